@@ -1,0 +1,233 @@
+//! Turns what a cookie says into a token that only a key holder can make, and back.
+//!
+//! A codec belongs to one cookie name and one purpose. Its keys are derived from the root keys with the
+//! name, purpose, mode and application bound in, so a token of one place never opens in another, and that
+//! costs nothing per message.
+
+mod token;
+
+use std::{
+    fmt,
+    sync::{PoisonError, RwLock, RwLockReadGuard},
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::{
+    clock::Timestamp,
+    cookie::MAX_COOKIE_LEN,
+    crypto::{self, MacKey, RandomError, SealKey},
+    error::Rejection,
+    key::{Key, KeyId, KeyState, Keys},
+};
+
+use self::token::{KID, SALT, SALT_LEN};
+pub(crate) use self::token::{Stamp, TokenId, put_u40, take_u40};
+
+/// Whether the visitor can read what the cookie says; nobody can change it in either mode.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Mode {
+    Sealed,
+    Signed,
+}
+
+impl Mode {
+    const fn version(self) -> u8 {
+        match self {
+            Self::Sealed => 0x11,
+            Self::Signed => 0x21,
+        }
+    }
+
+    const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Sealed => b"sealed",
+            Self::Signed => b"signed",
+        }
+    }
+
+    const fn overhead(self) -> usize {
+        match self {
+            Self::Sealed => 1 + KeyId::LEN + SALT_LEN + crypto::TAG_LEN,
+            Self::Signed => 1 + KeyId::LEN + crypto::MAC_LEN,
+        }
+    }
+}
+
+/// What a token is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Purpose {
+    /// It holds the session's values, and an id of its own.
+    Values,
+    /// It refers to a record in a store.
+    Reference,
+}
+
+impl Purpose {
+    const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Values => b"values",
+            Self::Reference => b"reference",
+        }
+    }
+}
+
+pub(crate) struct Codec {
+    mode: Mode,
+    purpose: Purpose,
+    name: Box<str>,
+    audience: Box<str>,
+    keys: Keys,
+    derived: RwLock<Derived>,
+}
+
+/// The keys of one codec, derived from one generation of the root keys; the active one first.
+struct Derived {
+    generation: u64,
+    keys: Vec<(KeyId, Cipher)>,
+}
+
+enum Cipher {
+    Seal(SealKey),
+    Sign(MacKey),
+}
+
+/// A token that was accepted.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) stamp: Stamp,
+    pub(crate) payload: Vec<u8>,
+    /// Made with the active key; otherwise it is time for a new one.
+    pub(crate) current: bool,
+}
+
+impl Codec {
+    pub(crate) fn new(keys: Keys, mode: Mode, purpose: Purpose, name: &str, audience: &str) -> Self {
+        let derived = RwLock::new(Derived { generation: 0, keys: Vec::new() });
+        let codec = Self { mode, purpose, name: name.into(), audience: audience.into(), keys, derived };
+        codec.derive();
+        codec
+    }
+
+    /// Seals what `payload` writes, under the active key.
+    pub(crate) fn seal(&self, stamp: &Stamp, payload: impl FnOnce(&mut Vec<u8>)) -> Result<String, RandomError> {
+        let derived = self.derived();
+        let mut token = Vec::with_capacity(512);
+        token.push(self.mode.version());
+        if let Some((id, cipher)) = derived.keys.first() {
+            token.extend_from_slice(id.as_bytes());
+            match cipher {
+                Cipher::Seal(key) => {
+                    let salt = crypto::random::<SALT_LEN>()?;
+                    token.extend_from_slice(&salt);
+                    let start = token.len();
+                    stamp.encode(&mut token);
+                    payload(&mut token);
+                    key.seal(&salt, &mut token, start);
+                }
+                Cipher::Sign(key) => {
+                    stamp.encode(&mut token);
+                    payload(&mut token);
+                    let tag = key.sign(&token);
+                    token.extend_from_slice(&tag);
+                }
+            }
+        }
+        Ok(URL_SAFE_NO_PAD.encode(&token))
+    }
+
+    /// Opens a cookie's value, whichever key of the ring made it.
+    ///
+    /// The order is: length, alphabet, version, key id, tag, times. Nothing is decoded, decrypted or
+    /// believed before the step in front of it has passed.
+    pub(crate) fn open(&self, value: &[u8], now: Timestamp) -> Result<Opened, Rejection> {
+        if value.len() > MAX_COOKIE_LEN {
+            return Err(Rejection::Malformed);
+        }
+        let mut token = URL_SAFE_NO_PAD.decode(value).map_err(|_| Rejection::Malformed)?;
+        if token.first() != Some(&self.mode.version()) || token.len() < self.mode.overhead() {
+            return Err(Rejection::Malformed);
+        }
+        let current = self.authenticate(&mut token)?;
+        let (stamp, len) = Stamp::decode(&token, self.purpose).ok_or(Rejection::Malformed)?;
+        token.drain(..len);
+        stamp.check(now)?;
+        Ok(Opened { stamp, payload: token, current })
+    }
+
+    /// Leaves only stamp and payload of a genuine token; says whether its key is the active one.
+    fn authenticate(&self, token: &mut Vec<u8>) -> Result<bool, Rejection> {
+        let derived = self.derived();
+        let id = token.get(KID).ok_or(Rejection::Malformed)?;
+        let found = derived.keys.iter().position(|(key, _)| key.as_bytes() == id);
+        let (index, (_, cipher)) =
+            found.and_then(|index| Some((index, derived.keys.get(index)?))).ok_or(Rejection::UnknownKey)?;
+        match cipher {
+            Cipher::Seal(key) => {
+                let salt: [u8; SALT_LEN] =
+                    token.get(SALT).and_then(|salt| salt.try_into().ok()).ok_or(Rejection::Malformed)?;
+                key.open(&salt, token, SALT.end).map_err(|_| Rejection::Tampered)?;
+            }
+            Cipher::Sign(key) => {
+                let end = token.len().saturating_sub(crypto::MAC_LEN);
+                let (message, tag) = token.split_at_checked(end).ok_or(Rejection::Malformed)?;
+                key.verify(message, tag).map_err(|_| Rejection::Tampered)?;
+                token.truncate(end);
+                token.drain(..KID.end);
+            }
+        }
+        Ok(index == 0)
+    }
+
+    /// The length of the token for a payload of this length.
+    pub(crate) fn token_len(&self, payload: usize) -> usize {
+        let bytes = payload + self.mode.overhead() + Stamp::encoded_len(self.purpose);
+        (bytes * 4).div_ceil(3)
+    }
+
+    fn derived(&self) -> RwLockReadGuard<'_, Derived> {
+        let derived = self.derived.read().unwrap_or_else(PoisonError::into_inner);
+        if derived.generation == self.keys.generation() && !derived.keys.is_empty() {
+            return derived;
+        }
+        drop(derived);
+        self.derive();
+        self.derived.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn derive(&self) {
+        // Read before the keys: should they change in between, they are derived once more.
+        let generation = self.keys.generation();
+        let mut ring = self.keys.snapshot();
+        ring.retain(|(_, state)| *state != KeyState::Revoked);
+        ring.sort_by_key(|(_, state)| *state != KeyState::Active);
+        let keys = ring.iter().map(|(key, _)| (key.id(), self.cipher(key))).collect();
+        *self.derived.write().unwrap_or_else(PoisonError::into_inner) = Derived { generation, keys };
+    }
+
+    fn cipher(&self, key: &Key) -> Cipher {
+        let parts = [
+            b"silverback token" as &[u8],
+            self.mode.label(),
+            self.audience.as_bytes(),
+            self.name.as_bytes(),
+            self.purpose.label(),
+        ];
+        let lens = parts.map(|part| u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+        let info: Vec<&[u8]> = lens.iter().zip(parts).flat_map(|(len, part)| [len as &[u8], part]).collect();
+        let derived = key.root().expand::<32>(&info);
+        match self.mode {
+            Mode::Sealed => Cipher::Seal(SealKey::new(&derived)),
+            Mode::Signed => Cipher::Sign(MacKey::new(&derived)),
+        }
+    }
+}
+
+impl fmt::Debug for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Codec").field("mode", &self.mode).field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

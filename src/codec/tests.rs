@@ -1,0 +1,173 @@
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+fn stamp(purpose: Purpose) -> Stamp {
+    let token_id = (purpose == Purpose::Values).then_some([9; 16]);
+    Stamp { issued: NOW, created: NOW, ttl: 3_600, token_id }
+}
+
+fn seal(codec: &Codec, payload: &[u8]) -> String {
+    codec.seal(&stamp(codec.purpose), |out| out.extend_from_slice(payload)).unwrap()
+}
+
+fn open(codec: &Codec, value: &str) -> Result<Vec<u8>, Rejection> {
+    codec.open(value.as_bytes(), NOW).map(|opened| opened.payload)
+}
+
+fn codec_of(keys: &Keys, mode: Mode, purpose: Purpose) -> Codec {
+    Codec::new(keys.clone(), mode, purpose, "session", "")
+}
+
+fn every_codec() -> Vec<Codec> {
+    let keys = Keys::generate().unwrap();
+    let modes = [Mode::Sealed, Mode::Signed];
+    let purposes = [Purpose::Values, Purpose::Reference];
+    modes.iter().flat_map(|&mode| purposes.map(|purpose| codec_of(&keys, mode, purpose))).collect()
+}
+
+#[test]
+fn what_is_sealed_opens_again() {
+    for codec in every_codec() {
+        for len in [0, 1, 31, 255, 2_900] {
+            let payload = vec![0xa5; len];
+            let value = seal(&codec, &payload);
+            assert_eq!(value.len(), codec.token_len(len));
+            assert_eq!(open(&codec, &value).unwrap(), payload);
+        }
+    }
+}
+
+#[test]
+fn no_bit_can_be_changed() {
+    for codec in every_codec() {
+        let bytes = URL_SAFE_NO_PAD.decode(seal(&codec, b"payload")).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut bent = bytes.clone();
+            bent[bit / 8] ^= 1 << (bit % 8);
+            assert!(open(&codec, &URL_SAFE_NO_PAD.encode(&bent)).is_err(), "bit {bit}");
+        }
+    }
+}
+
+#[test]
+fn no_part_and_no_more_than_the_whole_is_accepted() {
+    for codec in every_codec() {
+        let value = seal(&codec, b"payload");
+        for end in 0..value.len() {
+            assert!(open(&codec, &value[..end]).is_err(), "first {end} characters");
+        }
+        for more in 1..=16 {
+            assert!(open(&codec, &format!("{value}{}", "A".repeat(more))).is_err(), "{more} more");
+        }
+    }
+}
+
+#[test]
+fn a_token_has_one_spelling() {
+    for codec in every_codec() {
+        // A payload length that leaves two spare bits in the last character.
+        let value = (0..3).map(|len| seal(&codec, &vec![1; len])).find(|v| v.len() % 4 == 3).unwrap();
+        let (head, last) = value.split_at(value.len() - 1);
+        let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let at = alphabet.iter().position(|c| *c == last.as_bytes()[0]).unwrap();
+        let other = char::from(alphabet[at ^ 1]);
+        for bent in [
+            format!("{head}{other}"),
+            format!("{value}="),
+            format!("{value} "),
+            format!(" {value}"),
+            format!("\"{value}\""),
+            format!("{}\n{}", &value[..8], &value[8..]),
+            value.replacen(|c: char| c.is_ascii_alphanumeric(), "+", 1),
+        ] {
+            assert_eq!(open(&codec, &bent), Err(Rejection::Malformed), "{bent}");
+        }
+    }
+}
+
+#[test]
+fn a_token_opens_nowhere_else() {
+    let keys = Keys::generate().unwrap();
+    let make = |mode, purpose, name, audience| Codec::new(keys.clone(), mode, purpose, name, audience);
+    let all = [
+        make(Mode::Sealed, Purpose::Values, "a", ""),
+        make(Mode::Sealed, Purpose::Values, "b", ""),
+        make(Mode::Sealed, Purpose::Values, "a", "b"),
+        make(Mode::Sealed, Purpose::Values, "ab", ""),
+        make(Mode::Sealed, Purpose::Reference, "a", ""),
+        make(Mode::Signed, Purpose::Values, "a", ""),
+        make(Mode::Signed, Purpose::Reference, "a", ""),
+        make(Mode::Signed, Purpose::Reference, "b", ""),
+        Codec::new(Keys::generate().unwrap(), Mode::Sealed, Purpose::Values, "a", ""),
+    ];
+    for (from, sealer) in all.iter().enumerate() {
+        let value = seal(sealer, &[7; 40]);
+        for (to, opener) in all.iter().enumerate() {
+            assert_eq!(open(opener, &value).is_ok(), from == to, "made by {from}, opened by {to}");
+        }
+    }
+}
+
+#[test]
+fn times_are_checked_to_the_second() {
+    for codec in every_codec() {
+        let value = seal(&codec, b"");
+        let at = |secs: u64| codec.open(value.as_bytes(), Timestamp::from_secs(secs)).map(drop);
+        let issued = NOW.as_secs();
+        assert_eq!(at(issued - 61), Err(Rejection::NotYetValid));
+        assert_eq!(at(issued - 60), Ok(()));
+        assert_eq!(at(issued + 3_599), Ok(()));
+        assert_eq!(at(issued + 3_600), Err(Rejection::Expired));
+        assert_eq!(at(u64::MAX), Err(Rejection::Expired));
+    }
+}
+
+#[test]
+fn rotation_logs_nobody_out_and_revocation_does() {
+    for mode in [Mode::Sealed, Mode::Signed] {
+        let keys = Keys::generate().unwrap();
+        let codec = codec_of(&keys, mode, Purpose::Values);
+        let old = seal(&codec, b"old");
+        let first = keys.list()[0].0;
+        keys.rotate(Key::generate().unwrap()).unwrap();
+
+        let opened = codec.open(old.as_bytes(), NOW).unwrap();
+        assert!(!opened.current);
+        let new = seal(&codec, b"new");
+        assert!(codec.open(new.as_bytes(), NOW).unwrap().current);
+
+        keys.revoke(first).unwrap();
+        assert_eq!(open(&codec, &old), Err(Rejection::UnknownKey));
+        assert_eq!(open(&codec, &new).unwrap(), b"new");
+    }
+}
+
+#[test]
+fn a_pending_key_opens_but_does_not_seal() {
+    let next = Key::generate().unwrap();
+    let here = Keys::generate().unwrap();
+    here.add(next.clone(), KeyState::Pending).unwrap();
+    let elsewhere = codec_of(&Keys::new(next), Mode::Signed, Purpose::Reference);
+    let codec = codec_of(&here, Mode::Signed, Purpose::Reference);
+    assert!(!codec.open(seal(&elsewhere, b"x").as_bytes(), NOW).unwrap().current);
+    assert_eq!(open(&elsewhere, &seal(&codec, b"x")), Err(Rejection::UnknownKey));
+}
+
+#[test]
+fn two_tokens_of_one_payload_differ_when_sealed() {
+    let codec = codec_of(&Keys::generate().unwrap(), Mode::Sealed, Purpose::Values);
+    let values: std::collections::HashSet<_> = (0..1_000).map(|_| seal(&codec, b"same")).collect();
+    assert_eq!(values.len(), 1_000);
+}
+
+proptest::proptest! {
+    #[test]
+    fn arbitrary_bytes_are_rejected_without_panic(bytes: Vec<u8>) {
+        for codec in every_codec() {
+            proptest::prop_assert!(codec.open(&bytes, NOW).is_err());
+            let spelled = URL_SAFE_NO_PAD.encode(&bytes);
+            proptest::prop_assert!(codec.open(spelled.as_bytes(), NOW).is_err());
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The bytes of a token, format version 1. All integers are big-endian.
+//!
+//! ```text
+//! sealed:  0x11 | key id (4) | salt (24) | AES-256-GCM(stamp | payload) | tag (16)
+//! signed:  0x21 | key id (4) | stamp | payload | HMAC-SHA256 of all before (32)
+//! stamp:   issued u40 s | created u40 s | ttl u32 s | token id (16, cookie sessions only)
+//! ```
+//!
+//! The cookie's value is base64url without padding of the whole; other spellings are refused.
+
+use std::{ops::Range, time::Duration};
+
+use super::Purpose;
+use crate::{clock::Timestamp, error::Rejection};
+
+pub(super) const KID: Range<usize> = 1..5;
+pub(super) const SALT: Range<usize> = 5..29;
+pub(super) const SALT_LEN: usize = SALT.end - SALT.start;
+
+/// How far the clocks of two machines may differ.
+const SKEW: Duration = Duration::from_secs(60);
+
+pub(crate) type TokenId = [u8; 16];
+
+/// When a token was made and how long it holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Stamp {
+    pub(crate) issued: Timestamp,
+    pub(crate) created: Timestamp,
+    pub(crate) ttl: u32,
+    /// Present in tokens that hold a session's values.
+    pub(crate) token_id: Option<TokenId>,
+}
+
+impl Stamp {
+    pub(super) const fn encoded_len(purpose: Purpose) -> usize {
+        match purpose {
+            Purpose::Values => 5 + 5 + 4 + 16,
+            Purpose::Reference => 5 + 5 + 4,
+        }
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        put_u40(out, self.issued);
+        put_u40(out, self.created);
+        out.extend_from_slice(&self.ttl.to_be_bytes());
+        out.extend_from_slice(self.token_id.as_ref().map_or(&[], |id| id.as_slice()));
+    }
+
+    /// Returns the stamp and how many bytes it took.
+    pub(super) fn decode(bytes: &[u8], purpose: Purpose) -> Option<(Self, usize)> {
+        let (issued, rest) = take_u40(bytes)?;
+        let (created, rest) = take_u40(rest)?;
+        let (ttl, rest) = rest.split_first_chunk()?;
+        let token_id = match purpose {
+            Purpose::Values => Some(*rest.first_chunk::<16>()?),
+            Purpose::Reference => None,
+        };
+        let stamp = Self { issued, created, ttl: u32::from_be_bytes(*ttl), token_id };
+        Some((stamp, Self::encoded_len(purpose)))
+    }
+
+    pub(super) fn check(&self, now: Timestamp) -> Result<(), Rejection> {
+        if self.issued > now.saturating_add(SKEW) {
+            return Err(Rejection::NotYetValid);
+        }
+        if now >= self.issued.saturating_add(Duration::from_secs(self.ttl.into())) {
+            return Err(Rejection::Expired);
+        }
+        Ok(())
+    }
+}
+
+/// Forty bits of seconds last for 34,000 years; what is later than that is cut to it.
+pub(crate) fn put_u40(out: &mut Vec<u8>, time: Timestamp) {
+    let [_, _, _, low @ ..] = time.as_secs().min((1 << 40) - 1).to_be_bytes();
+    out.extend_from_slice(&low);
+}
+
+pub(crate) fn take_u40(bytes: &[u8]) -> Option<(Timestamp, &[u8])> {
+    let (low, rest) = bytes.split_first_chunk::<5>()?;
+    let [a, b, c, d, e] = *low;
+    Some((Timestamp::from_secs(u64::from_be_bytes([0, 0, 0, a, b, c, d, e])), rest))
+}

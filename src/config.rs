@@ -1,0 +1,260 @@
+//! How one session is kept: its name, store, keys, cookie attributes and lifetimes.
+
+use std::{fmt, time::Duration};
+
+use cookie::SameSite;
+
+use crate::{
+    codec::{Codec, Mode, Purpose},
+    cookie::{self as wire, CookieAttributes},
+    error::{ConfigError, ErrorKind},
+    key::Keys,
+    store::{Backend, CookieStore},
+};
+
+/// The settings of one session of a [`SessionLayer`](crate::SessionLayer).
+///
+/// | Setting | Default |
+/// |---|---|
+/// | [`path`](Self::path), [`domain`](Self::domain) | `/`, none |
+/// | [`secure`](Self::secure), [`http_only`](Self::http_only) | on, on |
+/// | [`same_site`](Self::same_site), [`partitioned`](Self::partitioned) | `Lax`, off |
+/// | [`max_age`](Self::max_age) | none: until the browser closes |
+/// | [`idle_timeout`](Self::idle_timeout) | 24 hours |
+/// | [`absolute_timeout`](Self::absolute_timeout) | 14 days |
+/// | [`max_bytes`](Self::max_bytes) | 1 MiB in a store; what fits into 4,096 bytes in a cookie |
+///
+/// The name is the cookie's name; `__Host-session` makes browsers enforce that only this host can set it.
+/// Clones are cheap, and refer to the same store.
+#[derive(Clone)]
+pub struct SessionConfig {
+    name: String,
+    backend: Backend,
+    keys: Keys,
+    audience: String,
+    attributes: CookieAttributes,
+    max_age: Option<Duration>,
+    idle: Option<Duration>,
+    absolute: Option<Duration>,
+    max_bytes: usize,
+}
+
+/// Pairs of timeouts that standards ask for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timeouts {
+    idle: Duration,
+    absolute: Duration,
+}
+
+impl Timeouts {
+    /// The default: 24 hours idle, 14 days in all.
+    pub const DEFAULT: Self = Self::hours(24, 14 * 24);
+    /// OWASP's upper figures for applications of low risk: 30 minutes idle, 8 hours in all.
+    pub const LOW_RISK: Self = Self { idle: Duration::from_secs(30 * 60), absolute: Duration::from_secs(8 * 3_600) };
+    /// OWASP's upper figures for applications of high value: 5 minutes idle, 4 hours in all.
+    pub const HIGH_VALUE: Self = Self { idle: Duration::from_secs(5 * 60), absolute: Duration::from_secs(4 * 3_600) };
+
+    /// Makes a pair of one's own.
+    #[must_use]
+    pub const fn new(idle: Duration, absolute: Duration) -> Self {
+        Self { idle, absolute }
+    }
+
+    const fn hours(idle: u64, absolute: u64) -> Self {
+        Self::new(Duration::from_secs(idle * 3_600), Duration::from_secs(absolute * 3_600))
+    }
+}
+
+impl SessionConfig {
+    /// A session kept whole in an encrypted cookie; see [`CookieStore`] for what that can and cannot do.
+    #[must_use]
+    pub fn cookie(name: impl Into<String>, keys: impl Into<Keys>) -> Self {
+        Self::new(name, CookieStore::new(), keys)
+    }
+
+    /// A session kept in `store`, with its signed ID in the cookie.
+    #[must_use]
+    pub fn new(name: impl Into<String>, store: impl Into<Backend>, keys: impl Into<Keys>) -> Self {
+        Self {
+            name: name.into(),
+            backend: store.into(),
+            keys: keys.into(),
+            audience: String::new(),
+            attributes: CookieAttributes::default(),
+            max_age: None,
+            idle: None,
+            absolute: None,
+            max_bytes: 1 << 20,
+        }
+    }
+
+    /// Gives the settings to a session of another name, for [`Sessions::open`](crate::Sessions::open).
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Sends the cookie only to this path and those below it.
+    #[must_use]
+    pub fn path(self, path: impl Into<String>) -> Self {
+        self.with(|attributes| attributes.path(path))
+    }
+
+    /// Sends the cookie to this host and all below it.
+    #[must_use]
+    pub fn domain(self, domain: impl Into<String>) -> Self {
+        self.with(|attributes| attributes.domain(domain))
+    }
+
+    /// Sends the cookie over HTTPS only. Most browsers count `http://localhost` as that, Safari does not.
+    #[must_use]
+    pub fn secure(self, secure: bool) -> Self {
+        self.with(|attributes| attributes.secure(secure))
+    }
+
+    /// Hides the cookie from scripts.
+    #[must_use]
+    pub fn http_only(self, http_only: bool) -> Self {
+        self.with(|attributes| attributes.http_only(http_only))
+    }
+
+    /// Says whether the cookie is sent along when another site leads here.
+    #[must_use]
+    pub fn same_site(self, same_site: SameSite) -> Self {
+        self.with(|attributes| attributes.same_site(same_site))
+    }
+
+    /// Keeps a separate cookie for each site that embeds this one (CHIPS).
+    #[must_use]
+    pub fn partitioned(self, partitioned: bool) -> Self {
+        self.with(|attributes| attributes.partitioned(partitioned))
+    }
+
+    /// For developing over plain HTTP: the defaults but for `Secure`, so that anybody on the way can read
+    /// and use the cookie. gorilla's users know it as the debug configuration.
+    #[must_use]
+    pub fn insecure_local_http(mut self) -> Self {
+        self.attributes = CookieAttributes::default().secure(false);
+        self
+    }
+
+    /// Lets sessions outlast the browser: `Max-Age`, at most 400 days.
+    ///
+    /// It is the idle timeout and the absolute lifetime as well, unless those are set themselves, so what
+    /// the browser keeps is what the server accepts. gorilla's `MaxAge` option; a session changes it with
+    /// [`persist_for`](crate::Session::persist_for) and
+    /// [`until_browser_closes`](crate::Session::until_browser_closes).
+    #[must_use]
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = Some(max_age);
+        self
+    }
+
+    /// Ends a session that nobody used for this long.
+    ///
+    /// A request that uses the session starts the time anew; the store or the cookie is told at most once
+    /// in a tenth of it.
+    #[must_use]
+    pub fn idle_timeout(mut self, idle: Duration) -> Self {
+        self.idle = Some(idle);
+        self
+    }
+
+    /// Ends a session this long after it was made, however much it is used.
+    #[must_use]
+    pub fn absolute_timeout(mut self, absolute: Duration) -> Self {
+        self.absolute = Some(absolute);
+        self
+    }
+
+    /// Sets both timeouts at once.
+    #[must_use]
+    pub fn timeouts(self, timeouts: Timeouts) -> Self {
+        self.idle_timeout(timeouts.idle).absolute_timeout(timeouts.absolute)
+    }
+
+    /// Bounds the bytes of a session in a store; a change beyond it is an error.
+    #[must_use]
+    pub fn max_bytes(mut self, max_bytes: usize) -> Self {
+        self.max_bytes = max_bytes;
+        self
+    }
+
+    /// Tells applications apart that share keys and a cookie's name: a token of one is nothing to another.
+    #[must_use]
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audience = audience.into();
+        self
+    }
+
+    fn with(mut self, change: impl FnOnce(CookieAttributes) -> CookieAttributes) -> Self {
+        self.attributes = change(self.attributes);
+        self
+    }
+
+    /// Checks everything that does not depend on a request, and prepares what can be prepared.
+    pub(crate) fn build(&self) -> Result<Named, ConfigError> {
+        self.attributes.check(&self.name)?;
+        let second = Duration::from_secs(1);
+        if [self.max_age, self.idle, self.absolute].into_iter().flatten().any(|time| time < second) {
+            return Err(ConfigError::ZeroDuration);
+        }
+        if self.max_age.is_some_and(|age| age > wire::MAX_AGE) {
+            return Err(ConfigError::MaxAgeTooLong);
+        }
+        let (mode, purpose) = match self.backend.server() {
+            Err(cookie) if cookie.is_signed() => (Mode::Signed, Purpose::Values),
+            Err(_) => (Mode::Sealed, Purpose::Values),
+            Ok(_) => (Mode::Signed, Purpose::Reference),
+        };
+        Ok(Named {
+            name: self.name.as_str().into(),
+            backend: self.backend.clone(),
+            codec: Codec::new(self.keys.clone(), mode, purpose, &self.name, &self.audience),
+            rendered: self.attributes.render(),
+            attributes: self.attributes.clone(),
+            max_age: self.max_age,
+            idle: self.idle.or(self.max_age).unwrap_or(Timeouts::DEFAULT.idle),
+            absolute: self.absolute.or(self.max_age).unwrap_or(Timeouts::DEFAULT.absolute),
+            max_bytes: self.max_bytes,
+        })
+    }
+}
+
+impl fmt::Debug for SessionConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionConfig")
+            .field("name", &self.name)
+            .field("backend", &self.backend)
+            .field("keys", &self.keys)
+            .field("attributes", &self.attributes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A configured session, checked and ready: where store and codec meet.
+#[derive(Debug)]
+pub(crate) struct Named {
+    pub(crate) name: Box<str>,
+    pub(crate) backend: Backend,
+    pub(crate) codec: Codec,
+    pub(crate) attributes: CookieAttributes,
+    /// The attributes as they stand at the end of every cookie.
+    pub(crate) rendered: String,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) idle: Duration,
+    pub(crate) absolute: Duration,
+    max_bytes: usize,
+}
+
+impl Named {
+    /// Whether a session of this many bytes can be kept.
+    pub(crate) fn check_size(&self, payload: usize) -> Result<(), ErrorKind> {
+        let (size, limit) = match self.backend.server() {
+            Ok(_) => (payload, self.max_bytes),
+            Err(_) => (self.name.len() + self.codec.token_len(payload), wire::MAX_COOKIE_LEN),
+        };
+        if size > limit { Err(ErrorKind::TooLarge { size, limit }) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,251 @@
+//! Cookies on the wire: finding ours among those that came, and rendering the one that goes.
+//!
+//! Names are compared byte for byte. There is no percent-decoding, no trimming of anything but spaces and
+//! tabs around a pair, and no quoting, because every such courtesy has been a way to smuggle a cookie past
+//! its name (`__%48ost-sid`). Rules and limits are those of RFC 6265bis.
+
+use std::time::Duration;
+
+use cookie::{Cookie, SameSite};
+use http::HeaderValue;
+
+use crate::error::ConfigError;
+
+/// What browsers take for name and value together, in bytes.
+pub(crate) const MAX_COOKIE_LEN: usize = 4096;
+/// A longer name leaves no room for a value.
+pub(crate) const MAX_NAME_LEN: usize = 256;
+/// Browsers cut `Max-Age` to this: 400 days.
+pub(crate) const MAX_AGE: Duration = Duration::from_secs(400 * 86_400);
+/// More cookies of one name than this are not looked at.
+const MAX_CANDIDATES: usize = 4;
+/// `Cookie` fields kept without an allocation.
+const INLINE_FIELDS: usize = 4;
+
+/// The `Cookie` fields of a request, kept as they came and read when a session is first used.
+#[derive(Debug, Default)]
+pub(crate) struct RequestCookies {
+    inline: [Option<HeaderValue>; INLINE_FIELDS],
+    more: Vec<HeaderValue>,
+}
+
+/// The values that came under one name.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Candidates<'a> {
+    /// Few enough to look at; the same value twice is listed once.
+    Few(Vec<&'a [u8]>),
+    /// So many that somebody is trying something.
+    TooMany,
+}
+
+impl RequestCookies {
+    pub(crate) fn new<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> Self {
+        let mut cookies = Self::default();
+        let mut fields = fields.into_iter().cloned();
+        for slot in &mut cookies.inline {
+            *slot = fields.next();
+        }
+        cookies.more.extend(fields);
+        cookies
+    }
+
+    /// Collects the values of the cookies named `name`.
+    pub(crate) fn named(&self, name: &str) -> Candidates<'_> {
+        let mut found: Vec<&[u8]> = Vec::new();
+        for field in self.inline.iter().flatten().chain(&self.more) {
+            for value in values(field.as_bytes(), name.as_bytes()) {
+                if found.contains(&value) {
+                    continue;
+                }
+                if found.len() == MAX_CANDIDATES {
+                    return Candidates::TooMany;
+                }
+                found.push(value);
+            }
+        }
+        Candidates::Few(found)
+    }
+}
+
+/// The values of all pairs `name=value` in one field; other pairs are passed over, whatever is in them.
+fn values<'a>(field: &'a [u8], name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+    let mut rest = Some(field);
+    std::iter::from_fn(move || {
+        let field = rest?;
+        let end = memchr::memchr(b';', field);
+        rest = end.and_then(|end| field.get(end + 1..));
+        Some(trim(end.and_then(|end| field.get(..end)).unwrap_or(field)))
+    })
+    .filter_map(move |pair| pair.strip_prefix(name)?.strip_prefix(b"="))
+}
+
+fn trim(mut pair: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = pair {
+        pair = rest;
+    }
+    pair
+}
+
+/// The attributes of a session's cookie, but for `Max-Age`, which follows from how long the session lasts.
+///
+/// The default is the strict one: `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/`, no `Domain`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CookieAttributes {
+    pub(crate) path: String,
+    pub(crate) domain: Option<String>,
+    pub(crate) secure: bool,
+    pub(crate) http_only: bool,
+    pub(crate) same_site: SameSite,
+    pub(crate) partitioned: bool,
+}
+
+impl Default for CookieAttributes {
+    fn default() -> Self {
+        Self {
+            path: "/".into(),
+            domain: None,
+            secure: true,
+            http_only: true,
+            same_site: SameSite::Lax,
+            partitioned: false,
+        }
+    }
+}
+
+impl CookieAttributes {
+    /// Sends the cookie only to this path and those below it.
+    #[must_use]
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.path = path.into();
+        self
+    }
+
+    /// Sends the cookie to this host and all below it; without it, only to the host that set it.
+    #[must_use]
+    pub fn domain(mut self, domain: impl Into<String>) -> Self {
+        self.domain = Some(domain.into());
+        self
+    }
+
+    /// Sends the cookie over HTTPS only, and to loopback addresses in most browsers.
+    #[must_use]
+    pub fn secure(mut self, secure: bool) -> Self {
+        self.secure = secure;
+        self
+    }
+
+    /// Hides the cookie from scripts.
+    #[must_use]
+    pub fn http_only(mut self, http_only: bool) -> Self {
+        self.http_only = http_only;
+        self
+    }
+
+    /// Says whether the cookie is sent along when another site leads here.
+    #[must_use]
+    pub fn same_site(mut self, same_site: SameSite) -> Self {
+        self.same_site = same_site;
+        self
+    }
+
+    /// Keeps a separate cookie for each site that embeds this one (CHIPS).
+    #[must_use]
+    pub fn partitioned(mut self, partitioned: bool) -> Self {
+        self.partitioned = partitioned;
+        self
+    }
+
+    /// Checks name and attributes together, so that no browser drops the cookie silently.
+    pub(crate) fn check(&self, name: &str) -> Result<(), ConfigError> {
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return Err(ConfigError::InvalidName(name.into()));
+        }
+        if name.len() > MAX_NAME_LEN {
+            return Err(ConfigError::NameTooLong(name.into()));
+        }
+        let path_bytes = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b';';
+        if !self.path.starts_with('/') || self.path.len() > 1024 || !self.path.bytes().all(path_bytes) {
+            return Err(ConfigError::InvalidPath(self.path.clone()));
+        }
+        if let Some(domain) = self.domain.as_ref().filter(|domain| !is_host_name(domain)) {
+            return Err(ConfigError::InvalidDomain(domain.clone()));
+        }
+        self.check_prefix(name)?;
+        match (self.secure, self.same_site, self.partitioned) {
+            (false, SameSite::None, _) => Err(ConfigError::NeedsSecure { attribute: "SameSite=None" }),
+            (false, _, true) => Err(ConfigError::NeedsSecure { attribute: "Partitioned" }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Browsers compare the prefix without regard to case.
+    fn check_prefix(&self, name: &str) -> Result<(), ConfigError> {
+        let lower = name.to_ascii_lowercase();
+        let host = lower.starts_with("__host-");
+        let http = lower.starts_with("__http-") || lower.starts_with("__host-http-");
+        let secure = host || http || lower.starts_with("__secure-");
+        let needs = if secure && !self.secure {
+            "Secure"
+        } else if http && !self.http_only {
+            "HttpOnly"
+        } else if host && self.path != "/" {
+            "Path=/"
+        } else if host && self.domain.is_some() {
+            "no Domain"
+        } else {
+            return Ok(());
+        };
+        Err(ConfigError::Prefix { name: name.into(), needs })
+    }
+
+    /// Renders `; Path=/; ...`, which follows the value and `Max-Age` in every cookie of a session.
+    pub(crate) fn render(&self) -> String {
+        let mut cookie = Cookie::build(("x", ""))
+            .path(&*self.path)
+            .secure(self.secure)
+            .http_only(self.http_only)
+            .same_site(self.same_site)
+            .partitioned(self.partitioned);
+        if let Some(domain) = &self.domain {
+            cookie = cookie.domain(&**domain);
+        }
+        cookie.to_string().split_off("x=".len())
+    }
+}
+
+/// `name=value; Max-Age=...` and the rendered attributes; `None` if it is not a header value.
+pub(crate) fn set(name: &str, value: &str, max_age: Option<Duration>, attributes: &str) -> Option<HeaderValue> {
+    let mut cookie = String::with_capacity(name.len() + value.len() + attributes.len() + 24);
+    cookie.push_str(name);
+    cookie.push('=');
+    cookie.push_str(value);
+    if let Some(age) = max_age {
+        cookie.push_str("; Max-Age=");
+        cookie.push_str(&age.min(MAX_AGE).as_secs().to_string());
+    }
+    cookie.push_str(attributes);
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(cookie)).ok()
+}
+
+/// The cookie that makes a browser forget the one of this name; it must carry the same attributes.
+pub(crate) fn removal(name: &str, attributes: &str) -> Option<HeaderValue> {
+    let expires = "; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
+    HeaderValue::try_from(format!("{name}={expires}{attributes}")).ok()
+}
+
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn is_host_name(domain: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    domain.len() <= 253 && domain.split('.').all(label)
+}
+
+#[cfg(test)]
+mod tests;

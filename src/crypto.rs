@@ -1,0 +1,157 @@
+//! The only file that knows ring: random bytes, SHA-256, and the keys that sign and seal.
+
+use ring::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    digest,
+    hkdf::{self, HKDF_SHA256, Prk, Salt},
+    hmac,
+    rand::{SecureRandom, SystemRandom},
+};
+use zeroize::Zeroizing;
+
+pub(crate) const TAG_LEN: usize = 16;
+pub(crate) const MAC_LEN: usize = 32;
+const KEY_LEN: usize = 32;
+
+/// The operating system gave no random bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct RandomError;
+
+/// The tag did not fit the bytes; deliberately without detail.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Forged;
+
+/// Draws from the operating system each time: a generator in user space would repeat itself after a fork or in the
+/// copy of a virtual machine.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], RandomError> {
+    random_from(|bytes| SystemRandom::new().fill(bytes).map_err(|_| RandomError))
+}
+
+pub(crate) fn random_from<const N: usize>(
+    fill: impl FnOnce(&mut [u8]) -> Result<(), RandomError>,
+) -> Result<[u8; N], RandomError> {
+    let mut bytes = [0; N];
+    fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    hash
+}
+
+/// The pseudo-random key extracted from a root secret; every other key is expanded from it.
+pub(crate) struct RootKey(Prk);
+
+impl RootKey {
+    pub(crate) fn extract(salt: &[u8], secret: &[u8]) -> Self {
+        Self(Salt::new(HKDF_SHA256, salt).extract(secret))
+    }
+
+    pub(crate) fn expand<const N: usize>(&self, info: &[&[u8]]) -> Zeroizing<[u8; N]> {
+        expand(&self.0, info)
+    }
+}
+
+/// Signs with HMAC-SHA256.
+pub(crate) struct MacKey(hmac::Key);
+
+impl MacKey {
+    pub(crate) fn new(key: &[u8; KEY_LEN]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; MAC_LEN] {
+        let mut tag = [0; MAC_LEN];
+        tag.copy_from_slice(hmac::sign(&self.0, message).as_ref());
+        tag
+    }
+
+    /// Compares in constant time.
+    pub(crate) fn verify(&self, message: &[u8], tag: &[u8]) -> Result<(), Forged> {
+        hmac::verify(&self.0, message, tag).map_err(|_| Forged)
+    }
+}
+
+/// Seals with AES-256-GCM under a fresh key for each message.
+///
+/// The message key is HKDF-Expand of this key and a random 24-byte salt, so the nonce can be zero and the limit of
+/// 2^32 messages per key, which random 12-byte nonces have, does not apply.
+pub(crate) struct SealKey(Prk);
+
+impl SealKey {
+    pub(crate) fn new(key: &[u8; KEY_LEN]) -> Self {
+        Self(Prk::new_less_safe(HKDF_SHA256, key))
+    }
+
+    /// Encrypts `message[start..]` in place and appends the tag; all before `start` is authenticated as it is.
+    pub(crate) fn seal(&self, salt: &[u8], message: &mut Vec<u8>, start: usize) {
+        let (head, text) = message.split_at_mut(start);
+        let tag = self
+            .message_key(salt)
+            .seal_in_place_separate_tag(zero_nonce(), Aad::from(&*head), text)
+            .expect("AES-GCM takes 64 GiB, and a cookie is at most 4 KiB");
+        message.extend_from_slice(tag.as_ref());
+    }
+
+    /// Decrypts what [`seal`](Self::seal) made and leaves the plain text alone in `message`.
+    pub(crate) fn open(&self, salt: &[u8], message: &mut Vec<u8>, start: usize) -> Result<(), Forged> {
+        let (head, text) = message.split_at_mut_checked(start).ok_or(Forged)?;
+        let opened = self.message_key(salt).open_in_place(zero_nonce(), Aad::from(&*head), text);
+        let plain = opened.map_err(|_| Forged)?.len();
+        message.truncate(start + plain);
+        message.drain(..start);
+        Ok(())
+    }
+
+    fn message_key(&self, salt: &[u8]) -> LessSafeKey {
+        let key = expand::<KEY_LEN>(&self.0, &[b"msg", salt]);
+        LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.as_ref()).expect("32 bytes are an AES-256 key"))
+    }
+}
+
+fn zero_nonce() -> Nonce {
+    Nonce::assume_unique_for_key([0; NONCE_LEN])
+}
+
+fn expand<const N: usize>(key: &Prk, info: &[&[u8]]) -> Zeroizing<[u8; N]> {
+    let mut out = Zeroizing::new([0; N]);
+    key.expand(info, Length(N))
+        .and_then(|okm| okm.fill(out.as_mut()))
+        .expect("HKDF-SHA256 expands to 8,160 bytes, and no caller asks for more than 32");
+    out
+}
+
+struct Length(usize);
+
+impl hkdf::KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_random_bytes_is_an_error_and_never_zeros() {
+        assert_eq!(random_from::<32>(|_| Err(RandomError)), Err(RandomError));
+        assert_ne!(random::<32>(), random::<32>());
+    }
+
+    #[test]
+    fn a_sealed_message_opens_only_unchanged() {
+        let key = SealKey::new(&[7; 32]);
+        let mut sealed = b"head-text".to_vec();
+        key.seal(b"salt", &mut sealed, 5);
+        for bit in 0..sealed.len() * 8 {
+            let mut bent = sealed.clone();
+            bent[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(key.open(b"salt", &mut bent, 5), Err(Forged));
+        }
+        key.open(b"salt", &mut sealed, 5).unwrap();
+        assert_eq!(sealed, b"text");
+    }
+}

@@ -1,0 +1,283 @@
+//! What can go wrong: at start-up ([`ConfigError`]), while a request is served ([`Error`]), and with a
+//! visitor's cookie ([`Rejection`], which is not an error for the visitor).
+
+use std::{error, fmt, sync::Arc};
+
+use crate::{crypto::RandomError, store::StoreError};
+
+pub(crate) type BoxError = Box<dyn error::Error + Send + Sync>;
+
+/// An operation on a session failed.
+///
+/// [`kind`](Self::kind) says in which way, [`source`](error::Error::source) what caused it. Neither prints
+/// a session's values, its ID or a key. Clones are cheap.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    session: Option<Box<str>>,
+    source: Option<BoxError>,
+    more: Vec<Error>,
+}
+
+/// The way in which an operation on a session failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The session is kept in a store that waits and was used before [`Session::load`](crate::Session::load).
+    NotLoaded,
+    /// The response's headers have gone out, so the change could not be kept.
+    AlreadyCommitted,
+    /// No [`SessionLayer`](crate::SessionLayer) wraps the service.
+    MissingLayer,
+    /// No session of that name is configured.
+    UnknownName,
+    /// Two layers, or a layer and [`Sessions::open`](crate::Sessions::open), use one name.
+    NameTaken,
+    /// The attributes asked for at run time do not go together.
+    Attributes,
+    /// The value could not be turned into JSON, or would not read back as what it was.
+    Serialize,
+    /// The stored value is not of the type asked for.
+    Deserialize,
+    /// The session would outgrow its cookie or its limit; sizes in bytes.
+    TooLarge {
+        /// What it would take.
+        size: usize,
+        /// What there is.
+        limit: usize,
+    },
+    /// Other requests kept changing the session until the retries were used up.
+    Conflict,
+    /// The session was destroyed, renewed or expired while this request was changing it.
+    Gone,
+    /// The store failed.
+    Store,
+    /// The operating system gave no random bytes.
+    Random,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind) -> Self {
+        Self::build(kind, None)
+    }
+
+    pub(crate) fn with_source(kind: ErrorKind, source: impl Into<BoxError>) -> Self {
+        Self::build(kind, Some(source.into()))
+    }
+
+    fn build(kind: ErrorKind, source: Option<BoxError>) -> Self {
+        Self(Arc::new(Inner { kind, session: None, source, more: Vec::new() }))
+    }
+
+    /// Names the session that failed.
+    pub(crate) fn of(self, session: &str) -> Self {
+        self.change(|inner| inner.session = Some(session.into()))
+    }
+
+    /// Makes one error of all failures of a batch.
+    pub(crate) fn batch(failures: Vec<Self>) -> Option<Self> {
+        let mut failures = failures.into_iter();
+        let first = failures.next()?;
+        Some(first.change(|inner| inner.more = failures.collect()))
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            change(inner);
+        }
+        self
+    }
+
+    /// Returns the way in which the operation failed.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Returns the name of the session that failed, where one is to blame.
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        self.0.session.as_deref()
+    }
+
+    /// Iterates over all failures of a batch save: this one, then the others in the order of saving.
+    pub fn failures(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.0.more)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(session) = self.session() {
+            write!(f, "session {session:?}: ")?;
+        }
+        match self.kind() {
+            ErrorKind::NotLoaded => f.write_str("used before it was loaded: call `session.load().await` first"),
+            ErrorKind::AlreadyCommitted => {
+                f.write_str("the response is already on its way: call `load` again, and `save` after the change")
+            }
+            ErrorKind::MissingLayer => {
+                f.write_str("no session in the request's extensions: is a `SessionLayer` around this service?")
+            }
+            ErrorKind::UnknownName => f.write_str("no session layer around this service has this name"),
+            ErrorKind::NameTaken => f.write_str("the name is already used by another session of this request"),
+            ErrorKind::Attributes => f.write_str("the cookie's attributes do not go together"),
+            ErrorKind::Serialize => f.write_str("the value cannot be kept as JSON without loss"),
+            ErrorKind::Deserialize => f.write_str("the value is not of the type asked for"),
+            ErrorKind::TooLarge { size, limit } => write!(f, "{size} bytes are over the limit of {limit}"),
+            ErrorKind::Conflict => f.write_str("other requests kept changing it"),
+            ErrorKind::Gone => f.write_str("it ended while this request was changing it"),
+            ErrorKind::Store => f.write_str("the store failed"),
+            ErrorKind::Random => f.write_str("the operating system gave no random bytes"),
+        }?;
+        match self.0.more.len() {
+            0 => Ok(()),
+            1 => f.write_str(" (and 1 other error)"),
+            others => write!(f, " (and {others} other errors)"),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.kind())
+            .field("session", &self.session())
+            .field("source", &self.0.source)
+            .field("more", &self.0.more)
+            .finish()
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<RandomError> for Error {
+    fn from(_: RandomError) -> Self {
+        Self::new(ErrorKind::Random)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict => Self::new(ErrorKind::Conflict),
+            StoreError::Gone => Self::new(ErrorKind::Gone),
+            StoreError::TooLarge { size, limit } => Self::new(ErrorKind::TooLarge { size, limit }),
+            other => Self::with_source(ErrorKind::Store, other),
+        }
+    }
+}
+
+/// Why the cookie that came with the request was not accepted.
+///
+/// The visitor gets an empty session. This is for the application and its log; none of it should be told
+/// to the client, who could use it as an oracle.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// It is not a token of ours: wrong alphabet, length, version or inside.
+    Malformed,
+    /// It names a key that is not in use here, or one that was revoked.
+    UnknownKey,
+    /// Its tag does not fit: it was changed, or made for another name, purpose or application.
+    Tampered,
+    /// It was issued more than a minute in the future.
+    NotYetValid,
+    /// Its idle timeout or absolute lifetime is over.
+    Expired,
+    /// Several different valid cookies came under one name, and no order among them is safe.
+    Ambiguous,
+    /// The store has no such session (any more): it was destroyed, renewed, swept or lost.
+    NotFound,
+    /// The store's record cannot be read: it is damaged or of a newer version.
+    Corrupt,
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "not a session token",
+            Self::UnknownKey => "sealed with a key that is not in use",
+            Self::Tampered => "the tag does not fit",
+            Self::NotYetValid => "issued in the future",
+            Self::Expired => "expired",
+            Self::Ambiguous => "several different valid cookies under one name",
+            Self::NotFound => "no such session in the store",
+            Self::Corrupt => "the stored record cannot be read",
+        })
+    }
+}
+
+/// A session is configured in a way that cannot work; found when the layer is built.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The cookie's name is empty or has a character that RFC 6265 does not allow in one.
+    InvalidName(String),
+    /// The name is so long that no room is left for the value.
+    NameTooLong(String),
+    /// Two sessions of one layer have the same name.
+    DuplicateName(String),
+    /// `Path` must start with `/`, be at most 1,024 printable ASCII characters, and have no `;`.
+    InvalidPath(String),
+    /// `Domain` must be a host name of at most 253 characters.
+    InvalidDomain(String),
+    /// The name's prefix (`__Secure-`, `__Host-`, `__Http-`, `__Host-Http-`) asks for another attribute.
+    Prefix {
+        /// The cookie's name.
+        name: String,
+        /// What the prefix asks for.
+        needs: &'static str,
+    },
+    /// `SameSite=None` and `Partitioned` work with `Secure` only.
+    NeedsSecure {
+        /// The attribute that is the reason.
+        attribute: &'static str,
+    },
+    /// Browsers cut a `Max-Age` of more than 400 days.
+    MaxAgeTooLong,
+    /// A timeout, lifetime or `Max-Age` of less than a second ends every session at once.
+    ZeroDuration,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidName(name) => {
+                write!(f, "{name:?} cannot be a cookie's name: use letters, digits and any of !#$%&'*+-.^_`|~")
+            }
+            Self::NameTooLong(name) => write!(
+                f,
+                "a cookie's name of {} bytes leaves no room for its value: use at most {}",
+                name.len(),
+                crate::cookie::MAX_NAME_LEN
+            ),
+            Self::DuplicateName(name) => {
+                write!(f, "two sessions are named {name:?}: give each session of the layer its own name")
+            }
+            Self::InvalidPath(path) => write!(
+                f,
+                "{path:?} cannot be a cookie's path: start it with `/` and leave out `;` and control characters"
+            ),
+            Self::InvalidDomain(domain) => {
+                write!(f, "{domain:?} cannot be a cookie's domain: use a host name such as example.com")
+            }
+            Self::Prefix { name, needs } => write!(f, "the prefix of {name:?} asks for {needs}: change one of the two"),
+            Self::NeedsSecure { attribute } => {
+                write!(f, "browsers refuse {attribute} without Secure: add `.secure(true)` or drop it")
+            }
+            Self::MaxAgeTooLong => f.write_str("browsers cut a Max-Age of more than 400 days: use a shorter one"),
+            Self::ZeroDuration => {
+                f.write_str("a timeout of less than a second ends every session at once: use a longer one")
+            }
+        }
+    }
+}
+
+impl error::Error for ConfigError {}

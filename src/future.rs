@@ -1,0 +1,169 @@
+//! The future of a response: the inner one's, then the commit, then the headers.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use pin_project_lite::pin_project;
+
+use crate::{
+    registry::{self, Committed},
+    responder::{FailedCommit, Responder},
+    session::{Keep, Slots},
+    store, trace,
+};
+
+pin_project! {
+    /// The future of [`SessionService`](crate::SessionService).
+    ///
+    /// Dropping it before it is done loses what the handler changed in its sessions, and nothing else; a
+    /// save that has begun leaves the old or the new state.
+    pub struct ResponseFuture<F, B, R> {
+        #[pin]
+        state: State<F, B>,
+        slots: Closing,
+        responder: Arc<R>,
+        is_grpc: bool,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F, B> {
+        Handling { #[pin] inner: F },
+        Committing { commit: Pin<Box<dyn Future<Output = Committed> + Send>>, response: Option<Response<B>> },
+    }
+}
+
+/// However the request ends, later changes to its sessions are errors and not silently lost.
+struct Closing(Arc<Slots>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl<F, B, R> ResponseFuture<F, B, R> {
+    pub(crate) fn new(inner: F, slots: Arc<Slots>, responder: Arc<R>, is_grpc: bool) -> Self {
+        Self { state: State::Handling { inner }, slots: Closing(slots), responder, is_grpc }
+    }
+}
+
+impl<F, B, E, R> Future for ResponseFuture<F, B, R>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    R: Responder<B>,
+{
+    type Output = Result<Response<B>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.state.as_mut().project() {
+                StateProj::Handling { inner } => {
+                    let response = ready!(inner.poll(cx))?;
+                    let slots = &this.slots.0;
+                    slots.close();
+                    if !slots.is_touched() {
+                        return Poll::Ready(Ok(response));
+                    }
+                    let commit = registry::commit(Arc::clone(slots), what_to_keep(&response));
+                    if !registry::waits(slots) {
+                        let committed = store::now(commit).unwrap_or_default();
+                        return Poll::Ready(Ok(finish(response, committed, &**this.responder, *this.is_grpc)));
+                    }
+                    this.state.set(State::Committing { commit: Box::pin(commit), response: Some(response) });
+                }
+                StateProj::Committing { commit, response } => {
+                    let committed = ready!(commit.as_mut().poll(cx));
+                    let response = response.take().expect("polled again after it was ready");
+                    return Poll::Ready(Ok(finish(response, committed, &**this.responder, *this.is_grpc)));
+                }
+            }
+        }
+    }
+}
+
+/// A handler that failed on the server's side did not mean what it put into the session.
+///
+/// gRPC says so in `grpc-status`, under HTTP status 200. The codes are those that map to 5xx.
+fn what_to_keep<B>(response: &Response<B>) -> Keep {
+    let grpc = response.headers().get("grpc-status").map(HeaderValue::as_bytes);
+    let failed = match grpc {
+        Some(code) => [b"2" as &[u8], b"4", b"12", b"13", b"14", b"15"].contains(&code),
+        None => response.status().is_server_error(),
+    };
+    if failed { Keep::Identity } else { Keep::Everything }
+}
+
+fn finish<B>(response: Response<B>, committed: Committed, responder: &impl Responder<B>, is_grpc: bool) -> Response<B> {
+    let mut response = match committed.error {
+        None => response,
+        Some(error) => {
+            trace::commit_failed(&error);
+            let mut response = responder.respond(FailedCommit::new(error.clone(), response, is_grpc));
+            response.extensions_mut().insert(error);
+            response
+        }
+    };
+    let status = response.status();
+    let headers = response.headers_mut();
+    if committed.used || !committed.cookies.is_empty() {
+        vary_by_cookie(headers);
+    }
+    set_cookies(headers, committed.cookies);
+    if status != StatusCode::NOT_MODIFIED {
+        set_cookies(headers, committed.refreshes);
+    }
+    response
+}
+
+fn vary_by_cookie(headers: &mut HeaderMap) {
+    let covers = |token: &[u8]| token == b"*" || token.eq_ignore_ascii_case(b"cookie");
+    let mut tokens =
+        headers.get_all(header::VARY).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    if !tokens.any(|token| covers(token.trim_ascii())) {
+        headers.append(header::VARY, HeaderValue::from_static("Cookie"));
+    }
+}
+
+fn set_cookies(headers: &mut HeaderMap, cookies: Vec<HeaderValue>) {
+    if !cookies.is_empty() && !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    for cookie in cookies {
+        replace_namesake(headers, &cookie);
+        headers.append(header::SET_COOKIE, cookie);
+    }
+}
+
+/// A response must not set one cookie twice (RFC 6265bis), and the service may have tried.
+fn replace_namesake(headers: &mut HeaderMap, cookie: &HeaderValue) {
+    let name = cookie_name(cookie);
+    if !headers.get_all(header::SET_COOKIE).iter().any(|other| cookie_name(other) == name) {
+        return;
+    }
+    trace::replaced_cookie(&String::from_utf8_lossy(name));
+    let all: Vec<_> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
+    headers.remove(header::SET_COOKIE);
+    for other in all.into_iter().filter(|other| cookie_name(other) != name) {
+        headers.append(header::SET_COOKIE, other);
+    }
+}
+
+fn cookie_name(cookie: &HeaderValue) -> &[u8] {
+    let name = cookie.as_bytes().split(|byte| *byte == b'=' || *byte == b';').next();
+    name.unwrap_or_default().trim_ascii()
+}
+
+impl<F, B, R> fmt::Debug for ResponseFuture<F, B, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,432 @@
+//! Keys that sign and seal cookies, and their rotation.
+//!
+//! ```
+//! use silverback::{Key, KeyState, Keys};
+//!
+//! # fn main() -> Result<(), silverback::KeyError> {
+//! let keys = Keys::generate()?;                       // one active key; nothing is written down
+//! let old = Key::from_hex("9f0d1e6b7a5c4d3e2f1a0b9c8d7e6f5a4b3c2d1e0f9a8b7c6d5e4f3a2b1c0d9e")?;
+//! keys.add(old, KeyState::Retired)?;                  // its cookies are still accepted, and re-issued
+//! keys.rotate(Key::generate()?)?;                     // seals from here on; no restart, nobody logged out
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A token carries its key's [`KeyId`], so any number of keys costs no more than one. On several machines,
+//! add a new key as [`Pending`](KeyState::Pending) everywhere before any of them makes it active.
+//!
+//! The secrets are wiped from memory when the last clone of a key is dropped. The key schedules that ring
+//! keeps inside are not: ring offers no way to.
+
+use std::{
+    env, error, fmt, fs, io,
+    path::Path,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use base64::{
+    Engine as _,
+    alphabet::{STANDARD, URL_SAFE},
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use zeroize::Zeroizing;
+
+use crate::crypto::{self, RootKey};
+
+/// A root secret of at least 32 bytes, from which the keys of every session are derived.
+#[derive(Clone)]
+pub struct Key {
+    secret: Arc<Zeroizing<Vec<u8>>>,
+    id: KeyId,
+}
+
+impl Key {
+    /// The least number of bytes a key has.
+    pub const MIN_LEN: usize = 32;
+
+    /// Makes a new random key of 32 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Random`] if the operating system gives no random bytes.
+    pub fn generate() -> Result<Self, KeyError> {
+        let secret = Zeroizing::new(crypto::random::<{ Self::MIN_LEN }>().map_err(|_| KeyError::Random)?);
+        Self::from_bytes(secret.as_slice())
+    }
+
+    /// Makes a key of raw secret bytes, such as the 64 bytes of a `cookie::Key`.
+    ///
+    /// A password is not such a secret: use random bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::TooShort`] under 32 bytes, [`KeyError::Weak`] if all bytes are the same.
+    pub fn from_bytes(secret: &[u8]) -> Result<Self, KeyError> {
+        if secret.len() < Self::MIN_LEN {
+            return Err(KeyError::TooShort { len: secret.len() });
+        }
+        if secret.windows(2).all(|pair| pair.first() == pair.last()) {
+            return Err(KeyError::Weak);
+        }
+        let secret = Arc::new(Zeroizing::new(secret.to_vec()));
+        let id = KeyId(*root(&secret).expand::<4>(&[b"kid"]));
+        Ok(Self { secret, id })
+    }
+
+    /// Makes a key of hexadecimal digits, at least 64 of them.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Encoding`] if the text is not hexadecimal; otherwise as [`from_bytes`](Self::from_bytes).
+    pub fn from_hex(text: &str) -> Result<Self, KeyError> {
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let secret: Option<Vec<u8>> =
+            pairs.iter().map(|[high, low]| Some(hex_digit(*high)? << 4 | hex_digit(*low)?)).collect();
+        match secret.map(Zeroizing::new) {
+            Some(secret) if rest.is_empty() => Self::from_bytes(&secret),
+            _ => Err(KeyError::Encoding),
+        }
+    }
+
+    /// Makes a key of base64 text, standard or URL-safe, with or without padding.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Encoding`] if the text is not base64; otherwise as [`from_bytes`](Self::from_bytes).
+    pub fn from_base64(text: &str) -> Result<Self, KeyError> {
+        let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+        let decode = |alphabet| GeneralPurpose::new(alphabet, config).decode(text).map(Zeroizing::new);
+        let secret = decode(&URL_SAFE).or_else(|_| decode(&STANDARD)).map_err(|_| KeyError::Encoding)?;
+        Self::from_bytes(&secret)
+    }
+
+    /// Reads text that is all hexadecimal digits, 64 or more, as hexadecimal, and any other as base64.
+    fn from_text(text: &str) -> Result<Self, KeyError> {
+        let hex = text.len() >= 2 * Self::MIN_LEN && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if hex { Self::from_hex(text) } else { Self::from_base64(text) }
+    }
+
+    /// Returns the key's id: not a secret, and the same on every machine.
+    #[must_use]
+    pub const fn id(&self) -> KeyId {
+        self.id
+    }
+
+    pub(crate) fn root(&self) -> RootKey {
+        root(&self.secret)
+    }
+}
+
+fn root(secret: &[u8]) -> RootKey {
+    RootKey::extract(b"silverback v1", secret)
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({}, ..)", self.id)
+    }
+}
+
+/// Which key it is: four bytes derived from the secret, printed as eight hexadecimal digits.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub struct KeyId([u8; 4]);
+
+impl KeyId {
+    pub(crate) const LEN: usize = 4;
+
+    pub(crate) fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({self})")
+    }
+}
+
+/// What a key is used for.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum KeyState {
+    /// Seals new cookies and opens them. Exactly one key is active.
+    Active,
+    /// Opens cookies, and will seal them once every machine knows it.
+    Pending,
+    /// Opens the cookies it once sealed, which are then sealed anew with the active key.
+    Retired,
+    /// Opens nothing any more.
+    Revoked,
+}
+
+/// The keys of an application: one active, and any number of others.
+///
+/// Clones share the keys: a change through one is seen by every layer that was given another, from the next
+/// cookie on. See the [module docs](self).
+#[derive(Clone)]
+pub struct Keys(Arc<Shared>);
+
+struct Shared {
+    ring: RwLock<Vec<(Key, KeyState)>>,
+    generation: AtomicU64,
+}
+
+impl Keys {
+    /// Makes a ring of one active key.
+    #[must_use]
+    pub fn new(active: Key) -> Self {
+        Self::of(vec![(active, KeyState::Active)])
+    }
+
+    /// Makes a ring of one random key: cookies do not outlive the process.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Random`] if the operating system gives no random bytes.
+    pub fn generate() -> Result<Self, KeyError> {
+        Key::generate().map(Self::new)
+    }
+
+    /// Reads the keys from an environment variable, written as [`parse`](Self::parse) takes them.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::MissingVariable`] if it is not set or empty; otherwise as [`parse`](Self::parse).
+    pub fn from_env(variable: &str) -> Result<Self, KeyError> {
+        let text = env::var(variable).map(Zeroizing::new).unwrap_or_default();
+        if text.trim().is_empty() {
+            return Err(KeyError::MissingVariable(variable.into()));
+        }
+        Self::parse(&text)
+    }
+
+    /// Reads the keys from a file, written as [`parse`](Self::parse) takes them.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::File`] if it cannot be read; otherwise as [`parse`](Self::parse).
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
+        let text = fs::read_to_string(path).map(Zeroizing::new);
+        Self::parse(&text.map_err(|error| KeyError::File(Arc::new(error)))?)
+    }
+
+    /// Reads keys as text: hexadecimal or base64, separated by commas or white space.
+    ///
+    /// The first key is active and the others are retired, unless a key says otherwise:
+    /// `active:…`, `pending:…`, `retired:…`, `revoked:…`.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Empty`] without any key, [`KeyError::NotOneActive`] unless exactly one is active,
+    /// [`KeyError::Duplicate`] if one is given twice; otherwise as [`Key::from_bytes`] and
+    /// [`Key::from_base64`].
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        let words = text.split(|c: char| c == ',' || c.is_ascii_whitespace()).filter(|word| !word.is_empty());
+        let mut ring: Vec<(Key, KeyState)> = Vec::new();
+        for word in words {
+            let unnamed = if ring.is_empty() { KeyState::Active } else { KeyState::Retired };
+            let (state, text) = match word.split_once(':') {
+                None => (unnamed, word),
+                Some(("active", text)) => (KeyState::Active, text),
+                Some(("pending", text)) => (KeyState::Pending, text),
+                Some(("retired", text)) => (KeyState::Retired, text),
+                Some(("revoked", text)) => (KeyState::Revoked, text),
+                Some(_) => return Err(KeyError::Encoding),
+            };
+            let key = Key::from_text(text)?;
+            if ring.iter().any(|(other, _)| other.id == key.id) {
+                return Err(KeyError::Duplicate(key.id));
+            }
+            ring.push((key, state));
+        }
+        match ring.iter().filter(|(_, state)| *state == KeyState::Active).count() {
+            1 => Ok(Self::of(ring)),
+            _ if ring.is_empty() => Err(KeyError::Empty),
+            _ => Err(KeyError::NotOneActive),
+        }
+    }
+
+    fn of(ring: Vec<(Key, KeyState)>) -> Self {
+        Self(Arc::new(Shared { ring: RwLock::new(ring), generation: AtomicU64::new(0) }))
+    }
+
+    /// Adds a key that is not the active one.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Duplicate`] if the key is there already, [`KeyError::NotOneActive`] for an active one:
+    /// that is what [`rotate`](Self::rotate) is for.
+    pub fn add(&self, key: Key, state: KeyState) -> Result<(), KeyError> {
+        if state == KeyState::Active {
+            return Err(KeyError::NotOneActive);
+        }
+        self.change(|ring| {
+            if ring.iter().any(|(other, _)| other.id == key.id) {
+                return Err(KeyError::Duplicate(key.id));
+            }
+            ring.push((key, state));
+            Ok(())
+        })
+    }
+
+    /// Makes `key` the active one, whether it is new or pending; the key active until now is retired.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Revoked`] if the key was revoked.
+    #[expect(clippy::needless_pass_by_value, reason = "the ring keeps the key")]
+    pub fn rotate(&self, key: Key) -> Result<(), KeyError> {
+        self.change(|ring| {
+            if ring.iter().any(|(other, state)| other.id == key.id && *state == KeyState::Revoked) {
+                return Err(KeyError::Revoked(key.id));
+            }
+            for (_, state) in ring.iter_mut().filter(|(_, state)| *state == KeyState::Active) {
+                *state = KeyState::Retired;
+            }
+            ring.retain(|(other, _)| other.id != key.id);
+            ring.insert(0, (key.clone(), KeyState::Active));
+            Ok(())
+        })
+    }
+
+    /// Refuses every cookie of this key from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Unknown`] if there is no such key, [`KeyError::NotOneActive`] if it is the active one:
+    /// rotate first.
+    pub fn revoke(&self, id: KeyId) -> Result<(), KeyError> {
+        self.change(|ring| match ring.iter_mut().find(|(key, _)| key.id == id) {
+            None => Err(KeyError::Unknown(id)),
+            Some((_, KeyState::Active)) => Err(KeyError::NotOneActive),
+            Some((_, state)) => {
+                *state = KeyState::Revoked;
+                Ok(())
+            }
+        })
+    }
+
+    /// Takes over the keys of `other`, as after reading the key file again.
+    pub fn replace(&self, other: &Self) {
+        let new = other.snapshot();
+        let _: Result<(), KeyError> = self.change(|ring| {
+            *ring = new;
+            Ok(())
+        });
+    }
+
+    /// Lists the ids of the keys and what each is used for.
+    #[must_use]
+    pub fn list(&self) -> Vec<(KeyId, KeyState)> {
+        self.snapshot().iter().map(|(key, state)| (key.id, *state)).collect()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<(Key, KeyState)>) -> Result<(), KeyError>) -> Result<(), KeyError> {
+        let mut ring = self.0.ring.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut ring)?;
+        self.0.generation.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
+    pub(crate) fn snapshot(&self) -> Vec<(Key, KeyState)> {
+        self.0.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes whenever the keys do.
+    pub(crate) fn generation(&self) -> u64 {
+        self.0.generation.load(Ordering::Acquire)
+    }
+}
+
+impl From<Key> for Keys {
+    fn from(active: Key) -> Self {
+        Self::new(active)
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.list()).finish()
+    }
+}
+
+/// A key could not be read or used.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The environment variable is not set, or empty.
+    MissingVariable(String),
+    /// The key file could not be read.
+    File(Arc<io::Error>),
+    /// There is no key in the text.
+    Empty,
+    /// The text is neither hexadecimal nor base64.
+    Encoding,
+    /// The secret has fewer than 32 bytes.
+    TooShort {
+        /// How many it has.
+        len: usize,
+    },
+    /// All bytes of the secret are the same.
+    Weak,
+    /// The key is given twice.
+    Duplicate(KeyId),
+    /// There is no such key.
+    Unknown(KeyId),
+    /// The key was revoked and cannot come back.
+    Revoked(KeyId),
+    /// Exactly one key must be active, before and after.
+    NotOneActive,
+    /// The operating system gave no random bytes.
+    Random,
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MissingVariable(name) => write!(
+                f,
+                "the environment variable {name} is not set: set it to a random key, as from `openssl rand -base64 32`"
+            ),
+            Self::File(_) => f.write_str("the key file cannot be read"),
+            Self::Empty => f.write_str("there is no key in the text"),
+            Self::Encoding => f.write_str("a key is neither hexadecimal nor base64"),
+            Self::TooShort { len } => write!(
+                f,
+                "a key of {len} bytes is too short: it takes {} random bytes, as from `openssl rand -base64 32`",
+                Key::MIN_LEN
+            ),
+            Self::Weak => f.write_str("all bytes of a key are the same: it takes random ones"),
+            Self::Duplicate(id) => write!(f, "the key {id} is given twice"),
+            Self::Unknown(id) => write!(f, "there is no key {id}"),
+            Self::Revoked(id) => write!(f, "the key {id} was revoked"),
+            Self::NotOneActive => f.write_str("exactly one key must be active"),
+            Self::Random => f.write_str("the operating system gave no random bytes"),
+        }
+    }
+}
+
+impl error::Error for KeyError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::File(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+use super::*;
+
+const HEX: &str = "9f0d1e6b7a5c4d3e2f1a0b9c8d7e6f5a4b3c2d1e0f9a8b7c6d5e4f3a2b1c0d9e";
+
+fn states(keys: &Keys) -> Vec<KeyState> {
+    keys.list().into_iter().map(|(_, state)| state).collect()
+}
+
+#[test]
+fn text_forms_of_one_secret_give_one_key() {
+    let id = Key::from_hex(HEX).unwrap().id();
+    let base64 = "nw0ea3pcTT4vGgucjX5vWks8LR4Pmot8bV5POiscDZ4";
+    for text in [HEX.to_uppercase(), base64.into(), format!("{base64}="), base64.replace(['+', '/'], "-")] {
+        assert_eq!(Keys::parse(&text).unwrap().list(), [(id, KeyState::Active)], "{text}");
+    }
+}
+
+#[test]
+fn text_that_is_no_key_is_refused_with_its_reason() {
+    let check = |text: &str, expected: fn(&KeyError) -> bool| {
+        let error = Keys::parse(text).expect_err(text);
+        assert!(expected(&error), "{text:?}: {error:?}");
+    };
+    check("", |e| matches!(e, KeyError::Empty));
+    check(" ,\n", |e| matches!(e, KeyError::Empty));
+    check("secret!", |e| matches!(e, KeyError::Encoding));
+    check("c2hvcnQ", |e| matches!(e, KeyError::TooShort { len: 5 }));
+    check(&"0".repeat(64), |e| matches!(e, KeyError::Weak));
+    check(&format!("{HEX} {HEX}"), |e| matches!(e, KeyError::Duplicate(_)));
+    check(&format!("retired:{HEX}"), |e| matches!(e, KeyError::NotOneActive));
+    check(&format!("live:{HEX}"), |e| matches!(e, KeyError::Encoding));
+    check(&format!("{HEX},active:{}", HEX.replace('9', "8")), |e| matches!(e, KeyError::NotOneActive));
+}
+
+#[test]
+fn rotation_keeps_one_key_active() {
+    let keys = Keys::generate().unwrap();
+    let first = keys.list()[0].0;
+    let next = Key::generate().unwrap();
+    keys.add(next.clone(), KeyState::Pending).unwrap();
+    assert!(matches!(keys.add(next.clone(), KeyState::Retired), Err(KeyError::Duplicate(_))));
+    assert!(matches!(keys.add(Key::generate().unwrap(), KeyState::Active), Err(KeyError::NotOneActive)));
+    assert!(matches!(keys.revoke(first), Err(KeyError::NotOneActive)));
+
+    keys.rotate(next.clone()).unwrap();
+    assert_eq!(states(&keys), [KeyState::Active, KeyState::Retired]);
+    keys.revoke(first).unwrap();
+    assert_eq!(states(&keys), [KeyState::Active, KeyState::Revoked]);
+    keys.rotate(next).unwrap();
+    assert_eq!(states(&keys), [KeyState::Active, KeyState::Revoked]);
+}
+
+#[test]
+fn a_revoked_key_does_not_come_back() {
+    let keys = Keys::generate().unwrap();
+    let bad = Key::generate().unwrap();
+    keys.add(bad.clone(), KeyState::Revoked).unwrap();
+    assert!(matches!(keys.rotate(bad), Err(KeyError::Revoked(_))));
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let key = Key::from_hex(HEX).unwrap();
+    let shown = format!("{key:?} {:?} {:?}", Keys::new(key.clone()), key.id());
+    assert!(!shown.contains("9f0d1e") && !shown.contains("159"), "{shown}");
+}
+
+#[test]
+fn a_missing_variable_is_named() {
+    let error = Keys::from_env("SILVERBACK_NO_SUCH_KEY").unwrap_err();
+    assert!(error.to_string().contains("SILVERBACK_NO_SUCH_KEY"));
+}
+
+#[test]
+fn a_missing_file_keeps_its_cause() {
+    let error = Keys::from_file("/no/such/key").unwrap_err();
+    assert!(error::Error::source(&error).is_some());
+}

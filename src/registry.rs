@@ -1,0 +1,159 @@
+//! All sessions of a request: finding them by name, and saving them together.
+
+use std::{fmt, sync::Arc};
+
+use http::{Extensions, HeaderValue};
+
+use crate::{
+    config::SessionConfig,
+    error::{Error, ErrorKind},
+    session::{Keep, Reply, Session, Slots},
+};
+
+/// The sessions of a request, by name: those of the layer around the handler, and of the layers around that.
+///
+/// With axum it is an extractor. Without, it is made of the [`Session`] in the request's extensions.
+///
+/// ```
+/// # use silverback::{Error, Sessions};
+/// async fn check_out(sessions: Sessions) -> Result<(), Error> {
+///     let account = sessions.get("account").await?;
+///     let cart = sessions.get("cart").await?;
+///     account.flash("Thank you")?;
+///     cart.destroy().await
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Sessions(Arc<Slots>);
+
+impl Sessions {
+    /// Finds the sessions of a request; `None` if no [`SessionLayer`](crate::SessionLayer) is around.
+    #[must_use]
+    pub fn from_extensions(extensions: &Extensions) -> Option<Self> {
+        extensions.get::<Session>().cloned().map(Self::from)
+    }
+
+    /// Returns the session of this name, loaded. Every call of a request returns the same session.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::UnknownName`] if no layer names it and nobody has opened it;
+    /// otherwise as for [`Session::load`].
+    pub async fn get(&self, name: &str) -> Result<Session, Error> {
+        let found = self.find(name).ok_or_else(|| Error::new(ErrorKind::UnknownName).of(name))?;
+        found.load().await?;
+        Ok(found)
+    }
+
+    /// Returns a session that the layer does not name, loaded; it is saved with the others. gorilla's
+    /// `Registry.Get(store, name)`.
+    ///
+    /// Make the settings once and keep them: the store is told apart by them and their clones.
+    ///
+    /// ```
+    /// # use silverback::{Error, SessionConfig, Sessions};
+    /// async fn shop(sessions: Sessions, carts: SessionConfig, shop: u32) -> Result<u32, Error> {
+    ///     let cart = sessions.open(&carts.named(format!("cart-{shop}"))).await?;
+    ///     cart.update("items", |n: &mut u32| *n += 1)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NameTaken`] if the name belongs to a session of another store,
+    /// [`ErrorKind::Attributes`] if the settings do not work (its source is the
+    /// [`ConfigError`](crate::ConfigError)); otherwise as for [`Session::load`].
+    pub async fn open(&self, config: &SessionConfig) -> Result<Session, Error> {
+        let named = config.build().map_err(|error| Error::with_source(ErrorKind::Attributes, error))?;
+        let session = match self.find(&named.name) {
+            Some(session) if session.named().backend.is_same(&named.backend) => session,
+            Some(_) => return Err(Error::new(ErrorKind::NameTaken).of(&named.name)),
+            None => self.0.open(named),
+        };
+        session.load().await?;
+        Ok(session)
+    }
+
+    /// Iterates over the sessions, which may not be loaded: the layer's in its order, those opened beside
+    /// them, then those of the layers around it.
+    pub fn iter(&self) -> impl Iterator<Item = Session> {
+        let own: Vec<Session> = self.0.configured().chain(self.0.opened()).collect();
+        let outer: Vec<Session> =
+            self.0.outer().map(|slots| Self(Arc::clone(slots)).iter().collect()).unwrap_or_default();
+        own.into_iter().chain(outer)
+    }
+
+    /// Saves every session that was changed, in the order of [`iter`](Self::iter), now instead of with the
+    /// response.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::save`]. A failure does not keep the others from being saved;
+    /// [`Error::failures`] has all of them, with their names.
+    pub async fn save_all(&self) -> Result<(), Error> {
+        let mut failures = Vec::new();
+        for session in self.iter() {
+            failures.extend(session.save().await.err());
+        }
+        Error::batch(failures).map_or(Ok(()), Err)
+    }
+
+    fn find(&self, name: &str) -> Option<Session> {
+        self.iter().find(|session| session.name() == name)
+    }
+}
+
+impl From<Session> for Sessions {
+    fn from(session: Session) -> Self {
+        Self(Arc::clone(session.slots()))
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// What the response has to say about all sessions of one layer.
+#[derive(Debug, Default)]
+pub(crate) struct Committed {
+    pub(crate) cookies: Vec<HeaderValue>,
+    /// Of these nothing is lost if they are not sent.
+    pub(crate) refreshes: Vec<HeaderValue>,
+    pub(crate) used: bool,
+    pub(crate) error: Option<Error>,
+}
+
+/// Whether committing these sessions means waiting for a store.
+pub(crate) fn waits(slots: &Arc<Slots>) -> bool {
+    slots.in_use().any(|session| session.waits())
+}
+
+/// Saves the sessions of one layer, one after the other, and goes on after a failure.
+pub(crate) async fn commit(slots: Arc<Slots>, keep: Keep) -> Committed {
+    let mut committed = Committed::default();
+    let mut failures = Vec::new();
+    for session in slots.in_use() {
+        match session.commit(keep).await {
+            Ok(reply) => committed.add(reply),
+            Err(error) => {
+                committed.used = true;
+                failures.push(error.of(session.name()));
+            }
+        }
+    }
+    committed.error = Error::batch(failures);
+    committed
+}
+
+impl Committed {
+    fn add(&mut self, reply: Reply) {
+        self.used |= reply.used;
+        match reply.cookie {
+            Some(cookie) if reply.is_refresh => self.refreshes.push(cookie),
+            Some(cookie) => self.cookies.push(cookie),
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The service: what happens to a request on its way in.
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{HeaderMap, Request, Response, header};
+use tower_service::Service;
+
+use crate::{
+    cookie::RequestCookies,
+    future::ResponseFuture,
+    responder::Responder,
+    session::{Session, Shared, Slots},
+};
+
+/// The service made by [`SessionLayer`](crate::SessionLayer).
+///
+/// It asks nothing of the inner service but that it takes and gives `http` messages: no `Clone`, `Send` or
+/// `'static`. Its errors are passed on untouched.
+pub struct SessionService<S, R> {
+    inner: S,
+    shared: Arc<Shared>,
+    responder: Arc<R>,
+}
+
+impl<S, R> SessionService<S, R> {
+    pub(crate) fn new(inner: S, shared: Arc<Shared>, responder: Arc<R>) -> Self {
+        Self { inner, shared, responder }
+    }
+}
+
+impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for SessionService<S, R>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    R: Responder<ResBody>,
+{
+    type Response = Response<ResBody>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, ResBody, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let is_grpc = is_grpc(request.headers());
+        let outer = request.extensions().get::<Session>().cloned();
+        let cookies = RequestCookies::new(request.headers().get_all(header::COOKIE));
+        let slots = Arc::new(Slots::new(Arc::clone(&self.shared), cookies, outer));
+        request.extensions_mut().insert(Session::first(&slots));
+        ResponseFuture::new(self.inner.call(request), slots, Arc::clone(&self.responder), is_grpc)
+    }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+impl<S: Clone, R> Clone for SessionService<S, R> {
+    fn clone(&self) -> Self {
+        Self::new(self.inner.clone(), Arc::clone(&self.shared), Arc::clone(&self.responder))
+    }
+}
+
+impl<S: fmt::Debug, R> fmt::Debug for SessionService<S, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,77 @@
+//! What a request did to a session, kept so that it can be done again to what another request has saved.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    content::{Content, Persistence},
+    frames::FlashId,
+};
+use crate::{cookie::CookieAttributes, error::Error};
+
+/// One step; applied once to the view of this request, and again to a newer state after a conflict.
+pub(super) enum Change {
+    Insert { key: Box<str>, value: Vec<u8> },
+    Remove { key: Box<str> },
+    Clear,
+    Update { key: Box<str>, update: Update },
+    PushFlash { queue: Box<str>, id: FlashId, value: Vec<u8> },
+    TakeFlashes(Taken),
+    Persist(Persistence),
+    Attributes(CookieAttributes),
+}
+
+/// The messages a request has taken; after a save, those that no other request had taken before.
+pub(super) type Taken = Arc<Mutex<Vec<FlashId>>>;
+
+/// From the JSON that is there to the JSON that shall be.
+pub(super) type Update = Box<dyn FnMut(Option<&[u8]>) -> Result<Vec<u8>, Error> + Send>;
+
+impl Change {
+    /// # Errors
+    ///
+    /// Only an update can fail: when what it finds is not of its type any more.
+    pub(super) fn apply(&mut self, content: &mut Content) -> Result<(), Error> {
+        let frames = &mut content.frames;
+        match self {
+            Self::Insert { key, value } => frames.insert(key, value),
+            Self::Remove { key } => drop(frames.remove(key)),
+            Self::Clear => frames.clear(),
+            Self::Update { key, update } => {
+                let value = update(frames.get(key))?;
+                frames.insert(key, &value);
+            }
+            Self::PushFlash { queue, id, value } => frames.push_flash(queue, *id, value),
+            // What another request has taken meanwhile is no longer this one's.
+            Self::TakeFlashes(taken) => {
+                taken.lock().unwrap_or_else(PoisonError::into_inner).retain(|id| frames.remove_flash(*id))
+            }
+            Self::Persist(persistence) => content.persistence = *persistence,
+            Self::Attributes(attributes) => content.attributes = Some(attributes.clone()),
+        }
+        Ok(())
+    }
+
+    /// Whether the browser has to be told, even if only the record changes.
+    pub(super) fn shows_in_cookie(&self) -> bool {
+        matches!(self, Self::Persist(_) | Self::Attributes(_))
+    }
+}
+
+/// Shows which step it is, and no value.
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Insert { .. } => "Insert",
+            Self::Remove { .. } => "Remove",
+            Self::Clear => "Clear",
+            Self::Update { .. } => "Update",
+            Self::PushFlash { .. } => "PushFlash",
+            Self::TakeFlashes(_) => "TakeFlashes",
+            Self::Persist(_) => "Persist",
+            Self::Attributes(_) => "Attributes",
+        })
+    }
+}

@@ -1,0 +1,138 @@
+//! The end of a session's part in a request: what is kept, and what the response says.
+
+use http::HeaderValue;
+
+use super::{
+    Session,
+    save::Last,
+    state::{CookieDuty, Lifetime, Live, Origin, Source, State},
+};
+use crate::{
+    clock::Timestamp,
+    codec::Stamp,
+    cookie,
+    error::{Error, ErrorKind},
+};
+
+/// What of a request's changes is kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Keep {
+    Everything,
+    /// The handler failed on the server's side: a new ID stays new and a destroyed session destroyed, but
+    /// what else it did to the session is not done.
+    Identity,
+}
+
+/// What the response has to say about one session.
+#[derive(Debug, Default)]
+pub(crate) struct Reply {
+    pub(crate) cookie: Option<HeaderValue>,
+    /// The response depends on the cookie.
+    pub(crate) used: bool,
+    /// Nothing is lost if this cookie is not sent.
+    pub(crate) is_refresh: bool,
+}
+
+impl Session {
+    /// Saves the session and says what to tell the browser.
+    pub(crate) async fn commit(&self, keep: Keep) -> Result<Reply, Error> {
+        if keep == Keep::Identity {
+            self.slot().lock().discard_changes();
+        }
+        self.save_changes(Last::Yes).await?;
+        if self.slot().lock().owes_unopened() {
+            self.open().await?;
+        }
+        self.reply(&mut self.slot().lock())
+    }
+
+    /// Ends the session now: its record is removed when this returns, whatever becomes of the request.
+    pub(super) async fn destroy_now(&self) -> Result<(), Error> {
+        self.open().await?;
+        let server = self.named().backend.server();
+        if self.slots.is_closed() && server.is_err() {
+            return Err(Error::new(ErrorKind::AlreadyCommitted));
+        }
+        if let Ok(server) = server {
+            // What was opened, and what the cookie says: the two differ after a renewal, or if the cookies
+            // were ambiguous.
+            let now = self.slots.clock().now();
+            let mut ids = self.presented_ids(now);
+            ids.extend(self.slot().lock().live.as_ref().and_then(Live::record_id).cloned());
+            for id in ids {
+                server.delete(&id.record_key()).await?;
+            }
+        }
+        self.forget(&mut self.slot().lock());
+        Ok(())
+    }
+
+    fn forget(&self, state: &mut State) {
+        let now = self.slots.clock().now();
+        let had = state.live.replace(Live::new(now, None));
+        *state = State {
+            live: state.live.take(),
+            source: Source::Nothing,
+            cookie: if self.has_cookie() { CookieDuty::Remove } else { CookieDuty::Nothing },
+            reopened: state.reopened,
+            last_attributes: had.and_then(|live| live.content.attributes),
+            ..State::default()
+        };
+    }
+
+    fn reply(&self, state: &mut State) -> Result<Reply, Error> {
+        let duty = std::mem::take(&mut state.cookie);
+        let used = state.live.is_some();
+        let cookie = match (duty, &state.live) {
+            (CookieDuty::Set | CookieDuty::Refresh, Some(live)) if live.origin.is_some() => Some(self.render(live)?),
+            (CookieDuty::Remove, _) => Some(self.render_removal(state)?),
+            _ => None,
+        };
+        Ok(Reply { cookie, used, is_refresh: duty == CookieDuty::Refresh })
+    }
+
+    fn render(&self, live: &Live) -> Result<HeaderValue, Error> {
+        let named = self.named();
+        let now = self.slots.clock().now();
+        let lifetime = Lifetime::of(&live.content, named);
+        let created = live.content.created;
+        let token = match &live.origin {
+            None => return Err(Error::new(ErrorKind::Gone)),
+            Some(Origin::Token { id, .. }) => {
+                let until = lifetime.expires(now);
+                let stamp = Stamp { issued: now, created, ttl: seconds(now, until), token_id: Some(*id) };
+                named.codec.seal(&stamp, |out| live.content.encode_payload(out))
+            }
+            Some(Origin::Record { id, .. }) => {
+                let stamp = Stamp { issued: now, created, ttl: seconds(now, lifetime.end), token_id: None };
+                named.codec.seal(&stamp, |out| out.extend_from_slice(id.as_bytes()))
+            }
+        }?;
+        let max_age = lifetime.max_age(now, &live.content, named);
+        let cookie = match &live.content.attributes {
+            None => cookie::set(&named.name, &token, max_age, &named.rendered),
+            Some(attributes) => cookie::set(&named.name, &token, max_age, &attributes.render()),
+        };
+        cookie.ok_or_else(|| Error::new(ErrorKind::Attributes))
+    }
+
+    fn render_removal(&self, state: &State) -> Result<HeaderValue, Error> {
+        let named = self.named();
+        let removal = match &state.last_attributes {
+            None => cookie::removal(&named.name, &named.rendered),
+            Some(attributes) => cookie::removal(&named.name, &attributes.render()),
+        };
+        removal.ok_or_else(|| Error::new(ErrorKind::Attributes))
+    }
+}
+
+impl State {
+    /// A save in mid-request has made a record, and its later changes were discarded.
+    fn owes_unopened(&self) -> bool {
+        self.live.is_none() && self.cookie == CookieDuty::Set
+    }
+}
+
+fn seconds(from: Timestamp, until: Timestamp) -> u32 {
+    u32::try_from(until.saturating_since(from).as_secs()).unwrap_or(u32::MAX)
+}

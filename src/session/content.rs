@@ -1,0 +1,263 @@
+//! What is kept of a session, in the cookie or in a store, and its bytes.
+//!
+//! ```text
+//! payload:    flags u8 | [since u40 s | length u32 s] | [attributes] | frames
+//! flags:      1 lasts for a length of time, 2 lasts until the browser closes, 4 has attributes of its own
+//! attributes: flags u8 | varint length | path | [varint length | domain]
+//! record:     1 u8 | write id (8) | created u40 s | payload
+//! ```
+//!
+//! A cookie's token carries the payload, and the time of creation in its stamp. A record of a single zero
+//! byte says that the session goes on under another ID.
+
+use std::time::Duration;
+
+use cookie::SameSite;
+
+use super::frames::{Frames, put_varint, take_varint};
+use crate::{
+    clock::Timestamp,
+    codec::{put_u40, take_u40},
+    cookie::CookieAttributes,
+};
+
+#[derive(Clone, Debug)]
+pub(super) struct Content {
+    pub(super) created: Timestamp,
+    pub(super) persistence: Persistence,
+    pub(super) attributes: Option<CookieAttributes>,
+    pub(super) frames: Frames,
+}
+
+/// How long this session was asked to last, beyond what is configured for all of its name.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Persistence {
+    #[default]
+    Configured,
+    UntilBrowserCloses,
+    For {
+        since: Timestamp,
+        length: Duration,
+    },
+}
+
+/// Tells one write of a record from another.
+pub(super) type WriteId = [u8; 8];
+
+/// What a record says.
+pub(super) enum Stored {
+    Content(Content, WriteId),
+    Moved,
+}
+
+/// The record of a session that goes on under another ID.
+pub(super) const MOVED: &[u8] = &[MOVED_FORMAT];
+
+const MOVED_FORMAT: u8 = 0;
+const RECORD_FORMAT: u8 = 1;
+
+impl Content {
+    pub(super) fn new(created: Timestamp) -> Self {
+        Self { created, persistence: Persistence::default(), attributes: None, frames: Frames::default() }
+    }
+
+    pub(super) fn encode_payload(&self, out: &mut Vec<u8>) {
+        let attributes = self.attributes.as_ref();
+        let flags = if attributes.is_some() { 4 } else { 0 };
+        match self.persistence {
+            Persistence::Configured => out.push(flags),
+            Persistence::UntilBrowserCloses => out.push(flags | 2),
+            Persistence::For { since, length } => {
+                out.push(flags | 1);
+                put_u40(out, since);
+                out.extend_from_slice(&u32::try_from(length.as_secs()).unwrap_or(u32::MAX).to_be_bytes());
+            }
+        }
+        if let Some(attributes) = attributes {
+            encode_attributes(attributes, out);
+        }
+        out.extend_from_slice(self.frames.as_bytes());
+    }
+
+    /// `None` for bytes that [`encode_payload`](Self::encode_payload) does not make.
+    pub(super) fn decode_payload(created: Timestamp, mut bytes: Vec<u8>) -> Option<Self> {
+        let (&flags, mut rest) = bytes.split_first()?;
+        let persistence = match flags & 3 {
+            0 => Persistence::Configured,
+            1 => {
+                let (since, after) = take_u40(rest)?;
+                let (length, after) = after.split_first_chunk()?;
+                rest = after;
+                Persistence::For { since, length: Duration::from_secs(u32::from_be_bytes(*length).into()) }
+            }
+            2 => Persistence::UntilBrowserCloses,
+            _ => return None,
+        };
+        let attributes = match flags & !3 {
+            0 => None,
+            4 => {
+                let (attributes, after) = decode_attributes(rest)?;
+                rest = after;
+                Some(attributes)
+            }
+            _ => return None,
+        };
+        let start = bytes.len() - rest.len();
+        bytes.drain(..start);
+        Some(Self { created, persistence, attributes, frames: Frames::parse(bytes)? })
+    }
+
+    pub(super) fn payload_len(&self) -> usize {
+        let mut head = Vec::new();
+        if let Some(attributes) = &self.attributes {
+            encode_attributes(attributes, &mut head);
+        }
+        let persistence = if matches!(self.persistence, Persistence::For { .. }) { 9 } else { 0 };
+        1 + persistence + head.len() + self.frames.as_bytes().len()
+    }
+
+    pub(super) fn encode_record(&self, id: WriteId) -> Vec<u8> {
+        let mut out = Vec::with_capacity(32 + self.frames.as_bytes().len());
+        out.push(RECORD_FORMAT);
+        out.extend_from_slice(&id);
+        put_u40(&mut out, self.created);
+        self.encode_payload(&mut out);
+        out
+    }
+}
+
+/// `None` for a damaged record, or one of a later format.
+pub(super) fn decode_record(bytes: &[u8]) -> Option<Stored> {
+    let (format, rest) = bytes.split_first()?;
+    match *format {
+        MOVED_FORMAT => Some(Stored::Moved),
+        RECORD_FORMAT => {
+            let (id, rest) = rest.split_first_chunk()?;
+            let (created, rest) = take_u40(rest)?;
+            Some(Stored::Content(Content::decode_payload(created, rest.to_vec())?, *id))
+        }
+        _ => None,
+    }
+}
+
+const SECURE: u8 = 1;
+const HTTP_ONLY: u8 = 2;
+const PARTITIONED: u8 = 4;
+const STRICT: u8 = 8;
+const NONE: u8 = 16;
+const DOMAIN: u8 = 32;
+
+fn encode_attributes(attributes: &CookieAttributes, out: &mut Vec<u8>) {
+    let same_site = match attributes.same_site {
+        SameSite::Lax => 0,
+        SameSite::Strict => STRICT,
+        SameSite::None => NONE,
+    };
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    out.push(
+        same_site
+            | flag(attributes.secure, SECURE)
+            | flag(attributes.http_only, HTTP_ONLY)
+            | flag(attributes.partitioned, PARTITIONED)
+            | flag(attributes.domain.is_some(), DOMAIN),
+    );
+    for text in std::iter::once(&attributes.path).chain(&attributes.domain) {
+        put_varint(out, text.len());
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
+fn decode_attributes(bytes: &[u8]) -> Option<(CookieAttributes, &[u8])> {
+    let (&flags, rest) = bytes.split_first()?;
+    let same_site = match flags & (STRICT | NONE) {
+        0 => SameSite::Lax,
+        STRICT => SameSite::Strict,
+        NONE => SameSite::None,
+        _ => return None,
+    };
+    let (path, mut rest) = take_text(rest)?;
+    let mut domain = None;
+    if flags & DOMAIN != 0 {
+        let (text, after) = take_text(rest)?;
+        (domain, rest) = (Some(text), after);
+    }
+    let attributes = CookieAttributes {
+        path,
+        domain,
+        secure: flags & SECURE != 0,
+        http_only: flags & HTTP_ONLY != 0,
+        same_site,
+        partitioned: flags & PARTITIONED != 0,
+    };
+    Some((attributes, rest))
+}
+
+fn take_text(bytes: &[u8]) -> Option<(String, &[u8])> {
+    let (len, rest) = take_varint(bytes)?;
+    let (text, rest) = rest.split_at_checked(len)?;
+    Some((std::str::from_utf8(text).ok()?.to_owned(), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn samples() -> Vec<Content> {
+        let created = Timestamp::from_secs(1_800_000_000);
+        let persistences = [
+            Persistence::Configured,
+            Persistence::UntilBrowserCloses,
+            Persistence::For { since: created, length: Duration::from_secs(99) },
+        ];
+        let attributes = [
+            None,
+            Some(CookieAttributes::default()),
+            Some(
+                CookieAttributes::default()
+                    .path("/shop")
+                    .domain("example.com")
+                    .same_site(SameSite::None)
+                    .partitioned(true)
+                    .http_only(false),
+            ),
+        ];
+        let mut frames = Frames::default();
+        frames.insert("user", b"\"Ada\"");
+        let mut samples = Vec::new();
+        for persistence in persistences {
+            for attributes in &attributes {
+                let attributes = attributes.clone();
+                samples.push(Content { created, persistence, attributes, frames: frames.clone() });
+            }
+        }
+        samples
+    }
+
+    #[test]
+    fn a_record_reads_back_as_it_was() {
+        for content in samples() {
+            let bytes = content.encode_record(*b"12345678");
+            let Some(Stored::Content(read, id)) = decode_record(&bytes) else { panic!("{content:?}") };
+            assert_eq!(format!("{content:?}"), format!("{read:?}"));
+            assert_eq!(&id, b"12345678");
+            assert_eq!(content.payload_len(), bytes.len() - 1 - 8 - 5);
+        }
+    }
+
+    #[test]
+    fn a_record_of_a_later_format_is_not_guessed_at() {
+        let mut bytes = samples()[0].encode_record([0; 8]);
+        bytes[0] = 2;
+        assert!(decode_record(&bytes).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_decode_without_panic(bytes: Vec<u8>) {
+            let _ = decode_record(&bytes);
+            let _ = Content::decode_payload(Timestamp::default(), bytes);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Flash messages: shown once, usually on the page after a redirect.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    Session,
+    change::{Change, Taken},
+    json::{from_json, to_json},
+};
+use crate::{crypto, error::Error};
+
+const DEFAULT_QUEUE: &str = "";
+
+impl Session {
+    /// Leaves a message for the next page.
+    ///
+    /// Messages have a place of their own beside the values, so no key can get in their way.
+    ///
+    /// # Errors
+    ///
+    /// As for [`insert`](Self::insert), and [`ErrorKind::Random`](crate::ErrorKind::Random).
+    pub fn flash<T: Serialize>(&self, message: T) -> Result<(), Error> {
+        self.flash_in(DEFAULT_QUEUE, message)
+    }
+
+    /// Leaves a message in a queue of its own, such as `"errors"`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`flash`](Self::flash).
+    pub fn flash_in<T: Serialize>(&self, queue: &str, message: T) -> Result<(), Error> {
+        let prepare = || Ok((to_json(&message)?, crypto::random()?));
+        let (value, id) = prepare().map_err(|error: Error| error.of(self.name()))?;
+        self.write(|content| {
+            self.check_growth(content, super::frames::Frames::flash_growth(queue, value.len()))?;
+            content.frames.push_flash(queue, id, &value);
+            Ok((Some(Change::PushFlash { queue: queue.into(), id, value }), ()))
+        })
+    }
+
+    /// Takes all messages that were left, oldest first.
+    ///
+    /// They are gone once this request is saved; if it fails, the next one gets them. Of two requests at the
+    /// same time, both may get a message: see [`claim_flashes`](Self::claim_flashes).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Deserialize`](crate::ErrorKind::Deserialize) if one is not a `T`; all of them stay.
+    /// [`ErrorKind::NotLoaded`](crate::ErrorKind::NotLoaded),
+    /// [`ErrorKind::AlreadyCommitted`](crate::ErrorKind::AlreadyCommitted).
+    pub fn flashes<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
+        self.flashes_in(DEFAULT_QUEUE)
+    }
+
+    /// Takes all messages of one queue.
+    ///
+    /// # Errors
+    ///
+    /// As for [`flashes`](Self::flashes).
+    pub fn flashes_in<T: DeserializeOwned>(&self, queue: &str) -> Result<Vec<T>, Error> {
+        let (messages, _) = self.take_flashes(queue)?;
+        Ok(messages)
+    }
+
+    /// Takes all messages and saves the session at once, so that of any number of concurrent requests
+    /// exactly one gets each message.
+    ///
+    /// For that price, a message is lost if the handler then fails. Sessions in a cookie cannot promise it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`flashes`](Self::flashes) and [`save`](Self::save).
+    pub async fn claim_flashes<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
+        self.claim_flashes_in(DEFAULT_QUEUE).await
+    }
+
+    /// Takes all messages of one queue and saves the session at once.
+    ///
+    /// # Errors
+    ///
+    /// As for [`claim_flashes`](Self::claim_flashes).
+    pub async fn claim_flashes_in<T: DeserializeOwned>(&self, queue: &str) -> Result<Vec<T>, Error> {
+        let (messages, taken) = self.take_flashes(queue)?;
+        let all = taken.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if all.is_empty() {
+            return Ok(messages);
+        }
+        self.save().await?;
+        let ours = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let claimed = all.iter().zip(messages).filter(|(id, _)| ours.contains(id));
+        Ok(claimed.map(|(_, message)| message).collect())
+    }
+
+    fn take_flashes<T: DeserializeOwned>(&self, queue: &str) -> Result<(Vec<T>, Taken), Error> {
+        self.write(|content| {
+            let queued = content.frames.flashes(queue);
+            let (ids, messages) =
+                queued.map(|(id, value)| Ok((id, from_json(value)?))).collect::<Result<(Vec<_>, Vec<T>), Error>>()?;
+            for id in &ids {
+                content.frames.remove_flash(*id);
+            }
+            let taken: Taken = Arc::new(Mutex::new(ids));
+            let change = (!messages.is_empty()).then(|| Change::TakeFlashes(Arc::clone(&taken)));
+            Ok((change, (messages, taken)))
+        })
+    }
+}
+
+/// The flash messages of a session, for handlers that need nothing else of it.
+///
+/// With axum it is an extractor, of the layer's first session.
+///
+/// ```
+/// use silverback::{Error, Flashes, Session};
+///
+/// fn greet(session: &Session) -> Result<Vec<String>, Error> {
+///     let flashes = Flashes::of(session);
+///     flashes.push("Your cart was saved")?;
+///     flashes.take()
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Flashes(Session);
+
+impl Flashes {
+    /// The messages of this session.
+    #[must_use]
+    pub fn of(session: &Session) -> Self {
+        Self(session.clone())
+    }
+
+    /// Leaves a message; see [`Session::flash`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn push<T: Serialize>(&self, message: T) -> Result<(), Error> {
+        self.0.flash(message)
+    }
+
+    /// Takes all messages; see [`Session::flashes`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn take<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
+        self.0.flashes()
+    }
+
+    /// Takes all messages for this request alone; see [`Session::claim_flashes`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn claim<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
+        self.0.claim_flashes().await
+    }
+}

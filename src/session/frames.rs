@@ -1,0 +1,218 @@
+//! A session's values as bytes: one frame after another, each a key and the raw JSON of its value.
+//!
+//! ```text
+//! frame: varint (length of key << 1 | kind) | key | varint (length of value) | value
+//! kind:  0 a value, 1 a flash message, whose value is its id (8 bytes) and its JSON
+//! ```
+//!
+//! Loading a session checks the frames and parses no JSON; saving it copies the bytes. There are a handful
+//! of keys in a session, so looking through the frames beats any index.
+
+use std::ops::Range;
+
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Frames(Vec<u8>);
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    Value,
+    Flash,
+}
+
+/// One frame, borrowed.
+struct Frame<'a> {
+    range: Range<usize>,
+    kind: Kind,
+    key: &'a str,
+    value: &'a [u8],
+}
+
+pub(super) type FlashId = [u8; 8];
+
+impl Frames {
+    /// Takes bytes that [`as_bytes`](Self::as_bytes) once gave; `None` if they are anything else.
+    pub(super) fn parse(bytes: Vec<u8>) -> Option<Self> {
+        let frames = Self(bytes);
+        let end = frames.iter().last().map_or(0, |frame| frame.range.end);
+        (end == frames.0.len()).then_some(frames)
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.iter().filter(|frame| frame.kind == Kind::Value).map(|frame| frame.key)
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&[u8]> {
+        self.find(key).map(|frame| frame.value)
+    }
+
+    pub(super) fn insert(&mut self, key: &str, value: &[u8]) {
+        self.remove(key);
+        self.push(Kind::Value, key, &[value]);
+    }
+
+    pub(super) fn remove(&mut self, key: &str) -> bool {
+        let range = self.find(key).map(|frame| frame.range);
+        range.map(|range| self.0.drain(range)).is_some()
+    }
+
+    /// How many bytes more the frames take with this value under this key.
+    pub(super) fn growth(&self, key: &str, value: usize) -> usize {
+        let old = self.find(key).map_or(0, |frame| frame.range.len());
+        frame_len(key, value).saturating_sub(old)
+    }
+
+    pub(super) fn flashes<'a>(&'a self, queue: &'a str) -> impl Iterator<Item = (FlashId, &'a [u8])> {
+        self.iter()
+            .filter(move |frame| frame.kind == Kind::Flash && frame.key == queue)
+            .filter_map(|frame| frame.value.split_first_chunk().map(|(id, value)| (*id, value)))
+    }
+
+    pub(super) fn push_flash(&mut self, queue: &str, id: FlashId, value: &[u8]) {
+        self.push(Kind::Flash, queue, &[&id, value]);
+    }
+
+    /// Removes the flash message of this id; says whether it was there.
+    pub(super) fn remove_flash(&mut self, id: FlashId) -> bool {
+        let is_it = |frame: &Frame<'_>| frame.kind == Kind::Flash && frame.value.starts_with(&id);
+        let range = self.iter().find(is_it).map(|frame| frame.range);
+        range.map(|range| self.0.drain(range)).is_some()
+    }
+
+    pub(super) fn flash_growth(queue: &str, value: usize) -> usize {
+        frame_len(queue, size_of::<FlashId>() + value)
+    }
+
+    fn find(&self, key: &str) -> Option<Frame<'_>> {
+        self.iter().find(|frame| frame.kind == Kind::Value && frame.key == key)
+    }
+
+    fn push(&mut self, kind: Kind, key: &str, value: &[&[u8]]) {
+        put_varint(&mut self.0, key.len() << 1 | usize::from(kind == Kind::Flash));
+        self.0.extend_from_slice(key.as_bytes());
+        put_varint(&mut self.0, value.iter().map(|part| part.len()).sum());
+        value.iter().for_each(|part| self.0.extend_from_slice(part));
+    }
+
+    /// Ends at the first byte that is not part of a whole frame.
+    fn iter(&self) -> impl Iterator<Item = Frame<'_>> {
+        let mut rest = self.0.as_slice();
+        std::iter::from_fn(move || {
+            let start = self.0.len() - rest.len();
+            let (head, after) = take_varint(rest)?;
+            let (key, after) = after.split_at_checked(head >> 1)?;
+            let (len, after) = take_varint(after)?;
+            let (value, after) = after.split_at_checked(len)?;
+            let kind = if head & 1 == 1 { Kind::Flash } else { Kind::Value };
+            let key = std::str::from_utf8(key).ok()?;
+            rest = after;
+            Some(Frame { range: start..self.0.len() - rest.len(), kind, key, value })
+        })
+    }
+}
+
+fn frame_len(key: &str, value: usize) -> usize {
+    varint_len(key.len() << 1) + key.len() + varint_len(value) + value
+}
+
+fn varint_len(number: usize) -> usize {
+    (usize::BITS - (number | 1).leading_zeros()).div_ceil(7) as usize
+}
+
+/// Seven bits a byte, low ones first; the high bit says that more follow.
+pub(super) fn put_varint(out: &mut Vec<u8>, mut number: usize) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// At most four bytes, so lengths end at 256 MiB; a longer spelling than needed is refused.
+pub(super) fn take_varint(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut number = 0;
+    for (index, byte) in bytes.iter().take(4).enumerate() {
+        number |= usize::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            let padded = index > 0 && *byte == 0;
+            return if padded { None } else { Some((number, bytes.get(index + 1..)?)) };
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sample() -> Frames {
+        let mut frames = Frames::default();
+        frames.insert("user", b"7");
+        frames.push_flash("", *b"12345678", b"\"hi\"");
+        frames.insert("cart", b"[1,2]");
+        frames
+    }
+
+    #[test]
+    fn values_and_flashes_do_not_meet() {
+        let mut frames = sample();
+        frames.insert("", b"0");
+        assert_eq!(frames.keys().collect::<Vec<_>>(), ["user", "cart", ""]);
+        assert_eq!(frames.flashes("").collect::<Vec<_>>(), [(*b"12345678", b"\"hi\"" as &[u8])]);
+        assert!(frames.remove_flash(*b"12345678") && !frames.remove_flash(*b"12345678"));
+        assert_eq!(frames.get(""), Some(b"0" as &[u8]));
+    }
+
+    #[test]
+    fn a_part_of_the_bytes_is_no_session() {
+        let whole = sample();
+        let ends: Vec<usize> = whole.iter().map(|frame| frame.range.end).collect();
+        for end in 1..=whole.0.len() {
+            let parsed = Frames::parse(whole.0[..end].to_vec());
+            assert_eq!(parsed.is_some(), ends.contains(&end), "first {end} bytes");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_parse_without_panic_and_unchanged(bytes: Vec<u8>) {
+            if let Some(frames) = Frames::parse(bytes.clone()) {
+                prop_assert_eq!(frames.as_bytes(), bytes);
+            }
+        }
+
+        #[test]
+        fn frames_are_a_map(steps: Vec<(bool, u8, Vec<u8>)>) {
+            let (mut frames, mut map) = (Frames::default(), BTreeMap::new());
+            for (insert, key, value) in steps {
+                let key = "k".repeat(usize::from(key % 4) * 50);
+                if insert {
+                    let grown = frames.0.len() + frames.growth(&key, value.len());
+                    frames.insert(&key, &value);
+                    prop_assert!(frames.0.len() <= grown);
+                    map.insert(key, value);
+                } else {
+                    prop_assert_eq!(frames.remove(&key), map.remove(&key).is_some());
+                }
+                frames = Frames::parse(frames.0).expect("own bytes");
+            }
+            prop_assert_eq!(frames.keys().count(), map.len());
+            prop_assert!(map.iter().all(|(key, value)| frames.get(key) == Some(value)));
+        }
+    }
+}

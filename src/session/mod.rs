@@ -1,0 +1,465 @@
+//! One visitor's session in one request: the [`Session`] handle and what stands behind it.
+
+mod change;
+mod commit;
+mod content;
+mod flash;
+mod frames;
+mod json;
+mod open;
+mod save;
+mod slots;
+mod state;
+mod typed;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use self::{
+    change::Change,
+    content::{Content, Persistence},
+    json::{from_json, to_json},
+    save::Last,
+    slots::{At, Slot},
+    state::{Live, Origin, Source, State},
+};
+pub(crate) use self::{
+    commit::{Keep, Reply},
+    slots::{Shared, Slots},
+};
+pub use self::{
+    flash::Flashes,
+    typed::{SessionData, Typed},
+};
+use crate::{
+    config::Named,
+    cookie::{CookieAttributes, MAX_AGE},
+    error::{Error, ErrorKind, Rejection},
+    id::RecordKey,
+    trace,
+};
+
+/// A handle of one session of a request.
+///
+/// [`SessionLayer`](crate::SessionLayer) puts the handle of its first session into the request's extensions;
+/// [`Sessions`](crate::Sessions) has the others. Clones are cheap and refer to the same session.
+///
+/// Values are kept by key, as JSON. They are read and changed in memory, without waiting; what was changed
+/// goes to the store, and the cookie to the browser, when the handler has returned its response. A session
+/// that is not used costs nothing.
+///
+/// ```
+/// # use silverback::{Session, Error};
+/// # #[derive(serde::Serialize)] struct User { id: u64 }
+/// async fn log_in(session: Session, user: User) -> Result<(), Error> {
+///     session.load().await?;                    // axum's extractor has done this already
+///     session.renew();                          // a new ID, so that nobody knows it who knew the old one
+///     session.insert("user", user.id)?;
+///     let logins = session.update("logins", |n: &mut u32| *n += 1)?;
+///     session.flash(format!("Welcome back, for the {logins}th time"))
+/// }
+/// ```
+///
+/// # Which changes last
+///
+/// | The handler | values, flashes, lifetime | `renew` | `destroy` |
+/// |---|---|---|---|
+/// | returns a response below 500 | saved | done | was done when it was called |
+/// | returns 500 or above (or a gRPC status that means the same) | not saved | done | was done, cookie removed |
+/// | returns `Err` from the service | not saved | not done | was done |
+/// | panics, or is cancelled | not saved | not done | was done |
+///
+/// What an explicit [`save`](Self::save) has saved stays saved in all cases.
+///
+/// # Concurrent requests
+///
+/// A session in a store keeps the changes of all requests, however they overlap: if another one has saved
+/// first, this one's changes are applied to what that one left. Inserts under different keys all survive,
+/// of those under one key the last, and [`update`](Self::update) is run again on the newer value. A session
+/// that was destroyed meanwhile stays destroyed, and saving into it is an error ([`ErrorKind::Gone`]).
+/// Sessions in a cookie cannot do that: there, the last response wins.
+///
+/// # Loading
+///
+/// A session whose store waits has to be loaded before it is used: with [`load`](Self::load), by axum's
+/// extractors, or by [`Sessions::get`](crate::Sessions::get). Otherwise its accessors fail with
+/// [`ErrorKind::NotLoaded`]. Cookie and memory sessions load themselves.
+#[derive(Clone)]
+pub struct Session {
+    slots: Arc<Slots>,
+    at: At,
+}
+
+/// Reading and changing values.
+impl Session {
+    /// Returns the value under `key`, or `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Deserialize`] if it is not a `T`; it stays as it is. [`ErrorKind::NotLoaded`].
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
+        self.read(|live| live.content.frames.get(key).map(from_json).transpose())
+    }
+
+    /// Puts a value under `key`, a reference or the value itself. Putting the same value again changes
+    /// nothing, and is not saved.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Serialize`] if the value has no JSON, or would not read back as what it is (NaN,
+    /// integers beyond 64 bits). [`ErrorKind::TooLarge`] if the session would outgrow its cookie or
+    /// [`max_bytes`](crate::SessionConfig::max_bytes); it stays as it was. [`ErrorKind::NotLoaded`],
+    /// [`ErrorKind::AlreadyCommitted`].
+    pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), Error> {
+        let value = to_json(&value).map_err(|error| error.of(self.name()))?;
+        self.write(|content| {
+            if content.frames.get(key) == Some(&value) {
+                return Ok((None, ()));
+            }
+            self.check_growth(content, content.frames.growth(key, value.len()))?;
+            content.frames.insert(key, &value);
+            Ok((Some(Change::Insert { key: key.into(), value }), ()))
+        })
+    }
+
+    /// Changes the value under `key` in place, starting from the default if there is none, and returns
+    /// what it has become.
+    ///
+    /// If another request saves the session first, the closure is run again on the value that one left, so
+    /// no count is lost. It should therefore depend on nothing but its argument.
+    ///
+    /// # Errors
+    ///
+    /// As for [`get`](Self::get) and [`insert`](Self::insert).
+    pub fn update<T, F>(&self, key: &str, mut update: F) -> Result<T, Error>
+    where
+        T: Default + DeserializeOwned + Serialize,
+        F: FnMut(&mut T) + Send + 'static,
+    {
+        let mut step = move |old: Option<&[u8]>| -> Result<(Vec<u8>, T), Error> {
+            let mut value = old.map(from_json).transpose()?.unwrap_or_default();
+            update(&mut value);
+            Ok((to_json(&value)?, value))
+        };
+        self.write(|content| {
+            let old = content.frames.get(key);
+            let (new, value) = step(old)?;
+            if old == Some(&new) {
+                return Ok((None, value));
+            }
+            self.check_growth(content, content.frames.growth(key, new.len()))?;
+            content.frames.insert(key, &new);
+            let update = Box::new(move |old: Option<&[u8]>| step(old).map(|(new, _)| new));
+            Ok((Some(Change::Update { key: key.into(), update }), value))
+        })
+    }
+
+    /// Removes the value under `key`; says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
+    pub fn remove(&self, key: &str) -> Result<bool, Error> {
+        self.write(|content| {
+            let removed = content.frames.remove(key);
+            Ok((removed.then(|| Change::Remove { key: key.into() }), removed))
+        })
+    }
+
+    /// Removes all values and flash messages; ID and lifetime stay. See [`destroy`](Self::destroy).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
+    pub fn clear(&self) -> Result<(), Error> {
+        self.write(|content| {
+            let any = !content.frames.is_empty();
+            content.frames.clear();
+            Ok((any.then_some(Change::Clear), ()))
+        })
+    }
+
+    /// Says whether there is a value under `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotLoaded`].
+    pub fn contains_key(&self, key: &str) -> Result<bool, Error> {
+        self.read(|live| Ok(live.content.frames.get(key).is_some()))
+    }
+
+    /// Returns the keys, those changed last at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotLoaded`].
+    pub fn keys(&self) -> Result<Vec<String>, Error> {
+        self.read(|live| Ok(live.content.frames.keys().map(str::to_owned).collect()))
+    }
+
+    /// Returns the number of values; flash messages are not counted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotLoaded`].
+    pub fn len(&self) -> Result<usize, Error> {
+        self.read(|live| Ok(live.content.frames.keys().count()))
+    }
+
+    /// Says whether there are no values; flash messages are not counted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotLoaded`].
+    pub fn is_empty(&self) -> Result<bool, Error> {
+        self.read(|live| Ok(live.content.frames.keys().next().is_none()))
+    }
+
+    fn read<R>(&self, read: impl FnOnce(&Live) -> Result<R, Error>) -> Result<R, Error> {
+        let read = || {
+            self.check_name()?;
+            let state = &mut *self.slot().lock();
+            self.ensure_open(state)?;
+            state.live.as_ref().map_or_else(|| Err(Error::new(ErrorKind::NotLoaded)), read)
+        };
+        read().map_err(|error| error.of(self.name()))
+    }
+
+    /// Runs a change of the content and keeps note of it.
+    fn write<R>(&self, change: impl FnOnce(&mut Content) -> Result<(Option<Change>, R), Error>) -> Result<R, Error> {
+        let write = || {
+            self.check_name()?;
+            let state = &mut *self.slot().lock();
+            if self.slots.is_closed() && !state.reopened {
+                return Err(Error::new(ErrorKind::AlreadyCommitted));
+            }
+            self.ensure_open(state)?;
+            let live = state.live.as_mut().ok_or_else(|| Error::new(ErrorKind::NotLoaded))?;
+            let (change, result) = change(&mut live.content)?;
+            state.log.extend(change);
+            Ok(result)
+        };
+        write().map_err(|error: Error| error.of(self.name()))
+    }
+
+    fn check_growth(&self, content: &Content, growth: usize) -> Result<(), Error> {
+        self.named().check_size(content.payload_len() + growth).map_err(Error::new)
+    }
+}
+
+/// What kind of session it is.
+impl Session {
+    /// Returns the session's name, which is its cookie's.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.named().name
+    }
+
+    /// Says whether this request has no established session: no cookie came, or none that was accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotLoaded`].
+    pub fn is_new(&self) -> Result<bool, Error> {
+        self.read(|live| Ok(live.origin.is_none()))
+    }
+
+    /// Returns what the session is called in its store and in logs: the hash of its secret ID, which is
+    /// nowhere but in the cookie.
+    ///
+    /// `None` for a session that is not loaded, or that is new and not saved yet.
+    #[must_use]
+    pub fn id(&self) -> Option<RecordKey> {
+        self.read(|live| Ok(live.key())).ok().flatten()
+    }
+
+    /// Returns why the cookie that came was not accepted; `None` if there was none, or the session is not
+    /// loaded. For the log: telling a client helps an attacker.
+    #[must_use]
+    pub fn rejection(&self) -> Option<Rejection> {
+        self.read(|live| Ok(live.rejection)).ok().flatten()
+    }
+}
+
+/// The session as a whole.
+impl Session {
+    /// Opens the session: one read for a store that waits, nothing for the others.
+    ///
+    /// Once it is open this does nothing, until the response has been committed. From then on, in a
+    /// WebSocket or the stream of a body, each call reads a server-side session anew, and changes are
+    /// allowed again if [`save`](Self::save) follows them.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`] if the store fails: the session is then not empty but unknown.
+    /// [`ErrorKind::NameTaken`] if a layer outside uses the same name.
+    pub async fn load(&self) -> Result<(), Error> {
+        let load = async {
+            self.check_name()?;
+            if self.slots.is_closed() && self.named().backend.server().is_ok() {
+                self.reopen(&mut self.slot().lock());
+            }
+            self.open().await
+        };
+        load.await.map_err(|error| error.of(self.name()))
+    }
+
+    fn reopen(&self, state: &mut State) {
+        if let Some(Origin::Record { id, .. }) = state.live.take().and_then(|live| live.origin) {
+            state.source = Source::Known(id);
+        }
+        state.reopened = true;
+    }
+
+    /// Saves the session now instead of with the response; the cookie still goes with the response.
+    ///
+    /// For a session in a cookie, which the response itself saves, this checks that it will fit.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if it was destroyed or renewed meanwhile, [`ErrorKind::Conflict`] if other
+    /// requests kept being faster, [`ErrorKind::TooLarge`], [`ErrorKind::Store`]. The changes are kept and
+    /// can be saved again. [`ErrorKind::AlreadyCommitted`] for a new session or a renewal, whose cookie
+    /// cannot be sent any more.
+    pub async fn save(&self) -> Result<(), Error> {
+        let save = async {
+            self.check_name()?;
+            self.save_changes(Last::No).await
+        };
+        save.await.map_err(|error| error.of(self.name()))
+    }
+
+    /// Gives the session a new ID and ends the old one, with the response. Values, flashes and the absolute
+    /// lifetime stay.
+    ///
+    /// Call it whenever a visitor gains rights, above all at login: whoever knew or planted the old ID is
+    /// left with nothing (session fixation).
+    pub fn renew(&self) {
+        self.wish("renew", |state| state.renew = true);
+    }
+
+    /// Ends the session. Its record is gone when this returns, even if the handler then fails, panics or is
+    /// cancelled; the response removes the cookie.
+    ///
+    /// What is inserted afterwards makes a new session. For a session in a cookie see
+    /// [`CookieStore`](crate::store::CookieStore) about copies of the cookie.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`] if the record may still be there; the session is then as before.
+    pub async fn destroy(&self) -> Result<(), Error> {
+        let destroy = async {
+            self.check_name()?;
+            self.destroy_now().await
+        };
+        destroy.await.map_err(|error| error.of(self.name()))
+    }
+
+    /// Lets this session last for `length` from now, in the browser and on the server, used or not:
+    /// "remember me".
+    ///
+    /// It is this session's `Max-Age`, idle timeout and absolute lifetime in one. At most 400 days, which
+    /// is what browsers allow, and at least a second.
+    pub fn persist_for(&self, length: Duration) {
+        let length = Duration::from_secs(length.as_secs().max(1)).min(MAX_AGE);
+        let since = self.slots.clock().now();
+        self.wish("persist_for", |state| state.change_persistence(Persistence::For { since, length }));
+    }
+
+    /// Lets this session end with the browser: no `Max-Age`, and the timeouts that are configured.
+    pub fn until_browser_closes(&self) {
+        self.wish("until_browser_closes", |state| state.change_persistence(Persistence::UntilBrowserCloses));
+    }
+
+    /// Changes the attributes of this session's cookie, starting from those it has. They stay with the
+    /// session, so that later cookies, and its removal, match.
+    ///
+    /// A browser keeps cookies of different paths or domains apart: after a change of either, an old cookie
+    /// stays in the browser beside the new one. For a session in a cookie two of them are ambiguous, and
+    /// neither is accepted.
+    ///
+    /// ```
+    /// # fn f(session: &silverback::Session) -> Result<(), silverback::Error> {
+    /// session.set_attributes(|cookie| cookie.path("/admin").same_site(silverback::SameSite::Strict))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Attributes`] if they do not go together, or with the name.
+    /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
+    pub fn set_attributes(&self, change: impl FnOnce(CookieAttributes) -> CookieAttributes) -> Result<(), Error> {
+        self.write(|content| {
+            let old = content.attributes.clone().unwrap_or_else(|| self.named().attributes.clone());
+            let new = change(old.clone());
+            new.check(self.name()).map_err(|error| Error::with_source(ErrorKind::Attributes, error))?;
+            if new == old {
+                return Ok((None, ()));
+            }
+            content.attributes = Some(new.clone());
+            Ok((Some(Change::Attributes(new)), ()))
+        })
+    }
+
+    /// Notes what the response shall do; a session need not be loaded for that.
+    fn wish(&self, what: &'static str, wish: impl FnOnce(&mut State)) {
+        let state = &mut self.slot().lock();
+        if self.slots.is_closed() {
+            return trace::too_late(self.name(), what);
+        }
+        self.slots.touch();
+        wish(state);
+    }
+}
+
+impl Session {
+    pub(crate) fn first(slots: &Arc<Slots>) -> Self {
+        Self { slots: Arc::clone(slots), at: At::Configured(0) }
+    }
+
+    pub(crate) fn slots(&self) -> &Arc<Slots> {
+        &self.slots
+    }
+
+    pub(crate) fn named(&self) -> &Named {
+        self.slots.named(&self.at)
+    }
+
+    fn slot(&self) -> &Slot {
+        self.slots.slot(&self.at)
+    }
+
+    /// Whether committing it takes more than a look.
+    pub(crate) fn waits(&self) -> bool {
+        !self.named().backend.never_waits() && self.slot().lock().is_touched()
+    }
+
+    fn check_name(&self) -> Result<(), Error> {
+        if self.slots.is_taken_outside(self.name()) { Err(Error::new(ErrorKind::NameTaken)) } else { Ok(()) }
+    }
+}
+
+impl State {
+    fn is_touched(&self) -> bool {
+        self.live.is_some() || self.is_changed()
+    }
+
+    fn change_persistence(&mut self, persistence: Persistence) {
+        if let Some(live) = &mut self.live {
+            if live.content.persistence == persistence {
+                return;
+            }
+            live.content.persistence = persistence;
+        }
+        self.log.push(Change::Persist(persistence));
+    }
+}
+
+/// Shows the name only.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("name", &self.name()).finish_non_exhaustive()
+    }
+}

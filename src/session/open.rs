@@ -1,0 +1,217 @@
+//! From the request's cookies to an open session.
+
+use super::{
+    Session,
+    content::{Content, Stored, WriteId, decode_record},
+    state::{CookieDuty, Lifetime, Live, Origin, Source, State},
+};
+use crate::{
+    clock::Timestamp,
+    codec::Opened,
+    cookie::Candidates,
+    error::{Error, ErrorKind, Rejection},
+    id::{RecordKey, SessionId},
+    store::{self, StoreError, Version},
+    trace,
+};
+
+/// What was found, and whether the browser should forget its cookie or get a new one.
+type Found = (Live, CookieDuty);
+
+impl Session {
+    /// Opens the session if it is not; a session whose store waits has to be loaded first.
+    pub(super) fn ensure_open(&self, state: &mut State) -> Result<(), Error> {
+        if state.live.is_some() {
+            return Ok(());
+        }
+        if !self.named().backend.never_waits() {
+            return Err(Error::new(ErrorKind::NotLoaded));
+        }
+        let found = store::now(self.find(&state.source)).unwrap_or_else(|| Err(Error::new(ErrorKind::Store)));
+        self.install(state, found?)
+    }
+
+    /// Opens the session, waiting for its store.
+    pub(super) async fn open(&self) -> Result<(), Error> {
+        if self.named().backend.never_waits() {
+            return self.ensure_open(&mut self.slot().lock());
+        }
+        let _turn = self.slot().turn.lock().await;
+        self.open_in_turn().await
+    }
+
+    /// As [`open`](Self::open), for a caller who holds the turn.
+    pub(super) async fn open_in_turn(&self) -> Result<(), Error> {
+        let source = {
+            let state = self.slot().lock();
+            if state.live.is_some() {
+                return Ok(());
+            }
+            state.source.clone()
+        };
+        let found = self.find(&source).await?;
+        self.install(&mut self.slot().lock(), found)
+    }
+
+    /// Brings what was asked for before the session was open into it.
+    fn install(&self, state: &mut State, (mut live, duty): Found) -> Result<(), Error> {
+        if let Some(reason) = live.rejection {
+            trace::rejected(self.name(), reason);
+        }
+        for change in &mut state.log {
+            change.apply(&mut live.content)?;
+        }
+        state.owe(duty);
+        state.live = Some(live);
+        Ok(())
+    }
+
+    async fn find(&self, source: &Source) -> Result<Found, Error> {
+        let now = self.slots.clock().now();
+        self.slots.touch();
+        match source {
+            Source::Nothing => Ok((Live::new(now, None), CookieDuty::Nothing)),
+            Source::Known(id) => self.load_record(id, now, CookieDuty::Nothing).await,
+            Source::Cookie => match self.presented(now) {
+                Presented::Nothing(rejection) => Ok((Live::new(now, rejection), CookieDuty::Nothing)),
+                Presented::Ambiguous(_) => Ok((Live::new(now, Some(Rejection::Ambiguous)), CookieDuty::Remove)),
+                Presented::Token(opened) => Ok(self.open_values(opened, now)),
+                Presented::Reference { id, current } => {
+                    let duty = if current { CookieDuty::Nothing } else { CookieDuty::Refresh };
+                    self.load_record(&id, now, duty).await
+                }
+            },
+        }
+    }
+
+    fn open_values(&self, opened: Opened, now: Timestamp) -> Found {
+        let stamp = opened.stamp;
+        let content = Content::decode_payload(stamp.created, opened.payload);
+        match (content, stamp.token_id) {
+            (Some(content), Some(id)) if Lifetime::of(&content, self.named()).end > now => {
+                let origin = Some(Origin::Token { id, issued: stamp.issued });
+                let duty = if opened.current { CookieDuty::Nothing } else { CookieDuty::Refresh };
+                (Live { origin, content, rejection: None }, duty)
+            }
+            (Some(_), Some(_)) => (Live::new(now, Some(Rejection::Expired)), CookieDuty::Nothing),
+            _ => (Live::new(now, Some(Rejection::Malformed)), CookieDuty::Nothing),
+        }
+    }
+
+    /// A cookie whose record is missing stays in the browser: it may be about to get a newer one, from the
+    /// response of another request that has renewed the session.
+    async fn load_record(&self, id: &SessionId, now: Timestamp, duty: CookieDuty) -> Result<Found, Error> {
+        let key = id.record_key();
+        Ok(match self.fetch(&key, now).await? {
+            Ok((content, version, expires, _)) => {
+                let origin = Some(Origin::Record { id: id.clone(), key, version, expires });
+                (Live { origin, content, rejection: None }, duty)
+            }
+            Err(rejection) => (Live::new(now, Some(rejection)), CookieDuty::Nothing),
+        })
+    }
+
+    /// The record as it is in the store; failing to look is an error, never "there is none".
+    pub(super) async fn fetch(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<Result<(Content, Version, Timestamp, WriteId), Rejection>, Error> {
+        let Ok(server) = self.named().backend.server() else {
+            return Ok(Err(Rejection::NotFound));
+        };
+        let record = match server.load(key).await {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(Err(Rejection::NotFound)),
+            Err(StoreError::Corrupt(_)) => return Ok(Err(Rejection::Corrupt)),
+            Err(error) => return Err(error.into()),
+        };
+        let (version, expires) = (record.version(), record.expires());
+        Ok(match decode_record(record.data()) {
+            Some(Stored::Content(content, write)) => {
+                let end = Lifetime::of(&content, self.named()).end;
+                if expires.min(end) > now { Ok((content, version, expires, write)) } else { Err(Rejection::Expired) }
+            }
+            Some(Stored::Moved) => Err(Rejection::NotFound),
+            None => Err(Rejection::Corrupt),
+        })
+    }
+
+    /// The IDs of all server-side sessions that the request's cookies refer to.
+    pub(super) fn presented_ids(&self, now: Timestamp) -> Vec<SessionId> {
+        match self.presented(now) {
+            Presented::Reference { id, .. } => vec![id],
+            Presented::Ambiguous(ids) => ids,
+            Presented::Nothing(_) | Presented::Token(_) => Vec::new(),
+        }
+    }
+
+    pub(super) fn has_cookie(&self) -> bool {
+        self.slots.cookies.named(self.name()) != Candidates::Few(Vec::new())
+    }
+
+    /// Opens the cookies of the session's name and finds the one that is valid.
+    ///
+    /// Somebody who can set cookies for a parent domain can add a valid session of his own under our name,
+    /// and neither the first nor the last is safe to prefer. So two that differ are none.
+    fn presented(&self, now: Timestamp) -> Presented {
+        let Candidates::Few(values) = self.slots.cookies.named(self.name()) else {
+            return Presented::Ambiguous(Vec::new());
+        };
+        let mut found = Presented::Nothing(None);
+        for value in values {
+            let one = match self.named().codec.open(value, now) {
+                Ok(opened) => Presented::of(opened),
+                Err(rejection) => Presented::Nothing(Some(rejection)),
+            };
+            found = found.and(one);
+        }
+        found
+    }
+}
+
+/// What the cookies of one name amount to.
+enum Presented {
+    Nothing(Option<Rejection>),
+    /// The session itself.
+    Token(Opened),
+    /// The ID of one in a store.
+    Reference {
+        id: SessionId,
+        current: bool,
+    },
+    Ambiguous(Vec<SessionId>),
+}
+
+impl Presented {
+    fn of(opened: Opened) -> Self {
+        if opened.stamp.token_id.is_some() {
+            return Self::Token(opened);
+        }
+        match SessionId::from_slice(&opened.payload) {
+            Some(id) => Self::Reference { id, current: opened.current },
+            None => Self::Nothing(Some(Rejection::Malformed)),
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nothing(None), other) => other,
+            (found, Self::Nothing(_)) => found,
+            (Self::Nothing(_), found) => found,
+            (Self::Reference { id, current }, Self::Reference { id: other, current: also }) if id == other => {
+                Self::Reference { id, current: current && also }
+            }
+            (one, other) => Self::Ambiguous(one.into_ids().chain(other.into_ids()).collect()),
+        }
+    }
+
+    fn into_ids(self) -> impl Iterator<Item = SessionId> {
+        match self {
+            Self::Reference { id, .. } => vec![id],
+            Self::Ambiguous(ids) => ids,
+            Self::Nothing(_) | Self::Token(_) => Vec::new(),
+        }
+        .into_iter()
+    }
+}

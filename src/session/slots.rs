@@ -1,0 +1,169 @@
+//! The sessions of one request, side by side: one slot each, empty until somebody asks for it.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use super::{Session, state::State};
+use crate::{clock::Clock, config::Named, cookie::RequestCookies};
+
+/// What all requests of one layer share.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) sessions: Vec<Arc<Named>>,
+    pub(crate) clock: Clock,
+}
+
+/// What the sessions of one request share. Making it is the one allocation of an untouched request, beside
+/// the entry in the request's extensions.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    shared: Arc<Shared>,
+    pub(super) cookies: RequestCookies,
+    /// A session of the layer around this one, if there is one.
+    outer: Option<Session>,
+    touched: AtomicBool,
+    closed: AtomicBool,
+    first: Slot,
+    others: OnceLock<Box<[Slot]>>,
+    opened: Mutex<Vec<Arc<Opened>>>,
+}
+
+/// A session that the layer did not name.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    named: Arc<Named>,
+    slot: Slot,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    /// Held by what waits for the store, so that it happens once; never while `state` is locked.
+    pub(super) turn: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+impl Slot {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which slot a handle is for.
+#[derive(Clone, Debug)]
+pub(super) enum At {
+    Configured(usize),
+    Opened(Arc<Opened>),
+}
+
+impl Slots {
+    pub(crate) fn new(shared: Arc<Shared>, cookies: RequestCookies, outer: Option<Session>) -> Self {
+        Self {
+            shared,
+            cookies,
+            outer,
+            touched: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            first: Slot::default(),
+            others: OnceLock::new(),
+            opened: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    pub(super) fn slot<'a>(&'a self, at: &'a At) -> &'a Slot {
+        match at {
+            At::Configured(0) => &self.first,
+            At::Configured(index) => {
+                let make = || self.shared.sessions.iter().skip(1).map(|_| Slot::default()).collect();
+                let slot = self.others.get_or_init(make).get(index - 1);
+                slot.expect("handles are made by `configured`, from the sessions there are")
+            }
+            At::Opened(opened) => &opened.slot,
+        }
+    }
+
+    pub(super) fn named<'a>(&'a self, at: &'a At) -> &'a Arc<Named> {
+        match at {
+            At::Configured(index) => {
+                let named = self.shared.sessions.get(*index);
+                named.expect("handles are made by `configured`, from the sessions there are")
+            }
+            At::Opened(opened) => &opened.named,
+        }
+    }
+
+    /// Handles of the sessions the layer names, in its order.
+    pub(crate) fn configured(self: &Arc<Self>) -> impl Iterator<Item = Session> {
+        let all = 0..self.shared.sessions.len();
+        all.map(|index| Session { slots: Arc::clone(self), at: At::Configured(index) })
+    }
+
+    /// Handles of the sessions opened beside those, in the order of opening.
+    pub(crate) fn opened(self: &Arc<Self>) -> Vec<Session> {
+        self.lock_opened().iter().map(|opened| self.handle(opened)).collect()
+    }
+
+    /// Handles of the sessions that may have been used, in a fixed order.
+    pub(crate) fn in_use(self: &Arc<Self>) -> impl Iterator<Item = Session> {
+        let others = if self.others.get().is_some() { usize::MAX } else { 1 };
+        self.configured().take(others).chain(self.opened())
+    }
+
+    /// The handle of the opened session of this name, which is made if there is none.
+    pub(crate) fn open(self: &Arc<Self>, named: Named) -> Session {
+        let mut all = self.lock_opened();
+        if let Some(opened) = all.iter().find(|opened| opened.named.name == named.name) {
+            return self.handle(opened);
+        }
+        let opened = Arc::new(Opened { named: Arc::new(named), slot: Slot::default() });
+        all.push(Arc::clone(&opened));
+        self.handle(&opened)
+    }
+
+    fn handle(self: &Arc<Self>, opened: &Arc<Opened>) -> Session {
+        Session { slots: Arc::clone(self), at: At::Opened(Arc::clone(opened)) }
+    }
+
+    fn lock_opened(&self) -> MutexGuard<'_, Vec<Arc<Opened>>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sessions of the layer around this one.
+    pub(crate) fn outer(&self) -> Option<&Arc<Self>> {
+        self.outer.as_ref().map(|session| &session.slots)
+    }
+
+    /// Whether a layer around this one has a session of this name.
+    pub(super) fn is_taken_outside(&self, name: &str) -> bool {
+        let mut outer = self.outer();
+        while let Some(slots) = outer {
+            if slots.shared.sessions.iter().any(|named| &*named.name == name) {
+                return true;
+            }
+            outer = slots.outer();
+        }
+        false
+    }
+
+    pub(super) fn touch(&self) {
+        self.touched.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_touched(&self) -> bool {
+        self.touched.load(Ordering::Acquire)
+    }
+
+    /// From here on, a change cannot reach the response any more.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+}

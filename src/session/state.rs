@@ -1,0 +1,154 @@
+//! What one request knows of one session, and what it means for the cookie.
+
+use std::time::Duration;
+
+use super::{
+    change::Change,
+    content::{Content, Persistence, WriteId},
+};
+use crate::{
+    clock::Timestamp,
+    codec::TokenId,
+    config::Named,
+    cookie::CookieAttributes,
+    error::Rejection,
+    id::{RecordKey, SessionId},
+    store::Version,
+};
+
+/// Empty until the session is used.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(super) live: Option<Live>,
+    /// What this request changed and no store has yet.
+    pub(super) log: Vec<Change>,
+    /// Where the session is to be found when it is opened (again).
+    pub(super) source: Source,
+    /// It shall go on under another ID.
+    pub(super) renew: bool,
+    pub(super) cookie: CookieDuty,
+    /// It was loaded again after the response was committed, for use with `save`.
+    pub(super) reopened: bool,
+    /// The attributes of the cookie that a destroyed session had.
+    pub(super) last_attributes: Option<CookieAttributes>,
+    /// A save that was cut off, and how many changes of the log it carried.
+    pub(super) cut_off: Option<(WriteId, usize)>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) enum Source {
+    /// In the request's cookie.
+    #[default]
+    Cookie,
+    /// Under an ID that this request gave it.
+    Known(SessionId),
+    /// Nowhere: it was destroyed.
+    Nothing,
+}
+
+/// What the response owes the browser.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum CookieDuty {
+    #[default]
+    Nothing,
+    /// The cookie came, and is of no use.
+    Remove,
+    /// A new one in place of one that still works.
+    Refresh,
+    /// A new one without which the session or a change would be lost.
+    Set,
+}
+
+/// An opened session.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) origin: Option<Origin>,
+    pub(super) content: Content,
+    pub(super) rejection: Option<Rejection>,
+}
+
+/// What the session was opened from; a new one has none.
+#[derive(Clone, Debug)]
+pub(super) enum Origin {
+    Token { id: TokenId, issued: Timestamp },
+    Record { id: SessionId, key: RecordKey, version: Version, expires: Timestamp },
+}
+
+impl Live {
+    pub(super) fn new(now: Timestamp, rejection: Option<Rejection>) -> Self {
+        Self { origin: None, content: Content::new(now), rejection }
+    }
+
+    /// What the session is called in logs and stores.
+    pub(super) fn key(&self) -> Option<RecordKey> {
+        self.origin.as_ref().map(|origin| match origin {
+            Origin::Token { id, .. } => RecordKey::of(id),
+            Origin::Record { key, .. } => *key,
+        })
+    }
+
+    /// The ID of the record it was opened from.
+    pub(super) fn record_id(&self) -> Option<&SessionId> {
+        match &self.origin {
+            Some(Origin::Record { id, .. }) => Some(id),
+            _ => None,
+        }
+    }
+}
+
+impl State {
+    pub(super) fn is_changed(&self) -> bool {
+        self.renew || !self.log.is_empty()
+    }
+
+    pub(super) fn owe(&mut self, duty: CookieDuty) {
+        self.cookie = self.cookie.max(duty);
+    }
+
+    /// Forgets what the handler changed, but not that the session was renewed or destroyed.
+    pub(super) fn discard_changes(&mut self) {
+        if !self.log.is_empty() {
+            self.log.clear();
+            self.live = None;
+        }
+    }
+}
+
+/// The two clocks of a session.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lifetime {
+    pub(super) idle: Duration,
+    pub(super) end: Timestamp,
+}
+
+impl Lifetime {
+    pub(super) fn of(content: &Content, named: &Named) -> Self {
+        match content.persistence {
+            Persistence::For { since, length } => Self { idle: length, end: since.saturating_add(length) },
+            Persistence::Configured | Persistence::UntilBrowserCloses => {
+                Self { idle: named.idle, end: content.created.saturating_add(named.absolute) }
+            }
+        }
+    }
+
+    /// When the session is over if nobody uses it again.
+    pub(super) fn expires(self, now: Timestamp) -> Timestamp {
+        now.saturating_add(self.idle).min(self.end)
+    }
+
+    /// Whether the end has moved on so far, since it was last written down, that it is worth another write.
+    pub(super) fn is_worth_refreshing(self, now: Timestamp, written: Timestamp) -> bool {
+        let gained = self.expires(now).saturating_since(written);
+        gained > Duration::ZERO && gained >= self.idle / 10
+    }
+
+    /// The `Max-Age` of the cookie; none if it goes when the browser closes.
+    pub(super) fn max_age(self, now: Timestamp, content: &Content, named: &Named) -> Option<Duration> {
+        let left = self.end.saturating_since(now);
+        match content.persistence {
+            Persistence::For { .. } => Some(left),
+            Persistence::Configured => named.max_age.map(|age| age.min(left)),
+            Persistence::UntilBrowserCloses => None,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The store that is none: the session travels in its own cookie.
+
+/// Keeps the whole session in its cookie, encrypted unless asked otherwise.
+///
+/// Nothing is kept on the server, so it scales to any number of machines, and it has the limits that come
+/// with that:
+///
+/// - A session fits if its cookie, name and all, is at most 4,096 bytes: about 2,900 bytes of values. An
+///   insert beyond that is an error, and the cookie the browser has stays as it is.
+/// - `destroy` tells the browser to forget the cookie. A copy somebody made before stays valid until the
+///   session's timeouts end it.
+/// - Of two requests that change the session at the same time, the last response wins.
+///
+/// ```
+/// use silverback::{Keys, SessionConfig, store::CookieStore};
+///
+/// # fn main() -> Result<(), silverback::KeyError> {
+/// let keys = Keys::generate()?;
+/// let encrypted = SessionConfig::cookie("account", keys.clone());
+/// let readable = SessionConfig::new("theme", CookieStore::new().signed(), keys);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CookieStore {
+    signed: bool,
+}
+
+impl CookieStore {
+    /// Makes a store whose cookies are encrypted and signed.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { signed: false }
+    }
+
+    /// Signs the cookies only: visitors can read what is in them, but not change it.
+    #[must_use]
+    pub const fn signed(self) -> Self {
+        Self { signed: true }
+    }
+
+    pub(crate) const fn is_signed(self) -> bool {
+        self.signed
+    }
+}

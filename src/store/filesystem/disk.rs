@@ -1,0 +1,207 @@
+//! What the store does to records, one blocking function each.
+
+use std::{io, sync::Mutex, time::Duration};
+
+use super::{
+    Durability,
+    files::{Shard, shard_of},
+    fs::{Access, Fs},
+    lock::Locked,
+    slot::{self, Slot, View},
+    sweep::Cursor,
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    store::{Record, RecordKey, StoreError, Version},
+};
+
+/// A store's directory and its settings.
+#[derive(Debug)]
+pub(super) struct Disk<F> {
+    pub(super) fs: F,
+    pub(super) settings: Settings,
+    pub(super) cursor: Mutex<Cursor>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) durability: Durability,
+    pub(super) max_record_bytes: usize,
+    pub(super) lock_timeout: Duration,
+    pub(super) clock: Clock,
+}
+
+/// How often a reader looks again at a record that is being written before it asks the writers to wait.
+const LOOKS: usize = 4;
+/// How often it is tried again when another process made or removed the same record in the meantime.
+const RACES: usize = 16;
+
+impl<F: Fs> Disk<F> {
+    pub(super) fn new(fs: F, settings: Settings) -> Self {
+        Self { fs, settings, cursor: Mutex::default() }
+    }
+
+    /// Loads from the page cache, without ever waiting for the disk; `None` if that does not tell.
+    pub(super) fn load_cached(&self, key: &RecordKey) -> Option<Option<Record>> {
+        match self.view_cached(key) {
+            Ok(View::Whole(slot)) => Some(self.alive(slot).map(record_of)),
+            Err(StoreError::Gone) => Some(None),
+            _ => None,
+        }
+    }
+
+    /// Takes no lock unless the record looks damaged.
+    pub(super) fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+        let Some(shard) = Shard::open(self, key)? else { return Ok(None) };
+        let slot = match self.look(&shard)? {
+            Look::Absent => None,
+            Look::Settled(slot) => Some(slot),
+            Look::Unsettled => self.settle(&shard)?,
+        };
+        Ok(slot.and_then(|slot| self.alive(slot)).map(record_of))
+    }
+
+    pub(super) fn create(&self, key: &RecordKey, data: &[u8], expires: Timestamp) -> Result<Version, StoreError> {
+        self.check_size(data)?;
+        let slot = slot::encode(key, 1, Version::FIRST, expires, data);
+        let shard = Shard::open_or_make(self, key)?;
+        for _ in 0..RACES {
+            match shard.put_new(&slot) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                done => return Ok(done.map(|()| Version::FIRST)?),
+            }
+            let Some(locked) = Locked::acquire(&shard, Access::Write)? else { continue };
+            let current = locked.current()?;
+            return match self.alive(current.clone()) {
+                Some(_) => Err(StoreError::Exists),
+                None => Ok(locked.write(&current, current.version.next(), expires, data)?),
+            };
+        }
+        Err(StoreError::backend("the record was made and removed all the time"))
+    }
+
+    pub(super) fn update(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        data: &[u8],
+        expires: Timestamp,
+    ) -> Result<Version, StoreError> {
+        self.check_size(data)?;
+        self.change(key, expected, |locked, current| locked.write(current, expected.next(), expires, data))
+    }
+
+    pub(super) fn touch(&self, key: &RecordKey, expected: Version, expires: Timestamp) -> Result<(), StoreError> {
+        self.change(key, expected, |locked, current| {
+            if current.expires == expires {
+                Ok(expected)
+            } else {
+                locked.write(current, expected, expires, &current.data)
+            }
+        })
+        .map(drop)
+    }
+
+    pub(super) fn delete(&self, key: &RecordKey) -> Result<(), StoreError> {
+        let Some(shard) = Shard::open(self, key)? else { return Ok(()) };
+        match Locked::acquire(&shard, Access::Write) {
+            Ok(Some(locked)) => locked.remove()?,
+            // Also if it is gone already: whoever removed it may have failed to make that last.
+            Ok(None) => shard.sync(Durability::Full)?,
+            // No writer has it open, for a record must be a regular file.
+            Err(StoreError::Corrupt(_)) => shard.remove_entry()?,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn change(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        write: impl FnOnce(&Locked<'_, F>, &Slot) -> io::Result<Version>,
+    ) -> Result<Version, StoreError> {
+        let shard = Shard::open(self, key)?.ok_or(StoreError::Gone)?;
+        let locked = Locked::acquire(&shard, Access::Write)?.ok_or(StoreError::Gone)?;
+        let current = self.alive(locked.current()?).ok_or(StoreError::Gone)?;
+        if current.version != expected {
+            return Err(StoreError::Conflict);
+        }
+        Ok(write(&locked, &current)?)
+    }
+
+    /// Reads a record until nobody writes to it in between.
+    ///
+    /// With one slot valid and the other torn, a second look has to find the same: in the time of the first, two
+    /// writers may have come by, one of whom was done before it began.
+    fn look(&self, shard: &Shard<'_, F>) -> Result<Look, StoreError> {
+        let Some(file) = shard.open_file(Access::Read)? else { return Ok(Look::Absent) };
+        let mut before = None;
+        for _ in 0..LOOKS {
+            match shard.view(&file)? {
+                View::Whole(slot) => return Ok(Look::Settled(slot)),
+                View::Doubtful(slot) if before == Some(slot.sequence) => return Ok(Look::Settled(slot)),
+                View::Doubtful(slot) => before = Some(slot.sequence),
+                View::Damaged => before = None,
+                View::Newer => return Err(newer()),
+            }
+        }
+        Ok(Look::Unsettled)
+    }
+
+    /// Says whether the record is there and not over; a damaged one is not.
+    pub(super) fn look_alive(&self, shard: &Shard<'_, F>) -> Result<bool, StoreError> {
+        Ok(match self.look(shard)? {
+            Look::Absent => true,
+            Look::Settled(slot) => self.alive(slot).is_some(),
+            Look::Unsettled => false,
+        })
+    }
+
+    /// The final verdict on a record: no writer is at work meanwhile.
+    fn settle(&self, shard: &Shard<'_, F>) -> Result<Option<Slot>, StoreError> {
+        let locked = match Locked::acquire(shard, Access::Write) {
+            Err(error) if is_read_only(&error) => Locked::acquire(shard, Access::Read)?,
+            locked => locked?,
+        };
+        locked.map(|locked| locked.current()).transpose()
+    }
+
+    fn view_cached(&self, key: &RecordKey) -> Result<View, StoreError> {
+        let name = key.to_string();
+        match self.fs.open_cached(shard_of(&name), &name) {
+            Ok(file) => Shard::view_cached(self, key, &file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.fs.is_alive()? => Err(StoreError::Gone),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn alive(&self, slot: Slot) -> Option<Slot> {
+        (slot.expires > self.settings.clock.now()).then_some(slot)
+    }
+
+    fn check_size(&self, data: &[u8]) -> Result<(), StoreError> {
+        let (size, limit) = (data.len(), self.settings.max_record_bytes);
+        if size > limit { Err(StoreError::TooLarge { size, limit }) } else { Ok(()) }
+    }
+}
+
+enum Look {
+    Absent,
+    Settled(Slot),
+    Unsettled,
+}
+
+fn record_of(slot: Slot) -> Record {
+    Record::new(slot.data, slot.version, slot.expires)
+}
+
+fn is_read_only(error: &StoreError) -> bool {
+    let StoreError::Backend(source) = error else { return false };
+    let kind = source.downcast_ref().map(io::Error::kind);
+    matches!(kind, Some(io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied))
+}
+
+pub(super) fn newer() -> StoreError {
+    StoreError::Corrupt("it was written by a newer version of this store".into())
+}

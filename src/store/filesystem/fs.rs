@@ -1,0 +1,58 @@
+//! The file operations the store is made of, as a seam: the real ones are in `posix.rs`, and tests have some that fail.
+
+use std::io;
+
+/// A directory of shards, each a directory of files.
+///
+/// Names are plain: no operation follows a symbolic link or leaves the directory.
+pub(super) trait Fs: Send + Sync + 'static {
+    type Dir;
+    type File;
+
+    /// Says whether the directory still is in the file system.
+    fn is_alive(&self) -> io::Result<bool>;
+    fn open_dir(&self, name: &str) -> io::Result<Self::Dir>;
+    fn make_dir(&self, name: &str) -> io::Result<()>;
+    fn sync_root(&self) -> io::Result<()>;
+
+    fn list(&self, dir: &Self::Dir) -> io::Result<Vec<String>>;
+    fn sync_dir(&self, dir: &Self::Dir) -> io::Result<()>;
+    fn stat_at(&self, dir: &Self::Dir, name: &str) -> io::Result<Stat>;
+    fn unlink(&self, dir: &Self::Dir, name: &str) -> io::Result<()>;
+    /// Renames over what is there.
+    fn rename(&self, from: (&Self::Dir, &str), to: (&Self::Dir, &str)) -> io::Result<()>;
+    /// Renames, or fails with [`io::ErrorKind::AlreadyExists`].
+    fn rename_new(&self, dir: &Self::Dir, from: &str, to: &str) -> io::Result<()>;
+
+    /// Makes a file that was not there, for reading and writing.
+    fn create(&self, dir: &Self::Dir, name: &str) -> io::Result<Self::File>;
+    fn open(&self, dir: &Self::Dir, name: &str, access: Access) -> io::Result<Self::File>;
+    /// Opens `<shard>/<name>` for reading if that needs no disk, or fails with [`io::ErrorKind::WouldBlock`].
+    fn open_cached(&self, shard: &str, name: &str) -> io::Result<Self::File>;
+    fn stat(&self, file: &Self::File) -> io::Result<Stat>;
+    fn try_lock(&self, file: &Self::File) -> io::Result<bool>;
+    fn unlock(&self, file: &Self::File) -> io::Result<()>;
+    fn read_at(&self, file: &Self::File, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Reads from the page cache, or fails with [`io::ErrorKind::WouldBlock`].
+    fn read_cached(&self, file: &Self::File, buffer: &mut [u8]) -> io::Result<usize>;
+    fn write_at(&self, file: &Self::File, bytes: &[u8], offset: u64) -> io::Result<usize>;
+    fn sync_data(&self, file: &Self::File) -> io::Result<()>;
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Stat {
+    /// Device and inode.
+    pub(super) id: (u64, u64),
+    pub(super) links: u64,
+    pub(super) len: u64,
+    /// In seconds since 1970.
+    pub(super) modified: u64,
+    /// Why it cannot be a file of this store.
+    pub(super) fault: Option<&'static str>,
+}

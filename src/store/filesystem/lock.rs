@@ -1,0 +1,151 @@
+//! A record that this thread alone may change.
+
+use std::{
+    io, thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Durability,
+    disk::newer,
+    files::{Shard, fault_of},
+    fs::{Access, Fs},
+    slot::{self, Half, Slot, View},
+};
+use crate::{
+    clock::Timestamp,
+    store::{StoreError, Version},
+};
+
+/// A record's file, locked against every other writer on this machine until this is dropped.
+///
+/// The lock is on the file's open description: threads of one process exclude each other too, and the kernel releases
+/// it when a process dies.
+pub(super) struct Locked<'a, F: Fs> {
+    shard: &'a Shard<'a, F>,
+    file: F::File,
+}
+
+/// How often the lock may turn out to be one on a file that was replaced.
+const RACES: usize = 16;
+const FIRST_PAUSE: Duration = Duration::from_micros(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(5);
+
+impl<'a, F: Fs> Locked<'a, F> {
+    /// Waits for the lock; `None` if there is no record, then or by then.
+    pub(super) fn acquire(shard: &'a Shard<'a, F>, access: Access) -> Result<Option<Self>, StoreError> {
+        let started = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        for _ in 0..RACES {
+            let Some(file) = shard.open_file(access)? else { return Ok(None) };
+            while !shard.disk.fs.try_lock(&file)? {
+                wait(started, shard.disk.settings.lock_timeout, &mut pause)?;
+            }
+            let locked = Self { shard, file };
+            if locked.is_current()? {
+                return Ok(Some(locked));
+            }
+        }
+        Err(StoreError::backend("the record's file was replaced again and again"))
+    }
+
+    /// Takes the lock if it is free; `None` if it is not, or there is no such file.
+    pub(super) fn try_acquire(shard: &'a Shard<'a, F>) -> Result<Option<Self>, StoreError> {
+        let Some(file) = shard.open_file(Access::Write)? else { return Ok(None) };
+        if !shard.disk.fs.try_lock(&file)? {
+            return Ok(None);
+        }
+        let locked = Self { shard, file };
+        Ok(locked.is_current()?.then_some(locked))
+    }
+
+    /// Reads the record; a damaged one is put in quarantine.
+    pub(super) fn current(&self) -> Result<Slot, StoreError> {
+        match self.shard.view(&self.file)? {
+            View::Whole(slot) | View::Doubtful(slot) => Ok(slot),
+            View::Newer => Err(newer()),
+            View::Damaged => {
+                let moved = self.shard.quarantine();
+                let fate = if moved.is_ok() { "it was put in quarantine" } else { "it could not be put in quarantine" };
+                Err(StoreError::Corrupt(format!("no part of it is valid; {fate}").into()))
+            }
+        }
+    }
+
+    /// Writes the state that follows `current`, into the other slot or a larger file.
+    pub(super) fn write(
+        &self,
+        current: &Slot,
+        version: Version,
+        expires: Timestamp,
+        data: &[u8],
+    ) -> io::Result<Version> {
+        let next = slot::encode(&self.shard.key, current.sequence.wrapping_add(1), version, expires, data);
+        if next.len() <= current.size {
+            self.overwrite(current, &next)?
+        } else {
+            self.grow(current, &next)?
+        }
+        Ok(version)
+    }
+
+    pub(super) fn remove(self) -> io::Result<()> {
+        self.shard.remove_entry()
+    }
+
+    fn overwrite(&self, current: &Slot, next: &[u8]) -> io::Result<()> {
+        let offset = current.half.other().offset(current.size);
+        let written = self.shard.write_all(&self.file, next, offset);
+        written.and_then(|()| self.shard.sync_data(&self.file)).inspect_err(|_| self.revoke(&self.file, offset))
+    }
+
+    /// Puts a larger file in this one's place. The current state is in it as well, for the case that it has to be
+    /// undone.
+    ///
+    /// Its last name lost, this file is dead for all who wait for it.
+    fn grow(&self, current: &Slot, next: &[u8]) -> io::Result<()> {
+        let Slot { sequence, version, expires, data, .. } = current;
+        let slot_size = slot::size_for(next.len());
+        let file = slot::file_of(slot_size, &slot::encode(&self.shard.key, *sequence, *version, *expires, data), next);
+        let (dir, name) = (&self.shard.dir, self.shard.name.as_str());
+        self.shard.put(
+            &file,
+            Durability::Data,
+            |temporary| self.shard.disk.fs.rename((dir, temporary), (dir, name)),
+            |file| self.revoke(file, Half::Second.offset(slot_size)),
+        )
+    }
+
+    /// Makes a slot count for nothing: what was reported as an error must not be found later.
+    fn revoke(&self, file: &F::File, offset: u64) {
+        let _ = self.shard.write_all(file, &[0; slot::MAGIC_LEN], offset);
+    }
+
+    /// Says whether the record's name still leads to this file: it may have been removed, or outgrown, meanwhile.
+    fn is_current(&self) -> Result<bool, StoreError> {
+        let found = self.shard.stat_name()?;
+        let opened = self.shard.disk.fs.stat(&self.file)?;
+        fault_of(opened).map_or(Ok(()), Err)?;
+        Ok(found.is_some_and(|found| found.id == opened.id))
+    }
+}
+
+/// Closing the file would do, if it were certain that no child process holds a copy of it.
+impl<F: Fs> Drop for Locked<'_, F> {
+    fn drop(&mut self) {
+        let _ = self.shard.disk.fs.unlock(&self.file);
+    }
+}
+
+fn wait(started: Instant, timeout: Duration, pause: &mut Duration) -> io::Result<()> {
+    let left = timeout.saturating_sub(started.elapsed());
+    if left.is_zero() {
+        return Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("somebody else had the record's lock for {timeout:?}"),
+        ));
+    }
+    thread::sleep(left.min(*pause));
+    *pause = LONGEST_PAUSE.min(*pause * 2);
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! Opening the store's directory, once and with suspicion.
+
+use std::{
+    io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{AtFlags, CWD, FileType, Mode},
+    io::Errno,
+};
+
+use super::{Durability, posix::DIRECTORY};
+
+/// Opens the directory, and makes it first if there is none.
+pub(super) fn directory(path: &Path, network: bool, durability: Durability) -> io::Result<OwnedFd> {
+    // "sessions/" would follow a symbolic link of that name.
+    let path: PathBuf = path.components().collect();
+    let root = match rustix::fs::openat(CWD, &path, DIRECTORY, Mode::empty()) {
+        Err(Errno::NOENT) => make(&path, durability)?,
+        opened => opened.map_err(|error| explain(&path, error))?,
+    };
+    if let Some(reason) = refusal(&root, network)? {
+        return Err(refused(&path, reason));
+    }
+    Ok(root)
+}
+
+fn make(path: &Path, durability: Durability) -> io::Result<OwnedFd> {
+    match rustix::fs::mkdirat(CWD, path, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(explain(path, error)),
+    }
+    if durability == Durability::Full {
+        sync_parent(path)?;
+    }
+    rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty()).map_err(|error| explain(path, error))
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(rustix::fs::fsync(rustix::fs::openat(CWD, parent, DIRECTORY - rustix::fs::OFlags::NOFOLLOW, Mode::empty())?)?)
+}
+
+fn refusal(root: &OwnedFd, network: bool) -> io::Result<Option<&'static str>> {
+    let stat = rustix::fs::fstat(root)?;
+    Ok(if stat.st_uid != rustix::process::geteuid().as_raw() {
+        Some("belongs to another user")
+    } else if Mode::from_raw_mode(stat.st_mode).intersects(Mode::WGRP | Mode::WOTH) {
+        Some("can be written to by other users")
+    } else if !network && is_network(root)? {
+        Some("is on a network file system, where locks cannot be relied on")
+    } else {
+        None
+    })
+}
+
+fn refused(path: &Path, reason: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, format!("the session directory {} {reason}", path.display()))
+}
+
+fn explain(path: &Path, error: Errno) -> io::Error {
+    let found = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW);
+    match found.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+        Ok(FileType::Symlink) => refused(path, "is a symbolic link"),
+        Ok(FileType::Directory) | Err(_) => {
+            let error = io::Error::from(error);
+            io::Error::new(error.kind(), format!("the session directory {} cannot be opened: {error}", path.display()))
+        }
+        Ok(_) => refused(path, "is not a directory"),
+    }
+}
+
+/// Knows them by the magic numbers of statfs(2).
+///
+/// FUSE is among them because sshfs cannot be told from a local file system that happens to be a process. Cluster file
+/// systems (GFS2, OCFS2) are not: their locks and caches are coherent.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+#[allow(clippy::unnecessary_cast, reason = "the field's type differs between systems")]
+fn is_network(root: &OwnedFd) -> io::Result<bool> {
+    const MAGICS: [u32; 13] = [
+        0x6969,      // NFS
+        0x517b,      // SMB
+        0xfe53_4d42, // SMB2
+        0xff53_4d42, // CIFS
+        0x564c,      // NCP
+        0x7375_7245, // Coda
+        0x5346_414f, // AFS
+        0x6b41_4653, // kAFS
+        0x0102_1997, // 9P
+        0x00c3_6400, // Ceph
+        0x0bd0_0bd0, // Lustre
+        0x786f_4256, // VirtualBox's shared folders
+        0x6573_5546, // FUSE
+    ];
+    Ok(MAGICS.contains(&(rustix::fs::fstatfs(root)?.f_type as u32)))
+}
+
+/// Nothing is known to ask elsewhere.
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+fn is_network(_root: &OwnedFd) -> io::Result<bool> {
+    Ok(false)
+}

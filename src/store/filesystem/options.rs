@@ -1,0 +1,88 @@
+//! How a store is opened.
+
+use std::{io, path::Path, time::Duration};
+
+use super::{FilesystemStore, disk::Settings, open};
+use crate::clock::Clock;
+
+/// Opens a [`FilesystemStore`] otherwise than usual. See the [module docs](crate::store) for what is usual.
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing until a store is opened with them"]
+pub struct FilesystemOptions {
+    settings: Settings,
+    network: bool,
+}
+
+/// What has to happen for a session to be lost that was saved.
+///
+/// None of these levels loses anything when the process crashes or is killed.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Durability {
+    /// A power failure: it may take the last half minute of sessions, or damage them. The default, and the fastest.
+    #[default]
+    None,
+    /// A power failure soon after the session was made: it may take the session, or bring a deleted one back.
+    ///
+    /// What was changed in a session that is there is kept, with one `fdatasync` for each change.
+    Data,
+    /// The loss of the disk: what was reported as done is kept, with one `fdatasync` and up to two more of directories.
+    Full,
+}
+
+impl FilesystemOptions {
+    pub(super) fn new() -> Self {
+        let settings = Settings {
+            durability: Durability::default(),
+            max_record_bytes: 1 << 20,
+            lock_timeout: Duration::from_secs(5),
+            clock: Clock::system(),
+        };
+        Self { settings, network: false }
+    }
+
+    /// Sets what a session survives: [`Durability::None`], a crash of the process, unless set.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.settings.durability = durability;
+        self
+    }
+
+    /// Bounds a session's size: 1 MiB unless set. Records beyond it, from before it was lowered, are errors.
+    pub fn max_record_bytes(mut self, max_record_bytes: usize) -> Self {
+        self.settings.max_record_bytes = max_record_bytes;
+        self
+    }
+
+    /// Bounds the time a change waits for another change of the same session: 5 seconds unless set.
+    ///
+    /// A change takes microseconds, so only a stopped process or a stuck disk makes it wait that long.
+    pub fn lock_timeout(mut self, lock_timeout: Duration) -> Self {
+        self.settings.lock_timeout = lock_timeout;
+        self
+    }
+
+    /// Takes a directory on a file system of another machine, or of a process (FUSE), which is an error unless set.
+    ///
+    /// Locks there may not reach other machines, and what one machine writes another may see late or in part. Allow it
+    /// if one machine alone uses the directory, or if the file system is known to do better.
+    pub fn allow_network_filesystem(mut self, allow: bool) -> Self {
+        self.network = allow;
+        self
+    }
+
+    /// Tells the time by another clock.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.settings.clock = clock;
+        self
+    }
+
+    /// Opens a store in the directory, which is made if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`FilesystemStore::open`].
+    pub fn open(self, path: impl AsRef<Path>) -> io::Result<FilesystemStore> {
+        let root = open::directory(path.as_ref(), self.network, self.settings.durability)?;
+        Ok(FilesystemStore::new(root, self.settings))
+    }
+}

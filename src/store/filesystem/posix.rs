@@ -1,0 +1,202 @@
+//! The file operations as system calls, all of them below one handle on the store's directory.
+
+use std::{io, os::fd::OwnedFd};
+
+use rustix::{
+    fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags},
+    io::{Errno, retry_on_intr},
+};
+
+use super::fs::{Access, Fs, Stat};
+
+/// A directory of the real file system.
+///
+/// It is a handle and never a path: a directory that is moved, or put in this one's place, is none of its business.
+#[derive(Debug)]
+pub(super) struct Posix {
+    root: OwnedFd,
+}
+
+pub(super) const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// `NONBLOCK`: a FIFO in a record's place must not hang whoever opens it.
+const FILE: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+const OWNER_ONLY: Mode = Mode::RUSR.union(Mode::WUSR);
+
+impl Posix {
+    pub(super) fn new(root: OwnedFd) -> Self {
+        Self { root }
+    }
+}
+
+impl Fs for Posix {
+    type Dir = OwnedFd;
+    type File = OwnedFd;
+
+    fn is_alive(&self) -> io::Result<bool> {
+        Ok(rustix::fs::fstat(&self.root)?.st_nlink > 0)
+    }
+
+    fn open_dir(&self, name: &str) -> io::Result<OwnedFd> {
+        Ok(retry_on_intr(|| rustix::fs::openat(&self.root, name, DIRECTORY, Mode::empty()))?)
+    }
+
+    fn make_dir(&self, name: &str) -> io::Result<()> {
+        Ok(retry_on_intr(|| rustix::fs::mkdirat(&self.root, name, Mode::RWXU))?)
+    }
+
+    fn sync_root(&self) -> io::Result<()> {
+        self.sync_dir(&self.root)
+    }
+
+    /// Leaves out names that are not UTF-8: they are not this store's.
+    fn list(&self, dir: &OwnedFd) -> io::Result<Vec<String>> {
+        let names = Dir::read_from(dir)?.map(|entry| Ok(entry?.file_name().to_str().ok().map(str::to_owned)));
+        names.filter_map(Result::transpose).collect()
+    }
+
+    fn sync_dir(&self, dir: &OwnedFd) -> io::Result<()> {
+        Ok(retry_on_intr(|| rustix::fs::fsync(dir))?)
+    }
+
+    fn stat_at(&self, dir: &OwnedFd, name: &str) -> io::Result<Stat> {
+        Ok(stat_of(&retry_on_intr(|| rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW))?))
+    }
+
+    fn unlink(&self, dir: &OwnedFd, name: &str) -> io::Result<()> {
+        Ok(retry_on_intr(|| rustix::fs::unlinkat(dir, name, AtFlags::empty()))?)
+    }
+
+    fn rename(&self, (from_dir, from): (&OwnedFd, &str), (to_dir, to): (&OwnedFd, &str)) -> io::Result<()> {
+        Ok(retry_on_intr(|| rustix::fs::renameat(from_dir, from, to_dir, to))?)
+    }
+
+    fn rename_new(&self, dir: &OwnedFd, from: &str, to: &str) -> io::Result<()> {
+        match retry_on_intr(|| rename_noreplace(dir, from, to)) {
+            // Some file systems cannot do it (ZFS before 2.2). For a moment, the record has two names then.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                retry_on_intr(|| rustix::fs::linkat(dir, from, dir, to, AtFlags::empty()))?;
+                self.unlink(dir, from)
+            }
+            renamed => Ok(renamed?),
+        }
+    }
+
+    fn create(&self, dir: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+        let flags = FILE | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        Ok(retry_on_intr(|| rustix::fs::openat(dir, name, flags, OWNER_ONLY))?)
+    }
+
+    fn open(&self, dir: &OwnedFd, name: &str, access: Access) -> io::Result<OwnedFd> {
+        let flags = FILE
+            | match access {
+                Access::Read => OFlags::RDONLY,
+                Access::Write => OFlags::RDWR,
+            };
+        Ok(retry_on_intr(|| rustix::fs::openat(dir, name, flags, Mode::empty()))?)
+    }
+
+    fn open_cached(&self, shard: &str, name: &str) -> io::Result<OwnedFd> {
+        open_cached(&self.root, &format!("{shard}/{name}"))
+    }
+
+    fn stat(&self, file: &OwnedFd) -> io::Result<Stat> {
+        Ok(stat_of(&rustix::fs::fstat(file)?))
+    }
+
+    fn try_lock(&self, file: &OwnedFd) -> io::Result<bool> {
+        match retry_on_intr(|| rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)) {
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            locked => Ok(locked.map(|()| true)?),
+        }
+    }
+
+    fn unlock(&self, file: &OwnedFd) -> io::Result<()> {
+        Ok(rustix::fs::flock(file, FlockOperation::Unlock)?)
+    }
+
+    fn read_at(&self, file: &OwnedFd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        Ok(retry_on_intr(|| rustix::io::pread(file, &mut *buffer, offset))?)
+    }
+
+    fn read_cached(&self, file: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
+        read_cached(file, buffer)
+    }
+
+    fn write_at(&self, file: &OwnedFd, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        Ok(retry_on_intr(|| rustix::io::pwrite(file, bytes, offset))?)
+    }
+
+    fn sync_data(&self, file: &OwnedFd) -> io::Result<()> {
+        Ok(retry_on_intr(|| sync_data(file))?)
+    }
+}
+
+#[allow(clippy::unnecessary_cast, clippy::useless_conversion, reason = "the fields' types differ between systems")]
+fn stat_of(stat: &rustix::fs::Stat) -> Stat {
+    Stat {
+        id: (stat.st_dev as u64, stat.st_ino as u64),
+        links: stat.st_nlink as u64,
+        len: u64::try_from(stat.st_size).unwrap_or(0),
+        modified: u64::try_from(stat.st_mtime).unwrap_or(0),
+        fault: fault_of(stat),
+    }
+}
+
+fn fault_of(stat: &rustix::fs::Stat) -> Option<&'static str> {
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        Some("it is not a regular file")
+    } else if stat.st_uid != rustix::process::geteuid().as_raw() {
+        Some("it belongs to another user")
+    } else if Mode::from_raw_mode(stat.st_mode).intersects(Mode::RWXG | Mode::RWXO) {
+        Some("its permissions are wider than 0600")
+    } else {
+        None
+    }
+}
+
+#[cfg(any(target_os = "android", target_os = "linux", target_vendor = "apple"))]
+fn rename_noreplace(dir: &OwnedFd, from: &str, to: &str) -> Result<(), Errno> {
+    rustix::fs::renameat_with(dir, from, dir, to, rustix::fs::RenameFlags::NOREPLACE)
+}
+
+#[cfg(not(any(target_os = "android", target_os = "linux", target_vendor = "apple")))]
+fn rename_noreplace(_dir: &OwnedFd, _from: &str, _to: &str) -> Result<(), Errno> {
+    Err(Errno::NOSYS)
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn sync_data(file: &OwnedFd) -> Result<(), Errno> {
+    rustix::fs::fdatasync(file)
+}
+
+/// `fsync` stops at the drive's cache there.
+#[cfg(target_vendor = "apple")]
+fn sync_data(file: &OwnedFd) -> Result<(), Errno> {
+    rustix::fs::fcntl_fullfsync(file)
+}
+
+#[cfg(any(target_os = "android", target_os = "linux"))]
+fn open_cached(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
+    use rustix::fs::ResolveFlags;
+
+    let resolve = ResolveFlags::CACHED | ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    Ok(rustix::fs::openat2(root, path, FILE | OFlags::RDONLY, Mode::empty(), resolve)?)
+}
+
+#[cfg(any(target_os = "android", target_os = "linux"))]
+fn read_cached(file: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
+    use rustix::io::ReadWriteFlags;
+
+    Ok(rustix::io::preadv2(file, &mut [io::IoSliceMut::new(buffer)], 0, ReadWriteFlags::NOWAIT)?)
+}
+
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+fn open_cached(_root: &OwnedFd, _path: &str) -> io::Result<OwnedFd> {
+    Err(io::ErrorKind::WouldBlock.into())
+}
+
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+fn read_cached(_file: &OwnedFd, _buffer: &mut [u8]) -> io::Result<usize> {
+    Err(io::ErrorKind::WouldBlock.into())
+}

@@ -1,0 +1,205 @@
+//! What is in a record's file: two slots of equal size, of which the valid one with the higher sequence counts.
+//!
+//! ```text
+//!  0   8  magic: "slvrbk", the format's version, and that version inverted
+//!  8  16  checksum: the first half of the SHA-256 of all that follows
+//! 24  32  the record's key, so that a file under another's name is noticed
+//! 56   8  sequence, counts writes to the file
+//! 64   8  version, counts updates of the record
+//! 72   8  expiry, in seconds since 1970
+//! 80   8  length of the data
+//! 88   -  data
+//! ```
+//!
+//! Numbers are little-endian. The magic stays where it is in every format to come: a record of a newer one is refused
+//! and left alone.
+//!
+//! SHA-256 because the crate has it: half a microsecond for a usual record is little beside the system calls, and it
+//! leaves nothing to chance where 32 bits of CRC would, at the end of millions of torn reads. It guards against
+//! accidents, not against forgers.
+
+use crate::{
+    clock::Timestamp,
+    crypto,
+    store::{Bytes, RecordKey, Version},
+};
+
+pub(super) const HEADER: usize = 88;
+/// Two of them fill a block of the usual file system. Every slot is a multiple of it, so that no sector of a disk has
+/// parts of both slots and a torn write spares the other one.
+pub(super) const SMALLEST: usize = 2_048;
+pub(super) const MAGIC_LEN: usize = 8;
+
+const FORMAT: u8 = 1;
+const CHECKED: usize = 24;
+
+/// One state of a record.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Slot {
+    pub(super) half: Half,
+    /// The size of a slot of its file.
+    pub(super) size: usize,
+    pub(super) sequence: u64,
+    pub(super) version: Version,
+    pub(super) expires: Timestamp,
+    pub(super) data: Bytes,
+}
+
+/// Where in its file a slot is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Half {
+    First,
+    Second,
+}
+
+impl Half {
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+
+    pub(super) fn offset(self, size: usize) -> u64 {
+        match self {
+            Self::First => 0,
+            Self::Second => size as u64,
+        }
+    }
+}
+
+/// What a look at a file says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum View {
+    /// The current state.
+    Whole(Slot),
+    /// The current state, if nobody is writing: the other slot is torn, by a crash or by a writer at work.
+    Doubtful(Slot),
+    /// No slot is valid.
+    Damaged,
+    /// A slot is in a format of the future.
+    Newer,
+}
+
+impl View {
+    /// Looks at a whole file. The slots must have been read in order.
+    pub(super) fn of(key: &RecordKey, file: &Bytes) -> Self {
+        let middle = file.len() / 2;
+        let first = Content::of(key, file.slice(..middle), Half::First);
+        let second = Content::of(key, file.slice(middle..), Half::Second);
+        match (first, second) {
+            (Content::Newer, _) | (_, Content::Newer) => Self::Newer,
+            (Content::Claim(one), Content::Claim(other)) if one.slot.sequence >= other.slot.sequence => {
+                Self::of_claims(one, other)
+            }
+            (Content::Claim(one), Content::Claim(other)) => Self::of_claims(other, one),
+            (Content::Claim(claim), Content::Empty) | (Content::Empty, Content::Claim(claim)) => {
+                claim.checked().map_or(Self::Damaged, Self::Whole)
+            }
+            (Content::Claim(claim), Content::Torn) | (Content::Torn, Content::Claim(claim)) => {
+                claim.checked().map_or(Self::Damaged, Self::Doubtful)
+            }
+            (Content::Empty | Content::Torn, Content::Empty | Content::Torn) => Self::Damaged,
+        }
+    }
+
+    /// The older slot need not be valid: a write to it starts with its header.
+    fn of_claims(newer: Claim, older: Claim) -> Self {
+        match newer.checked() {
+            Some(slot) => Self::Whole(slot),
+            None => older.checked().map_or(Self::Damaged, Self::Doubtful),
+        }
+    }
+}
+
+enum Content {
+    Empty,
+    Torn,
+    Newer,
+    Claim(Claim),
+}
+
+/// A slot whose checksum nobody has looked at.
+struct Claim {
+    slot: Slot,
+    checksum: [u8; 16],
+    checked: Bytes,
+}
+
+impl Content {
+    fn of(key: &RecordKey, bytes: Bytes, half: Half) -> Self {
+        match bytes.first_chunk::<MAGIC_LEN>() {
+            Some([0, 0, 0, 0, 0, 0, 0, 0]) => Self::Empty,
+            Some(found) if *found == magic(FORMAT) => Claim::of(key, bytes, half).map_or(Self::Torn, Self::Claim),
+            Some([.., format, _]) if *format > FORMAT && bytes.starts_with(&magic(*format)) => Self::Newer,
+            _ => Self::Torn,
+        }
+    }
+}
+
+impl Claim {
+    fn of(key: &RecordKey, bytes: Bytes, half: Half) -> Option<Self> {
+        let mut rest = bytes.get(MAGIC_LEN..)?;
+        let checksum = take::<16>(&mut rest)?;
+        let bound = take::<32>(&mut rest)? == *key.as_bytes();
+        let [sequence, version, expires, length] = [(); 4].map(|()| take(&mut rest).map(u64::from_le_bytes));
+        let end = HEADER.checked_add(usize::try_from(length?).ok()?).filter(|end| bound && *end <= bytes.len())?;
+        let slot = Slot {
+            half,
+            size: bytes.len(),
+            sequence: sequence?,
+            version: Version::from_u64(version?),
+            expires: Timestamp::from_secs(expires?),
+            data: bytes.slice(HEADER..end),
+        };
+        Some(Self { slot, checksum, checked: bytes.slice(CHECKED..end) })
+    }
+
+    fn checked(self) -> Option<Slot> {
+        (checksum(&self.checked) == self.checksum).then_some(self.slot)
+    }
+}
+
+/// Makes a slot's bytes, without what fills it up.
+pub(super) fn encode(key: &RecordKey, sequence: u64, version: Version, expires: Timestamp, data: &[u8]) -> Vec<u8> {
+    let mut checked = Vec::with_capacity(HEADER + data.len());
+    checked.extend_from_slice(&magic(FORMAT));
+    checked.extend_from_slice(&[0; 16]);
+    checked.extend_from_slice(key.as_bytes());
+    for number in [sequence, version.as_u64(), expires.as_secs(), data.len() as u64] {
+        checked.extend_from_slice(&number.to_le_bytes());
+    }
+    checked.extend_from_slice(data);
+    let sum = checked.get(CHECKED..).map(checksum).unwrap_or_default();
+    checked.iter_mut().skip(MAGIC_LEN).zip(sum).for_each(|(place, byte)| *place = byte);
+    checked
+}
+
+/// The slot size for records of this many bytes, a quarter of it spare: growing costs a new file.
+pub(super) fn size_for(encoded: usize) -> usize {
+    encoded.saturating_add(encoded / 4).next_multiple_of(SMALLEST).max(SMALLEST)
+}
+
+/// Makes a whole file of two slots; all of it is written at once, so that later writes need no room on the disk.
+pub(super) fn file_of(slot_size: usize, first: &[u8], second: &[u8]) -> Vec<u8> {
+    let mut file = first.to_vec();
+    file.resize(slot_size, 0);
+    file.extend_from_slice(second);
+    file.resize(slot_size * 2, 0);
+    file
+}
+
+fn magic(format: u8) -> [u8; MAGIC_LEN] {
+    [b's', b'l', b'v', b'r', b'b', b'k', format, !format]
+}
+
+fn checksum(bytes: &[u8]) -> [u8; 16] {
+    let hash = crypto::sha256(bytes);
+    *hash.first_chunk().expect("a hash has 32 bytes, and 16 are fewer")
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, left) = rest.split_first_chunk()?;
+    *rest = left;
+    Some(*taken)
+}

@@ -1,0 +1,195 @@
+//! Removing what is over: expired records, and files a crash left behind.
+
+use std::{mem, sync::PoisonError, time::Duration};
+
+use super::{
+    disk::Disk,
+    files::{Shard, TEMPORARY, shard_of},
+    fs::{Access, Fs},
+    lock::Locked,
+};
+use crate::{
+    clock::Timestamp,
+    store::{RecordKey, StoreError},
+};
+
+/// What a sweep did.
+#[derive(Debug, Default)]
+pub struct Swept {
+    examined: u64,
+    removed: u64,
+    failed: u64,
+    error: Option<StoreError>,
+    finished: bool,
+}
+
+impl Swept {
+    /// Counts the files that were looked at.
+    #[must_use]
+    pub const fn examined(&self) -> u64 {
+        self.examined
+    }
+
+    /// Counts the files that were removed.
+    #[must_use]
+    pub const fn removed(&self) -> u64 {
+        self.removed
+    }
+
+    /// Counts the files and directories that could not be looked at or removed; the sweep went on.
+    #[must_use]
+    pub const fn failed(&self) -> u64 {
+        self.failed
+    }
+
+    /// Returns the first of the errors behind [`failed`](Self::failed).
+    #[must_use]
+    pub const fn error(&self) -> Option<&StoreError> {
+        self.error.as_ref()
+    }
+
+    /// Says whether the sweep came to the end of the directory; the next one begins anew.
+    #[must_use]
+    pub const fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    pub(super) fn failure(error: StoreError) -> Self {
+        Self { failed: 1, error: Some(error), finished: true, ..Self::default() }
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.examined += other.examined;
+        self.removed += other.removed;
+        self.failed += other.failed;
+        self.error = self.error.take().or(other.error);
+        self.finished = other.finished;
+    }
+
+    fn note(&mut self, removed: Result<bool, StoreError>) {
+        match removed {
+            Ok(removed) => self.removed += u64::from(removed),
+            Err(error) => self.add(Self { finished: self.finished, ..Self::failure(error) }),
+        }
+    }
+}
+
+/// Where a sweep in steps is.
+#[derive(Debug, Default)]
+pub(super) struct Cursor {
+    /// The shard to list next.
+    shard: u16,
+    /// What is left of the one before.
+    names: Vec<String>,
+}
+
+const SHARDS: u16 = 256;
+/// A file without a record's name is somebody's work in progress, but not for longer than this.
+const STRAY_AFTER: Duration = Duration::from_secs(60 * 60);
+
+impl<F: Fs> Disk<F> {
+    /// Looks at so many files at most, from where the last step ended.
+    pub(super) fn sweep_some(&self, limit: usize) -> Swept {
+        let mut cursor = mem::take(&mut *self.cursor.lock().unwrap_or_else(PoisonError::into_inner));
+        let swept = self.sweep_from(&mut cursor, limit);
+        *self.cursor.lock().unwrap_or_else(PoisonError::into_inner) = cursor;
+        swept
+    }
+
+    pub(super) fn sweep(&self) -> Swept {
+        self.sweep_from(&mut Cursor::default(), usize::MAX)
+    }
+
+    fn sweep_from(&self, cursor: &mut Cursor, limit: usize) -> Swept {
+        let mut swept = Swept::default();
+        for _ in 0..limit {
+            let Some(name) = self.next_name(cursor, &mut swept) else {
+                *cursor = Cursor::default();
+                swept.finished = true;
+                break;
+            };
+            swept.examined += 1;
+            swept.note(self.sweep_file(cursor.shard - 1, &name));
+        }
+        swept
+    }
+
+    fn next_name(&self, cursor: &mut Cursor, swept: &mut Swept) -> Option<String> {
+        while cursor.names.is_empty() && cursor.shard < SHARDS {
+            match self.list(cursor.shard) {
+                Ok(names) => cursor.names = names,
+                Err(error) => swept.note(Err(error)),
+            }
+            cursor.shard += 1;
+        }
+        cursor.names.pop()
+    }
+
+    fn list(&self, shard: u16) -> Result<Vec<String>, StoreError> {
+        match Shard::open(self, &key_in(shard))? {
+            Some(shard) => Ok(self.fs.list(&shard.dir)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn sweep_file(&self, shard: u16, name: &str) -> Result<bool, StoreError> {
+        if name.ends_with(TEMPORARY) {
+            self.sweep_stray(shard, name)
+        } else if let Some(key) =
+            key_of(name).filter(|key| shard_of(&key.to_string()) == shard_of(&key_in(shard).to_string()))
+        {
+            self.sweep_record(&key)
+        } else {
+            Ok(false)
+        }
+    }
+
+    /// Looks first without the lock: most records are alive, and their visitors should not have to wait.
+    fn sweep_record(&self, key: &RecordKey) -> Result<bool, StoreError> {
+        let Some(shard) = Shard::open(self, key)? else { return Ok(false) };
+        if self.look_alive(&shard)? {
+            return Ok(false);
+        }
+        let Some(locked) = Locked::try_acquire(&shard)? else { return Ok(false) };
+        if self.alive(locked.current()?).is_some() {
+            return Ok(false);
+        }
+        locked.remove()?;
+        Ok(true)
+    }
+
+    fn sweep_stray(&self, shard: u16, name: &str) -> Result<bool, StoreError> {
+        let Some(mut shard) = Shard::open(self, &key_in(shard))? else { return Ok(false) };
+        shard.name = name.to_owned();
+        let Some(stat) = shard.stat_name()? else { return Ok(false) };
+        let age = self.settings.clock.now().saturating_since(Timestamp::from_secs(stat.modified));
+        if age < STRAY_AFTER {
+            return Ok(false);
+        }
+        // Whoever writes it has it locked.
+        let Some(file) = shard.open_file(Access::Write)? else { return Ok(false) };
+        let free = self.fs.try_lock(&file)?;
+        if free {
+            shard.remove_entry()?;
+        }
+        Ok(free)
+    }
+}
+
+/// Some key of the shard.
+fn key_in(shard: u16) -> RecordKey {
+    let [_, low] = shard.to_be_bytes();
+    RecordKey::from_bytes([low; 32])
+}
+
+fn key_of(name: &str) -> Option<RecordKey> {
+    let mut bytes = [0; 32];
+    let digits = name.as_bytes().chunks_exact(2);
+    if name.len() != 64 || name.bytes().any(|digit| !matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(digits) {
+        *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(RecordKey::from_bytes(bytes))
+}

@@ -1,0 +1,46 @@
+//! Sweeping in the background.
+
+use std::{io, num::NonZeroUsize, time::Duration};
+
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    task::{JoinError, JoinHandle},
+    time,
+};
+
+use super::FilesystemStore;
+
+/// A background task that removes expired sessions from a [`FilesystemStore`]; it stops when this is dropped.
+#[derive(Debug)]
+#[must_use = "sweeping stops when the sweeper is dropped"]
+pub struct Sweeper {
+    stop: watch::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Sweeper {
+    pub(super) fn start(store: FilesystemStore, interval: Duration, batch: NonZeroUsize) -> io::Result<Self> {
+        let (stop, mut stopped) = watch::channel(());
+        let task = Handle::try_current().map_err(io::Error::other)?.spawn(async move {
+            loop {
+                let pause = if store.sweep_some(batch.get()).await.is_finished() { interval } else { Duration::ZERO };
+                // Ends when a word is sent, and when nobody is left to send one.
+                if time::timeout(pause, stopped.changed()).await.is_ok() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { stop, task })
+    }
+
+    /// Stops the sweeping and waits until it has stopped: nothing is removed from then on.
+    ///
+    /// # Errors
+    ///
+    /// If the task had ended before, because the runtime has no timer.
+    pub async fn stop(self) -> Result<(), JoinError> {
+        drop(self.stop);
+        self.task.await
+    }
+}

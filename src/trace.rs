@@ -1,0 +1,53 @@
+//! What is worth a line in the log. Target `silverback`; kinds and names only, never a token, ID, key or value.
+//! Without the feature `tracing` each of these is nothing.
+
+use crate::error::{Error, Rejection};
+
+macro_rules! event {
+    ($level:ident, $($field:tt)*) => {
+        #[cfg(feature = "tracing")]
+        tracing::event!(target: "silverback", tracing::Level::$level, $($field)*);
+    };
+}
+
+/// A cookie came that is not accepted. A stale one is everyday; the others are worth a look.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn rejected(session: &str, reason: Rejection) {
+    match reason {
+        Rejection::Expired | Rejection::NotFound => {
+            event!(DEBUG, session, %reason, "session cookie not accepted");
+        }
+        _ => {
+            event!(WARN, session, %reason, "session cookie not accepted");
+        }
+    }
+}
+
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn commit_failed(error: &Error) {
+    for failure in error.failures() {
+        event!(ERROR, error = failure as &dyn std::error::Error, "session not saved");
+    }
+}
+
+/// The session is fine, but its idle timeout was not put off.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn touch_failed(session: &str, error: &crate::store::StoreError) {
+    event!(WARN, session, error = error as &dyn std::error::Error, "idle timeout not extended");
+}
+
+/// A record that was left behind is harmless: nobody was ever told its ID, or it is marked as ended.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn left_behind(session: &str, error: &crate::store::StoreError) {
+    event!(WARN, session, error = error as &dyn std::error::Error, "record of an ended session left in the store");
+}
+
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn too_late(session: &str, what: &'static str) {
+    event!(ERROR, session, what, "called after the response was committed; nothing was done");
+}
+
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn replaced_cookie(session: &str) {
+    event!(WARN, session, "the service set a cookie of the session's name; it was replaced");
+}
