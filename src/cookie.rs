@@ -120,10 +120,12 @@ impl CookieAttributes {
         self
     }
 
-    /// Sends the cookie to this host and all below it; without it, only to the host that set it.
+    /// Sends the cookie to this host and all below it; without it, only to the host that set it. A leading
+    /// dot means nothing and is dropped.
     #[must_use]
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
-        self.domain = Some(domain.into());
+        let domain = domain.into();
+        self.domain = Some(domain.strip_prefix('.').map_or(domain.clone(), str::to_owned));
         self
     }
 
@@ -163,7 +165,8 @@ impl CookieAttributes {
         if name.len() > MAX_NAME_LEN {
             return Err(ConfigError::NameTooLong(name.into()));
         }
-        let path_bytes = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b';';
+        // A space would be cut off at the end, and matches no request anywhere else.
+        let path_bytes = |byte: u8| byte.is_ascii_graphic() && byte != b';';
         if !self.path.starts_with('/') || self.path.len() > 1024 || !self.path.bytes().all(path_bytes) {
             return Err(ConfigError::InvalidPath(self.path.clone()));
         }

@@ -224,7 +224,7 @@ pub enum ConfigError {
     NameTooLong(String),
     /// Two sessions of one layer have the same name.
     DuplicateName(String),
-    /// `Path` must start with `/`, be at most 1,024 printable ASCII characters, and have no `;`.
+    /// `Path` must start with `/`, be at most 1,024 printable ASCII characters, and have no `;` or space.
     InvalidPath(String),
     /// `Domain` must be a host name of at most 253 characters.
     InvalidDomain(String),
@@ -263,7 +263,7 @@ impl fmt::Display for ConfigError {
             }
             Self::InvalidPath(path) => write!(
                 f,
-                "{path:?} cannot be a cookie's path: start it with `/` and leave out `;` and control characters"
+                "{path:?} cannot be a cookie's path: start it with `/` and leave out `;`, spaces and control characters"
             ),
             Self::InvalidDomain(domain) => {
                 write!(f, "{domain:?} cannot be a cookie's domain: use a host name such as example.com")

@@ -1,1 +1,150 @@
+use proptest::prelude::*;
 
+use super::*;
+
+fn few<'a>(fields: &[&'a [u8]], name: &str, expected: &[&'a str]) {
+    let fields: Vec<_> = fields.iter().map(|field| HeaderValue::from_bytes(field).unwrap()).collect();
+    let cookies = RequestCookies::new(&fields);
+    let expected = expected.iter().map(|value| value.as_bytes()).collect();
+    assert_eq!(cookies.named(name), Candidates::Few(expected), "{fields:?}");
+}
+
+#[test]
+fn our_cookie_is_found_whatever_is_beside_it() {
+    few(&[b"sid=good"], "sid", &["good"]);
+    few(&[b"a=1; sid=good; b=2"], "sid", &["good"]);
+    few(&[b"a=1;sid=good;"], "sid", &["good"]);
+    few(&[b" \t sid=good \t "], "sid", &["good"]);
+    few(&[b";;; ; sid=good;;"], "sid", &["good"]);
+    few(&[b"x=\xff; sid=good; y=\xe2\x82"], "sid", &["good"]);
+    few(&[b"x; =y; =; sid=good"], "sid", &["good"]);
+    few(&[b"x=\"a;sid=good\"; y=1"], "sid", &["good\""]);
+    few(&[b"sid="], "sid", &[""]);
+    few(&[b"sid=a=b"], "sid", &["a=b"]);
+    few(&[b"sid=same; sid=same", b"sid=same"], "sid", &["same"]);
+    few(&[b"a=1", b"sid=x", b"b=2", b"c=3", b"d=4", b"sid=y"], "sid", &["x", "y"]);
+}
+
+#[test]
+fn what_only_looks_like_our_cookie_is_not() {
+    let name = "__Host-sid";
+    for field in [
+        b"" as &[u8],
+        b";;; ;",
+        b"__Host-sid",
+        b"=__Host-sid=x",
+        b"=sid=x",
+        b"__%48ost-sid=x",
+        b"__host-sid=x",
+        b"__Host-sid =x",
+        b"\"__Host-sid\"=x",
+        b"\xe2\x80\x80__Host-sid=x",
+        b"\xc2\x85__Host-sid=x",
+        b"\xc2\xa0__Host-sid=x",
+        b"x__Host-sid=x",
+        b"__Host-sidx=x",
+        b"$Version=1, __Host-sid=x",
+        b"a=b, __Host-sid=x",
+    ] {
+        few(&[field], name, &[]);
+    }
+}
+
+#[test]
+fn too_many_of_our_name_are_not_looked_at() {
+    let many: Vec<_> = (0..5_000).map(|n| format!("sid={n}")).collect();
+    let field = HeaderValue::from_str(&many.join("; ")).unwrap();
+    assert_eq!(RequestCookies::new([&field]).named("sid"), Candidates::TooMany);
+}
+
+#[test]
+fn removal_and_limits() {
+    let set = set("sid", "v", Some(Duration::MAX), "; Secure").unwrap();
+    assert_eq!(set, "sid=v; Max-Age=34560000; Secure");
+    let removal = removal("sid", "; Secure").unwrap();
+    assert_eq!(removal, "sid=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Secure");
+}
+
+/// The reader of RFC 6265 as simple as it gets, to compare with.
+fn slowly<'a>(field: &'a [u8], name: &str) -> Vec<&'a [u8]> {
+    let mut found = Vec::new();
+    for pair in field.split(|byte| *byte == b';') {
+        let start = pair.iter().position(|byte| !b" \t".contains(byte)).unwrap_or(pair.len());
+        let end = pair.iter().rposition(|byte| !b" \t".contains(byte)).map_or(start, |last| last + 1);
+        let pair = &pair[start..end];
+        if let Some(equals) = pair.iter().position(|byte| *byte == b'=')
+            && &pair[..equals] == name.as_bytes()
+            && !found.contains(&&pair[equals + 1..])
+        {
+            found.push(&pair[equals + 1..]);
+        }
+    }
+    found
+}
+
+/// What a browser makes of a `Set-Cookie` field: name, value, attributes in lower case.
+fn as_browser(field: &HeaderValue) -> (String, String, Vec<(String, String)>) {
+    let text = field.to_str().unwrap();
+    let mut parts = text.split(';');
+    let (name, value) = parts.next().unwrap().split_once('=').unwrap();
+    let attributes = parts.map(|part| {
+        let (key, value) = part.split_once('=').unwrap_or((part, ""));
+        (key.trim().to_ascii_lowercase(), value.trim().to_owned())
+    });
+    (name.trim().to_owned(), value.trim().to_owned(), attributes.collect())
+}
+
+fn same_site() -> impl Strategy<Value = SameSite> {
+    prop_oneof![Just(SameSite::Lax), Just(SameSite::Strict), Just(SameSite::None)]
+}
+
+proptest! {
+    #[test]
+    fn any_field_reads_as_the_simple_reader_reads_it(field in "[ \t;=ab]{0,40}") {
+        let value = HeaderValue::from_str(&field).unwrap();
+        let slow = slowly(field.as_bytes(), "a");
+        let found = RequestCookies::new([&value]);
+        let expected = if slow.len() > MAX_CANDIDATES { Candidates::TooMany } else { Candidates::Few(slow) };
+        prop_assert_eq!(found.named("a"), expected);
+    }
+
+    #[test]
+    fn arbitrary_bytes_do_not_panic(field: Vec<u8>, name in "[a-z]{1,4}") {
+        prop_assert_eq!(values(&field, name.as_bytes()).count() > 5_000, false);
+    }
+
+    #[test]
+    fn attributes_are_refused_or_sent_exactly(
+        name in "(__[Hh]ost-|__Secure-|__HTTP-|__Host-Http-)?[a-z;= \u{e9}|]{0,8}",
+        path in "(/[a-z;%, \u{7f}]{0,8}|[a-z]{0,3})",
+        domain in proptest::option::of("[.]?[a-z0-9.;-]{0,12}"),
+        flags: (bool, bool, bool),
+        same_site in same_site(),
+    ) {
+        let mut attributes = CookieAttributes::default()
+            .path(&path).secure(flags.0).http_only(flags.1).partitioned(flags.2).same_site(same_site);
+        if let Some(domain) = &domain {
+            attributes = attributes.domain(domain);
+        }
+        if attributes.check(&name).is_ok() {
+            let set = set(&name, "value", None, &attributes.render()).unwrap();
+            let removal = removal(&name, &attributes.render()).unwrap();
+            let (sent_name, value, sent) = as_browser(&set);
+            prop_assert_eq!((&*sent_name, &*value), (&*name, "value"));
+            let mut expected = vec![("path".to_owned(), path), ("samesite".to_owned(), same_site.to_string())];
+            expected.extend(domain.map(|domain| ("domain".to_owned(), domain.trim_start_matches('.').to_owned())));
+            let names = [("secure", flags.0), ("httponly", flags.1), ("partitioned", flags.2)];
+            expected.extend(names.iter().filter(|(_, on)| *on).map(|(name, _)| ((*name).to_owned(), String::new())));
+            expected.sort();
+            let mut sorted = sent.clone();
+            sorted.sort();
+            prop_assert_eq!(sorted, expected);
+            let removed = as_browser(&removal).2;
+            prop_assert!(sent.iter().all(|attribute| removed.contains(attribute)));
+            let lower = name.to_ascii_lowercase();
+            if lower.starts_with("__host-") {
+                prop_assert!(flags.0 && attributes.path == "/" && attributes.domain.is_none());
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Messages that are shown once.
+
+use silverback::{Flashes, Session};
+
+use crate::support::{Jar, Site, no_cookie};
+
+async fn flashes(session: Session) -> Vec<String> {
+    session.flashes().unwrap()
+}
+
+#[tokio::test]
+async fn a_message_waits_for_the_next_page_and_is_shown_once() {
+    for site in [Site::cookie(), Site::memory().0] {
+        let jar = &mut Jar::default();
+        site.visit(jar, async |session| {
+            session.flash("one").unwrap();
+            session.flash("two").unwrap();
+        })
+        .await;
+        let (_, response) = site.visit(jar, async |session| session.len().unwrap()).await;
+        assert!(no_cookie(&response), "a page that does not look leaves them");
+        assert_eq!(site.visit(jar, flashes).await.0, ["one", "two"]);
+        let (none, response) = site.visit(jar, flashes).await;
+        assert!(none.is_empty() && no_cookie(&response));
+    }
+}
+
+#[tokio::test]
+async fn queues_and_values_are_apart() {
+    Site::cookie()
+        .visit(&mut Jar::default(), async |session| {
+            session.insert("errors", "a value").unwrap();
+            session.insert("_flash", "a value").unwrap();
+            session.flash("hello").unwrap();
+            session.flash_in("errors", 7).unwrap();
+            session.flash_in("_flash", 8).unwrap();
+            assert_eq!(session.len().unwrap(), 2);
+            assert_eq!(session.flashes_in::<u8>("errors").unwrap(), [7]);
+            assert!(session.flashes_in::<u8>("errors").unwrap().is_empty());
+            assert_eq!(session.flashes::<String>().unwrap(), ["hello"]);
+            assert_eq!(session.get::<String>("errors").unwrap().as_deref(), Some("a value"));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn messages_of_another_type_are_an_error_and_stay() {
+    Site::cookie()
+        .visit(&mut Jar::default(), async |session| {
+            session.flash(1).unwrap();
+            session.flash("two").unwrap();
+            assert!(session.flashes::<u8>().is_err());
+            let both: Vec<serde_json::Value> = session.flashes().unwrap();
+            assert_eq!(both.len(), 2);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_message_is_not_lost_with_a_page_that_fails() {
+    for site in [Site::cookie(), Site::memory().0] {
+        let jar = &mut Jar::default();
+        site.visit(jar, async |session| session.flash("hello").unwrap()).await;
+        site.answer(jar, http::StatusCode::INTERNAL_SERVER_ERROR, flashes).await;
+        assert_eq!(site.visit(jar, flashes).await.0, ["hello"]);
+    }
+}
+
+#[tokio::test]
+async fn of_two_requests_at_once_one_claims_a_message() {
+    let (site, _) = Site::memory();
+    let jar = &mut Jar::default();
+    site.visit(jar, async |session| session.flash("hello").unwrap()).await;
+    let mut other = jar.clone();
+    let (first, _) = site
+        .visit(jar, async |session| {
+            session.len().unwrap();
+            let (second, _) =
+                site.visit(&mut other, async |session| Flashes::of(&session).claim::<String>().await.unwrap()).await;
+            assert_eq!(second, ["hello"]);
+            session.claim_flashes::<String>().await.unwrap()
+        })
+        .await;
+    assert!(first.is_empty(), "{first:?}");
+    assert!(site.visit(jar, flashes).await.0.is_empty());
+}
+
+#[tokio::test]
+async fn taking_messages_does_not_take_those_that_come_meanwhile() {
+    let (site, _) = Site::memory();
+    let jar = &mut Jar::default();
+    site.visit(jar, async |session| session.flash("same").unwrap()).await;
+    let mut other = jar.clone();
+    let (shown, _) = site
+        .visit(jar, async |session| {
+            let shown = flashes(session).await;
+            site.visit(&mut other, async |session| session.flash("same").unwrap()).await;
+            shown
+        })
+        .await;
+    assert_eq!(shown, ["same"]);
+    assert_eq!(site.visit(jar, flashes).await.0, ["same"]);
+}

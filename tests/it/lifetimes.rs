@@ -1,0 +1,220 @@
+//! Idle timeout, absolute lifetime, and "remember me".
+
+use std::time::Duration;
+
+use silverback::{Rejection, Session, SessionConfig, SessionLayer, store::MemoryStore};
+
+use crate::support::{DAY, HOUR, Jar, Site, keys, no_cookie, set_cookie, store::Remote};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The same settings on every kind of store, each with a count of its writes.
+fn sites(change: impl Fn(SessionConfig) -> SessionConfig) -> Vec<Site> {
+    let clock = silverback::Clock::manual(crate::support::START);
+    let memory = MemoryStore::new().clock(clock.clone());
+    let stores: [silverback::store::Backend; 3] =
+        [silverback::store::CookieStore::new().into(), memory.clone().into(), Remote::new(memory.clone()).into()];
+    let site = |store| {
+        let clock = clock.clone();
+        Site { layer: SessionLayer::new(change(SessionConfig::new("s", store, keys()))).clock(clock.clone()), clock }
+    };
+    stores.into_iter().map(site).collect()
+}
+
+async fn log_in(site: &Site, jar: &mut Jar) {
+    site.clock.set(crate::support::START);
+    site.visit(jar, async |session| {
+        session.load().await.unwrap();
+        session.insert("user", 7).unwrap();
+    })
+    .await;
+}
+
+/// Whether the visitor is logged in.
+async fn user(session: Session) -> bool {
+    session.load().await.unwrap();
+    session.contains_key("user").unwrap()
+}
+
+#[tokio::test]
+async fn an_idle_session_ends_on_the_second() {
+    for site in sites(|config| config) {
+        let jar = &mut Jar::default();
+        log_in(&site, jar).await;
+        site.clock.advance(DAY - SECOND);
+        assert!(site.visit(&mut jar.clone(), user).await.0);
+        let jar = &mut Jar::default();
+        log_in(&site, jar).await;
+        site.clock.advance(DAY);
+        assert!(!site.visit(jar, user).await.0);
+        let ended = async |session: Session| {
+            session.load().await.unwrap();
+            session.rejection()
+        };
+        let (reason, _) = site.visit(jar, ended).await;
+        assert!(matches!(reason, Some(Rejection::Expired | Rejection::NotFound)), "{reason:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_used_session_goes_on_until_its_absolute_end() {
+    for site in sites(|config| config.idle_timeout(HOUR).absolute_timeout(DAY)) {
+        let jar = &mut Jar::default();
+        log_in(&site, jar).await;
+        for _ in 0..24 * 2 - 1 {
+            site.clock.advance(HOUR / 2);
+            assert!(site.visit(jar, user).await.0);
+        }
+        site.clock.advance(HOUR / 2 - SECOND);
+        assert!(site.visit(jar, user).await.0);
+        site.clock.advance(SECOND);
+        assert!(!site.visit(jar, user).await.0);
+    }
+}
+
+#[tokio::test]
+async fn renewing_does_not_put_off_the_absolute_end() {
+    for site in sites(|config| config.idle_timeout(DAY).absolute_timeout(DAY)) {
+        let jar = &mut Jar::default();
+        log_in(&site, jar).await;
+        for _ in 0..23 {
+            site.clock.advance(HOUR);
+            site.visit(jar, async |session| session.renew()).await;
+        }
+        assert!(site.visit(jar, user).await.0);
+        site.clock.advance(HOUR);
+        assert!(!site.visit(jar, user).await.0);
+    }
+}
+
+#[tokio::test]
+async fn a_shorter_lifetime_applies_to_sessions_there_are() {
+    let store = MemoryStore::new().clock(silverback::Clock::manual(crate::support::START));
+    let layer = |days: u32| {
+        let config = SessionConfig::new("s", store.clone(), keys()).absolute_timeout(days * DAY);
+        Site::of(SessionLayer::new(config.idle_timeout(30 * DAY)))
+    };
+    let jar = &mut Jar::default();
+    let (long, short) = (layer(20), layer(2));
+    log_in(&long, jar).await;
+    long.clock.advance(3 * DAY);
+    short.clock.advance(3 * DAY);
+    assert!(long.visit(jar, user).await.0);
+    assert!(!short.visit(jar, user).await.0);
+}
+
+#[tokio::test]
+async fn reading_refreshes_at_most_once_in_a_tenth_of_the_idle_time() {
+    let clock = silverback::Clock::manual(crate::support::START);
+    let remote = Remote::new(MemoryStore::new().clock(clock.clone()));
+    let config = SessionConfig::new("s", remote.clone(), keys()).idle_timeout(1_000 * SECOND);
+    let site = Site { layer: SessionLayer::new(config).clock(clock.clone()), clock };
+    let jar = &mut Jar::default();
+    log_in(&site, jar).await;
+    remote.take_log();
+    for _ in 0..1_000 {
+        site.clock.advance(SECOND);
+        let (there, response) = site.visit(jar, user).await;
+        assert!(there && no_cookie(&response));
+    }
+    let touches = remote.take_log().iter().filter(|operation| **operation == "touch").count();
+    assert_eq!(touches, 10);
+}
+
+#[tokio::test]
+async fn a_cookie_session_is_reissued_at_most_once_in_a_tenth_of_the_idle_time() {
+    let site = Site::of(SessionLayer::new(SessionConfig::cookie("s", keys()).idle_timeout(1_000 * SECOND)));
+    let jar = &mut Jar::default();
+    log_in(&site, jar).await;
+    let mut cookies = 0;
+    for _ in 0..1_000 {
+        site.clock.advance(SECOND);
+        let (there, response) = site.visit(jar, user).await;
+        assert!(there);
+        cookies += u32::from(!no_cookie(&response));
+    }
+    assert_eq!(cookies, 10);
+}
+
+#[tokio::test]
+async fn persist_for_is_max_age_and_server_side_limit_in_one() {
+    for site in sites(|config| config) {
+        let jar = &mut Jar::default();
+        log_in(&site, jar).await;
+        site.clock.advance(HOUR);
+        let (_, response) = site.visit(jar, async |session| session.persist_for(30 * DAY)).await;
+        assert!(set_cookie(&response).contains("; Max-Age=2592000;"));
+        site.clock.advance(30 * DAY - SECOND);
+        let (there, response) = site.visit(&mut jar.clone(), user).await;
+        assert!(there);
+        if !no_cookie(&response) {
+            assert!(set_cookie(&response).contains("; Max-Age=1;"), "what is left, not a new month");
+        }
+        site.clock.advance(SECOND);
+        assert!(!site.visit(jar, user).await.0);
+    }
+}
+
+#[tokio::test]
+async fn remembering_can_be_taken_back() {
+    for site in sites(|config| config.max_age(7 * DAY)) {
+        let jar = &mut Jar::default();
+        log_in(&site, jar).await;
+        let (_, response) = site.visit(jar, async |session| session.until_browser_closes()).await;
+        assert!(!set_cookie(&response).contains("Max-Age"));
+        let (_, response) = site.visit(jar, async |session| session.renew()).await;
+        assert!(!set_cookie(&response).contains("Max-Age"), "it stays so");
+        let (_, response) = site.visit(jar, async |session| session.persist_for(DAY)).await;
+        assert!(set_cookie(&response).contains("; Max-Age=86400;"));
+    }
+}
+
+#[tokio::test]
+async fn a_configured_max_age_is_the_lifetime_on_both_sides() {
+    for site in sites(|config| config.max_age(7 * DAY)) {
+        let jar = &mut Jar::default();
+        let written = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("user", 7).unwrap();
+        };
+        site.clock.set(crate::support::START);
+        let (_, response) = site.visit(jar, written).await;
+        assert!(set_cookie(&response).contains("; Max-Age=604800;"));
+        site.clock.advance(7 * DAY - SECOND);
+        assert!(site.visit(&mut jar.clone(), user).await.0);
+        site.clock.advance(SECOND);
+        assert!(!site.visit(jar, user).await.0);
+    }
+}
+
+#[tokio::test]
+async fn no_length_of_time_breaks_anything() {
+    for (length, max_age) in [(Duration::MAX, 34_560_000), (Duration::ZERO, 1), (400 * DAY, 34_560_000)] {
+        for site in sites(|config| config) {
+            let jar = &mut Jar::default();
+            let (_, response) = site
+                .visit(jar, async |session| {
+                    session.load().await.unwrap();
+                    session.insert("n", 1).unwrap();
+                    session.persist_for(length);
+                })
+                .await;
+            assert!(set_cookie(&response).contains(&format!("; Max-Age={max_age};")));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_neither_panics_nor_brings_anything_back() {
+    for site in sites(|config| config) {
+        let jar = &mut Jar::default();
+        log_in(&site, jar).await;
+        for secs in [0, u64::MAX, crate::support::START.as_secs() - 3_600] {
+            site.clock.set(silverback::Timestamp::from_secs(secs));
+            let (_, response) = site.visit(&mut jar.clone(), user).await;
+            assert_eq!(response.status(), 200);
+        }
+        site.clock.set(crate::support::START);
+        assert!(site.visit(jar, user).await.0, "a clock that was wrong for a while ended no session");
+    }
+}

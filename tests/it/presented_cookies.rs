@@ -1,0 +1,162 @@
+//! Cookies that are not ours, not valid, or too many.
+
+use http::{HeaderValue, header};
+use silverback::Rejection;
+
+use crate::support::{Jar, Site, no_cookie, set_cookie};
+
+/// A site, and the value of a valid cookie of it.
+async fn with_cookie(site: Site) -> (Site, String) {
+    let jar = &mut Jar::default();
+    site.visit(jar, async |session| session.insert("user", jar_user()).unwrap()).await;
+    (site, jar.value("s").to_owned())
+}
+
+fn jar_user() -> u32 {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+async fn rejection(site: &Site, value: &str) -> Option<Rejection> {
+    let (rejection, response) = site
+        .visit(&mut Jar::with("s", value), async |session| {
+            assert!(session.is_new().unwrap() && session.is_empty().unwrap());
+            session.rejection()
+        })
+        .await;
+    assert_eq!(response.status(), 200);
+    rejection
+}
+
+#[tokio::test]
+async fn a_bad_cookie_is_an_empty_session_and_a_reason() {
+    for site in [Site::cookie(), Site::memory().0] {
+        let (site, good) = with_cookie(site).await;
+        for value in ["", "rubbish", "a%20b", "AAAA", &format!("{good}="), &"A".repeat(70_000)] {
+            assert_eq!(rejection(&site, value).await, Some(Rejection::Malformed), "{value:.80}");
+        }
+        let bent = if good.ends_with("AAAA") { "BBBB" } else { "AAAA" };
+        let unknown = format!("{}AAAA{}", &good[..2], &good[6..]);
+        assert_eq!(rejection(&site, &format!("{good}AAAA")).await, Some(Rejection::Tampered));
+        assert_eq!(rejection(&site, &format!("{}{bent}", &good[..good.len() - 4])).await, Some(Rejection::Tampered));
+        assert_eq!(rejection(&site, &unknown).await, Some(Rejection::UnknownKey));
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_does_not_serve_under_another_name_or_in_another_application() {
+    let (_, value) = with_cookie(Site::cookie()).await;
+    let configs = [
+        silverback::SessionConfig::cookie("t", crate::support::keys()),
+        silverback::SessionConfig::cookie("t", crate::support::keys()).audience("other"),
+        silverback::SessionConfig::new("t", site_store(), crate::support::keys()),
+        silverback::SessionConfig::new("t", silverback::store::CookieStore::new().signed(), crate::support::keys()),
+    ];
+    for config in configs {
+        let other = Site::of(silverback::SessionLayer::new(config));
+        let (reason, _) = other.visit(&mut Jar::with("t", &value), async |session| session.rejection()).await;
+        assert!(matches!(reason, Some(Rejection::Tampered | Rejection::Malformed)), "{reason:?}");
+    }
+}
+
+fn site_store() -> silverback::store::MemoryStore {
+    silverback::store::MemoryStore::new()
+}
+
+#[tokio::test]
+async fn what_a_store_knows_is_no_cookie() {
+    let (site, _) = Site::memory();
+    let jar = &mut Jar::default();
+    site.visit(jar, async |session| session.insert("n", 1).unwrap()).await;
+    let (id, _) = site.visit(jar, async |session| session.id().unwrap()).await;
+    assert_eq!(rejection(&site, &id.to_string()).await, Some(Rejection::Malformed));
+}
+
+#[tokio::test]
+async fn a_good_cookie_is_found_beside_bad_ones() {
+    for site in [Site::cookie(), Site::memory().0] {
+        let (site, good) = with_cookie(site).await;
+        for fields in [
+            vec![format!("s=rubbish; s={good}")],
+            vec![format!("s={good}; s=rubbish")],
+            vec![format!("s={good}; s={good}")],
+            vec!["a=1".into(), format!("s={good}"), "b=2".into()],
+            vec!["a=1".into(), "b=2".into(), "c=3".into(), "d=4".into(), "e=5".into(), format!("s={good}")],
+            vec![format!("x=é; s={good}; y=😀")],
+        ] {
+            let (found, _) = visit_with(&site, &fields).await;
+            assert_eq!(found, (None, true), "{fields:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_valid_sessions_are_none_in_either_order() {
+    for make in [Site::cookie, || Site::memory().0] {
+        let (site, one) = with_cookie(make()).await;
+        let jar = &mut Jar::default();
+        site.visit(jar, async |session| session.insert("user", "attacker").unwrap()).await;
+        let other = jar.value("s");
+        for fields in [format!("s={one}; s={other}"), format!("s={other}; s={one}")] {
+            let (found, response) = visit_with(&site, &[fields]).await;
+            assert_eq!(found, (Some(Rejection::Ambiguous), false));
+            assert!(set_cookie(&response).starts_with("s=; Max-Age=0"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn logging_out_of_ambiguous_cookies_ends_both_sessions() {
+    let (site, store) = Site::memory();
+    let (site, one) = with_cookie(site).await;
+    let (site, other) = with_cookie(site).await;
+    assert_eq!(store.len(), 2);
+    let mut jar = Jar::with("s", &format!("{one}; s={other}"));
+    site.visit(&mut jar, async |session| session.destroy().await.unwrap()).await;
+    assert!(store.is_empty());
+}
+
+#[tokio::test]
+async fn a_flood_of_cookies_is_not_verified() {
+    let (site, good) = with_cookie(Site::cookie()).await;
+    let mut pairs: Vec<_> = (0..5_000).map(|n| format!("s={n}")).collect();
+    pairs.push(format!("s={good}"));
+    let (found, _) = visit_with(&site, &[pairs.join("; ")]).await;
+    assert_eq!(found, (Some(Rejection::Ambiguous), false));
+}
+
+#[tokio::test]
+async fn rejected_cookies_write_nothing() {
+    let (site, store) = Site::memory();
+    for n in 0..10_000 {
+        let (_, response) = site
+            .visit(&mut Jar::with("s", &format!("{n:043}")), async |session| {
+                session.destroy().await.unwrap();
+                session.flashes::<String>().unwrap();
+            })
+            .await;
+        assert_eq!(response.status(), 200);
+    }
+    assert!(store.is_empty());
+    let (_, response) = site.visit(&mut Jar::with("s", "x"), async |session| session.len().unwrap()).await;
+    assert!(no_cookie(&response));
+}
+
+/// The rejection, and whether there was a user.
+async fn visit_with(site: &Site, fields: &[String]) -> ((Option<Rejection>, bool), http::Response<String>) {
+    use silverback::Session;
+    use tower::{Layer, ServiceExt, service_fn};
+    let mut request = http::Request::new(());
+    for field in fields {
+        request.headers_mut().append(header::COOKIE, HeaderValue::from_bytes(field.as_bytes()).unwrap());
+    }
+    let found = std::sync::Mutex::new((None, false));
+    let service = service_fn(async |request: http::Request<()>| {
+        let session = request.extensions().get::<Session>().unwrap();
+        *found.lock().unwrap() = (session.rejection(), session.contains_key("user").unwrap());
+        Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+    });
+    let response = site.layer.layer(service).oneshot(request).await.unwrap();
+    (found.into_inner().unwrap(), response)
+}

@@ -1,0 +1,96 @@
+//! The memory store as a store; the filesystem store has tests of its own.
+
+use std::time::Duration;
+
+use silverback::{
+    Clock, Timestamp,
+    store::{Bytes, MemoryStore, RecordKey, Store, StoreError, Version},
+};
+
+use crate::support::START;
+
+const LATER: Timestamp = Timestamp::from_secs(START.as_secs() + 100);
+
+fn key(n: u32) -> RecordKey {
+    let mut bytes = [0; 32];
+    bytes[..4].copy_from_slice(&n.to_le_bytes());
+    RecordKey::from_bytes(bytes)
+}
+
+fn store() -> (MemoryStore, Clock) {
+    let clock = Clock::manual(START);
+    (MemoryStore::new().clock(clock.clone()), clock)
+}
+
+#[tokio::test]
+async fn the_memory_store_never_makes_or_overwrites_by_accident() {
+    let (store, _) = store();
+    let data = Bytes::from_static(b"data");
+    let gone = store.update(&key(1), Version::FIRST, data.clone(), LATER).await;
+    assert!(matches!(gone, Err(StoreError::Gone)) && store.is_empty());
+    let version = store.create(&key(1), data.clone(), LATER).await.unwrap();
+    assert!(matches!(store.create(&key(1), data.clone(), LATER).await, Err(StoreError::Exists)));
+    let next = store.update(&key(1), version, data.clone(), LATER).await.unwrap();
+    assert_ne!(version, next);
+    assert!(matches!(store.update(&key(1), version, data.clone(), LATER).await, Err(StoreError::Conflict)));
+    assert!(matches!(store.touch(&key(1), version, LATER).await, Err(StoreError::Conflict)));
+    store.delete(&key(1)).await.unwrap();
+    store.delete(&key(1)).await.unwrap();
+    assert!(matches!(store.touch(&key(1), next, LATER).await, Err(StoreError::Gone)));
+}
+
+#[tokio::test]
+async fn an_expired_record_is_as_good_as_gone() {
+    let (store, clock) = store();
+    let data = Bytes::from_static(b"data");
+    let version = store.create(&key(1), data.clone(), LATER).await.unwrap();
+    clock.set(Timestamp::from_secs(LATER.as_secs() - 1));
+    assert!(store.load(&key(1)).await.unwrap().is_some());
+    clock.set(LATER);
+    assert!(store.load(&key(1)).await.unwrap().is_none());
+    assert!(matches!(store.update(&key(1), version, data.clone(), LATER).await, Err(StoreError::Gone)));
+    assert!(matches!(store.touch(&key(1), version, LATER).await, Err(StoreError::Gone)));
+    store.create(&key(1), data, LATER.saturating_add(Duration::from_secs(9))).await.unwrap();
+}
+
+#[tokio::test]
+async fn touching_changes_the_end_and_nothing_else() {
+    let (store, clock) = store();
+    let version = store.create(&key(1), Bytes::from_static(b"data"), LATER).await.unwrap();
+    let end = LATER.saturating_add(Duration::from_secs(50));
+    store.touch(&key(1), version, end).await.unwrap();
+    clock.set(LATER);
+    let record = store.load(&key(1)).await.unwrap().unwrap();
+    assert_eq!((record.data(), record.version(), record.expires()), (b"data" as &[u8], version, end));
+}
+
+#[tokio::test]
+async fn expired_sessions_are_removed_in_passing() {
+    let (store, clock) = store();
+    for n in 0..1_000 {
+        store.create(&key(n), Bytes::new(), LATER).await.unwrap();
+    }
+    clock.set(LATER);
+    for n in 1_000..2_000 {
+        store.create(&key(n), Bytes::new(), Timestamp::from_secs(u64::MAX)).await.unwrap();
+    }
+    assert_eq!(store.len(), 1_000);
+    clock.set(START);
+    store.sweep();
+    assert_eq!(store.len(), 1_000, "a clock that goes back sweeps nothing");
+}
+
+#[tokio::test]
+async fn memory_is_bounded_and_those_closest_to_their_end_make_room() {
+    let clock = Clock::manual(START);
+    let store = MemoryStore::new().clock(clock).max_bytes(1 << 20);
+    let data = Bytes::from(vec![0; 840]);
+    for n in 0..5_000 {
+        store.create(&key(n), data.clone(), LATER.saturating_add(Duration::from_secs(n.into()))).await.unwrap();
+    }
+    assert!(store.len() <= 1_048 && store.len() > 900, "{}", store.len());
+    assert!(store.load(&key(4_999)).await.unwrap().is_some());
+    assert!(store.load(&key(0)).await.unwrap().is_none());
+    let huge = Bytes::from(vec![0; 1 << 20]);
+    assert!(matches!(store.create(&key(9), huge, LATER).await, Err(StoreError::TooLarge { .. })));
+}

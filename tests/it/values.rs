@@ -1,0 +1,142 @@
+//! Reading and changing values.
+
+use std::collections::BTreeMap;
+
+use silverback::{ErrorKind, Session};
+
+use crate::support::{Jar, Site, no_cookie};
+
+async fn with_session<T, F: Future<Output = T>>(use_it: impl FnOnce(Session) -> F) -> T {
+    Site::cookie().visit(&mut Jar::default(), use_it).await.0
+}
+
+#[tokio::test]
+async fn values_of_any_serde_type_read_back() {
+    with_session(async |session| {
+        session.insert("number", 7_u8).unwrap();
+        session.insert("text", "ä\0\"").unwrap();
+        session.insert("list", &vec![Some(1.5), None]).unwrap();
+        session.insert("map", BTreeMap::from([("k", "v")])).unwrap();
+        session.insert("", ()).unwrap();
+        assert_eq!(session.get("number").unwrap(), Some(7_u64));
+        assert_eq!(session.get::<String>("text").unwrap().as_deref(), Some("ä\0\""));
+        assert_eq!(session.get("list").unwrap(), Some(vec![Some(1.5), None]));
+        assert_eq!(session.get("map").unwrap(), Some(BTreeMap::from([("k".to_owned(), "v".to_owned())])));
+        assert_eq!(session.get("").unwrap(), Some(()));
+        assert_eq!(session.get::<u8>("none").unwrap(), None);
+        assert_eq!(session.len().unwrap(), 5);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keys_can_be_listed_removed_and_cleared() {
+    with_session(async |session| {
+        assert!(session.is_empty().unwrap() && session.keys().unwrap().is_empty());
+        session.insert("a", 1).unwrap();
+        session.insert("b", 2).unwrap();
+        assert!(session.contains_key("a").unwrap() && !session.contains_key("c").unwrap());
+        assert!(session.remove("a").unwrap() && !session.remove("a").unwrap());
+        assert_eq!(session.keys().unwrap(), ["b"]);
+        session.clear().unwrap();
+        assert!(session.is_empty().unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_value_of_another_type_is_an_error_and_stays() {
+    with_session(async |session| {
+        session.insert("user", "Ada").unwrap();
+        let wrong = session.get::<u64>("user").unwrap_err();
+        assert_eq!((wrong.kind(), wrong.session()), (ErrorKind::Deserialize, Some("s")));
+        assert_eq!(session.update("user", |n: &mut u64| *n += 1).unwrap_err().kind(), ErrorKind::Deserialize);
+        assert_eq!(session.get::<String>("user").unwrap().as_deref(), Some("Ada"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_json_would_falsify_is_refused() {
+    with_session(async |session| {
+        session.insert("x", 1).unwrap();
+        for refused in [session.insert("x", f64::NAN), session.insert("x", u128::MAX)] {
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::Serialize);
+        }
+        assert_eq!(session.get("x").unwrap(), Some(1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn update_starts_from_the_default_and_returns_the_result() {
+    with_session(async |session| {
+        assert_eq!(session.update("n", |n: &mut u32| *n += 1).unwrap(), 1);
+        assert_eq!(session.update("n", |n: &mut u32| *n += 1).unwrap(), 2);
+        assert_eq!(session.update("list", |list: &mut Vec<u8>| list.push(4)).unwrap(), [4]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_panicking_update_leaves_the_session_usable() {
+    with_session(async |session| {
+        session.insert("n", 1).unwrap();
+        let same = session.clone();
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            same.update("n", |_: &mut u32| panic!("in the closure"))
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(session.update("n", |n: &mut u32| *n += 1).unwrap(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn changing_nothing_saves_nothing() {
+    let site = Site::cookie();
+    let jar = &mut Jar::default();
+    site.visit(jar, async |session| session.insert("n", 1).unwrap()).await;
+    let (_, response) = site
+        .visit(jar, async |session| {
+            session.insert("n", 1).unwrap();
+            session.update("n", |n: &mut u8| *n *= 1).unwrap();
+            session.remove("none").unwrap();
+            assert!(session.flashes::<String>().unwrap().is_empty());
+        })
+        .await;
+    assert!(no_cookie(&response));
+}
+
+#[tokio::test]
+async fn clones_share_the_session() {
+    with_session(async |session| {
+        let other = session.clone();
+        session.insert("a", 1).unwrap();
+        assert_eq!(other.get("a").unwrap(), Some(1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_cannot_outgrow_its_cookie() {
+    let site = Site::cookie();
+    let jar = &mut Jar::default();
+    let (largest, response) = site
+        .visit(jar, async |session| {
+            let fits = |len: &usize| session.insert("x", "x".repeat(*len)).is_ok();
+            let largest = (2_000..4_000).take_while(fits).last().unwrap();
+            let error = session.insert("x", "x".repeat(largest + 1)).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::TooLarge { size: 4097.., limit: 4096 }), "{error}");
+            let error = session.flash("x".repeat(20)).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::TooLarge { .. }), "{error}");
+            largest
+        })
+        .await;
+    assert!(largest > 2_900, "{largest}");
+    let sent = "s".len() + jar.value("s").len();
+    assert!((4_094..=4_096).contains(&sent), "{sent}");
+    assert_eq!(response.status(), 200);
+    let (read, _) = site.visit(jar, async |session| session.get::<String>("x").unwrap().unwrap().len()).await;
+    assert_eq!(read, largest);
+}
