@@ -4,7 +4,7 @@
 //! tabs around a pair, and no quoting, because every such courtesy has been a way to smuggle a cookie past
 //! its name (`__%48ost-sid`). Rules and limits are those of RFC 6265bis.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use cookie::{Cookie, SameSite};
 use http::HeaderValue;
@@ -19,51 +19,84 @@ pub(crate) const MAX_NAME_LEN: usize = 256;
 pub(crate) const MAX_AGE: Duration = Duration::from_secs(400 * 86_400);
 /// More cookies of one name than this are not looked at.
 const MAX_CANDIDATES: usize = 4;
-/// `Cookie` fields kept without an allocation.
-const INLINE_FIELDS: usize = 4;
+/// Bytes of `Cookie` fields that are copied; what is longer is kept as it came.
+const INLINE_LEN: usize = 1024;
 
 /// The `Cookie` fields of a request, kept as they came and read when a session is first used.
-#[derive(Debug, Default)]
+///
+/// A clone of a short header value may allocate and a copy does not, so the short ones are copied, one
+/// after the other with a semicolon between: to RFC 6265 that is the same as fields of their own.
 pub(crate) struct RequestCookies {
-    inline: [Option<HeaderValue>; INLINE_FIELDS],
+    inline: [u8; INLINE_LEN],
+    len: usize,
+    long: Option<HeaderValue>,
     more: Vec<HeaderValue>,
 }
 
-/// The values that came under one name.
-#[derive(Debug, Eq, PartialEq)]
-pub(crate) enum Candidates<'a> {
-    /// Few enough to look at; the same value twice is listed once.
-    Few(Vec<&'a [u8]>),
-    /// So many that somebody is trying something.
-    TooMany,
+/// The different values that came under one name; `None` if there are so many that somebody is trying
+/// something.
+pub(crate) type Candidates<'a> = Option<Few<'a>>;
+
+/// At most [`MAX_CANDIDATES`] values.
+#[derive(Debug, Default)]
+pub(crate) struct Few<'a> {
+    values: [&'a [u8]; MAX_CANDIDATES],
+    len: usize,
+}
+
+impl<'a> Few<'a> {
+    pub(crate) fn as_slice(&self) -> &[&'a [u8]] {
+        self.values.get(..self.len).unwrap_or_default()
+    }
+
+    /// Says whether there was room.
+    fn push(&mut self, value: &'a [u8]) -> bool {
+        let slot = self.values.get_mut(self.len);
+        self.len += 1;
+        slot.map(|slot| *slot = value).is_some()
+    }
 }
 
 impl RequestCookies {
     pub(crate) fn new<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> Self {
-        let mut cookies = Self::default();
-        let mut fields = fields.into_iter().cloned();
-        for slot in &mut cookies.inline {
-            *slot = fields.next();
+        let mut cookies = Self { inline: [b';'; INLINE_LEN], len: 0, long: None, more: Vec::new() };
+        for field in fields {
+            cookies.keep(field);
         }
-        cookies.more.extend(fields);
         cookies
+    }
+
+    fn keep(&mut self, field: &HeaderValue) {
+        let bytes = field.as_bytes();
+        if let Some(room) = self.inline.get_mut(self.len..self.len + bytes.len()) {
+            room.copy_from_slice(bytes);
+            // The byte in between is a semicolon already.
+            self.len += bytes.len() + 1;
+        } else if self.long.is_none() {
+            self.long = Some(field.clone());
+        } else {
+            self.more.push(field.clone());
+        }
     }
 
     /// Collects the values of the cookies named `name`.
     pub(crate) fn named(&self, name: &str) -> Candidates<'_> {
-        let mut found: Vec<&[u8]> = Vec::new();
-        for field in self.inline.iter().flatten().chain(&self.more) {
-            for value in values(field.as_bytes(), name.as_bytes()) {
-                if found.contains(&value) {
-                    continue;
-                }
-                if found.len() == MAX_CANDIDATES {
-                    return Candidates::TooMany;
-                }
-                found.push(value);
+        let mut found = Few::default();
+        let short = self.inline.get(..self.len.min(INLINE_LEN)).unwrap_or_default();
+        let long = self.long.iter().chain(&self.more).map(HeaderValue::as_bytes);
+        for value in std::iter::once(short).chain(long).flat_map(|field| values(field, name.as_bytes())) {
+            if !found.as_slice().contains(&value) && !found.push(value) {
+                return None;
             }
         }
-        Candidates::Few(found)
+        Some(found)
+    }
+}
+
+/// Shows no cookie.
+impl fmt::Debug for RequestCookies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RequestCookies(..)")
     }
 }
 

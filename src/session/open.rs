@@ -8,7 +8,6 @@ use super::{
 use crate::{
     clock::Timestamp,
     codec::Opened,
-    cookie::Candidates,
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
     store::{self, StoreError, Version},
@@ -147,7 +146,7 @@ impl Session {
     }
 
     pub(super) fn has_cookie(&self) -> bool {
-        self.slots.cookies.named(self.name()) != Candidates::Few(Vec::new())
+        self.slots.cookies.named(self.name()).is_none_or(|few| !few.as_slice().is_empty())
     }
 
     /// Opens the cookies of the session's name and finds the one that is valid.
@@ -155,11 +154,11 @@ impl Session {
     /// Somebody who can set cookies for a parent domain can add a valid session of his own under our name,
     /// and neither the first nor the last is safe to prefer. So two that differ are none.
     fn presented(&self, now: Timestamp) -> Presented {
-        let Candidates::Few(values) = self.slots.cookies.named(self.name()) else {
+        let Some(values) = self.slots.cookies.named(self.name()) else {
             return Presented::Ambiguous(Vec::new());
         };
         let mut found = Presented::Nothing(None);
-        for value in values {
+        for value in values.as_slice() {
             let one = match self.named().codec.open(value, now) {
                 Ok(opened) => Presented::of(opened),
                 Err(rejection) => Presented::Nothing(Some(rejection)),

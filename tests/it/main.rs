@@ -2,10 +2,13 @@
 
 mod support;
 
+mod axum;
+mod bounds;
 mod concurrency;
 mod configuration;
 mod flash;
 mod headers;
+mod hyper;
 mod lifecycle;
 mod lifetimes;
 mod many_sessions;
@@ -13,4 +16,6 @@ mod outcomes;
 mod presented_cookies;
 mod rotation;
 mod stores;
+mod tidy;
+mod tonic;
 mod values;

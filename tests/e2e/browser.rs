@@ -1,0 +1,181 @@
+//! What a browser makes of the cookies: forms, tabs, and its own end.
+
+use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::{
+    demo::Demo,
+    require,
+    webdriver::{Browser, Driver},
+};
+
+/// The demo and the means to open browsers, which are too heavy to run several tests at once.
+struct Desk {
+    driver: Driver,
+    demo: Demo,
+    profile: TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+static TURN: Mutex<()> = Mutex::const_new(());
+
+impl Desk {
+    async fn start() -> Option<Self> {
+        if !(require("chromium") && require("chromedriver")) {
+            return None;
+        }
+        let turn = TURN.lock().await;
+        let profile = tempfile::tempdir().unwrap();
+        Some(Self { driver: Driver::start(), demo: Demo::start(), profile, _turn: turn })
+    }
+
+    /// Opens a browser, with the profile that the last one has left.
+    async fn open(&self) -> Visitor<'_> {
+        Visitor { browser: self.driver.browser(self.profile.path()).await, demo: &self.demo }
+    }
+}
+
+struct Visitor<'a> {
+    browser: Browser<'a>,
+    demo: &'a Demo,
+}
+
+impl Visitor<'_> {
+    async fn visit(&self, path: &str) {
+        self.browser.go(&self.demo.url(path)).await;
+    }
+
+    async fn log_in(&self, remember: bool) {
+        self.visit("/login").await;
+        self.browser.fill("[name=name]", "Ada").await;
+        if remember {
+            self.browser.click("[name=remember]").await;
+        }
+        self.browser.click("#login .button").await;
+        assert_eq!(self.heading().await, "Hello, Ada");
+    }
+
+    async fn heading(&self) -> String {
+        self.browser.text("h1").await
+    }
+
+    /// The flash messages of the page, also those that have faded.
+    async fn messages(&self) -> Vec<String> {
+        let all = self.browser.script("return [...document.querySelectorAll('.toast')].map(p => p.textContent)").await;
+        serde_json::from_value(all).unwrap()
+    }
+
+    async fn quantity(&self, product: &str) -> String {
+        self.visit("/cart").await;
+        self.browser.text(&format!("#quantity-{product}")).await
+    }
+
+    /// Begins to add a product many times at once, and does not wait.
+    async fn begin_to_add(&self, times: u32, product: &str) {
+        let add = format!("fetch('/cart/{product}/add', {{ method: 'POST' }}).then(answer => answer.status)");
+        self.browser
+            .script(&format!("window.added = Promise.all(Array.from({{ length: {times} }}, () => {add}))"))
+            .await;
+    }
+
+    async fn finish_adding(&self, times: usize) {
+        let statuses = self.browser.script("return window.added").await;
+        assert_eq!(statuses, serde_json::json!(vec![200; times]));
+    }
+}
+
+#[tokio::test]
+async fn filling_in_the_form_logs_in_and_the_greeting_is_shown_once() {
+    let Some(desk) = Desk::start().await else { return };
+    let visitor = desk.open().await;
+    visitor.log_in(false).await;
+    assert_eq!(visitor.messages().await, ["Welcome, Ada."]);
+    visitor.visit("/account").await;
+    assert_eq!(visitor.heading().await, "Hello, Ada");
+    assert!(visitor.messages().await.is_empty());
+}
+
+#[tokio::test]
+async fn twenty_adds_at_the_same_time_are_all_counted() {
+    let Some(desk) = Desk::start().await else { return };
+    let visitor = desk.open().await;
+    visitor.visit("/").await;
+    visitor.browser.click("#mug .button").await;
+    assert_eq!(visitor.messages().await, ["Stoneware mug is in your cart."]);
+    visitor.begin_to_add(20, "fern").await;
+    visitor.finish_adding(20).await;
+    assert_eq!(visitor.quantity("fern").await, "20");
+    assert_eq!(visitor.quantity("mug").await, "1");
+}
+
+#[tokio::test]
+async fn two_tabs_that_fill_the_cart_at_the_same_time_lose_nothing() {
+    let Some(desk) = Desk::start().await else { return };
+    let visitor = desk.open().await;
+    visitor.visit("/").await;
+    visitor.browser.click("#mug .button").await;
+    let first = visitor.browser.tab().await;
+    let second = visitor.browser.open_tab().await;
+    visitor.browser.switch_to(&second).await;
+    visitor.visit("/").await;
+
+    visitor.begin_to_add(10, "lamp").await;
+    visitor.browser.switch_to(&first).await;
+    visitor.begin_to_add(10, "fern").await;
+    visitor.finish_adding(10).await;
+    visitor.browser.switch_to(&second).await;
+    visitor.finish_adding(10).await;
+
+    assert_eq!(visitor.quantity("lamp").await, "10");
+    assert_eq!(visitor.quantity("fern").await, "10");
+}
+
+#[tokio::test]
+async fn with_remember_me_the_login_outlasts_the_browser() {
+    let Some(heading) = heading_after_restart(true).await else { return };
+    assert_eq!(heading, "Hello, Ada");
+}
+
+#[tokio::test]
+async fn without_remember_me_the_login_ends_with_the_browser() {
+    let Some(heading) = heading_after_restart(false).await else { return };
+    assert_eq!(heading, "Hello, stranger");
+}
+
+async fn heading_after_restart(remember: bool) -> Option<String> {
+    let desk = Desk::start().await?;
+    let visitor = desk.open().await;
+    visitor.log_in(remember).await;
+    visitor.browser.quit().await;
+    let visitor = desk.open().await;
+    visitor.visit("/account").await;
+    Some(visitor.heading().await)
+}
+
+/// The cart has ended on the server. Of the account there was nothing but the cookie, so a copy still works.
+#[tokio::test]
+async fn cookies_replayed_after_logout_bring_back_the_cookie_session_but_not_the_stored_one() {
+    let Some(desk) = Desk::start().await else { return };
+    let visitor = desk.open().await;
+    visitor.log_in(true).await;
+    visitor.visit("/").await;
+    visitor.browser.click("#fern .button").await;
+    assert_eq!(visitor.quantity("fern").await, "1");
+    let account = visitor.browser.cookie("account").await.unwrap();
+    let cart = visitor.browser.cookie("cart").await.unwrap();
+
+    visitor.visit("/account").await;
+    visitor.browser.click("#log-out").await;
+    assert_eq!(visitor.heading().await, "You are logged out");
+    assert_eq!((visitor.browser.cookie("account").await, visitor.browser.cookie("cart").await), (None, None));
+    visitor.visit("/account").await;
+    assert_eq!(visitor.heading().await, "Hello, stranger");
+
+    visitor.browser.set_cookie("cart", &cart).await;
+    visitor.visit("/cart").await;
+    assert_eq!(visitor.heading().await, "Your cart is empty");
+    visitor.browser.set_cookie("account", &account).await;
+    visitor.visit("/account").await;
+    assert_eq!(visitor.heading().await, "Hello, Ada");
+    assert_eq!(visitor.browser.text("#cart-cookie").await, "refused: no such session in the store");
+}

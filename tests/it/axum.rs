@@ -1,0 +1,146 @@
+//! The extractors, in a router.
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    response::Redirect,
+    routing::{get, post},
+};
+use http::{Request, Response, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use silverback::{
+    Error, ErrorKind, Flashes, Session, SessionConfig, SessionData, SessionLayer, Sessions, Typed, store::MemoryStore,
+};
+use tower::ServiceExt;
+
+use crate::support::{keys, set_cookies, store::Remote};
+
+#[derive(Default, Deserialize, Serialize)]
+struct Cart {
+    items: Vec<u32>,
+}
+
+impl SessionData for Cart {
+    const KEY: &'static str = "cart";
+    const SESSION: Option<&'static str> = Some("cart");
+}
+
+#[derive(Default, Deserialize, Serialize)]
+struct Visits(u32);
+
+impl SessionData for Visits {
+    const KEY: &'static str = "visits";
+}
+
+fn app(remote: &Remote) -> Router {
+    let layer = SessionLayer::new(SessionConfig::cookie("account", keys())).with(SessionConfig::new(
+        "cart",
+        remote.clone(),
+        keys(),
+    ));
+    Router::new()
+        .route("/visit", get(async |visits: Typed<Visits>| Ok::<_, Error>(visits.update(|n| n.0 += 1)?.0.to_string())))
+        .route(
+            "/add",
+            post(async |cart: Typed<Cart>| {
+                cart.update(|cart| cart.items.push(7))?;
+                let cart = cart.update(|cart| cart.items.push(8))?;
+                Ok::<_, Error>(format!("{:?}", cart.items))
+            }),
+        )
+        .route("/check-out", post(check_out))
+        .route("/flashes", get(async |flashes: Flashes| Ok::<_, Error>(flashes.take::<String>()?.join(","))))
+        .route("/who", get(async |session: Option<Session>| if session.is_some() { "known" } else { "new" }))
+        .route("/error", get(async |session: Session| session.insert("n", f64::NAN).map(|()| "never")))
+        .layer(layer)
+        .route("/outside", get(async |_: Session| "never"))
+        .route("/outside-option", get(async |_: Option<Session>| "never"))
+        .route("/outside-all", get(async |_: Sessions| "never"))
+        .route("/outside-typed", get(async |_: Typed<Cart>| "never"))
+}
+
+async fn check_out(sessions: Sessions) -> Result<Redirect, Error> {
+    let account = sessions.get("account").await?;
+    let cart = sessions.get("cart").await?;
+    account.flash("Thank you")?;
+    cart.destroy().await?;
+    Ok(Redirect::to("/"))
+}
+
+/// Sends a request with the cookies so far and returns status and text.
+async fn send(app: &Router, cookies: &mut Vec<String>, method: &str, path: &str) -> (Response<()>, String) {
+    let request = Request::builder().method(method).uri(path).header(header::COOKIE, cookies.join("; "));
+    let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    for cookie in set_cookies(response.headers()) {
+        let (name, _) = cookie.split_once('=').unwrap();
+        cookies.retain(|old| !old.starts_with(&format!("{name}=")));
+        if !cookie.contains("Max-Age=0") {
+            cookies.push(cookie.split(';').next().unwrap().to_owned());
+        }
+    }
+    let (parts, body) = response.into_parts();
+    let text = String::from_utf8(to_bytes(body, 10_000).await.unwrap().to_vec()).unwrap();
+    (Response::from_parts(parts, ()), text)
+}
+
+#[tokio::test]
+async fn extractors_load_what_they_give() {
+    let (app, jar) = (app(&Remote::default()), &mut Vec::new());
+    assert_eq!(send(&app, jar, "GET", "/who").await.1, "new");
+    assert_eq!(send(&app, jar, "GET", "/visit").await.1, "1");
+    assert_eq!(send(&app, jar, "GET", "/visit").await.1, "2");
+    assert_eq!(send(&app, jar, "GET", "/who").await.1, "known");
+    assert_eq!(send(&app, jar, "POST", "/add").await.1, "[7, 8]");
+    assert_eq!(send(&app, jar, "POST", "/add").await.1, "[7, 8, 7, 8]");
+    assert_eq!(jar.len(), 2);
+    assert_eq!(send(&app, jar, "POST", "/check-out").await.0.status(), StatusCode::SEE_OTHER);
+    assert_eq!(jar.len(), 1);
+    assert_eq!(send(&app, jar, "GET", "/flashes").await.1, "Thank you");
+    assert_eq!(send(&app, jar, "GET", "/flashes").await.1, "");
+}
+
+#[tokio::test]
+async fn an_error_answers_500_and_tells_the_client_nothing() {
+    let remote = Remote::default();
+    let (app, jar) = (app(&remote), &mut Vec::new());
+    let (response, text) = send(&app, jar, "GET", "/error").await;
+    assert_eq!((response.status(), &*text), (StatusCode::INTERNAL_SERVER_ERROR, "session error"));
+    assert_eq!(response.extensions().get::<Error>().unwrap().kind(), ErrorKind::Serialize);
+    send(&app, jar, "POST", "/add").await;
+    remote.fail("load");
+    let (response, _) = send(&app, jar, "POST", "/add").await;
+    assert_eq!(response.extensions().get::<Error>().unwrap().kind(), ErrorKind::Store);
+    assert_eq!(send(&app, jar, "GET", "/visit").await.1, "1", "the other session works on");
+}
+
+#[tokio::test]
+async fn without_the_layer_the_rejection_names_it() {
+    let app = app(&Remote::default());
+    for path in ["/outside", "/outside-option", "/outside-all", "/outside-typed"] {
+        let (response, _) = send(&app, &mut Vec::new(), "GET", path).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let error = response.extensions().get::<Error>().unwrap();
+        assert_eq!(error.kind(), ErrorKind::MissingLayer);
+        assert!(error.to_string().contains("SessionLayer"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_layer_can_be_put_around_any_router() {
+    let inner = Router::new()
+        .route(
+            "/",
+            get(async |sessions: Sessions| {
+                let outer = sessions.get("outer").await?;
+                let inner = sessions.get("inner").await?;
+                outer.insert("n", 1)?;
+                inner.insert("n", 2)?;
+                Ok::<_, Error>("both")
+            }),
+        )
+        .layer(SessionLayer::new(SessionConfig::new("inner", MemoryStore::new(), keys())));
+    let app = Router::new().nest("/in", inner).layer(SessionLayer::new(SessionConfig::cookie("outer", keys())));
+    let jar = &mut Vec::new();
+    assert_eq!(send(&app, jar, "GET", "/in").await.1, "both");
+    assert_eq!(jar.len(), 2);
+}

@@ -1,0 +1,60 @@
+//! A hyper server on loopback, with no framework in between.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, client::conn::http1 as client, server::conn::http1 as server};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use silverback::{Error, Session, SessionConfig, SessionLayer};
+use tokio::net::{TcpListener, TcpStream};
+use tower::{Layer, service_fn};
+
+use crate::support::{keys, store::Remote};
+
+async fn count(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Error> {
+    let session = request.extensions().get::<Session>().expect("the layer inserts it");
+    session.load().await?;
+    let n = session.update("n", |n: &mut u64| *n += 1)?;
+    Ok(Response::new(Full::from(n.to_string())))
+}
+
+#[tokio::test]
+async fn a_hyper_service_has_sessions() {
+    let remote = Remote::default();
+    let layer = SessionLayer::new(SessionConfig::new("s", remote.clone(), keys()));
+    let service = layer.layer(service_fn(count));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        server::Builder::new().serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).await
+    });
+
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut sender, connection) = client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut cookie = String::new();
+    for n in 1..=3 {
+        let request = Request::builder().header(header::HOST, "x").header(header::COOKIE, &cookie);
+        let response = sender.send_request(request.body(Full::<Bytes>::default()).unwrap()).await.unwrap();
+        if let Some(set) = response.headers().get(header::SET_COOKIE) {
+            cookie = set.to_str().unwrap().split(';').next().unwrap().to_owned();
+        }
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), n.to_string());
+    }
+    remote.fail("update");
+    let request = Request::builder().header(header::HOST, "x").header(header::COOKIE, &cookie);
+    let response = sender.send_request(request.body(Full::<Bytes>::default()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+/// A proxy hands on the upstream's body, which has no default.
+#[tokio::test]
+async fn a_proxy_can_pass_incoming_bodies_through() {
+    let layer = SessionLayer::new(SessionConfig::cookie("s", keys()))
+        .on_failure(|failed: silverback::FailedCommit<Incoming>| failed.into_response());
+    let _service = layer
+        .layer(service_fn(async |request: Request<Incoming>| Ok::<_, Infallible>(Response::new(request.into_body()))));
+}
