@@ -111,29 +111,34 @@ impl Codec {
 
     /// Seals what `payload` writes, under the active key.
     pub(crate) fn seal(&self, stamp: &Stamp, payload: impl FnOnce(&mut Vec<u8>)) -> Result<String, RandomError> {
+        let salt = match self.mode {
+            Mode::Sealed => crypto::random()?,
+            Mode::Signed => [0; SALT_LEN],
+        };
+        Ok(self.seal_with(salt, stamp, payload))
+    }
+
+    /// As [`seal`](Self::seal), with a salt that must never have been used; a signed token needs none.
+    fn seal_with(&self, salt: [u8; SALT_LEN], stamp: &Stamp, payload: impl FnOnce(&mut Vec<u8>)) -> String {
         let derived = self.derived();
         let mut token = Vec::with_capacity(512);
         token.push(self.mode.version());
-        if let Some((id, cipher)) = derived.keys.first() {
-            token.extend_from_slice(id.as_bytes());
-            match cipher {
-                Cipher::Seal(key) => {
-                    let salt = crypto::random::<SALT_LEN>()?;
-                    token.extend_from_slice(&salt);
-                    let start = token.len();
-                    stamp.encode(&mut token);
-                    payload(&mut token);
-                    key.seal(&salt, &mut token, start);
-                }
-                Cipher::Sign(key) => {
-                    stamp.encode(&mut token);
-                    payload(&mut token);
-                    let tag = key.sign(&token);
-                    token.extend_from_slice(&tag);
-                }
+        let (id, cipher) = derived.keys.first().expect("a ring has one active key at all times");
+        token.extend_from_slice(id.as_bytes());
+        if let Cipher::Seal(_) = cipher {
+            token.extend_from_slice(&salt);
+        }
+        let start = token.len();
+        stamp.encode(&mut token);
+        payload(&mut token);
+        match cipher {
+            Cipher::Seal(key) => key.seal(&salt, &mut token, start),
+            Cipher::Sign(key) => {
+                let tag = key.sign(&token);
+                token.extend_from_slice(&tag);
             }
         }
-        Ok(URL_SAFE_NO_PAD.encode(&token))
+        URL_SAFE_NO_PAD.encode(&token)
     }
 
     /// Opens a cookie's value, whichever key of the ring made it.

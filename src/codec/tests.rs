@@ -161,6 +161,49 @@ fn two_tokens_of_one_payload_differ_when_sealed() {
     assert_eq!(values.len(), 1_000);
 }
 
+#[derive(serde::Deserialize)]
+struct Vector {
+    root: String,
+    mode: String,
+    audience: String,
+    name: String,
+    purpose: String,
+    issued: u64,
+    created: u64,
+    ttl: u32,
+    token_id: String,
+    payload: String,
+    salt: String,
+    token: String,
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+#[test]
+fn tokens_are_those_of_a_second_implementation() {
+    let vectors: Vec<Vector> = serde_json::from_str(include_str!("../../tests/vectors/token_v1.json")).unwrap();
+    assert_eq!(vectors.len(), 12);
+    for vector in vectors {
+        let keys = Keys::new(Key::from_bytes(&unhex(&vector.root)).unwrap());
+        let mode = if vector.mode == "sealed" { Mode::Sealed } else { Mode::Signed };
+        let purpose = if vector.purpose == "values" { Purpose::Values } else { Purpose::Reference };
+        let codec = Codec::new(keys, mode, purpose, &vector.name, &vector.audience);
+        let stamp = Stamp {
+            issued: Timestamp::from_secs(vector.issued),
+            created: Timestamp::from_secs(vector.created),
+            ttl: vector.ttl,
+            token_id: unhex(&vector.token_id).try_into().ok(),
+        };
+        let payload = unhex(&vector.payload);
+        let salt = unhex(&vector.salt).try_into().unwrap_or([0; SALT_LEN]);
+        assert_eq!(codec.seal_with(salt, &stamp, |out| out.extend_from_slice(&payload)), vector.token);
+        let opened = codec.open(vector.token.as_bytes(), stamp.issued).unwrap();
+        assert_eq!((opened.stamp, opened.payload, opened.current), (stamp, payload, true));
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn arbitrary_bytes_are_rejected_without_panic(bytes: Vec<u8>) {

@@ -231,12 +231,10 @@ impl Session {
             let new = self.create_record(server, &job.record).await?;
             let Some(id) = &new.id else { return Ok(new) };
             let until = self.slots.clock().now().saturating_add(MARK_LIFETIME);
-            let error = match server.update(&key, version, Bytes::from_static(MOVED), until).await {
-                Ok(_) => {
-                    self.remove_record(server, &key).await;
-                    return Ok(Saved { merged, ..new });
-                }
-                Err(error) => error,
+            let marked = server.update(&key, version, Bytes::from_static(MOVED), until).await;
+            let Err(error) = marked else {
+                self.remove_record(server, &key).await;
+                return Ok(Saved { merged, ..new });
             };
             self.remove_record(server, &id.record_key()).await;
             if !matches!(error, StoreError::Conflict) {

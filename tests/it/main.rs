@@ -1,4 +1,5 @@
 //! Everything a user can see, one module per behaviour.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
 

@@ -15,7 +15,7 @@ async fn values_of_any_serde_type_read_back() {
     with_session(async |session| {
         session.insert("number", 7_u8).unwrap();
         session.insert("text", "ä\0\"").unwrap();
-        session.insert("list", &vec![Some(1.5), None]).unwrap();
+        session.insert("list", [Some(1.5), None]).unwrap();
         session.insert("map", BTreeMap::from([("k", "v")])).unwrap();
         session.insert("", ()).unwrap();
         assert_eq!(session.get("number").unwrap(), Some(7_u64));
