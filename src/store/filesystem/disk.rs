@@ -4,7 +4,7 @@ use std::{io, sync::Mutex, time::Duration};
 
 use super::{
     Durability,
-    files::{Shard, shard_of},
+    files::{Shard, name_of, shard_of},
     fs::{Access, Fs},
     lock::Locked,
     slot::{self, Slot, View},
@@ -106,13 +106,13 @@ impl<F: Fs> Disk<F> {
         let Some(shard) = Shard::open(self, key)? else { return Ok(()) };
         match Locked::acquire(&shard, Access::Write) {
             Ok(Some(locked)) => locked.remove()?,
-            // Also if it is gone already: whoever removed it may have failed to make that last.
-            Ok(None) => shard.sync(Durability::Full)?,
-            // No writer has it open, for a record must be a regular file.
-            Err(StoreError::Corrupt(_)) => shard.remove_entry()?,
+            Ok(None) => {}
+            // What is there is not the store's, so no writer has it open.
+            Err(StoreError::Corrupt(_)) => shard.remove()?,
             Err(error) => return Err(error),
         }
-        Ok(())
+        // Also if it was gone already: whoever removed it may have failed to make that last.
+        Ok(shard.sync(Durability::Full)?)
     }
 
     fn change(
@@ -168,7 +168,7 @@ impl<F: Fs> Disk<F> {
     }
 
     fn view_cached(&self, key: &RecordKey) -> Result<View, StoreError> {
-        let name = key.to_string();
+        let name = name_of(key);
         match self.fs.open_cached(shard_of(&name), &name) {
             Ok(file) => Shard::view_cached(self, key, &file),
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.fs.is_alive()? => Err(StoreError::Gone),

@@ -29,7 +29,7 @@ pub(super) struct Shard<'a, F: Fs> {
 impl<'a, F: Fs> Shard<'a, F> {
     /// `None` if there is no such directory, and so no record.
     pub(super) fn open(disk: &'a Disk<F>, key: &RecordKey) -> Result<Option<Self>, StoreError> {
-        let name = key.to_string();
+        let name = name_of(key);
         match disk.fs.open_dir(shard_of(&name)) {
             Ok(dir) => Ok(Some(Self { disk, dir, key: *key, name })),
             Err(error) => absent(disk, error).map(|()| None),
@@ -42,7 +42,7 @@ impl<'a, F: Fs> Shard<'a, F> {
                 shard.sync_name()?;
                 return Ok(shard);
             }
-            make_dir(disk, shard_of(&key.to_string()))?;
+            make_dir(disk, shard_of(&name_of(key)))?;
         }
         Err(StoreError::backend("the record's directory was removed as soon as it was made"))
     }
@@ -90,7 +90,7 @@ impl<'a, F: Fs> Shard<'a, F> {
             Durability::Full,
             |temporary| self.disk.fs.rename_new(&self.dir, temporary, &self.name),
             |_| {
-                let _ = self.disk.fs.unlink(&self.dir, &self.name);
+                let _ = self.remove();
             },
         )
     }
@@ -148,10 +148,10 @@ impl<'a, F: Fs> Shard<'a, F> {
     }
 
     /// Removes whatever is under the record's name.
-    pub(super) fn remove_entry(&self) -> io::Result<()> {
+    pub(super) fn remove(&self) -> io::Result<()> {
         match self.disk.fs.unlink(&self.dir, &self.name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => self.sync(Durability::Full),
+            _ => Ok(()),
         }
     }
 
@@ -215,6 +215,12 @@ fn view<F: Fs>(
 pub(super) fn fault_of(stat: Stat) -> Option<StoreError> {
     let linked = (stat.links > 1).then_some("it has more than one name");
     stat.fault.or(linked).map(|fault| StoreError::Corrupt(fault.into()))
+}
+
+/// What the key prints as, without the formatter: it is done for every load.
+pub(super) fn name_of(key: &RecordKey) -> String {
+    let digits = key.as_bytes().iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 pub(super) fn shard_of(name: &str) -> &str {

@@ -90,7 +90,7 @@ impl<'a, F: Fs> Locked<'a, F> {
     }
 
     pub(super) fn remove(self) -> io::Result<()> {
-        self.shard.remove_entry()
+        self.shard.remove()
     }
 
     fn overwrite(&self, current: &Slot, next: &[u8]) -> io::Result<()> {

@@ -47,9 +47,11 @@ impl FilesystemOptions {
         self
     }
 
-    /// Bounds a session's size: 1 MiB unless set. Records beyond it, from before it was lowered, are errors.
+    /// Bounds a session's size: 1 MiB unless set, and 1 GiB at most.
+    ///
+    /// Records beyond it, from before it was lowered, are errors.
     pub fn max_record_bytes(mut self, max_record_bytes: usize) -> Self {
-        self.settings.max_record_bytes = max_record_bytes;
+        self.settings.max_record_bytes = max_record_bytes.min(1 << 30);
         self
     }
 

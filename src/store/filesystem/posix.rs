@@ -5,6 +5,7 @@ use std::{io, os::fd::OwnedFd};
 use rustix::{
     fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags},
     io::{Errno, retry_on_intr},
+    process::Uid,
 };
 
 use super::fs::{Access, Fs, Stat};
@@ -15,6 +16,7 @@ use super::fs::{Access, Fs, Stat};
 #[derive(Debug)]
 pub(super) struct Posix {
     root: OwnedFd,
+    user: Uid,
 }
 
 pub(super) const DIRECTORY: OFlags =
@@ -25,7 +27,27 @@ const OWNER_ONLY: Mode = Mode::RUSR.union(Mode::WUSR);
 
 impl Posix {
     pub(super) fn new(root: OwnedFd) -> Self {
-        Self { root }
+        Self { root, user: rustix::process::geteuid() }
+    }
+
+    #[allow(clippy::unnecessary_cast, clippy::useless_conversion, reason = "the fields' types differ between systems")]
+    fn stat_of(&self, stat: &rustix::fs::Stat) -> Stat {
+        let fault = if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            Some("it is not a regular file")
+        } else if stat.st_uid != self.user.as_raw() {
+            Some("it belongs to another user")
+        } else if Mode::from_raw_mode(stat.st_mode).intersects(Mode::RWXG | Mode::RWXO) {
+            Some("its permissions are wider than 0600")
+        } else {
+            None
+        };
+        Stat {
+            id: (stat.st_dev as u64, stat.st_ino as u64),
+            links: stat.st_nlink as u64,
+            len: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: u64::try_from(stat.st_mtime).unwrap_or(0),
+            fault,
+        }
     }
 }
 
@@ -60,7 +82,7 @@ impl Fs for Posix {
     }
 
     fn stat_at(&self, dir: &OwnedFd, name: &str) -> io::Result<Stat> {
-        Ok(stat_of(&retry_on_intr(|| rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW))?))
+        Ok(self.stat_of(&retry_on_intr(|| rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW))?))
     }
 
     fn unlink(&self, dir: &OwnedFd, name: &str) -> io::Result<()> {
@@ -101,7 +123,7 @@ impl Fs for Posix {
     }
 
     fn stat(&self, file: &OwnedFd) -> io::Result<Stat> {
-        Ok(stat_of(&rustix::fs::fstat(file)?))
+        Ok(self.stat_of(&rustix::fs::fstat(file)?))
     }
 
     fn try_lock(&self, file: &OwnedFd) -> io::Result<bool> {
@@ -129,29 +151,6 @@ impl Fs for Posix {
 
     fn sync_data(&self, file: &OwnedFd) -> io::Result<()> {
         Ok(retry_on_intr(|| sync_data(file))?)
-    }
-}
-
-#[allow(clippy::unnecessary_cast, clippy::useless_conversion, reason = "the fields' types differ between systems")]
-fn stat_of(stat: &rustix::fs::Stat) -> Stat {
-    Stat {
-        id: (stat.st_dev as u64, stat.st_ino as u64),
-        links: stat.st_nlink as u64,
-        len: u64::try_from(stat.st_size).unwrap_or(0),
-        modified: u64::try_from(stat.st_mtime).unwrap_or(0),
-        fault: fault_of(stat),
-    }
-}
-
-fn fault_of(stat: &rustix::fs::Stat) -> Option<&'static str> {
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        Some("it is not a regular file")
-    } else if stat.st_uid != rustix::process::geteuid().as_raw() {
-        Some("it belongs to another user")
-    } else if Mode::from_raw_mode(stat.st_mode).intersects(Mode::RWXG | Mode::RWXO) {
-        Some("its permissions are wider than 0600")
-    } else {
-        None
     }
 }
 

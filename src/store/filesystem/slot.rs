@@ -85,8 +85,8 @@ impl View {
     /// Looks at a whole file. The slots must have been read in order.
     pub(super) fn of(key: &RecordKey, file: &Bytes) -> Self {
         let middle = file.len() / 2;
-        let first = Content::of(key, file.slice(..middle), Half::First);
-        let second = Content::of(key, file.slice(middle..), Half::Second);
+        let first = Content::of(key, &file.slice(..middle), Half::First);
+        let second = Content::of(key, &file.slice(middle..), Half::Second);
         match (first, second) {
             (Content::Newer, _) | (_, Content::Newer) => Self::Newer,
             (Content::Claim(one), Content::Claim(other)) if one.slot.sequence >= other.slot.sequence => {
@@ -127,7 +127,7 @@ struct Claim {
 }
 
 impl Content {
-    fn of(key: &RecordKey, bytes: Bytes, half: Half) -> Self {
+    fn of(key: &RecordKey, bytes: &Bytes, half: Half) -> Self {
         match bytes.first_chunk::<MAGIC_LEN>() {
             Some([0, 0, 0, 0, 0, 0, 0, 0]) => Self::Empty,
             Some(found) if *found == magic(FORMAT) => Claim::of(key, bytes, half).map_or(Self::Torn, Self::Claim),
@@ -138,7 +138,7 @@ impl Content {
 }
 
 impl Claim {
-    fn of(key: &RecordKey, bytes: Bytes, half: Half) -> Option<Self> {
+    fn of(key: &RecordKey, bytes: &Bytes, half: Half) -> Option<Self> {
         let mut rest = bytes.get(MAGIC_LEN..)?;
         let checksum = take::<16>(&mut rest)?;
         let bound = take::<32>(&mut rest)? == *key.as_bytes();

@@ -4,7 +4,7 @@ use std::{mem, sync::PoisonError, time::Duration};
 
 use super::{
     disk::Disk,
-    files::{Shard, TEMPORARY, shard_of},
+    files::{Shard, TEMPORARY, name_of, shard_of},
     fs::{Access, Fs},
     lock::Locked,
 };
@@ -135,9 +135,7 @@ impl<F: Fs> Disk<F> {
     fn sweep_file(&self, shard: u16, name: &str) -> Result<bool, StoreError> {
         if name.ends_with(TEMPORARY) {
             self.sweep_stray(shard, name)
-        } else if let Some(key) =
-            key_of(name).filter(|key| shard_of(&key.to_string()) == shard_of(&key_in(shard).to_string()))
-        {
+        } else if let Some(key) = key_of(name).filter(|_| shard_of(name) == shard_of(&name_of(&key_in(shard)))) {
             self.sweep_record(&key)
         } else {
             Ok(false)
@@ -170,7 +168,7 @@ impl<F: Fs> Disk<F> {
         let Some(file) = shard.open_file(Access::Write)? else { return Ok(false) };
         let free = self.fs.try_lock(&file)?;
         if free {
-            shard.remove_entry()?;
+            shard.remove()?;
         }
         Ok(free)
     }

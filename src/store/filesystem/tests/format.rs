@@ -1,0 +1,185 @@
+//! Damage, foreign files and formats of the future.
+
+use super::{
+    super::{
+        Durability,
+        files::name_of,
+        slot::{HEADER, Half, MAGIC_LEN, View, encode, file_of, size_for},
+    },
+    *,
+};
+use crate::store::Bytes;
+
+fn view(file: &[u8]) -> View {
+    View::of(&KEY, &Bytes::copy_from_slice(file))
+}
+
+fn slot(sequence: u64, data: &[u8]) -> Vec<u8> {
+    encode(&KEY, sequence, Version::from_u64(sequence), END, data)
+}
+
+fn sequence(view: &View) -> Option<u64> {
+    match view {
+        View::Whole(slot) | View::Doubtful(slot) => Some(slot.sequence),
+        View::Damaged | View::Newer => None,
+    }
+}
+
+#[test]
+fn the_format_stays_as_it_is() {
+    let bytes = encode(&KEY, 1, Version::from_u64(2), Timestamp::from_secs(3), b"data");
+    assert_eq!(&bytes[..8], b"slvrbk\x01\xfe");
+    assert_eq!(bytes[8..24], [229, 172, 101, 243, 191, 43, 76, 160, 211, 249, 253, 56, 162, 3, 5, 23]);
+    assert_eq!(&bytes[24..56], KEY.as_bytes());
+    assert_eq!(bytes[56..88], [1_u64, 2, 3, 4].map(u64::to_le_bytes).concat());
+    assert_eq!(&bytes[88..], b"data");
+}
+
+#[test]
+fn a_file_is_called_what_its_key_prints_as() {
+    let key = RecordKey::from_bytes(std::array::from_fn(|at| (at * 9) as u8));
+    assert_eq!(name_of(&key), key.to_string());
+}
+
+#[test]
+fn the_newer_slot_counts() {
+    let file = file_of(2_048, &slot(4, b"old"), &slot(5, b"new"));
+    let View::Whole(found) = view(&file) else { panic!("{:?}", view(&file)) };
+    assert_eq!((found.half, found.sequence, &found.data[..]), (Half::Second, 5, &b"new"[..]));
+    assert_eq!(sequence(&view(&file_of(2_048, &slot(5, b"new"), &slot(4, b"old")))), Some(5));
+    assert_eq!(sequence(&view(&file_of(2_048, &slot(1, b"only"), &[]))), Some(1));
+}
+
+#[test]
+fn no_flipped_bit_is_believed() {
+    let (old, new) = (slot(4, b"old data"), slot(5, b"new data"));
+    for bit in 0..new.len() * 8 {
+        let mut bent = new.clone();
+        bent[bit / 8] ^= 1 << (bit % 8);
+        let found = view(&file_of(2_048, &old, &bent));
+        assert_eq!(sequence(&found), Some(4), "bit {bit}: {found:?}");
+        assert_eq!(view(&file_of(2_048, &bent, &bent)), View::Damaged, "bit {bit}");
+    }
+}
+
+#[test]
+fn a_slot_torn_at_any_byte_is_not_believed() {
+    let (old, new) = (slot(3, b"the data before"), slot(5, b"data"));
+    for cut in 0..new.len() {
+        let mut torn = old.clone();
+        torn[..cut].copy_from_slice(&new[..cut]);
+        assert_eq!(sequence(&view(&file_of(2_048, &slot(4, b"current"), &torn))), Some(4), "cut at {cut}");
+    }
+}
+
+#[test]
+fn cut_and_empty_files_are_damaged() {
+    let file = file_of(2_048, &slot(1, &data(1, 900)), &[]);
+    for len in [0, 1, 7, 8, 88, 2_047, 4_095] {
+        assert!(!matches!(view(&file[..len]), View::Newer), "{len}");
+    }
+    assert_eq!(view(&[]), View::Damaged);
+    assert_eq!(view(&file[..800]), View::Damaged);
+    assert_eq!(view(&[0; 4_096]), View::Damaged);
+    assert_eq!(view(&[0xff; 4_096]), View::Damaged);
+}
+
+#[test]
+fn lengths_beyond_the_slot_are_damage() {
+    for length in [4_000, u64::from(u32::MAX), u64::MAX] {
+        let mut bytes = slot(1, b"data");
+        bytes[80..88].copy_from_slice(&length.to_le_bytes());
+        assert_eq!(view(&file_of(2_048, &bytes, &[])), View::Damaged);
+    }
+}
+
+#[test]
+fn slots_are_whole_sectors_with_room_to_spare() {
+    for encoded in [HEADER, 2_047, 2_048, 2_049, 100_000] {
+        let size = size_for(encoded);
+        assert!(size >= encoded && size.is_multiple_of(512) && size <= encoded * 5 / 4 + 2_048, "{encoded}: {size}");
+    }
+}
+
+#[test]
+fn a_damaged_record_is_an_error_once() {
+    let fake = Fake::new();
+    let disk = disk(&fake, Durability::None);
+    disk.create(&KEY, b"data", END).unwrap();
+    fake.set_content(SHARD, &name(), vec![1; 4_096]);
+    assert!(matches!(disk.load(&KEY), Err(StoreError::Corrupt(_))));
+    assert_eq!(fake.content("quarantine", &name()), vec![1; 4_096]);
+    assert_eq!(disk.load(&KEY).unwrap(), None);
+    assert!(matches!(disk.update(&KEY, Version::FIRST, b"", END), Err(StoreError::Gone)));
+    disk.create(&KEY, b"data", END).unwrap();
+}
+
+#[test]
+fn a_damaged_record_is_not_updated_touched_or_swept_away() {
+    let acts: [Act; 4] = [
+        |disk| disk.update(&KEY, Version::FIRST, b"", END).map(drop),
+        |disk| disk.touch(&KEY, Version::FIRST, END),
+        |disk| disk.create(&KEY, b"", END).map(drop),
+        |disk| {
+            let swept = disk.sweep();
+            assert_eq!((swept.removed(), swept.failed()), (0, 1));
+            Err(StoreError::Corrupt("as it should".into()))
+        },
+    ];
+    for act in acts {
+        let fake = Fake::new();
+        let disk = disk(&fake, Durability::None);
+        disk.create(&KEY, b"data", END).unwrap();
+        fake.set_content(SHARD, &name(), vec![1; 4_096]);
+        assert!(matches!(act(&disk), Err(StoreError::Corrupt(_))));
+        assert_eq!(fake.names("quarantine"), [name()]);
+    }
+}
+
+#[test]
+fn swapped_records_are_both_refused() {
+    let other = RecordKey::from_bytes([0xcd; 32]);
+    let fake = Fake::new();
+    let disk = disk(&fake, Durability::None);
+    disk.create(&KEY, b"mine", END).unwrap();
+    disk.create(&other, b"yours", END).unwrap();
+    let (mine, yours) = (fake.content(SHARD, &name()), fake.content("cd", &other.to_string()));
+    fake.set_content(SHARD, &name(), yours);
+    fake.set_content("cd", &other.to_string(), mine);
+    assert!(matches!(disk.load(&KEY), Err(StoreError::Corrupt(_))));
+    assert!(matches!(disk.load(&other), Err(StoreError::Corrupt(_))));
+}
+
+/// Also if a version of the future has written one slot only.
+#[test]
+fn a_record_of_a_newer_format_is_refused_and_stays() {
+    for half in [0, 2_048] {
+        let fake = Fake::new();
+        let disk = disk_at(&fake, Durability::None, 5_000);
+        disk.create(&KEY, b"data", END).unwrap();
+        let mut file = fake.content(SHARD, &name());
+        file[half..half + MAGIC_LEN].copy_from_slice(b"slvrbk\x02\xfd");
+        fake.set_content(SHARD, &name(), file.clone());
+        assert!(matches!(disk.load(&KEY), Err(StoreError::Corrupt(_))));
+        assert!(matches!(disk.update(&KEY, Version::FIRST, b"", LATER), Err(StoreError::Corrupt(_))));
+        assert!(matches!(disk.touch(&KEY, Version::FIRST, LATER), Err(StoreError::Corrupt(_))));
+        assert!(matches!(disk.create(&KEY, b"", LATER), Err(StoreError::Corrupt(_))));
+        let swept = disk.sweep();
+        assert_eq!((swept.removed(), swept.failed()), (0, 1));
+        assert_eq!(fake.content(SHARD, &name()), file);
+        disk.delete(&KEY).unwrap();
+        assert!(fake.names(SHARD).is_empty());
+    }
+}
+
+#[test]
+fn a_record_beyond_the_limit_is_refused() {
+    let fake = Fake::new();
+    let disk = disk(&fake, Durability::None);
+    let large = vec![0; (1 << 20) + 1];
+    let is_refused = |result| matches!(result, Err(StoreError::TooLarge { size: 1_048_577, limit: 1_048_576 }));
+    assert!(is_refused(disk.create(&KEY, &large, END)));
+    let version = disk.create(&KEY, &large[1..], END).unwrap();
+    assert!(is_refused(disk.update(&KEY, version, &large, END)));
+    assert_eq!(disk.load(&KEY).unwrap().unwrap().data().len(), 1 << 20);
+}

@@ -1,0 +1,123 @@
+//! What cannot be tested from outside: faults and power failures at each operation, and the format.
+
+mod fake;
+mod faults;
+mod format;
+mod power;
+mod races;
+mod sweeping;
+
+use std::time::Duration;
+
+use self::fake::Fake;
+use super::{
+    Durability,
+    disk::{Disk, Settings},
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    store::{Record, RecordKey, StoreError, Version},
+};
+
+const KEY: RecordKey = RecordKey::from_bytes([0xab; 32]);
+const SHARD: &str = "ab";
+const END: Timestamp = Timestamp::from_secs(2_000);
+const LATER: Timestamp = Timestamp::from_secs(3_000);
+
+fn disk(fake: &Fake, durability: Durability) -> Disk<Fake> {
+    disk_at(fake, durability, 1_000)
+}
+
+fn disk_at(fake: &Fake, durability: Durability, now: u64) -> Disk<Fake> {
+    let clock = Clock::manual(Timestamp::from_secs(now));
+    let settings = Settings { durability, max_record_bytes: 1 << 20, lock_timeout: Duration::ZERO, clock };
+    Disk::new(fake.clone(), settings)
+}
+
+fn name() -> String {
+    KEY.to_string()
+}
+
+/// Bytes that a mixture of two of them is not.
+fn data(seed: u8, len: usize) -> Vec<u8> {
+    (0..len).map(|at| seed ^ (at % 251) as u8).collect()
+}
+
+type Act = fn(&Disk<Fake>) -> Result<(), StoreError>;
+
+/// One thing to do to a store in a known state, and the states it may leave.
+struct Scenario {
+    name: &'static str,
+    now: u64,
+    prepare: fn(&Disk<Fake>),
+    act: Act,
+    old: Option<Record>,
+    new: Option<Record>,
+}
+
+fn scenarios() -> Vec<Scenario> {
+    let first = Version::FIRST;
+    let small = || Record::new(data(1, 300), first, END);
+    let create: fn(&Disk<Fake>) = |disk| assert!(disk.create(&KEY, &data(1, 300), END).is_ok());
+    vec![
+        Scenario {
+            name: "create",
+            now: 1_000,
+            prepare: |_| {},
+            act: |disk| disk.create(&KEY, &data(1, 300), END).map(drop),
+            old: None,
+            new: Some(small()),
+        },
+        Scenario {
+            name: "create over an expired record",
+            now: 2_500,
+            prepare: create,
+            act: |disk| disk.create(&KEY, &data(2, 500), LATER).map(drop),
+            old: None,
+            new: Some(Record::new(data(2, 500), first.next(), LATER)),
+        },
+        Scenario {
+            name: "update",
+            now: 1_000,
+            prepare: create,
+            act: |disk| disk.update(&KEY, Version::FIRST, &data(2, 1_500), LATER).map(drop),
+            old: Some(small()),
+            new: Some(Record::new(data(2, 1_500), first.next(), LATER)),
+        },
+        Scenario {
+            name: "second update",
+            now: 1_000,
+            prepare: |disk| {
+                let version = disk.create(&KEY, &data(9, 1_900), END).unwrap();
+                disk.update(&KEY, version, &data(1, 1_200), END).unwrap();
+            },
+            act: |disk| disk.update(&KEY, Version::FIRST.next(), &data(2, 1_500), LATER).map(drop),
+            old: Some(Record::new(data(1, 1_200), first.next(), END)),
+            new: Some(Record::new(data(2, 1_500), first.next().next(), LATER)),
+        },
+        Scenario {
+            name: "grow",
+            now: 1_000,
+            prepare: create,
+            act: |disk| disk.update(&KEY, Version::FIRST, &data(2, 9_000), LATER).map(drop),
+            old: Some(small()),
+            new: Some(Record::new(data(2, 9_000), first.next(), LATER)),
+        },
+        Scenario {
+            name: "touch",
+            now: 1_000,
+            prepare: create,
+            act: |disk| disk.touch(&KEY, Version::FIRST, LATER),
+            old: Some(small()),
+            new: Some(Record::new(data(1, 300), first, LATER)),
+        },
+        Scenario {
+            name: "delete",
+            now: 1_000,
+            prepare: create,
+            act: |disk| disk.delete(&KEY),
+            old: Some(small()),
+            new: None,
+        },
+    ]
+}

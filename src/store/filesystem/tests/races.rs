@@ -1,0 +1,174 @@
+//! What happens between two operations of one thread, played out step by step.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use super::{super::Durability, *};
+
+/// An update is about to lock, and another store does something to the record first.
+fn update_while(work: fn(&Disk<Fake>)) -> (Fake, Result<Version, StoreError>) {
+    let fake = Fake::new();
+    let disk = disk(&fake, Durability::None);
+    disk.create(&KEY, b"data", END).unwrap();
+    let other = self::disk(&fake, Durability::None);
+    fake.meanwhile("lock", move || work(&other));
+    let result = disk.update(&KEY, Version::FIRST, b"late", END);
+    (fake, result)
+}
+
+#[test]
+fn an_update_that_comes_late_brings_nothing_back() {
+    let (fake, result) = update_while(|other| other.delete(&KEY).unwrap());
+    assert!(matches!(result, Err(StoreError::Gone)), "{result:?}");
+    assert!(fake.names(SHARD).is_empty());
+}
+
+#[test]
+fn an_update_that_comes_late_finds_the_file_that_took_its_place() {
+    let (fake, result) =
+        update_while(|other| assert!(other.update(&KEY, Version::FIRST, &data(1, 9_000), END).is_ok()));
+    assert!(matches!(result, Err(StoreError::Conflict)), "{result:?}");
+    assert_eq!(disk(&fake, Durability::None).load(&KEY).unwrap().unwrap().data(), data(1, 9_000));
+}
+
+#[test]
+fn an_update_follows_a_record_that_was_made_anew() {
+    let (fake, result) = update_while(|other| {
+        other.delete(&KEY).unwrap();
+        other.create(&KEY, b"new", END).unwrap();
+    });
+    assert_eq!(result.unwrap(), Version::FIRST.next());
+    assert_eq!(disk(&fake, Durability::None).load(&KEY).unwrap().unwrap().data(), b"late");
+}
+
+#[test]
+fn a_touch_or_delete_follows_a_record_that_outgrew_its_file() {
+    let acts: [Act; 2] = [|disk| disk.delete(&KEY), |disk| disk.touch(&KEY, Version::FIRST.next(), LATER)];
+    for act in acts {
+        let fake = Fake::new();
+        let (one, other) = (disk(&fake, Durability::None), disk(&fake, Durability::None));
+        one.create(&KEY, b"data", END).unwrap();
+        fake.meanwhile("lock", move || assert!(other.update(&KEY, Version::FIRST, &data(1, 9_000), END).is_ok()));
+        act(&one).unwrap();
+        let found = one.load(&KEY).unwrap();
+        assert!(found.is_none_or(|record| record.expires() == LATER && record.data() == data(1, 9_000)));
+    }
+}
+
+/// With one slot torn, a reader's first look may have mixed two times: it has to look again.
+#[test]
+fn a_reader_that_two_writers_overtook_finds_the_later_state() {
+    let fake = Fake::new();
+    let disk = disk(&fake, Durability::None);
+    let second = disk.create(&KEY, b"one", END).and_then(|first| disk.update(&KEY, first, b"two", END)).unwrap();
+    let before = fake.content(SHARD, &name());
+    disk.update(&KEY, second, b"three", END).unwrap();
+    let after = fake.content(SHARD, &name());
+    let mut mixed = before;
+    mixed[2_048 + 24..2_048 + 90].fill(7);
+    mixed[2_048] = 7;
+    let restored = fake.clone();
+    fake.set_content(SHARD, &name(), mixed);
+    fake.meanwhile("read", {
+        let fake = fake.clone();
+        move || fake.meanwhile("read", move || restored.set_content(SHARD, &name(), after))
+    });
+    assert_eq!(disk.load(&KEY).unwrap().unwrap().data(), b"three");
+}
+
+#[test]
+fn a_held_lock_is_an_error_after_the_timeout_and_loads_do_not_care() {
+    let fake = Fake::new();
+    let disk = disk(&fake, Durability::None);
+    disk.create(&KEY, b"data", END).unwrap();
+    fake.hold(SHARD, &name());
+    let results = [
+        disk.update(&KEY, Version::FIRST, b"", END).map(drop),
+        disk.touch(&KEY, Version::FIRST, LATER),
+        disk.delete(&KEY),
+    ];
+    for result in results {
+        let Err(StoreError::Backend(source)) = result else { panic!("{result:?}") };
+        assert!(source.to_string().contains("lock"), "{source}");
+    }
+    assert_eq!(disk.load(&KEY).unwrap().unwrap().data(), b"data");
+}
+
+#[test]
+fn a_record_that_expires_under_a_writer_is_gone() {
+    let fake = Fake::new();
+    disk(&fake, Durability::None).create(&KEY, b"data", END).unwrap();
+    let disk = disk_at(&fake, Durability::None, END.as_secs());
+    assert_eq!(disk.load(&KEY).unwrap(), None);
+    assert!(matches!(disk.update(&KEY, Version::FIRST, b"", LATER), Err(StoreError::Gone)));
+    assert!(matches!(disk.touch(&KEY, Version::FIRST, LATER), Err(StoreError::Gone)));
+}
+
+#[test]
+fn a_look_into_the_cache_tells_what_is_certain_and_nothing_else() {
+    let fake = Fake::new();
+    let disk = disk(&fake, Durability::None);
+    assert_eq!(disk.load_cached(&KEY), Some(None));
+    let version = disk.create(&KEY, b"data", END).unwrap();
+    let record = Record::new(&b"data"[..], version, END);
+    assert_eq!(disk.load_cached(&KEY), Some(Some(record)));
+    assert_eq!(disk_at(&fake, Durability::None, END.as_secs()).load_cached(&KEY), Some(None));
+    let good = fake.content(SHARD, &name());
+    for damage in [vec![1; 4_096], [&good[..2_048], &[1; 2_048]].concat(), good[..100].to_vec(), Vec::new()] {
+        fake.set_content(SHARD, &name(), damage);
+        assert_eq!(disk.load_cached(&KEY), None);
+    }
+    fake.remove_all();
+    assert_eq!(disk.load_cached(&KEY), None);
+    assert!(matches!(disk.load(&KEY), Err(StoreError::Backend(_))));
+}
+
+/// Both slots bad while somebody writes is no verdict: the lock is.
+#[test]
+fn a_reader_in_between_never_calls_a_record_damaged() {
+    let fake = Fake::new();
+    let disk = disk(&fake, Durability::None);
+    disk.create(&KEY, b"data", END).unwrap();
+    let good = fake.content(SHARD, &name());
+    fake.set_content(SHARD, &name(), vec![1; 4_096]);
+    fake.hold(SHARD, &name());
+    assert!(matches!(disk.load(&KEY), Err(StoreError::Backend(_))), "nobody knows while the lock is held");
+    assert_eq!(fake.names("quarantine"), [""; 0]);
+    fake.set_content(SHARD, &name(), good);
+    assert_eq!(disk.load(&KEY).unwrap().unwrap().data(), b"data");
+}
+
+/// Real threads: versions never go back for one reader, and data always fits its version.
+#[test]
+fn readers_see_whole_records_in_order() {
+    let fake = Fake::new();
+    let disk = Arc::new(disk(&fake, Durability::None));
+    disk.create(&KEY, &data(1, 2_000), END).unwrap();
+    let (loads, done) = (AtomicUsize::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut version = Version::FIRST;
+            for round in 2..2_000_u64 {
+                let next = data(round as u8, 100 + (round as usize * 37) % 5_000);
+                version = disk.update(&KEY, version, &next, END).unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut last = Version::FIRST;
+                while !done.load(Ordering::Relaxed) {
+                    let record = disk.load(&KEY).unwrap().unwrap();
+                    let seed = record.version().as_u64() as u8;
+                    assert!(record.version() >= last);
+                    assert_eq!(record.data(), data(seed, record.data().len()));
+                    last = record.version();
+                    loads.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert!(loads.into_inner() > 0);
+}

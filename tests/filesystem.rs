@@ -1,0 +1,504 @@
+//! The filesystem store, as a user of the crate sees it.
+#![cfg(all(unix, feature = "filesystem"))]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
+
+use std::{
+    error::Error,
+    fs,
+    future::Future,
+    os::unix::fs::{DirBuilderExt, PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    pin::pin,
+    process::Command,
+    sync::Arc,
+    task::{Context, Waker},
+    time::Duration,
+};
+
+use silverback::{
+    Clock, Timestamp,
+    store::{Bytes, Durability, FilesystemStore, Record, RecordKey, Store, StoreError, Version},
+};
+use tempfile::TempDir;
+use tokio::{sync::Barrier, task::JoinSet};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+const KEY: RecordKey = RecordKey::from_bytes([0xab; 32]);
+const END: Timestamp = Timestamp::from_secs(u64::MAX);
+
+fn store() -> (TempDir, FilesystemStore) {
+    let dir = TempDir::new().unwrap();
+    let store = FilesystemStore::open(dir.path()).unwrap();
+    (dir, store)
+}
+
+fn path_of(dir: &TempDir) -> PathBuf {
+    dir.path().join("ab").join(KEY.to_string())
+}
+
+async fn load(store: &FilesystemStore) -> Option<Record> {
+    store.load(&KEY).await.unwrap()
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
+}
+
+/// A file system of its own, if this user may mount one.
+struct Mount(TempDir);
+
+impl Mount {
+    fn new(options: &str) -> Option<Self> {
+        let dir = TempDir::new().unwrap();
+        if !is_root() || !mount(dir.path(), &["-t", "tmpfs", "-o", options, "tmpfs"]) {
+            println!("skipped: mounting takes root");
+            return None;
+        }
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        Some(Self(dir))
+    }
+
+    fn remount(&self, options: &str) {
+        assert!(mount(self.0.path(), &["-o", &format!("remount,{options}")]));
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+fn mount(path: &Path, arguments: &[&str]) -> bool {
+    Command::new("mount").args(arguments).arg(path).output().is_ok_and(|output| output.status.success())
+}
+
+#[tokio::test]
+async fn a_record_lives_and_dies() -> Outcome {
+    let dir = TempDir::new()?;
+    let clock = Clock::manual(Timestamp::from_secs(1_000));
+    let store = FilesystemStore::options().clock(clock.clone()).open(dir.path())?;
+    let end = Timestamp::from_secs(2_000);
+    assert!(store.load(&KEY).await?.is_none());
+    let first = store.create(&KEY, Bytes::from_static(b"one"), end).await?;
+    assert_eq!(store.load(&KEY).await?, Some(Record::new("one", first, end)));
+    assert!(matches!(store.create(&KEY, Bytes::new(), end).await, Err(StoreError::Exists)));
+    let second = store.update(&KEY, first, Bytes::from(vec![5; 10_000]), end).await?;
+    assert!(matches!(store.update(&KEY, first, Bytes::new(), end).await, Err(StoreError::Conflict)));
+    assert!(matches!(store.touch(&KEY, first, end).await, Err(StoreError::Conflict)));
+    store.touch(&KEY, second, Timestamp::from_secs(3_000)).await?;
+    clock.advance(Duration::from_secs(1_999));
+    assert_eq!(store.load(&KEY).await?, Some(Record::new(vec![5; 10_000], second, Timestamp::from_secs(3_000))));
+    store.delete(&KEY).await?;
+    assert!(store.load(&KEY).await?.is_none());
+    assert!(matches!(store.update(&KEY, second, Bytes::new(), end).await, Err(StoreError::Gone)));
+    assert!(matches!(store.touch(&KEY, second, end).await, Err(StoreError::Gone)));
+    store.delete(&KEY).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_expired_record_is_as_good_as_deleted() -> Outcome {
+    let dir = TempDir::new()?;
+    let clock = Clock::manual(Timestamp::from_secs(1_000));
+    let store = FilesystemStore::options().clock(clock.clone()).open(dir.path())?;
+    let end = Timestamp::from_secs(2_000);
+    let version = store.create(&KEY, Bytes::from_static(b"one"), end).await?;
+    clock.set(end);
+    assert!(store.load(&KEY).await?.is_none());
+    assert!(matches!(store.update(&KEY, version, Bytes::new(), END).await, Err(StoreError::Gone)));
+    assert!(matches!(store.touch(&KEY, version, END).await, Err(StoreError::Gone)));
+    store.create(&KEY, Bytes::from_static(b"two"), END).await?;
+    assert_eq!(store.load(&KEY).await?.ok_or("it is there")?.data(), b"two");
+    Ok(())
+}
+
+#[tokio::test]
+async fn sessions_survive_the_store_and_are_shared() -> Outcome {
+    let (dir, store) = store();
+    let version = store.create(&KEY, Bytes::from_static(b"data"), END).await?;
+    let other = FilesystemStore::open(dir.path())?;
+    drop(store);
+    assert_eq!(other.load(&KEY).await?, Some(Record::new("data", version, END)));
+    Ok(())
+}
+
+#[test]
+fn it_works_outside_of_a_runtime() {
+    let (_dir, store) = store();
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(pin!(store.create(&KEY, Bytes::new(), END)).poll(&mut context).is_ready());
+    assert!(pin!(store.load(&KEY)).poll(&mut context).is_ready());
+    assert!(store.sweeper(Duration::from_secs(1)).is_err());
+}
+
+/// The future is dropped when its work is under way; the work comes to its end all the same.
+#[tokio::test]
+async fn a_cancelled_update_is_done_wholly_or_not_at_all() {
+    let (_dir, store) = store();
+    let mut version = store.create(&KEY, Bytes::from(vec![0; 1_000]), END).await.unwrap();
+    let (mut cancelled, mut done) = (0, 0);
+    for round in 1..=300_u64 {
+        let data = Bytes::from(vec![round as u8; 1_000 + round as usize * 20]);
+        let mut context = Context::from_waker(Waker::noop());
+        // Not always in time: the other thread may be done by now.
+        cancelled += u32::from(pin!(store.update(&KEY, version, data, END)).poll(&mut context).is_pending());
+        let record = load(&store).await.unwrap();
+        assert!(record.data().len() >= 1_000 && record.data().iter().all(|byte| *byte == record.data()[0]));
+        done += u32::from(record.version() != version);
+        version = record.version();
+    }
+    assert!(cancelled > 0 && done > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_increment_of_64_tasks_is_lost() {
+    let (_dir, store) = store();
+    store.create(&KEY, Bytes::copy_from_slice(&0_u64.to_le_bytes()), END).await.unwrap();
+    let mut tasks = JoinSet::new();
+    for _ in 0..64 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            for _ in 0..200 {
+                increment(&store).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+    let record = load(&store).await.unwrap();
+    assert_eq!(record.data(), 12_800_u64.to_le_bytes());
+    assert_eq!(record.version().as_u64(), 12_801);
+}
+
+async fn increment(store: &FilesystemStore) {
+    loop {
+        let record = load(store).await.expect("nobody deletes it");
+        let count = u64::from_le_bytes(record.data().try_into().unwrap()) + 1;
+        match store.update(&KEY, record.version(), Bytes::copy_from_slice(&count.to_le_bytes()), END).await {
+            Err(StoreError::Conflict) => {}
+            done => break assert!(done.is_ok(), "{done:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_many_creates_wins() {
+    let (_dir, store) = store();
+    let mut tasks = JoinSet::new();
+    for number in 0..32_u8 {
+        let store = store.clone();
+        tasks.spawn(async move { (number, store.create(&KEY, Bytes::from(vec![number]), END).await) });
+    }
+    let results = tasks.join_all().await;
+    let winners: Vec<_> = results.iter().filter(|(_, result)| result.is_ok()).map(|(number, _)| *number).collect();
+    assert_eq!(winners.len(), 1);
+    assert!(results.iter().all(|(_, result)| matches!(result, Ok(_) | Err(StoreError::Exists))));
+    assert_eq!(load(&store).await.unwrap().data(), winners);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_record_never_comes_back() {
+    let (dir, store) = store();
+    let rounds = if std::env::var_os("SILVERBACK_SOAK").is_some() { 10_000 } else { 1_000 };
+    let mut late = 0;
+    for round in 0..rounds {
+        let version = store.create(&KEY, Bytes::from_static(b"data"), END).await.unwrap();
+        let barrier = Arc::new(Barrier::new(3));
+        let mut updates = JoinSet::new();
+        for size in [100, 100 + (round % 7) * 900] {
+            let (store, barrier) = (store.clone(), Arc::clone(&barrier));
+            updates.spawn(async move {
+                barrier.wait().await;
+                store.update(&KEY, version, Bytes::from(vec![1; size]), END).await
+            });
+        }
+        barrier.wait().await;
+        store.delete(&KEY).await.unwrap();
+        for result in updates.join_all().await {
+            late += u32::from(matches!(result, Err(StoreError::Gone)));
+            assert!(matches!(result, Ok(_) | Err(StoreError::Gone | StoreError::Conflict)), "{result:?}");
+        }
+        assert!(load(&store).await.is_none());
+        assert!(!path_of(&dir).exists());
+    }
+    assert!(late > 0);
+    assert_eq!(fs::read_dir(dir.path().join("ab")).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_live_record_is_never_swept() {
+    let dir = TempDir::new().unwrap();
+    let clock = Clock::manual(Timestamp::from_secs(1_000));
+    let store = FilesystemStore::options().clock(clock.clone()).open(dir.path()).unwrap();
+    let ends = |from: u64| Timestamp::from_secs(from + 10);
+    let version = store.create(&KEY, Bytes::from_static(b"data"), ends(1_000)).await.unwrap();
+    let sweeper = store.sweeper(Duration::ZERO).unwrap();
+    for second in 1_001..1_500 {
+        store.touch(&KEY, version, ends(second)).await.unwrap();
+        clock.set(Timestamp::from_secs(second));
+        assert!(load(&store).await.is_some());
+    }
+    sweeper.stop().await;
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(store.sweep().await.removed(), 1);
+}
+
+#[tokio::test]
+async fn sweeping_keeps_to_its_limits_and_goes_on() {
+    let dir = TempDir::new().unwrap();
+    let clock = Clock::manual(Timestamp::from_secs(1_000));
+    let store = FilesystemStore::options().clock(clock.clone()).open(dir.path()).unwrap();
+    for number in 0..100 {
+        let end = Timestamp::from_secs(2_000 + number % 2 * 1_000);
+        store.create(&RecordKey::from_bytes([number as u8; 32]), Bytes::new(), end).await.unwrap();
+    }
+    clock.set(Timestamp::from_secs(0));
+    assert_eq!(store.sweep().await.removed(), 0);
+    clock.set(Timestamp::from_secs(2_500));
+    fs::write(dir.path().join("63").join(RecordKey::from_bytes([0x63; 32]).to_string()), b"damage").unwrap();
+    let step = store.sweep_some(30).await;
+    assert!((step.examined(), step.is_finished()) == (30, false), "{step:?}");
+    let (mut removed, mut failed) = (step.removed(), step.failed());
+    loop {
+        let step = store.sweep_some(30).await;
+        (removed, failed) = (removed + step.removed(), failed + step.failed());
+        if step.is_finished() {
+            break;
+        }
+    }
+    assert_eq!((removed, failed), (50, 1));
+}
+
+#[tokio::test]
+async fn strays_are_swept_after_an_hour() {
+    let dir = TempDir::new().unwrap();
+    let now = Clock::system().now();
+    let clock = Clock::manual(now);
+    let store = FilesystemStore::options().clock(clock.clone()).open(dir.path()).unwrap();
+    store.create(&KEY, Bytes::from_static(b"data"), END).await.unwrap();
+    let stray = dir.path().join("ab/0123456789abcdef.tmp");
+    fs::write(&stray, b"half a rec").unwrap();
+    for early in [now, Timestamp::from_secs(0), now.saturating_add(Duration::from_secs(3_500))] {
+        clock.set(early);
+        assert_eq!(store.sweep().await.removed(), 0);
+    }
+    clock.set(now.saturating_add(Duration::from_secs(3_700)));
+    assert_eq!(store.sweep().await.removed(), 1);
+    assert!(!stray.exists() && load(&store).await.is_some());
+}
+
+#[tokio::test]
+async fn a_dropped_sweeper_stops() {
+    let (_dir, store) = store();
+    drop(store.sweeper(Duration::from_secs(3_600)).unwrap());
+    store.sweeper(Duration::from_secs(3_600)).unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn files_are_for_their_owner_alone_and_named_by_hash() {
+    let parent = TempDir::new().unwrap();
+    let path = parent.path().join("sessions");
+    let store = FilesystemStore::open(&path).unwrap();
+    store.create(&KEY, Bytes::from_static(b"data"), END).await.unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    let file = path.join("ab").join(KEY.to_string());
+    assert_eq!((mode(&path), mode(&path.join("ab")), mode(&file)), (0o700, 0o700, 0o600));
+}
+
+#[tokio::test]
+async fn a_record_over_the_limit_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let store = FilesystemStore::options().max_record_bytes(10).open(dir.path()).unwrap();
+    let version = store.create(&KEY, Bytes::from(vec![1; 10]), END).await.unwrap();
+    let result = store.update(&KEY, version, Bytes::from(vec![1; 11]), END).await;
+    assert!(matches!(result, Err(StoreError::TooLarge { size: 11, limit: 10 })));
+    assert_eq!(load(&store).await.unwrap().data(), [1; 10]);
+    let unbounded = FilesystemStore::options().max_record_bytes(usize::MAX).open(dir.path()).unwrap();
+    assert_eq!(load(&unbounded).await.unwrap().data(), [1; 10]);
+}
+
+#[test]
+fn unsafe_directories_are_refused() {
+    let parent = TempDir::new().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    fs::create_dir(at("real")).unwrap();
+    symlink(at("real"), at("link")).unwrap();
+    fs::write(at("file"), b"").unwrap();
+    for (name, mode) in [("group", 0o770), ("world", 0o777), ("sticky", 0o1777)] {
+        fs::DirBuilder::new().mode(0o700).create(at(name)).unwrap();
+        fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let table = [
+        ("link", "is a symbolic link"),
+        ("link/", "is a symbolic link"),
+        ("link/.", "is a symbolic link"),
+        ("file", "is not a directory"),
+        ("group", "can be written to by other users"),
+        ("world", "can be written to by other users"),
+        ("sticky", "can be written to by other users"),
+        ("none/sessions", "cannot be opened"),
+    ];
+    for (name, reason) in table {
+        let error = FilesystemStore::open(at(name)).expect_err(name).to_string();
+        assert!(error.contains(reason), "{name}: {error}");
+    }
+    assert!(FilesystemStore::open("").is_err());
+    FilesystemStore::open(at("real/")).unwrap();
+    if is_root() {
+        std::os::unix::fs::chown(at("real"), Some(65_534), None).unwrap();
+        let error = FilesystemStore::open(at("real")).unwrap_err().to_string();
+        assert!(error.contains("belongs to another user"), "{error}");
+    } else {
+        println!("skipped a directory of another user: giving one away takes root");
+    }
+}
+
+#[tokio::test]
+async fn what_is_planted_in_a_records_place_is_refused() {
+    type Plant = fn(&Path, &Path);
+    let plants: [(&str, Plant); 5] = [
+        ("symbolic link", |record, other| symlink(other, record).unwrap()),
+        ("hard link", |record, other| fs::hard_link(other, record).unwrap()),
+        ("FIFO", |record, _| {
+            assert!(Command::new("mkfifo").arg("-m").arg("600").arg(record).status().unwrap().success())
+        }),
+        ("directory", |record, _| fs::create_dir(record).unwrap()),
+        ("readable file", |record, other| {
+            fs::copy(other, record).unwrap();
+            fs::set_permissions(record, fs::Permissions::from_mode(0o644)).unwrap();
+        }),
+    ];
+    for (what, plant) in plants {
+        let (dir, store) = store();
+        let version = store.create(&KEY, Bytes::from_static(b"data"), END).await.unwrap();
+        let other = dir.path().join("other");
+        fs::rename(path_of(&dir), &other).unwrap();
+        let before = fs::read(&other).unwrap();
+        plant(&path_of(&dir), &other);
+        let load = store.load(&KEY).await;
+        assert!(matches!(load, Err(StoreError::Corrupt(_))), "{what}: {load:?}");
+        let update = store.update(&KEY, version, Bytes::from_static(b"new"), END).await;
+        assert!(matches!(update, Err(StoreError::Corrupt(_))), "{what}: {update:?}");
+        assert!(matches!(
+            store.touch(&KEY, version, Timestamp::from_secs(u64::MAX - 1)).await,
+            Err(StoreError::Corrupt(_))
+        ));
+        assert!(store.create(&KEY, Bytes::new(), END).await.is_err(), "{what}");
+        assert_eq!(store.sweep().await.removed(), 0, "{what}");
+        assert_eq!(store.delete(&KEY).await.is_ok(), what != "directory", "{what}");
+        assert_eq!(path_of(&dir).exists(), what == "directory", "{what}");
+        assert_eq!(fs::read(&other).unwrap(), before, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_removed_directory_is_an_error_and_not_an_empty_store() {
+    let parent = TempDir::new().unwrap();
+    let path = parent.path().join("sessions");
+    let store = FilesystemStore::open(&path).unwrap();
+    let version = store.create(&KEY, Bytes::from_static(b"data"), END).await.unwrap();
+    fs::remove_dir_all(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(matches!(store.load(&KEY).await, Err(StoreError::Backend(_))));
+    assert!(matches!(store.update(&KEY, version, Bytes::new(), END).await, Err(StoreError::Backend(_))));
+    assert!(matches!(store.create(&KEY, Bytes::new(), END).await, Err(StoreError::Backend(_))));
+    assert!(matches!(store.delete(&KEY).await, Err(StoreError::Backend(_))));
+    let swept = store.sweep().await;
+    assert!(swept.failed() > 0 && swept.error().is_some());
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_directory_that_is_moved_and_replaced_stays_the_stores() {
+    let parent = TempDir::new().unwrap();
+    let (path, moved, trap) = (parent.path().join("sessions"), parent.path().join("moved"), parent.path().join("trap"));
+    let store = FilesystemStore::open(&path).unwrap();
+    let version = store.create(&KEY, Bytes::from_static(b"data"), END).await.unwrap();
+    fs::create_dir(&trap).unwrap();
+    fs::rename(&path, &moved).unwrap();
+    symlink(&trap, &path).unwrap();
+    store.update(&KEY, version, Bytes::from_static(b"new"), END).await.unwrap();
+    store.create(&RecordKey::from_bytes([1; 32]), Bytes::new(), END).await.unwrap();
+    assert_eq!(load(&store).await.unwrap().data(), b"new");
+    assert_eq!(fs::read_dir(&trap).unwrap().count(), 0);
+    assert!(moved.join("01").is_dir());
+}
+
+#[tokio::test]
+async fn a_shard_that_is_a_link_is_not_followed() {
+    let (dir, store) = store();
+    let trap = TempDir::new().unwrap();
+    symlink(trap.path(), dir.path().join("ab")).unwrap();
+    assert!(matches!(store.load(&KEY).await, Err(StoreError::Backend(_))));
+    assert!(matches!(store.create(&KEY, Bytes::new(), END).await, Err(StoreError::Backend(_))));
+    assert!(matches!(store.update(&KEY, Version::FIRST, Bytes::new(), END).await, Err(StoreError::Backend(_))));
+    assert_eq!(fs::read_dir(trap.path()).unwrap().count(), 0);
+}
+
+/// A key of the same shard as the others.
+fn key(number: u16) -> RecordKey {
+    let mut bytes = [0xab; 32];
+    bytes[30..].copy_from_slice(&number.to_be_bytes());
+    RecordKey::from_bytes(bytes)
+}
+
+#[tokio::test]
+async fn a_full_disk_keeps_old_sessions_and_takes_updates() {
+    for options in ["size=64k", "size=10m,nr_inodes=8"] {
+        let Some(mount) = Mount::new(options) else { return };
+        let store = FilesystemStore::open(mount.0.path()).unwrap();
+        let mut kept = Vec::new();
+        let error = loop {
+            let key = key(kept.len() as u16);
+            match store.create(&key, Bytes::from(vec![1; 300]), END).await {
+                Ok(version) => kept.push((key, version)),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, StoreError::Backend(_)) && !kept.is_empty(), "{options}: {error:?}");
+        for (key, version) in &mut kept {
+            let large = store.update(key, *version, Bytes::from(vec![2; 20_000]), END).await;
+            assert!(matches!(large, Err(StoreError::Backend(_))), "{options}: {large:?}");
+            *version = store.update(key, *version, Bytes::from(vec![3; 1_500]), END).await.unwrap();
+            assert_eq!(store.load(key).await.unwrap(), Some(Record::new(vec![3; 1_500], *version, END)));
+        }
+        let files = fs::read_dir(mount.0.path().join("ab")).unwrap().count();
+        assert_eq!(files, kept.len(), "{options}: no temporary file is left");
+        store.delete(&kept[0].0).await.unwrap();
+        store.create(&kept[0].0, Bytes::new(), END).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_read_only_file_system_is_read() {
+    let Some(mount) = Mount::new("size=1m") else { return };
+    let store = FilesystemStore::open(mount.0.path()).unwrap();
+    let version = store.create(&KEY, Bytes::from_static(b"data"), END).await.unwrap();
+    let damaged = key(1);
+    store.create(&damaged, Bytes::from_static(b"data"), END).await.unwrap();
+    fs::write(mount.0.path().join("ab").join(damaged.to_string()), vec![7; 4_096]).unwrap();
+    mount.remount("ro");
+    assert_eq!(load(&store).await.unwrap().data(), b"data");
+    assert!(matches!(store.load(&damaged).await, Err(StoreError::Corrupt(_))));
+    assert!(matches!(store.update(&KEY, version, Bytes::new(), END).await, Err(StoreError::Backend(_))));
+    assert!(matches!(store.create(&key(2), Bytes::new(), END).await, Err(StoreError::Backend(_))));
+    assert!(matches!(store.delete(&KEY).await, Err(StoreError::Backend(_))));
+    assert_eq!(FilesystemStore::open(mount.0.path()).unwrap().load(&KEY).await.unwrap().unwrap().version(), version);
+    mount.remount("rw");
+    store.update(&KEY, version, Bytes::new(), END).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_durability_works_on_a_real_disk() {
+    for durability in [Durability::None, Durability::Data, Durability::Full] {
+        let parent = TempDir::new().unwrap();
+        let store = FilesystemStore::options().durability(durability).open(parent.path().join("sessions")).unwrap();
+        let version = store.create(&KEY, Bytes::from_static(b"data"), END).await.unwrap();
+        let version = store.update(&KEY, version, Bytes::from(vec![1; 5_000]), END).await.unwrap();
+        store.touch(&KEY, version, Timestamp::from_secs(u64::MAX - 1)).await.unwrap();
+        assert_eq!(load(&store).await.unwrap().data(), [1; 5_000]);
+        store.delete(&KEY).await.unwrap();
+        assert!(load(&store).await.is_none());
+    }
+}
