@@ -131,12 +131,13 @@ impl SessionConfig {
         self.with(|attributes| attributes.partitioned(partitioned))
     }
 
-    /// For developing over plain HTTP: the defaults but for `Secure`, so that anybody on the way can read
-    /// and use the cookie. gorilla's users know it as the debug configuration.
+    /// For developing over plain HTTP: without `Secure`, so that anybody on the way can read and use the
+    /// cookie. dghubble's users know it as the debug configuration.
+    ///
+    /// It leaves the other attributes alone; a name or attribute that needs `Secure` is then an error.
     #[must_use]
-    pub fn insecure_local_http(mut self) -> Self {
-        self.attributes = CookieAttributes::default().secure(false);
-        self
+    pub fn insecure_local_http(self) -> Self {
+        self.secure(false)
     }
 
     /// Lets sessions outlast the browser: `Max-Age`, at most 400 days.

@@ -364,7 +364,9 @@ impl fmt::Debug for Keys {
 }
 
 /// A key could not be read or used.
-#[derive(Clone, Debug)]
+///
+/// `Debug` shows the same sentence as `Display`, because that is what a `main` that returns it prints.
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum KeyError {
     /// The environment variable is not set, or empty.
@@ -416,6 +418,12 @@ impl fmt::Display for KeyError {
             Self::NotOneActive => f.write_str("exactly one key must be active"),
             Self::Random => f.write_str("the operating system gave no random bytes"),
         }
+    }
+}
+
+impl fmt::Debug for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyError({self})")
     }
 }
 

@@ -51,7 +51,7 @@ impl Visitor<'_> {
         if remember {
             self.browser.click("[name=remember]").await;
         }
-        self.browser.click("#login .button").await;
+        self.browser.follow("#login .button").await;
         assert_eq!(self.heading().await, "Hello, Ada");
     }
 
@@ -100,7 +100,7 @@ async fn twenty_adds_at_the_same_time_are_all_counted() {
     let Some(desk) = Desk::start().await else { return };
     let visitor = desk.open().await;
     visitor.visit("/").await;
-    visitor.browser.click("#mug .button").await;
+    visitor.browser.follow("#mug .button").await;
     assert_eq!(visitor.messages().await, ["Stoneware mug is in your cart."]);
     visitor.begin_to_add(20, "fern").await;
     visitor.finish_adding(20).await;
@@ -113,7 +113,7 @@ async fn two_tabs_that_fill_the_cart_at_the_same_time_lose_nothing() {
     let Some(desk) = Desk::start().await else { return };
     let visitor = desk.open().await;
     visitor.visit("/").await;
-    visitor.browser.click("#mug .button").await;
+    visitor.browser.follow("#mug .button").await;
     let first = visitor.browser.tab().await;
     let second = visitor.browser.open_tab().await;
     visitor.browser.switch_to(&second).await;
@@ -159,13 +159,13 @@ async fn cookies_replayed_after_logout_bring_back_the_cookie_session_but_not_the
     let visitor = desk.open().await;
     visitor.log_in(true).await;
     visitor.visit("/").await;
-    visitor.browser.click("#fern .button").await;
+    visitor.browser.follow("#fern .button").await;
     assert_eq!(visitor.quantity("fern").await, "1");
     let account = visitor.browser.cookie("account").await.unwrap();
     let cart = visitor.browser.cookie("cart").await.unwrap();
 
     visitor.visit("/account").await;
-    visitor.browser.click("#log-out").await;
+    visitor.browser.follow("#log-out").await;
     assert_eq!(visitor.heading().await, "You are logged out");
     assert_eq!((visitor.browser.cookie("account").await, visitor.browser.cookie("cart").await), (None, None));
     visitor.visit("/account").await;

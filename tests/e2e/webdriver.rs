@@ -5,7 +5,7 @@ use std::{
     net::TcpStream,
     path::Path,
     process::{Child, ChildStdout, Command},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::demo::spawn;
 
@@ -49,6 +50,10 @@ impl Driver {
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        self.try_call(method, path, body).await.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    async fn try_call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Value> {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
         let request = request.header("content-type", "application/json").body(Full::from(body)).unwrap();
@@ -56,8 +61,7 @@ impl Driver {
         let status = response.status();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let mut answer: Value = serde_json::from_slice(&body).unwrap();
-        assert!(status.is_success(), "{path}: {answer}");
-        answer["value"].take()
+        if status.is_success() { Ok(answer["value"].take()) } else { Err(answer) }
     }
 
     /// Chromedriver's own command to end all browsers; killing it would leave them running.
@@ -109,6 +113,20 @@ impl Browser<'_> {
     pub(crate) async fn click(&self, selector: &str) {
         let element = self.find(selector).await;
         self.post(&format!("/element/{element}/click"), json!({})).await;
+    }
+
+    /// Clicks what leads to another page and waits until that is there, for which a click itself does not wait.
+    pub(crate) async fn follow(&self, selector: &str) {
+        self.script("window.isOld = true").await;
+        self.click(selector).await;
+        let arrived = json!({ "script": "return !window.isOld && document.readyState === 'complete'", "args": [] });
+        let path = format!("{}/execute/sync", self.path);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        // A script that the change of pages interrupts is an error.
+        while self.driver.try_call(Method::POST, &path, Some(arrived.clone())).await != Ok(Value::Bool(true)) {
+            assert!(Instant::now() < deadline, "{selector} led nowhere");
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 
     pub(crate) async fn text(&self, selector: &str) -> String {

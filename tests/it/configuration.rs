@@ -64,7 +64,7 @@ fn same_site_none_and_partitioned_need_secure() {
     let needs = |attribute| Err(ConfigError::NeedsSecure { attribute });
     assert_eq!(build("s", |c| c.same_site(SameSite::None)), Ok(()));
     assert_eq!(build("s", |c| c.same_site(SameSite::None).secure(false)), needs("SameSite=None"));
-    assert_eq!(build("s", |c| c.partitioned(true).insecure_local_http().partitioned(true)), needs("Partitioned"));
+    assert_eq!(build("s", |c| c.partitioned(true).insecure_local_http()), needs("Partitioned"));
     assert_eq!(build("s", SessionConfig::insecure_local_http), Ok(()));
 }
 

@@ -12,6 +12,8 @@ mod headers;
 mod hyper;
 mod lifecycle;
 mod lifetimes;
+#[cfg(feature = "tracing")]
+mod logs;
 mod many_sessions;
 mod outcomes;
 mod presented_cookies;

@@ -1,0 +1,222 @@
+//! A small shop that shows what sessions are for: two of them side by side, a cart that loses nothing,
+//! "remember me", flash messages, logout, and keys that are rotated while it runs.
+//!
+//! ```text
+//! cargo run --example demo --all-features
+//! ```
+//!
+//! All settings are optional: `PORT`, `DEMO_DIR` (where the carts are kept) and `SESSION_KEY`.
+
+mod page;
+mod shop;
+
+use std::{env, error::Error as StdError, path::PathBuf, time::Duration};
+
+use axum::{
+    Form, Router,
+    extract::{FromRequestParts, Path, State},
+    http::{StatusCode, request::Parts},
+    middleware,
+    response::{Redirect, Response},
+    routing::{get, post},
+};
+use serde::Deserialize;
+use silverback::store::FilesystemStore;
+use silverback::{Error, Key, KeyError, Keys, Session, SessionConfig, SessionLayer, Sessions, Typed};
+use tokio::net::TcpListener;
+
+use self::{
+    page::{Facts, Page},
+    shop::{Cart, Product},
+};
+
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
+const LONGEST_NAME: usize = 40;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn StdError>> {
+    let keys = keys()?;
+    let store = FilesystemStore::open(directory())?;
+    let _sweeper = store.sweeper(Duration::from_secs(600))?;
+    let port = env::var("PORT").map_or(Ok(8080), |port| port.parse())?;
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    println!("The shop is open at http://{}", listener.local_addr()?);
+    axum::serve(listener, app(store, keys)).await?;
+    Ok(())
+}
+
+/// The login travels in an encrypted cookie; the cart is a file, found by the signed ID in another cookie.
+///
+/// Both cookies have the default `SameSite=Lax`: a browser does not send them along with a POST that comes
+/// from another site. As every change here is a POST, that is the defence against cross-site request forgery.
+fn app(store: FilesystemStore, keys: Keys) -> Router {
+    let account = SessionConfig::cookie("account", keys.clone()).insecure_local_http();
+    let cart = SessionConfig::new("cart", store, keys.clone()).insecure_local_http().max_age(MONTH);
+    Router::new()
+        .route("/", get(home))
+        .route("/cart", get(show_cart))
+        .route("/cart/{product}/add", post(add))
+        .route("/cart/{product}/more", post(more))
+        .route("/cart/{product}/less", post(less))
+        .route("/cart/{product}/remove", post(remove))
+        .route("/cart/clear", post(clear))
+        .route("/checkout", post(check_out))
+        .route("/login", get(show_login).post(log_in))
+        .route("/logout", post(log_out))
+        .route("/goodbye", get(goodbye))
+        .route("/account", get(show_account))
+        .route("/keys/rotate", post(rotate))
+        .with_state(keys)
+        .layer(SessionLayer::new(account).with(cart))
+        .layer(middleware::map_response(log_failure))
+}
+
+fn keys() -> Result<Keys, KeyError> {
+    match Keys::from_env("SESSION_KEY") {
+        Err(KeyError::MissingVariable(_)) => {
+            println!("SESSION_KEY is not set: using a random key, so that a restart logs everybody out.");
+            Keys::generate()
+        }
+        keys => keys,
+    }
+}
+
+fn directory() -> PathBuf {
+    env::var_os("DEMO_DIR").map_or_else(|| env::temp_dir().join("silverback-demo"), PathBuf::from)
+}
+
+/// The client is told nothing but "500"; what happened is in the response's extensions.
+async fn log_failure(response: Response) -> Response {
+    if let Some(error) = response.extensions().get::<Error>() {
+        eprintln!("{error:?}");
+    }
+    response
+}
+
+/// What every page shows around its content.
+struct Visitor {
+    name: Option<String>,
+    items: u32,
+    messages: Vec<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Visitor {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let sessions = Sessions::from_request_parts(parts, state).await?;
+        let (account, cart) = (sessions.get("account").await?, sessions.get("cart").await?);
+        let mut messages: Vec<String> = account.flashes()?;
+        messages.extend(cart.claim_flashes::<String>().await?);
+        Ok(Self { name: account.get("name")?, items: Typed::<Cart>::of(&cart).read()?.count(), messages })
+    }
+}
+
+async fn home(visitor: Visitor) -> Page {
+    page::home(&visitor)
+}
+
+async fn show_cart(visitor: Visitor, cart: Typed<Cart>) -> Result<Page, Error> {
+    Ok(page::cart(&visitor, &cart.read()?))
+}
+
+/// `update` is run again if another tab has saved the cart meanwhile, so that no count is lost.
+async fn add(Path(product): Path<Product>, cart: Typed<Cart>) -> Result<Redirect, Error> {
+    cart.update(move |cart| cart.add(product))?;
+    let label = product.label();
+    cart.session().flash(format!("{} is in your cart.", label.name))?;
+    Ok(Redirect::to(&format!("/#{}", label.id)))
+}
+
+async fn more(Path(product): Path<Product>, cart: Typed<Cart>) -> Result<Redirect, Error> {
+    cart.update(move |cart| cart.add(product))?;
+    Ok(Redirect::to("/cart"))
+}
+
+async fn less(Path(product): Path<Product>, cart: Typed<Cart>) -> Result<Redirect, Error> {
+    cart.update(move |cart| cart.take(product))?;
+    Ok(Redirect::to("/cart"))
+}
+
+async fn remove(Path(product): Path<Product>, cart: Typed<Cart>) -> Result<Redirect, Error> {
+    cart.update(move |cart| cart.remove(product))?;
+    Ok(Redirect::to("/cart"))
+}
+
+async fn clear(cart: Typed<Cart>) -> Result<Redirect, Error> {
+    cart.remove()?;
+    cart.session().flash("Your cart is empty again.")?;
+    Ok(Redirect::to("/cart"))
+}
+
+async fn check_out(sessions: Sessions) -> Result<Redirect, Error> {
+    sessions.get("cart").await?.destroy().await?;
+    sessions.get("account").await?.flash("Thank you! This is where a real shop would ask for money.")?;
+    Ok(Redirect::to("/"))
+}
+
+#[derive(Deserialize)]
+struct Login {
+    name: String,
+    #[serde(default)]
+    remember: bool,
+}
+
+async fn show_login(visitor: Visitor) -> Page {
+    page::login(&visitor)
+}
+
+/// Both sessions get a new ID, so that whoever knew or planted the old one is left with nothing.
+async fn log_in(sessions: Sessions, Form(login): Form<Login>) -> Result<Redirect, Error> {
+    let account = sessions.get("account").await?;
+    let name = login.name.trim();
+    if name.is_empty() || name.chars().count() > LONGEST_NAME {
+        account.flash(format!("Please give a name of 1 to {LONGEST_NAME} characters."))?;
+        return Ok(Redirect::to("/login"));
+    }
+    sessions.iter().for_each(|session| session.renew());
+    if login.remember {
+        account.persist_for(MONTH)
+    } else {
+        account.until_browser_closes()
+    }
+    account.insert("name", name)?;
+    account.insert("remembered", login.remember)?;
+    account.flash(format!("Welcome, {name}."))?;
+    Ok(Redirect::to("/account"))
+}
+
+/// On a shared computer the cart is nobody else's business either, so both sessions end.
+async fn log_out(sessions: Sessions) -> Result<Redirect, Error> {
+    for session in sessions.iter() {
+        session.destroy().await?;
+    }
+    Ok(Redirect::to("/goodbye"))
+}
+
+/// Uses no session, and so sends no cookie: a flash message would have started a new one.
+async fn goodbye() -> Page {
+    page::goodbye()
+}
+
+async fn show_account(State(keys): State<Keys>, visitor: Visitor, sessions: Sessions) -> Result<Page, Error> {
+    let (account, cart) = (sessions.get("account").await?, sessions.get("cart").await?);
+    let visits = account.update("visits", |visits: &mut u32| *visits += 1)?;
+    let remembered = account.get("remembered")?.unwrap_or(false);
+    let lasts = if remembered { "30 days" } else { "until the browser closes" };
+    let facts = [
+        Facts::of(&account, "whole in its cookie, encrypted", lasts)?,
+        Facts::of(&cart, "in a file; its signed ID in the cookie", "30 days")?,
+    ];
+    Ok(page::account(&visitor, visits, &facts, &keys.list()))
+}
+
+/// Everybody stays logged in: the old key still opens cookies, and the next answer seals them with the new one.
+async fn rotate(State(keys): State<Keys>, account: Session) -> axum::response::Result<Redirect> {
+    if !account.contains_key("name")? {
+        return Ok(Redirect::to("/login"));
+    }
+    Key::generate().and_then(|key| keys.rotate(key)).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    account.flash("A new key is active. Nobody was logged out.")?;
+    Ok(Redirect::to("/account"))
+}

@@ -1,0 +1,118 @@
+//! What is logged, and that no secret is.
+
+use std::{
+    fmt::{self, Write},
+    sync::{Arc, Mutex},
+};
+
+use silverback::{Rejection, Session, SessionConfig, SessionLayer, store::MemoryStore};
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+};
+
+use crate::support::{Jar, Site, keys, store::Remote};
+
+/// Writes every event down, at every level.
+#[derive(Clone, Default)]
+struct Recorder(Arc<Mutex<String>>);
+
+impl Subscriber for Recorder {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "silverback"
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(event.metadata().level().to_string());
+        event.record(&mut line);
+        self.0.lock().unwrap().push_str(&(line.0 + "\n"));
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let _ = write!(self.0, " {field}={value:?}");
+    }
+}
+
+async fn recorded(act: impl AsyncFnOnce()) -> String {
+    let recorder = Recorder::default();
+    let guard = tracing::subscriber::set_default(recorder.clone());
+    act().await;
+    drop(guard);
+    recorder.0.lock().unwrap().clone()
+}
+
+async fn write(session: Session) {
+    session.load().await.unwrap();
+    session.insert("user", "a secret value").unwrap();
+}
+
+#[tokio::test]
+async fn a_rejected_cookie_is_an_event() {
+    let log = recorded(async || {
+        let (site, _) = Site::memory();
+        let (reason, _) = site.visit(&mut Jar::with("s", "x"), async |session| session.rejection()).await;
+        assert_eq!(reason, Some(Rejection::Malformed));
+    })
+    .await;
+    assert!(log.contains("WARN") && log.contains("session=\"s\"") && log.contains("not a session token"), "{log}");
+}
+
+#[tokio::test]
+async fn neither_values_nor_ids_nor_cookies_are_logged_or_shown() {
+    let shown = Mutex::new(String::new());
+    let jar = &mut Jar::default();
+    let log = recorded(async || {
+        let remote = Remote::new(MemoryStore::new());
+        let config = SessionConfig::new("s", remote.clone(), keys());
+        let layer = SessionLayer::new(config.clone()).with(SessionConfig::cookie("c", keys()));
+        let site = Site { layer, clock: silverback::Clock::system() };
+        site.visit(jar, write).await;
+        let all = async |session: Session| {
+            let other = crate::support::sessions(&session).get("c").await.unwrap();
+            write(other.clone()).await;
+            let sessions = crate::support::sessions(&session);
+            *shown.lock().unwrap() = format!("{session:?} {other:?} {sessions:?} {config:?} {:?}", site.layer);
+            session.load().await.unwrap();
+            session.insert("n", 1).unwrap();
+            remote.fail("all");
+        };
+        let (_, response) = site.visit(jar, all).await;
+        let error = response.extensions().get::<silverback::Error>().unwrap();
+        shown.lock().unwrap().push_str(&format!("{error:?} {error}"));
+        remote.fail("");
+        site.visit(jar, async |session| {
+            session.load().await.unwrap();
+            session.renew();
+            remote.fail("delete");
+        })
+        .await;
+        let (late, _) = site.visit(jar, async |session| session).await;
+        late.renew();
+    })
+    .await;
+    assert!(
+        log.contains("session not saved") && log.contains("left in the store") && log.contains("committed"),
+        "{log}"
+    );
+    let all = log + &shown.into_inner().unwrap();
+    for secret in ["a secret value", "key of the tests", jar.value("s"), jar.value("c")] {
+        assert!(!secret.is_empty() && !all.contains(secret), "{all}");
+    }
+}
