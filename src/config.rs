@@ -22,6 +22,7 @@ use crate::{
 /// | [`max_age`](Self::max_age) | none: until the browser closes |
 /// | [`idle_timeout`](Self::idle_timeout) | 24 hours |
 /// | [`absolute_timeout`](Self::absolute_timeout) | 14 days |
+/// | [`encrypt_records`](Self::encrypt_records) | off |
 /// | [`max_bytes`](Self::max_bytes) | 1 MiB in a store; what fits into 4,096 bytes in a cookie |
 ///
 /// The name is the cookie's name; `__Host-session` makes browsers enforce that only this host can set it.
@@ -37,6 +38,7 @@ pub struct SessionConfig {
     idle: Option<Duration>,
     absolute: Option<Duration>,
     max_bytes: usize,
+    encrypts_records: bool,
 }
 
 /// Pairs of timeouts that standards ask for.
@@ -85,6 +87,7 @@ impl SessionConfig {
             idle: None,
             absolute: None,
             max_bytes: 1 << 20,
+            encrypts_records: false,
         }
     }
 
@@ -182,6 +185,17 @@ impl SessionConfig {
         self
     }
 
+    /// Encrypts what is put into the store, under a key derived from the session's ID, which only the cookie
+    /// has: a stolen store gives away neither IDs nor values, and nobody can change a record in it unnoticed.
+    ///
+    /// Records that are there and not encrypted are refused from then on. Costs about a microsecond each
+    /// way; sessions in a cookie are encrypted by their token.
+    #[must_use]
+    pub fn encrypt_records(mut self) -> Self {
+        self.encrypts_records = true;
+        self
+    }
+
     /// Tells applications apart that share keys and a cookie's name: a token of one is nothing to another.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
@@ -219,6 +233,7 @@ impl SessionConfig {
             idle: self.idle.or(self.max_age).unwrap_or(Timeouts::DEFAULT.idle),
             absolute: self.absolute.or(self.max_age).unwrap_or(Timeouts::DEFAULT.absolute),
             max_bytes: self.max_bytes,
+            encrypts_records: self.encrypts_records,
         })
     }
 }
@@ -246,6 +261,7 @@ pub(crate) struct Named {
     pub(crate) max_age: Option<Duration>,
     pub(crate) idle: Duration,
     pub(crate) absolute: Duration,
+    pub(crate) encrypts_records: bool,
     max_bytes: usize,
 }
 

@@ -5,8 +5,10 @@
 //! flags:      1 lasts for a length of time, 2 lasts until the browser closes, 4 has attributes of its own
 //! attributes: flags u8 | varint length | path | [varint length | domain]
 //! record:     1 u8 | write id (8) | created u40 s | payload
+//! sealed:     2 u8 | salt (24) | AES-256-GCM of a record | tag (16)
 //! ```
 //!
+//! A sealed record's key is derived from the session's ID, which the store does not know.
 //! A cookie's token carries the payload, and the time of creation in its stamp. A record of a single zero
 //! byte says that the session goes on under another ID.
 
@@ -19,6 +21,8 @@ use crate::{
     clock::Timestamp,
     codec::{put_u40, take_u40},
     cookie::CookieAttributes,
+    crypto::{self, RandomError, RootKey, SealKey},
+    id::SessionId,
 };
 
 #[derive(Clone, Debug)]
@@ -55,6 +59,9 @@ pub(super) const MOVED: &[u8] = &[MOVED_FORMAT];
 
 const MOVED_FORMAT: u8 = 0;
 const RECORD_FORMAT: u8 = 1;
+const SEALED_FORMAT: u8 = 2;
+const SEALED_HEAD: usize = 1 + SALT_LEN;
+const SALT_LEN: usize = 24;
 
 impl Content {
     pub(super) fn new(created: Timestamp) -> Self {
@@ -126,11 +133,39 @@ impl Content {
     }
 }
 
-/// `None` for a damaged record, or one of a later format.
-pub(super) fn decode_record(bytes: &[u8]) -> Option<Stored> {
+/// Encrypts a record, so that whoever has the store but not the cookie can neither read nor change it.
+pub(super) fn seal_record(id: &SessionId, record: &[u8]) -> Result<Vec<u8>, RandomError> {
+    let salt: [u8; SALT_LEN] = crypto::random()?;
+    let mut sealed = Vec::with_capacity(SEALED_HEAD + record.len() + crypto::TAG_LEN);
+    sealed.push(SEALED_FORMAT);
+    sealed.extend_from_slice(&salt);
+    sealed.extend_from_slice(record);
+    record_key(id).seal(&salt, &mut sealed, SEALED_HEAD);
+    Ok(sealed)
+}
+
+fn record_key(id: &SessionId) -> SealKey {
+    SealKey::new(&RootKey::extract(b"silverback record v1", id.as_bytes()).expand(&[b"record"]))
+}
+
+/// `None` for a damaged record, one of a later format, and one that should be sealed and is not.
+pub(super) fn decode_record(bytes: &[u8], id: &SessionId, must_be_sealed: bool) -> Option<Stored> {
+    match *bytes.first()? {
+        MOVED_FORMAT => Some(Stored::Moved),
+        SEALED_FORMAT => {
+            let salt = bytes.get(1..SEALED_HEAD)?;
+            let mut record = bytes.to_vec();
+            record_key(id).open(salt, &mut record, SEALED_HEAD).ok()?;
+            decode_plain(&record)
+        }
+        _ if must_be_sealed => None,
+        _ => decode_plain(bytes),
+    }
+}
+
+fn decode_plain(bytes: &[u8]) -> Option<Stored> {
     let (format, rest) = bytes.split_first()?;
     match *format {
-        MOVED_FORMAT => Some(Stored::Moved),
         RECORD_FORMAT => {
             let (id, rest) = rest.split_first_chunk()?;
             let (created, rest) = take_u40(rest)?;
@@ -239,24 +274,44 @@ mod tests {
     fn a_record_reads_back_as_it_was() {
         for content in samples() {
             let bytes = content.encode_record(*b"12345678");
-            let Some(Stored::Content(read, id)) = decode_record(&bytes) else { panic!("{content:?}") };
-            assert_eq!(format!("{content:?}"), format!("{read:?}"));
-            assert_eq!(&id, b"12345678");
+            let id = SessionId::generate().unwrap();
+            for stored in [bytes.clone(), seal_record(&id, &bytes).unwrap()] {
+                let Some(Stored::Content(read, write)) = decode_record(&stored, &id, false) else {
+                    panic!("{content:?}")
+                };
+                assert_eq!(format!("{content:?}"), format!("{read:?}"));
+                assert_eq!(&write, b"12345678");
+            }
             assert_eq!(content.payload_len(), bytes.len() - 1 - 8 - 5);
+        }
+    }
+
+    #[test]
+    fn a_sealed_record_opens_with_its_id_only_and_unchanged() {
+        let id = SessionId::generate().unwrap();
+        let record = samples()[0].encode_record([0; 8]);
+        let sealed = seal_record(&id, &record).unwrap();
+        assert!(decode_record(&sealed, &SessionId::generate().unwrap(), true).is_none());
+        assert!(decode_record(&record, &id, true).is_none(), "nobody can put a readable one in its place");
+        assert!(sealed.windows(3).all(|bytes| bytes != b"Ada"));
+        for bit in 8..sealed.len() * 8 {
+            let mut bent = sealed.clone();
+            bent[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode_record(&bent, &id, true).is_none(), "bit {bit}");
         }
     }
 
     #[test]
     fn a_record_of_a_later_format_is_not_guessed_at() {
         let mut bytes = samples()[0].encode_record([0; 8]);
-        bytes[0] = 2;
-        assert!(decode_record(&bytes).is_none());
+        bytes[0] = 3;
+        assert!(decode_record(&bytes, &SessionId::generate().unwrap(), false).is_none());
     }
 
     proptest! {
         #[test]
         fn arbitrary_bytes_decode_without_panic(bytes: Vec<u8>) {
-            let _ = decode_record(&bytes);
+            let _ = decode_record(&bytes, &SessionId::generate().unwrap(), false);
             let _ = Content::decode_payload(Timestamp::default(), bytes);
         }
     }

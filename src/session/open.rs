@@ -9,7 +9,7 @@ use crate::{
     clock::Timestamp,
     codec::Opened,
     error::{Error, ErrorKind, Rejection},
-    id::{RecordKey, SessionId},
+    id::SessionId,
     store::{self, StoreError, Version},
     trace,
 };
@@ -100,10 +100,10 @@ impl Session {
     /// A cookie whose record is missing stays in the browser: it may be about to get a newer one, from the
     /// response of another request that has renewed the session.
     async fn load_record(&self, id: &SessionId, now: Timestamp, duty: CookieDuty) -> Result<Found, Error> {
-        let key = id.record_key();
-        Ok(match self.fetch(&key, now).await? {
+        Ok(match self.fetch(id, now).await? {
             Ok((content, version, expires, _)) => {
-                let origin = Some(Origin::Record { id: id.clone(), key, version, expires });
+                let (id, key) = (id.clone(), id.record_key());
+                let origin = Some(Origin::Record { id, key, version, expires });
                 (Live { origin, content, rejection: None }, duty)
             }
             Err(rejection) => (Live::new(now, Some(rejection)), CookieDuty::Nothing),
@@ -113,20 +113,20 @@ impl Session {
     /// The record as it is in the store; failing to look is an error, never "there is none".
     pub(super) async fn fetch(
         &self,
-        key: &RecordKey,
+        id: &SessionId,
         now: Timestamp,
     ) -> Result<Result<(Content, Version, Timestamp, WriteId), Rejection>, Error> {
         let Ok(server) = self.named().backend.server() else {
             return Ok(Err(Rejection::NotFound));
         };
-        let record = match server.load(key).await {
+        let record = match server.load(&id.record_key()).await {
             Ok(Some(record)) => record,
             Ok(None) => return Ok(Err(Rejection::NotFound)),
             Err(StoreError::Corrupt(_)) => return Ok(Err(Rejection::Corrupt)),
             Err(error) => return Err(error.into()),
         };
         let (version, expires) = (record.version(), record.expires());
-        Ok(match decode_record(record.data()) {
+        Ok(match decode_record(record.data(), id, self.named().encrypts_records) {
             Some(Stored::Content(content, write)) => {
                 let end = Lifetime::of(&content, self.named()).end;
                 if expires.min(end) > now { Ok((content, version, expires, write)) } else { Err(Rejection::Expired) }

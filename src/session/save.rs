@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{
     Session,
     change::Change,
-    content::{Content, MOVED, WriteId},
+    content::{Content, MOVED, WriteId, seal_record},
     state::{CookieDuty, Lifetime, Origin, Source, State},
 };
 use crate::{
@@ -34,16 +34,17 @@ struct Job {
     cut_off: Option<(WriteId, usize)>,
 }
 
-/// A record about to be written.
+/// A record about to be written, under an ID that may not be known yet.
 struct Draft {
-    data: Bytes,
+    plain: Bytes,
     expires: Timestamp,
 }
 
+#[derive(Clone)]
 enum Step {
     Create,
-    Update(RecordKey, Version),
-    Renew(RecordKey, Version),
+    Update(SessionId, Version),
+    Renew(SessionId, Version),
     Touch(RecordKey, Version),
 }
 
@@ -114,13 +115,13 @@ impl Session {
         let changed = state.is_changed();
         let Some(live) = &state.live else { return Ok(None) };
         let lifetime = Lifetime::of(&live.content, self.named());
-        let step = match live.origin {
-            Some(Origin::Record { key, version, .. }) if state.renew => Step::Renew(key, version),
-            Some(Origin::Record { key, version, .. }) if changed => Step::Update(key, version),
+        let step = match &live.origin {
+            Some(Origin::Record { id, version, .. }) if state.renew => Step::Renew(id.clone(), *version),
+            Some(Origin::Record { id, version, .. }) if changed => Step::Update(id.clone(), *version),
             Some(Origin::Record { key, version, expires, .. })
-                if last == Last::Yes && lifetime.is_worth_refreshing(now, expires) =>
+                if last == Last::Yes && lifetime.is_worth_refreshing(now, *expires) =>
             {
-                Step::Touch(key, version)
+                Step::Touch(*key, *version)
             }
             None if changed && !live.content.frames.is_empty() => Step::Create,
             _ => return Ok(None),
@@ -132,7 +133,7 @@ impl Session {
         let waits = !self.named().backend.never_waits();
         let write = if waits { crypto::random()? } else { WriteId::default() };
         let record = if matches!(step, Step::Touch(..)) {
-            Draft { data: Bytes::new(), expires: lifetime.expires(now) }
+            Draft { plain: Bytes::new(), expires: lifetime.expires(now) }
         } else {
             self.draft(&live.content, write, now)?
         };
@@ -143,14 +144,19 @@ impl Session {
     fn draft(&self, content: &Content, write: WriteId, now: Timestamp) -> Result<Draft, Error> {
         self.named().check_size(content.payload_len()).map_err(Error::new)?;
         let expires = Lifetime::of(content, self.named()).expires(now);
-        Ok(Draft { data: content.encode_record(write).into(), expires })
+        Ok(Draft { plain: content.encode_record(write).into(), expires })
+    }
+
+    /// The bytes of a record as the store gets them.
+    fn encode(&self, id: &SessionId, plain: &Bytes) -> Result<Bytes, Error> {
+        if self.named().encrypts_records { Ok(seal_record(id, plain)?.into()) } else { Ok(plain.clone()) }
     }
 
     async fn run(&self, server: &Server, job: &mut Job) -> Result<Saved, Error> {
-        match job.step {
+        match job.step.clone() {
             Step::Create => self.create_record(server, &job.record).await,
-            Step::Update(key, version) => self.update_record(server, key, version, job).await,
-            Step::Renew(key, version) => self.renew_record(server, key, version, job).await,
+            Step::Update(id, version) => self.update_record(server, &id, version, job).await,
+            Step::Renew(id, version) => self.renew_record(server, &id, version, job).await,
             Step::Touch(key, version) => {
                 let expires = job.record.expires;
                 match server.touch(&key, version, expires).await {
@@ -164,19 +170,20 @@ impl Session {
 
     async fn create_record(&self, server: &Server, record: &Draft) -> Result<Saved, Error> {
         let id = SessionId::generate()?;
-        let version = server.create(&id.record_key(), record.data.clone(), record.expires).await?;
+        let data = self.encode(&id, &record.plain)?;
+        let version = server.create(&id.record_key(), data, record.expires).await?;
         Ok(Saved { id: Some(id), version, expires: record.expires, merged: None })
     }
 
     async fn update_record(
         &self,
         server: &Server,
-        key: RecordKey,
+        id: &SessionId,
         version: Version,
         job: &mut Job,
     ) -> Result<Saved, Error> {
-        let expires = job.record.expires;
-        match server.update(&key, version, job.record.data.clone(), expires).await {
+        let (key, expires) = (id.record_key(), job.record.expires);
+        match server.update(&key, version, self.encode(id, &job.record.plain)?, expires).await {
             Ok(version) => return Ok(Saved { id: None, version, expires, merged: None }),
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),
@@ -184,12 +191,12 @@ impl Session {
         // Those who lost once take turns, so that a busy session makes progress instead of noise.
         let _turn = server.turn(&key).await;
         for attempt in 0..RETRIES {
-            let (content, version) = match self.merge(&key, job).await? {
+            let (content, version) = match self.merge(id, job).await? {
                 Merged::Already(saved) => return Ok(saved),
                 Merged::Again(content, version) => (content, version),
             };
-            let Draft { data, expires } = self.draft(&content, job.write, self.slots.clock().now())?;
-            match server.update(&key, version, data, expires).await {
+            let Draft { plain, expires } = self.draft(&content, job.write, self.slots.clock().now())?;
+            match server.update(&key, version, self.encode(id, &plain)?, expires).await {
                 Ok(version) => return Ok(Saved { id: None, version, expires, merged: Some(content) }),
                 Err(StoreError::Conflict) => server.back_off(attempt).await?,
                 Err(error) => return Err(error.into()),
@@ -199,9 +206,9 @@ impl Session {
     }
 
     /// Reads the record again and applies this request's changes to it, unless they are in it already.
-    async fn merge(&self, key: &RecordKey, job: &mut Job) -> Result<Merged, Error> {
+    async fn merge(&self, id: &SessionId, job: &mut Job) -> Result<Merged, Error> {
         let now = self.slots.clock().now();
-        let fetched = self.fetch(key, now).await?;
+        let fetched = self.fetch(id, now).await?;
         let (mut content, version, expires, write) = fetched.map_err(|_| Error::new(ErrorKind::Gone))?;
         let waits = !self.named().backend.never_waits();
         if waits && write == job.write {
@@ -222,10 +229,11 @@ impl Session {
     async fn renew_record(
         &self,
         server: &Server,
-        key: RecordKey,
+        old: &SessionId,
         mut version: Version,
         job: &mut Job,
     ) -> Result<Saved, Error> {
+        let key = old.record_key();
         let mut merged = None;
         for attempt in 0..RETRIES {
             let new = self.create_record(server, &job.record).await?;
@@ -242,7 +250,7 @@ impl Session {
             }
             server.back_off(attempt).await?;
             let now = self.slots.clock().now();
-            let fetched = self.fetch(&key, now).await?;
+            let fetched = self.fetch(old, now).await?;
             let (mut content, current, ..) = fetched.map_err(|_| Error::new(ErrorKind::Gone))?;
             for change in &mut job.log {
                 change.apply(&mut content)?;

@@ -94,3 +94,31 @@ async fn memory_is_bounded_and_those_closest_to_their_end_make_room() {
     let huge = Bytes::from(vec![0; 1 << 20]);
     assert!(matches!(store.create(&key(9), huge, LATER).await, Err(StoreError::TooLarge { .. })));
 }
+
+#[tokio::test]
+async fn an_encrypted_record_tells_a_thief_of_the_store_nothing_and_is_worth_nothing_changed() {
+    use crate::support::{Jar, Site, keys};
+    use silverback::{Rejection, SessionConfig, SessionLayer};
+
+    let (store, clock) = store();
+    let config = SessionConfig::new("s", store.clone(), keys()).encrypt_records();
+    let site = Site { layer: SessionLayer::new(config).clock(clock.clone()), clock };
+    let jar = &mut Jar::default();
+    site.visit(jar, async |session| session.insert("user", "a secret value").unwrap()).await;
+    let (id, _) = site
+        .visit(jar, async |session| {
+            assert_eq!(session.get::<String>("user").unwrap().as_deref(), Some("a secret value"));
+            session.update("n", |n: &mut u8| *n += 1).unwrap();
+            session.renew();
+            session.save().await.unwrap();
+            session.id().unwrap()
+        })
+        .await;
+    let record = store.load(&id).await.unwrap().unwrap();
+    assert!(record.data().windows(8).all(|bytes| bytes != b"a secret" && bytes != &id.as_bytes()[..8]));
+    let mut bent = record.data().to_vec();
+    bent[30] ^= 1;
+    store.update(&id, record.version(), bent.into(), record.expires()).await.unwrap();
+    let (reason, _) = site.visit(jar, async |session| session.rejection()).await;
+    assert_eq!(reason, Some(Rejection::Corrupt));
+}
