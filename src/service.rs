@@ -10,7 +10,6 @@ use http::{HeaderMap, Request, Response, header};
 use tower_service::Service;
 
 use crate::{
-    cookie::RequestCookies,
     future::ResponseFuture,
     responder::Responder,
     session::{Session, Shared, Slots},
@@ -48,7 +47,7 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let is_grpc = is_grpc(request.headers());
         let outer = request.extensions().get::<Session>().cloned();
-        let cookies = RequestCookies::new(request.headers().get_all(header::COOKIE));
+        let cookies = request.headers().get_all(header::COOKIE);
         let slots = Arc::new(Slots::new(Arc::clone(&self.shared), cookies, outer));
         request.extensions_mut().insert(Session::first(&slots));
         ResponseFuture::new(self.inner.call(request), slots, Arc::clone(&self.responder), is_grpc)

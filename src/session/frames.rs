@@ -23,7 +23,7 @@ enum Kind {
 struct Frame<'a> {
     range: Range<usize>,
     kind: Kind,
-    key: &'a str,
+    key: &'a [u8],
     value: &'a [u8],
 }
 
@@ -33,7 +33,11 @@ impl Frames {
     /// Takes bytes that [`as_bytes`](Self::as_bytes) once gave; `None` if they are anything else.
     pub(super) fn parse(bytes: Vec<u8>) -> Option<Self> {
         let frames = Self(bytes);
-        let end = frames.iter().last().map_or(0, |frame| frame.range.end);
+        let mut end = 0;
+        for frame in frames.iter() {
+            std::str::from_utf8(frame.key).ok()?;
+            end = frame.range.end;
+        }
         (end == frames.0.len()).then_some(frames)
     }
 
@@ -50,7 +54,8 @@ impl Frames {
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.iter().filter(|frame| frame.kind == Kind::Value).map(|frame| frame.key)
+        let values = self.iter().filter(|frame| frame.kind == Kind::Value);
+        values.filter_map(|frame| std::str::from_utf8(frame.key).ok())
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&[u8]> {
@@ -75,7 +80,7 @@ impl Frames {
 
     pub(super) fn flashes<'a>(&'a self, queue: &'a str) -> impl Iterator<Item = (FlashId, &'a [u8])> {
         self.iter()
-            .filter(move |frame| frame.kind == Kind::Flash && frame.key == queue)
+            .filter(move |frame| frame.kind == Kind::Flash && frame.key == queue.as_bytes())
             .filter_map(|frame| frame.value.split_first_chunk().map(|(id, value)| (*id, value)))
     }
 
@@ -95,7 +100,7 @@ impl Frames {
     }
 
     fn find(&self, key: &str) -> Option<Frame<'_>> {
-        self.iter().find(|frame| frame.kind == Kind::Value && frame.key == key)
+        self.iter().find(|frame| frame.kind == Kind::Value && frame.key == key.as_bytes())
     }
 
     fn push(&mut self, kind: Kind, key: &str, value: &[&[u8]]) {
@@ -115,7 +120,6 @@ impl Frames {
             let (len, after) = take_varint(after)?;
             let (value, after) = after.split_at_checked(len)?;
             let kind = if head & 1 == 1 { Kind::Flash } else { Kind::Value };
-            let key = std::str::from_utf8(key).ok()?;
             rest = after;
             Some(Frame { range: start..self.0.len() - rest.len(), kind, key, value })
         })

@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use http::HeaderValue;
+
 use super::{Session, state::State};
 use crate::{clock::Clock, config::Named, cookie::RequestCookies};
 
@@ -58,10 +60,14 @@ pub(super) enum At {
 }
 
 impl Slots {
-    pub(crate) fn new(shared: Arc<Shared>, cookies: RequestCookies, outer: Option<Session>) -> Self {
+    pub(crate) fn new<'a>(
+        shared: Arc<Shared>,
+        cookies: impl IntoIterator<Item = &'a HeaderValue>,
+        outer: Option<Session>,
+    ) -> Self {
         Self {
             shared,
-            cookies,
+            cookies: RequestCookies::new(cookies),
             outer,
             touched: AtomicBool::new(false),
             closed: AtomicBool::new(false),
