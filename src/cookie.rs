@@ -14,7 +14,7 @@ use crate::error::ConfigError;
 /// What browsers take for name and value together, in bytes.
 pub(crate) const MAX_COOKIE_LEN: usize = 4096;
 /// A longer name leaves no room for a value.
-pub(crate) const MAX_NAME_LEN: usize = 256;
+const MAX_NAME_LEN: usize = 256;
 /// Browsers cut `Max-Age` to this: 400 days.
 pub(crate) const MAX_AGE: Duration = Duration::from_secs(400 * 86_400);
 /// More cookies of one name than this are not looked at.
@@ -196,7 +196,7 @@ impl CookieAttributes {
             return Err(ConfigError::InvalidName(name.into()));
         }
         if name.len() > MAX_NAME_LEN {
-            return Err(ConfigError::NameTooLong(name.into()));
+            return Err(ConfigError::NameTooLong { name: name.into(), limit: MAX_NAME_LEN });
         }
         // A space would be cut off at the end, and matches no request anywhere else.
         let path_bytes = |byte: u8| byte.is_ascii_graphic() && byte != b';';

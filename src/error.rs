@@ -3,7 +3,7 @@
 
 use std::{error, fmt, sync::Arc};
 
-use crate::{crypto::RandomError, store::StoreError};
+use crate::crypto::RandomError;
 
 pub(crate) type BoxError = Box<dyn error::Error + Send + Sync>;
 
@@ -163,17 +163,6 @@ impl From<RandomError> for Error {
     }
 }
 
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Conflict => Self::new(ErrorKind::Conflict),
-            StoreError::Gone => Self::new(ErrorKind::Gone),
-            StoreError::TooLarge { size, limit } => Self::new(ErrorKind::TooLarge { size, limit }),
-            other => Self::with_source(ErrorKind::Store, other),
-        }
-    }
-}
-
 /// Why the cookie that came with the request was not accepted.
 ///
 /// The visitor gets an empty session. This is for the application and its log; none of it should be told
@@ -221,7 +210,12 @@ pub enum ConfigError {
     /// The cookie's name is empty or has a character that RFC 6265 does not allow in one.
     InvalidName(String),
     /// The name is so long that no room is left for the value.
-    NameTooLong(String),
+    NameTooLong {
+        /// The name.
+        name: String,
+        /// The most bytes it may have.
+        limit: usize,
+    },
     /// Two sessions of one layer have the same name.
     DuplicateName(String),
     /// `Path` must start with `/`, be at most 1,024 printable ASCII characters, and have no `;` or space.
@@ -252,12 +246,9 @@ impl fmt::Display for ConfigError {
             Self::InvalidName(name) => {
                 write!(f, "{name:?} cannot be a cookie's name: use letters, digits and any of !#$%&'*+-.^_`|~")
             }
-            Self::NameTooLong(name) => write!(
-                f,
-                "a cookie's name of {} bytes leaves no room for its value: use at most {}",
-                name.len(),
-                crate::cookie::MAX_NAME_LEN
-            ),
+            Self::NameTooLong { name, limit } => {
+                write!(f, "a cookie's name of {} bytes leaves no room for its value: use at most {limit}", name.len())
+            }
             Self::DuplicateName(name) => {
                 write!(f, "two sessions are named {name:?}: give each session of the layer its own name")
             }

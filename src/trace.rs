@@ -32,14 +32,14 @@ pub(crate) fn commit_failed(error: &Error) {
 
 /// The session is fine, but its idle timeout was not put off.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
-pub(crate) fn touch_failed(session: &str, error: &crate::store::StoreError) {
-    event!(WARN, session, error = error as &dyn std::error::Error, "idle timeout not extended");
+pub(crate) fn touch_failed(session: &str, error: &(dyn std::error::Error + 'static)) {
+    event!(WARN, session, error, "idle timeout not extended");
 }
 
 /// A record that was left behind is harmless: nobody was ever told its ID, or it is marked as ended.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
-pub(crate) fn left_behind(session: &str, error: &crate::store::StoreError) {
-    event!(WARN, session, error = error as &dyn std::error::Error, "record of an ended session left in the store");
+pub(crate) fn left_behind(session: &str, error: &(dyn std::error::Error + 'static)) {
+    event!(WARN, session, error, "record of an ended session left in the store");
 }
 
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]

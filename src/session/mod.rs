@@ -335,6 +335,9 @@ impl Session {
     ///
     /// Call it whenever a visitor gains rights, above all at login: whoever knew or planted the old ID is
     /// left with nothing (session fixation).
+    ///
+    /// A request that overlaps and changes the session under its old ID fails with [`ErrorKind::Gone`]; one
+    /// that only reads is not disturbed.
     pub fn renew(&self) {
         self.wish("renew", |state| state.renew = true);
     }
@@ -342,7 +345,8 @@ impl Session {
     /// Ends the session. Its record is gone when this returns, even if the handler then fails, panics or is
     /// cancelled; the response removes the cookie.
     ///
-    /// What is inserted afterwards makes a new session. For a session in a cookie see
+    /// What is inserted or flashed afterwards makes a new session: a goodbye that should not start one belongs
+    /// into the URL that is redirected to. For a session in a cookie see
     /// [`CookieStore`](crate::store::CookieStore) about copies of the cookie.
     ///
     /// # Errors

@@ -78,7 +78,7 @@ pub use self::{backend::Backend, cookie::CookieStore, memory::MemoryStore};
 pub use crate::id::RecordKey;
 use crate::{
     clock::{Clock, Timestamp},
-    error::BoxError,
+    error::{BoxError, Error, ErrorKind},
 };
 
 /// A place that keeps sessions on the server's side. See the [module docs](self) for one written out.
@@ -339,6 +339,17 @@ impl error::Error for StoreError {
         match self {
             Self::Corrupt(source) | Self::Backend(source) => Some(&**source),
             _ => None,
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict => Self::new(ErrorKind::Conflict),
+            StoreError::Gone => Self::new(ErrorKind::Gone),
+            StoreError::TooLarge { size, limit } => Self::new(ErrorKind::TooLarge { size, limit }),
+            other => Self::with_source(ErrorKind::Store, other),
         }
     }
 }

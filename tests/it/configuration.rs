@@ -23,7 +23,7 @@ fn names_follow_the_grammar() {
         assert_eq!(build(name, |c| c), Err(ConfigError::InvalidName(name.into())));
     }
     let long = "n".repeat(257);
-    assert_eq!(build(&long, |c| c), Err(ConfigError::NameTooLong(long.clone())));
+    assert_eq!(build(&long, |c| c), Err(ConfigError::NameTooLong { name: long.clone(), limit: 256 }));
 }
 
 #[test]
