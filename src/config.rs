@@ -9,7 +9,7 @@ use crate::{
     cookie::{self as wire, CookieAttributes},
     error::{ConfigError, ErrorKind},
     key::Keys,
-    store::{Backend, CookieStore},
+    store::{Backend, CookieStore, Server, Store},
 };
 
 /// The settings of one session of a [`SessionLayer`](crate::SessionLayer).
@@ -39,6 +39,7 @@ pub struct SessionConfig {
     absolute: Option<Duration>,
     max_bytes: usize,
     encrypts_records: bool,
+    revocations: Option<Server>,
 }
 
 /// Pairs of timeouts that standards ask for.
@@ -88,6 +89,7 @@ impl SessionConfig {
             absolute: None,
             max_bytes: 1 << 20,
             encrypts_records: false,
+            revocations: None,
         }
     }
 
@@ -196,6 +198,26 @@ impl SessionConfig {
         self
     }
 
+    /// Remembers in `store` which sessions in a cookie have ended, so that a copy of the cookie is worth
+    /// nothing after a logout or a renewal.
+    ///
+    /// What is remembered is the hash of the session's ID, until it would have ended by itself; a session
+    /// that is opened is looked up. With a store that waits, it has to be loaded first. Sessions that are
+    /// kept in a store do not need this, and ignore it.
+    ///
+    /// ```
+    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let account = SessionConfig::cookie("account", Keys::generate()?).revocation(MemoryStore::new());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn revocation(mut self, store: impl Store) -> Self {
+        self.revocations = Some(Server::new(store));
+        self
+    }
+
     /// Tells applications apart that share keys and a cookie's name: a token of one is nothing to another.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
@@ -234,6 +256,7 @@ impl SessionConfig {
             absolute: self.absolute.or(self.max_age).unwrap_or(Timeouts::DEFAULT.absolute),
             max_bytes: self.max_bytes,
             encrypts_records: self.encrypts_records,
+            revocations: self.revocations.clone(),
         })
     }
 }
@@ -262,10 +285,20 @@ pub(crate) struct Named {
     pub(crate) idle: Duration,
     pub(crate) absolute: Duration,
     pub(crate) encrypts_records: bool,
+    /// Where ended sessions in a cookie are remembered.
+    pub(crate) revocations: Option<Server>,
     max_bytes: usize,
 }
 
 impl Named {
+    /// Whether everything this session needs is done when it is first polled.
+    pub(crate) fn never_waits(&self) -> bool {
+        match self.backend.server() {
+            Ok(server) => server.never_waits(),
+            Err(_) => self.revocations.as_ref().is_none_or(Server::never_waits),
+        }
+    }
+
     /// Whether a session of this many bytes can be kept.
     pub(crate) fn check_size(&self, payload: usize) -> Result<(), ErrorKind> {
         let (size, limit) = match self.backend.server() {

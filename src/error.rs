@@ -186,6 +186,8 @@ pub enum Rejection {
     NotFound,
     /// The store's record cannot be read: it is damaged or of a newer version.
     Corrupt,
+    /// The session in this cookie was destroyed or renewed, and that is remembered.
+    Revoked,
 }
 
 impl fmt::Display for Rejection {
@@ -199,6 +201,7 @@ impl fmt::Display for Rejection {
             Self::Ambiguous => "several different valid cookies under one name",
             Self::NotFound => "no such session in the store",
             Self::Corrupt => "the stored record cannot be read",
+            Self::Revoked => "ended before its time",
         })
     }
 }

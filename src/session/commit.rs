@@ -12,6 +12,8 @@ use crate::{
     codec::Stamp,
     cookie,
     error::{Error, ErrorKind},
+    id::RecordKey,
+    store::{Bytes, StoreError},
 };
 
 /// What of a request's changes is kept.
@@ -43,27 +45,46 @@ impl Session {
         if self.slot().lock().owes_unopened() {
             self.open().await?;
         }
+        let superseded = self.slot().lock().superseded.take();
+        if let Some(key) = superseded {
+            self.end(&key).await?;
+        }
         self.reply(&mut self.slot().lock())
     }
 
     /// Ends the session now: its record is removed when this returns, whatever becomes of the request.
     pub(super) async fn destroy_now(&self) -> Result<(), Error> {
         self.open().await?;
-        let server = self.named().backend.server();
-        if self.slots.is_closed() && server.is_err() {
+        let named = self.named();
+        if self.slots.is_closed() && named.backend.server().is_err() && named.revocations.is_none() {
             return Err(Error::new(ErrorKind::AlreadyCommitted));
         }
-        if let Ok(server) = server {
-            // What was opened, and what the cookie says: the two differ after a renewal, or if the cookies
-            // were ambiguous.
-            let now = self.slots.clock().now();
-            let mut ids = self.presented_ids(now);
-            ids.extend(self.slot().lock().live.as_ref().and_then(Live::record_id).cloned());
-            for id in ids {
-                server.delete(&id.record_key()).await?;
-            }
+        // What was opened, and what the cookie says: the two differ after a renewal, or if the cookies were
+        // ambiguous.
+        let mut keys = self.presented_keys(self.slots.clock().now());
+        keys.extend(self.slot().lock().live.as_ref().and_then(Live::key));
+        for key in keys {
+            self.end(&key).await?;
         }
         self.forget(&mut self.slot().lock());
+        Ok(())
+    }
+
+    /// Sees to it that nobody opens the session of this key again, as far as that is the server's to decide.
+    async fn end(&self, key: &RecordKey) -> Result<(), Error> {
+        let named = self.named();
+        match (named.backend.server(), &named.revocations) {
+            (Ok(server), _) => server.delete(key).await?,
+            (Err(_), None) => {}
+            (Err(_), Some(revocations)) => {
+                // No token of the session holds longer than this, whatever its own end is.
+                let until = self.slots.clock().now().saturating_add(named.absolute.max(cookie::MAX_AGE));
+                match revocations.create(key, Bytes::new(), until).await {
+                    Ok(_) | Err(StoreError::Exists) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
         Ok(())
     }
 

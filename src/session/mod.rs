@@ -437,7 +437,7 @@ impl Session {
 
     /// Whether committing it takes more than a look.
     pub(crate) fn waits(&self) -> bool {
-        !self.named().backend.never_waits() && self.slot().lock().is_touched()
+        !self.named().never_waits() && self.slot().lock().is_touched()
     }
 
     fn check_name(&self) -> Result<(), Error> {

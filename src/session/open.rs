@@ -9,7 +9,7 @@ use crate::{
     clock::Timestamp,
     codec::Opened,
     error::{Error, ErrorKind, Rejection},
-    id::SessionId,
+    id::{RecordKey, SessionId},
     store::{self, StoreError, Version},
     trace,
 };
@@ -23,7 +23,7 @@ impl Session {
         if state.live.is_some() {
             return Ok(());
         }
-        if !self.named().backend.never_waits() {
+        if !self.named().never_waits() {
             return Err(Error::new(ErrorKind::NotLoaded));
         }
         let found = store::now(self.find(&state.source)).unwrap_or_else(|| Err(Error::new(ErrorKind::Store)));
@@ -32,7 +32,7 @@ impl Session {
 
     /// Opens the session, waiting for its store.
     pub(super) async fn open(&self) -> Result<(), Error> {
-        if self.named().backend.never_waits() {
+        if self.named().never_waits() {
             return self.ensure_open(&mut self.slot().lock());
         }
         let _turn = self.slot().turn.lock().await;
@@ -74,7 +74,7 @@ impl Session {
             Source::Cookie => match self.presented(now) {
                 Presented::Nothing(rejection) => Ok((Live::new(now, rejection), CookieDuty::Nothing)),
                 Presented::Ambiguous(_) => Ok((Live::new(now, Some(Rejection::Ambiguous)), CookieDuty::Remove)),
-                Presented::Token(opened) => Ok(self.open_values(opened, now)),
+                Presented::Token(opened) => self.open_values(opened, now).await,
                 Presented::Reference { id, current } => {
                     let duty = if current { CookieDuty::Nothing } else { CookieDuty::Refresh };
                     self.load_record(&id, now, duty).await
@@ -83,17 +83,34 @@ impl Session {
         }
     }
 
-    fn open_values(&self, opened: Opened, now: Timestamp) -> Found {
+    async fn open_values(&self, opened: Opened, now: Timestamp) -> Result<Found, Error> {
         let stamp = opened.stamp;
         let content = Content::decode_payload(stamp.created, opened.payload);
-        match (content, stamp.token_id) {
-            (Some(content), Some(id)) if Lifetime::of(&content, self.named()).end > now => {
-                let origin = Some(Origin::Token { id, issued: stamp.issued });
-                let duty = if opened.current { CookieDuty::Nothing } else { CookieDuty::Refresh };
-                (Live { origin, content, rejection: None }, duty)
+        let rejection = match (content, stamp.token_id) {
+            (Some(content), Some(id)) => {
+                if Lifetime::of(&content, self.named()).end <= now {
+                    Rejection::Expired
+                } else if self.is_revoked(&RecordKey::of(&id)).await? {
+                    Rejection::Revoked
+                } else {
+                    let origin = Some(Origin::Token { id, issued: stamp.issued });
+                    let duty = if opened.current { CookieDuty::Nothing } else { CookieDuty::Refresh };
+                    return Ok((Live { origin, content, rejection: None }, duty));
+                }
             }
-            (Some(_), Some(_)) => (Live::new(now, Some(Rejection::Expired)), CookieDuty::Nothing),
-            _ => (Live::new(now, Some(Rejection::Malformed)), CookieDuty::Nothing),
+            _ => Rejection::Malformed,
+        };
+        Ok((Live::new(now, Some(rejection)), CookieDuty::Nothing))
+    }
+
+    async fn is_revoked(&self, key: &RecordKey) -> Result<bool, Error> {
+        match &self.named().revocations {
+            None => Ok(false),
+            Some(revocations) => match revocations.load(key).await {
+                Ok(record) => Ok(record.is_some()),
+                Err(StoreError::Corrupt(_)) => Ok(true),
+                Err(error) => Err(error.into()),
+            },
         }
     }
 
@@ -136,13 +153,9 @@ impl Session {
         })
     }
 
-    /// The IDs of all server-side sessions that the request's cookies refer to.
-    pub(super) fn presented_ids(&self, now: Timestamp) -> Vec<SessionId> {
-        match self.presented(now) {
-            Presented::Reference { id, .. } => vec![id],
-            Presented::Ambiguous(ids) => ids,
-            Presented::Nothing(_) | Presented::Token(_) => Vec::new(),
-        }
+    /// What all valid sessions are called that the request's cookies hold or refer to.
+    pub(super) fn presented_keys(&self, now: Timestamp) -> Vec<RecordKey> {
+        self.presented(now).into_keys()
     }
 
     pub(super) fn has_cookie(&self) -> bool {
@@ -179,7 +192,7 @@ enum Presented {
         id: SessionId,
         current: bool,
     },
-    Ambiguous(Vec<SessionId>),
+    Ambiguous(Vec<RecordKey>),
 }
 
 impl Presented {
@@ -201,16 +214,16 @@ impl Presented {
             (Self::Reference { id, current }, Self::Reference { id: other, current: also }) if id == other => {
                 Self::Reference { id, current: current && also }
             }
-            (one, other) => Self::Ambiguous(one.into_ids().chain(other.into_ids()).collect()),
+            (one, other) => Self::Ambiguous([one.into_keys(), other.into_keys()].concat()),
         }
     }
 
-    fn into_ids(self) -> impl Iterator<Item = SessionId> {
+    fn into_keys(self) -> Vec<RecordKey> {
         match self {
-            Self::Reference { id, .. } => vec![id],
-            Self::Ambiguous(ids) => ids,
-            Self::Nothing(_) | Self::Token(_) => Vec::new(),
+            Self::Nothing(_) => Vec::new(),
+            Self::Token(opened) => opened.stamp.token_id.iter().map(|id| RecordKey::of(id)).collect(),
+            Self::Reference { id, .. } => vec![id.record_key()],
+            Self::Ambiguous(keys) => keys,
         }
-        .into_iter()
     }
 }

@@ -70,17 +70,16 @@ impl Session {
     /// the cookie will not be too large.
     pub(super) async fn save_changes(&self, last: Last) -> Result<(), Error> {
         let Ok(server) = self.named().backend.server() else {
+            if self.slot().lock().needs_opening() {
+                self.open().await?;
+            }
             return self.settle_cookie(&mut self.slot().lock(), last);
         };
         if server.never_waits() {
             return self.save_now(server, last);
         }
         let _turn = self.slot().turn.lock().await;
-        let needs_opening = {
-            let state = self.slot().lock();
-            state.live.is_none() && state.is_changed()
-        };
-        if needs_opening {
+        if self.slot().lock().needs_opening() {
             self.open_in_turn().await?;
         }
         let Some(job) = self.begin(&mut self.slot().lock(), last)? else {
@@ -130,7 +129,7 @@ impl Session {
         if needs_cookie && last == Last::No && self.slots.is_closed() {
             return Err(Error::new(ErrorKind::AlreadyCommitted));
         }
-        let waits = !self.named().backend.never_waits();
+        let waits = !self.named().never_waits();
         let write = if waits { crypto::random()? } else { WriteId::default() };
         let record = if matches!(step, Step::Touch(..)) {
             Draft { plain: Bytes::new(), expires: lifetime.expires(now) }
@@ -210,7 +209,7 @@ impl Session {
         let now = self.slots.clock().now();
         let fetched = self.fetch(id, now).await?;
         let (mut content, version, expires, write) = fetched.map_err(|_| Error::new(ErrorKind::Gone))?;
-        let waits = !self.named().backend.never_waits();
+        let waits = !self.named().never_waits();
         if waits && write == job.write {
             return Ok(Merged::Already(Saved { id: None, version, expires, merged: Some(content) }));
         }
@@ -303,10 +302,6 @@ impl Session {
 
     /// A cookie session is saved by its cookie. Before the response goes, only its size can be wrong.
     fn settle_cookie(&self, state: &mut State, last: Last) -> Result<(), Error> {
-        if !state.is_changed() && state.live.is_none() {
-            return Ok(());
-        }
-        self.ensure_open(state)?;
         let changed = state.is_changed();
         let Some(live) = &mut state.live else { return Ok(()) };
         let now = self.slots.clock().now();
@@ -326,6 +321,7 @@ impl Session {
             return Ok(());
         }
         if state.renew || live.origin.is_none() {
+            state.superseded = live.key();
             live.origin = Some(Origin::Token { id: crypto::random()?, issued: now });
             state.renew = false;
         }

@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub(super) reopened: bool,
     /// The attributes of the cookie that a destroyed session had.
     pub(super) last_attributes: Option<CookieAttributes>,
+    /// What a renewed session in a cookie was called before, to be revoked.
+    pub(super) superseded: Option<RecordKey>,
     /// A save that was cut off, and how many changes of the log it carried.
     pub(super) cut_off: Option<(WriteId, usize)>,
 }
@@ -86,19 +88,15 @@ impl Live {
             Origin::Record { key, .. } => *key,
         })
     }
-
-    /// The ID of the record it was opened from.
-    pub(super) fn record_id(&self) -> Option<&SessionId> {
-        match &self.origin {
-            Some(Origin::Record { id, .. }) => Some(id),
-            _ => None,
-        }
-    }
 }
 
 impl State {
     pub(super) fn is_changed(&self) -> bool {
         self.renew || !self.log.is_empty()
+    }
+
+    pub(super) fn needs_opening(&self) -> bool {
+        self.live.is_none() && self.is_changed()
     }
 
     pub(super) fn owe(&mut self, duty: CookieDuty) {

@@ -42,10 +42,6 @@ impl Backend {
             _ => false,
         }
     }
-
-    pub(crate) fn never_waits(&self) -> bool {
-        self.server().map_or(true, Server::never_waits)
-    }
 }
 
 impl From<CookieStore> for Backend {
@@ -56,8 +52,7 @@ impl From<CookieStore> for Backend {
 
 impl<S: Store> From<S> for Backend {
     fn from(store: S) -> Self {
-        let turns = std::array::from_fn(|_| Mutex::new(()));
-        Self(Kind::Server(Server(Arc::new(Queued { turns, store }))))
+        Self(Kind::Server(Server::new(store)))
     }
 }
 
@@ -84,6 +79,10 @@ struct Queued<S: ?Sized> {
 const TURNS: usize = 64;
 
 impl Server {
+    pub(crate) fn new(store: impl Store) -> Self {
+        Self(Arc::new(Queued { turns: std::array::from_fn(|_| Mutex::new(())), store }))
+    }
+
     pub(crate) fn never_waits(&self) -> bool {
         self.0.store.never_waits()
     }
@@ -129,6 +128,12 @@ impl Server {
 
     pub(crate) async fn touch(&self, key: &RecordKey, expected: Version, expires: Timestamp) -> Result<(), StoreError> {
         self.0.store.touch(key, expected, expires).await
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Server(..)")
     }
 }
 
