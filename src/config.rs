@@ -160,7 +160,8 @@ impl SessionConfig {
     /// Ends a session that nobody used for this long.
     ///
     /// A request that uses the session starts the time anew; the store or the cookie is told at most once
-    /// in a tenth of it.
+    /// in a tenth of it. A shorter one applies to sessions that are there when they are used next; those in a
+    /// store keep the longer one until then.
     #[must_use]
     pub fn idle_timeout(mut self, idle: Duration) -> Self {
         self.idle = Some(idle);
@@ -180,7 +181,8 @@ impl SessionConfig {
         self.idle_timeout(timeouts.idle).absolute_timeout(timeouts.absolute)
     }
 
-    /// Bounds the bytes of a session in a store; a change beyond it is an error.
+    /// Bounds the bytes of a session in a store, to at most 128 MiB; a change beyond it is an error. A session
+    /// in a cookie has the cookie's limit.
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
         self.max_bytes = max_bytes;
@@ -225,6 +227,14 @@ impl SessionConfig {
         self
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
     fn with(mut self, change: impl FnOnce(CookieAttributes) -> CookieAttributes) -> Self {
         self.attributes = change(self.attributes);
         self
@@ -254,7 +264,7 @@ impl SessionConfig {
             max_age: self.max_age,
             idle: self.idle.or(self.max_age).unwrap_or(Timeouts::DEFAULT.idle),
             absolute: self.absolute.or(self.max_age).unwrap_or(Timeouts::DEFAULT.absolute),
-            max_bytes: self.max_bytes,
+            max_bytes: self.max_bytes.min(128 << 20),
             encrypts_records: self.encrypts_records,
             revocations: self.revocations.clone(),
         })

@@ -79,12 +79,17 @@ impl RequestCookies {
         }
     }
 
-    /// Collects the values of the cookies named `name`.
-    pub(crate) fn named(&self, name: &str) -> Candidates<'_> {
-        let mut found = Few::default();
+    /// Iterates over the values of the cookies named `name`, however many.
+    pub(crate) fn all_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let short = self.inline.get(..self.len.min(INLINE_LEN)).unwrap_or_default();
         let long = self.long.iter().chain(&self.more).map(HeaderValue::as_bytes);
-        for value in std::iter::once(short).chain(long).flat_map(|field| values(field, name.as_bytes())) {
+        std::iter::once(short).chain(long).flat_map(move |field| values(field, name.as_bytes()))
+    }
+
+    /// Collects the values of the cookies named `name`.
+    pub(crate) fn named<'a>(&'a self, name: &'a str) -> Candidates<'a> {
+        let mut found = Few::default();
+        for value in self.all_named(name) {
             if !found.as_slice().contains(&value) && !found.push(value) {
                 return None;
             }
@@ -101,7 +106,7 @@ impl fmt::Debug for RequestCookies {
 }
 
 /// The values of all pairs `name=value` in one field; other pairs are passed over, whatever is in them.
-fn values<'a>(field: &'a [u8], name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+fn values<'a>(field: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     let mut rest = Some(field);
     std::iter::from_fn(move || {
         let field = rest?;

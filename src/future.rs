@@ -45,7 +45,7 @@ struct Closing(Arc<Slots>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.end();
     }
 }
 
@@ -73,9 +73,10 @@ where
                     if !slots.is_touched() {
                         return Poll::Ready(Ok(response));
                     }
-                    let commit = registry::commit(Arc::clone(slots), what_to_keep(&response));
-                    if !registry::waits(slots) {
-                        let committed = store::now(commit).unwrap_or_default();
+                    let waits = registry::waits(slots);
+                    let commit = registry::commit(Arc::clone(slots), what_to_keep(&response), waits);
+                    if !waits {
+                        let committed = store::now(commit).unwrap_or_else(Committed::failed);
                         return Poll::Ready(Ok(finish(response, committed, &**this.responder, *this.is_grpc)));
                     }
                     this.state.set(State::Committing { commit: Box::pin(commit), response: Some(response) });
@@ -95,11 +96,8 @@ where
 /// gRPC says so in `grpc-status`, under HTTP status 200. The codes are those that map to 5xx.
 fn what_to_keep<B>(response: &Response<B>) -> Keep {
     let grpc = response.headers().get("grpc-status").map(HeaderValue::as_bytes);
-    let failed = match grpc {
-        Some(code) => [b"2" as &[u8], b"4", b"12", b"13", b"14", b"15"].contains(&code),
-        None => response.status().is_server_error(),
-    };
-    if failed { Keep::Identity } else { Keep::Everything }
+    let grpc_failed = grpc.is_some_and(|code| [b"2" as &[u8], b"4", b"12", b"13", b"14", b"15"].contains(&code));
+    if grpc_failed || response.status().is_server_error() { Keep::Identity } else { Keep::Everything }
 }
 
 fn finish<B>(response: Response<B>, committed: Committed, responder: &impl Responder<B>, is_grpc: bool) -> Response<B> {

@@ -64,12 +64,15 @@ impl Sessions {
     /// [`ErrorKind::Attributes`] if the settings do not work (its source is the
     /// [`ConfigError`](crate::ConfigError)); otherwise as for [`Session::load`].
     pub async fn open(&self, config: &SessionConfig) -> Result<Session, Error> {
-        let named = config.build().map_err(|error| Error::with_source(ErrorKind::Attributes, error))?;
-        let session = match self.find(&named.name) {
-            Some(session) if session.named().backend.is_same(&named.backend) => session,
-            Some(_) => return Err(Error::new(ErrorKind::NameTaken).of(&named.name)),
-            None => self.0.open(named),
+        let name = config.name();
+        let refuse = |error| Error::with_source(ErrorKind::Attributes, error).of(name);
+        let session = match self.find(name) {
+            Some(session) => session,
+            None => self.0.open(config.build().map_err(refuse)?),
         };
+        if !session.named().backend.is_same(config.backend()) {
+            return Err(Error::new(ErrorKind::NameTaken).of(name));
+        }
         session.load().await?;
         Ok(session)
     }
@@ -131,11 +134,11 @@ pub(crate) fn waits(slots: &Arc<Slots>) -> bool {
 }
 
 /// Saves the sessions of one layer, one after the other, and goes on after a failure.
-pub(crate) async fn commit(slots: Arc<Slots>, keep: Keep) -> Committed {
+pub(crate) async fn commit(slots: Arc<Slots>, keep: Keep, may_wait: bool) -> Committed {
     let mut committed = Committed::default();
     let mut failures = Vec::new();
     for session in slots.in_use() {
-        match session.commit(keep).await {
+        match session.commit(keep, may_wait).await {
             Ok(reply) => committed.add(reply),
             Err(error) => {
                 committed.used = true;
@@ -148,6 +151,11 @@ pub(crate) async fn commit(slots: Arc<Slots>, keep: Keep) -> Committed {
 }
 
 impl Committed {
+    /// A store said that it never waits, and did: what it has done is not known.
+    pub(crate) fn failed() -> Self {
+        Self { used: true, error: Some(Error::new(ErrorKind::Store)), ..Self::default() }
+    }
+
     fn add(&mut self, reply: Reply) {
         self.used |= reply.used;
         match reply.cookie {

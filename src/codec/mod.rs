@@ -201,13 +201,14 @@ impl Codec {
     }
 
     fn derive(&self) {
-        // Read before the keys: should they change in between, they are derived once more.
+        // Locked from the first look at the keys, so that newer ones are never overwritten by older ones.
+        let mut derived = self.derived.write().unwrap_or_else(PoisonError::into_inner);
         let generation = self.keys.generation();
         let mut ring = self.keys.snapshot();
         ring.retain(|(_, state)| *state != KeyState::Revoked);
         ring.sort_by_key(|(_, state)| *state != KeyState::Active);
         let keys = ring.iter().map(|(key, _)| (key.id(), self.cipher(key))).collect();
-        *self.derived.write().unwrap_or_else(PoisonError::into_inner) = Derived { generation, keys };
+        *derived = Derived { generation, keys };
     }
 
     fn cipher(&self, key: &Key) -> Cipher {

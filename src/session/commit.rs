@@ -36,14 +36,28 @@ pub(crate) struct Reply {
 }
 
 impl Session {
-    /// Saves the session and says what to tell the browser.
-    pub(crate) async fn commit(&self, keep: Keep) -> Result<Reply, Error> {
+    /// Saves the session and says what to tell the browser. Whoever must not wait passes over a session whose
+    /// store does; such a one was not in use when that was decided.
+    pub(crate) async fn commit(&self, keep: Keep, may_wait: bool) -> Result<Reply, Error> {
+        {
+            let state = self.slot().lock();
+            if !state.is_in_use() || !(may_wait || self.named().never_waits()) {
+                return Ok(Reply { used: state.used, ..Reply::default() });
+            }
+        }
+        self.alone(self.commit_in_turn(keep)).await
+    }
+
+    async fn commit_in_turn(&self, keep: Keep) -> Result<Reply, Error> {
+        if self.slot().lock().is_changed() {
+            self.check_name()?;
+        }
         if keep == Keep::Identity {
             self.slot().lock().discard_changes();
         }
-        self.save_changes(Last::Yes).await?;
+        self.save_in_turn(Last::Yes).await?;
         if self.slot().lock().owes_unopened() {
-            self.open().await?;
+            self.open_in_turn().await?;
         }
         let superseded = self.slot().lock().superseded.take();
         if let Some(key) = superseded {
@@ -53,8 +67,11 @@ impl Session {
     }
 
     /// Ends the session now: its record is removed when this returns, whatever becomes of the request.
-    pub(super) async fn destroy_now(&self) -> Result<(), Error> {
-        self.open().await?;
+    ///
+    /// The session counts as ended from the first step on, so that being cut off in the middle leaves nobody
+    /// logged in; if the store says that it failed, everything is as before.
+    pub(super) async fn destroy_in_turn(&self) -> Result<(), Error> {
+        self.open_in_turn().await?;
         let named = self.named();
         if self.slots.is_closed() && named.backend.server().is_err() && named.revocations.is_none() {
             return Err(Error::new(ErrorKind::AlreadyCommitted));
@@ -62,11 +79,14 @@ impl Session {
         // What was opened, and what the cookie says: the two differ after a renewal, or if the cookies were
         // ambiguous.
         let mut keys = self.presented_keys(self.slots.clock().now());
-        keys.extend(self.slot().lock().live.as_ref().and_then(Live::key));
+        let before = self.forget(&mut self.slot().lock());
+        keys.extend(before.live.as_ref().and_then(Live::key).filter(|key| !keys.contains(key)));
         for key in keys {
-            self.end(&key).await?;
+            if let Err(error) = self.end(&key).await {
+                *self.slot().lock() = before;
+                return Err(error);
+            }
         }
-        self.forget(&mut self.slot().lock());
         Ok(())
     }
 
@@ -88,25 +108,28 @@ impl Session {
         Ok(())
     }
 
-    fn forget(&self, state: &mut State) {
-        let now = self.slots.clock().now();
-        let had = state.live.replace(Live::new(now, None));
-        *state = State {
-            live: state.live.take(),
+    /// Leaves a new session whose cookie, if there is one, has to go. Attributes of its own stay with the
+    /// cookie's name: they are what the removal, or the new session's cookie, must carry.
+    fn forget(&self, state: &mut State) -> State {
+        let mut live = Live::new(self.slots.clock().now(), None);
+        live.content.attributes = state.live.as_ref().and_then(|live| live.content.attributes.clone());
+        let new = State {
+            live: Some(live),
             source: Source::Nothing,
             cookie: if self.has_cookie() { CookieDuty::Remove } else { CookieDuty::Nothing },
+            used: true,
             reopened: state.reopened,
-            last_attributes: had.and_then(|live| live.content.attributes),
             ..State::default()
         };
+        std::mem::replace(state, new)
     }
 
     fn reply(&self, state: &mut State) -> Result<Reply, Error> {
         let duty = std::mem::take(&mut state.cookie);
-        let used = state.live.is_some();
+        let used = state.used;
         let cookie = match (duty, &state.live) {
             (CookieDuty::Set | CookieDuty::Refresh, Some(live)) if live.origin.is_some() => Some(self.render(live)?),
-            (CookieDuty::Remove, _) => Some(self.render_removal(state)?),
+            (CookieDuty::Remove, live) => Some(self.render_removal(live.as_ref())?),
             _ => None,
         };
         Ok(Reply { cookie, used, is_refresh: duty == CookieDuty::Refresh })
@@ -137,9 +160,9 @@ impl Session {
         cookie.ok_or_else(|| Error::new(ErrorKind::Attributes))
     }
 
-    fn render_removal(&self, state: &State) -> Result<HeaderValue, Error> {
+    fn render_removal(&self, live: Option<&Live>) -> Result<HeaderValue, Error> {
         let named = self.named();
-        let removal = match &state.last_attributes {
+        let removal = match live.and_then(|live| live.content.attributes.as_ref()) {
             None => cookie::removal(&named.name, &named.rendered),
             Some(attributes) => cookie::removal(&named.name, &attributes.render()),
         };

@@ -8,9 +8,10 @@
 //! sealed:     2 u8 | salt (24) | AES-256-GCM of a record | tag (16)
 //! ```
 //!
+//! A record `0 u8 | write id (8)` says that the session goes on under another ID, and who moved it.
+//!
 //! A sealed record's key is derived from the session's ID, which the store does not know.
-//! A cookie's token carries the payload, and the time of creation in its stamp. A record of a single zero
-//! byte says that the session goes on under another ID.
+//! A cookie's token carries the payload, and the time of creation in its stamp.
 
 use std::time::Duration;
 
@@ -53,9 +54,6 @@ pub(super) enum Stored {
     Content(Content, WriteId),
     Moved,
 }
-
-/// The record of a session that goes on under another ID.
-pub(super) const MOVED: &[u8] = &[MOVED_FORMAT];
 
 const MOVED_FORMAT: u8 = 0;
 const RECORD_FORMAT: u8 = 1;
@@ -131,6 +129,11 @@ impl Content {
         self.encode_payload(&mut out);
         out
     }
+}
+
+/// The record of a session that goes on under another ID.
+pub(super) fn moved_record(write: WriteId) -> Vec<u8> {
+    [&[MOVED_FORMAT], write.as_slice()].concat()
 }
 
 /// Encrypts a record, so that whoever has the store but not the cookie can neither read nor change it.

@@ -7,6 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     Session,
     change::{Change, Taken},
+    frames::{FlashId, Frames},
     json::{from_json, to_json},
 };
 use crate::{crypto, error::Error};
@@ -34,7 +35,7 @@ impl Session {
         let prepare = || Ok((to_json(&message)?, crypto::random()?));
         let (value, id) = prepare().map_err(|error: Error| error.of(self.name()))?;
         self.write(|content| {
-            self.check_growth(content, super::frames::Frames::flash_growth(queue, value.len()))?;
+            self.check_growth(content, Frames::flash_growth(queue, value.len()))?;
             content.frames.push_flash(queue, id, &value);
             Ok((Some(Change::PushFlash { queue: queue.into(), id, value }), ()))
         })
@@ -82,15 +83,33 @@ impl Session {
     ///
     /// As for [`claim_flashes`](Self::claim_flashes).
     pub async fn claim_flashes_in<T: DeserializeOwned>(&self, queue: &str) -> Result<Vec<T>, Error> {
+        let raw = self.read(|live| {
+            let queued = live.content.frames.flashes(queue);
+            Ok(queued.map(|(id, value)| (id, value.to_vec())).collect::<Vec<_>>())
+        })?;
         let (messages, taken) = self.take_flashes(queue)?;
         let all = taken.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if all.is_empty() {
             return Ok(messages);
         }
-        self.save().await?;
+        if let Err(error) = self.save().await {
+            self.put_back(queue, &taken, &raw)?;
+            return Err(error);
+        }
         let ours = taken.lock().unwrap_or_else(PoisonError::into_inner);
         let claimed = all.iter().zip(messages).filter(|(id, _)| ours.contains(id));
         Ok(claimed.map(|(_, message)| message).collect())
+    }
+
+    /// Nobody has seen these messages: the next page gets them.
+    fn put_back(&self, queue: &str, taken: &Taken, raw: &[(FlashId, Vec<u8>)]) -> Result<(), Error> {
+        let ids = std::mem::take(&mut *taken.lock().unwrap_or_else(PoisonError::into_inner));
+        self.write(|content| {
+            for (id, value) in raw.iter().filter(|(id, _)| ids.contains(id)) {
+                content.frames.push_flash(queue, *id, value);
+            }
+            Ok((None, ()))
+        })
     }
 
     fn take_flashes<T: DeserializeOwned>(&self, queue: &str) -> Result<(Vec<T>, Taken), Error> {

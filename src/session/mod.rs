@@ -22,7 +22,7 @@ use self::{
     json::{from_json, to_json},
     save::Last,
     slots::{At, Slot},
-    state::{Live, Origin, Source, State},
+    state::{Live, State},
 };
 pub(crate) use self::{
     commit::{Keep, Reply},
@@ -103,7 +103,7 @@ impl Session {
     }
 
     /// Puts a value under `key`, a reference or the value itself. Putting the same value again changes
-    /// nothing, and is not saved.
+    /// nothing, and is not saved. As everywhere in JSON, `Some(None)` reads back as `None`.
     ///
     /// # Errors
     ///
@@ -126,7 +126,7 @@ impl Session {
     /// Changes the value under `key` in place, starting from the default if there is none, and returns
     /// what it has become.
     ///
-    /// If another request saves the session first, the closure is run again on the value that one left, so
+    /// The closure may use the session. If another request saves the session first, the closure is run again on the value that one left, so
     /// no count is lost. It should therefore depend on nothing but its argument.
     ///
     /// # Errors
@@ -142,17 +142,27 @@ impl Session {
             update(&mut value);
             Ok((to_json(&value)?, value))
         };
-        self.write(|content| {
-            let old = content.frames.get(key);
-            let (new, value) = step(old)?;
-            if old == Some(&new) {
-                return Ok((None, value));
+        // The closure runs without a lock, so it may use the session; then somebody may have been faster.
+        loop {
+            let old = self.read(|live| Ok(live.content.frames.get(key).map(<[u8]>::to_vec)))?;
+            let (new, value) = step(old.as_deref()).map_err(|error| error.of(self.name()))?;
+            let done = self.write(|content| {
+                if content.frames.get(key) != old.as_deref() {
+                    return Ok((None, Some(step)));
+                }
+                if old.as_ref() == Some(&new) {
+                    return Ok((None, None));
+                }
+                self.check_growth(content, content.frames.growth(key, new.len()))?;
+                content.frames.insert(key, &new);
+                let update = Box::new(move |old: Option<&[u8]>| step(old).map(|(new, _)| new));
+                Ok((Some(Change::Update { key: key.into(), update }), None))
+            })?;
+            match done {
+                None => return Ok(value),
+                Some(again) => step = again,
             }
-            self.check_growth(content, content.frames.growth(key, new.len()))?;
-            content.frames.insert(key, &new);
-            let update = Box::new(move |old: Option<&[u8]>| step(old).map(|(new, _)| new));
-            Ok((Some(Change::Update { key: key.into(), update }), value))
-        })
+        }
     }
 
     /// Removes the value under `key`; says whether there was one.
@@ -219,8 +229,8 @@ impl Session {
     fn read<R>(&self, read: impl FnOnce(&Live) -> Result<R, Error>) -> Result<R, Error> {
         let read = || {
             self.check_name()?;
-            let state = &mut *self.slot().lock();
-            self.ensure_open(state)?;
+            self.ensure_open()?;
+            let state = self.slot().lock();
             state.live.as_ref().map_or_else(|| Err(Error::new(ErrorKind::NotLoaded)), read)
         };
         read().map_err(|error| error.of(self.name()))
@@ -230,11 +240,14 @@ impl Session {
     fn write<R>(&self, change: impl FnOnce(&mut Content) -> Result<(Option<Change>, R), Error>) -> Result<R, Error> {
         let write = || {
             self.check_name()?;
+            self.slots.touch();
+            if !self.slots.is_closed() {
+                self.ensure_open()?;
+            }
             let state = &mut *self.slot().lock();
             if self.slots.is_closed() && !state.reopened {
                 return Err(Error::new(ErrorKind::AlreadyCommitted));
             }
-            self.ensure_open(state)?;
             let live = state.live.as_mut().ok_or_else(|| Error::new(ErrorKind::NotLoaded))?;
             let (change, result) = change(&mut live.content)?;
             state.log.extend(change);
@@ -297,19 +310,13 @@ impl Session {
     pub async fn load(&self) -> Result<(), Error> {
         let load = async {
             self.check_name()?;
-            if self.slots.is_closed() && self.named().backend.server().is_ok() {
-                self.reopen(&mut self.slot().lock());
+            if !self.slots.is_over() || self.named().backend.server().is_err() {
+                if self.is_open() { Ok(()) } else { self.alone(self.open_in_turn()).await }
+            } else {
+                self.alone(self.reopen_in_turn()).await
             }
-            self.open().await
         };
-        load.await.map_err(|error| error.of(self.name()))
-    }
-
-    fn reopen(&self, state: &mut State) {
-        if let Some(Origin::Record { id, .. }) = state.live.take().and_then(|live| live.origin) {
-            state.source = Source::Known(id);
-        }
-        state.reopened = true;
+        load.await.map_err(|error: Error| error.of(self.name()))
     }
 
     /// Saves the session now instead of with the response; the cookie still goes with the response.
@@ -324,10 +331,16 @@ impl Session {
     /// cannot be sent any more.
     pub async fn save(&self) -> Result<(), Error> {
         let save = async {
+            {
+                let state = self.slot().lock();
+                if !state.is_in_use() && !state.too_late {
+                    return Ok(());
+                }
+            }
             self.check_name()?;
-            self.save_changes(Last::No).await
+            self.alone(self.save_in_turn(Last::No)).await
         };
-        save.await.map_err(|error| error.of(self.name()))
+        save.await.map_err(|error: Error| error.of(self.name()))
     }
 
     /// Gives the session a new ID and ends the old one, with the response. Values, flashes and the absolute
@@ -355,9 +368,9 @@ impl Session {
     pub async fn destroy(&self) -> Result<(), Error> {
         let destroy = async {
             self.check_name()?;
-            self.destroy_now().await
+            self.alone(self.destroy_in_turn()).await
         };
-        destroy.await.map_err(|error| error.of(self.name()))
+        destroy.await.map_err(|error: Error| error.of(self.name()))
     }
 
     /// Lets this session last for `length` from now, in the browser and on the server, used or not:
@@ -395,13 +408,19 @@ impl Session {
     /// [`ErrorKind::Attributes`] if they do not go together, or with the name.
     /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     pub fn set_attributes(&self, change: impl FnOnce(CookieAttributes) -> CookieAttributes) -> Result<(), Error> {
+        if self.slots.is_closed() {
+            return Err(Error::new(ErrorKind::AlreadyCommitted).of(self.name()));
+        }
+        let own = self.read(|live| Ok(live.content.attributes.clone()))?;
+        let old = own.unwrap_or_else(|| self.named().attributes.clone());
+        let new = change(old.clone());
+        let checked = new.check(self.name());
+        checked.map_err(|error| Error::with_source(ErrorKind::Attributes, error).of(self.name()))?;
+        if new == old {
+            return Ok(());
+        }
         self.write(|content| {
-            let old = content.attributes.clone().unwrap_or_else(|| self.named().attributes.clone());
-            let new = change(old.clone());
-            new.check(self.name()).map_err(|error| Error::with_source(ErrorKind::Attributes, error))?;
-            if new == old {
-                return Ok((None, ()));
-            }
+            self.check_growth(content, new.path.len() + new.domain.as_ref().map_or(0, String::len) + 5)?;
             content.attributes = Some(new.clone());
             Ok((Some(Change::Attributes(new)), ()))
         })
@@ -409,11 +428,12 @@ impl Session {
 
     /// Notes what the response shall do; a session need not be loaded for that.
     fn wish(&self, what: &'static str, wish: impl FnOnce(&mut State)) {
+        self.slots.touch();
         let state = &mut self.slot().lock();
         if self.slots.is_closed() {
+            state.too_late = true;
             return trace::too_late(self.name(), what);
         }
-        self.slots.touch();
         wish(state);
     }
 }
@@ -437,7 +457,11 @@ impl Session {
 
     /// Whether committing it takes more than a look.
     pub(crate) fn waits(&self) -> bool {
-        !self.named().never_waits() && self.slot().lock().is_touched()
+        !self.named().never_waits() && self.slot().lock().is_in_use()
+    }
+
+    async fn alone<T>(&self, operation: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.slot().alone(self.named().never_waits(), operation).await
     }
 
     fn check_name(&self) -> Result<(), Error> {
@@ -446,10 +470,6 @@ impl Session {
 }
 
 impl State {
-    fn is_touched(&self) -> bool {
-        self.live.is_some() || self.is_changed()
-    }
-
     fn change_persistence(&mut self, persistence: Persistence) {
         if let Some(live) = &mut self.live {
             if live.content.persistence == persistence {

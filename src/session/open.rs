@@ -10,7 +10,7 @@ use crate::{
     codec::Opened,
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
-    store::{self, StoreError, Version},
+    store::{StoreError, Version},
     trace,
 };
 
@@ -19,37 +19,51 @@ type Found = (Live, CookieDuty);
 
 impl Session {
     /// Opens the session if it is not; a session whose store waits has to be loaded first.
-    pub(super) fn ensure_open(&self, state: &mut State) -> Result<(), Error> {
-        if state.live.is_some() {
+    pub(super) fn ensure_open(&self) -> Result<(), Error> {
+        if self.is_open() {
             return Ok(());
         }
         if !self.named().never_waits() {
             return Err(Error::new(ErrorKind::NotLoaded));
         }
-        let found = store::now(self.find(&state.source)).unwrap_or_else(|| Err(Error::new(ErrorKind::Store)));
-        self.install(state, found?)
+        self.slot().alone_now(self.open_in_turn())
     }
 
-    /// Opens the session, waiting for its store.
-    pub(super) async fn open(&self) -> Result<(), Error> {
-        if self.named().never_waits() {
-            return self.ensure_open(&mut self.slot().lock());
-        }
-        let _turn = self.slot().turn.lock().await;
-        self.open_in_turn().await
+    pub(super) fn is_open(&self) -> bool {
+        self.slot().lock().live.is_some()
     }
 
-    /// As [`open`](Self::open), for a caller who holds the turn.
+    /// Opens the session, for a caller whose turn it is.
     pub(super) async fn open_in_turn(&self) -> Result<(), Error> {
+        self.slots.touch();
         let source = {
-            let state = self.slot().lock();
+            let mut state = self.slot().lock();
             if state.live.is_some() {
                 return Ok(());
             }
+            state.used = true;
             state.source.clone()
         };
         let found = self.find(&source).await?;
         self.install(&mut self.slot().lock(), found)
+    }
+
+    /// Opens a server-side session anew after the request has ended, for a caller whose turn it is. What the
+    /// request changed and did not save is dropped, what was changed since then is not.
+    pub(super) async fn reopen_in_turn(&self) -> Result<(), Error> {
+        let source = match self.slot().lock().live.as_ref().and_then(|live| live.origin.clone()) {
+            Some(Origin::Record { id, .. }) => Source::Known(id),
+            _ => self.slot().lock().source.clone(),
+        };
+        let found = self.find(&source).await?;
+        let state = &mut self.slot().lock();
+        if !state.reopened {
+            (state.reopened, state.renew) = (true, false);
+            state.log.clear();
+            state.cut_off.clear();
+        }
+        state.source = source;
+        self.install(state, found)
     }
 
     /// Brings what was asked for before the session was open into it.
@@ -67,13 +81,12 @@ impl Session {
 
     async fn find(&self, source: &Source) -> Result<Found, Error> {
         let now = self.slots.clock().now();
-        self.slots.touch();
         match source {
             Source::Nothing => Ok((Live::new(now, None), CookieDuty::Nothing)),
             Source::Known(id) => self.load_record(id, now, CookieDuty::Nothing).await,
             Source::Cookie => match self.presented(now) {
                 Presented::Nothing(rejection) => Ok((Live::new(now, rejection), CookieDuty::Nothing)),
-                Presented::Ambiguous(_) => Ok((Live::new(now, Some(Rejection::Ambiguous)), CookieDuty::Remove)),
+                Presented::Ambiguous => Ok((Live::new(now, Some(Rejection::Ambiguous)), CookieDuty::Remove)),
                 Presented::Token(opened) => self.open_values(opened, now).await,
                 Presented::Reference { id, current } => {
                     let duty = if current { CookieDuty::Nothing } else { CookieDuty::Refresh };
@@ -88,7 +101,9 @@ impl Session {
         let content = Content::decode_payload(stamp.created, opened.payload);
         let rejection = match (content, stamp.token_id) {
             (Some(content), Some(id)) => {
-                if Lifetime::of(&content, self.named()).end <= now {
+                let lifetime = Lifetime::of(&content, self.named());
+                // The timeouts may have been shortened since the token was made.
+                if lifetime.end.min(stamp.issued.saturating_add(lifetime.idle)) <= now {
                     Rejection::Expired
                 } else if self.is_revoked(&RecordKey::of(&id)).await? {
                     Rejection::Revoked
@@ -153,13 +168,19 @@ impl Session {
         })
     }
 
-    /// What all valid sessions are called that the request's cookies hold or refer to.
+    /// What all valid sessions are called that the request's cookies hold or refer to, however many there
+    /// are: nobody shall be able to keep another from logging out by planting cookies.
     pub(super) fn presented_keys(&self, now: Timestamp) -> Vec<RecordKey> {
-        self.presented(now).into_keys()
+        let opened =
+            self.slots.cookies.all_named(self.name()).filter_map(|value| self.named().codec.open(value, now).ok());
+        let mut keys: Vec<_> = opened.filter_map(|opened| Presented::of(opened).key()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
     }
 
     pub(super) fn has_cookie(&self) -> bool {
-        self.slots.cookies.named(self.name()).is_none_or(|few| !few.as_slice().is_empty())
+        self.slots.cookies.all_named(self.name()).next().is_some()
     }
 
     /// Opens the cookies of the session's name and finds the one that is valid.
@@ -168,7 +189,7 @@ impl Session {
     /// and neither the first nor the last is safe to prefer. So two that differ are none.
     fn presented(&self, now: Timestamp) -> Presented {
         let Some(values) = self.slots.cookies.named(self.name()) else {
-            return Presented::Ambiguous(Vec::new());
+            return Presented::Ambiguous;
         };
         let mut found = Presented::Nothing(None);
         for value in values.as_slice() {
@@ -192,7 +213,7 @@ enum Presented {
         id: SessionId,
         current: bool,
     },
-    Ambiguous(Vec<RecordKey>),
+    Ambiguous,
 }
 
 impl Presented {
@@ -214,16 +235,15 @@ impl Presented {
             (Self::Reference { id, current }, Self::Reference { id: other, current: also }) if id == other => {
                 Self::Reference { id, current: current && also }
             }
-            (one, other) => Self::Ambiguous([one.into_keys(), other.into_keys()].concat()),
+            _ => Self::Ambiguous,
         }
     }
 
-    fn into_keys(self) -> Vec<RecordKey> {
+    fn key(&self) -> Option<RecordKey> {
         match self {
-            Self::Nothing(_) => Vec::new(),
-            Self::Token(opened) => opened.stamp.token_id.iter().map(|id| RecordKey::of(id)).collect(),
-            Self::Reference { id, .. } => vec![id.record_key()],
-            Self::Ambiguous(keys) => keys,
+            Self::Nothing(_) | Self::Ambiguous => None,
+            Self::Token(opened) => opened.stamp.token_id.map(|id| RecordKey::of(&id)),
+            Self::Reference { id, .. } => Some(id.record_key()),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{
     Session,
     change::Change,
-    content::{Content, MOVED, WriteId, seal_record},
+    content::{Content, WriteId, moved_record, seal_record},
     state::{CookieDuty, Lifetime, Origin, Source, State},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     crypto,
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
-    store::{self, Bytes, Server, StoreError, Version},
+    store::{Bytes, Server, StoreError, Version},
     trace,
 };
 
@@ -31,7 +31,7 @@ struct Job {
     record: Draft,
     log: Vec<Change>,
     write: WriteId,
-    cut_off: Option<(WriteId, usize)>,
+    cut_off: Vec<(WriteId, usize)>,
 }
 
 /// A record about to be written, under an ID that may not be known yet.
@@ -66,52 +66,28 @@ pub(super) enum Last {
 }
 
 impl Session {
-    /// Brings what was changed into the store. A session in a cookie has none: there it is checked that
-    /// the cookie will not be too large.
-    pub(super) async fn save_changes(&self, last: Last) -> Result<(), Error> {
-        let Ok(server) = self.named().backend.server() else {
-            if self.slot().lock().needs_opening() {
-                self.open().await?;
-            }
-            return self.settle_cookie(&mut self.slot().lock(), last);
-        };
-        if server.never_waits() {
-            return self.save_now(server, last);
-        }
-        let _turn = self.slot().turn.lock().await;
+    /// Brings what was changed into the store, for a caller whose turn it is. A session in a cookie has no
+    /// store: there it is checked that the cookie will not be too large.
+    pub(super) async fn save_in_turn(&self, last: Last) -> Result<(), Error> {
         if self.slot().lock().needs_opening() {
             self.open_in_turn().await?;
         }
+        let Ok(server) = self.named().backend.server() else {
+            return self.settle_cookie(&mut self.slot().lock(), last);
+        };
         let Some(job) = self.begin(&mut self.slot().lock(), last)? else {
             return Ok(());
         };
-        let mut pending = Pending { session: self, job: Some(job) };
-        let saved = match pending.job.as_mut() {
-            Some(job) => self.run(server, job).await,
-            None => return Ok(()),
-        };
-        match pending.job.take() {
-            Some(job) => self.finish(&mut self.slot().lock(), job, saved),
-            None => Ok(()),
-        }
-    }
-
-    fn save_now(&self, server: &Server, last: Last) -> Result<(), Error> {
-        let state = &mut self.slot().lock();
-        if state.is_changed() {
-            self.ensure_open(state)?;
-        }
-        let Some(mut job) = self.begin(state, last)? else {
-            return Ok(());
-        };
-        let saved = store::now(self.run(server, &mut job)).unwrap_or_else(|| Err(Error::new(ErrorKind::Store)));
-        self.finish(state, job, saved)
+        let mut pending = Pending { session: self, job };
+        let saved = self.run(server, &mut pending.job).await?;
+        self.finish(&mut self.slot().lock(), &mut pending.job, saved)
     }
 
     /// Decides what there is to do, and takes what it needs.
     fn begin(&self, state: &mut State, last: Last) -> Result<Option<Job>, Error> {
         let now = self.slots.clock().now();
         let changed = state.is_changed();
+        self.check_not_over(state, last)?;
         let Some(live) = &state.live else { return Ok(None) };
         let lifetime = Lifetime::of(&live.content, self.named());
         let step = match &live.origin {
@@ -126,7 +102,7 @@ impl Session {
             _ => return Ok(None),
         };
         let needs_cookie = matches!(step, Step::Create | Step::Renew(..));
-        if needs_cookie && last == Last::No && self.slots.is_closed() {
+        if needs_cookie && self.slots.is_over() {
             return Err(Error::new(ErrorKind::AlreadyCommitted));
         }
         let waits = !self.named().never_waits();
@@ -136,8 +112,23 @@ impl Session {
         } else {
             self.draft(&live.content, write, now)?
         };
-        let log = std::mem::take(&mut state.log);
-        Ok(Some(Job { step, record, log, write, cut_off: state.cut_off.take() }))
+        if let Some(Origin::Record { expires, .. }) = live.origin
+            && lifetime.is_worth_refreshing(now, expires)
+            && lifetime.outlasts_cookie(now, &live.content, self.named())
+        {
+            state.owe(CookieDuty::Refresh);
+        }
+        let (log, cut_off) = (std::mem::take(&mut state.log), std::mem::take(&mut state.cut_off));
+        Ok(Some(Job { step, record, log, write, cut_off }))
+    }
+
+    /// After the request has ended, only what was changed since it was loaded again can be saved.
+    fn check_not_over(&self, state: &mut State, last: Last) -> Result<(), Error> {
+        let late = std::mem::take(&mut state.too_late) || (state.is_changed() && !state.reopened);
+        if late && last == Last::No && self.slots.is_closed() {
+            return Err(Error::new(ErrorKind::AlreadyCommitted));
+        }
+        Ok(())
     }
 
     fn draft(&self, content: &Content, write: WriteId, now: Timestamp) -> Result<Draft, Error> {
@@ -209,11 +200,13 @@ impl Session {
         let now = self.slots.clock().now();
         let fetched = self.fetch(id, now).await?;
         let (mut content, version, expires, write) = fetched.map_err(|_| Error::new(ErrorKind::Gone))?;
+        // Without a wait no answer gets lost, and writes have no ids.
         let waits = !self.named().never_waits();
         if waits && write == job.write {
             return Ok(Merged::Already(Saved { id: None, version, expires, merged: Some(content) }));
         }
-        let done = job.cut_off.filter(|(cut_off, _)| waits && *cut_off == write).map_or(0, |(_, changes)| changes);
+        let cut_off = job.cut_off.iter().find(|(id, _)| waits && *id == write);
+        let done = cut_off.map_or(0, |(_, changes)| *changes);
         for change in job.log.iter_mut().skip(done) {
             change.apply(&mut content)?;
         }
@@ -233,31 +226,37 @@ impl Session {
         job: &mut Job,
     ) -> Result<Saved, Error> {
         let key = old.record_key();
+        let mark = Bytes::from(moved_record(job.write));
         let mut merged = None;
         for attempt in 0..RETRIES {
             let new = self.create_record(server, &job.record).await?;
-            let Some(id) = &new.id else { return Ok(new) };
             let until = self.slots.clock().now().saturating_add(MARK_LIFETIME);
-            let marked = server.update(&key, version, Bytes::from_static(MOVED), until).await;
-            let Err(error) = marked else {
+            let marked = server.update(&key, version, mark.clone(), until).await;
+            if marked.is_ok() || self.is_marked(server, &key, &mark).await {
                 self.remove_record(server, &key).await;
                 return Ok(Saved { merged, ..new });
+            }
+            if let Some(id) = &new.id {
+                self.remove_record(server, &id.record_key()).await;
+            }
+            match marked {
+                Err(StoreError::Conflict) => server.back_off(attempt).await?,
+                Err(error) => return Err(error.into()),
+                Ok(_) => return Ok(new),
+            }
+            let Merged::Again(content, current) = self.merge(old, job).await? else {
+                return Err(Error::new(ErrorKind::Conflict));
             };
-            self.remove_record(server, &id.record_key()).await;
-            if !matches!(error, StoreError::Conflict) {
-                return Err(error.into());
-            }
-            server.back_off(attempt).await?;
-            let now = self.slots.clock().now();
-            let fetched = self.fetch(old, now).await?;
-            let (mut content, current, ..) = fetched.map_err(|_| Error::new(ErrorKind::Gone))?;
-            for change in &mut job.log {
-                change.apply(&mut content)?;
-            }
-            job.record = self.draft(&content, job.write, now)?;
+            job.record = self.draft(&content, job.write, self.slots.clock().now())?;
             (merged, version) = (Some(content), current);
         }
         Err(Error::new(ErrorKind::Conflict))
+    }
+
+    /// Whether the old record bears this request's mark although the store's answer did not say so.
+    async fn is_marked(&self, server: &Server, key: &RecordKey, mark: &[u8]) -> bool {
+        !self.named().never_waits()
+            && server.load(key).await.is_ok_and(|record| record.is_some_and(|record| record.data() == mark))
     }
 
     async fn remove_record(&self, server: &Server, key: &RecordKey) {
@@ -266,34 +265,26 @@ impl Session {
         }
     }
 
-    /// Enters the outcome into the state; a failure gives back what `begin` took.
-    fn finish(&self, state: &mut State, mut job: Job, saved: Result<Saved, Error>) -> Result<(), Error> {
-        let saved = match saved {
-            Ok(saved) => saved,
-            Err(error) => {
-                job.put_back(state);
-                return Err(error);
-            }
-        };
+    /// Enters the outcome into the state. Until then, the job's end gives back what `begin` took.
+    fn finish(&self, state: &mut State, job: &mut Job, saved: Saved) -> Result<(), Error> {
+        let log = std::mem::take(&mut job.log);
         let Some(live) = &mut state.live else { return Ok(()) };
-        if let Some(mut content) = saved.merged {
-            for change in &mut state.log {
-                change.apply(&mut content)?;
-            }
-            live.content = content;
+        let shows = saved.id.is_some() || log.iter().any(Change::shows_in_cookie);
+        let (version, expires) = (saved.version, saved.expires);
+        if let Some(id) = saved.id {
+            state.renew = false;
+            state.source = Source::Known(id.clone());
+            let key = id.record_key();
+            live.origin = Some(Origin::Record { id, key, version, expires });
+        } else if let Some(Origin::Record { version: old, expires: until, .. }) = &mut live.origin {
+            (*old, *until) = (version, expires);
         }
-        let shows = saved.id.is_some() || job.log.iter().any(Change::shows_in_cookie);
-        let (id, key) = match (saved.id, &live.origin) {
-            (Some(id), _) => {
-                state.renew = false;
-                state.source = Source::Known(id.clone());
-                let key = id.record_key();
-                (id, key)
+        if let Some(content) = saved.merged {
+            live.content = content;
+            for change in &mut state.log {
+                change.apply(&mut live.content)?;
             }
-            (None, Some(Origin::Record { id, key, .. })) => (id.clone(), *key),
-            (None, _) => return Ok(()),
-        };
-        live.origin = Some(Origin::Record { id, key, version: saved.version, expires: saved.expires });
+        }
         if shows {
             state.owe(CookieDuty::Set);
         }
@@ -303,6 +294,7 @@ impl Session {
     /// A cookie session is saved by its cookie. Before the response goes, only its size can be wrong.
     fn settle_cookie(&self, state: &mut State, last: Last) -> Result<(), Error> {
         let changed = state.is_changed();
+        self.check_not_over(state, last)?;
         let Some(live) = &mut state.live else { return Ok(()) };
         let now = self.slots.clock().now();
         let duty = match &live.origin {
@@ -336,26 +328,23 @@ enum Merged {
     Again(Content, Version),
 }
 
-impl Job {
-    /// Changes made while the save ran stay behind those it carried.
-    fn put_back(&mut self, state: &mut State) {
-        let carried = self.log.len();
-        self.log.append(&mut state.log);
-        state.log = std::mem::take(&mut self.log);
-        state.cut_off = Some((self.write, carried));
-    }
-}
-
-/// Gives back what the job took if the save is cancelled.
+/// Gives back to the session's state what a job has taken and not saved, also if it is cancelled.
 struct Pending<'a> {
     session: &'a Session,
-    job: Option<Job>,
+    job: Job,
 }
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
-        if let Some(job) = &mut self.job {
-            job.put_back(&mut self.session.slot().lock());
+        let Job { log, cut_off, write, .. } = &mut self.job;
+        if log.is_empty() {
+            return;
         }
+        let state = &mut self.session.slot().lock();
+        cut_off.push((*write, log.len()));
+        state.cut_off = std::mem::take(cut_off);
+        // Changes made while the save ran stay behind those it carried.
+        log.append(&mut state.log);
+        state.log = std::mem::take(log);
     }
 }

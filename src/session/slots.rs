@@ -8,7 +8,13 @@ use std::sync::{
 use http::HeaderValue;
 
 use super::{Session, state::State};
-use crate::{clock::Clock, config::Named, cookie::RequestCookies};
+use crate::{
+    clock::Clock,
+    config::Named,
+    cookie::RequestCookies,
+    error::{Error, ErrorKind},
+    store,
+};
 
 /// What all requests of one layer share.
 #[derive(Clone, Debug)]
@@ -27,6 +33,7 @@ pub(crate) struct Slots {
     outer: Option<Session>,
     touched: AtomicBool,
     closed: AtomicBool,
+    over: AtomicBool,
     first: Slot,
     others: OnceLock<Box<[Slot]>>,
     opened: Mutex<Vec<Arc<Opened>>>,
@@ -41,12 +48,33 @@ pub(crate) struct Opened {
 
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
-    /// Held by what waits for the store, so that it happens once; never while `state` is locked.
-    pub(super) turn: tokio::sync::Mutex<()>,
+    /// Held by whoever loads, saves or destroys the session, from beginning to end: the first if its store
+    /// waits, the second if not. Taken before `state`, never after.
+    turn: tokio::sync::Mutex<()>,
+    short_turn: Mutex<()>,
+    /// Locked for a moment at a time, and never while waiting.
     state: Mutex<State>,
 }
 
 impl Slot {
+    /// Runs an operation on the session alone. One whose store never waits is done when this returns.
+    pub(super) async fn alone<T>(
+        &self,
+        never_waits: bool,
+        operation: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        if never_waits {
+            return self.alone_now(operation);
+        }
+        let _turn = self.turn.lock().await;
+        operation.await
+    }
+
+    pub(super) fn alone_now<T>(&self, operation: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let _turn = self.short_turn.lock().unwrap_or_else(PoisonError::into_inner);
+        store::now(operation).unwrap_or_else(|| Err(Error::new(ErrorKind::Store)))
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -71,6 +99,7 @@ impl Slots {
             outer,
             touched: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             first: Slot::default(),
             others: OnceLock::new(),
             opened: Mutex::default(),
@@ -148,7 +177,8 @@ impl Slots {
     pub(super) fn is_taken_outside(&self, name: &str) -> bool {
         let mut outer = self.outer();
         while let Some(slots) = outer {
-            if slots.shared.sessions.iter().any(|named| &*named.name == name) {
+            let configured = slots.shared.sessions.iter().any(|named| &*named.name == name);
+            if configured || slots.lock_opened().iter().any(|opened| &*opened.named.name == name) {
                 return true;
             }
             outer = slots.outer();
@@ -157,16 +187,29 @@ impl Slots {
     }
 
     pub(super) fn touch(&self) {
-        self.touched.store(true, Ordering::Release);
+        self.touched.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn is_touched(&self) -> bool {
-        self.touched.load(Ordering::Acquire)
+        self.touched.load(Ordering::SeqCst)
     }
 
     /// From here on, a change cannot reach the response any more.
+    ///
+    /// Who closes looks for touches after that, and who touches looks whether it is closed after that: one of
+    /// the two sees the other.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// The request has ended, with its commit done or never to be.
+    pub(crate) fn end(&self) {
+        self.close();
+        self.over.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
     }
 
     pub(super) fn is_closed(&self) -> bool {

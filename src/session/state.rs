@@ -10,7 +10,6 @@ use crate::{
     clock::Timestamp,
     codec::TokenId,
     config::Named,
-    cookie::CookieAttributes,
     error::Rejection,
     id::{RecordKey, SessionId},
     store::Version,
@@ -27,14 +26,16 @@ pub(crate) struct State {
     /// It shall go on under another ID.
     pub(super) renew: bool,
     pub(super) cookie: CookieDuty,
+    /// Somebody looked at it, or tried to: the response depends on the cookie.
+    pub(super) used: bool,
+    /// Something was asked for that only a response can do, after the response.
+    pub(super) too_late: bool,
     /// It was loaded again after the response was committed, for use with `save`.
     pub(super) reopened: bool,
-    /// The attributes of the cookie that a destroyed session had.
-    pub(super) last_attributes: Option<CookieAttributes>,
     /// What a renewed session in a cookie was called before, to be revoked.
     pub(super) superseded: Option<RecordKey>,
-    /// A save that was cut off, and how many changes of the log it carried.
-    pub(super) cut_off: Option<(WriteId, usize)>,
+    /// Saves that were cut off or failed, and how many changes of the log each carried.
+    pub(super) cut_off: Vec<(WriteId, usize)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -91,6 +92,11 @@ impl Live {
 }
 
 impl State {
+    /// Whether there may be something to save or to tell the browser.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.live.is_some() || self.is_changed() || self.cookie != CookieDuty::Nothing
+    }
+
     pub(super) fn is_changed(&self) -> bool {
         self.renew || !self.log.is_empty()
     }
@@ -138,6 +144,12 @@ impl Lifetime {
     pub(super) fn is_worth_refreshing(self, now: Timestamp, written: Timestamp) -> bool {
         let gained = self.expires(now).saturating_since(written);
         gained > Duration::ZERO && gained >= self.idle / 10
+    }
+
+    /// Whether the browser, if it is never told again, drops the cookie of a session that is still in use.
+    pub(super) fn outlasts_cookie(self, now: Timestamp, content: &Content, named: &Named) -> bool {
+        let max_age = self.max_age(now, content, named);
+        max_age.is_some_and(|age| age < self.end.saturating_since(now))
     }
 
     /// The `Max-Age` of the cookie; none if it goes when the browser closes.

@@ -37,7 +37,7 @@ impl Backend {
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self.server(), other.server()) {
-            (Err(_), Err(_)) => true,
+            (Err(one), Err(other)) => one.is_signed() == other.is_signed(),
             (Ok(one), Ok(other)) => Arc::ptr_eq(&one.0, &other.0),
             _ => false,
         }

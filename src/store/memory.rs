@@ -117,12 +117,14 @@ impl Shard {
     }
 
     /// Brings the shard under its limit, and a sixteenth below, so that it is not done for each new session.
-    fn make_room(&mut self, limit: usize, now: Timestamp) {
+    /// The record that the room is for stays.
+    fn make_room(&mut self, spare: &RecordKey, limit: usize, now: Timestamp) {
         if now >= self.next_sweep || self.bytes > limit {
             self.sweep(now);
         }
         if self.bytes > limit {
-            let mut ends: Vec<_> = self.records.iter().map(|(key, record)| (record.expires, *key)).collect();
+            let others = self.records.iter().filter(|(key, _)| *key != spare);
+            let mut ends: Vec<_> = others.map(|(key, record)| (record.expires, *key)).collect();
             ends.sort_unstable();
             for (_, key) in ends {
                 if self.bytes <= limit - limit / 16 {
@@ -151,7 +153,7 @@ impl Store for MemoryStore {
             return Err(StoreError::Exists);
         }
         shard.remove(key);
-        shard.make_room(limit - size, now);
+        shard.make_room(key, limit - size, now);
         shard.bytes += size;
         shard.records.insert(*key, Record::new(data, Version::FIRST, expires));
         Ok(Version::FIRST)
@@ -176,7 +178,7 @@ impl Store for MemoryStore {
         *record = Record::new(data, expected.next(), expires);
         shard.bytes = shard.bytes + grown - shrunk;
         if shard.bytes > limit {
-            shard.make_room(limit, now);
+            shard.make_room(key, limit, now);
         }
         Ok(expected.next())
     }

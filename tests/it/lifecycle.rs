@@ -204,7 +204,7 @@ async fn writes_after_the_response_are_errors() {
         assert_eq!(late.update("n", |n: &mut u8| *n += 1).unwrap_err().kind(), ErrorKind::AlreadyCommitted);
         late.renew();
         late.persist_for(HOUR);
-        late.save().await.unwrap();
+        assert_eq!(late.save().await.unwrap_err().kind(), ErrorKind::AlreadyCommitted);
         let (read, response) = site.visit(jar, async |session| session.get("n").unwrap()).await;
         assert_eq!(read, Some(1));
         assert!(no_cookie(&response));

@@ -9,6 +9,7 @@ mod concurrency;
 mod configuration;
 mod flash;
 mod headers;
+mod hostile;
 mod hyper;
 mod lifecycle;
 mod lifetimes;
