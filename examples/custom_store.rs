@@ -26,7 +26,7 @@ impl Store for PrintingStore {
     async fn create(&self, key: &RecordKey, data: Bytes, expires: Timestamp) -> Result<Version, StoreError> {
         println!("create {key}, {} bytes", data.len());
         let mut records = self.records();
-        if records.contains_key(key) {
+        if records.get(key).is_some_and(|record| !record.is_expired()) {
             return Err(StoreError::Exists);
         }
         records.insert(*key, Record::new(data, Version::FIRST, expires));

@@ -100,6 +100,7 @@
 //! |---|---|---|
 //! | `filesystem` | [`FilesystemStore`](store::FilesystemStore) (Unix) | yes |
 //! | `axum` | [extractors](mod@axum), and `IntoResponse` for [`Error`] | no |
+//! | `conformance` | [`store_conformance!`]: the contract of [`Store`](store::Store) as tests | no |
 //! | `tracing` | events on the target `silverback`: kinds and names, never a secret | no |
 //!
 //! Features add; none changes what the others do.

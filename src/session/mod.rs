@@ -70,7 +70,7 @@ use crate::{
 /// | returns `Err` from the service | not saved | not done | was done |
 /// | panics, or is cancelled | not saved | not done | was done |
 ///
-/// What an explicit [`save`](Self::save) has saved stays saved in all cases.
+/// What an explicit [`save`](Self::save) has put into a store stays there in all cases.
 ///
 /// # Concurrent requests
 ///

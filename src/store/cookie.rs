@@ -7,8 +7,9 @@
 ///
 /// - A session fits if its cookie, name and all, is at most 4,096 bytes: about 2,900 bytes of values. An
 ///   insert beyond that is an error, and the cookie the browser has stays as it is.
-/// - `destroy` tells the browser to forget the cookie. A copy somebody made before stays valid until the
-///   session's timeouts end it.
+/// - `destroy` and `renew` tell the browser to forget the old cookie. A copy somebody made before stays valid
+///   until the session's timeouts end it, unless [`revocation`](crate::SessionConfig::revocation) remembers
+///   which sessions have ended.
 /// - Of two requests that change the session at the same time, the last response wins.
 ///
 /// ```

@@ -29,7 +29,7 @@
 //!
 //!     async fn create(&self, key: &RecordKey, data: Bytes, expires: Timestamp) -> Result<Version, StoreError> {
 //!         let mut records = self.0.lock().unwrap();
-//!         if records.contains_key(key) {
+//!         if records.get(key).is_some_and(|record| !record.is_expired()) {
 //!             return Err(StoreError::Exists);
 //!         }
 //!         records.insert(*key, Record::new(data, Version::FIRST, expires));
@@ -60,8 +60,16 @@
 //! ```
 //!
 //! A layer takes it as it takes any other: `SessionConfig::new("cart", MyStore::default(), keys)`.
+//!
+//! # Testing a store
+//!
+//! With the feature `conformance`, among the `[dev-dependencies]`, one line in a test file runs the whole
+//! contract against it, each rule as a test: `silverback::store_conformance!(MyStore::default());`. See
+//! `store::conformance`.
 
 mod backend;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod cookie;
 #[cfg(all(feature = "filesystem", unix))]
 mod filesystem;
@@ -97,7 +105,7 @@ pub trait Store: Send + Sync + 'static {
     /// is one. "I could not look" must never be reported as `None`: it would log the visitor out.
     fn load(&self, key: &RecordKey) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send;
 
-    /// Puts a new record under `key` and returns its version.
+    /// Puts a new record under `key`, in the place of an expired one if there is one, and returns its version.
     ///
     /// # Errors
     ///

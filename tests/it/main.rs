@@ -18,6 +18,7 @@ mod logs;
 mod many_sessions;
 mod outcomes;
 mod presented_cookies;
+mod revocation;
 mod rotation;
 mod stores;
 mod tidy;

@@ -1,0 +1,213 @@
+//! What the rules do with a store, and how they judge it.
+
+use std::{
+    any::Any,
+    fmt::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{
+    schedule::Numbers,
+    subject::{Subject, Sweep, Sweeping},
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    crypto,
+    store::{Bytes, Record, RecordKey, Store, StoreError, Version},
+};
+
+/// What came of a step; a fault is told as "after this: expected that, saw something else".
+pub(super) type Outcome<T = ()> = Result<T, String>;
+
+pub(super) struct Bench<S> {
+    pub(super) store: Arc<S>,
+    clock: Clock,
+    manual: bool,
+    sweep: Option<Sweep<S>>,
+    salt: [u8; 16],
+    keys: AtomicU64,
+    _kept: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+pub(super) const HOUR: Duration = Duration::from_secs(3_600);
+
+impl<S: Store> Bench<S> {
+    pub(super) fn new(subject: Subject<S>) -> Self {
+        let Subject { store, clock, sweep, kept } = subject;
+        Self {
+            store,
+            manual: clock.is_some(),
+            clock: clock.unwrap_or_default(),
+            sweep,
+            salt: crypto::random().unwrap_or_default(),
+            keys: AtomicU64::new(0),
+            _kept: kept,
+        }
+    }
+
+    /// A key nobody has used, in no run before this either.
+    pub(super) fn key(&self) -> RecordKey {
+        let number = self.keys.fetch_add(1, Ordering::Relaxed);
+        RecordKey::of(&[self.salt.as_slice(), &number.to_le_bytes()].concat())
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// An end that no test lives to see.
+    pub(super) fn alive(&self) -> Timestamp {
+        self.now().saturating_add(HOUR * 24)
+    }
+
+    /// Says whether the rules tell the store the time.
+    pub(super) const fn has_clock(&self) -> bool {
+        self.manual
+    }
+
+    pub(super) fn set_time(&self, to: Timestamp) -> Outcome {
+        self.clock.set(to);
+        require(self.now() == to, || "the clock given with the store is not a manual one".to_owned())
+    }
+
+    pub(super) async fn sweep(&self) {
+        self.sweeping()().await;
+    }
+
+    /// Sweeps each time it is called, if the store is swept at all.
+    pub(super) fn sweeping(&self) -> impl Fn() -> Sweeping + Send + Sync + 'static {
+        let (sweep, store) = (self.sweep.clone(), Arc::clone(&self.store));
+        move || sweep.as_ref().map_or_else(|| Box::pin(async {}) as Sweeping, |sweep| sweep(Arc::clone(&store)))
+    }
+
+    /// Makes a record that must be taken.
+    pub(super) async fn create(&self, key: &RecordKey, data: &[u8], end: Timestamp) -> Outcome<Version> {
+        granted("create of a new record", self.store.create(key, Bytes::copy_from_slice(data), end).await)
+    }
+
+    /// Replaces a record, which must succeed.
+    pub(super) async fn update(&self, key: &RecordKey, from: Version, data: &[u8], end: Timestamp) -> Outcome<Version> {
+        let updated = self.store.update(key, from, Bytes::copy_from_slice(data), end).await;
+        granted("update with the current version", updated)
+    }
+
+    pub(super) async fn touch(&self, key: &RecordKey, from: Version, end: Timestamp) -> Outcome {
+        granted("touch with the current version", self.store.touch(key, from, end).await)
+    }
+
+    pub(super) async fn delete(&self, key: &RecordKey) -> Outcome {
+        granted("delete", self.store.delete(key).await)
+    }
+
+    pub(super) async fn load(&self, after: &str, key: &RecordKey) -> Outcome<Option<Record>> {
+        granted(&format!("load after {after}"), self.store.load(key).await)
+    }
+
+    pub(super) async fn load_some(&self, after: &str, key: &RecordKey) -> Outcome<Record> {
+        self.load(after, key).await?.ok_or_else(|| format!("after {after}: expected the record, saw none"))
+    }
+
+    pub(super) async fn holds(
+        &self,
+        after: &str,
+        key: &RecordKey,
+        data: &[u8],
+        version: Version,
+        end: Timestamp,
+    ) -> Outcome {
+        let found = self.load_some(after, key).await?;
+        let expected = Record::new(data.to_vec(), version, end);
+        require(found == expected, || {
+            format!("after {after}: expected {}, saw {}{}", told(&expected), told(&found), differs(&expected, &found))
+        })
+    }
+
+    /// Like `holds`, whatever the version, which is returned.
+    pub(super) async fn holds_data(
+        &self,
+        after: &str,
+        key: &RecordKey,
+        data: &[u8],
+        end: Timestamp,
+    ) -> Outcome<Version> {
+        let version = self.load_some(after, key).await?.version();
+        self.holds(after, key, data, version, end).await.map(|()| version)
+    }
+
+    pub(super) async fn is_gone(&self, after: &str, key: &RecordKey) -> Outcome {
+        let found = self.load(after, key).await?;
+        found.map_or(Ok(()), |record| Err(format!("after {after}: expected no record, saw {}", told(&record))))
+    }
+}
+
+fn told(record: &Record) -> String {
+    let (len, version, end) = (record.data().len(), record.version().as_u64(), record.expires().as_secs());
+    format!("{len} bytes of version {version} until {end}")
+}
+
+fn differs(expected: &Record, found: &Record) -> String {
+    let mut pairs = expected.data().iter().zip(found.data());
+    let at = pairs.position(|(one, other)| one != other);
+    at.map_or_else(String::new, |at| format!(", with another byte at {at}"))
+}
+
+pub(super) fn require(holds: bool, otherwise: impl FnOnce() -> String) -> Outcome {
+    if holds { Ok(()) } else { Err(otherwise()) }
+}
+
+/// An operation that must succeed.
+pub(super) fn granted<T>(what: &str, result: Result<T, StoreError>) -> Outcome<T> {
+    result.map_err(|error| format!("{what}: expected success, saw {}", Shown(&error)))
+}
+
+/// An operation that must fail, and how.
+pub(super) fn refused<T>(what: &str, result: &Result<T, StoreError>, with: Refusal) -> Outcome {
+    require(with.is(result), || format!("{what}: expected {with:?}, saw {}", shown(result)))
+}
+
+/// The ways in which the contract has an operation fail.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Refusal {
+    Exists,
+    Conflict,
+    Gone,
+}
+
+impl Refusal {
+    pub(super) const fn is<T>(self, result: &Result<T, StoreError>) -> bool {
+        matches!(
+            (self, result),
+            (Self::Exists, Err(StoreError::Exists))
+                | (Self::Conflict, Err(StoreError::Conflict))
+                | (Self::Gone, Err(StoreError::Gone))
+        )
+    }
+}
+
+pub(super) fn shown<T>(result: &Result<T, StoreError>) -> String {
+    result.as_ref().map_or_else(|error| Shown(error).to_string(), |_| "success".to_owned())
+}
+
+/// An error and what caused it.
+struct Shown<'a>(&'a StoreError);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an error ({}", self.0)?;
+        let mut cause = std::error::Error::source(self.0);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        f.write_char(')')
+    }
+}
+
+/// Bytes that are told apart from those of any other number, at any length but the shortest.
+pub(super) fn sample(number: u64, len: usize) -> Vec<u8> {
+    Numbers::from_seed(number).bytes(len)
+}

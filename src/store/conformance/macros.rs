@@ -1,0 +1,121 @@
+//! The rules' names, once, and what is made of them.
+
+/// Checks a store: makes a module of tests, one for each rule of the contract.
+///
+/// See the [module docs](crate::store::conformance) for when to use which form:
+///
+/// - `store_conformance!(MyStore::new())` for a store that goes by the system's clock,
+/// - `store_conformance!(|clock| MyStore::new().clock(clock))` for one that can be given a [`Clock`](crate::Clock),
+/// - `store_conformance!(mod name, ...)`, with either, to name the module otherwise than `store_conformance`.
+///
+/// The expression makes a store or a [`Subject`](crate::store::conformance::Subject) and may `.await`.
+#[macro_export]
+macro_rules! store_conformance {
+    (mod $name:ident, $($subject:tt)+) => {
+        #[cfg(test)]
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            $crate::store_conformance_rules!([$crate::store_conformance_tests] ($($subject)+));
+        }
+    };
+    ($($subject:tt)+) => {
+        $crate::store_conformance!(mod store_conformance, $($subject)+);
+    };
+}
+
+/// Hands the rules, by the module they are in, to the macro it is given.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! store_conformance_rules {
+    ([$($callback:tt)+] $arguments:tt) => {
+        $($callback)+! { $arguments
+            outcomes:
+                a_created_record_is_loaded_as_it_was_given
+                a_key_without_a_record_has_none
+                a_create_never_overwrites
+                an_update_replaces_the_record
+                an_update_needs_the_expected_version
+                an_update_never_makes_a_record
+                every_update_makes_a_new_version
+                a_touch_changes_the_end_and_no_data
+                a_touch_needs_the_expected_version
+                a_touch_never_makes_a_record
+                a_delete_removes_the_record_and_no_other
+                a_delete_of_nothing_is_no_error
+                keys_that_differ_in_one_bit_have_records_of_their_own;
+            expiring:
+                a_record_ends_at_its_second
+                an_update_moves_the_end
+                a_touch_moves_the_end
+                an_expired_record_is_not_updated
+                an_expired_record_is_not_touched
+                an_expired_record_can_be_created_anew
+                the_ends_of_time_are_taken
+                a_clock_that_jumps_harms_no_live_record
+                a_sweep_removes_no_live_record;
+            sizes:
+                records_of_every_size_come_back_whole
+                a_record_too_large_leaves_the_old_one
+                any_bytes_come_back_as_they_were;
+            racing:
+                a_late_update_brings_nothing_back
+                a_late_touch_brings_nothing_back
+                a_deleted_record_never_comes_back
+                of_two_updates_one_wins
+                of_two_creates_one_wins
+                a_create_and_a_delete_happen_one_by_one
+                an_update_and_a_touch_lose_nothing
+                a_load_never_sees_half_an_update;
+            tasks:
+                no_increment_is_lost
+                of_many_creates_one_wins
+                readers_see_whole_records_only
+                a_record_being_touched_is_never_swept;
+            cancelling:
+                a_cancelled_create_happens_wholly_or_not_at_all
+                a_cancelled_load_changes_nothing
+                a_cancelled_update_happens_wholly_or_not_at_all
+                a_cancelled_touch_happens_wholly_or_not_at_all
+                a_cancelled_delete_happens_wholly_or_not_at_all
+                a_store_that_never_waits_is_done_at_once;
+            life:
+                a_long_random_life_follows_the_contract;
+        }
+    };
+}
+
+/// Makes a test of each rule.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! store_conformance_tests {
+    ($subject:tt $($module:ident: $($rule:ident)+;)+) => {
+        $($(
+            #[test]
+            fn $rule() {
+                if let Err(violation) = $crate::store_conformance_run!($rule $subject) {
+                    panic!("{violation}");
+                }
+            }
+        )+)+
+    };
+}
+
+/// Checks one rule on what one of the forms makes.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! store_conformance_run {
+    ($rule:ident (|$clock:ident| $subject:expr $(,)?)) => {{
+        let clock = $crate::Clock::manual($crate::store::conformance::START);
+        let $clock = clock.clone();
+        $crate::store::conformance::run(stringify!($rule), async move {
+            $crate::store::conformance::Subject::from($subject).clock(clock)
+        })
+    }};
+    ($rule:ident ($subject:expr $(,)?)) => {
+        $crate::store::conformance::run(stringify!($rule), async {
+            $crate::store::conformance::Subject::from($subject)
+        })
+    };
+}

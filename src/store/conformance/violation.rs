@@ -1,0 +1,39 @@
+//! What a broken rule looks like.
+
+use std::{error, fmt};
+
+use super::Rule;
+
+/// A store broke a rule: which one, and what it did. Prints both.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Violation {
+    rule: Rule,
+    story: String,
+}
+
+impl Violation {
+    pub(super) fn new(rule: Rule, story: impl Into<String>) -> Self {
+        Self { rule, story: story.into() }
+    }
+
+    /// Returns the rule that was broken.
+    #[must_use]
+    pub const fn rule(&self) -> Rule {
+        self.rule
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the store breaks the rule `{}`: {}", self.rule.name(), self.story)
+    }
+}
+
+/// Prints what `Display` does: a test that returns a violation shows it with this.
+impl fmt::Debug for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl error::Error for Violation {}
