@@ -111,9 +111,14 @@ impl State {
 
     /// Forgets what the handler changed, but not that the session was renewed or destroyed.
     pub(super) fn discard_changes(&mut self) {
-        if !self.log.is_empty() {
-            self.log.clear();
-            self.live = None;
+        if self.log.is_empty() {
+            return;
+        }
+        self.log.clear();
+        match (&self.source, &mut self.live) {
+            // The attributes of the destroyed session are those that the removal of its cookie needs.
+            (Source::Nothing, Some(live)) => live.content.frames.clear(),
+            _ => self.live = None,
         }
     }
 }

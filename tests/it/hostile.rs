@@ -321,6 +321,25 @@ async fn a_flash_after_destroy_replaces_the_cookie_with_its_own_attributes() {
 }
 
 #[tokio::test]
+async fn a_handler_that_fails_after_destroy_still_removes_the_right_cookie() {
+    let (site, _) = Site::memory();
+    let jar = &mut Jar::default();
+    site.visit(jar, async |s| {
+        s.insert("n", 1).unwrap();
+        s.set_attributes(|a| a.path("/admin")).unwrap();
+    })
+    .await;
+    let (_, response) = site
+        .answer(jar, StatusCode::INTERNAL_SERVER_ERROR, async |s| {
+            s.destroy().await.unwrap();
+            s.insert("new", 1).unwrap();
+        })
+        .await;
+    let cookie = set_cookie(&response);
+    assert!(cookie.contains("Max-Age=0") && cookie.contains("Path=/admin"), "{cookie}");
+}
+
+#[tokio::test]
 async fn stored_floats_do_not_change() {
     let (bad, _) = Site::cookie()
         .visit(&mut Jar::default(), async |s| {
