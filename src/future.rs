@@ -3,7 +3,7 @@
 use std::{
     fmt,
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -76,7 +76,7 @@ where
                     let waits = registry::waits(slots);
                     let commit = registry::commit(Arc::clone(slots), what_to_keep(&response), waits);
                     if !waits {
-                        let committed = store::now(commit).unwrap_or_else(Committed::failed);
+                        let committed = store::now(pin!(commit)).unwrap_or_else(Committed::failed);
                         return Poll::Ready(Ok(finish(response, committed, &**this.responder, *this.is_grpc)));
                     }
                     this.state.set(State::Committing { commit: Box::pin(commit), response: Some(response) });

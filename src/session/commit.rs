@@ -45,7 +45,7 @@ impl Session {
                 return Ok(Reply { used: state.used, ..Reply::default() });
             }
         }
-        self.alone(self.commit_in_turn(keep)).await
+        self.alone(|| self.commit_in_turn(keep)).await
     }
 
     async fn commit_in_turn(&self, keep: Keep) -> Result<Reply, Error> {

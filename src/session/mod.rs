@@ -311,9 +311,9 @@ impl Session {
         let load = async {
             self.check_name()?;
             if !self.slots.is_over() || self.named().backend.server().is_err() {
-                if self.is_open() { Ok(()) } else { self.alone(self.open_in_turn()).await }
+                if self.is_open() { Ok(()) } else { self.alone(|| self.open_in_turn()).await }
             } else {
-                self.alone(self.reopen_in_turn()).await
+                self.alone(|| self.reopen_in_turn()).await
             }
         };
         load.await.map_err(|error: Error| error.of(self.name()))
@@ -338,7 +338,7 @@ impl Session {
                 }
             }
             self.check_name()?;
-            self.alone(self.save_in_turn(Last::No)).await
+            self.alone(|| self.save_in_turn(Last::No)).await
         };
         save.await.map_err(|error: Error| error.of(self.name()))
     }
@@ -368,7 +368,7 @@ impl Session {
     pub async fn destroy(&self) -> Result<(), Error> {
         let destroy = async {
             self.check_name()?;
-            self.alone(self.destroy_in_turn()).await
+            self.alone(|| self.destroy_in_turn()).await
         };
         destroy.await.map_err(|error: Error| error.of(self.name()))
     }
@@ -460,8 +460,9 @@ impl Session {
         !self.named().never_waits() && self.slot().lock().is_in_use()
     }
 
-    async fn alone<T>(&self, operation: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        self.slot().alone(self.named().never_waits(), operation).await
+    /// Runs an operation on the session alone, from its beginning to its end.
+    async fn alone<T, F: Future<Output = Result<T, Error>>>(&self, operation: impl FnOnce() -> F) -> Result<T, Error> {
+        if self.named().never_waits() { self.slot().alone_now(operation) } else { self.slot().alone(operation).await }
     }
 
     fn check_name(&self) -> Result<(), Error> {

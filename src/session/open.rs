@@ -26,7 +26,7 @@ impl Session {
         if !self.named().never_waits() {
             return Err(Error::new(ErrorKind::NotLoaded));
         }
-        self.slot().alone_now(self.open_in_turn())
+        self.slot().alone_now(|| self.open_in_turn())
     }
 
     pub(super) fn is_open(&self) -> bool {

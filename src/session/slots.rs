@@ -1,8 +1,11 @@
 //! The sessions of one request, side by side: one slot each, empty until somebody asks for it.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use http::HeaderValue;
@@ -57,22 +60,22 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Runs an operation on the session alone. One whose store never waits is done when this returns.
-    pub(super) async fn alone<T>(
+    /// Runs an operation on the session alone. It is made here, so that its future need not be moved.
+    pub(super) async fn alone<T, F: Future<Output = Result<T, Error>>>(
         &self,
-        never_waits: bool,
-        operation: impl Future<Output = Result<T, Error>>,
+        operation: impl FnOnce() -> F,
     ) -> Result<T, Error> {
-        if never_waits {
-            return self.alone_now(operation);
-        }
         let _turn = self.turn.lock().await;
-        operation.await
+        operation().await
     }
 
-    pub(super) fn alone_now<T>(&self, operation: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    /// As [`alone`](Self::alone), for a session whose store never waits.
+    pub(super) fn alone_now<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        operation: impl FnOnce() -> F,
+    ) -> Result<T, Error> {
         let _turn = self.short_turn.lock().unwrap_or_else(PoisonError::into_inner);
-        store::now(operation).unwrap_or_else(|| Err(Error::new(ErrorKind::Store)))
+        store::now(pin!(operation())).unwrap_or_else(|| Err(Error::new(ErrorKind::Store)))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

@@ -195,7 +195,7 @@ impl<'a, T> Operation<'a, T> {
     fn of<S: Store>(store: &S, future: impl Future<Output = Result<T, StoreError>> + Send + 'a) -> Self {
         if Store::never_waits(store) {
             let waited = || Err(StoreError::backend("the store says that it never waits, and it did"));
-            Self::Done(Some(now(future).unwrap_or_else(waited)))
+            Self::Done(Some(now(pin!(future)).unwrap_or_else(waited)))
         } else {
             Self::Waiting(Box::pin(future))
         }
@@ -214,8 +214,8 @@ impl<T: Unpin> Future for Operation<'_, T> {
 }
 
 /// Runs a future that does not wait; `None` if it did.
-pub(crate) fn now<F: Future>(future: F) -> Option<F::Output> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+pub(crate) fn now<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
+    match future.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
     }

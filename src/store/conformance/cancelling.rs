@@ -1,5 +1,7 @@
 //! Operations whose futures are dropped, wherever they wait.
 
+use std::pin::pin;
+
 use super::{
     bench::{Bench, HOUR, Outcome, granted, require, sample, shown},
     schedule::give_up,
@@ -132,13 +134,13 @@ pub(super) async fn a_store_that_never_waits_is_done_at_once<S: Store>(bench: &B
     }
     let (store, key, end, data) = (&bench.store, bench.key(), bench.alive(), Bytes::from(vec![1; 9_000]));
     let waited = |what: &str| format!("{what}: expected it to be done when first polled, saw it wait");
-    let version = now(store.create(&key, data.clone(), end)).ok_or_else(|| waited("create"))?;
+    let version = now(pin!(store.create(&key, data.clone(), end))).ok_or_else(|| waited("create"))?;
     let version = granted("create", version)?;
-    granted("load", now(store.load(&key)).ok_or_else(|| waited("load"))?)?;
-    granted("touch", now(store.touch(&key, version, end)).ok_or_else(|| waited("touch"))?)?;
+    granted("load", now(pin!(store.load(&key))).ok_or_else(|| waited("load"))?)?;
+    granted("touch", now(pin!(store.touch(&key, version, end))).ok_or_else(|| waited("touch"))?)?;
     let version = bench.load_some("a touch", &key).await?.version();
-    granted("update", now(store.update(&key, version, data, end)).ok_or_else(|| waited("update"))?)?;
-    granted("delete", now(store.delete(&key)).ok_or_else(|| waited("delete"))?)
+    granted("update", now(pin!(store.update(&key, version, data, end))).ok_or_else(|| waited("update"))?)?;
+    granted("delete", now(pin!(store.delete(&key))).ok_or_else(|| waited("delete"))?)
 }
 
 /// A cancelled operation may still be under way, and come first; it must not be in the way.
