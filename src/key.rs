@@ -225,8 +225,8 @@ impl Keys {
 
     /// Reads keys as text: hexadecimal or base64, separated by commas or white space.
     ///
-    /// The first key is active and the others are retired, unless a key says otherwise:
-    /// `active:…`, `pending:…`, `retired:…`, `revoked:…`.
+    /// A key can say what it is: `active:…`, `pending:…`, `retired:…`, `revoked:…`. Of those that do not, the
+    /// first is active, unless there is an active one before it, and the others are retired.
     ///
     /// # Errors
     ///
@@ -237,7 +237,8 @@ impl Keys {
         let words = text.split(|c: char| c == ',' || c.is_ascii_whitespace()).filter(|word| !word.is_empty());
         let mut ring: Vec<(Key, KeyState)> = Vec::new();
         for word in words {
-            let unnamed = if ring.is_empty() { KeyState::Active } else { KeyState::Retired };
+            let has_active = ring.iter().any(|(_, state)| *state == KeyState::Active);
+            let unnamed = if has_active { KeyState::Retired } else { KeyState::Active };
             let (state, text) = match word.split_once(':') {
                 None => (unnamed, word),
                 Some(("active", text)) => (KeyState::Active, text),

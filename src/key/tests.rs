@@ -33,6 +33,15 @@ fn text_that_is_no_key_is_refused_with_its_reason() {
 }
 
 #[test]
+fn keys_say_what_they_are() {
+    let other = HEX.replace('9', "8");
+    let parse = |text: &str| states(&Keys::parse(text).unwrap());
+    assert_eq!(parse(&format!("{HEX},{other}")), [KeyState::Active, KeyState::Retired]);
+    assert_eq!(parse(&format!("pending:{HEX}\n{other}")), [KeyState::Pending, KeyState::Active]);
+    assert_eq!(parse(&format!("active:{HEX} revoked:{other}")), [KeyState::Active, KeyState::Revoked]);
+}
+
+#[test]
 fn rotation_keeps_one_key_active() {
     let keys = Keys::generate().unwrap();
     let first = keys.list()[0].0;
