@@ -27,7 +27,8 @@ struct Inner {
 pub enum ErrorKind {
     /// The session is kept in a store that waits and was used before [`Session::load`](crate::Session::load).
     NotLoaded,
-    /// The response's headers have gone out, so the change could not be kept.
+    /// The response's headers have gone out, so the change could not be kept. A session in a store can be
+    /// [loaded](crate::Session::load) again, changed, and [saved](crate::Session::save).
     AlreadyCommitted,
     /// No [`SessionLayer`](crate::SessionLayer) wraps the service.
     MissingLayer,
@@ -116,7 +117,7 @@ impl fmt::Display for Error {
         match self.kind() {
             ErrorKind::NotLoaded => f.write_str("used before it was loaded: call `session.load().await` first"),
             ErrorKind::AlreadyCommitted => {
-                f.write_str("the response is already on its way: call `load` again, and `save` after the change")
+                f.write_str("the response is already on its way; one kept in a store can be loaded again and saved")
             }
             ErrorKind::MissingLayer => {
                 f.write_str("no session in the request's extensions: is a `SessionLayer` around this service?")
