@@ -1,14 +1,4 @@
-//! Extractors for axum. Each of them loads the session it gives, so that handlers need not.
-//!
-//! | Extractor | Gives |
-//! |---|---|
-//! | [`Session`] | the layer's first session, established or new |
-//! | `Option<Session>` | the same, `None` if it is new |
-//! | [`Sessions`] | all sessions of the request, to be loaded by name |
-//! | [`Typed<T>`](Typed) | the place of a [`SessionData`] value |
-//! | [`Flashes`] | the flash messages of the layer's first session |
-//!
-//! They are rejected with an [`Error`], which answers 500 and is left in the response's extensions.
+//! Extractors for axum; the crate's documentation lists them.
 
 use axum_core::{
     extract::{FromRequestParts, OptionalFromRequestParts},
@@ -20,6 +10,7 @@ use crate::{
     error::{Error, ErrorKind},
     registry::Sessions,
     session::{Flashes, Session, SessionData, Typed},
+    trace,
 };
 
 impl<S: Send + Sync> FromRequestParts<S> for Session {
@@ -71,9 +62,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Flashes {
     }
 }
 
-/// 500 without a word to the client; the error is in the response's extensions for whoever logs.
+/// Answers 500 and tells the client nothing; the error is in the response's extensions, and logged.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
+        trace::answered(&self);
         let mut response = (StatusCode::INTERNAL_SERVER_ERROR, "session error").into_response();
         response.extensions_mut().insert(self);
         response

@@ -69,7 +69,8 @@ impl Timeouts {
 }
 
 impl SessionConfig {
-    /// A session kept whole in an encrypted cookie; see [`CookieStore`] for what that can and cannot do.
+    /// A session kept whole in an encrypted cookie; see [`CookieStore`] for what that can and cannot do, and
+    /// for cookies that are signed only.
     #[must_use]
     pub fn cookie(name: impl Into<String>, keys: impl Into<Keys>) -> Self {
         Self::new(name, CookieStore::new(), keys)

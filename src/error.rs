@@ -144,6 +144,7 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Error")
+            .field("message", &self.to_string())
             .field("kind", &self.kind())
             .field("session", &self.session())
             .field("source", &self.0.source)
@@ -183,7 +184,8 @@ pub enum Rejection {
     Expired,
     /// Several different valid cookies came under one name, and no order among them is safe.
     Ambiguous,
-    /// The store has no such session (any more): it was destroyed, renewed, swept or lost.
+    /// The store has no such session (any more): it was destroyed, renewed, swept or lost, or has expired and
+    /// the store says no more about it.
     NotFound,
     /// The store's record cannot be read: it is damaged or of a newer version.
     Corrupt,

@@ -135,8 +135,10 @@ fn set_cookies(headers: &mut HeaderMap, cookies: Vec<HeaderValue>) {
     if !cookies.is_empty() && !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
+    for cookie in &cookies {
+        replace_namesake(headers, cookie);
+    }
     for cookie in cookies {
-        replace_namesake(headers, &cookie);
         headers.append(header::SET_COOKIE, cookie);
     }
 }

@@ -103,9 +103,9 @@ impl Key {
         Self::from_bytes(&secret)
     }
 
-    /// Reads text that is all hexadecimal digits, 64 or more, as hexadecimal, and any other as base64.
+    /// Reads text that is all hexadecimal digits, in pairs, as hexadecimal, and any other as base64.
     fn from_text(text: &str) -> Result<Self, KeyError> {
-        let hex = text.len() >= 2 * Self::MIN_LEN && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let hex = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         if hex { Self::from_hex(text) } else { Self::from_base64(text) }
     }
 
@@ -204,23 +204,28 @@ impl Keys {
     ///
     /// # Errors
     ///
-    /// [`KeyError::MissingVariable`] if it is not set or empty; otherwise as [`parse`](Self::parse).
+    /// [`KeyError::MissingVariable`] if it is not set or empty; otherwise [`KeyError::Of`] with what
+    /// [`parse`](Self::parse) says.
     pub fn from_env(variable: &str) -> Result<Self, KeyError> {
         let text = env::var(variable).map(Zeroizing::new).unwrap_or_default();
         if text.trim().is_empty() {
             return Err(KeyError::MissingVariable(variable.into()));
         }
-        Self::parse(&text)
+        Self::parse(&text).map_err(|error| KeyError::Of { place: variable.into(), source: Box::new(error) })
     }
 
     /// Reads the keys from a file, written as [`parse`](Self::parse) takes them.
     ///
     /// # Errors
     ///
-    /// [`KeyError::File`] if it cannot be read; otherwise as [`parse`](Self::parse).
+    /// [`KeyError::Of`] with [`KeyError::File`] if it cannot be read, or with what [`parse`](Self::parse) says.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
-        let text = fs::read_to_string(path).map(Zeroizing::new);
-        Self::parse(&text.map_err(|error| KeyError::File(Arc::new(error)))?)
+        let path = path.as_ref();
+        let read = || {
+            let text = fs::read_to_string(path).map(Zeroizing::new);
+            Self::parse(&text.map_err(|error| KeyError::File(Arc::new(error)))?)
+        };
+        read().map_err(|error| KeyError::Of { place: path.display().to_string(), source: Box::new(error) })
     }
 
     /// Reads keys as text: hexadecimal or base64, separated by commas or white space.
@@ -352,6 +357,13 @@ impl Keys {
     }
 }
 
+/// A clone, which shares the keys.
+impl From<&Self> for Keys {
+    fn from(keys: &Self) -> Self {
+        keys.clone()
+    }
+}
+
 impl From<Key> for Keys {
     fn from(active: Key) -> Self {
         Self::new(active)
@@ -372,6 +384,13 @@ impl fmt::Debug for Keys {
 pub enum KeyError {
     /// The environment variable is not set, or empty.
     MissingVariable(String),
+    /// What is wrong with the keys of an environment variable or a file.
+    Of {
+        /// The variable's name, or the file's path.
+        place: String,
+        /// What is wrong.
+        source: Box<Self>,
+    },
     /// The key file could not be read.
     File(Arc<io::Error>),
     /// There is no key in the text.
@@ -404,9 +423,13 @@ impl fmt::Display for KeyError {
                 f,
                 "the environment variable {name} is not set: set it to a random key, as from `openssl rand -base64 32`"
             ),
-            Self::File(_) => f.write_str("the key file cannot be read"),
+            Self::Of { place, source } => write!(f, "{place}: {source}"),
+            Self::File(error) => write!(f, "the key file cannot be read: {error}"),
             Self::Empty => f.write_str("there is no key in the text"),
-            Self::Encoding => f.write_str("a key is neither hexadecimal nor base64"),
+            Self::Encoding => f.write_str(
+                "a key is neither hexadecimal nor base64 (nor active:, pending:, retired: or revoked: and one of \
+                 these): make one with `openssl rand -base64 32`",
+            ),
             Self::TooShort { len } => write!(
                 f,
                 "a key of {len} bytes is too short: it takes {} random bytes, as from `openssl rand -base64 32`",
@@ -416,7 +439,7 @@ impl fmt::Display for KeyError {
             Self::Duplicate(id) => write!(f, "the key {id} is given twice"),
             Self::Unknown(id) => write!(f, "there is no key {id}"),
             Self::Revoked(id) => write!(f, "the key {id} was revoked"),
-            Self::NotOneActive => f.write_str("exactly one key must be active"),
+            Self::NotOneActive => f.write_str("exactly one key must be active, the first by default"),
             Self::Random => f.write_str("the operating system gave no random bytes"),
         }
     }
@@ -424,7 +447,7 @@ impl fmt::Display for KeyError {
 
 impl fmt::Debug for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyError({self})")
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -432,6 +455,7 @@ impl error::Error for KeyError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::File(error) => Some(&**error),
+            Self::Of { source, .. } => source.source(),
             _ => None,
         }
     }

@@ -87,7 +87,19 @@ impl<R> SessionLayer<R> {
         SessionLayer { shared: self.shared, responder: Arc::new(responder) }
     }
 
-    /// Tells the time by another clock, for tests. Stores have a clock of their own.
+    /// Tells the time by another clock, for tests.
+    ///
+    /// Stores have a clock of their own: give them the same, or they take every session for expired.
+    ///
+    /// ```
+    /// # use silverback::{Clock, Keys, SessionConfig, SessionLayer, Timestamp, store::MemoryStore};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+    /// let store = MemoryStore::new().clock(clock.clone());
+    /// let layer = SessionLayer::new(SessionConfig::new("session", store, Keys::generate()?)).clock(clock.clone());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.shared.clock = clock;

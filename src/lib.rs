@@ -38,9 +38,25 @@
 //! | make, load and rotate keys | [`key`] |
 //! | keep a struct under one key | [`Typed`] |
 //! | leave messages for the next page | [`Session::flash`] |
-//! | use axum's extractors | [`axum`](mod@axum) |
+//! | use axum's extractors | [below](#axum) |
 //! | answer in your own way when a session cannot be saved | [`Responder`] |
 //! | move the clock in a test | [`Clock`] |
+//!
+//! # axum
+//!
+//! With the feature `axum` these are extractors. Each loads the session it gives, and answers 500 with an
+//! [`Error`] if it cannot; the error is left in the response's extensions.
+//!
+//! | Extractor | Gives |
+//! |---|---|
+//! | [`Session`] | the layer's first session, established or new |
+//! | `Option<Session>` | the same, `None` if it is new; to write to a new one take `Session` |
+//! | [`Sessions`] | all sessions of the request, to be loaded by name |
+//! | [`Typed<T>`](Typed) | the place of a [`SessionData`] value |
+//! | [`Flashes`] | the flash messages of the layer's first session |
+//!
+//! Middleware made with `axum::middleware::from_fn` takes the extractors too, and has to be inside: the
+//! `.layer(SessionLayer::new(..))` comes after it.
 //!
 //! # Without a framework
 //!
@@ -99,7 +115,7 @@
 //! | Feature | Adds | Default |
 //! |---|---|---|
 //! | `filesystem` | [`FilesystemStore`](store::FilesystemStore) (Unix) | yes |
-//! | `axum` | [extractors](mod@axum), and `IntoResponse` for [`Error`] | no |
+//! | `axum` | [extractors](#axum), and `IntoResponse` for [`Error`] | no |
 //! | `conformance` | [`store_conformance!`]: the contract of [`Store`](store::Store) as tests | no |
 //! | `tracing` | events on the target `silverback`: kinds and names, never a secret | no |
 //!
@@ -112,7 +128,7 @@ mod responder;
 mod service;
 
 #[cfg(feature = "axum")]
-pub mod axum;
+mod axum;
 
 mod registry;
 

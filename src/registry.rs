@@ -158,6 +158,7 @@ impl Committed {
 
     fn add(&mut self, reply: Reply) {
         self.used |= reply.used;
+        self.cookies.extend(reply.leftover);
         match reply.cookie {
             Some(cookie) if reply.is_refresh => self.refreshes.push(cookie),
             Some(cookie) => self.cookies.push(cookie),

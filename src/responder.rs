@@ -30,6 +30,8 @@ use crate::error::Error;
 /// # }
 /// ```
 ///
+/// The closure has to name its argument's type; with axum it is `FailedCommit<axum::body::Body>`.
+///
 /// Cookies of the sessions that were saved are added to whatever it returns.
 pub trait Responder<B> {
     /// Returns the response that goes to the client.

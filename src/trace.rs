@@ -30,6 +30,18 @@ pub(crate) fn commit_failed(error: &Error) {
     }
 }
 
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn load_failed(error: &Error) {
+    event!(ERROR, error = error as &(dyn std::error::Error + 'static), "session not loaded");
+}
+
+/// A handler or an extractor gave up.
+#[cfg(feature = "axum")]
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn answered(error: &Error) {
+    event!(ERROR, error = error as &(dyn std::error::Error + 'static), "session error answered with 500");
+}
+
 /// The session is fine, but its idle timeout was not put off.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn touch_failed(session: &str, error: &(dyn std::error::Error + 'static)) {

@@ -24,6 +24,7 @@ fn text_that_is_no_key_is_refused_with_its_reason() {
     check("", |e| matches!(e, KeyError::Empty));
     check(" ,\n", |e| matches!(e, KeyError::Empty));
     check("secret!", |e| matches!(e, KeyError::Encoding));
+    check(&"0a".repeat(16), |e| matches!(e, KeyError::TooShort { len: 16 }));
     check("c2hvcnQ", |e| matches!(e, KeyError::TooShort { len: 5 }));
     check(&"0".repeat(64), |e| matches!(e, KeyError::Weak));
     check(&format!("{HEX} {HEX}"), |e| matches!(e, KeyError::Duplicate(_)));
@@ -84,4 +85,5 @@ fn a_missing_variable_is_named() {
 fn a_missing_file_keeps_its_cause() {
     let error = Keys::from_file("/no/such/key").unwrap_err();
     assert!(error::Error::source(&error).is_some());
+    assert!(format!("{error:?}").starts_with("/no/such/key: the key file cannot be read: "), "{error:?}");
 }

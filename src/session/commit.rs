@@ -29,6 +29,8 @@ pub(crate) enum Keep {
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
     pub(crate) cookie: Option<HeaderValue>,
+    /// Removes the cookie of another path or domain that this one takes the place of.
+    pub(crate) leftover: Option<HeaderValue>,
     /// The response depends on the cookie.
     pub(crate) used: bool,
     /// Nothing is lost if this cookie is not sent.
@@ -132,7 +134,11 @@ impl Session {
             (CookieDuty::Remove, live) => Some(self.render_removal(live.as_ref())?),
             _ => None,
         };
-        Ok(Reply { cookie, used, is_refresh: duty == CookieDuty::Refresh })
+        let leftover = match state.moved_from.take() {
+            Some(attributes) if duty == CookieDuty::Set => cookie::removal(self.name(), &attributes.render()),
+            _ => None,
+        };
+        Ok(Reply { cookie, leftover, used, is_refresh: duty == CookieDuty::Refresh })
     }
 
     fn render(&self, live: &Live) -> Result<HeaderValue, Error> {

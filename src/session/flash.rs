@@ -22,6 +22,7 @@ impl Session {
     /// # Errors
     ///
     /// As for [`insert`](Self::insert), and [`ErrorKind::Random`](crate::ErrorKind::Random).
+    #[doc(alias = "AddFlash")]
     pub fn flash<T: Serialize>(&self, message: T) -> Result<(), Error> {
         self.flash_in(DEFAULT_QUEUE, message)
     }

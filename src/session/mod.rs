@@ -80,6 +80,13 @@ use crate::{
 /// that was destroyed meanwhile stays destroyed, and saving into it is an error ([`ErrorKind::Gone`]).
 /// Sessions in a cookie cannot do that: there, the last response wins.
 ///
+/// # After the response
+///
+/// A clone can outlive the request, in a spawned task, a WebSocket or the stream of a body. It goes on reading
+/// what it has. To see what has happened since, and to change a session in a store, it calls
+/// [`load`](Self::load) again, changes, and calls [`save`](Self::save). What needs the cookie can only be done
+/// before: changes of a session in a cookie, `renew`, `persist_for`, attributes.
+///
 /// # Loading
 ///
 /// A session whose store waits has to be loaded before it is used: with [`load`](Self::load), by axum's
@@ -111,6 +118,7 @@ impl Session {
     /// integers beyond 64 bits). [`ErrorKind::TooLarge`] if the session would outgrow its cookie or
     /// [`max_bytes`](crate::SessionConfig::max_bytes); it stays as it was. [`ErrorKind::NotLoaded`],
     /// [`ErrorKind::AlreadyCommitted`].
+    #[doc(alias = "set")]
     pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), Error> {
         let value = to_json(&value).map_err(|error| error.of(self.name()))?;
         self.write(|content| {
@@ -127,7 +135,15 @@ impl Session {
     /// what it has become.
     ///
     /// The closure may use the session. If another request saves the session first, the closure is run again on the value that one left, so
-    /// no count is lost. It should therefore depend on nothing but its argument.
+    /// no count is lost. So it owns what it uses, and depends on nothing but that and its argument, whose type
+    /// it names:
+    ///
+    /// ```
+    /// # fn f(session: &silverback::Session, item: String) -> Result<(), silverback::Error> {
+    /// let items = session.update("cart", move |items: &mut Vec<String>| items.push(item.clone()))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -274,6 +290,7 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::NotLoaded`].
+    #[doc(alias = "IsNew")]
     pub fn is_new(&self) -> Result<bool, Error> {
         self.read(|live| Ok(live.origin.is_none()))
     }
@@ -316,7 +333,11 @@ impl Session {
                 self.alone(|| self.reopen_in_turn()).await
             }
         };
-        load.await.map_err(|error: Error| error.of(self.name()))
+        load.await.map_err(|error: Error| {
+            let error = error.of(self.name());
+            trace::load_failed(&error);
+            error
+        })
     }
 
     /// Saves the session now instead of with the response; the cookie still goes with the response.
@@ -350,7 +371,11 @@ impl Session {
     /// left with nothing (session fixation).
     ///
     /// A request that overlaps and changes the session under its old ID fails with [`ErrorKind::Gone`]; one
-    /// that only reads is not disturbed.
+    /// that only reads is not disturbed. Like [`persist_for`](Self::persist_for) and
+    /// [`until_browser_closes`](Self::until_browser_closes) it needs the response: called later it does
+    /// nothing, and the next [`save`](Self::save) says so.
+    #[doc(alias = "cycle_id")]
+    #[doc(alias = "regenerate")]
     pub fn renew(&self) {
         self.wish("renew", |state| state.renew = true);
     }
@@ -365,6 +390,12 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::Store`] if the record may still be there; the session is then as before.
+    /// [`ErrorKind::AlreadyCommitted`] for a session in a cookie, if the response has gone and no
+    /// [`revocation`](crate::SessionConfig::revocation) is configured.
+    #[doc(alias = "delete")]
+    #[doc(alias = "invalidate")]
+    #[doc(alias = "flush")]
+    #[doc(alias = "logout")]
     pub async fn destroy(&self) -> Result<(), Error> {
         let destroy = async {
             self.check_name()?;
@@ -377,7 +408,8 @@ impl Session {
     /// "remember me".
     ///
     /// It is this session's `Max-Age`, idle timeout and absolute lifetime in one. At most 400 days, which
-    /// is what browsers allow, and at least a second.
+    /// is what browsers allow, and at least a second: to end a session there is [`destroy`](Self::destroy).
+    #[doc(alias = "MaxAge")]
     pub fn persist_for(&self, length: Duration) {
         let length = Duration::from_secs(length.as_secs().max(1)).min(MAX_AGE);
         let since = self.slots.clock().now();
@@ -392,9 +424,10 @@ impl Session {
     /// Changes the attributes of this session's cookie, starting from those it has. They stay with the
     /// session, so that later cookies, and its removal, match.
     ///
-    /// A browser keeps cookies of different paths or domains apart: after a change of either, an old cookie
-    /// stays in the browser beside the new one. For a session in a cookie two of them are ambiguous, and
-    /// neither is accepted.
+    /// A browser keeps cookies of different paths or domains apart. After a change of either, the response
+    /// removes the cookie that came as well, so that the two do not stay side by side: that is the one case of
+    /// two cookies of one name in a response. A change in [`SessionConfig`](crate::SessionConfig) cannot do
+    /// that for the cookies that browsers have by then; two that differ are not accepted.
     ///
     /// ```
     /// # fn f(session: &silverback::Session) -> Result<(), silverback::Error> {
@@ -407,6 +440,7 @@ impl Session {
     ///
     /// [`ErrorKind::Attributes`] if they do not go together, or with the name.
     /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
+    #[doc(alias = "Options")]
     pub fn set_attributes(&self, change: impl FnOnce(CookieAttributes) -> CookieAttributes) -> Result<(), Error> {
         if self.slots.is_closed() {
             return Err(Error::new(ErrorKind::AlreadyCommitted).of(self.name()));
@@ -422,8 +456,12 @@ impl Session {
         self.write(|content| {
             self.check_growth(content, new.path.len() + new.domain.as_ref().map_or(0, String::len) + 5)?;
             content.attributes = Some(new.clone());
-            Ok((Some(Change::Attributes(new)), ()))
-        })
+            Ok((Some(Change::Attributes(new.clone())), ()))
+        })?;
+        if (&old.path, &old.domain) != (&new.path, &new.domain) && self.has_cookie() {
+            self.slot().lock().moved_from.get_or_insert(old);
+        }
+        Ok(())
     }
 
     /// Notes what the response shall do; a session need not be loaded for that.

@@ -10,6 +10,7 @@ use crate::{
     clock::Timestamp,
     codec::TokenId,
     config::Named,
+    cookie::CookieAttributes,
     error::Rejection,
     id::{RecordKey, SessionId},
     store::Version,
@@ -32,6 +33,8 @@ pub(crate) struct State {
     pub(super) too_late: bool,
     /// It was loaded again after the response was committed, for use with `save`.
     pub(super) reopened: bool,
+    /// The attributes of the browser's cookie, if the session has got others that make it another cookie.
+    pub(super) moved_from: Option<CookieAttributes>,
     /// What a renewed session in a cookie was called before, to be revoked.
     pub(super) superseded: Option<RecordKey>,
     /// Saves that were cut off or failed, and how many changes of the log each carried.

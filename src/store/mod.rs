@@ -91,6 +91,8 @@ use crate::{
 
 /// A place that keeps sessions on the server's side. See the [module docs](self) for one written out.
 ///
+/// To choose one of several at run time, make a [`Backend`] of each.
+///
 /// Every method is one atomic operation: of two concurrent calls for one key, one happens before the other.
 /// A method that is cancelled (its future dropped) has happened wholly or not at all.
 ///
@@ -252,7 +254,13 @@ impl Record {
     /// Says whether the record is over by the system's clock.
     #[must_use]
     pub fn is_expired(&self) -> bool {
-        self.expires <= Clock::system().now()
+        self.is_expired_at(Clock::system().now())
+    }
+
+    /// Says whether the record is over at this time, for a store that takes a [`Clock`].
+    #[must_use]
+    pub fn is_expired_at(&self, now: Timestamp) -> bool {
+        self.expires <= now
     }
 }
 

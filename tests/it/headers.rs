@@ -80,6 +80,24 @@ async fn one_request_sets_one_cookie_whatever_it_does() {
 }
 
 #[tokio::test]
+async fn a_cookie_that_moves_to_another_path_does_not_stay_at_the_old_one() {
+    for site in [Site::cookie(), Site::memory().0] {
+        let jar = &mut Jar::default();
+        site.visit(jar, async |session| session.insert("n", 1).unwrap()).await;
+        let (_, response) = site
+            .visit(jar, async |session| {
+                session.set_attributes(|cookie| cookie.path("/admin")).unwrap();
+                session.set_attributes(|cookie| cookie.path("/shop")).unwrap();
+            })
+            .await;
+        let cookies = set_cookies(response.headers());
+        assert_eq!(cookies.len(), 2, "{cookies:?}");
+        assert!(cookies[0].starts_with("s=; Max-Age=0") && cookies[0].ends_with("; Path=/"), "{cookies:?}");
+        assert!(cookies[1].ends_with("; Path=/shop"), "{cookies:?}");
+    }
+}
+
+#[tokio::test]
 async fn not_modified_carries_no_mere_refresh_but_a_real_change() {
     let site = Site::cookie();
     let jar = &mut Jar::default();

@@ -116,3 +116,17 @@ async fn neither_values_nor_ids_nor_cookies_are_logged_or_shown() {
         assert!(!secret.is_empty() && !all.contains(secret), "{all}");
     }
 }
+
+#[tokio::test]
+async fn a_store_that_fails_is_an_event() {
+    let log = recorded(async || {
+        let remote = Remote::default();
+        let site = Site::of(SessionLayer::new(SessionConfig::new("s", remote.clone(), keys())));
+        let jar = &mut Jar::default();
+        site.visit(jar, write).await;
+        remote.fail("load");
+        site.visit(jar, async |session| session.load().await.unwrap_err()).await;
+    })
+    .await;
+    assert!(log.contains("ERROR") && log.contains("session not loaded"), "{log}");
+}
