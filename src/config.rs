@@ -193,8 +193,8 @@ impl SessionConfig {
     /// Encrypts what is put into the store, under a key derived from the session's ID, which only the cookie
     /// has: a stolen store gives away neither IDs nor values, and nobody can change a record in it unnoticed.
     ///
-    /// Records that are there and not encrypted are refused from then on. Costs about a microsecond each
-    /// way; sessions in a cookie are encrypted by their token.
+    /// Records that are there and not encrypted are refused from then on. Sessions in a cookie are encrypted by
+    /// their token.
     #[must_use]
     pub fn encrypt_records(mut self) -> Self {
         self.encrypts_records = true;

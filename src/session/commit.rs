@@ -10,7 +10,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     codec::Stamp,
-    cookie,
+    cookie::{self, CookieAttributes},
     error::{Error, ErrorKind},
     id::RecordKey,
     store::{Bytes, StoreError},
@@ -134,11 +134,16 @@ impl Session {
             (CookieDuty::Remove, live) => Some(self.render_removal(live.as_ref())?),
             _ => None,
         };
-        let leftover = match state.moved_from.take() {
-            Some(attributes) if duty == CookieDuty::Set => cookie::removal(self.name(), &attributes.render()),
-            _ => None,
-        };
+        let leftover = state.moved_from.take().filter(|from| duty == CookieDuty::Set && self.differs(state, from));
+        let leftover = leftover.and_then(|from| cookie::removal(self.name(), &from.render()));
         Ok(Reply { cookie, leftover, used, is_refresh: duty == CookieDuty::Refresh })
+    }
+
+    /// Whether the session's cookie is another one to a browser than one of these attributes.
+    fn differs(&self, state: &State, from: &CookieAttributes) -> bool {
+        let own = state.live.as_ref().and_then(|live| live.content.attributes.as_ref());
+        let now = own.unwrap_or(&self.named().attributes);
+        (&now.path, &now.domain) != (&from.path, &from.domain)
     }
 
     fn render(&self, live: &Live) -> Result<HeaderValue, Error> {

@@ -458,7 +458,7 @@ impl Session {
             content.attributes = Some(new.clone());
             Ok((Some(Change::Attributes(new.clone())), ()))
         })?;
-        if (&old.path, &old.domain) != (&new.path, &new.domain) && self.has_cookie() {
+        if self.has_cookie() {
             self.slot().lock().moved_from.get_or_insert(old);
         }
         Ok(())

@@ -98,6 +98,26 @@ async fn a_cookie_that_moves_to_another_path_does_not_stay_at_the_old_one() {
 }
 
 #[tokio::test]
+async fn a_cookie_that_moves_and_comes_back_is_sent_once() {
+    let site = Site::cookie();
+    let jar = &mut Jar::default();
+    site.visit(jar, async |session| session.insert("n", 1).unwrap()).await;
+    let there_and_back = async |session: silverback::Session| {
+        session.set_attributes(|cookie| cookie.path("/admin")).unwrap();
+        session.set_attributes(|cookie| cookie.path("/")).unwrap();
+    };
+    let (_, response) = site.visit(jar, there_and_back).await;
+    assert_eq!(set_cookies(response.headers()).len(), 1);
+    let move_and_fail = async |session: silverback::Session| {
+        session.set_attributes(|cookie| cookie.path("/admin")).unwrap();
+        session.renew();
+    };
+    let (_, response) = site.answer(jar, StatusCode::INTERNAL_SERVER_ERROR, move_and_fail).await;
+    let cookies = set_cookies(response.headers());
+    assert!(cookies.len() == 1 && cookies[0].ends_with("; Path=/"), "{cookies:?}");
+}
+
+#[tokio::test]
 async fn not_modified_carries_no_mere_refresh_but_a_real_change() {
     let site = Site::cookie();
     let jar = &mut Jar::default();

@@ -14,7 +14,7 @@
 //! Numbers are little-endian. The magic stays where it is in every format to come: a record of a newer one is refused
 //! and left alone.
 //!
-//! SHA-256 because the crate has it: half a microsecond for a usual record is little beside the system calls, and it
+//! SHA-256 because the crate has it: hashing a usual record is little beside the system calls, and it
 //! leaves nothing to chance where 32 bits of CRC would, at the end of millions of torn reads. It guards against
 //! accidents, not against forgers.
 
