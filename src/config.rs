@@ -7,8 +7,9 @@ use cookie::SameSite;
 use crate::{
     codec::{Codec, Mode, Purpose},
     cookie::{self as wire, CookieAttributes},
-    error::{ConfigError, ErrorKind},
+    error::ConfigError,
     key::Keys,
+    named::Named,
     store::{Backend, CookieStore, Server, Store},
 };
 
@@ -280,42 +281,5 @@ impl fmt::Debug for SessionConfig {
             .field("keys", &self.keys)
             .field("attributes", &self.attributes)
             .finish_non_exhaustive()
-    }
-}
-
-/// A configured session, checked and ready: where store and codec meet.
-#[derive(Debug)]
-pub(crate) struct Named {
-    pub(crate) name: Box<str>,
-    pub(crate) backend: Backend,
-    pub(crate) codec: Codec,
-    pub(crate) attributes: CookieAttributes,
-    /// The attributes as they stand at the end of every cookie.
-    pub(crate) rendered: String,
-    pub(crate) max_age: Option<Duration>,
-    pub(crate) idle: Duration,
-    pub(crate) absolute: Duration,
-    pub(crate) encrypts_records: bool,
-    /// Where ended sessions in a cookie are remembered.
-    pub(crate) revocations: Option<Server>,
-    max_bytes: usize,
-}
-
-impl Named {
-    /// Whether everything this session needs is done when it is first polled.
-    pub(crate) fn never_waits(&self) -> bool {
-        match self.backend.server() {
-            Ok(server) => server.never_waits(),
-            Err(_) => self.revocations.as_ref().is_none_or(Server::never_waits),
-        }
-    }
-
-    /// Whether a session of this many bytes can be kept.
-    pub(crate) fn check_size(&self, payload: usize) -> Result<(), ErrorKind> {
-        let (size, limit) = match self.backend.server() {
-            Ok(_) => (payload, self.max_bytes),
-            Err(_) => (self.name.len() + self.codec.token_len(payload), wire::MAX_COOKIE_LEN),
-        };
-        if size > limit { Err(ErrorKind::TooLarge { size, limit }) } else { Ok(()) }
     }
 }

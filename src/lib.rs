@@ -133,6 +133,7 @@ mod axum;
 mod registry;
 
 mod config;
+mod named;
 mod session;
 
 pub mod store;
@@ -141,6 +142,7 @@ mod codec;
 mod cookie;
 pub mod key;
 
+mod binary;
 mod clock;
 mod crypto;
 mod error;

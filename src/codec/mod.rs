@@ -22,7 +22,7 @@ use crate::{
 };
 
 use self::token::{KID, SALT, SALT_LEN};
-pub(crate) use self::token::{Stamp, TokenId, put_u40, take_u40};
+pub(crate) use self::token::{Stamp, TokenId};
 
 /// Whether the visitor can read what the cookie says; nobody can change it in either mode.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -11,7 +11,11 @@
 use std::{ops::Range, time::Duration};
 
 use super::Purpose;
-use crate::{clock::Timestamp, error::Rejection};
+use crate::{
+    binary::{put_u40, take_u40},
+    clock::Timestamp,
+    error::Rejection,
+};
 
 pub(super) const KID: Range<usize> = 1..5;
 pub(super) const SALT: Range<usize> = 5..29;
@@ -69,16 +73,4 @@ impl Stamp {
         }
         Ok(())
     }
-}
-
-/// Forty bits of seconds last for 34,000 years; what is later than that is cut to it.
-pub(crate) fn put_u40(out: &mut Vec<u8>, time: Timestamp) {
-    let [_, _, _, low @ ..] = time.as_secs().min((1 << 40) - 1).to_be_bytes();
-    out.extend_from_slice(&low);
-}
-
-pub(crate) fn take_u40(bytes: &[u8]) -> Option<(Timestamp, &[u8])> {
-    let (low, rest) = bytes.split_first_chunk::<5>()?;
-    let [a, b, c, d, e] = *low;
-    Some((Timestamp::from_secs(u64::from_be_bytes([0, 0, 0, a, b, c, d, e])), rest))
 }

@@ -12,8 +12,6 @@ use crate::{
     codec::Stamp,
     cookie::{self, CookieAttributes},
     error::{Error, ErrorKind},
-    id::RecordKey,
-    store::{Bytes, StoreError},
 };
 
 /// What of a request's changes is kept.
@@ -63,7 +61,7 @@ impl Session {
         }
         let superseded = self.slot().lock().superseded.take();
         if let Some(key) = superseded {
-            self.end(&key).await?;
+            self.named().end(&key, self.slots.clock().now()).await?;
         }
         self.reply(&mut self.slot().lock())
     }
@@ -80,31 +78,14 @@ impl Session {
         }
         // What was opened, and what the cookie says: the two differ after a renewal, or if the cookies were
         // ambiguous.
-        let mut keys = self.presented_keys(self.slots.clock().now());
+        let now = self.slots.clock().now();
+        let mut keys = self.presented_keys(now);
         let before = self.forget(&mut self.slot().lock());
         keys.extend(before.live.as_ref().and_then(Live::key).filter(|key| !keys.contains(key)));
         for key in keys {
-            if let Err(error) = self.end(&key).await {
+            if let Err(error) = named.end(&key, now).await {
                 *self.slot().lock() = before;
                 return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    /// Sees to it that nobody opens the session of this key again, as far as that is the server's to decide.
-    async fn end(&self, key: &RecordKey) -> Result<(), Error> {
-        let named = self.named();
-        match (named.backend.server(), &named.revocations) {
-            (Ok(server), _) => server.delete(key).await?,
-            (Err(_), None) => {}
-            (Err(_), Some(revocations)) => {
-                // No token of the session holds longer than this, whatever its own end is.
-                let until = self.slots.clock().now().saturating_add(named.absolute.max(cookie::MAX_AGE));
-                match revocations.create(key, Bytes::new(), until).await {
-                    Ok(_) | Err(StoreError::Exists) => {}
-                    Err(error) => return Err(error.into()),
-                }
             }
         }
         Ok(())

@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use cookie::SameSite;
 
-use super::frames::{Frames, put_varint, take_varint};
+use super::frames::Frames;
 use crate::{
+    binary::{put_text, put_u40, take_text, take_u40},
     clock::Timestamp,
-    codec::{put_u40, take_u40},
     cookie::CookieAttributes,
     crypto::{self, RandomError, RootKey, SealKey},
     id::SessionId,
@@ -200,8 +200,7 @@ fn encode_attributes(attributes: &CookieAttributes, out: &mut Vec<u8>) {
             | flag(attributes.domain.is_some(), DOMAIN),
     );
     for text in std::iter::once(&attributes.path).chain(&attributes.domain) {
-        put_varint(out, text.len());
-        out.extend_from_slice(text.as_bytes());
+        put_text(out, text);
     }
 }
 
@@ -228,12 +227,6 @@ fn decode_attributes(bytes: &[u8]) -> Option<(CookieAttributes, &[u8])> {
         partitioned: flags & PARTITIONED != 0,
     };
     Some((attributes, rest))
-}
-
-fn take_text(bytes: &[u8]) -> Option<(String, &[u8])> {
-    let (len, rest) = take_varint(bytes)?;
-    let (text, rest) = rest.split_at_checked(len)?;
-    Some((std::str::from_utf8(text).ok()?.to_owned(), rest))
 }
 
 #[cfg(test)]

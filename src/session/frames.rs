@@ -10,6 +10,8 @@
 
 use std::ops::Range;
 
+use crate::binary::{put_varint, take_varint, varint_len};
+
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Frames(Vec<u8>);
 
@@ -128,32 +130,6 @@ impl Frames {
 
 fn frame_len(key: &str, value: usize) -> usize {
     varint_len(key.len() << 1) + key.len() + varint_len(value) + value
-}
-
-fn varint_len(number: usize) -> usize {
-    (usize::BITS - (number | 1).leading_zeros()).div_ceil(7) as usize
-}
-
-/// Seven bits a byte, low ones first; the high bit says that more follow.
-pub(super) fn put_varint(out: &mut Vec<u8>, mut number: usize) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-/// At most four bytes, so lengths end at 256 MiB; a longer spelling than needed is refused.
-pub(super) fn take_varint(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let mut number = 0;
-    for (index, byte) in bytes.iter().take(4).enumerate() {
-        number |= usize::from(byte & 0x7f) << (7 * index);
-        if byte & 0x80 == 0 {
-            let padded = index > 0 && *byte == 0;
-            return if padded { None } else { Some((number, bytes.get(index + 1..)?)) };
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -33,10 +33,10 @@ pub use self::{
     typed::{SessionData, Typed},
 };
 use crate::{
-    config::Named,
     cookie::{CookieAttributes, MAX_AGE},
     error::{Error, ErrorKind, Rejection},
     id::RecordKey,
+    named::Named,
     trace,
 };
 

@@ -13,9 +13,9 @@ use http::HeaderValue;
 use super::{Session, state::State};
 use crate::{
     clock::Clock,
-    config::Named,
     cookie::RequestCookies,
     error::{Error, ErrorKind},
+    named::Named,
     store,
 };
 

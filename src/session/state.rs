@@ -9,10 +9,10 @@ use super::{
 use crate::{
     clock::Timestamp,
     codec::TokenId,
-    config::Named,
     cookie::CookieAttributes,
     error::Rejection,
     id::{RecordKey, SessionId},
+    named::Named,
     store::Version,
 };
 

@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 /// From the ground up; what a folder holds is on the floor of its name.
 const FLOORS: &[&[&str]] = &[
-    &["error", "clock", "crypto", "id", "trace"],
+    &["error", "binary", "clock", "crypto", "id", "trace"],
     &["key", "cookie", "codec"],
     &["store"],
-    &["config", "session"],
+    &["named", "config", "session"],
     &["registry"],
     &["responder", "future", "service", "layer", "axum"],
 ];
