@@ -2,10 +2,14 @@
 #![cfg(all(unix, feature = "filesystem"))]
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "filesystem/mount.rs"]
+mod mount;
+
 use std::{
     error::Error,
     fs,
     future::Future,
+    io,
     os::unix::fs::{DirBuilderExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
     pin::pin,
@@ -21,6 +25,8 @@ use silverback::{
 };
 use tempfile::TempDir;
 use tokio::{sync::Barrier, task::JoinSet};
+
+use self::mount::{Kind, Mount, is_root};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -39,39 +45,6 @@ fn path_of(dir: &TempDir) -> PathBuf {
 
 async fn load(store: &FilesystemStore) -> Option<Record> {
     store.load(&KEY).await.unwrap()
-}
-
-fn is_root() -> bool {
-    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
-}
-
-/// A file system of its own, if this user may mount one.
-struct Mount(TempDir);
-
-impl Mount {
-    fn new(options: &str) -> Option<Self> {
-        let dir = TempDir::new().unwrap();
-        if !is_root() || !mount(dir.path(), &["-t", "tmpfs", "-o", options, "tmpfs"]) {
-            println!("skipped: mounting takes root");
-            return None;
-        }
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        Some(Self(dir))
-    }
-
-    fn remount(&self, options: &str) {
-        assert!(mount(self.0.path(), &["-o", &format!("remount,{options}")]));
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
-fn mount(path: &Path, arguments: &[&str]) -> bool {
-    Command::new("mount").args(arguments).arg(path).output().is_ok_and(|output| output.status.success())
 }
 
 #[tokio::test]
@@ -443,50 +416,159 @@ fn key(number: u16) -> RecordKey {
     RecordKey::from_bytes(bytes)
 }
 
+/// A record of it fits on none of the disks below.
+const HUGE: usize = 2_000_000;
+
+fn open(mount: &Mount, durability: Durability) -> FilesystemStore {
+    FilesystemStore::options().durability(durability).max_record_bytes(HUGE).open(mount.path()).unwrap()
+}
+
+/// Finds these records in the store's directory, and no other file.
+async fn check(mount: &Mount, records: &[(RecordKey, Record)], what: &str) {
+    let store = open(mount, Durability::Full);
+    for (key, record) in records {
+        assert_eq!(store.load(key).await.unwrap().as_ref(), Some(record), "{what}");
+    }
+    let files = fs::read_dir(mount.path().join("ab")).unwrap().count();
+    assert_eq!(files, records.len(), "{what}: nothing else is left");
+}
+
+fn is_full<T>(result: Result<T, StoreError>) -> bool {
+    let Err(StoreError::Backend(source)) = result else { return false };
+    source.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::StorageFull)
+}
+
+/// Makes records until none fits.
+async fn fill(store: &FilesystemStore) -> Vec<(RecordKey, Record)> {
+    let mut records = Vec::new();
+    for size in [100_000, 10_000, 300] {
+        loop {
+            let key = key(records.len() as u16);
+            match store.create(&key, Bytes::from(vec![1; size]), END).await {
+                Ok(version) => records.push((key, Record::new(vec![1; size], version, END))),
+                full => break assert!(is_full(full)),
+            }
+        }
+    }
+    records
+}
+
+async fn outgrow(store: &FilesystemStore, (key, record): &(RecordKey, Record), what: &str) {
+    assert!(is_full(store.update(key, record.version(), Bytes::from(vec![2; HUGE]), END).await), "{what}");
+}
+
 #[tokio::test]
 async fn a_full_disk_keeps_old_sessions_and_takes_updates() {
-    for options in ["size=64k", "size=10m,nr_inodes=8"] {
-        let Some(mount) = Mount::new(options) else { return };
-        let store = FilesystemStore::open(mount.0.path()).unwrap();
-        let mut kept = Vec::new();
-        let error = loop {
-            let key = key(kept.len() as u16);
-            match store.create(&key, Bytes::from(vec![1; 300]), END).await {
-                Ok(version) => kept.push((key, version)),
-                Err(error) => break error,
-            }
-        };
-        assert!(matches!(error, StoreError::Backend(_)) && !kept.is_empty(), "{options}: {error:?}");
-        for (key, version) in &mut kept {
-            let large = store.update(key, *version, Bytes::from(vec![2; 20_000]), END).await;
-            assert!(matches!(large, Err(StoreError::Backend(_))), "{options}: {large:?}");
-            *version = store.update(key, *version, Bytes::from(vec![3; 1_500]), END).await.unwrap();
-            assert_eq!(store.load(key).await.unwrap(), Some(Record::new(vec![3; 1_500], *version, END)));
+    let disks = [
+        (Kind::Tmpfs("size=64k"), Durability::None),
+        (Kind::Tmpfs("size=4m,nr_inodes=8"), Durability::None),
+        (Kind::Ext4("-b 4096", "rw"), Durability::None),
+        (Kind::Ext4("-b 4096", "nodelalloc"), Durability::Data),
+        (Kind::Ext4("-b 4096", "commit=600"), Durability::Full),
+        (Kind::Ext4("-b 4096 -N 16", "rw"), Durability::None),
+        (Kind::Ext4("-b 4096 -N 16", "commit=600"), Durability::Full),
+    ];
+    for (kind, durability) in disks {
+        let Some(mount) = Mount::new(kind) else { continue };
+        let what = format!("{kind:?}, {durability:?}");
+        let store = open(&mount, durability);
+        let mut kept = fill(&store).await;
+        let elsewhere = RecordKey::from_bytes([1; 32]);
+        assert!(is_full(store.create(&elsewhere, Bytes::new(), END).await), "{what}");
+        for entry in &mut kept {
+            outgrow(&store, entry, &what).await;
+            let (key, record) = entry;
+            let version = store.update(key, record.version(), Bytes::from(vec![3; 1_500]), END).await.unwrap();
+            *record = Record::new(vec![3; 1_500], version, END);
         }
-        let files = fs::read_dir(mount.0.path().join("ab")).unwrap().count();
-        assert_eq!(files, kept.len(), "{options}: no temporary file is left");
-        store.delete(&kept[0].0).await.unwrap();
-        store.create(&kept[0].0, Bytes::new(), END).await.unwrap();
+        check(&mount, &kept, &what).await;
+        let (deleted, _) = kept.remove(0);
+        store.delete(&deleted).await.unwrap();
+        // Now a part of it fits.
+        outgrow(&store, &kept[0], &what).await;
+        check(&mount, &kept, &what).await;
+        let version = store.create(&deleted, Bytes::new(), END).await.unwrap();
+        kept.push((deleted, Record::new("", version, END)));
+        if durability == Durability::Full
+            && let Some(mount) = mount.after_power_failure()
+        {
+            check(&mount, &kept, &format!("{what}, after a power failure")).await;
+        }
+        drop(store);
+        mount.mount_again();
+        check(&mount, &kept, &format!("{what}, mounted again")).await;
+    }
+}
+
+/// The disk promises more than it has: what it has no room for is written without an error, and fails when it is
+/// synced.
+#[tokio::test]
+async fn a_disk_that_fails_late_keeps_old_sessions() {
+    let disks = [Kind::Ext4("-b 4096", "commit=600"), Kind::Ext4("-b 4096 -O ^has_journal", "rw")];
+    let levels = [Durability::Data, Durability::Full];
+    for (kind, durability) in disks.into_iter().flat_map(|kind| levels.map(|level| (kind, level))) {
+        let Some(pool) = Mount::new(Kind::Tmpfs("size=16m")) else { return };
+        let Some(mount) = Mount::new_in(kind, &pool.path()) else { return };
+        let what = format!("{kind:?}, {durability:?}");
+        let version = open(&mount, Durability::Full).create(&KEY, Bytes::new(), END).await.unwrap();
+        pool.fill();
+        let store = open(&mount, durability);
+        let version = store.update(&KEY, version, Bytes::from(vec![1; 1_500]), END).await.unwrap();
+        let kept = [(KEY, Record::new(vec![1; 1_500], version, END))];
+        let large = store.update(&KEY, version, Bytes::from(vec![2; 100_000]), END).await;
+        assert!(matches!(large, Err(StoreError::Backend(_))), "{what}: {large:?}");
+        let new = store.create(&key(1), Bytes::new(), END).await;
+        assert!(matches!(new, Err(StoreError::Backend(_))), "{what}: {new:?}");
+        assert_eq!(store.load(&key(1)).await.unwrap(), None, "{what}");
+        check(&mount, &kept, &what).await;
+        drop(store);
+        pool.remount("size=32m");
+        mount.mount_again();
+        check(&mount, &kept, &format!("{what}, mounted again")).await;
+        let store = open(&mount, durability);
+        store.update(&KEY, version, Bytes::from(vec![2; 100_000]), END).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_read_only_file_system_is_read() {
-    let Some(mount) = Mount::new("size=1m") else { return };
-    let store = FilesystemStore::open(mount.0.path()).unwrap();
-    let version = store.create(&KEY, Bytes::from_static(b"data"), END).await.unwrap();
-    let damaged = key(1);
-    store.create(&damaged, Bytes::from_static(b"data"), END).await.unwrap();
-    fs::write(mount.0.path().join("ab").join(damaged.to_string()), vec![7; 4_096]).unwrap();
-    mount.remount("ro");
-    assert_eq!(load(&store).await.unwrap().data(), b"data");
-    assert!(matches!(store.load(&damaged).await, Err(StoreError::Corrupt(_))));
-    assert!(matches!(store.update(&KEY, version, Bytes::new(), END).await, Err(StoreError::Backend(_))));
-    assert!(matches!(store.create(&key(2), Bytes::new(), END).await, Err(StoreError::Backend(_))));
-    assert!(matches!(store.delete(&KEY).await, Err(StoreError::Backend(_))));
-    assert_eq!(FilesystemStore::open(mount.0.path()).unwrap().load(&KEY).await.unwrap().unwrap().version(), version);
-    mount.remount("rw");
-    store.update(&KEY, version, Bytes::new(), END).await.unwrap();
+    type Stop = fn(&Mount) -> bool;
+    let remount: Stop = |mount| {
+        mount.remount("ro");
+        true
+    };
+    let disks = [
+        (Kind::Tmpfs("size=1m"), remount),
+        (Kind::Ext4("", "rw"), remount),
+        (Kind::Ext4("", "errors=remount-ro"), Mount::damage),
+    ];
+    for (kind, stop) in disks {
+        let Some(mount) = Mount::new(kind) else { continue };
+        let store = open(&mount, Durability::Full);
+        let version = store.create(&KEY, Bytes::from_static(b"data"), END).await.unwrap();
+        let damaged = key(1);
+        store.create(&damaged, Bytes::from_static(b"data"), END).await.unwrap();
+        fs::write(mount.path().join("ab").join(damaged.to_string()), vec![7; 4_096]).unwrap();
+        if !stop(&mount) {
+            continue;
+        }
+        assert_eq!(load(&store).await.unwrap().data(), b"data", "{kind:?}");
+        assert!(matches!(store.load(&damaged).await, Err(StoreError::Corrupt(_))), "{kind:?}");
+        let update = store.update(&KEY, version, Bytes::new(), END).await;
+        assert!(matches!(update, Err(StoreError::Backend(_))), "{kind:?}: {update:?}");
+        let create = store.create(&key(2), Bytes::new(), END).await;
+        assert!(matches!(create, Err(StoreError::Backend(_))), "{kind:?}: {create:?}");
+        let delete = store.delete(&KEY).await;
+        assert!(matches!(delete, Err(StoreError::Backend(_))), "{kind:?}: {delete:?}");
+        drop(store);
+        let store = open(&mount, Durability::Full);
+        assert_eq!(load(&store).await.unwrap().version(), version, "{kind:?}");
+        drop(store);
+        mount.mount_again();
+        let store = open(&mount, Durability::Full);
+        assert_eq!(load(&store).await.unwrap().data(), b"data", "{kind:?}");
+        store.update(&KEY, version, Bytes::new(), END).await.unwrap();
+    }
 }
 
 #[tokio::test]

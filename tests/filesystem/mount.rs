@@ -1,0 +1,188 @@
+//! File systems that are mounted for one test.
+
+use std::{
+    env,
+    fs::{self, File},
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::LazyLock,
+};
+
+use tempfile::TempDir;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    /// In memory, with these options of `mount`.
+    Tmpfs(&'static str),
+    /// In an image file of 8 MiB, with these options of `mkfs.ext4` and of `mount`.
+    Ext4(&'static str, &'static str),
+}
+
+const IMAGE_BYTES: u64 = 8 << 20;
+
+impl Kind {
+    /// Tells why there can be none of this kind here. It is found out once: what fails later is a failure.
+    fn obstacle(self) -> Option<&'static str> {
+        static TMPFS: LazyLock<Option<String>> = LazyLock::new(|| Kind::Tmpfs("size=64k").try_out());
+        static EXT4: LazyLock<Option<String>> = LazyLock::new(|| Kind::Ext4("", "rw").try_out());
+        match self {
+            Self::Tmpfs(_) => TMPFS.as_deref(),
+            Self::Ext4(..) => EXT4.as_deref(),
+        }
+    }
+
+    fn try_out(self) -> Option<String> {
+        Mount::make(self, TempDir::new().unwrap()).err()
+    }
+}
+
+/// A file system of its own, until it is dropped.
+pub(crate) struct Mount {
+    kind: Kind,
+    /// Has the directory to mount it on, and the image.
+    home: TempDir,
+}
+
+impl Mount {
+    /// Says so if there can be none on this machine, or for this user.
+    pub(crate) fn new(kind: Kind) -> Option<Self> {
+        Self::new_in(kind, &env::temp_dir())
+    }
+
+    /// As `new`, with the image in another directory.
+    pub(crate) fn new_in(kind: Kind, parent: &Path) -> Option<Self> {
+        let obstacle = if !is_root() {
+            Some("mounting takes root")
+        } else if matches!(kind, Kind::Ext4(..)) && !has_mkfs() {
+            Some("`mkfs.ext4` is not installed")
+        } else {
+            kind.obstacle()
+        };
+        if let Some(obstacle) = obstacle {
+            println!("skipped: {kind:?}: {obstacle}");
+            return None;
+        }
+        Some(Self::make(kind, TempDir::new_in(parent).unwrap()).unwrap())
+    }
+
+    fn make(kind: Kind, home: TempDir) -> Result<Self, String> {
+        let image = image(&home);
+        if let Kind::Ext4(options, _) = kind {
+            File::create(&image).unwrap().set_len(IMAGE_BYTES).unwrap();
+            let mut mkfs = Command::new(find("mkfs.ext4").unwrap());
+            run(mkfs.args(["-q", "-F"]).args(options.split_whitespace()).arg(image)).unwrap();
+        }
+        let made = Self::attach(kind, home)?;
+        fs::set_permissions(made.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        Ok(made)
+    }
+
+    fn attach(kind: Kind, home: TempDir) -> Result<Self, String> {
+        // It exists before the mount does: whatever happens from here on, it is unmounted.
+        let this = Self { kind, home };
+        fs::create_dir(this.path()).unwrap();
+        this.mount()?;
+        Ok(this)
+    }
+
+    fn mount(&self) -> Result<(), String> {
+        let mut mount = Command::new("mount");
+        match self.kind {
+            Kind::Tmpfs(options) => mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]),
+            // The kernel detaches the loop device when it is unmounted.
+            Kind::Ext4(_, options) => {
+                mount.args(["-t", "ext4", "-o", &format!("loop,{options}")]).arg(image(&self.home))
+            }
+        };
+        run(mount.arg(self.path()))
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.home.path().join("mounted")
+    }
+
+    pub(crate) fn remount(&self, options: &str) {
+        insist(Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(self.path()));
+    }
+
+    /// Unmounts it and mounts it again; nothing of it may be open. What is in memory alone stays mounted.
+    pub(crate) fn mount_again(&self) {
+        if let Kind::Tmpfs(_) = self.kind {
+            return self.remount("rw");
+        }
+        insist(Command::new("umount").arg(self.path()));
+        self.mount().unwrap();
+    }
+
+    /// What a power failure at this moment leaves: all that has been written to the device, and no more.
+    pub(crate) fn after_power_failure(&self) -> Option<Self> {
+        let Kind::Ext4(..) = self.kind else { return None };
+        let home = TempDir::new().unwrap();
+        fs::copy(image(&self.home), image(&home)).unwrap();
+        Some(Self::attach(self.kind, home).unwrap())
+    }
+
+    /// Has the kernel find it damaged; `errors=` tells what follows. Says so if it cannot be done.
+    pub(crate) fn damage(&self) -> bool {
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        let path = fs::canonicalize(self.path()).unwrap();
+        let mut mounts = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        let fields = mounts.find(|fields| Path::new(fields[1]) == path).unwrap();
+        let device = Path::new(fields[0]).file_name().unwrap();
+        let trigger = Path::new("/sys/fs/ext4").join(device).join("trigger_fs_error");
+        fs::write(trigger, "a test")
+            .inspect_err(|error| println!("skipped: {:?}: it cannot be damaged: {error}", self.kind))
+            .is_ok()
+    }
+
+    /// Uses up all the room there is.
+    pub(crate) fn fill(&self) {
+        let mut file = File::create(self.path().join("filler")).unwrap();
+        for size in [1 << 16, 1 << 12] {
+            while file.write_all(&vec![1; size]).is_ok() {}
+        }
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = run(Command::new("umount").arg("-l").arg(self.path()));
+    }
+}
+
+fn image(home: &TempDir) -> PathBuf {
+    home.path().join("image")
+}
+
+pub(crate) fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
+}
+
+/// Under `CI`, it must not be missing.
+fn has_mkfs() -> bool {
+    let found = find("mkfs.ext4").is_some();
+    let ci = env::var_os("CI").is_some_and(|ci| !ci.is_empty());
+    assert!(found || !ci, "`mkfs.ext4` is not installed, and with CI set no test may be skipped");
+    found
+}
+
+/// Looks where administrators have their programs, too.
+fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let directories = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    directories.map(|directory| directory.join(program)).find(|program| program.is_file())
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
+}
+
+/// For what cannot be done while something is open: a process that another test starts has all of it open too, for the
+/// moment until it runs its program.
+fn insist(command: &mut Command) {
+    let done = (0..1_000).any(|_| run(command).is_ok());
+    assert!(done, "{:?}", run(command));
+}
