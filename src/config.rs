@@ -8,6 +8,7 @@ use crate::{
     codec::{Codec, Mode, Purpose},
     cookie::{self as wire, CookieAttributes},
     error::ConfigError,
+    index::Index,
     key::Keys,
     named::Named,
     store::{Backend, CookieStore, Server, Store},
@@ -24,6 +25,7 @@ use crate::{
 /// | [`idle_timeout`](Self::idle_timeout) | 24 hours |
 /// | [`absolute_timeout`](Self::absolute_timeout) | 14 days |
 /// | [`encrypt_records`](Self::encrypt_records) | off |
+/// | [`sessions_per_subject`](Self::sessions_per_subject) | 1,000 |
 /// | [`max_bytes`](Self::max_bytes) | 1 MiB in a store; what fits into 4,096 bytes in a cookie |
 ///
 /// The name is the cookie's name; `__Host-session` makes browsers enforce that only this host can set it.
@@ -41,6 +43,7 @@ pub struct SessionConfig {
     max_bytes: usize,
     encrypts_records: bool,
     revocations: Option<Server>,
+    sessions_per_subject: usize,
 }
 
 /// Pairs of timeouts that standards ask for.
@@ -92,6 +95,7 @@ impl SessionConfig {
             max_bytes: 1 << 20,
             encrypts_records: false,
             revocations: None,
+            sessions_per_subject: 1_000,
         }
     }
 
@@ -203,10 +207,11 @@ impl SessionConfig {
     }
 
     /// Remembers in `store` which sessions in a cookie have ended, so that a copy of the cookie is worth
-    /// nothing after a logout or a renewal.
+    /// nothing after a logout or a renewal, and a [subject](crate::Session::set_subject)'s sessions can be listed
+    /// and ended.
     ///
     /// What is remembered is the hash of the session's ID, until it would have ended by itself; a session
-    /// that is opened is looked up. With a store that waits, it has to be loaded first. Sessions that are
+    /// that is opened is looked up, and one with a subject in the subject's list as well. With a store that waits, it has to be loaded first. Sessions that are
     /// kept in a store do not need this, and ignore it.
     ///
     /// ```
@@ -219,6 +224,15 @@ impl SessionConfig {
     #[must_use]
     pub fn revocation(mut self, store: impl Store) -> Self {
         self.revocations = Some(Server::new(store));
+        self
+    }
+
+    /// Bounds how many sessions a subject has at a time: when one more gets the
+    /// [subject](crate::Session::set_subject), those that were not used for longest are ended. With 1, whoever logs
+    /// in is logged out everywhere else.
+    #[must_use]
+    pub fn sessions_per_subject(mut self, limit: usize) -> Self {
+        self.sessions_per_subject = limit;
         self
     }
 
@@ -257,18 +271,26 @@ impl SessionConfig {
             Err(_) => (Mode::Sealed, Purpose::Values),
             Ok(_) => (Mode::Signed, Purpose::Reference),
         };
+        let codec = |mode, purpose| Codec::new(self.keys.clone(), mode, purpose, &self.name, &self.audience);
+        let absolute = self.absolute.or(self.max_age).unwrap_or(Timeouts::DEFAULT.absolute);
+        let index = self.backend.server().ok().or(self.revocations.as_ref()).map(|server| {
+            let codec = codec(Mode::Sealed, Purpose::Listing);
+            Index::new(server.clone(), codec, &self.name, &self.audience, absolute.max(wire::MAX_AGE))
+        });
         Ok(Named {
             name: self.name.as_str().into(),
             backend: self.backend.clone(),
-            codec: Codec::new(self.keys.clone(), mode, purpose, &self.name, &self.audience),
+            codec: codec(mode, purpose),
             rendered: self.attributes.render(),
             attributes: self.attributes.clone(),
             max_age: self.max_age,
             idle: self.idle.or(self.max_age).unwrap_or(Timeouts::DEFAULT.idle),
-            absolute: self.absolute.or(self.max_age).unwrap_or(Timeouts::DEFAULT.absolute),
+            absolute,
             max_bytes: self.max_bytes.min(128 << 20),
             encrypts_records: self.encrypts_records,
             revocations: self.revocations.clone(),
+            index,
+            sessions_per_subject: self.sessions_per_subject.max(1),
         })
     }
 }

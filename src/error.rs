@@ -53,6 +53,11 @@ pub enum ErrorKind {
     Conflict,
     /// The session was destroyed, renewed or expired while this request was changing it.
     Gone,
+    /// The subject is empty or longer than 256 bytes.
+    Subject,
+    /// Sessions in a cookie can only be listed and ended if something remembers which have ended: configure
+    /// [`revocation`](crate::SessionConfig::revocation).
+    NeedsRevocation,
     /// The store failed.
     Store,
     /// The operating system gave no random bytes.
@@ -130,6 +135,10 @@ impl fmt::Display for Error {
             ErrorKind::TooLarge { size, limit } => write!(f, "{size} bytes are over the limit of {limit}"),
             ErrorKind::Conflict => f.write_str("other requests kept changing it"),
             ErrorKind::Gone => f.write_str("it ended while this request was changing it"),
+            ErrorKind::Subject => f.write_str("a subject must have 1 to 256 bytes"),
+            ErrorKind::NeedsRevocation => {
+                f.write_str("a session in a cookie needs `SessionConfig::revocation` to have a subject")
+            }
             ErrorKind::Store => f.write_str("the store failed"),
             ErrorKind::Random => f.write_str("the operating system gave no random bytes"),
         }?;
@@ -189,7 +198,7 @@ pub enum Rejection {
     NotFound,
     /// The store's record cannot be read: it is damaged or of a newer version.
     Corrupt,
-    /// The session in this cookie was destroyed or renewed, and that is remembered.
+    /// The session in this cookie was destroyed or renewed, or all of its subject were, and that is remembered.
     Revoked,
 }
 
@@ -244,6 +253,8 @@ pub enum ConfigError {
     MaxAgeTooLong,
     /// A timeout, lifetime or `Max-Age` of less than a second ends every session at once.
     ZeroDuration,
+    /// Sessions of this name are in a cookie, and nothing remembers which have ended.
+    NeedsRevocation(String),
 }
 
 impl fmt::Display for ConfigError {
@@ -270,6 +281,9 @@ impl fmt::Display for ConfigError {
                 write!(f, "browsers refuse {attribute} without Secure: add `.secure(true)` or drop it")
             }
             Self::MaxAgeTooLong => f.write_str("browsers cut a Max-Age of more than 400 days: use a shorter one"),
+            Self::NeedsRevocation(name) => {
+                write!(f, "the sessions {name:?} are in a cookie: add `.revocation(store)` to list and end them")
+            }
             Self::ZeroDuration => {
                 f.write_str("a timeout of less than a second ends every session at once: use a longer one")
             }

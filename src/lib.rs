@@ -34,6 +34,7 @@
 //! | read, change, renew, destroy a session | [`Session`] |
 //! | use several sessions in one request | [`Sessions`] |
 //! | set cookie attributes and lifetimes | [`SessionConfig`] |
+//! | list a user's sessions, log out everywhere | [`Session::set_subject`], [`Subjects`] |
 //! | choose or write a store | [`store`] |
 //! | make, load and rotate keys | [`key`] |
 //! | keep a struct under one key | [`Typed`] |
@@ -133,8 +134,10 @@ mod axum;
 mod registry;
 
 mod config;
+mod index;
 mod named;
 mod session;
+mod subjects;
 
 pub mod store;
 
@@ -163,6 +166,7 @@ pub use self::{
     responder::{DefaultResponder, FailedCommit, Responder},
     service::SessionService,
     session::{Flashes, Session, SessionData, Typed},
+    subjects::{SubjectSession, Subjects},
 };
 
 #[cfg(all(doctest, feature = "axum", feature = "filesystem"))]

@@ -8,6 +8,7 @@ use crate::{
     cookie::{self as wire, CookieAttributes},
     error::{Error, ErrorKind},
     id::RecordKey,
+    index::Index,
     store::{Backend, Bytes, Server, StoreError},
 };
 
@@ -26,6 +27,9 @@ pub(crate) struct Named {
     pub(crate) encrypts_records: bool,
     /// Where ended sessions in a cookie are remembered.
     pub(crate) revocations: Option<Server>,
+    /// Where the sessions of subjects are listed; none if nothing remembers which have ended.
+    pub(crate) index: Option<Index>,
+    pub(crate) sessions_per_subject: usize,
     pub(crate) max_bytes: usize,
 }
 
@@ -47,8 +51,9 @@ impl Named {
         if size > limit { Err(ErrorKind::TooLarge { size, limit }) } else { Ok(()) }
     }
 
-    /// Sees to it that nobody opens the session of this key again, as far as that is the server's to decide.
-    pub(crate) async fn end(&self, key: &RecordKey, now: Timestamp) -> Result<(), Error> {
+    /// Sees to it that nobody opens the session of this key again, as far as that is the server's to decide. Says
+    /// whether it did; `false` if somebody else is known to have ended it before.
+    pub(crate) async fn end(&self, key: &RecordKey, now: Timestamp) -> Result<bool, Error> {
         match (self.backend.server(), &self.revocations) {
             (Ok(server), _) => server.delete(key).await?,
             (Err(_), None) => {}
@@ -56,11 +61,36 @@ impl Named {
                 // No token of the session holds longer than this, whatever its own end is.
                 let until = now.saturating_add(self.absolute.max(wire::MAX_AGE));
                 match revocations.create(key, Bytes::new(), until).await {
-                    Ok(_) | Err(StoreError::Exists) => {}
+                    Ok(_) => {}
+                    Err(StoreError::Exists) => return Ok(false),
                     Err(error) => return Err(error.into()),
                 }
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether the session of this key can still be opened, as far as the server knows.
+    pub(crate) async fn is_alive(&self, key: &RecordKey) -> Result<bool, Error> {
+        match self.backend.server() {
+            Err(_) => Ok(!self.is_revoked(key).await?),
+            Ok(server) => match server.load(key).await {
+                Ok(record) => Ok(record.is_some()),
+                Err(StoreError::Corrupt(_)) => Ok(false),
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
+
+    /// Whether it is remembered that the session in a cookie has ended.
+    pub(crate) async fn is_revoked(&self, key: &RecordKey) -> Result<bool, Error> {
+        match &self.revocations {
+            None => Ok(false),
+            Some(revocations) => match revocations.load(key).await {
+                Ok(record) => Ok(record.is_some()),
+                Err(StoreError::Corrupt(_)) => Ok(true),
+                Err(error) => Err(error.into()),
+            },
+        }
     }
 }

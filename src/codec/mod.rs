@@ -61,6 +61,8 @@ pub(crate) enum Purpose {
     Values,
     /// It refers to a record in a store.
     Reference,
+    /// It is itself a record: a subject's list of sessions.
+    Listing,
 }
 
 impl Purpose {
@@ -68,6 +70,7 @@ impl Purpose {
         match self {
             Self::Values => b"values",
             Self::Reference => b"reference",
+            Self::Listing => b"listing",
         }
     }
 }
@@ -104,22 +107,29 @@ pub(crate) struct Opened {
 impl Codec {
     pub(crate) fn new(keys: Keys, mode: Mode, purpose: Purpose, name: &str, audience: &str) -> Self {
         let derived = RwLock::new(Derived { generation: 0, keys: Vec::new() });
-        let codec = Self { mode, purpose, name: name.into(), audience: audience.into(), keys, derived };
-        codec.derive();
-        codec
+        Self { mode, purpose, name: name.into(), audience: audience.into(), keys, derived }
+    }
+
+    /// Makes a cookie's value of what `payload` writes, under the active key.
+    pub(crate) fn seal(&self, stamp: &Stamp, payload: impl FnOnce(&mut Vec<u8>)) -> Result<String, RandomError> {
+        let write = |out: &mut Vec<u8>| {
+            stamp.encode(out);
+            payload(out);
+        };
+        Ok(URL_SAFE_NO_PAD.encode(self.seal_bytes(write)?))
     }
 
     /// Seals what `payload` writes, under the active key.
-    pub(crate) fn seal(&self, stamp: &Stamp, payload: impl FnOnce(&mut Vec<u8>)) -> Result<String, RandomError> {
+    pub(crate) fn seal_bytes(&self, payload: impl FnOnce(&mut Vec<u8>)) -> Result<Vec<u8>, RandomError> {
         let salt = match self.mode {
             Mode::Sealed => crypto::random()?,
             Mode::Signed => [0; SALT_LEN],
         };
-        Ok(self.seal_with(salt, stamp, payload))
+        Ok(self.seal_with(salt, payload))
     }
 
-    /// As [`seal`](Self::seal), with a salt that must never have been used; a signed token needs none.
-    fn seal_with(&self, salt: [u8; SALT_LEN], stamp: &Stamp, payload: impl FnOnce(&mut Vec<u8>)) -> String {
+    /// As [`seal_bytes`](Self::seal_bytes), with a salt that must never have been used; signing needs none.
+    fn seal_with(&self, salt: [u8; SALT_LEN], payload: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
         let derived = self.derived();
         let mut token = Vec::with_capacity(512);
         token.push(self.mode.version());
@@ -129,7 +139,6 @@ impl Codec {
             token.extend_from_slice(&salt);
         }
         let start = token.len();
-        stamp.encode(&mut token);
         payload(&mut token);
         match cipher {
             Cipher::Seal(key) => key.seal(&salt, &mut token, start),
@@ -138,7 +147,7 @@ impl Codec {
                 token.extend_from_slice(&tag);
             }
         }
-        URL_SAFE_NO_PAD.encode(&token)
+        token
     }
 
     /// Opens a cookie's value, whichever key of the ring made it.
@@ -150,18 +159,18 @@ impl Codec {
             return Err(Rejection::Malformed);
         }
         let mut token = URL_SAFE_NO_PAD.decode(value).map_err(|_| Rejection::Malformed)?;
-        if token.first() != Some(&self.mode.version()) || token.len() < self.mode.overhead() {
-            return Err(Rejection::Malformed);
-        }
-        let current = self.authenticate(&mut token)?;
+        let current = self.open_bytes(&mut token)?;
         let (stamp, len) = Stamp::decode(&token, self.purpose).ok_or(Rejection::Malformed)?;
         token.drain(..len);
         stamp.check(now)?;
         Ok(Opened { stamp, payload: token, current })
     }
 
-    /// Leaves only stamp and payload of a genuine token; says whether its key is the active one.
-    fn authenticate(&self, token: &mut Vec<u8>) -> Result<bool, Rejection> {
+    /// Leaves of sealed bytes what was written into them; says whether their key is the active one.
+    pub(crate) fn open_bytes(&self, token: &mut Vec<u8>) -> Result<bool, Rejection> {
+        if token.first() != Some(&self.mode.version()) || token.len() < self.mode.overhead() {
+            return Err(Rejection::Malformed);
+        }
         let derived = self.derived();
         let id = token.get(KID).ok_or(Rejection::Malformed)?;
         let found = derived.keys.iter().position(|(key, _)| key.as_bytes() == id);

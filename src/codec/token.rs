@@ -40,7 +40,7 @@ impl Stamp {
     pub(super) const fn encoded_len(purpose: Purpose) -> usize {
         match purpose {
             Purpose::Values => 5 + 5 + 4 + 16,
-            Purpose::Reference => 5 + 5 + 4,
+            Purpose::Reference | Purpose::Listing => 5 + 5 + 4,
         }
     }
 
@@ -58,7 +58,7 @@ impl Stamp {
         let (ttl, rest) = rest.split_first_chunk()?;
         let token_id = match purpose {
             Purpose::Values => Some(*rest.first_chunk::<16>()?),
-            Purpose::Reference => None,
+            Purpose::Reference | Purpose::Listing => None,
         };
         let stamp = Self { issued, created, ttl: u32::from_be_bytes(*ttl), token_id };
         Some((stamp, Self::encoded_len(purpose)))

@@ -6,21 +6,40 @@ use std::{
 };
 
 use super::{
-    content::{Content, Persistence},
+    content::{Content, Persistence, Subject},
     frames::FlashId,
 };
-use crate::{cookie::CookieAttributes, error::Error};
+use crate::{clock::Timestamp, cookie::CookieAttributes, error::Error};
 
 /// One step; applied once to the view of this request, and again to a newer state after a conflict.
 pub(super) enum Change {
-    Insert { key: Box<str>, value: Vec<u8> },
-    Remove { key: Box<str> },
+    Insert {
+        key: Box<str>,
+        value: Vec<u8>,
+    },
+    Remove {
+        key: Box<str>,
+    },
     Clear,
-    Update { key: Box<str>, update: Update },
-    PushFlash { queue: Box<str>, id: FlashId, value: Vec<u8> },
+    Update {
+        key: Box<str>,
+        update: Update,
+    },
+    PushFlash {
+        queue: Box<str>,
+        id: FlashId,
+        value: Vec<u8>,
+    },
     TakeFlashes(Taken),
     Persist(Persistence),
     Attributes(CookieAttributes),
+    SetSubject {
+        name: Box<str>,
+        note: Box<str>,
+    },
+    RemoveSubject,
+    /// The subject's listing gets told that the session is in use.
+    Listed(Timestamp),
 }
 
 /// The messages a request has taken; after a save, those that no other request had taken before.
@@ -50,6 +69,17 @@ impl Change {
             }
             Self::Persist(persistence) => content.persistence = *persistence,
             Self::Attributes(attributes) => content.attributes = Some(attributes.clone()),
+            Self::SetSubject { name, note } => {
+                remove_subject(content);
+                let (since, listed) = (Timestamp::default(), Timestamp::default());
+                content.subject = Some(Subject { name: name.clone(), since, listed, note: Some(note.clone()) });
+            }
+            Self::RemoveSubject => remove_subject(content),
+            Self::Listed(now) => {
+                if let Some(subject) = &mut content.subject {
+                    subject.listed = *now;
+                }
+            }
         }
         Ok(())
     }
@@ -57,6 +87,13 @@ impl Change {
     /// Whether the browser has to be told, even if only the record changes.
     pub(super) fn shows_in_cookie(&self) -> bool {
         matches!(self, Self::Persist(_) | Self::Attributes(_))
+    }
+}
+
+fn remove_subject(content: &mut Content) {
+    // One with a note is in no listing yet.
+    if let Some(subject) = content.subject.take().filter(|subject| subject.note.is_none()) {
+        content.former = Some(subject.name);
     }
 }
 
@@ -72,6 +109,9 @@ impl fmt::Debug for Change {
             Self::TakeFlashes(_) => "TakeFlashes",
             Self::Persist(_) => "Persist",
             Self::Attributes(_) => "Attributes",
+            Self::SetSubject { .. } => "SetSubject",
+            Self::RemoveSubject => "RemoveSubject",
+            Self::Listed(_) => "Listed",
         })
     }
 }

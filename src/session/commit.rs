@@ -59,10 +59,6 @@ impl Session {
         if self.slot().lock().owes_unopened() {
             self.open_in_turn().await?;
         }
-        let superseded = self.slot().lock().superseded.take();
-        if let Some(key) = superseded {
-            self.named().end(&key, self.slots.clock().now()).await?;
-        }
         self.reply(&mut self.slot().lock())
     }
 
@@ -87,6 +83,11 @@ impl Session {
                 *self.slot().lock() = before;
                 return Err(error);
             }
+        }
+        if let Some(live) = &before.live
+            && let Some(key) = live.key()
+        {
+            self.tidy_listings(&self.membership(&live.content), &key, Some(&key)).await;
         }
         Ok(())
     }

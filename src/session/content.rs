@@ -1,9 +1,12 @@
 //! What is kept of a session, in the cookie or in a store, and its bytes.
 //!
 //! ```text
-//! payload:    flags u8 | [since u40 s | length u32 s] | [attributes] | frames
-//! flags:      1 lasts for a length of time, 2 lasts until the browser closes, 4 has attributes of its own
-//! attributes: flags u8 | varint length | path | [varint length | domain]
+//! payload:    flags u8 | [since u40 s | length u32 s] | [attributes] | [subject] | frames
+//! flags:      1 lasts for a length of time, 2 lasts until the browser closes, 4 has attributes of its own,
+//!             8 has a subject
+//! attributes: flags u8 | path | [domain]
+//! subject:    name | listed since u40 | last listed u40 s
+//! texts:      varint length | UTF-8
 //! record:     1 u8 | write id (8) | created u40 s | payload
 //! sealed:     2 u8 | salt (24) | AES-256-GCM of a record | tag (16)
 //! ```
@@ -19,7 +22,7 @@ use cookie::SameSite;
 
 use super::frames::Frames;
 use crate::{
-    binary::{put_text, put_u40, take_text, take_u40},
+    binary::{put_text, put_u40, take_text, take_u40, varint_len},
     clock::Timestamp,
     cookie::CookieAttributes,
     crypto::{self, RandomError, RootKey, SealKey},
@@ -31,7 +34,29 @@ pub(super) struct Content {
     pub(super) created: Timestamp,
     pub(super) persistence: Persistence,
     pub(super) attributes: Option<CookieAttributes>,
+    pub(super) subject: Option<Subject>,
+    /// The subject whose listing has the session still, if it got another one since it was saved; not encoded.
+    pub(super) former: Option<Box<str>>,
     pub(super) frames: Frames,
+}
+
+/// Whose session it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Subject {
+    pub(super) name: Box<str>,
+    /// What the listing's `not_before` was when the session was put into it.
+    pub(super) since: Timestamp,
+    /// When the listing was last told that the session is in use.
+    pub(super) listed: Timestamp,
+    /// What the listing shall say about the session, which is not in it yet; not encoded.
+    pub(super) note: Option<Box<str>>,
+}
+
+impl Subject {
+    /// How many bytes a subject of this name takes.
+    pub(super) fn encoded_len(name: &str) -> usize {
+        varint_len(name.len()) + name.len() + 10
+    }
 }
 
 /// How long this session was asked to last, beyond what is configured for all of its name.
@@ -63,12 +88,32 @@ const SALT_LEN: usize = 24;
 
 impl Content {
     pub(super) fn new(created: Timestamp) -> Self {
-        Self { created, persistence: Persistence::default(), attributes: None, frames: Frames::default() }
+        Self {
+            created,
+            persistence: Persistence::default(),
+            attributes: None,
+            subject: None,
+            former: None,
+            frames: Frames::default(),
+        }
+    }
+
+    /// Whether there is anything that makes a new session worth keeping.
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.subject.is_none()
+    }
+
+    /// Notes that the listings are as this content says.
+    pub(super) fn settle_listings(&mut self) {
+        self.former = None;
+        if let Some(subject) = &mut self.subject {
+            subject.note = None;
+        }
     }
 
     pub(super) fn encode_payload(&self, out: &mut Vec<u8>) {
         let attributes = self.attributes.as_ref();
-        let flags = if attributes.is_some() { 4 } else { 0 };
+        let flags = if attributes.is_some() { 4 } else { 0 } | if self.subject.is_some() { 8 } else { 0 };
         match self.persistence {
             Persistence::Configured => out.push(flags),
             Persistence::UntilBrowserCloses => out.push(flags | 2),
@@ -80,6 +125,11 @@ impl Content {
         }
         if let Some(attributes) = attributes {
             encode_attributes(attributes, out);
+        }
+        if let Some(subject) = &self.subject {
+            put_text(out, &subject.name);
+            put_u40(out, subject.since);
+            put_u40(out, subject.listed);
         }
         out.extend_from_slice(self.frames.as_bytes());
     }
@@ -98,18 +148,14 @@ impl Content {
             2 => Persistence::UntilBrowserCloses,
             _ => return None,
         };
-        let attributes = match flags & !3 {
-            0 => None,
-            4 => {
-                let (attributes, after) = decode_attributes(rest)?;
-                rest = after;
-                Some(attributes)
-            }
-            _ => return None,
-        };
+        if flags & !(3 | 4 | 8) != 0 {
+            return None;
+        }
+        let attributes = if flags & 4 != 0 { Some(take(&mut rest, decode_attributes)?) } else { None };
+        let subject = if flags & 8 != 0 { Some(take(&mut rest, decode_subject)?) } else { None };
         let start = bytes.len() - rest.len();
         bytes.drain(..start);
-        Some(Self { created, persistence, attributes, frames: Frames::parse(bytes)? })
+        Some(Self { created, persistence, attributes, subject, former: None, frames: Frames::parse(bytes)? })
     }
 
     pub(super) fn payload_len(&self) -> usize {
@@ -118,7 +164,8 @@ impl Content {
             encode_attributes(attributes, &mut head);
         }
         let persistence = if matches!(self.persistence, Persistence::For { .. }) { 9 } else { 0 };
-        1 + persistence + head.len() + self.frames.as_bytes().len()
+        let subject = self.subject.as_ref().map_or(0, |subject| Subject::encoded_len(&subject.name));
+        1 + persistence + head.len() + subject + self.frames.as_bytes().len()
     }
 
     pub(super) fn encode_record(&self, id: WriteId) -> Vec<u8> {
@@ -178,6 +225,23 @@ fn decode_plain(bytes: &[u8]) -> Option<Stored> {
     }
 }
 
+/// A value and the bytes behind it.
+type Decoded<'a, T> = Option<(T, &'a [u8])>;
+
+/// Decodes what comes next and goes on behind it.
+fn take<'a, T>(rest: &mut &'a [u8], decode: fn(&'a [u8]) -> Decoded<'a, T>) -> Option<T> {
+    let (value, after) = decode(rest)?;
+    *rest = after;
+    Some(value)
+}
+
+fn decode_subject(bytes: &[u8]) -> Decoded<'_, Subject> {
+    let (name, rest) = take_text(bytes)?;
+    let (since, rest) = take_u40(rest)?;
+    let (listed, rest) = take_u40(rest)?;
+    Some((Subject { name: name.into(), since, listed, note: None }, rest))
+}
+
 const SECURE: u8 = 1;
 const HTTP_ONLY: u8 = 2;
 const PARTITIONED: u8 = 4;
@@ -204,7 +268,7 @@ fn encode_attributes(attributes: &CookieAttributes, out: &mut Vec<u8>) {
     }
 }
 
-fn decode_attributes(bytes: &[u8]) -> Option<(CookieAttributes, &[u8])> {
+fn decode_attributes(bytes: &[u8]) -> Decoded<'_, CookieAttributes> {
     let (&flags, rest) = bytes.split_first()?;
     let same_site = match flags & (STRICT | NONE) {
         0 => SameSite::Lax,
@@ -259,8 +323,12 @@ mod tests {
         let mut samples = Vec::new();
         for persistence in persistences {
             for attributes in &attributes {
-                let attributes = attributes.clone();
-                samples.push(Content { created, persistence, attributes, frames: frames.clone() });
+                for name in [None, Some("user-7")] {
+                    let (since, listed) = (created, created);
+                    let subject = name.map(|name| Subject { name: name.into(), since, listed, note: None });
+                    let (attributes, frames) = (attributes.clone(), frames.clone());
+                    samples.push(Content { created, persistence, attributes, subject, former: None, frames });
+                }
             }
         }
         samples

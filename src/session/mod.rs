@@ -10,6 +10,7 @@ mod open;
 mod save;
 mod slots;
 mod state;
+mod subject;
 mod typed;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -485,7 +486,7 @@ impl Session {
         &self.slots
     }
 
-    pub(crate) fn named(&self) -> &Named {
+    pub(crate) fn named(&self) -> &Arc<Named> {
         self.slots.named(&self.at)
     }
 

@@ -105,7 +105,7 @@ impl Session {
                 // The timeouts may have been shortened since the token was made.
                 if lifetime.end.min(stamp.issued.saturating_add(lifetime.idle)) <= now {
                     Rejection::Expired
-                } else if self.is_revoked(&RecordKey::of(&id)).await? {
+                } else if self.is_revoked(&RecordKey::of(&id), &content).await? {
                     Rejection::Revoked
                 } else {
                     let origin = Some(Origin::Token { id, issued: stamp.issued });
@@ -118,14 +118,13 @@ impl Session {
         Ok((Live::new(now, Some(rejection)), CookieDuty::Nothing))
     }
 
-    async fn is_revoked(&self, key: &RecordKey) -> Result<bool, Error> {
-        match &self.named().revocations {
-            None => Ok(false),
-            Some(revocations) => match revocations.load(key).await {
-                Ok(record) => Ok(record.is_some()),
-                Err(StoreError::Corrupt(_)) => Ok(true),
-                Err(error) => Err(error.into()),
-            },
+    async fn is_revoked(&self, key: &RecordKey, content: &Content) -> Result<bool, Error> {
+        if self.named().is_revoked(key).await? {
+            return Ok(true);
+        }
+        match (self.subjects(), &content.subject) {
+            (Some(subjects), Some(subject)) => Ok(!subjects.load(&subject.name).await?.admits(subject.since, key)),
+            _ => Ok(false),
         }
     }
 

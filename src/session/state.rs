@@ -35,8 +35,6 @@ pub(crate) struct State {
     pub(super) reopened: bool,
     /// The attributes of the browser's cookie, if the session has got others that make it another cookie.
     pub(super) moved_from: Option<CookieAttributes>,
-    /// What a renewed session in a cookie was called before, to be revoked.
-    pub(super) superseded: Option<RecordKey>,
     /// Saves that were cut off or failed, and how many changes of the log each carried.
     pub(super) cut_off: Vec<(WriteId, usize)>,
 }
@@ -63,6 +61,15 @@ pub(super) enum CookieDuty {
     Refresh,
     /// A new one without which the session or a change would be lost.
     Set,
+}
+
+impl CookieDuty {
+    /// The old cookie still works: it stays.
+    pub(super) fn withdraw_refresh(&mut self) {
+        if *self == Self::Refresh {
+            *self = Self::Nothing;
+        }
+    }
 }
 
 /// An opened session.

@@ -9,7 +9,7 @@
 ///   insert beyond that is an error, and the cookie the browser has stays as it is.
 /// - `destroy` and `renew` tell the browser to forget the old cookie. A copy somebody made before stays valid
 ///   until the session's timeouts end it, unless [`revocation`](crate::SessionConfig::revocation) remembers
-///   which sessions have ended.
+///   which sessions have ended. Without it nobody can list a user's sessions or end them from elsewhere either.
 /// - Of two requests that change the session at the same time, the last response wins.
 ///
 /// ```

@@ -21,6 +21,7 @@ mod presented_cookies;
 mod revocation;
 mod rotation;
 mod stores;
+mod subjects;
 mod tidy;
 mod tonic;
 mod values;

@@ -7,7 +7,7 @@ const FLOORS: &[&[&str]] = &[
     &["error", "binary", "clock", "crypto", "id", "trace"],
     &["key", "cookie", "codec"],
     &["store"],
-    &["named", "config", "session"],
+    &["index", "named", "config", "subjects", "session"],
     &["registry"],
     &["responder", "future", "service", "layer", "axum"],
 ];

@@ -1,8 +1,11 @@
 //! A store that waits, counts, and fails on request.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use silverback::{
@@ -15,6 +18,7 @@ use silverback::{
 pub(crate) struct Remote {
     pub(crate) records: MemoryStore,
     log: Arc<Mutex<Vec<&'static str>>>,
+    created: Arc<Mutex<BTreeSet<RecordKey>>>,
     failing: Arc<Mutex<Option<&'static str>>>,
     /// After an update: applied, but the answer says that it was not.
     lost_answers: Arc<AtomicUsize>,
@@ -39,6 +43,11 @@ impl Remote {
         std::mem::take(&mut self.log.lock().unwrap())
     }
 
+    /// The keys under which records were made, whether they are still there or not.
+    pub(crate) fn keys(&self) -> BTreeSet<RecordKey> {
+        self.created.lock().unwrap().clone()
+    }
+
     async fn enter(&self, operation: &'static str) -> Result<(), StoreError> {
         self.log.lock().unwrap().push(operation);
         tokio::task::yield_now().await;
@@ -57,6 +66,7 @@ impl Store for Remote {
 
     async fn create(&self, key: &RecordKey, data: Bytes, expires: Timestamp) -> Result<Version, StoreError> {
         self.enter("create").await?;
+        self.created.lock().unwrap().insert(*key);
         self.records.create(key, data, expires).await
     }
 
