@@ -10,7 +10,7 @@ use crate::{
     error::ConfigError,
     index::Index,
     key::Keys,
-    named::Named,
+    named::{Named, Overflow},
     store::{Backend, CookieStore, Server, Store},
 };
 
@@ -26,6 +26,7 @@ use crate::{
 /// | [`absolute_timeout`](Self::absolute_timeout) | 14 days |
 /// | [`encrypt_records`](Self::encrypt_records) | off |
 /// | [`sessions_per_subject`](Self::sessions_per_subject) | 1,000 |
+/// | [`overflow`](Self::overflow), [`cookie_bytes`](Self::cookie_bytes) | none, what fits into 4,096 bytes |
 /// | [`max_bytes`](Self::max_bytes) | 1 MiB in a store; what fits into 4,096 bytes in a cookie |
 ///
 /// The name is the cookie's name; `__Host-session` makes browsers enforce that only this host can set it.
@@ -44,6 +45,8 @@ pub struct SessionConfig {
     encrypts_records: bool,
     revocations: Option<Server>,
     sessions_per_subject: usize,
+    overflow: Option<Server>,
+    cookie_bytes: usize,
 }
 
 /// Pairs of timeouts that standards ask for.
@@ -96,6 +99,8 @@ impl SessionConfig {
             encrypts_records: false,
             revocations: None,
             sessions_per_subject: 1_000,
+            overflow: None,
+            cookie_bytes: usize::MAX,
         }
     }
 
@@ -227,6 +232,39 @@ impl SessionConfig {
         self
     }
 
+    /// Keeps sessions that outgrow their cookie in `store` until they fit again; for sessions in a cookie.
+    ///
+    /// A session stays in its cookie while it fits, and is then as any other in a [cookie](crate::store::CookieStore).
+    /// One that does not fit is saved in the store, and the cookie refers to it. When it is a quarter below the
+    /// limit again, the next cookie holds it once more. The record stays until that cookie has come back, so that
+    /// neither a lost response nor a request that overlaps loses a change on the way; one that knows only the record
+    /// and saves after that fails with [`ErrorKind::Gone`](crate::ErrorKind::Gone). Of requests that outgrow one
+    /// cookie at the same time all changes are kept. Between cookies the last response wins, as always.
+    ///
+    /// With a store that waits, the session has to be loaded first. [`max_bytes`](Self::max_bytes) bounds it in the
+    /// store.
+    ///
+    /// ```
+    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let cart = SessionConfig::cookie("cart", Keys::generate()?).overflow(MemoryStore::new()).cookie_bytes(2_000);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn overflow(mut self, store: impl Store) -> Self {
+        self.overflow = Some(Server::new(store));
+        self
+    }
+
+    /// Bounds the bytes of a session in its cookie if it can [`overflow`](Self::overflow), before they are encrypted
+    /// and encoded, which makes them a third longer. What does not fit into 4,096 bytes overflows in any case.
+    #[must_use]
+    pub fn cookie_bytes(mut self, cookie_bytes: usize) -> Self {
+        self.cookie_bytes = cookie_bytes;
+        self
+    }
+
     /// Bounds how many sessions a subject has at a time: when one more gets the
     /// [subject](crate::Session::set_subject), those that were not used for longest are ended. With 1, whoever logs
     /// in is logged out everywhere else.
@@ -289,6 +327,11 @@ impl SessionConfig {
             max_bytes: self.max_bytes.min(128 << 20),
             encrypts_records: self.encrypts_records,
             revocations: self.revocations.clone(),
+            overflow: self.overflow.as_ref().filter(|_| self.backend.server().is_err()).map(|server| Overflow {
+                server: server.clone(),
+                codec: codec(Mode::Signed, Purpose::Reference),
+                bytes: self.cookie_bytes,
+            }),
             index,
             sessions_per_subject: self.sessions_per_subject.max(1),
         })

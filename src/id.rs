@@ -6,33 +6,56 @@ use zeroize::Zeroize;
 
 use crate::crypto::{self, RandomError};
 
-/// The secret that refers to a server-side session: 32 random bytes, minted here and nowhere else.
+/// The secret that names a session, minted here and nowhere else: 32 random bytes for one in a store, 16 for one that
+/// is, or can be, in its cookie.
 #[derive(Clone, Eq, PartialEq)]
-pub(crate) struct SessionId([u8; Self::LEN]);
+pub(crate) struct SessionId {
+    bytes: [u8; Self::LEN],
+    len: usize,
+}
+
+/// The id of a session in its cookie.
+pub(crate) type TokenId = [u8; 16];
 
 impl SessionId {
-    pub(crate) const LEN: usize = 32;
+    const LEN: usize = 32;
 
     pub(crate) fn generate() -> Result<Self, RandomError> {
-        crypto::random().map(Self)
+        Ok(Self { bytes: crypto::random()?, len: Self::LEN })
     }
 
-    pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
+    /// The name of a session that goes on in a store under the id it had in its cookie.
+    pub(crate) fn of_token(id: &TokenId) -> Self {
+        let mut bytes = [0; Self::LEN];
+        let (start, _) = bytes.split_at_mut(id.len());
+        start.copy_from_slice(id);
+        Self { bytes, len: id.len() }
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8; Self::LEN] {
-        &self.0
+    /// The id the session has in its cookie; `None` if it cannot be there.
+    pub(crate) fn token_id(&self) -> Option<TokenId> {
+        self.as_bytes().try_into().ok()
+    }
+
+    pub(crate) fn from_slice(slice: &[u8]) -> Option<Self> {
+        if let Ok(id) = slice.try_into() {
+            return Some(Self::of_token(id));
+        }
+        Some(Self { bytes: slice.try_into().ok()?, len: Self::LEN })
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
     }
 
     pub(crate) fn record_key(&self) -> RecordKey {
-        RecordKey::of(&self.0)
+        RecordKey::of(self.as_bytes())
     }
 }
 
 impl Drop for SessionId {
     fn drop(&mut self) {
-        self.0.zeroize();
+        self.bytes.zeroize();
     }
 }
 
@@ -98,13 +121,24 @@ mod tests {
     }
 
     #[test]
+    fn a_session_has_one_name_in_cookie_and_store() {
+        let id = SessionId::of_token(&[7; 16]);
+        assert_eq!((id.token_id(), id.record_key()), (Some([7; 16]), RecordKey::of(&[7; 16])));
+        assert_eq!(SessionId::from_slice(id.as_bytes()), Some(id));
+        let long = SessionId::generate().unwrap();
+        assert_eq!((long.token_id(), long.as_bytes().len()), (None, 32));
+        assert_eq!(SessionId::from_slice(long.as_bytes()), Some(long));
+        assert!([0, 15, 17, 31, 33].iter().all(|len| SessionId::from_slice(&vec![0; *len]).is_none()));
+    }
+
+    #[test]
     fn every_bit_of_an_id_is_random() {
         let rounds = 4_096;
         let mut ones = [0_u32; 256];
         for _ in 0..rounds {
             let id = SessionId::generate().unwrap();
             for (bit, count) in ones.iter_mut().enumerate() {
-                *count += u32::from(id.0[bit / 8] >> (bit % 8) & 1);
+                *count += u32::from(id.as_bytes()[bit / 8] >> (bit % 8) & 1);
             }
         }
         // Eight standard deviations (sqrt(4096) / 2 = 32) on either side: one false alarm in 10^12 runs.

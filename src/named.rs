@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::{
     clock::Timestamp,
-    codec::Codec,
+    codec::{Codec, Opened},
     cookie::{self as wire, CookieAttributes},
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, Rejection},
     id::RecordKey,
     index::Index,
     store::{Backend, Bytes, Server, StoreError},
@@ -27,26 +27,84 @@ pub(crate) struct Named {
     pub(crate) encrypts_records: bool,
     /// Where ended sessions in a cookie are remembered.
     pub(crate) revocations: Option<Server>,
+    /// Where sessions go on that outgrow their cookie, if they may.
+    pub(crate) overflow: Option<Overflow>,
     /// Where the sessions of subjects are listed; none if nothing remembers which have ended.
     pub(crate) index: Option<Index>,
     pub(crate) sessions_per_subject: usize,
     pub(crate) max_bytes: usize,
 }
 
+/// The server's side of a session that is in its cookie while it fits.
+#[derive(Debug)]
+pub(crate) struct Overflow {
+    pub(crate) server: Server,
+    /// For the cookies that refer to a record.
+    pub(crate) codec: Codec,
+    /// The most bytes in a cookie.
+    pub(crate) bytes: usize,
+}
+
 impl Named {
+    /// The store of the session's records, if it has any.
+    pub(crate) fn server(&self) -> Option<&Server> {
+        self.backend.server().ok().or(self.overflow.as_ref().map(|overflow| &overflow.server))
+    }
+
+    /// Whether the session is, or can be, in its cookie.
+    pub(crate) fn may_be_in_cookie(&self) -> bool {
+        self.backend.server().is_err()
+    }
+
     /// Whether everything this session needs is done when it is first polled.
     pub(crate) fn never_waits(&self) -> bool {
-        match self.backend.server() {
-            Ok(server) => server.never_waits(),
-            Err(_) => self.revocations.as_ref().is_none_or(Server::never_waits),
+        let stores = self.server().into_iter().chain(self.revocations.as_ref().filter(|_| self.may_be_in_cookie()));
+        stores.into_iter().all(Server::never_waits)
+    }
+
+    /// Whether a session of this many bytes goes into the cookie.
+    pub(crate) fn fits_cookie(&self, payload: usize) -> bool {
+        match &self.overflow {
+            Some(overflow) => payload <= overflow.bytes && self.cookie_len(payload) <= wire::MAX_COOKIE_LEN,
+            None => self.may_be_in_cookie(),
+        }
+    }
+
+    /// Whether a session in a store is so small that it goes back into the cookie: a quarter below what makes it
+    /// leave, so that it does not go to and fro.
+    pub(crate) fn fits_cookie_again(&self, payload: usize) -> bool {
+        const COPY_OF: usize = 8;
+        self.overflow.is_some() && self.fits_cookie((payload + COPY_OF).saturating_mul(4) / 3)
+    }
+
+    /// For cookies that refer to a record.
+    pub(crate) fn reference_codec(&self) -> &Codec {
+        self.overflow.as_ref().map_or(&self.codec, |overflow| &overflow.codec)
+    }
+
+    fn cookie_len(&self, payload: usize) -> usize {
+        self.name.len() + self.codec.token_len(payload)
+    }
+
+    /// Opens a cookie's value; one that can be of two kinds as either.
+    pub(crate) fn open_cookie(&self, value: &[u8], now: Timestamp) -> Result<Opened, Rejection> {
+        let opened = self.codec.open(value, now);
+        match (&opened, &self.overflow) {
+            (Err(Rejection::Malformed | Rejection::UnknownKey | Rejection::Tampered), Some(overflow)) => {
+                overflow.codec.open(value, now).or_else(|other| match other {
+                    Rejection::Malformed => opened,
+                    other => Err(other),
+                })
+            }
+            _ => opened,
         }
     }
 
     /// Whether a session of this many bytes can be kept.
     pub(crate) fn check_size(&self, payload: usize) -> Result<(), ErrorKind> {
-        let (size, limit) = match self.backend.server() {
-            Ok(_) => (payload, self.max_bytes),
-            Err(_) => (self.name.len() + self.codec.token_len(payload), wire::MAX_COOKIE_LEN),
+        let (size, limit) = match self.server() {
+            Some(_) => (payload, self.max_bytes),
+            None => (self.cookie_len(payload), wire::MAX_COOKIE_LEN),
         };
         if size > limit { Err(ErrorKind::TooLarge { size, limit }) } else { Ok(()) }
     }
@@ -54,17 +112,23 @@ impl Named {
     /// Sees to it that nobody opens the session of this key again, as far as that is the server's to decide. Says
     /// whether it did; `false` if somebody else is known to have ended it before.
     pub(crate) async fn end(&self, key: &RecordKey, now: Timestamp) -> Result<bool, Error> {
-        match (self.backend.server(), &self.revocations) {
-            (Ok(server), _) => server.delete(key).await?,
-            (Err(_), None) => {}
-            (Err(_), Some(revocations)) => {
-                // No token of the session holds longer than this, whatever its own end is.
-                let until = now.saturating_add(self.absolute.max(wire::MAX_AGE));
-                match revocations.create(key, Bytes::new(), until).await {
-                    Ok(_) => {}
-                    Err(StoreError::Exists) => return Ok(false),
-                    Err(error) => return Err(error.into()),
-                }
+        let is_first = self.revoke(key, now).await?;
+        // After that, so that a session on its way from the cookie into the store finds that it has ended.
+        if let Some(server) = self.server() {
+            server.delete(key).await?;
+        }
+        Ok(is_first)
+    }
+
+    /// Remembers, if it is configured, that the session has ended of which cookies of this key hold a copy.
+    pub(crate) async fn revoke(&self, key: &RecordKey, now: Timestamp) -> Result<bool, Error> {
+        if let Some(revocations) = self.revocations.as_ref().filter(|_| self.may_be_in_cookie()) {
+            // No token of the session holds longer than this, whatever its own end is.
+            let until = now.saturating_add(self.absolute.max(wire::MAX_AGE));
+            match revocations.create(key, Bytes::new(), until).await {
+                Ok(_) => {}
+                Err(StoreError::Exists) => return Ok(false),
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(true)

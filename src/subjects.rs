@@ -202,7 +202,7 @@ impl Subjects {
         self.change(subject, |listing| {
             let picked = listing.entries.iter_mut().filter(|entry| !entry.ended && which(entry));
             ended = picked.map(|entry| entry.ended = true).count();
-            if unlisted && self.named.backend.server().is_err() {
+            if unlisted && self.named.may_be_in_cookie() {
                 let next = Timestamp::from_secs(listing.not_before.as_secs() + 1);
                 listing.not_before = next.max(self.clock.now());
             }

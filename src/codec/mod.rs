@@ -21,8 +21,8 @@ use crate::{
     key::{Key, KeyId, KeyState, Keys},
 };
 
+pub(crate) use self::token::Stamp;
 use self::token::{KID, SALT, SALT_LEN};
-pub(crate) use self::token::{Stamp, TokenId};
 
 /// Whether the visitor can read what the cookie says; nobody can change it in either mode.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

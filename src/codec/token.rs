@@ -15,6 +15,7 @@ use crate::{
     binary::{put_u40, take_u40},
     clock::Timestamp,
     error::Rejection,
+    id::TokenId,
 };
 
 pub(super) const KID: Range<usize> = 1..5;
@@ -23,8 +24,6 @@ pub(super) const SALT_LEN: usize = SALT.end - SALT.start;
 
 /// How far the clocks of two machines may differ.
 const SKEW: Duration = Duration::from_secs(60);
-
-pub(crate) type TokenId = [u8; 16];
 
 /// When a token was made and how long it holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -4,6 +4,7 @@ use http::HeaderValue;
 
 use super::{
     Session,
+    content::Content,
     save::Last,
     state::{CookieDuty, Lifetime, Live, Origin, Source, State},
 };
@@ -69,7 +70,7 @@ impl Session {
     pub(super) async fn destroy_in_turn(&self) -> Result<(), Error> {
         self.open_in_turn().await?;
         let named = self.named();
-        if self.slots.is_closed() && named.backend.server().is_err() && named.revocations.is_none() {
+        if self.slots.is_closed() && !self.is_in_store() && named.revocations.is_none() {
             return Err(Error::new(ErrorKind::AlreadyCommitted));
         }
         // What was opened, and what the cookie says: the two differ after a renewal, or if the cookies were
@@ -140,10 +141,18 @@ impl Session {
                 let stamp = Stamp { issued: now, created, ttl: seconds(now, until), token_id: Some(*id) };
                 named.codec.seal(&stamp, |out| live.content.encode_payload(out))
             }
-            Some(Origin::Record { id, .. }) => {
-                let stamp = Stamp { issued: now, created, ttl: seconds(now, lifetime.end), token_id: None };
-                named.codec.seal(&stamp, |out| out.extend_from_slice(id.as_bytes()))
-            }
+            Some(Origin::Record { id, version, .. }) => match id.token_id().filter(|_| self.is_copied(live)) {
+                Some(id) => {
+                    let until = lifetime.expires(now);
+                    let stamp = Stamp { issued: now, created, ttl: seconds(now, until), token_id: Some(id) };
+                    let copy = Content { copy_of: Some(*version), outgrown: None, ..live.content.clone() };
+                    named.codec.seal(&stamp, |out| copy.encode_payload(out))
+                }
+                None => {
+                    let stamp = Stamp { issued: now, created, ttl: seconds(now, lifetime.end), token_id: None };
+                    named.reference_codec().seal(&stamp, |out| out.extend_from_slice(id.as_bytes()))
+                }
+            },
         }?;
         let max_age = lifetime.max_age(now, &live.content, named);
         let cookie = match &live.content.attributes {
@@ -151,6 +160,12 @@ impl Session {
             Some(attributes) => cookie::set(&named.name, &token, max_age, &attributes.render()),
         };
         cookie.ok_or_else(|| Error::new(ErrorKind::Attributes))
+    }
+
+    /// Whether the cookie of a session in a store is a copy of it, because it fits into one again. Only whoever wrote
+    /// a version makes copies of it: when one comes back, no older one is under way.
+    pub(super) fn is_copied(&self, live: &Live) -> bool {
+        live.is_written && self.named().fits_cookie_again(live.content.payload_len())
     }
 
     fn render_removal(&self, live: Option<&Live>) -> Result<HeaderValue, Error> {

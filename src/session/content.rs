@@ -1,9 +1,9 @@
 //! What is kept of a session, in the cookie or in a store, and its bytes.
 //!
 //! ```text
-//! payload:    flags u8 | [since u40 s | length u32 s] | [attributes] | [subject] | frames
+//! payload:    flags u8 | [since u40 s | length u32 s] | [attributes] | [subject] | [version (8)] | [issued u40 s] | frames
 //! flags:      1 lasts for a length of time, 2 lasts until the browser closes, 4 has attributes of its own,
-//!             8 has a subject
+//!             8 has a subject, 16 is a copy of a record, 32 took the place of a cookie
 //! attributes: flags u8 | path | [domain]
 //! subject:    name | listed since u40 | last listed u40 s
 //! texts:      varint length | UTF-8
@@ -11,7 +11,8 @@
 //! sealed:     2 u8 | salt (24) | AES-256-GCM of a record | tag (16)
 //! ```
 //!
-//! A record `0 u8 | write id (8)` says that the session goes on under another ID, and who moved it.
+//! A record `0 u8 | write id (8)` says that the session goes on under another ID, and who moved it; `3 u8` in the
+//! place of the `0` says that it goes on in its cookie.
 //!
 //! A sealed record's key is derived from the session's ID, which the store does not know.
 //! A cookie's token carries the payload, and the time of creation in its stamp.
@@ -27,6 +28,7 @@ use crate::{
     cookie::CookieAttributes,
     crypto::{self, RandomError, RootKey, SealKey},
     id::SessionId,
+    store::Version,
 };
 
 #[derive(Clone, Debug)]
@@ -37,6 +39,10 @@ pub(super) struct Content {
     pub(super) subject: Option<Subject>,
     /// The subject whose listing has the session still, if it got another one since it was saved; not encoded.
     pub(super) former: Option<Box<str>>,
+    /// In a cookie: the version of the record it is a copy of, which decides as long as it is there.
+    pub(super) copy_of: Option<Version>,
+    /// In a record: when the cookie was issued whose place it took.
+    pub(super) outgrown: Option<Timestamp>,
     pub(super) frames: Frames,
 }
 
@@ -75,14 +81,19 @@ pub(super) enum Persistence {
 pub(super) type WriteId = [u8; 8];
 
 /// What a record says.
+#[expect(clippy::large_enum_variant, reason = "it is looked at once and not kept")]
 pub(super) enum Stored {
     Content(Content, WriteId),
+    /// It goes on under another ID.
     Moved,
+    /// It goes on in its cookie.
+    Settled,
 }
 
 const MOVED_FORMAT: u8 = 0;
 const RECORD_FORMAT: u8 = 1;
 const SEALED_FORMAT: u8 = 2;
+const SETTLED_FORMAT: u8 = 3;
 const SEALED_HEAD: usize = 1 + SALT_LEN;
 const SALT_LEN: usize = 24;
 
@@ -94,6 +105,8 @@ impl Content {
             attributes: None,
             subject: None,
             former: None,
+            copy_of: None,
+            outgrown: None,
             frames: Frames::default(),
         }
     }
@@ -113,7 +126,10 @@ impl Content {
 
     pub(super) fn encode_payload(&self, out: &mut Vec<u8>) {
         let attributes = self.attributes.as_ref();
-        let flags = if attributes.is_some() { 4 } else { 0 } | if self.subject.is_some() { 8 } else { 0 };
+        let flags = flag(attributes.is_some(), 4)
+            | flag(self.subject.is_some(), 8)
+            | flag(self.copy_of.is_some(), 16)
+            | flag(self.outgrown.is_some(), 32);
         match self.persistence {
             Persistence::Configured => out.push(flags),
             Persistence::UntilBrowserCloses => out.push(flags | 2),
@@ -130,6 +146,12 @@ impl Content {
             put_text(out, &subject.name);
             put_u40(out, subject.since);
             put_u40(out, subject.listed);
+        }
+        if let Some(version) = self.copy_of {
+            out.extend_from_slice(&version.as_u64().to_be_bytes());
+        }
+        if let Some(issued) = self.outgrown {
+            put_u40(out, issued);
         }
         out.extend_from_slice(self.frames.as_bytes());
     }
@@ -148,14 +170,17 @@ impl Content {
             2 => Persistence::UntilBrowserCloses,
             _ => return None,
         };
-        if flags & !(3 | 4 | 8) != 0 {
+        if flags & !(3 | 4 | 8 | 16 | 32) != 0 {
             return None;
         }
         let attributes = if flags & 4 != 0 { Some(take(&mut rest, decode_attributes)?) } else { None };
         let subject = if flags & 8 != 0 { Some(take(&mut rest, decode_subject)?) } else { None };
+        let copy_of = if flags & 16 != 0 { Some(take(&mut rest, decode_version)?) } else { None };
+        let outgrown = if flags & 32 != 0 { Some(take(&mut rest, take_u40)?) } else { None };
         let start = bytes.len() - rest.len();
         bytes.drain(..start);
-        Some(Self { created, persistence, attributes, subject, former: None, frames: Frames::parse(bytes)? })
+        let frames = Frames::parse(bytes)?;
+        Some(Self { created, persistence, attributes, subject, former: None, copy_of, outgrown, frames })
     }
 
     pub(super) fn payload_len(&self) -> usize {
@@ -165,7 +190,8 @@ impl Content {
         }
         let persistence = if matches!(self.persistence, Persistence::For { .. }) { 9 } else { 0 };
         let subject = self.subject.as_ref().map_or(0, |subject| Subject::encoded_len(&subject.name));
-        1 + persistence + head.len() + subject + self.frames.as_bytes().len()
+        let tier = if self.copy_of.is_some() { 8 } else { 0 } + if self.outgrown.is_some() { 5 } else { 0 };
+        1 + persistence + head.len() + subject + tier + self.frames.as_bytes().len()
     }
 
     pub(super) fn encode_record(&self, id: WriteId) -> Vec<u8> {
@@ -181,6 +207,11 @@ impl Content {
 /// The record of a session that goes on under another ID.
 pub(super) fn moved_record(write: WriteId) -> Vec<u8> {
     [&[MOVED_FORMAT], write.as_slice()].concat()
+}
+
+/// The record of a session that goes on in its cookie.
+pub(super) fn settled_record(write: WriteId) -> Vec<u8> {
+    [&[SETTLED_FORMAT], write.as_slice()].concat()
 }
 
 /// Encrypts a record, so that whoever has the store but not the cookie can neither read nor change it.
@@ -202,6 +233,7 @@ fn record_key(id: &SessionId) -> SealKey {
 pub(super) fn decode_record(bytes: &[u8], id: &SessionId, must_be_sealed: bool) -> Option<Stored> {
     match *bytes.first()? {
         MOVED_FORMAT => Some(Stored::Moved),
+        SETTLED_FORMAT => Some(Stored::Settled),
         SEALED_FORMAT => {
             let salt = bytes.get(1..SEALED_HEAD)?;
             let mut record = bytes.to_vec();
@@ -225,6 +257,10 @@ fn decode_plain(bytes: &[u8]) -> Option<Stored> {
     }
 }
 
+fn flag(set: bool, flag: u8) -> u8 {
+    if set { flag } else { 0 }
+}
+
 /// A value and the bytes behind it.
 type Decoded<'a, T> = Option<(T, &'a [u8])>;
 
@@ -233,6 +269,11 @@ fn take<'a, T>(rest: &mut &'a [u8], decode: fn(&'a [u8]) -> Decoded<'a, T>) -> O
     let (value, after) = decode(rest)?;
     *rest = after;
     Some(value)
+}
+
+fn decode_version(bytes: &[u8]) -> Decoded<'_, Version> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    Some((Version::from_u64(u64::from_be_bytes(*number)), rest))
 }
 
 fn decode_subject(bytes: &[u8]) -> Decoded<'_, Subject> {
@@ -255,7 +296,6 @@ fn encode_attributes(attributes: &CookieAttributes, out: &mut Vec<u8>) {
         SameSite::Strict => STRICT,
         SameSite::None => NONE,
     };
-    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
     out.push(
         same_site
             | flag(attributes.secure, SECURE)
@@ -326,8 +366,19 @@ mod tests {
                 for name in [None, Some("user-7")] {
                     let (since, listed) = (created, created);
                     let subject = name.map(|name| Subject { name: name.into(), since, listed, note: None });
-                    let (attributes, frames) = (attributes.clone(), frames.clone());
-                    samples.push(Content { created, persistence, attributes, subject, former: None, frames });
+                    let attributes = attributes.clone();
+                    let (copy_of, outgrown) = (name.map(|_| Version::from_u64(9)), name.map(|_| created));
+                    let former = None;
+                    samples.push(Content {
+                        created,
+                        persistence,
+                        attributes,
+                        subject,
+                        former,
+                        copy_of,
+                        outgrown,
+                        frames: frames.clone(),
+                    });
                 }
             }
         }
@@ -368,7 +419,7 @@ mod tests {
     #[test]
     fn a_record_of_a_later_format_is_not_guessed_at() {
         let mut bytes = samples()[0].encode_record([0; 8]);
-        bytes[0] = 3;
+        bytes[0] = 4;
         assert!(decode_record(&bytes, &SessionId::generate().unwrap(), false).is_none());
     }
 

@@ -25,7 +25,7 @@ use self::{
     json::{from_json, to_json},
     save::Last,
     slots::{At, Slot},
-    state::{Live, State},
+    state::{Live, Origin, State},
 };
 pub(crate) use self::{
     commit::{Keep, Reply},
@@ -330,7 +330,7 @@ impl Session {
     pub async fn load(&self) -> Result<(), Error> {
         let load = async {
             self.check_name()?;
-            if !self.slots.is_over() || self.named().backend.server().is_err() {
+            if !self.slots.is_over() || !self.is_in_store() {
                 if self.is_open() { Ok(()) } else { self.alone(|| self.open_in_turn()).await }
             } else {
                 self.alone(|| self.reopen_in_turn()).await
@@ -504,6 +504,12 @@ impl Session {
     /// Runs an operation on the session alone, from its beginning to its end.
     async fn alone<T, F: Future<Output = Result<T, Error>>>(&self, operation: impl FnOnce() -> F) -> Result<T, Error> {
         if self.named().never_waits() { self.slot().alone_now(operation) } else { self.slot().alone(operation).await }
+    }
+
+    /// Whether the session is in a store, as far as is known.
+    fn is_in_store(&self) -> bool {
+        let origin = self.slot().lock().live.as_ref().map(|live| matches!(live.origin, Some(Origin::Record { .. })));
+        !self.named().may_be_in_cookie() || origin.unwrap_or(false)
     }
 
     fn check_name(&self) -> Result<(), Error> {

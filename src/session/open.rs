@@ -3,7 +3,7 @@
 use super::{
     Session,
     content::{Content, Stored, WriteId, decode_record},
-    state::{CookieDuty, Lifetime, Live, Origin, Source, State},
+    state::{CookieDuty, Copied, Lifetime, Live, Origin, Source, State},
 };
 use crate::{
     clock::Timestamp,
@@ -83,37 +83,45 @@ impl Session {
         let now = self.slots.clock().now();
         match source {
             Source::Nothing => Ok((Live::new(now, None), CookieDuty::Nothing)),
-            Source::Known(id) => self.load_record(id, now, CookieDuty::Nothing).await,
+            Source::Known(id) => self.load_record(id.clone(), now, CookieDuty::Nothing).await,
             Source::Cookie => match self.presented(now) {
                 Presented::Nothing(rejection) => Ok((Live::new(now, rejection), CookieDuty::Nothing)),
                 Presented::Ambiguous => Ok((Live::new(now, Some(Rejection::Ambiguous)), CookieDuty::Remove)),
                 Presented::Token(opened) => self.open_values(opened, now).await,
                 Presented::Reference { id, current } => {
                     let duty = if current { CookieDuty::Nothing } else { CookieDuty::Refresh };
-                    self.load_record(&id, now, duty).await
+                    self.load_record(id, now, duty).await
                 }
             },
         }
     }
 
     async fn open_values(&self, opened: Opened, now: Timestamp) -> Result<Found, Error> {
-        let stamp = opened.stamp;
+        let (stamp, current) = (opened.stamp, opened.current);
         let content = Content::decode_payload(stamp.created, opened.payload);
-        let rejection = match (content, stamp.token_id) {
-            (Some(content), Some(id)) => {
-                let lifetime = Lifetime::of(&content, self.named());
-                // The timeouts may have been shortened since the token was made.
-                if lifetime.end.min(stamp.issued.saturating_add(lifetime.idle)) <= now {
-                    Rejection::Expired
-                } else if self.is_revoked(&RecordKey::of(&id), &content).await? {
-                    Rejection::Revoked
-                } else {
-                    let origin = Some(Origin::Token { id, issued: stamp.issued });
-                    let duty = if opened.current { CookieDuty::Nothing } else { CookieDuty::Refresh };
-                    return Ok((Live { origin, content, rejection: None }, duty));
+        let (Some(mut content), Some(id)) = (content, stamp.token_id) else {
+            return Ok((Live::new(now, Some(Rejection::Malformed)), CookieDuty::Nothing));
+        };
+        let duty = if current { CookieDuty::Nothing } else { CookieDuty::Refresh };
+        if let Some(version) = content.copy_of.take() {
+            match self.fetch(&SessionId::of_token(&id), now).await? {
+                Fetched::Settled(_) => {}
+                found => {
+                    let (mut live, duty) = self.live_of(SessionId::of_token(&id), found, now, duty);
+                    live.copy = Some(Copied { version, issued: stamp.issued });
+                    return Ok((live, duty));
                 }
             }
-            _ => Rejection::Malformed,
+        }
+        let lifetime = Lifetime::of(&content, self.named());
+        // The timeouts may have been shortened since the token was made.
+        let rejection = if lifetime.end.min(stamp.issued.saturating_add(lifetime.idle)) <= now {
+            Rejection::Expired
+        } else if self.is_revoked(&RecordKey::of(&id), &content).await? {
+            Rejection::Revoked
+        } else {
+            let origin = Origin::Token { id, issued: stamp.issued };
+            return Ok((Live::of(Some(origin), content, None), duty));
         };
         Ok((Live::new(now, Some(rejection)), CookieDuty::Nothing))
     }
@@ -128,42 +136,48 @@ impl Session {
         }
     }
 
+    async fn load_record(&self, id: SessionId, now: Timestamp, duty: CookieDuty) -> Result<Found, Error> {
+        let fetched = self.fetch(&id, now).await?;
+        Ok(self.live_of(id, fetched, now, duty))
+    }
+
     /// A cookie whose record is missing stays in the browser: it may be about to get a newer one, from the
     /// response of another request that has renewed the session.
-    async fn load_record(&self, id: &SessionId, now: Timestamp, duty: CookieDuty) -> Result<Found, Error> {
-        Ok(match self.fetch(id, now).await? {
-            Ok((content, version, expires, _)) => {
-                let (id, key) = (id.clone(), id.record_key());
-                let origin = Some(Origin::Record { id, key, version, expires });
-                (Live { origin, content, rejection: None }, duty)
+    fn live_of(&self, id: SessionId, fetched: Fetched, now: Timestamp, duty: CookieDuty) -> Found {
+        match fetched {
+            Fetched::Record { content, version, expires, .. } => {
+                let origin = Origin::Record { key: id.record_key(), id, version, expires };
+                (Live::of(Some(origin), content, None), duty)
             }
-            Err(rejection) => (Live::new(now, Some(rejection)), CookieDuty::Nothing),
-        })
+            Fetched::Settled(_) => (Live::new(now, Some(Rejection::NotFound)), CookieDuty::Nothing),
+            Fetched::Nothing(rejection) => (Live::new(now, Some(rejection)), CookieDuty::Nothing),
+        }
     }
 
     /// The record as it is in the store; failing to look is an error, never "there is none".
-    pub(super) async fn fetch(
-        &self,
-        id: &SessionId,
-        now: Timestamp,
-    ) -> Result<Result<(Content, Version, Timestamp, WriteId), Rejection>, Error> {
-        let Ok(server) = self.named().backend.server() else {
-            return Ok(Err(Rejection::NotFound));
+    pub(super) async fn fetch(&self, id: &SessionId, now: Timestamp) -> Result<Fetched, Error> {
+        let Some(server) = self.named().server() else {
+            return Ok(Fetched::Nothing(Rejection::NotFound));
         };
         let record = match server.load(&id.record_key()).await {
             Ok(Some(record)) => record,
-            Ok(None) => return Ok(Err(Rejection::NotFound)),
-            Err(StoreError::Corrupt(_)) => return Ok(Err(Rejection::Corrupt)),
+            Ok(None) => return Ok(Fetched::Nothing(Rejection::NotFound)),
+            Err(StoreError::Corrupt(_)) => return Ok(Fetched::Nothing(Rejection::Corrupt)),
             Err(error) => return Err(error.into()),
         };
         let (version, expires) = (record.version(), record.expires());
         Ok(match decode_record(record.data(), id, self.named().encrypts_records) {
             Some(Stored::Content(content, write)) => {
                 let end = Lifetime::of(&content, self.named()).end;
-                if expires.min(end) > now { Ok((content, version, expires, write)) } else { Err(Rejection::Expired) }
+                if expires.min(end) > now {
+                    Fetched::Record { content, version, expires, write }
+                } else {
+                    Fetched::Nothing(Rejection::Expired)
+                }
             }
-            Some(Stored::Moved) => Err(Rejection::NotFound),
-            None => Err(Rejection::Corrupt),
+            Some(Stored::Settled) => Fetched::Settled(version),
+            Some(Stored::Moved) => Fetched::Nothing(Rejection::NotFound),
+            None => Fetched::Nothing(Rejection::Corrupt),
         })
     }
 
@@ -171,7 +185,7 @@ impl Session {
     /// are: nobody shall be able to keep another from logging out by planting cookies.
     pub(super) fn presented_keys(&self, now: Timestamp) -> Vec<RecordKey> {
         let opened =
-            self.slots.cookies.all_named(self.name()).filter_map(|value| self.named().codec.open(value, now).ok());
+            self.slots.cookies.all_named(self.name()).filter_map(|value| self.named().open_cookie(value, now).ok());
         let mut keys: Vec<_> = opened.filter_map(|opened| Presented::of(opened).key()).collect();
         keys.sort_unstable();
         keys.dedup();
@@ -192,7 +206,7 @@ impl Session {
         };
         let mut found = Presented::Nothing(None);
         for value in values.as_slice() {
-            let one = match self.named().codec.open(value, now) {
+            let one = match self.named().open_cookie(value, now) {
                 Ok(opened) => Presented::of(opened),
                 Err(rejection) => Presented::Nothing(Some(rejection)),
             };
@@ -200,6 +214,20 @@ impl Session {
         }
         found
     }
+}
+
+/// What is in the store under a session's name.
+#[expect(clippy::large_enum_variant, reason = "it is looked at once and not kept")]
+pub(super) enum Fetched {
+    Record {
+        content: Content,
+        version: Version,
+        expires: Timestamp,
+        write: WriteId,
+    },
+    /// The session goes on in its cookie.
+    Settled(Version),
+    Nothing(Rejection),
 }
 
 /// What the cookies of one name amount to.

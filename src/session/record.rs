@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::{
     Session,
-    content::{Content, WriteId, moved_record, seal_record},
-    save::{Draft, Job, Saved, Step},
+    content::{Content, WriteId, moved_record, seal_record, settled_record},
+    open::Fetched,
+    save::{Draft, Job, Place, Saved, Step},
     state::Lifetime,
     subject::Membership,
 };
@@ -44,10 +45,12 @@ impl Session {
 
     pub(super) async fn run(&self, server: &Server, job: &mut Job) -> Result<Saved, Error> {
         match job.step.clone() {
-            Step::Create { id } => self.create_record(server, id, None, &job.record).await,
+            Step::Create { id, outgrown: None, .. } => self.create_record(server, id, None, job).await,
+            Step::Create { id, before, .. } => self.outgrow_cookie(server, id, before, job).await,
             Step::Update { id, version } => self.update_record(server, &id, version, job).await,
             Step::Renew { old, version, new } => self.renew_record(server, &old, version, new, job).await,
             Step::Touch { id, version } => self.touch_record(server, &id, version, job).await,
+            Step::Settle { id, version } => self.settle_record(server, &id, version, job).await,
         }
     }
 
@@ -57,23 +60,124 @@ impl Session {
         server: &Server,
         id: SessionId,
         before: Option<RecordKey>,
-        record: &Draft,
+        job: &mut Job,
     ) -> Result<Saved, Error> {
-        let (key, member) = (id.record_key(), &record.member);
-        self.enlist(member, key, before).await?;
-        let created = server.create(&key, self.encode(&id, &record.plain)?, record.expires).await;
-        let version = match created {
-            Ok(version) => version,
+        let key = id.record_key();
+        self.enlist(&job.record.member, key, before).await?;
+        let created = server.create(&key, self.encode(&id, &job.record.plain)?, job.record.expires).await;
+        let created = match created {
+            Ok(version) => Ok((version, None)),
+            Err(StoreError::Exists) if self.named().may_be_in_cookie() => self.replace_record(server, &id, job).await,
+            Err(error) => Err(error.into()),
+        };
+        let member = &job.record.member;
+        let (version, merged) = match created {
+            Ok(made) => made,
             Err(error) => {
                 self.delist(member, &key).await;
-                return Err(error.into());
+                return Err(error);
             }
         };
-        if member.is_new() && !self.is_listed(member, &key).await? {
+        if !self.is_listed(member, &key).await? {
             self.remove_record(server, &key).await;
             return Err(Error::new(ErrorKind::Gone));
         }
-        Ok(Saved { id: Some(id), version, expires: record.expires, merged: None })
+        let place = Place::Record { is_written: true };
+        Ok(Saved { id: Some(id), version, expires: job.record.expires, merged, place })
+    }
+
+    /// Moves a session from its cookie into a record, under the same name unless it is renewed.
+    async fn outgrow_cookie(
+        &self,
+        server: &Server,
+        id: SessionId,
+        before: Option<RecordKey>,
+        job: &mut Job,
+    ) -> Result<Saved, Error> {
+        let key = id.record_key();
+        let saved = self.create_record(server, id, before, job).await?;
+        // Whoever ends the session remembers that first and removes the record then: one of the two sees the other.
+        let is_over = match before {
+            Some(before) => !self.named().end(&before, self.slots.clock().now()).await?,
+            None => self.named().is_revoked(&key).await?,
+        };
+        if is_over {
+            self.remove_record(server, &key).await;
+            self.delist(&job.record.member, &key).await;
+            return Err(Error::new(ErrorKind::Gone));
+        }
+        Ok(saved)
+    }
+
+    /// Saves a session that has outgrown its cookie where it has a record from another time.
+    ///
+    /// Another request may have outgrown the same cookie or a later one: then this one's changes are applied to
+    /// what that one left. If this one's cookie is the later one, the browser has never heard of the record.
+    async fn replace_record(
+        &self,
+        server: &Server,
+        id: &SessionId,
+        job: &mut Job,
+    ) -> Result<(Version, Option<Content>), Error> {
+        let Step::Create { outgrown, .. } = job.step else { return Err(StoreError::Exists.into()) };
+        let key = id.record_key();
+        let _turn = server.turn(&key).await;
+        for attempt in 0..RETRIES {
+            let (version, merged) = match self.fetch(id, self.slots.clock().now()).await? {
+                Fetched::Nothing(_) => return Err(Error::new(ErrorKind::Gone)),
+                Fetched::Settled(version) => (version, None),
+                Fetched::Record { version, write, .. } if write == job.write && !self.named().never_waits() => {
+                    return Ok((version, None));
+                }
+                Fetched::Record { content, version, .. } if content.outgrown < outgrown => (version, None),
+                Fetched::Record { mut content, version, write, .. } => {
+                    self.apply(job, &mut content, write)?;
+                    job.record = self.draft(&content, job.write, self.slots.clock().now())?;
+                    (version, Some(content))
+                }
+            };
+            let data = self.encode(id, &job.record.plain)?;
+            match server.update(&key, version, data, job.record.expires).await {
+                Ok(version) => return Ok((version, merged)),
+                Err(StoreError::Conflict) => server.back_off(attempt).await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict))
+    }
+
+    /// Lets the session go on in its cookie, of which the browser has shown that it has it.
+    ///
+    /// The mark that stays in the record's place tells other requests with that cookie that it is up to date, and
+    /// keeps those that know the record only from saving into it. It stays as long as that cookie lasts.
+    async fn settle_record(
+        &self,
+        server: &Server,
+        id: &SessionId,
+        version: Version,
+        job: &mut Job,
+    ) -> Result<Saved, Error> {
+        let (key, expires) = (id.record_key(), job.record.expires);
+        let settle = async {
+            let since = self.enlist(&job.record.member, key, None).await?;
+            server.update(&key, version, settled_record(job.write).into(), expires).await?;
+            Ok(since)
+        };
+        let settled: Result<_, Error> = settle.await;
+        match settled {
+            Ok(since) => Ok(Saved { id: None, version, expires, merged: None, place: Place::Cookie { since } }),
+            Err(error) if error.kind() == ErrorKind::Conflict && job.changes() => {
+                self.swap_record(server, id, version, job).await
+            }
+            Err(error) if job.changes() => Err(error),
+            Err(error) => {
+                if !matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Gone) {
+                    trace::touch_failed(self.name(), &error);
+                }
+                let place = Place::Record { is_written: false };
+                Ok(Saved { id: None, version, expires, merged: None, place })
+            }
+        }
     }
 
     async fn update_record(
@@ -102,8 +206,9 @@ impl Session {
         job: &mut Job,
     ) -> Result<Saved, Error> {
         let (key, expires) = (id.record_key(), job.record.expires);
+        let place = Place::Record { is_written: true };
         match server.update(&key, version, self.encode(id, &job.record.plain)?, expires).await {
-            Ok(version) => return Ok(Saved { id: None, version, expires, merged: None }),
+            Ok(version) => return Ok(Saved { id: None, version, expires, merged: None, place }),
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),
         }
@@ -117,7 +222,7 @@ impl Session {
             job.record = self.draft(&content, job.write, self.slots.clock().now())?;
             let expires = job.record.expires;
             match server.update(&key, version, self.encode(id, &job.record.plain)?, expires).await {
-                Ok(version) => return Ok(Saved { id: None, version, expires, merged: Some(content) }),
+                Ok(version) => return Ok(Saved { id: None, version, expires, merged: Some(content), place }),
                 Err(StoreError::Conflict) => server.back_off(attempt).await?,
                 Err(error) => return Err(error.into()),
             }
@@ -145,7 +250,7 @@ impl Session {
             Ok(()) | Err(StoreError::Conflict | StoreError::Gone) => {}
             Err(error) => trace::touch_failed(self.name(), &error),
         }
-        Ok(Saved { id: None, version, expires, merged: None })
+        Ok(Saved { id: None, version, expires, merged: None, place: Place::Record { is_written: false } })
     }
 
     /// Tells the listing that the session is in use. If that fails, the browser keeps the cookie it has: one of a new
@@ -160,19 +265,25 @@ impl Session {
     /// Reads the record again and applies this request's changes to it, unless they are in it already.
     async fn merge(&self, id: &SessionId, job: &mut Job) -> Result<Merged, Error> {
         let now = self.slots.clock().now();
-        let fetched = self.fetch(id, now).await?;
-        let (mut content, version, expires, write) = fetched.map_err(|_| Error::new(ErrorKind::Gone))?;
+        let Fetched::Record { mut content, version, expires, write } = self.fetch(id, now).await? else {
+            return Err(Error::new(ErrorKind::Gone));
+        };
         // Without a wait no answer gets lost, and writes have no ids.
         let waits = !self.named().never_waits();
         if waits && write == job.write {
-            return Ok(Merged::Already(Saved { id: None, version, expires, merged: Some(content) }));
+            let place = Place::Record { is_written: true };
+            return Ok(Merged::Already(Saved { id: None, version, expires, merged: Some(content), place }));
         }
+        self.apply(job, &mut content, write)?;
+        Ok(Merged::Again(content, version))
+    }
+
+    /// Applies this request's changes to what that write left, but for those that came with it.
+    fn apply(&self, job: &mut Job, content: &mut Content, write: WriteId) -> Result<(), Error> {
+        let waits = !self.named().never_waits();
         let cut_off = job.cut_off.iter().find(|(id, _)| waits && *id == write);
         let done = cut_off.map_or(0, |(_, changes)| *changes);
-        for change in job.log.iter_mut().skip(done) {
-            change.apply(&mut content)?;
-        }
-        Ok(Merged::Again(content, version))
+        job.log.iter_mut().skip(done).try_for_each(|change| change.apply(content))
     }
 
     /// Moves the session to another ID.
@@ -190,9 +301,11 @@ impl Session {
     ) -> Result<Saved, Error> {
         let key = old.record_key();
         let mark = Bytes::from(moved_record(job.write));
+        // Copies in cookies of the time before it was in a record.
+        self.named().revoke(&key, self.slots.clock().now()).await?;
         let mut merged = None;
         for attempt in 0..RETRIES {
-            let new = self.create_record(server, id.clone(), Some(key), &job.record).await?;
+            let new = self.create_record(server, id.clone(), Some(key), job).await?;
             let until = self.slots.clock().now().saturating_add(MARK_LIFETIME);
             let marked = server.update(&key, version, mark.clone(), until).await;
             if marked.is_ok() || self.is_marked(server, &key, &mark).await {

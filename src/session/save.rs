@@ -4,7 +4,7 @@ use super::{
     Session,
     change::Change,
     content::{Content, WriteId},
-    state::{CookieDuty, Lifetime, Origin, Source, State},
+    state::{CookieDuty, Lifetime, Live, Origin, Source, State},
     subject::Membership,
 };
 use crate::{
@@ -33,10 +33,31 @@ pub(super) struct Draft {
 
 #[derive(Clone)]
 pub(super) enum Step {
-    Create { id: SessionId },
-    Update { id: SessionId, version: Version },
-    Renew { old: SessionId, version: Version, new: SessionId },
-    Touch { id: SessionId, version: Version },
+    /// `outgrown` is when the cookie was issued that the session does not fit into any more; `before` is what it was
+    /// called there, if it is renewed.
+    Create {
+        id: SessionId,
+        outgrown: Option<Timestamp>,
+        before: Option<RecordKey>,
+    },
+    Update {
+        id: SessionId,
+        version: Version,
+    },
+    Renew {
+        old: SessionId,
+        version: Version,
+        new: SessionId,
+    },
+    Touch {
+        id: SessionId,
+        version: Version,
+    },
+    /// Leaves the record for the cookie that came back with a copy of it.
+    Settle {
+        id: SessionId,
+        version: Version,
+    },
 }
 
 /// What became of a save.
@@ -47,6 +68,16 @@ pub(super) struct Saved {
     pub(super) expires: Timestamp,
     /// The content as it is in the store, if it is not what this request saw.
     pub(super) merged: Option<Content>,
+    pub(super) place: Place,
+}
+
+/// Where a saved session is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Place {
+    /// In its record, as before or as this save wrote it.
+    Record { is_written: bool },
+    /// In its cookie, in its subject's list since then.
+    Cookie { since: Option<Timestamp> },
 }
 
 /// Whether there will be another save in this request.
@@ -63,7 +94,8 @@ impl Session {
         if self.slot().lock().needs_opening() {
             self.open_in_turn().await?;
         }
-        let Ok(server) = self.named().backend.server() else {
+        let server = self.named().server().filter(|_| !self.goes_into_cookie(&self.slot().lock()));
+        let Some(server) = server else {
             return self.settle_cookie(last).await;
         };
         let Some(job) = self.begin(&mut self.slot().lock(), last)? else {
@@ -79,6 +111,23 @@ impl Session {
         Ok(())
     }
 
+    /// Whether the session stays in its cookie, or begins there.
+    fn goes_into_cookie(&self, state: &State) -> bool {
+        let named = self.named();
+        let fits = |live: &Live| match live.origin {
+            Some(Origin::Record { .. }) => false,
+            _ => !state.is_changed() || named.fits_cookie(live.content.payload_len()),
+        };
+        named.may_be_in_cookie() && state.live.as_ref().is_none_or(fits)
+    }
+
+    fn new_id(&self) -> Result<SessionId, Error> {
+        if self.named().may_be_in_cookie() {
+            return Ok(SessionId::of_token(&crypto::random()?));
+        }
+        Ok(SessionId::generate()?)
+    }
+
     /// Decides what there is to do, and takes what it needs.
     fn begin(&self, state: &mut State, last: Last) -> Result<Option<Job>, Error> {
         let now = self.slots.clock().now();
@@ -89,16 +138,28 @@ impl Session {
         // A cookie of a new key is for sessions that are listed with a new key: see `Index::open`.
         let listing_due = live.content.subject.is_some()
             && (self.is_listing_due(&live.content) || state.cookie == CookieDuty::Refresh);
-        let is_due = |expires| lifetime.is_worth_refreshing(now, expires) || listing_due;
+        // A copy in the cookie ends with the idle timeout, however much the record is used.
+        let stale_copy = live.copy.is_some_and(|copy| lifetime.is_worth_refreshing(now, lifetime.expires(copy.issued)));
+        let is_due = |expires| lifetime.is_worth_refreshing(now, expires) || listing_due || stale_copy;
         let step = match &live.origin {
             Some(Origin::Record { id, version, .. }) if state.renew => {
-                Step::Renew { old: id.clone(), version: *version, new: SessionId::generate()? }
+                Step::Renew { old: id.clone(), version: *version, new: self.new_id()? }
+            }
+            Some(Origin::Record { id, version, .. }) if last == Last::Yes && self.settles(live, *version) => {
+                Step::Settle { id: id.clone(), version: *version }
             }
             Some(Origin::Record { id, version, .. }) if changed => Step::Update { id: id.clone(), version: *version },
             Some(Origin::Record { id, version, expires, .. }) if last == Last::Yes && is_due(*expires) => {
                 Step::Touch { id: id.clone(), version: *version }
             }
-            None if changed && !live.content.is_empty() => Step::Create { id: SessionId::generate()? },
+            Some(Origin::Token { id, issued }) if changed => {
+                let (outgrown, before) = (Some(*issued), live.key().filter(|_| state.renew));
+                let id = if state.renew { self.new_id()? } else { SessionId::of_token(id) };
+                Step::Create { id, outgrown, before }
+            }
+            None if changed && !live.content.is_empty() => {
+                Step::Create { id: self.new_id()?, outgrown: None, before: None }
+            }
             _ => return Ok(None),
         };
         let needs_cookie = matches!(step, Step::Create { .. } | Step::Renew { .. });
@@ -109,6 +170,9 @@ impl Session {
             let mut listed = Change::Listed(now);
             listed.apply(&mut live.content)?;
             state.log.push(listed);
+        }
+        if let Step::Create { outgrown, .. } = &step {
+            live.content.outgrown = *outgrown;
         }
         let waits = !self.named().never_waits();
         let write = if waits { crypto::random()? } else { WriteId::default() };
@@ -123,8 +187,18 @@ impl Session {
         {
             state.owe(CookieDuty::Refresh);
         }
+        if stale_copy {
+            state.owe(CookieDuty::Refresh);
+        }
         let (log, cut_off) = (std::mem::take(&mut state.log), std::mem::take(&mut state.cut_off));
         Ok(Some(Job { step, record, log, write, cut_off }))
+    }
+
+    /// Whether the session can leave its record: the copy in the cookie has come back, and nobody has changed the
+    /// record since.
+    fn settles(&self, live: &Live, version: Version) -> bool {
+        live.copy.is_some_and(|copy| copy.version == version)
+            && self.named().fits_cookie_again(live.content.payload_len())
     }
 
     /// After the request has ended, only what was changed since it was loaded again can be saved.
@@ -138,6 +212,7 @@ impl Session {
 
     /// Enters the outcome into the state. Until then, the job's end gives back what `begin` took.
     fn finish(&self, state: &mut State, job: &mut Job, saved: Saved) -> Result<(), Error> {
+        let changes = job.changes();
         let log = std::mem::take(&mut job.log);
         let Some(live) = &mut state.live else { return Ok(()) };
         let shows = saved.id.is_some() || log.iter().any(Change::shows_in_cookie);
@@ -158,10 +233,35 @@ impl Session {
                 change.apply(&mut live.content)?;
             }
         }
-        if shows {
-            state.owe(CookieDuty::Set);
-        }
+        let duty = match saved.place {
+            Place::Record { is_written } => {
+                live.is_written |= is_written;
+                // A copy that came is replaced by what the session is now.
+                let copies = is_written && (live.copy.is_some() || self.is_copied(live));
+                if shows || copies { CookieDuty::Set } else { CookieDuty::Nothing }
+            }
+            Place::Cookie { since } => {
+                live.settle_into_cookie(self.slots.clock().now(), since);
+                if changes { CookieDuty::Set } else { CookieDuty::Refresh }
+            }
+        };
+        state.owe(duty);
         Ok(())
+    }
+}
+
+impl Live {
+    /// The session goes on in its cookie, under the same name.
+    fn settle_into_cookie(&mut self, now: Timestamp, since: Option<Timestamp>) {
+        if let Some(Origin::Record { id, .. }) = &self.origin
+            && let Some(id) = id.token_id()
+        {
+            self.origin = Some(Origin::Token { id, issued: now });
+        }
+        self.content.outgrown = None;
+        if let (Some(subject), Some(since)) = (&mut self.content.subject, since) {
+            subject.since = since;
+        }
     }
 }
 
@@ -169,14 +269,20 @@ impl Step {
     /// What the session is called when the step is done.
     fn key(&self) -> RecordKey {
         match self {
-            Self::Create { id } | Self::Update { id, .. } | Self::Touch { id, .. } => id.record_key(),
+            Self::Create { id, .. } | Self::Update { id, .. } | Self::Touch { id, .. } | Self::Settle { id, .. } => {
+                id.record_key()
+            }
             Self::Renew { new, .. } => new.record_key(),
         }
     }
 
     /// What it was called before, if that is another key.
     fn key_before(&self) -> Option<RecordKey> {
-        if let Self::Renew { old, .. } = self { Some(old.record_key()) } else { None }
+        match self {
+            Self::Renew { old, .. } => Some(old.record_key()),
+            Self::Create { before, .. } => *before,
+            _ => None,
+        }
     }
 }
 
@@ -184,6 +290,11 @@ impl Job {
     /// Whether the listing is told that the session is in use.
     pub(super) fn lists(&self) -> bool {
         self.log.iter().any(|change| matches!(change, Change::Listed(_)))
+    }
+
+    /// Whether the handler changed anything.
+    pub(super) fn changes(&self) -> bool {
+        self.log.iter().any(|change| !matches!(change, Change::Listed(_)))
     }
 }
 

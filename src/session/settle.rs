@@ -8,10 +8,9 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    codec::TokenId,
     crypto,
     error::{Error, ErrorKind},
-    id::RecordKey,
+    id::{RecordKey, TokenId},
     trace,
 };
 

@@ -8,10 +8,9 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    codec::TokenId,
     cookie::CookieAttributes,
     error::Rejection,
-    id::{RecordKey, SessionId},
+    id::{RecordKey, SessionId, TokenId},
     named::Named,
     store::Version,
 };
@@ -78,6 +77,17 @@ pub(super) struct Live {
     pub(super) origin: Option<Origin>,
     pub(super) content: Content,
     pub(super) rejection: Option<Rejection>,
+    /// What the browser's cookie is a copy of, if the session is in a store and yet in a cookie.
+    pub(super) copy: Option<Copied>,
+    /// This request made the version of the record that `origin` tells.
+    pub(super) is_written: bool,
+}
+
+/// A cookie that is a copy of a record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Copied {
+    pub(super) version: Version,
+    pub(super) issued: Timestamp,
 }
 
 /// What the session was opened from; a new one has none.
@@ -88,8 +98,12 @@ pub(super) enum Origin {
 }
 
 impl Live {
+    pub(super) fn of(origin: Option<Origin>, content: Content, rejection: Option<Rejection>) -> Self {
+        Self { origin, content, rejection, copy: None, is_written: false }
+    }
+
     pub(super) fn new(now: Timestamp, rejection: Option<Rejection>) -> Self {
-        Self { origin: None, content: Content::new(now), rejection }
+        Self::of(None, Content::new(now), rejection)
     }
 
     /// What the session is called in logs and stores.

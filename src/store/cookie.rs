@@ -6,7 +6,8 @@
 /// with that:
 ///
 /// - A session fits if its cookie, name and all, is at most 4,096 bytes: about 2,900 bytes of values. An
-///   insert beyond that is an error, and the cookie the browser has stays as it is.
+///   insert beyond that is an error, and the cookie the browser has stays as it is, unless
+///   [`overflow`](crate::SessionConfig::overflow) names a store for such sessions.
 /// - `destroy` and `renew` tell the browser to forget the old cookie. A copy somebody made before stays valid
 ///   until the session's timeouts end it, unless [`revocation`](crate::SessionConfig::revocation) remembers
 ///   which sessions have ended. Without it nobody can list a user's sessions or end them from elsewhere either.

@@ -17,6 +17,7 @@ mod lifetimes;
 mod logs;
 mod many_sessions;
 mod outcomes;
+mod overflow;
 mod presented_cookies;
 mod revocation;
 mod rotation;

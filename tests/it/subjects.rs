@@ -1,6 +1,6 @@
 //! Whose session it is: listing a subject's sessions, and ending them, whatever they are kept in.
 
-use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+use std::time::Duration;
 
 use http::StatusCode;
 use silverback::{
@@ -9,7 +9,11 @@ use silverback::{
     store::{Bytes, MemoryStore, Record, RecordKey, Store},
 };
 
-use crate::support::{DAY, HOUR, Jar, START, Site, keys, no_cookie, store::Remote};
+use crate::support::{
+    DAY, HOUR, Jar, START, Site, keys, no_cookie,
+    schedule::{all, next, now_and_then},
+    store::Remote,
+};
 
 /// A site, its sessions seen from outside, and the store that has them or remembers which have ended.
 struct World {
@@ -368,25 +372,6 @@ async fn act(world: &World, jar: &mut Jar, action: u8) {
     }
 }
 
-/// A small generator, so that a schedule is told by its seed.
-fn next(seed: &mut u64) -> u8 {
-    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-    (*seed >> 33) as u8
-}
-
-/// Runs a future, passing over its turn at random.
-async fn now_and_then<T>(mut seed: u64, future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    poll_fn(move |cx| {
-        if next(&mut seed) % 3 > 0 {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        future.as_mut().poll(cx)
-    })
-    .await
-}
-
 #[tokio::test]
 async fn in_no_schedule_a_session_escapes_its_list() {
     for round in 0..400_u64 {
@@ -422,20 +407,8 @@ async fn in_no_schedule_a_session_escapes_its_list() {
 async fn many_logins_at_once_are_all_listed() {
     for world in worlds() {
         let world = &world;
-        let logins: Vec<_> = (0..32).map(|n| async move { world.logged_in("ada", &format!("{n}")).await }).collect();
-        let mut set: Vec<_> = logins.into_iter().map(Box::pin).collect();
-        let mut jars = Vec::new();
-        poll_fn(|cx| {
-            set.retain_mut(|login| match login.as_mut().poll(cx) {
-                Poll::Ready(jar) => {
-                    jars.push(jar);
-                    false
-                }
-                Poll::Pending => true,
-            });
-            if set.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        let logins = (0..32).map(|n| async move { world.logged_in("ada", &format!("{n}")).await });
+        all(logins.collect()).await;
         assert_eq!(world.notes("ada").await.len(), 32);
         assert_eq!(world.subjects.destroy_all("ada").await.unwrap(), 32);
     }
@@ -458,10 +431,9 @@ async fn a_failing_store_is_never_a_silent_success() {
             });
             let status = login.await.1.status();
             world.remote.fail("");
-            if ended.is_ok() {
-                assert!(!world.is_alive(&jar).await, "{operation}");
-            } else {
-                assert_eq!(ended.unwrap_err().kind(), ErrorKind::Store, "{operation}");
+            match ended {
+                Ok(_) => assert!(!world.is_alive(&jar).await, "{operation}"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Store, "{operation}"),
             }
             assert_eq!(listed.is_err(), operation == "load");
             let alone = world.subjects.destroy_all("ada").await.unwrap();

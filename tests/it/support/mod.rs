@@ -1,5 +1,6 @@
 //! A site of one layer, visited by browsers that are a jar of cookies.
 
+pub(crate) mod schedule;
 pub(crate) mod store;
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Mutex, time::Duration};

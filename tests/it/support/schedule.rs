@@ -1,0 +1,40 @@
+//! Futures beside each other, in an order that a seed decides.
+
+use std::{future::poll_fn, pin::pin, task::Poll};
+
+/// A small generator, so that a schedule is told by its seed.
+pub(crate) fn next(seed: &mut u64) -> u8 {
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*seed >> 33) as u8
+}
+
+/// Runs a future, passing over its turn at random.
+pub(crate) async fn now_and_then<T>(mut seed: u64, future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    poll_fn(move |cx| {
+        if !next(&mut seed).is_multiple_of(3) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        future.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// Runs futures side by side.
+pub(crate) async fn all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    let mut done = Vec::new();
+    poll_fn(|cx| {
+        futures.retain_mut(|future| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => {
+                done.push(output);
+                false
+            }
+            Poll::Pending => true,
+        });
+        if futures.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    done
+}
