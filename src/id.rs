@@ -1,6 +1,6 @@
 //! Names of sessions: the secret in the cookie, and the hash of it that everything else sees.
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
 
 use zeroize::Zeroize;
 
@@ -8,10 +8,12 @@ use crate::crypto::{self, RandomError};
 
 /// The secret that names a session, minted here and nowhere else: 32 random bytes for one in a store, 16 for one that
 /// is, or can be, in its cookie.
-#[derive(Clone, Eq, PartialEq)]
+#[derive(Clone)]
 pub(crate) struct SessionId {
     bytes: [u8; Self::LEN],
     len: usize,
+    /// Hashed when it is asked for, and once.
+    key: OnceLock<RecordKey>,
 }
 
 /// The id of a session in its cookie.
@@ -20,8 +22,12 @@ pub(crate) type TokenId = [u8; 16];
 impl SessionId {
     const LEN: usize = 32;
 
+    const fn new(bytes: [u8; Self::LEN], len: usize) -> Self {
+        Self { bytes, len, key: OnceLock::new() }
+    }
+
     pub(crate) fn generate() -> Result<Self, RandomError> {
-        Ok(Self { bytes: crypto::random()?, len: Self::LEN })
+        Ok(Self::new(crypto::random()?, Self::LEN))
     }
 
     /// The name of a session that goes on in a store under the id it had in its cookie.
@@ -29,7 +35,7 @@ impl SessionId {
         let mut bytes = [0; Self::LEN];
         let (start, _) = bytes.split_at_mut(id.len());
         start.copy_from_slice(id);
-        Self { bytes, len: id.len() }
+        Self::new(bytes, id.len())
     }
 
     /// The id the session has in its cookie; `None` if it cannot be there.
@@ -41,7 +47,7 @@ impl SessionId {
         if let Ok(id) = slice.try_into() {
             return Some(Self::of_token(id));
         }
-        Some(Self { bytes: slice.try_into().ok()?, len: Self::LEN })
+        Some(Self::new(slice.try_into().ok()?, Self::LEN))
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -49,7 +55,13 @@ impl SessionId {
     }
 
     pub(crate) fn record_key(&self) -> RecordKey {
-        RecordKey::of(self.as_bytes())
+        *self.key.get_or_init(|| RecordKey::of(self.as_bytes()))
+    }
+}
+
+impl PartialEq for SessionId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
     }
 }
 

@@ -88,7 +88,7 @@ impl Session {
         if let Some(live) = &before.live
             && let Some(key) = live.key()
         {
-            self.tidy_listings(&self.membership(&live.content), &key, Some(&key)).await;
+            self.tidy_listings(self.membership(&live.content).as_ref(), &key, Some(&key)).await;
         }
         Ok(())
     }
@@ -138,7 +138,7 @@ impl Session {
             None => return Err(Error::new(ErrorKind::Gone)),
             Some(Origin::Token { id, .. }) => {
                 let until = lifetime.expires(now);
-                let stamp = Stamp { issued: now, created, ttl: seconds(now, until), token_id: Some(*id) };
+                let stamp = Stamp { issued: now, created, ttl: seconds(now, until), token_id: id.token_id() };
                 named.codec.seal(&stamp, |out| live.content.encode_payload(out))
             }
             Some(Origin::Record { id, version, .. }) => match id.token_id().filter(|_| self.is_copied(live)) {

@@ -102,12 +102,13 @@ impl Session {
         let (Some(mut content), Some(id)) = (content, stamp.token_id) else {
             return Ok((Live::new(now, Some(Rejection::Malformed)), CookieDuty::Nothing));
         };
+        let id = SessionId::of_token(&id);
         let duty = if current { CookieDuty::Nothing } else { CookieDuty::Refresh };
         if let Some(version) = content.copy_of.take() {
-            match self.fetch(&SessionId::of_token(&id), now).await? {
+            match self.fetch(&id, now).await? {
                 Fetched::Settled(_) => {}
                 found => {
-                    let (mut live, duty) = self.live_of(SessionId::of_token(&id), found, now, duty);
+                    let (mut live, duty) = self.live_of(id, found, now, duty);
                     live.copy = Some(Copied { version, issued: stamp.issued });
                     return Ok((live, duty));
                 }
@@ -117,7 +118,7 @@ impl Session {
         // The timeouts may have been shortened since the token was made.
         let rejection = if lifetime.end.min(stamp.issued.saturating_add(lifetime.idle)) <= now {
             Rejection::Expired
-        } else if self.is_revoked(&RecordKey::of(&id), &content).await? {
+        } else if self.is_revoked(&id, &content).await? {
             Rejection::Revoked
         } else {
             let origin = Origin::Token { id, issued: stamp.issued };
@@ -126,12 +127,16 @@ impl Session {
         Ok((Live::new(now, Some(rejection)), CookieDuty::Nothing))
     }
 
-    async fn is_revoked(&self, key: &RecordKey, content: &Content) -> Result<bool, Error> {
-        if self.named().is_revoked(key).await? {
+    async fn is_revoked(&self, id: &SessionId, content: &Content) -> Result<bool, Error> {
+        if self.named().revocations.is_none() {
+            return Ok(false);
+        }
+        let key = id.record_key();
+        if self.named().is_revoked(&key).await? {
             return Ok(true);
         }
         match (self.subjects(), &content.subject) {
-            (Some(subjects), Some(subject)) => Ok(!subjects.load(&subject.name).await?.admits(subject.since, key)),
+            (Some(subjects), Some(subject)) => Ok(!subjects.load(&subject.name).await?.admits(subject.since, &key)),
             _ => Ok(false),
         }
     }
@@ -146,7 +151,7 @@ impl Session {
     fn live_of(&self, id: SessionId, fetched: Fetched, now: Timestamp, duty: CookieDuty) -> Found {
         match fetched {
             Fetched::Record { content, version, expires, .. } => {
-                let origin = Origin::Record { key: id.record_key(), id, version, expires };
+                let origin = Origin::Record { id, version, expires };
                 (Live::of(Some(origin), content, None), duty)
             }
             Fetched::Settled(_) => (Live::new(now, Some(Rejection::NotFound)), CookieDuty::Nothing),

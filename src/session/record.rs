@@ -11,7 +11,7 @@ use super::{
     open::Fetched,
     save::{Draft, Job, Place, Saved, Step},
     state::Lifetime,
-    subject::Membership,
+    subject::{Membership, is_new},
 };
 use crate::{
     clock::Timestamp,
@@ -63,14 +63,14 @@ impl Session {
         job: &mut Job,
     ) -> Result<Saved, Error> {
         let key = id.record_key();
-        self.enlist(&job.record.member, key, before).await?;
+        self.enlist(job.record.member.as_ref(), key, before).await?;
         let created = server.create(&key, self.encode(&id, &job.record.plain)?, job.record.expires).await;
         let created = match created {
             Ok(version) => Ok((version, None)),
             Err(StoreError::Exists) if self.named().may_be_in_cookie() => self.replace_record(server, &id, job).await,
             Err(error) => Err(error.into()),
         };
-        let member = &job.record.member;
+        let member = job.record.member.as_ref();
         let (version, merged) = match created {
             Ok(made) => made,
             Err(error) => {
@@ -103,7 +103,7 @@ impl Session {
         };
         if is_over {
             self.remove_record(server, &key).await;
-            self.delist(&job.record.member, &key).await;
+            self.delist(job.record.member.as_ref(), &key).await;
             return Err(Error::new(ErrorKind::Gone));
         }
         Ok(saved)
@@ -159,7 +159,7 @@ impl Session {
     ) -> Result<Saved, Error> {
         let (key, expires) = (id.record_key(), job.record.expires);
         let settle = async {
-            let since = self.enlist(&job.record.member, key, None).await?;
+            let since = self.enlist(job.record.member.as_ref(), key, None).await?;
             server.update(&key, version, settled_record(job.write).into(), expires).await?;
             Ok(since)
         };
@@ -187,13 +187,13 @@ impl Session {
         version: Version,
         job: &mut Job,
     ) -> Result<Saved, Error> {
-        let (key, is_new) = (id.record_key(), job.record.member.is_new());
+        let (key, is_new) = (id.record_key(), is_new(job.record.member.as_ref()));
         if is_new {
-            self.enlist(&job.record.member, key, None).await?;
+            self.enlist(job.record.member.as_ref(), key, None).await?;
         }
         let saved = self.swap_record(server, id, version, job).await?;
         if !is_new && job.lists() {
-            self.relist(&job.record.member, key).await;
+            self.relist(job.record.member.as_ref(), key).await;
         }
         Ok(saved)
     }
@@ -246,7 +246,7 @@ impl Session {
             server.touch(&key, version, expires).await
         };
         match touched {
-            Ok(()) if job.lists() => self.relist(&job.record.member, key).await,
+            Ok(()) if job.lists() => self.relist(job.record.member.as_ref(), key).await,
             Ok(()) | Err(StoreError::Conflict | StoreError::Gone) => {}
             Err(error) => trace::touch_failed(self.name(), &error),
         }
@@ -255,7 +255,7 @@ impl Session {
 
     /// Tells the listing that the session is in use. If that fails, the browser keeps the cookie it has: one of a new
     /// key is for listed sessions only.
-    async fn relist(&self, member: &Membership, key: RecordKey) {
+    async fn relist(&self, member: Option<&Membership>, key: RecordKey) {
         if let Err(error) = self.enlist(member, key, None).await {
             trace::touch_failed(self.name(), &error);
             self.slot().lock().cookie.withdraw_refresh();
@@ -313,7 +313,7 @@ impl Session {
                 return Ok(Saved { merged, ..new });
             }
             self.remove_record(server, &id.record_key()).await;
-            self.delist(&job.record.member, &id.record_key()).await;
+            self.delist(job.record.member.as_ref(), &id.record_key()).await;
             match marked {
                 Err(StoreError::Conflict) => server.back_off(attempt).await?,
                 Err(error) => return Err(error.into()),

@@ -28,7 +28,7 @@ pub(super) struct Job {
 pub(super) struct Draft {
     pub(super) plain: Bytes,
     pub(super) expires: Timestamp,
-    pub(super) member: Membership,
+    pub(super) member: Option<Membership>,
 }
 
 #[derive(Clone)]
@@ -107,7 +107,7 @@ impl Session {
         let (member, key, before) = (job.record.member.clone(), job.step.key(), job.step.key_before());
         self.finish(&mut self.slot().lock(), job, saved)?;
         drop(pending);
-        self.tidy_listings(&member, &key, before.as_ref()).await;
+        self.tidy_listings(member.as_ref(), &key, before.as_ref()).await;
         Ok(())
     }
 
@@ -121,7 +121,8 @@ impl Session {
         named.may_be_in_cookie() && state.live.as_ref().is_none_or(fits)
     }
 
-    fn new_id(&self) -> Result<SessionId, Error> {
+    /// Sessions that can be in a cookie have short names.
+    pub(super) fn new_id(&self) -> Result<SessionId, Error> {
         if self.named().may_be_in_cookie() {
             return Ok(SessionId::of_token(&crypto::random()?));
         }
@@ -137,7 +138,7 @@ impl Session {
         let lifetime = Lifetime::of(&live.content, self.named());
         // A cookie of a new key is for sessions that are listed with a new key: see `Index::open`.
         let listing_due = live.content.subject.is_some()
-            && (self.is_listing_due(&live.content) || state.cookie == CookieDuty::Refresh);
+            && (self.is_listing_due(&live.content, now) || state.cookie == CookieDuty::Refresh);
         // A copy in the cookie ends with the idle timeout, however much the record is used.
         let stale_copy = live.copy.is_some_and(|copy| lifetime.is_worth_refreshing(now, lifetime.expires(copy.issued)));
         let is_due = |expires| lifetime.is_worth_refreshing(now, expires) || listing_due || stale_copy;
@@ -154,7 +155,7 @@ impl Session {
             }
             Some(Origin::Token { id, issued }) if changed => {
                 let (outgrown, before) = (Some(*issued), live.key().filter(|_| state.renew));
-                let id = if state.renew { self.new_id()? } else { SessionId::of_token(id) };
+                let id = if state.renew { self.new_id()? } else { id.clone() };
                 Step::Create { id, outgrown, before }
             }
             None if changed && !live.content.is_empty() => {
@@ -220,8 +221,7 @@ impl Session {
         if let Some(id) = saved.id {
             state.renew = false;
             state.source = Source::Known(id.clone());
-            let key = id.record_key();
-            live.origin = Some(Origin::Record { id, key, version, expires });
+            live.origin = Some(Origin::Record { id, version, expires });
         } else if let Some(Origin::Record { version: old, expires: until, .. }) = &mut live.origin {
             (*old, *until) = (version, expires);
         }
@@ -253,10 +253,8 @@ impl Session {
 impl Live {
     /// The session goes on in its cookie, under the same name.
     fn settle_into_cookie(&mut self, now: Timestamp, since: Option<Timestamp>) {
-        if let Some(Origin::Record { id, .. }) = &self.origin
-            && let Some(id) = id.token_id()
-        {
-            self.origin = Some(Origin::Token { id, issued: now });
+        if let Some(Origin::Record { id, .. }) = &self.origin {
+            self.origin = Some(Origin::Token { id: id.clone(), issued: now });
         }
         self.content.outgrown = None;
         if let (Some(subject), Some(since)) = (&mut self.content.subject, since) {

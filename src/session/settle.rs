@@ -4,22 +4,21 @@ use super::{
     Session,
     save::Last,
     state::{CookieDuty, Lifetime, Origin, State},
-    subject::Membership,
+    subject::{Membership, is_new},
 };
 use crate::{
     clock::Timestamp,
-    crypto,
     error::{Error, ErrorKind},
-    id::{RecordKey, TokenId},
+    id::{RecordKey, SessionId},
     trace,
 };
 
 /// A cookie about to be made.
 struct Settling {
-    id: TokenId,
+    id: SessionId,
     /// What the session was called before, if it is renewed.
     before: Option<RecordKey>,
-    member: Membership,
+    member: Option<Membership>,
     /// Whether it is time to tell the listing that the session is in use.
     lists: bool,
     duty: CookieDuty,
@@ -29,20 +28,30 @@ impl Session {
     /// A cookie session is saved by its cookie. Before the response goes, only its size can be wrong.
     pub(super) async fn settle_cookie(&self, last: Last) -> Result<(), Error> {
         let Some(settling) = self.begin_cookie(&mut self.slot().lock(), last)? else { return Ok(()) };
-        let Settling { id, before, member, lists, .. } = &settling;
-        let key = RecordKey::of(id);
         let mut since = None;
-        if member.is_new() || before.is_some() {
-            since = self.enlist(member, key, *before).await?;
-        } else if *lists {
-            match self.enlist(member, key, None).await {
+        if settling.member.is_some() || settling.before.is_some() {
+            match self.settle_listing(&settling).await {
                 Ok(listed) => since = listed,
-                Err(error) => {
+                // Nothing but a new cookie in place of one that still works.
+                Err(error) if settling.duty < CookieDuty::Set => {
                     trace::touch_failed(self.name(), &error);
                     self.slot().lock().cookie.withdraw_refresh();
                     return Ok(());
                 }
+                Err(error) => return Err(error),
             }
+        }
+        self.finish_cookie(&mut self.slot().lock(), settling, since);
+        Ok(())
+    }
+
+    /// Tells the listings, and ends what the session was called before.
+    async fn settle_listing(&self, settling: &Settling) -> Result<Option<Timestamp>, Error> {
+        let Settling { id, before, member, lists, .. } = settling;
+        let (key, member) = (id.record_key(), member.as_ref());
+        let mut since = None;
+        if is_new(member) || before.is_some() || *lists {
+            since = self.enlist(member, key, *before).await?;
         }
         if let Some(before) = before
             && !self.named().end(before, self.slots.clock().now()).await?
@@ -51,8 +60,7 @@ impl Session {
             return Err(Error::new(ErrorKind::Gone));
         }
         self.tidy_listings(member, &key, before.as_ref()).await;
-        self.finish_cookie(&mut self.slot().lock(), &settling, since);
-        Ok(())
+        Ok(since)
     }
 
     /// Decides what the cookie will be.
@@ -62,7 +70,7 @@ impl Session {
         let Some(live) = &mut state.live else { return Ok(None) };
         let now = self.slots.clock().now();
         let lists = live.content.subject.is_some()
-            && (self.is_listing_due(&live.content) || state.cookie == CookieDuty::Refresh);
+            && (self.is_listing_due(&live.content, now) || state.cookie == CookieDuty::Refresh);
         let duty = match &live.origin {
             None if live.content.is_empty() => return Ok(None),
             Some(Origin::Token { issued, .. }) if !changed => {
@@ -79,13 +87,13 @@ impl Session {
             return Ok(None);
         }
         let (id, before) = match &live.origin {
-            Some(Origin::Token { id, .. }) if !state.renew => (*id, None),
-            _ => (crypto::random()?, live.key()),
+            Some(Origin::Token { id, .. }) if !state.renew => (id.clone(), None),
+            _ => (self.new_id()?, live.key()),
         };
         Ok(Some(Settling { id, before, member: self.membership(&live.content), lists, duty }))
     }
 
-    fn finish_cookie(&self, state: &mut State, settling: &Settling, since: Option<Timestamp>) {
+    fn finish_cookie(&self, state: &mut State, settling: Settling, since: Option<Timestamp>) {
         let now = self.slots.clock().now();
         let Some(live) = &mut state.live else { return };
         if state.renew || live.origin.is_none() {

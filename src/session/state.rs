@@ -10,7 +10,7 @@ use crate::{
     clock::Timestamp,
     cookie::CookieAttributes,
     error::Rejection,
-    id::{RecordKey, SessionId, TokenId},
+    id::{RecordKey, SessionId},
     named::Named,
     store::Version,
 };
@@ -93,8 +93,8 @@ pub(super) struct Copied {
 /// What the session was opened from; a new one has none.
 #[derive(Clone, Debug)]
 pub(super) enum Origin {
-    Token { id: TokenId, issued: Timestamp },
-    Record { id: SessionId, key: RecordKey, version: Version, expires: Timestamp },
+    Token { id: SessionId, issued: Timestamp },
+    Record { id: SessionId, version: Version, expires: Timestamp },
 }
 
 impl Live {
@@ -109,8 +109,7 @@ impl Live {
     /// What the session is called in logs and stores.
     pub(super) fn key(&self) -> Option<RecordKey> {
         self.origin.as_ref().map(|origin| match origin {
-            Origin::Token { id, .. } => RecordKey::of(id),
-            Origin::Record { key, .. } => *key,
+            Origin::Token { id, .. } | Origin::Record { id, .. } => id.record_key(),
         })
     }
 }

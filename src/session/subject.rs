@@ -117,8 +117,8 @@ impl Session {
             if let Some(key) = key {
                 let member = self.read(|live| Ok(self.membership(&live.content)))?;
                 // Who is not in the list counts as ended from here on.
-                if !member.is_new() {
-                    self.enlist(&member, key, None).await?;
+                if !is_new(member.as_ref()) {
+                    self.enlist(member.as_ref(), key, None).await?;
                 }
             }
             subjects.end(&subject, |entry| Some(entry.key) != key, true).await
@@ -148,11 +148,9 @@ pub(super) struct Membership {
     expires: Timestamp,
 }
 
-impl Membership {
-    /// Whether it is to be listed before it is saved: nobody must find a session of his that is not listed.
-    pub(super) fn is_new(&self) -> bool {
-        self.subject.as_ref().is_some_and(|subject| subject.note.is_some())
-    }
+/// Whether a session is to be listed before it is saved: nobody must find one of his that is not listed.
+pub(super) fn is_new(member: Option<&Membership>) -> bool {
+    member.is_some_and(|member| member.subject.as_ref().is_some_and(|subject| subject.note.is_some()))
 }
 
 impl Session {
@@ -161,18 +159,20 @@ impl Session {
         Subjects::of(Arc::clone(self.named()), self.slots.clock().clone())
     }
 
-    pub(super) fn membership(&self, content: &Content) -> Membership {
-        let now = self.slots.clock().now();
+    /// `None` if the session is in no listing and goes into none.
+    pub(super) fn membership(&self, content: &Content) -> Option<Membership> {
+        let (subject, former) = (content.subject.clone(), content.former.clone());
+        if subject.is_none() && former.is_none() {
+            return None;
+        }
         let lifetime = Lifetime::of(content, self.named());
         // It may go on so long after it was listed without being listed again.
-        let expires = lifetime.expires(now).saturating_add(interval(lifetime)).min(lifetime.end);
-        let (subject, former) = (content.subject.clone(), content.former.clone());
-        Membership { subject, former, created: content.created, expires }
+        let expires = lifetime.expires(self.slots.clock().now()).saturating_add(interval(lifetime)).min(lifetime.end);
+        Some(Membership { subject, former, created: content.created, expires })
     }
 
     /// Whether it is time to tell the listing that the session is in use.
-    pub(super) fn is_listing_due(&self, content: &Content) -> bool {
-        let now = self.slots.clock().now();
+    pub(super) fn is_listing_due(&self, content: &Content, now: Timestamp) -> bool {
         let lifetime = Lifetime::of(content, self.named());
         content.subject.as_ref().is_some_and(|subject| now.saturating_since(subject.listed) >= interval(lifetime))
     }
@@ -180,11 +180,11 @@ impl Session {
     /// Puts the session into its subject's listing, and says since when it counts as listed.
     pub(super) async fn enlist(
         &self,
-        member: &Membership,
+        member: Option<&Membership>,
         key: RecordKey,
         before: Option<RecordKey>,
     ) -> Result<Option<Timestamp>, Error> {
-        let (Some(subjects), Some(subject)) = (self.subjects(), &member.subject) else { return Ok(None) };
+        let Some((subjects, subject, member)) = self.listing(member) else { return Ok(None) };
         let since = if subject.note.is_some() { None } else { Some(subject.since) };
         let (created, expires) = (member.created, member.expires);
         let listed = Listed { key, before, note: subject.note.as_deref(), since, created, expires };
@@ -192,31 +192,37 @@ impl Session {
     }
 
     /// Whether the session is in the listing that it was put into, and nobody has ended it since.
-    pub(super) async fn is_listed(&self, member: &Membership, key: &RecordKey) -> Result<bool, Error> {
-        match (self.subjects(), &member.subject) {
-            (Some(subjects), Some(subject)) => subjects.has(&subject.name, key).await,
-            _ => Ok(true),
+    pub(super) async fn is_listed(&self, member: Option<&Membership>, key: &RecordKey) -> Result<bool, Error> {
+        match self.listing(member) {
+            Some((subjects, subject, _)) => subjects.has(&subject.name, key).await,
+            None => Ok(true),
         }
     }
 
     /// Takes a session that was not made after all, or is no more, from its subject's listing.
-    pub(super) async fn delist(&self, member: &Membership, key: &RecordKey) {
-        if let (Some(subjects), Some(subject)) = (self.subjects(), &member.subject) {
+    pub(super) async fn delist(&self, member: Option<&Membership>, key: &RecordKey) {
+        if let Some((subjects, subject, _)) = self.listing(member) {
             subjects.remove(&subject.name, key).await;
         }
     }
 
     /// Takes what the session was called before, and whose it was before, from the listings.
-    pub(super) async fn tidy_listings(&self, member: &Membership, key: &RecordKey, before: Option<&RecordKey>) {
+    pub(super) async fn tidy_listings(&self, member: Option<&Membership>, key: &RecordKey, before: Option<&RecordKey>) {
+        let Some(own) = member else { return };
         if let Some(before) = before {
             self.delist(member, before).await;
         }
-        let is_same = |former: &str| member.subject.as_ref().is_some_and(|subject| *subject.name == *former);
-        if let (Some(subjects), Some(former)) = (self.subjects(), &member.former)
+        let is_same = |former: &str| own.subject.as_ref().is_some_and(|subject| *subject.name == *former);
+        if let (Some(subjects), Some(former)) = (self.subjects(), &own.former)
             && !is_same(former)
         {
             subjects.remove(former, before.unwrap_or(key)).await;
         }
+    }
+
+    fn listing<'a>(&self, member: Option<&'a Membership>) -> Option<(Subjects, &'a Subject, &'a Membership)> {
+        let member = member?;
+        Some((self.subjects()?, member.subject.as_ref()?, member))
     }
 }
 

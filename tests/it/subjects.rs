@@ -448,6 +448,30 @@ async fn a_failing_store_is_never_a_silent_success() {
 }
 
 #[tokio::test]
+async fn a_list_that_cannot_be_told_of_a_session_fails_changes_and_no_reads() {
+    for world in worlds() {
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        world.site.clock.advance(2 * HOUR);
+        world.remote.fail("update");
+        let (user, response) = world.site.visit(jar, look).await;
+        assert_eq!((user.as_deref(), response.status()), (Some("ada"), StatusCode::OK));
+        assert!(no_cookie(&response));
+        let change = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("more", 1).unwrap();
+        };
+        assert_eq!(world.site.visit(jar, change).await.1.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        world.remote.fail("");
+        assert_eq!(world.site.visit(jar, change).await.1.status(), StatusCode::OK);
+        let more = async |session: Session| {
+            session.load().await.unwrap();
+            session.get::<u8>("more").unwrap()
+        };
+        assert_eq!(world.site.visit(jar, more).await.0, Some(1));
+    }
+}
+
+#[tokio::test]
 async fn what_a_subject_may_be() {
     for world in worlds() {
         let try_all = async |session: Session| {
