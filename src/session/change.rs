@@ -84,6 +84,10 @@ impl Change {
         Ok(())
     }
 
+    pub(super) fn is_of_subject(&self) -> bool {
+        matches!(self, Self::SetSubject { .. } | Self::RemoveSubject)
+    }
+
     /// Whether the browser has to be told, even if only the record changes.
     pub(super) fn shows_in_cookie(&self) -> bool {
         matches!(self, Self::Persist(_) | Self::Attributes(_))

@@ -117,7 +117,7 @@ impl Content {
     }
 
     /// Notes that the listings are as this content says.
-    pub(super) fn settle_listings(&mut self) {
+    pub(super) fn mark_listed(&mut self) {
         self.former = None;
         if let Some(subject) = &mut self.subject {
             subject.note = None;

@@ -96,7 +96,7 @@ impl Session {
         }
         let server = self.named().server().filter(|_| !self.goes_into_cookie(&self.slot().lock()));
         let Some(server) = server else {
-            return self.settle_cookie(last).await;
+            return self.save_in_cookie(last).await;
         };
         let Some(job) = self.begin(&mut self.slot().lock(), last)? else {
             return Ok(());
@@ -225,9 +225,12 @@ impl Session {
         } else if let Some(Origin::Record { version: old, expires: until, .. }) = &mut live.origin {
             (*old, *until) = (version, expires);
         }
-        live.content.settle_listings();
+        // A subject that was set while this save ran is not listed yet.
+        if !state.log.iter().any(Change::is_of_subject) {
+            live.content.mark_listed();
+        }
         if let Some(mut content) = saved.merged {
-            content.settle_listings();
+            content.mark_listed();
             live.content = content;
             for change in &mut state.log {
                 change.apply(&mut live.content)?;

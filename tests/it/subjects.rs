@@ -201,6 +201,21 @@ async fn logging_in_twice_in_one_request_counts_once() {
 }
 
 #[tokio::test]
+async fn a_subject_that_is_set_while_a_save_is_under_way_is_listed_with_its_note() {
+    let world = world_of(false, |config| config);
+    let jar = &mut Jar::default();
+    let write = async |session: Session| {
+        session.load().await.unwrap();
+        session.insert("user", "ada").unwrap();
+        tokio::join!(async { session.save().await.unwrap() }, async {
+            session.set_subject("ada", "laptop").unwrap();
+        });
+    };
+    world.site.visit(jar, write).await;
+    assert_eq!(world.notes("ada").await, ["laptop"]);
+}
+
+#[tokio::test]
 async fn last_use_is_known_to_within_an_hour() {
     for world in worlds() {
         let jar = &mut world.logged_in("ada", "laptop").await;

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A cookie about to be made.
-struct Settling {
+struct NextCookie {
     id: SessionId,
     /// What the session was called before, if it is renewed.
     before: Option<RecordKey>,
@@ -26,14 +26,14 @@ struct Settling {
 
 impl Session {
     /// A cookie session is saved by its cookie. Before the response goes, only its size can be wrong.
-    pub(super) async fn settle_cookie(&self, last: Last) -> Result<(), Error> {
-        let Some(settling) = self.begin_cookie(&mut self.slot().lock(), last)? else { return Ok(()) };
+    pub(super) async fn save_in_cookie(&self, last: Last) -> Result<(), Error> {
+        let Some(next) = self.plan_cookie(&mut self.slot().lock(), last)? else { return Ok(()) };
         let mut since = None;
-        if settling.member.is_some() || settling.before.is_some() {
-            match self.settle_listing(&settling).await {
+        if next.member.is_some() || next.before.is_some() {
+            match self.tell_listing(&next).await {
                 Ok(listed) => since = listed,
                 // Nothing but a new cookie in place of one that still works.
-                Err(error) if settling.duty < CookieDuty::Set => {
+                Err(error) if next.duty < CookieDuty::Set => {
                     trace::touch_failed(self.name(), &error);
                     self.slot().lock().cookie.withdraw_refresh();
                     return Ok(());
@@ -41,13 +41,13 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
-        self.finish_cookie(&mut self.slot().lock(), settling, since);
+        self.finish_in_cookie(&mut self.slot().lock(), next, since);
         Ok(())
     }
 
     /// Tells the listings, and ends what the session was called before.
-    async fn settle_listing(&self, settling: &Settling) -> Result<Option<Timestamp>, Error> {
-        let Settling { id, before, member, lists, .. } = settling;
+    async fn tell_listing(&self, next: &NextCookie) -> Result<Option<Timestamp>, Error> {
+        let NextCookie { id, before, member, lists, .. } = next;
         let (key, member) = (id.record_key(), member.as_ref());
         let mut since = None;
         if is_new(member) || before.is_some() || *lists {
@@ -64,7 +64,7 @@ impl Session {
     }
 
     /// Decides what the cookie will be.
-    fn begin_cookie(&self, state: &mut State, last: Last) -> Result<Option<Settling>, Error> {
+    fn plan_cookie(&self, state: &mut State, last: Last) -> Result<Option<NextCookie>, Error> {
         let changed = state.is_changed();
         self.check_not_over(state, last)?;
         let Some(live) = &mut state.live else { return Ok(None) };
@@ -90,20 +90,20 @@ impl Session {
             Some(Origin::Token { id, .. }) if !state.renew => (id.clone(), None),
             _ => (self.new_id()?, live.key()),
         };
-        Ok(Some(Settling { id, before, member: self.membership(&live.content), lists, duty }))
+        Ok(Some(NextCookie { id, before, member: self.membership(&live.content), lists, duty }))
     }
 
-    fn finish_cookie(&self, state: &mut State, settling: Settling, since: Option<Timestamp>) {
+    fn finish_in_cookie(&self, state: &mut State, next: NextCookie, since: Option<Timestamp>) {
         let now = self.slots.clock().now();
         let Some(live) = &mut state.live else { return };
         if state.renew || live.origin.is_none() {
-            live.origin = Some(Origin::Token { id: settling.id, issued: now });
+            live.origin = Some(Origin::Token { id: next.id, issued: now });
             state.renew = false;
         }
-        live.content.settle_listings();
+        live.content.mark_listed();
         if let (Some(since), Some(subject)) = (since, &mut live.content.subject) {
             (subject.since, subject.listed) = (since, now);
         }
-        state.owe(settling.duty);
+        state.owe(next.duty);
     }
 }
