@@ -237,6 +237,23 @@ async fn a_record_that_was_changed_since_the_copy_decides() {
 }
 
 #[tokio::test]
+async fn an_old_copy_does_not_take_the_place_of_the_record() {
+    for last_answer in 0..2 {
+        let world = world_of(false, |config| config);
+        let jar = &mut Jar::default();
+        world.set(jar, "large", 1_000).await;
+        let other = &mut jar.clone();
+        world.remove(jar, "large").await;
+        world.set(other, "other", 10).await;
+        world.set(jar, "own", 20).await;
+        let last = if last_answer == 0 { jar } else { other };
+        for _ in 0..3 {
+            assert_eq!(world.get(last, ["other", "own"]).await, [Some(10), Some(20)]);
+        }
+    }
+}
+
+#[tokio::test]
 async fn who_knows_only_the_record_cannot_save_into_what_has_left_it() {
     let world = world_of(false, |config| config);
     let jar = &mut Jar::default();
