@@ -63,7 +63,9 @@ impl World {
             session.load().await.unwrap();
             keys.map(|key| session.get::<String>(key).unwrap().map(|value| value.len()))
         };
-        self.site.visit(jar, read).await.0
+        let (lengths, response) = self.site.visit(jar, read).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        lengths
     }
 
     fn operations(&self) -> Vec<&'static str> {
@@ -251,6 +253,40 @@ async fn an_old_copy_does_not_take_the_place_of_the_record() {
             assert_eq!(world.get(last, ["other", "own"]).await, [Some(10), Some(20)]);
         }
     }
+}
+
+#[tokio::test]
+async fn only_the_writer_of_a_record_makes_copies_of_it() {
+    let world = world_of(false, |config| config);
+    let jar = &mut Jar::default();
+    world.set(jar, "large", 1_000).await;
+    let late = &mut jar.clone();
+    world.remove(jar, "large").await;
+    world.site.clock.advance(3 * HOUR);
+    world.set(late, "late", 10).await;
+    // It is time for a new cookie; but were it a copy, it could come back before the answer that is late.
+    assert_eq!(world.get(jar, ["late"]).await, [Some(10)]);
+    world.set(jar, "own", 20).await;
+    assert_eq!(world.get(late, ["late", "own"]).await, [Some(10), Some(20)]);
+}
+
+#[tokio::test]
+async fn a_request_with_a_copy_keeps_what_another_writes_meanwhile() {
+    let world = world_of(false, |config| config);
+    let jar = &mut Jar::default();
+    world.set(jar, "large", 1_000).await;
+    let other = &mut jar.clone();
+    world.remove(jar, "large").await;
+    let (_, response) = world
+        .site
+        .visit(jar, async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("own", "x".repeat(20)).unwrap();
+            world.set(other, "other", 10).await;
+        })
+        .await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(world.get(jar, ["other", "own"]).await, [Some(10), Some(20)]);
 }
 
 #[tokio::test]
