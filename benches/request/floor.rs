@@ -1,0 +1,353 @@
+//! The floor: the least code that does the same job with the same tokens (format version 1).
+//!
+//! It is ring, base64 and copying: one session, one key, one `Cookie` field. A token is opened, changed and sealed
+//! in one buffer. What makes a library of it is left out: several sessions, keys and cookies, key rotation, renewal,
+//! errors with reasons, a log of changes to apply again after a conflict, timeouts beyond the token's own, `Vary`
+//! and `Cache-Control`.
+
+use std::{
+    collections::HashMap,
+    hint::black_box,
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use ring::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    digest::{SHA256, digest},
+    hkdf::{HKDF_SHA256, KeyType, Prk, Salt},
+    hmac::{self, HMAC_SHA256},
+    rand::{SecureRandom, SystemRandom},
+};
+use serde::Serialize;
+use silverback::Clock;
+
+use crate::scenarios::{ADA, Action, COUNT, Kind, NAME, PROFILE};
+
+const PREFIX: &[u8] = b"session=";
+const ATTRIBUTES: &[u8] = b"; HttpOnly; SameSite=Lax; Secure; Path=/";
+/// Version and key id.
+const HEAD: usize = 5;
+const SALT: usize = 24;
+/// Issued, created, time to live; then the id.
+const TIMES: usize = 14;
+const TTL: u32 = 24 * 3_600;
+const SKEW: u64 = 60;
+
+pub(crate) struct Floor {
+    in_memory: bool,
+    head: [u8; HEAD],
+    key: Key,
+    records: Mutex<HashMap<[u8; 32], Record>>,
+}
+
+enum Key {
+    Seal(Prk),
+    Sign(hmac::Key),
+}
+
+#[derive(Clone)]
+struct Record {
+    version: u64,
+    expires: u64,
+    bytes: Vec<u8>,
+}
+
+/// What the service and the handler share, in the request's extensions.
+type Slot = Arc<Mutex<Option<Open>>>;
+
+/// A session in use.
+struct Open {
+    /// The token but for its tag, decrypted; with a store, the record.
+    bytes: Vec<u8>,
+    /// Where in it the frames begin.
+    frames: usize,
+    /// What the record is called and which version of it this is; none if it is new.
+    record: Option<([u8; 32], u64)>,
+    is_changed: bool,
+}
+
+impl Floor {
+    pub(crate) fn new(kind: Kind, secret: &[u8]) -> Self {
+        let root = Salt::new(HKDF_SHA256, b"silverback v1").extract(secret);
+        let [a, b, c, d] = expand(&root, &[b"kid"]);
+        let sealed = kind == Kind::Encrypted;
+        let mode: &[u8] = if sealed { b"sealed" } else { b"signed" };
+        let purpose: &[u8] = if kind == Kind::Memory { b"reference" } else { b"values" };
+        let parts = [b"silverback token", mode, b"", NAME.as_bytes(), purpose];
+        let lens = parts.map(|part| u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+        let info: Vec<&[u8]> = lens.iter().zip(parts).flat_map(|(len, part)| [len as &[u8], part]).collect();
+        let key: [u8; 32] = expand(&root, &info);
+        Self {
+            in_memory: kind == Kind::Memory,
+            head: [if sealed { 0x11 } else { 0x21 }, a, b, c, d],
+            key: if sealed {
+                Key::Seal(Prk::new_less_safe(HKDF_SHA256, &key))
+            } else {
+                Key::Sign(hmac::Key::new(HMAC_SHA256, &key))
+            },
+            records: Mutex::default(),
+        }
+    }
+
+    /// The way in and out.
+    pub(crate) fn around(
+        &self,
+        mut request: Request<()>,
+        inner: impl FnOnce(Request<()>) -> Response<()>,
+    ) -> Response<()> {
+        let slot = Slot::default();
+        request.extensions_mut().insert(Arc::clone(&slot));
+        let mut response = inner(request);
+        let open = slot.lock().unwrap_or_else(PoisonError::into_inner).take().filter(|open| open.is_changed);
+        if let Some(cookie) = open.and_then(|open| self.save(open)) {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        response
+    }
+
+    pub(crate) fn handle(&self, request: &Request<()>, action: Action) -> Option<()> {
+        if action == Action::Nothing {
+            return Some(());
+        }
+        let slot = request.extensions().get::<Slot>()?;
+        let mut open = match action {
+            Action::Create | Action::Prepare(_) => self.create()?,
+            _ => self.open(request.headers())?,
+        };
+        match action {
+            Action::Nothing => {}
+            Action::Read => {
+                black_box(open.count()?);
+            }
+            Action::Count => {
+                let count = open.count()? + 1;
+                open.insert(COUNT, &count)?;
+                black_box(count);
+            }
+            Action::Create => open.insert(PROFILE, &ADA)?,
+            Action::Prepare(profiles) => {
+                (0..profiles).try_for_each(|number| open.insert(&format!("{PROFILE}{number}"), &ADA))?;
+                open.insert(COUNT, &0)?;
+            }
+            Action::Expect(count) => assert_eq!(open.count(), Some(count)),
+        }
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(open);
+        Some(())
+    }
+
+    fn open(&self, headers: &HeaderMap) -> Option<Open> {
+        let mut token = URL_SAFE_NO_PAD.decode(find_cookie(headers.get(header::COOKIE)?.as_bytes())?).ok()?;
+        if !token.starts_with(&self.head) {
+            return None;
+        }
+        let end = match &self.key {
+            Key::Seal(key) => {
+                let (head, text) = token.split_at_mut_checked(HEAD + SALT)?;
+                let key = message_key(key, head.get(HEAD..)?)?;
+                HEAD + SALT + key.open_in_place(zero_nonce(), Aad::from(&*head), text).ok()?.len()
+            }
+            Key::Sign(key) => {
+                let (message, tag) = token.split_at_checked(token.len().checked_sub(SHA256.output_len())?)?;
+                hmac::verify(key, message, tag).ok()?;
+                message.len()
+            }
+        };
+        token.truncate(end);
+        let times = self.times();
+        let now = now();
+        let [a, b, c, d, e] = *token.get(times..)?.first_chunk()?;
+        let issued = u64::from_be_bytes([0, 0, 0, a, b, c, d, e]);
+        let ttl = u32::from_be_bytes(*token.get(times + 10..)?.first_chunk()?);
+        if issued > now + SKEW || now >= issued + u64::from(ttl) {
+            return None;
+        }
+        let id = times + TIMES;
+        if !self.in_memory {
+            // The token's id, and a byte that says that this session has no lifetime or attributes of its own.
+            return Some(Open { bytes: token, frames: id + 17, record: None, is_changed: false });
+        }
+        let key = record_key(token.get(id..)?)?;
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let Record { version, bytes, .. } = records.get(&key).filter(|record| record.expires > now)?.clone();
+        Some(Open { bytes, frames: 0, record: Some((key, version)), is_changed: false })
+    }
+
+    fn create(&self) -> Option<Open> {
+        let bytes = if self.in_memory { Vec::with_capacity(256) } else { self.token(random::<16>()?, &[0]) };
+        Some(Open { frames: bytes.len(), bytes, record: None, is_changed: false })
+    }
+
+    /// A token that was not sealed yet.
+    fn token<const N: usize>(&self, id: [u8; N], flags: &[u8]) -> Vec<u8> {
+        let mut token = Vec::with_capacity(256);
+        token.extend_from_slice(&self.head);
+        token.resize(self.times(), 0);
+        let [_, _, _, now @ ..] = now().to_be_bytes();
+        token.extend_from_slice(&now);
+        token.extend_from_slice(&now);
+        token.extend_from_slice(&TTL.to_be_bytes());
+        token.extend_from_slice(&id);
+        token.extend_from_slice(flags);
+        token
+    }
+
+    fn save(&self, mut open: Open) -> Option<HeaderValue> {
+        let now = now();
+        if !self.in_memory {
+            let [_, _, _, issued @ ..] = now.to_be_bytes();
+            open.bytes.get_mut(self.times()..)?.first_chunk_mut().map(|place| *place = issued)?;
+            return self.cookie(open.bytes);
+        }
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let expires = now + u64::from(TTL);
+        if let Some((key, version)) = open.record {
+            let record = records.get_mut(&key).filter(|record| record.version == version)?;
+            *record = Record { version: version + 1, expires, bytes: open.bytes };
+            return None;
+        }
+        let id = random::<32>()?;
+        records.insert(record_key(&id)?, Record { version: 1, expires, bytes: open.bytes });
+        drop(records);
+        self.cookie(self.token(id, &[]))
+    }
+
+    fn cookie(&self, mut token: Vec<u8>) -> Option<HeaderValue> {
+        match &self.key {
+            Key::Seal(key) => {
+                let (head, text) = token.split_at_mut_checked(HEAD + SALT)?;
+                let salt = head.get_mut(HEAD..)?;
+                SystemRandom::new().fill(salt).ok()?;
+                let key = message_key(key, salt)?;
+                let tag = key.seal_in_place_separate_tag(zero_nonce(), Aad::from(&*head), text).ok()?;
+                token.extend_from_slice(tag.as_ref());
+            }
+            Key::Sign(key) => {
+                let tag = hmac::sign(key, &token);
+                token.extend_from_slice(tag.as_ref());
+            }
+        }
+        let end = PREFIX.len() + base64::encoded_len(token.len(), false)?;
+        let mut cookie = Vec::with_capacity(end + ATTRIBUTES.len());
+        cookie.extend_from_slice(PREFIX);
+        cookie.resize(end, 0);
+        URL_SAFE_NO_PAD.encode_slice(&token, cookie.get_mut(PREFIX.len()..)?).ok()?;
+        cookie.extend_from_slice(ATTRIBUTES);
+        HeaderValue::from_maybe_shared(Bytes::from(cookie)).ok()
+    }
+
+    const fn times(&self) -> usize {
+        match self.key {
+            Key::Seal(_) => HEAD + SALT,
+            Key::Sign(_) => HEAD,
+        }
+    }
+}
+
+impl Open {
+    fn count(&self) -> Option<u64> {
+        let (_, value) = self.find(COUNT)?;
+        serde_json::from_slice(self.bytes.get(value)?).ok()
+    }
+
+    fn insert(&mut self, key: &str, value: &impl Serialize) -> Option<()> {
+        let value = serde_json::to_vec(value).ok()?;
+        if let Some((frame, _)) = self.find(key) {
+            self.bytes.drain(frame);
+        }
+        put_varint(&mut self.bytes, key.len() << 1);
+        self.bytes.extend_from_slice(key.as_bytes());
+        put_varint(&mut self.bytes, value.len());
+        self.bytes.extend_from_slice(&value);
+        self.is_changed = true;
+        Some(())
+    }
+
+    /// Where the frame of this key is, and where the value in it.
+    fn find(&self, key: &str) -> Option<(Range<usize>, Range<usize>)> {
+        let mut start = self.frames;
+        while start < self.bytes.len() {
+            let (head, name) = self.varint(start)?;
+            let (len, value) = self.varint(name + (head >> 1))?;
+            let end = value + len;
+            if head == key.len() << 1 && self.bytes.get(name..)?.starts_with(key.as_bytes()) {
+                return Some((start..end, value..end));
+            }
+            start = end;
+        }
+        None
+    }
+
+    /// The number at this place, and where it ends.
+    fn varint(&self, mut at: usize) -> Option<(usize, usize)> {
+        let (mut number, mut shift) = (0, 0);
+        loop {
+            let byte = *self.bytes.get(at)?;
+            number |= usize::from(byte & 0x7f) << shift;
+            at += 1;
+            shift += 7;
+            if byte < 0x80 {
+                return Some((number, at));
+            }
+        }
+    }
+}
+
+fn put_varint(out: &mut Vec<u8>, mut number: usize) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn find_cookie(mut field: &[u8]) -> Option<&[u8]> {
+    loop {
+        let end = memchr::memchr(b';', field);
+        let (pair, rest) = field.split_at_checked(end.unwrap_or(field.len()))?;
+        if let Some(value) = pair.trim_ascii_start().strip_prefix(PREFIX) {
+            return Some(value);
+        }
+        field = rest.get(1..)?;
+    }
+}
+
+fn message_key(key: &Prk, salt: &[u8]) -> Option<LessSafeKey> {
+    let key: [u8; 32] = expand(key, &[b"msg", salt]);
+    Some(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).ok()?))
+}
+
+fn zero_nonce() -> Nonce {
+    Nonce::assume_unique_for_key([0; NONCE_LEN])
+}
+
+struct Length(usize);
+
+impl KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+fn expand<const N: usize>(key: &Prk, info: &[&[u8]]) -> [u8; N] {
+    let mut out = [0; N];
+    key.expand(info, Length(N)).and_then(|okm| okm.fill(&mut out)).expect("HKDF expands to 32 bytes");
+    out
+}
+
+fn record_key(id: &[u8]) -> Option<[u8; 32]> {
+    digest(&SHA256, id).as_ref().try_into().ok()
+}
+
+fn random<const N: usize>() -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+fn now() -> u64 {
+    Clock::system().now().as_secs()
+}
