@@ -1,9 +1,14 @@
 //! What a request costs above the bare service, beside a floor that does the same job with the least code.
 //!
-//! `cargo bench --bench request` prints the tables of docs/performance.md.
+//! ```text
+//! cargo bench --bench request              time, instructions and allocations, as in docs/performance.md
+//! cargo bench --bench request -- --check   instructions and allocations against benches/baseline.tsv
+//! cargo bench --bench request -- --accept  a new baseline
+//! ```
 //!
 //! The service is called directly, in process, with nothing in between. Counting takes valgrind.
 
+mod baseline;
 mod callgrind;
 mod cost;
 mod floor;
@@ -12,7 +17,7 @@ mod subjects;
 mod table;
 mod time;
 
-use std::{env, error::Error};
+use std::{env, error::Error, process::ExitCode};
 
 use self::{
     cost::Costs,
@@ -20,23 +25,29 @@ use self::{
     table::OfKind,
 };
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match *arguments {
-        [] if callgrind::is_installed() => table::print(&measure(counts_and_times)?),
+        [] if callgrind::is_installed() => {
+            println!("Measured with {}:", baseline::tools()?);
+            table::print(&measure(counts_and_times)?);
+        }
         [] => {
             eprintln!("Valgrind is not installed: times only.");
             table::print(&measure(times)?);
         }
+        ["--check"] if baseline::check(&measure(counts)?)? => {}
+        ["--check"] => return Ok(ExitCode::FAILURE),
+        ["--accept"] => baseline::accept(&measure(counts)?)?,
         ["--subjects", scenario, kind] => {
             let found = Scenario::find(scenario).zip(Kind::find(kind));
             let (scenario, kind) = found.ok_or("there is no such scenario")?;
             callgrind::run_subjects(&scenario, kind)?;
         }
-        _ => return Err("there are no arguments".into()),
+        _ => return Err("the arguments are --check, --accept or none".into()),
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 type Measure = fn(&Scenario, Kind) -> Result<Costs, Box<dyn Error>>;
@@ -46,6 +57,10 @@ fn measure(measure: Measure) -> Result<Vec<OfKind>, Box<dyn Error>> {
     let of_kind =
         |kind| Ok((kind, SCENARIOS.iter().map(|scenario| measure(scenario, kind)).collect::<Result<_, _>>()?));
     Kind::ALL.into_iter().map(of_kind).collect()
+}
+
+fn counts(scenario: &Scenario, kind: Kind) -> Result<Costs, Box<dyn Error>> {
+    Ok(Costs::new(Some(callgrind::count(scenario, kind)?), None))
 }
 
 fn times(scenario: &Scenario, kind: Kind) -> Result<Costs, Box<dyn Error>> {

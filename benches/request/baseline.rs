@@ -1,0 +1,168 @@
+//! The counts that are accepted, in `benches/baseline.tsv`.
+
+use std::{
+    collections::BTreeMap,
+    env, fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    cost::Costs,
+    scenarios::SCENARIOS,
+    table::{OfKind, number},
+};
+
+/// By which part the instructions above the floor may rise. Allocations may not.
+///
+/// What moves the floor as well is not the crate's doing: a processor, a dependency, a version of a tool.
+const TOLERANCE: f64 = 0.02;
+/// The same if other tools count than did for the baseline.
+const TOLERANCE_OF_OTHER_TOOLS: f64 = 0.10;
+/// So many more are never too many: random bytes and addresses make a difference of up to 30.
+const SLACK: f64 = 40.0;
+
+const ACCEPT: &str = "cargo bench --bench request -- --accept";
+
+/// By scenario and kind, with a tab between.
+type Rows = BTreeMap<String, Row>;
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    instructions: f64,
+    allocations: f64,
+    /// Instructions of the floor.
+    floor: f64,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Verdict {
+    Worse,
+    Same,
+    Better,
+}
+
+/// Takes what was counted as the baseline.
+pub(crate) fn accept(all: &[OfKind]) -> io::Result<()> {
+    let mut text = format!("# Per request, above the bare service. Written by `{ACCEPT}`.\n# {}\n", tools()?);
+    text += "scenario\tkind\tinstructions\tallocations\tinstructions of the floor\n";
+    for (name, row) in rows(all) {
+        text += &format!("{name}\t{}\t{}\t{}\n", row.instructions, row.allocations, row.floor);
+    }
+    fs::write(path(), text)
+}
+
+/// Compares with the baseline and says what has moved; whether nothing has become worse.
+pub(crate) fn check(all: &[OfKind]) -> io::Result<bool> {
+    let text = fs::read_to_string(path())?;
+    let old: Rows = text.lines().filter_map(Row::parse).collect();
+    let new = rows(all);
+    if !old.keys().eq(new.keys()) {
+        println!("The baseline has other rows than were counted. For a new one: {ACCEPT}");
+        return Ok(false);
+    }
+    let tolerance = tolerance(&text)?;
+    let (mut worse, mut better, mut floor) = (0, 0, 0.0_f64);
+    for ((name, new), old) in new.iter().zip(old.values()) {
+        let verdict = new.compare(old, tolerance);
+        worse += usize::from(verdict == Verdict::Worse);
+        better += usize::from(verdict == Verdict::Better);
+        floor = floor.max((new.floor / old.floor - 1.0).abs());
+        if verdict != Verdict::Same {
+            new.print(old, name, verdict);
+        }
+    }
+    if floor > TOLERANCE {
+        println!(
+            "The floor itself has moved by up to {:.1} %: a dependency, the processor or the tools.",
+            floor * 100.0
+        );
+    }
+    println!("{} rows, {worse} worse and {better} better than the tolerance of {} %", new.len(), tolerance * 100.0);
+    if worse > 0 {
+        println!("If that is meant, run\n    {ACCEPT}\nand commit benches/baseline.tsv with the reason.");
+    } else if better > 0 {
+        println!("To keep it so, run\n    {ACCEPT}\nand commit benches/baseline.tsv.");
+    }
+    Ok(worse == 0)
+}
+
+impl Row {
+    fn new(costs: &Costs) -> Self {
+        let (floor, silverback) = (costs.floor, costs.silverback);
+        Self {
+            instructions: silverback.instructions.round(),
+            allocations: silverback.allocations.round(),
+            floor: floor.instructions.round(),
+        }
+    }
+
+    fn parse(line: &str) -> Option<(String, Self)> {
+        let mut columns = line.split('\t');
+        let name = format!("{}\t{}", columns.next()?, columns.next()?);
+        let mut number = || columns.next()?.parse().ok();
+        Some((name, Self { instructions: number()?, allocations: number()?, floor: number()? }))
+    }
+
+    fn above_floor(&self) -> f64 {
+        self.instructions - self.floor
+    }
+
+    fn compare(&self, old: &Self, tolerance: f64) -> Verdict {
+        let moved = self.above_floor() - old.above_floor();
+        let allowed = SLACK.max(old.above_floor() * tolerance);
+        if moved > allowed || self.allocations > old.allocations {
+            Verdict::Worse
+        } else if moved < -allowed || self.allocations < old.allocations {
+            Verdict::Better
+        } else {
+            Verdict::Same
+        }
+    }
+
+    fn print(&self, old: &Self, name: &str, verdict: Verdict) {
+        println!(
+            "{verdict:?}: {}: {} instructions, {} above the floor ({} in the baseline, {:+.1} %), \
+             {} allocations ({} in the baseline)",
+            name.replace('\t', " "),
+            number(self.instructions),
+            number(self.above_floor()),
+            number(old.above_floor()),
+            (self.above_floor() / old.above_floor() - 1.0) * 100.0,
+            self.allocations,
+            old.allocations,
+        );
+    }
+}
+
+fn rows(all: &[OfKind]) -> Rows {
+    let all = all.iter().flat_map(|(kind, costs)| SCENARIOS.iter().zip(costs).map(move |all| (kind, all)));
+    all.map(|(kind, (scenario, costs))| (format!("{}\t{}", scenario.name, kind.name()), Row::new(costs))).collect()
+}
+
+/// Says so if the counts are not those of the baseline's tools.
+fn tolerance(baseline: &str) -> io::Result<f64> {
+    let now = tools()?;
+    let then = baseline.lines().nth(1).unwrap_or_default().trim_start_matches("# ");
+    if then == now {
+        return Ok(TOLERANCE);
+    }
+    println!("The baseline was counted by {then}, this by {now}, so the tolerance is wider.");
+    println!("To be exact again, run `{ACCEPT}` on a commit that is known to be good.");
+    Ok(TOLERANCE_OF_OTHER_TOOLS)
+}
+
+/// What decides about counts, beside the code.
+pub(crate) fn tools() -> io::Result<String> {
+    let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    Ok(format!("{}, {}, {}", version(&rustc)?, version("valgrind")?, env::consts::ARCH))
+}
+
+fn version(program: &str) -> io::Result<String> {
+    let output = Command::new(program).arg("--version").output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/baseline.tsv")
+}
