@@ -58,15 +58,11 @@ impl<'a> Few<'a> {
 }
 
 impl RequestCookies {
-    pub(crate) fn new<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> Self {
-        let mut cookies = Self { inline: [b';'; INLINE_LEN], len: 0, long: None, more: Vec::new() };
-        for field in fields {
-            cookies.keep(field);
-        }
-        cookies
+    pub(crate) const fn new() -> Self {
+        Self { inline: [b';'; INLINE_LEN], len: 0, long: None, more: Vec::new() }
     }
 
-    fn keep(&mut self, field: &HeaderValue) {
+    pub(crate) fn keep(&mut self, field: &HeaderValue) {
         let bytes = field.as_bytes();
         if let Some(room) = self.inline.get_mut(self.len..self.len + bytes.len()) {
             room.copy_from_slice(bytes);

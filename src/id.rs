@@ -27,7 +27,10 @@ impl SessionId {
     }
 
     pub(crate) fn generate() -> Result<Self, RandomError> {
-        Ok(Self::new(crypto::random()?, Self::LEN))
+        let id = Self::new(crypto::random()?, Self::LEN);
+        // It is about to be a record's, and clones know the hash then.
+        id.record_key();
+        Ok(id)
     }
 
     /// The name of a session that goes on in a store under the id it had in its cookie.

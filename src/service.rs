@@ -48,7 +48,7 @@ where
         let is_grpc = is_grpc(request.headers());
         let outer = request.extensions().get::<Session>().cloned();
         let cookies = request.headers().get_all(header::COOKIE);
-        let slots = Arc::new(Slots::new(Arc::clone(&self.shared), cookies, outer));
+        let slots = Slots::new(Arc::clone(&self.shared), cookies, outer);
         request.extensions_mut().insert(Session::first(&slots));
         ResponseFuture::new(self.inner.call(request), slots, Arc::clone(&self.responder), is_grpc)
     }

@@ -68,11 +68,12 @@ impl Change {
                 taken.lock().unwrap_or_else(PoisonError::into_inner).retain(|id| frames.remove_flash(*id))
             }
             Self::Persist(persistence) => content.persistence = *persistence,
-            Self::Attributes(attributes) => content.attributes = Some(attributes.clone()),
+            Self::Attributes(attributes) => content.attributes = Some(Box::new(attributes.clone())),
             Self::SetSubject { name, note } => {
                 remove_subject(content);
                 let (since, listed) = (Timestamp::default(), Timestamp::default());
-                content.subject = Some(Subject { name: name.clone(), since, listed, note: Some(note.clone()) });
+                let (name, note) = (name.clone(), Some(note.clone()));
+                content.subject = Some(Box::new(Subject { name, since, listed, note }));
             }
             Self::RemoveSubject => remove_subject(content),
             Self::Listed(now) => {

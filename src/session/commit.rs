@@ -124,7 +124,7 @@ impl Session {
 
     /// Whether the session's cookie is another one to a browser than one of these attributes.
     fn differs(&self, state: &State, from: &CookieAttributes) -> bool {
-        let own = state.live.as_ref().and_then(|live| live.content.attributes.as_ref());
+        let own = state.live.as_ref().and_then(|live| live.content.attributes.as_deref());
         let now = own.unwrap_or(&self.named().attributes);
         (&now.path, &now.domain) != (&from.path, &from.domain)
     }

@@ -35,8 +35,8 @@ use crate::{
 pub(super) struct Content {
     pub(super) created: Timestamp,
     pub(super) persistence: Persistence,
-    pub(super) attributes: Option<CookieAttributes>,
-    pub(super) subject: Option<Subject>,
+    pub(super) attributes: Option<Box<CookieAttributes>>,
+    pub(super) subject: Option<Box<Subject>>,
     /// The subject whose listing has the session still, if it got another one since it was saved; not encoded.
     pub(super) former: Option<Box<str>>,
     /// In a cookie: the version of the record it is a copy of, which decides as long as it is there.
@@ -81,7 +81,6 @@ pub(super) enum Persistence {
 pub(super) type WriteId = [u8; 8];
 
 /// What a record says.
-#[expect(clippy::large_enum_variant, reason = "it is looked at once and not kept")]
 pub(super) enum Stored {
     Content(Content, WriteId),
     /// It goes on under another ID.
@@ -125,7 +124,7 @@ impl Content {
     }
 
     pub(super) fn encode_payload(&self, out: &mut Vec<u8>) {
-        let attributes = self.attributes.as_ref();
+        let attributes = self.attributes.as_deref();
         let flags = flag(attributes.is_some(), 4)
             | flag(self.subject.is_some(), 8)
             | flag(self.copy_of.is_some(), 16)
@@ -173,8 +172,8 @@ impl Content {
         if flags & !(3 | 4 | 8 | 16 | 32) != 0 {
             return None;
         }
-        let attributes = if flags & 4 != 0 { Some(take(&mut rest, decode_attributes)?) } else { None };
-        let subject = if flags & 8 != 0 { Some(take(&mut rest, decode_subject)?) } else { None };
+        let attributes = if flags & 4 != 0 { Some(Box::new(take(&mut rest, decode_attributes)?)) } else { None };
+        let subject = if flags & 8 != 0 { Some(Box::new(take(&mut rest, decode_subject)?)) } else { None };
         let copy_of = if flags & 16 != 0 { Some(take(&mut rest, decode_version)?) } else { None };
         let outgrown = if flags & 32 != 0 { Some(take(&mut rest, take_u40)?) } else { None };
         let start = bytes.len() - rest.len();
@@ -366,7 +365,7 @@ mod tests {
                 for name in [None, Some("user-7")] {
                     let (since, listed) = (created, created);
                     let subject = name.map(|name| Subject { name: name.into(), since, listed, note: None });
-                    let attributes = attributes.clone();
+                    let (attributes, subject) = (attributes.clone().map(Box::new), subject.map(Box::new));
                     let (copy_of, outgrown) = (name.map(|_| Version::from_u64(9)), name.map(|_| created));
                     let former = None;
                     samples.push(Content {

@@ -448,7 +448,7 @@ impl Session {
         if self.slots.is_closed() {
             return Err(Error::new(ErrorKind::AlreadyCommitted).of(self.name()));
         }
-        let own = self.read(|live| Ok(live.content.attributes.clone()))?;
+        let own = self.read(|live| Ok(live.content.attributes.as_deref().cloned()))?;
         let old = own.unwrap_or_else(|| self.named().attributes.clone());
         let new = change(old.clone());
         let checked = new.check(self.name());
@@ -458,11 +458,11 @@ impl Session {
         }
         self.write(|content| {
             self.check_growth(content, new.path.len() + new.domain.as_ref().map_or(0, String::len) + 5)?;
-            content.attributes = Some(new.clone());
+            content.attributes = Some(Box::new(new.clone()));
             Ok((Some(Change::Attributes(new.clone())), ()))
         })?;
         if self.has_cookie() {
-            self.slot().lock().moved_from.get_or_insert(old);
+            self.slot().lock().moved_from.get_or_insert(Box::new(old));
         }
         Ok(())
     }

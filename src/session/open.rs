@@ -222,7 +222,6 @@ impl Session {
 }
 
 /// What is in the store under a session's name.
-#[expect(clippy::large_enum_variant, reason = "it is looked at once and not kept")]
 pub(super) enum Fetched {
     Record {
         content: Content,

@@ -95,10 +95,11 @@ impl Slots {
         shared: Arc<Shared>,
         cookies: impl IntoIterator<Item = &'a HeaderValue>,
         outer: Option<Session>,
-    ) -> Self {
-        Self {
+    ) -> Arc<Self> {
+        // What is large is moved once, and filled where it stays.
+        let mut slots = Arc::new(Self {
             shared,
-            cookies: RequestCookies::new(cookies),
+            cookies: RequestCookies::new(),
             outer,
             touched: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -106,7 +107,11 @@ impl Slots {
             first: Slot::default(),
             others: OnceLock::new(),
             opened: Mutex::default(),
+        });
+        if let Some(slots) = Arc::get_mut(&mut slots) {
+            cookies.into_iter().for_each(|field| slots.cookies.keep(field));
         }
+        slots
     }
 
     pub(crate) fn clock(&self) -> &Clock {

@@ -33,7 +33,7 @@ pub(crate) struct State {
     /// It was loaded again after the response was committed, for use with `save`.
     pub(super) reopened: bool,
     /// The attributes of the browser's cookie, if the session has got others that make it another cookie.
-    pub(super) moved_from: Option<CookieAttributes>,
+    pub(super) moved_from: Option<Box<CookieAttributes>>,
     /// Saves that were cut off or failed, and how many changes of the log each carried.
     pub(super) cut_off: Vec<(WriteId, usize)>,
 }

@@ -142,7 +142,7 @@ struct Whose {
 /// What a session that is about to be saved has to do with listings.
 #[derive(Clone, Debug)]
 pub(super) struct Membership {
-    subject: Option<Subject>,
+    subject: Option<Box<Subject>>,
     former: Option<Box<str>>,
     created: Timestamp,
     expires: Timestamp,
@@ -222,7 +222,7 @@ impl Session {
 
     fn listing<'a>(&self, member: Option<&'a Membership>) -> Option<(Subjects, &'a Subject, &'a Membership)> {
         let member = member?;
-        Some((self.subjects()?, member.subject.as_ref()?, member))
+        Some((self.subjects()?, member.subject.as_deref()?, member))
     }
 }
 
