@@ -5,7 +5,8 @@
 //! cargo run --example demo --all-features
 //! ```
 //!
-//! All settings are optional: `PORT`, `DEMO_DIR` (where the carts are kept) and `SESSION_KEY`.
+//! All settings are optional: `PORT`, `DEMO_DIR` (for the carts, and which logins have ended) and
+//! `SESSION_KEY`.
 
 mod page;
 mod shop;
@@ -45,12 +46,13 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     Ok(())
 }
 
-/// The login travels in an encrypted cookie; the cart is a file, found by the signed ID in another cookie.
+/// The login travels in an encrypted cookie; the cart is a file, found by the signed ID in another cookie. Beside
+/// the carts the server keeps which logins have ended, so that a copy of the cookie is worth nothing.
 ///
 /// Both cookies have the default `SameSite=Lax`: a browser does not send them along with a POST that comes
 /// from another site. As every change here is a POST, that is the defence against cross-site request forgery.
 fn app(store: FilesystemStore, keys: Keys) -> Router {
-    let account = SessionConfig::cookie("account", keys.clone()).insecure_local_http();
+    let account = SessionConfig::cookie("account", keys.clone()).insecure_local_http().revocation(store.clone());
     let cart = SessionConfig::new("cart", store, keys.clone()).insecure_local_http().max_age(MONTH);
     Router::new()
         .route("/", get(home))
@@ -205,8 +207,8 @@ async fn show_account(State(keys): State<Keys>, visitor: Visitor, sessions: Sess
     let remembered = account.get("remembered")?.unwrap_or(false);
     let lasts = if remembered { "30 days" } else { "until the browser closes" };
     let facts = [
-        Facts::of(&account, "whole in its cookie, encrypted", lasts)?,
-        Facts::of(&cart, "in a file; its signed ID in the cookie", "30 days")?,
+        Facts::of(&account, "whole in its cookie, encrypted", lasts, "the server remembers its end")?,
+        Facts::of(&cart, "in a file; its signed ID in the cookie", "30 days", "the file is deleted")?,
     ];
     Ok(page::account(&visitor, visits, &facts, &keys.list()))
 }

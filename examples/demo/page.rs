@@ -28,6 +28,7 @@ pub(crate) struct Facts {
     name: String,
     kept: &'static str,
     lasts: &'static str,
+    at_logout: &'static str,
     is_new: bool,
     id: String,
     cookie: String,
@@ -35,11 +36,17 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// A real site keeps the rejection for its log: it helps those who try out forged cookies.
-    pub(crate) fn of(session: &Session, kept: &'static str, lasts: &'static str) -> Result<Self, Error> {
+    pub(crate) fn of(
+        session: &Session,
+        kept: &'static str,
+        lasts: &'static str,
+        at_logout: &'static str,
+    ) -> Result<Self, Error> {
         Ok(Self {
             name: session.name().into(),
             kept,
             lasts,
+            at_logout,
             is_new: session.is_new()?,
             id: session.id().map_or_else(|| "none yet".into(), |id| format!("{:.12}…", id.to_string())),
             cookie: match session.rejection() {
@@ -210,7 +217,7 @@ pub(crate) fn account(visitor: &Visitor, visits: u32, facts: &[Facts], keys: &[(
     )
 }
 
-fn session(Facts { name, kept, lasts, is_new, id, cookie }: &Facts) -> String {
+fn session(Facts { name, kept, lasts, at_logout, is_new, id, cookie }: &Facts) -> String {
     let state = if *is_new { "new" } else { "established" };
     format!(
         r#"<section class="panel">
@@ -221,6 +228,7 @@ fn session(Facts { name, kept, lasts, is_new, id, cookie }: &Facts) -> String {
   <dl>
     <div><dt>Kept</dt><dd>{kept}</dd></div>
     <div><dt>Lasts</dt><dd id="{name}-lasts">{lasts}</dd></div>
+    <div><dt>At logout</dt><dd>{at_logout}</dd></div>
     <div><dt>Hash of its ID</dt><dd><code id="{name}-id">{id}</code></dd></div>
     <div><dt>Cookie that came</dt><dd id="{name}-cookie">{cookie}</dd></div>
   </dl>
@@ -266,7 +274,8 @@ fn layout(title: &str, visitor: &Visitor, content: &str) -> Page {
   </nav>
 </header>
 <main>{content}</main>
-<footer>A demo of <strong>silverback</strong>. The login is an encrypted cookie, the cart a file on the server.
+<footer>A demo of <strong>silverback</strong>. The login is an encrypted cookie that the server can
+  end, the cart a file on the server.
   <a href="/account">Look behind the scenes</a></footer>
 <div class="toasts" role="status">{messages}</div>
 </body>

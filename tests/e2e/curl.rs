@@ -239,15 +239,31 @@ fn a_cart_cookie_from_before_the_login_opens_nothing_after_it() {
     curl.get("/cart").quantity_is("fern", 1);
 }
 
-/// The documented limit of sessions in a cookie: there is no record whose removal could end a copy.
+/// The cookie is the whole session, but what has ended is remembered on the server, where a restart finds it.
 #[test]
-fn a_copied_account_cookie_still_logs_in_after_logout_as_nothing_on_the_server_can_end_it() {
-    let Some(curl) = Curl::start() else { return };
-    curl.log_in("Ada", false);
+fn a_copied_account_cookie_is_worth_nothing_after_logout() {
+    let Some(mut curl) = Curl::start() else { return };
+    curl.log_in("Ada", true);
     let copy = curl.cookie("account").unwrap();
+    assert!(curl.get_with("/account", "account", &copy).has(LOGGED_IN));
     curl.post("/logout");
     assert!(curl.get("/account").has("Hello, stranger"));
-    assert!(curl.get_with("/account", "account", &copy).has(LOGGED_IN));
+    for _ in 0..2 {
+        let account = curl.get_with("/account", "account", &copy);
+        assert!(account.has("Hello, stranger") && account.has("refused: ended before its time"), "{}", account.body);
+        curl.demo = curl.demo.restart();
+    }
+}
+
+#[test]
+fn an_account_cookie_from_before_the_login_opens_nothing_after_it() {
+    let Some(curl) = Curl::start() else { return };
+    curl.get("/account");
+    let planted = curl.cookie("account").unwrap();
+    curl.log_in("Ada", false);
+    let account = curl.get_with("/account", "account", &planted);
+    assert!(account.has("Hello, stranger") && account.has("refused: ended before its time"), "{}", account.body);
+    assert!(curl.get("/account").has(LOGGED_IN));
 }
 
 #[test]

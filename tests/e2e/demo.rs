@@ -27,7 +27,7 @@ impl Demo {
 
     fn start_in(directory: TempDir) -> Self {
         let mut demo = Command::new(binary());
-        demo.env("PORT", "0").env("DEMO_DIR", directory.path().join("carts")).env("SESSION_KEY", KEY);
+        demo.env("PORT", "0").env("DEMO_DIR", directory.path().join("sessions")).env("SESSION_KEY", KEY);
         let (process, output, url) = spawn(&mut demo, |line| line.strip_prefix("The shop is open at "));
         Self { process, _output: output, url, directory }
     }
