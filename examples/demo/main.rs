@@ -1,29 +1,33 @@
 //! A small shop that shows what sessions are for: two of them side by side, a cart that loses nothing,
-//! "remember me", flash messages, logout, and keys that are rotated while it runs.
+//! "remember me", flash messages, logout here and on other devices, and keys that are rotated while it runs.
 //!
 //! ```text
 //! cargo run --example demo --all-features
 //! ```
 //!
-//! All settings are optional: `PORT`, `DEMO_DIR` (for the carts, and which logins have ended) and
-//! `SESSION_KEY`.
+//! All settings are optional: `PORT`, `DEMO_DIR` (for the carts, who is logged in where, and which logins have
+//! ended) and `SESSION_KEY`.
 
+mod logins;
 mod page;
 mod shop;
+mod words;
 
 use std::{env, error::Error as StdError, path::PathBuf, time::Duration};
 
 use axum::{
     Form, Router,
     extract::{FromRequestParts, Path, State},
-    http::{StatusCode, request::Parts},
+    http::{HeaderMap, StatusCode, header::USER_AGENT, request::Parts},
     middleware,
     response::{Redirect, Response},
     routing::{get, post},
 };
 use serde::Deserialize;
 use silverback::store::FilesystemStore;
-use silverback::{Error, Key, KeyError, Keys, Session, SessionConfig, SessionLayer, Sessions, Typed};
+use silverback::{
+    ConfigError, Error, Key, KeyError, Keys, Session, SessionConfig, SessionLayer, Sessions, Subjects, Typed,
+};
 use tokio::net::TcpListener;
 
 use self::{
@@ -42,19 +46,27 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let port = env::var("PORT").map_or(Ok(8080), |port| port.parse())?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     println!("The shop is open at http://{}", listener.local_addr()?);
-    axum::serve(listener, app(store, keys)).await?;
+    axum::serve(listener, app(store, keys)?).await?;
     Ok(())
 }
 
+/// What the handlers need beside the sessions of their request.
+#[derive(Clone)]
+struct App {
+    keys: Keys,
+    subjects: Subjects,
+}
+
 /// The login travels in an encrypted cookie; the cart is a file, found by the signed ID in another cookie. Beside
-/// the carts the server keeps which logins have ended, so that a copy of the cookie is worth nothing.
+/// the carts the server keeps who is logged in where, and which logins have ended, so that it can end one.
 ///
 /// Both cookies have the default `SameSite=Lax`: a browser does not send them along with a POST that comes
 /// from another site. As every change here is a POST, that is the defence against cross-site request forgery.
-fn app(store: FilesystemStore, keys: Keys) -> Router {
+fn app(store: FilesystemStore, keys: Keys) -> Result<Router, ConfigError> {
     let account = SessionConfig::cookie("account", keys.clone()).insecure_local_http().revocation(store.clone());
     let cart = SessionConfig::new("cart", store, keys.clone()).insecure_local_http().max_age(MONTH);
-    Router::new()
+    let subjects = Subjects::new(&account)?;
+    let router = Router::new()
         .route("/", get(home))
         .route("/cart", get(show_cart))
         .route("/cart/{product}/add", post(add))
@@ -67,10 +79,13 @@ fn app(store: FilesystemStore, keys: Keys) -> Router {
         .route("/logout", post(log_out))
         .route("/goodbye", get(goodbye))
         .route("/account", get(show_account))
+        .route("/account/sessions/{id}/end", post(logins::end))
+        .route("/account/sessions/end-others", post(logins::end_others))
         .route("/keys/rotate", post(rotate))
-        .with_state(keys)
+        .with_state(App { keys, subjects })
         .layer(SessionLayer::new(account).with(cart))
-        .layer(middleware::map_response(log_failure))
+        .layer(middleware::map_response(log_failure));
+    Ok(router)
 }
 
 fn keys() -> Result<Keys, KeyError> {
@@ -110,7 +125,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
         let (account, cart) = (sessions.get("account").await?, sessions.get("cart").await?);
         let mut messages: Vec<String> = account.flashes()?;
         messages.extend(cart.claim_flashes::<String>().await?);
-        Ok(Self { name: account.get("name")?, items: Typed::<Cart>::of(&cart).read()?.count(), messages })
+        Ok(Self { name: account.subject()?, items: Typed::<Cart>::of(&cart).read()?.count(), messages })
     }
 }
 
@@ -169,7 +184,9 @@ async fn show_login(visitor: Visitor) -> Page {
 }
 
 /// Both sessions get a new ID, so that whoever knew or planted the old one is left with nothing.
-async fn log_in(sessions: Sessions, Form(login): Form<Login>) -> Result<Redirect, Error> {
+///
+/// The account becomes that of a subject: whose login it is, and what it is listed as on the account page.
+async fn log_in(sessions: Sessions, headers: HeaderMap, Form(login): Form<Login>) -> Result<Redirect, Error> {
     let account = sessions.get("account").await?;
     let name = login.name.trim();
     if name.is_empty() || name.chars().count() > LONGEST_NAME {
@@ -182,7 +199,8 @@ async fn log_in(sessions: Sessions, Form(login): Form<Login>) -> Result<Redirect
     } else {
         account.until_browser_closes()
     }
-    account.insert("name", name)?;
+    let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    account.set_subject(name, &words::device(user_agent))?;
     account.insert("remembered", login.remember)?;
     account.flash(format!("Welcome, {name}."))?;
     Ok(Redirect::to("/account"))
@@ -201,7 +219,7 @@ async fn goodbye() -> Page {
     page::goodbye()
 }
 
-async fn show_account(State(keys): State<Keys>, visitor: Visitor, sessions: Sessions) -> Result<Page, Error> {
+async fn show_account(State(app): State<App>, visitor: Visitor, sessions: Sessions) -> Result<Page, Error> {
     let (account, cart) = (sessions.get("account").await?, sessions.get("cart").await?);
     let visits = account.update("visits", |visits: &mut u32| *visits += 1)?;
     let remembered = account.get("remembered")?.unwrap_or(false);
@@ -210,15 +228,16 @@ async fn show_account(State(keys): State<Keys>, visitor: Visitor, sessions: Sess
         Facts::of(&account, "whole in its cookie, encrypted", lasts, "the server remembers its end")?,
         Facts::of(&cart, "in a file; its signed ID in the cookie", "30 days", "the file is deleted")?,
     ];
-    Ok(page::account(&visitor, visits, &facts, &keys.list()))
+    let logins = logins::panel(&account).await?;
+    Ok(page::account(&visitor, visits, &facts, &logins, &app.keys.list()))
 }
 
 /// Everybody stays logged in: the old key still opens cookies, and the next answer seals them with the new one.
-async fn rotate(State(keys): State<Keys>, account: Session) -> axum::response::Result<Redirect> {
-    if !account.contains_key("name")? {
+async fn rotate(State(app): State<App>, account: Session) -> axum::response::Result<Redirect> {
+    if account.subject()?.is_none() {
         return Ok(Redirect::to("/login"));
     }
-    Key::generate().and_then(|key| keys.rotate(key)).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    Key::generate().and_then(|key| app.keys.rotate(key)).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     account.flash("A new key is active. Nobody was logged out.")?;
     Ok(Redirect::to("/account"))
 }

@@ -178,7 +178,13 @@ pub(crate) fn goodbye() -> Page {
     )
 }
 
-pub(crate) fn account(visitor: &Visitor, visits: u32, facts: &[Facts], keys: &[(KeyId, KeyState)]) -> Page {
+pub(crate) fn account(
+    visitor: &Visitor,
+    visits: u32,
+    facts: &[Facts],
+    logins: &str,
+    keys: &[(KeyId, KeyState)],
+) -> Page {
     let facts: String = facts.iter().map(session).collect();
     let (greeting, actions) = match &visitor.name {
         None => ("Hello, stranger".to_owned(), r#"<a class="button" href="/login">Log in</a>"#),
@@ -204,6 +210,7 @@ pub(crate) fn account(visitor: &Visitor, visits: u32, facts: &[Facts], keys: &[(
   <div><h1>{greeting}</h1><p>You have looked at this page <strong id="visits">{visits}</strong> {times}.</p></div>
   {actions}
 </div>
+{logins}
 <div class="columns even">{facts}</div>
 <section class="panel">
   <div class="heading">
@@ -288,7 +295,7 @@ fn price(cents: u32) -> String {
     format!("€{}.{:02}", cents / 100, cents % 100)
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     escaped.replace('"', "&quot;").replace('\'', "&#39;")
 }

@@ -1,9 +1,12 @@
 //! What a browser makes of the cookies: forms, tabs, and its own end.
 
+use std::sync::Arc;
+
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
+    curl::{Curl, LOGGED_IN},
     demo::Demo,
     require,
     webdriver::{Browser, Driver},
@@ -12,7 +15,7 @@ use crate::{
 /// The demo and the means to open browsers, which are too heavy to run several tests at once.
 struct Desk {
     driver: Driver,
-    demo: Demo,
+    demo: Arc<Demo>,
     profile: TempDir,
     _turn: MutexGuard<'static, ()>,
 }
@@ -26,7 +29,7 @@ impl Desk {
         }
         let turn = TURN.lock().await;
         let profile = tempfile::tempdir().unwrap();
-        Some(Self { driver: Driver::start(), demo: Demo::start(), profile, _turn: turn })
+        Some(Self { driver: Driver::start(), demo: Arc::new(Demo::start()), profile, _turn: turn })
     }
 
     /// Opens a browser, with the profile that the last one has left.
@@ -61,8 +64,12 @@ impl Visitor<'_> {
 
     /// The flash messages of the page, also those that have faded.
     async fn messages(&self) -> Vec<String> {
-        let all = self.browser.script("return [...document.querySelectorAll('.toast')].map(p => p.textContent)").await;
-        serde_json::from_value(all).unwrap()
+        self.texts(".toast").await
+    }
+
+    async fn texts(&self, selector: &str) -> Vec<String> {
+        let script = format!("return [...document.querySelectorAll('{selector}')].map(found => found.textContent)");
+        serde_json::from_value(self.browser.script(&script).await).unwrap()
     }
 
     async fn quantity(&self, product: &str) -> String {
@@ -179,4 +186,44 @@ async fn cookies_replayed_after_logout_bring_back_nothing() {
     assert_eq!(visitor.heading().await, "Hello, stranger");
     assert_eq!(visitor.browser.text("#account-cookie").await, "refused: ended before its time");
     assert_eq!(visitor.browser.text("#cart-cookie").await, "refused: no such session in the store");
+}
+
+#[tokio::test]
+async fn a_click_logs_out_everywhere_else() {
+    let Some(desk) = Desk::start().await else { return };
+    if !require("curl") {
+        return;
+    }
+    let (visitor, curl) = (desk.open().await, Curl::of(&desk.demo));
+    visitor.log_in(false).await;
+    curl.log_in("Ada", false);
+    assert!(curl.get("/account").has(LOGGED_IN));
+    visitor.visit("/account").await;
+    assert_eq!(visitor.texts(".logins h3").await, ["Chrome on Linux", "curl"]);
+    assert_eq!(visitor.texts(".logins .pill").await, ["this browser"]);
+    assert_eq!(visitor.texts(".logins button").await, ["Log out"]);
+
+    visitor.browser.follow("#end-others").await;
+    assert_eq!(visitor.heading().await, "Hello, Ada");
+    assert_eq!(visitor.messages().await, ["Logged out in one other place."]);
+    assert_eq!(visitor.texts(".logins h3").await, ["Chrome on Linux"]);
+    assert!(curl.get("/account").has("Hello, stranger"));
+}
+
+#[tokio::test]
+async fn a_browser_that_was_logged_out_from_elsewhere_shows_it_on_its_next_page() {
+    let Some(desk) = Desk::start().await else { return };
+    if !require("curl") {
+        return;
+    }
+    let (visitor, curl) = (desk.open().await, Curl::of(&desk.demo));
+    visitor.log_in(true).await;
+    visitor.visit("/").await;
+    assert_eq!(visitor.browser.text(".who").await, "Ada");
+    curl.log_in("Ada", false);
+    curl.post("/account/sessions/end-others");
+    visitor.visit("/").await;
+    assert_eq!(visitor.browser.text(".who").await, "Log in");
+    visitor.log_in(true).await;
+    assert_eq!(visitor.texts(".logins h3").await, ["Chrome on Linux", "curl"]);
 }

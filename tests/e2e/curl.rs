@@ -1,6 +1,6 @@
 //! What goes over the wire: headers, cookies and pages, with curl's cookie jar for a browser's.
 
-use std::{path::PathBuf, process::Command, thread};
+use std::{path::PathBuf, process::Command, sync::Arc, thread};
 
 use tempfile::TempDir;
 
@@ -13,12 +13,12 @@ fn program() -> Command {
 }
 
 /// A visitor with a cookie jar.
-struct Curl {
-    demo: Demo,
+pub(crate) struct Curl {
+    demo: Arc<Demo>,
     directory: TempDir,
 }
 
-struct Answer {
+pub(crate) struct Answer {
     status: String,
     headers: Vec<String>,
     body: String,
@@ -26,7 +26,18 @@ struct Answer {
 
 impl Curl {
     fn start() -> Option<Self> {
-        require("curl").then(|| Self { demo: Demo::start(), directory: tempfile::tempdir().unwrap() })
+        require("curl").then(|| Self::of(&Arc::new(Demo::start())))
+    }
+
+    /// A visitor of a demo that others visit as well.
+    pub(crate) fn of(demo: &Arc<Demo>) -> Self {
+        Self { demo: Arc::clone(demo), directory: tempfile::tempdir().unwrap() }
+    }
+
+    /// The same visitor after a restart of the demo, which is nobody else's.
+    fn restart(self) -> Self {
+        let demo = Arc::into_inner(self.demo).unwrap().restart();
+        Self { demo: Arc::new(demo), ..self }
     }
 
     fn jar(&self) -> PathBuf {
@@ -40,21 +51,45 @@ impl Curl {
         cookies.filter(|fields| fields.len() == 7).find(|fields| fields[5] == name).map(|fields| fields[6].into())
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.run(path, &[])
     }
 
-    fn post(&self, path: &str) -> Answer {
+    pub(crate) fn post(&self, path: &str) -> Answer {
         self.run(path, &["--request", "POST"])
     }
 
-    fn log_in(&self, name: &str, remember: bool) -> Answer {
+    pub(crate) fn log_in(&self, name: &str, remember: bool) -> Answer {
         let name = format!("name={name}");
         let mut arguments = vec!["--data-urlencode", &name];
         if remember {
             arguments.extend(["--data", "remember=true"]);
         }
         self.run("/login", &arguments)
+    }
+
+    /// Logs in as a browser that calls itself so.
+    fn log_in_from(&self, user_agent: &str, name: &str) {
+        self.run("/login", &["--user-agent", user_agent, "--data", &format!("name={name}")]).redirects_to("/account");
+    }
+
+    /// The devices on the account page.
+    fn devices(&self) -> Vec<String> {
+        self.get("/account").all_between("<h3>", "</h3>")
+    }
+
+    /// The addresses of the buttons that end other sessions.
+    fn ends(&self) -> Vec<String> {
+        let forms = self.get("/account").all_between(r#"action="/account/sessions/"#, r#"""#);
+        let one = forms.iter().filter(|action| action.ends_with("/end"));
+        one.map(|action| format!("/account/sessions/{action}")).collect()
+    }
+
+    #[track_caller]
+    fn is_logged_in(&self, is: bool) {
+        let account = self.get("/account");
+        assert_eq!(account.has(LOGGED_IN), is, "{}", account.body);
+        assert_eq!(account.has("Hello, stranger"), !is);
     }
 
     fn run(&self, path: &str, arguments: &[&str]) -> Answer {
@@ -80,8 +115,18 @@ impl Answer {
         Self { status: head.next().unwrap(), headers: head.collect(), body: body.into() }
     }
 
-    fn has(&self, text: &str) -> bool {
+    pub(crate) fn has(&self, text: &str) -> bool {
         self.body.contains(text)
+    }
+
+    fn all_between(&self, start: &str, end: &str) -> Vec<String> {
+        let rests = self.body.split(start).skip(1);
+        rests.map(|rest| rest.split_once(end).unwrap().0.to_owned()).collect()
+    }
+
+    /// The flash messages.
+    fn messages(&self) -> Vec<String> {
+        self.all_between(r#"<p class="toast">"#, "</p>")
     }
 
     /// The `Set-Cookie` of this name.
@@ -107,7 +152,10 @@ impl Answer {
 }
 
 const GREETING: &str = r#"<p class="toast">Welcome, Ada.</p>"#;
-const LOGGED_IN: &str = r#"Hello, <span id="name">Ada</span>"#;
+pub(crate) const LOGGED_IN: &str = r#"Hello, <span id="name">Ada</span>"#;
+const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+const CHROME: &str = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 \
+                      Mobile Safari/537.36";
 
 #[test]
 fn a_login_leads_to_the_account_and_is_greeted_once() {
@@ -247,11 +295,11 @@ fn a_copied_account_cookie_is_worth_nothing_after_logout() {
     let copy = curl.cookie("account").unwrap();
     assert!(curl.get_with("/account", "account", &copy).has(LOGGED_IN));
     curl.post("/logout");
-    assert!(curl.get("/account").has("Hello, stranger"));
+    curl.is_logged_in(false);
     for _ in 0..2 {
         let account = curl.get_with("/account", "account", &copy);
         assert!(account.has("Hello, stranger") && account.has("refused: ended before its time"), "{}", account.body);
-        curl.demo = curl.demo.restart();
+        curl = curl.restart();
     }
 }
 
@@ -263,7 +311,109 @@ fn an_account_cookie_from_before_the_login_opens_nothing_after_it() {
     curl.log_in("Ada", false);
     let account = curl.get_with("/account", "account", &planted);
     assert!(account.has("Hello, stranger") && account.has("refused: ended before its time"), "{}", account.body);
-    assert!(curl.get("/account").has(LOGGED_IN));
+    curl.is_logged_in(true);
+}
+
+#[test]
+fn a_user_sees_his_two_browsers_and_logs_out_one_from_the_other() {
+    let Some(laptop) = Curl::start() else { return };
+    let phone = Curl::of(&laptop.demo);
+    laptop.log_in_from(FIREFOX, "Ada");
+    assert!(!laptop.get("/account").has("Log out everywhere else"), "there is nowhere else");
+    phone.log_in_from(CHROME, "Ada");
+    assert_eq!(laptop.devices(), ["Firefox on Linux", "Chrome on Android"]);
+    assert_eq!(phone.devices(), ["Chrome on Android", "Firefox on Linux"]);
+
+    let account = laptop.get("/account");
+    let entries = account.all_between("<li>\n  <div><h3>", "</li>");
+    assert_eq!(entries.iter().map(|entry| entry.contains("this browser")).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(entries.iter().map(|entry| entry.contains("<button")).collect::<Vec<_>>(), [false, true]);
+    let is_recent = |time: &str| ["just now", "1 minute ago"].contains(&time);
+    let seen = account.all_between("First seen ", ", last used");
+    let used = account.all_between(", last used ", "</p>");
+    assert!((seen.len(), used.len()) == (2, 2) && seen.iter().chain(&used).all(|time| is_recent(time)), "{entries:?}");
+
+    let [end] = &laptop.ends()[..] else { panic!("one button for one other session") };
+    laptop.post(end).redirects_to("/account");
+    assert_eq!(laptop.get("/account").messages(), ["Logged out in Chrome on Android."]);
+    phone.is_logged_in(false);
+    laptop.is_logged_in(true);
+    assert_eq!(laptop.devices(), ["Firefox on Linux"]);
+
+    laptop.post(end).redirects_to("/account");
+    assert_eq!(laptop.get("/account").messages(), ["You are not logged in there any more."]);
+}
+
+#[test]
+fn logging_out_everywhere_else_ends_every_other_session_and_every_copy_of_this_one() {
+    let Some(laptop) = Curl::start() else { return };
+    let others = [Curl::of(&laptop.demo), Curl::of(&laptop.demo)];
+    let bob = Curl::of(&laptop.demo);
+    bob.log_in("Bob", false);
+    for visitor in others.iter().chain([&laptop]) {
+        visitor.log_in("Ada", true);
+        visitor.get("/account");
+    }
+    let copy = laptop.cookie("account").unwrap();
+
+    laptop.post("/account/sessions/end-others").redirects_to("/account");
+    assert_eq!(laptop.get("/account").messages(), ["Logged out in 2 other places."]);
+    assert_eq!(laptop.devices(), ["curl"]);
+    others.iter().for_each(|other| other.is_logged_in(false));
+    assert!(laptop.get_with("/account", "account", &copy).has("Hello, stranger"));
+    assert!(bob.get("/account").has(r#"<span id="name">Bob</span>"#));
+
+    others[0].log_in("Ada", false);
+    others[0].is_logged_in(true);
+    laptop.is_logged_in(true);
+}
+
+#[test]
+fn nobody_ends_the_session_of_another() {
+    let Some(ada) = Curl::start() else { return };
+    let (other, bob, stranger) = (Curl::of(&ada.demo), Curl::of(&ada.demo), Curl::of(&ada.demo));
+    ada.log_in("Ada", false);
+    other.log_in("Ada", false);
+    bob.log_in("Bob", false);
+    bob.get("/account");
+    let end = &ada.ends()[0];
+    for end in [end, "/account/sessions/0/end", "/account/sessions/%3Cb%3E/end"] {
+        bob.post(end).redirects_to("/account");
+        assert_eq!(bob.get("/account").messages(), ["You are not logged in there any more."]);
+    }
+    for path in [end, "/account/sessions/end-others"] {
+        stranger.post(path).redirects_to("/login");
+    }
+    bob.post("/account/sessions/end-others");
+    assert_eq!(bob.get("/account").messages(), ["You were logged in nowhere else."]);
+    ada.is_logged_in(true);
+    other.is_logged_in(true);
+}
+
+#[test]
+fn who_has_logged_out_or_logged_in_again_is_not_listed_twice() {
+    let Some(laptop) = Curl::start() else { return };
+    let phone = Curl::of(&laptop.demo);
+    laptop.log_in_from(FIREFOX, "Ada");
+    for _ in 0..2 {
+        phone.log_in_from(CHROME, "Ada");
+        assert_eq!(laptop.devices(), ["Firefox on Linux", "Chrome on Android"]);
+    }
+    phone.log_in_from(CHROME, "Bob");
+    assert_eq!(laptop.devices(), ["Firefox on Linux"]);
+    assert_eq!(phone.devices(), ["Chrome on Android"]);
+    phone.log_in_from(CHROME, "Ada");
+    phone.post("/logout");
+    assert_eq!(laptop.devices(), ["Firefox on Linux"]);
+}
+
+#[test]
+fn a_browser_that_calls_itself_something_else_is_listed_as_unknown() {
+    let Some(curl) = Curl::start() else { return };
+    curl.log_in_from("<script>alert(1)</script>", "Ada");
+    assert_eq!(curl.devices(), ["an unknown browser"]);
+    curl.run("/login", &["--header", "user-agent:", "--data", "name=Ada"]).redirects_to("/account");
+    assert_eq!(curl.devices(), ["an unknown browser"]);
 }
 
 #[test]
@@ -315,8 +465,9 @@ fn a_restart_of_the_server_keeps_login_and_cart() {
     let Some(mut curl) = Curl::start() else { return };
     curl.log_in("Ada", false);
     curl.post("/cart/fern/add");
-    curl.demo = curl.demo.restart();
+    curl = curl.restart();
     assert!(curl.get("/account").has(LOGGED_IN));
+    assert_eq!(curl.devices(), ["curl"]);
     curl.get("/cart").quantity_is("fern", 1);
 }
 

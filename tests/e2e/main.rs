@@ -13,6 +13,9 @@ mod browser;
 mod curl;
 mod demo;
 mod webdriver;
+/// Runs the unit tests of this part of the demo: Cargo runs none in examples.
+#[path = "../../examples/demo/words.rs"]
+mod words;
 
 use std::env;
 

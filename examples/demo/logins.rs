@@ -1,0 +1,98 @@
+//! Where somebody is logged in, and how to log out there from here.
+
+use axum::{
+    extract::{Path, State},
+    response::Redirect,
+};
+use silverback::{Clock, Error, Session, SubjectSession, Timestamp};
+
+use crate::{App, page::escape, words};
+
+/// Ends a session of the visitor's that is not the one he uses. What it is called comes from a form, so it may be
+/// anything; `Subjects::destroy` leaves alone what is not his.
+///
+/// The other browser's cart is a session of its own, and stays.
+pub(crate) async fn end(State(app): State<App>, Path(id): Path<String>, account: Session) -> Result<Redirect, Error> {
+    let Some(name) = account.subject()? else { return Ok(Redirect::to("/login")) };
+    let sessions = account.subject_sessions().await?;
+    let other = sessions.iter().find(|session| !session.is_current() && session.id().to_string() == id);
+    match other {
+        Some(other) if app.subjects.destroy(&name, &other.id()).await? => {
+            account.flash(format!("Logged out in {}.", device(other)))?;
+        }
+        _ => account.flash("You are not logged in there any more.")?,
+    }
+    Ok(Redirect::to("/account"))
+}
+
+/// The new ID is for this browser's login: whoever has copied its cookie is somewhere else as well.
+pub(crate) async fn end_others(account: Session) -> Result<Redirect, Error> {
+    if account.subject()?.is_none() {
+        return Ok(Redirect::to("/login"));
+    }
+    account.renew();
+    let message = match account.destroy_others().await? {
+        0 => "You were logged in nowhere else.".to_owned(),
+        1 => "Logged out in one other place.".to_owned(),
+        count => format!("Logged out in {count} other places."),
+    };
+    account.flash(message)?;
+    Ok(Redirect::to("/account"))
+}
+
+/// A part of the account page; empty for somebody who is not logged in.
+pub(crate) async fn panel(account: &Session) -> Result<String, Error> {
+    let sessions = account.subject_sessions().await?;
+    if sessions.is_empty() {
+        return Ok(String::new());
+    }
+    let now = Clock::system().now();
+    let items: String = sessions.iter().map(|session| item(session, now)).collect();
+    let end_others = match sessions.iter().any(|session| !session.is_current()) {
+        false => "",
+        true => {
+            r#"<form method="post" action="/account/sessions/end-others">
+    <button class="button quiet" id="end-others">Log out everywhere else</button>
+  </form>"#
+        }
+    };
+    Ok(format!(
+        r#"<section class="panel" aria-labelledby="logins">
+  <div class="heading" id="logins-heading">
+    <div>
+      <h2 id="logins">Where you are logged in</h2>
+      <p>The last use is noted once an hour. Carts stay where they are.</p>
+    </div>
+    {end_others}
+  </div>
+  <ul class="logins" role="list">{items}</ul>
+</section>"#
+    ))
+}
+
+fn item(session: &SubjectSession, now: Timestamp) -> String {
+    let (id, device) = (session.id(), escape(device(session)));
+    let since = words::ago(now.saturating_since(session.created()));
+    let (used, end) = match session.is_current() {
+        true => (words::ago(Default::default()), r#"<span class="pill active">this browser</span>"#.to_owned()),
+        false => (
+            words::ago(now.saturating_since(session.last_used())),
+            format!(
+                r#"<form method="post" action="/account/sessions/{id}/end">
+    <button class="button quiet" aria-label="Log out: {device}" aria-describedby="use-{id}">Log out</button>
+  </form>"#
+            ),
+        ),
+    };
+    format!(
+        r#"<li>
+  <div><h3>{device}</h3><p id="use-{id}">First seen {since}, last used {used}</p></div>
+  {end}
+</li>"#
+    )
+}
+
+/// The note is in the list alone: if the server has lost that, the session is listed again without.
+fn device(session: &SubjectSession) -> &str {
+    if session.note().is_empty() { words::UNKNOWN } else { session.note() }
+}
