@@ -1,0 +1,68 @@
+//! What a request with a session costs, beside other session crates.
+
+mod callgrind;
+mod endpoint;
+mod scenarios;
+mod subject;
+mod systems;
+mod table;
+mod time;
+mod versions;
+
+use std::{env, error::Error, io};
+
+use tokio::runtime;
+
+use self::{
+    scenarios::{SCENARIOS, Scenario},
+    subject::Pair,
+    systems::SYSTEMS,
+    table::{Column, Cost},
+    time::Effort,
+};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // axum_session starts a task for each layer. Nobody runs it, nor any other task of this runtime.
+    let runtime = runtime::Builder::new_current_thread().build()?;
+    let _guard = runtime.enter();
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let effort = match *arguments {
+        ["--count", scenario] => {
+            callgrind::run(&Scenario::find(scenario).ok_or("there is no such scenario")?);
+            return Ok(());
+        }
+        [] => Effort::FULL,
+        ["--quick"] => Effort::QUICK,
+        _ => return Err("the argument is --quick, or none".into()),
+    };
+    subject::check();
+    println!("Above the bare service: {}", legend());
+    println!();
+    table::print(&SCENARIOS.iter().map(|scenario| column(scenario, effort)).collect::<io::Result<Vec<_>>>()?);
+    println!();
+    versions::print();
+    Ok(())
+}
+
+fn legend() -> &'static str {
+    if callgrind::is_installed() {
+        "nanoseconds / instructions / allocations of a request; in brackets the ratio to silverback."
+    } else {
+        "nanoseconds of a request; in brackets the ratio to silverback. Counts are skipped: valgrind is not installed."
+    }
+}
+
+fn column(scenario: &Scenario, effort: Effort) -> io::Result<Column> {
+    let mut pairs = Pair::all(scenario);
+    eprintln!("{}: {}", scenario.name, scenario.text);
+    let mut column = vec![None; SYSTEMS.len()];
+    let times = time::time(&mut pairs, effort);
+    let counts = if callgrind::is_installed() { callgrind::count(scenario, pairs.len())? } else { Vec::new() };
+    for (index, (pair, nanoseconds)) in pairs.iter().zip(times).enumerate() {
+        if let Some(cell) = column.get_mut(pair.index) {
+            *cell = Some(Cost { nanoseconds, counts: counts.get(index).copied() });
+        }
+    }
+    Ok(column)
+}

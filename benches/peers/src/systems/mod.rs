@@ -1,0 +1,76 @@
+//! Who is asked: silverback and its peers, each with the settings that its documents start with.
+
+mod actix_session;
+mod axum_extra;
+mod axum_session;
+mod silverback;
+mod tower_sessions;
+mod tower_sessions_cookie_store;
+
+use crate::{
+    endpoint::{Endpoint, bare},
+    scenarios::Action,
+};
+
+/// How a session is kept. What is compared is of one kind.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Encrypted,
+    Signed,
+    Memory,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 3] = [Self::Encrypted, Self::Signed, Self::Memory];
+
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Encrypted => "encrypted cookie",
+            Self::Signed => "signed cookie",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+/// A store or a key, and the sessions made with it.
+pub(crate) trait Sessions {
+    /// A service whose handler does this, or nothing if a handler that does not use its session has nothing around it.
+    fn endpoint(&self, action: Action) -> Option<Box<dyn Endpoint>>;
+}
+
+pub(crate) struct System {
+    pub(crate) kind: Kind,
+    pub(crate) name: &'static str,
+    /// The package of which the version is told.
+    pub(crate) package: &'static str,
+    pub(crate) new: fn() -> Box<dyn Sessions>,
+    /// The same service without sessions.
+    pub(crate) bare: fn() -> Box<dyn Endpoint>,
+}
+
+const COOKIE_STORE: &str = "tower-sessions-cookie-store";
+
+/// Of each kind, silverback first.
+pub(crate) const SYSTEMS: &[System] = &[
+    tower(Kind::Encrypted, "silverback", "silverback", silverback::encrypted),
+    tower(Kind::Encrypted, "tower-sessions-cookie-store, private", COOKIE_STORE, tower_sessions_cookie_store::private),
+    tower(Kind::Encrypted, "axum-extra, `PrivateCookieJar`", "axum-extra", axum_extra::private),
+    actix(Kind::Encrypted, "actix-session, private", actix_session::private),
+    tower(Kind::Signed, "silverback", "silverback", silverback::signed),
+    tower(Kind::Signed, "tower-sessions-cookie-store, signed", COOKIE_STORE, tower_sessions_cookie_store::signed),
+    tower(Kind::Signed, "axum-extra, `SignedCookieJar`", "axum-extra", axum_extra::signed),
+    actix(Kind::Signed, "actix-session, signed", actix_session::signed),
+    tower(Kind::Memory, "silverback", "silverback", silverback::memory),
+    tower(Kind::Memory, "tower-sessions, plain", "tower-sessions", tower_sessions::plain),
+    tower(Kind::Memory, "tower-sessions, signed", "tower-sessions", tower_sessions::signed),
+    tower(Kind::Memory, "tower-sessions, private", "tower-sessions", tower_sessions::private),
+    tower(Kind::Memory, "axum_session, plain", "axum_session", axum_session::plain),
+];
+
+const fn tower(kind: Kind, name: &'static str, package: &'static str, new: fn() -> Box<dyn Sessions>) -> System {
+    System { kind, name, package, new, bare }
+}
+
+const fn actix(kind: Kind, name: &'static str, new: fn() -> Box<dyn Sessions>) -> System {
+    System { kind, name, package: "actix-session", new, bare: actix_session::bare }
+}
