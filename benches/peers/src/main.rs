@@ -1,7 +1,9 @@
-//! What a request with a session costs, beside other session crates.
+//! What a request with a session costs, beside other session crates and gorilla/sessions. See README.md.
 
 mod callgrind;
+mod cycles;
 mod endpoint;
+mod gorilla;
 mod scenarios;
 mod subject;
 mod systems;
@@ -9,7 +11,7 @@ mod table;
 mod time;
 mod versions;
 
-use std::{env, error::Error, io};
+use std::{env, error::Error, io, path::PathBuf};
 
 use tokio::runtime;
 
@@ -24,22 +26,27 @@ use self::{
 fn main() -> Result<(), Box<dyn Error>> {
     // axum_session starts a task for each layer. Nobody runs it, nor any other task of this runtime.
     let runtime = runtime::Builder::new_current_thread().build()?;
-    let _guard = runtime.enter();
+    let guard = runtime.enter();
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let effort = match *arguments {
+    let (effort, parent) = match *arguments {
         ["--count", scenario] => {
             callgrind::run(&Scenario::find(scenario).ok_or("there is no such scenario")?);
             return Ok(());
         }
-        [] => Effort::FULL,
-        ["--quick"] => Effort::QUICK,
-        _ => return Err("the argument is --quick, or none".into()),
+        [] => (Effort::FULL, env::temp_dir()),
+        ["--quick"] => (Effort::QUICK, env::temp_dir()),
+        [parent] if !parent.starts_with('-') => (Effort::FULL, PathBuf::from(parent)),
+        ["--quick", parent] => (Effort::QUICK, PathBuf::from(parent)),
+        _ => return Err("the arguments are --quick, and a directory for sessions in files".into()),
     };
     subject::check();
     println!("Above the bare service: {}", legend());
     println!();
     table::print(&SCENARIOS.iter().map(|scenario| column(scenario, effort)).collect::<io::Result<Vec<_>>>()?);
+    println!();
+    drop(guard);
+    cycles::print(&parent, effort)?;
     println!();
     versions::print();
     Ok(())

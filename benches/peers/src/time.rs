@@ -7,11 +7,13 @@ use crate::subject::{Pair, Subject};
 pub(crate) struct Effort {
     pub(crate) rounds: usize,
     pub(crate) calls: u32,
+    /// Cycles of [`crate::cycles`] in a round.
+    pub(crate) cycles: u32,
 }
 
 impl Effort {
-    pub(crate) const FULL: Self = Self { rounds: 201, calls: 200 };
-    pub(crate) const QUICK: Self = Self { rounds: 21, calls: 50 };
+    pub(crate) const FULL: Self = Self { rounds: 201, calls: 200, cycles: 1000 };
+    pub(crate) const QUICK: Self = Self { rounds: 21, calls: 50, cycles: 100 };
 }
 
 /// What each costs above its bare service: the median of the differences of all rounds.

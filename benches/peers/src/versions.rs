@@ -10,7 +10,8 @@ const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
 pub(crate) fn print() {
     let names: BTreeSet<_> = SYSTEMS.iter().map(|system| system.package).collect();
     println!("- {}", names.into_iter().map(package).collect::<Vec<_>>().join(", "));
-    let tools = [run("rustc", &["--version"]), run("valgrind", &["--version"])];
+    let tools: [Option<String>; 4] =
+        [run("rustc", &["--version"]), run("valgrind", &["--version"]), run("go", &["version"]), gorilla()];
     println!("- {}", tools.into_iter().flatten().collect::<Vec<_>>().join(", "));
     println!("- {}, {}", processor(), kernel());
 }
@@ -32,6 +33,11 @@ fn locked(name: &str) -> Option<&'static str> {
 fn field<'a>(entry: &'a str, name: &str) -> Option<&'a str> {
     let value = entry.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "))?;
     Some(value.trim_matches('"'))
+}
+
+fn gorilla() -> Option<String> {
+    let version = run("dpkg-query", &["--show", "--showformat=${Version}", "golang-github-gorilla-sessions-dev"])?;
+    Some(format!("gorilla/sessions {version} (Debian)"))
 }
 
 fn processor() -> String {

@@ -1,0 +1,152 @@
+//! Full cycles beside gorilla/sessions: read the cookie, get the session, change the counter, save, set the cookie.
+//!
+//! What is measured is the CPU time of the whole process, so that the work of other threads is in it: the garbage
+//! collector of one side, the threads for blocking work of the other.
+
+use std::{convert::Infallible, io, path::Path, time::Duration};
+
+use http::{HeaderValue, Request, Response, header};
+use rustix::time::{ClockId, clock_gettime};
+use silverback::{
+    Error, Keys, Session, SessionConfig, SessionLayer,
+    store::{Backend, CookieStore, FilesystemStore},
+};
+use tokio::runtime::Runtime;
+use tower::{Layer, Service, service_fn};
+
+use crate::{
+    gorilla::Gorilla,
+    scenarios::{ADA, COUNT, NAME, PROFILE, Profile},
+    table::print_aligned,
+    time::{Effort, median},
+    versions::run,
+};
+
+const ROUNDS: usize = 21;
+
+/// Prints what a cycle takes on either side; sessions in files are below this directory.
+pub(crate) fn print(parent: &Path, effort: Effort) -> io::Result<()> {
+    let runtime = Runtime::new()?;
+    let (ours, theirs) = (tempfile::tempdir_in(parent)?, tempfile::tempdir_in(parent)?);
+    let stores: [(&str, Backend); 3] = [
+        ("signed", CookieStore::new().signed().into()),
+        ("encrypted", CookieStore::new().into()),
+        ("filesystem", FilesystemStore::open(ours.path())?.into()),
+    ];
+    let mut visitors = stores.map(|(name, store)| (Visitor::new(name, store), Vec::new(), Vec::new()));
+    let mut gorilla = Gorilla::start(theirs.path());
+    for _ in 0..ROUNDS {
+        for (visitor, ours, theirs) in &mut visitors {
+            ours.push(visitor.cycles(&runtime, effort.cycles));
+            if let Ok(gorilla) = &mut gorilla {
+                theirs.push(gorilla.cycles(visitor.store, effort.cycles)? / 1000.0);
+            }
+        }
+    }
+    let head = ["µs of CPU time in a full cycle", "silverback", "gorilla/sessions", "ratio"].map(str::to_owned);
+    let rows = visitors.map(|(visitor, ours, theirs)| {
+        let (ours, theirs) = (median(ours), median(theirs));
+        let (theirs, ratio) = match &gorilla {
+            Ok(_) => (format!("{theirs:.1}"), format!("{:.1}x", theirs / ours)),
+            Err(reason) => (format!("skipped: {reason}"), "–".to_owned()),
+        };
+        [visitor.title(parent), format!("{ours:.1}"), theirs, ratio]
+    });
+    print_aligned(&[head].into_iter().chain(rows).map(Vec::from).collect::<Vec<_>>());
+    Ok(())
+}
+
+/// A browser that comes back with the cookie that it got last.
+struct Visitor {
+    store: &'static str,
+    layer: SessionLayer,
+    cookie: Option<HeaderValue>,
+    count: u64,
+}
+
+/// What is done with the session, once it is loaded.
+type Handler = fn(&Session) -> Result<u64, Error>;
+
+impl Visitor {
+    fn new(store: &'static str, backend: Backend) -> Self {
+        let keys = Keys::generate().expect("the system has randomness");
+        Self { store, layer: SessionLayer::new(SessionConfig::new(NAME, backend, keys)), cookie: None, count: 0 }
+    }
+
+    fn title(&self, parent: &Path) -> String {
+        match self.store {
+            "filesystem" => {
+                let parent = parent.to_string_lossy();
+                let kind = run("findmnt", &["--noheadings", "--output=FSTYPE", "--target", &parent]);
+                format!("filesystem store on {}", kind.as_deref().unwrap_or("an unknown file system"))
+            }
+            store => format!("{store} cookie"),
+        }
+    }
+
+    /// Microseconds of CPU time for each of so many cycles.
+    fn cycles(&mut self, runtime: &Runtime, cycles: u32) -> f64 {
+        if self.cookie.is_none() {
+            self.visit(runtime, prepare, 1);
+        }
+        let start = cpu_time();
+        self.visit(runtime, increase, cycles);
+        let time = cpu_time() - start;
+        self.count += u64::from(cycles);
+        assert_eq!(self.visit(runtime, check, 1), self.count, "each cycle has counted");
+        time.as_secs_f64() * 1e6 / f64::from(cycles)
+    }
+
+    /// Runs where a server's handlers do, on a thread of the runtime.
+    fn visit(&mut self, runtime: &Runtime, handler: Handler, times: u32) -> u64 {
+        let (layer, cookie) = (self.layer.clone(), self.cookie.take());
+        let task = runtime.spawn(async move { visit(&layer, cookie, handler, times).await });
+        let (cookie, count) = runtime.block_on(task).expect("sessions on a sound disk do not fail");
+        self.cookie = cookie;
+        count
+    }
+}
+
+async fn visit(
+    layer: &SessionLayer,
+    mut cookie: Option<HeaderValue>,
+    handler: Handler,
+    times: u32,
+) -> (Option<HeaderValue>, u64) {
+    let mut service = layer.layer(service_fn(move |request: Request<()>| async move {
+        let session = request.extensions().get::<Session>().expect("the layer is around");
+        session.load().await.expect("there is a session, or none");
+        Ok::<_, Infallible>(Response::new(handler(session).expect("the session is loaded")))
+    }));
+    let mut count = 0;
+    for _ in 0..times {
+        let mut request = Request::new(());
+        request.headers_mut().extend(cookie.clone().map(|cookie| (header::COOKIE, cookie)));
+        let response = service.call(request).await.unwrap_or_else(|never| match never {});
+        let pair = response.headers().get(header::SET_COOKIE).map(HeaderValue::as_bytes);
+        let pair = pair.and_then(|cookie| HeaderValue::from_bytes(cookie.split(|byte| *byte == b';').next()?).ok());
+        cookie = pair.or(cookie);
+        count = *response.body();
+    }
+    (cookie, count)
+}
+
+fn prepare(session: &Session) -> Result<u64, Error> {
+    session.insert(PROFILE, ADA)?;
+    session.insert(COUNT, 0)?;
+    Ok(0)
+}
+
+fn increase(session: &Session) -> Result<u64, Error> {
+    session.update(COUNT, |count: &mut u64| *count += 1)
+}
+
+fn check(session: &Session) -> Result<u64, Error> {
+    assert_eq!(session.get::<Profile>(PROFILE)?, Some(ADA.to_owned()));
+    Ok(session.get(COUNT)?.expect("there is a counter"))
+}
+
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
