@@ -107,8 +107,37 @@ impl RecordKey {
         &self.0
     }
 
+    /// Reads a key as it prints; `None` for any other text.
+    ///
+    /// ```
+    /// # use silverback::store::RecordKey;
+    /// let key = RecordKey::from_bytes([0xab; 32]);
+    /// assert_eq!(RecordKey::parse(&key.to_string()), Some(key));
+    /// assert_eq!(RecordKey::parse("abab"), None);
+    /// ```
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.as_bytes().as_chunks::<2>();
+        let mut key = [0; 32];
+        if digits.0.len() != key.len() || !digits.1.is_empty() {
+            return None;
+        }
+        for (byte, [high, low]) in key.iter_mut().zip(digits.0) {
+            *byte = hex_digit(*high)? << 4 | hex_digit(*low)?;
+        }
+        Some(Self(key))
+    }
+
     pub(crate) fn of(secret: &[u8]) -> Self {
         Self(crypto::sha256(secret))
+    }
+}
+
+fn hex_digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
     }
 }
 
@@ -127,6 +156,14 @@ impl fmt::Debug for RecordKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_read_in_its_one_spelling() {
+        let text = RecordKey::of(b"x").to_string();
+        assert_eq!(RecordKey::parse(&text), Some(RecordKey::of(b"x")));
+        let others = [text.to_uppercase(), format!("{text}0"), format!(" {}", &text[1..]), text[1..].into(), "ä".repeat(32)];
+        assert!(others.iter().all(|other| RecordKey::parse(other).is_none()));
+    }
 
     #[test]
     fn ids_are_distinct_and_hide_themselves() {

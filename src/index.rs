@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! listing: 1 u8 | the record's key (32) | not before u40 s | entries
-//! entry:   flags u8 | key (32) | created u40 s | last used u40 s | expires u40 s | note
+//! entry:   flags u8 | key (32) | created u40 s | since u40 s | last used u40 s | expires u40 s | note
 //! flags:   1 being ended
 //! ```
 //!
@@ -35,6 +35,8 @@ pub(crate) struct Listing {
 pub(crate) struct Entry {
     pub(crate) key: RecordKey,
     pub(crate) created: Timestamp,
+    /// When it got its subject.
+    pub(crate) since: Timestamp,
     pub(crate) last_used: Timestamp,
     pub(crate) expires: Timestamp,
     pub(crate) note: String,
@@ -89,6 +91,7 @@ impl Listing {
             out.push(u8::from(entry.ended));
             out.extend_from_slice(entry.key.as_bytes());
             put_u40(out, entry.created);
+            put_u40(out, entry.since);
             put_u40(out, entry.last_used);
             put_u40(out, entry.expires);
             put_text(out, &entry.note);
@@ -107,10 +110,11 @@ impl Listing {
             };
             let (key, after) = after.split_first_chunk()?;
             let (created, after) = take_u40(after)?;
+            let (since, after) = take_u40(after)?;
             let (last_used, after) = take_u40(after)?;
             let (expires, after) = take_u40(after)?;
             let (note, after) = take_text(after)?;
-            entries.push(Entry { key: RecordKey::from_bytes(*key), created, last_used, expires, note, ended });
+            entries.push(Entry { key: RecordKey::from_bytes(*key), created, since, last_used, expires, note, ended });
             rest = after;
         }
         Some(Self { not_before, entries })

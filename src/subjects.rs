@@ -71,13 +71,20 @@ impl SubjectSession {
         self.entry.key
     }
 
-    /// Returns when the session was made, which is usually when the visitor came and not when he logged in.
+    /// Returns when the session got its subject: usually when the user logged in.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        self.entry.since
+    }
+
+    /// Returns when the session was made: usually when the visitor came.
     #[must_use]
     pub fn created(&self) -> Timestamp {
         self.entry.created
     }
 
-    /// Returns when the session was used last, to within a tenth of its idle timeout and an hour at most.
+    /// Returns when the session was used last: now for the current one, and for others to within a tenth of the idle
+    /// timeout and an hour at most.
     #[must_use]
     pub fn last_used(&self) -> Timestamp {
         self.entry.last_used
@@ -144,7 +151,7 @@ impl Subjects {
     }
 
     /// Ends one session of the subject; says whether the subject had it. A session of another subject is left
-    /// alone, so the ID may come from a form.
+    /// alone, so the ID may come from a form, by [`RecordKey::parse`].
     ///
     /// # Errors
     ///
@@ -182,8 +189,11 @@ impl Subjects {
         let mut sessions = Vec::new();
         for entry in self.load(subject).await?.entries {
             if !entry.ended && self.named.is_alive(&entry.key).await? {
-                let current = current == Some(&entry.key);
-                sessions.push(SubjectSession { entry, current });
+                let mut session = SubjectSession { current: current == Some(&entry.key), entry };
+                if session.current {
+                    session.entry.last_used = self.clock.now();
+                }
+                sessions.push(session);
             }
         }
         sessions.sort_by_key(|session| (!session.current, Reverse(session.entry.last_used)));
@@ -224,11 +234,16 @@ impl Subjects {
             if session.since.is_some_and(|since| !listing.admits(since, &before)) {
                 return Err(Error::new(ErrorKind::Gone));
             }
-            let known = listing.get(&session.key).or_else(|| listing.get(&before)).map(|entry| entry.note.clone());
-            let note = session.note.map(str::to_owned).or(known).unwrap_or_default();
+            let known = listing.get(&session.key).or_else(|| listing.get(&before)).cloned();
+            let (since, note) = match (session.note, known) {
+                (Some(note), _) => (now, note.to_owned()),
+                (None, Some(known)) => (known.since, known.note),
+                // The list got lost.
+                (None, None) => (session.created, String::new()),
+            };
             listing.remove(&session.key);
             let (key, created, expires) = (session.key, session.created, session.expires);
-            listing.entries.push(Entry { key, created, last_used: now, expires, note, ended: false });
+            listing.entries.push(Entry { key, created, since, last_used: now, expires, note, ended: false });
             listing.make_room(self.named.sessions_per_subject, &[session.key, before]);
             Ok(())
         });

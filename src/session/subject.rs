@@ -105,7 +105,24 @@ impl Session {
         }
     }
 
+    /// Ends another session of the subject, at once; says whether there was one. A session of somebody else is left
+    /// alone, so the ID may come from a form, by [`RecordKey::parse`](crate::store::RecordKey::parse). To end this
+    /// session there is [`destroy`](Self::destroy).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotLoaded`]; [`ErrorKind::Store`] if the other one may still be there.
+    pub async fn destroy_other(&self, id: &RecordKey) -> Result<bool, Error> {
+        match self.whose()? {
+            Some(Whose { subjects, subject, key }) if key.as_ref() != Some(id) => subjects.destroy(&subject, id).await,
+            _ => Ok(false),
+        }
+    }
+
     /// Ends all other sessions of the subject, at once, and returns how many there were: "log out everywhere else".
+    ///
+    /// Copies of this session's own cookie go on, so [`renew`](Self::renew) it as well if somebody may have one. Whoever
+    /// asks twice at the same time then has one answer that counts, and one that has not.
     ///
     /// # Errors
     ///
