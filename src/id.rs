@@ -128,6 +128,11 @@ impl RecordKey {
         Some(Self(key))
     }
 
+    /// What the end of the session of this key is remembered under, which may be in the same store as its record.
+    pub(crate) fn of_end(self) -> Self {
+        Self::of(&[b"silverback ended v1" as &[u8], &self.0].concat())
+    }
+
     pub(crate) fn of(secret: &[u8]) -> Self {
         Self(crypto::sha256(secret))
     }
@@ -161,7 +166,8 @@ mod tests {
     fn a_key_is_read_in_its_one_spelling() {
         let text = RecordKey::of(b"x").to_string();
         assert_eq!(RecordKey::parse(&text), Some(RecordKey::of(b"x")));
-        let others = [text.to_uppercase(), format!("{text}0"), format!(" {}", &text[1..]), text[1..].into(), "ä".repeat(32)];
+        let others =
+            [text.to_uppercase(), format!("{text}0"), format!(" {}", &text[1..]), text[1..].into(), "ä".repeat(32)];
         assert!(others.iter().all(|other| RecordKey::parse(other).is_none()));
     }
 

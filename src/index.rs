@@ -29,6 +29,8 @@ pub(crate) struct Listing {
     /// with nothing but itself as it was then, so that no two of them are of the same second.
     pub(crate) not_before: Timestamp,
     pub(crate) entries: Vec<Entry>,
+    /// It could not be read: this is a new one, in whose place others were.
+    pub(crate) is_damaged: bool,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -54,9 +56,25 @@ impl Listing {
         self.entries.retain(|entry| entry.key != *key);
     }
 
+    pub(crate) fn is_ended(&self, key: &RecordKey) -> bool {
+        self.entries.iter().any(|entry| entry.key == *key && entry.ended)
+    }
+
     /// Whether a session in a cookie that was listed at `since` may go on.
     pub(crate) fn admits(&self, since: Timestamp, key: &RecordKey) -> bool {
-        since >= self.not_before || self.get(key).is_some()
+        (since >= self.not_before && !self.is_ended(key)) || self.get(key).is_some()
+    }
+
+    fn damaged(now: Timestamp) -> Self {
+        let mut listing = Self { is_damaged: true, ..Self::default() };
+        listing.raise(now.saturating_add(Duration::from_secs(1)));
+        listing
+    }
+
+    /// Counts what was listed up to now, and is not listed any more, as ended.
+    pub(crate) fn raise(&mut self, now: Timestamp) {
+        let next = Timestamp::from_secs(self.not_before.as_secs() + 1);
+        self.not_before = next.max(now);
     }
 
     /// Marks the sessions that were not used for longest, until `limit` are left; `keep` stays.
@@ -117,7 +135,7 @@ impl Listing {
             entries.push(Entry { key: RecordKey::from_bytes(*key), created, since, last_used, expires, note, ended });
             rest = after;
         }
-        Some(Self { not_before, entries })
+        Some(Self { not_before, entries, is_damaged: false })
     }
 }
 
@@ -151,11 +169,14 @@ impl Index {
 
     /// Reads a listing; a subject of whom nothing is known has an empty one.
     pub(crate) async fn load(&self, key: &RecordKey, now: Timestamp) -> Result<(Listing, Option<Version>), Error> {
-        let Some(record) = self.server.load(key).await? else {
-            return Ok((Listing::default(), None));
+        let record = match self.server.load(key).await {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok((Listing::default(), None)),
+            Err(StoreError::Corrupt(_)) => return Ok((Listing::damaged(now), None)),
+            Err(error) => return Err(error.into()),
         };
         let version = record.version();
-        let mut listing = self.open(key, record.data())?;
+        let mut listing = self.open(key, record.data(), now);
         listing.prune(now, self.memory);
         Ok((listing, Some(version)))
     }
@@ -182,16 +203,20 @@ impl Index {
         }
     }
 
-    /// A listing under a key that was revoked since is as good as none. Whoever is in it had a cookie of that
-    /// key, and a session that got a cookie of another one was listed again before.
-    fn open(&self, key: &RecordKey, sealed: &[u8]) -> Result<Listing, Error> {
+    /// A listing of a key that is not known any more is as good as none: who is in it had a cookie of that key, and a
+    /// session that got a cookie of another one was listed again before.
+    fn open(&self, key: &RecordKey, sealed: &[u8], now: Timestamp) -> Listing {
         let mut bytes = sealed.to_vec();
         let listing = match self.codec.open_bytes(&mut bytes) {
-            Err(Rejection::UnknownKey) => return Ok(Listing::default()),
+            Err(Rejection::UnknownKey) => return Listing::default(),
             Err(_) => None,
             Ok(_) => Listing::decode(key, &bytes),
         };
-        let damaged = || Error::with_source(ErrorKind::Store, StoreError::Corrupt("not a listing of sessions".into()));
-        listing.ok_or_else(damaged)
+        listing.unwrap_or_else(|| Listing::damaged(now))
     }
+}
+
+/// A damaged list is an error for whoever asks what is in it.
+pub(crate) fn damaged() -> Error {
+    Error::with_source(ErrorKind::Store, StoreError::Corrupt("not a list of sessions".into()))
 }

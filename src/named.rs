@@ -10,6 +10,7 @@ use crate::{
     id::RecordKey,
     index::Index,
     store::{Backend, Bytes, Server, StoreError},
+    trace,
 };
 
 /// See the [module docs](self). Made by [`SessionConfig`](crate::SessionConfig).
@@ -73,8 +74,7 @@ impl Named {
     /// Whether a session in a store is so small that it goes back into the cookie: a quarter below what makes it
     /// leave, so that it does not go to and fro.
     pub(crate) fn fits_cookie_again(&self, payload: usize) -> bool {
-        const COPY_OF: usize = 8;
-        self.overflow.is_some() && self.fits_cookie((payload + COPY_OF).saturating_mul(4) / 3)
+        self.overflow.is_some() && self.fits_cookie(payload.saturating_mul(4) / 3)
     }
 
     /// For cookies that refer to a record.
@@ -83,7 +83,9 @@ impl Named {
     }
 
     fn cookie_len(&self, payload: usize) -> usize {
-        self.name.len() + self.codec.token_len(payload)
+        // What only a session that can overflow says: the version it is a copy of, and its revision.
+        let overflow = if self.overflow.is_some() { 8 + 4 } else { 0 };
+        self.name.len() + self.codec.token_len(payload + overflow)
     }
 
     /// Opens a cookie's value; one that can be of two kinds as either.
@@ -120,12 +122,21 @@ impl Named {
         Ok(is_first)
     }
 
+    /// Removes a record that is of no use any more, and does no harm if it stays.
+    pub(crate) async fn remove_record(&self, key: &RecordKey) {
+        if let Some(server) = self.server()
+            && let Err(error) = server.delete(key).await
+        {
+            trace::left_behind(&self.name, &error);
+        }
+    }
+
     /// Remembers, if it is configured, that the session has ended of which cookies of this key hold a copy.
     pub(crate) async fn revoke(&self, key: &RecordKey, now: Timestamp) -> Result<bool, Error> {
         if let Some(revocations) = self.revocations.as_ref().filter(|_| self.may_be_in_cookie()) {
             // No token of the session holds longer than this, whatever its own end is.
             let until = now.saturating_add(self.absolute.max(wire::MAX_AGE));
-            match revocations.create(key, Bytes::new(), until).await {
+            match revocations.create(&key.of_end(), Bytes::new(), until).await {
                 Ok(_) => {}
                 Err(StoreError::Exists) => return Ok(false),
                 Err(error) => return Err(error.into()),
@@ -136,13 +147,14 @@ impl Named {
 
     /// Whether the session of this key can still be opened, as far as the server knows.
     pub(crate) async fn is_alive(&self, key: &RecordKey) -> Result<bool, Error> {
-        match self.backend.server() {
-            Err(_) => Ok(!self.is_revoked(key).await?),
-            Ok(server) => match server.load(key).await {
-                Ok(record) => Ok(record.is_some()),
-                Err(StoreError::Corrupt(_)) => Ok(false),
-                Err(error) => Err(error.into()),
-            },
+        if self.may_be_in_cookie() && !self.is_revoked(key).await? {
+            return Ok(true);
+        }
+        let Some(server) = self.server() else { return Ok(false) };
+        match server.load(key).await {
+            Ok(record) => Ok(record.is_some()),
+            Err(StoreError::Corrupt(_)) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -150,7 +162,7 @@ impl Named {
     pub(crate) async fn is_revoked(&self, key: &RecordKey) -> Result<bool, Error> {
         match &self.revocations {
             None => Ok(false),
-            Some(revocations) => match revocations.load(key).await {
+            Some(revocations) => match revocations.load(&key.of_end()).await {
                 Ok(record) => Ok(record.is_some()),
                 Err(StoreError::Corrupt(_)) => Ok(true),
                 Err(error) => Err(error.into()),

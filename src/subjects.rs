@@ -1,14 +1,15 @@
 //! The sessions of one subject, a user most often: listing them and ending them, in a request or outside.
 
-use std::{cmp::Reverse, fmt, sync::Arc};
+use std::{cmp::Reverse, fmt, sync::Arc, time::Duration};
 
 use crate::{
     clock::{Clock, Timestamp},
     config::SessionConfig,
     error::{ConfigError, Error, ErrorKind},
     id::RecordKey,
-    index::{Entry, Index, Listing},
+    index::{Entry, Index, Listing, damaged},
     named::Named,
+    store::Version,
     trace,
 };
 
@@ -114,6 +115,18 @@ pub(crate) struct Listed<'a> {
     pub(crate) since: Option<Timestamp>,
     pub(crate) created: Timestamp,
     pub(crate) expires: Timestamp,
+    /// How long it may go on, and be saved, without being listed again.
+    pub(crate) interval: Duration,
+}
+
+impl Listed<'_> {
+    /// Whether the list says all that already.
+    fn is_known(&self, known: &Entry, now: Timestamp) -> bool {
+        self.note.is_none()
+            && known.key == self.key
+            && now.saturating_since(known.last_used) < self.interval
+            && known.expires.saturating_add(self.interval) > self.expires
+    }
 }
 
 impl Subjects {
@@ -186,8 +199,12 @@ impl Subjects {
         subject: &str,
         current: Option<&RecordKey>,
     ) -> Result<Vec<SubjectSession>, Error> {
+        let listing = self.load(subject).await?;
+        if listing.is_damaged {
+            return Err(damaged());
+        }
         let mut sessions = Vec::new();
-        for entry in self.load(subject).await?.entries {
+        for entry in listing.entries {
             if !entry.ended && self.named.is_alive(&entry.key).await? {
                 let mut session = SubjectSession { current: current == Some(&entry.key), entry };
                 if session.current {
@@ -208,18 +225,19 @@ impl Subjects {
         which: impl Fn(&Entry) -> bool,
         unlisted: bool,
     ) -> Result<usize, Error> {
-        let mut ended = 0;
+        let (mut ended, mut is_whole) = (0, true);
         self.change(subject, |listing| {
             let picked = listing.entries.iter_mut().filter(|entry| !entry.ended && which(entry));
             ended = picked.map(|entry| entry.ended = true).count();
+            is_whole = !listing.is_damaged;
             if unlisted && self.named.may_be_in_cookie() {
-                let next = Timestamp::from_secs(listing.not_before.as_secs() + 1);
-                listing.not_before = next.max(self.clock.now());
+                listing.raise(self.clock.now());
             }
             Ok(())
         })
         .await?;
-        Ok(ended)
+        // Sessions in a cookie have been ended all the same, by `not_before`.
+        if is_whole || (unlisted && self.named.server().is_none()) { Ok(ended) } else { Err(damaged()) }
     }
 
     /// Lists a session, and returns since when it counts as listed.
@@ -230,11 +248,21 @@ impl Subjects {
     pub(crate) async fn add(&self, subject: &str, session: &Listed<'_>) -> Result<Timestamp, Error> {
         let now = self.clock.now();
         let before = session.before.unwrap_or(session.key);
+        if session.since.is_some()
+            && self.load(subject).await?.get(&before).is_none()
+            && !self.named.is_alive(&before).await?
+        {
+            return Err(Error::new(ErrorKind::Gone));
+        }
         let listing = self.change(subject, |listing| {
-            if session.since.is_some_and(|since| !listing.admits(since, &before)) {
+            let is_over = session.since.is_some_and(|since| !listing.admits(since, &before));
+            if is_over || listing.is_ended(&session.key) || listing.is_ended(&before) {
                 return Err(Error::new(ErrorKind::Gone));
             }
             let known = listing.get(&session.key).or_else(|| listing.get(&before)).cloned();
+            if known.as_ref().is_some_and(|known| session.is_known(known, now)) {
+                return Ok(());
+            }
             let (since, note) = match (session.note, known) {
                 (Some(note), _) => (now, note.to_owned()),
                 (None, Some(known)) => (known.since, known.note),
@@ -253,6 +281,21 @@ impl Subjects {
     /// Whether the session is in the list, and not being ended.
     pub(crate) async fn has(&self, subject: &str, key: &RecordKey) -> Result<bool, Error> {
         Ok(self.load(subject).await?.get(key).is_some())
+    }
+
+    /// Takes a session from the list that goes on without its subject; `false` if it has been ended, and so is not there
+    /// any more or marked.
+    pub(crate) async fn leave(&self, subject: &str, key: &RecordKey) -> Result<bool, Error> {
+        let mut may_go = true;
+        self.change(subject, |listing| {
+            may_go = listing.get(key).is_some();
+            if may_go {
+                listing.remove(key);
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(may_go)
     }
 
     /// Takes a session that has ended, or has another subject, from the list.
@@ -314,12 +357,18 @@ impl Subjects {
             let (mut listing, version) = index.load(&key, now).await?;
             let before = listing.clone();
             change(&mut listing)?;
-            if listing == before {
+            if listing == before && !listing.is_damaged {
                 return Ok(listing);
+            }
+            if listing.is_damaged && version.is_none() {
+                server.delete(&key).await?;
             }
             match index.store(&key, version, &listing, now).await {
                 Ok(()) => return Ok(listing),
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
+                Err(error) if matches!(error.kind(), ErrorKind::TooLarge { .. }) && before.entries.len() > 1 => {
+                    self.shorten(&key, version, before).await?;
+                }
                 Err(error) => return Err(error),
             }
             if turn.is_none() {
@@ -329,6 +378,22 @@ impl Subjects {
             }
         }
         Err(Error::new(ErrorKind::Conflict))
+    }
+
+    /// Ends the half of the sessions that were not used for longest, so that a list that its store finds too long
+    /// keeps nobody out.
+    async fn shorten(&self, key: &RecordKey, version: Option<Version>, mut listing: Listing) -> Result<(), Error> {
+        let now = self.clock.now();
+        listing.entries.sort_by_key(|entry| entry.last_used);
+        let half = listing.entries.len() / 2;
+        let ended: Vec<Entry> = listing.entries.drain(..half).collect();
+        for entry in ended {
+            self.named.end(&entry.key, now).await?;
+        }
+        match self.index()?.store(key, version, &listing, now).await {
+            Err(error) if error.kind() != ErrorKind::Conflict => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn index(&self) -> Result<&Index, Error> {

@@ -214,7 +214,9 @@ impl Codec {
         let mut derived = self.derived.write().unwrap_or_else(PoisonError::into_inner);
         let generation = self.keys.generation();
         let mut ring = self.keys.snapshot();
-        ring.retain(|(_, state)| *state != KeyState::Revoked);
+        // A listing is not believed because of its key alone: whoever changes it has the store as well. And it has to
+        // be read after a key was revoked, to end the sessions that are in it.
+        ring.retain(|(_, state)| *state != KeyState::Revoked || self.purpose == Purpose::Listing);
         ring.sort_by_key(|(_, state)| *state != KeyState::Active);
         let keys = ring.iter().map(|(key, _)| (key.id(), self.cipher(key))).collect();
         *derived = Derived { generation, keys };

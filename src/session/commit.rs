@@ -145,7 +145,7 @@ impl Session {
                 Some(id) => {
                     let until = lifetime.expires(now);
                     let stamp = Stamp { issued: now, created, ttl: seconds(now, until), token_id: Some(id) };
-                    let copy = Content { copy_of: Some(*version), outgrown: None, ..live.content.clone() };
+                    let copy = Content { copy_of: Some(*version), is_unknown: false, ..live.content.clone() };
                     named.codec.seal(&stamp, |out| copy.encode_payload(out))
                 }
                 None => {

@@ -1,9 +1,10 @@
 //! What is kept of a session, in the cookie or in a store, and its bytes.
 //!
 //! ```text
-//! payload:    flags u8 | [since u40 s | length u32 s] | [attributes] | [subject] | [version (8)] | [issued u40 s] | frames
+//! payload:    flags u8 | [since u40 s | length u32 s] | [attributes] | [subject] | [version (8)] | [revision u32] | frames
 //! flags:      1 lasts for a length of time, 2 lasts until the browser closes, 4 has attributes of its own,
-//!             8 has a subject, 16 is a copy of a record, 32 took the place of a cookie
+//!             8 has a subject, 16 is a copy of a record, 32 can be in a cookie and a record,
+//!             64 is in a record that the browser may not know of
 //! attributes: flags u8 | path | [domain]
 //! subject:    name | listed since u40 | last listed u40 s
 //! texts:      varint length | UTF-8
@@ -11,8 +12,8 @@
 //! sealed:     2 u8 | salt (24) | AES-256-GCM of a record | tag (16)
 //! ```
 //!
-//! A record `0 u8 | write id (8)` says that the session goes on under another ID, and who moved it; `3 u8` in the
-//! place of the `0` says that it goes on in its cookie.
+//! A record `0 u8 | write id (8)` says that the session goes on under another ID, and who moved it. One that begins
+//! with `3` says what the session was when it went back into its cookie.
 //!
 //! A sealed record's key is derived from the session's ID, which the store does not know.
 //! A cookie's token carries the payload, and the time of creation in its stamp.
@@ -41,8 +42,10 @@ pub(super) struct Content {
     pub(super) former: Option<Box<str>>,
     /// In a cookie: the version of the record it is a copy of, which decides as long as it is there.
     pub(super) copy_of: Option<Version>,
-    /// In a record: when the cookie was issued whose place it took.
-    pub(super) outgrown: Option<Timestamp>,
+    /// Counts the cookies that the session was in, if it can be in a record as well.
+    pub(super) revision: u32,
+    /// In a record: no request has come that knows of it, so the cookie whose place it took may still be in use.
+    pub(super) is_unknown: bool,
     pub(super) frames: Frames,
 }
 
@@ -86,7 +89,7 @@ pub(super) enum Stored {
     /// It goes on under another ID.
     Moved,
     /// It goes on in its cookie.
-    Settled,
+    Settled(Content, WriteId),
 }
 
 const MOVED_FORMAT: u8 = 0;
@@ -105,7 +108,8 @@ impl Content {
             subject: None,
             former: None,
             copy_of: None,
-            outgrown: None,
+            revision: 0,
+            is_unknown: false,
             frames: Frames::default(),
         }
     }
@@ -113,6 +117,13 @@ impl Content {
     /// Whether there is anything that makes a new session worth keeping.
     pub(super) fn is_empty(&self) -> bool {
         self.frames.is_empty() && self.subject.is_none()
+    }
+
+    /// Notes since when the session counts as listed.
+    pub(super) fn set_since(&mut self, since: Option<Timestamp>) {
+        if let (Some(subject), Some(since)) = (&mut self.subject, since) {
+            subject.since = since;
+        }
     }
 
     /// Notes that the listings are as this content says.
@@ -128,7 +139,8 @@ impl Content {
         let flags = flag(attributes.is_some(), 4)
             | flag(self.subject.is_some(), 8)
             | flag(self.copy_of.is_some(), 16)
-            | flag(self.outgrown.is_some(), 32);
+            | flag(self.revision > 0, 32)
+            | flag(self.is_unknown, 64);
         match self.persistence {
             Persistence::Configured => out.push(flags),
             Persistence::UntilBrowserCloses => out.push(flags | 2),
@@ -149,8 +161,8 @@ impl Content {
         if let Some(version) = self.copy_of {
             out.extend_from_slice(&version.as_u64().to_be_bytes());
         }
-        if let Some(issued) = self.outgrown {
-            put_u40(out, issued);
+        if self.revision > 0 {
+            out.extend_from_slice(&self.revision.to_be_bytes());
         }
         out.extend_from_slice(self.frames.as_bytes());
     }
@@ -169,33 +181,46 @@ impl Content {
             2 => Persistence::UntilBrowserCloses,
             _ => return None,
         };
-        if flags & !(3 | 4 | 8 | 16 | 32) != 0 {
+        if flags & !(3 | 4 | 8 | 16 | 32 | 64) != 0 {
             return None;
         }
         let attributes = if flags & 4 != 0 { Some(Box::new(take(&mut rest, decode_attributes)?)) } else { None };
         let subject = if flags & 8 != 0 { Some(Box::new(take(&mut rest, decode_subject)?)) } else { None };
         let copy_of = if flags & 16 != 0 { Some(take(&mut rest, decode_version)?) } else { None };
-        let outgrown = if flags & 32 != 0 { Some(take(&mut rest, take_u40)?) } else { None };
+        let revision = if flags & 32 != 0 { take(&mut rest, decode_u32)? } else { 0 };
+        let is_unknown = flags & 64 != 0;
         let start = bytes.len() - rest.len();
         bytes.drain(..start);
         let frames = Frames::parse(bytes)?;
-        Some(Self { created, persistence, attributes, subject, former: None, copy_of, outgrown, frames })
+        let former = None;
+        Some(Self { created, persistence, attributes, subject, former, copy_of, revision, is_unknown, frames })
     }
 
+    /// The most bytes that it takes, in a cookie or a record. What may be added without asking is counted in any case,
+    /// so that what was accepted once always fits.
     pub(super) fn payload_len(&self) -> usize {
+        const FLAGS: usize = 1;
+        const PERSISTENCE: usize = 5 + 4;
         let mut head = Vec::new();
         if let Some(attributes) = &self.attributes {
             encode_attributes(attributes, &mut head);
         }
-        let persistence = if matches!(self.persistence, Persistence::For { .. }) { 9 } else { 0 };
         let subject = self.subject.as_ref().map_or(0, |subject| Subject::encoded_len(&subject.name));
-        let tier = if self.copy_of.is_some() { 8 } else { 0 } + if self.outgrown.is_some() { 5 } else { 0 };
-        1 + persistence + head.len() + subject + tier + self.frames.as_bytes().len()
+        FLAGS + PERSISTENCE + head.len() + subject + self.frames.as_bytes().len()
     }
 
     pub(super) fn encode_record(&self, id: WriteId) -> Vec<u8> {
+        self.encode(RECORD_FORMAT, id)
+    }
+
+    /// The record of a session that goes on in its cookie.
+    pub(super) fn encode_settled(&self, id: WriteId) -> Vec<u8> {
+        self.encode(SETTLED_FORMAT, id)
+    }
+
+    fn encode(&self, format: u8, id: WriteId) -> Vec<u8> {
         let mut out = Vec::with_capacity(32 + self.frames.as_bytes().len());
-        out.push(RECORD_FORMAT);
+        out.push(format);
         out.extend_from_slice(&id);
         put_u40(&mut out, self.created);
         self.encode_payload(&mut out);
@@ -206,11 +231,6 @@ impl Content {
 /// The record of a session that goes on under another ID.
 pub(super) fn moved_record(write: WriteId) -> Vec<u8> {
     [&[MOVED_FORMAT], write.as_slice()].concat()
-}
-
-/// The record of a session that goes on in its cookie.
-pub(super) fn settled_record(write: WriteId) -> Vec<u8> {
-    [&[SETTLED_FORMAT], write.as_slice()].concat()
 }
 
 /// Encrypts a record, so that whoever has the store but not the cookie can neither read nor change it.
@@ -232,7 +252,6 @@ fn record_key(id: &SessionId) -> SealKey {
 pub(super) fn decode_record(bytes: &[u8], id: &SessionId, must_be_sealed: bool) -> Option<Stored> {
     match *bytes.first()? {
         MOVED_FORMAT => Some(Stored::Moved),
-        SETTLED_FORMAT => Some(Stored::Settled),
         SEALED_FORMAT => {
             let salt = bytes.get(1..SEALED_HEAD)?;
             let mut record = bytes.to_vec();
@@ -244,16 +263,17 @@ pub(super) fn decode_record(bytes: &[u8], id: &SessionId, must_be_sealed: bool) 
     }
 }
 
-fn decode_plain(bytes: &[u8]) -> Option<Stored> {
+/// A record that is not sealed, or not sealed any more.
+pub(super) fn decode_plain(bytes: &[u8]) -> Option<Stored> {
     let (format, rest) = bytes.split_first()?;
-    match *format {
-        RECORD_FORMAT => {
-            let (id, rest) = rest.split_first_chunk()?;
-            let (created, rest) = take_u40(rest)?;
-            Some(Stored::Content(Content::decode_payload(created, rest.to_vec())?, *id))
-        }
-        _ => None,
-    }
+    let stored = match *format {
+        RECORD_FORMAT => Stored::Content,
+        SETTLED_FORMAT => Stored::Settled,
+        _ => return None,
+    };
+    let (id, rest) = rest.split_first_chunk()?;
+    let (created, rest) = take_u40(rest)?;
+    Some(stored(Content::decode_payload(created, rest.to_vec())?, *id))
 }
 
 fn flag(set: bool, flag: u8) -> u8 {
@@ -268,6 +288,11 @@ fn take<'a, T>(rest: &mut &'a [u8], decode: fn(&'a [u8]) -> Decoded<'a, T>) -> O
     let (value, after) = decode(rest)?;
     *rest = after;
     Some(value)
+}
+
+fn decode_u32(bytes: &[u8]) -> Decoded<'_, u32> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    Some((u32::from_be_bytes(*number), rest))
 }
 
 fn decode_version(bytes: &[u8]) -> Decoded<'_, Version> {
@@ -366,7 +391,7 @@ mod tests {
                     let (since, listed) = (created, created);
                     let subject = name.map(|name| Subject { name: name.into(), since, listed, note: None });
                     let (attributes, subject) = (attributes.clone().map(Box::new), subject.map(Box::new));
-                    let (copy_of, outgrown) = (name.map(|_| Version::from_u64(9)), name.map(|_| created));
+                    let (copy_of, revision) = (name.map(|_| Version::from_u64(9)), name.map_or(0, |_| 7));
                     let former = None;
                     samples.push(Content {
                         created,
@@ -375,7 +400,8 @@ mod tests {
                         subject,
                         former,
                         copy_of,
-                        outgrown,
+                        revision,
+                        is_unknown: name.is_some(),
                         frames: frames.clone(),
                     });
                 }
@@ -396,7 +422,12 @@ mod tests {
                 assert_eq!(format!("{content:?}"), format!("{read:?}"));
                 assert_eq!(&write, b"12345678");
             }
-            assert_eq!(content.payload_len(), bytes.len() - 1 - 8 - 5);
+            let tier = if content.copy_of.is_some() { 8 + 4 } else { 0 };
+            assert!(content.payload_len() + tier >= bytes.len() - 1 - 8 - 5);
+            let Some(Stored::Settled(read, _)) = decode_record(&content.encode_settled([0; 8]), &id, false) else {
+                panic!("{content:?}")
+            };
+            assert_eq!(format!("{content:?}"), format!("{read:?}"));
         }
     }
 

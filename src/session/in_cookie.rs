@@ -53,11 +53,14 @@ impl Session {
         if is_new(member) || before.is_some() || *lists {
             since = self.enlist(member, key, *before).await?;
         }
-        if let Some(before) = before
-            && !self.named().end(before, self.slots.clock().now()).await?
-        {
-            self.delist(member, &key).await;
-            return Err(Error::new(ErrorKind::Gone));
+        if let Some(before) = before {
+            match self.named().revoke(before, self.slots.clock().now()).await {
+                Ok(true) if self.leaves(member, before).await? => self.named().remove_record(before).await,
+                outcome => {
+                    self.delist(member, &key).await;
+                    return Err(outcome.err().unwrap_or_else(|| Error::new(ErrorKind::Gone)));
+                }
+            }
         }
         self.tidy_listings(member, &key, before.as_ref()).await;
         Ok(since)
@@ -70,7 +73,7 @@ impl Session {
         let Some(live) = &mut state.live else { return Ok(None) };
         let now = self.slots.clock().now();
         let lists = live.content.subject.is_some()
-            && (self.is_listing_due(&live.content, now) || state.cookie == CookieDuty::Refresh);
+            && (self.is_listing_due(&live.content, &state.log, now) || state.cookie == CookieDuty::Refresh);
         let duty = match &live.origin {
             None if live.content.is_empty() => return Ok(None),
             Some(Origin::Token { issued, .. }) if !changed => {
@@ -103,6 +106,9 @@ impl Session {
         live.content.mark_listed();
         if let (Some(since), Some(subject)) = (since, &mut live.content.subject) {
             (subject.since, subject.listed) = (since, now);
+        }
+        if next.duty == CookieDuty::Set && self.named().overflow.is_some() {
+            live.content.revision += 1;
         }
         state.owe(next.duty);
     }

@@ -105,14 +105,10 @@ impl Session {
         let id = SessionId::of_token(&id);
         let duty = if current { CookieDuty::Nothing } else { CookieDuty::Refresh };
         if let Some(version) = content.copy_of.take() {
-            match self.fetch(&id, now).await? {
-                Fetched::Settled(_) => {}
-                found => {
-                    let (mut live, duty) = self.live_of(id, found, now, duty);
-                    live.copy = Some(Copied { version, issued: stamp.issued });
-                    return Ok((live, duty));
-                }
-            }
+            let fetched = self.fetch(&id, now).await?;
+            let (mut live, duty) = self.live_of(id, fetched, now, duty).await?;
+            live.copy = Some(Copied { version, issued: stamp.issued });
+            return Ok((live, duty));
         }
         let lifetime = Lifetime::of(&content, self.named());
         // The timeouts may have been shortened since the token was made.
@@ -143,20 +139,27 @@ impl Session {
 
     async fn load_record(&self, id: SessionId, now: Timestamp, duty: CookieDuty) -> Result<Found, Error> {
         let fetched = self.fetch(&id, now).await?;
-        Ok(self.live_of(id, fetched, now, duty))
+        self.live_of(id, fetched, now, duty).await
     }
 
     /// A cookie whose record is missing stays in the browser: it may be about to get a newer one, from the
     /// response of another request that has renewed the session.
-    fn live_of(&self, id: SessionId, fetched: Fetched, now: Timestamp, duty: CookieDuty) -> Found {
-        match fetched {
+    async fn live_of(&self, id: SessionId, fetched: Fetched, now: Timestamp, duty: CookieDuty) -> Result<Found, Error> {
+        let rejection = match fetched {
             Fetched::Record { content, version, expires, .. } => {
                 let origin = Origin::Record { id, version, expires };
-                (Live::of(Some(origin), content, None), duty)
+                return Ok((Live::of(Some(origin), content, None), duty));
             }
-            Fetched::Settled(_) => (Live::new(now, Some(Rejection::NotFound)), CookieDuty::Nothing),
-            Fetched::Nothing(rejection) => (Live::new(now, Some(rejection)), CookieDuty::Nothing),
-        }
+            Fetched::Settled { content, .. } if self.is_revoked(&id, &content).await? => Rejection::Revoked,
+            // The cookie is older than the one that it went into.
+            Fetched::Settled { content, expires, .. } => {
+                let idle = Lifetime::of(&content, self.named()).idle;
+                let issued = Timestamp::from_secs(expires.as_secs().saturating_sub(idle.as_secs()));
+                return Ok((Live::of(Some(Origin::Token { id, issued }), content, None), duty));
+            }
+            Fetched::Nothing(rejection) => rejection,
+        };
+        Ok((Live::new(now, Some(rejection)), CookieDuty::Nothing))
     }
 
     /// The record as it is in the store; failing to look is an error, never "there is none".
@@ -171,16 +174,13 @@ impl Session {
             Err(error) => return Err(error.into()),
         };
         let (version, expires) = (record.version(), record.expires());
+        let is_over = |content: &Content| expires.min(Lifetime::of(content, self.named()).end) <= now;
         Ok(match decode_record(record.data(), id, self.named().encrypts_records) {
-            Some(Stored::Content(content, write)) => {
-                let end = Lifetime::of(&content, self.named()).end;
-                if expires.min(end) > now {
-                    Fetched::Record { content, version, expires, write }
-                } else {
-                    Fetched::Nothing(Rejection::Expired)
-                }
+            Some(Stored::Content(content, _) | Stored::Settled(content, _)) if is_over(&content) => {
+                Fetched::Nothing(Rejection::Expired)
             }
-            Some(Stored::Settled) => Fetched::Settled(version),
+            Some(Stored::Content(content, write)) => Fetched::Record { content, version, expires, write },
+            Some(Stored::Settled(content, write)) => Fetched::Settled { content, version, expires, write },
             Some(Stored::Moved) => Fetched::Nothing(Rejection::NotFound),
             None => Fetched::Nothing(Rejection::Corrupt),
         })
@@ -229,8 +229,13 @@ pub(super) enum Fetched {
         expires: Timestamp,
         write: WriteId,
     },
-    /// The session goes on in its cookie.
-    Settled(Version),
+    /// The session goes on in its cookie; this is what it was then.
+    Settled {
+        content: Content,
+        version: Version,
+        expires: Timestamp,
+        write: WriteId,
+    },
     Nothing(Rejection),
 }
 

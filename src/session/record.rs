@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use super::{
     Session,
-    content::{Content, WriteId, moved_record, seal_record, settled_record},
+    content::{Content, Stored, WriteId, decode_plain, moved_record, seal_record},
     open::Fetched,
     save::{Draft, Job, Place, Saved, Step},
     state::Lifetime,
-    subject::{Membership, is_new},
 };
 use crate::{
     clock::Timestamp,
@@ -43,43 +42,49 @@ impl Session {
         if self.named().encrypts_records { Ok(seal_record(id, plain)?.into()) } else { Ok(plain.clone()) }
     }
 
+    /// Writes into the draft since when the session counts as listed.
+    pub(super) fn redraft(&self, job: &mut Job) -> Result<(), Error> {
+        if job.record.plain.is_empty() {
+            return Ok(());
+        }
+        let now = self.slots.clock().now();
+        let mut content = match decode_plain(&job.record.plain) {
+            Some(Stored::Content(content, _) | Stored::Settled(content, _)) => content,
+            Some(Stored::Moved) | None => return Err(Error::new(ErrorKind::Store)),
+        };
+        content.set_since(job.since);
+        let plain = match job.step {
+            Step::Settle { .. } => content.encode_settled(job.write),
+            _ => content.encode_record(job.write),
+        };
+        let member = job.record.member.take();
+        job.record = Draft { member, ..self.draft_touch(&content, plain.into(), now) };
+        Ok(())
+    }
+
     pub(super) async fn run(&self, server: &Server, job: &mut Job) -> Result<Saved, Error> {
         match job.step.clone() {
-            Step::Create { id, outgrown: None, .. } => self.create_record(server, id, None, job).await,
+            Step::Create { id, outgrown: None, .. } => self.create_record(server, id, job).await,
             Step::Create { id, before, .. } => self.outgrow_cookie(server, id, before, job).await,
-            Step::Update { id, version } => self.update_record(server, &id, version, job).await,
+            Step::Update { id, version } => self.swap_record(server, &id, version, job).await,
             Step::Renew { old, version, new } => self.renew_record(server, &old, version, new, job).await,
             Step::Touch { id, version } => self.touch_record(server, &id, version, job).await,
             Step::Settle { id, version } => self.settle_record(server, &id, version, job).await,
         }
     }
 
-    /// Makes the record of a session that is listed already, so that nobody misses it who ends a subject's sessions.
-    async fn create_record(
-        &self,
-        server: &Server,
-        id: SessionId,
-        before: Option<RecordKey>,
-        job: &mut Job,
-    ) -> Result<Saved, Error> {
+    /// Makes the record of a session that is listed already, and looks once more whether it still is: whoever ends a
+    /// subject's sessions marks them in the list first and removes their records then.
+    async fn create_record(&self, server: &Server, id: SessionId, job: &mut Job) -> Result<Saved, Error> {
         let key = id.record_key();
-        self.enlist(job.record.member.as_ref(), key, before).await?;
         let created = server.create(&key, self.encode(&id, &job.record.plain)?, job.record.expires).await;
-        let created = match created {
-            Ok(version) => Ok((version, None)),
-            Err(StoreError::Exists) if self.named().may_be_in_cookie() => self.replace_record(server, &id, job).await,
-            Err(error) => Err(error.into()),
-        };
-        let member = job.record.member.as_ref();
         let (version, merged) = match created {
-            Ok(made) => made,
-            Err(error) => {
-                self.delist(member, &key).await;
-                return Err(error);
-            }
+            Ok(version) => (version, None),
+            Err(StoreError::Exists) if self.named().may_be_in_cookie() => self.replace_record(server, &id, job).await?,
+            Err(error) => return Err(error.into()),
         };
-        if !self.is_listed(member, &key).await? {
-            self.remove_record(server, &key).await;
+        if !self.is_listed(job.record.member.as_ref(), &key).await? {
+            self.named().remove_record(&key).await;
             return Err(Error::new(ErrorKind::Gone));
         }
         let place = Place::Record { is_written: true };
@@ -95,16 +100,21 @@ impl Session {
         job: &mut Job,
     ) -> Result<Saved, Error> {
         let key = id.record_key();
-        let saved = self.create_record(server, id, before, job).await?;
+        let saved = self.create_record(server, id, job).await?;
         // Whoever ends the session remembers that first and removes the record then: one of the two sees the other.
         let is_over = match before {
-            Some(before) => !self.named().end(&before, self.slots.clock().now()).await?,
-            None => self.named().is_revoked(&key).await?,
+            Some(before) => self.named().revoke(&before, self.slots.clock().now()).await.map(|is_first| !is_first),
+            None => self.named().is_revoked(&key).await,
         };
-        if is_over {
-            self.remove_record(server, &key).await;
-            self.delist(job.record.member.as_ref(), &key).await;
-            return Err(Error::new(ErrorKind::Gone));
+        match is_over {
+            Ok(false) => {}
+            outcome => {
+                self.named().remove_record(&key).await;
+                return Err(outcome.err().unwrap_or_else(|| Error::new(ErrorKind::Gone)));
+            }
+        }
+        if let Some(before) = before {
+            self.named().remove_record(&before).await;
         }
         Ok(saved)
     }
@@ -112,25 +122,29 @@ impl Session {
     /// Saves a session that has outgrown its cookie where it has a record from another time.
     ///
     /// Another request may have outgrown the same cookie or a later one: then this one's changes are applied to
-    /// what that one left. If this one's cookie is the later one, the browser has never heard of the record.
+    /// what that one left. If this one's cookie is the later one, and nobody has come with the record's ID, the
+    /// browser has never heard of the record.
     async fn replace_record(
         &self,
         server: &Server,
         id: &SessionId,
         job: &mut Job,
     ) -> Result<(Version, Option<Content>), Error> {
-        let Step::Create { outgrown, .. } = job.step else { return Err(StoreError::Exists.into()) };
+        let Step::Create { outgrown: Some(revision), .. } = job.step else { return Err(StoreError::Exists.into()) };
         let key = id.record_key();
         let _turn = server.turn(&key).await;
         for attempt in 0..RETRIES {
             let (version, merged) = match self.fetch(id, self.slots.clock().now()).await? {
                 Fetched::Nothing(_) => return Err(Error::new(ErrorKind::Gone)),
-                Fetched::Settled(version) => (version, None),
                 Fetched::Record { version, write, .. } if write == job.write && !self.named().never_waits() => {
                     return Ok((version, None));
                 }
-                Fetched::Record { content, version, .. } if content.outgrown < outgrown => (version, None),
-                Fetched::Record { mut content, version, write, .. } => {
+                Fetched::Settled { content, version, .. } if content.revision < revision => (version, None),
+                Fetched::Record { content, version, .. } if content.is_unknown && content.revision < revision => {
+                    (version, None)
+                }
+                Fetched::Record { mut content, version, write, .. }
+                | Fetched::Settled { mut content, version, write, .. } => {
                     self.apply(job, &mut content, write)?;
                     job.record = self.draft(&content, job.write, self.slots.clock().now())?;
                     (version, Some(content))
@@ -148,8 +162,8 @@ impl Session {
 
     /// Lets the session go on in its cookie, of which the browser has shown that it has it.
     ///
-    /// The mark that stays in the record's place tells other requests with that cookie that it is up to date, and
-    /// keeps those that know the record only from saving into it. It stays as long as that cookie lasts.
+    /// The record stays as long as the cookies do that are copies of it, and says what the session was when it left:
+    /// an older cookie that comes late brings nothing older back.
     async fn settle_record(
         &self,
         server: &Server,
@@ -158,44 +172,16 @@ impl Session {
         job: &mut Job,
     ) -> Result<Saved, Error> {
         let (key, expires) = (id.record_key(), job.record.expires);
-        let settle = async {
-            let since = self.enlist(job.record.member.as_ref(), key, None).await?;
-            server.update(&key, version, settled_record(job.write).into(), expires).await?;
-            Ok(since)
-        };
-        let settled: Result<_, Error> = settle.await;
-        match settled {
-            Ok(since) => Ok(Saved { id: None, version, expires, merged: None, place: Place::Cookie { since } }),
-            Err(error) if error.kind() == ErrorKind::Conflict && job.changes() => {
-                self.swap_record(server, id, version, job).await
-            }
-            Err(error) if job.changes() => Err(error),
+        match server.update(&key, version, self.encode(id, &job.record.plain)?, expires).await {
+            Ok(_) => Ok(Saved { id: None, version, expires, merged: None, place: Place::Cookie }),
+            Err(StoreError::Conflict) if job.changes() => self.swap_again(server, id, job).await,
+            Err(error) if job.changes() => Err(error.into()),
             Err(error) => {
-                if !matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Gone) {
-                    trace::touch_failed(self.name(), &error);
-                }
+                self.report_untouched(&error);
                 let place = Place::Record { is_written: false };
                 Ok(Saved { id: None, version, expires, merged: None, place })
             }
         }
-    }
-
-    async fn update_record(
-        &self,
-        server: &Server,
-        id: &SessionId,
-        version: Version,
-        job: &mut Job,
-    ) -> Result<Saved, Error> {
-        let (key, is_new) = (id.record_key(), is_new(job.record.member.as_ref()));
-        if is_new {
-            self.enlist(job.record.member.as_ref(), key, None).await?;
-        }
-        let saved = self.swap_record(server, id, version, job).await?;
-        if !is_new && job.lists() {
-            self.relist(job.record.member.as_ref(), key).await;
-        }
-        Ok(saved)
     }
 
     async fn swap_record(
@@ -212,7 +198,13 @@ impl Session {
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),
         }
-        // Those who lost once take turns, so that a busy session makes progress instead of noise.
+        self.swap_again(server, id, job).await
+    }
+
+    /// Those who lost once take turns, so that a busy session makes progress instead of noise.
+    async fn swap_again(&self, server: &Server, id: &SessionId, job: &mut Job) -> Result<Saved, Error> {
+        let key = id.record_key();
+        let place = Place::Record { is_written: true };
         let _turn = server.turn(&key).await;
         for attempt in 0..RETRIES {
             let (content, version) = match self.merge(id, job).await? {
@@ -245,36 +237,43 @@ impl Session {
         } else {
             server.touch(&key, version, expires).await
         };
-        match touched {
-            Ok(()) if job.lists() => self.relist(job.record.member.as_ref(), key).await,
-            Ok(()) | Err(StoreError::Conflict | StoreError::Gone) => {}
-            Err(error) => trace::touch_failed(self.name(), &error),
+        if let Err(error) = touched {
+            self.report_untouched(&error);
         }
         Ok(Saved { id: None, version, expires, merged: None, place: Place::Record { is_written: false } })
     }
 
-    /// Tells the listing that the session is in use. If that fails, the browser keeps the cookie it has: one of a new
-    /// key is for listed sessions only.
-    async fn relist(&self, member: Option<&Membership>, key: RecordKey) {
-        if let Err(error) = self.enlist(member, key, None).await {
-            trace::touch_failed(self.name(), &error);
-            self.slot().lock().cookie.withdraw_refresh();
+    /// That another request was faster is nothing to report.
+    fn report_untouched(&self, error: &StoreError) {
+        if !matches!(error, StoreError::Conflict | StoreError::Gone) {
+            trace::touch_failed(self.name(), error);
         }
     }
 
     /// Reads the record again and applies this request's changes to it, unless they are in it already.
     async fn merge(&self, id: &SessionId, job: &mut Job) -> Result<Merged, Error> {
         let now = self.slots.clock().now();
-        let Fetched::Record { mut content, version, expires, write } = self.fetch(id, now).await? else {
-            return Err(Error::new(ErrorKind::Gone));
+        let (mut content, version, expires, write, place) = match self.fetch(id, now).await? {
+            Fetched::Record { content, version, expires, write } => {
+                (content, version, expires, write, Place::Record { is_written: true })
+            }
+            // It has left the record meanwhile. Whoever has a copy goes on in the cookie as well.
+            Fetched::Settled { content, version, expires, write } if job.has_copy => {
+                (content, version, expires, write, Place::Cookie)
+            }
+            _ => return Err(Error::new(ErrorKind::Gone)),
         };
         // Without a wait no answer gets lost, and writes have no ids.
         let waits = !self.named().never_waits();
         if waits && write == job.write {
-            let place = Place::Record { is_written: true };
             return Ok(Merged::Already(Saved { id: None, version, expires, merged: Some(content), place }));
         }
         self.apply(job, &mut content, write)?;
+        content.is_unknown = false;
+        if place == Place::Cookie {
+            self.check_fits_cookie(&content)?;
+            return Ok(Merged::Already(Saved { id: None, version, expires, merged: Some(content), place }));
+        }
         Ok(Merged::Again(content, version))
     }
 
@@ -283,7 +282,13 @@ impl Session {
         let waits = !self.named().never_waits();
         let cut_off = job.cut_off.iter().find(|(id, _)| waits && *id == write);
         let done = cut_off.map_or(0, |(_, changes)| *changes);
-        job.log.iter_mut().skip(done).try_for_each(|change| change.apply(content))
+        job.log.iter_mut().skip(done).try_for_each(|change| change.apply(content))?;
+        content.set_since(job.since);
+        Ok(())
+    }
+
+    fn check_fits_cookie(&self, content: &Content) -> Result<(), Error> {
+        if self.named().fits_cookie(content.payload_len()) { Ok(()) } else { Err(Error::new(ErrorKind::Gone)) }
     }
 
     /// Moves the session to another ID.
@@ -299,30 +304,35 @@ impl Session {
         id: SessionId,
         job: &mut Job,
     ) -> Result<Saved, Error> {
-        let key = old.record_key();
+        let (key, new_key) = (old.record_key(), id.record_key());
         let mark = Bytes::from(moved_record(job.write));
-        // Copies in cookies of the time before it was in a record.
-        self.named().revoke(&key, self.slots.clock().now()).await?;
         let mut merged = None;
         for attempt in 0..RETRIES {
-            let new = self.create_record(server, id.clone(), Some(key), job).await?;
+            let new = self.create_record(server, id.clone(), job).await?;
             let until = self.slots.clock().now().saturating_add(MARK_LIFETIME);
             let marked = server.update(&key, version, mark.clone(), until).await;
             if marked.is_ok() || self.is_marked(server, &key, &mark).await {
-                self.remove_record(server, &key).await;
+                // Copies in cookies of the time before it was in a record.
+                self.named().revoke(&key, self.slots.clock().now()).await?;
+                self.named().remove_record(&key).await;
+                if !self.leaves(job.record.member.as_ref(), &key).await? {
+                    self.named().remove_record(&new_key).await;
+                    return Err(Error::new(ErrorKind::Gone));
+                }
                 return Ok(Saved { merged, ..new });
             }
-            self.remove_record(server, &id.record_key()).await;
-            self.delist(job.record.member.as_ref(), &id.record_key()).await;
+            self.named().remove_record(&new_key).await;
             match marked {
                 Err(StoreError::Conflict) => server.back_off(attempt).await?,
                 Err(error) => return Err(error.into()),
-                Ok(_) => return Ok(new),
+                Ok(_) => {}
             }
             let Merged::Again(content, current) = self.merge(old, job).await? else {
                 return Err(Error::new(ErrorKind::Conflict));
             };
             job.record = self.draft(&content, job.write, self.slots.clock().now())?;
+            // The other request may have given it a subject.
+            self.enlist(job.record.member.as_ref(), new_key, Some(key)).await?;
             (merged, version) = (Some(content), current);
         }
         Err(Error::new(ErrorKind::Conflict))
@@ -332,12 +342,6 @@ impl Session {
     async fn is_marked(&self, server: &Server, key: &RecordKey, mark: &[u8]) -> bool {
         !self.named().never_waits()
             && server.load(key).await.is_ok_and(|record| record.is_some_and(|record| record.data() == mark))
-    }
-
-    async fn remove_record(&self, server: &Server, key: &RecordKey) {
-        if let Err(error) = server.delete(key).await {
-            trace::left_behind(self.name(), &error);
-        }
     }
 }
 

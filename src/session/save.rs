@@ -5,7 +5,7 @@ use super::{
     change::Change,
     content::{Content, WriteId},
     state::{CookieDuty, Lifetime, Live, Origin, Source, State},
-    subject::Membership,
+    subject::{Membership, is_new},
 };
 use crate::{
     clock::Timestamp,
@@ -13,6 +13,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
     store::{Bytes, Version},
+    trace,
 };
 
 /// A save under way. What it takes from the session's state goes back there if it does not succeed.
@@ -22,6 +23,10 @@ pub(super) struct Job {
     pub(super) log: Vec<Change>,
     pub(super) write: WriteId,
     pub(super) cut_off: Vec<(WriteId, usize)>,
+    /// Since when the session counts as listed, if its listing was told.
+    pub(super) since: Option<Timestamp>,
+    /// The browser has a copy of the record.
+    pub(super) has_copy: bool,
 }
 
 /// A record about to be written.
@@ -33,11 +38,11 @@ pub(super) struct Draft {
 
 #[derive(Clone)]
 pub(super) enum Step {
-    /// `outgrown` is when the cookie was issued that the session does not fit into any more; `before` is what it was
+    /// `outgrown` is the revision of the cookie that the session does not fit into any more; `before` is what it was
     /// called there, if it is renewed.
     Create {
         id: SessionId,
-        outgrown: Option<Timestamp>,
+        outgrown: Option<u32>,
         before: Option<RecordKey>,
     },
     Update {
@@ -75,9 +80,10 @@ pub(super) struct Saved {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Place {
     /// In its record, as before or as this save wrote it.
-    Record { is_written: bool },
-    /// In its cookie, in its subject's list since then.
-    Cookie { since: Option<Timestamp> },
+    Record {
+        is_written: bool,
+    },
+    Cookie,
 }
 
 /// Whether there will be another save in this request.
@@ -102,7 +108,19 @@ impl Session {
             return Ok(());
         };
         let mut pending = Pending { session: self, job };
-        let saved = self.run(server, &mut pending.job).await?;
+        if !self.list_first(&mut pending.job).await? {
+            return Ok(());
+        }
+        let saved = match self.run(server, &mut pending.job).await {
+            Ok(saved) => saved,
+            Err(error) => {
+                // Nobody will ever hear of an ID that was to be new.
+                if let Some(key) = pending.job.step.new_key() {
+                    self.delist(pending.job.record.member.as_ref(), &key).await;
+                }
+                return Err(error);
+            }
+        };
         let job = &mut pending.job;
         let (member, key, before) = (job.record.member.clone(), job.step.key(), job.step.key_before());
         self.finish(&mut self.slot().lock(), job, saved)?;
@@ -135,10 +153,11 @@ impl Session {
         let changed = state.is_changed();
         self.check_not_over(state, last)?;
         let Some(live) = &mut state.live else { return Ok(None) };
+        let has_copy = live.copy.is_some();
         let lifetime = Lifetime::of(&live.content, self.named());
         // A cookie of a new key is for sessions that are listed with a new key: see `Index::open`.
         let listing_due = live.content.subject.is_some()
-            && (self.is_listing_due(&live.content, now) || state.cookie == CookieDuty::Refresh);
+            && (self.is_listing_due(&live.content, &state.log, now) || state.cookie == CookieDuty::Refresh);
         // A copy in the cookie ends with the idle timeout, however much the record is used.
         let stale_copy = live.copy.is_some_and(|copy| lifetime.is_worth_refreshing(now, lifetime.expires(copy.issued)));
         let is_due = |expires| lifetime.is_worth_refreshing(now, expires) || listing_due || stale_copy;
@@ -146,15 +165,17 @@ impl Session {
             Some(Origin::Record { id, version, .. }) if state.renew => {
                 Step::Renew { old: id.clone(), version: *version, new: self.new_id()? }
             }
-            Some(Origin::Record { id, version, .. }) if last == Last::Yes && self.settles(live, *version) => {
+            Some(Origin::Record { id, version, .. })
+                if last == Last::Yes && (changed || stale_copy) && self.settles(live, *version) =>
+            {
                 Step::Settle { id: id.clone(), version: *version }
             }
             Some(Origin::Record { id, version, .. }) if changed => Step::Update { id: id.clone(), version: *version },
             Some(Origin::Record { id, version, expires, .. }) if last == Last::Yes && is_due(*expires) => {
                 Step::Touch { id: id.clone(), version: *version }
             }
-            Some(Origin::Token { id, issued }) if changed => {
-                let (outgrown, before) = (Some(*issued), live.key().filter(|_| state.renew));
+            Some(Origin::Token { id, .. }) if changed => {
+                let (outgrown, before) = (Some(live.content.revision), live.key().filter(|_| state.renew));
                 let id = if state.renew { self.new_id()? } else { id.clone() };
                 Step::Create { id, outgrown, before }
             }
@@ -172,14 +193,18 @@ impl Session {
             listed.apply(&mut live.content)?;
             state.log.push(listed);
         }
-        if let Step::Create { outgrown, .. } = &step {
-            live.content.outgrown = *outgrown;
-        }
+        // A request that came with the record's ID shows that the browser knows it.
+        let knows = matches!((&step, &state.source), (Step::Update { .. } | Step::Renew { .. }, Source::Cookie));
+        live.content.is_unknown = match &step {
+            Step::Create { outgrown, .. } => outgrown.is_some(),
+            _ => live.content.is_unknown && !knows,
+        };
         let waits = !self.named().never_waits();
         let write = if waits { crypto::random()? } else { WriteId::default() };
         let record = match &step {
             Step::Touch { .. } if !listing_due => self.draft_touch(&live.content, Bytes::new(), now),
             Step::Touch { .. } => self.draft_touch(&live.content, live.content.encode_record(write).into(), now),
+            Step::Settle { .. } => self.draft_touch(&live.content, live.content.encode_settled(write).into(), now),
             _ => self.draft(&live.content, write, now)?,
         };
         if let Some(Origin::Record { expires, .. }) = live.origin
@@ -192,7 +217,32 @@ impl Session {
             state.owe(CookieDuty::Refresh);
         }
         let (log, cut_off) = (std::mem::take(&mut state.log), std::mem::take(&mut state.cut_off));
-        Ok(Some(Job { step, record, log, write, cut_off }))
+        Ok(Some(Job { step, record, log, write, cut_off, since: None, has_copy }))
+    }
+
+    /// Tells the listing before the session is saved, so that whoever ends a subject's sessions finds this one. Says
+    /// whether to go on: what changes nothing can be done another time.
+    async fn list_first(&self, job: &mut Job) -> Result<bool, Error> {
+        let Some(member) = &job.record.member else { return Ok(true) };
+        let moves = job.step.new_key().is_some() || matches!(job.step, Step::Settle { .. } | Step::Create { .. });
+        if !(is_new(Some(member)) || moves || job.lists()) {
+            return Ok(true);
+        }
+        match self.enlist(Some(member), job.step.key(), job.step.key_before()).await {
+            Ok(since) => {
+                job.since = since;
+                self.redraft(job)?;
+                Ok(true)
+            }
+            Err(error) if job.is_optional() => {
+                trace::touch_failed(self.name(), &error);
+                job.log.clear();
+                // One of a new key is for listed sessions only.
+                self.slot().lock().cookie.withdraw_refresh();
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the session can leave its record: the copy in the cookie has come back, and nobody has changed the
@@ -236,6 +286,7 @@ impl Session {
                 change.apply(&mut live.content)?;
             }
         }
+        live.content.set_since(job.since);
         let duty = match saved.place {
             Place::Record { is_written } => {
                 live.is_written |= is_written;
@@ -243,8 +294,8 @@ impl Session {
                 let copies = is_written && (live.copy.is_some() || self.is_copied(live));
                 if shows || copies { CookieDuty::Set } else { CookieDuty::Nothing }
             }
-            Place::Cookie { since } => {
-                live.settle_into_cookie(self.slots.clock().now(), since);
+            Place::Cookie => {
+                live.settle_into_cookie(self.slots.clock().now());
                 if changes { CookieDuty::Set } else { CookieDuty::Refresh }
             }
         };
@@ -255,14 +306,12 @@ impl Session {
 
 impl Live {
     /// The session goes on in its cookie, under the same name.
-    fn settle_into_cookie(&mut self, now: Timestamp, since: Option<Timestamp>) {
+    fn settle_into_cookie(&mut self, now: Timestamp) {
         if let Some(Origin::Record { id, .. }) = &self.origin {
             self.origin = Some(Origin::Token { id: id.clone(), issued: now });
         }
-        self.content.outgrown = None;
-        if let (Some(subject), Some(since)) = (&mut self.content.subject, since) {
-            subject.since = since;
-        }
+        self.content.is_unknown = false;
+        self.content.revision += 1;
     }
 }
 
@@ -274,6 +323,15 @@ impl Step {
                 id.record_key()
             }
             Self::Renew { new, .. } => new.record_key(),
+        }
+    }
+
+    /// What the session is to be called, if it is not called that yet.
+    fn new_key(&self) -> Option<RecordKey> {
+        match self {
+            Self::Create { outgrown: Some(_), before: None, .. } => None,
+            Self::Create { .. } | Self::Renew { .. } => Some(self.key()),
+            _ => None,
         }
     }
 
@@ -296,6 +354,11 @@ impl Job {
     /// Whether the handler changed anything.
     pub(super) fn changes(&self) -> bool {
         self.log.iter().any(|change| !matches!(change, Change::Listed(_)))
+    }
+
+    /// Whether nothing is lost if it is not done.
+    pub(super) fn is_optional(&self) -> bool {
+        matches!(self.step, Step::Touch { .. } | Step::Settle { .. }) && !self.changes()
     }
 }
 

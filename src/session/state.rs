@@ -140,7 +140,10 @@ impl State {
         self.log.clear();
         match (&self.source, &mut self.live) {
             // The attributes of the destroyed session are those that the removal of its cookie needs.
-            (Source::Nothing, Some(live)) => live.content.frames.clear(),
+            (Source::Nothing, Some(live)) => {
+                let attributes = live.content.attributes.take();
+                live.content = Content { attributes, ..Content::new(live.content.created) };
+            }
             _ => self.live = None,
         }
     }

@@ -145,7 +145,9 @@ impl Session {
 
     fn whose(&self) -> Result<Option<Whose>, Error> {
         let (subject, key) = self.read(|live| Ok((live.content.subject.clone(), live.key())))?;
-        Ok(subject.and_then(|subject| Some(Whose { subjects: self.subjects()?, subject: subject.name, key })))
+        let Some(subject) = subject else { return Ok(None) };
+        let subjects = self.subjects().ok_or_else(|| Error::new(ErrorKind::NeedsRevocation).of(self.name()))?;
+        Ok(Some(Whose { subjects, subject: subject.name, key }))
     }
 }
 
@@ -163,6 +165,7 @@ pub(super) struct Membership {
     former: Option<Box<str>>,
     created: Timestamp,
     expires: Timestamp,
+    interval: Duration,
 }
 
 /// Whether a session is to be listed before it is saved: nobody must find one of his that is not listed.
@@ -184,14 +187,18 @@ impl Session {
         }
         let lifetime = Lifetime::of(content, self.named());
         // It may go on so long after it was listed without being listed again.
-        let expires = lifetime.expires(self.slots.clock().now()).saturating_add(interval(lifetime)).min(lifetime.end);
-        Some(Membership { subject, former, created: content.created, expires })
+        let interval = interval(lifetime);
+        let expires = lifetime.expires(self.slots.clock().now()).saturating_add(interval).min(lifetime.end);
+        Some(Membership { subject, former, created: content.created, expires, interval })
     }
 
     /// Whether it is time to tell the listing that the session is in use.
-    pub(super) fn is_listing_due(&self, content: &Content, now: Timestamp) -> bool {
+    pub(super) fn is_listing_due(&self, content: &Content, log: &[Change], now: Timestamp) -> bool {
         let lifetime = Lifetime::of(content, self.named());
-        content.subject.as_ref().is_some_and(|subject| now.saturating_since(subject.listed) >= interval(lifetime))
+        let is_old = |subject: &Subject| now.saturating_since(subject.listed) >= interval(lifetime);
+        // One that is to last longer is to be listed longer.
+        let persists = log.iter().any(|change| matches!(change, Change::Persist(_)));
+        content.subject.as_deref().is_some_and(|subject| persists || is_old(subject))
     }
 
     /// Puts the session into its subject's listing, and says since when it counts as listed.
@@ -203,8 +210,8 @@ impl Session {
     ) -> Result<Option<Timestamp>, Error> {
         let Some((subjects, subject, member)) = self.listing(member) else { return Ok(None) };
         let since = if subject.note.is_some() { None } else { Some(subject.since) };
-        let (created, expires) = (member.created, member.expires);
-        let listed = Listed { key, before, note: subject.note.as_deref(), since, created, expires };
+        let Membership { created, expires, interval, .. } = *member;
+        let listed = Listed { key, before, note: subject.note.as_deref(), since, created, expires, interval };
         subjects.add(&subject.name, &listed).await.map(Some)
     }
 
@@ -220,6 +227,15 @@ impl Session {
     pub(super) async fn delist(&self, member: Option<&Membership>, key: &RecordKey) {
         if let Some((subjects, subject, _)) = self.listing(member) {
             subjects.remove(&subject.name, key).await;
+        }
+    }
+
+    /// Takes what was called `before`, and goes on under a new name without its subject, from the subject's listing;
+    /// `false` if it has been ended there.
+    pub(super) async fn leaves(&self, member: Option<&Membership>, before: &RecordKey) -> Result<bool, Error> {
+        match (self.subjects(), member.and_then(|member| member.former.as_ref())) {
+            (Some(subjects), Some(former)) => subjects.leave(former, before).await,
+            _ => Ok(true),
         }
     }
 

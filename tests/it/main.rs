@@ -3,6 +3,7 @@
 
 mod support;
 
+mod adverse;
 mod axum;
 mod bounds;
 mod concurrency;
