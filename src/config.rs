@@ -192,8 +192,8 @@ impl SessionConfig {
         self.idle_timeout(timeouts.idle).absolute_timeout(timeouts.absolute)
     }
 
-    /// Bounds the bytes of a session in a store, to at most 128 MiB; a change beyond it is an error. A session
-    /// in a cookie has the cookie's limit.
+    /// Bounds the bytes of a session in a store, or of one that can [`overflow`](Self::overflow) into one, to at most
+    /// 128 MiB; a change beyond it is an error. Another session in a cookie has the cookie's limit.
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
         self.max_bytes = max_bytes;
@@ -215,9 +215,10 @@ impl SessionConfig {
     /// nothing after a logout or a renewal, and a [subject](crate::Session::set_subject)'s sessions can be listed
     /// and ended.
     ///
-    /// What is remembered is the hash of the session's ID, until it would have ended by itself; a session
-    /// that is opened is looked up, and one with a subject in the subject's list as well. With a store that waits, it has to be loaded first. Sessions that are
-    /// kept in a store do not need this, and ignore it.
+    /// What is remembered is a hash of the session's ID, until it would have ended by itself; a session that is
+    /// opened is looked up, and one with a subject in the subject's list as well. With a store that waits, it has to
+    /// be loaded first. Sessions that are kept in a store do not need this, and ignore it. The store may be that of
+    /// [`overflow`](Self::overflow) or of other sessions.
     ///
     /// ```
     /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
@@ -236,13 +237,16 @@ impl SessionConfig {
     ///
     /// A session stays in its cookie while it fits, and is then as any other in a [cookie](crate::store::CookieStore).
     /// One that does not fit is saved in the store, and the cookie refers to it. When it is a quarter below the
-    /// limit again, the next cookie holds it once more. The record stays until that cookie has come back, so that
-    /// neither a lost response nor a request that overlaps loses a change on the way; one that knows only the record
-    /// and saves after that fails with [`ErrorKind::Gone`](crate::ErrorKind::Gone). Of requests that outgrow one
-    /// cookie at the same time all changes are kept. Between cookies the last response wins, as always.
+    /// limit again, the next cookie holds it once more; when that cookie comes back with another change, the session
+    /// goes on without the store. So a lost response loses nothing on the way. A request that overlaps all of that,
+    /// and knows only the record, fails with [`ErrorKind::Gone`](crate::ErrorKind::Gone) instead of saving into it.
     ///
-    /// With a store that waits, the session has to be loaded first. [`max_bytes`](Self::max_bytes) bounds it in the
-    /// store.
+    /// Of requests that outgrow one cookie at the same time all changes are kept. Where two responses both have a
+    /// session in a cookie, the last one wins, as always.
+    ///
+    /// With a store that waits, the session has to be loaded first. [`max_bytes`](Self::max_bytes) bounds the session,
+    /// wherever it is. Turning this off later loses the sessions that are in the store, or in a cookie whose copy of
+    /// a record has not come back. For a session in a store it does nothing.
     ///
     /// ```
     /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
@@ -257,8 +261,9 @@ impl SessionConfig {
         self
     }
 
-    /// Bounds the bytes of a session in its cookie if it can [`overflow`](Self::overflow), before they are encrypted
-    /// and encoded, which makes them a third longer. What does not fit into 4,096 bytes overflows in any case.
+    /// Bounds the bytes of a session in its cookie if it can [`overflow`](Self::overflow), and does nothing if not.
+    /// They are counted before they are encrypted and encoded, which makes them a third longer. What does not fit into
+    /// 4,096 bytes overflows in any case.
     #[must_use]
     pub fn cookie_bytes(mut self, cookie_bytes: usize) -> Self {
         self.cookie_bytes = cookie_bytes;

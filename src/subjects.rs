@@ -50,6 +50,10 @@ const RETRIES: u32 = 128;
 /// every session that there is when it is called, those of requests under way included. It cannot keep
 /// somebody from logging in again: change the password first.
 ///
+/// A list that is damaged is started anew, with an error for whoever wants to see or end what was in it. So is one
+/// that is lost, as when a [`MemoryStore`](crate::store::MemoryStore) was full, but without an error: sessions in a
+/// store are in the list again when they have been used for an hour.
+///
 /// A subject has at most 1,000 sessions, or as many as
 /// [`sessions_per_subject`](SessionConfig::sessions_per_subject) says.
 #[derive(Clone)]
@@ -283,8 +287,8 @@ impl Subjects {
         Ok(self.load(subject).await?.get(key).is_some())
     }
 
-    /// Takes a session from the list that goes on without its subject; `false` if it has been ended, and so is not there
-    /// any more or marked.
+    /// Takes a session from the list that goes on without its subject; `false` if it is not there, or marked, because
+    /// it has been ended.
     pub(crate) async fn leave(&self, subject: &str, key: &RecordKey) -> Result<bool, Error> {
         let mut may_go = true;
         self.change(subject, |listing| {

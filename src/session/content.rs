@@ -1,7 +1,8 @@
 //! What is kept of a session, in the cookie or in a store, and its bytes.
 //!
 //! ```text
-//! payload:    flags u8 | [since u40 s | length u32 s] | [attributes] | [subject] | [version (8)] | [revision u32] | frames
+//! payload:    flags u8 | [since u40 s | length u32 s] | [attributes] | [subject]
+//!             | [version (8)] | [revision u32] | frames
 //! flags:      1 lasts for a length of time, 2 lasts until the browser closes, 4 has attributes of its own,
 //!             8 has a subject, 16 is a copy of a record, 32 can be in a cookie and a record,
 //!             64 is in a record that the browser may not know of

@@ -137,9 +137,9 @@ impl Session {
     /// Changes the value under `key` in place, starting from the default if there is none, and returns
     /// what it has become.
     ///
-    /// The closure may use the session. If another request saves the session first, the closure is run again on the value that one left, so
-    /// no count is lost. So it owns what it uses, and depends on nothing but that and its argument, whose type
-    /// it names:
+    /// The closure may use the session. If another request saves the session first, the closure is run again on the
+    /// value that one left, so no count is lost. So it owns what it uses, and depends on nothing but that and its
+    /// argument, whose type it names:
     ///
     /// ```
     /// # fn f(session: &silverback::Session, item: String) -> Result<(), silverback::Error> {
@@ -196,7 +196,8 @@ impl Session {
         })
     }
 
-    /// Removes all values and flash messages; ID and lifetime stay. See [`destroy`](Self::destroy).
+    /// Removes all values and flash messages; ID, lifetime and [subject](Self::set_subject) stay. It is no logout: see
+    /// [`destroy`](Self::destroy).
     ///
     /// # Errors
     ///

@@ -121,8 +121,8 @@ impl Session {
 
     /// Ends all other sessions of the subject, at once, and returns how many there were: "log out everywhere else".
     ///
-    /// Copies of this session's own cookie go on, so [`renew`](Self::renew) it as well if somebody may have one. Whoever
-    /// asks twice at the same time then has one answer that counts, and one that has not.
+    /// Copies of this session's own cookie go on, so [`renew`](Self::renew) it as well if somebody may have one. Of two
+    /// such requests at the same time one fails then.
     ///
     /// # Errors
     ///
