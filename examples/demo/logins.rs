@@ -1,23 +1,22 @@
 //! Where somebody is logged in, and how to log out there from here.
 
-use axum::{
-    extract::{Path, State},
-    response::Redirect,
-};
-use silverback::{Clock, Error, Session, SubjectSession, Timestamp};
+use axum::{extract::Path, response::Redirect};
+use silverback::{Clock, Error, Session, SubjectSession, Timestamp, store::RecordKey};
 
-use crate::{App, page::escape, words};
+use crate::{page::escape, words};
 
-/// Ends a session of the visitor's that is not the one he uses. What it is called comes from a form, so it may be
-/// anything; `Subjects::destroy` leaves alone what is not his.
+/// Ends a session of the visitor's that is not the one he uses. The ID comes from a form, so it may be anything;
+/// `destroy_other` leaves alone what is not his.
 ///
 /// The other browser's cart is a session of its own, and stays.
-pub(crate) async fn end(State(app): State<App>, Path(id): Path<String>, account: Session) -> Result<Redirect, Error> {
-    let Some(name) = account.subject()? else { return Ok(Redirect::to("/login")) };
+pub(crate) async fn end(Path(id): Path<String>, account: Session) -> Result<Redirect, Error> {
+    if account.subject()?.is_none() {
+        return Ok(Redirect::to("/login"));
+    }
     let sessions = account.subject_sessions().await?;
-    let other = sessions.iter().find(|session| !session.is_current() && session.id().to_string() == id);
+    let other = RecordKey::parse(&id).and_then(|id| sessions.iter().find(|session| session.id() == id));
     match other {
-        Some(other) if app.subjects.destroy(&name, &other.id()).await? => {
+        Some(other) if account.destroy_other(&other.id()).await? => {
             account.flash(format!("Logged out in {}.", device(other)))?;
         }
         _ => account.flash("You are not logged in there any more.")?,
@@ -72,21 +71,21 @@ pub(crate) async fn panel(account: &Session) -> Result<String, Error> {
 
 fn item(session: &SubjectSession, now: Timestamp) -> String {
     let (id, device) = (session.id(), escape(device(session)));
-    let since = words::ago(now.saturating_since(session.created()));
-    let (used, end) = match session.is_current() {
-        true => (words::ago(Default::default()), r#"<span class="pill active">this browser</span>"#.to_owned()),
-        false => (
-            words::ago(now.saturating_since(session.last_used())),
+    let since = words::ago(now.saturating_since(session.since()));
+    let used = words::ago(now.saturating_since(session.last_used()));
+    let end = match session.is_current() {
+        true => r#"<span class="pill active">this browser</span>"#.to_owned(),
+        false => {
             format!(
                 r#"<form method="post" action="/account/sessions/{id}/end">
     <button class="button quiet" aria-label="Log out: {device}" aria-describedby="use-{id}">Log out</button>
   </form>"#
-            ),
-        ),
+            )
+        }
     };
     format!(
         r#"<li>
-  <div><h3>{device}</h3><p id="use-{id}">First seen {since}, last used {used}</p></div>
+  <div><h3>{device}</h3><p id="use-{id}">Logged in {since}, last used {used}</p></div>
   {end}
 </li>"#
     )

@@ -25,9 +25,7 @@ use axum::{
 };
 use serde::Deserialize;
 use silverback::store::FilesystemStore;
-use silverback::{
-    ConfigError, Error, Key, KeyError, Keys, Session, SessionConfig, SessionLayer, Sessions, Subjects, Typed,
-};
+use silverback::{Error, Key, KeyError, Keys, Session, SessionConfig, SessionLayer, Sessions, Typed};
 use tokio::net::TcpListener;
 
 use self::{
@@ -46,15 +44,8 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let port = env::var("PORT").map_or(Ok(8080), |port| port.parse())?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     println!("The shop is open at http://{}", listener.local_addr()?);
-    axum::serve(listener, app(store, keys)?).await?;
+    axum::serve(listener, app(store, keys)).await?;
     Ok(())
-}
-
-/// What the handlers need beside the sessions of their request.
-#[derive(Clone)]
-struct App {
-    keys: Keys,
-    subjects: Subjects,
 }
 
 /// The login travels in an encrypted cookie; the cart is a file, found by the signed ID in another cookie. Beside
@@ -62,11 +53,10 @@ struct App {
 ///
 /// Both cookies have the default `SameSite=Lax`: a browser does not send them along with a POST that comes
 /// from another site. As every change here is a POST, that is the defence against cross-site request forgery.
-fn app(store: FilesystemStore, keys: Keys) -> Result<Router, ConfigError> {
+fn app(store: FilesystemStore, keys: Keys) -> Router {
     let account = SessionConfig::cookie("account", keys.clone()).insecure_local_http().revocation(store.clone());
     let cart = SessionConfig::new("cart", store, keys.clone()).insecure_local_http().max_age(MONTH);
-    let subjects = Subjects::new(&account)?;
-    let router = Router::new()
+    Router::new()
         .route("/", get(home))
         .route("/cart", get(show_cart))
         .route("/cart/{product}/add", post(add))
@@ -82,10 +72,9 @@ fn app(store: FilesystemStore, keys: Keys) -> Result<Router, ConfigError> {
         .route("/account/sessions/{id}/end", post(logins::end))
         .route("/account/sessions/end-others", post(logins::end_others))
         .route("/keys/rotate", post(rotate))
-        .with_state(App { keys, subjects })
+        .with_state(keys)
         .layer(SessionLayer::new(account).with(cart))
-        .layer(middleware::map_response(log_failure));
-    Ok(router)
+        .layer(middleware::map_response(log_failure))
 }
 
 fn keys() -> Result<Keys, KeyError> {
@@ -219,7 +208,7 @@ async fn goodbye() -> Page {
     page::goodbye()
 }
 
-async fn show_account(State(app): State<App>, visitor: Visitor, sessions: Sessions) -> Result<Page, Error> {
+async fn show_account(State(keys): State<Keys>, visitor: Visitor, sessions: Sessions) -> Result<Page, Error> {
     let (account, cart) = (sessions.get("account").await?, sessions.get("cart").await?);
     let visits = account.update("visits", |visits: &mut u32| *visits += 1)?;
     let remembered = account.get("remembered")?.unwrap_or(false);
@@ -229,15 +218,15 @@ async fn show_account(State(app): State<App>, visitor: Visitor, sessions: Sessio
         Facts::of(&cart, "in a file; its signed ID in the cookie", "30 days", "the file is deleted")?,
     ];
     let logins = logins::panel(&account).await?;
-    Ok(page::account(&visitor, visits, &facts, &logins, &app.keys.list()))
+    Ok(page::account(&visitor, visits, &facts, &logins, &keys.list()))
 }
 
 /// Everybody stays logged in: the old key still opens cookies, and the next answer seals them with the new one.
-async fn rotate(State(app): State<App>, account: Session) -> axum::response::Result<Redirect> {
+async fn rotate(State(keys): State<Keys>, account: Session) -> axum::response::Result<Redirect> {
     if account.subject()?.is_none() {
         return Ok(Redirect::to("/login"));
     }
-    Key::generate().and_then(|key| app.keys.rotate(key)).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    Key::generate().and_then(|key| keys.rotate(key)).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     account.flash("A new key is active. Nobody was logged out.")?;
     Ok(Redirect::to("/account"))
 }

@@ -329,7 +329,7 @@ fn a_user_sees_his_two_browsers_and_logs_out_one_from_the_other() {
     assert_eq!(entries.iter().map(|entry| entry.contains("this browser")).collect::<Vec<_>>(), [true, false]);
     assert_eq!(entries.iter().map(|entry| entry.contains("<button")).collect::<Vec<_>>(), [false, true]);
     let is_recent = |time: &str| ["just now", "1 minute ago"].contains(&time);
-    let seen = account.all_between("First seen ", ", last used");
+    let seen = account.all_between("Logged in ", ", last used");
     let used = account.all_between(", last used ", "</p>");
     assert!((seen.len(), used.len()) == (2, 2) && seen.iter().chain(&used).all(|time| is_recent(time)), "{entries:?}");
 
