@@ -251,15 +251,20 @@ impl CookieAttributes {
 }
 
 /// `name=value; Max-Age=...` and the rendered attributes; `None` if it is not a header value.
-pub(crate) fn set(name: &str, value: &str, max_age: Option<Duration>, attributes: &str) -> Option<HeaderValue> {
-    let mut cookie = String::with_capacity(name.len() + value.len() + attributes.len() + 24);
+///
+/// The value is written where it stays, into a buffer of just the size.
+pub(crate) fn set(
+    name: &str,
+    (len, value): (usize, impl FnOnce(&mut String)),
+    max_age: Option<Duration>,
+    attributes: &str,
+) -> Option<HeaderValue> {
+    let age = max_age.map(|age| format!("; Max-Age={}", age.min(MAX_AGE).as_secs())).unwrap_or_default();
+    let mut cookie = String::with_capacity(name.len() + 1 + len + age.len() + attributes.len());
     cookie.push_str(name);
     cookie.push('=');
-    cookie.push_str(value);
-    if let Some(age) = max_age {
-        cookie.push_str("; Max-Age=");
-        cookie.push_str(&age.min(MAX_AGE).as_secs().to_string());
-    }
+    value(&mut cookie);
+    cookie.push_str(&age);
     cookie.push_str(attributes);
     HeaderValue::from_maybe_shared(bytes::Bytes::from(cookie)).ok()
 }

@@ -73,13 +73,15 @@ where
                     if !slots.is_touched() {
                         return Poll::Ready(Ok(response));
                     }
-                    let waits = registry::waits(slots);
-                    let commit = registry::commit(Arc::clone(slots), what_to_keep(&response), waits);
-                    if !waits {
-                        let committed = store::now(pin!(commit)).unwrap_or_else(Committed::failed);
+                    let keep = what_to_keep(&response);
+                    if !registry::waits(slots) {
+                        // Made where it is polled: it is large.
+                        let commit = pin!(registry::commit(Arc::clone(slots), keep, false));
+                        let committed = store::now(commit).unwrap_or_else(Committed::failed);
                         return Poll::Ready(Ok(finish(response, committed, &**this.responder, *this.is_grpc)));
                     }
-                    this.state.set(State::Committing { commit: Box::pin(commit), response: Some(response) });
+                    let commit = Box::pin(registry::commit(Arc::clone(slots), keep, true));
+                    this.state.set(State::Committing { commit, response: Some(response) });
                 }
                 StateProj::Committing { commit, response } => {
                     let committed = ready!(commit.as_mut().poll(cx));

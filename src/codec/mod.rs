@@ -95,6 +95,19 @@ enum Cipher {
     Sign(MacKey),
 }
 
+/// A token that was made; a cookie's value when it is encoded.
+pub(crate) struct Token(Vec<u8>);
+
+impl Token {
+    pub(crate) fn encoded_len(&self) -> usize {
+        (self.0.len() * 4).div_ceil(3)
+    }
+
+    pub(crate) fn encode_to(&self, out: &mut String) {
+        URL_SAFE_NO_PAD.encode_string(&self.0, out);
+    }
+}
+
 /// A token that was accepted.
 #[derive(Debug)]
 pub(crate) struct Opened {
@@ -111,12 +124,12 @@ impl Codec {
     }
 
     /// Makes a cookie's value of what `payload` writes, under the active key.
-    pub(crate) fn seal(&self, stamp: &Stamp, payload: impl FnOnce(&mut Vec<u8>)) -> Result<String, RandomError> {
+    pub(crate) fn seal(&self, stamp: &Stamp, payload: impl FnOnce(&mut Vec<u8>)) -> Result<Token, RandomError> {
         let write = |out: &mut Vec<u8>| {
             stamp.encode(out);
             payload(out);
         };
-        Ok(URL_SAFE_NO_PAD.encode(self.seal_bytes(write)?))
+        self.seal_bytes(write).map(Token)
     }
 
     /// Seals what `payload` writes, under the active key.

@@ -8,7 +8,11 @@ fn stamp(purpose: Purpose) -> Stamp {
 }
 
 fn seal(codec: &Codec, payload: &[u8]) -> String {
-    codec.seal(&stamp(codec.purpose), |out| out.extend_from_slice(payload)).unwrap()
+    let token = codec.seal(&stamp(codec.purpose), |out| out.extend_from_slice(payload)).unwrap();
+    let mut value = String::new();
+    token.encode_to(&mut value);
+    assert_eq!(value.len(), token.encoded_len());
+    value
 }
 
 fn open(codec: &Codec, value: &str) -> Result<Vec<u8>, Rejection> {

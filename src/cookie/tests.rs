@@ -75,7 +75,7 @@ fn too_many_of_our_name_are_not_looked_at() {
 
 #[test]
 fn removal_and_limits() {
-    let set = set("sid", "v", Some(Duration::MAX), "; Secure").unwrap();
+    let set = set("sid", (1, |out: &mut String| out.push('v')), Some(Duration::MAX), "; Secure").unwrap();
     assert_eq!(set, "sid=v; Max-Age=34560000; Secure");
     let removal = removal("sid", "; Secure").unwrap();
     assert_eq!(removal, "sid=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Secure");
@@ -144,7 +144,7 @@ proptest! {
             attributes = attributes.domain(domain);
         }
         if attributes.check(&name).is_ok() {
-            let set = set(&name, "value", None, &attributes.render()).unwrap();
+            let set = set(&name, (5, |out: &mut String| out.push_str("value")), None, &attributes.render()).unwrap();
             let removal = removal(&name, &attributes.render()).unwrap();
             let (sent_name, value, sent) = as_browser(&set);
             prop_assert_eq!((&*sent_name, &*value), (&*name, "value"));

@@ -155,9 +155,10 @@ impl Session {
             },
         }?;
         let max_age = lifetime.max_age(now, &live.content, named);
+        let value = (token.encoded_len(), |out: &mut String| token.encode_to(out));
         let cookie = match &live.content.attributes {
-            None => cookie::set(&named.name, &token, max_age, &named.rendered),
-            Some(attributes) => cookie::set(&named.name, &token, max_age, &attributes.render()),
+            None => cookie::set(&named.name, value, max_age, &named.rendered),
+            Some(attributes) => cookie::set(&named.name, value, max_age, &attributes.render()),
         };
         cookie.ok_or_else(|| Error::new(ErrorKind::Attributes))
     }

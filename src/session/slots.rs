@@ -39,7 +39,7 @@ pub(crate) struct Slots {
     over: AtomicBool,
     first: Slot,
     others: OnceLock<Box<[Slot]>>,
-    opened: Mutex<Vec<Arc<Opened>>>,
+    opened: OnceLock<Mutex<Vec<Arc<Opened>>>>,
 }
 
 /// A session that the layer did not name.
@@ -106,7 +106,7 @@ impl Slots {
             over: AtomicBool::new(false),
             first: Slot::default(),
             others: OnceLock::new(),
-            opened: Mutex::default(),
+            opened: OnceLock::new(),
         });
         if let Some(slots) = Arc::get_mut(&mut slots) {
             cookies.into_iter().for_each(|field| slots.cookies.keep(field));
@@ -118,9 +118,13 @@ impl Slots {
         &self.shared.clock
     }
 
+    #[inline]
     pub(super) fn slot<'a>(&'a self, at: &'a At) -> &'a Slot {
+        if let At::Configured(0) = at { &self.first } else { self.other_slot(at) }
+    }
+
+    fn other_slot<'a>(&'a self, at: &'a At) -> &'a Slot {
         match at {
-            At::Configured(0) => &self.first,
             At::Configured(index) => {
                 let make = || self.shared.sessions.iter().skip(1).map(|_| Slot::default()).collect();
                 let slot = self.others.get_or_init(make).get(index - 1);
@@ -148,7 +152,7 @@ impl Slots {
 
     /// Handles of the sessions opened beside those, in the order of opening.
     pub(crate) fn opened(self: &Arc<Self>) -> Vec<Session> {
-        self.lock_opened().iter().map(|opened| self.handle(opened)).collect()
+        self.lock_opened().map(|opened| opened.iter().map(|opened| self.handle(opened)).collect()).unwrap_or_default()
     }
 
     /// Handles of the sessions that may have been used, in a fixed order.
@@ -159,7 +163,7 @@ impl Slots {
 
     /// The handle of the opened session of this name, which is made if there is none.
     pub(crate) fn open(self: &Arc<Self>, named: Named) -> Session {
-        let mut all = self.lock_opened();
+        let mut all = self.opened.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(opened) = all.iter().find(|opened| opened.named.name == named.name) {
             return self.handle(opened);
         }
@@ -172,8 +176,8 @@ impl Slots {
         Session { slots: Arc::clone(self), at: At::Opened(Arc::clone(opened)) }
     }
 
-    fn lock_opened(&self) -> MutexGuard<'_, Vec<Arc<Opened>>> {
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_opened(&self) -> Option<MutexGuard<'_, Vec<Arc<Opened>>>> {
+        self.opened.get().map(|opened| opened.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The sessions of the layer around this one.
@@ -186,7 +190,8 @@ impl Slots {
         let mut outer = self.outer();
         while let Some(slots) = outer {
             let configured = slots.shared.sessions.iter().any(|named| &*named.name == name);
-            if configured || slots.lock_opened().iter().any(|opened| &*opened.named.name == name) {
+            let is_it = |opened: &Arc<Opened>| &*opened.named.name == name;
+            if configured || slots.lock_opened().is_some_and(|opened| opened.iter().any(is_it)) {
                 return true;
             }
             outer = slots.outer();
