@@ -260,7 +260,7 @@ impl Subjects {
         }
         let listing = self.change(subject, |listing| {
             let is_over = session.since.is_some_and(|since| !listing.admits(since, &before));
-            if is_over || listing.is_ended(&session.key) || listing.is_ended(&before) {
+            if is_over || listing.is_ended(&session.key) {
                 return Err(Error::new(ErrorKind::Gone));
             }
             let known = listing.get(&session.key).or_else(|| listing.get(&before)).cloned();
