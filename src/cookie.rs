@@ -20,7 +20,7 @@ pub(crate) const MAX_AGE: Duration = Duration::from_secs(400 * 86_400);
 /// More cookies of one name than this are not looked at.
 const MAX_CANDIDATES: usize = 4;
 /// Bytes of `Cookie` fields that are copied; what is longer is kept as it came.
-const INLINE_LEN: usize = 512;
+const INLINE_LEN: usize = 352;
 
 /// The `Cookie` fields of a request, kept as they came and read when a session is first used.
 ///

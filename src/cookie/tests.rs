@@ -33,7 +33,7 @@ fn our_cookie_is_found_whatever_is_beside_it() {
 
 #[test]
 fn short_and_long_fields_are_all_read() {
-    for len in [0, 200, 498, 502, 505, 506, 507, 508, 509, 510, 511, 512, 513, 3_000] {
+    for len in (0..=3).chain(INLINE_LEN - 16..=INLINE_LEN + 2).chain([3_000]) {
         let filler = format!("x={}", "y".repeat(len));
         let long = [filler.as_bytes(), b"a=1", filler.as_bytes(), b"sid=z", filler.as_bytes(), b"sid=w"];
         few(&long, "sid", &["z", "w"]);
