@@ -121,12 +121,15 @@ pub(crate) struct Listed<'a> {
     pub(crate) expires: Timestamp,
     /// How long it may go on, and be saved, without being listed again.
     pub(crate) interval: Duration,
+    /// It is to be written anew, with the active key.
+    pub(crate) reseals: bool,
 }
 
 impl Listed<'_> {
     /// Whether the list says all that already.
     fn is_known(&self, known: &Entry, now: Timestamp) -> bool {
         self.note.is_none()
+            && !self.reseals
             && known.key == self.key
             && now.saturating_since(known.last_used) < self.interval
             && known.expires.saturating_add(self.interval) > self.expires

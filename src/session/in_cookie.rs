@@ -72,8 +72,8 @@ impl Session {
         self.check_not_over(state, last)?;
         let Some(live) = &mut state.live else { return Ok(None) };
         let now = self.slots.clock().now();
-        let lists = live.content.subject.is_some()
-            && (self.is_listing_due(&live.content, &state.log, now) || state.cookie == CookieDuty::Refresh);
+        let reseals = state.cookie == CookieDuty::Refresh;
+        let lists = live.content.subject.is_some() && (self.is_listing_due(&live.content, &state.log, now) || reseals);
         let duty = match &live.origin {
             None if live.content.is_empty() => return Ok(None),
             Some(Origin::Token { issued, .. }) if !changed => {
@@ -93,7 +93,11 @@ impl Session {
             Some(Origin::Token { id, .. }) if !state.renew => (id.clone(), None),
             _ => (self.new_id()?, live.key()),
         };
-        Ok(Some(NextCookie { id, before, member: self.membership(&live.content), lists, duty }))
+        let mut member = self.membership(&live.content);
+        if let Some(member) = &mut member {
+            member.reseals = reseals;
+        }
+        Ok(Some(NextCookie { id, before, member, lists, duty }))
     }
 
     fn finish_in_cookie(&self, state: &mut State, next: NextCookie, since: Option<Timestamp>) {

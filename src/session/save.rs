@@ -156,8 +156,9 @@ impl Session {
         let has_copy = live.copy.is_some();
         let lifetime = Lifetime::of(&live.content, self.named());
         // A cookie of a new key is for sessions that are listed with a new key: see `Index::open`.
-        let listing_due = live.content.subject.is_some()
-            && (self.is_listing_due(&live.content, &state.log, now) || state.cookie == CookieDuty::Refresh);
+        let reseals = state.cookie == CookieDuty::Refresh;
+        let listing_due =
+            live.content.subject.is_some() && (self.is_listing_due(&live.content, &state.log, now) || reseals);
         // A copy in the cookie ends with the idle timeout, however much the record is used.
         let stale_copy = live.copy.is_some_and(|copy| lifetime.is_worth_refreshing(now, lifetime.expires(copy.issued)));
         let is_due = |expires| lifetime.is_worth_refreshing(now, expires) || listing_due || stale_copy;
@@ -201,12 +202,15 @@ impl Session {
         };
         let waits = !self.named().never_waits();
         let write = if waits { crypto::random()? } else { WriteId::default() };
-        let record = match &step {
+        let mut record = match &step {
             Step::Touch { .. } if !listing_due => self.draft_touch(&live.content, Bytes::new(), now),
             Step::Touch { .. } => self.draft_touch(&live.content, live.content.encode_record(write).into(), now),
             Step::Settle { .. } => self.draft_touch(&live.content, live.content.encode_settled(write).into(), now),
             _ => self.draft(&live.content, write, now)?,
         };
+        if let Some(member) = &mut record.member {
+            member.reseals = reseals;
+        }
         if let Some(Origin::Record { expires, .. }) = live.origin
             && lifetime.is_worth_refreshing(now, expires)
             && lifetime.outlasts_cookie(now, &live.content, self.named())

@@ -166,6 +166,8 @@ pub(super) struct Membership {
     created: Timestamp,
     expires: Timestamp,
     interval: Duration,
+    /// The cookie will be of a new key, and so the listing has to be.
+    pub(super) reseals: bool,
 }
 
 /// Whether a session is to be listed before it is saved: nobody must find one of his that is not listed.
@@ -189,7 +191,7 @@ impl Session {
         // It may go on so long after it was listed without being listed again.
         let interval = interval(lifetime);
         let expires = lifetime.expires(self.slots.clock().now()).saturating_add(interval).min(lifetime.end);
-        Some(Membership { subject, former, created: content.created, expires, interval })
+        Some(Membership { subject, former, created: content.created, expires, interval, reseals: false })
     }
 
     /// Whether it is time to tell the listing that the session is in use.
@@ -210,8 +212,9 @@ impl Session {
     ) -> Result<Option<Timestamp>, Error> {
         let Some((subjects, subject, member)) = self.listing(member) else { return Ok(None) };
         let since = if subject.note.is_some() { None } else { Some(subject.since) };
-        let Membership { created, expires, interval, .. } = *member;
-        let listed = Listed { key, before, note: subject.note.as_deref(), since, created, expires, interval };
+        let Membership { created, expires, interval, reseals, .. } = *member;
+        let note = subject.note.as_deref();
+        let listed = Listed { key, before, note, since, created, expires, interval, reseals };
         subjects.add(&subject.name, &listed).await.map(Some)
     }
 

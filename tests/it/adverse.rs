@@ -14,7 +14,7 @@ use silverback::{
     store::{Bytes, MemoryStore, Record, RecordKey, Store, StoreError, Version},
 };
 
-use crate::support::{DAY, HOUR, Jar, START, Site, keys, store::Remote};
+use crate::support::{DAY, HOUR, Jar, START, Site, keys, no_cookie, store::Remote};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -594,7 +594,8 @@ async fn a_cookie_of_a_new_key_is_for_listed_sessions_only() {
     ring.rotate(Key::generate().unwrap()).unwrap();
     clock.advance(MINUTE);
     remote.fail("update"); // for a moment
-    world.site.visit(jar, look).await;
+    let (_, response) = world.site.visit(jar, look).await;
+    assert!(no_cookie(&response), "it keeps the one it has");
     remote.fail("");
     ring.revoke(old).unwrap();
     alive(&world.site, jar).await;
