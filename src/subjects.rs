@@ -48,7 +48,8 @@ const RETRIES: u32 = 128;
 ///
 /// A session is in the list before it is saved with its subject, so [`destroy_all`](Self::destroy_all) ends
 /// every session that there is when it is called, those of requests under way included. It cannot keep
-/// somebody from logging in again: change the password first.
+/// somebody from logging in again: change the password first. If the store fails just when a session that is there
+/// gets its subject, the session may be in the list without it.
 ///
 /// A list that is damaged is started anew, with an error for whoever wants to see or end what was in it. So is one
 /// that is lost, as when a [`MemoryStore`](crate::store::MemoryStore) was full, but without an error: sessions in a

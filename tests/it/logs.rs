@@ -1,8 +1,9 @@
 //! What is logged, and that no secret is.
 
 use std::{
+    cell::RefCell,
     fmt::{self, Write},
-    sync::{Arc, Mutex},
+    sync::{Mutex, Once},
 };
 
 use silverback::{Rejection, Session, SessionConfig, SessionLayer, store::MemoryStore};
@@ -14,9 +15,14 @@ use tracing::{
 
 use crate::support::{Jar, Site, keys, store::Remote};
 
-/// Writes every event down, at every level.
-#[derive(Clone, Default)]
-struct Recorder(Arc<Mutex<String>>);
+thread_local! {
+    /// What was logged on this thread, if it is recorded.
+    static LOG: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Writes every event down, at every level. There is one for all threads: if each test brought its own, events of
+/// places that another test reached first could be missed.
+struct Recorder;
 
 impl Subscriber for Recorder {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -34,7 +40,7 @@ impl Subscriber for Recorder {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(event.metadata().level().to_string());
         event.record(&mut line);
-        self.0.lock().unwrap().push_str(&(line.0 + "\n"));
+        LOG.with_borrow_mut(|log| log.iter_mut().for_each(|log| log.push_str(&format!("{}\n", line.0))));
     }
 
     fn enter(&self, _: &span::Id) {}
@@ -51,11 +57,11 @@ impl Visit for Line {
 }
 
 async fn recorded(act: impl AsyncFnOnce()) -> String {
-    let recorder = Recorder::default();
-    let guard = tracing::subscriber::set_default(recorder.clone());
+    static INSTALL: Once = Once::new();
+    INSTALL.call_once(|| tracing::subscriber::set_global_default(Recorder).unwrap());
+    LOG.set(Some(String::new()));
     act().await;
-    drop(guard);
-    recorder.0.lock().unwrap().clone()
+    LOG.take().unwrap()
 }
 
 async fn write(session: Session) {
