@@ -4,7 +4,7 @@ use super::{
     Session,
     change::Change,
     content::{Content, WriteId},
-    state::{CookieDuty, Lifetime, Live, Origin, Source, State},
+    state::{CookieDuty, Copied, Lifetime, Live, Origin, Source, State},
     subject::{Membership, is_new},
 };
 use crate::{
@@ -63,6 +63,21 @@ pub(super) enum Step {
         id: SessionId,
         version: Version,
     },
+}
+
+/// What it is time for, although nothing was changed.
+#[derive(Default)]
+struct Due {
+    /// To put off the session's end.
+    end: bool,
+    /// To send the cookie again, as the browser would drop it before that.
+    cookie: bool,
+    /// To replace a copy in the cookie, which ends with the idle timeout, however much the record is used.
+    copy: bool,
+    /// To tell the listing that the session is in use.
+    listing: bool,
+    /// To list the session under a new key, as its cookie gets one: see `Index::open`.
+    new_key: bool,
 }
 
 /// What became of a save.
@@ -150,46 +165,14 @@ impl Session {
     /// Decides what there is to do, and takes what it needs.
     fn begin(&self, state: &mut State, last: Last) -> Result<Option<Job>, Error> {
         let now = self.slots.clock().now();
-        let changed = state.is_changed();
         self.check_not_over(state, last)?;
-        let Some(live) = &mut state.live else { return Ok(None) };
-        let has_copy = live.copy.is_some();
-        let lifetime = Lifetime::of(&live.content, self.named());
-        // A cookie of a new key is for sessions that are listed with a new key: see `Index::open`.
-        let reseals = state.cookie == CookieDuty::Refresh;
-        let listing_due =
-            live.content.subject.is_some() && (self.is_listing_due(&live.content, &state.log, now) || reseals);
-        // A copy in the cookie ends with the idle timeout, however much the record is used.
-        let stale_copy = live.copy.is_some_and(|copy| lifetime.is_worth_refreshing(now, lifetime.expires(copy.issued)));
-        let is_due = |expires| lifetime.is_worth_refreshing(now, expires) || listing_due || stale_copy;
-        let step = match &live.origin {
-            Some(Origin::Record { id, version, .. }) if state.renew => {
-                Step::Renew { old: id.clone(), version: *version, new: self.new_id()? }
-            }
-            Some(Origin::Record { id, version, .. })
-                if last == Last::Yes && (changed || stale_copy) && self.settles(live, *version) =>
-            {
-                Step::Settle { id: id.clone(), version: *version }
-            }
-            Some(Origin::Record { id, version, .. }) if changed => Step::Update { id: id.clone(), version: *version },
-            Some(Origin::Record { id, version, expires, .. }) if last == Last::Yes && is_due(*expires) => {
-                Step::Touch { id: id.clone(), version: *version }
-            }
-            Some(Origin::Token { id, .. }) if changed => {
-                let (outgrown, before) = (Some(live.content.revision), live.key().filter(|_| state.renew));
-                let id = if state.renew { self.new_id()? } else { id.clone() };
-                Step::Create { id, outgrown, before }
-            }
-            None if changed && !live.content.is_empty() => {
-                Step::Create { id: self.new_id()?, outgrown: None, before: None }
-            }
-            _ => return Ok(None),
-        };
-        let needs_cookie = matches!(step, Step::Create { .. } | Step::Renew { .. });
-        if needs_cookie && self.slots.is_over() {
+        let due = self.due(state, now);
+        let Some(step) = self.choose(state, last, &due)? else { return Ok(None) };
+        if matches!(step, Step::Create { .. } | Step::Renew { .. }) && self.slots.is_over() {
             return Err(Error::new(ErrorKind::AlreadyCommitted));
         }
-        if listing_due {
+        let Some(live) = &mut state.live else { return Ok(None) };
+        if due.listing {
             let mut listed = Change::Listed(now);
             listed.apply(&mut live.content)?;
             state.log.push(listed);
@@ -203,25 +186,68 @@ impl Session {
         let waits = !self.named().never_waits();
         let write = if waits { crypto::random()? } else { WriteId::default() };
         let mut record = match &step {
-            Step::Touch { .. } if !listing_due => self.draft_touch(&live.content, Bytes::new(), now),
+            Step::Touch { .. } if !due.listing => self.draft_touch(&live.content, Bytes::new(), now),
             Step::Touch { .. } => self.draft_touch(&live.content, live.content.encode_record(write).into(), now),
             Step::Settle { .. } => self.draft_touch(&live.content, live.content.encode_settled(write).into(), now),
             _ => self.draft(&live.content, write, now)?,
         };
         if let Some(member) = &mut record.member {
-            member.reseals = reseals;
+            member.reseals = due.new_key;
         }
-        if let Some(Origin::Record { expires, .. }) = live.origin
-            && lifetime.is_worth_refreshing(now, expires)
-            && lifetime.outlasts_cookie(now, &live.content, self.named())
-        {
-            state.owe(CookieDuty::Refresh);
-        }
-        if stale_copy {
+        let has_copy = live.copy.is_some();
+        if due.copy || due.cookie {
             state.owe(CookieDuty::Refresh);
         }
         let (log, cut_off) = (std::mem::take(&mut state.log), std::mem::take(&mut state.cut_off));
         Ok(Some(Job { step, record, log, write, cut_off, since: None, has_copy }))
+    }
+
+    fn due(&self, state: &State, now: Timestamp) -> Due {
+        let Some(live) = &state.live else { return Due::default() };
+        let lifetime = Lifetime::of(&live.content, self.named());
+        let end = match live.origin {
+            Some(Origin::Record { expires, .. }) => lifetime.is_worth_refreshing(now, expires),
+            _ => false,
+        };
+        let is_old = |copy: Copied| lifetime.is_worth_refreshing(now, lifetime.expires(copy.issued));
+        let new_key = state.cookie == CookieDuty::Refresh;
+        let listing = new_key || self.is_listing_due(&live.content, &state.log, now);
+        Due {
+            end,
+            cookie: end && lifetime.outlasts_cookie(now, &live.content, self.named()),
+            copy: live.copy.is_some_and(is_old),
+            listing: listing && live.content.subject.is_some(),
+            new_key,
+        }
+    }
+
+    fn choose(&self, state: &State, last: Last, due: &Due) -> Result<Option<Step>, Error> {
+        let Some(live) = &state.live else { return Ok(None) };
+        let (changed, is_last) = (state.is_changed(), last == Last::Yes);
+        Ok(match &live.origin {
+            Some(Origin::Record { id, version, .. }) => {
+                let (id, version) = (id.clone(), *version);
+                if state.renew {
+                    Some(Step::Renew { old: id, version, new: self.new_id()? })
+                } else if is_last && (changed || due.copy) && self.settles(live, version) {
+                    Some(Step::Settle { id, version })
+                } else if changed {
+                    Some(Step::Update { id, version })
+                } else if is_last && (due.end || due.copy || due.listing) {
+                    Some(Step::Touch { id, version })
+                } else {
+                    None
+                }
+            }
+            Some(Origin::Token { .. }) if !changed => None,
+            Some(Origin::Token { id, .. }) => {
+                let (outgrown, before) = (Some(live.content.revision), live.key().filter(|_| state.renew));
+                let id = if state.renew { self.new_id()? } else { id.clone() };
+                Some(Step::Create { id, outgrown, before })
+            }
+            None if !changed || live.content.is_empty() => None,
+            None => Some(Step::Create { id: self.new_id()?, outgrown: None, before: None }),
+        })
     }
 
     /// Tells the listing before the session is saved, so that whoever ends a subject's sessions finds this one. Says
