@@ -264,8 +264,7 @@ pub(super) fn decode_record(bytes: &[u8], id: &SessionId, must_be_sealed: bool) 
     }
 }
 
-/// A record that is not sealed, or not sealed any more.
-pub(super) fn decode_plain(bytes: &[u8]) -> Option<Stored> {
+fn decode_plain(bytes: &[u8]) -> Option<Stored> {
     let (format, rest) = bytes.split_first()?;
     let stored = match *format {
         RECORD_FORMAT => Stored::Content,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     Session,
-    content::{Content, Stored, WriteId, decode_plain, moved_record, seal_record},
+    content::{Content, WriteId, moved_record, seal_record},
     open::Fetched,
     save::{Draft, Job, Place, Saved, Step},
     state::Lifetime,
@@ -40,26 +40,6 @@ impl Session {
     /// The bytes of a record as the store gets them.
     fn encode(&self, id: &SessionId, plain: &Bytes) -> Result<Bytes, Error> {
         if self.named().encrypts_records { Ok(seal_record(id, plain)?.into()) } else { Ok(plain.clone()) }
-    }
-
-    /// Writes into the draft since when the session counts as listed.
-    pub(super) fn redraft(&self, job: &mut Job) -> Result<(), Error> {
-        if job.record.plain.is_empty() {
-            return Ok(());
-        }
-        let now = self.slots.clock().now();
-        let mut content = match decode_plain(&job.record.plain) {
-            Some(Stored::Content(content, _) | Stored::Settled(content, _)) => content,
-            Some(Stored::Moved) | None => return Err(Error::new(ErrorKind::Store)),
-        };
-        content.set_since(job.since);
-        let plain = match job.step {
-            Step::Settle { .. } => content.encode_settled(job.write),
-            _ => content.encode_record(job.write),
-        };
-        let member = job.record.member.take();
-        job.record = Draft { member, ..self.draft_touch(&content, plain.into(), now) };
-        Ok(())
     }
 
     pub(super) async fn run(&self, server: &Server, job: &mut Job) -> Result<Saved, Error> {
@@ -270,8 +250,8 @@ impl Session {
         }
         self.apply(job, &mut content, write)?;
         content.is_unknown = false;
-        if place == Place::Cookie {
-            self.check_fits_cookie(&content)?;
+        // What has outgrown the cookie since goes on in the record.
+        if place == Place::Cookie && self.named().fits_cookie(content.payload_len()) {
             return Ok(Merged::Already(Saved { id: None, version, expires, merged: Some(content), place }));
         }
         Ok(Merged::Again(content, version))
@@ -282,13 +262,7 @@ impl Session {
         let waits = !self.named().never_waits();
         let cut_off = job.cut_off.iter().find(|(id, _)| waits && *id == write);
         let done = cut_off.map_or(0, |(_, changes)| *changes);
-        job.log.iter_mut().skip(done).try_for_each(|change| change.apply(content))?;
-        content.set_since(job.since);
-        Ok(())
-    }
-
-    fn check_fits_cookie(&self, content: &Content) -> Result<(), Error> {
-        if self.named().fits_cookie(content.payload_len()) { Ok(()) } else { Err(Error::new(ErrorKind::Gone)) }
+        job.log.iter_mut().skip(done).try_for_each(|change| change.apply(content))
     }
 
     /// Moves the session to another ID.

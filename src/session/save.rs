@@ -261,7 +261,6 @@ impl Session {
         match self.enlist(Some(member), job.step.key(), job.step.key_before()).await {
             Ok(since) => {
                 job.since = since;
-                self.redraft(job)?;
                 Ok(true)
             }
             Err(error) if job.is_optional() => {

@@ -292,6 +292,26 @@ async fn a_request_with_a_copy_keeps_what_another_writes_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_request_with_a_copy_outgrows_the_cookie_while_another_settles() {
+    let world = world_of(false, |config| config);
+    let jar = &mut Jar::default();
+    world.set(jar, "large", 1_000).await;
+    world.remove(jar, "large").await;
+    let other = &mut jar.clone();
+    let (_, response) = world
+        .site
+        .visit(jar, async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("larger", "x".repeat(5_000)).unwrap();
+            world.set(other, "other", 10).await;
+        })
+        .await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(set_cookie(&response).len() < 250, "it refers to the record");
+    assert_eq!(world.get(jar, ["other", "larger"]).await, [Some(10), Some(5_000)]);
+}
+
+#[tokio::test]
 async fn who_knows_only_the_record_cannot_save_into_what_has_left_it() {
     let world = world_of(false, |config| config);
     let jar = &mut Jar::default();
