@@ -191,7 +191,7 @@ impl Subjects {
         self.end(subject, |_| true, true).await.map_err(|error| self.blame(error))
     }
 
-    /// Ends all sessions of the subject but this one.
+    /// Ends all sessions of the subject but this one, if it is in the list.
     ///
     /// # Errors
     ///

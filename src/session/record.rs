@@ -11,6 +11,7 @@ use super::{
     open::Fetched,
     save::{Draft, Job, Place, Saved, Step},
     state::Lifetime,
+    subject::Membership,
 };
 use crate::{
     clock::Timestamp,
@@ -286,14 +287,13 @@ impl Session {
             let until = self.slots.clock().now().saturating_add(MARK_LIFETIME);
             let marked = server.update(&key, version, mark.clone(), until).await;
             if marked.is_ok() || self.is_marked(server, &key, &mark).await {
-                // Copies in cookies of the time before it was in a record.
-                self.named().revoke(&key, self.slots.clock().now()).await?;
-                self.named().remove_record(&key).await;
-                if !self.leaves(job.record.member.as_ref(), &key).await? {
-                    self.named().remove_record(&new_key).await;
-                    return Err(Error::new(ErrorKind::Gone));
-                }
-                return Ok(Saved { merged, ..new });
+                return match self.end_renewed(&key, job.record.member.as_ref()).await {
+                    Ok(true) => Ok(Saved { merged, ..new }),
+                    outcome => {
+                        self.named().remove_record(&new_key).await;
+                        Err(outcome.err().unwrap_or_else(|| Error::new(ErrorKind::Gone)))
+                    }
+                };
             }
             self.named().remove_record(&new_key).await;
             match marked {
@@ -310,6 +310,15 @@ impl Session {
             (merged, version) = (Some(content), current);
         }
         Err(Error::new(ErrorKind::Conflict))
+    }
+
+    /// Ends what the session was called before; `false` if that has been ended with its subject's other sessions.
+    async fn end_renewed(&self, key: &RecordKey, member: Option<&Membership>) -> Result<bool, Error> {
+        // Copies in cookies of the time before it was in a record.
+        let revoked = self.named().revoke(key, self.slots.clock().now()).await;
+        self.named().remove_record(key).await;
+        revoked?;
+        self.leaves(member, key).await
     }
 
     /// Whether the old record bears this request's mark although the store's answer did not say so.
