@@ -19,10 +19,12 @@ pub struct FilesystemOptions {
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Durability {
-    /// A power failure: it may take the last half minute of sessions, or damage them. The default, and the fastest.
+    /// A power failure, or a disk that fails and is mounted again: it may take the last half minute of sessions, or
+    /// damage them. The default, and the fastest.
     #[default]
     None,
-    /// A power failure soon after the session was made: it may take the session, or bring a deleted one back.
+    /// A power failure or failing disk soon after the session was made: it may take the session, or bring a deleted
+    /// one back.
     ///
     /// What was changed in a session that is there is kept, with one `fdatasync` for each change.
     Data,
