@@ -77,17 +77,24 @@ impl RequestCookies {
 
     /// Iterates over the values of the cookies named `name`, however many.
     pub(crate) fn all_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.fields().flat_map(move |field| values(field, name.as_bytes()))
+    }
+
+    fn fields(&self) -> impl Iterator<Item = &[u8]> {
         let short = self.inline.get(..self.len.min(INLINE_LEN)).unwrap_or_default();
         let long = self.long.iter().chain(&self.more).map(HeaderValue::as_bytes);
-        std::iter::once(short).chain(long).flat_map(move |field| values(field, name.as_bytes()))
+        std::iter::once(short).chain(long)
     }
 
     /// Collects the values of the cookies named `name`.
     pub(crate) fn named<'a>(&'a self, name: &'a str) -> Candidates<'a> {
         let mut found = Few::default();
-        for value in self.all_named(name) {
-            if !found.as_slice().contains(&value) && !found.push(value) {
-                return None;
+        // Not `all_named`: a flattened iterator takes some 200 instructions more.
+        for field in self.fields() {
+            for value in values(field, name.as_bytes()) {
+                if !found.as_slice().contains(&value) && !found.push(value) {
+                    return None;
+                }
             }
         }
         Some(found)

@@ -86,7 +86,7 @@ impl Session {
                 CookieDuty::Set
             }
         };
-        if last == Last::No {
+        if last == Last::No || duty == CookieDuty::Nothing {
             return Ok(None);
         }
         let (id, before) = match &live.origin {
