@@ -115,22 +115,22 @@ impl Session {
         let key = id.record_key();
         let _turn = server.turn(&key).await;
         for attempt in 0..RETRIES {
-            let (version, merged) = match self.fetch(id, self.slots.clock().now()).await? {
+            let (mut content, version, write) = match self.fetch(id, self.slots.clock().now()).await? {
                 Fetched::Nothing(_) => return Err(Error::new(ErrorKind::Gone)),
                 Fetched::Record { version, write, .. } if write == job.write && !self.named().never_waits() => {
                     return Ok((version, None));
                 }
-                Fetched::Settled { content, version, .. } if content.revision < revision => (version, None),
-                Fetched::Record { content, version, .. } if content.is_unknown && content.revision < revision => {
-                    (version, None)
-                }
-                Fetched::Record { mut content, version, write, .. }
-                | Fetched::Settled { mut content, version, write, .. } => {
-                    self.apply(job, &mut content, write)?;
-                    job.record = self.draft(&content, job.write, self.slots.clock().now())?;
-                    (version, Some(content))
+                Fetched::Record { content, version, write, .. } => (content, version, write),
+                Fetched::Settled { content, version, write, .. } => {
+                    (Content { is_unknown: true, ..content }, version, write)
                 }
             };
+            let mut merged = None;
+            if !content.is_unknown || content.revision >= revision {
+                self.apply(job, &mut content, write)?;
+                job.record = self.draft(&content, job.write, self.slots.clock().now())?;
+                merged = Some(content);
+            }
             let data = self.encode(id, &job.record.plain)?;
             match server.update(&key, version, data, job.record.expires).await {
                 Ok(version) => return Ok((version, merged)),

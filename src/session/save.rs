@@ -188,7 +188,11 @@ impl Session {
         let mut record = match &step {
             Step::Touch { .. } if !due.listing => self.draft_touch(&live.content, Bytes::new(), now),
             Step::Touch { .. } => self.draft_touch(&live.content, live.content.encode_record(write).into(), now),
-            Step::Settle { .. } => self.draft_touch(&live.content, live.content.encode_settled(write).into(), now),
+            Step::Settle { .. } => {
+                // As in the cookie that it goes into.
+                let content = Content { revision: live.content.revision + 1, ..live.content.clone() };
+                self.draft_touch(&content, content.encode_settled(write).into(), now)
+            }
             _ => self.draft(&live.content, write, now)?,
         };
         if let Some(member) = &mut record.member {

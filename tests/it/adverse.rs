@@ -14,7 +14,11 @@ use silverback::{
     store::{Bytes, MemoryStore, Record, RecordKey, Store, StoreError, Version},
 };
 
-use crate::support::{DAY, HOUR, Jar, START, Site, keys, no_cookie, store::Remote};
+use crate::support::{
+    DAY, HOUR, Jar, START, Site, keys, no_cookie,
+    schedule::{next, now_and_then, rounds},
+    store::Remote,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -775,7 +779,6 @@ async fn a_mark_that_was_left_is_seen_to() {
 
 #[tokio::test]
 async fn in_no_schedule_a_session_escapes_its_list_on_the_way() {
-    use crate::support::schedule::{next, now_and_then};
     async fn act(site: &Site, jar: &mut Jar, action: u8) {
         site.visit(jar, async |session: Session| {
             if session.load().await.is_err() {
@@ -799,7 +802,7 @@ async fn in_no_schedule_a_session_escapes_its_list_on_the_way() {
         .await;
     }
     let mut bad = Vec::new();
-    for round in 0..400_u64 {
+    for round in rounds(400) {
         let clock = Clock::manual(START);
         let (over, list) = (Remote::new(memory(&clock)), Remote::new(memory(&clock)));
         let config = SessionConfig::cookie("s", keys()).overflow(over).revocation(list).cookie_bytes(400);
@@ -852,7 +855,7 @@ async fn in_no_schedule_a_session_escapes_its_list_on_the_way() {
             }
         }
     }
-    assert!(bad.is_empty());
+    assert_eq!(bad, [""; 0]);
 }
 
 #[tokio::test]
@@ -898,9 +901,8 @@ async fn a_failing_overflow_store_does_not_matter_while_the_session_fits() {
 
 #[tokio::test]
 async fn one_after_the_other_with_lost_answers_and_failures_nothing_acknowledged_is_lost() {
-    use crate::support::schedule::next;
     let mut bad = Vec::new();
-    for round in 0..1_500_u64 {
+    for round in rounds(1_500) {
         let mut seed = round;
         let clock = Clock::manual(START);
         let (store, list) = (Picky::new(&clock), Picky::new(&clock));
@@ -969,14 +971,13 @@ async fn one_after_the_other_with_lost_answers_and_failures_nothing_acknowledged
             }
         }
     }
-    assert!(bad.is_empty());
+    assert_eq!(bad, [""; 0]);
 }
 
 #[tokio::test]
 async fn who_leaves_his_subject_and_renews_does_not_escape() {
-    use crate::support::schedule::now_and_then;
     let mut escaped = [0, 0];
-    for round in 0..600_u64 {
+    for round in rounds(600) {
         let in_cookie = round % 2 == 0;
         let clock = Clock::manual(START);
         let remote = Remote::new(memory(&clock));

@@ -11,7 +11,7 @@ use silverback::{
 
 use crate::support::{
     DAY, HOUR, Jar, START, Site, keys, no_cookie,
-    schedule::{all, next, now_and_then},
+    schedule::{all, next, now_and_then, rounds},
     store::Remote,
 };
 
@@ -389,7 +389,7 @@ async fn act(world: &World, jar: &mut Jar, action: u8) {
 
 #[tokio::test]
 async fn in_no_schedule_a_session_escapes_its_list() {
-    for round in 0..400_u64 {
+    for round in rounds(400) {
         let world = world_of(round % 2 == 0, |config| config);
         let mut jars = [world.logged_in("ada", "a").await, world.logged_in("ada", "b").await, Jar::default()];
         let before = jars.clone();

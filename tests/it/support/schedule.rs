@@ -1,6 +1,11 @@
 //! Futures beside each other, in an order that a seed decides.
 
-use std::{future::poll_fn, pin::pin, task::Poll};
+use std::{env, future::poll_fn, ops::Range, pin::pin, task::Poll};
+
+/// The seeds to try: thirty times as many if `SILVERBACK_SOAK` is set.
+pub(crate) fn rounds(short: u64) -> Range<u64> {
+    0..if env::var_os("SILVERBACK_SOAK").is_some() { short * 30 } else { short }
+}
 
 /// A small generator, so that a schedule is told by its seed.
 pub(crate) fn next(seed: &mut u64) -> u8 {
