@@ -146,6 +146,7 @@ impl Codec {
         let derived = self.derived();
         let mut token = Vec::with_capacity(512);
         token.push(self.mode.version());
+        // `derive` puts the active key first; `Keys` is made with one, and only `rotate` replaces it.
         let (id, cipher) = derived.keys.first().expect("a ring has one active key at all times");
         token.extend_from_slice(id.as_bytes());
         if let Cipher::Seal(_) = cipher {
