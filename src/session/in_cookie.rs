@@ -2,9 +2,9 @@
 
 use super::{
     Session,
+    membership::{Membership, is_new},
     save::Last,
     state::{CookieDuty, Lifetime, Origin, State},
-    subject::{Membership, is_new},
 };
 use crate::{
     clock::Timestamp,

@@ -7,6 +7,7 @@ mod flash;
 mod frames;
 mod in_cookie;
 mod json;
+mod membership;
 mod open;
 mod record;
 mod save;

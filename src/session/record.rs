@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::{
     Session,
     content::{Content, WriteId, moved_record, seal_record},
+    membership::Membership,
     open::Fetched,
     save::{Draft, Job, Place, Saved, Step},
     state::Lifetime,
-    subject::Membership,
 };
 use crate::{
     clock::Timestamp,

@@ -4,8 +4,8 @@ use super::{
     Session,
     change::Change,
     content::{Content, WriteId},
+    membership::{Membership, is_new},
     state::{CookieDuty, Copied, Lifetime, Live, Origin, Source, State},
-    subject::{Membership, is_new},
 };
 use crate::{
     clock::Timestamp,
