@@ -27,11 +27,7 @@ use std::{
     },
 };
 
-use base64::{
-    Engine as _,
-    alphabet::{STANDARD, URL_SAFE},
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
+use base64_simd::{Base64, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use crate::crypto::{self, RootKey};
@@ -97,9 +93,9 @@ impl Key {
     ///
     /// [`KeyError::Encoding`] if the text is not base64; otherwise as [`from_bytes`](Self::from_bytes).
     pub fn from_base64(text: &str) -> Result<Self, KeyError> {
-        let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-        let decode = |alphabet| GeneralPurpose::new(alphabet, config).decode(text).map(Zeroizing::new);
-        let secret = decode(&URL_SAFE).or_else(|_| decode(&STANDARD)).map_err(|_| KeyError::Encoding)?;
+        let text = text.trim_end_matches('=');
+        let decode = |alphabet: Base64| alphabet.decode_to_vec(text).map(Zeroizing::new);
+        let secret = decode(URL_SAFE_NO_PAD).or_else(|_| decode(STANDARD_NO_PAD)).map_err(|_| KeyError::Encoding)?;
         Self::from_bytes(&secret)
     }
 

@@ -1,6 +1,6 @@
 //! The floor: the least code that does the same job with the same tokens (format version 1).
 //!
-//! It is ring, base64 and copying: one session, one key, one `Cookie` field. A token is opened, changed and sealed
+//! It is ring, base64-simd and copying: one session, one key, one `Cookie` field. A token is opened, changed and sealed
 //! in one buffer. What makes a library of it is left out: several sessions, keys and cookies, key rotation, renewal,
 //! errors with reasons, a log of changes to apply again after a conflict, timeouts beyond the token's own, `Vary`
 //! and `Cache-Control`.
@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64_simd::{AsOut as _, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use ring::{
@@ -140,7 +140,7 @@ impl Floor {
     }
 
     fn open(&self, headers: &HeaderMap) -> Option<Open> {
-        let mut token = URL_SAFE_NO_PAD.decode(find_cookie(headers.get(header::COOKIE)?.as_bytes())?).ok()?;
+        let mut token = URL_SAFE_NO_PAD.decode_to_vec(find_cookie(headers.get(header::COOKIE)?.as_bytes())?).ok()?;
         if !token.starts_with(&self.head) {
             return None;
         }
@@ -230,11 +230,11 @@ impl Floor {
                 token.extend_from_slice(tag.as_ref());
             }
         }
-        let end = PREFIX.len() + base64::encoded_len(token.len(), false)?;
+        let end = PREFIX.len() + URL_SAFE_NO_PAD.encoded_length(token.len());
         let mut cookie = Vec::with_capacity(end + ATTRIBUTES.len());
         cookie.extend_from_slice(PREFIX);
         cookie.resize(end, 0);
-        URL_SAFE_NO_PAD.encode_slice(&token, cookie.get_mut(PREFIX.len()..)?).ok()?;
+        let _ = URL_SAFE_NO_PAD.encode(&token, cookie.get_mut(PREFIX.len()..)?.as_out());
         cookie.extend_from_slice(ATTRIBUTES);
         HeaderValue::from_maybe_shared(Bytes::from(cookie)).ok()
     }

@@ -11,7 +11,7 @@ use std::{
     sync::{PoisonError, RwLock, RwLockReadGuard},
 };
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64_simd::URL_SAFE_NO_PAD;
 
 use crate::{
     clock::Timestamp,
@@ -104,7 +104,7 @@ impl Token {
     }
 
     pub(crate) fn encode_to(&self, out: &mut String) {
-        URL_SAFE_NO_PAD.encode_string(&self.0, out);
+        URL_SAFE_NO_PAD.encode_append(&self.0, out);
     }
 }
 
@@ -172,7 +172,7 @@ impl Codec {
         if value.len() > MAX_COOKIE_LEN {
             return Err(Rejection::Malformed);
         }
-        let mut token = URL_SAFE_NO_PAD.decode(value).map_err(|_| Rejection::Malformed)?;
+        let mut token = URL_SAFE_NO_PAD.decode_to_vec(value).map_err(|_| Rejection::Malformed)?;
         let current = self.open_bytes(&mut token)?;
         let (stamp, len) = Stamp::decode(&token, self.purpose).ok_or(Rejection::Malformed)?;
         token.drain(..len);

@@ -45,11 +45,11 @@ fn what_is_sealed_opens_again() {
 #[test]
 fn no_bit_can_be_changed() {
     for codec in every_codec() {
-        let bytes = URL_SAFE_NO_PAD.decode(seal(&codec, b"payload")).unwrap();
+        let bytes = URL_SAFE_NO_PAD.decode_to_vec(seal(&codec, b"payload")).unwrap();
         for bit in 0..bytes.len() * 8 {
             let mut bent = bytes.clone();
             bent[bit / 8] ^= 1 << (bit % 8);
-            assert!(open(&codec, &URL_SAFE_NO_PAD.encode(&bent)).is_err(), "bit {bit}");
+            assert!(open(&codec, &URL_SAFE_NO_PAD.encode_to_string(&bent)).is_err(), "bit {bit}");
         }
     }
 }
@@ -70,24 +70,30 @@ fn no_part_and_no_more_than_the_whole_is_accepted() {
 #[test]
 fn a_token_has_one_spelling() {
     for codec in every_codec() {
-        // A payload length that leaves two spare bits in the last character.
-        let value = (0..3).map(|len| seal(&codec, &vec![1; len])).find(|v| v.len() % 4 == 3).unwrap();
-        let (head, last) = value.split_at(value.len() - 1);
-        let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        let at = alphabet.iter().position(|c| *c == last.as_bytes()[0]).unwrap();
-        let other = char::from(alphabet[at ^ 1]);
-        for bent in [
-            format!("{head}{other}"),
-            format!("{value}="),
-            format!("{value} "),
-            format!(" {value}"),
-            format!("\"{value}\""),
-            format!("{}\n{}", &value[..8], &value[8..]),
-            value.replacen(|c: char| c.is_ascii_alphanumeric(), "+", 1),
-        ] {
-            assert_eq!(open(&codec, &bent), Err(Rejection::Malformed), "{bent}");
+        // Payload lengths that leave two and four spare bits in the last character.
+        for spare in [3, 2] {
+            let value = (0..3).map(|len| seal(&codec, &vec![1; len])).find(|v| v.len() % 4 == spare).unwrap();
+            for bent in other_spellings(&value) {
+                assert_eq!(open(&codec, &bent), Err(Rejection::Malformed), "{bent}");
+            }
         }
     }
+}
+
+fn other_spellings(value: &str) -> Vec<String> {
+    let (head, last) = value.split_at(value.len() - 1);
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let at = alphabet.iter().position(|c| *c == last.as_bytes()[0]).unwrap();
+    let other = char::from(alphabet[at ^ 1]);
+    vec![
+        format!("{head}{other}"),
+        format!("{value}="),
+        format!("{value} "),
+        format!(" {value}"),
+        format!("\"{value}\""),
+        format!("{}\n{}", &value[..8], &value[8..]),
+        value.replacen(|c: char| c.is_ascii_alphanumeric(), "+", 1),
+    ]
 }
 
 #[test]
@@ -207,7 +213,7 @@ fn tokens_are_those_of_a_second_implementation() {
             stamp.encode(out);
             out.extend_from_slice(&payload);
         });
-        assert_eq!(URL_SAFE_NO_PAD.encode(token), vector.token);
+        assert_eq!(URL_SAFE_NO_PAD.encode_to_string(token), vector.token);
         let opened = codec.open(vector.token.as_bytes(), stamp.issued).unwrap();
         assert_eq!((opened.stamp, opened.payload, opened.current), (stamp, payload, true));
     }
@@ -218,7 +224,7 @@ proptest::proptest! {
     fn arbitrary_bytes_are_rejected_without_panic(bytes: Vec<u8>) {
         for codec in every_codec() {
             proptest::prop_assert!(codec.open(&bytes, NOW).is_err());
-            let spelled = URL_SAFE_NO_PAD.encode(&bytes);
+            let spelled = URL_SAFE_NO_PAD.encode_to_string(&bytes);
             proptest::prop_assert!(codec.open(spelled.as_bytes(), NOW).is_err());
         }
     }
