@@ -1,6 +1,55 @@
 //! Numbers and texts as bytes, for tokens and records. Fixed widths are big-endian.
 
+use std::{fmt, ops::Range};
+
 use crate::clock::Timestamp;
+
+/// Bytes behind others that were read already: moving them to the front would be a copy.
+#[derive(Clone, Default)]
+pub(crate) struct Tail {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Tail {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
+    /// Passes over the first so many bytes.
+    pub(crate) fn advance(&mut self, len: usize) {
+        self.start = self.bytes.len().min(self.start + len);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.truncate(self.start);
+    }
+
+    pub(crate) fn remove(&mut self, range: Range<usize>) {
+        self.bytes.drain(self.start + range.start..self.start + range.end);
+    }
+
+    pub(crate) fn get_mut(&mut self, range: Range<usize>) -> Option<&mut [u8]> {
+        self.bytes.get_mut(self.start..)?.get_mut(range)
+    }
+
+    /// For appending.
+    pub(crate) fn as_mut_vec(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+}
+
+impl From<Vec<u8>> for Tail {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, start: 0 }
+    }
+}
+
+impl fmt::Debug for Tail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_slice().fmt(f)
+    }
+}
 
 /// Forty bits of seconds last for 34,000 years; what is later than that is cut to it.
 pub(crate) fn put_u40(out: &mut Vec<u8>, time: Timestamp) {

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 
 use crate::{
@@ -93,11 +93,13 @@ where
     }
 }
 
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
 /// A handler that failed on the server's side did not mean what it put into the session.
 ///
 /// gRPC says so in `grpc-status`, under HTTP status 200. The codes are those that map to 5xx.
 fn what_to_keep<B>(response: &Response<B>) -> Keep {
-    let grpc = response.headers().get("grpc-status").map(HeaderValue::as_bytes);
+    let grpc = response.headers().get(&GRPC_STATUS).map(HeaderValue::as_bytes);
     let grpc_failed = grpc.is_some_and(|code| [b"2" as &[u8], b"4", b"12", b"13", b"14", b"15"].contains(&code));
     if grpc_failed || response.status().is_server_error() { Keep::Identity } else { Keep::Everything }
 }

@@ -1,6 +1,6 @@
 //! Names of sessions: the secret in the cookie, and the hash of it that everything else sees.
 
-use std::{fmt, sync::OnceLock};
+use std::fmt;
 
 use zeroize::Zeroize;
 
@@ -12,8 +12,8 @@ use crate::crypto::{self, RandomError};
 pub(crate) struct SessionId {
     bytes: [u8; Self::LEN],
     len: usize,
-    /// Hashed when it is asked for, and once.
-    key: OnceLock<RecordKey>,
+    /// Not hashed in advance if the session is in its cookie.
+    key: Option<RecordKey>,
 }
 
 /// The id of a session in its cookie.
@@ -22,15 +22,8 @@ pub(crate) type TokenId = [u8; 16];
 impl SessionId {
     const LEN: usize = 32;
 
-    const fn new(bytes: [u8; Self::LEN], len: usize) -> Self {
-        Self { bytes, len, key: OnceLock::new() }
-    }
-
     pub(crate) fn generate() -> Result<Self, RandomError> {
-        let id = Self::new(crypto::random()?, Self::LEN);
-        // It is about to be a record's, and clones know the hash then.
-        id.record_key();
-        Ok(id)
+        Ok(Self { bytes: crypto::random()?, len: Self::LEN, key: None }.hashed())
     }
 
     /// The name of a session that goes on in a store under the id it had in its cookie.
@@ -38,7 +31,7 @@ impl SessionId {
         let mut bytes = [0; Self::LEN];
         let (start, _) = bytes.split_at_mut(id.len());
         start.copy_from_slice(id);
-        Self::new(bytes, id.len())
+        Self { bytes, len: id.len(), key: None }
     }
 
     /// The id the session has in its cookie; `None` if it cannot be there.
@@ -46,11 +39,18 @@ impl SessionId {
         self.as_bytes().try_into().ok()
     }
 
+    /// The name of a session in a store.
     pub(crate) fn from_slice(slice: &[u8]) -> Option<Self> {
-        if let Ok(id) = slice.try_into() {
-            return Some(Self::of_token(id));
-        }
-        Some(Self::new(slice.try_into().ok()?, Self::LEN))
+        let id = match slice.try_into() {
+            Ok(id) => Self::of_token(id),
+            Err(_) => Self { bytes: slice.try_into().ok()?, len: Self::LEN, key: None },
+        };
+        Some(id.hashed())
+    }
+
+    fn hashed(mut self) -> Self {
+        self.key = Some(self.record_key());
+        self
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -58,7 +58,7 @@ impl SessionId {
     }
 
     pub(crate) fn record_key(&self) -> RecordKey {
-        *self.key.get_or_init(|| RecordKey::of(self.as_bytes()))
+        self.key.unwrap_or_else(|| RecordKey::of(self.as_bytes()))
     }
 }
 

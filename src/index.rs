@@ -206,11 +206,10 @@ impl Index {
     /// A listing of a key that is not known any more is as good as none: who is in it had a cookie of that key, and a
     /// session that got a cookie of another one was listed again before.
     fn open(&self, key: &RecordKey, sealed: &[u8], now: Timestamp) -> Listing {
-        let mut bytes = sealed.to_vec();
-        let listing = match self.codec.open_bytes(&mut bytes) {
+        let listing = match self.codec.open_bytes(sealed.to_vec()) {
             Err(Rejection::UnknownKey) => return Listing::default(),
             Err(_) => None,
-            Ok(_) => Listing::decode(key, &bytes),
+            Ok((listing, _)) => Listing::decode(key, listing.as_slice()),
         };
         listing.unwrap_or_else(|| Listing::damaged(now))
     }

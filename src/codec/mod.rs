@@ -14,6 +14,7 @@ use std::{
 use base64_simd::URL_SAFE_NO_PAD;
 
 use crate::{
+    binary::Tail,
     clock::Timestamp,
     cookie::MAX_COOKIE_LEN,
     crypto::{self, MacKey, RandomError, SealKey},
@@ -112,7 +113,7 @@ impl Token {
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) stamp: Stamp,
-    pub(crate) payload: Vec<u8>,
+    pub(crate) payload: Tail,
     /// Made with the active key; otherwise it is time for a new one.
     pub(crate) current: bool,
 }
@@ -172,16 +173,16 @@ impl Codec {
         if value.len() > MAX_COOKIE_LEN {
             return Err(Rejection::Malformed);
         }
-        let mut token = URL_SAFE_NO_PAD.decode_to_vec(value).map_err(|_| Rejection::Malformed)?;
-        let current = self.open_bytes(&mut token)?;
-        let (stamp, len) = Stamp::decode(&token, self.purpose).ok_or(Rejection::Malformed)?;
-        token.drain(..len);
+        let token = URL_SAFE_NO_PAD.decode_to_vec(value).map_err(|_| Rejection::Malformed)?;
+        let (mut payload, current) = self.open_bytes(token)?;
+        let (stamp, len) = Stamp::decode(payload.as_slice(), self.purpose).ok_or(Rejection::Malformed)?;
+        payload.advance(len);
         stamp.check(now)?;
-        Ok(Opened { stamp, payload: token, current })
+        Ok(Opened { stamp, payload, current })
     }
 
-    /// Leaves of sealed bytes what was written into them; says whether their key is the active one.
-    pub(crate) fn open_bytes(&self, token: &mut Vec<u8>) -> Result<bool, Rejection> {
+    /// Returns what was written into sealed bytes, and whether their key is the active one.
+    pub(crate) fn open_bytes(&self, mut token: Vec<u8>) -> Result<(Tail, bool), Rejection> {
         if token.first() != Some(&self.mode.version()) || token.len() < self.mode.overhead() {
             return Err(Rejection::Malformed);
         }
@@ -190,21 +191,24 @@ impl Codec {
         let found = derived.keys.iter().position(|(key, _)| key.as_bytes() == id);
         let (index, (_, cipher)) =
             found.and_then(|index| Some((index, derived.keys.get(index)?))).ok_or(Rejection::UnknownKey)?;
-        match cipher {
+        let head = match cipher {
             Cipher::Seal(key) => {
                 let salt: [u8; SALT_LEN] =
                     token.get(SALT).and_then(|salt| salt.try_into().ok()).ok_or(Rejection::Malformed)?;
-                key.open(&salt, token, SALT.end).map_err(|_| Rejection::Tampered)?;
+                key.open(&salt, &mut token, SALT.end).map_err(|_| Rejection::Tampered)?;
+                SALT.end
             }
             Cipher::Sign(key) => {
                 let end = token.len().saturating_sub(crypto::MAC_LEN);
                 let (message, tag) = token.split_at_checked(end).ok_or(Rejection::Malformed)?;
                 key.verify(message, tag).map_err(|_| Rejection::Tampered)?;
                 token.truncate(end);
-                token.drain(..KID.end);
+                KID.end
             }
-        }
-        Ok(index == 0)
+        };
+        let mut written = Tail::from(token);
+        written.advance(head);
+        Ok((written, index == 0))
     }
 
     /// The length of the token for a payload of this length.

@@ -25,7 +25,7 @@ use cookie::SameSite;
 
 use super::frames::Frames;
 use crate::{
-    binary::{put_text, put_u40, take_text, take_u40, varint_len},
+    binary::{Tail, put_text, put_u40, take_text, take_u40, varint_len},
     clock::Timestamp,
     cookie::CookieAttributes,
     crypto::{self, RandomError, RootKey, SealKey},
@@ -169,8 +169,9 @@ impl Content {
     }
 
     /// `None` for bytes that [`encode_payload`](Self::encode_payload) does not make.
-    pub(super) fn decode_payload(created: Timestamp, mut bytes: Vec<u8>) -> Option<Self> {
-        let (&flags, mut rest) = bytes.split_first()?;
+    pub(super) fn decode_payload(created: Timestamp, mut bytes: Tail) -> Option<Self> {
+        let all = bytes.as_slice().len();
+        let (&flags, mut rest) = bytes.as_slice().split_first()?;
         let persistence = match flags & 3 {
             0 => Persistence::Configured,
             1 => {
@@ -190,8 +191,8 @@ impl Content {
         let copy_of = if flags & 16 != 0 { Some(take(&mut rest, decode_version)?) } else { None };
         let revision = if flags & 32 != 0 { take(&mut rest, decode_u32)? } else { 0 };
         let is_unknown = flags & 64 != 0;
-        let start = bytes.len() - rest.len();
-        bytes.drain(..start);
+        let frames = all - rest.len();
+        bytes.advance(frames);
         let frames = Frames::parse(bytes)?;
         let former = None;
         Some(Self { created, persistence, attributes, subject, former, copy_of, revision, is_unknown, frames })
@@ -257,23 +258,28 @@ pub(super) fn decode_record(bytes: &[u8], id: &SessionId, must_be_sealed: bool) 
             let salt = bytes.get(1..SEALED_HEAD)?;
             let mut record = bytes.to_vec();
             record_key(id).open(salt, &mut record, SEALED_HEAD).ok()?;
-            decode_plain(&record)
+            let mut record = Tail::from(record);
+            record.advance(SEALED_HEAD);
+            decode_plain(record)
         }
         _ if must_be_sealed => None,
-        _ => decode_plain(bytes),
+        _ => decode_plain(bytes.to_vec().into()),
     }
 }
 
-fn decode_plain(bytes: &[u8]) -> Option<Stored> {
-    let (format, rest) = bytes.split_first()?;
+fn decode_plain(mut bytes: Tail) -> Option<Stored> {
+    let all = bytes.as_slice();
+    let (format, rest) = all.split_first()?;
     let stored = match *format {
         RECORD_FORMAT => Stored::Content,
         SETTLED_FORMAT => Stored::Settled,
         _ => return None,
     };
-    let (id, rest) = rest.split_first_chunk()?;
+    let (&id, rest) = rest.split_first_chunk()?;
     let (created, rest) = take_u40(rest)?;
-    Some(stored(Content::decode_payload(created, rest.to_vec())?, *id))
+    let payload = all.len() - rest.len();
+    bytes.advance(payload);
+    Some(stored(Content::decode_payload(created, bytes)?, id))
 }
 
 fn flag(set: bool, flag: u8) -> u8 {

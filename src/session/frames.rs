@@ -10,10 +10,10 @@
 
 use std::ops::Range;
 
-use crate::binary::{put_varint, take_varint, varint_len};
+use crate::binary::{Tail, put_varint, take_varint, varint_len};
 
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Frames(Vec<u8>);
+#[derive(Clone, Debug, Default)]
+pub(super) struct Frames(Tail);
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
@@ -29,26 +29,35 @@ struct Frame<'a> {
     value: &'a [u8],
 }
 
+/// Where the value of a key is, or would be.
+pub(super) struct Place<'a> {
+    key: &'a str,
+    /// The frame that is there, and the value in it.
+    found: Option<(Range<usize>, Range<usize>)>,
+}
+
 pub(super) type FlashId = [u8; 8];
 
 impl Frames {
     /// Takes bytes that [`as_bytes`](Self::as_bytes) once gave; `None` if they are anything else.
-    pub(super) fn parse(bytes: Vec<u8>) -> Option<Self> {
+    pub(super) fn parse(bytes: Tail) -> Option<Self> {
         let frames = Self(bytes);
         let mut end = 0;
         for frame in frames.iter() {
-            std::str::from_utf8(frame.key).ok()?;
+            if !frame.key.is_ascii() {
+                std::str::from_utf8(frame.key).ok()?;
+            }
             end = frame.range.end;
         }
-        (end == frames.0.len()).then_some(frames)
+        (end == frames.as_bytes().len()).then_some(frames)
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.0.as_slice()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.as_bytes().is_empty()
     }
 
     pub(super) fn clear(&mut self) {
@@ -65,19 +74,37 @@ impl Frames {
     }
 
     pub(super) fn insert(&mut self, key: &str, value: &[u8]) {
-        self.remove(key);
-        self.push(Kind::Value, key, &[value]);
+        self.put(&self.place(key), value);
     }
 
     pub(super) fn remove(&mut self, key: &str) -> bool {
         let range = self.find(key).map(|frame| frame.range);
-        range.map(|range| self.0.drain(range)).is_some()
+        range.map(|range| self.0.remove(range)).is_some()
     }
 
-    /// How many bytes more the frames take with this value under this key.
-    pub(super) fn growth(&self, key: &str, value: usize) -> usize {
-        let old = self.find(key).map_or(0, |frame| frame.range.len());
-        frame_len(key, value).saturating_sub(old)
+    pub(super) fn place<'a>(&self, key: &'a str) -> Place<'a> {
+        let found = self.find(key).map(|frame| {
+            let start = frame.range.end - frame.value.len();
+            (frame.range.clone(), start..frame.range.end)
+        });
+        Place { key, found }
+    }
+
+    /// The value at a place in these frames, as they are.
+    pub(super) fn at(&self, place: &Place<'_>) -> Option<&[u8]> {
+        let (_, value) = place.found.as_ref()?;
+        self.as_bytes().get(value.clone())
+    }
+
+    /// Puts a value at a place in these frames, as they are.
+    pub(super) fn put(&mut self, place: &Place<'_>, value: &[u8]) {
+        if let Some((frame, old)) = &place.found {
+            if let Some(old) = self.0.get_mut(old.clone()).filter(|old| old.len() == value.len()) {
+                return old.copy_from_slice(value);
+            }
+            self.0.remove(frame.clone());
+        }
+        self.push(Kind::Value, place.key, &[value]);
     }
 
     pub(super) fn flashes<'a>(&'a self, queue: &'a str) -> impl Iterator<Item = (FlashId, &'a [u8])> {
@@ -94,7 +121,7 @@ impl Frames {
     pub(super) fn remove_flash(&mut self, id: FlashId) -> bool {
         let is_it = |frame: &Frame<'_>| frame.kind == Kind::Flash && frame.value.starts_with(&id);
         let range = self.iter().find(is_it).map(|frame| frame.range);
-        range.map(|range| self.0.drain(range)).is_some()
+        range.map(|range| self.0.remove(range)).is_some()
     }
 
     pub(super) fn flash_growth(queue: &str, value: usize) -> usize {
@@ -106,25 +133,37 @@ impl Frames {
     }
 
     fn push(&mut self, kind: Kind, key: &str, value: &[&[u8]]) {
-        put_varint(&mut self.0, key.len() << 1 | usize::from(kind == Kind::Flash));
-        self.0.extend_from_slice(key.as_bytes());
-        put_varint(&mut self.0, value.iter().map(|part| part.len()).sum());
-        value.iter().for_each(|part| self.0.extend_from_slice(part));
+        let len = value.iter().map(|part| part.len()).sum();
+        let out = self.0.as_mut_vec();
+        out.reserve(frame_len(key, len));
+        put_varint(out, key.len() << 1 | usize::from(kind == Kind::Flash));
+        out.extend_from_slice(key.as_bytes());
+        put_varint(out, len);
+        value.iter().for_each(|part| out.extend_from_slice(part));
     }
 
     /// Ends at the first byte that is not part of a whole frame.
     fn iter(&self) -> impl Iterator<Item = Frame<'_>> {
-        let mut rest = self.0.as_slice();
+        let all = self.as_bytes();
+        let mut rest = all;
         std::iter::from_fn(move || {
-            let start = self.0.len() - rest.len();
+            let start = all.len() - rest.len();
             let (head, after) = take_varint(rest)?;
             let (key, after) = after.split_at_checked(head >> 1)?;
             let (len, after) = take_varint(after)?;
             let (value, after) = after.split_at_checked(len)?;
             let kind = if head & 1 == 1 { Kind::Flash } else { Kind::Value };
             rest = after;
-            Some(Frame { range: start..self.0.len() - rest.len(), kind, key, value })
+            Some(Frame { range: start..all.len() - rest.len(), kind, key, value })
         })
+    }
+}
+
+impl Place<'_> {
+    /// How many bytes more the frames take with a value of this length here.
+    pub(super) fn growth(&self, value: usize) -> usize {
+        let old = self.found.as_ref().map_or(0, |(frame, _)| frame.len());
+        frame_len(self.key, value).saturating_sub(old)
     }
 }
 
@@ -162,8 +201,8 @@ mod tests {
     fn a_part_of_the_bytes_is_no_session() {
         let whole = sample();
         let ends: Vec<usize> = whole.iter().map(|frame| frame.range.end).collect();
-        for end in 1..=whole.0.len() {
-            let parsed = Frames::parse(whole.0[..end].to_vec());
+        for end in 1..=whole.as_bytes().len() {
+            let parsed = Frames::parse(whole.as_bytes()[..end].to_vec().into());
             assert_eq!(parsed.is_some(), ends.contains(&end), "first {end} bytes");
         }
     }
@@ -171,7 +210,7 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bytes_parse_without_panic_and_unchanged(bytes: Vec<u8>) {
-            if let Some(frames) = Frames::parse(bytes.clone()) {
+            if let Some(frames) = Frames::parse(bytes.clone().into()) {
                 prop_assert_eq!(frames.as_bytes(), bytes);
             }
         }
@@ -182,14 +221,17 @@ mod tests {
             for (insert, key, value) in steps {
                 let key = "k".repeat(usize::from(key % 4) * 50);
                 if insert {
-                    let grown = frames.0.len() + frames.growth(&key, value.len());
+                    let grown = frames.as_bytes().len() + frames.place(&key).growth(value.len());
                     frames.insert(&key, &value);
-                    prop_assert!(frames.0.len() <= grown);
+                    prop_assert!(frames.as_bytes().len() <= grown);
                     map.insert(key, value);
                 } else {
                     prop_assert_eq!(frames.remove(&key), map.remove(&key).is_some());
                 }
-                frames = Frames::parse(frames.0).expect("own bytes");
+                // Behind others, as in a token.
+                let mut bytes = Tail::from([b"head", frames.as_bytes()].concat());
+                bytes.advance(4);
+                frames = Frames::parse(bytes).expect("own bytes");
             }
             prop_assert_eq!(frames.keys().count(), map.len());
             prop_assert!(map.iter().all(|(key, value)| frames.get(key) == Some(value)));

@@ -126,11 +126,12 @@ impl Session {
     pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), Error> {
         let value = to_json(&value).map_err(|error| error.of(self.name()))?;
         self.write(|content| {
-            if content.frames.get(key) == Some(&value) {
+            let place = content.frames.place(key);
+            if content.frames.at(&place) == Some(&value) {
                 return Ok((None, ()));
             }
-            self.check_growth(content, content.frames.growth(key, value.len()))?;
-            content.frames.insert(key, &value);
+            self.check_growth(content, place.growth(value.len()))?;
+            content.frames.put(&place, &value);
             Ok((Some(Change::Insert { key: key.into(), value }), ()))
         })
     }
@@ -167,14 +168,15 @@ impl Session {
             let old = self.read(|live| Ok(live.content.frames.get(key).map(<[u8]>::to_vec)))?;
             let (new, value) = step(old.as_deref()).map_err(|error| error.of(self.name()))?;
             let done = self.write(|content| {
-                if content.frames.get(key) != old.as_deref() {
+                let place = content.frames.place(key);
+                if content.frames.at(&place) != old.as_deref() {
                     return Ok((None, Some(step)));
                 }
                 if old.as_ref() == Some(&new) {
                     return Ok((None, None));
                 }
-                self.check_growth(content, content.frames.growth(key, new.len()))?;
-                content.frames.insert(key, &new);
+                self.check_growth(content, place.growth(new.len()))?;
+                content.frames.put(&place, &new);
                 let update = Box::new(move |old: Option<&[u8]>| step(old).map(|(new, _)| new));
                 Ok((Some(Change::Update { key: key.into(), update }), None))
             })?;

@@ -257,7 +257,7 @@ impl Presented {
         if opened.stamp.token_id.is_some() {
             return Self::Token(opened);
         }
-        match SessionId::from_slice(&opened.payload) {
+        match SessionId::from_slice(opened.payload.as_slice()) {
             Some(id) => Self::Reference { id, current: opened.current },
             None => Self::Nothing(Some(Rejection::Malformed)),
         }

@@ -94,6 +94,6 @@ proptest! {
     #[test]
     fn arbitrary_bytes_decode_without_panic(bytes: Vec<u8>) {
         let _ = decode_record(&bytes, &SessionId::generate().unwrap(), false);
-        let _ = Content::decode_payload(Timestamp::default(), bytes);
+        let _ = Content::decode_payload(Timestamp::default(), bytes.into());
     }
 }
