@@ -339,7 +339,9 @@ impl SessionConfig {
             }),
             index,
             sessions_per_subject: self.sessions_per_subject.max(1),
-        })
+            never_waits: false,
+        }
+        .checked())
     }
 }
 

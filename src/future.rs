@@ -67,10 +67,16 @@ where
         loop {
             match this.state.as_mut().project() {
                 StateProj::Handling { inner } => {
-                    let response = ready!(inner.poll(cx))?;
+                    let mut response = ready!(inner.poll(cx))?;
                     let slots = &this.slots.0;
                     slots.close();
                     if !slots.is_touched() {
+                        return Poll::Ready(Ok(response));
+                    }
+                    if let Some(used) = registry::rest(slots) {
+                        if used {
+                            vary_by_cookie(response.headers_mut());
+                        }
                         return Poll::Ready(Ok(response));
                     }
                     let keep = what_to_keep(&response);

@@ -33,6 +33,8 @@ pub(crate) struct Named {
     /// Where the sessions of subjects are listed; none if nothing remembers which have ended.
     pub(crate) index: Option<Index>,
     pub(crate) sessions_per_subject: usize,
+    /// Everything this session needs is done when it is first polled.
+    pub(crate) never_waits: bool,
     pub(crate) max_bytes: usize,
 }
 
@@ -57,10 +59,16 @@ impl Named {
         self.backend.server().is_err()
     }
 
-    /// Whether everything this session needs is done when it is first polled.
-    pub(crate) fn never_waits(&self) -> bool {
+    /// Learns of its stores whether they wait.
+    pub(crate) fn checked(mut self) -> Self {
         let stores = self.server().into_iter().chain(self.revocations.as_ref().filter(|_| self.may_be_in_cookie()));
-        stores.into_iter().all(Server::never_waits)
+        self.never_waits = stores.into_iter().all(Server::never_waits);
+        self
+    }
+
+    /// Whether a change may have to be made again, to what another request has saved or listed meanwhile.
+    pub(crate) fn merges(&self) -> bool {
+        self.server().is_some() || self.index.is_some()
     }
 
     /// Whether a session of this many bytes goes into the cookie.

@@ -128,6 +128,11 @@ pub(crate) struct Committed {
     pub(crate) error: Option<Error>,
 }
 
+/// Whether any of these sessions was used, if there is nothing to commit.
+pub(crate) fn rest(slots: &Arc<Slots>) -> Option<bool> {
+    slots.in_use().try_fold(false, |used, session| Some(used | session.rests()?))
+}
+
 /// Whether committing these sessions means waiting for a store.
 pub(crate) fn waits(slots: &Arc<Slots>) -> bool {
     slots.in_use().any(|session| session.waits())

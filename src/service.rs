@@ -46,10 +46,9 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let is_grpc = is_grpc(request.headers());
-        let outer = request.extensions().get::<Session>().cloned();
         let cookies = request.headers().get_all(header::COOKIE);
-        let slots = Slots::new(Arc::clone(&self.shared), cookies, outer);
-        request.extensions_mut().insert(Session::first(&slots));
+        let slots = Slots::new(Arc::clone(&self.shared), cookies);
+        slots.set_outer(request.extensions_mut().insert(Session::first(&slots)));
         ResponseFuture::new(self.inner.call(request), slots, Arc::clone(&self.responder), is_grpc)
     }
 }

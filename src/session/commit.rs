@@ -5,7 +5,7 @@ use http::HeaderValue;
 use super::{
     Session,
     content::Content,
-    save::Last,
+    save::{Due, Last},
     state::{CookieDuty, Lifetime, Live, Origin, Source, State},
 };
 use crate::{
@@ -37,12 +37,23 @@ pub(crate) struct Reply {
 }
 
 impl Session {
+    /// Whether the session was used, if there is nothing to save and nothing to tell the browser. `None` also while
+    /// somebody is loading or saving it.
+    pub(crate) fn rests(&self) -> Option<bool> {
+        self.slot().if_free(self.named().never_waits, |state| {
+            let rests = !state.is_changed()
+                && state.cookie == CookieDuty::Nothing
+                && (state.live.is_none() || self.due(state, self.slots.clock().now()) == Due::default());
+            rests.then_some(state.used)
+        })
+    }
+
     /// Saves the session and says what to tell the browser. Whoever must not wait passes over a session whose
     /// store does; such a one was not in use when that was decided.
     pub(crate) async fn commit(&self, keep: Keep, may_wait: bool) -> Result<Reply, Error> {
         {
             let state = self.slot().lock();
-            if !state.is_in_use() || !(may_wait || self.named().never_waits()) {
+            if !state.is_in_use() || !(may_wait || self.named().never_waits) {
                 return Ok(Reply { used: state.used, ..Reply::default() });
             }
         }

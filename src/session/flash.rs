@@ -38,7 +38,7 @@ impl Session {
         self.write(|content| {
             self.check_growth(content, Frames::flash_growth(queue, value.len()))?;
             content.frames.push_flash(queue, id, &value);
-            Ok((Some(Change::PushFlash { queue: queue.into(), id, value }), ()))
+            Ok((Some(|| Change::PushFlash { queue: queue.into(), id, value }), ()))
         })
     }
 
@@ -109,7 +109,7 @@ impl Session {
             for (id, value) in raw.iter().filter(|(id, _)| ids.contains(id)) {
                 content.frames.push_flash(queue, *id, value);
             }
-            Ok((None, ()))
+            Ok((None::<fn() -> Change>, ()))
         })
     }
 
@@ -122,8 +122,8 @@ impl Session {
                 content.frames.remove_flash(*id);
             }
             let taken: Taken = Arc::new(Mutex::new(ids));
-            let change = (!messages.is_empty()).then(|| Change::TakeFlashes(Arc::clone(&taken)));
-            Ok((change, (messages, taken)))
+            let log = Arc::clone(&taken);
+            Ok(((!messages.is_empty()).then_some(|| Change::TakeFlashes(log)), (messages, taken)))
         })
     }
 }

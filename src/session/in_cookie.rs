@@ -4,7 +4,7 @@ use super::{
     Session,
     membership::{Membership, is_new},
     save::Last,
-    state::{CookieDuty, Lifetime, Origin, State},
+    state::{CookieDuty, Origin, State},
 };
 use crate::{
     clock::Timestamp,
@@ -70,16 +70,17 @@ impl Session {
     fn plan_cookie(&self, state: &mut State, last: Last) -> Result<Option<NextCookie>, Error> {
         let changed = state.is_changed();
         self.check_not_over(state, last)?;
-        let Some(live) = &mut state.live else { return Ok(None) };
-        let now = self.slots.clock().now();
+        let due = self.due(state, self.slots.clock().now());
         let reseals = state.cookie == CookieDuty::Refresh;
-        let lists = live.content.subject.is_some() && (self.is_listing_due(&live.content, &state.log, now) || reseals);
+        let Some(live) = &mut state.live else { return Ok(None) };
         let duty = match &live.origin {
             None if live.content.is_empty() => return Ok(None),
-            Some(Origin::Token { issued, .. }) if !changed => {
-                let lifetime = Lifetime::of(&live.content, self.named());
-                let due = lifetime.is_worth_refreshing(now, lifetime.expires(*issued));
-                if due || lists { CookieDuty::Refresh } else { CookieDuty::Nothing }
+            Some(Origin::Token { .. }) if !changed => {
+                if due.end || due.listing {
+                    CookieDuty::Refresh
+                } else {
+                    CookieDuty::Nothing
+                }
             }
             _ => {
                 self.named().check_size(live.content.payload_len()).map_err(Error::new)?;
@@ -97,7 +98,7 @@ impl Session {
         if let Some(member) = &mut member {
             member.reseals = reseals;
         }
-        Ok(Some(NextCookie { id, before, member, lists, duty }))
+        Ok(Some(NextCookie { id, before, member, lists: due.listing, duty }))
     }
 
     fn finish_in_cookie(&self, state: &mut State, next: NextCookie, since: Option<Timestamp>) {

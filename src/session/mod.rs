@@ -132,7 +132,7 @@ impl Session {
             }
             self.check_growth(content, place.growth(value.len()))?;
             content.frames.put(&place, &value);
-            Ok((Some(Change::Insert { key: key.into(), value }), ()))
+            Ok((Some(|| Change::Insert { key: key.into(), value }), ()))
         })
     }
 
@@ -177,8 +177,8 @@ impl Session {
                 }
                 self.check_growth(content, place.growth(new.len()))?;
                 content.frames.put(&place, &new);
-                let update = Box::new(move |old: Option<&[u8]>| step(old).map(|(new, _)| new));
-                Ok((Some(Change::Update { key: key.into(), update }), None))
+                let update = move |old: Option<&[u8]>| step(old).map(|(new, _)| new);
+                Ok((Some(|| Change::Update { key: key.into(), update: Box::new(update) }), None))
             })?;
             match done {
                 None => return Ok(value),
@@ -195,7 +195,7 @@ impl Session {
     pub fn remove(&self, key: &str) -> Result<bool, Error> {
         self.write(|content| {
             let removed = content.frames.remove(key);
-            Ok((removed.then(|| Change::Remove { key: key.into() }), removed))
+            Ok((removed.then_some(|| Change::Remove { key: key.into() }), removed))
         })
     }
 
@@ -209,7 +209,7 @@ impl Session {
         self.write(|content| {
             let any = !content.frames.is_empty();
             content.frames.clear();
-            Ok((any.then_some(Change::Clear), ()))
+            Ok((any.then_some(|| Change::Clear), ()))
         })
     }
 
@@ -252,28 +252,30 @@ impl Session {
     fn read<R>(&self, read: impl FnOnce(&Live) -> Result<R, Error>) -> Result<R, Error> {
         let read = || {
             self.check_name()?;
-            self.ensure_open()?;
-            let state = self.slot().lock();
+            let state = self.opened()?;
             state.live.as_ref().map_or_else(|| Err(Error::new(ErrorKind::NotLoaded)), read)
         };
         read().map_err(|error| error.of(self.name()))
     }
 
     /// Runs a change of the content and keeps note of it.
-    fn write<R>(&self, change: impl FnOnce(&mut Content) -> Result<(Option<Change>, R), Error>) -> Result<R, Error> {
+    fn write<R, C: FnOnce() -> Change>(
+        &self,
+        change: impl FnOnce(&mut Content) -> Result<(Option<C>, R), Error>,
+    ) -> Result<R, Error> {
         let write = || {
             self.check_name()?;
             self.slots.touch();
-            if !self.slots.is_closed() {
-                self.ensure_open()?;
-            }
-            let state = &mut *self.slot().lock();
+            let state = &mut *if self.slots.is_closed() { self.slot().lock() } else { self.opened()? };
             if self.slots.is_closed() && !state.reopened {
                 return Err(Error::new(ErrorKind::AlreadyCommitted));
             }
             let live = state.live.as_mut().ok_or_else(|| Error::new(ErrorKind::NotLoaded))?;
             let (change, result) = change(&mut live.content)?;
-            state.log.extend(change);
+            match change {
+                Some(change) if self.named().merges() => state.log.push(change()),
+                change => state.changed |= change.is_some(),
+            }
             Ok(result)
         };
         write().map_err(|error: Error| error.of(self.name()))
@@ -463,7 +465,7 @@ impl Session {
         self.write(|content| {
             self.check_growth(content, new.path.len() + new.domain.as_ref().map_or(0, String::len) + 5)?;
             content.attributes = Some(Box::new(new.clone()));
-            Ok((Some(Change::Attributes(new.clone())), ()))
+            Ok((Some(|| Change::Attributes(new.clone())), ()))
         })?;
         if self.has_cookie() {
             self.slot().lock().moved_from.get_or_insert(Box::new(old));
@@ -502,12 +504,12 @@ impl Session {
 
     /// Whether committing it takes more than a look.
     pub(crate) fn waits(&self) -> bool {
-        !self.named().never_waits() && self.slot().lock().is_in_use()
+        !self.named().never_waits && self.slot().lock().is_in_use()
     }
 
     /// Runs an operation on the session alone, from its beginning to its end.
     async fn alone<T, F: Future<Output = Result<T, Error>>>(&self, operation: impl FnOnce() -> F) -> Result<T, Error> {
-        if self.named().never_waits() { self.slot().alone_now(operation) } else { self.slot().alone(operation).await }
+        if self.named().never_waits { self.slot().alone_now(operation) } else { self.slot().alone(operation).await }
     }
 
     /// Whether the session is in a store, as far as is known.

@@ -1,5 +1,7 @@
 //! From the request's cookies to an open session.
 
+use std::sync::MutexGuard;
+
 use super::{
     Session,
     content::{Content, Stored, WriteId, decode_record},
@@ -18,15 +20,18 @@ use crate::{
 type Found = (Live, CookieDuty);
 
 impl Session {
-    /// Opens the session if it is not; a session whose store waits has to be loaded first.
-    pub(super) fn ensure_open(&self) -> Result<(), Error> {
-        if self.is_open() {
-            return Ok(());
+    /// The session's state, opened if it was not; a session whose store waits has to be loaded first.
+    pub(super) fn opened(&self) -> Result<MutexGuard<'_, State>, Error> {
+        let state = self.slot().lock();
+        if state.live.is_some() {
+            return Ok(state);
         }
-        if !self.named().never_waits() {
+        drop(state);
+        if !self.named().never_waits {
             return Err(Error::new(ErrorKind::NotLoaded));
         }
-        self.slot().alone_now(|| self.open_in_turn())
+        self.slot().alone_now(|| self.open_in_turn())?;
+        Ok(self.slot().lock())
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -52,13 +57,13 @@ impl Session {
     /// request changed and did not save is dropped, what was changed since then is not.
     pub(super) async fn reopen_in_turn(&self) -> Result<(), Error> {
         let source = match self.slot().lock().live.as_ref().and_then(|live| live.origin.clone()) {
-            Some(Origin::Record { id, .. }) => Source::Known(id),
+            Some(Origin::Record { id, .. }) => Source::Known(id.into()),
             _ => self.slot().lock().source.clone(),
         };
         let found = self.find(&source).await?;
         let state = &mut self.slot().lock();
         if !state.reopened {
-            (state.reopened, state.renew) = (true, false);
+            (state.reopened, state.renew, state.changed) = (true, false, false);
             state.log.clear();
             state.cut_off.clear();
         }
@@ -83,7 +88,7 @@ impl Session {
         let now = self.slots.clock().now();
         match source {
             Source::Nothing => Ok((Live::new(now, None), CookieDuty::Nothing)),
-            Source::Known(id) => self.load_record(id.clone(), now, CookieDuty::Nothing).await,
+            Source::Known(id) => self.load_record((**id).clone(), now, CookieDuty::Nothing).await,
             Source::Cookie => match self.presented(now) {
                 Presented::Nothing(rejection) => Ok((Live::new(now, rejection), CookieDuty::Nothing)),
                 Presented::Ambiguous => Ok((Live::new(now, Some(Rejection::Ambiguous)), CookieDuty::Remove)),

@@ -117,7 +117,7 @@ impl Session {
         for attempt in 0..RETRIES {
             let (mut content, version, write) = match self.fetch(id, self.slots.clock().now()).await? {
                 Fetched::Nothing(_) => return Err(Error::new(ErrorKind::Gone)),
-                Fetched::Record { version, write, .. } if write == job.write && !self.named().never_waits() => {
+                Fetched::Record { version, write, .. } if write == job.write && !self.named().never_waits => {
                     return Ok((version, None));
                 }
                 Fetched::Record { content, version, write, .. } => (content, version, write),
@@ -245,7 +245,7 @@ impl Session {
             _ => return Err(Error::new(ErrorKind::Gone)),
         };
         // Without a wait no answer gets lost, and writes have no ids.
-        let waits = !self.named().never_waits();
+        let waits = !self.named().never_waits;
         if waits && write == job.write {
             return Ok(Merged::Already(Saved { id: None, version, expires, merged: Some(content), place }));
         }
@@ -260,7 +260,7 @@ impl Session {
 
     /// Applies this request's changes to what that write left, but for those that came with it.
     fn apply(&self, job: &mut Job, content: &mut Content, write: WriteId) -> Result<(), Error> {
-        let waits = !self.named().never_waits();
+        let waits = !self.named().never_waits;
         let cut_off = job.cut_off.iter().find(|(id, _)| waits && *id == write);
         let done = cut_off.map_or(0, |(_, changes)| *changes);
         job.log.iter_mut().skip(done).try_for_each(|change| change.apply(content))
@@ -323,7 +323,7 @@ impl Session {
 
     /// Whether the old record bears this request's mark although the store's answer did not say so.
     async fn is_marked(&self, server: &Server, key: &RecordKey, mark: &[u8]) -> bool {
-        !self.named().never_waits()
+        !self.named().never_waits
             && server.load(key).await.is_ok_and(|record| record.is_some_and(|record| record.data() == mark))
     }
 }

@@ -66,16 +66,16 @@ pub(super) enum Step {
 }
 
 /// What it is time for, although nothing was changed.
-#[derive(Default)]
-struct Due {
+#[derive(Default, Eq, PartialEq)]
+pub(super) struct Due {
     /// To put off the session's end.
-    end: bool,
+    pub(super) end: bool,
     /// To send the cookie again, as the browser would drop it before that.
     cookie: bool,
     /// To replace a copy in the cookie, which ends with the idle timeout, however much the record is used.
     copy: bool,
     /// To tell the listing that the session is in use.
-    listing: bool,
+    pub(super) listing: bool,
     /// To list the session under a new key, as its cookie gets one: see `Index::open`.
     new_key: bool,
 }
@@ -183,7 +183,7 @@ impl Session {
             Step::Create { outgrown, .. } => outgrown.is_some(),
             _ => live.content.is_unknown && !knows,
         };
-        let waits = !self.named().never_waits();
+        let waits = !self.named().never_waits;
         let write = if waits { crypto::random()? } else { WriteId::default() };
         let mut record = match &step {
             Step::Touch { .. } if !due.listing => self.draft_touch(&live.content, Bytes::new(), now),
@@ -206,19 +206,20 @@ impl Session {
         Ok(Some(Job { step, record, log, write, cut_off, since: None, has_copy }))
     }
 
-    fn due(&self, state: &State, now: Timestamp) -> Due {
+    pub(super) fn due(&self, state: &State, now: Timestamp) -> Due {
         let Some(live) = &state.live else { return Due::default() };
         let lifetime = Lifetime::of(&live.content, self.named());
-        let end = match live.origin {
-            Some(Origin::Record { expires, .. }) => lifetime.is_worth_refreshing(now, expires),
-            _ => false,
+        let (end, in_record) = match live.origin {
+            Some(Origin::Record { expires, .. }) => (lifetime.is_worth_refreshing(now, expires), true),
+            Some(Origin::Token { issued, .. }) => (lifetime.is_worth_refreshing(now, lifetime.expires(issued)), false),
+            None => (false, false),
         };
         let is_old = |copy: Copied| lifetime.is_worth_refreshing(now, lifetime.expires(copy.issued));
         let new_key = state.cookie == CookieDuty::Refresh;
         let listing = new_key || self.is_listing_due(&live.content, &state.log, now);
         Due {
             end,
-            cookie: end && lifetime.outlasts_cookie(now, &live.content, self.named()),
+            cookie: end && in_record && lifetime.outlasts_cookie(now, &live.content, self.named()),
             copy: live.copy.is_some_and(is_old),
             listing: listing && live.content.subject.is_some(),
             new_key,
@@ -303,7 +304,7 @@ impl Session {
         let (version, expires) = (saved.version, saved.expires);
         if let Some(id) = saved.id {
             state.renew = false;
-            state.source = Source::Known(id.clone());
+            state.source = Source::Known(id.clone().into());
             live.origin = Some(Origin::Record { id, version, expires });
         } else if let Some(Origin::Record { version: old, expires: until, .. }) = &mut live.origin {
             (*old, *until) = (version, expires);

@@ -33,13 +33,20 @@ pub(crate) struct Slots {
     shared: Arc<Shared>,
     pub(super) cookies: RequestCookies,
     /// A session of the layer around this one, if there is one.
-    outer: Option<Session>,
+    outer: OnceLock<Session>,
     touched: AtomicBool,
     closed: AtomicBool,
     over: AtomicBool,
     first: Slot,
+    more: OnceLock<Box<More>>,
+}
+
+/// What few requests have.
+#[derive(Debug, Default)]
+struct More {
+    /// The slots of the other sessions that the layer names.
     others: OnceLock<Box<[Slot]>>,
-    opened: OnceLock<Mutex<Vec<Arc<Opened>>>>,
+    opened: Mutex<Vec<Arc<Opened>>>,
 }
 
 /// A session that the layer did not name.
@@ -78,6 +85,17 @@ impl Slot {
         store::now(pin!(operation())).unwrap_or_else(|| Err(Error::new(ErrorKind::Store)))
     }
 
+    /// Looks at the session's state if nobody has the turn.
+    pub(super) fn if_free<T>(&self, never_waits: bool, look: impl FnOnce(&State) -> Option<T>) -> Option<T> {
+        let (_turn, _short_turn);
+        if never_waits {
+            _short_turn = self.short_turn.try_lock().ok()?;
+        } else {
+            _turn = self.turn.try_lock().ok()?;
+        }
+        look(&self.lock())
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -91,27 +109,29 @@ pub(super) enum At {
 }
 
 impl Slots {
-    pub(crate) fn new<'a>(
-        shared: Arc<Shared>,
-        cookies: impl IntoIterator<Item = &'a HeaderValue>,
-        outer: Option<Session>,
-    ) -> Arc<Self> {
+    pub(crate) fn new<'a>(shared: Arc<Shared>, cookies: impl IntoIterator<Item = &'a HeaderValue>) -> Arc<Self> {
         // What is large is moved once, and filled where it stays.
         let mut slots = Arc::new(Self {
             shared,
             cookies: RequestCookies::new(),
-            outer,
+            outer: OnceLock::new(),
             touched: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             over: AtomicBool::new(false),
             first: Slot::default(),
-            others: OnceLock::new(),
-            opened: OnceLock::new(),
+            more: OnceLock::new(),
         });
         if let Some(slots) = Arc::get_mut(&mut slots) {
             cookies.into_iter().for_each(|field| slots.cookies.keep(field));
         }
         slots
+    }
+
+    /// Says which layer is around this one, if there is one.
+    pub(crate) fn set_outer(&self, outer: Option<Session>) {
+        if let Some(outer) = outer {
+            let _ = self.outer.set(outer);
+        }
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -127,7 +147,7 @@ impl Slots {
         match at {
             At::Configured(index) => {
                 let make = || self.shared.sessions.iter().skip(1).map(|_| Slot::default()).collect();
-                let slot = self.others.get_or_init(make).get(index - 1);
+                let slot = self.more().others.get_or_init(make).get(index - 1);
                 slot.expect("handles are made by `configured`, from the sessions there are")
             }
             At::Opened(opened) => &opened.slot,
@@ -157,13 +177,14 @@ impl Slots {
 
     /// Handles of the sessions that may have been used, in a fixed order.
     pub(crate) fn in_use(self: &Arc<Self>) -> impl Iterator<Item = Session> {
-        let others = if self.others.get().is_some() { usize::MAX } else { 1 };
-        self.configured().take(others).chain(self.opened())
+        let others = self.more.get().and_then(|more| more.others.get());
+        let configured = if others.is_some() { usize::MAX } else { 1 };
+        self.configured().take(configured).chain(self.opened())
     }
 
     /// The handle of the opened session of this name, which is made if there is none.
     pub(crate) fn open(self: &Arc<Self>, named: Named) -> Session {
-        let mut all = self.opened.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.more().opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(opened) = all.iter().find(|opened| opened.named.name == named.name) {
             return self.handle(opened);
         }
@@ -177,12 +198,16 @@ impl Slots {
     }
 
     fn lock_opened(&self) -> Option<MutexGuard<'_, Vec<Arc<Opened>>>> {
-        self.opened.get().map(|opened| opened.lock().unwrap_or_else(PoisonError::into_inner))
+        self.more.get().map(|more| more.opened.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn more(&self) -> &More {
+        self.more.get_or_init(Box::default)
     }
 
     /// The sessions of the layer around this one.
     pub(crate) fn outer(&self) -> Option<&Arc<Self>> {
-        self.outer.as_ref().map(|session| &session.slots)
+        self.outer.get().map(|session| &session.slots)
     }
 
     /// Whether a layer around this one has a session of this name.

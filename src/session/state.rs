@@ -21,6 +21,8 @@ pub(crate) struct State {
     pub(super) live: Option<Live>,
     /// What this request changed and no store has yet.
     pub(super) log: Vec<Change>,
+    /// Something was changed that need not be in the log, as nothing is ever merged: the session is in its cookie.
+    pub(super) changed: bool,
     /// Where the session is to be found when it is opened (again).
     pub(super) source: Source,
     /// It shall go on under another ID.
@@ -44,7 +46,7 @@ pub(super) enum Source {
     #[default]
     Cookie,
     /// Under an ID that this request gave it.
-    Known(SessionId),
+    Known(Box<SessionId>),
     /// Nowhere: it was destroyed.
     Nothing,
 }
@@ -121,7 +123,7 @@ impl State {
     }
 
     pub(super) fn is_changed(&self) -> bool {
-        self.renew || !self.log.is_empty()
+        self.renew || self.changed || !self.log.is_empty()
     }
 
     pub(super) fn needs_opening(&self) -> bool {
@@ -134,9 +136,10 @@ impl State {
 
     /// Forgets what the handler changed, but not that the session was renewed or destroyed.
     pub(super) fn discard_changes(&mut self) {
-        if self.log.is_empty() {
+        if !self.changed && self.log.is_empty() {
             return;
         }
+        self.changed = false;
         self.log.clear();
         match (&self.source, &mut self.live) {
             // The attributes of the destroyed session are those that the removal of its cookie needs.

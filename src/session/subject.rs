@@ -52,7 +52,7 @@ impl Session {
             self.check_growth(content, Subject::encoded_len(subject).saturating_sub(before))?;
             let mut change = Change::SetSubject { name: subject.into(), note: note.into() };
             change.apply(content)?;
-            Ok((Some(change), ()))
+            Ok((Some(|| change), ()))
         })
     }
 
@@ -66,7 +66,7 @@ impl Session {
             let mut change = content.subject.is_some().then_some(Change::RemoveSubject);
             change.iter_mut().try_for_each(|change| change.apply(content))?;
             let removed = change.is_some();
-            Ok((change, removed))
+            Ok((change.map(|change| || change), removed))
         })
     }
 
