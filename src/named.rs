@@ -66,8 +66,8 @@ impl Named {
         self
     }
 
-    /// Whether a change may have to be made again, to what another request has saved or listed meanwhile.
-    pub(crate) fn merges(&self) -> bool {
+    /// Whether a store has a say: others may have changed, listed or ended the session meanwhile.
+    pub(crate) fn has_store(&self) -> bool {
         self.server().is_some() || self.index.is_some()
     }
 

@@ -130,7 +130,8 @@ pub(crate) struct Committed {
 
 /// Whether any of these sessions was used, if there is nothing to commit.
 pub(crate) fn rest(slots: &Arc<Slots>) -> Option<bool> {
-    slots.in_use().try_fold(false, |used, session| Some(used | session.rests()?))
+    let used = Session::first(slots).rests()?;
+    slots.others_in_use().try_fold(used, |used, session| Some(used | session.rests()?))
 }
 
 /// Whether committing these sessions means waiting for a store.

@@ -273,7 +273,7 @@ impl Session {
             let live = state.live.as_mut().ok_or_else(|| Error::new(ErrorKind::NotLoaded))?;
             let (change, result) = change(&mut live.content)?;
             match change {
-                Some(change) if self.named().merges() => state.log.push(change()),
+                Some(change) if self.named().has_store() => state.log.push(change()),
                 change => state.changed |= change.is_some(),
             }
             Ok(result)

@@ -41,16 +41,25 @@ impl Session {
     /// Opens the session, for a caller whose turn it is.
     pub(super) async fn open_in_turn(&self) -> Result<(), Error> {
         self.slots.touch();
-        let source = {
-            let mut state = self.slot().lock();
+        let now = self.slots.clock().now();
+        let looked = {
+            let state = &mut *self.slot().lock();
             if state.live.is_some() {
                 return Ok(());
             }
             state.used = true;
-            state.source.clone()
+            match self.look(&state.source, now) {
+                Looked::Found(live, duty) => {
+                    state.live = Some(live);
+                    return self.opened_with(state, duty);
+                }
+                looked => looked,
+            }
         };
-        let found = self.find(&source).await?;
-        self.install(&mut self.slot().lock(), found)
+        let (live, duty) = self.ask(looked, now).await?;
+        let state = &mut *self.slot().lock();
+        state.live = Some(live);
+        self.opened_with(state, duty)
     }
 
     /// Opens a server-side session anew after the request has ended, for a caller whose turn it is. What the
@@ -60,7 +69,8 @@ impl Session {
             Some(Origin::Record { id, .. }) => Source::Known(id.into()),
             _ => self.slot().lock().source.clone(),
         };
-        let found = self.find(&source).await?;
+        let now = self.slots.clock().now();
+        let (live, duty) = self.ask(self.look(&source, now), now).await?;
         let state = &mut self.slot().lock();
         if !state.reopened {
             (state.reopened, state.renew, state.changed) = (true, false, false);
@@ -68,64 +78,83 @@ impl Session {
             state.cut_off.clear();
         }
         state.source = source;
-        self.install(state, found)
+        state.live = Some(live);
+        self.opened_with(state, duty)
     }
 
     /// Brings what was asked for before the session was open into it.
-    fn install(&self, state: &mut State, (mut live, duty): Found) -> Result<(), Error> {
+    fn opened_with(&self, state: &mut State, duty: CookieDuty) -> Result<(), Error> {
+        let Some(live) = &mut state.live else { return Ok(()) };
         if let Some(reason) = live.rejection {
             trace::rejected(self.name(), reason);
         }
         for change in &mut state.log {
-            change.apply(&mut live.content)?;
+            if let Err(error) = change.apply(&mut live.content) {
+                state.live = None;
+                return Err(error);
+            }
         }
         state.owe(duty);
-        state.live = Some(live);
         Ok(())
     }
 
-    async fn find(&self, source: &Source) -> Result<Found, Error> {
-        let now = self.slots.clock().now();
+    /// Opens the session as far as that takes no store.
+    fn look(&self, source: &Source, now: Timestamp) -> Looked {
+        let new = |rejection, duty| Looked::Found(Live::new(now, rejection), duty);
+        let duty = |current| if current { CookieDuty::Nothing } else { CookieDuty::Refresh };
         match source {
-            Source::Nothing => Ok((Live::new(now, None), CookieDuty::Nothing)),
-            Source::Known(id) => self.load_record((**id).clone(), now, CookieDuty::Nothing).await,
+            Source::Nothing => new(None, CookieDuty::Nothing),
+            Source::Known(id) => Looked::Record((**id).clone(), CookieDuty::Nothing),
             Source::Cookie => match self.presented(now) {
-                Presented::Nothing(rejection) => Ok((Live::new(now, rejection), CookieDuty::Nothing)),
-                Presented::Ambiguous => Ok((Live::new(now, Some(Rejection::Ambiguous)), CookieDuty::Remove)),
-                Presented::Token(opened) => self.open_values(opened, now).await,
-                Presented::Reference { id, current } => {
-                    let duty = if current { CookieDuty::Nothing } else { CookieDuty::Refresh };
-                    self.load_record(id, now, duty).await
+                Presented::Nothing(rejection) => new(rejection, CookieDuty::Nothing),
+                Presented::Ambiguous => new(Some(Rejection::Ambiguous), CookieDuty::Remove),
+                Presented::Reference { id, current } => Looked::Record(id, duty(current)),
+                Presented::Token(opened) => {
+                    let duty = duty(opened.current);
+                    match self.open_token(opened, now) {
+                        Ok(live) if self.named().has_store() => Looked::Token(Box::new(live), duty),
+                        Ok(live) => Looked::Found(live, duty),
+                        Err(rejection) => new(Some(rejection), CookieDuty::Nothing),
+                    }
                 }
             },
         }
     }
 
-    async fn open_values(&self, opened: Opened, now: Timestamp) -> Result<Found, Error> {
-        let (stamp, current) = (opened.stamp, opened.current);
+    fn open_token(&self, opened: Opened, now: Timestamp) -> Result<Live, Rejection> {
+        let stamp = opened.stamp;
         let content = Content::decode_payload(stamp.created, opened.payload);
-        let (Some(mut content), Some(id)) = (content, stamp.token_id) else {
-            return Ok((Live::new(now, Some(Rejection::Malformed)), CookieDuty::Nothing));
-        };
-        let id = SessionId::of_token(&id);
-        let duty = if current { CookieDuty::Nothing } else { CookieDuty::Refresh };
-        if let Some(version) = content.copy_of.take() {
-            let fetched = self.fetch(&id, now).await?;
-            let (mut live, duty) = self.live_of(id, fetched, now, duty).await?;
-            live.copy = Some(Copied { version, issued: stamp.issued });
-            return Ok((live, duty));
-        }
+        let (Some(content), Some(id)) = (content, stamp.token_id) else { return Err(Rejection::Malformed) };
         let lifetime = Lifetime::of(&content, self.named());
-        // The timeouts may have been shortened since the token was made.
-        let rejection = if lifetime.end.min(stamp.issued.saturating_add(lifetime.idle)) <= now {
-            Rejection::Expired
-        } else if self.is_revoked(&id, &content).await? {
-            Rejection::Revoked
-        } else {
-            let origin = Origin::Token { id, issued: stamp.issued };
-            return Ok((Live::of(Some(origin), content, None), duty));
+        // The timeouts may have been shortened since the token was made. A copy lasts as long as its record.
+        if content.copy_of.is_none() && lifetime.end.min(stamp.issued.saturating_add(lifetime.idle)) <= now {
+            return Err(Rejection::Expired);
+        }
+        let origin = Origin::Token { id: SessionId::of_token(&id), issued: stamp.issued };
+        Ok(Live::of(Some(origin), content, None))
+    }
+
+    /// Opens the rest of the way.
+    async fn ask(&self, looked: Looked, now: Timestamp) -> Result<Found, Error> {
+        let (mut live, duty) = match looked {
+            Looked::Found(live, duty) => return Ok((live, duty)),
+            Looked::Record(id, duty) => {
+                let fetched = self.fetch(&id, now).await?;
+                return self.live_of(id, fetched, now, duty).await;
+            }
+            Looked::Token(live, duty) => (*live, duty),
         };
-        Ok((Live::new(now, Some(rejection)), CookieDuty::Nothing))
+        let Some(Origin::Token { id, issued }) = &live.origin else { return Ok((live, duty)) };
+        if let Some(version) = live.content.copy_of.take() {
+            let (id, copy) = (id.clone(), Copied { version, issued: *issued });
+            let fetched = self.fetch(&id, now).await?;
+            let (live, duty) = self.live_of(id, fetched, now, duty).await?;
+            return Ok((Live { copy: Some(copy), ..live }, duty));
+        }
+        if self.is_revoked(id, &live.content).await? {
+            return Ok((Live::new(now, Some(Rejection::Revoked)), CookieDuty::Nothing));
+        }
+        Ok((live, duty))
     }
 
     async fn is_revoked(&self, id: &SessionId, content: &Content) -> Result<bool, Error> {
@@ -140,11 +169,6 @@ impl Session {
             (Some(subjects), Some(subject)) => Ok(!subjects.load(&subject.name).await?.admits(subject.since, &key)),
             _ => Ok(false),
         }
-    }
-
-    async fn load_record(&self, id: SessionId, now: Timestamp, duty: CookieDuty) -> Result<Found, Error> {
-        let fetched = self.fetch(&id, now).await?;
-        self.live_of(id, fetched, now, duty).await
     }
 
     /// A cookie whose record is missing stays in the browser: it may be about to get a newer one, from the
@@ -214,16 +238,25 @@ impl Session {
         let Some(values) = self.slots.cookies.named(self.name()) else {
             return Presented::Ambiguous;
         };
-        let mut found = Presented::Nothing(None);
-        for value in values.as_slice() {
-            let one = match self.named().open_cookie(value, now) {
-                Ok(opened) => Presented::of(opened),
-                Err(rejection) => Presented::Nothing(Some(rejection)),
-            };
-            found = found.and(one);
+        let open = |value| match self.named().open_cookie(value, now) {
+            Ok(opened) => Presented::of(opened),
+            Err(rejection) => Presented::Nothing(Some(rejection)),
+        };
+        match values.as_slice() {
+            [] => Presented::Nothing(None),
+            [value] => open(value),
+            values => values.iter().fold(Presented::Nothing(None), |found, value| found.and(open(value))),
         }
-        found
     }
+}
+
+/// What can be told of a session without a store.
+enum Looked {
+    Found(Live, CookieDuty),
+    /// It is in a record.
+    Record(SessionId, CookieDuty),
+    /// It is in the cookie, but a store may know better.
+    Token(Box<Live>, CookieDuty),
 }
 
 /// What is in the store under a session's name.

@@ -177,9 +177,16 @@ impl Slots {
 
     /// Handles of the sessions that may have been used, in a fixed order.
     pub(crate) fn in_use(self: &Arc<Self>) -> impl Iterator<Item = Session> {
-        let others = self.more.get().and_then(|more| more.others.get());
-        let configured = if others.is_some() { usize::MAX } else { 1 };
-        self.configured().take(configured).chain(self.opened())
+        std::iter::once(Session::first(self)).chain(self.others_in_use())
+    }
+
+    /// As [`in_use`](Self::in_use), without the first one that the layer names.
+    pub(crate) fn others_in_use(self: &Arc<Self>) -> impl Iterator<Item = Session> {
+        let others = self.more.get().map(|more| {
+            let configured = if more.others.get().is_some() { usize::MAX } else { 1 };
+            self.configured().take(configured).skip(1).chain(self.opened())
+        });
+        others.into_iter().flatten()
     }
 
     /// The handle of the opened session of this name, which is made if there is none.

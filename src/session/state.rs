@@ -177,7 +177,7 @@ impl Lifetime {
     /// Whether the end has moved on so far, since it was last written down, that it is worth another write.
     pub(super) fn is_worth_refreshing(self, now: Timestamp, written: Timestamp) -> bool {
         let gained = self.expires(now).saturating_since(written);
-        gained > Duration::ZERO && gained >= self.idle / 10
+        gained > Duration::ZERO && gained.as_secs().saturating_mul(10) >= self.idle.as_secs()
     }
 
     /// Whether the browser, if it is never told again, drops the cookie of a session that is still in use.
