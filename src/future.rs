@@ -3,7 +3,7 @@
 use std::{
     fmt,
     future::Future,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -12,10 +12,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 
 use crate::{
-    registry::{self, Committed},
+    registry::{self, Committed, Cookies},
     responder::{FailedCommit, Responder},
     session::{Keep, Slots},
-    store, trace,
+    trace,
 };
 
 pin_project! {
@@ -81,12 +81,10 @@ where
                     }
                     let keep = what_to_keep(&response);
                     if !registry::waits(slots) {
-                        // Made where it is polled: it is large.
-                        let commit = pin!(registry::commit(Arc::clone(slots), keep, false));
-                        let committed = store::now(commit).unwrap_or_else(Committed::failed);
+                        let committed = registry::commit_now(slots, keep);
                         return Poll::Ready(Ok(finish(response, committed, &**this.responder, *this.is_grpc)));
                     }
-                    let commit = Box::pin(registry::commit(Arc::clone(slots), keep, true));
+                    let commit = Box::pin(registry::commit(Arc::clone(slots), keep));
                     this.state.set(State::Committing { commit, response: Some(response) });
                 }
                 StateProj::Committing { commit, response } => {
@@ -110,8 +108,13 @@ fn what_to_keep<B>(response: &Response<B>) -> Keep {
     if grpc_failed || response.status().is_server_error() { Keep::Identity } else { Keep::Everything }
 }
 
-fn finish<B>(response: Response<B>, committed: Committed, responder: &impl Responder<B>, is_grpc: bool) -> Response<B> {
-    let mut response = match committed.error {
+fn finish<B>(
+    response: Response<B>,
+    mut committed: Committed,
+    responder: &impl Responder<B>,
+    is_grpc: bool,
+) -> Response<B> {
+    let mut response = match committed.take_error() {
         None => response,
         Some(error) => {
             trace::commit_failed(&error);
@@ -120,15 +123,13 @@ fn finish<B>(response: Response<B>, committed: Committed, responder: &impl Respo
             response
         }
     };
-    let status = response.status();
-    let headers = response.headers_mut();
     if committed.used || !committed.cookies.is_empty() {
-        vary_by_cookie(headers);
+        vary_by_cookie(response.headers_mut());
     }
-    set_cookies(headers, committed.cookies);
-    if status != StatusCode::NOT_MODIFIED {
-        set_cookies(headers, committed.refreshes);
+    if response.status() == StatusCode::NOT_MODIFIED {
+        committed.cookies.drop_refreshes();
     }
+    set_cookies(response.headers_mut(), committed.cookies);
     response
 }
 
@@ -141,14 +142,15 @@ fn vary_by_cookie(headers: &mut HeaderMap) {
     }
 }
 
-fn set_cookies(headers: &mut HeaderMap, cookies: Vec<HeaderValue>) {
-    if !cookies.is_empty() && !headers.contains_key(header::CACHE_CONTROL) {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+fn set_cookies(headers: &mut HeaderMap, cookies: Cookies) {
+    if cookies.is_empty() {
+        return;
     }
-    for cookie in &cookies {
-        replace_namesake(headers, cookie);
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if headers.contains_key(header::SET_COOKIE) {
+        cookies.values().for_each(|cookie| replace_namesake(headers, cookie));
     }
-    for cookie in cookies {
+    for cookie in cookies.into_values() {
         headers.append(header::SET_COOKIE, cookie);
     }
 }

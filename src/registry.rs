@@ -121,11 +121,23 @@ impl fmt::Debug for Sessions {
 /// What the response has to say about all sessions of one layer.
 #[derive(Debug, Default)]
 pub(crate) struct Committed {
-    pub(crate) cookies: Vec<HeaderValue>,
-    /// Of these nothing is lost if they are not sent.
-    pub(crate) refreshes: Vec<HeaderValue>,
+    pub(crate) cookies: Cookies,
     pub(crate) used: bool,
-    pub(crate) error: Option<Error>,
+    failures: Vec<Error>,
+}
+
+/// The cookies to set: usually one, which takes no allocation.
+#[derive(Debug, Default)]
+pub(crate) struct Cookies {
+    first: Option<NewCookie>,
+    others: Vec<NewCookie>,
+}
+
+#[derive(Debug)]
+struct NewCookie {
+    value: HeaderValue,
+    /// Nothing is lost if it is not sent.
+    is_refresh: bool,
 }
 
 /// Whether any of these sessions was used, if there is nothing to commit.
@@ -140,35 +152,73 @@ pub(crate) fn waits(slots: &Arc<Slots>) -> bool {
 }
 
 /// Saves the sessions of one layer, one after the other, and goes on after a failure.
-pub(crate) async fn commit(slots: Arc<Slots>, keep: Keep, may_wait: bool) -> Committed {
+pub(crate) async fn commit(slots: Arc<Slots>, keep: Keep) -> Committed {
     let mut committed = Committed::default();
-    let mut failures = Vec::new();
     for session in slots.in_use() {
-        match session.commit(keep, may_wait).await {
-            Ok(reply) => committed.add(reply),
-            Err(error) => {
-                committed.used = true;
-                failures.push(error.of(session.name()));
-            }
-        }
+        let reply = session.commit(keep).await;
+        committed.add(&session, reply);
     }
-    committed.error = Error::batch(failures);
+    committed
+}
+
+/// As [`commit`], for sessions that do not wait.
+pub(crate) fn commit_now(slots: &Arc<Slots>, keep: Keep) -> Committed {
+    let mut committed = Committed::default();
+    for session in slots.in_use() {
+        let reply = session.commit_now(keep);
+        committed.add(&session, reply);
+    }
     committed
 }
 
 impl Committed {
-    /// A store said that it never waits, and did: what it has done is not known.
-    pub(crate) fn failed() -> Self {
-        Self { used: true, error: Some(Error::new(ErrorKind::Store)), ..Self::default() }
+    /// All failures as one.
+    pub(crate) fn take_error(&mut self) -> Option<Error> {
+        if self.failures.is_empty() { None } else { Error::batch(std::mem::take(&mut self.failures)) }
     }
 
-    fn add(&mut self, reply: Reply) {
-        self.used |= reply.used;
-        self.cookies.extend(reply.leftover);
-        match reply.cookie {
-            Some(cookie) if reply.is_refresh => self.refreshes.push(cookie),
-            Some(cookie) => self.cookies.push(cookie),
-            None => {}
+    fn add(&mut self, session: &Session, reply: Result<Reply, Error>) {
+        match reply {
+            Ok(reply) => {
+                self.used |= reply.used;
+                self.cookies.extend(reply.leftover.map(|value| NewCookie { value, is_refresh: false }));
+                let is_refresh = reply.is_refresh;
+                self.cookies.extend(reply.cookie.map(|value| NewCookie { value, is_refresh }));
+            }
+            Err(error) => {
+                self.used = true;
+                self.failures.push(error.of(session.name()));
+            }
+        }
+    }
+}
+
+impl Cookies {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// Leaves out what need not be sent.
+    pub(crate) fn drop_refreshes(&mut self) {
+        let all = std::mem::take(self);
+        self.extend(all.first.into_iter().chain(all.others).filter(|cookie| !cookie.is_refresh));
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = &HeaderValue> {
+        self.first.iter().chain(&self.others).map(|cookie| &cookie.value)
+    }
+
+    pub(crate) fn into_values(self) -> impl Iterator<Item = HeaderValue> {
+        self.first.into_iter().chain(self.others).map(|cookie| cookie.value)
+    }
+
+    fn extend(&mut self, cookies: impl IntoIterator<Item = NewCookie>) {
+        for cookie in cookies {
+            if self.first.is_none() {
+                self.first = Some(cookie);
+            } else {
+                self.others.push(cookie);
+            }
         }
     }
 }

@@ -48,16 +48,52 @@ impl Session {
         })
     }
 
-    /// Saves the session and says what to tell the browser. Whoever must not wait passes over a session whose
-    /// store does; such a one was not in use when that was decided.
-    pub(crate) async fn commit(&self, keep: Keep, may_wait: bool) -> Result<Reply, Error> {
-        {
-            let state = self.slot().lock();
-            if !state.is_in_use() || !(may_wait || self.named().never_waits) {
-                return Ok(Reply { used: state.used, ..Reply::default() });
+    /// Saves the session and says what to tell the browser.
+    pub(crate) async fn commit(&self, keep: Keep) -> Result<Reply, Error> {
+        if self.named().never_waits {
+            return self.commit_now(keep);
+        }
+        if let Some(reply) = self.reply_unused() {
+            return Ok(reply);
+        }
+        self.slot().alone(|| self.commit_in_turn(keep)).await
+    }
+
+    /// As [`commit`](Self::commit), without a wait. A session whose store waits is passed over; it was not in use
+    /// when that was decided.
+    pub(crate) fn commit_now(&self, keep: Keep) -> Result<Reply, Error> {
+        match self.reply_unused() {
+            Some(reply) => Ok(reply),
+            None if !self.named().never_waits => Ok(Reply { used: true, ..Reply::default() }),
+            None if self.named().has_store() => self.slot().alone_now(|| self.commit_in_turn(keep)),
+            None => {
+                let _turn = self.slot().short_turn();
+                self.commit_in_cookie(&mut self.slot().lock(), keep)
             }
         }
-        self.alone(|| self.commit_in_turn(keep)).await
+    }
+
+    fn reply_unused(&self) -> Option<Reply> {
+        let state = self.slot().lock();
+        (!state.is_in_use()).then(|| Reply { used: state.used, ..Reply::default() })
+    }
+
+    /// Commits a session that no store has a say in.
+    fn commit_in_cookie(&self, state: &mut State, keep: Keep) -> Result<Reply, Error> {
+        if state.is_changed() {
+            self.check_name()?;
+        }
+        if keep == Keep::Identity {
+            state.discard_changes();
+        }
+        let now = self.slots.clock().now();
+        if state.needs_opening() {
+            self.open_from_cookie(state, now)?;
+        }
+        if let Some(next) = self.plan_cookie(state, Last::Yes, now)? {
+            self.finish_in_cookie(state, next, None, now);
+        }
+        self.reply(state, now)
     }
 
     async fn commit_in_turn(&self, keep: Keep) -> Result<Reply, Error> {
@@ -71,7 +107,7 @@ impl Session {
         if self.slot().lock().owes_unopened() {
             self.open_in_turn().await?;
         }
-        self.reply(&mut self.slot().lock())
+        self.reply(&mut self.slot().lock(), self.slots.clock().now())
     }
 
     /// Ends the session now: its record is removed when this returns, whatever becomes of the request.
@@ -120,11 +156,13 @@ impl Session {
         std::mem::replace(state, new)
     }
 
-    fn reply(&self, state: &mut State) -> Result<Reply, Error> {
+    fn reply(&self, state: &mut State, now: Timestamp) -> Result<Reply, Error> {
         let duty = std::mem::take(&mut state.cookie);
         let used = state.used;
         let cookie = match (duty, &state.live) {
-            (CookieDuty::Set | CookieDuty::Refresh, Some(live)) if live.origin.is_some() => Some(self.render(live)?),
+            (CookieDuty::Set | CookieDuty::Refresh, Some(live)) if live.origin.is_some() => {
+                Some(self.render(live, now)?)
+            }
             (CookieDuty::Remove, live) => Some(self.render_removal(live.as_ref())?),
             _ => None,
         };
@@ -140,9 +178,8 @@ impl Session {
         (&now.path, &now.domain) != (&from.path, &from.domain)
     }
 
-    fn render(&self, live: &Live) -> Result<HeaderValue, Error> {
+    fn render(&self, live: &Live, now: Timestamp) -> Result<HeaderValue, Error> {
         let named = self.named();
-        let now = self.slots.clock().now();
         let lifetime = Lifetime::of(&live.content, named);
         let created = live.content.created;
         let token = match &live.origin {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A cookie about to be made.
-struct NextCookie {
+pub(super) struct NextCookie {
     id: SessionId,
     /// What the session was called before, if it is renewed.
     before: Option<RecordKey>,
@@ -27,7 +27,8 @@ struct NextCookie {
 impl Session {
     /// A cookie session is saved by its cookie. Before the response goes, only its size can be wrong.
     pub(super) async fn save_in_cookie(&self, last: Last) -> Result<(), Error> {
-        let Some(next) = self.plan_cookie(&mut self.slot().lock(), last)? else { return Ok(()) };
+        let now = self.slots.clock().now();
+        let Some(next) = self.plan_cookie(&mut self.slot().lock(), last, now)? else { return Ok(()) };
         let mut since = None;
         if next.member.is_some() || next.before.is_some() {
             match self.tell_listing(&next).await {
@@ -41,7 +42,7 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
-        self.finish_in_cookie(&mut self.slot().lock(), next, since);
+        self.finish_in_cookie(&mut self.slot().lock(), next, since, self.slots.clock().now());
         Ok(())
     }
 
@@ -67,10 +68,15 @@ impl Session {
     }
 
     /// Decides what the cookie will be.
-    fn plan_cookie(&self, state: &mut State, last: Last) -> Result<Option<NextCookie>, Error> {
+    pub(super) fn plan_cookie(
+        &self,
+        state: &mut State,
+        last: Last,
+        now: Timestamp,
+    ) -> Result<Option<NextCookie>, Error> {
         let changed = state.is_changed();
         self.check_not_over(state, last)?;
-        let due = self.due(state, self.slots.clock().now());
+        let due = self.due(state, now);
         let reseals = state.cookie == CookieDuty::Refresh;
         let Some(live) = &mut state.live else { return Ok(None) };
         let duty = match &live.origin {
@@ -101,8 +107,13 @@ impl Session {
         Ok(Some(NextCookie { id, before, member, lists: due.listing, duty }))
     }
 
-    fn finish_in_cookie(&self, state: &mut State, next: NextCookie, since: Option<Timestamp>) {
-        let now = self.slots.clock().now();
+    pub(super) fn finish_in_cookie(
+        &self,
+        state: &mut State,
+        next: NextCookie,
+        since: Option<Timestamp>,
+        now: Timestamp,
+    ) {
         let Some(live) = &mut state.live else { return };
         if state.renew || live.origin.is_none() {
             live.origin = Some(Origin::Token { id: next.id, issued: now });

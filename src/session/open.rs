@@ -42,24 +42,26 @@ impl Session {
     pub(super) async fn open_in_turn(&self) -> Result<(), Error> {
         self.slots.touch();
         let now = self.slots.clock().now();
-        let looked = {
-            let state = &mut *self.slot().lock();
-            if state.live.is_some() {
-                return Ok(());
-            }
-            state.used = true;
-            match self.look(&state.source, now) {
-                Looked::Found(live, duty) => {
-                    state.live = Some(live);
-                    return self.opened_with(state, duty);
-                }
-                looked => looked,
-            }
-        };
+        let Some(looked) = self.open_from_cookie(&mut self.slot().lock(), now)? else { return Ok(()) };
         let (live, duty) = self.ask(looked, now).await?;
         let state = &mut *self.slot().lock();
         state.live = Some(live);
         self.opened_with(state, duty)
+    }
+
+    /// Opens the session if that takes no store; otherwise returns what to ask one for.
+    pub(super) fn open_from_cookie(&self, state: &mut State, now: Timestamp) -> Result<Option<Looked>, Error> {
+        if state.live.is_some() {
+            return Ok(None);
+        }
+        state.used = true;
+        match self.look(&state.source, now) {
+            Looked::Found(live, duty) => {
+                state.live = Some(live);
+                self.opened_with(state, duty).map(|()| None)
+            }
+            looked => Ok(Some(looked)),
+        }
     }
 
     /// Opens a server-side session anew after the request has ended, for a caller whose turn it is. What the
@@ -251,7 +253,7 @@ impl Session {
 }
 
 /// What can be told of a session without a store.
-enum Looked {
+pub(super) enum Looked {
     Found(Live, CookieDuty),
     /// It is in a record.
     Record(SessionId, CookieDuty),

@@ -81,8 +81,12 @@ impl Slot {
         &self,
         operation: impl FnOnce() -> F,
     ) -> Result<T, Error> {
-        let _turn = self.short_turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.short_turn();
         store::now(pin!(operation())).unwrap_or_else(|| Err(Error::new(ErrorKind::Store)))
+    }
+
+    pub(super) fn short_turn(&self) -> MutexGuard<'_, ()> {
+        self.short_turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks at the session's state if nobody has the turn.
