@@ -78,6 +78,13 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut number: usize) {
 
 /// At most four bytes, so lengths end at 256 MiB; a longer spelling than needed is refused.
 pub(crate) fn take_varint(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    match bytes {
+        [byte, rest @ ..] if byte & 0x80 == 0 => Some((usize::from(*byte), rest)),
+        _ => take_long_varint(bytes),
+    }
+}
+
+fn take_long_varint(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut number = 0;
     for (index, byte) in bytes.iter().take(4).enumerate() {
         number |= usize::from(byte & 0x7f) << (7 * index);

@@ -189,7 +189,7 @@ impl Index {
         listing: &Listing,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let sealed = self.codec.seal_bytes(|out| listing.encode(key, out))?;
+        let sealed = self.codec.seal_bytes(listing.entries.len() * 64, |out| listing.encode(key, out))?;
         let expires = listing.expires(now, self.memory);
         let stored = match loaded {
             Some(version) => self.server.update(key, version, sealed.into(), expires).await,

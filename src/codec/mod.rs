@@ -124,28 +124,33 @@ impl Codec {
         Self { mode, purpose, name: name.into(), audience: audience.into(), keys, derived }
     }
 
-    /// Makes a cookie's value of what `payload` writes, under the active key.
-    pub(crate) fn seal(&self, stamp: &Stamp, payload: impl FnOnce(&mut Vec<u8>)) -> Result<Token, RandomError> {
+    /// Makes a cookie's value of what `payload` writes, about `len` bytes, under the active key.
+    pub(crate) fn seal(
+        &self,
+        stamp: &Stamp,
+        len: usize,
+        payload: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Token, RandomError> {
         let write = |out: &mut Vec<u8>| {
             stamp.encode(out);
             payload(out);
         };
-        self.seal_bytes(write).map(Token)
+        self.seal_bytes(Stamp::encoded_len(self.purpose) + len, write).map(Token)
     }
 
-    /// Seals what `payload` writes, under the active key.
-    pub(crate) fn seal_bytes(&self, payload: impl FnOnce(&mut Vec<u8>)) -> Result<Vec<u8>, RandomError> {
+    /// Seals what `payload` writes, about `len` bytes, under the active key.
+    pub(crate) fn seal_bytes(&self, len: usize, payload: impl FnOnce(&mut Vec<u8>)) -> Result<Vec<u8>, RandomError> {
         let salt = match self.mode {
             Mode::Sealed => crypto::random()?,
             Mode::Signed => [0; SALT_LEN],
         };
-        Ok(self.seal_with(salt, payload))
+        Ok(self.seal_with(salt, len, payload))
     }
 
     /// As [`seal_bytes`](Self::seal_bytes), with a salt that must never have been used; signing needs none.
-    fn seal_with(&self, salt: [u8; SALT_LEN], payload: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    fn seal_with(&self, salt: [u8; SALT_LEN], len: usize, payload: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
         let derived = self.derived();
-        let mut token = Vec::with_capacity(512);
+        let mut token = Vec::with_capacity(self.mode.overhead() + len);
         token.push(self.mode.version());
         // `derive` puts the active key first; `Keys` is made with one, and only `rotate` replaces it.
         let (id, cipher) = derived.keys.first().expect("a ring has one active key at all times");

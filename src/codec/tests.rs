@@ -8,7 +8,7 @@ fn stamp(purpose: Purpose) -> Stamp {
 }
 
 fn seal(codec: &Codec, payload: &[u8]) -> String {
-    let token = codec.seal(&stamp(codec.purpose), |out| out.extend_from_slice(payload)).unwrap();
+    let token = codec.seal(&stamp(codec.purpose), payload.len(), |out| out.extend_from_slice(payload)).unwrap();
     let mut value = String::new();
     token.encode_to(&mut value);
     assert_eq!(value.len(), token.encoded_len());
@@ -209,7 +209,7 @@ fn tokens_are_those_of_a_second_implementation() {
         };
         let payload = unhex(&vector.payload);
         let salt = unhex(&vector.salt).try_into().unwrap_or([0; SALT_LEN]);
-        let token = codec.seal_with(salt, |out| {
+        let token = codec.seal_with(salt, 0, |out| {
             stamp.encode(out);
             out.extend_from_slice(&payload);
         });

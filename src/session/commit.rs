@@ -187,18 +187,19 @@ impl Session {
             Some(Origin::Token { id, .. }) => {
                 let until = lifetime.expires(now);
                 let stamp = Stamp { issued: now, created, ttl: seconds(now, until), token_id: id.token_id() };
-                named.codec.seal(&stamp, |out| live.content.encode_payload(out))
+                named.codec.seal(&stamp, live.content.payload_len(), |out| live.content.encode_payload(out))
             }
             Some(Origin::Record { id, version, .. }) => match id.token_id().filter(|_| self.is_copied(live)) {
                 Some(id) => {
                     let until = lifetime.expires(now);
                     let stamp = Stamp { issued: now, created, ttl: seconds(now, until), token_id: Some(id) };
                     let copy = Content { copy_of: Some(*version), is_unknown: false, ..live.content.clone() };
-                    named.codec.seal(&stamp, |out| copy.encode_payload(out))
+                    named.codec.seal(&stamp, copy.payload_len(), |out| copy.encode_payload(out))
                 }
                 None => {
                     let stamp = Stamp { issued: now, created, ttl: seconds(now, lifetime.end), token_id: None };
-                    named.reference_codec().seal(&stamp, |out| out.extend_from_slice(id.as_bytes()))
+                    let id = id.as_bytes();
+                    named.reference_codec().seal(&stamp, id.len(), |out| out.extend_from_slice(id))
                 }
             },
         }?;

@@ -221,7 +221,9 @@ impl Content {
     }
 
     fn encode(&self, format: u8, id: WriteId) -> Vec<u8> {
-        let mut out = Vec::with_capacity(32 + self.frames.as_bytes().len());
+        // Exact for most, so that it becomes `Bytes` as it is.
+        let head = 1 + size_of::<WriteId>() + 5 + 1;
+        let mut out = Vec::with_capacity(head + self.frames.as_bytes().len());
         out.push(format);
         out.extend_from_slice(&id);
         put_u40(&mut out, self.created);
