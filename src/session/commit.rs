@@ -80,12 +80,7 @@ impl Session {
 
     /// Commits a session that no store has a say in.
     fn commit_in_cookie(&self, state: &mut State, keep: Keep) -> Result<Reply, Error> {
-        if state.is_changed() {
-            self.check_name()?;
-        }
-        if keep == Keep::Identity {
-            state.discard_changes();
-        }
+        self.begin_commit(state, keep)?;
         let now = self.slots.clock().now();
         if state.needs_opening() {
             self.open_from_cookie(state, now)?;
@@ -97,17 +92,22 @@ impl Session {
     }
 
     async fn commit_in_turn(&self, keep: Keep) -> Result<Reply, Error> {
-        if self.slot().lock().is_changed() {
-            self.check_name()?;
-        }
-        if keep == Keep::Identity {
-            self.slot().lock().discard_changes();
-        }
+        self.begin_commit(&mut self.slot().lock(), keep)?;
         self.save_in_turn(Last::Yes).await?;
         if self.slot().lock().owes_unopened() {
             self.open_in_turn().await?;
         }
         self.reply(&mut self.slot().lock(), self.slots.clock().now())
+    }
+
+    fn begin_commit(&self, state: &mut State, keep: Keep) -> Result<(), Error> {
+        if state.is_changed() {
+            self.check_name()?;
+        }
+        if keep == Keep::Identity {
+            state.discard_changes();
+        }
+        Ok(())
     }
 
     /// Ends the session now: its record is removed when this returns, whatever becomes of the request.

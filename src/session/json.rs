@@ -12,10 +12,17 @@ const MAX_DEPTH: usize = 127;
 /// [`ErrorKind::Serialize`] for what JSON has no word for, and for what would read back as something else:
 /// NaN and infinity (written as `null`), integers beyond 64 bits (read as floats by most readers), and
 /// values nested more than 127 deep.
-pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
+pub(super) fn append_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), Error> {
     let refuse = |error: serde_json::Error| Error::with_source(ErrorKind::Serialize, error);
     value.serialize(Probe { depth: 0 }).map_err(refuse)?;
-    serde_json::to_vec(value).map_err(refuse)
+    serde_json::to_writer(out, value).map_err(refuse)
+}
+
+/// As [`append_json`], into a buffer of its own.
+pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
+    let mut out = Vec::with_capacity(128);
+    append_json(&mut out, value)?;
+    Ok(out)
 }
 
 pub(super) fn from_json<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, Error> {

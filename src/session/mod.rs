@@ -23,7 +23,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use self::{
     change::Change,
     content::{Content, Persistence},
-    json::{from_json, to_json},
+    json::{append_json, from_json, to_json},
     save::Last,
     slots::{At, Slot},
     state::{Live, Origin, State},
@@ -158,31 +158,45 @@ impl Session {
         T: Default + DeserializeOwned + Serialize,
         F: FnMut(&mut T) + Send + 'static,
     {
-        let mut step = move |old: Option<&[u8]>| -> Result<(Vec<u8>, T), Error> {
+        let mut apply = move |old: Option<&[u8]>| -> Result<T, Error> {
             let mut value = old.map(from_json).transpose()?.unwrap_or_default();
             update(&mut value);
-            Ok((to_json(&value)?, value))
+            Ok(value)
         };
         // The closure runs without a lock, so it may use the session; then somebody may have been faster.
         loop {
-            let old = self.read(|live| Ok(live.content.frames.get(key).map(<[u8]>::to_vec)))?;
-            let (new, value) = step(old.as_deref()).map_err(|error| error.of(self.name()))?;
+            // The JSON that is there, and behind it what it becomes.
+            let mut json = Vec::with_capacity(128);
+            let found = self.read(|live| {
+                let old = live.content.frames.get(key);
+                json.extend_from_slice(old.unwrap_or_default());
+                Ok(old.is_some())
+            })?;
+            let end = json.len();
+            let mut run = || {
+                let value = apply(found.then_some(json.as_slice()))?;
+                append_json(&mut json, &value)?;
+                Ok(value)
+            };
+            let value = run().map_err(|error: Error| error.of(self.name()))?;
+            let (old, new) = json.split_at(end);
+            let old = found.then_some(old);
             let done = self.write(|content| {
                 let place = content.frames.place(key);
-                if content.frames.at(&place) != old.as_deref() {
-                    return Ok((None, Some(step)));
+                if content.frames.at(&place) != old {
+                    return Ok((None, Some(apply)));
                 }
-                if old.as_ref() == Some(&new) {
+                if old == Some(new) {
                     return Ok((None, None));
                 }
                 self.check_growth(content, place.growth(new.len()))?;
-                content.frames.put(&place, &new);
-                let update = move |old: Option<&[u8]>| step(old).map(|(new, _)| new);
+                content.frames.put(&place, new);
+                let update = move |old: Option<&[u8]>| to_json(&apply(old)?);
                 Ok((Some(|| Change::Update { key: key.into(), update: Box::new(update) }), None))
             })?;
             match done {
                 None => return Ok(value),
-                Some(again) => step = again,
+                Some(again) => apply = again,
             }
         }
     }

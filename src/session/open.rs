@@ -12,7 +12,7 @@ use crate::{
     codec::Opened,
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
-    store::{StoreError, Version},
+    store::{Record, StoreError, Version},
     trace,
 };
 
@@ -140,23 +140,29 @@ impl Session {
     async fn ask(&self, looked: Looked, now: Timestamp) -> Result<Found, Error> {
         let (mut live, duty) = match looked {
             Looked::Found(live, duty) => return Ok((live, duty)),
-            Looked::Record(id, duty) => {
-                let fetched = self.fetch(&id, now).await?;
-                return self.live_of(id, fetched, now, duty).await;
-            }
+            Looked::Record(id, duty) => return self.open_record(id, now, duty).await,
             Looked::Token(live, duty) => (*live, duty),
         };
         let Some(Origin::Token { id, issued }) = &live.origin else { return Ok((live, duty)) };
         if let Some(version) = live.content.copy_of.take() {
             let (id, copy) = (id.clone(), Copied { version, issued: *issued });
-            let fetched = self.fetch(&id, now).await?;
-            let (live, duty) = self.live_of(id, fetched, now, duty).await?;
+            let (live, duty) = self.open_record(id, now, duty).await?;
             return Ok((Live { copy: Some(copy), ..live }, duty));
         }
         if self.is_revoked(id, &live.content).await? {
             return Ok((Live::new(now, Some(Rejection::Revoked)), CookieDuty::Nothing));
         }
         Ok((live, duty))
+    }
+
+    async fn open_record(&self, id: SessionId, now: Timestamp, duty: CookieDuty) -> Result<Found, Error> {
+        let fetched = self.fetch(&id, now).await?;
+        if let Fetched::Settled { content, .. } = &fetched
+            && self.is_revoked(&id, content).await?
+        {
+            return Ok((Live::new(now, Some(Rejection::Revoked)), CookieDuty::Nothing));
+        }
+        Ok(self.live_of(id, fetched, now, duty))
     }
 
     async fn is_revoked(&self, id: &SessionId, content: &Content) -> Result<bool, Error> {
@@ -175,38 +181,36 @@ impl Session {
 
     /// A cookie whose record is missing stays in the browser: it may be about to get a newer one, from the
     /// response of another request that has renewed the session.
-    async fn live_of(&self, id: SessionId, fetched: Fetched, now: Timestamp, duty: CookieDuty) -> Result<Found, Error> {
-        let rejection = match fetched {
+    fn live_of(&self, id: SessionId, fetched: Fetched, now: Timestamp, duty: CookieDuty) -> Found {
+        match fetched {
             Fetched::Record { content, version, expires, .. } => {
-                let origin = Origin::Record { id, version, expires };
-                return Ok((Live::of(Some(origin), content, None), duty));
+                (Live::of(Some(Origin::Record { id, version, expires }), content, None), duty)
             }
-            Fetched::Settled { content, .. } if self.is_revoked(&id, &content).await? => Rejection::Revoked,
             // The cookie is older than the one that it went into.
             Fetched::Settled { content, expires, .. } => {
                 let idle = Lifetime::of(&content, self.named()).idle;
                 let issued = Timestamp::from_secs(expires.as_secs().saturating_sub(idle.as_secs()));
-                return Ok((Live::of(Some(Origin::Token { id, issued }), content, None), duty));
+                (Live::of(Some(Origin::Token { id, issued }), content, None), duty)
             }
-            Fetched::Nothing(rejection) => rejection,
-        };
-        Ok((Live::new(now, Some(rejection)), CookieDuty::Nothing))
+            Fetched::Nothing(rejection) => (Live::new(now, Some(rejection)), CookieDuty::Nothing),
+        }
     }
 
     /// The record as it is in the store; failing to look is an error, never "there is none".
     pub(super) async fn fetch(&self, id: &SessionId, now: Timestamp) -> Result<Fetched, Error> {
-        let Some(server) = self.named().server() else {
-            return Ok(Fetched::Nothing(Rejection::NotFound));
-        };
-        let record = match server.load(&id.record_key()).await {
-            Ok(Some(record)) => record,
-            Ok(None) => return Ok(Fetched::Nothing(Rejection::NotFound)),
-            Err(StoreError::Corrupt(_)) => return Ok(Fetched::Nothing(Rejection::Corrupt)),
-            Err(error) => return Err(error.into()),
-        };
+        let Some(server) = self.named().server() else { return Ok(Fetched::Nothing(Rejection::NotFound)) };
+        match server.load(&id.record_key()).await {
+            Ok(Some(record)) => Ok(self.read_record(id, &record, now)),
+            Ok(None) => Ok(Fetched::Nothing(Rejection::NotFound)),
+            Err(StoreError::Corrupt(_)) => Ok(Fetched::Nothing(Rejection::Corrupt)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn read_record(&self, id: &SessionId, record: &Record, now: Timestamp) -> Fetched {
         let (version, expires) = (record.version(), record.expires());
         let is_over = |content: &Content| expires.min(Lifetime::of(content, self.named()).end) <= now;
-        Ok(match decode_record(record.data(), id, self.named().encrypts_records) {
+        match decode_record(record.data(), id, self.named().encrypts_records) {
             Some(Stored::Content(content, _) | Stored::Settled(content, _)) if is_over(&content) => {
                 Fetched::Nothing(Rejection::Expired)
             }
@@ -214,7 +218,7 @@ impl Session {
             Some(Stored::Settled(content, write)) => Fetched::Settled { content, version, expires, write },
             Some(Stored::Moved) => Fetched::Nothing(Rejection::NotFound),
             None => Fetched::Nothing(Rejection::Corrupt),
-        })
+        }
     }
 
     /// What all valid sessions are called that the request's cookies hold or refer to, however many there
