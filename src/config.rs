@@ -322,6 +322,7 @@ impl SessionConfig {
         });
         Ok(Named {
             name: self.name.as_str().into(),
+            finder: wire::Finder::new(&self.name),
             backend: self.backend.clone(),
             codec: codec(mode, purpose),
             rendered: self.attributes.render(),

@@ -8,6 +8,7 @@ use std::{fmt, time::Duration};
 
 use cookie::{Cookie, SameSite};
 use http::HeaderValue;
+use memchr::memmem;
 
 use crate::error::ConfigError;
 
@@ -75,9 +76,9 @@ impl RequestCookies {
         }
     }
 
-    /// Iterates over the values of the cookies named `name`, however many.
-    pub(crate) fn all_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.fields().flat_map(move |field| values(field, name.as_bytes()))
+    /// Iterates over the values of the cookies of a name, however many.
+    pub(crate) fn all_named<'a>(&'a self, finder: &'a Finder) -> impl Iterator<Item = &'a [u8]> {
+        self.fields().flat_map(move |field| finder.values(field))
     }
 
     fn fields(&self) -> impl Iterator<Item = &[u8]> {
@@ -86,12 +87,12 @@ impl RequestCookies {
         std::iter::once(short).chain(long)
     }
 
-    /// Collects the values of the cookies named `name`.
-    pub(crate) fn named<'a>(&'a self, name: &'a str) -> Candidates<'a> {
+    /// Collects the values of the cookies of a name.
+    pub(crate) fn named<'a>(&'a self, finder: &'a Finder) -> Candidates<'a> {
         let mut found = Few::default();
         // Not `all_named`: a flattened iterator takes some 200 instructions more.
         for field in self.fields() {
-            for value in values(field, name.as_bytes()) {
+            for value in finder.values(field) {
                 if !found.as_slice().contains(&value) && !found.push(value) {
                     return None;
                 }
@@ -108,23 +109,41 @@ impl fmt::Debug for RequestCookies {
     }
 }
 
-/// The values of all pairs `name=value` in one field; other pairs are passed over, whatever is in them.
-fn values<'a>(field: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    let mut rest = Some(field);
-    std::iter::from_fn(move || {
-        let field = rest?;
-        let end = memchr::memchr(b';', field);
-        rest = end.and_then(|end| field.get(end + 1..));
-        Some(trim(end.and_then(|end| field.get(..end)).unwrap_or(field)))
-    })
-    .filter_map(move |pair| pair.strip_prefix(name)?.strip_prefix(b"="))
+/// Finds the cookies of one name.
+#[derive(Debug)]
+pub(crate) struct Finder(memmem::Finder<'static>);
+
+impl Finder {
+    /// The name is a token, so it has no equals sign, and cannot overlap itself.
+    pub(crate) fn new(name: &str) -> Self {
+        Self(memmem::Finder::new(&format!("{name}=")).into_owned())
+    }
+
+    /// The values of all pairs `name=value` in one field; other pairs are passed over, whatever is in them.
+    fn values<'a>(&'a self, field: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let mut end = 0;
+        std::iter::from_fn(move || {
+            loop {
+                let rest = field.get(end..).filter(|rest| rest.len() >= self.0.needle().len())?;
+                let start = end + self.0.find(rest)?;
+                end = start + self.0.needle().len();
+                let (before, rest) = (field.get(..start)?, field.get(end..)?);
+                if trim_end(before).last().is_none_or(|byte| *byte == b';') {
+                    let len = memchr::memchr(b';', rest).unwrap_or(rest.len());
+                    end += len;
+                    return rest.get(..len).map(trim_end);
+                }
+            }
+        })
+    }
 }
 
-fn trim(mut pair: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = pair {
-        pair = rest;
+/// Of spaces and tabs; other characters that are white space elsewhere are not here.
+fn trim_end(mut bytes: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
     }
-    pair
+    bytes
 }
 
 /// The attributes of a session's cookie, but for `Max-Age`, which follows from how long the session lasts.

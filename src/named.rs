@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     clock::Timestamp,
     codec::{Codec, Opened},
-    cookie::{self as wire, CookieAttributes},
+    cookie::{self as wire, CookieAttributes, Finder},
     error::{Error, ErrorKind, Rejection},
     id::RecordKey,
     index::Index,
@@ -17,6 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Named {
     pub(crate) name: Box<str>,
+    pub(crate) finder: Finder,
     pub(crate) backend: Backend,
     pub(crate) codec: Codec,
     pub(crate) attributes: CookieAttributes,

@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use base64_simd::{AsOut as _, URL_SAFE_NO_PAD};
+use base64_simd::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use ring::{
@@ -230,11 +230,10 @@ impl Floor {
                 token.extend_from_slice(tag.as_ref());
             }
         }
-        let end = PREFIX.len() + URL_SAFE_NO_PAD.encoded_length(token.len());
-        let mut cookie = Vec::with_capacity(end + ATTRIBUTES.len());
+        let encoded = URL_SAFE_NO_PAD.encoded_length(token.len());
+        let mut cookie = Vec::with_capacity(PREFIX.len() + encoded + ATTRIBUTES.len());
         cookie.extend_from_slice(PREFIX);
-        cookie.resize(end, 0);
-        let _ = URL_SAFE_NO_PAD.encode(&token, cookie.get_mut(PREFIX.len()..)?.as_out());
+        URL_SAFE_NO_PAD.encode_append(&token, &mut cookie);
         cookie.extend_from_slice(ATTRIBUTES);
         HeaderValue::from_maybe_shared(Bytes::from(cookie)).ok()
     }

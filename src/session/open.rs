@@ -224,8 +224,11 @@ impl Session {
     /// What all valid sessions are called that the request's cookies hold or refer to, however many there
     /// are: nobody shall be able to keep another from logging out by planting cookies.
     pub(super) fn presented_keys(&self, now: Timestamp) -> Vec<RecordKey> {
-        let opened =
-            self.slots.cookies.all_named(self.name()).filter_map(|value| self.named().open_cookie(value, now).ok());
+        let opened = self
+            .slots
+            .cookies
+            .all_named(&self.named().finder)
+            .filter_map(|value| self.named().open_cookie(value, now).ok());
         let mut keys: Vec<_> = opened.filter_map(|opened| Presented::of(opened).key()).collect();
         keys.sort_unstable();
         keys.dedup();
@@ -233,7 +236,7 @@ impl Session {
     }
 
     pub(super) fn has_cookie(&self) -> bool {
-        self.slots.cookies.all_named(self.name()).next().is_some()
+        self.slots.cookies.all_named(&self.named().finder).next().is_some()
     }
 
     /// Opens the cookies of the session's name and finds the one that is valid.
@@ -241,7 +244,7 @@ impl Session {
     /// Somebody who can set cookies for a parent domain can add a valid session of his own under our name,
     /// and neither the first nor the last is safe to prefer. So two that differ are none.
     fn presented(&self, now: Timestamp) -> Presented {
-        let Some(values) = self.slots.cookies.named(self.name()) else {
+        let Some(values) = self.slots.cookies.named(&self.named().finder) else {
             return Presented::Ambiguous;
         };
         let open = |value| match self.named().open_cookie(value, now) {
