@@ -1,0 +1,215 @@
+//! The services that are called: in process, with nothing in between.
+
+use std::{
+    convert::Infallible,
+    hint::black_box,
+    io,
+    path::Path,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+use silverback::{
+    Error, KeyError, Keys, Session, SessionConfig, SessionLayer, Sessions,
+    store::{Backend, CookieStore, FilesystemStore, MemoryStore},
+};
+use tower::{Layer, Service, service_fn};
+
+/// How the sessions are kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Encrypted,
+    Signed,
+    Memory,
+    Files,
+}
+
+/// What is in each session beside the counter, which is behind it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Content {
+    pub(crate) values: usize,
+    /// Of each value's JSON.
+    pub(crate) bytes: usize,
+}
+
+/// Which sessions a layer has, and how a handler comes by them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Count {
+    /// One, which is in the request's extensions.
+    One,
+    /// So many, each by its name.
+    Named(usize),
+}
+
+/// What the handler does with each session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Action {
+    Nothing,
+    /// Reads the counter.
+    Read,
+    /// Reads the counter and writes it one higher.
+    Update,
+    /// Makes the session.
+    Prepare,
+    /// Sees to it that all values are there and the counter is this high.
+    Expect(u64),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Handler {
+    pub(crate) kind: Kind,
+    pub(crate) count: Count,
+    pub(crate) content: Content,
+    pub(crate) action: Action,
+}
+
+pub(crate) type Call = Box<dyn FnMut(Request<()>) -> Response<()> + Send>;
+
+const COUNT: &str = "count";
+const NAMES: [&str; 8] = ["session", "account", "cart", "locale", "tour", "consent", "draft", "admin"];
+/// For a value of 1 MiB and what else is in its session.
+const MAX_BYTES: usize = 2 << 20;
+
+impl Kind {
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Encrypted => "encrypted cookie",
+            Self::Signed => "signed cookie",
+            Self::Memory => "memory store",
+            Self::Files => "filesystem store",
+        }
+    }
+}
+
+/// Where sessions are kept that are in no cookie.
+#[derive(Debug)]
+pub(crate) struct Stores {
+    files: FilesystemStore,
+}
+
+impl Stores {
+    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
+        Ok(Self { files: FilesystemStore::options().max_record_bytes(MAX_BYTES).open(folder.join("sessions"))? })
+    }
+
+    fn backend(&self, kind: Kind) -> Backend {
+        match kind {
+            Kind::Encrypted => CookieStore::new().into(),
+            Kind::Signed => CookieStore::new().signed().into(),
+            Kind::Memory => MemoryStore::new().into(),
+            Kind::Files => self.files.clone().into(),
+        }
+    }
+
+    pub(crate) fn layer(&self, kind: Kind, count: Count) -> Result<SessionLayer, KeyError> {
+        let one = SessionConfig::new("session", self.backend(kind), Keys::generate()?).max_bytes(MAX_BYTES);
+        let names = NAMES.iter().take(count.number()).skip(1);
+        Ok(names.fold(SessionLayer::new(one.clone()), |layer, name| layer.with(one.clone().named(*name))))
+    }
+}
+
+impl Count {
+    const fn number(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Named(number) => number,
+        }
+    }
+}
+
+impl Handler {
+    pub(crate) const fn doing(self, action: Action) -> Self {
+        Self { action, ..self }
+    }
+
+    /// One service inside of the layer, if there is one, for so many threads.
+    pub(crate) fn calls(self, layer: Option<&SessionLayer>, threads: usize) -> Vec<Call> {
+        let service = service_fn(move |request: Request<()>| async move {
+            self.handle(&request).await.expect("sessions in memory and on a sound disk do not fail");
+            Ok::<_, Infallible>(Response::new(()))
+        });
+        match layer {
+            Some(layer) => {
+                let service = layer.layer(service);
+                (0..threads).map(|_| call(service.clone())).collect()
+            }
+            None => (0..threads).map(|_| call(service)).collect(),
+        }
+    }
+
+    pub(crate) fn call(self, layer: Option<&SessionLayer>) -> Call {
+        self.calls(layer, 1).swap_remove(0)
+    }
+
+    async fn handle(self, request: &Request<()>) -> Result<(), Error> {
+        match (self.action, self.count) {
+            (Action::Nothing, _) => {}
+            (_, Count::One) => {
+                let session = request.extensions().get::<Session>().expect("the layer is around");
+                if self.kind == Kind::Files {
+                    session.load().await?;
+                }
+                self.act(session)?;
+            }
+            (_, Count::Named(number)) => {
+                let sessions = Sessions::from_extensions(request.extensions()).expect("the layer is around");
+                for name in NAMES.iter().take(number) {
+                    self.act(&sessions.get(name).await?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn act(self, session: &Session) -> Result<(), Error> {
+        let mut keys = (0..self.content.values).map(|number| format!("value{number}"));
+        let text = self.content.bytes - 2;
+        match self.action {
+            Action::Nothing => {}
+            Action::Read => {
+                black_box(session.get::<u64>(COUNT)?.expect("there is a counter"));
+            }
+            Action::Update => {
+                black_box(session.update(COUNT, |count: &mut u64| *count += 1)?);
+            }
+            Action::Prepare => {
+                keys.try_for_each(|key| session.insert(&key, "x".repeat(text)))?;
+                session.insert(COUNT, 0)?;
+            }
+            Action::Expect(count) => {
+                for key in keys {
+                    assert_eq!(session.get::<String>(&key)?.map(|value| value.len()), Some(text));
+                }
+                assert_eq!(session.get(COUNT)?, Some(count));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn call<S>(mut service: S) -> Call
+where
+    S: Service<Request<()>, Response = Response<()>, Error = Infallible> + Send + 'static,
+{
+    Box::new(move |request| now(service.call(request)).unwrap_or_else(|never| match never {}))
+}
+
+/// As a server makes it: with extensions, and a header value that is a slice of a shared buffer.
+pub(crate) fn request(field: Option<&Bytes>) -> Request<()> {
+    let mut request = Request::new(());
+    request.extensions_mut().insert("as every real request has");
+    if let Some(field) = field {
+        let value = HeaderValue::from_maybe_shared(field.clone()).expect("cookies are visible ASCII");
+        request.headers_mut().append(header::COOKIE, value);
+    }
+    request
+}
+
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("outside of a runtime no store waits"),
+    }
+}
