@@ -87,7 +87,7 @@ fn machine(parent: &Path) -> String {
     let facts = [
         run("git", &["-C", DOCS, "describe", "--always", "--dirty"]).map(|commit| format!("silverback {commit}")),
         run("rustc", &["--version"]),
-        run("uname", &["-sr"]),
+        run("uname", &["-sr"]).and_then(|system| Some(system.split('-').next()?.to_owned())),
         run("findmnt", &["--noheadings", "--output=FSTYPE", "--target", &folder])
             .map(|kind| format!("files on {kind}")),
         Some(format!("{threads} threads of {}", model.map_or("an unknown processor", |model| model.1))),
