@@ -22,8 +22,13 @@ type Found = (Live, CookieDuty);
 impl Session {
     /// The session's state, opened if it was not; a session whose store waits has to be loaded first.
     pub(super) fn opened(&self) -> Result<MutexGuard<'_, State>, Error> {
-        let state = self.slot().lock();
+        let mut state = self.slot().lock();
         if state.live.is_some() {
+            return Ok(state);
+        }
+        if !self.named().has_store() {
+            self.slots.touch();
+            self.open_from_cookie(&mut state, self.slots.clock().now())?;
             return Ok(state);
         }
         drop(state);
