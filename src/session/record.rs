@@ -43,48 +43,59 @@ impl Session {
         if self.named().encrypts_records { Ok(seal_record(id, plain)?.into()) } else { Ok(plain.clone()) }
     }
 
-    pub(super) async fn run(&self, server: &Server, job: &mut Job) -> Result<Saved, Error> {
-        match job.step.clone() {
-            Step::Create { id, outgrown: None, .. } => self.create_record(server, id, job).await,
-            Step::Create { id, before, .. } => self.outgrow_cookie(server, id, before, job).await,
-            Step::Update { id, version } => self.swap_record(server, &id, version, job).await,
-            Step::Renew { old, version, new } => self.renew_record(server, &old, version, new, job).await,
-            Step::Touch { id, version } => self.touch_record(server, &id, version, job).await,
-            Step::Settle { id, version } => self.settle_record(server, &id, version, job).await,
+    pub(super) async fn run(&self, server: &Server, step: &Step, job: &mut Job) -> Result<Saved, Error> {
+        match step {
+            Step::Create { id, outgrown: None, .. } => self.create_record(server, id, None, job).await,
+            Step::Create { id, outgrown: Some(revision), before } => {
+                self.outgrow_cookie(server, id, *revision, before.as_ref(), job).await
+            }
+            Step::Update { id, version } => self.swap_record(server, id, *version, job).await,
+            Step::Renew { old, version, new } => self.renew_record(server, old, *version, new, job).await,
+            Step::Touch { id, version } => self.touch_record(server, id, *version, job).await,
+            Step::Settle { id, version } => self.settle_record(server, id, *version, job).await,
         }
     }
 
     /// Makes the record of a session that is listed already, and looks once more whether it still is: whoever ends a
     /// subject's sessions marks them in the list first and removes their records then.
-    async fn create_record(&self, server: &Server, id: SessionId, job: &mut Job) -> Result<Saved, Error> {
+    ///
+    /// `outgrown` is the revision of the cookie that it does not fit into any more.
+    async fn create_record(
+        &self,
+        server: &Server,
+        id: &SessionId,
+        outgrown: Option<u32>,
+        job: &mut Job,
+    ) -> Result<Saved, Error> {
         let key = id.record_key();
-        let created = server.create(&key, self.encode(&id, &job.record.plain)?, job.record.expires).await;
-        let (version, merged) = match created {
-            Ok(version) => (version, None),
-            Err(StoreError::Exists) if self.named().may_be_in_cookie() => self.replace_record(server, &id, job).await?,
-            Err(error) => return Err(error.into()),
+        let created = server.create(&key, self.encode(id, &job.record.plain)?, job.record.expires).await;
+        let (version, merged) = match (created, outgrown) {
+            (Ok(version), _) => (version, None),
+            (Err(StoreError::Exists), Some(revision)) => self.replace_record(server, id, revision, job).await?,
+            (Err(error), _) => return Err(error.into()),
         };
         if !self.is_listed(job.record.member.as_ref(), &key).await? {
             self.named().remove_record(&key).await;
             return Err(Error::new(ErrorKind::Gone));
         }
         let place = Place::Record { is_written: true };
-        Ok(Saved { id: Some(id), version, expires: job.record.expires, merged, place })
+        Ok(Saved { id: Some(id.clone()), version, expires: job.record.expires, merged, place })
     }
 
     /// Moves a session from its cookie into a record, under the same name unless it is renewed.
     async fn outgrow_cookie(
         &self,
         server: &Server,
-        id: SessionId,
-        before: Option<RecordKey>,
+        id: &SessionId,
+        revision: u32,
+        before: Option<&RecordKey>,
         job: &mut Job,
     ) -> Result<Saved, Error> {
         let key = id.record_key();
-        let saved = self.create_record(server, id, job).await?;
+        let saved = self.create_record(server, id, Some(revision), job).await?;
         // Whoever ends the session remembers that first and removes the record then: one of the two sees the other.
         let is_over = match before {
-            Some(before) => self.named().revoke(&before, self.slots.clock().now()).await.map(|is_first| !is_first),
+            Some(before) => self.named().revoke(before, self.slots.clock().now()).await.map(|is_first| !is_first),
             None => self.named().is_revoked(&key).await,
         };
         match is_over {
@@ -95,7 +106,7 @@ impl Session {
             }
         }
         if let Some(before) = before {
-            self.named().remove_record(&before).await;
+            self.named().remove_record(before).await;
         }
         Ok(saved)
     }
@@ -109,9 +120,9 @@ impl Session {
         &self,
         server: &Server,
         id: &SessionId,
+        revision: u32,
         job: &mut Job,
     ) -> Result<(Version, Option<Content>), Error> {
-        let Step::Create { outgrown: Some(revision), .. } = job.step else { return Err(StoreError::Exists.into()) };
         let key = id.record_key();
         let _turn = server.turn(&key).await;
         for attempt in 0..RETRIES {
@@ -276,14 +287,14 @@ impl Session {
         server: &Server,
         old: &SessionId,
         mut version: Version,
-        id: SessionId,
+        id: &SessionId,
         job: &mut Job,
     ) -> Result<Saved, Error> {
         let (key, new_key) = (old.record_key(), id.record_key());
         let mark = Bytes::from(moved_record(job.write));
         let mut merged = None;
         for attempt in 0..RETRIES {
-            let new = self.create_record(server, id.clone(), job).await?;
+            let new = self.create_record(server, id, None, job).await?;
             let until = self.slots.clock().now().saturating_add(MARK_LIFETIME);
             let marked = server.update(&key, version, mark.clone(), until).await;
             if marked.is_ok() || self.is_marked(server, &key, &mark).await {

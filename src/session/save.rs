@@ -18,7 +18,6 @@ use crate::{
 
 /// A save under way. What it takes from the session's state goes back there if it does not succeed.
 pub(super) struct Job {
-    pub(super) step: Step,
     pub(super) record: Draft,
     pub(super) log: Vec<Change>,
     pub(super) write: WriteId,
@@ -36,7 +35,6 @@ pub(super) struct Draft {
     pub(super) member: Option<Membership>,
 }
 
-#[derive(Clone)]
 pub(super) enum Step {
     /// `outgrown` is the revision of the cookie that the session does not fit into any more; `before` is what it was
     /// called there, if it is renewed.
@@ -119,28 +117,30 @@ impl Session {
         let Some(server) = server else {
             return self.save_in_cookie(last).await;
         };
-        let Some(job) = self.begin(&mut self.slot().lock(), last)? else {
+        let Some((step, job)) = self.begin(&mut self.slot().lock(), last)? else {
             return Ok(());
         };
         let mut pending = Pending { session: self, job };
-        if !self.list_first(&mut pending.job).await? {
+        if !self.list_first(&step, &mut pending.job).await? {
             return Ok(());
         }
-        let saved = match self.run(server, &mut pending.job).await {
+        let saved = match self.run(server, &step, &mut pending.job).await {
             Ok(saved) => saved,
             Err(error) => {
                 // Nobody will ever hear of an ID that was to be new.
-                if let Some(key) = pending.job.step.new_key() {
+                if let Some(key) = step.new_key() {
                     self.delist(pending.job.record.member.as_ref(), &key).await;
                 }
                 return Err(error);
             }
         };
         let job = &mut pending.job;
-        let (member, key, before) = (job.record.member.clone(), job.step.key(), job.step.key_before());
+        let member = job.record.member.clone();
         self.finish(&mut self.slot().lock(), job, saved)?;
         drop(pending);
-        self.tidy_listings(member.as_ref(), &key, before.as_ref()).await;
+        if member.is_some() {
+            self.tidy_listings(member.as_ref(), &step.key(), step.key_before().as_ref()).await;
+        }
         Ok(())
     }
 
@@ -163,7 +163,7 @@ impl Session {
     }
 
     /// Decides what there is to do, and takes what it needs.
-    fn begin(&self, state: &mut State, last: Last) -> Result<Option<Job>, Error> {
+    fn begin(&self, state: &mut State, last: Last) -> Result<Option<(Step, Job)>, Error> {
         let now = self.slots.clock().now();
         self.check_not_over(state, last)?;
         let due = self.due(state, now);
@@ -203,7 +203,7 @@ impl Session {
             state.owe(CookieDuty::Refresh);
         }
         let (log, cut_off) = (std::mem::take(&mut state.log), std::mem::take(&mut state.cut_off));
-        Ok(Some(Job { step, record, log, write, cut_off, since: None, has_copy }))
+        Ok(Some((step, Job { record, log, write, cut_off, since: None, has_copy })))
     }
 
     pub(super) fn due(&self, state: &State, now: Timestamp) -> Due {
@@ -257,18 +257,18 @@ impl Session {
 
     /// Tells the listing before the session is saved, so that whoever ends a subject's sessions finds this one. Says
     /// whether to go on: what changes nothing can be done another time.
-    async fn list_first(&self, job: &mut Job) -> Result<bool, Error> {
+    async fn list_first(&self, step: &Step, job: &mut Job) -> Result<bool, Error> {
         let Some(member) = &job.record.member else { return Ok(true) };
-        let moves = job.step.new_key().is_some() || matches!(job.step, Step::Settle { .. } | Step::Create { .. });
+        let moves = step.new_key().is_some() || matches!(step, Step::Settle { .. } | Step::Create { .. });
         if !(is_new(Some(member)) || moves || job.lists()) {
             return Ok(true);
         }
-        match self.enlist(Some(member), job.step.key(), job.step.key_before()).await {
+        match self.enlist(Some(member), step.key(), step.key_before()).await {
             Ok(since) => {
                 job.since = since;
                 Ok(true)
             }
-            Err(error) if job.is_optional() => {
+            Err(error) if step.is_optional() && !job.changes() => {
                 trace::touch_failed(self.name(), &error);
                 job.log.clear();
                 // One of a new key is for listed sessions only.
@@ -369,6 +369,11 @@ impl Step {
         }
     }
 
+    /// Whether nothing is lost if it is not done, unless it carries changes.
+    fn is_optional(&self) -> bool {
+        matches!(self, Self::Touch { .. } | Self::Settle { .. })
+    }
+
     /// What it was called before, if that is another key.
     fn key_before(&self) -> Option<RecordKey> {
         match self {
@@ -388,11 +393,6 @@ impl Job {
     /// Whether the handler changed anything.
     pub(super) fn changes(&self) -> bool {
         self.log.iter().any(|change| !matches!(change, Change::Listed(_)))
-    }
-
-    /// Whether nothing is lost if it is not done.
-    pub(super) fn is_optional(&self) -> bool {
-        matches!(self.step, Step::Touch { .. } | Step::Settle { .. }) && !self.changes()
     }
 }
 
