@@ -88,16 +88,21 @@ impl Session {
         if let Some(next) = self.plan_cookie(state, Last::Yes, now)? {
             self.finish_in_cookie(state, next, None, now);
         }
-        self.reply(state, now)
+        self.reply(state, || now)
     }
 
     async fn commit_in_turn(&self, keep: Keep) -> Result<Reply, Error> {
         self.begin_commit(&mut self.slot().lock(), keep)?;
         self.save_in_turn(Last::Yes).await?;
-        if self.slot().lock().owes_unopened() {
-            self.open_in_turn().await?;
+        let now = || self.slots.clock().now();
+        {
+            let state = &mut self.slot().lock();
+            if !state.owes_unopened() {
+                return self.reply(state, now);
+            }
         }
-        self.reply(&mut self.slot().lock(), self.slots.clock().now())
+        self.open_in_turn().await?;
+        self.reply(&mut self.slot().lock(), now)
     }
 
     fn begin_commit(&self, state: &mut State, keep: Keep) -> Result<(), Error> {
@@ -156,12 +161,12 @@ impl Session {
         std::mem::replace(state, new)
     }
 
-    fn reply(&self, state: &mut State, now: Timestamp) -> Result<Reply, Error> {
+    fn reply(&self, state: &mut State, now: impl FnOnce() -> Timestamp) -> Result<Reply, Error> {
         let duty = std::mem::take(&mut state.cookie);
         let used = state.used;
         let cookie = match (duty, &state.live) {
             (CookieDuty::Set | CookieDuty::Refresh, Some(live)) if live.origin.is_some() => {
-                Some(self.render(live, now)?)
+                Some(self.render(live, now())?)
             }
             (CookieDuty::Remove, live) => Some(self.render_removal(live.as_ref())?),
             _ => None,

@@ -113,13 +113,15 @@ impl Session {
         if self.slot().lock().needs_opening() {
             self.open_in_turn().await?;
         }
-        let server = self.named().server().filter(|_| !self.goes_into_cookie(&self.slot().lock()));
-        let Some(server) = server else {
-            return self.save_in_cookie(last).await;
+        let begun = {
+            let state = &mut self.slot().lock();
+            match self.named().server() {
+                Some(server) if !self.goes_into_cookie(state) => Some((server, self.begin(state, last)?)),
+                _ => None,
+            }
         };
-        let Some((step, job)) = self.begin(&mut self.slot().lock(), last)? else {
-            return Ok(());
-        };
+        let Some((server, begun)) = begun else { return self.save_in_cookie(last).await };
+        let Some((step, job)) = begun else { return Ok(()) };
         let mut pending = Pending { session: self, job };
         if !self.list_first(&step, &mut pending.job).await? {
             return Ok(());

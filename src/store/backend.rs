@@ -104,30 +104,30 @@ impl Server {
         Ok(())
     }
 
-    pub(crate) async fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
-        self.0.store.load(key).await
+    pub(crate) fn load<'a>(&'a self, key: &'a RecordKey) -> Operation<'a, Option<Record>> {
+        self.0.store.load(key)
     }
 
-    pub(crate) async fn create(&self, key: &RecordKey, data: Bytes, expires: Timestamp) -> Result<Version, StoreError> {
-        self.0.store.create(key, data, expires).await
+    pub(crate) fn create<'a>(&'a self, key: &'a RecordKey, data: Bytes, expires: Timestamp) -> Operation<'a, Version> {
+        self.0.store.create(key, data, expires)
     }
 
-    pub(crate) async fn update(
-        &self,
-        key: &RecordKey,
+    pub(crate) fn update<'a>(
+        &'a self,
+        key: &'a RecordKey,
         expected: Version,
         data: Bytes,
         expires: Timestamp,
-    ) -> Result<Version, StoreError> {
-        self.0.store.update(key, expected, data, expires).await
+    ) -> Operation<'a, Version> {
+        self.0.store.update(key, expected, data, expires)
     }
 
-    pub(crate) async fn delete(&self, key: &RecordKey) -> Result<(), StoreError> {
-        self.0.store.delete(key).await
+    pub(crate) fn delete<'a>(&'a self, key: &'a RecordKey) -> Operation<'a, ()> {
+        self.0.store.delete(key)
     }
 
-    pub(crate) async fn touch(&self, key: &RecordKey, expected: Version, expires: Timestamp) -> Result<(), StoreError> {
-        self.0.store.touch(key, expected, expires).await
+    pub(crate) fn touch<'a>(&'a self, key: &'a RecordKey, expected: Version, expires: Timestamp) -> Operation<'a, ()> {
+        self.0.store.touch(key, expected, expires)
     }
 }
 
@@ -186,7 +186,8 @@ impl<S: Store> Erased for S {
 }
 
 /// A store's operation: done already, or boxed because it has to wait.
-enum Operation<'a, T> {
+#[must_use]
+pub(crate) enum Operation<'a, T> {
     Done(Option<Result<T, StoreError>>),
     Waiting(Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>),
 }
