@@ -146,7 +146,8 @@ fn check(session: &Session) -> Result<u64, Error> {
     Ok(session.get(COUNT)?.expect("there is a counter"))
 }
 
-fn cpu_time() -> Duration {
+/// Of the whole process.
+pub(crate) fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }

@@ -2,9 +2,11 @@
 
 mod callgrind;
 mod cycles;
+mod end_to_end;
 mod endpoint;
 mod gorilla;
 mod scenarios;
+mod server;
 mod subject;
 mod systems;
 mod table;
@@ -24,21 +26,27 @@ use self::{
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let ["--serve", ref index @ ..] = *arguments {
+        let index: Option<usize> = index.first().map(|index| index.parse()).transpose()?;
+        return Ok(server::run(index.and_then(|index| SYSTEMS.get(index)))?);
+    }
     // axum_session starts a task for each layer. Nobody runs it, nor any other task of this runtime.
     let runtime = runtime::Builder::new_current_thread().build()?;
     let guard = runtime.enter();
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (effort, parent) = match *arguments {
         ["--count", scenario] => {
             callgrind::run(&Scenario::find(scenario).ok_or("there is no such scenario")?);
             return Ok(());
         }
+        ["--end-to-end"] => return Ok(end_to_end::print(Effort::FULL)?),
+        ["--end-to-end", "--quick"] => return Ok(end_to_end::print(Effort::QUICK)?),
         [] => (Effort::FULL, env::temp_dir()),
         ["--quick"] => (Effort::QUICK, env::temp_dir()),
         [parent] if !parent.starts_with('-') => (Effort::FULL, PathBuf::from(parent)),
         ["--quick", parent] => (Effort::QUICK, PathBuf::from(parent)),
-        _ => return Err("the arguments are --quick, and a directory for sessions in files".into()),
+        _ => return Err("the arguments are --end-to-end, --quick, and a directory for sessions in files".into()),
     };
     subject::check();
     println!("Above the bare service: {}", legend());

@@ -94,13 +94,18 @@ fn prepare(sessions: &dyn Sessions, profiles: usize) -> Browser {
 
 /// Cookies by name.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-struct Browser(Vec<(String, String)>);
+pub(crate) struct Browser(Vec<(String, String)>);
 
 impl Browser {
     fn visit(&mut self, sessions: &dyn Sessions, action: Action) {
         let mut endpoint = sessions.endpoint(action).expect("only those that do nothing have no layer");
         let field = (!self.0.is_empty()).then(|| Bytes::from(self.field()));
-        for cookie in endpoint.visit(field.as_ref()) {
+        self.keep(endpoint.visit(field.as_ref()));
+    }
+
+    /// Takes what a response sets.
+    pub(crate) fn keep(&mut self, cookies: Vec<String>) {
+        for cookie in cookies {
             let pair = cookie.split(';').next().and_then(|pair| pair.split_once('='));
             let (name, value) = pair.expect("a cookie has a name and a value");
             self.0.retain(|(known, _)| known != name);
@@ -110,7 +115,8 @@ impl Browser {
         }
     }
 
-    fn field(&self) -> String {
+    /// The `Cookie` field of a request.
+    pub(crate) fn field(&self) -> String {
         self.0.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
     }
 

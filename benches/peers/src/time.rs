@@ -9,11 +9,13 @@ pub(crate) struct Effort {
     pub(crate) calls: u32,
     /// Cycles of [`crate::cycles`] in a round.
     pub(crate) cycles: u32,
+    /// Rounds of [`crate::end_to_end`].
+    pub(crate) loads: usize,
 }
 
 impl Effort {
-    pub(crate) const FULL: Self = Self { rounds: 201, calls: 200, cycles: 1000 };
-    pub(crate) const QUICK: Self = Self { rounds: 21, calls: 50, cycles: 100 };
+    pub(crate) const FULL: Self = Self { rounds: 201, calls: 200, cycles: 1000, loads: 15 };
+    pub(crate) const QUICK: Self = Self { rounds: 21, calls: 50, cycles: 100, loads: 3 };
 }
 
 /// What each costs above its bare service: the median of the differences of all rounds.

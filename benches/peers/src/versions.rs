@@ -2,18 +2,38 @@
 
 use std::{collections::BTreeSet, fs, process::Command};
 
-use crate::systems::SYSTEMS;
+use crate::systems::{SYSTEMS, System};
 
 const LOCK: &str = include_str!("../Cargo.lock");
 const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
 
+/// Those of all the systems.
 pub(crate) fn print() {
-    let names: BTreeSet<_> = SYSTEMS.iter().map(|system| system.package).collect();
-    println!("- {}", names.into_iter().map(package).collect::<Vec<_>>().join(", "));
-    let tools: [Option<String>; 4] =
-        [run("rustc", &["--version"]), run("valgrind", &["--version"]), run("go", &["version"]), gorilla()];
-    println!("- {}", tools.into_iter().flatten().collect::<Vec<_>>().join(", "));
+    let tools = [rustc(), run("valgrind", &["--version"]), run("go", &["version"]), gorilla()];
+    print_those(SYSTEMS.iter().map(|system| system.package), &tools);
+}
+
+/// Those of what a server and its load are made of.
+pub(crate) fn print_end_to_end<'a>(systems: impl Iterator<Item = &'a System>) {
+    print_those(systems.map(|system| system.package).chain(["axum", "hyper", "tokio"]), &[rustc(), wrk()]);
+}
+
+fn print_those<'a>(packages: impl Iterator<Item = &'a str>, tools: &[Option<String>]) {
+    let packages: BTreeSet<_> = packages.collect();
+    println!("- {}", packages.into_iter().map(package).collect::<Vec<_>>().join(", "));
+    println!("- {}", tools.iter().flatten().cloned().collect::<Vec<_>>().join(", "));
     println!("- {}, {}", processor(), kernel());
+}
+
+fn rustc() -> Option<String> {
+    run("rustc", &["--version"])
+}
+
+/// It is never content when it is asked for its version.
+pub(crate) fn wrk() -> Option<String> {
+    let output = Command::new("wrk").arg("--version").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Some(text.split(" [").next()?.trim().to_owned())
 }
 
 /// Name and version of a package, and the commit of the one that is measured from its sources.

@@ -13,6 +13,7 @@ use actix_web::{
     test::{TestRequest, init_service},
     web,
 };
+use axum::Router;
 use bytes::Bytes;
 
 use super::Sessions;
@@ -52,6 +53,10 @@ impl Sessions for Middleware {
             }),
         };
         Some(Box::new(Actix(now(init_service(App::new().wrap(middleware).route("/", route))))))
+    }
+
+    fn router(&self, _: &[(&str, Action)]) -> Option<Router> {
+        None
     }
 }
 

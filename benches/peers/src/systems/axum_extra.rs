@@ -2,11 +2,13 @@
 //!
 //! Its jars are extractors: a handler that does not use its session does not take one, and nothing is around it.
 
-use std::{convert::Infallible, future::ready, hint::black_box};
+use std::{convert::Infallible, future::ready, hint::black_box, sync::Arc};
 
 use axum::{
+    Router,
     body::Body,
     response::{IntoResponse, IntoResponseParts, Response},
+    routing::get,
 };
 use axum_extra::extract::{
     PrivateCookieJar, SignedCookieJar,
@@ -16,7 +18,7 @@ use http::{HeaderMap, Request};
 use serde::{Deserialize, Serialize};
 use tower::service_fn;
 
-use super::Sessions;
+use super::{Sessions, handlers};
 use crate::{
     endpoint::{Endpoint, Tower},
     scenarios::{ADA, Action, NAME, Profile},
@@ -67,10 +69,18 @@ impl<J: IntoResponseParts + 'static> Sessions for Jars<J> {
         let service = service_fn(move |request: Request<()>| ready(Ok::<_, Infallible>(jars.handle(&request, action))));
         (action != Action::Nothing).then(|| Box::new(Tower(service)) as Box<dyn Endpoint>)
     }
+
+    fn router(&self, routes: &[(&str, Action)]) -> Option<Router> {
+        let jars = Arc::new(self.clone());
+        Some(handlers(routes, |action| {
+            let jars = Arc::clone(&jars);
+            get(move |request: Request<Body>| ready(jars.handle(&request, action)))
+        }))
+    }
 }
 
 impl<J: IntoResponseParts> Jars<J> {
-    fn handle(&self, request: &Request<()>, action: Action) -> Response {
+    fn handle<B>(&self, request: &Request<B>, action: Action) -> Response {
         let jar = (self.open)(request.headers(), self.key.clone());
         let response = Response::new(Body::empty());
         match action {

@@ -1,13 +1,16 @@
 //! axum_session: the values are in memory, as its pool of no database has it; the cookie has the ID.
 
-use std::{convert::Infallible, future::ready};
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+};
 
-use axum::body::Body;
+use axum::{Router, body::Body, routing::get};
 use axum_session::{Session, SessionConfig, SessionLayer, SessionNullPool, SessionStore};
 use http::{Request, Response};
 use tower::{Layer, service_fn};
 
-use super::Sessions;
+use super::{Sessions, handlers};
 use crate::{
     endpoint::{Endpoint, Tower, now},
     scenarios::{ADA, Action, COUNT, PROFILE, Profile, key},
@@ -20,13 +23,18 @@ pub(super) fn plain() -> Box<dyn Sessions> {
 
 impl Sessions for SessionLayer<SessionNullPool> {
     fn endpoint(&self, action: Action) -> Option<Box<dyn Endpoint>> {
-        let service = service_fn(move |request: Request<()>| {
-            let session = request.extensions().get().expect("the layer is around");
-            handle(session, action);
-            ready(Ok::<_, Infallible>(Response::new(Body::empty())))
-        });
-        Some(Box::new(Tower(self.layer(service))))
+        Some(Box::new(Tower(self.layer(service_fn(move |request: Request<()>| answer(&request, action))))))
     }
+
+    fn router(&self, routes: &[(&str, Action)]) -> Option<Router> {
+        let handler = |action| get(move |request: Request<Body>| answer(&request, action));
+        Some(handlers(routes, handler).layer(self.clone()))
+    }
+}
+
+fn answer<B>(request: &Request<B>, action: Action) -> Ready<Result<Response<Body>, Infallible>> {
+    handle(request.extensions().get().expect("the layer is around"), action);
+    ready(Ok(Response::new(Body::empty())))
 }
 
 fn handle(session: &Session<SessionNullPool>, action: Action) {

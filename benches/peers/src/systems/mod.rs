@@ -7,6 +7,8 @@ mod silverback;
 mod tower_sessions;
 mod tower_sessions_cookie_store;
 
+use axum::{Router, routing::MethodRouter};
+
 use crate::{
     endpoint::{Endpoint, bare},
     scenarios::Action,
@@ -36,6 +38,14 @@ impl Kind {
 pub(crate) trait Sessions {
     /// A service whose handler does this, or nothing if a handler that does not use its session has nothing around it.
     fn endpoint(&self, action: Action) -> Option<Box<dyn Endpoint>>;
+
+    /// The same on axum, with a handler at each of these paths; nothing of who has a framework of its own.
+    fn router(&self, routes: &[(&str, Action)]) -> Option<Router>;
+}
+
+/// What there is of axum without sessions.
+pub(crate) fn handlers(routes: &[(&str, Action)], handler: impl Fn(Action) -> MethodRouter) -> Router {
+    routes.iter().fold(Router::new(), |router, &(path, action)| router.route(path, handler(action)))
 }
 
 pub(crate) struct System {

@@ -1,8 +1,11 @@
 //! silverback: the session's values are in the cookie, or in memory under an ID that is sealed.
 
-use std::{convert::Infallible, future::ready};
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+};
 
-use axum::body::Body;
+use axum::{Router, body::Body, routing::get};
 use http::{Request, Response};
 use silverback::{
     Error, Keys, Session, SessionConfig, SessionLayer,
@@ -10,7 +13,7 @@ use silverback::{
 };
 use tower::{Layer, service_fn};
 
-use super::Sessions;
+use super::{Sessions, handlers};
 use crate::{
     endpoint::{Endpoint, Tower},
     scenarios::{ADA, Action, COUNT, NAME, PROFILE, Profile, key},
@@ -35,13 +38,19 @@ fn layer(store: impl Into<Backend>) -> Box<dyn Sessions> {
 
 impl Sessions for SessionLayer {
     fn endpoint(&self, action: Action) -> Option<Box<dyn Endpoint>> {
-        let service = service_fn(move |request: Request<()>| {
-            let session = request.extensions().get::<Session>().expect("the layer is around");
-            handle(session, action).expect("sessions in cookies and in memory do not fail");
-            ready(Ok::<_, Infallible>(Response::new(Body::empty())))
-        });
-        Some(Box::new(Tower(self.layer(service))))
+        Some(Box::new(Tower(self.layer(service_fn(move |request: Request<()>| answer(&request, action))))))
     }
+
+    fn router(&self, routes: &[(&str, Action)]) -> Option<Router> {
+        let handler = |action| get(move |request: Request<Body>| answer(&request, action));
+        Some(handlers(routes, handler).layer(self.clone()))
+    }
+}
+
+fn answer<B>(request: &Request<B>, action: Action) -> Ready<Result<Response<Body>, Infallible>> {
+    let session = request.extensions().get::<Session>().expect("the layer is around");
+    handle(session, action).expect("sessions in cookies and in memory do not fail");
+    ready(Ok(Response::new(Body::empty())))
 }
 
 fn handle(session: &Session, action: Action) -> Result<(), Error> {

@@ -1,9 +1,11 @@
 //! tower-sessions: the values are in its memory store, the cookie has the ID.
 
-use tower::Layer;
-use tower_sessions::{MemoryStore, SessionManagerLayer, cookie::Key, service::CookieController};
+use axum::{Router, body::Body, routing::get};
+use http::Request;
+use tower::{Layer, service_fn};
+use tower_sessions::{MemoryStore, Session, SessionManagerLayer, cookie::Key, service::CookieController};
 
-use super::Sessions;
+use super::{Sessions, handlers};
 use crate::{
     endpoint::{Endpoint, Tower},
     scenarios::Action,
@@ -25,16 +27,21 @@ fn layer() -> SessionManagerLayer<MemoryStore> {
     SessionManagerLayer::new(MemoryStore::default())
 }
 
-impl<C: CookieController> Sessions for SessionManagerLayer<MemoryStore, C> {
+impl<C: CookieController + Sync> Sessions for SessionManagerLayer<MemoryStore, C> {
     fn endpoint(&self, action: Action) -> Option<Box<dyn Endpoint>> {
-        Some(Box::new(Tower(self.layer(service!(tower_sessions::Session, action)))))
+        Some(Box::new(Tower(self.layer(service_fn(move |request: Request<()>| answer(request, action))))))
+    }
+
+    fn router(&self, routes: &[(&str, Action)]) -> Option<Router> {
+        let handler = |action| get(move |request: Request<Body>| answer(request, action));
+        Some(handlers(routes, handler).layer(self.clone()))
     }
 }
 
-/// The service for sessions of this type: of tower-sessions, or of the older core that its cookie store needs.
-macro_rules! service {
-    ($session:ty, $action:expr) => {{
-        use $crate::scenarios::{ADA, Action, COUNT, PROFILE, Profile, key};
+/// Defines what answers requests, for sessions of a type: of tower-sessions, or of the older core that its cookie store needs.
+macro_rules! define_answer {
+    ($session:ty) => {
+        use $crate::scenarios::{ADA, COUNT, PROFILE, Profile, key};
 
         async fn handle(session: &$session, action: Action) {
             const REASON: &str = "sessions in cookies and in memory do not fail";
@@ -63,11 +70,16 @@ macro_rules! service {
             }
         }
 
-        let action = $action;
-        tower::service_fn(move |request: http::Request<()>| async move {
-            handle(request.extensions().get().expect("the layer is around"), action).await;
-            Ok::<_, std::convert::Infallible>(http::Response::new(axum::body::Body::empty()))
-        })
-    }};
+        async fn answer<B>(
+            request: http::Request<B>,
+            action: Action,
+        ) -> Result<http::Response<Body>, std::convert::Infallible> {
+            let (head, _) = request.into_parts();
+            handle(head.extensions.get().expect("the layer is around"), action).await;
+            Ok(http::Response::new(Body::empty()))
+        }
+    };
 }
-pub(super) use service;
+pub(super) use define_answer;
+
+define_answer!(Session);

@@ -1,0 +1,125 @@
+//! Requests over loopback to axum with sessions, beside axum without: CPU time and requests per second.
+
+use std::{io, process::Command};
+
+use crate::{
+    scenarios::Scenario,
+    server::Server,
+    systems::{Kind, SYSTEMS, System},
+    table::{number, print_aligned},
+    time::{Effort, median},
+    versions,
+};
+
+const SCENARIOS: [&str; 2] = ["S2", "S4"];
+
+/// Prints a table for each scenario, if there is a load generator.
+pub(crate) fn print(effort: Effort) -> io::Result<()> {
+    if versions::wrk().is_none() {
+        println!("Skipped: wrk is not installed (`apt-get install wrk`).");
+        return Ok(());
+    }
+    let bare = Server::start(None)?;
+    let mut guests = Vec::new();
+    for (index, system) in SYSTEMS.iter().enumerate() {
+        if (system.new)().router(&[]).is_some() {
+            let server = Server::start(Some(index))?;
+            let session = server.session().map_err(|error| io::Error::other(format!("{}: {error}", system.name)))?;
+            guests.push(Guest { system, server, session, turns: Vec::new() });
+        }
+    }
+    for scenario in SCENARIOS.iter().filter_map(|name| Scenario::find(name)) {
+        eprintln!("{}: {}", scenario.name, scenario.text);
+        measure(&scenario, &bare, &mut guests, effort)?;
+        print_aligned(&table(&scenario, &guests));
+        println!();
+    }
+    versions::print_end_to_end(guests.iter().map(|guest| guest.system));
+    Ok(())
+}
+
+/// A system on its server.
+struct Guest {
+    system: &'static System,
+    server: Server,
+    /// The cookies of its session.
+    session: String,
+    turns: Vec<Turn>,
+}
+
+/// What a load has cost, and what the same load on the bare server has right before.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    bare: Load,
+    own: Load,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    /// Microseconds of CPU time for a request.
+    cpu: f64,
+    /// Requests per second.
+    rate: f64,
+}
+
+/// As [`crate::time::time`] does, in turns.
+fn measure(scenario: &Scenario, bare: &Server, guests: &mut [Guest], effort: Effort) -> io::Result<()> {
+    for guest in &mut *guests {
+        guest.turns.clear();
+    }
+    let busy = |guest: &&mut Guest| (guest.system.new)().endpoint(scenario.action).is_some();
+    for round in 0..effort.loads {
+        let mut turns: Vec<_> = guests.iter_mut().filter(busy).collect();
+        let first = round % turns.len();
+        turns.rotate_left(first);
+        for guest in turns {
+            let bare = load(bare, scenario, &guest.session)?;
+            let own = load(&guest.server, scenario, &guest.session)?;
+            guest.turns.push(Turn { bare, own });
+        }
+    }
+    Ok(())
+}
+
+/// A second of as many requests as 32 connections that stay open get answered.
+fn load(server: &Server, scenario: &Scenario, session: &str) -> io::Result<Load> {
+    let before = server.cpu()?;
+    let output = Command::new("wrk")
+        .args(["--threads=1", "--connections=32", "--duration=1s", "--header"])
+        .arg(format!("Cookie: {session}"))
+        .arg(format!("http://{}/{}", server.address, scenario.name))
+        .output()?;
+    let time = server.cpu()? - before;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let failed = !output.status.success() || text.contains("Socket errors") || text.contains("Non-2xx");
+    let find = |before: &str, after: &str| text.split_once(before)?.1.split_once(after)?.0.trim().parse().ok();
+    let requests: Option<f64> = text.lines().find_map(|line| line.split_once(" requests in ")?.0.trim().parse().ok());
+    match (requests, find("Requests/sec:", "\n")) {
+        (Some(requests), Some(rate)) if !failed => Ok(Load { cpu: time / 1000.0 / requests, rate }),
+        _ => Err(io::Error::other(format!("wrk: {text}"))),
+    }
+}
+
+/// Rows by kind, below that of the bare server.
+fn table(scenario: &Scenario, guests: &[Guest]) -> Vec<Vec<String>> {
+    let title = format!("{}: {}", scenario.name, scenario.text);
+    let head = [&title, "µs of CPU time", "to bare axum", "requests per second", "to bare axum"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let bare = guests.iter().flat_map(|guest| &guest.turns).map(|turn| Turn { own: turn.bare, ..*turn });
+    rows.push(row("bare axum", &bare.collect::<Vec<_>>()));
+    for kind in Kind::ALL {
+        rows.push(vec![format!("**{}**", kind.title())]);
+        let guests = guests.iter().filter(|guest| guest.system.kind == kind && !guest.turns.is_empty());
+        rows.extend(guests.map(|guest| row(guest.system.name, &guest.turns)));
+    }
+    rows
+}
+
+/// Medians of all turns.
+fn row(name: &str, turns: &[Turn]) -> Vec<String> {
+    let median = |value: fn(&Turn) -> f64| median(turns.iter().map(value).collect());
+    let cpu = format!("{:.2}", median(|turn| turn.own.cpu));
+    let cpu_ratio = format!("{:.2}x", median(|turn| turn.own.cpu / turn.bare.cpu));
+    let rate_ratio = format!("{:.2}", median(|turn| turn.own.rate / turn.bare.rate));
+    vec![name.to_owned(), cpu, cpu_ratio, number(median(|turn| turn.own.rate)), rate_ratio]
+}

@@ -1,0 +1,114 @@
+//! axum's server on loopback, in a process of its own, so that the CPU time is its own too.
+
+use std::{
+    env,
+    future::ready,
+    io::{self, BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{self, Child, Command, Stdio},
+    thread,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, Response},
+    routing::get,
+    serve::ListenerExt,
+};
+use tokio::{net::TcpListener, runtime};
+
+use crate::{
+    cycles::cpu_time,
+    scenarios::Action,
+    subject::Browser,
+    systems::{System, handlers},
+};
+
+/// The requests of [`crate::end_to_end`], and those before them.
+const ROUTES: [(&str, Action); 4] = [
+    ("/S2", Action::Nothing),
+    ("/S4", Action::Count),
+    ("/prepare", Action::Prepare(1)),
+    ("/check", Action::Expect(1, Some(2))),
+];
+
+/// What runs in the process. It prints its address, and ends when its input does.
+///
+/// One thread does everything, so that the server's share of the machine is one processor, whatever it serves.
+pub(crate) fn run(system: Option<&System>) -> io::Result<()> {
+    runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let cpu = get(|| ready(cpu_time().as_nanos().to_string()));
+        let router = router(system).ok_or_else(|| io::Error::other("it is not for axum"))?.route("/cpu", cpu);
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        println!("{}", listener.local_addr()?);
+        thread::spawn(|| {
+            let _ = io::stdin().read(&mut [0]);
+            process::exit(0);
+        });
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        axum::serve(listener, router).await
+    })
+}
+
+fn router(system: Option<&System>) -> Option<Router> {
+    match system {
+        Some(system) => (system.new)().router(&ROUTES),
+        None => Some(handlers(&ROUTES, |_| get(|_: Request<Body>| ready(Response::new(Body::empty()))))),
+    }
+}
+
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: String,
+}
+
+impl Server {
+    /// Serves one of [`crate::systems::SYSTEMS`], or axum without sessions.
+    pub(crate) fn start(index: Option<usize>) -> io::Result<Self> {
+        let mut command = Command::new(env::current_exe()?);
+        command.arg("--serve").args(index.map(|index| index.to_string()));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        if let Some(output) = child.stdout.take() {
+            BufReader::new(output).read_line(&mut line)?;
+        }
+        Ok(Self { child, address: line.trim().to_owned() })
+    }
+
+    /// The cookies of a session that has a profile, and counted up to 2 by two requests.
+    pub(crate) fn session(&self) -> io::Result<String> {
+        let mut browser = Browser::default();
+        browser.keep(self.get("/prepare", "")?.0);
+        for path in ["/S4", "/S4", "/check"] {
+            let cookies = self.get(path, &format!("Cookie: {}\r\n", browser.field()))?.0;
+            browser.keep(cookies);
+        }
+        Ok(browser.field())
+    }
+
+    /// Nanoseconds that all threads of the process have had until now.
+    pub(crate) fn cpu(&self) -> io::Result<f64> {
+        self.get("/cpu", "")?.1.parse().map_err(io::Error::other)
+    }
+
+    /// The `Set-Cookie` fields and the body of a response. A handler that panics gives none.
+    fn get(&self, path: &str, fields: &str) -> io::Result<(Vec<String>, String)> {
+        let mut stream = TcpStream::connect(&self.address)?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{fields}\r\n", self.address);
+        stream.write_all(request.as_bytes())?;
+        let text = io::read_to_string(stream)?;
+        let response = text.strip_prefix("HTTP/1.1 200 OK\r\n").and_then(|rest| rest.split_once("\r\n\r\n"));
+        let (head, body) = response.ok_or_else(|| io::Error::other(format!("{path} was answered with {text:?}")))?;
+        let fields = head.lines().filter_map(|line| line.split_once(": "));
+        let cookies = fields.filter(|(name, _)| *name == "set-cookie").map(|(_, cookie)| cookie.to_owned());
+        Ok((cookies.collect(), body.to_owned()))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
