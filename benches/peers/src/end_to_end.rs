@@ -4,7 +4,7 @@ use std::{io, process::Command};
 
 use crate::{
     scenarios::Scenario,
-    server::Server,
+    server::{self, Server},
     systems::{Kind, SYSTEMS, System},
     table::{number, print_aligned},
     time::{Effort, median},
@@ -19,28 +19,30 @@ pub(crate) fn print(effort: Effort) -> io::Result<()> {
         println!("Skipped: wrk is not installed (`apt-get install wrk`).");
         return Ok(());
     }
-    let bare = Server::start(None)?;
+    let bare = Server::start(server::BARE)?;
     let mut guests = Vec::new();
     for (index, system) in SYSTEMS.iter().enumerate() {
         if (system.new)().router(&[]).is_some() {
-            let server = Server::start(Some(index))?;
+            let server = Server::start(&index.to_string())?;
             let session = server.session().map_err(|error| io::Error::other(format!("{}: {error}", system.name)))?;
-            guests.push(Guest { system, server, session, turns: Vec::new() });
+            guests.push(Guest { system: Some(system), server, session, turns: Vec::new() });
         }
     }
+    let session = guests.first().map(|guest| guest.session.clone()).unwrap_or_default();
+    guests.push(Guest { system: None, server: Server::start(server::IDLE)?, session, turns: Vec::new() });
     for scenario in SCENARIOS.iter().filter_map(|name| Scenario::find(name)) {
         eprintln!("{}: {}", scenario.name, scenario.text);
         measure(&scenario, &bare, &mut guests, effort)?;
         print_aligned(&table(&scenario, &guests));
         println!();
     }
-    versions::print_end_to_end(guests.iter().map(|guest| guest.system));
+    versions::print_end_to_end(guests.iter().filter_map(|guest| guest.system));
     Ok(())
 }
 
-/// A system on its server.
+/// A system on its server; without one, a layer that does nothing.
 struct Guest {
-    system: &'static System,
+    system: Option<&'static System>,
     server: Server,
     /// The cookies of its session.
     session: String,
@@ -67,7 +69,8 @@ fn measure(scenario: &Scenario, bare: &Server, guests: &mut [Guest], effort: Eff
     for guest in &mut *guests {
         guest.turns.clear();
     }
-    let busy = |guest: &&mut Guest| (guest.system.new)().endpoint(scenario.action).is_some();
+    let busy =
+        |guest: &&mut Guest| guest.system.is_none_or(|system| (system.new)().endpoint(scenario.action).is_some());
     for round in 0..effort.loads {
         let mut turns: Vec<_> = guests.iter_mut().filter(busy).collect();
         let first = round % turns.len();
@@ -107,10 +110,12 @@ fn table(scenario: &Scenario, guests: &[Guest]) -> Vec<Vec<String>> {
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let bare = guests.iter().flat_map(|guest| &guest.turns).map(|turn| Turn { own: turn.bare, ..*turn });
     rows.push(row("bare axum", &bare.collect::<Vec<_>>()));
-    for kind in Kind::ALL {
-        rows.push(vec![format!("**{}**", kind.title())]);
-        let guests = guests.iter().filter(|guest| guest.system.kind == kind && !guest.turns.is_empty());
-        rows.extend(guests.map(|guest| row(guest.system.name, &guest.turns)));
+    for kind in [None].into_iter().chain(Kind::ALL.map(Some)) {
+        rows.extend(kind.map(|kind| vec![format!("**{}**", kind.title())]));
+        let guests = guests.iter().filter(|guest| guest.system.map(|system| system.kind) == kind);
+        let guests = guests.filter(|guest| !guest.turns.is_empty());
+        let name = |guest: &Guest| guest.system.map_or("axum with a layer that does nothing", |system| system.name);
+        rows.extend(guests.map(|guest| row(name(guest), &guest.turns)));
     }
     rows
 }

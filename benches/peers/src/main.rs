@@ -28,9 +28,8 @@ use self::{
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if let ["--serve", ref index @ ..] = *arguments {
-        let index: Option<usize> = index.first().map(|index| index.parse()).transpose()?;
-        return Ok(server::run(index.and_then(|index| SYSTEMS.get(index)))?);
+    if let ["--serve", who] = *arguments {
+        return Ok(server::run(who)?);
     }
     // axum_session starts a task for each layer. Nobody runs it, nor any other task of this runtime.
     let runtime = runtime::Builder::new_current_thread().build()?;

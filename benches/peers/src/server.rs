@@ -17,13 +17,19 @@ use axum::{
     serve::ListenerExt,
 };
 use tokio::{net::TcpListener, runtime};
+use tower::layer::util::Identity;
 
 use crate::{
     cycles::cpu_time,
     scenarios::Action,
     subject::Browser,
-    systems::{System, handlers},
+    systems::{SYSTEMS, handlers},
 };
+
+/// axum alone.
+pub(crate) const BARE: &str = "bare";
+/// axum with a layer that does nothing, which is what any layer costs.
+pub(crate) const IDLE: &str = "idle";
 
 /// The requests of [`crate::end_to_end`], and those before them.
 const ROUTES: [(&str, Action); 4] = [
@@ -36,10 +42,10 @@ const ROUTES: [(&str, Action); 4] = [
 /// What runs in the process. It prints its address, and ends when its input does.
 ///
 /// One thread does everything, so that the server's share of the machine is one processor, whatever it serves.
-pub(crate) fn run(system: Option<&System>) -> io::Result<()> {
+pub(crate) fn run(who: &str) -> io::Result<()> {
     runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let cpu = get(|| ready(cpu_time().as_nanos().to_string()));
-        let router = router(system).ok_or_else(|| io::Error::other("it is not for axum"))?.route("/cpu", cpu);
+        let router = router(who).ok_or_else(|| io::Error::other("nobody of that name is for axum"))?.route("/cpu", cpu);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?);
         thread::spawn(|| {
@@ -51,10 +57,12 @@ pub(crate) fn run(system: Option<&System>) -> io::Result<()> {
     })
 }
 
-fn router(system: Option<&System>) -> Option<Router> {
-    match system {
-        Some(system) => (system.new)().router(&ROUTES),
-        None => Some(handlers(&ROUTES, |_| get(|_: Request<Body>| ready(Response::new(Body::empty()))))),
+fn router(who: &str) -> Option<Router> {
+    let bare = || handlers(&ROUTES, |_| get(|_: Request<Body>| ready(Response::new(Body::empty()))));
+    match who {
+        BARE => Some(bare()),
+        IDLE => Some(bare().layer(Identity::new())),
+        index => (SYSTEMS.get(index.parse::<usize>().ok()?)?.new)().router(&ROUTES),
     }
 }
 
@@ -64,11 +72,10 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves one of [`crate::systems::SYSTEMS`], or axum without sessions.
-    pub(crate) fn start(index: Option<usize>) -> io::Result<Self> {
+    /// Serves [`BARE`], [`IDLE`], or that of [`SYSTEMS`] with this index.
+    pub(crate) fn start(who: &str) -> io::Result<Self> {
         let mut command = Command::new(env::current_exe()?);
-        command.arg("--serve").args(index.map(|index| index.to_string()));
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut child = command.args(["--serve", who]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         if let Some(output) = child.stdout.take() {
             BufReader::new(output).read_line(&mut line)?;
