@@ -1,6 +1,6 @@
 //! What a request with a session costs, beside other session crates and gorilla/sessions. See README.md.
 
-mod callgrind;
+mod count;
 mod cycles;
 mod end_to_end;
 mod endpoint;
@@ -35,9 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let runtime = runtime::Builder::new_current_thread().build()?;
     let guard = runtime.enter();
     let (effort, parent) = match *arguments {
-        ["--count", scenario] => {
-            callgrind::run(&Scenario::find(scenario).ok_or("there is no such scenario")?);
-            return Ok(());
+        ["--count", scenario, calls] => {
+            return Ok(count::run(&Scenario::find(scenario).ok_or("there is no such scenario")?, calls.parse()?)?);
         }
         ["--end-to-end"] => return Ok(end_to_end::print(Effort::FULL)?),
         ["--end-to-end", "--quick"] => return Ok(end_to_end::print(Effort::QUICK)?),
@@ -48,7 +47,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => return Err("the arguments are --end-to-end, --quick, and a directory for sessions in files".into()),
     };
     subject::check();
-    println!("Above the bare service: {}", legend());
+    println!("Above the bare service: nanoseconds / instructions / allocations of a request; in brackets the ratio to");
+    println!("silverback.");
     println!();
     table::print(&SCENARIOS.iter().map(|scenario| column(scenario, effort)).collect::<io::Result<Vec<_>>>()?);
     println!();
@@ -59,23 +59,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn legend() -> &'static str {
-    if callgrind::is_installed() {
-        "nanoseconds / instructions / allocations of a request; in brackets the ratio to silverback."
-    } else {
-        "nanoseconds of a request; in brackets the ratio to silverback. Counts are skipped: valgrind is not installed."
-    }
-}
-
 fn column(scenario: &Scenario, effort: Effort) -> io::Result<Column> {
     let mut pairs = Pair::all(scenario);
     eprintln!("{}: {}", scenario.name, scenario.text);
     let mut column = vec![None; SYSTEMS.len()];
     let times = time::time(&mut pairs, effort);
-    let counts = if callgrind::is_installed() { callgrind::count(scenario, pairs.len())? } else { Vec::new() };
-    for (index, (pair, nanoseconds)) in pairs.iter().zip(times).enumerate() {
+    let counts = count::count(scenario, pairs.len(), effort)?;
+    for ((pair, nanoseconds), counts) in pairs.iter().zip(times).zip(counts) {
         if let Some(cell) = column.get_mut(pair.index) {
-            *cell = Some(Cost { nanoseconds, counts: counts.get(index).copied() });
+            *cell = Some(Cost { nanoseconds, counts });
         }
     }
     Ok(column)

@@ -1,7 +1,7 @@
 //! What is printed: Markdown.
 
 use crate::{
-    callgrind::Counts,
+    count::Counts,
     scenarios::SCENARIOS,
     systems::{Kind, SYSTEMS, System},
 };
@@ -10,7 +10,7 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
     pub(crate) nanoseconds: f64,
-    pub(crate) counts: Option<Counts>,
+    pub(crate) counts: Counts,
 }
 
 /// The costs of a scenario, in the order of [`SYSTEMS`]; `None` for who has nothing to do in it.
@@ -42,13 +42,9 @@ fn row(system: &System, costs: &[Option<Cost>], ours: Option<&[Option<Cost>]>) -
 }
 
 fn cell(cost: Cost, ours: Option<Cost>) -> String {
-    let mut text = part(cost.nanoseconds, ours.map(|ours| ours.nanoseconds));
-    if let Some(counts) = cost.counts {
-        let ours = ours.and_then(|ours| ours.counts);
-        let instructions = part(counts.instructions, ours.map(|ours| ours.instructions));
-        text += &format!(" / {instructions} / {}", number(counts.allocations));
-    }
-    text
+    let nanoseconds = part(cost.nanoseconds, ours.map(|ours| ours.nanoseconds));
+    let instructions = part(cost.counts.instructions, ours.map(|ours| ours.counts.instructions));
+    format!("{nanoseconds} / {instructions} / {}", number(cost.counts.allocations))
 }
 
 fn part(value: f64, ours: Option<f64>) -> String {

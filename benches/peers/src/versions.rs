@@ -9,7 +9,7 @@ const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Those of all the systems.
 pub(crate) fn print() {
-    let tools = [rustc(), run("valgrind", &["--version"]), run("go", &["version"]), gorilla()];
+    let tools = [rustc(), run("go", &["version"]), gorilla()];
     print_those(SYSTEMS.iter().map(|system| system.package), &tools);
 }
 
@@ -68,7 +68,8 @@ fn processor() -> String {
 }
 
 fn kernel() -> String {
-    run("uname", &["-sr"]).unwrap_or_else(|| "unknown kernel".to_owned())
+    let system = run("uname", &["-sr"]);
+    system.and_then(|system| Some(system.split('-').next()?.to_owned())).unwrap_or_else(|| "unknown kernel".to_owned())
 }
 
 /// The first line that a program prints, if it is installed and content.
