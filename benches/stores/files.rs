@@ -1,0 +1,246 @@
+//! The filesystem store beside the same system calls by hand, on the same files.
+
+use std::{
+    error::Error,
+    hint::black_box,
+    io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{AtFlags, CWD, Dir, FlockOperation, Mode, OFlags};
+use silverback::{
+    Clock, Timestamp,
+    store::{Bytes, Durability, FilesystemStore, RecordKey, Store, Version},
+};
+
+use crate::{
+    NEVER, Scale, key_of, now,
+    table::{self, GOAL, goal},
+    time::{cpu_of, cpu_per_call, micros, percentile, wall_of, wall_of_calls},
+};
+
+const LEN: usize = 300;
+/// What the store writes for it, with its header.
+const SLOT: usize = LEN + 88;
+const START: Timestamp = Timestamp::from_secs(1_000_000_000);
+const STEP: usize = 1_000;
+
+pub(crate) fn run(scale: &Scale, parent: &Path) -> Result<(), Box<dyn Error>> {
+    let mut rows = Vec::new();
+    let [load, update] = few(scale, parent, &mut rows)?;
+    synced(scale, parent, &mut rows)?;
+    many(scale, parent, [load, update], &mut rows)?;
+    table::print("Filesystem store, records of 300 B", GOAL, &rows);
+    Ok(())
+}
+
+fn data() -> Bytes {
+    Bytes::from(vec![7; LEN])
+}
+
+/// One record, in the page cache.
+fn few(scale: &Scale, parent: &Path, rows: &mut Vec<[String; 5]>) -> Result<[f64; 2], Box<dyn Error>> {
+    let dir = tempfile::tempdir_in(parent)?;
+    let store = FilesystemStore::open(dir.path())?;
+    let key = key_of(1);
+    let mut version = now(store.create(&key, data(), NEVER));
+    let floor = Floor::open(dir.path())?;
+    let data = data();
+    let [load, load_floor, update, update_floor] = cpu_per_call(
+        scale.rounds,
+        scale.calls,
+        [
+            &mut || assert_eq!(now(store.load(&key)).map(|record| record.data().len()), Some(LEN)),
+            &mut || assert_eq!(floor.load(&key).expect("the file is there"), FILE),
+            &mut || version = now(store.update(&key, version, data.clone(), NEVER)),
+            &mut || floor.update(&key).expect("the file is there"),
+        ],
+    );
+    assert_eq!(now(store.load(&key)).map(|record| record.version()), Some(version));
+    let micros = |time: f64| format!("{time:.2} µs");
+    rows.push(goal("load, processor time", "≤ 2.5 µs", micros(load), micros(load_floor), load <= 2.5));
+    rows.push(goal("update, processor time", "≤ 6 µs", micros(update), micros(update_floor), update <= 6.0));
+    Ok([load, update])
+}
+
+fn synced(scale: &Scale, parent: &Path, rows: &mut Vec<[String; 5]>) -> Result<(), Box<dyn Error>> {
+    let dir = tempfile::tempdir_in(parent)?;
+    let store = FilesystemStore::options().durability(Durability::Data).open(dir.path())?;
+    let (key, other) = (key_of(1), key_of(2));
+    let mut version = now(store.create(&key, data(), NEVER));
+    now(store.create(&other, data(), NEVER));
+    let file = Floor::open(dir.path())?.file(&other, OFlags::RDWR)?;
+    let data = data();
+    let mut turn = 0;
+    let [update, sync] = wall_of_calls(
+        scale.syncs * 4,
+        [&mut || version = now(store.update(&key, version, data.clone(), NEVER)), &mut || {
+            turn = 1 - turn;
+            rustix::io::pwrite(&file, &[7; SLOT], turn * 2_048).expect("the file is there");
+            rustix::fs::fdatasync(&file).expect("the file is there");
+        }],
+    )
+    .map(|times| percentile(times, 50));
+    let ratio = update / sync;
+    let measured = format!("{ratio:.2} times: {update:.0} µs");
+    rows.push(goal(
+        "update with sync, beside pwrite and fdatasync, median",
+        "≤ 1.15 times",
+        measured,
+        format!("{sync:.0} µs"),
+        ratio <= 1.15,
+    ));
+    Ok(())
+}
+
+/// As many records as the goals speak of.
+fn many(scale: &Scale, parent: &Path, few: [f64; 2], rows: &mut Vec<[String; 5]>) -> Result<(), Box<dyn Error>> {
+    let dir = tempfile::tempdir_in(parent)?;
+    let clock = Clock::manual(START);
+    let store = FilesystemStore::options().clock(clock.clone()).open(dir.path())?;
+    let end = Timestamp::from_secs(START.as_secs() + 3_600);
+    let count = scale.sessions;
+    eprintln!("making {count} files");
+    for number in 0..count {
+        now(store.create(&key_of(number), data(), end));
+    }
+    let floor = Floor::open(dir.path())?;
+    sweeps(&store, &floor, count, "sweep", rows)?;
+    // Each key once: its version is known then.
+    let mut next = 0;
+    let mut key = move || {
+        next = (next + 7_919) % count;
+        key_of(next)
+    };
+    let data = data();
+    let [mut a, mut b, mut c] = [key; 3];
+    let rounds = usize::try_from(count / 4 / u64::from(scale.calls))?.clamp(1, scale.rounds);
+    // Each of the four comes to a record that none has come to lately.
+    (0..count / 4).for_each(|_| _ = a());
+    (0..count / 2).for_each(|_| _ = b());
+    (0..count / 4 * 3).for_each(|_| _ = c());
+    let [load, load_floor, update, update_floor] = cpu_per_call(
+        rounds,
+        scale.calls,
+        [
+            &mut || assert_eq!(now(store.load(&key())).map(|record| record.data().len()), Some(LEN)),
+            &mut || assert_eq!(floor.load(&a()).expect("the file is there"), FILE),
+            &mut || _ = black_box(now(store.update(&b(), Version::FIRST, data.clone(), end))),
+            &mut || floor.update(&c()).expect("the file is there"),
+        ],
+    );
+    for (name, time, floor, few) in [("load", load, load_floor, few[0]), ("update", update, update_floor, few[1])] {
+        let measured = format!("{:.1} times: {time:.2} µs", time / few);
+        let name = format!("{name} at {count} sessions, processor time");
+        rows.push(goal(&name, "≤ 2 times that of one", measured, format!("{floor:.2} µs"), time <= 2.0 * few));
+    }
+    clock.set(Timestamp::from_secs(end.as_secs() + 1));
+    let (time, swept) = wall_of(|| now(async { Ok::<_, io::Error>(store.sweep().await) }));
+    assert_eq!(swept.removed(), count);
+    eprintln!("a sweep that removed all of {count} took {:.1} s", time.as_secs_f64());
+    Ok(())
+}
+
+/// A sweep in steps that finds nothing to remove, and the stat of each file by hand.
+fn sweeps(
+    store: &FilesystemStore,
+    floor: &Floor,
+    count: u64,
+    name: &str,
+    rows: &mut Vec<[String; 5]>,
+) -> Result<(), Box<dyn Error>> {
+    let (floor_time, found) = wall_of(|| floor.stat_all());
+    assert_eq!(found?, count);
+    let (mut steps, mut examined, mut cpu) = (Vec::new(), 0, 0.0);
+    loop {
+        let (processor, (time, swept)) =
+            cpu_of(|| wall_of(|| now(async { Ok::<_, io::Error>(store.sweep_some(STEP).await) })));
+        steps.push(micros(time));
+        cpu += processor.as_secs_f64();
+        examined += swept.examined();
+        assert_eq!((swept.removed(), swept.failed()), (0, 0));
+        if swept.is_finished() {
+            break;
+        }
+    }
+    assert!(examined >= count);
+    let total = steps.iter().sum::<f64>() / 1e6;
+    let longest = percentile(steps.clone(), 100 - 1);
+    rows.push(goal(
+        &format!("{name} of {count}, in steps of {STEP}"),
+        "≤ 2.5 s",
+        format!("{total:.2} s ({cpu:.2} s processor); {longest:.0} µs a step, 99 %"),
+        format!("{:.2} s: list and stat", floor_time.as_secs_f64()),
+        total <= 2.5,
+    ));
+    Ok(())
+}
+
+/// The two slots of a small record.
+const FILE: usize = 4_096;
+
+/// System calls on a store's files, by hand and without a look at what is in them.
+struct Floor {
+    root: OwnedFd,
+    path: PathBuf,
+}
+
+impl Floor {
+    fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self { root: rustix::fs::openat(CWD, path, flags, Mode::empty())?, path: path.to_owned() })
+    }
+
+    fn file(&self, key: &RecordKey, flags: OFlags) -> io::Result<OwnedFd> {
+        Ok(rustix::fs::openat(&self.root, &path_of(key)[..], flags | OFlags::CLOEXEC, Mode::empty())?)
+    }
+
+    /// Opens and reads.
+    fn load(&self, key: &RecordKey) -> io::Result<usize> {
+        let mut buffer = [0; FILE];
+        let file = self.file(key, OFlags::RDONLY)?;
+        Ok(rustix::io::read(&file, &mut buffer)?)
+    }
+
+    /// Opens, locks, looks whether the file still has a name, reads, and writes what was there.
+    fn update(&self, key: &RecordKey) -> io::Result<()> {
+        let mut buffer = [0; FILE];
+        let file = self.file(key, OFlags::RDWR)?;
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        assert_eq!(rustix::fs::fstat(&file)?.st_nlink, 1);
+        assert_eq!(rustix::io::pread(&file, &mut buffer, 0)?, FILE);
+        let (slot, _) = buffer.split_at(SLOT);
+        rustix::io::pwrite(&file, slot, 0)?;
+        Ok(())
+    }
+
+    fn stat_all(&self) -> io::Result<u64> {
+        let mut count = 0;
+        for shard in std::fs::read_dir(&self.path)? {
+            let shard = rustix::fs::openat(&self.root, shard?.file_name(), OFlags::RDONLY, Mode::empty())?;
+            for entry in Dir::read_from(&shard)? {
+                let entry = entry?;
+                if !entry.file_name().to_bytes().starts_with(b".") {
+                    black_box(rustix::fs::statat(&shard, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?);
+                    count += 1;
+                }
+            }
+        }
+        Ok(count)
+    }
+}
+
+/// `<shard>/<name>`, without the formatter's detours.
+fn path_of(key: &RecordKey) -> [u8; 67] {
+    let digits = key.as_bytes().iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let mut path = [b'/'; 67];
+    let places = [0, 1].into_iter().chain(3..67);
+    let shard = digits.clone().take(2);
+    for (place, digit) in places.zip(shard.chain(digits)) {
+        if let Some(byte) = path.get_mut(place) {
+            *byte = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
+        }
+    }
+    path
+}

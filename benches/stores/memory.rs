@@ -1,0 +1,285 @@
+//! The memory store: threads that share it, bytes of a session, and how long others wait while it sweeps or grows.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    env,
+    error::Error,
+    fs,
+    future::Future,
+    hint::black_box,
+    pin::pin,
+    process::Command,
+    sync::{
+        Barrier, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use silverback::{
+    Clock, Keys, Session, SessionConfig, SessionLayer, Timestamp,
+    store::{Bytes, MemoryStore, Record, Store, Version},
+};
+use tower::{Layer, Service, service_fn};
+
+use crate::{
+    NEVER, Scale, key_of, now,
+    table::{self, GOAL, goal},
+    time::{micros, percentile, wall_of},
+};
+
+const LEN: usize = 120;
+const START: Timestamp = Timestamp::from_secs(1_000_000_000);
+/// As many bytes as a profile in the other benchmarks.
+const VALUE: &str = "a profile of a visitor, as an application might keep it: a name, a mail address, a language, \
+    and what was put aside";
+
+pub(crate) fn run(scale: &Scale) -> Result<(), Box<dyn Error>> {
+    let mut rows = Vec::new();
+    threads(scale, &mut rows)?;
+    sizes(scale, &mut rows)?;
+    waits(scale, &mut rows);
+    table::print("Memory store, sessions of 120 B", GOAL, &rows);
+    Ok(())
+}
+
+fn threads(scale: &Scale, rows: &mut Vec<[String; 5]>) -> Result<(), Box<dyn Error>> {
+    let calls = u64::from(scale.calls) * 40;
+    let count = scale.sessions / 10;
+    let store = MemoryStore::new();
+    let bare = Bare::default();
+    for number in 0..count {
+        now(store.create(&key_of(number), data(), NEVER));
+        bare.insert(number);
+    }
+    let layer = SessionLayer::new(SessionConfig::new("s", MemoryStore::new(), Keys::generate()?));
+    let cookies: Vec<_> = (0..count).map(|_| visit(&layer, None)).collect::<Result<_, _>>()?;
+    // Each thread has sessions of its own, as visitors are, in shards that all of them share.
+    let of = |thread: u64, call: u64| (call * 7_919 + thread * (count / 2)) % count;
+    let in_store = |thread: u64| {
+        for call in 0..calls {
+            let key = key_of(of(thread, call));
+            let Some(record) = now(store.load(&key)) else { unreachable!("it was made") };
+            let version = record.version();
+            // What a session does: its values go into a new record.
+            let data = Bytes::from(record.data().to_vec());
+            let _ = black_box(now_or_conflict(store.update(&key, version, data, NEVER)));
+        }
+    };
+    let in_bare = |thread: u64| (0..calls).for_each(|call| bare.read_and_write(of(thread, call)));
+    let in_layer = |thread: u64| {
+        for call in 0..calls {
+            let cookie = usize::try_from(of(thread, call)).ok().and_then(|at| cookies.get(at));
+            let _ = black_box(visit(&layer, cookie));
+        }
+    };
+    let mut rates: [Vec<f64>; 6] = Default::default();
+    for _ in 0..scale.rounds / 4 {
+        let round: [(u64, &(dyn Fn(u64) + Sync)); 6] =
+            [(1, &in_store), (2, &in_store), (1, &in_bare), (2, &in_bare), (1, &in_layer), (2, &in_layer)];
+        for ((threads, work), rates) in round.into_iter().zip(&mut rates) {
+            rates.push((threads * calls) as f64 / together(threads, work));
+        }
+    }
+    // Millions a second, in the fastest tenth.
+    let [one, two, bare_one, bare_two, layer_one, layer_two] = rates.map(|rates| percentile(rates, 90) / 1e6);
+    let text = |rate: f64| format!("{rate:.2} M/s");
+    rows.push(goal("read and write, 1 thread", "", text(one), text(bare_one), true));
+    rows.push(goal("read and write, 2 threads", "≥ 1 M/s", text(two), text(bare_two), two >= 1.0));
+    let gain = |two: f64, one: f64| format!("{:.2} times", two / one);
+    rows.push(goal("2 threads beside 1", "≥ 1.7 times", gain(two, one), gain(bare_two, bare_one), two >= 1.7 * one));
+    rows.push(goal("the same by requests, 1 thread", "", text(layer_one), String::new(), true));
+    rows.push(goal("the same by requests, 2 threads", "≥ 1 M/s", text(layer_two), String::new(), layer_two >= 1.0));
+    let gained = gain(layer_two, layer_one);
+    rows.push(goal("2 threads beside 1", "≥ 1.7 times", gained, String::new(), layer_two >= 1.7 * layer_one));
+    Ok(())
+}
+
+fn data() -> Bytes {
+    Bytes::from(vec![7; LEN])
+}
+
+/// Two threads may meet at one session; that is a conflict and no failure of the store.
+fn now_or_conflict<T, E>(future: impl Future<Output = Result<T, E>>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output.ok(),
+        Poll::Pending => unreachable!("nothing waits"),
+    }
+}
+
+/// Seconds until all threads are done that begin at the same time.
+fn together(threads: u64, work: &(dyn Fn(u64) + Sync)) -> f64 {
+    let barrier = Barrier::new(usize::try_from(threads).unwrap_or(1) + 1);
+    std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..threads)
+            .map(|thread| {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    barrier.wait();
+                    work(thread);
+                })
+            })
+            .collect();
+        barrier.wait();
+        wall_of(|| handles.into_iter().for_each(|handle| drop(handle.join()))).0.as_secs_f64()
+    })
+}
+
+/// The floor: maps behind locks, and nothing that makes a store.
+struct Bare([Mutex<HashMap<[u8; 32], Record>>; 64]);
+
+impl Default for Bare {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Mutex::default()))
+    }
+}
+
+impl Bare {
+    fn with<T>(&self, number: u64, work: impl FnOnce(&mut HashMap<[u8; 32], Record>, [u8; 32]) -> T) -> Option<T> {
+        let key = *key_of(number).as_bytes();
+        let [first, ..] = key;
+        let shard = self.0.get(usize::from(first) % 64)?;
+        Some(work(&mut *shard.lock().ok()?, key))
+    }
+
+    fn insert(&self, number: u64) {
+        self.with(number, |map, key| map.insert(key, Record::new(data(), Version::FIRST, NEVER)));
+    }
+
+    fn read_and_write(&self, number: u64) {
+        let record = self.with(number, |map, key| map.get(&key).cloned()).flatten();
+        let Some(record) = record else { unreachable!("it was made") };
+        let data = record.data().to_vec();
+        self.with(number, |map, key| map.insert(key, Record::new(data, record.version().next(), NEVER)));
+    }
+}
+
+/// One request: it makes a session, or counts in the one of the cookie. The cookie it ends with.
+fn visit(layer: &SessionLayer, cookie: Option<&HeaderValue>) -> Result<HeaderValue, Box<dyn Error>> {
+    let mut request = Request::new(());
+    if let Some(cookie) = cookie {
+        request.headers_mut().insert(header::COOKIE, cookie.clone());
+    }
+    let mut service = layer.layer(service_fn(async |request: Request<()>| {
+        if let Some(session) = request.extensions().get::<Session>() {
+            let count = session.get::<u64>("n").ok().flatten();
+            let _ = match count {
+                Some(count) => session.insert("n", count + 1),
+                None => session.insert("profile", VALUE).and_then(|()| session.insert("n", 1)),
+            };
+        }
+        Ok::<_, Infallible>(Response::new(()))
+    }));
+    let Poll::Ready(Ok(response)) = pin!(service.call(request)).poll(&mut Context::from_waker(Waker::noop())) else {
+        return Err("the request waits".into());
+    };
+    set_cookie(response.headers()).ok_or_else(|| "no session was made".into())
+}
+
+fn set_cookie(headers: &HeaderMap) -> Option<HeaderValue> {
+    let text = headers.get(header::SET_COOKIE)?.to_str().ok()?;
+    HeaderValue::from_str(text.split(';').next()?).ok()
+}
+
+/// Fills a store in a process of its own, and compares what that process has of the memory before and after.
+fn sizes(scale: &Scale, rows: &mut Vec<[String; 5]>) -> Result<(), Box<dyn Error>> {
+    let floor = filled("bare", scale.sessions)?;
+    for (kind, name) in [("requests", "made by requests"), ("records", "of 120 B, each loaded once")] {
+        let bytes = filled(kind, scale.sessions)?;
+        let name = format!("bytes per session {name}, at {}", scale.sessions);
+        rows.push(goal(&name, "≤ 256", format!("{bytes:.0}"), format!("{floor:.0}"), bytes <= 256.0));
+    }
+    Ok(())
+}
+
+fn filled(kind: &str, count: u64) -> Result<f64, Box<dyn Error>> {
+    let output = Command::new(env::current_exe()?).args(["--fill", kind, &count.to_string()]).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    Ok(text.trim().parse().map_err(|_| format!("{kind}: {text} {}", String::from_utf8_lossy(&output.stderr)))?)
+}
+
+/// What the process does that [`filled`] starts: prints bytes per session.
+pub(crate) fn fill(mut arguments: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
+    let (kind, count) = arguments.next().zip(arguments.next()).ok_or("what, and how many?")?;
+    let count: u64 = count.parse()?;
+    let store = MemoryStore::new().max_bytes(usize::MAX);
+    let bare = Bare::default();
+    let layer = SessionLayer::new(SessionConfig::new("s", store.clone(), Keys::generate()?));
+    let before = resident()?;
+    match &*kind {
+        "requests" => (0..count).try_for_each(|_| visit(&layer, None).map(drop))?,
+        "records" => (0..count).for_each(|number| _ = now(store.create(&key_of(number), data(), NEVER))),
+        _ => (0..count).for_each(|number| bare.insert(number)),
+    }
+    if kind == "records" {
+        (0..count).for_each(|number| assert!(now(store.load(&key_of(number))).is_some()));
+    }
+    let after = resident()?;
+    assert!(kind == "bare" || store.len() as u64 == count);
+    println!("{}", (after - before) as f64 / count as f64);
+    drop(bare);
+    Ok(())
+}
+
+/// Bytes of memory that this process has.
+fn resident() -> Result<u64, Box<dyn Error>> {
+    let statm = fs::read_to_string("/proc/self/statm")?;
+    let pages: u64 = statm.split(' ').nth(1).ok_or("/proc/self/statm is of another kind")?.parse()?;
+    Ok(pages * 4_096)
+}
+
+/// How long a load takes at most while another thread does something to all of the store. Of some rounds the shortest
+/// counts: a machine that is busy with something else makes single ones longer, a store that holds a lock all of them.
+fn waits(scale: &Scale, rows: &mut Vec<[String; 5]>) {
+    let clock = Clock::manual(START);
+    let end = Timestamp::from_secs(START.as_secs() + 1);
+    let mut longest: [Vec<f64>; 3] = Default::default();
+    let mut sweeping = Vec::new();
+    for _ in 0..(scale.rounds / 20).max(1) {
+        clock.set(START);
+        let store = MemoryStore::new().clock(clock.clone()).max_bytes(usize::MAX);
+        let mut creating = 0.0_f64;
+        for number in 0..scale.sessions {
+            let (time, _) = wall_of(|| now(store.create(&key_of(number), data(), end)));
+            creating = creating.max(micros(time));
+        }
+        let [idle, swept, create] = &mut longest;
+        create.push(creating);
+        idle.push(longest_load_while(&store, || _ = (0..100_000_000_u64).fold(0, |all, one| black_box(all ^ one))));
+        clock.set(end);
+        let mut time = 0.0;
+        swept.push(longest_load_while(&store, || time = wall_of(|| store.sweep()).0.as_secs_f64()));
+        sweeping.push(time);
+        assert!(store.is_empty());
+    }
+    let [idle, swept, create] = longest.map(|times| percentile(times, 0));
+    let time = percentile(sweeping, 0) * 1e3;
+    rows.push(goal(
+        &format!("longest load while all of {} are swept", scale.sessions),
+        "≤ 1,000 µs",
+        format!("{swept:.0} µs, of {time:.0} ms"),
+        format!("{idle:.0} µs: while a thread computes"),
+        swept <= 1_000.0,
+    ));
+    let name = format!("longest create on the way to {}", scale.sessions);
+    rows.push(goal(&name, "≤ 1,000 µs", format!("{create:.0} µs"), String::new(), create <= 1_000.0));
+}
+
+fn longest_load_while(store: &MemoryStore, work: impl FnOnce()) -> f64 {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut longest = 0.0_f64;
+            for number in (0..).take_while(|_| !done.load(Ordering::Relaxed)) {
+                let key = key_of(number);
+                longest = longest.max(micros(wall_of(|| black_box(now(store.load(&key)))).0));
+            }
+            longest
+        });
+        work();
+        done.store(true, Ordering::Relaxed);
+        reader.join().unwrap_or(f64::NAN)
+    })
+}
