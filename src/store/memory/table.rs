@@ -1,0 +1,336 @@
+//! A hash table that never has much to do at once.
+//!
+//! Linear hashing: when there are too many entries for the chains, one chain is split in two, each in its turn. Entries
+//! are in slots that they keep, in blocks that stay where they are. The table of the standard library moves all of its
+//! entries when it grows, which takes milliseconds if there are many, cannot be gone through in steps, and keeps up to
+//! half of its places free.
+
+use std::mem;
+
+use crate::{
+    clock::Timestamp,
+    store::{Bytes, Record, RecordKey, Version},
+};
+
+pub(super) struct Table {
+    /// Where the chains begin.
+    heads: Vec<Link>,
+    blocks: Vec<Vec<Slot>>,
+    /// Where the chain of vacant slots begins.
+    vacant: Link,
+    len: usize,
+}
+
+enum Slot {
+    Vacant { next: Link },
+    Taken { next: Link, entry: Entry },
+}
+
+/// The number of a slot.
+type Link = u32;
+
+/// The end of a chain.
+const END: Link = Link::MAX;
+/// How many entries a chain has on average, at most.
+const LOAD: usize = 1;
+const BLOCK: usize = 64;
+
+pub(super) struct Entry {
+    pub(super) key: RecordKey,
+    pub(super) data: Data,
+    pub(super) version: Version,
+    pub(super) expires: Timestamp,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self { heads: Vec::new(), blocks: Vec::new(), vacant: END, len: 0 }
+    }
+}
+
+impl Table {
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Counts the slots that [`at`](Self::at) knows; some of them may be vacant.
+    pub(super) fn slots(&self) -> usize {
+        self.blocks.last().map_or(0, |last| (self.blocks.len() - 1) * BLOCK + last.len())
+    }
+
+    pub(super) fn at(&self, slot: usize) -> Option<&Entry> {
+        match self.blocks.get(slot / BLOCK)?.get(slot % BLOCK)? {
+            Slot::Taken { entry, .. } => Some(entry),
+            Slot::Vacant { .. } => None,
+        }
+    }
+
+    pub(super) fn get(&self, key: &RecordKey) -> Option<&Entry> {
+        self.at(self.find(key)?.1 as usize)
+    }
+
+    pub(super) fn get_mut(&mut self, key: &RecordKey) -> Option<&mut Entry> {
+        match self.slot_mut(self.find(key)?.1)? {
+            Slot::Taken { entry, .. } => Some(entry),
+            Slot::Vacant { .. } => None,
+        }
+    }
+
+    /// Adds an entry, whose key must not be there yet.
+    pub(super) fn insert(&mut self, entry: Entry) {
+        if self.len >= self.heads.len() * LOAD {
+            self.split();
+        }
+        let place = self.place(&entry.key);
+        let next = self.heads.get(place).copied().unwrap_or(END);
+        let link = self.put(Slot::Taken { next, entry });
+        self.set_head(place, link);
+        self.len += 1;
+    }
+
+    pub(super) fn remove(&mut self, key: &RecordKey) -> Option<Entry> {
+        let (before, link) = self.find(key)?;
+        let vacant = Slot::Vacant { next: self.vacant };
+        let Slot::Taken { next, entry } = mem::replace(self.slot_mut(link)?, vacant) else { return None };
+        self.vacant = link;
+        self.len -= 1;
+        match self.slot_mut(before) {
+            Some(Slot::Taken { next: after, .. } | Slot::Vacant { next: after }) => *after = next,
+            None => self.set_head(self.place(key), next),
+        }
+        Some(entry)
+    }
+
+    /// The slot before the key's in its chain, if any, and the key's.
+    fn find(&self, key: &RecordKey) -> Option<(Link, Link)> {
+        let (mut before, mut link) = (END, *self.heads.get(self.place(key))?);
+        loop {
+            match self.slot(link)? {
+                Slot::Taken { entry, .. } if entry.key == *key => return Some((before, link)),
+                Slot::Taken { next, .. } | Slot::Vacant { next } => (before, link) = (link, *next),
+            }
+        }
+    }
+
+    /// A chain that is not there yet is still one with that of half the number.
+    fn place(&self, key: &RecordKey) -> usize {
+        let mask = mask(self.heads.len());
+        let place = hash(key) & mask;
+        if place < self.heads.len() { place } else { place & (mask >> 1) }
+    }
+
+    fn split(&mut self) {
+        let new = self.heads.len();
+        self.heads.push(END);
+        let old = new & (mask(new + 1) >> 1);
+        let mut link = self.heads.get_mut(old).map_or(END, |head| mem::replace(head, END));
+        while let Some(Slot::Taken { next, entry }) = self.slot(link) {
+            let (place, after) = (self.place(&entry.key), *next);
+            let head = self.heads.get(place).copied().unwrap_or(END);
+            if let Some(Slot::Taken { next, .. }) = self.slot_mut(link) {
+                *next = head;
+            }
+            self.set_head(place, link);
+            link = after;
+        }
+    }
+
+    fn set_head(&mut self, place: usize, link: Link) {
+        if let Some(head) = self.heads.get_mut(place) {
+            *head = link;
+        }
+    }
+
+    fn put(&mut self, slot: Slot) -> Link {
+        let link = self.vacant;
+        if let Some(place) = self.slot_mut(link) {
+            if let Slot::Vacant { next } = mem::replace(place, slot) {
+                self.vacant = next;
+            }
+            return link;
+        }
+        let link = self.slots();
+        match self.blocks.last_mut().filter(|block| block.len() < BLOCK) {
+            Some(block) => block.push(slot),
+            None => {
+                let mut block = Vec::with_capacity(BLOCK);
+                block.push(slot);
+                self.blocks.push(block);
+            }
+        }
+        Link::try_from(link).expect("a shard has fewer sessions than a link can number")
+    }
+
+    fn slot(&self, link: Link) -> Option<&Slot> {
+        self.blocks.get(link as usize / BLOCK)?.get(link as usize % BLOCK)
+    }
+
+    fn slot_mut(&mut self, link: Link) -> Option<&mut Slot> {
+        self.blocks.get_mut(link as usize / BLOCK)?.get_mut(link as usize % BLOCK)
+    }
+}
+
+const fn mask(count: usize) -> usize {
+    count.next_power_of_two() - 1
+}
+
+/// Keys are hashes of what nobody else chooses. All of their bits are mixed, should they have come from elsewhere.
+#[allow(clippy::cast_possible_truncation, reason = "it is a hash")]
+fn hash(key: &RecordKey) -> usize {
+    let mix = |all: u64, part: &[u8; 8]| {
+        let wide = u128::from(all ^ u64::from_le_bytes(*part)) * 0x9e37_79b9_7f4a_7c15;
+        wide as u64 ^ (wide >> 64) as u64
+    };
+    key.as_bytes().as_chunks::<8>().0.iter().fold(0, mix) as usize
+}
+
+impl Entry {
+    pub(super) fn record(&self) -> Record {
+        Record::new(self.data.to_bytes(), self.version, self.expires)
+    }
+}
+
+/// A session's bytes: few of them by themselves, with nothing around them, and many so that nobody copies them while
+/// others wait.
+pub(super) enum Data {
+    Few(Box<[u8]>),
+    Many(Box<Bytes>),
+}
+
+const FEW: usize = 4_096;
+
+impl Data {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Few(bytes) => bytes.len(),
+            Self::Many(bytes) => bytes.len(),
+        }
+    }
+
+    fn to_bytes(&self) -> Bytes {
+        match self {
+            Self::Few(bytes) => Bytes::copy_from_slice(bytes),
+            Self::Many(bytes) => Bytes::clone(bytes),
+        }
+    }
+}
+
+impl From<Bytes> for Data {
+    /// Copies nothing that nobody else has.
+    fn from(bytes: Bytes) -> Self {
+        if bytes.len() <= FEW { Self::Few(Vec::from(bytes).into()) } else { Self::Many(Box::new(bytes)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(number: u64) -> RecordKey {
+        RecordKey::of(&number.to_be_bytes())
+    }
+
+    fn entry(number: u64, data: Vec<u8>) -> Entry {
+        let data = Bytes::from(data).into();
+        Entry { key: key(number), data, version: Version::FIRST, expires: Timestamp::from_secs(number) }
+    }
+
+    fn longest_chain(table: &Table) -> usize {
+        let chain = |head: &Link| {
+            let next = |link: &Link| match table.slot(*link)? {
+                Slot::Taken { next, .. } | Slot::Vacant { next } => Some(*next),
+            };
+            std::iter::successors(Some(*head), next).count() - 1
+        };
+        table.heads.iter().map(chain).max().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_slot_takes_72_bytes() {
+        assert_eq!(size_of::<Slot>(), 72);
+    }
+
+    #[test]
+    fn one_chain_is_split_at_a_time_and_all_stay_short() {
+        let mut table = Table::default();
+        for number in 0..20_000 {
+            let before = table.heads.len();
+            table.insert(entry(number, Vec::new()));
+            assert!(table.heads.len() - before <= 1);
+        }
+        assert!(longest_chain(&table) <= 15, "{}", longest_chain(&table));
+        assert!((0..20_000).all(|number| table.get(&key(number)).is_some()));
+    }
+
+    /// Counters for keys, wherever they are in them.
+    #[test]
+    fn keys_that_are_no_hashes_are_spread_as_well() {
+        for at in 0..31 {
+            let mut table = Table::default();
+            for number in 0..4_096_u16 {
+                let mut bytes = [0; 32];
+                bytes[at..at + 2].copy_from_slice(&number.to_le_bytes());
+                table.insert(Entry { key: RecordKey::from_bytes(bytes), ..entry(0, Vec::new()) });
+            }
+            assert!(longest_chain(&table) <= 15, "{} at {at}", longest_chain(&table));
+        }
+    }
+
+    #[test]
+    fn slots_are_used_again() {
+        let mut table = Table::default();
+        for number in 0..10_000 {
+            table.insert(entry(number, Vec::new()));
+            assert!(number < 100 || table.remove(&key(number - 100)).is_some());
+        }
+        assert_eq!((table.len(), table.slots()), (100, 101));
+    }
+
+    #[test]
+    fn few_bytes_are_kept_alone_and_many_are_not_copied() {
+        let large = Bytes::from(vec![7; 1 << 20]);
+        let (few, many) = (Data::from(large.slice(..100)), Data::from(large.clone()));
+        drop(large.clone());
+        assert!(matches!(&few, Data::Few(bytes) if bytes.len() == 100));
+        assert_eq!(many.to_bytes().as_ptr(), large.as_ptr());
+        assert_eq!((few.to_bytes(), many.len()), (large.slice(..100), 1 << 20));
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_map(operations in prop::collection::vec((0..300_u64, 0..40_u8), 0..3_000)) {
+            let (mut table, mut map) = (Table::default(), HashMap::new());
+            for (number, operation) in operations {
+                match operation {
+                    0 => assert_eq!(table.remove(&key(number)).is_some(), map.remove(&number).is_some()),
+                    1 => {
+                        let over = (0..table.slots()).filter_map(|slot| table.at(slot));
+                        let over: Vec<_> = over.filter(|entry| entry.expires.as_secs() % 7 == number % 7).collect();
+                        for key in over.into_iter().map(|entry| entry.key).collect::<Vec<_>>() {
+                            assert!(table.remove(&key).is_some());
+                        }
+                        map.retain(|other, _| other % 7 != number % 7);
+                    }
+                    _ if map.contains_key(&number) => {
+                        let data = vec![operation; 3];
+                        table.get_mut(&key(number)).unwrap().data = Bytes::from(data.clone()).into();
+                        map.insert(number, data);
+                    }
+                    _ => {
+                        table.insert(entry(number, vec![0]));
+                        map.insert(number, vec![0]);
+                    }
+                }
+                assert_eq!(table.len(), map.len());
+            }
+            for number in 0..300 {
+                let found = table.get(&key(number)).map(|entry| entry.record().data().to_vec());
+                assert_eq!(found.as_ref(), map.get(&number));
+            }
+        }
+    }
+}
