@@ -10,13 +10,13 @@ use std::{
     fs,
     future::Future,
     io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt, symlink},
+    os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
     pin::pin,
     process::Command,
     sync::Arc,
     task::{Context, Waker},
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use silverback::{
@@ -583,4 +583,30 @@ async fn every_durability_works_on_a_real_disk() {
         store.delete(&KEY).await.unwrap();
         assert!(load(&store).await.is_none());
     }
+}
+
+/// A damaged file of the right length is found when its hint has passed: nobody has looked into it before.
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+#[tokio::test]
+async fn a_sweep_goes_by_the_time_of_last_access() {
+    let dir = TempDir::new().unwrap();
+    let in_hours = |hours: u64| Clock::system().now().as_secs() / 3_600 * 3_600 + hours * 3_600;
+    let [soon, later] = [in_hours(2), in_hours(4)];
+    let clock = Clock::manual(Clock::system().now());
+    let store = FilesystemStore::options().clock(clock.clone()).open(dir.path()).unwrap();
+    let version = store.create(&KEY, Bytes::from_static(b"data"), Timestamp::from_secs(soon)).await.unwrap();
+    let path = dir.path().join("ab").join(KEY.to_string());
+    let hint = || fs::metadata(&path).unwrap().accessed().unwrap().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    assert_eq!(hint(), soon);
+    store.update(&KEY, version, Bytes::from_static(b"more"), Timestamp::from_secs(later)).await.unwrap();
+    assert_eq!(hint(), soon, "an update leaves it as it is");
+    clock.set(Timestamp::from_secs(soon));
+    assert_eq!((store.sweep().await.removed(), hint()), (0, later));
+    let accessed = fs::metadata(&path).unwrap().accessed().unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&[1; 4_096], 0).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().accessed().unwrap(), accessed);
+    assert_eq!(store.sweep().await.failed(), 0);
+    clock.set(Timestamp::from_secs(later));
+    assert_eq!(store.sweep().await.failed(), 1);
 }

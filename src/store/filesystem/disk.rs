@@ -4,7 +4,7 @@ use std::{io, sync::Mutex, time::Duration};
 
 use super::{
     Durability,
-    files::{Shard, name_of, shard_of},
+    files::{Shard, path_of},
     fs::{Access, Fs},
     lock::Locked,
     slot::{self, Slot, View},
@@ -28,6 +28,8 @@ pub(super) struct Settings {
     pub(super) durability: Durability,
     pub(super) max_record_bytes: usize,
     pub(super) lock_timeout: Duration,
+    /// A file that is open may keep a link there although its name has gone.
+    pub(super) is_network: bool,
     pub(super) clock: Clock,
 }
 
@@ -52,7 +54,7 @@ impl<F: Fs> Disk<F> {
 
     /// Takes no lock unless the record looks damaged.
     pub(super) fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
-        let Some(shard) = Shard::open(self, key)? else { return Ok(None) };
+        let shard = Shard::of(self, key);
         let slot = match self.look(&shard)? {
             Look::Absent => None,
             Look::Settled(slot) => Some(slot),
@@ -66,7 +68,7 @@ impl<F: Fs> Disk<F> {
         let slot = slot::encode(key, 1, Version::FIRST, expires, data);
         let shard = Shard::open_or_make(self, key)?;
         for _ in 0..RACES {
-            match shard.put_new(&slot) {
+            match shard.put_new(&slot, expires) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 done => return Ok(done.map(|()| Version::FIRST)?),
             }
@@ -103,7 +105,7 @@ impl<F: Fs> Disk<F> {
     }
 
     pub(super) fn delete(&self, key: &RecordKey) -> Result<(), StoreError> {
-        let Some(shard) = Shard::open(self, key)? else { return Ok(()) };
+        let shard = Shard::of(self, key);
         match Locked::acquire(&shard, Access::Write) {
             Ok(Some(locked)) => locked.remove()?,
             Ok(None) => {}
@@ -112,7 +114,10 @@ impl<F: Fs> Disk<F> {
             Err(error) => return Err(error),
         }
         // Also if it was gone already: whoever removed it may have failed to make that last.
-        Ok(shard.sync(Durability::Full)?)
+        match shard.sync(Durability::Full) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            synced => Ok(synced?),
+        }
     }
 
     fn change(
@@ -121,7 +126,7 @@ impl<F: Fs> Disk<F> {
         expected: Version,
         write: impl FnOnce(&Locked<'_, F>, &Slot) -> io::Result<Version>,
     ) -> Result<Version, StoreError> {
-        let shard = Shard::open(self, key)?.ok_or(StoreError::Gone)?;
+        let shard = Shard::of(self, key);
         let locked = Locked::acquire(&shard, Access::Write)?.ok_or(StoreError::Gone)?;
         let current = self.alive(locked.current()?).ok_or(StoreError::Gone)?;
         if current.version != expected {
@@ -135,10 +140,16 @@ impl<F: Fs> Disk<F> {
     /// With one slot valid and the other torn, a second look has to find the same: in the time of the first, two
     /// writers may have come by, one of whom was done before it began.
     fn look(&self, shard: &Shard<'_, F>) -> Result<Look, StoreError> {
-        let Some(file) = shard.open_file(Access::Read)? else { return Ok(Look::Absent) };
+        match shard.open_file(Access::Read)? {
+            Some(file) => self.look_into(shard, &file),
+            None => Ok(Look::Absent),
+        }
+    }
+
+    fn look_into(&self, shard: &Shard<'_, F>, file: &F::File) -> Result<Look, StoreError> {
         let mut before = None;
         for _ in 0..LOOKS {
-            match shard.view(&file)? {
+            match shard.view(file, self.fs.stat(file)?)? {
                 View::Whole(slot) => return Ok(Look::Settled(slot)),
                 View::Doubtful(slot) if before == Some(slot.sequence) => return Ok(Look::Settled(slot)),
                 View::Doubtful(slot) => before = Some(slot.sequence),
@@ -149,13 +160,17 @@ impl<F: Fs> Disk<F> {
         Ok(Look::Unsettled)
     }
 
-    /// Says whether the record is there and not over; a damaged one is not.
-    pub(super) fn look_alive(&self, shard: &Shard<'_, F>) -> Result<bool, StoreError> {
-        Ok(match self.look(shard)? {
-            Look::Absent => true,
-            Look::Settled(slot) => self.alive(slot).is_some(),
-            Look::Unsettled => false,
-        })
+    /// Says whether the record may be over; a damaged one may. If it is not, it is noted for how long.
+    pub(super) fn look_over(&self, shard: &Shard<'_, F>) -> Result<bool, StoreError> {
+        let Some(file) = shard.open_file(Access::Read)? else { return Ok(false) };
+        let alive = match self.look_into(shard, &file)? {
+            Look::Settled(slot) => self.alive(slot),
+            Look::Absent | Look::Unsettled => None,
+        };
+        if let Some(slot) = &alive {
+            shard.set_hint(&file, slot.expires);
+        }
+        Ok(alive.is_none())
     }
 
     /// The final verdict on a record: no writer is at work meanwhile.
@@ -168,8 +183,7 @@ impl<F: Fs> Disk<F> {
     }
 
     fn view_cached(&self, key: &RecordKey) -> Result<View, StoreError> {
-        let name = name_of(key);
-        match self.fs.open_cached(shard_of(&name), &name) {
+        match self.fs.open_cached(&path_of(key)) {
             Ok(file) => Shard::view_cached(self, key, &file),
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.fs.is_alive()? => Err(StoreError::Gone),
             Err(error) => Err(error.into()),

@@ -1,6 +1,6 @@
 //! A record's place: its shard, its name, and the files that may be there.
 
-use std::io;
+use std::{cell::OnceCell, io};
 
 use super::{
     Durability,
@@ -9,6 +9,7 @@ use super::{
     slot::{self, View},
 };
 use crate::{
+    clock::Timestamp,
     crypto,
     store::{Bytes, RecordKey, StoreError},
 };
@@ -18,38 +19,56 @@ const QUARANTINE: &str = "quarantine";
 /// How many names somebody else may have taken before a new file's is found.
 const NAMES: usize = 4;
 
-/// The directory a record is in, open.
+/// A record's place, and the directory it is in, which is opened when it is needed.
 pub(super) struct Shard<'a, F: Fs> {
     pub(super) disk: &'a Disk<F>,
-    pub(super) dir: F::Dir,
     pub(super) key: RecordKey,
-    pub(super) name: String,
+    /// `<shard>/<name>`
+    path: String,
+    dir: OnceCell<F::Dir>,
 }
 
 impl<'a, F: Fs> Shard<'a, F> {
-    /// `None` if there is no such directory, and so no record.
-    pub(super) fn open(disk: &'a Disk<F>, key: &RecordKey) -> Result<Option<Self>, StoreError> {
-        let name = name_of(key);
-        match disk.fs.open_dir(shard_of(&name)) {
-            Ok(dir) => Ok(Some(Self { disk, dir, key: *key, name })),
-            Err(error) => absent(disk, error).map(|()| None),
-        }
+    pub(super) fn of(disk: &'a Disk<F>, key: &RecordKey) -> Self {
+        Self { disk, key: *key, path: path_of(key), dir: OnceCell::new() }
+    }
+
+    /// Another file in the key's directory.
+    pub(super) fn of_file(disk: &'a Disk<F>, key: &RecordKey, name: &str) -> Self {
+        let path = path_of(key);
+        Self { path: format!("{}/{name}", shard_of(&path)), ..Self::of(disk, key) }
     }
 
     pub(super) fn open_or_make(disk: &'a Disk<F>, key: &RecordKey) -> Result<Self, StoreError> {
+        let shard = Self::of(disk, key);
         for _ in 0..2 {
-            if let Some(shard) = Self::open(disk, key)? {
-                shard.sync_name()?;
-                return Ok(shard);
+            match shard.dir() {
+                Ok(_) => {
+                    shard.sync_name()?;
+                    return Ok(shard);
+                }
+                Err(error) => absent(disk, error)?,
             }
-            make_dir(disk, shard_of(&name_of(key)))?;
+            make_dir(disk, shard_of(&shard.path))?;
         }
         Err(StoreError::backend("the record's directory was removed as soon as it was made"))
     }
 
+    pub(super) fn name(&self) -> &str {
+        name_of(&self.path)
+    }
+
+    pub(super) fn dir(&self) -> io::Result<&F::Dir> {
+        if let Some(dir) = self.dir.get() {
+            return Ok(dir);
+        }
+        let dir = self.disk.fs.open_dir(shard_of(&self.path))?;
+        Ok(self.dir.get_or_init(|| dir))
+    }
+
     /// `None` if there is no such file.
     pub(super) fn open_file(&self, access: Access) -> Result<Option<F::File>, StoreError> {
-        match self.disk.fs.open(&self.dir, &self.name, access) {
+        match self.disk.fs.open(&self.path, access) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => absent(self.disk, error).map(|()| None),
             Err(error) => Err(self.stat_name().ok().flatten().and_then(fault_of).unwrap_or_else(|| error.into())),
@@ -58,15 +77,15 @@ impl<'a, F: Fs> Shard<'a, F> {
 
     /// What is under the record's name, if anything.
     pub(super) fn stat_name(&self) -> io::Result<Option<Stat>> {
-        match self.disk.fs.stat_at(&self.dir, &self.name) {
+        match self.dir().and_then(|dir| self.disk.fs.stat_at(dir, self.name())) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             stat => stat.map(Some),
         }
     }
 
     /// Looks at a whole file.
-    pub(super) fn view(&self, file: &F::File) -> Result<View, StoreError> {
-        view(self.disk, &self.key, file, |fs, buffer| {
+    pub(super) fn view(&self, file: &F::File, stat: Stat) -> Result<View, StoreError> {
+        view(self.disk, &self.key, stat, |fs, buffer| {
             let mut done = 0;
             while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
                 match fs.read_at(file, rest, done as u64)? {
@@ -79,44 +98,49 @@ impl<'a, F: Fs> Shard<'a, F> {
     }
 
     pub(super) fn view_cached(disk: &Disk<F>, key: &RecordKey, file: &F::File) -> Result<View, StoreError> {
-        view(disk, key, file, |fs, buffer| fs.read_cached(file, buffer))
+        view(disk, key, disk.fs.stat(file)?, |fs, buffer| fs.read_cached(file, buffer))
     }
 
     /// Puts a file of one slot under the record's name, which must be free.
-    pub(super) fn put_new(&self, slot: &[u8]) -> io::Result<()> {
+    pub(super) fn put_new(&self, slot: &[u8], expires: Timestamp) -> io::Result<()> {
         let file = slot::file_of(slot::size_for(slot.len()), slot, &[]);
-        self.put(
-            &file,
-            Durability::Full,
-            |temporary| self.disk.fs.rename_new(&self.dir, temporary, &self.name),
-            |_| {
-                let _ = self.remove();
-            },
-        )
+        let rename = |dir: &F::Dir, temporary: &str| self.disk.fs.rename_new(dir, temporary, self.name());
+        let undo = || drop(self.remove());
+        let file = self.put(&file, expires, Durability::Full, rename, undo)?;
+        let _ = self.disk.fs.unlock(&file);
+        Ok(())
     }
 
     /// Puts a new file in a record's place by `rename`, and has `undo` take it back if that cannot be made to last.
     ///
-    /// The new name is made to last if the store's level is at least `durability`. Until then the file is locked, so
-    /// that nobody builds on what may be taken back.
+    /// The new name is made to last if the store's level is at least `durability`. The file is locked from before it has
+    /// the name, so that nobody builds on what may be taken back.
     pub(super) fn put(
         &self,
         bytes: &[u8],
+        expires: Timestamp,
         durability: Durability,
-        rename: impl FnOnce(&str) -> io::Result<()>,
-        undo: impl FnOnce(&F::File),
-    ) -> io::Result<()> {
+        rename: impl FnOnce(&F::Dir, &str) -> io::Result<()>,
+        undo: impl FnOnce(),
+    ) -> io::Result<F::File> {
         let fs = &self.disk.fs;
-        let (file, temporary) = self.create_temporary()?;
+        let dir = self.dir()?;
+        let (file, temporary) = self.create_temporary(dir)?;
         let placed = fs
             .try_lock(&file)
             .and_then(|_| self.write_all(&file, bytes, 0))
+            .inspect(|()| self.set_hint(&file, expires))
             .and_then(|()| self.sync_data(&file))
-            .and_then(|()| rename(&temporary))
-            .inspect_err(|_| drop(fs.unlink(&self.dir, &temporary)));
-        let lasting = placed.and_then(|()| self.sync(durability).inspect_err(|_| undo(&file)));
-        let _ = fs.unlock(&file);
-        lasting
+            .and_then(|()| rename(dir, &temporary))
+            .inspect_err(|_| drop(fs.unlink(dir, &temporary)));
+        let lasting = placed.and_then(|()| self.sync(durability).inspect_err(|_| undo()));
+        match lasting {
+            Ok(()) => Ok(file),
+            Err(error) => {
+                let _ = fs.unlock(&file);
+                Err(error)
+            }
+        }
     }
 
     pub(super) fn write_all(&self, file: &F::File, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -130,6 +154,12 @@ impl<'a, F: Fs> Shard<'a, F> {
         Ok(())
     }
 
+    /// Spares sweeps to look into the file before that time. It is a hint: without it they do, and what is in the file
+    /// decides.
+    pub(super) fn set_hint(&self, file: &F::File, expires: Timestamp) {
+        let _ = self.disk.fs.set_hint(file, expires);
+    }
+
     pub(super) fn sync_data(&self, file: &F::File) -> io::Result<()> {
         match self.disk.settings.durability {
             Durability::None => Ok(()),
@@ -139,7 +169,7 @@ impl<'a, F: Fs> Shard<'a, F> {
 
     /// Makes a change of the directory last, if the store's level is at least `durability`.
     pub(super) fn sync(&self, durability: Durability) -> io::Result<()> {
-        if self.disk.settings.durability < durability { Ok(()) } else { self.disk.fs.sync_dir(&self.dir) }
+        if self.disk.settings.durability < durability { Ok(()) } else { self.disk.fs.sync_dir(self.dir()?) }
     }
 
     /// Makes the directory itself last; another process may have made it just now.
@@ -149,7 +179,7 @@ impl<'a, F: Fs> Shard<'a, F> {
 
     /// Removes whatever is under the record's name.
     pub(super) fn remove(&self) -> io::Result<()> {
-        match self.disk.fs.unlink(&self.dir, &self.name) {
+        match self.disk.fs.unlink(self.dir()?, self.name()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -159,15 +189,15 @@ impl<'a, F: Fs> Shard<'a, F> {
     pub(super) fn quarantine(&self) -> Result<(), StoreError> {
         make_dir(self.disk, QUARANTINE)?;
         let quarantine = self.disk.fs.open_dir(QUARANTINE)?;
-        Ok(self.disk.fs.rename((&self.dir, &self.name), (&quarantine, &self.name))?)
+        Ok(self.disk.fs.rename((self.dir()?, self.name()), (&quarantine, self.name()))?)
     }
 
-    fn create_temporary(&self) -> io::Result<(F::File, String)> {
+    fn create_temporary(&self, dir: &F::Dir) -> io::Result<(F::File, String)> {
         let mut taken = io::ErrorKind::AlreadyExists.into();
         for _ in 0..NAMES {
             let random = crypto::random().map_err(|_| io::Error::other("the operating system gave no random bytes"))?;
             let name = format!("{:016x}{TEMPORARY}", u64::from_ne_bytes(random));
-            match self.disk.fs.create(&self.dir, &name) {
+            match self.disk.fs.create(dir, &name) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken = error,
                 file => return Ok((file?, name)),
             }
@@ -177,7 +207,7 @@ impl<'a, F: Fs> Shard<'a, F> {
 }
 
 /// `Ok` if the file is not there because nobody made it, and not because the store's directory is gone.
-fn absent<F: Fs>(disk: &Disk<F>, error: io::Error) -> Result<(), StoreError> {
+pub(super) fn absent<F: Fs>(disk: &Disk<F>, error: io::Error) -> Result<(), StoreError> {
     if error.kind() != io::ErrorKind::NotFound {
         Err(error.into())
     } else if disk.fs.is_alive()? {
@@ -197,10 +227,9 @@ fn make_dir<F: Fs>(disk: &Disk<F>, name: &str) -> Result<(), StoreError> {
 fn view<F: Fs>(
     disk: &Disk<F>,
     key: &RecordKey,
-    file: &F::File,
+    stat: Stat,
     read: impl FnOnce(&F, &mut [u8]) -> io::Result<usize>,
 ) -> Result<View, StoreError> {
-    let stat = disk.fs.stat(file)?;
     fault_of(stat).map_or(Ok(()), Err)?;
     let limit = 2 * slot::size_for(slot::HEADER.saturating_add(disk.settings.max_record_bytes));
     let size = usize::try_from(stat.len).unwrap_or(usize::MAX);
@@ -217,12 +246,23 @@ pub(super) fn fault_of(stat: Stat) -> Option<StoreError> {
     stat.fault.or(linked).map(|fault| StoreError::Corrupt(fault.into()))
 }
 
-/// What the key prints as, without the formatter: it is done for every load.
-pub(super) fn name_of(key: &RecordKey) -> String {
-    let digits = key.as_bytes().iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+/// `<shard>/<name>`, without the formatter: it is done for every load.
+pub(super) fn path_of(key: &RecordKey) -> String {
+    let digit = |digit: u8| char::from(if digit < 10 { b'0' + digit } else { b'a' - 10 + digit });
+    let [first, ..] = key.as_bytes();
+    let mut path = String::with_capacity(2 + 1 + 64);
+    path.extend([digit(first >> 4), digit(first & 15), '/']);
+    for byte in key.as_bytes() {
+        path.push(digit(byte >> 4));
+        path.push(digit(byte & 15));
+    }
+    path
 }
 
-pub(super) fn shard_of(name: &str) -> &str {
-    name.get(..2).unwrap_or_default()
+pub(super) fn shard_of(path: &str) -> &str {
+    path.get(..2).unwrap_or_default()
+}
+
+fn name_of(path: &str) -> &str {
+    path.get(3..).unwrap_or_default()
 }

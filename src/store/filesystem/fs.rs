@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::clock::Timestamp;
+
 /// A directory of shards, each a directory of files.
 ///
 /// Names are plain: no operation follows a symbolic link or leaves the directory.
@@ -26,9 +28,10 @@ pub(super) trait Fs: Send + Sync + 'static {
 
     /// Makes a file that was not there, for reading and writing.
     fn create(&self, dir: &Self::Dir, name: &str) -> io::Result<Self::File>;
-    fn open(&self, dir: &Self::Dir, name: &str, access: Access) -> io::Result<Self::File>;
+    /// Opens `<shard>/<name>`.
+    fn open(&self, path: &str, access: Access) -> io::Result<Self::File>;
     /// Opens `<shard>/<name>` for reading if that needs no disk, or fails with [`io::ErrorKind::WouldBlock`].
-    fn open_cached(&self, shard: &str, name: &str) -> io::Result<Self::File>;
+    fn open_cached(&self, path: &str) -> io::Result<Self::File>;
     fn stat(&self, file: &Self::File) -> io::Result<Stat>;
     fn try_lock(&self, file: &Self::File) -> io::Result<bool>;
     fn unlock(&self, file: &Self::File) -> io::Result<()>;
@@ -37,6 +40,8 @@ pub(super) trait Fs: Send + Sync + 'static {
     fn read_cached(&self, file: &Self::File, buffer: &mut [u8]) -> io::Result<usize>;
     fn write_at(&self, file: &Self::File, bytes: &[u8], offset: u64) -> io::Result<usize>;
     fn sync_data(&self, file: &Self::File) -> io::Result<()>;
+    /// Notes beside the file that nobody need look into it before that time, if the file system can.
+    fn set_hint(&self, file: &Self::File, hint: Timestamp) -> io::Result<()>;
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -53,6 +58,8 @@ pub(super) struct Stat {
     pub(super) len: u64,
     /// In seconds since 1970.
     pub(super) modified: u64,
+    /// When it is worth a look, if that was noted.
+    pub(super) hint: Option<Timestamp>,
     /// Why it cannot be a file of this store.
     pub(super) fault: Option<&'static str>,
 }

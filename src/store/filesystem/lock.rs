@@ -9,7 +9,7 @@ use super::{
     Durability,
     disk::newer,
     files::{Shard, fault_of},
-    fs::{Access, Fs},
+    fs::{Access, Fs, Stat},
     slot::{self, Half, Slot, View},
 };
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
 pub(super) struct Locked<'a, F: Fs> {
     shard: &'a Shard<'a, F>,
     file: F::File,
+    stat: Stat,
 }
 
 /// How often the lock may turn out to be one on a file that was replaced.
@@ -41,8 +42,7 @@ impl<'a, F: Fs> Locked<'a, F> {
             while !shard.disk.fs.try_lock(&file)? {
                 wait(started, shard.disk.settings.lock_timeout, &mut pause)?;
             }
-            let locked = Self { shard, file };
-            if locked.is_current()? {
+            if let Some(locked) = Self::of(shard, file)? {
                 return Ok(Some(locked));
             }
         }
@@ -55,15 +55,28 @@ impl<'a, F: Fs> Locked<'a, F> {
         if !shard.disk.fs.try_lock(&file)? {
             return Ok(None);
         }
-        let locked = Self { shard, file };
-        Ok(locked.is_current()?.then_some(locked))
+        Self::of(shard, file)
+    }
+
+    /// `None` if the locked file was removed, or outgrown, before it was locked: it has lost its name then.
+    fn of(shard: &'a Shard<'a, F>, file: F::File) -> Result<Option<Self>, StoreError> {
+        let fs = &shard.disk.fs;
+        let stat = fs.stat(&file).inspect_err(|_| drop(fs.unlock(&file)))?;
+        let locked = Self { shard, file, stat };
+        fault_of(locked.stat).map_or(Ok(()), Err)?;
+        let is_current = locked.stat.links > 0 && (!shard.disk.settings.is_network || locked.has_name()?);
+        Ok(is_current.then_some(locked))
     }
 
     /// Reads the record; a damaged one is put in quarantine.
     pub(super) fn current(&self) -> Result<Slot, StoreError> {
-        match self.shard.view(&self.file)? {
+        match self.shard.view(&self.file, self.stat)? {
             View::Whole(slot) | View::Doubtful(slot) => Ok(slot),
             View::Newer => Err(newer()),
+            // Under the name may be the next one already.
+            View::Damaged if !self.has_name()? => {
+                Err(StoreError::Corrupt("no part of it is valid; it was put in quarantine meanwhile".into()))
+            }
             View::Damaged => {
                 let moved = self.shard.quarantine();
                 let fate = if moved.is_ok() { "it was put in quarantine" } else { "it could not be put in quarantine" };
@@ -80,40 +93,44 @@ impl<'a, F: Fs> Locked<'a, F> {
         expires: Timestamp,
         data: &[u8],
     ) -> io::Result<Version> {
+        // Whoever put the file there may have been cut off before its name was made to last.
+        if current.is_alone {
+            self.shard.sync(Durability::Data)?;
+        }
         let next = slot::encode(&self.shard.key, current.sequence.wrapping_add(1), version, expires, data);
         if next.len() <= current.size {
-            self.overwrite(current, &next)?
+            self.overwrite(&self.file, current.half.other().offset(current.size), &next)?;
+            // A later end is found out when the earlier one has come.
+            if expires < current.expires {
+                self.shard.set_hint(&self.file, expires);
+            }
         } else {
-            self.grow(current, &next)?
+            self.grow(current, &next, expires)?;
         }
         Ok(version)
     }
 
     pub(super) fn remove(self) -> io::Result<()> {
-        self.shard.remove()
+        if self.has_name()? { self.shard.remove() } else { Ok(()) }
     }
 
-    fn overwrite(&self, current: &Slot, next: &[u8]) -> io::Result<()> {
-        let offset = current.half.other().offset(current.size);
-        let written = self.shard.write_all(&self.file, next, offset);
-        written.and_then(|()| self.shard.sync_data(&self.file)).inspect_err(|_| self.revoke(&self.file, offset))
+    fn overwrite(&self, file: &F::File, offset: u64, next: &[u8]) -> io::Result<()> {
+        let written = self.shard.write_all(file, next, offset);
+        written.and_then(|()| self.shard.sync_data(file)).inspect_err(|_| self.revoke(file, offset))
     }
 
-    /// Puts a larger file in this one's place. The current state is in it as well, for the case that it has to be
-    /// undone.
+    /// Puts a larger file with the current state in this one's place, and writes the next one there.
     ///
     /// Its last name lost, this file is dead for all who wait for it.
-    fn grow(&self, current: &Slot, next: &[u8]) -> io::Result<()> {
-        let Slot { sequence, version, expires, data, .. } = current;
+    fn grow(&self, current: &Slot, next: &[u8], expires: Timestamp) -> io::Result<()> {
         let slot_size = slot::size_for(next.len());
-        let file = slot::file_of(slot_size, &slot::encode(&self.shard.key, *sequence, *version, *expires, data), next);
-        let (dir, name) = (&self.shard.dir, self.shard.name.as_str());
-        self.shard.put(
-            &file,
-            Durability::Data,
-            |temporary| self.shard.disk.fs.rename((dir, temporary), (dir, name)),
-            |file| self.revoke(file, Half::Second.offset(slot_size)),
-        )
+        let old = slot::encode(&self.shard.key, current.sequence, current.version, current.expires, &current.data);
+        let rename =
+            |dir: &F::Dir, temporary: &str| self.shard.disk.fs.rename((dir, temporary), (dir, self.shard.name()));
+        let file = self.shard.put(&slot::file_of(slot_size, &old, &[]), expires, Durability::Data, rename, || {})?;
+        let grown = self.overwrite(&file, Half::Second.offset(slot_size), next);
+        let _ = self.shard.disk.fs.unlock(&file);
+        grown
     }
 
     /// Makes a slot count for nothing: what was reported as an error must not be found later.
@@ -121,12 +138,9 @@ impl<'a, F: Fs> Locked<'a, F> {
         let _ = self.shard.write_all(file, &[0; slot::MAGIC_LEN], offset);
     }
 
-    /// Says whether the record's name still leads to this file: it may have been removed, or outgrown, meanwhile.
-    fn is_current(&self) -> Result<bool, StoreError> {
-        let found = self.shard.stat_name()?;
-        let opened = self.shard.disk.fs.stat(&self.file)?;
-        fault_of(opened).map_or(Ok(()), Err)?;
-        Ok(found.is_some_and(|found| found.id == opened.id))
+    /// Says whether the record's name leads to this file.
+    fn has_name(&self) -> io::Result<bool> {
+        Ok(self.shard.stat_name()?.is_some_and(|found| found.id == self.stat.id))
     }
 }
 

@@ -6,10 +6,12 @@
 //!
 //! - **Load** reads both slots without a lock and takes the newer valid one.
 //! - **Create** writes a temporary file and renames it, unless there is one of that name.
-//! - **Update and touch** lock the file, and write the slot that is *not* current, in place. A crash in the middle spoils
-//!   that slot only. A state that does not fit goes, with the current one, into a larger file that is renamed over it.
+//! - **Update and touch** lock the file, look whether it still has a name, and write the slot that is *not* current, in place. A crash in the middle spoils
+//!   that slot only. For a state that does not fit, a larger file with the current one is renamed over it first.
 //! - **Delete** locks the file and unlinks it. An update that waits for the lock finds out that the name has gone: it
 //!   never makes one, so it cannot bring a session back.
+//!
+//! - **Sweep** looks at a hint beside each file, its time of last access, and into those whose hint has passed.
 //!
 //! Locks are those of `flock`, held for one change and never for a request.
 //!
@@ -78,6 +80,9 @@ use crate::clock::Timestamp;
 ///
 /// A damaged record is an error once: it is moved to `quarantine/` in the directory, where nothing removes it. One in a
 /// format of the future is an error and stays.
+///
+/// The time of last access of a file is when its session ends, or did when that was noted last. A sweep goes by it, and
+/// finds damage in a file of the right length only when that time has come.
 ///
 /// The directory is opened once. If it is moved, the store moves with it; if it is removed, every operation fails.
 ///

@@ -10,7 +10,6 @@ use crate::clock::Clock;
 #[must_use = "options do nothing until a store is opened with them"]
 pub struct FilesystemOptions {
     settings: Settings,
-    network: bool,
 }
 
 /// What has to happen for a session to be lost that was saved.
@@ -26,7 +25,8 @@ pub enum Durability {
     /// A power failure or failing disk soon after the session was made: it may take the session, or bring a deleted
     /// one back.
     ///
-    /// What was changed in a session that is there is kept, with one `fdatasync` for each change.
+    /// What was changed in a session that is there is kept, with one `fdatasync` for each change, and one of the directory
+    /// for the first.
     Data,
     /// The loss of the disk: what was reported as done is kept, with one `fdatasync` and up to two more of directories.
     Full,
@@ -38,9 +38,10 @@ impl FilesystemOptions {
             durability: Durability::default(),
             max_record_bytes: 1 << 20,
             lock_timeout: Duration::from_secs(5),
+            is_network: false,
             clock: Clock::system(),
         };
-        Self { settings, network: false }
+        Self { settings }
     }
 
     /// Sets what a session survives: [`Durability::None`], a crash of the process, unless set.
@@ -70,7 +71,7 @@ impl FilesystemOptions {
     /// Locks there may not reach other machines, and what one machine writes another may see late or in part. Allow it
     /// if one machine alone uses the directory, or if the file system is known to do better.
     pub fn allow_network_filesystem(mut self, allow: bool) -> Self {
-        self.network = allow;
+        self.settings.is_network = allow;
         self
     }
 
@@ -86,7 +87,7 @@ impl FilesystemOptions {
     ///
     /// As for [`FilesystemStore::open`].
     pub fn open(self, path: impl AsRef<Path>) -> io::Result<FilesystemStore> {
-        let root = open::directory(path.as_ref(), self.network, self.settings.durability)?;
+        let root = open::directory(path.as_ref(), self.settings.is_network, self.settings.durability)?;
         Ok(FilesystemStore::new(root, self.settings))
     }
 }

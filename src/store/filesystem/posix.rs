@@ -3,12 +3,13 @@
 use std::{io, os::fd::OwnedFd};
 
 use rustix::{
-    fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags},
+    fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT},
     io::{Errno, retry_on_intr},
     process::Uid,
 };
 
 use super::fs::{Access, Fs, Stat};
+use crate::clock::Timestamp;
 
 /// A directory of the real file system.
 ///
@@ -46,6 +47,7 @@ impl Posix {
             links: stat.st_nlink as u64,
             len: u64::try_from(stat.st_size).unwrap_or(0),
             modified: u64::try_from(stat.st_mtime).unwrap_or(0),
+            hint: hint_of(stat),
             fault,
         }
     }
@@ -74,7 +76,8 @@ impl Fs for Posix {
     /// Leaves out names that are not UTF-8: they are not this store's.
     fn list(&self, dir: &OwnedFd) -> io::Result<Vec<String>> {
         let names = Dir::read_from(dir)?.map(|entry| Ok(entry?.file_name().to_str().ok().map(str::to_owned)));
-        names.filter_map(Result::transpose).collect()
+        let names = names.filter_map(Result::transpose);
+        names.filter(|name| name.as_ref().map_or(true, |name| name != "." && name != "..")).collect()
     }
 
     fn sync_dir(&self, dir: &OwnedFd) -> io::Result<()> {
@@ -109,17 +112,25 @@ impl Fs for Posix {
         Ok(retry_on_intr(|| rustix::fs::openat(dir, name, flags, OWNER_ONLY))?)
     }
 
-    fn open(&self, dir: &OwnedFd, name: &str, access: Access) -> io::Result<OwnedFd> {
+    fn open(&self, path: &str, access: Access) -> io::Result<OwnedFd> {
         let flags = FILE
             | match access {
                 Access::Read => OFlags::RDONLY,
                 Access::Write => OFlags::RDWR,
             };
-        Ok(retry_on_intr(|| rustix::fs::openat(dir, name, flags, Mode::empty()))?)
+        match retry_on_intr(|| open_beneath(&self.root, path, flags)) {
+            // An old kernel, or a sandbox that has not heard of the call.
+            Err(Errno::NOSYS | Errno::PERM) => {
+                let (shard, name) = path.split_once('/').unwrap_or((".", path));
+                let dir = self.open_dir(shard)?;
+                Ok(retry_on_intr(|| rustix::fs::openat(&dir, name, flags, Mode::empty()))?)
+            }
+            opened => Ok(opened?),
+        }
     }
 
-    fn open_cached(&self, shard: &str, name: &str) -> io::Result<OwnedFd> {
-        open_cached(&self.root, &format!("{shard}/{name}"))
+    fn open_cached(&self, path: &str) -> io::Result<OwnedFd> {
+        open_cached(&self.root, path)
     }
 
     fn stat(&self, file: &OwnedFd) -> io::Result<Stat> {
@@ -152,6 +163,32 @@ impl Fs for Posix {
     fn sync_data(&self, file: &OwnedFd) -> io::Result<()> {
         Ok(retry_on_intr(|| sync_data(file))?)
     }
+
+    /// It is the time of the last access, which nobody else has a use for: writing does not change it, and reading does
+    /// not if it is in the future, unless the file system is mounted so that it always does.
+    fn set_hint(&self, file: &OwnedFd, hint: Timestamp) -> io::Result<()> {
+        // What is far away may be beyond what the file system can note.
+        let seconds = u32::try_from(hint.as_secs()).unwrap_or(u32::MAX);
+        let last_access = Timespec { tv_sec: seconds.into(), tv_nsec: HINT };
+        let last_modification = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        Ok(rustix::fs::futimens(file, &Timestamps { last_access, last_modification })?)
+    }
+}
+
+/// The nanoseconds that tell a hint from the time of a real access.
+const HINT: rustix::fs::Nsecs = 517_628_913;
+
+#[cfg(any(target_os = "android", target_os = "linux", target_vendor = "apple"))]
+#[allow(clippy::unnecessary_cast, clippy::useless_conversion, reason = "the fields' types differ between systems")]
+fn hint_of(stat: &rustix::fs::Stat) -> Option<Timestamp> {
+    let is_hint = stat.st_atime_nsec as i64 == HINT as i64;
+    u64::try_from(stat.st_atime).ok().filter(|_| is_hint).map(Timestamp::from_secs)
+}
+
+/// The field has other names there.
+#[cfg(not(any(target_os = "android", target_os = "linux", target_vendor = "apple")))]
+fn hint_of(_stat: &rustix::fs::Stat) -> Option<Timestamp> {
+    None
 }
 
 #[cfg(any(target_os = "android", target_os = "linux", target_vendor = "apple"))]
@@ -173,6 +210,19 @@ fn sync_data(file: &OwnedFd) -> Result<(), Errno> {
 #[cfg(target_vendor = "apple")]
 fn sync_data(file: &OwnedFd) -> Result<(), Errno> {
     rustix::fs::fcntl_fullfsync(file)
+}
+
+/// Follows no symbolic link on the way.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+fn open_beneath(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    use rustix::fs::ResolveFlags;
+
+    rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)
+}
+
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+fn open_beneath(_root: &OwnedFd, _path: &str, _flags: OFlags) -> Result<OwnedFd, Errno> {
+    Err(Errno::NOSYS)
 }
 
 #[cfg(any(target_os = "android", target_os = "linux"))]

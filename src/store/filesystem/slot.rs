@@ -37,6 +37,8 @@ const CHECKED: usize = 24;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Slot {
     pub(super) half: Half,
+    /// Whether the other slot was never written, or was taken back.
+    pub(super) is_alone: bool,
     /// The size of a slot of its file.
     pub(super) size: usize,
     pub(super) sequence: u64,
@@ -94,7 +96,7 @@ impl View {
             }
             (Content::Claim(one), Content::Claim(other)) => Self::of_claims(other, one),
             (Content::Claim(claim), Content::Empty) | (Content::Empty, Content::Claim(claim)) => {
-                claim.checked().map_or(Self::Damaged, Self::Whole)
+                claim.checked().map_or(Self::Damaged, |slot| Self::Whole(Slot { is_alone: true, ..slot }))
             }
             (Content::Claim(claim), Content::Torn) | (Content::Torn, Content::Claim(claim)) => {
                 claim.checked().map_or(Self::Damaged, Self::Doubtful)
@@ -146,6 +148,7 @@ impl Claim {
         let end = HEADER.checked_add(usize::try_from(length?).ok()?).filter(|end| bound && *end <= bytes.len())?;
         let slot = Slot {
             half,
+            is_alone: false,
             size: bytes.len(),
             sequence: sequence?,
             version: Version::from_u64(version?),
@@ -178,6 +181,11 @@ pub(super) fn encode(key: &RecordKey, sequence: u64, version: Version, expires: 
 /// The slot size for records of this many bytes, a quarter of it spare: growing costs a new file.
 pub(super) fn size_for(encoded: usize) -> usize {
     encoded.saturating_add(encoded / 4).next_multiple_of(SMALLEST).max(SMALLEST)
+}
+
+/// Says whether it is two slots long.
+pub(super) const fn is_file_len(len: u64) -> bool {
+    len > 0 && len.is_multiple_of(2 * SMALLEST as u64)
 }
 
 /// Makes a whole file of two slots; all of it is written at once, so that later writes need no room on the disk.

@@ -1,12 +1,13 @@
 //! Removing what is over: expired records, and files a crash left behind.
 
-use std::{mem, sync::PoisonError, time::Duration};
+use std::{io, mem, sync::PoisonError, time::Duration};
 
 use super::{
     disk::Disk,
-    files::{Shard, TEMPORARY, name_of, shard_of},
+    files::{Shard, TEMPORARY, absent, fault_of, path_of, shard_of},
     fs::{Access, Fs},
     lock::Locked,
+    slot,
 };
 use crate::{
     clock::Timestamp,
@@ -102,21 +103,23 @@ impl<F: Fs> Disk<F> {
 
     fn sweep_from(&self, cursor: &mut Cursor, limit: usize) -> Swept {
         let mut swept = Swept::default();
+        let mut dir = None;
         for _ in 0..limit {
-            let Some(name) = self.next_name(cursor, &mut swept) else {
+            let Some(name) = self.next_name(cursor, &mut dir, &mut swept) else {
                 *cursor = Cursor::default();
                 swept.finished = true;
                 break;
             };
             swept.examined += 1;
-            swept.note(self.sweep_file(cursor.shard - 1, &name));
+            swept.note(self.sweep_file(cursor.shard - 1, &mut dir, &name));
         }
         swept
     }
 
-    fn next_name(&self, cursor: &mut Cursor, swept: &mut Swept) -> Option<String> {
+    /// The next name, and the directory it is in if that is open.
+    fn next_name(&self, cursor: &mut Cursor, dir: &mut Option<F::Dir>, swept: &mut Swept) -> Option<String> {
         while cursor.names.is_empty() && cursor.shard < SHARDS {
-            match self.list(cursor.shard) {
+            match self.open_and_list(cursor.shard, dir) {
                 Ok(names) => cursor.names = names,
                 Err(error) => swept.note(Err(error)),
             }
@@ -125,27 +128,43 @@ impl<F: Fs> Disk<F> {
         cursor.names.pop()
     }
 
-    fn list(&self, shard: u16) -> Result<Vec<String>, StoreError> {
-        match Shard::open(self, &key_in(shard))? {
-            Some(shard) => Ok(self.fs.list(&shard.dir)?),
-            None => Ok(Vec::new()),
+    fn open_and_list(&self, shard: u16, dir: &mut Option<F::Dir>) -> Result<Vec<String>, StoreError> {
+        *dir = None;
+        match self.fs.open_dir(shard_of(&path_of(&key_in(shard)))) {
+            Ok(opened) => Ok(self.fs.list(dir.insert(opened))?),
+            Err(error) => absent(self, error).map(|()| Vec::new()),
         }
     }
 
-    fn sweep_file(&self, shard: u16, name: &str) -> Result<bool, StoreError> {
+    fn sweep_file(&self, shard: u16, dir: &mut Option<F::Dir>, name: &str) -> Result<bool, StoreError> {
         if name.ends_with(TEMPORARY) {
-            self.sweep_stray(shard, name)
-        } else if let Some(key) = key_of(name).filter(|_| shard_of(name) == shard_of(&name_of(&key_in(shard)))) {
-            self.sweep_record(&key)
-        } else {
-            Ok(false)
+            return self.sweep_stray(shard, name);
+        }
+        let path = path_of(&key_in(shard));
+        let Some(key) = RecordKey::parse(name).filter(|_| shard_of(name) == shard_of(&path)) else { return Ok(false) };
+        let dir = match dir {
+            Some(dir) => dir,
+            None => dir.insert(self.fs.open_dir(shard_of(&path))?),
+        };
+        if self.is_hinted(dir, name)? { Ok(false) } else { self.sweep_record(&key) }
+    }
+
+    /// Says whether it is noted beside the file that its time has not come: most sweeps look into few files.
+    fn is_hinted(&self, dir: &F::Dir, name: &str) -> io::Result<bool> {
+        match self.fs.stat_at(dir, name) {
+            Ok(stat) => {
+                let is_sound = fault_of(stat).is_none() && slot::is_file_len(stat.len);
+                Ok(is_sound && stat.hint.is_some_and(|hint| hint > self.settings.clock.now()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(error),
         }
     }
 
     /// Looks first without the lock: most records are alive, and their visitors should not have to wait.
     fn sweep_record(&self, key: &RecordKey) -> Result<bool, StoreError> {
-        let Some(shard) = Shard::open(self, key)? else { return Ok(false) };
-        if self.look_alive(&shard)? {
+        let shard = Shard::of(self, key);
+        if !self.look_over(&shard)? {
             return Ok(false);
         }
         let Some(locked) = Locked::try_acquire(&shard)? else { return Ok(false) };
@@ -157,8 +176,7 @@ impl<F: Fs> Disk<F> {
     }
 
     fn sweep_stray(&self, shard: u16, name: &str) -> Result<bool, StoreError> {
-        let Some(mut shard) = Shard::open(self, &key_in(shard))? else { return Ok(false) };
-        shard.name = name.to_owned();
+        let shard = Shard::of_file(self, &key_in(shard), name);
         let Some(stat) = shard.stat_name()? else { return Ok(false) };
         let age = self.settings.clock.now().saturating_since(Timestamp::from_secs(stat.modified));
         if age < STRAY_AFTER {
@@ -178,16 +196,4 @@ impl<F: Fs> Disk<F> {
 fn key_in(shard: u16) -> RecordKey {
     let [_, low] = shard.to_be_bytes();
     RecordKey::from_bytes([low; 32])
-}
-
-fn key_of(name: &str) -> Option<RecordKey> {
-    let mut bytes = [0; 32];
-    let digits = name.as_bytes().chunks_exact(2);
-    if name.len() != 64 || name.bytes().any(|digit| !matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(digits) {
-        *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(RecordKey::from_bytes(bytes))
 }

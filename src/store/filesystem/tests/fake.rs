@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::super::fs::{Access, Fs, Stat};
+use crate::clock::Timestamp;
 
 #[derive(Clone, Default)]
 pub(super) struct Fake {
@@ -28,6 +29,7 @@ struct State {
     plan: Option<(usize, Fault)>,
     down: bool,
     gone: bool,
+    keeps_links: bool,
 }
 
 #[derive(Clone, Default)]
@@ -42,6 +44,7 @@ struct File {
     content: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<Write>,
+    hint: Option<Timestamp>,
 }
 
 #[derive(Clone)]
@@ -163,7 +166,7 @@ impl Fake {
     pub(super) fn set_content(&self, shard: &str, name: &str, content: Vec<u8>) {
         let mut state = self.state();
         let file = state.dirs[&state.dirs[&0].entries[shard]].entries[name];
-        state.files.insert(file, File { content: content.clone(), durable: content, pending: Vec::new() });
+        state.files.insert(file, File { content: content.clone(), durable: content, ..File::default() });
     }
 
     /// Locks a file as another process would.
@@ -171,6 +174,15 @@ impl Fake {
         let mut state = self.state();
         let file = state.dirs[&state.dirs[&0].entries[shard]].entries[name];
         state.locked.insert(file);
+    }
+
+    /// Files that were removed count a link all the same.
+    pub(super) fn keep_links(&self) {
+        self.state().keeps_links = true;
+    }
+
+    pub(super) fn forget_hints(&self) {
+        self.state().files.values_mut().for_each(|file| file.hint = None);
     }
 
     /// Removes the store's directory.
@@ -198,6 +210,12 @@ impl Fake {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.lock().unwrap()
+    }
+
+    fn open_as(&self, operation: &'static str, path: &str) -> io::Result<Open> {
+        let (shard, name) = path.split_once('/').unwrap();
+        let id = self.run(operation, |state| state.entry(0, shard).and_then(|dir| state.entry(dir, name)))?;
+        Ok(Open { fs: self.clone(), id, locked: Mutex::default() })
     }
 
     fn run<T>(&self, name: &'static str, work: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
@@ -289,7 +307,9 @@ impl State {
 
     fn stat(&self, id: u64) -> Stat {
         let links = self.dirs.values().flat_map(|dir| dir.entries.values()).filter(|entry| **entry == id).count();
-        Stat { id: (1, id), links: links as u64, len: self.files[&id].content.len() as u64, modified: 0, fault: None }
+        let File { content, hint, .. } = &self.files[&id];
+        let links = links.max(usize::from(self.keeps_links));
+        Stat { id: (1, id), links: links as u64, len: content.len() as u64, modified: 0, hint: *hint, fault: None }
     }
 
     fn write(&mut self, id: u64, bytes: &[u8], offset: usize) {
@@ -402,14 +422,12 @@ impl Fs for Fake {
         })
     }
 
-    fn open(&self, dir: &u64, name: &str, _access: Access) -> io::Result<Open> {
-        let id = self.run("open", |state| state.entry(*dir, name))?;
-        Ok(Open { fs: self.clone(), id, locked: Mutex::default() })
+    fn open(&self, path: &str, _access: Access) -> io::Result<Open> {
+        self.open_as("open", path)
     }
 
-    fn open_cached(&self, shard: &str, name: &str) -> io::Result<Open> {
-        let id = self.run("open cached", |state| state.entry(0, shard).and_then(|dir| state.entry(dir, name)))?;
-        Ok(Open { fs: self.clone(), id, locked: Mutex::default() })
+    fn open_cached(&self, path: &str) -> io::Result<Open> {
+        self.open_as("open cached", path)
     }
 
     fn stat(&self, file: &Open) -> io::Result<Stat> {
@@ -459,6 +477,13 @@ impl Fs for Fake {
     }
 
     /// A sync that fails leaves it open whether what it had in hand is on the disk; no later one writes it again.
+    fn set_hint(&self, file: &Open, hint: Timestamp) -> io::Result<()> {
+        self.run("hint", |state| {
+            state.files.get_mut(&file.id).unwrap().hint = Some(hint);
+            Ok(())
+        })
+    }
+
     fn sync_data(&self, file: &Open) -> io::Result<()> {
         let mut state = self.state();
         let counted = state.count("sync file");

@@ -3,7 +3,7 @@
 use super::{
     super::{
         Durability,
-        files::name_of,
+        files::path_of,
         slot::{HEADER, Half, MAGIC_LEN, View, encode, file_of, size_for},
     },
     *,
@@ -38,7 +38,7 @@ fn the_format_stays_as_it_is() {
 #[test]
 fn a_file_is_called_what_its_key_prints_as() {
     let key = RecordKey::from_bytes(std::array::from_fn(|at| (at * 9) as u8));
-    assert_eq!(name_of(&key), key.to_string());
+    assert_eq!(path_of(&key), format!("{}/{key}", &key.to_string()[..2]));
 }
 
 #[test]

@@ -30,7 +30,8 @@ fn disk(fake: &Fake, durability: Durability) -> Disk<Fake> {
 
 fn disk_at(fake: &Fake, durability: Durability, now: u64) -> Disk<Fake> {
     let clock = Clock::manual(Timestamp::from_secs(now));
-    let settings = Settings { durability, max_record_bytes: 1 << 20, lock_timeout: Duration::ZERO, clock };
+    let settings =
+        Settings { durability, max_record_bytes: 1 << 20, lock_timeout: Duration::ZERO, is_network: false, clock };
     Disk::new(fake.clone(), settings)
 }
 

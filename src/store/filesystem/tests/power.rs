@@ -125,3 +125,32 @@ fn a_power_failure_after_failed_syncs_loses_nothing_that_was_kept() {
         assert!(found.data() == kept || tried.iter().any(|data| data == found.data()), "seed {seed}: {found:?}");
     }
 }
+
+/// Who outgrew the file, or made it, was killed, or failed, before the name was made to last. An update that finds it
+/// and is reported as kept has to see to that.
+#[test]
+fn a_power_failure_loses_nothing_that_was_kept_in_a_file_whose_name_was_not_yet() {
+    for fault in [Fault::DownAfter, Fault::Error(fake::EIO)] {
+        for durability in [Durability::Data, Durability::Full] {
+            for seed in 0..50 {
+                let fake = Fake::new();
+                disk(&fake, durability).create(&KEY, &data(0, 300), END).unwrap();
+                fake.sync_all();
+                let log = {
+                    let fork = fake.fork();
+                    fork.plan(usize::MAX, Fault::Error(fake::EIO));
+                    disk(&fork, durability).update(&KEY, Version::FIRST, &data(1, 9_000), END).unwrap();
+                    fork.log()
+                };
+                let rename = log.iter().position(|operation| *operation == "rename").unwrap() + 1;
+                let at = if fault == Fault::DownAfter { rename } else { rename + 1 };
+                fake.plan(at, fault);
+                assert!(disk(&fake, durability).update(&KEY, Version::FIRST, &data(1, 9_000), END).is_err());
+                let next = fake.after_kill();
+                disk(&next, durability).update(&KEY, Version::FIRST, &data(2, 1_000), END).unwrap();
+                let found = disk(&next.after_power_failure(seed), durability).load(&KEY).unwrap().unwrap();
+                assert_eq!(found.data(), data(2, 1_000), "{fault:?}, {durability:?}, seed {seed}");
+            }
+        }
+    }
+}

@@ -57,6 +57,49 @@ fn a_touch_or_delete_follows_a_record_that_outgrew_its_file() {
     }
 }
 
+/// On a network file system, the file that was removed keeps its link while somebody has it open.
+#[test]
+fn where_links_are_not_to_be_trusted_the_name_decides() {
+    for work in [
+        |other: &Disk<Fake>| other.delete(&KEY).unwrap(),
+        |other: &Disk<Fake>| {
+            assert!(other.update(&KEY, Version::FIRST, &data(1, 9_000), END).is_ok());
+        },
+    ] {
+        let fake = Fake::new();
+        fake.keep_links();
+        let mut disk = disk(&fake, Durability::None);
+        disk.settings.is_network = true;
+        disk.create(&KEY, b"data", END).unwrap();
+        let other = self::disk(&fake, Durability::None);
+        fake.meanwhile("lock", move || work(&other));
+        let result = disk.update(&KEY, Version::FIRST, b"late", END);
+        assert!(matches!(result, Err(StoreError::Gone | StoreError::Conflict)), "{result:?}");
+    }
+}
+
+/// Two find the same damaged record; when the second has its lock, a new record is in its place.
+#[test]
+fn a_record_made_in_the_place_of_a_damaged_one_is_not_put_in_quarantine() {
+    let acts: [Act; 3] = [
+        |disk| disk.update(&KEY, Version::FIRST, b"late", END).map(drop),
+        |disk| disk.load(&KEY).map(drop),
+        |disk| disk.sweep().error().map_or(Ok(()), |error| Err(StoreError::backend(error.to_string()))),
+    ];
+    for act in acts {
+        let fake = Fake::new();
+        let (disk, other) = (disk_at(&fake, Durability::None, 2_500), disk_at(&fake, Durability::None, 2_500));
+        disk.create(&KEY, b"data", END).unwrap();
+        fake.set_content(SHARD, &name(), vec![1; 4_096]);
+        fake.meanwhile("lock", move || {
+            assert!(matches!(other.load(&KEY), Err(StoreError::Corrupt(_))));
+            other.create(&KEY, b"new", LATER).unwrap();
+        });
+        assert!(act(&disk).is_err());
+        assert_eq!(disk.load(&KEY).unwrap().unwrap().data(), b"new");
+    }
+}
+
 /// With one slot torn, a reader's first look may have mixed two times: it has to look again.
 #[test]
 fn a_reader_that_two_writers_overtook_finds_the_later_state() {

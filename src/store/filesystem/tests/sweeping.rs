@@ -98,13 +98,67 @@ fn strays_go_after_an_hour_unless_somebody_has_them_locked() {
     let fake = Fake::new();
     disk(&fake, Durability::None).create(&KEY, b"data", Timestamp::from_secs(u64::MAX)).unwrap();
     let disk_now = disk(&fake, Durability::None);
-    let shard = Shard::open(&disk_now, &KEY).unwrap().unwrap();
-    drop(fake.create(&shard.dir, "00.tmp").unwrap());
-    let busy = fake.create(&shard.dir, "01.tmp").unwrap();
+    let shard = Shard::of(&disk_now, &KEY);
+    drop(fake.create(shard.dir().unwrap(), "00.tmp").unwrap());
+    let busy = fake.create(shard.dir().unwrap(), "01.tmp").unwrap();
     assert!(fake.try_lock(&busy).unwrap());
-    drop(fake.create(&shard.dir, "README").unwrap());
+    drop(fake.create(shard.dir().unwrap(), "README").unwrap());
     assert_eq!(disk_at(&fake, Durability::None, 3_599).sweep().removed(), 0);
     assert_eq!(disk_at(&fake, Durability::None, 3_600).sweep().removed(), 1);
     assert_eq!(fake.names(SHARD), ["01.tmp".to_owned(), "README".to_owned(), name()]);
     drop(shard.open_file(Access::Read).unwrap());
+}
+
+#[test]
+fn a_sweep_looks_into_no_file_whose_time_has_not_come() {
+    let fake = filled(100);
+    let disk = disk(&fake, Durability::None);
+    fake.plan(usize::MAX, Fault::Error(EIO));
+    assert_eq!(disk.sweep().examined(), 100);
+    assert!(fake.log().iter().all(|operation| !matches!(*operation, "open" | "read")), "{:?}", fake.log());
+}
+
+/// Stores from before there were hints, and file systems that cannot keep them: each file is looked into, and once if
+/// it takes the hint then.
+#[test]
+fn a_file_without_a_hint_is_looked_into_and_gets_one() {
+    let fake = filled(100);
+    fake.forget_hints();
+    let disk = disk_at(&fake, Durability::None, 2_500);
+    for opened in [100, 0] {
+        fake.plan(usize::MAX, Fault::Error(EIO));
+        assert_eq!(disk.sweep().removed(), opened / 2);
+        // Those that are over are opened again, to be locked.
+        let count = fake.log().iter().filter(|operation| **operation == "open").count() as u64;
+        assert_eq!(count, opened + opened / 2);
+    }
+}
+
+/// A hint spares a look; what is in the file decides.
+#[test]
+fn a_hint_that_has_passed_removes_nothing_that_lives() {
+    let fake = Fake::new();
+    let disk = disk_at(&fake, Durability::None, 1_000);
+    let version = disk.create(&KEY, b"data", END).unwrap();
+    disk.update(&KEY, version, b"more", LATER).unwrap();
+    let sweeper = disk_at(&fake, Durability::None, 2_500);
+    assert_eq!(sweeper.sweep().removed(), 0);
+    assert_eq!(sweeper.load(&KEY).unwrap().unwrap().data(), b"more");
+    assert_eq!(disk_at(&fake, Durability::None, 3_000).sweep().removed(), 1);
+}
+
+#[test]
+fn a_record_whose_end_comes_earlier_than_it_did_is_removed_in_time() {
+    let acts: [fn(&Disk<Fake>); 3] = [
+        |disk| assert!(disk.update(&KEY, Version::FIRST, b"more", END).is_ok()),
+        |disk| assert!(disk.update(&KEY, Version::FIRST, &data(1, 9_000), END).is_ok()),
+        |disk| disk.touch(&KEY, Version::FIRST, END).unwrap(),
+    ];
+    for act in acts {
+        let fake = Fake::new();
+        let disk = disk(&fake, Durability::None);
+        disk.create(&KEY, b"data", LATER).unwrap();
+        act(&disk);
+        assert_eq!(disk_at(&fake, Durability::None, 2_500).sweep().removed(), 1);
+    }
 }
