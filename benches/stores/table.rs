@@ -19,7 +19,12 @@ pub(crate) fn print<const N: usize>(title: &str, head: [&str; N], rows: &[[Strin
 
 /// A row of a goal: what is asked, what came out, what the floor beside it took.
 pub(crate) fn goal(name: &str, goal: &str, measured: String, floor: String, is_reached: bool) -> [String; 5] {
-    [name.to_owned(), goal.to_owned(), measured, floor, if is_reached { "yes" } else { "no" }.to_owned()]
+    let reached = match (goal, is_reached) {
+        ("", _) => "",
+        (_, true) => "yes",
+        (_, false) => "no",
+    };
+    [name.to_owned(), goal.to_owned(), measured, floor, reached.to_owned()]
 }
 
 pub(crate) const GOAL: [&str; 5] = ["", "goal", "measured", "floor", "reached"];

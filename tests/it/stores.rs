@@ -167,7 +167,7 @@ async fn room_is_made_of_those_closest_to_their_end_among_many() {
 #[tokio::test]
 async fn a_record_is_bytes_of_its_own() {
     let (store, _) = store();
-    for len in [0, 1, 4_096, 4_097, 100_000] {
+    for len in [0, 1, 512, 513, 100_000] {
         let whole = Bytes::from((0..len).map(|at| (at % 251) as u8).collect::<Vec<_>>());
         store.delete(&key(1)).await.unwrap();
         let version = store.create(&key(1), whole.clone(), LATER).await.unwrap();

@@ -197,7 +197,7 @@ pub(super) enum Data {
     Many(Box<Bytes>),
 }
 
-const FEW: usize = 4_096;
+const FEW: usize = 512;
 
 impl Data {
     pub(super) fn len(&self) -> usize {
