@@ -81,7 +81,7 @@ fn measure(scenario: &Scenario, bare: &Server, guests: &mut [Guest], effort: Eff
             guest.turns.push(Turn { bare, own });
         }
     }
-    Ok(())
+    guests.iter().try_for_each(|guest| guest.server.check(&guest.session))
 }
 
 /// A second of as many requests as 32 connections that stay open get answered.

@@ -31,12 +31,13 @@ pub(crate) const BARE: &str = "bare";
 /// axum with a layer that does nothing, which is what any layer costs.
 pub(crate) const IDLE: &str = "idle";
 
-/// The requests of [`crate::end_to_end`], and those before them.
-const ROUTES: [(&str, Action); 4] = [
+/// The requests of [`crate::end_to_end`], and those before and after them.
+const ROUTES: [(&str, Action); 5] = [
     ("/S2", Action::Nothing),
     ("/S4", Action::Count),
     ("/prepare", Action::Prepare(1)),
-    ("/check", Action::Expect(1, Some(2))),
+    ("/expect-2", Action::Expect(1, Some(2))),
+    ("/expect", Action::Expect(1, None)),
 ];
 
 /// What runs in the process. It prints its address, and ends when its input does.
@@ -87,11 +88,20 @@ impl Server {
     pub(crate) fn session(&self) -> io::Result<String> {
         let mut browser = Browser::default();
         browser.keep(self.get("/prepare", "")?.0);
-        for path in ["/S4", "/S4", "/check"] {
-            let cookies = self.get(path, &format!("Cookie: {}\r\n", browser.field()))?.0;
+        for path in ["/S4", "/S4", "/expect-2"] {
+            let cookies = self.visit(path, &browser.field())?;
             browser.keep(cookies);
         }
         Ok(browser.field())
+    }
+
+    /// Sees to it that these cookies are of a session with its profile.
+    pub(crate) fn check(&self, session: &str) -> io::Result<()> {
+        self.visit("/expect", session).map(drop)
+    }
+
+    fn visit(&self, path: &str, cookies: &str) -> io::Result<Vec<String>> {
+        Ok(self.get(path, &format!("Cookie: {cookies}\r\n"))?.0)
     }
 
     /// Nanoseconds that all threads of the process have had until now.
