@@ -38,7 +38,8 @@ impl<C: CookieController + Sync> Sessions for SessionManagerLayer<MemoryStore, C
     }
 }
 
-/// Defines what answers requests, for sessions of a type: of tower-sessions, or of the older core that its cookie store needs.
+/// Defines what answers requests, for a type of sessions: of tower-sessions, or of the older core that its cookie store
+/// needs.
 macro_rules! define_answer {
     ($session:ty) => {
         use $crate::scenarios::{ADA, COUNT, PROFILE, Profile, key};
