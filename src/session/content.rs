@@ -30,7 +30,7 @@ use crate::{
     cookie::CookieAttributes,
     crypto::{self, RandomError, RootKey, SealKey},
     id::SessionId,
-    store::Version,
+    store::{Bytes, Version},
 };
 
 #[derive(Clone, Debug)]
@@ -253,19 +253,20 @@ fn record_key(id: &SessionId) -> SealKey {
 }
 
 /// `None` for a damaged record, one of a later format, and one that should be sealed and is not.
-pub(super) fn decode_record(bytes: &[u8], id: &SessionId, must_be_sealed: bool) -> Option<Stored> {
+pub(super) fn decode_record(bytes: Bytes, id: &SessionId, must_be_sealed: bool) -> Option<Stored> {
+    // Copies nothing if the store has kept none of it.
+    let mut bytes = Vec::from(bytes);
     match *bytes.first()? {
         MOVED_FORMAT => Some(Stored::Moved),
         SEALED_FORMAT => {
-            let salt = bytes.get(1..SEALED_HEAD)?;
-            let mut record = bytes.to_vec();
-            record_key(id).open(salt, &mut record, SEALED_HEAD).ok()?;
-            let mut record = Tail::from(record);
+            let salt: [u8; SALT_LEN] = bytes.get(1..SEALED_HEAD)?.try_into().ok()?;
+            record_key(id).open(&salt, &mut bytes, SEALED_HEAD).ok()?;
+            let mut record = Tail::from(bytes);
             record.advance(SEALED_HEAD);
             decode_plain(record)
         }
         _ if must_be_sealed => None,
-        _ => decode_plain(bytes.to_vec().into()),
+        _ => decode_plain(bytes.into()),
     }
 }
 

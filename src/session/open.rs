@@ -205,17 +205,17 @@ impl Session {
     pub(super) async fn fetch(&self, id: &SessionId, now: Timestamp) -> Result<Fetched, Error> {
         let Some(server) = self.named().server() else { return Ok(Fetched::Nothing(Rejection::NotFound)) };
         match server.load(&id.record_key()).await {
-            Ok(Some(record)) => Ok(self.read_record(id, &record, now)),
+            Ok(Some(record)) => Ok(self.read_record(id, record, now)),
             Ok(None) => Ok(Fetched::Nothing(Rejection::NotFound)),
             Err(StoreError::Corrupt(_)) => Ok(Fetched::Nothing(Rejection::Corrupt)),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn read_record(&self, id: &SessionId, record: &Record, now: Timestamp) -> Fetched {
+    fn read_record(&self, id: &SessionId, record: Record, now: Timestamp) -> Fetched {
         let (version, expires) = (record.version(), record.expires());
         let is_over = |content: &Content| expires.min(Lifetime::of(content, self.named()).end) <= now;
-        match decode_record(record.data(), id, self.named().encrypts_records) {
+        match decode_record(record.into_data(), id, self.named().encrypts_records) {
             Some(Stored::Content(content, _) | Stored::Settled(content, _)) if is_over(&content) => {
                 Fetched::Nothing(Rejection::Expired)
             }

@@ -3,7 +3,7 @@
 //! Saving compares and swaps. When another request was faster, the record is read again, this request's
 //! changes are applied to it, and the save is tried again. A record that is gone stays gone.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use super::{
     Session,
@@ -38,9 +38,9 @@ impl Session {
         Draft { plain, expires, member: self.membership(content) }
     }
 
-    /// The bytes of a record as the store gets them.
-    fn encode(&self, id: &SessionId, plain: &Bytes) -> Result<Bytes, Error> {
-        if self.named().encrypts_records { Ok(seal_record(id, plain)?.into()) } else { Ok(plain.clone()) }
+    /// The bytes of a record as the store gets them: their only owner, so that it need not copy them.
+    fn encode(&self, id: &SessionId, plain: Bytes) -> Result<Bytes, Error> {
+        if self.named().encrypts_records { Ok(seal_record(id, &plain)?.into()) } else { Ok(plain) }
     }
 
     pub(super) async fn run(&self, server: &Server, step: &Step, job: &mut Job) -> Result<Saved, Error> {
@@ -68,7 +68,9 @@ impl Session {
         job: &mut Job,
     ) -> Result<Saved, Error> {
         let key = id.record_key();
-        let created = server.create(&key, self.encode(id, &job.record.plain)?, job.record.expires).await;
+        // One that is there already may be replaced by the same bytes.
+        let plain = if outgrown.is_some() { job.record.plain.clone() } else { mem::take(&mut job.record.plain) };
+        let created = server.create(&key, self.encode(id, plain)?, job.record.expires).await;
         let (version, merged) = match (created, outgrown) {
             (Ok(version), _) => (version, None),
             (Err(StoreError::Exists), Some(revision)) => self.replace_record(server, id, revision, job).await?,
@@ -142,7 +144,7 @@ impl Session {
                 job.record = self.draft(&content, job.write, self.slots.clock().now())?;
                 merged = Some(content);
             }
-            let data = self.encode(id, &job.record.plain)?;
+            let data = self.encode(id, job.record.plain.clone())?;
             match server.update(&key, version, data, job.record.expires).await {
                 Ok(version) => return Ok((version, merged)),
                 Err(StoreError::Conflict) => server.back_off(attempt).await?,
@@ -164,7 +166,7 @@ impl Session {
         job: &mut Job,
     ) -> Result<Saved, Error> {
         let (key, expires) = (id.record_key(), job.record.expires);
-        match server.update(&key, version, self.encode(id, &job.record.plain)?, expires).await {
+        match server.update(&key, version, self.encode(id, mem::take(&mut job.record.plain))?, expires).await {
             Ok(_) => Ok(Saved { id: None, version, expires, merged: None, place: Place::Cookie }),
             Err(StoreError::Conflict) if job.changes() => self.swap_again(server, id, job).await,
             Err(error) if job.changes() => Err(error.into()),
@@ -185,7 +187,7 @@ impl Session {
     ) -> Result<Saved, Error> {
         let (key, expires) = (id.record_key(), job.record.expires);
         let place = Place::Record { is_written: true };
-        match server.update(&key, version, self.encode(id, &job.record.plain)?, expires).await {
+        match server.update(&key, version, self.encode(id, mem::take(&mut job.record.plain))?, expires).await {
             Ok(version) => return Ok(Saved { id: None, version, expires, merged: None, place }),
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),
@@ -205,7 +207,7 @@ impl Session {
             };
             job.record = self.draft(&content, job.write, self.slots.clock().now())?;
             let expires = job.record.expires;
-            match server.update(&key, version, self.encode(id, &job.record.plain)?, expires).await {
+            match server.update(&key, version, self.encode(id, mem::take(&mut job.record.plain))?, expires).await {
                 Ok(version) => return Ok(Saved { id: None, version, expires, merged: Some(content), place }),
                 Err(StoreError::Conflict) => server.back_off(attempt).await?,
                 Err(error) => return Err(error.into()),
@@ -224,7 +226,8 @@ impl Session {
     ) -> Result<Saved, Error> {
         let (key, expires) = (id.record_key(), job.record.expires);
         let touched = if job.lists() {
-            let updated = server.update(&key, version, self.encode(id, &job.record.plain)?, expires).await;
+            let updated =
+                server.update(&key, version, self.encode(id, mem::take(&mut job.record.plain))?, expires).await;
             updated.map(|updated| version = updated)
         } else {
             server.touch(&key, version, expires).await
