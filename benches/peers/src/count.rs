@@ -12,6 +12,7 @@ use std::{
 
 use nix::{
     libc,
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
     sys::{
         ptrace,
         signal::{Signal, raise},
@@ -84,10 +85,18 @@ struct Stepped {
     child: Child,
     pid: Pid,
     allocators: Vec<u64>,
+    /// The processors of this process, before it shared one with that.
+    processors: CpuSet,
 }
 
 impl Stepped {
     fn start(scenario: &Scenario, calls: u32) -> io::Result<Self> {
+        // A step is much faster if nobody has to wake another processor.
+        let processors = sched_getaffinity(Pid::this())?;
+        let mut one = CpuSet::new();
+        let first = (0..CpuSet::count()).find(|&number| processors.is_set(number).unwrap_or(false));
+        one.set(first.unwrap_or_default())?;
+        sched_setaffinity(Pid::this(), &one)?;
         let mut child = Command::new(env::current_exe()?)
             .args(["--count", scenario.name, &calls.to_string()])
             .stdin(Stdio::null())
@@ -95,7 +104,7 @@ impl Stepped {
             .spawn()?;
         let pid = Pid::from_raw(child.id().try_into().map_err(io::Error::other)?);
         let allocators = child.stdout.take().map(read_addresses).transpose()?.unwrap_or_default();
-        Ok(Self { child, pid, allocators })
+        Ok(Self { child, pid, allocators, processors })
     }
 
     /// Counts so many calls.
@@ -140,6 +149,7 @@ impl Drop for Stepped {
     fn drop(&mut self) {
         // If it is over already, there is nothing to kill.
         let _ = self.child.kill();
+        let _ = sched_setaffinity(Pid::this(), &self.processors);
     }
 }
 
