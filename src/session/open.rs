@@ -120,6 +120,10 @@ impl Session {
                     let duty = duty(opened.current);
                     match self.open_token(opened, now) {
                         Ok(live) if self.named().has_store() => Looked::Token(Box::new(live), duty),
+                        // Nobody can ask the record, which may say otherwise or be gone.
+                        Ok(live) if live.content.copy_of.is_some() => {
+                            new(Some(Rejection::NotFound), CookieDuty::Nothing)
+                        }
                         Ok(live) => Looked::Found(live, duty),
                         Err(rejection) => new(Some(rejection), CookieDuty::Nothing),
                     }

@@ -78,6 +78,26 @@ async fn rejection(session: Session) -> Option<Rejection> {
     session.rejection()
 }
 
+/// The record decides as long as it is there, and it may have ended.
+#[tokio::test]
+async fn a_copy_is_no_session_where_nobody_can_ask_its_record() {
+    for signed in [false, true] {
+        let world = world_of(signed, |config| config);
+        let jar = &mut Jar::default();
+        world.set(jar, "small", 10).await;
+        world.set(jar, "large", 3_000).await;
+        world.remove(jar, "large").await;
+        let config = match signed {
+            true => SessionConfig::new("s", CookieStore::new().signed(), keys()),
+            false => SessionConfig::cookie("s", keys()),
+        };
+        let clock = world.site.clock.clone();
+        let without = Site { layer: SessionLayer::new(config).clock(clock.clone()), clock };
+        let look = async |session: Session| (session.get::<String>("small").unwrap(), session.rejection());
+        assert_eq!(without.visit(jar, look).await.0, (None, Some(Rejection::NotFound)));
+    }
+}
+
 #[tokio::test]
 async fn a_session_leaves_its_cookie_and_comes_back() {
     for world in worlds() {
