@@ -95,34 +95,60 @@ fn measured_call(call: &mut Call, request: Request<()>) {
     drop(black_box(call(request)));
 }
 
-/// Adds up a file in callgrind's format: lines of address, line and cost, below the name of their function.
-///
 /// Its numbers of calls include those outside of what is collected. So a call of a function is counted by the
 /// function's first instruction.
 fn read(path: &Path) -> io::Result<Counts> {
     let text = fs::read_to_string(path)?;
     let mut instructions = 0;
     let mut allocators: HashMap<&str, (u64, u64)> = HashMap::new();
-    let mut function = "";
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        if let Some(name) = line.strip_prefix("fn=") {
-            function = name;
-        } else if line.starts_with("calls=") {
-            // What follows is the cost of the callee.
-            lines.next();
-        } else if let Some(total) = line.strip_prefix("totals: ") {
-            instructions = total.trim().parse().map_err(io::Error::other)?;
-        } else if ALLOCATORS.contains(&function)
-            && let Some((address, cost)) = line.strip_prefix("0x").and_then(parse_cost)
-        {
+    for Cost { function, address, instructions: cost } in costs(&text) {
+        instructions += cost;
+        if ALLOCATORS.contains(&function) {
             let first = allocators.entry(function).or_insert((u64::MAX, 0));
             *first = (*first).min((address, cost));
         }
     }
     let allocations = allocators.values().map(|(_, calls)| calls).sum();
-    let per_call = |count: u64| count as f64 / f64::from(CALLS);
     Ok(Counts { instructions: per_call(instructions), allocations: per_call(allocations) })
+}
+
+/// What each function of a scenario costs that was counted, in the order of the subjects.
+pub(crate) fn functions(scenario: &Scenario, kind: Kind) -> io::Result<[Vec<(String, f64)>; SUBJECTS]> {
+    let mut functions = [const { Vec::new() }; SUBJECTS];
+    for (number, functions) in (1..).zip(&mut functions) {
+        let text = fs::read_to_string(file(scenario, kind).with_extension(format!("callgrind.{number}")))?;
+        functions.extend(costs(&text).map(|cost| (cost.function.to_owned(), per_call(cost.instructions))));
+    }
+    Ok(functions)
+}
+
+fn per_call(count: u64) -> f64 {
+    count as f64 / f64::from(CALLS)
+}
+
+/// What was collected at one address.
+struct Cost<'a> {
+    function: &'a str,
+    address: u64,
+    instructions: u64,
+}
+
+/// Reads a file in callgrind's format: lines of address, line and cost, below the name of their function.
+fn costs(text: &str) -> impl Iterator<Item = Cost<'_>> {
+    let (mut lines, mut function) = (text.lines(), "");
+    std::iter::from_fn(move || {
+        loop {
+            let line = lines.next()?;
+            if let Some(name) = line.strip_prefix("fn=") {
+                function = name;
+            } else if line.starts_with("calls=") {
+                // What follows is the cost of the callee.
+                lines.next();
+            } else if let Some((address, instructions)) = line.strip_prefix("0x").and_then(parse_cost) {
+                return Some(Cost { function, address, instructions });
+            }
+        }
+    })
 }
 
 fn parse_cost(line: &str) -> Option<(u64, u64)> {

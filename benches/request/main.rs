@@ -12,6 +12,7 @@ mod baseline;
 mod callgrind;
 mod cost;
 mod floor;
+mod profile;
 mod scenarios;
 mod subjects;
 mod table;
@@ -32,6 +33,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         [] if callgrind::is_installed() => {
             println!("Measured with {}:", baseline::tools()?);
             table::print(&measure(counts_and_times)?);
+            profile::print()?;
         }
         [] => {
             eprintln!("Valgrind is not installed: times only.");

@@ -57,7 +57,7 @@ pub(crate) fn number(number: f64) -> String {
     format!("{sign}{}", groups.join(","))
 }
 
-fn print_aligned<const N: usize>(rows: &[[String; N]]) {
+pub(crate) fn print_aligned<const N: usize>(rows: &[[String; N]]) {
     let widths: [usize; N] = std::array::from_fn(|column| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or_default()
     });
