@@ -1,6 +1,10 @@
 //! Requests that overlap: no lost update, nothing back from the dead.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Waker},
+};
 
 use http::{Request, Response, StatusCode};
 use silverback::{
@@ -262,4 +266,20 @@ async fn logout_wins_over_every_request_in_flight() {
         }
         assert!(records.is_empty());
     }
+}
+
+/// A task of the handler's may still be at it when the response is ready.
+#[tokio::test]
+async fn a_response_waits_for_a_save_under_way() {
+    let site = site(Remote::default());
+    let jar = &mut Jar::default();
+    let write = async |session: Session| {
+        session.load().await.unwrap();
+        session.insert("n", 7).unwrap();
+        let mut save = Box::pin(async move { session.save().await });
+        assert!(save.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        tokio::spawn(save);
+    };
+    site.visit(jar, write).await;
+    assert_eq!(read(&site, jar, "n").await, Some(7));
 }
