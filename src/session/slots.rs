@@ -59,7 +59,8 @@ pub(crate) struct Opened {
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     /// Held by whoever loads, saves or destroys the session, from beginning to end: the first if its store
-    /// waits, the second if not. Taken before `state`, never after.
+    /// waits, the second if not. Taken before `state`, never after. Opening a session that no store has a say in
+    /// takes `state` alone.
     turn: tokio::sync::Mutex<()>,
     short_turn: Mutex<()>,
     /// Locked for a moment at a time, and never while waiting.
