@@ -303,6 +303,15 @@ mod tests {
     }
 
     #[test]
+    fn the_record_that_the_room_is_for_stays() {
+        let (mut shard, mut removed) = (shard(16), Vec::new());
+        // All end at the same time, so it would be the first to go.
+        let spare = (0..16_u32).map(|number| RecordKey::of(&number.to_be_bytes())).min().unwrap();
+        shard.make_room(&spare, Timestamp::from_secs(0), &mut removed);
+        assert_eq!((removed.len(), shard.table.get(&spare).is_some()), (1, true));
+    }
+
+    #[test]
     fn what_is_counted_is_what_is_there() {
         let (mut shard, mut removed) = (shard(1_000), Vec::new());
         shard.make_room(&RecordKey::of(b"spare"), Timestamp::from_secs(0), &mut removed);
