@@ -12,7 +12,9 @@ use tokio::net::TcpListener;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let keys = Keys::from_env("SESSION_KEY")?;
-    let app = Router::new().route("/", get(visit)).layer(SessionLayer::new(SessionConfig::cookie("session", keys)));
+    let app = Router::new()
+        .route("/", get(visit))
+        .layer(SessionLayer::new(SessionConfig::cookie("session", keys)));
     axum::serve(TcpListener::bind("127.0.0.1:8080").await?, app).await?;
     Ok(())
 }

@@ -20,10 +20,19 @@ struct PrintingStore(Mutex<HashMap<RecordKey, Record>>);
 impl Store for PrintingStore {
     async fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
         println!("load   {key}");
-        Ok(self.records().get(key).filter(|record| !record.is_expired()).cloned())
+        Ok(self
+            .records()
+            .get(key)
+            .filter(|record| !record.is_expired())
+            .cloned())
     }
 
-    async fn create(&self, key: &RecordKey, data: Bytes, expires: Timestamp) -> Result<Version, StoreError> {
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expires: Timestamp,
+    ) -> Result<Version, StoreError> {
         println!("create {key}, {} bytes", data.len());
         let mut records = self.records();
         if records.get(key).is_some_and(|record| !record.is_expired()) {
@@ -42,7 +51,10 @@ impl Store for PrintingStore {
     ) -> Result<Version, StoreError> {
         println!("update {key}, {} bytes", data.len());
         let mut records = self.records();
-        let record = records.get_mut(key).filter(|record| !record.is_expired()).ok_or(StoreError::Gone)?;
+        let record = records
+            .get_mut(key)
+            .filter(|record| !record.is_expired())
+            .ok_or(StoreError::Gone)?;
         if record.version() != expected {
             return Err(StoreError::Conflict);
         }
@@ -59,14 +71,19 @@ impl Store for PrintingStore {
 
 impl PrintingStore {
     fn records(&self) -> std::sync::MutexGuard<'_, HashMap<RecordKey, Record>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let config = SessionConfig::new("session", PrintingStore::default(), Keys::generate()?).insecure_local_http();
-    let app = Router::new().route("/", get(visit)).layer(SessionLayer::new(config));
+    let config = SessionConfig::new("session", PrintingStore::default(), Keys::generate()?)
+        .insecure_local_http();
+    let app = Router::new()
+        .route("/", get(visit))
+        .layer(SessionLayer::new(config));
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
     println!("http://{}", listener.local_addr()?);
     axum::serve(listener, app).await?;

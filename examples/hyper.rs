@@ -16,7 +16,8 @@ use tower::{Layer, service_fn};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let config = SessionConfig::new("session", MemoryStore::new(), Keys::generate()?).insecure_local_http();
+    let config =
+        SessionConfig::new("session", MemoryStore::new(), Keys::generate()?).insecure_local_http();
     let service = SessionLayer::new(config).layer(service_fn(handle));
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
     println!("http://{}", listener.local_addr()?);
@@ -24,7 +25,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (stream, _) = listener.accept().await?;
         let service = TowerToHyperService::new(service.clone());
         tokio::spawn(async move {
-            if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
+            if let Err(error) = http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await
+            {
                 eprintln!("connection: {error}");
             }
         });

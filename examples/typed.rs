@@ -11,7 +11,9 @@ use axum::{
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
-use silverback::{Error, Keys, SessionConfig, SessionData, SessionLayer, Typed, store::MemoryStore};
+use silverback::{
+    Error, Keys, SessionConfig, SessionData, SessionLayer, Typed, store::MemoryStore,
+};
 use tokio::net::TcpListener;
 
 #[derive(Default, Deserialize, Serialize)]
@@ -25,7 +27,8 @@ impl SessionData for Cart {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let config = SessionConfig::new("session", MemoryStore::new(), Keys::generate()?).insecure_local_http();
+    let config =
+        SessionConfig::new("session", MemoryStore::new(), Keys::generate()?).insecure_local_http();
     let app = Router::new()
         .route("/", get(show))
         .route("/add/{item}", post(add))

@@ -29,7 +29,11 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Error> {
         let session = <Self as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        Ok(if session.is_new()? { None } else { Some(session) })
+        Ok(if session.is_new()? {
+            None
+        } else {
+            Some(session)
+        })
     }
 }
 
@@ -46,7 +50,12 @@ impl<S: Send + Sync, T: SessionData> FromRequestParts<S> for Typed<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let session = match T::SESSION {
-            Some(name) => Sessions::from_request_parts(parts, state).await?.get(name).await?,
+            Some(name) => {
+                Sessions::from_request_parts(parts, state)
+                    .await?
+                    .get(name)
+                    .await?
+            }
             None => <Session as FromRequestParts<S>>::from_request_parts(parts, state).await?,
         };
         Ok(Self::of(&session))

@@ -26,7 +26,8 @@ impl Tail {
     }
 
     pub(crate) fn remove(&mut self, range: Range<usize>) {
-        self.bytes.drain(self.start + range.start..self.start + range.end);
+        self.bytes
+            .drain(self.start + range.start..self.start + range.end);
     }
 
     pub(crate) fn get_mut(&mut self, range: Range<usize>) -> Option<&mut [u8]> {
@@ -60,7 +61,10 @@ pub(crate) fn put_u40(out: &mut Vec<u8>, time: Timestamp) {
 pub(crate) fn take_u40(bytes: &[u8]) -> Option<(Timestamp, &[u8])> {
     let (low, rest) = bytes.split_first_chunk::<5>()?;
     let [a, b, c, d, e] = *low;
-    Some((Timestamp::from_secs(u64::from_be_bytes([0, 0, 0, a, b, c, d, e])), rest))
+    Some((
+        Timestamp::from_secs(u64::from_be_bytes([0, 0, 0, a, b, c, d, e])),
+        rest,
+    ))
 }
 
 pub(crate) fn varint_len(number: usize) -> usize {
@@ -90,7 +94,11 @@ fn take_long_varint(bytes: &[u8]) -> Option<(usize, &[u8])> {
         number |= usize::from(byte & 0x7f) << (7 * index);
         if byte & 0x80 == 0 {
             let padded = index > 0 && *byte == 0;
-            return if padded { None } else { Some((number, bytes.get(index + 1..)?)) };
+            return if padded {
+                None
+            } else {
+                Some((number, bytes.get(index + 1..)?))
+            };
         }
     }
     None

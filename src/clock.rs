@@ -1,4 +1,5 @@
-//! Time as sessions see it: whole seconds since the Unix epoch, read from a clock that tests can set.
+//! Time as sessions see it: whole seconds since the Unix epoch, read from a clock that tests can
+//! set.
 
 use std::{
     sync::{
@@ -10,8 +11,8 @@ use std::{
 
 /// A point in time, in whole seconds since the Unix epoch.
 ///
-/// Sessions live for minutes to months, so seconds are fine enough, and every store can keep them as an integer.
-/// Arithmetic saturates: no duration overflows it.
+/// Sessions live for minutes to months, so seconds are fine enough, and every store can keep them
+/// as an integer. Arithmetic saturates: no duration overflows it.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Timestamp(u64);
 
@@ -44,7 +45,10 @@ impl Timestamp {
 /// A time before 1970 becomes the epoch itself.
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
-        Self(time.duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs()))
+        Self(
+            time.duration_since(UNIX_EPOCH)
+                .map_or(0, |passed| passed.as_secs()),
+        )
     }
 }
 
@@ -59,8 +63,8 @@ impl From<SystemTime> for Timestamp {
 /// assert_eq!(clock.now().as_secs(), 1_060);
 /// ```
 ///
-/// Give the same clock to [`SessionLayer::clock`](crate::SessionLayer::clock) and to the store, and a test of an idle
-/// timeout needs no sleeping. Clones of a manual clock move together.
+/// Give the same clock to [`SessionLayer::clock`](crate::SessionLayer::clock) and to the store, and
+/// a test of an idle timeout needs no sleeping. Clones of a manual clock move together.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Source);
 

@@ -29,8 +29,8 @@ use crate::{
 /// | [`overflow`](Self::overflow), [`cookie_bytes`](Self::cookie_bytes) | none, what fits into 4,096 bytes |
 /// | [`max_bytes`](Self::max_bytes) | 1 MiB in a store; what fits into 4,096 bytes in a cookie |
 ///
-/// The name is the cookie's name; `__Host-session` makes browsers enforce that only this host can set it.
-/// Clones are cheap, and refer to the same store.
+/// The name is the cookie's name; `__Host-session` makes browsers enforce that only this host can
+/// set it. Clones are cheap, and refer to the same store.
 #[derive(Clone)]
 pub struct SessionConfig {
     name: String,
@@ -60,9 +60,15 @@ impl Timeouts {
     /// The default: 24 hours idle, 14 days in all.
     pub const DEFAULT: Self = Self::hours(24, 14 * 24);
     /// OWASP's upper figures for applications of low risk: 30 minutes idle, 8 hours in all.
-    pub const LOW_RISK: Self = Self { idle: Duration::from_secs(30 * 60), absolute: Duration::from_secs(8 * 3_600) };
+    pub const LOW_RISK: Self = Self {
+        idle: Duration::from_secs(30 * 60),
+        absolute: Duration::from_secs(8 * 3_600),
+    };
     /// OWASP's upper figures for applications of high value: 5 minutes idle, 4 hours in all.
-    pub const HIGH_VALUE: Self = Self { idle: Duration::from_secs(5 * 60), absolute: Duration::from_secs(4 * 3_600) };
+    pub const HIGH_VALUE: Self = Self {
+        idle: Duration::from_secs(5 * 60),
+        absolute: Duration::from_secs(4 * 3_600),
+    };
 
     /// Makes a pair of one's own.
     #[must_use]
@@ -71,13 +77,16 @@ impl Timeouts {
     }
 
     const fn hours(idle: u64, absolute: u64) -> Self {
-        Self::new(Duration::from_secs(idle * 3_600), Duration::from_secs(absolute * 3_600))
+        Self::new(
+            Duration::from_secs(idle * 3_600),
+            Duration::from_secs(absolute * 3_600),
+        )
     }
 }
 
 impl SessionConfig {
-    /// A session kept whole in an encrypted cookie; see [`CookieStore`] for what that can and cannot do, and
-    /// for cookies that are signed only.
+    /// A session kept whole in an encrypted cookie; see [`CookieStore`] for what that can and
+    /// cannot do, and for cookies that are signed only.
     #[must_use]
     pub fn cookie(name: impl Into<String>, keys: impl Into<Keys>) -> Self {
         Self::new(name, CookieStore::new(), keys)
@@ -104,7 +113,8 @@ impl SessionConfig {
         }
     }
 
-    /// Gives the settings to a session of another name, for [`Sessions::open`](crate::Sessions::open).
+    /// Gives the settings to a session of another name, for
+    /// [`Sessions::open`](crate::Sessions::open).
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
@@ -123,7 +133,8 @@ impl SessionConfig {
         self.with(|attributes| attributes.domain(domain))
     }
 
-    /// Sends the cookie over HTTPS only. Most browsers count `http://localhost` as that, Safari does not.
+    /// Sends the cookie over HTTPS only. Most browsers count `http://localhost` as that, Safari
+    /// does not.
     #[must_use]
     pub fn secure(self, secure: bool) -> Self {
         self.with(|attributes| attributes.secure(secure))
@@ -147,10 +158,11 @@ impl SessionConfig {
         self.with(|attributes| attributes.partitioned(partitioned))
     }
 
-    /// For developing over plain HTTP: without `Secure`, so that anybody on the way can read and use the
-    /// cookie. dghubble's users know it as the debug configuration.
+    /// For developing over plain HTTP: without `Secure`, so that anybody on the way can read and
+    /// use the cookie. dghubble's users know it as the debug configuration.
     ///
-    /// It leaves the other attributes alone; a name or attribute that needs `Secure` is then an error.
+    /// It leaves the other attributes alone; a name or attribute that needs `Secure` is then an
+    /// error.
     #[must_use]
     pub fn insecure_local_http(self) -> Self {
         self.secure(false)
@@ -158,9 +170,9 @@ impl SessionConfig {
 
     /// Lets sessions outlast the browser: `Max-Age`, at most 400 days.
     ///
-    /// It is the idle timeout and the absolute lifetime as well, unless those are set themselves, so what
-    /// the browser keeps is what the server accepts. gorilla's `MaxAge` option; a session changes it with
-    /// [`persist_for`](crate::Session::persist_for) and
+    /// It is the idle timeout and the absolute lifetime as well, unless those are set themselves,
+    /// so what the browser keeps is what the server accepts. gorilla's `MaxAge` option; a session
+    /// changes it with [`persist_for`](crate::Session::persist_for) and
     /// [`until_browser_closes`](crate::Session::until_browser_closes).
     #[must_use]
     pub fn max_age(mut self, max_age: Duration) -> Self {
@@ -170,9 +182,9 @@ impl SessionConfig {
 
     /// Ends a session that nobody used for this long.
     ///
-    /// A request that uses the session starts the time anew; the store or the cookie is told at most once
-    /// in a tenth of it. A shorter one applies to sessions that are there when they are used next; those in a
-    /// store keep the longer one until then.
+    /// A request that uses the session starts the time anew; the store or the cookie is told at
+    /// most once in a tenth of it. A shorter one applies to sessions that are there when they are
+    /// used next; those in a store keep the longer one until then.
     #[must_use]
     pub fn idle_timeout(mut self, idle: Duration) -> Self {
         self.idle = Some(idle);
@@ -189,36 +201,40 @@ impl SessionConfig {
     /// Sets both timeouts at once.
     #[must_use]
     pub fn timeouts(self, timeouts: Timeouts) -> Self {
-        self.idle_timeout(timeouts.idle).absolute_timeout(timeouts.absolute)
+        self.idle_timeout(timeouts.idle)
+            .absolute_timeout(timeouts.absolute)
     }
 
-    /// Bounds the bytes of a session in a store, or of one that can [`overflow`](Self::overflow) into one, to at most
-    /// 128 MiB; a change beyond it is an error. Another session in a cookie has the cookie's limit.
+    /// Bounds the bytes of a session in a store, or of one that can [`overflow`](Self::overflow)
+    /// into one, to at most 128 MiB; a change beyond it is an error. Another session in a cookie
+    /// has the cookie's limit.
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
         self.max_bytes = max_bytes;
         self
     }
 
-    /// Encrypts what is put into the store, under a key derived from the session's ID, which only the cookie
-    /// has: a stolen store gives away neither IDs nor values, and nobody can change a record in it unnoticed.
+    /// Encrypts what is put into the store, under a key derived from the session's ID, which only
+    /// the cookie has: a stolen store gives away neither IDs nor values, and nobody can change a
+    /// record in it unnoticed.
     ///
-    /// Records that are there and not encrypted are refused from then on. Sessions in a cookie are encrypted by
-    /// their token.
+    /// Records that are there and not encrypted are refused from then on. Sessions in a cookie are
+    /// encrypted by their token.
     #[must_use]
     pub fn encrypt_records(mut self) -> Self {
         self.encrypts_records = true;
         self
     }
 
-    /// Remembers in `store` which sessions in a cookie have ended, so that a copy of the cookie is worth
-    /// nothing after a logout or a renewal, and a [subject](crate::Session::set_subject)'s sessions can be listed
-    /// and ended.
+    /// Remembers in `store` which sessions in a cookie have ended, so that a copy of the cookie is
+    /// worth nothing after a logout or a renewal, and a [subject](crate::Session::set_subject)'s
+    /// sessions can be listed and ended.
     ///
-    /// What is remembered is a hash of the session's ID, until it would have ended by itself; a session that is
-    /// opened is looked up, and one with a subject in the subject's list as well. With a store that waits, it has to
-    /// be loaded first. Sessions that are kept in a store do not need this, and ignore it. The store may be that of
-    /// [`overflow`](Self::overflow) or of other sessions.
+    /// What is remembered is a hash of the session's ID, until it would have ended by itself; a
+    /// session that is opened is looked up, and one with a subject in the subject's list as well.
+    /// With a store that waits, it has to be loaded first. Sessions that are kept in a store do not
+    /// need this, and ignore it. The store may be that of [`overflow`](Self::overflow) or of other
+    /// sessions.
     ///
     /// ```
     /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
@@ -233,20 +249,24 @@ impl SessionConfig {
         self
     }
 
-    /// Keeps sessions that outgrow their cookie in `store` until they fit again; for sessions in a cookie.
+    /// Keeps sessions that outgrow their cookie in `store` until they fit again; for sessions in a
+    /// cookie.
     ///
-    /// A session stays in its cookie while it fits, and is then as any other in a [cookie](crate::store::CookieStore).
-    /// One that does not fit is saved in the store, and the cookie refers to it. When it is a quarter below the
-    /// limit again, the next cookie holds it once more; when that cookie comes back with another change, the session
-    /// goes on without the store. So a lost response loses nothing on the way. A request that overlaps all of that,
-    /// and knows only the record, fails with [`ErrorKind::Gone`](crate::ErrorKind::Gone) instead of saving into it.
+    /// A session stays in its cookie while it fits, and is then as any other in a
+    /// [cookie](crate::store::CookieStore). One that does not fit is saved in the store, and the
+    /// cookie refers to it. When it is a quarter below the limit again, the next cookie holds it
+    /// once more; when that cookie comes back with another change, the session goes on without the
+    /// store. So a lost response loses nothing on the way. A request that overlaps all of that, and
+    /// knows only the record, fails with [`ErrorKind::Gone`](crate::ErrorKind::Gone) instead of
+    /// saving into it.
     ///
-    /// Of requests that outgrow one cookie at the same time all changes are kept. Where two responses both have a
-    /// session in a cookie, the last one wins, as always.
+    /// Of requests that outgrow one cookie at the same time all changes are kept. Where two
+    /// responses both have a session in a cookie, the last one wins, as always.
     ///
-    /// With a store that waits, the session has to be loaded first. [`max_bytes`](Self::max_bytes) bounds the session,
-    /// wherever it is. Turning this off later loses the sessions that are in the store, or in a cookie whose copy of
-    /// a record has not come back. For a session in a store it does nothing.
+    /// With a store that waits, the session has to be loaded first. [`max_bytes`](Self::max_bytes)
+    /// bounds the session, wherever it is. Turning this off later loses the sessions that are in
+    /// the store, or in a cookie whose copy of a record has not come back. For a session in a store
+    /// it does nothing.
     ///
     /// ```
     /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
@@ -261,9 +281,9 @@ impl SessionConfig {
         self
     }
 
-    /// Bounds the bytes of a session in its cookie if it can [`overflow`](Self::overflow), and does nothing if not.
-    /// They are counted before they are encrypted and encoded, which makes them a third longer. What does not fit into
-    /// 4,096 bytes overflows in any case.
+    /// Bounds the bytes of a session in its cookie if it can [`overflow`](Self::overflow), and does
+    /// nothing if not. They are counted before they are encrypted and encoded, which makes them a
+    /// third longer. What does not fit into 4,096 bytes overflows in any case.
     #[must_use]
     pub fn cookie_bytes(mut self, cookie_bytes: usize) -> Self {
         self.cookie_bytes = cookie_bytes;
@@ -271,15 +291,16 @@ impl SessionConfig {
     }
 
     /// Bounds how many sessions a subject has at a time: when one more gets the
-    /// [subject](crate::Session::set_subject), those that were not used for longest are ended. With 1, whoever logs
-    /// in is logged out everywhere else.
+    /// [subject](crate::Session::set_subject), those that were not used for longest are ended. With
+    /// 1, whoever logs in is logged out everywhere else.
     #[must_use]
     pub fn sessions_per_subject(mut self, limit: usize) -> Self {
         self.sessions_per_subject = limit;
         self
     }
 
-    /// Tells applications apart that share keys and a cookie's name: a token of one is nothing to another.
+    /// Tells applications apart that share keys and a cookie's name: a token of one is nothing to
+    /// another.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = audience.into();
@@ -303,7 +324,11 @@ impl SessionConfig {
     pub(crate) fn build(&self) -> Result<Named, ConfigError> {
         self.attributes.check(&self.name)?;
         let second = Duration::from_secs(1);
-        if [self.max_age, self.idle, self.absolute].into_iter().flatten().any(|time| time < second) {
+        if [self.max_age, self.idle, self.absolute]
+            .into_iter()
+            .flatten()
+            .any(|time| time < second)
+        {
             return Err(ConfigError::ZeroDuration);
         }
         if self.max_age.is_some_and(|age| age > wire::MAX_AGE) {
@@ -314,12 +339,28 @@ impl SessionConfig {
             Err(_) => (Mode::Sealed, Purpose::Values),
             Ok(_) => (Mode::Signed, Purpose::Reference),
         };
-        let codec = |mode, purpose| Codec::new(self.keys.clone(), mode, purpose, &self.name, &self.audience);
-        let absolute = self.absolute.or(self.max_age).unwrap_or(Timeouts::DEFAULT.absolute);
-        let index = self.backend.server().ok().or(self.revocations.as_ref()).map(|server| {
-            let codec = codec(Mode::Sealed, Purpose::Listing);
-            Index::new(server.clone(), codec, &self.name, &self.audience, absolute.max(wire::MAX_AGE))
-        });
+        let codec = |mode, purpose| {
+            Codec::new(self.keys.clone(), mode, purpose, &self.name, &self.audience)
+        };
+        let absolute = self
+            .absolute
+            .or(self.max_age)
+            .unwrap_or(Timeouts::DEFAULT.absolute);
+        let index = self
+            .backend
+            .server()
+            .ok()
+            .or(self.revocations.as_ref())
+            .map(|server| {
+                let codec = codec(Mode::Sealed, Purpose::Listing);
+                Index::new(
+                    server.clone(),
+                    codec,
+                    &self.name,
+                    &self.audience,
+                    absolute.max(wire::MAX_AGE),
+                )
+            });
         Ok(Named {
             name: self.name.as_str().into(),
             finder: wire::Finder::new(&self.name),
@@ -333,11 +374,15 @@ impl SessionConfig {
             max_bytes: self.max_bytes.min(128 << 20),
             encrypts_records: self.encrypts_records,
             revocations: self.revocations.clone(),
-            overflow: self.overflow.as_ref().filter(|_| self.backend.server().is_err()).map(|server| Overflow {
-                server: server.clone(),
-                codec: codec(Mode::Signed, Purpose::Reference),
-                bytes: self.cookie_bytes,
-            }),
+            overflow: self
+                .overflow
+                .as_ref()
+                .filter(|_| self.backend.server().is_err())
+                .map(|server| Overflow {
+                    server: server.clone(),
+                    codec: codec(Mode::Signed, Purpose::Reference),
+                    bytes: self.cookie_bytes,
+                }),
             index,
             sessions_per_subject: self.sessions_per_subject.max(1),
             never_waits: false,

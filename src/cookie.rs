@@ -1,8 +1,8 @@
 //! Cookies on the wire: finding ours among those that came, and rendering the one that goes.
 //!
-//! Names are compared byte for byte. There is no percent-decoding, no trimming of anything but spaces and
-//! tabs around a pair, and no quoting, because every such courtesy has been a way to smuggle a cookie past
-//! its name (`__%48ost-sid`). Rules and limits are those of RFC 6265bis.
+//! Names are compared byte for byte. There is no percent-decoding, no trimming of anything but
+//! spaces and tabs around a pair, and no quoting, because every such courtesy has been a way to
+//! smuggle a cookie past its name (`__%48ost-sid`). Rules and limits are those of RFC 6265bis.
 
 use std::{fmt, time::Duration};
 
@@ -25,8 +25,9 @@ const INLINE_LEN: usize = 352;
 
 /// The `Cookie` fields of a request, kept as they came and read when a session is first used.
 ///
-/// A clone of a short header value may allocate and a copy does not, so the short ones are copied, one
-/// after the other with a semicolon between: to RFC 6265 that is the same as fields of their own.
+/// A clone of a short header value may allocate and a copy does not, so the short ones are copied,
+/// one after the other with a semicolon between: to RFC 6265 that is the same as fields of their
+/// own.
 pub(crate) struct RequestCookies {
     inline: [u8; INLINE_LEN],
     len: usize,
@@ -34,8 +35,8 @@ pub(crate) struct RequestCookies {
     more: Vec<HeaderValue>,
 }
 
-/// The different values that came under one name; `None` if there are so many that somebody is trying
-/// something.
+/// The different values that came under one name; `None` if there are so many that somebody is
+/// trying something.
 pub(crate) type Candidates<'a> = Option<Few<'a>>;
 
 /// At most [`MAX_CANDIDATES`] values.
@@ -60,7 +61,12 @@ impl<'a> Few<'a> {
 
 impl RequestCookies {
     pub(crate) const fn new() -> Self {
-        Self { inline: [b';'; INLINE_LEN], len: 0, long: None, more: Vec::new() }
+        Self {
+            inline: [b';'; INLINE_LEN],
+            len: 0,
+            long: None,
+            more: Vec::new(),
+        }
     }
 
     pub(crate) fn keep(&mut self, field: &HeaderValue) {
@@ -82,8 +88,15 @@ impl RequestCookies {
     }
 
     fn fields(&self) -> impl Iterator<Item = &[u8]> {
-        let short = self.inline.get(..self.len.min(INLINE_LEN)).unwrap_or_default();
-        let long = self.long.iter().chain(&self.more).map(HeaderValue::as_bytes);
+        let short = self
+            .inline
+            .get(..self.len.min(INLINE_LEN))
+            .unwrap_or_default();
+        let long = self
+            .long
+            .iter()
+            .chain(&self.more)
+            .map(HeaderValue::as_bytes);
         std::iter::once(short).chain(long)
     }
 
@@ -119,12 +132,15 @@ impl Finder {
         Self(memmem::Finder::new(&format!("{name}=")).into_owned())
     }
 
-    /// The values of all pairs `name=value` in one field; other pairs are passed over, whatever is in them.
+    /// The values of all pairs `name=value` in one field; other pairs are passed over, whatever is
+    /// in them.
     fn values<'a>(&'a self, field: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let mut end = 0;
         std::iter::from_fn(move || {
             loop {
-                let rest = field.get(end..).filter(|rest| rest.len() >= self.0.needle().len())?;
+                let rest = field
+                    .get(end..)
+                    .filter(|rest| rest.len() >= self.0.needle().len())?;
                 let start = end + self.0.find(rest)?;
                 end = start + self.0.needle().len();
                 let (before, rest) = (field.get(..start)?, field.get(end..)?);
@@ -146,7 +162,8 @@ fn trim_end(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// The attributes of a session's cookie, but for `Max-Age`, which follows from how long the session lasts.
+/// The attributes of a session's cookie, but for `Max-Age`, which follows from how long the session
+/// lasts.
 ///
 /// The default is the strict one: `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/`, no `Domain`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -180,12 +197,16 @@ impl CookieAttributes {
         self
     }
 
-    /// Sends the cookie to this host and all below it; without it, only to the host that set it. A leading
-    /// dot means nothing and is dropped.
+    /// Sends the cookie to this host and all below it; without it, only to the host that set it. A
+    /// leading dot means nothing and is dropped.
     #[must_use]
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         let domain = domain.into();
-        self.domain = Some(domain.strip_prefix('.').map_or(domain.clone(), str::to_owned));
+        self.domain = Some(
+            domain
+                .strip_prefix('.')
+                .map_or(domain.clone(), str::to_owned),
+        );
         self
     }
 
@@ -223,11 +244,17 @@ impl CookieAttributes {
             return Err(ConfigError::InvalidName(name.into()));
         }
         if name.len() > MAX_NAME_LEN {
-            return Err(ConfigError::NameTooLong { name: name.into(), limit: MAX_NAME_LEN });
+            return Err(ConfigError::NameTooLong {
+                name: name.into(),
+                limit: MAX_NAME_LEN,
+            });
         }
         // A space would be cut off at the end, and matches no request anywhere else.
         let path_bytes = |byte: u8| byte.is_ascii_graphic() && byte != b';';
-        if !self.path.starts_with('/') || self.path.len() > 1024 || !self.path.bytes().all(path_bytes) {
+        if !self.path.starts_with('/')
+            || self.path.len() > 1024
+            || !self.path.bytes().all(path_bytes)
+        {
             return Err(ConfigError::InvalidPath(self.path.clone()));
         }
         if let Some(domain) = self.domain.as_ref().filter(|domain| !is_host_name(domain)) {
@@ -235,8 +262,12 @@ impl CookieAttributes {
         }
         self.check_prefix(name)?;
         match (self.secure, self.same_site, self.partitioned) {
-            (false, SameSite::None, _) => Err(ConfigError::NeedsSecure { attribute: "SameSite=None" }),
-            (false, _, true) => Err(ConfigError::NeedsSecure { attribute: "Partitioned" }),
+            (false, SameSite::None, _) => Err(ConfigError::NeedsSecure {
+                attribute: "SameSite=None",
+            }),
+            (false, _, true) => Err(ConfigError::NeedsSecure {
+                attribute: "Partitioned",
+            }),
             _ => Ok(()),
         }
     }
@@ -258,7 +289,10 @@ impl CookieAttributes {
         } else {
             return Ok(());
         };
-        Err(ConfigError::Prefix { name: name.into(), needs })
+        Err(ConfigError::Prefix {
+            name: name.into(),
+            needs,
+        })
     }
 
     /// Renders `; Path=/; ...`, which follows the value and `Max-Age` in every cookie of a session.
@@ -285,7 +319,9 @@ pub(crate) fn set(
     max_age: Option<Duration>,
     attributes: &str,
 ) -> Option<HeaderValue> {
-    let age = max_age.map(|age| format!("; Max-Age={}", age.min(MAX_AGE).as_secs())).unwrap_or_default();
+    let age = max_age
+        .map(|age| format!("; Max-Age={}", age.min(MAX_AGE).as_secs()))
+        .unwrap_or_default();
     let mut cookie = String::with_capacity(name.len() + 1 + len + age.len() + attributes.len());
     cookie.push_str(name);
     cookie.push('=');
@@ -308,7 +344,9 @@ fn is_token(byte: u8) -> bool {
 fn is_host_name(domain: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };

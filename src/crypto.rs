@@ -21,8 +21,8 @@ pub(crate) struct RandomError;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Forged;
 
-/// Draws from the operating system each time: a generator in user space would repeat itself after a fork or in the
-/// copy of a virtual machine.
+/// Draws from the operating system each time: a generator in user space would repeat itself after a
+/// fork or in the copy of a virtual machine.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], RandomError> {
     random_from(|bytes| SystemRandom::new().fill(bytes).map_err(|_| RandomError))
 }
@@ -76,8 +76,8 @@ impl MacKey {
 
 /// Seals with AES-256-GCM under a fresh key for each message.
 ///
-/// The message key is HKDF-Expand of this key and a random 24-byte salt, so the nonce can be zero and the limit of
-/// 2^32 messages per key, which random 12-byte nonces have, does not apply.
+/// The message key is HKDF-Expand of this key and a random 24-byte salt, so the nonce can be zero
+/// and the limit of 2^32 messages per key, which random 12-byte nonces have, does not apply.
 pub(crate) struct SealKey(Prk);
 
 impl SealKey {
@@ -85,7 +85,8 @@ impl SealKey {
         Self(Prk::new_less_safe(HKDF_SHA256, key))
     }
 
-    /// Encrypts `message[start..]` in place and appends the tag; all before `start` is authenticated as it is.
+    /// Encrypts `message[start..]` in place and appends the tag; all before `start` is
+    /// authenticated as it is.
     pub(crate) fn seal(&self, salt: &[u8], message: &mut Vec<u8>, start: usize) {
         let (head, text) = message.split_at_mut(start);
         let tag = self
@@ -95,10 +96,18 @@ impl SealKey {
         message.extend_from_slice(tag.as_ref());
     }
 
-    /// Decrypts what [`seal`](Self::seal) made, in place, and drops the tag: `message[start..]` is the plain text.
-    pub(crate) fn open(&self, salt: &[u8], message: &mut Vec<u8>, start: usize) -> Result<(), Forged> {
+    /// Decrypts what [`seal`](Self::seal) made, in place, and drops the tag: `message[start..]` is
+    /// the plain text.
+    pub(crate) fn open(
+        &self,
+        salt: &[u8],
+        message: &mut Vec<u8>,
+        start: usize,
+    ) -> Result<(), Forged> {
         let (head, text) = message.split_at_mut_checked(start).ok_or(Forged)?;
-        let opened = self.message_key(salt).open_in_place(zero_nonce(), Aad::from(&*head), text);
+        let opened = self
+            .message_key(salt)
+            .open_in_place(zero_nonce(), Aad::from(&*head), text);
         let plain = opened.map_err(|_| Forged)?.len();
         message.truncate(start + plain);
         Ok(())
@@ -106,7 +115,9 @@ impl SealKey {
 
     fn message_key(&self, salt: &[u8]) -> LessSafeKey {
         let key = expand::<KEY_LEN>(&self.0, &[b"msg", salt]);
-        LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.as_ref()).expect("32 bytes are an AES-256 key"))
+        LessSafeKey::new(
+            UnboundKey::new(&AES_256_GCM, key.as_ref()).expect("32 bytes are an AES-256 key"),
+        )
     }
 }
 

@@ -1,5 +1,5 @@
-//! What can go wrong: at start-up ([`ConfigError`]), while a request is served ([`Error`]), and with a
-//! visitor's cookie ([`Rejection`], which is not an error for the visitor).
+//! What can go wrong: at start-up ([`ConfigError`]), while a request is served ([`Error`]), and
+//! with a visitor's cookie ([`Rejection`], which is not an error for the visitor).
 
 use std::{error, fmt, sync::Arc};
 
@@ -9,8 +9,8 @@ pub(crate) type BoxError = Box<dyn error::Error + Send + Sync>;
 
 /// An operation on a session failed.
 ///
-/// [`kind`](Self::kind) says in which way, [`source`](error::Error::source) what caused it. Neither prints
-/// a session's values, its ID or a key. Clones are cheap.
+/// [`kind`](Self::kind) says in which way, [`source`](error::Error::source) what caused it. Neither
+/// prints a session's values, its ID or a key. Clones are cheap.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -25,10 +25,11 @@ struct Inner {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The session is kept in a store that waits and was used before [`Session::load`](crate::Session::load).
+    /// The session is kept in a store that waits and was used before
+    /// [`Session::load`](crate::Session::load).
     NotLoaded,
-    /// The response's headers have gone out, so the change could not be kept. A session in a store can be
-    /// [loaded](crate::Session::load) again, changed, and [saved](crate::Session::save).
+    /// The response's headers have gone out, so the change could not be kept. A session in a store
+    /// can be [loaded](crate::Session::load) again, changed, and [saved](crate::Session::save).
     AlreadyCommitted,
     /// No [`SessionLayer`](crate::SessionLayer) wraps the service.
     MissingLayer,
@@ -55,8 +56,8 @@ pub enum ErrorKind {
     Gone,
     /// The subject is empty or longer than 256 bytes.
     Subject,
-    /// Sessions in a cookie can only be listed and ended if something remembers which have ended: configure
-    /// [`revocation`](crate::SessionConfig::revocation).
+    /// Sessions in a cookie can only be listed and ended if something remembers which have ended:
+    /// configure [`revocation`](crate::SessionConfig::revocation).
     NeedsRevocation,
     /// The store failed.
     Store,
@@ -74,7 +75,12 @@ impl Error {
     }
 
     fn build(kind: ErrorKind, source: Option<BoxError>) -> Self {
-        Self(Arc::new(Inner { kind, session: None, source, more: Vec::new() }))
+        Self(Arc::new(Inner {
+            kind,
+            session: None,
+            source,
+            more: Vec::new(),
+        }))
     }
 
     /// Names the session that failed.
@@ -108,7 +114,8 @@ impl Error {
         self.0.session.as_deref()
     }
 
-    /// Iterates over all failures of a batch save: this one, then the others in the order of saving.
+    /// Iterates over all failures of a batch save: this one, then the others in the order of
+    /// saving.
     pub fn failures(&self) -> impl Iterator<Item = &Self> {
         std::iter::once(self).chain(&self.0.more)
     }
@@ -176,8 +183,8 @@ impl From<RandomError> for Error {
 
 /// Why the cookie that came with the request was not accepted.
 ///
-/// The visitor gets an empty session. This is for the application and its log; none of it should be told
-/// to the client, who could use it as an oracle.
+/// The visitor gets an empty session. This is for the application and its log; none of it should be
+/// told to the client, who could use it as an oracle.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Rejection {
@@ -193,12 +200,13 @@ pub enum Rejection {
     Expired,
     /// Several different valid cookies came under one name, and no order among them is safe.
     Ambiguous,
-    /// The store has no such session (any more): it was destroyed, renewed, swept or lost, or has expired and
-    /// the store says no more about it.
+    /// The store has no such session (any more): it was destroyed, renewed, swept or lost, or has
+    /// expired and the store says no more about it.
     NotFound,
     /// The store's record cannot be read: it is damaged or of a newer version.
     Corrupt,
-    /// The session in this cookie was destroyed or renewed, or all of its subject were, and that is remembered.
+    /// The session in this cookie was destroyed or renewed, or all of its subject were, and that is
+    /// remembered.
     Revoked,
 }
 
@@ -233,11 +241,13 @@ pub enum ConfigError {
     },
     /// Two sessions of one layer have the same name.
     DuplicateName(String),
-    /// `Path` must start with `/`, be at most 1,024 printable ASCII characters, and have no `;` or space.
+    /// `Path` must start with `/`, be at most 1,024 printable ASCII characters, and have no `;` or
+    /// space.
     InvalidPath(String),
     /// `Domain` must be a host name of at most 253 characters.
     InvalidDomain(String),
-    /// The name's prefix (`__Secure-`, `__Host-`, `__Http-`, `__Host-Http-`) asks for another attribute.
+    /// The name's prefix (`__Secure-`, `__Host-`, `__Http-`, `__Host-Http-`) asks for another
+    /// attribute.
     Prefix {
         /// The cookie's name.
         name: String,
@@ -261,32 +271,56 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InvalidName(name) => {
-                write!(f, "{name:?} cannot be a cookie's name: use letters, digits and any of !#$%&'*+-.^_`|~")
+                write!(
+                    f,
+                    "{name:?} cannot be a cookie's name: use letters, digits and any of !#$%&'*+-.^_`|~"
+                )
             }
             Self::NameTooLong { name, limit } => {
-                write!(f, "a cookie's name of {} bytes leaves no room for its value: use at most {limit}", name.len())
+                write!(
+                    f,
+                    "a cookie's name of {} bytes leaves no room for its value: use at most {limit}",
+                    name.len()
+                )
             }
             Self::DuplicateName(name) => {
-                write!(f, "two sessions are named {name:?}: give each session of the layer its own name")
+                write!(
+                    f,
+                    "two sessions are named {name:?}: give each session of the layer its own name"
+                )
             }
             Self::InvalidPath(path) => write!(
                 f,
                 "{path:?} cannot be a cookie's path: start it with `/` and leave out `;`, spaces and control characters"
             ),
             Self::InvalidDomain(domain) => {
-                write!(f, "{domain:?} cannot be a cookie's domain: use a host name such as example.com")
+                write!(
+                    f,
+                    "{domain:?} cannot be a cookie's domain: use a host name such as example.com"
+                )
             }
-            Self::Prefix { name, needs } => write!(f, "the prefix of {name:?} asks for {needs}: change one of the two"),
+            Self::Prefix { name, needs } => write!(
+                f,
+                "the prefix of {name:?} asks for {needs}: change one of the two"
+            ),
             Self::NeedsSecure { attribute } => {
-                write!(f, "browsers refuse {attribute} without Secure: add `.secure(true)` or drop it")
+                write!(
+                    f,
+                    "browsers refuse {attribute} without Secure: add `.secure(true)` or drop it"
+                )
             }
-            Self::MaxAgeTooLong => f.write_str("browsers cut a Max-Age of more than 400 days: use a shorter one"),
+            Self::MaxAgeTooLong => {
+                f.write_str("browsers cut a Max-Age of more than 400 days: use a shorter one")
+            }
             Self::NeedsRevocation(name) => {
-                write!(f, "the sessions {name:?} are in a cookie: add `.revocation(store)` to list and end them")
+                write!(
+                    f,
+                    "the sessions {name:?} are in a cookie: add `.revocation(store)` to list and end them"
+                )
             }
-            Self::ZeroDuration => {
-                f.write_str("a timeout of less than a second ends every session at once: use a longer one")
-            }
+            Self::ZeroDuration => f.write_str(
+                "a timeout of less than a second ends every session at once: use a longer one",
+            ),
         }
     }
 }

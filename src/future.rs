@@ -21,8 +21,8 @@ use crate::{
 pin_project! {
     /// The future of [`SessionService`](crate::SessionService).
     ///
-    /// Dropping it before it is done loses what the handler changed in its sessions, and nothing else; a
-    /// save that has begun leaves the old or the new state.
+    /// Dropping it before it is done loses what the handler changed in its sessions, and nothing
+    /// else; a save that has begun leaves the old or the new state.
     pub struct ResponseFuture<F, B, R> {
         #[pin]
         state: State<F, B>,
@@ -51,7 +51,12 @@ impl Drop for Closing {
 
 impl<F, B, R> ResponseFuture<F, B, R> {
     pub(crate) fn new(inner: F, slots: Arc<Slots>, responder: Arc<R>, is_grpc: bool) -> Self {
-        Self { state: State::Handling { inner }, slots: Closing(slots), responder, is_grpc }
+        Self {
+            state: State::Handling { inner },
+            slots: Closing(slots),
+            responder,
+            is_grpc,
+        }
     }
 }
 
@@ -82,15 +87,28 @@ where
                     let keep = what_to_keep(&response);
                     if !registry::waits(slots) {
                         let committed = registry::commit_now(slots, keep);
-                        return Poll::Ready(Ok(finish(response, committed, &**this.responder, *this.is_grpc)));
+                        return Poll::Ready(Ok(finish(
+                            response,
+                            committed,
+                            &**this.responder,
+                            *this.is_grpc,
+                        )));
                     }
                     let commit = Box::pin(registry::commit(Arc::clone(slots), keep));
-                    this.state.set(State::Committing { commit, response: Some(response) });
+                    this.state.set(State::Committing {
+                        commit,
+                        response: Some(response),
+                    });
                 }
                 StateProj::Committing { commit, response } => {
                     let committed = ready!(commit.as_mut().poll(cx));
                     let response = response.take().expect("polled again after it was ready");
-                    return Poll::Ready(Ok(finish(response, committed, &**this.responder, *this.is_grpc)));
+                    return Poll::Ready(Ok(finish(
+                        response,
+                        committed,
+                        &**this.responder,
+                        *this.is_grpc,
+                    )));
                 }
             }
         }
@@ -103,9 +121,17 @@ static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 ///
 /// gRPC says so in `grpc-status`, under HTTP status 200. The codes are those that map to 5xx.
 fn what_to_keep<B>(response: &Response<B>) -> Keep {
-    let grpc = response.headers().get(&GRPC_STATUS).map(HeaderValue::as_bytes);
-    let grpc_failed = grpc.is_some_and(|code| [b"2" as &[u8], b"4", b"12", b"13", b"14", b"15"].contains(&code));
-    if grpc_failed || response.status().is_server_error() { Keep::Identity } else { Keep::Everything }
+    let grpc = response
+        .headers()
+        .get(&GRPC_STATUS)
+        .map(HeaderValue::as_bytes);
+    let grpc_failed =
+        grpc.is_some_and(|code| [b"2" as &[u8], b"4", b"12", b"13", b"14", b"15"].contains(&code));
+    if grpc_failed || response.status().is_server_error() {
+        Keep::Identity
+    } else {
+        Keep::Everything
+    }
 }
 
 fn finish<B>(
@@ -118,7 +144,8 @@ fn finish<B>(
         None => response,
         Some(error) => {
             trace::commit_failed(&error);
-            let mut response = responder.respond(FailedCommit::new(error.clone(), response, is_grpc));
+            let mut response =
+                responder.respond(FailedCommit::new(error.clone(), response, is_grpc));
             response.extensions_mut().insert(error);
             response
         }
@@ -135,8 +162,10 @@ fn finish<B>(
 
 fn vary_by_cookie(headers: &mut HeaderMap) {
     let covers = |token: &[u8]| token == b"*" || token.eq_ignore_ascii_case(b"cookie");
-    let mut tokens =
-        headers.get_all(header::VARY).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let mut tokens = headers
+        .get_all(header::VARY)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     if !tokens.any(|token| covers(token.trim_ascii())) {
         headers.append(header::VARY, HeaderValue::from_static("Cookie"));
     }
@@ -146,9 +175,13 @@ fn set_cookies(headers: &mut HeaderMap, cookies: Cookies) {
     if cookies.is_empty() {
         return;
     }
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     if headers.contains_key(header::SET_COOKIE) {
-        cookies.values().for_each(|cookie| replace_namesake(headers, cookie));
+        cookies
+            .values()
+            .for_each(|cookie| replace_namesake(headers, cookie));
     }
     for cookie in cookies.into_values() {
         headers.append(header::SET_COOKIE, cookie);
@@ -158,11 +191,19 @@ fn set_cookies(headers: &mut HeaderMap, cookies: Cookies) {
 /// A response must not set one cookie twice (RFC 6265bis), and the service may have tried.
 fn replace_namesake(headers: &mut HeaderMap, cookie: &HeaderValue) {
     let name = cookie_name(cookie);
-    if !headers.get_all(header::SET_COOKIE).iter().any(|other| cookie_name(other) == name) {
+    if !headers
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .any(|other| cookie_name(other) == name)
+    {
         return;
     }
     trace::replaced_cookie(&String::from_utf8_lossy(name));
-    let all: Vec<_> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
+    let all: Vec<_> = headers
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .cloned()
+        .collect();
     headers.remove(header::SET_COOKIE);
     for other in all.into_iter().filter(|other| cookie_name(other) != name) {
         headers.append(header::SET_COOKIE, other);
@@ -170,7 +211,10 @@ fn replace_namesake(headers: &mut HeaderMap, cookie: &HeaderValue) {
 }
 
 fn cookie_name(cookie: &HeaderValue) -> &[u8] {
-    let name = cookie.as_bytes().split(|byte| *byte == b'=' || *byte == b';').next();
+    let name = cookie
+        .as_bytes()
+        .split(|byte| *byte == b'=' || *byte == b';')
+        .next();
     name.unwrap_or_default().trim_ascii()
 }
 

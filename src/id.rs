@@ -6,8 +6,8 @@ use zeroize::Zeroize;
 
 use crate::crypto::{self, RandomError};
 
-/// The secret that names a session, minted here and nowhere else: 32 random bytes for one in a store, 16 for one that
-/// is, or can be, in its cookie.
+/// The secret that names a session, minted here and nowhere else: 32 random bytes for one in a
+/// store, 16 for one that is, or can be, in its cookie.
 #[derive(Clone)]
 pub(crate) struct SessionId {
     bytes: [u8; Self::LEN],
@@ -23,7 +23,12 @@ impl SessionId {
     const LEN: usize = 32;
 
     pub(crate) fn generate() -> Result<Self, RandomError> {
-        Ok(Self { bytes: crypto::random()?, len: Self::LEN, key: None }.hashed())
+        Ok(Self {
+            bytes: crypto::random()?,
+            len: Self::LEN,
+            key: None,
+        }
+        .hashed())
     }
 
     /// The name of a session that goes on in a store under the id it had in its cookie.
@@ -31,7 +36,11 @@ impl SessionId {
         let mut bytes = [0; Self::LEN];
         let (start, _) = bytes.split_at_mut(id.len());
         start.copy_from_slice(id);
-        Self { bytes, len: id.len(), key: None }
+        Self {
+            bytes,
+            len: id.len(),
+            key: None,
+        }
     }
 
     /// The id the session has in its cookie; `None` if it cannot be there.
@@ -43,7 +52,11 @@ impl SessionId {
     pub(crate) fn from_slice(slice: &[u8]) -> Option<Self> {
         let id = match slice.try_into() {
             Ok(id) => Self::of_token(id),
-            Err(_) => Self { bytes: slice.try_into().ok()?, len: Self::LEN, key: None },
+            Err(_) => Self {
+                bytes: slice.try_into().ok()?,
+                len: Self::LEN,
+                key: None,
+            },
         };
         Some(id.hashed())
     }
@@ -82,8 +95,8 @@ impl fmt::Debug for SessionId {
 
 /// What a store files a session under: the SHA-256 of the session's secret ID.
 ///
-/// Nobody can turn it back into a cookie, so it may be logged, listed and leaked. It prints as 64 lower-case
-/// hexadecimal digits, which are safe as a file name and in any query.
+/// Nobody can turn it back into a cookie, so it may be logged, listed and leaked. It prints as 64
+/// lower-case hexadecimal digits, which are safe as a file name and in any query.
 ///
 /// ```
 /// use silverback::store::RecordKey;
@@ -128,7 +141,8 @@ impl RecordKey {
         Some(Self(key))
     }
 
-    /// What the end of the session of this key is remembered under, which may be in the same store as its record.
+    /// What the end of the session of this key is remembered under, which may be in the same store
+    /// as its record.
     pub(crate) fn of_end(self) -> Self {
         Self::of(&[b"silverback ended v1" as &[u8], &self.0].concat())
     }
@@ -166,8 +180,13 @@ mod tests {
     fn a_key_is_read_in_its_one_spelling() {
         let text = RecordKey::of(b"x").to_string();
         assert_eq!(RecordKey::parse(&text), Some(RecordKey::of(b"x")));
-        let others =
-            [text.to_uppercase(), format!("{text}0"), format!(" {}", &text[1..]), text[1..].into(), "ä".repeat(32)];
+        let others = [
+            text.to_uppercase(),
+            format!("{text}0"),
+            format!(" {}", &text[1..]),
+            text[1..].into(),
+            "ä".repeat(32),
+        ];
         assert!(others.iter().all(|other| RecordKey::parse(other).is_none()));
     }
 
@@ -181,12 +200,19 @@ mod tests {
     #[test]
     fn a_session_has_one_name_in_cookie_and_store() {
         let id = SessionId::of_token(&[7; 16]);
-        assert_eq!((id.token_id(), id.record_key()), (Some([7; 16]), RecordKey::of(&[7; 16])));
+        assert_eq!(
+            (id.token_id(), id.record_key()),
+            (Some([7; 16]), RecordKey::of(&[7; 16]))
+        );
         assert_eq!(SessionId::from_slice(id.as_bytes()), Some(id));
         let long = SessionId::generate().unwrap();
         assert_eq!((long.token_id(), long.as_bytes().len()), (None, 32));
         assert_eq!(SessionId::from_slice(long.as_bytes()), Some(long));
-        assert!([0, 15, 17, 31, 33].iter().all(|len| SessionId::from_slice(&vec![0; *len]).is_none()));
+        assert!(
+            [0, 15, 17, 31, 33]
+                .iter()
+                .all(|len| SessionId::from_slice(&vec![0; *len]).is_none())
+        );
     }
 
     #[test]
@@ -199,7 +225,12 @@ mod tests {
                 *count += u32::from(id.as_bytes()[bit / 8] >> (bit % 8) & 1);
             }
         }
-        // Eight standard deviations (sqrt(4096) / 2 = 32) on either side: one false alarm in 10^12 runs.
-        assert!(ones.iter().all(|&count| (2_048 - 256..=2_048 + 256).contains(&count)), "{ones:?}");
+        // Eight standard deviations (sqrt(4096) / 2 = 32) on either side: one false alarm in 10^12
+        // runs.
+        assert!(
+            ones.iter()
+                .all(|&count| (2_048 - 256..=2_048 + 256).contains(&count)),
+            "{ones:?}"
+        );
     }
 }

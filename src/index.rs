@@ -1,4 +1,5 @@
-//! Which sessions a subject has: one sealed record for each subject, in the store that keeps its sessions.
+//! Which sessions a subject has: one sealed record for each subject, in the store that keeps its
+//! sessions.
 //!
 //! ```text
 //! listing: 1 u8 | the record's key (32) | not before u40 s | entries
@@ -25,8 +26,9 @@ const FORMAT: u8 = 1;
 
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Listing {
-    /// Sessions in a cookie that were listed before this, and are not any more, have been ended. It is compared
-    /// with nothing but itself as it was then, so that no two of them are of the same second.
+    /// Sessions in a cookie that were listed before this, and are not any more, have been ended. It
+    /// is compared with nothing but itself as it was then, so that no two of them are of the same
+    /// second.
     pub(crate) not_before: Timestamp,
     pub(crate) entries: Vec<Entry>,
     /// It could not be read: this is a new one, in whose place others were.
@@ -49,7 +51,9 @@ pub(crate) struct Entry {
 impl Listing {
     /// The session's entry, unless it is being ended.
     pub(crate) fn get(&self, key: &RecordKey) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.key == *key && !entry.ended)
+        self.entries
+            .iter()
+            .find(|entry| entry.key == *key && !entry.ended)
     }
 
     pub(crate) fn remove(&mut self, key: &RecordKey) {
@@ -57,7 +61,9 @@ impl Listing {
     }
 
     pub(crate) fn is_ended(&self, key: &RecordKey) -> bool {
-        self.entries.iter().any(|entry| entry.key == *key && entry.ended)
+        self.entries
+            .iter()
+            .any(|entry| entry.key == *key && entry.ended)
     }
 
     /// Whether a session in a cookie that was listed at `since` may go on.
@@ -66,7 +72,10 @@ impl Listing {
     }
 
     fn damaged(now: Timestamp) -> Self {
-        let mut listing = Self { is_damaged: true, ..Self::default() };
+        let mut listing = Self {
+            is_damaged: true,
+            ..Self::default()
+        };
         listing.raise(now.saturating_add(Duration::from_secs(1)));
         listing
     }
@@ -84,7 +93,11 @@ impl Listing {
         // Whoever is about to get another key counts once.
         let surplus = (others + 1).saturating_sub(limit.max(1));
         self.entries.sort_by_key(|entry| entry.last_used);
-        self.entries.iter_mut().filter(|entry| is_one(entry)).take(surplus).for_each(|entry| entry.ended = true);
+        self.entries
+            .iter_mut()
+            .filter(|entry| is_one(entry))
+            .take(surplus)
+            .for_each(|entry| entry.ended = true);
     }
 
     /// Forgets what is over, and after `memory` when sessions were ended.
@@ -98,7 +111,9 @@ impl Listing {
     fn expires(&self, now: Timestamp, memory: Duration) -> Timestamp {
         let last = self.entries.iter().map(|entry| entry.expires).max();
         let memory = self.not_before.saturating_add(memory);
-        last.unwrap_or_default().max(memory).max(now.saturating_add(EMPTY_LIFETIME))
+        last.unwrap_or_default()
+            .max(memory)
+            .max(now.saturating_add(EMPTY_LIFETIME))
     }
 
     fn encode(&self, key: &RecordKey, out: &mut Vec<u8>) {
@@ -117,7 +132,9 @@ impl Listing {
     }
 
     fn decode(key: &RecordKey, bytes: &[u8]) -> Option<Self> {
-        let rest = bytes.strip_prefix(&[FORMAT])?.strip_prefix(key.as_bytes())?;
+        let rest = bytes
+            .strip_prefix(&[FORMAT])?
+            .strip_prefix(key.as_bytes())?;
         let (not_before, mut rest) = take_u40(rest)?;
         let mut entries = Vec::new();
         while let Some((flags, after)) = rest.split_first() {
@@ -132,10 +149,22 @@ impl Listing {
             let (last_used, after) = take_u40(after)?;
             let (expires, after) = take_u40(after)?;
             let (note, after) = take_text(after)?;
-            entries.push(Entry { key: RecordKey::from_bytes(*key), created, since, last_used, expires, note, ended });
+            entries.push(Entry {
+                key: RecordKey::from_bytes(*key),
+                created,
+                since,
+                last_used,
+                expires,
+                note,
+                ended,
+            });
             rest = after;
         }
-        Some(Self { not_before, entries, is_damaged: false })
+        Some(Self {
+            not_before,
+            entries,
+            is_damaged: false,
+        })
     }
 }
 
@@ -146,16 +175,28 @@ pub(crate) struct Index {
     codec: Codec,
     /// What the keys of its records are made of, before the subject.
     scope: Box<[u8]>,
-    /// How long it has to be known when a subject's sessions were ended: as long as the longest of them lasts.
+    /// How long it has to be known when a subject's sessions were ended: as long as the longest of
+    /// them lasts.
     memory: Duration,
 }
 
 impl Index {
-    pub(crate) fn new(server: Server, codec: Codec, name: &str, audience: &str, memory: Duration) -> Self {
+    pub(crate) fn new(
+        server: Server,
+        codec: Codec,
+        name: &str,
+        audience: &str,
+        memory: Duration,
+    ) -> Self {
         let mut scope = b"silverback subject v1".to_vec();
         put_text(&mut scope, name);
         put_text(&mut scope, audience);
-        Self { server, codec, scope: scope.into(), memory }
+        Self {
+            server,
+            codec,
+            scope: scope.into(),
+            memory,
+        }
     }
 
     pub(crate) fn server(&self) -> &Server {
@@ -168,7 +209,11 @@ impl Index {
     }
 
     /// Reads a listing; a subject of whom nothing is known has an empty one.
-    pub(crate) async fn load(&self, key: &RecordKey, now: Timestamp) -> Result<(Listing, Option<Version>), Error> {
+    pub(crate) async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<(Listing, Option<Version>), Error> {
         let record = match self.server.load(key).await {
             Ok(Some(record)) => record,
             Ok(None) => return Ok((Listing::default(), None)),
@@ -189,10 +234,16 @@ impl Index {
         listing: &Listing,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let sealed = self.codec.seal_bytes(listing.entries.len() * 64, |out| listing.encode(key, out))?;
+        let sealed = self
+            .codec
+            .seal_bytes(listing.entries.len() * 64, |out| listing.encode(key, out))?;
         let expires = listing.expires(now, self.memory);
         let stored = match loaded {
-            Some(version) => self.server.update(key, version, sealed.into(), expires).await,
+            Some(version) => {
+                self.server
+                    .update(key, version, sealed.into(), expires)
+                    .await
+            }
             None => self.server.create(key, sealed.into(), expires).await,
         };
         match stored {
@@ -203,8 +254,8 @@ impl Index {
         }
     }
 
-    /// A listing of a key that is not known any more is as good as none: who is in it had a cookie of that key, and a
-    /// session that got a cookie of another one was listed again before.
+    /// A listing of a key that is not known any more is as good as none: who is in it had a cookie
+    /// of that key, and a session that got a cookie of another one was listed again before.
     fn open(&self, key: &RecordKey, sealed: &[u8], now: Timestamp) -> Listing {
         let listing = match self.codec.open_bytes(sealed.to_vec()) {
             Err(Rejection::UnknownKey) => return Listing::default(),
@@ -217,5 +268,8 @@ impl Index {
 
 /// A damaged list is an error for whoever asks what is in it.
 pub(crate) fn damaged() -> Error {
-    Error::with_source(ErrorKind::Store, StoreError::Corrupt("not a list of sessions".into()))
+    Error::with_source(
+        ErrorKind::Store,
+        StoreError::Corrupt("not a list of sessions".into()),
+    )
 }

@@ -12,11 +12,12 @@
 //! # }
 //! ```
 //!
-//! A token carries its key's [`KeyId`], so any number of keys costs no more than one. On several machines,
-//! add a new key as [`Pending`](KeyState::Pending) everywhere before any of them makes it active.
+//! A token carries its key's [`KeyId`], so any number of keys costs no more than one. On several
+//! machines, add a new key as [`Pending`](KeyState::Pending) everywhere before any of them makes it
+//! active.
 //!
-//! The secrets are wiped from memory when the last clone of a key is dropped. The key schedules that ring
-//! keeps inside are not: ring offers no way to.
+//! The secrets are wiped from memory when the last clone of a key is dropped. The key schedules
+//! that ring keeps inside are not: ring offers no way to.
 
 use std::{
     env, error, fmt, fs, io,
@@ -49,7 +50,8 @@ impl Key {
     ///
     /// [`KeyError::Random`] if the operating system gives no random bytes.
     pub fn generate() -> Result<Self, KeyError> {
-        let secret = Zeroizing::new(crypto::random::<{ Self::MIN_LEN }>().map_err(|_| KeyError::Random)?);
+        let secret =
+            Zeroizing::new(crypto::random::<{ Self::MIN_LEN }>().map_err(|_| KeyError::Random)?);
         Self::from_bytes(secret.as_slice())
     }
 
@@ -76,11 +78,14 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Encoding`] if the text is not hexadecimal; otherwise as [`from_bytes`](Self::from_bytes).
+    /// [`KeyError::Encoding`] if the text is not hexadecimal; otherwise as
+    /// [`from_bytes`](Self::from_bytes).
     pub fn from_hex(text: &str) -> Result<Self, KeyError> {
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        let secret: Option<Vec<u8>> =
-            pairs.iter().map(|[high, low]| Some(hex_digit(*high)? << 4 | hex_digit(*low)?)).collect();
+        let secret: Option<Vec<u8>> = pairs
+            .iter()
+            .map(|[high, low]| Some(hex_digit(*high)? << 4 | hex_digit(*low)?))
+            .collect();
         match secret.map(Zeroizing::new) {
             Some(secret) if rest.is_empty() => Self::from_bytes(&secret),
             _ => Err(KeyError::Encoding),
@@ -91,18 +96,26 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Encoding`] if the text is not base64; otherwise as [`from_bytes`](Self::from_bytes).
+    /// [`KeyError::Encoding`] if the text is not base64; otherwise as
+    /// [`from_bytes`](Self::from_bytes).
     pub fn from_base64(text: &str) -> Result<Self, KeyError> {
         let text = text.trim_end_matches('=');
         let decode = |alphabet: Base64| alphabet.decode_to_vec(text).map(Zeroizing::new);
-        let secret = decode(URL_SAFE_NO_PAD).or_else(|_| decode(STANDARD_NO_PAD)).map_err(|_| KeyError::Encoding)?;
+        let secret = decode(URL_SAFE_NO_PAD)
+            .or_else(|_| decode(STANDARD_NO_PAD))
+            .map_err(|_| KeyError::Encoding)?;
         Self::from_bytes(&secret)
     }
 
-    /// Reads text that is all hexadecimal digits, in pairs, as hexadecimal, and any other as base64.
+    /// Reads text that is all hexadecimal digits, in pairs, as hexadecimal, and any other as
+    /// base64.
     fn from_text(text: &str) -> Result<Self, KeyError> {
         let hex = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if hex { Self::from_hex(text) } else { Self::from_base64(text) }
+        if hex {
+            Self::from_hex(text)
+        } else {
+            Self::from_base64(text)
+        }
     }
 
     /// Returns the key's id: not a secret, and the same on every machine.
@@ -121,7 +134,9 @@ fn root(secret: &[u8]) -> RootKey {
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+    char::from(byte)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
 }
 
 impl fmt::Debug for Key {
@@ -170,8 +185,8 @@ pub enum KeyState {
 
 /// The keys of an application: one active, and any number of others.
 ///
-/// Clones share the keys: a change through one is seen by every layer that was given another, from the next
-/// cookie on. See the [module docs](self).
+/// Clones share the keys: a change through one is seen by every layer that was given another, from
+/// the next cookie on. See the [module docs](self).
 #[derive(Clone)]
 pub struct Keys(Arc<Shared>);
 
@@ -200,46 +215,60 @@ impl Keys {
     ///
     /// # Errors
     ///
-    /// [`KeyError::MissingVariable`] if it is not set or empty; otherwise [`KeyError::Of`] with what
-    /// [`parse`](Self::parse) says.
+    /// [`KeyError::MissingVariable`] if it is not set or empty; otherwise [`KeyError::Of`] with
+    /// what [`parse`](Self::parse) says.
     pub fn from_env(variable: &str) -> Result<Self, KeyError> {
         let text = env::var(variable).map(Zeroizing::new).unwrap_or_default();
         if text.trim().is_empty() {
             return Err(KeyError::MissingVariable(variable.into()));
         }
-        Self::parse(&text).map_err(|error| KeyError::Of { place: variable.into(), source: Box::new(error) })
+        Self::parse(&text).map_err(|error| KeyError::Of {
+            place: variable.into(),
+            source: Box::new(error),
+        })
     }
 
     /// Reads the keys from a file, written as [`parse`](Self::parse) takes them.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Of`] with [`KeyError::File`] if it cannot be read, or with what [`parse`](Self::parse) says.
+    /// [`KeyError::Of`] with [`KeyError::File`] if it cannot be read, or with what
+    /// [`parse`](Self::parse) says.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
         let path = path.as_ref();
         let read = || {
             let text = fs::read_to_string(path).map(Zeroizing::new);
             Self::parse(&text.map_err(|error| KeyError::File(Arc::new(error)))?)
         };
-        read().map_err(|error| KeyError::Of { place: path.display().to_string(), source: Box::new(error) })
+        read().map_err(|error| KeyError::Of {
+            place: path.display().to_string(),
+            source: Box::new(error),
+        })
     }
 
     /// Reads keys as text: hexadecimal or base64, separated by commas or white space.
     ///
-    /// A key can say what it is: `active:…`, `pending:…`, `retired:…`, `revoked:…`. Of those that do not, the
-    /// first is active, unless there is an active one before it, and the others are retired.
+    /// A key can say what it is: `active:…`, `pending:…`, `retired:…`, `revoked:…`. Of those that
+    /// do not, the first is active, unless there is an active one before it, and the others are
+    /// retired.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Empty`] without any key, [`KeyError::NotOneActive`] unless exactly one is active,
-    /// [`KeyError::Duplicate`] if one is given twice; otherwise as [`Key::from_bytes`] and
+    /// [`KeyError::Empty`] without any key, [`KeyError::NotOneActive`] unless exactly one is
+    /// active, [`KeyError::Duplicate`] if one is given twice; otherwise as [`Key::from_bytes`] and
     /// [`Key::from_base64`].
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let words = text.split(|c: char| c == ',' || c.is_ascii_whitespace()).filter(|word| !word.is_empty());
+        let words = text
+            .split(|c: char| c == ',' || c.is_ascii_whitespace())
+            .filter(|word| !word.is_empty());
         let mut ring: Vec<(Key, KeyState)> = Vec::new();
         for word in words {
             let has_active = ring.iter().any(|(_, state)| *state == KeyState::Active);
-            let unnamed = if has_active { KeyState::Retired } else { KeyState::Active };
+            let unnamed = if has_active {
+                KeyState::Retired
+            } else {
+                KeyState::Active
+            };
             let (state, text) = match word.split_once(':') {
                 None => (unnamed, word),
                 Some(("active", text)) => (KeyState::Active, text),
@@ -254,7 +283,11 @@ impl Keys {
             }
             ring.push((key, state));
         }
-        match ring.iter().filter(|(_, state)| *state == KeyState::Active).count() {
+        match ring
+            .iter()
+            .filter(|(_, state)| *state == KeyState::Active)
+            .count()
+        {
             1 => Ok(Self::of(ring)),
             _ if ring.is_empty() => Err(KeyError::Empty),
             _ => Err(KeyError::NotOneActive),
@@ -262,15 +295,18 @@ impl Keys {
     }
 
     fn of(ring: Vec<(Key, KeyState)>) -> Self {
-        Self(Arc::new(Shared { ring: RwLock::new(ring), generation: AtomicU64::new(0) }))
+        Self(Arc::new(Shared {
+            ring: RwLock::new(ring),
+            generation: AtomicU64::new(0),
+        }))
     }
 
     /// Adds a key that is not the active one.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Duplicate`] if the key is there already, [`KeyError::NotOneActive`] for an active one:
-    /// that is what [`rotate`](Self::rotate) is for.
+    /// [`KeyError::Duplicate`] if the key is there already, [`KeyError::NotOneActive`] for an
+    /// active one: that is what [`rotate`](Self::rotate) is for.
     pub fn add(&self, key: Key, state: KeyState) -> Result<(), KeyError> {
         if state == KeyState::Active {
             return Err(KeyError::NotOneActive);
@@ -284,7 +320,8 @@ impl Keys {
         })
     }
 
-    /// Makes `key` the active one, whether it is new or pending; the key active until now is retired.
+    /// Makes `key` the active one, whether it is new or pending; the key active until now is
+    /// retired.
     ///
     /// # Errors
     ///
@@ -292,10 +329,16 @@ impl Keys {
     #[expect(clippy::needless_pass_by_value, reason = "the ring keeps the key")]
     pub fn rotate(&self, key: Key) -> Result<(), KeyError> {
         self.change(|ring| {
-            if ring.iter().any(|(other, state)| other.id == key.id && *state == KeyState::Revoked) {
+            if ring
+                .iter()
+                .any(|(other, state)| other.id == key.id && *state == KeyState::Revoked)
+            {
                 return Err(KeyError::Revoked(key.id));
             }
-            for (_, state) in ring.iter_mut().filter(|(_, state)| *state == KeyState::Active) {
+            for (_, state) in ring
+                .iter_mut()
+                .filter(|(_, state)| *state == KeyState::Active)
+            {
                 *state = KeyState::Retired;
             }
             ring.retain(|(other, _)| other.id != key.id);
@@ -308,8 +351,8 @@ impl Keys {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Unknown`] if there is no such key, [`KeyError::NotOneActive`] if it is the active one:
-    /// rotate first.
+    /// [`KeyError::Unknown`] if there is no such key, [`KeyError::NotOneActive`] if it is the
+    /// active one: rotate first.
     pub fn revoke(&self, id: KeyId) -> Result<(), KeyError> {
         self.change(|ring| match ring.iter_mut().find(|(key, _)| key.id == id) {
             None => Err(KeyError::Unknown(id)),
@@ -333,10 +376,16 @@ impl Keys {
     /// Lists the ids of the keys and what each is used for.
     #[must_use]
     pub fn list(&self) -> Vec<(KeyId, KeyState)> {
-        self.snapshot().iter().map(|(key, state)| (key.id, *state)).collect()
+        self.snapshot()
+            .iter()
+            .map(|(key, state)| (key.id, *state))
+            .collect()
     }
 
-    fn change(&self, change: impl FnOnce(&mut Vec<(Key, KeyState)>) -> Result<(), KeyError>) -> Result<(), KeyError> {
+    fn change(
+        &self,
+        change: impl FnOnce(&mut Vec<(Key, KeyState)>) -> Result<(), KeyError>,
+    ) -> Result<(), KeyError> {
         let mut ring = self.0.ring.write().unwrap_or_else(PoisonError::into_inner);
         change(&mut ring)?;
         self.0.generation.fetch_add(1, Ordering::Release);
@@ -344,7 +393,11 @@ impl Keys {
     }
 
     pub(crate) fn snapshot(&self) -> Vec<(Key, KeyState)> {
-        self.0.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .ring
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Changes whenever the keys do.
@@ -374,7 +427,8 @@ impl fmt::Debug for Keys {
 
 /// A key could not be read or used.
 ///
-/// `Debug` shows the same sentence as `Display`, because that is what a `main` that returns it prints.
+/// `Debug` shows the same sentence as `Display`, because that is what a `main` that returns it
+/// prints.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum KeyError {

@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 
 use crate::{
-    clock::Clock, config::SessionConfig, error::ConfigError, responder::DefaultResponder, service::SessionService,
-    session::Shared,
+    clock::Clock, config::SessionConfig, error::ConfigError, responder::DefaultResponder,
+    service::SessionService, session::Shared,
 };
 
 /// Gives the service it wraps one or more sessions.
@@ -22,9 +22,10 @@ use crate::{
 /// # }
 /// ```
 ///
-/// The handle of the first session is put into the request's extensions as a [`Session`](crate::Session);
-/// [`Sessions`](crate::Sessions) has all of them. Layers can be nested: each commits its own sessions, and
-/// [`Sessions`](crate::Sessions) finds those of the outer ones too.
+/// The handle of the first session is put into the request's extensions as a
+/// [`Session`](crate::Session); [`Sessions`](crate::Sessions) has all of them. Layers can be
+/// nested: each commits its own sessions, and [`Sessions`](crate::Sessions) finds those of the
+/// outer ones too.
 pub struct SessionLayer<R = DefaultResponder> {
     shared: Shared,
     responder: Arc<R>,
@@ -35,8 +36,8 @@ impl SessionLayer {
     ///
     /// # Panics
     ///
-    /// If the settings cannot work, as browsers would drop such a cookie silently. Names and attributes are
-    /// usually literals; for those that are not there is [`try_new`](Self::try_new).
+    /// If the settings cannot work, as browsers would drop such a cookie silently. Names and
+    /// attributes are usually literals; for those that are not there is [`try_new`](Self::try_new).
     #[must_use]
     #[track_caller]
     pub fn new(config: SessionConfig) -> Self {
@@ -49,8 +50,15 @@ impl SessionLayer {
     ///
     /// A [`ConfigError`] that says what to change.
     pub fn try_new(config: SessionConfig) -> Result<Self, ConfigError> {
-        let shared = Shared { sessions: Vec::new(), clock: Clock::system() };
-        Self { shared, responder: Arc::new(DefaultResponder) }.try_with(config)
+        let shared = Shared {
+            sessions: Vec::new(),
+            clock: Clock::system(),
+        };
+        Self {
+            shared,
+            responder: Arc::new(DefaultResponder),
+        }
+        .try_with(config)
     }
 }
 
@@ -71,25 +79,38 @@ impl<R> SessionLayer<R> {
     /// # Errors
     ///
     /// A [`ConfigError`] that says what to change.
-    #[expect(clippy::needless_pass_by_value, reason = "reads as the other builders do")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "reads as the other builders do"
+    )]
     pub fn try_with(mut self, config: SessionConfig) -> Result<Self, ConfigError> {
         let named = config.build()?;
-        if self.shared.sessions.iter().any(|other| other.name == named.name) {
+        if self
+            .shared
+            .sessions
+            .iter()
+            .any(|other| other.name == named.name)
+        {
             return Err(ConfigError::DuplicateName(named.name.into()));
         }
         self.shared.sessions.push(Arc::new(named));
         Ok(self)
     }
 
-    /// Answers in another way when a session could not be saved; see [`Responder`](crate::Responder).
+    /// Answers in another way when a session could not be saved; see
+    /// [`Responder`](crate::Responder).
     #[must_use]
     pub fn on_failure<T>(self, responder: T) -> SessionLayer<T> {
-        SessionLayer { shared: self.shared, responder: Arc::new(responder) }
+        SessionLayer {
+            shared: self.shared,
+            responder: Arc::new(responder),
+        }
     }
 
     /// Tells the time by another clock, for tests.
     ///
-    /// Stores have a clock of their own: give them the same, or they take every session for expired.
+    /// Stores have a clock of their own: give them the same, or they take every session for
+    /// expired.
     ///
     /// ```
     /// # use silverback::{Clock, Keys, SessionConfig, SessionLayer, Timestamp, store::MemoryStore};
@@ -108,7 +129,10 @@ impl<R> SessionLayer<R> {
 }
 
 #[track_caller]
-#[expect(clippy::panic, reason = "a literal that cannot work shows at start-up, as in axum's Router")]
+#[expect(
+    clippy::panic,
+    reason = "a literal that cannot work shows at start-up, as in axum's Router"
+)]
 fn refuse<T>(error: &ConfigError) -> T {
     panic!("invalid session configuration: {error}")
 }
@@ -117,13 +141,20 @@ impl<S, R> Layer<S> for SessionLayer<R> {
     type Service = SessionService<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SessionService::new(inner, Arc::new(self.shared.clone()), Arc::clone(&self.responder))
+        SessionService::new(
+            inner,
+            Arc::new(self.shared.clone()),
+            Arc::clone(&self.responder),
+        )
     }
 }
 
 impl<R> Clone for SessionLayer<R> {
     fn clone(&self) -> Self {
-        Self { shared: self.shared.clone(), responder: Arc::clone(&self.responder) }
+        Self {
+            shared: self.shared.clone(),
+            responder: Arc::clone(&self.responder),
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Sessions for every Tower stack.
 //!
-//! A [`SessionLayer`] wraps a service: axum, hyper, tonic or any other Tower service of `http` messages.
-//! On the way in it puts a [`Session`] handle into the request's extensions; on the way out it saves every
-//! session that was changed, whatever it is kept in, and adds the `Set-Cookie` headers.
+//! A [`SessionLayer`] wraps a service: axum, hyper, tonic or any other Tower service of `http`
+//! messages. On the way in it puts a [`Session`] handle into the request's extensions; on the way
+//! out it saves every session that was changed, whatever it is kept in, and adds the `Set-Cookie`
+//! headers.
 //!
 //! ```no_run
 //! # #[cfg(feature = "axum")] mod program {
@@ -45,8 +46,8 @@
 //!
 //! # axum
 //!
-//! With the feature `axum` these are extractors. Each loads the session it gives, and answers 500 with an
-//! [`Error`] if it cannot; the error is left in the response's extensions.
+//! With the feature `axum` these are extractors. Each loads the session it gives, and answers 500
+//! with an [`Error`] if it cannot; the error is left in the response's extensions.
 //!
 //! | Extractor | Gives |
 //! |---|---|
@@ -56,8 +57,8 @@
 //! | [`Typed<T>`](Typed) | the place of a [`SessionData`] value |
 //! | [`Flashes`] | the flash messages of the layer's first session |
 //!
-//! Middleware made with `axum::middleware::from_fn` takes the extractors too, and has to be inside: the
-//! `.layer(SessionLayer::new(..))` comes after it.
+//! Middleware made with `axum::middleware::from_fn` takes the extractors too, and has to be inside:
+//! the `.layer(SessionLayer::new(..))` comes after it.
 //!
 //! # Without a framework
 //!
@@ -91,25 +92,29 @@
 //!
 //! # What it promises
 //!
-//! - **A session that is not used costs nothing**: two allocations, no parsing, no cryptography, no clock,
-//!   no store, no header.
-//! - **No update is lost** on stores: saving compares and swaps, and on a conflict this request's changes
-//!   are applied to what the other request left.
-//! - **A logout lasts.** `destroy` removes the record at once, and no slower request can bring it back.
-//! - **A failed save is never a silent success**: the client gets 500 (or what your [`Responder`] says).
+//! - **A session that is not used costs nothing**: two allocations, no parsing, no cryptography, no
+//!   clock, no store, no header.
+//! - **No update is lost** on stores: saving compares and swaps, and on a conflict this request's
+//!   changes are applied to what the other request left.
+//! - **A logout lasts.** `destroy` removes the record at once, and no slower request can bring it
+//!   back.
+//! - **A failed save is never a silent success**: the client gets 500 (or what your [`Responder`]
+//!   says).
 //! - **A failing store is never an empty session**, and never makes the browser drop its cookie.
-//! - **Nothing leaves unsealed.** Cookie name, purpose, application and format version are bound into each
-//!   token, issue time and expiry are in it and checked, and its key is found by an id.
-//! - **Bad input** is an empty session and a [`Rejection`] for the log; no panic, and nothing to learn from it.
+//! - **Nothing leaves unsealed.** Cookie name, purpose, application and format version are bound
+//!   into each token, issue time and expiry are in it and checked, and its key is found by an id.
+//! - **Bad input** is an empty session and a [`Rejection`] for the log; no panic, and nothing to
+//!   learn from it.
 //!
 //! What a session in a cookie cannot do is listed at [`CookieStore`](store::CookieStore).
 //!
 //! # Dropping futures
 //!
-//! Dropping the response's future before it is done, as servers do when the client has gone, loses what the
-//! handler changed and nothing else: what was saved is saved, and a destroyed session stays destroyed.
-//! [`Session::save`], [`load`](Session::load) and [`destroy`](Session::destroy) can be dropped as well; a
-//! save that was cut off is found again by the next one, and not done twice.
+//! Dropping the response's future before it is done, as servers do when the client has gone, loses
+//! what the handler changed and nothing else: what was saved is saved, and a destroyed session
+//! stays destroyed. [`Session::save`], [`load`](Session::load) and [`destroy`](Session::destroy)
+//! can be dropped as well; a save that was cut off is found again by the next one, and not done
+//! twice.
 //!
 //! # Features
 //!

@@ -52,7 +52,10 @@ pub(crate) struct Overflow {
 impl Named {
     /// The store of the session's records, if it has any.
     pub(crate) fn server(&self) -> Option<&Server> {
-        self.backend.server().ok().or(self.overflow.as_ref().map(|overflow| &overflow.server))
+        self.backend
+            .server()
+            .ok()
+            .or(self.overflow.as_ref().map(|overflow| &overflow.server))
     }
 
     /// Whether the session is, or can be, in its cookie.
@@ -62,7 +65,11 @@ impl Named {
 
     /// Learns of its stores whether they wait.
     pub(crate) fn checked(mut self) -> Self {
-        let stores = self.server().into_iter().chain(self.revocations.as_ref().filter(|_| self.may_be_in_cookie()));
+        let stores = self.server().into_iter().chain(
+            self.revocations
+                .as_ref()
+                .filter(|_| self.may_be_in_cookie()),
+        );
         self.never_waits = stores.into_iter().all(Server::never_waits);
         self
     }
@@ -75,24 +82,29 @@ impl Named {
     /// Whether a session of this many bytes goes into the cookie.
     pub(crate) fn fits_cookie(&self, payload: usize) -> bool {
         match &self.overflow {
-            Some(overflow) => payload <= overflow.bytes && self.cookie_len(payload) <= wire::MAX_COOKIE_LEN,
+            Some(overflow) => {
+                payload <= overflow.bytes && self.cookie_len(payload) <= wire::MAX_COOKIE_LEN
+            }
             None => self.may_be_in_cookie(),
         }
     }
 
-    /// Whether a session in a store is so small that it goes back into the cookie: a quarter below what makes it
-    /// leave, so that it does not go to and fro.
+    /// Whether a session in a store is so small that it goes back into the cookie: a quarter below
+    /// what makes it leave, so that it does not go to and fro.
     pub(crate) fn fits_cookie_again(&self, payload: usize) -> bool {
         self.overflow.is_some() && self.fits_cookie(payload.saturating_mul(4) / 3)
     }
 
     /// For cookies that refer to a record.
     pub(crate) fn reference_codec(&self) -> &Codec {
-        self.overflow.as_ref().map_or(&self.codec, |overflow| &overflow.codec)
+        self.overflow
+            .as_ref()
+            .map_or(&self.codec, |overflow| &overflow.codec)
     }
 
     fn cookie_len(&self, payload: usize) -> usize {
-        // What only a session that can overflow says: the version it is a copy of, and its revision.
+        // What only a session that can overflow says: the version it is a copy of, and its
+        // revision.
         let overflow = if self.overflow.is_some() { 8 + 4 } else { 0 };
         self.name.len() + self.codec.token_len(payload + overflow)
     }
@@ -101,12 +113,16 @@ impl Named {
     pub(crate) fn open_cookie(&self, value: &[u8], now: Timestamp) -> Result<Opened, Rejection> {
         let opened = self.codec.open(value, now);
         match (&opened, &self.overflow) {
-            (Err(Rejection::Malformed | Rejection::UnknownKey | Rejection::Tampered), Some(overflow)) => {
-                overflow.codec.open(value, now).or_else(|other| match other {
+            (
+                Err(Rejection::Malformed | Rejection::UnknownKey | Rejection::Tampered),
+                Some(overflow),
+            ) => overflow
+                .codec
+                .open(value, now)
+                .or_else(|other| match other {
                     Rejection::Malformed => opened,
                     other => Err(other),
-                })
-            }
+                }),
             _ => opened,
         }
     }
@@ -117,14 +133,19 @@ impl Named {
             Some(_) => (payload, self.max_bytes),
             None => (self.cookie_len(payload), wire::MAX_COOKIE_LEN),
         };
-        if size > limit { Err(ErrorKind::TooLarge { size, limit }) } else { Ok(()) }
+        if size > limit {
+            Err(ErrorKind::TooLarge { size, limit })
+        } else {
+            Ok(())
+        }
     }
 
-    /// Sees to it that nobody opens the session of this key again, as far as that is the server's to decide. Says
-    /// whether it did; `false` if somebody else is known to have ended it before.
+    /// Sees to it that nobody opens the session of this key again, as far as that is the server's
+    /// to decide. Says whether it did; `false` if somebody else is known to have ended it before.
     pub(crate) async fn end(&self, key: &RecordKey, now: Timestamp) -> Result<bool, Error> {
         let is_first = self.revoke(key, now).await?;
-        // After that, so that a session on its way from the cookie into the store finds that it has ended.
+        // After that, so that a session on its way from the cookie into the store finds that it has
+        // ended.
         if let Some(server) = self.server() {
             server.delete(key).await?;
         }
@@ -140,9 +161,14 @@ impl Named {
         }
     }
 
-    /// Remembers, if it is configured, that the session has ended of which cookies of this key hold a copy.
+    /// Remembers, if it is configured, that the session has ended of which cookies of this key hold
+    /// a copy.
     pub(crate) async fn revoke(&self, key: &RecordKey, now: Timestamp) -> Result<bool, Error> {
-        if let Some(revocations) = self.revocations.as_ref().filter(|_| self.may_be_in_cookie()) {
+        if let Some(revocations) = self
+            .revocations
+            .as_ref()
+            .filter(|_| self.may_be_in_cookie())
+        {
             // No token of the session holds longer than this, whatever its own end is.
             let until = now.saturating_add(self.absolute.max(wire::MAX_AGE));
             match revocations.create(&key.of_end(), Bytes::new(), until).await {
@@ -159,7 +185,9 @@ impl Named {
         if self.may_be_in_cookie() && !self.is_revoked(key).await? {
             return Ok(true);
         }
-        let Some(server) = self.server() else { return Ok(false) };
+        let Some(server) = self.server() else {
+            return Ok(false);
+        };
         match server.load(key).await {
             Ok(record) => Ok(record.is_some()),
             Err(StoreError::Corrupt(_)) => Ok(false),

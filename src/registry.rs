@@ -10,9 +10,11 @@ use crate::{
     session::{Keep, Reply, Session, Slots},
 };
 
-/// The sessions of a request, by name: those of the layer around the handler, and of the layers around that.
+/// The sessions of a request, by name: those of the layer around the handler, and of the layers
+/// around that.
 ///
-/// With axum it is an extractor. Without, it is made of the [`Session`] in the request's extensions.
+/// With axum it is an extractor. Without, it is made of the [`Session`] in the request's
+/// extensions.
 ///
 /// ```
 /// # use silverback::{Error, Sessions};
@@ -27,7 +29,8 @@ use crate::{
 pub struct Sessions(Arc<Slots>);
 
 impl Sessions {
-    /// Finds the sessions of a request; `None` if no [`SessionLayer`](crate::SessionLayer) is around.
+    /// Finds the sessions of a request; `None` if no [`SessionLayer`](crate::SessionLayer) is
+    /// around.
     #[must_use]
     pub fn from_extensions(extensions: &Extensions) -> Option<Self> {
         extensions.get::<Session>().cloned().map(Self::from)
@@ -40,13 +43,15 @@ impl Sessions {
     /// [`ErrorKind::UnknownName`] if no layer names it and nobody has opened it;
     /// otherwise as for [`Session::load`].
     pub async fn get(&self, name: &str) -> Result<Session, Error> {
-        let found = self.find(name).ok_or_else(|| Error::new(ErrorKind::UnknownName).of(name))?;
+        let found = self
+            .find(name)
+            .ok_or_else(|| Error::new(ErrorKind::UnknownName).of(name))?;
         found.load().await?;
         Ok(found)
     }
 
-    /// Returns a session that the layer does not name, loaded; it is saved with the others. gorilla's
-    /// `Registry.Get(store, name)`.
+    /// Returns a session that the layer does not name, loaded; it is saved with the others.
+    /// gorilla's `Registry.Get(store, name)`.
     ///
     /// Make the settings once and keep them: the store is told apart by them and their clones.
     ///
@@ -77,17 +82,20 @@ impl Sessions {
         Ok(session)
     }
 
-    /// Iterates over the sessions, which may not be loaded: the layer's in its order, those opened beside
-    /// them, then those of the layers around it.
+    /// Iterates over the sessions, which may not be loaded: the layer's in its order, those opened
+    /// beside them, then those of the layers around it.
     pub fn iter(&self) -> impl Iterator<Item = Session> {
         let own: Vec<Session> = self.0.configured().chain(self.0.opened()).collect();
-        let outer: Vec<Session> =
-            self.0.outer().map(|slots| Self(Arc::clone(slots)).iter().collect()).unwrap_or_default();
+        let outer: Vec<Session> = self
+            .0
+            .outer()
+            .map(|slots| Self(Arc::clone(slots)).iter().collect())
+            .unwrap_or_default();
         own.into_iter().chain(outer)
     }
 
-    /// Saves every session that was changed, in the order of [`iter`](Self::iter), now instead of with the
-    /// response.
+    /// Saves every session that was changed, in the order of [`iter`](Self::iter), now instead of
+    /// with the response.
     ///
     /// # Errors
     ///
@@ -143,7 +151,9 @@ struct NewCookie {
 /// Whether any of these sessions was used, if there is nothing to commit.
 pub(crate) fn rest(slots: &Arc<Slots>) -> Option<bool> {
     let used = Session::first(slots).rests()?;
-    slots.others_in_use().try_fold(used, |used, session| Some(used | session.rests()?))
+    slots
+        .others_in_use()
+        .try_fold(used, |used, session| Some(used | session.rests()?))
 }
 
 /// Whether committing these sessions means waiting for a store.
@@ -174,16 +184,24 @@ pub(crate) fn commit_now(slots: &Arc<Slots>, keep: Keep) -> Committed {
 impl Committed {
     /// All failures as one.
     pub(crate) fn take_error(&mut self) -> Option<Error> {
-        if self.failures.is_empty() { None } else { Error::batch(std::mem::take(&mut self.failures)) }
+        if self.failures.is_empty() {
+            None
+        } else {
+            Error::batch(std::mem::take(&mut self.failures))
+        }
     }
 
     fn add(&mut self, session: &Session, reply: Result<Reply, Error>) {
         match reply {
             Ok(reply) => {
                 self.used |= reply.used;
-                self.cookies.extend(reply.leftover.map(|value| NewCookie { value, is_refresh: false }));
+                self.cookies.extend(reply.leftover.map(|value| NewCookie {
+                    value,
+                    is_refresh: false,
+                }));
                 let is_refresh = reply.is_refresh;
-                self.cookies.extend(reply.cookie.map(|value| NewCookie { value, is_refresh }));
+                self.cookies
+                    .extend(reply.cookie.map(|value| NewCookie { value, is_refresh }));
             }
             Err(error) => {
                 self.used = true;
@@ -201,15 +219,26 @@ impl Cookies {
     /// Leaves out what need not be sent.
     pub(crate) fn drop_refreshes(&mut self) {
         let all = std::mem::take(self);
-        self.extend(all.first.into_iter().chain(all.others).filter(|cookie| !cookie.is_refresh));
+        self.extend(
+            all.first
+                .into_iter()
+                .chain(all.others)
+                .filter(|cookie| !cookie.is_refresh),
+        );
     }
 
     pub(crate) fn values(&self) -> impl Iterator<Item = &HeaderValue> {
-        self.first.iter().chain(&self.others).map(|cookie| &cookie.value)
+        self.first
+            .iter()
+            .chain(&self.others)
+            .map(|cookie| &cookie.value)
     }
 
     pub(crate) fn into_values(self) -> impl Iterator<Item = HeaderValue> {
-        self.first.into_iter().chain(self.others).map(|cookie| cookie.value)
+        self.first
+            .into_iter()
+            .chain(self.others)
+            .map(|cookie| cookie.value)
     }
 
     fn extend(&mut self, cookies: impl IntoIterator<Item = NewCookie>) {

@@ -8,9 +8,9 @@ use crate::error::Error;
 
 /// Makes the response to a request whose sessions could not all be saved.
 ///
-/// The handler has done its work and says that all went well, but what it put into a session is lost. The
-/// [default](DefaultResponder) therefore answers 500. Any function of this shape is a responder; it may look
-/// at the error, and let the handler's response pass:
+/// The handler has done its work and says that all went well, but what it put into a session is
+/// lost. The [default](DefaultResponder) therefore answers 500. Any function of this shape is a
+/// responder; it may look at the error, and let the handler's response pass:
 ///
 /// ```
 /// use http::{Response, StatusCode};
@@ -53,7 +53,11 @@ pub struct FailedCommit<B> {
 
 impl<B> FailedCommit<B> {
     pub(crate) fn new(error: Error, response: Response<B>, is_grpc: bool) -> Self {
-        Self { error, response, is_grpc }
+        Self {
+            error,
+            response,
+            is_grpc,
+        }
     }
 
     /// Returns what went wrong; [`Error::failures`] has every session's failure.
@@ -91,7 +95,8 @@ impl<B> fmt::Debug for FailedCommit<B> {
     }
 }
 
-/// Answers 500 with an empty body; to a gRPC call, status 14 (`UNAVAILABLE`), which clients may try again.
+/// Answers 500 with an empty body; to a gRPC call, status 14 (`UNAVAILABLE`), which clients may try
+/// again.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct DefaultResponder;
@@ -101,9 +106,15 @@ impl<B: Default> Responder<B> for DefaultResponder {
         let mut response = Response::new(B::default());
         if failed.is_grpc {
             let headers = response.headers_mut();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/grpc"),
+            );
             headers.insert("grpc-status", HeaderValue::from_static("14"));
-            headers.insert("grpc-message", HeaderValue::from_static("session not saved"));
+            headers.insert(
+                "grpc-message",
+                HeaderValue::from_static("session not saved"),
+            );
         } else {
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         }

@@ -17,8 +17,8 @@ use crate::{
 
 /// The service made by [`SessionLayer`](crate::SessionLayer).
 ///
-/// It asks nothing of the inner service but that it takes and gives `http` messages: no `Clone`, `Send` or
-/// `'static`. Its errors are passed on untouched.
+/// It asks nothing of the inner service but that it takes and gives `http` messages: no `Clone`,
+/// `Send` or `'static`. Its errors are passed on untouched.
 pub struct SessionService<S, R> {
     inner: S,
     shared: Arc<Shared>,
@@ -27,7 +27,11 @@ pub struct SessionService<S, R> {
 
 impl<S, R> SessionService<S, R> {
     pub(crate) fn new(inner: S, shared: Arc<Shared>, responder: Arc<R>) -> Self {
-        Self { inner, shared, responder }
+        Self {
+            inner,
+            shared,
+            responder,
+        }
     }
 }
 
@@ -49,7 +53,12 @@ where
         let cookies = request.headers().get_all(header::COOKIE);
         let slots = Slots::new(Arc::clone(&self.shared), cookies);
         slots.set_outer(request.extensions_mut().insert(Session::first(&slots)));
-        ResponseFuture::new(self.inner.call(request), slots, Arc::clone(&self.responder), is_grpc)
+        ResponseFuture::new(
+            self.inner.call(request),
+            slots,
+            Arc::clone(&self.responder),
+            is_grpc,
+        )
     }
 }
 
@@ -62,12 +71,18 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 
 impl<S: Clone, R> Clone for SessionService<S, R> {
     fn clone(&self) -> Self {
-        Self::new(self.inner.clone(), Arc::clone(&self.shared), Arc::clone(&self.responder))
+        Self::new(
+            self.inner.clone(),
+            Arc::clone(&self.shared),
+            Arc::clone(&self.responder),
+        )
     }
 }
 
 impl<S: fmt::Debug, R> fmt::Debug for SessionService<S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionService").field("inner", &self.inner).finish_non_exhaustive()
+        f.debug_struct("SessionService")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
     }
 }

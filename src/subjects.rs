@@ -1,4 +1,5 @@
-//! The sessions of one subject, a user most often: listing them and ending them, in a request or outside.
+//! The sessions of one subject, a user most often: listing them and ending them, in a request or
+//! outside.
 
 use std::{cmp::Reverse, fmt, sync::Arc, time::Duration};
 
@@ -16,12 +17,13 @@ use crate::{
 /// How often a change of a listing is tried again after a conflict.
 const RETRIES: u32 = 128;
 
-/// Finds and ends the sessions of a subject, without a request: for administrators, and for "log out everywhere"
-/// after a password was reset by mail.
+/// Finds and ends the sessions of a subject, without a request: for administrators, and for "log
+/// out everywhere" after a password was reset by mail.
 ///
-/// A session belongs to a subject from [`Session::set_subject`](crate::Session::set_subject) on. In a request,
-/// [`Session::subject_sessions`](crate::Session::subject_sessions) and
-/// [`Session::destroy_others`](crate::Session::destroy_others) do the same for the current session's subject.
+/// A session belongs to a subject from [`Session::set_subject`](crate::Session::set_subject) on. In
+/// a request, [`Session::subject_sessions`](crate::Session::subject_sessions) and
+/// [`Session::destroy_others`](crate::Session::destroy_others) do the same for the current
+/// session's subject.
 ///
 /// ```
 /// # use silverback::{Error, SessionConfig, Subjects, store::MemoryStore};
@@ -39,21 +41,23 @@ const RETRIES: u32 = 128;
 ///
 /// # What is kept where
 ///
-/// The list of a subject's sessions is one record in the store of the sessions, or for sessions in a cookie in
-/// that of [`revocation`](SessionConfig::revocation). It is encrypted with the session's keys, and found by a
-/// hash of the subject: who steals the store can check whether a name he guesses has a list, and nothing more.
-/// Each session name has lists of its own.
+/// The list of a subject's sessions is one record in the store of the sessions, or for sessions in
+/// a cookie in that of [`revocation`](SessionConfig::revocation). It is encrypted with the
+/// session's keys, and found by a hash of the subject: who steals the store can check whether a
+/// name he guesses has a list, and nothing more. Each session name has lists of its own.
 ///
 /// # Limits
 ///
-/// A session is in the list before it is saved with its subject, so [`destroy_all`](Self::destroy_all) ends
-/// every session that there is when it is called, those of requests under way included. It cannot keep
-/// somebody from logging in again: change the password first. If the store fails just when a session that is there
-/// gets its subject, the session may be in the list without it.
+/// A session is in the list before it is saved with its subject, so
+/// [`destroy_all`](Self::destroy_all) ends every session that there is when it is called, those of
+/// requests under way included. It cannot keep somebody from logging in again: change the password
+/// first. If the store fails just when a session that is there gets its subject, the session may be
+/// in the list without it.
 ///
-/// A list that is damaged is started anew, with an error for whoever wants to see or end what was in it. So is one
-/// that is lost, as when a [`MemoryStore`](crate::store::MemoryStore) was full, but without an error: sessions in a
-/// store are in the list again when they have been used for an hour.
+/// A list that is damaged is started anew, with an error for whoever wants to see or end what was
+/// in it. So is one that is lost, as when a [`MemoryStore`](crate::store::MemoryStore) was full,
+/// but without an error: sessions in a store are in the list again when they have been used for an
+/// hour.
 ///
 /// A subject has at most 1,000 sessions, or as many as
 /// [`sessions_per_subject`](SessionConfig::sessions_per_subject) says.
@@ -89,8 +93,8 @@ impl SubjectSession {
         self.entry.created
     }
 
-    /// Returns when the session was used last: now for the current one, and for others to within a tenth of the idle
-    /// timeout and an hour at most.
+    /// Returns when the session was used last: now for the current one, and for others to within a
+    /// tenth of the idle timeout and an hour at most.
     #[must_use]
     pub fn last_used(&self) -> Timestamp {
         self.entry.last_used
@@ -116,7 +120,8 @@ pub(crate) struct Listed<'a> {
     pub(crate) before: Option<RecordKey>,
     /// What the application notes; `None` for what it noted before.
     pub(crate) note: Option<&'a str>,
-    /// When it was listed first, for one that may have been ended meanwhile; `None` for one that begins.
+    /// When it was listed first, for one that may have been ended meanwhile; `None` for one that
+    /// begins.
     pub(crate) since: Option<Timestamp>,
     pub(crate) created: Timestamp,
     pub(crate) expires: Timestamp,
@@ -142,8 +147,8 @@ impl Subjects {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::NeedsRevocation`] for sessions in a cookie that nothing remembers the end of; otherwise what
-    /// [`SessionLayer::try_new`](crate::SessionLayer::try_new) would say.
+    /// [`ConfigError::NeedsRevocation`] for sessions in a cookie that nothing remembers the end of;
+    /// otherwise what [`SessionLayer::try_new`](crate::SessionLayer::try_new) would say.
     pub fn new(config: &SessionConfig) -> Result<Self, ConfigError> {
         let subjects = Self::of(Arc::new(config.build()?), Clock::system());
         subjects.ok_or_else(|| ConfigError::NeedsRevocation(config.name().to_owned()))
@@ -168,18 +173,24 @@ impl Subjects {
     ///
     /// [`ErrorKind::Store`] if the store fails or the list is damaged.
     pub async fn list(&self, subject: &str) -> Result<Vec<SubjectSession>, Error> {
-        self.list_beside(subject, None).await.map_err(|error| self.blame(error))
+        self.list_beside(subject, None)
+            .await
+            .map_err(|error| self.blame(error))
     }
 
-    /// Ends one session of the subject; says whether the subject had it. A session of another subject is left
-    /// alone, so the ID may come from a form, by [`RecordKey::parse`].
+    /// Ends one session of the subject; says whether the subject had it. A session of another
+    /// subject is left alone, so the ID may come from a form, by [`RecordKey::parse`].
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Store`] if the session may still be there.
     pub async fn destroy(&self, subject: &str, session: &RecordKey) -> Result<bool, Error> {
-        let destroyed = self.end(subject, |entry| entry.key == *session, false).await;
-        destroyed.map(|ended| ended > 0).map_err(|error| self.blame(error))
+        let destroyed = self
+            .end(subject, |entry| entry.key == *session, false)
+            .await;
+        destroyed
+            .map(|ended| ended > 0)
+            .map_err(|error| self.blame(error))
     }
 
     /// Ends all sessions of the subject, and returns how many there were in the list.
@@ -188,7 +199,9 @@ impl Subjects {
     ///
     /// [`ErrorKind::Store`] if some may still be there; it can be called again.
     pub async fn destroy_all(&self, subject: &str) -> Result<usize, Error> {
-        self.end(subject, |_| true, true).await.map_err(|error| self.blame(error))
+        self.end(subject, |_| true, true)
+            .await
+            .map_err(|error| self.blame(error))
     }
 
     /// Ends all sessions of the subject but this one, if it is in the list.
@@ -197,7 +210,9 @@ impl Subjects {
     ///
     /// As for [`destroy_all`](Self::destroy_all).
     pub async fn destroy_all_but(&self, subject: &str, keep: &RecordKey) -> Result<usize, Error> {
-        self.end(subject, |entry| entry.key != *keep, true).await.map_err(|error| self.blame(error))
+        self.end(subject, |entry| entry.key != *keep, true)
+            .await
+            .map_err(|error| self.blame(error))
     }
 }
 
@@ -214,7 +229,10 @@ impl Subjects {
         let mut sessions = Vec::new();
         for entry in listing.entries {
             if !entry.ended && self.named.is_alive(&entry.key).await? {
-                let mut session = SubjectSession { current: current == Some(&entry.key), entry };
+                let mut session = SubjectSession {
+                    current: current == Some(&entry.key),
+                    entry,
+                };
                 if session.current {
                     session.entry.last_used = self.clock.now();
                 }
@@ -225,8 +243,8 @@ impl Subjects {
         Ok(sessions)
     }
 
-    /// Ends the sessions of the list that `which` picks, and says how many; `unlisted` are those in a cookie that
-    /// got their subject before now and are not in the list.
+    /// Ends the sessions of the list that `which` picks, and says how many; `unlisted` are those in
+    /// a cookie that got their subject before now and are not in the list.
     pub(crate) async fn end(
         &self,
         subject: &str,
@@ -235,7 +253,10 @@ impl Subjects {
     ) -> Result<usize, Error> {
         let (mut ended, mut is_whole) = (0, true);
         self.change(subject, |listing| {
-            let picked = listing.entries.iter_mut().filter(|entry| !entry.ended && which(entry));
+            let picked = listing
+                .entries
+                .iter_mut()
+                .filter(|entry| !entry.ended && which(entry));
             ended = picked.map(|entry| entry.ended = true).count();
             is_whole = !listing.is_damaged;
             if unlisted && self.named.may_be_in_cookie() {
@@ -245,7 +266,11 @@ impl Subjects {
         })
         .await?;
         // Sessions in a cookie have been ended all the same, by `not_before`.
-        if is_whole || (unlisted && self.named.server().is_none()) { Ok(ended) } else { Err(damaged()) }
+        if is_whole || (unlisted && self.named.server().is_none()) {
+            Ok(ended)
+        } else {
+            Err(damaged())
+        }
     }
 
     /// Lists a session, and returns since when it counts as listed.
@@ -253,7 +278,11 @@ impl Subjects {
     /// # Errors
     ///
     /// [`ErrorKind::Gone`] if the session was ended through its subject.
-    pub(crate) async fn add(&self, subject: &str, session: &Listed<'_>) -> Result<Timestamp, Error> {
+    pub(crate) async fn add(
+        &self,
+        subject: &str,
+        session: &Listed<'_>,
+    ) -> Result<Timestamp, Error> {
         let now = self.clock.now();
         let before = session.before.unwrap_or(session.key);
         if session.since.is_some()
@@ -263,12 +292,20 @@ impl Subjects {
             return Err(Error::new(ErrorKind::Gone));
         }
         let listing = self.change(subject, |listing| {
-            let is_over = session.since.is_some_and(|since| !listing.admits(since, &before));
+            let is_over = session
+                .since
+                .is_some_and(|since| !listing.admits(since, &before));
             if is_over || listing.is_ended(&session.key) {
                 return Err(Error::new(ErrorKind::Gone));
             }
-            let known = listing.get(&session.key).or_else(|| listing.get(&before)).cloned();
-            if known.as_ref().is_some_and(|known| session.is_known(known, now)) {
+            let known = listing
+                .get(&session.key)
+                .or_else(|| listing.get(&before))
+                .cloned();
+            if known
+                .as_ref()
+                .is_some_and(|known| session.is_known(known, now))
+            {
                 return Ok(());
             }
             let (since, note) = match (session.note, known) {
@@ -279,7 +316,15 @@ impl Subjects {
             };
             listing.remove(&session.key);
             let (key, created, expires) = (session.key, session.created, session.expires);
-            listing.entries.push(Entry { key, created, since, last_used: now, expires, note, ended: false });
+            listing.entries.push(Entry {
+                key,
+                created,
+                since,
+                last_used: now,
+                expires,
+                note,
+                ended: false,
+            });
             listing.make_room(self.named.sessions_per_subject, &[session.key, before]);
             Ok(())
         });
@@ -291,8 +336,8 @@ impl Subjects {
         Ok(self.load(subject).await?.get(key).is_some())
     }
 
-    /// Takes a session from the list that goes on without its subject; `false` if it is not there, or marked, because
-    /// it has been ended.
+    /// Takes a session from the list that goes on without its subject; `false` if it is not there,
+    /// or marked, because it has been ended.
     pub(crate) async fn leave(&self, subject: &str, key: &RecordKey) -> Result<bool, Error> {
         let mut may_go = true;
         self.change(subject, |listing| {
@@ -308,7 +353,8 @@ impl Subjects {
 
     /// Takes a session that has ended, or has another subject, from the list.
     ///
-    /// A failure does no harm: a session that has ended is not shown, and the entry goes when it would have expired.
+    /// A failure does no harm: a session that has ended is not shown, and the entry goes when it
+    /// would have expired.
     pub(crate) async fn remove(&self, subject: &str, key: &RecordKey) {
         let removed = self.change(subject, |listing| {
             listing.remove(key);
@@ -324,9 +370,9 @@ impl Subjects {
         Ok(index.load(&index.key(subject), self.clock.now()).await?.0)
     }
 
-    /// Changes a listing, and ends the sessions that are marked in it, in that order: a session that is about to be
-    /// made finds itself marked, and one that is there is removed. A mark that was left by somebody who was cut off
-    /// is seen to as well.
+    /// Changes a listing, and ends the sessions that are marked in it, in that order: a session
+    /// that is about to be made finds itself marked, and one that is there is removed. A mark that
+    /// was left by somebody who was cut off is seen to as well.
     async fn change(
         &self,
         subject: &str,
@@ -374,7 +420,10 @@ impl Subjects {
             match index.store(&key, version, &listing, now).await {
                 Ok(()) => return Ok(listing),
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
-                Err(error) if matches!(error.kind(), ErrorKind::TooLarge { .. }) && before.entries.len() > 1 => {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::TooLarge { .. })
+                        && before.entries.len() > 1 =>
+                {
                     self.shorten(&key, version, before).await?;
                 }
                 Err(error) => return Err(error),
@@ -388,9 +437,14 @@ impl Subjects {
         Err(Error::new(ErrorKind::Conflict))
     }
 
-    /// Ends the half of the sessions that were not used for longest, so that a list that its store finds too long
-    /// keeps nobody out.
-    async fn shorten(&self, key: &RecordKey, version: Option<Version>, mut listing: Listing) -> Result<(), Error> {
+    /// Ends the half of the sessions that were not used for longest, so that a list that its store
+    /// finds too long keeps nobody out.
+    async fn shorten(
+        &self,
+        key: &RecordKey,
+        version: Option<Version>,
+        mut listing: Listing,
+    ) -> Result<(), Error> {
         let now = self.clock.now();
         listing.entries.sort_by_key(|entry| entry.last_used);
         let half = listing.entries.len() / 2;
@@ -405,7 +459,10 @@ impl Subjects {
     }
 
     fn index(&self) -> Result<&Index, Error> {
-        self.named.index.as_ref().ok_or_else(|| Error::new(ErrorKind::NeedsRevocation))
+        self.named
+            .index
+            .as_ref()
+            .ok_or_else(|| Error::new(ErrorKind::NeedsRevocation))
     }
 
     fn blame(&self, error: Error) -> Error {
@@ -415,6 +472,8 @@ impl Subjects {
 
 impl fmt::Debug for Subjects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subjects").field("session", &self.named.name).finish_non_exhaustive()
+        f.debug_struct("Subjects")
+            .field("session", &self.named.name)
+            .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,5 @@
-//! What is worth a line in the log. Target `silverback`; kinds and names only, never a token, ID, key or value.
-//! Without the feature `tracing` each of these is nothing.
+//! What is worth a line in the log. Target `silverback`; kinds and names only, never a token, ID,
+//! key or value. Without the feature `tracing` each of these is nothing.
 
 use crate::error::{Error, Rejection};
 
@@ -26,20 +26,32 @@ pub(crate) fn rejected(session: &str, reason: Rejection) {
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn commit_failed(error: &Error) {
     for failure in error.failures() {
-        event!(ERROR, error = failure as &dyn std::error::Error, "session not saved");
+        event!(
+            ERROR,
+            error = failure as &dyn std::error::Error,
+            "session not saved"
+        );
     }
 }
 
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn load_failed(error: &Error) {
-    event!(ERROR, error = error as &(dyn std::error::Error + 'static), "session not loaded");
+    event!(
+        ERROR,
+        error = error as &(dyn std::error::Error + 'static),
+        "session not loaded"
+    );
 }
 
 /// A handler or an extractor gave up.
 #[cfg(feature = "axum")]
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn answered(error: &Error) {
-    event!(ERROR, error = error as &(dyn std::error::Error + 'static), "session error answered with 500");
+    event!(
+        ERROR,
+        error = error as &(dyn std::error::Error + 'static),
+        "session error answered with 500"
+    );
 }
 
 /// The session is fine, but its idle timeout was not put off.
@@ -48,18 +60,33 @@ pub(crate) fn touch_failed(session: &str, error: &(dyn std::error::Error + 'stat
     event!(WARN, session, error, "idle timeout not extended");
 }
 
-/// A record that was left behind is harmless: nobody was ever told its ID, or it is marked as ended.
+/// A record that was left behind is harmless: nobody was ever told its ID, or it is marked as
+/// ended.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn left_behind(session: &str, error: &(dyn std::error::Error + 'static)) {
-    event!(WARN, session, error, "record of an ended session left in the store");
+    event!(
+        WARN,
+        session,
+        error,
+        "record of an ended session left in the store"
+    );
 }
 
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn too_late(session: &str, what: &'static str) {
-    event!(ERROR, session, what, "called after the response was committed; nothing was done");
+    event!(
+        ERROR,
+        session,
+        what,
+        "called after the response was committed; nothing was done"
+    );
 }
 
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn replaced_cookie(session: &str) {
-    event!(WARN, session, "the service set a cookie of the session's name; it was replaced");
+    event!(
+        WARN,
+        session,
+        "the service set a cookie of the session's name; it was replaced"
+    );
 }

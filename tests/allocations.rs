@@ -17,7 +17,8 @@ where
         let mut request = Request::new(());
         request.extensions_mut().insert("as every real request has");
         for cookie in cookies {
-            // A server's header values are slices of a shared buffer: a clone of one does not allocate.
+            // A server's header values are slices of a shared buffer: a clone of one does not
+            // allocate.
             let buffer = Bytes::copy_from_slice(cookie.as_bytes());
             let value = HeaderValue::from_maybe_shared(buffer.clone()).unwrap();
             request.headers_mut().append(header::COOKIE, value);
@@ -26,8 +27,9 @@ where
         let measured = allocation_counter::measure(|| {
             let mut future = std::pin::pin!(service.call(request));
             let waker = std::task::Waker::noop();
-            if let std::task::Poll::Ready(Ok(response)) =
-                future.as_mut().poll(&mut std::task::Context::from_waker(waker))
+            if let std::task::Poll::Ready(Ok(response)) = future
+                .as_mut()
+                .poll(&mut std::task::Context::from_waker(waker))
             {
                 output = Some(response);
             }
@@ -35,7 +37,10 @@ where
         (measured.count_total, output.expect("nothing here waits"))
     });
     let first = counts.next().unwrap();
-    counts.fold(first, |least, one| if one.0 < least.0 { one } else { least })
+    counts.fold(
+        first,
+        |least, one| if one.0 < least.0 { one } else { least },
+    )
 }
 
 fn layers() -> Vec<SessionLayer> {
@@ -45,13 +50,21 @@ fn layers() -> Vec<SessionLayer> {
     vec![
         SessionLayer::new(cookie("s")),
         SessionLayer::new(memory("s")),
-        SessionLayer::new(memory("s")).with(cookie("b")).with(memory("c")).with(cookie("d")),
+        SessionLayer::new(memory("s"))
+            .with(cookie("b"))
+            .with(memory("c"))
+            .with(cookie("d")),
     ]
 }
 
 fn valid_cookie(layer: &SessionLayer) -> String {
     let mut write = layer.layer(service_fn(async |request: Request<()>| {
-        request.extensions().get::<Session>().unwrap().insert("user", "Ada").unwrap();
+        request
+            .extensions()
+            .get::<Session>()
+            .unwrap()
+            .insert("user", "Ada")
+            .unwrap();
         Ok::<_, Infallible>(Response::new(()))
     }));
     let (_, response) = count(&mut write, &[]);
@@ -67,8 +80,17 @@ async fn bare(_: Request<()>) -> Result<Response<()>, Infallible> {
 fn an_untouched_request_costs_two_allocations_and_no_header() {
     for layer in layers() {
         let valid = valid_cookie(&layer);
-        let others = (0..100).map(|n| format!("cookie{n}={}", "x".repeat(40))).collect::<Vec<_>>().join("; ");
-        for cookies in [vec![], vec![&*valid], vec!["a=1", "b=2", "c=3", &valid], vec![&*others], vec!["s=rubbish"]] {
+        let others = (0..100)
+            .map(|n| format!("cookie{n}={}", "x".repeat(40)))
+            .collect::<Vec<_>>()
+            .join("; ");
+        for cookies in [
+            vec![],
+            vec![&*valid],
+            vec!["a=1", "b=2", "c=3", &valid],
+            vec![&*others],
+            vec!["s=rubbish"],
+        ] {
             let (floor, _) = count(&mut service_fn(bare), &cookies);
             let (all, response) = count(&mut layer.layer(service_fn(bare)), &cookies);
             assert!(all - floor <= 2, "{} allocations in {layer:?}", all - floor);
@@ -87,7 +109,8 @@ fn a_request_that_reads_costs_few_more() {
             Ok::<_, Infallible>(Response::new(()))
         }));
         let (all, _) = count(&mut read, &[&valid]);
-        // Two as above; the list of cookies of our name, the token, a record's bytes, and the `Vary` header.
+        // Two as above; the list of cookies of our name, the token, a record's bytes, and the
+        // `Vary` header.
         assert!(all <= 7, "{all} allocations");
     }
 }

@@ -1,6 +1,12 @@
-//! Every store of the crate follows the contract, and a store that does not is found out by the rule it breaks.
+//! Every store of the crate follows the contract, and a store that does not is found out by the
+//! rule it breaks.
 #![cfg(unix)]
-#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
 
 #[path = "conformance/broken.rs"]
 mod broken;
@@ -35,7 +41,10 @@ fn swept(store: MemoryStore) -> Subject<MemoryStore> {
 
 fn files(clock: Clock) -> Subject<FilesystemStore> {
     let dir = TempDir::new().unwrap();
-    let store = FilesystemStore::options().clock(clock).open(dir.path()).unwrap();
+    let store = FilesystemStore::options()
+        .clock(clock)
+        .open(dir.path())
+        .unwrap();
     let swept = Subject::new(store).sweep(|store| async move { drop(store.sweep().await) });
     swept.keep(dir)
 }
@@ -53,7 +62,9 @@ fn a_rule_is_found_by_its_name() {
 #[tokio::test(flavor = "current_thread")]
 async fn one_thread_is_enough_to_check_a_store() {
     for rule in conformance::rules() {
-        conformance::check(*rule, sound::Remote::new(MemoryStore::new())).await.unwrap();
+        conformance::check(*rule, sound::Remote::new(MemoryStore::new()))
+            .await
+            .unwrap();
     }
 }
 
@@ -62,21 +73,35 @@ async fn a_clock_that_cannot_be_set_is_noticed() {
     let rule = Rule::named("a_record_ends_at_its_second").unwrap();
     let subject = Subject::new(MemoryStore::new()).clock(Clock::system());
     let violation = conformance::check(rule, subject).await.unwrap_err();
-    assert!(violation.to_string().contains("not a manual one"), "{violation}");
+    assert!(
+        violation.to_string().contains("not a manual one"),
+        "{violation}"
+    );
 }
 
 #[test]
 fn a_rule_takes_a_runtime() {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    let check = std::pin::pin!(conformance::check(conformance::rules()[0], MemoryStore::new()));
-    let std::task::Poll::Ready(Err(violation)) = Future::poll(check, &mut context) else { panic!() };
-    assert!(violation.to_string().contains("Tokio runtime"), "{violation}");
+    let check = std::pin::pin!(conformance::check(
+        conformance::rules()[0],
+        MemoryStore::new()
+    ));
+    let std::task::Poll::Ready(Err(violation)) = Future::poll(check, &mut context) else {
+        panic!()
+    };
+    assert!(
+        violation.to_string().contains("Tokio runtime"),
+        "{violation}"
+    );
 }
 
 #[test]
 fn a_check_can_be_spawned() {
     fn is_send<T: Send>(_: T) {}
-    is_send(conformance::check(conformance::rules()[0], MemoryStore::new()));
+    is_send(conformance::check(
+        conformance::rules()[0],
+        MemoryStore::new(),
+    ));
     is_send(Timestamp::default());
     assert!(START > Timestamp::default());
 }

@@ -1,8 +1,14 @@
 //! The filesystem store under processes that are killed, and system calls that fail.
 //!
-//! The test binary runs itself as the processes. `SILVERBACK_SOAK=1` makes the rounds many and tells what they saw.
+//! The test binary runs itself as the processes. `SILVERBACK_SOAK=1` makes the rounds many and
+//! tells what they saw.
 #![cfg(all(target_os = "linux", feature = "filesystem"))]
-#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
 
 use std::{
     collections::HashMap,
@@ -54,12 +60,17 @@ fn command(role: &str, dir: &Path) -> Command {
 fn as_child(command: &mut Command, role: &str, dir: &Path) {
     command.args(["--exact", "child", "--nocapture", "--test-threads=1", "-q"]);
     command.env(ROLE, role).env("SILVERBACK_TEST_DIR", dir);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
 }
 
 /// A line for the parent, in one write.
 fn say(line: &str) {
-    std::io::stdout().write_all(format!("@{line}\n").as_bytes()).unwrap();
+    std::io::stdout()
+        .write_all(format!("@{line}\n").as_bytes())
+        .unwrap();
 }
 
 #[test]
@@ -69,7 +80,10 @@ fn child() {
     let words: Vec<_> = role.split(' ').collect();
     match words[..] {
         ["count", times] => count(&open(&dir, Durability::None), times.parse().unwrap()),
-        ["write", number, durability] => write(&open(&dir, durability_of(durability)), number.parse().unwrap()),
+        ["write", number, durability] => write(
+            &open(&dir, durability_of(durability)),
+            number.parse().unwrap(),
+        ),
         ["once", operation] => once(operation, &dir),
         ["hold"] => hold(Path::new(&dir)),
         _ => panic!("no such role: {role}"),
@@ -77,7 +91,10 @@ fn child() {
 }
 
 fn open(dir: &std::ffi::OsStr, durability: Durability) -> FilesystemStore {
-    FilesystemStore::options().durability(durability).open(dir).unwrap()
+    FilesystemStore::options()
+        .durability(durability)
+        .open(dir)
+        .unwrap()
 }
 
 fn durability_of(word: &str) -> Durability {
@@ -93,7 +110,12 @@ fn count(store: &FilesystemStore, times: u64) {
         loop {
             let record = now(store.load(&KEY)).unwrap().unwrap();
             let count = u64::from_le_bytes(record.data().try_into().unwrap()) + 1;
-            match now(store.update(&KEY, record.version(), Bytes::copy_from_slice(&count.to_le_bytes()), END)) {
+            match now(store.update(
+                &KEY,
+                record.version(),
+                Bytes::copy_from_slice(&count.to_le_bytes()),
+                END,
+            )) {
                 Err(StoreError::Conflict) => {}
                 done => break assert!(done.is_ok(), "{done:?}"),
             }
@@ -106,10 +128,16 @@ fn no_increment_of_four_processes_is_lost() {
     let dir = TempDir::new().unwrap();
     let store = FilesystemStore::open(dir.path()).unwrap();
     now(store.create(&KEY, Bytes::copy_from_slice(&0_u64.to_le_bytes()), END)).unwrap();
-    let children: Vec<_> = (0..4).map(|_| command("count 3200", dir.path()).spawn().unwrap()).collect();
+    let children: Vec<_> = (0..4)
+        .map(|_| command("count 3200", dir.path()).spawn().unwrap())
+        .collect();
     for child in children {
         let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     let record = now(store.load(&KEY)).unwrap().unwrap();
     assert_eq!(record.data(), 12_800_u64.to_le_bytes());
@@ -135,12 +163,18 @@ fn shared_data(version: Version, writer: u8) -> Vec<u8> {
 
 fn check_shared(record: &Record) {
     let writer = record.data()[0];
-    assert_eq!(record.data(), shared_data(record.version(), writer), "torn: {record:?}");
+    assert_eq!(
+        record.data(),
+        shared_data(record.version(), writer),
+        "torn: {record:?}"
+    );
 }
 
 /// The steps of a writer's own record: made, changed, outgrown, deleted.
 fn own_state(step: u64) -> Option<Vec<u8>> {
-    let len = [300, 1_500, 3_000 + step as usize % 20_000].get(step as usize % 4).copied();
+    let len = [300, 1_500, 3_000 + step as usize % 20_000]
+        .get(step as usize % 4)
+        .copied();
     len.map(|len| (0..len).map(|at| (step as usize ^ at) as u8).collect())
 }
 
@@ -153,17 +187,30 @@ fn write(store: &FilesystemStore, writer: u8) {
         let record = now(store.load(&key)).unwrap().unwrap();
         check_shared(&record);
         let version = record.version().next();
-        match now(store.update(&key, record.version(), shared_data(version, writer).into(), END)) {
+        match now(store.update(
+            &key,
+            record.version(),
+            shared_data(version, writer).into(),
+            END,
+        )) {
             Ok(updated) => {
                 assert_eq!(updated, version);
-                say(&format!("shared {} {}", step % u64::from(SHARED_KEYS), version.as_u64()));
+                say(&format!(
+                    "shared {} {}",
+                    step % u64::from(SHARED_KEYS),
+                    version.as_u64()
+                ));
             }
             Err(StoreError::Conflict) => {}
             Err(error) => panic!("{error:?}"),
         }
         match own_state(step) {
-            Some(data) if step % 4 == 0 => own_version = now(store.create(&own, data.into(), END)).unwrap(),
-            Some(data) => own_version = now(store.update(&own, own_version, data.into(), END)).unwrap(),
+            Some(data) if step % 4 == 0 => {
+                own_version = now(store.create(&own, data.into(), END)).unwrap()
+            }
+            Some(data) => {
+                own_version = now(store.update(&own, own_version, data.into(), END)).unwrap()
+            }
             None => now(store.delete(&own)).unwrap(),
         }
         say(&format!("own {step}"));
@@ -181,7 +228,9 @@ struct Said {
 
 impl Said {
     fn hear(&mut self, writer: u8, line: &str) {
-        let Some((_, line)) = line.split_once('@') else { return };
+        let Some((_, line)) = line.split_once('@') else {
+            return;
+        };
         self.count += 1;
         match line.split(' ').collect::<Vec<_>>()[..] {
             ["shared", key, version] => {
@@ -195,14 +244,27 @@ impl Said {
 
     fn check(&self, store: &FilesystemStore) {
         for (key, (version, writer)) in &self.shared {
-            let record = now(store.load(&shared_key(*key))).unwrap().expect("nobody deletes it");
+            let record = now(store.load(&shared_key(*key)))
+                .unwrap()
+                .expect("nobody deletes it");
             check_shared(&record);
-            assert!(record.version().as_u64() >= *version, "lost: version {version} of {key}, found {record:?}");
-            assert!(record.version().as_u64() > *version || record.data()[0] == *writer, "another's version {version}");
+            assert!(
+                record.version().as_u64() >= *version,
+                "lost: version {version} of {key}, found {record:?}"
+            );
+            assert!(
+                record.version().as_u64() > *version || record.data()[0] == *writer,
+                "another's version {version}"
+            );
         }
         for (writer, step) in &self.own {
-            let found = now(store.load(&own_key(*writer))).unwrap().map(|record| record.data().to_vec());
-            assert!(found == own_state(*step) || found == own_state(step + 1), "writer {writer} lost step {step}");
+            let found = now(store.load(&own_key(*writer)))
+                .unwrap()
+                .map(|record| record.data().to_vec());
+            assert!(
+                found == own_state(*step) || found == own_state(step + 1),
+                "writer {writer} lost step {step}"
+            );
         }
     }
 }
@@ -212,20 +274,38 @@ fn kill_round(dir: &Path, durability: Durability, lines: u64, said: &mut Said) {
     let (sender, receiver) = mpsc::channel();
     let mut children = Vec::new();
     for writer in 0..WRITERS {
-        let mut child = command(&format!("write {writer} {durability:?}"), dir).spawn().unwrap();
+        let mut child = command(&format!("write {writer} {durability:?}"), dir)
+            .spawn()
+            .unwrap();
         let (sender, stdout) = (sender.clone(), BufReader::new(child.stdout.take().unwrap()));
         thread::spawn(move || {
-            stdout.lines().map_while(Result::ok).for_each(|line| drop(sender.send((writer, line))));
+            stdout
+                .lines()
+                .map_while(Result::ok)
+                .for_each(|line| drop(sender.send((writer, line))));
         });
         children.push(child);
     }
     drop(sender);
-    let heard = receiver.iter().take(lines as usize).for_each_count(|(writer, line)| said.hear(writer, &line));
-    assert!(heard == lines, "a writer ended by itself: {}", errors_of(children));
+    let heard = receiver
+        .iter()
+        .take(lines as usize)
+        .for_each_count(|(writer, line)| said.hear(writer, &line));
+    assert!(
+        heard == lines,
+        "a writer ended by itself: {}",
+        errors_of(children)
+    );
     children.iter_mut().for_each(|child| child.kill().unwrap());
-    receiver.iter().for_each(|(writer, line)| said.hear(writer, &line));
+    receiver
+        .iter()
+        .for_each(|(writer, line)| said.hear(writer, &line));
     for child in &mut children {
-        assert_eq!(child.wait().unwrap().signal(), Some(9), "a writer ended by itself");
+        assert_eq!(
+            child.wait().unwrap().signal(),
+            Some(9),
+            "a writer ended by itself"
+        );
     }
 }
 
@@ -251,8 +331,15 @@ fn errors_of(children: Vec<Child>) -> String {
 #[test]
 fn four_writers_that_are_killed_lose_nothing() {
     let dir = TempDir::new().unwrap();
-    let later = Clock::manual(Clock::system().now().saturating_add(Duration::from_secs(7_200)));
-    let store = FilesystemStore::options().clock(later).open(dir.path()).unwrap();
+    let later = Clock::manual(
+        Clock::system()
+            .now()
+            .saturating_add(Duration::from_secs(7_200)),
+    );
+    let store = FilesystemStore::options()
+        .clock(later)
+        .open(dir.path())
+        .unwrap();
     for key in 0..SHARED_KEYS {
         now(store.create(&shared_key(key), shared_data(Version::FIRST, 0).into(), END)).unwrap();
     }
@@ -260,7 +347,11 @@ fn four_writers_that_are_killed_lose_nothing() {
     let (mut said, mut strays) = (Said::default(), 0);
     for round in 0..rounds {
         said.own.clear();
-        let durability = if round % 4 == 3 { Durability::Data } else { Durability::None };
+        let durability = if round % 4 == 3 {
+            Durability::Data
+        } else {
+            Durability::None
+        };
         kill_round(dir.path(), durability, 1 + (round * 7_919) % 400, &mut said);
         said.check(&store);
         let swept = now(store.sweep());
@@ -268,8 +359,13 @@ fn four_writers_that_are_killed_lose_nothing() {
         strays += swept.removed();
     }
     assert!(!dir.path().join("quarantine").exists());
-    let left = fs::read_dir(dir.path()).unwrap().flat_map(|shard| fs::read_dir(shard.unwrap().path()).unwrap());
-    assert!(left.map(|file| file.unwrap().file_name()).all(|name| !name.to_string_lossy().ends_with(".tmp")));
+    let left = fs::read_dir(dir.path())
+        .unwrap()
+        .flat_map(|shard| fs::read_dir(shard.unwrap().path()).unwrap());
+    assert!(
+        left.map(|file| file.unwrap().file_name())
+            .all(|name| !name.to_string_lossy().ends_with(".tmp"))
+    );
     println!(
         "{rounds} rounds of {WRITERS} killed writers, {} changes, {strays} strays swept, nothing lost or torn, {:?}",
         said.count,
@@ -289,12 +385,19 @@ fn hold(dir: &Path) {
 fn a_lock_dies_with_its_holder() {
     let dir = TempDir::new().unwrap();
     let options = FilesystemStore::options();
-    let store = options.clone().lock_timeout(Duration::from_millis(20)).open(dir.path()).unwrap();
+    let store = options
+        .clone()
+        .lock_timeout(Duration::from_millis(20))
+        .open(dir.path())
+        .unwrap();
     let version = now(store.create(&KEY, Bytes::from_static(b"data"), END)).unwrap();
     let mut holder = command("hold", dir.path()).spawn().unwrap();
     let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().ends_with("@locked")));
-    assert!(matches!(now(store.update(&KEY, version, Bytes::new(), END)), Err(StoreError::Backend(_))));
+    assert!(matches!(
+        now(store.update(&KEY, version, Bytes::new(), END)),
+        Err(StoreError::Backend(_))
+    ));
     assert_eq!(now(store.load(&KEY)).unwrap().unwrap().data(), b"data");
     holder.kill().unwrap();
     holder.wait().unwrap();
@@ -303,8 +406,12 @@ fn a_lock_dies_with_its_holder() {
     let mut holder = command("hold", dir.path()).spawn().unwrap();
     let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().ends_with("@locked")));
-    let patient = options.lock_timeout(Duration::from_secs(60)).open(dir.path()).unwrap();
-    let waiting = thread::spawn(move || now(patient.update(&KEY, version, Bytes::from_static(b"last"), END)));
+    let patient = options
+        .lock_timeout(Duration::from_secs(60))
+        .open(dir.path())
+        .unwrap();
+    let waiting =
+        thread::spawn(move || now(patient.update(&KEY, version, Bytes::from_static(b"last"), END)));
     holder.kill().unwrap();
     holder.wait().unwrap();
     waiting.join().unwrap().unwrap();
@@ -334,17 +441,28 @@ fn states(operation: &str) -> [Option<Record>; 2] {
 fn act(store: &FilesystemStore, operation: &str) -> Result<(), StoreError> {
     match operation {
         "create" => now(store.create(&KEY, Bytes::from_static(b"new"), END)).map(drop),
-        "update" => now(store.update(&KEY, Version::FIRST, Bytes::from_static(b"new"), END)).map(drop),
-        "grow" => now(store.update(&KEY, Version::FIRST, Bytes::from(vec![5; 9_000]), END)).map(drop),
+        "update" => {
+            now(store.update(&KEY, Version::FIRST, Bytes::from_static(b"new"), END)).map(drop)
+        }
+        "grow" => {
+            now(store.update(&KEY, Version::FIRST, Bytes::from(vec![5; 9_000]), END)).map(drop)
+        }
         "touch" => now(store.touch(&KEY, Version::FIRST, LATER)),
         _ => now(store.delete(&KEY)),
     }
 }
 
 fn once(operation: &str, dir: &std::ffi::OsStr) {
-    let store = FilesystemStore::options().durability(Durability::Full).open(dir).unwrap();
+    let store = FilesystemStore::options()
+        .durability(Durability::Full)
+        .open(dir)
+        .unwrap();
     say("begun");
-    say(if act(&store, operation).is_ok() { "done" } else { "failed" });
+    say(if act(&store, operation).is_ok() {
+        "done"
+    } else {
+        "failed"
+    });
 }
 
 /// Every system call that the store makes, and an error that it may give.
@@ -374,18 +492,32 @@ fn trace(operation: &str, dir: &Path, call: &str, fault: &str) -> Trace {
     let log = log.path().join("log");
     let mut command = Command::new("strace");
     command.args(["-f", "-o"]).arg(&log);
-    command.arg("-e").arg(format!("trace={call}")).arg("-e").arg(format!("inject={call}:{fault}"));
+    command
+        .arg("-e")
+        .arg(format!("trace={call}"))
+        .arg("-e")
+        .arg(format!("inject={call}:{fault}"));
     command.arg(env::current_exe().unwrap());
     as_child(&mut command, &format!("once {operation}"), dir);
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    let said = said.lines().filter_map(|line| line.split_once('@')).map(|(_, line)| line.to_owned()).collect();
+    let said = said
+        .lines()
+        .filter_map(|line| line.split_once('@'))
+        .map(|(_, line)| line.to_owned())
+        .collect();
     let log = fs::read_to_string(&log).unwrap_or_default();
-    Trace { said, struck: log.contains("INJECTED") || log.contains("killed by SIGKILL") }
+    Trace {
+        said,
+        struck: log.contains("INJECTED") || log.contains("killed by SIGKILL"),
+    }
 }
 
 /// Has a fault strike at the first call, the second, and so on, until there is none to strike at.
-fn trace_all(mut check: impl FnMut(&str, &Trace, &FilesystemStore, &str), fault_of: impl Fn(&str) -> String) -> usize {
+fn trace_all(
+    mut check: impl FnMut(&str, &Trace, &FilesystemStore, &str),
+    fault_of: impl Fn(&str) -> String,
+) -> usize {
     let mut count = 0;
     for operation in OPERATIONS {
         for (call, error) in CALLS {
@@ -395,12 +527,21 @@ fn trace_all(mut check: impl FnMut(&str, &Trace, &FilesystemStore, &str), fault_
                 let fault = format!("{}:when={when}", fault_of(error));
                 let trace = trace(operation, dir.path(), call, &fault);
                 if !trace.struck {
-                    assert!(trace.said.ends_with(&["done".to_owned()]), "{operation}, {call}: {:?}", trace.said);
+                    assert!(
+                        trace.said.ends_with(&["done".to_owned()]),
+                        "{operation}, {call}: {:?}",
+                        trace.said
+                    );
                     break;
                 }
                 count += usize::from(matches!(trace.said.last(), Some(last) if last != "done"));
                 let store = FilesystemStore::open(dir.path()).unwrap();
-                check(&format!("{operation}, {call}, {fault}, said {:?}", trace.said), &trace, &store, operation);
+                check(
+                    &format!("{operation}, {call}, {fault}, said {:?}", trace.said),
+                    &trace,
+                    &store,
+                    operation,
+                );
             }
         }
     }
@@ -409,8 +550,14 @@ fn trace_all(mut check: impl FnMut(&str, &Trace, &FilesystemStore, &str), fault_
 
 /// Under `CI=true`, it must not be skipped.
 fn has_strace() -> bool {
-    let works = Command::new("strace").args(["-o", "/dev/null", "true"]).status().is_ok_and(|status| status.success());
-    assert!(works || env::var_os("CI").is_none_or(|value| value != "true"), "strace is missing");
+    let works = Command::new("strace")
+        .args(["-o", "/dev/null", "true"])
+        .status()
+        .is_ok_and(|status| status.success());
+    assert!(
+        works || env::var_os("CI").is_none_or(|value| value != "true"),
+        "strace is missing"
+    );
     if !works {
         println!("skipped: there is no strace, or it may not trace");
     }
@@ -450,8 +597,12 @@ fn an_error_of_any_system_call_leaves_the_old_record() {
             let found = now(store.load(&KEY)).unwrap();
             match trace.said.last().map(String::as_str) {
                 Some("done") => assert_eq!(found, new, "{what}"),
-                // That a removal could not be made to last has to be said, but it cannot be taken back.
-                _ => assert!(found == old || (found.is_none() && operation == "delete"), "{what}: {found:?}"),
+                // That a removal could not be made to last has to be said, but it cannot be taken
+                // back.
+                _ => assert!(
+                    found == old || (found.is_none() && operation == "delete"),
+                    "{what}: {found:?}"
+                ),
             }
         },
         |error| format!("error={error}"),

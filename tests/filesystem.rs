@@ -1,6 +1,11 @@
 //! The filesystem store, as a user of the crate sees it.
 #![cfg(all(unix, feature = "filesystem"))]
-#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
 
 #[path = "filesystem/mount.rs"]
 mod mount;
@@ -51,22 +56,53 @@ async fn load(store: &FilesystemStore) -> Option<Record> {
 async fn a_record_lives_and_dies() -> Outcome {
     let dir = TempDir::new()?;
     let clock = Clock::manual(Timestamp::from_secs(1_000));
-    let store = FilesystemStore::options().clock(clock.clone()).open(dir.path())?;
+    let store = FilesystemStore::options()
+        .clock(clock.clone())
+        .open(dir.path())?;
     let end = Timestamp::from_secs(2_000);
     assert!(store.load(&KEY).await?.is_none());
     let first = store.create(&KEY, Bytes::from_static(b"one"), end).await?;
-    assert_eq!(store.load(&KEY).await?, Some(Record::new("one", first, end)));
-    assert!(matches!(store.create(&KEY, Bytes::new(), end).await, Err(StoreError::Exists)));
-    let second = store.update(&KEY, first, Bytes::from(vec![5; 10_000]), end).await?;
-    assert!(matches!(store.update(&KEY, first, Bytes::new(), end).await, Err(StoreError::Conflict)));
-    assert!(matches!(store.touch(&KEY, first, end).await, Err(StoreError::Conflict)));
-    store.touch(&KEY, second, Timestamp::from_secs(3_000)).await?;
+    assert_eq!(
+        store.load(&KEY).await?,
+        Some(Record::new("one", first, end))
+    );
+    assert!(matches!(
+        store.create(&KEY, Bytes::new(), end).await,
+        Err(StoreError::Exists)
+    ));
+    let second = store
+        .update(&KEY, first, Bytes::from(vec![5; 10_000]), end)
+        .await?;
+    assert!(matches!(
+        store.update(&KEY, first, Bytes::new(), end).await,
+        Err(StoreError::Conflict)
+    ));
+    assert!(matches!(
+        store.touch(&KEY, first, end).await,
+        Err(StoreError::Conflict)
+    ));
+    store
+        .touch(&KEY, second, Timestamp::from_secs(3_000))
+        .await?;
     clock.advance(Duration::from_secs(1_999));
-    assert_eq!(store.load(&KEY).await?, Some(Record::new(vec![5; 10_000], second, Timestamp::from_secs(3_000))));
+    assert_eq!(
+        store.load(&KEY).await?,
+        Some(Record::new(
+            vec![5; 10_000],
+            second,
+            Timestamp::from_secs(3_000)
+        ))
+    );
     store.delete(&KEY).await?;
     assert!(store.load(&KEY).await?.is_none());
-    assert!(matches!(store.update(&KEY, second, Bytes::new(), end).await, Err(StoreError::Gone)));
-    assert!(matches!(store.touch(&KEY, second, end).await, Err(StoreError::Gone)));
+    assert!(matches!(
+        store.update(&KEY, second, Bytes::new(), end).await,
+        Err(StoreError::Gone)
+    ));
+    assert!(matches!(
+        store.touch(&KEY, second, end).await,
+        Err(StoreError::Gone)
+    ));
     store.delete(&KEY).await?;
     Ok(())
 }
@@ -75,13 +111,21 @@ async fn a_record_lives_and_dies() -> Outcome {
 async fn an_expired_record_is_as_good_as_deleted() -> Outcome {
     let dir = TempDir::new()?;
     let clock = Clock::manual(Timestamp::from_secs(1_000));
-    let store = FilesystemStore::options().clock(clock.clone()).open(dir.path())?;
+    let store = FilesystemStore::options()
+        .clock(clock.clone())
+        .open(dir.path())?;
     let end = Timestamp::from_secs(2_000);
     let version = store.create(&KEY, Bytes::from_static(b"one"), end).await?;
     clock.set(end);
     assert!(store.load(&KEY).await?.is_none());
-    assert!(matches!(store.update(&KEY, version, Bytes::new(), END).await, Err(StoreError::Gone)));
-    assert!(matches!(store.touch(&KEY, version, END).await, Err(StoreError::Gone)));
+    assert!(matches!(
+        store.update(&KEY, version, Bytes::new(), END).await,
+        Err(StoreError::Gone)
+    ));
+    assert!(matches!(
+        store.touch(&KEY, version, END).await,
+        Err(StoreError::Gone)
+    ));
     store.create(&KEY, Bytes::from_static(b"two"), END).await?;
     assert_eq!(store.load(&KEY).await?.ok_or("it is there")?.data(), b"two");
     Ok(())
@@ -93,7 +137,10 @@ async fn sessions_survive_the_store_and_are_shared() -> Outcome {
     let version = store.create(&KEY, Bytes::from_static(b"data"), END).await?;
     let other = FilesystemStore::open(dir.path())?;
     drop(store);
-    assert_eq!(other.load(&KEY).await?, Some(Record::new("data", version, END)));
+    assert_eq!(
+        other.load(&KEY).await?,
+        Some(Record::new("data", version, END))
+    );
     Ok(())
 }
 
@@ -101,7 +148,11 @@ async fn sessions_survive_the_store_and_are_shared() -> Outcome {
 fn it_works_outside_of_a_runtime() {
     let (_dir, store) = store();
     let mut context = Context::from_waker(Waker::noop());
-    assert!(pin!(store.create(&KEY, Bytes::new(), END)).poll(&mut context).is_ready());
+    assert!(
+        pin!(store.create(&KEY, Bytes::new(), END))
+            .poll(&mut context)
+            .is_ready()
+    );
     assert!(pin!(store.load(&KEY)).poll(&mut context).is_ready());
     assert!(store.sweeper(Duration::from_secs(1)).is_err());
 }
@@ -110,15 +161,25 @@ fn it_works_outside_of_a_runtime() {
 #[tokio::test]
 async fn a_cancelled_update_is_done_wholly_or_not_at_all() {
     let (_dir, store) = store();
-    let mut version = store.create(&KEY, Bytes::from(vec![0; 1_000]), END).await.unwrap();
+    let mut version = store
+        .create(&KEY, Bytes::from(vec![0; 1_000]), END)
+        .await
+        .unwrap();
     let (mut cancelled, mut done) = (0, 0);
     for round in 1..=300_u64 {
         let data = Bytes::from(vec![round as u8; 1_000 + round as usize * 20]);
         let mut context = Context::from_waker(Waker::noop());
         // Not always in time: the other thread may be done by now.
-        cancelled += u32::from(pin!(store.update(&KEY, version, data, END)).poll(&mut context).is_pending());
+        cancelled += u32::from(
+            pin!(store.update(&KEY, version, data, END))
+                .poll(&mut context)
+                .is_pending(),
+        );
         let record = load(&store).await.unwrap();
-        assert!(record.data().len() >= 1_000 && record.data().iter().all(|byte| *byte == record.data()[0]));
+        assert!(
+            record.data().len() >= 1_000
+                && record.data().iter().all(|byte| *byte == record.data()[0])
+        );
         done += u32::from(record.version() != version);
         version = record.version();
     }
@@ -128,7 +189,10 @@ async fn a_cancelled_update_is_done_wholly_or_not_at_all() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_increment_of_64_tasks_is_lost() {
     let (_dir, store) = store();
-    store.create(&KEY, Bytes::copy_from_slice(&0_u64.to_le_bytes()), END).await.unwrap();
+    store
+        .create(&KEY, Bytes::copy_from_slice(&0_u64.to_le_bytes()), END)
+        .await
+        .unwrap();
     let mut tasks = JoinSet::new();
     for _ in 0..64 {
         let store = store.clone();
@@ -148,7 +212,15 @@ async fn increment(store: &FilesystemStore) {
     loop {
         let record = load(store).await.expect("nobody deletes it");
         let count = u64::from_le_bytes(record.data().try_into().unwrap()) + 1;
-        match store.update(&KEY, record.version(), Bytes::copy_from_slice(&count.to_le_bytes()), END).await {
+        match store
+            .update(
+                &KEY,
+                record.version(),
+                Bytes::copy_from_slice(&count.to_le_bytes()),
+                END,
+            )
+            .await
+        {
             Err(StoreError::Conflict) => {}
             done => break assert!(done.is_ok(), "{done:?}"),
         }
@@ -161,36 +233,61 @@ async fn one_of_many_creates_wins() {
     let mut tasks = JoinSet::new();
     for number in 0..32_u8 {
         let store = store.clone();
-        tasks.spawn(async move { (number, store.create(&KEY, Bytes::from(vec![number]), END).await) });
+        tasks.spawn(async move {
+            (
+                number,
+                store.create(&KEY, Bytes::from(vec![number]), END).await,
+            )
+        });
     }
     let results = tasks.join_all().await;
-    let winners: Vec<_> = results.iter().filter(|(_, result)| result.is_ok()).map(|(number, _)| *number).collect();
+    let winners: Vec<_> = results
+        .iter()
+        .filter(|(_, result)| result.is_ok())
+        .map(|(number, _)| *number)
+        .collect();
     assert_eq!(winners.len(), 1);
-    assert!(results.iter().all(|(_, result)| matches!(result, Ok(_) | Err(StoreError::Exists))));
+    assert!(
+        results
+            .iter()
+            .all(|(_, result)| matches!(result, Ok(_) | Err(StoreError::Exists)))
+    );
     assert_eq!(load(&store).await.unwrap().data(), winners);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_record_never_comes_back() {
     let (dir, store) = store();
-    let rounds = if std::env::var_os("SILVERBACK_SOAK").is_some() { 10_000 } else { 1_000 };
+    let rounds = if std::env::var_os("SILVERBACK_SOAK").is_some() {
+        10_000
+    } else {
+        1_000
+    };
     let mut late = 0;
     for round in 0..rounds {
-        let version = store.create(&KEY, Bytes::from_static(b"data"), END).await.unwrap();
+        let version = store
+            .create(&KEY, Bytes::from_static(b"data"), END)
+            .await
+            .unwrap();
         let barrier = Arc::new(Barrier::new(3));
         let mut updates = JoinSet::new();
         for size in [100, 100 + (round % 7) * 900] {
             let (store, barrier) = (store.clone(), Arc::clone(&barrier));
             updates.spawn(async move {
                 barrier.wait().await;
-                store.update(&KEY, version, Bytes::from(vec![1; size]), END).await
+                store
+                    .update(&KEY, version, Bytes::from(vec![1; size]), END)
+                    .await
             });
         }
         barrier.wait().await;
         store.delete(&KEY).await.unwrap();
         for result in updates.join_all().await {
             late += u32::from(matches!(result, Err(StoreError::Gone)));
-            assert!(matches!(result, Ok(_) | Err(StoreError::Gone | StoreError::Conflict)), "{result:?}");
+            assert!(
+                matches!(result, Ok(_) | Err(StoreError::Gone | StoreError::Conflict)),
+                "{result:?}"
+            );
         }
         assert!(load(&store).await.is_none());
         assert!(!path_of(&dir).exists());
@@ -203,9 +300,15 @@ async fn a_deleted_record_never_comes_back() {
 async fn a_live_record_is_never_swept() {
     let dir = TempDir::new().unwrap();
     let clock = Clock::manual(Timestamp::from_secs(1_000));
-    let store = FilesystemStore::options().clock(clock.clone()).open(dir.path()).unwrap();
+    let store = FilesystemStore::options()
+        .clock(clock.clone())
+        .open(dir.path())
+        .unwrap();
     let ends = |from: u64| Timestamp::from_secs(from + 10);
-    let version = store.create(&KEY, Bytes::from_static(b"data"), ends(1_000)).await.unwrap();
+    let version = store
+        .create(&KEY, Bytes::from_static(b"data"), ends(1_000))
+        .await
+        .unwrap();
     let sweeper = store.sweeper(Duration::ZERO).unwrap();
     for second in 1_001..1_500 {
         store.touch(&KEY, version, ends(second)).await.unwrap();
@@ -221,17 +324,36 @@ async fn a_live_record_is_never_swept() {
 async fn sweeping_keeps_to_its_limits_and_goes_on() {
     let dir = TempDir::new().unwrap();
     let clock = Clock::manual(Timestamp::from_secs(1_000));
-    let store = FilesystemStore::options().clock(clock.clone()).open(dir.path()).unwrap();
+    let store = FilesystemStore::options()
+        .clock(clock.clone())
+        .open(dir.path())
+        .unwrap();
     for number in 0..100 {
         let end = Timestamp::from_secs(2_000 + number % 2 * 1_000);
-        store.create(&RecordKey::from_bytes([number as u8; 32]), Bytes::new(), end).await.unwrap();
+        store
+            .create(
+                &RecordKey::from_bytes([number as u8; 32]),
+                Bytes::new(),
+                end,
+            )
+            .await
+            .unwrap();
     }
     clock.set(Timestamp::from_secs(0));
     assert_eq!(store.sweep().await.removed(), 0);
     clock.set(Timestamp::from_secs(2_500));
-    fs::write(dir.path().join("63").join(RecordKey::from_bytes([0x63; 32]).to_string()), b"damage").unwrap();
+    fs::write(
+        dir.path()
+            .join("63")
+            .join(RecordKey::from_bytes([0x63; 32]).to_string()),
+        b"damage",
+    )
+    .unwrap();
     let step = store.sweep_some(30).await;
-    assert!((step.examined(), step.is_finished()) == (30, false), "{step:?}");
+    assert!(
+        (step.examined(), step.is_finished()) == (30, false),
+        "{step:?}"
+    );
     let (mut removed, mut failed) = (step.removed(), step.failed());
     loop {
         let step = store.sweep_some(30).await;
@@ -248,11 +370,21 @@ async fn strays_are_swept_after_an_hour() {
     let dir = TempDir::new().unwrap();
     let now = Clock::system().now();
     let clock = Clock::manual(now);
-    let store = FilesystemStore::options().clock(clock.clone()).open(dir.path()).unwrap();
-    store.create(&KEY, Bytes::from_static(b"data"), END).await.unwrap();
+    let store = FilesystemStore::options()
+        .clock(clock.clone())
+        .open(dir.path())
+        .unwrap();
+    store
+        .create(&KEY, Bytes::from_static(b"data"), END)
+        .await
+        .unwrap();
     let stray = dir.path().join("ab/0123456789abcdef.tmp");
     fs::write(&stray, b"half a rec").unwrap();
-    for early in [now, Timestamp::from_secs(0), now.saturating_add(Duration::from_secs(3_500))] {
+    for early in [
+        now,
+        Timestamp::from_secs(0),
+        now.saturating_add(Duration::from_secs(3_500)),
+    ] {
         clock.set(early);
         assert_eq!(store.sweep().await.removed(), 0);
     }
@@ -265,7 +397,11 @@ async fn strays_are_swept_after_an_hour() {
 async fn a_dropped_sweeper_stops() {
     let (_dir, store) = store();
     drop(store.sweeper(Duration::from_secs(3_600)).unwrap());
-    store.sweeper(Duration::from_secs(3_600)).unwrap().stop().await;
+    store
+        .sweeper(Duration::from_secs(3_600))
+        .unwrap()
+        .stop()
+        .await;
 }
 
 #[tokio::test]
@@ -273,21 +409,44 @@ async fn files_are_for_their_owner_alone_and_named_by_hash() {
     let parent = TempDir::new().unwrap();
     let path = parent.path().join("sessions");
     let store = FilesystemStore::open(&path).unwrap();
-    store.create(&KEY, Bytes::from_static(b"data"), END).await.unwrap();
+    store
+        .create(&KEY, Bytes::from_static(b"data"), END)
+        .await
+        .unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     let file = path.join("ab").join(KEY.to_string());
-    assert_eq!((mode(&path), mode(&path.join("ab")), mode(&file)), (0o700, 0o700, 0o600));
+    assert_eq!(
+        (mode(&path), mode(&path.join("ab")), mode(&file)),
+        (0o700, 0o700, 0o600)
+    );
 }
 
 #[tokio::test]
 async fn a_record_over_the_limit_is_refused() {
     let dir = TempDir::new().unwrap();
-    let store = FilesystemStore::options().max_record_bytes(10).open(dir.path()).unwrap();
-    let version = store.create(&KEY, Bytes::from(vec![1; 10]), END).await.unwrap();
-    let result = store.update(&KEY, version, Bytes::from(vec![1; 11]), END).await;
-    assert!(matches!(result, Err(StoreError::TooLarge { size: 11, limit: 10 })));
+    let store = FilesystemStore::options()
+        .max_record_bytes(10)
+        .open(dir.path())
+        .unwrap();
+    let version = store
+        .create(&KEY, Bytes::from(vec![1; 10]), END)
+        .await
+        .unwrap();
+    let result = store
+        .update(&KEY, version, Bytes::from(vec![1; 11]), END)
+        .await;
+    assert!(matches!(
+        result,
+        Err(StoreError::TooLarge {
+            size: 11,
+            limit: 10
+        })
+    ));
     assert_eq!(load(&store).await.unwrap().data(), [1; 10]);
-    let unbounded = FilesystemStore::options().max_record_bytes(usize::MAX).open(dir.path()).unwrap();
+    let unbounded = FilesystemStore::options()
+        .max_record_bytes(usize::MAX)
+        .open(dir.path())
+        .unwrap();
     assert_eq!(load(&unbounded).await.unwrap().data(), [1; 10]);
 }
 
@@ -331,10 +490,22 @@ fn unsafe_directories_are_refused() {
 async fn what_is_planted_in_a_records_place_is_refused() {
     type Plant = fn(&Path, &Path);
     let plants: [(&str, Plant); 5] = [
-        ("symbolic link", |record, other| symlink(other, record).unwrap()),
-        ("hard link", |record, other| fs::hard_link(other, record).unwrap()),
+        ("symbolic link", |record, other| {
+            symlink(other, record).unwrap()
+        }),
+        ("hard link", |record, other| {
+            fs::hard_link(other, record).unwrap()
+        }),
         ("FIFO", |record, _| {
-            assert!(Command::new("mkfifo").arg("-m").arg("600").arg(record).status().unwrap().success())
+            assert!(
+                Command::new("mkfifo")
+                    .arg("-m")
+                    .arg("600")
+                    .arg(record)
+                    .status()
+                    .unwrap()
+                    .success()
+            )
         }),
         ("directory", |record, _| fs::create_dir(record).unwrap()),
         ("readable file", |record, other| {
@@ -344,22 +515,42 @@ async fn what_is_planted_in_a_records_place_is_refused() {
     ];
     for (what, plant) in plants {
         let (dir, store) = store();
-        let version = store.create(&KEY, Bytes::from_static(b"data"), END).await.unwrap();
+        let version = store
+            .create(&KEY, Bytes::from_static(b"data"), END)
+            .await
+            .unwrap();
         let other = dir.path().join("other");
         fs::rename(path_of(&dir), &other).unwrap();
         let before = fs::read(&other).unwrap();
         plant(&path_of(&dir), &other);
         let load = store.load(&KEY).await;
-        assert!(matches!(load, Err(StoreError::Corrupt(_))), "{what}: {load:?}");
-        let update = store.update(&KEY, version, Bytes::from_static(b"new"), END).await;
-        assert!(matches!(update, Err(StoreError::Corrupt(_))), "{what}: {update:?}");
+        assert!(
+            matches!(load, Err(StoreError::Corrupt(_))),
+            "{what}: {load:?}"
+        );
+        let update = store
+            .update(&KEY, version, Bytes::from_static(b"new"), END)
+            .await;
+        assert!(
+            matches!(update, Err(StoreError::Corrupt(_))),
+            "{what}: {update:?}"
+        );
         assert!(matches!(
-            store.touch(&KEY, version, Timestamp::from_secs(u64::MAX - 1)).await,
+            store
+                .touch(&KEY, version, Timestamp::from_secs(u64::MAX - 1))
+                .await,
             Err(StoreError::Corrupt(_))
         ));
-        assert!(store.create(&KEY, Bytes::new(), END).await.is_err(), "{what}");
+        assert!(
+            store.create(&KEY, Bytes::new(), END).await.is_err(),
+            "{what}"
+        );
         assert_eq!(store.sweep().await.removed(), 0, "{what}");
-        assert_eq!(store.delete(&KEY).await.is_ok(), what != "directory", "{what}");
+        assert_eq!(
+            store.delete(&KEY).await.is_ok(),
+            what != "directory",
+            "{what}"
+        );
         assert_eq!(path_of(&dir).exists(), what == "directory", "{what}");
         assert_eq!(fs::read(&other).unwrap(), before, "{what}");
     }
@@ -370,13 +561,28 @@ async fn a_removed_directory_is_an_error_and_not_an_empty_store() {
     let parent = TempDir::new().unwrap();
     let path = parent.path().join("sessions");
     let store = FilesystemStore::open(&path).unwrap();
-    let version = store.create(&KEY, Bytes::from_static(b"data"), END).await.unwrap();
+    let version = store
+        .create(&KEY, Bytes::from_static(b"data"), END)
+        .await
+        .unwrap();
     fs::remove_dir_all(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    assert!(matches!(store.load(&KEY).await, Err(StoreError::Backend(_))));
-    assert!(matches!(store.update(&KEY, version, Bytes::new(), END).await, Err(StoreError::Backend(_))));
-    assert!(matches!(store.create(&KEY, Bytes::new(), END).await, Err(StoreError::Backend(_))));
-    assert!(matches!(store.delete(&KEY).await, Err(StoreError::Backend(_))));
+    assert!(matches!(
+        store.load(&KEY).await,
+        Err(StoreError::Backend(_))
+    ));
+    assert!(matches!(
+        store.update(&KEY, version, Bytes::new(), END).await,
+        Err(StoreError::Backend(_))
+    ));
+    assert!(matches!(
+        store.create(&KEY, Bytes::new(), END).await,
+        Err(StoreError::Backend(_))
+    ));
+    assert!(matches!(
+        store.delete(&KEY).await,
+        Err(StoreError::Backend(_))
+    ));
     let swept = store.sweep().await;
     assert!(swept.failed() > 0 && swept.error().is_some());
     assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
@@ -385,14 +591,27 @@ async fn a_removed_directory_is_an_error_and_not_an_empty_store() {
 #[tokio::test]
 async fn a_directory_that_is_moved_and_replaced_stays_the_stores() {
     let parent = TempDir::new().unwrap();
-    let (path, moved, trap) = (parent.path().join("sessions"), parent.path().join("moved"), parent.path().join("trap"));
+    let (path, moved, trap) = (
+        parent.path().join("sessions"),
+        parent.path().join("moved"),
+        parent.path().join("trap"),
+    );
     let store = FilesystemStore::open(&path).unwrap();
-    let version = store.create(&KEY, Bytes::from_static(b"data"), END).await.unwrap();
+    let version = store
+        .create(&KEY, Bytes::from_static(b"data"), END)
+        .await
+        .unwrap();
     fs::create_dir(&trap).unwrap();
     fs::rename(&path, &moved).unwrap();
     symlink(&trap, &path).unwrap();
-    store.update(&KEY, version, Bytes::from_static(b"new"), END).await.unwrap();
-    store.create(&RecordKey::from_bytes([1; 32]), Bytes::new(), END).await.unwrap();
+    store
+        .update(&KEY, version, Bytes::from_static(b"new"), END)
+        .await
+        .unwrap();
+    store
+        .create(&RecordKey::from_bytes([1; 32]), Bytes::new(), END)
+        .await
+        .unwrap();
     assert_eq!(load(&store).await.unwrap().data(), b"new");
     assert_eq!(fs::read_dir(&trap).unwrap().count(), 0);
     assert!(moved.join("01").is_dir());
@@ -403,9 +622,18 @@ async fn a_shard_that_is_a_link_is_not_followed() {
     let (dir, store) = store();
     let trap = TempDir::new().unwrap();
     symlink(trap.path(), dir.path().join("ab")).unwrap();
-    assert!(matches!(store.load(&KEY).await, Err(StoreError::Backend(_))));
-    assert!(matches!(store.create(&KEY, Bytes::new(), END).await, Err(StoreError::Backend(_))));
-    assert!(matches!(store.update(&KEY, Version::FIRST, Bytes::new(), END).await, Err(StoreError::Backend(_))));
+    assert!(matches!(
+        store.load(&KEY).await,
+        Err(StoreError::Backend(_))
+    ));
+    assert!(matches!(
+        store.create(&KEY, Bytes::new(), END).await,
+        Err(StoreError::Backend(_))
+    ));
+    assert!(matches!(
+        store.update(&KEY, Version::FIRST, Bytes::new(), END).await,
+        Err(StoreError::Backend(_))
+    ));
     assert_eq!(fs::read_dir(trap.path()).unwrap().count(), 0);
 }
 
@@ -420,22 +648,34 @@ fn key(number: u16) -> RecordKey {
 const HUGE: usize = 2_000_000;
 
 fn open(mount: &Mount, durability: Durability) -> FilesystemStore {
-    FilesystemStore::options().durability(durability).max_record_bytes(HUGE).open(mount.path()).unwrap()
+    FilesystemStore::options()
+        .durability(durability)
+        .max_record_bytes(HUGE)
+        .open(mount.path())
+        .unwrap()
 }
 
 /// Finds these records in the store's directory, and no other file.
 async fn check(mount: &Mount, records: &[(RecordKey, Record)], what: &str) {
     let store = open(mount, Durability::Full);
     for (key, record) in records {
-        assert_eq!(store.load(key).await.unwrap().as_ref(), Some(record), "{what}");
+        assert_eq!(
+            store.load(key).await.unwrap().as_ref(),
+            Some(record),
+            "{what}"
+        );
     }
     let files = fs::read_dir(mount.path().join("ab")).unwrap().count();
     assert_eq!(files, records.len(), "{what}: nothing else is left");
 }
 
 fn is_full<T>(result: Result<T, StoreError>) -> bool {
-    let Err(StoreError::Backend(source)) = result else { return false };
-    source.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::StorageFull)
+    let Err(StoreError::Backend(source)) = result else {
+        return false;
+    };
+    source
+        .downcast_ref()
+        .is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::StorageFull)
 }
 
 /// Makes records until none fits.
@@ -454,7 +694,14 @@ async fn fill(store: &FilesystemStore) -> Vec<(RecordKey, Record)> {
 }
 
 async fn outgrow(store: &FilesystemStore, (key, record): &(RecordKey, Record), what: &str) {
-    assert!(is_full(store.update(key, record.version(), Bytes::from(vec![2; HUGE]), END).await), "{what}");
+    assert!(
+        is_full(
+            store
+                .update(key, record.version(), Bytes::from(vec![2; HUGE]), END)
+                .await
+        ),
+        "{what}"
+    );
 }
 
 #[tokio::test]
@@ -469,16 +716,24 @@ async fn a_full_disk_keeps_old_sessions_and_takes_updates() {
         (Kind::Ext4("-b 4096 -N 16", "commit=600"), Durability::Full),
     ];
     for (kind, durability) in disks {
-        let Some(mount) = Mount::new(kind) else { continue };
+        let Some(mount) = Mount::new(kind) else {
+            continue;
+        };
         let what = format!("{kind:?}, {durability:?}");
         let store = open(&mount, durability);
         let mut kept = fill(&store).await;
         let elsewhere = RecordKey::from_bytes([1; 32]);
-        assert!(is_full(store.create(&elsewhere, Bytes::new(), END).await), "{what}");
+        assert!(
+            is_full(store.create(&elsewhere, Bytes::new(), END).await),
+            "{what}"
+        );
         for entry in &mut kept {
             outgrow(&store, entry, &what).await;
             let (key, record) = entry;
-            let version = store.update(key, record.version(), Bytes::from(vec![3; 1_500]), END).await.unwrap();
+            let version = store
+                .update(key, record.version(), Bytes::from(vec![3; 1_500]), END)
+                .await
+                .unwrap();
             *record = Record::new(vec![3; 1_500], version, END);
         }
         check(&mount, &kept, &what).await;
@@ -500,25 +755,49 @@ async fn a_full_disk_keeps_old_sessions_and_takes_updates() {
     }
 }
 
-/// The disk promises more than it has: what it has no room for is written without an error, and fails when it is
-/// synced.
+/// The disk promises more than it has: what it has no room for is written without an error, and
+/// fails when it is synced.
 #[tokio::test]
 async fn a_disk_that_fails_late_keeps_old_sessions() {
-    let disks = [Kind::Ext4("-b 4096", "commit=600"), Kind::Ext4("-b 4096 -O ^has_journal", "rw")];
+    let disks = [
+        Kind::Ext4("-b 4096", "commit=600"),
+        Kind::Ext4("-b 4096 -O ^has_journal", "rw"),
+    ];
     let levels = [Durability::Data, Durability::Full];
-    for (kind, durability) in disks.into_iter().flat_map(|kind| levels.map(|level| (kind, level))) {
-        let Some(pool) = Mount::new(Kind::Tmpfs("size=16m")) else { return };
-        let Some(mount) = Mount::new_in(kind, &pool.path()) else { return };
+    for (kind, durability) in disks
+        .into_iter()
+        .flat_map(|kind| levels.map(|level| (kind, level)))
+    {
+        let Some(pool) = Mount::new(Kind::Tmpfs("size=16m")) else {
+            return;
+        };
+        let Some(mount) = Mount::new_in(kind, &pool.path()) else {
+            return;
+        };
         let what = format!("{kind:?}, {durability:?}");
-        let version = open(&mount, Durability::Full).create(&KEY, Bytes::new(), END).await.unwrap();
+        let version = open(&mount, Durability::Full)
+            .create(&KEY, Bytes::new(), END)
+            .await
+            .unwrap();
         pool.fill();
         let store = open(&mount, durability);
-        let version = store.update(&KEY, version, Bytes::from(vec![1; 1_500]), END).await.unwrap();
+        let version = store
+            .update(&KEY, version, Bytes::from(vec![1; 1_500]), END)
+            .await
+            .unwrap();
         let kept = [(KEY, Record::new(vec![1; 1_500], version, END))];
-        let large = store.update(&KEY, version, Bytes::from(vec![2; 100_000]), END).await;
-        assert!(matches!(large, Err(StoreError::Backend(_))), "{what}: {large:?}");
+        let large = store
+            .update(&KEY, version, Bytes::from(vec![2; 100_000]), END)
+            .await;
+        assert!(
+            matches!(large, Err(StoreError::Backend(_))),
+            "{what}: {large:?}"
+        );
         let new = store.create(&key(1), Bytes::new(), END).await;
-        assert!(matches!(new, Err(StoreError::Backend(_))), "{what}: {new:?}");
+        assert!(
+            matches!(new, Err(StoreError::Backend(_))),
+            "{what}: {new:?}"
+        );
         assert_eq!(store.load(&key(1)).await.unwrap(), None, "{what}");
         check(&mount, &kept, &what).await;
         drop(store);
@@ -526,7 +805,10 @@ async fn a_disk_that_fails_late_keeps_old_sessions() {
         mount.mount_again();
         check(&mount, &kept, &format!("{what}, mounted again")).await;
         let store = open(&mount, durability);
-        store.update(&KEY, version, Bytes::from(vec![2; 100_000]), END).await.unwrap();
+        store
+            .update(&KEY, version, Bytes::from(vec![2; 100_000]), END)
+            .await
+            .unwrap();
     }
 }
 
@@ -543,23 +825,47 @@ async fn a_read_only_file_system_is_read() {
         (Kind::Ext4("", "errors=remount-ro"), Mount::damage),
     ];
     for (kind, stop) in disks {
-        let Some(mount) = Mount::new(kind) else { continue };
+        let Some(mount) = Mount::new(kind) else {
+            continue;
+        };
         let store = open(&mount, Durability::Full);
-        let version = store.create(&KEY, Bytes::from_static(b"data"), END).await.unwrap();
+        let version = store
+            .create(&KEY, Bytes::from_static(b"data"), END)
+            .await
+            .unwrap();
         let damaged = key(1);
-        store.create(&damaged, Bytes::from_static(b"data"), END).await.unwrap();
-        fs::write(mount.path().join("ab").join(damaged.to_string()), vec![7; 4_096]).unwrap();
+        store
+            .create(&damaged, Bytes::from_static(b"data"), END)
+            .await
+            .unwrap();
+        fs::write(
+            mount.path().join("ab").join(damaged.to_string()),
+            vec![7; 4_096],
+        )
+        .unwrap();
         if !stop(&mount) {
             continue;
         }
         assert_eq!(load(&store).await.unwrap().data(), b"data", "{kind:?}");
-        assert!(matches!(store.load(&damaged).await, Err(StoreError::Corrupt(_))), "{kind:?}");
+        assert!(
+            matches!(store.load(&damaged).await, Err(StoreError::Corrupt(_))),
+            "{kind:?}"
+        );
         let update = store.update(&KEY, version, Bytes::new(), END).await;
-        assert!(matches!(update, Err(StoreError::Backend(_))), "{kind:?}: {update:?}");
+        assert!(
+            matches!(update, Err(StoreError::Backend(_))),
+            "{kind:?}: {update:?}"
+        );
         let create = store.create(&key(2), Bytes::new(), END).await;
-        assert!(matches!(create, Err(StoreError::Backend(_))), "{kind:?}: {create:?}");
+        assert!(
+            matches!(create, Err(StoreError::Backend(_))),
+            "{kind:?}: {create:?}"
+        );
         let delete = store.delete(&KEY).await;
-        assert!(matches!(delete, Err(StoreError::Backend(_))), "{kind:?}: {delete:?}");
+        assert!(
+            matches!(delete, Err(StoreError::Backend(_))),
+            "{kind:?}: {delete:?}"
+        );
         drop(store);
         let store = open(&mount, Durability::Full);
         assert_eq!(load(&store).await.unwrap().version(), version, "{kind:?}");
@@ -567,7 +873,10 @@ async fn a_read_only_file_system_is_read() {
         mount.mount_again();
         let store = open(&mount, Durability::Full);
         assert_eq!(load(&store).await.unwrap().data(), b"data", "{kind:?}");
-        store.update(&KEY, version, Bytes::new(), END).await.unwrap();
+        store
+            .update(&KEY, version, Bytes::new(), END)
+            .await
+            .unwrap();
     }
 }
 
@@ -575,17 +884,30 @@ async fn a_read_only_file_system_is_read() {
 async fn every_durability_works_on_a_real_disk() {
     for durability in [Durability::None, Durability::Data, Durability::Full] {
         let parent = TempDir::new().unwrap();
-        let store = FilesystemStore::options().durability(durability).open(parent.path().join("sessions")).unwrap();
-        let version = store.create(&KEY, Bytes::from_static(b"data"), END).await.unwrap();
-        let version = store.update(&KEY, version, Bytes::from(vec![1; 5_000]), END).await.unwrap();
-        store.touch(&KEY, version, Timestamp::from_secs(u64::MAX - 1)).await.unwrap();
+        let store = FilesystemStore::options()
+            .durability(durability)
+            .open(parent.path().join("sessions"))
+            .unwrap();
+        let version = store
+            .create(&KEY, Bytes::from_static(b"data"), END)
+            .await
+            .unwrap();
+        let version = store
+            .update(&KEY, version, Bytes::from(vec![1; 5_000]), END)
+            .await
+            .unwrap();
+        store
+            .touch(&KEY, version, Timestamp::from_secs(u64::MAX - 1))
+            .await
+            .unwrap();
         assert_eq!(load(&store).await.unwrap().data(), [1; 5_000]);
         store.delete(&KEY).await.unwrap();
         assert!(load(&store).await.is_none());
     }
 }
 
-/// A damaged file of the right length is found when its hint has passed: nobody has looked into it before.
+/// A damaged file of the right length is found when its hint has passed: nobody has looked into it
+/// before.
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 #[tokio::test]
 async fn a_sweep_goes_by_the_time_of_last_access() {
@@ -593,12 +915,38 @@ async fn a_sweep_goes_by_the_time_of_last_access() {
     let in_hours = |hours: u64| Clock::system().now().as_secs() / 3_600 * 3_600 + hours * 3_600;
     let [soon, later] = [in_hours(2), in_hours(4)];
     let clock = Clock::manual(Clock::system().now());
-    let store = FilesystemStore::options().clock(clock.clone()).open(dir.path()).unwrap();
-    let version = store.create(&KEY, Bytes::from_static(b"data"), Timestamp::from_secs(soon)).await.unwrap();
+    let store = FilesystemStore::options()
+        .clock(clock.clone())
+        .open(dir.path())
+        .unwrap();
+    let version = store
+        .create(
+            &KEY,
+            Bytes::from_static(b"data"),
+            Timestamp::from_secs(soon),
+        )
+        .await
+        .unwrap();
     let path = dir.path().join("ab").join(KEY.to_string());
-    let hint = || fs::metadata(&path).unwrap().accessed().unwrap().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let hint = || {
+        fs::metadata(&path)
+            .unwrap()
+            .accessed()
+            .unwrap()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs()
+    };
     assert_eq!(hint(), soon);
-    store.update(&KEY, version, Bytes::from_static(b"more"), Timestamp::from_secs(later)).await.unwrap();
+    store
+        .update(
+            &KEY,
+            version,
+            Bytes::from_static(b"more"),
+            Timestamp::from_secs(later),
+        )
+        .await
+        .unwrap();
     assert_eq!(hint(), soon, "an update leaves it as it is");
     clock.set(Timestamp::from_secs(soon));
     assert_eq!((store.sweep().await.removed(), hint()), (0, later));

@@ -15,7 +15,8 @@ use crate::{
 
 /// By which part the instructions above the floor may rise. Allocations may not.
 ///
-/// What moves the floor as well is not the crate's doing: a processor, a dependency, a version of a tool.
+/// What moves the floor as well is not the crate's doing: a processor, a dependency, a version of a
+/// tool.
 const TOLERANCE: f64 = 0.02;
 /// The same if other tools count than did for the baseline.
 const TOLERANCE_OF_OTHER_TOOLS: f64 = 0.10;
@@ -44,10 +45,16 @@ enum Verdict {
 
 /// Takes what was counted as the baseline.
 pub(crate) fn accept(all: &[OfKind]) -> io::Result<()> {
-    let mut text = format!("# Per request, above the bare service. Written by `{ACCEPT}`.\n# {}\n", tools()?);
+    let mut text = format!(
+        "# Per request, above the bare service. Written by `{ACCEPT}`.\n# {}\n",
+        tools()?
+    );
     text += "scenario\tkind\tinstructions\tallocations\tinstructions of the floor\n";
     for (name, row) in rows(all) {
-        text += &format!("{name}\t{}\t{}\t{}\n", row.instructions, row.allocations, row.floor);
+        text += &format!(
+            "{name}\t{}\t{}\t{}\n",
+            row.instructions, row.allocations, row.floor
+        );
     }
     fs::write(path(), text)
 }
@@ -78,9 +85,15 @@ pub(crate) fn check(all: &[OfKind]) -> io::Result<bool> {
             floor * 100.0
         );
     }
-    println!("{} rows, {worse} worse and {better} better than the tolerance of {} %", new.len(), tolerance * 100.0);
+    println!(
+        "{} rows, {worse} worse and {better} better than the tolerance of {} %",
+        new.len(),
+        tolerance * 100.0
+    );
     if worse > 0 {
-        println!("If that is meant, run\n    {ACCEPT}\nand commit benches/baseline.tsv with the reason.");
+        println!(
+            "If that is meant, run\n    {ACCEPT}\nand commit benches/baseline.tsv with the reason."
+        );
     } else if better > 0 {
         println!("To keep it so, run\n    {ACCEPT}\nand commit benches/baseline.tsv.");
     }
@@ -101,7 +114,14 @@ impl Row {
         let mut columns = line.split('\t');
         let name = format!("{}\t{}", columns.next()?, columns.next()?);
         let mut number = || columns.next()?.parse().ok();
-        Some((name, Self { instructions: number()?, allocations: number()?, floor: number()? }))
+        Some((
+            name,
+            Self {
+                instructions: number()?,
+                allocations: number()?,
+                floor: number()?,
+            },
+        ))
     }
 
     fn above_floor(&self) -> f64 {
@@ -136,14 +156,26 @@ impl Row {
 }
 
 fn rows(all: &[OfKind]) -> Rows {
-    let all = all.iter().flat_map(|(kind, costs)| SCENARIOS.iter().zip(costs).map(move |all| (kind, all)));
-    all.map(|(kind, (scenario, costs))| (format!("{}\t{}", scenario.name, kind.name()), Row::new(costs))).collect()
+    let all = all
+        .iter()
+        .flat_map(|(kind, costs)| SCENARIOS.iter().zip(costs).map(move |all| (kind, all)));
+    all.map(|(kind, (scenario, costs))| {
+        (
+            format!("{}\t{}", scenario.name, kind.name()),
+            Row::new(costs),
+        )
+    })
+    .collect()
 }
 
 /// Says so if the counts are not those of the baseline's tools.
 fn tolerance(baseline: &str) -> io::Result<f64> {
     let now = tools()?;
-    let then = baseline.lines().nth(1).unwrap_or_default().trim_start_matches("# ");
+    let then = baseline
+        .lines()
+        .nth(1)
+        .unwrap_or_default()
+        .trim_start_matches("# ");
     if then == now {
         return Ok(TOLERANCE);
     }
@@ -155,7 +187,12 @@ fn tolerance(baseline: &str) -> io::Result<f64> {
 /// What decides about counts, beside the code.
 pub(crate) fn tools() -> io::Result<String> {
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
-    Ok(format!("{}, {}, {}", version(&rustc)?, version("valgrind")?, env::consts::ARCH))
+    Ok(format!(
+        "{}, {}, {}",
+        version(&rustc)?,
+        version("valgrind")?,
+        env::consts::ARCH
+    ))
 }
 
 fn version(program: &str) -> io::Result<String> {

@@ -1,7 +1,7 @@
 //! Instructions and allocations of a request, counted by callgrind.
 //!
-//! This program runs itself under callgrind, which collects in [`measured_call`] alone and writes a file after each
-//! [`measured_subject`]. An allocation is a call of the C library's allocator.
+//! This program runs itself under callgrind, which collects in [`measured_call`] alone and writes a
+//! file after each [`measured_subject`]. An allocation is a call of the C library's allocator.
 
 use std::{
     collections::HashMap,
@@ -20,7 +20,13 @@ use crate::{
     subjects::{Call, SUBJECTS, Subject},
 };
 
-const ALLOCATORS: [&str; 5] = ["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"];
+const ALLOCATORS: [&str; 5] = [
+    "malloc",
+    "calloc",
+    "realloc",
+    "posix_memalign",
+    "aligned_alloc",
+];
 const CALLS: u32 = 100;
 /// After these calls the heap is as it stays.
 const WARM_UP: u32 = 20;
@@ -42,17 +48,30 @@ pub(crate) fn is_installed() -> bool {
 pub(crate) fn count(scenario: &Scenario, kind: Kind) -> io::Result<[Counts; SUBJECTS]> {
     let out = file(scenario, kind);
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--toggle-collect=*measured_call*", "--dump-after=*measured_subject*"])
-        .args(["--dump-instr=yes", "--compress-pos=no", "--compress-strings=no"])
+        .args([
+            "--tool=callgrind",
+            "--toggle-collect=*measured_call*",
+            "--dump-after=*measured_subject*",
+        ])
+        .args([
+            "--dump-instr=yes",
+            "--compress-pos=no",
+            "--compress-strings=no",
+        ])
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(env::current_exe()?)
         .args(["--subjects", scenario.name, kind.name()])
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| io::Error::new(error.kind(), format!("valgrind does not start: {error}")))?;
+        .map_err(|error| {
+            io::Error::new(error.kind(), format!("valgrind does not start: {error}"))
+        })?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
-        return Err(io::Error::other(format!("{} under valgrind: {text}", output.status)));
+        return Err(io::Error::other(format!(
+            "{} under valgrind: {text}",
+            output.status
+        )));
     }
     let mut counts = [Counts::default(); SUBJECTS];
     for (number, counts) in (1..).zip(&mut counts) {
@@ -60,13 +79,19 @@ pub(crate) fn count(scenario: &Scenario, kind: Kind) -> io::Result<[Counts; SUBJ
     }
     let [bare, floor, silverback] = &counts;
     if bare.instructions == 0.0 || floor.allocations == 0.0 || silverback.allocations == 0.0 {
-        return Err(io::Error::other(format!("callgrind does not see what it shall count: {counts:?}")));
+        return Err(io::Error::other(format!(
+            "callgrind does not see what it shall count: {counts:?}"
+        )));
     }
     Ok(counts)
 }
 
 fn file(scenario: &Scenario, kind: Kind) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{}.callgrind", scenario.name, kind.name()))
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
+        "{}-{}.callgrind",
+        scenario.name,
+        kind.name()
+    ))
 }
 
 /// What runs under callgrind.
@@ -95,13 +120,18 @@ fn measured_call(call: &mut Call, request: Request<()>) {
     drop(black_box(call(request)));
 }
 
-/// Its numbers of calls include those outside of what is collected. So a call of a function is counted by the
-/// function's first instruction.
+/// Its numbers of calls include those outside of what is collected. So a call of a function is
+/// counted by the function's first instruction.
 fn read(path: &Path) -> io::Result<Counts> {
     let text = fs::read_to_string(path)?;
     let mut instructions = 0;
     let mut allocators: HashMap<&str, (u64, u64)> = HashMap::new();
-    for Cost { function, address, instructions: cost } in costs(&text) {
+    for Cost {
+        function,
+        address,
+        instructions: cost,
+    } in costs(&text)
+    {
         instructions += cost;
         if ALLOCATORS.contains(&function) {
             let first = allocators.entry(function).or_insert((u64::MAX, 0));
@@ -109,15 +139,24 @@ fn read(path: &Path) -> io::Result<Counts> {
         }
     }
     let allocations = allocators.values().map(|(_, calls)| calls).sum();
-    Ok(Counts { instructions: per_call(instructions), allocations: per_call(allocations) })
+    Ok(Counts {
+        instructions: per_call(instructions),
+        allocations: per_call(allocations),
+    })
 }
 
 /// What each function of a scenario costs that was counted, in the order of the subjects.
-pub(crate) fn functions(scenario: &Scenario, kind: Kind) -> io::Result<[Vec<(String, f64)>; SUBJECTS]> {
+pub(crate) fn functions(
+    scenario: &Scenario,
+    kind: Kind,
+) -> io::Result<[Vec<(String, f64)>; SUBJECTS]> {
     let mut functions = [const { Vec::new() }; SUBJECTS];
     for (number, functions) in (1..).zip(&mut functions) {
-        let text = fs::read_to_string(file(scenario, kind).with_extension(format!("callgrind.{number}")))?;
-        functions.extend(costs(&text).map(|cost| (cost.function.to_owned(), per_call(cost.instructions))));
+        let text =
+            fs::read_to_string(file(scenario, kind).with_extension(format!("callgrind.{number}")))?;
+        functions.extend(
+            costs(&text).map(|cost| (cost.function.to_owned(), per_call(cost.instructions))),
+        );
     }
     Ok(functions)
 }
@@ -133,7 +172,8 @@ struct Cost<'a> {
     instructions: u64,
 }
 
-/// Reads a file in callgrind's format: lines of address, line and cost, below the name of their function.
+/// Reads a file in callgrind's format: lines of address, line and cost, below the name of their
+/// function.
 fn costs(text: &str) -> impl Iterator<Item = Cost<'_>> {
     let (mut lines, mut function) = (text.lines(), "");
     std::iter::from_fn(move || {
@@ -144,8 +184,14 @@ fn costs(text: &str) -> impl Iterator<Item = Cost<'_>> {
             } else if line.starts_with("calls=") {
                 // What follows is the cost of the callee.
                 lines.next();
-            } else if let Some((address, instructions)) = line.strip_prefix("0x").and_then(parse_cost) {
-                return Some(Cost { function, address, instructions });
+            } else if let Some((address, instructions)) =
+                line.strip_prefix("0x").and_then(parse_cost)
+            {
+                return Some(Cost {
+                    function,
+                    address,
+                    instructions,
+                });
             }
         }
     })

@@ -20,10 +20,18 @@ pub(crate) struct Costs {
 }
 
 impl Cost {
-    const UNKNOWN: Self = Self { instructions: f64::NAN, allocations: f64::NAN, nanoseconds: f64::NAN };
+    const UNKNOWN: Self = Self {
+        instructions: f64::NAN,
+        allocations: f64::NAN,
+        nanoseconds: f64::NAN,
+    };
 
     const fn counted(counts: Counts) -> Self {
-        Self { instructions: counts.instructions, allocations: counts.allocations, ..Self::UNKNOWN }
+        Self {
+            instructions: counts.instructions,
+            allocations: counts.allocations,
+            ..Self::UNKNOWN
+        }
     }
 
     pub(crate) fn parts(self) -> impl Iterator<Item = f64> {
@@ -33,18 +41,29 @@ impl Cost {
 
 impl Costs {
     pub(crate) fn new(counts: Option<[Counts; SUBJECTS]>, times: Option<[f64; SUBJECTS]>) -> Self {
-        let mut costs = counts.map_or([Cost::UNKNOWN; SUBJECTS], |counts| counts.map(Cost::counted));
+        let mut costs = counts.map_or([Cost::UNKNOWN; SUBJECTS], |counts| {
+            counts.map(Cost::counted)
+        });
         for (cost, time) in costs.iter_mut().zip(times.into_iter().flatten()) {
             cost.nanoseconds = time;
         }
         let [bare, floor, silverback] = costs;
-        Self { floor: floor - bare, silverback: silverback - bare }
+        Self {
+            floor: floor - bare,
+            silverback: silverback - bare,
+        }
     }
 
     /// Times of different scenarios are too far apart to be subtracted.
     pub(crate) fn without_times(self) -> Self {
-        let without = |cost| Cost { nanoseconds: f64::NAN, ..cost };
-        Self { floor: without(self.floor), silverback: without(self.silverback) }
+        let without = |cost| Cost {
+            nanoseconds: f64::NAN,
+            ..cost
+        };
+        Self {
+            floor: without(self.floor),
+            silverback: without(self.silverback),
+        }
     }
 }
 
@@ -64,6 +83,9 @@ impl Sub for Costs {
     type Output = Self;
 
     fn sub(self, other: Self) -> Self {
-        Self { floor: self.floor - other.floor, silverback: self.silverback - other.silverback }
+        Self {
+            floor: self.floor - other.floor,
+            silverback: self.silverback - other.silverback,
+        }
     }
 }

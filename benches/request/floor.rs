@@ -1,9 +1,9 @@
 //! The floor: the least code that does the same job with the same tokens (format version 1).
 //!
-//! It is ring, base64-simd and copying: one session, one key, one `Cookie` field. A token is opened, changed and sealed
-//! in one buffer. What makes a library of it is left out: several sessions, keys and cookies, key rotation, renewal,
-//! errors with reasons, a log of changes to apply again after a conflict, timeouts beyond the token's own, `Vary`
-//! and `Cache-Control`.
+//! It is ring, base64-simd and copying: one session, one key, one `Cookie` field. A token is
+//! opened, changed and sealed in one buffer. What makes a library of it is left out: several
+//! sessions, keys and cookies, key rotation, renewal, errors with reasons, a log of changes to
+//! apply again after a conflict, timeouts beyond the token's own, `Vary` and `Cache-Control`.
 
 use std::{
     collections::HashMap,
@@ -76,10 +76,18 @@ impl Floor {
         let [a, b, c, d] = expand(&root, &[b"kid"]);
         let sealed = kind == Kind::Encrypted;
         let mode: &[u8] = if sealed { b"sealed" } else { b"signed" };
-        let purpose: &[u8] = if kind == Kind::Memory { b"reference" } else { b"values" };
+        let purpose: &[u8] = if kind == Kind::Memory {
+            b"reference"
+        } else {
+            b"values"
+        };
         let parts = [b"silverback token", mode, b"", NAME.as_bytes(), purpose];
         let lens = parts.map(|part| u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
-        let info: Vec<&[u8]> = lens.iter().zip(parts).flat_map(|(len, part)| [len as &[u8], part]).collect();
+        let info: Vec<&[u8]> = lens
+            .iter()
+            .zip(parts)
+            .flat_map(|(len, part)| [len as &[u8], part])
+            .collect();
         let key: [u8; 32] = expand(&root, &info);
         Self {
             in_memory: kind == Kind::Memory,
@@ -102,7 +110,11 @@ impl Floor {
         let slot = Slot::default();
         request.extensions_mut().insert(Arc::clone(&slot));
         let mut response = inner(request);
-        let open = slot.lock().unwrap_or_else(PoisonError::into_inner).take().filter(|open| open.is_changed);
+        let open = slot
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .filter(|open| open.is_changed);
         if let Some(cookie) = open.and_then(|open| self.save(open)) {
             response.headers_mut().append(header::SET_COOKIE, cookie);
         }
@@ -130,7 +142,8 @@ impl Floor {
             }
             Action::Create => open.insert(PROFILE, &ADA)?,
             Action::Prepare(profiles) => {
-                (0..profiles).try_for_each(|number| open.insert(&format!("{PROFILE}{number}"), &ADA))?;
+                (0..profiles)
+                    .try_for_each(|number| open.insert(&format!("{PROFILE}{number}"), &ADA))?;
                 open.insert(COUNT, &0)?;
             }
             Action::Expect(count) => assert_eq!(open.count(), Some(count)),
@@ -140,7 +153,9 @@ impl Floor {
     }
 
     fn open(&self, headers: &HeaderMap) -> Option<Open> {
-        let mut token = URL_SAFE_NO_PAD.decode_to_vec(find_cookie(headers.get(header::COOKIE)?.as_bytes())?).ok()?;
+        let mut token = URL_SAFE_NO_PAD
+            .decode_to_vec(find_cookie(headers.get(header::COOKIE)?.as_bytes())?)
+            .ok()?;
         if !token.starts_with(&self.head) {
             return None;
         }
@@ -148,10 +163,15 @@ impl Floor {
             Key::Seal(key) => {
                 let (head, text) = token.split_at_mut_checked(HEAD + SALT)?;
                 let key = message_key(key, head.get(HEAD..)?)?;
-                HEAD + SALT + key.open_in_place(zero_nonce(), Aad::from(&*head), text).ok()?.len()
+                HEAD + SALT
+                    + key
+                        .open_in_place(zero_nonce(), Aad::from(&*head), text)
+                        .ok()?
+                        .len()
             }
             Key::Sign(key) => {
-                let (message, tag) = token.split_at_checked(token.len().checked_sub(SHA256.output_len())?)?;
+                let (message, tag) =
+                    token.split_at_checked(token.len().checked_sub(SHA256.output_len())?)?;
                 hmac::verify(key, message, tag).ok()?;
                 message.len()
             }
@@ -167,18 +187,41 @@ impl Floor {
         }
         let id = times + TIMES;
         if !self.in_memory {
-            // The token's id, and a byte that says that this session has no lifetime or attributes of its own.
-            return Some(Open { bytes: token, frames: id + 17, record: None, is_changed: false });
+            // The token's id, and a byte that says that this session has no lifetime or attributes
+            // of its own.
+            return Some(Open {
+                bytes: token,
+                frames: id + 17,
+                record: None,
+                is_changed: false,
+            });
         }
         let key = record_key(token.get(id..)?)?;
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        let Record { version, bytes, .. } = records.get(&key).filter(|record| record.expires > now)?.clone();
-        Some(Open { bytes, frames: 0, record: Some((key, version)), is_changed: false })
+        let Record { version, bytes, .. } = records
+            .get(&key)
+            .filter(|record| record.expires > now)?
+            .clone();
+        Some(Open {
+            bytes,
+            frames: 0,
+            record: Some((key, version)),
+            is_changed: false,
+        })
     }
 
     fn create(&self) -> Option<Open> {
-        let bytes = if self.in_memory { Vec::with_capacity(256) } else { self.token(random::<16>()?, &[0]) };
-        Some(Open { frames: bytes.len(), bytes, record: None, is_changed: false })
+        let bytes = if self.in_memory {
+            Vec::with_capacity(256)
+        } else {
+            self.token(random::<16>()?, &[0])
+        };
+        Some(Open {
+            frames: bytes.len(),
+            bytes,
+            record: None,
+            is_changed: false,
+        })
     }
 
     /// A token that was not sealed yet.
@@ -199,18 +242,34 @@ impl Floor {
         let now = now();
         if !self.in_memory {
             let [_, _, _, issued @ ..] = now.to_be_bytes();
-            open.bytes.get_mut(self.times()..)?.first_chunk_mut().map(|place| *place = issued)?;
+            open.bytes
+                .get_mut(self.times()..)?
+                .first_chunk_mut()
+                .map(|place| *place = issued)?;
             return self.cookie(open.bytes);
         }
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let expires = now + u64::from(TTL);
         if let Some((key, version)) = open.record {
-            let record = records.get_mut(&key).filter(|record| record.version == version)?;
-            *record = Record { version: version + 1, expires, bytes: open.bytes };
+            let record = records
+                .get_mut(&key)
+                .filter(|record| record.version == version)?;
+            *record = Record {
+                version: version + 1,
+                expires,
+                bytes: open.bytes,
+            };
             return None;
         }
         let id = random::<32>()?;
-        records.insert(record_key(&id)?, Record { version: 1, expires, bytes: open.bytes });
+        records.insert(
+            record_key(&id)?,
+            Record {
+                version: 1,
+                expires,
+                bytes: open.bytes,
+            },
+        );
         drop(records);
         self.cookie(self.token(id, &[]))
     }
@@ -222,7 +281,9 @@ impl Floor {
                 let salt = head.get_mut(HEAD..)?;
                 SystemRandom::new().fill(salt).ok()?;
                 let key = message_key(key, salt)?;
-                let tag = key.seal_in_place_separate_tag(zero_nonce(), Aad::from(&*head), text).ok()?;
+                let tag = key
+                    .seal_in_place_separate_tag(zero_nonce(), Aad::from(&*head), text)
+                    .ok()?;
                 token.extend_from_slice(tag.as_ref());
             }
             Key::Sign(key) => {
@@ -333,7 +394,9 @@ impl KeyType for Length {
 
 fn expand<const N: usize>(key: &Prk, info: &[&[u8]]) -> [u8; N] {
     let mut out = [0; N];
-    key.expand(info, Length(N)).and_then(|okm| okm.fill(&mut out)).expect("HKDF expands to 32 bytes");
+    key.expand(info, Length(N))
+        .and_then(|okm| okm.fill(&mut out))
+        .expect("HKDF expands to 32 bytes");
     out
 }
 

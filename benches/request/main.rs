@@ -1,4 +1,5 @@
-//! What a request costs above the bare service, beside a floor that does the same job with the least code.
+//! What a request costs above the bare service, beside a floor that does the same job with the
+//! least code.
 //!
 //! ```text
 //! cargo bench --bench request              time, instructions and allocations, as in docs/performance.md
@@ -27,7 +28,10 @@ use self::{
 };
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<String> = env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match *arguments {
         [] if callgrind::is_installed() => {
@@ -56,8 +60,15 @@ type Measure = fn(&Scenario, Kind) -> Result<Costs, Box<dyn Error>>;
 
 fn measure(measure: Measure) -> Result<Vec<OfKind>, Box<dyn Error>> {
     subjects::check()?;
-    let of_kind =
-        |kind| Ok((kind, SCENARIOS.iter().map(|scenario| measure(scenario, kind)).collect::<Result<_, _>>()?));
+    let of_kind = |kind| {
+        Ok((
+            kind,
+            SCENARIOS
+                .iter()
+                .map(|scenario| measure(scenario, kind))
+                .collect::<Result<_, _>>()?,
+        ))
+    };
     Kind::ALL.into_iter().map(of_kind).collect()
 }
 
@@ -70,5 +81,8 @@ fn times(scenario: &Scenario, kind: Kind) -> Result<Costs, Box<dyn Error>> {
 }
 
 fn counts_and_times(scenario: &Scenario, kind: Kind) -> Result<Costs, Box<dyn Error>> {
-    Ok(Costs::new(Some(callgrind::count(scenario, kind)?), Some(time::time(scenario, kind)?)))
+    Ok(Costs::new(
+        Some(callgrind::count(scenario, kind)?),
+        Some(time::time(scenario, kind)?),
+    ))
 }

@@ -43,8 +43,19 @@ pub(crate) enum Kind {
     Memory,
 }
 
-const fn scenario(name: &'static str, text: &'static str, profiles: usize, action: Action) -> Scenario {
-    Scenario { name, text, profiles, other_cookies: 0, action }
+const fn scenario(
+    name: &'static str,
+    text: &'static str,
+    profiles: usize,
+    action: Action,
+) -> Scenario {
+    Scenario {
+        name,
+        text,
+        profiles,
+        other_cookies: 0,
+        action,
+    }
 }
 
 pub(crate) const SCENARIOS: [Scenario; 7] = [
@@ -54,7 +65,10 @@ pub(crate) const SCENARIOS: [Scenario; 7] = [
     scenario("S4", "reads and writes a counter", 1, Action::Count),
     scenario("S5", "makes a new session", 0, Action::Create),
     scenario("S6", "S4 with 2 KiB of values", 17, Action::Count),
-    Scenario { other_cookies: 10, ..scenario("S7", "S3 with ten other cookies", 1, Action::Read) },
+    Scenario {
+        other_cookies: 10,
+        ..scenario("S7", "S3 with ten other cookies", 1, Action::Read)
+    },
 ];
 
 impl Scenario {
@@ -69,7 +83,8 @@ impl Scenario {
 
     /// The `Cookie` field of the request: `pair` amid the others.
     pub(crate) fn field(&self, pair: &str) -> Bytes {
-        let others = (0..self.other_cookies).map(|number| format!("other{number}=0123456789abcdef01234567"));
+        let others =
+            (0..self.other_cookies).map(|number| format!("other{number}=0123456789abcdef01234567"));
         let mut pairs: Vec<String> = others.collect();
         pairs.insert(pairs.len() / 2, pair.to_owned());
         pairs.join("; ").into()
@@ -100,12 +115,14 @@ impl Kind {
     }
 }
 
-/// A request as a server makes it: with extensions, and a header value that is a slice of a shared buffer.
+/// A request as a server makes it: with extensions, and a header value that is a slice of a shared
+/// buffer.
 pub(crate) fn request(field: Option<&Bytes>) -> Request<()> {
     let mut request = Request::new(());
     request.extensions_mut().insert("as every real request has");
     if let Some(field) = field {
-        let value = HeaderValue::from_maybe_shared(field.clone()).expect("cookies are visible ASCII");
+        let value =
+            HeaderValue::from_maybe_shared(field.clone()).expect("cookies are visible ASCII");
         request.headers_mut().append(header::COOKIE, value);
     }
     request

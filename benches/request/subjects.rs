@@ -42,13 +42,21 @@ impl Subject {
         let floor = Arc::new(Floor::new(kind, SECRET));
         let silverback = Self::new(scenario, |action| silverback(&layer, action));
         let floor = Self::new(scenario, |action| floored(&floor, action));
-        let bare = Self { call: bare(), field: silverback.field.clone() };
+        let bare = Self {
+            call: bare(),
+            field: silverback.field.clone(),
+        };
         Ok([bare, floor, silverback])
     }
 
     fn new(scenario: &Scenario, make: impl Fn(Action) -> Call) -> Self {
-        let cookie = scenario.preparation().and_then(|action| set_cookie(&make(action)(request(None))));
-        Self { call: make(scenario.action), field: cookie.map(|cookie| scenario.field(&pair(&cookie))) }
+        let cookie = scenario
+            .preparation()
+            .and_then(|action| set_cookie(&make(action)(request(None))));
+        Self {
+            call: make(scenario.action),
+            field: cookie.map(|cookie| scenario.field(&pair(&cookie))),
+        }
     }
 
     pub(crate) fn request(&self) -> Request<()> {
@@ -62,10 +70,16 @@ fn layer(kind: Kind) -> Result<SessionLayer, KeyError> {
         Kind::Signed => CookieStore::new().signed().into(),
         Kind::Memory => MemoryStore::new().into(),
     };
-    Ok(SessionLayer::new(SessionConfig::new(NAME, store, Keys::new(Key::from_bytes(SECRET)?))))
+    Ok(SessionLayer::new(SessionConfig::new(
+        NAME,
+        store,
+        Keys::new(Key::from_bytes(SECRET)?),
+    )))
 }
 
-fn service(handler: impl Fn(&Request<()>)) -> impl Service<Request<()>, Response = Response<()>, Error = Infallible> {
+fn service(
+    handler: impl Fn(&Request<()>),
+) -> impl Service<Request<()>, Response = Response<()>, Error = Infallible> {
     service_fn(move |request: Request<()>| {
         handler(&request);
         ready(Ok(Response::new(())))
@@ -79,7 +93,10 @@ fn bare() -> Call {
 
 fn silverback(layer: &SessionLayer, action: Action) -> Call {
     let mut service = layer.layer(service(move |request| {
-        let session = request.extensions().get::<Session>().expect("the layer is around");
+        let session = request
+            .extensions()
+            .get::<Session>()
+            .expect("the layer is around");
         handle(session, action).expect("cookie and memory sessions do not fail");
     }));
     Box::new(move |request| run(&mut service, request))
@@ -89,14 +106,19 @@ fn handle(session: &Session, action: Action) -> Result<(), Error> {
     match action {
         Action::Nothing => {}
         Action::Read => {
-            black_box(session.get::<u64>(COUNT)?.expect("the session has a counter"));
+            black_box(
+                session
+                    .get::<u64>(COUNT)?
+                    .expect("the session has a counter"),
+            );
         }
         Action::Count => {
             black_box(session.update(COUNT, |count: &mut u64| *count += 1)?);
         }
         Action::Create => session.insert(PROFILE, ADA)?,
         Action::Prepare(profiles) => {
-            (0..profiles).try_for_each(|number| session.insert(&format!("{PROFILE}{number}"), ADA))?;
+            (0..profiles)
+                .try_for_each(|number| session.insert(&format!("{PROFILE}{number}"), ADA))?;
             session.insert(COUNT, 0)?;
         }
         Action::Expect(count) => assert_eq!(session.get(COUNT)?, Some(count)),
@@ -129,14 +151,22 @@ fn pair(cookie: &str) -> String {
 }
 
 fn set_cookie(response: &Response<()>) -> Option<String> {
-    let cookie = response.headers().get(header::SET_COOKIE).map(HeaderValue::to_str)?;
+    let cookie = response
+        .headers()
+        .get(header::SET_COOKIE)
+        .map(HeaderValue::to_str)?;
     Some(cookie.expect("cookies are visible ASCII").to_owned())
 }
 
-/// Sees to it that the floor does the same job: in a cookie, each side counts on in what the other has made.
+/// Sees to it that the floor does the same job: in a cookie, each side counts on in what the other
+/// has made.
 pub(crate) fn check() -> Result<(), KeyError> {
     let length = serde_json::to_vec(&ADA).map(|json| json.len()).ok();
-    assert_eq!(length, Some(119), "with the counter it is 120 bytes of JSON");
+    assert_eq!(
+        length,
+        Some(119),
+        "with the counter it is 120 bytes of JSON"
+    );
     for kind in Kind::ALL {
         let (layer, floor) = (layer(kind)?, Arc::new(Floor::new(kind, SECRET)));
         let ours = |action| silverback(&layer, action);
@@ -153,12 +183,20 @@ pub(crate) fn check() -> Result<(), KeyError> {
 }
 
 fn check_pair(first: &dyn Fn(Action) -> Call, second: &dyn Fn(Action) -> Call) {
-    let prepared = set_cookie(&first(Action::Prepare(2))(request(None))).expect("a session was made");
+    let prepared =
+        set_cookie(&first(Action::Prepare(2))(request(None))).expect("a session was made");
     let mut cookie = prepared.clone();
-    for (side, action) in [(second, Action::Count), (first, Action::Count), (second, Action::Expect(2))] {
+    for (side, action) in [
+        (second, Action::Count),
+        (first, Action::Count),
+        (second, Action::Expect(2)),
+    ] {
         let response = side(action)(request(Some(&pair(&cookie).into())));
         cookie = set_cookie(&response).unwrap_or(cookie);
         assert_eq!(cookie.len(), prepared.len());
-        assert_eq!(cookie.split_once(';').map(|all| all.1), prepared.split_once(';').map(|all| all.1));
+        assert_eq!(
+            cookie.split_once(';').map(|all| all.1),
+            prepared.split_once(';').map(|all| all.1)
+        );
     }
 }

@@ -12,8 +12,9 @@ use crate::{
 const ROUNDS: usize = 200;
 const CALLS: u32 = 250;
 
-/// The subjects take turns, so that a machine that is busy for a while is so for all of them. What counts is the
-/// slowest of the fastest tenth of the rounds: what else runs on the machine only ever adds.
+/// The subjects take turns, so that a machine that is busy for a while is so for all of them. What
+/// counts is the slowest of the fastest tenth of the rounds: what else runs on the machine only
+/// ever adds.
 pub(crate) fn time(scenario: &Scenario, kind: Kind) -> Result<[f64; SUBJECTS], KeyError> {
     let mut subjects = Subject::all(scenario, kind)?;
     let mut times: [Vec<f64>; SUBJECTS] = Default::default();

@@ -40,7 +40,11 @@ fn data() -> Bytes {
 }
 
 /// One record, in the page cache.
-fn few(scale: &Scale, parent: &Path, rows: &mut Vec<[String; 5]>) -> Result<[f64; 2], Box<dyn Error>> {
+fn few(
+    scale: &Scale,
+    parent: &Path,
+    rows: &mut Vec<[String; 5]>,
+) -> Result<[f64; 2], Box<dyn Error>> {
     let dir = tempfile::tempdir_in(parent)?;
     let store = FilesystemStore::open(dir.path())?;
     let key = key_of(1);
@@ -51,22 +55,44 @@ fn few(scale: &Scale, parent: &Path, rows: &mut Vec<[String; 5]>) -> Result<[f64
         scale.rounds,
         scale.calls,
         [
-            &mut || assert_eq!(now(store.load(&key)).map(|record| record.data().len()), Some(LEN)),
+            &mut || {
+                assert_eq!(
+                    now(store.load(&key)).map(|record| record.data().len()),
+                    Some(LEN)
+                )
+            },
             &mut || assert_eq!(floor.load(&key).expect("the file is there"), FILE),
             &mut || version = now(store.update(&key, version, data.clone(), NEVER)),
             &mut || floor.update(&key).expect("the file is there"),
         ],
     );
-    assert_eq!(now(store.load(&key)).map(|record| record.version()), Some(version));
+    assert_eq!(
+        now(store.load(&key)).map(|record| record.version()),
+        Some(version)
+    );
     let micros = |time: f64| format!("{time:.2} µs");
-    rows.push(goal("load, processor time", "≤ 2.5 µs", micros(load), micros(load_floor), load <= 2.5));
-    rows.push(goal("update, processor time", "≤ 6 µs", micros(update), micros(update_floor), update <= 6.0));
+    rows.push(goal(
+        "load, processor time",
+        "≤ 2.5 µs",
+        micros(load),
+        micros(load_floor),
+        load <= 2.5,
+    ));
+    rows.push(goal(
+        "update, processor time",
+        "≤ 6 µs",
+        micros(update),
+        micros(update_floor),
+        update <= 6.0,
+    ));
     Ok([load, update])
 }
 
 fn synced(scale: &Scale, parent: &Path, rows: &mut Vec<[String; 5]>) -> Result<(), Box<dyn Error>> {
     let dir = tempfile::tempdir_in(parent)?;
-    let store = FilesystemStore::options().durability(Durability::Data).open(dir.path())?;
+    let store = FilesystemStore::options()
+        .durability(Durability::Data)
+        .open(dir.path())?;
     let (key, other) = (key_of(1), key_of(2));
     let mut version = now(store.create(&key, data(), NEVER));
     now(store.create(&other, data(), NEVER));
@@ -75,11 +101,14 @@ fn synced(scale: &Scale, parent: &Path, rows: &mut Vec<[String; 5]>) -> Result<(
     let mut turn = 0;
     let [update, sync] = wall_of_calls(
         scale.syncs * 4,
-        [&mut || version = now(store.update(&key, version, data.clone(), NEVER)), &mut || {
-            turn = 1 - turn;
-            rustix::io::pwrite(&file, &[7; SLOT], turn * 2_048).expect("the file is there");
-            rustix::fs::fdatasync(&file).expect("the file is there");
-        }],
+        [
+            &mut || version = now(store.update(&key, version, data.clone(), NEVER)),
+            &mut || {
+                turn = 1 - turn;
+                rustix::io::pwrite(&file, &[7; SLOT], turn * 2_048).expect("the file is there");
+                rustix::fs::fdatasync(&file).expect("the file is there");
+            },
+        ],
     )
     .map(|times| percentile(times, 50));
     let ratio = update / sync;
@@ -95,10 +124,17 @@ fn synced(scale: &Scale, parent: &Path, rows: &mut Vec<[String; 5]>) -> Result<(
 }
 
 /// As many records as the goals speak of.
-fn many(scale: &Scale, parent: &Path, few: [f64; 2], rows: &mut Vec<[String; 5]>) -> Result<(), Box<dyn Error>> {
+fn many(
+    scale: &Scale,
+    parent: &Path,
+    few: [f64; 2],
+    rows: &mut Vec<[String; 5]>,
+) -> Result<(), Box<dyn Error>> {
     let dir = tempfile::tempdir_in(parent)?;
     let clock = Clock::manual(START);
-    let store = FilesystemStore::options().clock(clock.clone()).open(dir.path())?;
+    let store = FilesystemStore::options()
+        .clock(clock.clone())
+        .open(dir.path())?;
     let end = Timestamp::from_secs(START.as_secs() + 3_600);
     let count = scale.sessions;
     eprintln!("making {count} files");
@@ -124,21 +160,38 @@ fn many(scale: &Scale, parent: &Path, few: [f64; 2], rows: &mut Vec<[String; 5]>
         rounds,
         scale.calls,
         [
-            &mut || assert_eq!(now(store.load(&key())).map(|record| record.data().len()), Some(LEN)),
+            &mut || {
+                assert_eq!(
+                    now(store.load(&key())).map(|record| record.data().len()),
+                    Some(LEN)
+                )
+            },
             &mut || assert_eq!(floor.load(&a()).expect("the file is there"), FILE),
             &mut || _ = black_box(now(store.update(&b(), Version::FIRST, data.clone(), end))),
             &mut || floor.update(&c()).expect("the file is there"),
         ],
     );
-    for (name, time, floor, few) in [("load", load, load_floor, few[0]), ("update", update, update_floor, few[1])] {
+    for (name, time, floor, few) in [
+        ("load", load, load_floor, few[0]),
+        ("update", update, update_floor, few[1]),
+    ] {
         let measured = format!("{:.1} times: {time:.2} µs", time / few);
         let name = format!("{name} at {count} sessions, processor time");
-        rows.push(goal(&name, "≤ 2 times that of one", measured, format!("{floor:.2} µs"), time <= 2.0 * few));
+        rows.push(goal(
+            &name,
+            "≤ 2 times that of one",
+            measured,
+            format!("{floor:.2} µs"),
+            time <= 2.0 * few,
+        ));
     }
     clock.set(Timestamp::from_secs(end.as_secs() + 1));
     let (time, swept) = wall_of(|| now(async { Ok::<_, io::Error>(store.sweep().await) }));
     assert_eq!(swept.removed(), count);
-    eprintln!("a sweep that removed all of {count} took {:.1} s", time.as_secs_f64());
+    eprintln!(
+        "a sweep that removed all of {count} took {:.1} s",
+        time.as_secs_f64()
+    );
     Ok(())
 }
 
@@ -189,11 +242,19 @@ struct Floor {
 impl Floor {
     fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self { root: rustix::fs::openat(CWD, path, flags, Mode::empty())?, path: path.to_owned() })
+        Ok(Self {
+            root: rustix::fs::openat(CWD, path, flags, Mode::empty())?,
+            path: path.to_owned(),
+        })
     }
 
     fn file(&self, key: &RecordKey, flags: OFlags) -> io::Result<OwnedFd> {
-        Ok(rustix::fs::openat(&self.root, &path_of(key)[..], flags | OFlags::CLOEXEC, Mode::empty())?)
+        Ok(rustix::fs::openat(
+            &self.root,
+            &path_of(key)[..],
+            flags | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?)
     }
 
     /// Opens and reads.
@@ -218,11 +279,20 @@ impl Floor {
     fn stat_all(&self) -> io::Result<u64> {
         let mut count = 0;
         for shard in std::fs::read_dir(&self.path)? {
-            let shard = rustix::fs::openat(&self.root, shard?.file_name(), OFlags::RDONLY, Mode::empty())?;
+            let shard = rustix::fs::openat(
+                &self.root,
+                shard?.file_name(),
+                OFlags::RDONLY,
+                Mode::empty(),
+            )?;
             for entry in Dir::read_from(&shard)? {
                 let entry = entry?;
                 if !entry.file_name().to_bytes().starts_with(b".") {
-                    black_box(rustix::fs::statat(&shard, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?);
+                    black_box(rustix::fs::statat(
+                        &shard,
+                        entry.file_name(),
+                        AtFlags::SYMLINK_NOFOLLOW,
+                    )?);
                     count += 1;
                 }
             }
@@ -233,13 +303,20 @@ impl Floor {
 
 /// `<shard>/<name>`, without the formatter's detours.
 fn path_of(key: &RecordKey) -> [u8; 67] {
-    let digits = key.as_bytes().iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let digits = key
+        .as_bytes()
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15]);
     let mut path = [b'/'; 67];
     let places = [0, 1].into_iter().chain(3..67);
     let shard = digits.clone().take(2);
     for (place, digit) in places.zip(shard.chain(digits)) {
         if let Some(byte) = path.get_mut(place) {
-            *byte = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
+            *byte = if digit < 10 {
+                b'0' + digit
+            } else {
+                b'a' + digit - 10
+            };
         }
     }
     path

@@ -31,14 +31,26 @@ use silverback::{Timestamp, store::RecordKey};
 pub(crate) const NEVER: Timestamp = Timestamp::from_secs(u64::MAX);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut scale = Scale { sessions: 1_000_000, rounds: 200, calls: 250, syncs: 500 };
+    let mut scale = Scale {
+        sessions: 1_000_000,
+        rounds: 200,
+        calls: 250,
+        syncs: 500,
+    };
     let mut parent = env::temp_dir();
     let mut only = None;
     let mut arguments = env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match &*argument {
             "--bench" => {}
-            "--test" => scale = Scale { sessions: 2_000, rounds: 2, calls: 2, syncs: 2 },
+            "--test" => {
+                scale = Scale {
+                    sessions: 2_000,
+                    rounds: 2,
+                    calls: 2,
+                    syncs: 2,
+                }
+            }
             "memory" | "files" => only = Some(argument),
             "--fill" => return memory::fill(arguments),
             _ => match argument.parse() {
@@ -70,7 +82,9 @@ pub(crate) fn key_of(number: u64) -> RecordKey {
     let mut bytes = [0; 32];
     let mut hash = number;
     for part in bytes.as_chunks_mut::<8>().0 {
-        hash = (hash ^ (hash >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x1656_67b1_9e37_79f9);
+        hash = (hash ^ (hash >> 31))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .wrapping_add(0x1656_67b1_9e37_79f9);
         *part = (hash ^ (hash >> 29)).to_be_bytes();
     }
     RecordKey::from_bytes(bytes)

@@ -1,4 +1,5 @@
-//! The memory store: threads that share it, bytes of a session, and how long others wait while it sweeps or grows.
+//! The memory store: threads that share it, bytes of a session, and how long others wait while it
+//! sweeps or grows.
 
 use std::{
     collections::HashMap,
@@ -55,14 +56,22 @@ fn threads(scale: &Scale, rows: &mut Vec<[String; 5]>) -> Result<(), Box<dyn Err
         now(store.create(&key_of(number), data(), NEVER));
         bare.insert(number);
     }
-    let layer = SessionLayer::new(SessionConfig::new("s", MemoryStore::new(), Keys::generate()?));
-    let cookies: Vec<_> = (0..count).map(|_| visit(&layer, None)).collect::<Result<_, _>>()?;
+    let layer = SessionLayer::new(SessionConfig::new(
+        "s",
+        MemoryStore::new(),
+        Keys::generate()?,
+    ));
+    let cookies: Vec<_> = (0..count)
+        .map(|_| visit(&layer, None))
+        .collect::<Result<_, _>>()?;
     // Each thread has sessions of its own, as visitors are, in shards that all of them share.
     let of = |thread: u64, call: u64| (call * 7_919 + thread * (count / 2)) % count;
     let in_store = |thread: u64| {
         for call in 0..calls {
             let key = key_of(of(thread, call));
-            let Some(record) = now(store.load(&key)) else { unreachable!("it was made") };
+            let Some(record) = now(store.load(&key)) else {
+                unreachable!("it was made")
+            };
             let version = record.version();
             // What a session does: its values go into a new record.
             let data = Bytes::from(record.data().to_vec());
@@ -72,29 +81,74 @@ fn threads(scale: &Scale, rows: &mut Vec<[String; 5]>) -> Result<(), Box<dyn Err
     let in_bare = |thread: u64| (0..calls).for_each(|call| bare.read_and_write(of(thread, call)));
     let in_layer = |thread: u64| {
         for call in 0..calls {
-            let cookie = usize::try_from(of(thread, call)).ok().and_then(|at| cookies.get(at));
+            let cookie = usize::try_from(of(thread, call))
+                .ok()
+                .and_then(|at| cookies.get(at));
             let _ = black_box(visit(&layer, cookie));
         }
     };
     let mut rates: [Vec<f64>; 6] = Default::default();
     for _ in 0..scale.rounds / 4 {
-        let round: [(u64, &(dyn Fn(u64) + Sync)); 6] =
-            [(1, &in_store), (2, &in_store), (1, &in_bare), (2, &in_bare), (1, &in_layer), (2, &in_layer)];
+        let round: [(u64, &(dyn Fn(u64) + Sync)); 6] = [
+            (1, &in_store),
+            (2, &in_store),
+            (1, &in_bare),
+            (2, &in_bare),
+            (1, &in_layer),
+            (2, &in_layer),
+        ];
         for ((threads, work), rates) in round.into_iter().zip(&mut rates) {
             rates.push((threads * calls) as f64 / together(threads, work));
         }
     }
     // Millions a second, in the fastest tenth.
-    let [one, two, bare_one, bare_two, layer_one, layer_two] = rates.map(|rates| percentile(rates, 90) / 1e6);
+    let [one, two, bare_one, bare_two, layer_one, layer_two] =
+        rates.map(|rates| percentile(rates, 90) / 1e6);
     let text = |rate: f64| format!("{rate:.2} M/s");
-    rows.push(goal("read and write, 1 thread", "", text(one), text(bare_one), true));
-    rows.push(goal("read and write, 2 threads", "≥ 1 M/s", text(two), text(bare_two), two >= 1.0));
+    rows.push(goal(
+        "read and write, 1 thread",
+        "",
+        text(one),
+        text(bare_one),
+        true,
+    ));
+    rows.push(goal(
+        "read and write, 2 threads",
+        "≥ 1 M/s",
+        text(two),
+        text(bare_two),
+        two >= 1.0,
+    ));
     let gain = |two: f64, one: f64| format!("{:.2} times", two / one);
-    rows.push(goal("2 threads beside 1", "≥ 1.7 times", gain(two, one), gain(bare_two, bare_one), two >= 1.7 * one));
-    rows.push(goal("the same by requests, 1 thread", "", text(layer_one), String::new(), true));
-    rows.push(goal("the same by requests, 2 threads", "≥ 1 M/s", text(layer_two), String::new(), layer_two >= 1.0));
+    rows.push(goal(
+        "2 threads beside 1",
+        "≥ 1.7 times",
+        gain(two, one),
+        gain(bare_two, bare_one),
+        two >= 1.7 * one,
+    ));
+    rows.push(goal(
+        "the same by requests, 1 thread",
+        "",
+        text(layer_one),
+        String::new(),
+        true,
+    ));
+    rows.push(goal(
+        "the same by requests, 2 threads",
+        "≥ 1 M/s",
+        text(layer_two),
+        String::new(),
+        layer_two >= 1.0,
+    ));
     let gained = gain(layer_two, layer_one);
-    rows.push(goal("2 threads beside 1", "≥ 1.7 times", gained, String::new(), layer_two >= 1.7 * layer_one));
+    rows.push(goal(
+        "2 threads beside 1",
+        "≥ 1.7 times",
+        gained,
+        String::new(),
+        layer_two >= 1.7 * layer_one,
+    ));
     Ok(())
 }
 
@@ -110,8 +164,8 @@ fn now_or_conflict<T, E>(future: impl Future<Output = Result<T, E>>) -> Option<T
     }
 }
 
-/// Seconds from when the first thread begins until the last is done, by their own clocks: whoever started them may not
-/// get a processor meanwhile.
+/// Seconds from when the first thread begins until the last is done, by their own clocks: whoever
+/// started them may not get a processor meanwhile.
 fn together(threads: u64, work: &(dyn Fn(u64) + Sync)) -> f64 {
     let barrier = Barrier::new(usize::try_from(threads).unwrap_or(1));
     std::thread::scope(|scope| {
@@ -125,10 +179,15 @@ fn together(threads: u64, work: &(dyn Fn(u64) + Sync)) -> f64 {
             })
         };
         let handles: Vec<_> = (0..threads).map(start).collect();
-        let times: Vec<_> = handles.into_iter().filter_map(|handle| handle.join().ok()).collect();
+        let times: Vec<_> = handles
+            .into_iter()
+            .filter_map(|handle| handle.join().ok())
+            .collect();
         let started = times.iter().map(|(started, _)| *started).min();
         let ended = times.iter().map(|(_, ended)| *ended).max();
-        started.zip(ended).map_or(f64::NAN, |(started, ended)| (ended - started).as_secs_f64())
+        started
+            .zip(ended)
+            .map_or(f64::NAN, |(started, ended)| (ended - started).as_secs_f64())
     })
 }
 
@@ -142,7 +201,11 @@ impl Default for Bare {
 }
 
 impl Bare {
-    fn with<T>(&self, number: u64, work: impl FnOnce(&mut HashMap<[u8; 32], Record>, [u8; 32]) -> T) -> Option<T> {
+    fn with<T>(
+        &self,
+        number: u64,
+        work: impl FnOnce(&mut HashMap<[u8; 32], Record>, [u8; 32]) -> T,
+    ) -> Option<T> {
         let key = *key_of(number).as_bytes();
         let [first, ..] = key;
         let shard = self.0.get(usize::from(first) % 64)?;
@@ -150,19 +213,30 @@ impl Bare {
     }
 
     fn insert(&self, number: u64) {
-        self.with(number, |map, key| map.insert(key, Record::new(data(), Version::FIRST, NEVER)));
+        self.with(number, |map, key| {
+            map.insert(key, Record::new(data(), Version::FIRST, NEVER))
+        });
     }
 
     fn read_and_write(&self, number: u64) {
-        let record = self.with(number, |map, key| map.get(&key).cloned()).flatten();
-        let Some(record) = record else { unreachable!("it was made") };
+        let record = self
+            .with(number, |map, key| map.get(&key).cloned())
+            .flatten();
+        let Some(record) = record else {
+            unreachable!("it was made")
+        };
         let data = record.data().to_vec();
-        self.with(number, |map, key| map.insert(key, Record::new(data, record.version().next(), NEVER)));
+        self.with(number, |map, key| {
+            map.insert(key, Record::new(data, record.version().next(), NEVER))
+        });
     }
 }
 
 /// One request: it makes a session, or counts in the one of the cookie. The cookie it ends with.
-fn visit(layer: &SessionLayer, cookie: Option<&HeaderValue>) -> Result<HeaderValue, Box<dyn Error>> {
+fn visit(
+    layer: &SessionLayer,
+    cookie: Option<&HeaderValue>,
+) -> Result<HeaderValue, Box<dyn Error>> {
     let mut request = Request::new(());
     if let Some(cookie) = cookie {
         request.headers_mut().insert(header::COOKIE, cookie.clone());
@@ -172,12 +246,16 @@ fn visit(layer: &SessionLayer, cookie: Option<&HeaderValue>) -> Result<HeaderVal
             let count = session.get::<u64>("n").ok().flatten();
             let _ = match count {
                 Some(count) => session.insert("n", count + 1),
-                None => session.insert("profile", VALUE).and_then(|()| session.insert("n", 1)),
+                None => session
+                    .insert("profile", VALUE)
+                    .and_then(|()| session.insert("n", 1)),
             };
         }
         Ok::<_, Infallible>(Response::new(()))
     }));
-    let Poll::Ready(Ok(response)) = pin!(service.call(request)).poll(&mut Context::from_waker(Waker::noop())) else {
+    let Poll::Ready(Ok(response)) =
+        pin!(service.call(request)).poll(&mut Context::from_waker(Waker::noop()))
+    else {
         return Err("the request waits".into());
     };
     set_cookie(response.headers()).ok_or_else(|| "no session was made".into())
@@ -188,26 +266,44 @@ fn set_cookie(headers: &HeaderMap) -> Option<HeaderValue> {
     HeaderValue::from_str(text.split(';').next()?).ok()
 }
 
-/// Fills a store in a process of its own, and compares what that process has of the memory before and after.
+/// Fills a store in a process of its own, and compares what that process has of the memory before
+/// and after.
 fn sizes(scale: &Scale, rows: &mut Vec<[String; 5]>) -> Result<(), Box<dyn Error>> {
     let floor = filled("bare", scale.sessions)?;
-    for (kind, name) in [("requests", "made by requests"), ("records", "of 120 B, each loaded once")] {
+    for (kind, name) in [
+        ("requests", "made by requests"),
+        ("records", "of 120 B, each loaded once"),
+    ] {
         let bytes = filled(kind, scale.sessions)?;
         let name = format!("bytes per session {name}, at {}", scale.sessions);
-        rows.push(goal(&name, "≤ 256", format!("{bytes:.0}"), format!("{floor:.0}"), bytes <= 256.0));
+        rows.push(goal(
+            &name,
+            "≤ 256",
+            format!("{bytes:.0}"),
+            format!("{floor:.0}"),
+            bytes <= 256.0,
+        ));
     }
     Ok(())
 }
 
 fn filled(kind: &str, count: u64) -> Result<f64, Box<dyn Error>> {
-    let output = Command::new(env::current_exe()?).args(["--fill", kind, &count.to_string()]).output()?;
+    let output = Command::new(env::current_exe()?)
+        .args(["--fill", kind, &count.to_string()])
+        .output()?;
     let text = String::from_utf8(output.stdout)?;
-    Ok(text.trim().parse().map_err(|_| format!("{kind}: {text} {}", String::from_utf8_lossy(&output.stderr)))?)
+    Ok(text
+        .trim()
+        .parse()
+        .map_err(|_| format!("{kind}: {text} {}", String::from_utf8_lossy(&output.stderr)))?)
 }
 
 /// What the process does that [`filled`] starts: prints bytes per session.
 pub(crate) fn fill(mut arguments: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
-    let (kind, count) = arguments.next().zip(arguments.next()).ok_or("what, and how many?")?;
+    let (kind, count) = arguments
+        .next()
+        .zip(arguments.next())
+        .ok_or("what, and how many?")?;
     let count: u64 = count.parse()?;
     let store = MemoryStore::new().max_bytes(usize::MAX);
     let bare = Bare::default();
@@ -215,7 +311,9 @@ pub(crate) fn fill(mut arguments: impl Iterator<Item = String>) -> Result<(), Bo
     let before = resident()?;
     match &*kind {
         "requests" => (0..count).try_for_each(|_| visit(&layer, None).map(drop))?,
-        "records" => (0..count).for_each(|number| _ = now(store.create(&key_of(number), data(), NEVER))),
+        "records" => {
+            (0..count).for_each(|number| _ = now(store.create(&key_of(number), data(), NEVER)))
+        }
         _ => (0..count).for_each(|number| bare.insert(number)),
     }
     if kind == "records" {
@@ -231,12 +329,17 @@ pub(crate) fn fill(mut arguments: impl Iterator<Item = String>) -> Result<(), Bo
 /// Bytes of memory that this process has.
 fn resident() -> Result<u64, Box<dyn Error>> {
     let statm = fs::read_to_string("/proc/self/statm")?;
-    let pages: u64 = statm.split(' ').nth(1).ok_or("/proc/self/statm is of another kind")?.parse()?;
+    let pages: u64 = statm
+        .split(' ')
+        .nth(1)
+        .ok_or("/proc/self/statm is of another kind")?
+        .parse()?;
     Ok(pages * 4_096)
 }
 
-/// How long a load takes at most while another thread does something to all of the store. Of some rounds the shortest
-/// counts: a machine that is busy with something else makes single ones longer, a store that holds a lock all of them.
+/// How long a load takes at most while another thread does something to all of the store. Of some
+/// rounds the shortest counts: a machine that is busy with something else makes single ones longer,
+/// a store that holds a lock all of them.
 fn waits(scale: &Scale, rows: &mut Vec<[String; 5]>) {
     let clock = Clock::manual(START);
     let end = Timestamp::from_secs(START.as_secs() + 1);
@@ -244,7 +347,9 @@ fn waits(scale: &Scale, rows: &mut Vec<[String; 5]>) {
     let mut sweeping = Vec::new();
     for _ in 0..(scale.rounds / 20).max(1) {
         clock.set(START);
-        let store = MemoryStore::new().clock(clock.clone()).max_bytes(usize::MAX);
+        let store = MemoryStore::new()
+            .clock(clock.clone())
+            .max_bytes(usize::MAX);
         let mut creating = 0.0_f64;
         for number in 0..scale.sessions {
             let (time, _) = wall_of(|| now(store.create(&key_of(number), data(), end)));
@@ -252,10 +357,14 @@ fn waits(scale: &Scale, rows: &mut Vec<[String; 5]>) {
         }
         let [idle, swept, create] = &mut longest;
         create.push(creating);
-        idle.push(longest_load_while(&store, || _ = (0..100_000_000_u64).fold(0, |all, one| black_box(all ^ one))));
+        idle.push(longest_load_while(&store, || {
+            _ = (0..100_000_000_u64).fold(0, |all, one| black_box(all ^ one))
+        }));
         clock.set(end);
         let mut time = 0.0;
-        swept.push(longest_load_while(&store, || time = wall_of(|| store.sweep()).0.as_secs_f64()));
+        swept.push(longest_load_while(&store, || {
+            time = wall_of(|| store.sweep()).0.as_secs_f64()
+        }));
         sweeping.push(time);
         assert!(store.is_empty());
     }
@@ -269,7 +378,13 @@ fn waits(scale: &Scale, rows: &mut Vec<[String; 5]>) {
         swept <= 1_000.0,
     ));
     let name = format!("longest create on the way to {}", scale.sessions);
-    rows.push(goal(&name, "≤ 1,000 µs", format!("{create:.0} µs"), String::new(), create <= 1_000.0));
+    rows.push(goal(
+        &name,
+        "≤ 1,000 µs",
+        format!("{create:.0} µs"),
+        String::new(),
+        create <= 1_000.0,
+    ));
 }
 
 fn longest_load_while(store: &MemoryStore, work: impl FnOnce()) -> f64 {

@@ -1,4 +1,5 @@
-//! What the operations of a filesystem store take on the clock, on the thread that calls and on one for blocking work.
+//! What the operations of a filesystem store take on the clock, on the thread that calls and on one
+//! for blocking work.
 
 use std::{error::Error, hint::black_box, path::Path};
 
@@ -16,13 +17,30 @@ pub(crate) fn run(scale: &Scale, parent: &Path) -> Result<(), Box<dyn Error>> {
     for size in [300, 3 << 10] {
         for durability in [Durability::None, Durability::Data, Durability::Full] {
             let dir = tempfile::tempdir_in(parent)?;
-            let store = FilesystemStore::options().durability(durability).open(dir.path())?;
-            let rounds = if durability == Durability::None { scale.syncs * 40 } else { scale.syncs };
+            let store = FilesystemStore::options()
+                .durability(durability)
+                .open(dir.path())?;
+            let rounds = if durability == Durability::None {
+                scale.syncs * 40
+            } else {
+                scale.syncs
+            };
             let name = format!("{size} B, {durability:?}");
-            Bench { runtime: &runtime, store: &store, rounds, name, rows: &mut rows }.run(size, durability);
+            Bench {
+                runtime: &runtime,
+                store: &store,
+                rounds,
+                name,
+                rows: &mut rows,
+            }
+            .run(size, durability);
         }
     }
-    table::print("Operations of the filesystem store, µs", ["", "median", "90 %", "99 %"], &rows);
+    table::print(
+        "Operations of the filesystem store, µs",
+        ["", "median", "90 %", "99 %"],
+        &rows,
+    );
     Ok(())
 }
 
@@ -41,16 +59,25 @@ impl Bench<'_> {
         let key = key_of(0);
         let mut version = now(store.create(&key, data.clone(), NEVER));
         if durability == Durability::None {
-            self.sync("load, calling thread", || drop(black_box(now(store.load(&key)))));
+            self.sync("load, calling thread", || {
+                drop(black_box(now(store.load(&key))))
+            });
             self.wait("load, blocking thread", async || {
                 let store = store.clone();
                 let _ = black_box(spawn_blocking(move || now(store.load(&key))).await);
             });
-            self.wait("load, as it is", async || drop(black_box(store.load(&key).await)));
+            self.wait("load, as it is", async || {
+                drop(black_box(store.load(&key).await))
+            });
         }
-        self.sync("update, calling thread", || version = now(store.update(&key, version, data.clone(), NEVER)));
+        self.sync("update, calling thread", || {
+            version = now(store.update(&key, version, data.clone(), NEVER))
+        });
         self.wait("update, as it is", async || {
-            version = store.update(&key, version, data.clone(), NEVER).await.unwrap_or(version);
+            version = store
+                .update(&key, version, data.clone(), NEVER)
+                .await
+                .unwrap_or(version);
         });
         let mut number = 0;
         self.wait("create, as it is", async || {
@@ -64,7 +91,9 @@ impl Bench<'_> {
     }
 
     fn sync(&mut self, operation: &str, mut work: impl FnMut()) {
-        let times: Vec<_> = (0..self.rounds).map(|_| micros(wall_of(&mut work).0)).collect();
+        let times: Vec<_> = (0..self.rounds)
+            .map(|_| micros(wall_of(&mut work).0))
+            .collect();
         self.row(operation, &times);
     }
 
@@ -81,7 +110,9 @@ impl Bench<'_> {
     }
 
     fn row(&mut self, operation: &str, times: &[f64]) {
-        let [p50, p90, p99] = [50, 90, 99].map(|percent| format!("{:.1}", percentile(times.to_vec(), percent)));
-        self.rows.push([format!("{}: {operation}", self.name), p50, p90, p99]);
+        let [p50, p90, p99] =
+            [50, 90, 99].map(|percent| format!("{:.1}", percentile(times.to_vec(), percent)));
+        self.rows
+            .push([format!("{}: {operation}", self.name), p50, p90, p99]);
     }
 }

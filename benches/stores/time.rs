@@ -7,7 +7,10 @@ use rustix::time::{ClockId, clock_gettime};
 /// What this thread has had of the processor so far, in user space and in the kernel.
 fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.try_into().unwrap_or_default(), time.tv_nsec.try_into().unwrap_or_default())
+    Duration::new(
+        time.tv_sec.try_into().unwrap_or_default(),
+        time.tv_nsec.try_into().unwrap_or_default(),
+    )
 }
 
 pub(crate) fn cpu_of<T>(work: impl FnOnce() -> T) -> (Duration, T) {
@@ -22,9 +25,14 @@ pub(crate) fn wall_of<T>(work: impl FnOnce() -> T) -> (Duration, T) {
     (started.elapsed(), done)
 }
 
-/// Microseconds of processor time per call of each subject. They take turns, so that a machine that is busy for a
-/// while is so for all of them, and the slowest of the fastest tenth of the rounds counts.
-pub(crate) fn cpu_per_call<const N: usize>(rounds: usize, calls: u32, mut subjects: [&mut dyn FnMut(); N]) -> [f64; N] {
+/// Microseconds of processor time per call of each subject. They take turns, so that a machine that
+/// is busy for a while is so for all of them, and the slowest of the fastest tenth of the rounds
+/// counts.
+pub(crate) fn cpu_per_call<const N: usize>(
+    rounds: usize,
+    calls: u32,
+    mut subjects: [&mut dyn FnMut(); N],
+) -> [f64; N] {
     let mut times: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(rounds));
     for _ in 0..rounds {
         for (subject, times) in subjects.iter_mut().zip(&mut times) {
@@ -36,7 +44,10 @@ pub(crate) fn cpu_per_call<const N: usize>(rounds: usize, calls: u32, mut subjec
 }
 
 /// Microseconds on the clock of each call, sorted, of subjects that take turns.
-pub(crate) fn wall_of_calls<const N: usize>(calls: usize, mut subjects: [&mut dyn FnMut(); N]) -> [Vec<f64>; N] {
+pub(crate) fn wall_of_calls<const N: usize>(
+    calls: usize,
+    mut subjects: [&mut dyn FnMut(); N],
+) -> [Vec<f64>; N] {
     let mut times: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(calls));
     for _ in 0..calls {
         for (subject, times) in subjects.iter_mut().zip(&mut times) {
@@ -48,7 +59,10 @@ pub(crate) fn wall_of_calls<const N: usize>(calls: usize, mut subjects: [&mut dy
 
 pub(crate) fn percentile(mut times: Vec<f64>, percent: usize) -> f64 {
     times.sort_by(f64::total_cmp);
-    times.get(times.len() * percent / 100).copied().unwrap_or(f64::NAN)
+    times
+        .get(times.len() * percent / 100)
+        .copied()
+        .unwrap_or(f64::NAN)
 }
 
 pub(crate) fn micros(time: Duration) -> f64 {

@@ -5,8 +5,8 @@ use silverback::{Clock, Error, Session, SubjectSession, Timestamp, store::Record
 
 use crate::{page::escape, words};
 
-/// Ends a session of the visitor's that is not the one he uses. The ID comes from a form, so it may be anything;
-/// `destroy_other` leaves alone what is not his.
+/// Ends a session of the visitor's that is not the one he uses. The ID comes from a form, so it may
+/// be anything; `destroy_other` leaves alone what is not his.
 ///
 /// The other browser's cart is a session of its own, and stays.
 pub(crate) async fn end(Path(id): Path<String>, account: Session) -> Result<Redirect, Error> {
@@ -14,7 +14,8 @@ pub(crate) async fn end(Path(id): Path<String>, account: Session) -> Result<Redi
         return Ok(Redirect::to("/login"));
     }
     let sessions = account.subject_sessions().await?;
-    let other = RecordKey::parse(&id).and_then(|id| sessions.iter().find(|session| session.id() == id));
+    let other =
+        RecordKey::parse(&id).and_then(|id| sessions.iter().find(|session| session.id() == id));
     match other {
         Some(other) if account.destroy_other(&other.id()).await? => {
             account.flash(format!("Logged out in {}.", device(other)))?;
@@ -93,5 +94,9 @@ fn item(session: &SubjectSession, now: Timestamp) -> String {
 
 /// The note is in the list alone: if the server has lost that, the session is listed again without.
 fn device(session: &SubjectSession) -> &str {
-    if session.note().is_empty() { words::UNKNOWN } else { session.note() }
+    if session.note().is_empty() {
+        words::UNKNOWN
+    } else {
+        session.note()
+    }
 }

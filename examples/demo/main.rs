@@ -1,12 +1,13 @@
-//! A small shop that shows what sessions are for: two of them side by side, a cart that loses nothing,
-//! "remember me", flash messages, logout here and on other devices, and keys that are rotated while it runs.
+//! A small shop that shows what sessions are for: two of them side by side, a cart that loses
+//! nothing, "remember me", flash messages, logout here and on other devices, and keys that are
+//! rotated while it runs.
 //!
 //! ```text
 //! cargo run --example demo --all-features
 //! ```
 //!
-//! All settings are optional: `PORT`, `DEMO_DIR` (for the carts, who is logged in where, and which logins have
-//! ended) and `SESSION_KEY`.
+//! All settings are optional: `PORT`, `DEMO_DIR` (for the carts, who is logged in where, and which
+//! logins have ended) and `SESSION_KEY`.
 
 mod logins;
 mod page;
@@ -25,7 +26,9 @@ use axum::{
 };
 use serde::Deserialize;
 use silverback::store::FilesystemStore;
-use silverback::{Error, Key, KeyError, Keys, Session, SessionConfig, SessionLayer, Sessions, Typed};
+use silverback::{
+    Error, Key, KeyError, Keys, Session, SessionConfig, SessionLayer, Sessions, Typed,
+};
 use tokio::net::TcpListener;
 
 use self::{
@@ -48,14 +51,20 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     Ok(())
 }
 
-/// The login travels in an encrypted cookie; the cart is a file, found by the signed ID in another cookie. Beside
-/// the carts the server keeps who is logged in where, and which logins have ended, so that it can end one.
+/// The login travels in an encrypted cookie; the cart is a file, found by the signed ID in another
+/// cookie. Beside the carts the server keeps who is logged in where, and which logins have ended,
+/// so that it can end one.
 ///
-/// Both cookies have the default `SameSite=Lax`: a browser does not send them along with a POST that comes
-/// from another site. As every change here is a POST, that is the defence against cross-site request forgery.
+/// Both cookies have the default `SameSite=Lax`: a browser does not send them along with a POST
+/// that comes from another site. As every change here is a POST, that is the defence against
+/// cross-site request forgery.
 fn app(store: FilesystemStore, keys: Keys) -> Router {
-    let account = SessionConfig::cookie("account", keys.clone()).insecure_local_http().revocation(store.clone());
-    let cart = SessionConfig::new("cart", store, keys.clone()).insecure_local_http().max_age(MONTH);
+    let account = SessionConfig::cookie("account", keys.clone())
+        .insecure_local_http()
+        .revocation(store.clone());
+    let cart = SessionConfig::new("cart", store, keys.clone())
+        .insecure_local_http()
+        .max_age(MONTH);
     Router::new()
         .route("/", get(home))
         .route("/cart", get(show_cart))
@@ -80,7 +89,9 @@ fn app(store: FilesystemStore, keys: Keys) -> Router {
 fn keys() -> Result<Keys, KeyError> {
     match Keys::from_env("SESSION_KEY") {
         Err(KeyError::MissingVariable(_)) => {
-            println!("SESSION_KEY is not set: using a random key, so that a restart logs everybody out.");
+            println!(
+                "SESSION_KEY is not set: using a random key, so that a restart logs everybody out."
+            );
             Keys::generate()
         }
         keys => keys,
@@ -114,7 +125,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
         let (account, cart) = (sessions.get("account").await?, sessions.get("cart").await?);
         let mut messages: Vec<String> = account.flashes()?;
         messages.extend(cart.claim_flashes::<String>().await?);
-        Ok(Self { name: account.subject()?, items: Typed::<Cart>::of(&cart).read()?.count(), messages })
+        Ok(Self {
+            name: account.subject()?,
+            items: Typed::<Cart>::of(&cart).read()?.count(),
+            messages,
+        })
     }
 }
 
@@ -130,7 +145,8 @@ async fn show_cart(visitor: Visitor, cart: Typed<Cart>) -> Result<Page, Error> {
 async fn add(Path(product): Path<Product>, cart: Typed<Cart>) -> Result<Redirect, Error> {
     cart.update(move |cart| cart.add(product))?;
     let label = product.label();
-    cart.session().flash(format!("{} is in your cart.", label.name))?;
+    cart.session()
+        .flash(format!("{} is in your cart.", label.name))?;
     Ok(Redirect::to(&format!("/#{}", label.id)))
 }
 
@@ -157,7 +173,10 @@ async fn clear(cart: Typed<Cart>) -> Result<Redirect, Error> {
 
 async fn check_out(sessions: Sessions) -> Result<Redirect, Error> {
     sessions.get("cart").await?.destroy().await?;
-    sessions.get("account").await?.flash("Thank you! This is where a real shop would ask for money.")?;
+    sessions
+        .get("account")
+        .await?
+        .flash("Thank you! This is where a real shop would ask for money.")?;
     Ok(Redirect::to("/"))
 }
 
@@ -174,12 +193,19 @@ async fn show_login(visitor: Visitor) -> Page {
 
 /// Both sessions get a new ID, so that whoever knew or planted the old one is left with nothing.
 ///
-/// The account becomes that of a subject: whose login it is, and what it is listed as on the account page.
-async fn log_in(sessions: Sessions, headers: HeaderMap, Form(login): Form<Login>) -> Result<Redirect, Error> {
+/// The account becomes that of a subject: whose login it is, and what it is listed as on the
+/// account page.
+async fn log_in(
+    sessions: Sessions,
+    headers: HeaderMap,
+    Form(login): Form<Login>,
+) -> Result<Redirect, Error> {
     let account = sessions.get("account").await?;
     let name = login.name.trim();
     if name.is_empty() || name.chars().count() > LONGEST_NAME {
-        account.flash(format!("Please give a name of 1 to {LONGEST_NAME} characters."))?;
+        account.flash(format!(
+            "Please give a name of 1 to {LONGEST_NAME} characters."
+        ))?;
         return Ok(Redirect::to("/login"));
     }
     sessions.iter().for_each(|session| session.renew());
@@ -188,7 +214,10 @@ async fn log_in(sessions: Sessions, headers: HeaderMap, Form(login): Form<Login>
     } else {
         account.until_browser_closes()
     }
-    let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let user_agent = headers
+        .get(USER_AGENT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     account.set_subject(name, &words::device(user_agent))?;
     account.insert("remembered", login.remember)?;
     account.flash(format!("Welcome, {name}."))?;
@@ -208,25 +237,52 @@ async fn goodbye() -> Page {
     page::goodbye()
 }
 
-async fn show_account(State(keys): State<Keys>, visitor: Visitor, sessions: Sessions) -> Result<Page, Error> {
+async fn show_account(
+    State(keys): State<Keys>,
+    visitor: Visitor,
+    sessions: Sessions,
+) -> Result<Page, Error> {
     let (account, cart) = (sessions.get("account").await?, sessions.get("cart").await?);
     let visits = account.update("visits", |visits: &mut u32| *visits += 1)?;
     let remembered = account.get("remembered")?.unwrap_or(false);
-    let lasts = if remembered { "30 days" } else { "until the browser closes" };
+    let lasts = if remembered {
+        "30 days"
+    } else {
+        "until the browser closes"
+    };
     let facts = [
-        Facts::of(&account, "whole in its cookie, encrypted", lasts, "the server remembers its end")?,
-        Facts::of(&cart, "in a file; its signed ID in the cookie", "30 days", "the file is deleted")?,
+        Facts::of(
+            &account,
+            "whole in its cookie, encrypted",
+            lasts,
+            "the server remembers its end",
+        )?,
+        Facts::of(
+            &cart,
+            "in a file; its signed ID in the cookie",
+            "30 days",
+            "the file is deleted",
+        )?,
     ];
     let logins = logins::panel(&account).await?;
-    Ok(page::account(&visitor, visits, &facts, &logins, &keys.list()))
+    Ok(page::account(
+        &visitor,
+        visits,
+        &facts,
+        &logins,
+        &keys.list(),
+    ))
 }
 
-/// Everybody stays logged in: the old key still opens cookies, and the next answer seals them with the new one.
+/// Everybody stays logged in: the old key still opens cookies, and the next answer seals them with
+/// the new one.
 async fn rotate(State(keys): State<Keys>, account: Session) -> axum::response::Result<Redirect> {
     if account.subject()?.is_none() {
         return Ok(Redirect::to("/login"));
     }
-    Key::generate().and_then(|key| keys.rotate(key)).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    Key::generate()
+        .and_then(|key| keys.rotate(key))
+        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     account.flash("A new key is active. Nobody was logged out.")?;
     Ok(Redirect::to("/account"))
 }

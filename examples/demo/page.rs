@@ -48,7 +48,10 @@ impl Facts {
             lasts,
             at_logout,
             is_new: session.is_new()?,
-            id: session.id().map_or_else(|| "none yet".into(), |id| format!("{:.12}…", id.to_string())),
+            id: session.id().map_or_else(
+                || "none yet".into(),
+                |id| format!("{:.12}…", id.to_string()),
+            ),
             cookie: match session.rejection() {
                 Some(reason) => format!("refused: {reason}"),
                 None if session.is_new()? => "none".into(),
@@ -59,7 +62,10 @@ impl Facts {
 }
 
 pub(crate) fn home(visitor: &Visitor) -> Page {
-    let cards: String = Product::ALL.iter().map(|product| card(&product.label())).collect();
+    let cards: String = Product::ALL
+        .iter()
+        .map(|product| card(&product.label()))
+        .collect();
     layout(
         "Shop",
         visitor,
@@ -74,7 +80,15 @@ pub(crate) fn home(visitor: &Visitor) -> Page {
     )
 }
 
-fn card(Label { id, name, blurb, cents, art }: &Label) -> String {
+fn card(
+    Label {
+        id,
+        name,
+        blurb,
+        cents,
+        art,
+    }: &Label,
+) -> String {
     let price = price(*cents);
     format!(
         r#"<article class="card" id="{id}">
@@ -94,7 +108,10 @@ fn card(Label { id, name, blurb, cents, art }: &Label) -> String {
 }
 
 pub(crate) fn cart(visitor: &Visitor, cart: &Cart) -> Page {
-    let lines: String = cart.lines().map(|(label, count)| line(&label, count)).collect();
+    let lines: String = cart
+        .lines()
+        .map(|(label, count)| line(&label, count))
+        .collect();
     let content = if lines.is_empty() {
         format!(
             r#"<section class="narrow panel empty">
@@ -127,7 +144,16 @@ pub(crate) fn cart(visitor: &Visitor, cart: &Cart) -> Page {
     layout("Cart", visitor, &content)
 }
 
-fn line(Label { id, name, cents, art, .. }: &Label, count: u32) -> String {
+fn line(
+    Label {
+        id,
+        name,
+        cents,
+        art,
+        ..
+    }: &Label,
+    count: u32,
+) -> String {
     let (each, sum) = (price(*cents), price(cents * count));
     format!(
         r#"<li>
@@ -166,7 +192,11 @@ pub(crate) fn login(visitor: &Visitor) -> Page {
 }
 
 pub(crate) fn goodbye() -> Page {
-    let nobody = Visitor { name: None, items: 0, messages: Vec::new() };
+    let nobody = Visitor {
+        name: None,
+        items: 0,
+        messages: Vec::new(),
+    };
     layout(
         "Goodbye",
         &nobody,
@@ -187,7 +217,10 @@ pub(crate) fn account(
 ) -> Page {
     let facts: String = facts.iter().map(session).collect();
     let (greeting, actions) = match &visitor.name {
-        None => ("Hello, stranger".to_owned(), r#"<a class="button" href="/login">Log in</a>"#),
+        None => (
+            "Hello, stranger".to_owned(),
+            r#"<a class="button" href="/login">Log in</a>"#,
+        ),
         Some(name) => (
             format!(r#"Hello, <span id="name">{}</span>"#, escape(name)),
             r#"<form method="post" action="/logout"><button class="button quiet" id="log-out">Log out</button></form>"#,
@@ -224,7 +257,17 @@ pub(crate) fn account(
     )
 }
 
-fn session(Facts { name, kept, lasts, at_logout, is_new, id, cookie }: &Facts) -> String {
+fn session(
+    Facts {
+        name,
+        kept,
+        lasts,
+        at_logout,
+        is_new,
+        id,
+        cookie,
+    }: &Facts,
+) -> String {
     let state = if *is_new { "new" } else { "established" };
     format!(
         r#"<section class="panel">
@@ -254,8 +297,11 @@ fn key((id, state): &(KeyId, KeyState)) -> String {
 }
 
 fn layout(title: &str, visitor: &Visitor, content: &str) -> Page {
-    let messages: String =
-        visitor.messages.iter().map(|message| format!(r#"<p class="toast">{}</p>"#, escape(message))).collect();
+    let messages: String = visitor
+        .messages
+        .iter()
+        .map(|message| format!(r#"<p class="toast">{}</p>"#, escape(message)))
+        .collect();
     let (account, href) = match &visitor.name {
         None => ("Log in".to_owned(), "/login"),
         Some(name) => (escape(name), "/account"),
@@ -296,6 +342,9 @@ fn price(cents: u32) -> String {
 }
 
 pub(crate) fn escape(text: &str) -> String {
-    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let escaped = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
     escaped.replace('"', "&quot;").replace('\'', "&#39;")
 }

@@ -26,26 +26,67 @@ pub(crate) struct Label {
 }
 
 impl Product {
-    pub(crate) const ALL: [Self; 6] = [Self::Fern, Self::Lamp, Self::Mug, Self::Blanket, Self::Notebook, Self::Bananas];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Fern,
+        Self::Lamp,
+        Self::Mug,
+        Self::Blanket,
+        Self::Notebook,
+        Self::Bananas,
+    ];
 
     pub(crate) const fn label(self) -> Label {
         let (id, name, blurb, cents, art) = match self {
-            Self::Fern => {
-                ("fern", "Forest fern", "Likes shade, forgives holidays.", 2400, include_str!("art/fern.svg"))
-            }
-            Self::Lamp => {
-                ("lamp", "Reading lamp", "Warm light for one more chapter.", 5900, include_str!("art/lamp.svg"))
-            }
-            Self::Mug => ("mug", "Stoneware mug", "Holds a whole slow morning.", 1450, include_str!("art/mug.svg")),
-            Self::Blanket => {
-                ("blanket", "Wool blanket", "Heavier than it looks.", 7900, include_str!("art/blanket.svg"))
-            }
-            Self::Notebook => {
-                ("notebook", "Field notebook", "Dotted, opens flat.", 950, include_str!("art/notebook.svg"))
-            }
-            Self::Bananas => ("bananas", "Three bananas", "The house favourite.", 180, include_str!("art/bananas.svg")),
+            Self::Fern => (
+                "fern",
+                "Forest fern",
+                "Likes shade, forgives holidays.",
+                2400,
+                include_str!("art/fern.svg"),
+            ),
+            Self::Lamp => (
+                "lamp",
+                "Reading lamp",
+                "Warm light for one more chapter.",
+                5900,
+                include_str!("art/lamp.svg"),
+            ),
+            Self::Mug => (
+                "mug",
+                "Stoneware mug",
+                "Holds a whole slow morning.",
+                1450,
+                include_str!("art/mug.svg"),
+            ),
+            Self::Blanket => (
+                "blanket",
+                "Wool blanket",
+                "Heavier than it looks.",
+                7900,
+                include_str!("art/blanket.svg"),
+            ),
+            Self::Notebook => (
+                "notebook",
+                "Field notebook",
+                "Dotted, opens flat.",
+                950,
+                include_str!("art/notebook.svg"),
+            ),
+            Self::Bananas => (
+                "bananas",
+                "Three bananas",
+                "The house favourite.",
+                180,
+                include_str!("art/bananas.svg"),
+            ),
         };
-        Label { id, name, blurb, cents, art }
+        Label {
+            id,
+            name,
+            blurb,
+            cents,
+            art,
+        }
     }
 }
 
@@ -74,7 +115,9 @@ impl Cart {
     }
 
     pub(crate) fn lines(&self) -> impl Iterator<Item = (Label, u32)> {
-        self.0.iter().map(|(product, count)| (product.label(), *count))
+        self.0
+            .iter()
+            .map(|(product, count)| (product.label(), *count))
     }
 
     pub(crate) fn count(&self) -> u32 {

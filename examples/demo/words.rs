@@ -4,11 +4,14 @@ use std::time::Duration;
 
 pub(crate) const UNKNOWN: &str = "an unknown browser";
 
-/// Says in a few words what sent this `User-Agent`. It is for whoever logged in with it: everybody can send what
-/// he likes, so nothing else may depend on it.
+/// Says in a few words what sent this `User-Agent`. It is for whoever logged in with it: everybody
+/// can send what he likes, so nothing else may depend on it.
 pub(crate) fn device(user_agent: &str) -> String {
     let find = |signs: &[(&str, &'static str)]| {
-        signs.iter().find(|(sign, _)| user_agent.contains(sign)).map(|(_, name)| *name)
+        signs
+            .iter()
+            .find(|(sign, _)| user_agent.contains(sign))
+            .map(|(_, name)| *name)
     };
     match (find(&PROGRAMS), find(&SYSTEMS)) {
         (Some(program), Some(system)) => format!("{program} on {system}"),
@@ -60,7 +63,10 @@ mod tests {
     #[test]
     fn browsers_are_told_apart_by_what_only_they_say() {
         for (user_agent, expected) in [
-            ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Linux"),
+            (
+                "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+                "Firefox on Linux",
+            ),
             (
                 "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 \
                  Mobile Safari/537.36",

@@ -17,11 +17,17 @@ use visits::{VisitsClient, VisitsServer};
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let layer = SessionLayer::new(SessionConfig::new("session", MemoryStore::new(), Keys::generate()?));
+    let layer = SessionLayer::new(SessionConfig::new(
+        "session",
+        MemoryStore::new(),
+        Keys::generate()?,
+    ));
     let server = Server::builder().layer(layer).add_service(VisitsServer);
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
 
-    let channel = Channel::from_shared(format!("http://{address}"))?.connect().await?;
+    let channel = Channel::from_shared(format!("http://{address}"))?
+        .connect()
+        .await?;
     let mut client = VisitsClient::new(channel);
     for _ in 0..3 {
         println!("visit {}", client.visit().await?);

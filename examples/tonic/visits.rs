@@ -1,4 +1,5 @@
-//! What tonic's build script makes of a `.proto` file, written out, so that the example needs no compiler:
+//! What tonic's build script makes of a `.proto` file, written out, so that the example needs no
+//! compiler:
 //!
 //! ```text
 //! package visits;
@@ -42,8 +43,13 @@ type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
 /// The handler: a session as anywhere else.
 async fn visit(request: Request<VisitRequest>) -> Result<Response<VisitReply>, Status> {
-    let session = request.extensions().get::<Session>().ok_or_else(|| Status::internal("no session layer"))?;
-    let count = count(session).await.map_err(|_| Status::unavailable("session"))?;
+    let session = request
+        .extensions()
+        .get::<Session>()
+        .ok_or_else(|| Status::internal("no session layer"))?;
+    let count = count(session)
+        .await
+        .map_err(|_| Status::unavailable("session"))?;
     Ok(Response::new(VisitReply { count }))
 }
 
@@ -97,7 +103,10 @@ pub(crate) struct VisitsClient {
 
 impl VisitsClient {
     pub(crate) fn new(channel: Channel) -> Self {
-        Self { inner: client::Grpc::new(channel), cookie: None }
+        Self {
+            inner: client::Grpc::new(channel),
+            cookie: None,
+        }
     }
 
     pub(crate) async fn visit(&mut self) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
@@ -107,7 +116,10 @@ impl VisitsClient {
         }
         self.inner.ready().await?;
         let codec = ProstCodec::<VisitRequest, VisitReply>::default();
-        let reply = self.inner.unary(request, PathAndQuery::from_static(VISIT), codec).await?;
+        let reply = self
+            .inner
+            .unary(request, PathAndQuery::from_static(VISIT), codec)
+            .await?;
         if let Some(cookie) = reply.metadata().get("set-cookie") {
             let pair = cookie.to_str()?.split(';').next().unwrap_or_default();
             self.cookie = Some(pair.parse()?);

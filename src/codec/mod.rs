@@ -1,8 +1,8 @@
 //! Turns what a cookie says into a token that only a key holder can make, and back.
 //!
-//! A codec belongs to one cookie name and one purpose. Its keys are derived from the root keys with the
-//! name, purpose, mode and application bound in, so a token of one place never opens in another, and that
-//! costs nothing per message.
+//! A codec belongs to one cookie name and one purpose. Its keys are derived from the root keys with
+//! the name, purpose, mode and application bound in, so a token of one place never opens in
+//! another, and that costs nothing per message.
 
 mod token;
 
@@ -119,9 +119,25 @@ pub(crate) struct Opened {
 }
 
 impl Codec {
-    pub(crate) fn new(keys: Keys, mode: Mode, purpose: Purpose, name: &str, audience: &str) -> Self {
-        let derived = RwLock::new(Derived { generation: 0, keys: Vec::new() });
-        Self { mode, purpose, name: name.into(), audience: audience.into(), keys, derived }
+    pub(crate) fn new(
+        keys: Keys,
+        mode: Mode,
+        purpose: Purpose,
+        name: &str,
+        audience: &str,
+    ) -> Self {
+        let derived = RwLock::new(Derived {
+            generation: 0,
+            keys: Vec::new(),
+        });
+        Self {
+            mode,
+            purpose,
+            name: name.into(),
+            audience: audience.into(),
+            keys,
+            derived,
+        }
     }
 
     /// Makes a cookie's value of what `payload` writes, about `len` bytes, under the active key.
@@ -135,11 +151,16 @@ impl Codec {
             stamp.encode(out);
             payload(out);
         };
-        self.seal_bytes(Stamp::encoded_len(self.purpose) + len, write).map(Token)
+        self.seal_bytes(Stamp::encoded_len(self.purpose) + len, write)
+            .map(Token)
     }
 
     /// Seals what `payload` writes, about `len` bytes, under the active key.
-    pub(crate) fn seal_bytes(&self, len: usize, payload: impl FnOnce(&mut Vec<u8>)) -> Result<Vec<u8>, RandomError> {
+    pub(crate) fn seal_bytes(
+        &self,
+        len: usize,
+        payload: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Vec<u8>, RandomError> {
         let salt = match self.mode {
             Mode::Sealed => crypto::random()?,
             Mode::Signed => [0; SALT_LEN],
@@ -147,13 +168,23 @@ impl Codec {
         Ok(self.seal_with(salt, len, payload))
     }
 
-    /// As [`seal_bytes`](Self::seal_bytes), with a salt that must never have been used; signing needs none.
-    fn seal_with(&self, salt: [u8; SALT_LEN], len: usize, payload: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    /// As [`seal_bytes`](Self::seal_bytes), with a salt that must never have been used; signing
+    /// needs none.
+    fn seal_with(
+        &self,
+        salt: [u8; SALT_LEN],
+        len: usize,
+        payload: impl FnOnce(&mut Vec<u8>),
+    ) -> Vec<u8> {
         let derived = self.derived();
         let mut token = Vec::with_capacity(self.mode.overhead() + len);
         token.push(self.mode.version());
-        // `derive` puts the active key first; `Keys` is made with one, and only `rotate` replaces it.
-        let (id, cipher) = derived.keys.first().expect("a ring has one active key at all times");
+        // `derive` puts the active key first; `Keys` is made with one, and only `rotate` replaces
+        // it.
+        let (id, cipher) = derived
+            .keys
+            .first()
+            .expect("a ring has one active key at all times");
         token.extend_from_slice(id.as_bytes());
         if let Cipher::Seal(_) = cipher {
             token.extend_from_slice(&salt);
@@ -172,18 +203,25 @@ impl Codec {
 
     /// Opens a cookie's value, whichever key of the ring made it.
     ///
-    /// The order is: length, alphabet, version, key id, tag, times. Nothing is decoded, decrypted or
-    /// believed before the step in front of it has passed.
+    /// The order is: length, alphabet, version, key id, tag, times. Nothing is decoded, decrypted
+    /// or believed before the step in front of it has passed.
     pub(crate) fn open(&self, value: &[u8], now: Timestamp) -> Result<Opened, Rejection> {
         if value.len() > MAX_COOKIE_LEN {
             return Err(Rejection::Malformed);
         }
-        let token = URL_SAFE_NO_PAD.decode_to_vec(value).map_err(|_| Rejection::Malformed)?;
+        let token = URL_SAFE_NO_PAD
+            .decode_to_vec(value)
+            .map_err(|_| Rejection::Malformed)?;
         let (mut payload, current) = self.open_bytes(token)?;
-        let (stamp, len) = Stamp::decode(payload.as_slice(), self.purpose).ok_or(Rejection::Malformed)?;
+        let (stamp, len) =
+            Stamp::decode(payload.as_slice(), self.purpose).ok_or(Rejection::Malformed)?;
         payload.advance(len);
         stamp.check(now)?;
-        Ok(Opened { stamp, payload, current })
+        Ok(Opened {
+            stamp,
+            payload,
+            current,
+        })
     }
 
     /// Returns what was written into sealed bytes, and whether their key is the active one.
@@ -193,14 +231,21 @@ impl Codec {
         }
         let derived = self.derived();
         let id = token.get(KID).ok_or(Rejection::Malformed)?;
-        let found = derived.keys.iter().position(|(key, _)| key.as_bytes() == id);
-        let (index, (_, cipher)) =
-            found.and_then(|index| Some((index, derived.keys.get(index)?))).ok_or(Rejection::UnknownKey)?;
+        let found = derived
+            .keys
+            .iter()
+            .position(|(key, _)| key.as_bytes() == id);
+        let (index, (_, cipher)) = found
+            .and_then(|index| Some((index, derived.keys.get(index)?)))
+            .ok_or(Rejection::UnknownKey)?;
         let head = match cipher {
             Cipher::Seal(key) => {
-                let salt: [u8; SALT_LEN] =
-                    token.get(SALT).and_then(|salt| salt.try_into().ok()).ok_or(Rejection::Malformed)?;
-                key.open(&salt, &mut token, SALT.end).map_err(|_| Rejection::Tampered)?;
+                let salt: [u8; SALT_LEN] = token
+                    .get(SALT)
+                    .and_then(|salt| salt.try_into().ok())
+                    .ok_or(Rejection::Malformed)?;
+                key.open(&salt, &mut token, SALT.end)
+                    .map_err(|_| Rejection::Tampered)?;
                 SALT.end
             }
             Cipher::Sign(key) => {
@@ -233,15 +278,19 @@ impl Codec {
     }
 
     fn derive(&self) {
-        // Locked from the first look at the keys, so that newer ones are never overwritten by older ones.
+        // Locked from the first look at the keys, so that newer ones are never overwritten by older
+        // ones.
         let mut derived = self.derived.write().unwrap_or_else(PoisonError::into_inner);
         let generation = self.keys.generation();
         let mut ring = self.keys.snapshot();
-        // A listing is not believed because of its key alone: whoever changes it has the store as well. And it has to
-        // be read after a key was revoked, to end the sessions that are in it.
+        // A listing is not believed because of its key alone: whoever changes it has the store as
+        // well. And it has to be read after a key was revoked, to end the sessions that are in it.
         ring.retain(|(_, state)| *state != KeyState::Revoked || self.purpose == Purpose::Listing);
         ring.sort_by_key(|(_, state)| *state != KeyState::Active);
-        let keys = ring.iter().map(|(key, _)| (key.id(), self.cipher(key))).collect();
+        let keys = ring
+            .iter()
+            .map(|(key, _)| (key.id(), self.cipher(key)))
+            .collect();
         *derived = Derived { generation, keys };
     }
 
@@ -254,7 +303,11 @@ impl Codec {
             self.purpose.label(),
         ];
         let lens = parts.map(|part| u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
-        let info: Vec<&[u8]> = lens.iter().zip(parts).flat_map(|(len, part)| [len as &[u8], part]).collect();
+        let info: Vec<&[u8]> = lens
+            .iter()
+            .zip(parts)
+            .flat_map(|(len, part)| [len as &[u8], part])
+            .collect();
         let derived = key.root().expand::<32>(&info);
         match self.mode {
             Mode::Sealed => Cipher::Seal(SealKey::new(&derived)),
@@ -265,7 +318,10 @@ impl Codec {
 
 impl fmt::Debug for Codec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Codec").field("mode", &self.mode).field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("Codec")
+            .field("mode", &self.mode)
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
     }
 }
 

@@ -4,11 +4,20 @@ const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 fn stamp(purpose: Purpose) -> Stamp {
     let token_id = (purpose == Purpose::Values).then_some([9; 16]);
-    Stamp { issued: NOW, created: NOW, ttl: 3_600, token_id }
+    Stamp {
+        issued: NOW,
+        created: NOW,
+        ttl: 3_600,
+        token_id,
+    }
 }
 
 fn seal(codec: &Codec, payload: &[u8]) -> String {
-    let token = codec.seal(&stamp(codec.purpose), payload.len(), |out| out.extend_from_slice(payload)).unwrap();
+    let token = codec
+        .seal(&stamp(codec.purpose), payload.len(), |out| {
+            out.extend_from_slice(payload)
+        })
+        .unwrap();
     let mut value = String::new();
     token.encode_to(&mut value);
     assert_eq!(value.len(), token.encoded_len());
@@ -16,7 +25,9 @@ fn seal(codec: &Codec, payload: &[u8]) -> String {
 }
 
 fn open(codec: &Codec, value: &str) -> Result<Vec<u8>, Rejection> {
-    codec.open(value.as_bytes(), NOW).map(|opened| opened.payload.as_slice().to_vec())
+    codec
+        .open(value.as_bytes(), NOW)
+        .map(|opened| opened.payload.as_slice().to_vec())
 }
 
 fn codec_of(keys: &Keys, mode: Mode, purpose: Purpose) -> Codec {
@@ -27,7 +38,10 @@ fn every_codec() -> Vec<Codec> {
     let keys = Keys::generate().unwrap();
     let modes = [Mode::Sealed, Mode::Signed];
     let purposes = [Purpose::Values, Purpose::Reference];
-    modes.iter().flat_map(|&mode| purposes.map(|purpose| codec_of(&keys, mode, purpose))).collect()
+    modes
+        .iter()
+        .flat_map(|&mode| purposes.map(|purpose| codec_of(&keys, mode, purpose)))
+        .collect()
 }
 
 #[test]
@@ -45,11 +59,16 @@ fn what_is_sealed_opens_again() {
 #[test]
 fn no_bit_can_be_changed() {
     for codec in every_codec() {
-        let bytes = URL_SAFE_NO_PAD.decode_to_vec(seal(&codec, b"payload")).unwrap();
+        let bytes = URL_SAFE_NO_PAD
+            .decode_to_vec(seal(&codec, b"payload"))
+            .unwrap();
         for bit in 0..bytes.len() * 8 {
             let mut bent = bytes.clone();
             bent[bit / 8] ^= 1 << (bit % 8);
-            assert!(open(&codec, &URL_SAFE_NO_PAD.encode_to_string(&bent)).is_err(), "bit {bit}");
+            assert!(
+                open(&codec, &URL_SAFE_NO_PAD.encode_to_string(&bent)).is_err(),
+                "bit {bit}"
+            );
         }
     }
 }
@@ -59,10 +78,16 @@ fn no_part_and_no_more_than_the_whole_is_accepted() {
     for codec in every_codec() {
         let value = seal(&codec, b"payload");
         for end in 0..value.len() {
-            assert!(open(&codec, &value[..end]).is_err(), "first {end} characters");
+            assert!(
+                open(&codec, &value[..end]).is_err(),
+                "first {end} characters"
+            );
         }
         for more in 1..=16 {
-            assert!(open(&codec, &format!("{value}{}", "A".repeat(more))).is_err(), "{more} more");
+            assert!(
+                open(&codec, &format!("{value}{}", "A".repeat(more))).is_err(),
+                "{more} more"
+            );
         }
     }
 }
@@ -72,7 +97,10 @@ fn a_token_has_one_spelling() {
     for codec in every_codec() {
         // Payload lengths that leave two and four spare bits in the last character.
         for spare in [3, 2] {
-            let value = (0..3).map(|len| seal(&codec, &vec![1; len])).find(|v| v.len() % 4 == spare).unwrap();
+            let value = (0..3)
+                .map(|len| seal(&codec, &vec![1; len]))
+                .find(|v| v.len() % 4 == spare)
+                .unwrap();
             for bent in other_spellings(&value) {
                 assert_eq!(open(&codec, &bent), Err(Rejection::Malformed), "{bent}");
             }
@@ -83,7 +111,10 @@ fn a_token_has_one_spelling() {
 fn other_spellings(value: &str) -> Vec<String> {
     let (head, last) = value.split_at(value.len() - 1);
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let at = alphabet.iter().position(|c| *c == last.as_bytes()[0]).unwrap();
+    let at = alphabet
+        .iter()
+        .position(|c| *c == last.as_bytes()[0])
+        .unwrap();
     let other = char::from(alphabet[at ^ 1]);
     vec![
         format!("{head}{other}"),
@@ -99,7 +130,8 @@ fn other_spellings(value: &str) -> Vec<String> {
 #[test]
 fn a_token_opens_nowhere_else() {
     let keys = Keys::generate().unwrap();
-    let make = |mode, purpose, name, audience| Codec::new(keys.clone(), mode, purpose, name, audience);
+    let make =
+        |mode, purpose, name, audience| Codec::new(keys.clone(), mode, purpose, name, audience);
     let all = [
         make(Mode::Sealed, Purpose::Values, "a", ""),
         make(Mode::Sealed, Purpose::Values, "b", ""),
@@ -110,12 +142,22 @@ fn a_token_opens_nowhere_else() {
         make(Mode::Signed, Purpose::Reference, "a", ""),
         make(Mode::Signed, Purpose::Reference, "b", ""),
         make(Mode::Sealed, Purpose::Listing, "a", ""),
-        Codec::new(Keys::generate().unwrap(), Mode::Sealed, Purpose::Values, "a", ""),
+        Codec::new(
+            Keys::generate().unwrap(),
+            Mode::Sealed,
+            Purpose::Values,
+            "a",
+            "",
+        ),
     ];
     for (from, sealer) in all.iter().enumerate() {
         let value = seal(sealer, &[7; 40]);
         for (to, opener) in all.iter().enumerate() {
-            assert_eq!(open(opener, &value).is_ok(), from == to, "made by {from}, opened by {to}");
+            assert_eq!(
+                open(opener, &value).is_ok(),
+                from == to,
+                "made by {from}, opened by {to}"
+            );
         }
     }
 }
@@ -124,7 +166,11 @@ fn a_token_opens_nowhere_else() {
 fn times_are_checked_to_the_second() {
     for codec in every_codec() {
         let value = seal(&codec, b"");
-        let at = |secs: u64| codec.open(value.as_bytes(), Timestamp::from_secs(secs)).map(drop);
+        let at = |secs: u64| {
+            codec
+                .open(value.as_bytes(), Timestamp::from_secs(secs))
+                .map(drop)
+        };
         let issued = NOW.as_secs();
         assert_eq!(at(issued - 61), Err(Rejection::NotYetValid));
         assert_eq!(at(issued - 60), Ok(()));
@@ -161,8 +207,16 @@ fn a_pending_key_opens_but_does_not_seal() {
     here.add(next.clone(), KeyState::Pending).unwrap();
     let elsewhere = codec_of(&Keys::new(next), Mode::Signed, Purpose::Reference);
     let codec = codec_of(&here, Mode::Signed, Purpose::Reference);
-    assert!(!codec.open(seal(&elsewhere, b"x").as_bytes(), NOW).unwrap().current);
-    assert_eq!(open(&elsewhere, &seal(&codec, b"x")), Err(Rejection::UnknownKey));
+    assert!(
+        !codec
+            .open(seal(&elsewhere, b"x").as_bytes(), NOW)
+            .unwrap()
+            .current
+    );
+    assert_eq!(
+        open(&elsewhere, &seal(&codec, b"x")),
+        Err(Rejection::UnknownKey)
+    );
 }
 
 #[test]
@@ -189,17 +243,29 @@ struct Vector {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
 }
 
 #[test]
 fn tokens_are_those_of_a_second_implementation() {
-    let vectors: Vec<Vector> = serde_json::from_str(include_str!("../../tests/vectors/token_v1.json")).unwrap();
+    let vectors: Vec<Vector> =
+        serde_json::from_str(include_str!("../../tests/vectors/token_v1.json")).unwrap();
     assert_eq!(vectors.len(), 12);
     for vector in vectors {
         let keys = Keys::new(Key::from_bytes(&unhex(&vector.root)).unwrap());
-        let mode = if vector.mode == "sealed" { Mode::Sealed } else { Mode::Signed };
-        let purpose = if vector.purpose == "values" { Purpose::Values } else { Purpose::Reference };
+        let mode = if vector.mode == "sealed" {
+            Mode::Sealed
+        } else {
+            Mode::Signed
+        };
+        let purpose = if vector.purpose == "values" {
+            Purpose::Values
+        } else {
+            Purpose::Reference
+        };
         let codec = Codec::new(keys, mode, purpose, &vector.name, &vector.audience);
         let stamp = Stamp {
             issued: Timestamp::from_secs(vector.issued),
@@ -215,7 +281,10 @@ fn tokens_are_those_of_a_second_implementation() {
         });
         assert_eq!(URL_SAFE_NO_PAD.encode_to_string(token), vector.token);
         let opened = codec.open(vector.token.as_bytes(), stamp.issued).unwrap();
-        assert_eq!((opened.stamp, opened.payload.as_slice(), opened.current), (stamp, &*payload, true));
+        assert_eq!(
+            (opened.stamp, opened.payload.as_slice(), opened.current),
+            (stamp, &*payload, true)
+        );
     }
 }
 

@@ -59,7 +59,12 @@ impl Stamp {
             Purpose::Values => Some(*rest.first_chunk::<16>()?),
             Purpose::Reference | Purpose::Listing => None,
         };
-        let stamp = Self { issued, created, ttl: u32::from_be_bytes(*ttl), token_id };
+        let stamp = Self {
+            issued,
+            created,
+            ttl: u32::from_be_bytes(*ttl),
+            token_id,
+        };
         Some((stamp, Self::encoded_len(purpose)))
     }
 
@@ -67,7 +72,11 @@ impl Stamp {
         if self.issued > now.saturating_add(SKEW) {
             return Err(Rejection::NotYetValid);
         }
-        if now >= self.issued.saturating_add(Duration::from_secs(self.ttl.into())) {
+        if now
+            >= self
+                .issued
+                .saturating_add(Duration::from_secs(self.ttl.into()))
+        {
             return Err(Rejection::Expired);
         }
         Ok(())

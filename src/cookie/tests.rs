@@ -9,10 +9,17 @@ fn request<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> RequestCook
 }
 
 fn few<'a>(fields: &[&'a [u8]], name: &str, expected: &[&'a str]) {
-    let fields: Vec<_> = fields.iter().map(|field| HeaderValue::from_bytes(field).unwrap()).collect();
+    let fields: Vec<_> = fields
+        .iter()
+        .map(|field| HeaderValue::from_bytes(field).unwrap())
+        .collect();
     let cookies = request(&fields);
     let expected: Vec<_> = expected.iter().map(|value| value.as_bytes()).collect();
-    assert_eq!(cookies.named(&Finder::new(name)).unwrap().as_slice(), expected, "{fields:?}");
+    assert_eq!(
+        cookies.named(&Finder::new(name)).unwrap().as_slice(),
+        expected,
+        "{fields:?}"
+    );
 }
 
 #[test]
@@ -28,16 +35,34 @@ fn our_cookie_is_found_whatever_is_beside_it() {
     few(&[b"sid="], "sid", &[""]);
     few(&[b"sid=a=b"], "sid", &["a=b"]);
     few(&[b"sid=same; sid=same", b"sid=same"], "sid", &["same"]);
-    few(&[b"a=1", b"sid=x", b"b=2", b"c=3", b"d=4", b"sid=y"], "sid", &["x", "y"]);
+    few(
+        &[b"a=1", b"sid=x", b"b=2", b"c=3", b"d=4", b"sid=y"],
+        "sid",
+        &["x", "y"],
+    );
 }
 
 #[test]
 fn short_and_long_fields_are_all_read() {
-    for len in (0..=3).chain(INLINE_LEN - 16..=INLINE_LEN + 2).chain([3_000]) {
+    for len in (0..=3)
+        .chain(INLINE_LEN - 16..=INLINE_LEN + 2)
+        .chain([3_000])
+    {
         let filler = format!("x={}", "y".repeat(len));
-        let long = [filler.as_bytes(), b"a=1", filler.as_bytes(), b"sid=z", filler.as_bytes(), b"sid=w"];
+        let long = [
+            filler.as_bytes(),
+            b"a=1",
+            filler.as_bytes(),
+            b"sid=z",
+            filler.as_bytes(),
+            b"sid=w",
+        ];
         few(&long, "sid", &["z", "w"]);
-        few(&[format!("sid={}", "v".repeat(len)).as_bytes()], "sid", &[&"v".repeat(len)]);
+        few(
+            &[format!("sid={}", "v".repeat(len)).as_bytes()],
+            "sid",
+            &[&"v".repeat(len)],
+        );
     }
 }
 
@@ -75,18 +100,33 @@ fn too_many_of_our_name_are_not_looked_at() {
 
 #[test]
 fn removal_and_limits() {
-    let set = set("sid", (1, |out: &mut String| out.push('v')), Some(Duration::MAX), "; Secure").unwrap();
+    let set = set(
+        "sid",
+        (1, |out: &mut String| out.push('v')),
+        Some(Duration::MAX),
+        "; Secure",
+    )
+    .unwrap();
     assert_eq!(set, "sid=v; Max-Age=34560000; Secure");
     let removal = removal("sid", "; Secure").unwrap();
-    assert_eq!(removal, "sid=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Secure");
+    assert_eq!(
+        removal,
+        "sid=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Secure"
+    );
 }
 
 /// The reader of RFC 6265 as simple as it gets, to compare with.
 fn slowly<'a>(field: &'a [u8], name: &str) -> Vec<&'a [u8]> {
     let mut found = Vec::new();
     for pair in field.split(|byte| *byte == b';') {
-        let start = pair.iter().position(|byte| !b" \t".contains(byte)).unwrap_or(pair.len());
-        let end = pair.iter().rposition(|byte| !b" \t".contains(byte)).map_or(start, |last| last + 1);
+        let start = pair
+            .iter()
+            .position(|byte| !b" \t".contains(byte))
+            .unwrap_or(pair.len());
+        let end = pair
+            .iter()
+            .rposition(|byte| !b" \t".contains(byte))
+            .map_or(start, |last| last + 1);
         let pair = &pair[start..end];
         if let Some(equals) = pair.iter().position(|byte| *byte == b'=')
             && &pair[..equals] == name.as_bytes()
@@ -107,11 +147,19 @@ fn as_browser(field: &HeaderValue) -> (String, String, Vec<(String, String)>) {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
         (key.trim().to_ascii_lowercase(), value.trim().to_owned())
     });
-    (name.trim().to_owned(), value.trim().to_owned(), attributes.collect())
+    (
+        name.trim().to_owned(),
+        value.trim().to_owned(),
+        attributes.collect(),
+    )
 }
 
 fn same_site() -> impl Strategy<Value = SameSite> {
-    prop_oneof![Just(SameSite::Lax), Just(SameSite::Strict), Just(SameSite::None)]
+    prop_oneof![
+        Just(SameSite::Lax),
+        Just(SameSite::Strict),
+        Just(SameSite::None)
+    ]
 }
 
 proptest! {

@@ -10,8 +10,17 @@ fn states(keys: &Keys) -> Vec<KeyState> {
 fn text_forms_of_one_secret_give_one_key() {
     let id = Key::from_hex(HEX).unwrap().id();
     let base64 = "nw0ea3pcTT4vGgucjX5vWks8LR4Pmot8bV5POiscDZ4";
-    for text in [HEX.to_uppercase(), base64.into(), format!("{base64}="), base64.replace(['+', '/'], "-")] {
-        assert_eq!(Keys::parse(&text).unwrap().list(), [(id, KeyState::Active)], "{text}");
+    for text in [
+        HEX.to_uppercase(),
+        base64.into(),
+        format!("{base64}="),
+        base64.replace(['+', '/'], "-"),
+    ] {
+        assert_eq!(
+            Keys::parse(&text).unwrap().list(),
+            [(id, KeyState::Active)],
+            "{text}"
+        );
     }
 }
 
@@ -24,22 +33,39 @@ fn text_that_is_no_key_is_refused_with_its_reason() {
     check("", |e| matches!(e, KeyError::Empty));
     check(" ,\n", |e| matches!(e, KeyError::Empty));
     check("secret!", |e| matches!(e, KeyError::Encoding));
-    check(&"0a".repeat(16), |e| matches!(e, KeyError::TooShort { len: 16 }));
+    check(&"0a".repeat(16), |e| {
+        matches!(e, KeyError::TooShort { len: 16 })
+    });
     check("c2hvcnQ", |e| matches!(e, KeyError::TooShort { len: 5 }));
     check(&"0".repeat(64), |e| matches!(e, KeyError::Weak));
-    check(&format!("{HEX} {HEX}"), |e| matches!(e, KeyError::Duplicate(_)));
-    check(&format!("retired:{HEX}"), |e| matches!(e, KeyError::NotOneActive));
+    check(&format!("{HEX} {HEX}"), |e| {
+        matches!(e, KeyError::Duplicate(_))
+    });
+    check(&format!("retired:{HEX}"), |e| {
+        matches!(e, KeyError::NotOneActive)
+    });
     check(&format!("live:{HEX}"), |e| matches!(e, KeyError::Encoding));
-    check(&format!("{HEX},active:{}", HEX.replace('9', "8")), |e| matches!(e, KeyError::NotOneActive));
+    check(&format!("{HEX},active:{}", HEX.replace('9', "8")), |e| {
+        matches!(e, KeyError::NotOneActive)
+    });
 }
 
 #[test]
 fn keys_say_what_they_are() {
     let other = HEX.replace('9', "8");
     let parse = |text: &str| states(&Keys::parse(text).unwrap());
-    assert_eq!(parse(&format!("{HEX},{other}")), [KeyState::Active, KeyState::Retired]);
-    assert_eq!(parse(&format!("pending:{HEX}\n{other}")), [KeyState::Pending, KeyState::Active]);
-    assert_eq!(parse(&format!("active:{HEX} revoked:{other}")), [KeyState::Active, KeyState::Revoked]);
+    assert_eq!(
+        parse(&format!("{HEX},{other}")),
+        [KeyState::Active, KeyState::Retired]
+    );
+    assert_eq!(
+        parse(&format!("pending:{HEX}\n{other}")),
+        [KeyState::Pending, KeyState::Active]
+    );
+    assert_eq!(
+        parse(&format!("active:{HEX} revoked:{other}")),
+        [KeyState::Active, KeyState::Revoked]
+    );
 }
 
 #[test]
@@ -48,8 +74,14 @@ fn rotation_keeps_one_key_active() {
     let first = keys.list()[0].0;
     let next = Key::generate().unwrap();
     keys.add(next.clone(), KeyState::Pending).unwrap();
-    assert!(matches!(keys.add(next.clone(), KeyState::Retired), Err(KeyError::Duplicate(_))));
-    assert!(matches!(keys.add(Key::generate().unwrap(), KeyState::Active), Err(KeyError::NotOneActive)));
+    assert!(matches!(
+        keys.add(next.clone(), KeyState::Retired),
+        Err(KeyError::Duplicate(_))
+    ));
+    assert!(matches!(
+        keys.add(Key::generate().unwrap(), KeyState::Active),
+        Err(KeyError::NotOneActive)
+    ));
     assert!(matches!(keys.revoke(first), Err(KeyError::NotOneActive)));
 
     keys.rotate(next.clone()).unwrap();
@@ -72,7 +104,10 @@ fn a_revoked_key_does_not_come_back() {
 fn debug_shows_no_secret() {
     let key = Key::from_hex(HEX).unwrap();
     let shown = format!("{key:?} {:?} {:?}", Keys::new(key.clone()), key.id());
-    assert!(!shown.contains("9f0d1e") && !shown.contains("159"), "{shown}");
+    assert!(
+        !shown.contains("9f0d1e") && !shown.contains("159"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -85,5 +120,8 @@ fn a_missing_variable_is_named() {
 fn a_missing_file_keeps_its_cause() {
     let error = Keys::from_file("/no/such/key").unwrap_err();
     assert!(error::Error::source(&error).is_some());
-    assert!(format!("{error:?}").starts_with("/no/such/key: the key file cannot be read: "), "{error:?}");
+    assert!(
+        format!("{error:?}").starts_with("/no/such/key: the key file cannot be read: "),
+        "{error:?}"
+    );
 }

@@ -1,4 +1,5 @@
-//! What a request did to a session, kept so that it can be done again to what another request has saved.
+//! What a request did to a session, kept so that it can be done again to what another request has
+//! saved.
 
 use std::{
     fmt,
@@ -64,16 +65,22 @@ impl Change {
             }
             Self::PushFlash { queue, id, value } => frames.push_flash(queue, *id, value),
             // What another request has taken meanwhile is no longer this one's.
-            Self::TakeFlashes(taken) => {
-                taken.lock().unwrap_or_else(PoisonError::into_inner).retain(|id| frames.remove_flash(*id))
-            }
+            Self::TakeFlashes(taken) => taken
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .retain(|id| frames.remove_flash(*id)),
             Self::Persist(persistence) => content.persistence = *persistence,
             Self::Attributes(attributes) => content.attributes = Some(Box::new(attributes.clone())),
             Self::SetSubject { name, note } => {
                 remove_subject(content);
                 let (since, listed) = (Timestamp::default(), Timestamp::default());
                 let (name, note) = (name.clone(), Some(note.clone()));
-                content.subject = Some(Box::new(Subject { name, since, listed, note }));
+                content.subject = Some(Box::new(Subject {
+                    name,
+                    since,
+                    listed,
+                    note,
+                }));
             }
             Self::RemoveSubject => remove_subject(content),
             Self::Listed(now) => {
@@ -97,7 +104,11 @@ impl Change {
 
 fn remove_subject(content: &mut Content) {
     // One with a note is in no listing yet.
-    if let Some(subject) = content.subject.take().filter(|subject| subject.note.is_none()) {
+    if let Some(subject) = content
+        .subject
+        .take()
+        .filter(|subject| subject.note.is_none())
+    {
         content.former = Some(subject.name);
     }
 }

@@ -19,8 +19,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Keep {
     Everything,
-    /// The handler failed on the server's side: a new ID stays new and a destroyed session destroyed, but
-    /// what else it did to the session is not done.
+    /// The handler failed on the server's side: a new ID stays new and a destroyed session
+    /// destroyed, but what else it did to the session is not done.
     Identity,
 }
 
@@ -37,13 +37,14 @@ pub(crate) struct Reply {
 }
 
 impl Session {
-    /// Whether the session was used, if there is nothing to save and nothing to tell the browser. `None` also while
-    /// somebody is loading or saving it.
+    /// Whether the session was used, if there is nothing to save and nothing to tell the browser.
+    /// `None` also while somebody is loading or saving it.
     pub(crate) fn rests(&self) -> Option<bool> {
         self.slot().if_free(self.named().never_waits, |state| {
             let rests = !state.is_changed()
                 && state.cookie == CookieDuty::Nothing
-                && (state.live.is_none() || self.due(state, self.slots.clock().now()) == Due::default());
+                && (state.live.is_none()
+                    || self.due(state, self.slots.clock().now()) == Due::default());
             rests.then_some(state.used)
         })
     }
@@ -59,12 +60,15 @@ impl Session {
         self.slot().alone(|| self.commit_in_turn(keep)).await
     }
 
-    /// As [`commit`](Self::commit), without a wait. A session whose store waits is passed over; it was not in use
-    /// when that was decided.
+    /// As [`commit`](Self::commit), without a wait. A session whose store waits is passed over; it
+    /// was not in use when that was decided.
     pub(crate) fn commit_now(&self, keep: Keep) -> Result<Reply, Error> {
         match self.reply_unused() {
             Some(reply) => Ok(reply),
-            None if !self.named().never_waits => Ok(Reply { used: true, ..Reply::default() }),
+            None if !self.named().never_waits => Ok(Reply {
+                used: true,
+                ..Reply::default()
+            }),
             None if self.named().has_store() => self.slot().alone_now(|| self.commit_in_turn(keep)),
             None => {
                 let _turn = self.slot().short_turn();
@@ -75,7 +79,10 @@ impl Session {
 
     fn reply_unused(&self) -> Option<Reply> {
         let state = self.slot().lock();
-        (!state.is_in_use()).then(|| Reply { used: state.used, ..Reply::default() })
+        (!state.is_in_use()).then(|| Reply {
+            used: state.used,
+            ..Reply::default()
+        })
     }
 
     /// Commits a session that no store has a say in.
@@ -115,22 +122,29 @@ impl Session {
         Ok(())
     }
 
-    /// Ends the session now: its record is removed when this returns, whatever becomes of the request.
+    /// Ends the session now: its record is removed when this returns, whatever becomes of the
+    /// request.
     ///
-    /// The session counts as ended from the first step on, so that being cut off in the middle leaves nobody
-    /// logged in; if the store says that it failed, everything is as before.
+    /// The session counts as ended from the first step on, so that being cut off in the middle
+    /// leaves nobody logged in; if the store says that it failed, everything is as before.
     pub(super) async fn destroy_in_turn(&self) -> Result<(), Error> {
         self.open_in_turn().await?;
         let named = self.named();
         if self.slots.is_closed() && !self.is_in_store() && named.revocations.is_none() {
             return Err(Error::new(ErrorKind::AlreadyCommitted));
         }
-        // What was opened, and what the cookie says: the two differ after a renewal, or if the cookies were
-        // ambiguous.
+        // What was opened, and what the cookie says: the two differ after a renewal, or if the
+        // cookies were ambiguous.
         let now = self.slots.clock().now();
         let mut keys = self.presented_keys(now);
         let before = self.forget(&mut self.slot().lock());
-        keys.extend(before.live.as_ref().and_then(Live::key).filter(|key| !keys.contains(key)));
+        keys.extend(
+            before
+                .live
+                .as_ref()
+                .and_then(Live::key)
+                .filter(|key| !keys.contains(key)),
+        );
         for key in keys {
             if let Err(error) = named.end(&key, now).await {
                 *self.slot().lock() = before;
@@ -140,20 +154,28 @@ impl Session {
         if let Some(live) = &before.live
             && let Some(key) = live.key()
         {
-            self.tidy_listings(self.membership(&live.content).as_ref(), &key, Some(&key)).await;
+            self.tidy_listings(self.membership(&live.content).as_ref(), &key, Some(&key))
+                .await;
         }
         Ok(())
     }
 
-    /// Leaves a new session whose cookie, if there is one, has to go. Attributes of its own stay with the
-    /// cookie's name: they are what the removal, or the new session's cookie, must carry.
+    /// Leaves a new session whose cookie, if there is one, has to go. Attributes of its own stay
+    /// with the cookie's name: they are what the removal, or the new session's cookie, must carry.
     fn forget(&self, state: &mut State) -> State {
         let mut live = Live::new(self.slots.clock().now(), None);
-        live.content.attributes = state.live.as_ref().and_then(|live| live.content.attributes.clone());
+        live.content.attributes = state
+            .live
+            .as_ref()
+            .and_then(|live| live.content.attributes.clone());
         let new = State {
             live: Some(live),
             source: Source::Nothing,
-            cookie: if self.has_cookie() { CookieDuty::Remove } else { CookieDuty::Nothing },
+            cookie: if self.has_cookie() {
+                CookieDuty::Remove
+            } else {
+                CookieDuty::Nothing
+            },
             used: true,
             reopened: state.reopened,
             ..State::default()
@@ -171,14 +193,25 @@ impl Session {
             (CookieDuty::Remove, live) => Some(self.render_removal(live.as_ref())?),
             _ => None,
         };
-        let leftover = state.moved_from.take().filter(|from| duty == CookieDuty::Set && self.differs(state, from));
+        let leftover = state
+            .moved_from
+            .take()
+            .filter(|from| duty == CookieDuty::Set && self.differs(state, from));
         let leftover = leftover.and_then(|from| cookie::removal(self.name(), &from.render()));
-        Ok(Reply { cookie, leftover, used, is_refresh: duty == CookieDuty::Refresh })
+        Ok(Reply {
+            cookie,
+            leftover,
+            used,
+            is_refresh: duty == CookieDuty::Refresh,
+        })
     }
 
     /// Whether the session's cookie is another one to a browser than one of these attributes.
     fn differs(&self, state: &State, from: &CookieAttributes) -> bool {
-        let own = state.live.as_ref().and_then(|live| live.content.attributes.as_deref());
+        let own = state
+            .live
+            .as_ref()
+            .and_then(|live| live.content.attributes.as_deref());
         let now = own.unwrap_or(&self.named().attributes);
         (&now.path, &now.domain) != (&from.path, &from.domain)
     }
@@ -191,22 +224,49 @@ impl Session {
             None => return Err(Error::new(ErrorKind::Gone)),
             Some(Origin::Token { id, .. }) => {
                 let until = lifetime.expires(now);
-                let stamp = Stamp { issued: now, created, ttl: seconds(now, until), token_id: id.token_id() };
-                named.codec.seal(&stamp, live.content.payload_len(), |out| live.content.encode_payload(out))
+                let stamp = Stamp {
+                    issued: now,
+                    created,
+                    ttl: seconds(now, until),
+                    token_id: id.token_id(),
+                };
+                named.codec.seal(&stamp, live.content.payload_len(), |out| {
+                    live.content.encode_payload(out)
+                })
             }
-            Some(Origin::Record { id, version, .. }) => match id.token_id().filter(|_| self.is_copied(live)) {
-                Some(id) => {
-                    let until = lifetime.expires(now);
-                    let stamp = Stamp { issued: now, created, ttl: seconds(now, until), token_id: Some(id) };
-                    let copy = Content { copy_of: Some(*version), is_unknown: false, ..live.content.clone() };
-                    named.codec.seal(&stamp, copy.payload_len(), |out| copy.encode_payload(out))
+            Some(Origin::Record { id, version, .. }) => {
+                match id.token_id().filter(|_| self.is_copied(live)) {
+                    Some(id) => {
+                        let until = lifetime.expires(now);
+                        let stamp = Stamp {
+                            issued: now,
+                            created,
+                            ttl: seconds(now, until),
+                            token_id: Some(id),
+                        };
+                        let copy = Content {
+                            copy_of: Some(*version),
+                            is_unknown: false,
+                            ..live.content.clone()
+                        };
+                        named
+                            .codec
+                            .seal(&stamp, copy.payload_len(), |out| copy.encode_payload(out))
+                    }
+                    None => {
+                        let stamp = Stamp {
+                            issued: now,
+                            created,
+                            ttl: seconds(now, lifetime.end),
+                            token_id: None,
+                        };
+                        let id = id.as_bytes();
+                        named
+                            .reference_codec()
+                            .seal(&stamp, id.len(), |out| out.extend_from_slice(id))
+                    }
                 }
-                None => {
-                    let stamp = Stamp { issued: now, created, ttl: seconds(now, lifetime.end), token_id: None };
-                    let id = id.as_bytes();
-                    named.reference_codec().seal(&stamp, id.len(), |out| out.extend_from_slice(id))
-                }
-            },
+            }
         }?;
         let max_age = lifetime.max_age(now, &live.content, named);
         let value = (token.encoded_len(), |out: &mut String| token.encode_to(out));
@@ -217,8 +277,9 @@ impl Session {
         cookie.ok_or_else(|| Error::new(ErrorKind::Attributes))
     }
 
-    /// Whether the cookie of a session in a store is a copy of it, because it fits into one again. Only whoever wrote
-    /// a version makes copies of it: when one comes back, no older one is under way.
+    /// Whether the cookie of a session in a store is a copy of it, because it fits into one again.
+    /// Only whoever wrote a version makes copies of it: when one comes back, no older one is under
+    /// way.
     pub(super) fn is_copied(&self, live: &Live) -> bool {
         live.is_written && self.named().fits_cookie_again(live.content.payload_len())
     }

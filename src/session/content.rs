@@ -13,8 +13,8 @@
 //! sealed:     2 u8 | salt (24) | AES-256-GCM of a record | tag (16)
 //! ```
 //!
-//! A record `0 u8 | write id (8)` says that the session goes on under another ID, and who moved it. One that begins
-//! with `3` says what the session was when it went back into its cookie.
+//! A record `0 u8 | write id (8)` says that the session goes on under another ID, and who moved it.
+//! One that begins with `3` says what the session was when it went back into its cookie.
 //!
 //! A sealed record's key is derived from the session's ID, which the store does not know.
 //! A cookie's token carries the payload, and the time of creation in its stamp.
@@ -39,13 +39,16 @@ pub(super) struct Content {
     pub(super) persistence: Persistence,
     pub(super) attributes: Option<Box<CookieAttributes>>,
     pub(super) subject: Option<Box<Subject>>,
-    /// The subject whose listing has the session still, if it got another one since it was saved; not encoded.
+    /// The subject whose listing has the session still, if it got another one since it was saved;
+    /// not encoded.
     pub(super) former: Option<Box<str>>,
-    /// In a cookie: the version of the record it is a copy of, which decides as long as it is there.
+    /// In a cookie: the version of the record it is a copy of, which decides as long as it is
+    /// there.
     pub(super) copy_of: Option<Version>,
     /// Counts the cookies that the session was in, if it can be in a record as well.
     pub(super) revision: u32,
-    /// In a record: no request has come that knows of it, so the cookie whose place it took may still be in use.
+    /// In a record: no request has come that knows of it, so the cookie whose place it took may
+    /// still be in use.
     pub(super) is_unknown: bool,
     pub(super) frames: Frames,
 }
@@ -148,7 +151,11 @@ impl Content {
             Persistence::For { since, length } => {
                 out.push(flags | 1);
                 put_u40(out, since);
-                out.extend_from_slice(&u32::try_from(length.as_secs()).unwrap_or(u32::MAX).to_be_bytes());
+                out.extend_from_slice(
+                    &u32::try_from(length.as_secs())
+                        .unwrap_or(u32::MAX)
+                        .to_be_bytes(),
+                );
             }
         }
         if let Some(attributes) = attributes {
@@ -178,7 +185,10 @@ impl Content {
                 let (since, after) = take_u40(rest)?;
                 let (length, after) = after.split_first_chunk()?;
                 rest = after;
-                Persistence::For { since, length: Duration::from_secs(u32::from_be_bytes(*length).into()) }
+                Persistence::For {
+                    since,
+                    length: Duration::from_secs(u32::from_be_bytes(*length).into()),
+                }
             }
             2 => Persistence::UntilBrowserCloses,
             _ => return None,
@@ -186,20 +196,46 @@ impl Content {
         if flags & !(3 | 4 | 8 | 16 | 32 | 64) != 0 {
             return None;
         }
-        let attributes = if flags & 4 != 0 { Some(Box::new(take(&mut rest, decode_attributes)?)) } else { None };
-        let subject = if flags & 8 != 0 { Some(Box::new(take(&mut rest, decode_subject)?)) } else { None };
-        let copy_of = if flags & 16 != 0 { Some(take(&mut rest, decode_version)?) } else { None };
-        let revision = if flags & 32 != 0 { take(&mut rest, decode_u32)? } else { 0 };
+        let attributes = if flags & 4 != 0 {
+            Some(Box::new(take(&mut rest, decode_attributes)?))
+        } else {
+            None
+        };
+        let subject = if flags & 8 != 0 {
+            Some(Box::new(take(&mut rest, decode_subject)?))
+        } else {
+            None
+        };
+        let copy_of = if flags & 16 != 0 {
+            Some(take(&mut rest, decode_version)?)
+        } else {
+            None
+        };
+        let revision = if flags & 32 != 0 {
+            take(&mut rest, decode_u32)?
+        } else {
+            0
+        };
         let is_unknown = flags & 64 != 0;
         let frames = all - rest.len();
         bytes.advance(frames);
         let frames = Frames::parse(bytes)?;
         let former = None;
-        Some(Self { created, persistence, attributes, subject, former, copy_of, revision, is_unknown, frames })
+        Some(Self {
+            created,
+            persistence,
+            attributes,
+            subject,
+            former,
+            copy_of,
+            revision,
+            is_unknown,
+            frames,
+        })
     }
 
-    /// The most bytes that it takes, in a cookie or a record. What may be added without asking is counted in any case,
-    /// so that what was accepted once always fits.
+    /// The most bytes that it takes, in a cookie or a record. What may be added without asking is
+    /// counted in any case, so that what was accepted once always fits.
     pub(super) fn payload_len(&self) -> usize {
         const FLAGS: usize = 1;
         const PERSISTENCE: usize = 5 + 4;
@@ -207,7 +243,10 @@ impl Content {
         if let Some(attributes) = &self.attributes {
             encode_attributes(attributes, &mut head);
         }
-        let subject = self.subject.as_ref().map_or(0, |subject| Subject::encoded_len(&subject.name));
+        let subject = self
+            .subject
+            .as_ref()
+            .map_or(0, |subject| Subject::encoded_len(&subject.name));
         FLAGS + PERSISTENCE + head.len() + subject + self.frames.as_bytes().len()
     }
 
@@ -237,7 +276,8 @@ pub(super) fn moved_record(write: WriteId) -> Vec<u8> {
     [&[MOVED_FORMAT], write.as_slice()].concat()
 }
 
-/// Encrypts a record, so that whoever has the store but not the cookie can neither read nor change it.
+/// Encrypts a record, so that whoever has the store but not the cookie can neither read nor change
+/// it.
 pub(super) fn seal_record(id: &SessionId, record: &[u8]) -> Result<Vec<u8>, RandomError> {
     let salt: [u8; SALT_LEN] = crypto::random()?;
     let mut sealed = Vec::with_capacity(SEALED_HEAD + record.len() + crypto::TAG_LEN);
@@ -313,7 +353,15 @@ fn decode_subject(bytes: &[u8]) -> Decoded<'_, Subject> {
     let (name, rest) = take_text(bytes)?;
     let (since, rest) = take_u40(rest)?;
     let (listed, rest) = take_u40(rest)?;
-    Some((Subject { name: name.into(), since, listed, note: None }, rest))
+    Some((
+        Subject {
+            name: name.into(),
+            since,
+            listed,
+            note: None,
+        },
+        rest,
+    ))
 }
 
 const SECURE: u8 = 1;

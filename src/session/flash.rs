@@ -38,19 +38,27 @@ impl Session {
         self.write(|content| {
             self.check_growth(content, Frames::flash_growth(queue, value.len()))?;
             content.frames.push_flash(queue, id, &value);
-            Ok((Some(|| Change::PushFlash { queue: queue.into(), id, value }), ()))
+            Ok((
+                Some(|| Change::PushFlash {
+                    queue: queue.into(),
+                    id,
+                    value,
+                }),
+                (),
+            ))
         })
     }
 
     /// Takes all messages that were left, oldest first.
     ///
-    /// They are gone once this request is saved; if it fails, the next one gets them. Of two requests at the
-    /// same time, both may get a message: see [`claim_flashes`](Self::claim_flashes).
+    /// They are gone once this request is saved; if it fails, the next one gets them. Of two
+    /// requests at the same time, both may get a message: see
+    /// [`claim_flashes`](Self::claim_flashes).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Deserialize`](crate::ErrorKind::Deserialize) if one is not a `T`; all of them stay.
-    /// [`ErrorKind::NotLoaded`](crate::ErrorKind::NotLoaded),
+    /// [`ErrorKind::Deserialize`](crate::ErrorKind::Deserialize) if one is not a `T`; all of them
+    /// stay. [`ErrorKind::NotLoaded`](crate::ErrorKind::NotLoaded),
     /// [`ErrorKind::AlreadyCommitted`](crate::ErrorKind::AlreadyCommitted).
     pub fn flashes<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
         self.flashes_in(DEFAULT_QUEUE)
@@ -66,10 +74,11 @@ impl Session {
         Ok(messages)
     }
 
-    /// Takes all messages and saves the session at once, so that of any number of concurrent requests
-    /// exactly one gets each message.
+    /// Takes all messages and saves the session at once, so that of any number of concurrent
+    /// requests exactly one gets each message.
     ///
-    /// For that price, a message is lost if the handler then fails. Sessions in a cookie cannot promise it.
+    /// For that price, a message is lost if the handler then fails. Sessions in a cookie cannot
+    /// promise it.
     ///
     /// # Errors
     ///
@@ -83,10 +92,15 @@ impl Session {
     /// # Errors
     ///
     /// As for [`claim_flashes`](Self::claim_flashes).
-    pub async fn claim_flashes_in<T: DeserializeOwned>(&self, queue: &str) -> Result<Vec<T>, Error> {
+    pub async fn claim_flashes_in<T: DeserializeOwned>(
+        &self,
+        queue: &str,
+    ) -> Result<Vec<T>, Error> {
         let raw = self.read(|live| {
             let queued = live.content.frames.flashes(queue);
-            Ok(queued.map(|(id, value)| (id, value.to_vec())).collect::<Vec<_>>())
+            Ok(queued
+                .map(|(id, value)| (id, value.to_vec()))
+                .collect::<Vec<_>>())
         })?;
         let (messages, taken) = self.take_flashes(queue)?;
         let all = taken.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -103,7 +117,12 @@ impl Session {
     }
 
     /// Nobody has seen these messages: the next page gets them.
-    fn put_back(&self, queue: &str, taken: &Taken, raw: &[(FlashId, Vec<u8>)]) -> Result<(), Error> {
+    fn put_back(
+        &self,
+        queue: &str,
+        taken: &Taken,
+        raw: &[(FlashId, Vec<u8>)],
+    ) -> Result<(), Error> {
         let ids = std::mem::take(&mut *taken.lock().unwrap_or_else(PoisonError::into_inner));
         self.write(|content| {
             for (id, value) in raw.iter().filter(|(id, _)| ids.contains(id)) {
@@ -116,14 +135,18 @@ impl Session {
     fn take_flashes<T: DeserializeOwned>(&self, queue: &str) -> Result<(Vec<T>, Taken), Error> {
         self.write(|content| {
             let queued = content.frames.flashes(queue);
-            let (ids, messages) =
-                queued.map(|(id, value)| Ok((id, from_json(value)?))).collect::<Result<(Vec<_>, Vec<T>), Error>>()?;
+            let (ids, messages) = queued
+                .map(|(id, value)| Ok((id, from_json(value)?)))
+                .collect::<Result<(Vec<_>, Vec<T>), Error>>()?;
             for id in &ids {
                 content.frames.remove_flash(*id);
             }
             let taken: Taken = Arc::new(Mutex::new(ids));
             let log = Arc::clone(&taken);
-            Ok(((!messages.is_empty()).then_some(|| Change::TakeFlashes(log)), (messages, taken)))
+            Ok((
+                (!messages.is_empty()).then_some(|| Change::TakeFlashes(log)),
+                (messages, taken),
+            ))
         })
     }
 }

@@ -5,8 +5,8 @@
 //! kind:  0 a value, 1 a flash message, whose value is its id (8 bytes) and its JSON
 //! ```
 //!
-//! Loading a session checks the frames and parses no JSON; saving it copies the bytes. There are a handful
-//! of keys in a session, so looking through the frames beats any index.
+//! Loading a session checks the frames and parses no JSON; saving it copies the bytes. There are a
+//! handful of keys in a session, so looking through the frames beats any index.
 
 use std::ops::Range;
 
@@ -99,7 +99,11 @@ impl Frames {
     /// Puts a value at a place in these frames, as they are.
     pub(super) fn put(&mut self, place: &Place<'_>, value: &[u8]) {
         if let Some((frame, old)) = &place.found {
-            if let Some(old) = self.0.get_mut(old.clone()).filter(|old| old.len() == value.len()) {
+            if let Some(old) = self
+                .0
+                .get_mut(old.clone())
+                .filter(|old| old.len() == value.len())
+            {
                 return old.copy_from_slice(value);
             }
             self.0.remove(frame.clone());
@@ -107,10 +111,18 @@ impl Frames {
         self.push(Kind::Value, place.key, &[value]);
     }
 
-    pub(super) fn flashes<'a>(&'a self, queue: &'a str) -> impl Iterator<Item = (FlashId, &'a [u8])> {
+    pub(super) fn flashes<'a>(
+        &'a self,
+        queue: &'a str,
+    ) -> impl Iterator<Item = (FlashId, &'a [u8])> {
         self.iter()
             .filter(move |frame| frame.kind == Kind::Flash && frame.key == queue.as_bytes())
-            .filter_map(|frame| frame.value.split_first_chunk().map(|(id, value)| (*id, value)))
+            .filter_map(|frame| {
+                frame
+                    .value
+                    .split_first_chunk()
+                    .map(|(id, value)| (*id, value))
+            })
     }
 
     pub(super) fn push_flash(&mut self, queue: &str, id: FlashId, value: &[u8]) {
@@ -129,7 +141,8 @@ impl Frames {
     }
 
     fn find(&self, key: &str) -> Option<Frame<'_>> {
-        self.iter().find(|frame| frame.kind == Kind::Value && frame.key == key.as_bytes())
+        self.iter()
+            .find(|frame| frame.kind == Kind::Value && frame.key == key.as_bytes())
     }
 
     fn push(&mut self, kind: Kind, key: &str, value: &[&[u8]]) {
@@ -152,9 +165,18 @@ impl Frames {
             let (key, after) = after.split_at_checked(head >> 1)?;
             let (len, after) = take_varint(after)?;
             let (value, after) = after.split_at_checked(len)?;
-            let kind = if head & 1 == 1 { Kind::Flash } else { Kind::Value };
+            let kind = if head & 1 == 1 {
+                Kind::Flash
+            } else {
+                Kind::Value
+            };
             rest = after;
-            Some(Frame { range: start..all.len() - rest.len(), kind, key, value })
+            Some(Frame {
+                range: start..all.len() - rest.len(),
+                kind,
+                key,
+                value,
+            })
         })
     }
 }
@@ -192,7 +214,10 @@ mod tests {
         let mut frames = sample();
         frames.insert("", b"0");
         assert_eq!(frames.keys().collect::<Vec<_>>(), ["user", "cart", ""]);
-        assert_eq!(frames.flashes("").collect::<Vec<_>>(), [(*b"12345678", b"\"hi\"" as &[u8])]);
+        assert_eq!(
+            frames.flashes("").collect::<Vec<_>>(),
+            [(*b"12345678", b"\"hi\"" as &[u8])]
+        );
         assert!(frames.remove_flash(*b"12345678") && !frames.remove_flash(*b"12345678"));
         assert_eq!(frames.get(""), Some(b"0" as &[u8]));
     }

@@ -1,4 +1,5 @@
-//! Saving a session that is in its cookie: its size, its listing, and the end of what it was called before.
+//! Saving a session that is in its cookie: its size, its listing, and the end of what it was called
+//! before.
 
 use super::{
     Session,
@@ -25,10 +26,13 @@ pub(super) struct NextCookie {
 }
 
 impl Session {
-    /// A cookie session is saved by its cookie. Before the response goes, only its size can be wrong.
+    /// A cookie session is saved by its cookie. Before the response goes, only its size can be
+    /// wrong.
     pub(super) async fn save_in_cookie(&self, last: Last) -> Result<(), Error> {
         let now = self.slots.clock().now();
-        let Some(next) = self.plan_cookie(&mut self.slot().lock(), last, now)? else { return Ok(()) };
+        let Some(next) = self.plan_cookie(&mut self.slot().lock(), last, now)? else {
+            return Ok(());
+        };
         let mut since = None;
         if next.member.is_some() || next.before.is_some() {
             match self.tell_listing(&next).await {
@@ -42,13 +46,24 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
-        self.finish_in_cookie(&mut self.slot().lock(), next, since, self.slots.clock().now());
+        self.finish_in_cookie(
+            &mut self.slot().lock(),
+            next,
+            since,
+            self.slots.clock().now(),
+        );
         Ok(())
     }
 
     /// Tells the listings, and ends what the session was called before.
     async fn tell_listing(&self, next: &NextCookie) -> Result<Option<Timestamp>, Error> {
-        let NextCookie { id, before, member, lists, .. } = next;
+        let NextCookie {
+            id,
+            before,
+            member,
+            lists,
+            ..
+        } = next;
         let (key, member) = (id.record_key(), member.as_ref());
         let mut since = None;
         if is_new(member) || before.is_some() || *lists {
@@ -56,7 +71,9 @@ impl Session {
         }
         if let Some(before) = before {
             match self.named().revoke(before, self.slots.clock().now()).await {
-                Ok(true) if self.leaves(member, before).await? => self.named().remove_record(before).await,
+                Ok(true) if self.leaves(member, before).await? => {
+                    self.named().remove_record(before).await
+                }
                 outcome => {
                     self.delist(member, &key).await;
                     return Err(outcome.err().unwrap_or_else(|| Error::new(ErrorKind::Gone)));
@@ -78,7 +95,9 @@ impl Session {
         self.check_not_over(state, last)?;
         let due = self.due(state, now);
         let reseals = state.cookie == CookieDuty::Refresh;
-        let Some(live) = &mut state.live else { return Ok(None) };
+        let Some(live) = &mut state.live else {
+            return Ok(None);
+        };
         let duty = match &live.origin {
             None if live.content.is_empty() => return Ok(None),
             Some(Origin::Token { .. }) if !changed => {
@@ -89,7 +108,9 @@ impl Session {
                 }
             }
             _ => {
-                self.named().check_size(live.content.payload_len()).map_err(Error::new)?;
+                self.named()
+                    .check_size(live.content.payload_len())
+                    .map_err(Error::new)?;
                 CookieDuty::Set
             }
         };
@@ -104,7 +125,13 @@ impl Session {
         if let Some(member) = &mut member {
             member.reseals = reseals;
         }
-        Ok(Some(NextCookie { id, before, member, lists: due.listing, duty }))
+        Ok(Some(NextCookie {
+            id,
+            before,
+            member,
+            lists: due.listing,
+            duty,
+        }))
     }
 
     pub(super) fn finish_in_cookie(
@@ -116,7 +143,10 @@ impl Session {
     ) {
         let Some(live) = &mut state.live else { return };
         if state.renew || live.origin.is_none() {
-            live.origin = Some(Origin::Token { id: next.id, issued: now });
+            live.origin = Some(Origin::Token {
+                id: next.id,
+                issued: now,
+            });
             state.renew = false;
         }
         live.content.mark_listed();

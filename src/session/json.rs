@@ -9,10 +9,13 @@ const MAX_DEPTH: usize = 127;
 
 /// # Errors
 ///
-/// [`ErrorKind::Serialize`] for what JSON has no word for, and for what would read back as something else:
-/// NaN and infinity (written as `null`), integers beyond 64 bits (read as floats by most readers), and
-/// values nested more than 127 deep.
-pub(super) fn append_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), Error> {
+/// [`ErrorKind::Serialize`] for what JSON has no word for, and for what would read back as
+/// something else: NaN and infinity (written as `null`), integers beyond 64 bits (read as floats by
+/// most readers), and values nested more than 127 deep.
+pub(super) fn append_json<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    value: &T,
+) -> Result<(), Error> {
     let refuse = |error: serde_json::Error| Error::with_source(ErrorKind::Serialize, error);
     value.serialize(Probe { depth: 0 }).map_err(refuse)?;
     serde_json::to_writer(out, value).map_err(refuse)
@@ -41,12 +44,20 @@ impl Probe {
     }
 
     fn float(finite: bool) -> Result<(), serde_json::Error> {
-        if finite { Ok(()) } else { Err(Self::refuse("NaN and infinity have no JSON")) }
+        if finite {
+            Ok(())
+        } else {
+            Err(Self::refuse("NaN and infinity have no JSON"))
+        }
     }
 
     fn deeper(self) -> Result<Self, serde_json::Error> {
         let depth = self.depth + 1;
-        if depth > MAX_DEPTH { Err(Self::refuse("nested too deep to be read back")) } else { Ok(Self { depth }) }
+        if depth > MAX_DEPTH {
+            Err(Self::refuse("nested too deep to be read back"))
+        } else {
+            Ok(Self { depth })
+        }
     }
 
     fn visit<T: Serialize + ?Sized>(self, value: &T) -> Result<(), serde_json::Error> {
@@ -102,14 +113,22 @@ impl ser::Serializer for Probe {
 
     fn serialize_i128(self, value: i128) -> Result<(), Self::Error> {
         let fits = i64::try_from(value).is_ok() || u64::try_from(value).is_ok();
-        if fits { Ok(()) } else { Err(Self::refuse("an integer beyond 64 bits; keep it as a string")) }
+        if fits {
+            Ok(())
+        } else {
+            Err(Self::refuse(
+                "an integer beyond 64 bits; keep it as a string",
+            ))
+        }
     }
 
     fn serialize_u128(self, value: u128) -> Result<(), Self::Error> {
         if u64::try_from(value).is_ok() {
             Ok(())
         } else {
-            Err(Self::refuse("an integer beyond 64 bits; keep it as a string"))
+            Err(Self::refuse(
+                "an integer beyond 64 bits; keep it as a string",
+            ))
         }
     }
 
@@ -117,7 +136,11 @@ impl ser::Serializer for Probe {
         self.visit(value)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), Self::Error> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Self::Error> {
         self.visit(value)
     }
 
@@ -143,7 +166,13 @@ impl ser::Serializer for Probe {
         self.deeper()
     }
 
-    fn serialize_tuple_variant(self, _: &'static str, _: u32, _: &'static str, _: usize) -> Result<Self, Self::Error> {
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, Self::Error> {
         self.deeper()?.deeper()
     }
 
@@ -155,7 +184,13 @@ impl ser::Serializer for Probe {
         self.deeper()
     }
 
-    fn serialize_struct_variant(self, _: &'static str, _: u32, _: &'static str, _: usize) -> Result<Self, Self::Error> {
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, Self::Error> {
         self.deeper()?.deeper()
     }
 }
@@ -207,7 +242,9 @@ mod tests {
 
     #[test]
     fn what_json_would_change_is_refused() {
-        assert!(refused(f64::NAN) && refused(f32::INFINITY) && refused(vec![Some(f64::NEG_INFINITY)]));
+        assert!(
+            refused(f64::NAN) && refused(f32::INFINITY) && refused(vec![Some(f64::NEG_INFINITY)])
+        );
         assert!(refused(u128::from(u64::MAX) + 1) && refused(i128::from(i64::MIN) - 1));
         assert!(refused(Shape::Circle(f64::NAN)) && refused(Shape::Square { side: f64::NAN }));
         assert!(refused(Shape::Line(0.0, f64::NAN)) && refused(BTreeMap::from([("k", f64::NAN)])));
@@ -217,8 +254,14 @@ mod tests {
     #[test]
     fn what_json_keeps_is_kept() {
         assert_eq!(to_json(&Shape::Nothing).unwrap(), b"\"Nothing\"");
-        assert_eq!(to_json(&u128::from(u64::MAX)).unwrap(), b"18446744073709551615");
-        assert_eq!(to_json(&i128::from(i64::MIN)).unwrap(), b"-9223372036854775808");
+        assert_eq!(
+            to_json(&u128::from(u64::MAX)).unwrap(),
+            b"18446744073709551615"
+        );
+        assert_eq!(
+            to_json(&i128::from(i64::MIN)).unwrap(),
+            b"-9223372036854775808"
+        );
         assert_eq!(to_json("nul \0").unwrap(), b"\"nul \\u0000\"");
     }
 

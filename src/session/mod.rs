@@ -46,12 +46,13 @@ use crate::{
 
 /// A handle of one session of a request.
 ///
-/// [`SessionLayer`](crate::SessionLayer) puts the handle of its first session into the request's extensions;
-/// [`Sessions`](crate::Sessions) has the others. Clones are cheap and refer to the same session.
+/// [`SessionLayer`](crate::SessionLayer) puts the handle of its first session into the request's
+/// extensions; [`Sessions`](crate::Sessions) has the others. Clones are cheap and refer to the same
+/// session.
 ///
-/// Values are kept by key, as JSON. They are read and changed in memory, without waiting; what was changed
-/// goes to the store, and the cookie to the browser, when the handler has returned its response. A session
-/// that is not used costs nothing.
+/// Values are kept by key, as JSON. They are read and changed in memory, without waiting; what was
+/// changed goes to the store, and the cookie to the browser, when the handler has returned its
+/// response. A session that is not used costs nothing.
 ///
 /// ```
 /// # use silverback::{Session, Error};
@@ -78,24 +79,24 @@ use crate::{
 ///
 /// # Concurrent requests
 ///
-/// A session in a store keeps the changes of all requests, however they overlap: if another one has saved
-/// first, this one's changes are applied to what that one left. Inserts under different keys all survive,
-/// of those under one key the last, and [`update`](Self::update) is run again on the newer value. A session
-/// that was destroyed meanwhile stays destroyed, and saving into it is an error ([`ErrorKind::Gone`]).
-/// Sessions in a cookie cannot do that: there, the last response wins.
+/// A session in a store keeps the changes of all requests, however they overlap: if another one has
+/// saved first, this one's changes are applied to what that one left. Inserts under different keys
+/// all survive, of those under one key the last, and [`update`](Self::update) is run again on the
+/// newer value. A session that was destroyed meanwhile stays destroyed, and saving into it is an
+/// error ([`ErrorKind::Gone`]). Sessions in a cookie cannot do that: there, the last response wins.
 ///
 /// # After the response
 ///
-/// A clone can outlive the request, in a spawned task, a WebSocket or the stream of a body. It goes on reading
-/// what it has. To see what has happened since, and to change a session in a store, it calls
-/// [`load`](Self::load) again, changes, and calls [`save`](Self::save). What needs the cookie can only be done
-/// before: changes of a session in a cookie, `renew`, `persist_for`, attributes.
+/// A clone can outlive the request, in a spawned task, a WebSocket or the stream of a body. It goes
+/// on reading what it has. To see what has happened since, and to change a session in a store, it
+/// calls [`load`](Self::load) again, changes, and calls [`save`](Self::save). What needs the cookie
+/// can only be done before: changes of a session in a cookie, `renew`, `persist_for`, attributes.
 ///
 /// # Loading
 ///
-/// A session whose store waits has to be loaded before it is used: with [`load`](Self::load), by axum's
-/// extractors, or by [`Sessions::get`](crate::Sessions::get). Otherwise its accessors fail with
-/// [`ErrorKind::NotLoaded`]. Cookie and memory sessions load themselves.
+/// A session whose store waits has to be loaded before it is used: with [`load`](Self::load), by
+/// axum's extractors, or by [`Sessions::get`](crate::Sessions::get). Otherwise its accessors fail
+/// with [`ErrorKind::NotLoaded`]. Cookie and memory sessions load themselves.
 #[derive(Clone)]
 pub struct Session {
     slots: Arc<Slots>,
@@ -113,15 +114,15 @@ impl Session {
         self.read(|live| live.content.frames.get(key).map(from_json).transpose())
     }
 
-    /// Puts a value under `key`, a reference or the value itself. Putting the same value again changes
-    /// nothing, and is not saved. As everywhere in JSON, `Some(None)` reads back as `None`.
+    /// Puts a value under `key`, a reference or the value itself. Putting the same value again
+    /// changes nothing, and is not saved. As everywhere in JSON, `Some(None)` reads back as `None`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Serialize`] if the value has no JSON, or would not read back as what it is (NaN,
-    /// integers beyond 64 bits). [`ErrorKind::TooLarge`] if the session would outgrow its cookie or
-    /// [`max_bytes`](crate::SessionConfig::max_bytes); it stays as it was. [`ErrorKind::NotLoaded`],
-    /// [`ErrorKind::AlreadyCommitted`].
+    /// [`ErrorKind::Serialize`] if the value has no JSON, or would not read back as what it is
+    /// (NaN, integers beyond 64 bits). [`ErrorKind::TooLarge`] if the session would outgrow its
+    /// cookie or [`max_bytes`](crate::SessionConfig::max_bytes); it stays as it was.
+    /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     #[doc(alias = "set")]
     pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), Error> {
         let value = to_json(&value).map_err(|error| error.of(self.name()))?;
@@ -132,16 +133,22 @@ impl Session {
             }
             self.check_growth(content, place.growth(value.len()))?;
             content.frames.put(&place, &value);
-            Ok((Some(|| Change::Insert { key: key.into(), value }), ()))
+            Ok((
+                Some(|| Change::Insert {
+                    key: key.into(),
+                    value,
+                }),
+                (),
+            ))
         })
     }
 
-    /// Changes the value under `key` in place, starting from the default if there is none, and returns
-    /// what it has become.
+    /// Changes the value under `key` in place, starting from the default if there is none, and
+    /// returns what it has become.
     ///
-    /// The closure may use the session. If another request saves the session first, the closure is run again on the
-    /// value that one left, so no count is lost. So it owns what it uses, and depends on nothing but that and its
-    /// argument, whose type it names:
+    /// The closure may use the session. If another request saves the session first, the closure is
+    /// run again on the value that one left, so no count is lost. So it owns what it uses, and
+    /// depends on nothing but that and its argument, whose type it names:
     ///
     /// ```
     /// # fn f(session: &silverback::Session, item: String) -> Result<(), silverback::Error> {
@@ -163,7 +170,8 @@ impl Session {
             update(&mut value);
             Ok(value)
         };
-        // The closure runs without a lock, so it may use the session; then somebody may have been faster.
+        // The closure runs without a lock, so it may use the session; then somebody may have been
+        // faster.
         loop {
             // The JSON that is there, and behind it what it becomes.
             let mut json = Vec::with_capacity(128);
@@ -192,7 +200,13 @@ impl Session {
                 self.check_growth(content, place.growth(new.len()))?;
                 content.frames.put(&place, new);
                 let update = move |old: Option<&[u8]>| to_json(&apply(old)?);
-                Ok((Some(|| Change::Update { key: key.into(), update: Box::new(update) }), None))
+                Ok((
+                    Some(|| Change::Update {
+                        key: key.into(),
+                        update: Box::new(update),
+                    }),
+                    None,
+                ))
             })?;
             match done {
                 None => return Ok(value),
@@ -209,12 +223,15 @@ impl Session {
     pub fn remove(&self, key: &str) -> Result<bool, Error> {
         self.write(|content| {
             let removed = content.frames.remove(key);
-            Ok((removed.then_some(|| Change::Remove { key: key.into() }), removed))
+            Ok((
+                removed.then_some(|| Change::Remove { key: key.into() }),
+                removed,
+            ))
         })
     }
 
-    /// Removes all values and flash messages; ID, lifetime and [subject](Self::set_subject) stay. It is no logout: see
-    /// [`destroy`](Self::destroy).
+    /// Removes all values and flash messages; ID, lifetime and [subject](Self::set_subject) stay.
+    /// It is no logout: see [`destroy`](Self::destroy).
     ///
     /// # Errors
     ///
@@ -267,7 +284,10 @@ impl Session {
         let read = || {
             self.check_name()?;
             let state = self.opened()?;
-            state.live.as_ref().map_or_else(|| Err(Error::new(ErrorKind::NotLoaded)), read)
+            state
+                .live
+                .as_ref()
+                .map_or_else(|| Err(Error::new(ErrorKind::NotLoaded)), read)
         };
         read().map_err(|error| error.of(self.name()))
     }
@@ -280,11 +300,18 @@ impl Session {
         let write = || {
             self.check_name()?;
             self.slots.touch();
-            let state = &mut *if self.slots.is_closed() { self.slot().lock() } else { self.opened()? };
+            let state = &mut *if self.slots.is_closed() {
+                self.slot().lock()
+            } else {
+                self.opened()?
+            };
             if self.slots.is_closed() && !state.reopened {
                 return Err(Error::new(ErrorKind::AlreadyCommitted));
             }
-            let live = state.live.as_mut().ok_or_else(|| Error::new(ErrorKind::NotLoaded))?;
+            let live = state
+                .live
+                .as_mut()
+                .ok_or_else(|| Error::new(ErrorKind::NotLoaded))?;
             let (change, result) = change(&mut live.content)?;
             match change {
                 Some(change) if self.named().has_store() => state.log.push(change()),
@@ -296,7 +323,9 @@ impl Session {
     }
 
     fn check_growth(&self, content: &Content, growth: usize) -> Result<(), Error> {
-        self.named().check_size(content.payload_len() + growth).map_err(Error::new)
+        self.named()
+            .check_size(content.payload_len() + growth)
+            .map_err(Error::new)
     }
 }
 
@@ -308,7 +337,8 @@ impl Session {
         &self.named().name
     }
 
-    /// Says whether this request has no established session: no cookie came, or none that was accepted.
+    /// Says whether this request has no established session: no cookie came, or none that was
+    /// accepted.
     ///
     /// # Errors
     ///
@@ -318,8 +348,8 @@ impl Session {
         self.read(|live| Ok(live.origin.is_none()))
     }
 
-    /// Returns what the session is called in its store and in logs: the hash of its secret ID, which is
-    /// nowhere but in the cookie.
+    /// Returns what the session is called in its store and in logs: the hash of its secret ID,
+    /// which is nowhere but in the cookie.
     ///
     /// `None` for a session that is not loaded, or that is new and not saved yet.
     #[must_use]
@@ -327,8 +357,8 @@ impl Session {
         self.read(|live| Ok(live.key())).ok().flatten()
     }
 
-    /// Returns why the cookie that came was not accepted; `None` if there was none, or the session is not
-    /// loaded. For the log: telling a client helps an attacker.
+    /// Returns why the cookie that came was not accepted; `None` if there was none, or the session
+    /// is not loaded. For the log: telling a client helps an attacker.
     #[must_use]
     pub fn rejection(&self) -> Option<Rejection> {
         self.read(|live| Ok(live.rejection)).ok().flatten()
@@ -340,8 +370,8 @@ impl Session {
     /// Opens the session: one read for a store that waits, nothing for the others.
     ///
     /// Once it is open this does nothing, until the response has been committed. From then on, in a
-    /// WebSocket or the stream of a body, each call reads a server-side session anew, and changes are
-    /// allowed again if [`save`](Self::save) follows them.
+    /// WebSocket or the stream of a body, each call reads a server-side session anew, and changes
+    /// are allowed again if [`save`](Self::save) follows them.
     ///
     /// # Errors
     ///
@@ -351,7 +381,11 @@ impl Session {
         let load = async {
             self.check_name()?;
             if !self.slots.is_over() || !self.is_in_store() {
-                if self.is_open() { Ok(()) } else { self.alone(|| self.open_in_turn()).await }
+                if self.is_open() {
+                    Ok(())
+                } else {
+                    self.alone(|| self.open_in_turn()).await
+                }
             } else {
                 self.alone(|| self.reopen_in_turn()).await
             }
@@ -369,10 +403,10 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if it was destroyed or renewed meanwhile, [`ErrorKind::Conflict`] if other
-    /// requests kept being faster, [`ErrorKind::TooLarge`], [`ErrorKind::Store`]. The changes are kept and
-    /// can be saved again. [`ErrorKind::AlreadyCommitted`] for a new session or a renewal, whose cookie
-    /// cannot be sent any more.
+    /// [`ErrorKind::Gone`] if it was destroyed or renewed meanwhile, [`ErrorKind::Conflict`] if
+    /// other requests kept being faster, [`ErrorKind::TooLarge`], [`ErrorKind::Store`]. The changes
+    /// are kept and can be saved again. [`ErrorKind::AlreadyCommitted`] for a new session or a
+    /// renewal, whose cookie cannot be sent any more.
     pub async fn save(&self) -> Result<(), Error> {
         let save = async {
             {
@@ -387,27 +421,28 @@ impl Session {
         save.await.map_err(|error: Error| error.of(self.name()))
     }
 
-    /// Gives the session a new ID and ends the old one, with the response. Values, flashes and the absolute
-    /// lifetime stay.
+    /// Gives the session a new ID and ends the old one, with the response. Values, flashes and the
+    /// absolute lifetime stay.
     ///
-    /// Call it whenever a visitor gains rights, above all at login: whoever knew or planted the old ID is
-    /// left with nothing (session fixation).
+    /// Call it whenever a visitor gains rights, above all at login: whoever knew or planted the old
+    /// ID is left with nothing (session fixation).
     ///
-    /// A request that overlaps and changes the session under its old ID fails with [`ErrorKind::Gone`]; one
-    /// that only reads is not disturbed. Like [`persist_for`](Self::persist_for) and
-    /// [`until_browser_closes`](Self::until_browser_closes) it needs the response: called later it does
-    /// nothing, and the next [`save`](Self::save) says so.
+    /// A request that overlaps and changes the session under its old ID fails with
+    /// [`ErrorKind::Gone`]; one that only reads is not disturbed. Like
+    /// [`persist_for`](Self::persist_for) and [`until_browser_closes`](Self::until_browser_closes)
+    /// it needs the response: called later it does nothing, and the next [`save`](Self::save) says
+    /// so.
     #[doc(alias = "cycle_id")]
     #[doc(alias = "regenerate")]
     pub fn renew(&self) {
         self.wish("renew", |state| state.renew = true);
     }
 
-    /// Ends the session. Its record is gone when this returns, even if the handler then fails, panics or is
-    /// cancelled; the response removes the cookie.
+    /// Ends the session. Its record is gone when this returns, even if the handler then fails,
+    /// panics or is cancelled; the response removes the cookie.
     ///
-    /// What is inserted or flashed afterwards makes a new session: a goodbye that should not start one belongs
-    /// into the URL that is redirected to. For a session in a cookie see
+    /// What is inserted or flashed afterwards makes a new session: a goodbye that should not start
+    /// one belongs into the URL that is redirected to. For a session in a cookie see
     /// [`CookieStore`](crate::store::CookieStore) about copies of the cookie.
     ///
     /// # Errors
@@ -430,27 +465,33 @@ impl Session {
     /// Lets this session last for `length` from now, in the browser and on the server, used or not:
     /// "remember me".
     ///
-    /// It is this session's `Max-Age`, idle timeout and absolute lifetime in one. At most 400 days, which
-    /// is what browsers allow, and at least a second: to end a session there is [`destroy`](Self::destroy).
+    /// It is this session's `Max-Age`, idle timeout and absolute lifetime in one. At most 400 days,
+    /// which is what browsers allow, and at least a second: to end a session there is
+    /// [`destroy`](Self::destroy).
     #[doc(alias = "MaxAge")]
     pub fn persist_for(&self, length: Duration) {
         let length = Duration::from_secs(length.as_secs().max(1)).min(MAX_AGE);
         let since = self.slots.clock().now();
-        self.wish("persist_for", |state| state.change_persistence(Persistence::For { since, length }));
+        self.wish("persist_for", |state| {
+            state.change_persistence(Persistence::For { since, length })
+        });
     }
 
     /// Lets this session end with the browser: no `Max-Age`, and the timeouts that are configured.
     pub fn until_browser_closes(&self) {
-        self.wish("until_browser_closes", |state| state.change_persistence(Persistence::UntilBrowserCloses));
+        self.wish("until_browser_closes", |state| {
+            state.change_persistence(Persistence::UntilBrowserCloses)
+        });
     }
 
-    /// Changes the attributes of this session's cookie, starting from those it has. They stay with the
-    /// session, so that later cookies, and its removal, match.
+    /// Changes the attributes of this session's cookie, starting from those it has. They stay with
+    /// the session, so that later cookies, and its removal, match.
     ///
-    /// A browser keeps cookies of different paths or domains apart. After a change of either, the response
-    /// removes the cookie that came as well, so that the two do not stay side by side: that is the one case of
-    /// two cookies of one name in a response. A change in [`SessionConfig`](crate::SessionConfig) cannot do
-    /// that for the cookies that browsers have by then; two that differ are not accepted.
+    /// A browser keeps cookies of different paths or domains apart. After a change of either, the
+    /// response removes the cookie that came as well, so that the two do not stay side by side:
+    /// that is the one case of two cookies of one name in a response. A change in
+    /// [`SessionConfig`](crate::SessionConfig) cannot do that for the cookies that browsers have by
+    /// then; two that differ are not accepted.
     ///
     /// ```
     /// # fn f(session: &silverback::Session) -> Result<(), silverback::Error> {
@@ -464,7 +505,10 @@ impl Session {
     /// [`ErrorKind::Attributes`] if they do not go together, or with the name.
     /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     #[doc(alias = "Options")]
-    pub fn set_attributes(&self, change: impl FnOnce(CookieAttributes) -> CookieAttributes) -> Result<(), Error> {
+    pub fn set_attributes(
+        &self,
+        change: impl FnOnce(CookieAttributes) -> CookieAttributes,
+    ) -> Result<(), Error> {
         if self.slots.is_closed() {
             return Err(Error::new(ErrorKind::AlreadyCommitted).of(self.name()));
         }
@@ -472,12 +516,16 @@ impl Session {
         let old = own.unwrap_or_else(|| self.named().attributes.clone());
         let new = change(old.clone());
         let checked = new.check(self.name());
-        checked.map_err(|error| Error::with_source(ErrorKind::Attributes, error).of(self.name()))?;
+        checked
+            .map_err(|error| Error::with_source(ErrorKind::Attributes, error).of(self.name()))?;
         if new == old {
             return Ok(());
         }
         self.write(|content| {
-            self.check_growth(content, new.path.len() + new.domain.as_ref().map_or(0, String::len) + 5)?;
+            self.check_growth(
+                content,
+                new.path.len() + new.domain.as_ref().map_or(0, String::len) + 5,
+            )?;
             content.attributes = Some(Box::new(new.clone()));
             Ok((Some(|| Change::Attributes(new.clone())), ()))
         })?;
@@ -501,7 +549,10 @@ impl Session {
 
 impl Session {
     pub(crate) fn first(slots: &Arc<Slots>) -> Self {
-        Self { slots: Arc::clone(slots), at: At::Configured(0) }
+        Self {
+            slots: Arc::clone(slots),
+            at: At::Configured(0),
+        }
     }
 
     pub(crate) fn slots(&self) -> &Arc<Slots> {
@@ -522,18 +573,34 @@ impl Session {
     }
 
     /// Runs an operation on the session alone, from its beginning to its end.
-    async fn alone<T, F: Future<Output = Result<T, Error>>>(&self, operation: impl FnOnce() -> F) -> Result<T, Error> {
-        if self.named().never_waits { self.slot().alone_now(operation) } else { self.slot().alone(operation).await }
+    async fn alone<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        operation: impl FnOnce() -> F,
+    ) -> Result<T, Error> {
+        if self.named().never_waits {
+            self.slot().alone_now(operation)
+        } else {
+            self.slot().alone(operation).await
+        }
     }
 
     /// Whether the session is in a store, as far as is known.
     fn is_in_store(&self) -> bool {
-        let origin = self.slot().lock().live.as_ref().map(|live| matches!(live.origin, Some(Origin::Record { .. })));
+        let origin = self
+            .slot()
+            .lock()
+            .live
+            .as_ref()
+            .map(|live| matches!(live.origin, Some(Origin::Record { .. })));
         !self.named().may_be_in_cookie() || origin.unwrap_or(false)
     }
 
     fn check_name(&self) -> Result<(), Error> {
-        if self.slots.is_taken_outside(self.name()) { Err(Error::new(ErrorKind::NameTaken)) } else { Ok(()) }
+        if self.slots.is_taken_outside(self.name()) {
+            Err(Error::new(ErrorKind::NameTaken))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -552,6 +619,8 @@ impl State {
 /// Shows the name only.
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("name", &self.name()).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("name", &self.name())
+            .finish_non_exhaustive()
     }
 }

@@ -36,8 +36,8 @@ pub(super) struct Draft {
 }
 
 pub(super) enum Step {
-    /// `outgrown` is the revision of the cookie that the session does not fit into any more; `before` is what it was
-    /// called there, if it is renewed.
+    /// `outgrown` is the revision of the cookie that the session does not fit into any more;
+    /// `before` is what it was called there, if it is renewed.
     Create {
         id: SessionId,
         outgrown: Option<u32>,
@@ -70,7 +70,8 @@ pub(super) struct Due {
     pub(super) end: bool,
     /// To send the cookie again, as the browser would drop it before that.
     cookie: bool,
-    /// To replace a copy in the cookie, which ends with the idle timeout, however much the record is used.
+    /// To replace a copy in the cookie, which ends with the idle timeout, however much the record
+    /// is used.
     copy: bool,
     /// To tell the listing that the session is in use.
     pub(super) listing: bool,
@@ -107,8 +108,8 @@ pub(super) enum Last {
 }
 
 impl Session {
-    /// Brings what was changed into the store, for a caller whose turn it is. A session in a cookie has no
-    /// store: there it is checked that the cookie will not be too large.
+    /// Brings what was changed into the store, for a caller whose turn it is. A session in a cookie
+    /// has no store: there it is checked that the cookie will not be too large.
     pub(super) async fn save_in_turn(&self, last: Last) -> Result<(), Error> {
         if self.slot().lock().needs_opening() {
             self.open_in_turn().await?;
@@ -116,12 +117,18 @@ impl Session {
         let begun = {
             let state = &mut self.slot().lock();
             match self.named().server() {
-                Some(server) if !self.goes_into_cookie(state) => Some((server, self.begin(state, last)?)),
+                Some(server) if !self.goes_into_cookie(state) => {
+                    Some((server, self.begin(state, last)?))
+                }
                 _ => None,
             }
         };
-        let Some((server, begun)) = begun else { return self.save_in_cookie(last).await };
-        let Some((step, job)) = begun else { return Ok(()) };
+        let Some((server, begun)) = begun else {
+            return self.save_in_cookie(last).await;
+        };
+        let Some((step, job)) = begun else {
+            return Ok(());
+        };
         let mut pending = Pending { session: self, job };
         if !self.list_first(&step, &mut pending.job).await? {
             return Ok(());
@@ -141,7 +148,8 @@ impl Session {
         self.finish(&mut self.slot().lock(), job, saved)?;
         drop(pending);
         if member.is_some() {
-            self.tidy_listings(member.as_ref(), &step.key(), step.key_before().as_ref()).await;
+            self.tidy_listings(member.as_ref(), &step.key(), step.key_before().as_ref())
+                .await;
         }
         Ok(())
     }
@@ -169,30 +177,48 @@ impl Session {
         let now = self.slots.clock().now();
         self.check_not_over(state, last)?;
         let due = self.due(state, now);
-        let Some(step) = self.choose(state, last, &due)? else { return Ok(None) };
+        let Some(step) = self.choose(state, last, &due)? else {
+            return Ok(None);
+        };
         if matches!(step, Step::Create { .. } | Step::Renew { .. }) && self.slots.is_over() {
             return Err(Error::new(ErrorKind::AlreadyCommitted));
         }
-        let Some(live) = &mut state.live else { return Ok(None) };
+        let Some(live) = &mut state.live else {
+            return Ok(None);
+        };
         if due.listing {
             let mut listed = Change::Listed(now);
             listed.apply(&mut live.content)?;
             state.log.push(listed);
         }
         // A request that came with the record's ID shows that the browser knows it.
-        let knows = matches!((&step, &state.source), (Step::Update { .. } | Step::Renew { .. }, Source::Cookie));
+        let knows = matches!(
+            (&step, &state.source),
+            (Step::Update { .. } | Step::Renew { .. }, Source::Cookie)
+        );
         live.content.is_unknown = match &step {
             Step::Create { outgrown, .. } => outgrown.is_some(),
             _ => live.content.is_unknown && !knows,
         };
         let waits = !self.named().never_waits;
-        let write = if waits { crypto::random()? } else { WriteId::default() };
+        let write = if waits {
+            crypto::random()?
+        } else {
+            WriteId::default()
+        };
         let mut record = match &step {
-            Step::Touch { .. } if !due.listing => self.draft_touch(&live.content, Bytes::new(), now),
-            Step::Touch { .. } => self.draft_touch(&live.content, live.content.encode_record(write).into(), now),
+            Step::Touch { .. } if !due.listing => {
+                self.draft_touch(&live.content, Bytes::new(), now)
+            }
+            Step::Touch { .. } => {
+                self.draft_touch(&live.content, live.content.encode_record(write).into(), now)
+            }
             Step::Settle { .. } => {
                 // As in the cookie that it goes into.
-                let content = Content { revision: live.content.revision + 1, ..live.content.clone() };
+                let content = Content {
+                    revision: live.content.revision + 1,
+                    ..live.content.clone()
+                };
                 self.draft_touch(&content, content.encode_settled(write).into(), now)
             }
             _ => self.draft(&live.content, write, now)?,
@@ -204,19 +230,40 @@ impl Session {
         if due.copy || due.cookie {
             state.owe(CookieDuty::Refresh);
         }
-        let (log, cut_off) = (std::mem::take(&mut state.log), std::mem::take(&mut state.cut_off));
-        Ok(Some((step, Job { record, log, write, cut_off, since: None, has_copy })))
+        let (log, cut_off) = (
+            std::mem::take(&mut state.log),
+            std::mem::take(&mut state.cut_off),
+        );
+        Ok(Some((
+            step,
+            Job {
+                record,
+                log,
+                write,
+                cut_off,
+                since: None,
+                has_copy,
+            },
+        )))
     }
 
     pub(super) fn due(&self, state: &State, now: Timestamp) -> Due {
-        let Some(live) = &state.live else { return Due::default() };
+        let Some(live) = &state.live else {
+            return Due::default();
+        };
         let lifetime = Lifetime::of(&live.content, self.named());
         let (end, in_record) = match live.origin {
-            Some(Origin::Record { expires, .. }) => (lifetime.is_worth_refreshing(now, expires), true),
-            Some(Origin::Token { issued, .. }) => (lifetime.is_worth_refreshing(now, lifetime.expires(issued)), false),
+            Some(Origin::Record { expires, .. }) => {
+                (lifetime.is_worth_refreshing(now, expires), true)
+            }
+            Some(Origin::Token { issued, .. }) => (
+                lifetime.is_worth_refreshing(now, lifetime.expires(issued)),
+                false,
+            ),
             None => (false, false),
         };
-        let is_old = |copy: Copied| lifetime.is_worth_refreshing(now, lifetime.expires(copy.issued));
+        let is_old =
+            |copy: Copied| lifetime.is_worth_refreshing(now, lifetime.expires(copy.issued));
         let new_key = state.cookie == CookieDuty::Refresh;
         let listing = new_key || self.is_listing_due(&live.content, &state.log, now);
         Due {
@@ -229,13 +276,19 @@ impl Session {
     }
 
     fn choose(&self, state: &State, last: Last, due: &Due) -> Result<Option<Step>, Error> {
-        let Some(live) = &state.live else { return Ok(None) };
+        let Some(live) = &state.live else {
+            return Ok(None);
+        };
         let (changed, is_last) = (state.is_changed(), last == Last::Yes);
         Ok(match &live.origin {
             Some(Origin::Record { id, version, .. }) => {
                 let (id, version) = (id.clone(), *version);
                 if state.renew {
-                    Some(Step::Renew { old: id, version, new: self.new_id()? })
+                    Some(Step::Renew {
+                        old: id,
+                        version,
+                        new: self.new_id()?,
+                    })
                 } else if is_last && (changed || due.copy) && self.settles(live, version) {
                     Some(Step::Settle { id, version })
                 } else if changed {
@@ -248,24 +301,45 @@ impl Session {
             }
             Some(Origin::Token { .. }) if !changed => None,
             Some(Origin::Token { id, .. }) => {
-                let (outgrown, before) = (Some(live.content.revision), live.key().filter(|_| state.renew));
-                let id = if state.renew { self.new_id()? } else { id.clone() };
-                Some(Step::Create { id, outgrown, before })
+                let (outgrown, before) = (
+                    Some(live.content.revision),
+                    live.key().filter(|_| state.renew),
+                );
+                let id = if state.renew {
+                    self.new_id()?
+                } else {
+                    id.clone()
+                };
+                Some(Step::Create {
+                    id,
+                    outgrown,
+                    before,
+                })
             }
             None if !changed || live.content.is_empty() => None,
-            None => Some(Step::Create { id: self.new_id()?, outgrown: None, before: None }),
+            None => Some(Step::Create {
+                id: self.new_id()?,
+                outgrown: None,
+                before: None,
+            }),
         })
     }
 
-    /// Tells the listing before the session is saved, so that whoever ends a subject's sessions finds this one. Says
-    /// whether to go on: what changes nothing can be done another time.
+    /// Tells the listing before the session is saved, so that whoever ends a subject's sessions
+    /// finds this one. Says whether to go on: what changes nothing can be done another time.
     async fn list_first(&self, step: &Step, job: &mut Job) -> Result<bool, Error> {
-        let Some(member) = &job.record.member else { return Ok(true) };
-        let moves = step.new_key().is_some() || matches!(step, Step::Settle { .. } | Step::Create { .. });
+        let Some(member) = &job.record.member else {
+            return Ok(true);
+        };
+        let moves =
+            step.new_key().is_some() || matches!(step, Step::Settle { .. } | Step::Create { .. });
         if !(is_new(Some(member)) || moves || job.lists()) {
             return Ok(true);
         }
-        match self.enlist(Some(member), step.key(), step.key_before()).await {
+        match self
+            .enlist(Some(member), step.key(), step.key_before())
+            .await
+        {
             Ok(since) => {
                 job.since = since;
                 Ok(true)
@@ -281,8 +355,8 @@ impl Session {
         }
     }
 
-    /// Whether the session can leave its record: the copy in the cookie has come back, and nobody has changed the
-    /// record since.
+    /// Whether the session can leave its record: the copy in the cookie has come back, and nobody
+    /// has changed the record since.
     fn settles(&self, live: &Live, version: Version) -> bool {
         live.copy.is_some_and(|copy| copy.version == version)
             && self.named().fits_cookie_again(live.content.payload_len())
@@ -301,14 +375,25 @@ impl Session {
     fn finish(&self, state: &mut State, job: &mut Job, saved: Saved) -> Result<(), Error> {
         let changes = job.changes();
         let log = std::mem::take(&mut job.log);
-        let Some(live) = &mut state.live else { return Ok(()) };
+        let Some(live) = &mut state.live else {
+            return Ok(());
+        };
         let shows = saved.id.is_some() || log.iter().any(Change::shows_in_cookie);
         let (version, expires) = (saved.version, saved.expires);
         if let Some(id) = saved.id {
             state.renew = false;
             state.source = Source::Known(id.clone().into());
-            live.origin = Some(Origin::Record { id, version, expires });
-        } else if let Some(Origin::Record { version: old, expires: until, .. }) = &mut live.origin {
+            live.origin = Some(Origin::Record {
+                id,
+                version,
+                expires,
+            });
+        } else if let Some(Origin::Record {
+            version: old,
+            expires: until,
+            ..
+        }) = &mut live.origin
+        {
             (*old, *until) = (version, expires);
         }
         // A subject that was set while this save ran is not listed yet.
@@ -328,11 +413,19 @@ impl Session {
                 live.is_written |= is_written;
                 // A copy that came is replaced by what the session is now.
                 let copies = is_written && (live.copy.is_some() || self.is_copied(live));
-                if shows || copies { CookieDuty::Set } else { CookieDuty::Nothing }
+                if shows || copies {
+                    CookieDuty::Set
+                } else {
+                    CookieDuty::Nothing
+                }
             }
             Place::Cookie => {
                 live.settle_into_cookie(self.slots.clock().now());
-                if changes { CookieDuty::Set } else { CookieDuty::Refresh }
+                if changes {
+                    CookieDuty::Set
+                } else {
+                    CookieDuty::Refresh
+                }
             }
         };
         state.owe(duty);
@@ -344,7 +437,10 @@ impl Live {
     /// The session goes on in its cookie, under the same name.
     fn settle_into_cookie(&mut self, now: Timestamp) {
         if let Some(Origin::Record { id, .. }) = &self.origin {
-            self.origin = Some(Origin::Token { id: id.clone(), issued: now });
+            self.origin = Some(Origin::Token {
+                id: id.clone(),
+                issued: now,
+            });
         }
         self.content.is_unknown = false;
         self.content.revision += 1;
@@ -355,9 +451,10 @@ impl Step {
     /// What the session is called when the step is done.
     fn key(&self) -> RecordKey {
         match self {
-            Self::Create { id, .. } | Self::Update { id, .. } | Self::Touch { id, .. } | Self::Settle { id, .. } => {
-                id.record_key()
-            }
+            Self::Create { id, .. }
+            | Self::Update { id, .. }
+            | Self::Touch { id, .. }
+            | Self::Settle { id, .. } => id.record_key(),
             Self::Renew { new, .. } => new.record_key(),
         }
     }
@@ -365,7 +462,11 @@ impl Step {
     /// What the session is to be called, if it is not called that yet.
     fn new_key(&self) -> Option<RecordKey> {
         match self {
-            Self::Create { outgrown: Some(_), before: None, .. } => None,
+            Self::Create {
+                outgrown: Some(_),
+                before: None,
+                ..
+            } => None,
             Self::Create { .. } | Self::Renew { .. } => Some(self.key()),
             _ => None,
         }
@@ -389,12 +490,16 @@ impl Step {
 impl Job {
     /// Whether the listing is told that the session is in use.
     pub(super) fn lists(&self) -> bool {
-        self.log.iter().any(|change| matches!(change, Change::Listed(_)))
+        self.log
+            .iter()
+            .any(|change| matches!(change, Change::Listed(_)))
     }
 
     /// Whether the handler changed anything.
     pub(super) fn changes(&self) -> bool {
-        self.log.iter().any(|change| !matches!(change, Change::Listed(_)))
+        self.log
+            .iter()
+            .any(|change| !matches!(change, Change::Listed(_)))
     }
 }
 
@@ -406,7 +511,12 @@ struct Pending<'a> {
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
-        let Job { log, cut_off, write, .. } = &mut self.job;
+        let Job {
+            log,
+            cut_off,
+            write,
+            ..
+        } = &mut self.job;
         if log.is_empty() {
             return;
         }

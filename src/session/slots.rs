@@ -26,8 +26,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
 }
 
-/// What the sessions of one request share. Making it is the one allocation of an untouched request, beside
-/// the entry in the request's extensions.
+/// What the sessions of one request share. Making it is the one allocation of an untouched request,
+/// beside the entry in the request's extensions.
 #[derive(Debug)]
 pub(crate) struct Slots {
     shared: Arc<Shared>,
@@ -58,9 +58,9 @@ pub(crate) struct Opened {
 
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
-    /// Held by whoever loads, saves or destroys the session, from beginning to end: the first if its store
-    /// waits, the second if not. Taken before `state`, never after. Opening a session that no store has a say in
-    /// takes `state` alone.
+    /// Held by whoever loads, saves or destroys the session, from beginning to end: the first if
+    /// its store waits, the second if not. Taken before `state`, never after. Opening a session
+    /// that no store has a say in takes `state` alone.
     turn: tokio::sync::Mutex<()>,
     short_turn: Mutex<()>,
     /// Locked for a moment at a time, and never while waiting.
@@ -68,7 +68,8 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Runs an operation on the session alone. It is made here, so that its future need not be moved.
+    /// Runs an operation on the session alone. It is made here, so that its future need not be
+    /// moved.
     pub(super) async fn alone<T, F: Future<Output = Result<T, Error>>>(
         &self,
         operation: impl FnOnce() -> F,
@@ -87,11 +88,17 @@ impl Slot {
     }
 
     pub(super) fn short_turn(&self) -> MutexGuard<'_, ()> {
-        self.short_turn.lock().unwrap_or_else(PoisonError::into_inner)
+        self.short_turn
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks at the session's state if nobody has the turn.
-    pub(super) fn if_free<T>(&self, never_waits: bool, look: impl FnOnce(&State) -> Option<T>) -> Option<T> {
+    pub(super) fn if_free<T>(
+        &self,
+        never_waits: bool,
+        look: impl FnOnce(&State) -> Option<T>,
+    ) -> Option<T> {
         let (_turn, _short_turn);
         if never_waits {
             _short_turn = self.short_turn.try_lock().ok()?;
@@ -114,7 +121,10 @@ pub(super) enum At {
 }
 
 impl Slots {
-    pub(crate) fn new<'a>(shared: Arc<Shared>, cookies: impl IntoIterator<Item = &'a HeaderValue>) -> Arc<Self> {
+    pub(crate) fn new<'a>(
+        shared: Arc<Shared>,
+        cookies: impl IntoIterator<Item = &'a HeaderValue>,
+    ) -> Arc<Self> {
         // What is large is moved once, and filled where it stays.
         let mut slots = Arc::new(Self {
             shared,
@@ -127,7 +137,9 @@ impl Slots {
             more: OnceLock::new(),
         });
         if let Some(slots) = Arc::get_mut(&mut slots) {
-            cookies.into_iter().for_each(|field| slots.cookies.keep(field));
+            cookies
+                .into_iter()
+                .for_each(|field| slots.cookies.keep(field));
         }
         slots
     }
@@ -145,13 +157,24 @@ impl Slots {
 
     #[inline]
     pub(super) fn slot<'a>(&'a self, at: &'a At) -> &'a Slot {
-        if let At::Configured(0) = at { &self.first } else { self.other_slot(at) }
+        if let At::Configured(0) = at {
+            &self.first
+        } else {
+            self.other_slot(at)
+        }
     }
 
     fn other_slot<'a>(&'a self, at: &'a At) -> &'a Slot {
         match at {
             At::Configured(index) => {
-                let make = || self.shared.sessions.iter().skip(1).map(|_| Slot::default()).collect();
+                let make = || {
+                    self.shared
+                        .sessions
+                        .iter()
+                        .skip(1)
+                        .map(|_| Slot::default())
+                        .collect()
+                };
                 let slot = self.more().others.get_or_init(make).get(index - 1);
                 slot.expect("handles are made by `configured`, from the sessions there are")
             }
@@ -172,12 +195,17 @@ impl Slots {
     /// Handles of the sessions the layer names, in its order.
     pub(crate) fn configured(self: &Arc<Self>) -> impl Iterator<Item = Session> {
         let all = 0..self.shared.sessions.len();
-        all.map(|index| Session { slots: Arc::clone(self), at: At::Configured(index) })
+        all.map(|index| Session {
+            slots: Arc::clone(self),
+            at: At::Configured(index),
+        })
     }
 
     /// Handles of the sessions opened beside those, in the order of opening.
     pub(crate) fn opened(self: &Arc<Self>) -> Vec<Session> {
-        self.lock_opened().map(|opened| opened.iter().map(|opened| self.handle(opened)).collect()).unwrap_or_default()
+        self.lock_opened()
+            .map(|opened| opened.iter().map(|opened| self.handle(opened)).collect())
+            .unwrap_or_default()
     }
 
     /// Handles of the sessions that may have been used, in a fixed order.
@@ -188,29 +216,48 @@ impl Slots {
     /// As [`in_use`](Self::in_use), without the first one that the layer names.
     pub(crate) fn others_in_use(self: &Arc<Self>) -> impl Iterator<Item = Session> {
         let others = self.more.get().map(|more| {
-            let configured = if more.others.get().is_some() { usize::MAX } else { 1 };
-            self.configured().take(configured).skip(1).chain(self.opened())
+            let configured = if more.others.get().is_some() {
+                usize::MAX
+            } else {
+                1
+            };
+            self.configured()
+                .take(configured)
+                .skip(1)
+                .chain(self.opened())
         });
         others.into_iter().flatten()
     }
 
     /// The handle of the opened session of this name, which is made if there is none.
     pub(crate) fn open(self: &Arc<Self>, named: Named) -> Session {
-        let mut all = self.more().opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self
+            .more()
+            .opened
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(opened) = all.iter().find(|opened| opened.named.name == named.name) {
             return self.handle(opened);
         }
-        let opened = Arc::new(Opened { named: Arc::new(named), slot: Slot::default() });
+        let opened = Arc::new(Opened {
+            named: Arc::new(named),
+            slot: Slot::default(),
+        });
         all.push(Arc::clone(&opened));
         self.handle(&opened)
     }
 
     fn handle(self: &Arc<Self>, opened: &Arc<Opened>) -> Session {
-        Session { slots: Arc::clone(self), at: At::Opened(Arc::clone(opened)) }
+        Session {
+            slots: Arc::clone(self),
+            at: At::Opened(Arc::clone(opened)),
+        }
     }
 
     fn lock_opened(&self) -> Option<MutexGuard<'_, Vec<Arc<Opened>>>> {
-        self.more.get().map(|more| more.opened.lock().unwrap_or_else(PoisonError::into_inner))
+        self.more
+            .get()
+            .map(|more| more.opened.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn more(&self) -> &More {
@@ -226,9 +273,17 @@ impl Slots {
     pub(super) fn is_taken_outside(&self, name: &str) -> bool {
         let mut outer = self.outer();
         while let Some(slots) = outer {
-            let configured = slots.shared.sessions.iter().any(|named| &*named.name == name);
+            let configured = slots
+                .shared
+                .sessions
+                .iter()
+                .any(|named| &*named.name == name);
             let is_it = |opened: &Arc<Opened>| &*opened.named.name == name;
-            if configured || slots.lock_opened().is_some_and(|opened| opened.iter().any(is_it)) {
+            if configured
+                || slots
+                    .lock_opened()
+                    .is_some_and(|opened| opened.iter().any(is_it))
+            {
                 return true;
             }
             outer = slots.outer();
@@ -246,8 +301,8 @@ impl Slots {
 
     /// From here on, a change cannot reach the response any more.
     ///
-    /// Who closes looks for touches after that, and who touches looks whether it is closed after that: one of
-    /// the two sees the other.
+    /// Who closes looks for touches after that, and who touches looks whether it is closed after
+    /// that: one of the two sees the other.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
     }

@@ -21,7 +21,8 @@ pub(crate) struct State {
     pub(super) live: Option<Live>,
     /// What this request changed and no store has yet.
     pub(super) log: Vec<Change>,
-    /// Something was changed that need not be in the log, as nothing is ever merged: the session is in its cookie.
+    /// Something was changed that need not be in the log, as nothing is ever merged: the session is
+    /// in its cookie.
     pub(super) changed: bool,
     /// Where the session is to be found when it is opened (again).
     pub(super) source: Source,
@@ -34,7 +35,8 @@ pub(crate) struct State {
     pub(super) too_late: bool,
     /// It was loaded again after the response was committed, for use with `save`.
     pub(super) reopened: bool,
-    /// The attributes of the browser's cookie, if the session has got others that make it another cookie.
+    /// The attributes of the browser's cookie, if the session has got others that make it another
+    /// cookie.
     pub(super) moved_from: Option<Box<CookieAttributes>>,
     /// Saves that were cut off or failed, and how many changes of the log each carried.
     pub(super) cut_off: Vec<(WriteId, usize)>,
@@ -95,13 +97,30 @@ pub(super) struct Copied {
 /// What the session was opened from; a new one has none.
 #[derive(Clone, Debug)]
 pub(super) enum Origin {
-    Token { id: SessionId, issued: Timestamp },
-    Record { id: SessionId, version: Version, expires: Timestamp },
+    Token {
+        id: SessionId,
+        issued: Timestamp,
+    },
+    Record {
+        id: SessionId,
+        version: Version,
+        expires: Timestamp,
+    },
 }
 
 impl Live {
-    pub(super) fn of(origin: Option<Origin>, content: Content, rejection: Option<Rejection>) -> Self {
-        Self { origin, content, rejection, copy: None, is_written: false }
+    pub(super) fn of(
+        origin: Option<Origin>,
+        content: Content,
+        rejection: Option<Rejection>,
+    ) -> Self {
+        Self {
+            origin,
+            content,
+            rejection,
+            copy: None,
+            is_written: false,
+        }
     }
 
     pub(super) fn new(now: Timestamp, rejection: Option<Rejection>) -> Self {
@@ -142,10 +161,14 @@ impl State {
         self.changed = false;
         self.log.clear();
         match (&self.source, &mut self.live) {
-            // The attributes of the destroyed session are those that the removal of its cookie needs.
+            // The attributes of the destroyed session are those that the removal of its cookie
+            // needs.
             (Source::Nothing, Some(live)) => {
                 let attributes = live.content.attributes.take();
-                live.content = Content { attributes, ..Content::new(live.content.created) };
+                live.content = Content {
+                    attributes,
+                    ..Content::new(live.content.created)
+                };
             }
             _ => self.live = None,
         }
@@ -162,10 +185,14 @@ pub(super) struct Lifetime {
 impl Lifetime {
     pub(super) fn of(content: &Content, named: &Named) -> Self {
         match content.persistence {
-            Persistence::For { since, length } => Self { idle: length, end: since.saturating_add(length) },
-            Persistence::Configured | Persistence::UntilBrowserCloses => {
-                Self { idle: named.idle, end: content.created.saturating_add(named.absolute) }
-            }
+            Persistence::For { since, length } => Self {
+                idle: length,
+                end: since.saturating_add(length),
+            },
+            Persistence::Configured | Persistence::UntilBrowserCloses => Self {
+                idle: named.idle,
+                end: content.created.saturating_add(named.absolute),
+            },
         }
     }
 
@@ -174,20 +201,27 @@ impl Lifetime {
         now.saturating_add(self.idle).min(self.end)
     }
 
-    /// Whether the end has moved on so far, since it was last written down, that it is worth another write.
+    /// Whether the end has moved on so far, since it was last written down, that it is worth
+    /// another write.
     pub(super) fn is_worth_refreshing(self, now: Timestamp, written: Timestamp) -> bool {
         let gained = self.expires(now).saturating_since(written);
         gained > Duration::ZERO && gained.as_secs().saturating_mul(10) >= self.idle.as_secs()
     }
 
-    /// Whether the browser, if it is never told again, drops the cookie of a session that is still in use.
+    /// Whether the browser, if it is never told again, drops the cookie of a session that is still
+    /// in use.
     pub(super) fn outlasts_cookie(self, now: Timestamp, content: &Content, named: &Named) -> bool {
         let max_age = self.max_age(now, content, named);
         max_age.is_some_and(|age| age < self.end.saturating_since(now))
     }
 
     /// The `Max-Age` of the cookie; none if it goes when the browser closes.
-    pub(super) fn max_age(self, now: Timestamp, content: &Content, named: &Named) -> Option<Duration> {
+    pub(super) fn max_age(
+        self,
+        now: Timestamp,
+        content: &Content,
+        named: &Named,
+    ) -> Option<Duration> {
         let left = self.end.saturating_since(now);
         match content.persistence {
             Persistence::For { .. } => Some(left),

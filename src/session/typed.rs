@@ -52,7 +52,10 @@ impl<T: SessionData> Typed<T> {
     /// The place of `T` in this session, whatever [`SessionData::SESSION`] says.
     #[must_use]
     pub fn of(session: &Session) -> Self {
-        Self { session: session.clone(), data: PhantomData }
+        Self {
+            session: session.clone(),
+            data: PhantomData,
+        }
     }
 
     /// Returns the value, or the default if there is none.
@@ -100,12 +103,18 @@ impl<T: SessionData> Typed<T> {
 
 impl<T> Clone for Typed<T> {
     fn clone(&self) -> Self {
-        Self { session: self.session.clone(), data: PhantomData }
+        Self {
+            session: self.session.clone(),
+            data: PhantomData,
+        }
     }
 }
 
 impl<T: SessionData> fmt::Debug for Typed<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Typed").field("key", &T::KEY).field("session", &self.session).finish_non_exhaustive()
+        f.debug_struct("Typed")
+            .field("key", &T::KEY)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
     }
 }

@@ -80,17 +80,25 @@ const TURNS: usize = 64;
 
 impl Server {
     pub(crate) fn new(store: impl Store) -> Self {
-        Self(Arc::new(Queued { turns: std::array::from_fn(|_| Mutex::new(())), store }))
+        Self(Arc::new(Queued {
+            turns: std::array::from_fn(|_| Mutex::new(())),
+            store,
+        }))
     }
 
     pub(crate) fn never_waits(&self) -> bool {
         self.0.store.never_waits()
     }
 
-    /// Waits until it is this one's turn to save the record again; a store that never waits has no queue.
+    /// Waits until it is this one's turn to save the record again; a store that never waits has no
+    /// queue.
     pub(crate) async fn turn(&self, key: &RecordKey) -> Option<MutexGuard<'_, ()>> {
         let [first, ..] = key.as_bytes();
-        let turn = self.0.turns.get(usize::from(*first) % TURNS).filter(|_| !self.never_waits())?;
+        let turn = self
+            .0
+            .turns
+            .get(usize::from(*first) % TURNS)
+            .filter(|_| !self.never_waits())?;
         Some(turn.lock().await)
     }
 
@@ -108,7 +116,12 @@ impl Server {
         self.0.store.load(key)
     }
 
-    pub(crate) fn create<'a>(&'a self, key: &'a RecordKey, data: Bytes, expires: Timestamp) -> Operation<'a, Version> {
+    pub(crate) fn create<'a>(
+        &'a self,
+        key: &'a RecordKey,
+        data: Bytes,
+        expires: Timestamp,
+    ) -> Operation<'a, Version> {
         self.0.store.create(key, data, expires)
     }
 
@@ -126,7 +139,12 @@ impl Server {
         self.0.store.delete(key)
     }
 
-    pub(crate) fn touch<'a>(&'a self, key: &'a RecordKey, expected: Version, expires: Timestamp) -> Operation<'a, ()> {
+    pub(crate) fn touch<'a>(
+        &'a self,
+        key: &'a RecordKey,
+        expected: Version,
+        expires: Timestamp,
+    ) -> Operation<'a, ()> {
         self.0.store.touch(key, expected, expires)
     }
 }
@@ -141,7 +159,12 @@ impl fmt::Debug for Server {
 trait Erased: Send + Sync {
     fn never_waits(&self) -> bool;
     fn load<'a>(&'a self, key: &'a RecordKey) -> Operation<'a, Option<Record>>;
-    fn create<'a>(&'a self, key: &'a RecordKey, data: Bytes, expires: Timestamp) -> Operation<'a, Version>;
+    fn create<'a>(
+        &'a self,
+        key: &'a RecordKey,
+        data: Bytes,
+        expires: Timestamp,
+    ) -> Operation<'a, Version>;
     fn update<'a>(
         &'a self,
         key: &'a RecordKey,
@@ -150,7 +173,12 @@ trait Erased: Send + Sync {
         expires: Timestamp,
     ) -> Operation<'a, Version>;
     fn delete<'a>(&'a self, key: &'a RecordKey) -> Operation<'a, ()>;
-    fn touch<'a>(&'a self, key: &'a RecordKey, expected: Version, expires: Timestamp) -> Operation<'a, ()>;
+    fn touch<'a>(
+        &'a self,
+        key: &'a RecordKey,
+        expected: Version,
+        expires: Timestamp,
+    ) -> Operation<'a, ()>;
 }
 
 impl<S: Store> Erased for S {
@@ -162,7 +190,12 @@ impl<S: Store> Erased for S {
         Operation::of(self, Store::load(self, key))
     }
 
-    fn create<'a>(&'a self, key: &'a RecordKey, data: Bytes, expires: Timestamp) -> Operation<'a, Version> {
+    fn create<'a>(
+        &'a self,
+        key: &'a RecordKey,
+        data: Bytes,
+        expires: Timestamp,
+    ) -> Operation<'a, Version> {
         Operation::of(self, Store::create(self, key, data, expires))
     }
 
@@ -180,7 +213,12 @@ impl<S: Store> Erased for S {
         Operation::of(self, Store::delete(self, key))
     }
 
-    fn touch<'a>(&'a self, key: &'a RecordKey, expected: Version, expires: Timestamp) -> Operation<'a, ()> {
+    fn touch<'a>(
+        &'a self,
+        key: &'a RecordKey,
+        expected: Version,
+        expires: Timestamp,
+    ) -> Operation<'a, ()> {
         Operation::of(self, Store::touch(self, key, expected, expires))
     }
 }
@@ -193,9 +231,16 @@ pub(crate) enum Operation<'a, T> {
 }
 
 impl<'a, T> Operation<'a, T> {
-    fn of<S: Store>(store: &S, future: impl Future<Output = Result<T, StoreError>> + Send + 'a) -> Self {
+    fn of<S: Store>(
+        store: &S,
+        future: impl Future<Output = Result<T, StoreError>> + Send + 'a,
+    ) -> Self {
         if Store::never_waits(store) {
-            let waited = || Err(StoreError::backend("the store says that it never waits, and it did"));
+            let waited = || {
+                Err(StoreError::backend(
+                    "the store says that it never waits, and it did",
+                ))
+            };
             Self::Done(Some(now(pin!(future)).unwrap_or_else(waited)))
         } else {
             Self::Waiting(Box::pin(future))

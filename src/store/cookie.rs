@@ -2,15 +2,16 @@
 
 /// Keeps the whole session in its cookie, encrypted unless asked otherwise.
 ///
-/// Nothing is kept on the server, so it scales to any number of machines, and it has the limits that come
-/// with that:
+/// Nothing is kept on the server, so it scales to any number of machines, and it has the limits
+/// that come with that:
 ///
-/// - A session fits if its cookie, name and all, is at most 4,096 bytes: about 2,900 bytes of values. An
-///   insert beyond that is an error, and the cookie the browser has stays as it is, unless
-///   [`overflow`](crate::SessionConfig::overflow) names a store for such sessions.
-/// - `destroy` and `renew` tell the browser to forget the old cookie. A copy somebody made before stays valid
-///   until the session's timeouts end it, unless [`revocation`](crate::SessionConfig::revocation) remembers
-///   which sessions have ended. Without it nobody can list a user's sessions or end them from elsewhere either.
+/// - A session fits if its cookie, name and all, is at most 4,096 bytes: about 2,900 bytes of
+///   values. An insert beyond that is an error, and the cookie the browser has stays as it is,
+///   unless [`overflow`](crate::SessionConfig::overflow) names a store for such sessions.
+/// - `destroy` and `renew` tell the browser to forget the old cookie. A copy somebody made before
+///   stays valid until the session's timeouts end it, unless
+///   [`revocation`](crate::SessionConfig::revocation) remembers which sessions have ended. Without
+///   it nobody can list a user's sessions or end them from elsewhere either.
 /// - Of two requests that change the session at the same time, the last response wins.
 ///
 /// ```

@@ -8,9 +8,9 @@
 //!
 //! # Writing a store
 //!
-//! A store moves opaque bytes under a [`RecordKey`]. It never sees a cookie, a key or a value, so it has
-//! four things to do, each of them atomic, and there is deliberately no "insert or update" among them: a
-//! session that was deleted must not come back because a slow request saves it.
+//! A store moves opaque bytes under a [`RecordKey`]. It never sees a cookie, a key or a value, so
+//! it has four things to do, each of them atomic, and there is deliberately no "insert or update"
+//! among them: a session that was deleted must not come back because a slow request saves it.
 //!
 //! ```
 //! use std::{collections::HashMap, sync::Mutex};
@@ -63,9 +63,9 @@
 //!
 //! # Testing a store
 //!
-//! With the feature `conformance`, among the `[dev-dependencies]`, one line in a test file runs the whole
-//! contract against it, each rule as a test: `silverback::store_conformance!(MyStore::default());`. See
-//! `store::conformance`.
+//! With the feature `conformance`, among the `[dev-dependencies]`, one line in a test file runs the
+//! whole contract against it, each rule as a test:
+//! `silverback::store_conformance!(MyStore::default());`. See `store::conformance`.
 
 mod backend;
 #[cfg(feature = "conformance")]
@@ -89,29 +89,36 @@ use crate::{
     error::{BoxError, Error, ErrorKind},
 };
 
-/// A place that keeps sessions on the server's side. See the [module docs](self) for one written out.
+/// A place that keeps sessions on the server's side. See the [module docs](self) for one written
+/// out.
 ///
 /// To choose one of several at run time, make a [`Backend`] of each.
 ///
-/// Every method is one atomic operation: of two concurrent calls for one key, one happens before the other.
-/// A method that is cancelled (its future dropped) has happened wholly or not at all.
+/// Every method is one atomic operation: of two concurrent calls for one key, one happens before
+/// the other. A method that is cancelled (its future dropped) has happened wholly or not at all.
 ///
-/// A record whose time has come (`expires` is now or earlier) is as good as deleted: it is not loaded,
-/// updated or touched. Removing it is the store's own business.
+/// A record whose time has come (`expires` is now or earlier) is as good as deleted: it is not
+/// loaded, updated or touched. Removing it is the store's own business.
 pub trait Store: Send + Sync + 'static {
     /// Returns the record under `key`, or `None` if there is none.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Corrupt`] if the record is damaged; any other if the store cannot tell whether there
-    /// is one. "I could not look" must never be reported as `None`: it would log the visitor out.
-    fn load(&self, key: &RecordKey) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send;
+    /// [`StoreError::Corrupt`] if the record is damaged; any other if the store cannot tell whether
+    /// there is one. "I could not look" must never be reported as `None`: it would log the visitor
+    /// out.
+    fn load(
+        &self,
+        key: &RecordKey,
+    ) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send;
 
-    /// Puts a new record under `key`, in the place of an expired one if there is one, and returns its version.
+    /// Puts a new record under `key`, in the place of an expired one if there is one, and returns
+    /// its version.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Exists`] if there is a record, which stays as it is; any other if it was not kept.
+    /// [`StoreError::Exists`] if there is a record, which stays as it is; any other if it was not
+    /// kept.
     fn create(
         &self,
         key: &RecordKey,
@@ -119,12 +126,13 @@ pub trait Store: Send + Sync + 'static {
         expires: Timestamp,
     ) -> impl Future<Output = Result<Version, StoreError>> + Send;
 
-    /// Replaces the record under `key` if its version is still `expected`, and returns the new version.
+    /// Replaces the record under `key` if its version is still `expected`, and returns the new
+    /// version.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Gone`] if there is no record: it must not be made. [`StoreError::Conflict`] if it has
-    /// another version; it stays as it is. Any other if the old record is still there.
+    /// [`StoreError::Gone`] if there is no record: it must not be made. [`StoreError::Conflict`] if
+    /// it has another version; it stays as it is. Any other if the old record is still there.
     fn update(
         &self,
         key: &RecordKey,
@@ -142,8 +150,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Changes when the record expires, if its version is still `expected`; data and version stay.
     ///
-    /// The provided method loads the record and updates it, and so changes its version. Most stores can
-    /// do it in one step.
+    /// The provided method loads the record and updates it, and so changes its version. Most stores
+    /// can do it in one step.
     ///
     /// # Errors
     ///
@@ -156,14 +164,17 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), StoreError>> + Send {
         async move {
             let record = self.load(key).await?.ok_or(StoreError::Gone)?;
-            self.update(key, expected, record.into_data(), expires).await.map(drop)
+            self.update(key, expected, record.into_data(), expires)
+                .await
+                .map(drop)
         }
     }
 
-    /// Says whether every method is done when it is first polled, as with data in this process's memory.
+    /// Says whether every method is done when it is first polled, as with data in this process's
+    /// memory.
     ///
-    /// Sessions of such a store need no [`load`](crate::Session::load) and allocate no future. The default
-    /// is `false`. If it is `true` and a method waits all the same, its session fails.
+    /// Sessions of such a store need no [`load`](crate::Session::load) and allocate no future. The
+    /// default is `false`. If it is `true` and a method waits all the same, its session fails.
     fn never_waits(&self) -> bool {
         false
     }
@@ -171,7 +182,10 @@ pub trait Store: Send + Sync + 'static {
 
 /// A shared store is a store.
 impl<S: Store> Store for Arc<S> {
-    fn load(&self, key: &RecordKey) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send {
+    fn load(
+        &self,
+        key: &RecordKey,
+    ) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send {
         S::load(self, key)
     }
 
@@ -224,7 +238,11 @@ impl Record {
     /// Makes a record of what the store has kept.
     #[must_use]
     pub fn new(data: impl Into<Bytes>, version: Version, expires: Timestamp) -> Self {
-        Self { data: data.into(), version, expires }
+        Self {
+            data: data.into(),
+            version,
+            expires,
+        }
     }
 
     /// Returns the session's bytes.

@@ -81,7 +81,14 @@ const LIMIT: usize = 3_000;
 impl Broken {
     fn new(fault: Fault, clock: Clock) -> Self {
         let latest = Mutex::new(clock.now());
-        Self { fault, clock, records: Mutex::default(), marked: Mutex::default(), locked: Mutex::default(), latest }
+        Self {
+            fault,
+            clock,
+            records: Mutex::default(),
+            marked: Mutex::default(),
+            locked: Mutex::default(),
+            latest,
+        }
     }
 
     fn has(&self, fault: Fault) -> bool {
@@ -99,7 +106,11 @@ impl Broken {
     fn data(&self, data: &Bytes) -> Bytes {
         match self.fault {
             Fault::LosesLastByte if data.len() > 1 => data.slice(..data.len() - 1),
-            Fault::EndsAtNul => data.split(|byte| *byte == 0).next().map(Bytes::copy_from_slice).unwrap(),
+            Fault::EndsAtNul => data
+                .split(|byte| *byte == 0)
+                .next()
+                .map(Bytes::copy_from_slice)
+                .unwrap(),
             Fault::Text => Bytes::from(String::from_utf8_lossy(data).into_owned()),
             Fault::TooLargeCuts => data.slice(..data.len().min(LIMIT)),
             _ => data.clone(),
@@ -107,7 +118,11 @@ impl Broken {
     }
 
     fn end(&self, end: Timestamp) -> Timestamp {
-        if self.has(Fault::OverflowsEnd) { Timestamp::from_secs(u64::from(end.as_secs() as u32)) } else { end }
+        if self.has(Fault::OverflowsEnd) {
+            Timestamp::from_secs(u64::from(end.as_secs() as u32))
+        } else {
+            end
+        }
     }
 
     fn is_over(&self, record: &Record) -> bool {
@@ -142,7 +157,10 @@ impl Broken {
     fn check_size(&self, key: &RecordKey, data: &Bytes) -> Result<(), StoreError> {
         if self.has(Fault::TooLargeDeletes) && data.len() > LIMIT {
             self.records.lock().unwrap().remove(key);
-            return Err(StoreError::TooLarge { size: data.len(), limit: LIMIT });
+            return Err(StoreError::TooLarge {
+                size: data.len(),
+                limit: LIMIT,
+            });
         }
         Ok(())
     }
@@ -163,9 +181,17 @@ impl Broken {
         ignores: Fault,
         expired: Fault,
     ) -> Result<Record, StoreError> {
-        let found = if self.has(expired) { self.raw(key) } else { self.alive(key) };
+        let found = if self.has(expired) {
+            self.raw(key)
+        } else {
+            self.alive(key)
+        };
         let record = found.ok_or(StoreError::Gone)?;
-        if record.version() == expected || self.has(ignores) { Ok(record) } else { Err(StoreError::Conflict) }
+        if record.version() == expected || self.has(ignores) {
+            Ok(record)
+        } else {
+            Err(StoreError::Conflict)
+        }
     }
 
     async fn enter(&self) -> Option<Unlock<'_>> {
@@ -187,7 +213,8 @@ impl Broken {
         match (lock, self.has(Fault::LocksForEver)) {
             (None, true) => Err(StoreError::backend("the lock is taken")),
             (lock, _) => {
-                lock.into_iter().for_each(|Unlock(locked)| *locked.lock().unwrap() = false);
+                lock.into_iter()
+                    .for_each(|Unlock(locked)| *locked.lock().unwrap() = false);
                 Ok(())
             }
         }
@@ -206,12 +233,20 @@ impl Broken {
         if !self.has(Fault::SweepsUnlooked) {
             return self.sweep();
         }
-        let ends: Vec<_> = self.records.lock().unwrap().iter().map(|(key, it)| (*key, it.expires())).collect();
+        let ends: Vec<_> = self
+            .records
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(key, it)| (*key, it.expires()))
+            .collect();
         for _ in 0..4 {
             yield_now().await;
         }
         let mut records = self.records.lock().unwrap();
-        ends.iter().filter(|(_, end)| *end <= self.clock.now()).for_each(|(key, _)| drop(records.remove(key)));
+        ends.iter()
+            .filter(|(_, end)| *end <= self.clock.now())
+            .for_each(|(key, _)| drop(records.remove(key)));
     }
 }
 
@@ -222,29 +257,56 @@ impl Store for Broken {
             let stale = self.alive(key);
             yield_now().await;
             let stale = stale.map(|it| {
-                Record::new(it.data().to_vec(), self.alive(key).map_or(it.version(), |it| it.version()), it.expires())
+                Record::new(
+                    it.data().to_vec(),
+                    self.alive(key).map_or(it.version(), |it| it.version()),
+                    it.expires(),
+                )
             });
             return Ok(stale);
         }
         if self.has(Fault::CancelledLoadConsumes) {
             let taken = self.records.lock().unwrap().remove(key);
             yield_now().await;
-            taken.into_iter().for_each(|record| self.insert(key, record));
+            taken
+                .into_iter()
+                .for_each(|record| self.insert(key, record));
         }
         if self.has(Fault::Invents) && self.raw(key).is_none() {
-            return Ok(Some(Record::new("", Version::FIRST, START.saturating_add(Duration::from_secs(60)))));
+            return Ok(Some(Record::new(
+                "",
+                Version::FIRST,
+                START.saturating_add(Duration::from_secs(60)),
+            )));
         }
         if self.has(Fault::LoadsExpired) {
             return Ok(self.raw(key));
         }
-        let version = |it: &Record| if self.has(Fault::VersionIsTold) { it.version().next() } else { it.version() };
-        Ok(self.alive(key).map(|it| Record::new(it.data().to_vec(), version(&it), it.expires())))
+        let version = |it: &Record| {
+            if self.has(Fault::VersionIsTold) {
+                it.version().next()
+            } else {
+                it.version()
+            }
+        };
+        Ok(self
+            .alive(key)
+            .map(|it| Record::new(it.data().to_vec(), version(&it), it.expires())))
     }
 
-    async fn create(&self, key: &RecordKey, data: Bytes, expires: Timestamp) -> Result<Version, StoreError> {
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expires: Timestamp,
+    ) -> Result<Version, StoreError> {
         self.jump();
         self.check_size(key, &data)?;
-        let found = if self.has(Fault::ExpiredIsInTheWay) { self.raw(key) } else { self.alive(key) };
+        let found = if self.has(Fault::ExpiredIsInTheWay) {
+            self.raw(key)
+        } else {
+            self.alive(key)
+        };
         if found.is_some() && !self.has(Fault::CreateOverwrites) {
             return Err(StoreError::Exists);
         }
@@ -255,7 +317,10 @@ impl Store for Broken {
             self.insert(key, Record::new("", Version::FIRST, expires));
             yield_now().await;
         }
-        self.insert(key, Record::new(self.data(&data), Version::FIRST, self.end(expires)));
+        self.insert(
+            key,
+            Record::new(self.data(&data), Version::FIRST, self.end(expires)),
+        );
         Ok(Version::FIRST)
     }
 
@@ -268,9 +333,21 @@ impl Store for Broken {
     ) -> Result<Version, StoreError> {
         let lock = self.enter().await;
         self.check_size(key, &data)?;
-        let marked = self.marked.lock().unwrap().remove(key).filter(|_| self.has(Fault::DeleteMarks));
-        marked.into_iter().for_each(|record| self.insert(key, record));
-        let current = self.current(key, expected, Fault::UpdateIgnoresVersions, Fault::UpdatesExpired);
+        let marked = self
+            .marked
+            .lock()
+            .unwrap()
+            .remove(key)
+            .filter(|_| self.has(Fault::DeleteMarks));
+        marked
+            .into_iter()
+            .for_each(|record| self.insert(key, record));
+        let current = self.current(
+            key,
+            expected,
+            Fault::UpdateIgnoresVersions,
+            Fault::UpdatesExpired,
+        );
         let next = match current {
             Ok(_) => self.next(expected),
             Err(StoreError::Gone) if self.has(Fault::UpdateMakes) => expected,
@@ -284,7 +361,11 @@ impl Store for Broken {
                 return Err(error);
             }
         };
-        let end = if self.has(Fault::UpdateKeepsEnd) { self.raw(key).unwrap().expires() } else { self.end(expires) };
+        let end = if self.has(Fault::UpdateKeepsEnd) {
+            self.raw(key).unwrap().expires()
+        } else {
+            self.end(expires)
+        };
         let data = self.data(&data);
         match self.fault {
             Fault::Tears => {
@@ -333,16 +414,39 @@ impl Store for Broken {
         Ok(())
     }
 
-    async fn touch(&self, key: &RecordKey, expected: Version, expires: Timestamp) -> Result<(), StoreError> {
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expires: Timestamp,
+    ) -> Result<(), StoreError> {
         self.jump();
-        let marked = self.marked.lock().unwrap().remove(key).filter(|_| self.has(Fault::DeleteMarksForTouch));
-        marked.into_iter().for_each(|record| self.insert(key, record));
-        let record = match self.current(key, expected, Fault::TouchIgnoresVersions, Fault::TouchesExpired) {
-            Err(StoreError::Gone) if self.has(Fault::TouchMakes) => Record::new("", expected, expires),
+        let marked = self
+            .marked
+            .lock()
+            .unwrap()
+            .remove(key)
+            .filter(|_| self.has(Fault::DeleteMarksForTouch));
+        marked
+            .into_iter()
+            .for_each(|record| self.insert(key, record));
+        let record = match self.current(
+            key,
+            expected,
+            Fault::TouchIgnoresVersions,
+            Fault::TouchesExpired,
+        ) {
+            Err(StoreError::Gone) if self.has(Fault::TouchMakes) => {
+                Record::new("", expected, expires)
+            }
             found => found?,
         };
         let (end, version) = (self.end(expires), record.version());
-        let end = if self.has(Fault::TouchKeepsEnd) { record.expires() } else { end };
+        let end = if self.has(Fault::TouchKeepsEnd) {
+            record.expires()
+        } else {
+            end
+        };
         let mut data = record.into_data();
         if self.has(Fault::TouchCutsData) {
             data.truncate(100);
@@ -371,7 +475,12 @@ impl Store for Waiting {
         self.0.load(key).await
     }
 
-    async fn create(&self, key: &RecordKey, data: Bytes, expires: Timestamp) -> Result<Version, StoreError> {
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expires: Timestamp,
+    ) -> Result<Version, StoreError> {
         self.0.create(key, data, expires).await
     }
 
@@ -398,63 +507,237 @@ impl Store for Waiting {
 /// What is wrong, and the rules it breaks; it may break others too.
 const BROKEN: &[(Fault, &[&str])] = &[
     (Fault::Invents, &["a_key_without_a_record_has_none"]),
-    (Fault::UpdateMakes, &["an_update_never_makes_a_record", "a_late_update_brings_nothing_back"]),
-    (Fault::UpdateMakes, &["an_expired_record_is_not_updated", "a_long_random_life_follows_the_contract"]),
-    (Fault::TouchMakes, &["a_touch_never_makes_a_record", "a_late_touch_brings_nothing_back"]),
-    (Fault::TouchMakes, &["an_expired_record_is_not_touched", "a_deleted_record_never_comes_back"]),
-    (Fault::UpdateIgnoresVersions, &["an_update_needs_the_expected_version", "of_two_updates_one_wins"]),
+    (
+        Fault::UpdateMakes,
+        &[
+            "an_update_never_makes_a_record",
+            "a_late_update_brings_nothing_back",
+        ],
+    ),
+    (
+        Fault::UpdateMakes,
+        &[
+            "an_expired_record_is_not_updated",
+            "a_long_random_life_follows_the_contract",
+        ],
+    ),
+    (
+        Fault::TouchMakes,
+        &[
+            "a_touch_never_makes_a_record",
+            "a_late_touch_brings_nothing_back",
+        ],
+    ),
+    (
+        Fault::TouchMakes,
+        &[
+            "an_expired_record_is_not_touched",
+            "a_deleted_record_never_comes_back",
+        ],
+    ),
+    (
+        Fault::UpdateIgnoresVersions,
+        &[
+            "an_update_needs_the_expected_version",
+            "of_two_updates_one_wins",
+        ],
+    ),
     (Fault::UpdateIgnoresVersions, &["no_increment_is_lost"]),
-    (Fault::TouchIgnoresVersions, &["a_touch_needs_the_expected_version"]),
-    (Fault::RefusedUpdateMovesEnd, &["an_update_needs_the_expected_version"]),
-    (Fault::CreateOverwrites, &["a_create_never_overwrites", "of_two_creates_one_wins", "of_many_creates_one_wins"]),
-    (Fault::LoadsExpired, &["a_record_ends_at_its_second", "a_clock_that_jumps_harms_no_live_record"]),
+    (
+        Fault::TouchIgnoresVersions,
+        &["a_touch_needs_the_expected_version"],
+    ),
+    (
+        Fault::RefusedUpdateMovesEnd,
+        &["an_update_needs_the_expected_version"],
+    ),
+    (
+        Fault::CreateOverwrites,
+        &[
+            "a_create_never_overwrites",
+            "of_two_creates_one_wins",
+            "of_many_creates_one_wins",
+        ],
+    ),
+    (
+        Fault::LoadsExpired,
+        &[
+            "a_record_ends_at_its_second",
+            "a_clock_that_jumps_harms_no_live_record",
+        ],
+    ),
     (Fault::UpdatesExpired, &["an_expired_record_is_not_updated"]),
     (Fault::TouchesExpired, &["an_expired_record_is_not_touched"]),
-    (Fault::ExpiredIsInTheWay, &["an_expired_record_can_be_created_anew"]),
-    (Fault::EndsLate, &["a_record_ends_at_its_second", "an_update_moves_the_end", "a_touch_moves_the_end"]),
+    (
+        Fault::ExpiredIsInTheWay,
+        &["an_expired_record_can_be_created_anew"],
+    ),
+    (
+        Fault::EndsLate,
+        &[
+            "a_record_ends_at_its_second",
+            "an_update_moves_the_end",
+            "a_touch_moves_the_end",
+        ],
+    ),
     (Fault::EndsEarly, &["a_record_ends_at_its_second"]),
-    (Fault::UpdateKeepsEnd, &["an_update_moves_the_end", "an_update_replaces_the_record"]),
-    (Fault::TouchKeepsEnd, &["a_touch_moves_the_end", "a_touch_changes_the_end_and_no_data"]),
-    (Fault::TouchCutsData, &["a_touch_changes_the_end_and_no_data", "records_of_every_size_come_back_whole"]),
-    (Fault::LosesLastByte, &["a_created_record_is_loaded_as_it_was_given", "records_of_every_size_come_back_whole"]),
+    (
+        Fault::UpdateKeepsEnd,
+        &["an_update_moves_the_end", "an_update_replaces_the_record"],
+    ),
+    (
+        Fault::TouchKeepsEnd,
+        &[
+            "a_touch_moves_the_end",
+            "a_touch_changes_the_end_and_no_data",
+        ],
+    ),
+    (
+        Fault::TouchCutsData,
+        &[
+            "a_touch_changes_the_end_and_no_data",
+            "records_of_every_size_come_back_whole",
+        ],
+    ),
+    (
+        Fault::LosesLastByte,
+        &[
+            "a_created_record_is_loaded_as_it_was_given",
+            "records_of_every_size_come_back_whole",
+        ],
+    ),
     (Fault::EndsAtNul, &["any_bytes_come_back_as_they_were"]),
     (Fault::Text, &["any_bytes_come_back_as_they_were"]),
-    (Fault::Tears, &["a_load_never_sees_half_an_update", "readers_see_whole_records_only"]),
-    (Fault::Tears, &["a_cancelled_update_happens_wholly_or_not_at_all"]),
-    (Fault::ChecksThenCreates, &["of_two_creates_one_wins", "of_many_creates_one_wins"]),
-    (Fault::ChecksThenUpdates, &["of_two_updates_one_wins", "a_deleted_record_never_comes_back"]),
+    (
+        Fault::Tears,
+        &[
+            "a_load_never_sees_half_an_update",
+            "readers_see_whole_records_only",
+        ],
+    ),
+    (
+        Fault::Tears,
+        &["a_cancelled_update_happens_wholly_or_not_at_all"],
+    ),
+    (
+        Fault::ChecksThenCreates,
+        &["of_two_creates_one_wins", "of_many_creates_one_wins"],
+    ),
+    (
+        Fault::ChecksThenUpdates,
+        &[
+            "of_two_updates_one_wins",
+            "a_deleted_record_never_comes_back",
+        ],
+    ),
     (Fault::ChecksThenUpdates, &["no_increment_is_lost"]),
-    (Fault::UpdateLooksAwayOnce, &["a_deleted_record_never_comes_back"]),
+    (
+        Fault::UpdateLooksAwayOnce,
+        &["a_deleted_record_never_comes_back"],
+    ),
     (Fault::DeleteMarks, &["a_late_update_brings_nothing_back"]),
-    (Fault::DeleteMarksForTouch, &["a_late_touch_brings_nothing_back"]),
-    (Fault::DeletesNeighbour, &["a_delete_removes_the_record_and_no_other"]),
-    (Fault::DeleteNeedsARecord, &["a_delete_of_nothing_is_no_error"]),
-    (Fault::VersionRepeats, &["every_update_makes_a_new_version", "an_update_needs_the_expected_version"]),
-    (Fault::VersionAlternates, &["every_update_makes_a_new_version"]),
-    (Fault::VersionIsTold, &["a_created_record_is_loaded_as_it_was_given"]),
-    (Fault::IgnoresABit, &["keys_that_differ_in_one_bit_have_records_of_their_own"]),
-    (Fault::LosesCancelledUpdate, &["a_cancelled_update_happens_wholly_or_not_at_all"]),
-    (Fault::LosesCancelledTouch, &["a_cancelled_touch_happens_wholly_or_not_at_all"]),
-    (Fault::LosesCancelledTouch, &["an_update_and_a_touch_lose_nothing"]),
-    (Fault::HalfDeletes, &["a_cancelled_delete_happens_wholly_or_not_at_all"]),
-    (Fault::DeletesTwice, &["a_create_and_a_delete_happen_one_by_one"]),
-    (Fault::TouchWritesBack, &["an_update_and_a_touch_lose_nothing"]),
-    (Fault::LocksForEver, &["a_cancelled_update_happens_wholly_or_not_at_all"]),
-    (Fault::CancelledCreateIsEmpty, &["a_cancelled_create_happens_wholly_or_not_at_all"]),
-    (Fault::CancelledLoadConsumes, &["a_cancelled_load_changes_nothing"]),
-    (Fault::TooLargeDeletes, &["a_record_too_large_leaves_the_old_one"]),
-    (Fault::TooLargeCuts, &["records_of_every_size_come_back_whole"]),
+    (
+        Fault::DeleteMarksForTouch,
+        &["a_late_touch_brings_nothing_back"],
+    ),
+    (
+        Fault::DeletesNeighbour,
+        &["a_delete_removes_the_record_and_no_other"],
+    ),
+    (
+        Fault::DeleteNeedsARecord,
+        &["a_delete_of_nothing_is_no_error"],
+    ),
+    (
+        Fault::VersionRepeats,
+        &[
+            "every_update_makes_a_new_version",
+            "an_update_needs_the_expected_version",
+        ],
+    ),
+    (
+        Fault::VersionAlternates,
+        &["every_update_makes_a_new_version"],
+    ),
+    (
+        Fault::VersionIsTold,
+        &["a_created_record_is_loaded_as_it_was_given"],
+    ),
+    (
+        Fault::IgnoresABit,
+        &["keys_that_differ_in_one_bit_have_records_of_their_own"],
+    ),
+    (
+        Fault::LosesCancelledUpdate,
+        &["a_cancelled_update_happens_wholly_or_not_at_all"],
+    ),
+    (
+        Fault::LosesCancelledTouch,
+        &["a_cancelled_touch_happens_wholly_or_not_at_all"],
+    ),
+    (
+        Fault::LosesCancelledTouch,
+        &["an_update_and_a_touch_lose_nothing"],
+    ),
+    (
+        Fault::HalfDeletes,
+        &["a_cancelled_delete_happens_wholly_or_not_at_all"],
+    ),
+    (
+        Fault::DeletesTwice,
+        &["a_create_and_a_delete_happen_one_by_one"],
+    ),
+    (
+        Fault::TouchWritesBack,
+        &["an_update_and_a_touch_lose_nothing"],
+    ),
+    (
+        Fault::LocksForEver,
+        &["a_cancelled_update_happens_wholly_or_not_at_all"],
+    ),
+    (
+        Fault::CancelledCreateIsEmpty,
+        &["a_cancelled_create_happens_wholly_or_not_at_all"],
+    ),
+    (
+        Fault::CancelledLoadConsumes,
+        &["a_cancelled_load_changes_nothing"],
+    ),
+    (
+        Fault::TooLargeDeletes,
+        &["a_record_too_large_leaves_the_old_one"],
+    ),
+    (
+        Fault::TooLargeCuts,
+        &["records_of_every_size_come_back_whole"],
+    ),
     (Fault::OverflowsEnd, &["the_ends_of_time_are_taken"]),
-    (Fault::SweepsLive, &["a_sweep_removes_no_live_record", "a_record_being_touched_is_never_swept"]),
-    (Fault::SweepsUnlooked, &["a_record_being_touched_is_never_swept"]),
-    (Fault::JumpLoses, &["a_clock_that_jumps_harms_no_live_record"]),
+    (
+        Fault::SweepsLive,
+        &[
+            "a_sweep_removes_no_live_record",
+            "a_record_being_touched_is_never_swept",
+        ],
+    ),
+    (
+        Fault::SweepsUnlooked,
+        &["a_record_being_touched_is_never_swept"],
+    ),
+    (
+        Fault::JumpLoses,
+        &["a_clock_that_jumps_harms_no_live_record"],
+    ),
     (Fault::StaleLoads, &["a_load_never_sees_half_an_update"]),
 ];
 
 async fn check(fault: Fault, rule: Rule) -> Result<(), conformance::Violation> {
     let clock = Clock::manual(START);
     let subject = Subject::new(Broken::new(fault, clock.clone())).clock(clock);
-    conformance::check(rule, subject.sweep(|store| async move { store.sweep_slowly().await })).await
+    conformance::check(
+        rule,
+        subject.sweep(|store| async move { store.sweep_slowly().await }),
+    )
+    .await
 }
 
 #[tokio::test]
@@ -487,10 +770,16 @@ async fn a_store_that_waits_against_its_word_is_found_out() {
     let rule = Rule::named("a_store_that_never_waits_is_done_at_once").unwrap();
     let store = Waiting(Broken::new(Fault::SaysItNeverWaits, Clock::system()));
     let violation = conformance::check(rule, store).await.unwrap_err();
-    assert!(violation.to_string().contains("touch: expected it to be done when first polled"), "{violation}");
+    assert!(
+        violation
+            .to_string()
+            .contains("touch: expected it to be done when first polled"),
+        "{violation}"
+    );
 }
 
-/// A rule that no broken store breaks may check nothing; the one about waiting has a store to itself, above.
+/// A rule that no broken store breaks may check nothing; the one about waiting has a store to
+/// itself, above.
 #[test]
 fn every_rule_is_broken_by_some_store() {
     let broken: Vec<_> = BROKEN.iter().flat_map(|(_, rules)| *rules).collect();

@@ -14,10 +14,21 @@ pub(crate) struct MapStore(std::sync::Mutex<HashMap<RecordKey, Record>>);
 
 impl Store for MapStore {
     async fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
-        Ok(self.0.lock().unwrap().get(key).filter(|record| !record.is_expired()).cloned())
+        Ok(self
+            .0
+            .lock()
+            .unwrap()
+            .get(key)
+            .filter(|record| !record.is_expired())
+            .cloned())
     }
 
-    async fn create(&self, key: &RecordKey, data: Bytes, expires: Timestamp) -> Result<Version, StoreError> {
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expires: Timestamp,
+    ) -> Result<Version, StoreError> {
         let mut records = self.0.lock().unwrap();
         if records.get(key).is_some_and(|record| !record.is_expired()) {
             return Err(StoreError::Exists);
@@ -34,7 +45,10 @@ impl Store for MapStore {
         expires: Timestamp,
     ) -> Result<Version, StoreError> {
         let mut records = self.0.lock().unwrap();
-        let record = records.get_mut(key).filter(|record| !record.is_expired()).ok_or(StoreError::Gone)?;
+        let record = records
+            .get_mut(key)
+            .filter(|record| !record.is_expired())
+            .ok_or(StoreError::Gone)?;
         if record.version() != expected {
             return Err(StoreError::Conflict);
         }
@@ -65,7 +79,12 @@ impl Store for Remote {
         answer
     }
 
-    async fn create(&self, key: &RecordKey, data: Bytes, expires: Timestamp) -> Result<Version, StoreError> {
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expires: Timestamp,
+    ) -> Result<Version, StoreError> {
         yield_now().await;
         let answer = self.0.create(key, data, expires).await;
         yield_now().await;
@@ -101,7 +120,10 @@ pub(crate) struct Locking {
 
 pub(crate) async fn connect(waits: usize) -> Locking {
     yield_now().await;
-    Locking { waits, records: Arc::default() }
+    Locking {
+        waits,
+        records: Arc::default(),
+    }
 }
 
 impl Locking {
@@ -119,7 +141,12 @@ impl Store for Locking {
         records.load(key).await
     }
 
-    async fn create(&self, key: &RecordKey, data: Bytes, expires: Timestamp) -> Result<Version, StoreError> {
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expires: Timestamp,
+    ) -> Result<Version, StoreError> {
         let records = self.records.lock().await;
         self.pause().await;
         records.create(key, data, expires).await

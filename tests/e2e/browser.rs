@@ -29,12 +29,20 @@ impl Desk {
         }
         let turn = TURN.lock().await;
         let profile = tempfile::tempdir().unwrap();
-        Some(Self { driver: Driver::start(), demo: Arc::new(Demo::start()), profile, _turn: turn })
+        Some(Self {
+            driver: Driver::start(),
+            demo: Arc::new(Demo::start()),
+            profile,
+            _turn: turn,
+        })
     }
 
     /// Opens a browser, with the profile that the last one has left.
     async fn open(&self) -> Visitor<'_> {
-        Visitor { browser: self.driver.browser(self.profile.path()).await, demo: &self.demo }
+        Visitor {
+            browser: self.driver.browser(self.profile.path()).await,
+            demo: &self.demo,
+        }
     }
 }
 
@@ -68,7 +76,9 @@ impl Visitor<'_> {
     }
 
     async fn texts(&self, selector: &str) -> Vec<String> {
-        let script = format!("return [...document.querySelectorAll('{selector}')].map(found => found.textContent)");
+        let script = format!(
+            "return [...document.querySelectorAll('{selector}')].map(found => found.textContent)"
+        );
         serde_json::from_value(self.browser.script(&script).await).unwrap()
     }
 
@@ -79,9 +89,13 @@ impl Visitor<'_> {
 
     /// Begins to add a product many times at once, and does not wait.
     async fn begin_to_add(&self, times: u32, product: &str) {
-        let add = format!("fetch('/cart/{product}/add', {{ method: 'POST' }}).then(answer => answer.status)");
+        let add = format!(
+            "fetch('/cart/{product}/add', {{ method: 'POST' }}).then(answer => answer.status)"
+        );
         self.browser
-            .script(&format!("window.added = Promise.all(Array.from({{ length: {times} }}, () => {add}))"))
+            .script(&format!(
+                "window.added = Promise.all(Array.from({{ length: {times} }}, () => {add}))"
+            ))
             .await;
     }
 
@@ -93,7 +107,9 @@ impl Visitor<'_> {
 
 #[tokio::test]
 async fn filling_in_the_form_logs_in_and_the_greeting_is_shown_once() {
-    let Some(desk) = Desk::start().await else { return };
+    let Some(desk) = Desk::start().await else {
+        return;
+    };
     let visitor = desk.open().await;
     visitor.log_in(false).await;
     assert_eq!(visitor.messages().await, ["Welcome, Ada."]);
@@ -104,7 +120,9 @@ async fn filling_in_the_form_logs_in_and_the_greeting_is_shown_once() {
 
 #[tokio::test]
 async fn twenty_adds_at_the_same_time_are_all_counted() {
-    let Some(desk) = Desk::start().await else { return };
+    let Some(desk) = Desk::start().await else {
+        return;
+    };
     let visitor = desk.open().await;
     visitor.visit("/").await;
     visitor.browser.follow("#mug .button").await;
@@ -117,7 +135,9 @@ async fn twenty_adds_at_the_same_time_are_all_counted() {
 
 #[tokio::test]
 async fn two_tabs_that_fill_the_cart_at_the_same_time_lose_nothing() {
-    let Some(desk) = Desk::start().await else { return };
+    let Some(desk) = Desk::start().await else {
+        return;
+    };
     let visitor = desk.open().await;
     visitor.visit("/").await;
     visitor.browser.follow("#mug .button").await;
@@ -139,13 +159,17 @@ async fn two_tabs_that_fill_the_cart_at_the_same_time_lose_nothing() {
 
 #[tokio::test]
 async fn with_remember_me_the_login_outlasts_the_browser() {
-    let Some(heading) = heading_after_restart(true).await else { return };
+    let Some(heading) = heading_after_restart(true).await else {
+        return;
+    };
     assert_eq!(heading, "Hello, Ada");
 }
 
 #[tokio::test]
 async fn without_remember_me_the_login_ends_with_the_browser() {
-    let Some(heading) = heading_after_restart(false).await else { return };
+    let Some(heading) = heading_after_restart(false).await else {
+        return;
+    };
     assert_eq!(heading, "Hello, stranger");
 }
 
@@ -159,10 +183,13 @@ async fn heading_after_restart(remember: bool) -> Option<String> {
     Some(visitor.heading().await)
 }
 
-/// The cart has ended with its file. The account is whole in the copy, but the server knows that it has ended.
+/// The cart has ended with its file. The account is whole in the copy, but the server knows that it
+/// has ended.
 #[tokio::test]
 async fn cookies_replayed_after_logout_bring_back_nothing() {
-    let Some(desk) = Desk::start().await else { return };
+    let Some(desk) = Desk::start().await else {
+        return;
+    };
     let visitor = desk.open().await;
     visitor.log_in(true).await;
     visitor.visit("/").await;
@@ -174,7 +201,13 @@ async fn cookies_replayed_after_logout_bring_back_nothing() {
     visitor.visit("/account").await;
     visitor.browser.follow("#log-out").await;
     assert_eq!(visitor.heading().await, "You are logged out");
-    assert_eq!((visitor.browser.cookie("account").await, visitor.browser.cookie("cart").await), (None, None));
+    assert_eq!(
+        (
+            visitor.browser.cookie("account").await,
+            visitor.browser.cookie("cart").await
+        ),
+        (None, None)
+    );
     visitor.visit("/account").await;
     assert_eq!(visitor.heading().await, "Hello, stranger");
 
@@ -184,13 +217,21 @@ async fn cookies_replayed_after_logout_bring_back_nothing() {
     visitor.browser.set_cookie("account", &account).await;
     visitor.visit("/account").await;
     assert_eq!(visitor.heading().await, "Hello, stranger");
-    assert_eq!(visitor.browser.text("#account-cookie").await, "refused: ended before its time");
-    assert_eq!(visitor.browser.text("#cart-cookie").await, "refused: no such session in the store");
+    assert_eq!(
+        visitor.browser.text("#account-cookie").await,
+        "refused: ended before its time"
+    );
+    assert_eq!(
+        visitor.browser.text("#cart-cookie").await,
+        "refused: no such session in the store"
+    );
 }
 
 #[tokio::test]
 async fn a_click_logs_out_everywhere_else() {
-    let Some(desk) = Desk::start().await else { return };
+    let Some(desk) = Desk::start().await else {
+        return;
+    };
     if !require("curl") {
         return;
     }
@@ -199,7 +240,10 @@ async fn a_click_logs_out_everywhere_else() {
     curl.log_in("Ada", false);
     assert!(curl.get("/account").has(LOGGED_IN));
     visitor.visit("/account").await;
-    assert_eq!(visitor.texts(".logins h3").await, ["Chrome on Linux", "curl"]);
+    assert_eq!(
+        visitor.texts(".logins h3").await,
+        ["Chrome on Linux", "curl"]
+    );
     assert_eq!(visitor.texts(".logins .pill").await, ["this browser"]);
     assert_eq!(visitor.texts(".logins button").await, ["Log out"]);
 
@@ -212,7 +256,9 @@ async fn a_click_logs_out_everywhere_else() {
 
 #[tokio::test]
 async fn a_browser_that_was_logged_out_from_elsewhere_shows_it_on_its_next_page() {
-    let Some(desk) = Desk::start().await else { return };
+    let Some(desk) = Desk::start().await else {
+        return;
+    };
     if !require("curl") {
         return;
     }
@@ -225,5 +271,8 @@ async fn a_browser_that_was_logged_out_from_elsewhere_shows_it_on_its_next_page(
     visitor.visit("/").await;
     assert_eq!(visitor.browser.text(".who").await, "Log in");
     visitor.log_in(true).await;
-    assert_eq!(visitor.texts(".logins h3").await, ["Chrome on Linux", "curl"]);
+    assert_eq!(
+        visitor.texts(".logins h3").await,
+        ["Chrome on Linux", "curl"]
+    );
 }

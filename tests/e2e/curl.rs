@@ -31,13 +31,19 @@ impl Curl {
 
     /// A visitor of a demo that others visit as well.
     pub(crate) fn of(demo: &Arc<Demo>) -> Self {
-        Self { demo: Arc::clone(demo), directory: tempfile::tempdir().unwrap() }
+        Self {
+            demo: Arc::clone(demo),
+            directory: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// The same visitor after a restart of the demo, which is nobody else's.
     fn restart(self) -> Self {
         let demo = Arc::into_inner(self.demo).unwrap().restart();
-        Self { demo: Arc::new(demo), ..self }
+        Self {
+            demo: Arc::new(demo),
+            ..self
+        }
     }
 
     fn jar(&self) -> PathBuf {
@@ -48,7 +54,10 @@ impl Curl {
     fn cookie(&self, name: &str) -> Option<String> {
         let jar = std::fs::read_to_string(self.jar()).unwrap_or_default();
         let cookies = jar.lines().map(|line| line.split('\t').collect::<Vec<_>>());
-        cookies.filter(|fields| fields.len() == 7).find(|fields| fields[5] == name).map(|fields| fields[6].into())
+        cookies
+            .filter(|fields| fields.len() == 7)
+            .find(|fields| fields[5] == name)
+            .map(|fields| fields[6].into())
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
@@ -70,7 +79,16 @@ impl Curl {
 
     /// Logs in as a browser that calls itself so.
     fn log_in_from(&self, user_agent: &str, name: &str) {
-        self.run("/login", &["--user-agent", user_agent, "--data", &format!("name={name}")]).redirects_to("/account");
+        self.run(
+            "/login",
+            &[
+                "--user-agent",
+                user_agent,
+                "--data",
+                &format!("name={name}"),
+            ],
+        )
+        .redirects_to("/account");
     }
 
     /// The devices on the account page.
@@ -80,9 +98,12 @@ impl Curl {
 
     /// The addresses of the buttons that end other sessions.
     fn ends(&self) -> Vec<String> {
-        let forms = self.get("/account").all_between(r#"action="/account/sessions/"#, r#"""#);
+        let forms = self
+            .get("/account")
+            .all_between(r#"action="/account/sessions/"#, r#"""#);
         let one = forms.iter().filter(|action| action.ends_with("/end"));
-        one.map(|action| format!("/account/sessions/{action}")).collect()
+        one.map(|action| format!("/account/sessions/{action}"))
+            .collect()
     }
 
     #[track_caller]
@@ -95,7 +116,12 @@ impl Curl {
     fn run(&self, path: &str, arguments: &[&str]) -> Answer {
         let jar = self.jar();
         let mut command = program();
-        command.arg("--cookie").arg(&jar).arg("--cookie-jar").arg(&jar).args(arguments);
+        command
+            .arg("--cookie")
+            .arg(&jar)
+            .arg("--cookie-jar")
+            .arg(&jar)
+            .args(arguments);
         Answer::of(command.arg(self.demo.url(path)))
     }
 
@@ -108,11 +134,19 @@ impl Curl {
 impl Answer {
     fn of(curl: &mut Command) -> Self {
         let output = curl.output().unwrap();
-        assert!(output.status.success(), "curl: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "curl: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let text = String::from_utf8(output.stdout).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let mut head = head.lines().map(str::to_owned);
-        Self { status: head.next().unwrap(), headers: head.collect(), body: body.into() }
+        Self {
+            status: head.next().unwrap(),
+            headers: head.collect(),
+            body: body.into(),
+        }
     }
 
     pub(crate) fn has(&self, text: &str) -> bool {
@@ -121,7 +155,9 @@ impl Answer {
 
     fn all_between(&self, start: &str, end: &str) -> Vec<String> {
         let rests = self.body.split(start).skip(1);
-        rests.map(|rest| rest.split_once(end).unwrap().0.to_owned()).collect()
+        rests
+            .map(|rest| rest.split_once(end).unwrap().0.to_owned())
+            .collect()
     }
 
     /// The flash messages.
@@ -132,22 +168,36 @@ impl Answer {
     /// The `Set-Cookie` of this name.
     fn set_cookie(&self, name: &str) -> Option<&str> {
         let start = format!("set-cookie: {name}=");
-        self.headers.iter().find_map(|header| header.strip_prefix(&start))
+        self.headers
+            .iter()
+            .find_map(|header| header.strip_prefix(&start))
     }
 
     fn max_age(&self, name: &str) -> Option<u64> {
-        self.set_cookie(name)?.split("; ").find_map(|part| part.strip_prefix("Max-Age="))?.parse().ok()
+        self.set_cookie(name)?
+            .split("; ")
+            .find_map(|part| part.strip_prefix("Max-Age="))?
+            .parse()
+            .ok()
     }
 
     #[track_caller]
     fn redirects_to(&self, path: &str) {
         assert!(self.status.contains(" 303 "), "{}", self.status);
-        assert!(self.headers.contains(&format!("location: {path}")), "{:?}", self.headers);
+        assert!(
+            self.headers.contains(&format!("location: {path}")),
+            "{:?}",
+            self.headers
+        );
     }
 
     #[track_caller]
     fn quantity_is(&self, product: &str, count: u32) {
-        assert!(self.has(&format!(r#"id="quantity-{product}">{count}<"#)), "{}", self.body);
+        assert!(
+            self.has(&format!(r#"id="quantity-{product}">{count}<"#)),
+            "{}",
+            self.body
+        );
     }
 }
 
@@ -184,7 +234,14 @@ fn what_is_added_is_in_the_cart_and_said_once() {
 #[test]
 fn a_cart_can_be_changed_and_cleared() {
     let Some(curl) = Curl::start() else { return };
-    for step in ["fern/add", "fern/more", "fern/more", "fern/less", "mug/add", "mug/remove"] {
+    for step in [
+        "fern/add",
+        "fern/more",
+        "fern/more",
+        "fern/less",
+        "mug/add",
+        "mug/remove",
+    ] {
         curl.post(&format!("/cart/{step}"));
     }
     let cart = curl.get("/cart");
@@ -202,7 +259,8 @@ fn adding_twenty_at_the_same_time_loses_none() {
     let add = || {
         let cookie = format!("cart={cart}");
         let url = curl.demo.url("/cart/fern/add");
-        Answer::of(program().args(["--cookie", &cookie, "--request", "POST", &url])).redirects_to("/#fern");
+        Answer::of(program().args(["--cookie", &cookie, "--request", "POST", &url]))
+            .redirects_to("/#fern");
     };
     thread::scope(|scope| (0..20).for_each(|_| drop(scope.spawn(add))));
     curl.get("/cart").quantity_is("fern", 20);
@@ -222,7 +280,10 @@ fn without_remember_me_the_cookie_has_no_max_age_even_if_it_had_one() {
     curl.log_in("Ada", true);
     let login = curl.log_in("Ada", false);
     let cookie = login.set_cookie("account").unwrap();
-    assert!(!cookie.contains("Max-Age") && !cookie.contains("Expires"), "{cookie}");
+    assert!(
+        !cookie.contains("Max-Age") && !cookie.contains("Expires"),
+        "{cookie}"
+    );
 }
 
 #[test]
@@ -244,12 +305,16 @@ fn logging_out_asks_the_browser_to_remove_both_cookies() {
     out.redirects_to("/goodbye");
     for name in ["account", "cart"] {
         assert_eq!(out.max_age(name), Some(0));
-        assert!(out.set_cookie(name).is_some_and(|cookie| cookie.starts_with("; ")), "{name} has a value");
+        assert!(
+            out.set_cookie(name)
+                .is_some_and(|cookie| cookie.starts_with("; ")),
+            "{name} has a value"
+        );
     }
 }
 
-/// All in one run, without a jar: of several cookies that one answer removes, curl 7.88 finds all but the last
-/// in its file again.
+/// All in one run, without a jar: of several cookies that one answer removes, curl 7.88 finds all
+/// but the last in its file again.
 #[test]
 fn after_logout_neither_cookie_is_sent() {
     let Some(curl) = Curl::start() else { return };
@@ -257,13 +322,35 @@ fn after_logout_neither_cookie_is_sent() {
     let (account, out) = (curl.demo.url("/account"), curl.demo.url("/logout"));
     let next = ["--next", "--silent", "--cookie", ""];
     let mut journey = program();
-    journey.args(["--cookie", "", "--data", "name=Ada", "--data", "remember=true", &login]);
-    journey.args(next).args(["--data", "", &add]).args(next).arg(&account);
-    journey.args(next).args(["--data", "", &out]).args(next).arg(&account);
+    journey.args([
+        "--cookie",
+        "",
+        "--data",
+        "name=Ada",
+        "--data",
+        "remember=true",
+        &login,
+    ]);
+    journey
+        .args(next)
+        .args(["--data", "", &add])
+        .args(next)
+        .arg(&account);
+    journey
+        .args(next)
+        .args(["--data", "", &out])
+        .args(next)
+        .arg(&account);
     let pages = Answer::of(&mut journey).body;
     let (before, after) = pages.split_once("</html>").unwrap();
-    assert!(before.contains(LOGGED_IN) && before.contains(r#""cart-cookie">accepted<"#), "{before}");
-    assert!(after.contains(r#""account-cookie">none<"#) && after.contains(r#""cart-cookie">none<"#), "{after}");
+    assert!(
+        before.contains(LOGGED_IN) && before.contains(r#""cart-cookie">accepted<"#),
+        "{before}"
+    );
+    assert!(
+        after.contains(r#""account-cookie">none<"#) && after.contains(r#""cart-cookie">none<"#),
+        "{after}"
+    );
 }
 
 #[test]
@@ -271,10 +358,20 @@ fn a_cart_cookie_replayed_after_logout_opens_nothing() {
     let Some(curl) = Curl::start() else { return };
     curl.post("/cart/fern/add");
     let old = curl.cookie("cart").unwrap();
-    assert!(!curl.get_with("/cart", "cart", &old).has("Your cart is empty"));
+    assert!(
+        !curl
+            .get_with("/cart", "cart", &old)
+            .has("Your cart is empty")
+    );
     curl.post("/logout");
-    assert!(curl.get_with("/cart", "cart", &old).has("Your cart is empty"));
-    assert!(curl.get_with("/account", "cart", &old).has("refused: no such session in the store"));
+    assert!(
+        curl.get_with("/cart", "cart", &old)
+            .has("Your cart is empty")
+    );
+    assert!(
+        curl.get_with("/account", "cart", &old)
+            .has("refused: no such session in the store")
+    );
 }
 
 #[test]
@@ -283,14 +380,20 @@ fn a_cart_cookie_from_before_the_login_opens_nothing_after_it() {
     curl.post("/cart/fern/add");
     let planted = curl.cookie("cart").unwrap();
     curl.log_in("Ada", false);
-    assert!(curl.get_with("/cart", "cart", &planted).has("Your cart is empty"));
+    assert!(
+        curl.get_with("/cart", "cart", &planted)
+            .has("Your cart is empty")
+    );
     curl.get("/cart").quantity_is("fern", 1);
 }
 
-/// The cookie is the whole session, but what has ended is remembered on the server, where a restart finds it.
+/// The cookie is the whole session, but what has ended is remembered on the server, where a restart
+/// finds it.
 #[test]
 fn a_copied_account_cookie_is_worth_nothing_after_logout() {
-    let Some(mut curl) = Curl::start() else { return };
+    let Some(mut curl) = Curl::start() else {
+        return;
+    };
     curl.log_in("Ada", true);
     let copy = curl.cookie("account").unwrap();
     assert!(curl.get_with("/account", "account", &copy).has(LOGGED_IN));
@@ -298,7 +401,11 @@ fn a_copied_account_cookie_is_worth_nothing_after_logout() {
     curl.is_logged_in(false);
     for _ in 0..2 {
         let account = curl.get_with("/account", "account", &copy);
-        assert!(account.has("Hello, stranger") && account.has("refused: ended before its time"), "{}", account.body);
+        assert!(
+            account.has("Hello, stranger") && account.has("refused: ended before its time"),
+            "{}",
+            account.body
+        );
         curl = curl.restart();
     }
 }
@@ -310,7 +417,11 @@ fn an_account_cookie_from_before_the_login_opens_nothing_after_it() {
     let planted = curl.cookie("account").unwrap();
     curl.log_in("Ada", false);
     let account = curl.get_with("/account", "account", &planted);
-    assert!(account.has("Hello, stranger") && account.has("refused: ended before its time"), "{}", account.body);
+    assert!(
+        account.has("Hello, stranger") && account.has("refused: ended before its time"),
+        "{}",
+        account.body
+    );
     curl.is_logged_in(true);
 }
 
@@ -319,29 +430,55 @@ fn a_user_sees_his_two_browsers_and_logs_out_one_from_the_other() {
     let Some(laptop) = Curl::start() else { return };
     let phone = Curl::of(&laptop.demo);
     laptop.log_in_from(FIREFOX, "Ada");
-    assert!(!laptop.get("/account").has("Log out everywhere else"), "there is nowhere else");
+    assert!(
+        !laptop.get("/account").has("Log out everywhere else"),
+        "there is nowhere else"
+    );
     phone.log_in_from(CHROME, "Ada");
     assert_eq!(laptop.devices(), ["Firefox on Linux", "Chrome on Android"]);
     assert_eq!(phone.devices(), ["Chrome on Android", "Firefox on Linux"]);
 
     let account = laptop.get("/account");
     let entries = account.all_between("<li>\n  <div><h3>", "</li>");
-    assert_eq!(entries.iter().map(|entry| entry.contains("this browser")).collect::<Vec<_>>(), [true, false]);
-    assert_eq!(entries.iter().map(|entry| entry.contains("<button")).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(
+        entries
+            .iter()
+            .map(|entry| entry.contains("this browser"))
+            .collect::<Vec<_>>(),
+        [true, false]
+    );
+    assert_eq!(
+        entries
+            .iter()
+            .map(|entry| entry.contains("<button"))
+            .collect::<Vec<_>>(),
+        [false, true]
+    );
     let is_recent = |time: &str| ["just now", "1 minute ago"].contains(&time);
     let seen = account.all_between("Logged in ", ", last used");
     let used = account.all_between(", last used ", "</p>");
-    assert!((seen.len(), used.len()) == (2, 2) && seen.iter().chain(&used).all(|time| is_recent(time)), "{entries:?}");
+    assert!(
+        (seen.len(), used.len()) == (2, 2) && seen.iter().chain(&used).all(|time| is_recent(time)),
+        "{entries:?}"
+    );
 
-    let [end] = &laptop.ends()[..] else { panic!("one button for one other session") };
+    let [end] = &laptop.ends()[..] else {
+        panic!("one button for one other session")
+    };
     laptop.post(end).redirects_to("/account");
-    assert_eq!(laptop.get("/account").messages(), ["Logged out in Chrome on Android."]);
+    assert_eq!(
+        laptop.get("/account").messages(),
+        ["Logged out in Chrome on Android."]
+    );
     phone.is_logged_in(false);
     laptop.is_logged_in(true);
     assert_eq!(laptop.devices(), ["Firefox on Linux"]);
 
     laptop.post(end).redirects_to("/account");
-    assert_eq!(laptop.get("/account").messages(), ["You are not logged in there any more."]);
+    assert_eq!(
+        laptop.get("/account").messages(),
+        ["You are not logged in there any more."]
+    );
 }
 
 #[test]
@@ -356,11 +493,20 @@ fn logging_out_everywhere_else_ends_every_other_session_and_every_copy_of_this_o
     }
     let copy = laptop.cookie("account").unwrap();
 
-    laptop.post("/account/sessions/end-others").redirects_to("/account");
-    assert_eq!(laptop.get("/account").messages(), ["Logged out in 2 other places."]);
+    laptop
+        .post("/account/sessions/end-others")
+        .redirects_to("/account");
+    assert_eq!(
+        laptop.get("/account").messages(),
+        ["Logged out in 2 other places."]
+    );
     assert_eq!(laptop.devices(), ["curl"]);
     others.iter().for_each(|other| other.is_logged_in(false));
-    assert!(laptop.get_with("/account", "account", &copy).has("Hello, stranger"));
+    assert!(
+        laptop
+            .get_with("/account", "account", &copy)
+            .has("Hello, stranger")
+    );
     assert!(bob.get("/account").has(r#"<span id="name">Bob</span>"#));
 
     others[0].log_in("Ada", false);
@@ -371,21 +517,35 @@ fn logging_out_everywhere_else_ends_every_other_session_and_every_copy_of_this_o
 #[test]
 fn nobody_ends_the_session_of_another() {
     let Some(ada) = Curl::start() else { return };
-    let (other, bob, stranger) = (Curl::of(&ada.demo), Curl::of(&ada.demo), Curl::of(&ada.demo));
+    let (other, bob, stranger) = (
+        Curl::of(&ada.demo),
+        Curl::of(&ada.demo),
+        Curl::of(&ada.demo),
+    );
     ada.log_in("Ada", false);
     other.log_in("Ada", false);
     bob.log_in("Bob", false);
     bob.get("/account");
     let end = &ada.ends()[0];
-    for end in [end, "/account/sessions/0/end", "/account/sessions/%3Cb%3E/end"] {
+    for end in [
+        end,
+        "/account/sessions/0/end",
+        "/account/sessions/%3Cb%3E/end",
+    ] {
         bob.post(end).redirects_to("/account");
-        assert_eq!(bob.get("/account").messages(), ["You are not logged in there any more."]);
+        assert_eq!(
+            bob.get("/account").messages(),
+            ["You are not logged in there any more."]
+        );
     }
     for path in [end, "/account/sessions/end-others"] {
         stranger.post(path).redirects_to("/login");
     }
     bob.post("/account/sessions/end-others");
-    assert_eq!(bob.get("/account").messages(), ["You were logged in nowhere else."]);
+    assert_eq!(
+        bob.get("/account").messages(),
+        ["You were logged in nowhere else."]
+    );
     ada.is_logged_in(true);
     other.is_logged_in(true);
 }
@@ -412,7 +572,8 @@ fn a_browser_that_calls_itself_something_else_is_listed_as_unknown() {
     let Some(curl) = Curl::start() else { return };
     curl.log_in_from("<script>alert(1)</script>", "Ada");
     assert_eq!(curl.devices(), ["an unknown browser"]);
-    curl.run("/login", &["--header", "user-agent:", "--data", "name=Ada"]).redirects_to("/account");
+    curl.run("/login", &["--header", "user-agent:", "--data", "name=Ada"])
+        .redirects_to("/account");
     assert_eq!(curl.devices(), ["an unknown browser"]);
 }
 
@@ -424,7 +585,11 @@ fn a_forged_cookie_is_an_empty_session() {
     let last = if forged.pop() == Some('A') { 'Q' } else { 'A' };
     forged.push(last);
     let account = curl.get_with("/account", "account", &forged);
-    assert!(account.has("Hello, stranger") && account.has("refused: "), "{}", account.body);
+    assert!(
+        account.has("Hello, stranger") && account.has("refused: "),
+        "{}",
+        account.body
+    );
 }
 
 #[test]
@@ -433,8 +598,15 @@ fn rotating_the_keys_logs_nobody_out_and_issues_the_old_cookies_anew() {
     curl.log_in("Ada", true);
     curl.post("/cart/fern/add");
     curl.get("/account");
-    let (account, cart) = (curl.cookie("account").unwrap(), curl.cookie("cart").unwrap());
-    assert!(curl.get_with("/", "account", &account).set_cookie("account").is_none());
+    let (account, cart) = (
+        curl.cookie("account").unwrap(),
+        curl.cookie("cart").unwrap(),
+    );
+    assert!(
+        curl.get_with("/", "account", &account)
+            .set_cookie("account")
+            .is_none()
+    );
 
     curl.post("/keys/rotate").redirects_to("/account");
 
@@ -442,12 +614,19 @@ fn rotating_the_keys_logs_nobody_out_and_issues_the_old_cookies_anew() {
     assert!(home.has(">Ada</a>"));
     let anew = home.set_cookie("account").unwrap();
     assert!(!anew.starts_with(&account));
-    assert!((MONTH - 60..=MONTH).contains(&home.max_age("account").unwrap()), "{anew}");
+    assert!(
+        (MONTH - 60..=MONTH).contains(&home.max_age("account").unwrap()),
+        "{anew}"
+    );
     let home = curl.get_with("/", "cart", &cart);
     assert!(!home.set_cookie("cart").unwrap().starts_with(&cart));
 
     let page = curl.get("/account");
-    assert!(page.has(LOGGED_IN) && page.has(r#"pill active">active"#) && page.has(r#"pill retired">retired"#));
+    assert!(
+        page.has(LOGGED_IN)
+            && page.has(r#"pill active">active"#)
+            && page.has(r#"pill retired">retired"#)
+    );
     curl.get("/cart").quantity_is("fern", 1);
     assert_ne!(curl.cookie("cart").unwrap(), cart);
     assert!(curl.get("/cart").set_cookie("cart").is_none());
@@ -462,7 +641,9 @@ fn strangers_cannot_rotate_the_keys() {
 
 #[test]
 fn a_restart_of_the_server_keeps_login_and_cart() {
-    let Some(mut curl) = Curl::start() else { return };
+    let Some(mut curl) = Curl::start() else {
+        return;
+    };
     curl.log_in("Ada", false);
     curl.post("/cart/fern/add");
     curl = curl.restart();
@@ -477,7 +658,13 @@ fn a_visitor_who_only_looks_gets_no_cookie() {
     for path in ["/", "/cart", "/login", "/goodbye"] {
         let answer = curl.get(path);
         assert!(answer.status.contains(" 200 "), "{path}: {}", answer.status);
-        assert!(answer.set_cookie("account").or(answer.set_cookie("cart")).is_none(), "{path}");
+        assert!(
+            answer
+                .set_cookie("account")
+                .or(answer.set_cookie("cart"))
+                .is_none(),
+            "{path}"
+        );
     }
 }
 
@@ -487,6 +674,10 @@ fn a_name_is_text_whatever_it_contains() {
     curl.log_in("<script>alert('1')</script>", false);
     for path in ["/account", "/"] {
         let page = curl.get(path);
-        assert!(page.has("&lt;script&gt;alert(&#39;1&#39;)") && !page.has("<script"), "{}", page.body);
+        assert!(
+            page.has("&lt;script&gt;alert(&#39;1&#39;)") && !page.has("<script"),
+            "{}",
+            page.body
+        );
     }
 }

@@ -27,9 +27,17 @@ impl Demo {
 
     fn start_in(directory: TempDir) -> Self {
         let mut demo = Command::new(binary());
-        demo.env("PORT", "0").env("DEMO_DIR", directory.path().join("sessions")).env("SESSION_KEY", KEY);
-        let (process, output, url) = spawn(&mut demo, |line| line.strip_prefix("The shop is open at "));
-        Self { process, _output: output, url, directory }
+        demo.env("PORT", "0")
+            .env("DEMO_DIR", directory.path().join("sessions"))
+            .env("SESSION_KEY", KEY);
+        let (process, output, url) =
+            spawn(&mut demo, |line| line.strip_prefix("The shop is open at "));
+        Self {
+            process,
+            _output: output,
+            url,
+            directory,
+        }
     }
 
     /// Kills the process and starts another with the same key and directory, on another port.
@@ -58,9 +66,16 @@ pub(crate) fn spawn(
 ) -> (Child, BufReader<ChildStdout>, String) {
     let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(process.stdout.take().unwrap());
-    let found = output.by_ref().lines().find_map(|line| ready(&line.unwrap()).map(str::to_owned));
+    let found = output
+        .by_ref()
+        .lines()
+        .find_map(|line| ready(&line.unwrap()).map(str::to_owned));
     let Some(found) = found else {
-        panic!("{} ended before it was ready: {}", command.get_program().display(), process.wait().unwrap());
+        panic!(
+            "{} ended before it was ready: {}",
+            command.get_program().display(),
+            process.wait().unwrap()
+        );
     };
     (process, output, found)
 }
@@ -68,7 +83,11 @@ pub(crate) fn spawn(
 /// Cargo puts examples beside the directory of the tests.
 fn binary() -> PathBuf {
     let test = env::current_exe().unwrap();
-    let binary = test.parent().and_then(Path::parent).unwrap().join("examples/demo");
+    let binary = test
+        .parent()
+        .and_then(Path::parent)
+        .unwrap()
+        .join("examples/demo");
     assert!(
         binary.is_file(),
         "the demo is not built: run `cargo build --example demo --all-features`, with the profile of the tests"

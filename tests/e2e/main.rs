@@ -4,10 +4,15 @@
 //! cargo build --example demo --all-features && cargo test --test e2e --all-features
 //! ```
 //!
-//! A test whose program is missing (`curl`, or `chromium` and `chromedriver`) says so and passes; where the
-//! environment variable `CI` is set it fails.
+//! A test whose program is missing (`curl`, or `chromium` and `chromedriver`) says so and passes;
+//! where the environment variable `CI` is set it fails.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail by panicking"
+)]
 
 mod browser;
 mod curl;
@@ -29,7 +34,10 @@ fn require(binary: &str) -> bool {
     let found = env::split_paths(&path).any(|directory| directory.join(binary).is_file());
     if !found {
         let ci = env::var_os("CI").is_some_and(|ci| !ci.is_empty());
-        assert!(!ci, "`{binary}` is not installed, and with CI set no test may be skipped");
+        assert!(
+            !ci,
+            "`{binary}` is not installed, and with CI set no test may be skipped"
+        );
         println!("skipped: `{binary}` is not installed");
     }
     found

@@ -1,4 +1,5 @@
-//! As much of a WebDriver client as the tests need: JSON over HTTP (<https://www.w3.org/TR/webdriver2/>).
+//! As much of a WebDriver client as the tests need: JSON over HTTP
+//! (<https://www.w3.org/TR/webdriver2/>).
 
 use std::{
     io::{BufReader, Read as _, Write as _},
@@ -33,42 +34,72 @@ pub(crate) struct Driver {
 impl Driver {
     pub(crate) fn start() -> Self {
         let (process, output, port) = spawn(Command::new("chromedriver").arg("--port=0"), |line| {
-            line.strip_prefix("ChromeDriver was started successfully on port ")?.strip_suffix('.')
+            line.strip_prefix("ChromeDriver was started successfully on port ")?
+                .strip_suffix('.')
         });
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { process, _output: output, address: format!("127.0.0.1:{port}"), client }
+        Self {
+            process,
+            _output: output,
+            address: format!("127.0.0.1:{port}"),
+            client,
+        }
     }
 
     /// Starts a browser whose cookies are kept in the directory `profile`.
     pub(crate) async fn browser(&self, profile: &Path) -> Browser<'_> {
         let profile = format!("--user-data-dir={}", profile.display());
-        let options = json!({ "args": FLAGS.iter().copied().chain([&*profile]).collect::<Vec<_>>() });
+        let options =
+            json!({ "args": FLAGS.iter().copied().chain([&*profile]).collect::<Vec<_>>() });
         let wanted = json!({ "goog:chromeOptions": options, "timeouts": { "implicit": 10_000 } });
         let body = json!({ "capabilities": { "alwaysMatch": wanted } });
         let session = self.call(Method::POST, "/session", Some(body)).await;
-        Browser { driver: self, path: format!("/session/{}", session["sessionId"].as_str().unwrap()) }
+        Browser {
+            driver: self,
+            path: format!("/session/{}", session["sessionId"].as_str().unwrap()),
+        }
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Value {
-        self.try_call(method, path, body).await.unwrap_or_else(|error| panic!("{path}: {error}"))
+        self.try_call(method, path, body)
+            .await
+            .unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    async fn try_call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Value> {
+    async fn try_call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value, Value> {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
-        let request = request.header("content-type", "application/json").body(Full::from(body)).unwrap();
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address));
+        let request = request
+            .header("content-type", "application/json")
+            .body(Full::from(body))
+            .unwrap();
         let response = self.client.request(request).await.unwrap();
         let status = response.status();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let mut answer: Value = serde_json::from_slice(&body).unwrap();
-        if status.is_success() { Ok(answer["value"].take()) } else { Err(answer) }
+        if status.is_success() {
+            Ok(answer["value"].take())
+        } else {
+            Err(answer)
+        }
     }
 
     /// Chromedriver's own command to end all browsers; killing it would leave them running.
     fn shut_down(&self) -> std::io::Result<()> {
         let mut stream = TcpStream::connect(&self.address)?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        write!(stream, "GET /shutdown HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address)?;
+        write!(
+            stream,
+            "GET /shutdown HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            self.address
+        )?;
         stream.read_to_end(&mut Vec::new()).map(drop)
     }
 }
@@ -107,15 +138,21 @@ impl Browser<'_> {
 
     pub(crate) async fn fill(&self, selector: &str, text: &str) {
         let element = self.find(selector).await;
-        self.post(&format!("/element/{element}/value"), json!({ "text": text })).await;
+        self.post(
+            &format!("/element/{element}/value"),
+            json!({ "text": text }),
+        )
+        .await;
     }
 
     pub(crate) async fn click(&self, selector: &str) {
         let element = self.find(selector).await;
-        self.post(&format!("/element/{element}/click"), json!({})).await;
+        self.post(&format!("/element/{element}/click"), json!({}))
+            .await;
     }
 
-    /// Clicks what leads to another page and waits until that is there, for which a click itself does not wait.
+    /// Clicks what leads to another page and waits until that is there, for which a click itself
+    /// does not wait.
     pub(crate) async fn follow(&self, selector: &str) {
         self.script("window.isOld = true").await;
         self.click(selector).await;
@@ -123,7 +160,12 @@ impl Browser<'_> {
         let path = format!("{}/execute/sync", self.path);
         let deadline = Instant::now() + Duration::from_secs(30);
         // A script that the change of pages interrupts is an error.
-        while self.driver.try_call(Method::POST, &path, Some(arrived.clone())).await != Ok(Value::Bool(true)) {
+        while self
+            .driver
+            .try_call(Method::POST, &path, Some(arrived.clone()))
+            .await
+            != Ok(Value::Bool(true))
+        {
             assert!(Instant::now() < deadline, "{selector} led nowhere");
             sleep(Duration::from_millis(10)).await;
         }
@@ -131,16 +173,24 @@ impl Browser<'_> {
 
     pub(crate) async fn text(&self, selector: &str) -> String {
         let element = self.find(selector).await;
-        self.get(&format!("/element/{element}/text")).await.as_str().unwrap().into()
+        self.get(&format!("/element/{element}/text"))
+            .await
+            .as_str()
+            .unwrap()
+            .into()
     }
 
     /// Runs the body of a function in the page; a promise that it returns is waited for.
     pub(crate) async fn script(&self, script: &str) -> Value {
-        self.post("/execute/sync", json!({ "script": script, "args": [] })).await
+        self.post("/execute/sync", json!({ "script": script, "args": [] }))
+            .await
     }
 
     pub(crate) async fn open_tab(&self) -> String {
-        self.post("/window/new", json!({ "type": "tab" })).await["handle"].as_str().unwrap().into()
+        self.post("/window/new", json!({ "type": "tab" })).await["handle"]
+            .as_str()
+            .unwrap()
+            .into()
     }
 
     pub(crate) async fn tab(&self) -> String {
@@ -153,12 +203,20 @@ impl Browser<'_> {
 
     pub(crate) async fn cookie(&self, name: &str) -> Option<String> {
         let cookies = self.get("/cookie").await;
-        let found = cookies.as_array().unwrap().iter().find(|cookie| cookie["name"] == name)?;
+        let found = cookies
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|cookie| cookie["name"] == name)?;
         Some(found["value"].as_str().unwrap().into())
     }
 
     pub(crate) async fn set_cookie(&self, name: &str, value: &str) {
-        self.post("/cookie", json!({ "cookie": { "name": name, "value": value } })).await;
+        self.post(
+            "/cookie",
+            json!({ "cookie": { "name": name, "value": value } }),
+        )
+        .await;
     }
 
     /// Closes the browser, which writes down the cookies that outlast it.
@@ -167,15 +225,24 @@ impl Browser<'_> {
     }
 
     async fn find(&self, selector: &str) -> String {
-        let found = self.post("/element", json!({ "using": "css selector", "value": selector })).await;
+        let found = self
+            .post(
+                "/element",
+                json!({ "using": "css selector", "value": selector }),
+            )
+            .await;
         found[ELEMENT].as_str().unwrap().into()
     }
 
     async fn get(&self, command: &str) -> Value {
-        self.driver.call(Method::GET, &format!("{}{command}", self.path), None).await
+        self.driver
+            .call(Method::GET, &format!("{}{command}", self.path), None)
+            .await
     }
 
     async fn post(&self, command: &str, body: Value) -> Value {
-        self.driver.call(Method::POST, &format!("{}{command}", self.path), Some(body)).await
+        self.driver
+            .call(Method::POST, &format!("{}{command}", self.path), Some(body))
+            .await
     }
 }

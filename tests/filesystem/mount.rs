@@ -23,9 +23,11 @@ pub(crate) enum Kind {
 const IMAGE_BYTES: u64 = 8 << 20;
 
 impl Kind {
-    /// Tells why there can be none of this kind here. It is found out once: what fails later is a failure.
+    /// Tells why there can be none of this kind here. It is found out once: what fails later is a
+    /// failure.
     fn obstacle(self) -> Option<&'static str> {
-        static TMPFS: LazyLock<Option<String>> = LazyLock::new(|| Kind::Tmpfs("size=64k").try_out());
+        static TMPFS: LazyLock<Option<String>> =
+            LazyLock::new(|| Kind::Tmpfs("size=64k").try_out());
         static EXT4: LazyLock<Option<String>> = LazyLock::new(|| Kind::Ext4("", "rw").try_out());
         match self {
             Self::Tmpfs(_) => TMPFS.as_deref(),
@@ -72,7 +74,11 @@ impl Mount {
         if let Kind::Ext4(options, _) = kind {
             File::create(&image).unwrap().set_len(IMAGE_BYTES).unwrap();
             let mut mkfs = Command::new(find("mkfs.ext4").unwrap());
-            run(mkfs.args(["-q", "-F"]).args(options.split_whitespace()).arg(image)).unwrap();
+            run(mkfs
+                .args(["-q", "-F"])
+                .args(options.split_whitespace())
+                .arg(image))
+            .unwrap();
         }
         let made = Self::attach(kind, home)?;
         fs::set_permissions(made.path(), fs::Permissions::from_mode(0o700)).unwrap();
@@ -92,9 +98,9 @@ impl Mount {
         match self.kind {
             Kind::Tmpfs(options) => mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]),
             // The kernel detaches the loop device when it is unmounted.
-            Kind::Ext4(_, options) => {
-                mount.args(["-t", "ext4", "-o", &format!("loop,{options}")]).arg(image(&self.home))
-            }
+            Kind::Ext4(_, options) => mount
+                .args(["-t", "ext4", "-o", &format!("loop,{options}")])
+                .arg(image(&self.home)),
         };
         run(mount.arg(self.path()))
     }
@@ -104,10 +110,15 @@ impl Mount {
     }
 
     pub(crate) fn remount(&self, options: &str) {
-        insist(Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(self.path()));
+        insist(
+            Command::new("mount")
+                .args(["-o", &format!("remount,{options}")])
+                .arg(self.path()),
+        );
     }
 
-    /// Unmounts it and mounts it again; nothing of it may be open. What is in memory alone stays mounted.
+    /// Unmounts it and mounts it again; nothing of it may be open. What is in memory alone stays
+    /// mounted.
     pub(crate) fn mount_again(&self) {
         if let Kind::Tmpfs(_) = self.kind {
             return self.remount("rw");
@@ -116,9 +127,12 @@ impl Mount {
         self.mount().unwrap();
     }
 
-    /// What a power failure at this moment leaves: all that has been written to the device, and no more.
+    /// What a power failure at this moment leaves: all that has been written to the device, and no
+    /// more.
     pub(crate) fn after_power_failure(&self) -> Option<Self> {
-        let Kind::Ext4(..) = self.kind else { return None };
+        let Kind::Ext4(..) = self.kind else {
+            return None;
+        };
         let home = TempDir::new().unwrap();
         fs::copy(image(&self.home), image(&home)).unwrap();
         Some(Self::attach(self.kind, home).unwrap())
@@ -128,12 +142,18 @@ impl Mount {
     pub(crate) fn damage(&self) -> bool {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
         let path = fs::canonicalize(self.path()).unwrap();
-        let mut mounts = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        let mut mounts = mounts
+            .lines()
+            .map(|line| line.split(' ').collect::<Vec<_>>());
         let fields = mounts.find(|fields| Path::new(fields[1]) == path).unwrap();
         let device = Path::new(fields[0]).file_name().unwrap();
-        let trigger = Path::new("/sys/fs/ext4").join(device).join("trigger_fs_error");
+        let trigger = Path::new("/sys/fs/ext4")
+            .join(device)
+            .join("trigger_fs_error");
         fs::write(trigger, "a test")
-            .inspect_err(|error| println!("skipped: {:?}: it cannot be damaged: {error}", self.kind))
+            .inspect_err(|error| {
+                println!("skipped: {:?}: it cannot be damaged: {error}", self.kind)
+            })
             .is_ok()
     }
 
@@ -157,14 +177,20 @@ fn image(home: &TempDir) -> PathBuf {
 }
 
 pub(crate) fn is_root() -> bool {
-    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
+    Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout == b"0\n")
 }
 
 /// Under `CI`, it must not be missing.
 fn has_mkfs() -> bool {
     let found = find("mkfs.ext4").is_some();
     let ci = env::var_os("CI").is_some_and(|ci| !ci.is_empty());
-    assert!(found || !ci, "`mkfs.ext4` is not installed, and with CI set no test may be skipped");
+    assert!(
+        found || !ci,
+        "`mkfs.ext4` is not installed, and with CI set no test may be skipped"
+    );
     found
 }
 
@@ -172,16 +198,24 @@ fn has_mkfs() -> bool {
 fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    directories.map(|directory| directory.join(program)).find(|program| program.is_file())
+    directories
+        .map(|directory| directory.join(program))
+        .find(|program| program.is_file())
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
-    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
-    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
+    let output = command
+        .output()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
 }
 
-/// For what cannot be done while something is open: a process that another test starts has all of it open too, for the
-/// moment until it runs its program.
+/// For what cannot be done while something is open: a process that another test starts has all of
+/// it open too, for the moment until it runs its program.
 fn insist(command: &mut Command) {
     let done = (0..1_000).any(|_| run(command).is_ok());
     assert!(done, "{:?}", run(command));

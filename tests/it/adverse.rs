@@ -1,4 +1,5 @@
-//! Subjects and overflow when stores fail, clocks differ, answers come late, and requests are cut off.
+//! Subjects and overflow when stores fail, clocks differ, answers come late, and requests are cut
+//! off.
 
 use std::{
     future::poll_fn,
@@ -43,7 +44,11 @@ struct Picky {
 
 impl Picky {
     fn new(clock: &Clock) -> Self {
-        Self { records: MemoryStore::new().clock(clock.clone()), rule: Arc::default(), limit: usize::MAX }
+        Self {
+            records: MemoryStore::new().clock(clock.clone()),
+            rule: Arc::default(),
+            limit: usize::MAX,
+        }
     }
 
     fn rule(&self, rule: impl FnMut(&'static str, bool) -> Act + Send + 'static) {
@@ -56,10 +61,17 @@ impl Picky {
 
     async fn enter(&self, operation: &'static str, data: &[u8]) -> Result<(), StoreError> {
         tokio::task::yield_now().await;
-        let act =
-            self.rule.lock().unwrap().as_mut().map_or(Act::Go, |rule| rule(operation, data.first() == Some(&0x11)));
+        let act = self
+            .rule
+            .lock()
+            .unwrap()
+            .as_mut()
+            .map_or(Act::Go, |rule| rule(operation, data.first() == Some(&0x11)));
         match act {
-            Act::Go if data.len() > self.limit => Err(StoreError::TooLarge { size: data.len(), limit: self.limit }),
+            Act::Go if data.len() > self.limit => Err(StoreError::TooLarge {
+                size: data.len(),
+                limit: self.limit,
+            }),
             Act::Go => Ok(()),
             Act::Fail => Err(StoreError::backend("down")),
             Act::Hang => std::future::pending().await,
@@ -113,11 +125,20 @@ struct World {
 
 fn world(clock: &Clock, config: SessionConfig) -> World {
     let subjects = Subjects::new(&config).unwrap().clock(clock.clone());
-    World { site: Site { layer: SessionLayer::new(config).clock(clock.clone()), clock: clock.clone() }, subjects }
+    World {
+        site: Site {
+            layer: SessionLayer::new(config).clock(clock.clone()),
+            clock: clock.clone(),
+        },
+        subjects,
+    }
 }
 
 fn plain(clock: &Clock, config: SessionConfig) -> Site {
-    Site { layer: SessionLayer::new(config).clock(clock.clone()), clock: clock.clone() }
+    Site {
+        layer: SessionLayer::new(config).clock(clock.clone()),
+        clock: clock.clone(),
+    }
 }
 
 fn memory(clock: &Clock) -> MemoryStore {
@@ -186,7 +207,10 @@ async fn len(site: &Site, jar: &mut Jar, key: &str) -> Option<usize> {
 async fn a_change_is_not_lost_silently_when_the_list_cannot_be_refreshed() {
     let clock = Clock::manual(START);
     let remote = Remote::new(memory(&clock));
-    let world = world(&clock, SessionConfig::cookie("s", keys()).revocation(remote.clone()));
+    let world = world(
+        &clock,
+        SessionConfig::cookie("s", keys()).revocation(remote.clone()),
+    );
     let jar = &mut Jar::default();
     world.site.visit(jar, log_in).await;
     clock.advance(2 * HOUR); // the listing is due
@@ -198,13 +222,19 @@ async fn a_change_is_not_lost_silently_when_the_list_cannot_be_refreshed() {
     let (_, response) = world.site.visit(jar, write).await;
     remote.fail("");
     let kept = len(&world.site, jar, "order").await;
-    assert!(response.status().is_server_error() || kept.is_some(), "200, and the change is gone");
+    assert!(
+        response.status().is_server_error() || kept.is_some(),
+        "200, and the change is gone"
+    );
 }
 
 #[tokio::test]
 async fn not_even_when_the_session_was_ended() {
     let clock = Clock::manual(START);
-    let world = world(&clock, SessionConfig::cookie("s", keys()).revocation(memory(&clock)));
+    let world = world(
+        &clock,
+        SessionConfig::cookie("s", keys()).revocation(memory(&clock)),
+    );
     let jar = &mut Jar::default();
     world.site.visit(jar, log_in).await;
     clock.advance(2 * HOUR);
@@ -214,7 +244,10 @@ async fn not_even_when_the_session_was_ended() {
         world.subjects.destroy_all("ada").await.unwrap();
     };
     let (_, response) = world.site.visit(jar, write).await;
-    assert!(response.status().is_server_error(), "Gone was found and dropped");
+    assert!(
+        response.status().is_server_error(),
+        "Gone was found and dropped"
+    );
 }
 
 // one store for two purposes
@@ -223,33 +256,51 @@ async fn not_even_when_the_session_was_ended() {
 async fn a_logout_lasts_with_one_store_for_overflow_and_revocation() {
     let clock = Clock::manual(START);
     let store = memory(&clock);
-    let config = SessionConfig::cookie("s", keys()).overflow(store.clone()).revocation(store.clone());
+    let config = SessionConfig::cookie("s", keys())
+        .overflow(store.clone())
+        .revocation(store.clone());
     let world = world(&clock, config);
     let jar = &mut Jar::default();
     world.site.visit(jar, log_in).await;
     let copy = jar.clone();
-    world.site.visit(jar, async |session: Session| session.destroy().await.unwrap()).await;
-    assert!(!alive(&world.site, &copy).await, "logged out, and the copy of the cookie lives");
+    world
+        .site
+        .visit(jar, async |session: Session| {
+            session.destroy().await.unwrap()
+        })
+        .await;
+    assert!(
+        !alive(&world.site, &copy).await,
+        "logged out, and the copy of the cookie lives"
+    );
 }
 
 #[tokio::test]
 async fn destroy_all_with_one_store_for_overflow_and_revocation() {
     let clock = Clock::manual(START);
     let store = memory(&clock);
-    let config = SessionConfig::cookie("s", keys()).overflow(store.clone()).revocation(store.clone());
+    let config = SessionConfig::cookie("s", keys())
+        .overflow(store.clone())
+        .revocation(store.clone());
     let world = world(&clock, config);
     let jar = &mut Jar::default();
     world.site.visit(jar, log_in).await;
     let id = world.subjects.list("ada").await.unwrap()[0].id();
     assert!(world.subjects.destroy("ada", &id).await.unwrap());
-    assert!(!alive(&world.site, jar).await, "ended by the administrator, and alive");
+    assert!(
+        !alive(&world.site, jar).await,
+        "ended by the administrator, and alive"
+    );
 }
 
 #[tokio::test]
 async fn a_session_grows_with_one_store_for_overflow_and_revocation() {
     let clock = Clock::manual(START);
     let store = memory(&clock);
-    let config = SessionConfig::cookie("s", keys()).overflow(store.clone()).revocation(store.clone()).cookie_bytes(500);
+    let config = SessionConfig::cookie("s", keys())
+        .overflow(store.clone())
+        .revocation(store.clone())
+        .cookie_bytes(500);
     let world = world(&clock, config);
     let jar = &mut Jar::default();
     world.site.visit(jar, log_in).await;
@@ -285,15 +336,18 @@ async fn who_is_remembered_later_is_ended_with_the_others_in_a_store() {
 
 #[tokio::test]
 async fn who_is_remembered_later_is_listed_in_a_cookie() {
-    let (listed, _, alive) = remember_later(|store| SessionConfig::cookie("s", keys()).revocation(store)).await;
+    let (listed, _, alive) =
+        remember_later(|store| SessionConfig::cookie("s", keys()).revocation(store)).await;
     assert!(listed == 1 && !alive);
 }
 
 #[tokio::test]
 async fn who_is_remembered_later_is_ended_in_overflow() {
     let clock = Clock::manual(START);
-    let config =
-        SessionConfig::cookie("s", keys()).revocation(memory(&clock)).overflow(memory(&clock)).cookie_bytes(100);
+    let config = SessionConfig::cookie("s", keys())
+        .revocation(memory(&clock))
+        .overflow(memory(&clock))
+        .cookie_bytes(100);
     let world = world(&clock, config);
     world.site.visit(&mut Jar::default(), log_in).await;
     world.subjects.destroy_all("ada").await.unwrap(); // some earlier time: `not_before` is set
@@ -328,7 +382,8 @@ async fn who_is_cut_off_while_he_is_listed_again_stays_listed() {
     let world = world(&clock, SessionConfig::new("s", store.clone(), keys()));
     let jar = &mut Jar::default();
     world.site.visit(jar, log_in).await;
-    // A visitor (a thief, say) who hangs up in each request that is to be listed, once the record is written.
+    // A visitor (a thief, say) who hangs up in each request that is to be listed, once the record
+    // is written.
     store.rule(|_, is_listing| if is_listing { Act::Hang } else { Act::Go });
     for _ in 0..27 {
         clock.advance(HOUR);
@@ -348,7 +403,13 @@ async fn one_failure_to_list_hides_nobody() {
     let jar = &mut Jar::default();
     world.site.visit(jar, log_in).await;
     clock.advance(HOUR);
-    store.rule(|operation, is_listing| if operation == "update" && is_listing { Act::Fail } else { Act::Go });
+    store.rule(|operation, is_listing| {
+        if operation == "update" && is_listing {
+            Act::Fail
+        } else {
+            Act::Go
+        }
+    });
     assert!(alive(&world.site, jar).await);
     store.calm();
     clock.advance(59 * MINUTE);
@@ -363,8 +424,10 @@ async fn one_failure_to_list_hides_nobody() {
 async fn a_failed_renewal_leaves_the_session_as_it_was() {
     let clock = Clock::manual(START);
     let remote = Remote::new(memory(&clock));
-    let config =
-        SessionConfig::cookie("s", keys()).overflow(remote.clone()).revocation(memory(&clock)).cookie_bytes(500);
+    let config = SessionConfig::cookie("s", keys())
+        .overflow(remote.clone())
+        .revocation(memory(&clock))
+        .cookie_bytes(500);
     let world = world(&clock, config);
     let (site, jar) = (&world.site, &mut Jar::default());
     site.visit(jar, log_in).await;
@@ -384,7 +447,10 @@ async fn a_failed_renewal_leaves_the_session_as_it_was() {
     // Into the cookie again.
     assert_eq!(put(site, jar, "answered", 11).await, StatusCode::OK);
     assert_eq!(put(site, jar, "answered", 12).await, StatusCode::OK);
-    assert!(alive(site, jar).await, "lost days after the failure, when it gets small");
+    assert!(
+        alive(site, jar).await,
+        "lost days after the failure, when it gets small"
+    );
 }
 
 #[tokio::test]
@@ -393,8 +459,10 @@ async fn a_session_that_cannot_overflow_stays_listed_and_alive() {
     for others in [true, false] {
         let clock = Clock::manual(START);
         let remote = Remote::new(memory(&clock));
-        let config =
-            SessionConfig::cookie("s", keys()).overflow(remote.clone()).revocation(memory(&clock)).cookie_bytes(500);
+        let config = SessionConfig::cookie("s", keys())
+            .overflow(remote.clone())
+            .revocation(memory(&clock))
+            .cookie_bytes(500);
         let world = world(&clock, config);
         let (site, jar) = (&world.site, &mut Jar::default());
         site.visit(jar, log_in).await;
@@ -408,7 +476,10 @@ async fn a_session_that_cannot_overflow_stays_listed_and_alive() {
         remote.fail("create");
         assert!(put(site, jar, "large", 1_000).await.is_server_error());
         remote.fail("");
-        let (listed, alive) = (world.subjects.list("ada").await.unwrap().len(), alive(site, jar).await);
+        let (listed, alive) = (
+            world.subjects.list("ada").await.unwrap().len(),
+            alive(site, jar).await,
+        );
         results.push((listed, alive));
     }
     assert_eq!(results, [(1, true); 2], "listed, alive");
@@ -422,7 +493,12 @@ async fn what_was_answered_within_a_second_is_not_lost() {
     // By how much the clock of the server that made the first cookie is ahead.
     for skew in [0, 30] {
         let clock = Clock::manual(START);
-        let site = plain(&clock, SessionConfig::cookie("s", keys()).overflow(memory(&clock)).cookie_bytes(500));
+        let site = plain(
+            &clock,
+            SessionConfig::cookie("s", keys())
+                .overflow(memory(&clock))
+                .cookie_bytes(500),
+        );
         let jar = &mut Jar::default();
         put(&site, jar, "small", 10).await;
         put(&site, &mut jar.clone(), "large", 1_000).await; // its response gets lost
@@ -441,7 +517,12 @@ async fn what_was_answered_within_a_second_is_not_lost() {
 #[tokio::test]
 async fn an_older_copy_that_comes_late_does_not_bring_old_values_back() {
     let clock = Clock::manual(START);
-    let site = plain(&clock, SessionConfig::cookie("s", keys()).overflow(memory(&clock)).cookie_bytes(500));
+    let site = plain(
+        &clock,
+        SessionConfig::cookie("s", keys())
+            .overflow(memory(&clock))
+            .cookie_bytes(500),
+    );
     let jar = &mut Jar::default();
     put(&site, jar, "large", 1_000).await;
     put(&site, jar, "admin", 4).await;
@@ -451,15 +532,22 @@ async fn an_older_copy_that_comes_late_does_not_bring_old_values_back() {
     assert_eq!(put(&site, jar, "answered", 20).await, StatusCode::OK);
     assert_eq!(len(&site, jar, "answered").await, Some(20)); // comes back: the session leaves the record
     // Now the first response arrives.
-    let (answered, admin) =
-        (len(&site, &mut one.clone(), "answered").await, len(&site, &mut one.clone(), "admin").await);
+    let (answered, admin) = (
+        len(&site, &mut one.clone(), "answered").await,
+        len(&site, &mut one.clone(), "admin").await,
+    );
     assert_eq!((answered, admin), (Some(20), None));
 }
 
 #[tokio::test]
 async fn a_read_that_settles_does_not_undo_a_write_whose_answer_came_first() {
     let clock = Clock::manual(START);
-    let site = plain(&clock, SessionConfig::cookie("s", keys()).overflow(memory(&clock)).cookie_bytes(500));
+    let site = plain(
+        &clock,
+        SessionConfig::cookie("s", keys())
+            .overflow(memory(&clock))
+            .cookie_bytes(500),
+    );
     let jar = &mut Jar::default();
     put(&site, jar, "large", 1_000).await;
     cut(&site, jar, "large").await;
@@ -476,7 +564,12 @@ async fn two_requests_with_one_copy_both_succeed() {
     for first_writes in [false, true] {
         let clock = Clock::manual(START);
         let remote = Remote::new(memory(&clock));
-        let site = plain(&clock, SessionConfig::cookie("s", keys()).overflow(remote.clone()).cookie_bytes(500));
+        let site = plain(
+            &clock,
+            SessionConfig::cookie("s", keys())
+                .overflow(remote.clone())
+                .cookie_bytes(500),
+        );
         let jar = &mut Jar::default();
         put(&site, jar, "large", 1_000).await;
         cut(&site, jar, "large").await;
@@ -495,13 +588,22 @@ async fn two_requests_with_one_copy_both_succeed() {
             .await;
         results.push(response.status());
     }
-    assert_eq!(results, [StatusCode::OK; 2], "he knows the copy, not only the record");
+    assert_eq!(
+        results,
+        [StatusCode::OK; 2],
+        "he knows the copy, not only the record"
+    );
 }
 
 #[tokio::test]
 async fn a_record_in_use_is_not_replaced_by_a_request_whose_answer_gets_lost() {
     let clock = Clock::manual(START);
-    let site = plain(&clock, SessionConfig::cookie("s", keys()).overflow(memory(&clock)).cookie_bytes(500));
+    let site = plain(
+        &clock,
+        SessionConfig::cookie("s", keys())
+            .overflow(memory(&clock))
+            .cookie_bytes(500),
+    );
     let jar = &mut Jar::default();
     put(&site, jar, "small", 10).await; // P1
     clock.advance(MINUTE);
@@ -517,7 +619,10 @@ async fn a_record_in_use_is_not_replaced_by_a_request_whose_answer_gets_lost() {
         assert_eq!(len(&site, jar, "answered").await, Some(20));
     })
     .await; // and the slow one's answer never arrives
-    let kept = [len(&site, jar, "large").await, len(&site, jar, "answered").await];
+    let kept = [
+        len(&site, jar, "large").await,
+        len(&site, jar, "answered").await,
+    ];
     assert_eq!(kept, [Some(1_000), Some(20)]);
 }
 
@@ -540,7 +645,10 @@ async fn a_handler_that_fails_logs_nobody_in_after_destroy() {
             session.insert("user", "ada").unwrap();
             session.set_subject("ada", "laptop").unwrap();
         };
-        world.site.answer(jar, StatusCode::INTERNAL_SERVER_ERROR, login).await;
+        world
+            .site
+            .answer(jar, StatusCode::INTERNAL_SERVER_ERROR, login)
+            .await;
         let whose = async |session: Session| session.subject().unwrap();
         let subject = world.site.visit(jar, whose).await.0;
         let listed = world.subjects.list("ada").await.unwrap().len();
@@ -583,7 +691,8 @@ async fn log_out_everywhere_is_no_silent_success_without_revocation() {
     before.site.visit(jar, log_in).await;
     before.site.visit(thief, log_in).await;
     let after = plain(&clock, config); // the next deployment
-    let others = async |session: Session| session.destroy_others().await.map_err(|error| error.kind());
+    let others =
+        async |session: Session| session.destroy_others().await.map_err(|error| error.kind());
     let ended = after.visit(jar, others).await.0;
     assert_eq!(ended, Err(ErrorKind::NeedsRevocation));
 }
@@ -594,7 +703,10 @@ async fn log_out_everywhere_is_no_silent_success_without_revocation() {
 async fn a_cookie_of_a_new_key_is_for_listed_sessions_only() {
     let clock = Clock::manual(START);
     let (ring, remote) = (Keys::generate().unwrap(), Remote::new(memory(&clock)));
-    let world = world(&clock, SessionConfig::new("s", remote.clone(), ring.clone()));
+    let world = world(
+        &clock,
+        SessionConfig::new("s", remote.clone(), ring.clone()),
+    );
     let jar = &mut Jar::default();
     world.site.visit(jar, log_in).await;
     let old = ring.list()[0].0;
@@ -621,8 +733,14 @@ async fn a_rotation_machine_by_machine_loses_no_list() {
     let second = Keys::new(one.clone());
     second.add(two.clone(), KeyState::Pending).unwrap();
     let config = SessionConfig::new("s", store.clone(), first.clone());
-    let (a, subjects) = (plain(&clock, config.clone()), Subjects::new(&config).unwrap().clock(clock.clone()));
-    let b = plain(&clock, SessionConfig::new("s", store.clone(), second.clone()));
+    let (a, subjects) = (
+        plain(&clock, config.clone()),
+        Subjects::new(&config).unwrap().clock(clock.clone()),
+    );
+    let b = plain(
+        &clock,
+        SessionConfig::new("s", store.clone(), second.clone()),
+    );
     first.rotate(two.clone()).unwrap(); // the first machine is ahead
     let (jar, other) = (&mut Jar::default(), &mut Jar::default());
     a.visit(jar, log_in).await; // a cookie of the new key
@@ -646,12 +764,29 @@ async fn a_damaged_list_locks_nobody_out_for_good() {
     let jar = &mut Jar::default();
     world.site.visit(jar, log_in).await;
     let session = world.subjects.list("ada").await.unwrap()[0].id();
-    let list = remote.keys().into_iter().find(|key| *key != session).unwrap();
+    let list = remote
+        .keys()
+        .into_iter()
+        .find(|key| *key != session)
+        .unwrap();
     let record = remote.load(&list).await.unwrap().unwrap();
-    remote.update(&list, record.version(), Bytes::from_static(b"torn"), record.expires()).await.unwrap();
+    remote
+        .update(
+            &list,
+            record.version(),
+            Bytes::from_static(b"torn"),
+            record.expires(),
+        )
+        .await
+        .unwrap();
     // That the list is damaged is said once, and not the next time.
     world.subjects.destroy_all("ada").await.unwrap_err();
-    let login = world.site.visit(&mut Jar::default(), log_in).await.1.status();
+    let login = world
+        .site
+        .visit(&mut Jar::default(), log_in)
+        .await
+        .1
+        .status();
     assert_eq!(login, StatusCode::OK);
 }
 
@@ -660,7 +795,10 @@ async fn what_insert_accepts_is_saved_in_overflow() {
     let mut failed = Vec::new();
     for size in 9_900..10_000 {
         let clock = Clock::manual(START);
-        let config = SessionConfig::cookie("s", keys()).overflow(memory(&clock)).cookie_bytes(500).max_bytes(10_000);
+        let config = SessionConfig::cookie("s", keys())
+            .overflow(memory(&clock))
+            .cookie_bytes(500)
+            .max_bytes(10_000);
         let site = plain(&clock, config);
         let jar = &mut Jar::default();
         put(&site, jar, "small", 1).await;
@@ -694,13 +832,18 @@ async fn what_insert_accepts_is_saved_in_a_cookie_that_is_kept() {
 #[tokio::test]
 async fn who_logs_in_often_is_not_locked_out_by_the_size_of_his_list() {
     let clock = Clock::manual(START);
-    let store = Picky { limit: 20_000, ..Picky::new(&clock) };
+    let store = Picky {
+        limit: 20_000,
+        ..Picky::new(&clock)
+    };
     let world = world(&clock, SessionConfig::new("s", store, keys()));
     let mut failed = None;
     for n in 0..200 {
         let login = async |session: Session| {
             session.load().await.unwrap();
-            session.set_subject("ada", &"Mozilla/5.0 ".repeat(20)).unwrap();
+            session
+                .set_subject("ada", &"Mozilla/5.0 ".repeat(20))
+                .unwrap();
         };
         let (_, response) = world.site.visit(&mut Jar::default(), login).await;
         if !response.status().is_success() {
@@ -717,11 +860,20 @@ async fn who_logs_in_often_is_not_locked_out_by_the_size_of_his_list() {
 async fn a_login_that_failed_is_not_listed() {
     let clock = Clock::manual(START);
     let store = Picky::new(&clock);
-    let world = world(&clock, SessionConfig::cookie("s", keys()).revocation(store.clone()));
+    let world = world(
+        &clock,
+        SessionConfig::cookie("s", keys()).revocation(store.clone()),
+    );
     let jar = &mut Jar::default();
     put(&world.site, jar, "anonymous", 1).await;
     // Failed when the old name is to be ended.
-    store.rule(|operation, is_listing| if operation == "create" && !is_listing { Act::Fail } else { Act::Go });
+    store.rule(|operation, is_listing| {
+        if operation == "create" && !is_listing {
+            Act::Fail
+        } else {
+            Act::Go
+        }
+    });
     world.site.visit(jar, log_in).await.1.status();
     store.calm();
     let listed = world.subjects.list("ada").await.unwrap().len();
@@ -743,9 +895,13 @@ async fn who_was_pushed_out_does_not_push_others_out() {
             if n == 2 {
                 // The first is marked; it cannot be removed, and the login fails.
                 let ends = if in_cookie { "create" } else { "delete" };
-                store.rule(
-                    move |operation, is_listing| if operation == ends && !is_listing { Act::Fail } else { Act::Go },
-                );
+                store.rule(move |operation, is_listing| {
+                    if operation == ends && !is_listing {
+                        Act::Fail
+                    } else {
+                        Act::Go
+                    }
+                });
             }
             world.site.visit(jar, log_in).await;
             clock.advance(HOUR);
@@ -753,7 +909,10 @@ async fn who_was_pushed_out_does_not_push_others_out() {
         store.calm();
         world.subjects.list("ada").await.unwrap().len();
         world.site.visit(&mut jars[0], look).await; // a read-only request of the one that was pushed out
-        let after = [alive(&world.site, &jars[0]).await, alive(&world.site, &jars[1]).await];
+        let after = [
+            alive(&world.site, &jars[0]).await,
+            alive(&world.site, &jars[1]).await,
+        ];
         assert!(after[1], "logged out by the other one's read");
     }
 }
@@ -765,7 +924,13 @@ async fn a_mark_that_was_left_is_seen_to() {
     let world = world(&clock, SessionConfig::new("s", store.clone(), keys()));
     let jar = &mut Jar::default();
     world.site.visit(jar, log_in).await;
-    store.rule(|operation, _| if operation == "delete" { Act::Hang } else { Act::Go });
+    store.rule(|operation, _| {
+        if operation == "delete" {
+            Act::Hang
+        } else {
+            Act::Go
+        }
+    });
     let cut = until_it_hangs(world.subjects.destroy_all("ada")).await;
     assert!(cut.is_none(), "cut off after it has marked the session");
     store.calm();
@@ -805,7 +970,10 @@ async fn in_no_schedule_a_session_escapes_its_list_on_the_way() {
     for round in rounds(400) {
         let clock = Clock::manual(START);
         let (over, list) = (Remote::new(memory(&clock)), Remote::new(memory(&clock)));
-        let config = SessionConfig::cookie("s", keys()).overflow(over).revocation(list).cookie_bytes(400);
+        let config = SessionConfig::cookie("s", keys())
+            .overflow(over)
+            .revocation(list)
+            .cookie_bytes(400);
         let world = world(&clock, config);
         let mut jars: [Jar; 3] = Default::default();
         let mut seed = round;
@@ -833,11 +1001,15 @@ async fn in_no_schedule_a_session_escapes_its_list_on_the_way() {
             now_and_then(round + 1_000, act(&world.site, one, actions[0])),
             now_and_then(round + 2_000, act(&world.site, two, actions[1])),
             now_and_then(round + 3_000, act(&world.site, three, actions[2])),
-            now_and_then(round + 4_000, async { world.subjects.destroy_all("ada").await.unwrap() }),
+            now_and_then(round + 4_000, async {
+                world.subjects.destroy_all("ada").await.unwrap()
+            }),
         );
         for (n, jar) in before.iter().enumerate() {
             if alive(&world.site, jar).await {
-                bad.push(format!("round {round} {actions:?}: {n} was there at the call"));
+                bad.push(format!(
+                    "round {round} {actions:?}: {n} was there at the call"
+                ));
             }
         }
         let mut living = 0;
@@ -846,12 +1018,16 @@ async fn in_no_schedule_a_session_escapes_its_list_on_the_way() {
         }
         let listed = world.subjects.list("ada").await.unwrap().len();
         if listed < living {
-            bad.push(format!("round {round} {actions:?}: {living} alive, {listed} listed"));
+            bad.push(format!(
+                "round {round} {actions:?}: {living} alive, {listed} listed"
+            ));
         }
         world.subjects.destroy_all("ada").await.unwrap();
         for jar in &jars {
             if alive(&world.site, jar).await {
-                bad.push(format!("round {round} {actions:?}: survives the second end"));
+                bad.push(format!(
+                    "round {round} {actions:?}: survives the second end"
+                ));
             }
         }
     }
@@ -862,7 +1038,10 @@ async fn in_no_schedule_a_session_escapes_its_list_on_the_way() {
 async fn reads_answered_not_modified_do_not_write_each_time() {
     let clock = Clock::manual(START);
     let remote = Remote::new(memory(&clock));
-    let world = world(&clock, SessionConfig::cookie("s", keys()).revocation(remote.clone()));
+    let world = world(
+        &clock,
+        SessionConfig::cookie("s", keys()).revocation(remote.clone()),
+    );
     let jar = &mut Jar::default();
     world.site.visit(jar, log_in).await;
     clock.advance(2 * HOUR);
@@ -871,7 +1050,11 @@ async fn reads_answered_not_modified_do_not_write_each_time() {
         clock.advance(Duration::from_secs(1));
         world.site.answer(jar, StatusCode::NOT_MODIFIED, look).await;
     }
-    let writes = remote.take_log().iter().filter(|operation| **operation == "update").count();
+    let writes = remote
+        .take_log()
+        .iter()
+        .filter(|operation| **operation == "update")
+        .count();
     assert!(writes <= 1);
 }
 
@@ -882,7 +1065,11 @@ async fn a_failing_overflow_store_does_not_matter_while_the_session_fits() {
         let clock = Clock::manual(START);
         let remote = Remote::new(memory(&clock));
         let config = SessionConfig::cookie("s", keys()).overflow(remote.clone());
-        let config = if revokes { config.revocation(memory(&clock)) } else { config };
+        let config = if revokes {
+            config.revocation(memory(&clock))
+        } else {
+            config
+        };
         let site = plain(&clock, config);
         let jar = &mut Jar::default();
         put(&site, jar, "user", 1).await;
@@ -906,9 +1093,15 @@ async fn one_after_the_other_with_lost_answers_and_failures_nothing_acknowledged
         let mut seed = round;
         let clock = Clock::manual(START);
         let (store, list) = (Picky::new(&clock), Picky::new(&clock));
-        let config = SessionConfig::cookie("s", keys()).overflow(store.clone()).cookie_bytes(400);
+        let config = SessionConfig::cookie("s", keys())
+            .overflow(store.clone())
+            .cookie_bytes(400);
         let (subject, fails) = (round % 2 == 0, round % 4 < 2);
-        let config = if subject { config.revocation(list.clone()) } else { config };
+        let config = if subject {
+            config.revocation(list.clone())
+        } else {
+            config
+        };
         let site = plain(&clock, config);
         let jar = &mut Jar::default();
         if subject {
@@ -921,9 +1114,16 @@ async fn one_after_the_other_with_lost_answers_and_failures_nothing_acknowledged
         let keys = ["value", "large"];
         let mut history = Vec::new();
         for _ in 0..14 {
-            clock.advance(if next(&mut seed).is_multiple_of(8) { 2 * HOUR } else { Duration::from_secs(2) });
-            let (at, number, lost) =
-                (usize::from(next(&mut seed) % 2), next(&mut seed), next(&mut seed).is_multiple_of(3));
+            clock.advance(if next(&mut seed).is_multiple_of(8) {
+                2 * HOUR
+            } else {
+                Duration::from_secs(2)
+            });
+            let (at, number, lost) = (
+                usize::from(next(&mut seed) % 2),
+                next(&mut seed),
+                next(&mut seed).is_multiple_of(3),
+            );
             let wish = match (at, number % 4) {
                 (1, 0 | 1) => None,
                 (1, _) => Some(1_000 + usize::from(number)),
@@ -941,7 +1141,8 @@ async fn one_after_the_other_with_lost_answers_and_failures_nothing_acknowledged
                 if session.load().await.is_err() {
                     return None;
                 }
-                let seen = keys.map(|key| session.get::<String>(key).unwrap().map(|value| value.len()));
+                let seen =
+                    keys.map(|key| session.get::<String>(key).unwrap().map(|value| value.len()));
                 let user = session.get::<String>("user").unwrap().is_some();
                 match wish {
                     Some(len) => session.insert(keys[at], "x".repeat(len)).unwrap(),
@@ -952,10 +1153,16 @@ async fn one_after_the_other_with_lost_answers_and_failures_nothing_acknowledged
             let (seen, response) = site.visit(&mut used, change).await;
             store.calm();
             list.calm();
-            history.push(format!("{} := {wish:?}, lost {lost}, {}, saw {seen:?}", keys[at], response.status()));
+            history.push(format!(
+                "{} := {wish:?}, lost {lost}, {}, saw {seen:?}",
+                keys[at],
+                response.status()
+            ));
             if let Some((seen, user)) = seen {
                 if !user || !may[0].contains(&seen[0]) || !may[1].contains(&seen[1]) {
-                    bad.push(format!("round {round}, subject {subject}: may {may:?} {history:#?}"));
+                    bad.push(format!(
+                        "round {round}, subject {subject}: may {may:?} {history:#?}"
+                    ));
                     break;
                 }
                 if response.status().is_success() && !lost {
@@ -994,8 +1201,10 @@ async fn who_leaves_his_subject_and_renews_does_not_escape() {
             session.remove_subject().unwrap();
         };
         let all = async { world.subjects.destroy_all("ada").await.unwrap() };
-        let (_, ended) =
-            tokio::join!(now_and_then(round, world.site.visit(jar, leave)), now_and_then(round + 9_000, all));
+        let (_, ended) = tokio::join!(
+            now_and_then(round, world.site.visit(jar, leave)),
+            now_and_then(round + 9_000, all)
+        );
         if ended == 1 && alive(&world.site, jar).await {
             escaped[usize::from(in_cookie)] += 1;
         }
@@ -1032,8 +1241,18 @@ async fn a_mark_is_not_taken_back_by_setting_the_subject_again() {
     let world = world(&clock, SessionConfig::new("s", store.clone(), keys()));
     let jar = &mut Jar::default();
     world.site.visit(jar, log_in).await;
-    store.rule(|operation, _| if operation == "delete" { Act::Hang } else { Act::Go });
-    assert!(until_it_hangs(world.subjects.destroy_all("ada")).await.is_none());
+    store.rule(|operation, _| {
+        if operation == "delete" {
+            Act::Hang
+        } else {
+            Act::Go
+        }
+    });
+    assert!(
+        until_it_hangs(world.subjects.destroy_all("ada"))
+            .await
+            .is_none()
+    );
     store.calm();
     let again = async |session: Session| {
         session.load().await.unwrap();
@@ -1048,7 +1267,9 @@ async fn a_mark_is_not_taken_back_by_setting_the_subject_again() {
 async fn a_record_that_stays_behind_opens_for_no_old_copy() {
     let clock = Clock::manual(START);
     let store = Picky::new(&clock);
-    let config = SessionConfig::cookie("s", keys()).overflow(store.clone()).cookie_bytes(500);
+    let config = SessionConfig::cookie("s", keys())
+        .overflow(store.clone())
+        .cookie_bytes(500);
     let site = plain(&clock, config.revocation(memory(&clock)));
     let jar = &mut Jar::default();
     put(&site, jar, "large", 1_000).await;
@@ -1056,7 +1277,13 @@ async fn a_record_that_stays_behind_opens_for_no_old_copy() {
     cut(&site, jar, "large").await;
     let copy = jar.clone();
     put(&site, jar, "more", 1).await;
-    store.rule(|operation, _| if operation == "delete" { Act::Fail } else { Act::Go });
+    store.rule(|operation, _| {
+        if operation == "delete" {
+            Act::Fail
+        } else {
+            Act::Go
+        }
+    });
     site.visit(jar, async |session| session.renew()).await;
     store.calm();
     assert!(alive(&site, jar).await && !alive(&site, &copy).await);

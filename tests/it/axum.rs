@@ -9,7 +9,8 @@ use axum::{
 use http::{Request, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use silverback::{
-    Error, ErrorKind, Flashes, Session, SessionConfig, SessionData, SessionLayer, Sessions, Typed, store::MemoryStore,
+    Error, ErrorKind, Flashes, Session, SessionConfig, SessionData, SessionLayer, Sessions, Typed,
+    store::MemoryStore,
 };
 use tower::ServiceExt;
 
@@ -33,13 +34,15 @@ impl SessionData for Visits {
 }
 
 fn app(remote: &Remote) -> Router {
-    let layer = SessionLayer::new(SessionConfig::cookie("account", keys())).with(SessionConfig::new(
-        "cart",
-        remote.clone(),
-        keys(),
-    ));
+    let layer = SessionLayer::new(SessionConfig::cookie("account", keys()))
+        .with(SessionConfig::new("cart", remote.clone(), keys()));
     Router::new()
-        .route("/visit", get(async |visits: Typed<Visits>| Ok::<_, Error>(visits.update(|n| n.0 += 1)?.0.to_string())))
+        .route(
+            "/visit",
+            get(async |visits: Typed<Visits>| {
+                Ok::<_, Error>(visits.update(|n| n.0 += 1)?.0.to_string())
+            }),
+        )
         .route(
             "/add",
             post(async |cart: Typed<Cart>| {
@@ -49,9 +52,18 @@ fn app(remote: &Remote) -> Router {
             }),
         )
         .route("/check-out", post(check_out))
-        .route("/flashes", get(async |flashes: Flashes| Ok::<_, Error>(flashes.take::<String>()?.join(","))))
-        .route("/who", get(async |session: Option<Session>| if session.is_some() { "known" } else { "new" }))
-        .route("/error", get(async |session: Session| session.insert("n", f64::NAN).map(|()| "never")))
+        .route(
+            "/flashes",
+            get(async |flashes: Flashes| Ok::<_, Error>(flashes.take::<String>()?.join(","))),
+        )
+        .route(
+            "/who",
+            get(async |session: Option<Session>| if session.is_some() { "known" } else { "new" }),
+        )
+        .route(
+            "/error",
+            get(async |session: Session| session.insert("n", f64::NAN).map(|()| "never")),
+        )
         .layer(layer)
         .route("/outside", get(async |_: Session| "never"))
         .route("/outside-option", get(async |_: Option<Session>| "never"))
@@ -68,9 +80,21 @@ async fn check_out(sessions: Sessions) -> Result<Redirect, Error> {
 }
 
 /// Sends a request with the cookies so far and returns status and text.
-async fn send(app: &Router, cookies: &mut Vec<String>, method: &str, path: &str) -> (Response<()>, String) {
-    let request = Request::builder().method(method).uri(path).header(header::COOKIE, cookies.join("; "));
-    let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+async fn send(
+    app: &Router,
+    cookies: &mut Vec<String>,
+    method: &str,
+    path: &str,
+) -> (Response<()>, String) {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::COOKIE, cookies.join("; "));
+    let response = app
+        .clone()
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
     for cookie in set_cookies(response.headers()) {
         let (name, _) = cookie.split_once('=').unwrap();
         cookies.retain(|old| !old.starts_with(&format!("{name}=")));
@@ -93,7 +117,10 @@ async fn extractors_load_what_they_give() {
     assert_eq!(send(&app, jar, "POST", "/add").await.1, "[7, 8]");
     assert_eq!(send(&app, jar, "POST", "/add").await.1, "[7, 8, 7, 8]");
     assert_eq!(jar.len(), 2);
-    assert_eq!(send(&app, jar, "POST", "/check-out").await.0.status(), StatusCode::SEE_OTHER);
+    assert_eq!(
+        send(&app, jar, "POST", "/check-out").await.0.status(),
+        StatusCode::SEE_OTHER
+    );
     assert_eq!(jar.len(), 1);
     assert_eq!(send(&app, jar, "GET", "/flashes").await.1, "Thank you");
     assert_eq!(send(&app, jar, "GET", "/flashes").await.1, "");
@@ -104,19 +131,37 @@ async fn an_error_answers_500_and_tells_the_client_nothing() {
     let remote = Remote::default();
     let (app, jar) = (app(&remote), &mut Vec::new());
     let (response, text) = send(&app, jar, "GET", "/error").await;
-    assert_eq!((response.status(), &*text), (StatusCode::INTERNAL_SERVER_ERROR, "session error"));
-    assert_eq!(response.extensions().get::<Error>().unwrap().kind(), ErrorKind::Serialize);
+    assert_eq!(
+        (response.status(), &*text),
+        (StatusCode::INTERNAL_SERVER_ERROR, "session error")
+    );
+    assert_eq!(
+        response.extensions().get::<Error>().unwrap().kind(),
+        ErrorKind::Serialize
+    );
     send(&app, jar, "POST", "/add").await;
     remote.fail("load");
     let (response, _) = send(&app, jar, "POST", "/add").await;
-    assert_eq!(response.extensions().get::<Error>().unwrap().kind(), ErrorKind::Store);
-    assert_eq!(send(&app, jar, "GET", "/visit").await.1, "1", "the other session works on");
+    assert_eq!(
+        response.extensions().get::<Error>().unwrap().kind(),
+        ErrorKind::Store
+    );
+    assert_eq!(
+        send(&app, jar, "GET", "/visit").await.1,
+        "1",
+        "the other session works on"
+    );
 }
 
 #[tokio::test]
 async fn without_the_layer_the_rejection_names_it() {
     let app = app(&Remote::default());
-    for path in ["/outside", "/outside-option", "/outside-all", "/outside-typed"] {
+    for path in [
+        "/outside",
+        "/outside-option",
+        "/outside-all",
+        "/outside-typed",
+    ] {
         let (response, _) = send(&app, &mut Vec::new(), "GET", path).await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let error = response.extensions().get::<Error>().unwrap();
@@ -138,8 +183,14 @@ async fn a_layer_can_be_put_around_any_router() {
                 Ok::<_, Error>("both")
             }),
         )
-        .layer(SessionLayer::new(SessionConfig::new("inner", MemoryStore::new(), keys())));
-    let app = Router::new().nest("/in", inner).layer(SessionLayer::new(SessionConfig::cookie("outer", keys())));
+        .layer(SessionLayer::new(SessionConfig::new(
+            "inner",
+            MemoryStore::new(),
+            keys(),
+        )));
+    let app = Router::new()
+        .nest("/in", inner)
+        .layer(SessionLayer::new(SessionConfig::cookie("outer", keys())));
     let jar = &mut Vec::new();
     assert_eq!(send(&app, jar, "GET", "/in").await.1, "both");
     assert_eq!(jar.len(), 2);

@@ -4,7 +4,8 @@ use std::{convert::Infallible, rc::Rc};
 
 use http::{Request, Response};
 use silverback::{
-    Error, Flashes, Keys, ResponseFuture, Session, SessionConfig, SessionLayer, SessionService, Sessions, Typed,
+    Error, Flashes, Keys, ResponseFuture, Session, SessionConfig, SessionLayer, SessionService,
+    Sessions, Typed,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -32,7 +33,9 @@ fn sendable<T: Send>(_: &T) {}
 #[tokio::test]
 async fn the_future_is_send_if_the_inner_one_is() {
     let layer = SessionLayer::new(SessionConfig::cookie("s", keys()));
-    let mut service = layer.layer(service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(String::new()))));
+    let mut service = layer.layer(service_fn(async |_: Request<()>| {
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
     let future: ResponseFuture<_, _, _> = service.ready().await.unwrap().call(Request::new(()));
     sendable(&future);
     future.await.unwrap();
@@ -46,12 +49,20 @@ impl<'a> Service<Request<&'a str>> for Local<'a> {
     type Error = &'a str;
     type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
 
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Self::Error>> {
         std::task::Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<&'a str>) -> Self::Future {
-        request.extensions().get::<Session>().unwrap().insert("n", 1).unwrap();
+        request
+            .extensions()
+            .get::<Session>()
+            .unwrap()
+            .insert("n", 1)
+            .unwrap();
         std::future::ready(Ok(Response::new(Rc::clone(self.0))))
     }
 }
@@ -61,6 +72,10 @@ async fn the_inner_service_can_be_anything() {
     let body: Rc<str> = "body".into();
     let layer = SessionLayer::new(SessionConfig::cookie("s", keys()))
         .on_failure(|failed: silverback::FailedCommit<Rc<str>>| failed.into_response());
-    let response = layer.layer(Local(&body)).oneshot(Request::new("request")).await.unwrap();
+    let response = layer
+        .layer(Local(&body))
+        .oneshot(Request::new("request"))
+        .await
+        .unwrap();
     assert!(response.headers().contains_key("set-cookie"));
 }

@@ -21,7 +21,10 @@ const ROUNDS: u32 = 200;
 
 fn site(store: impl Into<Backend>) -> Site {
     let clock = silverback::Clock::system();
-    Site { layer: SessionLayer::new(SessionConfig::new("s", store, keys())), clock }
+    Site {
+        layer: SessionLayer::new(SessionConfig::new("s", store, keys())),
+        clock,
+    }
 }
 
 async fn established(site: &Site) -> Jar {
@@ -57,7 +60,12 @@ async fn count_up(store: impl Into<Backend>) {
                 }));
                 for _ in 0..ROUNDS {
                     let response = service.clone().oneshot(jar.request()).await.unwrap();
-                    assert_eq!(response.status(), 200, "{:?}", response.extensions().get::<silverback::Error>());
+                    assert_eq!(
+                        response.status(),
+                        200,
+                        "{:?}",
+                        response.extensions().get::<silverback::Error>()
+                    );
                 }
             })
         })
@@ -110,17 +118,31 @@ async fn different_keys_of_overlapping_requests_all_survive() {
 async fn a_slow_request_does_not_bring_a_session_back_after_logout() {
     for remote in [false, true] {
         let records = MemoryStore::new();
-        let site = if remote { site(Remote::new(records.clone())) } else { site(records.clone()) };
+        let site = if remote {
+            site(Remote::new(records.clone()))
+        } else {
+            site(records.clone())
+        };
         let jar = established(&site).await;
         let (_, response) = site
             .visit(&mut jar.clone(), async |session| {
                 session.load().await.unwrap();
                 session.insert("slow", 1).unwrap();
-                site.visit(&mut jar.clone(), async |session| session.destroy().await.unwrap()).await;
+                site.visit(&mut jar.clone(), async |session| {
+                    session.destroy().await.unwrap()
+                })
+                .await;
             })
             .await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(response.extensions().get::<silverback::Error>().unwrap().kind(), ErrorKind::Gone);
+        assert_eq!(
+            response
+                .extensions()
+                .get::<silverback::Error>()
+                .unwrap()
+                .kind(),
+            ErrorKind::Gone
+        );
         assert!(no_cookie(&response) && records.is_empty());
     }
 }
@@ -134,7 +156,10 @@ async fn a_login_does_not_bring_a_session_back_after_logout() {
         .visit(&mut jar.clone(), async |session| {
             session.load().await.unwrap();
             session.renew();
-            site.visit(&mut jar.clone(), async |session| session.destroy().await.unwrap()).await;
+            site.visit(&mut jar.clone(), async |session| {
+                session.destroy().await.unwrap()
+            })
+            .await;
         })
         .await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
@@ -148,7 +173,10 @@ async fn a_reader_is_not_disturbed_by_a_logout() {
     let (_, response) = site
         .visit(&mut jar.clone(), async |session| {
             session.get::<u8>("n").unwrap();
-            site.visit(&mut jar.clone(), async |session| session.destroy().await.unwrap()).await;
+            site.visit(&mut jar.clone(), async |session| {
+                session.destroy().await.unwrap()
+            })
+            .await;
         })
         .await;
     assert_eq!(response.status(), 200);
@@ -184,10 +212,18 @@ async fn a_request_that_overlaps_a_renewal_does_not_save_into_the_old_session() 
     let (_, response) = site
         .visit(&mut jar.clone(), async |session| {
             session.insert("late", 1).unwrap();
-            site.visit(&mut jar.clone(), async |session| session.renew()).await;
+            site.visit(&mut jar.clone(), async |session| session.renew())
+                .await;
         })
         .await;
-    assert_eq!(response.extensions().get::<silverback::Error>().unwrap().kind(), ErrorKind::Gone);
+    assert_eq!(
+        response
+            .extensions()
+            .get::<silverback::Error>()
+            .unwrap()
+            .kind(),
+        ErrorKind::Gone
+    );
     assert!(no_cookie(&response));
 }
 
@@ -219,7 +255,11 @@ async fn a_save_that_was_cut_off_is_not_done_twice_and_not_lost() {
                 let mut save = std::pin::pin!(session.save());
                 for _ in 0..polls {
                     let waker = std::task::Waker::noop();
-                    if save.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_ready() {
+                    if save
+                        .as_mut()
+                        .poll(&mut std::task::Context::from_waker(waker))
+                        .is_ready()
+                    {
                         break;
                     }
                 }
@@ -227,7 +267,11 @@ async fn a_save_that_was_cut_off_is_not_done_twice_and_not_lost() {
             session.update("n", |n: &mut u32| *n += 10).unwrap();
         })
         .await;
-        assert_eq!(read(&site, &jar, "n").await, Some(11), "after {polls} polls");
+        assert_eq!(
+            read(&site, &jar, "n").await,
+            Some(11),
+            "after {polls} polls"
+        );
     }
 }
 
@@ -277,7 +321,11 @@ async fn a_response_waits_for_a_save_under_way() {
         session.load().await.unwrap();
         session.insert("n", 7).unwrap();
         let mut save = Box::pin(async move { session.save().await });
-        assert!(save.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(
+            save.as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_pending()
+        );
         tokio::spawn(save);
     };
     site.visit(jar, write).await;

@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use silverback::{ConfigError, CookieAttributes, SameSite, SessionConfig, SessionLayer, Timeouts, store::MemoryStore};
+use silverback::{
+    ConfigError, CookieAttributes, SameSite, SessionConfig, SessionLayer, Timeouts,
+    store::MemoryStore,
+};
 
 use crate::support::{DAY, Jar, Site, keys, set_cookie};
 
-fn build(name: &str, change: impl FnOnce(SessionConfig) -> SessionConfig) -> Result<(), ConfigError> {
+fn build(
+    name: &str,
+    change: impl FnOnce(SessionConfig) -> SessionConfig,
+) -> Result<(), ConfigError> {
     SessionLayer::try_new(change(SessionConfig::cookie(name, keys()))).map(drop)
 }
 
@@ -19,30 +25,75 @@ fn names_follow_the_grammar() {
     for name in ["s", "__Host-session", "a|b", "!#$%&'*+-.^_`|~9"] {
         assert_eq!(build(name, |c| c), Ok(()), "{name}");
     }
-    for name in ["", " ", "a b", "a=b", "a;b", "a,b", "a\"b", "ä", "a\u{7f}", "a\0", "a/b", "a(b)"] {
-        assert_eq!(build(name, |c| c), Err(ConfigError::InvalidName(name.into())));
+    for name in [
+        "", " ", "a b", "a=b", "a;b", "a,b", "a\"b", "ä", "a\u{7f}", "a\0", "a/b", "a(b)",
+    ] {
+        assert_eq!(
+            build(name, |c| c),
+            Err(ConfigError::InvalidName(name.into()))
+        );
     }
     let long = "n".repeat(257);
-    assert_eq!(build(&long, |c| c), Err(ConfigError::NameTooLong { name: long.clone(), limit: 256 }));
+    assert_eq!(
+        build(&long, |c| c),
+        Err(ConfigError::NameTooLong {
+            name: long.clone(),
+            limit: 256
+        })
+    );
 }
 
 #[test]
 fn paths_and_domains_cannot_smuggle_attributes() {
-    for path in ["", "shop", "/; Domain=evil.example", "/\r\n", "/ä", &format!("/{}", "x".repeat(1024))] {
-        assert_eq!(build("s", |c| c.path(path)), Err(ConfigError::InvalidPath(path.into())));
+    for path in [
+        "",
+        "shop",
+        "/; Domain=evil.example",
+        "/\r\n",
+        "/ä",
+        &format!("/{}", "x".repeat(1024)),
+    ] {
+        assert_eq!(
+            build("s", |c| c.path(path)),
+            Err(ConfigError::InvalidPath(path.into()))
+        );
     }
-    for domain in ["", "example.com; Secure", "a..b", "-a.com", "ä.example", "a b", "x/y", &"a.".repeat(130)] {
-        assert!(matches!(build("s", |c| c.domain(domain)), Err(ConfigError::InvalidDomain(_))), "{domain}");
+    for domain in [
+        "",
+        "example.com; Secure",
+        "a..b",
+        "-a.com",
+        "ä.example",
+        "a b",
+        "x/y",
+        &"a.".repeat(130),
+    ] {
+        assert!(
+            matches!(
+                build("s", |c| c.domain(domain)),
+                Err(ConfigError::InvalidDomain(_))
+            ),
+            "{domain}"
+        );
     }
-    assert_eq!(build("s", |c| c.path("/shop").domain(".example.com")), Ok(()));
+    assert_eq!(
+        build("s", |c| c.path("/shop").domain(".example.com")),
+        Ok(())
+    );
 }
 
 #[test]
 fn prefixes_ask_for_their_attributes_in_any_case() {
-    let check = |name: &str, change: fn(SessionConfig) -> SessionConfig, needs: Option<&'static str>| {
-        let expected = needs.map_or(Ok(()), |needs| Err(ConfigError::Prefix { name: name.into(), needs }));
-        assert_eq!(build(name, change), expected, "{name}");
-    };
+    let check =
+        |name: &str, change: fn(SessionConfig) -> SessionConfig, needs: Option<&'static str>| {
+            let expected = needs.map_or(Ok(()), |needs| {
+                Err(ConfigError::Prefix {
+                    name: name.into(),
+                    needs,
+                })
+            });
+            assert_eq!(build(name, change), expected, "{name}");
+        };
     for name in ["__Host-s", "__hOsT-s", "__HOST-S"] {
         check(name, |c| c, None);
         check(name, |c| c.secure(false), Some("Secure"));
@@ -63,27 +114,52 @@ fn prefixes_ask_for_their_attributes_in_any_case() {
 fn same_site_none_and_partitioned_need_secure() {
     let needs = |attribute| Err(ConfigError::NeedsSecure { attribute });
     assert_eq!(build("s", |c| c.same_site(SameSite::None)), Ok(()));
-    assert_eq!(build("s", |c| c.same_site(SameSite::None).secure(false)), needs("SameSite=None"));
-    assert_eq!(build("s", |c| c.partitioned(true).insecure_local_http()), needs("Partitioned"));
+    assert_eq!(
+        build("s", |c| c.same_site(SameSite::None).secure(false)),
+        needs("SameSite=None")
+    );
+    assert_eq!(
+        build("s", |c| c.partitioned(true).insecure_local_http()),
+        needs("Partitioned")
+    );
     assert_eq!(build("s", SessionConfig::insecure_local_http), Ok(()));
 }
 
 #[test]
 fn times_have_limits() {
     assert_eq!(build("s", |c| c.max_age(400 * DAY)), Ok(()));
-    assert_eq!(build("s", |c| c.max_age(400 * DAY + Duration::from_secs(1))), Err(ConfigError::MaxAgeTooLong));
-    assert_eq!(build("s", |c| c.idle_timeout(Duration::from_millis(999))), Err(ConfigError::ZeroDuration));
-    assert_eq!(build("s", |c| c.absolute_timeout(Duration::ZERO)), Err(ConfigError::ZeroDuration));
-    assert_eq!(build("s", |c| c.idle_timeout(Duration::MAX).absolute_timeout(Duration::MAX)), Ok(()));
+    assert_eq!(
+        build("s", |c| c.max_age(400 * DAY + Duration::from_secs(1))),
+        Err(ConfigError::MaxAgeTooLong)
+    );
+    assert_eq!(
+        build("s", |c| c.idle_timeout(Duration::from_millis(999))),
+        Err(ConfigError::ZeroDuration)
+    );
+    assert_eq!(
+        build("s", |c| c.absolute_timeout(Duration::ZERO)),
+        Err(ConfigError::ZeroDuration)
+    );
+    assert_eq!(
+        build("s", |c| c
+            .idle_timeout(Duration::MAX)
+            .absolute_timeout(Duration::MAX)),
+        Ok(())
+    );
     assert_eq!(build("s", |c| c.timeouts(Timeouts::HIGH_VALUE)), Ok(()));
 }
 
 #[test]
 fn one_name_is_one_session() {
     let layer = SessionLayer::new(SessionConfig::cookie("s", keys()));
-    let refused = layer.clone().try_with(SessionConfig::new("s", MemoryStore::new(), keys()));
+    let refused = layer
+        .clone()
+        .try_with(SessionConfig::new("s", MemoryStore::new(), keys()));
     assert_eq!(refused.unwrap_err(), ConfigError::DuplicateName("s".into()));
-    assert!(layer.try_with(SessionConfig::cookie("S", keys())).is_ok(), "names differ by case");
+    assert!(
+        layer.try_with(SessionConfig::cookie("S", keys())).is_ok(),
+        "names differ by case"
+    );
 }
 
 #[test]
@@ -102,16 +178,29 @@ async fn every_attribute_reaches_the_browser() {
         .partitioned(true)
         .max_age(DAY);
     let site = Site::of(SessionLayer::new(config));
-    let (_, response) = site.visit(&mut Jar::default(), async |session| session.insert("n", 1).unwrap()).await;
+    let (_, response) = site
+        .visit(&mut Jar::default(), async |session| {
+            session.insert("n", 1).unwrap()
+        })
+        .await;
     let cookie = set_cookie(&response);
     let sent = cookie.split_once("; ").unwrap().1;
-    assert_eq!(sent, "Max-Age=86400; SameSite=None; Partitioned; Secure; Path=/shop; Domain=example.com");
+    assert_eq!(
+        sent,
+        "Max-Age=86400; SameSite=None; Partitioned; Secure; Path=/shop; Domain=example.com"
+    );
 }
 
 #[tokio::test]
 async fn local_http_is_the_strict_default_without_secure() {
-    let site = Site::of(SessionLayer::new(SessionConfig::cookie("s", keys()).insecure_local_http()));
-    let (_, response) = site.visit(&mut Jar::default(), async |session| session.insert("n", 1).unwrap()).await;
+    let site = Site::of(SessionLayer::new(
+        SessionConfig::cookie("s", keys()).insecure_local_http(),
+    ));
+    let (_, response) = site
+        .visit(&mut Jar::default(), async |session| {
+            session.insert("n", 1).unwrap()
+        })
+        .await;
     assert!(set_cookie(&response).ends_with("; HttpOnly; SameSite=Lax; Path=/"));
 }
 
@@ -119,18 +208,30 @@ async fn local_http_is_the_strict_default_without_secure() {
 async fn a_session_can_have_attributes_of_its_own_for_as_long_as_it_lives() {
     for site in [Site::cookie(), Site::memory().0] {
         let jar = &mut Jar::default();
-        let changed = attributes(|a| a.path("/admin").same_site(SameSite::Strict).domain("example.com"));
+        let changed = attributes(|a| {
+            a.path("/admin")
+                .same_site(SameSite::Strict)
+                .domain("example.com")
+        });
         let (_, response) = site
             .visit(jar, async |session| {
                 session.insert("n", 1).unwrap();
-                session.set_attributes(|a| a.path("/admin").same_site(SameSite::Strict).domain("example.com")).unwrap();
+                session
+                    .set_attributes(|a| {
+                        a.path("/admin")
+                            .same_site(SameSite::Strict)
+                            .domain("example.com")
+                    })
+                    .unwrap();
             })
             .await;
         let own = "; HttpOnly; SameSite=Strict; Secure; Path=/admin; Domain=example.com";
         assert!(set_cookie(&response).ends_with(own), "{changed:?}");
         let (_, response) = site.visit(jar, async |session| session.renew()).await;
         assert!(set_cookie(&response).ends_with(own));
-        let (_, response) = site.visit(jar, async |session| session.destroy().await.unwrap()).await;
+        let (_, response) = site
+            .visit(jar, async |session| session.destroy().await.unwrap())
+            .await;
         assert!(set_cookie(&response).ends_with(own));
     }
 }
@@ -148,7 +249,11 @@ async fn attributes_that_do_not_go_together_are_refused_at_run_time() {
             ] {
                 let error = refused.unwrap_err();
                 assert_eq!(error.kind(), silverback::ErrorKind::Attributes);
-                assert!(std::error::Error::source(&error).unwrap().is::<ConfigError>());
+                assert!(
+                    std::error::Error::source(&error)
+                        .unwrap()
+                        .is::<ConfigError>()
+                );
             }
         })
         .await;

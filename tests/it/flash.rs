@@ -17,8 +17,13 @@ async fn a_message_waits_for_the_next_page_and_is_shown_once() {
             session.flash("two").unwrap();
         })
         .await;
-        let (_, response) = site.visit(jar, async |session| session.len().unwrap()).await;
-        assert!(no_cookie(&response), "a page that does not look leaves them");
+        let (_, response) = site
+            .visit(jar, async |session| session.len().unwrap())
+            .await;
+        assert!(
+            no_cookie(&response),
+            "a page that does not look leaves them"
+        );
         assert_eq!(site.visit(jar, flashes).await.0, ["one", "two"]);
         let (none, response) = site.visit(jar, flashes).await;
         assert!(none.is_empty() && no_cookie(&response));
@@ -38,7 +43,10 @@ async fn queues_and_values_are_apart() {
             assert_eq!(session.flashes_in::<u8>("errors").unwrap(), [7]);
             assert!(session.flashes_in::<u8>("errors").unwrap().is_empty());
             assert_eq!(session.flashes::<String>().unwrap(), ["hello"]);
-            assert_eq!(session.get::<String>("errors").unwrap().as_deref(), Some("a value"));
+            assert_eq!(
+                session.get::<String>("errors").unwrap().as_deref(),
+                Some("a value")
+            );
         })
         .await;
 }
@@ -60,8 +68,10 @@ async fn messages_of_another_type_are_an_error_and_stay() {
 async fn a_message_is_not_lost_with_a_page_that_fails() {
     for site in [Site::cookie(), Site::memory().0] {
         let jar = &mut Jar::default();
-        site.visit(jar, async |session| session.flash("hello").unwrap()).await;
-        site.answer(jar, http::StatusCode::INTERNAL_SERVER_ERROR, flashes).await;
+        site.visit(jar, async |session| session.flash("hello").unwrap())
+            .await;
+        site.answer(jar, http::StatusCode::INTERNAL_SERVER_ERROR, flashes)
+            .await;
         assert_eq!(site.visit(jar, flashes).await.0, ["hello"]);
     }
 }
@@ -70,13 +80,17 @@ async fn a_message_is_not_lost_with_a_page_that_fails() {
 async fn of_two_requests_at_once_one_claims_a_message() {
     let (site, _) = Site::memory();
     let jar = &mut Jar::default();
-    site.visit(jar, async |session| session.flash("hello").unwrap()).await;
+    site.visit(jar, async |session| session.flash("hello").unwrap())
+        .await;
     let mut other = jar.clone();
     let (first, _) = site
         .visit(jar, async |session| {
             session.len().unwrap();
-            let (second, _) =
-                site.visit(&mut other, async |session| Flashes::of(&session).claim::<String>().await.unwrap()).await;
+            let (second, _) = site
+                .visit(&mut other, async |session| {
+                    Flashes::of(&session).claim::<String>().await.unwrap()
+                })
+                .await;
             assert_eq!(second, ["hello"]);
             session.claim_flashes::<String>().await.unwrap()
         })
@@ -89,12 +103,14 @@ async fn of_two_requests_at_once_one_claims_a_message() {
 async fn taking_messages_does_not_take_those_that_come_meanwhile() {
     let (site, _) = Site::memory();
     let jar = &mut Jar::default();
-    site.visit(jar, async |session| session.flash("same").unwrap()).await;
+    site.visit(jar, async |session| session.flash("same").unwrap())
+        .await;
     let mut other = jar.clone();
     let (shown, _) = site
         .visit(jar, async |session| {
             let shown = flashes(session).await;
-            site.visit(&mut other, async |session| session.flash("same").unwrap()).await;
+            site.visit(&mut other, async |session| session.flash("same").unwrap())
+                .await;
             shown
         })
         .await;

@@ -39,7 +39,10 @@ impl Gate {
     async fn at(&self, when: &'static str, op: &'static str) {
         let hit = {
             let mut s = self.stop.lock().unwrap();
-            s.iter().position(|x| *x == (when, op)).map(|i| s.remove(i)).is_some()
+            s.iter()
+                .position(|x| *x == (when, op))
+                .map(|i| s.remove(i))
+                .is_some()
         };
         if hit {
             self.reached.add_permits(1);
@@ -66,7 +69,13 @@ impl Store for Gate {
         self.at("after", "create").await;
         r
     }
-    async fn update(&self, k: &RecordKey, v: Version, d: Bytes, e: Timestamp) -> Result<Version, StoreError> {
+    async fn update(
+        &self,
+        k: &RecordKey,
+        v: Version,
+        d: Bytes,
+        e: Timestamp,
+    ) -> Result<Version, StoreError> {
         self.at("before", "update").await;
         let r = self.inner.update(k, v, d, e).await;
         self.at("after", "update").await;
@@ -83,7 +92,10 @@ impl Store for Gate {
     }
 }
 fn site_of(store: impl Into<Backend>) -> Site {
-    Site { layer: SessionLayer::new(SessionConfig::new("s", store, keys())), clock: Clock::system() }
+    Site {
+        layer: SessionLayer::new(SessionConfig::new("s", store, keys())),
+        clock: Clock::system(),
+    }
 }
 async fn put(s: Session) {
     s.load().await.unwrap();
@@ -110,7 +122,10 @@ async fn num(site: &Site, jar: &Jar) -> Option<u32> {
 async fn a_used_up_task_budget_does_not_lose_the_commit() {
     let layer = SessionLayer::new(SessionConfig::new("cart", Remote::default(), keys()))
         .with(SessionConfig::cookie("account", keys()));
-    let site = Site { layer, clock: Clock::system() };
+    let site = Site {
+        layer,
+        clock: Clock::system(),
+    };
     let (_, r) = site
         .visit(&mut Jar::default(), async |s| {
             let a = sessions(&s).get("account").await.unwrap();
@@ -120,20 +135,26 @@ async fn a_used_up_task_budget_does_not_lose_the_commit() {
             }
         })
         .await;
-    assert_eq!((r.status().as_u16(), set_cookies(r.headers()).len()), (200, 1));
+    assert_eq!(
+        (r.status().as_u16(), set_cookies(r.headers()).len()),
+        (200, 1)
+    );
 }
 
 #[tokio::test]
 async fn a_load_in_flight_does_not_hold_up_other_sessions() {
     let gate = Gate::new();
-    let layer = SessionLayer::new(SessionConfig::cookie("account", keys())).with(SessionConfig::new(
-        "cart",
-        gate.clone(),
-        keys(),
-    ));
-    let site = Site { layer, clock: Clock::system() };
+    let layer = SessionLayer::new(SessionConfig::cookie("account", keys()))
+        .with(SessionConfig::new("cart", gate.clone(), keys()));
+    let site = Site {
+        layer,
+        clock: Clock::system(),
+    };
     let jar = &mut Jar::default();
-    site.visit(jar, async |s| put(sessions(&s).get("cart").await.unwrap()).await).await;
+    site.visit(jar, async |s| {
+        put(sessions(&s).get("cart").await.unwrap()).await
+    })
+    .await;
     gate.stop("before", "load");
     let (t, r) = site
         .visit(jar, async |s| {
@@ -148,7 +169,10 @@ async fn a_load_in_flight_does_not_hold_up_other_sessions() {
         .await;
     gate.go();
     t.await.unwrap();
-    assert_eq!((r.status().as_u16(), set_cookies(r.headers()).len()), (200, 1));
+    assert_eq!(
+        (r.status().as_u16(), set_cookies(r.headers()).len()),
+        (200, 1)
+    );
 }
 
 #[tokio::test]
@@ -177,7 +201,15 @@ async fn a_load_during_the_commit_does_not_lose_a_new_session() {
         t.await.unwrap()
     };
     let ((_, r), seen) = tokio::join!(visit, other);
-    assert_eq!((r.status().as_u16(), set_cookies(r.headers()).len(), seen, gate.inner.len()), (200, 1, Some(7), 1));
+    assert_eq!(
+        (
+            r.status().as_u16(),
+            set_cookies(r.headers()).len(),
+            seen,
+            gate.inner.len()
+        ),
+        (200, 1, Some(7), 1)
+    );
 }
 // 3b. the same with renew: the visitor is logged out silently
 #[tokio::test]
@@ -208,12 +240,19 @@ async fn a_load_during_the_commit_does_not_lose_a_renewed_id() {
         t.await.unwrap()
     };
     let ((_, r), _) = tokio::join!(visit, other);
-    assert_eq!((r.status().as_u16(), user(&site, jar).await), (200, Some(7)));
+    assert_eq!(
+        (r.status().as_u16(), user(&site, jar).await),
+        (200, Some(7))
+    );
 }
 fn cut(s: &Session, polls: usize) {
     let mut save = pin!(s.save());
     for _ in 0..polls {
-        if save.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+        if save
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
+        {
             break;
         }
     }
@@ -231,7 +270,10 @@ async fn saves_that_are_cut_off_twice_count_once() {
     })
     .await;
     // cut off after being applied: use a gate in front of the same records
-    let gated = Gate { inner: remote.records.clone(), ..gate.clone() };
+    let gated = Gate {
+        inner: remote.records.clone(),
+        ..gate.clone()
+    };
     let site = site_of(gated.clone());
     gated.stop("after", "update");
     site.visit(&mut jar.clone(), async |s| {
@@ -280,7 +322,10 @@ async fn a_renewal_whose_answer_got_lost_is_done() {
             remote.lose_next_answer();
         })
         .await;
-    assert_eq!((r.status().as_u16(), user(&site, &jar).await), (200, Some(7)));
+    assert_eq!(
+        (r.status().as_u16(), user(&site, &jar).await),
+        (200, Some(7))
+    );
 }
 
 #[tokio::test]
@@ -336,7 +381,10 @@ async fn a_handler_that_fails_after_destroy_still_removes_the_right_cookie() {
         })
         .await;
     let cookie = set_cookie(&response);
-    assert!(cookie.contains("Max-Age=0") && cookie.contains("Path=/admin"), "{cookie}");
+    assert!(
+        cookie.contains("Max-Age=0") && cookie.contains("Path=/admin"),
+        "{cookie}"
+    );
 }
 
 #[tokio::test]
@@ -366,32 +414,55 @@ async fn stored_floats_do_not_change() {
             bad
         })
         .await;
-    assert!(bad.is_empty(), "{} of 20000 differ, {:?}", bad.len(), bad.last());
+    assert!(
+        bad.is_empty(),
+        "{} of 20000 differ, {:?}",
+        bad.len(),
+        bad.last()
+    );
 }
 
 #[tokio::test]
 async fn the_memory_store_does_not_evict_what_it_was_just_given() {
-    let store = MemoryStore::new().clock(Clock::manual(START)).max_bytes(64 * 2000);
+    let store = MemoryStore::new()
+        .clock(Clock::manual(START))
+        .max_bytes(64 * 2000);
     let key = |n: u8| {
         let mut k = [0; 32];
         k[1] = n;
         RecordKey::from_bytes(k)
     };
     let at = |s| Timestamp::from_secs(START.as_secs() + s);
-    let v = store.create(&key(1), Bytes::from(vec![0; 500]), at(100)).await.unwrap();
-    store.create(&key(2), Bytes::from(vec![0; 1000]), at(200)).await.unwrap();
-    let updated = store.update(&key(1), v, Bytes::from(vec![0; 900]), at(100)).await;
-    assert_eq!(updated.is_ok(), store.load(&key(1)).await.unwrap().is_some());
+    let v = store
+        .create(&key(1), Bytes::from(vec![0; 500]), at(100))
+        .await
+        .unwrap();
+    store
+        .create(&key(2), Bytes::from(vec![0; 1000]), at(200))
+        .await
+        .unwrap();
+    let updated = store
+        .update(&key(1), v, Bytes::from(vec![0; 900]), at(100))
+        .await;
+    assert_eq!(
+        updated.is_ok(),
+        store.load(&key(1)).await.unwrap().is_some()
+    );
 }
 
 #[tokio::test]
 async fn a_used_session_keeps_its_cookie_beyond_max_age() {
     let clock = Clock::manual(START);
-    for store in [Backend::from(CookieStore::new()), MemoryStore::new().clock(clock.clone()).into()] {
+    for store in [
+        Backend::from(CookieStore::new()),
+        MemoryStore::new().clock(clock.clone()).into(),
+    ] {
         clock.set(START);
         let site = Site {
             layer: SessionLayer::new(
-                SessionConfig::new("s", store, keys()).max_age(7 * DAY).absolute_timeout(30 * DAY),
+                SessionConfig::new("s", store, keys())
+                    .max_age(7 * DAY)
+                    .absolute_timeout(30 * DAY),
             )
             .clock(clock.clone()),
             clock: clock.clone(),
@@ -400,10 +471,19 @@ async fn a_used_session_keeps_its_cookie_beyond_max_age() {
         let mut browser_until = START.as_secs();
         for _ in 0..10 {
             // a visit each day
-            let (_, r) = site.visit(jar, async |s| s.insert("user", 7).unwrap()).await;
+            let (_, r) = site
+                .visit(jar, async |s| s.insert("user", 7).unwrap())
+                .await;
             if let Some(c) = set_cookies(r.headers()).first() {
                 browser_until = clock.now().as_secs()
-                    + c.split("Max-Age=").nth(1).unwrap().split(';').next().unwrap().parse::<u64>().unwrap();
+                    + c.split("Max-Age=")
+                        .nth(1)
+                        .unwrap()
+                        .split(';')
+                        .next()
+                        .unwrap()
+                        .parse::<u64>()
+                        .unwrap();
             }
             clock.advance(DAY);
         }
@@ -418,12 +498,20 @@ async fn a_used_session_keeps_its_cookie_beyond_max_age() {
 async fn a_failed_handler_still_says_vary() {
     let site = Site::cookie();
     let (_, r) = site
-        .answer(&mut Jar::default(), StatusCode::INTERNAL_SERVER_ERROR, async |s| {
-            s.get::<u8>("n").unwrap();
-            s.insert("n", 1).unwrap();
-        })
+        .answer(
+            &mut Jar::default(),
+            StatusCode::INTERNAL_SERVER_ERROR,
+            async |s| {
+                s.get::<u8>("n").unwrap();
+                s.insert("n", 1).unwrap();
+            },
+        )
         .await;
-    assert_eq!(r.headers().get("vary").map(|v| v.to_str().unwrap()), Some("Cookie"), "500 after a write");
+    assert_eq!(
+        r.headers().get("vary").map(|v| v.to_str().unwrap()),
+        Some("Cookie"),
+        "500 after a write"
+    );
 }
 
 #[tokio::test]
@@ -452,8 +540,13 @@ async fn a_name_opened_outside_is_taken_inside() {
     let service = inner.layer(service_fn(move |req: Request<()>| {
         let seen = s3.clone();
         async move {
-            *seen.lock().unwrap() =
-                Some(req.extensions().get::<Session>().unwrap().insert("inner", 1).map_err(|e| e.kind()));
+            *seen.lock().unwrap() = Some(
+                req.extensions()
+                    .get::<Session>()
+                    .unwrap()
+                    .insert("inner", 1)
+                    .map_err(|e| e.kind()),
+            );
             Ok::<_, Infallible>(Response::new(String::new()))
         }
     }));
@@ -466,22 +559,39 @@ async fn a_name_opened_outside_is_taken_inside() {
         }
     });
     let r = outer.layer(mid).oneshot(Request::new(())).await.unwrap();
-    assert_eq!(*seen.lock().unwrap(), Some(Err(ErrorKind::NameTaken)), "{:?}", set_cookies(r.headers()));
+    assert_eq!(
+        *seen.lock().unwrap(),
+        Some(Err(ErrorKind::NameTaken)),
+        "{:?}",
+        set_cookies(r.headers())
+    );
 }
 
 #[tokio::test]
 async fn renewing_under_a_taken_name_is_an_error() {
     let store = MemoryStore::new();
     let layer = || SessionLayer::new(SessionConfig::new("s", store.clone(), keys()));
-    let site = Site { layer: layer(), clock: Clock::system() };
+    let site = Site {
+        layer: layer(),
+        clock: Clock::system(),
+    };
     let jar = &mut Jar::default();
     site.visit(jar, put).await;
     let service = service_fn(async |req: Request<()>| {
         req.extensions().get::<Session>().unwrap().renew();
         Ok::<_, Infallible>(Response::new(String::new()))
     });
-    let r = layer().layer(layer().layer(service)).oneshot(jar.request()).await.unwrap();
-    assert!(no_cookie(&r), "{} {:?}", r.status(), set_cookies(r.headers()));
+    let r = layer()
+        .layer(layer().layer(service))
+        .oneshot(jar.request())
+        .await
+        .unwrap();
+    assert!(
+        no_cookie(&r),
+        "{} {:?}",
+        r.status(),
+        set_cookies(r.headers())
+    );
 }
 
 #[tokio::test]
@@ -512,12 +622,22 @@ async fn changes_of_a_failed_request_are_not_saved_later() {
             Err::<Response<String>, _>("failed")
         }
     });
-    assert!(site.layer.layer(service).oneshot(jar.request()).await.is_err());
+    assert!(
+        site.layer
+            .layer(service)
+            .oneshot(jar.request())
+            .await
+            .is_err()
+    );
     let s = kept.lock().unwrap().take().unwrap();
     s.load().await.unwrap();
     s.insert("seen", 1).unwrap();
     s.save().await.unwrap();
-    assert_eq!(user(&site, jar).await, Some(7), "changes of a failed request are not saved");
+    assert_eq!(
+        user(&site, jar).await,
+        Some(7),
+        "changes of a failed request are not saved"
+    );
 }
 // 16b. cookie session: save() says Ok after the response although nothing can be saved
 #[tokio::test]
@@ -534,7 +654,13 @@ async fn a_cookie_session_cannot_be_saved_after_its_request() {
             Err::<Response<String>, _>("failed")
         }
     });
-    assert!(site.layer.layer(service).oneshot(Request::new(())).await.is_err());
+    assert!(
+        site.layer
+            .layer(service)
+            .oneshot(Request::new(()))
+            .await
+            .is_err()
+    );
     let s = kept.lock().unwrap().take().unwrap();
     assert!(s.save().await.is_err());
 }
@@ -555,25 +681,35 @@ async fn a_save_that_is_not_polled_does_not_block_a_load() {
             tokio::time::timeout(Duration::from_millis(500), s.load()).await.is_ok()
         })
         .await;
-    assert!(done, "load() of a loaded session waits for a save that nobody polls");
+    assert!(
+        done,
+        "load() of a loaded session waits for a save that nobody polls"
+    );
 }
 
 #[test]
 fn the_closure_of_an_update_may_use_the_session() {
     let (tx, rx) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let rt = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let rt = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         rt.block_on(async {
             Site::cookie()
                 .visit(&mut Jar::default(), async |s| {
                     let t = s.clone();
-                    let _ = s.update("n", move |n: &mut u32| *n += t.get::<u32>("m").ok().flatten().unwrap_or(1));
+                    let _ = s.update("n", move |n: &mut u32| {
+                        *n += t.get::<u32>("m").ok().flatten().unwrap_or(1)
+                    });
                 })
                 .await;
         });
         tx.send(()).unwrap();
     });
-    assert!(rx.recv_timeout(Duration::from_secs(3)).is_ok(), "deadlock, or the thread died");
+    assert!(
+        rx.recv_timeout(Duration::from_secs(3)).is_ok(),
+        "deadlock, or the thread died"
+    );
 }
 
 #[tokio::test]
@@ -585,9 +721,15 @@ async fn grpc_web_is_another_protocol() {
         Ok::<_, Infallible>(Response::new(String::new()))
     });
     remote.fail("create");
-    let req = Request::builder().header("content-type", "application/grpc-web-text").body(()).unwrap();
+    let req = Request::builder()
+        .header("content-type", "application/grpc-web-text")
+        .body(())
+        .unwrap();
     let r = site.layer.layer(service).oneshot(req).await.unwrap();
-    assert_ne!(r.headers().get("content-type").map(|v| v.to_str().unwrap()), Some("application/grpc"));
+    assert_ne!(
+        r.headers().get("content-type").map(|v| v.to_str().unwrap()),
+        Some("application/grpc")
+    );
 }
 
 #[tokio::test]
@@ -621,18 +763,26 @@ async fn messages_whose_claim_failed_are_kept() {
 async fn an_unused_session_of_a_taken_name_is_no_failure() {
     let layer = || SessionLayer::new(SessionConfig::cookie("s", keys()));
     let service = service_fn(async |req: Request<()>| {
-        let r = Sessions::from_extensions(req.extensions()).unwrap().save_all().await;
+        let r = Sessions::from_extensions(req.extensions())
+            .unwrap()
+            .save_all()
+            .await;
         assert!(r.is_ok(), "{r:?}");
         Ok::<_, Infallible>(Response::new(String::new()))
     });
-    layer().layer(layer().layer(service)).oneshot(Request::new(())).await.unwrap();
+    layer()
+        .layer(layer().layer(service))
+        .oneshot(Request::new(()))
+        .await
+        .unwrap();
 }
 
 #[test]
 fn a_write_at_the_end_of_a_request_is_kept_or_refused() {
     let layer = SessionLayer::new(SessionConfig::cookie("s", keys()));
     let mut lost = 0;
-    let (tx, rx) = std::sync::mpsc::sync_channel::<(Session, Arc<std::sync::atomic::AtomicBool>)>(0);
+    let (tx, rx) =
+        std::sync::mpsc::sync_channel::<(Session, Arc<std::sync::atomic::AtomicBool>)>(0);
     let (otx, orx) = std::sync::mpsc::sync_channel::<bool>(0);
     std::thread::spawn(move || {
         for (s, go) in rx {
@@ -646,7 +796,11 @@ fn a_write_at_the_end_of_a_request_is_kept_or_refused() {
         let service = service_fn(move |req: Request<()>| {
             let (tx, go) = (tx2.clone(), go2.clone());
             async move {
-                tx.send((req.extensions().get::<Session>().unwrap().clone(), go.clone())).unwrap();
+                tx.send((
+                    req.extensions().get::<Session>().unwrap().clone(),
+                    go.clone(),
+                ))
+                .unwrap();
                 go.store(true, std::sync::atomic::Ordering::Relaxed);
                 for _ in 0..(n % 400) {
                     std::hint::spin_loop()
@@ -687,7 +841,11 @@ async fn a_destroy_that_is_cut_off_logs_nobody_in_again() {
             s.get::<u32>("user").unwrap()
         })
         .await;
-    assert_eq!((seen, r.status().as_u16()), (None, 200), "logged out and still looks logged in");
+    assert_eq!(
+        (seen, r.status().as_u16()),
+        (None, 200),
+        "logged out and still looks logged in"
+    );
 }
 
 #[tokio::test]
@@ -715,8 +873,13 @@ async fn everyday_floats_do_not_change() {
 #[tokio::test]
 async fn http_500_counts_whatever_grpc_says() {
     let (site, store) = Site::memory();
-    let r = Response::builder().status(500).header("grpc-status", "0").body(String::new()).unwrap();
-    site.respond(&mut Jar::default(), async |s| s.insert("n", 1).unwrap(), r).await;
+    let r = Response::builder()
+        .status(500)
+        .header("grpc-status", "0")
+        .body(String::new())
+        .unwrap();
+    site.respond(&mut Jar::default(), async |s| s.insert("n", 1).unwrap(), r)
+        .await;
     assert!(store.is_empty(), "500 or above: not saved");
 }
 
@@ -726,7 +889,14 @@ async fn a_signed_session_is_not_opened_for_an_encrypted_one() {
     let r = site
         .visit(&mut Jar::default(), async |s| {
             sessions(&s)
-                .open(&SessionConfig::new("s", CookieStore::new().signed(), Keys::generate().unwrap()).path("/x"))
+                .open(
+                    &SessionConfig::new(
+                        "s",
+                        CookieStore::new().signed(),
+                        Keys::generate().unwrap(),
+                    )
+                    .path("/x"),
+                )
                 .await
                 .map(drop)
                 .map_err(|e| e.kind())
@@ -750,7 +920,10 @@ async fn a_renewal_after_the_response_is_refused_by_save() {
     s.load().await.unwrap();
     s.persist_for(DAY);
     s.renew();
-    assert!(s.save().await.is_err(), "docs of save(): AlreadyCommitted for a renewal, whose cookie cannot be sent");
+    assert!(
+        s.save().await.is_err(),
+        "docs of save(): AlreadyCommitted for a renewal, whose cookie cannot be sent"
+    );
 }
 
 #[tokio::test]
@@ -770,6 +943,10 @@ async fn attributes_cannot_be_set_after_the_response() {
     if res.is_ok() && saved.is_ok() {
         // the browser's cookie is at /, and the removal goes to /admin
         let (_, r) = site.visit(jar, async |s| s.destroy().await.unwrap()).await;
-        assert!(set_cookie(&r).contains("Path=/;") || set_cookie(&r).ends_with("Path=/"), "{}", set_cookie(&r));
+        assert!(
+            set_cookie(&r).contains("Path=/;") || set_cookie(&r).ends_with("Path=/"),
+            "{}",
+            set_cookie(&r)
+        );
     }
 }

@@ -14,7 +14,10 @@ use tower::{Layer, service_fn};
 use crate::support::{keys, store::Remote};
 
 async fn count(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Error> {
-    let session = request.extensions().get::<Session>().expect("the layer inserts it");
+    let session = request
+        .extensions()
+        .get::<Session>()
+        .expect("the layer inserts it");
     session.load().await?;
     let n = session.update("n", |n: &mut u64| *n += 1)?;
     Ok(Response::new(Full::from(n.to_string())))
@@ -29,7 +32,9 @@ async fn a_hyper_service_has_sessions() {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
-        server::Builder::new().serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).await
+        server::Builder::new()
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+            .await
     });
 
     let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
@@ -37,16 +42,29 @@ async fn a_hyper_service_has_sessions() {
     tokio::spawn(connection);
     let mut cookie = String::new();
     for n in 1..=3 {
-        let request = Request::builder().header(header::HOST, "x").header(header::COOKIE, &cookie);
-        let response = sender.send_request(request.body(Full::<Bytes>::default()).unwrap()).await.unwrap();
+        let request = Request::builder()
+            .header(header::HOST, "x")
+            .header(header::COOKIE, &cookie);
+        let response = sender
+            .send_request(request.body(Full::<Bytes>::default()).unwrap())
+            .await
+            .unwrap();
         if let Some(set) = response.headers().get(header::SET_COOKIE) {
             cookie = set.to_str().unwrap().split(';').next().unwrap().to_owned();
         }
-        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), n.to_string());
+        assert_eq!(
+            response.into_body().collect().await.unwrap().to_bytes(),
+            n.to_string()
+        );
     }
     remote.fail("update");
-    let request = Request::builder().header(header::HOST, "x").header(header::COOKIE, &cookie);
-    let response = sender.send_request(request.body(Full::<Bytes>::default()).unwrap()).await.unwrap();
+    let request = Request::builder()
+        .header(header::HOST, "x")
+        .header(header::COOKIE, &cookie);
+    let response = sender
+        .send_request(request.body(Full::<Bytes>::default()).unwrap())
+        .await
+        .unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
 }
 
@@ -55,6 +73,7 @@ async fn a_hyper_service_has_sessions() {
 async fn a_proxy_can_pass_incoming_bodies_through() {
     let layer = SessionLayer::new(SessionConfig::cookie("s", keys()))
         .on_failure(|failed: silverback::FailedCommit<Incoming>| failed.into_response());
-    let _service = layer
-        .layer(service_fn(async |request: Request<Incoming>| Ok::<_, Infallible>(Response::new(request.into_body()))));
+    let _service = layer.layer(service_fn(async |request: Request<Incoming>| {
+        Ok::<_, Infallible>(Response::new(request.into_body()))
+    }));
 }

@@ -19,7 +19,9 @@ async fn a_session_that_is_not_used_leaves_no_trace() {
 async fn reading_says_vary_and_sets_nothing() {
     let (site, store) = Site::memory();
     let jar = &mut Jar::default();
-    let (_, response) = site.visit(jar, async |session| session.get::<u8>("n").unwrap()).await;
+    let (_, response) = site
+        .visit(jar, async |session| session.get::<u8>("n").unwrap())
+        .await;
     assert!(no_cookie(&response) && store.is_empty());
     assert_eq!(response.headers()[header::VARY], "Cookie");
 }
@@ -53,7 +55,10 @@ async fn a_written_session_comes_back_with_its_cookie() {
         site.visit(jar, async |session| {
             assert!(!session.is_new().unwrap() && session.id().is_some());
             assert_eq!(session.rejection(), None);
-            assert_eq!(session.get::<String>("user").unwrap().as_deref(), Some("Ada"));
+            assert_eq!(
+                session.get::<String>("user").unwrap().as_deref(),
+                Some("Ada")
+            );
         })
         .await;
     }
@@ -63,8 +68,11 @@ async fn a_written_session_comes_back_with_its_cookie() {
 async fn a_server_side_session_keeps_its_cookie_when_it_is_written() {
     let (site, _) = Site::memory();
     let jar = &mut Jar::default();
-    site.visit(jar, async |session| session.insert("n", 1).unwrap()).await;
-    let (_, response) = site.visit(jar, async |session| session.insert("n", 2).unwrap()).await;
+    site.visit(jar, async |session| session.insert("n", 1).unwrap())
+        .await;
+    let (_, response) = site
+        .visit(jar, async |session| session.insert("n", 2).unwrap())
+        .await;
     assert!(no_cookie(&response));
 }
 
@@ -72,7 +80,8 @@ async fn a_server_side_session_keeps_its_cookie_when_it_is_written() {
 async fn renew_keeps_values_and_kills_the_old_id() {
     let (site, store) = Site::memory();
     let jar = &mut Jar::default();
-    site.visit(jar, async |session| session.insert("cart", 1).unwrap()).await;
+    site.visit(jar, async |session| session.insert("cart", 1).unwrap())
+        .await;
     let old = jar.clone();
     let (before, response) = site
         .visit(jar, async |session| {
@@ -86,30 +95,46 @@ async fn renew_keeps_values_and_kills_the_old_id() {
     let (after, _) = site
         .visit(jar, async |session| {
             assert_eq!(session.get("cart").unwrap(), Some(1));
-            assert_eq!(session.get::<String>("user").unwrap().as_deref(), Some("Ada"));
+            assert_eq!(
+                session.get::<String>("user").unwrap().as_deref(),
+                Some("Ada")
+            );
             session.id()
         })
         .await;
     assert!(before.is_some() && after.is_some() && before != after);
     assert_eq!(store.len(), 1);
 
-    let (rejection, response) = site.visit(&mut old.clone(), async |session| session.rejection()).await;
+    let (rejection, response) = site
+        .visit(&mut old.clone(), async |session| session.rejection())
+        .await;
     assert_eq!(rejection, Some(Rejection::NotFound));
-    assert!(no_cookie(&response), "a stale cookie is not removed: the browser may be getting a new one");
+    assert!(
+        no_cookie(&response),
+        "a stale cookie is not removed: the browser may be getting a new one"
+    );
 }
 
 #[tokio::test]
 async fn an_unknown_id_is_never_adopted() {
     let (site, store) = Site::memory();
     let jar = &mut Jar::default();
-    site.visit(jar, async |session| session.insert("n", 1).unwrap()).await;
+    site.visit(jar, async |session| session.insert("n", 1).unwrap())
+        .await;
     let stale = jar.clone();
-    site.visit(jar, async |session| session.destroy().await.unwrap()).await;
+    site.visit(jar, async |session| session.destroy().await.unwrap())
+        .await;
     let jar = &mut stale.clone();
-    let (_, _) = site.visit(jar, async |session| session.insert("n", 2).unwrap()).await;
+    let (_, _) = site
+        .visit(jar, async |session| session.insert("n", 2).unwrap())
+        .await;
     assert_ne!(jar.value("s"), stale.value("s"));
     assert_eq!(store.len(), 1);
-    let (read, _) = site.visit(&mut stale.clone(), async |session| session.get::<u8>("n").unwrap()).await;
+    let (read, _) = site
+        .visit(&mut stale.clone(), async |session| {
+            session.get::<u8>("n").unwrap()
+        })
+        .await;
     assert_eq!(read, None);
 }
 
@@ -119,9 +144,13 @@ async fn destroy_removes_record_and_cookie() {
         let (site, store) = Site::memory();
         let keys = crate::support::keys();
         let config = silverback::SessionConfig::new(named, store.clone(), keys);
-        let site = Site { layer: silverback::SessionLayer::new(config).clock(site.clock.clone()), clock: site.clock };
+        let site = Site {
+            layer: silverback::SessionLayer::new(config).clock(site.clock.clone()),
+            clock: site.clock,
+        };
         let jar = &mut Jar::default();
-        site.visit(jar, async |session| session.insert("n", 1).unwrap()).await;
+        site.visit(jar, async |session| session.insert("n", 1).unwrap())
+            .await;
         let store_seen = store.clone();
         let (_, response) = site
             .visit(jar, async move |session| {
@@ -145,7 +174,11 @@ async fn destroy_removes_record_and_cookie() {
 #[tokio::test]
 async fn destroying_nothing_writes_nothing() {
     let (site, store) = Site::memory();
-    let (_, response) = site.visit(&mut Jar::default(), async |session| session.destroy().await.unwrap()).await;
+    let (_, response) = site
+        .visit(&mut Jar::default(), async |session| {
+            session.destroy().await.unwrap()
+        })
+        .await;
     assert!(no_cookie(&response) && store.is_empty());
 }
 
@@ -153,7 +186,8 @@ async fn destroying_nothing_writes_nothing() {
 async fn a_session_after_destroy_is_another_one() {
     for site in [Site::cookie(), Site::memory().0] {
         let jar = &mut Jar::default();
-        site.visit(jar, async |session| session.insert("old", 1).unwrap()).await;
+        site.visit(jar, async |session| session.insert("old", 1).unwrap())
+            .await;
         let before = jar.clone();
         let (_, response) = site
             .visit(jar, async |session| {
@@ -163,7 +197,9 @@ async fn a_session_after_destroy_is_another_one() {
             .await;
         set_cookie(&response);
         assert_ne!(before.value("s"), jar.value("s"));
-        let (keys, _) = site.visit(jar, async |session| session.keys().unwrap()).await;
+        let (keys, _) = site
+            .visit(jar, async |session| session.keys().unwrap())
+            .await;
         assert_eq!(keys, ["new"]);
     }
 }
@@ -183,7 +219,9 @@ async fn an_explicit_save_is_in_the_store_and_its_cookie_in_the_response() {
         })
         .await;
     set_cookie(&response);
-    let (read, _) = site.visit(jar, async |session| session.get("n").unwrap()).await;
+    let (read, _) = site
+        .visit(jar, async |session| session.get("n").unwrap())
+        .await;
     assert_eq!(read, Some(1));
 }
 
@@ -198,14 +236,27 @@ async fn writes_after_the_response_are_errors() {
             })
             .await;
         assert_eq!(late.get("n").unwrap(), Some(1), "reading goes on");
-        for refused in [late.insert("n", 2), late.clear(), late.flash("x"), late.set_attributes(|a| a.path("/x"))] {
+        for refused in [
+            late.insert("n", 2),
+            late.clear(),
+            late.flash("x"),
+            late.set_attributes(|a| a.path("/x")),
+        ] {
             assert_eq!(refused.unwrap_err().kind(), ErrorKind::AlreadyCommitted);
         }
-        assert_eq!(late.update("n", |n: &mut u8| *n += 1).unwrap_err().kind(), ErrorKind::AlreadyCommitted);
+        assert_eq!(
+            late.update("n", |n: &mut u8| *n += 1).unwrap_err().kind(),
+            ErrorKind::AlreadyCommitted
+        );
         late.renew();
         late.persist_for(HOUR);
-        assert_eq!(late.save().await.unwrap_err().kind(), ErrorKind::AlreadyCommitted);
-        let (read, response) = site.visit(jar, async |session| session.get("n").unwrap()).await;
+        assert_eq!(
+            late.save().await.unwrap_err().kind(),
+            ErrorKind::AlreadyCommitted
+        );
+        let (read, response) = site
+            .visit(jar, async |session| session.get("n").unwrap())
+            .await;
         assert_eq!(read, Some(1));
         assert!(no_cookie(&response));
     }
@@ -213,8 +264,13 @@ async fn writes_after_the_response_are_errors() {
 
 #[tokio::test]
 async fn a_handle_that_was_not_used_in_time_cannot_write_either() {
-    let (late, _) = Site::cookie().visit(&mut Jar::default(), async |session| session).await;
-    assert_eq!(late.insert("n", 2).unwrap_err().kind(), ErrorKind::AlreadyCommitted);
+    let (late, _) = Site::cookie()
+        .visit(&mut Jar::default(), async |session| session)
+        .await;
+    assert_eq!(
+        late.insert("n", 2).unwrap_err().kind(),
+        ErrorKind::AlreadyCommitted
+    );
 }
 
 #[tokio::test]
@@ -227,20 +283,31 @@ async fn a_long_lived_handler_loads_and_saves_by_itself() {
             session
         })
         .await;
-    site.visit(jar, async |session| session.insert("other", true).unwrap()).await;
+    site.visit(jar, async |session| session.insert("other", true).unwrap())
+        .await;
 
     socket.load().await.unwrap();
-    assert_eq!(socket.get("other").unwrap(), Some(true), "what other requests did is seen");
+    assert_eq!(
+        socket.get("other").unwrap(),
+        Some(true),
+        "what other requests did is seen"
+    );
     socket.update("n", |n: &mut u8| *n += 1).unwrap();
     socket.save().await.unwrap();
-    let (read, _) = site.visit(jar, async |session| session.get("n").unwrap()).await;
+    let (read, _) = site
+        .visit(jar, async |session| session.get("n").unwrap())
+        .await;
     assert_eq!(read, Some(2));
 
-    site.visit(jar, async |session| session.destroy().await.unwrap()).await;
+    site.visit(jar, async |session| session.destroy().await.unwrap())
+        .await;
     socket.load().await.unwrap();
     assert!(socket.is_new().unwrap(), "a logout is seen");
     socket.insert("n", 3).unwrap();
-    assert_eq!(socket.save().await.unwrap_err().kind(), ErrorKind::AlreadyCommitted);
+    assert_eq!(
+        socket.save().await.unwrap_err().kind(),
+        ErrorKind::AlreadyCommitted
+    );
     assert!(store.is_empty());
 }
 

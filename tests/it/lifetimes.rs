@@ -12,11 +12,18 @@ const SECOND: Duration = Duration::from_secs(1);
 fn sites(change: impl Fn(SessionConfig) -> SessionConfig) -> Vec<Site> {
     let clock = silverback::Clock::manual(crate::support::START);
     let memory = MemoryStore::new().clock(clock.clone());
-    let stores: [silverback::store::Backend; 3] =
-        [silverback::store::CookieStore::new().into(), memory.clone().into(), Remote::new(memory.clone()).into()];
+    let stores: [silverback::store::Backend; 3] = [
+        silverback::store::CookieStore::new().into(),
+        memory.clone().into(),
+        Remote::new(memory.clone()).into(),
+    ];
     let site = |store| {
         let clock = clock.clone();
-        Site { layer: SessionLayer::new(change(SessionConfig::new("s", store, keys()))).clock(clock.clone()), clock }
+        Site {
+            layer: SessionLayer::new(change(SessionConfig::new("s", store, keys())))
+                .clock(clock.clone()),
+            clock,
+        }
     };
     stores.into_iter().map(site).collect()
 }
@@ -52,7 +59,10 @@ async fn an_idle_session_ends_on_the_second() {
             session.rejection()
         };
         let (reason, _) = site.visit(jar, ended).await;
-        assert!(matches!(reason, Some(Rejection::Expired | Rejection::NotFound)), "{reason:?}");
+        assert!(
+            matches!(reason, Some(Rejection::Expired | Rejection::NotFound)),
+            "{reason:?}"
+        );
     }
 }
 
@@ -108,7 +118,10 @@ async fn reading_refreshes_at_most_once_in_a_tenth_of_the_idle_time() {
     let clock = silverback::Clock::manual(crate::support::START);
     let remote = Remote::new(MemoryStore::new().clock(clock.clone()));
     let config = SessionConfig::new("s", remote.clone(), keys()).idle_timeout(1_000 * SECOND);
-    let site = Site { layer: SessionLayer::new(config).clock(clock.clone()), clock };
+    let site = Site {
+        layer: SessionLayer::new(config).clock(clock.clone()),
+        clock,
+    };
     let jar = &mut Jar::default();
     log_in(&site, jar).await;
     remote.take_log();
@@ -117,13 +130,19 @@ async fn reading_refreshes_at_most_once_in_a_tenth_of_the_idle_time() {
         let (there, response) = site.visit(jar, user).await;
         assert!(there && no_cookie(&response));
     }
-    let touches = remote.take_log().iter().filter(|operation| **operation == "touch").count();
+    let touches = remote
+        .take_log()
+        .iter()
+        .filter(|operation| **operation == "touch")
+        .count();
     assert_eq!(touches, 10);
 }
 
 #[tokio::test]
 async fn a_cookie_session_is_reissued_at_most_once_in_a_tenth_of_the_idle_time() {
-    let site = Site::of(SessionLayer::new(SessionConfig::cookie("s", keys()).idle_timeout(1_000 * SECOND)));
+    let site = Site::of(SessionLayer::new(
+        SessionConfig::cookie("s", keys()).idle_timeout(1_000 * SECOND),
+    ));
     let jar = &mut Jar::default();
     log_in(&site, jar).await;
     let mut cookies = 0;
@@ -142,13 +161,18 @@ async fn persist_for_is_max_age_and_server_side_limit_in_one() {
         let jar = &mut Jar::default();
         log_in(&site, jar).await;
         site.clock.advance(HOUR);
-        let (_, response) = site.visit(jar, async |session| session.persist_for(30 * DAY)).await;
+        let (_, response) = site
+            .visit(jar, async |session| session.persist_for(30 * DAY))
+            .await;
         assert!(set_cookie(&response).contains("; Max-Age=2592000;"));
         site.clock.advance(30 * DAY - SECOND);
         let (there, response) = site.visit(&mut jar.clone(), user).await;
         assert!(there);
         if !no_cookie(&response) {
-            assert!(set_cookie(&response).contains("; Max-Age=1;"), "what is left, not a new month");
+            assert!(
+                set_cookie(&response).contains("; Max-Age=1;"),
+                "what is left, not a new month"
+            );
         }
         site.clock.advance(SECOND);
         assert!(!site.visit(jar, user).await.0);
@@ -160,11 +184,15 @@ async fn remembering_can_be_taken_back() {
     for site in sites(|config| config.max_age(7 * DAY)) {
         let jar = &mut Jar::default();
         log_in(&site, jar).await;
-        let (_, response) = site.visit(jar, async |session| session.until_browser_closes()).await;
+        let (_, response) = site
+            .visit(jar, async |session| session.until_browser_closes())
+            .await;
         assert!(!set_cookie(&response).contains("Max-Age"));
         let (_, response) = site.visit(jar, async |session| session.renew()).await;
         assert!(!set_cookie(&response).contains("Max-Age"), "it stays so");
-        let (_, response) = site.visit(jar, async |session| session.persist_for(DAY)).await;
+        let (_, response) = site
+            .visit(jar, async |session| session.persist_for(DAY))
+            .await;
         assert!(set_cookie(&response).contains("; Max-Age=86400;"));
     }
 }
@@ -189,7 +217,11 @@ async fn a_configured_max_age_is_the_lifetime_on_both_sides() {
 
 #[tokio::test]
 async fn no_length_of_time_breaks_anything() {
-    for (length, max_age) in [(Duration::MAX, 34_560_000), (Duration::ZERO, 1), (400 * DAY, 34_560_000)] {
+    for (length, max_age) in [
+        (Duration::MAX, 34_560_000),
+        (Duration::ZERO, 1),
+        (400 * DAY, 34_560_000),
+    ] {
         for site in sites(|config| config) {
             let jar = &mut Jar::default();
             let (_, response) = site
@@ -215,6 +247,9 @@ async fn a_clock_that_jumps_neither_panics_nor_brings_anything_back() {
             assert_eq!(response.status(), 200);
         }
         site.clock.set(crate::support::START);
-        assert!(site.visit(jar, user).await.0, "a clock that was wrong for a while ended no session");
+        assert!(
+            site.visit(jar, user).await.0,
+            "a clock that was wrong for a while ended no session"
+        );
     }
 }

@@ -20,8 +20,8 @@ thread_local! {
     static LOG: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Writes every event down, at every level. There is one for all threads: if each test brought its own, events of
-/// places that another test reached first could be missed.
+/// Writes every event down, at every level. There is one for all threads: if each test brought its
+/// own, events of places that another test reached first could be missed.
 struct Recorder;
 
 impl Subscriber for Recorder {
@@ -40,7 +40,10 @@ impl Subscriber for Recorder {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(event.metadata().level().to_string());
         event.record(&mut line);
-        LOG.with_borrow_mut(|log| log.iter_mut().for_each(|log| log.push_str(&format!("{}\n", line.0))));
+        LOG.with_borrow_mut(|log| {
+            log.iter_mut()
+                .for_each(|log| log.push_str(&format!("{}\n", line.0)))
+        });
     }
 
     fn enter(&self, _: &span::Id) {}
@@ -73,11 +76,20 @@ async fn write(session: Session) {
 async fn a_rejected_cookie_is_an_event() {
     let log = recorded(async || {
         let (site, _) = Site::memory();
-        let (reason, _) = site.visit(&mut Jar::with("s", "x"), async |session| session.rejection()).await;
+        let (reason, _) = site
+            .visit(&mut Jar::with("s", "x"), async |session| {
+                session.rejection()
+            })
+            .await;
         assert_eq!(reason, Some(Rejection::Malformed));
     })
     .await;
-    assert!(log.contains("WARN") && log.contains("session=\"s\"") && log.contains("not a session token"), "{log}");
+    assert!(
+        log.contains("WARN")
+            && log.contains("session=\"s\"")
+            && log.contains("not a session token"),
+        "{log}"
+    );
 }
 
 #[tokio::test]
@@ -88,20 +100,29 @@ async fn neither_values_nor_ids_nor_cookies_are_logged_or_shown() {
         let remote = Remote::new(MemoryStore::new());
         let config = SessionConfig::new("s", remote.clone(), keys());
         let layer = SessionLayer::new(config.clone()).with(SessionConfig::cookie("c", keys()));
-        let site = Site { layer, clock: silverback::Clock::system() };
+        let site = Site {
+            layer,
+            clock: silverback::Clock::system(),
+        };
         site.visit(jar, write).await;
         let all = async |session: Session| {
             let other = crate::support::sessions(&session).get("c").await.unwrap();
             write(other.clone()).await;
             let sessions = crate::support::sessions(&session);
-            *shown.lock().unwrap() = format!("{session:?} {other:?} {sessions:?} {config:?} {:?}", site.layer);
+            *shown.lock().unwrap() = format!(
+                "{session:?} {other:?} {sessions:?} {config:?} {:?}",
+                site.layer
+            );
             session.load().await.unwrap();
             session.insert("n", 1).unwrap();
             remote.fail("all");
         };
         let (_, response) = site.visit(jar, all).await;
         let error = response.extensions().get::<silverback::Error>().unwrap();
-        shown.lock().unwrap().push_str(&format!("{error:?} {error}"));
+        shown
+            .lock()
+            .unwrap()
+            .push_str(&format!("{error:?} {error}"));
         remote.fail("");
         site.visit(jar, async |session| {
             session.load().await.unwrap();
@@ -114,11 +135,18 @@ async fn neither_values_nor_ids_nor_cookies_are_logged_or_shown() {
     })
     .await;
     assert!(
-        log.contains("session not saved") && log.contains("left in the store") && log.contains("committed"),
+        log.contains("session not saved")
+            && log.contains("left in the store")
+            && log.contains("committed"),
         "{log}"
     );
     let all = log + &shown.into_inner().unwrap();
-    for secret in ["a secret value", "key of the tests", jar.value("s"), jar.value("c")] {
+    for secret in [
+        "a secret value",
+        "key of the tests",
+        jar.value("s"),
+        jar.value("c"),
+    ] {
         assert!(!secret.is_empty() && !all.contains(secret), "{all}");
     }
 }
@@ -127,12 +155,20 @@ async fn neither_values_nor_ids_nor_cookies_are_logged_or_shown() {
 async fn a_store_that_fails_is_an_event() {
     let log = recorded(async || {
         let remote = Remote::default();
-        let site = Site::of(SessionLayer::new(SessionConfig::new("s", remote.clone(), keys())));
+        let site = Site::of(SessionLayer::new(SessionConfig::new(
+            "s",
+            remote.clone(),
+            keys(),
+        )));
         let jar = &mut Jar::default();
         site.visit(jar, write).await;
         remote.fail("load");
-        site.visit(jar, async |session| session.load().await.unwrap_err()).await;
+        site.visit(jar, async |session| session.load().await.unwrap_err())
+            .await;
     })
     .await;
-    assert!(log.contains("ERROR") && log.contains("session not loaded"), "{log}");
+    assert!(
+        log.contains("ERROR") && log.contains("session not loaded"),
+        "{log}"
+    );
 }

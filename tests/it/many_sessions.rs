@@ -6,10 +6,13 @@ use http::{Request, Response, StatusCode};
 use silverback::{ErrorKind, Session, SessionConfig, SessionLayer, Sessions, store::MemoryStore};
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{Jar, Site, keys, no_cookie, sessions, set_cookie, set_cookies, store::Remote};
+use crate::support::{
+    Jar, Site, keys, no_cookie, sessions, set_cookie, set_cookies, store::Remote,
+};
 
 fn three() -> (Site, Remote) {
-    let remote = Remote::new(MemoryStore::new().clock(silverback::Clock::manual(crate::support::START)));
+    let remote =
+        Remote::new(MemoryStore::new().clock(silverback::Clock::manual(crate::support::START)));
     let memory = MemoryStore::new().clock(silverback::Clock::manual(crate::support::START));
     let layer = SessionLayer::new(SessionConfig::cookie("account", keys()))
         .with(SessionConfig::new("cart", remote.clone(), keys()))
@@ -23,24 +26,40 @@ async fn each_name_is_one_session_and_all_are_saved() {
     let jar = &mut Jar::default();
     let (_, response) = site
         .visit(jar, async |session| {
-            assert_eq!(session.name(), "account", "the first is the one in the extensions");
+            assert_eq!(
+                session.name(),
+                "account",
+                "the first is the one in the extensions"
+            );
             let all = sessions(&session);
             for name in ["prefs", "account", "cart"] {
                 all.get(name).await.unwrap().insert("name", name).unwrap();
             }
-            assert_eq!(session.get::<String>("name").unwrap().as_deref(), Some("account"));
-            let names: Vec<_> = all.iter().map(|session| session.name().to_owned()).collect();
+            assert_eq!(
+                session.get::<String>("name").unwrap().as_deref(),
+                Some("account")
+            );
+            let names: Vec<_> = all
+                .iter()
+                .map(|session| session.name().to_owned())
+                .collect();
             assert_eq!(names, ["account", "cart", "prefs"]);
         })
         .await;
     let cookies = set_cookies(response.headers());
-    let names: Vec<_> = cookies.iter().map(|cookie| cookie.split('=').next().unwrap()).collect();
+    let names: Vec<_> = cookies
+        .iter()
+        .map(|cookie| cookie.split('=').next().unwrap())
+        .collect();
     assert_eq!(names, ["account", "cart", "prefs"], "in the layer's order");
 
     site.visit(jar, async |session| {
         for name in ["account", "cart", "prefs"] {
             let session = sessions(&session).get(name).await.unwrap();
-            assert_eq!(session.get::<String>("name").unwrap().as_deref(), Some(name));
+            assert_eq!(
+                session.get::<String>("name").unwrap().as_deref(),
+                Some(name)
+            );
         }
     })
     .await;
@@ -50,11 +69,25 @@ async fn each_name_is_one_session_and_all_are_saved() {
 async fn one_can_be_destroyed_and_another_written() {
     let (site, remote) = three();
     let jar = &mut Jar::default();
-    site.visit(jar, async |session| sessions(&session).get("cart").await.unwrap().insert("n", 1).unwrap()).await;
+    site.visit(jar, async |session| {
+        sessions(&session)
+            .get("cart")
+            .await
+            .unwrap()
+            .insert("n", 1)
+            .unwrap()
+    })
+    .await;
     let (_, response) = site
         .visit(jar, async |session| {
             session.flash("Thank you").unwrap();
-            sessions(&session).get("cart").await.unwrap().destroy().await.unwrap();
+            sessions(&session)
+                .get("cart")
+                .await
+                .unwrap()
+                .destroy()
+                .await
+                .unwrap();
         })
         .await;
     let cookies = set_cookies(response.headers());
@@ -67,10 +100,20 @@ async fn one_can_be_destroyed_and_another_written() {
 async fn an_unused_store_is_not_asked() {
     let (site, remote) = three();
     let jar = &mut Jar::default();
-    site.visit(jar, async |session| sessions(&session).get("cart").await.unwrap().insert("n", 1).unwrap()).await;
+    site.visit(jar, async |session| {
+        sessions(&session)
+            .get("cart")
+            .await
+            .unwrap()
+            .insert("n", 1)
+            .unwrap()
+    })
+    .await;
     remote.take_log();
     remote.fail("all");
-    let (_, response) = site.visit(jar, async |session| session.insert("n", 1).unwrap()).await;
+    let (_, response) = site
+        .visit(jar, async |session| session.insert("n", 1).unwrap())
+        .await;
     assert_eq!(response.status(), 200);
     assert!(remote.take_log().is_empty());
 }
@@ -80,7 +123,10 @@ async fn a_name_nobody_configured_is_an_error_that_says_so() {
     let (site, _) = three();
     site.visit(&mut Jar::default(), async |session| {
         let error = sessions(&session).get("other").await.unwrap_err();
-        assert_eq!((error.kind(), error.session()), (ErrorKind::UnknownName, Some("other")));
+        assert_eq!(
+            (error.kind(), error.session()),
+            (ErrorKind::UnknownName, Some("other"))
+        );
     })
     .await;
 }
@@ -91,7 +137,10 @@ async fn a_batch_goes_on_after_a_failure_and_reports_all() {
     let layer = SessionLayer::new(SessionConfig::new("a", remotes[0].clone(), keys()))
         .with(SessionConfig::cookie("b", keys()))
         .with(SessionConfig::new("c", remotes[1].clone(), keys()));
-    let site = Site { layer, clock: silverback::Clock::system() };
+    let site = Site {
+        layer,
+        clock: silverback::Clock::system(),
+    };
     let (_, response) = site
         .visit(&mut Jar::default(), async |session| {
             let all = sessions(&session);
@@ -100,15 +149,24 @@ async fn a_batch_goes_on_after_a_failure_and_reports_all() {
             }
             remotes.iter().for_each(|remote| remote.fail("create"));
             let error = all.save_all().await.unwrap_err();
-            let names: Vec<_> = error.failures().map(|failure| failure.session().unwrap()).collect();
+            let names: Vec<_> = error
+                .failures()
+                .map(|failure| failure.session().unwrap())
+                .collect();
             assert_eq!(names, ["a", "c"]);
-            assert_eq!(error.to_string(), "session \"a\": the store failed (and 1 other error)");
+            assert_eq!(
+                error.to_string(),
+                "session \"a\": the store failed (and 1 other error)"
+            );
         })
         .await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let error = response.extensions().get::<silverback::Error>().unwrap();
     assert_eq!(error.failures().count(), 2);
-    assert!(set_cookie(&response).starts_with("b="), "what was saved keeps its cookie");
+    assert!(
+        set_cookie(&response).starts_with("b="),
+        "what was saved keeps its cookie"
+    );
 }
 
 #[tokio::test]
@@ -149,10 +207,19 @@ async fn a_session_the_layer_does_not_name_can_be_opened() {
     site.visit(jar, async |session| {
         let all = sessions(&session);
         let taken = all.open(&carts.clone().named("cart")).await.unwrap_err();
-        assert_eq!((taken.kind(), taken.session()), (ErrorKind::NameTaken, Some("cart")));
+        assert_eq!(
+            (taken.kind(), taken.session()),
+            (ErrorKind::NameTaken, Some("cart"))
+        );
         let invalid = all.open(&carts.clone().named("no name")).await.unwrap_err();
         assert_eq!(invalid.kind(), ErrorKind::Attributes);
-        assert_eq!(all.open(&SessionConfig::cookie("account", keys())).await.unwrap().name(), "account");
+        assert_eq!(
+            all.open(&SessionConfig::cookie("account", keys()))
+                .await
+                .unwrap()
+                .name(),
+            "account"
+        );
     })
     .await;
 }
@@ -164,7 +231,10 @@ async fn nested_layers_serve_their_own_sessions() {
         .with(SessionConfig::cookie("second", keys()));
     let inner = SessionLayer::new(SessionConfig::cookie("inner", keys()));
     let service = service_fn(async |request: Request<()>| {
-        assert_eq!(request.extensions().get::<Session>().unwrap().name(), "inner");
+        assert_eq!(
+            request.extensions().get::<Session>().unwrap().name(),
+            "inner"
+        );
         let all = Sessions::from_extensions(request.extensions()).unwrap();
         for name in ["inner", "outer", "second"] {
             all.get(name).await.unwrap().insert("n", 1).unwrap();
@@ -172,9 +242,16 @@ async fn nested_layers_serve_their_own_sessions() {
         assert_eq!(all.iter().count(), 3);
         Ok::<_, Infallible>(Response::new(String::new()))
     });
-    let response = outer.layer(inner.layer(service)).oneshot(Request::new(())).await.unwrap();
+    let response = outer
+        .layer(inner.layer(service))
+        .oneshot(Request::new(()))
+        .await
+        .unwrap();
     let cookies = set_cookies(response.headers());
-    let names: Vec<_> = cookies.iter().map(|cookie| cookie.split('=').next().unwrap()).collect();
+    let names: Vec<_> = cookies
+        .iter()
+        .map(|cookie| cookie.split('=').next().unwrap())
+        .collect();
     assert_eq!(names, ["inner", "outer", "second"]);
     assert_eq!(outer_store.len(), 1);
     let vary = response.headers().get_all("vary").iter().count();
@@ -193,12 +270,19 @@ async fn one_name_in_two_layers_is_an_error_that_says_so() {
             session.destroy().await.unwrap_err(),
             Sessions::from(session.clone()).get("s").await.unwrap_err(),
         ] {
-            assert_eq!((error.kind(), error.session()), (ErrorKind::NameTaken, Some("s")));
+            assert_eq!(
+                (error.kind(), error.session()),
+                (ErrorKind::NameTaken, Some("s"))
+            );
             assert!(error.to_string().contains("already used"), "{error}");
         }
         Ok::<_, Infallible>(Response::new(String::new()))
     });
-    let response = layer().layer(layer().layer(service)).oneshot(Request::new(())).await.unwrap();
+    let response = layer()
+        .layer(layer().layer(service))
+        .oneshot(Request::new(()))
+        .await
+        .unwrap();
     assert_eq!(response.status(), 200);
     assert!(no_cookie(&response));
 }

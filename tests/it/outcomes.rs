@@ -3,7 +3,9 @@
 use std::{convert::Infallible, error::Error as _, pin::pin, task::Poll};
 
 use http::{Request, Response, StatusCode, header};
-use silverback::{ErrorKind, FailedCommit, Session, SessionConfig, SessionLayer, store::MemoryStore};
+use silverback::{
+    ErrorKind, FailedCommit, Session, SessionConfig, SessionLayer, store::MemoryStore,
+};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{Jar, Site, keys, no_cookie, set_cookie, store::Remote};
@@ -29,7 +31,8 @@ async fn read(site: &Site, jar: &mut Jar) -> Option<u8> {
 fn remote() -> (Site, Remote) {
     let clock = silverback::Clock::manual(crate::support::START);
     let remote = Remote::new(MemoryStore::new().clock(clock.clone()));
-    let layer = SessionLayer::new(SessionConfig::new("s", remote.clone(), keys())).clock(clock.clone());
+    let layer =
+        SessionLayer::new(SessionConfig::new("s", remote.clone(), keys())).clock(clock.clone());
     (Site { layer, clock }, remote)
 }
 
@@ -42,7 +45,9 @@ async fn a_failed_handler_saves_no_values() {
             session.insert("n", 2).unwrap();
         };
         for status in [500, 503, 599] {
-            let (_, response) = site.answer(jar, StatusCode::from_u16(status).unwrap(), write).await;
+            let (_, response) = site
+                .answer(jar, StatusCode::from_u16(status).unwrap(), write)
+                .await;
             assert!(no_cookie(&response));
             assert_eq!(read(&site, jar).await, Some(1));
         }
@@ -65,10 +70,16 @@ async fn a_failed_handler_still_renews_and_destroys() {
             .await;
         set_cookie(&response);
         assert_ne!(old.value("s"), jar.value("s"));
-        assert_eq!(read(&site, jar).await, Some(1), "with the values from before");
+        assert_eq!(
+            read(&site, jar).await,
+            Some(1),
+            "with the values from before"
+        );
 
         let gone = async |session: Session| session.destroy().await.unwrap();
-        let (_, response) = site.answer(jar, StatusCode::INTERNAL_SERVER_ERROR, gone).await;
+        let (_, response) = site
+            .answer(jar, StatusCode::INTERNAL_SERVER_ERROR, gone)
+            .await;
         assert!(set_cookie(&response).contains("Max-Age=0"));
         assert!(jar.0.is_empty());
     }
@@ -92,13 +103,27 @@ async fn an_explicit_save_survives_a_failed_handler() {
 
 #[tokio::test]
 async fn grpc_statuses_count_like_http_ones() {
-    for (status, saved) in [("0", true), ("16", true), ("5", true), ("13", false), ("2", false), ("14", false)] {
+    for (status, saved) in [
+        ("0", true),
+        ("16", true),
+        ("5", true),
+        ("13", false),
+        ("2", false),
+        ("14", false),
+    ] {
         let site = Site::memory().0;
         let jar = &mut established(&site).await;
-        let response = Response::builder().header("grpc-status", status).body(String::new()).unwrap();
+        let response = Response::builder()
+            .header("grpc-status", status)
+            .body(String::new())
+            .unwrap();
         let write = async |session: Session| session.insert("n", 2).unwrap();
         site.respond(jar, write, response).await;
-        assert_eq!(read(&site, jar).await, Some(if saved { 2 } else { 1 }), "grpc-status {status}");
+        assert_eq!(
+            read(&site, jar).await,
+            Some(if saved { 2 } else { 1 }),
+            "grpc-status {status}"
+        );
     }
 }
 
@@ -110,7 +135,12 @@ async fn an_error_of_the_service_is_passed_on_and_saves_nothing() {
         session.insert("n", 2).unwrap();
         Err::<Response<String>, _>(std::io::Error::other("mine"))
     });
-    let error = site.layer.layer(service).oneshot(Request::new(())).await.unwrap_err();
+    let error = site
+        .layer
+        .layer(service)
+        .oneshot(Request::new(()))
+        .await
+        .unwrap_err();
     assert_eq!(error.to_string(), "mine");
     assert!(store.is_empty());
 }
@@ -137,7 +167,9 @@ async fn destroy_has_happened_even_if_the_request_is_cancelled_panics_or_fails()
             for _ in 0..50 {
                 let step = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                     let waker = std::task::Waker::noop();
-                    call.as_mut().poll(&mut std::task::Context::from_waker(waker)).map(drop)
+                    call.as_mut()
+                        .poll(&mut std::task::Context::from_waker(waker))
+                        .map(drop)
                 }));
                 if !matches!(step, Ok(Poll::Pending)) {
                     break;
@@ -156,7 +188,12 @@ async fn a_cancelled_or_panicking_handler_saves_nothing_and_breaks_nothing() {
     let jar = established(&site).await;
     {
         let service = service_fn(async |request: Request<()>| {
-            request.extensions().get::<Session>().unwrap().insert("n", 2).unwrap();
+            request
+                .extensions()
+                .get::<Session>()
+                .unwrap()
+                .insert("n", 2)
+                .unwrap();
             std::future::pending::<Result<Response<String>, Infallible>>().await
         });
         let mut call = pin!(site.layer.layer(service).oneshot(jar.request()));
@@ -166,7 +203,9 @@ async fn a_cancelled_or_panicking_handler_saves_nothing_and_breaks_nothing() {
 }
 
 fn futures_poll<F: Future>(future: &mut std::pin::Pin<&mut F>) -> Poll<F::Output> {
-    future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+    future
+        .as_mut()
+        .poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
 }
 
 #[tokio::test]
@@ -177,16 +216,32 @@ async fn a_store_that_cannot_load_is_an_error_and_not_an_empty_session() {
     let (error, response) = site
         .visit(jar, async |session| {
             let error = session.load().await.unwrap_err();
-            assert_eq!(session.get::<u8>("n").unwrap_err().kind(), ErrorKind::NotLoaded);
-            assert_eq!(session.insert("n", 2).unwrap_err().kind(), ErrorKind::NotLoaded);
+            assert_eq!(
+                session.get::<u8>("n").unwrap_err().kind(),
+                ErrorKind::NotLoaded
+            );
+            assert_eq!(
+                session.insert("n", 2).unwrap_err().kind(),
+                ErrorKind::NotLoaded
+            );
             error
         })
         .await;
-    assert_eq!((error.kind(), error.session()), (ErrorKind::Store, Some("s")));
-    assert_eq!(error.source().unwrap().source().unwrap().to_string(), "down");
+    assert_eq!(
+        (error.kind(), error.session()),
+        (ErrorKind::Store, Some("s"))
+    );
+    assert_eq!(
+        error.source().unwrap().source().unwrap().to_string(),
+        "down"
+    );
     assert!(no_cookie(&response));
     let (_, response) = site.visit(jar, async |_| ()).await;
-    assert_eq!(response.status(), 200, "who does not use the session is not affected");
+    assert_eq!(
+        response.status(),
+        200,
+        "who does not use the session is not affected"
+    );
     remote.fail("");
     assert_eq!(read(&site, jar).await, Some(1));
 }
@@ -195,15 +250,24 @@ async fn a_store_that_cannot_load_is_an_error_and_not_an_empty_session() {
 async fn an_accessor_before_load_says_what_to_do() {
     let (site, _) = remote();
     let jar = &mut established(&site).await;
-    let (error, _) = site.visit(jar, async |session| session.get::<u8>("n").unwrap_err()).await;
-    assert_eq!(error.to_string(), "session \"s\": used before it was loaded: call `session.load().await` first");
+    let (error, _) = site
+        .visit(jar, async |session| session.get::<u8>("n").unwrap_err())
+        .await;
+    assert_eq!(
+        error.to_string(),
+        "session \"s\": used before it was loaded: call `session.load().await` first"
+    );
 }
 
 #[tokio::test]
 async fn a_failed_save_is_500_without_a_cookie() {
     for operation in ["create", "update", "all"] {
         let (site, remote) = remote();
-        let jar = &mut if operation == "create" { Jar::default() } else { established(&site).await };
+        let jar = &mut if operation == "create" {
+            Jar::default()
+        } else {
+            established(&site).await
+        };
         let before = jar.clone();
         let (_, response) = site
             .visit(jar, async |session| {
@@ -215,9 +279,15 @@ async fn a_failed_save_is_500_without_a_cookie() {
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(no_cookie(&response) && response.body().is_empty());
         let error = response.extensions().get::<silverback::Error>().unwrap();
-        assert_eq!((error.kind(), error.session()), (ErrorKind::Store, Some("s")));
+        assert_eq!(
+            (error.kind(), error.session()),
+            (ErrorKind::Store, Some("s"))
+        );
         remote.fail("");
-        assert_eq!(read(&site, &mut before.clone()).await, (operation != "create").then_some(1));
+        assert_eq!(
+            read(&site, &mut before.clone()).await,
+            (operation != "create").then_some(1)
+        );
     }
 }
 
@@ -237,9 +307,16 @@ async fn a_renewal_that_fails_leaves_one_session_or_says_so() {
         remote.fail("");
         let (old, new) = (read(&site, &mut old.clone()).await, read(&site, jar).await);
         if operation == "delete" {
-            assert_eq!((response.status(), old, new), (StatusCode::OK, None, Some(1)), "marked as moved");
+            assert_eq!(
+                (response.status(), old, new),
+                (StatusCode::OK, None, Some(1)),
+                "marked as moved"
+            );
         } else {
-            assert_eq!((response.status(), old, new), (StatusCode::INTERNAL_SERVER_ERROR, Some(1), Some(1)));
+            assert_eq!(
+                (response.status(), old, new),
+                (StatusCode::INTERNAL_SERVER_ERROR, Some(1), Some(1))
+            );
         }
     }
 }
@@ -251,7 +328,10 @@ async fn a_destroy_that_fails_is_an_error_and_leaves_the_session() {
     let (_, response) = site
         .visit(jar, async |session| {
             remote.fail("delete");
-            assert_eq!(session.destroy().await.unwrap_err().kind(), ErrorKind::Store);
+            assert_eq!(
+                session.destroy().await.unwrap_err().kind(),
+                ErrorKind::Store
+            );
         })
         .await;
     assert!(no_cookie(&response));
@@ -285,7 +365,10 @@ async fn a_grpc_call_gets_a_grpc_status() {
     });
     remote.fail("create");
     for kind in ["application/grpc", "application/grpc+proto"] {
-        let request = Request::builder().header(header::CONTENT_TYPE, kind).body(()).unwrap();
+        let request = Request::builder()
+            .header(header::CONTENT_TYPE, kind)
+            .body(())
+            .unwrap();
         let response = site.layer.layer(service).oneshot(request).await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["grpc-status"], "14");
@@ -314,6 +397,13 @@ async fn an_own_responder_works_with_any_body_and_can_let_the_response_pass() {
         Ok::<_, Infallible>(Response::new(Incoming("handler")))
     });
     remote.fail("create");
-    let response = layer.layer(service).oneshot(Request::new(())).await.unwrap();
-    assert_eq!((response.status(), response.body().0), (StatusCode::SERVICE_UNAVAILABLE, "handler"));
+    let response = layer
+        .layer(service)
+        .oneshot(Request::new(()))
+        .await
+        .unwrap();
+    assert_eq!(
+        (response.status(), response.body().0),
+        (StatusCode::SERVICE_UNAVAILABLE, "handler")
+    );
 }

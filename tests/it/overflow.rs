@@ -27,7 +27,13 @@ fn world_of(signed: bool, change: impl FnOnce(SessionConfig) -> SessionConfig) -
         false => SessionConfig::cookie("s", keys()),
     };
     let config = change(config.overflow(remote.clone()).cookie_bytes(500));
-    World { site: Site { layer: SessionLayer::new(config).clock(clock.clone()), clock }, remote }
+    World {
+        site: Site {
+            layer: SessionLayer::new(config).clock(clock.clone()),
+            clock,
+        },
+        remote,
+    }
 }
 
 fn worlds() -> [World; 2] {
@@ -92,9 +98,16 @@ async fn a_copy_is_no_session_where_nobody_can_ask_its_record() {
             false => SessionConfig::cookie("s", keys()),
         };
         let clock = world.site.clock.clone();
-        let without = Site { layer: SessionLayer::new(config).clock(clock.clone()), clock };
-        let look = async |session: Session| (session.get::<String>("small").unwrap(), session.rejection());
-        assert_eq!(without.visit(jar, look).await.0, (None, Some(Rejection::NotFound)));
+        let without = Site {
+            layer: SessionLayer::new(config).clock(clock.clone()),
+            clock,
+        };
+        let look =
+            async |session: Session| (session.get::<String>("small").unwrap(), session.rejection());
+        assert_eq!(
+            without.visit(jar, look).await.0,
+            (None, Some(Rejection::NotFound))
+        );
     }
 }
 
@@ -104,33 +117,67 @@ async fn a_session_leaves_its_cookie_and_comes_back() {
         let jar = &mut Jar::default();
         world.set(jar, "small", 10).await;
         assert_eq!(world.get(jar, ["small"]).await, [Some(10)]);
-        assert_eq!(world.operations(), [""; 0], "while it fits the store is not asked");
+        assert_eq!(
+            world.operations(),
+            [""; 0],
+            "while it fits the store is not asked"
+        );
 
         let response = world.set(jar, "large", 3_000).await;
-        assert!(set_cookie(&response).len() < 250, "the cookie refers to a record");
+        assert!(
+            set_cookie(&response).len() < 250,
+            "the cookie refers to a record"
+        );
         assert_eq!(world.operations(), ["create"]);
-        assert_eq!(world.get(jar, ["small", "large"]).await, [Some(10), Some(3_000)]);
+        assert_eq!(
+            world.get(jar, ["small", "large"]).await,
+            [Some(10), Some(3_000)]
+        );
         assert_eq!(world.operations(), ["load"]);
-        assert!(no_cookie(&world.set(jar, "larger", 100_000).await), "the same record");
+        assert!(
+            no_cookie(&world.set(jar, "larger", 100_000).await),
+            "the same record"
+        );
         assert_eq!(world.operations(), ["load", "update"]);
         world.remove(jar, "larger").await;
 
         let response = world.remove(jar, "large").await;
         assert!(set_cookie(&response).starts_with("s="));
-        assert_eq!(world.operations(), ["load", "update", "load", "update"], "the record is still there");
+        assert_eq!(
+            world.operations(),
+            ["load", "update", "load", "update"],
+            "the record is still there"
+        );
         assert_eq!(world.get(jar, ["small", "large"]).await, [Some(10), None]);
         assert_eq!(world.operations(), ["load"], "and decides");
         world.set(jar, "more", 10).await;
-        assert_eq!(world.operations(), ["load", "update"], "until the cookie has come back and is made anew");
+        assert_eq!(
+            world.operations(),
+            ["load", "update"],
+            "until the cookie has come back and is made anew"
+        );
         world.set(jar, "more", 11).await;
-        assert_eq!(world.get(jar, ["small", "more"]).await, [Some(10), Some(11)]);
-        assert_eq!(world.operations(), [""; 0], "and then the session is in its cookie alone");
+        assert_eq!(
+            world.get(jar, ["small", "more"]).await,
+            [Some(10), Some(11)]
+        );
+        assert_eq!(
+            world.operations(),
+            [""; 0],
+            "and then the session is in its cookie alone"
+        );
 
         // Once more, over the mark that the record has left.
         world.set(jar, "large", 2_000).await;
-        assert_eq!(world.get(jar, ["small", "more", "large"]).await, [Some(10), Some(11), Some(2_000)]);
+        assert_eq!(
+            world.get(jar, ["small", "more", "large"]).await,
+            [Some(10), Some(11), Some(2_000)]
+        );
         world.remove(jar, "large").await;
-        assert_eq!(world.get(jar, ["small", "more", "large"]).await, [Some(10), Some(11), None]);
+        assert_eq!(
+            world.get(jar, ["small", "more", "large"]).await,
+            [Some(10), Some(11), None]
+        );
         world.set(jar, "more", 12).await;
         world.operations();
         assert_eq!(world.get(jar, ["small"]).await, [Some(10)]);
@@ -159,7 +206,11 @@ async fn a_session_keeps_its_name_and_its_age_on_the_way() {
     // Used every eight hours, back and forth, it ends after fourteen days.
     let mut hours = 0;
     while hours < 14 * 24 {
-        assert_eq!(world.get(jar, ["small"]).await, [Some(10)], "after {hours} hours");
+        assert_eq!(
+            world.get(jar, ["small"]).await,
+            [Some(10)],
+            "after {hours} hours"
+        );
         match hours / 8 % 3 {
             0 => drop(world.set(jar, "large", 1_000).await),
             1 => drop(world.remove(jar, "large").await),
@@ -252,7 +303,10 @@ async fn a_record_that_the_browser_never_heard_of_gives_way_where_a_settled_one_
     world.set(&mut jar.clone(), "large", 1_179).await;
     world.set(jar, "value", 39).await;
     world.set(jar, "large", 1_086).await;
-    assert_eq!(world.get(jar, ["value", "large"]).await, [Some(39), Some(1_086)]);
+    assert_eq!(
+        world.get(jar, ["value", "large"]).await,
+        [Some(39), Some(1_086)]
+    );
 }
 
 #[tokio::test]
@@ -273,7 +327,10 @@ async fn a_record_that_was_changed_since_the_copy_decides() {
     assert_eq!(response.status(), StatusCode::OK);
     // Whichever cookie came last, nothing is lost.
     for cookies in [jar.clone(), slow.clone()] {
-        assert_eq!(world.get(&mut cookies.clone(), ["large", "slow"]).await, [None, Some(4)]);
+        assert_eq!(
+            world.get(&mut cookies.clone(), ["large", "slow"]).await,
+            [None, Some(4)]
+        );
     }
 }
 
@@ -289,7 +346,10 @@ async fn an_old_copy_does_not_take_the_place_of_the_record() {
         world.set(jar, "own", 20).await;
         let last = if last_answer == 0 { jar } else { other };
         for _ in 0..3 {
-            assert_eq!(world.get(last, ["other", "own"]).await, [Some(10), Some(20)]);
+            assert_eq!(
+                world.get(last, ["other", "own"]).await,
+                [Some(10), Some(20)]
+            );
         }
     }
 }
@@ -303,7 +363,8 @@ async fn only_the_writer_of_a_record_makes_copies_of_it() {
     world.remove(jar, "large").await;
     world.site.clock.advance(3 * HOUR);
     world.set(late, "late", 10).await;
-    // It is time for a new cookie; but were it a copy, it could come back before the answer that is late.
+    // It is time for a new cookie; but were it a copy, it could come back before the answer that is
+    // late.
     assert_eq!(world.get(jar, ["late"]).await, [Some(10)]);
     world.set(jar, "own", 20).await;
     assert_eq!(world.get(late, ["late", "own"]).await, [Some(10), Some(20)]);
@@ -345,7 +406,10 @@ async fn a_request_with_a_copy_outgrows_the_cookie_while_another_settles() {
         .await;
     assert_eq!(response.status(), StatusCode::OK);
     assert!(set_cookie(&response).len() < 250, "it refers to the record");
-    assert_eq!(world.get(jar, ["other", "larger"]).await, [Some(10), Some(5_000)]);
+    assert_eq!(
+        world.get(jar, ["other", "larger"]).await,
+        [Some(10), Some(5_000)]
+    );
 }
 
 #[tokio::test]
@@ -364,10 +428,16 @@ async fn who_knows_only_the_record_cannot_save_into_what_has_left_it() {
         })
         .await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(response.extensions().get::<Error>().unwrap().kind(), ErrorKind::Gone);
+    assert_eq!(
+        response.extensions().get::<Error>().unwrap().kind(),
+        ErrorKind::Gone
+    );
     assert!(no_cookie(&response));
     for cookies in [slow, jar] {
-        assert_eq!(world.get(cookies, ["large", "slow", "own"]).await, [None, None, Some(20)]);
+        assert_eq!(
+            world.get(cookies, ["large", "slow", "own"]).await,
+            [None, None, Some(20)]
+        );
     }
 }
 
@@ -409,7 +479,10 @@ async fn of_two_that_outgrow_one_cookie_nothing_is_lost() {
             assert_eq!(world.get(two, ["one", "two"]).await, [None, Some(800)]);
         } else {
             for cookies in [one, two] {
-                assert_eq!(world.get(cookies, ["one", "two"]).await, [Some(700), Some(800)]);
+                assert_eq!(
+                    world.get(cookies, ["one", "two"]).await,
+                    [Some(700), Some(800)]
+                );
                 assert_eq!(world.site.visit(cookies, both).await.0, Some(2));
             }
         }
@@ -446,7 +519,10 @@ async fn counters_across_the_border_lose_nothing() {
                 answered += u32::from(done);
             }
         }
-        assert_eq!(answered, 6, "seed {seed}: the record is there until the copy has come back");
+        assert_eq!(
+            answered, 6,
+            "seed {seed}: the record is there until the copy has come back"
+        );
         let count = async |session: Session| {
             session.load().await.unwrap();
             session.get::<u32>("count").unwrap()
@@ -479,11 +555,17 @@ async fn logout_ends_it_wherever_it_is() {
             world.get(jar, ["small"]).await;
             copies.push(jar.clone());
         }
-        let (_, response) = world.site.visit(jar, async |session| session.destroy().await.unwrap()).await;
+        let (_, response) = world
+            .site
+            .visit(jar, async |session| session.destroy().await.unwrap())
+            .await;
         assert!(set_cookie(&response).contains("Max-Age=0"));
         for (at, copy) in copies.iter_mut().enumerate() {
             let rejected = world.site.visit(copy, rejection).await.0;
-            assert!(matches!(rejected, Some(Rejection::Revoked | Rejection::NotFound)), "{stage}, {at}: {rejected:?}");
+            assert!(
+                matches!(rejected, Some(Rejection::Revoked | Rejection::NotFound)),
+                "{stage}, {at}: {rejected:?}"
+            );
         }
     }
 }
@@ -499,10 +581,16 @@ async fn a_session_on_its_way_into_the_store_does_not_survive_logout() {
         .visit(jar, async |session: Session| {
             session.load().await.unwrap();
             session.insert("large", "x".repeat(1_000)).unwrap();
-            world.site.visit(other, async |session| session.destroy().await.unwrap()).await;
+            world
+                .site
+                .visit(other, async |session| session.destroy().await.unwrap())
+                .await;
         })
         .await;
-    assert_eq!(response.extensions().get::<Error>().unwrap().kind(), ErrorKind::Gone);
+    assert_eq!(
+        response.extensions().get::<Error>().unwrap().kind(),
+        ErrorKind::Gone
+    );
     assert_eq!(world.remote.records.len(), 0);
 }
 
@@ -527,7 +615,10 @@ async fn a_renewal_ends_the_old_name_wherever_it_is() {
             };
             world.site.visit(jar, renew).await;
             for copy in &mut copies {
-                assert!(world.site.visit(copy, rejection).await.0.is_some(), "{large}, {grows}");
+                assert!(
+                    world.site.visit(copy, rejection).await.0.is_some(),
+                    "{large}, {grows}"
+                );
             }
             let expected = [Some(10), large.then_some(1_000), grows.then_some(2_000)];
             assert_eq!(world.get(jar, ["small", "large", "larger"]).await, expected);
@@ -543,8 +634,14 @@ async fn a_copy_is_as_good_as_the_record_it_is_of() {
     world.remove(jar, "large").await;
     // The record ends: so does the copy.
     let copy = jar.clone();
-    world.site.visit(jar, async |session| session.destroy().await.unwrap()).await;
-    assert_eq!(world.site.visit(&mut copy.clone(), rejection).await.0, Some(Rejection::NotFound));
+    world
+        .site
+        .visit(jar, async |session| session.destroy().await.unwrap())
+        .await;
+    assert_eq!(
+        world.site.visit(&mut copy.clone(), rejection).await.0,
+        Some(Rejection::NotFound)
+    );
 }
 
 #[tokio::test]
@@ -572,24 +669,42 @@ async fn a_failing_store_is_an_error_and_the_cookie_stays() {
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert!(no_cookie(&response));
     world.remote.fail("all");
-    assert_eq!(world.get(jar, ["small", "large"]).await, [Some(10), None], "the store is not needed");
+    assert_eq!(
+        world.get(jar, ["small", "large"]).await,
+        [Some(10), None],
+        "the store is not needed"
+    );
     world.remote.fail("");
     world.set(jar, "large", 1_000).await;
     world.remote.fail("update");
-    assert_eq!(world.remove(jar, "large").await.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(
+        world.remove(jar, "large").await.status(),
+        StatusCode::INTERNAL_SERVER_ERROR
+    );
     world.remote.fail("");
     world.remove(jar, "large").await;
     world.remote.fail("update");
     // When it is time for a new cookie, a read would settle it.
     world.site.clock.advance(3 * HOUR);
-    assert_eq!(world.get(jar, ["small", "large"]).await, [Some(10), None], "it leaves the record another time");
-    assert_eq!(world.set(jar, "more", 10).await.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(
+        world.get(jar, ["small", "large"]).await,
+        [Some(10), None],
+        "it leaves the record another time"
+    );
+    assert_eq!(
+        world.set(jar, "more", 10).await.status(),
+        StatusCode::INTERNAL_SERVER_ERROR
+    );
     world.remote.fail("");
-    // The read has brought a cookie that refers to the record; then comes a copy, and then the session itself.
+    // The read has brought a cookie that refers to the record; then comes a copy, and then the
+    // session itself.
     world.set(jar, "more", 10).await;
     world.set(jar, "more", 11).await;
     world.operations();
-    assert_eq!(world.get(jar, ["small", "more"]).await, [Some(10), Some(11)]);
+    assert_eq!(
+        world.get(jar, ["small", "more"]).await,
+        [Some(10), Some(11)]
+    );
     assert_eq!(world.operations(), [""; 0]);
 }
 
@@ -598,10 +713,16 @@ async fn what_a_store_may_keep_is_bounded_too() {
     let world = world_of(false, |config| config.max_bytes(10_000));
     let too_large = async |session: Session| {
         session.load().await.unwrap();
-        session.insert("huge", "x".repeat(10_000)).unwrap_err().kind()
+        session
+            .insert("huge", "x".repeat(10_000))
+            .unwrap_err()
+            .kind()
     };
     let (kind, _) = world.site.visit(&mut Jar::default(), too_large).await;
-    assert!(matches!(kind, ErrorKind::TooLarge { limit: 10_000, .. }), "{kind:?}");
+    assert!(
+        matches!(kind, ErrorKind::TooLarge { limit: 10_000, .. }),
+        "{kind:?}"
+    );
 }
 
 #[tokio::test]
@@ -615,7 +736,10 @@ async fn a_socket_goes_on_with_a_session_in_the_store_and_not_with_one_in_the_co
     world.set(jar, "small", 10).await;
     let socket = world.site.visit(jar, keep).await.0;
     socket.load().await.unwrap();
-    assert_eq!(socket.insert("late", 1).unwrap_err().kind(), ErrorKind::AlreadyCommitted);
+    assert_eq!(
+        socket.insert("late", 1).unwrap_err().kind(),
+        ErrorKind::AlreadyCommitted
+    );
 
     world.set(jar, "large", 1_000).await;
     let socket = world.site.visit(jar, keep).await.0;
@@ -651,7 +775,10 @@ async fn records_that_overflow_are_encrypted_if_records_are() {
     let jar = &mut Jar::default();
     world.set(jar, "large", 1_000).await;
     for key in world.remote.keys() {
-        let record = silverback::store::Store::load(&world.remote, &key).await.unwrap().unwrap();
+        let record = silverback::store::Store::load(&world.remote, &key)
+            .await
+            .unwrap()
+            .unwrap();
         assert!(!record.data().windows(8).any(|part| part == b"xxxxxxxx"));
     }
     world.remove(jar, "large").await;
@@ -663,8 +790,13 @@ async fn keys_rotate_in_both_places() {
     let clock = Clock::manual(START);
     let ring = Keys::generate().unwrap();
     let store = MemoryStore::new().clock(clock.clone());
-    let config = SessionConfig::cookie("s", ring.clone()).overflow(store).cookie_bytes(500);
-    let site = Site { layer: SessionLayer::new(config).clock(clock.clone()), clock };
+    let config = SessionConfig::cookie("s", ring.clone())
+        .overflow(store)
+        .cookie_bytes(500);
+    let site = Site {
+        layer: SessionLayer::new(config).clock(clock.clone()),
+        clock,
+    };
     let jar = &mut Jar::default();
     let visit = async |session: Session| session.update("n", |n: &mut u32| *n += 1).unwrap();
     let grow = async |session: Session| session.insert("large", "x".repeat(1_000)).unwrap();
@@ -672,7 +804,12 @@ async fn keys_rotate_in_both_places() {
     for round in 0..4 {
         assert_eq!(site.visit(jar, visit).await.0, round * 2 + 1);
         site.visit(jar, grow).await;
-        let old = ring.list().iter().find(|(_, state)| *state == silverback::KeyState::Active).unwrap().0;
+        let old = ring
+            .list()
+            .iter()
+            .find(|(_, state)| *state == silverback::KeyState::Active)
+            .unwrap()
+            .0;
         ring.rotate(Key::generate().unwrap()).unwrap();
         assert_eq!(site.visit(jar, visit).await.0, round * 2 + 2);
         ring.revoke(old).unwrap();
@@ -686,10 +823,16 @@ async fn subjects_are_listed_and_ended_on_both_sides() {
     for large in [false, true] {
         let clock = Clock::manual(START);
         let memory = || MemoryStore::new().clock(clock.clone());
-        let config = SessionConfig::cookie("s", keys()).overflow(memory()).cookie_bytes(500).revocation(memory());
+        let config = SessionConfig::cookie("s", keys())
+            .overflow(memory())
+            .cookie_bytes(500)
+            .revocation(memory());
         let subjects = Subjects::new(&config).unwrap().clock(clock.clone());
         let world = World {
-            site: Site { layer: SessionLayer::new(config).clock(clock.clone()), clock: clock.clone() },
+            site: Site {
+                layer: SessionLayer::new(config).clock(clock.clone()),
+                clock: clock.clone(),
+            },
             remote: Remote::default(),
         };
         let log_in = async |session: Session| {
@@ -708,7 +851,10 @@ async fn subjects_are_listed_and_ended_on_both_sides() {
         clock.advance(2 * HOUR);
         world.get(jar, ["small"]).await;
         let listed = subjects.list("ada").await.unwrap();
-        assert_eq!((listed.len(), listed[0].last_used()), (2, START.saturating_add(2 * HOUR)));
+        assert_eq!(
+            (listed.len(), listed[0].last_used()),
+            (2, START.saturating_add(2 * HOUR))
+        );
         assert_eq!(subjects.destroy_all("ada").await.unwrap(), 2);
         for jar in [jar, copy, other] {
             assert_eq!(world.get(jar, ["small"]).await, [None], "large {large}");

@@ -8,7 +8,10 @@ use crate::support::{Jar, Site, no_cookie, set_cookie};
 /// A site, and the value of a valid cookie of it.
 async fn with_cookie(site: Site) -> (Site, String) {
     let jar = &mut Jar::default();
-    site.visit(jar, async |session| session.insert("user", jar_user()).unwrap()).await;
+    site.visit(jar, async |session| {
+        session.insert("user", jar_user()).unwrap()
+    })
+    .await;
     (site, jar.value("s").to_owned())
 }
 
@@ -33,14 +36,38 @@ async fn rejection(site: &Site, value: &str) -> Option<Rejection> {
 async fn a_bad_cookie_is_an_empty_session_and_a_reason() {
     for site in [Site::cookie(), Site::memory().0] {
         let (site, good) = with_cookie(site).await;
-        for value in ["", "rubbish", "a%20b", "AAAA", &format!("{good}="), &"A".repeat(70_000)] {
-            assert_eq!(rejection(&site, value).await, Some(Rejection::Malformed), "{value:.80}");
+        for value in [
+            "",
+            "rubbish",
+            "a%20b",
+            "AAAA",
+            &format!("{good}="),
+            &"A".repeat(70_000),
+        ] {
+            assert_eq!(
+                rejection(&site, value).await,
+                Some(Rejection::Malformed),
+                "{value:.80}"
+            );
         }
-        let bent = if good.ends_with("AAAA") { "BBBB" } else { "AAAA" };
+        let bent = if good.ends_with("AAAA") {
+            "BBBB"
+        } else {
+            "AAAA"
+        };
         let unknown = format!("{}AAAA{}", &good[..2], &good[6..]);
-        assert_eq!(rejection(&site, &format!("{good}AAAA")).await, Some(Rejection::Tampered));
-        assert_eq!(rejection(&site, &format!("{}{bent}", &good[..good.len() - 4])).await, Some(Rejection::Tampered));
-        assert_eq!(rejection(&site, &unknown).await, Some(Rejection::UnknownKey));
+        assert_eq!(
+            rejection(&site, &format!("{good}AAAA")).await,
+            Some(Rejection::Tampered)
+        );
+        assert_eq!(
+            rejection(&site, &format!("{}{bent}", &good[..good.len() - 4])).await,
+            Some(Rejection::Tampered)
+        );
+        assert_eq!(
+            rejection(&site, &unknown).await,
+            Some(Rejection::UnknownKey)
+        );
     }
 }
 
@@ -51,12 +78,23 @@ async fn a_cookie_does_not_serve_under_another_name_or_in_another_application() 
         silverback::SessionConfig::cookie("t", crate::support::keys()),
         silverback::SessionConfig::cookie("t", crate::support::keys()).audience("other"),
         silverback::SessionConfig::new("t", site_store(), crate::support::keys()),
-        silverback::SessionConfig::new("t", silverback::store::CookieStore::new().signed(), crate::support::keys()),
+        silverback::SessionConfig::new(
+            "t",
+            silverback::store::CookieStore::new().signed(),
+            crate::support::keys(),
+        ),
     ];
     for config in configs {
         let other = Site::of(silverback::SessionLayer::new(config));
-        let (reason, _) = other.visit(&mut Jar::with("t", &value), async |session| session.rejection()).await;
-        assert!(matches!(reason, Some(Rejection::Tampered | Rejection::Malformed)), "{reason:?}");
+        let (reason, _) = other
+            .visit(&mut Jar::with("t", &value), async |session| {
+                session.rejection()
+            })
+            .await;
+        assert!(
+            matches!(reason, Some(Rejection::Tampered | Rejection::Malformed)),
+            "{reason:?}"
+        );
     }
 }
 
@@ -68,9 +106,13 @@ fn site_store() -> silverback::store::MemoryStore {
 async fn what_a_store_knows_is_no_cookie() {
     let (site, _) = Site::memory();
     let jar = &mut Jar::default();
-    site.visit(jar, async |session| session.insert("n", 1).unwrap()).await;
+    site.visit(jar, async |session| session.insert("n", 1).unwrap())
+        .await;
     let (id, _) = site.visit(jar, async |session| session.id().unwrap()).await;
-    assert_eq!(rejection(&site, &id.to_string()).await, Some(Rejection::Malformed));
+    assert_eq!(
+        rejection(&site, &id.to_string()).await,
+        Some(Rejection::Malformed)
+    );
 }
 
 #[tokio::test]
@@ -82,7 +124,14 @@ async fn a_good_cookie_is_found_beside_bad_ones() {
             vec![format!("s={good}; s=rubbish")],
             vec![format!("s={good}; s={good}")],
             vec!["a=1".into(), format!("s={good}"), "b=2".into()],
-            vec!["a=1".into(), "b=2".into(), "c=3".into(), "d=4".into(), "e=5".into(), format!("s={good}")],
+            vec![
+                "a=1".into(),
+                "b=2".into(),
+                "c=3".into(),
+                "d=4".into(),
+                "e=5".into(),
+                format!("s={good}"),
+            ],
             vec![format!("x=é; s={good}; y=😀")],
         ] {
             let (found, _) = visit_with(&site, &fields).await;
@@ -96,7 +145,10 @@ async fn two_valid_sessions_are_none_in_either_order() {
     for make in [Site::cookie, || Site::memory().0] {
         let (site, one) = with_cookie(make()).await;
         let jar = &mut Jar::default();
-        site.visit(jar, async |session| session.insert("user", "attacker").unwrap()).await;
+        site.visit(jar, async |session| {
+            session.insert("user", "attacker").unwrap()
+        })
+        .await;
         let other = jar.value("s");
         for fields in [format!("s={one}; s={other}"), format!("s={other}; s={one}")] {
             let (found, response) = visit_with(&site, &[fields]).await;
@@ -113,7 +165,8 @@ async fn logging_out_of_ambiguous_cookies_ends_both_sessions() {
     let (site, other) = with_cookie(site).await;
     assert_eq!(store.len(), 2);
     let mut jar = Jar::with("s", &format!("{one}; s={other}"));
-    site.visit(&mut jar, async |session| session.destroy().await.unwrap()).await;
+    site.visit(&mut jar, async |session| session.destroy().await.unwrap())
+        .await;
     assert!(store.is_empty());
 }
 
@@ -139,17 +192,27 @@ async fn rejected_cookies_write_nothing() {
         assert_eq!(response.status(), 200);
     }
     assert!(store.is_empty());
-    let (_, response) = site.visit(&mut Jar::with("s", "x"), async |session| session.len().unwrap()).await;
+    let (_, response) = site
+        .visit(&mut Jar::with("s", "x"), async |session| {
+            session.len().unwrap()
+        })
+        .await;
     assert!(no_cookie(&response));
 }
 
 /// The rejection, and whether there was a user.
-async fn visit_with(site: &Site, fields: &[String]) -> ((Option<Rejection>, bool), http::Response<String>) {
+async fn visit_with(
+    site: &Site,
+    fields: &[String],
+) -> ((Option<Rejection>, bool), http::Response<String>) {
     use silverback::Session;
     use tower::{Layer, ServiceExt, service_fn};
     let mut request = http::Request::new(());
     for field in fields {
-        request.headers_mut().append(header::COOKIE, HeaderValue::from_bytes(field.as_bytes()).unwrap());
+        request.headers_mut().append(
+            header::COOKIE,
+            HeaderValue::from_bytes(field.as_bytes()).unwrap(),
+        );
     }
     let found = std::sync::Mutex::new((None, false));
     let service = service_fn(async |request: http::Request<()>| {

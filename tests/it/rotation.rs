@@ -20,24 +20,36 @@ async fn rotation_logs_nobody_out_and_reissues_the_cookie() {
     let keys = Keys::generate().unwrap();
     for site in sites(&keys) {
         let jar = &mut Jar::default();
-        site.visit(jar, async |session| session.insert("user", 7).unwrap()).await;
+        site.visit(jar, async |session| session.insert("user", 7).unwrap())
+            .await;
         let old = jar.clone();
         let retired = keys.list()[0].0;
         keys.rotate(Key::generate().unwrap()).unwrap();
 
         let (_, response) = site.visit(jar, async |_| ()).await;
-        assert!(no_cookie(&response), "an untouched request costs nothing even then");
-        let (user, response) = site.visit(jar, async |session| session.get("user").unwrap()).await;
+        assert!(
+            no_cookie(&response),
+            "an untouched request costs nothing even then"
+        );
+        let (user, response) = site
+            .visit(jar, async |session| session.get("user").unwrap())
+            .await;
         assert_eq!(user, Some(7));
         set_cookie(&response);
-        let (user, response) = site.visit(jar, async |session| session.get("user").unwrap()).await;
+        let (user, response) = site
+            .visit(jar, async |session| session.get("user").unwrap())
+            .await;
         assert_eq!(user, Some(7));
         assert!(no_cookie(&response), "once is enough");
 
         keys.revoke(retired).unwrap();
-        let (reason, _) = site.visit(&mut old.clone(), async |session| session.rejection()).await;
+        let (reason, _) = site
+            .visit(&mut old.clone(), async |session| session.rejection())
+            .await;
         assert_eq!(reason, Some(Rejection::UnknownKey));
-        let (user, _) = site.visit(jar, async |session| session.get("user").unwrap()).await;
+        let (user, _) = site
+            .visit(jar, async |session| session.get("user").unwrap())
+            .await;
         assert_eq!(user, Some(7));
     }
 }
@@ -46,7 +58,8 @@ async fn rotation_logs_nobody_out_and_reissues_the_cookie() {
 async fn machines_that_rotate_one_after_the_other_understand_each_other() {
     let (first, next) = (Key::generate().unwrap(), Key::generate().unwrap());
     let (here, there) = (Keys::new(first.clone()), Keys::new(first));
-    let sites = [&here, &there].map(|keys| Site::of(SessionLayer::new(SessionConfig::cookie("s", keys.clone()))));
+    let sites = [&here, &there]
+        .map(|keys| Site::of(SessionLayer::new(SessionConfig::cookie("s", keys.clone()))));
     here.add(next.clone(), KeyState::Pending).unwrap();
     there.add(next.clone(), KeyState::Pending).unwrap();
     let jar = &mut Jar::default();
@@ -57,7 +70,11 @@ async fn machines_that_rotate_one_after_the_other_understand_each_other() {
             _ => {}
         }
         for site in &sites {
-            let (n, _) = site.visit(jar, async |session| session.update("n", |n: &mut u32| *n += 1).unwrap()).await;
+            let (n, _) = site
+                .visit(jar, async |session| {
+                    session.update("n", |n: &mut u32| *n += 1).unwrap()
+                })
+                .await;
             assert!(n == round * 2 || n == round * 2 - 1, "round {round}: {n}");
         }
     }
@@ -68,7 +85,8 @@ async fn keys_read_anew_replace_the_old_ones() {
     let keys = Keys::generate().unwrap();
     let [site, _] = sites(&keys);
     let jar = &mut Jar::default();
-    site.visit(jar, async |session| session.insert("n", 1).unwrap()).await;
+    site.visit(jar, async |session| session.insert("n", 1).unwrap())
+        .await;
     keys.replace(&Keys::generate().unwrap());
     let (reason, _) = site.visit(jar, async |session| session.rejection()).await;
     assert_eq!(reason, Some(Rejection::UnknownKey));
@@ -84,7 +102,9 @@ async fn rotation_under_load_loses_no_session() {
             let site = Site::of(layer);
             let jar = &mut Jar::default();
             for n in 1..=500_u32 {
-                let count = |session: silverback::Session| async move { session.update("n", |n: &mut u32| *n += 1) };
+                let count = |session: silverback::Session| async move {
+                    session.update("n", |n: &mut u32| *n += 1)
+                };
                 assert_eq!(site.visit(jar, count).await.0.unwrap(), n);
             }
         })

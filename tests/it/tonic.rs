@@ -17,12 +17,21 @@ async fn client(store: impl Into<Backend>) -> VisitsClient {
     let address = listener.local_addr().unwrap();
     let server = Server::builder().layer(layer).add_service(VisitsServer);
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
-    VisitsClient::new(Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap())
+    VisitsClient::new(
+        Channel::from_shared(format!("http://{address}"))
+            .unwrap()
+            .connect()
+            .await
+            .unwrap(),
+    )
 }
 
 #[tokio::test]
 async fn a_tonic_service_has_sessions() {
-    for store in [Backend::from(silverback::store::CookieStore::new()), Remote::default().into()] {
+    for store in [
+        Backend::from(silverback::store::CookieStore::new()),
+        Remote::default().into(),
+    ] {
         let mut client = client(store).await;
         for n in 1..=3 {
             assert_eq!(client.visit().await.unwrap(), n);
@@ -38,5 +47,8 @@ async fn a_session_that_cannot_be_saved_is_unavailable_to_a_grpc_client() {
     remote.fail("update");
     let error = client.visit().await.unwrap_err();
     let status = error.downcast_ref::<tonic::Status>().unwrap();
-    assert_eq!((status.code(), status.message()), (tonic::Code::Unavailable, "session not saved"));
+    assert_eq!(
+        (status.code(), status.message()),
+        (tonic::Code::Unavailable, "session not saved")
+    );
 }

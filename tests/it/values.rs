@@ -19,9 +19,15 @@ async fn values_of_any_serde_type_read_back() {
         session.insert("map", BTreeMap::from([("k", "v")])).unwrap();
         session.insert("", ()).unwrap();
         assert_eq!(session.get("number").unwrap(), Some(7_u64));
-        assert_eq!(session.get::<String>("text").unwrap().as_deref(), Some("ä\0\""));
+        assert_eq!(
+            session.get::<String>("text").unwrap().as_deref(),
+            Some("ä\0\"")
+        );
         assert_eq!(session.get("list").unwrap(), Some(vec![Some(1.5), None]));
-        assert_eq!(session.get("map").unwrap(), Some(BTreeMap::from([("k".to_owned(), "v".to_owned())])));
+        assert_eq!(
+            session.get("map").unwrap(),
+            Some(BTreeMap::from([("k".to_owned(), "v".to_owned())]))
+        );
         assert_eq!(session.get("").unwrap(), Some(()));
         assert_eq!(session.get::<u8>("none").unwrap(), None);
         assert_eq!(session.len().unwrap(), 5);
@@ -49,9 +55,21 @@ async fn a_value_of_another_type_is_an_error_and_stays() {
     with_session(async |session| {
         session.insert("user", "Ada").unwrap();
         let wrong = session.get::<u64>("user").unwrap_err();
-        assert_eq!((wrong.kind(), wrong.session()), (ErrorKind::Deserialize, Some("s")));
-        assert_eq!(session.update("user", |n: &mut u64| *n += 1).unwrap_err().kind(), ErrorKind::Deserialize);
-        assert_eq!(session.get::<String>("user").unwrap().as_deref(), Some("Ada"));
+        assert_eq!(
+            (wrong.kind(), wrong.session()),
+            (ErrorKind::Deserialize, Some("s"))
+        );
+        assert_eq!(
+            session
+                .update("user", |n: &mut u64| *n += 1)
+                .unwrap_err()
+                .kind(),
+            ErrorKind::Deserialize
+        );
+        assert_eq!(
+            session.get::<String>("user").unwrap().as_deref(),
+            Some("Ada")
+        );
     })
     .await;
 }
@@ -60,7 +78,10 @@ async fn a_value_of_another_type_is_an_error_and_stays() {
 async fn what_json_would_falsify_is_refused() {
     with_session(async |session| {
         session.insert("x", 1).unwrap();
-        for refused in [session.insert("x", f64::NAN), session.insert("x", u128::MAX)] {
+        for refused in [
+            session.insert("x", f64::NAN),
+            session.insert("x", u128::MAX),
+        ] {
             assert_eq!(refused.unwrap_err().kind(), ErrorKind::Serialize);
         }
         assert_eq!(session.get("x").unwrap(), Some(1));
@@ -73,7 +94,12 @@ async fn update_starts_from_the_default_and_returns_the_result() {
     with_session(async |session| {
         assert_eq!(session.update("n", |n: &mut u32| *n += 1).unwrap(), 1);
         assert_eq!(session.update("n", |n: &mut u32| *n += 1).unwrap(), 2);
-        assert_eq!(session.update("list", |list: &mut Vec<u8>| list.push(4)).unwrap(), [4]);
+        assert_eq!(
+            session
+                .update("list", |list: &mut Vec<u8>| list.push(4))
+                .unwrap(),
+            [4]
+        );
     })
     .await;
 }
@@ -96,7 +122,8 @@ async fn a_panicking_update_leaves_the_session_usable() {
 async fn changing_nothing_saves_nothing() {
     let site = Site::cookie();
     let jar = &mut Jar::default();
-    site.visit(jar, async |session| session.insert("n", 1).unwrap()).await;
+    site.visit(jar, async |session| session.insert("n", 1).unwrap())
+        .await;
     let (_, response) = site
         .visit(jar, async |session| {
             session.insert("n", 1).unwrap();
@@ -127,9 +154,21 @@ async fn a_session_cannot_outgrow_its_cookie() {
             let fits = |len: &usize| session.insert("x", "x".repeat(*len)).is_ok();
             let largest = (2_000..4_000).take_while(fits).last().unwrap();
             let error = session.insert("x", "x".repeat(largest + 1)).unwrap_err();
-            assert!(matches!(error.kind(), ErrorKind::TooLarge { size: 4097.., limit: 4096 }), "{error}");
+            assert!(
+                matches!(
+                    error.kind(),
+                    ErrorKind::TooLarge {
+                        size: 4097..,
+                        limit: 4096
+                    }
+                ),
+                "{error}"
+            );
             let error = session.flash("x".repeat(20)).unwrap_err();
-            assert!(matches!(error.kind(), ErrorKind::TooLarge { .. }), "{error}");
+            assert!(
+                matches!(error.kind(), ErrorKind::TooLarge { .. }),
+                "{error}"
+            );
             largest
         })
         .await;
@@ -138,6 +177,10 @@ async fn a_session_cannot_outgrow_its_cookie() {
     // Room is left for `persist_for`.
     assert!((4_082..=4_084).contains(&sent), "{sent}");
     assert_eq!(response.status(), 200);
-    let (read, _) = site.visit(jar, async |session| session.get::<String>("x").unwrap().unwrap().len()).await;
+    let (read, _) = site
+        .visit(jar, async |session| {
+            session.get::<String>("x").unwrap().unwrap().len()
+        })
+        .await;
     assert_eq!(read, largest);
 }

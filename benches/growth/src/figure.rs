@@ -42,13 +42,21 @@ pub(crate) struct Line {
 }
 
 /// What most figures show.
-pub(crate) const COST: Axis =
-    Axis { title: "µs of CPU time above the bare service", scale: Scale::Logarithmic, unit: Unit::Measure };
+pub(crate) const COST: Axis = Axis {
+    title: "µs of CPU time above the bare service",
+    scale: Scale::Logarithmic,
+    unit: Unit::Measure,
+};
 
 impl Figure {
     /// Where something was measured, in order.
     pub(crate) fn places(&self) -> Vec<f64> {
-        let mut places: Vec<f64> = self.lines.iter().flat_map(|line| &line.points).map(|point| point.0).collect();
+        let mut places: Vec<f64> = self
+            .lines
+            .iter()
+            .flat_map(|line| &line.points)
+            .map(|point| point.0)
+            .collect();
         places.sort_by(f64::total_cmp);
         places.dedup();
         places
@@ -57,10 +65,14 @@ impl Figure {
     /// A head, and a row of cells for each line.
     pub(crate) fn table(&self) -> Vec<Vec<String>> {
         let places = self.places();
-        let head = [self.x.title.to_owned()].into_iter().chain(places.iter().map(|place| self.x.unit.text(*place)));
+        let head = [self.x.title.to_owned()]
+            .into_iter()
+            .chain(places.iter().map(|place| self.x.unit.text(*place)));
         let rows = self.lines.iter().map(|line| {
             let cell = |place: &f64| line.points.iter().find(|point| point.0 == *place);
-            let cells = places.iter().map(|place| cell(place).map_or_else(String::new, |at| self.y.unit.text(at.1)));
+            let cells = places
+                .iter()
+                .map(|place| cell(place).map_or_else(String::new, |at| self.y.unit.text(at.1)));
             [line.name.clone()].into_iter().chain(cells).collect()
         });
         [head.collect()].into_iter().chain(rows).collect()
@@ -90,7 +102,9 @@ impl Unit {
             Self::Bytes if value >= 1_048_576.0 && value % 1_048_576.0 == 0.0 => {
                 format!("{} MiB", whole(value / 1_048_576.0))
             }
-            Self::Bytes if value >= 1_024.0 && value % 1_024.0 == 0.0 => format!("{} KiB", whole(value / 1_024.0)),
+            Self::Bytes if value >= 1_024.0 && value % 1_024.0 == 0.0 => {
+                format!("{} KiB", whole(value / 1_024.0))
+            }
             Self::Bytes => format!("{} B", whole(value)),
             Self::Measure if value.abs() >= 99.95 => whole(value),
             Self::Measure if value.abs() >= 9.995 => format!("{value:.1}"),
@@ -102,13 +116,26 @@ impl Unit {
     /// Without zeros at the end that say nothing.
     pub(crate) fn tick(self, value: f64) -> String {
         let text = self.text(value);
-        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+        if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            text
+        }
     }
 }
 
 /// With commas.
 fn whole(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());
-    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
-    format!("{}{}", if value.round() < 0.0 { "−" } else { "" }, groups.join(","))
+    let groups: Vec<_> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(String::from_utf8_lossy)
+        .collect();
+    format!(
+        "{}{}",
+        if value.round() < 0.0 { "−" } else { "" },
+        groups.join(",")
+    )
 }

@@ -1,12 +1,13 @@
-//! How what a session costs grows: with its size, with what else is in the request, and with how many there are.
+//! How what a session costs grows: with its size, with what else is in the request, and with how
+//! many there are.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/growth/Cargo.toml
 //! ```
 //!
-//! measures all of it, writes the plots to docs/growth and the tables into docs/growth.md. `-- --quick` does less of
-//! everything and writes the plots to a temporary directory. A directory as the last argument is where the sessions in
-//! files are.
+//! measures all of it, writes the plots to docs/growth and the tables into docs/growth.md.
+//! `-- --quick` does less of everything and writes the plots to a temporary directory. A directory
+//! as the last argument is where the sessions in files are.
 
 mod figure;
 mod memory;

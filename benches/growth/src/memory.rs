@@ -1,5 +1,5 @@
-//! How much memory an idle session takes. Each number of sessions gets a process of its own, so that none lives in what
-//! another has freed.
+//! How much memory an idle session takes. Each number of sessions gets a process of its own, so
+//! that none lives in what another has freed.
 
 use std::{env, error::Error, fs, process::Command};
 
@@ -25,24 +25,53 @@ pub(crate) fn figure(effort: Effort) -> Result<Figure, Box<dyn Error>> {
     Ok(Figure {
         name: "memory",
         title: "Memory of idle sessions of 120 bytes",
-        x: Axis { title: "sessions in the store", scale: Scale::Logarithmic, unit: Unit::Count },
-        y: Axis { title: "bytes of resident memory per session", scale: Scale::Linear, unit: Unit::Count },
-        lines: vec![Line { name: "memory store".to_owned(), points }],
+        x: Axis {
+            title: "sessions in the store",
+            scale: Scale::Logarithmic,
+            unit: Unit::Count,
+        },
+        y: Axis {
+            title: "bytes of resident memory per session",
+            scale: Scale::Linear,
+            unit: Unit::Count,
+        },
+        lines: vec![Line {
+            name: "memory store".to_owned(),
+            points,
+        }],
     })
 }
 
 fn bytes_of_one(count: usize) -> Result<f64, Box<dyn Error>> {
-    let output = Command::new(env::current_exe()?).args([CHILD, &count.to_string()]).output()?;
+    let output = Command::new(env::current_exe()?)
+        .args([CHILD, &count.to_string()])
+        .output()?;
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }
 
 /// Makes so many sessions by requests and prints the bytes that one takes.
 pub(crate) fn print(count: usize) -> Result<(), Box<dyn Error>> {
     let store = MemoryStore::new().max_bytes(4 << 30);
-    let layer = SessionLayer::new(SessionConfig::new("session", store.clone(), Keys::generate()?));
-    let handler = Handler { kind: Kind::Memory, count: Count::One, content: USUAL, action: Action::Prepare };
+    let layer = SessionLayer::new(SessionConfig::new(
+        "session",
+        store.clone(),
+        Keys::generate()?,
+    ));
+    let handler = Handler {
+        kind: Kind::Memory,
+        count: Count::One,
+        content: USUAL,
+        action: Action::Prepare,
+    };
     let mut call = handler.call(Some(&layer));
-    let mut make = || assert!(call(request(None)).headers().contains_key(header::SET_COOKIE), "a session was made");
+    let mut make = || {
+        assert!(
+            call(request(None))
+                .headers()
+                .contains_key(header::SET_COOKIE),
+            "a session was made"
+        )
+    };
     make();
     let before = resident()?;
     (0..count).for_each(|_| make());
@@ -55,6 +84,12 @@ pub(crate) fn print(count: usize) -> Result<(), Box<dyn Error>> {
 /// Bytes of this process that are in memory. Other files of /proc have a count that lags behind.
 fn resident() -> Result<f64, Box<dyn Error>> {
     let text = fs::read_to_string("/proc/self/smaps_rollup")?;
-    let kib = text.lines().find_map(|line| line.strip_prefix("Rss:")?.trim().strip_suffix("kB"));
-    Ok(kib.ok_or("the kernel does not count")?.trim().parse::<f64>()? * 1_024.0)
+    let kib = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Rss:")?.trim().strip_suffix("kB"));
+    Ok(kib
+        .ok_or("the kernel does not count")?
+        .trim()
+        .parse::<f64>()?
+        * 1_024.0)
 }

@@ -48,7 +48,10 @@ fn draw_chart(figure: &Figure, area: &Area<'_>) -> Result<(), Failure> {
         .margin(12)
         .x_label_area_size(46)
         .y_label_area_size(92)
-        .build_cartesian_2d(Range::of(figure.x, &places, places.clone()), Range::of(figure.y, &values, y_ticks))
+        .build_cartesian_2d(
+            Range::of(figure.x, &places, places.clone()),
+            Range::of(figure.y, &values, y_ticks),
+        )
         .map_err(text)?;
     chart
         .configure_mesh()
@@ -64,9 +67,14 @@ fn draw_chart(figure: &Figure, area: &Area<'_>) -> Result<(), Failure> {
     for (index, line) in figure.lines.iter().enumerate() {
         // A difference can be below zero, which no logarithmic axis has.
         let points = || line.points.iter().copied().filter(|point| point.1 > 0.0);
-        chart.draw_series(LineSeries::new(points(), color(index).stroke_width(2))).map_err(text)?;
+        chart
+            .draw_series(LineSeries::new(points(), color(index).stroke_width(2)))
+            .map_err(text)?;
         for point in points() {
-            chart.plotting_area().draw(&(EmptyElement::at(point) + marker(index, (0, 0)))).map_err(text)?;
+            chart
+                .plotting_area()
+                .draw(&(EmptyElement::at(point) + marker(index, (0, 0))))
+                .map_err(text)?;
         }
     }
     Ok(())
@@ -77,8 +85,11 @@ fn draw_legend(area: &Area<'_>, index: usize, name: &str) -> Result<(), Failure>
     let stroke = PathElement::new([(4, y), (36, y)], color(index).stroke_width(2));
     area.draw(&stroke).map_err(text)?;
     area.draw(&marker(index, (20, y))).map_err(text)?;
-    let style = ("sans-serif", 14).into_text_style(area).pos(Pos::new(HPos::Left, VPos::Center));
-    area.draw(&Text::new(name.to_owned(), (44, y), style)).map_err(text)
+    let style = ("sans-serif", 14)
+        .into_text_style(area)
+        .pos(Pos::new(HPos::Left, VPos::Center));
+    area.draw(&Text::new(name.to_owned(), (44, y), style))
+        .map_err(text)
 }
 
 fn color(index: usize) -> RGBColor {
@@ -90,9 +101,15 @@ fn marker(index: usize, (x, y): (i32, i32)) -> Polygon<(i32, i32)> {
     let corners = if index.is_multiple_of(2) { 12 } else { 4 };
     let corner = |number: u32| {
         let angle = f64::from(number) * std::f64::consts::TAU / f64::from(corners);
-        (x + (4.5 * angle.cos()).round() as i32, y + (4.5 * angle.sin()).round() as i32)
+        (
+            x + (4.5 * angle.cos()).round() as i32,
+            y + (4.5 * angle.sin()).round() as i32,
+        )
     };
-    Polygon::new((0..corners).map(corner).collect::<Vec<_>>(), color(index).filled())
+    Polygon::new(
+        (0..corners).map(corner).collect::<Vec<_>>(),
+        color(index).filled(),
+    )
 }
 
 /// An axis from end to end.
@@ -105,10 +122,19 @@ struct Range {
 
 impl Range {
     fn of(axis: Axis, values: &[f64], ticks: Vec<f64>) -> Self {
-        let all = values.iter().chain(&ticks).map(|value| axis.scale.map(*value));
-        let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), at| (low.min(at), high.max(at)));
+        let all = values
+            .iter()
+            .chain(&ticks)
+            .map(|value| axis.scale.map(*value));
+        let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), at| {
+            (low.min(at), high.max(at))
+        });
         let spare = (high - low) * 0.04;
-        Self { scale: axis.scale, ends: (low - spare, high + spare), ticks }
+        Self {
+            scale: axis.scale,
+            ends: (low - spare, high + spare),
+            ticks,
+        }
     }
 }
 
@@ -131,7 +157,12 @@ impl Ranged for Range {
 }
 
 fn values(lines: &[Line]) -> Vec<f64> {
-    lines.iter().flat_map(|line| &line.points).map(|point| point.1).filter(|value| *value > 0.0).collect()
+    lines
+        .iter()
+        .flat_map(|line| &line.points)
+        .map(|point| point.1)
+        .filter(|value| *value > 0.0)
+        .collect()
 }
 
 /// Round numbers from below the least value, or from zero, to above the greatest.
@@ -142,17 +173,37 @@ fn ticks(scale: Scale, values: &[f64]) -> Vec<f64> {
         Scale::Linear => {
             let rough = greatest / 6.0;
             let decade = 10_f64.powf(rough.log10().floor());
-            let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * decade).into_iter().find(|step| *step >= rough);
+            let step = [1.0, 2.0, 5.0, 10.0]
+                .map(|factor| factor * decade)
+                .into_iter()
+                .find(|step| *step >= rough);
             let step = step.unwrap_or(greatest);
-            (0..=(greatest / step).ceil() as u32).map(|number| f64::from(number) * step).collect()
+            (0..=(greatest / step).ceil() as u32)
+                .map(|number| f64::from(number) * step)
+                .collect()
         }
         Scale::Logarithmic => {
             let decades = least.log10().floor() as i32..=greatest.log10().ceil() as i32;
-            let factors: &[f64] = if decades.clone().count() > 4 { &[1.0] } else { &[1.0, 2.0, 5.0] };
-            let all: Vec<f64> =
-                decades.flat_map(|decade| factors.iter().map(move |factor| factor * 10_f64.powi(decade))).collect();
-            let first = all.iter().rposition(|tick| *tick <= least).unwrap_or_default();
-            let last = all.iter().position(|tick| *tick >= greatest).unwrap_or(all.len());
+            let factors: &[f64] = if decades.clone().count() > 4 {
+                &[1.0]
+            } else {
+                &[1.0, 2.0, 5.0]
+            };
+            let all: Vec<f64> = decades
+                .flat_map(|decade| {
+                    factors
+                        .iter()
+                        .map(move |factor| factor * 10_f64.powi(decade))
+                })
+                .collect();
+            let first = all
+                .iter()
+                .rposition(|tick| *tick <= least)
+                .unwrap_or_default();
+            let last = all
+                .iter()
+                .position(|tick| *tick >= greatest)
+                .unwrap_or(all.len());
             all.into_iter().take(last + 1).skip(first).collect()
         }
     }

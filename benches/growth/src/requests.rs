@@ -1,4 +1,5 @@
-//! What a request costs: by the size of a value, the number of keys, of sessions, and of foreign cookies.
+//! What a request costs: by the size of a value, the number of keys, of sessions, and of foreign
+//! cookies.
 
 use std::error::Error;
 
@@ -11,10 +12,14 @@ use crate::{
 
 type Measure = fn(&Stores, Effort) -> Result<Figure, Box<dyn Error>>;
 
-pub(crate) const FIGURES: [Measure; 5] = [cookie_values, store_values, keys, sessions, foreign_cookies];
+pub(crate) const FIGURES: [Measure; 5] =
+    [cookie_values, store_values, keys, sessions, foreign_cookies];
 
 /// One value of 119 bytes and a counter, as in docs/performance.md.
-pub(crate) const USUAL: Content = Content { values: 1, bytes: 119 };
+pub(crate) const USUAL: Content = Content {
+    values: 1,
+    bytes: 119,
+};
 
 /// What is in a request at a place of a figure, and how many foreign cookies.
 type At = fn(usize) -> (Count, Content, usize);
@@ -28,39 +33,75 @@ struct Plan {
 }
 
 fn plan(kind: Kind, verb: &str, action: Action, at: At) -> Plan {
-    Plan { name: format!("{}: {verb}", kind.title()), at, kind, action }
+    Plan {
+        name: format!("{}: {verb}", kind.title()),
+        at,
+        kind,
+        action,
+    }
 }
 
 /// Reads and updates of each kind.
 fn both(kinds: [Kind; 2], at: At) -> Vec<Plan> {
-    let of_kind = |kind| [plan(kind, "read", Action::Read, at), plan(kind, "update", Action::Update, at)];
+    let of_kind = |kind| {
+        [
+            plan(kind, "read", Action::Read, at),
+            plan(kind, "update", Action::Update, at),
+        ]
+    };
     kinds.into_iter().flat_map(of_kind).collect()
 }
 
 /// Measures all lines at all places in turns.
-fn lines(stores: &Stores, effort: Effort, plans: Vec<Plan>, places: &[usize]) -> Result<Vec<Line>, Box<dyn Error>> {
+fn lines(
+    stores: &Stores,
+    effort: Effort,
+    plans: Vec<Plan>,
+    places: &[usize],
+) -> Result<Vec<Line>, Box<dyn Error>> {
     let mut subjects = Vec::new();
     for plan in &plans {
         for place in places {
             let (count, content, foreign_cookies) = (plan.at)(*place);
-            let handler = Handler { kind: plan.kind, count, content, action: plan.action };
+            let handler = Handler {
+                kind: plan.kind,
+                count,
+                content,
+                action: plan.action,
+            };
             subjects.push(Subject::new(stores, handler, foreign_cookies)?);
         }
     }
     let times = time(&mut subjects, effort);
     let line = |(plan, times): (Plan, &[f64])| {
-        let points = places.iter().zip(times).map(|(place, time)| (*place as f64, time / 1_000.0));
-        Line { name: plan.name, points: points.collect() }
+        let points = places
+            .iter()
+            .zip(times)
+            .map(|(place, time)| (*place as f64, time / 1_000.0));
+        Line {
+            name: plan.name,
+            points: points.collect(),
+        }
     };
-    Ok(plans.into_iter().zip(times.chunks(places.len())).map(line).collect())
+    Ok(plans
+        .into_iter()
+        .zip(times.chunks(places.len()))
+        .map(line)
+        .collect())
 }
 
 fn cookie_values(stores: &Stores, effort: Effort) -> Result<Figure, Box<dyn Error>> {
-    let plans = both([Kind::Encrypted, Kind::Signed], |bytes| (Count::One, Content { values: 1, bytes }, 0));
+    let plans = both([Kind::Encrypted, Kind::Signed], |bytes| {
+        (Count::One, Content { values: 1, bytes }, 0)
+    });
     Ok(Figure {
         name: "cookie-values",
         title: "A counter beside one value, in a cookie",
-        x: Axis { title: "size of the value", scale: Scale::Logarithmic, unit: Unit::Bytes },
+        x: Axis {
+            title: "size of the value",
+            scale: Scale::Logarithmic,
+            unit: Unit::Bytes,
+        },
         y: COST,
         // In base64, 3 KiB fill the 4,096 bytes of a cookie without anything else.
         lines: lines(stores, effort, plans, &[64, 256, 1_024, 2_048, 2_960])?,
@@ -68,23 +109,42 @@ fn cookie_values(stores: &Stores, effort: Effort) -> Result<Figure, Box<dyn Erro
 }
 
 fn store_values(stores: &Stores, effort: Effort) -> Result<Figure, Box<dyn Error>> {
-    let plans = both([Kind::Memory, Kind::Files], |bytes| (Count::One, Content { values: 1, bytes }, 0));
+    let plans = both([Kind::Memory, Kind::Files], |bytes| {
+        (Count::One, Content { values: 1, bytes }, 0)
+    });
     let places = [64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576];
     Ok(Figure {
         name: "store-values",
         title: "A counter beside one value, in a store",
-        x: Axis { title: "size of the value", scale: Scale::Logarithmic, unit: Unit::Bytes },
+        x: Axis {
+            title: "size of the value",
+            scale: Scale::Logarithmic,
+            unit: Unit::Bytes,
+        },
         y: COST,
         lines: lines(stores, effort, plans, &places)?,
     })
 }
 
 fn keys(stores: &Stores, effort: Effort) -> Result<Figure, Box<dyn Error>> {
-    let plans = both([Kind::Encrypted, Kind::Memory], |keys| (Count::One, Content { values: keys - 1, bytes: 10 }, 0));
+    let plans = both([Kind::Encrypted, Kind::Memory], |keys| {
+        (
+            Count::One,
+            Content {
+                values: keys - 1,
+                bytes: 10,
+            },
+            0,
+        )
+    });
     Ok(Figure {
         name: "keys",
         title: "The last of several keys with values of 10 bytes",
-        x: Axis { title: "keys in the session", scale: Scale::Logarithmic, unit: Unit::Count },
+        x: Axis {
+            title: "keys in the session",
+            scale: Scale::Logarithmic,
+            unit: Unit::Count,
+        },
         y: COST,
         lines: lines(stores, effort, plans, &[1, 3, 10, 30, 100])?,
     })
@@ -100,7 +160,11 @@ fn sessions(stores: &Stores, effort: Effort) -> Result<Figure, Box<dyn Error>> {
     Ok(Figure {
         name: "sessions",
         title: "Several sessions in one request",
-        x: Axis { title: "sessions of the layer", scale: Scale::Logarithmic, unit: Unit::Count },
+        x: Axis {
+            title: "sessions of the layer",
+            scale: Scale::Logarithmic,
+            unit: Unit::Count,
+        },
         y: COST,
         lines: lines(stores, effort, plans, &[1, 2, 4, 8])?,
     })
@@ -116,8 +180,15 @@ fn foreign_cookies(stores: &Stores, effort: Effort) -> Result<Figure, Box<dyn Er
     Ok(Figure {
         name: "foreign-cookies",
         title: "The session's cookie amid others",
-        x: Axis { title: "foreign cookies in the request", scale: Scale::Linear, unit: Unit::Count },
-        y: Axis { scale: Scale::Linear, ..COST },
+        x: Axis {
+            title: "foreign cookies in the request",
+            scale: Scale::Linear,
+            unit: Unit::Count,
+        },
+        y: Axis {
+            scale: Scale::Linear,
+            ..COST
+        },
         lines: lines(stores, effort, plans, &[0, 5, 10, 20, 50])?,
     })
 }

@@ -68,7 +68,9 @@ pub(crate) struct Handler {
 pub(crate) type Call = Box<dyn FnMut(Request<()>) -> Response<()> + Send>;
 
 const COUNT: &str = "count";
-const NAMES: [&str; 8] = ["session", "account", "cart", "locale", "tour", "consent", "draft", "admin"];
+const NAMES: [&str; 8] = [
+    "session", "account", "cart", "locale", "tour", "consent", "draft", "admin",
+];
 /// For a value of 1 MiB and what else is in its session.
 const MAX_BYTES: usize = 2 << 20;
 
@@ -91,7 +93,11 @@ pub(crate) struct Stores {
 
 impl Stores {
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
-        Ok(Self { files: FilesystemStore::options().max_record_bytes(MAX_BYTES).open(folder.join("sessions"))? })
+        Ok(Self {
+            files: FilesystemStore::options()
+                .max_record_bytes(MAX_BYTES)
+                .open(folder.join("sessions"))?,
+        })
     }
 
     fn backend(&self, kind: Kind) -> Backend {
@@ -104,9 +110,12 @@ impl Stores {
     }
 
     pub(crate) fn layer(&self, kind: Kind, count: Count) -> Result<SessionLayer, KeyError> {
-        let one = SessionConfig::new("session", self.backend(kind), Keys::generate()?).max_bytes(MAX_BYTES);
+        let one = SessionConfig::new("session", self.backend(kind), Keys::generate()?)
+            .max_bytes(MAX_BYTES);
         let names = NAMES.iter().take(count.number()).skip(1);
-        Ok(names.fold(SessionLayer::new(one.clone()), |layer, name| layer.with(one.clone().named(*name))))
+        Ok(names.fold(SessionLayer::new(one.clone()), |layer, name| {
+            layer.with(one.clone().named(*name))
+        }))
     }
 }
 
@@ -127,7 +136,9 @@ impl Handler {
     /// One service inside of the layer, if there is one, for so many threads.
     pub(crate) fn calls(self, layer: Option<&SessionLayer>, threads: usize) -> Vec<Call> {
         let service = service_fn(move |request: Request<()>| async move {
-            self.handle(&request).await.expect("sessions in memory and on a sound disk do not fail");
+            self.handle(&request)
+                .await
+                .expect("sessions in memory and on a sound disk do not fail");
             Ok::<_, Infallible>(Response::new(()))
         });
         match layer {
@@ -147,14 +158,18 @@ impl Handler {
         match (self.action, self.count) {
             (Action::Nothing, _) => {}
             (_, Count::One) => {
-                let session = request.extensions().get::<Session>().expect("the layer is around");
+                let session = request
+                    .extensions()
+                    .get::<Session>()
+                    .expect("the layer is around");
                 if self.kind == Kind::Files {
                     session.load().await?;
                 }
                 self.act(session)?;
             }
             (_, Count::Named(number)) => {
-                let sessions = Sessions::from_extensions(request.extensions()).expect("the layer is around");
+                let sessions =
+                    Sessions::from_extensions(request.extensions()).expect("the layer is around");
                 for name in NAMES.iter().take(number) {
                     self.act(&sessions.get(name).await?)?;
                 }
@@ -180,7 +195,10 @@ impl Handler {
             }
             Action::Expect(count) => {
                 for key in keys {
-                    assert_eq!(session.get::<String>(&key)?.map(|value| value.len()), Some(text));
+                    assert_eq!(
+                        session.get::<String>(&key)?.map(|value| value.len()),
+                        Some(text)
+                    );
                 }
                 assert_eq!(session.get(COUNT)?, Some(count));
             }
@@ -201,7 +219,8 @@ pub(crate) fn request(field: Option<&Bytes>) -> Request<()> {
     let mut request = Request::new(());
     request.extensions_mut().insert("as every real request has");
     if let Some(field) = field {
-        let value = HeaderValue::from_maybe_shared(field.clone()).expect("cookies are visible ASCII");
+        let value =
+            HeaderValue::from_maybe_shared(field.clone()).expect("cookies are visible ASCII");
         request.headers_mut().append(header::COOKIE, value);
     }
     request

@@ -22,20 +22,37 @@ const COUNTS: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 const PICKED: usize = 200;
 
 pub(crate) fn figure(folder: &Path, effort: Effort) -> Result<Figure, Box<dyn Error>> {
-    let counts: Vec<usize> = COUNTS.into_iter().filter(|count| *count <= effort.sessions).collect();
+    let counts: Vec<usize> = COUNTS
+        .into_iter()
+        .filter(|count| *count <= effort.sessions)
+        .collect();
     let in_memory = |count: &usize| Crowd::new(MemoryStore::new().max_bytes(4 << 30), *count);
     let (mut memory, mut files): (Vec<_>, _) = (counts.iter().map(in_memory).collect(), Vec::new());
     for count in counts {
         eprintln!("makes {count} files");
-        files.push(Crowd::new(FilesystemStore::open(folder.join(count.to_string()))?, count));
+        files.push(Crowd::new(
+            FilesystemStore::open(folder.join(count.to_string()))?,
+            count,
+        ));
     }
     rustix::fs::sync();
-    let lines = [lines("memory store", &mut memory, effort), lines("filesystem store", &mut files, effort)];
+    let lines = [
+        lines("memory store", &mut memory, effort),
+        lines("filesystem store", &mut files, effort),
+    ];
     Ok(Figure {
         name: "stored-sessions",
         title: "Random sessions of a store",
-        x: Axis { title: "sessions in the store", scale: Scale::Logarithmic, unit: Unit::Count },
-        y: Axis { title: "µs of CPU time", scale: Scale::Logarithmic, unit: Unit::Measure },
+        x: Axis {
+            title: "sessions in the store",
+            scale: Scale::Logarithmic,
+            unit: Unit::Count,
+        },
+        y: Axis {
+            title: "µs of CPU time",
+            scale: Scale::Logarithmic,
+            unit: Unit::Measure,
+        },
         lines: lines.into_iter().flatten().collect(),
     })
 }
@@ -49,15 +66,31 @@ fn lines<S: Store>(name: &str, crowds: &mut [Crowd<S>], effort: Effort) -> Vec<L
     for _ in 0..effort.rounds {
         for (crowd, times) in crowds.iter_mut().zip(&mut all) {
             let picked = crowd.pick();
-            let round = [crowd.load(&picked), crowd.load(&picked), crowd.update(&picked)];
-            times.iter_mut().zip(round).for_each(|(times, time)| times.push(time));
+            let round = [
+                crowd.load(&picked),
+                crowd.load(&picked),
+                crowd.update(&picked),
+            ];
+            times
+                .iter_mut()
+                .zip(round)
+                .for_each(|(times, time)| times.push(time));
         }
     }
-    let counts: Vec<f64> = crowds.iter().map(|crowd| crowd.versions.len() as f64).collect();
-    let all: Vec<[f64; 3]> = all.into_iter().map(|times| times.map(|times| fast(times) / 1_000.0)).collect();
+    let counts: Vec<f64> = crowds
+        .iter()
+        .map(|crowd| crowd.versions.len() as f64)
+        .collect();
+    let all: Vec<[f64; 3]> = all
+        .into_iter()
+        .map(|times| times.map(|times| fast(times) / 1_000.0))
+        .collect();
     let line = |(index, operation): (usize, &str)| {
         let times = all.iter().filter_map(|times| times.get(index).copied());
-        Line { name: format!("{name}: {operation}"), points: counts.iter().copied().zip(times).collect() }
+        Line {
+            name: format!("{name}: {operation}"),
+            points: counts.iter().copied().zip(times).collect(),
+        }
     };
     OPERATIONS.into_iter().enumerate().map(line).collect()
 }
@@ -72,8 +105,14 @@ struct Crowd<S> {
 impl<S: Store> Crowd<S> {
     fn new(store: S, count: usize) -> Self {
         let create = |number| now(store.create(&key(number), Bytes::copy_from_slice(&RECORD), END));
-        let versions = (0..count).map(|number| create(number).expect("there is room")).collect();
-        Self { store, versions, random: 0 }
+        let versions = (0..count)
+            .map(|number| create(number).expect("there is room"))
+            .collect();
+        Self {
+            store,
+            versions,
+            random: 0,
+        }
     }
 
     /// Random sessions, none of them twice.
@@ -82,13 +121,19 @@ impl<S: Store> Crowd<S> {
             self.random += 1;
             mix(self.random) as usize % self.versions.len()
         });
-        random.collect::<BTreeSet<_>>().into_iter().map(|number| (number, key(number))).collect()
+        random
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .map(|number| (number, key(number)))
+            .collect()
     }
 
     fn load(&self, picked: &[(usize, RecordKey)]) -> f64 {
         each(picked.len(), || {
             for (_, key) in picked {
-                let record = now(self.store.load(key)).expect("the store is sound").expect("the session is there");
+                let record = now(self.store.load(key))
+                    .expect("the store is sound")
+                    .expect("the session is there");
                 assert_eq!(black_box(record).data().first(), RECORD.first());
             }
         })
@@ -97,8 +142,13 @@ impl<S: Store> Crowd<S> {
     fn update(&mut self, picked: &[(usize, RecordKey)]) -> f64 {
         each(picked.len(), || {
             for (number, key) in picked {
-                let version = self.versions.get_mut(*number).expect("the session is there");
-                let update = self.store.update(key, *version, Bytes::copy_from_slice(&RECORD), END);
+                let version = self
+                    .versions
+                    .get_mut(*number)
+                    .expect("the session is there");
+                let update = self
+                    .store
+                    .update(key, *version, Bytes::copy_from_slice(&RECORD), END);
                 *version = now(update).expect("nobody else updates");
             }
         })

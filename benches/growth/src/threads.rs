@@ -1,4 +1,5 @@
-//! How many requests one thread and two threads answer that share a layer and its store, each with its own sessions.
+//! How many requests one thread and two threads answer that share a layer and its store, each with
+//! its own sessions.
 
 use std::{
     error::Error,
@@ -34,8 +35,16 @@ pub(crate) fn figure(stores: &Stores, effort: Effort) -> Result<Figure, Box<dyn 
     Ok(Figure {
         name: "threads",
         title: "Threads that share a layer and its store",
-        x: Axis { title: "threads", scale: Scale::Linear, unit: Unit::Count },
-        y: Axis { title: "requests per second", scale: Scale::Logarithmic, unit: Unit::Measure },
+        x: Axis {
+            title: "threads",
+            scale: Scale::Linear,
+            unit: Unit::Count,
+        },
+        y: Axis {
+            title: "requests per second",
+            scale: Scale::Logarithmic,
+            unit: Unit::Measure,
+        },
         lines: teams.into_iter().map(Team::line).collect(),
     })
 }
@@ -57,25 +66,54 @@ struct Member {
 impl Team {
     /// Without a kind it is the bare service, which says what the machine gives to two threads.
     fn new(stores: &Stores, kind: Option<Kind>) -> Result<Self, KeyError> {
-        let content = Handler { kind: Kind::Memory, count: Count::One, content: USUAL, action: Action::Nothing };
-        let handler = kind.map_or(content, |kind| Handler { kind, action: Action::Update, ..content });
+        let content = Handler {
+            kind: Kind::Memory,
+            count: Count::One,
+            content: USUAL,
+            action: Action::Nothing,
+        };
+        let handler = kind.map_or(content, |kind| Handler {
+            kind,
+            action: Action::Update,
+            ..content
+        });
         let layer = stores.layer(handler.kind, handler.count)?;
-        let fields = || (0..SESSIONS).map(|_| Browser::with_sessions(&layer, handler).field().into()).collect();
+        let fields = || {
+            (0..SESSIONS)
+                .map(|_| Browser::with_sessions(&layer, handler).field().into())
+                .collect()
+        };
         let calls = handler.calls(kind.is_some().then_some(&layer), 2);
-        let members = calls.into_iter().map(|call| Member { call, fields: fields() }).collect();
+        let members = calls
+            .into_iter()
+            .map(|call| Member {
+                call,
+                fields: fields(),
+            })
+            .collect();
         let name = kind.map_or("bare service", Kind::title);
-        Ok(Self { name, members, alone: Vec::new(), together: Vec::new() })
+        Ok(Self {
+            name,
+            members,
+            alone: Vec::new(),
+            together: Vec::new(),
+        })
     }
 
     fn sprint(&mut self, length: Duration) {
-        let [one, ..] = &mut *self.members else { return };
+        let [one, ..] = &mut *self.members else {
+            return;
+        };
         self.alone.push(-rate(std::slice::from_mut(one), length));
         self.together.push(-rate(&mut self.members, length));
     }
 
     fn line(self) -> Line {
         let (alone, together) = (-fast(self.alone), -fast(self.together));
-        Line { name: format!("{} ({:.2}x)", self.name, together / alone), points: vec![(1.0, alone), (2.0, together)] }
+        Line {
+            name: format!("{} ({:.2}x)", self.name, together / alone),
+            points: vec![(1.0, alone), (2.0, together)],
+        }
     }
 }
 
@@ -85,7 +123,10 @@ fn rate(members: &mut [Member], length: Duration) -> f64 {
     thread::scope(|scope| {
         let run = |member| scope.spawn(|| Member::run(member, &start, length));
         let threads: Vec<_> = members.iter_mut().map(run).collect();
-        threads.into_iter().map(|thread| thread.join().expect("requests do not fail")).sum()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("requests do not fail"))
+            .sum()
     })
 }
 

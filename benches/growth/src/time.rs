@@ -41,10 +41,13 @@ impl Effort {
 
 /// Nanoseconds that each costs above its bare service.
 ///
-/// The subjects take turns, each right after its bare service, so that a machine that is busy for a while is so for all
-/// of them.
+/// The subjects take turns, each right after its bare service, so that a machine that is busy for a
+/// while is so for all of them.
 pub(crate) fn time(subjects: &mut [Subject], effort: Effort) -> Vec<f64> {
-    let calls: Vec<u32> = subjects.iter_mut().map(|subject| calls(subject, effort)).collect();
+    let calls: Vec<u32> = subjects
+        .iter_mut()
+        .map(|subject| calls(subject, effort))
+        .collect();
     let mut times = vec![(Vec::new(), Vec::new()); subjects.len()];
     for _ in 0..effort.rounds {
         for ((subject, calls), (bare, ours)) in subjects.iter_mut().zip(&calls).zip(&mut times) {
@@ -53,7 +56,10 @@ pub(crate) fn time(subjects: &mut [Subject], effort: Effort) -> Vec<f64> {
             ours.push(subject.time(*calls));
         }
     }
-    times.into_iter().map(|(bare, ours)| fast(ours) - fast(bare)).collect()
+    times
+        .into_iter()
+        .map(|(bare, ours)| fast(ours) - fast(bare))
+        .collect()
 }
 
 /// How many requests fill a round.
@@ -77,5 +83,8 @@ pub(crate) fn each(operations: usize, work: impl FnOnce()) -> f64 {
 
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    )
 }

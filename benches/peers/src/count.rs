@@ -1,8 +1,8 @@
 //! Instructions and allocations of a request, counted one by one.
 //!
-//! This program runs itself and steps through that process from one [`mark`] to the next. So it counts what the
-//! processor does, its cryptography included, which the emulated one of valgrind has not. An allocation is a call of
-//! the C library's allocator.
+//! This program runs itself and steps through that process from one [`mark`] to the next. So it
+//! counts what the processor does, its cryptography included, which the emulated one of valgrind
+//! has not. An allocation is a call of the C library's allocator.
 
 use std::{
     env,
@@ -58,12 +58,25 @@ pub(crate) fn count(scenario: &Scenario, pairs: usize, effort: Effort) -> io::Re
 
 /// What is stepped through.
 pub(crate) fn run(scenario: &Scenario, calls: u32) -> io::Result<()> {
-    let allocators: [*const (); 4] =
-        [libc::malloc as _, libc::calloc as _, libc::realloc as _, libc::posix_memalign as _];
+    let allocators: [*const (); 4] = [
+        libc::malloc as _,
+        libc::calloc as _,
+        libc::realloc as _,
+        libc::posix_memalign as _,
+    ];
     let mut pairs = Pair::all(scenario);
-    println!("{}", allocators.map(|address| address.addr().to_string()).join(" "));
+    println!(
+        "{}",
+        allocators
+            .map(|address| address.addr().to_string())
+            .join(" ")
+    );
     ptrace::traceme()?;
-    let warm_up = if scenario.action == Action::Create { WARM_UP_STORE } else { WARM_UP };
+    let warm_up = if scenario.action == Action::Create {
+        WARM_UP_STORE
+    } else {
+        WARM_UP
+    };
     for pair in &mut pairs {
         let call = |subject: &mut Subject, warm_up| {
             subject.endpoint.time(subject.field.as_ref(), warm_up);
@@ -103,13 +116,25 @@ impl Stepped {
             .stdout(Stdio::piped())
             .spawn()?;
         let pid = Pid::from_raw(child.id().try_into().map_err(io::Error::other)?);
-        let allocators = child.stdout.take().map(read_addresses).transpose()?.unwrap_or_default();
-        Ok(Self { child, pid, allocators, processors })
+        let allocators = child
+            .stdout
+            .take()
+            .map(read_addresses)
+            .transpose()?
+            .unwrap_or_default();
+        Ok(Self {
+            child,
+            pid,
+            allocators,
+            processors,
+        })
     }
 
     /// Counts so many calls.
     fn median(&self, calls: u32) -> io::Result<Counts> {
-        let counts = (0..calls).map(|_| self.count()).collect::<io::Result<Vec<_>>>()?;
+        let counts = (0..calls)
+            .map(|_| self.count())
+            .collect::<io::Result<Vec<_>>>()?;
         Ok(Counts {
             instructions: median(counts.iter().map(|counts| counts.instructions).collect()),
             allocations: median(counts.iter().map(|counts| counts.allocations).collect()),
@@ -131,7 +156,10 @@ impl Stepped {
                 status => return Err(unexpected(status)),
             }
             counts.instructions += 1.0;
-            if self.allocators.contains(&instruction(&ptrace::getregs(self.pid)?)) {
+            if self
+                .allocators
+                .contains(&instruction(&ptrace::getregs(self.pid)?))
+            {
                 counts.allocations += 1.0;
             }
         }
@@ -141,7 +169,11 @@ impl Stepped {
 
     fn finish(mut self) -> io::Result<()> {
         let status = self.child.wait()?;
-        if status.success() { Ok(()) } else { Err(io::Error::other(format!("{status} while counting"))) }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!("{status} while counting")))
+        }
     }
 }
 
@@ -156,7 +188,9 @@ impl Drop for Stepped {
 fn read_addresses(stdout: ChildStdout) -> io::Result<Vec<u64>> {
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line)?;
-    line.split_whitespace().map(|address| address.parse().map_err(io::Error::other)).collect()
+    line.split_whitespace()
+        .map(|address| address.parse().map_err(io::Error::other))
+        .collect()
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -1,7 +1,8 @@
-//! Full cycles beside gorilla/sessions: read the cookie, get the session, change the counter, save, set the cookie.
+//! Full cycles beside gorilla/sessions: read the cookie, get the session, change the counter, save,
+//! set the cookie.
 //!
-//! What is measured is the CPU time of the whole process, so that the work of other threads is in it: the garbage
-//! collector of one side, the threads for blocking work of the other.
+//! What is measured is the CPU time of the whole process, so that the work of other threads is in
+//! it: the garbage collector of one side, the threads for blocking work of the other.
 
 use std::{convert::Infallible, io, path::Path, time::Duration};
 
@@ -33,7 +34,8 @@ pub(crate) fn print(parent: &Path, effort: Effort) -> io::Result<()> {
         ("encrypted", CookieStore::new().into()),
         ("filesystem", FilesystemStore::open(ours.path())?.into()),
     ];
-    let mut visitors = stores.map(|(name, store)| (Visitor::new(name, store), Vec::new(), Vec::new()));
+    let mut visitors =
+        stores.map(|(name, store)| (Visitor::new(name, store), Vec::new(), Vec::new()));
     let mut gorilla = Gorilla::start(theirs.path());
     for _ in 0..ROUNDS {
         for (visitor, ours, theirs) in &mut visitors {
@@ -43,7 +45,13 @@ pub(crate) fn print(parent: &Path, effort: Effort) -> io::Result<()> {
             }
         }
     }
-    let head = ["µs of CPU time in a full cycle", "silverback", "gorilla/sessions", "ratio"].map(str::to_owned);
+    let head = [
+        "µs of CPU time in a full cycle",
+        "silverback",
+        "gorilla/sessions",
+        "ratio",
+    ]
+    .map(str::to_owned);
     let rows = visitors.map(|(visitor, ours, theirs)| {
         let (ours, theirs) = (median(ours), median(theirs));
         let (theirs, ratio) = match &gorilla {
@@ -52,7 +60,13 @@ pub(crate) fn print(parent: &Path, effort: Effort) -> io::Result<()> {
         };
         [visitor.title(parent), format!("{ours:.1}"), theirs, ratio]
     });
-    print_aligned(&[head].into_iter().chain(rows).map(Vec::from).collect::<Vec<_>>());
+    print_aligned(
+        &[head]
+            .into_iter()
+            .chain(rows)
+            .map(Vec::from)
+            .collect::<Vec<_>>(),
+    );
     Ok(())
 }
 
@@ -70,15 +84,26 @@ type Handler = fn(&Session) -> Result<u64, Error>;
 impl Visitor {
     fn new(store: &'static str, backend: Backend) -> Self {
         let keys = Keys::generate().expect("the system has randomness");
-        Self { store, layer: SessionLayer::new(SessionConfig::new(NAME, backend, keys)), cookie: None, count: 0 }
+        Self {
+            store,
+            layer: SessionLayer::new(SessionConfig::new(NAME, backend, keys)),
+            cookie: None,
+            count: 0,
+        }
     }
 
     fn title(&self, parent: &Path) -> String {
         match self.store {
             "filesystem" => {
                 let parent = parent.to_string_lossy();
-                let kind = run("findmnt", &["--noheadings", "--output=FSTYPE", "--target", &parent]);
-                format!("filesystem store on {}", kind.as_deref().unwrap_or("an unknown file system"))
+                let kind = run(
+                    "findmnt",
+                    &["--noheadings", "--output=FSTYPE", "--target", &parent],
+                );
+                format!(
+                    "filesystem store on {}",
+                    kind.as_deref().unwrap_or("an unknown file system")
+                )
             }
             store => format!("{store} cookie"),
         }
@@ -93,7 +118,11 @@ impl Visitor {
         self.visit(runtime, increase, cycles);
         let time = cpu_time() - start;
         self.count += u64::from(cycles);
-        assert_eq!(self.visit(runtime, check, 1), self.count, "each cycle has counted");
+        assert_eq!(
+            self.visit(runtime, check, 1),
+            self.count,
+            "each cycle has counted"
+        );
         time.as_secs_f64() * 1e6 / f64::from(cycles)
     }
 
@@ -101,7 +130,9 @@ impl Visitor {
     fn visit(&mut self, runtime: &Runtime, handler: Handler, times: u32) -> u64 {
         let (layer, cookie) = (self.layer.clone(), self.cookie.take());
         let task = runtime.spawn(async move { visit(&layer, cookie, handler, times).await });
-        let (cookie, count) = runtime.block_on(task).expect("sessions on a sound disk do not fail");
+        let (cookie, count) = runtime
+            .block_on(task)
+            .expect("sessions on a sound disk do not fail");
         self.cookie = cookie;
         count
     }
@@ -114,17 +145,32 @@ async fn visit(
     times: u32,
 ) -> (Option<HeaderValue>, u64) {
     let mut service = layer.layer(service_fn(move |request: Request<()>| async move {
-        let session = request.extensions().get::<Session>().expect("the layer is around");
+        let session = request
+            .extensions()
+            .get::<Session>()
+            .expect("the layer is around");
         session.load().await.expect("there is a session, or none");
-        Ok::<_, Infallible>(Response::new(handler(session).expect("the session is loaded")))
+        Ok::<_, Infallible>(Response::new(
+            handler(session).expect("the session is loaded"),
+        ))
     }));
     let mut count = 0;
     for _ in 0..times {
         let mut request = Request::new(());
-        request.headers_mut().extend(cookie.clone().map(|cookie| (header::COOKIE, cookie)));
-        let response = service.call(request).await.unwrap_or_else(|never| match never {});
-        let pair = response.headers().get(header::SET_COOKIE).map(HeaderValue::as_bytes);
-        let pair = pair.and_then(|cookie| HeaderValue::from_bytes(cookie.split(|byte| *byte == b';').next()?).ok());
+        request
+            .headers_mut()
+            .extend(cookie.clone().map(|cookie| (header::COOKIE, cookie)));
+        let response = service
+            .call(request)
+            .await
+            .unwrap_or_else(|never| match never {});
+        let pair = response
+            .headers()
+            .get(header::SET_COOKIE)
+            .map(HeaderValue::as_bytes);
+        let pair = pair.and_then(|cookie| {
+            HeaderValue::from_bytes(cookie.split(|byte| *byte == b';').next()?).ok()
+        });
         cookie = pair.or(cookie);
         count = *response.body();
     }
@@ -149,5 +195,8 @@ fn check(session: &Session) -> Result<u64, Error> {
 /// Of the whole process.
 pub(crate) fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    )
 }

@@ -1,4 +1,5 @@
-//! Requests over loopback to axum with sessions, beside axum without: CPU time and requests per second.
+//! Requests over loopback to axum with sessions, beside axum without: CPU time and requests per
+//! second.
 
 use std::{io, process::Command};
 
@@ -24,12 +25,27 @@ pub(crate) fn print(effort: Effort) -> io::Result<()> {
     for (index, system) in SYSTEMS.iter().enumerate() {
         if (system.new)().router(&[]).is_some() {
             let server = Server::start(&index.to_string())?;
-            let session = server.session().map_err(|error| io::Error::other(format!("{}: {error}", system.name)))?;
-            guests.push(Guest { system: Some(system), server, session, turns: Vec::new() });
+            let session = server
+                .session()
+                .map_err(|error| io::Error::other(format!("{}: {error}", system.name)))?;
+            guests.push(Guest {
+                system: Some(system),
+                server,
+                session,
+                turns: Vec::new(),
+            });
         }
     }
-    let session = guests.first().map(|guest| guest.session.clone()).unwrap_or_default();
-    guests.push(Guest { system: None, server: Server::start(server::IDLE)?, session, turns: Vec::new() });
+    let session = guests
+        .first()
+        .map(|guest| guest.session.clone())
+        .unwrap_or_default();
+    guests.push(Guest {
+        system: None,
+        server: Server::start(server::IDLE)?,
+        session,
+        turns: Vec::new(),
+    });
     for scenario in SCENARIOS.iter().filter_map(|name| Scenario::find(name)) {
         eprintln!("{}: {}", scenario.name, scenario.text);
         measure(&scenario, &bare, &mut guests, effort)?;
@@ -65,12 +81,20 @@ struct Load {
 }
 
 /// As [`crate::time::time`] does, in turns.
-fn measure(scenario: &Scenario, bare: &Server, guests: &mut [Guest], effort: Effort) -> io::Result<()> {
+fn measure(
+    scenario: &Scenario,
+    bare: &Server,
+    guests: &mut [Guest],
+    effort: Effort,
+) -> io::Result<()> {
     for guest in &mut *guests {
         guest.turns.clear();
     }
-    let busy =
-        |guest: &&mut Guest| guest.system.is_none_or(|system| (system.new)().endpoint(scenario.action).is_some());
+    let busy = |guest: &&mut Guest| {
+        guest
+            .system
+            .is_none_or(|system| (system.new)().endpoint(scenario.action).is_some())
+    };
     for round in 0..effort.loads {
         let mut turns: Vec<_> = guests.iter_mut().filter(busy).collect();
         let first = round % turns.len();
@@ -81,24 +105,45 @@ fn measure(scenario: &Scenario, bare: &Server, guests: &mut [Guest], effort: Eff
             guest.turns.push(Turn { bare, own });
         }
     }
-    guests.iter().try_for_each(|guest| guest.server.check(&guest.session))
+    guests
+        .iter()
+        .try_for_each(|guest| guest.server.check(&guest.session))
 }
 
 /// A second of as many requests as 32 connections that stay open get answered.
 fn load(server: &Server, scenario: &Scenario, session: &str) -> io::Result<Load> {
     let before = server.cpu()?;
     let output = Command::new("wrk")
-        .args(["--threads=1", "--connections=32", "--duration=1s", "--header"])
+        .args([
+            "--threads=1",
+            "--connections=32",
+            "--duration=1s",
+            "--header",
+        ])
         .arg(format!("Cookie: {session}"))
         .arg(format!("http://{}/{}", server.address, scenario.name))
         .output()?;
     let time = server.cpu()? - before;
     let text = String::from_utf8_lossy(&output.stdout);
-    let failed = !output.status.success() || text.contains("Socket errors") || text.contains("Non-2xx");
-    let find = |before: &str, after: &str| text.split_once(before)?.1.split_once(after)?.0.trim().parse().ok();
-    let requests: Option<f64> = text.lines().find_map(|line| line.split_once(" requests in ")?.0.trim().parse().ok());
+    let failed =
+        !output.status.success() || text.contains("Socket errors") || text.contains("Non-2xx");
+    let find = |before: &str, after: &str| {
+        text.split_once(before)?
+            .1
+            .split_once(after)?
+            .0
+            .trim()
+            .parse()
+            .ok()
+    };
+    let requests: Option<f64> = text
+        .lines()
+        .find_map(|line| line.split_once(" requests in ")?.0.trim().parse().ok());
     match (requests, find("Requests/sec:", "\n")) {
-        (Some(requests), Some(rate)) if !failed => Ok(Load { cpu: time / 1000.0 / requests, rate }),
+        (Some(requests), Some(rate)) if !failed => Ok(Load {
+            cpu: time / 1000.0 / requests,
+            rate,
+        }),
         _ => Err(io::Error::other(format!("wrk: {text}"))),
     }
 }
@@ -106,15 +151,33 @@ fn load(server: &Server, scenario: &Scenario, session: &str) -> io::Result<Load>
 /// Rows by kind, below that of the bare server.
 fn table(scenario: &Scenario, guests: &[Guest]) -> Vec<Vec<String>> {
     let title = format!("{}: {}", scenario.name, scenario.text);
-    let head = [&title, "µs of CPU time", "to bare axum", "requests per second", "to bare axum"];
+    let head = [
+        &title,
+        "µs of CPU time",
+        "to bare axum",
+        "requests per second",
+        "to bare axum",
+    ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    let bare = guests.iter().flat_map(|guest| &guest.turns).map(|turn| Turn { own: turn.bare, ..*turn });
+    let bare = guests
+        .iter()
+        .flat_map(|guest| &guest.turns)
+        .map(|turn| Turn {
+            own: turn.bare,
+            ..*turn
+        });
     rows.push(row("bare axum", &bare.collect::<Vec<_>>()));
     for kind in [None].into_iter().chain(Kind::ALL.map(Some)) {
         rows.extend(kind.map(|kind| vec![format!("**{}**", kind.title())]));
-        let guests = guests.iter().filter(|guest| guest.system.map(|system| system.kind) == kind);
+        let guests = guests
+            .iter()
+            .filter(|guest| guest.system.map(|system| system.kind) == kind);
         let guests = guests.filter(|guest| !guest.turns.is_empty());
-        let name = |guest: &Guest| guest.system.map_or("axum with a layer that does nothing", |system| system.name);
+        let name = |guest: &Guest| {
+            guest
+                .system
+                .map_or("axum with a layer that does nothing", |system| system.name)
+        };
         rows.extend(guests.map(|guest| row(name(guest), &guest.turns)));
     }
     rows
@@ -126,5 +189,11 @@ fn row(name: &str, turns: &[Turn]) -> Vec<String> {
     let cpu = format!("{:.2}", median(|turn| turn.own.cpu));
     let cpu_ratio = format!("{:.2}x", median(|turn| turn.own.cpu / turn.bare.cpu));
     let rate_ratio = format!("{:.2}", median(|turn| turn.own.rate / turn.bare.rate));
-    vec![name.to_owned(), cpu, cpu_ratio, number(median(|turn| turn.own.rate)), rate_ratio]
+    vec![
+        name.to_owned(),
+        cpu,
+        cpu_ratio,
+        number(median(|turn| turn.own.rate)),
+        rate_ratio,
+    ]
 }

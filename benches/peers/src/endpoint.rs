@@ -69,12 +69,14 @@ impl<S: Service<Request<()>, Response = Response<Body>, Error = Infallible>> Exc
     type Request = Request<()>;
     type Response = Response<Body>;
 
-    /// As a server makes it: with extensions, and a header value that is a slice of a shared buffer.
+    /// As a server makes it: with extensions, and a header value that is a slice of a shared
+    /// buffer.
     fn request(field: Option<&Bytes>) -> Request<()> {
         let mut request = Request::new(());
         request.extensions_mut().insert("as every real request has");
         if let Some(field) = field {
-            let value = HeaderValue::from_maybe_shared(field.clone()).expect("cookies are visible ASCII");
+            let value =
+                HeaderValue::from_maybe_shared(field.clone()).expect("cookies are visible ASCII");
             request.headers_mut().append(header::COOKIE, value);
         }
         request
@@ -86,13 +88,22 @@ impl<S: Service<Request<()>, Response = Response<Body>, Error = Infallible>> Exc
 
     fn set_cookies(response: &Response<Body>) -> Vec<String> {
         let fields = response.headers().get_all(header::SET_COOKIE).iter();
-        fields.map(|field| field.to_str().expect("cookies are visible ASCII").to_owned()).collect()
+        fields
+            .map(|field| {
+                field
+                    .to_str()
+                    .expect("cookies are visible ASCII")
+                    .to_owned()
+            })
+            .collect()
     }
 }
 
 /// What costs of Tower services are above of.
 pub(crate) fn bare() -> Box<dyn Endpoint> {
-    Box::new(Tower(service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(Body::empty()))))))
+    Box::new(Tower(service_fn(|_: Request<()>| {
+        ready(Ok::<_, Infallible>(Response::new(Body::empty())))
+    })))
 }
 
 pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {

@@ -25,9 +25,17 @@ impl Gorilla {
         build(&program)?;
         let start = || {
             let piped = Stdio::piped;
-            let mut child = Command::new(&program).arg(dir).stdin(piped()).stdout(piped()).spawn()?;
+            let mut child = Command::new(&program)
+                .arg(dir)
+                .stdin(piped())
+                .stdout(piped())
+                .spawn()?;
             let output = child.stdout.take().map(BufReader::new).ok_or_else(ended)?;
-            Ok(Self { input: child.stdin.take(), output, child })
+            Ok(Self {
+                input: child.stdin.take(),
+                output,
+                child,
+            })
         };
         start().map_err(|error: io::Error| error.to_string())
     }
@@ -51,14 +59,24 @@ impl Drop for Gorilla {
 
 fn build(program: &Path) -> Result<(), String> {
     let mut go = Command::new("go");
-    go.args(["build", "-o"]).arg(program).arg("main.go").current_dir(FOLDER);
-    go.envs([("GO111MODULE", "off"), ("GOPATH", PACKAGES), ("GOFLAGS", "")]);
+    go.args(["build", "-o"])
+        .arg(program)
+        .arg("main.go")
+        .current_dir(FOLDER);
+    go.envs([
+        ("GO111MODULE", "off"),
+        ("GOPATH", PACKAGES),
+        ("GOFLAGS", ""),
+    ]);
     let output = go.output().map_err(|_| "go is not installed".to_owned())?;
     if output.status.success() {
         return Ok(());
     }
     let text = String::from_utf8_lossy(&output.stderr);
-    Err(format!("go build: {}", text.lines().last().unwrap_or_default().trim()))
+    Err(format!(
+        "go build: {}",
+        text.lines().last().unwrap_or_default().trim()
+    ))
 }
 
 fn ended() -> io::Error {

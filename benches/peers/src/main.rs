@@ -1,4 +1,5 @@
-//! What a request with a session costs, beside other session crates and gorilla/sessions. See README.md.
+//! What a request with a session costs, beside other session crates and gorilla/sessions. See
+//! README.md.
 
 mod count;
 mod cycles;
@@ -31,26 +32,41 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let ["--serve", who] = *arguments {
         return Ok(server::run(who)?);
     }
-    // axum_session starts a task for each layer. Nobody runs it, nor any other task of this runtime.
+    // axum_session starts a task for each layer. Nobody runs it, nor any other task of this
+    // runtime.
     let runtime = runtime::Builder::new_current_thread().build()?;
     let guard = runtime.enter();
-    let (effort, parent) = match *arguments {
-        ["--count", scenario, calls] => {
-            return Ok(count::run(&Scenario::find(scenario).ok_or("there is no such scenario")?, calls.parse()?)?);
-        }
-        ["--end-to-end"] => return Ok(end_to_end::print(Effort::FULL)?),
-        ["--end-to-end", "--quick"] => return Ok(end_to_end::print(Effort::QUICK)?),
-        [] => (Effort::FULL, env::temp_dir()),
-        ["--quick"] => (Effort::QUICK, env::temp_dir()),
-        [parent] if !parent.starts_with('-') => (Effort::FULL, PathBuf::from(parent)),
-        ["--quick", parent] => (Effort::QUICK, PathBuf::from(parent)),
-        _ => return Err("the arguments are --end-to-end, --quick, and a directory for sessions in files".into()),
-    };
+    let (effort, parent) =
+        match *arguments {
+            ["--count", scenario, calls] => {
+                return Ok(count::run(
+                    &Scenario::find(scenario).ok_or("there is no such scenario")?,
+                    calls.parse()?,
+                )?);
+            }
+            ["--end-to-end"] => return Ok(end_to_end::print(Effort::FULL)?),
+            ["--end-to-end", "--quick"] => return Ok(end_to_end::print(Effort::QUICK)?),
+            [] => (Effort::FULL, env::temp_dir()),
+            ["--quick"] => (Effort::QUICK, env::temp_dir()),
+            [parent] if !parent.starts_with('-') => (Effort::FULL, PathBuf::from(parent)),
+            ["--quick", parent] => (Effort::QUICK, PathBuf::from(parent)),
+            _ => return Err(
+                "the arguments are --end-to-end, --quick, and a directory for sessions in files"
+                    .into(),
+            ),
+        };
     subject::check();
-    println!("Above the bare service: nanoseconds / instructions / allocations of a request; in brackets the ratio to");
+    println!(
+        "Above the bare service: nanoseconds / instructions / allocations of a request; in brackets the ratio to"
+    );
     println!("silverback.");
     println!();
-    table::print(&SCENARIOS.iter().map(|scenario| column(scenario, effort)).collect::<io::Result<Vec<_>>>()?);
+    table::print(
+        &SCENARIOS
+            .iter()
+            .map(|scenario| column(scenario, effort))
+            .collect::<io::Result<Vec<_>>>()?,
+    );
     println!();
     drop(guard);
     cycles::print(&parent, effort)?;
@@ -67,7 +83,10 @@ fn column(scenario: &Scenario, effort: Effort) -> io::Result<Column> {
     let counts = count::count(scenario, pairs.len(), effort)?;
     for ((pair, nanoseconds), counts) in pairs.iter().zip(times).zip(counts) {
         if let Some(cell) = column.get_mut(pair.index) {
-            *cell = Some(Cost { nanoseconds, counts });
+            *cell = Some(Cost {
+                nanoseconds,
+                counts,
+            });
         }
     }
     Ok(column)

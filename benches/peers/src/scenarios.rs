@@ -31,14 +31,26 @@ pub(crate) enum Action {
     Create,
     /// Makes the session that the request comes with: so many profiles, and the counter.
     Prepare(usize),
-    /// Sees to it that the session has so many profiles, and a counter that is this high if one is given.
+    /// Sees to it that the session has so many profiles, and a counter that is this high if one is
+    /// given.
     Expect(usize, Option<u64>),
     /// Sees to it that the session has neither.
     ExpectEmpty,
 }
 
-const fn scenario(name: &'static str, text: &'static str, profiles: usize, action: Action) -> Scenario {
-    Scenario { name, text, profiles, other_cookies: 0, action }
+const fn scenario(
+    name: &'static str,
+    text: &'static str,
+    profiles: usize,
+    action: Action,
+) -> Scenario {
+    Scenario {
+        name,
+        text,
+        profiles,
+        other_cookies: 0,
+        action,
+    }
 }
 
 pub(crate) const SCENARIOS: [Scenario; 7] = [
@@ -48,7 +60,10 @@ pub(crate) const SCENARIOS: [Scenario; 7] = [
     scenario("S4", "reads and writes a counter", 1, Action::Count),
     scenario("S5", "makes a new session", 0, Action::Create),
     scenario("S6", "S4 with 2 KiB of values", 17, Action::Count),
-    Scenario { other_cookies: 10, ..scenario("S7", "S3 with ten other cookies", 1, Action::Read) },
+    Scenario {
+        other_cookies: 10,
+        ..scenario("S7", "S3 with ten other cookies", 1, Action::Read)
+    },
 ];
 
 impl Scenario {
@@ -62,7 +77,8 @@ impl Scenario {
 
     /// The `Cookie` field of the request: the session's cookies amid the others.
     pub(crate) fn field(&self, session: &str) -> Bytes {
-        let others = (0..self.other_cookies).map(|number| format!("other{number}=0123456789abcdef01234567"));
+        let others =
+            (0..self.other_cookies).map(|number| format!("other{number}=0123456789abcdef01234567"));
         let mut pairs: Vec<String> = others.collect();
         pairs.insert(pairs.len() / 2, session.to_owned());
         pairs.join("; ").into()

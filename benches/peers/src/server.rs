@@ -42,24 +42,34 @@ const ROUTES: [(&str, Action); 5] = [
 
 /// What runs in the process. It prints its address, and ends when its input does.
 ///
-/// One thread does everything, so that the server's share of the machine is one processor, whatever it serves.
+/// One thread does everything, so that the server's share of the machine is one processor, whatever
+/// it serves.
 pub(crate) fn run(who: &str) -> io::Result<()> {
-    runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let cpu = get(|| ready(cpu_time().as_nanos().to_string()));
-        let router = router(who).ok_or_else(|| io::Error::other("nobody of that name is for axum"))?.route("/cpu", cpu);
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        println!("{}", listener.local_addr()?);
-        thread::spawn(|| {
-            let _ = io::stdin().read(&mut [0]);
-            process::exit(0);
-        });
-        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        axum::serve(listener, router).await
-    })
+    runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(async {
+            let cpu = get(|| ready(cpu_time().as_nanos().to_string()));
+            let router = router(who)
+                .ok_or_else(|| io::Error::other("nobody of that name is for axum"))?
+                .route("/cpu", cpu);
+            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            println!("{}", listener.local_addr()?);
+            thread::spawn(|| {
+                let _ = io::stdin().read(&mut [0]);
+                process::exit(0);
+            });
+            let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+            axum::serve(listener, router).await
+        })
 }
 
 fn router(who: &str) -> Option<Router> {
-    let bare = || handlers(&ROUTES, |_| get(|_: Request<Body>| ready(Response::new(Body::empty()))));
+    let bare = || {
+        handlers(&ROUTES, |_| {
+            get(|_: Request<Body>| ready(Response::new(Body::empty())))
+        })
+    };
     match who {
         BARE => Some(bare()),
         IDLE => Some(bare().layer(Identity::new())),
@@ -76,12 +86,19 @@ impl Server {
     /// Serves [`BARE`], [`IDLE`], or that of [`SYSTEMS`] with this index.
     pub(crate) fn start(who: &str) -> io::Result<Self> {
         let mut command = Command::new(env::current_exe()?);
-        let mut child = command.args(["--serve", who]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut child = command
+            .args(["--serve", who])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
         let mut line = String::new();
         if let Some(output) = child.stdout.take() {
             BufReader::new(output).read_line(&mut line)?;
         }
-        Ok(Self { child, address: line.trim().to_owned() })
+        Ok(Self {
+            child,
+            address: line.trim().to_owned(),
+        })
     }
 
     /// The cookies of a session that has a profile, and counted up to 2 by two requests.
@@ -112,13 +129,21 @@ impl Server {
     /// The `Set-Cookie` fields and the body of a response. A handler that panics gives none.
     fn get(&self, path: &str, fields: &str) -> io::Result<(Vec<String>, String)> {
         let mut stream = TcpStream::connect(&self.address)?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{fields}\r\n", self.address);
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{fields}\r\n",
+            self.address
+        );
         stream.write_all(request.as_bytes())?;
         let text = io::read_to_string(stream)?;
-        let response = text.strip_prefix("HTTP/1.1 200 OK\r\n").and_then(|rest| rest.split_once("\r\n\r\n"));
-        let (head, body) = response.ok_or_else(|| io::Error::other(format!("{path} was answered with {text:?}")))?;
+        let response = text
+            .strip_prefix("HTTP/1.1 200 OK\r\n")
+            .and_then(|rest| rest.split_once("\r\n\r\n"));
+        let (head, body) = response
+            .ok_or_else(|| io::Error::other(format!("{path} was answered with {text:?}")))?;
         let fields = head.lines().filter_map(|line| line.split_once(": "));
-        let cookies = fields.filter(|(name, _)| *name == "set-cookie").map(|(_, cookie)| cookie.to_owned());
+        let cookies = fields
+            .filter(|(name, _)| *name == "set-cookie")
+            .map(|(_, cookie)| cookie.to_owned());
         Ok((cookies.collect(), body.to_owned()))
     }
 }

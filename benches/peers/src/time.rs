@@ -16,14 +16,26 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
-    pub(crate) const FULL: Self = Self { rounds: 201, calls: 200, counted_calls: 3, cycles: 1000, loads: 15 };
-    pub(crate) const QUICK: Self = Self { rounds: 21, calls: 50, counted_calls: 1, cycles: 100, loads: 3 };
+    pub(crate) const FULL: Self = Self {
+        rounds: 201,
+        calls: 200,
+        counted_calls: 3,
+        cycles: 1000,
+        loads: 15,
+    };
+    pub(crate) const QUICK: Self = Self {
+        rounds: 21,
+        calls: 50,
+        counted_calls: 1,
+        cycles: 100,
+        loads: 3,
+    };
 }
 
 /// What each costs above its bare service: the median of the differences of all rounds.
 ///
-/// In a round everyone has a turn, right after its bare service has, and no round begins with the same one as the
-/// last: so a machine that is busy for a while is so for all of them.
+/// In a round everyone has a turn, right after its bare service has, and no round begins with the
+/// same one as the last: so a machine that is busy for a while is so for all of them.
 pub(crate) fn time(pairs: &mut [Pair], effort: Effort) -> Vec<f64> {
     let mut times = vec![Vec::with_capacity(effort.rounds); pairs.len()];
     for round in 0..effort.rounds {

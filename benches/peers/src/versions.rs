@@ -15,13 +15,33 @@ pub(crate) fn print() {
 
 /// Those of what a server and its load are made of.
 pub(crate) fn print_end_to_end<'a>(systems: impl Iterator<Item = &'a System>) {
-    print_those(systems.map(|system| system.package).chain(["axum", "hyper", "tokio"]), &[rustc(), wrk()]);
+    print_those(
+        systems
+            .map(|system| system.package)
+            .chain(["axum", "hyper", "tokio"]),
+        &[rustc(), wrk()],
+    );
 }
 
 fn print_those<'a>(packages: impl Iterator<Item = &'a str>, tools: &[Option<String>]) {
     let packages: BTreeSet<_> = packages.collect();
-    println!("- {}", packages.into_iter().map(package).collect::<Vec<_>>().join(", "));
-    println!("- {}", tools.iter().flatten().cloned().collect::<Vec<_>>().join(", "));
+    println!(
+        "- {}",
+        packages
+            .into_iter()
+            .map(package)
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
+    println!(
+        "- {}",
+        tools
+            .iter()
+            .flatten()
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
     println!("- {}, {}", processor(), kernel());
 }
 
@@ -39,41 +59,73 @@ pub(crate) fn wrk() -> Option<String> {
 /// Name and version of a package, and the commit of the one that is measured from its sources.
 fn package(name: &str) -> String {
     let version = locked(name).unwrap_or("of unknown version");
-    let commit = (name == "silverback").then(|| run("git", &["-C", FOLDER, "describe", "--always", "--dirty"]));
-    let commit = commit.flatten().map(|commit| format!(" ({commit})")).unwrap_or_default();
+    let commit = (name == "silverback")
+        .then(|| run("git", &["-C", FOLDER, "describe", "--always", "--dirty"]));
+    let commit = commit
+        .flatten()
+        .map(|commit| format!(" ({commit})"))
+        .unwrap_or_default();
     format!("{name} {version}{commit}")
 }
 
 /// The newest version of a package in Cargo.lock.
 fn locked(name: &str) -> Option<&'static str> {
-    let entries = LOCK.split("[[package]]").filter(|entry| field(entry, "name") == Some(name));
+    let entries = LOCK
+        .split("[[package]]")
+        .filter(|entry| field(entry, "name") == Some(name));
     entries.filter_map(|entry| field(entry, "version")).last()
 }
 
 fn field<'a>(entry: &'a str, name: &str) -> Option<&'a str> {
-    let value = entry.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "))?;
+    let value = entry
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "))?;
     Some(value.trim_matches('"'))
 }
 
 fn gorilla() -> Option<String> {
-    let version = run("dpkg-query", &["--show", "--showformat=${Version}", "golang-github-gorilla-sessions-dev"])?;
+    let version = run(
+        "dpkg-query",
+        &[
+            "--show",
+            "--showformat=${Version}",
+            "golang-github-gorilla-sessions-dev",
+        ],
+    )?;
     Some(format!("gorilla/sessions {version} (Debian)"))
 }
 
 fn processor() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = text
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let threads = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{threads} threads of {}", model.map_or("an unknown processor", |model| model.1))
+    format!(
+        "{threads} threads of {}",
+        model.map_or("an unknown processor", |model| model.1)
+    )
 }
 
 fn kernel() -> String {
     let system = run("uname", &["-sr"]);
-    system.and_then(|system| Some(system.split('-').next()?.to_owned())).unwrap_or_else(|| "unknown kernel".to_owned())
+    system
+        .and_then(|system| Some(system.split('-').next()?.to_owned()))
+        .unwrap_or_else(|| "unknown kernel".to_owned())
 }
 
 /// The first line that a program prints, if it is installed and content.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success())?;
-    Some(String::from_utf8_lossy(&output.stdout).lines().next()?.trim().to_owned())
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    Some(
+        String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .next()?
+            .trim()
+            .to_owned(),
+    )
 }

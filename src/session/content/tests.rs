@@ -7,7 +7,10 @@ fn samples() -> Vec<Content> {
     let persistences = [
         Persistence::Configured,
         Persistence::UntilBrowserCloses,
-        Persistence::For { since: created, length: Duration::from_secs(99) },
+        Persistence::For {
+            since: created,
+            length: Duration::from_secs(99),
+        },
     ];
     let attributes = [
         None,
@@ -28,9 +31,16 @@ fn samples() -> Vec<Content> {
         for attributes in &attributes {
             for name in [None, Some("user-7")] {
                 let (since, listed) = (created, created);
-                let subject = name.map(|name| Subject { name: name.into(), since, listed, note: None });
-                let (attributes, subject) = (attributes.clone().map(Box::new), subject.map(Box::new));
-                let (copy_of, revision) = (name.map(|_| Version::from_u64(9)), name.map_or(0, |_| 7));
+                let subject = name.map(|name| Subject {
+                    name: name.into(),
+                    since,
+                    listed,
+                    note: None,
+                });
+                let (attributes, subject) =
+                    (attributes.clone().map(Box::new), subject.map(Box::new));
+                let (copy_of, revision) =
+                    (name.map(|_| Version::from_u64(9)), name.map_or(0, |_| 7));
                 let former = None;
                 samples.push(Content {
                     created,
@@ -55,7 +65,8 @@ fn a_record_reads_back_as_it_was() {
         let bytes = content.encode_record(*b"12345678");
         let id = SessionId::generate().unwrap();
         for stored in [bytes.clone(), seal_record(&id, &bytes).unwrap()] {
-            let Some(Stored::Content(read, write)) = decode_record(stored.into(), &id, false) else {
+            let Some(Stored::Content(read, write)) = decode_record(stored.into(), &id, false)
+            else {
                 panic!("{content:?}")
             };
             assert_eq!(format!("{content:?}"), format!("{read:?}"));
@@ -63,7 +74,9 @@ fn a_record_reads_back_as_it_was() {
         }
         let tier = if content.copy_of.is_some() { 8 + 4 } else { 0 };
         assert!(content.payload_len() + tier >= bytes.len() - 1 - 8 - 5);
-        let Some(Stored::Settled(read, _)) = decode_record(content.encode_settled([0; 8]).into(), &id, false) else {
+        let Some(Stored::Settled(read, _)) =
+            decode_record(content.encode_settled([0; 8]).into(), &id, false)
+        else {
             panic!("{content:?}")
         };
         assert_eq!(format!("{content:?}"), format!("{read:?}"));
@@ -76,7 +89,10 @@ fn a_sealed_record_opens_with_its_id_only_and_unchanged() {
     let record = samples()[0].encode_record([0; 8]);
     let sealed = seal_record(&id, &record).unwrap();
     assert!(decode_record(sealed.clone().into(), &SessionId::generate().unwrap(), true).is_none());
-    assert!(decode_record(record.into(), &id, true).is_none(), "nobody can put a readable one in its place");
+    assert!(
+        decode_record(record.into(), &id, true).is_none(),
+        "nobody can put a readable one in its place"
+    );
     assert!(sealed.windows(3).all(|bytes| bytes != b"Ada"));
     for bit in 8..sealed.len() * 8 {
         let mut bent = sealed.clone();

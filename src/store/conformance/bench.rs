@@ -37,7 +37,12 @@ pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 
 impl<S: Store> Bench<S> {
     pub(super) fn new(subject: Subject<S>) -> Self {
-        let Subject { store, clock, sweep, kept } = subject;
+        let Subject {
+            store,
+            clock,
+            sweep,
+            kept,
+        } = subject;
         Self {
             store,
             manual: clock.is_some(),
@@ -71,7 +76,9 @@ impl<S: Store> Bench<S> {
 
     pub(super) fn set_time(&self, to: Timestamp) -> Outcome {
         self.clock.set(to);
-        require(self.now() == to, || "the clock given with the store is not a manual one".to_owned())
+        require(self.now() == to, || {
+            "the clock given with the store is not a manual one".to_owned()
+        })
     }
 
     pub(super) async fn sweep(&self) {
@@ -81,22 +88,49 @@ impl<S: Store> Bench<S> {
     /// Sweeps each time it is called, if the store is swept at all.
     pub(super) fn sweeping(&self) -> impl Fn() -> Sweeping + Send + Sync + 'static {
         let (sweep, store) = (self.sweep.clone(), Arc::clone(&self.store));
-        move || sweep.as_ref().map_or_else(|| Box::pin(async {}) as Sweeping, |sweep| sweep(Arc::clone(&store)))
+        move || {
+            sweep.as_ref().map_or_else(
+                || Box::pin(async {}) as Sweeping,
+                |sweep| sweep(Arc::clone(&store)),
+            )
+        }
     }
 
     /// Makes a record that must be taken.
-    pub(super) async fn create(&self, key: &RecordKey, data: &[u8], end: Timestamp) -> Outcome<Version> {
-        granted("create of a new record", self.store.create(key, Bytes::copy_from_slice(data), end).await)
+    pub(super) async fn create(
+        &self,
+        key: &RecordKey,
+        data: &[u8],
+        end: Timestamp,
+    ) -> Outcome<Version> {
+        granted(
+            "create of a new record",
+            self.store
+                .create(key, Bytes::copy_from_slice(data), end)
+                .await,
+        )
     }
 
     /// Replaces a record, which must succeed.
-    pub(super) async fn update(&self, key: &RecordKey, from: Version, data: &[u8], end: Timestamp) -> Outcome<Version> {
-        let updated = self.store.update(key, from, Bytes::copy_from_slice(data), end).await;
+    pub(super) async fn update(
+        &self,
+        key: &RecordKey,
+        from: Version,
+        data: &[u8],
+        end: Timestamp,
+    ) -> Outcome<Version> {
+        let updated = self
+            .store
+            .update(key, from, Bytes::copy_from_slice(data), end)
+            .await;
         granted("update with the current version", updated)
     }
 
     pub(super) async fn touch(&self, key: &RecordKey, from: Version, end: Timestamp) -> Outcome {
-        granted("touch with the current version", self.store.touch(key, from, end).await)
+        granted(
+            "touch with the current version",
+            self.store.touch(key, from, end).await,
+        )
     }
 
     pub(super) async fn delete(&self, key: &RecordKey) -> Outcome {
@@ -108,7 +142,9 @@ impl<S: Store> Bench<S> {
     }
 
     pub(super) async fn load_some(&self, after: &str, key: &RecordKey) -> Outcome<Record> {
-        self.load(after, key).await?.ok_or_else(|| format!("after {after}: expected the record, saw none"))
+        self.load(after, key)
+            .await?
+            .ok_or_else(|| format!("after {after}: expected the record, saw none"))
     }
 
     pub(super) async fn holds(
@@ -122,7 +158,12 @@ impl<S: Store> Bench<S> {
         let found = self.load_some(after, key).await?;
         let expected = Record::new(data.to_vec(), version, end);
         require(found == expected, || {
-            format!("after {after}: expected {}, saw {}{}", told(&expected), told(&found), differs(&expected, &found))
+            format!(
+                "after {after}: expected {}, saw {}{}",
+                told(&expected),
+                told(&found),
+                differs(&expected, &found)
+            )
         })
     }
 
@@ -135,17 +176,28 @@ impl<S: Store> Bench<S> {
         end: Timestamp,
     ) -> Outcome<Version> {
         let version = self.load_some(after, key).await?.version();
-        self.holds(after, key, data, version, end).await.map(|()| version)
+        self.holds(after, key, data, version, end)
+            .await
+            .map(|()| version)
     }
 
     pub(super) async fn is_gone(&self, after: &str, key: &RecordKey) -> Outcome {
         let found = self.load(after, key).await?;
-        found.map_or(Ok(()), |record| Err(format!("after {after}: expected no record, saw {}", told(&record))))
+        found.map_or(Ok(()), |record| {
+            Err(format!(
+                "after {after}: expected no record, saw {}",
+                told(&record)
+            ))
+        })
     }
 }
 
 fn told(record: &Record) -> String {
-    let (len, version, end) = (record.data().len(), record.version().as_u64(), record.expires().as_secs());
+    let (len, version, end) = (
+        record.data().len(),
+        record.version().as_u64(),
+        record.expires().as_secs(),
+    );
     format!("{len} bytes of version {version} until {end}")
 }
 
@@ -166,7 +218,9 @@ pub(super) fn granted<T>(what: &str, result: Result<T, StoreError>) -> Outcome<T
 
 /// An operation that must fail, and how.
 pub(super) fn refused<T>(what: &str, result: &Result<T, StoreError>, with: Refusal) -> Outcome {
-    require(with.is(result), || format!("{what}: expected {with:?}, saw {}", shown(result)))
+    require(with.is(result), || {
+        format!("{what}: expected {with:?}, saw {}", shown(result))
+    })
 }
 
 /// The ways in which the contract has an operation fail.
@@ -189,7 +243,9 @@ impl Refusal {
 }
 
 pub(super) fn shown<T>(result: &Result<T, StoreError>) -> String {
-    result.as_ref().map_or_else(|error| Shown(error).to_string(), |_| "success".to_owned())
+    result
+        .as_ref()
+        .map_or_else(|error| Shown(error).to_string(), |_| "success".to_owned())
 }
 
 /// An error and what caused it.

@@ -16,7 +16,9 @@ pub(super) async fn a_record_ends_at_its_second<S: Store>(bench: &Bench<S>) -> O
     bench.holds("a create", &key, b"data", version, end).await?;
     if bench.has_clock() {
         bench.set_time(before(end))?;
-        bench.holds("all but the last second", &key, b"data", version, end).await?;
+        bench
+            .holds("all but the last second", &key, b"data", version, end)
+            .await?;
         bench.set_time(end)?;
         bench.is_gone("the second of its end", &key).await?;
         bench.set_time(end.saturating_add(HOUR))?;
@@ -29,16 +31,28 @@ pub(super) async fn a_record_ends_at_its_second<S: Store>(bench: &Bench<S>) -> O
 pub(super) async fn an_update_moves_the_end<S: Store>(bench: &Bench<S>) -> Outcome {
     let (key, end) = (bench.key(), bench.alive());
     let version = bench.create(&key, b"first", end).await?;
-    let version = bench.update(&key, version, b"second", end.saturating_add(HOUR)).await?;
+    let version = bench
+        .update(&key, version, b"second", end.saturating_add(HOUR))
+        .await?;
     if bench.has_clock() {
         bench.set_time(end)?;
     }
-    bench.holds("an update to a later end", &key, b"second", version, end.saturating_add(HOUR)).await?;
+    bench
+        .holds(
+            "an update to a later end",
+            &key,
+            b"second",
+            version,
+            end.saturating_add(HOUR),
+        )
+        .await?;
     let sooner = bench.now().saturating_add(SECOND * 10);
     let version = bench.update(&key, version, b"third", sooner).await?;
     if bench.has_clock() {
         bench.set_time(before(sooner))?;
-        bench.holds("an update to a sooner end", &key, b"third", version, sooner).await?;
+        bench
+            .holds("an update to a sooner end", &key, b"third", version, sooner)
+            .await?;
         bench.set_time(sooner)?;
     } else {
         bench.update(&key, version, b"fourth", bench.now()).await?;
@@ -53,10 +67,19 @@ pub(super) async fn a_touch_moves_the_end<S: Store>(bench: &Bench<S>) -> Outcome
     if bench.has_clock() {
         bench.set_time(end)?;
     }
-    let version = bench.holds_data("a touch to a later end", &key, b"data", end.saturating_add(HOUR)).await?;
+    let version = bench
+        .holds_data(
+            "a touch to a later end",
+            &key,
+            b"data",
+            end.saturating_add(HOUR),
+        )
+        .await?;
     let sooner = bench.now().saturating_add(SECOND * 10);
     bench.touch(&key, version, sooner).await?;
-    let version = bench.holds_data("a touch to a sooner end", &key, b"data", sooner).await?;
+    let version = bench
+        .holds_data("a touch to a sooner end", &key, b"data", sooner)
+        .await?;
     if bench.has_clock() {
         bench.set_time(sooner)?;
     } else {
@@ -67,10 +90,25 @@ pub(super) async fn a_touch_moves_the_end<S: Store>(bench: &Bench<S>) -> Outcome
 
 pub(super) async fn an_expired_record_is_not_updated<S: Store>(bench: &Bench<S>) -> Outcome {
     for (key, version) in expired(bench).await? {
-        let updated = bench.store.update(&key, version, Bytes::from_static(b"late"), bench.alive()).await;
+        let updated = bench
+            .store
+            .update(&key, version, Bytes::from_static(b"late"), bench.alive())
+            .await;
         refused("update of an expired record", &updated, Refusal::Gone)?;
-        let updated = bench.store.update(&key, version.next(), Bytes::from_static(b"late"), bench.alive()).await;
-        refused("update of an expired record with another version", &updated, Refusal::Gone)?;
+        let updated = bench
+            .store
+            .update(
+                &key,
+                version.next(),
+                Bytes::from_static(b"late"),
+                bench.alive(),
+            )
+            .await;
+        refused(
+            "update of an expired record with another version",
+            &updated,
+            Refusal::Gone,
+        )?;
         bench.is_gone("a refused update", &key).await?;
     }
     Ok(())
@@ -81,7 +119,11 @@ pub(super) async fn an_expired_record_is_not_touched<S: Store>(bench: &Bench<S>)
         let touched = bench.store.touch(&key, version, bench.alive()).await;
         refused("touch of an expired record", &touched, Refusal::Gone)?;
         let touched = bench.store.touch(&key, version.next(), bench.alive()).await;
-        refused("touch of an expired record with another version", &touched, Refusal::Gone)?;
+        refused(
+            "touch of an expired record with another version",
+            &touched,
+            Refusal::Gone,
+        )?;
         bench.is_gone("a refused touch", &key).await?;
     }
     Ok(())
@@ -91,10 +133,26 @@ pub(super) async fn an_expired_record_can_be_created_anew<S: Store>(bench: &Benc
     for (key, _) in expired(bench).await? {
         let end = bench.alive();
         let version = bench.create(&key, b"anew", end).await?;
-        bench.holds("a create in an expired record's place", &key, b"anew", version, end).await?;
+        bench
+            .holds(
+                "a create in an expired record's place",
+                &key,
+                b"anew",
+                version,
+                end,
+            )
+            .await?;
         let version = bench.update(&key, version, b"updated", end).await?;
         bench.sweep().await;
-        bench.holds("an update of the new record", &key, b"updated", version, end).await?;
+        bench
+            .holds(
+                "an update of the new record",
+                &key,
+                b"updated",
+                version,
+                end,
+            )
+            .await?;
         bench.delete(&key).await?;
     }
     Ok(())
@@ -108,7 +166,10 @@ async fn expired<S: Store>(bench: &Bench<S>) -> Outcome<Vec<(RecordKey, Version)
         let (created, updated, touched) = (bench.key(), bench.key(), bench.key());
         expired.push((created, bench.create(&created, b"over", end).await?));
         let version = bench.create(&updated, b"alive", bench.alive()).await?;
-        expired.push((updated, bench.update(&updated, version, b"over", end).await?));
+        expired.push((
+            updated,
+            bench.update(&updated, version, b"over", end).await?,
+        ));
         let version = bench.create(&touched, b"over", bench.alive()).await?;
         bench.touch(&touched, version, end).await?;
         expired.push((touched, version));
@@ -122,7 +183,15 @@ async fn expired<S: Store>(bench: &Bench<S>) -> Outcome<Vec<(RecordKey, Version)
 }
 
 pub(super) async fn the_ends_of_time_are_taken<S: Store>(bench: &Bench<S>) -> Outcome {
-    for end in [u64::MAX, u64::MAX - 1, 1 << 63, i64::MAX as u64, FAR, u64::from(u32::MAX), 1 << 33] {
+    for end in [
+        u64::MAX,
+        u64::MAX - 1,
+        1 << 63,
+        i64::MAX as u64,
+        FAR,
+        u64::from(u32::MAX),
+        1 << 33,
+    ] {
         let (key, end) = (bench.key(), Timestamp::from_secs(end));
         let version = bench.create(&key, b"for ever", end).await?;
         bench.sweep().await;
@@ -142,25 +211,52 @@ pub(super) async fn the_ends_of_time_are_taken<S: Store>(bench: &Bench<S>) -> Ou
 /// The year 36812: a store may have any later end for one beyond it.
 const FAR: u64 = 1 << 40;
 
-async fn is_far<S: Store>(bench: &Bench<S>, key: &RecordKey, data: &[u8], end: Timestamp) -> Outcome {
-    let found = bench.load_some("a create, update or touch with a far end", key).await?;
+async fn is_far<S: Store>(
+    bench: &Bench<S>,
+    key: &RecordKey,
+    data: &[u8],
+    end: Timestamp,
+) -> Outcome {
+    let found = bench
+        .load_some("a create, update or touch with a far end", key)
+        .await?;
     let (asked, kept) = (end.as_secs(), found.expires().as_secs());
-    require(found.data() == data && (kept == asked || kept.min(asked) >= FAR), || {
-        format!("a record with the end {asked}: expected it so, saw {} bytes until {kept}", found.data().len())
-    })
+    require(
+        found.data() == data && (kept == asked || kept.min(asked) >= FAR),
+        || {
+            format!(
+                "a record with the end {asked}: expected it so, saw {} bytes until {kept}",
+                found.data().len()
+            )
+        },
+    )
 }
 
 pub(super) async fn a_clock_that_jumps_harms_no_live_record<S: Store>(bench: &Bench<S>) -> Outcome {
     if !bench.has_clock() {
         return Ok(());
     }
-    let (start, key, end) = (bench.now(), bench.key(), bench.now().saturating_add(HOUR * 24 * 3_650));
+    let (start, key, end) = (
+        bench.now(),
+        bench.key(),
+        bench.now().saturating_add(HOUR * 24 * 3_650),
+    );
     let version = bench.create(&key, b"alive", end).await?;
-    for jump in [Timestamp::default(), before(start), start.saturating_add(HOUR), before(end), start] {
+    for jump in [
+        Timestamp::default(),
+        before(start),
+        start.saturating_add(HOUR),
+        before(end),
+        start,
+    ] {
         bench.set_time(jump)?;
         bench.sweep().await;
-        bench.create(&bench.key(), b"in passing", jump.saturating_add(SECOND)).await?;
-        bench.holds("a jump of the clock", &key, b"alive", version, end).await?;
+        bench
+            .create(&bench.key(), b"in passing", jump.saturating_add(SECOND))
+            .await?;
+        bench
+            .holds("a jump of the clock", &key, b"alive", version, end)
+            .await?;
     }
     bench.set_time(end)?;
     bench.is_gone("a jump to its end", &key).await

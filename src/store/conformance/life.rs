@@ -1,4 +1,5 @@
-//! Many operations in a random order that is the same in every run, and a model that says what comes of them.
+//! Many operations in a random order that is the same in every run, and a model that says what
+//! comes of them.
 
 use std::time::Duration;
 
@@ -19,11 +20,17 @@ pub(super) async fn a_long_random_life_follows_the_contract<S: Store>(bench: &Be
     let mut models: Vec<_> = (0..KEYS).map(|_| Model::of(bench.key())).collect();
     for step in 0..STEPS {
         let chosen = numbers.below(KEYS);
-        let Some(model) = models.get_mut(chosen) else { continue };
+        let Some(model) = models.get_mut(chosen) else {
+            continue;
+        };
         let done = model.step(bench, &mut numbers).await;
         done.map_err(|fault| format!("step {step} of a random life: {fault}"))?;
         if bench.has_clock() && numbers.below(4) == 0 {
-            bench.set_time(bench.now().saturating_add(Duration::from_secs(1 + numbers.next() % 5)))?;
+            bench.set_time(
+                bench
+                    .now()
+                    .saturating_add(Duration::from_secs(1 + numbers.next() % 5)),
+            )?;
         }
         if numbers.below(50) == 0 {
             bench.sweep().await;
@@ -48,7 +55,11 @@ struct State {
 
 impl Model {
     const fn of(key: RecordKey) -> Self {
-        Self { key, record: None, outdated: None }
+        Self {
+            key,
+            record: None,
+            outdated: None,
+        }
     }
 
     async fn step<S: Store>(&mut self, bench: &Bench<S>, numbers: &mut Numbers) -> Outcome {
@@ -61,31 +72,49 @@ impl Model {
             _ => self.delete(bench).await?,
         }
         match &self.record {
-            Some(State { data, version, end }) => bench.holds("it", &self.key, data, *version, *end).await,
+            Some(State { data, version, end }) => {
+                bench.holds("it", &self.key, data, *version, *end).await
+            }
             None => bench.is_gone("it", &self.key).await,
         }
     }
 
     async fn create<S: Store>(&mut self, bench: &Bench<S>, numbers: &mut Numbers) -> Outcome {
         let (data, end) = drawn(bench, numbers);
-        let created = bench.store.create(&self.key, Bytes::from(data.clone()), end).await;
+        let created = bench
+            .store
+            .create(&self.key, Bytes::from(data.clone()), end)
+            .await;
         if self.record.is_some() {
             return refused("create", &created, Refusal::Exists);
         }
         self.outdated = None;
-        self.record = Some(State { data, version: granted("create", created)?, end });
+        self.record = Some(State {
+            data,
+            version: granted("create", created)?,
+            end,
+        });
         Ok(())
     }
 
     async fn update<S: Store>(&mut self, bench: &Bench<S>, numbers: &mut Numbers) -> Outcome {
         let ((data, end), expected) = (drawn(bench, numbers), self.expected(numbers));
-        let updated = bench.store.update(&self.key, expected, Bytes::from(data.clone()), end).await;
+        let updated = bench
+            .store
+            .update(&self.key, expected, Bytes::from(data.clone()), end)
+            .await;
         match &self.record {
             None => refused("update", &updated, Refusal::Gone),
-            Some(state) if state.version != expected => refused("update", &updated, Refusal::Conflict),
+            Some(state) if state.version != expected => {
+                refused("update", &updated, Refusal::Conflict)
+            }
             Some(_) => {
                 self.outdated = Some(expected);
-                self.record = Some(State { data, version: granted("update", updated)?, end });
+                self.record = Some(State {
+                    data,
+                    version: granted("update", updated)?,
+                    end,
+                });
                 Ok(())
             }
         }
@@ -96,7 +125,9 @@ impl Model {
         let touched: Result<(), StoreError> = bench.store.touch(&self.key, expected, end).await;
         match &mut self.record {
             None => refused("touch", &touched, Refusal::Gone),
-            Some(state) if state.version != expected => refused("touch", &touched, Refusal::Conflict),
+            Some(state) if state.version != expected => {
+                refused("touch", &touched, Refusal::Conflict)
+            }
             Some(state) => {
                 granted("touch", touched)?;
                 state.end = end;
@@ -115,7 +146,10 @@ impl Model {
     fn expected(&self, numbers: &mut Numbers) -> Version {
         let current = self.record.as_ref().map(|state| state.version);
         let outdated = self.outdated.filter(|_| numbers.below(3) == 0);
-        outdated.or(current).or(self.outdated).unwrap_or(Version::FIRST)
+        outdated
+            .or(current)
+            .or(self.outdated)
+            .unwrap_or(Version::FIRST)
     }
 }
 
@@ -123,6 +157,13 @@ fn drawn<S: Store>(bench: &Bench<S>, numbers: &mut Numbers) -> (Vec<u8>, Timesta
     let largest = 1 << numbers.below(14);
     let len = numbers.below(largest);
     // Long enough to be alive a little later, unless the time is ours.
-    let life = if bench.has_clock() { 1 + numbers.next() % 30 } else { 3_600 + numbers.next() % 30 };
-    (sample(numbers.next(), len), bench.now().saturating_add(Duration::from_secs(life)))
+    let life = if bench.has_clock() {
+        1 + numbers.next() % 30
+    } else {
+        3_600 + numbers.next() % 30
+    };
+    (
+        sample(numbers.next(), len),
+        bench.now().saturating_add(Duration::from_secs(life)),
+    )
 }

@@ -5,10 +5,13 @@
 /// See the [module docs](crate::store::conformance) for when to use which form:
 ///
 /// - `store_conformance!(MyStore::new())` for a store that goes by the system's clock,
-/// - `store_conformance!(|clock| MyStore::new().clock(clock))` for one that can be given a [`Clock`](crate::Clock),
-/// - `store_conformance!(mod name, ...)`, with either, to name the module otherwise than `store_conformance`.
+/// - `store_conformance!(|clock| MyStore::new().clock(clock))` for one that can be given a
+///   [`Clock`](crate::Clock),
+/// - `store_conformance!(mod name, ...)`, with either, to name the module otherwise than
+///   `store_conformance`.
 ///
-/// The expression makes a store or a [`Subject`](crate::store::conformance::Subject) and may `.await`.
+/// The expression makes a store or a [`Subject`](crate::store::conformance::Subject) and may
+/// `.await`.
 #[macro_export]
 macro_rules! store_conformance {
     (mod $name:ident, $($subject:tt)+) => {

@@ -7,29 +7,32 @@
 //! silverback::store_conformance!(MyStore::new());
 //! ```
 //!
-//! A store that breaks a rule fails the test of that name, `store_conformance::an_update_never_makes_a_record` say,
-//! and the message tells what was done, what should have come of it and what did.
+//! A store that breaks a rule fails the test of that name,
+//! `store_conformance::an_update_never_makes_a_record` say, and the message tells what was done,
+//! what should have come of it and what did.
 //!
 //! # Time
 //!
-//! A store that can be told the time is given a clock that stands still until a rule moves it. Records then have to end
-//! at the exact second, and no test sleeps:
+//! A store that can be told the time is given a clock that stands still until a rule moves it.
+//! Records then have to end at the exact second, and no test sleeps:
 //!
 //! ```
 //! # use silverback::store::MemoryStore as MyStore;
 //! silverback::store_conformance!(|clock| MyStore::new().clock(clock));
 //! ```
 //!
-//! Without a clock, records end now or earlier, or in the far future: the store's time must be that of this machine.
+//! Without a clock, records end now or earlier, or in the far future: the store's time must be that
+//! of this machine.
 //!
 //! # What else a store needs
 //!
-//! The expression is evaluated for each rule, on that rule's runtime, and may wait: `MyStore::connect().await.unwrap()`
-//! will do. The store need not be empty: no two rules, or runs, use the same keys. It has to take records of 10,000
-//! bytes; how many more it takes, the rules find out.
+//! The expression is evaluated for each rule, on that rule's runtime, and may wait:
+//! `MyStore::connect().await.unwrap()` will do. The store need not be empty: no two rules, or runs,
+//! use the same keys. It has to take records of 10,000 bytes; how many more it takes, the rules
+//! find out.
 //!
-//! The expression may make a [`Subject`] instead, which says how the store is swept and what has to outlive it. Several
-//! stores in one file get a name each:
+//! The expression may make a [`Subject`] instead, which says how the store is swept and what has to
+//! outlive it. Several stores in one file get a name each:
 //!
 //! ```
 //! # use silverback::store::MemoryStore as MyStore;
@@ -57,8 +60,9 @@
 //!
 //! # Limits
 //!
-//! Rules about races try many schedules, not all. A store whose methods wait is stopped, and overtaken, wherever it
-//! waits; what happens between two waits is left to the threads. No rule restarts a store or takes its network away.
+//! Rules about races try many schedules, not all. A store whose methods wait is stopped, and
+//! overtaken, wherever it waits; what happens between two waits is left to the threads. No rule
+//! restarts a store or takes its network away.
 
 mod bench;
 mod cancelling;
@@ -138,21 +142,34 @@ store_conformance_rules!([list]());
 /// If the store breaks the rule; if this is not called on a Tokio runtime.
 pub async fn check<S: Store>(rule: Rule, subject: impl Into<Subject<S>>) -> Result<(), Violation> {
     if Handle::try_current().is_err() {
-        return Err(Violation::new(rule, "rules are checked on a Tokio runtime, and this is none"));
+        return Err(Violation::new(
+            rule,
+            "rules are checked on a Tokio runtime, and this is none",
+        ));
     }
     let bench = Bench::new(subject.into());
-    dispatch(rule, &bench).await.map_err(|fault| Violation::new(rule, fault))
+    dispatch(rule, &bench)
+        .await
+        .map_err(|fault| Violation::new(rule, fault))
 }
 
 /// What a test of the macro does: checks the rule on a runtime of its own, and for so long only.
 #[doc(hidden)]
-pub fn run<S: Store>(name: &'static str, subject: impl Future<Output = Subject<S>>) -> Result<(), Violation> {
+pub fn run<S: Store>(
+    name: &'static str,
+    subject: impl Future<Output = Subject<S>>,
+) -> Result<(), Violation> {
     let rule = Rule(name);
-    let runtime = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|error| Violation::new(rule, format!("no runtime: {error}")))?;
     let checked = runtime.block_on(async {
         let checked = tokio::time::timeout(PATIENCE, async { check(rule, subject.await).await });
-        checked.await.unwrap_or_else(|_| Err(Violation::new(rule, format!("not done after {PATIENCE:?}"))))
+        checked
+            .await
+            .unwrap_or_else(|_| Err(Violation::new(rule, format!("not done after {PATIENCE:?}"))))
     });
     runtime.shutdown_background();
     checked

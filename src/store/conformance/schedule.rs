@@ -55,10 +55,15 @@ pub(super) async fn interleave<T, const N: usize>(
 ) -> Result<[T; N], String> {
     let mut slots = steps.map(Slot::Running);
     poll_fn(|cx| {
-        let mut running: Vec<_> = slots.iter_mut().filter(|slot| matches!(slot, Slot::Running(_))).collect();
+        let mut running: Vec<_> = slots
+            .iter_mut()
+            .filter(|slot| matches!(slot, Slot::Running(_)))
+            .collect();
         let left = running.len();
         let chosen = numbers.below(left.max(1));
-        let finished = running.get_mut(chosen).is_some_and(|slot| advance(slot, cx));
+        let finished = running
+            .get_mut(chosen)
+            .is_some_and(|slot| advance(slot, cx));
         if left <= usize::from(finished) {
             return Poll::Ready(());
         }
@@ -68,17 +73,23 @@ pub(super) async fn interleave<T, const N: usize>(
     })
     .await;
     let done: Vec<T> = slots.into_iter().filter_map(Slot::done).collect();
-    done.try_into().map_err(|_| "an operation has no result".to_owned())
+    done.try_into()
+        .map_err(|_| "an operation has no result".to_owned())
 }
 
 fn advance<T>(slot: &mut Slot<'_, T>, cx: &mut Context<'_>) -> bool {
-    let Slot::Running(step) = slot else { return false };
-    let Poll::Ready(result) = step.as_mut().poll(cx) else { return false };
+    let Slot::Running(step) = slot else {
+        return false;
+    };
+    let Poll::Ready(result) = step.as_mut().poll(cx) else {
+        return false;
+    };
     *slot = Slot::Done(result);
     true
 }
 
-/// Gives the operation up when it waits for the `waits`th time, counted from 0; `None` if it came to that.
+/// Gives the operation up when it waits for the `waits`th time, counted from 0; `None` if it came
+/// to that.
 pub(super) async fn give_up<T>(waits: usize, operation: impl Future<Output = T>) -> Option<T> {
     let mut operation = pin!(operation);
     let mut left = waits;

@@ -4,69 +4,168 @@ use super::bench::{Bench, HOUR, Outcome, require, sample, shown};
 use crate::store::{Bytes, RecordKey, Store, StoreError, Version};
 
 /// A store may refuse those beyond its limit.
-const SIZES: [usize; 13] = [0, 1, 2, 255, 256, 4_095, 4_096, 4_097, 65_535, 65_536, 1 << 20, 2 << 20, 8 << 20];
+const SIZES: [usize; 13] = [
+    0,
+    1,
+    2,
+    255,
+    256,
+    4_095,
+    4_096,
+    4_097,
+    65_535,
+    65_536,
+    1 << 20,
+    2 << 20,
+    8 << 20,
+];
 
 pub(super) async fn records_of_every_size_come_back_whole<S: Store>(bench: &Bench<S>) -> Outcome {
     let (updated, end) = (bench.key(), bench.alive());
     let mut version = bench.create(&updated, b"small", end).await?;
     for size in SIZES {
         let (created, data) = (bench.key(), sample(size as u64, size));
-        match bench.store.create(&created, Bytes::from(data.clone()), end).await {
+        match bench
+            .store
+            .create(&created, Bytes::from(data.clone()), end)
+            .await
+        {
             Err(StoreError::TooLarge { .. }) if size > 1 => return Ok(()),
-            Ok(version) => bench.holds(&format!("a create of {size} bytes"), &created, &data, version, end).await?,
-            result => return Err(format!("create of {size} bytes: expected success, saw {}", shown(&result))),
+            Ok(version) => {
+                bench
+                    .holds(
+                        &format!("a create of {size} bytes"),
+                        &created,
+                        &data,
+                        version,
+                        end,
+                    )
+                    .await?
+            }
+            result => {
+                return Err(format!(
+                    "create of {size} bytes: expected success, saw {}",
+                    shown(&result)
+                ));
+            }
         }
         bench.delete(&created).await?;
         version = bench.update(&updated, version, &data, end).await?;
-        bench.holds(&format!("an update to {size} bytes"), &updated, &data, version, end).await?;
-        bench.touch(&updated, version, end.saturating_add(HOUR)).await?;
-        version = bench.holds_data("a touch", &updated, &data, end.saturating_add(HOUR)).await?;
+        bench
+            .holds(
+                &format!("an update to {size} bytes"),
+                &updated,
+                &data,
+                version,
+                end,
+            )
+            .await?;
+        bench
+            .touch(&updated, version, end.saturating_add(HOUR))
+            .await?;
+        version = bench
+            .holds_data("a touch", &updated, &data, end.saturating_add(HOUR))
+            .await?;
     }
     Ok(())
 }
 
 pub(super) async fn a_record_too_large_leaves_the_old_one<S: Store>(bench: &Bench<S>) -> Outcome {
-    let Some(largest) = largest(bench).await? else { return Ok(()) };
+    let Some(largest) = largest(bench).await? else {
+        return Ok(());
+    };
     let (key, end) = (bench.key(), bench.alive());
     let version = bench.create(&key, b"small", end).await?;
-    for size in SIZES.into_iter().filter(|size| *size > largest).chain([largest + 1]) {
+    for size in SIZES
+        .into_iter()
+        .filter(|size| *size > largest)
+        .chain([largest + 1])
+    {
         is_too_large(bench, &key, version, size).await?;
     }
     let data = sample(7, largest);
     let version = bench.update(&key, version, &data, end).await?;
-    bench.holds("an update to the largest size", &key, &data, version, end).await?;
+    bench
+        .holds("an update to the largest size", &key, &data, version, end)
+        .await?;
     is_too_large(bench, &key, version, largest + 1).await?;
-    bench.holds("a refused update", &key, &data, version, end).await?;
+    bench
+        .holds("a refused update", &key, &data, version, end)
+        .await?;
     bench.delete(&key).await
 }
 
-/// The most bytes a record may have, going by what a refusal says; `None` if the store takes all we have.
+/// The most bytes a record may have, going by what a refusal says; `None` if the store takes all we
+/// have.
 async fn largest<S: Store>(bench: &Bench<S>) -> Outcome<Option<usize>> {
     for asked in SIZES {
         let key = bench.key();
-        match bench.store.create(&key, Bytes::from(vec![1; asked]), bench.alive()).await {
+        match bench
+            .store
+            .create(&key, Bytes::from(vec![1; asked]), bench.alive())
+            .await
+        {
             Ok(_) => bench.delete(&key).await?,
             Err(StoreError::TooLarge { size, limit }) => {
-                require(size > limit, || format!("{size} bytes are not over the limit of {limit}"))?;
+                require(size > limit, || {
+                    format!("{size} bytes are not over the limit of {limit}")
+                })?;
                 let overhead = size.saturating_sub(asked);
                 return Ok(Some(limit.saturating_sub(overhead).min(asked - 1)));
             }
-            result => return Err(format!("create of {asked} bytes: expected success, saw {}", shown(&result))),
+            result => {
+                return Err(format!(
+                    "create of {asked} bytes: expected success, saw {}",
+                    shown(&result)
+                ));
+            }
         }
     }
     Ok(None)
 }
 
-async fn is_too_large<S: Store>(bench: &Bench<S>, key: &RecordKey, version: Version, size: usize) -> Outcome {
+async fn is_too_large<S: Store>(
+    bench: &Bench<S>,
+    key: &RecordKey,
+    version: Version,
+    size: usize,
+) -> Outcome {
     let old = bench.load_some("a create", key).await?;
     let data = Bytes::from(vec![2; size]);
-    let is_refused = |result: &Result<Version, StoreError>| matches!(result, Err(StoreError::TooLarge { .. }));
-    let updated = bench.store.update(key, version, data.clone(), bench.alive().saturating_add(HOUR)).await;
-    require(is_refused(&updated), || format!("update to {size} bytes: expected TooLarge, saw {}", shown(&updated)))?;
-    bench.holds("an update that is too large", key, old.data(), version, old.expires()).await?;
+    let is_refused =
+        |result: &Result<Version, StoreError>| matches!(result, Err(StoreError::TooLarge { .. }));
+    let updated = bench
+        .store
+        .update(
+            key,
+            version,
+            data.clone(),
+            bench.alive().saturating_add(HOUR),
+        )
+        .await;
+    require(is_refused(&updated), || {
+        format!(
+            "update to {size} bytes: expected TooLarge, saw {}",
+            shown(&updated)
+        )
+    })?;
+    bench
+        .holds(
+            "an update that is too large",
+            key,
+            old.data(),
+            version,
+            old.expires(),
+        )
+        .await?;
     let other = bench.key();
     let created = bench.store.create(&other, data, bench.alive()).await;
-    require(is_refused(&created), || format!("create of {size} bytes: expected TooLarge, saw {}", shown(&created)))?;
+    require(is_refused(&created), || {
+        format!(
+            "create of {size} bytes: expected TooLarge, saw {}",
+            shown(&created)
+        )
+    })?;
     bench.is_gone("a create that is too large", &other).await
 }
 
@@ -89,7 +188,12 @@ fn awkward() -> Vec<Vec<u8>> {
     let all: Vec<u8> = (0..=255).collect();
     let mut awkward = vec![all.clone(), all.into_iter().rev().collect()];
     awkward.extend((0..=255).map(|byte| vec![byte]));
-    awkward.extend([vec![0; 300], vec![0xff; 300], vec![b' '; 300], sample(1, 9_999)]);
+    awkward.extend([
+        vec![0; 300],
+        vec![0xff; 300],
+        vec![b' '; 300],
+        sample(1, 9_999),
+    ]);
     let texts: [&[u8]; 17] = [
         b"null",
         b"{}",

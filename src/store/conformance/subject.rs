@@ -19,14 +19,23 @@ pub(super) type Sweeping = Pin<Box<dyn Future<Output = ()> + Send>>;
 impl<S: Store> Subject<S> {
     /// Makes a subject of a store that tells the time by the system's clock and is not swept.
     pub fn new(store: S) -> Self {
-        Self { store: Arc::new(store), clock: None, sweep: None, kept: Vec::new() }
+        Self {
+            store: Arc::new(store),
+            clock: None,
+            sweep: None,
+            kept: Vec::new(),
+        }
     }
 
-    /// Says that the store tells the time by this clock, which has to be a [manual](Clock::manual) one.
+    /// Says that the store tells the time by this clock, which has to be a [manual](Clock::manual)
+    /// one.
     ///
     /// [`store_conformance!`](crate::store_conformance) does that for its clock.
     pub fn clock(self, clock: Clock) -> Self {
-        Self { clock: Some(clock), ..self }
+        Self {
+            clock: Some(clock),
+            ..self
+        }
     }
 
     /// Says how the store's expired records are removed.
@@ -34,10 +43,14 @@ impl<S: Store> Subject<S> {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self { sweep: Some(Arc::new(move |store| Box::pin(sweep(store)))), ..self }
+        Self {
+            sweep: Some(Arc::new(move |store| Box::pin(sweep(store)))),
+            ..self
+        }
     }
 
-    /// Keeps something until the rule is checked: the guard of a temporary directory, a server's process.
+    /// Keeps something until the rule is checked: the guard of a temporary directory, a server's
+    /// process.
     pub fn keep(mut self, guard: impl Any + Send + Sync) -> Self {
         self.kept.push(Box::new(guard));
         self
@@ -52,6 +65,8 @@ impl<S: Store> From<S> for Subject<S> {
 
 impl<S> fmt::Debug for Subject<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subject").field("clock", &self.clock).finish_non_exhaustive()
+        f.debug_struct("Subject")
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
     }
 }

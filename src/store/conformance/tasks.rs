@@ -18,7 +18,8 @@ use crate::{
 
 const TASKS: u64 = 16;
 const INCREMENTS: u64 = 50;
-/// An increment is refused once for each of another task at most; a store may refuse a few for reasons of its own.
+/// An increment is refused once for each of another task at most; a store may refuse a few for
+/// reasons of its own.
 const ATTEMPTS: u64 = 10 * TASKS * INCREMENTS;
 
 pub(super) async fn no_increment_is_lost<S: Store>(bench: &Bench<S>) -> Outcome {
@@ -36,21 +37,38 @@ pub(super) async fn no_increment_is_lost<S: Store>(bench: &Bench<S>) -> Outcome 
     }
     all(tasks).await?;
     let data = (TASKS * INCREMENTS).to_le_bytes();
-    bench.holds_data(&format!("{TASKS} times {INCREMENTS} increments"), &key, &data, end).await.map(drop)
+    bench
+        .holds_data(
+            &format!("{TASKS} times {INCREMENTS} increments"),
+            &key,
+            &data,
+            end,
+        )
+        .await
+        .map(drop)
 }
 
 async fn increment<S: Store>(store: &S, key: &RecordKey, end: Timestamp) -> Outcome {
     for _ in 0..ATTEMPTS {
-        let record = granted("load of a counter", store.load(key).await)?.ok_or("the counter is gone")?;
-        let bytes = record.data().try_into().map_err(|_| "the counter is no number any more")?;
+        let record =
+            granted("load of a counter", store.load(key).await)?.ok_or("the counter is gone")?;
+        let bytes = record
+            .data()
+            .try_into()
+            .map_err(|_| "the counter is no number any more")?;
         let next = u64::from_le_bytes(bytes).wrapping_add(1).to_le_bytes();
         yield_now().await;
-        match store.update(key, record.version(), Bytes::copy_from_slice(&next), end).await {
+        match store
+            .update(key, record.version(), Bytes::copy_from_slice(&next), end)
+            .await
+        {
             Err(StoreError::Conflict) => {}
             result => return granted("update of a counter", result).map(drop),
         }
     }
-    Err(format!("update of a counter: expected success once in {ATTEMPTS} attempts, saw conflicts only"))
+    Err(format!(
+        "update of a counter: expected success once in {ATTEMPTS} attempts, saw conflicts only"
+    ))
 }
 
 pub(super) async fn of_many_creates_one_wins<S: Store>(bench: &Bench<S>) -> Outcome {
@@ -60,18 +78,35 @@ pub(super) async fn of_many_creates_one_wins<S: Store>(bench: &Bench<S>) -> Outc
         for number in 0..TASKS {
             let store = Arc::clone(&bench.store);
             tasks.spawn(async move {
-                match store.create(&key, Bytes::from(sample(number, 100)), end).await {
+                match store
+                    .create(&key, Bytes::from(sample(number, 100)), end)
+                    .await
+                {
                     Ok(version) => Ok(Some((number, version))),
                     Err(StoreError::Exists) => Ok(None),
-                    result => Err(format!("create beside others: expected success or Exists, saw {}", shown(&result))),
+                    result => Err(format!(
+                        "create beside others: expected success or Exists, saw {}",
+                        shown(&result)
+                    )),
                 }
             });
         }
         let winners: Vec<_> = all(tasks).await?.into_iter().flatten().collect();
         let [(number, version)] = *winners else {
-            return Err(format!("{TASKS} creates under one key: expected 1 to succeed, saw {}", winners.len()));
+            return Err(format!(
+                "{TASKS} creates under one key: expected 1 to succeed, saw {}",
+                winners.len()
+            ));
         };
-        bench.holds("creates under one key", &key, &sample(number, 100), version, end).await?;
+        bench
+            .holds(
+                "creates under one key",
+                &key,
+                &sample(number, 100),
+                version,
+                end,
+            )
+            .await?;
     }
     Ok(())
 }
@@ -104,12 +139,22 @@ pub(super) async fn readers_see_whole_records_only<S: Store>(bench: &Bench<S>) -
 }
 
 async fn read<S: Store>(store: &S, key: &RecordKey, last: u64) -> Outcome<u64> {
-    let record = granted("load beside updates", store.load(key).await)?.ok_or("the record is gone beside updates")?;
-    let number = record.data().first_chunk().map(|bytes| u64::from_le_bytes(*bytes)).unwrap_or(u64::MAX);
+    let record = granted("load beside updates", store.load(key).await)?
+        .ok_or("the record is gone beside updates")?;
+    let number = record
+        .data()
+        .first_chunk()
+        .map(|bytes| u64::from_le_bytes(*bytes))
+        .unwrap_or(u64::MAX);
     require(number <= PAGES && record.data() == page(number), || {
-        format!("load beside updates: expected one of the records written, saw {} other bytes", record.data().len())
+        format!(
+            "load beside updates: expected one of the records written, saw {} other bytes",
+            record.data().len()
+        )
     })?;
-    require(number >= last, || format!("load beside updates: saw update {number} after update {last}"))?;
+    require(number >= last, || {
+        format!("load beside updates: saw update {number} after update {last}")
+    })?;
     Ok(number)
 }
 
@@ -142,7 +187,14 @@ pub(super) async fn a_record_being_touched_is_never_swept<S: Store>(bench: &Benc
             bench.set_time(second(number + 1))?;
         }
         yield_now().await;
-        version = bench.holds_data("a touch beside a sweep", &key, b"data", second(number + life)).await?;
+        version = bench
+            .holds_data(
+                "a touch beside a sweep",
+                &key,
+                b"data",
+                second(number + life),
+            )
+            .await?;
     }
     drop(stop);
     all(sweeper).await.map(drop)

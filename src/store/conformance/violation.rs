@@ -13,7 +13,10 @@ pub struct Violation {
 
 impl Violation {
     pub(super) fn new(rule: Rule, story: impl Into<String>) -> Self {
-        Self { rule, story: story.into() }
+        Self {
+            rule,
+            story: story.into(),
+        }
     }
 
     /// Returns the rule that was broken.
@@ -25,7 +28,12 @@ impl Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the store breaks the rule `{}`: {}", self.rule.name(), self.story)
+        write!(
+            f,
+            "the store breaks the rule `{}`: {}",
+            self.rule.name(),
+            self.story
+        )
     }
 }
 

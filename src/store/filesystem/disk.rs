@@ -33,14 +33,20 @@ pub(super) struct Settings {
     pub(super) clock: Clock,
 }
 
-/// How often a reader looks again at a record that is being written before it asks the writers to wait.
+/// How often a reader looks again at a record that is being written before it asks the writers to
+/// wait.
 const LOOKS: usize = 4;
-/// How often it is tried again when another process made or removed the same record in the meantime.
+/// How often it is tried again when another process made or removed the same record in the
+/// meantime.
 const RACES: usize = 16;
 
 impl<F: Fs> Disk<F> {
     pub(super) fn new(fs: F, settings: Settings) -> Self {
-        Self { fs, settings, cursor: Mutex::default() }
+        Self {
+            fs,
+            settings,
+            cursor: Mutex::default(),
+        }
     }
 
     /// Loads from the page cache, without ever waiting for the disk; `None` if that does not tell.
@@ -63,7 +69,12 @@ impl<F: Fs> Disk<F> {
         Ok(slot.and_then(|slot| self.alive(slot)).map(record_of))
     }
 
-    pub(super) fn create(&self, key: &RecordKey, data: &[u8], expires: Timestamp) -> Result<Version, StoreError> {
+    pub(super) fn create(
+        &self,
+        key: &RecordKey,
+        data: &[u8],
+        expires: Timestamp,
+    ) -> Result<Version, StoreError> {
         self.check_size(data)?;
         let slot = slot::encode(key, 1, Version::FIRST, expires, data);
         let shard = Shard::open_or_make(self, key)?;
@@ -72,14 +83,18 @@ impl<F: Fs> Disk<F> {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 done => return Ok(done.map(|()| Version::FIRST)?),
             }
-            let Some(locked) = Locked::acquire(&shard, Access::Write)? else { continue };
+            let Some(locked) = Locked::acquire(&shard, Access::Write)? else {
+                continue;
+            };
             let current = locked.current()?;
             return match self.alive(current.clone()) {
                 Some(_) => Err(StoreError::Exists),
                 None => Ok(locked.write(&current, current.version.next(), expires, data)?),
             };
         }
-        Err(StoreError::backend("the record was made and removed all the time"))
+        Err(StoreError::backend(
+            "the record was made and removed all the time",
+        ))
     }
 
     pub(super) fn update(
@@ -90,10 +105,17 @@ impl<F: Fs> Disk<F> {
         expires: Timestamp,
     ) -> Result<Version, StoreError> {
         self.check_size(data)?;
-        self.change(key, expected, |locked, current| locked.write(current, expected.next(), expires, data))
+        self.change(key, expected, |locked, current| {
+            locked.write(current, expected.next(), expires, data)
+        })
     }
 
-    pub(super) fn touch(&self, key: &RecordKey, expected: Version, expires: Timestamp) -> Result<(), StoreError> {
+    pub(super) fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expires: Timestamp,
+    ) -> Result<(), StoreError> {
         self.change(key, expected, |locked, current| {
             if current.expires == expires {
                 Ok(expected)
@@ -137,8 +159,8 @@ impl<F: Fs> Disk<F> {
 
     /// Reads a record until nobody writes to it in between.
     ///
-    /// With one slot valid and the other torn, a second look has to find the same: in the time of the first, two
-    /// writers may have come by, one of whom was done before it began.
+    /// With one slot valid and the other torn, a second look has to find the same: in the time of
+    /// the first, two writers may have come by, one of whom was done before it began.
     fn look(&self, shard: &Shard<'_, F>) -> Result<Look, StoreError> {
         match shard.open_file(Access::Read)? {
             Some(file) => self.look_into(shard, &file),
@@ -151,7 +173,9 @@ impl<F: Fs> Disk<F> {
         for _ in 0..LOOKS {
             match shard.view(file, self.fs.stat(file)?)? {
                 View::Whole(slot) => return Ok(Look::Settled(slot)),
-                View::Doubtful(slot) if before == Some(slot.sequence) => return Ok(Look::Settled(slot)),
+                View::Doubtful(slot) if before == Some(slot.sequence) => {
+                    return Ok(Look::Settled(slot));
+                }
                 View::Doubtful(slot) => before = Some(slot.sequence),
                 View::Damaged => before = None,
                 View::Newer => return Err(newer()),
@@ -160,9 +184,12 @@ impl<F: Fs> Disk<F> {
         Ok(Look::Unsettled)
     }
 
-    /// Says whether the record may be over; a damaged one may. If it is not, it is noted for how long.
+    /// Says whether the record may be over; a damaged one may. If it is not, it is noted for how
+    /// long.
     pub(super) fn look_over(&self, shard: &Shard<'_, F>) -> Result<bool, StoreError> {
-        let Some(file) = shard.open_file(Access::Read)? else { return Ok(false) };
+        let Some(file) = shard.open_file(Access::Read)? else {
+            return Ok(false);
+        };
         let alive = match self.look_into(shard, &file)? {
             Look::Settled(slot) => self.alive(slot),
             Look::Absent | Look::Unsettled => None,
@@ -185,7 +212,9 @@ impl<F: Fs> Disk<F> {
     fn view_cached(&self, key: &RecordKey) -> Result<View, StoreError> {
         match self.fs.open_cached(&path_of(key)) {
             Ok(file) => Shard::view_cached(self, key, &file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.fs.is_alive()? => Err(StoreError::Gone),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.fs.is_alive()? => {
+                Err(StoreError::Gone)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -196,7 +225,11 @@ impl<F: Fs> Disk<F> {
 
     fn check_size(&self, data: &[u8]) -> Result<(), StoreError> {
         let (size, limit) = (data.len(), self.settings.max_record_bytes);
-        if size > limit { Err(StoreError::TooLarge { size, limit }) } else { Ok(()) }
+        if size > limit {
+            Err(StoreError::TooLarge { size, limit })
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -211,9 +244,14 @@ fn record_of(slot: Slot) -> Record {
 }
 
 fn is_read_only(error: &StoreError) -> bool {
-    let StoreError::Backend(source) = error else { return false };
+    let StoreError::Backend(source) = error else {
+        return false;
+    };
     let kind = source.downcast_ref().map(io::Error::kind);
-    matches!(kind, Some(io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied))
+    matches!(
+        kind,
+        Some(io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+    )
 }
 
 pub(super) fn newer() -> StoreError {

@@ -30,13 +30,21 @@ pub(super) struct Shard<'a, F: Fs> {
 
 impl<'a, F: Fs> Shard<'a, F> {
     pub(super) fn of(disk: &'a Disk<F>, key: &RecordKey) -> Self {
-        Self { disk, key: *key, path: path_of(key), dir: OnceCell::new() }
+        Self {
+            disk,
+            key: *key,
+            path: path_of(key),
+            dir: OnceCell::new(),
+        }
     }
 
     /// Another file in the key's directory.
     pub(super) fn of_file(disk: &'a Disk<F>, key: &RecordKey, name: &str) -> Self {
         let path = path_of(key);
-        Self { path: format!("{}/{name}", shard_of(&path)), ..Self::of(disk, key) }
+        Self {
+            path: format!("{}/{name}", shard_of(&path)),
+            ..Self::of(disk, key)
+        }
     }
 
     pub(super) fn open_or_make(disk: &'a Disk<F>, key: &RecordKey) -> Result<Self, StoreError> {
@@ -51,7 +59,9 @@ impl<'a, F: Fs> Shard<'a, F> {
             }
             make_dir(disk, shard_of(&shard.path))?;
         }
-        Err(StoreError::backend("the record's directory was removed as soon as it was made"))
+        Err(StoreError::backend(
+            "the record's directory was removed as soon as it was made",
+        ))
     }
 
     pub(super) fn name(&self) -> &str {
@@ -70,14 +80,24 @@ impl<'a, F: Fs> Shard<'a, F> {
     pub(super) fn open_file(&self, access: Access) -> Result<Option<F::File>, StoreError> {
         match self.disk.fs.open(&self.path, access) {
             Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => absent(self.disk, error).map(|()| None),
-            Err(error) => Err(self.stat_name().ok().flatten().and_then(fault_of).unwrap_or_else(|| error.into())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                absent(self.disk, error).map(|()| None)
+            }
+            Err(error) => Err(self
+                .stat_name()
+                .ok()
+                .flatten()
+                .and_then(fault_of)
+                .unwrap_or_else(|| error.into())),
         }
     }
 
     /// What is under the record's name, if anything.
     pub(super) fn stat_name(&self) -> io::Result<Option<Stat>> {
-        match self.dir().and_then(|dir| self.disk.fs.stat_at(dir, self.name())) {
+        match self
+            .dir()
+            .and_then(|dir| self.disk.fs.stat_at(dir, self.name()))
+        {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             stat => stat.map(Some),
         }
@@ -97,24 +117,32 @@ impl<'a, F: Fs> Shard<'a, F> {
         })
     }
 
-    pub(super) fn view_cached(disk: &Disk<F>, key: &RecordKey, file: &F::File) -> Result<View, StoreError> {
-        view(disk, key, disk.fs.stat(file)?, |fs, buffer| fs.read_cached(file, buffer))
+    pub(super) fn view_cached(
+        disk: &Disk<F>,
+        key: &RecordKey,
+        file: &F::File,
+    ) -> Result<View, StoreError> {
+        view(disk, key, disk.fs.stat(file)?, |fs, buffer| {
+            fs.read_cached(file, buffer)
+        })
     }
 
     /// Puts a file of one slot under the record's name, which must be free.
     pub(super) fn put_new(&self, slot: &[u8], expires: Timestamp) -> io::Result<()> {
         let file = slot::file_of(slot::size_for(slot.len()), slot, &[]);
-        let rename = |dir: &F::Dir, temporary: &str| self.disk.fs.rename_new(dir, temporary, self.name());
+        let rename =
+            |dir: &F::Dir, temporary: &str| self.disk.fs.rename_new(dir, temporary, self.name());
         let undo = || drop(self.remove());
         let file = self.put(&file, expires, Durability::Full, rename, undo)?;
         let _ = self.disk.fs.unlock(&file);
         Ok(())
     }
 
-    /// Puts a new file in a record's place by `rename`, and has `undo` take it back if that cannot be made to last.
+    /// Puts a new file in a record's place by `rename`, and has `undo` take it back if that cannot
+    /// be made to last.
     ///
-    /// The new name is made to last if the store's level is at least `durability`. The file is locked from before it has
-    /// the name, so that nobody builds on what may be taken back.
+    /// The new name is made to last if the store's level is at least `durability`. The file is
+    /// locked from before it has the name, so that nobody builds on what may be taken back.
     pub(super) fn put(
         &self,
         bytes: &[u8],
@@ -154,8 +182,8 @@ impl<'a, F: Fs> Shard<'a, F> {
         Ok(())
     }
 
-    /// Spares sweeps to look into the file before that time. It is a hint: without it they do, and what is in the file
-    /// decides.
+    /// Spares sweeps to look into the file before that time. It is a hint: without it they do, and
+    /// what is in the file decides.
     pub(super) fn set_hint(&self, file: &F::File, expires: Timestamp) {
         let _ = self.disk.fs.set_hint(file, expires);
     }
@@ -169,12 +197,20 @@ impl<'a, F: Fs> Shard<'a, F> {
 
     /// Makes a change of the directory last, if the store's level is at least `durability`.
     pub(super) fn sync(&self, durability: Durability) -> io::Result<()> {
-        if self.disk.settings.durability < durability { Ok(()) } else { self.disk.fs.sync_dir(self.dir()?) }
+        if self.disk.settings.durability < durability {
+            Ok(())
+        } else {
+            self.disk.fs.sync_dir(self.dir()?)
+        }
     }
 
     /// Makes the directory itself last; another process may have made it just now.
     fn sync_name(&self) -> io::Result<()> {
-        if self.disk.settings.durability < Durability::Full { Ok(()) } else { self.disk.fs.sync_root() }
+        if self.disk.settings.durability < Durability::Full {
+            Ok(())
+        } else {
+            self.disk.fs.sync_root()
+        }
     }
 
     /// Removes whatever is under the record's name.
@@ -189,13 +225,17 @@ impl<'a, F: Fs> Shard<'a, F> {
     pub(super) fn quarantine(&self) -> Result<(), StoreError> {
         make_dir(self.disk, QUARANTINE)?;
         let quarantine = self.disk.fs.open_dir(QUARANTINE)?;
-        Ok(self.disk.fs.rename((self.dir()?, self.name()), (&quarantine, self.name()))?)
+        Ok(self
+            .disk
+            .fs
+            .rename((self.dir()?, self.name()), (&quarantine, self.name()))?)
     }
 
     fn create_temporary(&self, dir: &F::Dir) -> io::Result<(F::File, String)> {
         let mut taken = io::ErrorKind::AlreadyExists.into();
         for _ in 0..NAMES {
-            let random = crypto::random().map_err(|_| io::Error::other("the operating system gave no random bytes"))?;
+            let random = crypto::random()
+                .map_err(|_| io::Error::other("the operating system gave no random bytes"))?;
             let name = format!("{:016x}{TEMPORARY}", u64::from_ne_bytes(random));
             match self.disk.fs.create(dir, &name) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken = error,
@@ -206,7 +246,8 @@ impl<'a, F: Fs> Shard<'a, F> {
     }
 }
 
-/// `Ok` if the file is not there because nobody made it, and not because the store's directory is gone.
+/// `Ok` if the file is not there because nobody made it, and not because the store's directory is
+/// gone.
 pub(super) fn absent<F: Fs>(disk: &Disk<F>, error: io::Error) -> Result<(), StoreError> {
     if error.kind() != io::ErrorKind::NotFound {
         Err(error.into())
@@ -238,17 +279,29 @@ fn view<F: Fs>(
     }
     let mut buffer = vec![0; size];
     let count = read(&disk.fs, &mut buffer)?;
-    Ok(if count < size { View::Damaged } else { View::of(key, &Bytes::from(buffer)) })
+    Ok(if count < size {
+        View::Damaged
+    } else {
+        View::of(key, &Bytes::from(buffer))
+    })
 }
 
 pub(super) fn fault_of(stat: Stat) -> Option<StoreError> {
     let linked = (stat.links > 1).then_some("it has more than one name");
-    stat.fault.or(linked).map(|fault| StoreError::Corrupt(fault.into()))
+    stat.fault
+        .or(linked)
+        .map(|fault| StoreError::Corrupt(fault.into()))
 }
 
 /// `<shard>/<name>`, without the formatter: it is done for every load.
 pub(super) fn path_of(key: &RecordKey) -> String {
-    let digit = |digit: u8| char::from(if digit < 10 { b'0' + digit } else { b'a' - 10 + digit });
+    let digit = |digit: u8| {
+        char::from(if digit < 10 {
+            b'0' + digit
+        } else {
+            b'a' - 10 + digit
+        })
+    };
     let [first, ..] = key.as_bytes();
     let mut path = String::with_capacity(2 + 1 + 64);
     path.extend([digit(first >> 4), digit(first & 15), '/']);

@@ -1,4 +1,5 @@
-//! The file operations the store is made of, as a seam: the real ones are in `posix.rs`, and tests have some that fail.
+//! The file operations the store is made of, as a seam: the real ones are in `posix.rs`, and tests
+//! have some that fail.
 
 use std::io;
 
@@ -30,7 +31,8 @@ pub(super) trait Fs: Send + Sync + 'static {
     fn create(&self, dir: &Self::Dir, name: &str) -> io::Result<Self::File>;
     /// Opens `<shard>/<name>`.
     fn open(&self, path: &str, access: Access) -> io::Result<Self::File>;
-    /// Opens `<shard>/<name>` for reading if that needs no disk, or fails with [`io::ErrorKind::WouldBlock`].
+    /// Opens `<shard>/<name>` for reading if that needs no disk, or fails with
+    /// [`io::ErrorKind::WouldBlock`].
     fn open_cached(&self, path: &str) -> io::Result<Self::File>;
     fn stat(&self, file: &Self::File) -> io::Result<Stat>;
     fn try_lock(&self, file: &Self::File) -> io::Result<bool>;
@@ -40,7 +42,8 @@ pub(super) trait Fs: Send + Sync + 'static {
     fn read_cached(&self, file: &Self::File, buffer: &mut [u8]) -> io::Result<usize>;
     fn write_at(&self, file: &Self::File, bytes: &[u8], offset: u64) -> io::Result<usize>;
     fn sync_data(&self, file: &Self::File) -> io::Result<()>;
-    /// Notes beside the file that nobody need look into it before that time, if the file system can.
+    /// Notes beside the file that nobody need look into it before that time, if the file system
+    /// can.
     fn set_hint(&self, file: &Self::File, hint: Timestamp) -> io::Result<()>;
 }
 

@@ -19,8 +19,8 @@ use crate::{
 
 /// A record's file, locked against every other writer on this machine until this is dropped.
 ///
-/// The lock is on the file's open description: threads of one process exclude each other too, and the kernel releases
-/// it when a process dies.
+/// The lock is on the file's open description: threads of one process exclude each other too, and
+/// the kernel releases it when a process dies.
 pub(super) struct Locked<'a, F: Fs> {
     shard: &'a Shard<'a, F>,
     file: F::File,
@@ -34,11 +34,16 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 
 impl<'a, F: Fs> Locked<'a, F> {
     /// Waits for the lock; `None` if there is no record, then or by then.
-    pub(super) fn acquire(shard: &'a Shard<'a, F>, access: Access) -> Result<Option<Self>, StoreError> {
+    pub(super) fn acquire(
+        shard: &'a Shard<'a, F>,
+        access: Access,
+    ) -> Result<Option<Self>, StoreError> {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
         for _ in 0..RACES {
-            let Some(file) = shard.open_file(access)? else { return Ok(None) };
+            let Some(file) = shard.open_file(access)? else {
+                return Ok(None);
+            };
             while !shard.disk.fs.try_lock(&file)? {
                 wait(started, shard.disk.settings.lock_timeout, &mut pause)?;
             }
@@ -46,25 +51,31 @@ impl<'a, F: Fs> Locked<'a, F> {
                 return Ok(Some(locked));
             }
         }
-        Err(StoreError::backend("the record's file was replaced again and again"))
+        Err(StoreError::backend(
+            "the record's file was replaced again and again",
+        ))
     }
 
     /// Takes the lock if it is free; `None` if it is not, or there is no such file.
     pub(super) fn try_acquire(shard: &'a Shard<'a, F>) -> Result<Option<Self>, StoreError> {
-        let Some(file) = shard.open_file(Access::Write)? else { return Ok(None) };
+        let Some(file) = shard.open_file(Access::Write)? else {
+            return Ok(None);
+        };
         if !shard.disk.fs.try_lock(&file)? {
             return Ok(None);
         }
         Self::of(shard, file)
     }
 
-    /// `None` if the locked file was removed, or outgrown, before it was locked: it has lost its name then.
+    /// `None` if the locked file was removed, or outgrown, before it was locked: it has lost its
+    /// name then.
     fn of(shard: &'a Shard<'a, F>, file: F::File) -> Result<Option<Self>, StoreError> {
         let fs = &shard.disk.fs;
         let stat = fs.stat(&file).inspect_err(|_| drop(fs.unlock(&file)))?;
         let locked = Self { shard, file, stat };
         fault_of(locked.stat).map_or(Ok(()), Err)?;
-        let is_current = locked.stat.links > 0 && (!shard.disk.settings.is_network || locked.has_name()?);
+        let is_current =
+            locked.stat.links > 0 && (!shard.disk.settings.is_network || locked.has_name()?);
         Ok(is_current.then_some(locked))
     }
 
@@ -74,13 +85,19 @@ impl<'a, F: Fs> Locked<'a, F> {
             View::Whole(slot) | View::Doubtful(slot) => Ok(slot),
             View::Newer => Err(newer()),
             // Under the name may be the next one already.
-            View::Damaged if !self.has_name()? => {
-                Err(StoreError::Corrupt("no part of it is valid; it was put in quarantine meanwhile".into()))
-            }
+            View::Damaged if !self.has_name()? => Err(StoreError::Corrupt(
+                "no part of it is valid; it was put in quarantine meanwhile".into(),
+            )),
             View::Damaged => {
                 let moved = self.shard.quarantine();
-                let fate = if moved.is_ok() { "it was put in quarantine" } else { "it could not be put in quarantine" };
-                Err(StoreError::Corrupt(format!("no part of it is valid; {fate}").into()))
+                let fate = if moved.is_ok() {
+                    "it was put in quarantine"
+                } else {
+                    "it could not be put in quarantine"
+                };
+                Err(StoreError::Corrupt(
+                    format!("no part of it is valid; {fate}").into(),
+                ))
             }
         }
     }
@@ -97,7 +114,13 @@ impl<'a, F: Fs> Locked<'a, F> {
         if current.is_alone {
             self.shard.sync(Durability::Data)?;
         }
-        let next = slot::encode(&self.shard.key, current.sequence.wrapping_add(1), version, expires, data);
+        let next = slot::encode(
+            &self.shard.key,
+            current.sequence.wrapping_add(1),
+            version,
+            expires,
+            data,
+        );
         if next.len() <= current.size {
             self.overwrite(&self.file, current.half.other().offset(current.size), &next)?;
             // A later end is found out when the earlier one has come.
@@ -111,23 +134,46 @@ impl<'a, F: Fs> Locked<'a, F> {
     }
 
     pub(super) fn remove(self) -> io::Result<()> {
-        if self.has_name()? { self.shard.remove() } else { Ok(()) }
+        if self.has_name()? {
+            self.shard.remove()
+        } else {
+            Ok(())
+        }
     }
 
     fn overwrite(&self, file: &F::File, offset: u64, next: &[u8]) -> io::Result<()> {
         let written = self.shard.write_all(file, next, offset);
-        written.and_then(|()| self.shard.sync_data(file)).inspect_err(|_| self.revoke(file, offset))
+        written
+            .and_then(|()| self.shard.sync_data(file))
+            .inspect_err(|_| self.revoke(file, offset))
     }
 
-    /// Puts a larger file with the current state in this one's place, and writes the next one there.
+    /// Puts a larger file with the current state in this one's place, and writes the next one
+    /// there.
     ///
     /// Its last name lost, this file is dead for all who wait for it.
     fn grow(&self, current: &Slot, next: &[u8], expires: Timestamp) -> io::Result<()> {
         let slot_size = slot::size_for(next.len());
-        let old = slot::encode(&self.shard.key, current.sequence, current.version, current.expires, &current.data);
-        let rename =
-            |dir: &F::Dir, temporary: &str| self.shard.disk.fs.rename((dir, temporary), (dir, self.shard.name()));
-        let file = self.shard.put(&slot::file_of(slot_size, &old, &[]), expires, Durability::Data, rename, || {})?;
+        let old = slot::encode(
+            &self.shard.key,
+            current.sequence,
+            current.version,
+            current.expires,
+            &current.data,
+        );
+        let rename = |dir: &F::Dir, temporary: &str| {
+            self.shard
+                .disk
+                .fs
+                .rename((dir, temporary), (dir, self.shard.name()))
+        };
+        let file = self.shard.put(
+            &slot::file_of(slot_size, &old, &[]),
+            expires,
+            Durability::Data,
+            rename,
+            || {},
+        )?;
         let grown = self.overwrite(&file, Half::Second.offset(slot_size), next);
         let _ = self.shard.disk.fs.unlock(&file);
         grown
@@ -140,7 +186,10 @@ impl<'a, F: Fs> Locked<'a, F> {
 
     /// Says whether the record's name leads to this file.
     fn has_name(&self) -> io::Result<bool> {
-        Ok(self.shard.stat_name()?.is_some_and(|found| found.id == self.stat.id))
+        Ok(self
+            .shard
+            .stat_name()?
+            .is_some_and(|found| found.id == self.stat.id))
     }
 }
 

@@ -39,8 +39,16 @@ fn make(path: &Path, durability: Durability) -> io::Result<OwnedFd> {
 }
 
 fn sync_parent(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok(rustix::fs::fsync(rustix::fs::openat(CWD, parent, DIRECTORY - rustix::fs::OFlags::NOFOLLOW, Mode::empty())?)?)
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    Ok(rustix::fs::fsync(rustix::fs::openat(
+        CWD,
+        parent,
+        DIRECTORY - rustix::fs::OFlags::NOFOLLOW,
+        Mode::empty(),
+    )?)?)
 }
 
 fn refusal(root: &OwnedFd, network: bool) -> io::Result<Option<&'static str>> {
@@ -57,7 +65,10 @@ fn refusal(root: &OwnedFd, network: bool) -> io::Result<Option<&'static str>> {
 }
 
 fn refused(path: &Path, reason: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::PermissionDenied, format!("the session directory {} {reason}", path.display()))
+    io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!("the session directory {} {reason}", path.display()),
+    )
 }
 
 fn explain(path: &Path, error: Errno) -> io::Error {
@@ -66,7 +77,13 @@ fn explain(path: &Path, error: Errno) -> io::Error {
         Ok(FileType::Symlink) => refused(path, "is a symbolic link"),
         Ok(FileType::Directory) | Err(_) => {
             let error = io::Error::from(error);
-            io::Error::new(error.kind(), format!("the session directory {} cannot be opened: {error}", path.display()))
+            io::Error::new(
+                error.kind(),
+                format!(
+                    "the session directory {} cannot be opened: {error}",
+                    path.display()
+                ),
+            )
         }
         Ok(_) => refused(path, "is not a directory"),
     }
@@ -74,10 +91,13 @@ fn explain(path: &Path, error: Errno) -> io::Error {
 
 /// Knows them by the magic numbers of statfs(2).
 ///
-/// FUSE is among them because sshfs cannot be told from a local file system that happens to be a process. Cluster file
-/// systems (GFS2, OCFS2) are not: their locks and caches are coherent.
+/// FUSE is among them because sshfs cannot be told from a local file system that happens to be a
+/// process. Cluster file systems (GFS2, OCFS2) are not: their locks and caches are coherent.
 #[cfg(any(target_os = "android", target_os = "linux"))]
-#[allow(clippy::unnecessary_cast, reason = "the field's type differs between systems")]
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "the field's type differs between systems"
+)]
 fn is_network(root: &OwnedFd) -> io::Result<bool> {
     const MAGICS: [u32; 13] = [
         0x6969,      // NFS

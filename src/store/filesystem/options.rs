@@ -5,7 +5,8 @@ use std::{io, path::Path, time::Duration};
 use super::{FilesystemStore, disk::Settings, open};
 use crate::clock::Clock;
 
-/// Opens a [`FilesystemStore`] otherwise than usual. See the [module docs](crate::store) for what is usual.
+/// Opens a [`FilesystemStore`] otherwise than usual. See the [module docs](crate::store) for what
+/// is usual.
 #[derive(Clone, Debug)]
 #[must_use = "options do nothing until a store is opened with them"]
 pub struct FilesystemOptions {
@@ -18,17 +19,18 @@ pub struct FilesystemOptions {
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Durability {
-    /// A power failure, or a disk that fails and is mounted again: it may take the last half minute of sessions, or
-    /// damage them. The default, and the fastest.
+    /// A power failure, or a disk that fails and is mounted again: it may take the last half minute
+    /// of sessions, or damage them. The default, and the fastest.
     #[default]
     None,
-    /// A power failure or failing disk soon after the session was made: it may take the session, or bring a deleted
-    /// one back.
+    /// A power failure or failing disk soon after the session was made: it may take the session, or
+    /// bring a deleted one back.
     ///
-    /// What was changed in a session that is there is kept, with one `fdatasync` for each change, and one of the directory
-    /// for the first.
+    /// What was changed in a session that is there is kept, with one `fdatasync` for each change,
+    /// and one of the directory for the first.
     Data,
-    /// The loss of the disk: what was reported as done is kept, with one `fdatasync` and up to two more of directories.
+    /// The loss of the disk: what was reported as done is kept, with one `fdatasync` and up to two
+    /// more of directories.
     Full,
 }
 
@@ -60,16 +62,19 @@ impl FilesystemOptions {
 
     /// Bounds the time a change waits for another change of the same session: 5 seconds unless set.
     ///
-    /// A change takes microseconds, so only a stopped process or a stuck disk makes it wait that long.
+    /// A change takes microseconds, so only a stopped process or a stuck disk makes it wait that
+    /// long.
     pub fn lock_timeout(mut self, lock_timeout: Duration) -> Self {
         self.settings.lock_timeout = lock_timeout;
         self
     }
 
-    /// Takes a directory on a file system of another machine, or of a process (FUSE), which is an error unless set.
+    /// Takes a directory on a file system of another machine, or of a process (FUSE), which is an
+    /// error unless set.
     ///
-    /// Locks there may not reach other machines, and what one machine writes another may see late or in part. Allow it
-    /// if one machine alone uses the directory, or if the file system is known to do better.
+    /// Locks there may not reach other machines, and what one machine writes another may see late
+    /// or in part. Allow it if one machine alone uses the directory, or if the file system is known
+    /// to do better.
     pub fn allow_network_filesystem(mut self, allow: bool) -> Self {
         self.settings.is_network = allow;
         self
@@ -87,7 +92,11 @@ impl FilesystemOptions {
     ///
     /// As for [`FilesystemStore::open`].
     pub fn open(self, path: impl AsRef<Path>) -> io::Result<FilesystemStore> {
-        let root = open::directory(path.as_ref(), self.settings.is_network, self.settings.durability)?;
+        let root = open::directory(
+            path.as_ref(),
+            self.settings.is_network,
+            self.settings.durability,
+        )?;
         Ok(FilesystemStore::new(root, self.settings))
     }
 }

@@ -13,25 +13,38 @@ use crate::clock::Timestamp;
 
 /// A directory of the real file system.
 ///
-/// It is a handle and never a path: a directory that is moved, or put in this one's place, is none of its business.
+/// It is a handle and never a path: a directory that is moved, or put in this one's place, is none
+/// of its business.
 #[derive(Debug)]
 pub(super) struct Posix {
     root: OwnedFd,
     user: Uid,
 }
 
-pub(super) const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 /// `NONBLOCK`: a FIFO in a record's place must not hang whoever opens it.
-const FILE: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+const FILE: OFlags = OFlags::NOFOLLOW
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY)
+    .union(OFlags::CLOEXEC);
 const OWNER_ONLY: Mode = Mode::RUSR.union(Mode::WUSR);
 
 impl Posix {
     pub(super) fn new(root: OwnedFd) -> Self {
-        Self { root, user: rustix::process::geteuid() }
+        Self {
+            root,
+            user: rustix::process::geteuid(),
+        }
     }
 
-    #[allow(clippy::unnecessary_cast, clippy::useless_conversion, reason = "the fields' types differ between systems")]
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::useless_conversion,
+        reason = "the fields' types differ between systems"
+    )]
     fn stat_of(&self, stat: &rustix::fs::Stat) -> Stat {
         let fault = if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             Some("it is not a regular file")
@@ -62,11 +75,15 @@ impl Fs for Posix {
     }
 
     fn open_dir(&self, name: &str) -> io::Result<OwnedFd> {
-        Ok(retry_on_intr(|| rustix::fs::openat(&self.root, name, DIRECTORY, Mode::empty()))?)
+        Ok(retry_on_intr(|| {
+            rustix::fs::openat(&self.root, name, DIRECTORY, Mode::empty())
+        })?)
     }
 
     fn make_dir(&self, name: &str) -> io::Result<()> {
-        Ok(retry_on_intr(|| rustix::fs::mkdirat(&self.root, name, Mode::RWXU))?)
+        Ok(retry_on_intr(|| {
+            rustix::fs::mkdirat(&self.root, name, Mode::RWXU)
+        })?)
     }
 
     fn sync_root(&self) -> io::Result<()> {
@@ -75,9 +92,15 @@ impl Fs for Posix {
 
     /// Leaves out names that are not UTF-8: they are not this store's.
     fn list(&self, dir: &OwnedFd) -> io::Result<Vec<String>> {
-        let names = Dir::read_from(dir)?.map(|entry| Ok(entry?.file_name().to_str().ok().map(str::to_owned)));
+        let names = Dir::read_from(dir)?
+            .map(|entry| Ok(entry?.file_name().to_str().ok().map(str::to_owned)));
         let names = names.filter_map(Result::transpose);
-        names.filter(|name| name.as_ref().map_or(true, |name| name != "." && name != "..")).collect()
+        names
+            .filter(|name| {
+                name.as_ref()
+                    .map_or(true, |name| name != "." && name != "..")
+            })
+            .collect()
     }
 
     fn sync_dir(&self, dir: &OwnedFd) -> io::Result<()> {
@@ -85,20 +108,31 @@ impl Fs for Posix {
     }
 
     fn stat_at(&self, dir: &OwnedFd, name: &str) -> io::Result<Stat> {
-        Ok(self.stat_of(&retry_on_intr(|| rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW))?))
+        Ok(self.stat_of(&retry_on_intr(|| {
+            rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
+        })?))
     }
 
     fn unlink(&self, dir: &OwnedFd, name: &str) -> io::Result<()> {
-        Ok(retry_on_intr(|| rustix::fs::unlinkat(dir, name, AtFlags::empty()))?)
+        Ok(retry_on_intr(|| {
+            rustix::fs::unlinkat(dir, name, AtFlags::empty())
+        })?)
     }
 
-    fn rename(&self, (from_dir, from): (&OwnedFd, &str), (to_dir, to): (&OwnedFd, &str)) -> io::Result<()> {
-        Ok(retry_on_intr(|| rustix::fs::renameat(from_dir, from, to_dir, to))?)
+    fn rename(
+        &self,
+        (from_dir, from): (&OwnedFd, &str),
+        (to_dir, to): (&OwnedFd, &str),
+    ) -> io::Result<()> {
+        Ok(retry_on_intr(|| {
+            rustix::fs::renameat(from_dir, from, to_dir, to)
+        })?)
     }
 
     fn rename_new(&self, dir: &OwnedFd, from: &str, to: &str) -> io::Result<()> {
         match retry_on_intr(|| rename_noreplace(dir, from, to)) {
-            // Some file systems cannot do it (ZFS before 2.2). For a moment, the record has two names then.
+            // Some file systems cannot do it (ZFS before 2.2). For a moment, the record has two
+            // names then.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
                 retry_on_intr(|| rustix::fs::linkat(dir, from, dir, to, AtFlags::empty()))?;
                 self.unlink(dir, from)
@@ -109,7 +143,9 @@ impl Fs for Posix {
 
     fn create(&self, dir: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
         let flags = FILE | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-        Ok(retry_on_intr(|| rustix::fs::openat(dir, name, flags, OWNER_ONLY))?)
+        Ok(retry_on_intr(|| {
+            rustix::fs::openat(dir, name, flags, OWNER_ONLY)
+        })?)
     }
 
     fn open(&self, path: &str, access: Access) -> io::Result<OwnedFd> {
@@ -123,7 +159,9 @@ impl Fs for Posix {
             Err(Errno::NOSYS | Errno::PERM) => {
                 let (shard, name) = path.split_once('/').unwrap_or((".", path));
                 let dir = self.open_dir(shard)?;
-                Ok(retry_on_intr(|| rustix::fs::openat(&dir, name, flags, Mode::empty()))?)
+                Ok(retry_on_intr(|| {
+                    rustix::fs::openat(&dir, name, flags, Mode::empty())
+                })?)
             }
             opened => Ok(opened?),
         }
@@ -149,7 +187,9 @@ impl Fs for Posix {
     }
 
     fn read_at(&self, file: &OwnedFd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        Ok(retry_on_intr(|| rustix::io::pread(file, &mut *buffer, offset))?)
+        Ok(retry_on_intr(|| {
+            rustix::io::pread(file, &mut *buffer, offset)
+        })?)
     }
 
     fn read_cached(&self, file: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
@@ -164,14 +204,27 @@ impl Fs for Posix {
         Ok(retry_on_intr(|| sync_data(file))?)
     }
 
-    /// It is the time of the last access, which nobody else has a use for: writing does not change it, and reading does
-    /// not if it is in the future, unless the file system is mounted so that it always does.
+    /// It is the time of the last access, which nobody else has a use for: writing does not change
+    /// it, and reading does not if it is in the future, unless the file system is mounted so that
+    /// it always does.
     fn set_hint(&self, file: &OwnedFd, hint: Timestamp) -> io::Result<()> {
         // What is far away may be beyond what the file system can note.
         let seconds = u32::try_from(hint.as_secs()).unwrap_or(u32::MAX);
-        let last_access = Timespec { tv_sec: seconds.into(), tv_nsec: HINT };
-        let last_modification = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-        Ok(rustix::fs::futimens(file, &Timestamps { last_access, last_modification })?)
+        let last_access = Timespec {
+            tv_sec: seconds.into(),
+            tv_nsec: HINT,
+        };
+        let last_modification = Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_OMIT,
+        };
+        Ok(rustix::fs::futimens(
+            file,
+            &Timestamps {
+                last_access,
+                last_modification,
+            },
+        )?)
     }
 }
 
@@ -179,10 +232,17 @@ impl Fs for Posix {
 const HINT: rustix::fs::Nsecs = 517_628_913;
 
 #[cfg(any(target_os = "android", target_os = "linux", target_vendor = "apple"))]
-#[allow(clippy::unnecessary_cast, clippy::useless_conversion, reason = "the fields' types differ between systems")]
+#[allow(
+    clippy::unnecessary_cast,
+    clippy::useless_conversion,
+    reason = "the fields' types differ between systems"
+)]
 fn hint_of(stat: &rustix::fs::Stat) -> Option<Timestamp> {
     let is_hint = stat.st_atime_nsec as i64 == HINT as i64;
-    u64::try_from(stat.st_atime).ok().filter(|_| is_hint).map(Timestamp::from_secs)
+    u64::try_from(stat.st_atime)
+        .ok()
+        .filter(|_| is_hint)
+        .map(Timestamp::from_secs)
 }
 
 /// The field has other names there.
@@ -217,7 +277,13 @@ fn sync_data(file: &OwnedFd) -> Result<(), Errno> {
 fn open_beneath(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     use rustix::fs::ResolveFlags;
 
-    rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)
+    rustix::fs::openat2(
+        root,
+        path,
+        flags,
+        Mode::empty(),
+        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
+    )
 }
 
 #[cfg(not(any(target_os = "android", target_os = "linux")))]
@@ -230,14 +296,25 @@ fn open_cached(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
     use rustix::fs::ResolveFlags;
 
     let resolve = ResolveFlags::CACHED | ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    Ok(rustix::fs::openat2(root, path, FILE | OFlags::RDONLY, Mode::empty(), resolve)?)
+    Ok(rustix::fs::openat2(
+        root,
+        path,
+        FILE | OFlags::RDONLY,
+        Mode::empty(),
+        resolve,
+    )?)
 }
 
 #[cfg(any(target_os = "android", target_os = "linux"))]
 fn read_cached(file: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
     use rustix::io::ReadWriteFlags;
 
-    Ok(rustix::io::preadv2(file, &mut [io::IoSliceMut::new(buffer)], 0, ReadWriteFlags::NOWAIT)?)
+    Ok(rustix::io::preadv2(
+        file,
+        &mut [io::IoSliceMut::new(buffer)],
+        0,
+        ReadWriteFlags::NOWAIT,
+    )?)
 }
 
 #[cfg(not(any(target_os = "android", target_os = "linux")))]

@@ -1,4 +1,5 @@
-//! What is in a record's file: two slots of equal size, of which the valid one with the higher sequence counts.
+//! What is in a record's file: two slots of equal size, of which the valid one with the higher
+//! sequence counts.
 //!
 //! ```text
 //!  0   8  magic: "slvrbk", the format's version, and that version inverted
@@ -11,12 +12,12 @@
 //! 88   -  data
 //! ```
 //!
-//! Numbers are little-endian. The magic stays where it is in every format to come: a record of a newer one is refused
-//! and left alone.
+//! Numbers are little-endian. The magic stays where it is in every format to come: a record of a
+//! newer one is refused and left alone.
 //!
-//! SHA-256 because the crate has it: hashing a usual record is little beside the system calls, and it
-//! leaves nothing to chance where 32 bits of CRC would, at the end of millions of torn reads. It guards against
-//! accidents, not against forgers.
+//! SHA-256 because the crate has it: hashing a usual record is little beside the system calls, and
+//! it leaves nothing to chance where 32 bits of CRC would, at the end of millions of torn reads. It
+//! guards against accidents, not against forgers.
 
 use crate::{
     clock::Timestamp,
@@ -25,8 +26,8 @@ use crate::{
 };
 
 pub(super) const HEADER: usize = 88;
-/// Two of them fill a block of the usual file system. Every slot is a multiple of it, so that no sector of a disk has
-/// parts of both slots and a torn write spares the other one.
+/// Two of them fill a block of the usual file system. Every slot is a multiple of it, so that no
+/// sector of a disk has parts of both slots and a torn write spares the other one.
 pub(super) const SMALLEST: usize = 2_048;
 pub(super) const MAGIC_LEN: usize = 8;
 
@@ -75,7 +76,8 @@ impl Half {
 pub(super) enum View {
     /// The current state.
     Whole(Slot),
-    /// The current state, if nobody is writing: the other slot is torn, by a crash or by a writer at work.
+    /// The current state, if nobody is writing: the other slot is torn, by a crash or by a writer
+    /// at work.
     Doubtful(Slot),
     /// No slot is valid.
     Damaged,
@@ -91,12 +93,19 @@ impl View {
         let second = Content::of(key, &file.slice(middle..), Half::Second);
         match (first, second) {
             (Content::Newer, _) | (_, Content::Newer) => Self::Newer,
-            (Content::Claim(one), Content::Claim(other)) if one.slot.sequence >= other.slot.sequence => {
+            (Content::Claim(one), Content::Claim(other))
+                if one.slot.sequence >= other.slot.sequence =>
+            {
                 Self::of_claims(one, other)
             }
             (Content::Claim(one), Content::Claim(other)) => Self::of_claims(other, one),
             (Content::Claim(claim), Content::Empty) | (Content::Empty, Content::Claim(claim)) => {
-                claim.checked().map_or(Self::Damaged, |slot| Self::Whole(Slot { is_alone: true, ..slot }))
+                claim.checked().map_or(Self::Damaged, |slot| {
+                    Self::Whole(Slot {
+                        is_alone: true,
+                        ..slot
+                    })
+                })
             }
             (Content::Claim(claim), Content::Torn) | (Content::Torn, Content::Claim(claim)) => {
                 claim.checked().map_or(Self::Damaged, Self::Doubtful)
@@ -132,8 +141,12 @@ impl Content {
     fn of(key: &RecordKey, bytes: &Bytes, half: Half) -> Self {
         match bytes.first_chunk::<MAGIC_LEN>() {
             Some([0, 0, 0, 0, 0, 0, 0, 0]) => Self::Empty,
-            Some(found) if *found == magic(FORMAT) => Claim::of(key, bytes, half).map_or(Self::Torn, Self::Claim),
-            Some([.., format, _]) if *format > FORMAT && bytes.starts_with(&magic(*format)) => Self::Newer,
+            Some(found) if *found == magic(FORMAT) => {
+                Claim::of(key, bytes, half).map_or(Self::Torn, Self::Claim)
+            }
+            Some([.., format, _]) if *format > FORMAT && bytes.starts_with(&magic(*format)) => {
+                Self::Newer
+            }
             _ => Self::Torn,
         }
     }
@@ -144,8 +157,11 @@ impl Claim {
         let mut rest = bytes.get(MAGIC_LEN..)?;
         let checksum = take::<16>(&mut rest)?;
         let bound = take::<32>(&mut rest)? == *key.as_bytes();
-        let [sequence, version, expires, length] = [(); 4].map(|()| take(&mut rest).map(u64::from_le_bytes));
-        let end = HEADER.checked_add(usize::try_from(length?).ok()?).filter(|end| bound && *end <= bytes.len())?;
+        let [sequence, version, expires, length] =
+            [(); 4].map(|()| take(&mut rest).map(u64::from_le_bytes));
+        let end = HEADER
+            .checked_add(usize::try_from(length?).ok()?)
+            .filter(|end| bound && *end <= bytes.len())?;
         let slot = Slot {
             half,
             is_alone: false,
@@ -155,7 +171,11 @@ impl Claim {
             expires: Timestamp::from_secs(expires?),
             data: bytes.slice(HEADER..end),
         };
-        Some(Self { slot, checksum, checked: bytes.slice(CHECKED..end) })
+        Some(Self {
+            slot,
+            checksum,
+            checked: bytes.slice(CHECKED..end),
+        })
     }
 
     fn checked(self) -> Option<Slot> {
@@ -164,23 +184,41 @@ impl Claim {
 }
 
 /// Makes a slot's bytes, without what fills it up.
-pub(super) fn encode(key: &RecordKey, sequence: u64, version: Version, expires: Timestamp, data: &[u8]) -> Vec<u8> {
+pub(super) fn encode(
+    key: &RecordKey,
+    sequence: u64,
+    version: Version,
+    expires: Timestamp,
+    data: &[u8],
+) -> Vec<u8> {
     let mut checked = Vec::with_capacity(HEADER + data.len());
     checked.extend_from_slice(&magic(FORMAT));
     checked.extend_from_slice(&[0; 16]);
     checked.extend_from_slice(key.as_bytes());
-    for number in [sequence, version.as_u64(), expires.as_secs(), data.len() as u64] {
+    for number in [
+        sequence,
+        version.as_u64(),
+        expires.as_secs(),
+        data.len() as u64,
+    ] {
         checked.extend_from_slice(&number.to_le_bytes());
     }
     checked.extend_from_slice(data);
     let sum = checked.get(CHECKED..).map(checksum).unwrap_or_default();
-    checked.iter_mut().skip(MAGIC_LEN).zip(sum).for_each(|(place, byte)| *place = byte);
+    checked
+        .iter_mut()
+        .skip(MAGIC_LEN)
+        .zip(sum)
+        .for_each(|(place, byte)| *place = byte);
     checked
 }
 
 /// The slot size for records of this many bytes, a quarter of it spare: growing costs a new file.
 pub(super) fn size_for(encoded: usize) -> usize {
-    encoded.saturating_add(encoded / 4).next_multiple_of(SMALLEST).max(SMALLEST)
+    encoded
+        .saturating_add(encoded / 4)
+        .next_multiple_of(SMALLEST)
+        .max(SMALLEST)
 }
 
 /// Says whether it is two slots long.
@@ -188,7 +226,8 @@ pub(super) const fn is_file_len(len: u64) -> bool {
     len > 0 && len.is_multiple_of(2 * SMALLEST as u64)
 }
 
-/// Makes a whole file of two slots; all of it is written at once, so that later writes need no room on the disk.
+/// Makes a whole file of two slots; all of it is written at once, so that later writes need no room
+/// on the disk.
 pub(super) fn file_of(slot_size: usize, first: &[u8], second: &[u8]) -> Vec<u8> {
     let mut file = first.to_vec();
     file.resize(slot_size, 0);
@@ -203,7 +242,9 @@ fn magic(format: u8) -> [u8; MAGIC_LEN] {
 
 fn checksum(bytes: &[u8]) -> [u8; 16] {
     let hash = crypto::sha256(bytes);
-    *hash.first_chunk().expect("a hash has 32 bytes, and 16 are fewer")
+    *hash
+        .first_chunk()
+        .expect("a hash has 32 bytes, and 16 are fewer")
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {

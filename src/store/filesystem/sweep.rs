@@ -56,7 +56,12 @@ impl Swept {
     }
 
     pub(super) fn failure(error: StoreError) -> Self {
-        Self { failed: 1, error: Some(error), finished: true, ..Self::default() }
+        Self {
+            failed: 1,
+            error: Some(error),
+            finished: true,
+            ..Self::default()
+        }
     }
 
     pub(super) fn add(&mut self, other: Self) {
@@ -70,7 +75,10 @@ impl Swept {
     fn note(&mut self, removed: Result<bool, StoreError>) {
         match removed {
             Ok(removed) => self.removed += u64::from(removed),
-            Err(error) => self.add(Self { finished: self.finished, ..Self::failure(error) }),
+            Err(error) => self.add(Self {
+                finished: self.finished,
+                ..Self::failure(error)
+            }),
         }
     }
 }
@@ -91,7 +99,8 @@ const STRAY_AFTER: Duration = Duration::from_secs(60 * 60);
 impl<F: Fs> Disk<F> {
     /// Looks at so many files at most, from where the last step ended.
     pub(super) fn sweep_some(&self, limit: usize) -> Swept {
-        let mut cursor = mem::take(&mut *self.cursor.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut cursor =
+            mem::take(&mut *self.cursor.lock().unwrap_or_else(PoisonError::into_inner));
         let swept = self.sweep_from(&mut cursor, limit);
         *self.cursor.lock().unwrap_or_else(PoisonError::into_inner) = cursor;
         swept
@@ -117,7 +126,12 @@ impl<F: Fs> Disk<F> {
     }
 
     /// The next name, and the directory it is in if that is open.
-    fn next_name(&self, cursor: &mut Cursor, dir: &mut Option<F::Dir>, swept: &mut Swept) -> Option<String> {
+    fn next_name(
+        &self,
+        cursor: &mut Cursor,
+        dir: &mut Option<F::Dir>,
+        swept: &mut Swept,
+    ) -> Option<String> {
         while cursor.names.is_empty() && cursor.shard < SHARDS {
             match self.open_and_list(cursor.shard, dir) {
                 Ok(names) => cursor.names = names,
@@ -128,7 +142,11 @@ impl<F: Fs> Disk<F> {
         cursor.names.pop()
     }
 
-    fn open_and_list(&self, shard: u16, dir: &mut Option<F::Dir>) -> Result<Vec<String>, StoreError> {
+    fn open_and_list(
+        &self,
+        shard: u16,
+        dir: &mut Option<F::Dir>,
+    ) -> Result<Vec<String>, StoreError> {
         *dir = None;
         match self.fs.open_dir(shard_of(&path_of(&key_in(shard)))) {
             Ok(opened) => Ok(self.fs.list(dir.insert(opened))?),
@@ -136,38 +154,56 @@ impl<F: Fs> Disk<F> {
         }
     }
 
-    fn sweep_file(&self, shard: u16, dir: &mut Option<F::Dir>, name: &str) -> Result<bool, StoreError> {
+    fn sweep_file(
+        &self,
+        shard: u16,
+        dir: &mut Option<F::Dir>,
+        name: &str,
+    ) -> Result<bool, StoreError> {
         if name.ends_with(TEMPORARY) {
             return self.sweep_stray(shard, name);
         }
         let path = path_of(&key_in(shard));
-        let Some(key) = RecordKey::parse(name).filter(|_| shard_of(name) == shard_of(&path)) else { return Ok(false) };
+        let Some(key) = RecordKey::parse(name).filter(|_| shard_of(name) == shard_of(&path)) else {
+            return Ok(false);
+        };
         let dir = match dir {
             Some(dir) => dir,
             None => dir.insert(self.fs.open_dir(shard_of(&path))?),
         };
-        if self.is_hinted(dir, name)? { Ok(false) } else { self.sweep_record(&key) }
+        if self.is_hinted(dir, name)? {
+            Ok(false)
+        } else {
+            self.sweep_record(&key)
+        }
     }
 
-    /// Says whether it is noted beside the file that its time has not come: most sweeps look into few files.
+    /// Says whether it is noted beside the file that its time has not come: most sweeps look into
+    /// few files.
     fn is_hinted(&self, dir: &F::Dir, name: &str) -> io::Result<bool> {
         match self.fs.stat_at(dir, name) {
             Ok(stat) => {
                 let is_sound = fault_of(stat).is_none() && slot::is_file_len(stat.len);
-                Ok(is_sound && stat.hint.is_some_and(|hint| hint > self.settings.clock.now()))
+                Ok(is_sound
+                    && stat
+                        .hint
+                        .is_some_and(|hint| hint > self.settings.clock.now()))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
             Err(error) => Err(error),
         }
     }
 
-    /// Looks first without the lock: most records are alive, and their visitors should not have to wait.
+    /// Looks first without the lock: most records are alive, and their visitors should not have to
+    /// wait.
     fn sweep_record(&self, key: &RecordKey) -> Result<bool, StoreError> {
         let shard = Shard::of(self, key);
         if !self.look_over(&shard)? {
             return Ok(false);
         }
-        let Some(locked) = Locked::try_acquire(&shard)? else { return Ok(false) };
+        let Some(locked) = Locked::try_acquire(&shard)? else {
+            return Ok(false);
+        };
         if self.alive(locked.current()?).is_some() {
             return Ok(false);
         }
@@ -177,13 +213,21 @@ impl<F: Fs> Disk<F> {
 
     fn sweep_stray(&self, shard: u16, name: &str) -> Result<bool, StoreError> {
         let shard = Shard::of_file(self, &key_in(shard), name);
-        let Some(stat) = shard.stat_name()? else { return Ok(false) };
-        let age = self.settings.clock.now().saturating_since(Timestamp::from_secs(stat.modified));
+        let Some(stat) = shard.stat_name()? else {
+            return Ok(false);
+        };
+        let age = self
+            .settings
+            .clock
+            .now()
+            .saturating_since(Timestamp::from_secs(stat.modified));
         if age < STRAY_AFTER {
             return Ok(false);
         }
         // Whoever writes it has it locked.
-        let Some(file) = shard.open_file(Access::Write)? else { return Ok(false) };
+        let Some(file) = shard.open_file(Access::Write)? else {
+            return Ok(false);
+        };
         let free = self.fs.try_lock(&file)?;
         if free {
             shard.remove()?;

@@ -6,7 +6,8 @@ use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time};
 
 use super::FilesystemStore;
 
-/// A background task that removes expired sessions from a [`FilesystemStore`]; it stops when this is dropped.
+/// A background task that removes expired sessions from a [`FilesystemStore`]; it stops when this
+/// is dropped.
 #[derive(Debug)]
 #[must_use = "sweeping stops when the sweeper is dropped"]
 pub struct Sweeper {
@@ -15,17 +16,27 @@ pub struct Sweeper {
 }
 
 impl Sweeper {
-    pub(super) fn start(store: FilesystemStore, interval: Duration, batch: usize) -> io::Result<Self> {
+    pub(super) fn start(
+        store: FilesystemStore,
+        interval: Duration,
+        batch: usize,
+    ) -> io::Result<Self> {
         let (stop, mut stopped) = watch::channel(());
-        let task = Handle::try_current().map_err(io::Error::other)?.spawn(async move {
-            loop {
-                let pause = if store.sweep_some(batch).await.is_finished() { interval } else { Duration::ZERO };
-                // Ends when a word is sent, and when nobody is left to send one.
-                if time::timeout(pause, stopped.changed()).await.is_ok() {
-                    break;
+        let task = Handle::try_current()
+            .map_err(io::Error::other)?
+            .spawn(async move {
+                loop {
+                    let pause = if store.sweep_some(batch).await.is_finished() {
+                        interval
+                    } else {
+                        Duration::ZERO
+                    };
+                    // Ends when a word is sent, and when nobody is left to send one.
+                    if time::timeout(pause, stopped.changed()).await.is_ok() {
+                        break;
+                    }
                 }
-            }
-        });
+            });
         Ok(Self { stop, task })
     }
 

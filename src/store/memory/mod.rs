@@ -14,9 +14,9 @@ use crate::clock::{Clock, Timestamp};
 
 /// Keeps sessions in memory: fast, bounded, and gone when the process ends.
 ///
-/// Clones share the sessions. Expired ones are removed in passing, a few for each new one that is made. The store takes
-/// 256 MiB unless [`max_bytes`](Self::max_bytes) says otherwise; when that is full, sessions make room: of some hundred
-/// at a time, the sixteenth that is closest to its end.
+/// Clones share the sessions. Expired ones are removed in passing, a few for each new one that is
+/// made. The store takes 256 MiB unless [`max_bytes`](Self::max_bytes) says otherwise; when that is
+/// full, sessions make room: of some hundred at a time, the sixteenth that is closest to its end.
 ///
 /// ```
 /// use silverback::{Keys, SessionConfig, SessionLayer, store::MemoryStore};
@@ -47,7 +47,8 @@ struct Shard {
 const SHARDS: usize = 64;
 /// How many sessions are looked at before others get the lock.
 const STEP: usize = 512;
-/// How many are looked at for a new one: expired ones are never more than a part of those that were made since.
+/// How many are looked at for a new one: expired ones are never more than a part of those that were
+/// made since.
 const PASSING: usize = 8;
 /// What a session takes besides its bytes: its entry, its share of the table's and the allocator's.
 const OVERHEAD: usize = 96;
@@ -78,7 +79,10 @@ impl MemoryStore {
     /// Counts the sessions, expired ones that were not removed yet included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).table.len()).sum()
+        self.shards
+            .iter()
+            .map(|shard| lock(shard).table.len())
+            .sum()
     }
 
     /// Says whether there is no session at all.
@@ -87,11 +91,13 @@ impl MemoryStore {
         self.len() == 0
     }
 
-    /// Removes every expired session now. Nobody waits for more than a step of some hundred sessions.
+    /// Removes every expired session now. Nobody waits for more than a step of some hundred
+    /// sessions.
     pub fn sweep(&self) {
         let now = self.clock.now();
         let mut removed = Vec::with_capacity(STEP);
-        // A shard has its next turn when all others have had theirs: whoever waits for it gets it first.
+        // A shard has its next turn when all others have had theirs: whoever waits for it gets it
+        // first.
         for start in (0..).step_by(STEP) {
             let mut is_done = true;
             for shard in self.shards.iter() {
@@ -108,12 +114,19 @@ impl MemoryStore {
     /// What the record counts for, and what its shard takes.
     fn check_size(&self, data: &Bytes) -> Result<(usize, usize), StoreError> {
         let (size, limit) = (data.len() + OVERHEAD, self.max_bytes / SHARDS);
-        if size > limit { Err(StoreError::TooLarge { size, limit }) } else { Ok((size, limit)) }
+        if size > limit {
+            Err(StoreError::TooLarge { size, limit })
+        } else {
+            Ok((size, limit))
+        }
     }
 
     fn shard(&self, key: &RecordKey) -> MutexGuard<'_, Shard> {
         let [first, ..] = key.as_bytes();
-        let shard = self.shards.get(usize::from(*first) % SHARDS).expect("a number modulo SHARDS is below SHARDS");
+        let shard = self
+            .shards
+            .get(usize::from(*first) % SHARDS)
+            .expect("a number modulo SHARDS is below SHARDS");
         lock(shard)
     }
 }
@@ -132,7 +145,12 @@ impl Shard {
     /// Takes out what is over in some slots, and says whether there are no more of them.
     fn sweep(&mut self, slots: Range<usize>, now: Timestamp, removed: &mut Vec<Entry>) -> bool {
         for slot in slots.clone() {
-            if let Some(key) = self.table.at(slot).filter(|entry| entry.expires <= now).map(|entry| entry.key) {
+            if let Some(key) = self
+                .table
+                .at(slot)
+                .filter(|entry| entry.expires <= now)
+                .map(|entry| entry.key)
+            {
                 removed.extend(self.remove(&key));
             }
         }
@@ -146,17 +164,23 @@ impl Shard {
         self.passing = if is_done { 0 } else { start + PASSING };
     }
 
-    /// Takes out what is over in the next slots, or if there is nothing, the sixteenth that is closest to its end.
-    /// The record that the room is for stays.
+    /// Takes out what is over in the next slots, or if there is nothing, the sixteenth that is
+    /// closest to its end. The record that the room is for stays.
     fn make_room(&mut self, spare: &RecordKey, now: Timestamp, removed: &mut Vec<Entry>) {
         // Never fewer than a step: of one alone, the closest to its end may have long to live.
         let start = self.leaving.min(self.table.slots().saturating_sub(STEP));
         let slots = start..start + STEP;
-        self.leaving = if slots.end < self.table.slots() { slots.end } else { 0 };
+        self.leaving = if slots.end < self.table.slots() {
+            slots.end
+        } else {
+            0
+        };
         let before = self.bytes;
         self.sweep(slots.clone(), now, removed);
         if self.bytes == before {
-            let others = slots.filter_map(|slot| self.table.at(slot)).filter(|entry| entry.key != *spare);
+            let others = slots
+                .filter_map(|slot| self.table.at(slot))
+                .filter(|entry| entry.key != *spare);
             let mut ends: Vec<_> = others.map(|entry| (entry.expires, entry.key)).collect();
             ends.sort_unstable();
             ends.truncate(ends.len().div_ceil(16));
@@ -172,8 +196,15 @@ fn expect<'a>(
     expected: Version,
     now: Timestamp,
 ) -> Result<&'a mut Entry, StoreError> {
-    let entry = table.get_mut(key).filter(|entry| entry.expires > now).ok_or(StoreError::Gone)?;
-    if entry.version == expected { Ok(entry) } else { Err(StoreError::Conflict) }
+    let entry = table
+        .get_mut(key)
+        .filter(|entry| entry.expires > now)
+        .ok_or(StoreError::Gone)?;
+    if entry.version == expected {
+        Ok(entry)
+    } else {
+        Err(StoreError::Conflict)
+    }
 }
 
 /// What a session counts for.
@@ -184,18 +215,37 @@ fn size_of_record(data: &Data) -> usize {
 impl Store for MemoryStore {
     async fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
         let now = self.clock.now();
-        Ok(self.shard(key).table.get(key).filter(|entry| entry.expires > now).map(Entry::record))
+        Ok(self
+            .shard(key)
+            .table
+            .get(key)
+            .filter(|entry| entry.expires > now)
+            .map(Entry::record))
     }
 
-    async fn create(&self, key: &RecordKey, data: Bytes, expires: Timestamp) -> Result<Version, StoreError> {
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expires: Timestamp,
+    ) -> Result<Version, StoreError> {
         let now = self.clock.now();
         let (size, limit) = self.check_size(&data)?;
-        let entry = Entry { key: *key, data: data.into(), version: Version::FIRST, expires };
+        let entry = Entry {
+            key: *key,
+            data: data.into(),
+            version: Version::FIRST,
+            expires,
+        };
         loop {
             // Dropped after the lock.
             let mut removed = Vec::new();
             let mut shard = self.shard(key);
-            if shard.table.get(key).is_some_and(|entry| entry.expires > now) {
+            if shard
+                .table
+                .get(key)
+                .is_some_and(|entry| entry.expires > now)
+            {
                 return Err(StoreError::Exists);
             }
             removed.extend(shard.remove(key));
@@ -244,7 +294,12 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn touch(&self, key: &RecordKey, expected: Version, expires: Timestamp) -> Result<(), StoreError> {
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expires: Timestamp,
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
         expect(&mut self.shard(key).table, key, expected, now)?.expires = expires;
         Ok(())
@@ -263,7 +318,10 @@ impl Default for MemoryStore {
 
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryStore").field("len", &self.len()).field("max_bytes", &self.max_bytes).finish()
+        f.debug_struct("MemoryStore")
+            .field("len", &self.len())
+            .field("max_bytes", &self.max_bytes)
+            .finish()
     }
 }
 
@@ -276,9 +334,17 @@ mod tests {
     fn shard(count: u32) -> Shard {
         let mut shard = Shard::default();
         for number in 0..count {
-            let (key, data) = (RecordKey::of(&number.to_be_bytes()), Data::from(Bytes::from_static(b"data")));
+            let (key, data) = (
+                RecordKey::of(&number.to_be_bytes()),
+                Data::from(Bytes::from_static(b"data")),
+            );
             shard.bytes += size_of_record(&data);
-            shard.table.insert(Entry { key, data, version: Version::FIRST, expires: END });
+            shard.table.insert(Entry {
+                key,
+                data,
+                version: Version::FIRST,
+                expires: END,
+            });
         }
         shard
     }
@@ -288,8 +354,14 @@ mod tests {
     fn a_sweep_looks_at_no_more_than_a_step() {
         let (mut shard, mut removed) = (shard(10_000), Vec::with_capacity(STEP));
         assert!(!shard.sweep(0..STEP, END, &mut removed));
-        assert_eq!((removed.len(), removed.capacity(), shard.table.len()), (STEP, STEP, 10_000 - STEP));
-        assert!(shard.sweep(9_728..9_728 + STEP, END, &mut removed), "the last step says so");
+        assert_eq!(
+            (removed.len(), removed.capacity(), shard.table.len()),
+            (STEP, STEP, 10_000 - STEP)
+        );
+        assert!(
+            shard.sweep(9_728..9_728 + STEP, END, &mut removed),
+            "the last step says so"
+        );
     }
 
     #[test]
@@ -297,7 +369,11 @@ mod tests {
         let (mut shard, mut removed) = (shard(10_000), Vec::new());
         let spare = RecordKey::of(b"spare");
         shard.make_room(&spare, Timestamp::from_secs(0), &mut removed);
-        assert_eq!(removed.len(), STEP / 16, "the closest of a step, as nothing was over");
+        assert_eq!(
+            removed.len(),
+            STEP / 16,
+            "the closest of a step, as nothing was over"
+        );
         shard.make_room(&spare, END, &mut removed);
         assert_eq!(removed.len(), STEP / 16 + STEP);
     }
@@ -306,18 +382,31 @@ mod tests {
     fn the_record_that_the_room_is_for_stays() {
         let (mut shard, mut removed) = (shard(16), Vec::new());
         // All end at the same time, so it would be the first to go.
-        let spare = (0..16_u32).map(|number| RecordKey::of(&number.to_be_bytes())).min().unwrap();
+        let spare = (0..16_u32)
+            .map(|number| RecordKey::of(&number.to_be_bytes()))
+            .min()
+            .unwrap();
         shard.make_room(&spare, Timestamp::from_secs(0), &mut removed);
-        assert_eq!((removed.len(), shard.table.get(&spare).is_some()), (1, true));
+        assert_eq!(
+            (removed.len(), shard.table.get(&spare).is_some()),
+            (1, true)
+        );
     }
 
     #[test]
     fn what_is_counted_is_what_is_there() {
         let (mut shard, mut removed) = (shard(1_000), Vec::new());
-        shard.make_room(&RecordKey::of(b"spare"), Timestamp::from_secs(0), &mut removed);
+        shard.make_room(
+            &RecordKey::of(b"spare"),
+            Timestamp::from_secs(0),
+            &mut removed,
+        );
         shard.sweep_in_passing(END, &mut removed);
         assert_eq!(shard.bytes, shard.table.len() * (4 + OVERHEAD));
         shard.sweep(0..1_000, END, &mut removed);
-        assert_eq!((shard.bytes, shard.table.len(), removed.len()), (0, 0, 1_000));
+        assert_eq!(
+            (shard.bytes, shard.table.len(), removed.len()),
+            (0, 0, 1_000)
+        );
     }
 }

@@ -1,9 +1,9 @@
 //! A hash table that never has much to do at once.
 //!
-//! Linear hashing: when there are too many entries for the chains, one chain is split in two, each in its turn. Entries
-//! are in slots that they keep, in blocks that stay where they are. The table of the standard library moves all of its
-//! entries when it grows, which takes milliseconds if there are many, cannot be gone through in steps, and keeps up to
-//! half of its places free.
+//! Linear hashing: when there are too many entries for the chains, one chain is split in two, each
+//! in its turn. Entries are in slots that they keep, in blocks that stay where they are. The table
+//! of the standard library moves all of its entries when it grows, which takes milliseconds if
+//! there are many, cannot be gone through in steps, and keeps up to half of its places free.
 
 use std::mem;
 
@@ -44,7 +44,12 @@ pub(super) struct Entry {
 
 impl Default for Table {
     fn default() -> Self {
-        Self { heads: Vec::new(), blocks: Vec::new(), vacant: END, len: 0 }
+        Self {
+            heads: Vec::new(),
+            blocks: Vec::new(),
+            vacant: END,
+            len: 0,
+        }
     }
 }
 
@@ -55,7 +60,9 @@ impl Table {
 
     /// Counts the slots that [`at`](Self::at) knows; some of them may be vacant.
     pub(super) fn slots(&self) -> usize {
-        self.blocks.last().map_or(0, |last| (self.blocks.len() - 1) * BLOCK + last.len())
+        self.blocks
+            .last()
+            .map_or(0, |last| (self.blocks.len() - 1) * BLOCK + last.len())
     }
 
     pub(super) fn at(&self, slot: usize) -> Option<&Entry> {
@@ -91,7 +98,9 @@ impl Table {
     pub(super) fn remove(&mut self, key: &RecordKey) -> Option<Entry> {
         let (before, link) = self.find(key)?;
         let vacant = Slot::Vacant { next: self.vacant };
-        let Slot::Taken { next, entry } = mem::replace(self.slot_mut(link)?, vacant) else { return None };
+        let Slot::Taken { next, entry } = mem::replace(self.slot_mut(link)?, vacant) else {
+            return None;
+        };
         self.vacant = link;
         self.len -= 1;
         match self.slot_mut(before) {
@@ -116,14 +125,21 @@ impl Table {
     fn place(&self, key: &RecordKey) -> usize {
         let mask = mask(self.heads.len());
         let place = hash(key) & mask;
-        if place < self.heads.len() { place } else { place & (mask >> 1) }
+        if place < self.heads.len() {
+            place
+        } else {
+            place & (mask >> 1)
+        }
     }
 
     fn split(&mut self) {
         let new = self.heads.len();
         self.heads.push(END);
         let old = new & (mask(new + 1) >> 1);
-        let mut link = self.heads.get_mut(old).map_or(END, |head| mem::replace(head, END));
+        let mut link = self
+            .heads
+            .get_mut(old)
+            .map_or(END, |head| mem::replace(head, END));
         while let Some(Slot::Taken { next, entry }) = self.slot(link) {
             let (place, after) = (self.place(&entry.key), *next);
             let head = self.heads.get(place).copied().unwrap_or(END);
@@ -162,11 +178,15 @@ impl Table {
     }
 
     fn slot(&self, link: Link) -> Option<&Slot> {
-        self.blocks.get(link as usize / BLOCK)?.get(link as usize % BLOCK)
+        self.blocks
+            .get(link as usize / BLOCK)?
+            .get(link as usize % BLOCK)
     }
 
     fn slot_mut(&mut self, link: Link) -> Option<&mut Slot> {
-        self.blocks.get_mut(link as usize / BLOCK)?.get_mut(link as usize % BLOCK)
+        self.blocks
+            .get_mut(link as usize / BLOCK)?
+            .get_mut(link as usize % BLOCK)
     }
 }
 
@@ -174,7 +194,8 @@ const fn mask(count: usize) -> usize {
     count.next_power_of_two() - 1
 }
 
-/// Keys are hashes of what nobody else chooses. All of their bits are mixed, should they have come from elsewhere.
+/// Keys are hashes of what nobody else chooses. All of their bits are mixed, should they have come
+/// from elsewhere.
 #[allow(clippy::cast_possible_truncation, reason = "it is a hash")]
 fn hash(key: &RecordKey) -> usize {
     let mix = |all: u64, part: &[u8; 8]| {
@@ -190,8 +211,8 @@ impl Entry {
     }
 }
 
-/// A session's bytes: few of them by themselves, with nothing around them, and many so that nobody copies them while
-/// others wait.
+/// A session's bytes: few of them by themselves, with nothing around them, and many so that nobody
+/// copies them while others wait.
 pub(super) enum Data {
     Few(Box<[u8]>),
     Many(Box<Bytes>),
@@ -218,7 +239,11 @@ impl Data {
 impl From<Bytes> for Data {
     /// Copies nothing that nobody else has.
     fn from(bytes: Bytes) -> Self {
-        if bytes.len() <= FEW { Self::Few(Vec::from(bytes).into()) } else { Self::Many(Box::new(bytes)) }
+        if bytes.len() <= FEW {
+            Self::Few(Vec::from(bytes).into())
+        } else {
+            Self::Many(Box::new(bytes))
+        }
     }
 }
 
@@ -236,7 +261,12 @@ mod tests {
 
     fn entry(number: u64, data: Vec<u8>) -> Entry {
         let data = Bytes::from(data).into();
-        Entry { key: key(number), data, version: Version::FIRST, expires: Timestamp::from_secs(number) }
+        Entry {
+            key: key(number),
+            data,
+            version: Version::FIRST,
+            expires: Timestamp::from_secs(number),
+        }
     }
 
     fn longest_chain(table: &Table) -> usize {
@@ -274,9 +304,16 @@ mod tests {
             for number in 0..4_096_u16 {
                 let mut bytes = [0; 32];
                 bytes[at..at + 2].copy_from_slice(&number.to_le_bytes());
-                table.insert(Entry { key: RecordKey::from_bytes(bytes), ..entry(0, Vec::new()) });
+                table.insert(Entry {
+                    key: RecordKey::from_bytes(bytes),
+                    ..entry(0, Vec::new())
+                });
             }
-            assert!(longest_chain(&table) <= 15, "{} at {at}", longest_chain(&table));
+            assert!(
+                longest_chain(&table) <= 15,
+                "{} at {at}",
+                longest_chain(&table)
+            );
         }
     }
 

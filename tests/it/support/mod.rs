@@ -6,7 +6,9 @@ pub(crate) mod store;
 use std::{collections::BTreeMap, convert::Infallible, sync::Mutex, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use silverback::{Clock, Key, Keys, Session, SessionConfig, SessionLayer, Sessions, Timestamp, store::MemoryStore};
+use silverback::{
+    Clock, Key, Keys, Session, SessionConfig, SessionLayer, Sessions, Timestamp, store::MemoryStore,
+};
 use tower::{Layer, ServiceExt, service_fn};
 
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -21,7 +23,10 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) fn of(layer: SessionLayer) -> Self {
         let clock = Clock::manual(START);
-        Self { layer: layer.clock(clock.clone()), clock }
+        Self {
+            layer: layer.clock(clock.clone()),
+            clock,
+        }
     }
 
     /// One session named `s`, in its cookie.
@@ -33,7 +38,8 @@ impl Site {
     pub(crate) fn memory() -> (Self, MemoryStore) {
         let clock = Clock::manual(START);
         let store = MemoryStore::new().clock(clock.clone());
-        let layer = SessionLayer::new(SessionConfig::new("s", store.clone(), keys())).clock(clock.clone());
+        let layer =
+            SessionLayer::new(SessionConfig::new("s", store.clone(), keys())).clock(clock.clone());
         (Self { layer, clock }, store)
     }
 
@@ -53,7 +59,15 @@ impl Site {
         status: StatusCode,
         handler: impl FnOnce(Session) -> F,
     ) -> (T, Response<String>) {
-        self.respond(jar, handler, Response::builder().status(status).body("ok".to_owned()).unwrap()).await
+        self.respond(
+            jar,
+            handler,
+            Response::builder()
+                .status(status)
+                .body("ok".to_owned())
+                .unwrap(),
+        )
+        .await
     }
 
     /// As [`visit`](Self::visit), with this response.
@@ -65,12 +79,21 @@ impl Site {
     ) -> (T, Response<String>) {
         let (output, handler) = (Mutex::new(None), Mutex::new(Some((handler, response))));
         let service = service_fn(async |request: Request<()>| {
-            let session = request.extensions().get::<Session>().cloned().expect("the layer inserts it");
+            let session = request
+                .extensions()
+                .get::<Session>()
+                .cloned()
+                .expect("the layer inserts it");
             let (handler, response) = handler.lock().unwrap().take().expect("called once");
             *output.lock().unwrap() = Some(handler(session).await);
             Ok::<_, Infallible>(response)
         });
-        let response = self.layer.layer(service).oneshot(jar.request()).await.unwrap();
+        let response = self
+            .layer
+            .layer(service)
+            .oneshot(jar.request())
+            .await
+            .unwrap();
         jar.keep(response.headers());
         let output = output.lock().unwrap().take().expect("the handler ran");
         (output, response)
@@ -100,16 +123,27 @@ impl Jar {
 
     pub(crate) fn request(&self) -> Request<()> {
         let mut request = Request::new(());
-        let pairs: Vec<_> = self.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let pairs: Vec<_> = self
+            .0
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         if !pairs.is_empty() {
-            request.headers_mut().insert(header::COOKIE, HeaderValue::from_str(&pairs.join("; ")).unwrap());
+            request.headers_mut().insert(
+                header::COOKIE,
+                HeaderValue::from_str(&pairs.join("; ")).unwrap(),
+            );
         }
         request
     }
 
     fn keep(&mut self, headers: &HeaderMap) {
         for cookie in set_cookies(headers) {
-            let (name, value) = cookie.split_once(';').map_or(&*cookie, |(pair, _)| pair).split_once('=').unwrap();
+            let (name, value) = cookie
+                .split_once(';')
+                .map_or(&*cookie, |(pair, _)| pair)
+                .split_once('=')
+                .unwrap();
             if cookie.contains("Max-Age=0;") {
                 self.0.remove(name);
             } else {
@@ -120,7 +154,11 @@ impl Jar {
 }
 
 pub(crate) fn set_cookies(headers: &HeaderMap) -> Vec<String> {
-    headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+    headers
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .map(|value| value.to_str().unwrap().to_owned())
+        .collect()
 }
 
 /// The only cookie that is set.

@@ -4,12 +4,18 @@ use std::{env, future::poll_fn, ops::Range, pin::pin, task::Poll};
 
 /// The seeds to try: thirty times as many if `SILVERBACK_SOAK` is set.
 pub(crate) fn rounds(short: u64) -> Range<u64> {
-    0..if env::var_os("SILVERBACK_SOAK").is_some() { short * 30 } else { short }
+    0..if env::var_os("SILVERBACK_SOAK").is_some() {
+        short * 30
+    } else {
+        short
+    }
 }
 
 /// A small generator, so that a schedule is told by its seed.
 pub(crate) fn next(seed: &mut u64) -> u8 {
-    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *seed = seed
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
     (*seed >> 33) as u8
 }
 
@@ -38,7 +44,11 @@ pub(crate) async fn all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
             }
             Poll::Pending => true,
         });
-        if futures.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        if futures.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     })
     .await;
     done

@@ -26,7 +26,10 @@ pub(crate) struct Remote {
 
 impl Remote {
     pub(crate) fn new(records: MemoryStore) -> Self {
-        Self { records, ..Self::default() }
+        Self {
+            records,
+            ..Self::default()
+        }
     }
 
     /// Lets every operation of this name fail, `""` none and `"all"` all.
@@ -52,7 +55,9 @@ impl Remote {
         self.log.lock().unwrap().push(operation);
         tokio::task::yield_now().await;
         match *self.failing.lock().unwrap() {
-            Some(failing) if failing == operation || failing == "all" => Err(StoreError::backend("down")),
+            Some(failing) if failing == operation || failing == "all" => {
+                Err(StoreError::backend("down"))
+            }
             _ => Ok(()),
         }
     }
@@ -64,7 +69,12 @@ impl Store for Remote {
         self.records.load(key).await
     }
 
-    async fn create(&self, key: &RecordKey, data: Bytes, expires: Timestamp) -> Result<Version, StoreError> {
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expires: Timestamp,
+    ) -> Result<Version, StoreError> {
         self.enter("create").await?;
         self.created.lock().unwrap().insert(*key);
         self.records.create(key, data, expires).await
@@ -90,7 +100,12 @@ impl Store for Remote {
         self.records.delete(key).await
     }
 
-    async fn touch(&self, key: &RecordKey, expected: Version, expires: Timestamp) -> Result<(), StoreError> {
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expires: Timestamp,
+    ) -> Result<(), StoreError> {
         self.enter("touch").await?;
         self.records.touch(key, expected, expires).await
     }

@@ -1,9 +1,11 @@
-//! actix-session: the values are in the cookie. Its services are those of actix-web, and so is the bare one.
+//! actix-session: the values are in the cookie. Its services are those of actix-web, and so is the
+//! bare one.
 
 use std::future::ready;
 
 use actix_session::{
-    Session, SessionInsertError, SessionMiddleware, config::CookieContentSecurity, storage::CookieSessionStore,
+    Session, SessionInsertError, SessionMiddleware, config::CookieContentSecurity,
+    storage::CookieSessionStore,
 };
 use actix_web::{
     App, Error, HttpResponse,
@@ -23,15 +25,23 @@ use crate::{
 };
 
 pub(super) fn private() -> Box<dyn Sessions> {
-    Box::new(Middleware { key: Key::generate(), security: || CookieContentSecurity::Private })
+    Box::new(Middleware {
+        key: Key::generate(),
+        security: || CookieContentSecurity::Private,
+    })
 }
 
 pub(super) fn signed() -> Box<dyn Sessions> {
-    Box::new(Middleware { key: Key::generate(), security: || CookieContentSecurity::Signed })
+    Box::new(Middleware {
+        key: Key::generate(),
+        security: || CookieContentSecurity::Signed,
+    })
 }
 
 pub(super) fn bare() -> Box<dyn Endpoint> {
-    Box::new(Actix(now(init_service(App::new().route("/", web::get().to(|| ready(HttpResponse::Ok())))))))
+    Box::new(Actix(now(init_service(
+        App::new().route("/", web::get().to(|| ready(HttpResponse::Ok()))),
+    ))))
 }
 
 struct Middleware {
@@ -41,10 +51,11 @@ struct Middleware {
 
 impl Sessions for Middleware {
     fn endpoint(&self, action: Action) -> Option<Box<dyn Endpoint>> {
-        let middleware = SessionMiddleware::builder(CookieSessionStore::default(), self.key.clone())
-            .cookie_name(NAME.to_owned())
-            .cookie_content_security((self.security)())
-            .build();
+        let middleware =
+            SessionMiddleware::builder(CookieSessionStore::default(), self.key.clone())
+                .cookie_name(NAME.to_owned())
+                .cookie_content_security((self.security)())
+                .build();
         let route = match action {
             Action::Nothing => web::get().to(|| ready(HttpResponse::Ok())),
             _ => web::get().to(move |session: Session| {
@@ -52,7 +63,9 @@ impl Sessions for Middleware {
                 ready(HttpResponse::Ok())
             }),
         };
-        Some(Box::new(Actix(now(init_service(App::new().wrap(middleware).route("/", route))))))
+        Some(Box::new(Actix(now(init_service(
+            App::new().wrap(middleware).route("/", route),
+        )))))
     }
 
     fn router(&self, _: &[(&str, Action)]) -> Option<Router> {
@@ -85,7 +98,9 @@ fn handle(session: &Session, action: Action) -> Result<(), SessionInsertError> {
 }
 
 fn read<T: serde::de::DeserializeOwned>(session: &Session, key: &str) -> Option<T> {
-    session.get(key).expect("it has been written by this program")
+    session
+        .get(key)
+        .expect("it has been written by this program")
 }
 
 struct Actix<S>(S);
@@ -100,7 +115,9 @@ where
     fn request(field: Option<&Bytes>) -> actix_http::Request {
         let request = TestRequest::get().uri("/");
         match field {
-            Some(field) => request.insert_header((header::COOKIE, field.as_ref())).to_request(),
+            Some(field) => request
+                .insert_header((header::COOKIE, field.as_ref()))
+                .to_request(),
             None => request.to_request(),
         }
     }
@@ -111,6 +128,13 @@ where
 
     fn set_cookies(response: &ServiceResponse<B>) -> Vec<String> {
         let fields = response.headers().get_all(header::SET_COOKIE);
-        fields.map(|field| field.to_str().expect("cookies are visible ASCII").to_owned()).collect()
+        fields
+            .map(|field| {
+                field
+                    .to_str()
+                    .expect("cookies are visible ASCII")
+                    .to_owned()
+            })
+            .collect()
     }
 }

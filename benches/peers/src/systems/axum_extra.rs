@@ -1,6 +1,7 @@
 //! axum-extra: a jar of cookies, and in one of them the values as JSON.
 //!
-//! Its jars are extractors: a handler that does not use its session does not take one, and nothing is around it.
+//! Its jars are extractors: a handler that does not use its session does not take one, and nothing
+//! is around it.
 
 use std::{convert::Infallible, future::ready, hint::black_box, sync::Arc};
 
@@ -52,7 +53,10 @@ struct Jars<J> {
 
 impl<J> Clone for Jars<J> {
     fn clone(&self) -> Self {
-        Self { key: self.key.clone(), ..*self }
+        Self {
+            key: self.key.clone(),
+            ..*self
+        }
     }
 }
 
@@ -66,7 +70,9 @@ struct Values<S = String> {
 impl<J: IntoResponseParts + 'static> Sessions for Jars<J> {
     fn endpoint(&self, action: Action) -> Option<Box<dyn Endpoint>> {
         let jars = self.clone();
-        let service = service_fn(move |request: Request<()>| ready(Ok::<_, Infallible>(jars.handle(&request, action))));
+        let service = service_fn(move |request: Request<()>| {
+            ready(Ok::<_, Infallible>(jars.handle(&request, action)))
+        });
         (action != Action::Nothing).then(|| Box::new(Tower(service)) as Box<dyn Endpoint>)
     }
 
@@ -94,7 +100,17 @@ impl<J: IntoResponseParts> Jars<J> {
                 values.count += 1;
                 (self.write(jar, &values), response).into_response()
             }
-            Action::Create => (self.write(jar, &Values { count: 0, profiles: vec![ADA] }), response).into_response(),
+            Action::Create => (
+                self.write(
+                    jar,
+                    &Values {
+                        count: 0,
+                        profiles: vec![ADA],
+                    },
+                ),
+                response,
+            )
+                .into_response(),
             Action::Prepare(profiles) => {
                 let profiles = (0..profiles).map(|_| ADA).collect();
                 (self.write(jar, &Values { count: 0, profiles }), response).into_response()
@@ -103,7 +119,12 @@ impl<J: IntoResponseParts> Jars<J> {
                 let values = self.read(&jar).expect("there is a cookie");
                 assert!(count.is_none_or(|count| values.count == count));
                 assert_eq!(values.profiles.len(), profiles);
-                assert!(values.profiles.iter().all(|profile| *profile == ADA.to_owned()));
+                assert!(
+                    values
+                        .profiles
+                        .iter()
+                        .all(|profile| *profile == ADA.to_owned())
+                );
                 response
             }
             Action::ExpectEmpty => {
@@ -120,6 +141,13 @@ impl<J: IntoResponseParts> Jars<J> {
 
     fn write(&self, jar: J, values: &Values<impl Serialize>) -> J {
         let json = serde_json::to_string(values).expect("these values are JSON");
-        (self.add)(jar, Cookie::build((NAME, json)).path("/").http_only(true).secure(true).build())
+        (self.add)(
+            jar,
+            Cookie::build((NAME, json))
+                .path("/")
+                .http_only(true)
+                .secure(true)
+                .build(),
+        )
     }
 }

@@ -1,4 +1,5 @@
-//! axum_session: the values are in memory, as its pool of no database has it; the cookie has the ID.
+//! axum_session: the values are in memory, as its pool of no database has it; the cookie has the
+//! ID.
 
 use std::{
     convert::Infallible,
@@ -17,13 +18,16 @@ use crate::{
 };
 
 pub(super) fn plain() -> Box<dyn Sessions> {
-    let store = now(SessionStore::new(None, SessionConfig::default())).expect("there is no database to fail");
+    let store = now(SessionStore::new(None, SessionConfig::default()))
+        .expect("there is no database to fail");
     Box::new(SessionLayer::<SessionNullPool>::new(store))
 }
 
 impl Sessions for SessionLayer<SessionNullPool> {
     fn endpoint(&self, action: Action) -> Option<Box<dyn Endpoint>> {
-        Some(Box::new(Tower(self.layer(service_fn(move |request: Request<()>| answer(&request, action))))))
+        Some(Box::new(Tower(self.layer(service_fn(
+            move |request: Request<()>| answer(&request, action),
+        )))))
     }
 
     fn router(&self, routes: &[(&str, Action)]) -> Option<Router> {
@@ -33,7 +37,10 @@ impl Sessions for SessionLayer<SessionNullPool> {
 }
 
 fn answer<B>(request: &Request<B>, action: Action) -> Ready<Result<Response<Body>, Infallible>> {
-    handle(request.extensions().get().expect("the layer is around"), action);
+    handle(
+        request.extensions().get().expect("the layer is around"),
+        action,
+    );
     ready(Ok(Response::new(Body::empty())))
 }
 

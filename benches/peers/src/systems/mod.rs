@@ -36,16 +36,25 @@ impl Kind {
 
 /// A store or a key, and the sessions made with it.
 pub(crate) trait Sessions {
-    /// A service whose handler does this, or nothing if a handler that does not use its session has nothing around it.
+    /// A service whose handler does this, or nothing if a handler that does not use its session has
+    /// nothing around it.
     fn endpoint(&self, action: Action) -> Option<Box<dyn Endpoint>>;
 
-    /// The same on axum, with a handler at each of these paths; nothing of who has a framework of its own.
+    /// The same on axum, with a handler at each of these paths; nothing of who has a framework of
+    /// its own.
     fn router(&self, routes: &[(&str, Action)]) -> Option<Router>;
 }
 
 /// What there is of axum without sessions.
-pub(crate) fn handlers(routes: &[(&str, Action)], handler: impl Fn(Action) -> MethodRouter) -> Router {
-    routes.iter().fold(Router::new(), |router, &(path, action)| router.route(path, handler(action)))
+pub(crate) fn handlers(
+    routes: &[(&str, Action)],
+    handler: impl Fn(Action) -> MethodRouter,
+) -> Router {
+    routes
+        .iter()
+        .fold(Router::new(), |router, &(path, action)| {
+            router.route(path, handler(action))
+        })
 }
 
 pub(crate) struct System {
@@ -62,25 +71,91 @@ const COOKIE_STORE: &str = "tower-sessions-cookie-store";
 
 /// Of each kind, silverback first.
 pub(crate) const SYSTEMS: &[System] = &[
-    tower(Kind::Encrypted, "silverback", "silverback", silverback::encrypted),
-    tower(Kind::Encrypted, "tower-sessions-cookie-store, private", COOKIE_STORE, tower_sessions_cookie_store::private),
-    tower(Kind::Encrypted, "axum-extra, `PrivateCookieJar`", "axum-extra", axum_extra::private),
-    actix(Kind::Encrypted, "actix-session, private", actix_session::private),
+    tower(
+        Kind::Encrypted,
+        "silverback",
+        "silverback",
+        silverback::encrypted,
+    ),
+    tower(
+        Kind::Encrypted,
+        "tower-sessions-cookie-store, private",
+        COOKIE_STORE,
+        tower_sessions_cookie_store::private,
+    ),
+    tower(
+        Kind::Encrypted,
+        "axum-extra, `PrivateCookieJar`",
+        "axum-extra",
+        axum_extra::private,
+    ),
+    actix(
+        Kind::Encrypted,
+        "actix-session, private",
+        actix_session::private,
+    ),
     tower(Kind::Signed, "silverback", "silverback", silverback::signed),
-    tower(Kind::Signed, "tower-sessions-cookie-store, signed", COOKIE_STORE, tower_sessions_cookie_store::signed),
-    tower(Kind::Signed, "axum-extra, `SignedCookieJar`", "axum-extra", axum_extra::signed),
+    tower(
+        Kind::Signed,
+        "tower-sessions-cookie-store, signed",
+        COOKIE_STORE,
+        tower_sessions_cookie_store::signed,
+    ),
+    tower(
+        Kind::Signed,
+        "axum-extra, `SignedCookieJar`",
+        "axum-extra",
+        axum_extra::signed,
+    ),
     actix(Kind::Signed, "actix-session, signed", actix_session::signed),
     tower(Kind::Memory, "silverback", "silverback", silverback::memory),
-    tower(Kind::Memory, "tower-sessions, plain", "tower-sessions", tower_sessions::plain),
-    tower(Kind::Memory, "tower-sessions, signed", "tower-sessions", tower_sessions::signed),
-    tower(Kind::Memory, "tower-sessions, private", "tower-sessions", tower_sessions::private),
-    tower(Kind::Memory, "axum_session, plain", "axum_session", axum_session::plain),
+    tower(
+        Kind::Memory,
+        "tower-sessions, plain",
+        "tower-sessions",
+        tower_sessions::plain,
+    ),
+    tower(
+        Kind::Memory,
+        "tower-sessions, signed",
+        "tower-sessions",
+        tower_sessions::signed,
+    ),
+    tower(
+        Kind::Memory,
+        "tower-sessions, private",
+        "tower-sessions",
+        tower_sessions::private,
+    ),
+    tower(
+        Kind::Memory,
+        "axum_session, plain",
+        "axum_session",
+        axum_session::plain,
+    ),
 ];
 
-const fn tower(kind: Kind, name: &'static str, package: &'static str, new: fn() -> Box<dyn Sessions>) -> System {
-    System { kind, name, package, new, bare }
+const fn tower(
+    kind: Kind,
+    name: &'static str,
+    package: &'static str,
+    new: fn() -> Box<dyn Sessions>,
+) -> System {
+    System {
+        kind,
+        name,
+        package,
+        new,
+        bare,
+    }
 }
 
 const fn actix(kind: Kind, name: &'static str, new: fn() -> Box<dyn Sessions>) -> System {
-    System { kind, name, package: "actix-session", new, bare: actix_session::bare }
+    System {
+        kind,
+        name,
+        package: "actix-session",
+        new,
+        bare: actix_session::bare,
+    }
 }

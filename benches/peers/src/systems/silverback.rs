@@ -38,7 +38,9 @@ fn layer(store: impl Into<Backend>) -> Box<dyn Sessions> {
 
 impl Sessions for SessionLayer {
     fn endpoint(&self, action: Action) -> Option<Box<dyn Endpoint>> {
-        Some(Box::new(Tower(self.layer(service_fn(move |request: Request<()>| answer(&request, action))))))
+        Some(Box::new(Tower(self.layer(service_fn(
+            move |request: Request<()>| answer(&request, action),
+        )))))
     }
 
     fn router(&self, routes: &[(&str, Action)]) -> Option<Router> {
@@ -48,7 +50,10 @@ impl Sessions for SessionLayer {
 }
 
 fn answer<B>(request: &Request<B>, action: Action) -> Ready<Result<Response<Body>, Infallible>> {
-    let session = request.extensions().get::<Session>().expect("the layer is around");
+    let session = request
+        .extensions()
+        .get::<Session>()
+        .expect("the layer is around");
     handle(session, action).expect("sessions in cookies and in memory do not fail");
     ready(Ok(Response::new(Body::empty())))
 }

@@ -3,7 +3,9 @@
 use axum::{Router, body::Body, routing::get};
 use http::Request;
 use tower::{Layer, service_fn};
-use tower_sessions::{MemoryStore, Session, SessionManagerLayer, cookie::Key, service::CookieController};
+use tower_sessions::{
+    MemoryStore, Session, SessionManagerLayer, cookie::Key, service::CookieController,
+};
 
 use super::{Sessions, handlers};
 use crate::{
@@ -29,7 +31,9 @@ fn layer() -> SessionManagerLayer<MemoryStore> {
 
 impl<C: CookieController + Sync> Sessions for SessionManagerLayer<MemoryStore, C> {
     fn endpoint(&self, action: Action) -> Option<Box<dyn Endpoint>> {
-        Some(Box::new(Tower(self.layer(service_fn(move |request: Request<()>| answer(request, action))))))
+        Some(Box::new(Tower(self.layer(service_fn(
+            move |request: Request<()>| answer(request, action),
+        )))))
     }
 
     fn router(&self, routes: &[(&str, Action)]) -> Option<Router> {
@@ -38,8 +42,8 @@ impl<C: CookieController + Sync> Sessions for SessionManagerLayer<MemoryStore, C
     }
 }
 
-/// Defines what answers requests, for a type of sessions: of tower-sessions, or of the older core that its cookie store
-/// needs.
+/// Defines what answers requests, for a type of sessions: of tower-sessions, or of the older core
+/// that its cookie store needs.
 macro_rules! define_answer {
     ($session:ty) => {
         use $crate::scenarios::{ADA, COUNT, PROFILE, Profile, key};
@@ -48,9 +52,19 @@ macro_rules! define_answer {
             const REASON: &str = "sessions in cookies and in memory do not fail";
             match action {
                 Action::Nothing => {}
-                Action::Read => drop(session.get::<u64>(COUNT).await.expect(REASON).expect("there is a counter")),
+                Action::Read => drop(
+                    session
+                        .get::<u64>(COUNT)
+                        .await
+                        .expect(REASON)
+                        .expect("there is a counter"),
+                ),
                 Action::Count => {
-                    let count: u64 = session.get(COUNT).await.expect(REASON).expect("there is a counter");
+                    let count: u64 = session
+                        .get(COUNT)
+                        .await
+                        .expect(REASON)
+                        .expect("there is a counter");
                     session.insert(COUNT, count + 1).await.expect(REASON);
                 }
                 Action::Create => session.insert(PROFILE, ADA).await.expect(REASON),
@@ -62,12 +76,15 @@ macro_rules! define_answer {
                 }
                 Action::Expect(profiles, count) => {
                     for number in 0..profiles {
-                        let profile: Option<Profile> = session.get(&key(number)).await.expect(REASON);
+                        let profile: Option<Profile> =
+                            session.get(&key(number)).await.expect(REASON);
                         assert_eq!(profile, Some(ADA.to_owned()));
                     }
                     assert!(count.is_none() || session.get(COUNT).await.expect(REASON) == count);
                 }
-                Action::ExpectEmpty => assert_eq!(session.get::<u64>(COUNT).await.expect(REASON), None),
+                Action::ExpectEmpty => {
+                    assert_eq!(session.get::<u64>(COUNT).await.expect(REASON), None)
+                }
             }
         }
 

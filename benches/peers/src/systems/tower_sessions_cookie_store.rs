@@ -21,7 +21,9 @@ pub(super) fn signed() -> Box<dyn Sessions> {
 
 impl<C: CookieController + Sync> Sessions for CookieSessionManagerLayer<C> {
     fn endpoint(&self, action: Action) -> Option<Box<dyn Endpoint>> {
-        Some(Box::new(Tower(self.layer(service_fn(move |request: Request<()>| answer(request, action))))))
+        Some(Box::new(Tower(self.layer(service_fn(
+            move |request: Request<()>| answer(request, action),
+        )))))
     }
 
     fn router(&self, routes: &[(&str, Action)]) -> Option<Router> {

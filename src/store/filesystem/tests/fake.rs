@@ -113,13 +113,22 @@ impl Fake {
     /// Says whether the planned fault happened, and at what.
     pub(super) fn struck(&self) -> Option<&'static str> {
         let state = self.state();
-        state.plan.and_then(|(operation, _)| state.log.get(operation - 1).copied())
+        state
+            .plan
+            .and_then(|(operation, _)| state.log.get(operation - 1).copied())
     }
 
     /// A copy, so that one state can be tried with many faults.
     pub(super) fn fork(&self) -> Self {
-        let state = State { plan: None, down: false, ..self.state().clone() };
-        Self { shared: Arc::new(Mutex::new(state)), ..Self::default() }
+        let state = State {
+            plan: None,
+            down: false,
+            ..self.state().clone()
+        };
+        Self {
+            shared: Arc::new(Mutex::new(state)),
+            ..Self::default()
+        }
     }
 
     /// What is there after the process was killed.
@@ -155,18 +164,28 @@ impl Fake {
     pub(super) fn names(&self, shard: &str) -> Vec<String> {
         let state = self.state();
         let dir = state.dirs[&0].entries.get(shard);
-        dir.map(|dir| state.dirs[dir].entries.keys().cloned().collect()).unwrap_or_default()
+        dir.map(|dir| state.dirs[dir].entries.keys().cloned().collect())
+            .unwrap_or_default()
     }
 
     pub(super) fn content(&self, shard: &str, name: &str) -> Vec<u8> {
         let state = self.state();
-        state.files[&state.dirs[&state.dirs[&0].entries[shard]].entries[name]].content.clone()
+        state.files[&state.dirs[&state.dirs[&0].entries[shard]].entries[name]]
+            .content
+            .clone()
     }
 
     pub(super) fn set_content(&self, shard: &str, name: &str, content: Vec<u8>) {
         let mut state = self.state();
         let file = state.dirs[&state.dirs[&0].entries[shard]].entries[name];
-        state.files.insert(file, File { content: content.clone(), durable: content, ..File::default() });
+        state.files.insert(
+            file,
+            File {
+                content: content.clone(),
+                durable: content,
+                ..File::default()
+            },
+        );
     }
 
     /// Locks a file as another process would.
@@ -182,7 +201,10 @@ impl Fake {
     }
 
     pub(super) fn forget_hints(&self) {
-        self.state().files.values_mut().for_each(|file| file.hint = None);
+        self.state()
+            .files
+            .values_mut()
+            .for_each(|file| file.hint = None);
     }
 
     /// Removes the store's directory.
@@ -214,12 +236,26 @@ impl Fake {
 
     fn open_as(&self, operation: &'static str, path: &str) -> io::Result<Open> {
         let (shard, name) = path.split_once('/').unwrap();
-        let id = self.run(operation, |state| state.entry(0, shard).and_then(|dir| state.entry(dir, name)))?;
-        Ok(Open { fs: self.clone(), id, locked: Mutex::default() })
+        let id = self.run(operation, |state| {
+            state.entry(0, shard).and_then(|dir| state.entry(dir, name))
+        })?;
+        Ok(Open {
+            fs: self.clone(),
+            id,
+            locked: Mutex::default(),
+        })
     }
 
-    fn run<T>(&self, name: &'static str, work: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
-        let due = self.meanwhile.lock().unwrap().take_if(|(operation, _)| *operation == name);
+    fn run<T>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&mut State) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let due = self
+            .meanwhile
+            .lock()
+            .unwrap()
+            .take_if(|(operation, _)| *operation == name);
         if let Some((_, work)) = due {
             work();
         }
@@ -266,7 +302,14 @@ fn tear(durable: &mut Vec<u8>, write: &Write, dice: &mut Dice) {
         match if fate == 3 { dice.roll(3) } else { fate } {
             0 => put(durable, at, piece),
             1 => {}
-            _ => put(durable, at, &piece.iter().map(|_| dice.roll(256) as u8).collect::<Vec<_>>()),
+            _ => put(
+                durable,
+                at,
+                &piece
+                    .iter()
+                    .map(|_| dice.roll(256) as u8)
+                    .collect::<Vec<_>>(),
+            ),
         }
         at = stop;
     }
@@ -280,18 +323,32 @@ impl State {
         }
         self.operations += 1;
         self.log.push(name);
-        let fault = self.plan.filter(|(operation, _)| *operation == self.operations).map(|(_, fault)| fault);
-        self.down = matches!(fault, Some(Fault::DownBefore | Fault::DownMidway | Fault::DownAfter));
+        let fault = self
+            .plan
+            .filter(|(operation, _)| *operation == self.operations)
+            .map(|(_, fault)| fault);
+        self.down = matches!(
+            fault,
+            Some(Fault::DownBefore | Fault::DownMidway | Fault::DownAfter)
+        );
         match fault {
             Some(Fault::Error(number)) => Err(error(number)),
             Some(Fault::DownBefore) => Err(error(EIO)),
-            Some(Fault::ShortWrite | Fault::HalfWritten(_) | Fault::DownMidway) if name != "write" => Err(error(EIO)),
+            Some(Fault::ShortWrite | Fault::HalfWritten(_) | Fault::DownMidway)
+                if name != "write" =>
+            {
+                Err(error(EIO))
+            }
             fault => Ok(fault),
         }
     }
 
     fn entry(&self, dir: u64, name: &str) -> io::Result<u64> {
-        self.dirs[&dir].entries.get(name).copied().ok_or_else(|| error(ENOENT))
+        self.dirs[&dir]
+            .entries
+            .get(name)
+            .copied()
+            .ok_or_else(|| error(ENOENT))
     }
 
     fn change(&mut self, dir: u64, change: Vec<(String, Option<u64>)>) {
@@ -306,16 +363,32 @@ impl State {
     }
 
     fn stat(&self, id: u64) -> Stat {
-        let links = self.dirs.values().flat_map(|dir| dir.entries.values()).filter(|entry| **entry == id).count();
+        let links = self
+            .dirs
+            .values()
+            .flat_map(|dir| dir.entries.values())
+            .filter(|entry| **entry == id)
+            .count();
         let File { content, hint, .. } = &self.files[&id];
         let links = links.max(usize::from(self.keeps_links));
-        Stat { id: (1, id), links: links as u64, len: content.len() as u64, modified: 0, hint: *hint, fault: None }
+        Stat {
+            id: (1, id),
+            links: links as u64,
+            len: content.len() as u64,
+            modified: 0,
+            hint: *hint,
+            fault: None,
+        }
     }
 
     fn write(&mut self, id: u64, bytes: &[u8], offset: usize) {
         let file = self.files.get_mut(&id).unwrap();
         put(&mut file.content, offset, bytes);
-        file.pending.push(Write { offset, bytes: bytes.to_vec(), doomed: false });
+        file.pending.push(Write {
+            offset,
+            bytes: bytes.to_vec(),
+            doomed: false,
+        });
     }
 }
 
@@ -362,7 +435,9 @@ impl Fs for Fake {
     }
 
     fn list(&self, dir: &u64) -> io::Result<Vec<String>> {
-        self.run("list", |state| Ok(state.dirs[dir].entries.keys().cloned().collect()))
+        self.run("list", |state| {
+            Ok(state.dirs[dir].entries.keys().cloned().collect())
+        })
     }
 
     fn sync_dir(&self, dir: &u64) -> io::Result<()> {
@@ -375,7 +450,9 @@ impl Fs for Fake {
     }
 
     fn stat_at(&self, dir: &u64, name: &str) -> io::Result<Stat> {
-        self.run("stat at", |state| state.entry(*dir, name).map(|id| state.stat(id)))
+        self.run("stat at", |state| {
+            state.entry(*dir, name).map(|id| state.stat(id))
+        })
     }
 
     fn unlink(&self, dir: &u64, name: &str) -> io::Result<()> {
@@ -390,7 +467,10 @@ impl Fs for Fake {
         self.run("rename", |state| {
             let id = state.entry(*from.0, from.1)?;
             if from.0 == to.0 {
-                state.change(*from.0, vec![(from.1.to_owned(), None), (to.1.to_owned(), Some(id))]);
+                state.change(
+                    *from.0,
+                    vec![(from.1.to_owned(), None), (to.1.to_owned(), Some(id))],
+                );
             } else {
                 state.change(*from.0, vec![(from.1.to_owned(), None)]);
                 state.change(*to.0, vec![(to.1.to_owned(), Some(id))]);
@@ -405,7 +485,10 @@ impl Fs for Fake {
             if state.entry(*dir, to).is_ok() {
                 return Err(error(EEXIST));
             }
-            state.change(*dir, vec![(from.to_owned(), None), (to.to_owned(), Some(id))]);
+            state.change(
+                *dir,
+                vec![(from.to_owned(), None), (to.to_owned(), Some(id))],
+            );
             Ok(())
         })
     }
@@ -418,7 +501,11 @@ impl Fs for Fake {
             let id = state.new_id();
             state.files.insert(id, File::default());
             state.change(*dir, vec![(name.to_owned(), Some(id))]);
-            Ok(Open { fs: self.clone(), id, locked: Mutex::default() })
+            Ok(Open {
+                fs: self.clone(),
+                id,
+                locked: Mutex::default(),
+            })
         })
     }
 
@@ -450,7 +537,10 @@ impl Fs for Fake {
 
     fn read_at(&self, file: &Open, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.run("read", |state| {
-            let rest = state.files[&file.id].content.get(offset as usize..).unwrap_or_default();
+            let rest = state.files[&file.id]
+                .content
+                .get(offset as usize..)
+                .unwrap_or_default();
             let count = rest.len().min(buffer.len());
             buffer[..count].copy_from_slice(&rest[..count]);
             Ok(count)
@@ -476,7 +566,8 @@ impl Fs for Fake {
         }
     }
 
-    /// A sync that fails leaves it open whether what it had in hand is on the disk; no later one writes it again.
+    /// A sync that fails leaves it open whether what it had in hand is on the disk; no later one
+    /// writes it again.
     fn set_hint(&self, file: &Open, hint: Timestamp) -> io::Result<()> {
         self.run("hint", |state| {
             state.files.get_mut(&file.id).unwrap().hint = Some(hint);
@@ -490,7 +581,9 @@ impl Fs for Fake {
         let seed = state.operations as u64;
         let file = state.files.get_mut(&file.id).unwrap();
         if counted.is_err() {
-            file.pending.iter_mut().for_each(|write| write.doomed = true);
+            file.pending
+                .iter_mut()
+                .for_each(|write| write.doomed = true);
         } else {
             let mut dice = Dice::new(seed);
             for write in std::mem::take(&mut file.pending) {

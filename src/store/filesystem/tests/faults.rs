@@ -1,4 +1,5 @@
-//! Fails the first operation of everything the store does, then the second, and so on until it gets through.
+//! Fails the first operation of everything the store does, then the second, and so on until it gets
+//! through.
 
 use super::{
     super::Durability,
@@ -12,8 +13,14 @@ const EROFS: i32 = 30;
 const EDQUOT: i32 = 122;
 
 fn faults() -> Vec<Fault> {
-    let mut faults: Vec<_> = [EIO, ENOSPC, EDQUOT, EROFS, EMFILE].map(Fault::Error).into();
-    faults.extend([Fault::ShortWrite, Fault::HalfWritten(ENOSPC), Fault::HalfWritten(EIO)]);
+    let mut faults: Vec<_> = [EIO, ENOSPC, EDQUOT, EROFS, EMFILE]
+        .map(Fault::Error)
+        .into();
+    faults.extend([
+        Fault::ShortWrite,
+        Fault::HalfWritten(ENOSPC),
+        Fault::HalfWritten(EIO),
+    ]);
     faults
 }
 
@@ -25,20 +32,36 @@ fn check(scenario: &Scenario, durability: Durability, fault: Fault) -> usize {
         let fake = before.fork();
         fake.plan(operation, fault);
         let result = (scenario.act)(&disk_at(&fake, durability, scenario.now));
-        let Some(struck) = fake.struck() else { return operation - 1 };
-        let what = format!("{}, {durability:?}, {fault:?} at operation {operation}, {struck}", scenario.name);
+        let Some(struck) = fake.struck() else {
+            return operation - 1;
+        };
+        let what = format!(
+            "{}, {durability:?}, {fault:?} at operation {operation}, {struck}",
+            scenario.name
+        );
         let disk = disk_at(&fake, durability, scenario.now);
-        let found = disk.load(&KEY).unwrap_or_else(|error| panic!("{what}: {error:?}"));
-        // A removal cannot be taken back; that it could not be made to last has to be said all the same.
+        let found = disk
+            .load(&KEY)
+            .unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        // A removal cannot be taken back; that it could not be made to last has to be said all the
+        // same.
         let removed = scenario.new.is_none() && found.is_none();
         match &result {
             Ok(()) => assert_eq!(found, scenario.new, "{what}"),
-            Err(_) => assert!(found == scenario.old || removed, "{what}: {result:?}, but found {found:?}"),
+            Err(_) => assert!(
+                found == scenario.old || removed,
+                "{what}: {result:?}, but found {found:?}"
+            ),
         }
-        let expected = usize::from(found.is_some()) + usize::from(scenario.now > 2_000 && found.is_none());
+        let expected =
+            usize::from(found.is_some()) + usize::from(scenario.now > 2_000 && found.is_none());
         let left = fake.names(SHARD).len();
         let unlink_failed = struck == "unlink" && scenario.new.is_some();
-        assert!(left <= expected + usize::from(unlink_failed), "{what}: {:?}", fake.names(SHARD));
+        assert!(
+            left <= expected + usize::from(unlink_failed),
+            "{what}: {:?}",
+            fake.names(SHARD)
+        );
         if result.is_err() && !removed {
             (scenario.act)(&disk).unwrap_or_else(|error| panic!("{what}, then again: {error:?}"));
         }
@@ -52,7 +75,10 @@ fn a_failed_operation_leaves_the_old_record_and_no_temporary_file() {
     let mut count = 0;
     for scenario in scenarios() {
         for durability in [Durability::None, Durability::Data, Durability::Full] {
-            count += faults().into_iter().map(|fault| check(&scenario, durability, fault)).sum::<usize>();
+            count += faults()
+                .into_iter()
+                .map(|fault| check(&scenario, durability, fault))
+                .sum::<usize>();
         }
     }
     println!("{count} faults");
@@ -62,7 +88,9 @@ fn a_failed_operation_leaves_the_old_record_and_no_temporary_file() {
 #[test]
 fn a_failed_load_is_never_no_record() {
     let fake = Fake::new();
-    disk(&fake, Durability::None).create(&KEY, b"data", END).unwrap();
+    disk(&fake, Durability::None)
+        .create(&KEY, b"data", END)
+        .unwrap();
     for operation in 1.. {
         fake.plan(operation, Fault::Error(EIO));
         let result = disk(&fake, Durability::None).load(&KEY);
@@ -76,19 +104,29 @@ fn a_failed_load_is_never_no_record() {
 #[test]
 fn a_failed_sync_is_reported() {
     for scenario in scenarios() {
-        for (durability, syncs) in
-            [(Durability::Data, &["sync file"][..]), (Durability::Full, &["sync file", "sync directory"])]
-        {
+        for (durability, syncs) in [
+            (Durability::Data, &["sync file"][..]),
+            (Durability::Full, &["sync file", "sync directory"]),
+        ] {
             let before = Fake::new();
             (scenario.prepare)(&disk(&before, durability));
             let fake = before.fork();
             fake.plan(usize::MAX, Fault::Error(EIO));
             (scenario.act)(&disk_at(&fake, durability, scenario.now)).unwrap();
-            for (at, operation) in fake.log().iter().enumerate().filter(|(_, operation)| syncs.contains(operation)) {
+            for (at, operation) in fake
+                .log()
+                .iter()
+                .enumerate()
+                .filter(|(_, operation)| syncs.contains(operation))
+            {
                 let fake = before.fork();
                 fake.plan(at + 1, Fault::Error(EIO));
                 let result = (scenario.act)(&disk_at(&fake, durability, scenario.now));
-                assert!(matches!(result, Err(StoreError::Backend(_))), "{}, {operation}: {result:?}", scenario.name);
+                assert!(
+                    matches!(result, Err(StoreError::Backend(_))),
+                    "{}, {operation}: {result:?}",
+                    scenario.name
+                );
             }
         }
     }

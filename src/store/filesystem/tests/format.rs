@@ -27,11 +27,25 @@ fn sequence(view: &View) -> Option<u64> {
 
 #[test]
 fn the_format_stays_as_it_is() {
-    let bytes = encode(&KEY, 1, Version::from_u64(2), Timestamp::from_secs(3), b"data");
+    let bytes = encode(
+        &KEY,
+        1,
+        Version::from_u64(2),
+        Timestamp::from_secs(3),
+        b"data",
+    );
     assert_eq!(&bytes[..8], b"slvrbk\x01\xfe");
-    assert_eq!(bytes[8..24], [229, 172, 101, 243, 191, 43, 76, 160, 211, 249, 253, 56, 162, 3, 5, 23]);
+    assert_eq!(
+        bytes[8..24],
+        [
+            229, 172, 101, 243, 191, 43, 76, 160, 211, 249, 253, 56, 162, 3, 5, 23
+        ]
+    );
     assert_eq!(&bytes[24..56], KEY.as_bytes());
-    assert_eq!(bytes[56..88], [1_u64, 2, 3, 4].map(u64::to_le_bytes).concat());
+    assert_eq!(
+        bytes[56..88],
+        [1_u64, 2, 3, 4].map(u64::to_le_bytes).concat()
+    );
     assert_eq!(&bytes[88..], b"data");
 }
 
@@ -44,10 +58,21 @@ fn a_file_is_called_what_its_key_prints_as() {
 #[test]
 fn the_newer_slot_counts() {
     let file = file_of(2_048, &slot(4, b"old"), &slot(5, b"new"));
-    let View::Whole(found) = view(&file) else { panic!("{:?}", view(&file)) };
-    assert_eq!((found.half, found.sequence, &found.data[..]), (Half::Second, 5, &b"new"[..]));
-    assert_eq!(sequence(&view(&file_of(2_048, &slot(5, b"new"), &slot(4, b"old")))), Some(5));
-    assert_eq!(sequence(&view(&file_of(2_048, &slot(1, b"only"), &[]))), Some(1));
+    let View::Whole(found) = view(&file) else {
+        panic!("{:?}", view(&file))
+    };
+    assert_eq!(
+        (found.half, found.sequence, &found.data[..]),
+        (Half::Second, 5, &b"new"[..])
+    );
+    assert_eq!(
+        sequence(&view(&file_of(2_048, &slot(5, b"new"), &slot(4, b"old")))),
+        Some(5)
+    );
+    assert_eq!(
+        sequence(&view(&file_of(2_048, &slot(1, b"only"), &[]))),
+        Some(1)
+    );
 }
 
 #[test]
@@ -58,7 +83,11 @@ fn no_flipped_bit_is_believed() {
         bent[bit / 8] ^= 1 << (bit % 8);
         let found = view(&file_of(2_048, &old, &bent));
         assert_eq!(sequence(&found), Some(4), "bit {bit}: {found:?}");
-        assert_eq!(view(&file_of(2_048, &bent, &bent)), View::Damaged, "bit {bit}");
+        assert_eq!(
+            view(&file_of(2_048, &bent, &bent)),
+            View::Damaged,
+            "bit {bit}"
+        );
     }
 }
 
@@ -68,7 +97,11 @@ fn a_slot_torn_at_any_byte_is_not_believed() {
     for cut in 0..new.len() {
         let mut torn = old.clone();
         torn[..cut].copy_from_slice(&new[..cut]);
-        assert_eq!(sequence(&view(&file_of(2_048, &slot(4, b"current"), &torn))), Some(4), "cut at {cut}");
+        assert_eq!(
+            sequence(&view(&file_of(2_048, &slot(4, b"current"), &torn))),
+            Some(4),
+            "cut at {cut}"
+        );
     }
 }
 
@@ -97,7 +130,10 @@ fn lengths_beyond_the_slot_are_damage() {
 fn slots_are_whole_sectors_with_room_to_spare() {
     for encoded in [HEADER, 2_047, 2_048, 2_049, 100_000] {
         let size = size_for(encoded);
-        assert!(size >= encoded && size.is_multiple_of(512) && size <= encoded * 5 / 4 + 2_048, "{encoded}: {size}");
+        assert!(
+            size >= encoded && size.is_multiple_of(512) && size <= encoded * 5 / 4 + 2_048,
+            "{encoded}: {size}"
+        );
     }
 }
 
@@ -110,7 +146,10 @@ fn a_damaged_record_is_an_error_once() {
     assert!(matches!(disk.load(&KEY), Err(StoreError::Corrupt(_))));
     assert_eq!(fake.content("quarantine", &name()), vec![1; 4_096]);
     assert_eq!(disk.load(&KEY).unwrap(), None);
-    assert!(matches!(disk.update(&KEY, Version::FIRST, b"", END), Err(StoreError::Gone)));
+    assert!(matches!(
+        disk.update(&KEY, Version::FIRST, b"", END),
+        Err(StoreError::Gone)
+    ));
     disk.create(&KEY, b"data", END).unwrap();
 }
 
@@ -143,7 +182,10 @@ fn swapped_records_are_both_refused() {
     let disk = disk(&fake, Durability::None);
     disk.create(&KEY, b"mine", END).unwrap();
     disk.create(&other, b"yours", END).unwrap();
-    let (mine, yours) = (fake.content(SHARD, &name()), fake.content("cd", &other.to_string()));
+    let (mine, yours) = (
+        fake.content(SHARD, &name()),
+        fake.content("cd", &other.to_string()),
+    );
     fake.set_content(SHARD, &name(), yours);
     fake.set_content("cd", &other.to_string(), mine);
     assert!(matches!(disk.load(&KEY), Err(StoreError::Corrupt(_))));
@@ -161,9 +203,18 @@ fn a_record_of_a_newer_format_is_refused_and_stays() {
         file[half..half + MAGIC_LEN].copy_from_slice(b"slvrbk\x02\xfd");
         fake.set_content(SHARD, &name(), file.clone());
         assert!(matches!(disk.load(&KEY), Err(StoreError::Corrupt(_))));
-        assert!(matches!(disk.update(&KEY, Version::FIRST, b"", LATER), Err(StoreError::Corrupt(_))));
-        assert!(matches!(disk.touch(&KEY, Version::FIRST, LATER), Err(StoreError::Corrupt(_))));
-        assert!(matches!(disk.create(&KEY, b"", LATER), Err(StoreError::Corrupt(_))));
+        assert!(matches!(
+            disk.update(&KEY, Version::FIRST, b"", LATER),
+            Err(StoreError::Corrupt(_))
+        ));
+        assert!(matches!(
+            disk.touch(&KEY, Version::FIRST, LATER),
+            Err(StoreError::Corrupt(_))
+        ));
+        assert!(matches!(
+            disk.create(&KEY, b"", LATER),
+            Err(StoreError::Corrupt(_))
+        ));
         let swept = disk.sweep();
         assert_eq!((swept.removed(), swept.failed()), (0, 1));
         assert_eq!(fake.content(SHARD, &name()), file);
@@ -177,7 +228,15 @@ fn a_record_beyond_the_limit_is_refused() {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
     let large = vec![0; (1 << 20) + 1];
-    let is_refused = |result| matches!(result, Err(StoreError::TooLarge { size: 1_048_577, limit: 1_048_576 }));
+    let is_refused = |result| {
+        matches!(
+            result,
+            Err(StoreError::TooLarge {
+                size: 1_048_577,
+                limit: 1_048_576
+            })
+        )
+    };
     assert!(is_refused(disk.create(&KEY, &large, END)));
     let version = disk.create(&KEY, &large[1..], END).unwrap();
     assert!(is_refused(disk.update(&KEY, version, &large, END)));

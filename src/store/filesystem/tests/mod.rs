@@ -30,8 +30,13 @@ fn disk(fake: &Fake, durability: Durability) -> Disk<Fake> {
 
 fn disk_at(fake: &Fake, durability: Durability, now: u64) -> Disk<Fake> {
     let clock = Clock::manual(Timestamp::from_secs(now));
-    let settings =
-        Settings { durability, max_record_bytes: 1 << 20, lock_timeout: Duration::ZERO, is_network: false, clock };
+    let settings = Settings {
+        durability,
+        max_record_bytes: 1 << 20,
+        lock_timeout: Duration::ZERO,
+        is_network: false,
+        clock,
+    };
     Disk::new(fake.clone(), settings)
 }
 
@@ -81,7 +86,10 @@ fn scenarios() -> Vec<Scenario> {
             name: "update",
             now: 1_000,
             prepare: create,
-            act: |disk| disk.update(&KEY, Version::FIRST, &data(2, 1_500), LATER).map(drop),
+            act: |disk| {
+                disk.update(&KEY, Version::FIRST, &data(2, 1_500), LATER)
+                    .map(drop)
+            },
             old: Some(small()),
             new: Some(Record::new(data(2, 1_500), first.next(), LATER)),
         },
@@ -92,7 +100,10 @@ fn scenarios() -> Vec<Scenario> {
                 let version = disk.create(&KEY, &data(9, 1_900), END).unwrap();
                 disk.update(&KEY, version, &data(1, 1_200), END).unwrap();
             },
-            act: |disk| disk.update(&KEY, Version::FIRST.next(), &data(2, 1_500), LATER).map(drop),
+            act: |disk| {
+                disk.update(&KEY, Version::FIRST.next(), &data(2, 1_500), LATER)
+                    .map(drop)
+            },
             old: Some(Record::new(data(1, 1_200), first.next(), END)),
             new: Some(Record::new(data(2, 1_500), first.next().next(), LATER)),
         },
@@ -100,7 +111,10 @@ fn scenarios() -> Vec<Scenario> {
             name: "grow",
             now: 1_000,
             prepare: create,
-            act: |disk| disk.update(&KEY, Version::FIRST, &data(2, 9_000), LATER).map(drop),
+            act: |disk| {
+                disk.update(&KEY, Version::FIRST, &data(2, 9_000), LATER)
+                    .map(drop)
+            },
             old: Some(small()),
             new: Some(Record::new(data(2, 9_000), first.next(), LATER)),
         },

@@ -21,7 +21,10 @@ fn crash(scenario: &Scenario, durability: Durability, mut check: impl FnMut(&str
             fake.plan(operation, fault);
             let result = (scenario.act)(&disk_at(&fake, durability, scenario.now));
             let struck = fake.struck();
-            let what = format!("{}, {durability:?}, {fault:?} at operation {operation}, {struck:?}", scenario.name);
+            let what = format!(
+                "{}, {durability:?}, {fault:?} at operation {operation}, {struck:?}",
+                scenario.name
+            );
             check(&what, &fake, result.is_ok());
             if struck.is_none() {
                 break;
@@ -30,11 +33,17 @@ fn crash(scenario: &Scenario, durability: Durability, mut check: impl FnMut(&str
     }
 }
 
-/// The old record or the new one; the new one, if it was reported as kept and the level promises that.
+/// The old record or the new one; the new one, if it was reported as kept and the level promises
+/// that.
 fn judge(what: &str, scenario: &Scenario, fake: &Fake, durability: Durability, promised: bool) {
     let disk = disk_at(fake, durability, scenario.now);
-    let found = disk.load(&KEY).unwrap_or_else(|error| panic!("{what}: {error:?}"));
-    assert!(found == scenario.new || (!promised && found == scenario.old), "{what}: {found:?}");
+    let found = disk
+        .load(&KEY)
+        .unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    assert!(
+        found == scenario.new || (!promised && found == scenario.old),
+        "{what}: {found:?}"
+    );
     // What is there can be worked with.
     match found {
         Some(record) => {
@@ -66,7 +75,13 @@ fn a_power_failure_leaves_the_old_record_or_the_new_one() {
                 for seed in 0..50 {
                     let what = format!("{what}, seed {seed}");
                     let promised = done && (durability == Durability::Full || !places);
-                    judge(&what, &scenario, &fake.after_power_failure(seed), durability, promised);
+                    judge(
+                        &what,
+                        &scenario,
+                        &fake.after_power_failure(seed),
+                        durability,
+                        promised,
+                    );
                     count += 1;
                 }
             });
@@ -89,18 +104,24 @@ fn without_syncs_a_power_failure_never_makes_a_mixture() {
                 fake.sync_all();
             }
             written.push(data(round as u8, dice.roll(4_000) as usize));
-            version = disk.update(&KEY, version, written.last().unwrap(), END).unwrap();
+            version = disk
+                .update(&KEY, version, written.last().unwrap(), END)
+                .unwrap();
         }
         let after = fake.after_power_failure(seed);
         match self::disk(&after, Durability::None).load(&KEY) {
-            Ok(Some(record)) => assert!(written.iter().any(|data| data == record.data()), "seed {seed}"),
+            Ok(Some(record)) => assert!(
+                written.iter().any(|data| data == record.data()),
+                "seed {seed}"
+            ),
             Ok(None) | Err(StoreError::Corrupt(_)) => {}
             Err(error) => panic!("seed {seed}: {error:?}"),
         }
     }
 }
 
-/// Update after update, each of them with a failing sync now and then: nothing that was reported as kept is lost.
+/// Update after update, each of them with a failing sync now and then: nothing that was reported as
+/// kept is lost.
 #[test]
 fn a_power_failure_after_failed_syncs_loses_nothing_that_was_kept() {
     for seed in 0..1_000 {
@@ -121,35 +142,66 @@ fn a_power_failure_after_failed_syncs_loses_nothing_that_was_kept() {
                 Err(_) => tried.push(next),
             }
         }
-        let found = self::disk(&fake.after_power_failure(seed), Durability::Full).load(&KEY).unwrap().unwrap();
-        assert!(found.data() == kept || tried.iter().any(|data| data == found.data()), "seed {seed}: {found:?}");
+        let found = self::disk(&fake.after_power_failure(seed), Durability::Full)
+            .load(&KEY)
+            .unwrap()
+            .unwrap();
+        assert!(
+            found.data() == kept || tried.iter().any(|data| data == found.data()),
+            "seed {seed}: {found:?}"
+        );
     }
 }
 
-/// Who outgrew the file, or made it, was killed, or failed, before the name was made to last. An update that finds it
-/// and is reported as kept has to see to that.
+/// Who outgrew the file, or made it, was killed, or failed, before the name was made to last. An
+/// update that finds it and is reported as kept has to see to that.
 #[test]
 fn a_power_failure_loses_nothing_that_was_kept_in_a_file_whose_name_was_not_yet() {
     for fault in [Fault::DownAfter, Fault::Error(fake::EIO)] {
         for durability in [Durability::Data, Durability::Full] {
             for seed in 0..50 {
                 let fake = Fake::new();
-                disk(&fake, durability).create(&KEY, &data(0, 300), END).unwrap();
+                disk(&fake, durability)
+                    .create(&KEY, &data(0, 300), END)
+                    .unwrap();
                 fake.sync_all();
                 let log = {
                     let fork = fake.fork();
                     fork.plan(usize::MAX, Fault::Error(fake::EIO));
-                    disk(&fork, durability).update(&KEY, Version::FIRST, &data(1, 9_000), END).unwrap();
+                    disk(&fork, durability)
+                        .update(&KEY, Version::FIRST, &data(1, 9_000), END)
+                        .unwrap();
                     fork.log()
                 };
-                let rename = log.iter().position(|operation| *operation == "rename").unwrap() + 1;
-                let at = if fault == Fault::DownAfter { rename } else { rename + 1 };
+                let rename = log
+                    .iter()
+                    .position(|operation| *operation == "rename")
+                    .unwrap()
+                    + 1;
+                let at = if fault == Fault::DownAfter {
+                    rename
+                } else {
+                    rename + 1
+                };
                 fake.plan(at, fault);
-                assert!(disk(&fake, durability).update(&KEY, Version::FIRST, &data(1, 9_000), END).is_err());
+                assert!(
+                    disk(&fake, durability)
+                        .update(&KEY, Version::FIRST, &data(1, 9_000), END)
+                        .is_err()
+                );
                 let next = fake.after_kill();
-                disk(&next, durability).update(&KEY, Version::FIRST, &data(2, 1_000), END).unwrap();
-                let found = disk(&next.after_power_failure(seed), durability).load(&KEY).unwrap().unwrap();
-                assert_eq!(found.data(), data(2, 1_000), "{fault:?}, {durability:?}, seed {seed}");
+                disk(&next, durability)
+                    .update(&KEY, Version::FIRST, &data(2, 1_000), END)
+                    .unwrap();
+                let found = disk(&next.after_power_failure(seed), durability)
+                    .load(&KEY)
+                    .unwrap()
+                    .unwrap();
+                assert_eq!(
+                    found.data(),
+                    data(2, 1_000),
+                    "{fault:?}, {durability:?}, seed {seed}"
+                );
             }
         }
     }

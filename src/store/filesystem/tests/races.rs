@@ -27,10 +27,22 @@ fn an_update_that_comes_late_brings_nothing_back() {
 
 #[test]
 fn an_update_that_comes_late_finds_the_file_that_took_its_place() {
-    let (fake, result) =
-        update_while(|other| assert!(other.update(&KEY, Version::FIRST, &data(1, 9_000), END).is_ok()));
+    let (fake, result) = update_while(|other| {
+        assert!(
+            other
+                .update(&KEY, Version::FIRST, &data(1, 9_000), END)
+                .is_ok()
+        )
+    });
     assert!(matches!(result, Err(StoreError::Conflict)), "{result:?}");
-    assert_eq!(disk(&fake, Durability::None).load(&KEY).unwrap().unwrap().data(), data(1, 9_000));
+    assert_eq!(
+        disk(&fake, Durability::None)
+            .load(&KEY)
+            .unwrap()
+            .unwrap()
+            .data(),
+        data(1, 9_000)
+    );
 }
 
 #[test]
@@ -40,20 +52,38 @@ fn an_update_follows_a_record_that_was_made_anew() {
         other.create(&KEY, b"new", END).unwrap();
     });
     assert_eq!(result.unwrap(), Version::FIRST.next());
-    assert_eq!(disk(&fake, Durability::None).load(&KEY).unwrap().unwrap().data(), b"late");
+    assert_eq!(
+        disk(&fake, Durability::None)
+            .load(&KEY)
+            .unwrap()
+            .unwrap()
+            .data(),
+        b"late"
+    );
 }
 
 #[test]
 fn a_touch_or_delete_follows_a_record_that_outgrew_its_file() {
-    let acts: [Act; 2] = [|disk| disk.delete(&KEY), |disk| disk.touch(&KEY, Version::FIRST.next(), LATER)];
+    let acts: [Act; 2] = [
+        |disk| disk.delete(&KEY),
+        |disk| disk.touch(&KEY, Version::FIRST.next(), LATER),
+    ];
     for act in acts {
         let fake = Fake::new();
         let (one, other) = (disk(&fake, Durability::None), disk(&fake, Durability::None));
         one.create(&KEY, b"data", END).unwrap();
-        fake.meanwhile("lock", move || assert!(other.update(&KEY, Version::FIRST, &data(1, 9_000), END).is_ok()));
+        fake.meanwhile("lock", move || {
+            assert!(
+                other
+                    .update(&KEY, Version::FIRST, &data(1, 9_000), END)
+                    .is_ok()
+            )
+        });
         act(&one).unwrap();
         let found = one.load(&KEY).unwrap();
-        assert!(found.is_none_or(|record| record.expires() == LATER && record.data() == data(1, 9_000)));
+        assert!(
+            found.is_none_or(|record| record.expires() == LATER && record.data() == data(1, 9_000))
+        );
     }
 }
 
@@ -63,7 +93,11 @@ fn where_links_are_not_to_be_trusted_the_name_decides() {
     for work in [
         |other: &Disk<Fake>| other.delete(&KEY).unwrap(),
         |other: &Disk<Fake>| {
-            assert!(other.update(&KEY, Version::FIRST, &data(1, 9_000), END).is_ok());
+            assert!(
+                other
+                    .update(&KEY, Version::FIRST, &data(1, 9_000), END)
+                    .is_ok()
+            );
         },
     ] {
         let fake = Fake::new();
@@ -74,7 +108,10 @@ fn where_links_are_not_to_be_trusted_the_name_decides() {
         let other = self::disk(&fake, Durability::None);
         fake.meanwhile("lock", move || work(&other));
         let result = disk.update(&KEY, Version::FIRST, b"late", END);
-        assert!(matches!(result, Err(StoreError::Gone | StoreError::Conflict)), "{result:?}");
+        assert!(
+            matches!(result, Err(StoreError::Gone | StoreError::Conflict)),
+            "{result:?}"
+        );
     }
 }
 
@@ -84,11 +121,18 @@ fn a_record_made_in_the_place_of_a_damaged_one_is_not_put_in_quarantine() {
     let acts: [Act; 3] = [
         |disk| disk.update(&KEY, Version::FIRST, b"late", END).map(drop),
         |disk| disk.load(&KEY).map(drop),
-        |disk| disk.sweep().error().map_or(Ok(()), |error| Err(StoreError::backend(error.to_string()))),
+        |disk| {
+            disk.sweep()
+                .error()
+                .map_or(Ok(()), |error| Err(StoreError::backend(error.to_string())))
+        },
     ];
     for act in acts {
         let fake = Fake::new();
-        let (disk, other) = (disk_at(&fake, Durability::None, 2_500), disk_at(&fake, Durability::None, 2_500));
+        let (disk, other) = (
+            disk_at(&fake, Durability::None, 2_500),
+            disk_at(&fake, Durability::None, 2_500),
+        );
         disk.create(&KEY, b"data", END).unwrap();
         fake.set_content(SHARD, &name(), vec![1; 4_096]);
         fake.meanwhile("lock", move || {
@@ -105,7 +149,10 @@ fn a_record_made_in_the_place_of_a_damaged_one_is_not_put_in_quarantine() {
 fn a_reader_that_two_writers_overtook_finds_the_later_state() {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
-    let second = disk.create(&KEY, b"one", END).and_then(|first| disk.update(&KEY, first, b"two", END)).unwrap();
+    let second = disk
+        .create(&KEY, b"one", END)
+        .and_then(|first| disk.update(&KEY, first, b"two", END))
+        .unwrap();
     let before = fake.content(SHARD, &name());
     disk.update(&KEY, second, b"three", END).unwrap();
     let after = fake.content(SHARD, &name());
@@ -133,7 +180,9 @@ fn a_held_lock_is_an_error_after_the_timeout_and_loads_do_not_care() {
         disk.delete(&KEY),
     ];
     for result in results {
-        let Err(StoreError::Backend(source)) = result else { panic!("{result:?}") };
+        let Err(StoreError::Backend(source)) = result else {
+            panic!("{result:?}")
+        };
         assert!(source.to_string().contains("lock"), "{source}");
     }
     assert_eq!(disk.load(&KEY).unwrap().unwrap().data(), b"data");
@@ -142,11 +191,19 @@ fn a_held_lock_is_an_error_after_the_timeout_and_loads_do_not_care() {
 #[test]
 fn a_record_that_expires_under_a_writer_is_gone() {
     let fake = Fake::new();
-    disk(&fake, Durability::None).create(&KEY, b"data", END).unwrap();
+    disk(&fake, Durability::None)
+        .create(&KEY, b"data", END)
+        .unwrap();
     let disk = disk_at(&fake, Durability::None, END.as_secs());
     assert_eq!(disk.load(&KEY).unwrap(), None);
-    assert!(matches!(disk.update(&KEY, Version::FIRST, b"", LATER), Err(StoreError::Gone)));
-    assert!(matches!(disk.touch(&KEY, Version::FIRST, LATER), Err(StoreError::Gone)));
+    assert!(matches!(
+        disk.update(&KEY, Version::FIRST, b"", LATER),
+        Err(StoreError::Gone)
+    ));
+    assert!(matches!(
+        disk.touch(&KEY, Version::FIRST, LATER),
+        Err(StoreError::Gone)
+    ));
 }
 
 #[test]
@@ -157,9 +214,17 @@ fn a_look_into_the_cache_tells_what_is_certain_and_nothing_else() {
     let version = disk.create(&KEY, b"data", END).unwrap();
     let record = Record::new(&b"data"[..], version, END);
     assert_eq!(disk.load_cached(&KEY), Some(Some(record)));
-    assert_eq!(disk_at(&fake, Durability::None, END.as_secs()).load_cached(&KEY), Some(None));
+    assert_eq!(
+        disk_at(&fake, Durability::None, END.as_secs()).load_cached(&KEY),
+        Some(None)
+    );
     let good = fake.content(SHARD, &name());
-    for damage in [vec![1; 4_096], [&good[..2_048], &[1; 2_048]].concat(), good[..100].to_vec(), Vec::new()] {
+    for damage in [
+        vec![1; 4_096],
+        [&good[..2_048], &[1; 2_048]].concat(),
+        good[..100].to_vec(),
+        Vec::new(),
+    ] {
         fake.set_content(SHARD, &name(), damage);
         assert_eq!(disk.load_cached(&KEY), None);
     }
@@ -177,7 +242,10 @@ fn a_reader_in_between_never_calls_a_record_damaged() {
     let good = fake.content(SHARD, &name());
     fake.set_content(SHARD, &name(), vec![1; 4_096]);
     fake.hold(SHARD, &name());
-    assert!(matches!(disk.load(&KEY), Err(StoreError::Backend(_))), "nobody knows while the lock is held");
+    assert!(
+        matches!(disk.load(&KEY), Err(StoreError::Backend(_))),
+        "nobody knows while the lock is held"
+    );
     assert_eq!(fake.names("quarantine"), [""; 0]);
     fake.set_content(SHARD, &name(), good);
     assert_eq!(disk.load(&KEY).unwrap().unwrap().data(), b"data");

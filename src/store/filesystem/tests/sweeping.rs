@@ -21,22 +21,41 @@ fn filled(count: u8) -> Fake {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
     for number in 0..count {
-        disk.create(&key(number), b"data", if number % 2 == 0 { END } else { LATER }).unwrap();
+        disk.create(
+            &key(number),
+            b"data",
+            if number % 2 == 0 { END } else { LATER },
+        )
+        .unwrap();
     }
     fake
 }
 
 fn count_alive(fake: &Fake) -> usize {
     let disk = disk(fake, Durability::None);
-    (0..100).filter(|number| disk.load(&key(*number)).unwrap().is_some()).count()
+    (0..100)
+        .filter(|number| disk.load(&key(*number)).unwrap().is_some())
+        .count()
 }
 
 #[test]
 fn a_sweep_removes_what_is_over() {
-    for (now, removed) in [(0, 0), (1_000, 0), (1_999, 0), (2_000, 50), (2_999, 50), (3_000, 100), (u64::MAX, 100)] {
+    for (now, removed) in [
+        (0, 0),
+        (1_000, 0),
+        (1_999, 0),
+        (2_000, 50),
+        (2_999, 50),
+        (3_000, 100),
+        (u64::MAX, 100),
+    ] {
         let fake = filled(100);
         let swept = disk_at(&fake, Durability::None, now).sweep();
-        assert_eq!((swept.examined(), swept.removed(), swept.failed()), (100, removed, 0), "at {now}");
+        assert_eq!(
+            (swept.examined(), swept.removed(), swept.failed()),
+            (100, removed, 0),
+            "at {now}"
+        );
         assert!(swept.is_finished());
         assert_eq!(count_alive(&fake), 100 - removed as usize);
     }
@@ -46,7 +65,9 @@ fn a_sweep_removes_what_is_over() {
 fn a_sweep_in_steps_looks_at_each_file_once() {
     let fake = filled(100);
     let disk = disk_at(&fake, Durability::None, 2_500);
-    let steps: Vec<_> = std::iter::repeat_with(|| disk.sweep_some(7)).take(15).collect();
+    let steps: Vec<_> = std::iter::repeat_with(|| disk.sweep_some(7))
+        .take(15)
+        .collect();
     assert!(steps.iter().all(|step| step.examined() <= 7));
     assert_eq!(steps.iter().map(|step| step.examined()).sum::<u64>(), 100);
     assert_eq!(steps.iter().map(|step| step.removed()).sum::<u64>(), 50);
@@ -66,10 +87,21 @@ fn an_error_does_not_end_a_sweep() {
             return assert!(operation > 100);
         }
         assert!(swept.is_finished());
-        assert!(swept.failed() == 1 && swept.error().is_some(), "operation {operation}: {swept:?}");
+        assert!(
+            swept.failed() == 1 && swept.error().is_some(),
+            "operation {operation}: {swept:?}"
+        );
         let listed = swept.examined() == 20;
-        assert!(swept.removed() >= if listed { 9 } else { 5 }, "operation {operation}: {swept:?}");
-        assert_eq!((0..20).filter(|number| number % 2 == 1 && disk.load(&key(*number)).unwrap().is_none()).count(), 0);
+        assert!(
+            swept.removed() >= if listed { 9 } else { 5 },
+            "operation {operation}: {swept:?}"
+        );
+        assert_eq!(
+            (0..20)
+                .filter(|number| number % 2 == 1 && disk.load(&key(*number)).unwrap().is_none())
+                .count(),
+            0
+        );
     }
 }
 
@@ -77,9 +109,16 @@ fn an_error_does_not_end_a_sweep() {
 #[test]
 fn a_record_touched_under_the_sweep_stays() {
     let fake = Fake::new();
-    disk(&fake, Durability::None).create(&KEY, b"data", END).unwrap();
-    let (sweeper, other) = (disk_at(&fake, Durability::None, 2_500), disk(&fake, Durability::None));
-    fake.meanwhile("lock", move || other.touch(&KEY, Version::FIRST, LATER).unwrap());
+    disk(&fake, Durability::None)
+        .create(&KEY, b"data", END)
+        .unwrap();
+    let (sweeper, other) = (
+        disk_at(&fake, Durability::None, 2_500),
+        disk(&fake, Durability::None),
+    );
+    fake.meanwhile("lock", move || {
+        other.touch(&KEY, Version::FIRST, LATER).unwrap()
+    });
     assert_eq!(sweeper.sweep().removed(), 0);
     assert!(sweeper.load(&KEY).unwrap().is_some());
 }
@@ -87,7 +126,9 @@ fn a_record_touched_under_the_sweep_stays() {
 #[test]
 fn a_record_that_somebody_works_on_is_not_waited_for() {
     let fake = Fake::new();
-    disk(&fake, Durability::None).create(&KEY, b"data", END).unwrap();
+    disk(&fake, Durability::None)
+        .create(&KEY, b"data", END)
+        .unwrap();
     fake.hold(SHARD, &name());
     let swept = disk_at(&fake, Durability::None, 2_500).sweep();
     assert_eq!((swept.removed(), swept.failed()), (0, 0));
@@ -96,7 +137,9 @@ fn a_record_that_somebody_works_on_is_not_waited_for() {
 #[test]
 fn strays_go_after_an_hour_unless_somebody_has_them_locked() {
     let fake = Fake::new();
-    disk(&fake, Durability::None).create(&KEY, b"data", Timestamp::from_secs(u64::MAX)).unwrap();
+    disk(&fake, Durability::None)
+        .create(&KEY, b"data", Timestamp::from_secs(u64::MAX))
+        .unwrap();
     let disk_now = disk(&fake, Durability::None);
     let shard = Shard::of(&disk_now, &KEY);
     drop(fake.create(shard.dir().unwrap(), "00.tmp").unwrap());
@@ -105,7 +148,10 @@ fn strays_go_after_an_hour_unless_somebody_has_them_locked() {
     drop(fake.create(shard.dir().unwrap(), "README").unwrap());
     assert_eq!(disk_at(&fake, Durability::None, 3_599).sweep().removed(), 0);
     assert_eq!(disk_at(&fake, Durability::None, 3_600).sweep().removed(), 1);
-    assert_eq!(fake.names(SHARD), ["01.tmp".to_owned(), "README".to_owned(), name()]);
+    assert_eq!(
+        fake.names(SHARD),
+        ["01.tmp".to_owned(), "README".to_owned(), name()]
+    );
     drop(shard.open_file(Access::Read).unwrap());
 }
 
@@ -115,11 +161,17 @@ fn a_sweep_looks_into_no_file_whose_time_has_not_come() {
     let disk = disk(&fake, Durability::None);
     fake.plan(usize::MAX, Fault::Error(EIO));
     assert_eq!(disk.sweep().examined(), 100);
-    assert!(fake.log().iter().all(|operation| !matches!(*operation, "open" | "read")), "{:?}", fake.log());
+    assert!(
+        fake.log()
+            .iter()
+            .all(|operation| !matches!(*operation, "open" | "read")),
+        "{:?}",
+        fake.log()
+    );
 }
 
-/// Stores from before there were hints, and file systems that cannot keep them: each file is looked into, and once if
-/// it takes the hint then.
+/// Stores from before there were hints, and file systems that cannot keep them: each file is looked
+/// into, and once if it takes the hint then.
 #[test]
 fn a_file_without_a_hint_is_looked_into_and_gets_one() {
     let fake = filled(100);
@@ -129,7 +181,11 @@ fn a_file_without_a_hint_is_looked_into_and_gets_one() {
         fake.plan(usize::MAX, Fault::Error(EIO));
         assert_eq!(disk.sweep().removed(), opened / 2);
         // Those that are over are opened again, to be locked.
-        let count = fake.log().iter().filter(|operation| **operation == "open").count() as u64;
+        let count = fake
+            .log()
+            .iter()
+            .filter(|operation| **operation == "open")
+            .count() as u64;
         assert_eq!(count, opened + opened / 2);
     }
 }
@@ -151,7 +207,12 @@ fn a_hint_that_has_passed_removes_nothing_that_lives() {
 fn a_record_whose_end_comes_earlier_than_it_did_is_removed_in_time() {
     let acts: [fn(&Disk<Fake>); 3] = [
         |disk| assert!(disk.update(&KEY, Version::FIRST, b"more", END).is_ok()),
-        |disk| assert!(disk.update(&KEY, Version::FIRST, &data(1, 9_000), END).is_ok()),
+        |disk| {
+            assert!(
+                disk.update(&KEY, Version::FIRST, &data(1, 9_000), END)
+                    .is_ok()
+            )
+        },
         |disk| disk.touch(&KEY, Version::FIRST, END).unwrap(),
     ];
     for act in acts {
