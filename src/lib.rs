@@ -155,6 +155,7 @@ mod clock;
 mod crypto;
 mod error;
 mod id;
+mod lock;
 mod trace;
 
 pub use ::cookie::SameSite;

@@ -92,6 +92,16 @@ impl Change {
         Ok(())
     }
 
+    /// Whether it has code of the application in it, which must not run under a lock.
+    pub(super) fn runs_code(&self) -> bool {
+        matches!(self, Self::Update { .. })
+    }
+
+    /// Whether the handler made it.
+    pub(super) fn is_of_handler(&self) -> bool {
+        !matches!(self, Self::Listed(_))
+    }
+
     pub(super) fn is_of_subject(&self) -> bool {
         matches!(self, Self::SetSubject { .. } | Self::RemoveSubject)
     }

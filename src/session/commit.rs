@@ -3,7 +3,8 @@
 use http::HeaderValue;
 
 use super::{
-    Session,
+    Operation, Session,
+    change::Change,
     content::Content,
     save::{Due, Last},
     state::{CookieDuty, Lifetime, Live, Origin, Source, State},
@@ -40,7 +41,7 @@ impl Session {
     /// Whether the session was used, if there is nothing to save and nothing to tell the browser.
     /// `None` also while somebody is loading or saving it.
     pub(crate) fn rests(&self) -> Option<bool> {
-        self.slot().if_free(self.named().never_waits, |state| {
+        self.slot().if_free(|state| {
             let rests = !state.is_changed()
                 && state.cookie == CookieDuty::Nothing
                 && (state.live.is_none()
@@ -54,10 +55,10 @@ impl Session {
         if self.named().never_waits {
             return self.commit_now(keep);
         }
-        if let Some(reply) = self.reply_unused() {
-            return Ok(reply);
+        match self.reply_unused() {
+            Some(reply) => Ok(reply),
+            None => self.alone(Operation::Commit(keep)).await,
         }
-        self.slot().alone(|| self.commit_in_turn(keep)).await
     }
 
     /// As [`commit`](Self::commit), without a wait. A session whose store waits is passed over; it
@@ -70,56 +71,55 @@ impl Session {
                 ..Reply::default()
             }),
             None if self.named().has_store() => self.slot().alone_now(|| self.commit_in_turn(keep)),
-            None => {
-                let _turn = self.slot().short_turn();
-                self.commit_in_cookie(&mut self.slot().lock(), keep)
-            }
+            None => self.commit_in_cookie(keep),
         }
     }
 
     fn reply_unused(&self) -> Option<Reply> {
-        let state = self.slot().lock();
-        (!state.is_in_use()).then(|| Reply {
-            used: state.used,
-            ..Reply::default()
+        self.slot().with(|state| {
+            (!state.is_in_use()).then(|| Reply {
+                used: state.used,
+                ..Reply::default()
+            })
         })
     }
 
     /// Commits a session that no store has a say in.
-    fn commit_in_cookie(&self, state: &mut State, keep: Keep) -> Result<Reply, Error> {
-        self.begin_commit(state, keep)?;
-        let now = self.slots.clock().now();
-        if state.needs_opening() {
-            self.open_from_cookie(state, now)?;
-        }
-        if let Some(next) = self.plan_cookie(state, Last::Yes, now)? {
-            self.finish_in_cookie(state, next, None, now);
-        }
-        self.reply(state, || now)
+    fn commit_in_cookie(&self, keep: Keep) -> Result<Reply, Error> {
+        let (name, mut dropped) = (self.check_name(), Vec::new());
+        let (reply, rejection) = self.slot().in_turn(|state| {
+            dropped = begin_commit(state, name, keep)?;
+            let now = self.slots.clock().now();
+            let mut rejection = None;
+            if state.needs_opening() {
+                rejection = self.open_without_store(state);
+            }
+            if let Some(next) = self.plan_cookie(state, Last::Yes, now)? {
+                self.finish_in_cookie(state, next, None, now);
+            }
+            Ok((self.reply(state, || now)?, rejection))
+        })?;
+        self.report(rejection);
+        Ok(reply)
     }
 
-    async fn commit_in_turn(&self, keep: Keep) -> Result<Reply, Error> {
-        self.begin_commit(&mut self.slot().lock(), keep)?;
+    pub(super) async fn commit_in_turn(&self, keep: Keep) -> Result<Reply, Error> {
+        let name = self.check_name();
+        drop(self.slot().with(|state| begin_commit(state, name, keep))?);
         self.save_in_turn(Last::Yes).await?;
         let now = || self.slots.clock().now();
-        {
-            let state = &mut self.slot().lock();
-            if !state.owes_unopened() {
-                return self.reply(state, now);
+        let reply = self.slot().with(|state| {
+            if state.owes_unopened() {
+                Ok(None)
+            } else {
+                self.reply(state, now).map(Some)
             }
+        })?;
+        if let Some(reply) = reply {
+            return Ok(reply);
         }
         self.open_in_turn().await?;
-        self.reply(&mut self.slot().lock(), now)
-    }
-
-    fn begin_commit(&self, state: &mut State, keep: Keep) -> Result<(), Error> {
-        if state.is_changed() {
-            self.check_name()?;
-        }
-        if keep == Keep::Identity {
-            state.discard_changes();
-        }
-        Ok(())
+        self.slot().with(|state| self.reply(state, now))
     }
 
     /// Ends the session now: its record is removed when this returns, whatever becomes of the
@@ -137,7 +137,7 @@ impl Session {
         // cookies were ambiguous.
         let now = self.slots.clock().now();
         let mut keys = self.presented_keys(now);
-        let before = self.forget(&mut self.slot().lock());
+        let before = self.slot().with(|state| self.forget(state));
         keys.extend(
             before
                 .live
@@ -147,7 +147,8 @@ impl Session {
         );
         for key in keys {
             if let Err(error) = named.end(&key, now).await {
-                *self.slot().lock() = before;
+                let dropped = self.slot().with(|state| std::mem::replace(state, before));
+                drop(dropped);
                 return Err(error);
             }
         }
@@ -299,6 +300,22 @@ impl State {
     fn owes_unopened(&self) -> bool {
         self.live.is_none() && self.cookie == CookieDuty::Set
     }
+}
+
+/// Returns the changes that are not kept, to be dropped without the lock.
+fn begin_commit(
+    state: &mut State,
+    name: Result<(), Error>,
+    keep: Keep,
+) -> Result<Vec<Change>, Error> {
+    if state.is_changed() {
+        name?;
+    }
+    Ok(if keep == Keep::Identity {
+        state.discard_changes()
+    } else {
+        Vec::new()
+    })
 }
 
 fn seconds(from: Timestamp, until: Timestamp) -> u32 {

@@ -70,8 +70,7 @@ impl Session {
     ///
     /// As for [`flashes`](Self::flashes).
     pub fn flashes_in<T: DeserializeOwned>(&self, queue: &str) -> Result<Vec<T>, Error> {
-        let (messages, _) = self.take_flashes(queue)?;
-        Ok(messages)
+        Ok(self.take_flashes(queue)?.messages)
     }
 
     /// Takes all messages and saves the session at once, so that of any number of concurrent
@@ -96,33 +95,26 @@ impl Session {
         &self,
         queue: &str,
     ) -> Result<Vec<T>, Error> {
-        let raw = self.read(|live| {
-            let queued = live.content.frames.flashes(queue);
-            Ok(queued
-                .map(|(id, value)| (id, value.to_vec()))
-                .collect::<Vec<_>>())
-        })?;
-        let (messages, taken) = self.take_flashes(queue)?;
-        let all = taken.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if all.is_empty() {
+        let Taking {
+            messages,
+            ids,
+            taken,
+            raw,
+        } = self.take_flashes(queue)?;
+        if ids.is_empty() {
             return Ok(messages);
         }
         if let Err(error) = self.save().await {
             self.put_back(queue, &taken, &raw)?;
             return Err(error);
         }
-        let ours = taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let claimed = all.iter().zip(messages).filter(|(id, _)| ours.contains(id));
+        let ours = taken.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let claimed = ids.iter().zip(messages).filter(|(id, _)| ours.contains(id));
         Ok(claimed.map(|(_, message)| message).collect())
     }
 
     /// Nobody has seen these messages: the next page gets them.
-    fn put_back(
-        &self,
-        queue: &str,
-        taken: &Taken,
-        raw: &[(FlashId, Vec<u8>)],
-    ) -> Result<(), Error> {
+    fn put_back(&self, queue: &str, taken: &Taken, raw: &[RawFlash]) -> Result<(), Error> {
         let ids = std::mem::take(&mut *taken.lock().unwrap_or_else(PoisonError::into_inner));
         self.write(|content| {
             for (id, value) in raw.iter().filter(|(id, _)| ids.contains(id)) {
@@ -132,23 +124,50 @@ impl Session {
         })
     }
 
-    fn take_flashes<T: DeserializeOwned>(&self, queue: &str) -> Result<(Vec<T>, Taken), Error> {
-        self.write(|content| {
-            let queued = content.frames.flashes(queue);
-            let (ids, messages) = queued
-                .map(|(id, value)| Ok((id, from_json(value)?)))
-                .collect::<Result<(Vec<_>, Vec<T>), Error>>()?;
-            for id in &ids {
-                content.frames.remove_flash(*id);
-            }
-            let taken: Taken = Arc::new(Mutex::new(ids));
+    fn take_flashes<T: DeserializeOwned>(&self, queue: &str) -> Result<Taking<T>, Error> {
+        let mut raw: Vec<RawFlash> = self.read(|live| {
+            let queued = live.content.frames.flashes(queue);
+            Ok(queued.map(|(id, value)| (id, value.to_vec())).collect())
+        })?;
+        // Without the lock: to deserialize a `T` is code of the application.
+        let messages: Result<Vec<T>, Error> =
+            raw.iter().map(|(_, value)| from_json(value)).collect();
+        let messages = messages.map_err(|error| error.of(self.name()))?;
+        let (ids, taken) = self.write(|content| {
+            let is_there = |(id, _): &RawFlash| content.frames.remove_flash(*id).then_some(*id);
+            let ids: Vec<_> = raw.iter().filter_map(is_there).collect();
+            let taken: Taken = Arc::new(Mutex::new(ids.clone()));
             let log = Arc::clone(&taken);
             Ok((
-                (!messages.is_empty()).then_some(|| Change::TakeFlashes(log)),
-                (messages, taken),
+                (!ids.is_empty()).then_some(|| Change::TakeFlashes(log)),
+                (ids, taken),
             ))
+        })?;
+        // Another thread may have taken some since they were read.
+        let mine = raw
+            .iter()
+            .zip(messages)
+            .filter(|((id, _), _)| ids.contains(id));
+        let messages = mine.map(|(_, message)| message).collect();
+        raw.retain(|(id, _)| ids.contains(id));
+        Ok(Taking {
+            messages,
+            ids,
+            taken,
+            raw,
         })
     }
+}
+
+type RawFlash = (FlashId, Vec<u8>);
+
+/// Messages that a request has taken.
+struct Taking<T> {
+    messages: Vec<T>,
+    ids: Vec<FlashId>,
+    /// Those of them that nobody else has taken before, after a save.
+    taken: Taken,
+    raw: Vec<RawFlash>,
 }
 
 /// The flash messages of a session, for handlers that need nothing else of it.

@@ -30,9 +30,10 @@ impl Session {
     /// wrong.
     pub(super) async fn save_in_cookie(&self, last: Last) -> Result<(), Error> {
         let now = self.slots.clock().now();
-        let Some(next) = self.plan_cookie(&mut self.slot().lock(), last, now)? else {
-            return Ok(());
-        };
+        let next = self
+            .slot()
+            .with(|state| self.plan_cookie(state, last, now))?;
+        let Some(next) = next else { return Ok(()) };
         let mut since = None;
         if next.member.is_some() || next.before.is_some() {
             match self.tell_listing(&next).await {
@@ -40,18 +41,15 @@ impl Session {
                 // Nothing but a new cookie in place of one that still works.
                 Err(error) if next.duty < CookieDuty::Set => {
                     trace::touch_failed(self.name(), &error);
-                    self.slot().lock().cookie.withdraw_refresh();
+                    self.slot().with(|state| state.cookie.withdraw_refresh());
                     return Ok(());
                 }
                 Err(error) => return Err(error),
             }
         }
-        self.finish_in_cookie(
-            &mut self.slot().lock(),
-            next,
-            since,
-            self.slots.clock().now(),
-        );
+        let now = self.slots.clock().now();
+        self.slot()
+            .with(|state| self.finish_in_cookie(state, next, since, now));
         Ok(())
     }
 

@@ -32,6 +32,37 @@ pub(super) fn from_json<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T
     serde_json::from_slice(json).map_err(|error| Error::with_source(ErrorKind::Deserialize, error))
 }
 
+/// A copy of a value's JSON; a small one takes no allocation.
+pub(super) struct JsonCopy {
+    small: [u8; Self::SMALL],
+    len: usize,
+    large: Vec<u8>,
+}
+
+impl JsonCopy {
+    const SMALL: usize = 64;
+
+    pub(super) const fn new() -> Self {
+        Self {
+            small: [0; Self::SMALL],
+            len: 0,
+            large: Vec::new(),
+        }
+    }
+
+    pub(super) fn fill(&mut self, json: &[u8]) {
+        match self.small.get_mut(..json.len()) {
+            Some(small) => small.copy_from_slice(json),
+            None => self.large.extend_from_slice(json),
+        }
+        self.len = json.len();
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        self.small.get(..self.len).unwrap_or(&self.large)
+    }
+}
+
 /// Walks over a value and writes nothing.
 #[derive(Clone, Copy)]
 struct Probe {

@@ -4,6 +4,7 @@ mod change;
 mod commit;
 mod content;
 mod flash;
+mod flight;
 mod frames;
 mod in_cookie;
 mod json;
@@ -23,7 +24,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use self::{
     change::Change,
     content::{Content, Persistence},
-    json::{append_json, from_json, to_json},
+    json::{JsonCopy, append_json, from_json, to_json},
     save::Last,
     slots::{At, Slot},
     state::{Live, Origin, State},
@@ -43,6 +44,10 @@ use crate::{
     named::Named,
     trace,
 };
+
+/// How often the closure of an `update` runs again because the value it has changed was changed
+/// meanwhile.
+const ROUNDS: usize = 8;
 
 /// A handle of one session of a request.
 ///
@@ -111,7 +116,14 @@ impl Session {
     ///
     /// [`ErrorKind::Deserialize`] if it is not a `T`; it stays as it is. [`ErrorKind::NotLoaded`].
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
-        self.read(|live| live.content.frames.get(key).map(from_json).transpose())
+        // Read without the lock: to deserialize a `T` is code of the application.
+        let mut json = JsonCopy::new();
+        let found = self.read(|live| {
+            let found = live.content.frames.get(key);
+            Ok(found.map(|value| json.fill(value)).is_some())
+        })?;
+        let value = found.then(|| from_json(json.as_slice())).transpose();
+        value.map_err(|error: Error| error.of(self.name()))
     }
 
     /// Puts a value under `key`, a reference or the value itself. Putting the same value again
@@ -146,9 +158,10 @@ impl Session {
     /// Changes the value under `key` in place, starting from the default if there is none, and
     /// returns what it has become.
     ///
-    /// The closure may use the session. If another request saves the session first, the closure is
-    /// run again on the value that one left, so no count is lost. So it owns what it uses, and
-    /// depends on nothing but that and its argument, whose type it names:
+    /// The closure runs without a lock, and may read the session. It runs again if its value was
+    /// changed meanwhile, at most eight times, and if another request saves the session first: then
+    /// on the value that request left, so no count is lost. So it owns what it uses, and depends on
+    /// nothing but that and its argument, whose type it names:
     ///
     /// ```
     /// # fn f(session: &silverback::Session, item: String) -> Result<(), silverback::Error> {
@@ -159,20 +172,25 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As for [`get`](Self::get) and [`insert`](Self::insert).
+    /// As for [`get`](Self::get) and [`insert`](Self::insert). [`ErrorKind::Conflict`] if the value
+    /// was changed during each of eight runs, as by a closure that changes it itself.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "the closure is taken in the last round alone"
+    )]
     pub fn update<T, F>(&self, key: &str, mut update: F) -> Result<T, Error>
     where
         T: Default + DeserializeOwned + Serialize,
         F: FnMut(&mut T) + Send + 'static,
     {
-        let mut apply = move |old: Option<&[u8]>| -> Result<T, Error> {
+        // It runs and is dropped without a lock, so it may use the session; then somebody may have
+        // been faster.
+        let mut apply = Some(move |old: Option<&[u8]>| -> Result<T, Error> {
             let mut value = old.map(from_json).transpose()?.unwrap_or_default();
             update(&mut value);
             Ok(value)
-        };
-        // The closure runs without a lock, so it may use the session; then somebody may have been
-        // faster.
-        loop {
+        });
+        for _ in 0..ROUNDS {
             // The JSON that is there, and behind it what it becomes.
             let mut json = Vec::with_capacity(128);
             let found = self.read(|live| {
@@ -182,37 +200,40 @@ impl Session {
             })?;
             let end = json.len();
             let mut run = || {
-                let value = apply(found.then_some(json.as_slice()))?;
+                let old = found.then_some(json.as_slice());
+                let value = apply.as_mut().map(|apply| apply(old)).transpose()?;
                 append_json(&mut json, &value)?;
                 Ok(value)
             };
             let value = run().map_err(|error: Error| error.of(self.name()))?;
             let (old, new) = json.split_at(end);
             let old = found.then_some(old);
-            let done = self.write(|content| {
+            let apply = &mut apply;
+            let is_done = self.write(|content| {
                 let place = content.frames.place(key);
                 if content.frames.at(&place) != old {
-                    return Ok((None, Some(apply)));
+                    return Ok((None, false));
                 }
                 if old == Some(new) {
-                    return Ok((None, None));
+                    return Ok((None, true));
                 }
                 self.check_growth(content, place.growth(new.len()))?;
                 content.frames.put(&place, new);
-                let update = move |old: Option<&[u8]>| to_json(&apply(old)?);
-                Ok((
-                    Some(|| Change::Update {
+                let change = || {
+                    let mut apply = apply.take().expect("this is the last round");
+                    let update = Box::new(move |old: Option<&[u8]>| to_json(&apply(old)?));
+                    Change::Update {
                         key: key.into(),
-                        update: Box::new(update),
-                    }),
-                    None,
-                ))
+                        update,
+                    }
+                };
+                Ok((Some(change), true))
             })?;
-            match done {
-                None => return Ok(value),
-                Some(again) => apply = again,
+            if let Some(value) = value.filter(|_| is_done) {
+                return Ok(value);
             }
         }
+        Err(Error::new(ErrorKind::Conflict).of(self.name()))
     }
 
     /// Removes the value under `key`; says whether there was one.
@@ -283,11 +304,10 @@ impl Session {
     fn read<R>(&self, read: impl FnOnce(&Live) -> Result<R, Error>) -> Result<R, Error> {
         let read = || {
             self.check_name()?;
-            let state = self.opened()?;
-            state
-                .live
-                .as_ref()
-                .map_or_else(|| Err(Error::new(ErrorKind::NotLoaded)), read)
+            self.opened(|state| match &state.live {
+                Some(live) => read(live),
+                None => Err(Error::new(ErrorKind::NotLoaded)),
+            })
         };
         read().map_err(|error| error.of(self.name()))
     }
@@ -297,14 +317,8 @@ impl Session {
         &self,
         change: impl FnOnce(&mut Content) -> Result<(Option<C>, R), Error>,
     ) -> Result<R, Error> {
-        let write = || {
-            self.check_name()?;
-            self.slots.touch();
-            let state = &mut *if self.slots.is_closed() {
-                self.slot().lock()
-            } else {
-                self.opened()?
-            };
+        let keeps_log = self.named().has_store();
+        let change = |state: &mut State| {
             if self.slots.is_closed() && !state.reopened {
                 return Err(Error::new(ErrorKind::AlreadyCommitted));
             }
@@ -314,10 +328,19 @@ impl Session {
                 .ok_or_else(|| Error::new(ErrorKind::NotLoaded))?;
             let (change, result) = change(&mut live.content)?;
             match change {
-                Some(change) if self.named().has_store() => state.log.push(change()),
+                Some(change) if keeps_log => state.log.push(change()),
                 change => state.changed |= change.is_some(),
             }
             Ok(result)
+        };
+        let write = || {
+            self.check_name()?;
+            self.slots.touch();
+            if self.slots.is_closed() {
+                self.slot().with(change)
+            } else {
+                self.opened(change)
+            }
         };
         write().map_err(|error: Error| error.of(self.name()))
     }
@@ -381,14 +404,13 @@ impl Session {
         let load = async {
             self.check_name()?;
             if !self.slots.is_over() || !self.is_in_store() {
-                if self.is_open() {
-                    Ok(())
-                } else {
-                    self.alone(|| self.open_in_turn()).await
+                if !self.is_open() {
+                    self.alone(Operation::Open).await?;
                 }
             } else {
-                self.alone(|| self.reopen_in_turn()).await
+                self.alone(Operation::Reopen).await?;
             }
+            Ok(())
         };
         load.await.map_err(|error: Error| {
             let error = error.of(self.name());
@@ -409,14 +431,14 @@ impl Session {
     /// renewal, whose cookie cannot be sent any more.
     pub async fn save(&self) -> Result<(), Error> {
         let save = async {
+            if self
+                .slot()
+                .with(|state| state.is_in_use() || state.too_late)
             {
-                let state = self.slot().lock();
-                if !state.is_in_use() && !state.too_late {
-                    return Ok(());
-                }
+                self.check_name()?;
+                self.alone(Operation::Save).await?;
             }
-            self.check_name()?;
-            self.alone(|| self.save_in_turn(Last::No)).await
+            Ok(())
         };
         save.await.map_err(|error: Error| error.of(self.name()))
     }
@@ -457,7 +479,8 @@ impl Session {
     pub async fn destroy(&self) -> Result<(), Error> {
         let destroy = async {
             self.check_name()?;
-            self.alone(|| self.destroy_in_turn()).await
+            self.alone(Operation::Destroy).await?;
+            Ok(())
         };
         destroy.await.map_err(|error: Error| error.of(self.name()))
     }
@@ -530,7 +553,10 @@ impl Session {
             Ok((Some(|| Change::Attributes(new.clone())), ()))
         })?;
         if self.has_cookie() {
-            self.slot().lock().moved_from.get_or_insert(Box::new(old));
+            let old = Box::new(old);
+            self.slot().with(|state| {
+                state.moved_from.get_or_insert(old);
+            });
         }
         Ok(())
     }
@@ -538,13 +564,28 @@ impl Session {
     /// Notes what the response shall do; a session need not be loaded for that.
     fn wish(&self, what: &'static str, wish: impl FnOnce(&mut State)) {
         self.slots.touch();
-        let state = &mut self.slot().lock();
-        if self.slots.is_closed() {
-            state.too_late = true;
-            return trace::too_late(self.name(), what);
+        let is_too_late = self.slot().with(|state| {
+            if self.slots.is_closed() {
+                state.too_late = true;
+            } else {
+                wish(state);
+            }
+            state.too_late
+        });
+        if is_too_late {
+            trace::too_late(self.name(), what);
         }
-        wish(state);
     }
+}
+
+/// What is done to a session from its beginning to its end, before anything else is.
+#[derive(Clone, Copy, Debug)]
+enum Operation {
+    Open,
+    Reopen,
+    Save,
+    Destroy,
+    Commit(Keep),
 }
 
 impl Session {
@@ -569,30 +610,38 @@ impl Session {
 
     /// Whether committing it takes more than a look.
     pub(crate) fn waits(&self) -> bool {
-        !self.named().never_waits && self.slot().lock().is_in_use()
+        !self.named().never_waits && self.slot().with(|state| state.is_in_use())
     }
 
-    /// Runs an operation on the session alone, from its beginning to its end.
-    async fn alone<T, F: Future<Output = Result<T, Error>>>(
-        &self,
-        operation: impl FnOnce() -> F,
-    ) -> Result<T, Error> {
+    /// Runs an operation on the session alone.
+    async fn alone(&self, operation: Operation) -> Result<Reply, Error> {
         if self.named().never_waits {
-            self.slot().alone_now(operation)
-        } else {
-            self.slot().alone(operation).await
+            return self.slot().alone_now(|| self.perform(operation));
         }
+        let session = self.clone();
+        self.slot()
+            .alone(async move { session.perform(operation).await })
+            .await
+    }
+
+    async fn perform(&self, operation: Operation) -> Result<Reply, Error> {
+        match operation {
+            Operation::Open => self.open_in_turn().await?,
+            Operation::Reopen => self.reopen_in_turn().await?,
+            Operation::Save => self.save_in_turn(Last::No).await?,
+            Operation::Destroy => self.destroy_in_turn().await?,
+            Operation::Commit(keep) => return self.commit_in_turn(keep).await,
+        }
+        Ok(Reply::default())
     }
 
     /// Whether the session is in a store, as far as is known.
     fn is_in_store(&self) -> bool {
-        let origin = self
-            .slot()
-            .lock()
-            .live
-            .as_ref()
-            .map(|live| matches!(live.origin, Some(Origin::Record { .. })));
-        !self.named().may_be_in_cookie() || origin.unwrap_or(false)
+        let in_record = |live: &Live| matches!(live.origin, Some(Origin::Record { .. }));
+        !self.named().may_be_in_cookie()
+            || self
+                .slot()
+                .with(|state| state.live.as_ref().is_some_and(in_record))
     }
 
     fn check_name(&self) -> Result<(), Error> {

@@ -1,9 +1,10 @@
 //! From the request's cookies to an open session.
 
-use std::sync::MutexGuard;
+use std::mem;
 
 use super::{
-    Session,
+    ROUNDS, Session,
+    change::Change,
     content::{Content, Stored, WriteId, decode_record},
     state::{CookieDuty, Copied, Lifetime, Live, Origin, Source, State},
 };
@@ -12,7 +13,7 @@ use crate::{
     codec::Opened,
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
-    store::{Record, StoreError, Version},
+    store::{self, Record, StoreError, Version},
     trace,
 };
 
@@ -20,104 +21,176 @@ use crate::{
 type Found = (Live, CookieDuty);
 
 impl Session {
-    /// The session's state, opened if it was not; a session whose store waits has to be loaded
-    /// first.
-    pub(super) fn opened(&self) -> Result<MutexGuard<'_, State>, Error> {
-        let mut state = self.slot().lock();
-        if state.live.is_some() {
-            return Ok(state);
+    /// Works on the session's state, opened if it was not; a session whose store waits has to be
+    /// loaded first.
+    pub(super) fn opened<R>(
+        &self,
+        work: impl FnOnce(&mut State) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let opens = !self.named().has_store();
+        let worked = self.slot().with(|state| {
+            if state.live.is_none() && !opens {
+                return Err(work);
+            }
+            let rejection = self.open_without_store(state);
+            Ok((work(state), rejection))
+        });
+        match worked {
+            Ok((result, rejection)) => {
+                self.report(rejection);
+                result
+            }
+            Err(work) if self.named().never_waits => {
+                self.slot().alone_now(|| self.open_in_turn())?;
+                self.slot().with(work)
+            }
+            Err(_) => Err(Error::new(ErrorKind::NotLoaded)),
         }
-        if !self.named().has_store() {
-            self.slots.touch();
-            self.open_from_cookie(&mut state, self.slots.clock().now())?;
-            return Ok(state);
-        }
-        drop(state);
-        if !self.named().never_waits {
-            return Err(Error::new(ErrorKind::NotLoaded));
-        }
-        self.slot().alone_now(|| self.open_in_turn())?;
-        Ok(self.slot().lock())
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.slot().lock().live.is_some()
+        self.slot().with(|state| state.live.is_some())
+    }
+
+    /// Opens a session that no store has a say in, and says why its cookie was not accepted.
+    pub(super) fn open_without_store(&self, state: &mut State) -> Option<Rejection> {
+        if state.live.is_some() {
+            return None;
+        }
+        self.slots.touch();
+        let now = self.slots.clock().now();
+        state.used = true;
+        let (mut live, duty) = match self.look(&state.source, now) {
+            Looked::Found(live, duty) => (live, duty),
+            _ => (
+                Live::new(now, Some(Rejection::NotFound)),
+                CookieDuty::Nothing,
+            ),
+        };
+        let rejection = live.rejection;
+        // What was asked for before; nothing else can have been.
+        for change in &mut state.log {
+            let _ = change.apply(&mut live.content);
+        }
+        state.live = Some(live);
+        state.owe(duty);
+        rejection
     }
 
     /// Opens the session, for a caller whose turn it is.
     pub(super) async fn open_in_turn(&self) -> Result<(), Error> {
         self.slots.touch();
         let now = self.slots.clock().now();
-        let Some(looked) = self.open_from_cookie(&mut self.slot().lock(), now)? else {
-            return Ok(());
-        };
-        let (live, duty) = self.ask(looked, now).await?;
-        let state = &mut *self.slot().lock();
-        state.live = Some(live);
-        self.opened_with(state, duty)
-    }
-
-    /// Opens the session if that takes no store; otherwise returns what to ask one for.
-    pub(super) fn open_from_cookie(
-        &self,
-        state: &mut State,
-        now: Timestamp,
-    ) -> Result<Option<Looked>, Error> {
-        if state.live.is_some() {
-            return Ok(None);
-        }
-        state.used = true;
-        match self.look(&state.source, now) {
-            Looked::Found(live, duty) => {
-                state.live = Some(live);
-                self.opened_with(state, duty).map(|()| None)
+        let looked = self.slot().with(|state| {
+            if state.live.is_some() {
+                return None;
             }
-            looked => Ok(Some(looked)),
-        }
+            state.used = true;
+            Some(self.look(&state.source, now))
+        });
+        let Some(looked) = looked else { return Ok(()) };
+        let (live, duty) = self.ask(looked, now).await?;
+        self.enter(live, duty)
     }
 
     /// Opens a server-side session anew after the request has ended, for a caller whose turn it is.
     /// What the request changed and did not save is dropped, what was changed since then is not.
     pub(super) async fn reopen_in_turn(&self) -> Result<(), Error> {
-        let source = match self
-            .slot()
-            .lock()
-            .live
-            .as_ref()
-            .and_then(|live| live.origin.clone())
-        {
-            Some(Origin::Record { id, .. }) => Source::Known(id.into()),
-            _ => self.slot().lock().source.clone(),
-        };
+        let source = self.slot().with(|state| match &state.live {
+            Some(Live {
+                origin: Some(Origin::Record { id, .. }),
+                ..
+            }) => Source::Known(id.clone().into()),
+            _ => state.source.clone(),
+        });
         let now = self.slots.clock().now();
         let (live, duty) = self.ask(self.look(&source, now), now).await?;
-        let state = &mut self.slot().lock();
-        if !state.reopened {
-            (state.reopened, state.renew, state.changed) = (true, false, false);
-            state.log.clear();
+        let dropped = self.slot().with(|state| {
+            state.source = source;
+            if mem::replace(&mut state.reopened, true) {
+                return Vec::new();
+            }
+            (state.renew, state.changed) = (false, false);
             state.cut_off.clear();
-        }
-        state.source = source;
-        state.live = Some(live);
-        self.opened_with(state, duty)
+            mem::take(&mut state.log)
+        });
+        // Without the lock: it may have closures of the application.
+        drop(dropped);
+        self.enter(live, duty)
     }
 
-    /// Brings what was asked for before the session was open into it.
-    fn opened_with(&self, state: &mut State, duty: CookieDuty) -> Result<(), Error> {
-        let Some(live) = &mut state.live else {
-            return Ok(());
+    /// Takes what was read for the session, with what was asked for before or not saved yet.
+    fn enter(&self, live: Live, duty: CookieDuty) -> Result<(), Error> {
+        self.report(live.rejection);
+        let mut live = Some(live);
+        self.slot().with(|state| {
+            if state.log.is_empty() {
+                state.live = live.take();
+                state.owe(duty);
+            }
+        });
+        let Some(mut live) = live else { return Ok(()) };
+        let empty = Content::new(live.content.created);
+        let content = mem::replace(&mut live.content, empty);
+        self.rebase(content, |state, content| {
+            live.content = content;
+            state.live = Some(live);
+            state.owe(duty);
+        })
+    }
+
+    /// Applies the changes that are not saved yet to what a store has, and enters both at once.
+    ///
+    /// An `update` runs again for that, without the lock: its closure may use the session. What is
+    /// changed meanwhile comes behind.
+    ///
+    /// # Errors
+    ///
+    /// What the closure or its value's type says, or [`ErrorKind::Conflict`] if each run brings
+    /// another change. Nothing is entered then, and the changes stay.
+    pub(super) fn rebase(
+        &self,
+        mut content: Content,
+        enter: impl FnOnce(&mut State, Content),
+    ) -> Result<(), Error> {
+        let mut applied = Applied {
+            session: self,
+            log: Vec::new(),
         };
-        if let Some(reason) = live.rejection {
+        let mut enter = Some(enter);
+        for _ in 0..ROUNDS {
+            let newer = self.slot().with(|state| {
+                if state.log.iter().any(Change::runs_code) {
+                    return Some(mem::take(&mut state.log));
+                }
+                // Only what runs code can fail.
+                state
+                    .log
+                    .iter_mut()
+                    .for_each(|change| drop(change.apply(&mut content)));
+                applied.give_back(state);
+                if let Some(enter) = enter.take() {
+                    let created = content.created;
+                    enter(state, mem::replace(&mut content, Content::new(created)));
+                }
+                None
+            });
+            let Some(mut newer) = newer else {
+                return Ok(());
+            };
+            let result = newer
+                .iter_mut()
+                .try_for_each(|change| change.apply(&mut content));
+            applied.log.append(&mut newer);
+            result?;
+        }
+        Err(Error::new(ErrorKind::Conflict))
+    }
+
+    pub(super) fn report(&self, rejection: Option<Rejection>) {
+        if let Some(reason) = rejection {
             trace::rejected(self.name(), reason);
         }
-        for change in &mut state.log {
-            if let Err(error) = change.apply(&mut live.content) {
-                state.live = None;
-                return Err(error);
-            }
-        }
-        state.owe(duty);
-        Ok(())
     }
 
     /// Opens the session as far as that takes no store.
@@ -176,6 +249,9 @@ impl Session {
 
     /// Opens the rest of the way.
     async fn ask(&self, looked: Looked, now: Timestamp) -> Result<Found, Error> {
+        if !self.named().never_waits {
+            store::check_runtime()?;
+        }
         let (mut live, duty) = match looked {
             Looked::Found(live, duty) => return Ok((live, duty)),
             Looked::Record(id, duty) => return self.open_record(id, now, duty).await,
@@ -365,6 +441,28 @@ impl Session {
                 .fold(Presented::Nothing(None), |found, value| {
                     found.and(open(value))
                 }),
+        }
+    }
+}
+
+/// Changes that were taken from the session's state to be applied, and go back in front of those
+/// that were made meanwhile.
+struct Applied<'a> {
+    session: &'a Session,
+    log: Vec<Change>,
+}
+
+impl Applied<'_> {
+    fn give_back(&mut self, state: &mut State) {
+        self.log.append(&mut state.log);
+        state.log = mem::take(&mut self.log);
+    }
+}
+
+impl Drop for Applied<'_> {
+    fn drop(&mut self) {
+        if !self.log.is_empty() {
+            self.session.slot().with(|state| self.give_back(state));
         }
     }
 }

@@ -111,18 +111,15 @@ impl Session {
     /// Brings what was changed into the store, for a caller whose turn it is. A session in a cookie
     /// has no store: there it is checked that the cookie will not be too large.
     pub(super) async fn save_in_turn(&self, last: Last) -> Result<(), Error> {
-        if self.slot().lock().needs_opening() {
+        if self.slot().with(|state| state.needs_opening()) {
             self.open_in_turn().await?;
         }
-        let begun = {
-            let state = &mut self.slot().lock();
-            match self.named().server() {
-                Some(server) if !self.goes_into_cookie(state) => {
-                    Some((server, self.begin(state, last)?))
-                }
-                _ => None,
+        let begun = self.slot().with(|state| match self.named().server() {
+            Some(server) if !self.goes_into_cookie(state) => {
+                Ok::<_, Error>(Some((server, self.begin(state, last)?)))
             }
-        };
+            _ => Ok(None),
+        })?;
         let Some((server, begun)) = begun else {
             return self.save_in_cookie(last).await;
         };
@@ -145,7 +142,7 @@ impl Session {
         };
         let job = &mut pending.job;
         let member = job.record.member.clone();
-        self.finish(&mut self.slot().lock(), job, saved)?;
+        self.finish(job, saved)?;
         drop(pending);
         if member.is_some() {
             self.tidy_listings(member.as_ref(), &step.key(), step.key_before().as_ref())
@@ -348,7 +345,7 @@ impl Session {
                 trace::touch_failed(self.name(), &error);
                 job.log.clear();
                 // One of a new key is for listed sessions only.
-                self.slot().lock().cookie.withdraw_refresh();
+                self.slot().with(|state| state.cookie.withdraw_refresh());
                 Ok(false)
             }
             Err(error) => Err(error),
@@ -372,12 +369,28 @@ impl Session {
     }
 
     /// Enters the outcome into the state. Until then, the job's end gives back what `begin` took.
-    fn finish(&self, state: &mut State, job: &mut Job, saved: Saved) -> Result<(), Error> {
-        let changes = job.changes();
+    fn finish(&self, job: &mut Job, mut saved: Saved) -> Result<(), Error> {
+        // Dropped without the lock: it may have closures of the application.
         let log = std::mem::take(&mut job.log);
-        let Some(live) = &mut state.live else {
+        let Some(mut content) = saved.merged.take() else {
+            self.slot()
+                .with(|state| self.enter_saved(state, job, &log, saved));
             return Ok(());
         };
+        content.mark_listed();
+        let known = saved.id.clone();
+        let merged = self.rebase(content, |state, content| {
+            if let Some(live) = &mut state.live {
+                live.content = content;
+            }
+            self.enter_saved(state, job, &log, saved);
+        });
+        merged.inspect_err(|_| self.slot().with(|state| state.close(known)))
+    }
+
+    fn enter_saved(&self, state: &mut State, job: &Job, log: &[Change], saved: Saved) {
+        let changes = log.iter().any(Change::is_of_handler);
+        let Some(live) = &mut state.live else { return };
         let shows = saved.id.is_some() || log.iter().any(Change::shows_in_cookie);
         let (version, expires) = (saved.version, saved.expires);
         if let Some(id) = saved.id {
@@ -399,13 +412,6 @@ impl Session {
         // A subject that was set while this save ran is not listed yet.
         if !state.log.iter().any(Change::is_of_subject) {
             live.content.mark_listed();
-        }
-        if let Some(mut content) = saved.merged {
-            content.mark_listed();
-            live.content = content;
-            for change in &mut state.log {
-                change.apply(&mut live.content)?;
-            }
         }
         live.content.set_since(job.since);
         let duty = match saved.place {
@@ -429,7 +435,6 @@ impl Session {
             }
         };
         state.owe(duty);
-        Ok(())
     }
 }
 
@@ -497,9 +502,7 @@ impl Job {
 
     /// Whether the handler changed anything.
     pub(super) fn changes(&self) -> bool {
-        self.log
-            .iter()
-            .any(|change| !matches!(change, Change::Listed(_)))
+        self.log.iter().any(Change::is_of_handler)
     }
 }
 
@@ -520,11 +523,12 @@ impl Drop for Pending<'_> {
         if log.is_empty() {
             return;
         }
-        let state = &mut self.session.slot().lock();
         cut_off.push((*write, log.len()));
-        state.cut_off = std::mem::take(cut_off);
-        // Changes made while the save ran stay behind those it carried.
-        log.append(&mut state.log);
-        state.log = std::mem::take(log);
+        self.session.slot().with(|state| {
+            state.cut_off = std::mem::take(cut_off);
+            // Changes made while the save ran stay behind those it carried.
+            log.append(&mut state.log);
+            state.log = std::mem::take(log);
+        });
     }
 }

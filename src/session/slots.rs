@@ -3,18 +3,19 @@
 use std::{
     pin::pin,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use http::HeaderValue;
 
-use super::{Session, state::State};
+use super::{Session, flight::Flights, state::State};
 use crate::{
     clock::Clock,
     cookie::RequestCookies,
     error::{Error, ErrorKind},
+    lock::{Monitor, Turnstile},
     named::Named,
     store,
 };
@@ -46,7 +47,7 @@ pub(crate) struct Slots {
 struct More {
     /// The slots of the other sessions that the layer names.
     others: OnceLock<Box<[Slot]>>,
-    opened: Mutex<Vec<Arc<Opened>>>,
+    opened: Monitor<Vec<Arc<Opened>>>,
 }
 
 /// A session that the layer did not name.
@@ -58,58 +59,55 @@ pub(crate) struct Opened {
 
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
-    /// Held by whoever loads, saves or destroys the session, from beginning to end: the first if
-    /// its store waits, the second if not. Taken before `state`, never after. Opening a session
-    /// that no store has a say in takes `state` alone.
-    turn: tokio::sync::Mutex<()>,
-    short_turn: Mutex<()>,
-    /// Locked for a moment at a time, and never while waiting.
-    state: Mutex<State>,
+    /// Operations on a session whose store waits; those of another take the turn. Each goes from
+    /// its beginning to its end before the next. Opening a session that no store has a say in takes
+    /// `state` alone.
+    flights: Flights,
+    turn: Turnstile,
+    /// Entered for a moment at a time, and never while waiting.
+    state: Monitor<State>,
 }
 
 impl Slot {
-    /// Runs an operation on the session alone. It is made here, so that its future need not be
-    /// moved.
-    pub(super) async fn alone<T, F: Future<Output = Result<T, Error>>>(
-        &self,
-        operation: impl FnOnce() -> F,
-    ) -> Result<T, Error> {
-        let _turn = self.turn.lock().await;
-        operation().await
+    pub(super) fn with<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
+        self.state.with(work)
     }
 
-    /// As [`alone`](Self::alone), for a session whose store never waits.
+    /// Runs an operation on the session alone.
+    pub(super) async fn alone<T: Send + 'static>(
+        &self,
+        operation: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.flights.run(operation).await
+    }
+
+    /// As [`alone`](Self::alone), for a session whose store never waits. The operation is made
+    /// here, so that its future need not be moved.
     pub(super) fn alone_now<T, F: Future<Output = Result<T, Error>>>(
         &self,
         operation: impl FnOnce() -> F,
     ) -> Result<T, Error> {
-        let _turn = self.short_turn();
-        store::now(pin!(operation())).unwrap_or_else(|| Err(Error::new(ErrorKind::Store)))
+        let run = || store::now(pin!(operation()));
+        self.turn
+            .pass(run)?
+            .unwrap_or_else(|| Err(Error::new(ErrorKind::Store)))
     }
 
-    pub(super) fn short_turn(&self) -> MutexGuard<'_, ()> {
-        self.short_turn
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Looks at the session's state if nobody has the turn.
-    pub(super) fn if_free<T>(
+    /// Does what takes no future alone.
+    pub(super) fn in_turn<T>(
         &self,
-        never_waits: bool,
-        look: impl FnOnce(&State) -> Option<T>,
-    ) -> Option<T> {
-        let (_turn, _short_turn);
-        if never_waits {
-            _short_turn = self.short_turn.try_lock().ok()?;
-        } else {
-            _turn = self.turn.try_lock().ok()?;
-        }
-        look(&self.lock())
+        work: impl FnOnce(&mut State) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.turn.pass(|| self.with(work))?
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Looks at the session's state if no operation is under way.
+    pub(super) fn if_free<T>(&self, look: impl FnOnce(&State) -> Option<T>) -> Option<T> {
+        if self.turn.is_free() && self.flights.is_idle() {
+            self.with(|state| look(state))
+        } else {
+            None
+        }
     }
 }
 
@@ -203,8 +201,7 @@ impl Slots {
 
     /// Handles of the sessions opened beside those, in the order of opening.
     pub(crate) fn opened(self: &Arc<Self>) -> Vec<Session> {
-        self.lock_opened()
-            .map(|opened| opened.iter().map(|opened| self.handle(opened)).collect())
+        self.with_opened(|opened| opened.iter().map(|opened| self.handle(opened)).collect())
             .unwrap_or_default()
     }
 
@@ -231,19 +228,17 @@ impl Slots {
 
     /// The handle of the opened session of this name, which is made if there is none.
     pub(crate) fn open(self: &Arc<Self>, named: Named) -> Session {
-        let mut all = self
-            .more()
-            .opened
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(opened) = all.iter().find(|opened| opened.named.name == named.name) {
-            return self.handle(opened);
-        }
-        let opened = Arc::new(Opened {
-            named: Arc::new(named),
-            slot: Slot::default(),
+        let opened = self.more().opened.with(|all| {
+            if let Some(opened) = all.iter().find(|opened| opened.named.name == named.name) {
+                return Arc::clone(opened);
+            }
+            let opened = Arc::new(Opened {
+                named: Arc::new(named),
+                slot: Slot::default(),
+            });
+            all.push(Arc::clone(&opened));
+            opened
         });
-        all.push(Arc::clone(&opened));
         self.handle(&opened)
     }
 
@@ -254,10 +249,10 @@ impl Slots {
         }
     }
 
-    fn lock_opened(&self) -> Option<MutexGuard<'_, Vec<Arc<Opened>>>> {
+    fn with_opened<R>(&self, look: impl FnOnce(&[Arc<Opened>]) -> R) -> Option<R> {
         self.more
             .get()
-            .map(|more| more.opened.lock().unwrap_or_else(PoisonError::into_inner))
+            .map(|more| more.opened.with(|opened| look(opened)))
     }
 
     fn more(&self) -> &More {
@@ -279,11 +274,7 @@ impl Slots {
                 .iter()
                 .any(|named| &*named.name == name);
             let is_it = |opened: &Arc<Opened>| &*opened.named.name == name;
-            if configured
-                || slots
-                    .lock_opened()
-                    .is_some_and(|opened| opened.iter().any(is_it))
-            {
+            if configured || slots.with_opened(|opened| opened.iter().any(is_it)) == Some(true) {
                 return true;
             }
             outer = slots.outer();

@@ -149,17 +149,31 @@ impl State {
         self.live.is_none() && self.is_changed()
     }
 
+    /// Forgets what the session is, but not where: it is read again when it is used again.
+    pub(super) fn close(&mut self, id: Option<SessionId>) {
+        let origin = self.live.take().and_then(|live| live.origin);
+        let known = id.or(match origin {
+            Some(Origin::Record { id, .. }) => Some(id),
+            _ => None,
+        });
+        if let Some(id) = known {
+            self.renew = false;
+            self.source = Source::Known(id.into());
+        }
+    }
+
     pub(super) fn owe(&mut self, duty: CookieDuty) {
         self.cookie = self.cookie.max(duty);
     }
 
-    /// Forgets what the handler changed, but not that the session was renewed or destroyed.
-    pub(super) fn discard_changes(&mut self) {
+    /// Forgets what the handler changed, but not that the session was renewed or destroyed. The
+    /// changes are to be dropped without the lock: they may have closures of the application.
+    #[must_use]
+    pub(super) fn discard_changes(&mut self) -> Vec<Change> {
         if !self.changed && self.log.is_empty() {
-            return;
+            return Vec::new();
         }
         self.changed = false;
-        self.log.clear();
         match (&self.source, &mut self.live) {
             // The attributes of the destroyed session are those that the removal of its cookie
             // needs.
@@ -172,6 +186,7 @@ impl State {
             }
             _ => self.live = None,
         }
+        std::mem::take(&mut self.log)
     }
 }
 

@@ -1,7 +1,7 @@
 //! One type for every store, so that a session has no type parameter.
 
 use std::{
-    fmt,
+    fmt, panic,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -153,6 +153,26 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Server(..)")
     }
+}
+
+/// Whether the runtime has what a store that waits needs: the pauses between its retries are
+/// tokio's.
+///
+/// # Errors
+///
+/// [`StoreError::Backend`] with a sentence that says what to change. Tokio tells by a panic alone
+/// whether a runtime has a timer; it is caught here, before anything depends on it.
+pub(crate) fn check_runtime() -> Result<(), StoreError> {
+    if tokio::runtime::Handle::try_current().is_err() {
+        return Err(StoreError::backend(
+            "a store that waits needs tokio: run this in its runtime",
+        ));
+    }
+    panic::catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| {
+        StoreError::backend(
+            "a store that waits needs tokio's timer: build the runtime with `enable_time`",
+        )
+    })
 }
 
 /// The dyn-compatible twin of [`Store`].

@@ -14,6 +14,7 @@ mod hostile;
 mod hyper;
 mod lifecycle;
 mod lifetimes;
+mod liveness;
 #[cfg(feature = "tracing")]
 mod logs;
 mod many_sessions;

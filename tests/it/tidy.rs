@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 /// From the ground up; what a folder holds is on the floor of its name.
 const FLOORS: &[&[&str]] = &[
-    &["error", "binary", "clock", "crypto", "id", "trace"],
+    &["error", "binary", "clock", "crypto", "id", "lock", "trace"],
     &["key", "cookie", "codec"],
     &["store"],
     &["index", "named", "config", "subjects", "session"],
