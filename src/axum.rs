@@ -8,8 +8,8 @@ use http::{StatusCode, request::Parts};
 
 use crate::{
     error::{Error, ErrorKind},
-    registry::Sessions,
     session::{Flashes, Session, SessionData, Typed},
+    sessions::Sessions,
     trace,
 };
 

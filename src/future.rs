@@ -12,10 +12,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 
 use crate::{
-    registry::{self, Committed, Cookies},
+    request::{Commit, Committed, Cookies, Registry, commit},
     responder::{FailedCommit, Responder},
-    session::{Keep, Slots},
     trace,
+    turn::Keep,
 };
 
 pin_project! {
@@ -26,7 +26,7 @@ pin_project! {
     pub struct ResponseFuture<F, B, R> {
         #[pin]
         state: State<F, B>,
-        slots: Closing,
+        registry: Closing,
         responder: Arc<R>,
         is_grpc: bool,
     }
@@ -41,19 +41,19 @@ pin_project! {
 }
 
 /// However the request ends, later changes to its sessions are errors and not silently lost.
-struct Closing(Arc<Slots>);
+struct Closing(Arc<Registry>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        self.0.end();
+        self.0.exchange.end();
     }
 }
 
 impl<F, B, R> ResponseFuture<F, B, R> {
-    pub(crate) fn new(inner: F, slots: Arc<Slots>, responder: Arc<R>, is_grpc: bool) -> Self {
+    pub(crate) fn new(inner: F, registry: Arc<Registry>, responder: Arc<R>, is_grpc: bool) -> Self {
         Self {
             state: State::Handling { inner },
-            slots: Closing(slots),
+            registry: Closing(registry),
             responder,
             is_grpc,
         }
@@ -73,32 +73,32 @@ where
             match this.state.as_mut().project() {
                 StateProj::Handling { inner } => {
                     let mut response = ready!(inner.poll(cx))?;
-                    let slots = &this.slots.0;
-                    slots.close();
-                    if !slots.is_touched() {
+                    let registry = &this.registry.0;
+                    registry.exchange.close();
+                    if !registry.exchange.is_touched() {
                         return Poll::Ready(Ok(response));
                     }
-                    if let Some(used) = registry::rest(slots) {
-                        if used {
-                            vary_by_cookie(response.headers_mut());
+                    match commit(registry, || what_to_keep(&response)) {
+                        Commit::Nothing { is_used } => {
+                            if is_used {
+                                vary_by_cookie(response.headers_mut());
+                            }
+                            return Poll::Ready(Ok(response));
                         }
-                        return Poll::Ready(Ok(response));
+                        Commit::Done(committed) => {
+                            let responder = &**this.responder;
+                            return Poll::Ready(Ok(finish(
+                                response,
+                                committed,
+                                responder,
+                                *this.is_grpc,
+                            )));
+                        }
+                        Commit::Waiting(commit) => {
+                            let response = Some(response);
+                            this.state.set(State::Committing { commit, response });
+                        }
                     }
-                    let keep = what_to_keep(&response);
-                    if !registry::waits(slots) {
-                        let committed = registry::commit_now(slots, keep);
-                        return Poll::Ready(Ok(finish(
-                            response,
-                            committed,
-                            &**this.responder,
-                            *this.is_grpc,
-                        )));
-                    }
-                    let commit = Box::pin(registry::commit(Arc::clone(slots), keep));
-                    this.state.set(State::Committing {
-                        commit,
-                        response: Some(response),
-                    });
                 }
                 StateProj::Committing { commit, response } => {
                     let committed = ready!(commit.as_mut().poll(cx));
@@ -150,7 +150,7 @@ fn finish<B>(
             response
         }
     };
-    if committed.used || !committed.cookies.is_empty() {
+    if committed.is_used || !committed.cookies.is_empty() {
         vary_by_cookie(response.headers_mut());
     }
     if response.status() == StatusCode::NOT_MODIFIED {

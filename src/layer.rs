@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 
 use crate::{
-    clock::Clock, config::SessionConfig, error::ConfigError, responder::DefaultResponder,
-    service::SessionService, session::Shared,
+    clock::Clock, config::SessionConfig, error::ConfigError, request::Shared,
+    responder::DefaultResponder, service::SessionService,
 };
 
 /// Gives the service it wraps one or more sessions.
@@ -84,16 +84,16 @@ impl<R> SessionLayer<R> {
         reason = "reads as the other builders do"
     )]
     pub fn try_with(mut self, config: SessionConfig) -> Result<Self, ConfigError> {
-        let named = config.build()?;
+        let settings = config.build()?;
         if self
             .shared
             .sessions
             .iter()
-            .any(|other| other.name == named.name)
+            .any(|other| other.name == settings.name)
         {
-            return Err(ConfigError::DuplicateName(named.name.into()));
+            return Err(ConfigError::DuplicateName(settings.name.into()));
         }
-        self.shared.sessions.push(Arc::new(named));
+        self.shared.sessions.push(Arc::new(settings));
         Ok(self)
     }
 
@@ -160,7 +160,7 @@ impl<R> Clone for SessionLayer<R> {
 
 impl<R> fmt::Debug for SessionLayer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.shared.sessions.iter().map(|named| &named.name);
+        let names = self.shared.sessions.iter().map(|settings| &settings.name);
         f.debug_list().entries(names).finish()
     }
 }

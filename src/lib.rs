@@ -136,13 +136,19 @@ mod service;
 #[cfg(feature = "axum")]
 mod axum;
 
-mod registry;
+mod sessions;
 
-mod config;
-mod index;
-mod named;
 mod session;
 mod subjects;
+
+mod request;
+mod turn;
+mod vault;
+
+mod config;
+mod content;
+mod roster;
+mod state;
 
 pub mod store;
 
@@ -168,10 +174,10 @@ pub use self::{
     future::ResponseFuture,
     key::{Key, KeyError, KeyId, KeyState, Keys},
     layer::SessionLayer,
-    registry::Sessions,
     responder::{DefaultResponder, FailedCommit, Responder},
     service::SessionService,
     session::{Flashes, Session, SessionData, Typed},
+    sessions::Sessions,
     subjects::{SubjectSession, Subjects},
 };
 

@@ -11,8 +11,9 @@ use tower_service::Service;
 
 use crate::{
     future::ResponseFuture,
+    request::{Registry, Shared},
     responder::Responder,
-    session::{Session, Shared, Slots},
+    session::Session,
 };
 
 /// The service made by [`SessionLayer`](crate::SessionLayer).
@@ -51,14 +52,13 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let is_grpc = is_grpc(request.headers());
         let cookies = request.headers().get_all(header::COOKIE);
-        let slots = Slots::new(Arc::clone(&self.shared), cookies);
-        slots.set_outer(request.extensions_mut().insert(Session::first(&slots)));
-        ResponseFuture::new(
-            self.inner.call(request),
-            slots,
-            Arc::clone(&self.responder),
-            is_grpc,
-        )
+        let registry = Registry::new(Arc::clone(&self.shared), cookies);
+        let outer = request
+            .extensions_mut()
+            .insert(Session::from(registry.first()));
+        registry.set_outer(outer.map(|session| Arc::clone(session.registry())));
+        let responder = Arc::clone(&self.responder);
+        ResponseFuture::new(self.inner.call(request), registry, responder, is_grpc)
     }
 }
 

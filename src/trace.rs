@@ -60,6 +60,12 @@ pub(crate) fn touch_failed(session: &str, error: &(dyn std::error::Error + 'stat
     event!(WARN, session, error, "idle timeout not extended");
 }
 
+/// Another request or process was faster; the change is tried again.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn lost_round(what: &'static str, round: u32) {
+    event!(DEBUG, what, round, "lost a compare and swap");
+}
+
 /// A record that was left behind is harmless: nobody was ever told its ID, or it is marked as
 /// ended.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]

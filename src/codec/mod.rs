@@ -63,7 +63,7 @@ pub(crate) enum Purpose {
     /// It refers to a record in a store.
     Reference,
     /// It is itself a record: a subject's list of sessions.
-    Listing,
+    Roster,
 }
 
 impl Purpose {
@@ -71,7 +71,7 @@ impl Purpose {
         match self {
             Self::Values => b"values",
             Self::Reference => b"reference",
-            Self::Listing => b"listing",
+            Self::Roster => b"listing",
         }
     }
 }
@@ -283,9 +283,9 @@ impl Codec {
         let mut derived = self.derived.write().unwrap_or_else(PoisonError::into_inner);
         let generation = self.keys.generation();
         let mut ring = self.keys.snapshot();
-        // A listing is not believed because of its key alone: whoever changes it has the store as
+        // A roster is not believed because of its key alone: whoever changes it has the store as
         // well. And it has to be read after a key was revoked, to end the sessions that are in it.
-        ring.retain(|(_, state)| *state != KeyState::Revoked || self.purpose == Purpose::Listing);
+        ring.retain(|(_, state)| *state != KeyState::Revoked || self.purpose == Purpose::Roster);
         ring.sort_by_key(|(_, state)| *state != KeyState::Active);
         let keys = ring
             .iter()

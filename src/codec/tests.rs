@@ -141,7 +141,7 @@ fn a_token_opens_nowhere_else() {
         make(Mode::Signed, Purpose::Values, "a", ""),
         make(Mode::Signed, Purpose::Reference, "a", ""),
         make(Mode::Signed, Purpose::Reference, "b", ""),
-        make(Mode::Sealed, Purpose::Listing, "a", ""),
+        make(Mode::Sealed, Purpose::Roster, "a", ""),
         Codec::new(
             Keys::generate().unwrap(),
             Mode::Sealed,

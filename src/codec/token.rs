@@ -39,7 +39,7 @@ impl Stamp {
     pub(super) const fn encoded_len(purpose: Purpose) -> usize {
         match purpose {
             Purpose::Values => 5 + 5 + 4 + 16,
-            Purpose::Reference | Purpose::Listing => 5 + 5 + 4,
+            Purpose::Reference | Purpose::Roster => 5 + 5 + 4,
         }
     }
 
@@ -57,7 +57,7 @@ impl Stamp {
         let (ttl, rest) = rest.split_first_chunk()?;
         let token_id = match purpose {
             Purpose::Values => Some(*rest.first_chunk::<16>()?),
-            Purpose::Reference | Purpose::Listing => None,
+            Purpose::Reference | Purpose::Roster => None,
         };
         let stamp = Self {
             issued,

@@ -6,11 +6,14 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Session,
-    change::{Change, Taken},
-    frames::{FlashId, Frames},
     json::{from_json, to_json},
 };
-use crate::{crypto, error::Error};
+use crate::{
+    content::{FlashId, Frames},
+    crypto,
+    error::Error,
+    state::{Change, Taken},
+};
 
 const DEFAULT_QUEUE: &str = "";
 
@@ -125,8 +128,8 @@ impl Session {
     }
 
     fn take_flashes<T: DeserializeOwned>(&self, queue: &str) -> Result<Taking<T>, Error> {
-        let mut raw: Vec<RawFlash> = self.read(|live| {
-            let queued = live.content.frames.flashes(queue);
+        let mut raw: Vec<RawFlash> = self.read(|view| {
+            let queued = view.content.frames.flashes(queue);
             Ok(queued.map(|(id, value)| (id, value.to_vec())).collect())
         })?;
         // Without the lock: to deserialize a `T` is code of the application.

@@ -1,10 +1,15 @@
 //! Whose session it is, and what that person's other sessions are.
 
-use super::{Session, change::Change, content::Subject, membership::is_new};
+use super::Session;
 use crate::{
+    content::Subject,
     error::{Error, ErrorKind},
     id::RecordKey,
-    subjects::{SubjectSession, Subjects},
+    roster::Entry,
+    state::{Change, Enrolment, View},
+    subjects::SubjectSession,
+    turn::Anchor,
+    vault::Enrolled,
 };
 
 /// The most bytes a subject or a note has.
@@ -42,7 +47,7 @@ impl Session {
     /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     pub fn set_subject(&self, subject: &str, note: &str) -> Result<(), Error> {
         let checked = match subject.len() {
-            1..=MAX_LEN if self.named().index.is_some() => Ok(()),
+            1..=MAX_LEN if self.settings().rosters.is_some() => Ok(()),
             1..=MAX_LEN => Err(ErrorKind::NeedsRevocation),
             _ => Err(ErrorKind::Subject),
         };
@@ -91,13 +96,8 @@ impl Session {
     ///
     /// [`ErrorKind::NotLoaded`].
     pub fn subject(&self) -> Result<Option<String>, Error> {
-        self.read(|live| {
-            Ok(live
-                .content
-                .subject
-                .as_ref()
-                .map(|subject| subject.name.to_string()))
-        })
+        let name = |subject: &Subject| subject.name.to_string();
+        self.read(|view| Ok(view.content.subject.as_deref().map(name)))
     }
 
     /// Returns the subject's sessions, this one first and then the one used last; empty if it is
@@ -107,17 +107,15 @@ impl Session {
     ///
     /// [`ErrorKind::NotLoaded`], [`ErrorKind::Store`].
     pub async fn subject_sessions(&self) -> Result<Vec<SubjectSession>, Error> {
-        match self.whose()? {
-            Some(Whose {
-                subjects,
-                subject,
-                key,
-            }) => {
-                let sessions = subjects.list_beside(&subject, key.as_ref()).await;
-                sessions.map_err(|error| error.of(self.name()))
-            }
-            None => Ok(Vec::new()),
-        }
+        let Some((subject, key)) = self.whose()? else {
+            return Ok(Vec::new());
+        };
+        let vault = self.handle.vault();
+        let listed = vault
+            .enrolled(&subject)
+            .await
+            .map_err(|error| error.of(self.name()))?;
+        Ok(SubjectSession::list(listed, key.as_ref(), vault.now()))
     }
 
     /// Ends another session of the subject, at once; says whether there was one. A session of
@@ -130,11 +128,15 @@ impl Session {
     /// [`ErrorKind::NotLoaded`]; [`ErrorKind::Store`] if the other one may still be there.
     pub async fn destroy_other(&self, id: &RecordKey) -> Result<bool, Error> {
         match self.whose()? {
-            Some(Whose {
-                subjects,
-                subject,
-                key,
-            }) if key.as_ref() != Some(id) => subjects.destroy(&subject, id).await,
+            Some((subject, key)) if key.as_ref() != Some(id) => {
+                let is_it = |entry: &Entry| entry.key == *id;
+                let ended = self
+                    .handle
+                    .vault()
+                    .end_enrolled(&subject, is_it, Enrolled::Only)
+                    .await;
+                Ok(ended.map_err(|error| error.of(self.name()))? > 0)
+            }
             _ => Ok(false),
         }
     }
@@ -151,47 +153,38 @@ impl Session {
     /// [`ErrorKind::Store`] if some may still be there.
     pub async fn destroy_others(&self) -> Result<usize, Error> {
         let destroy = async {
-            let Some(Whose {
-                subjects,
-                subject,
-                key,
-            }) = self.whose()?
-            else {
+            let Some((subject, key)) = self.whose()? else {
                 return Ok(0);
             };
+            let vault = self.handle.vault();
             if let Some(key) = key {
-                let member = self.read(|live| Ok(self.membership(&live.content)))?;
-                // Who is not in the list counts as ended from here on.
-                if !is_new(member.as_ref()) {
-                    self.enlist(member.as_ref(), key, None).await?;
+                let enrolment = self
+                    .read(|view| Ok(Enrolment::of(&view.content, vault.settings, vault.now())))?;
+                // Who is not in the roster counts as ended from here on.
+                if !enrolment.as_ref().is_some_and(Enrolment::is_new) {
+                    vault.enrol(enrolment.as_ref(), key, None).await?;
                 }
             }
-            subjects
-                .end(&subject, |entry| Some(entry.key) != key, true)
+            let is_other = |entry: &Entry| Some(entry.key) != key;
+            vault
+                .end_enrolled(&subject, is_other, Enrolled::AndUnlisted)
                 .await
         };
         destroy.await.map_err(|error: Error| error.of(self.name()))
     }
 
     fn whose(&self) -> Result<Option<Whose>, Error> {
-        let (subject, key) = self.read(|live| Ok((live.content.subject.clone(), live.key())))?;
+        let whose = |view: &View| (view.content.subject.clone(), view.home.key());
+        let (subject, key) = self.read(|view| Ok(whose(view)))?;
         let Some(subject) = subject else {
             return Ok(None);
         };
-        let subjects = self
-            .subjects()
-            .ok_or_else(|| Error::new(ErrorKind::NeedsRevocation).of(self.name()))?;
-        Ok(Some(Whose {
-            subjects,
-            subject: subject.name,
-            key,
-        }))
+        if self.settings().rosters.is_none() {
+            return Err(Error::new(ErrorKind::NeedsRevocation).of(self.name()));
+        }
+        Ok(Some((subject.name, key)))
     }
 }
 
 /// A session's subject, and what the session is called.
-struct Whose {
-    subjects: Subjects,
-    subject: Box<str>,
-    key: Option<RecordKey>,
-}
+type Whose = (Box<str>, Option<RecordKey>);

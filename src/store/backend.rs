@@ -23,12 +23,12 @@ pub struct Backend(Kind);
 #[derive(Clone)]
 enum Kind {
     Cookie(CookieStore),
-    Server(Server),
+    Server(DynStore),
 }
 
 impl Backend {
     /// The cookie's store, if the session is in its cookie; otherwise the server's.
-    pub(crate) fn server(&self) -> Result<&Server, CookieStore> {
+    pub(crate) fn server(&self) -> Result<&DynStore, CookieStore> {
         match &self.0 {
             Kind::Cookie(store) => Err(*store),
             Kind::Server(server) => Ok(server),
@@ -52,7 +52,7 @@ impl From<CookieStore> for Backend {
 
 impl<S: Store> From<S> for Backend {
     fn from(store: S) -> Self {
-        Self(Kind::Server(Server::new(store)))
+        Self(Kind::Server(DynStore::new(store)))
     }
 }
 
@@ -67,7 +67,7 @@ impl fmt::Debug for Backend {
 
 /// A store of any type.
 #[derive(Clone)]
-pub(crate) struct Server(Arc<Queued<dyn Erased>>);
+pub(crate) struct DynStore(Arc<Queued<dyn Erased>>);
 
 /// A store, and the queues of those who lost a race for one of its records.
 struct Queued<S: ?Sized> {
@@ -78,7 +78,7 @@ struct Queued<S: ?Sized> {
 /// Records share a queue with one in so many others, which costs them nothing but a short wait.
 const TURNS: usize = 64;
 
-impl Server {
+impl DynStore {
     pub(crate) fn new(store: impl Store) -> Self {
         Self(Arc::new(Queued {
             turns: std::array::from_fn(|_| Mutex::new(())),
@@ -149,9 +149,9 @@ impl Server {
     }
 }
 
-impl fmt::Debug for Server {
+impl fmt::Debug for DynStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Server(..)")
+        f.write_str("DynStore(..)")
     }
 }
 

@@ -79,7 +79,7 @@ use std::{error, fmt, future::Future, sync::Arc};
 
 pub use bytes::Bytes;
 
-pub(crate) use self::backend::{Server, check_runtime, now};
+pub(crate) use self::backend::{DynStore, check_runtime, now};
 #[cfg(all(feature = "filesystem", unix))]
 pub use self::filesystem::{Durability, FilesystemOptions, FilesystemStore, Sweeper, Swept};
 pub use self::{backend::Backend, cookie::CookieStore, memory::MemoryStore};

@@ -84,33 +84,6 @@ async fn rejection(session: Session) -> Option<Rejection> {
     session.rejection()
 }
 
-/// The record decides as long as it is there, and it may have ended.
-#[tokio::test]
-async fn a_copy_is_no_session_where_nobody_can_ask_its_record() {
-    for signed in [false, true] {
-        let world = world_of(signed, |config| config);
-        let jar = &mut Jar::default();
-        world.set(jar, "small", 10).await;
-        world.set(jar, "large", 3_000).await;
-        world.remove(jar, "large").await;
-        let config = match signed {
-            true => SessionConfig::new("s", CookieStore::new().signed(), keys()),
-            false => SessionConfig::cookie("s", keys()),
-        };
-        let clock = world.site.clock.clone();
-        let without = Site {
-            layer: SessionLayer::new(config).clock(clock.clone()),
-            clock,
-        };
-        let look =
-            async |session: Session| (session.get::<String>("small").unwrap(), session.rejection());
-        assert_eq!(
-            without.visit(jar, look).await.0,
-            (None, Some(Rejection::NotFound))
-        );
-    }
-}
-
 #[tokio::test]
 async fn a_session_leaves_its_cookie_and_comes_back() {
     for world in worlds() {
@@ -387,58 +360,6 @@ async fn a_request_with_a_copy_keeps_what_another_writes_meanwhile() {
         .await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(world.get(jar, ["other", "own"]).await, [Some(10), Some(20)]);
-}
-
-#[tokio::test]
-async fn a_request_with_a_copy_outgrows_the_cookie_while_another_settles() {
-    let world = world_of(false, |config| config);
-    let jar = &mut Jar::default();
-    world.set(jar, "large", 1_000).await;
-    world.remove(jar, "large").await;
-    let other = &mut jar.clone();
-    let (_, response) = world
-        .site
-        .visit(jar, async |session: Session| {
-            session.load().await.unwrap();
-            session.insert("larger", "x".repeat(5_000)).unwrap();
-            world.set(other, "other", 10).await;
-        })
-        .await;
-    assert_eq!(response.status(), StatusCode::OK);
-    assert!(set_cookie(&response).len() < 250, "it refers to the record");
-    assert_eq!(
-        world.get(jar, ["other", "larger"]).await,
-        [Some(10), Some(5_000)]
-    );
-}
-
-#[tokio::test]
-async fn who_knows_only_the_record_cannot_save_into_what_has_left_it() {
-    let world = world_of(false, |config| config);
-    let jar = &mut Jar::default();
-    world.set(jar, "large", 1_000).await;
-    let slow = &mut jar.clone();
-    let (_, response) = world
-        .site
-        .visit(slow, async |session: Session| {
-            session.load().await.unwrap();
-            session.insert("slow", "refused").unwrap();
-            world.remove(jar, "large").await;
-            world.set(jar, "own", 20).await;
-        })
-        .await;
-    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(
-        response.extensions().get::<Error>().unwrap().kind(),
-        ErrorKind::Gone
-    );
-    assert!(no_cookie(&response));
-    for cookies in [slow, jar] {
-        assert_eq!(
-            world.get(cookies, ["large", "slow", "own"]).await,
-            [None, None, Some(20)]
-        );
-    }
 }
 
 #[tokio::test]
@@ -748,25 +669,6 @@ async fn a_socket_goes_on_with_a_session_in_the_store_and_not_with_one_in_the_co
     socket.insert("late", "kept").unwrap();
     socket.save().await.unwrap();
     assert_eq!(world.get(jar, ["large", "late"]).await, [None, Some(4)]);
-}
-
-#[tokio::test]
-async fn a_save_in_between_settles_nothing() {
-    let world = world_of(false, |config| config);
-    let jar = &mut Jar::default();
-    let there_and_back = async |session: Session| {
-        session.load().await.unwrap();
-        session.insert("large", "x".repeat(1_000)).unwrap();
-        session.save().await.unwrap();
-        session.remove("large").unwrap();
-        session.insert("small", "x".repeat(10)).unwrap();
-    };
-    world.site.visit(jar, there_and_back).await;
-    assert_eq!(world.get(jar, ["small", "large"]).await, [Some(10), None]);
-    world.set(jar, "small", 11).await;
-    world.operations();
-    assert_eq!(world.get(jar, ["small", "large"]).await, [Some(11), None]);
-    assert_eq!(world.operations(), [""; 0]);
 }
 
 #[tokio::test]

@@ -7,8 +7,14 @@ const FLOORS: &[&[&str]] = &[
     &["error", "binary", "clock", "crypto", "id", "lock", "trace"],
     &["key", "cookie", "codec"],
     &["store"],
-    &["index", "named", "config", "subjects", "session"],
-    &["registry"],
+    &["content", "roster"],
+    &["config"],
+    &["state"],
+    &["vault"],
+    &["turn"],
+    &["request"],
+    &["subjects", "session"],
+    &["sessions"],
     &["responder", "future", "service", "layer", "axum"],
 ];
 

@@ -13,7 +13,7 @@ use std::ops::Range;
 use crate::binary::{Tail, put_varint, take_varint, varint_len};
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Frames(Tail);
+pub(crate) struct Frames(Tail);
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
@@ -30,17 +30,17 @@ struct Frame<'a> {
 }
 
 /// Where the value of a key is, or would be.
-pub(super) struct Place<'a> {
+pub(crate) struct Place<'a> {
     key: &'a str,
     /// The frame that is there, and the value in it.
     found: Option<(Range<usize>, Range<usize>)>,
 }
 
-pub(super) type FlashId = [u8; 8];
+pub(crate) type FlashId = [u8; 8];
 
 impl Frames {
     /// Takes bytes that [`as_bytes`](Self::as_bytes) once gave; `None` if they are anything else.
-    pub(super) fn parse(bytes: Tail) -> Option<Self> {
+    pub(crate) fn parse(bytes: Tail) -> Option<Self> {
         let frames = Self(bytes);
         let mut end = 0;
         for frame in frames.iter() {
@@ -52,37 +52,37 @@ impl Frames {
         (end == frames.as_bytes().len()).then_some(frames)
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.as_slice()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.as_bytes().is_empty()
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 
-    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         let values = self.iter().filter(|frame| frame.kind == Kind::Value);
         values.filter_map(|frame| std::str::from_utf8(frame.key).ok())
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&[u8]> {
+    pub(crate) fn get(&self, key: &str) -> Option<&[u8]> {
         self.find(key).map(|frame| frame.value)
     }
 
-    pub(super) fn insert(&mut self, key: &str, value: &[u8]) {
+    pub(crate) fn insert(&mut self, key: &str, value: &[u8]) {
         self.put(&self.place(key), value);
     }
 
-    pub(super) fn remove(&mut self, key: &str) -> bool {
+    pub(crate) fn remove(&mut self, key: &str) -> bool {
         let range = self.find(key).map(|frame| frame.range);
         range.map(|range| self.0.remove(range)).is_some()
     }
 
-    pub(super) fn place<'a>(&self, key: &'a str) -> Place<'a> {
+    pub(crate) fn place<'a>(&self, key: &'a str) -> Place<'a> {
         let found = self.find(key).map(|frame| {
             let start = frame.range.end - frame.value.len();
             (frame.range.clone(), start..frame.range.end)
@@ -91,13 +91,13 @@ impl Frames {
     }
 
     /// The value at a place in these frames, as they are.
-    pub(super) fn at(&self, place: &Place<'_>) -> Option<&[u8]> {
+    pub(crate) fn at(&self, place: &Place<'_>) -> Option<&[u8]> {
         let (_, value) = place.found.as_ref()?;
         self.as_bytes().get(value.clone())
     }
 
     /// Puts a value at a place in these frames, as they are.
-    pub(super) fn put(&mut self, place: &Place<'_>, value: &[u8]) {
+    pub(crate) fn put(&mut self, place: &Place<'_>, value: &[u8]) {
         if let Some((frame, old)) = &place.found {
             if let Some(old) = self
                 .0
@@ -111,7 +111,7 @@ impl Frames {
         self.push(Kind::Value, place.key, &[value]);
     }
 
-    pub(super) fn flashes<'a>(
+    pub(crate) fn flashes<'a>(
         &'a self,
         queue: &'a str,
     ) -> impl Iterator<Item = (FlashId, &'a [u8])> {
@@ -125,18 +125,18 @@ impl Frames {
             })
     }
 
-    pub(super) fn push_flash(&mut self, queue: &str, id: FlashId, value: &[u8]) {
+    pub(crate) fn push_flash(&mut self, queue: &str, id: FlashId, value: &[u8]) {
         self.push(Kind::Flash, queue, &[&id, value]);
     }
 
     /// Removes the flash message of this id; says whether it was there.
-    pub(super) fn remove_flash(&mut self, id: FlashId) -> bool {
+    pub(crate) fn remove_flash(&mut self, id: FlashId) -> bool {
         let is_it = |frame: &Frame<'_>| frame.kind == Kind::Flash && frame.value.starts_with(&id);
         let range = self.iter().find(is_it).map(|frame| frame.range);
         range.map(|range| self.0.remove(range)).is_some()
     }
 
-    pub(super) fn flash_growth(queue: &str, value: usize) -> usize {
+    pub(crate) fn flash_growth(queue: &str, value: usize) -> usize {
         frame_len(queue, size_of::<FlashId>() + value)
     }
 
@@ -183,7 +183,7 @@ impl Frames {
 
 impl Place<'_> {
     /// How many bytes more the frames take with a value of this length here.
-    pub(super) fn growth(&self, value: usize) -> usize {
+    pub(crate) fn growth(&self, value: usize) -> usize {
         let old = self.found.as_ref().map_or(0, |(frame, _)| frame.len());
         frame_len(self.key, value).saturating_sub(old)
     }

@@ -1,17 +1,19 @@
 //! How one session is kept: its name, store, keys, cookie attributes and lifetimes.
 
+mod settings;
+
 use std::{fmt, time::Duration};
 
 use cookie::SameSite;
 
+pub(crate) use self::settings::{Overflow, Settings};
 use crate::{
     codec::{Codec, Mode, Purpose},
     cookie::{self as wire, CookieAttributes},
     error::ConfigError,
-    index::Index,
     key::Keys,
-    named::{Named, Overflow},
-    store::{Backend, CookieStore, Server, Store},
+    roster::Rosters,
+    store::{Backend, CookieStore, DynStore, Store},
 };
 
 /// The settings of one session of a [`SessionLayer`](crate::SessionLayer).
@@ -43,9 +45,9 @@ pub struct SessionConfig {
     absolute: Option<Duration>,
     max_bytes: usize,
     encrypts_records: bool,
-    revocations: Option<Server>,
+    revocations: Option<DynStore>,
     sessions_per_subject: usize,
-    overflow: Option<Server>,
+    overflow: Option<DynStore>,
     cookie_bytes: usize,
 }
 
@@ -245,28 +247,25 @@ impl SessionConfig {
     /// ```
     #[must_use]
     pub fn revocation(mut self, store: impl Store) -> Self {
-        self.revocations = Some(Server::new(store));
+        self.revocations = Some(DynStore::new(store));
         self
     }
 
-    /// Keeps sessions that outgrow their cookie in `store` until they fit again; for sessions in a
-    /// cookie.
+    /// Keeps sessions that outgrow their cookie in `store`; for sessions in a cookie.
     ///
-    /// A session stays in its cookie while it fits, and is then as any other in a
+    /// A session stays in its cookie while it fits, and is then like any other in a
     /// [cookie](crate::store::CookieStore). One that does not fit is saved in the store, and the
-    /// cookie refers to it. When it is a quarter below the limit again, the next cookie holds it
-    /// once more; when that cookie comes back with another change, the session goes on without the
-    /// store. So a lost response loses nothing on the way. A request that overlaps all of that, and
-    /// knows only the record, fails with [`ErrorKind::Gone`](crate::ErrorKind::Gone) instead of
-    /// saving into it.
+    /// cookie refers to it from then on. It stays there, however small it gets, until it is
+    /// [renewed](crate::Session::renew) or ends: a renewal puts it where it fits.
     ///
-    /// Of requests that outgrow one cookie at the same time all changes are kept. Where two
-    /// responses both have a session in a cookie, the last one wins, as always.
+    /// If requests outgrow one cookie at the same time, all their changes are kept. A cookie from
+    /// before the session had a record, as of a response that was late, is still a session in a
+    /// cookie: the last response wins, and the next change that does not fit is merged into the
+    /// record.
     ///
-    /// With a store that waits, the session has to be loaded first. [`max_bytes`](Self::max_bytes)
-    /// bounds the session, wherever it is. Turning this off later loses the sessions that are in
-    /// the store, or in a cookie whose copy of a record has not come back. For a session in a store
-    /// it does nothing.
+    /// With a store that waits, you load the session first. [`max_bytes`](Self::max_bytes) bounds
+    /// the session, wherever it is. If you turn this off later, the sessions in the store are lost.
+    /// For a session in a store it does nothing.
     ///
     /// ```
     /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
@@ -277,7 +276,7 @@ impl SessionConfig {
     /// ```
     #[must_use]
     pub fn overflow(mut self, store: impl Store) -> Self {
-        self.overflow = Some(Server::new(store));
+        self.overflow = Some(DynStore::new(store));
         self
     }
 
@@ -321,7 +320,7 @@ impl SessionConfig {
     }
 
     /// Checks everything that does not depend on a request, and prepares what can be prepared.
-    pub(crate) fn build(&self) -> Result<Named, ConfigError> {
+    pub(crate) fn build(&self) -> Result<Settings, ConfigError> {
         self.attributes.check(&self.name)?;
         let second = Duration::from_secs(1);
         if [self.max_age, self.idle, self.absolute]
@@ -346,22 +345,17 @@ impl SessionConfig {
             .absolute
             .or(self.max_age)
             .unwrap_or(Timeouts::DEFAULT.absolute);
-        let index = self
-            .backend
-            .server()
-            .ok()
-            .or(self.revocations.as_ref())
-            .map(|server| {
-                let codec = codec(Mode::Sealed, Purpose::Listing);
-                Index::new(
-                    server.clone(),
-                    codec,
-                    &self.name,
-                    &self.audience,
-                    absolute.max(wire::MAX_AGE),
-                )
-            });
-        Ok(Named {
+        let roster_store = self.backend.server().ok().or(self.revocations.as_ref());
+        let rosters = roster_store.map(|store| {
+            let codec = codec(Mode::Sealed, Purpose::Roster);
+            let memory = absolute.max(wire::MAX_AGE);
+            Rosters::new(store.clone(), codec, &self.name, &self.audience, memory)
+        });
+        let overflow_store = self
+            .overflow
+            .as_ref()
+            .filter(|_| self.backend.server().is_err());
+        Ok(Settings {
             name: self.name.as_str().into(),
             finder: wire::Finder::new(&self.name),
             backend: self.backend.clone(),
@@ -374,16 +368,12 @@ impl SessionConfig {
             max_bytes: self.max_bytes.min(128 << 20),
             encrypts_records: self.encrypts_records,
             revocations: self.revocations.clone(),
-            overflow: self
-                .overflow
-                .as_ref()
-                .filter(|_| self.backend.server().is_err())
-                .map(|server| Overflow {
-                    server: server.clone(),
-                    codec: codec(Mode::Signed, Purpose::Reference),
-                    bytes: self.cookie_bytes,
-                }),
-            index,
+            overflow: overflow_store.map(|store| Overflow {
+                store: store.clone(),
+                codec: codec(Mode::Signed, Purpose::Reference),
+                bytes: self.cookie_bytes,
+            }),
+            rosters,
             sessions_per_subject: self.sessions_per_subject.max(1),
             never_waits: false,
         }

@@ -39,18 +39,14 @@ fn samples() -> Vec<Content> {
                 });
                 let (attributes, subject) =
                     (attributes.clone().map(Box::new), subject.map(Box::new));
-                let (copy_of, revision) =
-                    (name.map(|_| Version::from_u64(9)), name.map_or(0, |_| 7));
-                let former = None;
+                let (revision, former) = (name.map_or(0, |_| 7), None);
                 samples.push(Content {
                     created,
                     persistence,
                     attributes,
                     subject,
                     former,
-                    copy_of,
                     revision,
-                    is_unknown: name.is_some(),
                     frames: frames.clone(),
                 });
             }
@@ -61,32 +57,33 @@ fn samples() -> Vec<Content> {
 
 #[test]
 fn a_record_reads_back_as_it_was() {
+    let id = SessionId::generate().unwrap();
     for content in samples() {
-        let bytes = content.encode_record(*b"12345678");
-        let id = SessionId::generate().unwrap();
-        for stored in [bytes.clone(), seal_record(&id, &bytes).unwrap()] {
-            let Some(Stored::Content(read, write)) = decode_record(stored.into(), &id, false)
-            else {
-                panic!("{content:?}")
-            };
-            assert_eq!(format!("{content:?}"), format!("{read:?}"));
-            assert_eq!(&write, b"12345678");
+        for browser in [Browser::Knows, Browser::NeverHeard] {
+            let bytes = content.encode_record(*b"12345678", browser);
+            for stored in [bytes.clone(), seal_record(&id, &bytes).unwrap()] {
+                let stored = decode_record(stored.into(), &id, false).unwrap();
+                let Stored::Session {
+                    content: read,
+                    write,
+                    browser: heard,
+                } = stored
+                else {
+                    panic!("{content:?}")
+                };
+                assert_eq!(format!("{content:?}"), format!("{read:?}"));
+                assert_eq!((&write, heard), (b"12345678", browser));
+            }
+            let revision = if content.revision > 0 { 4 } else { 0 };
+            assert!(content.payload_len() + revision >= bytes.len() - 1 - 8 - 5);
         }
-        let tier = if content.copy_of.is_some() { 8 + 4 } else { 0 };
-        assert!(content.payload_len() + tier >= bytes.len() - 1 - 8 - 5);
-        let Some(Stored::Settled(read, _)) =
-            decode_record(content.encode_settled([0; 8]).into(), &id, false)
-        else {
-            panic!("{content:?}")
-        };
-        assert_eq!(format!("{content:?}"), format!("{read:?}"));
     }
 }
 
 #[test]
 fn a_sealed_record_opens_with_its_id_only_and_unchanged() {
     let id = SessionId::generate().unwrap();
-    let record = samples()[0].encode_record([0; 8]);
+    let record = samples()[0].encode_record([0; 8], Browser::Knows);
     let sealed = seal_record(&id, &record).unwrap();
     assert!(decode_record(sealed.clone().into(), &SessionId::generate().unwrap(), true).is_none());
     assert!(
@@ -103,7 +100,7 @@ fn a_sealed_record_opens_with_its_id_only_and_unchanged() {
 
 #[test]
 fn a_record_of_a_later_format_is_not_guessed_at() {
-    let mut bytes = samples()[0].encode_record([0; 8]);
+    let mut bytes = samples()[0].encode_record([0; 8], Browser::Knows);
     bytes[0] = 4;
     assert!(decode_record(bytes.into(), &SessionId::generate().unwrap(), false).is_none());
 }

@@ -6,14 +6,15 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{
-    content::{Content, Persistence, Subject},
-    frames::FlashId,
+use crate::{
+    clock::Timestamp,
+    content::{Content, FlashId, Persistence, Subject},
+    cookie::CookieAttributes,
+    error::Error,
 };
-use crate::{clock::Timestamp, cookie::CookieAttributes, error::Error};
 
 /// One step; applied once to the view of this request, and again to a newer state after a conflict.
-pub(super) enum Change {
+pub(crate) enum Change {
     Insert {
         key: Box<str>,
         value: Vec<u8>,
@@ -39,21 +40,21 @@ pub(super) enum Change {
         note: Box<str>,
     },
     RemoveSubject,
-    /// The subject's listing gets told that the session is in use.
+    /// The subject's roster is told that the session is in use.
     Listed(Timestamp),
 }
 
 /// The messages a request has taken; after a save, those that no other request had taken before.
-pub(super) type Taken = Arc<Mutex<Vec<FlashId>>>;
+pub(crate) type Taken = Arc<Mutex<Vec<FlashId>>>;
 
 /// From the JSON that is there to the JSON that shall be.
-pub(super) type Update = Box<dyn FnMut(Option<&[u8]>) -> Result<Vec<u8>, Error> + Send>;
+pub(crate) type Update = Box<dyn FnMut(Option<&[u8]>) -> Result<Vec<u8>, Error> + Send>;
 
 impl Change {
     /// # Errors
     ///
     /// Only an update can fail: when what it finds is not of its type any more.
-    pub(super) fn apply(&mut self, content: &mut Content) -> Result<(), Error> {
+    pub(crate) fn apply(&mut self, content: &mut Content) -> Result<(), Error> {
         let frames = &mut content.frames;
         match self {
             Self::Insert { key, value } => frames.insert(key, value),
@@ -93,27 +94,22 @@ impl Change {
     }
 
     /// Whether it has code of the application in it, which must not run under a lock.
-    pub(super) fn runs_code(&self) -> bool {
+    pub(crate) fn runs_code(&self) -> bool {
         matches!(self, Self::Update { .. })
     }
 
-    /// Whether the handler made it.
-    pub(super) fn is_of_handler(&self) -> bool {
-        !matches!(self, Self::Listed(_))
-    }
-
-    pub(super) fn is_of_subject(&self) -> bool {
+    pub(crate) fn is_of_subject(&self) -> bool {
         matches!(self, Self::SetSubject { .. } | Self::RemoveSubject)
     }
 
     /// Whether the browser has to be told, even if only the record changes.
-    pub(super) fn shows_in_cookie(&self) -> bool {
+    pub(crate) fn shows_in_cookie(&self) -> bool {
         matches!(self, Self::Persist(_) | Self::Attributes(_))
     }
 }
 
 fn remove_subject(content: &mut Content) {
-    // One with a note is in no listing yet.
+    // One with a note is in no roster yet.
     if let Some(subject) = content
         .subject
         .take()

@@ -1,0 +1,138 @@
+//! The settings of one session, checked and ready for requests. Nothing here waits.
+
+use std::time::Duration;
+
+use crate::{
+    clock::Timestamp,
+    codec::{Codec, Opened},
+    cookie::{self as wire, CookieAttributes, Finder},
+    error::{ErrorKind, Rejection},
+    roster::Rosters,
+    store::{Backend, DynStore},
+};
+
+/// Made by [`SessionConfig`](crate::SessionConfig).
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) name: Box<str>,
+    pub(crate) finder: Finder,
+    pub(crate) backend: Backend,
+    pub(crate) codec: Codec,
+    pub(crate) attributes: CookieAttributes,
+    /// The attributes as they stand at the end of every cookie.
+    pub(crate) rendered: String,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) idle: Duration,
+    pub(crate) absolute: Duration,
+    pub(crate) encrypts_records: bool,
+    /// Where ended sessions in a cookie are remembered.
+    pub(crate) revocations: Option<DynStore>,
+    /// Where sessions go that outgrow their cookie, if they may.
+    pub(crate) overflow: Option<Overflow>,
+    /// Where the sessions of subjects are listed; none if nothing remembers which have ended.
+    pub(crate) rosters: Option<Rosters>,
+    pub(crate) sessions_per_subject: usize,
+    /// Everything this session needs is done when it is first polled.
+    pub(crate) never_waits: bool,
+    pub(crate) max_bytes: usize,
+}
+
+/// The store of sessions that have outgrown their cookie.
+#[derive(Debug)]
+pub(crate) struct Overflow {
+    pub(crate) store: DynStore,
+    /// For the cookies that refer to a record.
+    pub(crate) codec: Codec,
+    /// The most bytes in a cookie.
+    pub(crate) bytes: usize,
+}
+
+impl Settings {
+    /// The store of the session's records, if it has any.
+    pub(crate) fn records(&self) -> Option<&DynStore> {
+        self.backend
+            .server()
+            .ok()
+            .or(self.overflow.as_ref().map(|overflow| &overflow.store))
+    }
+
+    /// Whether the session is, or can be, in its cookie.
+    pub(crate) fn may_be_in_cookie(&self) -> bool {
+        self.backend.server().is_err()
+    }
+
+    /// Learns of its stores whether they wait.
+    pub(crate) fn checked(mut self) -> Self {
+        let revocations = self
+            .revocations
+            .as_ref()
+            .filter(|_| self.may_be_in_cookie());
+        let mut stores = self.records().into_iter().chain(revocations);
+        self.never_waits = stores.all(DynStore::never_waits);
+        self
+    }
+
+    /// Whether any store must be asked before this session can be trusted: others may have changed,
+    /// listed or ended it meanwhile.
+    pub(crate) fn has_store(&self) -> bool {
+        self.records().is_some() || self.rosters.is_some()
+    }
+
+    /// Whether a session of this many bytes goes into the cookie.
+    pub(crate) fn fits_cookie(&self, payload: usize) -> bool {
+        match &self.overflow {
+            Some(overflow) => {
+                payload <= overflow.bytes && self.cookie_len(payload) <= wire::MAX_COOKIE_LEN
+            }
+            None => self.may_be_in_cookie(),
+        }
+    }
+
+    /// For cookies that refer to a record.
+    pub(crate) fn reference_codec(&self) -> &Codec {
+        self.overflow
+            .as_ref()
+            .map_or(&self.codec, |overflow| &overflow.codec)
+    }
+
+    fn cookie_len(&self, payload: usize) -> usize {
+        // What only a session that can overflow says: its revision.
+        let revision = if self.overflow.is_some() {
+            size_of::<u32>()
+        } else {
+            0
+        };
+        self.name.len() + self.codec.token_len(payload + revision)
+    }
+
+    /// Opens a cookie's value; one that can be of two kinds as either.
+    pub(crate) fn open_cookie(&self, value: &[u8], now: Timestamp) -> Result<Opened, Rejection> {
+        let opened = self.codec.open(value, now);
+        match (&opened, &self.overflow) {
+            (
+                Err(Rejection::Malformed | Rejection::UnknownKey | Rejection::Tampered),
+                Some(overflow),
+            ) => overflow
+                .codec
+                .open(value, now)
+                .or_else(|other| match other {
+                    Rejection::Malformed => opened,
+                    other => Err(other),
+                }),
+            _ => opened,
+        }
+    }
+
+    /// Whether a session of this many bytes can be kept.
+    pub(crate) fn check_size(&self, payload: usize) -> Result<(), ErrorKind> {
+        let (size, limit) = match self.records() {
+            Some(_) => (payload, self.max_bytes),
+            None => (self.cookie_len(payload), wire::MAX_COOKIE_LEN),
+        };
+        if size > limit {
+            Err(ErrorKind::TooLarge { size, limit })
+        } else {
+            Ok(())
+        }
+    }
+}

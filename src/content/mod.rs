@@ -1,0 +1,96 @@
+//! What is kept of a session: its values, its lifetime, its cookie's attributes, its subject.
+
+mod frames;
+mod wire;
+
+use std::time::Duration;
+
+pub(crate) use self::{
+    frames::{FlashId, Frames},
+    wire::{Stored, decode_record, encode_mark, seal_record},
+};
+use crate::{binary::varint_len, clock::Timestamp, cookie::CookieAttributes};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Content {
+    pub(crate) created: Timestamp,
+    pub(crate) persistence: Persistence,
+    pub(crate) attributes: Option<Box<CookieAttributes>>,
+    pub(crate) subject: Option<Box<Subject>>,
+    /// The subject whose roster still has the session, if it got another subject since it was
+    /// saved; not encoded.
+    pub(crate) former: Option<Box<str>>,
+    /// Counts the cookies that the session was in, if it can be in a record as well.
+    pub(crate) revision: u32,
+    pub(crate) frames: Frames,
+}
+
+/// Whose session it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Subject {
+    pub(crate) name: Box<str>,
+    /// The roster's `not_before` when the session was put into it.
+    pub(crate) since: Timestamp,
+    /// When the roster was last told that the session is in use.
+    pub(crate) listed: Timestamp,
+    /// What the roster shall say about the session, which is not in it yet; not encoded.
+    pub(crate) note: Option<Box<str>>,
+}
+
+impl Subject {
+    /// How many bytes a subject of this name takes.
+    pub(crate) fn encoded_len(name: &str) -> usize {
+        varint_len(name.len()) + name.len() + 10
+    }
+}
+
+/// How long this session was asked to last, beyond what is configured for all of its name.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Persistence {
+    #[default]
+    Configured,
+    UntilBrowserCloses,
+    For {
+        since: Timestamp,
+        length: Duration,
+    },
+}
+
+/// Whether the browser may still have a cookie from before the session had a record.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Browser {
+    /// A request has come with the record's ID, or no other cookie was ever made.
+    #[default]
+    Knows,
+    NeverHeard,
+}
+
+/// Tells one write of a record from another.
+pub(crate) type WriteId = [u8; 8];
+
+impl Content {
+    pub(crate) fn new(created: Timestamp) -> Self {
+        Self {
+            created,
+            persistence: Persistence::default(),
+            attributes: None,
+            subject: None,
+            former: None,
+            revision: 0,
+            frames: Frames::default(),
+        }
+    }
+
+    /// Whether there is nothing that makes a new session worth keeping.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.subject.is_none()
+    }
+
+    /// Notes that the rosters are as this content says.
+    pub(crate) fn mark_listed(&mut self) {
+        self.former = None;
+        if let Some(subject) = &mut self.subject {
+            subject.note = None;
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! A session's bytes, in a cookie and in a record.
+//!
+//! ```text
+//! payload:    flags u8 | [since u40 s | length u32 s] | [attributes] | [subject] | [revision u32]
+//!             | frames
+//! flags:      1 lasts for a length of time, 2 lasts until the browser closes,
+//!             4 has attributes of its own, 8 has a subject, 16 can be in a cookie and a record
+//! attributes: flags u8 | path | [domain]
+//! subject:    name | listed since u40 | last listed u40 s
+//! texts:      varint length | UTF-8
+//! record:     format u8 | write id (8) | created u40 s | payload
+//! format:     1 a session, 3 one that has outgrown a cookie which may still be in use
+//! sealed:     2 u8 | salt (24) | AES-256-GCM of a record | tag (16)
+//! mark:       0 u8 | write id (8)
+//! ```
+//!
+//! A mark says that the session was renewed, and by which write. A sealed record's key is derived
+//! from the session's ID, which the store does not know. A cookie's token carries the payload, and
+//! the time of creation in its stamp.
+
+use std::time::Duration;
+
+use cookie::SameSite;
+
+use super::{Browser, Content, Persistence, Subject, WriteId, frames::Frames};
+use crate::{
+    binary::{Tail, put_text, put_u40, take_text, take_u40},
+    clock::Timestamp,
+    cookie::CookieAttributes,
+    crypto::{self, RandomError, RootKey, SealKey},
+    id::SessionId,
+    store::Bytes,
+};
+
+/// What a record says.
+pub(crate) enum Stored {
+    Session {
+        content: Content,
+        write: WriteId,
+        browser: Browser,
+    },
+    /// The session was renewed.
+    Mark,
+}
+
+const MARK: u8 = 0;
+const SESSION: u8 = 1;
+const SEALED: u8 = 2;
+const OUTGROWN: u8 = 3;
+const SEALED_HEAD: usize = 1 + SALT_LEN;
+const SALT_LEN: usize = 24;
+
+const LASTS: u8 = 1;
+const UNTIL_BROWSER_CLOSES: u8 = 2;
+const ATTRIBUTES: u8 = 4;
+const SUBJECT: u8 = 8;
+const REVISION: u8 = 16;
+
+impl Content {
+    pub(crate) fn encode_payload(&self, out: &mut Vec<u8>) {
+        let attributes = self.attributes.as_deref();
+        let flags = flag(attributes.is_some(), ATTRIBUTES)
+            | flag(self.subject.is_some(), SUBJECT)
+            | flag(self.revision > 0, REVISION);
+        match self.persistence {
+            Persistence::Configured => out.push(flags),
+            Persistence::UntilBrowserCloses => out.push(flags | UNTIL_BROWSER_CLOSES),
+            Persistence::For { since, length } => {
+                out.push(flags | LASTS);
+                put_u40(out, since);
+                let length = u32::try_from(length.as_secs()).unwrap_or(u32::MAX);
+                out.extend_from_slice(&length.to_be_bytes());
+            }
+        }
+        if let Some(attributes) = attributes {
+            encode_attributes(attributes, out);
+        }
+        if let Some(subject) = &self.subject {
+            put_text(out, &subject.name);
+            put_u40(out, subject.since);
+            put_u40(out, subject.listed);
+        }
+        if self.revision > 0 {
+            out.extend_from_slice(&self.revision.to_be_bytes());
+        }
+        out.extend_from_slice(self.frames.as_bytes());
+    }
+
+    /// `None` for bytes that [`encode_payload`](Self::encode_payload) does not make.
+    pub(crate) fn decode_payload(created: Timestamp, mut bytes: Tail) -> Option<Self> {
+        let all = bytes.as_slice().len();
+        let (&flags, mut rest) = bytes.as_slice().split_first()?;
+        if flags & !(LASTS | UNTIL_BROWSER_CLOSES | ATTRIBUTES | SUBJECT | REVISION) != 0 {
+            return None;
+        }
+        let persistence = match flags & (LASTS | UNTIL_BROWSER_CLOSES) {
+            0 => Persistence::Configured,
+            LASTS => take(&mut rest, decode_length)?,
+            UNTIL_BROWSER_CLOSES => Persistence::UntilBrowserCloses,
+            _ => return None,
+        };
+        let attributes = match flags & ATTRIBUTES {
+            0 => None,
+            _ => Some(Box::new(take(&mut rest, decode_attributes)?)),
+        };
+        let subject = match flags & SUBJECT {
+            0 => None,
+            _ => Some(Box::new(take(&mut rest, decode_subject)?)),
+        };
+        let revision = match flags & REVISION {
+            0 => 0,
+            _ => take(&mut rest, decode_u32)?,
+        };
+        let frames = all - rest.len();
+        bytes.advance(frames);
+        let frames = Frames::parse(bytes)?;
+        Some(Self {
+            created,
+            persistence,
+            attributes,
+            subject,
+            former: None,
+            revision,
+            frames,
+        })
+    }
+
+    /// The most bytes that it takes, in a cookie or a record. What may be added without asking is
+    /// counted in any case, so that what was accepted once always fits.
+    pub(crate) fn payload_len(&self) -> usize {
+        const FLAGS: usize = 1;
+        const PERSISTENCE: usize = 5 + 4;
+        let mut head = Vec::new();
+        if let Some(attributes) = &self.attributes {
+            encode_attributes(attributes, &mut head);
+        }
+        let subject = self.subject.as_ref();
+        let subject = subject.map_or(0, |subject| Subject::encoded_len(&subject.name));
+        FLAGS + PERSISTENCE + head.len() + subject + self.frames.as_bytes().len()
+    }
+
+    pub(crate) fn encode_record(&self, write: WriteId, browser: Browser) -> Vec<u8> {
+        // Exact for most, so that it becomes `Bytes` as it is.
+        let head = 1 + size_of::<WriteId>() + 5 + 1;
+        let mut out = Vec::with_capacity(head + self.frames.as_bytes().len());
+        out.push(match browser {
+            Browser::Knows => SESSION,
+            Browser::NeverHeard => OUTGROWN,
+        });
+        out.extend_from_slice(&write);
+        put_u40(&mut out, self.created);
+        self.encode_payload(&mut out);
+        out
+    }
+}
+
+/// What takes the place of a renewed session's record.
+pub(crate) fn encode_mark(write: WriteId) -> Vec<u8> {
+    [&[MARK], write.as_slice()].concat()
+}
+
+/// Encrypts a record, so that whoever has the store but not the cookie can neither read nor change
+/// it.
+pub(crate) fn seal_record(id: &SessionId, record: &[u8]) -> Result<Vec<u8>, RandomError> {
+    let salt: [u8; SALT_LEN] = crypto::random()?;
+    let mut sealed = Vec::with_capacity(SEALED_HEAD + record.len() + crypto::TAG_LEN);
+    sealed.push(SEALED);
+    sealed.extend_from_slice(&salt);
+    sealed.extend_from_slice(record);
+    record_key(id).seal(&salt, &mut sealed, SEALED_HEAD);
+    Ok(sealed)
+}
+
+fn record_key(id: &SessionId) -> SealKey {
+    SealKey::new(&RootKey::extract(b"silverback record v1", id.as_bytes()).expand(&[b"record"]))
+}
+
+/// `None` for a damaged record, one of a later format, and one that should be sealed and is not.
+pub(crate) fn decode_record(bytes: Bytes, id: &SessionId, must_be_sealed: bool) -> Option<Stored> {
+    // Copies nothing if the store has kept none of it.
+    let mut bytes = Vec::from(bytes);
+    match *bytes.first()? {
+        MARK => Some(Stored::Mark),
+        SEALED => {
+            let salt: [u8; SALT_LEN] = bytes.get(1..SEALED_HEAD)?.try_into().ok()?;
+            record_key(id).open(&salt, &mut bytes, SEALED_HEAD).ok()?;
+            let mut record = Tail::from(bytes);
+            record.advance(SEALED_HEAD);
+            decode_plain(record)
+        }
+        _ if must_be_sealed => None,
+        _ => decode_plain(bytes.into()),
+    }
+}
+
+fn decode_plain(mut bytes: Tail) -> Option<Stored> {
+    let all = bytes.as_slice();
+    let (format, rest) = all.split_first()?;
+    let browser = match *format {
+        SESSION => Browser::Knows,
+        OUTGROWN => Browser::NeverHeard,
+        _ => return None,
+    };
+    let (&write, rest) = rest.split_first_chunk()?;
+    let (created, rest) = take_u40(rest)?;
+    let payload = all.len() - rest.len();
+    bytes.advance(payload);
+    let content = Content::decode_payload(created, bytes)?;
+    Some(Stored::Session {
+        content,
+        write,
+        browser,
+    })
+}
+
+fn flag(set: bool, flag: u8) -> u8 {
+    if set { flag } else { 0 }
+}
+
+/// A value and the bytes behind it.
+type Decoded<'a, T> = Option<(T, &'a [u8])>;
+
+/// Decodes what comes next and goes on behind it.
+fn take<'a, T>(rest: &mut &'a [u8], decode: fn(&'a [u8]) -> Decoded<'a, T>) -> Option<T> {
+    let (value, after) = decode(rest)?;
+    *rest = after;
+    Some(value)
+}
+
+fn decode_u32(bytes: &[u8]) -> Decoded<'_, u32> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    Some((u32::from_be_bytes(*number), rest))
+}
+
+fn decode_length(bytes: &[u8]) -> Decoded<'_, Persistence> {
+    let (since, rest) = take_u40(bytes)?;
+    let (length, rest) = decode_u32(rest)?;
+    let length = Duration::from_secs(length.into());
+    Some((Persistence::For { since, length }, rest))
+}
+
+fn decode_subject(bytes: &[u8]) -> Decoded<'_, Subject> {
+    let (name, rest) = take_text(bytes)?;
+    let (since, rest) = take_u40(rest)?;
+    let (listed, rest) = take_u40(rest)?;
+    Some((
+        Subject {
+            name: name.into(),
+            since,
+            listed,
+            note: None,
+        },
+        rest,
+    ))
+}
+
+const SECURE: u8 = 1;
+const HTTP_ONLY: u8 = 2;
+const PARTITIONED: u8 = 4;
+const STRICT: u8 = 8;
+const NONE: u8 = 16;
+const DOMAIN: u8 = 32;
+
+fn encode_attributes(attributes: &CookieAttributes, out: &mut Vec<u8>) {
+    let same_site = match attributes.same_site {
+        SameSite::Lax => 0,
+        SameSite::Strict => STRICT,
+        SameSite::None => NONE,
+    };
+    out.push(
+        same_site
+            | flag(attributes.secure, SECURE)
+            | flag(attributes.http_only, HTTP_ONLY)
+            | flag(attributes.partitioned, PARTITIONED)
+            | flag(attributes.domain.is_some(), DOMAIN),
+    );
+    for text in std::iter::once(&attributes.path).chain(&attributes.domain) {
+        put_text(out, text);
+    }
+}
+
+fn decode_attributes(bytes: &[u8]) -> Decoded<'_, CookieAttributes> {
+    let (&flags, rest) = bytes.split_first()?;
+    let same_site = match flags & (STRICT | NONE) {
+        0 => SameSite::Lax,
+        STRICT => SameSite::Strict,
+        NONE => SameSite::None,
+        _ => return None,
+    };
+    let (path, mut rest) = take_text(rest)?;
+    let mut domain = None;
+    if flags & DOMAIN != 0 {
+        let (text, after) = take_text(rest)?;
+        (domain, rest) = (Some(text), after);
+    }
+    let attributes = CookieAttributes {
+        path,
+        domain,
+        secure: flags & SECURE != 0,
+        http_only: flags & HTTP_ONLY != 0,
+        same_site,
+        partitioned: flags & PARTITIONED != 0,
+    };
+    Some((attributes, rest))
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,194 @@
+//! Committing the sessions of one layer: one call on the way out.
+
+use std::{mem, pin::Pin, sync::Arc};
+
+use http::HeaderValue;
+
+use super::registry::{Handle, Registry};
+use crate::{
+    error::Error,
+    turn::{self, Anchor, Keep, Reply, commit_cookie},
+};
+
+/// What there is to do for the sessions of a request.
+pub(crate) enum Commit {
+    /// Nothing was changed, and nothing is due.
+    Nothing {
+        is_used: bool,
+    },
+    Done(Committed),
+    /// A store waits.
+    Waiting(Pin<Box<dyn Future<Output = Committed> + Send>>),
+}
+
+/// What the response has to say about all sessions of one layer.
+#[derive(Debug, Default)]
+pub(crate) struct Committed {
+    pub(crate) cookies: Cookies,
+    pub(crate) is_used: bool,
+    failures: Vec<Error>,
+}
+
+/// The cookies to set: usually one, which takes no allocation.
+#[derive(Debug, Default)]
+pub(crate) struct Cookies {
+    first: Option<NewCookie>,
+    others: Vec<NewCookie>,
+}
+
+#[derive(Debug)]
+struct NewCookie {
+    value: HeaderValue,
+    /// Nothing is lost if it is not sent.
+    is_refresh: bool,
+}
+
+/// Saves the sessions of one layer, one after the other, and goes on after a failure.
+///
+/// What to keep is asked only if there is something to commit.
+pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commit {
+    let mut committed = Committed::default();
+    let mut is_idle = true;
+    let mut handles = registry.in_use();
+    while let Some(handle) = handles.next() {
+        match handle.commit_now(&keep) {
+            Now::Nothing { is_used } => committed.is_used |= is_used,
+            Now::Done(reply) => {
+                is_idle = false;
+                committed.add(&handle, reply);
+            }
+            Now::Waits => {
+                // Those before it stay as they were committed.
+                let rest: Vec<_> = std::iter::once(handle).chain(handles).collect();
+                return Commit::Waiting(Box::pin(commit_rest(rest, keep(), committed)));
+            }
+        }
+    }
+    if is_idle {
+        Commit::Nothing {
+            is_used: committed.is_used,
+        }
+    } else {
+        Commit::Done(committed)
+    }
+}
+
+async fn commit_rest(handles: Vec<Handle>, keep: Keep, mut committed: Committed) -> Committed {
+    for handle in handles {
+        match handle.commit_now(|| keep) {
+            Now::Nothing { is_used } => committed.is_used |= is_used,
+            Now::Done(reply) => committed.add(&handle, reply),
+            Now::Waits => {
+                let name = handle.check_name();
+                let reply = turn::run(&handle, turn::Commit { keep, name }).await;
+                committed.add(&handle, reply);
+            }
+        }
+    }
+    committed
+}
+
+/// What can be done for one session without waiting.
+enum Now {
+    Nothing { is_used: bool },
+    Done(Result<Reply, Error>),
+    Waits,
+}
+
+impl Handle {
+    fn commit_now(&self, keep: impl FnOnce() -> Keep) -> Now {
+        let (cell, settings) = (self.cell(), self.settings());
+        // What a save under way has taken is not seen in the state.
+        let is_idle = cell.is_idle();
+        let rest = cell.with(|state| {
+            let rests = is_idle && state.rests(settings, || self.clock().now());
+            (rests || !state.is_in_use()).then_some(state.is_used)
+        });
+        if let Some(is_used) = rest {
+            return Now::Nothing { is_used };
+        }
+        if !settings.never_waits {
+            return Now::Waits;
+        }
+        let commit = turn::Commit {
+            keep: keep(),
+            name: self.check_name(),
+        };
+        Now::Done(if settings.has_store() {
+            turn::run_now(self, commit)
+        } else {
+            commit_cookie(self, commit)
+        })
+    }
+}
+
+impl Committed {
+    /// All failures as one.
+    pub(crate) fn take_error(&mut self) -> Option<Error> {
+        if self.failures.is_empty() {
+            None
+        } else {
+            Error::batch(mem::take(&mut self.failures))
+        }
+    }
+
+    fn add(&mut self, handle: &Handle, reply: Result<Reply, Error>) {
+        match reply {
+            Ok(Reply {
+                cookie,
+                leftover,
+                is_used,
+                is_refresh,
+            }) => {
+                self.is_used |= is_used;
+                self.cookies.extend(leftover.map(|value| NewCookie {
+                    value,
+                    is_refresh: false,
+                }));
+                self.cookies
+                    .extend(cookie.map(|value| NewCookie { value, is_refresh }));
+            }
+            Err(error) => {
+                self.is_used = true;
+                self.failures.push(error.of(&handle.settings().name));
+            }
+        }
+    }
+}
+
+impl Cookies {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// Leaves out what need not be sent.
+    pub(crate) fn drop_refreshes(&mut self) {
+        let all = mem::take(self);
+        let all = all.first.into_iter().chain(all.others);
+        self.extend(all.filter(|cookie| !cookie.is_refresh));
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = &HeaderValue> {
+        self.first
+            .iter()
+            .chain(&self.others)
+            .map(|cookie| &cookie.value)
+    }
+
+    pub(crate) fn into_values(self) -> impl Iterator<Item = HeaderValue> {
+        self.first
+            .into_iter()
+            .chain(self.others)
+            .map(|cookie| cookie.value)
+    }
+
+    fn extend(&mut self, cookies: impl IntoIterator<Item = NewCookie>) {
+        for cookie in cookies {
+            if self.first.is_none() {
+                self.first = Some(cookie);
+            } else {
+                self.others.push(cookie);
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Which sessions a request has.
+
+use std::sync::{Arc, OnceLock};
+
+use http::HeaderValue;
+
+use crate::{
+    clock::Clock,
+    config::Settings,
+    error::{Error, ErrorKind},
+    lock::Monitor,
+    turn::{Anchor, Cell, Exchange},
+    vault::Vault,
+};
+
+/// What all requests of one layer share.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) sessions: Vec<Arc<Settings>>,
+    pub(crate) clock: Clock,
+}
+
+/// What the sessions of one request share. Making it is the one allocation of an untouched request,
+/// beside the entry in the request's extensions.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    shared: Arc<Shared>,
+    pub(crate) exchange: Exchange,
+    /// The sessions of the layer around this one, if there is one.
+    outer: OnceLock<Arc<Self>>,
+    first: Cell,
+    more: OnceLock<Box<More>>,
+}
+
+/// What few requests have.
+#[derive(Debug, Default)]
+struct More {
+    /// The cells of the other sessions that the layer names.
+    others: OnceLock<Box<[Cell]>>,
+    opened: Monitor<Vec<Arc<Opened>>>,
+}
+
+/// A session that the layer did not name.
+#[derive(Debug)]
+struct Opened {
+    settings: Arc<Settings>,
+    cell: Cell,
+}
+
+/// One session of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    registry: Arc<Registry>,
+    at: At,
+}
+
+#[derive(Clone, Debug)]
+enum At {
+    Configured(usize),
+    Opened(Arc<Opened>),
+}
+
+impl Registry {
+    pub(crate) fn new<'a>(
+        shared: Arc<Shared>,
+        cookies: impl IntoIterator<Item = &'a HeaderValue>,
+    ) -> Arc<Self> {
+        // What is large is moved once, and filled where it stays.
+        let mut registry = Arc::new(Self {
+            shared,
+            exchange: Exchange::new(),
+            outer: OnceLock::new(),
+            first: Cell::default(),
+            more: OnceLock::new(),
+        });
+        if let Some(registry) = Arc::get_mut(&mut registry) {
+            cookies
+                .into_iter()
+                .for_each(|field| registry.exchange.cookies.keep(field));
+        }
+        registry
+    }
+
+    /// Says which layer is around this one, if there is one.
+    pub(crate) fn set_outer(&self, outer: Option<Arc<Self>>) {
+        if let Some(outer) = outer {
+            let _ = self.outer.set(outer);
+        }
+    }
+
+    /// The sessions of the layer around this one.
+    pub(crate) fn outer(&self) -> Option<&Arc<Self>> {
+        self.outer.get()
+    }
+
+    pub(crate) fn first(self: &Arc<Self>) -> Handle {
+        Handle {
+            registry: Arc::clone(self),
+            at: At::Configured(0),
+        }
+    }
+
+    /// The sessions the layer names, in its order.
+    pub(crate) fn configured(self: &Arc<Self>) -> impl Iterator<Item = Handle> {
+        let all = 0..self.shared.sessions.len();
+        all.map(|index| Handle {
+            registry: Arc::clone(self),
+            at: At::Configured(index),
+        })
+    }
+
+    /// The sessions opened beside those, in the order of opening.
+    pub(crate) fn opened(self: &Arc<Self>) -> Vec<Handle> {
+        let handles = |opened: &[Arc<Opened>]| {
+            opened
+                .iter()
+                .map(|opened| self.handle(Arc::clone(opened)))
+                .collect()
+        };
+        self.with_opened(handles).unwrap_or_default()
+    }
+
+    /// The sessions that may have been used, in a fixed order.
+    pub(crate) fn in_use(self: &Arc<Self>) -> impl Iterator<Item = Handle> {
+        let others = self.more.get().map(|more| {
+            let configured = if more.others.get().is_some() {
+                usize::MAX
+            } else {
+                1
+            };
+            self.configured()
+                .take(configured)
+                .skip(1)
+                .chain(self.opened())
+        });
+        std::iter::once(self.first()).chain(others.into_iter().flatten())
+    }
+
+    /// The opened session of this name, which is made if there is none.
+    pub(crate) fn open(self: &Arc<Self>, settings: Settings) -> Handle {
+        let more = self.more.get_or_init(Box::default);
+        let opened = more.opened.with(|all| {
+            if let Some(opened) = all
+                .iter()
+                .find(|opened| opened.settings.name == settings.name)
+            {
+                return Arc::clone(opened);
+            }
+            let settings = Arc::new(settings);
+            let opened = Arc::new(Opened {
+                settings,
+                cell: Cell::default(),
+            });
+            all.push(Arc::clone(&opened));
+            opened
+        });
+        self.handle(opened)
+    }
+
+    fn handle(self: &Arc<Self>, opened: Arc<Opened>) -> Handle {
+        Handle {
+            registry: Arc::clone(self),
+            at: At::Opened(opened),
+        }
+    }
+
+    fn with_opened<R>(&self, look: impl FnOnce(&[Arc<Opened>]) -> R) -> Option<R> {
+        self.more
+            .get()
+            .map(|more| more.opened.with(|opened| look(opened)))
+    }
+
+    /// Whether this layer has a session of this name.
+    fn has(&self, name: &str) -> bool {
+        let is_opened =
+            |opened: &[Arc<Opened>]| opened.iter().any(|opened| &*opened.settings.name == name);
+        self.shared
+            .sessions
+            .iter()
+            .any(|settings| &*settings.name == name)
+            || self.with_opened(is_opened) == Some(true)
+    }
+
+    fn other_cell(&self, index: usize) -> &Cell {
+        let make = || {
+            self.shared
+                .sessions
+                .iter()
+                .skip(1)
+                .map(|_| Cell::default())
+                .collect()
+        };
+        let others = self.more.get_or_init(Box::default).others.get_or_init(make);
+        let cell = others.get(index - 1);
+        cell.expect("handles are made by `configured`, from the sessions there are")
+    }
+}
+
+impl Handle {
+    pub(crate) fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    pub(crate) fn settings(&self) -> &Arc<Settings> {
+        match &self.at {
+            At::Configured(index) => {
+                let settings = self.registry.shared.sessions.get(*index);
+                settings.expect("handles are made by `configured`, from the sessions there are")
+            }
+            At::Opened(opened) => &opened.settings,
+        }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.registry.shared.clock
+    }
+
+    /// # Errors
+    ///
+    /// [`ErrorKind::NameTaken`] if a layer around this one has a session of this name.
+    pub(crate) fn check_name(&self) -> Result<(), Error> {
+        let mut outer = self.registry.outer();
+        while let Some(registry) = outer {
+            if registry.has(&self.settings().name) {
+                return Err(Error::new(ErrorKind::NameTaken));
+            }
+            outer = registry.outer();
+        }
+        Ok(())
+    }
+}
+
+impl Anchor for Handle {
+    #[inline]
+    fn cell(&self) -> &Cell {
+        match &self.at {
+            At::Configured(0) => &self.registry.first,
+            At::Configured(index) => self.registry.other_cell(*index),
+            At::Opened(opened) => &opened.cell,
+        }
+    }
+
+    fn vault(&self) -> Vault<'_> {
+        Vault {
+            settings: self.settings(),
+            clock: self.clock(),
+        }
+    }
+
+    fn exchange(&self) -> &Exchange {
+        &self.registry.exchange
+    }
+}

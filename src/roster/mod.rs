@@ -1,0 +1,113 @@
+//! Which sessions a subject has: one sealed record for each subject, in the store that keeps its
+//! sessions.
+
+mod store;
+mod wire;
+
+use std::time::Duration;
+
+pub(crate) use self::store::{Rosters, damaged};
+use crate::{clock::Timestamp, id::RecordKey};
+
+/// How long a roster without sessions stays.
+const EMPTY_LIFETIME: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Roster {
+    /// Sessions in a cookie that were listed before this, and are not any more, have been ended. It
+    /// is compared with nothing but itself as it was then, so that no two of them are of the same
+    /// second.
+    pub(crate) not_before: Timestamp,
+    pub(crate) entries: Vec<Entry>,
+    /// It could not be read: this is a new one, in whose place others were.
+    pub(crate) is_damaged: bool,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) key: RecordKey,
+    pub(crate) created: Timestamp,
+    /// When it got its subject.
+    pub(crate) since: Timestamp,
+    pub(crate) last_used: Timestamp,
+    pub(crate) expires: Timestamp,
+    pub(crate) note: String,
+    /// It must not be used any more, and its record may still have to be removed.
+    pub(crate) ended: bool,
+}
+
+impl Roster {
+    /// The session's entry, unless it is being ended.
+    pub(crate) fn get(&self, key: &RecordKey) -> Option<&Entry> {
+        self.entries
+            .iter()
+            .find(|entry| entry.key == *key && !entry.ended)
+    }
+
+    pub(crate) fn remove(&mut self, key: &RecordKey) {
+        self.entries.retain(|entry| entry.key != *key);
+    }
+
+    pub(crate) fn is_ended(&self, key: &RecordKey) -> bool {
+        self.entries
+            .iter()
+            .any(|entry| entry.key == *key && entry.ended)
+    }
+
+    /// Whether a session in a cookie that was listed at `since` may go on.
+    pub(crate) fn admits(&self, since: Timestamp, key: &RecordKey) -> bool {
+        (since >= self.not_before && !self.is_ended(key)) || self.get(key).is_some()
+    }
+
+    fn damaged(now: Timestamp) -> Self {
+        let mut roster = Self {
+            is_damaged: true,
+            ..Self::default()
+        };
+        roster.raise(now.saturating_add(Duration::from_secs(1)));
+        roster
+    }
+
+    /// Counts what was listed up to now, and is not listed any more, as ended.
+    pub(crate) fn raise(&mut self, now: Timestamp) {
+        let next = Timestamp::from_secs(self.not_before.as_secs() + 1);
+        self.not_before = next.max(now);
+    }
+
+    /// Marks the sessions that were not used for longest, until `limit` are left; `keep` stays.
+    pub(crate) fn make_room(&mut self, limit: usize, keep: &[RecordKey]) {
+        let is_one = |entry: &Entry| !entry.ended && !keep.contains(&entry.key);
+        let others = self.entries.iter().filter(|entry| is_one(entry)).count();
+        // Whoever is about to get another key counts once.
+        let surplus = (others + 1).saturating_sub(limit.max(1));
+        self.entries.sort_by_key(|entry| entry.last_used);
+        self.entries
+            .iter_mut()
+            .filter(|entry| is_one(entry))
+            .take(surplus)
+            .for_each(|entry| entry.ended = true);
+    }
+
+    /// Takes out the half of the sessions that were not used for longest.
+    pub(crate) fn take_older_half(&mut self) -> Vec<Entry> {
+        self.entries.sort_by_key(|entry| entry.last_used);
+        let half = self.entries.len() / 2;
+        self.entries.drain(..half).collect()
+    }
+
+    /// Forgets what is over, and after `memory` when sessions were ended.
+    fn prune(&mut self, now: Timestamp, memory: Duration) {
+        self.entries.retain(|entry| entry.expires > now);
+        if self.not_before.saturating_add(memory) <= now {
+            self.not_before = Timestamp::default();
+        }
+    }
+
+    fn expires(&self, now: Timestamp, memory: Duration) -> Timestamp {
+        let last = self.entries.iter().map(|entry| entry.expires).max();
+        let memory = self.not_before.saturating_add(memory);
+        last.unwrap_or_default()
+            .max(memory)
+            .max(now.saturating_add(EMPTY_LIFETIME))
+    }
+}

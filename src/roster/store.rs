@@ -1,0 +1,132 @@
+//! Reading and writing a subject's roster.
+
+use std::time::Duration;
+
+use super::Roster;
+use crate::{
+    binary::put_text,
+    clock::Timestamp,
+    codec::Codec,
+    crypto::RandomError,
+    error::{Error, ErrorKind, Rejection},
+    id::RecordKey,
+    store::{Bytes, DynStore, StoreError, Version},
+};
+
+/// Where the rosters of one session's subjects are.
+#[derive(Debug)]
+pub(crate) struct Rosters {
+    pub(crate) store: DynStore,
+    codec: Codec,
+    /// What the keys of its records are made of, before the subject.
+    scope: Box<[u8]>,
+    /// How long it has to be known when a subject's sessions were ended: as long as the longest of
+    /// them lasts.
+    memory: Duration,
+}
+
+/// A roster's bytes, and when they are of no use any more.
+pub(crate) struct SealedRoster {
+    data: Bytes,
+    expires: Timestamp,
+}
+
+impl Rosters {
+    pub(crate) fn new(
+        store: DynStore,
+        codec: Codec,
+        name: &str,
+        audience: &str,
+        memory: Duration,
+    ) -> Self {
+        let mut scope = b"silverback subject v1".to_vec();
+        put_text(&mut scope, name);
+        put_text(&mut scope, audience);
+        Self {
+            store,
+            codec,
+            scope: scope.into(),
+            memory,
+        }
+    }
+
+    /// What a subject's roster is called in the store.
+    pub(crate) fn key(&self, subject: &str) -> RecordKey {
+        RecordKey::of(&[&self.scope, subject.as_bytes()].concat())
+    }
+
+    /// Reads a roster; a subject of whom nothing is known has an empty one.
+    pub(crate) async fn load(
+        &self,
+        key: &RecordKey,
+        now: Timestamp,
+    ) -> Result<(Roster, Option<Version>), Error> {
+        let record = match self.store.load(key).await {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok((Roster::default(), None)),
+            Err(StoreError::Corrupt(_)) => return Ok((Roster::damaged(now), None)),
+            Err(error) => return Err(error.into()),
+        };
+        let version = record.version();
+        let mut roster = self.open(key, record.data(), now);
+        roster.prune(now, self.memory);
+        Ok((roster, Some(version)))
+    }
+
+    /// Makes the bytes of a roster.
+    pub(crate) fn seal(
+        &self,
+        key: &RecordKey,
+        roster: &Roster,
+        now: Timestamp,
+    ) -> Result<SealedRoster, RandomError> {
+        let len = roster.entries.len() * 64;
+        let data = self
+            .codec
+            .seal_bytes(len, |out| roster.encode(key, out))?
+            .into();
+        Ok(SealedRoster {
+            data,
+            expires: roster.expires(now, self.memory),
+        })
+    }
+
+    /// Writes a roster in place of what was loaded; `Conflict` if there is another one by now.
+    pub(crate) async fn save(
+        &self,
+        key: &RecordKey,
+        loaded: Option<Version>,
+        roster: SealedRoster,
+    ) -> Result<(), StoreError> {
+        let SealedRoster { data, expires } = roster;
+        let saved = match loaded {
+            Some(version) => self.store.update(key, version, data, expires).await,
+            None => self.store.create(key, data, expires).await,
+        };
+        match saved {
+            Ok(_) => Ok(()),
+            // It has come or gone since it was loaded.
+            Err(StoreError::Exists | StoreError::Gone) => Err(StoreError::Conflict),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A roster of a key that is not known any more is as good as none: who is in it had a cookie
+    /// of that key, and a session that got a cookie of another one was listed again before.
+    fn open(&self, key: &RecordKey, sealed: &[u8], now: Timestamp) -> Roster {
+        let roster = match self.codec.open_bytes(sealed.to_vec()) {
+            Err(Rejection::UnknownKey) => return Roster::default(),
+            Err(_) => None,
+            Ok((roster, _)) => Roster::decode(key, roster.as_slice()),
+        };
+        roster.unwrap_or_else(|| Roster::damaged(now))
+    }
+}
+
+/// A damaged list is an error for whoever asks what is in it.
+pub(crate) fn damaged() -> Error {
+    Error::with_source(
+        ErrorKind::Store,
+        StoreError::Corrupt("not a list of sessions".into()),
+    )
+}

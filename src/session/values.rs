@@ -1,0 +1,207 @@
+//! Reading and changing values.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    Session,
+    json::{JsonCopy, append_json, from_json, to_json},
+};
+use crate::{
+    error::{Error, ErrorKind},
+    state::Change,
+    turn::ROUNDS,
+};
+
+/// Reading and changing values.
+impl Session {
+    /// Returns the value under `key`, or `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Deserialize`] if it is not a `T`; it stays as it is. [`ErrorKind::NotLoaded`].
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
+        // Read without the lock: to deserialize a `T` is code of the application.
+        let mut json = JsonCopy::new();
+        let found = self.read(|view| {
+            let found = view.content.frames.get(key);
+            Ok(found.map(|value| json.fill(value)).is_some())
+        })?;
+        let value = found.then(|| from_json(json.as_slice())).transpose();
+        value.map_err(|error: Error| error.of(self.name()))
+    }
+
+    /// Puts a value under `key`, a reference or the value itself. Putting the same value again
+    /// changes nothing, and is not saved. As everywhere in JSON, `Some(None)` reads back as `None`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Serialize`] if the value has no JSON, or would not read back as what it is
+    /// (NaN, integers beyond 64 bits). [`ErrorKind::TooLarge`] if the session would outgrow its
+    /// cookie or [`max_bytes`](crate::SessionConfig::max_bytes); it stays as it was.
+    /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
+    #[doc(alias = "set")]
+    pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), Error> {
+        let value = to_json(&value).map_err(|error| error.of(self.name()))?;
+        self.write(|content| {
+            let place = content.frames.place(key);
+            if content.frames.at(&place) == Some(&value) {
+                return Ok((None, ()));
+            }
+            self.check_growth(content, place.growth(value.len()))?;
+            content.frames.put(&place, &value);
+            Ok((
+                Some(|| Change::Insert {
+                    key: key.into(),
+                    value,
+                }),
+                (),
+            ))
+        })
+    }
+
+    /// Changes the value under `key` in place, starting from the default if there is none, and
+    /// returns what it has become.
+    ///
+    /// The closure runs without a lock, and may read the session. It runs again if its value was
+    /// changed meanwhile, at most eight times, and if another request saves the session first: then
+    /// on the value that request left, so no count is lost. So it owns what it uses, and depends on
+    /// nothing but that and its argument, whose type it names:
+    ///
+    /// ```
+    /// # fn f(session: &silverback::Session, item: String) -> Result<(), silverback::Error> {
+    /// let items = session.update("cart", move |items: &mut Vec<String>| items.push(item.clone()))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`get`](Self::get) and [`insert`](Self::insert). [`ErrorKind::Conflict`] if the value
+    /// was changed during each of eight runs, as by a closure that changes it itself.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "the closure is taken in the last round alone"
+    )]
+    pub fn update<T, F>(&self, key: &str, mut update: F) -> Result<T, Error>
+    where
+        T: Default + DeserializeOwned + Serialize,
+        F: FnMut(&mut T) + Send + 'static,
+    {
+        // It runs and is dropped without a lock, so it may use the session; then somebody may have
+        // been faster.
+        let mut apply = Some(move |old: Option<&[u8]>| -> Result<T, Error> {
+            let mut value = old.map(from_json).transpose()?.unwrap_or_default();
+            update(&mut value);
+            Ok(value)
+        });
+        for _ in 0..ROUNDS {
+            // The JSON that is there, and behind it what it becomes.
+            let mut json = Vec::with_capacity(128);
+            let found = self.read(|view| {
+                let old = view.content.frames.get(key);
+                json.extend_from_slice(old.unwrap_or_default());
+                Ok(old.is_some())
+            })?;
+            let end = json.len();
+            let mut run = || {
+                let old = found.then_some(json.as_slice());
+                let value = apply.as_mut().map(|apply| apply(old)).transpose()?;
+                append_json(&mut json, &value)?;
+                Ok(value)
+            };
+            let value = run().map_err(|error: Error| error.of(self.name()))?;
+            let (old, new) = json.split_at(end);
+            let old = found.then_some(old);
+            let apply = &mut apply;
+            let is_done = self.write(|content| {
+                let place = content.frames.place(key);
+                if content.frames.at(&place) != old {
+                    return Ok((None, false));
+                }
+                if old == Some(new) {
+                    return Ok((None, true));
+                }
+                self.check_growth(content, place.growth(new.len()))?;
+                content.frames.put(&place, new);
+                let change = || {
+                    let mut apply = apply.take().expect("this is the last round");
+                    let update = Box::new(move |old: Option<&[u8]>| to_json(&apply(old)?));
+                    Change::Update {
+                        key: key.into(),
+                        update,
+                    }
+                };
+                Ok((Some(change), true))
+            })?;
+            if let Some(value) = value.filter(|_| is_done) {
+                return Ok(value);
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict).of(self.name()))
+    }
+
+    /// Removes the value under `key`; says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
+    pub fn remove(&self, key: &str) -> Result<bool, Error> {
+        self.write(|content| {
+            let removed = content.frames.remove(key);
+            Ok((
+                removed.then_some(|| Change::Remove { key: key.into() }),
+                removed,
+            ))
+        })
+    }
+
+    /// Removes all values and flash messages; ID, lifetime and [subject](Self::set_subject) stay.
+    /// It is no logout: see [`destroy`](Self::destroy).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
+    pub fn clear(&self) -> Result<(), Error> {
+        self.write(|content| {
+            let any = !content.frames.is_empty();
+            content.frames.clear();
+            Ok((any.then_some(|| Change::Clear), ()))
+        })
+    }
+
+    /// Says whether there is a value under `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotLoaded`].
+    pub fn contains_key(&self, key: &str) -> Result<bool, Error> {
+        self.read(|view| Ok(view.content.frames.get(key).is_some()))
+    }
+
+    /// Returns the keys, those changed last at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotLoaded`].
+    pub fn keys(&self) -> Result<Vec<String>, Error> {
+        self.read(|view| Ok(view.content.frames.keys().map(str::to_owned).collect()))
+    }
+
+    /// Returns the number of values; flash messages are not counted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotLoaded`].
+    pub fn len(&self) -> Result<usize, Error> {
+        self.read(|view| Ok(view.content.frames.keys().count()))
+    }
+
+    /// Says whether there are no values; flash messages are not counted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotLoaded`].
+    pub fn is_empty(&self) -> Result<bool, Error> {
+        self.read(|view| Ok(view.content.frames.keys().next().is_none()))
+    }
+}

@@ -1,0 +1,18 @@
+//! What one request knows of one session. Nothing here waits, reads a clock or asks a store.
+
+mod change;
+mod enrolment;
+mod home;
+mod lifetime;
+mod plan;
+
+pub(crate) use self::{
+    change::{Change, Taken},
+    enrolment::Enrolment,
+    home::Home,
+    lifetime::Lifetime,
+    plan::{Draft, Job, Plan, When, Write, Written},
+    request::{CookieDuty, CutOff, Source, State, View},
+};
+
+mod request;

@@ -1,0 +1,371 @@
+//! What there is to do for a session, decided once for cookie and record, and what became of it.
+
+use std::mem;
+
+use super::{
+    change::Change,
+    enrolment::{self, Enrolment},
+    home::Home,
+    lifetime::Lifetime,
+    request::{CookieDuty, CutOff, Source, State, View},
+};
+use crate::{
+    clock::Timestamp,
+    config::Settings,
+    content::{Browser, Content, WriteId},
+    error::Error,
+    id::{RecordKey, SessionId},
+    store::{Bytes, Version},
+};
+
+/// Whether the session is saved with the response, or before or after it by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum When {
+    Now,
+    Response,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Plan {
+    pub(crate) write: Write,
+    /// The roster is told that the session is in use.
+    pub(crate) lists: bool,
+    /// What the response owes the browser when this is done.
+    pub(crate) duty: CookieDuty,
+    /// The handler, and not time alone, is the reason.
+    pub(crate) is_change: bool,
+    /// The roster gets a new key, as the cookie does.
+    reseals: bool,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Write {
+    /// The session is saved by its cookie. `id` is `None` for a new name, and `before` what it was
+    /// called until now.
+    Cookie {
+        id: Option<SessionId>,
+        before: Option<RecordKey>,
+    },
+    /// A new session into a record.
+    Create,
+    /// A session in a cookie, of this revision, into a record; under a new name if it is renewed.
+    Outgrow {
+        id: SessionId,
+        revision: u32,
+        renews: bool,
+    },
+    Update {
+        id: SessionId,
+        version: Version,
+    },
+    /// To a new name, in a record or, if it fits and the response brings it, in the cookie.
+    Renew {
+        id: SessionId,
+        version: Version,
+        when: When,
+    },
+    /// Puts off the record's end.
+    Touch {
+        id: SessionId,
+        version: Version,
+    },
+}
+
+/// What it is time for, although the handler changed nothing.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Due {
+    /// To put off the session's end.
+    end: bool,
+    /// To send the cookie again, as the browser would drop it before that.
+    cookie: bool,
+    /// To tell the roster that the session is in use.
+    listing: bool,
+    /// To write the roster under a new key, as the cookie gets one: see `Rosters::open`.
+    new_key: bool,
+}
+
+/// A plan, and what a save takes along from the state.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) plan: Plan,
+    pub(crate) draft: Draft,
+    /// What the browser knows of the record when it is written.
+    pub(crate) browser: Browser,
+    pub(crate) log: Vec<Change>,
+    pub(crate) write: WriteId,
+    pub(crate) cut_off: Vec<CutOff>,
+}
+
+/// A record about to be written, and what else depends on the content.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    /// Empty if the record's bytes stay.
+    pub(crate) plain: Bytes,
+    pub(crate) expires: Timestamp,
+    pub(crate) enrolment: Option<Enrolment>,
+    /// It is small enough for a cookie.
+    pub(crate) fits_cookie: bool,
+}
+
+/// What became of a save.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) home: Home,
+    /// The content as it is in the store, if it is not what this request saw.
+    pub(crate) merged: Option<Content>,
+    /// The roster's `not_before` when the session was enrolled, if it was.
+    pub(crate) since: Option<Timestamp>,
+}
+
+impl State {
+    /// Whether there is nothing to save and nothing to tell the browser.
+    pub(crate) fn rests(&self, settings: &Settings, now: impl FnOnce() -> Timestamp) -> bool {
+        let is_due = |view: &View| self.due(view, settings, now()) != Due::default();
+        !self.is_changed()
+            && self.duty == CookieDuty::Nothing
+            && !self.view.as_ref().is_some_and(is_due)
+    }
+
+    /// # Errors
+    ///
+    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge).
+    pub(crate) fn plan(
+        &self,
+        settings: &Settings,
+        now: Timestamp,
+        when: When,
+    ) -> Result<Option<Plan>, Error> {
+        let Some(view) = &self.view else {
+            return Ok(None);
+        };
+        let is_change = self.is_changed();
+        if view.home.is_nowhere() && (!is_change || view.content.is_empty()) {
+            return Ok(None);
+        }
+        let len = view.content.payload_len();
+        if is_change {
+            settings.check_size(len).map_err(Error::new)?;
+        }
+        let due = self.due(view, settings, now);
+        let Some(write) = self.choose(view, settings, when, due, len) else {
+            return Ok(None);
+        };
+        let shows = || self.log.iter().any(Change::shows_in_cookie);
+        let duty = match write {
+            Write::Cookie { .. } if !is_change => CookieDuty::Refresh,
+            Write::Update { .. } if !shows() && !due.cookie => CookieDuty::Nothing,
+            Write::Update { .. } if !shows() => CookieDuty::Refresh,
+            Write::Touch { .. } if due.cookie => CookieDuty::Refresh,
+            Write::Touch { .. } => CookieDuty::Nothing,
+            _ => CookieDuty::Set,
+        };
+        Ok(Some(Plan {
+            write,
+            lists: due.listing,
+            duty,
+            is_change,
+            reseals: due.new_key,
+        }))
+    }
+
+    fn choose(
+        &self,
+        view: &View,
+        settings: &Settings,
+        when: When,
+        due: Due,
+        len: usize,
+    ) -> Option<Write> {
+        let (is_change, is_last) = (self.is_changed(), when == When::Response);
+        let fits = settings.may_be_in_cookie() && settings.fits_cookie(len);
+        match &view.home {
+            Home::Nowhere if fits => is_last.then_some(Write::Cookie {
+                id: None,
+                before: None,
+            }),
+            Home::Nowhere => Some(Write::Create),
+            Home::Cookie { id, .. } if fits || !is_change => {
+                let before = self.renews.then(|| id.record_key());
+                let id = (!self.renews).then(|| id.clone());
+                let is_due = is_change || due.end || due.listing;
+                (is_last && is_due).then_some(Write::Cookie { id, before })
+            }
+            Home::Cookie { id, .. } => {
+                let (id, revision) = (id.clone(), view.content.revision);
+                Some(Write::Outgrow {
+                    id,
+                    revision,
+                    renews: self.renews,
+                })
+            }
+            Home::Record { id, version, .. } => {
+                let (id, version) = (id.clone(), *version);
+                if self.renews {
+                    Some(Write::Renew { id, version, when })
+                } else if is_change {
+                    Some(Write::Update { id, version })
+                } else if is_last && (due.end || due.listing) {
+                    Some(Write::Touch { id, version })
+                } else {
+                    None
+                }
+            }
+        }
+    }
+
+    fn due(&self, view: &View, settings: &Settings, now: Timestamp) -> Due {
+        let lifetime = Lifetime::of(&view.content, settings);
+        let written = match view.home {
+            Home::Record { expires, .. } => Some(expires),
+            Home::Cookie { issued, .. } => Some(lifetime.expires(issued)),
+            Home::Nowhere => None,
+        };
+        let end = written.is_some_and(|written| lifetime.is_worth_refreshing(now, written));
+        let new_key = self.duty == CookieDuty::Refresh;
+        // One that is to last longer is to be listed longer.
+        let persists = || {
+            self.log
+                .iter()
+                .any(|change| matches!(change, Change::Persist(_)))
+        };
+        let subject = view.content.subject.as_deref();
+        let is_due = |subject| new_key || persists() || enrolment::is_due(subject, lifetime, now);
+        Due {
+            end,
+            cookie: end
+                && view.home.is_record()
+                && lifetime.outlasts_cookie(now, &view.content, settings),
+            listing: subject.is_some_and(is_due),
+            new_key,
+        }
+    }
+
+    /// Takes along what a plan needs. The log is to be given back if the save fails.
+    pub(crate) fn take(
+        &mut self,
+        plan: Plan,
+        write: WriteId,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Option<Job> {
+        let view = self.view.as_mut()?;
+        if plan.lists {
+            let mut listed = Change::Listed(now);
+            // Only an update can fail.
+            let _ = listed.apply(&mut view.content);
+            self.log.push(listed);
+        }
+        if let Home::Record { browser, .. } = &mut view.home
+            && matches!(self.source, Source::Cookie)
+        {
+            // The request has come with the record's ID.
+            *browser = Browser::Knows;
+        }
+        let browser = match (&plan.write, &view.home) {
+            (Write::Outgrow { .. }, _) => Browser::NeverHeard,
+            (_, Home::Record { browser, .. }) => *browser,
+            _ => Browser::Knows,
+        };
+        let has_bytes = match plan.write {
+            Write::Cookie { .. } => false,
+            Write::Touch { .. } => plan.lists,
+            _ => true,
+        };
+        let plain = has_bytes.then(|| view.content.encode_record(write, browser));
+        let mut draft = Draft::of(&view.content, plain.unwrap_or_default(), settings, now);
+        if let Some(enrolment) = &mut draft.enrolment {
+            enrolment.reseals = plan.reseals;
+        }
+        let (log, cut_off) = (mem::take(&mut self.log), mem::take(&mut self.cut_off));
+        Some(Job {
+            plan,
+            draft,
+            browser,
+            log,
+            write,
+            cut_off,
+        })
+    }
+
+    /// Enters what became of a save.
+    pub(crate) fn saved(
+        &mut self,
+        home: Home,
+        duty: CookieDuty,
+        since: Option<Timestamp>,
+        settings: &Settings,
+        now: Timestamp,
+    ) {
+        let Some(view) = &mut self.view else { return };
+        // A subject that was set while the save ran is not enrolled yet.
+        if !self.log.iter().any(Change::is_of_subject) {
+            view.content.mark_listed();
+        }
+        if let (Some(since), Some(subject)) = (since, &mut view.content.subject) {
+            (subject.since, subject.listed) = (since, now);
+        }
+        let is_renamed = view.home.id() != home.id();
+        match &home {
+            Home::Record { id, .. } if is_renamed || !view.home.is_record() => {
+                self.source = Source::Known(id.clone().into());
+            }
+            Home::Cookie { .. } if duty == CookieDuty::Set && settings.overflow.is_some() => {
+                view.content.revision += 1;
+            }
+            _ => {}
+        }
+        if is_renamed {
+            self.renews = false;
+        }
+        view.home = home;
+        self.owe(duty);
+    }
+}
+
+impl Plan {
+    /// Whether nothing is lost if it is not done.
+    pub(crate) fn is_optional(&self) -> bool {
+        !self.is_change && self.duty < CookieDuty::Set
+    }
+
+    /// Whether it makes an ID that only a response can tell the browser.
+    pub(crate) fn needs_response(&self) -> bool {
+        matches!(
+            self.write,
+            Write::Create | Write::Outgrow { .. } | Write::Renew { .. }
+        )
+    }
+}
+
+impl Draft {
+    pub(crate) fn of(
+        content: &Content,
+        plain: Vec<u8>,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            plain: plain.into(),
+            expires: Lifetime::of(content, settings).expires(now),
+            enrolment: Enrolment::of(content, settings, now),
+            fits_cookie: settings.may_be_in_cookie() && settings.fits_cookie(content.payload_len()),
+        }
+    }
+}
+
+impl Job {
+    /// Applies the changes that it takes along to what another write left, but for those that came
+    /// with it.
+    ///
+    /// # Errors
+    ///
+    /// That of an update whose value is not of its type any more.
+    pub(crate) fn apply(&mut self, content: &mut Content, write: WriteId) -> Result<(), Error> {
+        let cut_off = self.cut_off.iter().find(|cut_off| cut_off.write == write);
+        let done = cut_off.map_or(0, |cut_off| cut_off.changes);
+        self.log
+            .iter_mut()
+            .skip(done)
+            .try_for_each(|change| change.apply(content))
+    }
+}

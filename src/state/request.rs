@@ -1,0 +1,230 @@
+//! The state of one session in one request.
+
+use std::mem;
+
+use super::{change::Change, home::Home};
+use crate::{
+    clock::Timestamp,
+    content::{Content, Persistence, WriteId},
+    cookie::CookieAttributes,
+    error::{Error, ErrorKind, Rejection},
+    id::SessionId,
+};
+
+/// Empty until the session is used.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) view: Option<View>,
+    /// What this request changed and no store has yet.
+    pub(crate) log: Vec<Change>,
+    /// Something was changed that need not be in the log, as nothing is ever merged: the session is
+    /// in its cookie.
+    pub(crate) is_changed_unlogged: bool,
+    /// Where the session is to be found when it is opened (again).
+    pub(crate) source: Source,
+    /// It shall get another ID.
+    pub(crate) renews: bool,
+    pub(crate) duty: CookieDuty,
+    /// Somebody looked at it, or tried to: the response depends on the cookie.
+    pub(crate) is_used: bool,
+    /// Something was asked for after the response that only a response can do.
+    pub(crate) is_refused: bool,
+    /// It was loaded again after the response was committed, for use with `save`.
+    pub(crate) is_reopened: bool,
+    /// The attributes of the browser's cookie, if the session has got others that make it another
+    /// cookie.
+    pub(crate) moved_from: Option<Box<CookieAttributes>>,
+    /// Saves that were cut off or failed.
+    pub(crate) cut_off: Vec<CutOff>,
+}
+
+/// An opened session.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) home: Home,
+    pub(crate) content: Content,
+    pub(crate) rejection: Option<Rejection>,
+}
+
+/// A save of which nobody knows whether the store has done it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct CutOff {
+    pub(crate) write: WriteId,
+    /// How many changes of the log it carried, from the first on.
+    pub(crate) changes: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Source {
+    /// In the request's cookie.
+    #[default]
+    Cookie,
+    /// Under an ID that this request gave it.
+    Known(Box<SessionId>),
+    /// Nowhere: it was destroyed.
+    Nothing,
+}
+
+/// What the response owes the browser.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum CookieDuty {
+    #[default]
+    Nothing,
+    /// The cookie came, and is of no use.
+    Remove,
+    /// A new one in place of one that still works.
+    Refresh,
+    /// A new one without which the session or a change would be lost.
+    Set,
+}
+
+impl View {
+    pub(crate) fn new(now: Timestamp, rejection: Option<Rejection>) -> Self {
+        Self {
+            home: Home::Nowhere,
+            content: Content::new(now),
+            rejection,
+        }
+    }
+}
+
+impl State {
+    /// Whether there may be something to save or to tell the browser.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.view.is_some() || self.is_changed() || self.duty != CookieDuty::Nothing
+    }
+
+    pub(crate) fn is_changed(&self) -> bool {
+        self.renews || self.is_changed_unlogged || !self.log.is_empty()
+    }
+
+    pub(crate) fn needs_opening(&self) -> bool {
+        self.view.is_none() && self.is_changed()
+    }
+
+    /// Notes a change of the view, to be saved; `None` if nothing is ever merged.
+    pub(crate) fn note(&mut self, change: Option<Change>) {
+        match change {
+            Some(change) => self.log.push(change),
+            None => self.is_changed_unlogged = true,
+        }
+    }
+
+    pub(crate) fn owe(&mut self, duty: CookieDuty) {
+        self.duty = self.duty.max(duty);
+    }
+
+    /// The old cookie still works: it stays.
+    pub(crate) fn withdraw_refresh(&mut self) {
+        if self.duty == CookieDuty::Refresh {
+            self.duty = CookieDuty::Nothing;
+        }
+    }
+
+    pub(crate) fn persist(&mut self, persistence: Persistence) {
+        if let Some(view) = &mut self.view {
+            if view.content.persistence == persistence {
+                return;
+            }
+            view.content.persistence = persistence;
+        }
+        self.log.push(Change::Persist(persistence));
+    }
+
+    /// After the request has ended, only changes made since the session was loaded again can be
+    /// saved.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AlreadyCommitted`].
+    pub(crate) fn check_late(&mut self, is_closed: bool) -> Result<(), Error> {
+        let is_refused = mem::take(&mut self.is_refused);
+        if is_closed && (is_refused || (self.is_changed() && !self.is_reopened)) {
+            return Err(Error::new(ErrorKind::AlreadyCommitted));
+        }
+        Ok(())
+    }
+
+    /// Forgets what the handler changed, but not that the session was renewed or destroyed. The
+    /// changes are to be dropped without the lock: they may have closures of the application.
+    #[must_use]
+    pub(crate) fn discard_changes(&mut self) -> Vec<Change> {
+        if !self.is_changed_unlogged && self.log.is_empty() {
+            return Vec::new();
+        }
+        self.is_changed_unlogged = false;
+        match (&self.source, &mut self.view) {
+            // The attributes of the destroyed session are those that the removal of its cookie
+            // needs.
+            (Source::Nothing, Some(view)) => {
+                let attributes = view.content.attributes.take();
+                view.content = Content {
+                    attributes,
+                    ..Content::new(view.content.created)
+                };
+            }
+            _ => self.view = None,
+        }
+        mem::take(&mut self.log)
+    }
+
+    /// Where to read the session again after the request has ended.
+    pub(crate) fn source_again(&self) -> Source {
+        match &self.view {
+            Some(View {
+                home: Home::Record { id, .. },
+                ..
+            }) => Source::Known(id.clone().into()),
+            _ => self.source.clone(),
+        }
+    }
+
+    /// Gets ready to be opened anew; returns what the request changed and did not save, to be
+    /// dropped without the lock. What was changed since the session was last opened anew stays.
+    #[must_use]
+    pub(crate) fn reopen(&mut self, source: Source) -> Vec<Change> {
+        self.source = source;
+        if mem::replace(&mut self.is_reopened, true) {
+            return Vec::new();
+        }
+        (self.renews, self.is_changed_unlogged) = (false, false);
+        self.cut_off.clear();
+        mem::take(&mut self.log)
+    }
+
+    /// Forgets what the session is, but not where: it is read again when it is used again.
+    pub(crate) fn close(&mut self, home: Home) {
+        self.view = None;
+        if let Home::Record { id, .. } = home {
+            self.renews = false;
+            self.source = Source::Known(id.into());
+        }
+    }
+
+    /// Becomes a new session whose cookie, if there is one, has to go. Attributes of its own stay
+    /// with the cookie's name: they are what the removal, or the new session's cookie, must carry.
+    #[must_use]
+    pub(crate) fn forget(&mut self, now: Timestamp, has_cookie: bool) -> Self {
+        let mut view = View::new(now, None);
+        let old = self.view.as_ref();
+        view.content.attributes = old.and_then(|view| view.content.attributes.clone());
+        let new = Self {
+            view: Some(view),
+            source: Source::Nothing,
+            duty: if has_cookie {
+                CookieDuty::Remove
+            } else {
+                CookieDuty::Nothing
+            },
+            is_used: true,
+            is_reopened: self.is_reopened,
+            ..Self::default()
+        };
+        mem::replace(self, new)
+    }
+
+    /// A save in mid-request has made a record, and its later changes were discarded.
+    pub(crate) fn owes_unopened(&self) -> bool {
+        self.view.is_none() && self.duty == CookieDuty::Set
+    }
+}

@@ -1,0 +1,108 @@
+//! The place of one session in one request, and the right to work on it.
+
+use std::{future::Future, pin::pin};
+
+use super::{exchange::Exchange, flight::Flights};
+use crate::{
+    error::{Error, ErrorKind},
+    lock::{Monitor, Turnstile},
+    state::State,
+    store,
+    vault::Vault,
+};
+
+#[derive(Debug, Default)]
+pub(crate) struct Cell {
+    /// Operations on a session whose store waits; those of another pass the turnstile. Each goes
+    /// from its beginning to its end before the next. Opening a session that no store has a say in
+    /// takes `state` alone.
+    flights: Flights,
+    turnstile: Turnstile,
+    /// Entered for a moment at a time, and never while waiting.
+    state: Monitor<State>,
+}
+
+/// Where a cell is, kept alive while an operation waits.
+pub(crate) trait Anchor: Clone + Send + Sync + 'static {
+    fn cell(&self) -> &Cell;
+    fn vault(&self) -> Vault<'_>;
+    fn exchange(&self) -> &Exchange;
+}
+
+/// The exclusive right to open, save, end or commit a session. Handlers go on reading and changing
+/// it meanwhile.
+pub(crate) struct Turn<'a> {
+    cell: &'a Cell,
+    pub(super) vault: Vault<'a>,
+    pub(super) exchange: &'a Exchange,
+}
+
+/// What is done with a turn.
+pub(crate) trait Operation: Send + 'static {
+    type Output: Send + 'static;
+
+    fn perform(self, turn: &Turn<'_>) -> impl Future<Output = Result<Self::Output, Error>> + Send;
+}
+
+impl Cell {
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
+        self.state.with(work)
+    }
+
+    /// Does what takes no future in a turn of its own.
+    pub(super) fn in_turn<R>(&self, work: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+        self.turnstile.pass(work)?
+    }
+
+    /// Whether no operation is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.turnstile.is_free() && self.flights.is_idle()
+    }
+}
+
+impl<'a> Turn<'a> {
+    fn of(anchor: &'a impl Anchor) -> Self {
+        Self {
+            cell: anchor.cell(),
+            vault: anchor.vault(),
+            exchange: anchor.exchange(),
+        }
+    }
+
+    pub(super) fn state<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
+        self.cell.with(work)
+    }
+}
+
+/// Runs an operation when it is its turn.
+///
+/// # Errors
+///
+/// That of the operation.
+pub(crate) async fn run<O: Operation>(
+    anchor: &impl Anchor,
+    operation: O,
+) -> Result<O::Output, Error> {
+    if anchor.vault().settings.never_waits {
+        return run_now(anchor, operation);
+    }
+    let kept = anchor.clone();
+    let flight = async move { operation.perform(&Turn::of(&kept)).await };
+    anchor.cell().flights.run(flight).await
+}
+
+/// As [`run`], for a session whose store never waits.
+///
+/// # Errors
+///
+/// [`ErrorKind::Store`] if it waits all the same, and that of the operation.
+pub(crate) fn run_now<O: Operation>(
+    anchor: &impl Anchor,
+    operation: O,
+) -> Result<O::Output, Error> {
+    anchor.cell().in_turn(|| {
+        let turn = Turn::of(anchor);
+        let done = store::now(pin!(operation.perform(&turn)));
+        done.unwrap_or_else(|| Err(Error::new(ErrorKind::Store)))
+    })
+}

@@ -1,0 +1,81 @@
+//! The end of a session's part in a request: what is kept, and what the response says.
+
+use super::{
+    cell::{Anchor, Operation, Turn},
+    open::open_cookie,
+    reply::Reply,
+};
+use crate::{
+    error::Error,
+    state::{Change, State, When},
+    trace,
+};
+
+/// What of a request's changes is kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Keep {
+    Everything,
+    /// The handler failed on the server's side: a new ID stays new and a destroyed session
+    /// destroyed, but what else it did to the session is not done.
+    Identity,
+}
+
+/// Saves the session and says what to tell the browser. `name` is an error if a layer outside uses
+/// the session's name.
+pub(crate) struct Commit {
+    pub(crate) keep: Keep,
+    pub(crate) name: Result<(), Error>,
+}
+
+impl Operation for Commit {
+    type Output = Reply;
+
+    async fn perform(self, turn: &Turn<'_>) -> Result<Reply, Error> {
+        drop(turn.state(|state| self.begin(state))?);
+        turn.save(When::Response).await?;
+        if turn.state(|state| state.owes_unopened()) {
+            turn.open().await?;
+        }
+        turn.state(|state| Reply::of(state, turn.vault.settings, || turn.vault.now()))
+    }
+}
+
+impl Commit {
+    /// Returns the changes that are not kept, to be dropped without the lock.
+    fn begin(self, state: &mut State) -> Result<Vec<Change>, Error> {
+        if state.is_changed() {
+            self.name?;
+        }
+        Ok(if self.keep == Keep::Identity {
+            state.discard_changes()
+        } else {
+            Vec::new()
+        })
+    }
+}
+
+/// Commits a session that no store has a say in: in one go, without a future.
+pub(crate) fn commit_cookie(anchor: &impl Anchor, commit: Commit) -> Result<Reply, Error> {
+    let (cell, vault, exchange) = (anchor.cell(), anchor.vault(), anchor.exchange());
+    let settings = vault.settings;
+    let mut dropped = Vec::new();
+    let mut rejection = None;
+    let reply = cell.in_turn(|| {
+        cell.with(|state| {
+            dropped = commit.begin(state)?;
+            if state.needs_opening() {
+                rejection = open_cookie(state, &vault, exchange);
+            }
+            let now = vault.now();
+            if let Some(plan) = state.plan(settings, now, When::Response)? {
+                let home = vault.save_in_cookie(&plan)?;
+                state.saved(home, plan.duty, None, settings, now);
+            }
+            Reply::of(state, settings, || now)
+        })
+    });
+    if let Some(reason) = rejection {
+        trace::rejected(&settings.name, reason);
+    }
+    reply
+}

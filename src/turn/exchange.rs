@@ -1,0 +1,59 @@
+//! What the sessions of one request share: its cookies, and how far it is.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::cookie::{Finder, RequestCookies};
+
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) cookies: RequestCookies,
+    is_touched: AtomicBool,
+    is_closed: AtomicBool,
+    is_over: AtomicBool,
+}
+
+impl Exchange {
+    pub(crate) fn new() -> Self {
+        Self {
+            cookies: RequestCookies::new(),
+            is_touched: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes that a session may have been used.
+    pub(crate) fn touch(&self) {
+        self.is_touched.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_touched(&self) -> bool {
+        self.is_touched.load(Ordering::SeqCst)
+    }
+
+    /// From here on, a change cannot reach the response any more.
+    ///
+    /// Who closes looks for touches after that, and who touches looks whether it is closed after
+    /// that: one of the two sees the other.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::SeqCst)
+    }
+
+    /// The request has ended, with its commit done or never to be.
+    pub(crate) fn end(&self) {
+        self.close();
+        self.is_over.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn has_cookie(&self, finder: &Finder) -> bool {
+        self.cookies.all_named(finder).next().is_some()
+    }
+}

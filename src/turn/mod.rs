@@ -1,0 +1,22 @@
+//! What is done to one session of one request from beginning to end: opening, saving, ending and
+//! committing it.
+
+mod cell;
+mod commit;
+mod destroy;
+mod exchange;
+mod flight;
+mod open;
+mod presented;
+mod reply;
+mod save;
+
+pub(crate) use self::{
+    cell::{Anchor, Cell, run, run_now},
+    commit::{Commit, Keep, commit_cookie},
+    destroy::Destroy,
+    exchange::Exchange,
+    open::{Open, ROUNDS, Reopen, open_cookie},
+    reply::Reply,
+    save::Save,
+};

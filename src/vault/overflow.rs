@@ -1,0 +1,117 @@
+//! Sessions that outgrow their cookie.
+//!
+//! | From | Event | To | By |
+//! |---|---|---|---|
+//! | new | saved, fits | cookie (rev 1) | the response |
+//! | new | saved, too large | record | create, new ID |
+//! | cookie (rev) | changed, fits | cookie (rev + 1) | the response |
+//! | cookie (rev) | changed, too large | record | create under the same ID; if it exists: merge, or replace if no request has come that knows it and it is of an older rev |
+//! | record | changed | record | update, merge on conflict |
+//! | record | a late cookie of an older rev comes | as in every cookie session the last response wins; a write that outgrows again merges | as above |
+//! | any | renew | new ID, where it fits | old one revoked and removed |
+//! | any | destroy | - | revoked and removed |
+//!
+//! The rev is [`Content::revision`], which counts the cookies that a session was in. It tells which
+//! of two is the later one; time does not: clocks differ, and a second is long. Each row is a test
+//! in `tests/it/overflow.rs`.
+
+use super::{
+    records::{Found, Vault},
+    retry::{Policy, Queue, Rounds},
+    write::is_own,
+};
+use crate::{
+    content::{Browser, Content},
+    error::{Error, ErrorKind},
+    id::{RecordKey, SessionId},
+    state::{Home, Job, Written},
+    store::{StoreError, Version},
+};
+
+const OUTGROW: Policy = Policy::new("outgrow", Queue::FromStart);
+
+impl Vault<'_> {
+    /// Moves a session of this revision from its cookie into a record, under the same name unless it
+    /// is renewed; `before` is its name until now.
+    pub(super) async fn outgrow(
+        &self,
+        id: &SessionId,
+        revision: u32,
+        before: Option<&RecordKey>,
+        job: &mut Job,
+    ) -> Result<Written, Error> {
+        let key = id.record_key();
+        let data = self.seal(id, job.draft.plain.clone())?;
+        let created = self.records()?.create(&key, data, job.draft.expires).await;
+        let (version, browser, merged) = match created {
+            Ok(version) => (version, Browser::NeverHeard, None),
+            Err(StoreError::Exists) => self.replace(id, revision, job).await?,
+            Err(error) => return Err(error.into()),
+        };
+        self.check_enrolled(&key, job.draft.enrolment.as_ref())
+            .await?;
+        // Who ends the session remembers that first and removes the record then: one of the two
+        // sees the other.
+        let is_over = match before {
+            Some(before) => self.revoke(before).await.map(|is_first| !is_first),
+            None => self.is_revoked(&key).await,
+        };
+        if !matches!(is_over, Ok(false)) {
+            self.remove_record(&key).await;
+            return Err(is_over.err().unwrap_or_else(|| Error::new(ErrorKind::Gone)));
+        }
+        if let Some(before) = before {
+            self.remove_record(before).await;
+        }
+        let (id, expires) = (id.clone(), job.draft.expires);
+        Ok(Written {
+            home: Home::Record {
+                id,
+                version,
+                expires,
+                browser,
+            },
+            merged,
+            since: None,
+        })
+    }
+
+    /// Saves a session that has outgrown its cookie where there is a record of its name.
+    async fn replace(
+        &self,
+        id: &SessionId,
+        revision: u32,
+        job: &mut Job,
+    ) -> Result<(Version, Browser, Option<Content>), Error> {
+        let (records, key) = (self.records()?, id.record_key());
+        let (mut merged, mut heard) = (None, Browser::NeverHeard);
+        let mut rounds = Rounds::start(records, &key, OUTGROW).await;
+        loop {
+            let Found::Session {
+                mut content,
+                version,
+                write,
+                browser,
+                ..
+            } = self.find(id).await?
+            else {
+                return Err(Error::new(ErrorKind::Gone));
+            };
+            if is_own(write, job) {
+                return Ok((version, heard, merged));
+            }
+            let is_older = content.revision < revision;
+            if browser == Browser::Knows || !is_older {
+                job.apply(&mut content, write)?;
+                self.redraft(job, &content, browser)?;
+                (merged, heard) = (Some(content), browser);
+            }
+            let data = self.seal(id, job.draft.plain.clone())?;
+            match records.update(&key, version, data, job.draft.expires).await {
+                Ok(version) => return Ok((version, heard, merged)),
+                Err(StoreError::Conflict) => rounds.lost().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}

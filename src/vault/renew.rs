@@ -1,0 +1,117 @@
+//! Giving a session in a record another name.
+
+use std::time::Duration;
+
+use super::{
+    records::Vault,
+    retry::{Policy, Queue, Rounds},
+    write::Merged,
+};
+use crate::{
+    content::{Browser, encode_mark},
+    error::{Error, ErrorKind},
+    id::{RecordKey, SessionId},
+    state::{Enrolment, Home, Job, When, Written},
+    store::{Bytes, StoreError, Version},
+};
+
+const RENEW: Policy = Policy::new("renew", Queue::Never);
+/// How long the mark of a renewed session stays if it cannot be removed at once.
+const MARK_LIFETIME: Duration = Duration::from_secs(60);
+
+impl Vault<'_> {
+    /// Moves the session to another name, in a record or, if it fits and the response brings it, in
+    /// the cookie.
+    ///
+    /// The new record is made first. Then the old one is replaced by a mark, by compare and swap:
+    /// from there on nobody saves into it, and who deleted it before has won. Only then it is
+    /// removed. At no step two names work for the visitor, and at no step none does without an
+    /// error.
+    pub(super) async fn renew(
+        &self,
+        old: &SessionId,
+        mut version: Version,
+        new: &SessionId,
+        when: When,
+        job: &mut Job,
+    ) -> Result<Written, Error> {
+        let (records, key, new_key) = (self.records()?, old.record_key(), new.record_key());
+        let mark = Bytes::from(encode_mark(job.write));
+        let mut merged = None;
+        let mut rounds = Rounds::start(records, &key, RENEW).await;
+        let home = loop {
+            let home = if job.draft.fits_cookie && when == When::Response {
+                Home::Cookie {
+                    id: new.clone(),
+                    issued: self.now(),
+                }
+            } else {
+                self.create(new, job).await?
+            };
+            let until = self.now().saturating_add(MARK_LIFETIME);
+            let marked = records.update(&key, version, mark.clone(), until).await;
+            if marked.is_ok() || self.is_marked(&key, &mark).await {
+                break home;
+            }
+            if home.is_record() {
+                self.remove_record(&new_key).await;
+            }
+            match marked {
+                Err(StoreError::Conflict) => rounds.lost().await?,
+                Err(error) => return Err(error.into()),
+                Ok(_) => {}
+            }
+            let Merged::Again {
+                content,
+                version: current,
+                ..
+            } = self.merge(old, job).await?
+            else {
+                return Err(Error::new(ErrorKind::Conflict));
+            };
+            self.redraft(job, &content, Browser::Knows)?;
+            // The other request may have given it a subject.
+            self.enrol(job.draft.enrolment.as_ref(), new_key, Some(key))
+                .await?;
+            (merged, version) = (Some(content), current);
+        };
+        if let Err(error) = self.retire(&key, job.draft.enrolment.as_ref()).await {
+            if home.is_record() {
+                self.remove_record(&new_key).await;
+            }
+            return Err(error);
+        }
+        Ok(Written {
+            home,
+            merged,
+            since: None,
+        })
+    }
+
+    /// Ends what the session was called before.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if it has been ended with its subject's other sessions.
+    async fn retire(&self, key: &RecordKey, enrolment: Option<&Enrolment>) -> Result<(), Error> {
+        // Cookies of the time before it was in a record.
+        let revoked = self.revoke(key).await;
+        self.remove_record(key).await;
+        revoked?;
+        self.leave(enrolment, key).await
+    }
+
+    /// Whether the old record bears this request's mark although the store's answer did not say so.
+    async fn is_marked(&self, key: &RecordKey, mark: &[u8]) -> bool {
+        if self.settings.never_waits {
+            return false;
+        }
+        let Ok(records) = self.records() else {
+            return false;
+        };
+        records
+            .load(key)
+            .await
+            .is_ok_and(|record| record.is_some_and(|record| record.data() == mark))
+    }
+}
