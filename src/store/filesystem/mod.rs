@@ -26,6 +26,27 @@
 //! disk. Writes have no such promise, even without syncs: the kernel makes a writer wait when
 //! memory is full of what others have written. A call whose future is dropped is finished all the
 //! same. Outside of a Tokio runtime the work is done at once.
+//!
+//! # Files
+//!
+//! Each file knows those above it in this list and none below, by its imports and by the methods it
+//! calls. None of them knows this one.
+//!
+//! | File | What is in it |
+//! |---|---|
+//! | `slot` | The bytes of a record's file |
+//! | `fs` | The file operations, as a trait |
+//! | `settings` | What can be chosen, `Durability` among it |
+//! | `posix` | The file operations as system calls |
+//! | `open` | How the directory is opened and which ones are refused |
+//! | `root` | `Disk`: the directory, its settings, where its sweep is |
+//! | `files` | `Shard`: a record's place, and reading and writing there |
+//! | `lock` | `Locked`: a record that one thread alone may change |
+//! | `disk` | Load, create, update, touch and delete |
+//! | `sweep` | Removing what is over, and `Swept` |
+//! | `store` | `FilesystemStore`: the same on threads for blocking work |
+//! | `options` | `FilesystemOptions`, and what opens a store |
+//! | `sweeper` | `Sweeper`, and what starts it |
 
 mod disk;
 mod files;
