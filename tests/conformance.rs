@@ -13,7 +13,7 @@ mod broken;
 #[path = "conformance/sound.rs"]
 mod sound;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use silverback::{
     Clock, Timestamp,
@@ -34,15 +34,21 @@ store_conformance!(mod filesystem_of_the_systems_time, files(Clock::system()));
 store_conformance!(mod map, sound::MapStore::default());
 store_conformance!(mod remote, |clock| sound::Remote::new(MemoryStore::new().clock(clock)));
 store_conformance!(mod locking, sound::connect(3).await);
+store_conformance!(mod stopped, stopped());
 
 fn swept(store: MemoryStore) -> Subject<MemoryStore> {
     Subject::new(store).sweep(|store| async move { store.sweep() })
+}
+
+fn stopped() -> Subject<sound::Stopped> {
+    Subject::new(sound::Stopped::new()).sweep(|store| async move { store.sweep() })
 }
 
 fn files(clock: Clock) -> Subject<FilesystemStore> {
     let dir = TempDir::new().unwrap();
     let store = FilesystemStore::options()
         .clock(clock)
+        .lock_timeout(Duration::from_secs(600))
         .open(dir.path())
         .unwrap();
     let swept = Subject::new(store).sweep(|store| async move { drop(store.sweep().await) });

@@ -37,6 +37,9 @@ const KEY: RecordKey = RecordKey::from_bytes([0xab; 32]);
 const ROLE: &str = "SILVERBACK_TEST_ROLE";
 const WRITERS: u8 = 4;
 const SHARED_KEYS: u8 = 3;
+const HOUR: Duration = Duration::from_secs(3_600);
+/// Bounds a hang, and nothing that a busy machine or a stopped process makes slow.
+const HANG: Duration = Duration::from_secs(600);
 
 /// Outside of a runtime, the store does its work on the calling thread.
 fn now<T>(future: impl Future<Output = T>) -> T {
@@ -93,6 +96,7 @@ fn child() {
 fn open(dir: &std::ffi::OsStr, durability: Durability) -> FilesystemStore {
     FilesystemStore::options()
         .durability(durability)
+        .lock_timeout(HANG)
         .open(dir)
         .unwrap()
 }
@@ -331,11 +335,9 @@ fn errors_of(children: Vec<Child>) -> String {
 #[test]
 fn four_writers_that_are_killed_lose_nothing() {
     let dir = TempDir::new().unwrap();
-    let later = Clock::manual(
-        Clock::system()
-            .now()
-            .saturating_add(Duration::from_secs(7_200)),
-    );
+    // Every stray is old enough to be swept, however long this takes.
+    let in_a_day = Clock::system().now().saturating_add(24 * HOUR);
+    let later = Clock::manual(in_a_day);
     let store = FilesystemStore::options()
         .clock(later)
         .open(dir.path())
@@ -406,10 +408,7 @@ fn a_lock_dies_with_its_holder() {
     let mut holder = command("hold", dir.path()).spawn().unwrap();
     let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().ends_with("@locked")));
-    let patient = options
-        .lock_timeout(Duration::from_secs(60))
-        .open(dir.path())
-        .unwrap();
+    let patient = options.lock_timeout(HANG).open(dir.path()).unwrap();
     let waiting =
         thread::spawn(move || now(patient.update(&KEY, version, Bytes::from_static(b"last"), END)));
     holder.kill().unwrap();

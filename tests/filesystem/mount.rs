@@ -8,9 +8,12 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::LazyLock,
+    time::Instant,
 };
 
 use tempfile::TempDir;
+
+use crate::HANG;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
@@ -217,6 +220,8 @@ fn run(command: &mut Command) -> Result<(), String> {
 /// For what cannot be done while something is open: a process that another test starts has all of
 /// it open too, for the moment until it runs its program.
 fn insist(command: &mut Command) {
-    let done = (0..1_000).any(|_| run(command).is_ok());
-    assert!(done, "{:?}", run(command));
+    let start = Instant::now();
+    while let Err(error) = run(command) {
+        assert!(start.elapsed() < HANG, "{error}");
+    }
 }

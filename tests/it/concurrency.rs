@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     sync::Arc,
     task::{Context, Waker},
+    time::Duration,
 };
 
 use http::{Request, Response, StatusCode};
@@ -89,7 +90,8 @@ async fn no_increment_is_lost_in_a_store_that_waits() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_increment_is_lost_in_files() {
     let folder = tempfile::tempdir().unwrap();
-    count_up(FilesystemStore::open(folder.path().join("sessions")).unwrap()).await;
+    let options = FilesystemStore::options().lock_timeout(Duration::from_secs(600));
+    count_up(options.open(folder.path().join("sessions")).unwrap()).await;
 }
 
 #[tokio::test]

@@ -25,8 +25,10 @@ pub(super) type Outcome<T = ()> = Result<T, String>;
 
 pub(super) struct Bench<S> {
     pub(super) store: Arc<S>,
+    /// Stands still until a rule moves it. An end is the same whenever it is computed.
     clock: Clock,
-    manual: bool,
+    /// Whether it is the store's clock too.
+    shared: bool,
     sweep: Option<Sweep<S>>,
     salt: [u8; 16],
     keys: AtomicU64,
@@ -36,7 +38,9 @@ pub(super) struct Bench<S> {
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 
 impl<S: Store> Bench<S> {
-    pub(super) fn new(subject: Subject<S>) -> Self {
+    /// Makes a bench for a rule that begins at that time. A subject with a clock has a time of its
+    /// own.
+    pub(super) fn new(subject: Subject<S>, begin: Timestamp) -> Self {
         let Subject {
             store,
             clock,
@@ -45,8 +49,8 @@ impl<S: Store> Bench<S> {
         } = subject;
         Self {
             store,
-            manual: clock.is_some(),
-            clock: clock.unwrap_or_default(),
+            shared: clock.is_some(),
+            clock: clock.unwrap_or_else(|| Clock::manual(begin)),
             sweep,
             salt: crypto::random().unwrap_or_default(),
             keys: AtomicU64::new(0),
@@ -60,22 +64,25 @@ impl<S: Store> Bench<S> {
         RecordKey::of(&[self.salt.as_slice(), &number.to_le_bytes()].concat())
     }
 
+    /// The time that the rule has set, or at which it began: the store's may be later by now.
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// An end that no test lives to see.
+    /// An end that no rule lives to see unless it sets the time.
     pub(super) fn alive(&self) -> Timestamp {
         self.now().saturating_add(HOUR * 24)
     }
 
     /// Says whether the rules tell the store the time.
     pub(super) const fn has_clock(&self) -> bool {
-        self.manual
+        self.shared
     }
 
     pub(super) fn set_time(&self, to: Timestamp) -> Outcome {
-        self.clock.set(to);
+        if self.shared {
+            self.clock.set(to);
+        }
         require(self.now() == to, || {
             "the clock given with the store is not a manual one".to_owned()
         })
@@ -266,4 +273,19 @@ impl fmt::Display for Shown<'_> {
 /// Bytes that are told apart from those of any other number, at any length but the shortest.
 pub(super) fn sample(number: u64, len: usize) -> Vec<u8> {
     Numbers::from_seed(number).bytes(len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::START, *};
+    use crate::store::MemoryStore;
+
+    #[test]
+    fn without_a_clock_the_time_is_when_the_rule_began() {
+        let bench = Bench::new(Subject::new(MemoryStore::new()), START);
+        assert!(!bench.has_clock());
+        assert_eq!(bench.now(), START);
+        assert!(bench.set_time(START.saturating_add(HOUR)).is_err());
+        assert_eq!(bench.alive(), START.saturating_add(HOUR * 24));
+    }
 }

@@ -6,7 +6,10 @@ use super::{
     bench::{Bench, HOUR, Outcome, granted, require, sample, shown},
     schedule::give_up,
 };
-use crate::store::{Bytes, Record, RecordKey, Store, StoreError, Version, now};
+use crate::{
+    clock::Timestamp,
+    store::{Bytes, Record, RecordKey, Store, StoreError, Version, now},
+};
 
 /// How many waits of an operation are tried; one that waits more often is not followed to its end.
 const MOST_WAITS: usize = 64;
@@ -43,8 +46,8 @@ pub(super) async fn a_cancelled_create_happens_wholly_or_not_at_all<S: Store>(
                 granted("create", result)?;
             }
             is_whole("create", waits, found.as_ref(), &[&data])?;
-            still_creates(bench, &key, waits, &data).await?;
-            still_works(bench, &key, waits).await?;
+            still_creates(bench, &key, waits, &data, end).await?;
+            still_works(bench, &key, waits, end).await?;
         }
         if !cancelled {
             break;
@@ -58,8 +61,8 @@ async fn still_creates<S: Store>(
     key: &RecordKey,
     waits: usize,
     data: &[u8],
+    end: Timestamp,
 ) -> Outcome {
-    let end = bench.alive();
     match bench
         .store
         .create(key, Bytes::from_static(b"another"), end)
@@ -90,7 +93,7 @@ pub(super) async fn a_cancelled_load_changes_nothing<S: Store>(bench: &Bench<S>)
         bench
             .holds(&after("load", waits), &key, &data, version, end)
             .await?;
-        still_works(bench, &key, waits).await?;
+        still_works(bench, &key, waits, end).await?;
         if loaded.is_some() {
             break;
         }
@@ -126,7 +129,7 @@ pub(super) async fn a_cancelled_update_happens_wholly_or_not_at_all<S: Store>(
                     after("update", waits)
                 )
             })?;
-            still_works(bench, &key, waits).await?;
+            still_works(bench, &key, waits, end).await?;
         }
         if !cancelled {
             break;
@@ -159,7 +162,7 @@ pub(super) async fn a_cancelled_touch_happens_wholly_or_not_at_all<S: Store>(
                 )
             },
         )?;
-        still_works(bench, &key, waits).await?;
+        still_works(bench, &key, waits, end).await?;
         if touched.is_some() {
             break;
         }
@@ -185,7 +188,7 @@ pub(super) async fn a_cancelled_delete_happens_wholly_or_not_at_all<S: Store>(
         bench
             .is_gone("a cancelled delete and another", &key)
             .await?;
-        still_works(bench, &other, waits).await?;
+        still_works(bench, &other, waits, end).await?;
         if deleted.is_some() {
             break;
         }
@@ -230,8 +233,12 @@ pub(super) async fn a_store_that_never_waits_is_done_at_once<S: Store>(
 }
 
 /// A cancelled operation may still be under way, and come first; it must not be in the way.
-async fn still_works<S: Store>(bench: &Bench<S>, key: &RecordKey, waits: usize) -> Outcome {
-    let end = bench.alive();
+async fn still_works<S: Store>(
+    bench: &Bench<S>,
+    key: &RecordKey,
+    waits: usize,
+    end: Timestamp,
+) -> Outcome {
     for _ in 0..100 {
         let version = bench
             .load_some(&after("operation", waits), key)

@@ -46,7 +46,7 @@ pub(super) async fn an_update_moves_the_end<S: Store>(bench: &Bench<S>) -> Outco
             end.saturating_add(HOUR),
         )
         .await?;
-    let sooner = bench.now().saturating_add(SECOND * 10);
+    let sooner = end.saturating_add(HOUR / 2);
     let version = bench.update(&key, version, b"third", sooner).await?;
     if bench.has_clock() {
         bench.set_time(before(sooner))?;
@@ -75,7 +75,7 @@ pub(super) async fn a_touch_moves_the_end<S: Store>(bench: &Bench<S>) -> Outcome
             end.saturating_add(HOUR),
         )
         .await?;
-    let sooner = bench.now().saturating_add(SECOND * 10);
+    let sooner = end.saturating_add(HOUR / 2);
     bench.touch(&key, version, sooner).await?;
     let version = bench
         .holds_data("a touch to a sooner end", &key, b"data", sooner)

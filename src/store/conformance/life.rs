@@ -156,14 +156,12 @@ impl Model {
 fn drawn<S: Store>(bench: &Bench<S>, numbers: &mut Numbers) -> (Vec<u8>, Timestamp) {
     let largest = 1 << numbers.below(14);
     let len = numbers.below(largest);
-    // Long enough to be alive a little later, unless the time is ours.
-    let life = if bench.has_clock() {
-        1 + numbers.next() % 30
+    // Only a rule that sets the time knows which record is over.
+    let soonest = if bench.has_clock() {
+        bench.now()
     } else {
-        3_600 + numbers.next() % 30
+        bench.alive()
     };
-    (
-        sample(numbers.next(), len),
-        bench.now().saturating_add(Duration::from_secs(life)),
-    )
+    let life = Duration::from_secs(1 + numbers.next() % 30);
+    (sample(numbers.next(), len), soonest.saturating_add(life))
 }

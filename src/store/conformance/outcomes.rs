@@ -152,7 +152,7 @@ pub(super) async fn a_touch_changes_the_end_and_no_data<S: Store>(bench: &Bench<
         end.saturating_add(HOUR),
         end,
         end,
-        bench.now().saturating_add(HOUR),
+        bench.now().saturating_add(HOUR * 23),
     ] {
         bench.touch(&key, version, end).await?;
         version = bench.holds_data("a touch", &key, &data, end).await?;

@@ -166,9 +166,13 @@ fn page(number: u64) -> Vec<u8> {
 
 pub(super) async fn a_record_being_touched_is_never_swept<S: Store>(bench: &Bench<S>) -> Outcome {
     let (key, start) = (bench.key(), bench.now());
-    // Without a clock, the record is live anyway, and it is the sweeping that may harm it.
-    let life = if bench.has_clock() { 2 } else { 3_600 };
     let second = |number| Timestamp::from_secs(start.as_secs() + number);
+    // Without a clock, the record is live anyway, and it is the sweeping that may harm it.
+    let life = if bench.has_clock() {
+        2
+    } else {
+        bench.alive().saturating_since(start).as_secs()
+    };
     let mut version = bench.create(&key, b"data", second(life)).await?;
     let done = Arc::new(AtomicBool::new(false));
     let (sweep, stopped) = (bench.sweeping(), Arc::clone(&done));

@@ -1,37 +1,19 @@
 //! What the store does to records, one blocking function each.
 
-use std::{io, sync::Mutex, time::Duration};
+use std::io;
 
 use super::{
-    Durability,
     files::{Shard, path_of},
     fs::{Access, Fs},
-    lock::Locked,
+    lock::{Locked, newer},
+    root::Disk,
+    settings::Durability,
     slot::{self, Slot, View},
-    sweep::Cursor,
 };
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::Timestamp,
     store::{Record, RecordKey, StoreError, Version},
 };
-
-/// A store's directory and its settings.
-#[derive(Debug)]
-pub(super) struct Disk<F> {
-    pub(super) fs: F,
-    pub(super) settings: Settings,
-    pub(super) cursor: Mutex<Cursor>,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Settings {
-    pub(super) durability: Durability,
-    pub(super) max_record_bytes: usize,
-    pub(super) lock_timeout: Duration,
-    /// A file that is open may keep a link there although its name has gone.
-    pub(super) is_network: bool,
-    pub(super) clock: Clock,
-}
 
 /// How often a reader looks again at a record that is being written before it asks the writers to
 /// wait.
@@ -41,14 +23,6 @@ const LOOKS: usize = 4;
 const RACES: usize = 16;
 
 impl<F: Fs> Disk<F> {
-    pub(super) fn new(fs: F, settings: Settings) -> Self {
-        Self {
-            fs,
-            settings,
-            cursor: Mutex::default(),
-        }
-    }
-
     /// Loads from the page cache, without ever waiting for the disk; `None` if that does not tell.
     pub(super) fn load_cached(&self, key: &RecordKey) -> Option<Option<Record>> {
         match self.view_cached(key) {
@@ -252,8 +226,4 @@ fn is_read_only(error: &StoreError) -> bool {
         kind,
         Some(io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
     )
-}
-
-pub(super) fn newer() -> StoreError {
-    StoreError::Corrupt("it was written by a newer version of this store".into())
 }

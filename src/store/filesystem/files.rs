@@ -3,9 +3,9 @@
 use std::{cell::OnceCell, io};
 
 use super::{
-    Durability,
-    disk::Disk,
     fs::{Access, Fs, Stat},
+    root::Disk,
+    settings::Durability,
     slot::{self, View},
 };
 use crate::{

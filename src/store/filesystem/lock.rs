@@ -6,10 +6,9 @@ use std::{
 };
 
 use super::{
-    Durability,
-    disk::newer,
     files::{Shard, fault_of},
     fs::{Access, Fs, Stat},
+    settings::Durability,
     slot::{self, Half, Slot, View},
 };
 use crate::{
@@ -211,4 +210,8 @@ fn wait(started: Instant, timeout: Duration, pause: &mut Duration) -> io::Result
     thread::sleep(left.min(*pause));
     *pause = LONGEST_PAUSE.min(*pause * 2);
     Ok(())
+}
+
+pub(super) fn newer() -> StoreError {
+    StoreError::Corrupt("it was written by a newer version of this store".into())
 }

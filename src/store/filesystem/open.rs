@@ -11,7 +11,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Durability, posix::DIRECTORY};
+use super::{posix::DIRECTORY, settings::Durability};
 
 /// Opens the directory, and makes it first if there is none.
 pub(super) fn directory(path: &Path, network: bool, durability: Durability) -> io::Result<OwnedFd> {

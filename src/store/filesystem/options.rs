@@ -2,7 +2,11 @@
 
 use std::{io, path::Path, time::Duration};
 
-use super::{FilesystemStore, disk::Settings, open};
+use super::{
+    open,
+    settings::{Durability, Settings},
+    store::FilesystemStore,
+};
 use crate::clock::Clock;
 
 /// Opens a [`FilesystemStore`] otherwise than usual. See the [module docs](crate::store) for what
@@ -13,25 +17,32 @@ pub struct FilesystemOptions {
     settings: Settings,
 }
 
-/// What has to happen for a session to be lost that was saved.
-///
-/// None of these levels loses anything when the process crashes or is killed.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-#[non_exhaustive]
-pub enum Durability {
-    /// A power failure, or a disk that fails and is mounted again: it may take the last half minute
-    /// of sessions, or damage them. The default, and the fastest.
-    #[default]
-    None,
-    /// A power failure or failing disk soon after the session was made: it may take the session, or
-    /// bring a deleted one back.
+impl FilesystemStore {
+    /// Opens a store in the directory, which is made if it is missing; its parent has to be there.
     ///
-    /// What was changed in a session that is there is kept, with one `fdatasync` for each change,
-    /// and one of the directory for the first.
-    Data,
-    /// The loss of the disk: what was reported as done is kept, with one `fdatasync` and up to two
-    /// more of directories.
-    Full,
+    /// # Errors
+    ///
+    /// If the directory cannot be opened or made; if it is a symbolic link, belongs to another user
+    /// or can be written to by other users; if it is on a network file system.
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        Self::options().open(path)
+    }
+
+    /// Starts to open a store otherwise than usual.
+    ///
+    /// ```
+    /// use silverback::store::{Durability, FilesystemStore};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = FilesystemStore::options().durability(Durability::Data).max_record_bytes(64 << 10).open("sessions")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn options() -> FilesystemOptions {
+        FilesystemOptions::new()
+    }
 }
 
 impl FilesystemOptions {

@@ -3,10 +3,10 @@
 use std::{io, mem, sync::PoisonError, time::Duration};
 
 use super::{
-    disk::Disk,
     files::{Shard, TEMPORARY, absent, fault_of, path_of, shard_of},
     fs::{Access, Fs},
     lock::Locked,
+    root::{Cursor, Disk},
     slot,
 };
 use crate::{
@@ -81,15 +81,6 @@ impl Swept {
             }),
         }
     }
-}
-
-/// Where a sweep in steps is.
-#[derive(Debug, Default)]
-pub(super) struct Cursor {
-    /// The shard to list next.
-    shard: u16,
-    /// What is left of the one before.
-    names: Vec<String>,
 }
 
 const SHARDS: u16 = 256;

@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time};
 
-use super::FilesystemStore;
+use super::store::FilesystemStore;
 
 /// A background task that removes expired sessions from a [`FilesystemStore`]; it stops when this
 /// is dropped.
@@ -13,6 +13,21 @@ use super::FilesystemStore;
 pub struct Sweeper {
     stop: watch::Sender<()>,
     task: JoinHandle<()>,
+}
+
+/// The sweeper's steps: a few milliseconds each.
+const BATCH: usize = 1_000;
+
+impl FilesystemStore {
+    /// Starts a task that [sweeps](Self::sweep) now and then again after each `interval`, 1,000
+    /// files at a time.
+    ///
+    /// # Errors
+    ///
+    /// Outside of a Tokio runtime. The runtime needs its timer too.
+    pub fn sweeper(&self, interval: Duration) -> io::Result<Sweeper> {
+        Sweeper::start(self.clone(), interval, BATCH)
+    }
 }
 
 impl Sweeper {

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use self::fake::Fake;
 use super::{
-    Durability,
-    disk::{Disk, Settings},
+    root::Disk,
+    settings::{Durability, Settings},
 };
 use crate::{
     clock::{Clock, Timestamp},

@@ -1,0 +1,153 @@
+//! The store itself: the work on the disk, done on the runtime's threads for it.
+
+use std::{fmt, os::fd::OwnedFd, sync::Arc};
+
+use tokio::runtime::Handle;
+
+use super::{posix::Posix, root::Disk, settings::Settings, sweep::Swept};
+use crate::{
+    clock::Timestamp,
+    store::{Bytes, Record, RecordKey, Store, StoreError, Version},
+};
+
+/// Keeps sessions in a directory: they survive the process, and all processes of the machine share
+/// them.
+///
+/// Clones share the directory. Saved sessions survive a crash of the process;
+/// [`Durability`](crate::store::Durability) is about power failures. Sessions of up to 1 MiB are
+/// taken; [`options`](Self::options) has these and other limits. Expired sessions are not loaded,
+/// but their files stay until they are [swept](Self::sweeper).
+///
+/// ```
+/// use std::time::Duration;
+/// use silverback::store::FilesystemStore;
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&dir)?;
+/// let store = FilesystemStore::open("sessions")?;
+/// let sweeper = store.sweeper(Duration::from_secs(600))?;
+/// # sweeper.stop().await;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Files
+///
+/// The directory is for its owner alone, and so is everything in it. File names are hashes: no
+/// listing or backup of them is a list of valid cookies. What is in the files is not encrypted.
+///
+/// A damaged record is an error once: it is moved to `quarantine/` in the directory, where nothing
+/// removes it. One in a format of the future is an error and stays.
+///
+/// The time of last access of a file is when its session ends, or did when that was noted last. A
+/// sweep goes by it, and finds damage in a file of the right length only when that time has come.
+///
+/// The directory is opened once. If it is moved, the store moves with it; if it is removed, every
+/// operation fails.
+///
+/// # Systems
+///
+/// Any Unix with a file system of its own. Network file systems are
+/// [refused](crate::store::FilesystemOptions::allow_network_filesystem) if they are recognized,
+/// which they are on Linux.
+#[derive(Clone)]
+pub struct FilesystemStore {
+    disk: Arc<Disk<Posix>>,
+}
+
+impl FilesystemStore {
+    pub(super) fn new(root: OwnedFd, settings: Settings) -> Self {
+        Self {
+            disk: Arc::new(Disk::new(Posix::new(root), settings)),
+        }
+    }
+
+    /// Removes expired sessions, and files a crash left behind more than an hour ago.
+    ///
+    /// No error ends it: [`Swept`] counts them.
+    pub async fn sweep(&self) -> Swept {
+        self.run(|disk| Ok(disk.sweep()))
+            .await
+            .unwrap_or_else(Swept::failure)
+    }
+
+    /// Does the next part of a [`sweep`](Self::sweep), of so many files at most. Clones take turns.
+    pub async fn sweep_some(&self, limit: usize) -> Swept {
+        self.run(move |disk| Ok(disk.sweep_some(limit)))
+            .await
+            .unwrap_or_else(Swept::failure)
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Disk<Posix>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let disk = Arc::clone(&self.disk);
+        match Handle::try_current() {
+            Ok(runtime) => runtime
+                .spawn_blocking(move || work(&disk))
+                .await
+                .map_err(StoreError::backend)?,
+            Err(_) => work(&disk),
+        }
+    }
+}
+
+impl Store for FilesystemStore {
+    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+        let key = *key;
+        match self.disk.load_cached(&key) {
+            Some(record) => Ok(record),
+            None => self.run(move |disk| disk.load(&key)).await,
+        }
+    }
+
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expires: Timestamp,
+    ) -> Result<Version, StoreError> {
+        let key = *key;
+        self.run(move |disk| disk.create(&key, &data, expires))
+            .await
+    }
+
+    async fn update(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expires: Timestamp,
+    ) -> Result<Version, StoreError> {
+        let key = *key;
+        self.run(move |disk| disk.update(&key, expected, &data, expires))
+            .await
+    }
+
+    async fn delete(&self, key: &RecordKey) -> Result<(), StoreError> {
+        let key = *key;
+        self.run(move |disk| disk.delete(&key)).await
+    }
+
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expires: Timestamp,
+    ) -> Result<(), StoreError> {
+        let key = *key;
+        self.run(move |disk| disk.touch(&key, expected, expires))
+            .await
+    }
+}
+
+impl fmt::Debug for FilesystemStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FilesystemStore")
+            .field("settings", &self.disk.settings)
+            .finish_non_exhaustive()
+    }
+}
