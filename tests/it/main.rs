@@ -24,6 +24,5 @@ mod revocation;
 mod rotation;
 mod stores;
 mod subjects;
-mod tidy;
 mod tonic;
 mod values;
