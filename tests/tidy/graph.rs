@@ -41,34 +41,48 @@ fn reached(uses: &[BTreeSet<usize>], from: usize) -> BTreeSet<usize> {
     reached
 }
 
-/// The shortest way round within the files, beginning anywhere.
-pub(crate) fn shortest(uses: &[BTreeSet<usize>], within: &BTreeSet<usize>) -> Vec<usize> {
-    let rounds = within
-        .iter()
-        .filter_map(|start| round(uses, within, *start));
+/// The shortest way round within the files, from a step that counts.
+pub(crate) fn shortest(
+    uses: &[BTreeSet<usize>],
+    within: &BTreeSet<usize>,
+    counts: impl Fn(usize, usize) -> bool,
+) -> Vec<usize> {
+    let steps = within.iter().flat_map(|from| {
+        let next = uses[*from].intersection(within);
+        next.map(|to| (*from, *to))
+    });
+    let rounds = steps
+        .filter(|(from, to)| counts(*from, *to))
+        .filter_map(|(from, to)| way(uses, within, to, from));
     rounds.min_by_key(Vec::len).unwrap_or_default()
 }
 
-fn round(uses: &[BTreeSet<usize>], within: &BTreeSet<usize>, start: usize) -> Option<Vec<usize>> {
-    let mut before = BTreeMap::new();
-    let mut next = VecDeque::from([start]);
+/// The shortest way between two files, with the last one in front of the first.
+fn way(
+    uses: &[BTreeSet<usize>],
+    within: &BTreeSet<usize>,
+    first: usize,
+    last: usize,
+) -> Option<Vec<usize>> {
+    let mut before = BTreeMap::from([(first, last)]);
+    let mut next = VecDeque::from([first]);
     while let Some(file) = next.pop_front() {
+        if file == last {
+            break;
+        }
         for to in uses[file].intersection(within) {
-            if *to == start {
-                let mut way = vec![file];
-                while let Some(earlier) = way.last().and_then(|last| before.get(last)) {
-                    way.push(*earlier);
-                }
-                way.reverse();
-                return Some(way);
-            }
-            if !before.contains_key(to) {
-                before.insert(*to, file);
+            before.entry(*to).or_insert_with(|| {
                 next.push_back(*to);
-            }
+                file
+            });
         }
     }
-    None
+    let mut way = vec![*before.get(&last)?];
+    while way.last() != Some(&last) {
+        way.push(before[&way[way.len() - 1]]);
+    }
+    way.reverse();
+    Some(way)
 }
 
 /// `session/open.rs:12 calls `Slot::lock`, defined in session/slots.rs`

@@ -18,12 +18,15 @@
 
 mod edges;
 mod graph;
+mod items;
 mod locals;
+mod macros;
 mod names;
 mod reader;
 mod rules;
 mod tests;
 mod types;
+mod walk;
 
 use std::{env, fs, path::Path, sync::LazyLock};
 

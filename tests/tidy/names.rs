@@ -6,12 +6,9 @@ use std::{
     rc::Rc,
 };
 
-use syn::{
-    Fields, Generics, ImplItem, Item, ItemImpl, ItemMod, ItemTrait, ItemUse, Path, Signature,
-    TraitItem, Type, UseTree, Variant, visit::Visit,
-};
+use syn::{Fields, Generics, Path, Signature, Type, UseTree, Variant};
 
-use crate::reader::{Source, join};
+use crate::{reader::join, types::Ty};
 
 /// The place of a definition in [`Names::definitions`].
 pub(crate) type Id = usize;
@@ -61,15 +58,16 @@ pub(crate) enum Found {
 }
 
 #[derive(Default)]
-struct Scope {
-    items: HashMap<String, Id>,
-    imports: HashMap<String, Vec<String>>,
-    globs: Vec<Vec<String>>,
+pub(crate) struct Scope {
+    pub(crate) items: HashMap<String, Id>,
+    pub(crate) imports: HashMap<String, Vec<String>>,
+    pub(crate) globs: Vec<Vec<String>>,
 }
 
 #[derive(Default)]
 pub(crate) struct Names<'a> {
     pub(crate) definitions: Vec<Definition<'a>>,
+    /// By module.
     scopes: HashMap<String, Scope>,
     members: HashMap<(Id, String), Vec<Member<'a>>>,
     /// The types that have a method of this name that needs no trait, and the traits that have one.
@@ -77,34 +75,9 @@ pub(crate) struct Names<'a> {
 }
 
 /// How many imports may lead from one to the next; names that import each other lead nowhere.
-const DEPTH: usize = 32;
+const DEPTH: usize = 8;
 
 impl<'a> Names<'a> {
-    pub(crate) fn of(sources: &'a [Source]) -> Self {
-        let mut names = Self::default();
-        for (file, source) in sources.iter().enumerate() {
-            names.scopes.entry(source.module.clone()).or_default();
-            let mut collector = Collector {
-                names: &mut names,
-                file,
-                module: source.module.clone(),
-            };
-            source
-                .items
-                .iter()
-                .for_each(|item| collector.visit_item(item));
-        }
-        for (file, source) in sources.iter().enumerate() {
-            let mut impls = Impls {
-                names: &mut names,
-                file,
-                module: source.module.clone(),
-            };
-            source.items.iter().for_each(|item| impls.visit_item(item));
-        }
-        names
-    }
-
     pub(crate) fn member(&self, of: Id, name: &str) -> Option<&Member<'a>> {
         let found = self.members.get(&(of, name.to_owned()))?;
         found
@@ -117,9 +90,9 @@ impl<'a> Names<'a> {
         self.with_method.get(name).into_iter().flatten().copied()
     }
 
-    /// `path` as it would be understood in `module`.
+    /// What `path` stands for in `module`.
     pub(crate) fn find(&self, module: &str, path: &[String]) -> Found {
-        self.find_at(module, path, DEPTH)
+        self.find_at(module, path, false, DEPTH)
     }
 
     /// A macro is found where a `use` has it, and in the modules around without one.
@@ -134,7 +107,24 @@ impl<'a> Names<'a> {
         self.find(module, path)
     }
 
-    fn find_at(&self, module: &str, path: &[String], depth: usize) -> Found {
+    /// The type of this crate that an `impl` block is for.
+    pub(crate) fn self_type(&self, module: &str, ty: &Type) -> Option<Id> {
+        let path = match ty {
+            Type::Path(ty) => &ty.path,
+            Type::Reference(ty) => return self.self_type(module, &ty.elem),
+            _ => return None,
+        };
+        match self.find(module, &words(path)) {
+            Found::Item(id, _) => match self.item_ty(id) {
+                Ty::Own(id) => Some(id),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// `goes_on` says that there is more to the path than `path`.
+    fn find_at(&self, module: &str, path: &[String], goes_on: bool, depth: usize) -> Found {
         let Some((first, rest)) = path.split_first() else {
             return Found::Module(module.to_owned());
         };
@@ -145,10 +135,10 @@ impl<'a> Names<'a> {
                 Some(parent) => Found::Module(parent.to_owned()),
                 None => Found::Outside,
             },
-            name => self.look_up(module, name, !rest.is_empty(), depth),
+            name => self.look_up(module, name, goes_on || !rest.is_empty(), depth),
         };
         match start {
-            Found::Module(module) => self.walk(module, rest, depth),
+            Found::Module(module) => self.walk(module, rest, goes_on, depth),
             Found::Item(id, mut after) => {
                 after.extend(rest.iter().cloned());
                 Found::Item(id, after)
@@ -157,11 +147,11 @@ impl<'a> Names<'a> {
         }
     }
 
-    fn walk(&self, mut module: String, mut path: &[String], depth: usize) -> Found {
+    fn walk(&self, mut module: String, mut path: &[String], goes_on: bool, depth: usize) -> Found {
         while let Some((first, rest)) = path.split_first() {
             let next = match (first.as_str(), parent(&module)) {
                 ("super", Some(parent)) => Found::Module(parent.to_owned()),
-                _ => self.look_up(&module, first, !rest.is_empty(), depth),
+                _ => self.look_up(&module, first, goes_on || !rest.is_empty(), depth),
             };
             match next {
                 Found::Module(next) => (module, path) = (next, rest),
@@ -192,10 +182,10 @@ impl<'a> Names<'a> {
             return here;
         }
         if let Some(import) = scope.imports.get(name) {
-            return self.find_at(module, import, depth);
+            return self.find_at(module, import, goes_on, depth);
         }
         let mut globs = scope.globs.iter();
-        let found = globs.find_map(|glob| match self.find_at(module, glob, depth) {
+        let found = globs.find_map(|glob| match self.find_at(module, glob, true, depth) {
             Found::Module(glob) if glob != module => {
                 match self.look_up(&glob, name, goes_on, depth) {
                     Found::Outside => None,
@@ -207,9 +197,19 @@ impl<'a> Names<'a> {
         found.unwrap_or(Found::Outside)
     }
 
-    fn define(&mut self, name: &syn::Ident, file: usize, place: Place, kind: Kind<'a>) -> Id {
+    pub(crate) fn scope(&mut self, module: &str) -> &mut Scope {
+        self.scopes.entry(module.to_owned()).or_default()
+    }
+
+    pub(crate) fn define(
+        &mut self,
+        name: &syn::Ident,
+        file: usize,
+        place: Place,
+        kind: Kind<'a>,
+    ) -> Id {
         let id = self.definitions.len();
-        let scope = self.scopes.entry(place.module.clone()).or_default();
+        let scope = self.scope(&place.module);
         scope.items.insert(name.to_string(), id);
         self.definitions.push(Definition {
             name: name.to_string(),
@@ -220,7 +220,7 @@ impl<'a> Names<'a> {
         id
     }
 
-    fn add_member(&mut self, of: Id, name: &syn::Ident, member: Member<'a>) {
+    pub(crate) fn add_member(&mut self, of: Id, name: &syn::Ident, member: Member<'a>) {
         let name = name.to_string();
         let is_trait = matches!(self.definitions[of].kind, Kind::Trait);
         if (member.is_inherent || is_trait) && takes_self(&member) {
@@ -288,173 +288,4 @@ pub(crate) struct Leaf {
     /// None for a `*`.
     pub(crate) name: Option<String>,
     pub(crate) line: usize,
-}
-
-/// Notes what is defined and imported, also inside functions: names that are unique in their
-/// module are as good there.
-struct Collector<'n, 'a> {
-    names: &'n mut Names<'a>,
-    file: usize,
-    module: String,
-}
-
-impl<'a> Collector<'_, 'a> {
-    fn define(&mut self, name: &syn::Ident, generics: Option<&Generics>, kind: Kind<'a>) -> Id {
-        let place = Place {
-            module: self.module.clone(),
-            self_type: None,
-            generics: generics.cloned().map(Rc::new).into_iter().collect(),
-        };
-        let id = self.names.define(name, self.file, place, kind);
-        self.names.definitions[id].place.self_type = Some(id);
-        id
-    }
-
-    fn define_trait(&mut self, item: &'a ItemTrait) {
-        let id = self.define(&item.ident, Some(&item.generics), Kind::Trait);
-        for function in &item.items {
-            let TraitItem::Fn(function) = function else {
-                continue;
-            };
-            let member = Member {
-                file: self.file,
-                place: within(&self.names.definitions[id].place, &function.sig),
-                is_inherent: false,
-                signature: Some(&function.sig),
-            };
-            self.names.add_member(id, &function.sig.ident, member);
-        }
-    }
-}
-
-fn within(place: &Place, signature: &Signature) -> Place {
-    let mut place = place.clone();
-    place.generics.push(Rc::new(signature.generics.clone()));
-    place
-}
-
-impl<'a> Visit<'a> for Collector<'_, 'a> {
-    fn visit_item(&mut self, item: &'a Item) {
-        match item {
-            Item::Struct(item) => {
-                let kind = Kind::Struct(&item.fields);
-                self.define(&item.ident, Some(&item.generics), kind);
-            }
-            Item::Enum(item) => {
-                let kind = Kind::Enum(item.variants.iter().collect());
-                self.define(&item.ident, Some(&item.generics), kind);
-            }
-            Item::Trait(item) => self.define_trait(item),
-            Item::Fn(item) => {
-                let generics = Some(&item.sig.generics);
-                self.define(&item.sig.ident, generics, Kind::Function(&item.sig));
-            }
-            Item::Const(item) => {
-                self.define(&item.ident, None, Kind::Value(&item.ty));
-            }
-            Item::Static(item) => {
-                self.define(&item.ident, None, Kind::Value(&item.ty));
-            }
-            Item::Type(item) => {
-                self.define(&item.ident, Some(&item.generics), Kind::Alias(&item.ty));
-            }
-            Item::Macro(item) => {
-                if let Some(name) = &item.ident {
-                    let id = self.define(name, None, Kind::Macro);
-                    let exported = item.attrs.iter().any(|a| a.path().is_ident("macro_export"));
-                    if exported {
-                        let root = self.names.scopes.entry(String::new()).or_default();
-                        root.items.insert(name.to_string(), id);
-                    }
-                }
-            }
-            _ => {}
-        }
-        syn::visit::visit_item(self, item);
-    }
-
-    fn visit_item_mod(&mut self, item: &'a ItemMod) {
-        let Some((_, items)) = &item.content else {
-            return;
-        };
-        let outer = self.module.clone();
-        self.module = join(&outer, &item.ident.to_string());
-        self.names.scopes.entry(self.module.clone()).or_default();
-        items.iter().for_each(|item| self.visit_item(item));
-        self.module = outer;
-    }
-
-    fn visit_item_use(&mut self, item: &'a ItemUse) {
-        if item.leading_colon.is_some() {
-            return;
-        }
-        let mut found = Vec::new();
-        leaves(&item.tree, &[], &mut found);
-        let scope = self.names.scopes.entry(self.module.clone()).or_default();
-        for leaf in found {
-            match leaf.name {
-                Some(name) => {
-                    scope.imports.insert(name, leaf.path);
-                }
-                None => scope.globs.push(leaf.path),
-            }
-        }
-    }
-}
-
-/// Notes the methods, once all types are known.
-struct Impls<'n, 'a> {
-    names: &'n mut Names<'a>,
-    file: usize,
-    module: String,
-}
-
-impl<'a> Visit<'a> for Impls<'_, 'a> {
-    fn visit_item_mod(&mut self, item: &'a ItemMod) {
-        let outer = self.module.clone();
-        self.module = join(&outer, &item.ident.to_string());
-        syn::visit::visit_item_mod(self, item);
-        self.module = outer;
-    }
-
-    fn visit_item_impl(&mut self, block: &'a ItemImpl) {
-        syn::visit::visit_item_impl(self, block);
-        let Some(id) = self.names.self_type(&self.module, &block.self_ty) else {
-            return;
-        };
-        let place = Place {
-            module: self.module.clone(),
-            self_type: Some(id),
-            generics: vec![Rc::new(block.generics.clone())],
-        };
-        for item in &block.items {
-            let (name, signature, place) = match item {
-                ImplItem::Fn(item) => (&item.sig.ident, Some(&item.sig), within(&place, &item.sig)),
-                ImplItem::Const(item) => (&item.ident, None, place.clone()),
-                _ => continue,
-            };
-            let member = Member {
-                file: self.file,
-                place,
-                is_inherent: block.trait_.is_none(),
-                signature,
-            };
-            self.names.add_member(id, name, member);
-        }
-    }
-}
-
-impl Names<'_> {
-    /// The type of this crate that an `impl` block is for.
-    pub(crate) fn self_type(&self, module: &str, ty: &Type) -> Option<Id> {
-        let path = match ty {
-            Type::Path(ty) => &ty.path,
-            Type::Reference(ty) => return self.self_type(module, &ty.elem),
-            _ => return None,
-        };
-        match self.find(module, &words(path)) {
-            Found::Item(id, _) => Some(id),
-            _ => None,
-        }
-    }
 }

@@ -12,38 +12,36 @@ use crate::{
 /// `known` are the circles that are allowed for now; a file that is in one no more has to leave.
 pub(crate) fn circles(krate: &Crate, known: &[&[&str]]) -> Vec<String> {
     let uses = graph::uses(krate);
-    let path = |file: &usize| krate.files[*file].path.as_str();
+    let path = |file: usize| krate.files[file].path.as_str();
+    let is_known = |files: &[&str]| {
+        let mut known = known.iter();
+        known.any(|known| files.iter().all(|file| known.contains(file)))
+    };
     let mut faults = Vec::new();
-    let mut still_known = BTreeSet::new();
+    let mut circular = BTreeSet::new();
     for circle in graph::circles(&uses) {
-        let paths: BTreeSet<_> = circle.iter().map(path).collect();
-        if known
-            .iter()
-            .any(|known| paths.iter().all(|path| known.contains(path)))
-        {
-            still_known.extend(paths);
+        let files: Vec<_> = circle.iter().map(|file| path(*file)).collect();
+        circular.extend(files.clone());
+        if is_known(&files) {
             continue;
         }
-        let files: Vec<_> = paths.into_iter().collect();
-        let round = graph::shortest(&uses, &circle);
+        let is_new = |from, to| !is_known(&[path(from), path(to)]);
+        let round = graph::shortest(&uses, &circle, is_new);
         let next = round.iter().cycle().skip(1);
-        let steps = round
-            .iter()
-            .zip(next)
-            .map(|(from, to)| graph::explain(krate, *from, *to));
-        let steps: Vec<_> = steps.map(|step| format!("\n    {step}")).collect();
+        let steps = round.iter().zip(next);
+        let steps = steps.map(|(from, to)| format!("\n    {}", graph::explain(krate, *from, *to)));
         faults.push(format!(
             "{} use each other; the shortest way round:{}",
             files.join(", "),
-            steps.concat()
+            steps.collect::<String>()
         ));
     }
-    let stale = known
-        .concat()
-        .into_iter()
-        .filter(|path| !still_known.contains(path));
+    let mut stale = known.concat();
+    stale.retain(|file| !circular.contains(file));
     faults.extend(
-        stale.map(|path| format!("{path} is in no circle any more: remove it from `KNOWN`")),
+        stale
+            .iter()
+            .map(|file| format!("{file} is in no circle any more: remove it from `KNOWN`")),
     );
     faults
 }

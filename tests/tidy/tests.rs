@@ -36,7 +36,9 @@ fn uses(text: &str) -> Vec<String> {
             pub async fn later(&self) -> crate::c::Sea { todo!() }
             pub fn with<T>(&self, f: impl FnOnce(&crate::c::Sea) -> T) -> T { todo!() }
         }
+        pub trait Hum { fn hum(&self); }
         pub fn bee() -> Bee { Bee::make() }
+        pub mod bee { pub struct Inner; }
         use crate::c::Sea;";
     let c = "
         pub struct Sea;
@@ -91,6 +93,7 @@ fn paths_lead_to_definitions() {
     for text in [
         "use other::b::Bee;",
         "use ::b::Bee;",
+        "use crate::b; use ::b::Bee; fn f(_: ::b::Bee) {}",
         "/// See [`crate::b::Bee`].\nfn f() {} // crate::b::Bee",
         "use crate::b;",
         "pub(in crate::b) fn f() {}",
@@ -111,6 +114,27 @@ fn functions_of_types_are_found_by_path() {
             "3 names `Bee`: b.rs",
             "4 calls `Bee::ONE`: b.rs",
             "4 names `Bee`: b.rs",
+        ]
+    );
+    assert_eq!(
+        uses("type A = crate::b::Bee;\nimpl A { fn f(a: &A) { A::make(); a.buzz(); Self::ONE } }"),
+        [
+            "1 names `Bee`: b.rs",
+            "2 calls `Bee::ONE`: b.rs",
+            "2 calls `Bee::buzz`: b.rs",
+            "2 calls `Bee::make`: b.rs",
+        ]
+    );
+}
+
+#[test]
+fn a_module_and_a_function_may_have_one_name() {
+    assert_eq!(
+        uses("use crate::b::bee;\ntype T = bee::Inner;\nfn f() { bee() }"),
+        [
+            "1 names `bee`: b.rs",
+            "2 names `Inner`: b.rs",
+            "3 names `bee`: b.rs"
         ]
     );
 }
@@ -191,10 +215,23 @@ fn a_receiver_has_the_type_it_was_declared_or_made_with() {
             calls(body)
         );
     }
-    let generic = "use crate::b::Bee; struct A<B> { b: B }
-        trait Hum { fn hum(&self); } impl<H: Hum> A<H> { fn f(&self) { self.b.hum(); } }
-        fn f(x: impl AsRef<Bee>, bee: Box<Bee>) { bee.buzz() }";
-    assert!(uses(generic).contains(&format!("3 calls {BUZZ}")));
+}
+
+#[test]
+fn a_type_parameter_has_the_methods_of_its_bounds() {
+    for text in [
+        "fn f<H: crate::b::Hum>(h: &H) { h.hum() }",
+        "fn f<H>(h: &H) where H: Copy + crate::b::Hum { h.hum() }",
+        "fn f(h: &(impl crate::b::Hum + Send)) { h.hum() }",
+        "fn f(h: Box<dyn crate::b::Hum>) { h.hum() }",
+        "struct A<H> { h: H } impl<H: crate::b::Hum> A<H> { fn f(&self) { self.h.hum() } }",
+    ] {
+        assert_eq!(
+            uses(text),
+            ["1 calls `Hum::hum`: b.rs", "1 names `Hum`: b.rs"],
+            "{text}"
+        );
+    }
 }
 
 #[test]
@@ -235,7 +272,10 @@ fn a_call_of_an_unknown_receiver_goes_by_its_name() {
     );
     let krate = crate_of(&[
         ("lib.rs", "mod a; mod b; fn f() { unknown().run() }"),
-        ("a.rs", "struct A; impl A { fn run(&self) {} }"),
+        (
+            "a.rs",
+            "struct A; impl A { fn run(&self) {} fn pop(&self) { unknown().pop() } }",
+        ),
         ("b.rs", "trait B { fn run(&self); }"),
     ]);
     assert_eq!(krate.doubtful, ["lib.rs:1 .run() of A or B?"]);
@@ -273,18 +313,20 @@ fn macros_are_read() {
 
 #[test]
 fn a_macro_is_used_where_it_is_called() {
+    let here = "macro_rules! here { () => {} } pub(crate) use here;";
+    let there = "#[macro_export] macro_rules! there { () => {} }";
     let files = [
-        ("lib.rs", "mod m; mod a;"),
+        ("lib.rs", "macro_rules! above { () => {} } mod m; mod a;"),
+        ("m.rs", &format!("{here} {there}")),
         (
-            "m.rs",
-            "macro_rules! here { () => {} } pub(crate) use here;\n\
-             #[macro_export] macro_rules! there { () => {} }",
+            "a.rs",
+            "fn a() {\n crate::m::here!();\n crate::there!();\n above!(); }",
         ),
-        ("a.rs", "fn a() {\n crate::m::here!();\n crate::there!(); }"),
     ];
     assert_eq!(
         edges(&files),
         [
+            "a.rs:4 names `above`, defined in lib.rs",
             "a.rs:2 names `here`, defined in m.rs",
             "a.rs:3 names `there`, defined in m.rs"
         ]
@@ -357,9 +399,28 @@ fn known_circles_are_allowed_while_they_last() {
         ["s/mod.rs is in no circle any more: remove it from `KNOWN`"]
     );
     // Two known circles do not allow one of both.
+    let faults = rules::circles(&krate, &[&["s/load.rs"], &["s/save.rs"]]);
+    assert!(matches!(&*faults, [fault] if fault.contains("use each other")));
+}
+
+#[test]
+fn the_way_round_is_the_new_one() {
+    let krate = crate_of(&[
+        ("lib.rs", "mod a; mod b; mod c; mod d;"),
+        ("a.rs", "pub struct T; use crate::b::T as _;"),
+        ("b.rs", "pub struct T; use crate::{a::T as _, c::T as _};"),
+        ("c.rs", "pub struct T; use crate::d::T as _;"),
+        ("d.rs", "pub struct T; use crate::a::T as _;"),
+    ]);
     assert_eq!(
-        rules::circles(&krate, &[&["s/load.rs"], &["s/save.rs"]]).len(),
-        3
+        rules::circles(&krate, &[&["a.rs", "b.rs"]]),
+        [
+            "a.rs, b.rs, c.rs, d.rs use each other; the shortest way round:\n    \
+          b.rs:1 names `T`, defined in c.rs\n    \
+          c.rs:1 names `T`, defined in d.rs\n    \
+          d.rs:1 names `T`, defined in a.rs\n    \
+          a.rs:1 names `T`, defined in b.rs"
+        ]
     );
 }
 
