@@ -1,8 +1,16 @@
 //! The structure of the source: which file may use which, and how long a file may be.
 //!
 //! A file uses another if it names something that is defined there, or calls a method that is. The
-//! source is read with `syn`, without a compiler: `reader` finds the files, `names` what their paths
-//! lead to, `types` whose methods are called, `edges` puts both together, and `rules` judges.
+//! source is read with `syn`, without a compiler:
+//!
+//! | Module | Knows |
+//! |---|---|
+//! | `reader` | the files, without their tests |
+//! | `items`, `names` | what is defined where, and what a path leads to |
+//! | `types`, `locals` | the types of expressions, to tell whose method is called |
+//! | `macros` | what stands between the brackets of a macro |
+//! | `walk`, `edges` | which file uses which |
+//! | `graph`, `rules` | what is wrong with that |
 //!
 //! To see the graph:
 //!
