@@ -25,6 +25,5 @@ mod revocation;
 mod rotation;
 mod stores;
 mod subjects;
-mod tidy;
 mod tonic;
 mod values;
