@@ -1,6 +1,7 @@
 //! A site of one layer, visited by browsers that are a jar of cookies.
 
 pub(crate) mod schedule;
+pub(crate) mod steps;
 pub(crate) mod store;
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Mutex, time::Duration};
