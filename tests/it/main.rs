@@ -10,6 +10,7 @@ mod bounds_of_lifetimes;
 mod concurrency;
 mod configuration;
 mod conflicts;
+mod expired_records;
 mod flash;
 mod headers;
 mod hostile;
