@@ -184,6 +184,28 @@ async fn a_configured_max_age_is_the_lifetime_on_both_sides() {
     }
 }
 
+fn max_age(cookie: &str) -> u64 {
+    let (_, rest) = cookie.split_once("Max-Age=").unwrap();
+    rest.split(';').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_used_session_keeps_its_cookie_beyond_max_age() {
+    for site in worlds(|config| config.max_age(7 * DAY).absolute_timeout(30 * DAY)) {
+        let jar = &mut Jar::default();
+        let mut browser_until = START;
+        for day in 0..10 {
+            let response = site.put(jar, "user", 7).await;
+            if !no_cookie(&response) {
+                let max_age = Duration::from_secs(max_age(&set_cookie(&response)));
+                browser_until = site.clock.now().saturating_add(max_age);
+            }
+            site.clock.advance(DAY);
+            assert!(browser_until > site.clock.now(), "gone after day {day}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn no_length_of_time_breaks_anything() {
     for (length, max_age) in [

@@ -14,7 +14,7 @@ use tracing::{
 };
 
 use crate::support::{
-    Jar, Site, keys,
+    Jar, Kind, Site, keys,
     scripted::{ANY, Before, Delete, Fail, Load, Scripted},
     sessions,
 };
@@ -79,7 +79,7 @@ async fn write(session: Session) {
 #[tokio::test]
 async fn a_rejected_cookie_is_an_event() {
     let log = recorded(async || {
-        let (site, _) = Site::memory();
+        let site = Kind::Memory.world();
         let (reason, _) = site
             .visit(&mut Jar::with("s", "x"), async |session| {
                 session.rejection()
@@ -155,15 +155,10 @@ async fn neither_values_nor_ids_nor_cookies_are_logged_or_shown() {
 #[tokio::test]
 async fn a_store_that_fails_is_an_event() {
     let log = recorded(async || {
-        let remote = Scripted::default();
-        let site = Site::of(SessionLayer::new(SessionConfig::new(
-            "s",
-            remote.clone(),
-            keys(),
-        )));
+        let site = Kind::Remote.world();
         let jar = &mut Jar::default();
         site.visit(jar, write).await;
-        remote.every(Before, Load, Fail);
+        site.records().every(Before, Load, Fail);
         site.visit(jar, async |session| session.load().await.unwrap_err())
             .await;
     })

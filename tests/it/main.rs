@@ -4,17 +4,18 @@
 mod support;
 
 mod adverse;
+mod after_response;
 mod axum;
 mod bounds;
 mod cancellation;
 mod commit;
 mod concurrency;
 mod configuration;
+mod eviction;
 mod failing_store;
 mod flash;
 mod grpc;
 mod headers;
-mod hostile;
 mod hyper;
 mod lifecycle;
 mod lifetimes;
@@ -22,6 +23,7 @@ mod lifetimes;
 mod logs;
 mod lost_answers;
 mod many_sessions;
+mod names;
 mod outcomes;
 mod overflow;
 mod presented_cookies;

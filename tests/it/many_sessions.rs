@@ -7,7 +7,7 @@ use silverback::{ErrorKind, Session, SessionConfig, SessionLayer, Sessions, stor
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{
-    Jar, Site, Stores, keys, no_cookie,
+    Jar, Site, Stores, keys,
     scripted::{ANY, Before, Create, Fail, Scripted},
     sessions, set_cookie, set_cookies,
 };
@@ -259,33 +259,4 @@ async fn nested_layers_serve_their_own_sessions() {
     assert_eq!(outer_store.len(), 1);
     let vary = response.headers().get_all("vary").iter().count();
     assert_eq!(vary, 1);
-}
-
-#[tokio::test]
-async fn one_name_in_two_layers_is_an_error_that_says_so() {
-    let layer = || SessionLayer::new(SessionConfig::cookie("s", keys()));
-    let service = service_fn(async |request: Request<()>| {
-        let session = request.extensions().get::<Session>().unwrap();
-        for error in [
-            session.load().await.unwrap_err(),
-            session.get::<u8>("n").unwrap_err(),
-            session.insert("n", 1).unwrap_err(),
-            session.destroy().await.unwrap_err(),
-            Sessions::from(session.clone()).get("s").await.unwrap_err(),
-        ] {
-            assert_eq!(
-                (error.kind(), error.session()),
-                (ErrorKind::NameTaken, Some("s"))
-            );
-            assert!(error.to_string().contains("already used"), "{error}");
-        }
-        Ok::<_, Infallible>(Response::new(String::new()))
-    });
-    let response = layer()
-        .layer(layer().layer(service))
-        .oneshot(Request::new(()))
-        .await
-        .unwrap();
-    assert_eq!(response.status(), 200);
-    assert!(no_cookie(&response));
 }
