@@ -629,34 +629,6 @@ async fn a_record_in_use_is_not_replaced_by_a_request_whose_answer_gets_lost() {
 // policies
 
 #[tokio::test]
-async fn a_handler_that_fails_logs_nobody_in_after_destroy() {
-    for in_cookie in [false, true] {
-        let clock = Clock::manual(START);
-        let config = match in_cookie {
-            true => SessionConfig::cookie("s", keys()).revocation(memory(&clock)),
-            false => SessionConfig::new("s", memory(&clock), keys()),
-        };
-        let world = world(&clock, config);
-        let jar = &mut Jar::default();
-        put(&world.site, jar, "anonymous", 1).await;
-        let login = async |session: Session| {
-            session.load().await.unwrap();
-            session.destroy().await.unwrap();
-            session.insert("user", "ada").unwrap();
-            session.set_subject("ada", "laptop").unwrap();
-        };
-        world
-            .site
-            .answer(jar, StatusCode::INTERNAL_SERVER_ERROR, login)
-            .await;
-        let whose = async |session: Session| session.subject().unwrap();
-        let subject = world.site.visit(jar, whose).await.0;
-        let listed = world.subjects.list("ada").await.unwrap().len();
-        assert_eq!((subject, listed), (None, 0));
-    }
-}
-
-#[tokio::test]
 async fn a_session_that_was_ended_ends_no_others() {
     for in_cookie in [true, false] {
         let clock = Clock::manual(START);

@@ -1,16 +1,14 @@
 //! Records that are over, as long as they are there.
 
-use std::time::Duration;
-
 use silverback::{
     Clock, Timestamp,
     store::{Bytes, MemoryStore, RecordKey, Store},
 };
 
-use crate::support::START;
+use crate::support::{SECOND, START};
 
-const OLD_END: Timestamp = Timestamp::from_secs(1_800_000_100);
-const NEW_END: Timestamp = Timestamp::from_secs(1_800_001_000);
+const OLD_END: Timestamp = Timestamp::from_secs(START.as_secs() + 100);
+const NEW_END: Timestamp = Timestamp::from_secs(START.as_secs() + 1_000);
 
 /// They come and go in the same part of the store, which looks at a few of them for each new one.
 fn neighbour(number: u8) -> RecordKey {
@@ -48,9 +46,9 @@ async fn a_record_outlives_the_one_it_replaced() {
         store.sweep();
         is_there("a sweep").await;
         assert_eq!(store.len(), 31);
-        clock.advance(Duration::from_secs(899));
+        clock.advance(899 * SECOND);
         is_there("all but a second").await;
-        clock.advance(Duration::from_secs(1));
+        clock.advance(SECOND);
         assert!(store.load(&neighbour(anew)).await.unwrap().is_none());
     }
 }

@@ -1,52 +1,41 @@
 //! What is too large is refused before it is done or read.
 
+use http::StatusCode;
 use silverback::{
-    Clock, ErrorKind, Session, SessionConfig, SessionLayer, Timestamp,
-    store::{
-        Bytes, Durability, FilesystemStore, MemoryStore, RecordKey, Store, StoreError, Version,
-    },
+    Clock, ErrorKind, Session, Timestamp,
+    store::{Bytes, Durability, FilesystemStore, RecordKey, Store, StoreError, Version},
 };
 use tempfile::TempDir;
 
-use crate::support::{Jar, START, Site, keys};
+use crate::support::{Jar, Kind, START};
 
 /// A subject counts like a value: what a response could not save is refused at once.
 #[tokio::test]
 async fn a_subject_needs_room() {
-    let clock = Clock::manual(START);
-    let store = MemoryStore::new().clock(clock.clone());
-    for config in [
-        SessionConfig::cookie("s", keys()).revocation(store.clone()),
-        SessionConfig::new("s", store.clone(), keys()).max_bytes(2_000),
-    ] {
-        let layer = SessionLayer::new(config).clock(clock.clone());
-        let site = Site {
-            layer,
-            clock: clock.clone(),
-        };
+    for kind in Kind::WITH_SUBJECTS {
+        let world = kind.with(|config| config.max_bytes(3_000));
         let fill = async |session: Session| {
             session.load().await.unwrap();
             session.set_subject("ada", "").unwrap();
             let fits = |len: &usize| session.insert("x", "x".repeat(*len)).is_ok();
-            (1_500..3_100).rev().find(fits).unwrap();
+            (2_000..3_100).rev().find(fits).unwrap();
             for longer in ["adam".to_owned(), "a".repeat(256)] {
                 let error = session.set_subject(&longer, "").unwrap_err();
-                assert!(
-                    matches!(error.kind(), ErrorKind::TooLarge { .. }),
-                    "{error}"
-                );
+                let is_it = matches!(error.kind(), ErrorKind::TooLarge { .. });
+                assert!(is_it, "{kind:?}: {error}");
                 assert_eq!(session.subject().unwrap().as_deref(), Some("ada"));
             }
             session.set_subject("bob", "").unwrap();
         };
         let jar = &mut Jar::default();
-        let (_, response) = site.visit(jar, fill).await;
-        assert_eq!(response.status(), 200);
+        let (_, response) = world.visit(jar, fill).await;
+        assert_eq!(response.status(), StatusCode::OK);
         let subject = async |session: Session| {
             session.load().await.unwrap();
             session.subject().unwrap()
         };
-        assert_eq!(site.visit(jar, subject).await.0.as_deref(), Some("bob"));
+        let (subject, _) = world.visit(jar, subject).await;
+        assert_eq!(subject.as_deref(), Some("bob"), "{kind:?}");
     }
 }
 
@@ -54,7 +43,7 @@ async fn a_subject_needs_room() {
 #[tokio::test]
 async fn a_lowered_limit_holds_for_records_there_are() {
     const KEY: RecordKey = RecordKey::from_bytes([7; 32]);
-    const END: Timestamp = Timestamp::from_secs(1_800_003_600);
+    const END: Timestamp = Timestamp::from_secs(START.as_secs() + 3_600);
     let folder = TempDir::new().unwrap();
     let open = |limit| {
         FilesystemStore::options()

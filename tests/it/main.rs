@@ -4,25 +4,31 @@
 mod support;
 
 mod adverse;
+mod after_response;
 mod axum;
 mod bounds;
 mod bounds_of_lifetimes;
+mod cancellation;
+mod commit;
 mod concurrency;
 mod configuration;
 mod conflicts;
+mod eviction;
 mod expired_records;
+mod failing_store;
 mod flash;
+mod grpc;
 mod headers;
-mod hostile;
 mod hyper;
-mod kept_handles;
 mod key_rings;
 mod lifecycle;
 mod lifetimes;
 mod limits;
 #[cfg(feature = "tracing")]
 mod logs;
+mod lost_answers;
 mod many_sessions;
+mod names;
 mod outcomes;
 mod outgrown;
 mod overflow;

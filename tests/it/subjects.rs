@@ -652,22 +652,6 @@ async fn what_a_subject_may_be() {
 }
 
 #[tokio::test]
-async fn a_handler_that_fails_logs_nobody_in() {
-    for world in worlds() {
-        let login = |session| log_in(session, "ada", "laptop");
-        world
-            .site
-            .answer(
-                &mut Jar::default(),
-                StatusCode::INTERNAL_SERVER_ERROR,
-                login,
-            )
-            .await;
-        assert_eq!(world.notes("ada").await, [""; 0]);
-    }
-}
-
-#[tokio::test]
 async fn a_list_is_of_one_session_name_and_one_application() {
     let store = MemoryStore::new();
     let configs = [

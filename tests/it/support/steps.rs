@@ -1,33 +1,13 @@
-//! A future taken step by step: in a [`Remote`](super::store::Remote), a step is one operation of
-//! the store.
+//! Schedules tried one by one: the same test with something happening at each step of a future.
 
-use std::{
-    future::{Future, poll_fn},
-    pin::Pin,
-    task::Poll,
+use super::{
+    World,
+    scripted::{Before, Calls, Fail},
 };
-
-/// Polls the future this many times; returns its output if it is done by then.
-pub(crate) async fn steps<F: Future>(
-    future: &mut Pin<&mut F>,
-    mut count: usize,
-) -> Option<F::Output> {
-    poll_fn(|cx| {
-        while count > 0 {
-            count -= 1;
-            if let Poll::Ready(output) = future.as_mut().poll(cx) {
-                return Poll::Ready(Some(output));
-            }
-        }
-        Poll::Ready(None)
-    })
-    .await
-}
 
 /// Tries `at` at step 0, 1, 2 and so on, until it says that there is no such step.
 ///
-/// Fails if there are fewer than `least` steps: then the schedule that the test is about was not
-/// among them.
+/// Fails if there are fewer than `least`: the schedules that the test is about were not among them.
 pub(crate) async fn at_every_step(least: usize, mut at: impl AsyncFnMut(usize) -> bool) {
     for step in 0..100 {
         if !at(step).await {
@@ -36,4 +16,18 @@ pub(crate) async fn at_every_step(least: usize, mut at: impl AsyncFnMut(usize) -
         }
     }
     panic!("still not done after 100 steps");
+}
+
+impl World {
+    /// Has all of these calls fail, whichever store they are to.
+    pub(crate) fn fail(&self, calls: impl Into<Calls>) {
+        let calls = calls.into();
+        self.records().every(Before, calls, Fail);
+        self.ends().every(Before, calls, Fail);
+    }
+
+    pub(crate) fn calm(&self) {
+        self.records().calm();
+        self.ends().calm();
+    }
 }
