@@ -3,7 +3,6 @@
 
 mod support;
 
-mod adverse;
 mod after_response;
 mod axum;
 mod bounds;
@@ -23,12 +22,20 @@ mod lifetimes;
 mod logs;
 mod lost_answers;
 mod many_sessions;
+mod mid_request_ends;
 mod names;
 mod outcomes;
+mod outgrown;
 mod overflow;
+mod overflow_return;
 mod presented_cookies;
 mod revocation;
+mod roster_failures;
+mod rosters;
 mod rotation;
+mod schedules;
+mod sealed_rosters;
+mod session_limit;
 mod stores;
 mod subjects;
 mod tidy;
