@@ -92,7 +92,7 @@ fn no_part_and_no_more_than_the_whole_is_accepted() {
     }
 }
 
-/// A browser keeps no cookie as long as that, so it is not worth a look at what it says.
+/// No browser keeps such a cookie, so its bytes are not worth decoding.
 #[test]
 fn what_is_too_long_for_a_cookie_is_refused() {
     for codec in every_codec() {

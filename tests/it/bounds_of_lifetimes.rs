@@ -6,7 +6,7 @@ use crate::support::{DAY, HOUR, Jar, Kind, SECOND, START, Site, Stores, keys, se
 
 /// The same cookies, before and after the settings have changed.
 #[tokio::test]
-async fn a_shorter_idle_timeout_applies_to_cookies() {
+async fn cookies_follow_a_shorter_idle_timeout() {
     let kinds: [fn(&Stores, Keys) -> SessionConfig; 4] = [
         |_, keys| SessionConfig::cookie("s", keys),
         |_, keys| SessionConfig::new("s", CookieStore::new().signed(), keys),

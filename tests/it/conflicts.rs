@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn changes_keep_their_order_when_a_save_fails() {
+async fn a_failed_save_keeps_the_order() {
     let world = Kind::Remote.world();
     let jar = &mut Jar::default();
     world.put(jar, "place", "none").await;

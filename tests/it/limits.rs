@@ -41,7 +41,7 @@ async fn a_subject_needs_room() {
 
 /// Such a record is not read into memory, and not lost: with the limit it had it is there again.
 #[tokio::test]
-async fn a_lowered_limit_holds_for_records_there_are() {
+async fn a_lowered_limit_holds_for_old_records() {
     const KEY: RecordKey = RecordKey::from_bytes([7; 32]);
     const END: Timestamp = Timestamp::from_secs(START.as_secs() + 3_600);
     let folder = TempDir::new().unwrap();

@@ -3,7 +3,6 @@
 
 mod support;
 
-mod adverse;
 mod after_response;
 mod axum;
 mod bounds;
@@ -24,18 +23,27 @@ mod key_rings;
 mod lifecycle;
 mod lifetimes;
 mod limits;
+mod listed_sessions;
 #[cfg(feature = "tracing")]
 mod logs;
 mod lost_answers;
 mod many_sessions;
+mod mid_request_ends;
 mod names;
 mod outcomes;
 mod outgrown;
 mod overflow;
+mod overflow_return;
 mod presented_cookies;
+mod renewals;
 mod revocation;
+mod roster_failures;
 mod rosters;
+mod rosters_in_files;
 mod rotation;
+mod schedules;
+mod sealed_rosters;
+mod session_limit;
 mod stores;
 mod subjects;
 mod tidy;

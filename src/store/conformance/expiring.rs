@@ -158,8 +158,8 @@ pub(super) async fn an_expired_record_can_be_created_anew<S: Store>(bench: &Benc
     Ok(())
 }
 
-/// What a sweep knows of the expired record, where it was or when it ended, must not lead it to the
-/// one in its place.
+/// A sweep that remembers an expired record, by its place or by its end, must not remove the one
+/// that has taken its place.
 pub(super) async fn a_record_in_an_expired_ones_place_stays<S: Store>(bench: &Bench<S>) -> Outcome {
     let end = bench.alive();
     let later = end.saturating_add(HOUR * 24);

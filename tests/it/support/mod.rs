@@ -1,12 +1,10 @@
 //! What tests are made of: browsers, sites, stores that obey a script, and schedules.
-#![allow(dead_code, unused_imports)] // until every module uses it
 
 mod browser;
 pub(crate) mod schedule;
 pub(crate) mod scripted;
 mod site;
 pub(crate) mod steps;
-pub(crate) mod store;
 mod world;
 
 use std::time::Duration;

@@ -147,20 +147,3 @@ pub(crate) async fn user(session: Session) -> Option<String> {
     session.load().await.unwrap();
     session.get("user").unwrap()
 }
-
-/// Until all modules have a `World`.
-impl Site {
-    pub(crate) fn cookie() -> Self {
-        Self::of(SessionLayer::new(silverback::SessionConfig::cookie(
-            "s",
-            super::keys(),
-        )))
-    }
-
-    pub(crate) fn memory() -> (Self, silverback::store::MemoryStore) {
-        let stores = super::Stores::new();
-        let config = super::Kind::Memory.config(&stores, super::keys());
-        let site = Self::at(&stores.clock, SessionLayer::new(config));
-        (site, stores.records.memory)
-    }
-}

@@ -87,10 +87,10 @@ fn a_touch_or_delete_follows_a_record_that_outgrew_its_file() {
     }
 }
 
-/// The new file has the record's name before the next state is in it. Who came by in between would
-/// write where that state is about to be written, or be taken back with a file that does not last.
+/// The new file has the record's name before the next state is in it. Another writer would write
+/// where that state is about to be written, or lose its change with a file that is taken back.
 #[test]
-fn a_new_file_is_locked_until_it_is_complete() {
+fn a_new_file_is_locked_until_complete() {
     let grow: Act = |disk| {
         disk.update(&KEY, Version::FIRST, &data(1, 9_000), END)
             .map(drop)
