@@ -92,6 +92,21 @@ fn no_part_and_no_more_than_the_whole_is_accepted() {
     }
 }
 
+/// No browser keeps such a cookie, so its bytes are not worth decoding.
+#[test]
+fn what_is_too_long_for_a_cookie_is_refused() {
+    for codec in every_codec() {
+        let fits = |len: &usize| codec.token_len(*len) <= MAX_COOKIE_LEN;
+        let longest = (0..MAX_COOKIE_LEN).rev().find(fits).unwrap();
+        let payload = vec![1; longest + 1];
+        let value = seal(&codec, &payload[1..]);
+        assert_eq!(value.len(), MAX_COOKIE_LEN);
+        assert_eq!(open(&codec, &value).unwrap(), payload[1..]);
+        let value = seal(&codec, &payload);
+        assert_eq!(open(&codec, &value), Err(Rejection::Malformed));
+    }
+}
+
 #[test]
 fn a_token_has_one_spelling() {
     for codec in every_codec() {

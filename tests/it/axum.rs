@@ -14,7 +14,11 @@ use silverback::{
 };
 use tower::ServiceExt;
 
-use crate::support::{keys, set_cookies, store::Remote};
+use crate::support::{
+    keys,
+    scripted::{Before, Fail, Load, Scripted},
+    set_cookies,
+};
 
 #[derive(Default, Deserialize, Serialize)]
 struct Cart {
@@ -33,7 +37,7 @@ impl SessionData for Visits {
     const KEY: &'static str = "visits";
 }
 
-fn app(remote: &Remote) -> Router {
+fn app(remote: &Scripted) -> Router {
     let layer = SessionLayer::new(SessionConfig::cookie("account", keys()))
         .with(SessionConfig::new("cart", remote.clone(), keys()));
     Router::new()
@@ -109,7 +113,7 @@ async fn send(
 
 #[tokio::test]
 async fn extractors_load_what_they_give() {
-    let (app, jar) = (app(&Remote::default()), &mut Vec::new());
+    let (app, jar) = (app(&Scripted::default()), &mut Vec::new());
     assert_eq!(send(&app, jar, "GET", "/who").await.1, "new");
     assert_eq!(send(&app, jar, "GET", "/visit").await.1, "1");
     assert_eq!(send(&app, jar, "GET", "/visit").await.1, "2");
@@ -128,7 +132,7 @@ async fn extractors_load_what_they_give() {
 
 #[tokio::test]
 async fn an_error_answers_500_and_tells_the_client_nothing() {
-    let remote = Remote::default();
+    let remote = Scripted::default();
     let (app, jar) = (app(&remote), &mut Vec::new());
     let (response, text) = send(&app, jar, "GET", "/error").await;
     assert_eq!(
@@ -140,7 +144,7 @@ async fn an_error_answers_500_and_tells_the_client_nothing() {
         ErrorKind::Serialize
     );
     send(&app, jar, "POST", "/add").await;
-    remote.fail("load");
+    remote.every(Before, Load, Fail);
     let (response, _) = send(&app, jar, "POST", "/add").await;
     assert_eq!(
         response.extensions().get::<Error>().unwrap().kind(),
@@ -155,7 +159,7 @@ async fn an_error_answers_500_and_tells_the_client_nothing() {
 
 #[tokio::test]
 async fn without_the_layer_the_rejection_names_it() {
-    let app = app(&Remote::default());
+    let app = app(&Scripted::default());
     for path in [
         "/outside",
         "/outside-option",

@@ -1,72 +1,43 @@
 //! Requests that overlap: no lost update, nothing back from the dead.
 
-use std::{
-    convert::Infallible,
-    sync::Arc,
-    task::{Context, Waker},
-    time::Duration,
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use http::{Request, Response, StatusCode};
 use silverback::{
     ErrorKind, Session, SessionConfig, SessionLayer,
-    store::{Backend, FilesystemStore, MemoryStore},
+    store::{Backend, FilesystemStore},
 };
 use tokio::sync::Barrier;
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{Jar, Site, keys, no_cookie, store::Remote};
+use crate::support::{Jar, Kind, Site, Stores, World, failure, keys, no_cookie};
 
 const TASKS: u32 = 64;
 const ROUNDS: u32 = 200;
-
-fn site(store: impl Into<Backend>) -> Site {
-    let clock = silverback::Clock::system();
-    Site {
-        layer: SessionLayer::new(SessionConfig::new("s", store, keys())),
-        clock,
-    }
-}
+const IN_STORES: [Kind; 2] = [Kind::Memory, Kind::Remote];
 
 async fn established(site: &Site) -> Jar {
     let mut jar = Jar::default();
-    let write = async |session: Session| {
-        session.load().await.unwrap();
-        session.insert("n", 0).unwrap();
-    };
-    site.visit(&mut jar, write).await;
+    site.put(&mut jar, "n", 0).await;
     jar
 }
 
-async fn read<T: serde::de::DeserializeOwned>(site: &Site, jar: &Jar, key: &str) -> Option<T> {
-    let read = async |session: Session| {
-        session.load().await.unwrap();
-        session.get(key).unwrap()
-    };
-    site.visit(&mut jar.clone(), read).await.0
+async fn add(session: Session, n: u32) {
+    session.load().await.unwrap();
+    session.update("n", move |sum: &mut u32| *sum += n).unwrap();
 }
 
-async fn count_up(store: impl Into<Backend>) {
-    let site = site(store);
+async fn count_up(stores: &Stores, store: impl Into<Backend>) {
+    let layer = SessionLayer::new(SessionConfig::new("s", store, keys()));
+    let site = Arc::new(Site::at(&stores.clock, layer));
     let jar = established(&site).await;
     let tasks: Vec<_> = (0..TASKS)
         .map(|_| {
-            let (layer, jar) = (site.layer.clone(), jar.clone());
+            let (site, mut jar) = (Arc::clone(&site), jar.clone());
             tokio::spawn(async move {
-                let service = layer.layer(service_fn(async |request: Request<()>| {
-                    let session = request.extensions().get::<Session>().unwrap().clone();
-                    session.load().await.unwrap();
-                    session.update("n", |n: &mut u32| *n += 1).unwrap();
-                    Ok::<_, Infallible>(Response::new(String::new()))
-                }));
                 for _ in 0..ROUNDS {
-                    let response = service.clone().oneshot(jar.request()).await.unwrap();
-                    assert_eq!(
-                        response.status(),
-                        200,
-                        "{:?}",
-                        response.extensions().get::<silverback::Error>()
-                    );
+                    let (_, response) = site.visit(&mut jar, |session| add(session, 1)).await;
+                    assert_eq!(failure(&response), None);
                 }
             })
         })
@@ -74,111 +45,99 @@ async fn count_up(store: impl Into<Backend>) {
     for task in tasks {
         task.await.unwrap();
     }
-    assert_eq!(read(&site, &jar, "n").await, Some(TASKS * ROUNDS));
+    assert_eq!(site.get(&mut jar.clone(), "n").await, Some(TASKS * ROUNDS));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_increment_is_lost_in_memory() {
-    count_up(MemoryStore::new()).await;
+    let stores = Stores::new();
+    count_up(&stores, stores.records.memory.clone()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_increment_is_lost_in_a_store_that_waits() {
-    count_up(Remote::default()).await;
+async fn no_increment_is_lost_behind_a_wait() {
+    let stores = Stores::new();
+    count_up(&stores, stores.records.clone()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_increment_is_lost_in_files() {
-    let folder = tempfile::tempdir().unwrap();
-    let options = FilesystemStore::options().lock_timeout(Duration::from_secs(600));
-    count_up(options.open(folder.path().join("sessions")).unwrap()).await;
+    let (stores, folder) = (Stores::new(), tempfile::tempdir().unwrap());
+    let files = FilesystemStore::options()
+        .clock(stores.clock.clone())
+        .lock_timeout(Duration::from_secs(600));
+    count_up(&stores, files.open(folder.path().join("sessions")).unwrap()).await;
 }
 
 #[tokio::test]
-async fn different_keys_of_overlapping_requests_all_survive() {
-    for store in [Backend::from(MemoryStore::new()), Remote::default().into()] {
-        let site = site(store);
-        let jar = established(&site).await;
-        site.visit(&mut jar.clone(), async |session| {
-            session.load().await.unwrap();
-            session.insert("a", 1).unwrap();
-            site.visit(&mut jar.clone(), async |session| {
+async fn changes_of_different_keys_all_survive() {
+    for kind in IN_STORES {
+        let world = kind.world();
+        let jar = &mut established(&world).await;
+        let other = &mut jar.clone();
+        world
+            .visit(jar, async |session| {
                 session.load().await.unwrap();
-                session.insert("b", 2).unwrap();
-                session.remove("n").unwrap();
+                session.insert("a", 1).unwrap();
+                world
+                    .visit(other, async |session| {
+                        session.load().await.unwrap();
+                        session.insert("b", 2).unwrap();
+                        session.remove("n").unwrap();
+                    })
+                    .await;
             })
             .await;
-        })
-        .await;
-        assert_eq!(read(&site, &jar, "a").await, Some(1));
-        assert_eq!(read(&site, &jar, "b").await, Some(2));
-        assert_eq!(read::<u8>(&site, &jar, "n").await, None);
+        assert_eq!(world.get(jar, "a").await, Some(1));
+        assert_eq!(world.get(jar, "b").await, Some(2));
+        assert_eq!(world.get::<u8>(jar, "n").await, None);
     }
 }
 
 #[tokio::test]
-async fn a_slow_request_does_not_bring_a_session_back_after_logout() {
-    for remote in [false, true] {
-        let records = MemoryStore::new();
-        let site = if remote {
-            site(Remote::new(records.clone()))
-        } else {
-            site(records.clone())
-        };
-        let jar = established(&site).await;
-        let (_, response) = site
-            .visit(&mut jar.clone(), async |session| {
+async fn a_slow_request_does_not_undo_a_logout() {
+    for kind in IN_STORES {
+        let world = kind.world();
+        let jar = &mut established(&world).await;
+        let other = &mut jar.clone();
+        let (_, response) = world
+            .visit(jar, async |session| {
                 session.load().await.unwrap();
                 session.insert("slow", 1).unwrap();
-                site.visit(&mut jar.clone(), async |session| {
-                    session.destroy().await.unwrap()
-                })
-                .await;
+                world.destroy(other).await;
             })
             .await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(
-            response
-                .extensions()
-                .get::<silverback::Error>()
-                .unwrap()
-                .kind(),
-            ErrorKind::Gone
-        );
-        assert!(no_cookie(&response) && records.is_empty());
+        assert_eq!(failure(&response), Some(ErrorKind::Gone));
+        assert!(no_cookie(&response) && world.records().memory.is_empty());
     }
 }
 
 #[tokio::test]
-async fn a_login_does_not_bring_a_session_back_after_logout() {
-    let records = MemoryStore::new();
-    let site = site(Remote::new(records.clone()));
-    let jar = established(&site).await;
-    let (_, response) = site
-        .visit(&mut jar.clone(), async |session| {
+async fn a_login_does_not_undo_a_logout() {
+    let world = Kind::Remote.world();
+    let jar = &mut established(&world).await;
+    let other = &mut jar.clone();
+    let (_, response) = world
+        .visit(jar, async |session| {
             session.load().await.unwrap();
             session.renew();
-            site.visit(&mut jar.clone(), async |session| {
-                session.destroy().await.unwrap()
-            })
-            .await;
+            world.destroy(other).await;
         })
         .await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    assert!(no_cookie(&response) && records.is_empty());
+    assert!(no_cookie(&response) && world.records().memory.is_empty());
 }
 
 #[tokio::test]
 async fn a_reader_is_not_disturbed_by_a_logout() {
-    let site = site(MemoryStore::new());
-    let jar = established(&site).await;
-    let (_, response) = site
-        .visit(&mut jar.clone(), async |session| {
+    let world = Kind::Memory.world();
+    let jar = &mut established(&world).await;
+    let other = &mut jar.clone();
+    let (_, response) = world
+        .visit(jar, async |session| {
             session.get::<u8>("n").unwrap();
-            site.visit(&mut jar.clone(), async |session| {
-                session.destroy().await.unwrap()
-            })
-            .await;
+            world.destroy(other).await;
         })
         .await;
     assert_eq!(response.status(), 200);
@@ -187,149 +146,73 @@ async fn a_reader_is_not_disturbed_by_a_logout() {
 
 #[tokio::test]
 async fn a_renewal_takes_along_what_was_saved_meanwhile() {
-    for store in [Backend::from(MemoryStore::new()), Remote::default().into()] {
-        let site = site(store);
-        let mut jar = established(&site).await;
-        let old = jar.clone();
-        site.visit(&mut jar, async |session| {
-            session.load().await.unwrap();
-            session.update("n", |n: &mut u32| *n += 1).unwrap();
-            session.renew();
-            let add = async |session: Session| {
-                session.load().await.unwrap();
-                session.update("n", |n: &mut u32| *n += 10).unwrap();
-            };
-            site.visit(&mut old.clone(), add).await;
-        })
-        .await;
-        assert_eq!(read(&site, &jar, "n").await, Some(11));
-        assert_eq!(read::<u32>(&site, &old, "n").await, None);
+    for kind in IN_STORES {
+        let world = kind.world();
+        let jar = &mut established(&world).await;
+        let old = &mut jar.clone();
+        world
+            .visit(jar, async |session| {
+                add(session.clone(), 1).await;
+                session.renew();
+                world.visit(old, |session| add(session, 10)).await;
+            })
+            .await;
+        assert_eq!(world.get(jar, "n").await, Some(11));
+        assert_eq!(world.get::<u32>(old, "n").await, None);
     }
 }
 
 #[tokio::test]
-async fn a_request_that_overlaps_a_renewal_does_not_save_into_the_old_session() {
-    let site = site(MemoryStore::new());
-    let jar = established(&site).await;
-    let (_, response) = site
-        .visit(&mut jar.clone(), async |session| {
+async fn nothing_is_saved_into_what_was_renewed() {
+    let world = Kind::Memory.world();
+    let jar = &mut established(&world).await;
+    let other = &mut jar.clone();
+    let (_, response) = world
+        .visit(jar, async |session| {
             session.insert("late", 1).unwrap();
-            site.visit(&mut jar.clone(), async |session| session.renew())
-                .await;
+            world.renew(other).await;
         })
         .await;
-    assert_eq!(
-        response
-            .extensions()
-            .get::<silverback::Error>()
-            .unwrap()
-            .kind(),
-        ErrorKind::Gone
-    );
+    assert_eq!(failure(&response), Some(ErrorKind::Gone));
     assert!(no_cookie(&response));
 }
 
-#[tokio::test]
-async fn a_save_whose_answer_got_lost_is_not_done_twice() {
-    let remote = Remote::default();
-    let site = site(remote.clone());
-    let jar = established(&site).await;
-    let add = async |session: Session| {
-        session.load().await.unwrap();
-        session.update("n", |n: &mut u32| *n += 1).unwrap();
-        remote.lose_next_answer();
-    };
-    let (_, response) = site.visit(&mut jar.clone(), add).await;
-    assert_eq!(response.status(), 200);
-    assert_eq!(read(&site, &jar, "n").await, Some(1));
-}
-
-#[tokio::test]
-async fn a_save_that_was_cut_off_is_not_done_twice_and_not_lost() {
-    // Polled once, an operation of this store has begun; polled twice, it is done.
-    for polls in 1..=4 {
-        let site = site(Remote::default());
-        let jar = established(&site).await;
-        site.visit(&mut jar.clone(), async |session| {
+/// Logs out or writes, once all others are there too. Says whether a cookie was set.
+async fn race(world: Arc<World>, jar: Jar, logs_out: bool, start: Arc<Barrier>) -> bool {
+    let service = world.layer.layer(service_fn(async |request: Request<()>| {
+        let session = request.extensions().get::<Session>().unwrap().clone();
+        if logs_out {
+            start.wait().await;
+            session.destroy().await.unwrap();
+        } else {
             session.load().await.unwrap();
-            session.update("n", |n: &mut u32| *n += 1).unwrap();
-            {
-                let mut save = std::pin::pin!(session.save());
-                for _ in 0..polls {
-                    let waker = std::task::Waker::noop();
-                    if save
-                        .as_mut()
-                        .poll(&mut std::task::Context::from_waker(waker))
-                        .is_ready()
-                    {
-                        break;
-                    }
-                }
+            if !session.is_new().unwrap() {
+                session.update("n", |n: &mut u32| *n += 1).unwrap();
             }
-            session.update("n", |n: &mut u32| *n += 10).unwrap();
-        })
-        .await;
-        assert_eq!(
-            read(&site, &jar, "n").await,
-            Some(11),
-            "after {polls} polls"
-        );
-    }
+            start.wait().await;
+        }
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    !no_cookie(&service.oneshot(jar.request()).await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn logout_wins_over_every_request_in_flight() {
     for _ in 0..200 {
-        let records = MemoryStore::new();
-        let site = Arc::new(site(Remote::new(records.clone())));
-        let jar = established(&site).await;
+        let world = Arc::new(Kind::Remote.world());
+        let jar = established(&world).await;
         let start = Arc::new(Barrier::new(5));
-        let writers: Vec<_> = (0..5)
-            .map(|n| {
-                let (site, jar, start) = (Arc::clone(&site), jar.clone(), Arc::clone(&start));
-                tokio::spawn(async move {
-                    let service = site.layer.layer(service_fn(async |request: Request<()>| {
-                        let session = request.extensions().get::<Session>().unwrap().clone();
-                        if n == 0 {
-                            start.wait().await;
-                            session.destroy().await.unwrap();
-                        } else {
-                            session.load().await.unwrap();
-                            if !session.is_new().unwrap() {
-                                session.update("n", |n: &mut u32| *n += 1).unwrap();
-                            }
-                            start.wait().await;
-                        }
-                        Ok::<_, Infallible>(Response::new(String::new()))
-                    }));
-                    let response = service.oneshot(jar.request()).await.unwrap();
-                    response.headers().contains_key("set-cookie") == (n == 0)
-                })
-            })
+        let racers: Vec<_> = (0..5)
+            .map(|n| race(Arc::clone(&world), jar.clone(), n == 0, Arc::clone(&start)))
+            .map(tokio::spawn)
             .collect();
-        for writer in writers {
-            assert!(writer.await.unwrap(), "only the logout sets a cookie");
+        for (n, racer) in racers.into_iter().enumerate() {
+            assert_eq!(
+                racer.await.unwrap(),
+                n == 0,
+                "only the logout sets a cookie"
+            );
         }
-        assert!(records.is_empty());
+        assert!(world.records().memory.is_empty());
     }
-}
-
-/// A task of the handler's may still be at it when the response is ready.
-#[tokio::test]
-async fn a_response_waits_for_a_save_under_way() {
-    let site = site(Remote::default());
-    let jar = &mut Jar::default();
-    let write = async |session: Session| {
-        session.load().await.unwrap();
-        session.insert("n", 7).unwrap();
-        let mut save = Box::pin(async move { session.save().await });
-        assert!(
-            save.as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()))
-                .is_pending()
-        );
-        tokio::spawn(save);
-    };
-    site.visit(jar, write).await;
-    assert_eq!(read(&site, jar, "n").await, Some(7));
 }

@@ -7,7 +7,7 @@ use silverback::{
     store::MemoryStore,
 };
 
-use crate::support::{DAY, Jar, Site, keys, set_cookie};
+use crate::support::{DAY, Jar, Kind, Site, keys, set_cookie};
 
 fn build(
     name: &str,
@@ -206,7 +206,7 @@ async fn local_http_is_the_strict_default_without_secure() {
 
 #[tokio::test]
 async fn a_session_can_have_attributes_of_its_own_for_as_long_as_it_lives() {
-    for site in [Site::cookie(), Site::memory().0] {
+    for site in Kind::SIMPLE.map(Kind::world) {
         let jar = &mut Jar::default();
         let changed = attributes(|a| {
             a.path("/admin")

@@ -2,7 +2,10 @@
 
 use silverback::{Flashes, Session};
 
-use crate::support::{Jar, Site, no_cookie};
+use crate::support::{
+    Jar, Kind, no_cookie,
+    scripted::{Before, Fail, Update},
+};
 
 async fn flashes(session: Session) -> Vec<String> {
     session.flashes().unwrap()
@@ -10,7 +13,7 @@ async fn flashes(session: Session) -> Vec<String> {
 
 #[tokio::test]
 async fn a_message_waits_for_the_next_page_and_is_shown_once() {
-    for site in [Site::cookie(), Site::memory().0] {
+    for site in Kind::SIMPLE.map(Kind::world) {
         let jar = &mut Jar::default();
         site.visit(jar, async |session| {
             session.flash("one").unwrap();
@@ -32,7 +35,8 @@ async fn a_message_waits_for_the_next_page_and_is_shown_once() {
 
 #[tokio::test]
 async fn queues_and_values_are_apart() {
-    Site::cookie()
+    Kind::Cookie
+        .world()
         .visit(&mut Jar::default(), async |session| {
             session.insert("errors", "a value").unwrap();
             session.insert("_flash", "a value").unwrap();
@@ -53,7 +57,8 @@ async fn queues_and_values_are_apart() {
 
 #[tokio::test]
 async fn messages_of_another_type_are_an_error_and_stay() {
-    Site::cookie()
+    Kind::Cookie
+        .world()
         .visit(&mut Jar::default(), async |session| {
             session.flash(1).unwrap();
             session.flash("two").unwrap();
@@ -66,7 +71,7 @@ async fn messages_of_another_type_are_an_error_and_stay() {
 
 #[tokio::test]
 async fn a_message_is_not_lost_with_a_page_that_fails() {
-    for site in [Site::cookie(), Site::memory().0] {
+    for site in Kind::SIMPLE.map(Kind::world) {
         let jar = &mut Jar::default();
         site.visit(jar, async |session| session.flash("hello").unwrap())
             .await;
@@ -78,7 +83,7 @@ async fn a_message_is_not_lost_with_a_page_that_fails() {
 
 #[tokio::test]
 async fn of_two_requests_at_once_one_claims_a_message() {
-    let (site, _) = Site::memory();
+    let site = Kind::Memory.world();
     let jar = &mut Jar::default();
     site.visit(jar, async |session| session.flash("hello").unwrap())
         .await;
@@ -101,7 +106,7 @@ async fn of_two_requests_at_once_one_claims_a_message() {
 
 #[tokio::test]
 async fn taking_messages_does_not_take_those_that_come_meanwhile() {
-    let (site, _) = Site::memory();
+    let site = Kind::Memory.world();
     let jar = &mut Jar::default();
     site.visit(jar, async |session| session.flash("same").unwrap())
         .await;
@@ -116,4 +121,28 @@ async fn taking_messages_does_not_take_those_that_come_meanwhile() {
         .await;
     assert_eq!(shown, ["same"]);
     assert_eq!(site.visit(jar, flashes).await.0, ["same"]);
+}
+
+#[tokio::test]
+async fn messages_whose_claim_failed_are_kept() {
+    let world = Kind::Remote.world();
+    let jar = &mut Jar::default();
+    let load_and = async |session: Session| {
+        session.load().await.unwrap();
+        session
+    };
+    world
+        .visit(jar, async |session| {
+            load_and(session).await.flash("hi").unwrap()
+        })
+        .await;
+    world
+        .visit(jar, async |session| {
+            let session = load_and(session).await;
+            world.records().at(Before, Update, Fail);
+            session.claim_flashes::<String>().await.unwrap_err();
+        })
+        .await;
+    let left = async |session: Session| flashes(load_and(session).await).await;
+    assert_eq!(world.visit(jar, left).await.0, ["hi"]);
 }

@@ -2,7 +2,13 @@
 
 use http::{Response, StatusCode, header};
 
-use crate::support::{HOUR, Jar, Site, no_cookie, set_cookies};
+use silverback::Session;
+
+use crate::support::{
+    HOUR, Jar, Kind, World, no_cookie,
+    scripted::{Before, Fail, Load},
+    set_cookie, set_cookies,
+};
 
 fn response(headers: &[(&str, &str)]) -> Response<String> {
     let mut response = Response::builder();
@@ -34,8 +40,8 @@ async fn vary_is_added_once() {
         (vec![("vary", "*")], vec!["*"]),
         (vec![("vary", "x-cookie")], vec!["x-cookie", "Cookie"]),
     ] {
-        let site = Site::cookie();
-        let read = async |session: silverback::Session| drop(session.len());
+        let site = Kind::Cookie.world();
+        let read = async |session: Session| drop(session.len());
         let (_, response) = site
             .respond(&mut Jar::default(), read, response(&there))
             .await;
@@ -44,9 +50,29 @@ async fn vary_is_added_once() {
 }
 
 #[tokio::test]
+async fn vary_is_added_when_the_handler_fails() {
+    let write = async |session: Session| session.insert("n", 1).unwrap();
+    let failed = StatusCode::INTERNAL_SERVER_ERROR;
+    let world = Kind::Cookie.world();
+    let (_, response) = world.answer(&mut Jar::default(), failed, write).await;
+    assert_eq!(all(&response, header::VARY), ["Cookie"]);
+}
+
+#[tokio::test]
+async fn vary_is_added_when_the_session_is_not_loaded() {
+    let world = Kind::Remote.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    world.records().every(Before, Load, Fail);
+    let load = async |session: Session| drop(session.load().await.unwrap_err());
+    let (_, response) = world.visit(jar, load).await;
+    assert_eq!(all(&response, header::VARY), ["Cookie"]);
+}
+
+#[tokio::test]
 async fn caching_is_forbidden_unless_the_handler_decided() {
-    let write = async |session: silverback::Session| session.insert("n", 1).unwrap();
-    let site = Site::cookie();
+    let write = async |session: Session| session.insert("n", 1).unwrap();
+    let site = Kind::Cookie.world();
     let (_, answer) = site
         .respond(&mut Jar::default(), write, response(&[]))
         .await;
@@ -62,13 +88,14 @@ async fn caching_is_forbidden_unless_the_handler_decided() {
 
 #[tokio::test]
 async fn other_cookies_stay_and_ours_replaces_its_namesake() {
-    let write = async |session: silverback::Session| session.insert("n", 1).unwrap();
+    let write = async |session: Session| session.insert("n", 1).unwrap();
     let own = response(&[
         ("set-cookie", "a=1; Path=/"),
         ("set-cookie", "s=mine; Path=/"),
         ("set-cookie", "ss=2"),
     ]);
-    let (_, answer) = Site::cookie()
+    let (_, answer) = Kind::Cookie
+        .world()
         .respond(&mut Jar::default(), write, own)
         .await;
     let cookies = set_cookies(answer.headers());
@@ -79,7 +106,7 @@ async fn other_cookies_stay_and_ours_replaces_its_namesake() {
 
 #[tokio::test]
 async fn one_request_sets_one_cookie_whatever_it_does() {
-    for site in [Site::cookie(), Site::memory().0] {
+    for site in Kind::SIMPLE.map(Kind::world) {
         let jar = &mut Jar::default();
         site.visit(jar, async |session| session.insert("n", 1).unwrap())
             .await;
@@ -102,7 +129,7 @@ async fn one_request_sets_one_cookie_whatever_it_does() {
 
 #[tokio::test]
 async fn a_cookie_that_moves_to_another_path_does_not_stay_at_the_old_one() {
-    for site in [Site::cookie(), Site::memory().0] {
+    for site in Kind::SIMPLE.map(Kind::world) {
         let jar = &mut Jar::default();
         site.visit(jar, async |session| session.insert("n", 1).unwrap())
             .await;
@@ -128,11 +155,11 @@ async fn a_cookie_that_moves_to_another_path_does_not_stay_at_the_old_one() {
 
 #[tokio::test]
 async fn a_cookie_that_moves_and_comes_back_is_sent_once() {
-    let site = Site::cookie();
+    let site = Kind::Cookie.world();
     let jar = &mut Jar::default();
     site.visit(jar, async |session| session.insert("n", 1).unwrap())
         .await;
-    let there_and_back = async |session: silverback::Session| {
+    let there_and_back = async |session: Session| {
         session
             .set_attributes(|cookie| cookie.path("/admin"))
             .unwrap();
@@ -140,7 +167,7 @@ async fn a_cookie_that_moves_and_comes_back_is_sent_once() {
     };
     let (_, response) = site.visit(jar, there_and_back).await;
     assert_eq!(set_cookies(response.headers()).len(), 1);
-    let move_and_fail = async |session: silverback::Session| {
+    let move_and_fail = async |session: Session| {
         session
             .set_attributes(|cookie| cookie.path("/admin"))
             .unwrap();
@@ -156,14 +183,80 @@ async fn a_cookie_that_moves_and_comes_back_is_sent_once() {
     );
 }
 
+/// A session with a value, whose cookie has moved to another path.
+async fn moved(world: &World) -> Jar {
+    let mut jar = Jar::default();
+    let write = async |session: Session| {
+        session.insert("n", 1).unwrap();
+        session
+            .set_attributes(|cookie| cookie.path("/admin"))
+            .unwrap();
+    };
+    world.visit(&mut jar, write).await;
+    jar
+}
+
+#[tokio::test]
+async fn a_removal_has_the_attributes_of_the_cookie() {
+    for kind in Kind::SIMPLE {
+        let world = kind.world();
+        let jar = &mut moved(&world).await;
+        let destroy_twice = async |session: Session| {
+            session.destroy().await.unwrap();
+            session.destroy().await.unwrap();
+        };
+        let (_, response) = world.visit(jar, destroy_twice).await;
+        let cookie = set_cookie(&response);
+        assert!(
+            cookie.contains("Max-Age=0") && cookie.contains("Path=/admin"),
+            "{cookie}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_removal_keeps_them_if_the_handler_fails() {
+    for kind in Kind::SIMPLE {
+        let world = kind.world();
+        let jar = &mut moved(&world).await;
+        let replace = async |session: Session| {
+            session.destroy().await.unwrap();
+            session.insert("new", 1).unwrap();
+        };
+        let failed = StatusCode::INTERNAL_SERVER_ERROR;
+        let (_, response) = world.answer(jar, failed, replace).await;
+        let cookie = set_cookie(&response);
+        assert!(
+            cookie.contains("Max-Age=0") && cookie.contains("Path=/admin"),
+            "{cookie}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_flash_after_destroy_replaces_the_cookie() {
+    let world = Kind::Cookie.world();
+    let jar = &mut moved(&world).await;
+    let say_goodbye = async |session: Session| {
+        session.destroy().await.unwrap();
+        session.flash("bye").unwrap();
+    };
+    let (_, response) = world.visit(jar, say_goodbye).await;
+    let cookie = set_cookie(&response);
+    assert!(
+        cookie.contains("Path=/admin") && !cookie.contains("Max-Age"),
+        "{cookie}"
+    );
+}
+
 #[tokio::test]
 async fn not_modified_carries_no_mere_refresh_but_a_real_change() {
-    let site = Site::cookie();
+    let site = Kind::Cookie.world();
     let jar = &mut Jar::default();
     site.visit(jar, async |session| session.insert("n", 1).unwrap())
         .await;
     site.clock.advance(12 * HOUR);
-    let read = async |session: silverback::Session| drop(session.len());
+    let read = async |session: Session| drop(session.len());
     let (_, response) = site
         .answer(&mut jar.clone(), StatusCode::NOT_MODIFIED, read)
         .await;
@@ -171,7 +264,7 @@ async fn not_modified_carries_no_mere_refresh_but_a_real_change() {
     assert_eq!(all(&response, header::VARY), ["Cookie"]);
     let (_, response) = site.answer(&mut jar.clone(), StatusCode::OK, read).await;
     assert!(!no_cookie(&response));
-    let write = async |session: silverback::Session| session.insert("n", 2).unwrap();
+    let write = async |session: Session| session.insert("n", 2).unwrap();
     let (_, response) = site
         .answer(&mut jar.clone(), StatusCode::NOT_MODIFIED, write)
         .await;

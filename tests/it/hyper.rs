@@ -11,7 +11,10 @@ use silverback::{Error, Session, SessionConfig, SessionLayer};
 use tokio::net::{TcpListener, TcpStream};
 use tower::{Layer, service_fn};
 
-use crate::support::{keys, store::Remote};
+use crate::support::{
+    keys,
+    scripted::{Before, Fail, Scripted, Update},
+};
 
 async fn count(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Error> {
     let session = request
@@ -25,7 +28,7 @@ async fn count(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Erro
 
 #[tokio::test]
 async fn a_hyper_service_has_sessions() {
-    let remote = Remote::default();
+    let remote = Scripted::default();
     let layer = SessionLayer::new(SessionConfig::new("s", remote.clone(), keys()));
     let service = layer.layer(service_fn(count));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -57,7 +60,7 @@ async fn a_hyper_service_has_sessions() {
             n.to_string()
         );
     }
-    remote.fail("update");
+    remote.every(Before, Update, Fail);
     let request = Request::builder()
         .header(header::HOST, "x")
         .header(header::COOKIE, &cookie);

@@ -2,39 +2,20 @@
 
 use std::time::Duration;
 
-use silverback::{Rejection, Session, SessionConfig, SessionLayer, store::MemoryStore};
+use silverback::{Rejection, Session, SessionConfig, SessionLayer, Timestamp};
 
-use crate::support::{DAY, HOUR, Jar, Site, keys, no_cookie, set_cookie, store::Remote};
+use crate::support::{
+    DAY, HOUR, Jar, Kind, SECOND, START, Site, Stores, World, keys, no_cookie, scripted::Touch,
+    set_cookie,
+};
 
-const SECOND: Duration = Duration::from_secs(1);
-
-/// The same settings on every kind of store, each with a count of its writes.
-fn sites(change: impl Fn(SessionConfig) -> SessionConfig) -> Vec<Site> {
-    let clock = silverback::Clock::manual(crate::support::START);
-    let memory = MemoryStore::new().clock(clock.clone());
-    let stores: [silverback::store::Backend; 3] = [
-        silverback::store::CookieStore::new().into(),
-        memory.clone().into(),
-        Remote::new(memory.clone()).into(),
-    ];
-    let site = |store| {
-        let clock = clock.clone();
-        Site {
-            layer: SessionLayer::new(change(SessionConfig::new("s", store, keys())))
-                .clock(clock.clone()),
-            clock,
-        }
-    };
-    stores.into_iter().map(site).collect()
+/// The same settings in every kind of store.
+fn worlds(change: impl Fn(SessionConfig) -> SessionConfig) -> [World; 3] {
+    Kind::PLAIN.map(|kind| kind.with(&change))
 }
 
 async fn log_in(site: &Site, jar: &mut Jar) {
-    site.clock.set(crate::support::START);
-    site.visit(jar, async |session| {
-        session.load().await.unwrap();
-        session.insert("user", 7).unwrap();
-    })
-    .await;
+    site.put(jar, "user", 7).await;
 }
 
 /// Whether the visitor is logged in.
@@ -45,7 +26,7 @@ async fn user(session: Session) -> bool {
 
 #[tokio::test]
 async fn an_idle_session_ends_on_the_second() {
-    for site in sites(|config| config) {
+    for site in worlds(|config| config) {
         let jar = &mut Jar::default();
         log_in(&site, jar).await;
         site.clock.advance(DAY - SECOND);
@@ -68,7 +49,7 @@ async fn an_idle_session_ends_on_the_second() {
 
 #[tokio::test]
 async fn a_used_session_goes_on_until_its_absolute_end() {
-    for site in sites(|config| config.idle_timeout(HOUR).absolute_timeout(DAY)) {
+    for site in worlds(|config| config.idle_timeout(HOUR).absolute_timeout(DAY)) {
         let jar = &mut Jar::default();
         log_in(&site, jar).await;
         for _ in 0..24 * 2 - 1 {
@@ -84,7 +65,7 @@ async fn a_used_session_goes_on_until_its_absolute_end() {
 
 #[tokio::test]
 async fn renewing_does_not_put_off_the_absolute_end() {
-    for site in sites(|config| config.idle_timeout(DAY).absolute_timeout(DAY)) {
+    for site in worlds(|config| config.idle_timeout(DAY).absolute_timeout(DAY)) {
         let jar = &mut Jar::default();
         log_in(&site, jar).await;
         for _ in 0..23 {
@@ -99,50 +80,38 @@ async fn renewing_does_not_put_off_the_absolute_end() {
 
 #[tokio::test]
 async fn a_shorter_lifetime_applies_to_sessions_there_are() {
-    let store = MemoryStore::new().clock(silverback::Clock::manual(crate::support::START));
+    let stores = Stores::new();
     let layer = |days: u32| {
-        let config = SessionConfig::new("s", store.clone(), keys()).absolute_timeout(days * DAY);
-        Site::of(SessionLayer::new(config.idle_timeout(30 * DAY)))
+        let config = Kind::Memory.config(&stores, keys());
+        let config = config.absolute_timeout(days * DAY).idle_timeout(30 * DAY);
+        Site::at(&stores.clock, SessionLayer::new(config))
     };
     let jar = &mut Jar::default();
     let (long, short) = (layer(20), layer(2));
     log_in(&long, jar).await;
-    long.clock.advance(3 * DAY);
-    short.clock.advance(3 * DAY);
+    stores.clock.advance(3 * DAY);
     assert!(long.visit(jar, user).await.0);
     assert!(!short.visit(jar, user).await.0);
 }
 
 #[tokio::test]
 async fn reading_refreshes_at_most_once_in_a_tenth_of_the_idle_time() {
-    let clock = silverback::Clock::manual(crate::support::START);
-    let remote = Remote::new(MemoryStore::new().clock(clock.clone()));
-    let config = SessionConfig::new("s", remote.clone(), keys()).idle_timeout(1_000 * SECOND);
-    let site = Site {
-        layer: SessionLayer::new(config).clock(clock.clone()),
-        clock,
-    };
+    let site = Kind::Remote.with(|config| config.idle_timeout(1_000 * SECOND));
     let jar = &mut Jar::default();
     log_in(&site, jar).await;
-    remote.take_log();
+    site.records().take_log();
     for _ in 0..1_000 {
         site.clock.advance(SECOND);
         let (there, response) = site.visit(jar, user).await;
         assert!(there && no_cookie(&response));
     }
-    let touches = remote
-        .take_log()
-        .iter()
-        .filter(|operation| **operation == "touch")
-        .count();
-    assert_eq!(touches, 10);
+    let log = site.records().take_log();
+    assert_eq!(log.iter().filter(|op| **op == Touch).count(), 10);
 }
 
 #[tokio::test]
 async fn a_cookie_session_is_reissued_at_most_once_in_a_tenth_of_the_idle_time() {
-    let site = Site::of(SessionLayer::new(
-        SessionConfig::cookie("s", keys()).idle_timeout(1_000 * SECOND),
-    ));
+    let site = Kind::Cookie.with(|config| config.idle_timeout(1_000 * SECOND));
     let jar = &mut Jar::default();
     log_in(&site, jar).await;
     let mut cookies = 0;
@@ -157,7 +126,7 @@ async fn a_cookie_session_is_reissued_at_most_once_in_a_tenth_of_the_idle_time()
 
 #[tokio::test]
 async fn persist_for_is_max_age_and_server_side_limit_in_one() {
-    for site in sites(|config| config) {
+    for site in worlds(|config| config) {
         let jar = &mut Jar::default();
         log_in(&site, jar).await;
         site.clock.advance(HOUR);
@@ -181,7 +150,7 @@ async fn persist_for_is_max_age_and_server_side_limit_in_one() {
 
 #[tokio::test]
 async fn remembering_can_be_taken_back() {
-    for site in sites(|config| config.max_age(7 * DAY)) {
+    for site in worlds(|config| config.max_age(7 * DAY)) {
         let jar = &mut Jar::default();
         log_in(&site, jar).await;
         let (_, response) = site
@@ -199,19 +168,41 @@ async fn remembering_can_be_taken_back() {
 
 #[tokio::test]
 async fn a_configured_max_age_is_the_lifetime_on_both_sides() {
-    for site in sites(|config| config.max_age(7 * DAY)) {
+    for site in worlds(|config| config.max_age(7 * DAY)) {
         let jar = &mut Jar::default();
         let written = async |session: Session| {
             session.load().await.unwrap();
             session.insert("user", 7).unwrap();
         };
-        site.clock.set(crate::support::START);
+        site.clock.set(START);
         let (_, response) = site.visit(jar, written).await;
         assert!(set_cookie(&response).contains("; Max-Age=604800;"));
         site.clock.advance(7 * DAY - SECOND);
         assert!(site.visit(&mut jar.clone(), user).await.0);
         site.clock.advance(SECOND);
         assert!(!site.visit(jar, user).await.0);
+    }
+}
+
+fn max_age(cookie: &str) -> u64 {
+    let (_, rest) = cookie.split_once("Max-Age=").unwrap();
+    rest.split(';').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_used_session_keeps_its_cookie_beyond_max_age() {
+    for site in worlds(|config| config.max_age(7 * DAY).absolute_timeout(30 * DAY)) {
+        let jar = &mut Jar::default();
+        let mut browser_until = START;
+        for day in 0..10 {
+            let response = site.put(jar, "user", 7).await;
+            if !no_cookie(&response) {
+                let max_age = Duration::from_secs(max_age(&set_cookie(&response)));
+                browser_until = site.clock.now().saturating_add(max_age);
+            }
+            site.clock.advance(DAY);
+            assert!(browser_until > site.clock.now(), "gone after day {day}");
+        }
     }
 }
 
@@ -222,7 +213,7 @@ async fn no_length_of_time_breaks_anything() {
         (Duration::ZERO, 1),
         (400 * DAY, 34_560_000),
     ] {
-        for site in sites(|config| config) {
+        for site in worlds(|config| config) {
             let jar = &mut Jar::default();
             let (_, response) = site
                 .visit(jar, async |session| {
@@ -238,15 +229,15 @@ async fn no_length_of_time_breaks_anything() {
 
 #[tokio::test]
 async fn a_clock_that_jumps_neither_panics_nor_brings_anything_back() {
-    for site in sites(|config| config) {
+    for site in worlds(|config| config) {
         let jar = &mut Jar::default();
         log_in(&site, jar).await;
-        for secs in [0, u64::MAX, crate::support::START.as_secs() - 3_600] {
-            site.clock.set(silverback::Timestamp::from_secs(secs));
+        for secs in [0, u64::MAX, START.as_secs() - 3_600] {
+            site.clock.set(Timestamp::from_secs(secs));
             let (_, response) = site.visit(&mut jar.clone(), user).await;
             assert_eq!(response.status(), 200);
         }
-        site.clock.set(crate::support::START);
+        site.clock.set(START);
         assert!(
             site.visit(jar, user).await.0,
             "a clock that was wrong for a while ended no session"

@@ -6,14 +6,18 @@ use std::{
     sync::{Mutex, Once},
 };
 
-use silverback::{Rejection, Session, SessionConfig, SessionLayer, store::MemoryStore};
+use silverback::{Rejection, Session, SessionConfig, SessionLayer};
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
     span,
 };
 
-use crate::support::{Jar, Site, keys, store::Remote};
+use crate::support::{
+    Jar, Kind, Site, keys,
+    scripted::{ANY, Before, Delete, Fail, Load, Scripted},
+    sessions,
+};
 
 thread_local! {
     /// What was logged on this thread, if it is recorded.
@@ -75,7 +79,7 @@ async fn write(session: Session) {
 #[tokio::test]
 async fn a_rejected_cookie_is_an_event() {
     let log = recorded(async || {
-        let (site, _) = Site::memory();
+        let site = Kind::Memory.world();
         let (reason, _) = site
             .visit(&mut Jar::with("s", "x"), async |session| {
                 session.rejection()
@@ -97,25 +101,22 @@ async fn neither_values_nor_ids_nor_cookies_are_logged_or_shown() {
     let shown = Mutex::new(String::new());
     let jar = &mut Jar::default();
     let log = recorded(async || {
-        let remote = Remote::new(MemoryStore::new());
+        let remote = Scripted::default();
         let config = SessionConfig::new("s", remote.clone(), keys());
         let layer = SessionLayer::new(config.clone()).with(SessionConfig::cookie("c", keys()));
-        let site = Site {
-            layer,
-            clock: silverback::Clock::system(),
-        };
+        let site = Site::of(layer);
         site.visit(jar, write).await;
         let all = async |session: Session| {
-            let other = crate::support::sessions(&session).get("c").await.unwrap();
+            let other = sessions(&session).get("c").await.unwrap();
             write(other.clone()).await;
-            let sessions = crate::support::sessions(&session);
+            let sessions = sessions(&session);
             *shown.lock().unwrap() = format!(
                 "{session:?} {other:?} {sessions:?} {config:?} {:?}",
                 site.layer
             );
             session.load().await.unwrap();
             session.insert("n", 1).unwrap();
-            remote.fail("all");
+            remote.every(Before, ANY, Fail);
         };
         let (_, response) = site.visit(jar, all).await;
         let error = response.extensions().get::<silverback::Error>().unwrap();
@@ -123,11 +124,11 @@ async fn neither_values_nor_ids_nor_cookies_are_logged_or_shown() {
             .lock()
             .unwrap()
             .push_str(&format!("{error:?} {error}"));
-        remote.fail("");
+        remote.calm();
         site.visit(jar, async |session| {
             session.load().await.unwrap();
             session.renew();
-            remote.fail("delete");
+            remote.every(Before, Delete, Fail);
         })
         .await;
         let (late, _) = site.visit(jar, async |session| session).await;
@@ -154,15 +155,10 @@ async fn neither_values_nor_ids_nor_cookies_are_logged_or_shown() {
 #[tokio::test]
 async fn a_store_that_fails_is_an_event() {
     let log = recorded(async || {
-        let remote = Remote::default();
-        let site = Site::of(SessionLayer::new(SessionConfig::new(
-            "s",
-            remote.clone(),
-            keys(),
-        )));
+        let site = Kind::Remote.world();
         let jar = &mut Jar::default();
         site.visit(jar, write).await;
-        remote.fail("load");
+        site.records().every(Before, Load, Fail);
         site.visit(jar, async |session| session.load().await.unwrap_err())
             .await;
     })

@@ -7,17 +7,21 @@ use silverback::{ErrorKind, Session, SessionConfig, SessionLayer, Sessions, stor
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{
-    Jar, Site, keys, no_cookie, sessions, set_cookie, set_cookies, store::Remote,
+    Jar, Site, Stores, keys,
+    scripted::{ANY, Before, Create, Fail, Scripted},
+    sessions, set_cookie, set_cookies,
 };
 
-fn three() -> (Site, Remote) {
-    let remote =
-        Remote::new(MemoryStore::new().clock(silverback::Clock::manual(crate::support::START)));
-    let memory = MemoryStore::new().clock(silverback::Clock::manual(crate::support::START));
+fn three() -> (Site, Scripted) {
+    let Stores {
+        clock,
+        records,
+        ends: other,
+    } = Stores::new();
     let layer = SessionLayer::new(SessionConfig::cookie("account", keys()))
-        .with(SessionConfig::new("cart", remote.clone(), keys()))
-        .with(SessionConfig::new("prefs", memory, keys()));
-    (Site::of(layer), remote)
+        .with(SessionConfig::new("cart", records.clone(), keys()))
+        .with(SessionConfig::new("prefs", other.memory, keys()));
+    (Site::at(&clock, layer), records)
 }
 
 #[tokio::test]
@@ -93,7 +97,7 @@ async fn one_can_be_destroyed_and_another_written() {
     let cookies = set_cookies(response.headers());
     assert_eq!(cookies.len(), 2);
     assert!(cookies[1].starts_with("cart=; Max-Age=0"));
-    assert!(remote.records.is_empty());
+    assert!(remote.memory.is_empty());
 }
 
 #[tokio::test]
@@ -110,7 +114,7 @@ async fn an_unused_store_is_not_asked() {
     })
     .await;
     remote.take_log();
-    remote.fail("all");
+    remote.every(Before, ANY, Fail);
     let (_, response) = site
         .visit(jar, async |session| session.insert("n", 1).unwrap())
         .await;
@@ -133,21 +137,20 @@ async fn a_name_nobody_configured_is_an_error_that_says_so() {
 
 #[tokio::test]
 async fn a_batch_goes_on_after_a_failure_and_reports_all() {
-    let remotes = [Remote::default(), Remote::default()];
+    let remotes = [Scripted::default(), Scripted::default()];
     let layer = SessionLayer::new(SessionConfig::new("a", remotes[0].clone(), keys()))
         .with(SessionConfig::cookie("b", keys()))
         .with(SessionConfig::new("c", remotes[1].clone(), keys()));
-    let site = Site {
-        layer,
-        clock: silverback::Clock::system(),
-    };
+    let site = Site::of(layer);
     let (_, response) = site
         .visit(&mut Jar::default(), async |session| {
             let all = sessions(&session);
             for name in ["a", "b", "c"] {
                 all.get(name).await.unwrap().insert("n", 1).unwrap();
             }
-            remotes.iter().for_each(|remote| remote.fail("create"));
+            remotes
+                .iter()
+                .for_each(|remote| remote.every(Before, Create, Fail));
             let error = all.save_all().await.unwrap_err();
             let names: Vec<_> = error
                 .failures()
@@ -177,7 +180,7 @@ async fn save_all_saves_what_was_changed() {
             let all = sessions(&session);
             all.get("cart").await.unwrap().insert("n", 1).unwrap();
             all.save_all().await.unwrap();
-            assert_eq!(remote.records.len(), 1);
+            assert_eq!(remote.memory.len(), 1);
         })
         .await;
     assert!(set_cookie(&response).starts_with("cart="));
@@ -256,33 +259,4 @@ async fn nested_layers_serve_their_own_sessions() {
     assert_eq!(outer_store.len(), 1);
     let vary = response.headers().get_all("vary").iter().count();
     assert_eq!(vary, 1);
-}
-
-#[tokio::test]
-async fn one_name_in_two_layers_is_an_error_that_says_so() {
-    let layer = || SessionLayer::new(SessionConfig::cookie("s", keys()));
-    let service = service_fn(async |request: Request<()>| {
-        let session = request.extensions().get::<Session>().unwrap();
-        for error in [
-            session.load().await.unwrap_err(),
-            session.get::<u8>("n").unwrap_err(),
-            session.insert("n", 1).unwrap_err(),
-            session.destroy().await.unwrap_err(),
-            Sessions::from(session.clone()).get("s").await.unwrap_err(),
-        ] {
-            assert_eq!(
-                (error.kind(), error.session()),
-                (ErrorKind::NameTaken, Some("s"))
-            );
-            assert!(error.to_string().contains("already used"), "{error}");
-        }
-        Ok::<_, Infallible>(Response::new(String::new()))
-    });
-    let response = layer()
-        .layer(layer().layer(service))
-        .oneshot(Request::new(()))
-        .await
-        .unwrap();
-    assert_eq!(response.status(), 200);
-    assert!(no_cookie(&response));
 }

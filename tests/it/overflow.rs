@@ -9,19 +9,19 @@ use silverback::{
 use crate::support::{
     DAY, HOUR, Jar, START, Site, keys, no_cookie,
     schedule::{all, now_and_then, rounds},
+    scripted::{ANY, Before, Create, Fail, Load, Op, Scripted, Update},
     set_cookie,
-    store::Remote,
 };
 
 /// A site whose sessions overflow above 500 bytes.
 struct World {
     site: Site,
-    remote: Remote,
+    remote: Scripted,
 }
 
 fn world_of(signed: bool, change: impl FnOnce(SessionConfig) -> SessionConfig) -> World {
     let clock = Clock::manual(START);
-    let remote = Remote::new(MemoryStore::new().clock(clock.clone()));
+    let remote = Scripted::new(MemoryStore::new().clock(clock.clone()));
     let config = match signed {
         true => SessionConfig::new("s", CookieStore::new().signed(), keys()),
         false => SessionConfig::cookie("s", keys()),
@@ -74,7 +74,7 @@ impl World {
         lengths
     }
 
-    fn operations(&self) -> Vec<&'static str> {
+    fn operations(&self) -> Vec<Op> {
         self.remote.take_log()
     }
 }
@@ -92,7 +92,7 @@ async fn a_session_leaves_its_cookie_and_comes_back() {
         assert_eq!(world.get(jar, ["small"]).await, [Some(10)]);
         assert_eq!(
             world.operations(),
-            [""; 0],
+            [],
             "while it fits the store is not asked"
         );
 
@@ -101,32 +101,32 @@ async fn a_session_leaves_its_cookie_and_comes_back() {
             set_cookie(&response).len() < 250,
             "the cookie refers to a record"
         );
-        assert_eq!(world.operations(), ["create"]);
+        assert_eq!(world.operations(), [Create]);
         assert_eq!(
             world.get(jar, ["small", "large"]).await,
             [Some(10), Some(3_000)]
         );
-        assert_eq!(world.operations(), ["load"]);
+        assert_eq!(world.operations(), [Load]);
         assert!(
             no_cookie(&world.set(jar, "larger", 100_000).await),
             "the same record"
         );
-        assert_eq!(world.operations(), ["load", "update"]);
+        assert_eq!(world.operations(), [Load, Update]);
         world.remove(jar, "larger").await;
 
         let response = world.remove(jar, "large").await;
         assert!(set_cookie(&response).starts_with("s="));
         assert_eq!(
             world.operations(),
-            ["load", "update", "load", "update"],
+            [Load, Update, Load, Update],
             "the record is still there"
         );
         assert_eq!(world.get(jar, ["small", "large"]).await, [Some(10), None]);
-        assert_eq!(world.operations(), ["load"], "and decides");
+        assert_eq!(world.operations(), [Load], "and decides");
         world.set(jar, "more", 10).await;
         assert_eq!(
             world.operations(),
-            ["load", "update"],
+            [Load, Update],
             "until the cookie has come back and is made anew"
         );
         world.set(jar, "more", 11).await;
@@ -136,7 +136,7 @@ async fn a_session_leaves_its_cookie_and_comes_back() {
         );
         assert_eq!(
             world.operations(),
-            [""; 0],
+            [],
             "and then the session is in its cookie alone"
         );
 
@@ -154,7 +154,7 @@ async fn a_session_leaves_its_cookie_and_comes_back() {
         world.set(jar, "more", 12).await;
         world.operations();
         assert_eq!(world.get(jar, ["small"]).await, [Some(10)]);
-        assert_eq!(world.operations(), [""; 0]);
+        assert_eq!(world.operations(), []);
     }
 }
 
@@ -200,7 +200,7 @@ async fn a_new_session_begins_where_it_fits() {
     for world in worlds() {
         let jar = &mut Jar::default();
         world.set(jar, "large", 1_000).await;
-        assert_eq!(world.operations(), ["create"]);
+        assert_eq!(world.operations(), [Create]);
         assert_eq!(world.get(jar, ["large"]).await, [Some(1_000)]);
     }
 }
@@ -512,7 +512,7 @@ async fn a_session_on_its_way_into_the_store_does_not_survive_logout() {
         response.extensions().get::<Error>().unwrap().kind(),
         ErrorKind::Gone
     );
-    assert_eq!(world.remote.records.len(), 0);
+    assert_eq!(world.remote.memory.len(), 0);
 }
 
 #[tokio::test]
@@ -585,26 +585,26 @@ async fn a_failing_store_is_an_error_and_the_cookie_stays() {
     let world = world_of(false, |config| config);
     let jar = &mut Jar::default();
     world.set(jar, "small", 10).await;
-    world.remote.fail("create");
+    world.remote.every(Before, Create, Fail);
     let response = world.set(jar, "large", 1_000).await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert!(no_cookie(&response));
-    world.remote.fail("all");
+    world.remote.every(Before, ANY, Fail);
     assert_eq!(
         world.get(jar, ["small", "large"]).await,
         [Some(10), None],
         "the store is not needed"
     );
-    world.remote.fail("");
+    world.remote.calm();
     world.set(jar, "large", 1_000).await;
-    world.remote.fail("update");
+    world.remote.every(Before, Update, Fail);
     assert_eq!(
         world.remove(jar, "large").await.status(),
         StatusCode::INTERNAL_SERVER_ERROR
     );
-    world.remote.fail("");
+    world.remote.calm();
     world.remove(jar, "large").await;
-    world.remote.fail("update");
+    world.remote.every(Before, Update, Fail);
     // When it is time for a new cookie, a read would settle it.
     world.site.clock.advance(3 * HOUR);
     assert_eq!(
@@ -616,7 +616,7 @@ async fn a_failing_store_is_an_error_and_the_cookie_stays() {
         world.set(jar, "more", 10).await.status(),
         StatusCode::INTERNAL_SERVER_ERROR
     );
-    world.remote.fail("");
+    world.remote.calm();
     // The read has brought a cookie that refers to the record; then comes a copy, and then the
     // session itself.
     world.set(jar, "more", 10).await;
@@ -626,7 +626,7 @@ async fn a_failing_store_is_an_error_and_the_cookie_stays() {
         world.get(jar, ["small", "more"]).await,
         [Some(10), Some(11)]
     );
-    assert_eq!(world.operations(), [""; 0]);
+    assert_eq!(world.operations(), []);
 }
 
 #[tokio::test]
@@ -735,7 +735,7 @@ async fn subjects_are_listed_and_ended_on_both_sides() {
                 layer: SessionLayer::new(config).clock(clock.clone()),
                 clock: clock.clone(),
             },
-            remote: Remote::default(),
+            remote: Scripted::default(),
         };
         let log_in = async |session: Session| {
             session.renew();

@@ -1,24 +1,21 @@
 //! Cookies that are not ours, not valid, or too many.
 
-use http::{HeaderValue, header};
-use silverback::Rejection;
+use std::{convert::Infallible, sync::Mutex};
 
-use crate::support::{Jar, Site, no_cookie, set_cookie};
+use http::{HeaderValue, Request, Response, header};
+use silverback::{
+    Rejection, Session, SessionConfig, SessionLayer,
+    store::{CookieStore, MemoryStore},
+};
+use tower::{Layer, ServiceExt, service_fn};
 
-/// A site, and the value of a valid cookie of it.
-async fn with_cookie(site: Site) -> (Site, String) {
+use crate::support::{Jar, Kind, Site, keys, no_cookie, set_cookie};
+
+/// The value of a valid cookie.
+async fn cookie(site: &Site) -> String {
     let jar = &mut Jar::default();
-    site.visit(jar, async |session| {
-        session.insert("user", jar_user()).unwrap()
-    })
-    .await;
-    (site, jar.value("s").to_owned())
-}
-
-fn jar_user() -> u32 {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static NEXT: AtomicU32 = AtomicU32::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
+    site.put(jar, "user", "ada").await;
+    jar.value("s").to_owned()
 }
 
 async fn rejection(site: &Site, value: &str) -> Option<Rejection> {
@@ -34,8 +31,8 @@ async fn rejection(site: &Site, value: &str) -> Option<Rejection> {
 
 #[tokio::test]
 async fn a_bad_cookie_is_an_empty_session_and_a_reason() {
-    for site in [Site::cookie(), Site::memory().0] {
-        let (site, good) = with_cookie(site).await;
+    for site in Kind::SIMPLE.map(Kind::world) {
+        let good = cookie(&site).await;
         for value in [
             "",
             "rubbish",
@@ -73,19 +70,15 @@ async fn a_bad_cookie_is_an_empty_session_and_a_reason() {
 
 #[tokio::test]
 async fn a_cookie_does_not_serve_under_another_name_or_in_another_application() {
-    let (_, value) = with_cookie(Site::cookie()).await;
+    let value = cookie(&Kind::Cookie.world()).await;
     let configs = [
-        silverback::SessionConfig::cookie("t", crate::support::keys()),
-        silverback::SessionConfig::cookie("t", crate::support::keys()).audience("other"),
-        silverback::SessionConfig::new("t", site_store(), crate::support::keys()),
-        silverback::SessionConfig::new(
-            "t",
-            silverback::store::CookieStore::new().signed(),
-            crate::support::keys(),
-        ),
+        SessionConfig::cookie("t", keys()),
+        SessionConfig::cookie("t", keys()).audience("other"),
+        SessionConfig::new("t", MemoryStore::new(), keys()),
+        SessionConfig::new("t", CookieStore::new().signed(), keys()),
     ];
     for config in configs {
-        let other = Site::of(silverback::SessionLayer::new(config));
+        let other = Site::of(SessionLayer::new(config));
         let (reason, _) = other
             .visit(&mut Jar::with("t", &value), async |session| {
                 session.rejection()
@@ -98,13 +91,9 @@ async fn a_cookie_does_not_serve_under_another_name_or_in_another_application() 
     }
 }
 
-fn site_store() -> silverback::store::MemoryStore {
-    silverback::store::MemoryStore::new()
-}
-
 #[tokio::test]
 async fn what_a_store_knows_is_no_cookie() {
-    let (site, _) = Site::memory();
+    let site = Kind::Memory.world();
     let jar = &mut Jar::default();
     site.visit(jar, async |session| session.insert("n", 1).unwrap())
         .await;
@@ -117,8 +106,8 @@ async fn what_a_store_knows_is_no_cookie() {
 
 #[tokio::test]
 async fn a_good_cookie_is_found_beside_bad_ones() {
-    for site in [Site::cookie(), Site::memory().0] {
-        let (site, good) = with_cookie(site).await;
+    for site in Kind::SIMPLE.map(Kind::world) {
+        let good = cookie(&site).await;
         for fields in [
             vec![format!("s=rubbish; s={good}")],
             vec![format!("s={good}; s=rubbish")],
@@ -142,8 +131,8 @@ async fn a_good_cookie_is_found_beside_bad_ones() {
 
 #[tokio::test]
 async fn two_valid_sessions_are_none_in_either_order() {
-    for make in [Site::cookie, || Site::memory().0] {
-        let (site, one) = with_cookie(make()).await;
+    for site in Kind::SIMPLE.map(Kind::world) {
+        let one = cookie(&site).await;
         let jar = &mut Jar::default();
         site.visit(jar, async |session| {
             session.insert("user", "attacker").unwrap()
@@ -160,9 +149,9 @@ async fn two_valid_sessions_are_none_in_either_order() {
 
 #[tokio::test]
 async fn logging_out_of_ambiguous_cookies_ends_both_sessions() {
-    let (site, store) = Site::memory();
-    let (site, one) = with_cookie(site).await;
-    let (site, other) = with_cookie(site).await;
+    let site = Kind::Memory.world();
+    let store = &site.records().memory;
+    let (one, other) = (cookie(&site).await, cookie(&site).await);
     assert_eq!(store.len(), 2);
     let mut jar = Jar::with("s", &format!("{one}; s={other}"));
     site.visit(&mut jar, async |session| session.destroy().await.unwrap())
@@ -171,8 +160,21 @@ async fn logging_out_of_ambiguous_cookies_ends_both_sessions() {
 }
 
 #[tokio::test]
+async fn planted_cookies_do_not_prevent_a_logout() {
+    let site = Kind::Memory.world();
+    let good = cookie(&site).await;
+    let crowded = &mut Jar::with("s", &format!("1; s=2; s=3; s=4; s={good}"));
+    let destroy = async |session: Session| {
+        session.destroy().await.unwrap();
+        assert!(site.records().memory.is_empty(), "gone when it returns");
+    };
+    site.visit(crowded, destroy).await;
+}
+
+#[tokio::test]
 async fn a_flood_of_cookies_is_not_verified() {
-    let (site, good) = with_cookie(Site::cookie()).await;
+    let site = Kind::Cookie.world();
+    let good = cookie(&site).await;
     let mut pairs: Vec<_> = (0..5_000).map(|n| format!("s={n}")).collect();
     pairs.push(format!("s={good}"));
     let (found, _) = visit_with(&site, &[pairs.join("; ")]).await;
@@ -181,7 +183,8 @@ async fn a_flood_of_cookies_is_not_verified() {
 
 #[tokio::test]
 async fn rejected_cookies_write_nothing() {
-    let (site, store) = Site::memory();
+    let site = Kind::Memory.world();
+    let store = &site.records().memory;
     for n in 0..10_000 {
         let (_, response) = site
             .visit(&mut Jar::with("s", &format!("{n:043}")), async |session| {
@@ -204,21 +207,19 @@ async fn rejected_cookies_write_nothing() {
 async fn visit_with(
     site: &Site,
     fields: &[String],
-) -> ((Option<Rejection>, bool), http::Response<String>) {
-    use silverback::Session;
-    use tower::{Layer, ServiceExt, service_fn};
-    let mut request = http::Request::new(());
+) -> ((Option<Rejection>, bool), Response<String>) {
+    let mut request = Request::new(());
     for field in fields {
         request.headers_mut().append(
             header::COOKIE,
             HeaderValue::from_bytes(field.as_bytes()).unwrap(),
         );
     }
-    let found = std::sync::Mutex::new((None, false));
-    let service = service_fn(async |request: http::Request<()>| {
+    let found = Mutex::new((None, false));
+    let service = service_fn(async |request: Request<()>| {
         let session = request.extensions().get::<Session>().unwrap();
         *found.lock().unwrap() = (session.rejection(), session.contains_key("user").unwrap());
-        Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+        Ok::<_, Infallible>(Response::new(String::new()))
     });
     let response = site.layer.layer(service).oneshot(request).await.unwrap();
     (found.into_inner().unwrap(), response)

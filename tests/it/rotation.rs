@@ -1,24 +1,14 @@
 //! Keys change while the site runs.
 
-use silverback::{Key, KeyState, Keys, Rejection, SessionConfig, SessionLayer, store::MemoryStore};
+use silverback::{Key, KeyState, Keys, Rejection, SessionConfig, SessionLayer};
 
-use crate::support::{Jar, Site, no_cookie, set_cookie};
-
-fn sites(keys: &Keys) -> [Site; 2] {
-    [
-        Site::of(SessionLayer::new(SessionConfig::cookie("s", keys.clone()))),
-        Site::of(SessionLayer::new(SessionConfig::new(
-            "s",
-            MemoryStore::new().clock(silverback::Clock::manual(crate::support::START)),
-            keys.clone(),
-        ))),
-    ]
-}
+use crate::support::{Jar, Kind, Site, no_cookie, set_cookie};
 
 #[tokio::test]
 async fn rotation_logs_nobody_out_and_reissues_the_cookie() {
-    let keys = Keys::generate().unwrap();
-    for site in sites(&keys) {
+    for kind in Kind::SIMPLE {
+        let keys = Keys::generate().unwrap();
+        let site = kind.with_keys(keys.clone());
         let jar = &mut Jar::default();
         site.visit(jar, async |session| session.insert("user", 7).unwrap())
             .await;
@@ -58,8 +48,7 @@ async fn rotation_logs_nobody_out_and_reissues_the_cookie() {
 async fn machines_that_rotate_one_after_the_other_understand_each_other() {
     let (first, next) = (Key::generate().unwrap(), Key::generate().unwrap());
     let (here, there) = (Keys::new(first.clone()), Keys::new(first));
-    let sites = [&here, &there]
-        .map(|keys| Site::of(SessionLayer::new(SessionConfig::cookie("s", keys.clone()))));
+    let sites = [&here, &there].map(|keys| Kind::Cookie.with_keys(keys.clone()));
     here.add(next.clone(), KeyState::Pending).unwrap();
     there.add(next.clone(), KeyState::Pending).unwrap();
     let jar = &mut Jar::default();
@@ -83,7 +72,7 @@ async fn machines_that_rotate_one_after_the_other_understand_each_other() {
 #[tokio::test]
 async fn keys_read_anew_replace_the_old_ones() {
     let keys = Keys::generate().unwrap();
-    let [site, _] = sites(&keys);
+    let site = Kind::Cookie.with_keys(keys.clone());
     let jar = &mut Jar::default();
     site.visit(jar, async |session| session.insert("n", 1).unwrap())
         .await;

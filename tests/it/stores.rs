@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use silverback::{
-    Clock, Timestamp,
+    Clock, Rejection, SessionConfig, Timestamp,
     store::{Bytes, MemoryStore, RecordKey, Store, StoreError, Version},
 };
 
-use crate::support::START;
+use crate::support::{Jar, Kind, START};
 
 const LATER: Timestamp = Timestamp::from_secs(START.as_secs() + 100);
 
@@ -116,45 +116,9 @@ async fn expired_sessions_are_removed_in_passing() {
 }
 
 #[tokio::test]
-async fn memory_is_bounded_and_those_closest_to_their_end_make_room() {
-    let clock = Clock::manual(START);
-    let store = MemoryStore::new().clock(clock).max_bytes(1 << 20);
-    let data = Bytes::from(vec![0; 840]);
-    for n in 0..5_000 {
-        store
-            .create(
-                &key(n),
-                data.clone(),
-                LATER.saturating_add(Duration::from_secs(n.into())),
-            )
-            .await
-            .unwrap();
-    }
-    assert!(
-        store.len() <= (1 << 20) / (840 + 96) && store.len() > 900,
-        "{}",
-        store.len()
-    );
-    assert!(store.load(&key(4_999)).await.unwrap().is_some());
-    assert!(store.load(&key(0)).await.unwrap().is_none());
-    let huge = Bytes::from(vec![0; 1 << 20]);
-    assert!(matches!(
-        store.create(&key(9), huge, LATER).await,
-        Err(StoreError::TooLarge { .. })
-    ));
-}
-
-#[tokio::test]
-async fn an_encrypted_record_tells_a_thief_of_the_store_nothing_and_is_worth_nothing_changed() {
-    use crate::support::{Jar, Site, keys};
-    use silverback::{Rejection, SessionConfig, SessionLayer};
-
-    let (store, clock) = store();
-    let config = SessionConfig::new("s", store.clone(), keys()).encrypt_records();
-    let site = Site {
-        layer: SessionLayer::new(config).clock(clock.clone()),
-        clock,
-    };
+async fn an_encrypted_record_is_neither_read_nor_bent() {
+    let site = Kind::Memory.with(SessionConfig::encrypt_records);
+    let store = &site.records().memory;
     let jar = &mut Jar::default();
     site.visit(jar, async |session| {
         session.insert("user", "a secret value").unwrap()
@@ -187,71 +151,6 @@ async fn an_encrypted_record_tells_a_thief_of_the_store_nothing_and_is_worth_not
         .unwrap();
     let (reason, _) = site.visit(jar, async |session| session.rejection()).await;
     assert_eq!(reason, Some(Rejection::Corrupt));
-}
-
-/// With what is left of its time, a session waits for its turn among those that make room.
-#[tokio::test]
-async fn room_is_made_of_what_is_over_first() {
-    let (store, clock) = store();
-    let store = store.max_bytes(64 * 2_000);
-    // All in one shard.
-    let key = |n| RecordKey::from_bytes([[0; 31].as_slice(), &[n]].concat().try_into().unwrap());
-    let data = || Bytes::from(vec![0; 500]);
-    let long = LATER.saturating_add(Duration::from_secs(1_000));
-    store.create(&key(1), data(), LATER).await.unwrap();
-    store.create(&key(2), data(), long).await.unwrap();
-    let kept = store
-        .create(&key(3), data(), long.saturating_add(Duration::from_secs(1)))
-        .await
-        .unwrap();
-    clock.set(LATER);
-    store
-        .update(&key(3), kept, Bytes::from(vec![0; 900]), long)
-        .await
-        .unwrap();
-    assert_eq!(store.len(), 2, "the one that was over made room");
-    store.create(&key(4), data(), long).await.unwrap();
-    assert_eq!(store.len(), 2);
-    assert!(store.load(&key(4)).await.unwrap().is_some());
-}
-
-/// One shard with more sessions than are looked at for one that needs room: each comes to its turn,
-/// wherever it is.
-#[tokio::test]
-async fn room_is_made_of_those_closest_to_their_end_among_many() {
-    let store = MemoryStore::new()
-        .clock(Clock::manual(START))
-        .max_bytes(64 * 128 * 2_000);
-    let key = |n: u32| {
-        RecordKey::from_bytes(
-            [[0; 28].as_slice(), &n.to_be_bytes()]
-                .concat()
-                .try_into()
-                .unwrap(),
-        )
-    };
-    let end = |n: u32| LATER.saturating_add(Duration::from_secs(u64::from(n.reverse_bits())));
-    for n in 0..8_000 {
-        store
-            .create(&key(n), Bytes::from(vec![0; 32]), end(n))
-            .await
-            .unwrap();
-    }
-    let mut left = Vec::new();
-    for n in 0..8_000 {
-        left.extend(
-            store
-                .load(&key(n))
-                .await
-                .unwrap()
-                .map(|record| record.expires()),
-        );
-    }
-    assert_eq!(left.len(), store.len());
-    assert!((1_800..=2_000).contains(&left.len()), "{}", left.len());
-    let median = LATER.saturating_add(Duration::from_secs(1 << 31));
-    let early = left.iter().filter(|end| **end < median).count();
-    assert!(early < left.len() / 10, "{early} of {}", left.len());
 }
 
 /// Whatever a caller keeps of the buffer it gave, or was given, the store has its own.

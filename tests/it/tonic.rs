@@ -4,7 +4,10 @@ use silverback::{SessionConfig, SessionLayer, store::Backend};
 use tokio::net::TcpListener;
 use tonic::transport::{Channel, Server, server::TcpIncoming};
 
-use crate::support::{keys, store::Remote};
+use crate::support::{
+    keys,
+    scripted::{Before, Fail, Scripted, Update},
+};
 
 #[path = "../../examples/tonic/visits.rs"]
 mod visits;
@@ -30,7 +33,7 @@ async fn client(store: impl Into<Backend>) -> VisitsClient {
 async fn a_tonic_service_has_sessions() {
     for store in [
         Backend::from(silverback::store::CookieStore::new()),
-        Remote::default().into(),
+        Scripted::default().into(),
     ] {
         let mut client = client(store).await;
         for n in 1..=3 {
@@ -41,10 +44,10 @@ async fn a_tonic_service_has_sessions() {
 
 #[tokio::test]
 async fn a_session_that_cannot_be_saved_is_unavailable_to_a_grpc_client() {
-    let remote = Remote::default();
+    let remote = Scripted::default();
     let mut client = client(remote.clone()).await;
     client.visit().await.unwrap();
-    remote.fail("update");
+    remote.every(Before, Update, Fail);
     let error = client.visit().await.unwrap_err();
     let status = error.downcast_ref::<tonic::Status>().unwrap();
     assert_eq!(

@@ -1,13 +1,18 @@
 //! Reading and changing values.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::mpsc, thread, time::Duration};
 
 use silverback::{ErrorKind, Session};
+use tokio::runtime;
 
-use crate::support::{Jar, Site, no_cookie};
+use crate::support::{DAY, Jar, Kind, failure, no_cookie};
 
 async fn with_session<T, F: Future<Output = T>>(use_it: impl FnOnce(Session) -> F) -> T {
-    Site::cookie().visit(&mut Jar::default(), use_it).await.0
+    Kind::Cookie
+        .world()
+        .visit(&mut Jar::default(), use_it)
+        .await
+        .0
 }
 
 #[tokio::test]
@@ -89,6 +94,33 @@ async fn what_json_would_falsify_is_refused() {
     .await;
 }
 
+/// Xorshift: enough of a generator to reach every exponent.
+fn next(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+#[tokio::test]
+async fn floats_read_back_bit_by_bit() {
+    let (mut any, mut everyday) = (0x9E37_79B9_7F4A_7C15, 88_172_645_463_325_252);
+    let mut floats = vec![31.245_270_191_439_438];
+    for _ in 0..20_000 {
+        floats.push(f64::from_bits(next(&mut any)));
+        floats.push((next(&mut everyday) >> 11) as f64 / (1_u64 << 53) as f64 * 1000.0);
+    }
+    floats.retain(|float| float.is_finite());
+    with_session(async |session| {
+        for float in floats {
+            session.insert("float", float).unwrap();
+            let read: f64 = session.get("float").unwrap().unwrap();
+            assert_eq!(read.to_bits(), float.to_bits(), "{float:e}");
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn update_starts_from_the_default_and_returns_the_result() {
     with_session(async |session| {
@@ -118,9 +150,27 @@ async fn a_panicking_update_leaves_the_session_usable() {
     .await;
 }
 
+/// In a thread of its own, which a deadlock would hold for ever.
+#[test]
+fn the_closure_of_an_update_may_use_the_session() {
+    let (done, wait) = mpsc::channel();
+    thread::spawn(move || {
+        let update = with_session(async |session| {
+            session.insert("m", 7).unwrap();
+            let same = session.clone();
+            let add = move |n: &mut u32| *n += same.get::<u32>("m").unwrap().unwrap();
+            session.update("n", add).unwrap()
+        });
+        let runtime = runtime::Builder::new_current_thread().build().unwrap();
+        done.send(runtime.block_on(update)).unwrap();
+    });
+    let sum = wait.recv_timeout(Duration::from_secs(60));
+    assert_eq!(sum, Ok(7), "a deadlock, or the thread has died");
+}
+
 #[tokio::test]
 async fn changing_nothing_saves_nothing() {
-    let site = Site::cookie();
+    let site = Kind::Cookie.world();
     let jar = &mut Jar::default();
     site.visit(jar, async |session| session.insert("n", 1).unwrap())
         .await;
@@ -147,7 +197,7 @@ async fn clones_share_the_session() {
 
 #[tokio::test]
 async fn a_session_cannot_outgrow_its_cookie() {
-    let site = Site::cookie();
+    let site = Kind::Cookie.world();
     let jar = &mut Jar::default();
     let (largest, response) = site
         .visit(jar, async |session| {
@@ -183,4 +233,20 @@ async fn a_session_cannot_outgrow_its_cookie() {
         })
         .await;
     assert_eq!(read, largest);
+}
+
+#[tokio::test]
+async fn what_insert_accepts_fits_a_cookie_that_is_kept() {
+    for size in 2_900..3_072 {
+        let write = async |session: Session| {
+            let accepted = session.insert("large", "x".repeat(size)).is_ok();
+            session.persist_for(30 * DAY);
+            accepted
+        };
+        let world = Kind::Cookie.world();
+        let (accepted, response) = world.visit(&mut Jar::default(), write).await;
+        if accepted {
+            assert_eq!(failure(&response), None, "{size}");
+        }
+    }
 }

@@ -158,6 +158,39 @@ pub(super) async fn an_expired_record_can_be_created_anew<S: Store>(bench: &Benc
     Ok(())
 }
 
+/// A sweep that remembers an expired record, by its place or by its end, must not remove the one
+/// that has taken its place.
+pub(super) async fn a_record_in_an_expired_ones_place_stays<S: Store>(bench: &Bench<S>) -> Outcome {
+    let end = bench.alive();
+    let later = end.saturating_add(HOUR * 24);
+    let mut keys = Vec::new();
+    for _ in 0..MORE_THAN_IN_PASSING {
+        let key = bench.key();
+        keys.push((key, bench.create(&key, b"over", end).await?));
+    }
+    for (key, version) in &keys {
+        bench.touch(key, *version, bench.now()).await?;
+    }
+    for (key, version) in &mut keys {
+        *version = bench.create(key, b"anew", later).await?;
+    }
+    if bench.has_clock() {
+        bench.set_time(end)?;
+    }
+    bench.sweep().await;
+    for _ in 0..MORE_THAN_IN_PASSING {
+        bench.create(&bench.key(), b"other", later).await?;
+    }
+    for (key, version) in &keys {
+        let after = "a create in an expired record's place, a sweep and creates of others";
+        bench.holds(after, key, b"anew", *version, later).await?;
+    }
+    Ok(())
+}
+
+/// Creates enough to have a store that sweeps in passing come by everywhere.
+const MORE_THAN_IN_PASSING: usize = 600;
+
 /// Records that are over, in every way there is, and their versions.
 async fn expired<S: Store>(bench: &Bench<S>) -> Outcome<Vec<(RecordKey, Version)>> {
     let end = bench.now();

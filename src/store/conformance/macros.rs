@@ -55,6 +55,7 @@ macro_rules! store_conformance_rules {
                 an_expired_record_is_not_updated
                 an_expired_record_is_not_touched
                 an_expired_record_can_be_created_anew
+                a_record_in_an_expired_ones_place_stays
                 the_ends_of_time_are_taken
                 a_clock_that_jumps_harms_no_live_record
                 a_sweep_removes_no_live_record;

@@ -32,6 +32,26 @@ pub(crate) async fn now_and_then<T>(mut seed: u64, future: impl Future<Output = 
     .await
 }
 
+/// Polls a future up to so many times. `None` if it is not ready then.
+pub(crate) async fn cut_off<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(move |cx| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        cx.waker().wake_by_ref();
+        future.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
+/// As [`cut_off`], after more polls than anything here needs.
+pub(crate) async fn until_it_hangs<T>(future: impl Future<Output = T>) -> Option<T> {
+    cut_off(1_000, future).await
+}
+
 /// Runs futures side by side.
 pub(crate) async fn all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
     let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();

@@ -110,6 +110,17 @@ impl Fake {
         *self.meanwhile.lock().unwrap() = Some((operation, Box::new(work)));
     }
 
+    /// As [`meanwhile`](Self::meanwhile), for the first operation of that name after `first`.
+    pub(super) fn meanwhile_after(
+        &self,
+        first: &'static str,
+        operation: &'static str,
+        work: impl FnOnce() + Send + 'static,
+    ) {
+        let fake = self.clone();
+        self.meanwhile(first, move || fake.meanwhile(operation, work));
+    }
+
     /// Says whether the planned fault happened, and at what.
     pub(super) fn struck(&self) -> Option<&'static str> {
         let state = self.state();
@@ -234,6 +245,17 @@ impl Fake {
         self.shared.lock().unwrap()
     }
 
+    fn interrupt(&self, name: &'static str) {
+        let due = self
+            .meanwhile
+            .lock()
+            .unwrap()
+            .take_if(|(operation, _)| *operation == name);
+        if let Some((_, work)) = due {
+            work();
+        }
+    }
+
     fn open_as(&self, operation: &'static str, path: &str) -> io::Result<Open> {
         let (shard, name) = path.split_once('/').unwrap();
         let id = self.run(operation, |state| {
@@ -251,14 +273,7 @@ impl Fake {
         name: &'static str,
         work: impl FnOnce(&mut State) -> io::Result<T>,
     ) -> io::Result<T> {
-        let due = self
-            .meanwhile
-            .lock()
-            .unwrap()
-            .take_if(|(operation, _)| *operation == name);
-        if let Some((_, work)) = due {
-            work();
-        }
+        self.interrupt(name);
         let mut state = self.state();
         let fault = state.count(name)?;
         let done = work(&mut state);
@@ -552,6 +567,7 @@ impl Fs for Fake {
     }
 
     fn write_at(&self, file: &Open, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.interrupt("write");
         let mut state = self.state();
         let fault = state.count("write")?;
         let count = match fault {
@@ -576,6 +592,7 @@ impl Fs for Fake {
     }
 
     fn sync_data(&self, file: &Open) -> io::Result<()> {
+        self.interrupt("sync file");
         let mut state = self.state();
         let counted = state.count("sync file");
         let seed = state.operations as u64;

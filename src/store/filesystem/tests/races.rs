@@ -1,7 +1,7 @@
 //! What happens between two operations of one thread, played out step by step.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
@@ -84,6 +84,52 @@ fn a_touch_or_delete_follows_a_record_that_outgrew_its_file() {
         assert!(
             found.is_none_or(|record| record.expires() == LATER && record.data() == data(1, 9_000))
         );
+    }
+}
+
+/// The new file has the record's name before the next state is in it. Another writer would write
+/// where that state is about to be written, or lose its change with a file that is taken back.
+#[test]
+fn a_new_file_is_locked_until_complete() {
+    let grow: Act = |disk| {
+        disk.update(&KEY, Version::FIRST, &data(1, 9_000), END)
+            .map(drop)
+    };
+    let make: Act = |disk| disk.create(&KEY, &data(1, 9_000), END).map(drop);
+    let others: [Act; 3] = [
+        |disk| disk.update(&KEY, Version::FIRST, b"late", END).map(drop),
+        |disk| disk.touch(&KEY, Version::FIRST, LATER),
+        |disk| disk.delete(&KEY),
+    ];
+    for (act, rename, next, durability) in [
+        (grow, "rename", "write", Durability::None),
+        (grow, "rename", "sync directory", Durability::Data),
+        (grow, "rename", "write", Durability::Full),
+        (grow, "rename", "sync file", Durability::Full),
+        (make, "rename new", "sync directory", Durability::Full),
+    ] {
+        for other in others {
+            let fake = Fake::new();
+            let disk = disk(&fake, durability);
+            if rename == "rename" {
+                disk.create(&KEY, b"data", END).unwrap();
+            }
+            let late = Arc::new(Mutex::new(None));
+            fake.meanwhile_after(rename, next, {
+                let (disk, late) = (self::disk(&fake, durability), Arc::clone(&late));
+                move || *late.lock().unwrap() = Some(other(&disk))
+            });
+            act(&disk).unwrap();
+            let late = late.lock().unwrap().take();
+            let Some(Err(StoreError::Backend(source))) = late else {
+                panic!("before {next} of {durability:?}: {late:?}")
+            };
+            assert!(source.to_string().contains("lock"), "{source}");
+            let found = disk.load(&KEY).unwrap().unwrap();
+            assert_eq!(found.data(), data(1, 9_000));
+            // And not for longer.
+            disk.update(&KEY, found.version(), b"next", END).unwrap();
+        }
     }
 }
 

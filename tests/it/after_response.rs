@@ -1,0 +1,182 @@
+//! Handles that are kept beyond their response, as in a WebSocket or a task.
+
+use http::{Request, Response};
+use silverback::{ErrorKind, Session};
+use std::sync::Mutex;
+use tower::{Layer, ServiceExt, service_fn};
+
+use crate::support::{DAY, HOUR, Jar, Kind, Site, no_cookie};
+
+/// The handle of a request that has used its session.
+async fn kept(site: &Site, jar: &mut Jar) -> Session {
+    let keep = async |session: Session| {
+        session.load().await.unwrap();
+        session
+    };
+    site.visit(jar, keep).await.0
+}
+
+/// The handle of a request that wrote, and whose service then failed.
+async fn kept_by_a_failed_request(site: &Site, jar: &Jar) -> Session {
+    let kept = Mutex::new(None);
+    let service = service_fn(async |request: Request<()>| {
+        let session = request.extensions().get::<Session>().unwrap().clone();
+        session.insert("n", 666).unwrap();
+        *kept.lock().unwrap() = Some(session);
+        Err::<Response<String>, _>("failed")
+    });
+    let call = site.layer.layer(service).oneshot(jar.request());
+    call.await.unwrap_err();
+    kept.into_inner().unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn writes_are_errors() {
+    for kind in Kind::SIMPLE {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        let (late, _) = world
+            .visit(jar, async |session| {
+                session.insert("n", 1).unwrap();
+                session
+            })
+            .await;
+        assert_eq!(late.get("n").unwrap(), Some(1), "reading goes on");
+        for refused in [
+            late.insert("n", 2),
+            late.clear(),
+            late.flash("x"),
+            late.set_attributes(|cookie| cookie.path("/x")),
+            late.update("n", |n: &mut u8| *n += 1).map(drop),
+        ] {
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::AlreadyCommitted);
+        }
+        late.renew();
+        late.persist_for(HOUR);
+        let error = late.save().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyCommitted);
+        let read = async |session: Session| session.get("n").unwrap();
+        let (read, response) = world.visit(jar, read).await;
+        assert_eq!(read, Some(1));
+        assert!(no_cookie(&response));
+    }
+}
+
+#[tokio::test]
+async fn a_handle_not_used_in_time_cannot_write() {
+    let (late, _) = Kind::Cookie
+        .world()
+        .visit(&mut Jar::default(), async |session| session)
+        .await;
+    let error = late.insert("n", 2).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyCommitted);
+}
+
+#[tokio::test]
+async fn it_loads_and_saves_by_itself() {
+    let world = Kind::Memory.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    let socket = kept(&world, jar).await;
+    world.put(jar, "other", true).await;
+
+    socket.load().await.unwrap();
+    assert_eq!(
+        socket.get("other").unwrap(),
+        Some(true),
+        "what other requests did is seen"
+    );
+    socket.update("n", |n: &mut u8| *n += 1).unwrap();
+    socket.save().await.unwrap();
+    assert_eq!(world.get(jar, "n").await, Some(2));
+}
+
+#[tokio::test]
+async fn it_sees_a_logout() {
+    let world = Kind::Memory.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    let socket = kept(&world, jar).await;
+    world.destroy(jar).await;
+    socket.load().await.unwrap();
+    assert!(socket.is_new().unwrap());
+    socket.insert("n", 3).unwrap();
+    let error = socket.save().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyCommitted);
+    assert!(world.records().memory.is_empty());
+}
+
+#[tokio::test]
+async fn it_can_log_out() {
+    let world = Kind::Memory.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    let socket = kept(&world, jar).await;
+    socket.destroy().await.unwrap();
+    assert!(world.records().memory.is_empty());
+}
+
+#[tokio::test]
+async fn a_renewal_is_refused_by_save() {
+    let world = Kind::Memory.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    let late = kept(&world, jar).await;
+    late.load().await.unwrap();
+    late.persist_for(DAY);
+    late.renew();
+    let error = late.save().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyCommitted);
+}
+
+#[tokio::test]
+async fn attributes_are_refused_once_it_is_loaded_again() {
+    let world = Kind::Memory.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    let late = kept(&world, jar).await;
+    late.load().await.unwrap();
+    let error = late
+        .set_attributes(|cookie| cookie.path("/admin"))
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyCommitted);
+    late.save().await.unwrap();
+}
+
+#[tokio::test]
+async fn changes_of_a_failed_request_are_not_saved() {
+    let world = Kind::Memory.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    let late = kept_by_a_failed_request(&world, jar).await;
+    late.load().await.unwrap();
+    late.insert("seen", 1).unwrap();
+    late.save().await.unwrap();
+    assert_eq!(world.get(jar, "n").await, Some(1));
+    assert_eq!(world.get(jar, "seen").await, Some(1));
+}
+
+#[tokio::test]
+async fn a_session_in_a_cookie_cannot_be_saved() {
+    let world = Kind::Cookie.world();
+    let late = kept_by_a_failed_request(&world, &Jar::default()).await;
+    let error = late.save().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyCommitted);
+}
+
+/// Only the response could have ended a session that is in its cookie alone.
+#[tokio::test]
+async fn a_session_in_a_cookie_cannot_be_ended() {
+    let world = Kind::Cookie.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    let used = kept(&world, jar).await;
+    let (unused, _) = world.visit(jar, async |session| session).await;
+    for late in [used, unused] {
+        for _ in 0..2 {
+            let error = late.destroy().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::AlreadyCommitted);
+        }
+    }
+    assert_eq!(world.get(jar, "n").await, Some(1));
+}

@@ -1,0 +1,82 @@
+//! Settings bound what there is already, and no time that is written down goes beyond them.
+
+use silverback::{Keys, Rejection, Session, SessionConfig, SessionLayer, store::CookieStore};
+
+use crate::support::{DAY, HOUR, Jar, Kind, SECOND, START, Site, Stores, keys, set_cookie};
+
+/// The same cookies, before and after the settings have changed.
+#[tokio::test]
+async fn cookies_follow_a_shorter_idle_timeout() {
+    let kinds: [fn(&Stores, Keys) -> SessionConfig; 4] = [
+        |_, keys| SessionConfig::cookie("s", keys),
+        |_, keys| SessionConfig::new("s", CookieStore::new().signed(), keys),
+        |stores, keys| Kind::Revocable.config(stores, keys),
+        |stores, keys| Kind::Overflow.config(stores, keys),
+    ];
+    for kind in kinds {
+        let stores = Stores::new();
+        let site = |idle| {
+            let config = kind(&stores, keys()).idle_timeout(idle);
+            Site::at(&stores.clock, SessionLayer::new(config))
+        };
+        let (long, short) = (site(DAY), site(HOUR));
+        let jar = &mut Jar::default();
+        long.put(jar, "user", 7).await;
+        stores.clock.advance(HOUR - SECOND);
+        assert_eq!(short.get(&mut jar.clone(), "user").await, Some(7));
+        stores.clock.advance(SECOND);
+        let why = short.rejection(&mut jar.clone()).await;
+        assert_eq!(why, Some(Rejection::Expired));
+        assert_eq!(long.get(&mut jar.clone(), "user").await, Some(7));
+    }
+}
+
+/// A browser keeps no cookie for longer than the session can live.
+#[tokio::test]
+async fn max_age_is_no_longer_than_what_is_left() {
+    for kind in Kind::PLAIN {
+        let world = kind.with(|config| {
+            let config = config.max_age(7 * DAY).idle_timeout(7 * DAY);
+            config.absolute_timeout(10 * DAY)
+        });
+        let jar = &mut Jar::default();
+        for (day, left) in [(0, 7), (2, 7), (4, 6), (9, 1)] {
+            world.clock.set(START.saturating_add(day * DAY));
+            let renew = async |session: Session| {
+                session.load().await.unwrap();
+                session.insert("day", day).unwrap();
+                session.renew();
+            };
+            let (_, response) = world.visit(jar, renew).await;
+            let cookie = set_cookie(&response);
+            let max_age = format!("Max-Age={}", left * 86_400);
+            let found = cookie.split("; ").any(|part| part == max_age);
+            assert!(found, "{kind:?}, day {day}: {cookie}");
+        }
+    }
+}
+
+/// A store need not keep what nobody can open any more.
+#[tokio::test]
+async fn a_record_ends_with_its_session() {
+    let world = Kind::Memory.with(|config| {
+        let config = config.idle_timeout(7 * DAY);
+        config.absolute_timeout(10 * DAY)
+    });
+    let (read, written) = (&mut Jar::default(), &mut Jar::default());
+    for jar in [&mut *read, &mut *written] {
+        world.put(jar, "day", 0).await;
+    }
+    for day in [3, 6, 9] {
+        world.clock.set(START.saturating_add(day * DAY));
+        assert_eq!(world.get(read, "day").await, Some(0));
+        world.put(written, "day", day).await;
+    }
+    let store = &world.records().memory;
+    world.clock.set(START.saturating_add(10 * DAY - SECOND));
+    store.sweep();
+    assert_eq!(store.len(), 2);
+    world.clock.advance(SECOND);
+    store.sweep();
+    assert_eq!(store.len(), 0);
+}

@@ -1,0 +1,178 @@
+//! A store that fails is never an empty session, and never a silent success.
+
+use std::{convert::Infallible, error::Error as _};
+
+use http::{Request, Response, StatusCode};
+use silverback::{Error, ErrorKind, FailedCommit, Session, SessionConfig, SessionLayer};
+use tower::{Layer, ServiceExt, service_fn};
+
+use crate::support::{
+    HOUR, Jar, Kind, World, keys, no_cookie,
+    scripted::{ANY, Before, Create, Delete, Fail, Load, Scripted, Touch, Update},
+};
+
+async fn established() -> (World, Jar) {
+    let (world, mut jar) = (Kind::Remote.world(), Jar::default());
+    world.put(&mut jar, "n", 1).await;
+    (world, jar)
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_loaded_is_an_error() {
+    let (world, mut jar) = established().await;
+    let jar = &mut jar;
+    world.records().every(Before, Load, Fail);
+    let (error, response) = world
+        .visit(jar, async |session| {
+            let error = session.load().await.unwrap_err();
+            for refused in [
+                session.get::<u8>("n").unwrap_err(),
+                session.insert("n", 2).unwrap_err(),
+            ] {
+                assert_eq!(refused.kind(), ErrorKind::NotLoaded);
+            }
+            error
+        })
+        .await;
+    assert_eq!(
+        (error.kind(), error.session()),
+        (ErrorKind::Store, Some("s"))
+    );
+    assert_eq!(
+        error.source().unwrap().source().unwrap().to_string(),
+        "down"
+    );
+    assert!(no_cookie(&response));
+    let (_, response) = world.visit(jar, async |_| ()).await;
+    assert_eq!(
+        response.status(),
+        200,
+        "a request that does not use the session is not affected"
+    );
+    world.records().calm();
+    assert_eq!(world.get(jar, "n").await, Some(1));
+}
+
+#[tokio::test]
+async fn an_accessor_before_load_says_what_to_do() {
+    let (world, mut jar) = established().await;
+    let (error, _) = world
+        .visit(&mut jar, async |session| {
+            session.get::<u8>("n").unwrap_err()
+        })
+        .await;
+    assert_eq!(
+        error.to_string(),
+        "session \"s\": used before it was loaded: call `session.load().await` first"
+    );
+}
+
+#[tokio::test]
+async fn a_failed_save_is_500_without_a_cookie() {
+    for (calls, is_new) in [(Create.into(), true), (Update.into(), false), (ANY, false)] {
+        let (world, old) = established().await;
+        let jar = &mut if is_new { Jar::default() } else { old };
+        let before = &mut jar.clone();
+        let (_, response) = world
+            .visit(jar, async |session| {
+                session.load().await.unwrap();
+                session.insert("n", 2).unwrap();
+                world.records().every(Before, calls, Fail);
+            })
+            .await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(no_cookie(&response) && response.body().is_empty());
+        let error = response.extensions().get::<Error>().unwrap();
+        assert_eq!(
+            (error.kind(), error.session()),
+            (ErrorKind::Store, Some("s"))
+        );
+        world.records().calm();
+        assert_eq!(world.get(before, "n").await, (!is_new).then_some(1));
+    }
+}
+
+#[tokio::test]
+async fn a_failed_renewal_leaves_one_session() {
+    for operation in [Create, Update, Delete] {
+        let (world, mut jar) = established().await;
+        let (jar, old) = (&mut jar.clone(), &mut jar);
+        let (_, response) = world
+            .visit(jar, async |session| {
+                session.load().await.unwrap();
+                session.renew();
+                world.records().every(Before, operation, Fail);
+            })
+            .await;
+        world.records().calm();
+        let (old, new) = (world.get(old, "n").await, world.get(jar, "n").await);
+        let expected = if operation == Delete {
+            // The old record is marked as moved. That it is still there is not seen.
+            (StatusCode::OK, None, Some(1))
+        } else {
+            (StatusCode::INTERNAL_SERVER_ERROR, Some(1), Some(1))
+        };
+        assert_eq!((response.status(), old, new), expected, "{operation:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_destroy_leaves_the_session() {
+    let (world, mut jar) = established().await;
+    let (_, response) = world
+        .visit(&mut jar, async |session| {
+            world.records().every(Before, Delete, Fail);
+            let error = session.destroy().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Store);
+        })
+        .await;
+    assert!(no_cookie(&response));
+    world.records().calm();
+    assert_eq!(world.get(&mut jar, "n").await, Some(1));
+}
+
+#[tokio::test]
+async fn a_failed_refresh_does_not_spoil_a_read() {
+    let (world, mut jar) = established().await;
+    world.clock.advance(12 * HOUR);
+    let (_, response) = world
+        .visit(&mut jar, async |session| {
+            session.load().await.unwrap();
+            world.records().every(Before, Touch, Fail);
+        })
+        .await;
+    assert_eq!(response.status(), 200);
+    assert!(world.records().take_log().contains(&Touch));
+}
+
+/// A body without a default, as `hyper::body::Incoming` is.
+struct Incoming(&'static str);
+
+#[tokio::test]
+async fn a_responder_can_let_the_response_pass() {
+    let store = Scripted::default();
+    let layer = SessionLayer::new(SessionConfig::new("s", store.clone(), keys())).on_failure(
+        |failed: FailedCommit<Incoming>| {
+            assert_eq!(failed.error().kind(), ErrorKind::Store);
+            let mut response = failed.into_response();
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            response
+        },
+    );
+    let service = service_fn(async |request: Request<()>| {
+        let session = request.extensions().get::<Session>().unwrap();
+        session.load().await.unwrap();
+        session.insert("n", 1).unwrap();
+        Ok::<_, Infallible>(Response::new(Incoming("handler")))
+    });
+    store.every(Before, Create, Fail);
+    let response = layer
+        .layer(service)
+        .oneshot(Request::new(()))
+        .await
+        .unwrap();
+    assert_eq!(
+        (response.status(), response.body().0),
+        (StatusCode::SERVICE_UNAVAILABLE, "handler")
+    );
+}

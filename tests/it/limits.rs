@@ -1,0 +1,74 @@
+//! What is too large is refused before it is done or read.
+
+use http::StatusCode;
+use silverback::{
+    Clock, ErrorKind, Session, Timestamp,
+    store::{Bytes, Durability, FilesystemStore, RecordKey, Store, StoreError, Version},
+};
+use tempfile::TempDir;
+
+use crate::support::{Jar, Kind, START};
+
+/// A subject counts like a value: what a response could not save is refused at once.
+#[tokio::test]
+async fn a_subject_needs_room() {
+    for kind in Kind::WITH_SUBJECTS {
+        let world = kind.with(|config| config.max_bytes(3_000));
+        let fill = async |session: Session| {
+            session.load().await.unwrap();
+            session.set_subject("ada", "").unwrap();
+            let fits = |len: &usize| session.insert("x", "x".repeat(*len)).is_ok();
+            (2_000..3_100).rev().find(fits).unwrap();
+            for longer in ["adam".to_owned(), "a".repeat(256)] {
+                let error = session.set_subject(&longer, "").unwrap_err();
+                let is_it = matches!(error.kind(), ErrorKind::TooLarge { .. });
+                assert!(is_it, "{kind:?}: {error}");
+                assert_eq!(session.subject().unwrap().as_deref(), Some("ada"));
+            }
+            session.set_subject("bob", "").unwrap();
+        };
+        let jar = &mut Jar::default();
+        let (_, response) = world.visit(jar, fill).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let subject = async |session: Session| {
+            session.load().await.unwrap();
+            session.subject().unwrap()
+        };
+        let (subject, _) = world.visit(jar, subject).await;
+        assert_eq!(subject.as_deref(), Some("bob"), "{kind:?}");
+    }
+}
+
+/// Such a record is not read into memory, and not lost: with the limit it had it is there again.
+#[tokio::test]
+async fn a_lowered_limit_holds_for_old_records() {
+    const KEY: RecordKey = RecordKey::from_bytes([7; 32]);
+    const END: Timestamp = Timestamp::from_secs(START.as_secs() + 3_600);
+    let folder = TempDir::new().unwrap();
+    let open = |limit| {
+        FilesystemStore::options()
+            .durability(Durability::None)
+            .clock(Clock::manual(START))
+            .max_record_bytes(limit)
+            .open(folder.path())
+            .unwrap()
+    };
+    let (wide, narrow) = (open(100_000), open(1_000));
+    let data = Bytes::from(vec![7; 90_000]);
+    let version = wide.create(&KEY, data.clone(), END).await.unwrap();
+    let results = [
+        narrow.load(&KEY).await.map(drop),
+        narrow.touch(&KEY, version, END).await,
+        narrow
+            .update(&KEY, Version::FIRST, Bytes::from_static(b"small"), END)
+            .await
+            .map(drop),
+    ];
+    for result in results {
+        assert!(
+            matches!(result, Err(StoreError::TooLarge { .. })),
+            "{result:?}"
+        );
+    }
+    assert_eq!(wide.load(&KEY).await.unwrap().unwrap().data(), data);
+}

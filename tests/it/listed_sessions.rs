@@ -1,0 +1,150 @@
+//! Every session that lives is listed, and every one that is listed lives.
+
+use std::pin::pin;
+
+use silverback::{ErrorKind, Session, store::RecordKey};
+
+use crate::support::{
+    Jar, Kind, log_in,
+    schedule::cut_off,
+    scripted::{ANY, Calls, Create, Delete, Load, Touch, Update},
+    steps::at_every_step,
+};
+
+/// Those with stores that wait.
+const KINDS: [Kind; 3] = [Kind::Remote, Kind::RemoteRevocable, Kind::RevocableOverflow];
+
+/// A login is listed before its record is made. All sessions may be ended in between.
+#[tokio::test]
+async fn no_login_slips_past_the_end_of_all() {
+    for kind in KINDS {
+        for (size, came_before) in [(0, false), (0, true), (1_000, false), (1_000, true)] {
+            at_every_step(2, async |step| {
+                let world = kind.world();
+                let jar = &mut Jar::default();
+                if came_before {
+                    world.put(jar, "cart", "x".repeat(size)).await;
+                }
+                let login = async |session: Session| {
+                    log_in(session.clone(), "ada", "laptop").await;
+                    session.insert("cart", "y".repeat(size)).unwrap();
+                };
+                {
+                    let mut login = pin!(world.visit(jar, login));
+                    if cut_off(step, login.as_mut()).await.is_some() {
+                        return false;
+                    }
+                    world.destroy_all("ada").await;
+                    login.await;
+                }
+                let what = format!("{kind:?}, {size} bytes, step {step}");
+                let (alive, listed) = (world.is_alive(jar).await, world.notes("ada").await);
+                assert!(!alive || listed == ["laptop"], "{what}: {listed:?}");
+                world.destroy_all("ada").await;
+                assert!(!world.is_alive(jar).await, "{what}");
+                true
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_ended_is_no_success() {
+    let calls: [Calls; 6] = [
+        Load.into(),
+        Create.into(),
+        Update.into(),
+        Delete.into(),
+        Touch.into(),
+        ANY,
+    ];
+    for kind in KINDS {
+        for calls in calls {
+            let world = kind.world();
+            let jar = world.logged_in("ada", "laptop").await;
+            world.fail(calls);
+            let ended = world.subjects().destroy_all("ada").await;
+            world.calm();
+            match ended {
+                Ok(_) => assert!(!world.is_alive(&jar).await, "{kind:?}, {calls:?}"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Store, "{kind:?}, {calls:?}"),
+            }
+            world.destroy_all("ada").await;
+            assert!(!world.is_alive(&jar).await, "{kind:?}, {calls:?}: again");
+        }
+    }
+}
+
+/// A logout that is cut off may have ended the session and left it in the list.
+#[tokio::test]
+async fn a_session_that_is_gone_is_not_shown() {
+    for kind in KINDS {
+        at_every_step(2, async |step| {
+            let world = kind.world();
+            let jar = world.logged_in("ada", "laptop").await;
+            world.logged_in("ada", "phone").await;
+            let own = &mut jar.clone();
+            if cut_off(step, world.destroy(own)).await.is_some() {
+                return false;
+            }
+            let mut listed = world.notes("ada").await;
+            listed.sort();
+            let there: &[&str] = if world.is_alive(&jar).await {
+                &["laptop", "phone"]
+            } else {
+                &["phone"]
+            };
+            assert_eq!(listed, there, "{kind:?}, step {step}");
+            true
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn one_other_session_of_ones_own_is_ended() {
+    for kind in KINDS {
+        let world = kind.world();
+        let laptop = world.logged_in("ada", "laptop").await;
+        let phone = world.logged_in("ada", "phone").await;
+        let desk = world.logged_in("bob", "desk").await;
+        let id_of = async |user: &str, note: &str| {
+            let sessions = world.subjects().list(user).await.unwrap();
+            let found = sessions.iter().find(|session| session.note() == note);
+            found.unwrap().id()
+        };
+        let end = async |jar: &Jar, id: RecordKey| {
+            let end = async |session: Session| {
+                session.load().await.unwrap();
+                session.destroy_other(&id).await.unwrap()
+            };
+            world.visit(&mut jar.clone(), end).await.0
+        };
+        let (own, other) = (id_of("ada", "laptop").await, id_of("ada", "phone").await);
+        let foreign = id_of("bob", "desk").await;
+
+        assert!(!end(&laptop, foreign).await, "{kind:?}: another's");
+        assert!(!end(&laptop, own).await, "{kind:?}: its own");
+        assert!(!end(&Jar::default(), other).await, "{kind:?}: nobody's");
+        for jar in [&laptop, &phone, &desk] {
+            assert!(world.is_alive(jar).await, "{kind:?}");
+        }
+        let failed = async |session: Session| {
+            session.load().await.unwrap();
+            world.fail(ANY);
+            let ended = session.destroy_other(&other).await;
+            world.calm();
+            ended.unwrap_err().kind()
+        };
+        let (failed, _) = world.visit(&mut laptop.clone(), failed).await;
+        assert_eq!(failed, ErrorKind::Store);
+        assert!(world.is_alive(&phone).await, "{kind:?}");
+
+        assert!(end(&laptop, other).await, "{kind:?}");
+        assert!(!world.is_alive(&phone).await, "{kind:?}");
+        assert!(!end(&laptop, other).await, "{kind:?}: twice");
+        assert!(world.is_alive(&laptop).await && world.is_alive(&desk).await);
+        assert_eq!(world.notes("ada").await, ["laptop"], "{kind:?}");
+    }
+}

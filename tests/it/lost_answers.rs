@@ -1,0 +1,41 @@
+//! Operations that were applied, but whose answer got lost.
+
+use http::StatusCode;
+use silverback::Session;
+
+use crate::support::{
+    Jar, Kind,
+    scripted::{After, Lose, Update},
+};
+
+#[tokio::test]
+async fn a_save_is_not_done_twice() {
+    let world = Kind::Remote.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    let add = async |session: Session| {
+        session.load().await.unwrap();
+        session.update("n", |n: &mut u32| *n += 1).unwrap();
+        world.records().at(After, Update, Lose);
+    };
+    let (_, response) = world.visit(jar, add).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(world.get(jar, "n").await, Some(2));
+}
+
+#[tokio::test]
+async fn a_renewal_is_done() {
+    let world = Kind::Remote.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    let old = &mut jar.clone();
+    let renew = async |session: Session| {
+        session.load().await.unwrap();
+        session.renew();
+        world.records().at(After, Update, Lose);
+    };
+    let (_, response) = world.visit(jar, renew).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(world.get(jar, "n").await, Some(1));
+    assert_eq!(world.get::<u32>(old, "n").await, None);
+}

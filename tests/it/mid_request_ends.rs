@@ -1,0 +1,90 @@
+//! Sessions that are ended from elsewhere while a request uses them.
+
+use http::StatusCode;
+use silverback::{ErrorKind, Session};
+
+use crate::support::{HOUR, Jar, Kind, failure, log_in};
+
+#[tokio::test]
+async fn a_request_under_way_does_not_survive() {
+    for kind in Kind::WITH_SUBJECTS {
+        for renews in [false, true] {
+            let world = kind.world();
+            let other = world.logged_in("ada", "laptop").await;
+            let jar = &mut world.logged_in("ada", "phone").await;
+            let (_, response) = world
+                .visit(jar, async |session| {
+                    session.load().await.unwrap();
+                    session.insert("slow", 1).unwrap();
+                    if renews {
+                        session.renew();
+                    }
+                    world.destroy_all("ada").await;
+                })
+                .await;
+            let refused = renews || !kind.is_cookie();
+            assert_eq!(failure(&response).is_some(), refused, "{kind:?}, {renews}");
+            assert!(!world.is_alive(jar).await, "{kind:?}, {renews}");
+            assert!(!world.is_alive(&other).await);
+            assert_eq!(world.notes("ada").await, [""; 0]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_not_lost_in_silence() {
+    for kind in Kind::WITH_SUBJECTS {
+        let world = kind.world();
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        world.clock.advance(2 * HOUR); // it is time to list it again
+        let (_, response) = world
+            .visit(jar, async |session| {
+                session.load().await.unwrap();
+                session.insert("order", "paid").unwrap();
+                world.destroy_all("ada").await;
+            })
+            .await;
+        assert_eq!(failure(&response), Some(ErrorKind::Gone), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_under_way_lives_and_is_listed() {
+    for kind in Kind::WITH_SUBJECTS {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        let (_, response) = world
+            .visit(jar, async |session: Session| {
+                log_in(session, "ada", "laptop").await;
+                world.destroy_all("ada").await;
+            })
+            .await;
+        assert_eq!(
+            response.status(),
+            StatusCode::OK,
+            "it was not there when all were ended"
+        );
+        assert!(world.is_alive(jar).await);
+        assert_eq!(world.notes("ada").await, ["laptop"]);
+    }
+}
+
+/// A socket, or a slow request, of a thief. Meanwhile the owner ends all, and logs in again.
+#[tokio::test]
+async fn an_ended_session_ends_no_others() {
+    for kind in Kind::WITH_SUBJECTS {
+        let world = kind.world();
+        let thief = &mut world.logged_in("ada", "stolen").await;
+        let owner = &mut Jar::default();
+        let (ended, _) = world
+            .visit(thief, async |session| {
+                session.load().await.unwrap();
+                world.destroy_all("ada").await;
+                world.log_in(owner, "ada", "laptop").await;
+                session.destroy_others().await
+            })
+            .await;
+        assert_eq!(ended.unwrap_err().kind(), ErrorKind::Gone);
+        assert!(world.is_alive(owner).await);
+    }
+}

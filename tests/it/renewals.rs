@@ -1,0 +1,58 @@
+//! A session goes on under another ID, and under no other.
+
+use http::StatusCode;
+use silverback::Session;
+
+use crate::support::{Jar, Kind, MINUTE};
+
+#[tokio::test]
+async fn a_session_is_renewed_soon_after_login() {
+    let kinds = [Kind::Remote, Kind::RemoteRevocable, Kind::RevocableOverflow];
+    for kind in kinds {
+        for minutes in [0, 1, 10, 59, 60, 61, 119, 121] {
+            let world = kind.world();
+            let jar = &mut world.logged_in("ada", "laptop").await;
+            let before = jar.clone();
+            for round in 0..3 {
+                world.clock.advance(minutes * MINUTE);
+                let response = world.renew(jar).await;
+                let what = format!("{kind:?}, {minutes} minutes, round {round}");
+                assert_eq!(response.status(), StatusCode::OK, "{what}");
+                assert!(world.is_alive(jar).await, "{what}");
+                assert!(!world.is_alive(&before).await, "{what}");
+                assert_eq!(world.notes("ada").await, ["laptop"], "{what}");
+            }
+            assert_eq!(world.destroy_all("ada").await, 1);
+            assert!(!world.is_alive(jar).await);
+        }
+    }
+}
+
+/// The answer that would have told the browser of the record is late, so the login comes with the
+/// cookie of before.
+#[tokio::test]
+async fn a_renewal_leaves_no_record_of_before() {
+    for kind in [Kind::Overflow, Kind::RevocableOverflow] {
+        for size in [0, 1_000] {
+            let world = kind.world();
+            let jar = &mut Jar::default();
+            world.put(jar, "visitor", 1).await;
+            let late = &mut jar.clone();
+            world.put(late, "cart", "x".repeat(1_000)).await;
+            let login = async |session: Session| {
+                session.load().await.unwrap();
+                session.insert("user", "x".repeat(size)).unwrap();
+                session.renew();
+            };
+            world.visit(jar, login).await;
+            let keys = async |session: Session| {
+                session.load().await.unwrap();
+                session.keys().unwrap()
+            };
+            let (found, _) = world.visit(jar, keys).await;
+            assert!(found.contains(&"user".to_owned()), "{found:?}");
+            let (found, _) = world.visit(late, keys).await;
+            assert_eq!(found, [""; 0], "{kind:?}, {size} bytes");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Stores that fail or hang while a subject's sessions are listed, or ended.
+
+use http::StatusCode;
+use silverback::{ErrorKind, Session};
+
+use crate::support::{
+    DAY, HOUR, Jar, Kind, MINUTE, World, failure, no_cookie,
+    schedule::until_it_hangs,
+    scripted::{Before, Create, Delete, Fail, Hang, Load, Op, Update},
+    user,
+};
+
+const FAILED: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
+
+#[tokio::test]
+async fn reads_go_on_and_changes_fail() {
+    for kind in Kind::REMOTE_SUBJECTS {
+        let world = kind.world();
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        world.clock.advance(2 * HOUR); // it is time to list it again
+        world.rosters().every(Before, Update, Fail);
+        let (user, response) = world.visit(jar, user).await;
+        assert_eq!(user.as_deref(), Some("ada"));
+        assert_eq!(response.status(), StatusCode::OK);
+        assert!(no_cookie(&response));
+        assert_eq!(world.put(jar, "more", 1).await.status(), FAILED);
+        world.rosters().calm();
+        assert_eq!(world.get::<u8>(jar, "more").await, None, "nor half done");
+        assert_eq!(world.put(jar, "more", 1).await.status(), StatusCode::OK);
+        assert_eq!(world.get(jar, "more").await, Some(1));
+    }
+}
+
+/// Logs in as another browser, if the session can be loaded.
+async fn try_to_log_in(world: &World) -> StatusCode {
+    let login = async |session: Session| {
+        if session.load().await.is_ok() {
+            session.insert("user", "ada").unwrap();
+            session.set_subject("ada", "phone").unwrap();
+        }
+    };
+    world.visit(&mut Jar::default(), login).await.1.status()
+}
+
+async fn nothing_succeeds_in_silence(world: &World, jar: &Jar, op: Op) {
+    world.rosters().every(Before, op, Fail);
+    let ended = world.subjects().destroy_all("ada").await;
+    let listed = world.subjects().list("ada").await;
+    let login = try_to_log_in(world).await;
+    world.rosters().calm();
+    match ended {
+        Ok(_) => assert!(!world.is_alive(jar).await, "{op:?}"),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Store, "{op:?}"),
+    }
+    assert_eq!(listed.is_err(), op == Load);
+    let ended = world.destroy_all("ada").await;
+    if op == Create || op == Delete {
+        assert!(ended == 0 || login == StatusCode::OK, "{op:?}");
+    }
+    assert!(!world.is_alive(jar).await, "{op:?}: the second time");
+    assert_eq!(world.notes("ada").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_end_that_failed_is_no_success() {
+    for kind in Kind::REMOTE_SUBJECTS {
+        let world = kind.world();
+        let jar = world.logged_in("ada", "laptop").await;
+        for op in [Load, Update, Delete, Create] {
+            nothing_succeeds_in_silence(&world, &jar, op).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_not_listed_does_not_get_the_subject() {
+    let world = Kind::Remote.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "anonymous", 1).await;
+    world
+        .records()
+        .every(Before, (Create | Update).of_rosters(), Fail);
+    let become_ada = async |session: Session| {
+        session.load().await.unwrap();
+        session.set_subject("ada", "laptop").unwrap();
+    };
+    let (_, response) = world.visit(jar, become_ada).await;
+    assert_eq!(failure(&response), Some(ErrorKind::Store));
+    world.records().calm();
+    let subject = async |session: Session| {
+        session.load().await.unwrap();
+        session.subject().unwrap()
+    };
+    assert_eq!(world.visit(jar, subject).await.0, None);
+}
+
+#[tokio::test]
+async fn a_login_that_failed_is_not_listed() {
+    let world = Kind::RemoteRevocable.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "anonymous", 1).await;
+    // It is the end of the old ID that fails.
+    world.ends().every(Before, Create.of_sessions(), Fail);
+    assert_eq!(world.log_in(jar, "ada", "laptop").await.status(), FAILED);
+    world.ends().calm();
+    assert_eq!(world.notes("ada").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn one_failure_hides_no_session() {
+    let world = Kind::Remote.world();
+    let jar = &mut world.logged_in("ada", "laptop").await;
+    world.clock.advance(HOUR);
+    world.records().every(Before, Update.of_rosters(), Fail);
+    assert!(world.is_alive(jar).await);
+    world.records().calm();
+    world.clock.advance(59 * MINUTE);
+    world.put(jar, "more", "x").await;
+    world.clock.advance(DAY - 10 * MINUTE); // alive for ten minutes more
+    world.destroy_all("ada").await;
+    assert!(!world.is_alive(jar).await);
+}
+
+/// A thief may hang up in each request that is to be listed, once the record is written.
+#[tokio::test]
+async fn a_session_cut_off_each_time_stays_listed() {
+    let world = Kind::Remote.world();
+    let jar = &mut world.logged_in("ada", "laptop").await;
+    world
+        .records()
+        .every(Before, (Create | Update).of_rosters(), Hang);
+    for _ in 0..27 {
+        world.clock.advance(HOUR);
+        let _ = until_it_hangs(world.visit(&mut jar.clone(), user)).await;
+    }
+    world.records().calm();
+    world.destroy_all("ada").await;
+    assert!(!world.is_alive(jar).await);
+}
+
+/// A session that is marked in the roster, because its end was cut off before it was deleted.
+async fn half_ended() -> (World, Jar) {
+    let world = Kind::Remote.world();
+    let jar = world.logged_in("ada", "laptop").await;
+    world.records().every(Before, Delete, Hang);
+    let ended = until_it_hangs(world.subjects().destroy_all("ada")).await;
+    assert!(ended.is_none());
+    world.records().calm();
+    (world, jar)
+}
+
+#[tokio::test]
+async fn a_mark_that_was_left_is_seen_to() {
+    let (world, mut jar) = half_ended().await;
+    assert_eq!(world.notes("ada").await, [""; 0]);
+    world.clock.advance(HOUR);
+    world.visit(&mut jar, user).await;
+    world.logged_in("ada", "phone").await;
+    assert!(!world.is_alive(&jar).await);
+}
+
+#[tokio::test]
+async fn a_mark_outlives_setting_the_subject_again() {
+    let (world, mut jar) = half_ended().await;
+    let again = async |session: Session| {
+        session.load().await.unwrap();
+        session.set_subject("ada", "again").unwrap();
+    };
+    world.visit(&mut jar, again).await;
+    world.logged_in("ada", "phone").await;
+    assert!(!world.is_alive(&jar).await);
+}

@@ -1,0 +1,115 @@
+//! Rosters that a store of files finds too long, or damaged.
+
+use std::{fs, path::PathBuf};
+
+use silverback::{
+    ErrorKind, SessionConfig,
+    store::{Durability, FilesystemStore},
+};
+use tempfile::TempDir;
+
+use crate::support::{Kind, MINUTE, Stores, World, keys};
+
+/// Files for the sessions of a user who has logged in, or for the ends of those in a cookie.
+async fn in_files(in_cookie: bool, max_record_bytes: usize) -> (World, TempDir) {
+    let (stores, folder) = (Stores::new(), TempDir::new().unwrap());
+    let files = FilesystemStore::options()
+        .durability(Durability::None)
+        .clock(stores.clock.clone())
+        .max_record_bytes(max_record_bytes)
+        .open(folder.path())
+        .unwrap();
+    let (kind, config) = if in_cookie {
+        let config = SessionConfig::cookie("s", keys());
+        (Kind::RemoteRevocable, config.revocation(files))
+    } else {
+        (Kind::Remote, SessionConfig::new("s", files, keys()))
+    };
+    (World::new(kind, stores, config), folder)
+}
+
+/// A roster that is too long for its store gets shorter, and the sessions that fall off it end.
+#[tokio::test]
+async fn who_falls_off_a_long_list_is_ended() {
+    for in_cookie in [false, true] {
+        let (world, _folder) = in_files(in_cookie, 2_000).await;
+        let mut jars = Vec::new();
+        for logins in 1..=12 {
+            world.clock.advance(MINUTE);
+            jars.push(world.logged_in("ada", &"device ".repeat(30)).await);
+            assert!(world.is_alive(&jars[logins - 1]).await);
+            let mut alive = 0;
+            for jar in &jars {
+                alive += usize::from(world.is_alive(jar).await);
+            }
+            let listed = world.notes("ada").await.len();
+            assert_eq!(alive, listed, "cookie: {in_cookie}, {logins} logins");
+        }
+        assert!(!world.is_alive(&jars[0]).await, "cookie: {in_cookie}");
+        world.destroy_all("ada").await;
+        for jar in &jars {
+            assert!(!world.is_alive(jar).await, "cookie: {in_cookie}");
+        }
+    }
+}
+
+/// The only file that is not a session's.
+async fn list_of(world: &World, folder: &TempDir) -> PathBuf {
+    let session = world.subjects().list("ada").await.unwrap()[0].id();
+    let shards = fs::read_dir(folder.path()).unwrap();
+    let files = shards.flat_map(|shard| fs::read_dir(shard.unwrap().path()).unwrap());
+    let mut lists = files
+        .map(|file| file.unwrap())
+        .filter(|file| *file.file_name() != *session.to_string());
+    let list = lists.next().unwrap().path();
+    assert!(lists.next().is_none());
+    list
+}
+
+/// Sessions in a cookie end by their time. Those in a store cannot be found without their roster.
+#[tokio::test]
+async fn a_damaged_list_is_no_empty_one() {
+    for in_cookie in [false, true] {
+        for asks in [false, true] {
+            let (world, folder) = in_files(in_cookie, 10_000).await;
+            let jar = world.logged_in("ada", "laptop").await;
+            let list = list_of(&world, &folder).await;
+            fs::write(list, [1; 4_096]).unwrap();
+            if asks {
+                let error = world.subjects().list("ada").await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Store, "cookie: {in_cookie}");
+                continue;
+            }
+            let ended = world.subjects().destroy_all("ada").await;
+            let ended = ended.map_err(|error| error.kind());
+            let expected = if in_cookie {
+                Ok(0)
+            } else {
+                Err(ErrorKind::Store)
+            };
+            assert_eq!(ended, expected);
+            assert_eq!(world.is_alive(&jar).await, !in_cookie);
+        }
+    }
+}
+
+/// The file has a second name, as a backup by hard links gives it. The store calls it damaged at
+/// every load.
+#[tokio::test]
+async fn a_list_that_stays_damaged_is_made_anew() {
+    for in_cookie in [false, true] {
+        let (world, folder) = in_files(in_cookie, 10_000).await;
+        world.logged_in("ada", "laptop").await;
+        let list = list_of(&world, &folder).await;
+        let backup = TempDir::new_in(folder.path().parent().unwrap()).unwrap();
+        fs::hard_link(&list, backup.path().join("list")).unwrap();
+        for _ in 0..2 {
+            let error = world.subjects().list("ada").await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Store, "cookie: {in_cookie}");
+        }
+        let jar = world.logged_in("ada", "phone").await;
+        assert_eq!(world.notes("ada").await, ["phone"], "cookie: {in_cookie}");
+        assert_eq!(world.destroy_all("ada").await, 1);
+        assert!(!world.is_alive(&jar).await, "cookie: {in_cookie}");
+    }
+}

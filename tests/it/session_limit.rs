@@ -1,0 +1,51 @@
+//! A limit of sessions per subject.
+
+use crate::support::{
+    HOUR, Jar, Kind,
+    scripted::{Before, Create, Delete, Fail},
+    user,
+};
+
+#[tokio::test]
+async fn the_session_used_longest_ago_ends() {
+    for kind in Kind::WITH_SUBJECTS {
+        let world = kind.with(|config| config.sessions_per_subject(2));
+        let mut jars = Vec::new();
+        for device in ["one", "two", "three"] {
+            jars.push(world.logged_in("ada", device).await);
+            world.clock.advance(HOUR);
+        }
+        assert_eq!(world.notes("ada").await, ["three", "two"]);
+        assert!(!world.is_alive(&jars[0]).await && world.is_alive(&jars[1]).await);
+        // Renewing is no new session.
+        world.renew(&mut jars[1]).await;
+        assert!(world.is_alive(&jars[1]).await && world.is_alive(&jars[2]).await);
+        assert_eq!(world.notes("ada").await.len(), 2);
+        // A logout makes room for the next one.
+        world.destroy(&mut jars[2]).await;
+        let four = world.logged_in("ada", "four").await;
+        assert!(world.is_alive(&jars[1]).await && world.is_alive(&four).await);
+    }
+}
+
+#[tokio::test]
+async fn an_ended_session_pushes_no_other_out() {
+    for kind in Kind::REMOTE_SUBJECTS {
+        let world = kind.with(|config| config.sessions_per_subject(2));
+        let mut jars = [(); 3].map(|()| Jar::default());
+        for (n, jar) in jars.iter_mut().enumerate() {
+            if n == 2 {
+                // The first is marked. It cannot be ended, and the login fails.
+                let ends = if kind.is_cookie() { Create } else { Delete };
+                world.rosters().every(Before, ends.of_sessions(), Fail);
+            }
+            world.log_in(jar, "ada", "laptop").await;
+            world.clock.advance(HOUR);
+        }
+        world.rosters().calm();
+        world.notes("ada").await;
+        world.visit(&mut jars[0], user).await; // a read
+        world.is_alive(&jars[0]).await;
+        assert!(world.is_alive(&jars[1]).await, "{kind:?}");
+    }
+}

@@ -1,0 +1,350 @@
+//! A store that waits, and does what a test's script says.
+
+use std::{
+    collections::BTreeMap,
+    future::pending,
+    mem,
+    ops::BitOr,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use silverback::{
+    Timestamp,
+    store::{Bytes, MemoryStore, Record, RecordKey, Store, StoreError, Version},
+};
+use tokio::sync::Semaphore;
+
+mod tests;
+
+pub(crate) use self::{Act::*, Op::*, When::*};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    Load,
+    Create,
+    Update,
+    Touch,
+    Delete,
+}
+
+/// Before an operation is applied, or after it and before its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    Before,
+    After,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// Answers that the store is down.
+    Fail,
+    /// Never answers.
+    Hang,
+    /// Stops until [`Scripted::go`]. [`Scripted::reached`] tells the test that it has come to this.
+    Wait,
+    /// Loses the answer of what was applied. The store's client tries again, as drivers do, and
+    /// passes on what it hears then: a conflict with itself.
+    Lose,
+}
+
+/// The calls that a rule is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Calls {
+    ops: u8,
+    rosters: Option<bool>,
+}
+
+pub(crate) const ANY: Calls = Calls {
+    ops: u8::MAX,
+    rosters: None,
+};
+
+impl Calls {
+    /// Only calls about the record of a subject's sessions.
+    pub(crate) fn of_rosters(self) -> Self {
+        Self {
+            rosters: Some(true),
+            ..self
+        }
+    }
+
+    /// Only calls about sessions, and about marks of ended ones.
+    pub(crate) fn of_sessions(self) -> Self {
+        Self {
+            rosters: Some(false),
+            ..self
+        }
+    }
+
+    fn include(self, op: Op, is_roster: bool) -> bool {
+        self.ops & bit(op) != 0 && self.rosters.is_none_or(|rosters| rosters == is_roster)
+    }
+}
+
+fn bit(op: Op) -> u8 {
+    1 << op as u8
+}
+
+impl Op {
+    pub(crate) fn of_rosters(self) -> Calls {
+        Calls::from(self).of_rosters()
+    }
+
+    pub(crate) fn of_sessions(self) -> Calls {
+        Calls::from(self).of_sessions()
+    }
+}
+
+impl From<Op> for Calls {
+    fn from(op: Op) -> Self {
+        Self {
+            ops: bit(op),
+            rosters: None,
+        }
+    }
+}
+
+impl BitOr for Op {
+    type Output = Calls;
+
+    fn bitor(self, other: Self) -> Calls {
+        Calls {
+            ops: bit(self) | bit(other),
+            rosters: None,
+        }
+    }
+}
+
+struct Rule {
+    when: When,
+    calls: Calls,
+    act: Act,
+    /// How many calls pass before the rule applies.
+    skip: usize,
+    once: bool,
+}
+
+#[derive(Default)]
+struct Script {
+    rules: Vec<Rule>,
+    log: Vec<Op>,
+    /// The keys that records were made under, and whether they are rosters.
+    created: BTreeMap<RecordKey, bool>,
+}
+
+impl Script {
+    /// What the first rule for this call says. A rule for one call is used up by it.
+    fn act(&mut self, when: When, op: Op, is_roster: bool) -> Option<Act> {
+        let mut act = None;
+        self.rules.retain_mut(|rule| {
+            if rule.when != when || !rule.calls.include(op, is_roster) {
+                return true;
+            }
+            if rule.skip > 0 {
+                rule.skip -= 1;
+                return true;
+            }
+            let acts = act.is_none();
+            act = act.or(Some(rule.act));
+            !(acts && rule.once)
+        });
+        act
+    }
+}
+
+/// A memory store behind a wait, as a network would be. It logs its calls, and obeys rules.
+#[derive(Clone)]
+pub(crate) struct Scripted {
+    /// The records, for a look past the script.
+    pub(crate) memory: MemoryStore,
+    script: Arc<Mutex<Script>>,
+    limit: usize,
+    reached: Arc<Semaphore>,
+    go: Arc<Semaphore>,
+}
+
+impl Default for Scripted {
+    fn default() -> Self {
+        Self::new(MemoryStore::new())
+    }
+}
+
+impl Scripted {
+    pub(crate) fn new(memory: MemoryStore) -> Self {
+        Self {
+            memory,
+            script: Arc::default(),
+            limit: usize::MAX,
+            reached: Arc::new(Semaphore::new(0)),
+            go: Arc::new(Semaphore::new(0)),
+        }
+    }
+
+    /// Refuses records of more bytes.
+    pub(crate) fn limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Acts at the next of these calls.
+    pub(crate) fn at(&self, when: When, calls: impl Into<Calls>, act: Act) {
+        self.nth(1, when, calls, act);
+    }
+
+    /// Acts at the `n`th of these calls. The next one is the first.
+    pub(crate) fn nth(&self, n: usize, when: When, calls: impl Into<Calls>, act: Act) {
+        self.add(when, calls.into(), act, n - 1, true);
+    }
+
+    /// Acts at all of these calls, until it is [`calm`](Self::calm).
+    pub(crate) fn every(&self, when: When, calls: impl Into<Calls>, act: Act) {
+        self.add(when, calls.into(), act, 0, false);
+    }
+
+    fn add(&self, when: When, calls: Calls, act: Act, skip: usize, once: bool) {
+        assert!(
+            (when, act) != (Before, Lose),
+            "there is no answer to lose yet"
+        );
+        self.script().rules.push(Rule {
+            when,
+            calls,
+            act,
+            skip,
+            once,
+        });
+    }
+
+    /// Forgets all rules.
+    pub(crate) fn calm(&self) {
+        self.script().rules.clear();
+    }
+
+    /// Returns when a call has come to a [`Wait`].
+    pub(crate) async fn reached(&self) {
+        self.reached.acquire().await.unwrap().forget();
+    }
+
+    /// Lets a call that waits go on.
+    pub(crate) fn go(&self) {
+        self.go.add_permits(1);
+    }
+
+    /// The calls since this was asked last.
+    pub(crate) fn take_log(&self) -> Vec<Op> {
+        mem::take(&mut self.script().log)
+    }
+
+    /// The keys that records were made under, whether they are still there or not.
+    pub(crate) fn keys(&self) -> Vec<RecordKey> {
+        self.script().created.keys().copied().collect()
+    }
+
+    /// Those of them that are rosters'.
+    pub(crate) fn roster_keys(&self) -> Vec<RecordKey> {
+        let script = self.script();
+        let rosters = script.created.iter().filter(|(_, is_roster)| **is_roster);
+        rosters.map(|(key, _)| *key).collect()
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap()
+    }
+
+    async fn call<T, F>(
+        &self,
+        op: Op,
+        key: &RecordKey,
+        data: &[u8],
+        apply: impl Fn() -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let is_roster = self.note(op, key, data);
+        tokio::task::yield_now().await;
+        self.act(Before, op, is_roster).await?;
+        if data.len() > self.limit {
+            return Err(StoreError::TooLarge {
+                size: data.len(),
+                limit: self.limit,
+            });
+        }
+        let answer = apply().await;
+        match self.act(After, op, is_roster).await? {
+            Some(Lose) => apply().await,
+            _ => answer,
+        }
+    }
+
+    /// Logs a call, and says whether it is about a roster.
+    fn note(&self, op: Op, key: &RecordKey, data: &[u8]) -> bool {
+        let mut script = self.script();
+        script.log.push(op);
+        if op == Create {
+            script.created.insert(*key, is_roster(data));
+        }
+        script.created.get(key).copied().unwrap_or(false)
+    }
+
+    async fn act(&self, when: When, op: Op, is_roster: bool) -> Result<Option<Act>, StoreError> {
+        let act = self.script().act(when, op, is_roster);
+        match act {
+            Some(Fail) => return Err(StoreError::backend("down")),
+            Some(Hang) => pending().await,
+            Some(Wait) => {
+                self.reached.add_permits(1);
+                self.go.acquire().await.unwrap().forget();
+            }
+            Some(Lose) | None => {}
+        }
+        Ok(act)
+    }
+}
+
+/// Rosters are sealed like tokens, and begin with the same format byte. No session does.
+fn is_roster(data: &[u8]) -> bool {
+    data.first() == Some(&0x11)
+}
+
+impl Store for Scripted {
+    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+        self.call(Load, key, &[], || self.memory.load(key)).await
+    }
+
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expires: Timestamp,
+    ) -> Result<Version, StoreError> {
+        let apply = || self.memory.create(key, data.clone(), expires);
+        self.call(Create, key, &data, apply).await
+    }
+
+    async fn update(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expires: Timestamp,
+    ) -> Result<Version, StoreError> {
+        let apply = || self.memory.update(key, expected, data.clone(), expires);
+        self.call(Update, key, &data, apply).await
+    }
+
+    async fn delete(&self, key: &RecordKey) -> Result<(), StoreError> {
+        self.call(Delete, key, &[], || self.memory.delete(key))
+            .await
+    }
+
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expires: Timestamp,
+    ) -> Result<(), StoreError> {
+        let apply = || self.memory.touch(key, expected, expires);
+        self.call(Touch, key, &[], apply).await
+    }
+}
