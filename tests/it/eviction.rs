@@ -31,7 +31,7 @@ fn later(secs: u32) -> Timestamp {
 }
 
 #[tokio::test]
-async fn memory_is_bounded_and_the_oldest_go_first() {
+async fn memory_is_bounded() {
     let (store, _) = store(1 << 20);
     // A key of any shard.
     let key = |n: u32| {

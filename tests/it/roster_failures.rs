@@ -73,7 +73,7 @@ async fn an_end_that_failed_is_no_success() {
 }
 
 #[tokio::test]
-async fn a_session_not_listed_does_not_get_the_subject() {
+async fn one_not_listed_gets_no_subject() {
     let world = Kind::Remote.world();
     let jar = &mut Jar::default();
     world.put(jar, "anonymous", 1).await;
@@ -160,7 +160,7 @@ async fn a_mark_that_was_left_is_seen_to() {
 }
 
 #[tokio::test]
-async fn a_mark_outlives_setting_the_subject_again() {
+async fn a_mark_outlives_a_subject_set_again() {
     let (world, mut jar) = half_ended().await;
     let again = async |session: Session| {
         session.load().await.unwrap();
