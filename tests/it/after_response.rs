@@ -130,7 +130,7 @@ async fn a_renewal_is_refused_by_save() {
 }
 
 #[tokio::test]
-async fn attributes_are_refused_once_it_is_loaded_again() {
+async fn attributes_are_refused_after_a_load() {
     let world = Kind::Memory.world();
     let jar = &mut Jar::default();
     world.put(jar, "n", 1).await;
@@ -144,7 +144,7 @@ async fn attributes_are_refused_once_it_is_loaded_again() {
 }
 
 #[tokio::test]
-async fn changes_of_a_failed_request_are_not_saved() {
+async fn a_failed_request_leaves_no_changes() {
     let world = Kind::Memory.world();
     let jar = &mut Jar::default();
     world.put(jar, "n", 1).await;

@@ -131,7 +131,7 @@ async fn extractors_load_what_they_give() {
 }
 
 #[tokio::test]
-async fn an_error_answers_500_and_tells_the_client_nothing() {
+async fn an_error_answers_500_and_nothing_more() {
     let remote = Scripted::default();
     let (app, jar) = (app(&remote), &mut Vec::new());
     let (response, text) = send(&app, jar, "GET", "/error").await;

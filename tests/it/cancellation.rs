@@ -65,7 +65,7 @@ async fn a_save_cut_off_twice_counts_once() {
 }
 
 #[tokio::test]
-async fn a_renewal_after_a_cut_off_save_counts_once() {
+async fn a_renewal_after_a_cut_off_save() {
     let world = Kind::Remote.world();
     let jar = &mut established(&world).await;
     world

@@ -48,7 +48,7 @@ async fn a_used_up_task_budget_does_not_lose_it() {
 }
 
 #[tokio::test]
-async fn a_load_in_flight_holds_up_no_other_session() {
+async fn a_load_in_flight_holds_up_no_other() {
     let (site, stores) = shop();
     let jar = &mut Jar::default();
     site.put(jar, "n", 1).await;
@@ -100,7 +100,7 @@ async fn load_meanwhile(
 }
 
 #[tokio::test]
-async fn a_load_meanwhile_does_not_lose_a_new_session() {
+async fn a_load_meanwhile_loses_no_new_session() {
     let world = Kind::Remote.world();
     let write = async |session: &Session| {
         session.load().await.unwrap();
@@ -114,7 +114,7 @@ async fn a_load_meanwhile_does_not_lose_a_new_session() {
 }
 
 #[tokio::test]
-async fn a_load_meanwhile_does_not_lose_a_new_id() {
+async fn a_load_meanwhile_loses_no_new_id() {
     let world = Kind::Remote.world();
     let jar = &mut Jar::default();
     world.put(jar, "n", 7).await;

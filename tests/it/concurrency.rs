@@ -95,7 +95,7 @@ async fn changes_of_different_keys_all_survive() {
 }
 
 #[tokio::test]
-async fn a_slow_request_does_not_undo_a_logout() {
+async fn a_slow_request_undoes_no_logout() {
     for kind in IN_STORES {
         let world = kind.world();
         let jar = &mut established(&world).await;
@@ -145,7 +145,7 @@ async fn a_reader_is_not_disturbed_by_a_logout() {
 }
 
 #[tokio::test]
-async fn a_renewal_takes_along_what_was_saved_meanwhile() {
+async fn a_renewal_takes_along_later_saves() {
     for kind in IN_STORES {
         let world = kind.world();
         let jar = &mut established(&world).await;

@@ -44,7 +44,7 @@ fn names_follow_the_grammar() {
 }
 
 #[test]
-fn paths_and_domains_cannot_smuggle_attributes() {
+fn paths_and_domains_smuggle_nothing() {
     for path in [
         "",
         "shop",
@@ -83,7 +83,7 @@ fn paths_and_domains_cannot_smuggle_attributes() {
 }
 
 #[test]
-fn prefixes_ask_for_their_attributes_in_any_case() {
+fn prefixes_need_their_attributes() {
     let check =
         |name: &str, change: fn(SessionConfig) -> SessionConfig, needs: Option<&'static str>| {
             let expected = needs.map_or(Ok(()), |needs| {
@@ -111,7 +111,7 @@ fn prefixes_ask_for_their_attributes_in_any_case() {
 }
 
 #[test]
-fn same_site_none_and_partitioned_need_secure() {
+fn same_site_none_needs_secure() {
     let needs = |attribute| Err(ConfigError::NeedsSecure { attribute });
     assert_eq!(build("s", |c| c.same_site(SameSite::None)), Ok(()));
     assert_eq!(
@@ -164,7 +164,7 @@ fn one_name_is_one_session() {
 
 #[test]
 #[should_panic(expected = "cannot be a cookie's name: use letters, digits")]
-fn new_panics_with_a_sentence_that_says_what_to_change() {
+fn new_panics_and_says_what_to_change() {
     let _ = SessionLayer::new(SessionConfig::cookie("my session", keys()));
 }
 
@@ -192,7 +192,7 @@ async fn every_attribute_reaches_the_browser() {
 }
 
 #[tokio::test]
-async fn local_http_is_the_strict_default_without_secure() {
+async fn local_http_is_strict_without_secure() {
     let site = Site::of(SessionLayer::new(
         SessionConfig::cookie("s", keys()).insecure_local_http(),
     ));
@@ -205,7 +205,7 @@ async fn local_http_is_the_strict_default_without_secure() {
 }
 
 #[tokio::test]
-async fn a_session_can_have_attributes_of_its_own_for_as_long_as_it_lives() {
+async fn a_session_keeps_its_own_attributes() {
     for site in Kind::SIMPLE.map(Kind::world) {
         let jar = &mut Jar::default();
         let changed = attributes(|a| {
@@ -237,7 +237,7 @@ async fn a_session_can_have_attributes_of_its_own_for_as_long_as_it_lives() {
 }
 
 #[tokio::test]
-async fn attributes_that_do_not_go_together_are_refused_at_run_time() {
+async fn bad_attributes_are_refused_at_run_time() {
     let site = Site::of(SessionLayer::new(SessionConfig::cookie("__Host-s", keys())));
     let (_, response) = site
         .visit(&mut Jar::default(), async |session| {

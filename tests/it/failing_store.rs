@@ -18,7 +18,7 @@ async fn established() -> (World, Jar) {
 }
 
 #[tokio::test]
-async fn a_session_that_cannot_be_loaded_is_an_error() {
+async fn a_failed_load_is_an_error() {
     let (world, mut jar) = established().await;
     let jar = &mut jar;
     world.records().every(Before, Load, Fail);

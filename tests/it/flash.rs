@@ -12,7 +12,7 @@ async fn flashes(session: Session) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_message_waits_for_the_next_page_and_is_shown_once() {
+async fn a_message_is_shown_once() {
     for site in Kind::SIMPLE.map(Kind::world) {
         let jar = &mut Jar::default();
         site.visit(jar, async |session| {
@@ -56,7 +56,7 @@ async fn queues_and_values_are_apart() {
 }
 
 #[tokio::test]
-async fn messages_of_another_type_are_an_error_and_stay() {
+async fn messages_of_another_type_stay() {
     Kind::Cookie
         .world()
         .visit(&mut Jar::default(), async |session| {
@@ -70,7 +70,7 @@ async fn messages_of_another_type_are_an_error_and_stay() {
 }
 
 #[tokio::test]
-async fn a_message_is_not_lost_with_a_page_that_fails() {
+async fn a_page_that_fails_loses_no_message() {
     for site in Kind::SIMPLE.map(Kind::world) {
         let jar = &mut Jar::default();
         site.visit(jar, async |session| session.flash("hello").unwrap())
@@ -82,7 +82,7 @@ async fn a_message_is_not_lost_with_a_page_that_fails() {
 }
 
 #[tokio::test]
-async fn of_two_requests_at_once_one_claims_a_message() {
+async fn one_of_two_requests_claims_a_message() {
     let site = Kind::Memory.world();
     let jar = &mut Jar::default();
     site.visit(jar, async |session| session.flash("hello").unwrap())
@@ -105,7 +105,7 @@ async fn of_two_requests_at_once_one_claims_a_message() {
 }
 
 #[tokio::test]
-async fn taking_messages_does_not_take_those_that_come_meanwhile() {
+async fn taking_leaves_those_that_come_meanwhile() {
     let site = Kind::Memory.world();
     let jar = &mut Jar::default();
     site.visit(jar, async |session| session.flash("same").unwrap())

@@ -59,7 +59,7 @@ async fn vary_is_added_when_the_handler_fails() {
 }
 
 #[tokio::test]
-async fn vary_is_added_when_the_session_is_not_loaded() {
+async fn vary_is_added_when_the_load_fails() {
     let world = Kind::Remote.world();
     let jar = &mut Jar::default();
     world.put(jar, "n", 1).await;
@@ -70,7 +70,7 @@ async fn vary_is_added_when_the_session_is_not_loaded() {
 }
 
 #[tokio::test]
-async fn caching_is_forbidden_unless_the_handler_decided() {
+async fn caching_is_forbidden_by_default() {
     let write = async |session: Session| session.insert("n", 1).unwrap();
     let site = Kind::Cookie.world();
     let (_, answer) = site
@@ -87,7 +87,7 @@ async fn caching_is_forbidden_unless_the_handler_decided() {
 }
 
 #[tokio::test]
-async fn other_cookies_stay_and_ours_replaces_its_namesake() {
+async fn ours_replaces_only_its_namesake() {
     let write = async |session: Session| session.insert("n", 1).unwrap();
     let own = response(&[
         ("set-cookie", "a=1; Path=/"),
@@ -105,7 +105,7 @@ async fn other_cookies_stay_and_ours_replaces_its_namesake() {
 }
 
 #[tokio::test]
-async fn one_request_sets_one_cookie_whatever_it_does() {
+async fn one_request_sets_one_cookie() {
     for site in Kind::SIMPLE.map(Kind::world) {
         let jar = &mut Jar::default();
         site.visit(jar, async |session| session.insert("n", 1).unwrap())
@@ -128,7 +128,7 @@ async fn one_request_sets_one_cookie_whatever_it_does() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_moves_to_another_path_does_not_stay_at_the_old_one() {
+async fn a_cookie_moved_leaves_its_old_path() {
     for site in Kind::SIMPLE.map(Kind::world) {
         let jar = &mut Jar::default();
         site.visit(jar, async |session| session.insert("n", 1).unwrap())
@@ -154,7 +154,7 @@ async fn a_cookie_that_moves_to_another_path_does_not_stay_at_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_moves_and_comes_back_is_sent_once() {
+async fn a_cookie_moved_and_back_is_sent_once() {
     let site = Kind::Cookie.world();
     let jar = &mut Jar::default();
     site.visit(jar, async |session| session.insert("n", 1).unwrap())
@@ -197,7 +197,7 @@ async fn moved(world: &World) -> Jar {
 }
 
 #[tokio::test]
-async fn a_removal_has_the_attributes_of_the_cookie() {
+async fn a_removal_has_the_cookies_attributes() {
     for kind in Kind::SIMPLE {
         let world = kind.world();
         let jar = &mut moved(&world).await;
@@ -215,7 +215,7 @@ async fn a_removal_has_the_attributes_of_the_cookie() {
 }
 
 #[tokio::test]
-async fn a_removal_keeps_them_if_the_handler_fails() {
+async fn a_removal_keeps_them_in_a_failure() {
     for kind in Kind::SIMPLE {
         let world = kind.world();
         let jar = &mut moved(&world).await;
@@ -234,7 +234,7 @@ async fn a_removal_keeps_them_if_the_handler_fails() {
 }
 
 #[tokio::test]
-async fn a_flash_after_destroy_replaces_the_cookie() {
+async fn a_flash_after_destroy_replaces_it() {
     let world = Kind::Cookie.world();
     let jar = &mut moved(&world).await;
     let say_goodbye = async |session: Session| {
@@ -250,7 +250,7 @@ async fn a_flash_after_destroy_replaces_the_cookie() {
 }
 
 #[tokio::test]
-async fn not_modified_carries_no_mere_refresh_but_a_real_change() {
+async fn not_modified_carries_no_mere_refresh() {
     let site = Kind::Cookie.world();
     let jar = &mut Jar::default();
     site.visit(jar, async |session| session.insert("n", 1).unwrap())

@@ -6,7 +6,7 @@ use silverback::Rejection;
 use crate::support::{DAY, Jar, Kind, no_cookie, set_cookie};
 
 #[tokio::test]
-async fn a_session_that_is_not_used_leaves_no_trace() {
+async fn an_unused_session_leaves_no_trace() {
     let site = Kind::Memory.world();
     let store = &site.records().memory;
     for jar in [&mut Jar::default(), &mut Jar::with("s", "rubbish")] {
@@ -29,7 +29,7 @@ async fn reading_says_vary_and_sets_nothing() {
 }
 
 #[tokio::test]
-async fn what_comes_and_goes_within_a_request_makes_no_session() {
+async fn what_comes_and_goes_is_no_session() {
     let site = Kind::Memory.world();
     let store = &site.records().memory;
     let (_, response) = site
@@ -44,7 +44,7 @@ async fn what_comes_and_goes_within_a_request_makes_no_session() {
 }
 
 #[tokio::test]
-async fn a_written_session_comes_back_with_its_cookie() {
+async fn a_session_comes_back_with_its_cookie() {
     for site in Kind::SIMPLE.map(Kind::world) {
         let jar = &mut Jar::default();
         let (_, response) = site
@@ -68,7 +68,7 @@ async fn a_written_session_comes_back_with_its_cookie() {
 }
 
 #[tokio::test]
-async fn a_server_side_session_keeps_its_cookie_when_it_is_written() {
+async fn a_write_keeps_a_stores_cookie() {
     let site = Kind::Memory.world();
     let jar = &mut Jar::default();
     site.visit(jar, async |session| session.insert("n", 1).unwrap())
@@ -205,7 +205,7 @@ async fn a_session_after_destroy_is_another_one() {
 }
 
 #[tokio::test]
-async fn an_explicit_save_is_in_the_store_and_its_cookie_in_the_response() {
+async fn a_save_is_stored_and_sets_the_cookie() {
     let site = Kind::Memory.world();
     let store = &site.records().memory;
     let jar = &mut Jar::default();

@@ -48,7 +48,7 @@ async fn an_idle_session_ends_on_the_second() {
 }
 
 #[tokio::test]
-async fn a_used_session_goes_on_until_its_absolute_end() {
+async fn a_used_session_has_an_absolute_end() {
     for site in worlds(|config| config.idle_timeout(HOUR).absolute_timeout(DAY)) {
         let jar = &mut Jar::default();
         log_in(&site, jar).await;
@@ -64,7 +64,7 @@ async fn a_used_session_goes_on_until_its_absolute_end() {
 }
 
 #[tokio::test]
-async fn renewing_does_not_put_off_the_absolute_end() {
+async fn a_renewal_keeps_the_absolute_end() {
     for site in worlds(|config| config.idle_timeout(DAY).absolute_timeout(DAY)) {
         let jar = &mut Jar::default();
         log_in(&site, jar).await;
@@ -79,7 +79,7 @@ async fn renewing_does_not_put_off_the_absolute_end() {
 }
 
 #[tokio::test]
-async fn a_shorter_lifetime_applies_to_sessions_there_are() {
+async fn a_shorter_lifetime_applies_at_once() {
     let stores = Stores::new();
     let layer = |days: u32| {
         let config = Kind::Memory.config(&stores, keys());
@@ -95,7 +95,7 @@ async fn a_shorter_lifetime_applies_to_sessions_there_are() {
 }
 
 #[tokio::test]
-async fn reading_refreshes_at_most_once_in_a_tenth_of_the_idle_time() {
+async fn a_read_touches_ten_times_per_timeout() {
     let site = Kind::Remote.with(|config| config.idle_timeout(1_000 * SECOND));
     let jar = &mut Jar::default();
     log_in(&site, jar).await;
@@ -110,7 +110,7 @@ async fn reading_refreshes_at_most_once_in_a_tenth_of_the_idle_time() {
 }
 
 #[tokio::test]
-async fn a_cookie_session_is_reissued_at_most_once_in_a_tenth_of_the_idle_time() {
+async fn a_read_reissues_ten_times_per_timeout() {
     let site = Kind::Cookie.with(|config| config.idle_timeout(1_000 * SECOND));
     let jar = &mut Jar::default();
     log_in(&site, jar).await;
@@ -125,7 +125,7 @@ async fn a_cookie_session_is_reissued_at_most_once_in_a_tenth_of_the_idle_time()
 }
 
 #[tokio::test]
-async fn persist_for_is_max_age_and_server_side_limit_in_one() {
+async fn persist_for_is_a_limit_on_both_sides() {
     for site in worlds(|config| config) {
         let jar = &mut Jar::default();
         log_in(&site, jar).await;
@@ -167,7 +167,7 @@ async fn remembering_can_be_taken_back() {
 }
 
 #[tokio::test]
-async fn a_configured_max_age_is_the_lifetime_on_both_sides() {
+async fn max_age_is_the_lifetime_on_both_sides() {
     for site in worlds(|config| config.max_age(7 * DAY)) {
         let jar = &mut Jar::default();
         let written = async |session: Session| {
@@ -190,7 +190,7 @@ fn max_age(cookie: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_used_session_keeps_its_cookie_beyond_max_age() {
+async fn max_age_slides_with_use() {
     for site in worlds(|config| config.max_age(7 * DAY).absolute_timeout(30 * DAY)) {
         let jar = &mut Jar::default();
         let mut browser_until = START;
@@ -228,7 +228,7 @@ async fn no_length_of_time_breaks_anything() {
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_neither_panics_nor_brings_anything_back() {
+async fn a_clock_that_jumps_breaks_nothing() {
     for site in worlds(|config| config) {
         let jar = &mut Jar::default();
         log_in(&site, jar).await;

@@ -97,7 +97,7 @@ async fn a_rejected_cookie_is_an_event() {
 }
 
 #[tokio::test]
-async fn neither_values_nor_ids_nor_cookies_are_logged_or_shown() {
+async fn no_secret_is_logged_or_shown() {
     let shown = Mutex::new(String::new());
     let jar = &mut Jar::default();
     let log = recorded(async || {

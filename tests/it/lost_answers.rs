@@ -5,7 +5,7 @@ use silverback::Session;
 
 use crate::support::{
     Jar, Kind,
-    scripted::{After, Lose, Update},
+    scripted::{After, Create, Lose, Update},
 };
 
 #[tokio::test]
@@ -38,4 +38,20 @@ async fn a_renewal_is_done() {
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(world.get(jar, "n").await, Some(1));
     assert_eq!(world.get::<u32>(old, "n").await, None);
+}
+
+#[tokio::test]
+async fn a_session_outgrows_its_cookie_once() {
+    let world = Kind::Overflow.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    let grow = async |session: Session| {
+        session.load().await.unwrap();
+        session.update("n", |n: &mut u32| *n += 1).unwrap();
+        session.insert("large", "x".repeat(1_000)).unwrap();
+        world.records().at(After, Create, Lose);
+    };
+    let (_, response) = world.visit(jar, grow).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(world.get(jar, "n").await, Some(2));
 }

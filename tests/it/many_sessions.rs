@@ -25,7 +25,7 @@ fn three() -> (Site, Scripted) {
 }
 
 #[tokio::test]
-async fn each_name_is_one_session_and_all_are_saved() {
+async fn each_name_is_a_session_that_is_saved() {
     let (site, _) = three();
     let jar = &mut Jar::default();
     let (_, response) = site
@@ -123,7 +123,7 @@ async fn an_unused_store_is_not_asked() {
 }
 
 #[tokio::test]
-async fn a_name_nobody_configured_is_an_error_that_says_so() {
+async fn an_unknown_name_is_an_error() {
     let (site, _) = three();
     site.visit(&mut Jar::default(), async |session| {
         let error = sessions(&session).get("other").await.unwrap_err();
@@ -136,7 +136,7 @@ async fn a_name_nobody_configured_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
-async fn a_batch_goes_on_after_a_failure_and_reports_all() {
+async fn a_batch_reports_all_failures() {
     let remotes = [Scripted::default(), Scripted::default()];
     let layer = SessionLayer::new(SessionConfig::new("a", remotes[0].clone(), keys()))
         .with(SessionConfig::cookie("b", keys()))
@@ -187,7 +187,7 @@ async fn save_all_saves_what_was_changed() {
 }
 
 #[tokio::test]
-async fn a_session_the_layer_does_not_name_can_be_opened() {
+async fn one_the_layer_does_not_name_is_opened() {
     let (site, _) = three();
     let store = MemoryStore::new().clock(site.clock.clone());
     let carts = SessionConfig::new("carts", store.clone(), keys());

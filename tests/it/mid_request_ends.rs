@@ -3,7 +3,10 @@
 use http::StatusCode;
 use silverback::{ErrorKind, Session};
 
-use crate::support::{HOUR, Jar, Kind, failure, log_in};
+use crate::support::{
+    HOUR, Jar, Kind, failure, log_in, no_cookie,
+    scripted::{Before, Create, Wait},
+};
 
 #[tokio::test]
 async fn a_request_under_way_does_not_survive() {
@@ -67,6 +70,22 @@ async fn a_login_under_way_lives_and_is_listed() {
         assert!(world.is_alive(jar).await);
         assert_eq!(world.notes("ada").await, ["laptop"]);
     }
+}
+
+/// It is in the roster already, but has no record yet that could be removed.
+#[tokio::test]
+async fn a_login_being_saved_does_not_survive() {
+    let world = Kind::Remote.world();
+    let jar = &mut Jar::default();
+    world.records().at(Before, Create.of_sessions(), Wait);
+    let (response, ()) = tokio::join!(world.log_in(jar, "ada", "laptop"), async {
+        world.records().reached().await;
+        assert_eq!(world.destroy_all("ada").await, 1);
+        world.records().go();
+    });
+    assert_eq!(failure(&response), Some(ErrorKind::Gone));
+    assert!(no_cookie(&response) && !world.is_alive(jar).await);
+    assert_eq!(world.notes("ada").await, [""; 0]);
 }
 
 /// A socket, or a slow request, of a thief. Meanwhile the owner ends all, and logs in again.

@@ -25,7 +25,7 @@ async fn nested(
 }
 
 #[tokio::test]
-async fn one_in_two_layers_is_an_error_that_says_so() {
+async fn one_in_two_layers_is_an_error() {
     let layer = SessionLayer::new(SessionConfig::cookie("s", keys()));
     let handler = async |session: Session| {
         for error in [
@@ -48,7 +48,7 @@ async fn one_in_two_layers_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
-async fn an_unused_session_of_a_taken_one_is_no_failure() {
+async fn an_unused_session_of_one_is_no_failure() {
     let layer = SessionLayer::new(SessionConfig::cookie("s", keys()));
     let handler = async |session: Session| sessions(&session).save_all().await.unwrap();
     nested(&layer, &Jar::default(), handler).await;
@@ -89,7 +89,7 @@ async fn one_opened_outside_is_taken_inside() {
 
 /// Other keys, another store, and another path.
 #[tokio::test]
-async fn another_config_of_the_same_one_is_refused() {
+async fn another_config_of_one_is_refused() {
     let keys = Keys::generate().unwrap();
     let signed = SessionConfig::new("s", CookieStore::new().signed(), keys).path("/x");
     let world = Kind::Cookie.world();

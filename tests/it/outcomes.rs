@@ -96,7 +96,7 @@ async fn a_failed_handler_logs_nobody_in() {
 }
 
 #[tokio::test]
-async fn an_explicit_save_survives_a_failed_handler() {
+async fn an_explicit_save_survives_a_failure() {
     let world = Kind::Memory.world();
     let jar = &mut Jar::default();
     let (_, response) = world

@@ -36,7 +36,7 @@ async fn a_logout_lasts_in_one_store_for_both() {
 }
 
 #[tokio::test]
-async fn an_end_from_outside_lasts_in_one_store_for_both() {
+async fn an_end_lasts_in_one_store_for_both() {
     let world = one_store();
     let jar = world.logged_in("ada", "laptop").await;
     let subjects = world.subjects();
@@ -55,7 +55,7 @@ async fn a_session_grows_in_one_store_for_both() {
 }
 
 #[tokio::test]
-async fn a_failing_store_does_not_matter_while_it_fits() {
+async fn one_that_fits_needs_no_store() {
     for kind in [Kind::Overflow, Kind::RevocableOverflow] {
         let world = kind.world();
         let jar = &mut Jar::default();
@@ -86,7 +86,7 @@ async fn what_insert_accepts_is_saved() {
 }
 
 #[tokio::test]
-async fn one_that_cannot_grow_stays_listed_and_alive() {
+async fn one_that_cannot_grow_stays_alive() {
     for destroys_others in [true, false] {
         let world = Kind::RevocableOverflow.world();
         let jar = &mut world.logged_in("ada", "laptop").await;
@@ -133,7 +133,7 @@ async fn a_failed_renewal_leaves_it_as_it_was() {
 }
 
 #[tokio::test]
-async fn what_was_answered_within_a_second_is_kept() {
+async fn what_was_answered_in_a_second_is_kept() {
     // By how much the clock of the server that made the first cookie is ahead.
     for skew in [Duration::ZERO, 30 * SECOND] {
         let world = Kind::Overflow.world();

@@ -30,7 +30,7 @@ async fn rejection(site: &Site, value: &str) -> Option<Rejection> {
 }
 
 #[tokio::test]
-async fn a_bad_cookie_is_an_empty_session_and_a_reason() {
+async fn a_bad_cookie_is_no_session_and_a_reason() {
     for site in Kind::SIMPLE.map(Kind::world) {
         let good = cookie(&site).await;
         for value in [
@@ -69,7 +69,7 @@ async fn a_bad_cookie_is_an_empty_session_and_a_reason() {
 }
 
 #[tokio::test]
-async fn a_cookie_does_not_serve_under_another_name_or_in_another_application() {
+async fn a_cookie_serves_one_name_and_audience() {
     let value = cookie(&Kind::Cookie.world()).await;
     let configs = [
         SessionConfig::cookie("t", keys()),
@@ -130,7 +130,7 @@ async fn a_good_cookie_is_found_beside_bad_ones() {
 }
 
 #[tokio::test]
-async fn two_valid_sessions_are_none_in_either_order() {
+async fn two_valid_sessions_are_none() {
     for site in Kind::SIMPLE.map(Kind::world) {
         let one = cookie(&site).await;
         let jar = &mut Jar::default();
@@ -148,7 +148,7 @@ async fn two_valid_sessions_are_none_in_either_order() {
 }
 
 #[tokio::test]
-async fn logging_out_of_ambiguous_cookies_ends_both_sessions() {
+async fn a_logout_ends_both_ambiguous_sessions() {
     let site = Kind::Memory.world();
     let store = &site.records().memory;
     let (one, other) = (cookie(&site).await, cookie(&site).await);

@@ -55,7 +55,7 @@ async fn every_cookie_of_the_session_ends_with_it() {
 }
 
 #[tokio::test]
-async fn a_request_in_flight_does_not_bring_it_back() {
+async fn no_request_in_flight_brings_it_back() {
     for kind in KINDS {
         let world = kind.world();
         let jar = &mut logged_in(&world).await;
@@ -123,7 +123,7 @@ async fn what_cannot_be_remembered_is_no_logout() {
 }
 
 #[tokio::test]
-async fn with_a_store_that_never_waits_nothing_is_loaded() {
+async fn a_store_that_never_waits_needs_no_load() {
     let world = Kind::Revocable.world();
     let jar = &mut Jar::default();
     world

@@ -4,8 +4,10 @@ use http::StatusCode;
 use silverback::Session;
 
 use crate::support::{
-    DAY, HOUR, Jar, Kind, MINUTE, SECOND, Stores, World, failure, keys, log_in, schedule::all,
-    scripted::Update, user,
+    DAY, HOUR, Jar, Kind, MINUTE, SECOND, Stores, World, failure, keys, log_in,
+    schedule::all,
+    scripted::{Delete, Update},
+    user,
 };
 
 async fn remember(world: &World, jar: &mut Jar) {
@@ -87,7 +89,7 @@ async fn a_session_remembered_later_stays_listed() {
 }
 
 #[tokio::test]
-async fn a_session_remembered_later_ends_if_outgrown() {
+async fn a_session_remembered_outgrown_ends() {
     let world = Kind::RevocableOverflow.with(|config| config.cookie_bytes(100));
     world.logged_in("ada", "laptop").await;
     world.destroy_all("ada").await; // from now on the roster has a `not_before`
@@ -126,6 +128,17 @@ async fn reads_answered_not_modified_write_once() {
         let most = if kind.is_cookie() { 1 } else { 2 };
         assert!((1..=most).contains(&writes), "{kind:?}: {writes}");
     }
+}
+
+#[tokio::test]
+async fn an_ended_session_is_ended_once() {
+    let world = Kind::Remote.world();
+    world.logged_in("ada", "laptop").await;
+    world.records().take_log();
+    world.destroy_all("ada").await;
+    assert!(world.records().take_log().contains(&Delete));
+    world.logged_in("ada", "phone").await;
+    assert!(!world.records().take_log().contains(&Delete));
 }
 
 #[tokio::test]

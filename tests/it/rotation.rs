@@ -5,7 +5,7 @@ use silverback::{Key, KeyState, Keys, Rejection, SessionConfig, SessionLayer};
 use crate::support::{Jar, Kind, Site, no_cookie, set_cookie};
 
 #[tokio::test]
-async fn rotation_logs_nobody_out_and_reissues_the_cookie() {
+async fn a_rotation_reissues_the_cookie() {
     for kind in Kind::SIMPLE {
         let keys = Keys::generate().unwrap();
         let site = kind.with_keys(keys.clone());
@@ -45,7 +45,7 @@ async fn rotation_logs_nobody_out_and_reissues_the_cookie() {
 }
 
 #[tokio::test]
-async fn machines_that_rotate_one_after_the_other_understand_each_other() {
+async fn machines_rotate_one_by_one() {
     let (first, next) = (Key::generate().unwrap(), Key::generate().unwrap());
     let (here, there) = (Keys::new(first.clone()), Keys::new(first));
     let sites = [&here, &there].map(|keys| Kind::Cookie.with_keys(keys.clone()));

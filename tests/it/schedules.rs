@@ -109,7 +109,7 @@ async fn assert_none_escaped(world: &World, before: &[Jar; 3], after: &[Jar; 3],
 }
 
 #[tokio::test]
-async fn no_session_escapes_its_roster() {
+async fn none_escapes_its_roster() {
     for round in rounds(400) {
         let kind = if round % 2 == 0 {
             Kind::RemoteRevocable
@@ -147,7 +147,7 @@ async fn on_the_way(world: &World, phase: u8) -> Jar {
 }
 
 #[tokio::test]
-async fn no_session_escapes_its_roster_by_growing() {
+async fn none_escapes_its_roster_by_growing() {
     for round in rounds(400) {
         let world = Kind::RevocableOverflow.with(|config| config.cookie_bytes(400));
         let mut seed = round;
@@ -167,7 +167,7 @@ async fn no_session_escapes_its_roster_by_growing() {
 }
 
 #[tokio::test]
-async fn no_session_escapes_by_leaving_its_subject() {
+async fn none_escapes_by_leaving_its_subject() {
     for round in rounds(600) {
         let kind = if round % 2 == 0 {
             Kind::RemoteRevocable

@@ -23,7 +23,7 @@ fn store() -> (MemoryStore, Clock) {
 }
 
 #[tokio::test]
-async fn the_memory_store_never_makes_or_overwrites_by_accident() {
+async fn memory_never_overwrites_by_accident() {
     let (store, _) = store();
     let data = Bytes::from_static(b"data");
     let gone = store
@@ -80,7 +80,7 @@ async fn an_expired_record_is_as_good_as_gone() {
 }
 
 #[tokio::test]
-async fn touching_changes_the_end_and_nothing_else() {
+async fn touching_changes_only_the_end() {
     let (store, clock) = store();
     let version = store
         .create(&key(1), Bytes::from_static(b"data"), LATER)
@@ -116,7 +116,7 @@ async fn expired_sessions_are_removed_in_passing() {
 }
 
 #[tokio::test]
-async fn an_encrypted_record_is_neither_read_nor_bent() {
+async fn a_sealed_record_is_not_read_or_bent() {
     let site = Kind::Memory.with(SessionConfig::encrypt_records);
     let store = &site.records().memory;
     let jar = &mut Jar::default();

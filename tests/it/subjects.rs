@@ -58,7 +58,7 @@ async fn users_see_where_they_are_logged_in() {
 }
 
 #[tokio::test]
-async fn others_are_logged_out_and_this_one_is_not() {
+async fn others_are_logged_out_and_this_is_not() {
     for kind in Kind::WITH_SUBJECTS {
         let world = kind.world();
         let laptop = world.logged_in("ada", "laptop").await;
@@ -229,7 +229,7 @@ async fn a_session_in_a_cookie_needs_revocation() {
 }
 
 #[tokio::test]
-async fn without_revocation_ending_others_is_an_error() {
+async fn ending_others_needs_revocation() {
     for kind in [Kind::Revocable, Kind::RemoteRevocable] {
         let world = kind.world();
         let jar = &mut world.logged_in("ada", "laptop").await;
@@ -243,7 +243,7 @@ async fn without_revocation_ending_others_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_session_that_has_only_a_subject_is_saved() {
+async fn a_session_of_only_a_subject_is_saved() {
     for kind in Kind::WITH_SUBJECTS {
         let world = kind.world();
         let jar = &mut Jar::default();
@@ -262,7 +262,7 @@ async fn a_session_that_has_only_a_subject_is_saved() {
 }
 
 #[tokio::test]
-async fn a_list_is_of_one_name_and_one_application() {
+async fn a_list_is_of_one_name_and_application() {
     let stores = Stores::new();
     let config = |name: &str| Kind::Memory.config(&stores, keys()).named(name);
     let configs = [config("a"), config("b"), config("a").audience("other")];
@@ -280,7 +280,7 @@ async fn a_list_is_of_one_name_and_one_application() {
 }
 
 #[tokio::test]
-async fn opening_costs_one_read_or_two_in_a_cookie() {
+async fn opening_is_one_read_or_two_in_a_cookie() {
     for kind in Kind::REMOTE_SUBJECTS {
         let world = kind.world();
         let jar = &mut world.logged_in("ada", "laptop").await;

@@ -43,7 +43,7 @@ async fn a_tonic_service_has_sessions() {
 }
 
 #[tokio::test]
-async fn a_session_that_cannot_be_saved_is_unavailable_to_a_grpc_client() {
+async fn a_failed_save_is_unavailable() {
     let remote = Scripted::default();
     let mut client = client(remote.clone()).await;
     client.visit().await.unwrap();

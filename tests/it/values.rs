@@ -56,7 +56,7 @@ async fn keys_can_be_listed_removed_and_cleared() {
 }
 
 #[tokio::test]
-async fn a_value_of_another_type_is_an_error_and_stays() {
+async fn a_value_of_another_type_stays() {
     with_session(async |session| {
         session.insert("user", "Ada").unwrap();
         let wrong = session.get::<u64>("user").unwrap_err();
@@ -122,7 +122,7 @@ async fn floats_read_back_bit_by_bit() {
 }
 
 #[tokio::test]
-async fn update_starts_from_the_default_and_returns_the_result() {
+async fn update_starts_from_the_default() {
     with_session(async |session| {
         assert_eq!(session.update("n", |n: &mut u32| *n += 1).unwrap(), 1);
         assert_eq!(session.update("n", |n: &mut u32| *n += 1).unwrap(), 2);
@@ -137,7 +137,7 @@ async fn update_starts_from_the_default_and_returns_the_result() {
 }
 
 #[tokio::test]
-async fn a_panicking_update_leaves_the_session_usable() {
+async fn a_panicking_update_breaks_nothing() {
     with_session(async |session| {
         session.insert("n", 1).unwrap();
         let same = session.clone();
@@ -152,7 +152,7 @@ async fn a_panicking_update_leaves_the_session_usable() {
 
 /// In a thread of its own, which a deadlock would hold for ever.
 #[test]
-fn the_closure_of_an_update_may_use_the_session() {
+fn an_update_may_use_the_session() {
     let (done, wait) = mpsc::channel();
     thread::spawn(move || {
         let update = with_session(async |session| {
@@ -236,7 +236,7 @@ async fn a_session_cannot_outgrow_its_cookie() {
 }
 
 #[tokio::test]
-async fn what_insert_accepts_fits_a_cookie_that_is_kept() {
+async fn what_insert_accepts_fits_the_cookie() {
     for size in 2_900..3_072 {
         let write = async |session: Session| {
             let accepted = session.insert("large", "x".repeat(size)).is_ok();

@@ -70,7 +70,7 @@ async fn a_lost_answer_is_that_of_a_second_try() {
 }
 
 #[tokio::test]
-async fn it_waits_until_it_is_let_go_and_hangs_for_ever() {
+async fn it_waits_to_be_let_go_or_for_ever() {
     let store = store();
     store.at(After, Create, Wait);
     let (created, applied) = tokio::join!(create(&store), async {
