@@ -157,7 +157,7 @@ impl Subjects {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] if the store fails or the list is damaged.
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the store fails or the list is damaged.
     pub async fn list(&self, subject: &str) -> Result<Vec<SubjectSession>, Error> {
         let listed = self
             .vault()
@@ -172,7 +172,7 @@ impl Subjects {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] if the session may still be there.
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the session may still be there.
     pub async fn destroy(&self, subject: &str, session: &RecordKey) -> Result<bool, Error> {
         let is_it = |entry: &Entry| entry.key == *session;
         Ok(self.end(subject, is_it, Enrolled::Only).await? > 0)
@@ -182,7 +182,7 @@ impl Subjects {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] if some may still be there; it can be called again.
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if some may still be there; it can be called again.
     pub async fn destroy_all(&self, subject: &str) -> Result<usize, Error> {
         self.end(subject, |_| true, Enrolled::AndUnlisted).await
     }

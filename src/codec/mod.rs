@@ -22,8 +22,8 @@ use crate::{
     key::{Key, KeyId, KeyState, Keys},
 };
 
-pub(crate) use self::token::Stamp;
 use self::token::{KID, SALT, SALT_LEN};
+pub(crate) use self::token::{Purpose, Stamp};
 
 /// Whether the visitor can read what the cookie says; nobody can change it in either mode.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,27 +51,6 @@ impl Mode {
         match self {
             Self::Sealed => 1 + KeyId::LEN + SALT_LEN + crypto::TAG_LEN,
             Self::Signed => 1 + KeyId::LEN + crypto::MAC_LEN,
-        }
-    }
-}
-
-/// What a token is for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Purpose {
-    /// It holds the session's values, and an id of its own.
-    Values,
-    /// It refers to a record in a store.
-    Reference,
-    /// It is itself a record: a subject's list of sessions.
-    Roster,
-}
-
-impl Purpose {
-    const fn label(self) -> &'static [u8] {
-        match self {
-            Self::Values => b"values",
-            Self::Reference => b"reference",
-            Self::Roster => b"listing",
         }
     }
 }

@@ -10,7 +10,6 @@
 
 use std::{ops::Range, time::Duration};
 
-use super::Purpose;
 use crate::{
     binary::{put_u40, take_u40},
     clock::Timestamp,
@@ -24,6 +23,27 @@ pub(super) const SALT_LEN: usize = SALT.end - SALT.start;
 
 /// How far the clocks of two machines may differ.
 const SKEW: Duration = Duration::from_secs(60);
+
+/// What a token is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Purpose {
+    /// It holds the session's values, and an id of its own.
+    Values,
+    /// It refers to a record in a store.
+    Reference,
+    /// It is itself a record: a subject's list of sessions.
+    Roster,
+}
+
+impl Purpose {
+    pub(super) const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Values => b"values",
+            Self::Reference => b"reference",
+            Self::Roster => b"listing",
+        }
+    }
+}
 
 /// When a token was made and how long it holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

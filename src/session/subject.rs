@@ -18,7 +18,7 @@ const MAX_LEN: usize = 256;
 /// The sessions of one user.
 impl Session {
     /// Says whose session this is, so that the subject's sessions can be listed and ended, here and
-    /// by [`Subjects`]. The subject is what the application calls a user: an ID from its database,
+    /// by [`Subjects`](crate::Subjects). The subject is what the application calls a user: an ID from its database,
     /// say.
     ///
     /// The note is for the list: a device, a place. It is cut after 256 bytes. Call this once, at

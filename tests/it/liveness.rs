@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    fmt::Debug,
     future::poll_fn,
     io::{Read, Write},
     net::TcpStream,
@@ -20,28 +21,28 @@ use axum::{Router, extract::ws::WebSocketUpgrade, routing::get};
 use http::{Response, StatusCode};
 use serde::{Deserialize, Deserializer};
 use silverback::{
-    Clock, Error, ErrorKind, Session, SessionConfig, SessionLayer, Sessions, store::MemoryStore,
+    Error, ErrorKind, Session, SessionConfig, SessionLayer, Sessions, store::MemoryStore,
 };
 use tokio::{net::TcpListener, runtime};
 
-use crate::support::{HOUR, Jar, START, Site, keys, store::Remote};
+use crate::support::{HOUR, Jar, Kind, Site, World, keys, scripted::Scripted};
 
 /// Only a hang takes this long.
 const LONG: Duration = Duration::from_secs(120);
 
 /// Runs it on a thread of its own, so that a thread that waits for itself is a failure.
 #[track_caller]
-fn in_time<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static) -> T {
+fn in_time<T: Send + 'static>(name: impl Debug, run: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, result) = mpsc::channel();
     thread::spawn(move || done.send(run()));
     result
         .recv_timeout(LONG)
-        .unwrap_or_else(|error| panic!("{name}: {error}"))
+        .unwrap_or_else(|error| panic!("{name:?}: {error}"))
 }
 
 #[track_caller]
 fn block_in_time<T: Send + 'static, F: Future<Output = T>>(
-    name: &str,
+    name: impl Debug,
     run: impl FnOnce() -> F + Send + 'static,
 ) -> T {
     let on_runtime = move || {
@@ -54,28 +55,19 @@ fn block_in_time<T: Send + 'static, F: Future<Output = T>>(
     in_time(name, on_runtime)
 }
 
-const KINDS: [&str; 5] = ["cookie", "revocation", "overflow", "memory", "remote"];
+const KINDS: [Kind; 5] = [
+    Kind::Cookie,
+    Kind::RemoteRevocable,
+    Kind::Overflow,
+    Kind::Memory,
+    Kind::Remote,
+];
+/// Those whose changes are merged into what other requests have saved.
+const MERGED: [Kind; 2] = [Kind::Memory, Kind::Remote];
 
-fn site(kind: &str) -> (Site, Remote) {
-    let clock = Clock::manual(START);
-    let memory = || MemoryStore::new().clock(clock.clone());
-    let remote = Remote::new(memory());
-    let config = match kind {
-        "cookie" => SessionConfig::cookie("s", keys()),
-        "revocation" => SessionConfig::cookie("s", keys()).revocation(remote.clone()),
-        "overflow" => SessionConfig::cookie("s", keys())
-            .overflow(remote.clone())
-            .cookie_bytes(40),
-        "memory" => SessionConfig::new("s", memory(), keys()),
-        _ => SessionConfig::new("s", remote.clone(), keys()),
-    };
-    (
-        Site {
-            layer: SessionLayer::new(config).clock(clock.clone()),
-            clock,
-        },
-        remote,
-    )
+/// A world whose sessions soon outgrow their cookie, if they can.
+fn world(kind: Kind) -> World {
+    kind.with(|config| config.cookie_bytes(40))
 }
 
 /// The handle of a session that outlives its request, of a visitor who has one with `x` in it.
@@ -120,7 +112,7 @@ fn anonymous_web_sockets_stop_no_server() {
             }
         })
     };
-    let store = Remote::new(MemoryStore::new());
+    let store = Scripted::new(MemoryStore::new());
     let app = Router::new()
         .route(
             "/",
@@ -249,7 +241,7 @@ fn no_two_operations_after_the_response_hang() {
                             }
                             session
                         };
-                        let (site, _) = site(kind);
+                        let site = world(kind);
                         let jar = &mut Jar::default();
                         let (session, _) = site.answer(jar, status.unwrap(), handler).await;
                         for operation in [first, second, "save"] {
@@ -258,16 +250,16 @@ fn no_two_operations_after_the_response_hang() {
                     }
                 }
             };
-            block_in_time(&format!("{kind}, {before}"), pairs);
+            block_in_time((kind, before), pairs);
         }
     }
 }
 
 #[test]
 fn a_load_runs_updates_again_without_a_lock() {
-    for kind in ["memory", "remote"] {
+    for kind in MERGED {
         block_in_time(kind, async move || {
-            let (site, _) = site(kind);
+            let site = world(kind);
             let session = kept(&site, &mut Jar::default()).await;
             session.load().await.unwrap();
             assert_eq!(update(&session).unwrap(), 1);
@@ -282,7 +274,7 @@ fn a_load_runs_updates_again_without_a_lock() {
 #[test]
 fn a_save_runs_updates_again_without_a_lock() {
     block_in_time("merge", async || {
-        let (site, _) = site("remote");
+        let site = world(Kind::Remote);
         let jar = &mut Jar::default();
         let session = kept(&site, jar).await;
         session.load().await.unwrap();
@@ -315,7 +307,7 @@ fn a_save_runs_updates_again_without_a_lock() {
 fn an_update_of_its_own_key_ends_with_an_error() {
     for kind in KINDS {
         block_in_time(kind, async move || {
-            let (site, _) = site(kind);
+            let site = world(kind);
             let runs = Arc::new(AtomicUsize::new(0));
             let handler = async |session: Session| {
                 session.load().await.unwrap();
@@ -336,9 +328,9 @@ fn an_update_of_its_own_key_ends_with_an_error() {
 /// What a closure does when it is run again must not bring itself back for ever.
 #[test]
 fn an_update_that_updates_when_it_runs_again_ends() {
-    for kind in ["memory", "remote"] {
+    for kind in MERGED {
         block_in_time(kind, async move || {
-            let (site, _) = site(kind);
+            let site = world(kind);
             let session = kept(&site, &mut Jar::default()).await;
             session.load().await.unwrap();
             fn again(session: &Session) -> Result<u32, Error> {
@@ -362,9 +354,9 @@ fn an_update_that_updates_when_it_runs_again_ends() {
 /// An application's `block_on` in a closure that a save runs again.
 #[test]
 fn a_save_within_a_save_is_an_error() {
-    for kind in ["memory", "remote"] {
+    for kind in MERGED {
         block_in_time(kind, async move || {
-            let (site, _) = site(kind);
+            let site = world(kind);
             let jar = &mut Jar::default();
             let session = kept(&site, jar).await;
             session.load().await.unwrap();
@@ -417,7 +409,7 @@ impl<'de> Deserialize<'de> for Curious {
 fn values_may_use_the_session_they_are_in() {
     for kind in KINDS {
         block_in_time(kind, async move || {
-            let (site, _) = site(kind);
+            let site = world(kind);
             let handler = async |session: Session| {
                 session.load().await.unwrap();
                 session.insert("x", 1).unwrap();
@@ -444,7 +436,7 @@ fn closures_may_use_the_session_when_dropped() {
     }
     for kind in KINDS {
         block_in_time(kind, async move || {
-            let (site, _) = site(kind);
+            let site = world(kind);
             for (status, too_large) in [(200, false), (500, false), (200, true)] {
                 let status = StatusCode::from_u16(status).unwrap();
                 let handler = async |session: Session| {
@@ -497,7 +489,7 @@ fn subscribers_may_use_the_session() {
     for kind in KINDS {
         block_in_time(kind, async move || {
             let _subscriber = tracing::subscriber::set_default(Curious);
-            let (site, _) = site(kind);
+            let site = world(kind);
             let handler = async |session: Session| {
                 CURRENT.set(Some(session.clone()));
                 session.load().await.unwrap();
@@ -519,7 +511,7 @@ struct Idle<F>(std::pin::Pin<Box<F>>);
 fn a_response_waits_for_no_idle_save() {
     for operation in ["save", "load", "destroy"] {
         block_in_time(operation, async move || {
-            let (site, _) = site("remote");
+            let site = world(Kind::Remote);
             let jar = &mut Jar::default();
             kept(&site, jar).await;
             let handler = async |session: Session| {
@@ -566,7 +558,7 @@ fn a_response_waits_for_no_idle_save() {
 fn a_runtime_without_a_timer_is_told_so() {
     in_time("no timer", || {
         let runtime = runtime::Builder::new_current_thread().build().unwrap();
-        let (site, _) = site("remote");
+        let site = world(Kind::Remote);
         let (result, response): (Result<(), Error>, Response<String>) =
             runtime.block_on(site.visit(&mut Jar::default(), async |session: Session| {
                 session.load().await
@@ -578,8 +570,8 @@ fn a_runtime_without_a_timer_is_told_so() {
             .unwrap();
         assert!(source.to_string().contains("enable_time"), "{source}");
         assert_eq!(response.status(), StatusCode::OK);
-        for kind in ["cookie", "memory"] {
-            let (site, _) = self::site(kind);
+        for kind in Kind::SIMPLE {
+            let site = world(kind);
             let insert = async |session: Session| session.insert("x", 1);
             runtime
                 .block_on(site.visit(&mut Jar::default(), insert))

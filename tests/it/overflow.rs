@@ -85,80 +85,6 @@ async fn rejection(session: Session) -> Option<Rejection> {
 }
 
 #[tokio::test]
-async fn a_session_leaves_its_cookie_and_comes_back() {
-    for world in worlds() {
-        let jar = &mut Jar::default();
-        world.set(jar, "small", 10).await;
-        assert_eq!(world.get(jar, ["small"]).await, [Some(10)]);
-        assert_eq!(
-            world.operations(),
-            [],
-            "while it fits the store is not asked"
-        );
-
-        let response = world.set(jar, "large", 3_000).await;
-        assert!(
-            set_cookie(&response).len() < 250,
-            "the cookie refers to a record"
-        );
-        assert_eq!(world.operations(), [Create]);
-        assert_eq!(
-            world.get(jar, ["small", "large"]).await,
-            [Some(10), Some(3_000)]
-        );
-        assert_eq!(world.operations(), [Load]);
-        assert!(
-            no_cookie(&world.set(jar, "larger", 100_000).await),
-            "the same record"
-        );
-        assert_eq!(world.operations(), [Load, Update]);
-        world.remove(jar, "larger").await;
-
-        let response = world.remove(jar, "large").await;
-        assert!(set_cookie(&response).starts_with("s="));
-        assert_eq!(
-            world.operations(),
-            [Load, Update, Load, Update],
-            "the record is still there"
-        );
-        assert_eq!(world.get(jar, ["small", "large"]).await, [Some(10), None]);
-        assert_eq!(world.operations(), [Load], "and decides");
-        world.set(jar, "more", 10).await;
-        assert_eq!(
-            world.operations(),
-            [Load, Update],
-            "until the cookie has come back and is made anew"
-        );
-        world.set(jar, "more", 11).await;
-        assert_eq!(
-            world.get(jar, ["small", "more"]).await,
-            [Some(10), Some(11)]
-        );
-        assert_eq!(
-            world.operations(),
-            [],
-            "and then the session is in its cookie alone"
-        );
-
-        // Once more, over the mark that the record has left.
-        world.set(jar, "large", 2_000).await;
-        assert_eq!(
-            world.get(jar, ["small", "more", "large"]).await,
-            [Some(10), Some(11), Some(2_000)]
-        );
-        world.remove(jar, "large").await;
-        assert_eq!(
-            world.get(jar, ["small", "more", "large"]).await,
-            [Some(10), Some(11), None]
-        );
-        world.set(jar, "more", 12).await;
-        world.operations();
-        assert_eq!(world.get(jar, ["small"]).await, [Some(10)]);
-        assert_eq!(world.operations(), []);
-    }
-}
-
-#[tokio::test]
 async fn a_session_keeps_its_name_and_its_age_on_the_way() {
     let world = world_of(false, |config| config);
     let jar = &mut Jar::default();
@@ -578,55 +504,6 @@ async fn a_session_in_use_outlives_its_copy() {
         world.site.clock.advance(8 * HOUR);
         assert_eq!(world.get(jar, ["other"]).await, [Some(1_000)]);
     }
-}
-
-#[tokio::test]
-async fn a_failing_store_is_an_error_and_the_cookie_stays() {
-    let world = world_of(false, |config| config);
-    let jar = &mut Jar::default();
-    world.set(jar, "small", 10).await;
-    world.remote.every(Before, Create, Fail);
-    let response = world.set(jar, "large", 1_000).await;
-    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    assert!(no_cookie(&response));
-    world.remote.every(Before, ANY, Fail);
-    assert_eq!(
-        world.get(jar, ["small", "large"]).await,
-        [Some(10), None],
-        "the store is not needed"
-    );
-    world.remote.calm();
-    world.set(jar, "large", 1_000).await;
-    world.remote.every(Before, Update, Fail);
-    assert_eq!(
-        world.remove(jar, "large").await.status(),
-        StatusCode::INTERNAL_SERVER_ERROR
-    );
-    world.remote.calm();
-    world.remove(jar, "large").await;
-    world.remote.every(Before, Update, Fail);
-    // When it is time for a new cookie, a read would settle it.
-    world.site.clock.advance(3 * HOUR);
-    assert_eq!(
-        world.get(jar, ["small", "large"]).await,
-        [Some(10), None],
-        "it leaves the record another time"
-    );
-    assert_eq!(
-        world.set(jar, "more", 10).await.status(),
-        StatusCode::INTERNAL_SERVER_ERROR
-    );
-    world.remote.calm();
-    // The read has brought a cookie that refers to the record; then comes a copy, and then the
-    // session itself.
-    world.set(jar, "more", 10).await;
-    world.set(jar, "more", 11).await;
-    world.operations();
-    assert_eq!(
-        world.get(jar, ["small", "more"]).await,
-        [Some(10), Some(11)]
-    );
-    assert_eq!(world.operations(), []);
 }
 
 #[tokio::test]

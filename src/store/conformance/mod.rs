@@ -71,18 +71,23 @@ mod life;
 mod macros;
 mod outcomes;
 mod racing;
+mod rule;
 mod schedule;
 mod sizes;
 mod subject;
 mod tasks;
 mod violation;
 
-use std::{fmt, future::Future, time::Duration};
+use std::{future::Future, time::Duration};
 
 use tokio::runtime::{Builder, Handle};
 
 use self::bench::Bench;
-pub use self::{subject::Subject, violation::Violation};
+pub use self::{
+    rule::{Rule, rules},
+    subject::Subject,
+    violation::Violation,
+};
 use super::Store;
 use crate::{
     clock::{Clock, Timestamp},
@@ -92,39 +97,8 @@ use crate::{
 /// Where the clock stands that [`store_conformance!`](crate::store_conformance) gives to a store.
 pub const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-/// One rule of the contract; its name is a sentence, and that of its test.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Rule(&'static str);
-
-impl Rule {
-    /// Returns the rule of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        rules().iter().copied().find(|rule| rule.name() == name)
-    }
-
-    /// Returns the rule's name, as in `a_create_never_overwrites`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        self.0
-    }
-}
-
-/// Prints the name as a sentence.
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.replace('_', " "))
-    }
-}
-
-macro_rules! list {
+macro_rules! dispatch {
     (() $($module:ident: $($rule:ident)+;)+) => {
-        /// Lists every rule of the contract.
-        #[must_use]
-        pub fn rules() -> &'static [Rule] {
-            &[$($(Rule(stringify!($rule)),)+)+]
-        }
-
         async fn dispatch<S: Store>(rule: Rule, bench: &Bench<S>) -> bench::Outcome {
             match rule.name() {
                 $($(stringify!($rule) => Box::pin($module::$rule(bench)).await,)+)+
@@ -134,7 +108,7 @@ macro_rules! list {
     };
 }
 
-store_conformance_rules!([list]());
+store_conformance_rules!([dispatch]());
 
 /// Checks one rule, on the Tokio runtime this is called on.
 ///
@@ -162,7 +136,7 @@ pub fn run<S: Store>(
     name: &'static str,
     subject: impl Future<Output = Subject<S>>,
 ) -> Result<(), Violation> {
-    let rule = Rule(name);
+    let rule = Rule::of(name);
     let runtime = Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()

@@ -2,7 +2,7 @@
 
 use std::{error, fmt};
 
-use super::Rule;
+use super::rule::Rule;
 
 /// A store broke a rule: which one, and what it did. Prints both.
 #[derive(Clone, Eq, PartialEq)]
