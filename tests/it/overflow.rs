@@ -7,9 +7,9 @@ use silverback::{
 };
 
 use crate::support::{
-    DAY, HOUR, Jar, START, Site, keys, no_cookie,
+    DAY, HOUR, Jar, START, Site, keys,
     schedule::{all, now_and_then, rounds},
-    scripted::{ANY, Before, Create, Fail, Load, Op, Scripted, Update},
+    scripted::{Create, Op, Scripted},
     set_cookie,
 };
 
