@@ -49,8 +49,9 @@ struct NewCookie {
 pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commit {
     let mut committed = Committed::default();
     let mut is_idle = true;
-    let mut handles = registry.in_use();
-    while let Some(handle) = handles.next() {
+    let mut others = registry.others_in_use().into_iter();
+    let mut next = Some(registry.first());
+    while let Some(handle) = next {
         match handle.commit_now(&keep) {
             Now::Nothing { is_used } => committed.is_used |= is_used,
             Now::Done(reply) => {
@@ -59,10 +60,11 @@ pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commi
             }
             Now::Waits => {
                 // Those before it stay as they were committed.
-                let rest: Vec<_> = std::iter::once(handle).chain(handles).collect();
+                let rest = std::iter::once(handle).chain(others).collect();
                 return Commit::Waiting(Box::pin(commit_rest(rest, keep(), committed)));
             }
         }
+        next = others.next();
     }
     if is_idle {
         Commit::Nothing {
@@ -99,7 +101,7 @@ impl Handle {
     fn commit_now(&self, keep: impl FnOnce() -> Keep) -> Now {
         let (cell, settings) = (self.cell(), self.settings());
         // What a save under way has taken is not seen in the state.
-        let is_idle = cell.is_idle();
+        let is_idle = cell.is_idle(settings.never_waits);
         let rest = cell.with(|state| {
             let rests = is_idle && state.rests(settings, || self.clock().now());
             (rests || !state.is_in_use()).then_some(state.is_used)

@@ -120,20 +120,22 @@ impl Registry {
         self.with_opened(handles).unwrap_or_default()
     }
 
-    /// The sessions that may have been used, in a fixed order.
-    pub(crate) fn in_use(self: &Arc<Self>) -> impl Iterator<Item = Handle> {
-        let others = self.more.get().map(|more| {
-            let configured = if more.others.get().is_some() {
-                usize::MAX
-            } else {
-                1
-            };
-            self.configured()
-                .take(configured)
-                .skip(1)
-                .chain(self.opened())
-        });
-        std::iter::once(self.first()).chain(others.into_iter().flatten())
+    /// The sessions beside the first that may have been used, in a fixed order. Where there are
+    /// none, as in most requests, it takes no allocation.
+    pub(crate) fn others_in_use(self: &Arc<Self>) -> Vec<Handle> {
+        let Some(more) = self.more.get() else {
+            return Vec::new();
+        };
+        let configured = if more.others.get().is_some() {
+            usize::MAX
+        } else {
+            1
+        };
+        self.configured()
+            .take(configured)
+            .skip(1)
+            .chain(self.opened())
+            .collect()
     }
 
     /// The opened session of this name, which is made if there is none.

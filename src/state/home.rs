@@ -36,6 +36,13 @@ impl Home {
         self.id().map(SessionId::record_key)
     }
 
+    /// A request has come with the record's ID.
+    pub(crate) fn hear(&mut self) {
+        if let Self::Record { browser, .. } = self {
+            *browser = Browser::Knows;
+        }
+    }
+
     pub(crate) fn is_nowhere(&self) -> bool {
         matches!(self, Self::Nowhere)
     }

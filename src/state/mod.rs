@@ -11,7 +11,7 @@ pub(crate) use self::{
     enrolment::Enrolment,
     home::Home,
     lifetime::Lifetime,
-    plan::{Draft, Job, Plan, When, Write, Written},
+    plan::{Draft, Job, When, Write, Written},
     request::{CookieDuty, CutOff, Source, State, View},
 };
 

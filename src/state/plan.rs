@@ -7,14 +7,14 @@ use super::{
     enrolment::{self, Enrolment},
     home::Home,
     lifetime::Lifetime,
-    request::{CookieDuty, CutOff, Source, State, View},
+    request::{CookieDuty, CutOff, State, View},
 };
 use crate::{
     clock::Timestamp,
     config::Settings,
     content::{Browser, Content, WriteId},
     error::Error,
-    id::{RecordKey, SessionId},
+    id::SessionId,
     store::{Bytes, Version},
 };
 
@@ -25,7 +25,7 @@ pub(crate) enum When {
     Response,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Plan {
     pub(crate) write: Write,
     /// The roster is told that the session is in use.
@@ -38,35 +38,29 @@ pub(crate) struct Plan {
     reseals: bool,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Write {
-    /// The session is saved by its cookie. `id` is `None` for a new name, and `before` what it was
-    /// called until now.
+    /// The session is saved by its cookie, under a new name if it is new or renewed.
     Cookie {
-        id: Option<SessionId>,
-        before: Option<RecordKey>,
+        names: bool,
     },
     /// A new session into a record.
     Create,
     /// A session in a cookie, of this revision, into a record; under a new name if it is renewed.
     Outgrow {
-        id: SessionId,
         revision: u32,
         renews: bool,
     },
     Update {
-        id: SessionId,
         version: Version,
     },
     /// To a new name, in a record or, if it fits and the response brings it, in the cookie.
     Renew {
-        id: SessionId,
         version: Version,
         when: When,
     },
     /// Puts off the record's end.
     Touch {
-        id: SessionId,
         version: Version,
     },
 }
@@ -88,6 +82,10 @@ struct Due {
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) plan: Plan,
+    /// What the session is called when it is saved.
+    pub(crate) id: SessionId,
+    /// What it was called until then, if it gets a new name.
+    pub(crate) before: Option<SessionId>,
     pub(crate) draft: Draft,
     /// What the browser knows of the record when it is written.
     pub(crate) browser: Browser,
@@ -178,38 +176,24 @@ impl State {
     ) -> Option<Write> {
         let (is_change, is_last) = (self.is_changed(), when == When::Response);
         let fits = settings.may_be_in_cookie() && settings.fits_cookie(len);
-        match &view.home {
-            Home::Nowhere if fits => is_last.then_some(Write::Cookie {
-                id: None,
-                before: None,
-            }),
+        let renews = self.renews;
+        match view.home {
+            Home::Nowhere if fits => is_last.then_some(Write::Cookie { names: true }),
             Home::Nowhere => Some(Write::Create),
-            Home::Cookie { id, .. } if fits || !is_change => {
-                let before = self.renews.then(|| id.record_key());
-                let id = (!self.renews).then(|| id.clone());
+            Home::Cookie { .. } if fits || !is_change => {
                 let is_due = is_change || due.end || due.listing;
-                (is_last && is_due).then_some(Write::Cookie { id, before })
+                (is_last && is_due).then_some(Write::Cookie { names: renews })
             }
-            Home::Cookie { id, .. } => {
-                let (id, revision) = (id.clone(), view.content.revision);
-                Some(Write::Outgrow {
-                    id,
-                    revision,
-                    renews: self.renews,
-                })
+            Home::Cookie { .. } => Some(Write::Outgrow {
+                revision: view.content.revision,
+                renews,
+            }),
+            Home::Record { version, .. } if renews => Some(Write::Renew { version, when }),
+            Home::Record { version, .. } if is_change => Some(Write::Update { version }),
+            Home::Record { version, .. } if is_last && (due.end || due.listing) => {
+                Some(Write::Touch { version })
             }
-            Home::Record { id, version, .. } => {
-                let (id, version) = (id.clone(), *version);
-                if self.renews {
-                    Some(Write::Renew { id, version, when })
-                } else if is_change {
-                    Some(Write::Update { id, version })
-                } else if is_last && (due.end || due.listing) {
-                    Some(Write::Touch { id, version })
-                } else {
-                    None
-                }
-            }
+            Home::Record { .. } => None,
         }
     }
 
@@ -240,10 +224,12 @@ impl State {
         }
     }
 
-    /// Takes along what a plan needs. The log is to be given back if the save fails.
+    /// Takes along what a plan needs; `new` is the name it gives, if it gives one. The log is to be
+    /// given back if the save fails.
     pub(crate) fn take(
         &mut self,
         plan: Plan,
+        new: Option<SessionId>,
         write: WriteId,
         settings: &Settings,
         now: Timestamp,
@@ -254,12 +240,6 @@ impl State {
             // Only an update can fail.
             let _ = listed.apply(&mut view.content);
             self.log.push(listed);
-        }
-        if let Home::Record { browser, .. } = &mut view.home
-            && matches!(self.source, Source::Cookie)
-        {
-            // The request has come with the record's ID.
-            *browser = Browser::Knows;
         }
         let browser = match (&plan.write, &view.home) {
             (Write::Outgrow { .. }, _) => Browser::NeverHeard,
@@ -276,15 +256,40 @@ impl State {
         if let Some(enrolment) = &mut draft.enrolment {
             enrolment.reseals = plan.reseals;
         }
+        let old = view.home.id().cloned();
+        let (id, before) = match new {
+            Some(new) => (new, old),
+            None => (old?, None),
+        };
         let (log, cut_off) = (mem::take(&mut self.log), mem::take(&mut self.cut_off));
         Some(Job {
             plan,
+            id,
+            before,
             draft,
             browser,
             log,
             write,
             cut_off,
         })
+    }
+
+    /// Enters that the session is saved by its cookie; `new` is the name it got, if it got one.
+    pub(crate) fn saved_in_cookie(
+        &mut self,
+        new: Option<SessionId>,
+        duty: CookieDuty,
+        settings: &Settings,
+        now: Timestamp,
+    ) {
+        let Some(view) = &mut self.view else { return };
+        let kept = match mem::take(&mut view.home) {
+            Home::Cookie { id, .. } => Some(id),
+            Home::Nowhere | Home::Record { .. } => None,
+        };
+        if let Some(id) = new.or(kept) {
+            self.saved(Home::Cookie { id, issued: now }, duty, None, settings, now);
+        }
     }
 
     /// Enters what became of a save.
@@ -305,20 +310,28 @@ impl State {
             (subject.since, subject.listed) = (since, now);
         }
         let is_renamed = view.home.id() != home.id();
-        match &home {
-            Home::Record { id, .. } if is_renamed || !view.home.is_record() => {
-                self.source = Source::Known(id.clone().into());
-            }
-            Home::Cookie { .. } if duty == CookieDuty::Set && settings.overflow.is_some() => {
-                view.content.revision += 1;
-            }
-            _ => {}
+        if let Home::Cookie { .. } = home
+            && duty == CookieDuty::Set
+            && settings.overflow.is_some()
+        {
+            view.content.revision += 1;
         }
         if is_renamed {
             self.renews = false;
         }
         view.home = home;
         self.owe(duty);
+    }
+}
+
+impl Write {
+    /// Whether the session gets a name.
+    pub(crate) fn names(self) -> bool {
+        match self {
+            Self::Create | Self::Renew { .. } => true,
+            Self::Cookie { names } | Self::Outgrow { renews: names, .. } => names,
+            Self::Update { .. } | Self::Touch { .. } => false,
+        }
     }
 }
 

@@ -153,6 +153,7 @@ impl State {
             return Vec::new();
         }
         self.is_changed_unlogged = false;
+        self.source = self.source_again();
         match (&self.source, &mut self.view) {
             // The attributes of the destroyed session are those that the removal of its cookie
             // needs.
@@ -168,7 +169,7 @@ impl State {
         mem::take(&mut self.log)
     }
 
-    /// Where to read the session again after the request has ended.
+    /// Where to read the session again: where it was saved, if it was.
     pub(crate) fn source_again(&self) -> Source {
         match &self.view {
             Some(View {

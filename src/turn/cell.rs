@@ -55,8 +55,12 @@ impl Cell {
     }
 
     /// Whether no operation is under way.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.turnstile.is_free() && self.flights.is_idle()
+    pub(crate) fn is_idle(&self, never_waits: bool) -> bool {
+        if never_waits {
+            self.turnstile.is_free()
+        } else {
+            self.flights.is_idle()
+        }
     }
 }
 

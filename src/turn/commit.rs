@@ -68,8 +68,8 @@ pub(crate) fn commit_cookie(anchor: &impl Anchor, commit: Commit) -> Result<Repl
             }
             let now = vault.now();
             if let Some(plan) = state.plan(settings, now, When::Response)? {
-                let home = vault.save_in_cookie(&plan)?;
-                state.saved(home, plan.duty, None, settings, now);
+                let new = plan.write.names().then(|| vault.new_id()).transpose()?;
+                state.saved_in_cookie(new, plan.duty, settings, now);
             }
             Reply::of(state, settings, || now)
         })

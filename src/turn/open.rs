@@ -16,7 +16,7 @@ use crate::{
     id::SessionId,
     state::{Change, CookieDuty, Home, Lifetime, Source, State, View},
     store, trace,
-    vault::{Found, Vault},
+    vault::Vault,
 };
 
 /// How often the closure of an `update` runs again because what it works on was changed meanwhile.
@@ -59,8 +59,10 @@ impl Operation for Reopen {
 /// What can be told of a session without a store.
 enum Looked {
     Found(View, CookieDuty),
-    /// It is in a record.
+    /// It is in a record, whose ID the browser knows.
     Record(SessionId, CookieDuty),
+    /// It is in a record that this request knows.
+    Known(SessionId),
     /// It is in the cookie, but a store may know better.
     Token(Box<View>, CookieDuty),
 }
@@ -107,7 +109,7 @@ fn look(source: &Source, settings: &Settings, exchange: &Exchange, now: Timestam
     };
     match source {
         Source::Nothing => new(None),
-        Source::Known(id) => Looked::Record((**id).clone(), CookieDuty::Nothing),
+        Source::Known(id) => Looked::Known((**id).clone()),
         Source::Cookie => match Presented::find(settings, &exchange.cookies, now) {
             Presented::Nothing(rejection) => new(rejection),
             Presented::Ambiguous => {
@@ -160,30 +162,16 @@ async fn ask(vault: &Vault<'_>, looked: Looked) -> Result<(View, CookieDuty), Er
     let ended = |rejection| (View::new(vault.now(), Some(rejection)), CookieDuty::Nothing);
     match looked {
         Looked::Found(view, duty) => Ok((view, duty)),
-        Looked::Record(id, duty) => match vault.find(&id).await? {
-            Found::Session {
-                content,
-                version,
-                expires,
-                browser,
-                ..
-            } => {
-                let home = Home::Record {
-                    id,
-                    version,
-                    expires,
-                    browser,
-                };
-                Ok((
-                    View {
-                        home,
-                        content,
-                        rejection: None,
-                    },
-                    duty,
-                ))
+        Looked::Record(id, duty) => match vault.find(&id).await?.into_view(id) {
+            Ok(mut view) => {
+                view.home.hear();
+                Ok((view, duty))
             }
-            Found::Nothing(rejection) => Ok(ended(rejection)),
+            Err(rejection) => Ok(ended(rejection)),
+        },
+        Looked::Known(id) => match vault.find(&id).await?.into_view(id) {
+            Ok(view) => Ok((view, CookieDuty::Nothing)),
+            Err(rejection) => Ok(ended(rejection)),
         },
         Looked::Token(view, duty) => match view.home.id() {
             Some(id) if vault.is_ended(id, &view.content).await? => Ok(ended(Rejection::Revoked)),

@@ -6,9 +6,9 @@ use super::cell::{Operation, Turn};
 use crate::{
     content::WriteId,
     error::{Error, ErrorKind},
+    id::{RecordKey, SessionId},
     state::{Change, CutOff, Job, When, Written},
     trace,
-    vault::Names,
 };
 
 /// Saves the session now. What needs the response waits for it.
@@ -34,10 +34,10 @@ impl Turn<'_> {
         if self.state(|state| state.needs_opening()) {
             self.open().await?;
         }
-        let Some((names, mut taken)) = self.begin(when)? else {
+        let Some(mut taken) = self.begin(when)? else {
             return Ok(());
         };
-        match self.vault.save(&names, &mut taken.job).await {
+        let key = match self.vault.save(&mut taken.job).await {
             Ok(written) => self.finish(&mut taken.job, written)?,
             // The cookie that came still works, and the next request tries again.
             Err(error) if taken.job.plan.is_optional() => {
@@ -47,37 +47,42 @@ impl Turn<'_> {
                 return Ok(());
             }
             Err(error) => return Err(error),
-        }
-        if let Some(enrolment) = taken.job.draft.enrolment.take() {
+        };
+        if let (Some(enrolment), Some(key)) = (taken.job.draft.enrolment.take(), key) {
+            let before = taken.job.before.as_ref().map(SessionId::record_key);
             self.vault
-                .tidy_rosters(&enrolment, &names.key(), names.before())
+                .tidy_rosters(&enrolment, &key, before.as_ref())
                 .await;
         }
         Ok(())
     }
 
     /// Decides what there is to do, and takes what it needs.
-    fn begin(&self, when: When) -> Result<Option<(Names, Taken<'_>)>, Error> {
+    fn begin(&self, when: When) -> Result<Option<Taken<'_>>, Error> {
         let settings = self.vault.settings;
-        let begun = self.state(|state| {
+        let job = self.state(|state| {
             let now = self.vault.now();
             state.check_late(when == When::Now && self.exchange.is_closed())?;
             let Some(plan) = state.plan(settings, now, when)? else {
-                return Ok(None);
+                return Ok::<_, Error>(None);
             };
             if plan.needs_response() && self.exchange.is_over() {
                 return Err(Error::new(ErrorKind::AlreadyCommitted));
             }
-            let (names, write) = (self.vault.names(&plan)?, self.vault.new_write()?);
-            Ok(state
-                .take(plan, write, settings, now)
-                .map(|job| (names, job)))
+            let new = plan
+                .write
+                .names()
+                .then(|| self.vault.new_id())
+                .transpose()?;
+            Ok(state.take(plan, new, self.vault.new_write()?, settings, now))
         })?;
-        Ok(begun.map(|(names, job)| (names, Taken { turn: self, job })))
+        Ok(job.map(|job| Taken { turn: self, job }))
     }
 
     /// Enters the outcome into the state. Until then, what was taken is given back.
-    fn finish(&self, job: &mut Job, written: Written) -> Result<(), Error> {
+    ///
+    /// Returns what the session is called now, if rosters are to hear of it.
+    fn finish(&self, job: &mut Job, written: Written) -> Result<Option<RecordKey>, Error> {
         let (settings, now) = (self.vault.settings, self.vault.now());
         let Written {
             home,
@@ -85,12 +90,13 @@ impl Turn<'_> {
             since,
         } = written;
         let duty = job.plan.duty;
+        let key = job.draft.enrolment.as_ref().and_then(|_| home.key());
         // Dropped without the lock: it may have closures of the application.
         let saved: Vec<Change> = mem::take(&mut job.log);
         let Some(mut content) = merged else {
             self.state(|state| state.saved(home, duty, since, settings, now));
             drop(saved);
-            return Ok(());
+            return Ok(key);
         };
         content.mark_listed();
         let known = home.clone();
@@ -100,7 +106,8 @@ impl Turn<'_> {
             }
             state.saved(home, duty, since, settings, now);
         });
-        entered.inspect_err(|_| self.state(|state| state.close(known)))
+        entered.inspect_err(|_| self.state(|state| state.close(known)))?;
+        Ok(key)
     }
 }
 

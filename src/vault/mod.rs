@@ -8,8 +8,4 @@ mod rosters;
 mod save;
 mod write;
 
-pub(crate) use self::{
-    records::{Found, Vault},
-    rosters::Enrolled,
-    save::Names,
-};
+pub(crate) use self::{records::Vault, rosters::Enrolled};

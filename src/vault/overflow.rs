@@ -23,7 +23,7 @@ use super::{
 use crate::{
     content::{Browser, Content},
     error::{Error, ErrorKind},
-    id::{RecordKey, SessionId},
+    id::RecordKey,
     state::{Home, Job, Written},
     store::{StoreError, Version},
 };
@@ -35,17 +35,24 @@ impl Vault<'_> {
     /// is renewed; `before` is its name until now.
     pub(super) async fn outgrow(
         &self,
-        id: &SessionId,
         revision: u32,
         before: Option<&RecordKey>,
         job: &mut Job,
     ) -> Result<Written, Error> {
-        let key = id.record_key();
-        let data = self.seal(id, job.draft.plain.clone())?;
+        let key = job.id.record_key();
+        let data = self.seal(&job.id, job.draft.plain.clone())?;
         let created = self.records()?.create(&key, data, job.draft.expires).await;
-        let (version, browser, merged) = match created {
-            Ok(version) => (version, Browser::NeverHeard, None),
-            Err(StoreError::Exists) => self.replace(id, revision, job).await?,
+        let Replaced {
+            version,
+            browser,
+            merged,
+        } = match created {
+            Ok(version) => Replaced {
+                version,
+                browser: Browser::NeverHeard,
+                merged: None,
+            },
+            Err(StoreError::Exists) => self.replace(revision, job).await?,
             Err(error) => return Err(error.into()),
         };
         self.check_enrolled(&key, job.draft.enrolment.as_ref())
@@ -63,7 +70,7 @@ impl Vault<'_> {
         if let Some(before) = before {
             self.remove_record(before).await;
         }
-        let (id, expires) = (id.clone(), job.draft.expires);
+        let (id, expires) = (job.id.clone(), job.draft.expires);
         Ok(Written {
             home: Home::Record {
                 id,
@@ -77,13 +84,9 @@ impl Vault<'_> {
     }
 
     /// Saves a session that has outgrown its cookie where there is a record of its name.
-    async fn replace(
-        &self,
-        id: &SessionId,
-        revision: u32,
-        job: &mut Job,
-    ) -> Result<(Version, Browser, Option<Content>), Error> {
-        let (records, key) = (self.records()?, id.record_key());
+    async fn replace(&self, revision: u32, job: &mut Job) -> Result<Replaced, Error> {
+        let (records, id) = (self.records()?, job.id.clone());
+        let key = id.record_key();
         let (mut merged, mut heard) = (None, Browser::NeverHeard);
         let mut rounds = Rounds::start(records, &key, OUTGROW).await;
         loop {
@@ -93,12 +96,16 @@ impl Vault<'_> {
                 write,
                 browser,
                 ..
-            } = self.find(id).await?
+            } = self.find(&id).await?
             else {
                 return Err(Error::new(ErrorKind::Gone));
             };
             if is_own(write, job) {
-                return Ok((version, heard, merged));
+                return Ok(Replaced {
+                    version,
+                    browser: heard,
+                    merged,
+                });
             }
             let is_older = content.revision < revision;
             if browser == Browser::Knows || !is_older {
@@ -106,12 +113,25 @@ impl Vault<'_> {
                 self.redraft(job, &content, browser)?;
                 (merged, heard) = (Some(content), browser);
             }
-            let data = self.seal(id, job.draft.plain.clone())?;
+            let data = self.seal(&id, job.draft.plain.clone())?;
             match records.update(&key, version, data, job.draft.expires).await {
-                Ok(version) => return Ok((version, heard, merged)),
+                Ok(version) => {
+                    return Ok(Replaced {
+                        version,
+                        browser: heard,
+                        merged,
+                    });
+                }
                 Err(StoreError::Conflict) => rounds.lost().await?,
                 Err(error) => return Err(error.into()),
             }
         }
     }
+}
+
+/// What became of a record that was there.
+struct Replaced {
+    version: Version,
+    browser: Browser,
+    merged: Option<Content>,
 }

@@ -8,7 +8,7 @@ use crate::{
     crypto::{self, RandomError},
     error::{Error, Rejection},
     id::{RecordKey, SessionId},
-    state::Lifetime,
+    state::{Home, Lifetime, View},
     store::{Bytes, Record, StoreError, Version},
     trace,
 };
@@ -30,6 +30,33 @@ pub(crate) enum Found {
         browser: Browser,
     },
     Nothing(Rejection),
+}
+
+impl Found {
+    pub(crate) fn into_view(self, id: SessionId) -> Result<View, Rejection> {
+        match self {
+            Self::Session {
+                content,
+                version,
+                expires,
+                browser,
+                ..
+            } => {
+                let home = Home::Record {
+                    id,
+                    version,
+                    expires,
+                    browser,
+                };
+                Ok(View {
+                    home,
+                    content,
+                    rejection: None,
+                })
+            }
+            Self::Nothing(rejection) => Err(rejection),
+        }
+    }
 }
 
 impl Vault<'_> {

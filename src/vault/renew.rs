@@ -10,7 +10,7 @@ use super::{
 use crate::{
     content::{Browser, encode_mark},
     error::{Error, ErrorKind},
-    id::{RecordKey, SessionId},
+    id::RecordKey,
     state::{Enrolment, Home, Job, When, Written},
     store::{Bytes, StoreError, Version},
 };
@@ -29,24 +29,26 @@ impl Vault<'_> {
     /// error.
     pub(super) async fn renew(
         &self,
-        old: &SessionId,
         mut version: Version,
-        new: &SessionId,
         when: When,
         job: &mut Job,
     ) -> Result<Written, Error> {
-        let (records, key, new_key) = (self.records()?, old.record_key(), new.record_key());
+        let old = job
+            .before
+            .clone()
+            .ok_or_else(|| Error::new(ErrorKind::Gone))?;
+        let (records, key, new_key) = (self.records()?, old.record_key(), job.id.record_key());
         let mark = Bytes::from(encode_mark(job.write));
         let mut merged = None;
         let mut rounds = Rounds::start(records, &key, RENEW).await;
         let home = loop {
             let home = if job.draft.fits_cookie && when == When::Response {
                 Home::Cookie {
-                    id: new.clone(),
+                    id: job.id.clone(),
                     issued: self.now(),
                 }
             } else {
-                self.create(new, job).await?
+                self.create(job).await?
             };
             let until = self.now().saturating_add(MARK_LIFETIME);
             let marked = records.update(&key, version, mark.clone(), until).await;
@@ -65,7 +67,7 @@ impl Vault<'_> {
                 content,
                 version: current,
                 ..
-            } = self.merge(old, job).await?
+            } = self.merge(&old, job).await?
             else {
                 return Err(Error::new(ErrorKind::Conflict));
             };

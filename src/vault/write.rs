@@ -77,14 +77,14 @@ impl Vault<'_> {
     /// Makes the record of a session that is enrolled already, and looks once more whether it still
     /// is: who ends a subject's sessions marks them in the roster first and removes their records
     /// then.
-    pub(super) async fn create(&self, id: &SessionId, job: &mut Job) -> Result<Home, Error> {
-        let (key, expires) = (id.record_key(), job.draft.expires);
-        let data = self.seal(id, mem::take(&mut job.draft.plain))?;
+    pub(super) async fn create(&self, job: &mut Job) -> Result<Home, Error> {
+        let (key, expires) = (job.id.record_key(), job.draft.expires);
+        let data = self.seal(&job.id, mem::take(&mut job.draft.plain))?;
         let version = self.records()?.create(&key, data, expires).await?;
         self.check_enrolled(&key, job.draft.enrolment.as_ref())
             .await?;
         Ok(Home::Record {
-            id: id.clone(),
+            id: job.id.clone(),
             version,
             expires,
             browser: Browser::Knows,
@@ -106,20 +106,19 @@ impl Vault<'_> {
 
     pub(super) async fn update(
         &self,
-        id: &SessionId,
         mut version: Version,
         job: &mut Job,
     ) -> Result<Written, Error> {
-        let (records, key) = (self.records()?, id.record_key());
+        let (records, key) = (self.records()?, job.id.record_key());
         let (mut browser, mut merged) = (job.browser, None);
         let mut rounds = Rounds::start(records, &key, SAVE).await;
         loop {
             let expires = job.draft.expires;
-            let data = self.seal(id, mem::take(&mut job.draft.plain))?;
+            let data = self.seal(&job.id, mem::take(&mut job.draft.plain))?;
             match records.update(&key, version, data, expires).await {
                 Ok(version) => {
                     let home = Home::Record {
-                        id: id.clone(),
+                        id: job.id.clone(),
                         version,
                         expires,
                         browser,
@@ -133,7 +132,7 @@ impl Vault<'_> {
                 Err(StoreError::Conflict) => rounds.lost().await?,
                 Err(error) => return Err(error.into()),
             }
-            match self.merge(id, job).await? {
+            match self.merge(&job.id.clone(), job).await? {
                 Merged::Already { content, home } => {
                     return Ok(Written {
                         home,
@@ -157,13 +156,12 @@ impl Vault<'_> {
     /// request tries again.
     pub(super) async fn touch(
         &self,
-        id: &SessionId,
         mut version: Version,
         job: &mut Job,
     ) -> Result<Written, Error> {
-        let (records, key, expires) = (self.records()?, id.record_key(), job.draft.expires);
+        let (records, key, expires) = (self.records()?, job.id.record_key(), job.draft.expires);
         let touched = if job.plan.lists {
-            let data = self.seal(id, mem::take(&mut job.draft.plain))?;
+            let data = self.seal(&job.id, mem::take(&mut job.draft.plain))?;
             let updated = records.update(&key, version, data, expires).await;
             updated.map(|updated| version = updated)
         } else {
@@ -174,11 +172,12 @@ impl Vault<'_> {
             Ok(()) | Err(StoreError::Conflict | StoreError::Gone) => {}
             Err(error) => trace::touch_failed(&self.settings.name, &error),
         }
+        let (id, browser) = (job.id.clone(), job.browser);
         Ok(Written::at(Home::Record {
-            id: id.clone(),
+            id,
             version,
             expires,
-            browser: job.browser,
+            browser,
         }))
     }
 
