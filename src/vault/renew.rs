@@ -12,7 +12,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::RecordKey,
     state::{Enrolment, Home, Job, When, Written},
-    store::{Bytes, StoreError, Version},
+    store::{Bytes, DynStore, Record, StoreError, Version},
 };
 
 const RENEW: Policy = Policy::new("renew", Queue::Never);
@@ -42,26 +42,17 @@ impl Vault<'_> {
         let mut merged = None;
         let mut rounds = Rounds::start(records, &key, RENEW).await;
         let home = loop {
-            let home = if job.draft.fits_cookie && when == When::Response {
-                Home::Cookie {
-                    id: job.id.clone(),
-                    issued: self.now(),
+            let home = self.move_in(when, job).await?;
+            match self.mark(records, &key, version, &mark).await {
+                Ok(()) => break home,
+                Err(StoreError::Conflict) => {
+                    self.move_out(&home).await;
+                    rounds.lost().await?;
                 }
-            } else {
-                self.create(job).await?
-            };
-            let until = self.now().saturating_add(MARK_LIFETIME);
-            let marked = records.update(&key, version, mark.clone(), until).await;
-            if marked.is_ok() || self.is_marked(&key, &mark).await {
-                break home;
-            }
-            if home.is_record() {
-                self.remove_record(&new_key).await;
-            }
-            match marked {
-                Err(StoreError::Conflict) => rounds.lost().await?,
-                Err(error) => return Err(error.into()),
-                Ok(_) => {}
+                Err(error) => {
+                    self.move_out(&home).await;
+                    return Err(error.into());
+                }
             }
             let Merged::Again {
                 content,
@@ -78,9 +69,7 @@ impl Vault<'_> {
             (merged, version) = (Some(content), current);
         };
         if let Err(error) = self.retire(&key, job.draft.enrolment.as_ref()).await {
-            if home.is_record() {
-                self.remove_record(&new_key).await;
-            }
+            self.move_out(&home).await;
             return Err(error);
         }
         Ok(Written {
@@ -88,6 +77,39 @@ impl Vault<'_> {
             merged,
             since: None,
         })
+    }
+
+    /// Makes the session's new place.
+    async fn move_in(&self, when: When, job: &mut Job) -> Result<Home, Error> {
+        if job.draft.fits_cookie && when == When::Response {
+            return Ok(Home::Cookie {
+                id: job.id.clone(),
+                issued: self.now(),
+            });
+        }
+        self.create(job).await
+    }
+
+    /// Nobody will ever hear of the new place.
+    async fn move_out(&self, home: &Home) {
+        if let Home::Record { id, .. } = home {
+            self.remove_record(&id.record_key()).await;
+        }
+    }
+
+    /// Replaces the old record by a mark, if it has this version.
+    async fn mark(
+        &self,
+        records: &DynStore,
+        key: &RecordKey,
+        version: Version,
+        mark: &Bytes,
+    ) -> Result<(), StoreError> {
+        let until = self.now().saturating_add(MARK_LIFETIME);
+        match records.update(key, version, mark.clone(), until).await {
+            Err(_) if self.is_marked(records, key, mark).await => Ok(()),
+            marked => marked.map(drop),
+        }
     }
 
     /// Ends what the session was called before.
@@ -104,16 +126,12 @@ impl Vault<'_> {
     }
 
     /// Whether the old record bears this request's mark although the store's answer did not say so.
-    async fn is_marked(&self, key: &RecordKey, mark: &[u8]) -> bool {
-        if self.settings.never_waits {
-            return false;
-        }
-        let Ok(records) = self.records() else {
-            return false;
-        };
-        records
-            .load(key)
-            .await
-            .is_ok_and(|record| record.is_some_and(|record| record.data() == mark))
+    async fn is_marked(&self, records: &DynStore, key: &RecordKey, mark: &[u8]) -> bool {
+        let is_mark = |record: Record| record.data() == mark;
+        !self.settings.never_waits
+            && records
+                .load(key)
+                .await
+                .is_ok_and(|record| record.is_some_and(is_mark))
     }
 }
