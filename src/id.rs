@@ -130,15 +130,9 @@ impl RecordKey {
     /// ```
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.as_bytes().as_chunks::<2>();
         let mut key = [0; 32];
-        if digits.0.len() != key.len() || !digits.1.is_empty() {
-            return None;
-        }
-        for (byte, [high, low]) in key.iter_mut().zip(digits.0) {
-            *byte = hex_digit(*high)? << 4 | hex_digit(*low)?;
-        }
-        Some(Self(key))
+        let decoded = base16ct::lower::decode(text, &mut key).ok()?;
+        (decoded.len() == size_of::<Self>()).then_some(Self(key))
     }
 
     /// What the end of the session of this key is remembered under, which may be in the same store
@@ -152,17 +146,9 @@ impl RecordKey {
     }
 }
 
-fn hex_digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
-}
-
 impl fmt::Display for RecordKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{:x}", base16ct::HexDisplay(&self.0))
     }
 }
 

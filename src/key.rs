@@ -81,15 +81,9 @@ impl Key {
     /// [`KeyError::Encoding`] if the text is not hexadecimal; otherwise as
     /// [`from_bytes`](Self::from_bytes).
     pub fn from_hex(text: &str) -> Result<Self, KeyError> {
-        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        let secret: Option<Vec<u8>> = pairs
-            .iter()
-            .map(|[high, low]| Some(hex_digit(*high)? << 4 | hex_digit(*low)?))
-            .collect();
-        match secret.map(Zeroizing::new) {
-            Some(secret) if rest.is_empty() => Self::from_bytes(&secret),
-            _ => Err(KeyError::Encoding),
-        }
+        // In constant time: the text is as secret as the key.
+        let secret = base16ct::mixed::decode_vec(text).map_err(|_| KeyError::Encoding)?;
+        Self::from_bytes(&Zeroizing::new(secret))
     }
 
     /// Makes a key of base64 text, standard or URL-safe, with or without padding.
@@ -133,12 +127,6 @@ fn root(secret: &[u8]) -> RootKey {
     RootKey::extract(b"silverback v1", secret)
 }
 
-fn hex_digit(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
-}
-
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({}, ..)", self.id)
@@ -159,7 +147,7 @@ impl KeyId {
 
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{:x}", base16ct::HexDisplay(&self.0))
     }
 }
 
