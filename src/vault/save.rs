@@ -18,22 +18,28 @@ impl Vault<'_> {
         let before = job.before.as_ref().map(SessionId::record_key);
         // Hashed for rosters alone.
         let key = job.draft.enrolment.is_some().then(|| job.id.record_key());
+        let saved = self.enrol_and_write(key, before, job).await;
+        // Nobody will ever hear of an ID that was to be new.
+        if let (Err(_), Some(key)) = (&saved, key.filter(|_| job.plan.write.names())) {
+            self.withdraw(job.draft.enrolment.as_ref(), &key).await;
+        }
+        saved
+    }
+
+    async fn enrol_and_write(
+        &self,
+        key: Option<RecordKey>,
+        before: Option<RecordKey>,
+        job: &mut Job,
+    ) -> Result<Written, Error> {
         let mut since = None;
         if let Some(key) = key.filter(|_| is_told(job)) {
             since = self
                 .enrol(job.draft.enrolment.as_ref(), key, before)
                 .await?;
         }
-        match self.write(before.as_ref(), job).await {
-            Ok(written) => Ok(Written { since, ..written }),
-            Err(error) => {
-                // Nobody will ever hear of an ID that was to be new.
-                if let Some(key) = key.filter(|_| job.plan.write.names()) {
-                    self.withdraw(job.draft.enrolment.as_ref(), &key).await;
-                }
-                Err(error)
-            }
-        }
+        let written = self.write(before.as_ref(), job).await?;
+        Ok(Written { since, ..written })
     }
 
     async fn write(&self, before: Option<&RecordKey>, job: &mut Job) -> Result<Written, Error> {

@@ -190,3 +190,19 @@ async fn a_mark_outlives_a_subject_set_again() {
     world.logged_in("ada", "phone").await;
     assert!(!world.is_alive(&jar).await);
 }
+
+/// A session is marked as ended, but its end cannot be remembered: the next login fails.
+#[tokio::test]
+async fn a_login_that_failed_on_anothers_end_is_unlisted() {
+    for kind in Kind::REMOTE_SUBJECTS {
+        let world = kind.with(|config| config.sessions_per_subject(1));
+        let jar = world.logged_in("ada", "laptop").await;
+        world.rosters().every(Before, Create.of_sessions(), Fail);
+        world.rosters().every(Before, Delete, Fail);
+        assert_eq!(try_to_log_in(&world).await, FAILED);
+        world.rosters().calm();
+        assert_eq!(world.notes("ada").await, [""; 0], "{kind:?}");
+        assert_eq!(world.destroy_all("ada").await, 0);
+        assert!(!world.is_alive(&jar).await);
+    }
+}
