@@ -1,4 +1,4 @@
-//! Operations that wait, one at a time: each is driven by everybody who waits for it to end.
+//! Operations that wait, one at a time: each is driven by every caller who waits for it to end.
 //!
 //! A lock of futures would be kept by a caller that has polled `save` once and then does something
 //! else, and the response would wait for that caller for ever. Here the response polls the `save`
@@ -30,9 +30,10 @@ type Operation = Pin<Box<dyn Future<Output = ()> + Send>>;
 struct Flight {
     /// Locked while it is polled; `None` once it has ended.
     operation: Mutex<Option<Operation>>,
+    has_ended: AtomicBool,
     /// The thread that polls it.
-    pilot: AtomicUsize,
-    /// Somebody has found it being polled.
+    poller: AtomicUsize,
+    /// Another caller has found it being polled.
     is_contended: AtomicBool,
     waiting: Arc<Waiting>,
 }
@@ -58,7 +59,7 @@ impl Flights {
         }
         Wait(flight).await?;
         let result = mem::take(&mut *result.lock().unwrap_or_else(PoisonError::into_inner));
-        // It panicked while somebody else polled it.
+        // It panicked while another caller polled it.
         result.unwrap_or_else(|| Err(Error::new(ErrorKind::Store)))
     }
 
@@ -86,53 +87,56 @@ impl Flight {
     fn new(operation: impl Future<Output = ()> + Send + 'static) -> Self {
         Self {
             operation: Mutex::new(Some(Box::pin(operation))),
-            pilot: AtomicUsize::new(0),
+            has_ended: AtomicBool::new(false),
+            poller: AtomicUsize::new(0),
             is_contended: AtomicBool::new(false),
             waiting: Arc::default(),
         }
     }
 
+    /// It takes no lock: who waits must find that held by a caller who polls, and wakes others
+    /// afterwards.
     fn has_ended(&self) -> bool {
-        match self.operation.try_lock() {
-            Ok(operation) => operation.is_none(),
-            Err(TryLockError::Poisoned(operation)) => operation.into_inner().is_none(),
-            Err(TryLockError::WouldBlock) => false,
-        }
+        self.has_ended.load(Ordering::SeqCst)
     }
 
     fn poll(&self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
         // Before the lock is tried: who lets go of it wakes all that are registered by then.
         self.waiting.register(cx.waker());
-        // Dropped after the lock, also if the operation panics.
-        let mut _landing;
-        let Some(mut operation) = self.try_operation() else {
-            let is_nested = self.pilot.load(Ordering::SeqCst) == lock::thread_id();
+        let Some(operation) = self.try_operation() else {
+            let is_nested = self.poller.load(Ordering::SeqCst) == lock::thread_id();
             return if is_nested {
                 Poll::Ready(Err(lock::waits_for_itself()))
             } else {
                 Poll::Pending
             };
         };
-        // Taken out, so that one that panics is not polled again.
-        let Some(mut running) = operation.take() else {
-            return Poll::Ready(Ok(()));
-        };
-        _landing = Landing {
+        // Dropped after the lock, also if the operation panics.
+        let mut finish = Finish {
             flight: self,
-            has_landed: true,
+            has_ended: true,
         };
-        self.pilot.store(lock::thread_id(), Ordering::SeqCst);
-        let waker = Waker::from(Arc::clone(&self.waiting));
-        let poll = running.as_mut().poll(&mut Context::from_waker(&waker));
-        self.pilot.store(0, Ordering::SeqCst);
-        if poll.is_pending() {
-            *operation = Some(running);
-            _landing.has_landed = false;
-        }
+        let poll = self.poll_locked(operation);
+        finish.has_ended = poll.is_ready();
         poll.map(Ok)
     }
 
-    /// `None` while somebody polls it, who wakes this one afterwards.
+    fn poll_locked(&self, mut operation: MutexGuard<'_, Option<Operation>>) -> Poll<()> {
+        // Taken out, so that one that panics is not polled again.
+        let Some(mut running) = operation.take() else {
+            return Poll::Ready(());
+        };
+        self.poller.store(lock::thread_id(), Ordering::SeqCst);
+        let waker = Waker::from(Arc::clone(&self.waiting));
+        let poll = running.as_mut().poll(&mut Context::from_waker(&waker));
+        self.poller.store(0, Ordering::SeqCst);
+        if poll.is_pending() {
+            *operation = Some(running);
+        }
+        poll
+    }
+
+    /// `None` while another caller polls it, who wakes this one afterwards.
     fn try_operation(&self) -> Option<MutexGuard<'_, Option<Operation>>> {
         let try_lock = || match self.operation.try_lock() {
             Ok(operation) => Some(operation),
@@ -154,16 +158,20 @@ impl fmt::Debug for Flight {
     }
 }
 
-/// Wakes those who have to know that a flight has ended, also by a panic, or that they can poll it
-/// themselves: what woke this one may have found them waiting for the lock.
-struct Landing<'a> {
+/// Wakes those who have to know that an operation has ended, also by a panic, or that they can poll
+/// it themselves: what woke this one may have found them waiting for the lock.
+struct Finish<'a> {
     flight: &'a Flight,
-    has_landed: bool,
+    has_ended: bool,
 }
 
-impl Drop for Landing<'_> {
+impl Drop for Finish<'_> {
     fn drop(&mut self) {
-        if self.has_landed || self.flight.is_contended.swap(false, Ordering::SeqCst) {
+        let is_contended = self.flight.is_contended.swap(false, Ordering::SeqCst);
+        self.flight
+            .has_ended
+            .fetch_or(self.has_ended, Ordering::SeqCst);
+        if self.has_ended || is_contended {
             self.flight.waiting.wake_all();
         }
     }
@@ -171,9 +179,12 @@ impl Drop for Landing<'_> {
 
 impl Waiting {
     fn register(&self, waker: &Waker) {
+        // Cloned and dropped without the lock: a waker is code of the application.
+        let mut waker = Some(waker.clone());
         let mut wakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !wakers.iter().any(|other| other.will_wake(waker)) {
-            wakers.push(waker.clone());
+        let is_known = |waker: &Waker| wakers.iter().any(|other| other.will_wake(waker));
+        if let Some(new) = waker.take_if(|waker| !is_known(waker)) {
+            wakers.push(new);
         }
     }
 
