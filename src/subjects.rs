@@ -9,6 +9,7 @@ use crate::{
     error::{ConfigError, Error},
     id::RecordKey,
     roster::Entry,
+    store,
     vault::{Enrolled, Vault},
 };
 
@@ -159,11 +160,8 @@ impl Subjects {
     ///
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the store fails or the list is damaged.
     pub async fn list(&self, subject: &str) -> Result<Vec<SubjectSession>, Error> {
-        let listed = self
-            .vault()
-            .enrolled(subject)
-            .await
-            .map_err(|error| self.blame(error))?;
+        let list = async { self.vault()?.enrolled(subject).await };
+        let listed = list.await.map_err(|error| self.blame(error))?;
         Ok(SubjectSession::list(listed, None, self.clock.now()))
     }
 
@@ -203,15 +201,18 @@ impl Subjects {
         which: impl Fn(&Entry) -> bool,
         others: Enrolled,
     ) -> Result<usize, Error> {
-        let ended = self.vault().end_enrolled(subject, which, others).await;
-        ended.map_err(|error| self.blame(error))
+        let end = async { self.vault()?.end_enrolled(subject, which, others).await };
+        end.await.map_err(|error| self.blame(error))
     }
 
-    fn vault(&self) -> Vault<'_> {
-        Vault {
+    fn vault(&self) -> Result<Vault<'_>, Error> {
+        if !self.settings.never_waits {
+            store::check_runtime()?;
+        }
+        Ok(Vault {
             settings: &self.settings,
             clock: &self.clock,
-        }
+        })
     }
 
     fn blame(&self, error: Error) -> Error {

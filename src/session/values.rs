@@ -62,7 +62,8 @@ impl Session {
     /// Changes the value under `key` in place, starting from the default if there is none, and
     /// returns what it has become.
     ///
-    /// The closure runs without a lock, and may read the session. It runs again if its value was
+    /// The closure runs without a lock, and may read the session. It must not wait for another
+    /// thread or session that waits for this one. It runs again if its value was
     /// changed meanwhile, at most eight times, and if another request saves the session first: then
     /// on the value that request left, so no count is lost. So it owns what it uses, and depends on
     /// nothing but that and its argument, whose type it names:

@@ -75,6 +75,9 @@ struct Queued<S: ?Sized> {
     store: S,
 }
 
+/// How long a request waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Records share a queue with one in so many others, which costs them nothing but a short wait.
 const TURNS: usize = 64;
 
@@ -90,16 +93,16 @@ impl DynStore {
         self.0.store.never_waits()
     }
 
-    /// Waits until it is this one's turn to save the record again; a store that never waits has no
-    /// queue.
+    /// Waits for a turn to save the record again, but no longer than a second: the turn is a
+    /// courtesy to others, and its holder may be a future that nobody polls. A store that never
+    /// waits has no queue.
     pub(crate) async fn turn(&self, key: &RecordKey) -> Option<MutexGuard<'_, ()>> {
         let [first, ..] = key.as_bytes();
-        let turn = self
-            .0
-            .turns
+        let turns = &self.0.turns;
+        let turn = turns
             .get(usize::from(*first) % TURNS)
             .filter(|_| !self.never_waits())?;
-        Some(turn.lock().await)
+        tokio::time::timeout(PATIENCE, turn.lock()).await.ok()
     }
 
     /// Lets whoever is faster in another process finish: a random time, longer after each attempt.

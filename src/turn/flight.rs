@@ -5,9 +5,11 @@
 //! itself.
 
 use std::{
+    any::Any,
     fmt,
     future::Future,
     mem,
+    panic::{self, AssertUnwindSafe},
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak,
@@ -33,6 +35,9 @@ struct Flight {
     has_ended: AtomicBool,
     /// The thread that polls it.
     poller: AtomicUsize,
+    /// Its owner has dropped it while another caller polled it.
+    is_cancelled: AtomicBool,
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
     /// Another caller has found it being polled.
     is_contended: AtomicBool,
     waiting: Arc<Waiting>,
@@ -43,24 +48,27 @@ struct Flight {
 struct Waiting(Mutex<Vec<Waker>>);
 
 impl Flights {
-    /// Runs an operation when those before it have ended. It is dropped when nobody waits for it.
+    /// Runs an operation when those before it have ended. It is dropped with this future, also
+    /// while others drive it; if it panics, this future does.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        operation: impl Future<Output = Result<T, Error>> + Send + 'static,
+        operation: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Error> {
         let result = Arc::new(Mutex::new(None));
         let landing = Arc::clone(&result);
-        let flight = Arc::new(Flight::new(async move {
+        let owned = Owned(Arc::new(Flight::new(async move {
             let output = operation.await;
             *landing.lock().unwrap_or_else(PoisonError::into_inner) = Some(output);
-        }));
-        while let Some(other) = self.start(&flight) {
+        })));
+        while let Some(other) = self.start(&owned.0) {
             Wait(other).await?;
         }
-        Wait(flight).await?;
+        Wait(Arc::clone(&owned.0)).await?;
+        if let Some(panic) = owned.0.take_panic() {
+            panic::resume_unwind(panic);
+        }
         let result = mem::take(&mut *result.lock().unwrap_or_else(PoisonError::into_inner));
-        // It panicked while another caller polled it.
-        result.unwrap_or_else(|| Err(Error::new(ErrorKind::Store)))
+        result.ok_or_else(|| Error::new(ErrorKind::Store))
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -89,6 +97,8 @@ impl Flight {
             operation: Mutex::new(Some(Box::pin(operation))),
             has_ended: AtomicBool::new(false),
             poller: AtomicUsize::new(0),
+            is_cancelled: AtomicBool::new(false),
+            panic: Mutex::new(None),
             is_contended: AtomicBool::new(false),
             waiting: Arc::default(),
         }
@@ -111,7 +121,11 @@ impl Flight {
                 Poll::Pending
             };
         };
-        // Dropped after the lock, also if the operation panics.
+        if self.is_cancelled.load(Ordering::SeqCst) {
+            self.end(operation);
+            return Poll::Ready(Ok(()));
+        }
+        // Dropped after the lock.
         let mut finish = Finish {
             flight: self,
             has_ended: true,
@@ -128,12 +142,46 @@ impl Flight {
         };
         self.poller.store(lock::thread_id(), Ordering::SeqCst);
         let waker = Waker::from(Arc::clone(&self.waiting));
-        let poll = running.as_mut().poll(&mut Context::from_waker(&waker));
+        let poll = || running.as_mut().poll(&mut Context::from_waker(&waker));
+        // A panic is its owner's, not of a caller who helps.
+        let poll = panic::catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
+            *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
+            Poll::Ready(())
+        });
         self.poller.store(0, Ordering::SeqCst);
         if poll.is_pending() {
             *operation = Some(running);
         }
         poll
+    }
+
+    fn take_panic(&self) -> Option<Box<dyn Any + Send>> {
+        self.panic
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// Drops the operation, now or when another caller who polls it is done with that.
+    fn cancel(&self) {
+        if self.has_ended() {
+            return;
+        }
+        self.is_cancelled.store(true, Ordering::SeqCst);
+        if let Some(operation) = self.try_operation() {
+            self.end(operation);
+        }
+    }
+
+    /// Ends without the rest of the operation, which is dropped without the lock.
+    fn end(&self, mut operation: MutexGuard<'_, Option<Operation>>) {
+        let _finish = Finish {
+            flight: self,
+            has_ended: true,
+        };
+        let dropped = operation.take();
+        drop(operation);
+        drop(dropped);
     }
 
     /// `None` while another caller polls it, who wakes this one afterwards.
@@ -201,6 +249,15 @@ impl Wake for Waiting {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.wake_all();
+    }
+}
+
+/// A flight that ends with this.
+struct Owned(Arc<Flight>);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.cancel();
     }
 }
 

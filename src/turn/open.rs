@@ -269,11 +269,11 @@ impl Turn<'_> {
             let Some(mut newer) = newer else {
                 return Ok(());
             };
-            let result = newer
-                .iter_mut()
-                .try_for_each(|change| change.apply(&mut content));
+            // Given back also if a closure panics.
+            let first = applied.log.len();
             applied.log.append(&mut newer);
-            result?;
+            let mut newer = applied.log.iter_mut().skip(first);
+            newer.try_for_each(|change| change.apply(&mut content))?;
         }
         Err(Error::new(ErrorKind::Conflict))
     }

@@ -76,7 +76,7 @@ impl<'a> Rounds<'a> {
         if self.round >= self.policy.rounds {
             return Err(Error::new(ErrorKind::Conflict));
         }
-        if self.policy.queue == Queue::AfterLoss && self.turn.is_none() {
+        if self.policy.queue == Queue::AfterLoss && self.round == 1 {
             self.turn = self.store.turn(self.key).await;
         } else {
             self.store.back_off(self.round).await?;
