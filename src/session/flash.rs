@@ -128,9 +128,10 @@ impl Session {
     }
 
     fn take_flashes<T: DeserializeOwned>(&self, queue: &str) -> Result<Taking<T>, Error> {
-        let mut raw: Vec<RawFlash> = self.read(|view| {
-            let queued = view.content.frames.flashes(queue);
-            Ok(queued.map(|(id, value)| (id, value.to_vec())).collect())
+        let mut raw: Vec<RawFlash> = self.write(|content| {
+            let queued = content.frames.flashes(queue);
+            let raw = queued.map(|(id, value)| (id, value.to_vec())).collect();
+            Ok((None::<fn() -> Change>, raw))
         })?;
         // Without the lock: to deserialize a `T` is code of the application.
         let messages: Result<Vec<T>, Error> =

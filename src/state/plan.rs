@@ -206,14 +206,12 @@ impl State {
         };
         let end = written.is_some_and(|written| lifetime.is_worth_refreshing(now, written));
         let new_key = self.duty == CookieDuty::Refresh;
-        // One that is to last longer is to be listed longer.
-        let persists = || {
-            self.log
-                .iter()
-                .any(|change| matches!(change, Change::Persist(_)))
-        };
+        // One that is to last longer is to be listed longer, and a save that failed may have told
+        // nobody.
+        let is_told = |change: &Change| matches!(change, Change::Persist(_) | Change::Listed(_));
+        let tells = || self.log.iter().any(is_told);
         let subject = view.content.subject.as_deref();
-        let is_due = |subject| new_key || persists() || enrolment::is_due(subject, lifetime, now);
+        let is_due = |subject| new_key || tells() || enrolment::is_due(subject, lifetime, now);
         Due {
             end,
             cookie: end

@@ -91,7 +91,10 @@ async fn an_idle_save_holds_no_other_request_up() {
 }
 
 #[tokio::test]
-#[expect(clippy::async_yields_async, reason = "the task is looked at after the response")]
+#[expect(
+    clippy::async_yields_async,
+    reason = "the task is looked at after the response"
+)]
 async fn a_tasks_panic_is_not_the_responses() {
     let world = Kind::Remote.world();
     let jar = &mut Jar::default();

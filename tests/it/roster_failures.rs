@@ -206,3 +206,26 @@ async fn a_login_that_failed_on_anothers_end_is_unlisted() {
         assert!(!world.is_alive(&jar).await);
     }
 }
+
+/// What a save could not tell the roster, the next one does.
+#[tokio::test]
+async fn a_save_that_failed_is_listed_by_the_next() {
+    let world = Kind::Remote.world();
+    for fails_before in [Load, Update] {
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        world.clock.advance(2 * HOUR); // it is time to list it again
+        let handler = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("more", 1).unwrap();
+            world.records().every(Before, fails_before, Fail);
+            assert_eq!(session.save().await.unwrap_err().kind(), ErrorKind::Store);
+            world.records().calm();
+        };
+        assert_eq!(world.visit(jar, handler).await.1.status(), StatusCode::OK);
+        let listed = world.subjects().list("ada").await.unwrap();
+        assert_eq!(listed[0].last_used(), world.clock.now(), "{fails_before:?}");
+        world.clock.advance(DAY - MINUTE);
+        assert_eq!(world.destroy_all("ada").await, 1);
+        assert!(!world.is_alive(jar).await);
+    }
+}
