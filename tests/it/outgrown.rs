@@ -1,22 +1,13 @@
-//! Sessions that have outgrown their cookie, or are about to.
-
-use std::time::Duration;
+//! Sessions that have outgrown their cookie, in the store and in the cookie's stead.
 
 use http::StatusCode;
-use silverback::Session;
+use silverback::{ErrorKind, Key, KeyState, Keys, Session, store::Store};
 
 use crate::support::{
-    Jar, Kind, MINUTE, SECOND, START, Site, Stores, World, failure, keys,
-    scripted::{ANY, Before, Create, Fail},
+    DAY, HOUR, Jar, Kind, Place, START, Stores, World, keys,
+    scripted::{ANY, Before, Fail},
+    set_cookie,
 };
-
-async fn put(site: &Site, jar: &mut Jar, key: &str, len: usize) -> StatusCode {
-    site.put(jar, key, "x".repeat(len)).await.status()
-}
-
-async fn len(site: &Site, jar: &mut Jar, key: &str) -> Option<usize> {
-    site.get::<String>(jar, key).await.map(|value| value.len())
-}
 
 /// One store for what has outgrown and for what has ended.
 fn one_store() -> World {
@@ -49,17 +40,18 @@ async fn an_end_lasts_in_one_store_for_both() {
 async fn a_session_grows_in_one_store_for_both() {
     let world = one_store();
     let jar = &mut world.logged_in("ada", "laptop").await;
-    assert_eq!(put(&world, jar, "large", 1_000).await, StatusCode::OK);
-    assert_eq!(len(&world, jar, "large").await, Some(1_000));
+    let response = world.set(jar, "large", 1_000).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(world.lens(jar, ["large"]).await, [Some(1_000)]);
     assert!(world.is_alive(jar).await);
 }
 
 #[tokio::test]
 async fn one_that_fits_needs_no_store() {
-    for kind in [Kind::Overflow, Kind::RevocableOverflow] {
+    for kind in Kind::OVERFLOWING {
         let world = kind.world();
         let jar = &mut Jar::default();
-        put(&world, jar, "user", 1).await;
+        world.set(jar, "user", 1).await;
         world.records().every(Before, ANY, Fail);
         let renew = async |session: Session| {
             session.load().await.unwrap();
@@ -71,107 +63,174 @@ async fn one_that_fits_needs_no_store() {
     }
 }
 
+/// In its cookie, in a record, in a record though it is small, and in a cookie again.
 #[tokio::test]
-async fn what_insert_accepts_is_saved() {
-    for size in 9_900..10_000 {
-        let world = Kind::Overflow.with(|config| config.max_bytes(10_000));
+async fn logout_ends_it_wherever_it_is() {
+    let places = [Place::Cookie, Place::Record, Place::Record, Place::Cookie];
+    for (stage, place) in places.into_iter().enumerate() {
+        let world = Kind::RevocableOverflow.world();
         let jar = &mut Jar::default();
-        put(&world, jar, "small", 1).await;
-        let write = async |session: Session| session.insert("large", "x".repeat(size)).is_ok();
-        let (accepted, response) = world.visit(jar, write).await;
-        if accepted {
-            assert_eq!(failure(&response), None, "{size}");
+        let mut copies = Vec::new();
+        for step in 0..=stage {
+            match step {
+                0 => drop(world.set(jar, "small", 10).await),
+                1 => drop(world.set(jar, "large", 1_000).await),
+                2 => drop(world.remove(jar, "large").await),
+                _ => drop(world.renew(jar).await),
+            }
+            copies.push(jar.clone());
+        }
+        assert_eq!(world.place(jar).await, place, "{stage}");
+        let response = world.destroy(jar).await;
+        assert!(set_cookie(&response).contains("Max-Age=0;"), "{stage}");
+        assert_eq!(world.records().memory.len(), 0, "{stage}");
+        for (at, copy) in copies.iter().enumerate() {
+            assert_eq!(world.place(copy).await, Place::Nowhere, "{stage}, {at}");
         }
     }
 }
 
+async fn record_shows(world: &World, text: &[u8]) -> bool {
+    let mut shows = false;
+    for key in world.records().keys() {
+        let record = world.records().memory.load(&key).await.unwrap().unwrap();
+        shows |= record.data().windows(text.len()).any(|part| part == text);
+    }
+    shows
+}
+
 #[tokio::test]
-async fn one_that_cannot_grow_stays_alive() {
-    for destroys_others in [true, false] {
+async fn its_record_is_encrypted_if_records_are() {
+    for is_encrypted in [true, false] {
+        let world = Kind::Overflow.with(|config| match is_encrypted {
+            true => config.encrypt_records(),
+            false => config,
+        });
+        let jar = &mut Jar::default();
+        world.set(jar, "small", 10).await;
+        world.set_lost(jar, "large", 1_000).await;
+        assert_eq!(record_shows(&world, b"xxxxxxxx").await, !is_encrypted);
+        // Merged, changed, and renewed.
+        world.set(jar, "larger", 2_000).await;
+        assert_eq!(record_shows(&world, b"xxxxxxxx").await, !is_encrypted);
+        world.set(jar, "larger", 2_001).await;
+        assert_eq!(record_shows(&world, b"xxxxxxxx").await, !is_encrypted);
+        let lens = world.lens(jar, ["small", "large", "larger"]).await;
+        assert_eq!(lens, [Some(10), Some(1_000), Some(2_001)]);
+        world.remove(jar, "large").await;
+        world.remove(jar, "larger").await;
+        world.renew(jar).await;
+        assert_eq!(world.place(jar).await, Place::Cookie);
+        assert_eq!(world.lens(jar, ["small"]).await, [Some(10)]);
+    }
+}
+
+/// The cookie of a session, and the one that refers to its record, are resealed when they come.
+#[tokio::test]
+async fn keys_rotate_in_both_places() {
+    let ring = Keys::generate().unwrap();
+    let world = Kind::Overflow.with_keys(ring.clone());
+    let jar = &mut Jar::default();
+    world.set(jar, "small", 10).await;
+    for (round, len) in [10, 1_000, 1_000, 10].into_iter().enumerate() {
+        world.set(jar, "value", len).await;
+        let is_active = |(_, state): &(_, _)| *state == KeyState::Active;
+        let (old, _) = ring.list().into_iter().find(is_active).unwrap();
+        ring.rotate(Key::generate().unwrap()).unwrap();
+        let lens = world.lens(jar, ["small", "value"]).await;
+        assert_eq!(lens, [Some(10), Some(len)], "round {round}");
+        ring.revoke(old).unwrap();
+        let lens = world.lens(jar, ["small", "value"]).await;
+        assert_eq!(lens, [Some(10), Some(len)], "round {round}");
+        let is_record = round > 0;
+        assert_eq!(world.place(jar).await == Place::Record, is_record);
+    }
+}
+
+#[tokio::test]
+async fn subjects_list_and_end_both_sides() {
+    for is_large in [false, true] {
         let world = Kind::RevocableOverflow.world();
         let jar = &mut world.logged_in("ada", "laptop").await;
-        if destroys_others {
-            let others = async |session: Session| {
-                session.load().await.unwrap();
-                session.destroy_others().await.unwrap();
-            };
-            world.visit(jar, others).await;
+        let other = world.logged_in("ada", "phone").await;
+        let copy = jar.clone();
+        if is_large {
+            world.set(jar, "large", 1_000).await;
         }
-        world.records().every(Before, Create, Fail);
-        let status = put(&world, jar, "large", 1_000).await;
-        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
-        world.records().calm();
-        assert_eq!(world.notes("ada").await, ["laptop"]);
-        assert!(world.is_alive(jar).await);
+        assert_eq!(world.notes("ada").await.len(), 2);
+        world.clock.advance(2 * HOUR);
+        assert!(world.visit(jar, crate::support::user).await.0.is_some());
+        let listed = world.subjects().list("ada").await.unwrap();
+        assert_eq!(listed.len(), 2);
+        assert_eq!(listed[0].note(), "laptop");
+        assert_eq!(listed[0].last_used(), START.saturating_add(2 * HOUR));
+        assert_eq!(world.destroy_all("ada").await, 2);
+        for jar in [&*jar, &copy, &other] {
+            assert!(!world.is_alive(jar).await, "large: {is_large}");
+        }
+        assert_eq!(world.records().memory.len(), 0);
     }
 }
 
 #[tokio::test]
-async fn a_failed_renewal_leaves_it_as_it_was() {
+async fn its_subject_forgets_it_when_it_is_over() {
     let world = Kind::RevocableOverflow.world();
     let jar = &mut world.logged_in("ada", "laptop").await;
-    put(&world, jar, "large", 1_000).await;
-    let renew = async |session: Session| {
-        session.load().await.unwrap();
-        session.renew();
-        world.records().every(Before, Create, Fail);
-    };
-    let (_, response) = world.visit(jar, renew).await;
-    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    world.records().calm();
-    assert!(world.is_alive(jar).await);
-    assert_eq!(put(&world, jar, "answered", 10).await, StatusCode::OK);
-    let removed = world.remove(jar, "large").await;
-    assert_eq!(removed.status(), StatusCode::OK);
+    world.set(jar, "large", 1_000).await;
     assert_eq!(world.notes("ada").await, ["laptop"]);
-    assert!(world.is_alive(jar).await);
-    // Small again, it lives on.
-    for len in [11, 12] {
-        assert_eq!(put(&world, jar, "answered", len).await, StatusCode::OK);
-    }
-    assert!(world.is_alive(jar).await);
+    world.clock.advance(2 * DAY);
+    assert!(world.notes("ada").await.is_empty());
+}
+
+async fn keep(session: Session) -> Session {
+    session.load().await.unwrap();
+    session
 }
 
 #[tokio::test]
-async fn what_was_answered_in_a_second_is_kept() {
-    // By how much the clock of the server that made the first cookie is ahead.
-    for skew in [Duration::ZERO, 30 * SECOND] {
-        let world = Kind::Overflow.world();
-        let jar = &mut Jar::default();
-        world.clock.set(START.saturating_add(skew));
-        put(&world, jar, "small", 10).await;
-        put(&world, &mut jar.clone(), "large", 1_000).await; // its response gets lost
-        world.clock.set(START); // the next server
-        if !skew.is_zero() {
-            world.clock.advance(20 * SECOND);
-        }
-        // A new cookie, which arrives.
-        assert_eq!(put(&world, jar, "answered", 20).await, StatusCode::OK);
-        assert_eq!(put(&world, jar, "larger", 2_000).await, StatusCode::OK);
-        assert_eq!(len(&world, jar, "answered").await, Some(20), "{skew:?}");
-    }
-}
-
-/// A request is slow, and its answer gets lost. Meanwhile another one, which knows an older cookie,
-/// makes the record.
-#[tokio::test]
-async fn a_record_in_use_is_not_replaced() {
+async fn a_socket_goes_on_with_one_in_the_store() {
     let world = Kind::Overflow.world();
     let jar = &mut Jar::default();
-    put(&world, jar, "small", 10).await;
-    world.clock.advance(MINUTE);
-    let first = &mut jar.clone();
-    put(&world, jar, "tiny", 5).await;
-    let slow = &mut jar.clone();
-    let grow = async |session: Session| {
-        session.load().await.unwrap();
-        session.insert("slow", "x".repeat(900)).unwrap();
-        put(&world, first, "large", 1_000).await;
-        *jar = first.clone();
-        assert_eq!(put(&world, jar, "answered", 20).await, StatusCode::OK);
-        assert_eq!(len(&world, jar, "answered").await, Some(20));
-    };
-    world.visit(slow, grow).await;
-    assert_eq!(len(&world, jar, "large").await, Some(1_000));
-    assert_eq!(len(&world, jar, "answered").await, Some(20));
+    world.set(jar, "large", 1_000).await;
+    let socket = world.visit(jar, keep).await.0;
+    world.set(jar, "own", 30).await;
+    socket.load().await.unwrap();
+    let own: String = socket.get("own").unwrap().unwrap();
+    assert_eq!(own.len(), 30);
+    // However small it gets.
+    for len in [4, 5] {
+        socket.load().await.unwrap();
+        socket.remove("large").unwrap();
+        socket.insert("late", "x".repeat(len)).unwrap();
+        socket.save().await.unwrap();
+        let lens = world.lens(jar, ["large", "late"]).await;
+        assert_eq!(lens, [None, Some(len)]);
+    }
+    assert_eq!(world.place(jar).await, Place::Record);
+}
+
+#[tokio::test]
+async fn a_socket_does_not_with_one_in_the_cookie() {
+    for kind in Kind::OVERFLOWING {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        world.set(jar, "small", 10).await;
+        let socket = world.visit(jar, keep).await.0;
+        socket.load().await.unwrap();
+        let refused = socket.insert("late", 1).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::AlreadyCommitted);
+        // Nor with one that a renewal has brought back.
+        world.set(jar, "large", 1_000).await;
+        let shrink = async |session: Session| {
+            session.load().await.unwrap();
+            session.remove("large").unwrap();
+            session.renew();
+            session
+        };
+        let socket = world.visit(jar, shrink).await.0;
+        socket.load().await.unwrap();
+        let refused = socket.insert("late", 1).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::AlreadyCommitted);
+        assert_eq!(world.lens(jar, ["small", "late"]).await, [Some(10), None]);
+    }
 }

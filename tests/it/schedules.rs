@@ -9,7 +9,7 @@ use silverback::{Session, SessionConfig};
 use crate::support::{
     HOUR, Jar, Kind, SECOND, Site, World, log_in, no_cookie,
     schedule::{next, now_and_then, rounds},
-    scripted::{ANY, Before, Fail},
+    scripted::{ANY, Before, Fail, Load},
 };
 
 /// What a browser may do beside others of the same user.
@@ -131,7 +131,8 @@ async fn none_escapes_its_roster() {
     }
 }
 
-/// A session that has grown, has become small again, and was read then, or some of that.
+/// A session that has grown, has become small again, and was brought back into its cookie by a
+/// renewal, or some of that.
 async fn on_the_way(world: &World, phase: u8) -> Jar {
     let mut jar = world.logged_in("ada", "laptop").await;
     if phase > 0 {
@@ -141,7 +142,7 @@ async fn on_the_way(world: &World, phase: u8) -> Jar {
         world.remove(&mut jar, "large").await;
     }
     if phase > 2 {
-        world.is_alive(&jar).await;
+        world.renew(&mut jar).await;
     }
     jar
 }
@@ -200,6 +201,8 @@ type Lengths = [Option<usize>; 2];
 struct Step {
     at: usize,
     wish: Option<usize>,
+    /// The session gets a new ID too.
+    renews: bool,
     /// The browser never gets the response.
     is_lost: bool,
 }
@@ -208,13 +211,20 @@ impl Step {
     fn next(seed: &mut u64) -> Self {
         let at = usize::from(next(seed) % 2);
         let number = next(seed);
-        let is_lost = next(seed).is_multiple_of(3);
+        let renews = next(seed).is_multiple_of(8);
+        // With the response of a renewal, the session would be lost.
+        let is_lost = next(seed).is_multiple_of(3) && !renews;
         let wish = match (at, number % 4) {
             (1, 0 | 1) => None,
             (1, _) => Some(1_000 + usize::from(number)),
             (_, _) => Some(usize::from(number % 40)),
         };
-        Self { at, wish, is_lost }
+        Self {
+            at,
+            wish,
+            renews,
+            is_lost,
+        }
     }
 
     /// What the request saw, if it could be loaded, and the response.
@@ -228,32 +238,46 @@ impl Step {
                 Some(len) => session.insert(KEYS[self.at], "x".repeat(len)).unwrap(),
                 None => drop(session.remove(KEYS[self.at]).unwrap()),
             }
+            if self.renews {
+                session.renew();
+            }
             Some(seen)
         };
         site.visit(jar, change).await
     }
 }
 
-/// What each value may be: what was acknowledged last, or asked for since.
-struct May([Vec<Option<usize>>; 2]);
+#[derive(Debug)]
+struct Model {
+    /// What each value may be: what was acknowledged last, or asked for since.
+    may: [Vec<Option<usize>>; 2],
+    /// The browser's cookie refers to a record. Only a renewal changes that.
+    is_record: bool,
+}
 
-impl May {
+impl Model {
     fn allows(&self, seen: Lengths) -> bool {
-        self.0[0].contains(&seen[0]) && self.0[1].contains(&seen[1])
+        self.may[0].contains(&seen[0]) && self.may[1].contains(&seen[1])
     }
 
     fn after(&mut self, step: &Step, seen: Lengths, is_acknowledged: bool) {
         if is_acknowledged {
+            let mut len = seen;
+            len[step.at] = step.wish;
+            self.is_record = self.is_record && !step.renews || len[1].is_some();
             // And the other one is what was seen.
-            self.0[1 - step.at] = vec![seen[1 - step.at]];
-            self.0[step.at].clear();
+            self.may[1 - step.at] = vec![seen[1 - step.at]];
+            self.may[step.at].clear();
         }
-        self.0[step.at].push(step.wish);
+        self.may[step.at].push(step.wish);
     }
 }
 
 async fn one_after_the_other(world: &World, jar: &mut Jar, seed: &mut u64, fails: bool) {
-    let mut may = May([vec![None], vec![None]]);
+    let mut model = Model {
+        may: [vec![None], vec![None]],
+        is_record: false,
+    };
     let mut history = String::new();
     for _ in 0..14 {
         let is_long = next(seed).is_multiple_of(8);
@@ -268,13 +292,16 @@ async fn one_after_the_other(world: &World, jar: &mut Jar, seed: &mut u64, fails
             }
         }
         let mut used = jar.clone();
+        world.records().take_log();
         let (seen, response) = step.run(world, &mut used).await;
         world.records().calm();
+        let is_record = world.records().take_log().first() == Some(&Load);
         let status = response.status();
         writeln!(history, "{step:?}, saw {seen:?}, {status}").unwrap();
+        assert_eq!(is_record, model.is_record, "{model:?}:\n{history}");
         if let Some(seen) = seen {
-            assert!(may.allows(seen), "may be {:?}:\n{history}", may.0);
-            may.after(&step, seen, status.is_success() && !step.is_lost);
+            assert!(model.allows(seen), "{model:?}:\n{history}");
+            model.after(&step, seen, status.is_success() && !step.is_lost);
         }
         if !step.is_lost {
             *jar = used;

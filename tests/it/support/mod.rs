@@ -4,6 +4,7 @@ mod browser;
 pub(crate) mod schedule;
 pub(crate) mod scripted;
 mod site;
+mod sizes;
 pub(crate) mod steps;
 mod world;
 
@@ -14,6 +15,7 @@ use silverback::{Key, Keys, Session, Sessions, Timestamp};
 pub(crate) use self::{
     browser::{Jar, failure, no_cookie, set_cookie, set_cookies},
     site::{Site, log_in, user},
+    sizes::Place,
     world::{Kind, Stores, World, notes},
 };
 

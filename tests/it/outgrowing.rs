@@ -1,0 +1,339 @@
+//! Sessions on their way from a cookie into a record.
+
+use http::StatusCode;
+use silverback::{ErrorKind, Session};
+
+use crate::support::{
+    HOUR, Jar, Kind, Place, START, World, failure, no_cookie,
+    schedule::{all, now_and_then, rounds},
+    scripted::{After, Before, Calls, Create, Fail, Load, Update, Wait},
+};
+
+#[tokio::test]
+async fn its_id_stays() {
+    for kind in Kind::OVERFLOWING {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        let id = async |session: Session| {
+            session.load().await.unwrap();
+            session.id().unwrap()
+        };
+        world.set(jar, "small", 10).await;
+        let (before, _) = world.visit(jar, id).await;
+        world.set(jar, "large", 1_000).await;
+        assert_eq!(world.place(jar).await, Place::Record);
+        assert_eq!(world.visit(jar, id).await.0, before);
+    }
+}
+
+/// Used every eight hours, it ends after fourteen days, wherever it spends them.
+#[tokio::test]
+async fn its_age_stays() {
+    let end = START.saturating_add(14 * 24 * HOUR);
+    for grows_after in [0, 7 * 24, 14 * 24 - 8] {
+        let world = Kind::Overflow.world();
+        let jar = &mut Jar::default();
+        world.set(jar, "small", 10).await;
+        for hours in (0..14 * 24).step_by(8) {
+            if hours == grows_after {
+                world.set(jar, "large", 1_000).await;
+            }
+            assert_eq!(
+                world.lens(jar, ["small"]).await,
+                [Some(10)],
+                "{hours} hours"
+            );
+            world.clock.advance(8 * HOUR);
+        }
+        assert_eq!(world.clock.now(), end);
+        assert_eq!(world.lens(jar, ["small"]).await, [None]);
+    }
+}
+
+/// The length of the longest value that stays in a cookie, of these.
+async fn border(limit: usize, lens: impl Iterator<Item = usize>) -> usize {
+    let world = Kind::Overflow.with(|config| config.cookie_bytes(limit));
+    let mut longest = None;
+    let mut has_outgrown = false;
+    for len in lens {
+        let jar = &mut Jar::default();
+        let response = world.set(jar, "k", len).await;
+        assert_eq!(response.status(), StatusCode::OK, "{limit}, {len}");
+        assert!("s=".len() + jar.value("s").len() <= 4_096, "{limit}, {len}");
+        assert_eq!(world.lens(jar, ["k"]).await, [Some(len)], "{limit}, {len}");
+        if world.place(jar).await == Place::Cookie {
+            assert!(!has_outgrown, "{limit}, {len}");
+            longest = Some(len);
+        } else {
+            has_outgrown = true;
+        }
+    }
+    assert!(has_outgrown, "{limit}");
+    longest.unwrap()
+}
+
+#[tokio::test]
+async fn the_border_is_set_in_bytes() {
+    // What is around the value takes as much in each, but for a longer length of the value.
+    let around = 200 - border(200, 150..201).await;
+    assert!((1..40).contains(&around), "{around}");
+    assert_eq!(border(201, 150..202).await, 201 - around);
+    assert_eq!(border(2_000, 1_900..2_001).await, 2_000 - around);
+}
+
+#[tokio::test]
+async fn the_border_is_what_a_cookie_may_be() {
+    let longest = border(usize::MAX, 2_900..3_100).await;
+    let world = Kind::Overflow.with(|config| config.cookie_bytes(usize::MAX));
+    let jar = &mut Jar::default();
+    world.set(jar, "k", longest).await;
+    // What is counted leaves room for a longer revision.
+    let len = "s=".len() + jar.value("s").len();
+    assert!((4_096 - 12..=4_096).contains(&len), "{len}");
+}
+
+#[tokio::test]
+async fn a_limit_of_nothing_leaves_no_cookie() {
+    let world = Kind::Overflow.with(|config| config.cookie_bytes(0));
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    assert_eq!(world.place(jar).await, Place::Record);
+}
+
+#[tokio::test]
+async fn what_insert_accepts_is_saved() {
+    let mut outcomes = [0; 2];
+    for size in 9_900..10_000 {
+        let world = Kind::Overflow.with(|config| config.max_bytes(10_000));
+        let jar = &mut Jar::default();
+        world.set(jar, "small", 1).await;
+        let write = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("large", "x".repeat(size)).is_ok()
+        };
+        let (accepted, response) = world.visit(jar, write).await;
+        outcomes[usize::from(accepted)] += 1;
+        if accepted {
+            assert_eq!(failure(&response), None, "{size}");
+        }
+    }
+    assert!(!outcomes.contains(&0), "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused() {
+    let world = Kind::Overflow.with(|config| config.max_bytes(10_000));
+    let insert = async |session: Session| {
+        session.load().await.unwrap();
+        let refused = session.insert("huge", "x".repeat(10_000)).unwrap_err();
+        refused.kind()
+    };
+    let (kind, _) = world.visit(&mut Jar::default(), insert).await;
+    let is_limit = matches!(kind, ErrorKind::TooLarge { limit: 10_000, .. });
+    assert!(is_limit, "{kind:?}");
+}
+
+#[tokio::test]
+async fn a_save_in_mid_request_grows_it() {
+    for kind in Kind::OVERFLOWING {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        world.set(jar, "small", 10).await;
+        let before = jar.clone();
+        let save = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("large", "x".repeat(1_000)).unwrap();
+            session.save().await.unwrap();
+            assert_eq!(world.records().memory.len(), 1);
+            session.insert("small", "x".repeat(20)).unwrap();
+        };
+        world.visit(jar, save).await;
+        assert_eq!(world.place(jar).await, Place::Record);
+        let lens = world.lens(jar, ["small", "large"]).await;
+        assert_eq!(lens, [Some(20), Some(1_000)]);
+        // Had the response been lost, the session would be where it was.
+        assert_eq!(world.place(&before).await, Place::Cookie);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_response_loses_nothing_answered() {
+    for kind in Kind::OVERFLOWING {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        world.set(jar, "small", 10).await;
+        world.set_lost(jar, "large", 1_000).await;
+        let all = ["small", "answered", "large"];
+        assert_eq!(world.lens(jar, all).await, [Some(10), None, None]);
+        world.clock.advance(HOUR);
+        world.set(jar, "answered", 20).await;
+        world.set(jar, "large", 2_000).await;
+        let lens = world.lens(jar, all).await;
+        assert_eq!(lens, [Some(10), Some(20), Some(2_000)]);
+    }
+}
+
+/// Two requests with one cookie: while the first runs, the second does. Both outgrow the cookie.
+async fn two_at_once(world: &World, renews: bool) -> [(Jar, StatusCode); 2] {
+    let mut one = Jar::default();
+    world.set(&mut one, "small", 10).await;
+    let mut two = one.clone();
+    let grow = async |session: &Session, key| {
+        session.load().await.unwrap();
+        session.insert(key, "x".repeat(700)).unwrap();
+        session.update("both", |n: &mut u32| *n += 1).unwrap();
+    };
+    let first = async |session: Session| {
+        grow(&session, "one").await;
+        let second = async |session: Session| {
+            grow(&session, "two").await;
+            if renews {
+                session.renew();
+            }
+        };
+        world.visit(&mut two, second).await.1.status()
+    };
+    let (second, response) = world.visit(&mut one, first).await;
+    [(one, response.status()), (two, second)]
+}
+
+const BY_TWO: [&str; 2] = ["one", "two"];
+
+#[tokio::test]
+async fn two_at_once_are_merged() {
+    for kind in Kind::OVERFLOWING {
+        let world = kind.world();
+        for (mut jar, status) in two_at_once(&world, false).await {
+            assert_eq!(status, StatusCode::OK);
+            assert_eq!(world.lens(&mut jar, BY_TWO).await, [Some(700); 2]);
+            assert_eq!(world.get(&mut jar, "both").await, Some(2), "{kind:?}");
+        }
+    }
+}
+
+/// As with any two cookies, the last response wins: nothing remembers which have ended.
+#[tokio::test]
+async fn two_at_once_of_which_one_renews_part() {
+    let world = Kind::Overflow.world();
+    let [(mut one, first), (mut two, second)] = two_at_once(&world, true).await;
+    assert_eq!([first, second], [StatusCode::OK; 2]);
+    assert_eq!(world.lens(&mut one, BY_TWO).await, [Some(700), None]);
+    assert_eq!(world.lens(&mut two, BY_TWO).await, [None, Some(700)]);
+    for jar in [&mut one, &mut two] {
+        assert_eq!(world.get(jar, "both").await, Some(1));
+    }
+}
+
+#[tokio::test]
+async fn two_at_once_of_which_one_renews_are_one() {
+    let world = Kind::RevocableOverflow.world();
+    let [(one, first), (mut two, second)] = two_at_once(&world, true).await;
+    assert_eq!(
+        [first, second],
+        [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::OK]
+    );
+    assert_eq!(world.place(&one).await, Place::Nowhere);
+    assert_eq!(world.lens(&mut two, BY_TWO).await, [None, Some(700)]);
+    assert_eq!(world.records().memory.len(), 1);
+}
+
+#[tokio::test]
+async fn many_at_once_are_counted() {
+    for seed in rounds(100) {
+        let world = Kind::Overflow.world();
+        let mut jar = Jar::default();
+        world.set(&mut jar, "small", 10).await;
+        let mut jars: [Jar; 5] = std::array::from_fn(|_| jar.clone());
+        let requests = jars.iter_mut().enumerate().map(|(at, jar)| {
+            let world = &world;
+            let grow = async move |session: Session| {
+                session.load().await.unwrap();
+                session.update("count", |n: &mut u32| *n += 1).unwrap();
+                session
+                    .insert(&format!("large{at}"), "x".repeat(700))
+                    .unwrap();
+            };
+            let visit = async move { world.visit(jar, grow).await.1.status() };
+            now_and_then(seed * 100 + at as u64, visit)
+        });
+        let done = all(requests.collect()).await;
+        assert_eq!(done, [StatusCode::OK; 5], "seed {seed}");
+        for jar in &mut jars {
+            let read = async |session: Session| {
+                session.load().await.unwrap();
+                (session.get("count").unwrap(), session.keys().unwrap().len())
+            };
+            assert_eq!(world.visit(jar, read).await.0, (Some(5), 7), "seed {seed}");
+        }
+    }
+}
+
+/// Before its record is made, and after it.
+#[tokio::test]
+async fn a_logout_on_the_way_wins() {
+    for when in [Before, After] {
+        let world = Kind::RevocableOverflow.world();
+        let jar = &mut Jar::default();
+        world.set(jar, "small", 10).await;
+        let mut other = jar.clone();
+        world.records().at(when, Create, Wait);
+        let logout = async {
+            world.records().reached().await;
+            world.destroy(&mut other).await;
+            world.records().go();
+        };
+        let (response, ()) = tokio::join!(world.set(jar, "large", 1_000), logout);
+        assert_eq!(failure(&response), Some(ErrorKind::Gone), "{when:?}");
+        assert!(no_cookie(&response), "{when:?}");
+        assert_eq!(world.records().memory.len(), 0, "{when:?}");
+        assert_eq!(world.place(jar).await, Place::Nowhere, "{when:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_failing_store_leaves_it_in_its_cookie() {
+    let calls: [Calls; 3] = [Create.into(), Load.into(), Update.into()];
+    for kind in Kind::OVERFLOWING {
+        for calls in calls {
+            let world = kind.world();
+            let jar = &mut Jar::default();
+            world.set(jar, "small", 10).await;
+            // There is a record of its name, with which it is to be merged.
+            world.set_lost(jar, "lost", 1_000).await;
+            let before = jar.value("s").to_owned();
+            world.records().at(Before, calls, Fail);
+            let response = world.set(jar, "large", 1_000).await;
+            let what = format!("{kind:?}, {calls:?}");
+            assert_eq!(failure(&response), Some(ErrorKind::Store), "{what}");
+            assert!(no_cookie(&response), "{what}");
+            assert_eq!(jar.value("s"), before, "{what}");
+            assert_eq!(world.place(jar).await, Place::Cookie, "{what}");
+            let lens = world.lens(jar, ["small", "large"]).await;
+            assert_eq!(lens, [Some(10), None], "{what}");
+            world.set(jar, "large", 1_000).await;
+            let lens = world.lens(jar, ["small", "large"]).await;
+            assert_eq!(lens, [Some(10), Some(1_000)], "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_that_cannot_grow_stays_alive() {
+    for destroys_others in [true, false] {
+        let world = Kind::RevocableOverflow.world();
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        if destroys_others {
+            let others = async |session: Session| {
+                session.load().await.unwrap();
+                session.destroy_others().await.unwrap();
+            };
+            world.visit(jar, others).await;
+        }
+        world.records().every(Before, Create, Fail);
+        let response = world.set(jar, "large", 1_000).await;
+        assert_eq!(failure(&response), Some(ErrorKind::Store));
+        world.records().calm();
+        assert_eq!(world.notes("ada").await, ["laptop"]);
+        assert!(world.is_alive(jar).await);
+    }
+}
