@@ -13,8 +13,8 @@ const ONE: FlashId = *b"flash  1";
 const TWO: FlashId = *b"flash  2";
 const THREE: FlashId = *b"flash  3";
 
-/// Values, messages (`!`), the subject (`@`; `+@` before its roster has it), and the one it was
-/// before (`-@`).
+/// Values, messages (`!`), the subject (`@`; `+` before its roster has it), and the one it was
+/// before (`-`).
 fn text(content: &Content) -> String {
     let frames = &content.frames;
     let values = frames
@@ -24,10 +24,10 @@ fn text(content: &Content) -> String {
         .flashes("q")
         .map(|(_, value)| format!("!{}", utf8(value)));
     let subject = content.subject.iter().map(|subject| match subject.note {
-        Some(_) => format!("+@{}", subject.name),
+        Some(_) => format!("+{}", subject.name),
         None => format!("@{}", subject.name),
     });
-    let former = content.former.iter().map(|name| format!("-@{name}"));
+    let former = content.former.iter().map(|name| format!("-{name}"));
     let all: Vec<_> = values.chain(flashes).chain(subject).chain(former).collect();
     all.join(" ")
 }
@@ -109,9 +109,9 @@ fn each_change_on_old_and_new_content() {
         (|| Change::Clear,         "@al",               "@al",               "@bo"),
         (count,                    "a=1 n=1 !hi @al",   "a=1 n=2 !hi @al",   "a=7 n=5 !ho @bo"),
         (|| push(THREE, "x"),      "a=1 !hi !x @al",    "a=1 !hi !x !x @al", "a=7 n=4 !ho !x @bo"),
-        (|| set("al"),             "a=1 !hi +@al -@al", "a=1 !hi +@al -@al", "a=7 n=4 !ho +@al -@bo"),
-        (|| set("ev"),             "a=1 !hi +@ev -@al", "a=1 !hi +@ev -@al", "a=7 n=4 !ho +@ev -@bo"),
-        (|| Change::RemoveSubject, "a=1 !hi -@al",      "a=1 !hi -@al",      "a=7 n=4 !ho -@bo"),
+        (|| set("al"),             "a=1 !hi +al -al", "a=1 !hi +al -al", "a=7 n=4 !ho +al -bo"),
+        (|| set("ev"),             "a=1 !hi +ev -al", "a=1 !hi +ev -al", "a=7 n=4 !ho +ev -bo"),
+        (|| Change::RemoveSubject, "a=1 !hi -al",      "a=1 !hi -al",      "a=7 n=4 !ho -bo"),
     ];
     for (make, once, again, on_theirs) in rows {
         let mut change = [make()];
@@ -177,9 +177,9 @@ fn a_listing_is_noted_where_there_is_a_subject() {
 #[test]
 fn a_subject_that_was_never_listed_leaves_no_roster() {
     let content = apply(&mut [set("ev"), set("mal")], Content::new(NOW));
-    assert_eq!(text(&content), "+@mal");
+    assert_eq!(text(&content), "+mal");
     let content = apply(&mut [set("ev"), set("mal"), Change::RemoveSubject], start());
-    assert_eq!(text(&content), "a=1 !hi -@al");
+    assert_eq!(text(&content), "a=1 !hi -al");
     let mut content = apply(&mut [set("ev")], Content::new(NOW));
     let subject = content.subject.take().unwrap();
     assert_eq!(subject.note.as_deref(), Some("note"));
