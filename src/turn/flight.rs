@@ -203,3 +203,6 @@ impl Future for Wait {
         self.0.poll(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;
