@@ -136,3 +136,6 @@ impl Settings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

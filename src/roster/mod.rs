@@ -111,3 +111,6 @@ impl Roster {
             .max(now.saturating_add(EMPTY_LIFETIME))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,3 +16,6 @@ pub(crate) use self::{
 };
 
 mod request;
+
+#[cfg(test)]
+mod tests;

@@ -271,3 +271,6 @@ impl Future for Wait {
         self.0.poll(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,3 +99,6 @@ impl Presented {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,3 +84,6 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! What follows from how a session is configured.
+
+use super::*;
+use crate::{
+    codec::Stamp,
+    config::SessionConfig,
+    key::{Key, KeyState, Keys},
+    store::{CookieStore, MemoryStore},
+};
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+fn key(byte: u8) -> Key {
+    let secret: Vec<u8> = (0..32).map(|at| at ^ byte).collect();
+    Key::from_bytes(&secret).unwrap()
+}
+
+fn cookies() -> SessionConfig {
+    SessionConfig::cookie("sid", key(1))
+}
+
+fn overflowing() -> SessionConfig {
+    cookies().overflow(MemoryStore::new())
+}
+
+fn records() -> SessionConfig {
+    SessionConfig::new("sid", MemoryStore::new(), key(1))
+}
+
+#[test]
+#[rustfmt::skip]
+fn stores_follow_from_where_a_session_is() {
+    let remember = MemoryStore::new;
+    //                                              in a    has     has a   lists
+    //                                              cookie  records store   subjects
+    let rows = [
+        ("cookie",             cookies(),                         true,  false, false, false),
+        ("cookie, revocation", cookies().revocation(remember()),  true,  false, true,  true),
+        ("overflow",           overflowing(),                     true,  true,  true,  false),
+        ("records",            records(),                         false, true,  true,  true),
+        ("records, overflow",  records().overflow(remember()),    false, true,  true,  true),
+    ];
+    for (row, config, may_be_in_cookie, has_records, has_store, lists) in rows {
+        let settings = config.build().unwrap();
+        let found = (settings.may_be_in_cookie(), settings.records().is_some());
+        assert_eq!(found, (may_be_in_cookie, has_records), "{row}");
+        assert_eq!((settings.has_store(), settings.rosters.is_some()), (has_store, lists), "{row}");
+        assert!(settings.never_waits, "{row}");
+    }
+}
+
+/// What fits exactly, and what is one byte more.
+#[test]
+fn a_session_fits_its_cookie_up_to_a_byte() {
+    let most = |settings: &Settings| {
+        let fits = |len: &usize| settings.fits_cookie(*len);
+        (0..5_000).rev().find(fits)
+    };
+    let overflow = overflowing().build().unwrap();
+    let limit = most(&overflow).unwrap();
+    let whole = overflow.name.len() + overflow.codec.token_len(limit + 4);
+    assert!((4_093..=4_096).contains(&whole), "{whole}");
+    #[rustfmt::skip]
+    let rows = [
+        ("cookie",        cookies(),                          Some(4_999)),
+        ("records",       records(),                          None),
+        ("overflow",      overflowing(),                      Some(limit)),
+        ("100 bytes",     overflowing().cookie_bytes(100),    Some(100)),
+        ("none",          overflowing().cookie_bytes(0),      Some(0)),
+        ("more than fit", overflowing().cookie_bytes(9_000),  Some(limit)),
+        ("unused",        cookies().cookie_bytes(100),        Some(4_999)),
+    ];
+    for (row, config, expected) in rows {
+        assert_eq!(most(&config.build().unwrap()), expected, "{row}");
+    }
+}
+
+/// In bytes of the session for a store, and of the whole cookie without one.
+#[test]
+fn a_session_is_kept_up_to_its_limit() {
+    let alone = cookies().build().unwrap();
+    let fits = |len: &usize| 3 + alone.codec.token_len(*len) <= 4_096;
+    let most = (0..5_000).rev().find(fits).unwrap();
+    #[rustfmt::skip]
+    let rows = [
+        (cookies(),                    most,       None),
+        (cookies(),                    most + 1,   Some(4_096)),
+        (cookies().max_bytes(9),       most,       None),
+        (records().max_bytes(500),     500,        None),
+        (records().max_bytes(500),     501,        Some(500)),
+        (overflowing().max_bytes(500), 500,        None),
+        (overflowing().max_bytes(500), 501,        Some(500)),
+        (records(),                    1 << 20,    None),
+        (records().max_bytes(1 << 40), 128 << 20,  None),
+        (records().max_bytes(1 << 40), (128 << 20) + 1, Some(128 << 20)),
+    ];
+    for (config, payload, expected) in rows {
+        let settings = config.build().unwrap();
+        let limit = match settings.check_size(payload) {
+            Ok(()) => None,
+            Err(ErrorKind::TooLarge { size, limit }) => {
+                let is_in_bytes = settings.records().is_some();
+                assert!(if is_in_bytes {
+                    size == payload
+                } else {
+                    size > payload
+                });
+                Some(limit)
+            }
+            Err(other) => panic!("{other:?}"),
+        };
+        assert_eq!(limit, expected, "{payload}");
+    }
+}
+
+/// A cookie of one codec, by number of its key.
+fn value(codec: &Codec, issued: u64, is_token: bool) -> String {
+    let stamp = Stamp {
+        issued: Timestamp::from_secs(issued),
+        created: NOW,
+        ttl: 10,
+        token_id: is_token.then_some([9; 16]),
+    };
+    let token = codec.seal(&stamp, 1, |out| out.push(1)).unwrap();
+    let mut value = String::new();
+    token.encode_to(&mut value);
+    value
+}
+
+#[test]
+fn a_cookie_of_two_kinds_is_opened_as_either() {
+    let secs = NOW.as_secs();
+    let of = |number| {
+        let config = SessionConfig::cookie("sid", key(number)).overflow(MemoryStore::new());
+        config.build().unwrap()
+    };
+    let (own, foreign) = (of(1), of(2));
+    let token = |settings: &Settings, issued| value(&settings.codec, issued, true);
+    let refers = |settings: &Settings, issued| value(settings.reference_codec(), issued, false);
+    let bend = |value: String| format!("{}{}", &value[..20], value[20..].replace(['A', 'B'], "C"));
+    #[rustfmt::skip]
+    let rows = [
+        ("token",            token(&own, secs),          Ok(true)),
+        ("reference",        refers(&own, secs),         Ok(false)),
+        ("expired token",    token(&own, secs - 10),     Err(Rejection::Expired)),
+        ("expired",          refers(&own, secs - 10),    Err(Rejection::Expired)),
+        ("future token",     token(&own, secs + 61),     Err(Rejection::NotYetValid)),
+        ("future",           refers(&own, secs + 61),    Err(Rejection::NotYetValid)),
+        ("foreign token",    token(&foreign, secs),      Err(Rejection::UnknownKey)),
+        ("foreign",          refers(&foreign, secs),     Err(Rejection::UnknownKey)),
+        ("changed",          bend(refers(&own, secs)),   Err(Rejection::Tampered)),
+        ("no token",         "abc".into(),               Err(Rejection::Malformed)),
+    ];
+    for (row, value, expected) in rows {
+        let opened = own.open_cookie(value.as_bytes(), NOW);
+        let is_token = opened.map(|opened| opened.stamp.token_id.is_some());
+        assert_eq!(is_token, expected, "{row}");
+    }
+    let alone = cookies().build().unwrap();
+    let reference = refers(&own, secs);
+    let opened = alone.open_cookie(reference.as_bytes(), NOW);
+    assert_eq!(
+        opened.unwrap_err(),
+        Rejection::Malformed,
+        "it has no second kind"
+    );
+}
+
+/// Signed cookies have one version, so that a reference is a token whose tag does not fit.
+#[test]
+fn a_signed_cookie_of_two_kinds_is_opened_as_either() {
+    let config = SessionConfig::new("sid", CookieStore::new().signed(), key(1));
+    let settings = config.overflow(MemoryStore::new()).build().unwrap();
+    let reference = value(settings.reference_codec(), NOW.as_secs(), false);
+    let opened = settings.open_cookie(reference.as_bytes(), NOW).unwrap();
+    assert!(opened.stamp.token_id.is_none());
+    let token = value(&settings.codec, NOW.as_secs(), true);
+    let opened = settings.open_cookie(token.as_bytes(), NOW).unwrap();
+    assert!(opened.stamp.token_id.is_some());
+}
+
+#[test]
+fn a_cookie_says_whether_its_key_is_the_active_one() {
+    let keys = Keys::new(key(1));
+    let settings = SessionConfig::cookie("sid", &keys)
+        .overflow(MemoryStore::new())
+        .build()
+        .unwrap();
+    let values = [
+        value(&settings.codec, NOW.as_secs(), true),
+        value(settings.reference_codec(), NOW.as_secs(), false),
+    ];
+    let is_current = |value: &String| {
+        settings
+            .open_cookie(value.as_bytes(), NOW)
+            .map(|o| o.current)
+    };
+    assert!(values.iter().all(|value| is_current(value) == Ok(true)));
+    keys.rotate(key(2)).unwrap();
+    assert!(values.iter().all(|value| is_current(value) == Ok(false)));
+    assert!(keys.list().contains(&(key(1).id(), KeyState::Retired)));
+}

@@ -1,0 +1,231 @@
+//! Each change: once, again, and on what others have left meanwhile.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::{
+    ErrorKind,
+    content::{FlashId, Persistence},
+    cookie::CookieAttributes,
+};
+
+const ONE: FlashId = *b"flash  1";
+const TWO: FlashId = *b"flash  2";
+const THREE: FlashId = *b"flash  3";
+
+/// Values, messages (`!`), the subject (`@`; `+` before its roster has it), and the one it was
+/// before (`-`).
+fn text(content: &Content) -> String {
+    let frames = &content.frames;
+    let values = frames
+        .keys()
+        .map(|key| format!("{key}={}", utf8(frames.get(key).unwrap())));
+    let flashes = frames
+        .flashes("q")
+        .map(|(_, value)| format!("!{}", utf8(value)));
+    let subject = content.subject.iter().map(|subject| match subject.note {
+        Some(_) => format!("+{}", subject.name),
+        None => format!("@{}", subject.name),
+    });
+    let former = content.former.iter().map(|name| format!("-{name}"));
+    let all: Vec<_> = values.chain(flashes).chain(subject).chain(former).collect();
+    all.join(" ")
+}
+
+fn utf8(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+fn apply(changes: &mut [Change], mut content: Content) -> Content {
+    for change in changes {
+        change.apply(&mut content).unwrap();
+    }
+    content
+}
+
+fn push(id: FlashId, text: &str) -> Change {
+    let (queue, value) = ("q".into(), text.into());
+    Change::PushFlash { queue, id, value }
+}
+
+fn take(ids: &[FlashId]) -> Change {
+    Change::TakeFlashes(Arc::new(ids.to_vec().into()))
+}
+
+fn remove(key: &str) -> Change {
+    Change::Remove { key: key.into() }
+}
+
+fn set(name: &str) -> Change {
+    let (name, note) = (name.into(), "note".into());
+    Change::SetSubject { name, note }
+}
+
+/// Counts what is there by one more.
+fn count() -> Change {
+    Change::Update {
+        key: "n".into(),
+        update: Box::new(|old| {
+            let old = old.map_or(0, |old| utf8(old).parse().unwrap());
+            Ok(format!("{}", old + 1).into())
+        }),
+    }
+}
+
+/// A session of Ada's with one value and one message.
+fn start() -> Content {
+    let mut content = Content::new(NOW);
+    content.frames.insert("a", b"1");
+    content.subject = subject("al", NOW);
+    apply(&mut [push(ONE, "hi")], content)
+}
+
+/// The same after other requests.
+fn meanwhile() -> Content {
+    let mut content = start();
+    content.subject = subject("bo", NOW);
+    apply(
+        &mut [
+            insert("a", "7"),
+            insert("n", "4"),
+            take(&[ONE]),
+            push(TWO, "ho"),
+        ],
+        content,
+    )
+}
+
+#[test]
+#[rustfmt::skip]
+fn each_change_on_old_and_new_content() {
+    assert_eq!(text(&start()), "a=1 !hi @al");
+    assert_eq!(text(&meanwhile()), "a=7 n=4 !ho @bo");
+    //  made by                   once                 again                on theirs
+    let rows: [(fn() -> Change, _, _, _); 10] = [
+        (|| insert("a", "2"),      "a=2 !hi @al",       "a=2 !hi @al",       "a=2 n=4 !ho @bo"),
+        (|| insert("b", "2"),      "a=1 b=2 !hi @al",   "a=1 b=2 !hi @al",   "a=7 n=4 b=2 !ho @bo"),
+        (|| remove("a"),           "!hi @al",           "!hi @al",           "n=4 !ho @bo"),
+        (|| remove("z"),           "a=1 !hi @al",       "a=1 !hi @al",       "a=7 n=4 !ho @bo"),
+        (|| Change::Clear,         "@al",               "@al",               "@bo"),
+        (count,                    "a=1 n=1 !hi @al",   "a=1 n=2 !hi @al",   "a=7 n=5 !ho @bo"),
+        (|| push(THREE, "x"),      "a=1 !hi !x @al",    "a=1 !hi !x !x @al", "a=7 n=4 !ho !x @bo"),
+        (|| set("al"),             "a=1 !hi +al -al", "a=1 !hi +al -al", "a=7 n=4 !ho +al -bo"),
+        (|| set("ev"),             "a=1 !hi +ev -al", "a=1 !hi +ev -al", "a=7 n=4 !ho +ev -bo"),
+        (|| Change::RemoveSubject, "a=1 !hi -al",      "a=1 !hi -al",      "a=7 n=4 !ho -bo"),
+    ];
+    for (make, once, again, on_theirs) in rows {
+        let mut change = [make()];
+        let row = format!("{:?}", change[0]);
+        let content = apply(&mut change, start());
+        assert_eq!(text(&content), once, "{row}");
+        assert_eq!(text(&apply(&mut change, content)), again, "{row}, again");
+        assert_eq!(text(&apply(&mut change, meanwhile())), on_theirs, "{row}, merged");
+    }
+}
+
+/// A message that another request has taken is no longer this one's.
+#[test]
+fn messages_are_taken_once() {
+    let Change::TakeFlashes(taken) = take(&[ONE, TWO]) else {
+        panic!()
+    };
+    let mut change = [Change::TakeFlashes(Arc::clone(&taken))];
+    let content = apply(&mut [push(TWO, "ho")], start());
+    let content = apply(&mut change, content);
+    assert_eq!(text(&content), "a=1 @al");
+    assert_eq!(*taken.lock().unwrap(), [ONE, TWO]);
+
+    let content = apply(&mut change, meanwhile());
+    assert_eq!(text(&content), "a=7 n=4 @bo");
+    assert_eq!(*taken.lock().unwrap(), [TWO], "the first is theirs");
+
+    apply(&mut change, content);
+    assert!(taken.lock().unwrap().is_empty());
+}
+
+#[test]
+fn lifetime_and_attributes_are_the_last_ones() {
+    let (since, length) = (NOW, secs(9));
+    let persistence = Persistence::For { since, length };
+    let attributes = CookieAttributes::default().path("/shop");
+    let changes = &mut [
+        Change::Persist(persistence),
+        Change::Attributes(attributes.clone()),
+    ];
+    let mut theirs = meanwhile();
+    theirs.persistence = Persistence::UntilBrowserCloses;
+    theirs.attributes = Some(Box::default());
+    for content in [start(), theirs] {
+        let content = apply(changes, content);
+        assert_eq!(content.persistence, persistence);
+        assert_eq!(content.attributes.as_deref(), Some(&attributes));
+    }
+}
+
+#[test]
+fn a_listing_is_noted_where_there_is_a_subject() {
+    let content = apply(&mut [Change::Listed(after(9))], start());
+    assert_eq!(content.subject.unwrap().listed, after(9));
+    let content = apply(
+        &mut [Change::RemoveSubject, Change::Listed(after(9))],
+        start(),
+    );
+    assert!(content.subject.is_none());
+}
+
+/// Only what a roster may have is to be taken out of it.
+#[test]
+fn a_subject_that_was_never_listed_leaves_no_roster() {
+    let content = apply(&mut [set("ev"), set("mal")], Content::new(NOW));
+    assert_eq!(text(&content), "+mal");
+    let content = apply(&mut [set("ev"), set("mal"), Change::RemoveSubject], start());
+    assert_eq!(text(&content), "a=1 !hi -al");
+    let mut content = apply(&mut [set("ev")], Content::new(NOW));
+    let subject = content.subject.take().unwrap();
+    assert_eq!(subject.note.as_deref(), Some("note"));
+    assert_eq!((subject.since, subject.listed), Default::default());
+}
+
+#[test]
+fn an_update_that_fails_changes_nothing() {
+    let mut change = Change::Update {
+        key: "a".into(),
+        update: Box::new(|_| Err(crate::Error::new(ErrorKind::Deserialize))),
+    };
+    let mut content = start();
+    let error = change.apply(&mut content).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Deserialize);
+    assert_eq!(text(&content), text(&start()));
+}
+
+#[test]
+fn a_change_says_what_it_is() {
+    //   change                            code   subject cookie  debug
+    #[rustfmt::skip]
+    let rows = [
+        (insert("a", "secret"),            false, false,  false, "Insert"),
+        (remove("a"),                      false, false,  false, "Remove"),
+        (Change::Clear,                    false, false,  false, "Clear"),
+        (count(),                          true,  false,  false, "Update"),
+        (push(ONE, "secret"),              false, false,  false, "PushFlash"),
+        (take(&[ONE]),                     false, false,  false, "TakeFlashes"),
+        (Change::Persist(Persistence::Configured), false, false, true, "Persist"),
+        (Change::Attributes(CookieAttributes::default()), false, false, true, "Attributes"),
+        (set("secret"),                    false, true,   false, "SetSubject"),
+        (Change::RemoveSubject,            false, true,   false, "RemoveSubject"),
+        (Change::Listed(NOW),              false, false,  false, "Listed"),
+    ];
+    for (change, runs_code, is_of_subject, shows_in_cookie, debug) in rows {
+        let found = (
+            change.runs_code(),
+            change.is_of_subject(),
+            change.shows_in_cookie(),
+        );
+        assert_eq!(
+            found,
+            (runs_code, is_of_subject, shows_in_cookie),
+            "{debug}"
+        );
+        assert_eq!(format!("{change:?}"), debug);
+    }
+}

@@ -1,0 +1,154 @@
+//! The decisions as tables. `NOW` is when a test plays; the default settings are an idle timeout of
+//! 1,000 seconds and an absolute one of 100,000.
+
+mod change;
+mod enrolment;
+mod lifetime;
+mod outcome;
+mod plan;
+mod request;
+mod take;
+
+use std::time::Duration;
+
+use super::{Change, CookieDuty, Home, Source, State, View};
+use crate::{
+    clock::Timestamp,
+    config::{SessionConfig, Settings},
+    content::{Browser, Content, Subject},
+    id::SessionId,
+    key::{Key, Keys},
+    store::{MemoryStore, Version},
+};
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+const IDLE: u64 = 1_000;
+const ABSOLUTE: u64 = 100_000;
+const VERSION: Version = Version::from_u64(7);
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+fn after(seconds: u64) -> Timestamp {
+    NOW.saturating_add(secs(seconds))
+}
+
+fn before(seconds: u64) -> Timestamp {
+    Timestamp::from_secs(NOW.as_secs() - seconds)
+}
+
+/// Where sessions of one configuration are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    InCookies,
+    /// In a cookie up to 100 bytes, and in a record from there on.
+    Overflowing,
+    InRecords,
+}
+
+impl Kept {
+    const ALL: [Self; 3] = [Self::InCookies, Self::Overflowing, Self::InRecords];
+
+    /// A subject's sessions are listed in each of them.
+    fn config(self) -> SessionConfig {
+        let key = Key::from_bytes(b"a key of thirty-two bytes or so.").unwrap();
+        let (idle, absolute) = (secs(IDLE), secs(ABSOLUTE));
+        let config = match self {
+            Self::InCookies => SessionConfig::cookie("sid", Keys::new(key)),
+            Self::Overflowing => SessionConfig::cookie("sid", Keys::new(key))
+                .overflow(MemoryStore::new())
+                .cookie_bytes(100),
+            Self::InRecords => SessionConfig::new("sid", MemoryStore::new(), Keys::new(key)),
+        };
+        config
+            .revocation(MemoryStore::new())
+            .idle_timeout(idle)
+            .absolute_timeout(absolute)
+    }
+
+    fn settings(self) -> Settings {
+        self.config().build().unwrap()
+    }
+}
+
+fn id() -> SessionId {
+    SessionId::of_token(&[1; 16])
+}
+
+fn other_id() -> SessionId {
+    SessionId::of_token(&[2; 16])
+}
+
+fn cookie() -> Home {
+    let (id, issued) = (id(), NOW);
+    Home::Cookie { id, issued }
+}
+
+fn record() -> Home {
+    record_of(id(), Browser::Knows)
+}
+
+fn record_of(id: SessionId, browser: Browser) -> Home {
+    let (version, expires) = (VERSION, after(IDLE));
+    Home::Record {
+        id,
+        version,
+        expires,
+        browser,
+    }
+}
+
+/// One value of so many bytes.
+fn content(value: usize) -> Content {
+    let mut content = Content::new(NOW);
+    content.frames.insert("k", &vec![b'1'; value]);
+    content
+}
+
+fn subject(name: &str, listed: Timestamp) -> Option<Box<Subject>> {
+    let (name, since, note) = (name.into(), before(5_000), None);
+    Some(Box::new(Subject {
+        name,
+        since,
+        listed,
+        note,
+    }))
+}
+
+/// A session that was opened and not changed.
+fn opened(home: Home, content: Content) -> State {
+    let rejection = None;
+    State {
+        view: Some(View {
+            home,
+            content,
+            rejection,
+        }),
+        ..State::default()
+    }
+}
+
+fn content_of(state: &State) -> &Content {
+    &state.view.as_ref().unwrap().content
+}
+
+fn insert(key: &str, value: &str) -> Change {
+    let (key, value) = (key.into(), value.into());
+    Change::Insert { key, value }
+}
+
+/// `"nothing"`, `"cookie"`, or which ID is known.
+fn source(state: &State) -> &'static str {
+    named(&state.source)
+}
+
+fn named(source: &Source) -> &'static str {
+    match source {
+        Source::Cookie => "cookie",
+        Source::Known(known) if **known == id() => "id",
+        Source::Known(known) if **known == other_id() => "other id",
+        Source::Known(_) => "unknown id",
+        Source::Nothing => "nothing",
+    }
+}

@@ -1,0 +1,311 @@
+//! What a request does to a session's state between one save and the next.
+
+use super::*;
+use crate::{
+    ErrorKind, content::Persistence, cookie::CookieAttributes, error::Rejection, state::CutOff,
+};
+
+/// A state in which everything is set.
+fn busy() -> State {
+    let mut content = content(10);
+    content.attributes = Some(Box::new(CookieAttributes::default().path("/shop")));
+    content.subject = subject("ada", NOW);
+    State {
+        log: vec![insert("k", "1")],
+        is_changed_unlogged: true,
+        source: Source::Known(id().into()),
+        renews: true,
+        duty: CookieDuty::Set,
+        is_used: true,
+        is_refused: true,
+        moved_from: Some(Box::default()),
+        cut_off: vec![CutOff {
+            write: [1; 8],
+            changes: 1,
+        }],
+        ..opened(record(), content)
+    }
+}
+
+fn attributes(state: &State) -> Option<&str> {
+    Some(&content_of(state).attributes.as_ref()?.path)
+}
+
+#[test]
+fn a_home_has_a_name_once_it_is_one() {
+    #[rustfmt::skip]
+    let rows = [
+        (Home::Nowhere, None,       true,  false),
+        (cookie(),      Some(id()), false, false),
+        (record(),      Some(id()), false, true),
+    ];
+    for (home, name, is_nowhere, is_record) in rows {
+        assert_eq!(home.id(), name.as_ref(), "{home:?}");
+        assert_eq!(home.key(), name.map(|id| id.record_key()), "{home:?}");
+        assert_eq!(
+            (home.is_nowhere(), home.is_record()),
+            (is_nowhere, is_record)
+        );
+    }
+}
+
+#[test]
+fn a_state_is_in_use_by_any_of_these() {
+    let empty = State::default;
+    let open = || opened(Home::Nowhere, Content::new(NOW));
+    let logged = |state| State {
+        log: vec![insert("k", "1")],
+        ..state
+    };
+    let unlogged = |state| State {
+        is_changed_unlogged: true,
+        ..state
+    };
+    let renewed = |state| State {
+        renews: true,
+        ..state
+    };
+    let owing = |state| State {
+        duty: CookieDuty::Remove,
+        ..state
+    };
+    //                                in use  changed needs opening
+    #[rustfmt::skip]
+    let rows = [
+        ("empty",     empty(),           false, false, false),
+        ("used",      State { is_used: true, ..empty() }, false, false, false),
+        ("owing",     owing(empty()),    true,  false, false),
+        ("logged",    logged(empty()),   true,  true,  true),
+        ("unlogged",  unlogged(empty()), true,  true,  true),
+        ("renewed",   renewed(empty()),  true,  true,  true),
+        ("open",      open(),            true,  false, false),
+        ("open, log", logged(open()),    true,  true,  false),
+    ];
+    for (row, state, is_in_use, is_changed, needs_opening) in rows {
+        let found = (state.is_in_use(), state.is_changed(), state.needs_opening());
+        assert_eq!(found, (is_in_use, is_changed, needs_opening), "{row}");
+    }
+}
+
+#[test]
+fn a_change_is_noted_in_the_log_or_beside_it() {
+    let (mut logged, mut unlogged) = (State::default(), State::default());
+    logged.note(Some(insert("k", "1")));
+    unlogged.note(None);
+    assert!(logged.log.len() == 1 && !logged.is_changed_unlogged);
+    assert!(unlogged.log.is_empty() && unlogged.is_changed_unlogged);
+}
+
+#[test]
+fn only_a_refresh_is_withdrawn() {
+    for (duty, left) in [
+        (CookieDuty::Nothing, CookieDuty::Nothing),
+        (CookieDuty::Remove, CookieDuty::Remove),
+        (CookieDuty::Refresh, CookieDuty::Nothing),
+        (CookieDuty::Set, CookieDuty::Set),
+    ] {
+        let mut state = State {
+            duty,
+            ..State::default()
+        };
+        state.withdraw_refresh();
+        assert_eq!(state.duty, left);
+    }
+}
+
+/// What is not open may have been asked to last before, so the question stays.
+#[test]
+fn the_same_persistence_again_is_no_change() {
+    let until_close = Persistence::UntilBrowserCloses;
+    #[rustfmt::skip]
+    let rows = [
+        ("not open",  State::default(),                until_close,             1),
+        ("open",      opened(record(), content(10)), until_close,             1),
+        ("the same",  opened(record(), content(10)), Persistence::Configured, 0),
+    ];
+    for (row, mut state, persistence, changes) in rows {
+        state.persist(persistence);
+        assert_eq!(state.log.len(), changes, "{row}");
+        if let Some(view) = &state.view {
+            assert_eq!(view.content.persistence, persistence, "{row}");
+        }
+        state.persist(persistence);
+        let again = if row == "not open" { 2 } else { changes };
+        assert_eq!(state.log.len(), again, "{row}, again");
+    }
+}
+
+/// After the request has ended, only a session that was loaded again is saved.
+#[test]
+fn a_late_change_is_refused_once() {
+    //   closed refused changed reopened  error
+    #[rustfmt::skip]
+    let rows = [
+        (false, false, true,  false, false),
+        (false, true,  true,  false, false),
+        (true,  false, false, false, false),
+        (true,  false, true,  false, true),
+        (true,  false, true,  true,  false),
+        (true,  true,  false, false, true),
+        (true,  true,  false, true,  true),
+    ];
+    for row in rows {
+        let (is_closed, is_refused, renews, is_reopened, is_error) = row;
+        let mut state = State {
+            is_refused,
+            renews,
+            is_reopened,
+            ..State::default()
+        };
+        let checked = state.check_late(is_closed).map_err(|error| error.kind());
+        let expected = if is_error {
+            Err(ErrorKind::AlreadyCommitted)
+        } else {
+            Ok(())
+        };
+        assert_eq!(checked, expected, "{row:?}");
+        assert!(!state.is_refused, "{row:?}");
+    }
+}
+
+#[test]
+fn discarded_changes_close_the_session() {
+    let mut state = busy();
+    assert_eq!(state.discard_changes().len(), 1);
+    assert!(state.view.is_none() && state.log.is_empty() && !state.is_changed_unlogged);
+    assert!(state.renews, "a new ID stays new");
+    assert_eq!((state.duty, source(&state)), (CookieDuty::Set, "id"));
+    assert!(state.owes_unopened());
+}
+
+#[test]
+fn discarded_changes_of_a_destroyed_session_leave_its_cookie_attributes() {
+    let mut state = State {
+        source: Source::Nothing,
+        ..busy()
+    };
+    assert_eq!(state.discard_changes().len(), 1);
+    assert_eq!(attributes(&state), Some("/shop"));
+    let content = content_of(&state);
+    assert!(content.is_empty() && content.created == NOW);
+    assert!(!state.owes_unopened());
+}
+
+#[test]
+fn without_changes_nothing_is_discarded() {
+    for (row, logged, unlogged, is_open) in [
+        ("none", false, false, true),
+        ("logged", true, false, false),
+        ("unlogged", false, true, false),
+    ] {
+        let mut state = opened(record(), content(10));
+        state.is_changed_unlogged = unlogged;
+        state.log.extend(logged.then(|| insert("k", "1")));
+        let discarded = state.discard_changes();
+        assert_eq!(discarded.len(), usize::from(logged), "{row}");
+        assert_eq!(state.view.is_some(), is_open, "{row}");
+    }
+}
+
+#[test]
+fn only_a_closed_session_that_owes_its_cookie_is_opened_for_it() {
+    #[rustfmt::skip]
+    let rows = [
+        (None,           CookieDuty::Set,     true),
+        (None,           CookieDuty::Refresh, false),
+        (Some(record()), CookieDuty::Set,     false),
+    ];
+    for (home, duty, owes) in rows {
+        let row = format!("{home:?} {duty:?}");
+        let mut state = home.map_or_else(State::default, |home| opened(home, content(10)));
+        state.duty = duty;
+        assert_eq!(state.owes_unopened(), owes, "{row}");
+    }
+}
+
+#[test]
+fn a_session_is_read_again_from_its_record() {
+    let other = || Source::Known(other_id().into());
+    #[rustfmt::skip]
+    let rows = [
+        (None,                Source::Cookie,  "cookie"),
+        (None,                other(),         "other id"),
+        (None,                Source::Nothing, "nothing"),
+        (Some(Home::Nowhere), Source::Nothing, "nothing"),
+        (Some(cookie()),      Source::Cookie,  "cookie"),
+        (Some(record()),      Source::Cookie,  "id"),
+        (Some(record()),      other(),         "id"),
+    ];
+    for (home, source, expected) in rows {
+        let row = format!("{home:?} {source:?}");
+        let mut state = home.map_or_else(State::default, |home| opened(home, content(10)));
+        state.source = source;
+        assert_eq!(named(&state.source_again()), expected, "{row}");
+    }
+}
+
+#[test]
+fn reopening_drops_what_was_not_saved_the_first_time() {
+    let mut state = busy();
+    assert_eq!(state.reopen(Source::Known(other_id().into())).len(), 1);
+    assert!(state.is_reopened && !state.is_changed() && state.cut_off.is_empty());
+    assert_eq!(source(&state), "other id");
+
+    state.log.push(insert("k", "2"));
+    (state.renews, state.is_changed_unlogged) = (true, true);
+    assert!(state.reopen(Source::Cookie).is_empty());
+    assert!(state.log.len() == 1 && state.renews && state.is_changed_unlogged);
+    assert_eq!(source(&state), "cookie");
+}
+
+#[test]
+fn a_closed_session_is_found_where_it_was_saved() {
+    #[rustfmt::skip]
+    let rows = [
+        (record_of(other_id(), Browser::Knows), "other id", false),
+        (cookie(),                              "id",       true),
+        (Home::Nowhere,                         "id",       true),
+    ];
+    for (home, found_by, renews) in rows {
+        let row = format!("{home:?}");
+        let mut state = busy();
+        state.close(home);
+        assert!(state.view.is_none() && state.log.len() == 1, "{row}");
+        assert_eq!((source(&state), state.renews), (found_by, renews), "{row}");
+    }
+}
+
+#[test]
+fn a_forgotten_session_leaves_its_cookie_attributes_alone() {
+    for (has_cookie, duty) in [(true, CookieDuty::Remove), (false, CookieDuty::Nothing)] {
+        for is_reopened in [true, false] {
+            let mut state = State {
+                is_reopened,
+                ..busy()
+            };
+            let old = state.forget(after(5), has_cookie);
+            assert_eq!((old.log.len(), source(&old)), (1, "id"));
+            assert_eq!((state.duty, source(&state)), (duty, "nothing"));
+            assert_eq!(attributes(&state), Some("/shop"));
+            let view = state.view.as_ref().unwrap();
+            assert!(view.home.is_nowhere() && view.rejection.is_none());
+            assert!(view.content.is_empty() && view.content.created == after(5));
+            assert!(!state.is_changed() && !state.is_refused && state.cut_off.is_empty());
+            assert!(state.is_used && state.moved_from.is_none());
+            assert_eq!(state.is_reopened, is_reopened);
+        }
+    }
+    let mut unopened = State::default();
+    drop(unopened.forget(NOW, false));
+    assert_eq!(attributes(&unopened), None);
+}
+
+#[test]
+fn a_new_view_is_empty_and_says_why() {
+    let view = View::new(NOW, Some(Rejection::Expired));
+    assert!(view.home.is_nowhere() && view.content.is_empty());
+    assert_eq!(
+        (view.content.created, view.rejection),
+        (NOW, Some(Rejection::Expired))
+    );
+}

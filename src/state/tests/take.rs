@@ -1,0 +1,206 @@
+//! What a save takes along.
+
+use super::*;
+use crate::{
+    content::{Stored, decode_record},
+    state::{CutOff, Job, When},
+};
+
+const WRITE: [u8; 8] = *b"a write.";
+
+fn take(state: &mut State, settings: &Settings, when: When) -> Job {
+    let plan = state.plan(settings, NOW, when).unwrap().unwrap();
+    state.take(plan, WRITE, settings, NOW).unwrap()
+}
+
+fn changed(home: Home, value: usize) -> State {
+    let mut state = opened(home, content(value));
+    state.log.push(insert("k", "1"));
+    state
+}
+
+#[test]
+fn the_log_and_the_saves_that_were_cut_off_go_along() {
+    let settings = Kept::InRecords.settings();
+    let mut state = changed(record(), 10);
+    let cut_off = CutOff {
+        write: [3; 8],
+        changes: 1,
+    };
+    state.cut_off.push(cut_off);
+    let job = take(&mut state, &settings, When::Now);
+    assert!(state.log.is_empty() && state.cut_off.is_empty());
+    assert!(matches!(job.log.as_slice(), [Change::Insert { .. }]));
+    assert_eq!((job.cut_off, job.write), (vec![cut_off], WRITE));
+}
+
+#[test]
+fn a_session_that_is_not_open_takes_nothing() {
+    let settings = Kept::InRecords.settings();
+    let mut state = changed(record(), 10);
+    let plan = state.plan(&settings, NOW, When::Now).unwrap().unwrap();
+    state.view = None;
+    assert!(state.take(plan, WRITE, &settings, NOW).is_none());
+    assert_eq!(state.log.len(), 1, "it stays where it was");
+}
+
+/// Whether the record's bytes are made, and what the browser knows of it then.
+#[test]
+fn bytes_are_made_for_what_writes_them() {
+    use Browser::*;
+    let renewed = |home, value| {
+        let mut state = opened(home, content(value));
+        state.renews = true;
+        state
+    };
+    let late = |listed| {
+        let mut state = opened(record(), content(10));
+        let view = state.view.as_mut().unwrap();
+        view.content.subject = subject("ada", listed);
+        if let Home::Record { expires, .. } = &mut view.home {
+            *expires = after(IDLE / 2);
+        }
+        state
+    };
+    let known = |state: State| State {
+        source: Source::Known(id().into()),
+        ..state
+    };
+    let unheard = || record_of(id(), NeverHeard);
+    #[rustfmt::skip]
+    let rows = [
+        ("cookie",           Kept::Overflowing, changed(Home::Nowhere, 10),     None),
+        ("create",           Kept::InRecords,   changed(Home::Nowhere, 10),     Some(Knows)),
+        ("outgrow",          Kept::Overflowing, changed(cookie(), 101),         Some(NeverHeard)),
+        ("outgrow, renewed", Kept::Overflowing, renewed(cookie(), 101),         Some(NeverHeard)),
+        ("update",           Kept::InRecords,   changed(record(), 10),          Some(Knows)),
+        ("it came with it",  Kept::InRecords,   changed(unheard(), 10),         Some(Knows)),
+        ("it made it",       Kept::InRecords,   known(changed(unheard(), 10)),  Some(NeverHeard)),
+        ("renew",            Kept::InRecords,   renewed(record(), 10),          Some(Knows)),
+        ("touch",            Kept::InRecords,   late(NOW),                      None),
+        ("touch and list",   Kept::InRecords,   late(before(IDLE)),             Some(Knows)),
+    ];
+    for (row, kept, mut state, expected) in rows {
+        let job = take(&mut state, &kept.settings(), When::Response);
+        assert_eq!(!job.draft.plain.is_empty(), expected.is_some(), "{row}");
+        let Some(expected) = expected else { continue };
+        assert_eq!(job.browser, expected, "{row}");
+        let stored = decode_record(job.draft.plain, &id(), false).unwrap();
+        let Stored::Session { write, browser, .. } = stored else {
+            panic!("{row}")
+        };
+        assert_eq!((write, browser), (WRITE, expected), "{row}");
+    }
+}
+
+/// The request has come with the record's ID, and the view says so from then on.
+#[test]
+fn who_comes_for_the_record_is_remembered() {
+    let settings = Kept::Overflowing.settings();
+    let mut state = changed(record_of(id(), Browser::NeverHeard), 10);
+    take(&mut state, &settings, When::Now);
+    let Home::Record { browser, .. } = state.view.unwrap().home else {
+        panic!()
+    };
+    assert_eq!(browser, Browser::Knows);
+}
+
+#[test]
+fn a_listing_is_a_change_of_the_record() {
+    let settings = Kept::InRecords.settings();
+    for (listed, lists) in [(before(IDLE / 10), true), (before(IDLE / 10 - 1), false)] {
+        let mut state = changed(record(), 10);
+        state.view.as_mut().unwrap().content.subject = subject("ada", listed);
+        let job = take(&mut state, &settings, When::Now);
+        let told = content_of(&state).subject.as_ref().unwrap().listed;
+        assert_eq!(told == NOW, lists);
+        let is_last = matches!(job.log.last(), Some(Change::Listed(now)) if *now == NOW);
+        assert_eq!((is_last, job.log.len()), (lists, 1 + usize::from(lists)));
+        let stored = decode_record(job.draft.plain, &id(), false).unwrap();
+        let Stored::Session { content, .. } = stored else {
+            panic!()
+        };
+        assert_eq!(content.subject.unwrap().listed, told, "in the record too");
+    }
+}
+
+/// See `Rosters::open`: a roster of a key that is revoked is as good as none.
+#[test]
+fn a_roster_is_sealed_anew_when_the_cookie_is() {
+    let settings = Kept::InCookies.settings();
+    for (duty, reseals) in [(CookieDuty::Nothing, false), (CookieDuty::Refresh, true)] {
+        let mut state = changed(cookie(), 10);
+        state.view.as_mut().unwrap().content.subject = subject("ada", NOW);
+        state.duty = duty;
+        let job = take(&mut state, &settings, When::Response);
+        assert_eq!(job.draft.enrolment.unwrap().reseals, reseals);
+    }
+}
+
+#[test]
+fn a_draft_says_when_it_is_over_and_where_it_fits() {
+    #[rustfmt::skip]
+    let rows = [
+        (Kept::InCookies,   cookie(), 10,  true),
+        (Kept::InCookies,   cookie(), 101, true),
+        (Kept::Overflowing, record(), 10,  true),
+        (Kept::Overflowing, record(), 101, false),
+        (Kept::InRecords,   record(), 10,  false),
+    ];
+    for (kept, home, value, fits) in rows {
+        let row = format!("{kept:?} {home:?} {value}");
+        let draft = take(&mut changed(home, value), &kept.settings(), When::Response).draft;
+        assert_eq!(draft.fits_cookie, fits, "{row}");
+        assert_eq!(draft.expires, after(IDLE), "{row}");
+        assert!(draft.enrolment.is_none(), "{row}");
+    }
+}
+
+/// The store has done a save that was cut off, or has not.
+#[test]
+fn what_a_save_has_carried_is_not_done_again() {
+    let count = |name: &str| Change::Update {
+        key: name.into(),
+        update: Box::new(|old| Ok([old.unwrap_or_default(), b"1"].concat())),
+    };
+    let cut_off = |write, changes| CutOff { write, changes };
+    //   the record's write   which changes are done to it
+    #[rustfmt::skip]
+    let rows = [
+        ([9; 8], [true,  true,  true]),
+        ([1; 8], [false, true,  true]),
+        ([2; 8], [false, false, true]),
+        (WRITE,  [true,  true,  true]),
+    ];
+    for (write, done) in rows {
+        let settings = Kept::InRecords.settings();
+        let mut state = opened(record(), content(10));
+        state.log.extend(["a", "b", "c"].map(count));
+        state.cut_off = vec![cut_off([1; 8], 1), cut_off([2; 8], 2)];
+        let mut job = take(&mut state, &settings, When::Now);
+        for times in 1..=2 {
+            let mut theirs = Content::new(NOW);
+            job.apply(&mut theirs, write).unwrap();
+            let found = ["a", "b", "c"].map(|key| theirs.frames.get(key).is_some());
+            assert_eq!(found, done, "{write:?}, {times} times");
+        }
+    }
+}
+
+#[test]
+fn a_change_that_fails_stops_those_behind_it() {
+    let settings = Kept::InRecords.settings();
+    let mut state = opened(record(), content(10));
+    let fails = Change::Update {
+        key: "b".into(),
+        update: Box::new(|_| Err(crate::Error::new(crate::ErrorKind::Deserialize))),
+    };
+    state
+        .log
+        .extend([insert("a", "1"), fails, insert("c", "1")]);
+    let mut job = take(&mut state, &settings, When::Now);
+    let mut theirs = Content::new(NOW);
+    let error = job.apply(&mut theirs, [9; 8]).unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::Deserialize);
+    assert!(theirs.frames.get("a").is_some() && theirs.frames.get("c").is_none());
+}

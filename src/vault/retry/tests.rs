@@ -1,0 +1,146 @@
+//! How often an attempt is made, and who waits for whom. No test waits for a pause: one that is
+//! asked for is polled once.
+
+use std::pin::pin;
+
+use super::*;
+use crate::{
+    clock::Timestamp,
+    store::{self, Bytes, MemoryStore, Record, Store, StoreError, Version},
+};
+
+const KEY: RecordKey = RecordKey::from_bytes([7; 32]);
+/// In another queue.
+const OTHER: RecordKey = RecordKey::from_bytes([8; 32]);
+
+const QUEUES: [Queue; 3] = [Queue::Never, Queue::AfterLoss, Queue::FromStart];
+
+/// A store of the kind that waits, which is never asked.
+struct Slow;
+
+impl Store for Slow {
+    async fn load(&self, _: &RecordKey) -> Result<Option<Record>, StoreError> {
+        unreachable!()
+    }
+
+    async fn create(&self, _: &RecordKey, _: Bytes, _: Timestamp) -> Result<Version, StoreError> {
+        unreachable!()
+    }
+
+    async fn update(
+        &self,
+        _: &RecordKey,
+        _: Version,
+        _: Bytes,
+        _: Timestamp,
+    ) -> Result<Version, StoreError> {
+        unreachable!()
+    }
+
+    async fn delete(&self, _: &RecordKey) -> Result<(), StoreError> {
+        unreachable!()
+    }
+}
+
+fn policy(queue: Queue, rounds: u32) -> Policy {
+    let what = "a test";
+    Policy {
+        what,
+        rounds,
+        queue,
+    }
+}
+
+/// `None` if it waits.
+fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+    store::now(pin!(future))
+}
+
+fn start<'a>(store: &'a DynStore, key: &'a RecordKey, queue: Queue) -> Option<Rounds<'a>> {
+    now(Rounds::start(store, key, policy(queue, 9)))
+}
+
+#[test]
+fn the_last_round_that_is_lost_is_a_conflict() {
+    let store = DynStore::new(MemoryStore::new());
+    for queue in QUEUES {
+        for count in [1, 2, 7] {
+            let mut rounds = now(Rounds::start(&store, &KEY, policy(queue, count))).unwrap();
+            for round in 1..count {
+                let lost = now(rounds.lost()).unwrap();
+                assert!(lost.is_ok(), "{queue:?}, {round} of {count}");
+            }
+            let error = now(rounds.lost()).unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Conflict, "{queue:?} {count}");
+        }
+    }
+}
+
+#[test]
+fn a_policy_has_many_rounds() {
+    for queue in QUEUES {
+        let policy = Policy::new("save", queue);
+        assert_eq!(
+            (policy.what, policy.rounds, policy.queue),
+            ("save", 128, queue)
+        );
+    }
+}
+
+/// In one that never waits, nobody can be faster meanwhile.
+#[test]
+fn a_store_that_never_waits_has_no_queue() {
+    let store = DynStore::new(MemoryStore::new());
+    for queue in QUEUES {
+        let mut first = start(&store, &KEY, queue).unwrap();
+        now(first.lost()).unwrap().unwrap();
+        let mut second = start(&store, &KEY, queue).unwrap();
+        now(second.lost()).unwrap().unwrap();
+        assert!(first.turn.is_none() && second.turn.is_none());
+    }
+}
+
+#[test]
+fn a_queue_from_the_start_is_left_at_the_end() {
+    let store = DynStore::new(Slow);
+    let first = start(&store, &KEY, Queue::FromStart).unwrap();
+    assert!(start(&store, &KEY, Queue::FromStart).is_none(), "it waits");
+    assert!(start(&store, &OTHER, Queue::FromStart).is_some());
+    assert!(start(&store, &KEY, Queue::AfterLoss).is_some());
+    assert!(start(&store, &KEY, Queue::Never).is_some());
+    drop(first);
+    assert!(start(&store, &KEY, Queue::FromStart).is_some());
+}
+
+#[test]
+fn who_has_lost_waits_for_a_turn() {
+    let store = DynStore::new(Slow);
+    let mut first = start(&store, &KEY, Queue::AfterLoss).unwrap();
+    let mut second = start(&store, &KEY, Queue::AfterLoss).unwrap();
+    let mut other = start(&store, &OTHER, Queue::AfterLoss).unwrap();
+    assert!(first.turn.is_none() && second.turn.is_none());
+    assert!(now(first.lost()).unwrap().is_ok());
+    assert!(now(second.lost()).is_none(), "it waits");
+    assert!(now(other.lost()).unwrap().is_ok());
+    drop(first);
+    assert!(now(second.lost()).unwrap().is_ok());
+    assert!(second.turn.is_some());
+}
+
+/// Other processes have no turns here: those who lose again, or take none, pause.
+#[tokio::test]
+async fn who_takes_no_turn_pauses() {
+    let store = DynStore::new(Slow);
+    let mut never = start(&store, &KEY, Queue::Never).unwrap();
+    let _: Option<Result<(), Error>> = now(never.lost());
+    assert!(never.turn.is_none());
+    let mut from_start = start(&store, &KEY, Queue::FromStart).unwrap();
+    let _: Option<Result<(), Error>> = now(from_start.lost());
+    assert!(from_start.turn.is_some());
+    drop(from_start);
+    let mut after_loss = start(&store, &KEY, Queue::AfterLoss).unwrap();
+    now(after_loss.lost()).unwrap().unwrap();
+    let _: Option<Result<(), Error>> = now(after_loss.lost());
+    assert!(after_loss.turn.is_some());
+    assert_eq!((never.round, after_loss.round), (1, 2));
+}
