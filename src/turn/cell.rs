@@ -92,7 +92,7 @@ pub(crate) async fn run<O: Operation>(
     }
     let kept = anchor.clone();
     let flight = async move { operation.perform(&Turn::of(&kept)).await };
-    anchor.cell().flights.run(flight).await?
+    anchor.cell().flights.run(flight).await
 }
 
 /// As [`run`], for a session whose store never waits.

@@ -52,7 +52,7 @@ impl Flights {
     /// while others drive it; if it panics, this future does.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        operation: impl Future<Output = T> + Send + 'static,
+        operation: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
         let result = Arc::new(Mutex::new(None));
         let landing = Arc::clone(&result);
@@ -68,7 +68,7 @@ impl Flights {
             panic::resume_unwind(panic);
         }
         let result = mem::take(&mut *result.lock().unwrap_or_else(PoisonError::into_inner));
-        result.ok_or_else(|| Error::new(ErrorKind::Store))
+        result.unwrap_or_else(|| Err(Error::new(ErrorKind::Store)))
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -113,7 +113,7 @@ impl Flight {
     fn poll(&self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
         // Before the lock is tried: who lets go of it wakes all that are registered by then.
         self.waiting.register(cx.waker());
-        let Some(operation) = self.try_operation() else {
+        let Some(mut operation) = self.try_operation() else {
             let is_nested = self.poller.load(Ordering::SeqCst) == lock::thread_id();
             return if is_nested {
                 Poll::Ready(Err(lock::waits_for_itself()))
@@ -121,8 +121,16 @@ impl Flight {
                 Poll::Pending
             };
         };
+        let Some(running) = operation.take() else {
+            // It is about to end, and wakes this one then.
+            return if self.has_ended() {
+                Poll::Ready(Ok(()))
+            } else {
+                Poll::Pending
+            };
+        };
         if self.is_cancelled.load(Ordering::SeqCst) {
-            self.end(operation);
+            self.end(operation, running);
             return Poll::Ready(Ok(()));
         }
         // Dropped after the lock.
@@ -130,16 +138,17 @@ impl Flight {
             flight: self,
             has_ended: true,
         };
-        let poll = self.poll_locked(operation);
+        let poll = self.poll_locked(operation, running);
         finish.has_ended = poll.is_ready();
         poll.map(Ok)
     }
 
-    fn poll_locked(&self, mut operation: MutexGuard<'_, Option<Operation>>) -> Poll<()> {
-        // Taken out, so that one that panics is not polled again.
-        let Some(mut running) = operation.take() else {
-            return Poll::Ready(());
-        };
+    /// Polls what was taken out, so that one that panics is not polled again.
+    fn poll_locked(
+        &self,
+        mut operation: MutexGuard<'_, Option<Operation>>,
+        mut running: Operation,
+    ) -> Poll<()> {
         self.poller.store(lock::thread_id(), Ordering::SeqCst);
         let waker = Waker::from(Arc::clone(&self.waiting));
         let poll = || running.as_mut().poll(&mut Context::from_waker(&waker));
@@ -168,20 +177,23 @@ impl Flight {
             return;
         }
         self.is_cancelled.store(true, Ordering::SeqCst);
-        if let Some(operation) = self.try_operation() {
-            self.end(operation);
+        let Some(mut operation) = self.try_operation() else {
+            return;
+        };
+        if let Some(running) = operation.take() {
+            self.end(operation, running);
         }
     }
 
-    /// Ends without the rest of the operation, which is dropped without the lock.
-    fn end(&self, mut operation: MutexGuard<'_, Option<Operation>>) {
+    /// Ends without the rest of the operation, which is dropped without the lock, and before the
+    /// next one starts.
+    fn end(&self, operation: MutexGuard<'_, Option<Operation>>, running: Operation) {
         let _finish = Finish {
             flight: self,
             has_ended: true,
         };
-        let dropped = operation.take();
         drop(operation);
-        drop(dropped);
+        drop(running);
     }
 
     /// `None` while another caller polls it, who wakes this one afterwards.
@@ -263,6 +275,15 @@ impl Drop for Owned {
 
 /// Waits for a flight to end, and drives it.
 struct Wait(Arc<Flight>);
+
+/// The last to look at one that was cancelled while it was polled.
+impl Drop for Wait {
+    fn drop(&mut self) {
+        if self.0.is_cancelled.load(Ordering::SeqCst) {
+            self.0.cancel();
+        }
+    }
+}
 
 impl Future for Wait {
     type Output = Result<(), Error>;

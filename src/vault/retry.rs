@@ -46,6 +46,8 @@ pub(super) struct Rounds<'a> {
     key: &'a RecordKey,
     policy: Policy,
     round: u32,
+    /// It is queued for once: its holder may be a future that nobody polls.
+    has_queued: bool,
     turn: Option<MutexGuard<'a, ()>>,
 }
 
@@ -60,6 +62,7 @@ impl<'a> Rounds<'a> {
             key,
             policy,
             round: 0,
+            has_queued: false,
             turn,
         }
     }
@@ -76,8 +79,9 @@ impl<'a> Rounds<'a> {
         if self.round >= self.policy.rounds {
             return Err(Error::new(ErrorKind::Conflict));
         }
-        if self.policy.queue == Queue::AfterLoss && self.round == 1 {
+        if self.policy.queue == Queue::AfterLoss && !self.has_queued {
             self.turn = self.store.turn(self.key).await;
+            self.has_queued = true;
         } else {
             self.store.back_off(self.round).await?;
         }

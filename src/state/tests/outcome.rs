@@ -27,7 +27,7 @@ fn a_session_is_known_by_the_id_it_got() {
         (cookie(),      other_cookie(), "cookie",   false),
         (cookie(),      record(),       "id",       true),
         (cookie(),      other_record(), "other id", false),
-        (record(),      record(),       "cookie",   true),
+        (record(),      record(),       "id",       true),
         (record(),      other_record(), "other id", false),
         (record(),      other_cookie(), "cookie",   false),
     ];
@@ -36,7 +36,8 @@ fn a_session_is_known_by_the_id_it_got() {
         let mut state = opened(was, content(10));
         state.renews = true;
         saved(&mut state, is.clone(), CookieDuty::Set, Kept::Overflowing);
-        assert_eq!((source(&state), state.renews), (found_by, renews), "{row}");
+        let source = state.source_again();
+        assert_eq!((named(&source), state.renews), (found_by, renews), "{row}");
         let home = &state.view.unwrap().home;
         assert_eq!(format!("{home:?}"), format!("{is:?}"), "{row}");
     }
@@ -138,4 +139,22 @@ fn a_session_that_was_closed_meanwhile_stays_closed() {
         (state.duty, source(&state)),
         (CookieDuty::Nothing, "cookie")
     );
+}
+
+/// A session that is saved by its cookie keeps its name, unless it gets one.
+#[test]
+fn a_cookie_keeps_its_name_or_gets_one() {
+    let settings = Kept::InCookies.settings();
+    for (was, new, is) in [
+        (cookie(), None, cookie()),
+        (cookie(), Some(other_id()), other_cookie()),
+        (Home::Nowhere, Some(id()), cookie()),
+    ] {
+        let mut state = opened(was, content(10));
+        state.saved_in_cookie(new, CookieDuty::Set, &settings, NOW);
+        let home = state.view.unwrap().home;
+        assert_eq!(home.id(), is.id());
+        assert!(matches!(home, Home::Cookie { issued: NOW, .. }));
+        assert_eq!(state.duty, CookieDuty::Set);
+    }
 }

@@ -6,7 +6,7 @@ use crate::{
     content::Persistence,
     cookie::CookieAttributes,
     error::ErrorKind,
-    state::{Plan, When, Write},
+    state::{When, Write, plan::Plan},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,9 +82,9 @@ fn expected(home: Where, done: Done, room: Room, when: When, time: Time) -> &'st
         (Cookie,  Untouched, _,    Response, RetiredKey)   => "nothing",
         (Cookie,  Untouched, _,    Response, _)            => "cookie: Refresh",
         (Cookie,  _,         Fits, Now,      _)            => "nothing",
-        (Cookie,  Renewed,   Fits, Response, _)            => "cookie, another ID: Set",
+        (Cookie,  Renewed,   Fits, Response, _)            => "cookie, new ID: Set",
         (Cookie,  _,         Fits, Response, _)            => "cookie: Set",
-        (Cookie,  Renewed,   Full, _,        _)            => "outgrow, another ID: Set",
+        (Cookie,  Renewed,   Full, _,        _)            => "outgrow, new ID: Set",
         (Cookie,  _,         Full, _,        _)            => "outgrow: Set",
 
         (Record,  Untouched, _,    Now,      _)            => "nothing",
@@ -101,33 +101,28 @@ fn expected(home: Where, done: Done, room: Room, when: When, time: Time) -> &'st
 }
 
 fn described(plan: &Plan) -> &'static str {
-    let key = id().record_key();
-    match &plan.write {
-        Write::Cookie { id: None, before } if before.is_none() => "cookie, new ID",
-        Write::Cookie { id: None, before } if *before == Some(key) => "cookie, another ID",
-        Write::Cookie {
-            id: Some(own),
-            before: None,
-        } if *own == id() => "cookie",
+    match plan.write {
+        Write::Cookie { names: true } => "cookie, new ID",
+        Write::Cookie { names: false } => "cookie",
         Write::Create => "create",
         Write::Outgrow {
-            id: own,
             revision: 3,
-            renews,
-        } if *own == id() => match renews {
-            true => "outgrow, another ID",
-            false => "outgrow",
-        },
-        Write::Update { id: own, version } if (own, *version) == (&id(), VERSION) => "update",
-        Write::Touch { id: own, version } if (own, *version) == (&id(), VERSION) => "touch",
+            renews: true,
+        } => "outgrow, new ID",
+        Write::Outgrow {
+            revision: 3,
+            renews: false,
+        } => "outgrow",
+        Write::Update { version: VERSION } => "update",
+        Write::Touch { version: VERSION } => "touch",
         Write::Renew {
-            id: own,
-            version,
-            when,
-        } if (own, *version) == (&id(), VERSION) => match when {
-            When::Now => "renew now",
-            When::Response => "renew",
-        },
+            version: VERSION,
+            when: When::Now,
+        } => "renew now",
+        Write::Renew {
+            version: VERSION,
+            when: When::Response,
+        } => "renew",
         _ => "something else",
     }
 }
@@ -348,7 +343,7 @@ fn a_refresh_is_optional_and_a_new_id_needs_the_response() {
             assert_eq!(plan.is_optional(), done == Done::Untouched, "{row}");
             let has_new_record = matches!(
                 described(&plan),
-                "create" | "outgrow" | "outgrow, another ID" | "renew" | "renew now"
+                "create" | "outgrow" | "outgrow, new ID" | "renew" | "renew now"
             );
             assert_eq!(plan.needs_response(), has_new_record, "{row}");
         }

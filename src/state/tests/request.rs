@@ -184,6 +184,7 @@ fn discarded_changes_of_a_destroyed_session_leave_its_cookie_attributes() {
         source: Source::Nothing,
         ..busy()
     };
+    state.view.as_mut().unwrap().home = Home::Nowhere;
     assert_eq!(state.discard_changes().len(), 1);
     assert_eq!(attributes(&state), Some("/shop"));
     let content = content_of(&state);

@@ -10,7 +10,8 @@ const WRITE: [u8; 8] = *b"a write.";
 
 fn take(state: &mut State, settings: &Settings, when: When) -> Job {
     let plan = state.plan(settings, NOW, when).unwrap().unwrap();
-    state.take(plan, WRITE, settings, NOW).unwrap()
+    let new = plan.write.names().then(other_id);
+    state.take(plan, new, WRITE, settings, NOW).unwrap()
 }
 
 fn changed(home: Home, value: usize) -> State {
@@ -40,7 +41,7 @@ fn a_session_that_is_not_open_takes_nothing() {
     let mut state = changed(record(), 10);
     let plan = state.plan(&settings, NOW, When::Now).unwrap().unwrap();
     state.view = None;
-    assert!(state.take(plan, WRITE, &settings, NOW).is_none());
+    assert!(state.take(plan, None, WRITE, &settings, NOW).is_none());
     assert_eq!(state.log.len(), 1, "it stays where it was");
 }
 
@@ -62,10 +63,6 @@ fn bytes_are_made_for_what_writes_them() {
         }
         state
     };
-    let known = |state: State| State {
-        source: Source::Known(id().into()),
-        ..state
-    };
     let unheard = || record_of(id(), NeverHeard);
     #[rustfmt::skip]
     let rows = [
@@ -74,8 +71,7 @@ fn bytes_are_made_for_what_writes_them() {
         ("outgrow",          Kept::Overflowing, changed(cookie(), 101),         Some(NeverHeard)),
         ("outgrow, renewed", Kept::Overflowing, renewed(cookie(), 101),         Some(NeverHeard)),
         ("update",           Kept::InRecords,   changed(record(), 10),          Some(Knows)),
-        ("it came with it",  Kept::InRecords,   changed(unheard(), 10),         Some(Knows)),
-        ("it made it",       Kept::InRecords,   known(changed(unheard(), 10)),  Some(NeverHeard)),
+        ("update, unheard",  Kept::InRecords,   changed(unheard(), 10),         Some(NeverHeard)),
         ("renew",            Kept::InRecords,   renewed(record(), 10),          Some(Knows)),
         ("touch",            Kept::InRecords,   late(NOW),                      None),
         ("touch and list",   Kept::InRecords,   late(before(IDLE)),             Some(Knows)),
@@ -93,13 +89,34 @@ fn bytes_are_made_for_what_writes_them() {
     }
 }
 
-/// The request has come with the record's ID, and the view says so from then on.
+/// A session in a record or a cookie keeps its name, or gets the one that was made for it.
+#[test]
+fn a_save_knows_both_names() {
+    let renewed = |home| {
+        let mut state = opened(home, content(10));
+        state.renews = true;
+        state
+    };
+    #[rustfmt::skip]
+    let rows = [
+        (Kept::InRecords, changed(record(), 10),        id(),       None),
+        (Kept::InRecords, renewed(record()),            other_id(), Some(id())),
+        (Kept::InRecords, changed(Home::Nowhere, 10),   other_id(), None),
+        (Kept::InCookies, changed(cookie(), 10),        id(),       None),
+        (Kept::InCookies, renewed(cookie()),            other_id(), Some(id())),
+    ];
+    for (kept, mut state, id, before) in rows {
+        let job = take(&mut state, &kept.settings(), When::Response);
+        assert!(job.id == id && job.before == before, "{:?}", job.plan);
+    }
+}
+
+/// The request has come with the record's ID.
 #[test]
 fn who_comes_for_the_record_is_remembered() {
-    let settings = Kept::Overflowing.settings();
-    let mut state = changed(record_of(id(), Browser::NeverHeard), 10);
-    take(&mut state, &settings, When::Now);
-    let Home::Record { browser, .. } = state.view.unwrap().home else {
+    let mut home = record_of(id(), Browser::NeverHeard);
+    home.hear();
+    let Home::Record { browser, .. } = home else {
         panic!()
     };
     assert_eq!(browser, Browser::Knows);

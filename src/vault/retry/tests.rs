@@ -3,6 +3,8 @@
 
 use std::pin::pin;
 
+use tokio::runtime::{Builder, Runtime};
+
 use super::*;
 use crate::{
     clock::Timestamp,
@@ -40,6 +42,11 @@ impl Store for Slow {
     async fn delete(&self, _: &RecordKey) -> Result<(), StoreError> {
         unreachable!()
     }
+}
+
+/// Who waits for a turn looks at a clock.
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_time().build().unwrap()
 }
 
 fn policy(queue: Queue, rounds: u32) -> Policy {
@@ -102,7 +109,8 @@ fn a_store_that_never_waits_has_no_queue() {
 
 #[test]
 fn a_queue_from_the_start_is_left_at_the_end() {
-    let store = DynStore::new(Slow);
+    let (store, runtime) = (DynStore::new(Slow), runtime());
+    let _entered = runtime.enter();
     let first = start(&store, &KEY, Queue::FromStart).unwrap();
     assert!(start(&store, &KEY, Queue::FromStart).is_none(), "it waits");
     assert!(start(&store, &OTHER, Queue::FromStart).is_some());
@@ -114,7 +122,8 @@ fn a_queue_from_the_start_is_left_at_the_end() {
 
 #[test]
 fn who_has_lost_waits_for_a_turn() {
-    let store = DynStore::new(Slow);
+    let (store, runtime) = (DynStore::new(Slow), runtime());
+    let _entered = runtime.enter();
     let mut first = start(&store, &KEY, Queue::AfterLoss).unwrap();
     let mut second = start(&store, &KEY, Queue::AfterLoss).unwrap();
     let mut other = start(&store, &OTHER, Queue::AfterLoss).unwrap();
