@@ -256,7 +256,8 @@ impl SessionConfig {
     /// A session stays in its cookie while it fits, and is then like any other in a
     /// [cookie](crate::store::CookieStore). One that does not fit is saved in the store, and the
     /// cookie refers to it from then on. It stays there, however small it gets, until it is
-    /// [renewed](crate::Session::renew) or ends: a renewal puts it where it fits.
+    /// [renewed](crate::Session::renew) or ends: a renewal puts it where it fits, unless you
+    /// [`save`](crate::Session::save) it before the response.
     ///
     /// If requests outgrow one cookie at the same time, all their changes are kept. A cookie from
     /// before the session had a record, as of a response that was late, is still a session in a

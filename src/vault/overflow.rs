@@ -11,6 +11,10 @@
 //! | any | renew | new ID, where it fits | old one revoked and removed |
 //! | any | destroy | - | revoked and removed |
 //!
+//! A request that knows the record counts as having come when it writes into it: to note a read
+//! would cost a write. A renewal that is saved before the response stays in a record, as no cookie
+//! has brought the session to the browser yet.
+//!
 //! The rev is [`Content::revision`], which counts the cookies that a session was in. It tells which
 //! of two is the later one; time does not: clocks differ, and a second is long. Each row is a test
 //! in `tests/it/overflow.rs`.

@@ -204,14 +204,20 @@ impl Vault<'_> {
                 mut content,
                 version,
                 write,
+                browser,
                 ..
             } => {
                 job.apply(&mut content, write)?;
                 // A request that has come for the record knows it.
+                let heard = if job.browser == Browser::Knows {
+                    job.browser
+                } else {
+                    browser
+                };
                 Ok(Merged::Again {
                     content,
                     version,
-                    browser: Browser::Knows,
+                    browser: heard,
                 })
             }
             Found::Nothing(_) => Err(Error::new(ErrorKind::Gone)),

@@ -4,7 +4,7 @@
 use std::pin::pin;
 
 use http::StatusCode;
-use silverback::Session;
+use silverback::{ErrorKind, Session};
 
 use crate::support::{
     Jar, Kind,
@@ -139,4 +139,29 @@ async fn a_change_that_is_answered_well_is_saved() {
         })
         .await;
     }
+}
+
+/// An update is made while a save merges, and another request has made its value another type.
+#[tokio::test]
+async fn an_update_of_another_type_overwrites_nothing() {
+    let world = Kind::Remote.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    let merge = async |session: Session| {
+        session.load().await.unwrap();
+        session.insert("mine", 1).unwrap();
+        world.put(&mut jar.clone(), "n", "text").await;
+        let mut save = pin!(session.save());
+        assert!(cut_off(1, save.as_mut()).await.is_none());
+        session.update("n", |n: &mut u32| *n += 1).unwrap();
+        assert_eq!(save.await.unwrap_err().kind(), ErrorKind::Deserialize);
+        assert_eq!(
+            session.get::<u32>("mine").unwrap_err().kind(),
+            ErrorKind::NotLoaded
+        );
+    };
+    let (_, response) = world.visit(&mut jar.clone(), merge).await;
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(world.get::<String>(jar, "n").await.as_deref(), Some("text"));
+    assert_eq!(world.get(jar, "mine").await, Some(1));
 }

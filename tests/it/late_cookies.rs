@@ -145,3 +145,24 @@ async fn a_late_cookie_is_dead_after_a_logout() {
     assert_eq!(world.place(&late).await, Place::Nowhere);
     assert_eq!(world.records().memory.len(), 0);
 }
+
+/// It grew in mid-request, and met another that did.
+#[tokio::test]
+async fn a_record_of_two_lost_answers_gives_way() {
+    let world = Kind::Overflow.world();
+    let jar = &mut Jar::default();
+    world.set(jar, "small", 10).await;
+    let two = &mut jar.clone();
+    let grow = async |session: Session| {
+        session.load().await.unwrap();
+        session.insert("one", "x".repeat(700)).unwrap();
+        session.save().await.unwrap();
+        world.set(two, "two", 800).await;
+        session.insert("more", "x".repeat(10)).unwrap();
+    };
+    world.visit(&mut jar.clone(), grow).await; // both responses get lost
+    world.set(jar, "answered", 20).await;
+    world.set(jar, "large", 1_000).await;
+    let lens = world.lens(jar, ["answered", "large"]).await;
+    assert_eq!(lens, [Some(20), Some(1_000)]);
+}

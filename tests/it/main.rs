@@ -12,6 +12,7 @@ mod commit;
 mod concurrency;
 mod configuration;
 mod conflicts;
+mod cookie_bytes;
 mod driven_operations;
 mod eviction;
 mod expired_records;

@@ -6,7 +6,7 @@ use silverback::{ErrorKind, Session};
 use crate::support::{
     HOUR, Jar, Kind, Place, START, World, failure, no_cookie,
     schedule::{all, now_and_then, rounds},
-    scripted::{After, Before, Calls, Create, Fail, Load, Update, Wait},
+    scripted::{After, Before, Calls, Create, Fail, Load, Lose, Update, Wait},
 };
 
 #[tokio::test]
@@ -48,89 +48,6 @@ async fn its_age_stays() {
         assert_eq!(world.clock.now(), end);
         assert_eq!(world.lens(jar, ["small"]).await, [None]);
     }
-}
-
-/// The length of the longest value that stays in a cookie, of these.
-async fn border(limit: usize, lens: impl Iterator<Item = usize>) -> usize {
-    let world = Kind::Overflow.with(|config| config.cookie_bytes(limit));
-    let mut longest = None;
-    let mut has_outgrown = false;
-    for len in lens {
-        let jar = &mut Jar::default();
-        let response = world.set(jar, "k", len).await;
-        assert_eq!(response.status(), StatusCode::OK, "{limit}, {len}");
-        assert!("s=".len() + jar.value("s").len() <= 4_096, "{limit}, {len}");
-        assert_eq!(world.lens(jar, ["k"]).await, [Some(len)], "{limit}, {len}");
-        if world.place(jar).await == Place::Cookie {
-            assert!(!has_outgrown, "{limit}, {len}");
-            longest = Some(len);
-        } else {
-            has_outgrown = true;
-        }
-    }
-    assert!(has_outgrown, "{limit}");
-    longest.unwrap()
-}
-
-#[tokio::test]
-async fn the_border_is_set_in_bytes() {
-    // What is around the value takes as much in each, but for a longer length of the value.
-    let around = 200 - border(200, 150..201).await;
-    assert!((1..40).contains(&around), "{around}");
-    assert_eq!(border(201, 150..202).await, 201 - around);
-    assert_eq!(border(2_000, 1_900..2_001).await, 2_000 - around);
-}
-
-#[tokio::test]
-async fn the_border_is_what_a_cookie_may_be() {
-    let longest = border(usize::MAX, 2_900..3_100).await;
-    let world = Kind::Overflow.with(|config| config.cookie_bytes(usize::MAX));
-    let jar = &mut Jar::default();
-    world.set(jar, "k", longest).await;
-    // What is counted leaves room for a longer revision.
-    let len = "s=".len() + jar.value("s").len();
-    assert!((4_096 - 12..=4_096).contains(&len), "{len}");
-}
-
-#[tokio::test]
-async fn a_limit_of_nothing_leaves_no_cookie() {
-    let world = Kind::Overflow.with(|config| config.cookie_bytes(0));
-    let jar = &mut Jar::default();
-    world.put(jar, "n", 1).await;
-    assert_eq!(world.place(jar).await, Place::Record);
-}
-
-#[tokio::test]
-async fn what_insert_accepts_is_saved() {
-    let mut outcomes = [0; 2];
-    for size in 9_900..10_000 {
-        let world = Kind::Overflow.with(|config| config.max_bytes(10_000));
-        let jar = &mut Jar::default();
-        world.set(jar, "small", 1).await;
-        let write = async |session: Session| {
-            session.load().await.unwrap();
-            session.insert("large", "x".repeat(size)).is_ok()
-        };
-        let (accepted, response) = world.visit(jar, write).await;
-        outcomes[usize::from(accepted)] += 1;
-        if accepted {
-            assert_eq!(failure(&response), None, "{size}");
-        }
-    }
-    assert!(!outcomes.contains(&0), "{outcomes:?}");
-}
-
-#[tokio::test]
-async fn what_is_too_large_is_refused() {
-    let world = Kind::Overflow.with(|config| config.max_bytes(10_000));
-    let insert = async |session: Session| {
-        session.load().await.unwrap();
-        let refused = session.insert("huge", "x".repeat(10_000)).unwrap_err();
-        refused.kind()
-    };
-    let (kind, _) = world.visit(&mut Jar::default(), insert).await;
-    let is_limit = matches!(kind, ErrorKind::TooLarge { limit: 10_000, .. });
-    assert!(is_limit, "{kind:?}");
 }
 
 #[tokio::test]
@@ -265,6 +182,26 @@ async fn many_at_once_are_counted() {
             };
             assert_eq!(world.visit(jar, read).await.0, (Some(5), 7), "seed {seed}");
         }
+    }
+}
+
+/// The client of the store tries again, and meets its own write.
+#[tokio::test]
+async fn a_lost_answer_of_a_merge_counts_once() {
+    for kind in Kind::OVERFLOWING {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        world.put(jar, "n", 1).await;
+        world.set_lost(jar, "lost", 1_000).await;
+        let grow = async |session: Session| {
+            session.load().await.unwrap();
+            session.update("n", |n: &mut u32| *n += 1).unwrap();
+            session.insert("large", "x".repeat(1_000)).unwrap();
+            world.records().at(After, Update, Lose);
+        };
+        let (_, response) = world.visit(jar, grow).await;
+        assert_eq!(response.status(), StatusCode::OK, "{kind:?}");
+        assert_eq!(world.get(jar, "n").await, Some(2), "{kind:?}");
     }
 }
 

@@ -32,7 +32,10 @@ impl Event {
                 Count => drop(session.update("n", |n: &mut u32| *n += 1).unwrap()),
                 Grow | GrowAndRenew => session.insert("large", "x".repeat(1_000)).unwrap(),
                 Shrink | ShrinkAndRenew => assert!(session.remove("large").unwrap()),
-                Destroy => session.destroy().await.unwrap(),
+                Destroy => {
+                    session.insert("late", 1).unwrap();
+                    session.destroy().await.unwrap();
+                }
                 Renew => {}
             }
             if matches!(self, Renew | GrowAndRenew | ShrinkAndRenew) {

@@ -56,3 +56,45 @@ async fn a_renewal_leaves_no_record_of_before() {
         }
     }
 }
+
+/// The cookie that came says another name than the one the session has by then.
+#[tokio::test]
+async fn a_session_renewed_in_mid_request_ends() {
+    for kind in [Kind::Memory, Kind::Remote] {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        world.put(jar, "user", "ada").await;
+        let renew_and_end = async |session: Session| {
+            session.load().await.unwrap();
+            session.renew();
+            session.save().await.unwrap();
+            session.destroy().await.unwrap();
+        };
+        world.visit(jar, renew_and_end).await;
+        assert!(world.records().memory.is_empty(), "{kind:?}");
+    }
+}
+
+/// Another request logs in meanwhile: the new name is in the roster.
+#[tokio::test]
+async fn a_renewal_that_lost_a_round_is_listed() {
+    for kind in [Kind::Memory, Kind::Remote] {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        world.put(jar, "visitor", 1).await;
+        let meanwhile = &mut jar.clone();
+        let renew = async |session: Session| {
+            session.load().await.unwrap();
+            session.renew();
+            let log_in = async |other: Session| {
+                other.load().await.unwrap();
+                other.set_subject("ada", "phone").unwrap();
+            };
+            world.visit(meanwhile, log_in).await;
+        };
+        assert_eq!(world.visit(jar, renew).await.1.status(), StatusCode::OK);
+        assert_eq!(world.notes("ada").await, ["phone"], "{kind:?}");
+        assert_eq!(world.destroy_all("ada").await, 1);
+        assert_eq!(world.get::<u32>(jar, "visitor").await, None);
+    }
+}

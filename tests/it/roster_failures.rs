@@ -193,7 +193,7 @@ async fn a_mark_outlives_a_subject_set_again() {
 
 /// A session is marked as ended, but its end cannot be remembered: the next login fails.
 #[tokio::test]
-async fn a_login_that_failed_on_anothers_end_is_unlisted() {
+async fn a_login_that_failed_on_an_end_is_unlisted() {
     for kind in Kind::REMOTE_SUBJECTS {
         let world = kind.with(|config| config.sessions_per_subject(1));
         let jar = world.logged_in("ada", "laptop").await;
@@ -228,4 +228,20 @@ async fn a_save_that_failed_is_listed_by_the_next() {
         assert_eq!(world.destroy_all("ada").await, 1);
         assert!(!world.is_alive(jar).await);
     }
+}
+
+/// A roster that was not told of a read is nothing to save later.
+#[tokio::test]
+async fn a_read_that_is_not_listed_leaves_nothing_to_save() {
+    let world = Kind::Remote.world();
+    let jar = &mut world.logged_in("ada", "laptop").await;
+    world.clock.advance(2 * HOUR); // it is time to list it again
+    world.rosters().every(Before, Update, Fail);
+    let keep = async |session: Session| {
+        session.load().await.unwrap();
+        session
+    };
+    let session = world.visit(jar, keep).await.0;
+    world.rosters().calm();
+    session.save().await.unwrap();
 }
