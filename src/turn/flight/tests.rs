@@ -51,6 +51,7 @@ fn the_next_operation_starts_when_the_one_before_has_ended() {
     gate.open();
     assert!(first.is_woken() && second.is_woken());
     assert_eq!(first.poll(), Some(Ok(1)));
+    assert!(flights.is_idle(), "although the second has not heard of it");
     assert_eq!(second.poll(), Some(Ok(2)));
 }
 
