@@ -111,8 +111,12 @@ impl Flight {
     }
 
     fn poll(&self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
-        // Before the lock is tried: who lets go of it wakes all that are registered by then.
+        // Before anything is looked at: who ends it or lets go of the lock after that wakes all that
+        // are registered by then.
         self.waiting.register(cx.waker());
+        if self.has_ended() {
+            return Poll::Ready(Ok(()));
+        }
         let Some(mut operation) = self.try_operation() else {
             let is_nested = self.poller.load(Ordering::SeqCst) == lock::thread_id();
             return if is_nested {
@@ -123,11 +127,7 @@ impl Flight {
         };
         let Some(running) = operation.take() else {
             // It is about to end, and wakes this one then.
-            return if self.has_ended() {
-                Poll::Ready(Ok(()))
-            } else {
-                Poll::Pending
-            };
+            return Poll::Pending;
         };
         if self.is_cancelled.load(Ordering::SeqCst) {
             self.end(operation, running);
