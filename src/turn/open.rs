@@ -41,14 +41,9 @@ impl Operation for Reopen {
     type Output = ();
 
     async fn perform(self, turn: &Turn<'_>) -> Result<(), Error> {
-        let source = turn.state(|state| state.source_again());
-        let looked = look(
-            &source,
-            turn.vault.settings,
-            turn.exchange,
-            turn.vault.now(),
-        );
-        let (view, duty) = ask(&turn.vault, looked).await?;
+        let (source, now) = (turn.state(|state| state.source_again()), turn.vault.now());
+        let looked = look(&source, turn.vault.settings, turn.exchange, now);
+        let (view, duty) = ask(&turn.vault, looked, now).await?;
         // Dropped without the lock: it may have closures of the application.
         let dropped = turn.state(|state| state.reopen(source));
         drop(dropped);
@@ -155,21 +150,25 @@ fn open_token(opened: Opened, settings: &Settings, now: Timestamp) -> Result<Vie
 ///
 /// A cookie whose record is missing stays in the browser: it may be about to get a newer one, from
 /// the response of another request that has renewed the session.
-async fn ask(vault: &Vault<'_>, looked: Looked) -> Result<(View, CookieDuty), Error> {
+async fn ask(
+    vault: &Vault<'_>,
+    looked: Looked,
+    now: Timestamp,
+) -> Result<(View, CookieDuty), Error> {
     if !vault.settings.never_waits {
         store::check_runtime()?;
     }
-    let ended = |rejection| (View::new(vault.now(), Some(rejection)), CookieDuty::Nothing);
+    let ended = |rejection| (View::new(now, Some(rejection)), CookieDuty::Nothing);
     match looked {
         Looked::Found(view, duty) => Ok((view, duty)),
-        Looked::Record(id, duty) => match vault.find(&id).await?.into_view(id) {
+        Looked::Record(id, duty) => match vault.find(&id, now).await?.into_view(id) {
             Ok(mut view) => {
                 view.home.hear();
                 Ok((view, duty))
             }
             Err(rejection) => Ok(ended(rejection)),
         },
-        Looked::Known(id) => match vault.find(&id).await?.into_view(id) {
+        Looked::Known(id) => match vault.find(&id, now).await?.into_view(id) {
             Ok(view) => Ok((view, CookieDuty::Nothing)),
             Err(rejection) => Ok(ended(rejection)),
         },
@@ -183,20 +182,16 @@ async fn ask(vault: &Vault<'_>, looked: Looked) -> Result<(View, CookieDuty), Er
 impl Turn<'_> {
     pub(super) async fn open(&self) -> Result<(), Error> {
         self.exchange.touch();
+        let now = self.vault.now();
         let looked = self.state(|state| {
             if state.view.is_some() {
                 return None;
             }
             state.is_used = true;
-            Some(look(
-                &state.source,
-                self.vault.settings,
-                self.exchange,
-                self.vault.now(),
-            ))
+            Some(look(&state.source, self.vault.settings, self.exchange, now))
         });
         let Some(looked) = looked else { return Ok(()) };
-        let (view, duty) = ask(&self.vault, looked).await?;
+        let (view, duty) = ask(&self.vault, looked, now).await?;
         self.enter(view, duty)
     }
 

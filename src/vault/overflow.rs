@@ -100,7 +100,7 @@ impl Vault<'_> {
                 write,
                 browser,
                 ..
-            } = self.find(&id).await?
+            } = self.find(&id, self.now()).await?
             else {
                 return Err(Error::new(ErrorKind::Gone));
             };

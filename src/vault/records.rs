@@ -82,12 +82,12 @@ impl Vault<'_> {
     }
 
     /// The record as it is in the store; failing to look is an error, never "there is none".
-    pub(crate) async fn find(&self, id: &SessionId) -> Result<Found, Error> {
+    pub(crate) async fn find(&self, id: &SessionId, now: Timestamp) -> Result<Found, Error> {
         let Some(records) = self.settings.records() else {
             return Ok(Found::Nothing(Rejection::NotFound));
         };
         match records.load(&id.record_key()).await {
-            Ok(Some(record)) => Ok(self.read(id, record, self.now())),
+            Ok(Some(record)) => Ok(self.read(id, record, now)),
             Ok(None) => Ok(Found::Nothing(Rejection::NotFound)),
             Err(StoreError::Corrupt(_)) => Ok(Found::Nothing(Rejection::Corrupt)),
             Err(error) => Err(error.into()),

@@ -184,7 +184,7 @@ impl Vault<'_> {
     /// Reads the record again and applies this request's changes to it, unless they are in it
     /// already.
     pub(super) async fn merge(&self, id: &SessionId, job: &mut Job) -> Result<Merged, Error> {
-        match self.find(id).await? {
+        match self.find(id, self.now()).await? {
             Found::Session {
                 content,
                 version,
