@@ -52,4 +52,5 @@ mod shrunk;
 mod stores;
 mod subjects;
 mod tonic;
+mod user_code;
 mod values;
