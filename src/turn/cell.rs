@@ -2,7 +2,10 @@
 
 use std::{future::Future, pin::pin};
 
-use super::{exchange::Exchange, flight::Flights};
+use super::{
+    exchange::Exchange,
+    flight::{Flights, Prepared},
+};
 use crate::{
     error::{Error, ErrorKind},
     lock::{Monitor, Turnstile},
@@ -92,7 +95,7 @@ pub(crate) async fn run<O: Operation>(
     }
     let kept = anchor.clone();
     let flight = async move { operation.perform(&Turn::of(&kept)).await };
-    anchor.cell().flights.run(flight).await
+    anchor.cell().flights.run(Prepared::of(flight)).await
 }
 
 /// As [`run`], for a session whose store never waits.

@@ -18,6 +18,8 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
+use tokio::runtime::Handle;
+
 use crate::{
     error::{Error, ErrorKind},
     lock,
@@ -33,7 +35,9 @@ struct Flight {
     /// Locked while it is polled; `None` once it has ended.
     operation: Mutex<Option<Operation>>,
     has_ended: AtomicBool,
-    /// The thread that polls it.
+    /// The runtime that it began in: its timers are there, whoever polls it.
+    runtime: Option<Handle>,
+    /// The thread that polls or drops it.
     poller: AtomicUsize,
     /// Its owner has dropped it while another caller polled it.
     is_cancelled: AtomicBool,
@@ -47,24 +51,35 @@ struct Flight {
 #[derive(Default)]
 struct Waiting(Mutex<Vec<Waker>>);
 
-impl Flights {
-    /// Runs an operation when those before it have ended. It is dropped with this future, also
-    /// while others drive it; if it panics, this future does.
-    pub(super) async fn run<T: Send + 'static>(
-        &self,
-        operation: impl Future<Output = Result<T, Error>> + Send + 'static,
-    ) -> Result<T, Error> {
+/// An operation that has not begun. The type of its future is hidden, so that those of handlers who
+/// wait for it do not grow with it.
+pub(super) struct Prepared<T> {
+    flight: Owned,
+    result: Arc<Mutex<Option<Result<T, Error>>>>,
+}
+
+impl<T: Send + 'static> Prepared<T> {
+    pub(super) fn of(operation: impl Future<Output = Result<T, Error>> + Send + 'static) -> Self {
         let result = Arc::new(Mutex::new(None));
         let landing = Arc::clone(&result);
-        let owned = Owned(Arc::new(Flight::new(async move {
+        let flight = Owned(Arc::new(Flight::new(async move {
             let output = operation.await;
             *landing.lock().unwrap_or_else(PoisonError::into_inner) = Some(output);
         })));
-        while let Some(other) = self.start(&owned.0) {
+        Self { flight, result }
+    }
+}
+
+impl Flights {
+    /// Runs an operation when those before it have ended. It is dropped with this future, also
+    /// while others drive it; if it panics, this future does.
+    pub(super) async fn run<T>(&self, prepared: Prepared<T>) -> Result<T, Error> {
+        let Prepared { flight, result } = prepared;
+        while let Some(other) = self.start(&flight.0) {
             Wait(other).await?;
         }
-        Wait(Arc::clone(&owned.0)).await?;
-        if let Some(panic) = owned.0.take_panic() {
+        Wait(Arc::clone(&flight.0)).await?;
+        if let Some(panic) = flight.0.take_panic() {
             panic::resume_unwind(panic);
         }
         let result = mem::take(&mut *result.lock().unwrap_or_else(PoisonError::into_inner));
@@ -96,6 +111,7 @@ impl Flight {
         Self {
             operation: Mutex::new(Some(Box::pin(operation))),
             has_ended: AtomicBool::new(false),
+            runtime: Handle::try_current().ok(),
             poller: AtomicUsize::new(0),
             is_cancelled: AtomicBool::new(false),
             panic: Mutex::new(None),
@@ -118,16 +134,11 @@ impl Flight {
             return Poll::Ready(Ok(()));
         }
         let Some(mut operation) = self.try_operation() else {
-            let is_nested = self.poller.load(Ordering::SeqCst) == lock::thread_id();
-            return if is_nested {
-                Poll::Ready(Err(lock::waits_for_itself()))
-            } else {
-                Poll::Pending
-            };
+            return self.wait();
         };
+        // If there is none it is about to end, and wakes this one then.
         let Some(running) = operation.take() else {
-            // It is about to end, and wakes this one then.
-            return Poll::Pending;
+            return self.wait();
         };
         if self.is_cancelled.load(Ordering::SeqCst) {
             self.end(operation, running);
@@ -143,12 +154,23 @@ impl Flight {
         poll.map(Ok)
     }
 
+    /// # Errors
+    ///
+    /// If it is this very thread that polls or drops the operation.
+    fn wait(&self) -> Poll<Result<(), Error>> {
+        if self.poller.load(Ordering::SeqCst) == lock::thread_id() {
+            return Poll::Ready(Err(lock::waits_for_itself()));
+        }
+        Poll::Pending
+    }
+
     /// Polls what was taken out, so that one that panics is not polled again.
     fn poll_locked(
         &self,
         mut operation: MutexGuard<'_, Option<Operation>>,
         mut running: Operation,
     ) -> Poll<()> {
+        let _entered = self.runtime.as_ref().map(Handle::enter);
         self.poller.store(lock::thread_id(), Ordering::SeqCst);
         let waker = Waker::from(Arc::clone(&self.waiting));
         let poll = || running.as_mut().poll(&mut Context::from_waker(&waker));
@@ -193,7 +215,11 @@ impl Flight {
             has_ended: true,
         };
         drop(operation);
-        drop(running);
+        let _entered = self.runtime.as_ref().map(Handle::enter);
+        self.poller.store(lock::thread_id(), Ordering::SeqCst);
+        // A panic is of nobody who is left.
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(running)));
+        self.poller.store(0, Ordering::SeqCst);
     }
 
     /// `None` while another caller polls it, who wakes this one afterwards.

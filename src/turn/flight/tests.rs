@@ -189,14 +189,14 @@ fn an_operation_that_waits_for_its_own_turn_gets_an_error() {
     let flights: Arc<Flights> = Arc::default();
     let inner = Arc::clone(&flights);
     let mut outer = Caller::of(&flights, async move {
-        let nested = inner.run(std::future::ready(Ok(1))).await;
+        let nested = inner.run(Prepared::of(std::future::ready(Ok(1)))).await;
         nested.or(Ok(9))
     });
     assert_eq!(outer.poll(), Some(Ok(9)));
     assert!(flights.is_idle());
 
     let inner = Arc::clone(&flights);
-    let nested = async move { inner.run(std::future::ready(Ok(1))).await };
+    let nested = async move { inner.run(Prepared::of(std::future::ready(Ok(1)))).await };
     let mut outer = Caller::of(&flights, nested);
     assert_eq!(outer.poll(), Some(Err(ErrorKind::Conflict)));
     assert_eq!(done(&flights, 2).poll(), Some(Ok(2)));
@@ -267,4 +267,79 @@ fn the_next_operation_waits_for_one_that_is_dropped() {
     assert_eq!(found, None);
     assert!(second.is_woken());
     assert_eq!(second.poll(), Some(Ok(2)));
+}
+
+/// A store sets timers of its own in the runtime that polls it.
+#[test]
+fn timers_are_of_the_runtime_that_began() {
+    let own = runtime();
+    let flights: Arc<Flights> = Arc::default();
+    let _own = own.enter();
+    let operation = async {
+        tokio::task::yield_now().await;
+        tokio::time::timeout(Duration::from_secs(1), tokio::task::yield_now())
+            .await
+            .ok();
+        Ok(1)
+    };
+    let mut first = Caller::of(&flights, operation);
+    assert_eq!(first.poll(), None);
+    let mut helper = done(&flights, 2);
+    let other = runtime();
+    {
+        let _other = other.enter();
+        assert_eq!(helper.poll(), None);
+    }
+    drop(other);
+    assert_eq!(first.poll(), Some(Ok(1)));
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap()
+}
+
+/// What an operation owns may use the session when it is dropped.
+#[test]
+fn who_waits_in_the_drop_of_an_operation_gets_an_error() {
+    struct Last(Arc<Flights>, Arc<Mutex<Option<ErrorKind>>>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            let mut next = done(&self.0, 2);
+            let error = next.poll().and_then(Result::err);
+            *self.1.lock().unwrap() = error;
+        }
+    }
+    let flights: Arc<Flights> = Arc::default();
+    let seen = Arc::default();
+    let last = Last(Arc::clone(&flights), Arc::clone(&seen));
+    let mut first = Caller::of(&flights, async move {
+        let _last = last;
+        std::future::pending::<Result<u32, Error>>().await
+    });
+    assert_eq!(first.poll(), None);
+    drop(first);
+    assert_eq!(*seen.lock().unwrap(), Some(ErrorKind::Conflict));
+    assert!(flights.is_idle());
+}
+
+#[test]
+fn a_drop_that_panics_hits_nobody() {
+    struct Last;
+    impl Drop for Last {
+        fn drop(&mut self) {
+            panic!("on purpose")
+        }
+    }
+    let flights: Arc<Flights> = Arc::default();
+    let mut first = Caller::of(&flights, async {
+        let _last = Last;
+        std::future::pending::<Result<u32, Error>>().await
+    });
+    assert_eq!(first.poll(), None);
+    drop(first);
+    assert!(flights.is_idle());
+    assert_eq!(done(&flights, 2).poll(), Some(Ok(2)));
 }
