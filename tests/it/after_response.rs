@@ -180,3 +180,14 @@ async fn a_session_in_a_cookie_cannot_be_ended() {
     }
     assert_eq!(world.get(jar, "n").await, Some(1));
 }
+
+#[tokio::test]
+async fn a_session_that_has_outgrown_its_cookie_ends() {
+    let world = Kind::Overflow.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "large", "x".repeat(1_000)).await;
+    let late = kept(&world, jar).await;
+    late.destroy().await.unwrap();
+    assert!(world.records().memory.is_empty());
+    assert_eq!(world.get::<String>(jar, "large").await, None);
+}
