@@ -5,12 +5,15 @@
 //! curl -b jar -c jar http://localhost:8080/
 //! ```
 
-use std::{collections::HashMap, sync::Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use axum::{Router, routing::get};
 use silverback::{
-    Error, Keys, Session, SessionConfig, SessionLayer, Timestamp,
-    store::{Bytes, Record, RecordKey, Store, StoreError, Version},
+    Error, Keys, Session, SessionConfig, SessionLayer,
+    store::{Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version},
 };
 use tokio::net::TcpListener;
 
@@ -18,28 +21,37 @@ use tokio::net::TcpListener;
 struct PrintingStore(Mutex<HashMap<RecordKey, Record>>);
 
 impl Store for PrintingStore {
-    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, key: &RecordKey, _: Read) -> Result<Option<Record>, StoreError> {
         println!("load   {key}");
-        Ok(self
-            .records()
-            .get(key)
-            .filter(|record| !record.is_expired())
-            .cloned())
+        Ok(self.records().get(key).cloned())
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let mut loaded = Vec::with_capacity(keys.len());
+        for key in keys {
+            loaded.push(self.load(key, read).await);
+        }
+        loaded
     }
 
     async fn create(
         &self,
         key: &RecordKey,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
         println!("create {key}, {} bytes", data.len());
         let mut records = self.records();
-        if records.get(key).is_some_and(|record| !record.is_expired()) {
+        if records.contains_key(key) {
             return Err(StoreError::Exists);
         }
-        records.insert(*key, Record::new(data, Version::FIRST, expires));
-        Ok(Version::FIRST)
+        let version = Version::random()?;
+        records.insert(*key, Record::new(data, version, expiry.at));
+        Ok(version)
     }
 
     async fn update(
@@ -47,33 +59,79 @@ impl Store for PrintingStore {
         key: &RecordKey,
         expected: Version,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
         println!("update {key}, {} bytes", data.len());
         let mut records = self.records();
-        let record = records
-            .get_mut(key)
-            .filter(|record| !record.is_expired())
-            .ok_or(StoreError::Gone)?;
-        if record.version() != expected {
-            return Err(StoreError::Conflict);
-        }
-        *record = Record::new(data, expected.next(), expires);
-        Ok(expected.next())
+        let record = expect(&mut records, key, expected)?;
+        *record = Record::new(data, Version::random()?, expiry.at);
+        Ok(record.version())
     }
 
-    async fn delete(&self, key: &RecordKey) -> Result<(), StoreError> {
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        println!("touch  {key}, {} s", expiry.after.as_secs());
+        let mut records = self.records();
+        let record = expect(&mut records, key, expected)?;
+        *record = Record::new(record.clone().into_data(), expected, expiry.at);
+        Ok(expected)
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
         println!("delete {key}");
-        self.records().remove(key);
+        let mut records = self.records();
+        if let Some(version) = expected
+            && let Err(StoreError::Conflict) = expect(&mut records, key, version)
+        {
+            return Err(StoreError::Conflict);
+        }
+        records.remove(key);
         Ok(())
+    }
+
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        let mut deleted = Vec::with_capacity(records.len());
+        for (key, expected) in records {
+            deleted.push(self.delete(key, *expected).await);
+        }
+        deleted
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            never_waits: true,
+            ..Limits::default()
+        }
     }
 }
 
 impl PrintingStore {
-    fn records(&self) -> std::sync::MutexGuard<'_, HashMap<RecordKey, Record>> {
-        self.0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// The records that are not over.
+    fn records(&self) -> MutexGuard<'_, HashMap<RecordKey, Record>> {
+        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        records.retain(|_, record| !record.is_expired());
+        records
+    }
+}
+
+/// The record, if it has the expected version.
+fn expect<'a>(
+    records: &'a mut HashMap<RecordKey, Record>,
+    key: &RecordKey,
+    expected: Version,
+) -> Result<&'a mut Record, StoreError> {
+    let record = records.get_mut(key).ok_or(StoreError::Gone)?;
+    if record.version() == expected {
+        Ok(record)
+    } else {
+        Err(StoreError::Conflict)
     }
 }
 

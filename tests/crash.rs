@@ -27,12 +27,15 @@ use std::{
 
 use silverback::{
     Clock, Timestamp,
-    store::{Bytes, Durability, FilesystemStore, Record, RecordKey, Store, StoreError, Version},
+    store::{
+        Bytes, Durability, Expiry, FilesystemStore, Read, Record, RecordKey, Store, StoreError,
+        Version,
+    },
 };
 use tempfile::TempDir;
 
-const END: Timestamp = Timestamp::from_secs(u64::MAX);
-const LATER: Timestamp = Timestamp::from_secs(u64::MAX - 1);
+const END: Expiry = until(u64::MAX);
+const SOONER: Expiry = until(u64::MAX - 1);
 const KEY: RecordKey = RecordKey::from_bytes([0xab; 32]);
 const ROLE: &str = "SILVERBACK_TEST_ROLE";
 const WRITERS: u8 = 4;
@@ -40,6 +43,10 @@ const SHARED_KEYS: u8 = 3;
 const HOUR: Duration = Duration::from_secs(3_600);
 /// Bounds a hang, and nothing that a busy machine or a stopped process makes slow.
 const HANG: Duration = Duration::from_secs(600);
+
+const fn until(end: u64) -> Expiry {
+    Expiry::new(Timestamp::from_secs(end), Timestamp::from_secs(0))
+}
 
 /// Outside of a runtime, the store does its work on the calling thread.
 fn now<T>(future: impl Future<Output = T>) -> T {
@@ -87,7 +94,7 @@ fn child() {
             &open(&dir, durability_of(durability)),
             number.parse().unwrap(),
         ),
-        ["once", operation] => once(operation, &dir),
+        ["once", operation, version] => once(operation, version_of(version), &dir),
         ["hold"] => hold(Path::new(&dir)),
         _ => panic!("no such role: {role}"),
     }
@@ -112,7 +119,7 @@ fn durability_of(word: &str) -> Durability {
 fn count(store: &FilesystemStore, times: u64) {
     for _ in 0..times {
         loop {
-            let record = now(store.load(&KEY)).unwrap().unwrap();
+            let record = now(store.load(&KEY, Read::Current)).unwrap().unwrap();
             let count = u64::from_le_bytes(record.data().try_into().unwrap()) + 1;
             match now(store.update(
                 &KEY,
@@ -143,9 +150,8 @@ fn no_increment_of_four_processes_is_lost() {
             String::from_utf8_lossy(&output.stderr)
         );
     }
-    let record = now(store.load(&KEY)).unwrap().unwrap();
+    let record = now(store.load(&KEY, Read::Current)).unwrap().unwrap();
     assert_eq!(record.data(), 12_800_u64.to_le_bytes());
-    assert_eq!(record.version().as_u64(), 12_801);
 }
 
 fn shared_key(number: u8) -> RecordKey {
@@ -156,22 +162,25 @@ fn own_key(writer: u8) -> RecordKey {
     RecordKey::from_bytes([0x80 + writer; 32])
 }
 
-/// What a writer puts under a shared key as its version: no part of it fits another.
-fn shared_data(version: Version, writer: u8) -> Vec<u8> {
-    let seed = version.as_u64().wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(writer);
+/// What a writer puts under a shared key as its state of this number: no part of it fits another.
+fn shared_data(number: u64, writer: u8) -> Vec<u8> {
+    let seed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(writer);
     let len = 16 + (seed >> 40) as usize % 1_800 + if seed.is_multiple_of(64) { 6_000 } else { 0 };
-    let mut data = vec![writer];
+    let mut data = [&[writer], &number.to_le_bytes()[..]].concat();
     data.extend((0..len as u64).map(|at| (seed.rotate_left((at % 64) as u32) ^ at) as u8));
     data
 }
 
-fn check_shared(record: &Record) {
-    let writer = record.data()[0];
+/// The number of the state, which is whole.
+fn check_shared(record: &Record) -> u64 {
+    let (writer, rest) = record.data().split_first().unwrap();
+    let number = u64::from_le_bytes(*rest.first_chunk().unwrap());
     assert_eq!(
         record.data(),
-        shared_data(record.version(), writer),
+        shared_data(number, *writer),
         "torn: {record:?}"
     );
+    number
 }
 
 /// The steps of a writer's own record: made, changed, outgrown, deleted.
@@ -184,38 +193,34 @@ fn own_state(step: u64) -> Option<Vec<u8>> {
 
 fn write(store: &FilesystemStore, writer: u8) {
     let own = own_key(writer);
-    now(store.delete(&own)).unwrap();
-    let mut own_version = Version::FIRST;
+    now(store.delete(&own, None)).unwrap();
+    let mut own_version = None;
     for step in 0_u64.. {
         let key = shared_key((step % u64::from(SHARED_KEYS)) as u8);
-        let record = now(store.load(&key)).unwrap().unwrap();
-        check_shared(&record);
-        let version = record.version().next();
+        let record = now(store.load(&key, Read::Current)).unwrap().unwrap();
+        let number = check_shared(&record) + 1;
         match now(store.update(
             &key,
             record.version(),
-            shared_data(version, writer).into(),
+            shared_data(number, writer).into(),
             END,
         )) {
-            Ok(updated) => {
-                assert_eq!(updated, version);
-                say(&format!(
-                    "shared {} {}",
-                    step % u64::from(SHARED_KEYS),
-                    version.as_u64()
-                ));
-            }
+            Ok(_) => say(&format!(
+                "shared {} {number}",
+                step % u64::from(SHARED_KEYS)
+            )),
             Err(StoreError::Conflict) => {}
             Err(error) => panic!("{error:?}"),
         }
         match own_state(step) {
             Some(data) if step % 4 == 0 => {
-                own_version = now(store.create(&own, data.into(), END)).unwrap()
+                own_version = now(store.create(&own, data.into(), END)).ok();
             }
             Some(data) => {
-                own_version = now(store.update(&own, own_version, data.into(), END)).unwrap()
+                let version = own_version.unwrap();
+                own_version = now(store.update(&own, version, data.into(), END)).ok();
             }
-            None => now(store.delete(&own)).unwrap(),
+            None => now(store.delete(&own, None)).unwrap(),
         }
         say(&format!("own {step}"));
     }
@@ -224,7 +229,7 @@ fn write(store: &FilesystemStore, writer: u8) {
 /// What the writers said was done.
 #[derive(Default)]
 struct Said {
-    /// By key: the highest version, and who wrote it.
+    /// By key: the highest number, and who wrote it.
     shared: HashMap<u8, (u64, u8)>,
     own: HashMap<u8, u64>,
     count: u64,
@@ -237,9 +242,9 @@ impl Said {
         };
         self.count += 1;
         match line.split(' ').collect::<Vec<_>>()[..] {
-            ["shared", key, version] => {
+            ["shared", key, number] => {
                 let said = self.shared.entry(key.parse().unwrap()).or_default();
-                *said = (*said).max((version.parse().unwrap(), writer));
+                *said = (*said).max((number.parse().unwrap(), writer));
             }
             ["own", step] => drop(self.own.insert(writer, step.parse().unwrap())),
             _ => panic!("{line}"),
@@ -247,22 +252,19 @@ impl Said {
     }
 
     fn check(&self, store: &FilesystemStore) {
-        for (key, (version, writer)) in &self.shared {
-            let record = now(store.load(&shared_key(*key)))
+        for (key, (number, writer)) in &self.shared {
+            let record = now(store.load(&shared_key(*key), Read::Current))
                 .unwrap()
                 .expect("nobody deletes it");
-            check_shared(&record);
+            let found = check_shared(&record);
+            assert!(found >= *number, "lost: {number} of {key}, found {found}");
             assert!(
-                record.version().as_u64() >= *version,
-                "lost: version {version} of {key}, found {record:?}"
-            );
-            assert!(
-                record.version().as_u64() > *version || record.data()[0] == *writer,
-                "another's version {version}"
+                found > *number || record.data()[0] == *writer,
+                "another's {number}"
             );
         }
         for (writer, step) in &self.own {
-            let found = now(store.load(&own_key(*writer)))
+            let found = now(store.load(&own_key(*writer), Read::Current))
                 .unwrap()
                 .map(|record| record.data().to_vec());
             assert!(
@@ -343,7 +345,7 @@ fn four_writers_that_are_killed_lose_nothing() {
         .open(dir.path())
         .unwrap();
     for key in 0..SHARED_KEYS {
-        now(store.create(&shared_key(key), shared_data(Version::FIRST, 0).into(), END)).unwrap();
+        now(store.create(&shared_key(key), shared_data(1, 0).into(), END)).unwrap();
     }
     let (rounds, started) = (if is_soak() { 2_000 } else { 40 }, Instant::now());
     let (mut said, mut strays) = (Said::default(), 0);
@@ -398,9 +400,15 @@ fn a_lock_dies_with_its_holder() {
     assert!(lines.any(|line| line.unwrap().ends_with("@locked")));
     assert!(matches!(
         now(store.update(&KEY, version, Bytes::new(), END)),
-        Err(StoreError::Backend(_))
+        Err(StoreError::Unavailable(_))
     ));
-    assert_eq!(now(store.load(&KEY)).unwrap().unwrap().data(), b"data");
+    assert_eq!(
+        now(store.load(&KEY, Read::Current))
+            .unwrap()
+            .unwrap()
+            .data(),
+        b"data"
+    );
     holder.kill().unwrap();
     holder.wait().unwrap();
     let version = now(store.update(&KEY, version, Bytes::from_static(b"new"), END)).unwrap();
@@ -418,46 +426,60 @@ fn a_lock_dies_with_its_holder() {
 
 const OPERATIONS: [&str; 5] = ["create", "update", "grow", "touch", "delete"];
 
-fn prepare(dir: &Path, operation: &str) {
+/// The version that the operation needs, if any.
+fn prepare(dir: &Path, operation: &str) -> Version {
     let store = FilesystemStore::open(dir).unwrap();
-    if operation != "create" {
-        now(store.create(&KEY, Bytes::from_static(b"old"), END)).unwrap();
+    if operation == "create" {
+        return Version::from_u64(0);
     }
+    now(store.create(&KEY, Bytes::from_static(b"old"), END)).unwrap()
 }
 
-fn states(operation: &str) -> [Option<Record>; 2] {
-    let old = || Some(Record::new("old", Version::FIRST, END));
-    let second = Version::FIRST.next();
+fn version_of(word: &str) -> Version {
+    Version::from_bytes(word.parse::<u128>().unwrap().to_be_bytes())
+}
+
+fn word_of(version: Version) -> u128 {
+    u128::from_be_bytes(*version.as_bytes())
+}
+
+/// A record's data and end.
+type State = Option<(Vec<u8>, Timestamp)>;
+
+fn state(store: &FilesystemStore) -> State {
+    let record = now(store.load(&KEY, Read::Current)).unwrap();
+    record.map(|record| (record.data().to_vec(), record.expires()))
+}
+
+fn states(operation: &str) -> [State; 2] {
+    let old = || Some((b"old".to_vec(), END.at));
     match operation {
-        "create" => [None, Some(Record::new("new", Version::FIRST, END))],
-        "update" => [old(), Some(Record::new("new", second, END))],
-        "grow" => [old(), Some(Record::new(vec![5; 9_000], second, END))],
-        "touch" => [old(), Some(Record::new("old", Version::FIRST, LATER))],
+        "create" => [None, Some((b"new".to_vec(), END.at))],
+        "update" => [old(), Some((b"new".to_vec(), END.at))],
+        "grow" => [old(), Some((vec![5; 9_000], END.at))],
+        "touch" => [old(), Some((b"old".to_vec(), SOONER.at))],
         _ => [old(), None],
     }
 }
 
-fn act(store: &FilesystemStore, operation: &str) -> Result<(), StoreError> {
+fn act(store: &FilesystemStore, operation: &str, version: Version) -> Result<(), StoreError> {
+    let update = |data: Vec<u8>| now(store.update(&KEY, version, data.into(), END));
     match operation {
         "create" => now(store.create(&KEY, Bytes::from_static(b"new"), END)).map(drop),
-        "update" => {
-            now(store.update(&KEY, Version::FIRST, Bytes::from_static(b"new"), END)).map(drop)
-        }
-        "grow" => {
-            now(store.update(&KEY, Version::FIRST, Bytes::from(vec![5; 9_000]), END)).map(drop)
-        }
-        "touch" => now(store.touch(&KEY, Version::FIRST, LATER)),
-        _ => now(store.delete(&KEY)),
+        "update" => update(b"new".to_vec()).map(drop),
+        "grow" => update(vec![5; 9_000]).map(drop),
+        "touch" => now(store.touch(&KEY, version, SOONER)).map(drop),
+        _ => now(store.delete(&KEY, None)),
     }
 }
 
-fn once(operation: &str, dir: &std::ffi::OsStr) {
+fn once(operation: &str, version: Version, dir: &std::ffi::OsStr) {
     let store = FilesystemStore::options()
         .durability(Durability::Full)
         .open(dir)
         .unwrap();
     say("begun");
-    say(if act(&store, operation).is_ok() {
+    say(if act(&store, operation, version).is_ok() {
         "done"
     } else {
         "failed"
@@ -484,9 +506,12 @@ const CALLS: [(&str, &str); 12] = [
 struct Trace {
     said: Vec<String>,
     struck: bool,
+    /// What the record had before.
+    version: Version,
 }
 
 fn trace(operation: &str, dir: &Path, call: &str, fault: &str) -> Trace {
+    let version = prepare(dir, operation);
     let log = TempDir::new().unwrap();
     let log = log.path().join("log");
     let mut command = Command::new("strace");
@@ -497,7 +522,8 @@ fn trace(operation: &str, dir: &Path, call: &str, fault: &str) -> Trace {
         .arg("-e")
         .arg(format!("inject={call}:{fault}"));
     command.arg(env::current_exe().unwrap());
-    as_child(&mut command, &format!("once {operation}"), dir);
+    let role = format!("once {operation} {}", word_of(version));
+    as_child(&mut command, &role, dir);
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let said = said
@@ -509,6 +535,7 @@ fn trace(operation: &str, dir: &Path, call: &str, fault: &str) -> Trace {
     Trace {
         said,
         struck: log.contains("INJECTED") || log.contains("killed by SIGKILL"),
+        version,
     }
 }
 
@@ -522,7 +549,6 @@ fn trace_all(
         for (call, error) in CALLS {
             for when in 1.. {
                 let dir = TempDir::new().unwrap();
-                prepare(dir.path(), operation);
                 let fault = format!("{}:when={when}", fault_of(error));
                 let trace = trace(operation, dir.path(), call, &fault);
                 if !trace.struck {
@@ -571,13 +597,13 @@ fn a_kill_at_any_system_call_leaves_the_old_record_or_the_new_one() {
     let kills = trace_all(
         |what, trace, store, operation| {
             let [old, new] = states(operation);
-            let found = now(store.load(&KEY)).unwrap();
+            let found = state(store);
             let done = trace.said.iter().any(|line| line == "done");
             assert!(found == new || (!done && found == old), "{what}: {found:?}");
             if found == old {
-                act(store, operation).unwrap();
+                act(store, operation, trace.version).unwrap();
             }
-            assert_eq!(now(store.load(&KEY)).unwrap(), new, "{what}, then again");
+            assert_eq!(state(store), new, "{what}, then again");
         },
         |_| "signal=KILL".to_owned(),
     );
@@ -593,7 +619,7 @@ fn an_error_of_any_system_call_leaves_the_old_record() {
     let errors = trace_all(
         |what, trace, store, operation| {
             let [old, new] = states(operation);
-            let found = now(store.load(&KEY)).unwrap();
+            let found = state(store);
             match trace.said.last().map(String::as_str) {
                 Some("done") => assert_eq!(found, new, "{what}"),
                 // That a removal could not be made to last has to be said, but it cannot be taken
@@ -618,7 +644,6 @@ fn an_interrupted_system_call_is_made_again() {
     for operation in OPERATIONS {
         for call in ["flock", "pread64", "pwrite64", "fdatasync", "fsync"] {
             let dir = TempDir::new().unwrap();
-            prepare(dir.path(), operation);
             let trace = trace(operation, dir.path(), call, "error=EINTR:when=1..3");
             if trace.said.is_empty() {
                 continue;

@@ -27,8 +27,8 @@ use std::{
 use silverback::{
     Clock, Timestamp,
     store::{
-        Bytes, Durability, FilesystemOptions, FilesystemStore, Record, RecordKey, Store,
-        StoreError, Version,
+        Bytes, Durability, Expiry, FilesystemOptions, FilesystemStore, Read, Record, RecordKey,
+        Store, StoreError, Version,
     },
 };
 use tempfile::TempDir;
@@ -42,7 +42,11 @@ use self::mount::{Kind, Mount, is_root};
 type Outcome = Result<(), Box<dyn Error>>;
 
 const KEY: RecordKey = RecordKey::from_bytes([0xab; 32]);
-const END: Timestamp = Timestamp::from_secs(u64::MAX);
+const END: Expiry = until(u64::MAX);
+
+const fn until(end: u64) -> Expiry {
+    Expiry::new(Timestamp::from_secs(end), Timestamp::from_secs(0))
+}
 
 /// Bounds a hang, and nothing that a busy machine or a stopped process makes slow.
 const HANG: Duration = Duration::from_secs(600);
@@ -62,7 +66,7 @@ fn path_of(dir: &TempDir) -> PathBuf {
 }
 
 async fn load(store: &FilesystemStore) -> Option<Record> {
-    store.load(&KEY).await.unwrap()
+    store.load(&KEY, Read::Current).await.unwrap()
 }
 
 #[tokio::test]
@@ -72,12 +76,12 @@ async fn a_record_lives_and_dies() -> Outcome {
     let store = FilesystemStore::options()
         .clock(clock.clone())
         .open(dir.path())?;
-    let end = Timestamp::from_secs(2_000);
-    assert!(store.load(&KEY).await?.is_none());
+    let end = until(2_000);
+    assert!(store.load(&KEY, Read::Current).await?.is_none());
     let first = store.create(&KEY, Bytes::from_static(b"one"), end).await?;
     assert_eq!(
-        store.load(&KEY).await?,
-        Some(Record::new("one", first, end))
+        store.load(&KEY, Read::Current).await?,
+        Some(Record::new("one", first, end.at))
     );
     assert!(matches!(
         store.create(&KEY, Bytes::new(), end).await,
@@ -94,20 +98,18 @@ async fn a_record_lives_and_dies() -> Outcome {
         store.touch(&KEY, first, end).await,
         Err(StoreError::Conflict)
     ));
-    store
-        .touch(&KEY, second, Timestamp::from_secs(3_000))
-        .await?;
+    store.touch(&KEY, second, until(3_000)).await?;
     clock.advance(Duration::from_secs(1_999));
     assert_eq!(
-        store.load(&KEY).await?,
+        store.load(&KEY, Read::Current).await?,
         Some(Record::new(
             vec![5; 10_000],
             second,
             Timestamp::from_secs(3_000)
         ))
     );
-    store.delete(&KEY).await?;
-    assert!(store.load(&KEY).await?.is_none());
+    store.delete(&KEY, None).await?;
+    assert!(store.load(&KEY, Read::Current).await?.is_none());
     assert!(matches!(
         store.update(&KEY, second, Bytes::new(), end).await,
         Err(StoreError::Gone)
@@ -116,7 +118,7 @@ async fn a_record_lives_and_dies() -> Outcome {
         store.touch(&KEY, second, end).await,
         Err(StoreError::Gone)
     ));
-    store.delete(&KEY).await?;
+    store.delete(&KEY, None).await?;
     Ok(())
 }
 
@@ -127,10 +129,10 @@ async fn an_expired_record_is_as_good_as_deleted() -> Outcome {
     let store = FilesystemStore::options()
         .clock(clock.clone())
         .open(dir.path())?;
-    let end = Timestamp::from_secs(2_000);
+    let end = until(2_000);
     let version = store.create(&KEY, Bytes::from_static(b"one"), end).await?;
-    clock.set(end);
-    assert!(store.load(&KEY).await?.is_none());
+    clock.set(end.at);
+    assert!(store.load(&KEY, Read::Current).await?.is_none());
     assert!(matches!(
         store.update(&KEY, version, Bytes::new(), END).await,
         Err(StoreError::Gone)
@@ -140,7 +142,14 @@ async fn an_expired_record_is_as_good_as_deleted() -> Outcome {
         Err(StoreError::Gone)
     ));
     store.create(&KEY, Bytes::from_static(b"two"), END).await?;
-    assert_eq!(store.load(&KEY).await?.ok_or("it is there")?.data(), b"two");
+    assert_eq!(
+        store
+            .load(&KEY, Read::Current)
+            .await?
+            .ok_or("it is there")?
+            .data(),
+        b"two"
+    );
     Ok(())
 }
 
@@ -151,8 +160,8 @@ async fn sessions_survive_the_store_and_are_shared() -> Outcome {
     let other = FilesystemStore::open(dir.path())?;
     drop(store);
     assert_eq!(
-        other.load(&KEY).await?,
-        Some(Record::new("data", version, END))
+        other.load(&KEY, Read::Current).await?,
+        Some(Record::new("data", version, END.at))
     );
     Ok(())
 }
@@ -166,7 +175,11 @@ fn it_works_outside_of_a_runtime() {
             .poll(&mut context)
             .is_ready()
     );
-    assert!(pin!(store.load(&KEY)).poll(&mut context).is_ready());
+    assert!(
+        pin!(store.load(&KEY, Read::Current))
+            .poll(&mut context)
+            .is_ready()
+    );
     assert!(store.sweeper(Duration::from_secs(1)).is_err());
 }
 
@@ -224,7 +237,6 @@ async fn no_increment_of_64_tasks_is_lost() {
     tasks.join_all().await;
     let record = load(&store).await.unwrap();
     assert_eq!(record.data(), 12_800_u64.to_le_bytes());
-    assert_eq!(record.version().as_u64(), 12_801);
 }
 
 async fn increment(store: &FilesystemStore) {
@@ -304,7 +316,7 @@ async fn a_deleted_record_never_comes_back() {
             });
         }
         barrier.wait().await;
-        store.delete(&KEY).await.unwrap();
+        store.delete(&KEY, None).await.unwrap();
         for result in updates.join_all().await {
             late += u32::from(matches!(result, Err(StoreError::Gone)));
             assert!(
@@ -324,7 +336,7 @@ async fn a_live_record_is_never_swept() {
     let dir = TempDir::new().unwrap();
     let clock = Clock::manual(Timestamp::from_secs(1_000));
     let store = options().clock(clock.clone()).open(dir.path()).unwrap();
-    let ends = |from: u64| Timestamp::from_secs(from + 10);
+    let ends = |from: u64| until(from + 10);
     let version = store
         .create(&KEY, Bytes::from_static(b"data"), ends(1_000))
         .await
@@ -349,7 +361,7 @@ async fn sweeping_keeps_to_its_limits_and_goes_on() {
         .open(dir.path())
         .unwrap();
     for number in 0..100 {
-        let end = Timestamp::from_secs(2_000 + number % 2 * 1_000);
+        let end = until(2_000 + number % 2 * 1_000);
         store
             .create(
                 &RecordKey::from_bytes([number as u8; 32]),
@@ -543,7 +555,7 @@ async fn what_is_planted_in_a_records_place_is_refused() {
         fs::rename(path_of(&dir), &other).unwrap();
         let before = fs::read(&other).unwrap();
         plant(&path_of(&dir), &other);
-        let load = store.load(&KEY).await;
+        let load = store.load(&KEY, Read::Current).await;
         assert!(
             matches!(load, Err(StoreError::Corrupt(_))),
             "{what}: {load:?}"
@@ -556,9 +568,7 @@ async fn what_is_planted_in_a_records_place_is_refused() {
             "{what}: {update:?}"
         );
         assert!(matches!(
-            store
-                .touch(&KEY, version, Timestamp::from_secs(u64::MAX - 1))
-                .await,
+            store.touch(&KEY, version, until(u64::MAX - 1)).await,
             Err(StoreError::Corrupt(_))
         ));
         assert!(
@@ -567,7 +577,7 @@ async fn what_is_planted_in_a_records_place_is_refused() {
         );
         assert_eq!(store.sweep().await.removed(), 0, "{what}");
         assert_eq!(
-            store.delete(&KEY).await.is_ok(),
+            store.delete(&KEY, None).await.is_ok(),
             what != "directory",
             "{what}"
         );
@@ -588,20 +598,20 @@ async fn a_removed_directory_is_an_error_and_not_an_empty_store() {
     fs::remove_dir_all(&path).unwrap();
     fs::create_dir(&path).unwrap();
     assert!(matches!(
-        store.load(&KEY).await,
-        Err(StoreError::Backend(_))
+        store.load(&KEY, Read::Current).await,
+        Err(StoreError::Unavailable(_))
     ));
     assert!(matches!(
         store.update(&KEY, version, Bytes::new(), END).await,
-        Err(StoreError::Backend(_))
+        Err(StoreError::Unavailable(_))
     ));
     assert!(matches!(
         store.create(&KEY, Bytes::new(), END).await,
-        Err(StoreError::Backend(_))
+        Err(StoreError::Unavailable(_))
     ));
     assert!(matches!(
-        store.delete(&KEY).await,
-        Err(StoreError::Backend(_))
+        store.delete(&KEY, None).await,
+        Err(StoreError::Unavailable(_))
     ));
     let swept = store.sweep().await;
     assert!(swept.failed() > 0 && swept.error().is_some());
@@ -643,16 +653,18 @@ async fn a_shard_that_is_a_link_is_not_followed() {
     let trap = TempDir::new().unwrap();
     symlink(trap.path(), dir.path().join("ab")).unwrap();
     assert!(matches!(
-        store.load(&KEY).await,
-        Err(StoreError::Backend(_))
+        store.load(&KEY, Read::Current).await,
+        Err(StoreError::Unavailable(_))
     ));
     assert!(matches!(
         store.create(&KEY, Bytes::new(), END).await,
-        Err(StoreError::Backend(_))
+        Err(StoreError::Unavailable(_))
     ));
     assert!(matches!(
-        store.update(&KEY, Version::FIRST, Bytes::new(), END).await,
-        Err(StoreError::Backend(_))
+        store
+            .update(&KEY, Version::from_u64(1), Bytes::new(), END)
+            .await,
+        Err(StoreError::Unavailable(_))
     ));
     assert_eq!(fs::read_dir(trap.path()).unwrap().count(), 0);
 }
@@ -680,7 +692,7 @@ async fn check(mount: &Mount, records: &[(RecordKey, Record)], what: &str) {
     let store = open(mount, Durability::Full);
     for (key, record) in records {
         assert_eq!(
-            store.load(key).await.unwrap().as_ref(),
+            store.load(key, Read::Current).await.unwrap().as_ref(),
             Some(record),
             "{what}"
         );
@@ -689,8 +701,16 @@ async fn check(mount: &Mount, records: &[(RecordKey, Record)], what: &str) {
     assert_eq!(files, records.len(), "{what}: nothing else is left");
 }
 
+/// A file system says that it is full, or that the disk failed.
+fn is_full_or_failed<T>(result: &Result<T, StoreError>) -> bool {
+    matches!(
+        result,
+        Err(StoreError::Refused(_) | StoreError::Unavailable(_))
+    )
+}
+
 fn is_full<T>(result: Result<T, StoreError>) -> bool {
-    let Err(StoreError::Backend(source)) = result else {
+    let Err(StoreError::Refused(source)) = result else {
         return false;
     };
     source
@@ -705,7 +725,7 @@ async fn fill(store: &FilesystemStore) -> Vec<(RecordKey, Record)> {
         loop {
             let key = key(records.len() as u16);
             match store.create(&key, Bytes::from(vec![1; size]), END).await {
-                Ok(version) => records.push((key, Record::new(vec![1; size], version, END))),
+                Ok(version) => records.push((key, Record::new(vec![1; size], version, END.at))),
                 full => break assert!(is_full(full)),
             }
         }
@@ -754,16 +774,16 @@ async fn a_full_disk_keeps_old_sessions_and_takes_updates() {
                 .update(key, record.version(), Bytes::from(vec![3; 1_500]), END)
                 .await
                 .unwrap();
-            *record = Record::new(vec![3; 1_500], version, END);
+            *record = Record::new(vec![3; 1_500], version, END.at);
         }
         check(&mount, &kept, &what).await;
         let (deleted, _) = kept.remove(0);
-        store.delete(&deleted).await.unwrap();
+        store.delete(&deleted, None).await.unwrap();
         // Now a part of it fits.
         outgrow(&store, &kept[0], &what).await;
         check(&mount, &kept, &what).await;
         let version = store.create(&deleted, Bytes::new(), END).await.unwrap();
-        kept.push((deleted, Record::new("", version, END)));
+        kept.push((deleted, Record::new("", version, END.at)));
         if durability == Durability::Full
             && let Some(mount) = mount.after_power_failure()
         {
@@ -805,20 +825,18 @@ async fn a_disk_that_fails_late_keeps_old_sessions() {
             .update(&KEY, version, Bytes::from(vec![1; 1_500]), END)
             .await
             .unwrap();
-        let kept = [(KEY, Record::new(vec![1; 1_500], version, END))];
+        let kept = [(KEY, Record::new(vec![1; 1_500], version, END.at))];
         let large = store
             .update(&KEY, version, Bytes::from(vec![2; 100_000]), END)
             .await;
-        assert!(
-            matches!(large, Err(StoreError::Backend(_))),
-            "{what}: {large:?}"
-        );
+        assert!(is_full_or_failed(&large), "{what}: {large:?}");
         let new = store.create(&key(1), Bytes::new(), END).await;
-        assert!(
-            matches!(new, Err(StoreError::Backend(_))),
-            "{what}: {new:?}"
+        assert!(is_full_or_failed(&new), "{what}: {new:?}");
+        assert_eq!(
+            store.load(&key(1), Read::Current).await.unwrap(),
+            None,
+            "{what}"
         );
-        assert_eq!(store.load(&key(1)).await.unwrap(), None, "{what}");
         check(&mount, &kept, &what).await;
         drop(store);
         pool.remount("size=32m");
@@ -868,22 +886,25 @@ async fn a_read_only_file_system_is_read() {
         }
         assert_eq!(load(&store).await.unwrap().data(), b"data", "{kind:?}");
         assert!(
-            matches!(store.load(&damaged).await, Err(StoreError::Corrupt(_))),
+            matches!(
+                store.load(&damaged, Read::Current).await,
+                Err(StoreError::Corrupt(_))
+            ),
             "{kind:?}"
         );
         let update = store.update(&KEY, version, Bytes::new(), END).await;
         assert!(
-            matches!(update, Err(StoreError::Backend(_))),
+            matches!(update, Err(StoreError::Refused(_))),
             "{kind:?}: {update:?}"
         );
         let create = store.create(&key(2), Bytes::new(), END).await;
         assert!(
-            matches!(create, Err(StoreError::Backend(_))),
+            matches!(create, Err(StoreError::Refused(_))),
             "{kind:?}: {create:?}"
         );
-        let delete = store.delete(&KEY).await;
+        let delete = store.delete(&KEY, None).await;
         assert!(
-            matches!(delete, Err(StoreError::Backend(_))),
+            matches!(delete, Err(StoreError::Refused(_))),
             "{kind:?}: {delete:?}"
         );
         drop(store);
@@ -917,11 +938,11 @@ async fn every_durability_works_on_a_real_disk() {
             .await
             .unwrap();
         store
-            .touch(&KEY, version, Timestamp::from_secs(u64::MAX - 1))
+            .touch(&KEY, version, until(u64::MAX - 1))
             .await
             .unwrap();
         assert_eq!(load(&store).await.unwrap().data(), [1; 5_000]);
-        store.delete(&KEY).await.unwrap();
+        store.delete(&KEY, None).await.unwrap();
         assert!(load(&store).await.is_none());
     }
 }
@@ -941,11 +962,7 @@ async fn a_sweep_goes_by_the_time_of_last_access() {
         .open(dir.path())
         .unwrap();
     let version = store
-        .create(
-            &KEY,
-            Bytes::from_static(b"data"),
-            Timestamp::from_secs(soon),
-        )
+        .create(&KEY, Bytes::from_static(b"data"), until(soon))
         .await
         .unwrap();
     let path = dir.path().join("ab").join(KEY.to_string());
@@ -960,12 +977,7 @@ async fn a_sweep_goes_by_the_time_of_last_access() {
     };
     assert_eq!(hint(), soon);
     store
-        .update(
-            &KEY,
-            version,
-            Bytes::from_static(b"more"),
-            Timestamp::from_secs(later),
-        )
+        .update(&KEY, version, Bytes::from_static(b"more"), until(later))
         .await
         .unwrap();
     assert_eq!(hint(), soon, "an update leaves it as it is");

@@ -11,13 +11,14 @@ use std::{
 use rustix::fs::{AtFlags, CWD, Dir, FlockOperation, Mode, OFlags};
 use silverback::{
     Clock, Timestamp,
-    store::{Bytes, Durability, FilesystemStore, RecordKey, Store, Version},
+    store::{Bytes, Durability, FilesystemStore, Read, RecordKey, Store},
 };
 
 use crate::{
     NEVER, Scale, key_of, now,
     table::{self, GOAL, goal},
     time::{cpu_of, cpu_per_call, micros, percentile, wall_of, wall_of_calls},
+    until,
 };
 
 const LEN: usize = 300;
@@ -57,7 +58,7 @@ fn few(
         [
             &mut || {
                 assert_eq!(
-                    now(store.load(&key)).map(|record| record.data().len()),
+                    now(store.load(&key, Read::Current)).map(|record| record.data().len()),
                     Some(LEN)
                 )
             },
@@ -67,7 +68,7 @@ fn few(
         ],
     );
     assert_eq!(
-        now(store.load(&key)).map(|record| record.version()),
+        now(store.load(&key, Read::Current)).map(|record| record.version()),
         Some(version)
     );
     let micros = |time: f64| format!("{time:.2} µs");
@@ -135,22 +136,21 @@ fn many(
     let store = FilesystemStore::options()
         .clock(clock.clone())
         .open(dir.path())?;
-    let end = Timestamp::from_secs(START.as_secs() + 3_600);
+    let end = until(Timestamp::from_secs(START.as_secs() + 3_600));
     let count = scale.sessions;
     eprintln!("making {count} files");
-    for number in 0..count {
-        now(store.create(&key_of(number), data(), end));
-    }
+    let create = |number| now(store.create(&key_of(number), data(), end));
+    let versions: Vec<_> = (0..count).map(create).collect();
     let floor = Floor::open(dir.path())?;
     sweeps(&store, &floor, count, "sweep", rows)?;
     // Each key once: its version is known then.
     let mut next = 0;
-    let mut key = move || {
+    let mut number = move || {
         next = (next + 7_919) % count;
-        key_of(next)
+        next
     };
     let data = data();
-    let [mut a, mut b, mut c] = [key; 3];
+    let [mut a, mut b, mut c] = [number; 3];
     let rounds = usize::try_from(count / 4 / u64::from(scale.calls))?.clamp(1, scale.rounds);
     // Each of the four comes to a record that none has come to lately.
     (0..count / 4).for_each(|_| _ = a());
@@ -162,13 +162,21 @@ fn many(
         [
             &mut || {
                 assert_eq!(
-                    now(store.load(&key())).map(|record| record.data().len()),
+                    now(store.load(&key_of(number()), Read::Current))
+                        .map(|record| record.data().len()),
                     Some(LEN)
                 )
             },
-            &mut || assert_eq!(floor.load(&a()).expect("the file is there"), FILE),
-            &mut || _ = black_box(now(store.update(&b(), Version::FIRST, data.clone(), end))),
-            &mut || floor.update(&c()).expect("the file is there"),
+            &mut || assert_eq!(floor.load(&key_of(a())).expect("the file is there"), FILE),
+            &mut || {
+                let number = b();
+                let version = versions
+                    .get(usize::try_from(number).unwrap_or(usize::MAX))
+                    .expect("it was made");
+                let key = key_of(number);
+                let _ = black_box(now(store.update(&key, *version, data.clone(), end)));
+            },
+            &mut || floor.update(&key_of(c())).expect("the file is there"),
         ],
     );
     for (name, time, floor, few) in [
@@ -185,7 +193,7 @@ fn many(
             time <= 2.0 * few,
         ));
     }
-    clock.set(Timestamp::from_secs(end.as_secs() + 1));
+    clock.set(Timestamp::from_secs(end.at.as_secs() + 1));
     let (time, swept) = wall_of(|| now(async { Ok::<_, io::Error>(store.sweep().await) }));
     assert_eq!(swept.removed(), count);
     eprintln!(

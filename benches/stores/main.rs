@@ -25,10 +25,17 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use silverback::{Timestamp, store::RecordKey};
+use silverback::{
+    Timestamp,
+    store::{Expiry, RecordKey},
+};
 
 /// When sessions end that never do.
-pub(crate) const NEVER: Timestamp = Timestamp::from_secs(u64::MAX);
+pub(crate) const NEVER: Expiry = until(Timestamp::from_secs(u64::MAX));
+
+pub(crate) const fn until(end: Timestamp) -> Expiry {
+    Expiry::new(end, Timestamp::from_secs(0))
+}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut scale = Scale {

@@ -22,7 +22,7 @@ use std::{
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use silverback::{
     Clock, Keys, Session, SessionConfig, SessionLayer, Timestamp,
-    store::{Bytes, MemoryStore, Record, Store, Version},
+    store::{Bytes, MemoryStore, Read, Record, Store, Version},
 };
 use tower::{Layer, Service, service_fn};
 
@@ -30,6 +30,7 @@ use crate::{
     NEVER, Scale, key_of, now,
     table::{self, GOAL, goal},
     time::{micros, percentile, wall_of},
+    until,
 };
 
 const LEN: usize = 120;
@@ -69,7 +70,7 @@ fn threads(scale: &Scale, rows: &mut Vec<[String; 5]>) -> Result<(), Box<dyn Err
     let in_store = |thread: u64| {
         for call in 0..calls {
             let key = key_of(of(thread, call));
-            let Some(record) = now(store.load(&key)) else {
+            let Some(record) = now(store.load(&key, Read::Current)) else {
                 unreachable!("it was made")
             };
             let version = record.version();
@@ -214,7 +215,7 @@ impl Bare {
 
     fn insert(&self, number: u64) {
         self.with(number, |map, key| {
-            map.insert(key, Record::new(data(), Version::FIRST, NEVER))
+            map.insert(key, Record::new(data(), Version::from_u64(1), NEVER.at))
         });
     }
 
@@ -226,8 +227,9 @@ impl Bare {
             unreachable!("it was made")
         };
         let data = record.data().to_vec();
+        let version = Version::from_u64(record.version().to_u64().unwrap_or(0) + 1);
         self.with(number, |map, key| {
-            map.insert(key, Record::new(data, record.version().next(), NEVER))
+            map.insert(key, Record::new(data, version, NEVER.at))
         });
     }
 }
@@ -317,7 +319,8 @@ pub(crate) fn fill(mut arguments: impl Iterator<Item = String>) -> Result<(), Bo
         _ => (0..count).for_each(|number| bare.insert(number)),
     }
     if kind == "records" {
-        (0..count).for_each(|number| assert!(now(store.load(&key_of(number))).is_some()));
+        (0..count)
+            .for_each(|number| assert!(now(store.load(&key_of(number), Read::Current)).is_some()));
     }
     let after = resident()?;
     assert!(kind == "bare" || store.len() as u64 == count);
@@ -342,7 +345,7 @@ fn resident() -> Result<u64, Box<dyn Error>> {
 /// a store that holds a lock all of them.
 fn waits(scale: &Scale, rows: &mut Vec<[String; 5]>) {
     let clock = Clock::manual(START);
-    let end = Timestamp::from_secs(START.as_secs() + 1);
+    let end = until(Timestamp::from_secs(START.as_secs() + 1));
     let mut longest: [Vec<f64>; 3] = Default::default();
     let mut sweeping = Vec::new();
     for _ in 0..(scale.rounds / 20).max(1) {
@@ -360,7 +363,7 @@ fn waits(scale: &Scale, rows: &mut Vec<[String; 5]>) {
         idle.push(longest_load_while(&store, || {
             _ = (0..100_000_000_u64).fold(0, |all, one| black_box(all ^ one))
         }));
-        clock.set(end);
+        clock.set(end.at);
         let mut time = 0.0;
         swept.push(longest_load_while(&store, || {
             time = wall_of(|| store.sweep()).0.as_secs_f64()
@@ -394,7 +397,9 @@ fn longest_load_while(store: &MemoryStore, work: impl FnOnce()) -> f64 {
             let mut longest = 0.0_f64;
             for number in (0..).take_while(|_| !done.load(Ordering::Relaxed)) {
                 let key = key_of(number);
-                longest = longest.max(micros(wall_of(|| black_box(now(store.load(&key)))).0));
+                longest = longest.max(micros(
+                    wall_of(|| black_box(now(store.load(&key, Read::Current)))).0,
+                ));
             }
             longest
         });

@@ -3,7 +3,7 @@
 
 use std::{error::Error, hint::black_box, path::Path};
 
-use silverback::store::{Bytes, Durability, FilesystemStore, Store, Version};
+use silverback::store::{Bytes, Durability, FilesystemStore, Read, Store, Version};
 use tokio::{runtime::Runtime, task::spawn_blocking};
 
 use crate::{
@@ -60,14 +60,15 @@ impl Bench<'_> {
         let mut version = now(store.create(&key, data.clone(), NEVER));
         if durability == Durability::None {
             self.sync("load, calling thread", || {
-                drop(black_box(now(store.load(&key))))
+                drop(black_box(now(store.load(&key, Read::Current))))
             });
             self.wait("load, blocking thread", async || {
                 let store = store.clone();
-                let _ = black_box(spawn_blocking(move || now(store.load(&key))).await);
+                let _ =
+                    black_box(spawn_blocking(move || now(store.load(&key, Read::Current))).await);
             });
             self.wait("load, as it is", async || {
-                drop(black_box(store.load(&key).await))
+                drop(black_box(store.load(&key, Read::Current).await))
             });
         }
         self.sync("update, calling thread", || {
@@ -85,7 +86,7 @@ impl Bench<'_> {
             let _: Result<Version, _> = store.create(&key_of(number), data.clone(), NEVER).await;
         });
         self.wait("delete, as it is", async || {
-            let _ = store.delete(&key_of(number)).await;
+            let _ = store.delete(&key_of(number), None).await;
             number -= 1;
         });
     }

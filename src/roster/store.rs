@@ -10,7 +10,7 @@ use crate::{
     crypto::RandomError,
     error::{Error, ErrorKind, Rejection},
     id::RecordKey,
-    store::{Bytes, DynStore, StoreError, Version},
+    store::{Bytes, DynStore, Expiry, Read, Store, StoreError, Version},
 };
 
 /// Where the rosters of one session's subjects are.
@@ -28,7 +28,7 @@ pub(crate) struct Rosters {
 /// A roster's bytes, and when they are of no use any more.
 pub(crate) struct SealedRoster {
     data: Bytes,
-    expires: Timestamp,
+    expiry: Expiry,
 }
 
 impl Rosters {
@@ -61,7 +61,7 @@ impl Rosters {
         key: &RecordKey,
         now: Timestamp,
     ) -> Result<(Roster, Option<Version>), Error> {
-        let record = match self.store.load(key).await {
+        let record = match self.store.load(key, Read::Current).await {
             Ok(Some(record)) => record,
             Ok(None) => return Ok((Roster::default(), None)),
             Err(StoreError::Corrupt(_)) => return Ok((Roster::damaged(now), None)),
@@ -87,7 +87,7 @@ impl Rosters {
             .into();
         Ok(SealedRoster {
             data,
-            expires: roster.expires(now, self.memory),
+            expiry: Expiry::new(roster.expires(now, self.memory), now),
         })
     }
 
@@ -98,10 +98,10 @@ impl Rosters {
         loaded: Option<Version>,
         roster: SealedRoster,
     ) -> Result<(), StoreError> {
-        let SealedRoster { data, expires } = roster;
+        let SealedRoster { data, expiry } = roster;
         let saved = match loaded {
-            Some(version) => self.store.update(key, version, data, expires).await,
-            None => self.store.create(key, data, expires).await,
+            Some(version) => self.store.update(key, version, data, expiry).await,
+            None => self.store.create(key, data, expiry).await,
         };
         match saved {
             Ok(_) => Ok(()),

@@ -1,6 +1,7 @@
 //! One type for every store, so that a session has no type parameter.
 
 use std::{
+    any::Any,
     fmt, panic,
     pin::{Pin, pin},
     sync::Arc,
@@ -10,11 +11,11 @@ use std::{
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{Bytes, CookieStore, Record, RecordKey, Store, StoreError, Version};
-use crate::{
-    clock::Timestamp,
-    crypto::{self, RandomError},
+use super::{
+    Bytes, CookieStore, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version,
+    error::all_failed,
 };
+use crate::crypto::{self, RandomError};
 
 /// What a session is kept in: the cookie itself, or any [`Store`]. Made of either with `into()`.
 #[derive(Clone)]
@@ -38,7 +39,7 @@ impl Backend {
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self.server(), other.server()) {
             (Err(one), Err(other)) => one.is_signed() == other.is_signed(),
-            (Ok(one), Ok(other)) => Arc::ptr_eq(&one.0, &other.0),
+            (Ok(one), Ok(other)) => one == other,
             _ => false,
         }
     }
@@ -65,9 +66,21 @@ impl fmt::Debug for Backend {
     }
 }
 
-/// A store of any type.
+/// A store of any type, chosen at run time. It is a [`Store`] itself.
+///
+/// Clones are the same store, and two that were made apart are not, even of one [`Arc`]: make one
+/// and clone it.
+///
+/// ```
+/// use silverback::store::{DynStore, MemoryStore};
+///
+/// let store = DynStore::new(MemoryStore::new());
+/// assert_eq!(store, store.clone());
+/// assert_eq!(store, DynStore::new(store.clone()));
+/// assert_ne!(store, DynStore::new(MemoryStore::new()));
+/// ```
 #[derive(Clone)]
-pub(crate) struct DynStore(Arc<Queued<dyn Erased>>);
+pub struct DynStore(Arc<Queued<dyn Erased>>);
 
 /// A store, and the queues of those who lost a race for one of its records.
 struct Queued<S: ?Sized> {
@@ -82,7 +95,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const TURNS: usize = 64;
 
 impl DynStore {
-    pub(crate) fn new(store: impl Store) -> Self {
+    /// Hides the type of a store. A `DynStore` stays the one it is.
+    #[must_use]
+    pub fn new(store: impl Store) -> Self {
+        if let Some(same) = (&store as &dyn Any).downcast_ref::<Self>() {
+            return same.clone();
+        }
         Self(Arc::new(Queued {
             turns: std::array::from_fn(|_| Mutex::new(())),
             store,
@@ -90,7 +108,7 @@ impl DynStore {
     }
 
     pub(crate) fn never_waits(&self) -> bool {
-        self.0.store.never_waits()
+        self.0.store.limits().never_waits
     }
 
     /// Waits for a turn to save the record again, but no longer than a second: the turn is a
@@ -114,41 +132,71 @@ impl DynStore {
         }
         Ok(())
     }
+}
 
-    pub(crate) fn load<'a>(&'a self, key: &'a RecordKey) -> Operation<'a, Option<Record>> {
-        self.0.store.load(key)
+/// Two are equal if they are clones of one.
+impl PartialEq for DynStore {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for DynStore {}
+
+impl Store for DynStore {
+    async fn load(&self, key: &RecordKey, read: Read) -> Result<Option<Record>, StoreError> {
+        self.0.store.load(key, read).await
     }
 
-    pub(crate) fn create<'a>(
-        &'a self,
-        key: &'a RecordKey,
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        self.0.store.load_many(keys, read).await
+    }
+
+    async fn create(
+        &self,
+        key: &RecordKey,
         data: Bytes,
-        expires: Timestamp,
-    ) -> Operation<'a, Version> {
-        self.0.store.create(key, data, expires)
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.0.store.create(key, data, expiry).await
     }
 
-    pub(crate) fn update<'a>(
-        &'a self,
-        key: &'a RecordKey,
+    async fn update(
+        &self,
+        key: &RecordKey,
         expected: Version,
         data: Bytes,
-        expires: Timestamp,
-    ) -> Operation<'a, Version> {
-        self.0.store.update(key, expected, data, expires)
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.0.store.update(key, expected, data, expiry).await
     }
 
-    pub(crate) fn delete<'a>(&'a self, key: &'a RecordKey) -> Operation<'a, ()> {
-        self.0.store.delete(key)
-    }
-
-    pub(crate) fn touch<'a>(
-        &'a self,
-        key: &'a RecordKey,
+    async fn touch(
+        &self,
+        key: &RecordKey,
         expected: Version,
-        expires: Timestamp,
-    ) -> Operation<'a, ()> {
-        self.0.store.touch(key, expected, expires)
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.0.store.touch(key, expected, expiry).await
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        self.0.store.delete(key, expected).await
+    }
+
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        self.0.store.delete_many(records).await
+    }
+
+    fn limits(&self) -> Limits {
+        self.0.store.limits()
     }
 }
 
@@ -163,16 +211,16 @@ impl fmt::Debug for DynStore {
 ///
 /// # Errors
 ///
-/// [`StoreError::Backend`] with a sentence that says what to change. Tokio tells by a panic alone
+/// [`StoreError::Refused`] with a sentence that says what to change. Tokio tells by a panic alone
 /// whether a runtime has a timer; it is caught here, before anything depends on it.
 pub(crate) fn check_runtime() -> Result<(), StoreError> {
     if tokio::runtime::Handle::try_current().is_err() {
-        return Err(StoreError::backend(
+        return Err(StoreError::refused(
             "a store that waits needs tokio: run this in its runtime",
         ));
     }
     panic::catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| {
-        StoreError::backend(
+        StoreError::refused(
             "a store that waits needs tokio's timer: build the runtime with `enable_time`",
         )
     })
@@ -180,46 +228,39 @@ pub(crate) fn check_runtime() -> Result<(), StoreError> {
 
 /// The dyn-compatible twin of [`Store`].
 trait Erased: Send + Sync {
-    fn never_waits(&self) -> bool;
-    fn load<'a>(&'a self, key: &'a RecordKey) -> Operation<'a, Option<Record>>;
-    fn create<'a>(
-        &'a self,
-        key: &'a RecordKey,
-        data: Bytes,
-        expires: Timestamp,
-    ) -> Operation<'a, Version>;
+    fn load<'a>(&'a self, key: &'a RecordKey, read: Read) -> One<'a, Option<Record>>;
+    fn load_many<'a>(&'a self, keys: &'a [RecordKey], read: Read) -> Many<'a, Option<Record>>;
+    fn create<'a>(&'a self, key: &'a RecordKey, data: Bytes, expiry: Expiry) -> One<'a, Version>;
     fn update<'a>(
         &'a self,
         key: &'a RecordKey,
         expected: Version,
         data: Bytes,
-        expires: Timestamp,
-    ) -> Operation<'a, Version>;
-    fn delete<'a>(&'a self, key: &'a RecordKey) -> Operation<'a, ()>;
+        expiry: Expiry,
+    ) -> One<'a, Version>;
     fn touch<'a>(
         &'a self,
         key: &'a RecordKey,
         expected: Version,
-        expires: Timestamp,
-    ) -> Operation<'a, ()>;
+        expiry: Expiry,
+    ) -> One<'a, Version>;
+    fn delete<'a>(&'a self, key: &'a RecordKey, expected: Option<Version>) -> One<'a, ()>;
+    fn delete_many<'a>(&'a self, records: &'a [(RecordKey, Option<Version>)]) -> Many<'a, ()>;
+    fn limits(&self) -> Limits;
 }
 
 impl<S: Store> Erased for S {
-    fn never_waits(&self) -> bool {
-        Store::never_waits(self)
+    fn load<'a>(&'a self, key: &'a RecordKey, read: Read) -> One<'a, Option<Record>> {
+        Operation::of(self, Store::load(self, key, read), Err)
     }
 
-    fn load<'a>(&'a self, key: &'a RecordKey) -> Operation<'a, Option<Record>> {
-        Operation::of(self, Store::load(self, key))
+    fn load_many<'a>(&'a self, keys: &'a [RecordKey], read: Read) -> Many<'a, Option<Record>> {
+        let waited = |error| all_failed(keys.len(), &error);
+        Operation::of(self, Store::load_many(self, keys, read), waited)
     }
 
-    fn create<'a>(
-        &'a self,
-        key: &'a RecordKey,
-        data: Bytes,
-        expires: Timestamp,
-    ) -> Operation<'a, Version> {
-        Operation::of(self, Store::create(self, key, data, expires))
+    fn create<'a>(&'a self, key: &'a RecordKey, data: Bytes, expiry: Expiry) -> One<'a, Version> {
+        Operation::of(self, Store::create(self, key, data, expiry), Err)
     }
 
     fn update<'a>(
@@ -227,56 +268,68 @@ impl<S: Store> Erased for S {
         key: &'a RecordKey,
         expected: Version,
         data: Bytes,
-        expires: Timestamp,
-    ) -> Operation<'a, Version> {
-        Operation::of(self, Store::update(self, key, expected, data, expires))
-    }
-
-    fn delete<'a>(&'a self, key: &'a RecordKey) -> Operation<'a, ()> {
-        Operation::of(self, Store::delete(self, key))
+        expiry: Expiry,
+    ) -> One<'a, Version> {
+        Operation::of(self, Store::update(self, key, expected, data, expiry), Err)
     }
 
     fn touch<'a>(
         &'a self,
         key: &'a RecordKey,
         expected: Version,
-        expires: Timestamp,
-    ) -> Operation<'a, ()> {
-        Operation::of(self, Store::touch(self, key, expected, expires))
+        expiry: Expiry,
+    ) -> One<'a, Version> {
+        Operation::of(self, Store::touch(self, key, expected, expiry), Err)
+    }
+
+    fn delete<'a>(&'a self, key: &'a RecordKey, expected: Option<Version>) -> One<'a, ()> {
+        Operation::of(self, Store::delete(self, key, expected), Err)
+    }
+
+    fn delete_many<'a>(&'a self, records: &'a [(RecordKey, Option<Version>)]) -> Many<'a, ()> {
+        let waited = |error| all_failed(records.len(), &error);
+        Operation::of(self, Store::delete_many(self, records), waited)
+    }
+
+    fn limits(&self) -> Limits {
+        Store::limits(self)
     }
 }
+
+type One<'a, T> = Operation<'a, Result<T, StoreError>>;
+type Many<'a, T> = Operation<'a, Vec<Result<T, StoreError>>>;
 
 /// A store's operation: done already, or boxed because it has to wait.
 #[must_use]
-pub(crate) enum Operation<'a, T> {
-    Done(Option<Result<T, StoreError>>),
-    Waiting(Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>),
+enum Operation<'a, O> {
+    Done(Option<O>),
+    Waiting(Pin<Box<dyn Future<Output = O> + Send + 'a>>),
 }
 
-impl<'a, T> Operation<'a, T> {
+impl<'a, O> Operation<'a, O> {
     fn of<S: Store>(
         store: &S,
-        future: impl Future<Output = Result<T, StoreError>> + Send + 'a,
+        future: impl Future<Output = O> + Send + 'a,
+        waited: impl FnOnce(StoreError) -> O,
     ) -> Self {
-        if Store::never_waits(store) {
-            let waited = || {
-                Err(StoreError::backend(
-                    "the store says that it never waits, and it did",
-                ))
-            };
-            Self::Done(Some(now(pin!(future)).unwrap_or_else(waited)))
-        } else {
-            Self::Waiting(Box::pin(future))
+        if !Store::limits(store).never_waits {
+            return Self::Waiting(Box::pin(future));
         }
+        let output = now(pin!(future)).unwrap_or_else(|| {
+            waited(StoreError::refused(
+                "the store says that it never waits, and it did",
+            ))
+        });
+        Self::Done(Some(output))
     }
 }
 
-impl<T: Unpin> Future for Operation<'_, T> {
-    type Output = Result<T, StoreError>;
+impl<O: Unpin> Future for Operation<'_, O> {
+    type Output = O;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O> {
         match self.get_mut() {
-            Self::Done(result) => result.take().map_or(Poll::Pending, Poll::Ready),
+            Self::Done(output) => output.take().map_or(Poll::Pending, Poll::Ready),
             Self::Waiting(future) => future.as_mut().poll(cx),
         }
     }

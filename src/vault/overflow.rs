@@ -29,7 +29,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::RecordKey,
     state::{Home, Job, Written},
-    store::{StoreError, Version},
+    store::{Store, StoreError, Version},
 };
 
 const OUTGROW: Policy = Policy::new("outgrow", Queue::FromStart);
@@ -45,7 +45,10 @@ impl Vault<'_> {
     ) -> Result<Written, Error> {
         let key = job.id.record_key();
         let data = self.seal(&job.id, job.draft.plain.clone())?;
-        let created = self.records()?.create(&key, data, job.draft.expires).await;
+        let created = self
+            .records()?
+            .create(&key, data, self.expiry(job.draft.expires))
+            .await;
         let Replaced {
             version,
             browser,
@@ -118,7 +121,10 @@ impl Vault<'_> {
                 (merged, heard) = (Some(content), browser);
             }
             let data = self.seal(&id, job.draft.plain.clone())?;
-            match records.update(&key, version, data, job.draft.expires).await {
+            match records
+                .update(&key, version, data, self.expiry(job.draft.expires))
+                .await
+            {
                 Ok(version) => {
                     return Ok(Replaced {
                         version,

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Rejection},
     id::{RecordKey, SessionId},
     state::{Home, Lifetime, View},
-    store::{Bytes, Record, StoreError, Version},
+    store::{Bytes, Expiry, Read, Record, Store, StoreError, Version},
     trace,
 };
 
@@ -64,6 +64,11 @@ impl Vault<'_> {
         self.clock.now()
     }
 
+    /// What a record written now is told of its end.
+    pub(super) fn expiry(&self, at: Timestamp) -> Expiry {
+        Expiry::new(at, self.now())
+    }
+
     /// Sessions that can be in a cookie have short names.
     pub(crate) fn new_id(&self) -> Result<SessionId, RandomError> {
         if self.settings.may_be_in_cookie() {
@@ -86,7 +91,7 @@ impl Vault<'_> {
         let Some(records) = self.settings.records() else {
             return Ok(Found::Nothing(Rejection::NotFound));
         };
-        match records.load(&id.record_key()).await {
+        match records.load(&id.record_key(), Read::Current).await {
             Ok(Some(record)) => Ok(self.read(id, record, now)),
             Ok(None) => Ok(Found::Nothing(Rejection::NotFound)),
             Err(StoreError::Corrupt(_)) => Ok(Found::Nothing(Rejection::Corrupt)),
@@ -125,7 +130,7 @@ impl Vault<'_> {
         // After that, so that a session on its way from the cookie into the store finds that it has
         // ended.
         if let Some(records) = self.settings.records() {
-            records.delete(key).await?;
+            records.delete(key, None).await?;
         }
         Ok(())
     }
@@ -133,7 +138,7 @@ impl Vault<'_> {
     /// Removes a record that is of no use any more, and does no harm if it stays.
     pub(super) async fn remove_record(&self, key: &RecordKey) {
         if let Some(records) = self.settings.records()
-            && let Err(error) = records.delete(key).await
+            && let Err(error) = records.delete(key, None).await
         {
             trace::left_behind(&self.settings.name, &error);
         }
@@ -148,7 +153,10 @@ impl Vault<'_> {
             let until = self
                 .now()
                 .saturating_add(self.settings.absolute.max(MAX_AGE));
-            match revocations.create(&key.of_end(), Bytes::new(), until).await {
+            match revocations
+                .create(&key.of_end(), Bytes::new(), self.expiry(until))
+                .await
+            {
                 Ok(_) => {}
                 Err(StoreError::Exists) => return Ok(false),
                 Err(error) => return Err(error.into()),
@@ -165,7 +173,7 @@ impl Vault<'_> {
         let Some(records) = self.settings.records() else {
             return Ok(false);
         };
-        match records.load(key).await {
+        match records.load(key, Read::Current).await {
             Ok(record) => Ok(record.is_some()),
             Err(StoreError::Corrupt(_)) => Ok(false),
             Err(error) => Err(error.into()),
@@ -177,7 +185,7 @@ impl Vault<'_> {
         let Some(revocations) = &self.settings.revocations else {
             return Ok(false);
         };
-        match revocations.load(&key.of_end()).await {
+        match revocations.load(&key.of_end(), Read::Current).await {
             Ok(record) => Ok(record.is_some()),
             Err(StoreError::Corrupt(_)) => Ok(true),
             Err(error) => Err(error.into()),

@@ -12,7 +12,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::RecordKey,
     state::{Enrolment, Home, Job, When, Written},
-    store::{Bytes, DynStore, Record, StoreError, Version},
+    store::{Bytes, DynStore, Read, Record, Store, StoreError, Version},
 };
 
 const RENEW: Policy = Policy::new("renew", Queue::Never);
@@ -106,7 +106,10 @@ impl Vault<'_> {
         mark: &Bytes,
     ) -> Result<(), StoreError> {
         let until = self.now().saturating_add(MARK_LIFETIME);
-        match records.update(key, version, mark.clone(), until).await {
+        match records
+            .update(key, version, mark.clone(), self.expiry(until))
+            .await
+        {
             Err(_) if self.is_marked(records, key, mark).await => Ok(()),
             marked => marked.map(drop),
         }
@@ -130,7 +133,7 @@ impl Vault<'_> {
         let is_mark = |record: Record| record.data() == mark;
         !self.settings.never_waits
             && records
-                .load(key)
+                .load(key, Read::Current)
                 .await
                 .is_ok_and(|record| record.is_some_and(is_mark))
     }

@@ -11,7 +11,7 @@ use crate::{
     id::{RecordKey, SessionId},
     roster::{Entry, Roster, Rosters, damaged},
     state::Enrolment,
-    store::{StoreError, Version},
+    store::{Store, StoreError, Version},
     trace,
 };
 
@@ -273,7 +273,7 @@ impl Vault<'_> {
                 return Ok(roster);
             }
             if roster.is_damaged && version.is_none() {
-                rosters.store.delete(&key).await?;
+                rosters.store.delete(&key, None).await?;
             }
             match rosters
                 .save(&key, version, rosters.seal(&key, &roster, now)?)

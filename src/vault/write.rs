@@ -15,7 +15,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
     state::{Draft, Enrolment, Home, Job, Written},
-    store::{Bytes, DynStore, StoreError, Version},
+    store::{Bytes, DynStore, Store, StoreError, Version},
     trace,
 };
 
@@ -80,7 +80,10 @@ impl Vault<'_> {
     pub(super) async fn create(&self, job: &mut Job) -> Result<Home, Error> {
         let (key, expires) = (job.id.record_key(), job.draft.expires);
         let data = self.seal(&job.id, mem::take(&mut job.draft.plain))?;
-        let version = self.records()?.create(&key, data, expires).await?;
+        let version = self
+            .records()?
+            .create(&key, data, self.expiry(expires))
+            .await?;
         self.check_enrolled(&key, job.draft.enrolment.as_ref())
             .await?;
         Ok(Home::Record {
@@ -115,7 +118,10 @@ impl Vault<'_> {
         loop {
             let expires = job.draft.expires;
             let data = self.seal(&job.id, mem::take(&mut job.draft.plain))?;
-            match records.update(&key, version, data, expires).await {
+            match records
+                .update(&key, version, data, self.expiry(expires))
+                .await
+            {
                 Ok(version) => {
                     let home = Home::Record {
                         id: job.id.clone(),
@@ -162,10 +168,13 @@ impl Vault<'_> {
         let (records, key, expires) = (self.records()?, job.id.record_key(), job.draft.expires);
         let touched = if job.plan.lists {
             let data = self.seal(&job.id, mem::take(&mut job.draft.plain))?;
-            let updated = records.update(&key, version, data, expires).await;
+            let updated = records
+                .update(&key, version, data, self.expiry(expires))
+                .await;
             updated.map(|updated| version = updated)
         } else {
-            records.touch(&key, version, expires).await
+            let touched = records.touch(&key, version, self.expiry(expires)).await;
+            touched.map(|touched| version = touched)
         };
         match touched {
             // That another request was faster is nothing to report.

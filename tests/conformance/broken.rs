@@ -1,11 +1,18 @@
 //! Stores that break one rule each.
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use silverback::{
     Clock, Timestamp,
     store::{
-        Bytes, Record, RecordKey, Store, StoreError, Version,
+        Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version,
         conformance::{self, Rule, START, Subject},
     },
 };
@@ -73,6 +80,8 @@ struct Broken {
     marked: Mutex<HashMap<RecordKey, Record>>,
     locked: Mutex<bool>,
     latest: Mutex<Timestamp>,
+    /// Counts writes.
+    written: AtomicU64,
     /// The keys of expired records that were replaced.
     over: Mutex<Vec<RecordKey>>,
 }
@@ -91,6 +100,7 @@ impl Broken {
             marked: Mutex::default(),
             locked: Mutex::default(),
             latest,
+            written: AtomicU64::new(0),
             over: Mutex::default(),
         }
     }
@@ -153,8 +163,20 @@ impl Broken {
     fn next(&self, version: Version) -> Version {
         match self.fault {
             Fault::VersionRepeats => version,
-            Fault::VersionAlternates => Version::from_u64(3 - version.as_u64()),
-            _ => version.next(),
+            Fault::VersionAlternates => Version::from_u64(3 - version.to_u64().unwrap()),
+            _ => self.fresh(),
+        }
+    }
+
+    /// A version that no key has had.
+    fn fresh(&self) -> Version {
+        Version::from_u64(self.written.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn first(&self) -> Version {
+        match self.fault {
+            Fault::VersionAlternates => Version::from_u64(1),
+            _ => self.fresh(),
         }
     }
 
@@ -215,7 +237,7 @@ impl Broken {
     /// Whoever was cancelled here has left the lock behind.
     fn leave(&self, lock: Option<Unlock<'_>>) -> Result<(), StoreError> {
         match (lock, self.has(Fault::LocksForEver)) {
-            (None, true) => Err(StoreError::backend("the lock is taken")),
+            (None, true) => Err(StoreError::unavailable("the lock is taken")),
             (lock, _) => {
                 lock.into_iter()
                     .for_each(|Unlock(locked)| *locked.lock().unwrap() = false);
@@ -266,7 +288,7 @@ impl Broken {
 }
 
 impl Store for Broken {
-    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, key: &RecordKey, _: Read) -> Result<Option<Record>, StoreError> {
         self.jump();
         if self.has(Fault::StaleLoads) {
             let stale = self.alive(key);
@@ -290,7 +312,7 @@ impl Store for Broken {
         if self.has(Fault::Invents) && self.raw(key).is_none() {
             return Ok(Some(Record::new(
                 "",
-                Version::FIRST,
+                Version::from_u64(1),
                 START.saturating_add(Duration::from_secs(60)),
             )));
         }
@@ -299,7 +321,7 @@ impl Store for Broken {
         }
         let version = |it: &Record| {
             if self.has(Fault::VersionIsTold) {
-                it.version().next()
+                Version::from_u64(it.version().to_u64().unwrap() + 1)
             } else {
                 it.version()
             }
@@ -309,12 +331,25 @@ impl Store for Broken {
             .map(|it| Record::new(it.data().to_vec(), version(&it), it.expires())))
     }
 
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let mut loaded = Vec::new();
+        for key in keys {
+            loaded.push(self.load(key, read).await);
+        }
+        loaded
+    }
+
     async fn create(
         &self,
         key: &RecordKey,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
+        let expires = expiry.at;
         self.jump();
         self.check_size(key, &data)?;
         let found = if self.has(Fault::ExpiredIsInTheWay) {
@@ -330,14 +365,15 @@ impl Store for Broken {
         }
         self.sweep_in_passing(key);
         if self.has(Fault::CancelledCreateIsEmpty) {
-            self.insert(key, Record::new("", Version::FIRST, expires));
+            self.insert(key, Record::new("", self.first(), expires));
             yield_now().await;
         }
+        let version = self.first();
         self.insert(
             key,
-            Record::new(self.data(&data), Version::FIRST, self.end(expires)),
+            Record::new(self.data(&data), version, self.end(expires)),
         );
-        Ok(Version::FIRST)
+        Ok(version)
     }
 
     async fn update(
@@ -345,8 +381,9 @@ impl Store for Broken {
         key: &RecordKey,
         expected: Version,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
+        let expires = expiry.at;
         let lock = self.enter().await;
         self.check_size(key, &data)?;
         let marked = self
@@ -408,7 +445,12 @@ impl Store for Broken {
         Ok(next)
     }
 
-    async fn delete(&self, key: &RecordKey) -> Result<(), StoreError> {
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        if let (Some(expected), Some(record)) = (expected, self.alive(key))
+            && record.version() != expected
+        {
+            return Err(StoreError::Conflict);
+        }
         let removed = self.records.lock().unwrap().remove(&self.key(key));
         match self.fault {
             Fault::DeleteNeedsARecord if removed.is_none() => return Err(StoreError::Gone),
@@ -430,12 +472,24 @@ impl Store for Broken {
         Ok(())
     }
 
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        let mut deleted = Vec::new();
+        for (key, expected) in records {
+            deleted.push(self.delete(key, *expected).await);
+        }
+        deleted
+    }
+
     async fn touch(
         &self,
         key: &RecordKey,
         expected: Version,
-        expires: Timestamp,
-    ) -> Result<(), StoreError> {
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        let expires = expiry.at;
         self.jump();
         let marked = self
             .marked
@@ -475,11 +529,14 @@ impl Store for Broken {
             yield_now().await;
         }
         self.insert(key, Record::new(data, version, end));
-        Ok(())
+        Ok(version)
     }
 
-    fn never_waits(&self) -> bool {
-        self.has(Fault::SaysItNeverWaits) || self.has(Fault::None)
+    fn limits(&self) -> Limits {
+        Limits {
+            never_waits: self.has(Fault::SaysItNeverWaits) || self.has(Fault::None),
+            ..Limits::default()
+        }
     }
 }
 
@@ -487,17 +544,25 @@ impl Store for Broken {
 struct Waiting(Broken);
 
 impl Store for Waiting {
-    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
-        self.0.load(key).await
+    async fn load(&self, key: &RecordKey, read: Read) -> Result<Option<Record>, StoreError> {
+        self.0.load(key, read).await
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        self.0.load_many(keys, read).await
     }
 
     async fn create(
         &self,
         key: &RecordKey,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        self.0.create(key, data, expires).await
+        self.0.create(key, data, expiry).await
     }
 
     async fn update(
@@ -505,18 +570,37 @@ impl Store for Waiting {
         key: &RecordKey,
         expected: Version,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.0.update(key, expected, data, expiry).await
+    }
+
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
         yield_now().await;
-        self.0.update(key, expected, data, expires).await
+        self.0.touch(key, expected, expiry).await
     }
 
-    async fn delete(&self, key: &RecordKey) -> Result<(), StoreError> {
-        self.0.delete(key).await
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        self.0.delete(key, expected).await
     }
 
-    fn never_waits(&self) -> bool {
-        true
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        self.0.delete_many(records).await
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            never_waits: true,
+            ..self.0.limits()
+        }
     }
 }
 

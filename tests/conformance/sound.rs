@@ -4,37 +4,65 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use silverback::{
     Clock, Timestamp,
-    store::{Bytes, MemoryStore, Record, RecordKey, Store, StoreError, Version},
+    store::{
+        Bytes, Expiry, Limits, MemoryStore, Read, Record, RecordKey, Store, StoreError, Version,
+    },
 };
 use tokio::{sync::Mutex, task::yield_now};
 
-/// The store that the documentation writes out, with the provided `touch`.
+/// The store that the documentation writes out, but that a touch makes a new version.
 #[derive(Default)]
 pub(crate) struct MapStore(std::sync::Mutex<HashMap<RecordKey, Record>>);
 
+type Records<'a> = std::sync::MutexGuard<'a, HashMap<RecordKey, Record>>;
+
+impl MapStore {
+    fn records(&self) -> Records<'_> {
+        let mut records = self.0.lock().unwrap();
+        records.retain(|_, record| !record.is_expired());
+        records
+    }
+
+    /// The records, if the one under `key` has the expected version.
+    fn expect(&self, key: &RecordKey, expected: Version) -> Result<Records<'_>, StoreError> {
+        let records = self.records();
+        match records.get(key) {
+            None => Err(StoreError::Gone),
+            Some(record) if record.version() == expected => Ok(records),
+            Some(_) => Err(StoreError::Conflict),
+        }
+    }
+}
+
 impl Store for MapStore {
-    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
-        Ok(self
-            .0
-            .lock()
-            .unwrap()
-            .get(key)
-            .filter(|record| !record.is_expired())
-            .cloned())
+    async fn load(&self, key: &RecordKey, _: Read) -> Result<Option<Record>, StoreError> {
+        Ok(self.records().get(key).cloned())
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        _: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let records = self.records();
+        keys.iter()
+            .map(|key| Ok(records.get(key).cloned()))
+            .collect()
     }
 
     async fn create(
         &self,
         key: &RecordKey,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        let mut records = self.0.lock().unwrap();
-        if records.get(key).is_some_and(|record| !record.is_expired()) {
+        let mut records = self.records();
+        if records.contains_key(key) {
             return Err(StoreError::Exists);
         }
-        records.insert(*key, Record::new(data, Version::FIRST, expires));
-        Ok(Version::FIRST)
+        let version = Version::random()?;
+        records.insert(*key, Record::new(data, version, expiry.at));
+        Ok(version)
     }
 
     async fn update(
@@ -42,23 +70,54 @@ impl Store for MapStore {
         key: &RecordKey,
         expected: Version,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        let mut records = self.0.lock().unwrap();
-        let record = records
-            .get_mut(key)
-            .filter(|record| !record.is_expired())
-            .ok_or(StoreError::Gone)?;
-        if record.version() != expected {
-            return Err(StoreError::Conflict);
-        }
-        *record = Record::new(data, expected.next(), expires);
-        Ok(expected.next())
+        let mut records = self.expect(key, expected)?;
+        let version = Version::random()?;
+        records.insert(*key, Record::new(data, version, expiry.at));
+        Ok(version)
     }
 
-    async fn delete(&self, key: &RecordKey) -> Result<(), StoreError> {
-        self.0.lock().unwrap().remove(key);
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        let mut records = self.expect(key, expected)?;
+        let version = Version::random()?;
+        if let Some(record) = records.get_mut(key) {
+            *record = Record::new(record.clone().into_data(), version, expiry.at);
+        }
+        Ok(version)
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        match expected.map(|version| self.expect(key, version)) {
+            None => drop(self.records().remove(key)),
+            Some(Ok(mut records)) => drop(records.remove(key)),
+            Some(Err(StoreError::Gone)) => {}
+            Some(Err(error)) => return Err(error),
+        }
         Ok(())
+    }
+
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        let mut results = Vec::new();
+        for (key, expected) in records {
+            results.push(self.delete(key, *expected).await);
+        }
+        results
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            never_waits: true,
+            ..Limits::default()
+        }
     }
 }
 
@@ -72,9 +131,20 @@ impl Remote {
 }
 
 impl Store for Remote {
-    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, key: &RecordKey, read: Read) -> Result<Option<Record>, StoreError> {
         yield_now().await;
-        let answer = self.0.load(key).await;
+        let answer = self.0.load(key, read).await;
+        yield_now().await;
+        answer
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        yield_now().await;
+        let answer = self.0.load_many(keys, read).await;
         yield_now().await;
         answer
     }
@@ -83,10 +153,10 @@ impl Store for Remote {
         &self,
         key: &RecordKey,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
         yield_now().await;
-        let answer = self.0.create(key, data, expires).await;
+        let answer = self.0.create(key, data, expiry).await;
         yield_now().await;
         answer
     }
@@ -96,19 +166,48 @@ impl Store for Remote {
         key: &RecordKey,
         expected: Version,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
         yield_now().await;
-        let answer = self.0.update(key, expected, data, expires).await;
+        let answer = self.0.update(key, expected, data, expiry).await;
         yield_now().await;
         answer
     }
 
-    async fn delete(&self, key: &RecordKey) -> Result<(), StoreError> {
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
         yield_now().await;
-        let answer = self.0.delete(key).await;
+        let answer = self.0.touch(key, expected, expiry).await;
         yield_now().await;
         answer
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        yield_now().await;
+        let answer = self.0.delete(key, expected).await;
+        yield_now().await;
+        answer
+    }
+
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        yield_now().await;
+        let answer = self.0.delete_many(records).await;
+        yield_now().await;
+        answer
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            never_waits: false,
+            ..self.0.limits()
+        }
     }
 }
 
@@ -148,19 +247,28 @@ impl Stopped {
 }
 
 impl Store for Stopped {
-    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, key: &RecordKey, read: Read) -> Result<Option<Record>, StoreError> {
         self.pause();
-        self.records.load(key).await
+        self.records.load(key, read).await
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        self.pause();
+        self.records.load_many(keys, read).await
     }
 
     async fn create(
         &self,
         key: &RecordKey,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
         self.pause();
-        self.records.create(key, data, expires).await
+        self.records.create(key, data, expiry).await
     }
 
     async fn update(
@@ -168,29 +276,37 @@ impl Store for Stopped {
         key: &RecordKey,
         expected: Version,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
         self.pause();
-        self.records.update(key, expected, data, expires).await
-    }
-
-    async fn delete(&self, key: &RecordKey) -> Result<(), StoreError> {
-        self.pause();
-        self.records.delete(key).await
+        self.records.update(key, expected, data, expiry).await
     }
 
     async fn touch(
         &self,
         key: &RecordKey,
         expected: Version,
-        expires: Timestamp,
-    ) -> Result<(), StoreError> {
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
         self.pause();
-        self.records.touch(key, expected, expires).await
+        self.records.touch(key, expected, expiry).await
     }
 
-    fn never_waits(&self) -> bool {
-        self.records.never_waits()
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        self.pause();
+        self.records.delete(key, expected).await
+    }
+
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        self.pause();
+        self.records.delete_many(records).await
+    }
+
+    fn limits(&self) -> Limits {
+        self.records.limits()
     }
 }
 
@@ -217,21 +333,31 @@ impl Locking {
 }
 
 impl Store for Locking {
-    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, key: &RecordKey, read: Read) -> Result<Option<Record>, StoreError> {
         let records = self.records.lock().await;
         self.pause().await;
-        records.load(key).await
+        records.load(key, read).await
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let records = self.records.lock().await;
+        self.pause().await;
+        records.load_many(keys, read).await
     }
 
     async fn create(
         &self,
         key: &RecordKey,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
         let records = self.records.lock().await;
         self.pause().await;
-        records.create(key, data, expires).await
+        records.create(key, data, expiry).await
     }
 
     async fn update(
@@ -239,16 +365,40 @@ impl Store for Locking {
         key: &RecordKey,
         expected: Version,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
         let records = self.records.lock().await;
         self.pause().await;
-        records.update(key, expected, data, expires).await
+        records.update(key, expected, data, expiry).await
     }
 
-    async fn delete(&self, key: &RecordKey) -> Result<(), StoreError> {
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
         let records = self.records.lock().await;
         self.pause().await;
-        records.delete(key).await
+        records.touch(key, expected, expiry).await
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        let records = self.records.lock().await;
+        self.pause().await;
+        records.delete(key, expected).await
+    }
+
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        let locked = self.records.lock().await;
+        self.pause().await;
+        locked.delete_many(records).await
+    }
+
+    fn limits(&self) -> Limits {
+        Limits::default()
     }
 }

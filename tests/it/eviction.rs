@@ -2,10 +2,10 @@
 
 use silverback::{
     Clock, Timestamp,
-    store::{Bytes, MemoryStore, RecordKey, Store, StoreError},
+    store::{Bytes, Expiry, MemoryStore, Read, RecordKey, Store, StoreError},
 };
 
-use crate::support::{SECOND, START};
+use crate::support::{SECOND, START, until};
 
 const LATER: Timestamp = Timestamp::from_secs(START.as_secs() + 100);
 
@@ -26,8 +26,8 @@ fn data(len: usize) -> Bytes {
     Bytes::from(vec![0; len])
 }
 
-fn later(secs: u32) -> Timestamp {
-    LATER.saturating_add(secs * SECOND)
+fn later(secs: u32) -> Expiry {
+    until(LATER.saturating_add(secs * SECOND))
 }
 
 #[tokio::test]
@@ -44,10 +44,16 @@ async fn memory_is_bounded() {
     }
     let most = (1 << 20) / (840 + 96);
     assert!((901..=most).contains(&store.len()), "{}", store.len());
-    assert!(store.load(&key(4_999)).await.unwrap().is_some());
-    assert!(store.load(&key(0)).await.unwrap().is_none());
+    assert!(
+        store
+            .load(&key(4_999), Read::Current)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert!(store.load(&key(0), Read::Current).await.unwrap().is_none());
     assert!(matches!(
-        store.create(&key(9), data(1 << 20), LATER).await,
+        store.create(&key(9), data(1 << 20), later(0)).await,
         Err(StoreError::TooLarge { .. })
     ));
 }
@@ -62,8 +68,8 @@ async fn a_record_does_not_make_room_for_itself() {
         .unwrap();
     let updated = store.update(&key(1), version, data(1_500), later(0)).await;
     updated.unwrap();
-    assert!(store.load(&key(1)).await.unwrap().is_some());
-    assert!(store.load(&key(2)).await.unwrap().is_none());
+    assert!(store.load(&key(1), Read::Current).await.unwrap().is_some());
+    assert!(store.load(&key(2), Read::Current).await.unwrap().is_none());
 }
 
 /// With what is left of its time, a session waits for its turn among those that make room.
@@ -71,7 +77,7 @@ async fn a_record_does_not_make_room_for_itself() {
 async fn room_is_made_of_what_is_over_first() {
     let (store, clock) = store(64 * 2_000);
     let long = later(1_000);
-    store.create(&key(1), data(500), LATER).await.unwrap();
+    store.create(&key(1), data(500), later(0)).await.unwrap();
     store.create(&key(2), data(500), long).await.unwrap();
     let kept = store
         .create(&key(3), data(500), later(1_001))
@@ -82,7 +88,7 @@ async fn room_is_made_of_what_is_over_first() {
     assert_eq!(store.len(), 2, "the one that was over made room");
     store.create(&key(4), data(500), long).await.unwrap();
     assert_eq!(store.len(), 2);
-    assert!(store.load(&key(4)).await.unwrap().is_some());
+    assert!(store.load(&key(4), Read::Current).await.unwrap().is_some());
 }
 
 /// One shard with more sessions than are looked at for one that needs room: each comes to its turn,
@@ -96,11 +102,11 @@ async fn the_oldest_go_first_among_many() {
     }
     let mut left = Vec::new();
     for n in 0..8_000 {
-        let record = store.load(&key(n)).await.unwrap();
+        let record = store.load(&key(n), Read::Current).await.unwrap();
         left.extend(record.map(|record| record.expires()));
     }
     assert_eq!(left.len(), store.len());
     assert!((1_800..=2_000).contains(&left.len()), "{}", left.len());
-    let early = left.iter().filter(|end| **end < later(1 << 31)).count();
+    let early = left.iter().filter(|end| **end < later(1 << 31).at).count();
     assert!(early < left.len() / 10, "{early} of {}", left.len());
 }

@@ -2,10 +2,10 @@
 
 use silverback::{
     Clock, Timestamp,
-    store::{Bytes, MemoryStore, RecordKey, Store},
+    store::{Bytes, MemoryStore, Read, RecordKey, Store},
 };
 
-use crate::support::{SECOND, START};
+use crate::support::{SECOND, START, until};
 
 const OLD_END: Timestamp = Timestamp::from_secs(START.as_secs() + 100);
 const NEW_END: Timestamp = Timestamp::from_secs(START.as_secs() + 1_000);
@@ -25,7 +25,10 @@ async fn a_record_outlives_the_one_it_replaced() {
         let store = MemoryStore::new().clock(clock.clone());
         let create = async |number, data: &'static [u8], end| {
             let data = Bytes::from_static(data);
-            store.create(&neighbour(number), data, end).await.unwrap()
+            store
+                .create(&neighbour(number), data, until(end))
+                .await
+                .unwrap()
         };
         for number in 0..100 {
             create(number, b"old", OLD_END).await;
@@ -33,7 +36,7 @@ async fn a_record_outlives_the_one_it_replaced() {
         clock.set(OLD_END);
         let version = create(anew, b"new", NEW_END).await;
         let is_there = async |after: &str| {
-            let found = store.load(&neighbour(anew)).await.unwrap();
+            let found = store.load(&neighbour(anew), Read::Current).await.unwrap();
             let found = found.unwrap_or_else(|| panic!("{anew}: gone after {after}"));
             assert_eq!(found.data(), b"new", "{anew}: after {after}");
             assert_eq!((found.version(), found.expires()), (version, NEW_END));
@@ -49,6 +52,12 @@ async fn a_record_outlives_the_one_it_replaced() {
         clock.advance(899 * SECOND);
         is_there("all but a second").await;
         clock.advance(SECOND);
-        assert!(store.load(&neighbour(anew)).await.unwrap().is_none());
+        assert!(
+            store
+                .load(&neighbour(anew), Read::Current)
+                .await
+                .unwrap()
+                .is_none()
+        );
     }
 }

@@ -2,12 +2,12 @@
 
 use http::StatusCode;
 use silverback::{
-    Clock, ErrorKind, Session, Timestamp,
-    store::{Bytes, Durability, FilesystemStore, RecordKey, Store, StoreError, Version},
+    Clock, ErrorKind, Session,
+    store::{Bytes, Durability, Expiry, FilesystemStore, Read, RecordKey, Store, StoreError},
 };
 use tempfile::TempDir;
 
-use crate::support::{Jar, Kind, START};
+use crate::support::{HOUR, Jar, Kind, START, until};
 
 /// A subject counts like a value: what a response could not save is refused at once.
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn a_subject_needs_room() {
 #[tokio::test]
 async fn a_lowered_limit_holds_for_old_records() {
     const KEY: RecordKey = RecordKey::from_bytes([7; 32]);
-    const END: Timestamp = Timestamp::from_secs(START.as_secs() + 3_600);
+    const END: Expiry = until(START.saturating_add(HOUR));
     let folder = TempDir::new().unwrap();
     let open = |limit| {
         FilesystemStore::options()
@@ -57,10 +57,10 @@ async fn a_lowered_limit_holds_for_old_records() {
     let data = Bytes::from(vec![7; 90_000]);
     let version = wide.create(&KEY, data.clone(), END).await.unwrap();
     let results = [
-        narrow.load(&KEY).await.map(drop),
-        narrow.touch(&KEY, version, END).await,
+        narrow.load(&KEY, Read::Current).await.map(drop),
+        narrow.touch(&KEY, version, END).await.map(drop),
         narrow
-            .update(&KEY, Version::FIRST, Bytes::from_static(b"small"), END)
+            .update(&KEY, version, Bytes::from_static(b"small"), END)
             .await
             .map(drop),
     ];
@@ -70,5 +70,12 @@ async fn a_lowered_limit_holds_for_old_records() {
             "{result:?}"
         );
     }
-    assert_eq!(wide.load(&KEY).await.unwrap().unwrap().data(), data);
+    assert_eq!(
+        wide.load(&KEY, Read::Current)
+            .await
+            .unwrap()
+            .unwrap()
+            .data(),
+        data
+    );
 }

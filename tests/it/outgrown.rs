@@ -1,7 +1,10 @@
 //! Sessions that have outgrown their cookie, in the store and in the cookie's stead.
 
 use http::StatusCode;
-use silverback::{ErrorKind, Key, KeyState, Keys, Session, store::Store};
+use silverback::{
+    ErrorKind, Key, KeyState, Keys, Session,
+    store::{Read, Store},
+};
 
 use crate::support::{
     DAY, HOUR, Jar, Kind, Place, START, Stores, World, keys,
@@ -93,7 +96,13 @@ async fn logout_ends_it_wherever_it_is() {
 async fn record_shows(world: &World, text: &[u8]) -> bool {
     let mut shows = false;
     for key in world.records().keys() {
-        let record = world.records().memory.load(&key).await.unwrap().unwrap();
+        let record = world
+            .records()
+            .memory
+            .load(&key, Read::Current)
+            .await
+            .unwrap()
+            .unwrap();
         shows |= record.data().windows(text.len()).any(|part| part == text);
     }
     shows

@@ -3,27 +3,27 @@
 use http::StatusCode;
 use silverback::{
     ErrorKind, Key, KeyId, KeyState, Keys, Session,
-    store::{Bytes, Record, RecordKey, Store},
+    store::{Bytes, Read, Record, RecordKey, Store},
 };
 
 use crate::support::{
     DAY, HOUR, Jar, Kind, MINUTE, World, no_cookie,
     scripted::{Before, Fail, Update},
-    user,
+    until, user,
 };
 
 /// The only roster in a world.
 async fn roster(world: &World) -> (RecordKey, Record) {
     let keys = world.rosters().roster_keys();
     assert_eq!(keys.len(), 1);
-    let record = world.rosters().load(&keys[0]).await.unwrap();
+    let record = world.rosters().load(&keys[0], Read::Current).await.unwrap();
     (keys[0], record.unwrap())
 }
 
 /// Puts other data in place of it.
 async fn forge(world: &World, data: Bytes) {
     let (key, record) = roster(world).await;
-    let (version, expires) = (record.version(), record.expires());
+    let (version, expires) = (record.version(), until(record.expires()));
     let forged = world.rosters().update(&key, version, data, expires).await;
     forged.unwrap();
 }
@@ -88,7 +88,7 @@ async fn cookies_end_even_if_it_got_lost() {
         let laptop = &mut world.logged_in("ada", "laptop").await;
         let phone = &mut world.logged_in("ada", "phone").await;
         for key in world.rosters().keys() {
-            world.rosters().delete(&key).await.unwrap();
+            world.rosters().delete(&key, None).await.unwrap();
         }
         if destroys_others {
             let others = async |session: Session| {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use silverback::{
     Clock, Rejection, SessionConfig, Timestamp,
-    store::{Bytes, MemoryStore, RecordKey, Store, StoreError, Version},
+    store::{Bytes, Expiry, MemoryStore, Read, RecordKey, Store, StoreError, Version},
 };
 
-use crate::support::{Jar, Kind, START};
+use crate::support::{Jar, Kind, START, until};
 
-const LATER: Timestamp = Timestamp::from_secs(START.as_secs() + 100);
+const LATER: Expiry = until(START.saturating_add(Duration::from_secs(100)));
 
 fn key(n: u32) -> RecordKey {
     let mut bytes = [0; 32];
@@ -27,7 +27,7 @@ async fn memory_never_overwrites_by_accident() {
     let (store, _) = store();
     let data = Bytes::from_static(b"data");
     let gone = store
-        .update(&key(1), Version::FIRST, data.clone(), LATER)
+        .update(&key(1), Version::from_u64(1), data.clone(), LATER)
         .await;
     assert!(matches!(gone, Err(StoreError::Gone)) && store.is_empty());
     let version = store.create(&key(1), data.clone(), LATER).await.unwrap();
@@ -48,8 +48,8 @@ async fn memory_never_overwrites_by_accident() {
         store.touch(&key(1), version, LATER).await,
         Err(StoreError::Conflict)
     ));
-    store.delete(&key(1)).await.unwrap();
-    store.delete(&key(1)).await.unwrap();
+    store.delete(&key(1), None).await.unwrap();
+    store.delete(&key(1), None).await.unwrap();
     assert!(matches!(
         store.touch(&key(1), next, LATER).await,
         Err(StoreError::Gone)
@@ -61,10 +61,10 @@ async fn an_expired_record_is_as_good_as_gone() {
     let (store, clock) = store();
     let data = Bytes::from_static(b"data");
     let version = store.create(&key(1), data.clone(), LATER).await.unwrap();
-    clock.set(Timestamp::from_secs(LATER.as_secs() - 1));
-    assert!(store.load(&key(1)).await.unwrap().is_some());
-    clock.set(LATER);
-    assert!(store.load(&key(1)).await.unwrap().is_none());
+    clock.set(Timestamp::from_secs(LATER.at.as_secs() - 1));
+    assert!(store.load(&key(1), Read::Current).await.unwrap().is_some());
+    clock.set(LATER.at);
+    assert!(store.load(&key(1), Read::Current).await.unwrap().is_none());
     assert!(matches!(
         store.update(&key(1), version, data.clone(), LATER).await,
         Err(StoreError::Gone)
@@ -74,7 +74,11 @@ async fn an_expired_record_is_as_good_as_gone() {
         Err(StoreError::Gone)
     ));
     store
-        .create(&key(1), data, LATER.saturating_add(Duration::from_secs(9)))
+        .create(
+            &key(1),
+            data,
+            until(LATER.at.saturating_add(Duration::from_secs(9))),
+        )
         .await
         .unwrap();
 }
@@ -86,10 +90,10 @@ async fn touching_changes_only_the_end() {
         .create(&key(1), Bytes::from_static(b"data"), LATER)
         .await
         .unwrap();
-    let end = LATER.saturating_add(Duration::from_secs(50));
-    store.touch(&key(1), version, end).await.unwrap();
-    clock.set(LATER);
-    let record = store.load(&key(1)).await.unwrap().unwrap();
+    let end = LATER.at.saturating_add(Duration::from_secs(50));
+    store.touch(&key(1), version, until(end)).await.unwrap();
+    clock.set(LATER.at);
+    let record = store.load(&key(1), Read::Current).await.unwrap().unwrap();
     assert_eq!(
         (record.data(), record.version(), record.expires()),
         (b"data" as &[u8], version, end)
@@ -102,10 +106,10 @@ async fn expired_sessions_are_removed_in_passing() {
     for n in 0..1_000 {
         store.create(&key(n), Bytes::new(), LATER).await.unwrap();
     }
-    clock.set(LATER);
+    clock.set(LATER.at);
     for n in 1_000..2_000 {
         store
-            .create(&key(n), Bytes::new(), Timestamp::from_secs(u64::MAX))
+            .create(&key(n), Bytes::new(), until(Timestamp::from_secs(u64::MAX)))
             .await
             .unwrap();
     }
@@ -136,7 +140,7 @@ async fn a_sealed_record_is_not_read_or_bent() {
             session.id().unwrap()
         })
         .await;
-    let record = store.load(&id).await.unwrap().unwrap();
+    let record = store.load(&id, Read::Current).await.unwrap().unwrap();
     assert!(
         record
             .data()
@@ -146,7 +150,7 @@ async fn a_sealed_record_is_not_read_or_bent() {
     let mut bent = record.data().to_vec();
     bent[30] ^= 1;
     store
-        .update(&id, record.version(), bent.into(), record.expires())
+        .update(&id, record.version(), bent.into(), until(record.expires()))
         .await
         .unwrap();
     let (reason, _) = site.visit(jar, async |session| session.rejection()).await;
@@ -159,16 +163,26 @@ async fn a_record_is_bytes_of_its_own() {
     let (store, _) = store();
     for len in [0, 1, 512, 513, 100_000] {
         let whole = Bytes::from((0..len).map(|at| (at % 251) as u8).collect::<Vec<_>>());
-        store.delete(&key(1)).await.unwrap();
+        store.delete(&key(1), None).await.unwrap();
         let version = store.create(&key(1), whole.clone(), LATER).await.unwrap();
-        let first = store.load(&key(1)).await.unwrap().unwrap().into_data();
+        let first = store
+            .load(&key(1), Read::Current)
+            .await
+            .unwrap()
+            .unwrap()
+            .into_data();
         store
             .update(&key(1), version, whole.slice(len / 2..), LATER)
             .await
             .unwrap();
         assert_eq!(first, whole);
         assert_eq!(
-            store.load(&key(1)).await.unwrap().unwrap().data(),
+            store
+                .load(&key(1), Read::Current)
+                .await
+                .unwrap()
+                .unwrap()
+                .data(),
             &whole[len / 2..]
         );
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, error::Error, hint::black_box, path::Path};
 use bytes::Bytes;
 use silverback::{
     Timestamp,
-    store::{FilesystemStore, MemoryStore, RecordKey, Store, Version},
+    store::{Expiry, FilesystemStore, MemoryStore, Read, RecordKey, Store, Version},
 };
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     time::{Effort, each, fast},
 };
 
-const END: Timestamp = Timestamp::from_secs(u64::MAX);
+const END: Expiry = Expiry::new(Timestamp::from_secs(u64::MAX), Timestamp::from_secs(0));
 /// What a session of 120 bytes of JSON takes in a record.
 const RECORD: [u8; 150] = [7; 150];
 const COUNTS: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
@@ -131,7 +131,7 @@ impl<S: Store> Crowd<S> {
     fn load(&self, picked: &[(usize, RecordKey)]) -> f64 {
         each(picked.len(), || {
             for (_, key) in picked {
-                let record = now(self.store.load(key))
+                let record = now(self.store.load(key, Read::Current))
                     .expect("the store is sound")
                     .expect("the session is there");
                 assert_eq!(black_box(record).data().first(), RECORD.first());

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     clock::{Clock, Timestamp},
     crypto,
-    store::{Bytes, Record, RecordKey, Store, StoreError, Version},
+    store::{Bytes, Expiry, Read, Record, RecordKey, Store, StoreError, Version},
 };
 
 /// What came of a step; a fault is told as "after this: expected that, saw something else".
@@ -74,6 +74,11 @@ impl<S: Store> Bench<S> {
         self.now().saturating_add(HOUR * 24)
     }
 
+    /// What a store is told of an end.
+    pub(super) fn expiry(&self, end: Timestamp) -> Expiry {
+        Expiry::new(end, self.now())
+    }
+
     /// Says whether the rules tell the store the time.
     pub(super) const fn has_clock(&self) -> bool {
         self.shared
@@ -113,7 +118,7 @@ impl<S: Store> Bench<S> {
         granted(
             "create of a new record",
             self.store
-                .create(key, Bytes::copy_from_slice(data), end)
+                .create(key, Bytes::copy_from_slice(data), self.expiry(end))
                 .await,
         )
     }
@@ -128,24 +133,29 @@ impl<S: Store> Bench<S> {
     ) -> Outcome<Version> {
         let updated = self
             .store
-            .update(key, from, Bytes::copy_from_slice(data), end)
+            .update(key, from, Bytes::copy_from_slice(data), self.expiry(end))
             .await;
         granted("update with the current version", updated)
     }
 
-    pub(super) async fn touch(&self, key: &RecordKey, from: Version, end: Timestamp) -> Outcome {
-        granted(
-            "touch with the current version",
-            self.store.touch(key, from, end).await,
-        )
+    /// Moves a record's end, which must succeed.
+    pub(super) async fn touch(
+        &self,
+        key: &RecordKey,
+        from: Version,
+        end: Timestamp,
+    ) -> Outcome<Version> {
+        let touched = self.store.touch(key, from, self.expiry(end)).await;
+        granted("touch with the current version", touched)
     }
 
     pub(super) async fn delete(&self, key: &RecordKey) -> Outcome {
-        granted("delete", self.store.delete(key).await)
+        granted("delete", self.store.delete(key, None).await)
     }
 
     pub(super) async fn load(&self, after: &str, key: &RecordKey) -> Outcome<Option<Record>> {
-        granted(&format!("load after {after}"), self.store.load(key).await)
+        let loaded = self.store.load(key, Read::Current).await;
+        granted(&format!("load after {after}"), loaded)
     }
 
     pub(super) async fn load_some(&self, after: &str, key: &RecordKey) -> Outcome<Record> {
@@ -200,12 +210,8 @@ impl<S: Store> Bench<S> {
 }
 
 fn told(record: &Record) -> String {
-    let (len, version, end) = (
-        record.data().len(),
-        record.version().as_u64(),
-        record.expires().as_secs(),
-    );
-    format!("{len} bytes of version {version} until {end}")
+    let (len, version, end) = (record.data().len(), record.version(), record.expires());
+    format!("{len} bytes of {version:?} until {}", end.as_secs())
 }
 
 fn differs(expected: &Record, found: &Record) -> String {
@@ -269,6 +275,15 @@ impl fmt::Display for Shown<'_> {
         f.write_char(')')
     }
 }
+
+/// A version that the record does not have, one bit away.
+pub(super) fn another(version: Version) -> Version {
+    let number = u128::from_be_bytes(*version.as_bytes()) ^ 1;
+    Version::from_bytes(number.to_be_bytes())
+}
+
+/// A version of a record that is not there.
+pub(super) const NO_VERSION: Version = Version::from_u64(1);
 
 /// Bytes that are told apart from those of any other number, at any length but the shortest.
 pub(super) fn sample(number: u64, len: usize) -> Vec<u8> {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    store::{Bytes, Record, RecordKey, Store, StoreError, Version, now},
+    store::{Bytes, Read, Record, RecordKey, Store, StoreError, Version, now},
 };
 
 /// How many waits of an operation are tried; one that waits more often is not followed to its end.
@@ -34,7 +34,9 @@ pub(super) async fn a_cancelled_create_happens_wholly_or_not_at_all<S: Store>(
             let (key, data) = (bench.key(), sample(seed as u64, len));
             let created = give_up(
                 waits,
-                bench.store.create(&key, Bytes::from(data.clone()), end),
+                bench
+                    .store
+                    .create(&key, Bytes::from(data.clone()), bench.expiry(end)),
             )
             .await;
             cancelled |= created.is_none();
@@ -65,7 +67,7 @@ async fn still_creates<S: Store>(
 ) -> Outcome {
     match bench
         .store
-        .create(key, Bytes::from_static(b"another"), end)
+        .create(key, Bytes::from_static(b"another"), bench.expiry(end))
         .await
     {
         Ok(version) => {
@@ -89,7 +91,7 @@ pub(super) async fn a_cancelled_load_changes_nothing<S: Store>(bench: &Bench<S>)
     for waits in 0..MOST_WAITS {
         let (key, data) = (bench.key(), sample(waits as u64, 3_000));
         let version = bench.create(&key, &data, end).await?;
-        let loaded = give_up(waits, bench.store.load(&key)).await;
+        let loaded = give_up(waits, bench.store.load(&key, Read::Current)).await;
         bench
             .holds(&after("load", waits), &key, &data, version, end)
             .await?;
@@ -114,7 +116,7 @@ pub(super) async fn a_cancelled_update_happens_wholly_or_not_at_all<S: Store>(
                 &key,
                 version,
                 Bytes::from(new.clone()),
-                end.saturating_add(HOUR),
+                bench.expiry(end.saturating_add(HOUR)),
             );
             let updated = give_up(waits, updated).await;
             cancelled |= updated.is_none();
@@ -149,7 +151,7 @@ pub(super) async fn a_cancelled_touch_happens_wholly_or_not_at_all<S: Store>(
             sample(waits as u64, 3_000),
         );
         let version = bench.create(&key, &data, end).await?;
-        let touched = give_up(waits, bench.store.touch(&key, version, later)).await;
+        let touched = give_up(waits, bench.store.touch(&key, version, bench.expiry(later))).await;
         let found = bench.load_some(&after("touch", waits), &key).await?;
         is_whole("touch", waits, Some(&found), &[&data])?;
         let is_old = found.expires() == end && found.version() == version;
@@ -178,7 +180,7 @@ pub(super) async fn a_cancelled_delete_happens_wholly_or_not_at_all<S: Store>(
         let (key, other, data) = (bench.key(), bench.key(), sample(waits as u64, 3_000));
         bench.create(&key, &data, end).await?;
         bench.create(&other, b"other", end).await?;
-        let deleted = give_up(waits, bench.store.delete(&key)).await;
+        let deleted = give_up(waits, bench.store.delete(&key, None)).await;
         let found = bench.load(&after("delete", waits), &key).await?;
         is_whole("delete", waits, found.as_ref(), &[&data])?;
         require(found.is_none() || deleted.is_none(), || {
@@ -199,13 +201,13 @@ pub(super) async fn a_cancelled_delete_happens_wholly_or_not_at_all<S: Store>(
 pub(super) async fn a_store_that_never_waits_is_done_at_once<S: Store>(
     bench: &Bench<S>,
 ) -> Outcome {
-    if !bench.store.never_waits() {
+    if !bench.store.limits().never_waits {
         return Ok(());
     }
     let (store, key, end, data) = (
         &bench.store,
         bench.key(),
-        bench.alive(),
+        bench.expiry(bench.alive()),
         Bytes::from(vec![1; 9_000]),
     );
     let waited =
@@ -215,7 +217,7 @@ pub(super) async fn a_store_that_never_waits_is_done_at_once<S: Store>(
     let version = granted("create", version)?;
     granted(
         "load",
-        now(pin!(store.load(&key))).ok_or_else(|| waited("load"))?,
+        now(pin!(store.load(&key, Read::Current))).ok_or_else(|| waited("load"))?,
     )?;
     granted(
         "touch",
@@ -228,7 +230,7 @@ pub(super) async fn a_store_that_never_waits_is_done_at_once<S: Store>(
     )?;
     granted(
         "delete",
-        now(pin!(store.delete(&key))).ok_or_else(|| waited("delete"))?,
+        now(pin!(store.delete(&key, None))).ok_or_else(|| waited("delete"))?,
     )
 }
 
@@ -246,7 +248,12 @@ async fn still_works<S: Store>(
             .version();
         match bench
             .store
-            .update(key, version, Bytes::from_static(b"afterwards"), end)
+            .update(
+                key,
+                version,
+                Bytes::from_static(b"afterwards"),
+                bench.expiry(end),
+            )
             .await
         {
             Err(StoreError::Conflict) => tokio::task::yield_now().await,

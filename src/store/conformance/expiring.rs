@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bench::{Bench, HOUR, Outcome, Refusal, refused, require};
+use super::bench::{Bench, HOUR, Outcome, Refusal, another, refused, require};
 use crate::{
     clock::Timestamp,
     store::{Bytes, RecordKey, Store, Version},
@@ -63,22 +63,23 @@ pub(super) async fn an_update_moves_the_end<S: Store>(bench: &Bench<S>) -> Outco
 pub(super) async fn a_touch_moves_the_end<S: Store>(bench: &Bench<S>) -> Outcome {
     let (key, end) = (bench.key(), bench.alive());
     let version = bench.create(&key, b"data", end).await?;
-    bench.touch(&key, version, end.saturating_add(HOUR)).await?;
+    let version = bench.touch(&key, version, end.saturating_add(HOUR)).await?;
     if bench.has_clock() {
         bench.set_time(end)?;
     }
-    let version = bench
-        .holds_data(
+    bench
+        .holds(
             "a touch to a later end",
             &key,
             b"data",
+            version,
             end.saturating_add(HOUR),
         )
         .await?;
     let sooner = end.saturating_add(HOUR / 2);
-    bench.touch(&key, version, sooner).await?;
-    let version = bench
-        .holds_data("a touch to a sooner end", &key, b"data", sooner)
+    let version = bench.touch(&key, version, sooner).await?;
+    bench
+        .holds("a touch to a sooner end", &key, b"data", version, sooner)
         .await?;
     if bench.has_clock() {
         bench.set_time(sooner)?;
@@ -92,16 +93,21 @@ pub(super) async fn an_expired_record_is_not_updated<S: Store>(bench: &Bench<S>)
     for (key, version) in expired(bench).await? {
         let updated = bench
             .store
-            .update(&key, version, Bytes::from_static(b"late"), bench.alive())
+            .update(
+                &key,
+                version,
+                Bytes::from_static(b"late"),
+                bench.expiry(bench.alive()),
+            )
             .await;
         refused("update of an expired record", &updated, Refusal::Gone)?;
         let updated = bench
             .store
             .update(
                 &key,
-                version.next(),
+                another(version),
                 Bytes::from_static(b"late"),
-                bench.alive(),
+                bench.expiry(bench.alive()),
             )
             .await;
         refused(
@@ -116,9 +122,15 @@ pub(super) async fn an_expired_record_is_not_updated<S: Store>(bench: &Bench<S>)
 
 pub(super) async fn an_expired_record_is_not_touched<S: Store>(bench: &Bench<S>) -> Outcome {
     for (key, version) in expired(bench).await? {
-        let touched = bench.store.touch(&key, version, bench.alive()).await;
+        let touched = bench
+            .store
+            .touch(&key, version, bench.expiry(bench.alive()))
+            .await;
         refused("touch of an expired record", &touched, Refusal::Gone)?;
-        let touched = bench.store.touch(&key, version.next(), bench.alive()).await;
+        let touched = bench
+            .store
+            .touch(&key, another(version), bench.expiry(bench.alive()))
+            .await;
         refused(
             "touch of an expired record with another version",
             &touched,
@@ -204,8 +216,7 @@ async fn expired<S: Store>(bench: &Bench<S>) -> Outcome<Vec<(RecordKey, Version)
             bench.update(&updated, version, b"over", end).await?,
         ));
         let version = bench.create(&touched, b"over", bench.alive()).await?;
-        bench.touch(&touched, version, end).await?;
-        expired.push((touched, version));
+        expired.push((touched, bench.touch(&touched, version, end).await?));
     }
     if bench.has_clock() {
         let (key, end) = (bench.key(), bench.alive());

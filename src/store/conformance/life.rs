@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use super::{
-    bench::{Bench, Outcome, Refusal, granted, refused, sample},
+    bench::{Bench, NO_VERSION, Outcome, Refusal, granted, refused, sample},
     schedule::Numbers,
 };
 use crate::{
     clock::Timestamp,
-    store::{Bytes, RecordKey, Store, StoreError, Version},
+    store::{Bytes, RecordKey, Store, Version},
 };
 
 const STEPS: u64 = 2_000;
@@ -83,7 +83,7 @@ impl Model {
         let (data, end) = drawn(bench, numbers);
         let created = bench
             .store
-            .create(&self.key, Bytes::from(data.clone()), end)
+            .create(&self.key, Bytes::from(data.clone()), bench.expiry(end))
             .await;
         if self.record.is_some() {
             return refused("create", &created, Refusal::Exists);
@@ -101,7 +101,12 @@ impl Model {
         let ((data, end), expected) = (drawn(bench, numbers), self.expected(numbers));
         let updated = bench
             .store
-            .update(&self.key, expected, Bytes::from(data.clone()), end)
+            .update(
+                &self.key,
+                expected,
+                Bytes::from(data.clone()),
+                bench.expiry(end),
+            )
             .await;
         match &self.record {
             None => refused("update", &updated, Refusal::Gone),
@@ -122,16 +127,18 @@ impl Model {
 
     async fn touch<S: Store>(&mut self, bench: &Bench<S>, numbers: &mut Numbers) -> Outcome {
         let ((_, end), expected) = (drawn(bench, numbers), self.expected(numbers));
-        let touched: Result<(), StoreError> = bench.store.touch(&self.key, expected, end).await;
+        let touched = bench
+            .store
+            .touch(&self.key, expected, bench.expiry(end))
+            .await;
         match &mut self.record {
             None => refused("touch", &touched, Refusal::Gone),
             Some(state) if state.version != expected => {
                 refused("touch", &touched, Refusal::Conflict)
             }
             Some(state) => {
-                granted("touch", touched)?;
+                state.version = granted("touch", touched)?;
                 state.end = end;
-                state.version = bench.load_some("a touch", &self.key).await?.version();
                 Ok(())
             }
         }
@@ -146,10 +153,7 @@ impl Model {
     fn expected(&self, numbers: &mut Numbers) -> Version {
         let current = self.record.as_ref().map(|state| state.version);
         let outdated = self.outdated.filter(|_| numbers.below(3) == 0);
-        outdated
-            .or(current)
-            .or(self.outdated)
-            .unwrap_or(Version::FIRST)
+        outdated.or(current).or(self.outdated).unwrap_or(NO_VERSION)
     }
 }
 

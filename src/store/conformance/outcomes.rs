@@ -1,8 +1,8 @@
 //! What each method answers, one call after the other.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
-use super::bench::{Bench, HOUR, Outcome, Refusal, refused, require, sample};
+use super::bench::{Bench, HOUR, NO_VERSION, Outcome, Refusal, another, refused, require, sample};
 use crate::store::{Bytes, RecordKey, Store, Version};
 
 pub(super) async fn a_created_record_is_loaded_as_it_was_given<S: Store>(
@@ -34,7 +34,11 @@ pub(super) async fn a_create_never_overwrites<S: Store>(bench: &Bench<S>) -> Out
     for data in [b"second".as_slice(), b"first", b""] {
         let again = bench
             .store
-            .create(&key, Bytes::copy_from_slice(data), end.saturating_add(HOUR))
+            .create(
+                &key,
+                Bytes::copy_from_slice(data),
+                bench.expiry(end.saturating_add(HOUR)),
+            )
             .await;
         refused("create over a record", &again, Refusal::Exists)?;
         bench
@@ -44,7 +48,7 @@ pub(super) async fn a_create_never_overwrites<S: Store>(bench: &Bench<S>) -> Out
     let next = bench.update(&key, version, b"updated", end).await?;
     let again = bench
         .store
-        .create(&key, Bytes::from_static(b"third"), end)
+        .create(&key, Bytes::from_static(b"third"), bench.expiry(end))
         .await;
     refused("create over an updated record", &again, Refusal::Exists)?;
     bench
@@ -78,7 +82,7 @@ pub(super) async fn an_update_needs_the_expected_version<S: Store>(bench: &Bench
                 &key,
                 wrong,
                 Bytes::from_static(b"wrong"),
-                end.saturating_add(HOUR),
+                bench.expiry(end.saturating_add(HOUR)),
             )
             .await;
         refused(
@@ -95,10 +99,10 @@ pub(super) async fn an_update_needs_the_expected_version<S: Store>(bench: &Bench
 
 fn others(outdated: Version, current: Version) -> impl Iterator<Item = Version> {
     let others = [
-        current.next(),
+        another(current),
         Version::from_u64(0),
         Version::from_u64(u64::MAX),
-        Version::from_u64(1 << 63),
+        Version::from_bytes([0xff; 16]),
     ];
     [outdated].into_iter().chain(
         others
@@ -110,13 +114,18 @@ fn others(outdated: Version, current: Version) -> impl Iterator<Item = Version> 
 pub(super) async fn an_update_never_makes_a_record<S: Store>(bench: &Bench<S>) -> Outcome {
     let (key, end) = (bench.key(), bench.alive());
     for expected in [
-        Version::FIRST,
+        NO_VERSION,
         Version::from_u64(0),
         Version::from_u64(u64::MAX),
     ] {
         let updated = bench
             .store
-            .update(&key, expected, Bytes::from_static(b"data"), end)
+            .update(
+                &key,
+                expected,
+                Bytes::from_static(b"data"),
+                bench.expiry(end),
+            )
             .await;
         refused(
             "update of a record that is not there",
@@ -131,11 +140,11 @@ pub(super) async fn an_update_never_makes_a_record<S: Store>(bench: &Bench<S>) -
 pub(super) async fn every_update_makes_a_new_version<S: Store>(bench: &Bench<S>) -> Outcome {
     let (key, end) = (bench.key(), bench.alive());
     let mut version = bench.create(&key, b"same", end).await?;
-    let mut seen = BTreeSet::from([version]);
+    let mut seen = HashSet::from([version]);
     for round in 1..=50 {
         version = bench.update(&key, version, b"same", end).await?;
         require(seen.insert(version), || {
-            format!("update {round} returned version {} again", version.as_u64())
+            format!("update {round} returned {version:?} again")
         })?;
         bench
             .holds("an update", &key, b"same", version, end)
@@ -154,13 +163,13 @@ pub(super) async fn a_touch_changes_the_end_and_no_data<S: Store>(bench: &Bench<
         end,
         bench.now().saturating_add(HOUR * 23),
     ] {
-        bench.touch(&key, version, end).await?;
-        version = bench.holds_data("a touch", &key, &data, end).await?;
+        version = bench.touch(&key, version, end).await?;
+        bench.holds("a touch", &key, &data, version, end).await?;
     }
     let next = bench.update(&key, version, b"updated", end).await?;
     bench
         .holds(
-            "a touch and an update of the version loaded",
+            "a touch and an update of the version it returned",
             &key,
             b"updated",
             next,
@@ -176,7 +185,7 @@ pub(super) async fn a_touch_needs_the_expected_version<S: Store>(bench: &Bench<S
     for wrong in others(first, second) {
         let touched = bench
             .store
-            .touch(&key, wrong, end.saturating_add(HOUR))
+            .touch(&key, wrong, bench.expiry(end.saturating_add(HOUR)))
             .await;
         refused(
             "touch with another version than the record has",
@@ -193,11 +202,11 @@ pub(super) async fn a_touch_needs_the_expected_version<S: Store>(bench: &Bench<S
 pub(super) async fn a_touch_never_makes_a_record<S: Store>(bench: &Bench<S>) -> Outcome {
     let (key, end) = (bench.key(), bench.alive());
     for expected in [
-        Version::FIRST,
+        NO_VERSION,
         Version::from_u64(0),
         Version::from_u64(u64::MAX),
     ] {
-        let touched = bench.store.touch(&key, expected, end).await;
+        let touched = bench.store.touch(&key, expected, bench.expiry(end)).await;
         refused(
             "touch of a record that is not there",
             &touched,

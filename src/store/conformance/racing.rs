@@ -1,12 +1,12 @@
 //! Operations that overtake each other, in many orders that are the same in every run.
 
 use super::{
-    bench::{Bench, HOUR, Outcome, Refusal, granted, refused, require, sample, shown},
+    bench::{Bench, HOUR, Outcome, Refusal, another, granted, refused, require, sample, shown},
     schedule::{Numbers, Step, interleave},
 };
 use crate::{
     clock::Timestamp,
-    store::{Bytes, Record, RecordKey, Store, StoreError, Version},
+    store::{Bytes, Read, Record, RecordKey, Store, StoreError, Version},
 };
 
 const SCHEDULES: u64 = 200;
@@ -19,10 +19,15 @@ pub(super) async fn a_late_update_brings_nothing_back<S: Store>(bench: &Bench<S>
     let first = bench.create(&key, b"first", end).await?;
     let second = bench.update(&key, first, b"second", end).await?;
     bench.delete(&key).await?;
-    for version in [first, second, second.next()] {
+    for version in [first, second, another(second)] {
         let late = bench
             .store
-            .update(&key, version, Bytes::from_static(b"late"), end)
+            .update(
+                &key,
+                version,
+                Bytes::from_static(b"late"),
+                bench.expiry(end),
+            )
             .await;
         refused("update after a delete", &late, Refusal::Gone)?;
         bench.is_gone("a delete and a late update", &key).await?;
@@ -38,10 +43,10 @@ pub(super) async fn a_late_touch_brings_nothing_back<S: Store>(bench: &Bench<S>)
     let first = bench.create(&key, b"first", end).await?;
     let second = bench.update(&key, first, b"second", end).await?;
     bench.delete(&key).await?;
-    for version in [first, second, second.next()] {
+    for version in [first, second, another(second)] {
         let late = bench
             .store
-            .touch(&key, version, end.saturating_add(HOUR))
+            .touch(&key, version, bench.expiry(end.saturating_add(HOUR)))
             .await;
         refused("touch after a delete", &late, Refusal::Gone)?;
         bench.is_gone("a delete and a late touch", &key).await?;
@@ -73,7 +78,10 @@ pub(super) async fn a_deleted_record_never_comes_back<S: Store>(bench: &Bench<S>
             })?;
         }
         bench.is_gone("a delete among writers", &key).await?;
-        let late = bench.store.update(&key, version, Bytes::new(), end).await;
+        let late = bench
+            .store
+            .update(&key, version, Bytes::new(), bench.expiry(end))
+            .await;
         refused("update after a delete among writers", &late, Refusal::Gone)?;
     }
     Ok(())
@@ -251,9 +259,9 @@ fn creating<'a, S: Store>(
     data: &[u8],
     end: Timestamp,
 ) -> Step<'a, Answer> {
-    let data = Bytes::copy_from_slice(data);
+    let (data, expiry) = (Bytes::copy_from_slice(data), bench.expiry(end));
     Box::pin(async move {
-        let version = bench.store.create(key, data.clone(), end).await?;
+        let version = bench.store.create(key, data.clone(), expiry).await?;
         Ok(Some(Record::new(data, version, end)))
     })
 }
@@ -265,9 +273,9 @@ fn updating<'a, S: Store>(
     data: &[u8],
     end: Timestamp,
 ) -> Step<'a, Answer> {
-    let data = Bytes::copy_from_slice(data);
+    let (data, expiry) = (Bytes::copy_from_slice(data), bench.expiry(end));
     Box::pin(async move {
-        let version = bench.store.update(key, from, data.clone(), end).await?;
+        let version = bench.store.update(key, from, data.clone(), expiry).await?;
         Ok(Some(Record::new(data, version, end)))
     })
 }
@@ -278,13 +286,14 @@ fn touching<'a, S: Store>(
     from: Version,
     end: Timestamp,
 ) -> Step<'a, Answer> {
-    Box::pin(async move { bench.store.touch(key, from, end).await.map(|()| None) })
+    let expiry = bench.expiry(end);
+    Box::pin(async move { bench.store.touch(key, from, expiry).await.map(|_| None) })
 }
 
 fn deleting<'a, S: Store>(bench: &'a Bench<S>, key: &'a RecordKey) -> Step<'a, Answer> {
-    Box::pin(async move { bench.store.delete(key).await.map(|()| None) })
+    Box::pin(async move { bench.store.delete(key, None).await.map(|()| None) })
 }
 
 fn loading<'a, S: Store>(bench: &'a Bench<S>, key: &'a RecordKey) -> Step<'a, Answer> {
-    Box::pin(async move { bench.store.load(key).await })
+    Box::pin(async move { bench.store.load(key, Read::Current).await })
 }

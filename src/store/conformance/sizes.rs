@@ -27,7 +27,7 @@ pub(super) async fn records_of_every_size_come_back_whole<S: Store>(bench: &Benc
         let (created, data) = (bench.key(), sample(size as u64, size));
         match bench
             .store
-            .create(&created, Bytes::from(data.clone()), end)
+            .create(&created, Bytes::from(data.clone()), bench.expiry(end))
             .await
         {
             Err(StoreError::TooLarge { .. }) if size > 1 => return Ok(()),
@@ -102,7 +102,11 @@ async fn largest<S: Store>(bench: &Bench<S>) -> Outcome<Option<usize>> {
         let key = bench.key();
         match bench
             .store
-            .create(&key, Bytes::from(vec![1; asked]), bench.alive())
+            .create(
+                &key,
+                Bytes::from(vec![1; asked]),
+                bench.expiry(bench.alive()),
+            )
             .await
         {
             Ok(_) => bench.delete(&key).await?,
@@ -140,7 +144,7 @@ async fn is_too_large<S: Store>(
             key,
             version,
             data.clone(),
-            bench.alive().saturating_add(HOUR),
+            bench.expiry(bench.alive().saturating_add(HOUR)),
         )
         .await;
     require(is_refused(&updated), || {
@@ -159,7 +163,10 @@ async fn is_too_large<S: Store>(
         )
         .await?;
     let other = bench.key();
-    let created = bench.store.create(&other, data, bench.alive()).await;
+    let created = bench
+        .store
+        .create(&other, data, bench.expiry(bench.alive()))
+        .await;
     require(is_refused(&created), || {
         format!(
             "create of {size} bytes: expected TooLarge, saw {}",
@@ -209,7 +216,7 @@ fn awkward() -> Vec<Vec<u8>> {
         b"\xc3\x28\xa0\xa1\xed\xa0\x80",
         b"AAAA====",
         b"*3\r\n$3\r\nDEL\r\n",
-        b"slvrbk\x01\xfe",
+        b"slvrbk\x02\xfd",
         b"\x1f\x8b\x08",
         b"SQLite format 3\0",
     ];

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    store::{Bytes, RecordKey, Store, StoreError},
+    store::{Bytes, Expiry, Read, RecordKey, Store, StoreError},
 };
 
 const TASKS: u64 = 16;
@@ -25,12 +25,12 @@ const ATTEMPTS: u64 = 10 * TASKS * INCREMENTS;
 pub(super) async fn no_increment_is_lost<S: Store>(bench: &Bench<S>) -> Outcome {
     let (key, end) = (bench.key(), bench.alive());
     bench.create(&key, &0_u64.to_le_bytes(), end).await?;
-    let mut tasks = JoinSet::new();
+    let (mut tasks, expiry) = (JoinSet::new(), bench.expiry(end));
     for _ in 0..TASKS {
         let store = Arc::clone(&bench.store);
         tasks.spawn(async move {
             for _ in 0..INCREMENTS {
-                increment(&*store, &key, end).await?;
+                increment(&*store, &key, expiry).await?;
             }
             Ok(())
         });
@@ -48,10 +48,10 @@ pub(super) async fn no_increment_is_lost<S: Store>(bench: &Bench<S>) -> Outcome 
         .map(drop)
 }
 
-async fn increment<S: Store>(store: &S, key: &RecordKey, end: Timestamp) -> Outcome {
+async fn increment<S: Store>(store: &S, key: &RecordKey, expiry: Expiry) -> Outcome {
     for _ in 0..ATTEMPTS {
-        let record =
-            granted("load of a counter", store.load(key).await)?.ok_or("the counter is gone")?;
+        let record = granted("load of a counter", store.load(key, Read::Current).await)?
+            .ok_or("the counter is gone")?;
         let bytes = record
             .data()
             .try_into()
@@ -59,7 +59,7 @@ async fn increment<S: Store>(store: &S, key: &RecordKey, end: Timestamp) -> Outc
         let next = u64::from_le_bytes(bytes).wrapping_add(1).to_le_bytes();
         yield_now().await;
         match store
-            .update(key, record.version(), Bytes::copy_from_slice(&next), end)
+            .update(key, record.version(), Bytes::copy_from_slice(&next), expiry)
             .await
         {
             Err(StoreError::Conflict) => {}
@@ -74,12 +74,12 @@ async fn increment<S: Store>(store: &S, key: &RecordKey, end: Timestamp) -> Outc
 pub(super) async fn of_many_creates_one_wins<S: Store>(bench: &Bench<S>) -> Outcome {
     for _ in 0..20 {
         let (key, end) = (bench.key(), bench.alive());
-        let mut tasks = JoinSet::new();
+        let (mut tasks, expiry) = (JoinSet::new(), bench.expiry(end));
         for number in 0..TASKS {
             let store = Arc::clone(&bench.store);
             tasks.spawn(async move {
                 match store
-                    .create(&key, Bytes::from(sample(number, 100)), end)
+                    .create(&key, Bytes::from(sample(number, 100)), expiry)
                     .await
                 {
                     Ok(version) => Ok(Some((number, version))),
@@ -139,7 +139,7 @@ pub(super) async fn readers_see_whole_records_only<S: Store>(bench: &Bench<S>) -
 }
 
 async fn read<S: Store>(store: &S, key: &RecordKey, last: u64) -> Outcome<u64> {
-    let record = granted("load beside updates", store.load(key).await)?
+    let record = granted("load beside updates", store.load(key, Read::Current).await)?
         .ok_or("the record is gone beside updates")?;
     let number = record
         .data()
@@ -186,16 +186,17 @@ pub(super) async fn a_record_being_touched_is_never_swept<S: Store>(bench: &Benc
     });
     let stop = Stop(done);
     for number in 1..=300 {
-        bench.touch(&key, version, second(number + life)).await?;
+        version = bench.touch(&key, version, second(number + life)).await?;
         if bench.has_clock() {
             bench.set_time(second(number + 1))?;
         }
         yield_now().await;
-        version = bench
-            .holds_data(
+        bench
+            .holds(
                 "a touch beside a sweep",
                 &key,
                 b"data",
+                version,
                 second(number + life),
             )
             .await?;

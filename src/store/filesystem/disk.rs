@@ -46,16 +46,17 @@ impl<F: Fs> Disk<F> {
     pub(super) fn create(
         &self,
         key: &RecordKey,
+        version: Version,
         data: &[u8],
         expires: Timestamp,
     ) -> Result<Version, StoreError> {
         self.check_size(data)?;
-        let slot = slot::encode(key, 1, Version::FIRST, expires, data);
+        let slot = slot::encode(key, 1, version, expires, data);
         let shard = Shard::open_or_make(self, key)?;
         for _ in 0..RACES {
             match shard.put_new(&slot, expires) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                done => return Ok(done.map(|()| Version::FIRST)?),
+                done => return Ok(done.map(|()| version)?),
             }
             let Some(locked) = Locked::acquire(&shard, Access::Write)? else {
                 continue;
@@ -63,10 +64,10 @@ impl<F: Fs> Disk<F> {
             let current = locked.current()?;
             return match self.alive(current.clone()) {
                 Some(_) => Err(StoreError::Exists),
-                None => Ok(locked.write(&current, current.version.next(), expires, data)?),
+                None => Ok(locked.write(&current, version, expires, data)?),
             };
         }
-        Err(StoreError::backend(
+        Err(StoreError::unavailable(
             "the record was made and removed all the time",
         ))
     }
@@ -75,12 +76,13 @@ impl<F: Fs> Disk<F> {
         &self,
         key: &RecordKey,
         expected: Version,
+        version: Version,
         data: &[u8],
         expires: Timestamp,
     ) -> Result<Version, StoreError> {
         self.check_size(data)?;
         self.change(key, expected, |locked, current| {
-            locked.write(current, expected.next(), expires, data)
+            locked.write(current, version, expires, data)
         })
     }
 
@@ -89,7 +91,7 @@ impl<F: Fs> Disk<F> {
         key: &RecordKey,
         expected: Version,
         expires: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Version, StoreError> {
         self.change(key, expected, |locked, current| {
             if current.expires == expires {
                 Ok(expected)
@@ -97,13 +99,24 @@ impl<F: Fs> Disk<F> {
                 locked.write(current, expected, expires, &current.data)
             }
         })
-        .map(drop)
     }
 
-    pub(super) fn delete(&self, key: &RecordKey) -> Result<(), StoreError> {
+    pub(super) fn delete(
+        &self,
+        key: &RecordKey,
+        expected: Option<Version>,
+    ) -> Result<(), StoreError> {
         let shard = Shard::of(self, key);
         match Locked::acquire(&shard, Access::Write) {
-            Ok(Some(locked)) => locked.remove()?,
+            Ok(Some(locked)) => {
+                if let Some(expected) = expected
+                    && let Some(current) = self.alive(locked.current()?)
+                    && current.version != expected
+                {
+                    return Err(StoreError::Conflict);
+                }
+                locked.remove()?;
+            }
             Ok(None) => {}
             // What is there is not the store's, so no writer has it open.
             Err(StoreError::Corrupt(_)) => shard.remove()?,
@@ -218,7 +231,7 @@ fn record_of(slot: Slot) -> Record {
 }
 
 fn is_read_only(error: &StoreError) -> bool {
-    let StoreError::Backend(source) = error else {
+    let StoreError::Refused(source) = error else {
         return false;
     };
     let kind = source.downcast_ref().map(io::Error::kind);

@@ -59,7 +59,7 @@ impl<'a, F: Fs> Shard<'a, F> {
             }
             make_dir(disk, shard_of(&shard.path))?;
         }
-        Err(StoreError::backend(
+        Err(StoreError::unavailable(
             "the record's directory was removed as soon as it was made",
         ))
     }
@@ -254,7 +254,7 @@ pub(super) fn absent<F: Fs>(disk: &Disk<F>, error: io::Error) -> Result<(), Stor
     } else if disk.fs.is_alive()? {
         Ok(())
     } else {
-        Err(StoreError::backend("the store's directory was removed"))
+        Err(StoreError::unavailable("the store's directory was removed"))
     }
 }
 

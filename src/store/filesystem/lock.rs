@@ -50,7 +50,7 @@ impl<'a, F: Fs> Locked<'a, F> {
                 return Ok(Some(locked));
             }
         }
-        Err(StoreError::backend(
+        Err(StoreError::unavailable(
             "the record's file was replaced again and again",
         ))
     }
@@ -213,5 +213,5 @@ fn wait(started: Instant, timeout: Duration, pause: &mut Duration) -> io::Result
 }
 
 pub(super) fn newer() -> StoreError {
-    StoreError::Corrupt("it was written by a newer version of this store".into())
+    StoreError::refused("it was written by a newer version of this store")
 }

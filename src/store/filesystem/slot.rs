@@ -6,10 +6,10 @@
 //!  8  16  checksum: the first half of the SHA-256 of all that follows
 //! 24  32  the record's key, so that a file under another's name is noticed
 //! 56   8  sequence, counts writes to the file
-//! 64   8  version, counts updates of the record
-//! 72   8  expiry, in seconds since 1970
-//! 80   8  length of the data
-//! 88   -  data
+//! 64  16  version
+//! 80   8  expiry, in seconds since 1970
+//! 88   8  length of the data
+//! 96   -  data
 //! ```
 //!
 //! Numbers are little-endian. The magic stays where it is in every format to come: a record of a
@@ -25,13 +25,13 @@ use crate::{
     store::{Bytes, RecordKey, Version},
 };
 
-pub(super) const HEADER: usize = 88;
+pub(super) const HEADER: usize = 96;
 /// Two of them fill a block of the usual file system. Every slot is a multiple of it, so that no
 /// sector of a disk has parts of both slots and a torn write spares the other one.
 pub(super) const SMALLEST: usize = 2_048;
 pub(super) const MAGIC_LEN: usize = 8;
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const CHECKED: usize = 24;
 
 /// One state of a record.
@@ -157,8 +157,9 @@ impl Claim {
         let mut rest = bytes.get(MAGIC_LEN..)?;
         let checksum = take::<16>(&mut rest)?;
         let bound = take::<32>(&mut rest)? == *key.as_bytes();
-        let [sequence, version, expires, length] =
-            [(); 4].map(|()| take(&mut rest).map(u64::from_le_bytes));
+        let sequence = take(&mut rest).map(u64::from_le_bytes);
+        let version = take(&mut rest).map(Version::from_bytes);
+        let [expires, length] = [(); 2].map(|()| take(&mut rest).map(u64::from_le_bytes));
         let end = HEADER
             .checked_add(usize::try_from(length?).ok()?)
             .filter(|end| bound && *end <= bytes.len())?;
@@ -167,7 +168,7 @@ impl Claim {
             is_alone: false,
             size: bytes.len(),
             sequence: sequence?,
-            version: Version::from_u64(version?),
+            version: version?,
             expires: Timestamp::from_secs(expires?),
             data: bytes.slice(HEADER..end),
         };
@@ -195,14 +196,10 @@ pub(super) fn encode(
     checked.extend_from_slice(&magic(FORMAT));
     checked.extend_from_slice(&[0; 16]);
     checked.extend_from_slice(key.as_bytes());
-    for number in [
-        sequence,
-        version.as_u64(),
-        expires.as_secs(),
-        data.len() as u64,
-    ] {
-        checked.extend_from_slice(&number.to_le_bytes());
-    }
+    checked.extend_from_slice(&sequence.to_le_bytes());
+    checked.extend_from_slice(version.as_bytes());
+    checked.extend_from_slice(&expires.as_secs().to_le_bytes());
+    checked.extend_from_slice(&(data.len() as u64).to_le_bytes());
     checked.extend_from_slice(data);
     let sum = checked.get(CHECKED..).map(checksum).unwrap_or_default();
     checked

@@ -5,9 +5,8 @@ use std::{fmt, os::fd::OwnedFd, sync::Arc};
 use tokio::runtime::Handle;
 
 use super::{posix::Posix, root::Disk, settings::Settings, sweep::Swept};
-use crate::{
-    clock::Timestamp,
-    store::{Bytes, Record, RecordKey, Store, StoreError, Version},
+use crate::store::{
+    Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version, error::all_failed,
 };
 
 /// Keeps sessions in a directory: they survive the process, and all processes of the machine share
@@ -89,14 +88,14 @@ impl FilesystemStore {
             Ok(runtime) => runtime
                 .spawn_blocking(move || work(&disk))
                 .await
-                .map_err(StoreError::backend)?,
+                .map_err(StoreError::unavailable)?,
             Err(_) => work(&disk),
         }
     }
 }
 
 impl Store for FilesystemStore {
-    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, key: &RecordKey, _: Read) -> Result<Option<Record>, StoreError> {
         let key = *key;
         match self.disk.load_cached(&key) {
             Some(record) => Ok(record),
@@ -104,14 +103,25 @@ impl Store for FilesystemStore {
         }
     }
 
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        _: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let (count, keys) = (keys.len(), keys.to_vec());
+        let load = move |disk: &Disk<Posix>| Ok(keys.iter().map(|key| disk.load(key)).collect());
+        let loaded = self.run(load).await;
+        loaded.unwrap_or_else(|error| all_failed(count, &error))
+    }
+
     async fn create(
         &self,
         key: &RecordKey,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        let key = *key;
-        self.run(move |disk| disk.create(&key, &data, expires))
+        let (key, version) = (*key, Version::random()?);
+        self.run(move |disk| disk.create(&key, version, &data, expiry.at))
             .await
     }
 
@@ -120,27 +130,49 @@ impl Store for FilesystemStore {
         key: &RecordKey,
         expected: Version,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        let key = *key;
-        self.run(move |disk| disk.update(&key, expected, &data, expires))
+        let (key, version) = (*key, Version::random()?);
+        self.run(move |disk| disk.update(&key, expected, version, &data, expiry.at))
             .await
-    }
-
-    async fn delete(&self, key: &RecordKey) -> Result<(), StoreError> {
-        let key = *key;
-        self.run(move |disk| disk.delete(&key)).await
     }
 
     async fn touch(
         &self,
         key: &RecordKey,
         expected: Version,
-        expires: Timestamp,
-    ) -> Result<(), StoreError> {
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
         let key = *key;
-        self.run(move |disk| disk.touch(&key, expected, expires))
+        self.run(move |disk| disk.touch(&key, expected, expiry.at))
             .await
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        let key = *key;
+        self.run(move |disk| disk.delete(&key, expected)).await
+    }
+
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        let (count, records) = (records.len(), records.to_vec());
+        let delete = |disk: &Disk<Posix>, (key, expected): &(RecordKey, Option<Version>)| {
+            disk.delete(key, *expected)
+        };
+        let delete = move |disk: &Disk<Posix>| {
+            Ok(records.iter().map(|record| delete(disk, record)).collect())
+        };
+        let deleted = self.run(delete).await;
+        deleted.unwrap_or_else(|error| all_failed(count, &error))
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            record_bytes: self.disk.settings.max_record_bytes,
+            ..Limits::default()
+        }
     }
 }
 

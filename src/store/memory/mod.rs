@@ -9,7 +9,7 @@ use std::{
 };
 
 use self::table::{Data, Entry, Table};
-use super::{Bytes, Record, RecordKey, Store, StoreError, Version};
+use super::{Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version};
 use crate::clock::{Clock, Timestamp};
 
 /// Keeps sessions in memory: fast, bounded, and gone when the process ends.
@@ -39,6 +39,8 @@ pub struct MemoryStore {
 struct Shard {
     table: Table,
     bytes: usize,
+    /// Counts writes: no key gets a version twice, as the records die with the count.
+    written: u64,
     /// The slots to look at next: for what is over, in passing, and for what makes room.
     passing: usize,
     leaving: usize,
@@ -200,7 +202,7 @@ fn expect<'a>(
         .get_mut(key)
         .filter(|entry| entry.expires > now)
         .ok_or(StoreError::Gone)?;
-    if entry.version == expected {
+    if Version::from_u64(entry.version) == expected {
         Ok(entry)
     } else {
         Err(StoreError::Conflict)
@@ -213,29 +215,38 @@ fn size_of_record(data: &Data) -> usize {
 }
 
 impl Store for MemoryStore {
-    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, key: &RecordKey, _: Read) -> Result<Option<Record>, StoreError> {
         let now = self.clock.now();
-        Ok(self
-            .shard(key)
-            .table
-            .get(key)
-            .filter(|entry| entry.expires > now)
-            .map(Entry::record))
+        let shard = self.shard(key);
+        let entry = shard.table.get(key).filter(|entry| entry.expires > now);
+        Ok(entry.map(Entry::record))
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let mut results = Vec::with_capacity(keys.len());
+        for key in keys {
+            results.push(self.load(key, read).await);
+        }
+        results
     }
 
     async fn create(
         &self,
         key: &RecordKey,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
         let now = self.clock.now();
         let (size, limit) = self.check_size(&data)?;
-        let entry = Entry {
+        let mut entry = Entry {
             key: *key,
             data: data.into(),
-            version: Version::FIRST,
-            expires,
+            version: 0,
+            expires: expiry.at,
         };
         loop {
             // Dropped after the lock.
@@ -255,8 +266,11 @@ impl Store for MemoryStore {
             }
             shard.sweep_in_passing(now, &mut removed);
             shard.bytes += size;
+            shard.written += 1;
+            entry.version = shard.written;
+            let version = Version::from_u64(entry.version);
             shard.table.insert(entry);
-            return Ok(Version::FIRST);
+            return Ok(version);
         }
     }
 
@@ -265,7 +279,7 @@ impl Store for MemoryStore {
         key: &RecordKey,
         expected: Version,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
         let now = self.clock.now();
         let (size, limit) = self.check_size(&data)?;
@@ -274,7 +288,12 @@ impl Store for MemoryStore {
             // Dropped after the lock, as the old data is.
             let mut removed = Vec::new();
             let mut shard = self.shard(key);
-            let Shard { table, bytes, .. } = &mut *shard;
+            let Shard {
+                table,
+                bytes,
+                written,
+                ..
+            } = &mut *shard;
             let entry = expect(table, key, expected, now)?;
             let after = *bytes - size_of_record(&entry.data) + size;
             if after > limit {
@@ -282,31 +301,55 @@ impl Store for MemoryStore {
                 continue;
             }
             *bytes = after;
-            (entry.version, entry.expires) = (expected.next(), expires);
+            *written += 1;
+            (entry.version, entry.expires) = (*written, expiry.at);
             mem::swap(&mut entry.data, &mut data);
-            return Ok(expected.next());
+            return Ok(Version::from_u64(entry.version));
         }
-    }
-
-    async fn delete(&self, key: &RecordKey) -> Result<(), StoreError> {
-        let removed = self.shard(key).remove(key);
-        drop(removed);
-        Ok(())
     }
 
     async fn touch(
         &self,
         key: &RecordKey,
         expected: Version,
-        expires: Timestamp,
-    ) -> Result<(), StoreError> {
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
         let now = self.clock.now();
-        expect(&mut self.shard(key).table, key, expected, now)?.expires = expires;
+        expect(&mut self.shard(key).table, key, expected, now)?.expires = expiry.at;
+        Ok(expected)
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut shard = self.shard(key);
+        if let Some(expected) = expected
+            && let Err(StoreError::Conflict) = expect(&mut shard.table, key, expected, now)
+        {
+            return Err(StoreError::Conflict);
+        }
+        let removed = shard.remove(key);
+        drop(shard);
+        drop(removed);
         Ok(())
     }
 
-    fn never_waits(&self) -> bool {
-        true
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        let mut results = Vec::with_capacity(records.len());
+        for (key, expected) in records {
+            results.push(self.delete(key, *expected).await);
+        }
+        results
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            record_bytes: (self.max_bytes / SHARDS).saturating_sub(OVERHEAD),
+            never_waits: true,
+            ..Limits::default()
+        }
     }
 }
 
@@ -342,7 +385,7 @@ mod tests {
             shard.table.insert(Entry {
                 key,
                 data,
-                version: Version::FIRST,
+                version: 1,
                 expires: END,
             });
         }

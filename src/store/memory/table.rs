@@ -38,7 +38,8 @@ const BLOCK: usize = 64;
 pub(super) struct Entry {
     pub(super) key: RecordKey,
     pub(super) data: Data,
-    pub(super) version: Version,
+    /// What its shard has counted.
+    pub(super) version: u64,
     pub(super) expires: Timestamp,
 }
 
@@ -207,7 +208,11 @@ fn hash(key: &RecordKey) -> usize {
 
 impl Entry {
     pub(super) fn record(&self) -> Record {
-        Record::new(self.data.to_bytes(), self.version, self.expires)
+        Record::new(
+            self.data.to_bytes(),
+            Version::from_u64(self.version),
+            self.expires,
+        )
     }
 }
 
@@ -264,7 +269,7 @@ mod tests {
         Entry {
             key: key(number),
             data,
-            version: Version::FIRST,
+            version: number,
             expires: Timestamp::from_secs(number),
         }
     }

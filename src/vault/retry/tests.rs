@@ -6,9 +6,8 @@ use std::pin::pin;
 use tokio::runtime::{Builder, Runtime};
 
 use super::*;
-use crate::{
-    clock::Timestamp,
-    store::{self, Bytes, MemoryStore, Record, Store, StoreError, Version},
+use crate::store::{
+    self, Bytes, Expiry, Limits, MemoryStore, Read, Record, Store, StoreError, Version,
 };
 
 const KEY: RecordKey = RecordKey::from_bytes([7; 32]);
@@ -21,11 +20,15 @@ const QUEUES: [Queue; 3] = [Queue::Never, Queue::AfterLoss, Queue::FromStart];
 struct Slow;
 
 impl Store for Slow {
-    async fn load(&self, _: &RecordKey) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, _: &RecordKey, _: Read) -> Result<Option<Record>, StoreError> {
         unreachable!()
     }
 
-    async fn create(&self, _: &RecordKey, _: Bytes, _: Timestamp) -> Result<Version, StoreError> {
+    async fn load_many(&self, _: &[RecordKey], _: Read) -> Vec<Result<Option<Record>, StoreError>> {
+        unreachable!()
+    }
+
+    async fn create(&self, _: &RecordKey, _: Bytes, _: Expiry) -> Result<Version, StoreError> {
         unreachable!()
     }
 
@@ -34,13 +37,25 @@ impl Store for Slow {
         _: &RecordKey,
         _: Version,
         _: Bytes,
-        _: Timestamp,
+        _: Expiry,
     ) -> Result<Version, StoreError> {
         unreachable!()
     }
 
-    async fn delete(&self, _: &RecordKey) -> Result<(), StoreError> {
+    async fn touch(&self, _: &RecordKey, _: Version, _: Expiry) -> Result<Version, StoreError> {
         unreachable!()
+    }
+
+    async fn delete(&self, _: &RecordKey, _: Option<Version>) -> Result<(), StoreError> {
+        unreachable!()
+    }
+
+    async fn delete_many(&self, _: &[(RecordKey, Option<Version>)]) -> Vec<Result<(), StoreError>> {
+        unreachable!()
+    }
+
+    fn limits(&self) -> Limits {
+        Limits::default()
     }
 }
 

@@ -11,7 +11,7 @@ mod world;
 
 use std::time::Duration;
 
-use silverback::{Key, Keys, Session, Sessions, Timestamp};
+use silverback::{Key, Keys, Session, Sessions, Timestamp, store::Expiry};
 
 pub(crate) use self::{
     browser::{Jar, failure, no_cookie, set_cookie, set_cookies},
@@ -21,6 +21,11 @@ pub(crate) use self::{
 };
 
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+/// What a store is told of an end.
+pub(crate) const fn until(end: Timestamp) -> Expiry {
+    Expiry::new(end, START)
+}
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);

@@ -8,9 +8,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use silverback::{
-    Timestamp,
-    store::{Bytes, MemoryStore, Record, RecordKey, Store, StoreError, Version},
+use silverback::store::{
+    Bytes, Expiry, Limits, MemoryStore, Read, Record, RecordKey, Store, StoreError, Version,
 };
 use tokio::sync::Semaphore;
 
@@ -25,6 +24,8 @@ pub(crate) enum Op {
     Update,
     Touch,
     Delete,
+    LoadMany,
+    DeleteMany,
 }
 
 /// Before an operation is applied, or after it and before its answer.
@@ -277,6 +278,24 @@ impl Scripted {
         }
     }
 
+    /// One call for all of the keys; it is about rosters if that of the first key is one.
+    async fn call_many<T, F>(
+        &self,
+        op: Op,
+        keys: &[RecordKey],
+        apply: impl Fn() -> F,
+    ) -> Vec<Result<T, StoreError>>
+    where
+        F: Future<Output = Result<Vec<Result<T, StoreError>>, StoreError>>,
+    {
+        let Some(first) = keys.first() else {
+            return Vec::new();
+        };
+        let failed = |_| Err(StoreError::unavailable("down"));
+        let answer = self.call(op, first, &[], apply).await;
+        answer.unwrap_or_else(|_| keys.iter().map(failed).collect())
+    }
+
     /// Logs a call, and says whether it is about a roster.
     fn note(&self, op: Op, key: &RecordKey, data: &[u8]) -> bool {
         let mut script = self.script();
@@ -290,7 +309,7 @@ impl Scripted {
     async fn act(&self, when: When, op: Op, is_roster: bool) -> Result<Option<Act>, StoreError> {
         let act = self.script().act(when, op, is_roster);
         match act {
-            Some(Fail) => return Err(StoreError::backend("down")),
+            Some(Fail) => return Err(StoreError::unavailable("down")),
             Some(Hang) => pending().await,
             Some(Wait) => {
                 self.reached.add_permits(1);
@@ -308,17 +327,27 @@ fn is_roster(data: &[u8]) -> bool {
 }
 
 impl Store for Scripted {
-    async fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
-        self.call(Load, key, &[], || self.memory.load(key)).await
+    async fn load(&self, key: &RecordKey, read: Read) -> Result<Option<Record>, StoreError> {
+        self.call(Load, key, &[], || self.memory.load(key, read))
+            .await
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let apply = || async { Ok(self.memory.load_many(keys, read).await) };
+        self.call_many(LoadMany, keys, apply).await
     }
 
     async fn create(
         &self,
         key: &RecordKey,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        let apply = || self.memory.create(key, data.clone(), expires);
+        let apply = || self.memory.create(key, data.clone(), expiry);
         self.call(Create, key, &data, apply).await
     }
 
@@ -327,24 +356,42 @@ impl Store for Scripted {
         key: &RecordKey,
         expected: Version,
         data: Bytes,
-        expires: Timestamp,
+        expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        let apply = || self.memory.update(key, expected, data.clone(), expires);
+        let apply = || self.memory.update(key, expected, data.clone(), expiry);
         self.call(Update, key, &data, apply).await
-    }
-
-    async fn delete(&self, key: &RecordKey) -> Result<(), StoreError> {
-        self.call(Delete, key, &[], || self.memory.delete(key))
-            .await
     }
 
     async fn touch(
         &self,
         key: &RecordKey,
         expected: Version,
-        expires: Timestamp,
-    ) -> Result<(), StoreError> {
-        let apply = || self.memory.touch(key, expected, expires);
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        let apply = || self.memory.touch(key, expected, expiry);
         self.call(Touch, key, &[], apply).await
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        let apply = || self.memory.delete(key, expected);
+        self.call(Delete, key, &[], apply).await
+    }
+
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        let keys: Vec<_> = records.iter().map(|(key, _)| *key).collect();
+        let apply = || async { Ok(self.memory.delete_many(records).await) };
+        self.call_many(DeleteMany, &keys, apply).await
+    }
+
+    /// Says nothing of its [`limit`](Self::limit): sessions learn of it when they save.
+    fn limits(&self) -> Limits {
+        Limits {
+            never_waits: false,
+            record_bytes: usize::MAX,
+            ..self.memory.limits()
+        }
     }
 }

@@ -89,7 +89,7 @@ fn a_failed_operation_leaves_the_old_record_and_no_temporary_file() {
 fn a_failed_load_is_never_no_record() {
     let fake = Fake::new();
     disk(&fake, Durability::None)
-        .create(&KEY, b"data", END)
+        .make(&KEY, b"data", END)
         .unwrap();
     for operation in 1.. {
         fake.plan(operation, Fault::Error(EIO));
@@ -97,7 +97,10 @@ fn a_failed_load_is_never_no_record() {
         if fake.struck().is_none() {
             return assert!(operation > 3);
         }
-        assert!(matches!(result, Err(StoreError::Backend(_))), "{result:?}");
+        assert!(
+            matches!(result, Err(StoreError::Unavailable(_))),
+            "{result:?}"
+        );
     }
 }
 
@@ -123,7 +126,7 @@ fn a_failed_sync_is_reported() {
                 fake.plan(at + 1, Fault::Error(EIO));
                 let result = (scenario.act)(&disk_at(&fake, durability, scenario.now));
                 assert!(
-                    matches!(result, Err(StoreError::Backend(_))),
+                    matches!(result, Err(StoreError::Unavailable(_))),
                     "{}, {operation}: {result:?}",
                     scenario.name
                 );

@@ -34,19 +34,18 @@ fn the_format_stays_as_it_is() {
         Timestamp::from_secs(3),
         b"data",
     );
-    assert_eq!(&bytes[..8], b"slvrbk\x01\xfe");
+    assert_eq!(&bytes[..8], b"slvrbk\x02\xfd");
     assert_eq!(
         bytes[8..24],
         [
-            229, 172, 101, 243, 191, 43, 76, 160, 211, 249, 253, 56, 162, 3, 5, 23
+            106, 202, 200, 188, 77, 74, 90, 6, 35, 48, 239, 39, 86, 184, 217, 71
         ]
     );
     assert_eq!(&bytes[24..56], KEY.as_bytes());
-    assert_eq!(
-        bytes[56..88],
-        [1_u64, 2, 3, 4].map(u64::to_le_bytes).concat()
-    );
-    assert_eq!(&bytes[88..], b"data");
+    assert_eq!(bytes[56..64], 1_u64.to_le_bytes());
+    assert_eq!(bytes[64..80], 2_u128.to_be_bytes());
+    assert_eq!(bytes[80..96], [3_u64, 4].map(u64::to_le_bytes).concat());
+    assert_eq!(&bytes[96..], b"data");
 }
 
 #[test]
@@ -108,7 +107,7 @@ fn a_slot_torn_at_any_byte_is_not_believed() {
 #[test]
 fn cut_and_empty_files_are_damaged() {
     let file = file_of(2_048, &slot(1, &data(1, 900)), &[]);
-    for len in [0, 1, 7, 8, 88, 2_047, 4_095] {
+    for len in [0, 1, 7, 8, 88, 96, 2_047, 4_095] {
         assert!(!matches!(view(&file[..len]), View::Newer), "{len}");
     }
     assert_eq!(view(&[]), View::Damaged);
@@ -121,7 +120,7 @@ fn cut_and_empty_files_are_damaged() {
 fn lengths_beyond_the_slot_are_damage() {
     for length in [4_000, u64::from(u32::MAX), u64::MAX] {
         let mut bytes = slot(1, b"data");
-        bytes[80..88].copy_from_slice(&length.to_le_bytes());
+        bytes[88..96].copy_from_slice(&length.to_le_bytes());
         assert_eq!(view(&file_of(2_048, &bytes, &[])), View::Damaged);
     }
 }
@@ -141,24 +140,24 @@ fn slots_are_whole_sectors_with_room_to_spare() {
 fn a_damaged_record_is_an_error_once() {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
-    disk.create(&KEY, b"data", END).unwrap();
+    disk.make(&KEY, b"data", END).unwrap();
     fake.set_content(SHARD, &name(), vec![1; 4_096]);
     assert!(matches!(disk.load(&KEY), Err(StoreError::Corrupt(_))));
     assert_eq!(fake.content("quarantine", &name()), vec![1; 4_096]);
     assert_eq!(disk.load(&KEY).unwrap(), None);
     assert!(matches!(
-        disk.update(&KEY, Version::FIRST, b"", END),
+        disk.advance(&KEY, FIRST, b"", END),
         Err(StoreError::Gone)
     ));
-    disk.create(&KEY, b"data", END).unwrap();
+    disk.make(&KEY, b"data", END).unwrap();
 }
 
 #[test]
 fn a_damaged_record_is_not_updated_touched_or_swept_away() {
     let acts: [Act; 4] = [
-        |disk| disk.update(&KEY, Version::FIRST, b"", END).map(drop),
-        |disk| disk.touch(&KEY, Version::FIRST, END),
-        |disk| disk.create(&KEY, b"", END).map(drop),
+        |disk| disk.advance(&KEY, FIRST, b"", END).map(drop),
+        |disk| disk.touch(&KEY, FIRST, END).map(drop),
+        |disk| disk.make(&KEY, b"", END).map(drop),
         |disk| {
             let swept = disk.sweep();
             assert_eq!((swept.removed(), swept.failed()), (0, 1));
@@ -168,7 +167,7 @@ fn a_damaged_record_is_not_updated_touched_or_swept_away() {
     for act in acts {
         let fake = Fake::new();
         let disk = disk(&fake, Durability::None);
-        disk.create(&KEY, b"data", END).unwrap();
+        disk.make(&KEY, b"data", END).unwrap();
         fake.set_content(SHARD, &name(), vec![1; 4_096]);
         assert!(matches!(act(&disk), Err(StoreError::Corrupt(_))));
         assert_eq!(fake.names("quarantine"), [name()]);
@@ -180,8 +179,8 @@ fn swapped_records_are_both_refused() {
     let other = RecordKey::from_bytes([0xcd; 32]);
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
-    disk.create(&KEY, b"mine", END).unwrap();
-    disk.create(&other, b"yours", END).unwrap();
+    disk.make(&KEY, b"mine", END).unwrap();
+    disk.make(&other, b"yours", END).unwrap();
     let (mine, yours) = (
         fake.content(SHARD, &name()),
         fake.content("cd", &other.to_string()),
@@ -198,27 +197,27 @@ fn a_record_of_a_newer_format_is_refused_and_stays() {
     for half in [0, 2_048] {
         let fake = Fake::new();
         let disk = disk_at(&fake, Durability::None, 5_000);
-        disk.create(&KEY, b"data", END).unwrap();
+        disk.make(&KEY, b"data", END).unwrap();
         let mut file = fake.content(SHARD, &name());
-        file[half..half + MAGIC_LEN].copy_from_slice(b"slvrbk\x02\xfd");
+        file[half..half + MAGIC_LEN].copy_from_slice(b"slvrbk\x03\xfc");
         fake.set_content(SHARD, &name(), file.clone());
-        assert!(matches!(disk.load(&KEY), Err(StoreError::Corrupt(_))));
+        assert!(matches!(disk.load(&KEY), Err(StoreError::Refused(_))));
         assert!(matches!(
-            disk.update(&KEY, Version::FIRST, b"", LATER),
-            Err(StoreError::Corrupt(_))
+            disk.advance(&KEY, FIRST, b"", LATER),
+            Err(StoreError::Refused(_))
         ));
         assert!(matches!(
-            disk.touch(&KEY, Version::FIRST, LATER),
-            Err(StoreError::Corrupt(_))
+            disk.touch(&KEY, FIRST, LATER),
+            Err(StoreError::Refused(_))
         ));
         assert!(matches!(
-            disk.create(&KEY, b"", LATER),
-            Err(StoreError::Corrupt(_))
+            disk.make(&KEY, b"", LATER),
+            Err(StoreError::Refused(_))
         ));
         let swept = disk.sweep();
         assert_eq!((swept.removed(), swept.failed()), (0, 1));
         assert_eq!(fake.content(SHARD, &name()), file);
-        disk.delete(&KEY).unwrap();
+        disk.delete(&KEY, None).unwrap();
         assert!(fake.names(SHARD).is_empty());
     }
 }
@@ -237,8 +236,8 @@ fn a_record_beyond_the_limit_is_refused() {
             })
         )
     };
-    assert!(is_refused(disk.create(&KEY, &large, END)));
-    let version = disk.create(&KEY, &large[1..], END).unwrap();
-    assert!(is_refused(disk.update(&KEY, version, &large, END)));
+    assert!(is_refused(disk.make(&KEY, &large, END)));
+    let version = disk.make(&KEY, &large[1..], END).unwrap();
+    assert!(is_refused(disk.advance(&KEY, version, &large, END)));
     assert_eq!(disk.load(&KEY).unwrap().unwrap().data().len(), 1 << 20);
 }

@@ -40,6 +40,33 @@ fn disk_at(fake: &Fake, durability: Durability, now: u64) -> Disk<Fake> {
     Disk::new(fake.clone(), settings)
 }
 
+/// What `Store` draws, chosen: the version of a new record, and those that follow it.
+const FIRST: Version = Version::from_u64(1);
+const SECOND: Version = Version::from_u64(2);
+const THIRD: Version = Version::from_u64(3);
+
+impl Disk<Fake> {
+    fn make(
+        &self,
+        key: &RecordKey,
+        data: &[u8],
+        expires: Timestamp,
+    ) -> Result<Version, StoreError> {
+        self.create(key, FIRST, data, expires)
+    }
+
+    fn advance(
+        &self,
+        key: &RecordKey,
+        from: Version,
+        data: &[u8],
+        expires: Timestamp,
+    ) -> Result<Version, StoreError> {
+        let next = Version::from_u64(from.to_u64().unwrap() + 1);
+        self.update(key, from, next, data, expires)
+    }
+}
+
 fn name() -> String {
     KEY.to_string()
 }
@@ -62,15 +89,14 @@ struct Scenario {
 }
 
 fn scenarios() -> Vec<Scenario> {
-    let first = Version::FIRST;
-    let small = || Record::new(data(1, 300), first, END);
-    let create: fn(&Disk<Fake>) = |disk| assert!(disk.create(&KEY, &data(1, 300), END).is_ok());
+    let small = || Record::new(data(1, 300), FIRST, END);
+    let create: fn(&Disk<Fake>) = |disk| assert!(disk.make(&KEY, &data(1, 300), END).is_ok());
     vec![
         Scenario {
             name: "create",
             now: 1_000,
             prepare: |_| {},
-            act: |disk| disk.create(&KEY, &data(1, 300), END).map(drop),
+            act: |disk| disk.make(&KEY, &data(1, 300), END).map(drop),
             old: None,
             new: Some(small()),
         },
@@ -78,59 +104,50 @@ fn scenarios() -> Vec<Scenario> {
             name: "create over an expired record",
             now: 2_500,
             prepare: create,
-            act: |disk| disk.create(&KEY, &data(2, 500), LATER).map(drop),
+            act: |disk| disk.create(&KEY, SECOND, &data(2, 500), LATER).map(drop),
             old: None,
-            new: Some(Record::new(data(2, 500), first.next(), LATER)),
+            new: Some(Record::new(data(2, 500), SECOND, LATER)),
         },
         Scenario {
             name: "update",
             now: 1_000,
             prepare: create,
-            act: |disk| {
-                disk.update(&KEY, Version::FIRST, &data(2, 1_500), LATER)
-                    .map(drop)
-            },
+            act: |disk| disk.advance(&KEY, FIRST, &data(2, 1_500), LATER).map(drop),
             old: Some(small()),
-            new: Some(Record::new(data(2, 1_500), first.next(), LATER)),
+            new: Some(Record::new(data(2, 1_500), SECOND, LATER)),
         },
         Scenario {
             name: "second update",
             now: 1_000,
             prepare: |disk| {
-                let version = disk.create(&KEY, &data(9, 1_900), END).unwrap();
-                disk.update(&KEY, version, &data(1, 1_200), END).unwrap();
+                let version = disk.make(&KEY, &data(9, 1_900), END).unwrap();
+                disk.advance(&KEY, version, &data(1, 1_200), END).unwrap();
             },
-            act: |disk| {
-                disk.update(&KEY, Version::FIRST.next(), &data(2, 1_500), LATER)
-                    .map(drop)
-            },
-            old: Some(Record::new(data(1, 1_200), first.next(), END)),
-            new: Some(Record::new(data(2, 1_500), first.next().next(), LATER)),
+            act: |disk| disk.advance(&KEY, SECOND, &data(2, 1_500), LATER).map(drop),
+            old: Some(Record::new(data(1, 1_200), SECOND, END)),
+            new: Some(Record::new(data(2, 1_500), THIRD, LATER)),
         },
         Scenario {
             name: "grow",
             now: 1_000,
             prepare: create,
-            act: |disk| {
-                disk.update(&KEY, Version::FIRST, &data(2, 9_000), LATER)
-                    .map(drop)
-            },
+            act: |disk| disk.advance(&KEY, FIRST, &data(2, 9_000), LATER).map(drop),
             old: Some(small()),
-            new: Some(Record::new(data(2, 9_000), first.next(), LATER)),
+            new: Some(Record::new(data(2, 9_000), SECOND, LATER)),
         },
         Scenario {
             name: "touch",
             now: 1_000,
             prepare: create,
-            act: |disk| disk.touch(&KEY, Version::FIRST, LATER),
+            act: |disk| disk.touch(&KEY, FIRST, LATER).map(drop),
             old: Some(small()),
-            new: Some(Record::new(data(1, 300), first, LATER)),
+            new: Some(Record::new(data(1, 300), FIRST, LATER)),
         },
         Scenario {
             name: "delete",
             now: 1_000,
             prepare: create,
-            act: |disk| disk.delete(&KEY),
+            act: |disk| disk.delete(&KEY, None),
             old: Some(small()),
             new: None,
         },

@@ -47,10 +47,11 @@ fn judge(what: &str, scenario: &Scenario, fake: &Fake, durability: Durability, p
     // What is there can be worked with.
     match found {
         Some(record) => {
-            disk.update(&KEY, record.version(), b"next", LATER).unwrap();
+            disk.advance(&KEY, record.version(), b"next", LATER)
+                .unwrap();
             assert_eq!(disk.load(&KEY).unwrap().unwrap().data(), b"next", "{what}");
         }
-        None => assert!(disk.create(&KEY, b"next", LATER).is_ok(), "{what}"),
+        None => assert!(disk.make(&KEY, b"next", LATER).is_ok(), "{what}"),
     }
 }
 
@@ -98,14 +99,14 @@ fn without_syncs_a_power_failure_never_makes_a_mixture() {
         let disk = disk(&fake, Durability::None);
         let mut dice = Dice::new(seed + 1);
         let mut written = vec![data(0, 300)];
-        let mut version = disk.create(&KEY, &written[0], END).unwrap();
+        let mut version = disk.make(&KEY, &written[0], END).unwrap();
         for round in 1..=dice.roll(6) {
             if dice.roll(3) == 0 {
                 fake.sync_all();
             }
             written.push(data(round as u8, dice.roll(4_000) as usize));
             version = disk
-                .update(&KEY, version, written.last().unwrap(), END)
+                .advance(&KEY, version, written.last().unwrap(), END)
                 .unwrap();
         }
         let after = fake.after_power_failure(seed);
@@ -128,13 +129,13 @@ fn a_power_failure_after_failed_syncs_loses_nothing_that_was_kept() {
         let fake = Fake::new();
         let disk = disk(&fake, Durability::Full);
         let mut dice = Dice::new(seed + 1);
-        let mut version = disk.create(&KEY, &data(0, 300), END).unwrap();
+        let mut version = disk.make(&KEY, &data(0, 300), END).unwrap();
         let mut kept = data(0, 300);
         let mut tried = Vec::new();
         for round in 1..6 {
             fake.plan(1 + dice.roll(12) as usize, Fault::Error(fake::EIO));
             let next = data(round, dice.roll(3_000) as usize);
-            match disk.update(&KEY, version, &next, END) {
+            match disk.advance(&KEY, version, &next, END) {
                 Ok(new) => {
                     (version, kept) = (new, next);
                     tried.clear();
@@ -162,14 +163,14 @@ fn a_power_failure_loses_nothing_that_was_kept_in_a_file_whose_name_was_not_yet(
             for seed in 0..50 {
                 let fake = Fake::new();
                 disk(&fake, durability)
-                    .create(&KEY, &data(0, 300), END)
+                    .make(&KEY, &data(0, 300), END)
                     .unwrap();
                 fake.sync_all();
                 let log = {
                     let fork = fake.fork();
                     fork.plan(usize::MAX, Fault::Error(fake::EIO));
                     disk(&fork, durability)
-                        .update(&KEY, Version::FIRST, &data(1, 9_000), END)
+                        .advance(&KEY, FIRST, &data(1, 9_000), END)
                         .unwrap();
                     fork.log()
                 };
@@ -186,12 +187,12 @@ fn a_power_failure_loses_nothing_that_was_kept_in_a_file_whose_name_was_not_yet(
                 fake.plan(at, fault);
                 assert!(
                     disk(&fake, durability)
-                        .update(&KEY, Version::FIRST, &data(1, 9_000), END)
+                        .advance(&KEY, FIRST, &data(1, 9_000), END)
                         .is_err()
                 );
                 let next = fake.after_kill();
                 disk(&next, durability)
-                    .update(&KEY, Version::FIRST, &data(2, 1_000), END)
+                    .advance(&KEY, FIRST, &data(2, 1_000), END)
                     .unwrap();
                 let found = disk(&next.after_power_failure(seed), durability)
                     .load(&KEY)

@@ -11,29 +11,24 @@ use super::{super::Durability, *};
 fn update_while(work: fn(&Disk<Fake>)) -> (Fake, Result<Version, StoreError>) {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
-    disk.create(&KEY, b"data", END).unwrap();
+    disk.make(&KEY, b"data", END).unwrap();
     let other = self::disk(&fake, Durability::None);
     fake.meanwhile("lock", move || work(&other));
-    let result = disk.update(&KEY, Version::FIRST, b"late", END);
+    let result = disk.advance(&KEY, FIRST, b"late", END);
     (fake, result)
 }
 
 #[test]
 fn an_update_that_comes_late_brings_nothing_back() {
-    let (fake, result) = update_while(|other| other.delete(&KEY).unwrap());
+    let (fake, result) = update_while(|other| other.delete(&KEY, None).unwrap());
     assert!(matches!(result, Err(StoreError::Gone)), "{result:?}");
     assert!(fake.names(SHARD).is_empty());
 }
 
 #[test]
 fn an_update_that_comes_late_finds_the_file_that_took_its_place() {
-    let (fake, result) = update_while(|other| {
-        assert!(
-            other
-                .update(&KEY, Version::FIRST, &data(1, 9_000), END)
-                .is_ok()
-        )
-    });
+    let (fake, result) =
+        update_while(|other| assert!(other.advance(&KEY, FIRST, &data(1, 9_000), END).is_ok()));
     assert!(matches!(result, Err(StoreError::Conflict)), "{result:?}");
     assert_eq!(
         disk(&fake, Durability::None)
@@ -48,10 +43,10 @@ fn an_update_that_comes_late_finds_the_file_that_took_its_place() {
 #[test]
 fn an_update_follows_a_record_that_was_made_anew() {
     let (fake, result) = update_while(|other| {
-        other.delete(&KEY).unwrap();
-        other.create(&KEY, b"new", END).unwrap();
+        other.delete(&KEY, None).unwrap();
+        other.make(&KEY, b"new", END).unwrap();
     });
-    assert_eq!(result.unwrap(), Version::FIRST.next());
+    assert_eq!(result.unwrap(), SECOND);
     assert_eq!(
         disk(&fake, Durability::None)
             .load(&KEY)
@@ -65,19 +60,15 @@ fn an_update_follows_a_record_that_was_made_anew() {
 #[test]
 fn a_touch_or_delete_follows_a_record_that_outgrew_its_file() {
     let acts: [Act; 2] = [
-        |disk| disk.delete(&KEY),
-        |disk| disk.touch(&KEY, Version::FIRST.next(), LATER),
+        |disk| disk.delete(&KEY, None),
+        |disk| disk.touch(&KEY, SECOND, LATER).map(drop),
     ];
     for act in acts {
         let fake = Fake::new();
         let (one, other) = (disk(&fake, Durability::None), disk(&fake, Durability::None));
-        one.create(&KEY, b"data", END).unwrap();
+        one.make(&KEY, b"data", END).unwrap();
         fake.meanwhile("lock", move || {
-            assert!(
-                other
-                    .update(&KEY, Version::FIRST, &data(1, 9_000), END)
-                    .is_ok()
-            )
+            assert!(other.advance(&KEY, FIRST, &data(1, 9_000), END).is_ok())
         });
         act(&one).unwrap();
         let found = one.load(&KEY).unwrap();
@@ -91,15 +82,12 @@ fn a_touch_or_delete_follows_a_record_that_outgrew_its_file() {
 /// where that state is about to be written, or lose its change with a file that is taken back.
 #[test]
 fn a_new_file_is_locked_until_complete() {
-    let grow: Act = |disk| {
-        disk.update(&KEY, Version::FIRST, &data(1, 9_000), END)
-            .map(drop)
-    };
-    let make: Act = |disk| disk.create(&KEY, &data(1, 9_000), END).map(drop);
+    let grow: Act = |disk| disk.advance(&KEY, FIRST, &data(1, 9_000), END).map(drop);
+    let make: Act = |disk| disk.make(&KEY, &data(1, 9_000), END).map(drop);
     let others: [Act; 3] = [
-        |disk| disk.update(&KEY, Version::FIRST, b"late", END).map(drop),
-        |disk| disk.touch(&KEY, Version::FIRST, LATER),
-        |disk| disk.delete(&KEY),
+        |disk| disk.advance(&KEY, FIRST, b"late", END).map(drop),
+        |disk| disk.touch(&KEY, FIRST, LATER).map(drop),
+        |disk| disk.delete(&KEY, None),
     ];
     for (act, rename, next, durability) in [
         (grow, "rename", "write", Durability::None),
@@ -112,7 +100,7 @@ fn a_new_file_is_locked_until_complete() {
             let fake = Fake::new();
             let disk = disk(&fake, durability);
             if rename == "rename" {
-                disk.create(&KEY, b"data", END).unwrap();
+                disk.make(&KEY, b"data", END).unwrap();
             }
             let late = Arc::new(Mutex::new(None));
             fake.meanwhile_after(rename, next, {
@@ -121,14 +109,14 @@ fn a_new_file_is_locked_until_complete() {
             });
             act(&disk).unwrap();
             let late = late.lock().unwrap().take();
-            let Some(Err(StoreError::Backend(source))) = late else {
+            let Some(Err(StoreError::Unavailable(source))) = late else {
                 panic!("before {next} of {durability:?}: {late:?}")
             };
             assert!(source.to_string().contains("lock"), "{source}");
             let found = disk.load(&KEY).unwrap().unwrap();
             assert_eq!(found.data(), data(1, 9_000));
             // And not for longer.
-            disk.update(&KEY, found.version(), b"next", END).unwrap();
+            disk.advance(&KEY, found.version(), b"next", END).unwrap();
         }
     }
 }
@@ -137,23 +125,19 @@ fn a_new_file_is_locked_until_complete() {
 #[test]
 fn where_links_are_not_to_be_trusted_the_name_decides() {
     for work in [
-        |other: &Disk<Fake>| other.delete(&KEY).unwrap(),
+        |other: &Disk<Fake>| other.delete(&KEY, None).unwrap(),
         |other: &Disk<Fake>| {
-            assert!(
-                other
-                    .update(&KEY, Version::FIRST, &data(1, 9_000), END)
-                    .is_ok()
-            );
+            assert!(other.advance(&KEY, FIRST, &data(1, 9_000), END).is_ok());
         },
     ] {
         let fake = Fake::new();
         fake.keep_links();
         let mut disk = disk(&fake, Durability::None);
         disk.settings.is_network = true;
-        disk.create(&KEY, b"data", END).unwrap();
+        disk.make(&KEY, b"data", END).unwrap();
         let other = self::disk(&fake, Durability::None);
         fake.meanwhile("lock", move || work(&other));
-        let result = disk.update(&KEY, Version::FIRST, b"late", END);
+        let result = disk.advance(&KEY, FIRST, b"late", END);
         assert!(
             matches!(result, Err(StoreError::Gone | StoreError::Conflict)),
             "{result:?}"
@@ -165,12 +149,12 @@ fn where_links_are_not_to_be_trusted_the_name_decides() {
 #[test]
 fn a_record_made_in_the_place_of_a_damaged_one_is_not_put_in_quarantine() {
     let acts: [Act; 3] = [
-        |disk| disk.update(&KEY, Version::FIRST, b"late", END).map(drop),
+        |disk| disk.advance(&KEY, FIRST, b"late", END).map(drop),
         |disk| disk.load(&KEY).map(drop),
         |disk| {
-            disk.sweep()
-                .error()
-                .map_or(Ok(()), |error| Err(StoreError::backend(error.to_string())))
+            disk.sweep().error().map_or(Ok(()), |error| {
+                Err(StoreError::unavailable(error.to_string()))
+            })
         },
     ];
     for act in acts {
@@ -179,11 +163,11 @@ fn a_record_made_in_the_place_of_a_damaged_one_is_not_put_in_quarantine() {
             disk_at(&fake, Durability::None, 2_500),
             disk_at(&fake, Durability::None, 2_500),
         );
-        disk.create(&KEY, b"data", END).unwrap();
+        disk.make(&KEY, b"data", END).unwrap();
         fake.set_content(SHARD, &name(), vec![1; 4_096]);
         fake.meanwhile("lock", move || {
             assert!(matches!(other.load(&KEY), Err(StoreError::Corrupt(_))));
-            other.create(&KEY, b"new", LATER).unwrap();
+            other.make(&KEY, b"new", LATER).unwrap();
         });
         assert!(act(&disk).is_err());
         assert_eq!(disk.load(&KEY).unwrap().unwrap().data(), b"new");
@@ -196,11 +180,11 @@ fn a_reader_that_two_writers_overtook_finds_the_later_state() {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
     let second = disk
-        .create(&KEY, b"one", END)
-        .and_then(|first| disk.update(&KEY, first, b"two", END))
+        .make(&KEY, b"one", END)
+        .and_then(|first| disk.advance(&KEY, first, b"two", END))
         .unwrap();
     let before = fake.content(SHARD, &name());
-    disk.update(&KEY, second, b"three", END).unwrap();
+    disk.advance(&KEY, second, b"three", END).unwrap();
     let after = fake.content(SHARD, &name());
     let mut mixed = before;
     mixed[2_048 + 24..2_048 + 90].fill(7);
@@ -218,15 +202,15 @@ fn a_reader_that_two_writers_overtook_finds_the_later_state() {
 fn a_held_lock_is_an_error_after_the_timeout_and_loads_do_not_care() {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
-    disk.create(&KEY, b"data", END).unwrap();
+    disk.make(&KEY, b"data", END).unwrap();
     fake.hold(SHARD, &name());
     let results = [
-        disk.update(&KEY, Version::FIRST, b"", END).map(drop),
-        disk.touch(&KEY, Version::FIRST, LATER),
-        disk.delete(&KEY),
+        disk.advance(&KEY, FIRST, b"", END).map(drop),
+        disk.touch(&KEY, FIRST, LATER).map(drop),
+        disk.delete(&KEY, None),
     ];
     for result in results {
-        let Err(StoreError::Backend(source)) = result else {
+        let Err(StoreError::Unavailable(source)) = result else {
             panic!("{result:?}")
         };
         assert!(source.to_string().contains("lock"), "{source}");
@@ -238,16 +222,16 @@ fn a_held_lock_is_an_error_after_the_timeout_and_loads_do_not_care() {
 fn a_record_that_expires_under_a_writer_is_gone() {
     let fake = Fake::new();
     disk(&fake, Durability::None)
-        .create(&KEY, b"data", END)
+        .make(&KEY, b"data", END)
         .unwrap();
     let disk = disk_at(&fake, Durability::None, END.as_secs());
     assert_eq!(disk.load(&KEY).unwrap(), None);
     assert!(matches!(
-        disk.update(&KEY, Version::FIRST, b"", LATER),
+        disk.advance(&KEY, FIRST, b"", LATER),
         Err(StoreError::Gone)
     ));
     assert!(matches!(
-        disk.touch(&KEY, Version::FIRST, LATER),
+        disk.touch(&KEY, FIRST, LATER),
         Err(StoreError::Gone)
     ));
 }
@@ -257,7 +241,7 @@ fn a_look_into_the_cache_tells_what_is_certain_and_nothing_else() {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
     assert_eq!(disk.load_cached(&KEY), Some(None));
-    let version = disk.create(&KEY, b"data", END).unwrap();
+    let version = disk.make(&KEY, b"data", END).unwrap();
     let record = Record::new(&b"data"[..], version, END);
     assert_eq!(disk.load_cached(&KEY), Some(Some(record)));
     assert_eq!(
@@ -276,7 +260,7 @@ fn a_look_into_the_cache_tells_what_is_certain_and_nothing_else() {
     }
     fake.remove_all();
     assert_eq!(disk.load_cached(&KEY), None);
-    assert!(matches!(disk.load(&KEY), Err(StoreError::Backend(_))));
+    assert!(matches!(disk.load(&KEY), Err(StoreError::Unavailable(_))));
 }
 
 /// Both slots bad while somebody writes is no verdict: the lock is.
@@ -284,12 +268,12 @@ fn a_look_into_the_cache_tells_what_is_certain_and_nothing_else() {
 fn a_reader_in_between_never_calls_a_record_damaged() {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
-    disk.create(&KEY, b"data", END).unwrap();
+    disk.make(&KEY, b"data", END).unwrap();
     let good = fake.content(SHARD, &name());
     fake.set_content(SHARD, &name(), vec![1; 4_096]);
     fake.hold(SHARD, &name());
     assert!(
-        matches!(disk.load(&KEY), Err(StoreError::Backend(_))),
+        matches!(disk.load(&KEY), Err(StoreError::Unavailable(_))),
         "nobody knows while the lock is held"
     );
     assert_eq!(fake.names("quarantine"), [""; 0]);
@@ -302,30 +286,30 @@ fn a_reader_in_between_never_calls_a_record_damaged() {
 fn readers_see_whole_records_in_order() {
     let fake = Fake::new();
     let disk = Arc::new(disk(&fake, Durability::None));
-    disk.create(&KEY, &data(1, 2_000), END).unwrap();
+    disk.make(&KEY, &data(1, 2_000), END).unwrap();
     let (loads, done) = (AtomicUsize::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut version = Version::FIRST;
+            let mut version = FIRST;
             // On a busy machine, no reader may have begun by the end of the usual rounds.
             for round in 2..2_000_000_u64 {
                 if round >= 2_000 && loads.load(Ordering::Relaxed) > 0 {
                     break;
                 }
                 let next = data(round as u8, 100 + (round as usize * 37) % 5_000);
-                version = disk.update(&KEY, version, &next, END).unwrap();
+                version = disk.advance(&KEY, version, &next, END).unwrap();
             }
             done.store(true, Ordering::Relaxed);
         });
         for _ in 0..2 {
             scope.spawn(|| {
-                let mut last = Version::FIRST;
+                let mut last = 0;
                 while !done.load(Ordering::Relaxed) {
                     let record = disk.load(&KEY).unwrap().unwrap();
-                    let seed = record.version().as_u64() as u8;
-                    assert!(record.version() >= last);
-                    assert_eq!(record.data(), data(seed, record.data().len()));
-                    last = record.version();
+                    let version = record.version().to_u64().unwrap();
+                    assert!(version >= last);
+                    assert_eq!(record.data(), data(version as u8, record.data().len()));
+                    last = version;
                     loads.fetch_add(1, Ordering::Relaxed);
                 }
             });

@@ -21,7 +21,7 @@ fn filled(count: u8) -> Fake {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
     for number in 0..count {
-        disk.create(
+        disk.make(
             &key(number),
             b"data",
             if number % 2 == 0 { END } else { LATER },
@@ -110,14 +110,14 @@ fn an_error_does_not_end_a_sweep() {
 fn a_record_touched_under_the_sweep_stays() {
     let fake = Fake::new();
     disk(&fake, Durability::None)
-        .create(&KEY, b"data", END)
+        .make(&KEY, b"data", END)
         .unwrap();
     let (sweeper, other) = (
         disk_at(&fake, Durability::None, 2_500),
         disk(&fake, Durability::None),
     );
     fake.meanwhile("lock", move || {
-        other.touch(&KEY, Version::FIRST, LATER).unwrap()
+        other.touch(&KEY, FIRST, LATER).unwrap();
     });
     assert_eq!(sweeper.sweep().removed(), 0);
     assert!(sweeper.load(&KEY).unwrap().is_some());
@@ -127,7 +127,7 @@ fn a_record_touched_under_the_sweep_stays() {
 fn a_record_that_somebody_works_on_is_not_waited_for() {
     let fake = Fake::new();
     disk(&fake, Durability::None)
-        .create(&KEY, b"data", END)
+        .make(&KEY, b"data", END)
         .unwrap();
     fake.hold(SHARD, &name());
     let swept = disk_at(&fake, Durability::None, 2_500).sweep();
@@ -138,7 +138,7 @@ fn a_record_that_somebody_works_on_is_not_waited_for() {
 fn strays_go_after_an_hour_unless_somebody_has_them_locked() {
     let fake = Fake::new();
     disk(&fake, Durability::None)
-        .create(&KEY, b"data", Timestamp::from_secs(u64::MAX))
+        .make(&KEY, b"data", Timestamp::from_secs(u64::MAX))
         .unwrap();
     let disk_now = disk(&fake, Durability::None);
     let shard = Shard::of(&disk_now, &KEY);
@@ -195,8 +195,8 @@ fn a_file_without_a_hint_is_looked_into_and_gets_one() {
 fn a_hint_that_has_passed_removes_nothing_that_lives() {
     let fake = Fake::new();
     let disk = disk_at(&fake, Durability::None, 1_000);
-    let version = disk.create(&KEY, b"data", END).unwrap();
-    disk.update(&KEY, version, b"more", LATER).unwrap();
+    let version = disk.make(&KEY, b"data", END).unwrap();
+    disk.advance(&KEY, version, b"more", LATER).unwrap();
     let sweeper = disk_at(&fake, Durability::None, 2_500);
     assert_eq!(sweeper.sweep().removed(), 0);
     assert_eq!(sweeper.load(&KEY).unwrap().unwrap().data(), b"more");
@@ -206,19 +206,14 @@ fn a_hint_that_has_passed_removes_nothing_that_lives() {
 #[test]
 fn a_record_whose_end_comes_earlier_than_it_did_is_removed_in_time() {
     let acts: [fn(&Disk<Fake>); 3] = [
-        |disk| assert!(disk.update(&KEY, Version::FIRST, b"more", END).is_ok()),
-        |disk| {
-            assert!(
-                disk.update(&KEY, Version::FIRST, &data(1, 9_000), END)
-                    .is_ok()
-            )
-        },
-        |disk| disk.touch(&KEY, Version::FIRST, END).unwrap(),
+        |disk| assert!(disk.advance(&KEY, FIRST, b"more", END).is_ok()),
+        |disk| assert!(disk.advance(&KEY, FIRST, &data(1, 9_000), END).is_ok()),
+        |disk| assert!(disk.touch(&KEY, FIRST, END).is_ok()),
     ];
     for act in acts {
         let fake = Fake::new();
         let disk = disk(&fake, Durability::None);
-        disk.create(&KEY, b"data", LATER).unwrap();
+        disk.make(&KEY, b"data", LATER).unwrap();
         act(&disk);
         assert_eq!(disk_at(&fake, Durability::None, 2_500).sweep().removed(), 1);
     }

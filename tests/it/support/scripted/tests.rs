@@ -1,18 +1,20 @@
 //! What the tests rely on.
 
+use silverback::Clock;
+
 use super::*;
-use crate::support::{Jar, Kind, START, schedule::cut_off};
+use crate::support::{HOUR, Jar, Kind, START, schedule::cut_off, until};
 
 const KEY: RecordKey = RecordKey::from_bytes([7; 32]);
 const DATA: Bytes = Bytes::from_static(b"data");
-const END: Timestamp = Timestamp::from_secs(START.as_secs() + 100);
+const END: Expiry = until(START.saturating_add(HOUR));
 
 async fn create(store: &Scripted) -> Result<Version, StoreError> {
     store.create(&KEY, DATA, END).await
 }
 
 fn store() -> Scripted {
-    let clock = silverback::Clock::manual(START);
+    let clock = Clock::manual(START);
     Scripted::new(MemoryStore::new().clock(clock))
 }
 
@@ -22,19 +24,22 @@ async fn a_rule_is_for_one_call_or_until_calm() {
     store.at(Before, Load, Fail);
     store.nth(2, Before, Load, Fail);
     for fails in [true, true, false] {
-        assert_eq!(store.load(&KEY).await.is_err(), fails);
+        assert_eq!(store.load(&KEY, Read::Current).await.is_err(), fails);
     }
     store.nth(2, Before, ANY, Fail);
     for fails in [false, true, false] {
-        assert_eq!(store.load(&KEY).await.is_err(), fails);
+        assert_eq!(store.load(&KEY, Read::Current).await.is_err(), fails);
     }
     store.every(Before, Load | Delete, Fail);
     for _ in 0..3 {
-        assert!(store.load(&KEY).await.is_err() && store.delete(&KEY).await.is_err());
+        assert!(
+            store.load(&KEY, Read::Current).await.is_err()
+                && store.delete(&KEY, None).await.is_err()
+        );
     }
     create(&store).await.unwrap();
     store.calm();
-    store.delete(&KEY).await.unwrap();
+    store.delete(&KEY, None).await.unwrap();
 }
 
 #[tokio::test]
@@ -53,12 +58,22 @@ async fn a_lost_answer_is_that_of_a_second_try() {
     let store = store();
     store.at(After, Create | Update, Lose);
     assert!(matches!(create(&store).await, Err(StoreError::Exists)));
-    let version = store.load(&KEY).await.unwrap().unwrap().version();
+    let version = store
+        .load(&KEY, Read::Current)
+        .await
+        .unwrap()
+        .unwrap()
+        .version();
     store.at(After, Create | Update, Lose);
     let updated = store.update(&KEY, version, DATA, END).await;
     assert!(matches!(updated, Err(StoreError::Conflict)));
     assert_ne!(
-        store.load(&KEY).await.unwrap().unwrap().version(),
+        store
+            .load(&KEY, Read::Current)
+            .await
+            .unwrap()
+            .unwrap()
+            .version(),
         version,
         "applied"
     );
@@ -81,15 +96,15 @@ async fn it_waits_to_be_let_go_or_for_ever() {
     });
     assert!(created.is_ok() && applied == 1);
     store.at(Before, Delete, Hang);
-    assert_eq!(cut_off(100, store.delete(&KEY)).await.map(drop), None);
+    assert_eq!(cut_off(100, store.delete(&KEY, None)).await.map(drop), None);
     assert_eq!(store.memory.len(), 1);
 }
 
 #[tokio::test]
 async fn it_waits_once_per_call() {
     let store = store();
-    assert!(cut_off(1, store.load(&KEY)).await.is_none());
-    assert!(cut_off(2, store.load(&KEY)).await.is_some());
+    assert!(cut_off(1, store.load(&KEY, Read::Current)).await.is_none());
+    assert!(cut_off(2, store.load(&KEY, Read::Current)).await.is_some());
 }
 
 #[tokio::test]

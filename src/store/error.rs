@@ -1,0 +1,109 @@
+//! Why a store did not do what it was asked to.
+
+use std::{error, fmt, io};
+
+use crate::error::{BoxError, Error, ErrorKind};
+
+/// Why a store did not do what it was asked to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is a record under this key already.
+    Exists,
+    /// The record has another version than expected.
+    Conflict,
+    /// There is no such record (any more).
+    Gone,
+    /// The record is larger than the store takes; sizes in bytes.
+    TooLarge {
+        /// What was asked for.
+        size: usize,
+        /// What the store takes.
+        limit: usize,
+    },
+    /// What is under the key is damaged, or no record at all. Its session is over, and the next
+    /// write makes a new one.
+    Corrupt(BoxError),
+    /// The store cannot be reached, or did not answer: a write may have been done or not.
+    Unavailable(BoxError),
+    /// The store was asked and did not do it, and would not if it were asked again: it is full or
+    /// read-only, or what it has was written by a later release.
+    Refused(BoxError),
+}
+
+impl StoreError {
+    /// Makes an error of what the store's client reports about the way to its server, or of a
+    /// sentence.
+    #[must_use]
+    pub fn unavailable(source: impl Into<BoxError>) -> Self {
+        Self::Unavailable(source.into())
+    }
+
+    /// Makes an error of what the server answers, or of a sentence.
+    #[must_use]
+    pub fn refused(source: impl Into<BoxError>) -> Self {
+        Self::Refused(source.into())
+    }
+}
+
+/// What a call about so many records answers that failed as a whole.
+pub(crate) fn all_failed<T>(count: usize, error: &StoreError) -> Vec<Result<T, StoreError>> {
+    let cause = error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    let of: fn(String) -> StoreError = match error {
+        StoreError::Refused(_) => StoreError::refused,
+        _ => StoreError::unavailable,
+    };
+    let repeated = || Err(of(cause.clone()));
+    std::iter::repeat_with(repeated).take(count).collect()
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exists => f.write_str("the record exists already"),
+            Self::Conflict => f.write_str("the record has another version"),
+            Self::Gone => f.write_str("the record does not exist"),
+            Self::TooLarge { size, limit } => {
+                write!(f, "a record of {size} bytes is over the limit of {limit}")
+            }
+            Self::Corrupt(_) => f.write_str("the record is damaged"),
+            Self::Unavailable(_) => f.write_str("the store cannot be reached"),
+            Self::Refused(_) => f.write_str("the store refused"),
+        }
+    }
+}
+
+impl error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Corrupt(source) | Self::Unavailable(source) | Self::Refused(source) => {
+                Some(&**source)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict => Self::new(ErrorKind::Conflict),
+            StoreError::Gone => Self::new(ErrorKind::Gone),
+            StoreError::TooLarge { size, limit } => Self::new(ErrorKind::TooLarge { size, limit }),
+            other => Self::with_source(ErrorKind::Store, other),
+        }
+    }
+}
+
+/// A full or read-only disk refuses; of anything else nobody knows how far it went.
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::PermissionDenied => Self::refused(error),
+            _ => Self::unavailable(error),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What a store is given, and what it gives back.
+
+use std::{fmt, time::Duration};
+
+use super::{Bytes, StoreError};
+use crate::{
+    clock::{Clock, Timestamp},
+    crypto,
+};
+
+/// Which read a load is.
+///
+/// Sessions are read as `Current` but where their settings allow less; a store that has one kind of
+/// read ignores the difference.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "a store has to know each kind of read"
+)]
+pub enum Read {
+    /// What every write that has been answered left: a linearizable read, past any cache or
+    /// replica.
+    Current,
+    /// What the store had some time ago, at most as long as it says in its own docs. A cache may
+    /// answer, but must never keep that there is no record.
+    Recent,
+}
+
+/// When a record is over, said in two ways: a store whose server has a clock of its own uses
+/// `after`, one that goes by this machine's uses `at`.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct Expiry {
+    /// The end by the session's clock.
+    pub at: Timestamp,
+    /// How long that is from now, in whole seconds.
+    pub after: Duration,
+}
+
+impl Expiry {
+    /// Says when a record is over that is written `now`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use silverback::{Timestamp, store::Expiry};
+    ///
+    /// let expiry = Expiry::new(Timestamp::from_secs(1_060), Timestamp::from_secs(1_000));
+    /// assert_eq!(expiry.after, Duration::from_secs(60));
+    /// ```
+    #[must_use]
+    pub const fn new(at: Timestamp, now: Timestamp) -> Self {
+        Self {
+            at,
+            after: at.saturating_since(now),
+        }
+    }
+}
+
+/// What a store takes, and what can be relied on.
+///
+/// ```
+/// use silverback::store::Limits;
+///
+/// let limits = Limits { record_bytes: 1 << 20, ..Limits::default() };
+/// assert!(!limits.never_waits && !limits.may_forget);
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "a store writes it out, the rest with `..Limits::default()`"
+)]
+pub struct Limits {
+    /// The most bytes of a record's data. The default is `usize::MAX`.
+    pub record_bytes: usize,
+    /// Every method is done when it is first polled, as with data in this process's memory.
+    /// Sessions of such a store need no [`load`](crate::Session::load) and allocate no future. If a
+    /// method waits all the same, its session fails. The default is `false`.
+    pub never_waits: bool,
+    /// The store may drop records before their end without a word, as memcached does, or Redis with
+    /// an evicting policy. The ends of sessions in cookies and the lists of subjects cannot be
+    /// kept there. The default is `false`.
+    pub may_forget: bool,
+    /// What the store was told to remember of ended sessions up to this time, it may have dropped:
+    /// sessions in a cookie that were made until then are refused. For a store of bounded size that
+    /// drops nothing else of its own accord before. The default is `None`.
+    pub forgotten_until: Option<Timestamp>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            record_bytes: usize::MAX,
+            never_waits: false,
+            may_forget: false,
+            forgotten_until: None,
+        }
+    }
+}
+
+/// What a store keeps of one session.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Record {
+    data: Bytes,
+    version: Version,
+    expires: Timestamp,
+}
+
+impl Record {
+    /// Makes a record of what the store has kept.
+    #[must_use]
+    pub fn new(data: impl Into<Bytes>, version: Version, expires: Timestamp) -> Self {
+        Self {
+            data: data.into(),
+            version,
+            expires,
+        }
+    }
+
+    /// Returns the session's bytes.
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// Returns the session's bytes without copying them.
+    #[must_use]
+    pub fn into_data(self) -> Bytes {
+        self.data
+    }
+
+    /// Returns the version that an [`update`](super::Store::update) has to expect.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Returns when the record is over, by the session's clock.
+    #[must_use]
+    pub const fn expires(&self) -> Timestamp {
+        self.expires
+    }
+
+    /// Says whether the record is over by the system's clock.
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        self.is_expired_at(Clock::system().now())
+    }
+
+    /// Says whether the record is over at this time, for a store that takes a [`Clock`].
+    #[must_use]
+    pub fn is_expired_at(&self, now: Timestamp) -> bool {
+        self.expires <= now
+    }
+}
+
+/// Shows no data.
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("len", &self.data.len())
+            .field("version", &self.version)
+            .field("expires", &self.expires)
+            .finish()
+    }
+}
+
+/// Which state of a record it is: 16 bytes that mean something to the store alone.
+///
+/// Every [`create`](super::Store::create) and [`update`](super::Store::update) makes a version that
+/// its key has never had, also if the record was deleted, dropped or restored from a backup in
+/// between. A store makes a [random](Self::random) one, or uses a sequence of its server that
+/// outlives restarts and restores. A counter will do only where the data and all who read it die
+/// together, and must then be the store's and not the record's.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub struct Version([u8; 16]);
+
+impl Version {
+    /// Makes a version of 128 random bits.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] if the operating system gives none.
+    pub fn random() -> Result<Self, StoreError> {
+        let bytes = crypto::random()
+            .map_err(|_| StoreError::refused("the operating system gave no random bytes"))?;
+        Ok(Self(bytes))
+    }
+
+    /// Makes a version of the bytes that a store has kept.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the 16 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// Makes a version of a server's number.
+    #[must_use]
+    pub const fn from_u64(number: u64) -> Self {
+        Self((number as u128).to_be_bytes())
+    }
+
+    /// Returns the server's number; `None` if the version was made of none.
+    #[must_use]
+    pub const fn to_u64(self) -> Option<u64> {
+        let number = u128::from_be_bytes(self.0);
+        if number <= u64::MAX as u128 {
+            Some(number as u64)
+        } else {
+            None
+        }
+    }
+}
+
+/// Prints 32 hexadecimal digits.
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Version({:x})", base16ct::HexDisplay(&self.0))
+    }
+}
+
+/// What a record is for, as its first byte says: for operators, and for stores that have to make
+/// room.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum RecordKind {
+    /// A session.
+    Session,
+    /// What is left for a minute of a session that was renewed or destroyed. A store that makes
+    /// room keeps it until its end.
+    Mark,
+    /// A subject's list of sessions. A store that makes room drops it after sessions.
+    Roster,
+    /// That a session in a cookie has ended. A store that makes room drops it after all others, and
+    /// says so in [`Limits::forgotten_until`].
+    End,
+}
+
+impl RecordKind {
+    /// Returns what the record of these bytes is for; `None` if a later release wrote it, or another
+    /// program.
+    #[must_use]
+    pub const fn of(data: &[u8]) -> Option<Self> {
+        match data {
+            [1..=3, ..] => Some(Self::Session),
+            [8 | 9, ..] => Some(Self::Mark),
+            [16, ..] => Some(Self::Roster),
+            [24, ..] => Some(Self::End),
+            _ => None,
+        }
+    }
+}
