@@ -61,6 +61,8 @@ pub enum ErrorKind {
     NeedsRevocation,
     /// The store failed.
     Store,
+    /// A later release wrote the session. It is there, and this one cannot read it.
+    LaterFormat,
     /// The operating system gave no random bytes.
     Random,
 }
@@ -147,6 +149,7 @@ impl fmt::Display for Error {
                 f.write_str("a session in a cookie needs `SessionConfig::revocation` to have a subject")
             }
             ErrorKind::Store => f.write_str("the store failed"),
+            ErrorKind::LaterFormat => f.write_str("a later release wrote it"),
             ErrorKind::Random => f.write_str("the operating system gave no random bytes"),
         }?;
         match self.0.more.len() {
@@ -208,6 +211,13 @@ pub enum Rejection {
     /// The session in this cookie was destroyed or renewed, or all of its subject were, and that is
     /// remembered.
     Revoked,
+    /// The session was renewed less than a minute ago: the browser has not heard of its new ID, or
+    /// somebody else has the old one. What the request writes is
+    /// [`ErrorKind::Gone`], unless it renews.
+    Renewed,
+    /// The session was destroyed less than a minute ago. What the request writes is
+    /// [`ErrorKind::Gone`], unless it renews.
+    Ended,
 }
 
 impl fmt::Display for Rejection {
@@ -222,6 +232,8 @@ impl fmt::Display for Rejection {
             Self::NotFound => "no such session in the store",
             Self::Corrupt => "the stored record cannot be read",
             Self::Revoked => "ended before its time",
+            Self::Renewed => "renewed a moment ago",
+            Self::Ended => "destroyed a moment ago",
         })
     }
 }

@@ -60,6 +60,16 @@ pub(crate) fn touch_failed(session: &str, error: &(dyn std::error::Error + 'stat
     event!(WARN, session, error, "idle timeout not extended");
 }
 
+/// A logout came with more sessions than it ends.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn too_many_cookies(session: &str) {
+    event!(
+        WARN,
+        session,
+        "more cookies of the session's name than a logout ends"
+    );
+}
+
 /// Another request or process was faster; the change is tried again.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn lost_round(what: &'static str, round: u32) {

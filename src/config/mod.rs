@@ -6,7 +6,7 @@ use std::{fmt, time::Duration};
 
 use cookie::SameSite;
 
-pub(crate) use self::settings::{Overflow, Settings};
+pub(crate) use self::settings::{AttributesTag, Overflow, Settings};
 use crate::{
     codec::{Codec, Mode, Purpose},
     cookie::{self as wire, CookieAttributes},
@@ -40,6 +40,7 @@ pub struct SessionConfig {
     keys: Keys,
     audience: String,
     attributes: CookieAttributes,
+    former: Vec<CookieAttributes>,
     max_age: Option<Duration>,
     idle: Option<Duration>,
     absolute: Option<Duration>,
@@ -103,6 +104,7 @@ impl SessionConfig {
             keys: keys.into(),
             audience: String::new(),
             attributes: CookieAttributes::default(),
+            former: Vec::new(),
             max_age: None,
             idle: None,
             absolute: None,
@@ -158,6 +160,29 @@ impl SessionConfig {
     #[must_use]
     pub fn partitioned(self, partitioned: bool) -> Self {
         self.with(|attributes| attributes.partitioned(partitioned))
+    }
+
+    /// Names attributes that the session's cookies had in an earlier release: browsers that still
+    /// have such a cookie are told to drop it, with the next one they get. May be called several
+    /// times.
+    ///
+    /// To a browser, cookies of another path, domain or partition are other cookies, and it sends
+    /// both. While the session of one is dead, that does no harm. A session that is kept in its
+    /// cookie alone cannot tell, and then neither of two counts until the older one has expired.
+    ///
+    /// ```
+    /// # use silverback::{CookieAttributes, Keys, SessionConfig};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let config = SessionConfig::cookie("account", Keys::generate()?)
+    ///     .domain("example.com")
+    ///     .former_attributes(CookieAttributes::default().path("/shop"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn former_attributes(mut self, attributes: CookieAttributes) -> Self {
+        self.former.push(attributes);
+        self
     }
 
     /// For developing over plain HTTP: without `Secure`, so that anybody on the way can read and
@@ -322,7 +347,9 @@ impl SessionConfig {
 
     /// Checks everything that does not depend on a request, and prepares what can be prepared.
     pub(crate) fn build(&self) -> Result<Settings, ConfigError> {
-        self.attributes.check(&self.name)?;
+        for attributes in std::iter::once(&self.attributes).chain(&self.former) {
+            attributes.check(&self.name)?;
+        }
         let second = Duration::from_secs(1);
         if [self.max_age, self.idle, self.absolute]
             .into_iter()
@@ -361,7 +388,9 @@ impl SessionConfig {
             finder: wire::Finder::new(&self.name),
             backend: self.backend.clone(),
             codec: codec(mode, purpose),
+            tag: Settings::tag_of(&self.attributes.render()),
             rendered: self.attributes.render(),
+            former: self.former.iter().map(CookieAttributes::render).collect(),
             attributes: self.attributes.clone(),
             max_age: self.max_age,
             idle: self.idle.or(self.max_age).unwrap_or(Timeouts::DEFAULT.idle),

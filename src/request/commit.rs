@@ -138,15 +138,16 @@ impl Committed {
         match reply {
             Ok(Reply {
                 cookie,
-                leftover,
+                leftovers,
                 is_used,
                 is_refresh,
             }) => {
                 self.is_used |= is_used;
-                self.cookies.extend(leftover.map(|value| NewCookie {
-                    value,
-                    is_refresh: false,
-                }));
+                self.cookies.extend(
+                    leftovers
+                        .into_iter()
+                        .map(|value| NewCookie { value, is_refresh }),
+                );
                 self.cookies
                     .extend(cookie.map(|value| NewCookie { value, is_refresh }));
             }

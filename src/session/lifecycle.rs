@@ -9,7 +9,7 @@ use crate::{
     error::{Error, ErrorKind},
     state::{Change, State},
     trace,
-    turn::{self, Anchor, Destroy, Open, Reopen, Save},
+    turn::{self, Anchor, Destroy, Open, Reopen, Save, Touch},
 };
 
 /// The session as a whole.
@@ -27,7 +27,7 @@ impl Session {
     pub async fn load(&self) -> Result<(), Error> {
         let load = async {
             self.handle.check_name()?;
-            if self.handle.exchange().is_over() && self.is_in_store() {
+            if self.handle.exchange().is_over() && self.settings().has_store() {
                 return turn::run(&self.handle, Reopen).await;
             }
             if self.handle.cell().with(|state| state.view.is_none()) {
@@ -65,6 +65,26 @@ impl Session {
             Ok(())
         };
         save.await.map_err(|error: Error| error.of(self.name()))
+    }
+
+    /// Puts off the session's end now, as a request that uses it does, and saves what was changed.
+    ///
+    /// A request needs no call of this. It is for what lives longer than a request: a WebSocket that
+    /// calls it now and then keeps its visitor logged in, and learns when the session has ended. For
+    /// a session in a cookie only a response can do that.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if the session has ended or was renewed; [`load`](Self::load) it, and
+    /// [`rejection`](Self::rejection) tells which of the two. [`ErrorKind::AlreadyCommitted`] for a
+    /// session in a cookie after the response, [`ErrorKind::Store`], and those of
+    /// [`save`](Self::save).
+    pub async fn touch(&self) -> Result<(), Error> {
+        let touch = async {
+            self.handle.check_name()?;
+            turn::run(&self.handle, Touch).await
+        };
+        touch.await.map_err(|error: Error| error.of(self.name()))
     }
 
     /// Gives the session a new ID and ends the old one, with the response. Values, flashes and the
@@ -199,16 +219,5 @@ impl Session {
         if is_refused {
             trace::too_late(self.name(), what);
         }
-    }
-
-    /// Whether the session is in a store, as far as is known.
-    fn is_in_store(&self) -> bool {
-        let in_record = |state: &mut State| {
-            state
-                .view
-                .as_ref()
-                .is_some_and(|view| view.home.is_record())
-        };
-        !self.settings().may_be_in_cookie() || self.handle.cell().with(in_record)
     }
 }

@@ -153,6 +153,10 @@ impl Session {
                 .view
                 .as_mut()
                 .ok_or_else(|| Error::new(ErrorKind::NotLoaded))?;
+            // Only a response could bring it.
+            if exchange.is_closed() && view.home.is_cookie() {
+                return Err(Error::new(ErrorKind::AlreadyCommitted));
+            }
             let (change, result) = change(&mut view.content)?;
             if let Some(change) = change {
                 state.note(keeps_log.then(change));

@@ -9,7 +9,7 @@ mod plan;
 pub(crate) use self::{
     change::{Change, Taken},
     enrolment::Enrolment,
-    home::Home,
+    home::{Home, Place},
     lifetime::Lifetime,
     plan::{Draft, Job, When, Write, Written},
     request::{CookieDuty, CutOff, Source, State, View},

@@ -5,10 +5,12 @@ use std::mem;
 use super::{change::Change, home::Home};
 use crate::{
     clock::Timestamp,
+    config::Settings,
     content::{Content, Persistence, WriteId},
     cookie::CookieAttributes,
     error::{Error, ErrorKind, Rejection},
     id::SessionId,
+    key::KeyId,
 };
 
 /// Empty until the session is used.
@@ -25,6 +27,10 @@ pub(crate) struct State {
     /// It shall get another ID.
     pub(crate) renews: bool,
     pub(crate) duty: CookieDuty,
+    /// The cookie that came is of a key, or has attributes, that new ones have not.
+    pub(crate) is_outdated: bool,
+    /// The key of the cookie that came.
+    pub(crate) sealed_by: Option<KeyId>,
     /// Somebody looked at it, or tried to: the response depends on the cookie.
     pub(crate) is_used: bool,
     /// Something was asked for after the response that only a response can do.
@@ -88,6 +94,16 @@ impl View {
     }
 }
 
+impl View {
+    /// An empty session in the place of one that was renewed or destroyed a moment ago.
+    pub(crate) fn marked(id: SessionId, reason: Rejection, now: Timestamp) -> Self {
+        Self {
+            home: Home::Marked(id),
+            ..Self::new(now, Some(reason))
+        }
+    }
+}
+
 impl State {
     /// Whether there may be something to save or to tell the browser.
     pub(crate) fn is_in_use(&self) -> bool {
@@ -114,13 +130,6 @@ impl State {
         self.duty = self.duty.max(duty);
     }
 
-    /// The old cookie still works: it stays.
-    pub(crate) fn withdraw_refresh(&mut self) {
-        if self.duty == CookieDuty::Refresh {
-            self.duty = CookieDuty::Nothing;
-        }
-    }
-
     pub(crate) fn persist(&mut self, persistence: Persistence) {
         if let Some(view) = &mut self.view {
             if view.content.persistence == persistence {
@@ -143,6 +152,44 @@ impl State {
             return Err(Error::new(ErrorKind::AlreadyCommitted));
         }
         Ok(())
+    }
+
+    /// Whether a session in a record was to get another ID, and has not got one.
+    pub(crate) fn is_to_be_renewed(&self) -> bool {
+        let in_record = |view: &View| view.home.is_record();
+        self.renews && self.view.as_ref().is_some_and(in_record)
+    }
+
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if the session has ended; [`ErrorKind::AlreadyCommitted`] if only a
+    /// response could put off its end.
+    pub(crate) fn check_touched(&mut self, is_closed: bool) -> Result<(), Error> {
+        self.is_used = true;
+        match self.view.as_ref().map(|view| &view.home) {
+            Some(Home::Cookie { .. }) if is_closed => Err(Error::new(ErrorKind::AlreadyCommitted)),
+            Some(Home::Cookie { .. } | Home::Record(_)) => Ok(()),
+            _ if self.too_late() == ErrorKind::Gone => Err(Error::new(ErrorKind::Gone)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the cookie that the session came in is of a key that was revoked since.
+    pub(crate) fn is_locked_out(&self, settings: &Settings) -> bool {
+        self.sealed_by
+            .is_some_and(|key| !settings.codec.accepts(key))
+    }
+
+    /// What a save is after the response that would make a new session: the one there was has
+    /// ended, or there never was one.
+    pub(crate) fn too_late(&self) -> ErrorKind {
+        let has_ended = |view: &View| view.rejection.is_some();
+        let is_destroyed = matches!(self.source, Source::Nothing);
+        if is_destroyed || self.view.as_ref().is_some_and(has_ended) {
+            ErrorKind::Gone
+        } else {
+            ErrorKind::AlreadyCommitted
+        }
     }
 
     /// Forgets what the handler changed, but not that the session was renewed or destroyed. The
@@ -173,11 +220,21 @@ impl State {
     pub(crate) fn source_again(&self) -> Source {
         match &self.view {
             Some(View {
-                home: Home::Record { id, .. },
+                home: Home::Record(place),
                 ..
-            }) => Source::Known(id.clone().into()),
+            }) => Source::Known(place.id.clone().into()),
             _ => self.source.clone(),
         }
+    }
+
+    /// The session as the browser has it in its cookie, if it has.
+    pub(crate) fn in_cookie(&self) -> Option<View> {
+        let view = self.view.as_ref()?;
+        matches!(view.home, Home::Cookie { .. }).then(|| View {
+            home: view.home.clone(),
+            content: view.content.clone(),
+            rejection: None,
+        })
     }
 
     /// Gets ready to be opened anew; returns what the request changed and did not save, to be
@@ -196,19 +253,21 @@ impl State {
     /// Forgets what the session is, but not where: it is read again when it is used again.
     pub(crate) fn close(&mut self, home: Home) {
         self.view = None;
-        if let Home::Record { id, .. } = home {
+        if let Home::Record(place) = home {
             self.renews = false;
-            self.source = Source::Known(id.into());
+            self.source = Source::Known(place.id.into());
         }
     }
 
-    /// Becomes a new session whose cookie, if there is one, has to go. Attributes of its own stay
-    /// with the cookie's name: they are what the removal, or the new session's cookie, must carry.
+    /// Becomes a new session whose cookie, if there is one, has to go. The attributes of the
+    /// browser's cookie stay with its name: they are what the removal, or the new session's cookie,
+    /// must carry.
     #[must_use]
     pub(crate) fn forget(&mut self, now: Timestamp, has_cookie: bool) -> Self {
         let mut view = View::new(now, None);
         let old = self.view.as_ref();
-        view.content.attributes = old.and_then(|view| view.content.attributes.clone());
+        let own = old.and_then(|view| view.content.attributes.clone());
+        view.content.attributes = self.moved_from.clone().or(own);
         let new = Self {
             view: Some(view),
             source: Source::Nothing,

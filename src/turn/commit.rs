@@ -6,7 +6,7 @@ use super::{
     reply::Reply,
 };
 use crate::{
-    error::Error,
+    error::{Error, ErrorKind},
     state::{Change, State, When},
     trace,
 };
@@ -67,9 +67,16 @@ pub(crate) fn commit_cookie(anchor: &impl Anchor, commit: Commit) -> Result<Repl
                 rejection = open_cookie(state, &vault, exchange);
             }
             let now = vault.now();
-            if let Some(plan) = state.plan(settings, now, When::Response)? {
+            let mut plan = state.plan(settings, now, When::Response)?;
+            if state.is_locked_out(settings) {
+                plan = plan.filter(|plan| !plan.is_optional());
+                if plan.is_some() {
+                    return Err(Error::new(ErrorKind::Gone));
+                }
+            }
+            if let Some(plan) = plan {
                 let new = plan.write.names().then(|| vault.new_id()).transpose()?;
-                state.saved_in_cookie(new, plan.duty, settings, now);
+                state.saved_in_cookie(new, plan.duty, now);
             }
             Reply::of(state, settings, || now)
         })

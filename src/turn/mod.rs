@@ -18,5 +18,5 @@ pub(crate) use self::{
     exchange::Exchange,
     open::{Open, ROUNDS, Reopen, open_cookie},
     reply::Reply,
-    save::Save,
+    save::{Save, Touch},
 };
