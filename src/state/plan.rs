@@ -206,7 +206,7 @@ impl State {
             Home::Nowhere | Home::Marked(_) => Some(Write::Create),
             Home::Cookie { .. } if is_emptied => is_last.then_some(Write::Forget),
             Home::Cookie { .. } if fits || !is_change => {
-                let is_due = is_change || due.end || due.listing;
+                let is_due = is_change || due.end || due.listing || due.new_key;
                 (is_last && is_due).then_some(Write::Cookie { names: renews })
             }
             Home::Cookie { .. } => Some(Write::Outgrow {
@@ -228,13 +228,14 @@ impl State {
         let lifetime = Lifetime::of(&view.content, settings);
         let end = match &view.home {
             Home::Record(place) => lifetime.is_worth_touching(now, place.expires),
-            Home::Cookie { issued, .. } => lifetime.is_worth_resealing(now, *issued),
+            Home::Cookie { issued, .. } => lifetime.is_worth_resealing(now, *issued, settings),
             Home::Nowhere | Home::Marked(_) => false,
         };
         let outlasts = || lifetime.outlasts_cookie(now, &view.content, settings);
         let cookie = view.home.is_record() && (self.is_outdated || (end && outlasts()));
         // What is in its cookie gets a new one with each change.
-        let new_key = self.is_outdated && (cookie || end || self.is_changed());
+        let reseals = cookie || end || self.is_changed() || settings.ends().is_some();
+        let new_key = self.is_outdated && reseals;
         // One that is to last longer is to be listed longer, and a save that failed may have told
         // nobody.
         let is_told = |change: &Change| matches!(change, Change::Persist(_) | Change::Listed(_));

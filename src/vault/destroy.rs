@@ -5,7 +5,7 @@
 
 use super::{
     ends::MARK_LIFETIME,
-    records::{Vault, next},
+    records::{Vault, load_all, next},
     retry::{Policy, Queue, Rounds},
     write::is_own,
 };
@@ -84,11 +84,7 @@ impl Vault<'_> {
         };
         let unknown = doomed.iter().filter(|session| session.version.is_none());
         let keys: Vec<_> = unknown.map(|session| session.id.record_key()).collect();
-        let mut loaded = match keys.as_slice() {
-            [] => Vec::new(),
-            keys => records.load_many(keys, Read::Current).await,
-        }
-        .into_iter();
+        let mut loaded = load_all(records, &keys).await.into_iter();
         let see = |session: &Doomed| {
             Ok(Some(match session.version {
                 Some(version) => Seen::Session(version),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    records::{Vault, next},
+    records::{Vault, load_all, next},
     write::is_own,
 };
 use crate::{
@@ -117,11 +117,7 @@ impl Vault<'_> {
             keys.push(token.id.record_key().of_end());
             keys.extend(roster_key(token));
         }
-        let mut answers = match keys.as_slice() {
-            [key] => vec![ends.load(key, Read::Current).await],
-            keys => ends.load_many(keys, Read::Current).await,
-        }
-        .into_iter();
+        let mut answers = load_all(ends, &keys).await.into_iter();
         let (now, mut all) = (self.now(), Vec::with_capacity(tokens.len()));
         for token in tokens {
             let end = next(&mut answers);

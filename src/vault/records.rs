@@ -105,15 +105,15 @@ impl Vault<'_> {
         let mut found = match self.settings.ends() {
             Some(store) if store == records => {
                 keys.extend(of_ends);
-                let mut all = records.load_many(&keys, Read::Current).await;
+                let mut all = load_all(records, &keys).await;
                 ends = all.split_off(ids.len().min(all.len()));
                 all
             }
             Some(store) => {
-                ends = store.load_many(&of_ends, Read::Current).await;
-                records.load_many(&keys, Read::Current).await
+                ends = load_all(store, &of_ends).await;
+                load_all(records, &keys).await
             }
-            None => records.load_many(&keys, Read::Current).await,
+            None => load_all(records, &keys).await,
         }
         .into_iter();
         let (mut ends, remembers) = (ends.into_iter(), self.settings.ends().is_some());
@@ -183,7 +183,7 @@ impl Vault<'_> {
         let mut alive = Vec::with_capacity(keys.len());
         if let Some(ends) = self.settings.ends() {
             let of_ends: Vec<_> = keys.iter().map(|key| key.of_end()).collect();
-            for end in ends.load_many(&of_ends, Read::Current).await {
+            for end in load_all(ends, &of_ends).await {
                 alive.push(match end {
                     Ok(end) => end.is_none(),
                     Err(StoreError::Corrupt(_)) => false,
@@ -191,7 +191,7 @@ impl Vault<'_> {
                 });
             }
         } else if let Some(records) = self.settings.records() {
-            for record in records.load_many(keys, Read::Current).await {
+            for record in load_all(records, keys).await {
                 alive.push(match record {
                     Ok(record) => record.is_some_and(|record| is_session(record.data())),
                     Err(StoreError::Corrupt(_)) => false,
@@ -205,6 +205,18 @@ impl Vault<'_> {
 
 fn is_session(data: &[u8]) -> bool {
     crate::store::RecordKind::of(data) == Some(crate::store::RecordKind::Session)
+}
+
+/// Loads records as they are now: one by one call, several by another.
+pub(super) async fn load_all(
+    store: &DynStore,
+    keys: &[RecordKey],
+) -> Vec<Result<Option<Record>, StoreError>> {
+    match keys {
+        [] => Vec::new(),
+        [key] => vec![store.load(key, Read::Current).await],
+        keys => store.load_many(keys, Read::Current).await,
+    }
 }
 
 /// What a store answers next of many; one that answers less than it was asked has failed.

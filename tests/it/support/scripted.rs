@@ -321,9 +321,9 @@ impl Scripted {
     }
 }
 
-/// Rosters are sealed like tokens, and begin with the same format byte. No session does.
+/// Rosters begin with a byte of their own.
 fn is_roster(data: &[u8]) -> bool {
-    data.first() == Some(&0x11)
+    data.first() == Some(&16)
 }
 
 impl Store for Scripted {
