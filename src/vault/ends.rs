@@ -74,9 +74,8 @@ impl Vault<'_> {
         let (now, write) = (self.now(), mark.write);
         let until = self.settings.latest_end(created, now);
         let (key, data) = (key.of_end(), End { mark, set: now }.encode());
-        let error = match ends.create(&key, data, self.expiry(until)).await {
-            Ok(_) => return Ok(None),
-            Err(error) => error,
+        let Err(error) = ends.create(&key, data, self.expiry(until)).await else {
+            return Ok(None);
         };
         let is_unknown = !matches!(error, StoreError::Exists);
         if is_unknown && self.settings.never_waits {
