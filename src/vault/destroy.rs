@@ -5,9 +5,8 @@
 
 use super::{
     ends::MARK_LIFETIME,
-    records::{Vault, load_all, next},
+    records::{Vault, is_own, load_all, next},
     retry::{Policy, Queue, Rounds},
-    write::is_own,
 };
 use crate::{
     clock::Timestamp,

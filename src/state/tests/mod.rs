@@ -71,8 +71,8 @@ impl Kept {
         };
         let config = config.idle_timeout(idle).absolute_timeout(absolute);
         match self {
-            Self::InCookiesAlone => config,
-            _ => config.revocation(MemoryStore::new()),
+            Self::InCookiesAlone | Self::InRecords => config,
+            Self::InCookies | Self::Overflowing => config.revocation(MemoryStore::new()),
         }
     }
 
