@@ -112,6 +112,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "exchange",
             "cell",
             "presented",
+            "contenders",
+            "look",
             "open",
             "save",
             "destroy",
