@@ -123,8 +123,7 @@ pub(super) async fn ask_several(
         .filter_map(|contender| contender.token.as_ref());
     let tokens = views.map(token).collect::<Result<Vec<_>, _>>()?;
     let mut over = vault.are_over(&tokens).await?.into_iter();
-    let (mut living, mut marked) = (Vec::new(), None);
-    let mut dead = None;
+    let mut tally = Tally::default();
     for contender in contenders {
         let Contender {
             id,
@@ -145,30 +144,46 @@ pub(super) async fn ask_several(
                 None => view,
             });
         }
-        // One session: its record comes after its cookie.
-        let alive = views.iter().position(|view| !view.home.is_nowhere());
-        if let Some(alive) = alive {
-            living.push(Opened {
-                view: views.swap_remove(alive),
-                came,
-            });
-            continue;
+        tally.count(views, came);
+    }
+    Ok(tally.outcome(now))
+}
+
+/// Which of the sessions live, as far as they were looked at.
+#[derive(Default)]
+struct Tally {
+    living: Vec<Opened>,
+    marked: Option<View>,
+    dead: Option<View>,
+}
+
+impl Tally {
+    /// Takes what was found of one session. Its record comes after its cookie.
+    fn count(&mut self, mut views: Vec<View>, came: Came) {
+        if let Some(alive) = views.iter().position(|view| !view.home.is_nowhere()) {
+            let view = views.swap_remove(alive);
+            self.living.push(Opened { view, came });
+            return;
         }
         for view in views {
-            match view.home {
-                Home::Marked(_) => marked = marked.or(Some(view)),
-                _ => dead = dead.or(Some(view)),
-            }
+            let place = match view.home {
+                Home::Marked(_) => &mut self.marked,
+                _ => &mut self.dead,
+            };
+            place.get_or_insert(view);
         }
     }
-    let came = Came::default();
-    match living.len() {
-        0 => {
-            let view = marked.or(dead);
-            let view = view.unwrap_or_else(|| View::new(now, Some(Rejection::NotFound)));
-            Ok(Opened { view, came })
+
+    fn outcome(mut self, now: Timestamp) -> Opened {
+        match self.living.len() {
+            0 => {
+                let view = self.marked.or(self.dead);
+                let view = view.unwrap_or_else(|| View::new(now, Some(Rejection::NotFound)));
+                let came = Came::default();
+                Opened { view, came }
+            }
+            1 => self.living.remove(0),
+            _ => Opened::new(now, Some(Rejection::Ambiguous)),
         }
-        1 => Ok(living.remove(0)),
-        _ => Ok(Opened::new(now, Some(Rejection::Ambiguous))),
     }
 }
