@@ -350,17 +350,7 @@ impl SessionConfig {
         for attributes in std::iter::once(&self.attributes).chain(&self.former) {
             attributes.check(&self.name)?;
         }
-        let second = Duration::from_secs(1);
-        if [self.max_age, self.idle, self.absolute]
-            .into_iter()
-            .flatten()
-            .any(|time| time < second)
-        {
-            return Err(ConfigError::ZeroDuration);
-        }
-        if self.max_age.is_some_and(|age| age > wire::MAX_AGE) {
-            return Err(ConfigError::MaxAgeTooLong);
-        }
+        self.check_times()?;
         let (mode, purpose) = match self.backend.server() {
             Err(cookie) if cookie.is_signed() => (Mode::Signed, Purpose::Values),
             Err(_) => (Mode::Sealed, Purpose::Values),
@@ -408,6 +398,20 @@ impl SessionConfig {
             never_waits: false,
         }
         .checked())
+    }
+
+    fn check_times(&self) -> Result<(), ConfigError> {
+        let second = Duration::from_secs(1);
+        let mut times = [self.max_age, self.idle, self.absolute]
+            .into_iter()
+            .flatten();
+        if times.any(|time| time < second) {
+            return Err(ConfigError::ZeroDuration);
+        }
+        if self.max_age.is_some_and(|age| age > wire::MAX_AGE) {
+            return Err(ConfigError::MaxAgeTooLong);
+        }
+        Ok(())
     }
 }
 

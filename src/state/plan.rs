@@ -234,7 +234,8 @@ impl State {
         let outlasts = || lifetime.outlasts_cookie(now, &view.content, settings);
         let cookie = view.home.is_record() && (self.is_outdated || (end && outlasts()));
         // What is in its cookie gets a new one with each change.
-        let reseals = cookie || end || self.is_changed() || settings.ends().is_some();
+        let is_known_alive = view.home.is_cookie() && settings.ends().is_some();
+        let reseals = cookie || end || self.is_changed() || is_known_alive;
         let new_key = self.is_outdated && reseals;
         // One that is to last longer is to be listed longer, and a save that failed may have told
         // nobody.

@@ -11,7 +11,7 @@ use super::{
     retry::{Policy, Queue, Rounds},
 };
 use crate::{
-    content::{Browser, Content, WriteId, Writes, seal_record},
+    content::{Browser, Content, Writes, seal_record},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
     state::{Draft, Enrolment, Home, Job, Place, Written},
@@ -220,11 +220,6 @@ impl Vault<'_> {
             Found::Marked(_) | Found::Nothing(_) => Err(Error::new(ErrorKind::Gone)),
         }
     }
-}
-
-/// Whether a mark was left by this very write. Those without a wait have no ids.
-pub(super) fn is_own(found: WriteId, own: Option<WriteId>) -> bool {
-    own.is_some_and(|own| own == found && own != WriteId::default())
 }
 
 /// Whether this save is among a record's last writes.

@@ -70,7 +70,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
 const FOLDERS: &[(&str, &[&str])] = &[
     ("codec", &["token", "mod"]),
     ("config", &["settings", "mod"]),
-    ("content", &["frames", "mod", "wire"]),
+    ("content", &["frames", "writes", "mark", "mod", "wire"]),
     ("request", &["registry", "commit", "mod"]),
     ("roster", &["mod", "wire", "store"]),
     (
@@ -112,6 +112,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "exchange",
             "cell",
             "presented",
+            "contenders",
+            "look",
             "open",
             "save",
             "destroy",
@@ -123,7 +125,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "vault",
         &[
-            "retry", "records", "rosters", "write", "overflow", "renew", "save", "mod",
+            "retry", "records", "ends", "open", "rosters", "write", "renew", "overflow", "destroy",
+            "save", "mod",
         ],
     ),
 ];
