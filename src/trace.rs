@@ -106,3 +106,9 @@ pub(crate) fn replaced_cookie(session: &str) {
         "the service set a cookie of the session's name; it was replaced"
     );
 }
+
+/// A full store dropped what was in use: it is too small.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn evicted(what: &'static str, count: u64) {
+    event!(WARN, what, count, "a full memory store has evicted records");
+}

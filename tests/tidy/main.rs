@@ -104,7 +104,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "store", "options", "sweeper", "mod",
         ],
     ),
-    ("store/memory", &["table", "mod"]),
+    ("store/memory", &["table", "shard", "mod"]),
     (
         "turn",
         &[
