@@ -15,7 +15,7 @@ use tracing::{
 
 use crate::support::{
     Jar, Kind, Site, keys,
-    scripted::{ANY, Before, Delete, Fail, Load, Scripted},
+    scripted::{ANY, Before, Delete, Fail, Load, Scripted, Update},
     sessions,
 };
 
@@ -128,7 +128,7 @@ async fn no_secret_is_logged_or_shown() {
         site.visit(jar, async |session| {
             session.load().await.unwrap();
             session.renew();
-            remote.every(Before, Delete, Fail);
+            remote.every(Before, Update | Delete, Fail);
         })
         .await;
         let (late, _) = site.visit(jar, async |session| session).await;
