@@ -423,7 +423,8 @@ impl Entrant<'_> {
         };
         let former = match listed {
             Some(listed) => listed.names_but(&self.key, now),
-            None if self.before != self.key => vec![self.before],
+            // Under that name it is not the subject's yet, unless the roster got lost.
+            None if self.before != self.key && self.note.is_none() => vec![self.before],
             None => Vec::new(),
         };
         let renewed = match listed {

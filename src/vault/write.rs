@@ -107,7 +107,19 @@ impl Vault<'_> {
         }
     }
 
-    pub(super) async fn update(
+    /// Writes the draft, and removes the record if nothing is left of the session.
+    pub(super) async fn update(&self, version: Version, job: &mut Job) -> Result<Written, Error> {
+        let written = self.compare_and_swap(version, job).await?;
+        match &written.home {
+            Home::Record(place) if job.draft.is_emptied => {
+                let home = self.remove_emptied(place).await;
+                Ok(Written { home, ..written })
+            }
+            _ => Ok(written),
+        }
+    }
+
+    async fn compare_and_swap(
         &self,
         mut version: Version,
         job: &mut Job,
@@ -128,10 +140,12 @@ impl Vault<'_> {
             };
             match error {
                 StoreError::Conflict => rounds.lost().await?,
+                StoreError::Gone if job.draft.is_emptied => return emptied_by_another(job),
                 error => return Err(error.into()),
             }
             match self.merge(&job.id.clone(), job).await? {
                 Merged::Already { content, place } => {
+                    job.draft.is_emptied = content.is_emptied();
                     return Ok(Written {
                         home: Home::Record(place),
                         merged: Some(content),
@@ -146,7 +160,6 @@ impl Vault<'_> {
         }
     }
 
-    /// Writes the draft, or removes the record if nothing is left of the session.
     async fn replace(
         &self,
         key: &RecordKey,
@@ -154,15 +167,30 @@ impl Vault<'_> {
         job: &mut Job,
     ) -> Result<Result<Home, StoreError>, Error> {
         let records = self.records()?;
-        if job.draft.is_emptied {
-            let deleted = records.delete(key, Some(version)).await;
-            return Ok(deleted.map(|()| Home::Nowhere));
-        }
         let data = self.seal(&job.id, mem::take(&mut job.draft.plain))?;
         let expiry = self.expiry(job.draft.expires);
         let updated = records.update(key, version, data, expiry).await;
         let place = |version| Home::Record(job.draft.place(job.id.clone(), version));
         Ok(updated.map(place))
+    }
+
+    /// Removes the record that this request has left empty. It was written before that: a removal
+    /// does not tell whether there was still something, and of two requests that claim the last
+    /// value one shall get it.
+    async fn remove_emptied(&self, place: &Place) -> Home {
+        let Some(records) = self.settings.records() else {
+            return Home::Nowhere;
+        };
+        let (key, version) = (place.id.record_key(), Some(place.version));
+        match records.delete(&key, version).await {
+            Ok(()) => Home::Nowhere,
+            // Another request has filled it again.
+            Err(StoreError::Conflict) => Home::Record(place.clone()),
+            Err(error) => {
+                trace::left_behind(&self.settings.name, &error);
+                Home::Nowhere
+            }
+        }
     }
 
     /// Puts off the session's end. If the store fails, the session is none the worse, and the next
@@ -220,6 +248,21 @@ impl Vault<'_> {
             Found::Marked(_) | Found::Nothing(_) => Err(Error::new(ErrorKind::Gone)),
         }
     }
+}
+
+/// A session of which nothing is to be left, and nothing is: what this request wanted has happened,
+/// and what it claimed another one got.
+fn emptied_by_another(job: &mut Job) -> Result<Written, Error> {
+    let mut content = Content::new(job.created);
+    job.apply(&mut content, &Writes::default())?;
+    if !content.is_emptied() {
+        return Err(Error::new(ErrorKind::Gone));
+    }
+    Ok(Written {
+        home: Home::Nowhere,
+        merged: Some(content),
+        since: None,
+    })
 }
 
 /// Whether this save is among a record's last writes.

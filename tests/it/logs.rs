@@ -18,7 +18,7 @@ use tracing::{
 
 use crate::support::{
     DAY, Jar, Kind, START, Site, keys,
-    scripted::{ANY, Before, Delete, Fail, Load, Scripted},
+    scripted::{ANY, Before, Delete, Fail, Load, Scripted, Update},
     sessions, until,
 };
 
@@ -131,7 +131,7 @@ async fn no_secret_is_logged_or_shown() {
         site.visit(jar, async |session| {
             session.load().await.unwrap();
             session.renew();
-            remote.every(Before, Delete, Fail);
+            remote.every(Before, Update | Delete, Fail);
         })
         .await;
         let (late, _) = site.visit(jar, async |session| session).await;
