@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 
 use crate::{
+    head::Head,
     request::{Commit, Committed, Cookies, Registry, commit},
     responder::{FailedCommit, Responder},
     trace,
@@ -28,7 +29,7 @@ pin_project! {
         state: State<F, B>,
         registry: Closing,
         responder: Arc<R>,
-        is_grpc: bool,
+        head: Head,
     }
 }
 
@@ -50,12 +51,12 @@ impl Drop for Closing {
 }
 
 impl<F, B, R> ResponseFuture<F, B, R> {
-    pub(crate) fn new(inner: F, registry: Arc<Registry>, responder: Arc<R>, is_grpc: bool) -> Self {
+    pub(crate) fn new(inner: F, registry: Arc<Registry>, responder: Arc<R>, head: Head) -> Self {
         Self {
             state: State::Handling { inner },
             registry: Closing(registry),
             responder,
-            is_grpc,
+            head,
         }
     }
 }
@@ -88,10 +89,7 @@ where
                         Commit::Done(committed) => {
                             let responder = &**this.responder;
                             return Poll::Ready(Ok(finish(
-                                response,
-                                committed,
-                                responder,
-                                *this.is_grpc,
+                                response, committed, responder, this.head,
                             )));
                         }
                         Commit::Waiting(commit) => {
@@ -107,7 +105,7 @@ where
                         response,
                         committed,
                         &**this.responder,
-                        *this.is_grpc,
+                        this.head,
                     )));
                 }
             }
@@ -138,14 +136,14 @@ fn finish<B>(
     response: Response<B>,
     mut committed: Committed,
     responder: &impl Responder<B>,
-    is_grpc: bool,
+    head: &Head,
 ) -> Response<B> {
     let mut response = match committed.take_error() {
         None => response,
         Some(error) => {
             trace::commit_failed(&error);
             let mut response =
-                responder.respond(FailedCommit::new(error.clone(), response, is_grpc));
+                responder.respond(FailedCommit::new(error.clone(), response, head.clone()));
             response.extensions_mut().insert(error);
             response
         }

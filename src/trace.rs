@@ -46,11 +46,12 @@ pub(crate) fn load_failed(error: &Error) {
 /// A handler or an extractor gave up.
 #[cfg(feature = "axum")]
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
-pub(crate) fn answered(error: &Error) {
+pub(crate) fn answered(error: &Error, status: u16) {
     event!(
         ERROR,
         error = error as &(dyn std::error::Error + 'static),
-        "session error answered with 500"
+        status,
+        "session error answered"
     );
 }
 

@@ -43,7 +43,8 @@ impl Operation for Reopen {
     async fn perform(self, turn: &Turn<'_>) -> Result<(), Error> {
         let (source, now) = (turn.state(|state| state.source_again()), turn.vault.now());
         let looked = look(&source, turn.vault.settings, turn.exchange, now);
-        let (view, duty) = ask(&turn.vault, looked, now).await?;
+        let asked = ask(&turn.vault, looked, now).await;
+        let (view, duty) = asked.map_err(Error::of_load)?;
         // Dropped without the lock: it may have closures of the application.
         let dropped = turn.state(|state| state.reopen(source));
         drop(dropped);
@@ -191,7 +192,8 @@ impl Turn<'_> {
             Some(look(&state.source, self.vault.settings, self.exchange, now))
         });
         let Some(looked) = looked else { return Ok(()) };
-        let (view, duty) = ask(&self.vault, looked, now).await?;
+        let asked = ask(&self.vault, looked, now).await;
+        let (view, duty) = asked.map_err(Error::of_load)?;
         self.enter(view, duty)
     }
 

@@ -68,7 +68,7 @@ async fn an_accessor_before_load_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_failed_save_is_500_without_a_cookie() {
+async fn a_failed_save_is_503_without_a_cookie() {
     for (calls, is_new) in [(Create.into(), true), (Update.into(), false), (ANY, false)] {
         let (world, old) = established().await;
         let jar = &mut if is_new { Jar::default() } else { old };
@@ -80,7 +80,7 @@ async fn a_failed_save_is_500_without_a_cookie() {
                 world.records().every(Before, calls, Fail);
             })
             .await;
-        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(no_cookie(&response) && response.body().is_empty());
         let error = response.extensions().get::<Error>().unwrap();
         assert_eq!(
@@ -110,7 +110,7 @@ async fn a_failed_renewal_leaves_one_session() {
             // The old record is marked as moved. That it is still there is not seen.
             (StatusCode::OK, None, Some(1))
         } else {
-            (StatusCode::INTERNAL_SERVER_ERROR, Some(1), Some(1))
+            (StatusCode::SERVICE_UNAVAILABLE, Some(1), Some(1))
         };
         assert_eq!((response.status(), old, new), expected, "{operation:?}");
     }

@@ -71,7 +71,7 @@ async fn a_failed_commit_is_a_status_of_its_own() {
     for kind in ["application/grpc", "application/grpc+proto"] {
         let response = failed_commit(kind).await;
         assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(response.headers()["grpc-status"], "14");
+        assert_eq!(response.headers()["grpc-status"], "13");
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/grpc");
     }
 }
@@ -79,7 +79,7 @@ async fn a_failed_commit_is_a_status_of_its_own() {
 #[tokio::test]
 async fn grpc_web_is_another_protocol() {
     let response = failed_commit("application/grpc-web-text").await;
-    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(!response.headers().contains_key("grpc-status"));
     assert!(!response.headers().contains_key(header::CONTENT_TYPE));
 }

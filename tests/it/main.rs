@@ -4,6 +4,7 @@
 mod support;
 
 mod after_response;
+mod answers;
 mod axum;
 mod bounds;
 mod bounds_of_lifetimes;

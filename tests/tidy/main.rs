@@ -54,7 +54,15 @@ const FLOORS: &[&[&str]] = &[
     &["request"],
     &["subjects", "session"],
     &["sessions"],
-    &["responder", "future", "service", "layer", "axum"],
+    &[
+        "answer",
+        "head",
+        "responder",
+        "future",
+        "service",
+        "layer",
+        "axum",
+    ],
 ];
 
 /// Neighbours that must not know each other although the floors alone would allow it.
