@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 
 use crate::{
     head::Head,
-    request::{Commit, Committed, Cookies, Registry, commit},
+    request::{Commit, Committed, Cookies, Registry, Shared, commit},
     responder::{FailedCommit, Responder},
     trace,
     turn::Keep,
@@ -79,7 +79,9 @@ where
                     if !registry.exchange.is_touched() {
                         return Poll::Ready(Ok(response));
                     }
-                    match commit(registry, || what_to_keep(&response)) {
+                    match commit(registry, || {
+                        what_to_keep(&response, this.head, registry.shared())
+                    }) {
                         Commit::Nothing { is_used } => {
                             if is_used {
                                 vary_by_cookie(response.headers_mut());
@@ -115,18 +117,24 @@ where
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// A handler that failed on the server's side did not mean what it put into the session.
+/// A handler that failed on the server's side did not mean what it put into the session, nor did
+/// one that a timeout cut off (408).
 ///
-/// gRPC says so in `grpc-status`, under HTTP status 200. The codes are those that map to 5xx.
-fn what_to_keep<B>(response: &Response<B>) -> Keep {
-    let grpc = response
-        .headers()
-        .get(&GRPC_STATUS)
-        .map(HeaderValue::as_bytes);
+/// gRPC says so in `grpc-status`, under HTTP status 200. The codes are those that map to 5xx, and
+/// 1 (`CANCELLED`), which tonic's timeout answers.
+fn what_to_keep<B>(response: &Response<B>, head: &Head, shared: &Shared) -> Keep {
+    let (status, headers) = (response.status(), response.headers());
+    let code = headers.get(&GRPC_STATUS).map(HeaderValue::as_bytes);
     let grpc_failed =
-        grpc.is_some_and(|code| [b"2" as &[u8], b"4", b"12", b"13", b"14", b"15"].contains(&code));
-    if grpc_failed || response.status().is_server_error() {
+        code.is_some_and(|code| matches!(code, b"1" | b"2" | b"4" | b"12" | b"13" | b"14" | b"15"));
+    if grpc_failed
+        || status.is_server_error()
+        || status == StatusCode::REQUEST_TIMEOUT
+        || !shared.keeps(status, headers)
+    {
         Keep::Identity
+    } else if head.is_unseen || status == StatusCode::NOT_MODIFIED {
+        Keep::Unseen
     } else {
         Keep::Everything
     }

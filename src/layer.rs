@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use http::{HeaderMap, StatusCode};
 use tower_layer::Layer;
 
 use crate::{
@@ -53,6 +54,7 @@ impl SessionLayer {
         let shared = Shared {
             sessions: Vec::new(),
             clock: Clock::system(),
+            keep_if: None,
         };
         Self {
             shared,
@@ -105,6 +107,33 @@ impl<R> SessionLayer<R> {
             shared: self.shared,
             responder: Arc::new(responder),
         }
+    }
+
+    /// Says by the head of a response whether its handler's changes are kept.
+    ///
+    /// `false` is as if the handler had answered 500: values, flash messages and lifetimes are as
+    /// before, while a renewal is done and an end stays one. `true` changes nothing: 408 and 5xx
+    /// keep nothing in any case. [`Session`](crate::Session#which-changes-last) has the table. By
+    /// default every response below 500 but 408 keeps its changes.
+    ///
+    /// It is asked once the response is there, and only for requests that used a session. It must
+    /// not wait.
+    ///
+    /// ```
+    /// # use silverback::{Keys, SessionConfig, SessionLayer};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?))
+    ///     .keep_if(|status, _headers| !status.is_client_error());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn keep_if(
+        mut self,
+        keep_if: impl Fn(StatusCode, &HeaderMap) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.shared.keep_if = Some(Arc::new(keep_if));
+        self
     }
 
     /// Tells the time by another clock, for tests.

@@ -41,6 +41,7 @@
 //! | keep a struct under one key | [`Typed`] |
 //! | leave messages for the next page | [`Session::flash`] |
 //! | use axum's extractors | [below](#axum) |
+//! | keep nothing of what a handler did | [`SessionLayer::keep_if`] |
 //! | answer in your own way when a session cannot be saved | [`Responder`] |
 //! | move the clock in a test | [`Clock`] |
 //!

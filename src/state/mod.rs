@@ -7,7 +7,7 @@ mod lifetime;
 mod plan;
 
 pub(crate) use self::{
-    change::{Change, Taken},
+    change::{Change, RawFlash, Taken, TakenFlashes},
     enrolment::Enrolment,
     home::Home,
     lifetime::Lifetime,

@@ -116,10 +116,11 @@ pub(crate) struct Written {
 }
 
 impl State {
-    /// Whether there is nothing to save and nothing to tell the browser.
+    /// Whether there is nothing to save, nothing to put back and nothing to tell the browser.
     pub(crate) fn rests(&self, settings: &Settings, now: impl FnOnce() -> Timestamp) -> bool {
         let is_due = |view: &View| self.due(view, settings, now()) != Due::default();
         !self.is_changed()
+            && self.taken.is_empty()
             && self.duty == CookieDuty::Nothing
             && !self.view.as_ref().is_some_and(is_due)
     }

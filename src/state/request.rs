@@ -1,8 +1,11 @@
 //! The state of one session in one request.
 
-use std::mem;
+use std::{mem, sync::Arc};
 
-use super::{change::Change, home::Home};
+use super::{
+    change::{Change, Taken},
+    home::Home,
+};
 use crate::{
     clock::Timestamp,
     content::{Content, Persistence, WriteId},
@@ -17,6 +20,8 @@ pub(crate) struct State {
     pub(crate) view: Option<View>,
     /// What this request changed and no store has yet.
     pub(crate) log: Vec<Change>,
+    /// The flash messages that were taken, in case the visitor does not see the response.
+    pub(crate) taken: Vec<Taken>,
     /// Something was changed that need not be in the log, as nothing is ever merged: the session is
     /// in its cookie.
     pub(crate) is_changed_unlogged: bool,
@@ -104,9 +109,35 @@ impl State {
 
     /// Notes a change of the view, to be saved; `None` if nothing is ever merged.
     pub(crate) fn note(&mut self, change: Option<Change>) {
-        match change {
-            Some(change) => self.log.push(change),
-            None => self.is_changed_unlogged = true,
+        let Some(change) = change else {
+            self.is_changed_unlogged = true;
+            return;
+        };
+        if let Change::TakeFlashes(taken) = &change {
+            self.taken.push(Arc::clone(taken));
+        }
+        self.log.push(change);
+    }
+
+    /// The visitor does not see the response: the next page gets the messages that this one took.
+    /// Those for which the handler has left no room are lost, as with a response that is seen.
+    pub(crate) fn put_back_flashes(&mut self, fits: impl Fn(&Content, usize) -> bool) {
+        for taken in mem::take(&mut self.taken) {
+            if taken.ids().is_empty() {
+                continue;
+            }
+            if let Some(view) = &mut self.view {
+                if !fits(&view.content, taken.growth()) {
+                    continue;
+                }
+                taken.put_back(&mut view.content);
+            }
+            let at = self.log.iter().position(|change| change.takes(&taken));
+            match at {
+                // Saves that were cut off count the changes before it.
+                Some(at) if self.cut_off.is_empty() => drop(self.log.remove(at)),
+                _ => self.log.push(Change::PutBackFlashes(taken)),
+            }
         }
     }
 
@@ -153,6 +184,7 @@ impl State {
             return Vec::new();
         }
         self.is_changed_unlogged = false;
+        self.taken.clear();
         self.source = self.source_again();
         match (&self.source, &mut self.view) {
             // The attributes of the destroyed session are those that the removal of its cookie
@@ -190,6 +222,7 @@ impl State {
         }
         (self.renews, self.is_changed_unlogged) = (false, false);
         self.cut_off.clear();
+        self.taken.clear();
         mem::take(&mut self.log)
     }
 

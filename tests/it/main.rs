@@ -53,5 +53,6 @@ mod shrunk;
 mod stores;
 mod subjects;
 mod tonic;
+mod unseen;
 mod user_code;
 mod values;
