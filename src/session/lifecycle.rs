@@ -37,6 +37,8 @@ impl Session {
         };
         load.await.map_err(|error: Error| {
             let error = error.of(self.name());
+            // The response is about this visitor.
+            self.handle.cell().with(|state| state.is_used = true);
             trace::load_failed(&error);
             error
         })
@@ -103,6 +105,7 @@ impl Session {
     pub async fn destroy(&self) -> Result<(), Error> {
         let destroy = async {
             self.handle.check_name()?;
+            self.handle.cell().with(|state| state.is_used = true);
             turn::run(&self.handle, Destroy).await
         };
         destroy.await.map_err(|error: Error| error.of(self.name()))
@@ -192,6 +195,7 @@ impl Session {
             if exchange.is_closed() {
                 state.is_refused = true;
             } else {
+                state.is_used = true;
                 wish(state);
             }
             state.is_refused

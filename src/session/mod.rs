@@ -88,6 +88,12 @@ use crate::{
 /// A session whose store waits has to be loaded before it is used: with [`load`](Self::load), by
 /// axum's extractors, or by [`Sessions::get`](crate::Sessions::get). Otherwise its accessors fail
 /// with [`ErrorKind::NotLoaded`]. Cookie and memory sessions load themselves.
+///
+/// Loading is not use. A session is used by the first call that asks it something, changes it, or
+/// wishes something of it, on every store alike. Only then does the request put off the idle
+/// timeout, and does the response say `Vary: Cookie`: a page whose extractor loads a session that
+/// the handler ignores stays the same for everybody. `Option<Session>` asks whether there is a
+/// session, so it is use.
 #[derive(Clone)]
 pub struct Session {
     handle: Handle,
@@ -197,6 +203,7 @@ impl Session {
         let opens = !settings.has_store();
         let mut rejection = None;
         let worked = cell.with(|state| {
+            state.is_used = true;
             if state.view.is_none() {
                 if !opens {
                     return Err(work);

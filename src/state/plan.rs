@@ -121,7 +121,7 @@ impl State {
         let is_due = |view: &View| self.due(view, settings, now()) != Due::default();
         !self.is_changed()
             && self.taken.is_empty()
-            && self.duty == CookieDuty::Nothing
+            && (self.duty == CookieDuty::Nothing || self.is_idle_refresh())
             && !self.view.as_ref().is_some_and(is_due)
     }
 
@@ -199,6 +199,9 @@ impl State {
     }
 
     fn due(&self, view: &View, settings: &Settings, now: Timestamp) -> Due {
+        if !self.is_used {
+            return Due::default();
+        }
         let lifetime = Lifetime::of(&view.content, settings);
         let written = match view.home {
             Home::Record { expires, .. } => Some(expires),

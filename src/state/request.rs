@@ -30,7 +30,8 @@ pub(crate) struct State {
     /// It shall get another ID.
     pub(crate) renews: bool,
     pub(crate) duty: CookieDuty,
-    /// Somebody looked at it, or tried to: the response depends on the cookie.
+    /// Somebody asked it something, changed it, or tried to: the response depends on the cookie. To
+    /// load it is not enough.
     pub(crate) is_used: bool,
     /// Something was asked for after the response that only a response can do.
     pub(crate) is_refused: bool,
@@ -143,6 +144,12 @@ impl State {
 
     pub(crate) fn owe(&mut self, duty: CookieDuty) {
         self.duty = self.duty.max(duty);
+    }
+
+    /// A new cookie is due for a session that was loaded and not used: it waits for a request that
+    /// uses it.
+    pub(crate) fn is_idle_refresh(&self) -> bool {
+        self.duty == CookieDuty::Refresh && !self.is_used
     }
 
     /// The old cookie still works: it stays.

@@ -49,6 +49,9 @@ impl Commit {
         if state.is_changed() {
             self.name?;
         }
+        if state.is_idle_refresh() {
+            state.withdraw_refresh();
+        }
         match self.keep {
             Keep::Everything => {}
             Keep::Unseen => state.put_back_flashes(|content, growth| {

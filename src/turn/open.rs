@@ -73,7 +73,6 @@ pub(crate) fn open_cookie(
         return None;
     }
     exchange.touch();
-    state.is_used = true;
     let now = vault.now();
     let (mut view, duty) = match look(&state.source, vault.settings, exchange, now) {
         Looked::Found(view, duty) => (view, duty),
@@ -188,7 +187,6 @@ impl Turn<'_> {
             if state.view.is_some() {
                 return None;
             }
-            state.is_used = true;
             Some(look(&state.source, self.vault.settings, self.exchange, now))
         });
         let Some(looked) = looked else { return Ok(()) };

@@ -138,6 +138,7 @@ async fn a_failed_refresh_does_not_spoil_a_read() {
     let (_, response) = world
         .visit(&mut jar, async |session| {
             session.load().await.unwrap();
+            session.len().unwrap();
             world.records().every(Before, Touch, Fail);
         })
         .await;

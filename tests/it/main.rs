@@ -18,6 +18,7 @@ mod driven_operations;
 mod eviction;
 mod expired_records;
 mod failing_store;
+mod first_use;
 mod flash;
 mod grpc;
 mod headers;

@@ -232,17 +232,36 @@ fn a_state_rests_if_nothing_was_done_and_it_is_early() {
 #[test]
 fn a_duty_does_not_rest_even_unopened() {
     let settings = Kept::InCookies.settings();
-    for (duty, rests) in [
-        (CookieDuty::Nothing, true),
-        (CookieDuty::Remove, false),
-        (CookieDuty::Refresh, false),
-        (CookieDuty::Set, false),
+    for (duty, is_used, rests) in [
+        (CookieDuty::Nothing, true, true),
+        (CookieDuty::Remove, true, false),
+        (CookieDuty::Refresh, true, false),
+        (CookieDuty::Set, true, false),
+        (CookieDuty::Nothing, false, true),
+        (CookieDuty::Remove, false, false),
+        (CookieDuty::Refresh, false, true),
+        (CookieDuty::Set, false, false),
     ] {
         let state = State {
             duty,
+            is_used,
             ..State::default()
         };
-        assert_eq!(state.rests(&settings, || NOW), rests, "{duty:?}");
+        assert_eq!(state.rests(&settings, || NOW), rests, "{duty:?} {is_used}");
+    }
+}
+
+/// What is due is due for a session that is used.
+#[test]
+fn a_session_that_was_only_loaded_rests() {
+    for (kept, home, done, room, time) in conditions() {
+        let (mut state, settings) = arrange(kept, home, done, room, time);
+        state.is_used = false;
+        let row = format!("{kept:?} {home:?} {done:?} {room:?} {time:?}");
+        let rests = done == Done::Untouched;
+        assert_eq!(state.rests(&settings, || NOW), rests, "{row}");
+        let plan = state.plan(&settings, NOW, When::Response);
+        assert!(!rests || matches!(plan, Ok(None)), "{row}");
     }
 }
 
