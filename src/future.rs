@@ -12,9 +12,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 
 use crate::{
+    caching,
     head::Head,
     request::{Commit, Committed, Cookies, Registry, Shared, commit},
     responder::{FailedCommit, Responder},
+    state::Use,
     trace,
     turn::Keep,
 };
@@ -82,16 +84,15 @@ where
                     match commit(registry, || {
                         what_to_keep(&response, this.head, registry.shared())
                     }) {
-                        Commit::Nothing { is_used } => {
-                            if is_used {
-                                vary_by_cookie(response.headers_mut());
-                            }
+                        Commit::Nothing { used } => {
+                            caching::note_use(response.headers_mut(), used);
                             return Poll::Ready(Ok(response));
                         }
                         Commit::Done(committed) => {
                             let responder = &**this.responder;
+                            let request = (&*this.head, &**registry);
                             return Poll::Ready(Ok(finish(
-                                response, committed, responder, this.head,
+                                response, committed, responder, request,
                             )));
                         }
                         Commit::Waiting(commit) => {
@@ -103,12 +104,9 @@ where
                 StateProj::Committing { commit, response } => {
                     let committed = ready!(commit.as_mut().poll(cx));
                     let response = response.take().expect("polled again after it was ready");
-                    return Poll::Ready(Ok(finish(
-                        response,
-                        committed,
-                        &**this.responder,
-                        this.head,
-                    )));
+                    let responder = &**this.responder;
+                    let request = (&*this.head, &*this.registry.0);
+                    return Poll::Ready(Ok(finish(response, committed, responder, request)));
                 }
             }
         }
@@ -144,7 +142,7 @@ fn finish<B>(
     response: Response<B>,
     mut committed: Committed,
     responder: &impl Responder<B>,
-    head: &Head,
+    (head, registry): (&Head, &Registry),
 ) -> Response<B> {
     let mut response = match committed.take_error() {
         None => response,
@@ -156,34 +154,23 @@ fn finish<B>(
             response
         }
     };
-    if committed.is_used || !committed.cookies.is_empty() {
-        vary_by_cookie(response.headers_mut());
-    }
     if response.status() == StatusCode::NOT_MODIFIED {
         committed.cookies.drop_refreshes();
     }
-    set_cookies(response.headers_mut(), committed.cookies);
-    response
-}
-
-fn vary_by_cookie(headers: &mut HeaderMap) {
-    let covers = |token: &[u8]| token == b"*" || token.eq_ignore_ascii_case(b"cookie");
-    let mut tokens = headers
-        .get_all(header::VARY)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    if !tokens.any(|token| covers(token.trim_ascii())) {
-        headers.append(header::VARY, HeaderValue::from_static("Cookie"));
+    let headers = response.headers_mut();
+    if !committed.cookies.is_empty() {
+        committed.used = Use::There;
+        caching::keep_cookies_out(headers, registry.shared().allows_shared_caching);
     }
+    caching::note_use(headers, committed.used);
+    set_cookies(headers, committed.cookies);
+    response
 }
 
 fn set_cookies(headers: &mut HeaderMap, cookies: Cookies) {
     if cookies.is_empty() {
         return;
     }
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
     if headers.contains_key(header::SET_COOKIE) {
         cookies
             .values()

@@ -55,6 +55,7 @@ impl SessionLayer {
             sessions: Vec::new(),
             clock: Clock::system(),
             keep_if: None,
+            allows_shared_caching: false,
         };
         Self {
             shared,
@@ -133,6 +134,32 @@ impl<R> SessionLayer<R> {
         keep_if: impl Fn(StatusCode, &HeaderMap) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.shared.keep_if = Some(Arc::new(keep_if));
+        self
+    }
+
+    /// Leaves a handler's `Cache-Control: public` and the like as they are beside a session's
+    /// cookie.
+    ///
+    /// By default the layer sees to what caches may do with a response:
+    ///
+    /// | The response | `Vary` | `Cache-Control` |
+    /// |---|---|---|
+    /// | used no session | - | the handler's |
+    /// | asked for a session, and there is none | `Cookie` | the handler's |
+    /// | used a session that is there | `Cookie` | the handler's, or `private, no-cache` |
+    /// | sets or removes a session's cookie | `Cookie` | the handler's if no shared cache may keep it, or `no-store` |
+    ///
+    /// A shared cache may keep what has neither `private` nor `no-store`, unless it says `no-cache`
+    /// and no time (RFC 9111, section 5.2). Beside a session's cookie such a `Cache-Control` becomes
+    /// `private, no-store`, with an event, because the cache would hand one visitor's session to
+    /// the next. `CDN-Cache-Control` and its kind (RFC 9213), `Surrogate-Control`, `Edge-Control`
+    /// and `X-Accel-Expires` are removed if they allow it.
+    ///
+    /// Call this if a cache of yours drops `Set-Cookie` from what it keeps, or keeps nothing that
+    /// has one.
+    #[must_use]
+    pub fn allow_shared_caching(mut self) -> Self {
+        self.shared.allows_shared_caching = true;
         self
     }
 

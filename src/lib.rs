@@ -41,6 +41,7 @@
 //! | keep a struct under one key | [`Typed`] |
 //! | leave messages for the next page | [`Session::flash`] |
 //! | use axum's extractors | [below](#axum) |
+//! | let shared caches keep responses | [`SessionLayer::allow_shared_caching`] |
 //! | keep nothing of what a handler did | [`SessionLayer::keep_if`] |
 //! | answer in your own way when a session cannot be saved | [`Responder`] |
 //! | move the clock in a test | [`Clock`] |
@@ -131,6 +132,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
+mod caching;
 mod future;
 mod head;
 mod layer;

@@ -89,6 +89,16 @@ pub(crate) fn too_late(session: &str, what: &'static str) {
     );
 }
 
+/// The handler allowed a shared cache to keep a response with a session's cookie.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn forbade_shared_caching(field: &str) {
+    event!(
+        WARN,
+        field,
+        "the response sets a session's cookie, and this field let shared caches keep it; it was replaced"
+    );
+}
+
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn replaced_cookie(session: &str) {
     event!(

@@ -23,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// Says whether a handler meant what it did, by its response.
     pub(crate) keep_if: Option<Arc<KeepIf>>,
+    pub(crate) allows_shared_caching: bool,
 }
 
 pub(crate) type KeepIf = dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync;

@@ -12,7 +12,7 @@ pub(crate) use self::{
     home::Home,
     lifetime::Lifetime,
     plan::{Draft, Job, When, Write, Written},
-    request::{CookieDuty, CutOff, Source, State, View},
+    request::{CookieDuty, CutOff, Source, State, Use, View},
 };
 
 mod request;

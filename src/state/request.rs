@@ -84,6 +84,17 @@ pub(crate) enum CookieDuty {
     Set,
 }
 
+/// How the response depends on the session.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Use {
+    #[default]
+    Not,
+    /// It was asked for, and there is none: the response is the same for all such visitors.
+    Absent,
+    /// It is there, or nobody knows.
+    There,
+}
+
 impl View {
     pub(crate) fn new(now: Timestamp, rejection: Option<Rejection>) -> Self {
         Self {
@@ -98,6 +109,14 @@ impl State {
     /// Whether there may be something to save or to tell the browser.
     pub(crate) fn is_in_use(&self) -> bool {
         self.view.is_some() || self.is_changed() || self.duty != CookieDuty::Nothing
+    }
+
+    pub(crate) fn made_use(&self) -> Use {
+        match &self.view {
+            _ if !self.is_used => Use::Not,
+            Some(view) if view.home.is_nowhere() => Use::Absent,
+            _ => Use::There,
+        }
     }
 
     pub(crate) fn is_changed(&self) -> bool {

@@ -10,7 +10,7 @@ use crate::{
     config::Settings,
     cookie::{self, CookieAttributes},
     error::{Error, ErrorKind},
-    state::{CookieDuty, Home, Lifetime, State, View},
+    state::{CookieDuty, Home, Lifetime, State, Use, View},
 };
 
 #[derive(Debug, Default)]
@@ -18,8 +18,7 @@ pub(crate) struct Reply {
     pub(crate) cookie: Option<HeaderValue>,
     /// Removes the cookie of another path or domain that this one takes the place of.
     pub(crate) leftover: Option<HeaderValue>,
-    /// The response depends on the cookie.
-    pub(crate) is_used: bool,
+    pub(crate) used: Use,
     /// Nothing is lost if this cookie is not sent.
     pub(crate) is_refresh: bool,
 }
@@ -45,7 +44,7 @@ impl Reply {
         Ok(Self {
             cookie,
             leftover,
-            is_used: state.is_used,
+            used: state.made_use(),
             is_refresh,
         })
     }

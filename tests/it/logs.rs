@@ -168,3 +168,30 @@ async fn a_store_that_fails_is_an_event() {
         "{log}"
     );
 }
+
+#[tokio::test]
+async fn a_cookie_that_caches_would_share_is_an_event() {
+    let log = recorded(async || {
+        let world = Kind::Cookie.world();
+        for fields in [
+            ["cache-control", "public"],
+            ["cdn-cache-control", "max-age=5"],
+            ["cache-control", "private"],
+        ] {
+            let response = http::Response::builder().header(fields[0], fields[1]);
+            let response = response.body(String::new()).unwrap();
+            world.respond(&mut Jar::default(), write, response).await;
+        }
+    })
+    .await;
+    let fields: Vec<_> = log
+        .lines()
+        .map(|line| line.split("field=").nth(1))
+        .collect();
+    assert_eq!(fields.len(), 2, "{log}");
+    assert!(fields[0].unwrap().contains("\"cache-control\""), "{log}");
+    assert!(
+        fields[1].unwrap().contains("\"cdn-cache-control\""),
+        "{log}"
+    );
+}

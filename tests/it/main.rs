@@ -8,6 +8,7 @@ mod answers;
 mod axum;
 mod bounds;
 mod bounds_of_lifetimes;
+mod caches;
 mod cancellation;
 mod commit;
 mod concurrency;

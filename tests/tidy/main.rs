@@ -56,6 +56,7 @@ const FLOORS: &[&[&str]] = &[
     &["sessions"],
     &[
         "answer",
+        "caching",
         "head",
         "responder",
         "future",
