@@ -13,6 +13,7 @@ use pin_project_lite::pin_project;
 
 use crate::{
     caching,
+    cookie::NEAR_LIMIT,
     head::Head,
     request::{Commit, Committed, Cookies, Registry, Shared, commit},
     responder::{FailedCommit, Responder},
@@ -170,6 +171,10 @@ fn finish<B>(
 fn set_cookies(headers: &mut HeaderMap, cookies: Cookies) {
     if cookies.is_empty() {
         return;
+    }
+    let bytes = cookies.values().map(HeaderValue::len).sum();
+    if bytes >= NEAR_LIMIT {
+        trace::long_cookies("response", bytes);
     }
     if headers.contains_key(header::SET_COOKIE) {
         cookies

@@ -89,6 +89,17 @@ pub(crate) fn too_late(session: &str, what: &'static str) {
     );
 }
 
+/// A proxy may soon refuse what the browser sends, or what the server answers.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn long_cookies(message: &'static str, bytes: usize) {
+    event!(
+        WARN,
+        message_kind = message,
+        bytes,
+        "cookies come near the limit of proxies: see `CookieStore`"
+    );
+}
+
 /// The handler allowed a shared cache to keep a response with a session's cookie.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn forbade_shared_caching(field: &str) {

@@ -12,6 +12,7 @@ use crate::{
     config::Settings,
     error::{Error, ErrorKind},
     lock::Monitor,
+    trace,
     turn::{Anchor, Cell, Exchange},
     vault::Vault,
 };
@@ -101,6 +102,9 @@ impl Registry {
             cookies
                 .into_iter()
                 .for_each(|field| registry.exchange.cookies.keep(field));
+            if let Some(bytes) = registry.exchange.cookies.len_near_limit() {
+                trace::long_cookies("request", bytes);
+            }
         }
         registry
     }

@@ -152,6 +152,7 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::Attributes`] if they do not go together, or with the name.
+    /// [`ErrorKind::TooLarge`] if they leave no room for the session in its cookie.
     /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     #[doc(alias = "Options")]
     pub fn set_attributes(
@@ -171,10 +172,10 @@ impl Session {
             return Ok(());
         }
         self.write(|content| {
-            self.check_growth(
-                content,
-                new.path.len() + new.domain.as_ref().map_or(0, String::len) + 5,
-            )?;
+            let growth = new.path.len() + new.domain.as_ref().map_or(0, String::len) + 5;
+            self.settings()
+                .check_size(content.payload_len() + growth, Some(&new))
+                .map_err(Error::new)?;
             content.attributes = Some(Box::new(new.clone()));
             Ok((Some(|| Change::Attributes(new.clone())), ()))
         })?;

@@ -227,7 +227,10 @@ impl Session {
 
     fn check_growth(&self, content: &Content, growth: usize) -> Result<(), Error> {
         self.settings()
-            .check_size(content.payload_len() + growth)
+            .check_size(
+                content.payload_len() + growth,
+                content.attributes.as_deref(),
+            )
             .map_err(Error::new)
     }
 }

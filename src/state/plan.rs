@@ -143,7 +143,8 @@ impl State {
         }
         let len = view.content.payload_len();
         if is_change {
-            settings.check_size(len).map_err(Error::new)?;
+            let own = view.content.attributes.as_deref();
+            settings.check_size(len, own).map_err(Error::new)?;
         }
         let due = self.due(view, settings, now);
         let Some(write) = self.choose(view, settings, when, due, len) else {
@@ -176,7 +177,8 @@ impl State {
         len: usize,
     ) -> Option<Write> {
         let (is_change, is_last) = (self.is_changed(), when == When::Response);
-        let fits = settings.may_be_in_cookie() && settings.fits_cookie(len);
+        let fits = settings.may_be_in_cookie()
+            && settings.fits_cookie(len, view.content.attributes.as_deref());
         let renews = self.renews;
         match view.home {
             Home::Nowhere if fits => is_last.then_some(Write::Cookie { names: true }),
@@ -363,7 +365,8 @@ impl Draft {
             plain: plain.into(),
             expires: Lifetime::of(content, settings).expires(now),
             enrolment: Enrolment::of(content, settings, now),
-            fits_cookie: settings.may_be_in_cookie() && settings.fits_cookie(content.payload_len()),
+            fits_cookie: settings.may_be_in_cookie()
+                && settings.fits_cookie(content.payload_len(), content.attributes.as_deref()),
         }
     }
 }

@@ -55,7 +55,8 @@ impl Commit {
         match self.keep {
             Keep::Everything => {}
             Keep::Unseen => state.put_back_flashes(|content, growth| {
-                settings.check_size(content.payload_len() + growth).is_ok()
+                let (len, own) = (content.payload_len(), content.attributes.as_deref());
+                settings.check_size(len + growth, own).is_ok()
             }),
             Keep::Identity => return Ok(state.discard_changes()),
         }

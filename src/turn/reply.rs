@@ -86,11 +86,12 @@ fn render(view: &View, settings: &Settings, now: Timestamp) -> Result<HeaderValu
                 .seal(&stamp, id.len(), |out| out.extend_from_slice(id))
         }
     }?;
-    let max_age = lifetime.max_age(now, content, settings);
+    let lasts = lifetime.max_age(now, content, settings);
+    let lasts = lasts.map(|age| (age, now));
     let value = (token.encoded_len(), |out: &mut String| token.encode_to(out));
     let cookie = match own_attributes(Some(view)) {
-        None => cookie::set(&settings.name, value, max_age, &settings.rendered),
-        Some(attributes) => cookie::set(&settings.name, value, max_age, &attributes.render()),
+        None => cookie::set(&settings.name, value, lasts, &settings.rendered),
+        Some(attributes) => cookie::set(&settings.name, value, lasts, &attributes.render()),
     };
     cookie.ok_or_else(|| Error::new(ErrorKind::Attributes))
 }

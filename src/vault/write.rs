@@ -67,7 +67,7 @@ impl Vault<'_> {
         browser: Browser,
     ) -> Result<(), Error> {
         self.settings
-            .check_size(content.payload_len())
+            .check_size(content.payload_len(), content.attributes.as_deref())
             .map_err(Error::new)?;
         let plain = content.encode_record(job.write, browser);
         job.draft = Draft::of(content, plain, self.settings, self.now());

@@ -195,3 +195,33 @@ async fn a_cookie_that_caches_would_share_is_an_event() {
         "{log}"
     );
 }
+
+#[tokio::test]
+async fn cookies_near_the_limit_of_proxies_are_an_event() {
+    let large = async |session: Session| {
+        let all = sessions(&session);
+        for name in ["a", "b", "c"] {
+            let session = all.get(name).await.unwrap();
+            session.insert("x", "x".repeat(1_800)).unwrap();
+        }
+    };
+    let cookie = |name| SessionConfig::cookie(name, keys());
+    let layer = SessionLayer::new(cookie("a"))
+        .with(cookie("b"))
+        .with(cookie("c"));
+    let site = Site::of(layer);
+    let jar = &mut Jar::default();
+    let log = recorded(async || drop(site.visit(jar, large).await)).await;
+    assert!(
+        log.contains("limit of proxies") && log.contains("\"response\""),
+        "{log}"
+    );
+    let log = recorded(async || drop(site.visit(jar, async |_| ()).await)).await;
+    assert!(
+        log.contains("limit of proxies") && log.contains("\"request\""),
+        "{log}"
+    );
+    jar.0.remove("c");
+    let log = recorded(async || drop(site.visit(jar, async |_| ()).await)).await;
+    assert!(log.is_empty(), "{log}");
+}

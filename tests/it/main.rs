@@ -51,6 +51,7 @@ mod rotation;
 mod schedules;
 mod sealed_rosters;
 mod session_limit;
+mod set_cookie_length;
 mod shrunk;
 mod stores;
 mod subjects;
