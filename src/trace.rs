@@ -46,11 +46,12 @@ pub(crate) fn load_failed(error: &Error) {
 /// A handler or an extractor gave up.
 #[cfg(feature = "axum")]
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
-pub(crate) fn answered(error: &Error) {
+pub(crate) fn answered(error: &Error, status: u16) {
     event!(
         ERROR,
         error = error as &(dyn std::error::Error + 'static),
-        "session error answered with 500"
+        status,
+        "session error answered"
     );
 }
 
@@ -95,6 +96,27 @@ pub(crate) fn too_late(session: &str, what: &'static str) {
         session,
         what,
         "called after the response was committed; nothing was done"
+    );
+}
+
+/// A proxy may soon refuse what the browser sends, or what the server answers.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn long_cookies(message: &'static str, bytes: usize) {
+    event!(
+        WARN,
+        message_kind = message,
+        bytes,
+        "cookies come near the limit of proxies: see `CookieStore`"
+    );
+}
+
+/// The handler allowed a shared cache to keep a response with a session's cookie.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn forbade_shared_caching(field: &str) {
+    event!(
+        WARN,
+        field,
+        "the response sets a session's cookie, and this field let shared caches keep it; it was replaced"
     );
 }
 

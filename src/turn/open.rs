@@ -45,7 +45,9 @@ impl Operation for Reopen {
             Some(view) => Looked::of_token(view, turn.vault.settings, now),
             None => look(&source, turn.vault.settings, turn.exchange, now),
         };
-        let opened = ask(&turn.vault, looked, now).await?;
+        let opened = ask(&turn.vault, looked, now)
+            .await
+            .map_err(Error::of_load)?;
         // Dropped without the lock: it may have closures of the application.
         let dropped = turn.state(|state| state.reopen(source));
         drop(dropped);
@@ -63,7 +65,6 @@ pub(crate) fn open_cookie(
         return None;
     }
     exchange.touch();
-    state.is_used = true;
     let now = vault.now();
     let Opened { mut view, came } = match look(&state.source, vault.settings, exchange, now) {
         Looked::Found(opened) => opened,
@@ -88,11 +89,12 @@ impl Turn<'_> {
             if state.view.is_some() {
                 return None;
             }
-            state.is_used = true;
             Some(look(&state.source, self.vault.settings, self.exchange, now))
         });
         let Some(looked) = looked else { return Ok(()) };
-        let opened = ask(&self.vault, looked, now).await?;
+        let opened = ask(&self.vault, looked, now)
+            .await
+            .map_err(Error::of_load)?;
         self.enter(opened)
     }
 

@@ -63,7 +63,7 @@ impl Vault<'_> {
         writes: &Writes,
     ) -> Result<(), Error> {
         self.settings
-            .check_size(content.payload_len())
+            .check_size(content.payload_len(), content.attributes.as_deref())
             .map_err(Error::new)?;
         let (now, browser) = (self.now(), job.draft.browser);
         job.draft = Draft::of(content, self.settings, now);

@@ -54,7 +54,16 @@ const FLOORS: &[&[&str]] = &[
     &["request"],
     &["subjects", "session"],
     &["sessions"],
-    &["responder", "future", "service", "layer", "axum"],
+    &[
+        "answer",
+        "caching",
+        "head",
+        "responder",
+        "future",
+        "service",
+        "layer",
+        "axum",
+    ],
 ];
 
 /// Neighbours that must not know each other although the floors alone would allow it.

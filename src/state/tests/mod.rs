@@ -134,6 +134,7 @@ fn opened(home: Home, content: Content) -> State {
             content,
             rejection,
         }),
+        is_used: true,
         ..State::default()
     }
 }

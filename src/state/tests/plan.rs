@@ -311,6 +311,19 @@ fn a_duty_does_not_rest_even_unopened() {
     }
 }
 
+/// What is due is due for a session that is used.
+#[test]
+fn a_session_that_was_only_loaded_rests() {
+    for row in conditions() {
+        let (mut state, settings) = arrange(row);
+        state.is_used = false;
+        let rests = row.done == Done::Untouched;
+        assert_eq!(state.rests(&settings, || NOW), rests, "{row:?}");
+        let plan = state.plan(&settings, NOW, When::Response);
+        assert!(!rests || matches!(plan, Ok(None)), "{row:?}");
+    }
+}
+
 #[test]
 fn what_is_not_open_or_new_and_empty_has_no_plan() {
     for kept in Kept::ALL {
