@@ -1,18 +1,18 @@
 //! How one session is kept: its name, store, keys, cookie attributes and lifetimes.
 
+mod build;
 mod settings;
+mod timeouts;
 
 use std::{fmt, time::Duration};
 
 use cookie::SameSite;
 
 pub(crate) use self::settings::{Overflow, Settings};
+pub use self::timeouts::Timeouts;
 use crate::{
-    codec::{Codec, Mode, Purpose},
-    cookie::{self as wire, CookieAttributes},
-    error::ConfigError,
+    cookie::CookieAttributes,
     key::Keys,
-    roster::Rosters,
     store::{Backend, CookieStore, DynStore, Store},
 };
 
@@ -49,41 +49,6 @@ pub struct SessionConfig {
     sessions_per_subject: usize,
     overflow: Option<DynStore>,
     cookie_bytes: usize,
-}
-
-/// Pairs of timeouts that standards ask for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Timeouts {
-    idle: Duration,
-    absolute: Duration,
-}
-
-impl Timeouts {
-    /// The default: 24 hours idle, 14 days in all.
-    pub const DEFAULT: Self = Self::hours(24, 14 * 24);
-    /// OWASP's upper figures for applications of low risk: 30 minutes idle, 8 hours in all.
-    pub const LOW_RISK: Self = Self {
-        idle: Duration::from_secs(30 * 60),
-        absolute: Duration::from_secs(8 * 3_600),
-    };
-    /// OWASP's upper figures for applications of high value: 5 minutes idle, 4 hours in all.
-    pub const HIGH_VALUE: Self = Self {
-        idle: Duration::from_secs(5 * 60),
-        absolute: Duration::from_secs(4 * 3_600),
-    };
-
-    /// Makes a pair of one's own.
-    #[must_use]
-    pub const fn new(idle: Duration, absolute: Duration) -> Self {
-        Self { idle, absolute }
-    }
-
-    const fn hours(idle: u64, absolute: u64) -> Self {
-        Self::new(
-            Duration::from_secs(idle * 3_600),
-            Duration::from_secs(absolute * 3_600),
-        )
-    }
 }
 
 impl SessionConfig {
@@ -318,67 +283,6 @@ impl SessionConfig {
     fn with(mut self, change: impl FnOnce(CookieAttributes) -> CookieAttributes) -> Self {
         self.attributes = change(self.attributes);
         self
-    }
-
-    /// Checks everything that does not depend on a request, and prepares what can be prepared.
-    pub(crate) fn build(&self) -> Result<Settings, ConfigError> {
-        self.attributes.check(&self.name)?;
-        let second = Duration::from_secs(1);
-        if [self.max_age, self.idle, self.absolute]
-            .into_iter()
-            .flatten()
-            .any(|time| time < second)
-        {
-            return Err(ConfigError::ZeroDuration);
-        }
-        if self.max_age.is_some_and(|age| age > wire::MAX_AGE) {
-            return Err(ConfigError::MaxAgeTooLong);
-        }
-        let (mode, purpose) = match self.backend.server() {
-            Err(cookie) if cookie.is_signed() => (Mode::Signed, Purpose::Values),
-            Err(_) => (Mode::Sealed, Purpose::Values),
-            Ok(_) => (Mode::Signed, Purpose::Reference),
-        };
-        let codec = |mode, purpose| {
-            Codec::new(self.keys.clone(), mode, purpose, &self.name, &self.audience)
-        };
-        let absolute = self
-            .absolute
-            .or(self.max_age)
-            .unwrap_or(Timeouts::DEFAULT.absolute);
-        let roster_store = self.backend.server().ok().or(self.revocations.as_ref());
-        let rosters = roster_store.map(|store| {
-            let codec = codec(Mode::Sealed, Purpose::Roster);
-            let memory = absolute.max(wire::MAX_AGE);
-            Rosters::new(store.clone(), codec, &self.name, &self.audience, memory)
-        });
-        let overflow_store = self
-            .overflow
-            .as_ref()
-            .filter(|_| self.backend.server().is_err());
-        Ok(Settings {
-            name: self.name.as_str().into(),
-            finder: wire::Finder::new(&self.name),
-            backend: self.backend.clone(),
-            codec: codec(mode, purpose),
-            rendered: self.attributes.render(),
-            attributes: self.attributes.clone(),
-            max_age: self.max_age,
-            idle: self.idle.or(self.max_age).unwrap_or(Timeouts::DEFAULT.idle),
-            absolute,
-            max_bytes: self.max_bytes.min(128 << 20),
-            encrypts_records: self.encrypts_records,
-            revocations: self.revocations.clone(),
-            overflow: overflow_store.map(|store| Overflow {
-                store: store.clone(),
-                codec: codec(Mode::Signed, Purpose::Reference),
-                bytes: self.cookie_bytes,
-            }),
-            rosters,
-            sessions_per_subject: self.sessions_per_subject.max(1),
-            never_waits: false,
-        }
-        .checked())
     }
 }
 

@@ -69,7 +69,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
 /// as one.
 const FOLDERS: &[(&str, &[&str])] = &[
     ("codec", &["token", "mod"]),
-    ("config", &["settings", "mod"]),
+    ("config", &["timeouts", "settings", "mod", "build"]),
     ("content", &["frames", "mod", "wire"]),
     ("request", &["registry", "commit", "mod"]),
     ("roster", &["mod", "wire", "store"]),
