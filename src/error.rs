@@ -188,13 +188,14 @@ impl From<RandomError> for Error {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// It is not a token of ours: wrong alphabet, length, version or inside.
+    /// It is not a token of ours: wrong alphabet, length, version, times or inside.
     Malformed,
     /// It names a key that is not in use here, or one that was revoked.
     UnknownKey,
     /// Its tag does not fit: it was changed, or made for another name, purpose or application.
     Tampered,
-    /// It was issued more than a minute in the future.
+    /// It holds a session and was issued further in the future than
+    /// [`clock_skew`](crate::SessionConfig::clock_skew) allows.
     NotYetValid,
     /// Its idle timeout or absolute lifetime is over.
     Expired,
@@ -261,6 +262,8 @@ pub enum ConfigError {
     },
     /// Browsers cut a `Max-Age` of more than 400 days.
     MaxAgeTooLong,
+    /// Clocks that differ by more than an hour are wrong.
+    ClockSkewTooLong,
     /// A timeout, lifetime or `Max-Age` of less than a second ends every session at once.
     ZeroDuration,
     /// Sessions of this name are in a cookie, and nothing remembers which have ended.
@@ -312,6 +315,9 @@ impl fmt::Display for ConfigError {
             Self::MaxAgeTooLong => {
                 f.write_str("browsers cut a Max-Age of more than 400 days: use a shorter one")
             }
+            Self::ClockSkewTooLong => f.write_str(
+                "clocks that differ by more than an hour are wrong: set them right and allow less",
+            ),
             Self::NeedsRevocation(name) => {
                 write!(
                     f,

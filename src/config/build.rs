@@ -10,6 +10,9 @@ use crate::{
     roster::Rosters,
 };
 
+/// Clocks that differ by more are wrong, and each second of it lets sessions live longer.
+const MAX_SKEW: Duration = Duration::from_secs(3_600);
+
 impl SessionConfig {
     /// Checks everything that does not depend on a request, and prepares what can be prepared.
     pub(crate) fn build(&self) -> Result<Settings, ConfigError> {
@@ -28,7 +31,7 @@ impl SessionConfig {
             name: self.name.as_str().into(),
             finder: wire::Finder::new(&self.name),
             backend: self.backend.clone(),
-            codec: self.codec(mode, purpose),
+            codec: self.codec(mode, purpose).with_skew(self.clock_skew),
             rendered: self.attributes.render(),
             attributes: self.attributes.clone(),
             max_age: self.max_age,
@@ -55,6 +58,9 @@ impl SessionConfig {
         }
         if self.max_age.is_some_and(|age| age > wire::MAX_AGE) {
             return Err(ConfigError::MaxAgeTooLong);
+        }
+        if self.clock_skew > MAX_SKEW {
+            return Err(ConfigError::ClockSkewTooLong);
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use cookie::SameSite;
 pub(crate) use self::settings::{Overflow, Settings};
 pub use self::timeouts::Timeouts;
 use crate::{
+    codec::Codec,
     cookie::CookieAttributes,
     key::Keys,
     store::{Backend, CookieStore, DynStore, Store},
@@ -26,6 +27,7 @@ use crate::{
 /// | [`max_age`](Self::max_age) | none: until the browser closes |
 /// | [`idle_timeout`](Self::idle_timeout) | 24 hours |
 /// | [`absolute_timeout`](Self::absolute_timeout) | 14 days |
+/// | [`clock_skew`](Self::clock_skew) | 60 seconds |
 /// | [`encrypt_records`](Self::encrypt_records) | off |
 /// | [`sessions_per_subject`](Self::sessions_per_subject) | 1,000 |
 /// | [`overflow`](Self::overflow), [`cookie_bytes`](Self::cookie_bytes) | none, what fits into 4,096 bytes |
@@ -43,6 +45,7 @@ pub struct SessionConfig {
     max_age: Option<Duration>,
     idle: Option<Duration>,
     absolute: Option<Duration>,
+    clock_skew: Duration,
     max_bytes: usize,
     encrypts_records: bool,
     revocations: Option<DynStore>,
@@ -71,6 +74,7 @@ impl SessionConfig {
             max_age: None,
             idle: None,
             absolute: None,
+            clock_skew: Codec::SKEW,
             max_bytes: 1 << 20,
             encrypts_records: false,
             revocations: None,
@@ -170,6 +174,27 @@ impl SessionConfig {
     pub fn timeouts(self, timeouts: Timeouts) -> Self {
         self.idle_timeout(timeouts.idle)
             .absolute_timeout(timeouts.absolute)
+    }
+
+    /// Allows the clocks of your machines to differ by this much, at most an hour; 60 seconds
+    /// unless you set it.
+    ///
+    /// A cookie that holds its session and comes from a clock further ahead is refused, as
+    /// [`Rejection::NotYetValid`](crate::Rejection::NotYetValid). A session in a store needs no
+    /// such allowance: the times in its record decide.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Keys, SessionConfig};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let theme = SessionConfig::cookie("theme", Keys::generate()?).clock_skew(Duration::from_secs(300));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn clock_skew(mut self, clock_skew: Duration) -> Self {
+        self.clock_skew = clock_skew;
+        self
     }
 
     /// Bounds the bytes of a session in a store, or of one that can [`overflow`](Self::overflow)

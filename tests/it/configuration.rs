@@ -147,6 +147,15 @@ fn times_have_limits() {
         Ok(())
     );
     assert_eq!(build("s", |c| c.timeouts(Timeouts::HIGH_VALUE)), Ok(()));
+    assert_eq!(build("s", |c| c.clock_skew(Duration::ZERO)), Ok(()));
+    assert_eq!(
+        build("s", |c| c.clock_skew(Duration::from_secs(3_600))),
+        Ok(())
+    );
+    assert_eq!(
+        build("s", |c| c.clock_skew(Duration::from_secs(3_601))),
+        Err(ConfigError::ClockSkewTooLong)
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod axum;
 mod bounds;
 mod bounds_of_lifetimes;
 mod cancellation;
+mod clock_skew;
 mod commit;
 mod concurrency;
 mod configuration;

@@ -61,7 +61,7 @@ fn value(word: &str) -> String {
             ">" => Timestamp::from_secs(NOW.as_secs() + 3_600),
             _ => NOW,
         },
-        created: NOW,
+        created: Timestamp::from_secs(NOW.as_secs() - 3_600),
         ttl: 3_600,
         token_id: (kind == "t").then_some(id),
     };
@@ -133,7 +133,7 @@ fn cookies_of_one_name_are_one_session_or_none() {
         ("t1<",               "Expired"),
         ("r1<",               "Expired"),
         ("t1>",               "NotYetValid"),
-        ("r1>",               "NotYetValid"),
+        ("r1>",               "reference 1"),
         // The first that is bad is told.
         ("xyz t1?",           "Malformed"),
         ("t1? xyz",           "UnknownKey"),
@@ -190,7 +190,7 @@ fn the_same_cookie_twice_is_one() {
 fn all_valid_sessions_have_their_keys() {
     let rows: [(_, &[u8]); 11] = [
         ("",                          &[]),
-        ("xyz t1? r1! t2< r2> r3.",   &[]),
+        ("xyz t1? r1! t2< t2> r3.",   &[]),
         ("t1",                        &[1]),
         ("r1",                        &[1]),
         ("t1-",                       &[1]),
