@@ -23,10 +23,10 @@ impl SessionConfig {
             Err(_) => (Mode::Sealed, Purpose::Values),
             Ok(_) => (Mode::Signed, Purpose::Reference),
         };
-        let absolute = self
-            .absolute
-            .or(self.max_age)
-            .unwrap_or(Timeouts::DEFAULT.absolute);
+        // A browser keeps no cookie for longer, however often it is sent again.
+        let longest = self.max_age.map(|_| wire::MAX_AGE);
+        let absolute = self.absolute.or(longest);
+        let absolute = absolute.unwrap_or(Timeouts::DEFAULT.absolute);
         Ok(Settings {
             name: self.name.as_str().into(),
             finder: wire::Finder::new(&self.name),

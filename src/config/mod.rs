@@ -139,30 +139,48 @@ impl SessionConfig {
         self.secure(false)
     }
 
-    /// Lets sessions outlast the browser: `Max-Age`, at most 400 days.
+    /// Lets sessions outlast the browser: they end when nobody has used them for `max_age`, at
+    /// least a second and at most 400 days.
     ///
-    /// It is the idle timeout and the absolute lifetime as well, unless those are set themselves,
-    /// so what the browser keeps is what the server accepts. gorilla's `MaxAge` option; a session
-    /// changes it with [`persist_for`](crate::Session::persist_for) and
-    /// [`until_browser_closes`](crate::Session::until_browser_closes).
+    /// It is the cookie's `Max-Age` (RFC 6265, section 5.2.2), and the idle timeout unless you set a
+    /// shorter one. Both slide: each use puts off the end, and the cookie is sent again at most ten
+    /// times per `max_age`. gorilla's `MaxAge` option slides with each save.
+    ///
+    /// Unless you set an [`absolute_timeout`](Self::absolute_timeout), the session ends 400 days
+    /// after it was made, the longest that browsers keep a cookie (RFC 6265bis, section 5.5).
+    ///
+    /// One session changes this for itself with [`persist_for`](crate::Session::persist_for), which
+    /// does not slide, and [`until_browser_closes`](crate::Session::until_browser_closes).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let month = Duration::from_secs(30 * 86_400);
+    /// let cart = SessionConfig::new("cart", MemoryStore::new(), Keys::generate()?).max_age(month);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
     }
 
-    /// Ends a session that nobody used for this long.
+    /// Ends a session that nobody used for this long: 24 hours, or [`max_age`](Self::max_age),
+    /// unless you set it.
     ///
-    /// A request that uses the session starts the time anew; the store or the cookie is told at
-    /// most once in a tenth of it. A shorter one applies to sessions that are there when they are
-    /// used next; those in a store keep the longer one until then.
+    /// Each use restarts the timeout; to save writes, the store or the cookie is told at most ten
+    /// times per timeout. A shorter timeout applies to sessions that are there already when they
+    /// are used next; those in a store keep the longer one until then.
     #[must_use]
     pub fn idle_timeout(mut self, idle: Duration) -> Self {
         self.idle = Some(idle);
         self
     }
 
-    /// Ends a session this long after it was made, however much it is used.
+    /// Ends a session this long after it was made, however much it is used: 14 days, or 400 days
+    /// with [`max_age`](Self::max_age), unless you set it.
     #[must_use]
     pub fn absolute_timeout(mut self, absolute: Duration) -> Self {
         self.absolute = Some(absolute);

@@ -78,6 +78,14 @@ struct Due {
     new_key: bool,
 }
 
+impl Due {
+    /// Whether a session in a record has a reason to be touched: before its cookie is sent again,
+    /// it has to be seen that it is alive.
+    fn in_record(self) -> bool {
+        self.end || self.listing || self.cookie
+    }
+}
+
 /// A plan, and what a save takes along from the state.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -190,7 +198,7 @@ impl State {
             }),
             Home::Record { version, .. } if renews => Some(Write::Renew { version, when }),
             Home::Record { version, .. } if is_change => Some(Write::Update { version }),
-            Home::Record { version, .. } if is_last && (due.end || due.listing) => {
+            Home::Record { version, .. } if is_last && due.in_record() => {
                 Some(Write::Touch { version })
             }
             Home::Record { .. } => None,
@@ -205,6 +213,7 @@ impl State {
             Home::Nowhere => None,
         };
         let end = written.is_some_and(|written| lifetime.is_worth_refreshing(now, written));
+        let is_cookie_due = |sent| lifetime.is_cookie_due(now, sent, &view.content, settings);
         let new_key = self.duty == CookieDuty::Refresh;
         // One that is to last longer is to be listed longer, and a save that failed may have told
         // nobody.
@@ -214,9 +223,7 @@ impl State {
         let is_due = |subject| new_key || tells() || enrolment::is_due(subject, lifetime, now);
         Due {
             end,
-            cookie: end
-                && view.home.is_record()
-                && lifetime.outlasts_cookie(now, &view.content, settings),
+            cookie: view.home.is_record() && self.sent.is_some_and(is_cookie_due),
             listing: subject.is_some_and(is_due),
             new_key,
         }

@@ -25,6 +25,8 @@ pub(crate) struct State {
     /// It shall get another ID.
     pub(crate) renews: bool,
     pub(crate) duty: CookieDuty,
+    /// When the cookie was made that came and refers to the session's record.
+    pub(crate) sent: Option<Timestamp>,
     /// Somebody looked at it, or tried to: the response depends on the cookie.
     pub(crate) is_used: bool,
     /// Something was asked for after the response that only a response can do.

@@ -54,8 +54,8 @@ impl Operation for Reopen {
 /// What can be told of a session without a store.
 enum Looked {
     Found(View, CookieDuty),
-    /// It is in a record, whose ID the browser knows.
-    Record(SessionId, CookieDuty),
+    /// It is in a record, whose ID the browser knows since then.
+    Record(SessionId, Timestamp, CookieDuty),
     /// It is in a record that this request knows.
     Known(SessionId),
     /// It is in the cookie, but a store may know better.
@@ -111,7 +111,11 @@ fn look(source: &Source, settings: &Settings, exchange: &Exchange, now: Timestam
                 let view = View::new(now, Some(Rejection::Ambiguous));
                 Looked::Found(view, CookieDuty::Remove)
             }
-            Presented::Reference { id, is_current } => Looked::Record(id, duty(is_current)),
+            Presented::Reference {
+                id,
+                issued,
+                is_current,
+            } => Looked::Record(id, issued, duty(is_current)),
             Presented::Token(opened) => {
                 let duty = duty(opened.current);
                 match open_token(opened, settings, now) {
@@ -161,7 +165,7 @@ async fn ask(
     let ended = |rejection| (View::new(now, Some(rejection)), CookieDuty::Nothing);
     match looked {
         Looked::Found(view, duty) => Ok((view, duty)),
-        Looked::Record(id, duty) => match vault.find(&id, now).await?.into_view(id) {
+        Looked::Record(id, _, duty) => match vault.find(&id, now).await?.into_view(id) {
             Ok(mut view) => {
                 view.home.hear();
                 Ok((view, duty))
@@ -188,7 +192,11 @@ impl Turn<'_> {
                 return None;
             }
             state.is_used = true;
-            Some(look(&state.source, self.vault.settings, self.exchange, now))
+            let looked = look(&state.source, self.vault.settings, self.exchange, now);
+            if let Looked::Record(_, issued, _) = &looked {
+                state.sent = Some(*issued);
+            }
+            Some(looked)
         });
         let Some(looked) = looked else { return Ok(()) };
         let (view, duty) = ask(&self.vault, looked, now).await?;

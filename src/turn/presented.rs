@@ -16,6 +16,7 @@ pub(super) enum Presented {
     /// The ID of one in a store.
     Reference {
         id: SessionId,
+        issued: Timestamp,
         is_current: bool,
     },
     Ambiguous,
@@ -66,6 +67,7 @@ impl Presented {
         match SessionId::from_slice(opened.payload.as_slice()) {
             Some(id) => Self::Reference {
                 id,
+                issued: opened.stamp.issued,
                 is_current: opened.current,
             },
             None => Self::Nothing(Some(Rejection::Malformed)),
@@ -78,13 +80,19 @@ impl Presented {
             (found, Self::Nothing(_)) => found,
             (Self::Nothing(_), found) => found,
             (
-                Self::Reference { id, is_current },
+                Self::Reference {
+                    id,
+                    issued,
+                    is_current,
+                },
                 Self::Reference {
                     id: other,
+                    issued: later,
                     is_current: also,
                 },
             ) if id == other => Self::Reference {
                 id,
+                issued: issued.max(later),
                 is_current: is_current && also,
             },
             _ => Self::Ambiguous,

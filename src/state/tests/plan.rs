@@ -39,8 +39,8 @@ enum Time {
     Early,
     /// A tenth of the idle timeout has passed since the end was written down.
     End,
-    /// The same, and the browser would drop the cookie before the session is over.
-    EndAndCookie,
+    /// A tenth of `Max-Age` has passed since the cookie was sent.
+    MaxAge,
     /// Of a session in a roster.
     Roster,
     /// The cookie that came is of a retired key.
@@ -61,7 +61,7 @@ const WHEN: [When; 2] = [When::Now, When::Response];
 const TIME: [Time; 6] = [
     Time::Early,
     Time::End,
-    Time::EndAndCookie,
+    Time::MaxAge,
     Time::Roster,
     Time::RetiredKey,
     Time::RetiredKeyOfListed,
@@ -80,6 +80,7 @@ fn expected(home: Where, done: Done, room: Room, when: When, time: Time) -> &'st
         (Cookie,  Untouched, _,    Now,      _)            => "nothing",
         (Cookie,  Untouched, _,    Response, Early)        => "nothing",
         (Cookie,  Untouched, _,    Response, RetiredKey)   => "nothing",
+        (Cookie,  Untouched, _,    Response, MaxAge)       => "nothing",
         (Cookie,  Untouched, _,    Response, _)            => "cookie: Refresh",
         (Cookie,  _,         Fits, Now,      _)            => "nothing",
         (Cookie,  Renewed,   Fits, Response, _)            => "cookie, new ID: Set",
@@ -90,12 +91,12 @@ fn expected(home: Where, done: Done, room: Room, when: When, time: Time) -> &'st
         (Record,  Untouched, _,    Now,      _)            => "nothing",
         (Record,  Untouched, _,    Response, Early)        => "nothing",
         (Record,  Untouched, _,    Response, RetiredKey)   => "nothing",
-        (Record,  Untouched, _,    Response, EndAndCookie) => "touch: Refresh",
+        (Record,  Untouched, _,    Response, MaxAge)       => "touch: Refresh",
         (Record,  Untouched, _,    Response, _)            => "touch: Nothing",
         (Record,  Renewed,   _,    Now,      _)            => "renew now: Set",
         (Record,  Renewed,   _,    Response, _)            => "renew: Set",
         (Record,  Shown,     _,    _,        _)            => "update: Set",
-        (Record,  _,         _,    _,        EndAndCookie) => "update: Refresh",
+        (Record,  _,         _,    _,        MaxAge)       => "update: Refresh",
         (Record,  _,         _,    _,        _)            => "update: Nothing",
     }
 }
@@ -133,7 +134,7 @@ fn with_duty(plan: &Plan) -> String {
 
 /// A session in this condition, and its settings.
 fn arrange(kept: Kept, home: Where, done: Done, room: Room, time: Time) -> (State, Settings) {
-    let is_late = matches!(time, Time::End | Time::EndAndCookie);
+    let is_late = time == Time::End;
     let (issued, expires) = match is_late {
         true => (before(IDLE / 10), after(IDLE - IDLE / 10)),
         false => (NOW, after(IDLE)),
@@ -156,6 +157,7 @@ fn arrange(kept: Kept, home: Where, done: Done, room: Room, time: Time) -> (Stat
         _ => None,
     };
     let mut state = opened(home, content);
+    state.sent = Some(before(ABSOLUTE / 20));
     if matches!(time, Time::RetiredKey | Time::RetiredKeyOfListed) {
         state.duty = CookieDuty::Refresh;
     }
@@ -169,7 +171,7 @@ fn arrange(kept: Kept, home: Where, done: Done, room: Room, time: Time) -> (Stat
         Done::Renewed => state.renews = true,
     }
     let config = match time {
-        Time::EndAndCookie => kept.config().max_age(secs(ABSOLUTE / 2)),
+        Time::MaxAge => kept.config().max_age(secs(ABSOLUTE / 2)),
         _ => kept.config(),
     };
     (state, config.build().unwrap())
@@ -220,7 +222,8 @@ fn a_state_rests_if_nothing_was_done_and_it_is_early() {
         let is_early = match time {
             Time::Early => true,
             // What is not saved has no end that was written down.
-            Time::End | Time::EndAndCookie => home == Where::Nowhere,
+            Time::End => home == Where::Nowhere,
+            Time::MaxAge => home != Where::Record,
             Time::Roster | Time::RetiredKey | Time::RetiredKeyOfListed => false,
         };
         let rests = done == Done::Untouched && is_early;

@@ -106,7 +106,7 @@ fn found(words: &str) -> String {
             let retired = if opened.current { "" } else { ", retired" };
             format!("token {number}{retired}")
         }
-        Presented::Reference { id, is_current } => {
+        Presented::Reference { id, is_current, .. } => {
             let retired = if is_current { "" } else { ", retired" };
             format!("reference {}{retired}", id.as_bytes()[0])
         }
