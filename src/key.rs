@@ -388,6 +388,11 @@ impl Keys {
             .clone()
     }
 
+    /// Whether these are the same keys, each in the same state.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.list() == other.list()
+    }
+
     /// Changes whenever the keys do.
     pub(crate) fn generation(&self) -> u64 {
         self.0.generation.load(Ordering::Acquire)

@@ -125,6 +125,11 @@ impl Codec {
         }
     }
 
+    /// Whether its keys and its audience are these.
+    pub(crate) fn is_of(&self, keys: &Keys, audience: &str) -> bool {
+        self.keys.is_same(keys) && &*self.audience == audience
+    }
+
     /// Accepts tokens that hold a session from clocks that are ahead by this much.
     pub(crate) fn with_skew(self, skew: Duration) -> Self {
         Self { skew, ..self }

@@ -17,38 +17,38 @@ impl SessionConfig {
     /// Checks everything that does not depend on a request, and prepares what can be prepared.
     pub(crate) fn build(&self) -> Result<Settings, ConfigError> {
         self.attributes.check(&self.name)?;
-        self.check_times()?;
+        let absolute = self.check_times()?;
+        self.check_effects()?;
         let (mode, purpose) = match self.backend.server() {
             Err(cookie) if cookie.is_signed() => (Mode::Signed, Purpose::Values),
             Err(_) => (Mode::Sealed, Purpose::Values),
             Ok(_) => (Mode::Signed, Purpose::Reference),
         };
-        // A browser keeps no cookie for longer, however often it is sent again.
-        let longest = self.max_age.map(|_| wire::MAX_AGE);
-        let absolute = self.absolute.or(longest);
-        let absolute = absolute.unwrap_or(Timeouts::DEFAULT.absolute);
         Ok(Settings {
             name: self.name.as_str().into(),
             finder: wire::Finder::new(&self.name),
             backend: self.backend.clone(),
-            codec: self.codec(mode, purpose).with_skew(self.clock_skew),
+            codec: self
+                .codec(mode, purpose)
+                .with_skew(self.clock_skew.unwrap_or(Codec::SKEW)),
             rendered: self.attributes.render(),
             attributes: self.attributes.clone(),
             max_age: self.max_age,
             idle: self.idle.or(self.max_age).unwrap_or(Timeouts::DEFAULT.idle),
             absolute,
-            max_bytes: self.max_bytes.min(128 << 20),
+            max_bytes: self.max_bytes.unwrap_or(1 << 20).min(128 << 20),
             encrypts_records: self.encrypts_records,
             revocations: self.revocations.clone(),
             overflow: self.build_overflow(),
             rosters: self.build_rosters(absolute.max(wire::MAX_AGE)),
-            sessions_per_subject: self.sessions_per_subject.max(1),
+            sessions_per_subject: self.sessions_per_subject.unwrap_or(1_000).max(1),
             never_waits: false,
         }
         .checked())
     }
 
-    fn check_times(&self) -> Result<(), ConfigError> {
+    /// Returns the absolute timeout.
+    fn check_times(&self) -> Result<Duration, ConfigError> {
         let second = Duration::from_secs(1);
         let mut times = [self.max_age, self.idle, self.absolute]
             .into_iter()
@@ -59,10 +59,46 @@ impl SessionConfig {
         if self.max_age.is_some_and(|age| age > wire::MAX_AGE) {
             return Err(ConfigError::MaxAgeTooLong);
         }
-        if self.clock_skew > MAX_SKEW {
+        if self.clock_skew.is_some_and(|skew| skew > MAX_SKEW) {
             return Err(ConfigError::ClockSkewTooLong);
         }
-        Ok(())
+        // A browser keeps no cookie for longer, however often it is sent again.
+        let longest = self.max_age.map(|_| wire::MAX_AGE);
+        let absolute = self.absolute.or(longest);
+        let absolute = absolute.unwrap_or(Timeouts::DEFAULT.absolute);
+        match self.idle.or(self.max_age) {
+            Some(idle) if idle > absolute => {
+                Err(ConfigError::IdleLongerThanAbsolute { idle, absolute })
+            }
+            _ => Ok(absolute),
+        }
+    }
+
+    /// Refuses what does nothing: whoever asks for it counts on it.
+    #[rustfmt::skip]
+    fn check_effects(&self) -> Result<(), ConfigError> {
+        const IN_STORE: &str = "a session in a store";
+        const IN_COOKIE: &str = "a session that is always in its cookie";
+        const NO_OVERFLOW: &str = "a session without `.overflow(store)`";
+        const NO_ROSTERS: &str = "a session in a cookie without `.revocation(store)`";
+        let in_store = self.backend.server().is_ok();
+        let (overflows, revokes) = (self.overflow.is_some(), self.revocations.is_some());
+        let has_records = in_store || overflows;
+        let settings = [
+            ("overflow",        overflows,                      !in_store,            IN_STORE),
+            ("revocation",      revokes,                        !in_store,            IN_STORE),
+            ("clock_skew",      self.clock_skew.is_some(),      !in_store,            IN_STORE),
+            ("cookie_bytes",    self.cookie_bytes.is_some(),    overflows,            NO_OVERFLOW),
+            ("max_bytes",       self.max_bytes.is_some(),       has_records,          IN_COOKIE),
+            ("encrypt_records", self.encrypts_records,          has_records,          IN_COOKIE),
+            ("sessions_per_subject", self.sessions_per_subject.is_some(),
+                                                                in_store || revokes,  NO_ROSTERS),
+        ];
+        let useless = |(_, is_set, works, _): &(_, bool, bool, _)| *is_set && !works;
+        match settings.into_iter().find(useless) {
+            Some((setting, _, _, session)) => Err(ConfigError::NoEffect { setting, session }),
+            None => Ok(()),
+        }
     }
 
     fn codec(&self, mode: Mode, purpose: Purpose) -> Codec {
@@ -70,12 +106,10 @@ impl SessionConfig {
     }
 
     fn build_overflow(&self) -> Option<Overflow> {
-        let store = self.overflow.as_ref();
-        let store = store.filter(|_| self.backend.server().is_err())?;
         Some(Overflow {
-            store: store.clone(),
+            store: self.overflow.clone()?,
             codec: self.codec(Mode::Signed, Purpose::Reference),
-            bytes: self.cookie_bytes,
+            bytes: self.cookie_bytes.unwrap_or(usize::MAX),
         })
     }
 

@@ -11,7 +11,6 @@ use cookie::SameSite;
 pub(crate) use self::settings::{Overflow, Settings};
 pub use self::timeouts::Timeouts;
 use crate::{
-    codec::Codec,
     cookie::CookieAttributes,
     key::Keys,
     store::{Backend, CookieStore, DynStore, Store},
@@ -33,6 +32,9 @@ use crate::{
 /// | [`overflow`](Self::overflow), [`cookie_bytes`](Self::cookie_bytes) | none, what fits into 4,096 bytes |
 /// | [`max_bytes`](Self::max_bytes) | 1 MiB in a store; what fits into 4,096 bytes in a cookie |
 ///
+/// A setting that does nothing for the session is a
+/// [`ConfigError::NoEffect`](crate::ConfigError::NoEffect) when the layer is built.
+///
 /// The name is the cookie's name; `__Host-session` makes browsers enforce that only this host can
 /// set it. Clones are cheap, and refer to the same store.
 #[derive(Clone)]
@@ -45,13 +47,13 @@ pub struct SessionConfig {
     max_age: Option<Duration>,
     idle: Option<Duration>,
     absolute: Option<Duration>,
-    clock_skew: Duration,
-    max_bytes: usize,
+    clock_skew: Option<Duration>,
+    max_bytes: Option<usize>,
     encrypts_records: bool,
     revocations: Option<DynStore>,
-    sessions_per_subject: usize,
+    sessions_per_subject: Option<usize>,
     overflow: Option<DynStore>,
-    cookie_bytes: usize,
+    cookie_bytes: Option<usize>,
 }
 
 impl SessionConfig {
@@ -74,13 +76,13 @@ impl SessionConfig {
             max_age: None,
             idle: None,
             absolute: None,
-            clock_skew: Codec::SKEW,
-            max_bytes: 1 << 20,
+            clock_skew: None,
+            max_bytes: None,
             encrypts_records: false,
             revocations: None,
-            sessions_per_subject: 1_000,
+            sessions_per_subject: None,
             overflow: None,
-            cookie_bytes: usize::MAX,
+            cookie_bytes: None,
         }
     }
 
@@ -93,6 +95,9 @@ impl SessionConfig {
     }
 
     /// Sends the cookie only to this path and those below it.
+    ///
+    /// A browser sends a cookie of `/app` to `/app` and `/app/x`, and one of `/app/` to `/app/x`
+    /// alone (RFC 6265, section 5.1.4). The layer logs the second.
     #[must_use]
     pub fn path(self, path: impl Into<String>) -> Self {
         self.with(|attributes| attributes.path(path))
@@ -199,7 +204,7 @@ impl SessionConfig {
     ///
     /// A cookie that holds its session and comes from a clock further ahead is refused, as
     /// [`Rejection::NotYetValid`](crate::Rejection::NotYetValid). A session in a store needs no
-    /// such allowance: the times in its record decide.
+    /// such allowance, and this setting is an error there: the times in its record decide.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -211,16 +216,16 @@ impl SessionConfig {
     /// ```
     #[must_use]
     pub fn clock_skew(mut self, clock_skew: Duration) -> Self {
-        self.clock_skew = clock_skew;
+        self.clock_skew = Some(clock_skew);
         self
     }
 
     /// Bounds the bytes of a session in a store, or of one that can [`overflow`](Self::overflow)
-    /// into one, to at most 128 MiB; a change beyond it is an error. Another session in a cookie
-    /// has the cookie's limit.
+    /// into one, to at most 128 MiB; 1 MiB unless you set it. A change beyond it is an error.
+    /// Another session in a cookie has the cookie's limit, and this setting is an error there.
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
-        self.max_bytes = max_bytes;
+        self.max_bytes = Some(max_bytes);
         self
     }
 
@@ -229,7 +234,7 @@ impl SessionConfig {
     /// record in it unnoticed.
     ///
     /// Records that are there and not encrypted are refused from then on. Sessions in a cookie are
-    /// encrypted by their token.
+    /// encrypted by their token, and this setting is an error if they never get a record.
     #[must_use]
     pub fn encrypt_records(mut self) -> Self {
         self.encrypts_records = true;
@@ -243,8 +248,8 @@ impl SessionConfig {
     /// What is remembered is a hash of the session's ID, until it would have ended by itself; a
     /// session that is opened is looked up, and one with a subject in the subject's list as well.
     /// With a store that waits, it has to be loaded first. Sessions that are kept in a store do not
-    /// need this, and ignore it. The store may be that of [`overflow`](Self::overflow) or of other
-    /// sessions.
+    /// need this, and it is an error there. The store may be that of [`overflow`](Self::overflow) or
+    /// of other sessions.
     ///
     /// ```
     /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
@@ -274,7 +279,7 @@ impl SessionConfig {
     ///
     /// With a store that waits, you load the session first. [`max_bytes`](Self::max_bytes) bounds
     /// the session, wherever it is. If you turn this off later, the sessions in the store are lost.
-    /// For a session in a store it does nothing.
+    /// For a session in a store it is an error.
     ///
     /// ```
     /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
@@ -289,21 +294,21 @@ impl SessionConfig {
         self
     }
 
-    /// Bounds the bytes of a session in its cookie if it can [`overflow`](Self::overflow), and does
-    /// nothing if not. They are counted before they are encrypted and encoded, which makes them a
+    /// Bounds the bytes of a session in its cookie if it can [`overflow`](Self::overflow); an error
+    /// if not. They are counted before they are encrypted and encoded, which makes them a
     /// third longer. What does not fit into 4,096 bytes overflows in any case.
     #[must_use]
     pub fn cookie_bytes(mut self, cookie_bytes: usize) -> Self {
-        self.cookie_bytes = cookie_bytes;
+        self.cookie_bytes = Some(cookie_bytes);
         self
     }
 
-    /// Bounds how many sessions a subject has at a time: when one more gets the
+    /// Bounds how many sessions a subject has at a time, 1,000 unless you set it: when one more gets the
     /// [subject](crate::Session::set_subject), those that were not used for longest are ended. With
     /// 1, whoever logs in is logged out everywhere else.
     #[must_use]
     pub fn sessions_per_subject(mut self, limit: usize) -> Self {
-        self.sessions_per_subject = limit;
+        self.sessions_per_subject = Some(limit);
         self
     }
 
@@ -319,8 +324,10 @@ impl SessionConfig {
         &self.name
     }
 
-    pub(crate) fn backend(&self) -> &Backend {
-        &self.backend
+    /// Whether these settings and those prepared before are of one session: of the same store, keys
+    /// and audience.
+    pub(crate) fn is_of(&self, settings: &Settings) -> bool {
+        settings.backend.is_same(&self.backend) && settings.codec.is_of(&self.keys, &self.audience)
     }
 
     fn with(mut self, change: impl FnOnce(CookieAttributes) -> CookieAttributes) -> Self {

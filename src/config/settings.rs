@@ -63,11 +63,7 @@ impl Settings {
 
     /// Learns of its stores whether they wait.
     pub(crate) fn checked(mut self) -> Self {
-        let revocations = self
-            .revocations
-            .as_ref()
-            .filter(|_| self.may_be_in_cookie());
-        let mut stores = self.records().into_iter().chain(revocations);
+        let mut stores = self.records().into_iter().chain(&self.revocations);
         self.never_waits = stores.all(DynStore::never_waits);
         self
     }

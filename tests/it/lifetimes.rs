@@ -83,7 +83,7 @@ async fn a_shorter_lifetime_applies_at_once() {
     let stores = Stores::new();
     let layer = |days: u32| {
         let config = Kind::Memory.config(&stores, keys());
-        let config = config.absolute_timeout(days * DAY).idle_timeout(30 * DAY);
+        let config = config.absolute_timeout(days * DAY).idle_timeout(days * DAY);
         Site::at(&stores.clock, SessionLayer::new(config))
     };
     let jar = &mut Jar::default();

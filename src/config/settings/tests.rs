@@ -38,7 +38,6 @@ fn stores_follow_from_where_a_session_is() {
         ("cookie, revocation", cookies().revocation(remember()),  true,  false, true,  true),
         ("overflow",           overflowing(),                     true,  true,  true,  false),
         ("records",            records(),                         false, true,  true,  true),
-        ("records, overflow",  records().overflow(remember()),    false, true,  true,  true),
     ];
     for (row, config, may_be_in_cookie, has_records, has_store, lists) in rows {
         let settings = config.build().unwrap();
@@ -68,7 +67,6 @@ fn a_session_fits_its_cookie_up_to_a_byte() {
         ("100 bytes",     overflowing().cookie_bytes(100),    Some(100)),
         ("none",          overflowing().cookie_bytes(0),      Some(0)),
         ("more than fit", overflowing().cookie_bytes(9_000),  Some(limit)),
-        ("unused",        cookies().cookie_bytes(100),        Some(4_999)),
     ];
     for (row, config, expected) in rows {
         assert_eq!(most(&config.build().unwrap()), expected, "{row}");
@@ -85,7 +83,6 @@ fn a_session_is_kept_up_to_its_limit() {
     let rows = [
         (cookies(),                    most,       None),
         (cookies(),                    most + 1,   Some(4_096)),
-        (cookies().max_bytes(9),       most,       None),
         (records().max_bytes(500),     500,        None),
         (records().max_bytes(500),     501,        Some(500)),
         (overflowing().max_bytes(500), 500,        None),

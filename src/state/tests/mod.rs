@@ -55,16 +55,16 @@ impl Kept {
         let key = Key::from_bytes(b"a key of thirty-two bytes or so.").unwrap();
         let (idle, absolute) = (secs(IDLE), secs(ABSOLUTE));
         let config = match self {
-            Self::InCookies => SessionConfig::cookie("sid", Keys::new(key)),
+            Self::InCookies => {
+                SessionConfig::cookie("sid", Keys::new(key)).revocation(MemoryStore::new())
+            }
             Self::Overflowing => SessionConfig::cookie("sid", Keys::new(key))
+                .revocation(MemoryStore::new())
                 .overflow(MemoryStore::new())
                 .cookie_bytes(100),
             Self::InRecords => SessionConfig::new("sid", MemoryStore::new(), Keys::new(key)),
         };
-        config
-            .revocation(MemoryStore::new())
-            .idle_timeout(idle)
-            .absolute_timeout(absolute)
+        config.idle_timeout(idle).absolute_timeout(absolute)
     }
 
     fn settings(self) -> Settings {
