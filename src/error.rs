@@ -203,7 +203,8 @@ pub enum Rejection {
     /// It holds a session and was issued further in the future than
     /// [`clock_skew`](crate::SessionConfig::clock_skew) allows.
     NotYetValid,
-    /// Its idle timeout or absolute lifetime is over.
+    /// Its idle timeout or absolute lifetime is over, or it was made before
+    /// [`not_before`](crate::SessionConfig::not_before).
     Expired,
     /// Several different valid cookies came under one name, and no order among them is safe.
     Ambiguous,

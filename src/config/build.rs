@@ -10,6 +10,9 @@ use crate::{
     roster::Rosters,
 };
 
+/// How long a visitor can be remembered, unless other settings last longer or say otherwise.
+const PERSIST_UP_TO: Duration = Duration::from_secs(30 * 86_400);
+
 /// Clocks that differ by more are wrong, and each second of it lets sessions live longer.
 const MAX_SKEW: Duration = Duration::from_secs(3_600);
 
@@ -24,6 +27,11 @@ impl SessionConfig {
             Err(_) => (Mode::Sealed, Purpose::Values),
             Ok(_) => (Mode::Signed, Purpose::Reference),
         };
+        let longest = PERSIST_UP_TO.max(absolute);
+        let longest = longest
+            .max(self.max_age.unwrap_or_default())
+            .min(wire::MAX_AGE);
+        let persist_up_to = self.persist_up_to.unwrap_or(longest);
         Ok(Settings {
             name: self.name.as_str().into(),
             finder: wire::Finder::new(&self.name),
@@ -40,7 +48,9 @@ impl SessionConfig {
             encrypts_records: self.encrypts_records,
             revocations: self.revocations.clone(),
             overflow: self.build_overflow(),
-            rosters: self.build_rosters(absolute.max(wire::MAX_AGE)),
+            persist_up_to,
+            not_before: self.not_before,
+            rosters: self.build_rosters(absolute.max(persist_up_to)),
             sessions_per_subject: self.sessions_per_subject.unwrap_or(1_000).max(1),
             never_waits: false,
         }
@@ -50,13 +60,13 @@ impl SessionConfig {
     /// Returns the absolute timeout.
     fn check_times(&self) -> Result<Duration, ConfigError> {
         let second = Duration::from_secs(1);
-        let mut times = [self.max_age, self.idle, self.absolute]
-            .into_iter()
-            .flatten();
+        let times = [self.max_age, self.idle, self.absolute, self.persist_up_to];
+        let mut times = times.into_iter().flatten();
         if times.any(|time| time < second) {
             return Err(ConfigError::ZeroDuration);
         }
-        if self.max_age.is_some_and(|age| age > wire::MAX_AGE) {
+        let mut ages = self.max_age.into_iter().chain(self.persist_up_to);
+        if ages.any(|age| age > wire::MAX_AGE) {
             return Err(ConfigError::MaxAgeTooLong);
         }
         if self.clock_skew.is_some_and(|skew| skew > MAX_SKEW) {

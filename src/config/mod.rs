@@ -11,6 +11,7 @@ use cookie::SameSite;
 pub(crate) use self::settings::{Overflow, Settings};
 pub use self::timeouts::Timeouts;
 use crate::{
+    clock::Timestamp,
     cookie::CookieAttributes,
     key::Keys,
     store::{Backend, CookieStore, DynStore, Store},
@@ -26,6 +27,8 @@ use crate::{
 /// | [`max_age`](Self::max_age) | none: until the browser closes |
 /// | [`idle_timeout`](Self::idle_timeout) | 24 hours |
 /// | [`absolute_timeout`](Self::absolute_timeout) | 14 days |
+/// | [`persist_up_to`](Self::persist_up_to) | the longest of 30 days, `max_age` and `absolute_timeout` |
+/// | [`not_before`](Self::not_before) | none |
 /// | [`clock_skew`](Self::clock_skew) | 60 seconds |
 /// | [`encrypt_records`](Self::encrypt_records) | off |
 /// | [`sessions_per_subject`](Self::sessions_per_subject) | 1,000 |
@@ -47,6 +50,8 @@ pub struct SessionConfig {
     max_age: Option<Duration>,
     idle: Option<Duration>,
     absolute: Option<Duration>,
+    persist_up_to: Option<Duration>,
+    not_before: Timestamp,
     clock_skew: Option<Duration>,
     max_bytes: Option<usize>,
     encrypts_records: bool,
@@ -76,6 +81,8 @@ impl SessionConfig {
             max_age: None,
             idle: None,
             absolute: None,
+            persist_up_to: None,
+            not_before: Timestamp::default(),
             clock_skew: None,
             max_bytes: None,
             encrypts_records: false,
@@ -197,6 +204,51 @@ impl SessionConfig {
     pub fn timeouts(self, timeouts: Timeouts) -> Self {
         self.idle_timeout(timeouts.idle)
             .absolute_timeout(timeouts.absolute)
+    }
+
+    /// Bounds [`persist_for`](crate::Session::persist_for): the longest of 30 days,
+    /// [`max_age`](Self::max_age) and [`absolute_timeout`](Self::absolute_timeout), and at most 400
+    /// days, unless you set it.
+    ///
+    /// A longer wish is cut to it, and so is what sessions were granted before you lower it. With
+    /// [`revocation`](Self::revocation) or a [subject](crate::Session::set_subject), a store
+    /// remembers for this long that a session has ended, so a bound that you need not use costs
+    /// room.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Keys, SessionConfig};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let year = Duration::from_secs(365 * 86_400);
+    /// let account = SessionConfig::cookie("account", Keys::generate()?).persist_up_to(year);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn persist_up_to(mut self, longest: Duration) -> Self {
+        self.persist_up_to = Some(longest);
+        self
+    }
+
+    /// Refuses every session that was made before `time`, wherever it is kept, as
+    /// [`Rejection::Expired`](crate::Rejection::Expired).
+    ///
+    /// Set it to the present when you restore a store from a backup: sessions that have ended since
+    /// the backup was made would come back. Keep it until the longest session from before has
+    /// expired. A time in the future keeps everybody out until then.
+    ///
+    /// ```
+    /// # use silverback::{Keys, SessionConfig, Timestamp, store::MemoryStore};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let restored = Timestamp::from_secs(1_800_000_000); // as `date +%s` prints it
+    /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?).not_before(restored);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn not_before(mut self, time: Timestamp) -> Self {
+        self.not_before = time;
+        self
     }
 
     /// Allows the clocks of your machines to differ by this much, at most an hour; 60 seconds

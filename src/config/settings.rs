@@ -24,6 +24,10 @@ pub(crate) struct Settings {
     pub(crate) max_age: Option<Duration>,
     pub(crate) idle: Duration,
     pub(crate) absolute: Duration,
+    /// The longest that a session can be asked to last.
+    pub(crate) persist_up_to: Duration,
+    /// Sessions made before this are over.
+    pub(crate) not_before: Timestamp,
     pub(crate) encrypts_records: bool,
     /// Where ended sessions in a cookie are remembered.
     pub(crate) revocations: Option<DynStore>,
@@ -72,6 +76,13 @@ impl Settings {
     /// listed or ended it meanwhile.
     pub(crate) fn has_store(&self) -> bool {
         self.records().is_some() || self.rosters.is_some()
+    }
+
+    /// The latest end that any token of a session that lives now can have, if the session was made
+    /// at `created`: its absolute one, or that of the longest wish that it may have been granted.
+    pub(crate) fn latest_end(&self, created: Timestamp, now: Timestamp) -> Timestamp {
+        let of_wish = now.saturating_add(self.persist_up_to);
+        created.saturating_add(self.absolute).max(of_wish)
     }
 
     /// Whether a session of this many bytes goes into the cookie.

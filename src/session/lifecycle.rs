@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Session;
 use crate::{
     content::Persistence,
-    cookie::{CookieAttributes, MAX_AGE},
+    cookie::CookieAttributes,
     error::{Error, ErrorKind},
     state::{Change, State},
     trace,
@@ -111,12 +111,14 @@ impl Session {
     /// Lets this session last for `length` from now, in the browser and on the server, used or not:
     /// "remember me".
     ///
-    /// It is this session's `Max-Age`, idle timeout and absolute lifetime in one. At most 400 days,
-    /// which is what browsers allow, and at least a second: to end a session there is
-    /// [`destroy`](Self::destroy).
+    /// It is this session's `Max-Age`, idle timeout and absolute lifetime in one, from now on and
+    /// without sliding; for that there is [`max_age`](crate::SessionConfig::max_age). It is cut to
+    /// [`persist_up_to`](crate::SessionConfig::persist_up_to), 30 days or more by default, and is at
+    /// least a second: to end a session there is [`destroy`](Self::destroy).
     #[doc(alias = "MaxAge")]
     pub fn persist_for(&self, length: Duration) {
-        let length = Duration::from_secs(length.as_secs().max(1)).min(MAX_AGE);
+        let longest = self.settings().persist_up_to;
+        let length = Duration::from_secs(length.as_secs().max(1)).min(longest);
         let since = self.handle.clock().now();
         self.wish("persist_for", |state| {
             state.persist(Persistence::For { since, length })

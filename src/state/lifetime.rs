@@ -18,11 +18,17 @@ pub(crate) struct Lifetime {
 
 impl Lifetime {
     pub(crate) fn of(content: &Content, settings: &Settings) -> Self {
+        if content.created < settings.not_before {
+            let (idle, end) = (Duration::ZERO, Timestamp::default());
+            return Self { idle, end };
+        }
         match content.persistence {
-            Persistence::For { since, length } => Self {
-                idle: length,
-                end: since.saturating_add(length),
-            },
+            Persistence::For { since, length } => {
+                // It may have been granted before the bound was lowered.
+                let idle = length.min(settings.persist_up_to);
+                let end = since.saturating_add(idle);
+                Self { idle, end }
+            }
             Persistence::Configured => Self {
                 // A browser that forgets the cookie earlier ends the session then.
                 idle: settings.max_age.unwrap_or(settings.idle).min(settings.idle),

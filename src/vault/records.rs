@@ -4,7 +4,6 @@ use crate::{
     clock::{Clock, Timestamp},
     config::Settings,
     content::{Browser, Content, Stored, WriteId, decode_record},
-    cookie::MAX_AGE,
     crypto::{self, RandomError},
     error::{Error, Rejection},
     id::{RecordKey, SessionId},
@@ -145,9 +144,7 @@ impl Vault<'_> {
         let revocations = self.settings.revocations.as_ref();
         if let Some(revocations) = revocations.filter(|_| self.settings.may_be_in_cookie()) {
             // No token of the session holds longer than this, whatever its own end is.
-            let until = self
-                .now()
-                .saturating_add(self.settings.absolute.max(MAX_AGE));
+            let until = self.settings.latest_end(self.now(), self.now());
             match revocations.create(&key.of_end(), Bytes::new(), until).await {
                 Ok(_) => {}
                 Err(StoreError::Exists) => return Ok(false),

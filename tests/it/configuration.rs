@@ -132,6 +132,15 @@ fn times_have_limits() {
         build("s", |c| c.max_age(400 * DAY + Duration::from_secs(1))),
         Err(ConfigError::MaxAgeTooLong)
     );
+    assert_eq!(build("s", |c| c.persist_up_to(400 * DAY)), Ok(()));
+    assert_eq!(
+        build("s", |c| c.persist_up_to(401 * DAY)),
+        Err(ConfigError::MaxAgeTooLong)
+    );
+    assert_eq!(
+        build("s", |c| c.persist_up_to(Duration::ZERO)),
+        Err(ConfigError::ZeroDuration)
+    );
     assert_eq!(
         build("s", |c| c.idle_timeout(Duration::from_millis(999))),
         Err(ConfigError::ZeroDuration)

@@ -249,12 +249,20 @@ async fn max_age_alone_slides_for_400_days() {
 
 #[tokio::test]
 async fn no_length_of_time_breaks_anything() {
-    for (length, max_age) in [
-        (Duration::MAX, 34_560_000),
-        (Duration::ZERO, 1),
-        (400 * DAY, 34_560_000),
+    let days = |days: u64| days * 86_400;
+    for (up_to, length, max_age) in [
+        (None, Duration::MAX, days(30)),
+        (None, Duration::ZERO, 1),
+        (None, 30 * DAY, days(30)),
+        (None, 31 * DAY, days(30)),
+        (Some(400 * DAY), Duration::MAX, days(400)),
+        (Some(400 * DAY), 400 * DAY, days(400)),
+        (Some(2 * DAY), 3 * DAY, days(2)),
     ] {
-        for site in worlds(|config| config) {
+        for site in worlds(|config| match up_to {
+            Some(up_to) => config.persist_up_to(up_to),
+            None => config,
+        }) {
             let jar = &mut Jar::default();
             let (_, response) = site
                 .visit(jar, async |session| {

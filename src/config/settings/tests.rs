@@ -110,6 +110,40 @@ fn a_session_is_kept_up_to_its_limit() {
     }
 }
 
+#[test]
+fn a_wish_and_an_end_have_bounds() {
+    const DAY: u64 = 86_400;
+    let days = |days: u64| Duration::from_secs(days * DAY);
+    let apart = |days: u64| NOW.saturating_add(Duration::from_secs(days * DAY));
+    let max_age = |length| cookies().max_age(days(length));
+    let absolute = |length| cookies().absolute_timeout(days(length));
+    #[rustfmt::skip]
+    let rows = [
+    //   settings                          longest wish  latest end of one made 0, 9 and 20 days ago
+        (cookies(),                          30,  [30, 30, 30]),
+        (cookies().persist_up_to(days(7)),   7,   [14, 7, 7]),
+        (cookies().persist_up_to(days(400)), 400, [400, 400, 400]),
+        (absolute(1),                        30,  [30, 30, 30]),
+        (absolute(100),                      100, [100, 100, 100]),
+        (absolute(100).persist_up_to(days(85)), 85, [100, 91, 85]),
+        (absolute(9_000),                    400, [9_000, 8_991, 8_980]),
+        // 400 days only where `max_age` stands without an absolute timeout.
+        (max_age(30),                        400, [400, 400, 400]),
+        (max_age(30).absolute_timeout(days(60)), 60, [60, 60, 60]),
+        (max_age(50).absolute_timeout(days(50)), 50, [50, 50, 50]),
+        (max_age(50).persist_up_to(days(5)), 5,   [400, 391, 380]),
+    ];
+    for (number, (config, longest, ends)) in rows.into_iter().enumerate() {
+        let settings = config.build().unwrap();
+        assert_eq!(settings.persist_up_to, days(longest), "row {number}");
+        let found = [0, 9, 20].map(|ago| {
+            let created = Timestamp::from_secs(NOW.as_secs() - ago * DAY);
+            settings.latest_end(created, NOW)
+        });
+        assert_eq!(found, ends.map(apart), "row {number}");
+    }
+}
+
 /// A cookie of one codec, by number of its key.
 fn value(codec: &Codec, issued: u64, is_token: bool) -> String {
     let stamp = Stamp {

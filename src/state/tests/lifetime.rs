@@ -4,6 +4,8 @@ use super::*;
 use crate::{content::Persistence, state::Lifetime};
 
 const TENTH: u64 = IDLE / 10;
+/// The longest that a session can be asked to last.
+const PERSIST: u64 = 30 * 86_400;
 
 fn lifetime() -> Lifetime {
     let (idle, end) = (secs(IDLE), after(ABSOLUTE));
@@ -22,7 +24,10 @@ fn a_session_lasts_as_it_was_asked_to() {
         (Persistence::Configured,         IDLE, after(ABSOLUTE)),
         (Persistence::UntilBrowserCloses, IDLE, after(ABSOLUTE)),
         (lasting(before(10), 70),         70,   after(60)),
-        (lasting(NOW, u64::MAX),          u64::MAX, Timestamp::from_secs(u64::MAX)),
+        (lasting(before(10), PERSIST),     PERSIST, after(PERSIST - 10)),
+        // Granted when the bound was higher.
+        (lasting(before(10), PERSIST + 1), PERSIST, after(PERSIST - 10)),
+        (lasting(NOW, u64::MAX),           PERSIST, after(PERSIST)),
     ];
     let settings = Kept::InRecords.settings();
     for (persistence, idle, end) in rows {
@@ -30,6 +35,20 @@ fn a_session_lasts_as_it_was_asked_to() {
         content.persistence = persistence;
         let idle = secs(idle);
         assert_eq!(Lifetime::of(&content, &settings), Lifetime { idle, end });
+    }
+}
+
+#[test]
+fn a_session_from_before_a_backup_was_restored_is_over() {
+    for (restored, is_over) in [(before(1), false), (NOW, false), (after(1), true)] {
+        for persistence in [Persistence::Configured, lasting(NOW, 700)] {
+            let config = Kept::InRecords.config().not_before(restored);
+            let mut content = content(10);
+            content.persistence = persistence;
+            let lifetime = Lifetime::of(&content, &config.build().unwrap());
+            assert_eq!(lifetime.end <= NOW, is_over, "{restored:?} {persistence:?}");
+            assert_eq!(lifetime.expires(NOW) <= NOW, is_over);
+        }
     }
 }
 
