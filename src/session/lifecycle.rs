@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Session;
 use crate::{
+    clock::Timestamp,
     content::Persistence,
     cookie::CookieAttributes,
     error::{Error, ErrorKind},
@@ -81,7 +82,30 @@ impl Session {
     #[doc(alias = "cycle_id")]
     #[doc(alias = "regenerate")]
     pub fn renew(&self) {
-        self.wish("renew", |state| state.renews = true);
+        let now = self.handle.clock().now();
+        self.wish("renew", |state| state.renew(now));
+    }
+
+    /// Returns when the session was last [renewed](Self::renew), which is when the visitor last
+    /// proved who they are, if you renew it at each login and nowhere else. `None` before the first
+    /// renewal.
+    ///
+    /// Ask for the password again before something grave if this is long ago (OWASP ASVS 7.5.3).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Clock, Error, Session};
+    /// fn may_change_password(session: &Session, clock: &Clock) -> Result<bool, Error> {
+    ///     let since = session.authenticated_at()?;
+    ///     Ok(since.is_some_and(|since| clock.now().saturating_since(since) < Duration::from_secs(300)))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotLoaded`].
+    pub fn authenticated_at(&self) -> Result<Option<Timestamp>, Error> {
+        self.read(|view| Ok(view.content.authenticated))
     }
 
     /// Ends the session. Its record is gone when this returns, even if the handler then fails,

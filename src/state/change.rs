@@ -34,6 +34,8 @@ pub(crate) enum Change {
     },
     TakeFlashes(Taken),
     Persist(Persistence),
+    /// The session was renewed.
+    Authenticate(Timestamp),
     Attributes(CookieAttributes),
     SetSubject {
         name: Box<str>,
@@ -71,6 +73,7 @@ impl Change {
                 .unwrap_or_else(PoisonError::into_inner)
                 .retain(|id| frames.remove_flash(*id)),
             Self::Persist(persistence) => content.persistence = *persistence,
+            Self::Authenticate(now) => content.authenticated = Some(*now),
             Self::Attributes(attributes) => content.attributes = Some(Box::new(attributes.clone())),
             Self::SetSubject { name, note } => {
                 remove_subject(content);
@@ -130,6 +133,7 @@ impl fmt::Debug for Change {
             Self::PushFlash { .. } => "PushFlash",
             Self::TakeFlashes(_) => "TakeFlashes",
             Self::Persist(_) => "Persist",
+            Self::Authenticate(_) => "Authenticate",
             Self::Attributes(_) => "Attributes",
             Self::SetSubject { .. } => "SetSubject",
             Self::RemoveSubject => "RemoveSubject",

@@ -123,6 +123,16 @@ impl State {
         }
     }
 
+    /// Asks for a new ID, and notes when. What the handler does is not kept if it fails, and then
+    /// nobody has been authenticated: the time is a change like others.
+    pub(crate) fn renew(&mut self, now: Timestamp) {
+        self.renews = true;
+        if let Some(view) = &mut self.view {
+            view.content.authenticated = Some(now);
+        }
+        self.log.push(Change::Authenticate(now));
+    }
+
     pub(crate) fn persist(&mut self, persistence: Persistence) {
         if let Some(view) = &mut self.view {
             if view.content.persistence == persistence {

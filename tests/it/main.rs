@@ -4,6 +4,7 @@
 mod support;
 
 mod after_response;
+mod authentication;
 mod axum;
 mod bounds;
 mod bounds_of_lifetimes;

@@ -224,8 +224,8 @@ async fn a_session_cannot_outgrow_its_cookie() {
         .await;
     assert!(largest > 2_900, "{largest}");
     let sent = "s".len() + jar.value("s").len();
-    // Room is left for `persist_for`.
-    assert!((4_082..=4_084).contains(&sent), "{sent}");
+    // Room is left for `persist_for` and `renew`.
+    assert!((4_075..=4_077).contains(&sent), "{sent}");
     assert_eq!(response.status(), 200);
     let (read, _) = site
         .visit(jar, async |session| {

@@ -296,8 +296,9 @@ fn a_change_that_cannot_be_kept_is_an_error() {
     let records = Kept::InRecords.config().max_bytes(500).build().unwrap();
     let overflowing = Kept::Overflowing.config().max_bytes(500).build().unwrap();
     let cookies = Kept::InCookies.settings();
-    // Flags, persistence, and a frame of a key of one byte and lengths of one and two bytes.
-    let most = 500 - (1 + 9) - (1 + 1 + 2);
+    // Flags, persistence, the last renewal, and a frame of a key of one byte and lengths of one and
+    // two bytes.
+    let most = 500 - (1 + 9 + 5) - (1 + 1 + 2);
     //   settings      home           value     changed  is an error
     #[rustfmt::skip]
     let rows = [
