@@ -9,6 +9,7 @@ mod token;
 use std::{
     fmt,
     sync::{PoisonError, RwLock, RwLockReadGuard},
+    time::Duration,
 };
 
 use base64_simd::URL_SAFE_NO_PAD;
@@ -61,6 +62,7 @@ pub(crate) struct Codec {
     name: Box<str>,
     audience: Box<str>,
     keys: Keys,
+    skew: Duration,
     derived: RwLock<Derived>,
 }
 
@@ -99,6 +101,9 @@ pub(crate) struct Opened {
 }
 
 impl Codec {
+    /// How far the clocks of two machines may differ, unless another skew is set.
+    pub(crate) const SKEW: Duration = Duration::from_secs(60);
+
     pub(crate) fn new(
         keys: Keys,
         mode: Mode,
@@ -116,8 +121,19 @@ impl Codec {
             name: name.into(),
             audience: audience.into(),
             keys,
+            skew: Self::SKEW,
             derived,
         }
+    }
+
+    /// Whether its keys and its audience are these.
+    pub(crate) fn is_of(&self, keys: &Keys, audience: &str) -> bool {
+        self.keys.is_same(keys) && &*self.audience == audience
+    }
+
+    /// Accepts tokens that hold a session from clocks that are ahead by this much.
+    pub(crate) fn with_skew(self, skew: Duration) -> Self {
+        Self { skew, ..self }
     }
 
     /// Makes a cookie's value of what `payload` writes, about `len` bytes, under the active key.
@@ -196,7 +212,7 @@ impl Codec {
         let (stamp, len) =
             Stamp::decode(payload.as_slice(), self.purpose).ok_or(Rejection::Malformed)?;
         payload.advance(len);
-        stamp.check(now)?;
+        stamp.check(now, self.skew)?;
         Ok(Opened {
             stamp,
             payload,

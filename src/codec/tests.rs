@@ -187,11 +187,48 @@ fn times_are_checked_to_the_second() {
                 .map(drop)
         };
         let issued = NOW.as_secs();
-        assert_eq!(at(issued - 61), Err(Rejection::NotYetValid));
+        if codec.purpose == Purpose::Values {
+            assert_eq!(at(issued - 61), Err(Rejection::NotYetValid));
+        } else {
+            assert_eq!(at(0), Ok(()), "the record's times decide");
+        }
         assert_eq!(at(issued - 60), Ok(()));
         assert_eq!(at(issued + 3_599), Ok(()));
         assert_eq!(at(issued + 3_600), Err(Rejection::Expired));
         assert_eq!(at(u64::MAX), Err(Rejection::Expired));
+    }
+}
+
+#[test]
+fn a_skew_is_allowed_to_the_second() {
+    for skew in [0, 1, 3_600] {
+        let keys = Keys::generate().unwrap();
+        let codec = codec_of(&keys, Mode::Sealed, Purpose::Values);
+        let codec = codec.with_skew(Duration::from_secs(skew));
+        let value = seal(&codec, b"");
+        let early = |secs| {
+            let now = Timestamp::from_secs(NOW.as_secs() - secs);
+            codec.open(value.as_bytes(), now).map(drop)
+        };
+        assert_eq!(early(skew), Ok(()));
+        assert_eq!(early(skew + 1), Err(Rejection::NotYetValid));
+    }
+}
+
+/// Such a token would have no absolute end.
+#[test]
+fn a_token_is_no_older_than_its_session() {
+    for codec in every_codec() {
+        for (after, expected) in [(0, Ok(())), (1, Err(Rejection::Malformed))] {
+            let stamp = Stamp {
+                created: NOW.saturating_add(Duration::from_secs(after)),
+                ..stamp(codec.purpose)
+            };
+            let mut value = String::new();
+            let token = codec.seal(&stamp, 0, |_| {}).unwrap();
+            token.encode_to(&mut value);
+            assert_eq!(codec.open(value.as_bytes(), NOW).map(drop), expected);
+        }
     }
 }
 

@@ -21,9 +21,6 @@ pub(super) const KID: Range<usize> = 1..5;
 pub(super) const SALT: Range<usize> = 5..29;
 pub(super) const SALT_LEN: usize = SALT.end - SALT.start;
 
-/// How far the clocks of two machines may differ.
-const SKEW: Duration = Duration::from_secs(60);
-
 /// What a token is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Purpose {
@@ -88,8 +85,15 @@ impl Stamp {
         Some((stamp, Self::encoded_len(purpose)))
     }
 
-    pub(super) fn check(&self, now: Timestamp) -> Result<(), Rejection> {
-        if self.issued > now.saturating_add(SKEW) {
+    /// Checks the times, where another machine's clock may be ahead by `skew`.
+    ///
+    /// A token that refers to a record is never too early: the record's own times decide.
+    pub(super) fn check(&self, now: Timestamp, skew: Duration) -> Result<(), Rejection> {
+        // Its absolute end would lie as far off as its maker likes.
+        if self.created > self.issued {
+            return Err(Rejection::Malformed);
+        }
+        if self.token_id.is_some() && self.issued > now.saturating_add(skew) {
             return Err(Rejection::NotYetValid);
         }
         if now

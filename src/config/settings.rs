@@ -29,6 +29,10 @@ pub(crate) struct Settings {
     pub(crate) max_age: Option<Duration>,
     pub(crate) idle: Duration,
     pub(crate) absolute: Duration,
+    /// The longest that a session can be asked to last.
+    pub(crate) persist_up_to: Duration,
+    /// Sessions made before this are over.
+    pub(crate) not_before: Timestamp,
     pub(crate) encrypts_records: bool,
     /// Where ended sessions in a cookie are remembered.
     pub(crate) revocations: Option<DynStore>,
@@ -89,13 +93,6 @@ impl Settings {
             .filter(|_| self.may_be_in_cookie())
     }
 
-    /// The latest end that any token can have of a session made at `created`.
-    pub(crate) fn latest_end(&self, created: Timestamp, now: Timestamp) -> Timestamp {
-        created
-            .saturating_add(self.absolute)
-            .max(now.saturating_add(wire::MAX_AGE))
-    }
-
     /// Whether the session is, or can be, in its cookie.
     pub(crate) fn may_be_in_cookie(&self) -> bool {
         self.backend.server().is_err()
@@ -112,6 +109,13 @@ impl Settings {
     /// listed or ended it meanwhile.
     pub(crate) fn has_store(&self) -> bool {
         self.records().is_some() || self.rosters.is_some()
+    }
+
+    /// The latest end that any token of a session that lives now can have, if the session was made
+    /// at `created`: its absolute one, or that of the longest wish that it may have been granted.
+    pub(crate) fn latest_end(&self, created: Timestamp, now: Timestamp) -> Timestamp {
+        let of_wish = now.saturating_add(self.persist_up_to);
+        created.saturating_add(self.absolute).max(of_wish)
     }
 
     /// Whether a session of this many bytes, with these attributes if it has its own, goes into the

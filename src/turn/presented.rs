@@ -30,6 +30,7 @@ pub(super) struct Candidate {
     pub(super) is_current: bool,
     pub(super) key: KeyId,
     pub(super) created: Timestamp,
+    pub(super) issued: Timestamp,
 }
 
 pub(super) enum Kind {
@@ -112,7 +113,8 @@ impl Presented {
 impl Candidate {
     fn open(settings: &Settings, value: &[u8], now: Timestamp) -> Result<Self, Rejection> {
         let opened = settings.open_cookie(value, now)?;
-        let (is_current, key, created) = (opened.current, opened.key, opened.stamp.created);
+        let (is_current, key) = (opened.current, opened.key);
+        let (created, issued) = (opened.stamp.created, opened.stamp.issued);
         let kind = if opened.stamp.token_id.is_some() {
             Kind::Token(opened)
         } else {
@@ -124,6 +126,7 @@ impl Candidate {
             is_current,
             key,
             created,
+            issued,
         })
     }
 

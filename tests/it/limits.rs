@@ -13,7 +13,10 @@ use crate::support::{HOUR, Jar, Kind, START, until};
 #[tokio::test]
 async fn a_subject_needs_room() {
     for kind in Kind::WITH_SUBJECTS {
-        let world = kind.with(|config| config.max_bytes(3_000));
+        let world = kind.with(|config| match kind {
+            Kind::Memory | Kind::Remote => config.max_bytes(3_000),
+            _ => config,
+        });
         let fill = async |session: Session| {
             session.load().await.unwrap();
             session.set_subject("ada", "").unwrap();

@@ -5,11 +5,13 @@ mod support;
 
 mod after_response;
 mod answers;
+mod authentication;
 mod axum;
 mod bounds;
 mod bounds_of_lifetimes;
 mod caches;
 mod cancellation;
+mod clock_skew;
 mod commit;
 mod concurrency;
 mod configuration;

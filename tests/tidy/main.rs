@@ -78,7 +78,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
 /// as one.
 const FOLDERS: &[(&str, &[&str])] = &[
     ("codec", &["token", "mod"]),
-    ("config", &["settings", "mod"]),
+    ("config", &["timeouts", "settings", "mod", "build"]),
     ("content", &["frames", "writes", "mark", "mod", "wire"]),
     ("request", &["registry", "commit", "mod"]),
     ("roster", &["mod", "wire", "store"]),

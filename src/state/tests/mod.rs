@@ -65,6 +65,7 @@ impl Kept {
         let config = match self {
             Self::InCookiesAlone | Self::InCookies => SessionConfig::cookie("sid", Keys::new(key)),
             Self::Overflowing => SessionConfig::cookie("sid", Keys::new(key))
+                .revocation(MemoryStore::new())
                 .overflow(MemoryStore::new())
                 .cookie_bytes(100),
             Self::InRecords => SessionConfig::new("sid", MemoryStore::new(), Keys::new(key)),
