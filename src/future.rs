@@ -17,7 +17,6 @@ use crate::{
     head::Head,
     request::{Commit, Committed, Cookies, Registry, Shared, commit},
     responder::{FailedCommit, Responder},
-    state::Use,
     trace,
     turn::Keep,
 };
@@ -172,11 +171,11 @@ fn finish<B>(
         there.any(|other| other == cookie)
     };
     inner.0.retain(|cookie| !is_there(cookie));
-    if !committed.cookies.is_empty() || !inner.0.is_empty() {
-        committed.used = Use::There;
-        caching::keep_cookies_out(headers, registry.shared().allows_shared_caching);
+    if committed.cookies.is_empty() && inner.0.is_empty() {
+        caching::note_use(headers, committed.used);
+        return response;
     }
-    caching::note_use(headers, committed.used);
+    caching::keep_cookies_out(headers, registry.shared().allows_shared_caching);
     for cookie in inner.0 {
         headers.append(header::SET_COOKIE, cookie);
     }
