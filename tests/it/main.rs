@@ -39,6 +39,7 @@ mod lost_answers;
 mod many_sessions;
 mod mid_request_ends;
 mod names;
+mod nested_layers;
 mod outcomes;
 mod outgrowing;
 mod outgrown;
