@@ -187,3 +187,6 @@ impl Tally {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
