@@ -192,3 +192,6 @@ impl Tally {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -215,6 +215,42 @@ fn a_signed_cookie_of_two_kinds_is_opened_as_either() {
     assert!(opened.stamp.token_id.is_some());
 }
 
+/// The ID of either length, and behind it the attributes.
+#[test]
+fn a_reference_reads_back_as_it_was() {
+    let long = SessionId::generate().unwrap();
+    for id in [SessionId::of_token(&[7; 16]), long] {
+        let mut payload = b"behind this".to_vec();
+        Settings::put_reference(&id, *b"ab", &mut payload);
+        let payload = payload.strip_prefix(b"behind this").unwrap();
+        assert_eq!(payload.len(), id.as_bytes().len() + 2);
+        assert_eq!(Settings::open_reference(payload), Ok((id, *b"ab")));
+    }
+    for len in (0..40).filter(|len| ![16 + 2, 32 + 2].contains(len)) {
+        let opened = Settings::open_reference(&vec![7; len]);
+        assert_eq!(opened, Err(Rejection::Malformed), "{len}");
+    }
+}
+
+/// Whatever can be told from outside: a cookie of other attributes is to be sent again.
+#[test]
+fn other_attributes_have_another_tag() {
+    let configs = [
+        records(),
+        records().path("/shop"),
+        records().domain("example.com"),
+        records().same_site(cookie::SameSite::Strict),
+        records().partitioned(true),
+    ];
+    let tags = configs.map(|config| config.build().unwrap().tag);
+    for (at, tag) in tags.iter().enumerate() {
+        assert_eq!(tags.iter().position(|other| other == tag), Some(at));
+    }
+    let again = records().path("/shop").build().unwrap();
+    assert_eq!(again.tag, tags[1]);
+    assert_eq!(again.tag, Settings::tag_of(&again.rendered));
+}
+
 #[test]
 fn a_cookie_says_whether_its_key_is_the_active_one() {
     let keys = Keys::new(key(1));

@@ -137,6 +137,41 @@ fn a_tenth_of_the_idle_timeout_is_worth_a_write() {
     }
 }
 
+/// From half of the idle timeout on, or a tenth where a store tells whether the session is alive,
+/// and while that puts the end off.
+#[test]
+fn a_session_in_a_cookie_is_seldom_sealed_again_for_a_read() {
+    //   the cookie's age, and whether it is worth it in a cookie alone, and with a store
+    #[rustfmt::skip]
+    let rows = [
+        (0,            false, false),
+        (TENTH - 1,    false, false),
+        (TENTH,        false, true),
+        (IDLE / 2 - 1, false, true),
+        (IDLE / 2,     true,  true),
+        (IDLE - 1,     true,  true),
+    ];
+    for (age, alone, with_store) in rows {
+        for (kept, expected) in [
+            (Kept::InCookiesAlone, alone),
+            (Kept::InCookies, with_store),
+            (Kept::Overflowing, with_store),
+        ] {
+            let is_worth = |lifetime: Lifetime, used| {
+                lifetime.is_worth_resealing(after(used), after(used - age), &kept.settings())
+            };
+            assert_eq!(is_worth(lifetime(), IDLE), expected, "{kept:?} {age}");
+            // The end can be put off no further.
+            assert!(!is_worth(lifetime(), ABSOLUTE + 1), "{kept:?} {age}");
+            // It comes a second later than the older cookie says.
+            let late = ABSOLUTE - IDLE + age - 1;
+            assert_eq!(is_worth(lifetime(), late), expected, "{kept:?} {age}");
+            let too_late = ABSOLUTE - IDLE + age;
+            assert!(!is_worth(lifetime(), too_late), "{kept:?} {age}");
+        }
+    }
+}
+
 /// A tenth of less than ten seconds is less than the clock can tell.
 #[test]
 fn a_short_timeout_is_refreshed_each_second() {

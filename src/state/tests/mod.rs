@@ -2,8 +2,10 @@
 //! 1,000 seconds and an absolute one of 100,000.
 
 mod change;
+mod emptied;
 mod enrolment;
 mod lifetime;
+mod marked;
 mod outcome;
 mod plan;
 mod request;
