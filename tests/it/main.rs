@@ -7,6 +7,7 @@ mod after_response;
 mod axum;
 mod bounds;
 mod bounds_of_lifetimes;
+mod browsing;
 mod cancellation;
 mod commit;
 mod concurrency;
