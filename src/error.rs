@@ -19,6 +19,8 @@ struct Inner {
     session: Option<Box<str>>,
     source: Option<BoxError>,
     more: Vec<Error>,
+    /// Nothing was written: the session was being read.
+    is_of_load: bool,
 }
 
 /// The way in which an operation on a session failed.
@@ -61,6 +63,8 @@ pub enum ErrorKind {
     NeedsRevocation,
     /// The store failed.
     Store,
+    /// A later release wrote the session. It is there, and this one cannot read it.
+    LaterFormat,
     /// The operating system gave no random bytes.
     Random,
 }
@@ -80,12 +84,22 @@ impl Error {
             session: None,
             source,
             more: Vec::new(),
+            is_of_load: false,
         }))
     }
 
     /// Names the session that failed.
     pub(crate) fn of(self, session: &str) -> Self {
         self.change(|inner| inner.session = Some(session.into()))
+    }
+
+    /// Notes that nothing was to be written, so that whoever asks again does nothing twice.
+    pub(crate) fn of_load(self) -> Self {
+        self.change(|inner| inner.is_of_load = true)
+    }
+
+    pub(crate) fn is_of_load(&self) -> bool {
+        self.0.is_of_load
     }
 
     /// Makes one error of all failures of a batch.
@@ -147,6 +161,7 @@ impl fmt::Display for Error {
                 f.write_str("a session in a cookie needs `SessionConfig::revocation` to have a subject")
             }
             ErrorKind::Store => f.write_str("the store failed"),
+            ErrorKind::LaterFormat => f.write_str("a later release wrote it"),
             ErrorKind::Random => f.write_str("the operating system gave no random bytes"),
         }?;
         match self.0.more.len() {
@@ -208,6 +223,13 @@ pub enum Rejection {
     /// The session in this cookie was destroyed or renewed, or all of its subject were, and that is
     /// remembered.
     Revoked,
+    /// The session was renewed less than a minute ago: the browser has not heard of its new ID, or
+    /// somebody else has the old one. What the request writes is
+    /// [`ErrorKind::Gone`], unless it renews.
+    Renewed,
+    /// The session was destroyed less than a minute ago. What the request writes is
+    /// [`ErrorKind::Gone`], unless it renews.
+    Ended,
 }
 
 impl fmt::Display for Rejection {
@@ -222,6 +244,8 @@ impl fmt::Display for Rejection {
             Self::NotFound => "no such session in the store",
             Self::Corrupt => "the stored record cannot be read",
             Self::Revoked => "ended before its time",
+            Self::Renewed => "renewed a moment ago",
+            Self::Ended => "destroyed a moment ago",
         })
     }
 }

@@ -388,6 +388,13 @@ impl Keys {
             .clone()
     }
 
+    /// Whether cookies of this key are still opened.
+    pub(crate) fn accepts(&self, id: KeyId) -> bool {
+        let ring = self.0.ring.read().unwrap_or_else(PoisonError::into_inner);
+        ring.iter()
+            .any(|(key, state)| key.id == id && *state != KeyState::Revoked)
+    }
+
     /// Changes whenever the keys do.
     pub(crate) fn generation(&self) -> u64 {
         self.0.generation.load(Ordering::Acquire)

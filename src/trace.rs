@@ -46,11 +46,12 @@ pub(crate) fn load_failed(error: &Error) {
 /// A handler or an extractor gave up.
 #[cfg(feature = "axum")]
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
-pub(crate) fn answered(error: &Error) {
+pub(crate) fn answered(error: &Error, status: u16) {
     event!(
         ERROR,
         error = error as &(dyn std::error::Error + 'static),
-        "session error answered with 500"
+        status,
+        "session error answered"
     );
 }
 
@@ -58,6 +59,16 @@ pub(crate) fn answered(error: &Error) {
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn touch_failed(session: &str, error: &(dyn std::error::Error + 'static)) {
     event!(WARN, session, error, "idle timeout not extended");
+}
+
+/// A logout came with more sessions than it ends.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn too_many_cookies(session: &str) {
+    event!(
+        WARN,
+        session,
+        "more cookies of the session's name than a logout ends"
+    );
 }
 
 /// Another request or process was faster; the change is tried again.
@@ -85,6 +96,27 @@ pub(crate) fn too_late(session: &str, what: &'static str) {
         session,
         what,
         "called after the response was committed; nothing was done"
+    );
+}
+
+/// A proxy may soon refuse what the browser sends, or what the server answers.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn long_cookies(message: &'static str, bytes: usize) {
+    event!(
+        WARN,
+        message_kind = message,
+        bytes,
+        "cookies come near the limit of proxies: see `CookieStore`"
+    );
+}
+
+/// The handler allowed a shared cache to keep a response with a session's cookie.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn forbade_shared_caching(field: &str) {
+    event!(
+        WARN,
+        field,
+        "the response sets a session's cookie, and this field let shared caches keep it; it was replaced"
     );
 }
 

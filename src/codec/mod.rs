@@ -95,6 +95,7 @@ pub(crate) struct Opened {
     pub(crate) payload: Tail,
     /// Made with the active key; otherwise it is time for a new one.
     pub(crate) current: bool,
+    pub(crate) key: KeyId,
 }
 
 impl Codec {
@@ -191,7 +192,7 @@ impl Codec {
         let token = URL_SAFE_NO_PAD
             .decode_to_vec(value)
             .map_err(|_| Rejection::Malformed)?;
-        let (mut payload, current) = self.open_bytes(token)?;
+        let (mut payload, current, key) = self.open_bytes(token)?;
         let (stamp, len) =
             Stamp::decode(payload.as_slice(), self.purpose).ok_or(Rejection::Malformed)?;
         payload.advance(len);
@@ -200,11 +201,12 @@ impl Codec {
             stamp,
             payload,
             current,
+            key,
         })
     }
 
-    /// Returns what was written into sealed bytes, and whether their key is the active one.
-    pub(crate) fn open_bytes(&self, mut token: Vec<u8>) -> Result<(Tail, bool), Rejection> {
+    /// Returns what was written into sealed bytes, whether their key is the active one, and that key.
+    pub(crate) fn open_bytes(&self, mut token: Vec<u8>) -> Result<(Tail, bool, KeyId), Rejection> {
         if token.first() != Some(&self.mode.version()) || token.len() < self.mode.overhead() {
             return Err(Rejection::Malformed);
         }
@@ -214,30 +216,35 @@ impl Codec {
             .keys
             .iter()
             .position(|(key, _)| key.as_bytes() == id);
-        let (index, (_, cipher)) = found
+        let (index, (key, cipher)) = found
             .and_then(|index| Some((index, derived.keys.get(index)?)))
             .ok_or(Rejection::UnknownKey)?;
         let head = match cipher {
-            Cipher::Seal(key) => {
+            Cipher::Seal(seal) => {
                 let salt: [u8; SALT_LEN] = token
                     .get(SALT)
                     .and_then(|salt| salt.try_into().ok())
                     .ok_or(Rejection::Malformed)?;
-                key.open(&salt, &mut token, SALT.end)
+                seal.open(&salt, &mut token, SALT.end)
                     .map_err(|_| Rejection::Tampered)?;
                 SALT.end
             }
-            Cipher::Sign(key) => {
+            Cipher::Sign(mac) => {
                 let end = token.len().saturating_sub(crypto::MAC_LEN);
                 let (message, tag) = token.split_at_checked(end).ok_or(Rejection::Malformed)?;
-                key.verify(message, tag).map_err(|_| Rejection::Tampered)?;
+                mac.verify(message, tag).map_err(|_| Rejection::Tampered)?;
                 token.truncate(end);
                 KID.end
             }
         };
         let mut written = Tail::from(token);
         written.advance(head);
-        Ok((written, index == 0))
+        Ok((written, index == 0, *key))
+    }
+
+    /// Whether cookies of this key are still opened.
+    pub(crate) fn accepts(&self, key: KeyId) -> bool {
+        self.keys.accepts(key)
     }
 
     /// The length of the token for a payload of this length.

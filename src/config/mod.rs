@@ -6,7 +6,7 @@ use std::{fmt, time::Duration};
 
 use cookie::SameSite;
 
-pub(crate) use self::settings::{Overflow, Settings};
+pub(crate) use self::settings::{AttributesTag, Overflow, Settings};
 use crate::{
     codec::{Codec, Mode, Purpose},
     cookie::{self as wire, CookieAttributes},
@@ -40,6 +40,7 @@ pub struct SessionConfig {
     keys: Keys,
     audience: String,
     attributes: CookieAttributes,
+    former: Vec<CookieAttributes>,
     max_age: Option<Duration>,
     idle: Option<Duration>,
     absolute: Option<Duration>,
@@ -103,6 +104,7 @@ impl SessionConfig {
             keys: keys.into(),
             audience: String::new(),
             attributes: CookieAttributes::default(),
+            former: Vec::new(),
             max_age: None,
             idle: None,
             absolute: None,
@@ -160,6 +162,29 @@ impl SessionConfig {
         self.with(|attributes| attributes.partitioned(partitioned))
     }
 
+    /// Names attributes that the session's cookies had in an earlier release: browsers that still
+    /// have such a cookie are told to drop it, with the next one they get. May be called several
+    /// times.
+    ///
+    /// To a browser, cookies of another path, domain or partition are other cookies, and it sends
+    /// both. While the session of one is dead, that does no harm. A session that is kept in its
+    /// cookie alone cannot tell, and then neither of two counts until the older one has expired.
+    ///
+    /// ```
+    /// # use silverback::{CookieAttributes, Keys, SessionConfig};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let config = SessionConfig::cookie("account", Keys::generate()?)
+    ///     .domain("example.com")
+    ///     .former_attributes(CookieAttributes::default().path("/shop"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn former_attributes(mut self, attributes: CookieAttributes) -> Self {
+        self.former.push(attributes);
+        self
+    }
+
     /// For developing over plain HTTP: without `Secure`, so that anybody on the way can read and
     /// use the cookie. dghubble's users know it as the debug configuration.
     ///
@@ -170,7 +195,7 @@ impl SessionConfig {
         self.secure(false)
     }
 
-    /// Lets sessions outlast the browser: `Max-Age`, at most 400 days.
+    /// Lets sessions outlast the browser: `Max-Age`, with `Expires` beside it, at most 400 days.
     ///
     /// It is the idle timeout and the absolute lifetime as well, unless those are set themselves,
     /// so what the browser keeps is what the server accepts. gorilla's `MaxAge` option; a session
@@ -283,7 +308,8 @@ impl SessionConfig {
 
     /// Bounds the bytes of a session in its cookie if it can [`overflow`](Self::overflow), and does
     /// nothing if not. They are counted before they are encrypted and encoded, which makes them a
-    /// third longer. What does not fit into 4,096 bytes overflows in any case.
+    /// third longer. What does not fit into a `Set-Cookie` header of 4,096 bytes overflows in any
+    /// case.
     #[must_use]
     pub fn cookie_bytes(mut self, cookie_bytes: usize) -> Self {
         self.cookie_bytes = cookie_bytes;
@@ -322,18 +348,10 @@ impl SessionConfig {
 
     /// Checks everything that does not depend on a request, and prepares what can be prepared.
     pub(crate) fn build(&self) -> Result<Settings, ConfigError> {
-        self.attributes.check(&self.name)?;
-        let second = Duration::from_secs(1);
-        if [self.max_age, self.idle, self.absolute]
-            .into_iter()
-            .flatten()
-            .any(|time| time < second)
-        {
-            return Err(ConfigError::ZeroDuration);
+        for attributes in std::iter::once(&self.attributes).chain(&self.former) {
+            attributes.check(&self.name)?;
         }
-        if self.max_age.is_some_and(|age| age > wire::MAX_AGE) {
-            return Err(ConfigError::MaxAgeTooLong);
-        }
+        self.check_times()?;
         let (mode, purpose) = match self.backend.server() {
             Err(cookie) if cookie.is_signed() => (Mode::Signed, Purpose::Values),
             Err(_) => (Mode::Sealed, Purpose::Values),
@@ -361,7 +379,9 @@ impl SessionConfig {
             finder: wire::Finder::new(&self.name),
             backend: self.backend.clone(),
             codec: codec(mode, purpose),
+            tag: Settings::tag_of(&self.attributes.render()),
             rendered: self.attributes.render(),
+            former: self.former.iter().map(CookieAttributes::render).collect(),
             attributes: self.attributes.clone(),
             max_age: self.max_age,
             idle: self.idle.or(self.max_age).unwrap_or(Timeouts::DEFAULT.idle),
@@ -379,6 +399,20 @@ impl SessionConfig {
             never_waits: false,
         }
         .checked())
+    }
+
+    fn check_times(&self) -> Result<(), ConfigError> {
+        let second = Duration::from_secs(1);
+        let mut times = [self.max_age, self.idle, self.absolute]
+            .into_iter()
+            .flatten();
+        if times.any(|time| time < second) {
+            return Err(ConfigError::ZeroDuration);
+        }
+        if self.max_age.is_some_and(|age| age > wire::MAX_AGE) {
+            return Err(ConfigError::MaxAgeTooLong);
+        }
+        Ok(())
     }
 }
 

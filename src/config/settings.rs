@@ -6,7 +6,9 @@ use crate::{
     clock::Timestamp,
     codec::{Codec, Opened},
     cookie::{self as wire, CookieAttributes, Finder},
+    crypto,
     error::{ErrorKind, Rejection},
+    id::SessionId,
     roster::Rosters,
     store::{Backend, DynStore},
 };
@@ -21,6 +23,9 @@ pub(crate) struct Settings {
     pub(crate) attributes: CookieAttributes,
     /// The attributes as they stand at the end of every cookie.
     pub(crate) rendered: String,
+    pub(crate) tag: AttributesTag,
+    /// The attributes of cookies from before, whose removal goes out with the next one.
+    pub(crate) former: Vec<String>,
     pub(crate) max_age: Option<Duration>,
     pub(crate) idle: Duration,
     pub(crate) absolute: Duration,
@@ -47,13 +52,48 @@ pub(crate) struct Overflow {
     pub(crate) bytes: usize,
 }
 
+/// Tells cookies of other attributes from those that are made now.
+pub(crate) type AttributesTag = [u8; 2];
+
 impl Settings {
+    pub(crate) fn tag_of(rendered: &str) -> AttributesTag {
+        let [one, other, ..] = crypto::sha256(rendered.as_bytes());
+        [one, other]
+    }
+
+    /// The payload of a cookie that refers to a record: the ID, and a tag of the cookie's
+    /// attributes, which no request tells.
+    pub(crate) fn put_reference(id: &SessionId, tag: AttributesTag, out: &mut Vec<u8>) {
+        out.extend_from_slice(id.as_bytes());
+        out.extend_from_slice(&tag);
+    }
+
+    pub(crate) fn open_reference(payload: &[u8]) -> Result<(SessionId, AttributesTag), Rejection> {
+        let (id, tag) = payload.split_last_chunk().ok_or(Rejection::Malformed)?;
+        let id = SessionId::from_slice(id).ok_or(Rejection::Malformed)?;
+        Ok((id, *tag))
+    }
+
     /// The store of the session's records, if it has any.
     pub(crate) fn records(&self) -> Option<&DynStore> {
         self.backend
             .server()
             .ok()
             .or(self.overflow.as_ref().map(|overflow| &overflow.store))
+    }
+
+    /// The store of what is remembered of ended sessions in cookies, if they are remembered.
+    pub(crate) fn ends(&self) -> Option<&DynStore> {
+        self.revocations
+            .as_ref()
+            .filter(|_| self.may_be_in_cookie())
+    }
+
+    /// The latest end that any token can have of a session made at `created`.
+    pub(crate) fn latest_end(&self, created: Timestamp, now: Timestamp) -> Timestamp {
+        created
+            .saturating_add(self.absolute)
+            .max(now.saturating_add(wire::MAX_AGE))
     }
 
     /// Whether the session is, or can be, in its cookie.
@@ -63,11 +103,7 @@ impl Settings {
 
     /// Learns of its stores whether they wait.
     pub(crate) fn checked(mut self) -> Self {
-        let revocations = self
-            .revocations
-            .as_ref()
-            .filter(|_| self.may_be_in_cookie());
-        let mut stores = self.records().into_iter().chain(revocations);
+        let mut stores = self.records().into_iter().chain(self.ends());
         self.never_waits = stores.all(DynStore::never_waits);
         self
     }
@@ -78,11 +114,12 @@ impl Settings {
         self.records().is_some() || self.rosters.is_some()
     }
 
-    /// Whether a session of this many bytes goes into the cookie.
-    pub(crate) fn fits_cookie(&self, payload: usize) -> bool {
+    /// Whether a session of this many bytes, with these attributes if it has its own, goes into the
+    /// cookie.
+    pub(crate) fn fits_cookie(&self, payload: usize, own: Option<&CookieAttributes>) -> bool {
         match &self.overflow {
             Some(overflow) => {
-                payload <= overflow.bytes && self.cookie_len(payload) <= wire::MAX_COOKIE_LEN
+                payload <= overflow.bytes && self.cookie_len(payload, own) <= wire::MAX_COOKIE_LEN
             }
             None => self.may_be_in_cookie(),
         }
@@ -95,14 +132,15 @@ impl Settings {
             .map_or(&self.codec, |overflow| &overflow.codec)
     }
 
-    fn cookie_len(&self, payload: usize) -> usize {
-        // What only a session that can overflow says: its revision.
-        let revision = if self.overflow.is_some() {
-            size_of::<u32>()
-        } else {
-            0
+    /// The most bytes of the `Set-Cookie` header's value, so that what was accepted once is always
+    /// sent.
+    fn cookie_len(&self, payload: usize, own: Option<&CookieAttributes>) -> usize {
+        let revision = size_of::<u32>();
+        let rest = match own {
+            None => wire::longest_rest(&self.rendered),
+            Some(own) => wire::longest_rest(&own.render()),
         };
-        self.name.len() + self.codec.token_len(payload + revision)
+        self.name.len() + self.codec.token_len(payload + revision) + rest
     }
 
     /// Opens a cookie's value; one that can be of two kinds as either.
@@ -123,11 +161,15 @@ impl Settings {
         }
     }
 
-    /// Whether a session of this many bytes can be kept.
-    pub(crate) fn check_size(&self, payload: usize) -> Result<(), ErrorKind> {
+    /// Whether a session of this many bytes, with these attributes if it has its own, can be kept.
+    pub(crate) fn check_size(
+        &self,
+        payload: usize,
+        own: Option<&CookieAttributes>,
+    ) -> Result<(), ErrorKind> {
         let (size, limit) = match self.records() {
             Some(_) => (payload, self.max_bytes),
-            None => (self.cookie_len(payload), wire::MAX_COOKIE_LEN),
+            None => (self.cookie_len(payload, own), wire::MAX_COOKIE_LEN),
         };
         if size > limit {
             Err(ErrorKind::TooLarge { size, limit })

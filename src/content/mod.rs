@@ -1,13 +1,17 @@
 //! What is kept of a session: its values, its lifetime, its cookie's attributes, its subject.
 
 mod frames;
+mod mark;
 mod wire;
+mod writes;
 
 use std::time::Duration;
 
 pub(crate) use self::{
     frames::{FlashId, Frames},
-    wire::{Stored, decode_record, encode_mark, seal_record},
+    mark::{End, Fate, Mark, Name, Unreadable},
+    wire::{Stored, decode_record, seal_record},
+    writes::{WriteId, Writes},
 };
 use crate::{binary::varint_len, clock::Timestamp, cookie::CookieAttributes};
 
@@ -20,7 +24,7 @@ pub(crate) struct Content {
     /// The subject whose roster still has the session, if it got another subject since it was
     /// saved; not encoded.
     pub(crate) former: Option<Box<str>>,
-    /// Counts the cookies that the session was in, if it can be in a record as well.
+    /// Counts the cookies that the session was in.
     pub(crate) revision: u32,
     pub(crate) frames: Frames,
 }
@@ -65,9 +69,6 @@ pub(crate) enum Browser {
     NeverHeard,
 }
 
-/// Tells one write of a record from another.
-pub(crate) type WriteId = [u8; 8];
-
 impl Content {
     pub(crate) fn new(created: Timestamp) -> Self {
         Self {
@@ -79,6 +80,11 @@ impl Content {
             revision: 0,
             frames: Frames::default(),
         }
+    }
+
+    /// Whether nothing is left that makes a session worth keeping which was there.
+    pub(crate) fn is_emptied(&self) -> bool {
+        self.is_empty() && !matches!(self.persistence, Persistence::For { .. })
     }
 
     /// Whether there is nothing that makes a new session worth keeping.

@@ -8,21 +8,26 @@
 //! attributes: flags u8 | path | [domain]
 //! subject:    name | listed since u40 | last listed u40 s
 //! texts:      varint length | UTF-8
-//! record:     format u8 | write id (8) | created u40 s | payload
+//! record:     format u8 | writes u8 | (write id (8) | written u40 s) for each | created u40 s
+//!             | payload
 //! format:     1 a session, 3 one that has outgrown a cookie which may still be in use
 //! sealed:     2 u8 | salt (24) | AES-256-GCM of a record | tag (16)
-//! mark:       0 u8 | write id (8)
 //! ```
 //!
-//! A mark says that the session was renewed, and by which write. A sealed record's key is derived
-//! from the session's ID, which the store does not know. A cookie's token carries the payload, and
-//! the time of creation in its stamp.
+//! A sealed record's key is derived from the session's ID, which the store does not know. A
+//! cookie's token carries the payload, and the time of creation in its stamp. The first byte tells
+//! what a record is for; see [`RecordKind`](crate::store::RecordKind).
 
 use std::time::Duration;
 
 use cookie::SameSite;
 
-use super::{Browser, Content, Persistence, Subject, WriteId, frames::Frames};
+use super::{
+    Browser, Content, Persistence, Subject,
+    frames::Frames,
+    mark::{Mark, Name, Unreadable},
+    writes::Writes,
+};
 use crate::{
     binary::{Tail, put_text, put_u40, take_text, take_u40},
     clock::Timestamp,
@@ -33,20 +38,22 @@ use crate::{
 };
 
 /// What a record says.
+#[derive(Debug)]
 pub(crate) enum Stored {
     Session {
         content: Content,
-        write: WriteId,
+        writes: Writes,
         browser: Browser,
     },
-    /// The session was renewed.
-    Mark,
+    /// The session was renewed or destroyed a moment ago.
+    Mark(Mark),
 }
 
-const MARK: u8 = 0;
 const SESSION: u8 = 1;
 const SEALED: u8 = 2;
 const OUTGROWN: u8 = 3;
+/// What the formats of sessions to come begin with.
+const LATER: std::ops::Range<u8> = 4..8;
 const SEALED_HEAD: usize = 1 + SALT_LEN;
 const SALT_LEN: usize = 24;
 
@@ -139,24 +146,19 @@ impl Content {
         FLAGS + PERSISTENCE + head.len() + subject + self.frames.as_bytes().len()
     }
 
-    pub(crate) fn encode_record(&self, write: WriteId, browser: Browser) -> Vec<u8> {
+    pub(crate) fn encode_record(&self, writes: &Writes, browser: Browser) -> Vec<u8> {
         // Exact for most, so that it becomes `Bytes` as it is.
-        let head = 1 + size_of::<WriteId>() + 5 + 1;
+        let head = 1 + writes.encoded_len() + 5 + 1;
         let mut out = Vec::with_capacity(head + self.frames.as_bytes().len());
         out.push(match browser {
             Browser::Knows => SESSION,
             Browser::NeverHeard => OUTGROWN,
         });
-        out.extend_from_slice(&write);
+        writes.encode(&mut out);
         put_u40(&mut out, self.created);
         self.encode_payload(&mut out);
         out
     }
-}
-
-/// What takes the place of a renewed session's record.
-pub(crate) fn encode_mark(write: WriteId) -> Vec<u8> {
-    [&[MARK], write.as_slice()].concat()
 }
 
 /// Encrypts a record, so that whoever has the store but not the cookie can neither read nor change
@@ -175,21 +177,42 @@ fn record_key(id: &SessionId) -> SealKey {
     SealKey::new(&RootKey::extract(b"silverback record v1", id.as_bytes()).expand(&[b"record"]))
 }
 
-/// `None` for a damaged record, one of a later format, and one that should be sealed and is not.
-pub(crate) fn decode_record(bytes: Bytes, id: &SessionId, must_be_sealed: bool) -> Option<Stored> {
+/// Reads a record. One that should be sealed and is not counts as damaged.
+pub(crate) fn decode_record(
+    bytes: Bytes,
+    id: &SessionId,
+    must_be_sealed: bool,
+) -> Result<Stored, Unreadable> {
+    if bytes.first() > Some(&OUTGROWN) {
+        return match Name::of(id, must_be_sealed).decode(&bytes)? {
+            Some(mark) => Ok(Stored::Mark(mark)),
+            None if bytes.first().is_some_and(|first| LATER.contains(first)) => {
+                Err(Unreadable::Later)
+            }
+            None => Err(Unreadable::Damaged),
+        };
+    }
     // Copies nothing if the store has kept none of it.
-    let mut bytes = Vec::from(bytes);
-    match *bytes.first()? {
-        MARK => Some(Stored::Mark),
-        SEALED => {
-            let salt: [u8; SALT_LEN] = bytes.get(1..SEALED_HEAD)?.try_into().ok()?;
-            record_key(id).open(&salt, &mut bytes, SEALED_HEAD).ok()?;
-            let mut record = Tail::from(bytes);
-            record.advance(SEALED_HEAD);
-            decode_plain(record)
-        }
-        _ if must_be_sealed => None,
-        _ => decode_plain(bytes.into()),
+    let bytes = Vec::from(bytes);
+    match bytes.first() {
+        Some(&SEALED) => open_record(id, bytes),
+        Some(_) if !must_be_sealed => decode_plain(bytes.into()).ok_or(Unreadable::Damaged),
+        _ => Err(Unreadable::Damaged),
+    }
+}
+
+fn open_record(id: &SessionId, mut bytes: Vec<u8>) -> Result<Stored, Unreadable> {
+    let salt = bytes.get(1..SEALED_HEAD).map(<[u8; SALT_LEN]>::try_from);
+    let Some(Ok(salt)) = salt else {
+        return Err(Unreadable::Damaged);
+    };
+    let opened = record_key(id).open(&salt, &mut bytes, SEALED_HEAD);
+    opened.map_err(|_| Unreadable::Damaged)?;
+    let mut record = Tail::from(bytes);
+    record.advance(SEALED_HEAD);
+    match record.as_slice().first() {
+        Some(first) if LATER.contains(first) => Err(Unreadable::Later),
+        _ => decode_plain(record).ok_or(Unreadable::Damaged),
     }
 }
 
@@ -201,14 +224,14 @@ fn decode_plain(mut bytes: Tail) -> Option<Stored> {
         OUTGROWN => Browser::NeverHeard,
         _ => return None,
     };
-    let (&write, rest) = rest.split_first_chunk()?;
+    let (writes, rest) = Writes::decode(rest)?;
     let (created, rest) = take_u40(rest)?;
     let payload = all.len() - rest.len();
     bytes.advance(payload);
     let content = Content::decode_payload(created, bytes)?;
     Some(Stored::Session {
         content,
-        write,
+        writes,
         browser,
     })
 }

@@ -11,6 +11,10 @@ use crate::{clock::Timestamp, id::RecordKey};
 
 /// How long a roster without sessions stays.
 const EMPTY_LIFETIME: Duration = Duration::from_secs(60);
+/// How many names a session keeps beside its own.
+const MAX_FORMER: usize = 8;
+/// How long it keeps them: as long as a request may be under way that knows it by one of them.
+const FORMER_LIFETIME: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Roster {
@@ -26,6 +30,10 @@ pub(crate) struct Roster {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) key: RecordKey,
+    /// What it was called before, or is still called if its renewal fails; the last one first.
+    pub(crate) former: Vec<RecordKey>,
+    /// When it got its name from another.
+    pub(crate) renewed: Timestamp,
     pub(crate) created: Timestamp,
     /// When it got its subject.
     pub(crate) since: Timestamp,
@@ -36,22 +44,72 @@ pub(crate) struct Entry {
     pub(crate) ended: bool,
 }
 
+impl Entry {
+    /// All that the session is called, by its own name first.
+    pub(crate) fn names(&self) -> impl Iterator<Item = RecordKey> {
+        std::iter::once(self.key).chain(self.former.iter().copied())
+    }
+
+    pub(crate) fn has(&self, key: &RecordKey) -> bool {
+        self.key == *key || self.former.contains(key)
+    }
+
+    /// The names that it keeps when it gets this one.
+    pub(crate) fn names_but(&self, key: &RecordKey, now: Timestamp) -> Vec<RecordKey> {
+        let is_recent = self.renewed.saturating_add(FORMER_LIFETIME) > now;
+        let kept = if is_recent || self.key != *key {
+            MAX_FORMER
+        } else {
+            0
+        };
+        let old = if is_recent { MAX_FORMER } else { 0 };
+        let others = std::iter::once(self.key).chain(self.former.iter().copied().take(old));
+        others.filter(|name| name != key).take(kept).collect()
+    }
+
+    /// Takes one of its names from it; says whether one is left.
+    fn lose(&mut self, key: &RecordKey) -> bool {
+        self.former.retain(|name| name != key);
+        if self.key != *key {
+            return true;
+        }
+        if self.former.is_empty() {
+            return false;
+        }
+        self.key = self.former.remove(0);
+        true
+    }
+}
+
 impl Roster {
     /// The session's entry, unless it is being ended.
     pub(crate) fn get(&self, key: &RecordKey) -> Option<&Entry> {
         self.entries
             .iter()
-            .find(|entry| entry.key == *key && !entry.ended)
+            .find(|entry| entry.has(key) && !entry.ended)
     }
 
+    /// Takes a name from the session that has it, and the session if it has no other.
     pub(crate) fn remove(&mut self, key: &RecordKey) {
-        self.entries.retain(|entry| entry.key != *key);
+        self.entries.retain_mut(|entry| entry.lose(key));
+    }
+
+    /// Takes the session of this name.
+    pub(crate) fn take(&mut self, key: &RecordKey) {
+        self.entries.retain(|entry| entry.ended || !entry.has(key));
     }
 
     pub(crate) fn is_ended(&self, key: &RecordKey) -> bool {
         self.entries
             .iter()
-            .any(|entry| entry.key == *key && entry.ended)
+            .any(|entry| entry.has(key) && entry.ended)
+    }
+
+    /// How many sessions would be too many with one more, whatever it is called.
+    pub(crate) fn surplus(&self, limit: usize, keep: &[RecordKey]) -> usize {
+        let others = self.entries.iter().filter(|entry| is_other(entry, keep));
+        // Whoever is about to get another key counts once.
+        (others.count() + 1).saturating_sub(limit.max(1))
     }
 
     /// Whether a session in a cookie that was listed at `since` may go on.
@@ -76,14 +134,11 @@ impl Roster {
 
     /// Marks the sessions that were not used for longest, until `limit` are left; `keep` stays.
     pub(crate) fn make_room(&mut self, limit: usize, keep: &[RecordKey]) {
-        let is_one = |entry: &Entry| !entry.ended && !keep.contains(&entry.key);
-        let others = self.entries.iter().filter(|entry| is_one(entry)).count();
-        // Whoever is about to get another key counts once.
-        let surplus = (others + 1).saturating_sub(limit.max(1));
+        let surplus = self.surplus(limit, keep);
         self.entries.sort_by_key(|entry| entry.last_used);
         self.entries
             .iter_mut()
-            .filter(|entry| is_one(entry))
+            .filter(|entry| is_other(entry, keep))
             .take(surplus)
             .for_each(|entry| entry.ended = true);
     }
@@ -110,6 +165,10 @@ impl Roster {
             .max(memory)
             .max(now.saturating_add(EMPTY_LIFETIME))
     }
+}
+
+fn is_other(entry: &Entry, keep: &[RecordKey]) -> bool {
+    !entry.ended && !keep.iter().any(|key| entry.has(key))
 }
 
 #[cfg(test)]

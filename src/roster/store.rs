@@ -10,8 +10,11 @@ use crate::{
     crypto::RandomError,
     error::{Error, ErrorKind, Rejection},
     id::RecordKey,
-    store::{Bytes, DynStore, Expiry, Read, Store, StoreError, Version},
+    store::{Bytes, DynStore, Expiry, Read, Record, Store, StoreError, Version},
 };
+
+/// What a roster's record begins with; see [`RecordKind`](crate::store::RecordKind).
+const ROSTER: u8 = 16;
 
 /// Where the rosters of one session's subjects are.
 #[derive(Debug)]
@@ -61,7 +64,18 @@ impl Rosters {
         key: &RecordKey,
         now: Timestamp,
     ) -> Result<(Roster, Option<Version>), Error> {
-        let record = match self.store.load(key, Read::Current).await {
+        let record = self.store.load(key, Read::Current).await;
+        self.read(key, record, now)
+    }
+
+    /// What the store says of a roster.
+    pub(crate) fn read(
+        &self,
+        key: &RecordKey,
+        record: Result<Option<Record>, StoreError>,
+        now: Timestamp,
+    ) -> Result<(Roster, Option<Version>), Error> {
+        let record = match record {
             Ok(Some(record)) => record,
             Ok(None) => return Ok((Roster::default(), None)),
             Err(StoreError::Corrupt(_)) => return Ok((Roster::damaged(now), None)),
@@ -81,12 +95,10 @@ impl Rosters {
         now: Timestamp,
     ) -> Result<SealedRoster, RandomError> {
         let len = roster.entries.len() * 64;
-        let data = self
-            .codec
-            .seal_bytes(len, |out| roster.encode(key, out))?
-            .into();
+        let mut data = vec![ROSTER];
+        data.extend(self.codec.seal_bytes(len, |out| roster.encode(key, out))?);
         Ok(SealedRoster {
-            data,
+            data: data.into(),
             expiry: Expiry::new(roster.expires(now, self.memory), now),
         })
     }
@@ -114,10 +126,11 @@ impl Rosters {
     /// A roster of a key that is not known any more is as good as none: who is in it had a cookie
     /// of that key, and a session that got a cookie of another one was listed again before.
     fn open(&self, key: &RecordKey, sealed: &[u8], now: Timestamp) -> Roster {
+        let sealed = sealed.strip_prefix(&[ROSTER]).unwrap_or_default();
         let roster = match self.codec.open_bytes(sealed.to_vec()) {
             Err(Rejection::UnknownKey) => return Roster::default(),
             Err(_) => None,
-            Ok((roster, _)) => Roster::decode(key, roster.as_slice()),
+            Ok((roster, ..)) => Roster::decode(key, roster.as_slice()),
         };
         roster.unwrap_or_else(|| Roster::damaged(now))
     }

@@ -3,7 +3,8 @@
 //! ```text
 //! roster: 1 u8 | the record's key (32) | not before u40 s | entries
 //! entry:  flags u8 | key (32) | created u40 s | since u40 | last used u40 s | expires u40 s | note
-//! flags:  1 being ended
+//!         | [renewed u40 s | count u8 | former keys (32 each)]
+//! flags:  1 being ended, 2 has former keys
 //! ```
 //!
 //! The key is in the record so that nobody can put one subject's roster in the place of another's.
@@ -11,10 +12,13 @@
 use super::{Entry, Roster};
 use crate::{
     binary::{put_text, put_u40, take_text, take_u40},
+    clock::Timestamp,
     id::RecordKey,
 };
 
 const FORMAT: u8 = 1;
+const ENDED: u8 = 1;
+const FORMER: u8 = 2;
 
 impl Roster {
     pub(super) fn encode(&self, key: &RecordKey, out: &mut Vec<u8>) {
@@ -22,13 +26,21 @@ impl Roster {
         out.extend_from_slice(key.as_bytes());
         put_u40(out, self.not_before);
         for entry in &self.entries {
-            out.push(u8::from(entry.ended));
+            let has_former = !entry.former.is_empty();
+            out.push((u8::from(entry.ended) * ENDED) | (u8::from(has_former) * FORMER));
             out.extend_from_slice(entry.key.as_bytes());
             put_u40(out, entry.created);
             put_u40(out, entry.since);
             put_u40(out, entry.last_used);
             put_u40(out, entry.expires);
             put_text(out, &entry.note);
+            if has_former {
+                put_u40(out, entry.renewed);
+                out.push(u8::try_from(entry.former.len()).unwrap_or(u8::MAX));
+                for key in &entry.former {
+                    out.extend_from_slice(key.as_bytes());
+                }
+            }
         }
     }
 
@@ -38,27 +50,9 @@ impl Roster {
             .strip_prefix(key.as_bytes())?;
         let (not_before, mut rest) = take_u40(rest)?;
         let mut entries = Vec::new();
-        while let Some((flags, after)) = rest.split_first() {
-            let ended = match flags {
-                0 => false,
-                1 => true,
-                _ => return None,
-            };
-            let (key, after) = after.split_first_chunk()?;
-            let (created, after) = take_u40(after)?;
-            let (since, after) = take_u40(after)?;
-            let (last_used, after) = take_u40(after)?;
-            let (expires, after) = take_u40(after)?;
-            let (note, after) = take_text(after)?;
-            entries.push(Entry {
-                key: RecordKey::from_bytes(*key),
-                created,
-                since,
-                last_used,
-                expires,
-                note,
-                ended,
-            });
+        while !rest.is_empty() {
+            let (entry, after) = decode_entry(rest)?;
+            entries.push(entry);
             rest = after;
         }
         Some(Self {
@@ -67,4 +61,45 @@ impl Roster {
             is_damaged: false,
         })
     }
+}
+
+fn decode_entry(bytes: &[u8]) -> Option<(Entry, &[u8])> {
+    let (&flags, rest) = bytes.split_first()?;
+    if flags & !(ENDED | FORMER) != 0 {
+        return None;
+    }
+    let (key, rest) = take_key(rest)?;
+    let (created, rest) = take_u40(rest)?;
+    let (since, rest) = take_u40(rest)?;
+    let (last_used, rest) = take_u40(rest)?;
+    let (expires, rest) = take_u40(rest)?;
+    let (note, rest) = take_text(rest)?;
+    let mut entry = Entry {
+        key,
+        former: Vec::new(),
+        renewed: Timestamp::default(),
+        created,
+        since,
+        last_used,
+        expires,
+        note,
+        ended: flags & ENDED != 0,
+    };
+    if flags & FORMER == 0 {
+        return Some((entry, rest));
+    }
+    let (renewed, rest) = take_u40(rest)?;
+    let (count, mut rest) = rest.split_first()?;
+    entry.renewed = renewed;
+    for _ in 0..*count {
+        let (key, after) = take_key(rest)?;
+        entry.former.push(key);
+        rest = after;
+    }
+    Some((entry, rest))
+}
+
+fn take_key(bytes: &[u8]) -> Option<(RecordKey, &[u8])> {
+    let (key, rest) = bytes.split_first_chunk()?;
+    Some((RecordKey::from_bytes(*key), rest))
 }

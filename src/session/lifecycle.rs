@@ -9,7 +9,7 @@ use crate::{
     error::{Error, ErrorKind},
     state::{Change, State},
     trace,
-    turn::{self, Anchor, Destroy, Open, Reopen, Save},
+    turn::{self, Anchor, Destroy, Open, Reopen, Save, Touch},
 };
 
 /// The session as a whole.
@@ -27,7 +27,7 @@ impl Session {
     pub async fn load(&self) -> Result<(), Error> {
         let load = async {
             self.handle.check_name()?;
-            if self.handle.exchange().is_over() && self.is_in_store() {
+            if self.handle.exchange().is_over() && self.settings().has_store() {
                 return turn::run(&self.handle, Reopen).await;
             }
             if self.handle.cell().with(|state| state.view.is_none()) {
@@ -37,6 +37,8 @@ impl Session {
         };
         load.await.map_err(|error: Error| {
             let error = error.of(self.name());
+            // The response is about this visitor.
+            self.handle.cell().with(|state| state.is_used = true);
             trace::load_failed(&error);
             error
         })
@@ -65,6 +67,26 @@ impl Session {
             Ok(())
         };
         save.await.map_err(|error: Error| error.of(self.name()))
+    }
+
+    /// Puts off the session's end now, as a request that uses it does, and saves what was changed.
+    ///
+    /// A request needs no call of this. It is for what lives longer than a request: a WebSocket that
+    /// calls it now and then keeps its visitor logged in, and learns when the session has ended. For
+    /// a session in a cookie only a response can do that.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if the session has ended or was renewed; [`load`](Self::load) it, and
+    /// [`rejection`](Self::rejection) tells which of the two. [`ErrorKind::AlreadyCommitted`] for a
+    /// session in a cookie after the response, [`ErrorKind::Store`], and those of
+    /// [`save`](Self::save).
+    pub async fn touch(&self) -> Result<(), Error> {
+        let touch = async {
+            self.handle.check_name()?;
+            turn::run(&self.handle, Touch).await
+        };
+        touch.await.map_err(|error: Error| error.of(self.name()))
     }
 
     /// Gives the session a new ID and ends the old one, with the response. Values, flashes and the
@@ -103,6 +125,7 @@ impl Session {
     pub async fn destroy(&self) -> Result<(), Error> {
         let destroy = async {
             self.handle.check_name()?;
+            self.handle.cell().with(|state| state.is_used = true);
             turn::run(&self.handle, Destroy).await
         };
         destroy.await.map_err(|error: Error| error.of(self.name()))
@@ -149,6 +172,7 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::Attributes`] if they do not go together, or with the name.
+    /// [`ErrorKind::TooLarge`] if they leave no room for the session in its cookie.
     /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     #[doc(alias = "Options")]
     pub fn set_attributes(
@@ -168,10 +192,10 @@ impl Session {
             return Ok(());
         }
         self.write(|content| {
-            self.check_growth(
-                content,
-                new.path.len() + new.domain.as_ref().map_or(0, String::len) + 5,
-            )?;
+            let growth = new.path.len() + new.domain.as_ref().map_or(0, String::len) + 5;
+            self.settings()
+                .check_size(content.payload_len() + growth, Some(&new))
+                .map_err(Error::new)?;
             content.attributes = Some(Box::new(new.clone()));
             Ok((Some(|| Change::Attributes(new.clone())), ()))
         })?;
@@ -192,6 +216,7 @@ impl Session {
             if exchange.is_closed() {
                 state.is_refused = true;
             } else {
+                state.is_used = true;
                 wish(state);
             }
             state.is_refused
@@ -199,16 +224,5 @@ impl Session {
         if is_refused {
             trace::too_late(self.name(), what);
         }
-    }
-
-    /// Whether the session is in a store, as far as is known.
-    fn is_in_store(&self) -> bool {
-        let in_record = |state: &mut State| {
-            state
-                .view
-                .as_ref()
-                .is_some_and(|view| view.home.is_record())
-        };
-        !self.settings().may_be_in_cookie() || self.handle.cell().with(in_record)
     }
 }

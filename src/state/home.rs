@@ -2,7 +2,7 @@
 
 use crate::{
     clock::Timestamp,
-    content::Browser,
+    content::{Browser, Writes},
     id::{RecordKey, SessionId},
     store::Version,
 };
@@ -15,19 +15,28 @@ pub(crate) enum Home {
     /// In its cookie.
     Cookie { id: SessionId, issued: Timestamp },
     /// In a record, to which the cookie refers.
-    Record {
-        id: SessionId,
-        version: Version,
-        expires: Timestamp,
-        browser: Browser,
-    },
+    Record(Place),
+    /// Nowhere, and nothing may be saved: the session of this ID was renewed or destroyed a moment
+    /// ago, and the browser may not have heard of that yet.
+    Marked(SessionId),
+}
+
+/// A session's record.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) id: SessionId,
+    pub(crate) version: Version,
+    pub(crate) expires: Timestamp,
+    pub(crate) browser: Browser,
+    pub(crate) writes: Writes,
 }
 
 impl Home {
     pub(crate) fn id(&self) -> Option<&SessionId> {
         match self {
-            Self::Nowhere => None,
-            Self::Cookie { id, .. } | Self::Record { id, .. } => Some(id),
+            Self::Nowhere | Self::Marked(_) => None,
+            Self::Cookie { id, .. } => Some(id),
+            Self::Record(place) => Some(&place.id),
         }
     }
 
@@ -38,16 +47,21 @@ impl Home {
 
     /// A request has come with the record's ID.
     pub(crate) fn hear(&mut self) {
-        if let Self::Record { browser, .. } = self {
-            *browser = Browser::Knows;
+        if let Self::Record(place) = self {
+            place.browser = Browser::Knows;
         }
     }
 
+    /// Whether there is no session.
     pub(crate) fn is_nowhere(&self) -> bool {
-        matches!(self, Self::Nowhere)
+        matches!(self, Self::Nowhere | Self::Marked(_))
+    }
+
+    pub(crate) fn is_cookie(&self) -> bool {
+        matches!(self, Self::Cookie { .. })
     }
 
     pub(crate) fn is_record(&self) -> bool {
-        matches!(self, Self::Record { .. })
+        matches!(self, Self::Record(_))
     }
 }

@@ -37,9 +37,24 @@ impl Lifetime {
 
     /// Whether the end has moved so far, since it was last written down, that it is worth another
     /// write: by a tenth of the idle timeout.
-    pub(crate) fn is_worth_refreshing(self, now: Timestamp, written: Timestamp) -> bool {
+    pub(crate) fn is_worth_touching(self, now: Timestamp, written: Timestamp) -> bool {
         let gained = self.expires(now).saturating_since(written);
         gained > Duration::ZERO && gained.as_secs().saturating_mul(10) >= self.idle.as_secs()
+    }
+
+    /// Whether a session in a cookie of this age, which is only read, gets another one. In a cookie
+    /// alone it does from half of the idle timeout on: a response that is late puts an old state in
+    /// the place of a newer one. Where a store tells whether the session is alive, it does from a
+    /// tenth on.
+    pub(crate) fn is_worth_resealing(
+        self,
+        now: Timestamp,
+        issued: Timestamp,
+        settings: &Settings,
+    ) -> bool {
+        let part = if settings.ends().is_some() { 10 } else { 2 };
+        let age = now.saturating_since(issued).as_secs();
+        self.expires(now) > self.expires(issued) && age.saturating_mul(part) >= self.idle.as_secs()
     }
 
     /// Whether the browser, if it is never told again, drops the cookie of a session that is still

@@ -5,15 +5,15 @@ use std::mem;
 use super::{
     change::Change,
     enrolment::{self, Enrolment},
-    home::Home,
+    home::{Home, Place},
     lifetime::Lifetime,
     request::{CookieDuty, CutOff, State, View},
 };
 use crate::{
     clock::Timestamp,
     config::Settings,
-    content::{Browser, Content, WriteId},
-    error::Error,
+    content::{Browser, Content, WriteId, Writes},
+    error::{Error, ErrorKind},
     id::SessionId,
     store::{Bytes, Version},
 };
@@ -22,6 +22,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum When {
     Now,
+    /// Now, and its end is put off in any case.
+    Touch,
     Response,
 }
 
@@ -63,6 +65,8 @@ pub(crate) enum Write {
     Touch {
         version: Version,
     },
+    /// The session in its cookie is empty now: the cookie goes.
+    Forget,
 }
 
 /// What it is time for, although the handler changed nothing.
@@ -70,7 +74,8 @@ pub(crate) enum Write {
 struct Due {
     /// To put off the session's end.
     end: bool,
-    /// To send the cookie again, as the browser would drop it before that.
+    /// To send the cookie again, as the browser would drop it before that, or as new ones are of
+    /// another key.
     cookie: bool,
     /// To tell the roster that the session is in use.
     listing: bool,
@@ -86,11 +91,12 @@ pub(crate) struct Job {
     pub(crate) id: SessionId,
     /// What it was called until then, if it gets a new name.
     pub(crate) before: Option<SessionId>,
+    /// When the session was made.
+    pub(crate) created: Timestamp,
     pub(crate) draft: Draft,
-    /// What the browser knows of the record when it is written.
-    pub(crate) browser: Browser,
     pub(crate) log: Vec<Change>,
-    pub(crate) write: WriteId,
+    /// None in a store that never waits: no answer of it gets lost.
+    pub(crate) write: Option<WriteId>,
     pub(crate) cut_off: Vec<CutOff>,
 }
 
@@ -103,6 +109,12 @@ pub(crate) struct Draft {
     pub(crate) enrolment: Option<Enrolment>,
     /// It is small enough for a cookie.
     pub(crate) fits_cookie: bool,
+    /// Nothing is left of the session: its record goes.
+    pub(crate) is_emptied: bool,
+    /// What the browser knows of the record when it is written.
+    pub(crate) browser: Browser,
+    /// The record's last writes, this one included.
+    pub(crate) writes: Writes,
 }
 
 /// What became of a save.
@@ -116,17 +128,20 @@ pub(crate) struct Written {
 }
 
 impl State {
-    /// Whether there is nothing to save and nothing to tell the browser.
+    /// Whether there is nothing to save, nothing to put back and nothing to tell the browser.
     pub(crate) fn rests(&self, settings: &Settings, now: impl FnOnce() -> Timestamp) -> bool {
         let is_due = |view: &View| self.due(view, settings, now()) != Due::default();
         !self.is_changed()
+            && self.taken.is_empty()
             && self.duty == CookieDuty::Nothing
             && !self.view.as_ref().is_some_and(is_due)
     }
 
     /// # Errors
     ///
-    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge).
+    /// [`ErrorKind::TooLarge`], and [`ErrorKind::Gone`] if the session was renewed or destroyed a
+    /// moment before the request came: what it wants to save may be of the time before a login. A
+    /// request that renews, as a login does, gets a session of what it put in itself.
     pub(crate) fn plan(
         &self,
         settings: &Settings,
@@ -137,12 +152,19 @@ impl State {
             return Ok(None);
         };
         let is_change = self.is_changed();
-        if view.home.is_nowhere() && (!is_change || view.content.is_empty()) {
+        if view.home.is_nowhere() && !is_change {
             return Ok(None);
+        }
+        let is_empty = view.content.is_empty();
+        match view.home {
+            Home::Marked(_) if !self.renews || is_empty => return Err(Error::new(ErrorKind::Gone)),
+            Home::Nowhere if is_empty => return Ok(None),
+            _ => {}
         }
         let len = view.content.payload_len();
         if is_change {
-            settings.check_size(len).map_err(Error::new)?;
+            let own = view.content.attributes.as_deref();
+            settings.check_size(len, own).map_err(Error::new)?;
         }
         let due = self.due(view, settings, now);
         let Some(write) = self.choose(view, settings, when, due, len) else {
@@ -151,6 +173,7 @@ impl State {
         let shows = || self.log.iter().any(Change::shows_in_cookie);
         let duty = match write {
             Write::Cookie { .. } if !is_change => CookieDuty::Refresh,
+            Write::Forget => CookieDuty::Remove,
             Write::Update { .. } if !shows() && !due.cookie => CookieDuty::Nothing,
             Write::Update { .. } if !shows() => CookieDuty::Refresh,
             Write::Touch { .. } if due.cookie => CookieDuty::Refresh,
@@ -175,37 +198,51 @@ impl State {
         len: usize,
     ) -> Option<Write> {
         let (is_change, is_last) = (self.is_changed(), when == When::Response);
-        let fits = settings.may_be_in_cookie() && settings.fits_cookie(len);
-        let renews = self.renews;
-        match view.home {
-            Home::Nowhere if fits => is_last.then_some(Write::Cookie { names: true }),
-            Home::Nowhere => Some(Write::Create),
+        let fits = settings.may_be_in_cookie()
+            && settings.fits_cookie(len, view.content.attributes.as_deref());
+        let is_emptied = is_change && view.content.is_emptied();
+        let renews = self.renews && !is_emptied;
+        match &view.home {
+            Home::Nowhere | Home::Marked(_) if fits => {
+                is_last.then_some(Write::Cookie { names: true })
+            }
+            Home::Nowhere | Home::Marked(_) => Some(Write::Create),
+            Home::Cookie { .. } if is_emptied => is_last.then_some(Write::Forget),
             Home::Cookie { .. } if fits || !is_change => {
-                let is_due = is_change || due.end || due.listing;
+                let is_due = is_change || due.end || due.listing || due.new_key;
                 (is_last && is_due).then_some(Write::Cookie { names: renews })
             }
             Home::Cookie { .. } => Some(Write::Outgrow {
                 revision: view.content.revision,
                 renews,
             }),
-            Home::Record { version, .. } if renews => Some(Write::Renew { version, when }),
-            Home::Record { version, .. } if is_change => Some(Write::Update { version }),
-            Home::Record { version, .. } if is_last && (due.end || due.listing) => {
+            &Home::Record(Place { version, .. }) if renews => Some(Write::Renew { version, when }),
+            &Home::Record(Place { version, .. }) if is_change => Some(Write::Update { version }),
+            &Home::Record(Place { version, .. })
+                if when == When::Touch || (is_last && due != Due::default()) =>
+            {
                 Some(Write::Touch { version })
             }
-            Home::Record { .. } => None,
+            Home::Record(_) => None,
         }
     }
 
     fn due(&self, view: &View, settings: &Settings, now: Timestamp) -> Due {
+        if !self.is_used {
+            return Due::default();
+        }
         let lifetime = Lifetime::of(&view.content, settings);
-        let written = match view.home {
-            Home::Record { expires, .. } => Some(expires),
-            Home::Cookie { issued, .. } => Some(lifetime.expires(issued)),
-            Home::Nowhere => None,
+        let end = match &view.home {
+            Home::Record(place) => lifetime.is_worth_touching(now, place.expires),
+            Home::Cookie { issued, .. } => lifetime.is_worth_resealing(now, *issued, settings),
+            Home::Nowhere | Home::Marked(_) => false,
         };
-        let end = written.is_some_and(|written| lifetime.is_worth_refreshing(now, written));
-        let new_key = self.duty == CookieDuty::Refresh;
+        let outlasts = || lifetime.outlasts_cookie(now, &view.content, settings);
+        let cookie = view.home.is_record() && (self.is_outdated || (end && outlasts()));
+        // What is in its cookie gets a new one with each change.
+        let is_known_alive = view.home.is_cookie() && settings.ends().is_some();
+        let reseals = cookie || end || self.is_changed() || is_known_alive;
+        let new_key = self.is_outdated && reseals;
         // One that is to last longer is to be listed longer, and a save that failed may have told
         // nobody.
         let is_told = |change: &Change| matches!(change, Change::Persist(_) | Change::Listed(_));
@@ -214,9 +251,7 @@ impl State {
         let is_due = |subject| new_key || tells() || enrolment::is_due(subject, lifetime, now);
         Due {
             end,
-            cookie: end
-                && view.home.is_record()
-                && lifetime.outlasts_cookie(now, &view.content, settings),
+            cookie,
             listing: subject.is_some_and(is_due),
             new_key,
         }
@@ -228,7 +263,7 @@ impl State {
         &mut self,
         plan: Plan,
         new: Option<SessionId>,
-        write: WriteId,
+        write: Option<WriteId>,
         settings: &Settings,
         now: Timestamp,
     ) -> Option<Job> {
@@ -241,16 +276,25 @@ impl State {
         }
         let browser = match (&plan.write, &view.home) {
             (Write::Outgrow { .. }, _) => Browser::NeverHeard,
-            (_, Home::Record { browser, .. }) => *browser,
+            (_, Home::Record(place)) => place.browser,
             _ => Browser::Knows,
         };
         let has_bytes = match plan.write {
-            Write::Cookie { .. } => false,
+            Write::Cookie { .. } | Write::Forget => false,
             Write::Touch { .. } => plan.lists,
             _ => true,
         };
-        let plain = has_bytes.then(|| view.content.encode_record(write, browser));
-        let mut draft = Draft::of(&view.content, plain.unwrap_or_default(), settings, now);
+        let mut draft = Draft::of(&view.content, settings, now);
+        draft.browser = browser;
+        if has_bytes {
+            draft.writes = match &view.home {
+                Home::Record(place) if !plan.write.names() => place.writes.with(write, now),
+                _ => Writes::default().with(write, now),
+            };
+            draft.plain = view.content.encode_record(&draft.writes, browser).into();
+        } else if let Home::Record(place) = &view.home {
+            draft.writes = place.writes.clone();
+        }
         if let Some(enrolment) = &mut draft.enrolment {
             enrolment.reseals = plan.reseals;
         }
@@ -264,8 +308,8 @@ impl State {
             plan,
             id,
             before,
+            created: view.content.created,
             draft,
-            browser,
             log,
             write,
             cut_off,
@@ -277,17 +321,18 @@ impl State {
         &mut self,
         new: Option<SessionId>,
         duty: CookieDuty,
-        settings: &Settings,
         now: Timestamp,
     ) {
         let Some(view) = &mut self.view else { return };
         let kept = match mem::take(&mut view.home) {
             Home::Cookie { id, .. } => Some(id),
-            Home::Nowhere | Home::Record { .. } => None,
+            Home::Nowhere | Home::Marked(_) | Home::Record(_) => None,
         };
-        if let Some(id) = new.or(kept) {
-            self.saved(Home::Cookie { id, issued: now }, duty, None, settings, now);
-        }
+        let home = match new.or(kept).filter(|_| duty != CookieDuty::Remove) {
+            Some(id) => Home::Cookie { id, issued: now },
+            None => Home::Nowhere,
+        };
+        self.saved(home, duty, None, now);
     }
 
     /// Enters what became of a save.
@@ -296,7 +341,6 @@ impl State {
         home: Home,
         duty: CookieDuty,
         since: Option<Timestamp>,
-        settings: &Settings,
         now: Timestamp,
     ) {
         let Some(view) = &mut self.view else { return };
@@ -310,15 +354,19 @@ impl State {
         let is_renamed = view.home.id() != home.id();
         if let Home::Cookie { .. } = home
             && duty == CookieDuty::Set
-            && settings.overflow.is_some()
         {
-            view.content.revision += 1;
+            view.content.revision = view.content.revision.saturating_add(1);
         }
         if is_renamed {
             self.renews = false;
         }
+        let is_gone = home.is_nowhere();
         view.home = home;
-        self.owe(duty);
+        if is_gone {
+            self.duty = CookieDuty::Remove;
+        } else {
+            self.owe(duty);
+        }
     }
 }
 
@@ -328,7 +376,7 @@ impl Write {
         match self {
             Self::Create | Self::Renew { .. } => true,
             Self::Cookie { names } | Self::Outgrow { renews: names, .. } => names,
-            Self::Update { .. } | Self::Touch { .. } => false,
+            Self::Update { .. } | Self::Touch { .. } | Self::Forget => false,
         }
     }
 }
@@ -349,31 +397,63 @@ impl Plan {
 }
 
 impl Draft {
-    pub(crate) fn of(
-        content: &Content,
-        plain: Vec<u8>,
-        settings: &Settings,
-        now: Timestamp,
-    ) -> Self {
+    /// Without its bytes.
+    pub(crate) fn of(content: &Content, settings: &Settings, now: Timestamp) -> Self {
         Self {
-            plain: plain.into(),
+            plain: Bytes::new(),
             expires: Lifetime::of(content, settings).expires(now),
             enrolment: Enrolment::of(content, settings, now),
-            fits_cookie: settings.may_be_in_cookie() && settings.fits_cookie(content.payload_len()),
+            fits_cookie: settings.may_be_in_cookie()
+                && settings.fits_cookie(content.payload_len(), content.attributes.as_deref()),
+            is_emptied: content.is_emptied(),
+            browser: Browser::Knows,
+            writes: Writes::default(),
+        }
+    }
+
+    /// Where the session is when this is written as this version.
+    pub(crate) fn place(&self, id: SessionId, version: Version) -> Place {
+        Place {
+            id,
+            version,
+            expires: self.expires,
+            browser: self.browser,
+            writes: self.writes.clone(),
         }
     }
 }
 
 impl Job {
-    /// Applies the changes that it takes along to what another write left, but for those that came
-    /// with it.
+    /// What the request itself put in, and nothing that it has read: the session that the loser of
+    /// two renewals gets.
     ///
     /// # Errors
     ///
-    /// That of an update whose value is not of its type any more.
-    pub(crate) fn apply(&mut self, content: &mut Content, write: WriteId) -> Result<(), Error> {
-        let cut_off = self.cut_off.iter().find(|cut_off| cut_off.write == write);
-        let done = cut_off.map_or(0, |cut_off| cut_off.changes);
+    /// [`ErrorKind::Gone`] if it put nothing in, and that of an update.
+    pub(crate) fn alone(&mut self, now: Timestamp) -> Result<Content, Error> {
+        let mut content = Content::new(now);
+        let mut changes = self.log.iter_mut();
+        changes.try_for_each(|change| change.apply(&mut content))?;
+        if content.is_empty() {
+            return Err(Error::new(ErrorKind::Gone));
+        }
+        Ok(content)
+    }
+
+    /// Applies the changes that it takes along to what other writes left, but for those that came
+    /// with one of them.
+    ///
+    /// # Errors
+    ///
+    /// That of an update whose value is not of its type any more; [`ErrorKind::Conflict`] if nobody
+    /// can tell whether a save that was cut off came to be.
+    pub(crate) fn apply(&mut self, content: &mut Content, writes: &Writes) -> Result<(), Error> {
+        let is_in = |cut_off: &&CutOff| writes.contain(cut_off.write);
+        let done = self.cut_off.iter().rev().find(is_in);
+        if done.is_none() && !self.cut_off.is_empty() && writes.are_full() {
+            return Err(Error::new(ErrorKind::Conflict));
+        }
+        let done = done.map_or(0, |cut_off| cut_off.changes);
         self.log
             .iter_mut()
             .skip(done)

@@ -1,14 +1,19 @@
 //! The state of one session in one request.
 
-use std::mem;
+use std::{mem, sync::Arc};
 
-use super::{change::Change, home::Home};
+use super::{
+    change::{Change, Taken},
+    home::Home,
+};
 use crate::{
     clock::Timestamp,
+    config::Settings,
     content::{Content, Persistence, WriteId},
     cookie::CookieAttributes,
     error::{Error, ErrorKind, Rejection},
     id::SessionId,
+    key::KeyId,
 };
 
 /// Empty until the session is used.
@@ -17,6 +22,8 @@ pub(crate) struct State {
     pub(crate) view: Option<View>,
     /// What this request changed and no store has yet.
     pub(crate) log: Vec<Change>,
+    /// The flash messages that were taken, in case the visitor does not see the response.
+    pub(crate) taken: Vec<Taken>,
     /// Something was changed that need not be in the log, as nothing is ever merged: the session is
     /// in its cookie.
     pub(crate) is_changed_unlogged: bool,
@@ -25,7 +32,12 @@ pub(crate) struct State {
     /// It shall get another ID.
     pub(crate) renews: bool,
     pub(crate) duty: CookieDuty,
-    /// Somebody looked at it, or tried to: the response depends on the cookie.
+    /// The cookie that came is of a key, or has attributes, that new ones have not.
+    pub(crate) is_outdated: bool,
+    /// The key of the cookie that came.
+    pub(crate) sealed_by: Option<KeyId>,
+    /// Somebody asked it something, changed it, or tried to: the response depends on the cookie. To
+    /// load it is not enough.
     pub(crate) is_used: bool,
     /// Something was asked for after the response that only a response can do.
     pub(crate) is_refused: bool,
@@ -78,6 +90,17 @@ pub(crate) enum CookieDuty {
     Set,
 }
 
+/// How the response depends on the session.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Use {
+    #[default]
+    Not,
+    /// It was asked for, and there is none: the response is the same for all such visitors.
+    Absent,
+    /// It is there, or nobody knows.
+    There,
+}
+
 impl View {
     pub(crate) fn new(now: Timestamp, rejection: Option<Rejection>) -> Self {
         Self {
@@ -88,10 +111,28 @@ impl View {
     }
 }
 
+impl View {
+    /// An empty session in the place of one that was renewed or destroyed a moment ago.
+    pub(crate) fn marked(id: SessionId, reason: Rejection, now: Timestamp) -> Self {
+        Self {
+            home: Home::Marked(id),
+            ..Self::new(now, Some(reason))
+        }
+    }
+}
+
 impl State {
     /// Whether there may be something to save or to tell the browser.
     pub(crate) fn is_in_use(&self) -> bool {
         self.view.is_some() || self.is_changed() || self.duty != CookieDuty::Nothing
+    }
+
+    pub(crate) fn made_use(&self) -> Use {
+        match &self.view {
+            _ if !self.is_used => Use::Not,
+            Some(view) if view.home.is_nowhere() => Use::Absent,
+            _ => Use::There,
+        }
     }
 
     pub(crate) fn is_changed(&self) -> bool {
@@ -104,21 +145,40 @@ impl State {
 
     /// Notes a change of the view, to be saved; `None` if nothing is ever merged.
     pub(crate) fn note(&mut self, change: Option<Change>) {
-        match change {
-            Some(change) => self.log.push(change),
-            None => self.is_changed_unlogged = true,
+        let Some(change) = change else {
+            self.is_changed_unlogged = true;
+            return;
+        };
+        if let Change::TakeFlashes(taken) = &change {
+            self.taken.push(Arc::clone(taken));
+        }
+        self.log.push(change);
+    }
+
+    /// The visitor does not see the response: the next page gets the messages that this one took.
+    /// Those for which the handler has left no room are lost, as with a response that is seen.
+    pub(crate) fn put_back_flashes(&mut self, fits: impl Fn(&Content, usize) -> bool) {
+        for taken in mem::take(&mut self.taken) {
+            if taken.ids().is_empty() {
+                continue;
+            }
+            if let Some(view) = &mut self.view {
+                if !fits(&view.content, taken.growth()) {
+                    continue;
+                }
+                taken.put_back(&mut view.content);
+            }
+            let at = self.log.iter().position(|change| change.takes(&taken));
+            match at {
+                // Saves that were cut off count the changes before it.
+                Some(at) if self.cut_off.is_empty() => drop(self.log.remove(at)),
+                _ => self.log.push(Change::PutBackFlashes(taken)),
+            }
         }
     }
 
     pub(crate) fn owe(&mut self, duty: CookieDuty) {
         self.duty = self.duty.max(duty);
-    }
-
-    /// The old cookie still works: it stays.
-    pub(crate) fn withdraw_refresh(&mut self) {
-        if self.duty == CookieDuty::Refresh {
-            self.duty = CookieDuty::Nothing;
-        }
     }
 
     pub(crate) fn persist(&mut self, persistence: Persistence) {
@@ -145,6 +205,44 @@ impl State {
         Ok(())
     }
 
+    /// Whether a session in a record was to get another ID, and has not got one.
+    pub(crate) fn is_to_be_renewed(&self) -> bool {
+        let in_record = |view: &View| view.home.is_record();
+        self.renews && self.view.as_ref().is_some_and(in_record)
+    }
+
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if the session has ended; [`ErrorKind::AlreadyCommitted`] if only a
+    /// response could put off its end.
+    pub(crate) fn check_touched(&mut self, is_closed: bool) -> Result<(), Error> {
+        self.is_used = true;
+        match self.view.as_ref().map(|view| &view.home) {
+            Some(Home::Cookie { .. }) if is_closed => Err(Error::new(ErrorKind::AlreadyCommitted)),
+            Some(Home::Cookie { .. } | Home::Record(_)) => Ok(()),
+            _ if self.too_late() == ErrorKind::Gone => Err(Error::new(ErrorKind::Gone)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the cookie that the session came in is of a key that was revoked since.
+    pub(crate) fn is_locked_out(&self, settings: &Settings) -> bool {
+        self.sealed_by
+            .is_some_and(|key| !settings.codec.accepts(key))
+    }
+
+    /// What a save is after the response that would make a new session: the one there was has
+    /// ended, or there never was one.
+    pub(crate) fn too_late(&self) -> ErrorKind {
+        let has_ended = |view: &View| view.rejection.is_some();
+        let is_destroyed = matches!(self.source, Source::Nothing);
+        if is_destroyed || self.view.as_ref().is_some_and(has_ended) {
+            ErrorKind::Gone
+        } else {
+            ErrorKind::AlreadyCommitted
+        }
+    }
+
     /// Forgets what the handler changed, but not that the session was renewed or destroyed. The
     /// changes are to be dropped without the lock: they may have closures of the application.
     #[must_use]
@@ -153,6 +251,7 @@ impl State {
             return Vec::new();
         }
         self.is_changed_unlogged = false;
+        self.taken.clear();
         self.source = self.source_again();
         match (&self.source, &mut self.view) {
             // The attributes of the destroyed session are those that the removal of its cookie
@@ -173,11 +272,21 @@ impl State {
     pub(crate) fn source_again(&self) -> Source {
         match &self.view {
             Some(View {
-                home: Home::Record { id, .. },
+                home: Home::Record(place),
                 ..
-            }) => Source::Known(id.clone().into()),
+            }) => Source::Known(place.id.clone().into()),
             _ => self.source.clone(),
         }
+    }
+
+    /// The session as the browser has it in its cookie, if it has.
+    pub(crate) fn in_cookie(&self) -> Option<View> {
+        let view = self.view.as_ref()?;
+        matches!(view.home, Home::Cookie { .. }).then(|| View {
+            home: view.home.clone(),
+            content: view.content.clone(),
+            rejection: None,
+        })
     }
 
     /// Gets ready to be opened anew; returns what the request changed and did not save, to be
@@ -190,25 +299,28 @@ impl State {
         }
         (self.renews, self.is_changed_unlogged) = (false, false);
         self.cut_off.clear();
+        self.taken.clear();
         mem::take(&mut self.log)
     }
 
     /// Forgets what the session is, but not where: it is read again when it is used again.
     pub(crate) fn close(&mut self, home: Home) {
         self.view = None;
-        if let Home::Record { id, .. } = home {
+        if let Home::Record(place) = home {
             self.renews = false;
-            self.source = Source::Known(id.into());
+            self.source = Source::Known(place.id.into());
         }
     }
 
-    /// Becomes a new session whose cookie, if there is one, has to go. Attributes of its own stay
-    /// with the cookie's name: they are what the removal, or the new session's cookie, must carry.
+    /// Becomes a new session whose cookie, if there is one, has to go. The attributes of the
+    /// browser's cookie stay with its name: they are what the removal, or the new session's cookie,
+    /// must carry.
     #[must_use]
     pub(crate) fn forget(&mut self, now: Timestamp, has_cookie: bool) -> Self {
         let mut view = View::new(now, None);
         let old = self.view.as_ref();
-        view.content.attributes = old.and_then(|view| view.content.attributes.clone());
+        let own = old.and_then(|view| view.content.attributes.clone());
+        view.content.attributes = self.moved_from.clone().or(own);
         let new = Self {
             view: Some(view),
             source: Source::Nothing,

@@ -7,11 +7,14 @@ use super::{
     presented::Presented,
 };
 use crate::{
+    clock::Timestamp,
     error::{Error, ErrorKind},
-    state::{Enrolment, View},
+    state::{Home, View},
+    trace,
+    vault::Doomed,
 };
 
-/// Ends the session: its record is removed when this is done, whatever becomes of the request.
+/// Ends the session: nobody opens it any more when this is done, whatever becomes of the request.
 ///
 /// The session counts as ended from the first step on, so that being cut off in the middle leaves
 /// nobody logged in; if the store says that it failed, everything is as before.
@@ -30,27 +33,52 @@ impl Operation for Destroy {
         if exchange.is_closed() && !is_in_store && settings.revocations.is_none() {
             return Err(Error::new(ErrorKind::AlreadyCommitted));
         }
-        // What was opened, and what the cookie says: the two differ after a renewal, or if the
-        // cookies were ambiguous.
         let now = vault.now();
-        let mut keys = Presented::keys(settings, &exchange.cookies, now);
         let has_cookie = exchange.has_cookie(&settings.finder);
         let before = turn.state(|state| state.forget(now, has_cookie));
-        let key = before.view.as_ref().and_then(|view| view.home.key());
-        keys.extend(key.filter(|key| !keys.contains(key)));
-        for key in keys {
-            if let Err(error) = vault.end(&key).await {
+        let doomed = doomed(turn, before.view.as_ref(), now);
+        let destroyed = vault.destroy(&doomed).await;
+        match destroyed {
+            Ok(()) => Ok(()),
+            // The browser has no use for its cookie.
+            Err(error) if error.kind() == ErrorKind::Gone => Err(error),
+            Err(error) => {
                 // Dropped without the lock: it may have closures of the application.
                 let dropped = turn.state(|state| mem::replace(state, before));
                 drop(dropped);
-                return Err(error);
+                Err(error)
             }
         }
-        let content = before.view.as_ref().map(|view| &view.content);
-        let enrolment = content.and_then(|content| Enrolment::of(content, settings, now));
-        if let (Some(enrolment), Some(key)) = (enrolment, key) {
-            vault.tidy_rosters(&enrolment, &key, Some(&key)).await;
-        }
-        Ok(())
     }
+}
+
+/// What was opened, and what the cookies say: the two differ after a renewal, or if the cookies were
+/// ambiguous.
+fn doomed(turn: &Turn<'_>, view: Option<&View>, now: Timestamp) -> Vec<Doomed> {
+    let settings = turn.vault.settings;
+    let (presented, are_more) = Presented::all(settings, &turn.exchange.cookies, now);
+    if are_more {
+        trace::too_many_cookies(&settings.name);
+    }
+    let presented = presented.into_iter().map(|(id, created)| Doomed {
+        id,
+        created,
+        version: None,
+    });
+    let mut doomed: Vec<_> = presented.collect();
+    let Some(view) = view else { return doomed };
+    let (id, version) = match &view.home {
+        Home::Nowhere => return doomed,
+        Home::Cookie { id, .. } | Home::Marked(id) => (id, None),
+        Home::Record(place) => (&place.id, Some(place.version)),
+    };
+    match doomed.iter_mut().find(|known| known.id == *id) {
+        Some(known) => known.version = version,
+        None => doomed.push(Doomed {
+            id: id.clone(),
+            created: view.content.created,
+            version,
+        }),
+    }
+    doomed
 }

@@ -3,9 +3,11 @@
 
 mod cell;
 mod commit;
+mod contenders;
 mod destroy;
 mod exchange;
 mod flight;
+mod look;
 mod open;
 mod presented;
 mod reply;
@@ -18,5 +20,5 @@ pub(crate) use self::{
     exchange::Exchange,
     open::{Open, ROUNDS, Reopen, open_cookie},
     reply::Reply,
-    save::Save,
+    save::{Save, Touch},
 };

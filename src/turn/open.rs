@@ -1,21 +1,18 @@
-//! From the request's cookies to an open session.
+//! Opening a session.
 
 use std::mem;
 
 use super::{
     cell::{Operation, Turn},
+    contenders::Opened,
     exchange::Exchange,
-    presented::Presented,
+    look::{Looked, ask, look},
 };
 use crate::{
-    clock::Timestamp,
-    codec::Opened,
-    config::Settings,
     content::Content,
     error::{Error, ErrorKind, Rejection},
-    id::SessionId,
-    state::{Change, CookieDuty, Home, Lifetime, Source, State, View},
-    store, trace,
+    state::{Change, State, View},
+    trace,
     vault::Vault,
 };
 
@@ -25,8 +22,8 @@ pub(crate) const ROUNDS: usize = 8;
 /// Opens the session.
 pub(crate) struct Open;
 
-/// Opens a server-side session anew after the request has ended. What the request changed and did
-/// not save is dropped, what was changed since then is not.
+/// Opens a session anew after the request has ended, if a store has a say in it. What the request
+/// changed and did not save is dropped, what was changed since then is not.
 pub(crate) struct Reopen;
 
 impl Operation for Open {
@@ -41,25 +38,21 @@ impl Operation for Reopen {
     type Output = ();
 
     async fn perform(self, turn: &Turn<'_>) -> Result<(), Error> {
-        let (source, now) = (turn.state(|state| state.source_again()), turn.vault.now());
-        let looked = look(&source, turn.vault.settings, turn.exchange, now);
-        let (view, duty) = ask(&turn.vault, looked, now).await?;
+        let now = turn.vault.now();
+        let (source, kept) = turn.state(|state| (state.source_again(), state.in_cookie()));
+        let looked = match kept {
+            // The request's own response may have brought another cookie than came.
+            Some(view) => Looked::of_token(view, turn.vault.settings, now),
+            None => look(&source, turn.vault.settings, turn.exchange, now),
+        };
+        let opened = ask(&turn.vault, looked, now)
+            .await
+            .map_err(Error::of_load)?;
         // Dropped without the lock: it may have closures of the application.
         let dropped = turn.state(|state| state.reopen(source));
         drop(dropped);
-        turn.enter(view, duty)
+        turn.enter(opened)
     }
-}
-
-/// What can be told of a session without a store.
-enum Looked {
-    Found(View, CookieDuty),
-    /// It is in a record, whose ID the browser knows.
-    Record(SessionId, CookieDuty),
-    /// It is in a record that this request knows.
-    Known(SessionId),
-    /// It is in the cookie, but a store may know better.
-    Token(Box<View>, CookieDuty),
 }
 
 /// Opens a session that no store has a say in, and says why its cookie was not accepted.
@@ -72,14 +65,10 @@ pub(crate) fn open_cookie(
         return None;
     }
     exchange.touch();
-    state.is_used = true;
     let now = vault.now();
-    let (mut view, duty) = match look(&state.source, vault.settings, exchange, now) {
-        Looked::Found(view, duty) => (view, duty),
-        _ => (
-            View::new(now, Some(Rejection::NotFound)),
-            CookieDuty::Nothing,
-        ),
+    let Opened { mut view, came } = match look(&state.source, vault.settings, exchange, now) {
+        Looked::Found(opened) => opened,
+        _ => Opened::new(now, Some(Rejection::NotFound)),
     };
     let rejection = view.rejection;
     // Nothing is in the log but what was asked for before, and only an update can fail.
@@ -87,96 +76,9 @@ pub(crate) fn open_cookie(
         .log
         .iter_mut()
         .for_each(|change| drop(change.apply(&mut view.content)));
+    came.enter(state, &view, vault.settings);
     state.view = Some(view);
-    state.owe(duty);
     rejection
-}
-
-/// Opens the session as far as that takes no store.
-fn look(source: &Source, settings: &Settings, exchange: &Exchange, now: Timestamp) -> Looked {
-    let new = |rejection| Looked::Found(View::new(now, rejection), CookieDuty::Nothing);
-    let duty = |is_current| {
-        if is_current {
-            CookieDuty::Nothing
-        } else {
-            CookieDuty::Refresh
-        }
-    };
-    match source {
-        Source::Nothing => new(None),
-        Source::Known(id) => Looked::Known((**id).clone()),
-        Source::Cookie => match Presented::find(settings, &exchange.cookies, now) {
-            Presented::Nothing(rejection) => new(rejection),
-            Presented::Ambiguous => {
-                let view = View::new(now, Some(Rejection::Ambiguous));
-                Looked::Found(view, CookieDuty::Remove)
-            }
-            Presented::Reference { id, is_current } => Looked::Record(id, duty(is_current)),
-            Presented::Token(opened) => {
-                let duty = duty(opened.current);
-                match open_token(opened, settings, now) {
-                    Ok(view) if settings.has_store() => Looked::Token(Box::new(view), duty),
-                    Ok(view) => Looked::Found(view, duty),
-                    Err(rejection) => new(Some(rejection)),
-                }
-            }
-        },
-    }
-}
-
-fn open_token(opened: Opened, settings: &Settings, now: Timestamp) -> Result<View, Rejection> {
-    let stamp = opened.stamp;
-    let content = Content::decode_payload(stamp.created, opened.payload);
-    let (Some(content), Some(id)) = (content, stamp.token_id) else {
-        return Err(Rejection::Malformed);
-    };
-    let lifetime = Lifetime::of(&content, settings);
-    // The timeouts may have been shortened since the token was made.
-    if lifetime.end.min(stamp.issued.saturating_add(lifetime.idle)) <= now {
-        return Err(Rejection::Expired);
-    }
-    let home = Home::Cookie {
-        id: SessionId::of_token(&id),
-        issued: stamp.issued,
-    };
-    Ok(View {
-        home,
-        content,
-        rejection: None,
-    })
-}
-
-/// Opens the rest of the way.
-///
-/// A cookie whose record is missing stays in the browser: it may be about to get a newer one, from
-/// the response of another request that has renewed the session.
-async fn ask(
-    vault: &Vault<'_>,
-    looked: Looked,
-    now: Timestamp,
-) -> Result<(View, CookieDuty), Error> {
-    if !vault.settings.never_waits {
-        store::check_runtime()?;
-    }
-    let ended = |rejection| (View::new(now, Some(rejection)), CookieDuty::Nothing);
-    match looked {
-        Looked::Found(view, duty) => Ok((view, duty)),
-        Looked::Record(id, duty) => match vault.find(&id, now).await?.into_view(id) {
-            Ok(mut view) => {
-                view.home.hear();
-                Ok((view, duty))
-            }
-            Err(rejection) => Ok(ended(rejection)),
-        },
-        Looked::Known(id) => match vault.find(&id, now).await?.into_view(id) {
-            Ok(view) => Ok((view, CookieDuty::Nothing)),
-            Err(rejection) => Ok(ended(rejection)),
-        },
-        Looked::Token(view, duty) => match view.home.id() {
-            Some(id) if vault.is_ended(id, &view.content).await? => Ok(ended(Rejection::Revoked)),
-            _ => Ok((*view, duty)),
-        },
-    }
 }
 
 impl Turn<'_> {
@@ -187,24 +89,28 @@ impl Turn<'_> {
             if state.view.is_some() {
                 return None;
             }
-            state.is_used = true;
             Some(look(&state.source, self.vault.settings, self.exchange, now))
         });
         let Some(looked) = looked else { return Ok(()) };
-        let (view, duty) = ask(&self.vault, looked, now).await?;
-        self.enter(view, duty)
+        let opened = ask(&self.vault, looked, now)
+            .await
+            .map_err(Error::of_load)?;
+        self.enter(opened)
     }
 
     /// Takes what was read for the session, with what was asked for before or not saved yet.
-    fn enter(&self, view: View, duty: CookieDuty) -> Result<(), Error> {
+    fn enter(&self, opened: Opened) -> Result<(), Error> {
+        let (settings, Opened { view, came }) = (self.vault.settings, opened);
         if let Some(reason) = view.rejection {
-            trace::rejected(&self.vault.settings.name, reason);
+            trace::rejected(&settings.name, reason);
         }
         let mut view = Some(view);
         self.state(|state| {
-            if state.log.is_empty() {
-                state.view = view.take();
-                state.owe(duty);
+            if state.log.is_empty()
+                && let Some(view) = view.take()
+            {
+                came.enter(state, &view, settings);
+                state.view = Some(view);
             }
         });
         let Some(View {
@@ -216,12 +122,13 @@ impl Turn<'_> {
             return Ok(());
         };
         self.rebase(content, |state, content| {
-            state.view = Some(View {
+            let view = View {
                 home,
                 content,
                 rejection,
-            });
-            state.owe(duty);
+            };
+            came.enter(state, &view, settings);
+            state.view = Some(view);
         })
     }
 

@@ -3,99 +3,134 @@
 use crate::{
     clock::Timestamp,
     codec::Opened,
-    config::Settings,
+    config::{AttributesTag, Settings},
     cookie::RequestCookies,
     error::Rejection,
-    id::{RecordKey, SessionId},
+    id::SessionId,
+    key::KeyId,
 };
+
+/// How many cookies of one name may hold, before anybody looks whether it is alive.
+const MAX_CANDIDATES: usize = 4;
+/// How many cookies of one name are looked at.
+const MAX_TRIED: usize = 64;
 
 pub(super) enum Presented {
     Nothing(Option<Rejection>),
+    One(Candidate),
+    /// At most [`MAX_CANDIDATES`].
+    Several(Vec<Candidate>),
+    /// More than anybody has by accident.
+    TooMany,
+}
+
+/// A cookie that holds.
+pub(super) struct Candidate {
+    pub(super) kind: Kind,
+    pub(super) is_current: bool,
+    pub(super) key: KeyId,
+    pub(super) created: Timestamp,
+}
+
+pub(super) enum Kind {
     /// The session itself.
     Token(Opened),
-    /// The ID of one in a store.
-    Reference {
-        id: SessionId,
-        is_current: bool,
-    },
-    Ambiguous,
+    /// The ID of one in a store, and the attributes of this cookie.
+    Reference(SessionId, AttributesTag),
 }
 
 impl Presented {
-    /// Opens the cookies of the session's name and finds the one that is valid.
+    /// Opens the cookies of the session's name and finds those that are valid.
     ///
     /// An attacker who can set cookies for a parent domain can add a valid session of their own
-    /// under our name, and neither the first nor the last is safe to prefer. So two that differ are
+    /// under our name, and neither the first nor the last is safe to prefer. So two that live are
     /// none.
     pub(super) fn find(settings: &Settings, cookies: &RequestCookies, now: Timestamp) -> Self {
-        let Some(values) = cookies.named(&settings.finder) else {
-            return Self::Ambiguous;
-        };
-        let open = |value| match settings.open_cookie(value, now) {
-            Ok(opened) => Self::of(opened),
-            Err(rejection) => Self::Nothing(Some(rejection)),
-        };
-        match values.as_slice() {
-            [] => Self::Nothing(None),
-            [value] => open(value),
-            values => values
-                .iter()
-                .fold(Self::Nothing(None), |found, value| found.and(open(value))),
+        match cookies
+            .named(&settings.finder)
+            .as_ref()
+            .map(|few| few.as_slice())
+        {
+            Some([]) => Self::Nothing(None),
+            Some([value]) => match Candidate::open(settings, value, now) {
+                Ok(candidate) => Self::One(candidate),
+                Err(rejection) => Self::Nothing(Some(rejection)),
+            },
+            Some(_) | None => Self::several(settings, cookies, now),
         }
     }
 
-    /// What all valid sessions are called that the cookies hold or refer to, however many there
-    /// are: nobody shall be able to keep another from logging out by planting cookies.
-    pub(super) fn keys(
+    fn several(settings: &Settings, cookies: &RequestCookies, now: Timestamp) -> Self {
+        let (mut found, mut rejection) = (Vec::new(), None);
+        let mut tried: Vec<&[u8]> = Vec::new();
+        for value in cookies.all_named(&settings.finder) {
+            if tried.contains(&value) {
+                continue;
+            }
+            if tried.len() == MAX_TRIED || found.len() > MAX_CANDIDATES {
+                return Self::TooMany;
+            }
+            tried.push(value);
+            match Candidate::open(settings, value, now) {
+                Ok(candidate) => found.push(candidate),
+                Err(reason) => rejection = rejection.or(Some(reason)),
+            }
+        }
+        match found.len() {
+            0 => Self::Nothing(rejection),
+            1 => found.pop().map_or(Self::Nothing(rejection), Self::One),
+            2..=MAX_CANDIDATES => Self::Several(found),
+            _ => Self::TooMany,
+        }
+    }
+
+    /// The sessions that the cookies hold or refer to, as many as are looked at, and whether there
+    /// are more: nobody shall be able to keep another from logging out by planting cookies.
+    pub(super) fn all(
         settings: &Settings,
         cookies: &RequestCookies,
         now: Timestamp,
-    ) -> Vec<RecordKey> {
-        let values = cookies.all_named(&settings.finder);
-        let opened = values.filter_map(|value| settings.open_cookie(value, now).ok());
-        let mut keys: Vec<_> = opened.filter_map(|opened| Self::of(opened).key()).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        keys
+    ) -> (Vec<(SessionId, Timestamp)>, bool) {
+        let mut all: Vec<(SessionId, Timestamp)> = Vec::new();
+        for value in cookies.all_named(&settings.finder) {
+            let Ok(candidate) = Candidate::open(settings, value, now) else {
+                continue;
+            };
+            let Some(id) = candidate.id() else { continue };
+            if all.iter().any(|(known, _)| *known == id) {
+                continue;
+            }
+            if all.len() == MAX_TRIED {
+                return (all, true);
+            }
+            all.push((id, candidate.created));
+        }
+        (all, false)
+    }
+}
+
+impl Candidate {
+    fn open(settings: &Settings, value: &[u8], now: Timestamp) -> Result<Self, Rejection> {
+        let opened = settings.open_cookie(value, now)?;
+        let (is_current, key, created) = (opened.current, opened.key, opened.stamp.created);
+        let kind = if opened.stamp.token_id.is_some() {
+            Kind::Token(opened)
+        } else {
+            let (id, tag) = Settings::open_reference(opened.payload.as_slice())?;
+            Kind::Reference(id, tag)
+        };
+        Ok(Self {
+            kind,
+            is_current,
+            key,
+            created,
+        })
     }
 
-    fn of(opened: Opened) -> Self {
-        if opened.stamp.token_id.is_some() {
-            return Self::Token(opened);
-        }
-        match SessionId::from_slice(opened.payload.as_slice()) {
-            Some(id) => Self::Reference {
-                id,
-                is_current: opened.current,
-            },
-            None => Self::Nothing(Some(Rejection::Malformed)),
-        }
-    }
-
-    fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Nothing(None), other) => other,
-            (found, Self::Nothing(_)) => found,
-            (Self::Nothing(_), found) => found,
-            (
-                Self::Reference { id, is_current },
-                Self::Reference {
-                    id: other,
-                    is_current: also,
-                },
-            ) if id == other => Self::Reference {
-                id,
-                is_current: is_current && also,
-            },
-            _ => Self::Ambiguous,
-        }
-    }
-
-    fn key(&self) -> Option<RecordKey> {
-        match self {
-            Self::Nothing(_) | Self::Ambiguous => None,
-            Self::Token(opened) => opened.stamp.token_id.map(|id| RecordKey::of(&id)),
-            Self::Reference { id, .. } => Some(id.record_key()),
+    fn id(&self) -> Option<SessionId> {
+        match &self.kind {
+            Kind::Token(opened) => opened.stamp.token_id.as_ref().map(SessionId::of_token),
+            Kind::Reference(id, _) => Some(id.clone()),
         }
     }
 }

@@ -10,16 +10,15 @@ use crate::{
     config::Settings,
     cookie::{self, CookieAttributes},
     error::{Error, ErrorKind},
-    state::{CookieDuty, Home, Lifetime, State, View},
+    state::{CookieDuty, Home, Lifetime, State, Use, View},
 };
 
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
     pub(crate) cookie: Option<HeaderValue>,
-    /// Removes the cookie of another path or domain that this one takes the place of.
-    pub(crate) leftover: Option<HeaderValue>,
-    /// The response depends on the cookie.
-    pub(crate) is_used: bool,
+    /// Remove the cookies of another path, domain or partition that this one takes the place of.
+    pub(crate) leftovers: Vec<HeaderValue>,
+    pub(crate) used: Use,
     /// Nothing is lost if this cookie is not sent.
     pub(crate) is_refresh: bool,
 }
@@ -38,14 +37,19 @@ impl Reply {
             (CookieDuty::Remove, view) => Some(render_removal(view.as_ref(), settings)?),
             _ => None,
         };
-        let leftover = state.moved_from.take().filter(|_| duty == CookieDuty::Set);
-        let leftover = leftover.filter(|from| differs(state.view.as_ref(), settings, from));
-        let leftover = leftover.and_then(|from| cookie::removal(&settings.name, &from.render()));
+        let moved_from = state.moved_from.take().filter(|_| duty == CookieDuty::Set);
+        let moved_from = moved_from.filter(|from| differs(state.view.as_ref(), settings, from));
+        let moved_from = moved_from.map(|from| from.render());
+        let former = settings.former.iter().filter(|_| cookie.is_some());
+        let leftovers = moved_from.iter().chain(former);
+        let leftovers = leftovers
+            .filter_map(|rendered| cookie::removal(&settings.name, rendered))
+            .collect();
         let is_refresh = duty == CookieDuty::Refresh;
         Ok(Self {
             cookie,
-            leftover,
-            is_used: state.is_used,
+            leftovers,
+            used: state.made_use(),
             is_refresh,
         })
     }
@@ -58,7 +62,8 @@ fn own_attributes(view: Option<&View>) -> Option<&CookieAttributes> {
 /// Whether the session's cookie is another one to a browser than one of these attributes.
 fn differs(view: Option<&View>, settings: &Settings, from: &CookieAttributes) -> bool {
     let own = own_attributes(view).unwrap_or(&settings.attributes);
-    (&own.path, &own.domain) != (&from.path, &from.domain)
+    let identity = |of: &CookieAttributes| (of.path.clone(), of.domain.clone(), of.partitioned);
+    identity(own) != identity(from)
 }
 
 fn render(view: &View, settings: &Settings, now: Timestamp) -> Result<HeaderValue, Error> {
@@ -73,25 +78,32 @@ fn render(view: &View, settings: &Settings, now: Timestamp) -> Result<HeaderValu
         }
     };
     let token = match &view.home {
-        Home::Nowhere => return Err(Error::new(ErrorKind::Gone)),
+        Home::Nowhere | Home::Marked(_) => return Err(Error::new(ErrorKind::Gone)),
         Home::Cookie { id, .. } => {
             let stamp = stamp(lifetime.expires(now), id.token_id());
             settings.codec.seal(&stamp, content.payload_len(), |out| {
                 content.encode_payload(out)
             })
         }
-        Home::Record { id, .. } => {
-            let (stamp, id) = (stamp(lifetime.end, None), id.as_bytes());
-            settings
-                .reference_codec()
-                .seal(&stamp, id.len(), |out| out.extend_from_slice(id))
+        Home::Record(place) => {
+            let tag = match own_attributes(Some(view)) {
+                None => settings.tag,
+                Some(own) => Settings::tag_of(&own.render()),
+            };
+            let (stamp, len) = (
+                stamp(lifetime.end, None),
+                place.id.as_bytes().len() + tag.len(),
+            );
+            let payload = |out: &mut Vec<u8>| Settings::put_reference(&place.id, tag, out);
+            settings.reference_codec().seal(&stamp, len, payload)
         }
     }?;
-    let max_age = lifetime.max_age(now, content, settings);
+    let lasts = lifetime.max_age(now, content, settings);
+    let lasts = lasts.map(|age| (age, now));
     let value = (token.encoded_len(), |out: &mut String| token.encode_to(out));
     let cookie = match own_attributes(Some(view)) {
-        None => cookie::set(&settings.name, value, max_age, &settings.rendered),
-        Some(attributes) => cookie::set(&settings.name, value, max_age, &attributes.render()),
+        None => cookie::set(&settings.name, value, lasts, &settings.rendered),
+        Some(attributes) => cookie::set(&settings.name, value, lasts, &attributes.render()),
     };
     cookie.ok_or_else(|| Error::new(ErrorKind::Attributes))
 }

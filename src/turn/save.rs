@@ -4,7 +4,6 @@ use std::mem;
 
 use super::cell::{Operation, Turn};
 use crate::{
-    content::WriteId,
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
     state::{Change, CutOff, Job, When, Written},
@@ -22,6 +21,19 @@ impl Operation for Save {
     }
 }
 
+/// Puts off the session's end now, and says whether it is alive. What was changed is saved.
+pub(crate) struct Touch;
+
+impl Operation for Touch {
+    type Output = ();
+
+    async fn perform(self, turn: &Turn<'_>) -> Result<(), Error> {
+        turn.open().await?;
+        turn.save(When::Touch).await?;
+        turn.state(|state| state.check_touched(turn.exchange.is_closed()))
+    }
+}
+
 /// A save under way. What it has taken from the session's state goes back there if it does not
 /// succeed, also if it is cancelled.
 struct Taken<'a> {
@@ -31,6 +43,15 @@ struct Taken<'a> {
 
 impl Turn<'_> {
     pub(super) async fn save(&self, when: When) -> Result<(), Error> {
+        self.save_once(when).await?;
+        // What it emptied and was to renew, another request has filled again.
+        if self.state(|state| state.is_to_be_renewed()) {
+            self.save_once(when).await?;
+        }
+        Ok(())
+    }
+
+    async fn save_once(&self, when: When) -> Result<(), Error> {
         if self.state(|state| state.needs_opening()) {
             self.open().await?;
         }
@@ -40,10 +61,11 @@ impl Turn<'_> {
         let key = match self.vault.save(&mut taken.job).await {
             Ok(written) => self.finish(&mut taken.job, written)?,
             // The cookie that came still works, and the next request tries again.
-            Err(error) if taken.job.plan.is_optional() => {
-                trace::touch_failed(&self.vault.settings.name, &error);
+            Err(error) if taken.job.plan.is_optional() && when != When::Touch => {
+                if error.kind() != ErrorKind::Gone {
+                    trace::touch_failed(&self.vault.settings.name, &error);
+                }
                 taken.job.log.clear();
-                self.state(|state| state.withdraw_refresh());
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -62,12 +84,19 @@ impl Turn<'_> {
         let settings = self.vault.settings;
         let job = self.state(|state| {
             let now = self.vault.now();
-            state.check_late(when == When::Now && self.exchange.is_closed())?;
+            state.check_late(when != When::Response && self.exchange.is_closed())?;
             let Some(plan) = state.plan(settings, now, when)? else {
                 return Ok::<_, Error>(None);
             };
+            if state.is_locked_out(settings) {
+                return if plan.is_optional() {
+                    Ok(None)
+                } else {
+                    Err(Error::new(ErrorKind::Gone))
+                };
+            }
             if plan.needs_response() && self.exchange.is_over() {
-                return Err(Error::new(ErrorKind::AlreadyCommitted));
+                return Err(Error::new(state.too_late()));
             }
             let new = plan
                 .write
@@ -83,7 +112,7 @@ impl Turn<'_> {
     ///
     /// Returns what the session is called now, if rosters are to hear of it.
     fn finish(&self, job: &mut Job, written: Written) -> Result<Option<RecordKey>, Error> {
-        let (settings, now) = (self.vault.settings, self.vault.now());
+        let now = self.vault.now();
         let Written {
             home,
             merged,
@@ -94,7 +123,7 @@ impl Turn<'_> {
         // Dropped without the lock: it may have closures of the application.
         let saved: Vec<Change> = mem::take(&mut job.log);
         let Some(mut content) = merged else {
-            self.state(|state| state.saved(home, duty, since, settings, now));
+            self.state(|state| state.saved(home, duty, since, now));
             drop(saved);
             return Ok(key);
         };
@@ -104,7 +133,7 @@ impl Turn<'_> {
             if let Some(view) = &mut state.view {
                 view.content = content;
             }
-            state.saved(home, duty, since, settings, now);
+            state.saved(home, duty, since, now);
         });
         entered.inspect_err(|_| self.state(|state| state.close(known)))?;
         Ok(key)
@@ -122,11 +151,9 @@ impl Drop for Taken<'_> {
         if log.is_empty() {
             return;
         }
-        if *write != WriteId::default() {
-            cut_off.push(CutOff {
-                write: *write,
-                changes: log.len(),
-            });
+        if let Some(write) = *write {
+            let changes = log.len();
+            cut_off.push(CutOff { write, changes });
         }
         self.turn.state(|state| {
             state.cut_off = mem::take(cut_off);

@@ -1,5 +1,8 @@
 //! What the server keeps of a session, and of a subject's roster.
 
+mod destroy;
+mod ends;
+mod open;
 mod overflow;
 mod records;
 mod renew;
@@ -8,4 +11,9 @@ mod rosters;
 mod save;
 mod write;
 
-pub(crate) use self::{records::Vault, rosters::Enrolled};
+pub(crate) use self::{
+    destroy::Doomed,
+    ends::Token,
+    records::{Found, Vault},
+    rosters::Enrolled,
+};

@@ -22,14 +22,14 @@
 use super::{
     records::{Found, Vault},
     retry::{Policy, Queue, Rounds},
-    write::is_own,
+    write::is_in,
 };
 use crate::{
     content::{Browser, Content},
     error::{Error, ErrorKind},
     id::RecordKey,
-    state::{Home, Job, Written},
-    store::{Store, StoreError, Version},
+    state::{Home, Job, Place, When, Written},
+    store::{Store, StoreError},
 };
 
 const OUTGROW: Policy = Policy::new("outgrow", Queue::FromStart);
@@ -45,103 +45,72 @@ impl Vault<'_> {
     ) -> Result<Written, Error> {
         let key = job.id.record_key();
         let data = self.seal(&job.id, job.draft.plain.clone())?;
-        let created = self
-            .records()?
-            .create(&key, data, self.expiry(job.draft.expires))
-            .await;
-        let Replaced {
-            version,
-            browser,
-            merged,
-        } = match created {
-            Ok(version) => Replaced {
-                version,
-                browser: Browser::NeverHeard,
-                merged: None,
-            },
-            Err(StoreError::Exists) => self.replace(revision, job).await?,
+        let expiry = self.expiry(job.draft.expires);
+        let (place, merged) = match self.records()?.create(&key, data, expiry).await {
+            Ok(version) => (job.draft.place(job.id.clone(), version), None),
+            Err(StoreError::Exists) => self.replace_older(revision, job).await?,
             Err(error) => return Err(error.into()),
         };
+        let home = Home::Record(place);
         self.check_enrolled(&key, job.draft.enrolment.as_ref())
             .await?;
         // Who ends the session remembers that first and removes the record then: one of the two
         // sees the other.
         let is_over = match before {
-            Some(before) => self.revoke(before).await.map(|is_first| !is_first),
+            Some(before) => {
+                let mark = self.mark_of(job);
+                let ended = self.set_end(before, mark, job.created).await;
+                ended.map(|other| other.is_some())
+            }
             None => self.is_revoked(&key).await,
         };
-        if !matches!(is_over, Ok(false)) {
-            self.remove_record(&key).await;
-            return Err(is_over.err().unwrap_or_else(|| Error::new(ErrorKind::Gone)));
+        match (is_over, before) {
+            (Ok(false), None) => {}
+            (Ok(false), Some(before)) => self.remove_record(before).await,
+            (Ok(true), Some(_)) => return self.start_anew(home, When::Now, job).await,
+            (is_over, _) => {
+                self.remove_record(&key).await;
+                return Err(is_over.err().unwrap_or_else(|| Error::new(ErrorKind::Gone)));
+            }
         }
-        if let Some(before) = before {
-            self.remove_record(before).await;
-        }
-        let (id, expires) = (job.id.clone(), job.draft.expires);
         Ok(Written {
-            home: Home::Record {
-                id,
-                version,
-                expires,
-                browser,
-            },
+            home,
             merged,
             since: None,
         })
     }
 
     /// Saves a session that has outgrown its cookie where there is a record of its name.
-    async fn replace(&self, revision: u32, job: &mut Job) -> Result<Replaced, Error> {
+    async fn replace_older(
+        &self,
+        revision: u32,
+        job: &mut Job,
+    ) -> Result<(Place, Option<Content>), Error> {
         let (records, id) = (self.records()?, job.id.clone());
         let key = id.record_key();
-        let (mut merged, mut heard) = (None, Browser::NeverHeard);
+        let mut merged = None;
         let mut rounds = Rounds::start(records, &key, OUTGROW).await;
         loop {
-            let Found::Session {
-                mut content,
-                version,
-                write,
-                browser,
-                ..
-            } = self.find(&id, self.now()).await?
-            else {
+            let Found::Session { mut content, place } = self.find(&id, self.now()).await? else {
                 return Err(Error::new(ErrorKind::Gone));
             };
-            if is_own(write, job) {
-                return Ok(Replaced {
-                    version,
-                    browser: heard,
-                    merged,
-                });
+            if is_in(&place.writes, job) {
+                return Ok((place, Some(content)));
             }
             let is_older = content.revision < revision;
-            if browser == Browser::Knows || !is_older {
-                job.apply(&mut content, write)?;
-                self.redraft(job, &content, browser)?;
-                (merged, heard) = (Some(content), browser);
+            if place.browser == Browser::Knows || !is_older {
+                job.apply(&mut content, &place.writes)?;
+                job.draft.browser = place.browser;
+                self.redraft(job, &content, &place.writes)?;
+                merged = Some(content);
             }
             let data = self.seal(&id, job.draft.plain.clone())?;
-            match records
-                .update(&key, version, data, self.expiry(job.draft.expires))
-                .await
-            {
-                Ok(version) => {
-                    return Ok(Replaced {
-                        version,
-                        browser: heard,
-                        merged,
-                    });
-                }
+            let expiry = self.expiry(job.draft.expires);
+            match records.update(&key, place.version, data, expiry).await {
+                Ok(version) => return Ok((job.draft.place(id, version), merged)),
                 Err(StoreError::Conflict) => rounds.lost().await?,
                 Err(error) => return Err(error.into()),
             }
         }
     }
-}
-
-/// What became of a record that was there.
-struct Replaced {
-    version: Version,
-    browser: Browser,
-    merged: Option<Content>,
 }

@@ -1,16 +1,14 @@
-//! Records and revocations: finding a session, and ending it.
+//! Finding a session in the store.
 
 use crate::{
     clock::{Clock, Timestamp},
     config::Settings,
-    content::{Browser, Content, Stored, WriteId, decode_record},
-    cookie::MAX_AGE,
+    content::{Content, Mark, Name, Stored, Unreadable, WriteId, decode_record},
     crypto::{self, RandomError},
-    error::{Error, Rejection},
+    error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
-    state::{Home, Lifetime, View},
-    store::{Bytes, Expiry, Read, Record, Store, StoreError, Version},
-    trace,
+    state::{Home, Lifetime, Place, View},
+    store::{DynStore, Expiry, Read, Record, Store, StoreError},
 };
 
 /// The stores of one session, and how they are used.
@@ -24,37 +22,23 @@ pub(crate) struct Vault<'a> {
 pub(crate) enum Found {
     Session {
         content: Content,
-        version: Version,
-        expires: Timestamp,
-        write: WriteId,
-        browser: Browser,
+        place: Place,
     },
+    /// The session was renewed or destroyed a moment ago.
+    Marked(Mark),
     Nothing(Rejection),
 }
 
 impl Found {
-    pub(crate) fn into_view(self, id: SessionId) -> Result<View, Rejection> {
+    pub(crate) fn into_view(self, id: SessionId, now: Timestamp) -> View {
         match self {
-            Self::Session {
+            Self::Session { content, place } => View {
+                home: Home::Record(place),
                 content,
-                version,
-                expires,
-                browser,
-                ..
-            } => {
-                let home = Home::Record {
-                    id,
-                    version,
-                    expires,
-                    browser,
-                };
-                Ok(View {
-                    home,
-                    content,
-                    rejection: None,
-                })
-            }
-            Self::Nothing(rejection) => Err(rejection),
+                rejection: None,
+            },
+            Self::Marked(mark) => View::marked(id, mark.fate.reason(), now),
+            Self::Nothing(rejection) => View::new(now, Some(rejection)),
         }
     }
 }
@@ -78,117 +62,124 @@ impl Vault<'_> {
     }
 
     /// Tells a write from others. Without a wait no answer gets lost, and writes have no ids.
-    pub(crate) fn new_write(&self) -> Result<WriteId, RandomError> {
+    pub(crate) fn new_write(&self) -> Result<Option<WriteId>, RandomError> {
         if self.settings.never_waits {
-            Ok(WriteId::default())
+            Ok(None)
         } else {
-            crypto::random()
+            crypto::random().map(Some)
         }
+    }
+
+    /// The name under which marks of a session stand.
+    pub(super) fn name(&self, id: &SessionId) -> Name {
+        Name::of(id, self.settings.encrypts_records)
+    }
+
+    pub(super) fn records(&self) -> Result<&DynStore, Error> {
+        self.settings
+            .records()
+            .ok_or_else(|| Error::new(ErrorKind::Store))
     }
 
     /// The record as it is in the store; failing to look is an error, never "there is none".
     pub(crate) async fn find(&self, id: &SessionId, now: Timestamp) -> Result<Found, Error> {
-        let Some(records) = self.settings.records() else {
-            return Ok(Found::Nothing(Rejection::NotFound));
-        };
-        match records.load(&id.record_key(), Read::Current).await {
-            Ok(Some(record)) => Ok(self.read(id, record, now)),
-            Ok(None) => Ok(Found::Nothing(Rejection::NotFound)),
-            Err(StoreError::Corrupt(_)) => Ok(Found::Nothing(Rejection::Corrupt)),
-            Err(error) => Err(error.into()),
+        match self.settings.records() {
+            Some(records) => {
+                let record = records.load(&id.record_key(), Read::Current).await;
+                self.read(id, record, now)
+            }
+            None => Ok(Found::Nothing(Rejection::NotFound)),
         }
     }
 
-    fn read(&self, id: &SessionId, record: Record, now: Timestamp) -> Found {
+    pub(super) fn read(
+        &self,
+        id: &SessionId,
+        record: Result<Option<Record>, StoreError>,
+        now: Timestamp,
+    ) -> Result<Found, Error> {
+        let record = match record {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(Found::Nothing(Rejection::NotFound)),
+            Err(StoreError::Corrupt(_)) => return Ok(Found::Nothing(Rejection::Corrupt)),
+            Err(error) => return Err(error.into()),
+        };
         let (version, expires) = (record.version(), record.expires());
         match decode_record(record.into_data(), id, self.settings.encrypts_records) {
-            Some(Stored::Session {
+            Ok(Stored::Session {
                 content,
-                write,
+                writes,
                 browser,
             }) => {
                 if expires.min(Lifetime::of(&content, self.settings).end) <= now {
-                    return Found::Nothing(Rejection::Expired);
+                    return Ok(Found::Nothing(Rejection::Expired));
                 }
-                Found::Session {
-                    content,
+                let place = Place {
+                    id: id.clone(),
                     version,
                     expires,
-                    write,
                     browser,
-                }
+                    writes,
+                };
+                Ok(Found::Session { content, place })
             }
-            Some(Stored::Mark) => Found::Nothing(Rejection::NotFound),
-            None => Found::Nothing(Rejection::Corrupt),
+            Ok(Stored::Mark(mark)) => Ok(Found::Marked(mark)),
+            Err(Unreadable::Damaged) => Ok(Found::Nothing(Rejection::Corrupt)),
+            Err(Unreadable::Later) => Err(Error::new(ErrorKind::LaterFormat)),
         }
     }
 
-    /// Sees to it that nobody opens the session of this key again, as far as that is the server's
-    /// to decide.
-    pub(crate) async fn end(&self, key: &RecordKey) -> Result<(), Error> {
-        self.revoke(key).await?;
-        // After that, so that a session on its way from the cookie into the store finds that it has
-        // ended.
-        if let Some(records) = self.settings.records() {
-            records.delete(key, None).await?;
-        }
-        Ok(())
-    }
-
-    /// Removes a record that is of no use any more, and does no harm if it stays.
-    pub(super) async fn remove_record(&self, key: &RecordKey) {
-        if let Some(records) = self.settings.records()
-            && let Err(error) = records.delete(key, None).await
-        {
-            trace::left_behind(&self.settings.name, &error);
-        }
-    }
-
-    /// Remembers, if it is configured, that the session has ended of which cookies of this key hold
-    /// a copy; `false` if that is remembered already.
-    pub(super) async fn revoke(&self, key: &RecordKey) -> Result<bool, Error> {
-        let revocations = self.settings.revocations.as_ref();
-        if let Some(revocations) = revocations.filter(|_| self.settings.may_be_in_cookie()) {
-            // No token of the session holds longer than this, whatever its own end is.
-            let until = self
-                .now()
-                .saturating_add(self.settings.absolute.max(MAX_AGE));
-            match revocations
-                .create(&key.of_end(), Bytes::new(), self.expiry(until))
-                .await
-            {
-                Ok(_) => {}
-                Err(StoreError::Exists) => return Ok(false),
-                Err(error) => return Err(error.into()),
+    /// Which of these names a session can still be opened by, as far as the server knows.
+    pub(super) async fn are_alive(&self, keys: &[RecordKey]) -> Result<Vec<bool>, Error> {
+        let mut alive = Vec::with_capacity(keys.len());
+        if let Some(ends) = self.settings.ends() {
+            let of_ends: Vec<_> = keys.iter().map(|key| key.of_end()).collect();
+            for end in load_all(ends, &of_ends).await {
+                alive.push(match end {
+                    Ok(end) => end.is_none(),
+                    Err(StoreError::Corrupt(_)) => false,
+                    Err(error) => return Err(error.into()),
+                });
+            }
+        } else if let Some(records) = self.settings.records() {
+            for record in load_all(records, keys).await {
+                alive.push(match record {
+                    Ok(record) => record.is_some_and(|record| is_session(record.data())),
+                    Err(StoreError::Corrupt(_)) => false,
+                    Err(error) => return Err(error.into()),
+                });
             }
         }
-        Ok(true)
+        Ok(alive)
     }
+}
 
-    /// Whether the session of this key can still be opened, as far as the server knows.
-    pub(super) async fn is_alive(&self, key: &RecordKey) -> Result<bool, Error> {
-        if self.settings.may_be_in_cookie() && !self.is_revoked(key).await? {
-            return Ok(true);
-        }
-        let Some(records) = self.settings.records() else {
-            return Ok(false);
-        };
-        match records.load(key, Read::Current).await {
-            Ok(record) => Ok(record.is_some()),
-            Err(StoreError::Corrupt(_)) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
+fn is_session(data: &[u8]) -> bool {
+    crate::store::RecordKind::of(data) == Some(crate::store::RecordKind::Session)
+}
 
-    /// Whether it is remembered that the session in a cookie has ended.
-    pub(super) async fn is_revoked(&self, key: &RecordKey) -> Result<bool, Error> {
-        let Some(revocations) = &self.settings.revocations else {
-            return Ok(false);
-        };
-        match revocations.load(&key.of_end(), Read::Current).await {
-            Ok(record) => Ok(record.is_some()),
-            Err(StoreError::Corrupt(_)) => Ok(true),
-            Err(error) => Err(error.into()),
-        }
+/// Loads records as they are now: one by one call, several by another.
+pub(super) async fn load_all(
+    store: &DynStore,
+    keys: &[RecordKey],
+) -> Vec<Result<Option<Record>, StoreError>> {
+    match keys {
+        [] => Vec::new(),
+        [key] => vec![store.load(key, Read::Current).await],
+        keys => store.load_many(keys, Read::Current).await,
     }
+}
+
+/// What a store answers next of many; one that answers less than it was asked has failed.
+pub(super) fn next<T>(
+    answers: &mut impl Iterator<Item = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    answers
+        .next()
+        .unwrap_or_else(|| Err(StoreError::unavailable("the store left an answer out")))
+}
+
+/// Whether a mark was left by this very write. Those without a wait have no ids.
+pub(super) fn is_own(found: WriteId, own: Option<WriteId>) -> bool {
+    own.is_some_and(|own| own == found && own != WriteId::default())
 }

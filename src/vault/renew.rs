@@ -1,74 +1,92 @@
 //! Giving a session in a record another name.
 
-use std::time::Duration;
-
 use super::{
-    records::Vault,
+    ends::MARK_LIFETIME,
+    records::{Found, Vault, is_own},
     retry::{Policy, Queue, Rounds},
-    write::Merged,
 };
 use crate::{
-    content::{Browser, encode_mark},
+    content::{Content, Fate, Mark, Writes},
     error::{Error, ErrorKind},
-    id::RecordKey,
-    state::{Enrolment, Home, Job, When, Written},
-    store::{Bytes, DynStore, Read, Record, Store, StoreError, Version},
+    id::{RecordKey, SessionId},
+    state::{Home, Job, Place, When, Written},
+    store::{Bytes, Store, StoreError, Version},
 };
 
 const RENEW: Policy = Policy::new("renew", Queue::Never);
-/// How long the mark of a renewed session stays if it cannot be removed at once.
-const MARK_LIFETIME: Duration = Duration::from_secs(60);
+
+/// What stands in the way of a renewal's mark.
+enum Obstacle {
+    /// The mark is there: its answer had been lost.
+    Own,
+    /// Another request has saved the session.
+    Newer(Content, Version),
+    /// Another request has renewed or destroyed it.
+    Marked,
+}
 
 impl Vault<'_> {
     /// Moves the session to another name, in a record or, if it fits and the response brings it, in
     /// the cookie.
     ///
     /// The new record is made first. Then the old one is replaced by a mark, by compare and swap:
-    /// from there on nobody saves into it, and who deleted it before has won. Only then it is
-    /// removed. At no step two names work for the visitor, and at no step none does without an
-    /// error.
+    /// from there on nobody saves into it. The mark tells a logout where the session went, and a
+    /// request that comes late that it is too late. At no step two names work for the visitor, and
+    /// at no step none does without an error.
+    ///
+    /// Who finds another renewal's mark, or a logout's, gets a new session of what it put in itself:
+    /// one name alone carries what was in the old record.
     pub(super) async fn renew(
         &self,
         mut version: Version,
         when: When,
         job: &mut Job,
     ) -> Result<Written, Error> {
-        let old = job
-            .before
-            .clone()
-            .ok_or_else(|| Error::new(ErrorKind::Gone))?;
-        let (records, key, new_key) = (self.records()?, old.record_key(), job.id.record_key());
-        let mark = Bytes::from(encode_mark(job.write));
+        let old = job.before.clone().ok_or_else(gone)?;
+        let (records, key) = (self.records()?, old.record_key());
+        let mark = self.mark_of(job);
+        let bytes = Bytes::from(self.name(&old).encode(&mark)?);
         let mut merged = None;
+        let mut home = self.move_in(when, job).await?;
         let mut rounds = Rounds::start(records, &key, RENEW).await;
-        let home = loop {
-            let home = self.move_in(when, job).await?;
-            match self.mark(records, &key, version, &mark).await {
-                Ok(()) => break home,
-                Err(StoreError::Conflict) => {
-                    self.move_out(&home).await;
-                    rounds.lost().await?;
+        loop {
+            let until = self.now().saturating_add(MARK_LIFETIME);
+            let marked = records
+                .update(&key, version, bytes.clone(), self.expiry(until))
+                .await;
+            let obstacle = match marked {
+                Ok(_) => break,
+                Err(error) => self.look_again(&old, &mark, error, job).await,
+            };
+            match obstacle {
+                Ok(Obstacle::Own) => {
+                    self.check_moved(&home).await?;
+                    break;
                 }
+                Ok(Obstacle::Newer(content, current)) => {
+                    self.redraft(job, &content, &Writes::default())?;
+                    home = self.move_again(home, when, key, job).await?;
+                    (merged, version) = (Some(content), current);
+                }
+                Ok(Obstacle::Marked) => return self.start_anew(home, when, job).await,
                 Err(error) => {
                     self.move_out(&home).await;
-                    return Err(error.into());
+                    return Err(error);
                 }
             }
-            let Merged::Again {
-                content,
-                version: current,
-                ..
-            } = self.merge(&old, job).await?
-            else {
-                return Err(Error::new(ErrorKind::Conflict));
-            };
-            self.redraft(job, &content, Browser::Knows)?;
-            // The other request may have given it a subject.
-            self.enrol(job.draft.enrolment.as_ref(), new_key, Some(key))
-                .await?;
-            (merged, version) = (Some(content), current);
+            if let Err(error) = rounds.lost().await {
+                self.move_out(&home).await;
+                return Err(error);
+            }
+        }
+        // For cookies of the time before it was in a record.
+        let ended = self.set_end(&key, mark, job.created).await;
+        let left = match ended {
+            Ok(None) => self.leave(job.draft.enrolment.as_ref(), &key).await,
+            Ok(Some(_)) => return self.start_anew(home, when, job).await,
+            Err(error) => Err(error),
         };
-        if let Err(error) = self.retire(&key, job.draft.enrolment.as_ref()).await {
+        if let Err(error) = left {
             self.move_out(&home).await;
             return Err(error);
         }
@@ -77,6 +95,43 @@ impl Vault<'_> {
             merged,
             since: None,
         })
+    }
+
+    /// What is left under the old name, for those who come with it.
+    pub(super) fn mark_of(&self, job: &Job) -> Mark {
+        Mark {
+            fate: Fate::Renewed(self.name(&job.id)),
+            write: job.write.unwrap_or_default(),
+        }
+    }
+
+    /// Why the mark was not taken.
+    async fn look_again(
+        &self,
+        old: &SessionId,
+        mark: &Mark,
+        error: StoreError,
+        job: &mut Job,
+    ) -> Result<Obstacle, Error> {
+        let is_refused = matches!(error, StoreError::Conflict | StoreError::Gone);
+        if !is_refused && self.settings.never_waits {
+            return Err(error.into());
+        }
+        match self.find(old, self.now()).await {
+            Ok(Found::Marked(found))
+                if is_own(found.write, job.write) && found.fate == mark.fate =>
+            {
+                Ok(Obstacle::Own)
+            }
+            Ok(_) | Err(_) if !is_refused => Err(error.into()),
+            Err(failed) => Err(failed),
+            Ok(Found::Marked(_)) => Ok(Obstacle::Marked),
+            Ok(Found::Nothing(_)) => Err(gone()),
+            Ok(Found::Session { mut content, place }) => {
+                job.apply(&mut content, &place.writes)?;
+                Ok(Obstacle::Newer(content, place.version))
+            }
+        }
     }
 
     /// Makes the session's new place.
@@ -90,51 +145,103 @@ impl Vault<'_> {
         self.create(job).await
     }
 
-    /// Nobody will ever hear of the new place.
-    async fn move_out(&self, home: &Home) {
-        if let Home::Record { id, .. } = home {
-            self.remove_record(&id.record_key()).await;
-        }
-    }
-
-    /// Replaces the old record by a mark, if it has this version.
-    async fn mark(
+    /// Puts into the new place what another request has saved in the old one meanwhile. That one
+    /// may have given it a subject.
+    async fn move_again(
         &self,
-        records: &DynStore,
-        key: &RecordKey,
-        version: Version,
-        mark: &Bytes,
-    ) -> Result<(), StoreError> {
-        let until = self.now().saturating_add(MARK_LIFETIME);
-        match records
-            .update(key, version, mark.clone(), self.expiry(until))
-            .await
-        {
-            Err(_) if self.is_marked(records, key, mark).await => Ok(()),
-            marked => marked.map(drop),
+        home: Home,
+        when: When,
+        old: RecordKey,
+        job: &mut Job,
+    ) -> Result<Home, Error> {
+        let key = job.id.record_key();
+        let enrolment = job.draft.enrolment.take();
+        let enrolled = self.enrol(enrolment.as_ref(), key, Some(old)).await;
+        job.draft.enrolment = enrolment;
+        let moved = match (enrolled, &home) {
+            (Err(error), _) => Err(error),
+            (Ok(_), Home::Record(place)) => self.rewrite(place, job).await,
+            (Ok(_), _) => self.move_in(when, job).await,
+        };
+        if moved.is_err() {
+            self.move_out(&home).await;
         }
+        moved
     }
 
-    /// Ends what the session was called before.
+    /// Writes the draft over a record that this request has made.
+    async fn rewrite(&self, place: &Place, job: &mut Job) -> Result<Home, Error> {
+        let data = self.seal(&job.id, std::mem::take(&mut job.draft.plain))?;
+        let (key, expiry) = (job.id.record_key(), self.expiry(job.draft.expires));
+        let updated = self
+            .records()?
+            .update(&key, place.version, data, expiry)
+            .await;
+        Ok(Home::Record(job.draft.place(job.id.clone(), updated?)))
+    }
+
+    /// Makes of the new place a session of what this request put in, and of nothing it has read: for
+    /// the loser of two renewals, and of a renewal and a logout.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if it has been ended with its subject's other sessions.
-    async fn retire(&self, key: &RecordKey, enrolment: Option<&Enrolment>) -> Result<(), Error> {
-        // Cookies of the time before it was in a record.
-        let revoked = self.revoke(key).await;
-        self.remove_record(key).await;
-        revoked?;
-        self.leave(enrolment, key).await
+    /// [`ErrorKind::Gone`] if it put nothing in.
+    pub(super) async fn start_anew(
+        &self,
+        home: Home,
+        when: When,
+        job: &mut Job,
+    ) -> Result<Written, Error> {
+        self.withdraw(job.draft.enrolment.as_ref(), &job.id.record_key())
+            .await;
+        let alone = job.alone(self.now());
+        let content = match alone {
+            Ok(content) => content,
+            Err(error) => {
+                self.move_out(&home).await;
+                return Err(error);
+            }
+        };
+        self.redraft(job, &content, &Writes::default())?;
+        let key = job.id.record_key();
+        let enrolment = job.draft.enrolment.take();
+        let since = self.enrol(enrolment.as_ref(), key, None).await;
+        job.draft.enrolment = enrolment;
+        let moved = match (&since, &home) {
+            (Err(_), _) => Err(gone()),
+            (Ok(_), Home::Record(place)) => self.rewrite(place, job).await,
+            (Ok(_), _) => self.move_in(when, job).await,
+        };
+        if moved.is_err() {
+            self.move_out(&home).await;
+        }
+        let since = since?;
+        Ok(Written {
+            home: moved?,
+            merged: Some(content),
+            since,
+        })
     }
 
-    /// Whether the old record bears this request's mark although the store's answer did not say so.
-    async fn is_marked(&self, records: &DynStore, key: &RecordKey, mark: &[u8]) -> bool {
-        let is_mark = |record: Record| record.data() == mark;
-        !self.settings.never_waits
-            && records
-                .load(key, Read::Current)
-                .await
-                .is_ok_and(|record| record.is_some_and(is_mark))
+    /// Nobody will ever hear of the new place.
+    async fn move_out(&self, home: &Home) {
+        if let Home::Record(place) = home {
+            self.remove_record(&place.id.record_key()).await;
+        }
     }
+
+    /// Whether the new place is still there, if the mark's answer was lost.
+    async fn check_moved(&self, home: &Home) -> Result<(), Error> {
+        let Home::Record(place) = home else {
+            return Ok(());
+        };
+        match self.find(&place.id, self.now()).await? {
+            Found::Session { .. } => Ok(()),
+            Found::Marked(_) | Found::Nothing(_) => Err(gone()),
+        }
+    }
+}
+
+fn gone() -> Error {
+    Error::new(ErrorKind::Gone)
 }

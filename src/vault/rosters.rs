@@ -1,17 +1,17 @@
 //! Changing the rosters of subjects: enrolling sessions, withdrawing and ending them.
 
 use super::{
-    records::Vault,
+    records::{Vault, next},
     retry::{Policy, Queue, Rounds},
 };
 use crate::{
     clock::Timestamp,
-    content::{Content, Subject},
+    content::{Fate, Mark, Subject},
     error::{Error, ErrorKind},
-    id::{RecordKey, SessionId},
+    id::RecordKey,
     roster::{Entry, Roster, Rosters, damaged},
     state::Enrolment,
-    store::{Store, StoreError, Version},
+    store::{Store as _, StoreError, Version},
     trace,
 };
 
@@ -67,33 +67,32 @@ impl Vault<'_> {
             key,
             before,
         };
-        if since.is_some()
-            && self.roster(&subject.name).await?.get(&before).is_none()
-            && !self.is_alive(&before).await?
-        {
-            return Err(Error::new(ErrorKind::Gone));
-        }
-        let limit = self.settings.sessions_per_subject;
-        let now = self.now();
-        let changed = self.change(&subject.name, |roster| entrant.enter(roster, limit, now));
-        Ok(Some(changed.await?.not_before))
-    }
-
-    /// Whether a session in a cookie is known to have ended, by itself or with its subject's others.
-    pub(crate) async fn is_ended(&self, id: &SessionId, content: &Content) -> Result<bool, Error> {
-        if self.settings.revocations.is_none() {
-            return Ok(false);
-        }
-        let key = id.record_key();
-        if self.is_revoked(&key).await? {
-            return Ok(true);
-        }
-        match &content.subject {
-            Some(subject) if self.settings.rosters.is_some() => Ok(!self
-                .roster(&subject.name)
-                .await?
-                .admits(subject.since, &key)),
-            _ => Ok(false),
+        let mut known = Known::default();
+        loop {
+            let (now, mut question) = (self.now(), None);
+            let limit = self.settings.sessions_per_subject;
+            let enter = |roster: &mut Roster| match entrant.enter(roster, limit, now, &known)? {
+                None => Ok(()),
+                asks => {
+                    question = asks;
+                    Err(Error::new(ErrorKind::Conflict))
+                }
+            };
+            let changed = self.change(&subject.name, enter).await;
+            match question {
+                None => return Ok(Some(changed?.not_before)),
+                Some(Question::IsAlive(key)) => {
+                    if self.are_alive(&[key]).await? != [true] {
+                        return Err(Error::new(ErrorKind::Gone));
+                    }
+                    known.is_alive = true;
+                }
+                Some(Question::WhoIsDead(keys)) => {
+                    let alive = self.are_alive(&keys).await?;
+                    let dead = keys.into_iter().zip(alive).filter(|(_, alive)| !alive);
+                    known.dead = Some(dead.map(|(key, _)| key).collect());
+                }
+            }
         }
     }
 
@@ -145,16 +144,13 @@ impl Vault<'_> {
         }
     }
 
-    /// Takes what the session was called before, and whose it was before, from the rosters.
+    /// Takes the session from the roster of the subject whose it was before.
     pub(crate) async fn tidy_rosters(
         &self,
         enrolment: &Enrolment,
         key: &RecordKey,
         before: Option<&RecordKey>,
     ) {
-        if let Some(before) = before {
-            self.withdraw(Some(enrolment), before).await;
-        }
         if let Some(left) = enrolment.left() {
             self.strike(left, before.unwrap_or(key)).await;
         }
@@ -170,13 +166,20 @@ impl Vault<'_> {
         if roster.is_damaged {
             return Err(damaged());
         }
-        let mut alive = Vec::new();
-        for entry in roster.entries.into_iter().filter(|entry| !entry.ended) {
-            if self.is_alive(&entry.key).await? {
-                alive.push(entry);
-            }
+        let is_listed = |entry: &Entry| !entry.ended;
+        let entries: Vec<_> = roster.entries.into_iter().filter(is_listed).collect();
+        let names: Vec<_> = entries.iter().flat_map(Entry::names).collect();
+        if names.is_empty() {
+            return Ok(entries);
         }
-        Ok(alive)
+        let alive = self.are_alive(&names).await?;
+        let alive: Vec<_> = names
+            .iter()
+            .zip(alive)
+            .filter(|(_, alive)| *alive)
+            .collect();
+        let is_alive = |entry: &Entry| alive.iter().any(|(name, _)| entry.has(name));
+        Ok(entries.into_iter().filter(is_alive).collect())
     }
 
     /// Ends the subject's sessions that `which` picks, and says how many of the roster there were.
@@ -197,6 +200,10 @@ impl Vault<'_> {
             is_whole = !roster.is_damaged;
             if ends_unlisted && self.settings.may_be_in_cookie() {
                 roster.raise(self.now());
+                // That ends them, unless they are in records as well.
+                if self.settings.records().is_none() {
+                    roster.entries.retain(|entry| !entry.ended);
+                }
             }
             Ok(())
         })
@@ -237,22 +244,38 @@ impl Vault<'_> {
         change: impl FnMut(&mut Roster) -> Result<(), Error>,
     ) -> Result<Roster, Error> {
         let roster = self.write_roster(subject, change).await?;
-        let (mut done, mut failure) = (Vec::new(), None);
-        for entry in roster.entries.iter().filter(|entry| entry.ended) {
-            match self.end(&entry.key).await {
-                Ok(()) => done.push(entry.key),
-                Err(error) => failure = failure.or(Some(error)),
+        self.end_marked(&roster).await?;
+        Ok(roster)
+    }
+
+    /// Ends the sessions that are marked in a roster, under all of their names. The roster's next
+    /// write leaves them out.
+    async fn end_marked(&self, roster: &Roster) -> Result<(), Error> {
+        let marked = || roster.entries.iter().filter(|entry| entry.ended);
+        let mark = Mark {
+            fate: Fate::Ended,
+            write: self.new_write()?.unwrap_or_default(),
+        };
+        let mut failure = None;
+        if self.settings.ends().is_some() {
+            for (name, created) in
+                marked().flat_map(|entry| entry.names().map(|name| (name, entry.created)))
+            {
+                let ended = self.set_end(&name, mark.clone(), created).await;
+                failure = failure.or(ended.err());
             }
         }
-        if !done.is_empty() {
-            let is_done = |entry: &Entry| entry.ended && done.contains(&entry.key);
-            let forget = |roster: &mut Roster| {
-                roster.entries.retain(|entry| !is_done(entry));
-                Ok(())
-            };
-            self.write_roster(subject, forget).await?;
+        let records: Vec<_> = marked()
+            .flat_map(|entry| entry.names().map(|name| (name, None)))
+            .collect();
+        if let Some(store) = self.settings.records().filter(|_| !records.is_empty()) {
+            let mut answers = store.delete_many(&records).await.into_iter();
+            for _ in &records {
+                let deleted = next(&mut answers);
+                failure = failure.or(deleted.err().map(Error::from));
+            }
         }
-        failure.map_or(Ok(roster), Err)
+        failure.map_or(Ok(()), Err)
     }
 
     /// Changes a roster by compare and swap; says what it has become.
@@ -268,12 +291,14 @@ impl Vault<'_> {
             let now = self.now();
             let (mut roster, version) = rosters.load(&key, now).await?;
             let before = roster.clone();
-            change(&mut roster)?;
-            if roster == before && !roster.is_damaged {
-                return Ok(roster);
+            match self.end_marked(&roster).await {
+                Ok(()) => roster.entries.retain(|entry| !entry.ended),
+                Err(error) => trace::left_behind(&self.settings.name, &error),
             }
-            if roster.is_damaged && version.is_none() {
-                rosters.store.delete(&key, None).await?;
+            let cleaned = roster.clone();
+            change(&mut roster)?;
+            if roster == cleaned && !roster.is_damaged {
+                return Ok(roster);
             }
             match rosters
                 .save(&key, version, rosters.seal(&key, &roster, now)?)
@@ -299,9 +324,13 @@ impl Vault<'_> {
         version: Option<Version>,
         mut roster: Roster,
     ) -> Result<(), Error> {
-        for entry in roster.take_older_half() {
-            self.end(&entry.key).await?;
-        }
+        let mut older = roster.clone();
+        older.entries = roster.take_older_half();
+        older
+            .entries
+            .iter_mut()
+            .for_each(|entry| entry.ended = true);
+        self.end_marked(&older).await?;
         match rosters
             .save(key, version, rosters.seal(key, &roster, self.now())?)
             .await
@@ -319,48 +348,100 @@ impl Vault<'_> {
     }
 }
 
+/// What has been asked for an entrant already.
+#[derive(Default)]
+struct Known {
+    /// It is there, although the roster does not say so.
+    is_alive: bool,
+    /// Of those in the roster, if there may be too many.
+    dead: Option<Vec<RecordKey>>,
+}
+
+/// What has to be known before a session is put into a roster.
+enum Question {
+    IsAlive(RecordKey),
+    WhoIsDead(Vec<RecordKey>),
+}
+
 impl Entrant<'_> {
-    /// Puts the session into the roster, unless it has been ended or nothing is new.
-    fn enter(&self, roster: &mut Roster, limit: usize, now: Timestamp) -> Result<(), Error> {
+    /// Puts the session into the roster, unless it has been ended or nothing is new. May ask
+    /// something first, and is then to be tried again.
+    fn enter(
+        &self,
+        roster: &mut Roster,
+        limit: usize,
+        now: Timestamp,
+        known: &Known,
+    ) -> Result<Option<Question>, Error> {
         let is_over = self
             .since
             .is_some_and(|since| !roster.admits(since, &self.before));
-        if is_over || roster.is_ended(&self.key) {
+        if is_over || roster.is_ended(&self.key) || roster.is_ended(&self.before) {
             return Err(Error::new(ErrorKind::Gone));
         }
-        let known = roster
+        let listed = roster
             .get(&self.key)
             .or_else(|| roster.get(&self.before))
             .cloned();
-        if known
-            .as_ref()
-            .is_some_and(|known| self.is_known(known, now))
-        {
-            return Ok(());
+        match &listed {
+            None if self.since.is_some() && !known.is_alive => {
+                return Ok(Some(Question::IsAlive(self.before)));
+            }
+            Some(listed) if self.is_known(listed, now) => return Ok(None),
+            _ => {}
         }
+        let keep = [self.key, self.before];
+        match &known.dead {
+            None if roster.surplus(limit, &keep) > 0 => {
+                let names = roster.entries.iter().map(|entry| entry.key);
+                return Ok(Some(Question::WhoIsDead(names.collect())));
+            }
+            dead => {
+                let is_dead = |key: &RecordKey| dead.iter().flatten().any(|dead| dead == key);
+                roster
+                    .entries
+                    .retain(|entry| entry.ended || entry.has(&self.before) || !is_dead(&entry.key));
+            }
+        }
+        let entry = self.entry(listed.as_ref(), now);
+        roster.take(&self.key);
+        roster.take(&self.before);
+        roster.entries.push(entry);
+        roster.make_room(limit, &keep);
+        Ok(None)
+    }
+
+    fn entry(&self, listed: Option<&Entry>, now: Timestamp) -> Entry {
         let &Enrolment {
             created, expires, ..
         } = self.enrolment;
-        let (since, note) = match (self.note, known) {
+        let (since, note) = match (self.note, listed) {
             (Some(note), _) => (now, note.to_owned()),
-            (None, Some(known)) => (known.since, known.note),
+            (None, Some(listed)) => (listed.since, listed.note.clone()),
             // The roster got lost.
             (None, None) => (created, String::new()),
         };
-        roster.remove(&self.key);
-        let (key, last_used) = (self.key, now);
-        let entry = Entry {
-            key,
+        let former = match listed {
+            Some(listed) => listed.names_but(&self.key, now),
+            // Under that name it is not the subject's yet, unless the roster got lost.
+            None if self.before != self.key && self.note.is_none() => vec![self.before],
+            None => Vec::new(),
+        };
+        let renewed = match listed {
+            Some(listed) if listed.key == self.key => listed.renewed,
+            _ => now,
+        };
+        Entry {
+            key: self.key,
+            former,
+            renewed,
             created,
             since,
-            last_used,
+            last_used: now,
             expires,
             note,
             ended: false,
-        };
-        roster.entries.push(entry);
-        roster.make_room(limit, &[self.key, self.before]);
-        Ok(())
+        }
     }
 
     /// Whether the roster says all that already.

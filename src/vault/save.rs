@@ -1,10 +1,11 @@
 //! What a plan says, from the roster to the record.
 
-use super::records::Vault;
+use super::{ends::Token, records::Vault};
 use crate::{
+    clock::Timestamp,
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
-    state::{Enrolment, Home, Job, Write, Written},
+    state::{Enrolment, Home, Job, When, Write, Written},
 };
 
 impl Vault<'_> {
@@ -39,40 +40,74 @@ impl Vault<'_> {
                 .await?;
         }
         let written = self.write(before.as_ref(), job).await?;
+        let since = written.since.or(since);
         Ok(Written { since, ..written })
     }
 
     async fn write(&self, before: Option<&RecordKey>, job: &mut Job) -> Result<Written, Error> {
         match job.plan.write {
-            Write::Cookie { .. } => {
-                if let Some(before) = before {
-                    self.end_name(before, job.draft.enrolment.as_ref()).await?;
-                }
-                Ok(Written::at(Home::Cookie {
-                    id: job.id.clone(),
-                    issued: self.now(),
-                }))
-            }
+            Write::Cookie { .. } => self.write_cookie(before, job).await,
             Write::Create => self.create(job).await.map(Written::at),
             Write::Outgrow { revision, .. } => self.outgrow(revision, before, job).await,
             Write::Update { version } => self.update(version, job).await,
             Write::Touch { version } => self.touch(version, job).await,
             Write::Renew { version, when } => self.renew(version, when, job).await,
+            Write::Forget => {
+                self.check_alive(&job.id, job.created, job.draft.enrolment.as_ref())
+                    .await?;
+                Ok(Written::at(Home::Nowhere))
+            }
         }
     }
 
-    /// Ends what a session in a cookie was called before.
-    async fn end_name(
+    /// Ends what a session in a cookie was called before, or looks whether it is still alive: its
+    /// cookie would put one that is dead in the place of one that lives.
+    async fn write_cookie(
         &self,
-        before: &RecordKey,
+        before: Option<&RecordKey>,
+        job: &mut Job,
+    ) -> Result<Written, Error> {
+        let home = Home::Cookie {
+            id: job.id.clone(),
+            issued: self.now(),
+        };
+        let Some(before) = before else {
+            if !job.plan.write.names() {
+                self.check_alive(&job.id, job.created, job.draft.enrolment.as_ref())
+                    .await?;
+            }
+            return Ok(Written::at(home));
+        };
+        let mark = self.mark_of(job);
+        if self.set_end(before, mark, job.created).await?.is_some() {
+            return self.start_anew(home, When::Response, job).await;
+        }
+        self.leave(job.draft.enrolment.as_ref(), before).await?;
+        self.remove_record(before).await;
+        Ok(Written::at(home))
+    }
+
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if the session in a cookie has ended.
+    async fn check_alive(
+        &self,
+        id: &SessionId,
+        created: Timestamp,
         enrolment: Option<&Enrolment>,
     ) -> Result<(), Error> {
-        if !self.revoke(before).await? {
-            return Err(Error::new(ErrorKind::Gone));
+        let subject = enrolment.and_then(|enrolment| enrolment.subject.as_deref());
+        match self
+            .is_over(Token {
+                id,
+                created,
+                subject,
+            })
+            .await?
+        {
+            None => Ok(()),
+            Some(_) => Err(Error::new(ErrorKind::Gone)),
         }
-        self.leave(enrolment, before).await?;
-        self.remove_record(before).await;
-        Ok(())
     }
 }
 

@@ -11,11 +11,11 @@ use super::{
     retry::{Policy, Queue, Rounds},
 };
 use crate::{
-    content::{Browser, Content, WriteId, seal_record},
+    content::{Browser, Content, Writes, seal_record},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
-    state::{Draft, Enrolment, Home, Job, Written},
-    store::{Bytes, DynStore, Store, StoreError, Version},
+    state::{Draft, Enrolment, Home, Job, Place, Written},
+    store::{Bytes, Store, StoreError, Version},
     trace,
 };
 
@@ -23,12 +23,14 @@ const SAVE: Policy = Policy::new("save", Queue::AfterLoss);
 
 /// A record that was read again, for this request's changes.
 pub(super) enum Merged {
-    /// It is what this save wrote: its answer had been lost.
-    Already { content: Content, home: Home },
+    /// It is what this save wrote, perhaps with others on top: its answer had been lost.
+    Already {
+        content: Content,
+        place: Place,
+    },
     Again {
         content: Content,
-        version: Version,
-        browser: Browser,
+        place: Place,
     },
 }
 
@@ -43,12 +45,6 @@ impl Written {
 }
 
 impl Vault<'_> {
-    pub(super) fn records(&self) -> Result<&DynStore, Error> {
-        self.settings
-            .records()
-            .ok_or_else(|| Error::new(ErrorKind::Store))
-    }
-
     /// The bytes of a record as the store gets them: their only owner, so that it need not copy
     /// them.
     pub(super) fn seal(&self, id: &SessionId, plain: Bytes) -> Result<Bytes, Error> {
@@ -59,18 +55,21 @@ impl Vault<'_> {
         }
     }
 
-    /// Writes the job's draft anew, of this content.
+    /// Writes the job's draft anew, of this content, over a record of these writes.
     pub(super) fn redraft(
         &self,
         job: &mut Job,
         content: &Content,
-        browser: Browser,
+        writes: &Writes,
     ) -> Result<(), Error> {
         self.settings
-            .check_size(content.payload_len())
+            .check_size(content.payload_len(), content.attributes.as_deref())
             .map_err(Error::new)?;
-        let plain = content.encode_record(job.write, browser);
-        job.draft = Draft::of(content, plain, self.settings, self.now());
+        let (now, browser) = (self.now(), job.draft.browser);
+        job.draft = Draft::of(content, self.settings, now);
+        job.draft.browser = browser;
+        job.draft.writes = writes.with(job.write, now);
+        job.draft.plain = content.encode_record(&job.draft.writes, browser).into();
         Ok(())
     }
 
@@ -78,20 +77,12 @@ impl Vault<'_> {
     /// is: who ends a subject's sessions marks them in the roster first and removes their records
     /// then.
     pub(super) async fn create(&self, job: &mut Job) -> Result<Home, Error> {
-        let (key, expires) = (job.id.record_key(), job.draft.expires);
+        let (key, expiry) = (job.id.record_key(), self.expiry(job.draft.expires));
         let data = self.seal(&job.id, mem::take(&mut job.draft.plain))?;
-        let version = self
-            .records()?
-            .create(&key, data, self.expiry(expires))
-            .await?;
+        let version = self.records()?.create(&key, data, expiry).await?;
         self.check_enrolled(&key, job.draft.enrolment.as_ref())
             .await?;
-        Ok(Home::Record {
-            id: job.id.clone(),
-            version,
-            expires,
-            browser: Browser::Knows,
-        })
+        Ok(Home::Record(job.draft.place(job.id.clone(), version)))
     }
 
     /// Removes a record that was just made if its session has been ended meanwhile.
@@ -107,134 +98,174 @@ impl Vault<'_> {
         Err(Error::new(ErrorKind::Gone))
     }
 
-    pub(super) async fn update(
+    /// Removes a record that only this request knows, and that does no harm if it stays.
+    pub(super) async fn remove_record(&self, key: &RecordKey) {
+        if let Some(records) = self.settings.records()
+            && let Err(error) = records.delete(key, None).await
+        {
+            trace::left_behind(&self.settings.name, &error);
+        }
+    }
+
+    /// Writes the draft, and removes the record if nothing is left of the session.
+    pub(super) async fn update(&self, version: Version, job: &mut Job) -> Result<Written, Error> {
+        let written = self.compare_and_swap(version, job).await?;
+        match &written.home {
+            Home::Record(place) if job.draft.is_emptied => {
+                let home = self.remove_emptied(place).await;
+                Ok(Written { home, ..written })
+            }
+            _ => Ok(written),
+        }
+    }
+
+    async fn compare_and_swap(
         &self,
         mut version: Version,
         job: &mut Job,
     ) -> Result<Written, Error> {
         let (records, key) = (self.records()?, job.id.record_key());
-        let (mut browser, mut merged) = (job.browser, None);
+        let mut merged = None;
         let mut rounds = Rounds::start(records, &key, SAVE).await;
         loop {
-            let expires = job.draft.expires;
-            let data = self.seal(&job.id, mem::take(&mut job.draft.plain))?;
-            match records
-                .update(&key, version, data, self.expiry(expires))
-                .await
-            {
-                Ok(version) => {
-                    let home = Home::Record {
-                        id: job.id.clone(),
-                        version,
-                        expires,
-                        browser,
-                    };
+            let error = match self.replace(&key, version, job).await? {
+                Ok(home) => {
                     return Ok(Written {
                         home,
                         merged,
                         since: None,
                     });
                 }
-                Err(StoreError::Conflict) => rounds.lost().await?,
-                Err(error) => return Err(error.into()),
+                Err(error) => error,
+            };
+            match error {
+                StoreError::Conflict => rounds.lost().await?,
+                StoreError::Gone if job.draft.is_emptied => return emptied_by_another(job),
+                error => return Err(error.into()),
             }
             match self.merge(&job.id.clone(), job).await? {
-                Merged::Already { content, home } => {
+                Merged::Already { content, place } => {
+                    job.draft.is_emptied = content.is_emptied();
                     return Ok(Written {
-                        home,
+                        home: Home::Record(place),
                         merged: Some(content),
                         since: None,
                     });
                 }
-                Merged::Again {
-                    content,
-                    version: current,
-                    browser: heard,
-                } => {
-                    self.redraft(job, &content, heard)?;
-                    (version, browser, merged) = (current, heard, Some(content));
+                Merged::Again { content, place } => {
+                    self.redraft(job, &content, &place.writes)?;
+                    (version, merged) = (place.version, Some(content));
                 }
             }
         }
     }
 
-    /// Puts off the session's end. If that fails the session is none the worse, and the next
-    /// request tries again.
-    pub(super) async fn touch(
+    async fn replace(
         &self,
-        mut version: Version,
+        key: &RecordKey,
+        version: Version,
         job: &mut Job,
-    ) -> Result<Written, Error> {
-        let (records, key, expires) = (self.records()?, job.id.record_key(), job.draft.expires);
+    ) -> Result<Result<Home, StoreError>, Error> {
+        let records = self.records()?;
+        let data = self.seal(&job.id, mem::take(&mut job.draft.plain))?;
+        let expiry = self.expiry(job.draft.expires);
+        let updated = records.update(key, version, data, expiry).await;
+        let place = |version| Home::Record(job.draft.place(job.id.clone(), version));
+        Ok(updated.map(place))
+    }
+
+    /// Removes the record that this request has left empty. It was written before that: a removal
+    /// does not tell whether there was still something, and of two requests that claim the last
+    /// value one shall get it.
+    async fn remove_emptied(&self, place: &Place) -> Home {
+        let Some(records) = self.settings.records() else {
+            return Home::Nowhere;
+        };
+        let (key, version) = (place.id.record_key(), Some(place.version));
+        match records.delete(&key, version).await {
+            Ok(()) => Home::Nowhere,
+            // Another request has filled it again.
+            Err(StoreError::Conflict) => Home::Record(place.clone()),
+            Err(error) => {
+                trace::left_behind(&self.settings.name, &error);
+                Home::Nowhere
+            }
+        }
+    }
+
+    /// Puts off the session's end. If the store fails, the session is none the worse, and the next
+    /// request tries again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if the session is not alive any more: its cookie must not be sent again.
+    pub(super) async fn touch(&self, version: Version, job: &mut Job) -> Result<Written, Error> {
+        let (records, key) = (self.records()?, job.id.record_key());
+        let expiry = self.expiry(job.draft.expires);
         let touched = if job.plan.lists {
             let data = self.seal(&job.id, mem::take(&mut job.draft.plain))?;
-            let updated = records
-                .update(&key, version, data, self.expiry(expires))
-                .await;
-            updated.map(|updated| version = updated)
+            records.update(&key, version, data, expiry).await
         } else {
-            let touched = records.touch(&key, version, self.expiry(expires)).await;
-            touched.map(|touched| version = touched)
+            records.touch(&key, version, expiry).await
         };
         match touched {
-            // That another request was faster is nothing to report.
-            Ok(()) | Err(StoreError::Conflict | StoreError::Gone) => {}
-            Err(error) => trace::touch_failed(&self.settings.name, &error),
+            Ok(version) => {
+                let place = job.draft.place(job.id.clone(), version);
+                Ok(Written::at(Home::Record(place)))
+            }
+            // Another request was faster: its end will do.
+            Err(StoreError::Conflict) => match self.find(&job.id, self.now()).await? {
+                Found::Session { content, place } => Ok(Written {
+                    home: Home::Record(place),
+                    merged: Some(content),
+                    since: None,
+                }),
+                Found::Marked(_) | Found::Nothing(_) => Err(Error::new(ErrorKind::Gone)),
+            },
+            Err(error) => Err(error.into()),
         }
-        let (id, browser) = (job.id.clone(), job.browser);
-        Ok(Written::at(Home::Record {
-            id,
-            version,
-            expires,
-            browser,
-        }))
     }
 
     /// Reads the record again and applies this request's changes to it, unless they are in it
     /// already.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if it was renewed or has ended.
     pub(super) async fn merge(&self, id: &SessionId, job: &mut Job) -> Result<Merged, Error> {
         match self.find(id, self.now()).await? {
-            Found::Session {
-                content,
-                version,
-                expires,
-                write,
-                browser,
-            } if is_own(write, job) => {
-                let home = Home::Record {
-                    id: id.clone(),
-                    version,
-                    expires,
-                    browser,
-                };
-                Ok(Merged::Already { content, home })
+            Found::Session { content, place } if is_in(&place.writes, job) => {
+                Ok(Merged::Already { content, place })
             }
-            Found::Session {
-                mut content,
-                version,
-                write,
-                browser,
-                ..
-            } => {
-                job.apply(&mut content, write)?;
+            Found::Session { mut content, place } => {
+                job.apply(&mut content, &place.writes)?;
                 // A request that has come for the record knows it.
-                let heard = if job.browser == Browser::Knows {
-                    job.browser
-                } else {
-                    browser
-                };
-                Ok(Merged::Again {
-                    content,
-                    version,
-                    browser: heard,
-                })
+                if job.draft.browser != Browser::Knows {
+                    job.draft.browser = place.browser;
+                }
+                Ok(Merged::Again { content, place })
             }
-            Found::Nothing(_) => Err(Error::new(ErrorKind::Gone)),
+            Found::Marked(_) | Found::Nothing(_) => Err(Error::new(ErrorKind::Gone)),
         }
     }
 }
 
-/// Whether a record was written by this very save. Those without a wait have no ids.
-pub(super) fn is_own(write: WriteId, job: &Job) -> bool {
-    write != WriteId::default() && write == job.write
+/// A session of which nothing is to be left, and nothing is: what this request wanted has happened,
+/// and what it claimed another one got.
+fn emptied_by_another(job: &mut Job) -> Result<Written, Error> {
+    let mut content = Content::new(job.created);
+    job.apply(&mut content, &Writes::default())?;
+    if !content.is_emptied() {
+        return Err(Error::new(ErrorKind::Gone));
+    }
+    Ok(Written {
+        home: Home::Nowhere,
+        merged: Some(content),
+        since: None,
+    })
+}
+
+/// Whether this save is among a record's last writes.
+pub(super) fn is_in(writes: &Writes, job: &Job) -> bool {
+    job.write.is_some_and(|write| writes.contain(write))
 }

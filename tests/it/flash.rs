@@ -4,7 +4,7 @@ use silverback::{Flashes, Session};
 
 use crate::support::{
     Jar, Kind, no_cookie,
-    scripted::{Before, Fail, Update},
+    scripted::{Before, Delete, Fail, Update},
 };
 
 async fn flashes(session: Session) -> Vec<String> {
@@ -139,7 +139,7 @@ async fn messages_whose_claim_failed_are_kept() {
     world
         .visit(jar, async |session| {
             let session = load_and(session).await;
-            world.records().at(Before, Update, Fail);
+            world.records().at(Before, Update | Delete, Fail);
             session.claim_flashes::<String>().await.unwrap_err();
         })
         .await;

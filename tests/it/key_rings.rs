@@ -41,7 +41,7 @@ async fn lists_are_of_the_active_key_too() {
 }
 
 /// After a change of `Path` or `Domain` a browser may send a session twice, once as it was sealed
-/// before the rotation.
+/// before the rotation. Where it has a cookie of the active key as well, nothing is due.
 #[tokio::test]
 async fn one_session_in_two_cookies_is_resealed() {
     let keys = parse(OLD);
@@ -55,8 +55,8 @@ async fn one_session_in_two_cookies_is_resealed() {
     assert_ne!(old, new);
 
     for (one, other, is_due) in [
-        (&old, &new, true),
-        (&new, &old, true),
+        (&old, &new, false),
+        (&new, &old, false),
         (&new, &new, false),
         (&old, &old, true),
     ] {

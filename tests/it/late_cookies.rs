@@ -143,7 +143,7 @@ async fn a_late_cookie_is_dead_after_a_logout() {
     assert_eq!(failure(&response), Some(ErrorKind::Gone));
     assert!(no_cookie(&response));
     assert_eq!(world.place(&late).await, Place::Nowhere);
-    assert_eq!(world.records().memory.len(), 0);
+    assert_eq!(world.records().sessions().await, 0);
 }
 
 /// It grew in mid-request, and met another that did.

@@ -18,7 +18,7 @@ use tracing::{
 
 use crate::support::{
     DAY, Jar, Kind, START, Site, keys,
-    scripted::{ANY, Before, Delete, Fail, Load, Scripted},
+    scripted::{ANY, Before, Delete, Fail, Load, Scripted, Update},
     sessions, until,
 };
 
@@ -131,7 +131,7 @@ async fn no_secret_is_logged_or_shown() {
         site.visit(jar, async |session| {
             session.load().await.unwrap();
             session.renew();
-            remote.every(Before, Delete, Fail);
+            remote.every(Before, Update | Delete, Fail);
         })
         .await;
         let (late, _) = site.visit(jar, async |session| session).await;
@@ -203,4 +203,61 @@ async fn an_evicted_session_that_was_in_use_is_an_event() {
         let is_it = line.starts_with("WARN") && line.contains("evicted");
         assert!(is_it && line.contains(&format!("count={count}")), "{line}");
     }
+}
+
+#[tokio::test]
+async fn a_cookie_that_caches_would_share_is_an_event() {
+    let log = recorded(async || {
+        let world = Kind::Cookie.world();
+        for fields in [
+            ["cache-control", "public"],
+            ["cdn-cache-control", "max-age=5"],
+            ["cache-control", "private"],
+        ] {
+            let response = http::Response::builder().header(fields[0], fields[1]);
+            let response = response.body(String::new()).unwrap();
+            world.respond(&mut Jar::default(), write, response).await;
+        }
+    })
+    .await;
+    let fields: Vec<_> = log
+        .lines()
+        .map(|line| line.split("field=").nth(1))
+        .collect();
+    assert_eq!(fields.len(), 2, "{log}");
+    assert!(fields[0].unwrap().contains("\"cache-control\""), "{log}");
+    assert!(
+        fields[1].unwrap().contains("\"cdn-cache-control\""),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn cookies_near_the_limit_of_proxies_are_an_event() {
+    let large = async |session: Session| {
+        let all = sessions(&session);
+        for name in ["a", "b", "c"] {
+            let session = all.get(name).await.unwrap();
+            session.insert("x", "x".repeat(1_800)).unwrap();
+        }
+    };
+    let cookie = |name| SessionConfig::cookie(name, keys());
+    let layer = SessionLayer::new(cookie("a"))
+        .with(cookie("b"))
+        .with(cookie("c"));
+    let site = Site::of(layer);
+    let jar = &mut Jar::default();
+    let log = recorded(async || drop(site.visit(jar, large).await)).await;
+    assert!(
+        log.contains("limit of proxies") && log.contains("\"response\""),
+        "{log}"
+    );
+    let log = recorded(async || drop(site.visit(jar, async |_| ()).await)).await;
+    assert!(
+        log.contains("limit of proxies") && log.contains("\"request\""),
+        "{log}"
+    );
+    jar.0.remove("c");
+    let log = recorded(async || drop(site.visit(jar, async |_| ()).await)).await;
+    assert!(log.is_empty(), "{log}");
 }

@@ -25,8 +25,9 @@ async fn a_request_under_way_does_not_survive() {
                     world.destroy_all("ada").await;
                 })
                 .await;
-            let refused = renews || !kind.is_cookie();
-            assert_eq!(failure(&response).is_some(), refused, "{kind:?}, {renews}");
+            let why = failure(&response);
+            assert_eq!(why, Some(ErrorKind::Gone), "{kind:?}, {renews}");
+            assert!(no_cookie(&response), "{kind:?}, {renews}");
             assert!(!world.is_alive(jar).await, "{kind:?}, {renews}");
             assert!(!world.is_alive(&other).await);
             assert_eq!(world.notes("ada").await, [""; 0]);

@@ -6,11 +6,11 @@ use silverback::{ErrorKind, Session};
 use crate::support::{
     DAY, HOUR, Jar, Kind, MINUTE, World, failure, no_cookie,
     schedule::until_it_hangs,
-    scripted::{Before, Create, Delete, Fail, Hang, Load, Op, Update},
+    scripted::{Before, Create, DeleteMany, Fail, Hang, Load, Op, Update},
     user,
 };
 
-const FAILED: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
+const FAILED: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
 #[tokio::test]
 async fn reads_go_on_and_changes_fail() {
@@ -52,7 +52,7 @@ async fn nothing_succeeds_in_silence(world: &World, jar: &Jar, op: Op) {
         Ok(_) => assert!(!world.is_alive(jar).await, "{op:?}"),
         Err(error) => assert_eq!(error.kind(), ErrorKind::Store, "{op:?}"),
     }
-    assert_eq!(listed.is_err(), op == Load);
+    assert_eq!(listed.is_err(), op == Load, "{op:?}");
     world.destroy_all("ada").await;
     assert!(!world.is_alive(jar).await, "{op:?}: the second time");
     assert_eq!(world.notes("ada").await, [""; 0]);
@@ -62,7 +62,7 @@ async fn nothing_succeeds_in_silence(world: &World, jar: &Jar, op: Op) {
 async fn an_end_that_failed_is_no_success() {
     for kind in Kind::REMOTE_SUBJECTS {
         let world = kind.world();
-        for op in [Load, Update, Delete, Create] {
+        for op in [Load, Update, DeleteMany, Create] {
             let jar = world.logged_in("ada", "laptop").await;
             nothing_succeeds_in_silence(&world, &jar, op).await;
         }
@@ -149,7 +149,7 @@ async fn a_session_cut_off_each_time_stays_listed() {
 async fn half_ended() -> (World, Jar) {
     let world = Kind::Remote.world();
     let jar = world.logged_in("ada", "laptop").await;
-    world.records().every(Before, Delete, Hang);
+    world.records().every(Before, DeleteMany, Hang);
     let ended = until_it_hangs(world.subjects().destroy_all("ada")).await;
     assert!(ended.is_none());
     world.records().calm();
@@ -198,7 +198,7 @@ async fn a_login_that_failed_on_an_end_is_unlisted() {
         let world = kind.with(|config| config.sessions_per_subject(1));
         let jar = world.logged_in("ada", "laptop").await;
         world.rosters().every(Before, Create.of_sessions(), Fail);
-        world.rosters().every(Before, Delete, Fail);
+        world.rosters().every(Before, DeleteMany, Fail);
         assert_eq!(try_to_log_in(&world).await, FAILED);
         world.rosters().calm();
         assert_eq!(world.notes("ada").await, [""; 0], "{kind:?}");

@@ -9,7 +9,8 @@ use std::{
 };
 
 use silverback::store::{
-    Bytes, Expiry, Limits, MemoryStore, Read, Record, RecordKey, Store, StoreError, Version,
+    Bytes, Expiry, Limits, MemoryStore, Read, Record, RecordKey, RecordKind, Store, StoreError,
+    Version,
 };
 use tokio::sync::Semaphore;
 
@@ -153,12 +154,14 @@ impl Script {
     }
 }
 
-/// A memory store behind a wait, as a network would be. It logs its calls, and obeys rules.
+/// A memory store behind a wait, as a network would be, unless it is [`at_once`](Scripted::at_once).
+/// It logs its calls, and obeys rules.
 #[derive(Clone)]
 pub(crate) struct Scripted {
     /// The records, for a look past the script.
     pub(crate) memory: MemoryStore,
     script: Arc<Mutex<Script>>,
+    waits: bool,
     limit: usize,
     reached: Arc<Semaphore>,
     go: Arc<Semaphore>,
@@ -175,9 +178,18 @@ impl Scripted {
         Self {
             memory,
             script: Arc::default(),
+            waits: true,
             limit: usize::MAX,
             reached: Arc::new(Semaphore::new(0)),
             go: Arc::new(Semaphore::new(0)),
+        }
+    }
+
+    /// The same store and script, without the wait.
+    pub(crate) fn at_once(&self) -> Self {
+        Self {
+            waits: false,
+            ..self.clone()
         }
     }
 
@@ -241,6 +253,22 @@ impl Scripted {
         self.script().created.keys().copied().collect()
     }
 
+    /// How many records of this kind there are.
+    pub(crate) async fn count(&self, kind: RecordKind) -> usize {
+        let mut count = 0;
+        for key in self.keys() {
+            let record = self.memory.load(&key, Read::Current).await.unwrap();
+            let found = record.and_then(|record| RecordKind::of(record.data()));
+            count += usize::from(found == Some(kind));
+        }
+        count
+    }
+
+    /// How many sessions there are. Marks of those that were are none.
+    pub(crate) async fn sessions(&self) -> usize {
+        self.count(RecordKind::Session).await
+    }
+
     /// Those of them that are rosters'.
     pub(crate) fn roster_keys(&self) -> Vec<RecordKey> {
         let script = self.script();
@@ -263,7 +291,9 @@ impl Scripted {
         F: Future<Output = Result<T, StoreError>>,
     {
         let is_roster = self.note(op, key, data);
-        tokio::task::yield_now().await;
+        if self.waits {
+            tokio::task::yield_now().await;
+        }
         self.act(Before, op, is_roster).await?;
         if data.len() > self.limit {
             return Err(StoreError::TooLarge {
@@ -321,9 +351,9 @@ impl Scripted {
     }
 }
 
-/// Rosters are sealed like tokens, and begin with the same format byte. No session does.
+/// Rosters begin with a byte of their own.
 fn is_roster(data: &[u8]) -> bool {
-    data.first() == Some(&0x11)
+    data.first() == Some(&16)
 }
 
 impl Store for Scripted {
@@ -389,7 +419,7 @@ impl Store for Scripted {
     /// Says nothing of its [`limit`](Self::limit): sessions learn of it when they save.
     fn limits(&self) -> Limits {
         Limits {
-            never_waits: false,
+            never_waits: !self.waits,
             record_bytes: usize::MAX,
             ..self.memory.limits()
         }

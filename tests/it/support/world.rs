@@ -64,7 +64,7 @@ impl Kind {
         let cookie = |keys| SessionConfig::cookie("s", keys);
         match self {
             Self::Cookie => cookie(keys),
-            Self::Revocable => cookie(keys).revocation(stores.ends.memory.clone()),
+            Self::Revocable => cookie(keys).revocation(stores.ends.at_once()),
             Self::RemoteRevocable => cookie(keys).revocation(stores.ends.clone()),
             Self::Overflow => cookie(keys)
                 .overflow(stores.records.clone())
@@ -72,7 +72,7 @@ impl Kind {
             Self::RevocableOverflow => Self::Overflow
                 .config(stores, keys)
                 .revocation(stores.ends.clone()),
-            Self::Memory => SessionConfig::new("s", stores.records.memory.clone(), keys),
+            Self::Memory => SessionConfig::new("s", stores.records.at_once(), keys),
             Self::Remote => SessionConfig::new("s", stores.records.clone(), keys),
         }
     }
@@ -87,7 +87,7 @@ impl Kind {
 #[derive(Clone)]
 pub(crate) struct Stores {
     pub(crate) clock: Clock,
-    /// Of sessions. Kinds that never wait use the memory in it.
+    /// Of sessions. Kinds that never wait use it [`at_once`](Scripted::at_once).
     pub(crate) records: Scripted,
     /// Of ended sessions.
     pub(crate) ends: Scripted,

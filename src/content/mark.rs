@@ -1,0 +1,276 @@
+//! What is left of a session that was renewed or destroyed: a mark in the place of its record, or
+//! an end beside the sessions in cookies.
+//!
+//! ```text
+//! mark:   8 u8 | fate u8 | write id (8) | [successor's key (32)]
+//! sealed: 9 u8 | salt (24) | AES-256-GCM of a mark and [successor's mark key (32)] | tag (16)
+//! end:    24 u8 | set u40 s | fate u8 | write id (8) | [successor's key (32)]
+//! fate:   0 ended, 1 renewed: a successor follows
+//! ```
+//!
+//! A sealed mark's key is derived from the session's ID, and apart from that of its record. So one
+//! mark can hand on the key of the next, for a logout that follows them, without the ID that opens
+//! the session.
+
+use super::writes::WriteId;
+use crate::{
+    binary::{put_u40, take_u40},
+    clock::Timestamp,
+    crypto::{self, RandomError, RootKey, SealKey},
+    error::Rejection,
+    id::{RecordKey, SessionId},
+    store::Bytes,
+};
+
+pub(super) const MARK: u8 = 8;
+pub(super) const SEALED_MARK: u8 = 9;
+const END: u8 = 24;
+const SALT_LEN: usize = 24;
+const SEALED_HEAD: usize = 1 + SALT_LEN;
+const KEY_LEN: usize = size_of::<RecordKey>();
+
+const ENDED: u8 = 0;
+const RENEWED: u8 = 1;
+
+/// What became of a session.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Fate {
+    Ended,
+    /// It lives under another name.
+    Renewed(Name),
+}
+
+impl Fate {
+    /// What a request that comes with the session's old name is told.
+    pub(crate) fn reason(&self) -> Rejection {
+        match self {
+            Self::Ended => Rejection::Ended,
+            Self::Renewed(_) => Rejection::Renewed,
+        }
+    }
+}
+
+/// What stands in the place of a record.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Mark {
+    pub(crate) fate: Fate,
+    pub(crate) write: WriteId,
+}
+
+/// What is remembered of a session that cookies hold copies of.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct End {
+    pub(crate) mark: Mark,
+    pub(crate) set: Timestamp,
+}
+
+/// Why a record says nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Unreadable {
+    /// It is not as it was written, or not sealed where it should be.
+    Damaged,
+    /// A later release wrote it.
+    Later,
+}
+
+/// A session's name as far as a mark may tell it: enough to find and end the session, and not to
+/// open it.
+#[derive(Clone, Eq, PartialEq)]
+pub(crate) struct Name {
+    pub(crate) key: RecordKey,
+    /// What its marks are sealed with, where records are encrypted.
+    seal: Option<[u8; KEY_LEN]>,
+}
+
+impl Name {
+    pub(crate) fn of(id: &SessionId, is_sealed: bool) -> Self {
+        let seal = || {
+            let root = RootKey::extract(b"silverback record v1", id.as_bytes());
+            *root.expand::<KEY_LEN>(&[b"mark"])
+        };
+        Self {
+            key: id.record_key(),
+            seal: is_sealed.then(seal),
+        }
+    }
+
+    pub(crate) fn of_key(key: RecordKey) -> Self {
+        Self { key, seal: None }
+    }
+
+    /// The bytes of a mark under this name.
+    pub(crate) fn encode(&self, mark: &Mark) -> Result<Vec<u8>, RandomError> {
+        let mut plain = vec![MARK];
+        mark.encode(&mut plain);
+        let Some(key) = &self.seal else {
+            return Ok(plain);
+        };
+        if let Fate::Renewed(successor) = &mark.fate {
+            plain.extend_from_slice(&successor.seal.unwrap_or_default());
+        }
+        let salt: [u8; SALT_LEN] = crypto::random()?;
+        let mut sealed = vec![SEALED_MARK];
+        sealed.extend_from_slice(&salt);
+        sealed.extend_from_slice(&plain);
+        SealKey::new(key).seal(&salt, &mut sealed, SEALED_HEAD);
+        Ok(sealed)
+    }
+
+    /// Reads the record under this name if it is a mark; `None` if it is none.
+    pub(crate) fn decode(&self, record: &[u8]) -> Result<Option<Mark>, Unreadable> {
+        let mark = match (record, &self.seal) {
+            ([MARK, rest @ ..], None) => Mark::decode(rest).filter(|(_, rest)| rest.is_empty()),
+            ([SEALED_MARK, ..], Some(key)) => {
+                open(key, record.to_vec()).and_then(|plain| Mark::decode_sealed(&plain))
+            }
+            ([MARK | SEALED_MARK, ..], _) => None,
+            ([first, ..], _) if (SEALED_MARK + 1..16).contains(first) => {
+                return Err(Unreadable::Later);
+            }
+            _ => return Ok(None),
+        };
+        let (mark, _) = mark.ok_or(Unreadable::Damaged)?;
+        Ok(Some(mark))
+    }
+}
+
+/// Shows no key that opens anything.
+impl std::fmt::Debug for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Name({})", self.key)
+    }
+}
+
+fn open(key: &[u8; KEY_LEN], mut sealed: Vec<u8>) -> Option<Vec<u8>> {
+    let salt: [u8; SALT_LEN] = sealed.get(1..SEALED_HEAD)?.try_into().ok()?;
+    let opened = SealKey::new(key).open(&salt, &mut sealed, SEALED_HEAD);
+    opened.ok()?;
+    Some(sealed.split_off(SEALED_HEAD))
+}
+
+type Decoded<'a> = Option<(Mark, &'a [u8])>;
+
+impl Mark {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(match self.fate {
+            Fate::Ended => ENDED,
+            Fate::Renewed(_) => RENEWED,
+        });
+        out.extend_from_slice(&self.write);
+        if let Fate::Renewed(successor) = &self.fate {
+            out.extend_from_slice(successor.key.as_bytes());
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Decoded<'_> {
+        let (fate, rest) = bytes.split_first()?;
+        let (&write, rest) = rest.split_first_chunk()?;
+        let (fate, rest) = match *fate {
+            ENDED => (Fate::Ended, rest),
+            RENEWED => {
+                let (key, rest) = rest.split_first_chunk()?;
+                let successor = Name::of_key(RecordKey::from_bytes(*key));
+                (Fate::Renewed(successor), rest)
+            }
+            _ => return None,
+        };
+        Some((Self { fate, write }, rest))
+    }
+
+    fn decode_sealed(plain: &[u8]) -> Decoded<'static> {
+        let (mut mark, rest) = Self::decode(plain.strip_prefix(&[MARK])?)?;
+        match &mut mark.fate {
+            Fate::Ended if rest.is_empty() => {}
+            Fate::Renewed(successor) => successor.seal = Some(rest.try_into().ok()?),
+            Fate::Ended => return None,
+        }
+        Some((mark, &[]))
+    }
+}
+
+impl End {
+    pub(crate) fn encode(&self) -> Bytes {
+        let mut out = vec![END];
+        put_u40(&mut out, self.set);
+        self.mark.encode(&mut out);
+        out.into()
+    }
+
+    /// `None` if it is damaged or of a later format. It is an end all the same.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (set, rest) = take_u40(bytes.strip_prefix(&[END])?)?;
+        let (mark, rest) = Mark::decode(rest)?;
+        rest.is_empty().then_some(Self { mark, set })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> (Name, Name) {
+        let id = || SessionId::generate().unwrap();
+        (Name::of(&id(), true), Name::of(&id(), true))
+    }
+
+    fn marks(successor: &Name) -> [Mark; 2] {
+        let write = *b"12345678";
+        [Fate::Ended, Fate::Renewed(successor.clone())].map(|fate| Mark { fate, write })
+    }
+
+    #[test]
+    fn a_mark_reads_back_as_it_was() {
+        let (name, successor) = names();
+        for mark in marks(&successor) {
+            let bytes = name.encode(&mark).unwrap();
+            assert_eq!(name.decode(&bytes), Ok(Some(mark)));
+        }
+        let (name, successor) = (Name::of_key(name.key), Name::of_key(successor.key));
+        for mark in marks(&successor) {
+            let bytes = name.encode(&mark).unwrap();
+            assert_eq!(name.decode(&bytes), Ok(Some(mark)));
+        }
+    }
+
+    #[test]
+    fn an_end_reads_back_as_it_was() {
+        let (_, successor) = names();
+        for mark in marks(&Name::of_key(successor.key)) {
+            let set = Timestamp::from_secs(1_800_000_000);
+            let end = End { mark, set };
+            let bytes = end.encode();
+            assert_eq!(End::decode(&bytes), Some(end));
+            for len in 0..bytes.len() {
+                assert_eq!(End::decode(&bytes[..len]), None, "{len}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sealed_mark_opens_under_its_name_only_and_unchanged() {
+        let (name, successor) = names();
+        for mark in marks(&successor) {
+            let sealed = name.encode(&mark).unwrap();
+            assert_eq!(successor.decode(&sealed), Err(Unreadable::Damaged));
+            assert_eq!(
+                Name::of_key(name.key).decode(&sealed),
+                Err(Unreadable::Damaged)
+            );
+            for bit in 8..sealed.len() * 8 {
+                let mut bent = sealed.clone();
+                bent[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(name.decode(&bent), Err(Unreadable::Damaged), "bit {bit}");
+            }
+            let plain = Name::of_key(name.key).encode(&mark).unwrap();
+            let forged = name.decode(&plain);
+            assert_eq!(forged, Err(Unreadable::Damaged), "nobody can put one there");
+        }
+    }
+
+    #[test]
+    fn a_mark_of_a_later_format_is_not_guessed_at() {
+        let (name, _) = names();
+        assert_eq!(name.decode(&[10, 1, 2]), Err(Unreadable::Later));
+        assert_eq!(name.decode(&[1, 1, 2]), Ok(None), "a session");
+    }
+}

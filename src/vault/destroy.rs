@@ -1,0 +1,203 @@
+//! Ending a session at once, whatever it is called by now.
+//!
+//! A logout wins against a renewal that is under way or was a moment ago: it finds the renewal's
+//! mark where the session was, and follows it to the session's new name.
+
+use super::{
+    ends::MARK_LIFETIME,
+    records::{Vault, is_own, load_all, next},
+    retry::{Policy, Queue, Rounds},
+};
+use crate::{
+    clock::Timestamp,
+    content::{Fate, Mark, Name, Unreadable, WriteId},
+    error::{Error, ErrorKind},
+    id::SessionId,
+    store::{Bytes, Read, Record, Store, StoreError, Version},
+};
+
+const DESTROY: Policy = Policy::new("destroy", Queue::AfterLoss);
+/// How many renewals a logout follows.
+const MAX_HOPS: usize = 8;
+
+/// A session that is to end.
+pub(crate) struct Doomed {
+    pub(crate) id: SessionId,
+    pub(crate) created: Timestamp,
+    /// What its record was, if the request had it open.
+    pub(crate) version: Option<Version>,
+}
+
+/// What stood under a name.
+enum Stood {
+    Nothing,
+    Session,
+    /// It ended before.
+    Ended,
+    Renewed(Name),
+}
+
+/// What a look at a record says that somebody else's session may be in.
+enum Seen {
+    Nothing,
+    Session(Version),
+    Marked(Mark),
+}
+
+impl Vault<'_> {
+    /// Ends these sessions, under the names that they have got since as well.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if one that the request had open is not there, and no mark tells what
+    /// became of it: it may live under a new name. [`ErrorKind::Conflict`] if a session has had too
+    /// many names, or was written by others all the time; [`ErrorKind::Store`].
+    pub(crate) async fn destroy(&self, doomed: &[Doomed]) -> Result<(), Error> {
+        let write = self.new_write()?.unwrap_or_default();
+        let (seen, mut failure) = (self.look(doomed).await?, None);
+        for (session, seen) in doomed.iter().zip(seen) {
+            let ended = self.destroy_one(session, seen, write).await;
+            failure = failure.or(ended.err());
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    async fn destroy_one(
+        &self,
+        session: &Doomed,
+        seen: Option<Seen>,
+        write: WriteId,
+    ) -> Result<(), Error> {
+        let name = self.name(&session.id);
+        let stood = self.end_name(&name, seen, session.created, write).await?;
+        if matches!(stood, Stood::Nothing) && session.version.is_some() {
+            return Err(Error::new(ErrorKind::Gone));
+        }
+        self.follow(stood, session.created, write).await
+    }
+
+    /// What the records of these sessions are: one question for all that the request has not open.
+    async fn look(&self, doomed: &[Doomed]) -> Result<Vec<Option<Seen>>, Error> {
+        let Some(records) = self.settings.records() else {
+            return Ok(doomed.iter().map(|_| None).collect());
+        };
+        let unknown = doomed.iter().filter(|session| session.version.is_none());
+        let keys: Vec<_> = unknown.map(|session| session.id.record_key()).collect();
+        let mut loaded = load_all(records, &keys).await.into_iter();
+        let see = |session: &Doomed| {
+            Ok(Some(match session.version {
+                Some(version) => Seen::Session(version),
+                None => see(&self.name(&session.id), next(&mut loaded))?,
+            }))
+        };
+        doomed.iter().map(see).collect()
+    }
+
+    async fn follow(&self, stood: Stood, created: Timestamp, write: WriteId) -> Result<(), Error> {
+        let mut stood = stood;
+        for _ in 0..MAX_HOPS {
+            let Stood::Renewed(name) = stood else {
+                return Ok(());
+            };
+            let seen = match self.settings.records() {
+                Some(records) => Some(see(&name, records.load(&name.key, Read::Current).await)?),
+                None => None,
+            };
+            stood = self.end_name(&name, seen, created, write).await?;
+        }
+        match stood {
+            Stood::Renewed(_) => Err(Error::new(ErrorKind::Conflict)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends what is under one name. Where ends are remembered, that comes first: a session on its
+    /// way from the cookie into the store, or to another name, finds that it has ended.
+    async fn end_name(
+        &self,
+        name: &Name,
+        seen: Option<Seen>,
+        created: Timestamp,
+        write: WriteId,
+    ) -> Result<Stood, Error> {
+        let mark = Mark {
+            fate: Fate::Ended,
+            write,
+        };
+        let mut stood = Stood::Nothing;
+        if self.settings.ends().is_some() {
+            stood = match self.set_end(&name.key, mark.clone(), created).await? {
+                None => Stood::Session,
+                Some(before) => Stood::of(before),
+            };
+        }
+        if let Some(seen) = seen {
+            let record = self.end_record(name, seen, &mark).await?;
+            // A renewal marks the record first: it may not have come to the end yet.
+            let tells_more = !matches!(record, Stood::Nothing | Stood::Ended);
+            if tells_more || matches!(stood, Stood::Nothing) {
+                stood = record;
+            }
+        }
+        Ok(stood)
+    }
+
+    /// Replaces a record by a mark, by compare and swap.
+    async fn end_record(&self, name: &Name, seen: Seen, mark: &Mark) -> Result<Stood, Error> {
+        let records = self.records()?;
+        let bytes = Bytes::from(name.encode(mark)?);
+        let until = self.now().saturating_add(MARK_LIFETIME);
+        let mut seen = seen;
+        let mut rounds = Rounds::start(records, &name.key, DESTROY).await;
+        loop {
+            let version = match seen {
+                Seen::Nothing => return Ok(Stood::Nothing),
+                Seen::Marked(mark) => return Ok(Stood::of(mark)),
+                Seen::Session(version) => version,
+            };
+            let marked = records
+                .update(&name.key, version, bytes.clone(), self.expiry(until))
+                .await;
+            let Err(error) = marked else {
+                return Ok(Stood::Session);
+            };
+            let is_known = matches!(error, StoreError::Conflict | StoreError::Gone);
+            if !is_known && self.settings.never_waits {
+                return Err(error.into());
+            }
+            seen = match see(name, records.load(&name.key, Read::Current).await) {
+                Ok(Seen::Marked(found)) if is_own(found.write, Some(mark.write)) => {
+                    return Ok(Stood::Session);
+                }
+                Ok(seen) if is_known => seen,
+                Err(failed) if is_known => return Err(failed),
+                _ => return Err(error.into()),
+            };
+            if matches!(error, StoreError::Conflict) {
+                rounds.lost().await?;
+            }
+        }
+    }
+}
+
+impl Stood {
+    fn of(mark: Mark) -> Self {
+        match mark.fate {
+            Fate::Ended => Self::Ended,
+            Fate::Renewed(successor) => Self::Renewed(successor),
+        }
+    }
+}
+
+/// A damaged mark tells nothing, and is replaced.
+fn see(name: &Name, record: Result<Option<Record>, StoreError>) -> Result<Seen, Error> {
+    match record {
+        Ok(None) | Err(StoreError::Corrupt(_)) => Ok(Seen::Nothing),
+        Ok(Some(record)) => match name.decode(record.data()) {
+            Ok(Some(mark)) => Ok(Seen::Marked(mark)),
+            Ok(None) | Err(Unreadable::Damaged) => Ok(Seen::Session(record.version())),
+            Err(Unreadable::Later) => Err(Error::new(ErrorKind::LaterFormat)),
+        },
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,185 @@
+//! What is remembered of sessions in cookies that have ended.
+
+use std::time::Duration;
+
+use super::records::{Vault, is_own, load_all, next};
+use crate::{
+    clock::Timestamp,
+    content::{End, Fate, Mark, Subject, WriteId},
+    error::{Error, Rejection},
+    id::{RecordKey, SessionId},
+    state::View,
+    store::{Read, Record, Store, StoreError},
+};
+
+/// How long a request may be under way with the name that a session had before. A mark lives as
+/// long, and an end tells for as long what became of the session.
+pub(super) const MARK_LIFETIME: Duration = Duration::from_secs(60);
+
+/// How a session is over.
+pub(crate) enum Over {
+    /// It was renewed or destroyed a moment ago.
+    Marked(Mark),
+    /// It has been over for a while, or nobody knows since when.
+    Long,
+}
+
+/// A session in a cookie.
+#[derive(Clone, Copy)]
+pub(crate) struct Token<'a> {
+    pub(crate) id: &'a SessionId,
+    pub(crate) created: Timestamp,
+    pub(crate) subject: Option<&'a Subject>,
+}
+
+impl Over {
+    /// What is left of a session in a cookie.
+    pub(crate) fn into_view(self, view: &View, now: Timestamp) -> View {
+        let reason = self.reason();
+        match (self, view.home.id()) {
+            (Self::Marked(_), Some(id)) => View::marked(id.clone(), reason, now),
+            _ => View::new(now, Some(reason)),
+        }
+    }
+
+    fn reason(&self) -> Rejection {
+        match self {
+            Self::Marked(mark) => mark.fate.reason(),
+            Self::Long => Rejection::Revoked,
+        }
+    }
+}
+
+impl Vault<'_> {
+    /// Remembers the end of a session made at `created`, if ends are remembered and none of this
+    /// name is. Returns the one that was there.
+    pub(super) async fn set_end(
+        &self,
+        key: &RecordKey,
+        mark: Mark,
+        created: Timestamp,
+    ) -> Result<Option<Mark>, Error> {
+        let Some(ends) = self.settings.ends() else {
+            return Ok(None);
+        };
+        let (now, write) = (self.now(), mark.write);
+        let until = self.settings.latest_end(created, now);
+        let (key, data) = (key.of_end(), End { mark, set: now }.encode());
+        let Err(error) = ends.create(&key, data, self.expiry(until)).await else {
+            return Ok(None);
+        };
+        let is_unknown = !matches!(error, StoreError::Exists);
+        if is_unknown && self.settings.never_waits {
+            return Err(error.into());
+        }
+        // Also if its answer got lost.
+        match ends.load(&key, Read::Current).await {
+            Ok(Some(record)) => Ok(match End::decode(record.data()) {
+                Some(end) if is_own(end.mark.write, Some(write)) => None,
+                Some(end) => Some(end.mark),
+                None => Some(ended()),
+            }),
+            Ok(None) if is_unknown => Err(error.into()),
+            // It was there a moment ago, and has expired.
+            Ok(None) | Err(StoreError::Corrupt(_)) => Ok(Some(ended())),
+            Err(_) if is_unknown => Err(error.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether a session in a cookie is known to be over, by itself or with its subject's others.
+    pub(crate) async fn is_over(&self, token: Token<'_>) -> Result<Option<Over>, Error> {
+        Ok(self.are_over(&[token]).await?.pop().flatten())
+    }
+
+    /// Asks that for several at once, in their order.
+    pub(crate) async fn are_over(&self, tokens: &[Token<'_>]) -> Result<Vec<Option<Over>>, Error> {
+        let Some(ends) = self.settings.ends() else {
+            return Ok(tokens.iter().map(|_| None).collect());
+        };
+        let roster_key = |token: &Token<'_>| {
+            // Sessions that are not in the roster yet cannot have been ended there.
+            let subject = token.subject.filter(|subject| subject.note.is_none())?;
+            Some(self.settings.rosters.as_ref()?.key(&subject.name))
+        };
+        let mut keys = Vec::with_capacity(tokens.len() * 2);
+        for token in tokens {
+            keys.push(token.id.record_key().of_end());
+            keys.extend(roster_key(token));
+        }
+        let mut answers = load_all(ends, &keys).await.into_iter();
+        let (now, mut all) = (self.now(), Vec::with_capacity(tokens.len()));
+        for token in tokens {
+            let end = next(&mut answers);
+            let roster = roster_key(token).map(|key| (key, next(&mut answers)));
+            let mut over = self.over(end, now)?;
+            if let Some((key, record)) = roster {
+                over = over.or(self.left_out(token, &key, record, now)?);
+            }
+            let is_forgotten = self.may_be_forgotten(token.created);
+            all.push(over.or(is_forgotten.then_some(Over::Long)));
+        }
+        Ok(all)
+    }
+
+    /// Whether the roster says that the session was ended with its subject's others.
+    fn left_out(
+        &self,
+        token: &Token<'_>,
+        key: &RecordKey,
+        record: Result<Option<Record>, StoreError>,
+        now: Timestamp,
+    ) -> Result<Option<Over>, Error> {
+        let (Some(rosters), Some(subject)) = (&self.settings.rosters, token.subject) else {
+            return Ok(None);
+        };
+        let (roster, _) = rosters.read(key, record, now)?;
+        let admits = roster.admits(subject.since, &token.id.record_key());
+        Ok((!admits).then_some(Over::Long))
+    }
+
+    /// Whether the store may have dropped the end of a session made then.
+    fn may_be_forgotten(&self, created: Timestamp) -> bool {
+        let forgotten = self
+            .settings
+            .ends()
+            .and_then(|ends| ends.limits().forgotten_until);
+        forgotten.is_some_and(|until| created <= until)
+    }
+
+    /// What the record of an end says. One that cannot be read is an end.
+    pub(super) fn over(
+        &self,
+        end: Result<Option<Record>, StoreError>,
+        now: Timestamp,
+    ) -> Result<Option<Over>, Error> {
+        let record = match end {
+            Ok(None) => return Ok(None),
+            Ok(Some(record)) => record,
+            Err(StoreError::Corrupt(_)) => return Ok(Some(Over::Long)),
+            Err(error) => return Err(error.into()),
+        };
+        let end = End::decode(record.data());
+        let is_young = |end: &End| end.set.saturating_add(MARK_LIFETIME) > now;
+        Ok(Some(match end.filter(is_young) {
+            Some(end) => Over::Marked(end.mark),
+            None => Over::Long,
+        }))
+    }
+
+    /// Whether it is remembered that the session in a cookie has ended.
+    pub(super) async fn is_revoked(&self, key: &RecordKey) -> Result<bool, Error> {
+        let Some(ends) = self.settings.ends() else {
+            return Ok(false);
+        };
+        let end = ends.load(&key.of_end(), Read::Current).await;
+        Ok(self.over(end, self.now())?.is_some())
+    }
+}
+
+fn ended() -> Mark {
+    Mark {
+        fate: Fate::Ended,
+        write: WriteId::default(),
+    }
+}
