@@ -1,6 +1,9 @@
 //! Settings bound what there is already, and no time that is written down goes beyond them.
 
-use silverback::{Keys, Rejection, Session, SessionConfig, SessionLayer, store::CookieStore};
+use silverback::{
+    Keys, Rejection, Session, SessionConfig, SessionLayer,
+    store::{CookieStore, Sweep},
+};
 
 use crate::support::{DAY, HOUR, Jar, Kind, SECOND, START, Site, Stores, keys, set_cookie};
 
@@ -158,9 +161,9 @@ async fn a_record_ends_with_its_session() {
     }
     let store = &world.records().memory;
     world.clock.set(START.saturating_add(10 * DAY - SECOND));
-    store.sweep();
+    store.sweep().await;
     assert_eq!(store.len(), 2);
     world.clock.advance(SECOND);
-    store.sweep();
+    store.sweep().await;
     assert_eq!(store.len(), 0);
 }

@@ -9,6 +9,7 @@ mod authentication;
 mod axum;
 mod bounds;
 mod bounds_of_lifetimes;
+mod browsing;
 mod caches;
 mod cancellation;
 mod clock_skew;

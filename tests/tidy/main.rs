@@ -110,7 +110,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
         "store/filesystem",
         &[
             "fs", "settings", "slot", "posix", "root", "files", "lock", "disk", "open", "sweep",
-            "store", "options", "sweeper", "mod",
+            "browse", "store", "options", "mod",
         ],
     ),
     ("store/memory", &["table", "shard", "mod"]),
