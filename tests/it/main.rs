@@ -45,6 +45,7 @@ mod roster_failures;
 mod rosters;
 mod rosters_in_files;
 mod rotation;
+mod round_trips;
 mod schedules;
 mod sealed_rosters;
 mod session_limit;
