@@ -32,6 +32,7 @@ mod liveness;
 mod logs;
 mod lost_answers;
 mod many_sessions;
+mod marks;
 mod mid_request_ends;
 mod names;
 mod outcomes;
