@@ -30,6 +30,7 @@ mod listed_sessions;
 mod liveness;
 #[cfg(feature = "tracing")]
 mod logs;
+mod logout_wins;
 mod lost_answers;
 mod many_sessions;
 mod marks;
