@@ -5,8 +5,10 @@
 //! curl -b jar -c jar http://localhost:8080/
 //! ```
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
@@ -35,7 +37,22 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-async fn handle(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Error> {
+async fn handle(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(visit(&request).await.unwrap_or_else(|error| refuse(&error)))
+}
+
+fn refuse(error: &Error) -> Response<Full<Bytes>> {
+    let answer = error.answer();
+    let mut response = Response::new(Full::from("session error"));
+    *response.status_mut() = answer.status();
+    if let Some(delay) = answer.retry_after() {
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, delay.as_secs().into());
+    }
+    response
+}
+
+async fn visit(request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, Error> {
     let Some(session) = request.extensions().get::<Session>() else {
         let mut response = Response::new(Full::from("no session layer"));
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;

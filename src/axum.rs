@@ -4,7 +4,7 @@ use axum_core::{
     extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
-use http::{StatusCode, request::Parts};
+use http::{header, request::Parts};
 
 use crate::{
     error::{Error, ErrorKind},
@@ -71,11 +71,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Flashes {
     }
 }
 
-/// Answers 500 and tells the client nothing; the error is in the response's extensions, and logged.
+/// Answers as [`Answer`](crate::Answer) says and tells the client nothing; the error is in the
+/// response's extensions, and logged.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        trace::answered(&self);
-        let mut response = (StatusCode::INTERNAL_SERVER_ERROR, "session error").into_response();
+        let answer = self.answer();
+        trace::answered(&self, answer.status().as_u16());
+        let mut response = (answer.status(), "session error").into_response();
+        if let Some(delay) = answer.retry_after() {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, delay.as_secs().into());
+        }
         response.extensions_mut().insert(self);
         response
     }

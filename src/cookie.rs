@@ -4,16 +4,25 @@
 //! spaces and tabs around a pair, and no quoting, because every such courtesy has been a way to
 //! smuggle a cookie past its name (`__%48ost-sid`). Rules and limits are those of RFC 6265bis.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
-use cookie::{Cookie, SameSite};
+use cookie::{Cookie, SameSite, time::OffsetDateTime};
 use http::HeaderValue;
 use memchr::memmem;
 
-use crate::error::ConfigError;
+use crate::{clock::Timestamp, error::ConfigError};
 
-/// What browsers take for name and value together, in bytes.
+/// The most bytes of a `Set-Cookie` header's value. Browsers count name and value alone (RFC
+/// 6265bis), other clients the attributes too.
 pub(crate) const MAX_COOKIE_LEN: usize = 4096;
+/// Cookies of this many bytes in one message come near to what proxies take: nginx answers 400 to a
+/// `Cookie` field of 8 KiB.
+pub(crate) const NEAR_LIMIT: usize = 7 << 10;
+/// The longest `Max-Age` and `Expires`.
+const MAX_AGE_LEN: usize = "; Max-Age=34560000; Expires=Thu, 01 Jan 1970 00:00:00 GMT".len();
 /// A longer name leaves no room for a value.
 const MAX_NAME_LEN: usize = 256;
 /// Browsers cut `Max-Age` to this: 400 days.
@@ -80,6 +89,14 @@ impl RequestCookies {
         } else {
             self.more.push(field.clone());
         }
+    }
+
+    /// How many bytes they are, if that is near to what proxies take.
+    pub(crate) fn len_near_limit(&self) -> Option<usize> {
+        // What is copied is short.
+        let long = self.long.iter().chain(&self.more).map(HeaderValue::len);
+        let len = self.len + long.sum::<usize>();
+        (len >= NEAR_LIMIT).then_some(len)
     }
 
     /// Iterates over the values of the cookies of a name, however many.
@@ -310,25 +327,84 @@ impl CookieAttributes {
     }
 }
 
-/// `name=value; Max-Age=...` and the rendered attributes; `None` if it is not a header value.
+/// How long a browser keeps a cookie, from when on.
+pub(crate) type Lasts = (Duration, Timestamp);
+
+/// `name=value`, `Max-Age` and `Expires` if it outlasts the browser, and the rendered attributes;
+/// `None` if it is not a header value.
+///
+/// Both say the same. Java's `CookieManager` takes a cookie without `Expires` for one of RFC 2965,
+/// and sends its value back in quotes.
 ///
 /// The value is written where it stays, into a buffer of just the size.
 pub(crate) fn set(
     name: &str,
     (len, value): (usize, impl FnOnce(&mut String)),
-    max_age: Option<Duration>,
+    lasts: Option<Lasts>,
     attributes: &str,
 ) -> Option<HeaderValue> {
-    let age = max_age
-        .map(|age| format!("; Max-Age={}", age.min(MAX_AGE).as_secs()))
-        .unwrap_or_default();
-    let mut cookie = String::with_capacity(name.len() + 1 + len + age.len() + attributes.len());
+    let age = lasts.map_or(0, |_| MAX_AGE_LEN);
+    let mut cookie = String::with_capacity(name.len() + 1 + len + age + attributes.len());
     cookie.push_str(name);
     cookie.push('=');
     value(&mut cookie);
-    cookie.push_str(&age);
+    if let Some((age, now)) = lasts {
+        push_lasts(&mut cookie, age.min(MAX_AGE), now);
+    }
     cookie.push_str(attributes);
     HeaderValue::from_maybe_shared(bytes::Bytes::from(cookie)).ok()
+}
+
+fn push_lasts(cookie: &mut String, age: Duration, now: Timestamp) {
+    // Writing into a string cannot fail.
+    let _ = write!(cookie, "; Max-Age={}", age.as_secs());
+    let end = i64::try_from(now.saturating_add(age).as_secs());
+    let end = end.map(OffsetDateTime::from_unix_timestamp);
+    // Beyond the year 9999 there is no such date.
+    if let Ok(Ok(end)) = end {
+        cookie.push_str("; Expires=");
+        push_date(cookie, end);
+    }
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7).
+///
+/// The calendar is that of the `time` crate, which `cookie` depends on.
+fn push_date(out: &mut String, time: OffsetDateTime) {
+    const DAYS: [&str; 7] = [
+        "Sun, ", "Mon, ", "Tue, ", "Wed, ", "Thu, ", "Fri, ", "Sat, ",
+    ];
+    const MONTHS: [&str; 12] = [
+        " Jan ", " Feb ", " Mar ", " Apr ", " May ", " Jun ", " Jul ", " Aug ", " Sep ", " Oct ",
+        " Nov ", " Dec ",
+    ];
+    let two_digits = |out: &mut String, number: u8| {
+        out.push(char::from(b'0' + number / 10 % 10));
+        out.push(char::from(b'0' + number % 10));
+    };
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute, second) = time.to_hms();
+    let weekday = usize::from(time.weekday().number_days_from_sunday());
+    out.push_str(DAYS.get(weekday).copied().unwrap_or_default());
+    two_digits(out, day);
+    let month = usize::from(u8::from(month) - 1);
+    out.push_str(MONTHS.get(month).copied().unwrap_or_default());
+    // It has four digits, as `time` is used without its feature for larger ones.
+    let century = |years: i32| u8::try_from(years).unwrap_or_default();
+    two_digits(out, century(year / 100));
+    two_digits(out, century(year % 100));
+    out.push(' ');
+    two_digits(out, hour);
+    out.push(':');
+    two_digits(out, minute);
+    out.push(':');
+    two_digits(out, second);
+    out.push_str(" GMT");
+}
+
+/// How many bytes the header's value takes beside name and token, however long the cookie lasts.
+pub(crate) fn longest_rest(attributes: &str) -> usize {
+    "=".len() + MAX_AGE_LEN + attributes.len()
 }
 
 /// The cookie that makes a browser forget the one of this name; it must carry the same attributes.

@@ -19,6 +19,8 @@ struct Inner {
     session: Option<Box<str>>,
     source: Option<BoxError>,
     more: Vec<Error>,
+    /// Nothing was written: the session was being read.
+    is_of_load: bool,
 }
 
 /// The way in which an operation on a session failed.
@@ -82,12 +84,22 @@ impl Error {
             session: None,
             source,
             more: Vec::new(),
+            is_of_load: false,
         }))
     }
 
     /// Names the session that failed.
     pub(crate) fn of(self, session: &str) -> Self {
         self.change(|inner| inner.session = Some(session.into()))
+    }
+
+    /// Notes that nothing was to be written, so that whoever asks again does nothing twice.
+    pub(crate) fn of_load(self) -> Self {
+        self.change(|inner| inner.is_of_load = true)
+    }
+
+    pub(crate) fn is_of_load(&self) -> bool {
+        self.0.is_of_load
     }
 
     /// Makes one error of all failures of a batch.

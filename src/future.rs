@@ -12,8 +12,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 
 use crate::{
-    request::{Commit, Committed, Cookies, Registry, commit},
+    caching,
+    cookie::NEAR_LIMIT,
+    head::Head,
+    request::{Commit, Committed, Cookies, Registry, Shared, commit},
     responder::{FailedCommit, Responder},
+    state::Use,
     trace,
     turn::Keep,
 };
@@ -28,7 +32,7 @@ pin_project! {
         state: State<F, B>,
         registry: Closing,
         responder: Arc<R>,
-        is_grpc: bool,
+        head: Head,
     }
 }
 
@@ -50,12 +54,12 @@ impl Drop for Closing {
 }
 
 impl<F, B, R> ResponseFuture<F, B, R> {
-    pub(crate) fn new(inner: F, registry: Arc<Registry>, responder: Arc<R>, is_grpc: bool) -> Self {
+    pub(crate) fn new(inner: F, registry: Arc<Registry>, responder: Arc<R>, head: Head) -> Self {
         Self {
             state: State::Handling { inner },
             registry: Closing(registry),
             responder,
-            is_grpc,
+            head,
         }
     }
 }
@@ -78,20 +82,18 @@ where
                     if !registry.exchange.is_touched() {
                         return Poll::Ready(Ok(response));
                     }
-                    match commit(registry, || what_to_keep(&response)) {
-                        Commit::Nothing { is_used } => {
-                            if is_used {
-                                vary_by_cookie(response.headers_mut());
-                            }
+                    match commit(registry, || {
+                        what_to_keep(&response, this.head, registry.shared())
+                    }) {
+                        Commit::Nothing { used } => {
+                            caching::note_use(response.headers_mut(), used);
                             return Poll::Ready(Ok(response));
                         }
                         Commit::Done(committed) => {
                             let responder = &**this.responder;
+                            let request = (&*this.head, &**registry);
                             return Poll::Ready(Ok(finish(
-                                response,
-                                committed,
-                                responder,
-                                *this.is_grpc,
+                                response, committed, responder, request,
                             )));
                         }
                         Commit::Waiting(commit) => {
@@ -103,12 +105,9 @@ where
                 StateProj::Committing { commit, response } => {
                     let committed = ready!(commit.as_mut().poll(cx));
                     let response = response.take().expect("polled again after it was ready");
-                    return Poll::Ready(Ok(finish(
-                        response,
-                        committed,
-                        &**this.responder,
-                        *this.is_grpc,
-                    )));
+                    let responder = &**this.responder;
+                    let request = (&*this.head, &*this.registry.0);
+                    return Poll::Ready(Ok(finish(response, committed, responder, request)));
                 }
             }
         }
@@ -117,18 +116,24 @@ where
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// A handler that failed on the server's side did not mean what it put into the session.
+/// A handler that failed on the server's side did not mean what it put into the session, nor did
+/// one that a timeout cut off (408).
 ///
-/// gRPC says so in `grpc-status`, under HTTP status 200. The codes are those that map to 5xx.
-fn what_to_keep<B>(response: &Response<B>) -> Keep {
-    let grpc = response
-        .headers()
-        .get(&GRPC_STATUS)
-        .map(HeaderValue::as_bytes);
+/// gRPC says so in `grpc-status`, under HTTP status 200. The codes are those that map to 5xx, and
+/// 1 (`CANCELLED`), which tonic's timeout answers.
+fn what_to_keep<B>(response: &Response<B>, head: &Head, shared: &Shared) -> Keep {
+    let (status, headers) = (response.status(), response.headers());
+    let code = headers.get(&GRPC_STATUS).map(HeaderValue::as_bytes);
     let grpc_failed =
-        grpc.is_some_and(|code| [b"2" as &[u8], b"4", b"12", b"13", b"14", b"15"].contains(&code));
-    if grpc_failed || response.status().is_server_error() {
+        code.is_some_and(|code| matches!(code, b"1" | b"2" | b"4" | b"12" | b"13" | b"14" | b"15"));
+    if grpc_failed
+        || status.is_server_error()
+        || status == StatusCode::REQUEST_TIMEOUT
+        || !shared.keeps(status, headers)
+    {
         Keep::Identity
+    } else if head.is_unseen || status == StatusCode::NOT_MODIFIED {
+        Keep::Unseen
     } else {
         Keep::Everything
     }
@@ -138,46 +143,39 @@ fn finish<B>(
     response: Response<B>,
     mut committed: Committed,
     responder: &impl Responder<B>,
-    is_grpc: bool,
+    (head, registry): (&Head, &Registry),
 ) -> Response<B> {
     let mut response = match committed.take_error() {
         None => response,
         Some(error) => {
             trace::commit_failed(&error);
             let mut response =
-                responder.respond(FailedCommit::new(error.clone(), response, is_grpc));
+                responder.respond(FailedCommit::new(error.clone(), response, head.clone()));
             response.extensions_mut().insert(error);
             response
         }
     };
-    if committed.is_used || !committed.cookies.is_empty() {
-        vary_by_cookie(response.headers_mut());
-    }
     if response.status() == StatusCode::NOT_MODIFIED {
         committed.cookies.drop_refreshes();
     }
-    set_cookies(response.headers_mut(), committed.cookies);
-    response
-}
-
-fn vary_by_cookie(headers: &mut HeaderMap) {
-    let covers = |token: &[u8]| token == b"*" || token.eq_ignore_ascii_case(b"cookie");
-    let mut tokens = headers
-        .get_all(header::VARY)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    if !tokens.any(|token| covers(token.trim_ascii())) {
-        headers.append(header::VARY, HeaderValue::from_static("Cookie"));
+    let headers = response.headers_mut();
+    if !committed.cookies.is_empty() {
+        committed.used = Use::There;
+        caching::keep_cookies_out(headers, registry.shared().allows_shared_caching);
     }
+    caching::note_use(headers, committed.used);
+    set_cookies(headers, committed.cookies);
+    response
 }
 
 fn set_cookies(headers: &mut HeaderMap, cookies: Cookies) {
     if cookies.is_empty() {
         return;
     }
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+    let bytes = cookies.values().map(HeaderValue::len).sum();
+    if bytes >= NEAR_LIMIT {
+        trace::long_cookies("response", bytes);
+    }
     if headers.contains_key(header::SET_COOKIE) {
         cookies
             .values()

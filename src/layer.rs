@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use http::{HeaderMap, StatusCode};
 use tower_layer::Layer;
 
 use crate::{
@@ -53,6 +54,8 @@ impl SessionLayer {
         let shared = Shared {
             sessions: Vec::new(),
             clock: Clock::system(),
+            keep_if: None,
+            allows_shared_caching: false,
         };
         Self {
             shared,
@@ -105,6 +108,59 @@ impl<R> SessionLayer<R> {
             shared: self.shared,
             responder: Arc::new(responder),
         }
+    }
+
+    /// Says by the head of a response whether its handler's changes are kept.
+    ///
+    /// `false` is as if the handler had answered 500: values, flash messages and lifetimes are as
+    /// before, while a renewal is done and an end stays one. `true` changes nothing: 408 and 5xx
+    /// keep nothing in any case. [`Session`](crate::Session#which-changes-last) has the table. By
+    /// default every response below 500 but 408 keeps its changes.
+    ///
+    /// It is asked once the response is there, and only for requests that used a session. It must
+    /// not wait.
+    ///
+    /// ```
+    /// # use silverback::{Keys, SessionConfig, SessionLayer};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?))
+    ///     .keep_if(|status, _headers| !status.is_client_error());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn keep_if(
+        mut self,
+        keep_if: impl Fn(StatusCode, &HeaderMap) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.shared.keep_if = Some(Arc::new(keep_if));
+        self
+    }
+
+    /// Leaves a handler's `Cache-Control: public` and the like as they are beside a session's
+    /// cookie.
+    ///
+    /// By default the layer sees to what caches may do with a response:
+    ///
+    /// | The response | `Vary` | `Cache-Control` |
+    /// |---|---|---|
+    /// | used no session | - | the handler's |
+    /// | asked for a session, and there is none | `Cookie` | the handler's |
+    /// | used a session that is there | `Cookie` | the handler's, or `private, no-cache` |
+    /// | sets or removes a session's cookie | `Cookie` | the handler's if no shared cache may keep it, or `no-store` |
+    ///
+    /// A shared cache may keep what has neither `private` nor `no-store`, unless it says `no-cache`
+    /// and no time (RFC 9111, section 5.2). Beside a session's cookie such a `Cache-Control` becomes
+    /// `private, no-store`, with an event, because the cache would hand one visitor's session to
+    /// the next. `CDN-Cache-Control` and its kind (RFC 9213), `Surrogate-Control`, `Edge-Control`
+    /// and `X-Accel-Expires` are removed if they allow it.
+    ///
+    /// Call this if a cache of yours drops `Set-Cookie` from what it keeps, or keeps nothing that
+    /// has one.
+    #[must_use]
+    pub fn allow_shared_caching(mut self) -> Self {
+        self.shared.allows_shared_caching = true;
+        self
     }
 
     /// Tells the time by another clock, for tests.

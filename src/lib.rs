@@ -41,13 +41,16 @@
 //! | keep a struct under one key | [`Typed`] |
 //! | leave messages for the next page | [`Session::flash`] |
 //! | use axum's extractors | [below](#axum) |
+//! | let shared caches keep responses | [`SessionLayer::allow_shared_caching`] |
+//! | keep nothing of what a handler did | [`SessionLayer::keep_if`] |
 //! | answer in your own way when a session cannot be saved | [`Responder`] |
 //! | move the clock in a test | [`Clock`] |
 //!
 //! # axum
 //!
-//! With the feature `axum` these are extractors. Each loads the session it gives, and answers 500
-//! with an [`Error`] if it cannot; the error is left in the response's extensions.
+//! With the feature `axum` these are extractors. Each loads the session it gives. If it cannot, it
+//! answers with an [`Error`], in the status of [`Answer`], and leaves the error in the response's
+//! extensions.
 //!
 //! | Extractor | Gives |
 //! |---|---|
@@ -98,8 +101,8 @@
 //!   changes are applied to what the other request left.
 //! - **A logout lasts.** `destroy` removes the record at once, and no slower request can bring it
 //!   back.
-//! - **A failed save is never a silent success**: the client gets 500 (or what your [`Responder`]
-//!   says).
+//! - **A failed save is never a silent success**: the client gets [409, 500 or 503](Answer), or what
+//!   your [`Responder`] says.
 //! - **A failing store is never an empty session**, and never makes the browser drop its cookie.
 //! - **Nothing leaves unsealed.** Cookie name, purpose, application and format version are bound
 //!   into each token, issue time and expiry are in it and checked, and its key is found by an id.
@@ -128,7 +131,10 @@
 //! Features add; none changes what the others do.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod answer;
+mod caching;
 mod future;
+mod head;
 mod layer;
 mod responder;
 mod service;
@@ -167,6 +173,7 @@ mod trace;
 pub use ::cookie::SameSite;
 
 pub use self::{
+    answer::Answer,
     clock::{Clock, Timestamp},
     config::{SessionConfig, Timeouts},
     cookie::CookieAttributes,

@@ -2,28 +2,35 @@
 
 use std::fmt;
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, header};
 
-use crate::error::Error;
+use crate::{
+    answer::{Again, Answer},
+    error::Error,
+    head::Head,
+};
 
 /// Makes the response to a request whose sessions could not all be saved.
 ///
 /// The handler has done its work and says that all went well, but what it put into a session is
-/// lost. The [default](DefaultResponder) therefore answers 500. Any function of this shape is a
-/// responder; it may look at the error, and let the handler's response pass:
+/// lost. The [default](DefaultResponder) therefore answers with the error's [`Answer`]. Any
+/// function of this shape is a responder; it may look at the error, and let the handler's response
+/// pass:
 ///
 /// ```
-/// use http::{Response, StatusCode};
+/// use http::Response;
 /// use silverback::{ErrorKind, FailedCommit, Keys, SessionConfig, SessionLayer};
 ///
 /// # fn main() -> Result<(), silverback::KeyError> {
 /// let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?)).on_failure(
-///     |failed: FailedCommit<String>| match failed.error().kind() {
-///         ErrorKind::Gone => Response::builder()
-///             .status(StatusCode::CONFLICT)
-///             .body("you have logged out meanwhile".to_owned())
-///             .unwrap_or_else(|_| failed.into_response()),
-///         _ => Response::new("not saved".to_owned()),
+///     |failed: FailedCommit<String>| {
+///         let text = match failed.error().kind() {
+///             ErrorKind::Gone => "you have logged out meanwhile",
+///             _ => "not saved",
+///         };
+///         let mut response = Response::new(text.to_owned());
+///         *response.status_mut() = failed.answer().status();
+///         response
 ///     },
 /// );
 /// # Ok(())
@@ -48,16 +55,34 @@ impl<B, F: Fn(FailedCommit<B>) -> Response<B>> Responder<B> for F {
 pub struct FailedCommit<B> {
     error: Error,
     response: Response<B>,
-    is_grpc: bool,
+    head: Head,
 }
 
 impl<B> FailedCommit<B> {
-    pub(crate) fn new(error: Error, response: Response<B>, is_grpc: bool) -> Self {
+    pub(crate) fn new(error: Error, response: Response<B>, head: Head) -> Self {
         Self {
             error,
             response,
-            is_grpc,
+            head,
         }
+    }
+
+    /// Returns the status that the error gets after this request.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        let again = if self.head.method.is_safe() {
+            Again::Harmless
+        } else {
+            Again::Risky
+        };
+        Answer::after_handler(&self.error, again)
+    }
+
+    /// Returns the request's method. After a [safe](Method::is_safe) one nothing is done twice if
+    /// the client sends the request again.
+    #[must_use]
+    pub const fn method(&self) -> &Method {
+        &self.head.method
     }
 
     /// Returns what went wrong; [`Error::failures`] has every session's failure.
@@ -81,7 +106,7 @@ impl<B> FailedCommit<B> {
     /// Says whether the request was a gRPC call.
     #[must_use]
     pub const fn is_grpc(&self) -> bool {
-        self.is_grpc
+        self.head.is_grpc
     }
 }
 
@@ -90,33 +115,38 @@ impl<B> fmt::Debug for FailedCommit<B> {
         f.debug_struct("FailedCommit")
             .field("error", &self.error)
             .field("status", &self.response.status())
-            .field("is_grpc", &self.is_grpc)
+            .field("method", &self.head.method)
+            .field("is_grpc", &self.head.is_grpc)
             .finish_non_exhaustive()
     }
 }
 
-/// Answers 500 with an empty body; to a gRPC call, status 14 (`UNAVAILABLE`), which clients may try
-/// again.
+/// Answers with the status, `Retry-After` and gRPC code of [`FailedCommit::answer`], and an empty
+/// body.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct DefaultResponder;
 
 impl<B: Default> Responder<B> for DefaultResponder {
     fn respond(&self, failed: FailedCommit<B>) -> Response<B> {
+        let answer = failed.answer();
         let mut response = Response::new(B::default());
-        if failed.is_grpc {
-            let headers = response.headers_mut();
+        let headers = response.headers_mut();
+        if failed.is_grpc() {
             headers.insert(
                 header::CONTENT_TYPE,
                 HeaderValue::from_static("application/grpc"),
             );
-            headers.insert("grpc-status", HeaderValue::from_static("14"));
+            headers.insert("grpc-status", answer.grpc_code().into());
             headers.insert(
                 "grpc-message",
                 HeaderValue::from_static("session not saved"),
             );
         } else {
-            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            if let Some(delay) = answer.retry_after() {
+                headers.insert(header::RETRY_AFTER, delay.as_secs().into());
+            }
+            *response.status_mut() = answer.status();
         }
         response
     }

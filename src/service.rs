@@ -6,11 +6,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{Request, Response, header};
 use tower_service::Service;
 
 use crate::{
     future::ResponseFuture,
+    head::Head,
     request::{Registry, Shared},
     responder::Responder,
     session::Session,
@@ -50,7 +51,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let is_grpc = is_grpc(request.headers());
+        let head = Head::of(&request);
         let cookies = request.headers().get_all(header::COOKIE);
         let registry = Registry::new(Arc::clone(&self.shared), cookies);
         let outer = request
@@ -58,15 +59,8 @@ where
             .insert(Session::from(registry.first()));
         registry.set_outer(outer.map(|session| Arc::clone(session.registry())));
         let responder = Arc::clone(&self.responder);
-        ResponseFuture::new(self.inner.call(request), registry, responder, is_grpc)
+        ResponseFuture::new(self.inner.call(request), registry, responder, head)
     }
-}
-
-fn is_grpc(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let rest = kind.and_then(|kind| kind.strip_prefix(b"application/grpc"));
-    // Not "application/grpc-web", which is another protocol.
-    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 impl<S: Clone, R> Clone for SessionService<S, R> {

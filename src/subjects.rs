@@ -161,7 +161,7 @@ impl Subjects {
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the store fails or the list is damaged.
     pub async fn list(&self, subject: &str) -> Result<Vec<SubjectSession>, Error> {
         let list = async { self.vault()?.enrolled(subject).await };
-        let listed = list.await.map_err(|error| self.blame(error))?;
+        let listed = list.await.map_err(|error| self.blame(error.of_load()))?;
         Ok(SubjectSession::list(listed, None, self.clock.now()))
     }
 

@@ -46,11 +46,12 @@ pub(crate) fn load_failed(error: &Error) {
 /// A handler or an extractor gave up.
 #[cfg(feature = "axum")]
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
-pub(crate) fn answered(error: &Error) {
+pub(crate) fn answered(error: &Error, status: u16) {
     event!(
         ERROR,
         error = error as &(dyn std::error::Error + 'static),
-        "session error answered with 500"
+        status,
+        "session error answered"
     );
 }
 
@@ -98,6 +99,27 @@ pub(crate) fn too_late(session: &str, what: &'static str) {
     );
 }
 
+/// A proxy may soon refuse what the browser sends, or what the server answers.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn long_cookies(message: &'static str, bytes: usize) {
+    event!(
+        WARN,
+        message_kind = message,
+        bytes,
+        "cookies come near the limit of proxies: see `CookieStore`"
+    );
+}
+
+/// The handler allowed a shared cache to keep a response with a session's cookie.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn forbade_shared_caching(field: &str) {
+    event!(
+        WARN,
+        field,
+        "the response sets a session's cookie, and this field let shared caches keep it; it was replaced"
+    );
+}
+
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn replaced_cookie(session: &str) {
     event!(
@@ -105,4 +127,10 @@ pub(crate) fn replaced_cookie(session: &str) {
         session,
         "the service set a cookie of the session's name; it was replaced"
     );
+}
+
+/// A full store dropped what was in use: it is too small.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn evicted(what: &'static str, count: u64) {
+    event!(WARN, what, count, "a full memory store has evicted records");
 }

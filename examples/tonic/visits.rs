@@ -49,7 +49,7 @@ async fn visit(request: Request<VisitRequest>) -> Result<Response<VisitReply>, S
         .ok_or_else(|| Status::internal("no session layer"))?;
     let count = count(session)
         .await
-        .map_err(|_| Status::unavailable("session"))?;
+        .map_err(|error| Status::new(error.answer().grpc_code().into(), "session"))?;
     Ok(Response::new(VisitReply { count }))
 }
 

@@ -195,7 +195,7 @@ impl SessionConfig {
         self.secure(false)
     }
 
-    /// Lets sessions outlast the browser: `Max-Age`, at most 400 days.
+    /// Lets sessions outlast the browser: `Max-Age`, with `Expires` beside it, at most 400 days.
     ///
     /// It is the idle timeout and the absolute lifetime as well, unless those are set themselves,
     /// so what the browser keeps is what the server accepts. gorilla's `MaxAge` option; a session
@@ -308,7 +308,8 @@ impl SessionConfig {
 
     /// Bounds the bytes of a session in its cookie if it can [`overflow`](Self::overflow), and does
     /// nothing if not. They are counted before they are encrypted and encoded, which makes them a
-    /// third longer. What does not fit into 4,096 bytes overflows in any case.
+    /// third longer. What does not fit into a `Set-Cookie` header of 4,096 bytes overflows in any
+    /// case.
     #[must_use]
     pub fn cookie_bytes(mut self, cookie_bytes: usize) -> Self {
         self.cookie_bytes = cookie_bytes;
@@ -350,17 +351,7 @@ impl SessionConfig {
         for attributes in std::iter::once(&self.attributes).chain(&self.former) {
             attributes.check(&self.name)?;
         }
-        let second = Duration::from_secs(1);
-        if [self.max_age, self.idle, self.absolute]
-            .into_iter()
-            .flatten()
-            .any(|time| time < second)
-        {
-            return Err(ConfigError::ZeroDuration);
-        }
-        if self.max_age.is_some_and(|age| age > wire::MAX_AGE) {
-            return Err(ConfigError::MaxAgeTooLong);
-        }
+        self.check_times()?;
         let (mode, purpose) = match self.backend.server() {
             Err(cookie) if cookie.is_signed() => (Mode::Signed, Purpose::Values),
             Err(_) => (Mode::Sealed, Purpose::Values),
@@ -408,6 +399,20 @@ impl SessionConfig {
             never_waits: false,
         }
         .checked())
+    }
+
+    fn check_times(&self) -> Result<(), ConfigError> {
+        let second = Duration::from_secs(1);
+        let mut times = [self.max_age, self.idle, self.absolute]
+            .into_iter()
+            .flatten();
+        if times.any(|time| time < second) {
+            return Err(ConfigError::ZeroDuration);
+        }
+        if self.max_age.is_some_and(|age| age > wire::MAX_AGE) {
+            return Err(ConfigError::MaxAgeTooLong);
+        }
+        Ok(())
     }
 }
 

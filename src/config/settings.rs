@@ -114,11 +114,12 @@ impl Settings {
         self.records().is_some() || self.rosters.is_some()
     }
 
-    /// Whether a session of this many bytes goes into the cookie.
-    pub(crate) fn fits_cookie(&self, payload: usize) -> bool {
+    /// Whether a session of this many bytes, with these attributes if it has its own, goes into the
+    /// cookie.
+    pub(crate) fn fits_cookie(&self, payload: usize, own: Option<&CookieAttributes>) -> bool {
         match &self.overflow {
             Some(overflow) => {
-                payload <= overflow.bytes && self.cookie_len(payload) <= wire::MAX_COOKIE_LEN
+                payload <= overflow.bytes && self.cookie_len(payload, own) <= wire::MAX_COOKIE_LEN
             }
             None => self.may_be_in_cookie(),
         }
@@ -131,9 +132,15 @@ impl Settings {
             .map_or(&self.codec, |overflow| &overflow.codec)
     }
 
-    fn cookie_len(&self, payload: usize) -> usize {
+    /// The most bytes of the `Set-Cookie` header's value, so that what was accepted once is always
+    /// sent.
+    fn cookie_len(&self, payload: usize, own: Option<&CookieAttributes>) -> usize {
         let revision = size_of::<u32>();
-        self.name.len() + self.codec.token_len(payload + revision)
+        let rest = match own {
+            None => wire::longest_rest(&self.rendered),
+            Some(own) => wire::longest_rest(&own.render()),
+        };
+        self.name.len() + self.codec.token_len(payload + revision) + rest
     }
 
     /// Opens a cookie's value; one that can be of two kinds as either.
@@ -154,11 +161,15 @@ impl Settings {
         }
     }
 
-    /// Whether a session of this many bytes can be kept.
-    pub(crate) fn check_size(&self, payload: usize) -> Result<(), ErrorKind> {
+    /// Whether a session of this many bytes, with these attributes if it has its own, can be kept.
+    pub(crate) fn check_size(
+        &self,
+        payload: usize,
+        own: Option<&CookieAttributes>,
+    ) -> Result<(), ErrorKind> {
         let (size, limit) = match self.records() {
             Some(_) => (payload, self.max_bytes),
-            None => (self.cookie_len(payload), wire::MAX_COOKIE_LEN),
+            None => (self.cookie_len(payload, own), wire::MAX_COOKIE_LEN),
         };
         if size > limit {
             Err(ErrorKind::TooLarge { size, limit })

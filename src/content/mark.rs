@@ -12,11 +12,12 @@
 //! mark can hand on the key of the next, for a logout that follows them, without the ID that opens
 //! the session.
 
-use super::{WriteId, wire::Unreadable};
+use super::writes::WriteId;
 use crate::{
     binary::{put_u40, take_u40},
     clock::Timestamp,
     crypto::{self, RandomError, RootKey, SealKey},
+    error::Rejection,
     id::{RecordKey, SessionId},
     store::Bytes,
 };
@@ -39,6 +40,16 @@ pub(crate) enum Fate {
     Renewed(Name),
 }
 
+impl Fate {
+    /// What a request that comes with the session's old name is told.
+    pub(crate) fn reason(&self) -> Rejection {
+        match self {
+            Self::Ended => Rejection::Ended,
+            Self::Renewed(_) => Rejection::Renewed,
+        }
+    }
+}
+
 /// What stands in the place of a record.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Mark {
@@ -51,6 +62,15 @@ pub(crate) struct Mark {
 pub(crate) struct End {
     pub(crate) mark: Mark,
     pub(crate) set: Timestamp,
+}
+
+/// Why a record says nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Unreadable {
+    /// It is not as it was written, or not sealed where it should be.
+    Damaged,
+    /// A later release wrote it.
+    Later,
 }
 
 /// A session's name as far as a mark may tell it: enough to find and end the session, and not to

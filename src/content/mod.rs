@@ -9,8 +9,8 @@ use std::time::Duration;
 
 pub(crate) use self::{
     frames::{FlashId, Frames},
-    mark::{End, Fate, Mark, Name},
-    wire::{Stored, Unreadable, decode_record, seal_record},
+    mark::{End, Fate, Mark, Name, Unreadable},
+    wire::{Stored, decode_record, seal_record},
     writes::{WriteId, Writes},
 };
 use crate::{binary::varint_len, clock::Timestamp, cookie::CookieAttributes};

@@ -25,7 +25,7 @@ use cookie::SameSite;
 use super::{
     Browser, Content, Persistence, Subject,
     frames::Frames,
-    mark::{Mark, Name},
+    mark::{Mark, Name, Unreadable},
     writes::Writes,
 };
 use crate::{
@@ -47,15 +47,6 @@ pub(crate) enum Stored {
     },
     /// The session was renewed or destroyed a moment ago.
     Mark(Mark),
-}
-
-/// Why a record says nothing.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Unreadable {
-    /// It is not as it was written, or not sealed where it should be.
-    Damaged,
-    /// A later release wrote it.
-    Later,
 }
 
 const SESSION: u8 = 1;

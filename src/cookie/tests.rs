@@ -103,16 +103,42 @@ fn removal_and_limits() {
     let set = set(
         "sid",
         (1, |out: &mut String| out.push('v')),
-        Some(Duration::MAX),
+        Some((Duration::MAX, Timestamp::from_secs(784_111_777))),
         "; Secure",
     )
     .unwrap();
-    assert_eq!(set, "sid=v; Max-Age=34560000; Secure");
+    assert_eq!(
+        set,
+        "sid=v; Max-Age=34560000; Expires=Mon, 11 Dec 1995 08:49:37 GMT; Secure"
+    );
     let removal = removal("sid", "; Secure").unwrap();
     assert_eq!(
         removal,
         "sid=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Secure"
     );
+}
+
+#[test]
+fn dates_are_those_of_http() {
+    for (secs, expected) in [
+        (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+        (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+        (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+        (1_800_000_000, "Fri, 15 Jan 2027 08:00:00 GMT"),
+        (4_107_542_399, "Sun, 28 Feb 2100 23:59:59 GMT"),
+        (253_402_300_799, "Fri, 31 Dec 9999 23:59:59 GMT"),
+    ] {
+        let mut date = String::new();
+        push_lasts(&mut date, Duration::ZERO, Timestamp::from_secs(secs));
+        assert_eq!(date, format!("; Max-Age=0; Expires={expected}"));
+    }
+    let mut date = String::new();
+    push_lasts(
+        &mut date,
+        Duration::from_secs(1),
+        Timestamp::from_secs(253_402_300_799),
+    );
+    assert_eq!(date, "; Max-Age=1", "there is no such date");
 }
 
 /// The reader of RFC 6265 as simple as it gets, to compare with.

@@ -7,6 +7,7 @@ use http::HeaderValue;
 use super::registry::{Handle, Registry};
 use crate::{
     error::Error,
+    state::Use,
     turn::{self, Anchor, Keep, Reply, commit_cookie},
 };
 
@@ -14,7 +15,7 @@ use crate::{
 pub(crate) enum Commit {
     /// Nothing was changed, and nothing is due.
     Nothing {
-        is_used: bool,
+        used: Use,
     },
     Done(Committed),
     /// A store waits.
@@ -25,7 +26,7 @@ pub(crate) enum Commit {
 #[derive(Debug, Default)]
 pub(crate) struct Committed {
     pub(crate) cookies: Cookies,
-    pub(crate) is_used: bool,
+    pub(crate) used: Use,
     failures: Vec<Error>,
 }
 
@@ -53,7 +54,7 @@ pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commi
     let mut next = Some(registry.first());
     while let Some(handle) = next {
         match handle.commit_now(&keep) {
-            Now::Nothing { is_used } => committed.is_used |= is_used,
+            Now::Nothing { used } => committed.used = committed.used.max(used),
             Now::Done(reply) => {
                 is_idle = false;
                 committed.add(&handle, reply);
@@ -68,7 +69,7 @@ pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commi
     }
     if is_idle {
         Commit::Nothing {
-            is_used: committed.is_used,
+            used: committed.used,
         }
     } else {
         Commit::Done(committed)
@@ -78,7 +79,7 @@ pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commi
 async fn commit_rest(handles: Vec<Handle>, keep: Keep, mut committed: Committed) -> Committed {
     for handle in handles {
         match handle.commit_now(|| keep) {
-            Now::Nothing { is_used } => committed.is_used |= is_used,
+            Now::Nothing { used } => committed.used = committed.used.max(used),
             Now::Done(reply) => committed.add(&handle, reply),
             Now::Waits => {
                 let name = handle.check_name();
@@ -92,7 +93,7 @@ async fn commit_rest(handles: Vec<Handle>, keep: Keep, mut committed: Committed)
 
 /// What can be done for one session without waiting.
 enum Now {
-    Nothing { is_used: bool },
+    Nothing { used: Use },
     Done(Result<Reply, Error>),
     Waits,
 }
@@ -104,10 +105,10 @@ impl Handle {
         let is_idle = cell.is_idle(settings.never_waits);
         let rest = cell.with(|state| {
             let rests = is_idle && state.rests(settings, || self.clock().now());
-            (rests || !state.is_in_use()).then_some(state.is_used)
+            (rests || !state.is_in_use()).then(|| state.made_use())
         });
-        if let Some(is_used) = rest {
-            return Now::Nothing { is_used };
+        if let Some(used) = rest {
+            return Now::Nothing { used };
         }
         if !settings.never_waits {
             return Now::Waits;
@@ -139,20 +140,18 @@ impl Committed {
             Ok(Reply {
                 cookie,
                 leftovers,
-                is_used,
+                used,
                 is_refresh,
             }) => {
-                self.is_used |= is_used;
-                self.cookies.extend(
-                    leftovers
-                        .into_iter()
-                        .map(|value| NewCookie { value, is_refresh }),
-                );
+                self.used = self.used.max(used);
+                let leftovers = leftovers.into_iter();
+                self.cookies
+                    .extend(leftovers.map(|value| NewCookie { value, is_refresh }));
                 self.cookies
                     .extend(cookie.map(|value| NewCookie { value, is_refresh }));
             }
             Err(error) => {
-                self.is_used = true;
+                self.used = Use::There;
                 self.failures.push(error.of(&handle.settings().name));
             }
         }

@@ -1,24 +1,33 @@
 //! Which sessions a request has.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::{
     clock::Clock,
     config::Settings,
     error::{Error, ErrorKind},
     lock::Monitor,
+    trace,
     turn::{Anchor, Cell, Exchange},
     vault::Vault,
 };
 
 /// What all requests of one layer share.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) sessions: Vec<Arc<Settings>>,
     pub(crate) clock: Clock,
+    /// Says whether a handler meant what it did, by its response.
+    pub(crate) keep_if: Option<Arc<KeepIf>>,
+    pub(crate) allows_shared_caching: bool,
 }
+
+pub(crate) type KeepIf = dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync;
 
 /// What the sessions of one request share. Making it is the one allocation of an untouched request,
 /// beside the entry in the request's extensions.
@@ -60,6 +69,22 @@ enum At {
     Opened(Arc<Opened>),
 }
 
+impl Shared {
+    pub(crate) fn keeps(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        let keep_if = self.keep_if.as_ref();
+        keep_if.is_none_or(|keep_if| keep_if(status, headers))
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("sessions", &self.sessions)
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Registry {
     pub(crate) fn new<'a>(
         shared: Arc<Shared>,
@@ -77,8 +102,15 @@ impl Registry {
             cookies
                 .into_iter()
                 .for_each(|field| registry.exchange.cookies.keep(field));
+            if let Some(bytes) = registry.exchange.cookies.len_near_limit() {
+                trace::long_cookies("request", bytes);
+            }
         }
         registry
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Says which layer is around this one, if there is one.

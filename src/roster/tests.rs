@@ -17,6 +17,8 @@ fn after(secs: u64) -> Timestamp {
 fn entry(number: u8, used: u64) -> Entry {
     Entry {
         key: key(number),
+        former: Vec::new(),
+        renewed: Timestamp::default(),
         created: NOW,
         since: NOW,
         last_used: after(used),
@@ -237,7 +239,7 @@ fn a_part_of_a_roster_is_none() {
         assert_eq!(is_some, starts.contains(&end), "first {end} bytes");
     }
     let mut unknown_flag = bytes;
-    unknown_flag[starts[0]] = 2;
+    unknown_flag[starts[0]] = 4;
     assert_eq!(Roster::decode(&key(7), &unknown_flag), None);
 }
 
@@ -246,11 +248,19 @@ fn any_time() -> impl Strategy<Value = Timestamp> {
     (0_u64..1 << 40).prop_map(Timestamp::from_secs)
 }
 
+/// One that was never renewed has no time of that.
 fn any_entry() -> impl Strategy<Value = Entry> {
-    let times = (any_time(), any_time(), any_time(), any_time());
-    (any::<[u8; 32]>(), times, any::<String>(), any::<bool>()).prop_map(
-        |(key, (created, since, last_used, expires), note, ended)| Entry {
+    let times = (any_time(), any_time(), any_time(), any_time(), any_time());
+    let keys = (any::<[u8; 32]>(), vec(any::<[u8; 32]>(), 0..=MAX_FORMER));
+    (keys, times, any::<String>(), any::<bool>()).prop_map(
+        |((key, former), (renewed, created, since, last_used, expires), note, ended)| Entry {
             key: RecordKey::from_bytes(key),
+            renewed: if former.is_empty() {
+                Timestamp::default()
+            } else {
+                renewed
+            },
+            former: former.into_iter().map(RecordKey::from_bytes).collect(),
             created,
             since,
             last_used,

@@ -27,7 +27,7 @@ impl Roster {
         put_u40(out, self.not_before);
         for entry in &self.entries {
             let has_former = !entry.former.is_empty();
-            out.push(u8::from(entry.ended) * ENDED | u8::from(has_former) * FORMER);
+            out.push((u8::from(entry.ended) * ENDED) | (u8::from(has_former) * FORMER));
             out.extend_from_slice(entry.key.as_bytes());
             put_u40(out, entry.created);
             put_u40(out, entry.since);

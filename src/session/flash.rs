@@ -1,6 +1,6 @@
 //! Flash messages: shown once, usually on the page after a redirect.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -12,7 +12,7 @@ use crate::{
     content::{FlashId, Frames},
     crypto,
     error::Error,
-    state::{Change, Taken},
+    state::{Change, RawFlash, Taken, TakenFlashes},
 };
 
 const DEFAULT_QUEUE: &str = "";
@@ -54,7 +54,8 @@ impl Session {
 
     /// Takes all messages that were left, oldest first.
     ///
-    /// They are gone once this request is saved; if it fails, the next one gets them. Of two
+    /// They are gone once this request is saved; if it fails, the next one gets them. So it does
+    /// if [nobody sees](Self#which-changes-last) the response. Of two
     /// requests at the same time, both may get a message: see
     /// [`claim_flashes`](Self::claim_flashes).
     ///
@@ -79,8 +80,9 @@ impl Session {
     /// Takes all messages and saves the session at once, so that of any number of concurrent
     /// requests exactly one gets each message.
     ///
-    /// For that price, a message is lost if the handler then fails. Sessions in a cookie cannot
-    /// promise it.
+    /// For that price, a message is lost if the handler then fails. If
+    /// [nobody sees](Self#which-changes-last) the response, the message is put back with it, by
+    /// another save. Sessions in a cookie cannot promise it.
     ///
     /// # Errors
     ///
@@ -102,29 +104,27 @@ impl Session {
             messages,
             ids,
             taken,
-            raw,
         } = self.take_flashes(queue)?;
         if ids.is_empty() {
             return Ok(messages);
         }
         if let Err(error) = self.save().await {
-            self.put_back(queue, &taken, &raw)?;
+            self.put_back(&taken)?;
             return Err(error);
         }
-        let ours = taken.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ours = taken.ids().clone();
         let claimed = ids.iter().zip(messages).filter(|(id, _)| ours.contains(id));
         Ok(claimed.map(|(_, message)| message).collect())
     }
 
     /// Nobody has seen these messages: the next page gets them.
-    fn put_back(&self, queue: &str, taken: &Taken, raw: &[RawFlash]) -> Result<(), Error> {
-        let ids = std::mem::take(&mut *taken.lock().unwrap_or_else(PoisonError::into_inner));
-        self.write(|content| {
-            for (id, value) in raw.iter().filter(|(id, _)| ids.contains(id)) {
-                content.frames.push_flash(queue, *id, value);
-            }
+    fn put_back(&self, taken: &Taken) -> Result<(), Error> {
+        let entered = self.write(|content| {
+            taken.put_back(content);
             Ok((None::<fn() -> Change>, ()))
-        })
+        });
+        taken.ids().clear();
+        entered
     }
 
     fn take_flashes<T: DeserializeOwned>(&self, queue: &str) -> Result<Taking<T>, Error> {
@@ -137,33 +137,25 @@ impl Session {
         let messages: Result<Vec<T>, Error> =
             raw.iter().map(|(_, value)| from_json(value)).collect();
         let messages = messages.map_err(|error| error.of(self.name()))?;
-        let (ids, taken) = self.write(|content| {
-            let is_there = |(id, _): &RawFlash| content.frames.remove_flash(*id).then_some(*id);
-            let ids: Vec<_> = raw.iter().filter_map(is_there).collect();
-            let taken: Taken = Arc::new(Mutex::new(ids.clone()));
-            let log = Arc::clone(&taken);
+        let read: Vec<FlashId> = raw.iter().map(|(id, _)| *id).collect();
+        let (ids, taken) = self.write_logged(true, |content| {
+            // Another thread may have taken some since they were read.
+            raw.retain(|(id, _)| content.frames.remove_flash(*id));
+            let taken = Taken::new(TakenFlashes::new(queue, raw));
+            let (ids, log) = (taken.ids().clone(), Arc::clone(&taken));
             Ok((
                 (!ids.is_empty()).then_some(|| Change::TakeFlashes(log)),
                 (ids, taken),
             ))
         })?;
-        // Another thread may have taken some since they were read.
-        let mine = raw
-            .iter()
-            .zip(messages)
-            .filter(|((id, _), _)| ids.contains(id));
-        let messages = mine.map(|(_, message)| message).collect();
-        raw.retain(|(id, _)| ids.contains(id));
+        let mine = read.iter().zip(messages).filter(|(id, _)| ids.contains(id));
         Ok(Taking {
-            messages,
+            messages: mine.map(|(_, message)| message).collect(),
             ids,
             taken,
-            raw,
         })
     }
 }
-
-type RawFlash = (FlashId, Vec<u8>);
 
 /// Messages that a request has taken.
 struct Taking<T> {
@@ -171,7 +163,6 @@ struct Taking<T> {
     ids: Vec<FlashId>,
     /// Those of them that nobody else has taken before, after a save.
     taken: Taken,
-    raw: Vec<RawFlash>,
 }
 
 /// The flash messages of a session, for handlers that need nothing else of it.

@@ -37,6 +37,8 @@ impl Session {
         };
         load.await.map_err(|error: Error| {
             let error = error.of(self.name());
+            // The response is about this visitor.
+            self.handle.cell().with(|state| state.is_used = true);
             trace::load_failed(&error);
             error
         })
@@ -123,6 +125,7 @@ impl Session {
     pub async fn destroy(&self) -> Result<(), Error> {
         let destroy = async {
             self.handle.check_name()?;
+            self.handle.cell().with(|state| state.is_used = true);
             turn::run(&self.handle, Destroy).await
         };
         destroy.await.map_err(|error: Error| error.of(self.name()))
@@ -169,6 +172,7 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::Attributes`] if they do not go together, or with the name.
+    /// [`ErrorKind::TooLarge`] if they leave no room for the session in its cookie.
     /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     #[doc(alias = "Options")]
     pub fn set_attributes(
@@ -188,10 +192,10 @@ impl Session {
             return Ok(());
         }
         self.write(|content| {
-            self.check_growth(
-                content,
-                new.path.len() + new.domain.as_ref().map_or(0, String::len) + 5,
-            )?;
+            let growth = new.path.len() + new.domain.as_ref().map_or(0, String::len) + 5;
+            self.settings()
+                .check_size(content.payload_len() + growth, Some(&new))
+                .map_err(Error::new)?;
             content.attributes = Some(Box::new(new.clone()));
             Ok((Some(|| Change::Attributes(new.clone())), ()))
         })?;
@@ -212,6 +216,7 @@ impl Session {
             if exchange.is_closed() {
                 state.is_refused = true;
             } else {
+                state.is_used = true;
                 wish(state);
             }
             state.is_refused

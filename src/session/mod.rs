@@ -51,11 +51,22 @@ use crate::{
 /// | The handler | values, flashes, lifetime | `renew` | `destroy` |
 /// |---|---|---|---|
 /// | returns a response below 500 | saved | done | was done when it was called |
-/// | returns 500 or above (or a gRPC status that means the same) | not saved | done | was done, cookie removed |
+/// | as above, but nobody sees the response | saved; messages that were taken are put back | done | was done |
+/// | returns 408, or 500 or above, or a gRPC status that means the same | not saved | done | was done, cookie removed |
+/// | returns a response that [`keep_if`](crate::SessionLayer::keep_if) refuses | not saved | done | was done, cookie removed |
 /// | returns `Err` from the service | not saved | not done | was done |
 /// | panics, or is cancelled | not saved | not done | was done |
 ///
 /// What an explicit [`save`](Self::save) has put into a store stays there in all cases.
+///
+/// A timeout layer inside cuts the handler off and answers 408 (in tonic, gRPC status 1), so a
+/// session is not saved half-changed. The gRPC statuses that mean the same are 1 `CANCELLED`,
+/// 2 `UNKNOWN`, 4 `DEADLINE_EXCEEDED`, 12 `UNIMPLEMENTED`, 13 `INTERNAL`, 14 `UNAVAILABLE` and
+/// 15 `DATA_LOSS`, in the response's headers.
+///
+/// Nobody sees the response to a HEAD request, a 304 (Not Modified), or the response to a request
+/// with `Sec-Purpose: prefetch` or `Purpose: prefetch`. If the visitor then follows the link, a
+/// browser may show the prefetched page as it is: its message shows once more on the next one.
 ///
 /// # Concurrent requests
 ///
@@ -77,6 +88,12 @@ use crate::{
 /// A session whose store waits has to be loaded before it is used: with [`load`](Self::load), by
 /// axum's extractors, or by [`Sessions::get`](crate::Sessions::get). Otherwise its accessors fail
 /// with [`ErrorKind::NotLoaded`]. Cookie and memory sessions load themselves.
+///
+/// Loading is not use. A session is used by the first call that asks it something, changes it, or
+/// wishes something of it, on every store alike. Only then does the request put off the idle
+/// timeout, and does the response say `Vary: Cookie`: a page whose extractor loads a session that
+/// the handler ignores stays the same for everybody. `Option<Session>` asks whether there is a
+/// session, so it is use.
 #[derive(Clone)]
 pub struct Session {
     handle: Handle,
@@ -143,8 +160,16 @@ impl Session {
         &self,
         change: impl FnOnce(&mut Content) -> Result<(Option<C>, R), Error>,
     ) -> Result<R, Error> {
+        self.write_logged(self.settings().has_store(), change)
+    }
+
+    /// As [`write`](Self::write), with a note that is kept although nothing is ever merged.
+    fn write_logged<R, C: FnOnce() -> Change>(
+        &self,
+        keeps_log: bool,
+        change: impl FnOnce(&mut Content) -> Result<(Option<C>, R), Error>,
+    ) -> Result<R, Error> {
         let exchange = self.handle.exchange();
-        let keeps_log = self.settings().has_store();
         let change = |state: &mut State| {
             if exchange.is_closed() && !state.is_reopened {
                 return Err(Error::new(ErrorKind::AlreadyCommitted));
@@ -182,6 +207,7 @@ impl Session {
         let opens = !settings.has_store();
         let mut rejection = None;
         let worked = cell.with(|state| {
+            state.is_used = true;
             if state.view.is_none() {
                 if !opens {
                     return Err(work);
@@ -205,7 +231,10 @@ impl Session {
 
     fn check_growth(&self, content: &Content, growth: usize) -> Result<(), Error> {
         self.settings()
-            .check_size(content.payload_len() + growth)
+            .check_size(
+                content.payload_len() + growth,
+                content.attributes.as_deref(),
+            )
             .map_err(Error::new)
     }
 }

@@ -114,7 +114,7 @@ impl Session {
         let listed = vault
             .enrolled(&subject)
             .await
-            .map_err(|error| error.of(self.name()))?;
+            .map_err(|error| error.of_load().of(self.name()))?;
         Ok(SubjectSession::list(listed, key.as_ref(), vault.now()))
     }
 

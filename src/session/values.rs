@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind},
     state::Change,
-    turn::ROUNDS,
+    turn::{Anchor, ROUNDS},
 };
 
 /// Reading and changing values.
@@ -167,7 +167,10 @@ impl Session {
             let any = !content.frames.is_empty();
             content.frames.clear();
             Ok((any.then_some(|| Change::Clear), ()))
-        })
+        })?;
+        // It would have removed the messages that were taken as well.
+        self.handle.cell().with(|state| state.taken.clear());
+        Ok(())
     }
 
     /// Says whether there is a value under `key`.

@@ -3,12 +3,12 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use crate::{
     clock::Timestamp,
-    content::{Content, FlashId, Persistence, Subject},
+    content::{Content, FlashId, Frames, Persistence, Subject},
     cookie::CookieAttributes,
     error::Error,
 };
@@ -33,6 +33,8 @@ pub(crate) enum Change {
         value: Vec<u8>,
     },
     TakeFlashes(Taken),
+    /// Nobody has seen what was taken and saved.
+    PutBackFlashes(Taken),
     Persist(Persistence),
     Attributes(CookieAttributes),
     SetSubject {
@@ -44,8 +46,20 @@ pub(crate) enum Change {
     Listed(Timestamp),
 }
 
-/// The messages a request has taken; after a save, those that no other request had taken before.
-pub(crate) type Taken = Arc<Mutex<Vec<FlashId>>>;
+pub(crate) type Taken = Arc<TakenFlashes>;
+
+/// The messages of one queue that a request has taken.
+#[derive(Debug, Default)]
+pub(crate) struct TakenFlashes {
+    pub(crate) queue: Box<str>,
+    pub(crate) messages: Vec<RawFlash>,
+    /// Those of them that are this request's: after a save, the ones that no other request had
+    /// taken before.
+    ids: Mutex<Vec<FlashId>>,
+}
+
+/// A message's id and JSON.
+pub(crate) type RawFlash = (FlashId, Vec<u8>);
 
 /// From the JSON that is there to the JSON that shall be.
 pub(crate) type Update = Box<dyn FnMut(Option<&[u8]>) -> Result<Vec<u8>, Error> + Send>;
@@ -66,10 +80,8 @@ impl Change {
             }
             Self::PushFlash { queue, id, value } => frames.push_flash(queue, *id, value),
             // What another request has taken meanwhile is no longer this one's.
-            Self::TakeFlashes(taken) => taken
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .retain(|id| frames.remove_flash(*id)),
+            Self::TakeFlashes(taken) => taken.ids().retain(|id| frames.remove_flash(*id)),
+            Self::PutBackFlashes(taken) => taken.put_back(content),
             Self::Persist(persistence) => content.persistence = *persistence,
             Self::Attributes(attributes) => content.attributes = Some(Box::new(attributes.clone())),
             Self::SetSubject { name, note } => {
@@ -98,6 +110,11 @@ impl Change {
         matches!(self, Self::Update { .. })
     }
 
+    /// Whether it takes just these messages.
+    pub(crate) fn takes(&self, taken: &Taken) -> bool {
+        matches!(self, Self::TakeFlashes(other) if Arc::ptr_eq(other, taken))
+    }
+
     pub(crate) fn is_of_subject(&self) -> bool {
         matches!(self, Self::SetSubject { .. } | Self::RemoveSubject)
     }
@@ -105,6 +122,45 @@ impl Change {
     /// Whether the browser has to be told, even if only the record changes.
     pub(crate) fn shows_in_cookie(&self) -> bool {
         matches!(self, Self::Persist(_) | Self::Attributes(_))
+    }
+}
+
+impl TakenFlashes {
+    pub(crate) fn new(queue: &str, messages: Vec<RawFlash>) -> Self {
+        let ids = messages.iter().map(|(id, _)| *id).collect();
+        Self {
+            queue: queue.into(),
+            messages,
+            ids: Mutex::new(ids),
+        }
+    }
+
+    pub(crate) fn ids(&self) -> MutexGuard<'_, Vec<FlashId>> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts those that are this request's in front of those that came since.
+    pub(crate) fn put_back(&self, content: &mut Content) {
+        let (ids, frames) = (self.ids(), &mut content.frames);
+        let newer = frames.flashes(&self.queue);
+        let newer: Vec<RawFlash> = newer.map(|(id, json)| (id, json.to_vec())).collect();
+        for (id, _) in &newer {
+            frames.remove_flash(*id);
+        }
+        let is_newer = |id| newer.iter().any(|(newer, _)| *newer == id);
+        let old = self.messages.iter();
+        let old = old.filter(|(id, _)| ids.contains(id) && !is_newer(*id));
+        for (id, json) in old.chain(&newer) {
+            frames.push_flash(&self.queue, *id, json);
+        }
+    }
+
+    /// How many bytes they take.
+    pub(crate) fn growth(&self) -> usize {
+        let ids = self.ids();
+        let ours = self.messages.iter().filter(|(id, _)| ids.contains(id));
+        ours.map(|(_, json)| Frames::flash_growth(&self.queue, json.len()))
+            .sum()
     }
 }
 
@@ -129,6 +185,7 @@ impl fmt::Debug for Change {
             Self::Update { .. } => "Update",
             Self::PushFlash { .. } => "PushFlash",
             Self::TakeFlashes(_) => "TakeFlashes",
+            Self::PutBackFlashes(_) => "PutBackFlashes",
             Self::Persist(_) => "Persist",
             Self::Attributes(_) => "Attributes",
             Self::SetSubject { .. } => "SetSubject",

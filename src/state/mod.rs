@@ -7,12 +7,12 @@ mod lifetime;
 mod plan;
 
 pub(crate) use self::{
-    change::{Change, Taken},
+    change::{Change, RawFlash, Taken, TakenFlashes},
     enrolment::Enrolment,
     home::{Home, Place},
     lifetime::Lifetime,
     plan::{Draft, Job, When, Write, Written},
-    request::{CookieDuty, CutOff, Source, State, View},
+    request::{CookieDuty, CutOff, Source, State, Use, View},
 };
 
 mod request;

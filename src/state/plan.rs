@@ -128,10 +128,11 @@ pub(crate) struct Written {
 }
 
 impl State {
-    /// Whether there is nothing to save and nothing to tell the browser.
+    /// Whether there is nothing to save, nothing to put back and nothing to tell the browser.
     pub(crate) fn rests(&self, settings: &Settings, now: impl FnOnce() -> Timestamp) -> bool {
         let is_due = |view: &View| self.due(view, settings, now()) != Due::default();
         !self.is_changed()
+            && self.taken.is_empty()
             && self.duty == CookieDuty::Nothing
             && !self.view.as_ref().is_some_and(is_due)
     }
@@ -162,7 +163,8 @@ impl State {
         }
         let len = view.content.payload_len();
         if is_change {
-            settings.check_size(len).map_err(Error::new)?;
+            let own = view.content.attributes.as_deref();
+            settings.check_size(len, own).map_err(Error::new)?;
         }
         let due = self.due(view, settings, now);
         let Some(write) = self.choose(view, settings, when, due, len) else {
@@ -196,7 +198,8 @@ impl State {
         len: usize,
     ) -> Option<Write> {
         let (is_change, is_last) = (self.is_changed(), when == When::Response);
-        let fits = settings.may_be_in_cookie() && settings.fits_cookie(len);
+        let fits = settings.may_be_in_cookie()
+            && settings.fits_cookie(len, view.content.attributes.as_deref());
         let is_emptied = is_change && view.content.is_emptied();
         let renews = self.renews && !is_emptied;
         match &view.home {
@@ -225,6 +228,9 @@ impl State {
     }
 
     fn due(&self, view: &View, settings: &Settings, now: Timestamp) -> Due {
+        if !self.is_used {
+            return Due::default();
+        }
         let lifetime = Lifetime::of(&view.content, settings);
         let end = match &view.home {
             Home::Record(place) => lifetime.is_worth_touching(now, place.expires),
@@ -234,7 +240,8 @@ impl State {
         let outlasts = || lifetime.outlasts_cookie(now, &view.content, settings);
         let cookie = view.home.is_record() && (self.is_outdated || (end && outlasts()));
         // What is in its cookie gets a new one with each change.
-        let reseals = cookie || end || self.is_changed() || settings.ends().is_some();
+        let is_known_alive = view.home.is_cookie() && settings.ends().is_some();
+        let reseals = cookie || end || self.is_changed() || is_known_alive;
         let new_key = self.is_outdated && reseals;
         // One that is to last longer is to be listed longer, and a save that failed may have told
         // nobody.
@@ -396,7 +403,8 @@ impl Draft {
             plain: Bytes::new(),
             expires: Lifetime::of(content, settings).expires(now),
             enrolment: Enrolment::of(content, settings, now),
-            fits_cookie: settings.may_be_in_cookie() && settings.fits_cookie(content.payload_len()),
+            fits_cookie: settings.may_be_in_cookie()
+                && settings.fits_cookie(content.payload_len(), content.attributes.as_deref()),
             is_emptied: content.is_emptied(),
             browser: Browser::Knows,
             writes: Writes::default(),

@@ -1,8 +1,11 @@
 //! The state of one session in one request.
 
-use std::mem;
+use std::{mem, sync::Arc};
 
-use super::{change::Change, home::Home};
+use super::{
+    change::{Change, Taken},
+    home::Home,
+};
 use crate::{
     clock::Timestamp,
     config::Settings,
@@ -19,6 +22,8 @@ pub(crate) struct State {
     pub(crate) view: Option<View>,
     /// What this request changed and no store has yet.
     pub(crate) log: Vec<Change>,
+    /// The flash messages that were taken, in case the visitor does not see the response.
+    pub(crate) taken: Vec<Taken>,
     /// Something was changed that need not be in the log, as nothing is ever merged: the session is
     /// in its cookie.
     pub(crate) is_changed_unlogged: bool,
@@ -31,7 +36,8 @@ pub(crate) struct State {
     pub(crate) is_outdated: bool,
     /// The key of the cookie that came.
     pub(crate) sealed_by: Option<KeyId>,
-    /// Somebody looked at it, or tried to: the response depends on the cookie.
+    /// Somebody asked it something, changed it, or tried to: the response depends on the cookie. To
+    /// load it is not enough.
     pub(crate) is_used: bool,
     /// Something was asked for after the response that only a response can do.
     pub(crate) is_refused: bool,
@@ -84,6 +90,17 @@ pub(crate) enum CookieDuty {
     Set,
 }
 
+/// How the response depends on the session.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Use {
+    #[default]
+    Not,
+    /// It was asked for, and there is none: the response is the same for all such visitors.
+    Absent,
+    /// It is there, or nobody knows.
+    There,
+}
+
 impl View {
     pub(crate) fn new(now: Timestamp, rejection: Option<Rejection>) -> Self {
         Self {
@@ -110,6 +127,14 @@ impl State {
         self.view.is_some() || self.is_changed() || self.duty != CookieDuty::Nothing
     }
 
+    pub(crate) fn made_use(&self) -> Use {
+        match &self.view {
+            _ if !self.is_used => Use::Not,
+            Some(view) if view.home.is_nowhere() => Use::Absent,
+            _ => Use::There,
+        }
+    }
+
     pub(crate) fn is_changed(&self) -> bool {
         self.renews || self.is_changed_unlogged || !self.log.is_empty()
     }
@@ -120,9 +145,35 @@ impl State {
 
     /// Notes a change of the view, to be saved; `None` if nothing is ever merged.
     pub(crate) fn note(&mut self, change: Option<Change>) {
-        match change {
-            Some(change) => self.log.push(change),
-            None => self.is_changed_unlogged = true,
+        let Some(change) = change else {
+            self.is_changed_unlogged = true;
+            return;
+        };
+        if let Change::TakeFlashes(taken) = &change {
+            self.taken.push(Arc::clone(taken));
+        }
+        self.log.push(change);
+    }
+
+    /// The visitor does not see the response: the next page gets the messages that this one took.
+    /// Those for which the handler has left no room are lost, as with a response that is seen.
+    pub(crate) fn put_back_flashes(&mut self, fits: impl Fn(&Content, usize) -> bool) {
+        for taken in mem::take(&mut self.taken) {
+            if taken.ids().is_empty() {
+                continue;
+            }
+            if let Some(view) = &mut self.view {
+                if !fits(&view.content, taken.growth()) {
+                    continue;
+                }
+                taken.put_back(&mut view.content);
+            }
+            let at = self.log.iter().position(|change| change.takes(&taken));
+            match at {
+                // Saves that were cut off count the changes before it.
+                Some(at) if self.cut_off.is_empty() => drop(self.log.remove(at)),
+                _ => self.log.push(Change::PutBackFlashes(taken)),
+            }
         }
     }
 
@@ -200,6 +251,7 @@ impl State {
             return Vec::new();
         }
         self.is_changed_unlogged = false;
+        self.taken.clear();
         self.source = self.source_again();
         match (&self.source, &mut self.view) {
             // The attributes of the destroyed session are those that the removal of its cookie
@@ -247,6 +299,7 @@ impl State {
         }
         (self.renews, self.is_changed_unlogged) = (false, false);
         self.cut_off.clear();
+        self.taken.clear();
         mem::take(&mut self.log)
     }
 

@@ -135,7 +135,7 @@ pub use self::{
     backend::{Backend, DynStore},
     cookie::CookieStore,
     error::StoreError,
-    memory::MemoryStore,
+    memory::{Evicted, MemoryStore},
     record::{Expiry, Limits, Read, Record, RecordKind, Version},
 };
 pub use crate::id::RecordKey;

@@ -6,6 +6,7 @@ use super::{
     reply::Reply,
 };
 use crate::{
+    config::Settings,
     error::{Error, ErrorKind},
     state::{Change, State, When},
     trace,
@@ -15,6 +16,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Keep {
     Everything,
+    /// Nobody sees the response: the flash messages that were taken are put back.
+    Unseen,
     /// The handler failed on the server's side: a new ID stays new and a destroyed session
     /// destroyed, but what else it did to the session is not done.
     Identity,
@@ -31,7 +34,7 @@ impl Operation for Commit {
     type Output = Reply;
 
     async fn perform(self, turn: &Turn<'_>) -> Result<Reply, Error> {
-        drop(turn.state(|state| self.begin(state))?);
+        drop(turn.state(|state| self.begin(state, turn.vault.settings))?);
         turn.save(When::Response).await?;
         if turn.state(|state| state.owes_unopened()) {
             turn.open().await?;
@@ -42,15 +45,19 @@ impl Operation for Commit {
 
 impl Commit {
     /// Returns the changes that are not kept, to be dropped without the lock.
-    fn begin(self, state: &mut State) -> Result<Vec<Change>, Error> {
+    fn begin(self, state: &mut State, settings: &Settings) -> Result<Vec<Change>, Error> {
         if state.is_changed() {
             self.name?;
         }
-        Ok(if self.keep == Keep::Identity {
-            state.discard_changes()
-        } else {
-            Vec::new()
-        })
+        match self.keep {
+            Keep::Everything => {}
+            Keep::Unseen => state.put_back_flashes(|content, growth| {
+                let (len, own) = (content.payload_len(), content.attributes.as_deref());
+                settings.check_size(len + growth, own).is_ok()
+            }),
+            Keep::Identity => return Ok(state.discard_changes()),
+        }
+        Ok(Vec::new())
     }
 }
 
@@ -62,7 +69,7 @@ pub(crate) fn commit_cookie(anchor: &impl Anchor, commit: Commit) -> Result<Repl
     let mut rejection = None;
     let reply = cell.in_turn(|| {
         cell.with(|state| {
-            dropped = commit.begin(state)?;
+            dropped = commit.begin(state, settings)?;
             if state.needs_opening() {
                 rejection = open_cookie(state, &vault, exchange);
             }

@@ -3,9 +3,11 @@
 
 mod cell;
 mod commit;
+mod contenders;
 mod destroy;
 mod exchange;
 mod flight;
+mod look;
 mod open;
 mod presented;
 mod reply;

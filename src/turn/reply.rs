@@ -10,7 +10,7 @@ use crate::{
     config::Settings,
     cookie::{self, CookieAttributes},
     error::{Error, ErrorKind},
-    state::{CookieDuty, Home, Lifetime, State, View},
+    state::{CookieDuty, Home, Lifetime, State, Use, View},
 };
 
 #[derive(Debug, Default)]
@@ -18,8 +18,7 @@ pub(crate) struct Reply {
     pub(crate) cookie: Option<HeaderValue>,
     /// Remove the cookies of another path, domain or partition that this one takes the place of.
     pub(crate) leftovers: Vec<HeaderValue>,
-    /// The response depends on the cookie.
-    pub(crate) is_used: bool,
+    pub(crate) used: Use,
     /// Nothing is lost if this cookie is not sent.
     pub(crate) is_refresh: bool,
 }
@@ -50,7 +49,7 @@ impl Reply {
         Ok(Self {
             cookie,
             leftovers,
-            is_used: state.is_used,
+            used: state.made_use(),
             is_refresh,
         })
     }
@@ -99,11 +98,12 @@ fn render(view: &View, settings: &Settings, now: Timestamp) -> Result<HeaderValu
             settings.reference_codec().seal(&stamp, len, payload)
         }
     }?;
-    let max_age = lifetime.max_age(now, content, settings);
+    let lasts = lifetime.max_age(now, content, settings);
+    let lasts = lasts.map(|age| (age, now));
     let value = (token.encoded_len(), |out: &mut String| token.encode_to(out));
     let cookie = match own_attributes(Some(view)) {
-        None => cookie::set(&settings.name, value, max_age, &settings.rendered),
-        Some(attributes) => cookie::set(&settings.name, value, max_age, &attributes.render()),
+        None => cookie::set(&settings.name, value, lasts, &settings.rendered),
+        Some(attributes) => cookie::set(&settings.name, value, lasts, &attributes.render()),
     };
     cookie.ok_or_else(|| Error::new(ErrorKind::Attributes))
 }

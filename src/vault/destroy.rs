@@ -5,9 +5,8 @@
 
 use super::{
     ends::MARK_LIFETIME,
-    records::{Vault, load_all, next},
+    records::{Vault, is_own, load_all, next},
     retry::{Policy, Queue, Rounds},
-    write::is_own,
 };
 use crate::{
     clock::Timestamp,
@@ -135,9 +134,8 @@ impl Vault<'_> {
         if let Some(seen) = seen {
             let record = self.end_record(name, seen, &mark).await?;
             // A renewal marks the record first: it may not have come to the end yet.
-            if !matches!(record, Stood::Nothing | Stood::Ended) {
-                stood = record;
-            } else if matches!(stood, Stood::Nothing) {
+            let tells_more = !matches!(record, Stood::Nothing | Stood::Ended);
+            if tells_more || matches!(stood, Stood::Nothing) {
                 stood = record;
             }
         }
@@ -160,9 +158,8 @@ impl Vault<'_> {
             let marked = records
                 .update(&name.key, version, bytes.clone(), self.expiry(until))
                 .await;
-            let error = match marked {
-                Ok(_) => return Ok(Stood::Session),
-                Err(error) => error,
+            let Err(error) = marked else {
+                return Ok(Stood::Session);
             };
             let is_known = matches!(error, StoreError::Conflict | StoreError::Gone);
             if !is_known && self.settings.never_waits {

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    records::{Vault, load_all, next},
-    write::is_own,
-};
+use super::records::{Vault, is_own, load_all, next};
 use crate::{
     clock::Timestamp,
     content::{End, Fate, Mark, Subject, WriteId},
@@ -14,6 +11,7 @@ use crate::{
     state::View,
     store::{Read, Record, Store, StoreError},
 };
+
 /// How long a request may be under way with the name that a session had before. A mark lives as
 /// long, and an end tells for as long what became of the session.
 pub(super) const MARK_LIFETIME: Duration = Duration::from_secs(60);
@@ -53,15 +51,8 @@ impl Over {
 
     fn reason(&self) -> Rejection {
         match self {
-            Self::Marked(mark) => Self::reason_of(&mark.fate),
+            Self::Marked(mark) => mark.fate.reason(),
             Self::Long => Rejection::Revoked,
-        }
-    }
-
-    pub(super) fn reason_of(fate: &Fate) -> Rejection {
-        match fate {
-            Fate::Renewed(_) => Rejection::Renewed,
-            Fate::Ended => Rejection::Ended,
         }
     }
 }
@@ -81,9 +72,8 @@ impl Vault<'_> {
         let (now, write) = (self.now(), mark.write);
         let until = self.settings.latest_end(created, now);
         let (key, data) = (key.of_end(), End { mark, set: now }.encode());
-        let error = match ends.create(&key, data, self.expiry(until)).await {
-            Ok(_) => return Ok(None),
-            Err(error) => error,
+        let Err(error) = ends.create(&key, data, self.expiry(until)).await else {
+            return Ok(None);
         };
         let is_unknown = !matches!(error, StoreError::Exists);
         if is_unknown && self.settings.never_waits {

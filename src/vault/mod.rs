@@ -2,6 +2,7 @@
 
 mod destroy;
 mod ends;
+mod open;
 mod overflow;
 mod records;
 mod renew;

@@ -1,6 +1,5 @@
 //! Finding a session in the store.
 
-use super::ends::Over;
 use crate::{
     clock::{Clock, Timestamp},
     config::Settings,
@@ -38,7 +37,7 @@ impl Found {
                 content,
                 rejection: None,
             },
-            Self::Marked(mark) => View::marked(id, Over::reason_of(&mark.fate), now),
+            Self::Marked(mark) => View::marked(id, mark.fate.reason(), now),
             Self::Nothing(rejection) => View::new(now, Some(rejection)),
         }
     }
@@ -80,54 +79,6 @@ impl Vault<'_> {
         self.settings
             .records()
             .ok_or_else(|| Error::new(ErrorKind::Store))
-    }
-
-    /// The session to which a cookie refers. Where ends are remembered, what has ended is dead even
-    /// if its record could not be removed.
-    pub(crate) async fn open(&self, id: &SessionId, now: Timestamp) -> Result<Found, Error> {
-        if self.settings.ends().is_none() {
-            return self.find(id, now).await;
-        }
-        let found = self.open_many(std::slice::from_ref(id), now).await?.pop();
-        Ok(found.unwrap_or(Found::Nothing(Rejection::NotFound)))
-    }
-
-    /// The sessions to which cookies refer, in their order.
-    pub(crate) async fn open_many(
-        &self,
-        ids: &[SessionId],
-        now: Timestamp,
-    ) -> Result<Vec<Found>, Error> {
-        let records = self.records()?;
-        let mut keys: Vec<_> = ids.iter().map(SessionId::record_key).collect();
-        let of_ends: Vec<_> = keys.iter().map(|key| key.of_end()).collect();
-        let mut ends = Vec::new();
-        let mut found = match self.settings.ends() {
-            Some(store) if store == records => {
-                keys.extend(of_ends);
-                let mut all = load_all(records, &keys).await;
-                ends = all.split_off(ids.len().min(all.len()));
-                all
-            }
-            Some(store) => {
-                ends = load_all(store, &of_ends).await;
-                load_all(records, &keys).await
-            }
-            None => load_all(records, &keys).await,
-        }
-        .into_iter();
-        let (mut ends, remembers) = (ends.into_iter(), self.settings.ends().is_some());
-        let mut all = Vec::with_capacity(ids.len());
-        for id in ids {
-            let record = next(&mut found);
-            let end = if remembers { next(&mut ends) } else { Ok(None) };
-            all.push(match self.over(end, now)? {
-                Some(Over::Marked(mark)) => Found::Marked(mark),
-                Some(Over::Long) => Found::Nothing(Rejection::Revoked),
-                None => self.read(id, record, now)?,
-            });
-        }
-        Ok(all)
     }
 
     /// The record as it is in the store; failing to look is an error, never "there is none".
@@ -226,4 +177,9 @@ pub(super) fn next<T>(
     answers
         .next()
         .unwrap_or_else(|| Err(StoreError::unavailable("the store left an answer out")))
+}
+
+/// Whether a mark was left by this very write. Those without a wait have no ids.
+pub(super) fn is_own(found: WriteId, own: Option<WriteId>) -> bool {
+    own.is_some_and(|own| own == found && own != WriteId::default())
 }

@@ -2,9 +2,8 @@
 
 use super::{
     ends::MARK_LIFETIME,
-    records::{Found, Vault},
+    records::{Found, Vault, is_own},
     retry::{Policy, Queue, Rounds},
-    write::is_own,
 };
 use crate::{
     content::{Content, Fate, Mark, Writes},

@@ -444,7 +444,7 @@ impl Entrant<'_> {
                     .retain(|entry| entry.ended || entry.has(&self.before) || !is_dead(&entry.key));
             }
         }
-        let entry = self.entry(listed, now);
+        let entry = self.entry(listed.as_ref(), now);
         roster.take(&self.key);
         roster.take(&self.before);
         roster.entries.push(entry);
@@ -452,23 +452,23 @@ impl Entrant<'_> {
         Ok(None)
     }
 
-    fn entry(&self, listed: Option<Entry>, now: Timestamp) -> Entry {
+    fn entry(&self, listed: Option<&Entry>, now: Timestamp) -> Entry {
         let &Enrolment {
             created, expires, ..
         } = self.enrolment;
-        let (since, note) = match (self.note, &listed) {
+        let (since, note) = match (self.note, listed) {
             (Some(note), _) => (now, note.to_owned()),
             (None, Some(listed)) => (listed.since, listed.note.clone()),
             // The roster got lost.
             (None, None) => (created, String::new()),
         };
-        let former = match &listed {
+        let former = match listed {
             Some(listed) => listed.names_but(&self.key, now),
             // Under that name it is not the subject's yet, unless the roster got lost.
             None if self.before != self.key && self.note.is_none() => vec![self.before],
             None => Vec::new(),
         };
-        let renewed = match &listed {
+        let renewed = match listed {
             Some(listed) if listed.key == self.key => listed.renewed,
             _ => now,
         };

@@ -11,7 +11,7 @@ use super::{
     retry::{Policy, Queue, Rounds},
 };
 use crate::{
-    content::{Browser, Content, WriteId, Writes, seal_record},
+    content::{Browser, Content, Writes, seal_record},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
     state::{Draft, Enrolment, Home, Job, Place, Written},
@@ -63,7 +63,7 @@ impl Vault<'_> {
         writes: &Writes,
     ) -> Result<(), Error> {
         self.settings
-            .check_size(content.payload_len())
+            .check_size(content.payload_len(), content.attributes.as_deref())
             .map_err(Error::new)?;
         let (now, browser) = (self.now(), job.draft.browser);
         job.draft = Draft::of(content, self.settings, now);
@@ -263,11 +263,6 @@ fn emptied_by_another(job: &mut Job) -> Result<Written, Error> {
         merged: Some(content),
         since: None,
     })
-}
-
-/// Whether a mark was left by this very write. Those without a wait have no ids.
-pub(super) fn is_own(found: WriteId, own: Option<WriteId>) -> bool {
-    own.is_some_and(|own| own == found && own != WriteId::default())
 }
 
 /// Whether this save is among a record's last writes.

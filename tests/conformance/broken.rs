@@ -70,6 +70,27 @@ enum Fault {
     TouchWritesBack,
     DeletesTwice,
     Invents,
+    LoadManyTurnsRound,
+    LoadManyLeavesOutTwins,
+    LoadManyLeavesOutWhatIsNotThere,
+    LoadManyShowsTheExpired,
+    DeleteManyStopsAtARefusal,
+    DeleteManyIgnoresVersions,
+    DeleteManyLeavesTheLast,
+    CancelledDeleteManyLeavesHalves,
+    DeleteIgnoresVersions,
+    DeleteAtVersionNeedsARecord,
+    DeleteLooksThenRemoves,
+    VersionsStartAnew,
+    VersionsGoOnUntilSwept,
+    TouchReturnsTheOldVersion,
+    TouchAlternatesVersions,
+    KeepsThatThereIsNone,
+    RecentStaysForEver,
+    CurrentComesFromACache,
+    TakesLessThanItSays,
+    TakesMoreThanItSays,
+    LimitsVary,
 }
 
 /// Sound on one thread, but for its fault: a method is interrupted where it waits only.
@@ -82,6 +103,8 @@ struct Broken {
     latest: Mutex<Timestamp>,
     /// Counts writes.
     written: AtomicU64,
+    /// What recent reads have seen.
+    seen: Mutex<HashMap<RecordKey, Option<Record>>>,
     /// The keys of expired records that were replaced.
     over: Mutex<Vec<RecordKey>>,
 }
@@ -89,6 +112,7 @@ struct Broken {
 struct Unlock<'a>(&'a Mutex<bool>);
 
 const LIMIT: usize = 3_000;
+const TOLD: usize = 20_000;
 
 impl Broken {
     fn new(fault: Fault, clock: Clock) -> Self {
@@ -101,6 +125,7 @@ impl Broken {
             locked: Mutex::default(),
             latest,
             written: AtomicU64::new(0),
+            seen: Mutex::default(),
             over: Mutex::default(),
         }
     }
@@ -164,6 +189,9 @@ impl Broken {
         match self.fault {
             Fault::VersionRepeats => version,
             Fault::VersionAlternates => Version::from_u64(3 - version.to_u64().unwrap()),
+            Fault::VersionsStartAnew | Fault::VersionsGoOnUntilSwept => {
+                Version::from_u64(version.to_u64().unwrap() + 1)
+            }
             _ => self.fresh(),
         }
     }
@@ -173,22 +201,55 @@ impl Broken {
         Version::from_u64(self.written.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    fn first(&self) -> Version {
+    fn first(&self, key: &RecordKey) -> Version {
         match self.fault {
-            Fault::VersionAlternates => Version::from_u64(1),
+            Fault::VersionAlternates | Fault::VersionsStartAnew => Version::from_u64(1),
+            // A new record counts on from an expired one, as long as that is there.
+            Fault::VersionsGoOnUntilSwept => {
+                let over = self.raw(key).and_then(|over| over.version().to_u64());
+                Version::from_u64(over.unwrap_or(0) + 1)
+            }
             _ => self.fresh(),
         }
     }
 
     fn check_size(&self, key: &RecordKey, data: &Bytes) -> Result<(), StoreError> {
-        if self.has(Fault::TooLargeDeletes) && data.len() > LIMIT {
-            self.records.lock().unwrap().remove(key);
-            return Err(StoreError::TooLarge {
-                size: data.len(),
-                limit: LIMIT,
-            });
+        if data.len() <= self.most() {
+            return Ok(());
         }
-        Ok(())
+        if self.has(Fault::TooLargeDeletes) {
+            self.records.lock().unwrap().remove(key);
+        }
+        Err(StoreError::TooLarge {
+            size: data.len(),
+            limit: self.most(),
+        })
+    }
+
+    fn most(&self) -> usize {
+        match self.fault {
+            Fault::TooLargeDeletes => LIMIT,
+            Fault::TakesLessThanItSays => TOLD - 1,
+            Fault::TakesMoreThanItSays => TOLD + 1,
+            _ => usize::MAX,
+        }
+    }
+
+    /// What a cache in front of this store knows, if it asks that.
+    fn cached(&self, key: &RecordKey, read: Read) -> Option<Option<Record>> {
+        let mut seen = self.seen.lock().unwrap();
+        let found = self.alive(key);
+        let keeps = match self.fault {
+            Fault::KeepsThatThereIsNone => read == Read::Recent && found.is_none(),
+            Fault::RecentStaysForEver => read == Read::Recent && found.is_some(),
+            Fault::CurrentComesFromACache => true,
+            _ => return None,
+        };
+        let cached = seen.get(key).cloned();
+        if keeps && read == Read::Recent {
+            seen.entry(*key).or_insert(found);
+        }
+        cached.filter(|_| read == Read::Recent || self.has(Fault::CurrentComesFromACache))
     }
 
     fn jump(&self) {
@@ -288,8 +349,11 @@ impl Broken {
 }
 
 impl Store for Broken {
-    async fn load(&self, key: &RecordKey, _: Read) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, key: &RecordKey, read: Read) -> Result<Option<Record>, StoreError> {
         self.jump();
+        if let Some(cached) = self.cached(key, read) {
+            return Ok(cached);
+        }
         if self.has(Fault::StaleLoads) {
             let stale = self.alive(key);
             yield_now().await;
@@ -337,8 +401,22 @@ impl Store for Broken {
         read: Read,
     ) -> Vec<Result<Option<Record>, StoreError>> {
         let mut loaded = Vec::new();
-        for key in keys {
-            loaded.push(self.load(key, read).await);
+        for (place, key) in keys.iter().enumerate() {
+            let before = keys.get(..place).unwrap_or_default();
+            if self.has(Fault::LoadManyLeavesOutTwins) && before.contains(key) {
+                continue;
+            }
+            let found = match self.fault {
+                Fault::LoadManyShowsTheExpired => Ok(self.raw(key)),
+                _ => self.load(key, read).await,
+            };
+            let is_none = matches!(found, Ok(None));
+            if !(is_none && self.has(Fault::LoadManyLeavesOutWhatIsNotThere)) {
+                loaded.push(found);
+            }
+        }
+        if self.has(Fault::LoadManyTurnsRound) {
+            loaded.reverse();
         }
         loaded
     }
@@ -365,10 +443,10 @@ impl Store for Broken {
         }
         self.sweep_in_passing(key);
         if self.has(Fault::CancelledCreateIsEmpty) {
-            self.insert(key, Record::new("", self.first(), expires));
+            self.insert(key, Record::new("", self.first(key), expires));
             yield_now().await;
         }
-        let version = self.first();
+        let version = self.first(key);
         self.insert(
             key,
             Record::new(self.data(&data), version, self.end(expires)),
@@ -446,10 +524,17 @@ impl Store for Broken {
     }
 
     async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
-        if let (Some(expected), Some(record)) = (expected, self.alive(key))
-            && record.version() != expected
-        {
-            return Err(StoreError::Conflict);
+        match (expected, self.alive(key)) {
+            (Some(expected), Some(record))
+                if record.version() != expected && !self.has(Fault::DeleteIgnoresVersions) =>
+            {
+                return Err(StoreError::Conflict);
+            }
+            (Some(_), None) if self.has(Fault::DeleteAtVersionNeedsARecord) => {
+                return Err(StoreError::Gone);
+            }
+            (Some(_), Some(_)) if self.has(Fault::DeleteLooksThenRemoves) => yield_now().await,
+            _ => {}
         }
         let removed = self.records.lock().unwrap().remove(&self.key(key));
         match self.fault {
@@ -477,8 +562,23 @@ impl Store for Broken {
         records: &[(RecordKey, Option<Version>)],
     ) -> Vec<Result<(), StoreError>> {
         let mut deleted = Vec::new();
-        for (key, expected) in records {
-            deleted.push(self.delete(key, *expected).await);
+        let mut has_refused = false;
+        for (place, (key, expected)) in records.iter().enumerate() {
+            let expected = expected.filter(|_| !self.has(Fault::DeleteManyIgnoresVersions));
+            let is_last = place > 0 && place + 1 == records.len();
+            if self.has(Fault::CancelledDeleteManyLeavesHalves)
+                && let Some(record) = self.raw(key)
+            {
+                self.insert(key, Record::new("", record.version(), record.expires()));
+                yield_now().await;
+            }
+            let done = match self.fault {
+                Fault::DeleteManyStopsAtARefusal if has_refused => Ok(()),
+                Fault::DeleteManyLeavesTheLast if is_last => continue,
+                _ => self.delete(key, expected).await,
+            };
+            has_refused |= done.is_err();
+            deleted.push(done);
         }
         deleted
     }
@@ -528,12 +628,29 @@ impl Store for Broken {
         if self.has(Fault::TouchWritesBack) {
             yield_now().await;
         }
-        self.insert(key, Record::new(data, version, end));
-        Ok(version)
+        let kept = match self.fault {
+            Fault::TouchReturnsTheOldVersion => self.fresh(),
+            Fault::TouchAlternatesVersions => Version::from_bytes(
+                (u128::from_be_bytes(*version.as_bytes()) ^ 1 << 100).to_be_bytes(),
+            ),
+            _ => version,
+        };
+        self.insert(key, Record::new(data, kept, end));
+        match self.fault {
+            Fault::TouchAlternatesVersions => Ok(kept),
+            _ => Ok(version),
+        }
     }
 
     fn limits(&self) -> Limits {
+        let record_bytes = match self.fault {
+            Fault::TakesLessThanItSays | Fault::TakesMoreThanItSays => TOLD,
+            Fault::TooLargeDeletes => LIMIT,
+            Fault::LimitsVary => 1_000_000 + self.written.load(Ordering::Relaxed) as usize,
+            _ => usize::MAX,
+        };
         Limits {
+            record_bytes,
             never_waits: self.has(Fault::SaysItNeverWaits) || self.has(Fault::None),
             ..Limits::default()
         }
@@ -832,6 +949,101 @@ const BROKEN: &[(Fault, &[&str])] = &[
         &["a_clock_that_jumps_harms_no_live_record"],
     ),
     (Fault::StaleLoads, &["a_load_never_sees_half_an_update"]),
+    (
+        Fault::LoadManyTurnsRound,
+        &["load_many_answers_in_the_order_of_the_keys"],
+    ),
+    (
+        Fault::LoadManyLeavesOutTwins,
+        &["load_many_answers_in_the_order_of_the_keys"],
+    ),
+    (
+        Fault::LoadManyLeavesOutWhatIsNotThere,
+        &["load_many_answers_in_the_order_of_the_keys"],
+    ),
+    (
+        Fault::LoadManyShowsTheExpired,
+        &["load_many_answers_in_the_order_of_the_keys"],
+    ),
+    (
+        Fault::DeleteManyStopsAtARefusal,
+        &["delete_many_does_to_each_what_delete_does"],
+    ),
+    (
+        Fault::DeleteManyIgnoresVersions,
+        &["delete_many_does_to_each_what_delete_does"],
+    ),
+    (
+        Fault::DeleteManyLeavesTheLast,
+        &["delete_many_does_to_each_what_delete_does"],
+    ),
+    (
+        Fault::CancelledDeleteManyLeavesHalves,
+        &["a_cancelled_delete_many_deletes_each_wholly_or_not_at_all"],
+    ),
+    (
+        Fault::DeleteIgnoresVersions,
+        &[
+            "a_delete_at_a_version_spares_another",
+            "a_delete_at_a_version_spares_a_racing_update",
+            "a_long_random_life_follows_the_contract",
+        ],
+    ),
+    (
+        Fault::DeleteAtVersionNeedsARecord,
+        &["a_delete_at_a_version_of_nothing_is_no_error"],
+    ),
+    (
+        Fault::DeleteLooksThenRemoves,
+        &["a_delete_at_a_version_spares_a_racing_update"],
+    ),
+    (
+        Fault::VersionsStartAnew,
+        &[
+            "no_version_of_a_key_comes_back",
+            "a_version_of_an_earlier_life_changes_nothing",
+            "a_long_random_life_follows_the_contract",
+        ],
+    ),
+    (
+        Fault::VersionsGoOnUntilSwept,
+        &[
+            "no_version_of_a_key_comes_back",
+            "a_version_of_an_earlier_life_changes_nothing",
+        ],
+    ),
+    (
+        Fault::TouchReturnsTheOldVersion,
+        &[
+            "a_touch_returns_the_version_that_the_record_has",
+            "a_touch_changes_the_end_and_no_data",
+        ],
+    ),
+    (
+        Fault::TouchAlternatesVersions,
+        &["a_touch_returns_the_version_that_the_record_has"],
+    ),
+    (
+        Fault::KeepsThatThereIsNone,
+        &["a_recent_read_of_a_quiet_store_shows_the_record"],
+    ),
+    (
+        Fault::RecentStaysForEver,
+        &["a_recent_read_of_a_quiet_store_shows_the_record"],
+    ),
+    (
+        Fault::CurrentComesFromACache,
+        &["a_current_read_shows_every_write_answered"],
+    ),
+    (
+        Fault::TakesLessThanItSays,
+        &["a_store_takes_what_its_limits_say_and_no_more"],
+    ),
+    (
+        Fault::TakesMoreThanItSays,
+        &["a_store_takes_what_its_limits_say_and_no_more"],
+    ),
+    (Fault::LimitsVary, &["limits_stay_as_they_are"]),
 ];
 
 async fn check(fault: Fault, rule: Rule) -> Result<(), conformance::Violation> {

@@ -16,7 +16,7 @@ use tower::ServiceExt;
 
 use crate::support::{
     keys,
-    scripted::{Before, Fail, Load, Scripted},
+    scripted::{Before, Fail, Load, Scripted, Update},
     set_cookies,
 };
 
@@ -131,7 +131,7 @@ async fn extractors_load_what_they_give() {
 }
 
 #[tokio::test]
-async fn an_error_answers_500_and_nothing_more() {
+async fn an_error_answers_a_status_and_nothing_more() {
     let remote = Scripted::default();
     let (app, jar) = (app(&remote), &mut Vec::new());
     let (response, text) = send(&app, jar, "GET", "/error").await;
@@ -144,8 +144,20 @@ async fn an_error_answers_500_and_nothing_more() {
         ErrorKind::Serialize
     );
     send(&app, jar, "POST", "/add").await;
+    remote.at(Before, Update, Fail);
+    let (response, text) = send(&app, jar, "POST", "/add").await;
+    assert_eq!(
+        (response.status(), &*text),
+        (StatusCode::SERVICE_UNAVAILABLE, "")
+    );
+    assert!(!response.headers().contains_key(header::RETRY_AFTER));
     remote.every(Before, Load, Fail);
-    let (response, _) = send(&app, jar, "POST", "/add").await;
+    let (response, text) = send(&app, jar, "POST", "/add").await;
+    assert_eq!(
+        (response.status(), &*text),
+        (StatusCode::SERVICE_UNAVAILABLE, "session error")
+    );
+    assert_eq!(response.headers()[header::RETRY_AFTER], "1");
     assert_eq!(
         response.extensions().get::<Error>().unwrap().kind(),
         ErrorKind::Store

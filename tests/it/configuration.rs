@@ -187,7 +187,7 @@ async fn every_attribute_reaches_the_browser() {
     let sent = cookie.split_once("; ").unwrap().1;
     assert_eq!(
         sent,
-        "Max-Age=86400; SameSite=None; Partitioned; Secure; Path=/shop; Domain=example.com"
+        "Max-Age=86400; Expires=Sat, 16 Jan 2027 08:00:00 GMT; SameSite=None; Partitioned; Secure; Path=/shop; Domain=example.com"
     );
 }
 

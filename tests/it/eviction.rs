@@ -5,7 +5,7 @@ use silverback::{
     store::{Bytes, Expiry, MemoryStore, Read, RecordKey, Store, StoreError},
 };
 
-use crate::support::{SECOND, START, until};
+use crate::support::{HOUR, Jar, Kind, MINUTE, SECOND, START, Stores, World, keys, until, user};
 
 const LATER: Timestamp = Timestamp::from_secs(START.as_secs() + 100);
 
@@ -24,6 +24,20 @@ fn key(n: u32) -> RecordKey {
 
 fn data(len: usize) -> Bytes {
     Bytes::from(vec![0; len])
+}
+
+/// The data of an end that was set so many seconds after the start.
+fn end(set: u32) -> Bytes {
+    let [_, _, _, secs @ ..] = set_at(set).as_secs().to_be_bytes();
+    Bytes::from([&[24][..], &secs].concat())
+}
+
+fn set_at(set: u32) -> Timestamp {
+    START.saturating_add(set * SECOND)
+}
+
+fn mark() -> Bytes {
+    Bytes::from(vec![8; 9])
 }
 
 fn later(secs: u32) -> Expiry {
@@ -109,4 +123,155 @@ async fn the_oldest_go_first_among_many() {
     assert!((1_800..=2_000).contains(&left.len()), "{}", left.len());
     let early = left.iter().filter(|end| **end < later(1 << 31).at).count();
     assert!(early < left.len() / 10, "{early} of {}", left.len());
+}
+
+/// Memory for so many bytes of sessions, and a clock.
+fn world(max_bytes: usize) -> World {
+    let mut stores = Stores::new();
+    stores.records.memory = stores.records.memory.max_bytes(max_bytes);
+    let config = Kind::Memory.config(&stores, keys());
+    World::new(Kind::Memory, stores, config)
+}
+
+#[tokio::test]
+async fn visitors_who_come_once_leave_others_alone() {
+    let world = world(64 * 4_000);
+    let store = &world.records().memory;
+    let mut users = Vec::new();
+    for number in 0..50 {
+        users.push(world.logged_in(&format!("user {number}"), "laptop").await);
+    }
+    world.clock.advance(HOUR);
+    for jar in &mut users {
+        assert!(world.visit(jar, user).await.0.is_some());
+    }
+    world.clock.advance(MINUTE);
+    for _ in 0..5_000 {
+        world.put(&mut Jar::default(), "n", 1).await;
+    }
+    for (number, jar) in users.iter_mut().enumerate() {
+        let name = world.visit(jar, user).await.0;
+        assert_eq!(name, Some(format!("user {number}")));
+    }
+    let evicted = store.evicted();
+    assert_eq!((evicted.sessions, evicted.rosters, evicted.ends), (0, 0, 0));
+    assert!(evicted.unused_sessions > 2_500, "{evicted:?}");
+    assert_eq!(store.limits().forgotten_until, None);
+}
+
+/// Whoever comes back is in use, by whichever call.
+#[tokio::test]
+async fn what_was_used_stays_longer() {
+    for call in 0..4 {
+        let (store, _) = store(64 * 128 * 10);
+        let session = || Bytes::from(vec![1; 32]);
+        // It is the closest to its end, by far.
+        let version = store.create(&key(0), session(), later(0)).await.unwrap();
+        match call {
+            0 => assert!(store.load(&key(0), Read::Recent).await.unwrap().is_some()),
+            1 => drop(store.touch(&key(0), version, later(1)).await.unwrap()),
+            2 => drop(
+                store
+                    .update(&key(0), version, session(), later(1))
+                    .await
+                    .unwrap(),
+            ),
+            _ => drop(store.load_many(&[key(0)], Read::Current).await),
+        }
+        for n in 1..1_000 {
+            store
+                .create(&key(n), session(), later(1_000))
+                .await
+                .unwrap();
+        }
+        let left = store.load(&key(0), Read::Current).await.unwrap();
+        assert!(left.is_some(), "call {call}");
+        assert_eq!((store.len(), store.evicted().unused_sessions), (10, 990));
+    }
+}
+
+#[tokio::test]
+async fn ends_are_forgotten_last_and_in_their_order() {
+    let (store, _) = store(64 * 10 * (96 + 6));
+    for n in 0..5 {
+        // The longer one has to be remembered, the earlier it was set.
+        store.create(&key(n), end(n), later(100 - n)).await.unwrap();
+    }
+    for n in 5..100 {
+        let other = Bytes::from(vec![[1, 16][n as usize % 2]; 6]);
+        store.create(&key(n), other, later(0)).await.unwrap();
+    }
+    assert_eq!(store.limits().forgotten_until, None);
+    assert_eq!(store.evicted().ends, 0);
+    assert!(
+        store.evicted().rosters > 0,
+        "as nothing else was left to go"
+    );
+    for n in 100..108 {
+        store.create(&key(n), end(n), later(200)).await.unwrap();
+    }
+    let clone = store.clone();
+    assert_eq!(clone.limits().forgotten_until, Some(set_at(2)));
+    assert_eq!((clone.evicted().ends, clone.len()), (3, 10));
+    for n in 0..5 {
+        let found = store.load(&key(n), Read::Current).await.unwrap();
+        assert_eq!(found.is_some(), n > 2, "{n}");
+    }
+    // The store forgets more of a shard; that is not earlier than what another one forgot.
+    let elsewhere = |n: u32| {
+        let mut bytes = *key(n).as_bytes();
+        bytes[0] = 1;
+        RecordKey::from_bytes(bytes)
+    };
+    for n in 0..12 {
+        let old = end(0);
+        store.create(&elsewhere(n), old, later(200)).await.unwrap();
+    }
+    assert_eq!(store.limits().forgotten_until, Some(set_at(2)));
+    assert_eq!(store.evicted().ends, 5);
+}
+
+#[tokio::test]
+async fn marks_stay_until_their_end_and_are_not_counted() {
+    let (store, clock) = store(64 * 10 * (96 + 9));
+    let session = || Bytes::from(vec![1; 9]);
+    for n in 0..10 {
+        store.create(&key(n), session(), later(0)).await.unwrap();
+    }
+    let mut marked = 0;
+    let refused = loop {
+        let end = until(START.saturating_add(MINUTE));
+        match store.create(&key(100 + marked), mark(), end).await {
+            Ok(_) => marked += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(&refused, StoreError::Refused(_)), "{refused:?}");
+    assert_eq!(
+        std::error::Error::source(&refused).unwrap().to_string(),
+        "full"
+    );
+    assert_eq!((marked, store.len()), (10, 0));
+    assert!(store.is_empty());
+    for n in 100..110 {
+        let found = store.load(&key(n), Read::Current).await.unwrap().unwrap();
+        assert_eq!(found.data(), mark());
+        // A session that is not larger than its mark takes no more room.
+        store
+            .touch(
+                &key(n),
+                found.version(),
+                until(START.saturating_add(MINUTE)),
+            )
+            .await
+            .unwrap();
+    }
+    let found = store.load(&key(100), Read::Current).await.unwrap().unwrap();
+    let larger = store
+        .update(&key(100), found.version(), data(10), later(0))
+        .await;
+    assert!(matches!(larger, Err(StoreError::Refused(_))), "{larger:?}");
+    clock.advance(MINUTE);
+    store.create(&key(1), session(), later(0)).await.unwrap();
+    assert_eq!(store.len(), 1);
 }

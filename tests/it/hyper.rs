@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, client::conn::http1 as client, server::conn::http1 as server};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
@@ -13,8 +13,21 @@ use tower::{Layer, service_fn};
 
 use crate::support::{
     keys,
-    scripted::{Before, Fail, Scripted, Update},
+    scripted::{Before, Fail, Load, Scripted, Update},
 };
+
+async fn serve(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(count(request).await.unwrap_or_else(|error| {
+        let answer = error.answer();
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = answer.status();
+        if let Some(delay) = answer.retry_after() {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, delay.as_secs().into());
+        }
+        response
+    }))
+}
 
 async fn count(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Error> {
     let session = request
@@ -30,7 +43,7 @@ async fn count(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Erro
 async fn a_hyper_service_has_sessions() {
     let remote = Scripted::default();
     let layer = SessionLayer::new(SessionConfig::new("s", remote.clone(), keys()));
-    let service = layer.layer(service_fn(count));
+    let service = layer.layer(service_fn(serve));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -60,15 +73,27 @@ async fn a_hyper_service_has_sessions() {
             n.to_string()
         );
     }
-    remote.every(Before, Update, Fail);
-    let request = Request::builder()
-        .header(header::HOST, "x")
-        .header(header::COOKIE, &cookie);
-    let response = sender
-        .send_request(request.body(Full::<Bytes>::default()).unwrap())
-        .await
-        .unwrap();
-    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    for (calls, method, retries) in [
+        (Load, Method::POST, true),
+        (Update, Method::GET, true),
+        (Update, Method::POST, false),
+    ] {
+        remote.at(Before, calls, Fail);
+        let request = Request::builder()
+            .method(method)
+            .header(header::HOST, "x")
+            .header(header::COOKIE, &cookie);
+        let response = sender
+            .send_request(request.body(Full::<Bytes>::default()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let retry_after = response.headers().get(header::RETRY_AFTER);
+        assert_eq!(
+            retry_after.map(|value| value == "1"),
+            retries.then_some(true)
+        );
+    }
 }
 
 /// A proxy hands on the upstream's body, which has no default.

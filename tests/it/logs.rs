@@ -1,12 +1,15 @@
 //! What is logged, and that no secret is.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt::{self, Write},
     sync::{Mutex, Once},
 };
 
-use silverback::{Rejection, Session, SessionConfig, SessionLayer};
+use silverback::{
+    Clock, Rejection, Session, SessionConfig, SessionLayer,
+    store::{Bytes, MemoryStore, Read, RecordKey, Store},
+};
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
@@ -14,9 +17,9 @@ use tracing::{
 };
 
 use crate::support::{
-    Jar, Kind, Site, keys,
+    DAY, Jar, Kind, START, Site, keys,
     scripted::{ANY, Before, Delete, Fail, Load, Scripted, Update},
-    sessions,
+    sessions, until,
 };
 
 thread_local! {
@@ -167,4 +170,94 @@ async fn a_store_that_fails_is_an_event() {
         log.contains("ERROR") && log.contains("session not loaded"),
         "{log}"
     );
+}
+
+#[tokio::test]
+async fn an_evicted_session_that_was_in_use_is_an_event() {
+    let (first, later) = (Cell::new(0), Cell::new(0));
+    let log = recorded(async || {
+        let store = MemoryStore::new()
+            .clock(Clock::manual(START))
+            .max_bytes(64 * 200);
+        for number in 0..2_500_u32 {
+            let mut bytes = [0; 32];
+            bytes[28..].copy_from_slice(&number.to_be_bytes());
+            let key = RecordKey::from_bytes(bytes);
+            let (data, end) = (
+                Bytes::from_static(&[1; 100]),
+                until(START.saturating_add(DAY)),
+            );
+            store.create(&key, data, end).await.unwrap();
+            match number {
+                0..100 => first.set(store.evicted().sessions),
+                _ => drop(store.load(&key, Read::Current).await.unwrap()),
+            }
+        }
+        later.set(store.evicted().sessions);
+    })
+    .await;
+    assert_eq!((first.get(), later.get()), (0, 2_399));
+    let lines: Vec<_> = log.lines().collect();
+    assert_eq!(lines.len(), 3, "the first, and each thousandth: {log}");
+    for (line, count) in lines.iter().zip([1, 1_000, 2_000]) {
+        let is_it = line.starts_with("WARN") && line.contains("evicted");
+        assert!(is_it && line.contains(&format!("count={count}")), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_that_caches_would_share_is_an_event() {
+    let log = recorded(async || {
+        let world = Kind::Cookie.world();
+        for fields in [
+            ["cache-control", "public"],
+            ["cdn-cache-control", "max-age=5"],
+            ["cache-control", "private"],
+        ] {
+            let response = http::Response::builder().header(fields[0], fields[1]);
+            let response = response.body(String::new()).unwrap();
+            world.respond(&mut Jar::default(), write, response).await;
+        }
+    })
+    .await;
+    let fields: Vec<_> = log
+        .lines()
+        .map(|line| line.split("field=").nth(1))
+        .collect();
+    assert_eq!(fields.len(), 2, "{log}");
+    assert!(fields[0].unwrap().contains("\"cache-control\""), "{log}");
+    assert!(
+        fields[1].unwrap().contains("\"cdn-cache-control\""),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn cookies_near_the_limit_of_proxies_are_an_event() {
+    let large = async |session: Session| {
+        let all = sessions(&session);
+        for name in ["a", "b", "c"] {
+            let session = all.get(name).await.unwrap();
+            session.insert("x", "x".repeat(1_800)).unwrap();
+        }
+    };
+    let cookie = |name| SessionConfig::cookie(name, keys());
+    let layer = SessionLayer::new(cookie("a"))
+        .with(cookie("b"))
+        .with(cookie("c"));
+    let site = Site::of(layer);
+    let jar = &mut Jar::default();
+    let log = recorded(async || drop(site.visit(jar, large).await)).await;
+    assert!(
+        log.contains("limit of proxies") && log.contains("\"response\""),
+        "{log}"
+    );
+    let log = recorded(async || drop(site.visit(jar, async |_| ()).await)).await;
+    assert!(
+        log.contains("limit of proxies") && log.contains("\"request\""),
+        "{log}"
+    );
+    jar.0.remove("c");
+    let log = recorded(async || drop(site.visit(jar, async |_| ()).await)).await;
+    assert!(log.is_empty(), "{log}");
 }

@@ -163,7 +163,7 @@ async fn a_batch_reports_all_failures() {
             );
         })
         .await;
-    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     let error = response.extensions().get::<silverback::Error>().unwrap();
     assert_eq!(error.failures().count(), 2);
     assert!(

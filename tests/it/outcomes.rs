@@ -1,10 +1,10 @@
 //! What lasts when the handler fails.
 
 use http::{Request, Response, StatusCode};
-use silverback::Session;
+use silverback::{Clock, Session, SessionLayer};
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{Jar, Kind, Site, no_cookie, set_cookie};
+use crate::support::{Jar, Kind, START, Site, Stores, keys, no_cookie, set_cookie};
 
 const FAILED: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
 
@@ -23,7 +23,7 @@ async fn a_failed_handler_saves_no_values() {
             session.load().await.unwrap();
             session.insert("n", 2).unwrap();
         };
-        for status in [500, 503, 599] {
+        for status in [408, 500, 503, 599] {
             let status = StatusCode::from_u16(status).unwrap();
             let (_, response) = world.answer(jar, status, write).await;
             assert!(no_cookie(&response));
@@ -127,4 +127,83 @@ async fn an_error_of_the_service_saves_nothing() {
         .unwrap_err();
     assert_eq!(error.to_string(), "mine");
     assert!(world.records().memory.is_empty());
+}
+
+/// A layer whose responses from 400 on, and those that say so, keep nothing.
+fn picky(kind: Kind) -> Site {
+    let config = kind.config(&Stores::new(), keys());
+    let keep_if = |status: StatusCode, headers: &http::HeaderMap| {
+        !status.is_client_error() && !headers.contains_key("x-rolled-back")
+    };
+    Site::at(
+        &Clock::manual(START),
+        SessionLayer::new(config).keep_if(keep_if),
+    )
+}
+
+fn rolled_back(status: StatusCode) -> Response<String> {
+    let response = Response::builder().header("x-rolled-back", "1");
+    response.status(status).body(String::new()).unwrap()
+}
+
+#[tokio::test]
+async fn keep_if_narrows_what_is_kept() {
+    for kind in Kind::PLAIN {
+        let site = picky(kind);
+        let jar = &mut established(&site).await;
+        let write = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("n", 2).unwrap();
+        };
+        for response in [rolled_back(StatusCode::OK), {
+            let mut response = Response::default();
+            *response.status_mut() = StatusCode::FORBIDDEN;
+            response
+        }] {
+            let (_, response) = site.respond(jar, write, response).await;
+            assert!(no_cookie(&response));
+            assert_eq!(site.get(jar, "n").await, Some(1));
+        }
+        site.answer(jar, StatusCode::SEE_OTHER, write).await;
+        assert_eq!(site.get(jar, "n").await, Some(2));
+    }
+}
+
+#[tokio::test]
+async fn keep_if_cannot_widen_it() {
+    for kind in Kind::PLAIN {
+        let config = kind.config(&Stores::new(), keys());
+        let layer = SessionLayer::new(config).keep_if(|_, _| true);
+        let site = Site::at(&Clock::manual(START), layer);
+        let jar = &mut established(&site).await;
+        let write = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("n", 2).unwrap();
+        };
+        site.answer(jar, FAILED, write).await;
+        assert_eq!(site.get(jar, "n").await, Some(1));
+    }
+}
+
+#[tokio::test]
+async fn keep_if_takes_back_neither_a_renewal_nor_an_end() {
+    for kind in Kind::PLAIN {
+        let site = picky(kind);
+        let jar = &mut established(&site).await;
+        let old = jar.clone();
+        let renew = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("n", 2).unwrap();
+            session.renew();
+        };
+        let (_, response) = site.respond(jar, renew, rolled_back(StatusCode::OK)).await;
+        set_cookie(&response);
+        assert_ne!(old.value("s"), jar.value("s"));
+        assert_eq!(site.get(jar, "n").await, Some(1));
+        let destroy = async |session: Session| session.destroy().await.unwrap();
+        let (_, response) = site
+            .respond(jar, destroy, rolled_back(StatusCode::OK))
+            .await;
+        assert!(set_cookie(&response).contains("Max-Age=0"));
+    }
 }

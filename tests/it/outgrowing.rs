@@ -145,10 +145,7 @@ async fn two_at_once_of_which_one_renews_part() {
 async fn two_at_once_of_which_one_renews_are_one() {
     let world = Kind::RevocableOverflow.world();
     let [(one, first), (mut two, second)] = two_at_once(&world, true).await;
-    assert_eq!(
-        [first, second],
-        [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::OK]
-    );
+    assert_eq!([first, second], [StatusCode::CONFLICT, StatusCode::OK]);
     assert_eq!(world.place(&one).await, Place::Nowhere);
     assert_eq!(world.lens(&mut two, BY_TWO).await, [None, Some(700)]);
     assert_eq!(world.records().memory.len(), 1);

@@ -10,7 +10,7 @@ use crate::support::{
     user,
 };
 
-const FAILED: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
+const FAILED: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
 #[tokio::test]
 async fn reads_go_on_and_changes_fail() {

@@ -213,7 +213,7 @@ async fn a_failed_renewal_leaves_it_as_it_was() {
         world.records().every(Before, Create, Fail);
     };
     let (_, response) = world.visit(jar, renew).await;
-    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     world.records().calm();
     assert!(world.is_alive(jar).await);
     world.set(jar, "answered", 10).await;

@@ -6,7 +6,7 @@ use tonic::transport::{Channel, Server, server::TcpIncoming};
 
 use crate::support::{
     keys,
-    scripted::{Before, Fail, Scripted, Update},
+    scripted::{Before, Fail, Load, Scripted, Update},
 };
 
 #[path = "../../examples/tonic/visits.rs"]
@@ -43,15 +43,17 @@ async fn a_tonic_service_has_sessions() {
 }
 
 #[tokio::test]
-async fn a_failed_save_is_unavailable() {
+async fn a_failed_load_is_unavailable_and_a_failed_save_is_not() {
     let remote = Scripted::default();
     let mut client = client(remote.clone()).await;
     client.visit().await.unwrap();
-    remote.every(Before, Update, Fail);
-    let error = client.visit().await.unwrap_err();
-    let status = error.downcast_ref::<tonic::Status>().unwrap();
-    assert_eq!(
-        (status.code(), status.message()),
-        (tonic::Code::Unavailable, "session not saved")
-    );
+    for (calls, code, message) in [
+        (Load, tonic::Code::Unavailable, "session"),
+        (Update, tonic::Code::Internal, "session not saved"),
+    ] {
+        remote.at(Before, calls, Fail);
+        let error = client.visit().await.unwrap_err();
+        let status = error.downcast_ref::<tonic::Status>().unwrap();
+        assert_eq!((status.code(), status.message()), (code, message));
+    }
 }

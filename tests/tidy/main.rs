@@ -54,7 +54,16 @@ const FLOORS: &[&[&str]] = &[
     &["request"],
     &["subjects", "session"],
     &["sessions"],
-    &["responder", "future", "service", "layer", "axum"],
+    &[
+        "answer",
+        "caching",
+        "head",
+        "responder",
+        "future",
+        "service",
+        "layer",
+        "axum",
+    ],
 ];
 
 /// Neighbours that must not know each other although the floors alone would allow it.
@@ -70,7 +79,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
 const FOLDERS: &[(&str, &[&str])] = &[
     ("codec", &["token", "mod"]),
     ("config", &["settings", "mod"]),
-    ("content", &["frames", "mod", "wire"]),
+    ("content", &["frames", "writes", "mark", "mod", "wire"]),
     ("request", &["registry", "commit", "mod"]),
     ("roster", &["mod", "wire", "store"]),
     (
@@ -104,7 +113,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "store", "options", "sweeper", "mod",
         ],
     ),
-    ("store/memory", &["table", "mod"]),
+    ("store/memory", &["table", "shard", "mod"]),
     (
         "turn",
         &[
@@ -112,6 +121,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "exchange",
             "cell",
             "presented",
+            "contenders",
+            "look",
             "open",
             "save",
             "destroy",
@@ -123,7 +134,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "vault",
         &[
-            "retry", "records", "rosters", "write", "overflow", "renew", "save", "mod",
+            "retry", "records", "ends", "open", "rosters", "write", "renew", "overflow", "destroy",
+            "save", "mod",
         ],
     ),
 ];

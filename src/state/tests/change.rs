@@ -7,6 +7,7 @@ use crate::{
     ErrorKind,
     content::{FlashId, Persistence},
     cookie::CookieAttributes,
+    state::{CutOff, Taken, TakenFlashes},
 };
 
 const ONE: FlashId = *b"flash  1";
@@ -48,8 +49,13 @@ fn push(id: FlashId, text: &str) -> Change {
     Change::PushFlash { queue, id, value }
 }
 
+fn taken(ids: &[FlashId]) -> Taken {
+    let messages = ids.iter().map(|id| (*id, b"hi".to_vec())).collect();
+    Arc::new(TakenFlashes::new("q", messages))
+}
+
 fn take(ids: &[FlashId]) -> Change {
-    Change::TakeFlashes(Arc::new(ids.to_vec().into()))
+    Change::TakeFlashes(taken(ids))
 }
 
 fn remove(key: &str) -> Change {
@@ -133,14 +139,14 @@ fn messages_are_taken_once() {
     let content = apply(&mut [push(TWO, "ho")], start());
     let content = apply(&mut change, content);
     assert_eq!(text(&content), "a=1 @al");
-    assert_eq!(*taken.lock().unwrap(), [ONE, TWO]);
+    assert_eq!(*taken.ids(), [ONE, TWO]);
 
     let content = apply(&mut change, meanwhile());
     assert_eq!(text(&content), "a=7 n=4 @bo");
-    assert_eq!(*taken.lock().unwrap(), [TWO], "the first is theirs");
+    assert_eq!(*taken.ids(), [TWO], "the first is theirs");
 
     apply(&mut change, content);
-    assert!(taken.lock().unwrap().is_empty());
+    assert!(taken.ids().is_empty());
 }
 
 #[test]
@@ -209,6 +215,7 @@ fn a_change_says_what_it_is() {
         (count(),                          true,  false,  false, "Update"),
         (push(ONE, "secret"),              false, false,  false, "PushFlash"),
         (take(&[ONE]),                     false, false,  false, "TakeFlashes"),
+        (Change::PutBackFlashes(taken(&[ONE])), false, false, false, "PutBackFlashes"),
         (Change::Persist(Persistence::Configured), false, false, true, "Persist"),
         (Change::Attributes(CookieAttributes::default()), false, false, true, "Attributes"),
         (set("secret"),                    false, true,   false, "SetSubject"),
@@ -227,5 +234,47 @@ fn a_change_says_what_it_is() {
             "{debug}"
         );
         assert_eq!(format!("{change:?}"), debug);
+    }
+}
+
+/// Messages go back in front of newer ones, once, and without those that others have taken.
+#[test]
+fn messages_are_put_back_in_their_place() {
+    let taken = taken(&[ONE, TWO]);
+    taken.ids().retain(|id| *id == TWO);
+    let mut put_back = [Change::PutBackFlashes(taken)];
+    let content = apply(&mut [Change::Clear, push(THREE, "new")], start());
+    let content = apply(&mut put_back, content);
+    assert_eq!(text(&content), "!hi !new @al");
+    assert_eq!(text(&apply(&mut put_back, content)), "!hi !new @al");
+}
+
+/// How a save that was cut off counts the changes before is not disturbed.
+#[test]
+fn what_may_be_saved_as_taken_is_put_back_by_another_change() {
+    for cut_off in [false, true] {
+        let mut state = State {
+            view: Some(View::new(NOW, None)),
+            ..State::default()
+        };
+        state.note(Some(Change::TakeFlashes(taken(&[ONE]))));
+        state.note(Some(insert("k", "1")));
+        if cut_off {
+            let write = [1; 8];
+            state.cut_off.push(CutOff { write, changes: 1 });
+        }
+        state.put_back_flashes(|_, _| true);
+        let log: Vec<_> = state
+            .log
+            .iter()
+            .map(|change| format!("{change:?}"))
+            .collect();
+        let expected: &[_] = match cut_off {
+            false => &["Insert"],
+            true => &["TakeFlashes", "Insert", "PutBackFlashes"],
+        };
+        assert_eq!(log, expected);
+        let view = state.view.unwrap();
+        assert_eq!(view.content.frames.flashes("q").count(), 1);
     }
 }

@@ -65,7 +65,7 @@ fn a_tenth_of_the_idle_timeout_is_worth_a_write() {
         (ABSOLUTE - 1,        ABSOLUTE - TENTH,     true),
     ];
     for (used, written, is_worth) in rows {
-        let found = lifetime().is_worth_refreshing(after(used), after(written));
+        let found = lifetime().is_worth_touching(after(used), after(written));
         assert_eq!(found, is_worth, "{used} {written}");
     }
 }
@@ -84,7 +84,7 @@ fn a_short_timeout_is_refreshed_each_second() {
             idle: secs(idle),
             ..lifetime()
         };
-        let found = lifetime.is_worth_refreshing(after(gained), after(idle));
+        let found = lifetime.is_worth_touching(after(gained), after(idle));
         assert_eq!(found, is_worth, "{idle} {gained}");
     }
 }

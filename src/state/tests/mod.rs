@@ -11,11 +11,11 @@ mod take;
 
 use std::time::Duration;
 
-use super::{Change, CookieDuty, Home, Source, State, View};
+use super::{Change, CookieDuty, Home, Place, Source, State, View};
 use crate::{
     clock::Timestamp,
     config::{SessionConfig, Settings},
-    content::{Browser, Content, Subject},
+    content::{Browser, Content, Subject, Writes},
     id::SessionId,
     key::{Key, Keys},
     store::{MemoryStore, Version},
@@ -41,6 +41,9 @@ fn before(seconds: u64) -> Timestamp {
 /// Where sessions of one configuration are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kept {
+    /// No store knows of them.
+    InCookiesAlone,
+    /// A store remembers which have ended.
     InCookies,
     /// In a cookie up to 100 bytes, and in a record from there on.
     Overflowing,
@@ -48,23 +51,29 @@ enum Kept {
 }
 
 impl Kept {
-    const ALL: [Self; 3] = [Self::InCookies, Self::Overflowing, Self::InRecords];
+    const ALL: [Self; 4] = [
+        Self::InCookiesAlone,
+        Self::InCookies,
+        Self::Overflowing,
+        Self::InRecords,
+    ];
 
-    /// A subject's sessions are listed in each of them.
+    /// A subject's sessions are listed in each of them but the first.
     fn config(self) -> SessionConfig {
         let key = Key::from_bytes(b"a key of thirty-two bytes or so.").unwrap();
         let (idle, absolute) = (secs(IDLE), secs(ABSOLUTE));
         let config = match self {
-            Self::InCookies => SessionConfig::cookie("sid", Keys::new(key)),
+            Self::InCookiesAlone | Self::InCookies => SessionConfig::cookie("sid", Keys::new(key)),
             Self::Overflowing => SessionConfig::cookie("sid", Keys::new(key))
                 .overflow(MemoryStore::new())
                 .cookie_bytes(100),
             Self::InRecords => SessionConfig::new("sid", MemoryStore::new(), Keys::new(key)),
         };
-        config
-            .revocation(MemoryStore::new())
-            .idle_timeout(idle)
-            .absolute_timeout(absolute)
+        let config = config.idle_timeout(idle).absolute_timeout(absolute);
+        match self {
+            Self::InCookiesAlone | Self::InRecords => config,
+            Self::InCookies | Self::Overflowing => config.revocation(MemoryStore::new()),
+        }
     }
 
     fn settings(self) -> Settings {
@@ -90,13 +99,13 @@ fn record() -> Home {
 }
 
 fn record_of(id: SessionId, browser: Browser) -> Home {
-    let (version, expires) = (VERSION, after(IDLE));
-    Home::Record {
+    Home::Record(Place {
         id,
-        version,
-        expires,
+        version: VERSION,
+        expires: after(IDLE),
         browser,
-    }
+        writes: Writes::default(),
+    })
 }
 
 /// One value of so many bytes.
@@ -125,6 +134,7 @@ fn opened(home: Home, content: Content) -> State {
             content,
             rejection,
         }),
+        is_used: true,
         ..State::default()
     }
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn saved(state: &mut State, home: Home, duty: CookieDuty, kept: Kept) {
-    state.saved(home, duty, None, &kept.settings(), NOW);
+fn saved(state: &mut State, home: Home, duty: CookieDuty) {
+    state.saved(home, duty, None, NOW);
 }
 
 fn other_cookie() -> Home {
@@ -35,7 +35,7 @@ fn a_session_is_known_by_the_id_it_got() {
         let row = format!("{was:?} {is:?}");
         let mut state = opened(was, content(10));
         state.renews = true;
-        saved(&mut state, is.clone(), CookieDuty::Set, Kept::Overflowing);
+        saved(&mut state, is.clone(), CookieDuty::Set);
         let source = state.source_again();
         assert_eq!((named(&source), state.renews), (found_by, renews), "{row}");
         let home = &state.view.unwrap().home;
@@ -43,21 +43,20 @@ fn a_session_is_known_by_the_id_it_got() {
     }
 }
 
-/// It counts the cookies that the session was in, where that tells which of two is newer.
+/// It counts the cookies that brought a change, as that tells which of two is the later one.
 #[test]
 #[rustfmt::skip]
-fn a_revision_counts_cookies_that_may_overflow() {
+fn a_revision_counts_cookies() {
     let rows = [
-        (Kept::Overflowing, cookie(), CookieDuty::Set,     4),
-        (Kept::Overflowing, cookie(), CookieDuty::Refresh, 3),
-        (Kept::Overflowing, record(), CookieDuty::Set,     3),
-        (Kept::InCookies,   cookie(), CookieDuty::Set,     3),
+        (cookie(), CookieDuty::Set,     4),
+        (cookie(), CookieDuty::Refresh, 3),
+        (record(), CookieDuty::Set,     3),
     ];
-    for (kept, home, duty, revision) in rows {
-        let row = format!("{kept:?} {home:?} {duty:?}");
+    for (home, duty, revision) in rows {
+        let row = format!("{home:?} {duty:?}");
         let mut state = opened(home.clone(), content(10));
         state.view.as_mut().unwrap().content.revision = 3;
-        saved(&mut state, home, duty, kept);
+        saved(&mut state, home, duty);
         assert_eq!(content_of(&state).revision, revision, "{row}");
     }
 }
@@ -74,7 +73,7 @@ fn the_larger_duty_stays() {
         for (other_rank, duty) in order.into_iter().enumerate() {
             let mut state = opened(record(), content(10));
             state.duty = owed;
-            saved(&mut state, record(), duty, Kept::InRecords);
+            saved(&mut state, record(), duty);
             assert_eq!(state.duty, order[rank.max(other_rank)], "{owed:?} {duty:?}");
         }
     }
@@ -100,7 +99,7 @@ fn a_saved_subject_is_listed() {
         set().apply(content).unwrap();
         content.former = Some("bob".into());
         state.log.extend(meanwhile);
-        saved(&mut state, record(), CookieDuty::Nothing, Kept::InRecords);
+        saved(&mut state, record(), CookieDuty::Nothing);
         let content = content_of(&state);
         let note = &content.subject.as_ref().unwrap().note;
         let found = (note.is_none(), content.former.is_none());
@@ -116,14 +115,12 @@ fn a_roster_says_since_when_it_lists() {
     ] {
         let mut state = opened(record(), content(10));
         state.view.as_mut().unwrap().content.subject = subject("ada", before(9));
-        let settings = Kept::InRecords.settings();
-        state.saved(record(), CookieDuty::Nothing, since, &settings, NOW);
+        state.saved(record(), CookieDuty::Nothing, since, NOW);
         let subject = content_of(&state).subject.as_ref().unwrap();
         assert_eq!((subject.since, subject.listed), expected, "{since:?}");
     }
     let mut state = opened(record(), content(10));
-    let settings = Kept::InRecords.settings();
-    state.saved(record(), CookieDuty::Nothing, Some(NOW), &settings, NOW);
+    state.saved(record(), CookieDuty::Nothing, Some(NOW), NOW);
     assert!(content_of(&state).subject.is_none());
 }
 
@@ -133,7 +130,7 @@ fn a_session_that_was_closed_meanwhile_stays_closed() {
         renews: true,
         ..State::default()
     };
-    saved(&mut state, record(), CookieDuty::Set, Kept::InRecords);
+    saved(&mut state, record(), CookieDuty::Set);
     assert!(state.view.is_none() && state.renews);
     assert_eq!(
         (state.duty, source(&state)),
@@ -144,14 +141,13 @@ fn a_session_that_was_closed_meanwhile_stays_closed() {
 /// A session that is saved by its cookie keeps its name, unless it gets one.
 #[test]
 fn a_cookie_keeps_its_name_or_gets_one() {
-    let settings = Kept::InCookies.settings();
     for (was, new, is) in [
         (cookie(), None, cookie()),
         (cookie(), Some(other_id()), other_cookie()),
         (Home::Nowhere, Some(id()), cookie()),
     ] {
         let mut state = opened(was, content(10));
-        state.saved_in_cookie(new, CookieDuty::Set, &settings, NOW);
+        state.saved_in_cookie(new, CookieDuty::Set, NOW);
         let home = state.view.unwrap().home;
         assert_eq!(home.id(), is.id());
         assert!(matches!(home, Home::Cookie { issued: NOW, .. }));

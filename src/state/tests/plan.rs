@@ -5,13 +5,15 @@ use super::*;
 use crate::{
     content::Persistence,
     cookie::CookieAttributes,
-    error::ErrorKind,
+    error::{Error, ErrorKind},
     state::{When, Write, plan::Plan},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Where {
     Nowhere,
+    /// Where a session was that was renewed or destroyed a moment ago.
+    Marked,
     Cookie,
     Record,
 }
@@ -38,10 +40,12 @@ enum Room {
 enum Time {
     Early,
     /// A tenth of the idle timeout has passed since the end was written down.
-    End,
+    Tenth,
     /// The same, and the browser would drop the cookie before the session is over.
-    EndAndCookie,
-    /// Of a session in a roster.
+    TenthAndCookie,
+    /// Half of the idle timeout has.
+    Half,
+    /// Of a session in a roster, which has heard of it a tenth ago.
     Roster,
     /// The cookie that came is of a retired key.
     RetiredKey,
@@ -49,7 +53,7 @@ enum Time {
     RetiredKeyOfListed,
 }
 
-const WHERE: [Where; 3] = [Where::Nowhere, Where::Cookie, Where::Record];
+const WHERE: [Where; 4] = [Where::Nowhere, Where::Marked, Where::Cookie, Where::Record];
 const DONE: [Done; 5] = [
     Done::Untouched,
     Done::Logged,
@@ -57,11 +61,12 @@ const DONE: [Done; 5] = [
     Done::Shown,
     Done::Renewed,
 ];
-const WHEN: [When; 2] = [When::Now, When::Response];
-const TIME: [Time; 6] = [
+const WHEN: [When; 3] = [When::Now, When::Touch, When::Response];
+const TIME: [Time; 7] = [
     Time::Early,
-    Time::End,
-    Time::EndAndCookie,
+    Time::Tenth,
+    Time::TenthAndCookie,
+    Time::Half,
     Time::Roster,
     Time::RetiredKey,
     Time::RetiredKeyOfListed,
@@ -69,35 +74,45 @@ const TIME: [Time; 6] = [
 
 /// What is written, and behind the colon what the response owes the browser then.
 #[rustfmt::skip]
-fn expected(home: Where, done: Done, room: Room, when: When, time: Time) -> &'static str {
+fn expected(row: Row, when: When) -> &'static str {
     use {Done::*, Room::*, Time::*, When::*, Where::*};
+    let Row { kept, home, done, room, time } = row;
     match (home, done, room, when, time) {
-        (Nowhere, Untouched, _,    _,        _)            => "nothing",
-        (Nowhere, _,         Fits, Now,      _)            => "nothing",
-        (Nowhere, _,         Fits, Response, _)            => "cookie, new ID: Set",
-        (Nowhere, _,         Full, _,        _)            => "create: Set",
+        (Nowhere | Marked, Untouched, _,    _,        _) => "nothing",
+        // What it wants to save may be of the time before a login, unless it is one.
+        (Marked,  Logged | Unlogged | Shown, _, _,    _) => "Gone",
+        (Nowhere | Marked, _,         Fits, Response, _) => "cookie, new ID: Set",
+        (Nowhere | Marked, _,         Fits, _,        _) => "nothing",
+        (Nowhere | Marked, _,         Full, _,        _) => "create: Set",
 
-        (Cookie,  Untouched, _,    Now,      _)            => "nothing",
-        (Cookie,  Untouched, _,    Response, Early)        => "nothing",
-        (Cookie,  Untouched, _,    Response, RetiredKey)   => "nothing",
-        (Cookie,  Untouched, _,    Response, _)            => "cookie: Refresh",
-        (Cookie,  _,         Fits, Now,      _)            => "nothing",
-        (Cookie,  Renewed,   Fits, Response, _)            => "cookie, new ID: Set",
-        (Cookie,  _,         Fits, Response, _)            => "cookie: Set",
-        (Cookie,  Renewed,   Full, _,        _)            => "outgrow, new ID: Set",
-        (Cookie,  _,         Full, _,        _)            => "outgrow: Set",
+        // A response that is late puts an old state in the place of a newer one: seldom.
+        (Cookie,  Untouched, _,    Response, Early) => "nothing",
+        (Cookie,  Untouched, _,    Response, Half | Roster) => "cookie: Refresh",
+        (Cookie,  Untouched, _,    Response, _) if kept != Kept::InCookiesAlone => "cookie: Refresh",
+        (Cookie,  Untouched, _,    _,        _) => "nothing",
+        (Cookie,  Renewed,   Fits, Response, _) => "cookie, new ID: Set",
+        (Cookie,  _,         Fits, Response, _) => "cookie: Set",
+        (Cookie,  _,         Fits, _,        _) => "nothing",
+        (Cookie,  Renewed,   Full, _,        _) => "outgrow, new ID: Set",
+        (Cookie,  _,         Full, _,        _) => "outgrow: Set",
 
-        (Record,  Untouched, _,    Now,      _)            => "nothing",
-        (Record,  Untouched, _,    Response, Early)        => "nothing",
-        (Record,  Untouched, _,    Response, RetiredKey)   => "nothing",
-        (Record,  Untouched, _,    Response, EndAndCookie) => "touch: Refresh",
-        (Record,  Untouched, _,    Response, _)            => "touch: Nothing",
-        (Record,  Renewed,   _,    Now,      _)            => "renew now: Set",
-        (Record,  Renewed,   _,    Response, _)            => "renew: Set",
-        (Record,  Shown,     _,    _,        _)            => "update: Set",
-        (Record,  _,         _,    _,        EndAndCookie) => "update: Refresh",
-        (Record,  _,         _,    _,        _)            => "update: Nothing",
+        (Record,  Untouched, _,    Now,      _) => "nothing",
+        (Record,  Untouched, _,    Response, Early) => "nothing",
+        (Record,  Untouched, _,    _,        _) if tells(time) => "touch: Refresh",
+        (Record,  Untouched, _,    _,        _) => "touch: Nothing",
+        (Record,  Renewed,   _,    Now,      _) => "renew now: Set",
+        (Record,  Renewed,   _,    Touch,    _) => "renew by touch: Set",
+        (Record,  Renewed,   _,    Response, _) => "renew: Set",
+        (Record,  Shown,     _,    _,        _) => "update: Set",
+        (Record,  _,         _,    _,        _) if tells(time) => "update: Refresh",
+        (Record,  _,         _,    _,        _) => "update: Nothing",
     }
+}
+
+/// Whether the browser needs another cookie of a session in a record.
+fn tells(time: Time) -> bool {
+    use Time::*;
+    matches!(time, TenthAndCookie | RetiredKey | RetiredKeyOfListed)
 }
 
 fn described(plan: &Plan) -> &'static str {
@@ -121,8 +136,13 @@ fn described(plan: &Plan) -> &'static str {
         } => "renew now",
         Write::Renew {
             version: VERSION,
+            when: When::Touch,
+        } => "renew by touch",
+        Write::Renew {
+            version: VERSION,
             when: When::Response,
         } => "renew",
+        Write::Forget => "forget",
         _ => "something else",
     }
 }
@@ -131,22 +151,54 @@ fn with_duty(plan: &Plan) -> String {
     format!("{}: {:?}", described(plan), plan.duty)
 }
 
+fn outcome(plan: &Result<Option<Plan>, Error>) -> String {
+    match plan {
+        Ok(plan) => plan.as_ref().map_or("nothing".into(), with_duty),
+        Err(error) => format!("{:?}", error.kind()),
+    }
+}
+
+fn cookie_of(issued: Timestamp) -> Home {
+    Home::Cookie { id: id(), issued }
+}
+
+fn record_until(expires: Timestamp) -> Home {
+    let mut home = record();
+    if let Home::Record(place) = &mut home {
+        place.expires = expires;
+    }
+    home
+}
+
+/// A condition that a session can be in.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    kept: Kept,
+    home: Where,
+    done: Done,
+    room: Room,
+    time: Time,
+}
+
 /// A session in this condition, and its settings.
-fn arrange(kept: Kept, home: Where, done: Done, room: Room, time: Time) -> (State, Settings) {
-    let is_late = matches!(time, Time::End | Time::EndAndCookie);
-    let (issued, expires) = match is_late {
-        true => (before(IDLE / 10), after(IDLE - IDLE / 10)),
-        false => (NOW, after(IDLE)),
+fn arrange(row: Row) -> (State, Settings) {
+    let Row {
+        kept,
+        home,
+        done,
+        room,
+        time,
+    } = row;
+    let age = match time {
+        Time::Tenth | Time::TenthAndCookie => IDLE / 10,
+        Time::Half => IDLE / 2,
+        _ => 0,
     };
     let home = match home {
         Where::Nowhere => Home::Nowhere,
-        Where::Cookie => Home::Cookie { id: id(), issued },
-        Where::Record => Home::Record {
-            id: id(),
-            version: VERSION,
-            expires,
-            browser: Browser::Knows,
-        },
+        Where::Marked => Home::Marked(id()),
+        Where::Cookie => cookie_of(before(age)),
+        Where::Record => record_until(after(IDLE - age)),
     };
     let mut content = content(if room == Room::Fits { 10 } else { 101 });
     content.revision = 3;
@@ -157,7 +209,7 @@ fn arrange(kept: Kept, home: Where, done: Done, room: Room, time: Time) -> (Stat
     };
     let mut state = opened(home, content);
     if matches!(time, Time::RetiredKey | Time::RetiredKeyOfListed) {
-        state.duty = CookieDuty::Refresh;
+        state.is_outdated = true;
     }
     match done {
         Done::Untouched => {}
@@ -169,14 +221,14 @@ fn arrange(kept: Kept, home: Where, done: Done, room: Room, time: Time) -> (Stat
         Done::Renewed => state.renews = true,
     }
     let config = match time {
-        Time::EndAndCookie => kept.config().max_age(secs(ABSOLUTE / 2)),
+        Time::TenthAndCookie => kept.config().max_age(secs(ABSOLUTE / 2)),
         _ => kept.config(),
     };
     (state, config.build().unwrap())
 }
 
 /// Each condition that a session can be in.
-fn conditions() -> Vec<(Kept, Where, Done, Room, Time)> {
+fn conditions() -> Vec<Row> {
     let mut all = Vec::new();
     for kept in Kept::ALL {
         for (home, room) in WHERE
@@ -184,12 +236,24 @@ fn conditions() -> Vec<(Kept, Where, Done, Room, Time)> {
             .flat_map(|home| [(home, Room::Fits), (home, Room::Full)])
         {
             let is_possible = match kept {
-                Kept::InCookies => home != Where::Record && room == Room::Fits,
+                Kept::InCookiesAlone | Kept::InCookies => {
+                    home != Where::Record && room == Room::Fits
+                }
                 Kept::Overflowing => true,
                 Kept::InRecords => home != Where::Cookie && room == Room::Full,
             };
             for done in DONE.into_iter().filter(|_| is_possible) {
-                all.extend(TIME.map(|time| (kept, home, done, room, time)));
+                let times = TIME.into_iter().filter(|time| match time {
+                    Time::Roster | Time::RetiredKeyOfListed => kept != Kept::InCookiesAlone,
+                    _ => true,
+                });
+                all.extend(times.map(|time| Row {
+                    kept,
+                    home,
+                    done,
+                    room,
+                    time,
+                }));
             }
         }
     }
@@ -198,34 +262,35 @@ fn conditions() -> Vec<(Kept, Where, Done, Room, Time)> {
 
 #[test]
 fn each_condition_has_its_plan() {
-    for (kept, home, done, room, time) in conditions() {
+    for row in conditions() {
         for when in WHEN {
-            let (state, settings) = arrange(kept, home, done, room, time);
-            let plan = state.plan(&settings, NOW, when).unwrap();
-            let row = format!("{kept:?} {home:?} {done:?} {room:?} {when:?} {time:?}");
-            let outcome = plan.as_ref().map_or("nothing".into(), with_duty);
-            assert_eq!(outcome, expected(home, done, room, when, time), "{row}");
-            let Some(plan) = plan else { continue };
-            assert_eq!(plan.is_change, done != Done::Untouched, "{row}");
-            let is_listed = matches!(time, Time::Roster | Time::RetiredKeyOfListed);
-            assert_eq!(plan.lists, is_listed, "{row}");
+            let (state, settings) = arrange(row);
+            let plan = state.plan(&settings, NOW, when);
+            assert_eq!(outcome(&plan), expected(row, when), "{row:?} {when:?}");
+            let Ok(Some(plan)) = plan else { continue };
+            let is_change = row.done != Done::Untouched;
+            assert_eq!(plan.is_change, is_change, "{row:?} {when:?}");
+            let is_listed = matches!(row.time, Time::Roster | Time::RetiredKeyOfListed);
+            assert_eq!(plan.lists, is_listed, "{row:?} {when:?}");
         }
     }
 }
 
 #[test]
 fn a_state_rests_if_nothing_was_done_and_it_is_early() {
-    for (kept, home, done, room, time) in conditions() {
-        let (state, settings) = arrange(kept, home, done, room, time);
-        let is_early = match time {
+    for row in conditions() {
+        let (state, settings) = arrange(row);
+        let is_saved = matches!(row.home, Where::Cookie | Where::Record);
+        let is_early = match row.time {
             Time::Early => true,
-            // What is not saved has no end that was written down.
-            Time::End | Time::EndAndCookie => home == Where::Nowhere,
-            Time::Roster | Time::RetiredKey | Time::RetiredKeyOfListed => false,
+            Time::Roster => false,
+            // What is not saved has neither an end that was written down nor a key.
+            _ if !is_saved => true,
+            Time::Half => false,
+            _ => row.kept == Kept::InCookiesAlone,
         };
-        let rests = done == Done::Untouched && is_early;
-        let row = format!("{kept:?} {home:?} {done:?} {room:?} {time:?}");
-        assert_eq!(state.rests(&settings, || NOW), rests, "{row}");
+        let rests = row.done == Done::Untouched && is_early;
+        assert_eq!(state.rests(&settings, || NOW), rests, "{row:?}");
     }
 }
 
@@ -243,6 +308,19 @@ fn a_duty_does_not_rest_even_unopened() {
             ..State::default()
         };
         assert_eq!(state.rests(&settings, || NOW), rests, "{duty:?}");
+    }
+}
+
+/// What is due is due for a session that is used.
+#[test]
+fn a_session_that_was_only_loaded_rests() {
+    for row in conditions() {
+        let (mut state, settings) = arrange(row);
+        state.is_used = false;
+        let rests = row.done == Done::Untouched;
+        assert_eq!(state.rests(&settings, || NOW), rests, "{row:?}");
+        let plan = state.plan(&settings, NOW, When::Response);
+        assert!(!rests || matches!(plan, Ok(None)), "{row:?}");
     }
 }
 
@@ -333,19 +411,19 @@ fn a_change_that_cannot_be_kept_is_an_error() {
 
 #[test]
 fn a_refresh_is_optional_and_a_new_id_needs_the_response() {
-    for (kept, home, done, room, time) in conditions() {
+    for row in conditions() {
         for when in WHEN {
-            let (state, settings) = arrange(kept, home, done, room, time);
-            let Some(plan) = state.plan(&settings, NOW, when).unwrap() else {
+            let (state, settings) = arrange(row);
+            let Ok(Some(plan)) = state.plan(&settings, NOW, when) else {
                 continue;
             };
-            let row = format!("{kept:?} {home:?} {done:?} {room:?} {when:?} {time:?}");
-            assert_eq!(plan.is_optional(), done == Done::Untouched, "{row}");
+            let is_optional = row.done == Done::Untouched;
+            assert_eq!(plan.is_optional(), is_optional, "{row:?} {when:?}");
             let has_new_record = matches!(
                 described(&plan),
-                "create" | "outgrow" | "outgrow, new ID" | "renew" | "renew now"
+                "create" | "outgrow" | "outgrow, new ID" | "renew" | "renew now" | "renew by touch"
             );
-            assert_eq!(plan.needs_response(), has_new_record, "{row}");
+            assert_eq!(plan.needs_response(), has_new_record, "{row:?} {when:?}");
         }
     }
 }

@@ -18,7 +18,7 @@ fn busy() -> State {
         duty: CookieDuty::Set,
         is_used: true,
         is_refused: true,
-        moved_from: Some(Box::default()),
+        moved_from: Some(Box::new(CookieAttributes::default().path("/old"))),
         cut_off: vec![CutOff {
             write: [1; 8],
             changes: 1,
@@ -94,23 +94,6 @@ fn a_change_is_noted_in_the_log_or_beside_it() {
     unlogged.note(None);
     assert!(logged.log.len() == 1 && !logged.is_changed_unlogged);
     assert!(unlogged.log.is_empty() && unlogged.is_changed_unlogged);
-}
-
-#[test]
-fn only_a_refresh_is_withdrawn() {
-    for (duty, left) in [
-        (CookieDuty::Nothing, CookieDuty::Nothing),
-        (CookieDuty::Remove, CookieDuty::Remove),
-        (CookieDuty::Refresh, CookieDuty::Nothing),
-        (CookieDuty::Set, CookieDuty::Set),
-    ] {
-        let mut state = State {
-            duty,
-            ..State::default()
-        };
-        state.withdraw_refresh();
-        assert_eq!(state.duty, left);
-    }
 }
 
 /// What is not open may have been asked to last before, so the question stays.
@@ -287,7 +270,7 @@ fn a_forgotten_session_leaves_its_cookie_attributes_alone() {
             let old = state.forget(after(5), has_cookie);
             assert_eq!((old.log.len(), source(&old)), (1, "id"));
             assert_eq!((state.duty, source(&state)), (duty, "nothing"));
-            assert_eq!(attributes(&state), Some("/shop"));
+            assert_eq!(attributes(&state), Some("/old"), "what the browser has");
             let view = state.view.as_ref().unwrap();
             assert!(view.home.is_nowhere() && view.rejection.is_none());
             assert!(view.content.is_empty() && view.content.created == after(5));
@@ -299,6 +282,12 @@ fn a_forgotten_session_leaves_its_cookie_attributes_alone() {
     let mut unopened = State::default();
     drop(unopened.forget(NOW, false));
     assert_eq!(attributes(&unopened), None);
+    let mut unmoved = State {
+        moved_from: None,
+        ..busy()
+    };
+    drop(unmoved.forget(NOW, true));
+    assert_eq!(attributes(&unmoved), Some("/shop"));
 }
 
 #[test]

@@ -2,16 +2,16 @@
 
 use super::*;
 use crate::{
-    content::{Stored, decode_record},
+    content::{Stored, WriteId, Writes, decode_record},
     state::{CutOff, Job, When},
 };
 
-const WRITE: [u8; 8] = *b"a write.";
+const WRITE: WriteId = *b"a write.";
 
 fn take(state: &mut State, settings: &Settings, when: When) -> Job {
     let plan = state.plan(settings, NOW, when).unwrap().unwrap();
     let new = plan.write.names().then(other_id);
-    state.take(plan, new, WRITE, settings, NOW).unwrap()
+    state.take(plan, new, Some(WRITE), settings, NOW).unwrap()
 }
 
 fn changed(home: Home, value: usize) -> State {
@@ -32,7 +32,7 @@ fn the_log_and_the_saves_that_were_cut_off_go_along() {
     let job = take(&mut state, &settings, When::Now);
     assert!(state.log.is_empty() && state.cut_off.is_empty());
     assert!(matches!(job.log.as_slice(), [Change::Insert { .. }]));
-    assert_eq!((job.cut_off, job.write), (vec![cut_off], WRITE));
+    assert_eq!((job.cut_off, job.write), (vec![cut_off], Some(WRITE)));
 }
 
 #[test]
@@ -41,7 +41,11 @@ fn a_session_that_is_not_open_takes_nothing() {
     let mut state = changed(record(), 10);
     let plan = state.plan(&settings, NOW, When::Now).unwrap().unwrap();
     state.view = None;
-    assert!(state.take(plan, None, WRITE, &settings, NOW).is_none());
+    assert!(
+        state
+            .take(plan, None, Some(WRITE), &settings, NOW)
+            .is_none()
+    );
     assert_eq!(state.log.len(), 1, "it stays where it was");
 }
 
@@ -58,8 +62,8 @@ fn bytes_are_made_for_what_writes_them() {
         let mut state = opened(record(), content(10));
         let view = state.view.as_mut().unwrap();
         view.content.subject = subject("ada", listed);
-        if let Home::Record { expires, .. } = &mut view.home {
-            *expires = after(IDLE / 2);
+        if let Home::Record(place) = &mut view.home {
+            place.expires = after(IDLE / 2);
         }
         state
     };
@@ -80,12 +84,16 @@ fn bytes_are_made_for_what_writes_them() {
         let job = take(&mut state, &kept.settings(), When::Response);
         assert_eq!(!job.draft.plain.is_empty(), expected.is_some(), "{row}");
         let Some(expected) = expected else { continue };
-        assert_eq!(job.browser, expected, "{row}");
+        assert_eq!(job.draft.browser, expected, "{row}");
         let stored = decode_record(job.draft.plain, &id(), false).unwrap();
-        let Stored::Session { write, browser, .. } = stored else {
+        let Stored::Session {
+            writes, browser, ..
+        } = stored
+        else {
             panic!("{row}")
         };
-        assert_eq!((write, browser), (WRITE, expected), "{row}");
+        assert_eq!((&writes, browser), (&job.draft.writes, expected), "{row}");
+        assert!(writes.contain(WRITE), "{row}");
     }
 }
 
@@ -116,10 +124,8 @@ fn a_save_knows_both_names() {
 fn who_comes_for_the_record_is_remembered() {
     let mut home = record_of(id(), Browser::NeverHeard);
     home.hear();
-    let Home::Record { browser, .. } = home else {
-        panic!()
-    };
-    assert_eq!(browser, Browser::Knows);
+    let Home::Record(place) = home else { panic!() };
+    assert_eq!(place.browser, Browser::Knows);
 }
 
 #[test]
@@ -145,12 +151,12 @@ fn a_listing_is_a_change_of_the_record() {
 #[test]
 fn a_roster_is_sealed_anew_when_the_cookie_is() {
     let settings = Kept::InCookies.settings();
-    for (duty, reseals) in [(CookieDuty::Nothing, false), (CookieDuty::Refresh, true)] {
+    for is_outdated in [false, true] {
         let mut state = changed(cookie(), 10);
         state.view.as_mut().unwrap().content.subject = subject("ada", NOW);
-        state.duty = duty;
+        state.is_outdated = is_outdated;
         let job = take(&mut state, &settings, When::Response);
-        assert_eq!(job.draft.enrolment.unwrap().reseals, reseals);
+        assert_eq!(job.draft.enrolment.unwrap().reseals, is_outdated);
     }
 }
 
@@ -173,6 +179,15 @@ fn a_draft_says_when_it_is_over_and_where_it_fits() {
     }
 }
 
+/// A record's last writes, the last one last.
+fn writes(numbers: &[u8]) -> Writes {
+    let mut writes = Writes::default();
+    for number in numbers {
+        writes = writes.with(Some([*number; 8]), NOW);
+    }
+    writes
+}
+
 /// The store has done a save that was cut off, or has not.
 #[test]
 fn what_a_save_has_carried_is_not_done_again() {
@@ -181,15 +196,24 @@ fn what_a_save_has_carried_is_not_done_again() {
         update: Box::new(|old| Ok([old.unwrap_or_default(), b"1"].concat())),
     };
     let cut_off = |write, changes| CutOff { write, changes };
-    //   the record's write   which changes are done to it
+    //   the record's writes                 which changes are done to it
     #[rustfmt::skip]
     let rows = [
-        ([9; 8], [true,  true,  true]),
-        ([1; 8], [false, true,  true]),
-        ([2; 8], [false, false, true]),
-        (WRITE,  [true,  true,  true]),
+        (writes(&[9]),                      [true,  true,  true]),
+        (writes(&[]),                       [true,  true,  true]),
+        (writes(&[1]),                      [false, true,  true]),
+        (writes(&[2]),                      [false, false, true]),
+        // Others have saved on top.
+        (writes(&[1, 9]),                   [false, true,  true]),
+        (writes(&[2, 9, 8, 7]),             [false, false, true]),
+        (writes(&[2, 9, 8, 7, 6, 5, 4, 3]), [false, false, true]),
+        (writes(&[1, 9, 8, 7, 6, 5, 4, 3]), [false, true,  true]),
+        // Both came to be.
+        (writes(&[1, 2]),                   [false, false, true]),
+        (writes(&[1, 9, 2]),                [false, false, true]),
+        (writes(&[9, 8, 7, 6, 5, 4, 3]),    [true,  true,  true]),
     ];
-    for (write, done) in rows {
+    for (writes, done) in rows {
         let settings = Kept::InRecords.settings();
         let mut state = opened(record(), content(10));
         state.log.extend(["a", "b", "c"].map(count));
@@ -197,9 +221,9 @@ fn what_a_save_has_carried_is_not_done_again() {
         let mut job = take(&mut state, &settings, When::Now);
         for times in 1..=2 {
             let mut theirs = Content::new(NOW);
-            job.apply(&mut theirs, write).unwrap();
+            job.apply(&mut theirs, &writes).unwrap();
             let found = ["a", "b", "c"].map(|key| theirs.frames.get(key).is_some());
-            assert_eq!(found, done, "{write:?}, {times} times");
+            assert_eq!(found, done, "{writes:?}, {times} times");
         }
     }
 }
@@ -217,7 +241,7 @@ fn a_change_that_fails_stops_those_behind_it() {
         .extend([insert("a", "1"), fails, insert("c", "1")]);
     let mut job = take(&mut state, &settings, When::Now);
     let mut theirs = Content::new(NOW);
-    let error = job.apply(&mut theirs, [9; 8]).unwrap_err();
+    let error = job.apply(&mut theirs, &writes(&[9])).unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::Deserialize);
     assert!(theirs.frames.get("a").is_some() && theirs.frames.get("c").is_none());
 }

@@ -228,10 +228,13 @@ pub(super) async fn a_store_that_never_waits_is_done_at_once<S: Store>(
         "update",
         now(pin!(store.update(&key, version, data, end))).ok_or_else(|| waited("update"))?,
     )?;
+    now(pin!(store.load_many(&[key], Read::Current))).ok_or_else(|| waited("load_many"))?;
     granted(
         "delete",
         now(pin!(store.delete(&key, None))).ok_or_else(|| waited("delete"))?,
-    )
+    )?;
+    now(pin!(store.delete_many(&[(key, None)]))).ok_or_else(|| waited("delete_many"))?;
+    Ok(())
 }
 
 /// A cancelled operation may still be under way, and come first; it must not be in the way.

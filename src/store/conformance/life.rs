@@ -1,15 +1,15 @@
 //! Many operations in a random order that is the same in every run, and a model that says what
 //! comes of them.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use super::{
-    bench::{Bench, NO_VERSION, Outcome, Refusal, granted, refused, sample},
+    bench::{Bench, NO_VERSION, Outcome, Refusal, granted, refused, require, sample},
     schedule::Numbers,
 };
 use crate::{
     clock::Timestamp,
-    store::{Bytes, RecordKey, Store, Version},
+    store::{Bytes, RecordKey, Store, StoreError, Version},
 };
 
 const STEPS: u64 = 2_000;
@@ -43,8 +43,9 @@ pub(super) async fn a_long_random_life_follows_the_contract<S: Store>(bench: &Be
 struct Model {
     key: RecordKey,
     record: Option<State>,
-    /// A version the record had before, in the same life.
+    /// A version the record had before, in any life.
     outdated: Option<Version>,
+    seen: HashSet<Version>,
 }
 
 struct State {
@@ -54,22 +55,24 @@ struct State {
 }
 
 impl Model {
-    const fn of(key: RecordKey) -> Self {
+    fn of(key: RecordKey) -> Self {
         Self {
             key,
             record: None,
             outdated: None,
+            seen: HashSet::new(),
         }
     }
 
     async fn step<S: Store>(&mut self, bench: &Bench<S>, numbers: &mut Numbers) -> Outcome {
         let now = bench.now();
-        self.record.take_if(|state| state.end <= now);
+        let over = self.record.take_if(|state| state.end <= now);
+        self.outdated = over.map(|state| state.version).or(self.outdated);
         match numbers.below(8) {
             0 | 1 => self.create(bench, numbers).await?,
             2..=4 => self.update(bench, numbers).await?,
             5 | 6 => self.touch(bench, numbers).await?,
-            _ => self.delete(bench).await?,
+            _ => self.delete(bench, numbers).await?,
         }
         match &self.record {
             Some(State { data, version, end }) => {
@@ -88,10 +91,9 @@ impl Model {
         if self.record.is_some() {
             return refused("create", &created, Refusal::Exists);
         }
-        self.outdated = None;
         self.record = Some(State {
             data,
-            version: granted("create", created)?,
+            version: self.new_version("create", created)?,
             end,
         });
         Ok(())
@@ -117,12 +119,20 @@ impl Model {
                 self.outdated = Some(expected);
                 self.record = Some(State {
                     data,
-                    version: granted("update", updated)?,
+                    version: self.new_version("update", updated)?,
                     end,
                 });
                 Ok(())
             }
         }
+    }
+
+    fn new_version(&mut self, what: &str, answer: Result<Version, StoreError>) -> Outcome<Version> {
+        let version = granted(what, answer)?;
+        require(self.seen.insert(version), || {
+            format!("{what} returned {version:?}, which the key had before")
+        })?;
+        Ok(version)
     }
 
     async fn touch<S: Store>(&mut self, bench: &Bench<S>, numbers: &mut Numbers) -> Outcome {
@@ -144,9 +154,19 @@ impl Model {
         }
     }
 
-    async fn delete<S: Store>(&mut self, bench: &Bench<S>) -> Outcome {
-        self.record = None;
-        bench.delete(&self.key).await
+    async fn delete<S: Store>(&mut self, bench: &Bench<S>, numbers: &mut Numbers) -> Outcome {
+        let expected = (numbers.below(2) == 0).then(|| self.expected(numbers));
+        let deleted = bench.store.delete(&self.key, expected).await;
+        match (&self.record, expected) {
+            (Some(state), Some(expected)) if state.version != expected => {
+                refused("delete", &deleted, Refusal::Conflict)
+            }
+            _ => {
+                let deleted_at = self.record.take().map(|state| state.version);
+                self.outdated = deleted_at.or(self.outdated);
+                granted("delete", deleted)
+            }
+        }
     }
 
     /// The current version, mostly.

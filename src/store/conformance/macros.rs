@@ -48,6 +48,20 @@ macro_rules! store_conformance_rules {
                 a_delete_removes_the_record_and_no_other
                 a_delete_of_nothing_is_no_error
                 keys_that_differ_in_one_bit_have_records_of_their_own;
+            many:
+                load_many_answers_in_the_order_of_the_keys
+                delete_many_does_to_each_what_delete_does
+                a_cancelled_delete_many_deletes_each_wholly_or_not_at_all;
+            versions:
+                a_delete_at_a_version_spares_another
+                a_delete_at_a_version_of_nothing_is_no_error
+                a_delete_at_a_version_spares_a_racing_update
+                a_touch_returns_the_version_that_the_record_has
+                no_version_of_a_key_comes_back
+                a_version_of_an_earlier_life_changes_nothing;
+            reading:
+                a_current_read_shows_every_write_answered
+                a_recent_read_of_a_quiet_store_shows_the_record;
             expiring:
                 a_record_ends_at_its_second
                 an_update_moves_the_end
@@ -62,6 +76,8 @@ macro_rules! store_conformance_rules {
             sizes:
                 records_of_every_size_come_back_whole
                 a_record_too_large_leaves_the_old_one
+                a_store_takes_what_its_limits_say_and_no_more
+                limits_stay_as_they_are
                 any_bytes_come_back_as_they_were;
             racing:
                 a_late_update_brings_nothing_back

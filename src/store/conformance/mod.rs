@@ -69,13 +69,16 @@ mod cancelling;
 mod expiring;
 mod life;
 mod macros;
+mod many;
 mod outcomes;
 mod racing;
+mod reading;
 mod rule;
 mod schedule;
 mod sizes;
 mod subject;
 mod tasks;
+mod versions;
 mod violation;
 
 use std::{future::Future, time::Duration};

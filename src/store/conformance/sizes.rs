@@ -1,7 +1,7 @@
 //! That what is kept is what was given, whatever it is.
 
 use super::bench::{Bench, HOUR, Outcome, require, sample, shown};
-use crate::store::{Bytes, RecordKey, Store, StoreError, Version};
+use crate::store::{Bytes, Limits, RecordKey, Store, StoreError, Version};
 
 /// A store may refuse those beyond its limit.
 const SIZES: [usize; 13] = [
@@ -174,6 +174,53 @@ async fn is_too_large<S: Store>(
         )
     })?;
     bench.is_gone("a create that is too large", &other).await
+}
+
+/// More than any rule asks a store to take.
+const MOST: usize = 8 << 20;
+
+pub(super) async fn a_store_takes_what_its_limits_say_and_no_more<S: Store>(
+    bench: &Bench<S>,
+) -> Outcome {
+    let (told, end) = (bench.store.limits().record_bytes, bench.alive());
+    let (key, updated) = (bench.key(), bench.key());
+    let version = bench.create(&updated, b"small", end).await?;
+    if told < MOST {
+        is_too_large(bench, &updated, version, told + 1).await?;
+    }
+    let data = sample(9, told.min(MOST));
+    let version = bench.update(&updated, version, &data, end).await?;
+    let what = "an update to all that the store says it takes";
+    bench.holds(what, &updated, &data, version, end).await?;
+    bench.delete(&updated).await?;
+    let version = bench.create(&key, &data, end).await?;
+    let what = "a create of all that the store says it takes";
+    bench.holds(what, &key, &data, version, end).await?;
+    bench.delete(&key).await
+}
+
+/// All but up to when the store may have forgotten ends: that goes forward only.
+pub(super) async fn limits_stay_as_they_are<S: Store>(bench: &Bench<S>) -> Outcome {
+    let mut before = bench.store.limits();
+    for number in 0..10 {
+        let key = bench.key();
+        let version = bench.create(&key, b"data", bench.alive()).await?;
+        bench.update(&key, version, b"more", bench.alive()).await?;
+        if number % 2 == 0 {
+            bench.delete(&key).await?;
+        }
+        let limits = bench.store.limits();
+        let stays = Limits {
+            forgotten_until: limits.forgotten_until,
+            ..before
+        };
+        let holds = limits == stays && limits.forgotten_until >= before.forgotten_until;
+        require(holds, || {
+            format!("limits: expected them to stay {before:?}, saw {limits:?}")
+        })?;
+        before = limits;
+    }
+    Ok(())
 }
 
 pub(super) async fn any_bytes_come_back_as_they_were<S: Store>(bench: &Bench<S>) -> Outcome {

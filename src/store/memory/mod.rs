@@ -1,22 +1,30 @@
 //! Sessions in this process's memory.
 
+mod shard;
 mod table;
 
 use std::{
     fmt, mem,
-    ops::Range,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use self::table::{Data, Entry, Table};
+use self::{
+    shard::{Class, OVERHEAD, Removed, STEP, Shard},
+    table::{Data, Entry, Stamp},
+};
 use super::{Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version};
-use crate::clock::{Clock, Timestamp};
+use crate::{
+    clock::{Clock, Timestamp},
+    trace,
+};
 
 /// Keeps sessions in memory: fast, bounded, and gone when the process ends.
 ///
-/// Clones share the sessions. Expired ones are removed in passing, a few for each new one that is
-/// made. The store takes 256 MiB unless [`max_bytes`](Self::max_bytes) says otherwise; when that is
-/// full, sessions make room: of some hundred at a time, the sixteenth that is closest to its end.
+/// Clones share the records. Expired ones are removed in passing, a few for each new one that is
+/// made. The store takes 256 MiB unless [`max_bytes`](Self::max_bytes) says otherwise.
 ///
 /// ```
 /// use silverback::{Keys, SessionConfig, SessionLayer, store::MemoryStore};
@@ -28,45 +36,71 @@ use crate::clock::{Clock, Timestamp};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # When it is full
+///
+/// Records make room in this order, so that a flood of visitors who come once does not log out those
+/// who are logged in:
+///
+/// 1. expired ones,
+/// 2. sessions that nobody came back to: their record was not loaded, updated or touched since it
+///    was made,
+/// 3. other sessions,
+/// 4. subjects' lists of sessions,
+/// 5. ends of sessions in a cookie. From then on, sessions that were made before such an end was set
+///    are refused: see [`Limits::forgotten_until`].
+///
+/// Among a few hundred records of a kind, the sixteenth that is closest to its end goes; of ends, the
+/// one that was set first. What is left for a minute of a renewed or destroyed session makes no room:
+/// if there is nothing else, writes are [`StoreError::Refused`]. [`evicted`](Self::evicted) counts
+/// what made room. The first session that was in use, and each thousandth, is a warning in the log.
 #[derive(Clone)]
 pub struct MemoryStore {
-    shards: Arc<[Mutex<Shard>; SHARDS]>,
+    shared: Arc<Shared>,
     max_bytes: usize,
     clock: Clock,
 }
 
-#[derive(Default)]
-struct Shard {
-    table: Table,
-    bytes: usize,
-    /// Counts writes: no key gets a version twice, as the records die with the count.
-    written: u64,
-    /// The slots to look at next: for what is over, in passing, and for what makes room.
-    passing: usize,
-    leaving: usize,
+struct Shared {
+    shards: [Mutex<Shard>; SHARDS],
+    evicted: [AtomicU64; 4],
+    /// In seconds; 0 before anything is forgotten.
+    forgotten_until: AtomicU64,
 }
 
 const SHARDS: usize = 64;
-/// How many sessions are looked at before others get the lock.
-const STEP: usize = 512;
-/// How many are looked at for a new one: expired ones are never more than a part of those that were
-/// made since.
-const PASSING: usize = 8;
-/// What a session takes besides its bytes: its entry, its share of the table's and the allocator's.
-const OVERHEAD: usize = 96;
+
+/// What made room in a full [`MemoryStore`] before its end, since the store was made.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct Evicted {
+    /// Sessions that nobody came back to.
+    pub unused_sessions: u64,
+    /// Sessions that were in use. A store that evicts them is too small.
+    pub sessions: u64,
+    /// Subjects' lists of sessions.
+    pub rosters: u64,
+    /// Ends of sessions in a cookie.
+    pub ends: u64,
+}
 
 impl MemoryStore {
     /// Makes an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            shards: Arc::new(std::array::from_fn(|_| Mutex::default())),
+            shared: Arc::new(Shared {
+                shards: std::array::from_fn(|_| Mutex::default()),
+                evicted: std::array::from_fn(|_| AtomicU64::default()),
+                forgotten_until: AtomicU64::default(),
+            }),
             max_bytes: 256 << 20,
             clock: Clock::system(),
         }
     }
 
-    /// Bounds the memory the store takes, about 96 bytes per session included.
+    /// Bounds the memory the store takes, about 96 bytes per record included. The default is
+    /// 256 MiB. One record takes a 64th of it at most.
     #[must_use]
     pub fn max_bytes(self, max_bytes: usize) -> Self {
         Self { max_bytes, ..self }
@@ -78,23 +112,48 @@ impl MemoryStore {
         Self { clock, ..self }
     }
 
-    /// Counts the sessions, expired ones that were not removed yet included.
+    /// Counts the records: sessions, subjects' lists of them, and ends of sessions in a cookie. Expired
+    /// ones that were not removed yet count; what is left for a minute of a renewed or destroyed
+    /// session does not.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shards
+        self.shared
+            .shards
             .iter()
-            .map(|shard| lock(shard).table.len())
+            .map(|shard| lock(shard).len())
             .sum()
     }
 
-    /// Says whether there is no session at all.
+    /// Says whether [`len`](Self::len) is 0.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Removes every expired session now. Nobody waits for more than a step of some hundred
-    /// sessions.
+    /// Counts what made room before its end.
+    ///
+    /// ```
+    /// use silverback::store::MemoryStore;
+    ///
+    /// let store = MemoryStore::new();
+    /// assert_eq!(store.evicted().sessions, 0);
+    /// ```
+    #[must_use]
+    pub fn evicted(&self) -> Evicted {
+        let [unused_sessions, sessions, rosters, ends] = self
+            .shared
+            .evicted
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed));
+        Evicted {
+            unused_sessions,
+            sessions,
+            rosters,
+            ends,
+        }
+    }
+
+    /// Removes every expired record now. Nobody waits for more than a step of some hundred records.
     pub fn sweep(&self) {
         let now = self.clock.now();
         let mut removed = Vec::with_capacity(STEP);
@@ -102,7 +161,7 @@ impl MemoryStore {
         // first.
         for start in (0..).step_by(STEP) {
             let mut is_done = true;
-            for shard in self.shards.iter() {
+            for shard in &self.shared.shards {
                 is_done &= lock(shard).sweep(start..start + STEP, now, &mut removed);
                 // Freeing so much at once may take the allocator long.
                 removed.clear();
@@ -117,7 +176,11 @@ impl MemoryStore {
     fn check_size(&self, data: &Bytes) -> Result<(usize, usize), StoreError> {
         let (size, limit) = (data.len() + OVERHEAD, self.max_bytes / SHARDS);
         if size > limit {
-            Err(StoreError::TooLarge { size, limit })
+            let limit = limit.saturating_sub(OVERHEAD);
+            Err(StoreError::TooLarge {
+                size: data.len(),
+                limit,
+            })
         } else {
             Ok((size, limit))
         }
@@ -126,100 +189,73 @@ impl MemoryStore {
     fn shard(&self, key: &RecordKey) -> MutexGuard<'_, Shard> {
         let [first, ..] = key.as_bytes();
         let shard = self
+            .shared
             .shards
             .get(usize::from(*first) % SHARDS)
             .expect("a number modulo SHARDS is below SHARDS");
         lock(shard)
     }
+
+    /// Makes some room; the lock is free again when what was in the way is dropped and told.
+    fn make_room(
+        &self,
+        mut shard: MutexGuard<'_, Shard>,
+        room: &mut Room,
+    ) -> Result<(), StoreError> {
+        let mut removed = Removed::default();
+        let found = shard.make_room(room.spare, room.now, &mut removed);
+        room.in_vain = if found { 0 } else { room.in_vain + 1 };
+        if room.in_vain > shard.steps() {
+            if let Some(slot) = room.spare {
+                shard.keep(slot);
+            }
+            return Err(StoreError::refused("full"));
+        }
+        drop(shard);
+        self.note(&removed);
+        Ok(())
+    }
+
+    /// Counts what made room, and raises the time up to which ends are forgotten.
+    fn note(&self, removed: &Removed) {
+        let classes = [Class::Unused, Class::Session, Class::Roster, Class::End];
+        for (count, class) in self.shared.evicted.iter().zip(classes) {
+            let more = removed.of(class);
+            if more == 0 {
+                continue;
+            }
+            let before = count.fetch_add(more, Ordering::Relaxed);
+            let is_worth_a_line = before == 0 || before / TOLD != (before + more) / TOLD;
+            if is_worth_a_line && class != Class::Unused {
+                trace::evicted(class.name(), before + more);
+            }
+        }
+        if let Some(until) = removed.forgotten {
+            self.shared
+                .forgotten_until
+                .fetch_max(until.as_secs().max(1), Ordering::Relaxed);
+        }
+    }
+}
+
+/// After so many more a store says again that it has evicted what was in use.
+const TOLD: u64 = 1_000;
+
+/// Who needs room, and how often there was none to be made.
+struct Room {
+    now: Timestamp,
+    spare: Option<usize>,
+    in_vain: usize,
 }
 
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Shard {
-    fn remove(&mut self, key: &RecordKey) -> Option<Entry> {
-        let removed = self.table.remove(key)?;
-        self.bytes -= size_of_record(&removed.data);
-        Some(removed)
-    }
-
-    /// Takes out what is over in some slots, and says whether there are no more of them.
-    fn sweep(&mut self, slots: Range<usize>, now: Timestamp, removed: &mut Vec<Entry>) -> bool {
-        for slot in slots.clone() {
-            if let Some(key) = self
-                .table
-                .at(slot)
-                .filter(|entry| entry.expires <= now)
-                .map(|entry| entry.key)
-            {
-                removed.extend(self.remove(&key));
-            }
-        }
-        slots.end >= self.table.slots()
-    }
-
-    /// Takes out what is over in the next few slots.
-    fn sweep_in_passing(&mut self, now: Timestamp, removed: &mut Vec<Entry>) {
-        let start = self.passing;
-        let is_done = self.sweep(start..start + PASSING, now, removed);
-        self.passing = if is_done { 0 } else { start + PASSING };
-    }
-
-    /// Takes out what is over in the next slots, or if there is nothing, the sixteenth that is
-    /// closest to its end. The record that the room is for stays.
-    fn make_room(&mut self, spare: &RecordKey, now: Timestamp, removed: &mut Vec<Entry>) {
-        // Never fewer than a step: of one alone, the closest to its end may have long to live.
-        let start = self.leaving.min(self.table.slots().saturating_sub(STEP));
-        let slots = start..start + STEP;
-        self.leaving = if slots.end < self.table.slots() {
-            slots.end
-        } else {
-            0
-        };
-        let before = self.bytes;
-        self.sweep(slots.clone(), now, removed);
-        if self.bytes == before {
-            let others = slots
-                .filter_map(|slot| self.table.at(slot))
-                .filter(|entry| entry.key != *spare);
-            let mut ends: Vec<_> = others.map(|entry| (entry.expires, entry.key)).collect();
-            ends.sort_unstable();
-            ends.truncate(ends.len().div_ceil(16));
-            removed.extend(ends.iter().filter_map(|(_, key)| self.remove(key)));
-        }
-    }
-}
-
-/// The entry, if it is alive and has the expected version.
-fn expect<'a>(
-    table: &'a mut Table,
-    key: &RecordKey,
-    expected: Version,
-    now: Timestamp,
-) -> Result<&'a mut Entry, StoreError> {
-    let entry = table
-        .get_mut(key)
-        .filter(|entry| entry.expires > now)
-        .ok_or(StoreError::Gone)?;
-    if Version::from_u64(entry.version) == expected {
-        Ok(entry)
-    } else {
-        Err(StoreError::Conflict)
-    }
-}
-
-/// What a session counts for.
-fn size_of_record(data: &Data) -> usize {
-    data.len() + OVERHEAD
-}
-
 impl Store for MemoryStore {
     async fn load(&self, key: &RecordKey, _: Read) -> Result<Option<Record>, StoreError> {
         let now = self.clock.now();
-        let shard = self.shard(key);
-        let entry = shard.table.get(key).filter(|entry| entry.expires > now);
-        Ok(entry.map(Entry::record))
+        Ok(self.shard(key).load(key, now).map(Entry::record))
     }
 
     async fn load_many(
@@ -245,31 +281,30 @@ impl Store for MemoryStore {
         let mut entry = Entry {
             key: *key,
             data: data.into(),
-            version: 0,
+            stamp: Stamp::new(0),
             expires: expiry.at,
+        };
+        let mut room = Room {
+            now,
+            spare: None,
+            in_vain: 0,
         };
         loop {
             // Dropped after the lock.
             let mut removed = Vec::new();
             let mut shard = self.shard(key);
-            if shard
-                .table
-                .get(key)
-                .is_some_and(|entry| entry.expires > now)
-            {
+            if shard.find(key, now).is_some() {
                 return Err(StoreError::Exists);
             }
             removed.extend(shard.remove(key));
-            if shard.bytes + size > limit {
-                shard.make_room(key, now, &mut removed);
+            if shard.bytes() + size > limit {
+                self.make_room(shard, &mut room)?;
                 continue;
             }
             shard.sweep_in_passing(now, &mut removed);
-            shard.bytes += size;
-            shard.written += 1;
-            entry.version = shard.written;
-            let version = Version::from_u64(entry.version);
-            shard.table.insert(entry);
+            entry.stamp = Stamp::new(shard.next_version());
+            let version = entry.version();
+            shard.insert(entry);
             return Ok(version);
         }
     }
@@ -283,28 +318,28 @@ impl Store for MemoryStore {
     ) -> Result<Version, StoreError> {
         let now = self.clock.now();
         let (size, limit) = self.check_size(&data)?;
+        // The old data, in the end: dropped after the lock.
         let mut data = Data::from(data);
+        let mut room = Room {
+            now,
+            spare: None,
+            in_vain: 0,
+        };
         loop {
-            // Dropped after the lock, as the old data is.
-            let mut removed = Vec::new();
             let mut shard = self.shard(key);
-            let Shard {
-                table,
-                bytes,
-                written,
-                ..
-            } = &mut *shard;
-            let entry = expect(table, key, expected, now)?;
-            let after = *bytes - size_of_record(&entry.data) + size;
-            if after > limit {
-                shard.make_room(key, now, &mut removed);
+            let slot = shard.expect(key, expected, now)?;
+            if shard.bytes_with(slot, size) > limit {
+                room.spare = Some(slot);
+                self.make_room(shard, &mut room)?;
                 continue;
             }
-            *bytes = after;
-            *written += 1;
-            (entry.version, entry.expires) = (*written, expiry.at);
-            mem::swap(&mut entry.data, &mut data);
-            return Ok(Version::from_u64(entry.version));
+            let count = shard.next_version();
+            shard.change(slot, |entry| {
+                entry.set_version(count);
+                entry.expires = expiry.at;
+                mem::swap(&mut entry.data, &mut data);
+            });
+            return Ok(Version::from_u64(count));
         }
     }
 
@@ -315,7 +350,9 @@ impl Store for MemoryStore {
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
         let now = self.clock.now();
-        expect(&mut self.shard(key).table, key, expected, now)?.expires = expiry.at;
+        let mut shard = self.shard(key);
+        let slot = shard.expect(key, expected, now)?;
+        shard.change(slot, |entry| entry.expires = expiry.at);
         Ok(expected)
     }
 
@@ -323,7 +360,7 @@ impl Store for MemoryStore {
         let now = self.clock.now();
         let mut shard = self.shard(key);
         if let Some(expected) = expected
-            && let Err(StoreError::Conflict) = expect(&mut shard.table, key, expected, now)
+            && let Err(StoreError::Conflict) = shard.expect(key, expected, now)
         {
             return Err(StoreError::Conflict);
         }
@@ -345,10 +382,12 @@ impl Store for MemoryStore {
     }
 
     fn limits(&self) -> Limits {
+        let forgotten = self.shared.forgotten_until.load(Ordering::Relaxed);
         Limits {
             record_bytes: (self.max_bytes / SHARDS).saturating_sub(OVERHEAD),
             never_waits: true,
-            ..Limits::default()
+            may_forget: false,
+            forgotten_until: (forgotten > 0).then(|| Timestamp::from_secs(forgotten)),
         }
     }
 }
@@ -365,91 +404,5 @@ impl fmt::Debug for MemoryStore {
             .field("len", &self.len())
             .field("max_bytes", &self.max_bytes)
             .finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const END: Timestamp = Timestamp::from_secs(100);
-
-    fn shard(count: u32) -> Shard {
-        let mut shard = Shard::default();
-        for number in 0..count {
-            let (key, data) = (
-                RecordKey::of(&number.to_be_bytes()),
-                Data::from(Bytes::from_static(b"data")),
-            );
-            shard.bytes += size_of_record(&data);
-            shard.table.insert(Entry {
-                key,
-                data,
-                version: 1,
-                expires: END,
-            });
-        }
-        shard
-    }
-
-    /// Nobody has the lock for longer than that takes.
-    #[test]
-    fn a_sweep_looks_at_no_more_than_a_step() {
-        let (mut shard, mut removed) = (shard(10_000), Vec::with_capacity(STEP));
-        assert!(!shard.sweep(0..STEP, END, &mut removed));
-        assert_eq!(
-            (removed.len(), removed.capacity(), shard.table.len()),
-            (STEP, STEP, 10_000 - STEP)
-        );
-        assert!(
-            shard.sweep(9_728..9_728 + STEP, END, &mut removed),
-            "the last step says so"
-        );
-    }
-
-    #[test]
-    fn making_room_looks_at_no_more_than_a_step() {
-        let (mut shard, mut removed) = (shard(10_000), Vec::new());
-        let spare = RecordKey::of(b"spare");
-        shard.make_room(&spare, Timestamp::from_secs(0), &mut removed);
-        assert_eq!(
-            removed.len(),
-            STEP / 16,
-            "the closest of a step, as nothing was over"
-        );
-        shard.make_room(&spare, END, &mut removed);
-        assert_eq!(removed.len(), STEP / 16 + STEP);
-    }
-
-    #[test]
-    fn the_record_that_the_room_is_for_stays() {
-        let (mut shard, mut removed) = (shard(16), Vec::new());
-        // All end at the same time, so it would be the first to go.
-        let spare = (0..16_u32)
-            .map(|number| RecordKey::of(&number.to_be_bytes()))
-            .min()
-            .unwrap();
-        shard.make_room(&spare, Timestamp::from_secs(0), &mut removed);
-        assert_eq!(
-            (removed.len(), shard.table.get(&spare).is_some()),
-            (1, true)
-        );
-    }
-
-    #[test]
-    fn what_is_counted_is_what_is_there() {
-        let (mut shard, mut removed) = (shard(1_000), Vec::new());
-        shard.make_room(
-            &RecordKey::of(b"spare"),
-            Timestamp::from_secs(0),
-            &mut removed,
-        );
-        shard.sweep_in_passing(END, &mut removed);
-        assert_eq!(shard.bytes, shard.table.len() * (4 + OVERHEAD));
-        shard.sweep(0..1_000, END, &mut removed);
-        assert_eq!(
-            (shard.bytes, shard.table.len(), removed.len()),
-            (0, 0, 1_000)
-        );
     }
 }

@@ -38,9 +38,19 @@ const BLOCK: usize = 64;
 pub(super) struct Entry {
     pub(super) key: RecordKey,
     pub(super) data: Data,
-    /// What its shard has counted.
-    pub(super) version: u64,
+    pub(super) stamp: Stamp,
     pub(super) expires: Timestamp,
+}
+
+/// What its shard has counted, and in the last bit whether anybody came for the record since it was
+/// made. A field of its own for that would make all slots larger.
+#[derive(Clone, Copy)]
+pub(super) struct Stamp(u64);
+
+impl Stamp {
+    pub(super) const fn new(count: u64) -> Self {
+        Self(count << 1)
+    }
 }
 
 impl Default for Table {
@@ -73,19 +83,20 @@ impl Table {
         }
     }
 
-    pub(super) fn get(&self, key: &RecordKey) -> Option<&Entry> {
-        self.at(self.find(key)?.1 as usize)
-    }
-
-    pub(super) fn get_mut(&mut self, key: &RecordKey) -> Option<&mut Entry> {
-        match self.slot_mut(self.find(key)?.1)? {
+    pub(super) fn at_mut(&mut self, slot: usize) -> Option<&mut Entry> {
+        match self.blocks.get_mut(slot / BLOCK)?.get_mut(slot % BLOCK)? {
             Slot::Taken { entry, .. } => Some(entry),
             Slot::Vacant { .. } => None,
         }
     }
 
-    /// Adds an entry, whose key must not be there yet.
-    pub(super) fn insert(&mut self, entry: Entry) {
+    /// Returns the slot of the key's entry.
+    pub(super) fn find(&self, key: &RecordKey) -> Option<usize> {
+        Some(self.link(key)?.1 as usize)
+    }
+
+    /// Adds an entry, whose key must not be there yet, and returns its slot.
+    pub(super) fn insert(&mut self, entry: Entry) -> usize {
         if self.len >= self.heads.len() * LOAD {
             self.split();
         }
@@ -94,10 +105,12 @@ impl Table {
         let link = self.put(Slot::Taken { next, entry });
         self.set_head(place, link);
         self.len += 1;
+        link as usize
     }
 
-    pub(super) fn remove(&mut self, key: &RecordKey) -> Option<Entry> {
-        let (before, link) = self.find(key)?;
+    /// Takes the key's entry out, and returns the slot that it had.
+    pub(super) fn remove(&mut self, key: &RecordKey) -> Option<(usize, Entry)> {
+        let (before, link) = self.link(key)?;
         let vacant = Slot::Vacant { next: self.vacant };
         let Slot::Taken { next, entry } = mem::replace(self.slot_mut(link)?, vacant) else {
             return None;
@@ -108,11 +121,11 @@ impl Table {
             Some(Slot::Taken { next: after, .. } | Slot::Vacant { next: after }) => *after = next,
             None => self.set_head(self.place(key), next),
         }
-        Some(entry)
+        Some((link as usize, entry))
     }
 
     /// The slot before the key's in its chain, if any, and the key's.
-    fn find(&self, key: &RecordKey) -> Option<(Link, Link)> {
+    fn link(&self, key: &RecordKey) -> Option<(Link, Link)> {
         let (mut before, mut link) = (END, *self.heads.get(self.place(key))?);
         loop {
             match self.slot(link)? {
@@ -208,11 +221,24 @@ fn hash(key: &RecordKey) -> usize {
 
 impl Entry {
     pub(super) fn record(&self) -> Record {
-        Record::new(
-            self.data.to_bytes(),
-            Version::from_u64(self.version),
-            self.expires,
-        )
+        Record::new(self.data.to_bytes(), self.version(), self.expires)
+    }
+
+    pub(super) const fn version(&self) -> Version {
+        Version::from_u64(self.stamp.0 >> 1)
+    }
+
+    /// Puts a new version in place of the old one.
+    pub(super) const fn set_version(&mut self, count: u64) {
+        self.stamp.0 = count << 1 | self.stamp.0 & 1;
+    }
+
+    pub(super) const fn is_used(&self) -> bool {
+        self.stamp.0 & 1 == 1
+    }
+
+    pub(super) const fn set_used(&mut self) {
+        self.stamp.0 |= 1;
     }
 }
 
@@ -230,6 +256,13 @@ impl Data {
         match self {
             Self::Few(bytes) => bytes.len(),
             Self::Many(bytes) => bytes.len(),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Few(bytes) => bytes,
+            Self::Many(bytes) => bytes,
         }
     }
 
@@ -269,7 +302,7 @@ mod tests {
         Entry {
             key: key(number),
             data,
-            version: number,
+            stamp: Stamp::new(number),
             expires: Timestamp::from_secs(number),
         }
     }
@@ -298,7 +331,7 @@ mod tests {
             assert!(table.heads.len() - before <= 1);
         }
         assert!(longest_chain(&table) <= 15, "{}", longest_chain(&table));
-        assert!((0..20_000).all(|number| table.get(&key(number)).is_some()));
+        assert!((0..20_000).all(|number| table.find(&key(number)).is_some()));
     }
 
     /// Counters for keys, wherever they are in them.
@@ -359,7 +392,8 @@ mod tests {
                     }
                     _ if map.contains_key(&number) => {
                         let data = vec![operation; 3];
-                        table.get_mut(&key(number)).unwrap().data = Bytes::from(data.clone()).into();
+                        let slot = table.find(&key(number)).unwrap();
+                        table.at_mut(slot).unwrap().data = Bytes::from(data.clone()).into();
                         map.insert(number, data);
                     }
                     _ => {
@@ -370,7 +404,7 @@ mod tests {
                 assert_eq!(table.len(), map.len());
             }
             for number in 0..300 {
-                let found = table.get(&key(number)).map(|entry| entry.record().data().to_vec());
+                let found = table.find(&key(number)).and_then(|slot| table.at(slot)).map(|entry| entry.record().data().to_vec());
                 assert_eq!(found.as_ref(), map.get(&number));
             }
         }

@@ -11,6 +11,8 @@ use crate::{
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+/// Of the attributes that a cookie of a reference has.
+const TAG: AttributesTag = *b"@;";
 
 fn key(byte: u8) -> Key {
     let secret: Vec<u8> = (0..32).map(|at| at ^ byte).collect();
@@ -48,7 +50,11 @@ fn value(word: &str) -> String {
         return rest.into();
     }
     let (number, special) = rest.split_at(1);
-    let id = [number.parse().unwrap(); 16];
+    value_of(number.parse().unwrap(), kind, special)
+}
+
+fn value_of(number: u8, kind: &str, special: &str) -> String {
+    let id = [number; 16];
     let settings = settings_of(match special {
         "-" => Keys::new(key(2)),
         "?" => Keys::new(key(3)),
@@ -69,11 +75,13 @@ fn value(word: &str) -> String {
         "t" => &settings.codec,
         _ => settings.reference_codec(),
     };
-    let payload = match special {
-        "." => b"no ID" as &[u8],
-        _ => &id,
-    };
-    let token = codec.seal(&stamp, payload.len(), |out| out.extend_from_slice(payload));
+    let mut payload = id.to_vec();
+    match (kind, special) {
+        (_, ".") => payload = b"no ID".to_vec(),
+        ("r", _) => payload.extend_from_slice(&TAG),
+        _ => {}
+    }
+    let token = codec.seal(&stamp, payload.len(), |out| out.extend_from_slice(&payload));
     let mut value = String::new();
     token.unwrap().encode_to(&mut value);
     if special == "!" {
@@ -88,41 +96,65 @@ fn value(word: &str) -> String {
 }
 
 fn cookies(words: &str) -> RequestCookies {
+    field(words.split_whitespace().map(value))
+}
+
+/// All in one field, which keeps their order.
+fn field(values: impl Iterator<Item = String>) -> RequestCookies {
+    let pairs: Vec<_> = values.map(|value| format!("sid={value}")).collect();
     let mut cookies = RequestCookies::new();
-    for word in words.split_whitespace() {
-        let field = format!("sid={}", value(word));
-        cookies.keep(&HeaderValue::from_str(&field).unwrap());
-    }
+    cookies.keep(&HeaderValue::from_str(&pairs.join("; ")).unwrap());
     cookies
 }
 
 fn found(words: &str) -> String {
-    match Presented::find(&settings(), &cookies(words), NOW) {
+    described(&Presented::find(&settings(), &cookies(words), NOW))
+}
+
+fn described(presented: &Presented) -> String {
+    match presented {
         Presented::Nothing(None) => "nothing".into(),
         Presented::Nothing(Some(rejection)) => format!("{rejection:?}"),
-        Presented::Ambiguous => "ambiguous".into(),
-        Presented::Token(opened) => {
-            let [number, ..] = opened.stamp.token_id.unwrap();
-            let retired = if opened.current { "" } else { ", retired" };
-            format!("token {number}{retired}")
+        Presented::One(candidate) => name(candidate),
+        Presented::Several(candidates) => {
+            let names: Vec<_> = candidates.iter().map(name).collect();
+            names.join(" or ")
         }
-        Presented::Reference { id, is_current } => {
-            let retired = if is_current { "" } else { ", retired" };
-            format!("reference {}{retired}", id.as_bytes()[0])
-        }
+        Presented::TooMany => "too many".into(),
     }
+}
+
+/// As in [`value`], with the key of a retired one behind it.
+fn name(candidate: &Candidate) -> String {
+    let number = candidate.id().unwrap().as_bytes()[0];
+    let kind = match &candidate.kind {
+        Kind::Token(opened) => {
+            assert_eq!(opened.current, candidate.is_current);
+            "t"
+        }
+        Kind::Reference(_, tag) => {
+            assert_eq!(*tag, TAG);
+            "r"
+        }
+    };
+    let (special, of) = match candidate.is_current {
+        true => ("", key(1)),
+        false => ("-", key(2)),
+    };
+    assert!(candidate.key == of.id() && candidate.created == NOW);
+    format!("{kind}{number}{special}")
 }
 
 #[test]
 #[rustfmt::skip]
-fn cookies_of_one_name_are_one_session_or_none() {
+fn cookies_of_one_name_are_a_few_sessions_at_most() {
     let rows = [
         ("",                  "nothing"),
         // One, and what is wrong with it.
-        ("t1",                "token 1"),
-        ("r1",                "reference 1"),
-        ("t1-",               "token 1, retired"),
-        ("r1-",               "reference 1, retired"),
+        ("t1",                "t1"),
+        ("r1",                "r1"),
+        ("t1-",               "t1-"),
+        ("r1-",               "r1-"),
         ("x",                 "Malformed"),
         ("xyz",               "Malformed"),
         ("r1.",               "Malformed"),
@@ -139,32 +171,29 @@ fn cookies_of_one_name_are_one_session_or_none() {
         ("t1? xyz",           "UnknownKey"),
         ("r1< t1! xyz",       "Expired"),
         // One that is valid, among bad ones.
-        ("t1 xyz",            "token 1"),
-        ("xyz t1",            "token 1"),
-        ("t1? t2! r3< t4",    "token 4"),
-        ("r1 xyz",            "reference 1"),
-        ("xyz r1",            "reference 1"),
-        // Two of one session: references say the same, and tokens may not.
-        ("r1 r1",             "reference 1"),
-        ("r1 r1'",            "reference 1"),
-        ("r1' r1 xyz",        "reference 1"),
-        ("r1 r1-",            "reference 1, retired"),
-        ("r1- r1",            "reference 1, retired"),
-        ("t1 t1'",            "ambiguous"),
-        // Two sessions.
-        ("t1 t2",             "ambiguous"),
-        ("r1 r2",             "ambiguous"),
-        ("t1 r2",             "ambiguous"),
-        ("r2 t1",             "ambiguous"),
-        ("t1 r1",             "ambiguous"),
-        ("xyz t1 t2",         "ambiguous"),
-        ("t1 t2 xyz",         "ambiguous"),
-        ("r1 r2 r1'",         "ambiguous"),
-        // More than are looked at.
-        ("xa xb xc xd",       "Malformed"),
-        ("xa xb xc xd xe",    "ambiguous"),
-        ("t1 xb xc xd",       "token 1"),
-        ("t1 xb xc xd xe",    "ambiguous"),
+        ("t1 xyz",            "t1"),
+        ("xyz t1",            "t1"),
+        ("t1? t2! r3< t4",    "t4"),
+        ("r1 xyz",            "r1"),
+        ("xyz r1",            "r1"),
+        // Of several it is asked which live, and of one session's which is the later one.
+        ("r1 r1'",            "r1 or r1"),
+        ("r1- r1",            "r1- or r1"),
+        ("t1 t1'",            "t1 or t1"),
+        ("t1 t2",             "t1 or t2"),
+        ("r1 r2",             "r1 or r2"),
+        ("t1 r2",             "t1 or r2"),
+        ("r2 t1-",            "r2 or t1-"),
+        ("t1 r1",             "t1 or r1"),
+        ("xyz t1 t2? t2",     "t1 or t2"),
+        ("t1 r2 t3 r4",       "t1 or r2 or t3 or r4"),
+        ("t1 x r2 t3! t3 r4", "t1 or r2 or t3 or r4"),
+        // More than anybody has by accident.
+        ("t1 r2 t3 r4 t5",    "too many"),
+        ("r1 r1' r1- t1 t1'", "too many"),
+        ("t1 x r2 t3 x! r4 t5 x", "too many"),
+        // The very same are one.
+        ("r1 r1 r1 r1 r1 r1", "r1"),
     ];
     for (words, expected) in rows {
         assert_eq!(found(words), expected, "{words}");
@@ -174,20 +203,19 @@ fn cookies_of_one_name_are_one_session_or_none() {
 /// The same bytes, as from two fields with one cookie.
 #[test]
 fn the_same_cookie_twice_is_one() {
-    let value = value("t1");
+    let field = format!("sid={}", value("t1"));
     let mut cookies = RequestCookies::new();
-    for _ in 0..6 {
-        let field = format!("sid={value}");
+    for _ in 0..70 {
         cookies.keep(&HeaderValue::from_str(&field).unwrap());
     }
     let found = Presented::find(&settings(), &cookies, NOW);
-    assert!(matches!(found, Presented::Token(_)));
+    assert_eq!(described(&found), "t1");
 }
 
 /// Nobody may keep others from logging out by planting cookies, so each session counts.
 #[test]
 #[rustfmt::skip]
-fn all_valid_sessions_have_their_keys() {
+fn all_valid_sessions_are_there_to_be_ended() {
     let rows: [(_, &[u8]); 11] = [
         ("",                          &[]),
         ("xyz t1? r1! t2< r2> r3.",   &[]),
@@ -196,16 +224,68 @@ fn all_valid_sessions_have_their_keys() {
         ("t1-",                       &[1]),
         ("t1 t1'",                    &[1]),
         ("t1 r1",                     &[1]),
-        ("t1 t2",                     &[1, 2]),
+        ("t2 t1",                     &[2, 1]),
         ("r1 xyz r2",                 &[1, 2]),
         ("t1 xyz r2 t3? t4",          &[1, 2, 4]),
         ("t1 t2 t3 t4 t5 t6 r7 xyz",  &[1, 2, 3, 4, 5, 6, 7]),
     ];
     for (words, numbers) in rows {
-        let keys = Presented::keys(&settings(), &cookies(words), NOW);
-        let mut expected: Vec<_> = numbers.iter().map(|n| RecordKey::of(&[*n; 16])).collect();
-        expected.sort_unstable();
-        assert_eq!(keys, expected, "{words}");
+        let (all, are_more) = Presented::all(&settings(), &cookies(words), NOW);
+        let found: Vec<_> = all.iter().map(|(id, _)| id.as_bytes()[0]).collect();
+        assert_eq!((&*found, are_more), (numbers, false), "{words}");
+        assert!(all.iter().all(|(_, created)| *created == NOW), "{words}");
+    }
+}
+
+/// So many good ones behind so many bad ones.
+fn flood(good: u8, bad: u8) -> RequestCookies {
+    let good = (0..good).map(|number| value_of(number, "t", ""));
+    let bad = (0..bad).map(|number| format!("bad{number}"));
+    field(bad.chain(good))
+}
+
+/// A logout ends those that hold, however many others came; beyond so many it says that there are
+/// more.
+#[test]
+fn a_logout_ends_up_to_64_sessions() {
+    //   good bad  ends  there are more
+    let rows = [
+        (1, 70, 1, false),
+        (63, 0, 63, false),
+        (64, 0, 64, false),
+        (64, 70, 64, false),
+        (65, 0, 64, true),
+        (70, 0, 64, true),
+    ];
+    for (good, bad, ends, more) in rows {
+        let (all, are_more) = Presented::all(&settings(), &flood(good, bad), NOW);
+        assert_eq!((all.len(), are_more), (ends, more), "{good} {bad}");
+        let first = |number| SessionId::of_token(&[number; 16]);
+        let numbers = 0..u8::try_from(ends).unwrap();
+        assert!(
+            all.iter()
+                .map(|(id, _)| id)
+                .eq(&numbers.map(first).collect::<Vec<_>>())
+        );
+    }
+}
+
+/// Opening a session looks at no more.
+#[test]
+fn a_session_is_looked_for_in_64_cookies() {
+    //   good bad
+    let rows = [
+        (1, 63, "t0"),
+        (1, 64, "too many"),
+        (0, 64, "Malformed"),
+        (0, 65, "too many"),
+        (4, 60, "t0 or t1 or t2 or t3"),
+        (5, 0, "too many"),
+        (70, 0, "too many"),
+    ];
+    for (good, bad, expected) in rows {
+        let found = Presented::find(&settings(), &flood(good, bad), NOW);
+        assert_eq!(described(&found), expected, "{good} {bad}");
     }
 }
 
@@ -214,11 +294,8 @@ fn all_valid_sessions_have_their_keys() {
 fn a_session_in_a_store_has_references_alone() {
     let config = SessionConfig::new("sid", MemoryStore::new(), key(1));
     let settings = config.build().unwrap();
-    let find = |words: &str| Presented::find(&settings, &cookies(words), NOW);
-    assert!(matches!(find("r1"), Presented::Reference { .. }));
-    let found = find("t1");
-    assert!(matches!(
-        found,
-        Presented::Nothing(Some(Rejection::Malformed))
-    ));
+    let find = |words: &str| described(&Presented::find(&settings, &cookies(words), NOW));
+    assert_eq!(find("r1"), "r1");
+    assert_eq!(find("t1"), "Malformed");
+    assert_eq!(find("r1 t1 r2"), "r1 or r2");
 }

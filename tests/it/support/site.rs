@@ -55,6 +55,18 @@ impl Site {
         handler: impl FnOnce(Session) -> F,
         response: Response<String>,
     ) -> (T, Response<String>) {
+        let request = jar.request();
+        self.serve(jar, request, handler, response).await
+    }
+
+    /// As [`respond`](Self::respond), to this request.
+    pub(crate) async fn serve<T, F: Future<Output = T>>(
+        &self,
+        jar: &mut Jar,
+        request: Request<()>,
+        handler: impl FnOnce(Session) -> F,
+        response: Response<String>,
+    ) -> (T, Response<String>) {
         let (output, handler) = (Mutex::new(None), Mutex::new(Some((handler, response))));
         let service = service_fn(async |request: Request<()>| {
             let session = request
@@ -66,12 +78,7 @@ impl Site {
             *output.lock().unwrap() = Some(handler(session).await);
             Ok::<_, Infallible>(response)
         });
-        let response = self
-            .layer
-            .layer(service)
-            .oneshot(jar.request())
-            .await
-            .unwrap();
+        let response = self.layer.layer(service).oneshot(request).await.unwrap();
         jar.keep(response.headers());
         let output = output.lock().unwrap().take().expect("the handler ran");
         (output, response)

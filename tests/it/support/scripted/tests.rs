@@ -128,10 +128,10 @@ async fn it_tells_rosters_from_sessions() {
     };
     world.records().every(Before, ANY.of_rosters(), Fail);
     assert_eq!(status(None).await, 200);
-    assert_eq!(status(Some("ada")).await, 500);
+    assert_eq!(status(Some("ada")).await, 503);
     world.records().calm();
     world.records().every(Before, ANY.of_sessions(), Fail);
-    assert_eq!(status(None).await, 500);
+    assert_eq!(status(None).await, 503);
     world.records().calm();
     // A roster is known by its key where there is no data.
     assert_eq!(status(Some("ada")).await, 200);

@@ -1,0 +1,203 @@
+//! Which status an error gets: one table for HTTP and gRPC.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::error::{Error, ErrorKind};
+
+/// How a server tells its client about an [`Error`].
+///
+/// Get it from [`Error::answer`] in a handler, or from
+/// [`FailedCommit::answer`](crate::FailedCommit::answer) in a [`Responder`](crate::Responder).
+/// [`DefaultResponder`](crate::DefaultResponder) and axum's `IntoResponse` send this:
+///
+/// | What failed | HTTP | `Retry-After` | gRPC |
+/// |---|---|---|---|
+/// | [`Gone`](ErrorKind::Gone), [`Conflict`](ErrorKind::Conflict) | 409 | - | 10 `ABORTED` |
+/// | the [store](ErrorKind::Store), while a session was loaded | 503 | 1 s | 14 `UNAVAILABLE` |
+/// | the store, after a handler of GET, HEAD, OPTIONS or TRACE | 503 | 1 s | 13 `INTERNAL` |
+/// | the store, after any other handler, or in the middle of one | 503 | - | 13 `INTERNAL` |
+/// | everything else | 500 | - | 13 `INTERNAL` |
+///
+/// `Retry-After` and `UNAVAILABLE` are where doing it again does nothing twice. Proxies and clients
+/// send a request again when they see them, and after a failed save the handler has already
+/// charged the card.
+///
+/// Of several failures the gravest counts: 500, then 503, then 409.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Answer {
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    grpc_code: i32,
+}
+
+/// What a client loses if it sends the request again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Again {
+    /// Nothing: no handler ran, or one that only reads.
+    Harmless,
+    /// Something may be done twice.
+    Risky,
+}
+
+/// A store that restarts or fails over is back after some such time; clients add jitter.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+const ABORTED: i32 = 10;
+const INTERNAL: i32 = 13;
+const UNAVAILABLE: i32 = 14;
+
+impl Answer {
+    /// Returns the status of an HTTP response.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Returns the time for `Retry-After`, in whole seconds; `None` if the request must not be sent
+    /// again.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// Returns the code of a gRPC status, as `tonic::Code::from` takes it.
+    #[must_use]
+    pub const fn grpc_code(&self) -> i32 {
+        self.grpc_code
+    }
+
+    /// The answer to an error in a handler, which knows whether it comes from a load.
+    fn in_handler(error: &Error) -> Self {
+        Self::gravest(error, |failure| {
+            if failure.is_of_load() {
+                (Again::Harmless, UNAVAILABLE)
+            } else {
+                (Again::Risky, INTERNAL)
+            }
+        })
+    }
+
+    /// The answer to an error of the commit, when the handler has done its work.
+    pub(crate) fn after_handler(error: &Error, again: Again) -> Self {
+        Self::gravest(error, |_| (again, INTERNAL))
+    }
+
+    fn gravest(error: &Error, store: impl Fn(&Error) -> (Again, i32)) -> Self {
+        let answers = error.failures().map(|failure| match failure.kind() {
+            ErrorKind::Gone | ErrorKind::Conflict => Self {
+                status: StatusCode::CONFLICT,
+                retry_after: None,
+                grpc_code: ABORTED,
+            },
+            ErrorKind::Store => {
+                let (again, grpc_code) = store(failure);
+                Self {
+                    status: StatusCode::SERVICE_UNAVAILABLE,
+                    retry_after: (again == Again::Harmless).then_some(RETRY_AFTER),
+                    grpc_code,
+                }
+            }
+            _ => Self::INTERNAL,
+        });
+        // One that forbids another try wins over one that invites it.
+        let rank = |answer: &Self| match answer.status {
+            StatusCode::CONFLICT => 0,
+            StatusCode::SERVICE_UNAVAILABLE => 1 + u8::from(answer.retry_after.is_none()),
+            _ => 3,
+        };
+        answers.max_by_key(rank).unwrap_or(Self::INTERNAL)
+    }
+
+    const INTERNAL: Self = Self {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        retry_after: None,
+        grpc_code: INTERNAL,
+    };
+}
+
+impl Error {
+    /// Returns how to answer a request whose handler gives up with this error.
+    ///
+    /// With axum, `?` does that. Elsewhere it takes a line:
+    ///
+    /// ```
+    /// use http::{Response, header};
+    /// use silverback::Error;
+    ///
+    /// fn refuse(error: &Error) -> Response<String> {
+    ///     let answer = error.answer();
+    ///     let mut response = Response::builder().status(answer.status());
+    ///     if let Some(delay) = answer.retry_after() {
+    ///         response = response.header(header::RETRY_AFTER, delay.as_secs());
+    ///     }
+    ///     response.body("try again".to_owned()).unwrap_or_default()
+    /// }
+    /// ```
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        Answer::in_handler(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed_save() -> Error {
+        Error::new(ErrorKind::Store)
+    }
+
+    fn failed_load() -> Error {
+        failed_save().of_load()
+    }
+
+    #[test]
+    fn every_kind_has_its_answer() {
+        let secs = |answer: Answer| answer.retry_after.map(|time| time.as_secs());
+        let told = |answer: Answer| (answer.status.as_u16(), secs(answer), answer.grpc_code);
+        let (gone, conflict) = (Error::new(ErrorKind::Gone), Error::new(ErrorKind::Conflict));
+        let large = Error::new(ErrorKind::TooLarge { size: 2, limit: 1 });
+        let after = |error: &Error, again| told(Answer::after_handler(error, again));
+        for (error, handler, harmless, risky) in [
+            (&gone, (409, None, 10), (409, None, 10), (409, None, 10)),
+            (&conflict, (409, None, 10), (409, None, 10), (409, None, 10)),
+            (&large, (500, None, 13), (500, None, 13), (500, None, 13)),
+            (
+                &failed_load(),
+                (503, Some(1), 14),
+                (503, Some(1), 13),
+                (503, None, 13),
+            ),
+            (
+                &failed_save(),
+                (503, None, 13),
+                (503, Some(1), 13),
+                (503, None, 13),
+            ),
+        ] {
+            assert_eq!(told(error.answer()), handler, "{error}");
+            assert_eq!(after(error, Again::Harmless), harmless, "{error}");
+            assert_eq!(after(error, Again::Risky), risky, "{error}");
+        }
+    }
+
+    #[test]
+    fn of_several_failures_the_gravest_counts() {
+        let (gone, large) = (
+            || Error::new(ErrorKind::Gone),
+            || Error::new(ErrorKind::Random),
+        );
+        for (failures, status, retries) in [
+            (vec![gone(), failed_load()], 503, true),
+            (vec![failed_load(), failed_save()], 503, false),
+            (vec![failed_save(), failed_load()], 503, false),
+            (vec![failed_save(), large(), gone()], 500, false),
+        ] {
+            let answer = Error::batch(failures).map(|error| error.answer());
+            let told = answer.map(|answer| (answer.status.as_u16(), answer.retry_after.is_some()));
+            assert_eq!(told, Some((status, retries)));
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! What a response lets caches do with it.
+//!
+//! `Vary: Cookie` alone is not enough: a shared cache would show a flash message twice, and the page
+//! of a user who has logged out to whoever still sends the old cookie. A stored `Set-Cookie` would
+//! hand one visitor's session to the next.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::{state::Use, trace};
+
+/// Says what the response depends on.
+pub(crate) fn note_use(headers: &mut HeaderMap, used: Use) {
+    if used >= Use::Absent {
+        vary_by_cookie(headers);
+    }
+    // It is one visitor's, and out of date as soon as the session changes or ends.
+    if used == Use::There {
+        headers
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("private, no-cache"));
+    }
+}
+
+fn vary_by_cookie(headers: &mut HeaderMap) {
+    let covers = |token: &[u8]| token == b"*" || token.eq_ignore_ascii_case(b"cookie");
+    let mut tokens = headers
+        .get_all(header::VARY)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    if !tokens.any(|token| covers(token.trim_ascii())) {
+        headers.append(header::VARY, HeaderValue::from_static("Cookie"));
+    }
+}
+
+/// The response has a session's cookie. What the handler said about caches stays, unless it would
+/// let one that many visitors share keep the cookie.
+pub(crate) fn keep_cookies_out(headers: &mut HeaderMap, allows_shared: bool) {
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    } else if !allows_shared && directives(headers, &header::CACHE_CONTROL).allow_shared() {
+        trace::forbade_shared_caching(header::CACHE_CONTROL.as_str());
+        headers.insert(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("private, no-store"),
+        );
+    }
+    if !allows_shared {
+        remove_targeted(headers);
+    }
+}
+
+/// Fields for certain caches, which follow them instead of `Cache-Control`: RFC 9213, and what was
+/// there before it.
+fn remove_targeted(headers: &mut HeaderMap) {
+    let targeted = headers.keys().filter(|name| is_targeted(name.as_str()));
+    let allowing = targeted.filter(|name| match name.as_str() {
+        "x-accel-expires" => headers.get_all(*name).iter().any(|value| value != "0"),
+        _ => directives(headers, name).allow_targeted(),
+    });
+    let allowing: Vec<HeaderName> = allowing.cloned().collect();
+    for name in allowing {
+        trace::forbade_shared_caching(name.as_str());
+        headers.remove(name);
+    }
+}
+
+fn is_targeted(name: &str) -> bool {
+    // `CDN-Cache-Control`, `Cloudflare-CDN-Cache-Control`, `Vercel-CDN-Cache-Control` ..; Varnish
+    // and Fastly; Akamai; nginx.
+    name.ends_with("-cache-control")
+        || matches!(
+            name,
+            "surrogate-control" | "edge-control" | "x-accel-expires"
+        )
+}
+
+/// What all fields of a name say (RFC 9111, section 5.2).
+#[derive(Clone, Copy, Debug, Default)]
+struct Directives {
+    no_store: bool,
+    private: bool,
+    no_cache: bool,
+    /// Caches may keep it although they would not by default.
+    public: bool,
+    /// It is fresh for a time.
+    fresh: bool,
+    /// Another reader may see other directives.
+    is_malformed: bool,
+}
+
+impl Directives {
+    /// Whether a shared cache may keep the response and use it without asking. One that says
+    /// nothing of that may be kept for as long as the cache thinks fit (section 4.2.2).
+    fn allow_shared(self) -> bool {
+        if self.is_malformed {
+            return true;
+        }
+        let forbid = self.private || (self.no_cache && !self.fresh);
+        !self.no_store && (self.public || !forbid)
+    }
+
+    /// Whether the caches that the field is for may keep the response.
+    fn allow_targeted(self) -> bool {
+        self.is_malformed || self.public || !(self.no_store || self.private)
+    }
+
+    fn add(&mut self, directive: &[u8]) {
+        let mut parts = directive.splitn(2, |byte| *byte == b'=');
+        let name = parts.next().unwrap_or_default().trim_ascii();
+        // With the names of fields it is about those alone.
+        let is_whole = parts.next().is_none();
+        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+        self.no_store |= is("no-store");
+        self.private |= is("private") && is_whole;
+        self.no_cache |= is("no-cache") && is_whole;
+        self.public |= is("public") || is("s-maxage");
+        self.fresh |= is("max-age") || is("immutable");
+    }
+}
+
+fn directives(headers: &HeaderMap, name: &HeaderName) -> Directives {
+    let mut found = Directives::default();
+    for value in headers.get_all(name) {
+        let mut rest = value.as_bytes();
+        loop {
+            let (end, is_closed) = end_of_directive(rest);
+            found.is_malformed |= !is_closed;
+            let (directive, after) = rest.split_at(end);
+            found.add(directive);
+            match after.split_first() {
+                Some((_, next)) => rest = next,
+                None => break,
+            }
+        }
+    }
+    found
+}
+
+/// The next comma outside of quotes, and whether all quotes before it are closed.
+fn end_of_directive(bytes: &[u8]) -> (usize, bool) {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_quoted => is_escaped = true,
+            b'"' => is_quoted = !is_quoted,
+            b',' if !is_quoted => return (at, true),
+            _ => {}
+        }
+    }
+    (bytes.len(), !is_quoted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &str, values: &[&str]) -> HeaderMap {
+        let name: HeaderName = name.parse().expect("a name");
+        let values = values.iter().map(|value| value.parse().expect("a value"));
+        values.map(|value| (name.clone(), value)).collect()
+    }
+
+    #[test]
+    fn a_shared_cache_may_keep_what_does_not_forbid_it() {
+        #[rustfmt::skip]
+        let rows: [(&[&str], bool); 28] = [
+            (&["private"], false),
+            (&["private, max-age=5"], false),
+            (&["PRIVATE , Max-Age=5, immutable"], false),
+            (&["private", "max-age=5"], false),
+            (&["no-store"], false),
+            (&["No-Store, max-age=5"], false),
+            (&["no-cache"], false),
+            (&["no-cache, must-revalidate"], false),
+            (&["x=\"a, public, b\", private"], false),
+            (&["x=\"\\\", public\", private"], false),
+            (&["public"], true),
+            (&["PUBLIC"], true),
+            (&["private, public"], true),
+            (&["max-age=5"], true),
+            (&["max-age=\"5\""], true),
+            (&["max-age=5", "must-revalidate"], true),
+            (&["no-cache", "max-age=5"], true),
+            (&["immutable"], true),
+            (&["s-maxage=5"], true),
+            (&["private, S-MaxAge = 5"], true),
+            (&["private=\"set-cookie\", max-age=5"], true),
+            (&["no-cache=\"set-cookie\""], true),
+            (&["must-revalidate"], true),
+            (&["x-private, xno-store"], true),
+            (&["x=\"private, no-store\""], true),
+            (&["x=\"private\\\", no-store\""], true),
+            (&["private, x=\"open"], true),
+            (&[""], true),
+        ];
+        for (values, expected) in rows {
+            let headers = headers("cache-control", values);
+            let found = directives(&headers, &header::CACHE_CONTROL);
+            assert_eq!(found.allow_shared(), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn fields_for_certain_caches_go_unless_they_forbid_it() {
+        for (name, value, stays) in [
+            ("cdn-cache-control", "max-age=60", false),
+            ("cdn-cache-control", "no-store", true),
+            ("cdn-cache-control", "private", true),
+            ("cdn-cache-control", "no-cache", false),
+            ("cloudflare-cdn-cache-control", "max-age=60", false),
+            ("vercel-cdn-cache-control", "s-maxage=60", false),
+            ("surrogate-control", "max-age=60", false),
+            ("surrogate-control", "no-store, content=\"ESI/1.0\"", true),
+            ("edge-control", "cache-maxage=1h", false),
+            ("x-accel-expires", "60", false),
+            ("x-accel-expires", "0", true),
+            ("x-cache", "hit", true),
+        ] {
+            for allows_shared in [false, true] {
+                let mut headers = headers(name, &[value]);
+                keep_cookies_out(&mut headers, allows_shared);
+                let stays = stays || allows_shared;
+                assert_eq!(headers.contains_key(name), stays, "{name}: {value}");
+                assert_eq!(headers[header::CACHE_CONTROL], "no-store");
+            }
+        }
+    }
+}

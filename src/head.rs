@@ -1,0 +1,75 @@
+//! What the way out has to know of the request.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    pub(crate) method: Method,
+    pub(crate) is_grpc: bool,
+    /// Whatever the response says, nobody sees it now.
+    pub(crate) is_unseen: bool,
+}
+
+impl Head {
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        let (method, headers) = (request.method(), request.headers());
+        Self {
+            method: method.clone(),
+            is_grpc: is_grpc(headers),
+            // Only what a click would send is fetched ahead of it.
+            is_unseen: method == Method::HEAD || method == Method::GET && is_prefetch(headers),
+        }
+    }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let rest = kind.and_then(|kind| kind.strip_prefix(b"application/grpc"));
+    // Not "application/grpc-web", which is another protocol.
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+static SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
+static PURPOSE: HeaderName = HeaderName::from_static("purpose");
+
+/// Whether the browser asks for a page ahead of the click. The Fetch standard has `Sec-Purpose`,
+/// with what kind of prefetch it is as a parameter; older browsers say `Purpose`.
+fn is_prefetch(headers: &HeaderMap) -> bool {
+    let says_so = |value: &HeaderValue| {
+        let mut parts = value.as_bytes().split(|byte| matches!(byte, b';' | b','));
+        parts
+            .next()
+            .is_some_and(|first| first.trim_ascii().eq_ignore_ascii_case(b"prefetch"))
+    };
+    [&SEC_PURPOSE, &PURPOSE]
+        .into_iter()
+        .filter_map(|name| headers.get(name))
+        .any(says_so)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefetch_is_known_by_its_first_token() {
+        for (name, value, expected) in [
+            ("sec-purpose", "prefetch", true),
+            ("sec-purpose", "prefetch;prerender", true),
+            ("sec-purpose", "prefetch;anonymous-client-ip", true),
+            ("sec-purpose", " Prefetch ; prerender", true),
+            ("sec-purpose", "prerender;prefetch", false),
+            ("sec-purpose", "prefetching", false),
+            ("sec-purpose", "", false),
+            ("purpose", "prefetch", true),
+            ("purpose", "preview", false),
+            ("x-purpose", "prefetch", false),
+        ] {
+            for (method, may_be) in [(Method::GET, true), (Method::POST, false)] {
+                let request = Request::builder().method(method).header(name, value);
+                let head = Head::of(&request.body(()).expect("a request"));
+                assert_eq!(head.is_unseen, expected && may_be, "{name}: {value}");
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! What leaves when room is made, and that no step looks at more than some hundred records.
+
+use super::{super::table::Stamp, *};
+use crate::store::Bytes;
+
+const START: Timestamp = Timestamp::from_secs(0);
+const END: Timestamp = Timestamp::from_secs(100);
+const SESSION: &[u8] = &[1, 0, 0, 0];
+const MARK: &[u8] = &[8, 0, 0, 0];
+const ROSTER: &[u8] = &[16, 0, 0, 0];
+
+fn key(number: u32) -> RecordKey {
+    RecordKey::of(&number.to_be_bytes())
+}
+
+/// The data of an end that was set then.
+fn end(set: u64) -> Vec<u8> {
+    let [_, _, _, secs @ ..] = set.to_be_bytes();
+    [&[24][..], &secs].concat()
+}
+
+fn put(shard: &mut Shard, number: u32, data: &[u8], expires: Timestamp) {
+    shard.insert(Entry {
+        key: key(number),
+        data: Bytes::copy_from_slice(data).into(),
+        stamp: Stamp::new(1),
+        expires,
+    });
+}
+
+fn shard(count: u32) -> Shard {
+    let mut shard = Shard::default();
+    for number in 0..count {
+        put(&mut shard, number, SESSION, END);
+    }
+    shard
+}
+
+fn has(shard: &Shard, number: u32) -> bool {
+    shard.find(&key(number), START).is_some()
+}
+
+/// Makes room until nothing is left to make it, and returns what left, in its order.
+fn emptied(shard: &mut Shard, spare: Option<u32>) -> Vec<(Class, u64)> {
+    let mut left: Vec<(Class, u64)> = Vec::new();
+    loop {
+        let spare = spare.and_then(|number| shard.find(&key(number), START));
+        let mut removed = Removed::default();
+        if !shard.make_room(spare, START, &mut removed) {
+            return left;
+        }
+        for class in LEAVING {
+            match left.last_mut() {
+                _ if removed.of(class) == 0 => {}
+                Some((last, count)) if *last == class => *count += removed.of(class),
+                _ => left.push((class, removed.of(class))),
+            }
+        }
+    }
+}
+
+/// Nobody has the lock for longer than that takes.
+#[test]
+fn a_sweep_looks_at_no_more_than_a_step() {
+    let (mut shard, mut removed) = (shard(10_000), Vec::with_capacity(STEP));
+    assert!(!shard.sweep(0..STEP, END, &mut removed));
+    assert_eq!(
+        (removed.len(), removed.capacity(), shard.len()),
+        (STEP, STEP, 10_000 - STEP)
+    );
+    let last = 9_728..9_728 + STEP;
+    assert!(
+        shard.sweep(last, END, &mut removed),
+        "the last step says so"
+    );
+}
+
+#[test]
+fn making_room_looks_at_no_more_than_a_step() {
+    let (mut shard, mut removed) = (shard(10_000), Removed::default());
+    assert!(shard.make_room(None, START, &mut removed));
+    let part = WINDOW / PART;
+    assert_eq!(
+        removed.entries.len(),
+        part,
+        "of one window, as nothing was over"
+    );
+    assert!(shard.make_room(None, END, &mut removed));
+    assert_eq!(
+        removed.entries.len(),
+        part + WINDOW,
+        "what is over in a window"
+    );
+    assert_eq!(2 * WINDOW, STEP);
+}
+
+#[test]
+fn every_window_comes_to_its_turn() {
+    let (mut shard, mut removed) = (shard(1_024), Removed::default());
+    for _ in 0..4 {
+        assert!(shard.make_room(None, START, &mut removed));
+    }
+    let left = |window: &Window| window.counts[Class::Unused as usize];
+    assert_eq!(shard.windows.iter().map(left).collect::<Vec<_>>(), [240; 4]);
+}
+
+/// A window that has few would lose all of them, however long they have to live.
+#[test]
+fn a_window_with_few_waits_for_the_others() {
+    let (mut shard, mut removed) = (shard(256 + 3), Removed::default());
+    for _ in 0..10 {
+        assert!(shard.make_room(None, START, &mut removed));
+    }
+    assert!((256..259).all(|number| has(&shard, number)));
+}
+
+#[test]
+fn what_is_closest_to_its_end_leaves() {
+    let (mut shard, mut removed) = (Shard::default(), Removed::default());
+    for number in 0..160 {
+        let end = Timestamp::from_secs(1_000 + u64::from(number * 7 % 160));
+        put(&mut shard, number, SESSION, end);
+    }
+    assert!(shard.make_room(None, START, &mut removed));
+    let ends = removed.entries.iter().map(|entry| entry.expires.as_secs());
+    assert_eq!(ends.collect::<Vec<_>>(), (1_000..1_010).collect::<Vec<_>>());
+}
+
+#[test]
+fn each_class_leaves_in_its_turn() {
+    let mut shard = Shard::default();
+    for number in (0..2_000).step_by(5) {
+        put(&mut shard, number, &end(u64::from(number)), END);
+        put(&mut shard, number + 1, MARK, END);
+        put(&mut shard, number + 2, ROSTER, END);
+        put(&mut shard, number + 3, SESSION, END);
+        put(&mut shard, number + 4, SESSION, END);
+        assert!(shard.load(&key(number + 4), START).is_some());
+    }
+    put(&mut shard, 3_000, b"of another program", END);
+    put(&mut shard, 3_001, b"", END);
+    let left = emptied(&mut shard, None);
+    assert_eq!(
+        left,
+        [
+            (Class::Unused, 400),
+            (Class::Session, 402),
+            (Class::Roster, 400),
+            (Class::End, 400)
+        ]
+    );
+    assert_eq!((shard.len(), shard.table.len()), (0, 400), "marks stay");
+    assert_eq!(shard.counts, [0, 0, 0, 0, 400]);
+}
+
+#[test]
+fn a_session_is_in_use_once_somebody_comes_for_it() {
+    type Act = fn(&mut Shard, usize);
+    let acts: [Act; 3] = [
+        |shard, _| assert!(shard.load(&key(7), START).is_some()),
+        |shard, slot| shard.change(slot, |entry| entry.set_version(2)),
+        |shard, slot| shard.change(slot, |entry| entry.expires = END),
+    ];
+    for act in acts {
+        let mut shard = shard(16);
+        let slot = shard.find(&key(7), START).unwrap();
+        act(&mut shard, slot);
+        assert_eq!(
+            emptied(&mut shard, None),
+            [(Class::Unused, 15), (Class::Session, 1)]
+        );
+    }
+}
+
+#[test]
+fn a_version_does_not_tell_whether_it_was_used() {
+    let mut shard = shard(1);
+    let version = |shard: &mut Shard| shard.load(&key(0), START).unwrap().version();
+    assert_eq!(version(&mut shard), Version::from_u64(1));
+    assert_eq!(version(&mut shard), Version::from_u64(1));
+    shard.change(0, |entry| entry.set_version(9));
+    assert_eq!(version(&mut shard), Version::from_u64(9));
+}
+
+#[test]
+fn the_end_that_was_set_first_leaves_first() {
+    let mut shard = Shard::default();
+    // In no order, in several windows.
+    for number in 0..1_000 {
+        let set = u64::from(number * 617 % 1_000);
+        put(
+            &mut shard,
+            number,
+            &end(set),
+            Timestamp::from_secs(5_000 - set),
+        );
+    }
+    let mut forgotten = Vec::new();
+    for _ in 0..3_000 {
+        let mut removed = Removed::default();
+        shard.make_room(None, START, &mut removed);
+        assert_eq!(removed.of(Class::End), removed.entries.len() as u64);
+        forgotten.extend(removed.forgotten.map(Timestamp::as_secs));
+    }
+    assert_eq!(forgotten, (0..1_000).collect::<Vec<_>>());
+}
+
+/// What was set when is not known then, so what is forgotten is all up to now.
+#[test]
+fn an_end_that_does_not_say_when_it_was_set_leaves_last() {
+    let mut shard = Shard::default();
+    put(&mut shard, 0, &[24], END);
+    put(&mut shard, 1, &end(40), END);
+    let now = Timestamp::from_secs(50);
+    let mut forgotten = Vec::new();
+    for _ in 0..4 {
+        let mut removed = Removed::default();
+        shard.make_room(None, now, &mut removed);
+        forgotten.extend(removed.forgotten.map(Timestamp::as_secs));
+    }
+    assert_eq!(forgotten, [40, 50]);
+}
+
+#[test]
+fn the_record_that_the_room_is_for_stays() {
+    for data in [SESSION, ROSTER, &end(3), MARK] {
+        let mut shard = shard(16);
+        put(&mut shard, 99, data, Timestamp::from_secs(1));
+        let left = emptied(&mut shard, Some(99));
+        assert_eq!(left, [(Class::Unused, 16)]);
+        assert!(has(&shard, 99), "{data:?}");
+    }
+}
+
+/// It is left out where room is made for it, and is in its place again if there is none.
+#[test]
+fn an_end_that_got_no_room_leaves_in_its_turn() {
+    let mut shard = Shard::default();
+    put(&mut shard, 0, &end(3), END);
+    put(&mut shard, 1, &end(7), END);
+    assert_eq!(emptied(&mut shard, Some(0)), [(Class::End, 1)]);
+    let slot = shard.find(&key(0), START).unwrap();
+    shard.keep(slot);
+    assert_eq!(emptied(&mut shard, None), [(Class::End, 1)]);
+    assert!(!has(&shard, 0));
+}
+
+#[test]
+fn what_is_counted_is_what_is_there() {
+    let (mut shard, mut removed) = (shard(1_000), Removed::default());
+    shard.make_room(None, START, &mut removed);
+    shard.sweep_in_passing(END, &mut removed.entries);
+    assert_eq!(shard.bytes(), shard.len() * (4 + OVERHEAD));
+    let slot = shard.find(&key(999), START).unwrap();
+    shard.change(slot, |entry| {
+        entry.data = Bytes::from(vec![8; 1_000]).into()
+    });
+    assert_eq!(shard.counts[Class::Mark as usize], 1);
+    assert_eq!(
+        shard.bytes(),
+        shard.len() * (4 + OVERHEAD) + 1_000 + OVERHEAD
+    );
+    shard.sweep(0..1_000, END, &mut removed.entries);
+    let windows = shard.windows.iter().flat_map(|window| window.counts);
+    assert_eq!(windows.map(usize::from).sum::<usize>(), 0);
+    assert_eq!(
+        (shard.bytes(), shard.len(), removed.entries.len()),
+        (0, 0, 1_000)
+    );
+}

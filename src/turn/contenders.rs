@@ -1,0 +1,189 @@
+//! Which of several sessions counts whose cookies came.
+
+use std::cmp::Ordering;
+
+use super::presented::{Candidate, Kind};
+use crate::{
+    clock::Timestamp,
+    config::{AttributesTag, Settings},
+    error::{Error, ErrorKind, Rejection},
+    id::SessionId,
+    key::KeyId,
+    state::{Home, State, View},
+    vault::{Found, Token, Vault},
+};
+
+/// What a cookie tells beside its session.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Came {
+    /// It is not of the active key.
+    is_outdated: bool,
+    tag: Option<AttributesTag>,
+    key: Option<KeyId>,
+}
+
+/// An open session, and the cookie that it came in.
+pub(super) struct Opened {
+    pub(super) view: View,
+    pub(super) came: Came,
+}
+
+/// One of several sessions whose cookies came.
+pub(super) struct Contender {
+    pub(super) id: SessionId,
+    /// In the cookie.
+    pub(super) token: Option<View>,
+    pub(super) is_reference: bool,
+    pub(super) came: Came,
+}
+
+impl Opened {
+    pub(super) fn new(now: Timestamp, rejection: Option<Rejection>) -> Self {
+        Self {
+            view: View::new(now, rejection),
+            came: Came::default(),
+        }
+    }
+}
+
+impl Came {
+    pub(super) fn of(candidate: &Candidate) -> Self {
+        Self {
+            is_outdated: !candidate.is_current,
+            tag: match candidate.kind {
+                Kind::Token(_) => None,
+                Kind::Reference(_, tag) => Some(tag),
+            },
+            key: Some(candidate.key),
+        }
+    }
+
+    /// Notes what the cookie tells of itself.
+    pub(super) fn enter(self, state: &mut State, view: &View, settings: &Settings) {
+        let own = view.content.attributes.as_deref();
+        let is_other = |tag| match own {
+            None => tag != settings.tag,
+            Some(own) => tag != Settings::tag_of(&own.render()),
+        };
+        state.is_outdated = self.is_outdated || self.tag.is_some_and(is_other);
+        state.sealed_by = self.key;
+    }
+}
+
+impl Contender {
+    /// Takes another cookie of the same session: of two that hold it, the later one counts. Says
+    /// whether it can be told which that is.
+    pub(super) fn unite(&mut self, token: Option<View>, came: Came) -> bool {
+        let age = |view: &View| match view.home {
+            Home::Cookie { issued, .. } => (view.content.revision, issued),
+            _ => (view.content.revision, Timestamp::default()),
+        };
+        match (&self.token, token) {
+            (_, None) => {
+                self.is_reference = true;
+                self.came.is_outdated &= came.is_outdated;
+            }
+            (None, token) => self.token = token,
+            (Some(own), Some(other)) => {
+                let is_same = own.content.frames.as_bytes() == other.content.frames.as_bytes();
+                match age(own).cmp(&age(&other)) {
+                    Ordering::Equal if !is_same => return false,
+                    Ordering::Less => (self.token, self.came) = (Some(other), came),
+                    Ordering::Equal | Ordering::Greater => {}
+                }
+            }
+        }
+        true
+    }
+}
+
+pub(super) fn token(view: &View) -> Result<Token<'_>, Error> {
+    Ok(Token {
+        id: view.home.id().ok_or_else(|| Error::new(ErrorKind::Gone))?,
+        created: view.content.created,
+        subject: view.content.subject.as_deref(),
+    })
+}
+
+/// Finds the one that lives, if it is one: an error is never "dead".
+pub(super) async fn ask_several(
+    vault: &Vault<'_>,
+    contenders: Vec<Contender>,
+    now: Timestamp,
+) -> Result<Opened, Error> {
+    let references = contenders.iter().filter(|contender| contender.is_reference);
+    let ids: Vec<_> = references.map(|contender| contender.id.clone()).collect();
+    let mut found = match ids.as_slice() {
+        [] => Vec::new(),
+        ids => vault.open_many(ids, now).await?,
+    }
+    .into_iter();
+    let views = contenders
+        .iter()
+        .filter_map(|contender| contender.token.as_ref());
+    let tokens = views.map(token).collect::<Result<Vec<_>, _>>()?;
+    let mut over = vault.are_over(&tokens).await?.into_iter();
+    let mut tally = Tally::default();
+    for contender in contenders {
+        let Contender {
+            id,
+            token,
+            is_reference,
+            came,
+        } = contender;
+        let mut views = Vec::new();
+        if is_reference {
+            let found = found.next().unwrap_or(Found::Nothing(Rejection::NotFound));
+            let mut view = found.into_view(id, now);
+            view.home.hear();
+            views.push(view);
+        }
+        if let Some(view) = token {
+            views.push(match over.next().flatten() {
+                Some(over) => over.into_view(&view, now),
+                None => view,
+            });
+        }
+        tally.count(views, came);
+    }
+    Ok(tally.outcome(now))
+}
+
+/// Which of the sessions live, as far as they were looked at.
+#[derive(Default)]
+struct Tally {
+    living: Vec<Opened>,
+    marked: Option<View>,
+    dead: Option<View>,
+}
+
+impl Tally {
+    /// Takes what was found of one session. Its record comes after its cookie.
+    fn count(&mut self, mut views: Vec<View>, came: Came) {
+        if let Some(alive) = views.iter().position(|view| !view.home.is_nowhere()) {
+            let view = views.swap_remove(alive);
+            self.living.push(Opened { view, came });
+            return;
+        }
+        for view in views {
+            let place = match view.home {
+                Home::Marked(_) => &mut self.marked,
+                _ => &mut self.dead,
+            };
+            place.get_or_insert(view);
+        }
+    }
+
+    fn outcome(mut self, now: Timestamp) -> Opened {
+        match self.living.len() {
+            0 => {
+                let view = self.marked.or(self.dead);
+                let view = view.unwrap_or_else(|| View::new(now, Some(Rejection::NotFound)));
+                let came = Came::default();
+                Opened { view, came }
+            }
+            1 => self.living.remove(0),
+            _ => Opened::new(now, Some(Rejection::Ambiguous)),
+        }
+    }
+}

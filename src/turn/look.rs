@@ -1,0 +1,194 @@
+//! From the request's cookies to the session that they mean.
+
+use super::{
+    contenders::{Came, Contender, Opened, ask_several, token},
+    exchange::Exchange,
+    presented::{Candidate, Kind, Presented},
+};
+use crate::{
+    clock::Timestamp,
+    codec,
+    config::Settings,
+    content::Content,
+    error::{Error, Rejection},
+    id::SessionId,
+    state::{Home, Lifetime, Source, View},
+    store,
+    vault::Vault,
+};
+
+/// What can be told of a session without a store.
+pub(super) enum Looked {
+    Found(Opened),
+    /// It is in a record, whose ID the browser knows.
+    Record(SessionId, Came),
+    /// It is in a record that this request knows.
+    Known(SessionId),
+    /// It is in the cookie, but a store may know better.
+    Token(Box<View>, Came),
+    /// Several cookies hold, and a store has to say which of their sessions live.
+    Several(Vec<Contender>),
+}
+
+impl Looked {
+    fn new(now: Timestamp, rejection: Option<Rejection>) -> Self {
+        Self::Found(Opened::new(now, rejection))
+    }
+
+    /// A session that a request had in its cookie.
+    pub(super) fn of_token(view: View, settings: &Settings, now: Timestamp) -> Self {
+        match check_times(&view, settings, now) {
+            Ok(()) => Self::Token(Box::new(view), Came::default()),
+            Err(rejection) => Self::new(now, Some(rejection)),
+        }
+    }
+}
+
+/// Opens the session as far as that takes no store.
+pub(super) fn look(
+    source: &Source,
+    settings: &Settings,
+    exchange: &Exchange,
+    now: Timestamp,
+) -> Looked {
+    match source {
+        Source::Nothing => Looked::new(now, None),
+        Source::Known(id) => Looked::Known((**id).clone()),
+        Source::Cookie => match Presented::find(settings, &exchange.cookies, now) {
+            Presented::Nothing(rejection) => Looked::new(now, rejection),
+            Presented::TooMany => Looked::new(now, Some(Rejection::Ambiguous)),
+            Presented::One(candidate) => look_at(candidate, settings, now),
+            Presented::Several(candidates) => look_at_several(candidates, settings, now),
+        },
+    }
+}
+
+fn look_at(candidate: Candidate, settings: &Settings, now: Timestamp) -> Looked {
+    let came = Came::of(&candidate);
+    match candidate.kind {
+        Kind::Reference(id, _) => Looked::Record(id, came),
+        Kind::Token(opened) => match open_token(opened, settings, now) {
+            Ok(view) if settings.has_store() => Looked::Token(Box::new(view), came),
+            Ok(view) => Looked::Found(Opened { view, came }),
+            Err(rejection) => Looked::new(now, Some(rejection)),
+        },
+    }
+}
+
+/// Only sessions that live count, so that a cookie whose session is dead keeps nobody out: one of
+/// former attributes, for example.
+fn look_at_several(candidates: Vec<Candidate>, settings: &Settings, now: Timestamp) -> Looked {
+    let (mut contenders, mut rejection) = (Vec::<Contender>::new(), None);
+    for candidate in candidates {
+        let came = Came::of(&candidate);
+        let (id, token) = match candidate.kind {
+            Kind::Reference(id, _) => (id, None),
+            Kind::Token(opened) => match open_token(opened, settings, now) {
+                Ok(view) => match view.home.id().cloned() {
+                    Some(id) => (id, Some(view)),
+                    None => continue,
+                },
+                Err(reason) => {
+                    rejection = rejection.or(Some(reason));
+                    continue;
+                }
+            },
+        };
+        match contenders.iter_mut().find(|other| other.id == id) {
+            Some(other) => {
+                if !other.unite(token, came) {
+                    return Looked::new(now, Some(Rejection::Ambiguous));
+                }
+            }
+            None => contenders.push(Contender {
+                id,
+                is_reference: token.is_none(),
+                token,
+                came,
+            }),
+        }
+    }
+    if settings.has_store() && !contenders.is_empty() {
+        return Looked::Several(contenders);
+    }
+    let mut living = contenders.into_iter();
+    match (living.next(), living.next()) {
+        (None, _) => Looked::new(now, rejection),
+        (Some(one), None) => match one.token {
+            Some(view) => {
+                let came = one.came;
+                Looked::Found(Opened { view, came })
+            }
+            None => Looked::new(now, Some(Rejection::NotFound)),
+        },
+        (Some(_), Some(_)) => Looked::new(now, Some(Rejection::Ambiguous)),
+    }
+}
+
+fn open_token(
+    opened: codec::Opened,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<View, Rejection> {
+    let stamp = opened.stamp;
+    let content = Content::decode_payload(stamp.created, opened.payload);
+    let (Some(content), Some(id)) = (content, stamp.token_id) else {
+        return Err(Rejection::Malformed);
+    };
+    let home = Home::Cookie {
+        id: SessionId::of_token(&id),
+        issued: stamp.issued,
+    };
+    let view = View {
+        home,
+        content,
+        rejection: None,
+    };
+    check_times(&view, settings, now)?;
+    Ok(view)
+}
+
+/// The timeouts may have been shortened since the token was made.
+fn check_times(view: &View, settings: &Settings, now: Timestamp) -> Result<(), Rejection> {
+    let lifetime = Lifetime::of(&view.content, settings);
+    let idle = match view.home {
+        Home::Cookie { issued, .. } => issued.saturating_add(lifetime.idle),
+        _ => lifetime.end,
+    };
+    if lifetime.end.min(idle) <= now {
+        return Err(Rejection::Expired);
+    }
+    Ok(())
+}
+
+/// Opens the rest of the way.
+///
+/// A cookie whose record is missing stays in the browser: it may be about to get a newer one, from
+/// the response of another request that has renewed the session.
+pub(super) async fn ask(
+    vault: &Vault<'_>,
+    looked: Looked,
+    now: Timestamp,
+) -> Result<Opened, Error> {
+    if !vault.settings.never_waits {
+        store::check_runtime()?;
+    }
+    let (view, came) = match looked {
+        Looked::Found(opened) => return Ok(opened),
+        Looked::Record(id, came) => {
+            let mut view = vault.open(&id, now).await?.into_view(id, now);
+            view.home.hear();
+            (view, came)
+        }
+        Looked::Known(id) => {
+            let view = vault.find(&id, now).await?.into_view(id, now);
+            (view, Came::default())
+        }
+        Looked::Token(view, came) => match vault.is_over(token(&view)?).await? {
+            Some(over) => (over.into_view(&view, now), Came::default()),
+            None => (*view, came),
+        },
+        Looked::Several(contenders) => return ask_several(vault, contenders, now).await,
+    };
+    Ok(Opened { view, came })
+}

@@ -1,0 +1,61 @@
+//! Finding the sessions to which cookies refer.
+
+use super::{
+    ends::Over,
+    records::{Found, Vault, load_all, next},
+};
+use crate::{
+    clock::Timestamp,
+    error::{Error, Rejection},
+    id::SessionId,
+};
+
+impl Vault<'_> {
+    /// The session to which a cookie refers. Where ends are remembered, what has ended is dead even
+    /// if its record could not be removed.
+    pub(crate) async fn open(&self, id: &SessionId, now: Timestamp) -> Result<Found, Error> {
+        if self.settings.ends().is_none() {
+            return self.find(id, now).await;
+        }
+        let found = self.open_many(std::slice::from_ref(id), now).await?.pop();
+        Ok(found.unwrap_or(Found::Nothing(Rejection::NotFound)))
+    }
+
+    /// The sessions to which cookies refer, in their order.
+    pub(crate) async fn open_many(
+        &self,
+        ids: &[SessionId],
+        now: Timestamp,
+    ) -> Result<Vec<Found>, Error> {
+        let records = self.records()?;
+        let mut keys: Vec<_> = ids.iter().map(SessionId::record_key).collect();
+        let of_ends: Vec<_> = keys.iter().map(|key| key.of_end()).collect();
+        let mut ends = Vec::new();
+        let mut found = match self.settings.ends() {
+            Some(store) if store == records => {
+                keys.extend(of_ends);
+                let mut all = load_all(records, &keys).await;
+                ends = all.split_off(ids.len().min(all.len()));
+                all
+            }
+            Some(store) => {
+                ends = load_all(store, &of_ends).await;
+                load_all(records, &keys).await
+            }
+            None => load_all(records, &keys).await,
+        }
+        .into_iter();
+        let (mut ends, remembers) = (ends.into_iter(), self.settings.ends().is_some());
+        let mut all = Vec::with_capacity(ids.len());
+        for id in ids {
+            let record = next(&mut found);
+            let end = if remembers { next(&mut ends) } else { Ok(None) };
+            all.push(match self.over(end, now)? {
+                Some(Over::Marked(mark)) => Found::Marked(mark),
+                Some(Over::Long) => Found::Nothing(Rejection::Revoked),
+                None => self.read(id, record, now)?,
+            });
+        }
+        Ok(all)
+    }
+}

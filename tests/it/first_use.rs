@@ -1,0 +1,150 @@
+//! A session is used by its first accessor; to load it is not use.
+
+use axum::{Router, body::Body, routing::get};
+use http::{Request, Response, header};
+use silverback::{Flashes, Key, Keys, Session, SessionConfig, SessionData, SessionLayer, Typed};
+use tower::ServiceExt;
+
+use crate::support::{
+    HOUR, Jar, Kind, keys, no_cookie,
+    scripted::{Scripted, Touch},
+    sessions,
+};
+
+const KINDS: [Kind; 7] = [
+    Kind::Cookie,
+    Kind::Revocable,
+    Kind::RemoteRevocable,
+    Kind::Overflow,
+    Kind::RevocableOverflow,
+    Kind::Memory,
+    Kind::Remote,
+];
+
+fn varies<B>(response: &Response<B>) -> bool {
+    response.headers().contains_key(header::VARY)
+}
+
+#[tokio::test]
+async fn a_session_that_was_only_loaded_is_not_used() {
+    for kind in KINDS {
+        // Its cookie would be due for three reasons: half of the idle timeout, `Max-Age`, a new key.
+        let ring = Keys::generate().unwrap();
+        let stores = crate::support::Stores::new();
+        let config = kind.config(&stores, ring.clone());
+        let config = config.max_age(30 * 24 * HOUR).idle_timeout(24 * HOUR);
+        let world = crate::support::World::new(kind, stores, config);
+        let jar = &mut Jar::default();
+        world.put(jar, "n", "x".repeat(600)).await;
+        ring.rotate(Key::generate().unwrap()).unwrap();
+        world.clock.advance(18 * HOUR);
+        world.records().take_log();
+        let load = async |session: Session| session.load().await.unwrap();
+        let fetch = async |session: Session| drop(sessions(&session).get("s").await.unwrap());
+        let save = async |session: Session| {
+            session.load().await.unwrap();
+            session.save().await.unwrap();
+        };
+        for response in [
+            world.visit(jar, load).await.1,
+            world.visit(jar, fetch).await.1,
+            world.visit(jar, save).await.1,
+        ] {
+            assert!(no_cookie(&response) && !varies(&response), "{kind:?}");
+        }
+        assert!(!world.records().take_log().contains(&Touch), "{kind:?}");
+        let use_it = async |session: Session| {
+            session.load().await.unwrap();
+            session.len().unwrap();
+        };
+        let (_, response) = world.visit(&mut jar.clone(), use_it).await;
+        assert!(!no_cookie(&response) && varies(&response), "{kind:?}");
+        // Those visits have not put off its end, that one has (a cookie's is in the other jar).
+        world.clock.advance(7 * HOUR);
+        let in_store = !matches!(kind, Kind::Cookie | Kind::Revocable | Kind::RemoteRevocable);
+        let n = world.get::<String>(jar, "n").await;
+        assert_eq!(n.is_some(), in_store, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn loading_alone_puts_off_no_end() {
+    for kind in KINDS {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        world.put(jar, "n", "x".repeat(600)).await;
+        for _ in 0..3 {
+            world.clock.advance(9 * HOUR);
+            let load = async |session: Session| session.load().await.unwrap();
+            world.visit(jar, load).await;
+        }
+        assert_eq!(world.get::<String>(jar, "n").await, None, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_or_wishes_uses_it() {
+    type Ask = fn(&Session);
+    let asks: [(&str, Ask); 8] = [
+        ("get", |session| drop(session.get::<u8>("n"))),
+        ("is_new", |session| drop(session.is_new())),
+        ("id", |session| assert!(session.id().is_none())),
+        ("rejection", |session| {
+            assert!(session.rejection().is_none())
+        }),
+        ("flashes", |session| drop(session.flashes::<u8>())),
+        ("insert", |session| drop(session.insert("n", 1))),
+        ("renew", |session| session.renew()),
+        ("persist_for", |session| session.persist_for(HOUR)),
+    ];
+    for (kind, (name, ask)) in KINDS
+        .into_iter()
+        .flat_map(|kind| asks.map(|ask| (kind, ask)))
+    {
+        let world = kind.world();
+        let use_it = async |session: Session| {
+            session.load().await.unwrap();
+            ask(&session);
+        };
+        let (_, response) = world.visit(&mut Jar::default(), use_it).await;
+        assert!(varies(&response), "{kind:?} {name}");
+    }
+    for kind in KINDS {
+        let destroy = async |session: Session| session.destroy().await.unwrap();
+        let (_, response) = kind.world().visit(&mut Jar::default(), destroy).await;
+        assert!(varies(&response), "{kind:?}");
+    }
+}
+
+#[derive(Default, serde::Deserialize, serde::Serialize)]
+struct Visits(u32);
+
+impl SessionData for Visits {
+    const KEY: &'static str = "visits";
+}
+
+#[tokio::test]
+async fn an_extractor_is_not_use_but_option_asks() {
+    let stores = [
+        SessionConfig::cookie("s", keys()),
+        SessionConfig::new("s", Scripted::default(), keys()),
+    ];
+    for config in stores {
+        let app = Router::new()
+            .route("/session", get(async |_: Session| ()))
+            .route("/typed", get(async |_: Typed<Visits>| ()))
+            .route("/flashes", get(async |_: Flashes| ()))
+            .route("/option", get(async |_: Option<Session>| ()))
+            .layer(SessionLayer::new(config));
+        for (path, expected) in [
+            ("/session", false),
+            ("/typed", false),
+            ("/flashes", false),
+            ("/option", true),
+        ] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = app.clone().oneshot(request).await.unwrap();
+            assert_eq!(varies(&response), expected, "{path}");
+        }
+    }
+}
