@@ -172,7 +172,7 @@ impl Subjects {
     ///
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the session may still be there.
     pub async fn destroy(&self, subject: &str, session: &RecordKey) -> Result<bool, Error> {
-        let is_it = |entry: &Entry| entry.key == *session;
+        let is_it = |entry: &Entry| entry.has(session);
         Ok(self.end(subject, is_it, Enrolled::Only).await? > 0)
     }
 
@@ -191,7 +191,7 @@ impl Subjects {
     ///
     /// As for [`destroy_all`](Self::destroy_all).
     pub async fn destroy_all_but(&self, subject: &str, keep: &RecordKey) -> Result<usize, Error> {
-        self.end(subject, |entry| entry.key != *keep, Enrolled::AndUnlisted)
+        self.end(subject, |entry| !entry.has(keep), Enrolled::AndUnlisted)
             .await
     }
 

@@ -129,7 +129,8 @@ impl Session {
     pub async fn destroy_other(&self, id: &RecordKey) -> Result<bool, Error> {
         match self.whose()? {
             Some((subject, key)) if key.as_ref() != Some(id) => {
-                let is_it = |entry: &Entry| entry.key == *id;
+                let is_own = |entry: &Entry| key.is_some_and(|key| entry.has(&key));
+                let is_it = |entry: &Entry| entry.has(id) && !is_own(entry);
                 let ended = self
                     .handle
                     .vault()
@@ -157,15 +158,14 @@ impl Session {
                 return Ok(0);
             };
             let vault = self.handle.vault();
-            if let Some(key) = key {
-                let enrolment = self
-                    .read(|view| Ok(Enrolment::of(&view.content, vault.settings, vault.now())))?;
-                // Who is not in the roster counts as ended from here on.
-                if !enrolment.as_ref().is_some_and(Enrolment::is_new) {
-                    vault.enrol(enrolment.as_ref(), key, None).await?;
-                }
+            let enrolment =
+                self.read(|view| Ok(Enrolment::of(&view.content, vault.settings, vault.now())))?;
+            // One that is about to be put into the roster is not missing there yet.
+            let is_new = enrolment.as_ref().is_some_and(Enrolment::is_new);
+            if let Some(key) = key.filter(|_| !is_new) {
+                return vault.end_others(&subject, key, enrolment.as_ref()).await;
             }
-            let is_other = |entry: &Entry| Some(entry.key) != key;
+            let is_other = |entry: &Entry| key.is_none_or(|key| !entry.has(&key));
             vault
                 .end_enrolled(&subject, is_other, Enrolled::AndUnlisted)
                 .await

@@ -32,6 +32,13 @@ pub(crate) struct Token<'a> {
     pub(crate) subject: Option<&'a Subject>,
 }
 
+impl End {
+    /// Whether a request may still be under way that began before it.
+    fn is_young(&self, now: Timestamp) -> bool {
+        self.set.saturating_add(MARK_LIFETIME) > now
+    }
+}
+
 impl Over {
     /// What is left of a session in a cookie.
     pub(crate) fn into_view(self, view: &View, now: Timestamp) -> View {
@@ -76,8 +83,9 @@ impl Vault<'_> {
         match ends.load(&key, Read::Current).await {
             Ok(Some(record)) => Ok(match End::decode(record.data()) {
                 Some(end) if is_own(end.mark.write, Some(write)) => None,
-                Some(end) => Some(end.mark),
-                None => Some(ended()),
+                // Older ones are followed by nobody.
+                Some(end) if end.is_young(now) => Some(end.mark),
+                Some(_) | None => Some(ended()),
             }),
             Ok(None) if is_unknown => Err(error.into()),
             // It was there a moment ago, and has expired.
@@ -160,8 +168,7 @@ impl Vault<'_> {
             Err(error) => return Err(error.into()),
         };
         let end = End::decode(record.data());
-        let is_young = |end: &End| end.set.saturating_add(MARK_LIFETIME) > now;
-        Ok(Some(match end.filter(is_young) {
+        Ok(Some(match end.filter(|end| end.is_young(now)) {
             Some(end) => Over::Marked(end.mark),
             None => Over::Long,
         }))

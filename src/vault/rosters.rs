@@ -182,6 +182,32 @@ impl Vault<'_> {
         Ok(entries.into_iter().filter(is_alive).collect())
     }
 
+    /// Ends the subject's sessions but the one that is called `key`, or was until a moment ago. That
+    /// one is put into the roster first if it is missing there: it would count as ended.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if it has itself been ended.
+    pub(crate) async fn end_others(
+        &self,
+        subject: &str,
+        key: RecordKey,
+        enrolment: Option<&Enrolment>,
+    ) -> Result<usize, Error> {
+        let is_other = |entry: &Entry| !entry.has(&key);
+        let (others, mut is_missing) = (Enrolled::AndUnlisted, false);
+        let is_there = |roster: &Roster| {
+            is_missing = roster.get(&key).is_none();
+            !is_missing
+        };
+        let ended = self.end_if(subject, is_there, is_other, others).await;
+        if !is_missing {
+            return ended;
+        }
+        self.enrol(enrolment, key, None).await?;
+        self.end_enrolled(subject, is_other, others).await
+    }
+
     /// Ends the subject's sessions that `which` picks, and says how many of the roster there were.
     pub(crate) async fn end_enrolled(
         &self,
@@ -189,9 +215,24 @@ impl Vault<'_> {
         which: impl Fn(&Entry) -> bool,
         others: Enrolled,
     ) -> Result<usize, Error> {
+        self.end_if(subject, |_| true, which, others).await
+    }
+
+    /// As [`end_enrolled`](Self::end_enrolled), if the roster is as expected; else it is a
+    /// [`ErrorKind::Conflict`].
+    async fn end_if(
+        &self,
+        subject: &str,
+        mut is_expected: impl FnMut(&Roster) -> bool,
+        which: impl Fn(&Entry) -> bool,
+        others: Enrolled,
+    ) -> Result<usize, Error> {
         let ends_unlisted = others == Enrolled::AndUnlisted;
         let (mut ended, mut is_whole) = (0, true);
         self.change(subject, |roster| {
+            if !is_expected(roster) {
+                return Err(Error::new(ErrorKind::Conflict));
+            }
             let picked = roster
                 .entries
                 .iter_mut()

@@ -36,8 +36,10 @@ mod listed_sessions;
 mod liveness;
 #[cfg(feature = "tracing")]
 mod logs;
+mod logout_wins;
 mod lost_answers;
 mod many_sessions;
+mod marks;
 mod mid_request_ends;
 mod names;
 mod nested_layers;
@@ -52,6 +54,7 @@ mod roster_failures;
 mod rosters;
 mod rosters_in_files;
 mod rotation;
+mod round_trips;
 mod schedules;
 mod sealed_rosters;
 mod session_limit;

@@ -2,7 +2,7 @@
 
 use crate::support::{
     HOUR, Jar, Kind,
-    scripted::{Before, Create, Delete, Fail},
+    scripted::{Before, Create, DeleteMany, Fail},
     user,
 };
 
@@ -36,7 +36,7 @@ async fn an_ended_session_pushes_no_other_out() {
         for (n, jar) in jars.iter_mut().enumerate() {
             if n == 2 {
                 // The first is marked. It cannot be ended, and the login fails.
-                let ends = if kind.is_cookie() { Create } else { Delete };
+                let ends = if kind.is_cookie() { Create } else { DeleteMany };
                 world.rosters().every(Before, ends.of_sessions(), Fail);
             }
             world.log_in(jar, "ada", "laptop").await;

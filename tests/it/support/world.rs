@@ -40,6 +40,14 @@ impl Kind {
         Self::Memory,
         Self::Remote,
     ];
+    /// Those whose sessions a server can end. One that has [grown](World::grown) is in a record.
+    pub(crate) const ENDED_BY_SERVER: [Self; 5] = [
+        Self::Revocable,
+        Self::RemoteRevocable,
+        Self::RevocableOverflow,
+        Self::Memory,
+        Self::Remote,
+    ];
     /// Those of them whose store waits, and obeys a script.
     pub(crate) const REMOTE_SUBJECTS: [Self; 2] = [Self::RemoteRevocable, Self::Remote];
 
@@ -160,6 +168,13 @@ impl World {
         Subjects::new(&self.config)
             .unwrap()
             .clock(self.clock.clone())
+    }
+
+    /// A new browser with `cart` in its session, which is in a record if it can be in one.
+    pub(crate) async fn grown(&self) -> Jar {
+        let mut jar = Jar::default();
+        self.put(&mut jar, "cart", "x".repeat(600)).await;
+        jar
     }
 
     /// A new browser that has logged in.

@@ -1,0 +1,228 @@
+//! A logout wins against a renewal that is under way or was a moment ago.
+
+use std::convert::Infallible;
+
+use http::{HeaderValue, Request, Response, header};
+use silverback::{Error, ErrorKind, Session, store::Store as _};
+use tower::{Layer, ServiceExt, service_fn};
+
+use crate::support::{
+    Jar, Kind, MINUTE, SECOND, World, failure, no_cookie,
+    scripted::{After, Before, LoadMany, Scripted, Update},
+    set_cookie,
+    steps::in_between,
+};
+
+/// Most renewals that a logout follows.
+const HOPS: usize = 8;
+
+async fn is_there(world: &World, jar: &Jar) -> bool {
+    let len = async |session: Session| {
+        session.load().await.unwrap();
+        session.len().unwrap()
+    };
+    world.visit(&mut jar.clone(), len).await.0 > 0
+}
+
+/// Whether the session lives by any of these names.
+async fn is_alive(world: &World, jars: &[Jar]) -> bool {
+    for jar in jars {
+        if is_there(world, jar).await {
+            return true;
+        }
+    }
+    false
+}
+
+async fn log_out(world: &World, jar: &mut Jar) -> (Result<(), ErrorKind>, Response<String>) {
+    let destroy = async |session: Session| session.destroy().await;
+    let (done, response) = world.visit(jar, destroy).await;
+    (done.map_err(|error: Error| error.kind()), response)
+}
+
+/// Renews it so many times, and returns all cookies it has had.
+async fn renewed(world: &World, times: usize) -> Vec<Jar> {
+    let mut jar = world.grown().await;
+    let mut all = vec![jar.clone()];
+    for _ in 0..times {
+        world.renew(&mut jar).await;
+        all.push(jar.clone());
+    }
+    all
+}
+
+fn worlds() -> impl Iterator<Item = World> {
+    let both = |kind: Kind| {
+        let sealed = (kind != Kind::Revocable && kind != Kind::RemoteRevocable)
+            .then(|| kind.with(|config| config.encrypt_records()));
+        std::iter::once(kind.world()).chain(sealed)
+    };
+    Kind::ENDED_BY_SERVER.into_iter().flat_map(both)
+}
+
+#[tokio::test]
+async fn it_follows_eight_renewals() {
+    for times in [1, 2, HOPS] {
+        for world in worlds() {
+            let all = renewed(&world, times).await;
+            assert!(is_there(&world, &all[times]).await);
+            let (done, response) = log_out(&world, &mut all[0].clone()).await;
+            let what = format!("{:?}, {times} renewals", world.kind);
+            assert_eq!(done, Ok(()), "{what}");
+            assert!(set_cookie(&response).starts_with("s=; Max-Age=0"), "{what}");
+            assert!(!is_alive(&world, &all).await, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_that_cannot_follow_says_so() {
+    for world in worlds() {
+        let all = renewed(&world, HOPS + 1).await;
+        let (done, response) = log_out(&world, &mut all[0].clone()).await;
+        assert_eq!(done, Err(ErrorKind::Conflict), "{:?}", world.kind);
+        assert!(no_cookie(&response), "{:?}", world.kind);
+        assert!(is_there(&world, &all[HOPS + 1]).await, "{:?}", world.kind);
+    }
+}
+
+/// So who once knew the name of before a login can end that for a minute at most.
+#[tokio::test]
+async fn it_follows_for_a_minute() {
+    for world in worlds() {
+        for (age, lives) in [(59 * SECOND, false), (MINUTE, true)] {
+            let all = renewed(&world, 1).await;
+            world.clock.advance(age);
+            let (done, _) = log_out(&world, &mut all[0].clone()).await;
+            let what = format!("{:?}, {age:?}", world.kind);
+            assert_eq!(done, Ok(()), "{what}");
+            assert_eq!(is_there(&world, &all[1]).await, lives, "{what}");
+        }
+    }
+}
+
+/// Has one of the two come at each call of the other.
+async fn at_each_call(first_renews: bool, store: impl Fn(&World) -> Scripted, kind: Kind) {
+    for when in [Before, After] {
+        for n in 1.. {
+            let world = kind.world();
+            let before = world.grown().await;
+            let (mut renewed, mut ended) = (before.clone(), before.clone());
+            let what = format!("{kind:?}, {when:?} call {n}, renews first: {first_renews}");
+            let hook = (&store(&world), n, when);
+            let renewal = world.renew(&mut renewed);
+            let logout = log_out(&world, &mut ended);
+            let (done, is_over) = if first_renews {
+                let (_, logout) = in_between(hook, renewal, logout).await;
+                let is_over = logout.is_none();
+                (logout.map_or(Ok(()), |(done, _)| done), is_over)
+            } else {
+                let ((done, _), renewal) = in_between(hook, logout, renewal).await;
+                (done, renewal.is_none())
+            };
+            if is_over {
+                assert!(n > 1, "{what}");
+                break;
+            }
+            assert_eq!(done, Ok(()), "{what}");
+            assert!(!is_alive(&world, &[before, renewed, ended]).await, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_meets_it_at_any_call() {
+    for first_renews in [true, false] {
+        at_each_call(first_renews, |world| world.records().clone(), Kind::Remote).await;
+        let kind = Kind::RemoteRevocable;
+        at_each_call(first_renews, |world| world.ends().clone(), kind).await;
+        let kind = Kind::RevocableOverflow;
+        at_each_call(first_renews, |world| world.records().clone(), kind).await;
+        at_each_call(first_renews, |world| world.ends().clone(), kind).await;
+    }
+}
+
+/// Nobody can tell whether it lives under another name.
+#[tokio::test]
+async fn without_a_record_or_a_mark_it_is_gone() {
+    for kind in [Kind::Memory, Kind::Remote] {
+        let world = kind.world();
+        let jar = &mut world.grown().await;
+        let destroy = async |session: Session| {
+            session.load().await.unwrap();
+            world.clock.advance(MINUTE);
+            let [key] = world.records().keys()[..] else {
+                panic!("there is one session")
+            };
+            world.records().memory.delete(&key, None).await.unwrap();
+            session.destroy().await.unwrap_err().kind()
+        };
+        let (error, response) = world.visit(jar, destroy).await;
+        assert_eq!(error, ErrorKind::Gone, "{kind:?}");
+        assert!(set_cookie(&response).starts_with("s=; Max-Age=0"));
+    }
+}
+
+#[tokio::test]
+async fn twice_at_once_is_once() {
+    for world in worlds() {
+        let jar = world.grown().await;
+        let mut other = jar.clone();
+        let destroy = async |session: Session| {
+            session.load().await.unwrap();
+            let (done, _) = log_out(&world, &mut other).await;
+            assert_eq!(done, Ok(()), "{:?}", world.kind);
+            session.destroy().await.unwrap();
+        };
+        let (_, response) = world.visit(&mut jar.clone(), destroy).await;
+        assert_eq!(failure(&response), None);
+        assert!(!is_there(&world, &jar).await, "{:?}", world.kind);
+    }
+}
+
+async fn log_out_with(world: &World, jars: &[Jar]) {
+    let pairs: Vec<_> = jars
+        .iter()
+        .map(|jar| format!("s={}", jar.value("s")))
+        .collect();
+    let mut request = Request::new(());
+    let field = HeaderValue::from_str(&pairs.join("; ")).unwrap();
+    request.headers_mut().insert(header::COOKIE, field);
+    let service = service_fn(async |request: Request<()>| {
+        let session = request.extensions().get::<Session>().unwrap();
+        session.destroy().await.unwrap();
+        Ok::<_, Infallible>(Response::new(String::new()))
+    });
+    world.layer.layer(service).oneshot(request).await.unwrap();
+}
+
+/// An attacker who can plant cookies keeps nobody from logging out, and makes no call for each.
+#[tokio::test]
+async fn sixty_four_of_the_cookies_that_came_are_ended() {
+    let world = Kind::Remote.world();
+    let mut jars = Vec::new();
+    for _ in 0..70 {
+        jars.push(world.grown().await);
+    }
+    world.records().take_log();
+    log_out_with(&world, &jars).await;
+    let log = world.records().take_log();
+    assert_eq!(log[0], LoadMany);
+    assert_eq!(log[1..], [Update; 64]);
+    for (n, jar) in jars.iter().enumerate() {
+        assert_eq!(is_there(&world, jar).await, n >= 64, "cookie {n}");
+    }
+}
+
+/// One of them was renewed a moment ago.
+#[tokio::test]
+async fn cookies_that_came_are_followed() {
+    for world in worlds() {
+        let mut jars = renewed(&world, 2).await;
+        let newest = jars.pop().unwrap();
+        jars.push(world.grown().await);
+        log_out_with(&world, &jars).await;
+        assert!(!is_alive(&world, &jars).await, "{:?}", world.kind);
+        assert!(!is_there(&world, &newest).await, "{:?}", world.kind);
+    }
+}

@@ -1,0 +1,162 @@
+//! How often a store is asked, the opening of the session apart.
+
+use silverback::Session;
+
+use crate::support::{
+    Jar, Kind, World, log_in,
+    scripted::{Create, DeleteMany, Load, LoadMany, Op, Touch, Update},
+};
+
+/// What a request does, once the session is loaded.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Nothing,
+    Save,
+    Touch,
+    Renew,
+    LogIn,
+    LogOut,
+    List,
+    EndOthers,
+}
+
+/// Whose request it is.
+#[derive(Clone, Copy, Debug)]
+enum Who {
+    /// A browser that comes for the first time.
+    New,
+    /// One with a session that is nobody's.
+    Visitor,
+    /// One of three that the same user is logged in with.
+    User,
+}
+
+impl Act {
+    async fn run(self, session: Session) {
+        match self {
+            Self::Nothing => {}
+            Self::Save => session.insert("n", 2).unwrap(),
+            Self::Touch => session.touch().await.unwrap(),
+            Self::Renew => session.renew(),
+            Self::LogIn => log_in(session, "ada", "laptop").await,
+            Self::LogOut => session.destroy().await.unwrap(),
+            Self::List => assert_eq!(session.subject_sessions().await.unwrap().len(), 3),
+            Self::EndOthers => assert_eq!(session.destroy_others().await.unwrap(), 2),
+        }
+    }
+}
+
+impl Who {
+    async fn come(self, world: &World) -> Jar {
+        let mut jar = Jar::default();
+        match self {
+            Self::New => {}
+            Self::Visitor => drop(world.put(&mut jar, "n", 1).await),
+            Self::User => {
+                for device in ["phone", "tablet"] {
+                    world.logged_in("ada", device).await;
+                }
+                jar = world.logged_in("ada", "laptop").await;
+            }
+        }
+        jar
+    }
+}
+
+fn calls(world: &World) -> Vec<Op> {
+    [world.records().take_log(), world.ends().take_log()].concat()
+}
+
+async fn expect(kind: Kind, rows: &[(Who, Act, &[Op])]) {
+    for &(who, act, expected) in rows {
+        let world = kind.world();
+        let mut jar = who.come(&world).await;
+        let request = async |session: Session| {
+            session.load().await.unwrap();
+            calls(&world);
+            act.run(session).await;
+        };
+        world.visit(&mut jar, request).await;
+        assert_eq!(calls(&world), expected, "{kind:?}, {who:?}, {act:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_session_in_a_store() {
+    let rows: [(Who, Act, &[Op]); 12] = [
+        (Who::Visitor, Act::Nothing, &[]),
+        (Who::Visitor, Act::Save, &[Update]),
+        (Who::Visitor, Act::Touch, &[Touch]),
+        (Who::Visitor, Act::Renew, &[Create, Update]),
+        (Who::Visitor, Act::LogOut, &[Update]),
+        // The roster, the session, and a second look whether it has been ended meanwhile.
+        (Who::New, Act::LogIn, &[Load, Create, Create, Load]),
+        (
+            Who::Visitor,
+            Act::LogIn,
+            &[Load, Create, Create, Load, Update],
+        ),
+        (Who::User, Act::Save, &[Update]),
+        (Who::User, Act::Renew, &[Load, Update, Create, Load, Update]),
+        (Who::User, Act::LogOut, &[Update]),
+        (Who::User, Act::List, &[Load, LoadMany]),
+        (Who::User, Act::EndOthers, &[Load, Update, DeleteMany]),
+    ];
+    expect(Kind::Remote, &rows).await;
+}
+
+#[tokio::test]
+async fn of_a_session_in_a_cookie_with_revocation() {
+    let rows: [(Who, Act, &[Op]); 10] = [
+        (Who::Visitor, Act::Nothing, &[]),
+        // Whether it has ended meanwhile.
+        (Who::Visitor, Act::Save, &[Load]),
+        (Who::Visitor, Act::Renew, &[Create]),
+        (Who::Visitor, Act::LogOut, &[Create]),
+        (Who::New, Act::LogIn, &[Load, Create]),
+        (Who::Visitor, Act::LogIn, &[Load, Create, Create]),
+        (Who::User, Act::Save, &[LoadMany]),
+        (Who::User, Act::Renew, &[Load, Update, Create]),
+        (Who::User, Act::LogOut, &[Create]),
+        (Who::User, Act::List, &[Load, LoadMany]),
+    ];
+    expect(Kind::RemoteRevocable, &rows).await;
+}
+
+#[tokio::test]
+async fn of_opening() {
+    let cases: [(Kind, Who, &[Op]); 5] = [
+        (Kind::Remote, Who::New, &[]),
+        (Kind::Remote, Who::Visitor, &[Load]),
+        (Kind::Remote, Who::User, &[Load]),
+        (Kind::RemoteRevocable, Who::Visitor, &[Load]),
+        (Kind::RemoteRevocable, Who::User, &[LoadMany]),
+    ];
+    for (kind, who, expected) in cases {
+        let world = kind.world();
+        let mut jar = who.come(&world).await;
+        calls(&world);
+        world.visit(&mut jar, async |_| ()).await;
+        assert_eq!(calls(&world), [], "{kind:?}, {who:?}: untouched");
+        let load = async |session: Session| session.load().await.unwrap();
+        world.visit(&mut jar, load).await;
+        assert_eq!(calls(&world), expected, "{kind:?}, {who:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_ending_all_from_outside() {
+    for kind in Kind::REMOTE_SUBJECTS {
+        let world = kind.world();
+        Who::User.come(&world).await;
+        calls(&world);
+        assert_eq!(world.destroy_all("ada").await, 3);
+        let expected: &[Op] = if kind.is_cookie() {
+            // Their `not_before` ends them.
+            &[Load, Update]
+        } else {
+            &[Load, Update, DeleteMany]
+        };
+        assert_eq!(calls(&world), expected, "{kind:?}");
+    }
+}
