@@ -60,22 +60,29 @@ enum Looked {
     Known(SessionId),
     /// It is in the cookie, but a store may know better.
     Token(Box<View>, CookieDuty),
+    /// Only a later release can tell.
+    LaterFormat,
 }
 
 /// Opens a session that no store has a say in, and says why its cookie was not accepted.
+///
+/// # Errors
+///
+/// [`ErrorKind::LaterFormat`].
 pub(crate) fn open_cookie(
     state: &mut State,
     vault: &Vault<'_>,
     exchange: &Exchange,
-) -> Option<Rejection> {
+) -> Result<Option<Rejection>, Error> {
     if state.view.is_some() {
-        return None;
+        return Ok(None);
     }
     exchange.touch();
     state.is_used = true;
     let now = vault.now();
     let (mut view, duty) = match look(&state.source, vault.settings, exchange, now) {
         Looked::Found(view, duty) => (view, duty),
+        Looked::LaterFormat => return Err(Error::new(ErrorKind::LaterFormat)),
         _ => (
             View::new(now, Some(Rejection::NotFound)),
             CookieDuty::Nothing,
@@ -89,7 +96,7 @@ pub(crate) fn open_cookie(
         .for_each(|change| drop(change.apply(&mut view.content)));
     state.view = Some(view);
     state.owe(duty);
-    rejection
+    Ok(rejection)
 }
 
 /// Opens the session as far as that takes no store.
@@ -107,6 +114,7 @@ fn look(source: &Source, settings: &Settings, exchange: &Exchange, now: Timestam
         Source::Known(id) => Looked::Known((**id).clone()),
         Source::Cookie => match Presented::find(settings, &exchange.cookies, now) {
             Presented::Nothing(rejection) => new(rejection),
+            Presented::LaterFormat => Looked::LaterFormat,
             Presented::Ambiguous => {
                 let view = View::new(now, Some(Rejection::Ambiguous));
                 Looked::Found(view, CookieDuty::Remove)
@@ -165,6 +173,7 @@ async fn ask(
     let ended = |rejection| (View::new(now, Some(rejection)), CookieDuty::Nothing);
     match looked {
         Looked::Found(view, duty) => Ok((view, duty)),
+        Looked::LaterFormat => Err(Error::new(ErrorKind::LaterFormat)),
         Looked::Record(id, _, duty) => match vault.find(&id, now).await?.into_view(id) {
             Ok(mut view) => {
                 view.home.hear();

@@ -2,7 +2,7 @@
 
 use crate::{
     clock::Timestamp,
-    codec::Opened,
+    codec::{Opened, Refused},
     config::Settings,
     cookie::RequestCookies,
     error::Rejection,
@@ -20,6 +20,9 @@ pub(super) enum Presented {
         is_current: bool,
     },
     Ambiguous,
+    /// One is of a later release. What it says is not known, so none of the others is safe to
+    /// prefer.
+    LaterFormat,
 }
 
 impl Presented {
@@ -34,7 +37,8 @@ impl Presented {
         };
         let open = |value| match settings.open_cookie(value, now) {
             Ok(opened) => Self::of(opened),
-            Err(rejection) => Self::Nothing(Some(rejection)),
+            Err(Refused::For(rejection)) => Self::Nothing(Some(rejection)),
+            Err(Refused::LaterFormat) => Self::LaterFormat,
         };
         match values.as_slice() {
             [] => Self::Nothing(None),
@@ -76,6 +80,7 @@ impl Presented {
 
     fn and(self, other: Self) -> Self {
         match (self, other) {
+            (Self::LaterFormat, _) | (_, Self::LaterFormat) => Self::LaterFormat,
             (Self::Nothing(None), other) => other,
             (found, Self::Nothing(_)) => found,
             (Self::Nothing(_), found) => found,
@@ -101,7 +106,7 @@ impl Presented {
 
     fn key(&self) -> Option<RecordKey> {
         match self {
-            Self::Nothing(_) | Self::Ambiguous => None,
+            Self::Nothing(_) | Self::Ambiguous | Self::LaterFormat => None,
             Self::Token(opened) => opened.stamp.token_id.map(|id| RecordKey::of(&id)),
             Self::Reference { id, .. } => Some(id.record_key()),
         }

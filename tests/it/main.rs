@@ -25,6 +25,7 @@ mod headers;
 mod hyper;
 mod key_rings;
 mod late_cookies;
+mod later_formats;
 mod lifecycle;
 mod lifetimes;
 mod limits;
