@@ -66,7 +66,8 @@ pub enum ErrorKind {
     NeedsRevocation,
     /// The store failed.
     Store,
-    /// A later release wrote the session. It is there, and this one cannot read it.
+    /// The cookie, or what the store has, was written by a later release, which may be running
+    /// beside this one. It is neither read nor replaced.
     LaterFormat,
     /// The operating system gave no random bytes.
     Random,
@@ -167,7 +168,7 @@ impl fmt::Display for Error {
                 f.write_str("a session in a cookie needs `SessionConfig::revocation` to have a subject")
             }
             ErrorKind::Store => f.write_str("the store failed"),
-            ErrorKind::LaterFormat => f.write_str("a later release wrote it"),
+            ErrorKind::LaterFormat => f.write_str("it was written by a later release"),
             ErrorKind::Random => f.write_str("the operating system gave no random bytes"),
         }?;
         match self.0.more.len() {

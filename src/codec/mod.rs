@@ -23,7 +23,7 @@ use crate::{
     key::{Key, KeyId, KeyState, Keys},
 };
 
-use self::token::{KID, SALT, SALT_LEN};
+use self::token::{KID, SALT, SALT_LEN, VERSION};
 pub(crate) use self::token::{Purpose, Stamp};
 
 /// Whether the visitor can read what the cookie says; nobody can change it in either mode.
@@ -36,8 +36,8 @@ pub(crate) enum Mode {
 impl Mode {
     const fn version(self) -> u8 {
         match self {
-            Self::Sealed => 0x11,
-            Self::Signed => 0x21,
+            Self::Sealed => 0x10 | VERSION,
+            Self::Signed => 0x20 | VERSION,
         }
     }
 
@@ -87,6 +87,20 @@ impl Token {
 
     pub(crate) fn encode_to(&self, out: &mut String) {
         URL_SAFE_NO_PAD.encode_append(&self.0, out);
+    }
+}
+
+/// Why a token was not accepted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Refused {
+    For(Rejection),
+    /// A later release has made it, with a key that is in use here: there is a session.
+    LaterFormat,
+}
+
+impl From<Rejection> for Refused {
+    fn from(reason: Rejection) -> Self {
+        Self::For(reason)
     }
 }
 
@@ -201,9 +215,9 @@ impl Codec {
     ///
     /// The order is: length, alphabet, version, key id, tag, times. Nothing is decoded, decrypted
     /// or believed before the step in front of it has passed.
-    pub(crate) fn open(&self, value: &[u8], now: Timestamp) -> Result<Opened, Rejection> {
+    pub(crate) fn open(&self, value: &[u8], now: Timestamp) -> Result<Opened, Refused> {
         if value.len() > MAX_COOKIE_LEN {
-            return Err(Rejection::Malformed);
+            return Err(Rejection::Malformed.into());
         }
         let token = URL_SAFE_NO_PAD
             .decode_to_vec(value)
@@ -222,9 +236,9 @@ impl Codec {
     }
 
     /// Returns what was written into sealed bytes, whether their key is the active one, and that key.
-    pub(crate) fn open_bytes(&self, mut token: Vec<u8>) -> Result<(Tail, bool, KeyId), Rejection> {
+    pub(crate) fn open_bytes(&self, mut token: Vec<u8>) -> Result<(Tail, bool, KeyId), Refused> {
         if token.first() != Some(&self.mode.version()) || token.len() < self.mode.overhead() {
-            return Err(Rejection::Malformed);
+            return Err(self.refuse(&token));
         }
         let derived = self.derived();
         let id = token.get(KID).ok_or(Rejection::Malformed)?;
@@ -261,6 +275,20 @@ impl Codec {
     /// Whether cookies of this key are still opened.
     pub(crate) fn accepts(&self, key: KeyId) -> bool {
         self.keys.accepts(key)
+    }
+
+    /// Why a token is refused that is not of this format.
+    fn refuse(&self, token: &[u8]) -> Refused {
+        let is_later = token.first().is_some_and(|version| version & 0xf > VERSION);
+        let is_known = |id| {
+            let derived = self.derived();
+            derived.keys.iter().any(|(key, _)| key.as_bytes() == id)
+        };
+        if is_later && token.get(KID).is_some_and(is_known) {
+            Refused::LaterFormat
+        } else {
+            Rejection::Malformed.into()
+        }
     }
 
     /// The length of the token for a payload of this length.

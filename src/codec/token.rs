@@ -6,6 +6,9 @@
 //! stamp:   issued u40 s | created u40 s | ttl u32 s | token id (16, cookie sessions only)
 //! ```
 //!
+//! The first byte is the mode and, in its low half, the version. A token of a later version that
+//! names a key in use is an error, as there is a session; it keeps the key id where it is.
+//!
 //! The cookie's value is base64url without padding of the whole; other spellings are refused.
 
 use std::{ops::Range, time::Duration};
@@ -17,6 +20,8 @@ use crate::{
     id::TokenId,
 };
 
+/// The format's version, in the low half of a token's first byte.
+pub(super) const VERSION: u8 = 1;
 pub(super) const KID: Range<usize> = 1..5;
 pub(super) const SALT: Range<usize> = 5..29;
 pub(super) const SALT_LEN: usize = SALT.end - SALT.start;

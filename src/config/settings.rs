@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     clock::Timestamp,
-    codec::{Codec, Opened},
+    codec::{Codec, Opened, Refused},
     cookie::{self as wire, CookieAttributes, Finder},
     crypto,
     error::{ErrorKind, Rejection},
@@ -148,17 +148,19 @@ impl Settings {
     }
 
     /// Opens a cookie's value; one that can be of two kinds as either.
-    pub(crate) fn open_cookie(&self, value: &[u8], now: Timestamp) -> Result<Opened, Rejection> {
+    pub(crate) fn open_cookie(&self, value: &[u8], now: Timestamp) -> Result<Opened, Refused> {
         let opened = self.codec.open(value, now);
         match (&opened, &self.overflow) {
             (
-                Err(Rejection::Malformed | Rejection::UnknownKey | Rejection::Tampered),
+                Err(Refused::For(
+                    Rejection::Malformed | Rejection::UnknownKey | Rejection::Tampered,
+                )),
                 Some(overflow),
             ) => overflow
                 .codec
                 .open(value, now)
                 .or_else(|other| match other {
-                    Rejection::Malformed => opened,
+                    Refused::For(Rejection::Malformed) => opened,
                     other => Err(other),
                 }),
             _ => opened,

@@ -6,7 +6,7 @@ use super::Roster;
 use crate::{
     binary::put_text,
     clock::Timestamp,
-    codec::Codec,
+    codec::{Codec, Refused},
     crypto::RandomError,
     error::{Error, ErrorKind, Rejection},
     id::RecordKey,
@@ -82,7 +82,7 @@ impl Rosters {
             Err(error) => return Err(error.into()),
         };
         let version = record.version();
-        let mut roster = self.open(key, record.data(), now);
+        let mut roster = self.open(key, record.data(), now)?;
         roster.prune(now, self.memory);
         Ok((roster, Some(version)))
     }
@@ -125,14 +125,26 @@ impl Rosters {
 
     /// A roster of a key that is not known any more is as good as none: who is in it had a cookie
     /// of that key, and a session that got a cookie of another one was listed again before.
-    fn open(&self, key: &RecordKey, sealed: &[u8], now: Timestamp) -> Roster {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LaterFormat`].
+    pub(super) fn open(
+        &self,
+        key: &RecordKey,
+        sealed: &[u8],
+        now: Timestamp,
+    ) -> Result<Roster, Error> {
+        let later = || Error::new(ErrorKind::LaterFormat);
         let sealed = sealed.strip_prefix(&[ROSTER]).unwrap_or_default();
         let roster = match self.codec.open_bytes(sealed.to_vec()) {
-            Err(Rejection::UnknownKey) => return Roster::default(),
-            Err(_) => None,
+            Err(Refused::For(Rejection::UnknownKey)) => return Ok(Roster::default()),
+            Err(Refused::LaterFormat) => return Err(later()),
+            Err(Refused::For(_)) => None,
+            Ok((roster, ..)) if Roster::is_later(roster.as_slice()) => return Err(later()),
             Ok((roster, ..)) => Roster::decode(key, roster.as_slice()),
         };
-        roster.unwrap_or_else(|| Roster::damaged(now))
+        Ok(roster.unwrap_or_else(|| Roster::damaged(now)))
     }
 }
 

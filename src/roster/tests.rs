@@ -1,6 +1,12 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
+use crate::{
+    codec::{Codec, Mode, Purpose},
+    error::ErrorKind,
+    key::Keys,
+    store::{DynStore, MemoryStore},
+};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const MEMORY: Duration = Duration::from_secs(1_000);
@@ -380,6 +386,25 @@ fn a_part_of_a_roster_is_none() {
     let mut unknown_flag = bytes;
     unknown_flag[starts[0]] = 4;
     assert_eq!(Roster::decode(&key(7), &unknown_flag), None);
+}
+
+/// Its inside alone, in bytes that this release can open.
+#[test]
+fn a_roster_of_a_later_format_is_an_error() {
+    let keys = Keys::generate().unwrap();
+    let codec = Codec::new(keys, Mode::Sealed, Purpose::Roster, "sid", "");
+    let made = encoded(&roster([entry(1, 5)]));
+    let sealed = |format| {
+        let bytes = [&[format], &made[1..]].concat();
+        let sealed = codec.seal_bytes(0, |out| out.extend_from_slice(&bytes));
+        [&[16][..], &sealed.unwrap()].concat()
+    };
+    let [later, torn, own] = [2, 0, 1].map(sealed);
+    let rosters = Rosters::new(DynStore::new(MemoryStore::new()), codec, "sid", "", MEMORY);
+    let open = |sealed: &[u8]| rosters.open(&key(7), sealed, NOW);
+    assert_eq!(open(&later).unwrap_err().kind(), ErrorKind::LaterFormat);
+    assert!(open(&torn).unwrap().is_damaged);
+    assert_eq!(text(&open(&own).unwrap().entries), "1");
 }
 
 /// Times of forty bits, as they are written.

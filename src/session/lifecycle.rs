@@ -24,6 +24,7 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::Store`] if the store fails: the session is then not empty but unknown.
+    /// [`ErrorKind::LaterFormat`] if a later release has written it.
     /// [`ErrorKind::NameTaken`] if a layer outside uses the same name.
     pub async fn load(&self) -> Result<(), Error> {
         let load = async {

@@ -29,14 +29,15 @@ mod headers;
 mod hyper;
 mod key_rings;
 mod late_cookies;
+mod later_formats;
 mod lifecycle;
 mod lifetimes;
 mod limits;
 mod listed_sessions;
 mod liveness;
+mod logout_wins;
 #[cfg(feature = "tracing")]
 mod logs;
-mod logout_wins;
 mod lost_answers;
 mod many_sessions;
 mod marks;

@@ -190,6 +190,7 @@ fn a_cookie_tells_whether_it_is_outdated() {
             is_outdated,
             tag,
             key,
+            sent: tag.map(|_| NOW),
         };
         let mut view = record(1);
         view.content.attributes = has_own.then(|| Box::new(own.clone()));
