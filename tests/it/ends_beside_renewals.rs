@@ -1,0 +1,141 @@
+//! A session that is ended, or spared, by another request while it is renewed.
+
+use http::{Response, StatusCode};
+use silverback::{Session, store::RecordKey};
+
+use crate::support::{
+    Jar, Kind, World, failure,
+    scripted::{After, Before, When},
+    steps::in_between,
+};
+
+const WHENS: [When; 2] = [Before, After];
+
+async fn id(world: &World, jar: &Jar) -> RecordKey {
+    let id = async |session: Session| {
+        session.load().await.unwrap();
+        session.id().unwrap()
+    };
+    world.visit(&mut jar.clone(), id).await.0
+}
+
+/// Says whether there was another one that it has ended.
+async fn destroy_others(world: &World, jar: &Jar) -> bool {
+    let destroy = async |session: Session| {
+        session.load().await.unwrap();
+        session.destroy_others().await.unwrap_or(0) > 0
+    };
+    let (done, response) = world.visit(&mut jar.clone(), destroy).await;
+    done && failure(&response).is_none()
+}
+
+fn is_done(response: &Response<String>) -> bool {
+    response.status() == StatusCode::OK
+}
+
+#[tokio::test]
+async fn it_is_ended_by_the_name_it_had() {
+    for kind in Kind::WITH_SUBJECTS {
+        let world = kind.world();
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        let old = id(&world, jar).await;
+        world.renew(jar).await;
+        let ended = world.subjects().destroy("ada", &old).await.unwrap();
+        assert!(ended && !world.is_alive(jar).await, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn it_is_ended_at_any_call_of_its_renewal() {
+    for kind in Kind::REMOTE_SUBJECTS {
+        for when in WHENS {
+            for n in 1.. {
+                let world = kind.world();
+                let mut jar = world.logged_in("ada", "laptop").await;
+                let (before, old) = (jar.clone(), id(&world, &jar).await);
+                let subjects = world.subjects();
+                let destroy = subjects.destroy("ada", &old);
+                let hook = (world.rosters(), n, when);
+                let (_, ended) = in_between(hook, world.renew(&mut jar), destroy).await;
+                let Some(ended) = ended else {
+                    assert!(n > 3, "{kind:?}");
+                    break;
+                };
+                let what = format!("{kind:?}, {when:?} call {n}");
+                assert!(ended.unwrap(), "{what}");
+                assert!(!world.is_alive(&jar).await, "{what}");
+                assert!(!world.is_alive(&before).await, "{what}");
+                assert_eq!(world.notes("ada").await, [""; 0], "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn it_is_spared_by_the_name_it_had() {
+    for kind in Kind::WITH_SUBJECTS {
+        let world = kind.world();
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        let other = world.logged_in("ada", "phone").await;
+        let old = id(&world, jar).await;
+        world.renew(jar).await;
+        let ended = world.subjects().destroy_all_but("ada", &old).await;
+        assert_eq!(ended.unwrap(), 1, "{kind:?}");
+        assert!(world.is_alive(jar).await, "{kind:?}");
+        assert!(!world.is_alive(&other).await, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn it_is_spared_at_any_call_of_its_renewal() {
+    for kind in Kind::REMOTE_SUBJECTS {
+        for (when, first_renews) in WHENS
+            .into_iter()
+            .flat_map(|when| [(when, true), (when, false)])
+        {
+            for n in 1.. {
+                let world = kind.world();
+                let mut jar = world.logged_in("ada", "laptop").await;
+                let other = world.logged_in("ada", "phone").await;
+                let before = jar.clone();
+                let hook = (world.rosters(), n, when);
+                let renew = world.renew(&mut jar);
+                let end = destroy_others(&world, &before);
+                let (renewed, ended, is_over) = if first_renews {
+                    let (response, ended) = in_between(hook, renew, end).await;
+                    (is_done(&response), ended == Some(true), ended.is_none())
+                } else {
+                    let (ended, response) = in_between(hook, end, renew).await;
+                    let renewed = response.as_ref().is_some_and(is_done);
+                    (renewed, ended, response.is_none())
+                };
+                if is_over {
+                    assert!(n > 3, "{kind:?}");
+                    break;
+                }
+                let what = format!("{kind:?}, {when:?} call {n}, renews first: {first_renews}");
+                let lives = world.is_alive(&jar).await;
+                assert!(lives, "{what}: renewed {renewed}, others ended {ended}");
+                assert!(renewed, "{what}");
+                assert!(!ended || !world.is_alive(&other).await, "{what}");
+                assert_eq!(world.notes("ada").await.len(), if ended { 1 } else { 2 });
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_own_session_is_no_other_one() {
+    for kind in Kind::WITH_SUBJECTS {
+        let world = kind.world();
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        let old = id(&world, jar).await;
+        world.renew(jar).await;
+        let destroy = async |session: Session| {
+            session.load().await.unwrap();
+            session.destroy_other(&old).await.unwrap()
+        };
+        let (ended, _) = world.visit(jar, destroy).await;
+        assert!(!ended && world.is_alive(jar).await, "{kind:?}");
+    }
+}

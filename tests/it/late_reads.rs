@@ -1,0 +1,164 @@
+//! A slow request of a browser only reads. Its response arrives after that of a faster one.
+
+use http::StatusCode;
+use silverback::{ErrorKind, Key, Keys, Session};
+
+use crate::support::{DAY, HOUR, Jar, Kind, SECOND, Stores, World, failure, no_cookie};
+
+/// Why the slow request would bring the cookie anew.
+#[derive(Clone, Copy, Debug)]
+enum Due {
+    MaxAge,
+    Rotation,
+}
+
+/// What the faster one does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fast {
+    Renew,
+    LogOutAndIn,
+    LogOut,
+}
+
+impl Due {
+    fn world(self, kind: Kind, keys: Keys) -> World {
+        let stores = Stores::new();
+        let config = kind.config(&stores, keys);
+        let config = match self {
+            Self::MaxAge => config
+                .max_age(HOUR)
+                .idle_timeout(HOUR)
+                .absolute_timeout(14 * DAY),
+            Self::Rotation => config,
+        };
+        World::new(kind, stores, config)
+    }
+
+    fn happen(self, world: &World, keys: &Keys) {
+        match self {
+            Self::MaxAge => world.clock.advance(2_000 * SECOND),
+            Self::Rotation => keys.rotate(Key::generate().unwrap()).unwrap(),
+        }
+    }
+}
+
+impl Fast {
+    async fn run(self, session: Session) {
+        session.load().await.unwrap();
+        if self == Self::Renew {
+            session.renew();
+        } else {
+            session.destroy().await.unwrap();
+        }
+        if self != Self::LogOut {
+            session.insert("login", 1).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn it_plants_no_dead_session() {
+    for kind in Kind::ENDED_BY_SERVER {
+        for due in [Due::MaxAge, Due::Rotation] {
+            for fast in [Fast::Renew, Fast::LogOutAndIn, Fast::LogOut] {
+                let keys = Keys::generate().unwrap();
+                let world = due.world(kind, keys.clone());
+                let mut browser = world.grown().await;
+                due.happen(&world, &keys);
+                let late = &mut browser.clone();
+                let slow = async |session: Session| {
+                    session.load().await.unwrap();
+                    assert!(session.contains_key("cart").unwrap());
+                    world.visit(&mut browser, |session| fast.run(session)).await;
+                };
+                let (_, response) = world.visit(late, slow).await;
+                let what = format!("{kind:?}, {due:?}, {fast:?}");
+                assert_eq!(response.status(), StatusCode::OK, "{what}");
+                assert!(no_cookie(&response), "{what}");
+                let expected = (fast != Fast::LogOut).then_some(1);
+                assert_eq!(world.get(&mut browser, "login").await, expected, "{what}");
+            }
+        }
+    }
+}
+
+/// With nothing in between it does bring the cookie.
+#[tokio::test]
+async fn it_refreshes_a_session_that_lives() {
+    for kind in Kind::ENDED_BY_SERVER {
+        for due in [Due::MaxAge, Due::Rotation] {
+            let keys = Keys::generate().unwrap();
+            let world = due.world(kind, keys.clone());
+            let mut browser = world.grown().await;
+            due.happen(&world, &keys);
+            let old = browser.value("s").to_owned();
+            let read = async |session: Session| {
+                session.load().await.unwrap();
+                assert!(session.contains_key("cart").unwrap());
+            };
+            world.visit(&mut browser, read).await;
+            assert_ne!(browser.value("s"), old, "{kind:?}, {due:?}");
+        }
+    }
+}
+
+/// In a cookie alone, nobody but the browser knows of the newer state.
+#[tokio::test]
+async fn in_a_cookie_alone_it_leaves_the_newer_state_for_half_the_time() {
+    for (seconds, is_refreshed) in [(1_799, false), (1_800, true)] {
+        let world = Kind::Cookie.with(|config| config.idle_timeout(HOUR));
+        let mut jar = Jar::default();
+        world.put(&mut jar, "n", 1).await;
+        world.clock.advance(seconds * SECOND);
+        let read = async |session: Session| session.get::<u32>("n").unwrap();
+        let (_, response) = world.visit(&mut jar, read).await;
+        assert_eq!(!no_cookie(&response), is_refreshed, "{seconds} s");
+    }
+}
+
+/// Whatever a request under way does, its session was locked out with its key.
+#[tokio::test]
+async fn a_key_revoked_in_mid_request_brings_no_cookie() {
+    const ALL: [Kind; 7] = [
+        Kind::Cookie,
+        Kind::Revocable,
+        Kind::RemoteRevocable,
+        Kind::Overflow,
+        Kind::RevocableOverflow,
+        Kind::Memory,
+        Kind::Remote,
+    ];
+    for kind in ALL {
+        for act in ["read", "write", "renew", "destroy"] {
+            let keys = Keys::generate().unwrap();
+            let world = kind.with_keys(keys.clone());
+            let jar = world.grown().await;
+            world.clock.advance(13 * HOUR);
+            let stolen = keys.list()[0].0;
+            let request = async |session: Session| {
+                session.load().await.unwrap();
+                assert!(session.contains_key("cart").unwrap());
+                keys.rotate(Key::generate().unwrap()).unwrap();
+                keys.revoke(stolen).unwrap();
+                match act {
+                    "write" => session.insert("more", 1).unwrap(),
+                    "renew" => session.renew(),
+                    "destroy" => session.destroy().await.unwrap(),
+                    _ => {}
+                }
+            };
+            let browser = &mut jar.clone();
+            let (_, response) = world.visit(browser, request).await;
+            let what = format!("{kind:?}, {act}");
+            let expected = match act {
+                "write" | "renew" => Some(ErrorKind::Gone),
+                _ => None,
+            };
+            assert_eq!(failure(&response), expected, "{what}");
+            assert_eq!(browser.0.is_empty(), act == "destroy", "{what}");
+            assert!(act == "destroy" || no_cookie(&response), "{what}");
+            let records = world.records().sessions().await;
+            assert!(act != "destroy" || records == 0, "{what}");
+        }
+    }
+}
