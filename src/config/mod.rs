@@ -29,7 +29,7 @@ use crate::{
 /// | [`encrypt_records`](Self::encrypt_records) | off |
 /// | [`sessions_per_subject`](Self::sessions_per_subject) | 1,000 |
 /// | [`overflow`](Self::overflow), [`cookie_bytes`](Self::cookie_bytes) | none, what fits into 4,096 bytes |
-/// | [`max_bytes`](Self::max_bytes) | 1 MiB in a store; what fits into 4,096 bytes in a cookie |
+/// | [`max_bytes`](Self::max_bytes) | 1 MiB in a store, or what that takes; what fits into 4,096 bytes in a cookie |
 ///
 /// The name is the cookie's name; `__Host-session` makes browsers enforce that only this host can
 /// set it. Clones are cheap, and refer to the same store.
@@ -233,8 +233,11 @@ impl SessionConfig {
     }
 
     /// Bounds the bytes of a session in a store, or of one that can [`overflow`](Self::overflow)
-    /// into one, to at most 128 MiB; a change beyond it is an error. Another session in a cookie
-    /// has the cookie's limit.
+    /// into one, to at most 128 MiB, and to what the store takes if that is less: its
+    /// [`record_bytes`](crate::store::Limits::record_bytes) without the 115 bytes that a record has
+    /// besides the session, and 41 more for the seal of
+    /// [`encrypt_records`](Self::encrypt_records). A change beyond it is an error. Another session in
+    /// a cookie has the cookie's limit.
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
         self.max_bytes = max_bytes;
