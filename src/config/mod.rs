@@ -33,7 +33,7 @@ use crate::{
 /// | [`encrypt_records`](Self::encrypt_records) | off |
 /// | [`sessions_per_subject`](Self::sessions_per_subject) | 1,000 |
 /// | [`overflow`](Self::overflow), [`cookie_bytes`](Self::cookie_bytes) | none, what fits into 4,096 bytes |
-/// | [`max_bytes`](Self::max_bytes) | 1 MiB in a store; what fits into 4,096 bytes in a cookie |
+/// | [`max_bytes`](Self::max_bytes) | 1 MiB in a store, or what that takes; what fits into 4,096 bytes in a cookie |
 ///
 /// A setting that does nothing for the session is a
 /// [`ConfigError::NoEffect`](crate::ConfigError::NoEffect) when the layer is built.
@@ -298,8 +298,11 @@ impl SessionConfig {
     }
 
     /// Bounds the bytes of a session in a store, or of one that can [`overflow`](Self::overflow)
-    /// into one, to at most 128 MiB; 1 MiB unless you set it. A change beyond it is an error.
-    /// Another session in a cookie has the cookie's limit, and this setting is an error there.
+    /// into one, to at most 128 MiB; 1 MiB unless you set it. What the store takes bounds it too, if
+    /// that is less: its [`record_bytes`](crate::store::Limits::record_bytes) without the 115 bytes
+    /// that a record has besides the session, and 41 more for the seal of
+    /// [`encrypt_records`](Self::encrypt_records). A change beyond it is an error. Another session in
+    /// a cookie has the cookie's limit, and this setting is an error there.
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
         self.max_bytes = Some(max_bytes);

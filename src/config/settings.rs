@@ -5,12 +5,13 @@ use std::time::Duration;
 use crate::{
     clock::Timestamp,
     codec::{Codec, Opened, Refused},
+    content::Content,
     cookie::{self as wire, CookieAttributes, Finder},
     crypto,
     error::{ErrorKind, Rejection},
     id::SessionId,
     roster::Rosters,
-    store::{Backend, DynStore},
+    store::{Backend, DynStore, Store},
 };
 
 /// Made by [`SessionConfig`](crate::SessionConfig).
@@ -98,10 +99,15 @@ impl Settings {
         self.backend.server().is_err()
     }
 
-    /// Learns of its stores whether they wait.
+    /// Learns of its stores whether they wait, and how much they take.
     pub(crate) fn checked(mut self) -> Self {
         let mut stores = self.records().into_iter().chain(self.ends());
         self.never_waits = stores.all(DynStore::never_waits);
+        if let Some(records) = self.records() {
+            let head = Content::record_head(self.encrypts_records);
+            let taken = records.limits().record_bytes.saturating_sub(head);
+            self.max_bytes = self.max_bytes.min(taken);
+        }
         self
     }
 

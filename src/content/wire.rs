@@ -160,6 +160,20 @@ impl Content {
         FLAGS + PERSISTENCE + AUTHENTICATED + head.len() + subject + self.frames.as_bytes().len()
     }
 
+    /// The most bytes that a record has besides those that [`payload_len`](Self::payload_len)
+    /// counts.
+    pub(crate) const fn record_head(is_sealed: bool) -> usize {
+        const FORMAT: usize = 1;
+        const CREATED: usize = 5;
+        const REVISION: usize = 4;
+        let seal = if is_sealed {
+            SEALED_HEAD + crypto::TAG_LEN
+        } else {
+            0
+        };
+        FORMAT + Writes::MOST_LEN + CREATED + REVISION + seal
+    }
+
     pub(crate) fn encode_record(&self, writes: &Writes, browser: Browser) -> Vec<u8> {
         // Exact for most, so that it becomes `Bytes` as it is.
         let head = 1 + writes.encoded_len() + 5 + 1 + self.authenticated.map_or(0, |_| 5);

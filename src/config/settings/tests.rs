@@ -84,6 +84,9 @@ fn a_session_is_kept_up_to_its_limit() {
     let rest = 3 + rest + alone.rendered.len();
     let fits = |len: &usize| rest + alone.codec.token_len(*len + 4) <= 4_096;
     let most = (0..5_000).rev().find(fits).unwrap();
+    let wide = || SessionConfig::new("sid", MemoryStore::new().max_bytes(usize::MAX), key(1));
+    let narrow = || MemoryStore::new().max_bytes(64 * (96 + 115 + 41 + 700));
+    let in_narrow = || SessionConfig::new("sid", narrow(), key(1));
     #[rustfmt::skip]
     let rows = [
         (cookies(),                    most,       None),
@@ -93,8 +96,14 @@ fn a_session_is_kept_up_to_its_limit() {
         (overflowing().max_bytes(500), 500,        None),
         (overflowing().max_bytes(500), 501,        Some(500)),
         (records(),                    1 << 20,    None),
-        (records().max_bytes(1 << 40), 128 << 20,  None),
-        (records().max_bytes(1 << 40), (128 << 20) + 1, Some(128 << 20)),
+        (wide().max_bytes(1 << 40),    128 << 20,  None),
+        (wide().max_bytes(1 << 40),    (128 << 20) + 1, Some(128 << 20)),
+        (in_narrow(),                  741,        None),
+        (in_narrow(),                  742,        Some(741)),
+        (in_narrow().max_bytes(500),   501,        Some(500)),
+        (in_narrow().encrypt_records(), 700,       None),
+        (in_narrow().encrypt_records(), 701,       Some(700)),
+        (cookies().overflow(narrow()), 742,        Some(741)),
     ];
     for (config, payload, expected) in rows {
         let settings = config.build().unwrap();
