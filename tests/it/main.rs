@@ -53,6 +53,7 @@ mod sealed_rosters;
 mod session_limit;
 mod shrunk;
 mod stores;
+mod subject_keys;
 mod subjects;
 mod tonic;
 mod user_code;
