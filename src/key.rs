@@ -31,7 +31,7 @@ use std::{
 use base64_simd::{Base64, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-use crate::crypto::{self, RootKey};
+use crate::crypto::{self, MacKey, RootKey};
 
 /// A root secret of at least 32 bytes, from which the keys of every session are derived.
 #[derive(Clone)]
@@ -116,6 +116,11 @@ impl Key {
     #[must_use]
     pub const fn id(&self) -> KeyId {
         self.id
+    }
+
+    /// A key for one use, which must not be that of any other.
+    pub(crate) fn mac(&self, purpose: &[u8]) -> MacKey {
+        MacKey::new(&self.root().expand(&[purpose]))
     }
 
     pub(crate) fn root(&self) -> RootKey {

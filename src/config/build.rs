@@ -105,6 +105,7 @@ impl SessionConfig {
             ("cookie_bytes",    self.cookie_bytes.is_some(),    overflows,            NO_OVERFLOW),
             ("max_bytes",       self.max_bytes.is_some(),       has_records,          IN_COOKIE),
             ("encrypt_records", self.encrypts_records,          has_records,          IN_COOKIE),
+            ("subject_key",     self.subject_key.is_some(),     in_store || revokes,  NO_ROSTERS),
             ("sessions_per_subject", self.sessions_per_subject.is_some(),
                                                                 in_store || revokes,  NO_ROSTERS),
         ];
@@ -131,12 +132,8 @@ impl SessionConfig {
     fn build_rosters(&self, memory: Duration) -> Option<Rosters> {
         let store = self.backend.server().ok().or(self.revocations.as_ref())?;
         let codec = self.codec(Mode::Sealed, Purpose::Roster);
-        Some(Rosters::new(
-            store.clone(),
-            codec,
-            &self.name,
-            &self.audience,
-            memory,
-        ))
+        let (name, audience) = (&self.name, &self.audience);
+        let rosters = Rosters::new(store.clone(), codec, name, audience, memory);
+        Some(rosters.named_with(self.subject_key.as_ref()))
     }
 }

@@ -13,7 +13,7 @@ pub use self::timeouts::Timeouts;
 use crate::{
     clock::Timestamp,
     cookie::CookieAttributes,
-    key::Keys,
+    key::{Key, Keys},
     store::{Backend, CookieStore, DynStore, Store},
 };
 
@@ -32,6 +32,7 @@ use crate::{
 /// | [`clock_skew`](Self::clock_skew) | 60 seconds |
 /// | [`encrypt_records`](Self::encrypt_records) | off |
 /// | [`sessions_per_subject`](Self::sessions_per_subject) | 1,000 |
+/// | [`subject_key`](Self::subject_key) | none |
 /// | [`overflow`](Self::overflow), [`cookie_bytes`](Self::cookie_bytes) | none, what fits into 4,096 bytes |
 /// | [`max_bytes`](Self::max_bytes) | 1 MiB in a store, or what that takes; what fits into 4,096 bytes in a cookie |
 ///
@@ -58,6 +59,7 @@ pub struct SessionConfig {
     encrypts_records: bool,
     revocations: Option<DynStore>,
     sessions_per_subject: Option<usize>,
+    subject_key: Option<Key>,
     overflow: Option<DynStore>,
     cookie_bytes: Option<usize>,
 }
@@ -90,6 +92,7 @@ impl SessionConfig {
             encrypts_records: false,
             revocations: None,
             sessions_per_subject: None,
+            subject_key: None,
             overflow: None,
             cookie_bytes: None,
         }
@@ -313,6 +316,10 @@ impl SessionConfig {
     /// the cookie has: a stolen store gives away neither IDs nor values, and nobody can change a
     /// record in it unnoticed.
     ///
+    /// Somebody who can write to the store can still put an older record of the same session in
+    /// place of the newer one: only a counter outside of the store could tell. Keep what must not
+    /// come back, such as a balance, elsewhere.
+    ///
     /// Records that are there and not encrypted are refused from then on. Sessions in a cookie are
     /// encrypted by their token, and this setting is an error if they never get a record.
     #[must_use]
@@ -389,6 +396,29 @@ impl SessionConfig {
     #[must_use]
     pub fn sessions_per_subject(mut self, limit: usize) -> Self {
         self.sessions_per_subject = Some(limit);
+        self
+    }
+
+    /// Names the lists of a [subject](crate::Session::set_subject)'s sessions in the store by a
+    /// keyed hash (HMAC-SHA256, RFC 2104) of the subject.
+    ///
+    /// Without this key the hash has none, so anyone who reads the store can test whether a name or
+    /// an e-mail address that they guess has sessions. The key is apart from the session's
+    /// [`Keys`], as lists have to be found after a rotation: use one that is in no ring, and the
+    /// same one on all machines. Another key finds no list that is there, so set it before the first
+    /// login, or end all sessions.
+    ///
+    /// ```
+    /// # use silverback::{Key, Keys, SessionConfig, store::MemoryStore};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let subjects = Key::generate()?; // and keep it, beside the others
+    /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?).subject_key(subjects);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn subject_key(mut self, key: Key) -> Self {
+        self.subject_key = Some(key);
         self
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use silverback::{
-    ConfigError, CookieAttributes, SameSite, SessionConfig, SessionLayer, Timeouts,
+    ConfigError, CookieAttributes, Key, SameSite, SessionConfig, SessionLayer, Timeouts,
     store::MemoryStore,
 };
 
@@ -203,6 +203,7 @@ fn a_setting_that_does_nothing_is_refused() {
     let store = || SessionConfig::new("s", MemoryStore::new(), keys());
     let overflow = || cookie().overflow(MemoryStore::new());
     let revocation = || cookie().revocation(MemoryStore::new());
+    let subject_key = || Key::generate().unwrap();
     let minute = Duration::from_secs(60);
     #[rustfmt::skip]
     let rows = [
@@ -218,6 +219,9 @@ fn a_setting_that_does_nothing_is_refused() {
         (cookie().max_bytes(9),                  Some("max_bytes")),
         (cookie().encrypt_records(),             Some("encrypt_records")),
         (cookie().sessions_per_subject(9),       Some("sessions_per_subject")),
+        (cookie().subject_key(subject_key()),    Some("subject_key")),
+        (store().subject_key(subject_key()),     None),
+        (revocation().subject_key(subject_key()), None),
         (overflow().cookie_bytes(9),             None),
         (overflow().max_bytes(9),                None),
         (overflow().encrypt_records(),           None),

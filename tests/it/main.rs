@@ -64,6 +64,7 @@ mod session_limit;
 mod set_cookie_length;
 mod shrunk;
 mod stores;
+mod subject_keys;
 mod subjects;
 mod tonic;
 mod two_cookies;
