@@ -37,6 +37,7 @@ mod lost_answers;
 mod many_sessions;
 mod mid_request_ends;
 mod names;
+mod older_types;
 mod outcomes;
 mod outgrowing;
 mod outgrown;
