@@ -39,6 +39,7 @@
 //! | choose or write a store | [`store`] |
 //! | make, load and rotate keys | [`key`] |
 //! | keep a struct under one key | [`Typed`] |
+//! | change a type that sessions keep | [`SessionData`](SessionData#when-a-type-changes) |
 //! | leave messages for the next page | [`Session::flash`] |
 //! | use axum's extractors | [below](#axum) |
 //! | let shared caches keep responses | [`SessionLayer::allow_shared_caching`] |

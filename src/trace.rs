@@ -120,6 +120,17 @@ pub(crate) fn forbade_shared_caching(field: &str) {
     );
 }
 
+/// A flash message is of another type than the page asks for, as after a deploy.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn flash_dropped(session: &str, expected: &'static str) {
+    event!(
+        WARN,
+        session,
+        expected,
+        "flash message of another type dropped"
+    );
+}
+
 /// At start-up. It is legal, and sometimes meant.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn path_ends_with_slash(session: &str, path: &str) {

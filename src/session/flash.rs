@@ -1,6 +1,6 @@
 //! Flash messages: shown once, usually on the page after a redirect.
 
-use std::sync::Arc;
+use std::{any::type_name, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -13,6 +13,7 @@ use crate::{
     crypto,
     error::Error,
     state::{Change, RawFlash, Taken, TakenFlashes},
+    trace,
 };
 
 const DEFAULT_QUEUE: &str = "";
@@ -59,10 +60,12 @@ impl Session {
     /// requests at the same time, both may get a message: see
     /// [`claim_flashes`](Self::claim_flashes).
     ///
+    /// A message that is not a `T`, as one of an older release, is dropped with an event in the log,
+    /// and the others are returned. So a queue is for messages of one type.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Deserialize`](crate::ErrorKind::Deserialize) if one is not a `T`; all of them
-    /// stay. [`ErrorKind::NotLoaded`](crate::ErrorKind::NotLoaded),
+    /// [`ErrorKind::NotLoaded`](crate::ErrorKind::NotLoaded),
     /// [`ErrorKind::AlreadyCommitted`](crate::ErrorKind::AlreadyCommitted).
     pub fn flashes<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
         self.flashes_in(DEFAULT_QUEUE)
@@ -74,7 +77,8 @@ impl Session {
     ///
     /// As for [`flashes`](Self::flashes).
     pub fn flashes_in<T: DeserializeOwned>(&self, queue: &str) -> Result<Vec<T>, Error> {
-        Ok(self.take_flashes(queue)?.messages)
+        let messages = self.take_flashes(queue)?.messages.into_iter();
+        Ok(messages.map(|(_, message)| message).collect())
     }
 
     /// Takes all messages and saves the session at once, so that of any number of concurrent
@@ -106,14 +110,14 @@ impl Session {
             taken,
         } = self.take_flashes(queue)?;
         if ids.is_empty() {
-            return Ok(messages);
+            return Ok(Vec::new());
         }
         if let Err(error) = self.save().await {
             self.put_back(&taken)?;
             return Err(error);
         }
         let ours = taken.ids().clone();
-        let claimed = ids.iter().zip(messages).filter(|(id, _)| ours.contains(id));
+        let claimed = messages.into_iter().filter(|(id, _)| ours.contains(id));
         Ok(claimed.map(|(_, message)| message).collect())
     }
 
@@ -134,9 +138,7 @@ impl Session {
             Ok((None::<fn() -> Change>, raw))
         })?;
         // Without the lock: to deserialize a `T` is code of the application.
-        let messages: Result<Vec<T>, Error> =
-            raw.iter().map(|(_, value)| from_json(value)).collect();
-        let messages = messages.map_err(|error| error.of(self.name()))?;
+        let messages: Vec<Option<T>> = raw.iter().map(|(_, value)| from_json(value).ok()).collect();
         let read: Vec<FlashId> = raw.iter().map(|(id, _)| *id).collect();
         let (ids, taken) = self.write_logged(true, |content| {
             // Another thread may have taken some since they were read.
@@ -148,9 +150,18 @@ impl Session {
                 (ids, taken),
             ))
         })?;
-        let mine = read.iter().zip(messages).filter(|(id, _)| ids.contains(id));
+        let mine = read
+            .into_iter()
+            .zip(messages)
+            .filter(|(id, _)| ids.contains(id));
+        let readable = mine.filter_map(|(id, message)| {
+            if message.is_none() {
+                trace::flash_dropped(self.name(), type_name::<T>());
+            }
+            Some((id, message?))
+        });
         Ok(Taking {
-            messages: mine.map(|(_, message)| message).collect(),
+            messages: readable.collect(),
             ids,
             taken,
         })
@@ -159,7 +170,8 @@ impl Session {
 
 /// Messages that a request has taken.
 struct Taking<T> {
-    messages: Vec<T>,
+    /// Those that are of the type asked for.
+    messages: Vec<(FlashId, T)>,
     ids: Vec<FlashId>,
     /// Those of them that nobody else has taken before, after a save.
     taken: Taken,

@@ -4,7 +4,7 @@ use std::{fmt, marker::PhantomData};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::Session;
+use super::{Session, json::from_json};
 use crate::error::Error;
 
 /// A type that a session keeps one value of.
@@ -22,12 +22,79 @@ use crate::error::Error;
 ///     const KEY: &'static str = "cart";
 /// }
 /// ```
+///
+/// # When a type changes
+///
+/// Sessions outlive a deploy: the value that was kept may be one of the former type. Unless you say
+/// what to do, reading it is an error until the session ends, so that nothing is lost unseen.
+///
+/// | The change | What to do |
+/// |---|---|
+/// | a new field | `#[serde(default)]` on it |
+/// | a field that is gone | nothing: serde ignores it |
+/// | another name of a field | `#[serde(alias = "old")]` |
+/// | anything else | [`recover`](Self::recover), which makes a new value of the old JSON |
+/// | the old value is worth nothing | `recover` that returns the default, or another [`KEY`](Self::KEY) |
+///
+/// While two releases run side by side, the older one reads what the newer one has written. Deploy
+/// a release that reads both first, then the one that writes the new form.
+///
+/// Flash messages of another type are dropped with an event in the log, and hold up no others: see
+/// [`Session::flashes`].
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use silverback::{Error, SessionData};
+///
+/// #[derive(Default, Deserialize, Serialize)]
+/// struct Cart {
+///     items: Vec<Item>,
+/// }
+///
+/// #[derive(Deserialize, Serialize)]
+/// struct Item {
+///     id: u64,
+///     count: u32,
+/// }
+///
+/// impl SessionData for Cart {
+///     const KEY: &'static str = "cart";
+///
+///     fn recover(json: &str, _: &Error) -> Option<Self> {
+///         #[derive(Deserialize)]
+///         struct Old {
+///             items: Vec<u64>,
+///         }
+///         let old: Old = serde_json::from_str(json).ok()?;
+///         let items = old.items.into_iter().map(|id| Item { id, count: 1 });
+///         Some(Self { items: items.collect() })
+///     }
+/// }
+/// ```
 pub trait SessionData: Default + DeserializeOwned + Serialize + 'static {
     /// The key it is kept under.
     const KEY: &'static str;
 
     /// The name of the session it is kept in; the layer's first one unless it is given.
     const SESSION: Option<&'static str> = None;
+
+    /// Makes a value of JSON that is not a `Self` any more; `None` is the error that it was.
+    ///
+    /// [`Typed::read`] leaves what is kept as it is, [`Typed::update`] and [`Typed::replace`] put
+    /// the new form in its place. It runs without a lock, and again if another request saves first.
+    #[must_use]
+    fn recover(json: &str, error: &Error) -> Option<Self> {
+        let _ = (json, error);
+        None
+    }
+}
+
+fn parse<T: SessionData>(json: &[u8]) -> Result<T, Error> {
+    from_json(json).or_else(|error| {
+        let json = str::from_utf8(json).ok();
+        let recovered = json.and_then(|json| T::recover(json, &error));
+        recovered.ok_or(error)
+    })
 }
 
 /// The place of a [`SessionData`] value in a session. With axum it is an extractor.
@@ -58,13 +125,14 @@ impl<T: SessionData> Typed<T> {
         }
     }
 
-    /// Returns the value, or the default if there is none.
+    /// Returns the value, or the default if there is none. One of a former type goes through
+    /// [`SessionData::recover`].
     ///
     /// # Errors
     ///
     /// As for [`Session::get`].
     pub fn read(&self) -> Result<T, Error> {
-        Ok(self.session.get(T::KEY)?.unwrap_or_default())
+        Ok(self.session.get_by(T::KEY, parse)?.unwrap_or_default())
     }
 
     /// Puts another value in its place.
@@ -81,8 +149,12 @@ impl<T: SessionData> Typed<T> {
     /// # Errors
     ///
     /// As there.
-    pub fn update(&self, update: impl FnMut(&mut T) + Send + 'static) -> Result<T, Error> {
-        self.session.update(T::KEY, update)
+    pub fn update(&self, mut update: impl FnMut(&mut T) + Send + 'static) -> Result<T, Error> {
+        self.session.update_by(T::KEY, move |old| {
+            let mut value: T = old.map(parse).transpose()?.unwrap_or_default();
+            update(&mut value);
+            Ok(value)
+        })
     }
 
     /// Removes the value; says whether there was one.

@@ -18,15 +18,25 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Deserialize`] if it is not a `T`; it stays as it is. [`ErrorKind::NotLoaded`].
+    /// [`ErrorKind::Deserialize`] if it is not a `T`, as after a change of the type; it stays as it
+    /// is. See [`SessionData`](crate::SessionData#when-a-type-changes). [`ErrorKind::NotLoaded`].
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
-        // Read without the lock: to deserialize a `T` is code of the application.
+        self.get_by(key, from_json)
+    }
+
+    /// As [`get`](Self::get), with this way to make a `T` of JSON.
+    pub(super) fn get_by<T>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&[u8]) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        // Parsed without the lock: to deserialize a `T` is code of the application.
         let mut json = JsonCopy::new();
         let found = self.read(|view| {
             let found = view.content.frames.get(key);
             Ok(found.map(|value| json.fill(value)).is_some())
         })?;
-        let value = found.then(|| from_json(json.as_slice())).transpose();
+        let value = found.then(|| parse(json.as_slice())).transpose();
         value.map_err(|error: Error| error.of(self.name()))
     }
 
@@ -79,22 +89,27 @@ impl Session {
     ///
     /// As for [`get`](Self::get) and [`insert`](Self::insert). [`ErrorKind::Conflict`] if the value
     /// was changed during each of eight runs, as by a closure that changes it itself.
-    #[expect(
-        clippy::missing_panics_doc,
-        reason = "the closure is taken in the last round alone"
-    )]
     pub fn update<T, F>(&self, key: &str, mut update: F) -> Result<T, Error>
     where
         T: Default + DeserializeOwned + Serialize,
         F: FnMut(&mut T) + Send + 'static,
     {
-        // It runs and is dropped without a lock, so it may use the session; then somebody may have
-        // been faster.
-        let mut apply = Some(move |old: Option<&[u8]>| -> Result<T, Error> {
+        self.update_by(key, move |old| {
             let mut value = old.map(from_json).transpose()?.unwrap_or_default();
             update(&mut value);
             Ok(value)
-        });
+        })
+    }
+
+    /// As [`update`](Self::update), with a closure that makes the new value of the old one's JSON.
+    pub(super) fn update_by<T, F>(&self, key: &str, apply: F) -> Result<T, Error>
+    where
+        T: Serialize,
+        F: FnMut(Option<&[u8]>) -> Result<T, Error> + Send + 'static,
+    {
+        // It runs and is dropped without a lock, so it may use the session; then somebody may have
+        // been faster.
+        let mut apply = Some(apply);
         for _ in 0..ROUNDS {
             // The JSON that is there, and behind it what it becomes.
             let mut json = Vec::with_capacity(128);

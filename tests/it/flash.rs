@@ -55,18 +55,28 @@ async fn queues_and_values_are_apart() {
         .await;
 }
 
+/// As those that an older release has left.
 #[tokio::test]
-async fn messages_of_another_type_stay() {
-    Kind::Cookie
-        .world()
-        .visit(&mut Jar::default(), async |session| {
-            session.flash(1).unwrap();
-            session.flash("two").unwrap();
-            assert!(session.flashes::<u8>().is_err());
-            let both: Vec<serde_json::Value> = session.flashes().unwrap();
-            assert_eq!(both.len(), 2);
-        })
-        .await;
+async fn messages_of_another_type_hold_up_no_others() {
+    for site in Kind::SIMPLE.map(Kind::world) {
+        for claims in [false, true] {
+            let jar = &mut Jar::default();
+            site.visit(jar, async |session| {
+                session.flash("one").unwrap();
+                session.flash(2).unwrap();
+                session.flash("three").unwrap();
+            })
+            .await;
+            let take = async |session: Session| match claims {
+                true => session.claim_flashes::<String>().await.unwrap(),
+                false => session.flashes::<String>().unwrap(),
+            };
+            let (shown, _) = site.visit(jar, take).await;
+            assert_eq!(shown, ["one", "three"], "{:?}, {claims}", site.kind);
+            let left = async |session: Session| session.flashes::<serde_json::Value>().unwrap();
+            assert!(site.visit(jar, left).await.0.is_empty(), "it is dropped");
+        }
+    }
 }
 
 #[tokio::test]

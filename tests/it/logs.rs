@@ -275,3 +275,20 @@ async fn a_path_with_a_last_slash_is_an_event_at_start_up() {
         assert_eq!(found, is_event, "{path}: {log}");
     }
 }
+
+#[tokio::test]
+async fn a_dropped_message_is_an_event_without_what_it_says() {
+    let log = recorded(async || {
+        let flash = async |session: Session| {
+            session.flash("a secret value").unwrap();
+            assert!(session.flashes::<u64>().unwrap().is_empty());
+        };
+        Kind::Cookie.world().visit(&mut Jar::default(), flash).await;
+    })
+    .await;
+    assert!(
+        log.contains("WARN") && log.contains("u64") && log.contains("dropped"),
+        "{log}"
+    );
+    assert!(!log.contains("secret"), "{log}");
+}

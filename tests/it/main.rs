@@ -46,6 +46,7 @@ mod marks;
 mod mid_request_ends;
 mod names;
 mod nested_layers;
+mod older_types;
 mod outcomes;
 mod outgrowing;
 mod outgrown;

@@ -1,0 +1,128 @@
+//! Values of a type that has changed since they were kept.
+
+use serde::{Deserialize, Serialize};
+use silverback::{Error, ErrorKind, Session, SessionData, Typed};
+
+use crate::support::{Jar, Kind, World};
+
+#[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
+struct Strict(Vec<u64>);
+
+impl SessionData for Strict {
+    const KEY: &'static str = "cart";
+}
+
+/// What once was a list of items is a list of items and counts.
+#[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
+struct Counted(Vec<(u64, u32)>);
+
+impl SessionData for Counted {
+    const KEY: &'static str = "cart";
+
+    fn recover(json: &str, error: &Error) -> Option<Self> {
+        assert_eq!(error.kind(), ErrorKind::Deserialize);
+        let old: Vec<u64> = serde_json::from_str(json).ok()?;
+        Some(Self(old.into_iter().map(|item| (item, 1)).collect()))
+    }
+}
+
+/// Starts anew.
+#[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
+struct Fresh(Vec<(u64, u32)>);
+
+impl SessionData for Fresh {
+    const KEY: &'static str = "cart";
+
+    fn recover(_: &str, _: &Error) -> Option<Self> {
+        Some(Self::default())
+    }
+}
+
+async fn raw(world: &World, jar: &Jar) -> serde_json::Value {
+    let jar = &mut jar.clone();
+    world.get(jar, "cart").await.unwrap()
+}
+
+/// A visitor with this in the cart.
+async fn visitor(world: &World, cart: impl Serialize) -> Jar {
+    let mut jar = Jar::default();
+    world.put(&mut jar, "cart", cart).await;
+    jar
+}
+
+#[tokio::test]
+async fn one_of_no_policy_is_an_error_and_stays() {
+    for world in Kind::PLAIN.map(Kind::world) {
+        let jar = &mut visitor(&world, "something else").await;
+        let kinds = async |session: Session| {
+            session.load().await.unwrap();
+            let cart = Typed::<Strict>::of(&session);
+            let (read, updated) = (cart.read(), cart.update(|cart| cart.0.push(7)));
+            [read, updated].map(|result| result.unwrap_err().kind())
+        };
+        let (kinds, _) = world.visit(jar, kinds).await;
+        assert_eq!(kinds, [ErrorKind::Deserialize; 2]);
+        assert_eq!(raw(&world, jar).await, "something else");
+    }
+}
+
+#[tokio::test]
+async fn one_that_can_be_recovered_is() {
+    for world in Kind::PLAIN.map(Kind::world) {
+        let jar = &mut visitor(&world, [7, 8]).await;
+        let read = async |session: Session| {
+            session.load().await.unwrap();
+            Typed::<Counted>::of(&session).read().unwrap()
+        };
+        assert_eq!(world.visit(jar, read).await.0.0, [(7, 1), (8, 1)]);
+        assert_eq!(
+            raw(&world, jar).await,
+            serde_json::json!([7, 8]),
+            "a read leaves it"
+        );
+        let add = async |session: Session| {
+            session.load().await.unwrap();
+            let cart = Typed::<Counted>::of(&session);
+            cart.update(|cart| cart.0.push((9, 3))).unwrap()
+        };
+        let new = [(7, 1), (8, 1), (9, 3)];
+        assert_eq!(world.visit(jar, add).await.0.0, new);
+        assert_eq!(raw(&world, jar).await, serde_json::json!(new));
+    }
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_recovered_is_the_error_it_was() {
+    let world = Kind::Memory.world();
+    let jar = &mut visitor(&world, "something else").await;
+    let read = async |session: Session| Typed::<Counted>::of(&session).read().unwrap_err();
+    let (error, _) = world.visit(jar, read).await;
+    assert_eq!(
+        (error.kind(), error.session()),
+        (ErrorKind::Deserialize, Some("s"))
+    );
+}
+
+#[tokio::test]
+async fn one_of_no_worth_can_be_given_up() {
+    let world = Kind::Memory.world();
+    let jar = &mut visitor(&world, "something else").await;
+    let read = async |session: Session| Typed::<Fresh>::of(&session).read().unwrap();
+    assert_eq!(world.visit(jar, read).await.0, Fresh::default());
+}
+
+/// A release that is older still puts its form in the way of an update that is being saved.
+#[tokio::test]
+async fn one_that_comes_in_a_merge_is_recovered() {
+    for world in [Kind::Memory, Kind::Remote].map(Kind::world) {
+        let jar = &mut visitor(&world, [(7, 2)]).await;
+        let add = async |session: Session| {
+            session.load().await.unwrap();
+            let cart = Typed::<Counted>::of(&session);
+            cart.update(|cart| cart.0.push((9, 3))).unwrap();
+            world.put(&mut jar.clone(), "cart", [8]).await;
+        };
+        world.visit(&mut jar.clone(), add).await;
+        assert_eq!(raw(&world, jar).await, serde_json::json!([(8, 1), (9, 3)]));
+    }
+}
