@@ -66,6 +66,7 @@ pub(crate) struct CutOff {
     pub(crate) write: WriteId,
     /// How many changes of the log it carried, from the first on.
     pub(crate) changes: usize,
+    pub(crate) at: Timestamp,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -246,7 +247,7 @@ impl State {
     /// What a save is after the response that would make a new session: the one there was has
     /// ended, or there never was one.
     pub(crate) fn too_late(&self) -> ErrorKind {
-        let has_ended = |view: &View| view.rejection.is_some();
+        let has_ended = |view: &View| view.rejection.is_some_and(Rejection::is_of_end);
         let is_destroyed = matches!(self.source, Source::Nothing);
         if is_destroyed || self.view.as_ref().is_some_and(has_ended) {
             ErrorKind::Gone
