@@ -35,6 +35,7 @@ fn vary_by_cookie(headers: &mut HeaderMap) {
 /// The response has a session's cookie. What the handler said about caches stays, unless it would
 /// let one that many visitors share keep the cookie.
 pub(crate) fn keep_cookies_out(headers: &mut HeaderMap, allows_shared: bool) {
+    vary_by_cookie(headers);
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     } else if !allows_shared && directives(headers, &header::CACHE_CONTROL).allow_shared() {
@@ -67,11 +68,13 @@ fn remove_targeted(headers: &mut HeaderMap) {
 fn is_targeted(name: &str) -> bool {
     // `CDN-Cache-Control`, `Cloudflare-CDN-Cache-Control`, `Vercel-CDN-Cache-Control` ..; Varnish
     // and Fastly; Akamai; nginx.
-    name.ends_with("-cache-control")
-        || matches!(
+    let is_known = |name| {
+        matches!(
             name,
             "surrogate-control" | "edge-control" | "x-accel-expires"
         )
+    };
+    name.len() >= "edge-control".len() && (name.ends_with("-cache-control") || is_known(name))
 }
 
 /// What all fields of a name say (RFC 9111, section 5.2).

@@ -1,7 +1,7 @@
 //! What can go wrong: at start-up ([`ConfigError`]), while a request is served ([`Error`]), and
 //! with a visitor's cookie ([`Rejection`], which is not an error for the visitor).
 
-use std::{error, fmt, sync::Arc};
+use std::{error, fmt, sync::Arc, time::Duration};
 
 use crate::crypto::RandomError;
 
@@ -39,6 +39,9 @@ pub enum ErrorKind {
     UnknownName,
     /// Two layers, or a layer and [`Sessions::open`](crate::Sessions::open), use one name.
     NameTaken,
+    /// [`Sessions::open`](crate::Sessions::open) was called with the name of a session that has
+    /// another store, other keys or another audience.
+    OtherSettings,
     /// The attributes asked for at run time do not go together.
     Attributes,
     /// The value could not be turned into JSON, or would not read back as what it was.
@@ -63,7 +66,8 @@ pub enum ErrorKind {
     NeedsRevocation,
     /// The store failed.
     Store,
-    /// A later release wrote the session. It is there, and this one cannot read it.
+    /// The cookie, or what the store has, was written by a later release, which may be running
+    /// beside this one. It is neither read nor replaced.
     LaterFormat,
     /// The operating system gave no random bytes.
     Random,
@@ -150,6 +154,9 @@ impl fmt::Display for Error {
             }
             ErrorKind::UnknownName => f.write_str("no session layer around this service has this name"),
             ErrorKind::NameTaken => f.write_str("the name is already used by another session of this request"),
+            ErrorKind::OtherSettings => {
+                f.write_str("the session of this name has another store, other keys or another audience")
+            }
             ErrorKind::Attributes => f.write_str("the cookie's attributes do not go together"),
             ErrorKind::Serialize => f.write_str("the value cannot be kept as JSON without loss"),
             ErrorKind::Deserialize => f.write_str("the value is not of the type asked for"),
@@ -161,7 +168,7 @@ impl fmt::Display for Error {
                 f.write_str("a session in a cookie needs `SessionConfig::revocation` to have a subject")
             }
             ErrorKind::Store => f.write_str("the store failed"),
-            ErrorKind::LaterFormat => f.write_str("a later release wrote it"),
+            ErrorKind::LaterFormat => f.write_str("it was written by a later release"),
             ErrorKind::Random => f.write_str("the operating system gave no random bytes"),
         }?;
         match self.0.more.len() {
@@ -203,15 +210,17 @@ impl From<RandomError> for Error {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// It is not a token of ours: wrong alphabet, length, version or inside.
+    /// It is not a token of ours: wrong alphabet, length, version, times or inside.
     Malformed,
     /// It names a key that is not in use here, or one that was revoked.
     UnknownKey,
     /// Its tag does not fit: it was changed, or made for another name, purpose or application.
     Tampered,
-    /// It was issued more than a minute in the future.
+    /// It holds a session and was issued further in the future than
+    /// [`clock_skew`](crate::SessionConfig::clock_skew) allows.
     NotYetValid,
-    /// Its idle timeout or absolute lifetime is over.
+    /// Its idle timeout or absolute lifetime is over, or it was made before
+    /// [`not_before`](crate::SessionConfig::not_before).
     Expired,
     /// Several different valid cookies came under one name, and no order among them is safe.
     Ambiguous,
@@ -285,6 +294,23 @@ pub enum ConfigError {
     },
     /// Browsers cut a `Max-Age` of more than 400 days.
     MaxAgeTooLong,
+    /// An idle timeout, or a `Max-Age` that is the idle timeout, beyond the absolute one would never
+    /// be reached.
+    IdleLongerThanAbsolute {
+        /// The idle timeout.
+        idle: Duration,
+        /// The absolute timeout.
+        absolute: Duration,
+    },
+    /// A setting does nothing for this session.
+    NoEffect {
+        /// The method of [`SessionConfig`](crate::SessionConfig) that was called.
+        setting: &'static str,
+        /// For which sessions it does nothing.
+        session: &'static str,
+    },
+    /// Clocks that differ by more than an hour are wrong.
+    ClockSkewTooLong,
     /// A timeout, lifetime or `Max-Age` of less than a second ends every session at once.
     ZeroDuration,
     /// Sessions of this name are in a cookie, and nothing remembers which have ended.
@@ -333,18 +359,44 @@ impl fmt::Display for ConfigError {
                     "browsers refuse {attribute} without Secure: add `.secure(true)` or drop it"
                 )
             }
+            _ => self.fmt_setting(f),
+        }
+    }
+}
+
+impl ConfigError {
+    /// What is wrong with another setting than the cookie's name and attributes.
+    fn fmt_setting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::MaxAgeTooLong => {
                 f.write_str("browsers cut a Max-Age of more than 400 days: use a shorter one")
             }
+            Self::ZeroDuration => f.write_str(
+                "a timeout of less than a second ends every session at once: use a longer one",
+            ),
+            Self::IdleLongerThanAbsolute { idle, absolute } => write!(
+                f,
+                "an idle timeout of {} seconds is never reached, as every session ends {} seconds after it \
+                 was made: use a shorter one, or a longer `.absolute_timeout(..)`",
+                idle.as_secs(),
+                absolute.as_secs()
+            ),
+            Self::NoEffect { setting, session } => {
+                write!(
+                    f,
+                    "`.{setting}(..)` does nothing for {session}: leave it out"
+                )
+            }
+            Self::ClockSkewTooLong => f.write_str(
+                "clocks that differ by more than an hour are wrong: set them right and allow less",
+            ),
             Self::NeedsRevocation(name) => {
                 write!(
                     f,
                     "the sessions {name:?} are in a cookie: add `.revocation(store)` to list and end them"
                 )
             }
-            Self::ZeroDuration => f.write_str(
-                "a timeout of less than a second ends every session at once: use a longer one",
-            ),
+            _ => f.write_str("the settings do not go together"),
         }
     }
 }

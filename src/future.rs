@@ -17,7 +17,6 @@ use crate::{
     head::Head,
     request::{Commit, Committed, Cookies, Registry, Shared, commit},
     responder::{FailedCommit, Responder},
-    state::Use,
     trace,
     turn::Keep,
 };
@@ -139,31 +138,47 @@ fn what_to_keep<B>(response: &Response<B>, head: &Head, shared: &Shared) -> Keep
     }
 }
 
+/// The cookies that layers inside have committed, for one outside that replaces the response.
+#[derive(Clone, Debug, Default)]
+struct Inner(Vec<HeaderValue>);
+
 fn finish<B>(
-    response: Response<B>,
+    mut response: Response<B>,
     mut committed: Committed,
     responder: &impl Responder<B>,
     (head, registry): (&Head, &Registry),
 ) -> Response<B> {
-    let mut response = match committed.take_error() {
-        None => response,
-        Some(error) => {
-            trace::commit_failed(&error);
-            let mut response =
-                responder.respond(FailedCommit::new(error.clone(), response, head.clone()));
-            response.extensions_mut().insert(error);
-            response
-        }
-    };
+    let mut inner = Inner::default();
+    if let Some(error) = committed.take_error() {
+        trace::commit_failed(&error);
+        inner = response.extensions_mut().remove().unwrap_or_default();
+        response = responder.respond(FailedCommit::new(error.clone(), response, head.clone()));
+        response.extensions_mut().insert(error);
+    }
     if response.status() == StatusCode::NOT_MODIFIED {
         committed.cookies.drop_refreshes();
     }
-    let headers = response.headers_mut();
-    if !committed.cookies.is_empty() {
-        committed.used = Use::There;
-        caching::keep_cookies_out(headers, registry.shared().allows_shared_caching);
+    let has_any = !committed.cookies.is_empty() || !inner.0.is_empty();
+    if has_any && registry.outer().is_some() {
+        let own = committed.cookies.values().cloned();
+        let for_outer = response.extensions_mut().get_or_insert_default::<Inner>();
+        for_outer.0.extend(inner.0.iter().cloned().chain(own));
     }
-    caching::note_use(headers, committed.used);
+    let headers = response.headers_mut();
+    // A responder may have let the response pass.
+    let is_there = |cookie: &HeaderValue| {
+        let mut there = headers.get_all(header::SET_COOKIE).iter();
+        there.any(|other| other == cookie)
+    };
+    inner.0.retain(|cookie| !is_there(cookie));
+    if committed.cookies.is_empty() && inner.0.is_empty() {
+        caching::note_use(headers, committed.used);
+        return response;
+    }
+    caching::keep_cookies_out(headers, registry.shared().allows_shared_caching);
+    for cookie in inner.0 {
+        headers.append(header::SET_COOKIE, cookie);
+    }
     set_cookies(headers, committed.cookies);
     response
 }

@@ -31,7 +31,7 @@ use std::{
 use base64_simd::{Base64, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-use crate::crypto::{self, RootKey};
+use crate::crypto::{self, MacKey, RootKey};
 
 /// A root secret of at least 32 bytes, from which the keys of every session are derived.
 #[derive(Clone)]
@@ -116,6 +116,11 @@ impl Key {
     #[must_use]
     pub const fn id(&self) -> KeyId {
         self.id
+    }
+
+    /// A key for one use, which must not be that of any other.
+    pub(crate) fn mac(&self, purpose: &[u8]) -> MacKey {
+        MacKey::new(&self.root().expand(&[purpose]))
     }
 
     pub(crate) fn root(&self) -> RootKey {
@@ -316,22 +321,39 @@ impl Keys {
     /// [`KeyError::Revoked`] if the key was revoked.
     #[expect(clippy::needless_pass_by_value, reason = "the ring keeps the key")]
     pub fn rotate(&self, key: Key) -> Result<(), KeyError> {
+        self.change(|ring| activate(ring, &key, KeyState::Retired))
+    }
+
+    /// Makes `key` the active one, whether it is new, pending or retired, and revokes the key active
+    /// until now, for when that was stolen: every cookie of it is refused from then on.
+    ///
+    /// Both happen at once. Between [`rotate`](Self::rotate) and [`revoke`](Self::revoke) a request
+    /// could still get a cookie of the new key for one that a thief has made.
+    ///
+    /// ```
+    /// # use silverback::{Key, KeyState, Keys};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let keys = Keys::generate()?;
+    /// let stolen = keys.list()[0].0;
+    /// keys.rotate_and_revoke(Key::generate()?)?;
+    /// assert!(keys.list().contains(&(stolen, KeyState::Revoked)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Revoked`] if `key` was revoked, [`KeyError::Duplicate`] if it is the active one.
+    /// The keys are then as before.
+    #[expect(clippy::needless_pass_by_value, reason = "the ring keeps the key")]
+    pub fn rotate_and_revoke(&self, key: Key) -> Result<(), KeyError> {
         self.change(|ring| {
-            if ring
-                .iter()
-                .any(|(other, state)| other.id == key.id && *state == KeyState::Revoked)
-            {
-                return Err(KeyError::Revoked(key.id));
+            let is_active =
+                |(other, state): &(Key, KeyState)| other.id == key.id && *state == KeyState::Active;
+            if ring.iter().any(is_active) {
+                return Err(KeyError::Duplicate(key.id));
             }
-            for (_, state) in ring
-                .iter_mut()
-                .filter(|(_, state)| *state == KeyState::Active)
-            {
-                *state = KeyState::Retired;
-            }
-            ring.retain(|(other, _)| other.id != key.id);
-            ring.insert(0, (key.clone(), KeyState::Active));
-            Ok(())
+            activate(ring, &key, KeyState::Revoked)
         })
     }
 
@@ -395,10 +417,33 @@ impl Keys {
             .any(|(key, state)| key.id == id && *state != KeyState::Revoked)
     }
 
+    /// Whether these are the same keys, each in the same state.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.list() == other.list()
+    }
+
     /// Changes whenever the keys do.
     pub(crate) fn generation(&self) -> u64 {
         self.0.generation.load(Ordering::Acquire)
     }
+}
+
+/// Makes `key` the active one; the one until now becomes `former`.
+fn activate(ring: &mut Vec<(Key, KeyState)>, key: &Key, former: KeyState) -> Result<(), KeyError> {
+    let is_revoked =
+        |(other, state): &(Key, KeyState)| other.id == key.id && *state == KeyState::Revoked;
+    if ring.iter().any(is_revoked) {
+        return Err(KeyError::Revoked(key.id));
+    }
+    for (_, state) in ring
+        .iter_mut()
+        .filter(|(_, state)| *state == KeyState::Active)
+    {
+        *state = former;
+    }
+    ring.retain(|(other, _)| other.id != key.id);
+    ring.insert(0, (key.clone(), KeyState::Active));
+    Ok(())
 }
 
 /// A clone, which shares the keys.

@@ -7,7 +7,7 @@ use tower_layer::Layer;
 
 use crate::{
     clock::Clock, config::SessionConfig, error::ConfigError, request::Shared,
-    responder::DefaultResponder, service::SessionService,
+    responder::DefaultResponder, service::SessionService, trace,
 };
 
 /// Gives the service it wraps one or more sessions.
@@ -95,6 +95,10 @@ impl<R> SessionLayer<R> {
             .any(|other| other.name == settings.name)
         {
             return Err(ConfigError::DuplicateName(settings.name.into()));
+        }
+        let path = &settings.attributes.path;
+        if path.len() > 1 && path.ends_with('/') {
+            trace::path_ends_with_slash(&settings.name, path);
         }
         self.shared.sessions.push(Arc::new(settings));
         Ok(self)

@@ -39,7 +39,9 @@ use crate::{
 ///
 /// The closure has to name its argument's type; with axum it is `FailedCommit<axum::body::Body>`.
 ///
-/// Cookies of the sessions that were saved are added to whatever it returns.
+/// Cookies of the sessions that were saved are added to whatever it returns, those of a
+/// [`SessionLayer`](crate::SessionLayer) inside included: the session that it has renewed lives under
+/// its new ID alone. Other cookies of the handler's response go with that response.
 pub trait Responder<B> {
     /// Returns the response that goes to the client.
     fn respond(&self, failed: FailedCommit<B>) -> Response<B>;

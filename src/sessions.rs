@@ -54,7 +54,9 @@ impl Sessions {
     /// Returns a session that the layer does not name, loaded; it is saved with the others.
     /// gorilla's `Registry.Get(store, name)`.
     ///
-    /// Make the settings once and keep them: the store is told apart by them and their clones.
+    /// Make the settings once and keep them: the store is told apart by them and their clones. A
+    /// session of this name that is there already is returned as it is configured, if its store,
+    /// keys and audience are the same.
     ///
     /// ```
     /// # use silverback::{Error, SessionConfig, Sessions};
@@ -66,8 +68,8 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NameTaken`] if the name belongs to a session of another store,
-    /// [`ErrorKind::Attributes`] if the settings do not work (its source is the
+    /// [`ErrorKind::OtherSettings`] if the name belongs to a session of another store, other keys or
+    /// another audience, [`ErrorKind::Attributes`] if the settings do not work (its source is the
     /// [`ConfigError`](crate::ConfigError)); otherwise as for [`Session::load`].
     pub async fn open(&self, config: &SessionConfig) -> Result<Session, Error> {
         let name = config.name();
@@ -76,8 +78,8 @@ impl Sessions {
             Some(session) => session,
             None => Session::from(self.0.open(config.build().map_err(refuse)?)),
         };
-        if !session.settings().backend.is_same(config.backend()) {
-            return Err(Error::new(ErrorKind::NameTaken).of(name));
+        if !config.is_of(session.settings()) {
+            return Err(Error::new(ErrorKind::OtherSettings).of(name));
         }
         session.load().await?;
         Ok(session)

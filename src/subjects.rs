@@ -39,8 +39,9 @@ use crate::{
 ///
 /// The list of a subject's sessions is one record in the store of the sessions, or for sessions in
 /// a cookie in that of [`revocation`](SessionConfig::revocation). It is encrypted with the
-/// session's keys, and found by a hash of the subject: who steals the store can check whether a
-/// name he guesses has a list, and nothing more. Each session name has lists of its own.
+/// session's keys, and found by a hash of the subject: whoever steals the store can check whether a
+/// name they guess has a list, and nothing more. With
+/// [`subject_key`](SessionConfig::subject_key) they cannot. Each session name has lists of its own.
 ///
 /// # Limits
 ///

@@ -120,6 +120,17 @@ pub(crate) fn forbade_shared_caching(field: &str) {
     );
 }
 
+/// At start-up. It is legal, and sometimes meant.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn path_ends_with_slash(session: &str, path: &str) {
+    event!(
+        WARN,
+        session,
+        path,
+        "browsers send no cookie to the path without its last slash"
+    );
+}
+
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn replaced_cookie(session: &str) {
     event!(

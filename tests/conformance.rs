@@ -18,7 +18,7 @@ use std::{sync::Arc, time::Duration};
 use silverback::{
     Clock, Timestamp,
     store::{
-        FilesystemStore, MemoryStore,
+        FilesystemStore, MemoryStore, Sweep,
         conformance::{self, Rule, START, Subject},
     },
     store_conformance,
@@ -37,11 +37,11 @@ store_conformance!(mod locking, sound::connect(3).await);
 store_conformance!(mod stopped, stopped());
 
 fn swept(store: MemoryStore) -> Subject<MemoryStore> {
-    Subject::new(store).sweep(|store| async move { store.sweep() })
+    Subject::new(store).sweep(|store| async move { drop(store.sweep().await) })
 }
 
 fn stopped() -> Subject<sound::Stopped> {
-    Subject::new(sound::Stopped::new()).sweep(|store| async move { store.sweep() })
+    Subject::new(sound::Stopped::new()).sweep(|store| async move { store.sweep().await })
 }
 
 fn files(clock: Clock) -> Subject<FilesystemStore> {

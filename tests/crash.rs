@@ -29,7 +29,7 @@ use silverback::{
     Clock, Timestamp,
     store::{
         Bytes, Durability, Expiry, FilesystemStore, Read, Record, RecordKey, Store, StoreError,
-        Version,
+        Sweep, Version,
     },
 };
 use tempfile::TempDir;

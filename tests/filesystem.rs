@@ -28,7 +28,7 @@ use silverback::{
     Clock, Timestamp,
     store::{
         Bytes, Durability, Expiry, FilesystemOptions, FilesystemStore, Read, Record, RecordKey,
-        Store, StoreError, Version,
+        Store, StoreError, Sweep, Sweeper, Version,
     },
 };
 use tempfile::TempDir;
@@ -180,7 +180,7 @@ fn it_works_outside_of_a_runtime() {
             .poll(&mut context)
             .is_ready()
     );
-    assert!(store.sweeper(Duration::from_secs(1)).is_err());
+    assert!(Sweeper::start(store.clone(), Duration::from_secs(1)).is_err());
 }
 
 /// The future is dropped when its work is under way; the work comes to its end all the same.
@@ -341,7 +341,7 @@ async fn a_live_record_is_never_swept() {
         .create(&KEY, Bytes::from_static(b"data"), ends(1_000))
         .await
         .unwrap();
-    let sweeper = store.sweeper(Duration::ZERO).unwrap();
+    let sweeper = Sweeper::start(store.clone(), Duration::ZERO).unwrap();
     for second in 1_001..1_500 {
         store.touch(&KEY, version, ends(second)).await.unwrap();
         clock.set(Timestamp::from_secs(second));
@@ -428,12 +428,9 @@ async fn strays_are_swept_after_an_hour() {
 #[tokio::test]
 async fn a_dropped_sweeper_stops() {
     let (_dir, store) = store();
-    drop(store.sweeper(Duration::from_secs(3_600)).unwrap());
-    store
-        .sweeper(Duration::from_secs(3_600))
-        .unwrap()
-        .stop()
-        .await;
+    drop(Sweeper::start(store.clone(), Duration::from_secs(3_600)).unwrap());
+    let sweeper = Sweeper::start(store, Duration::from_secs(3_600)).unwrap();
+    sweeper.stop().await;
 }
 
 #[tokio::test]

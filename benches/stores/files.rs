@@ -11,7 +11,7 @@ use std::{
 use rustix::fs::{AtFlags, CWD, Dir, FlockOperation, Mode, OFlags};
 use silverback::{
     Clock, Timestamp,
-    store::{Bytes, Durability, FilesystemStore, Read, RecordKey, Store},
+    store::{Bytes, Durability, FilesystemStore, Read, RecordKey, Store, Sweep},
 };
 
 use crate::{

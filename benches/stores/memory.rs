@@ -22,7 +22,7 @@ use std::{
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use silverback::{
     Clock, Keys, Session, SessionConfig, SessionLayer, Timestamp,
-    store::{Bytes, MemoryStore, Read, Record, Store, Version},
+    store::{Bytes, MemoryStore, Read, Record, Store, StoreError, Sweep, Version},
 };
 use tower::{Layer, Service, service_fn};
 
@@ -366,7 +366,9 @@ fn waits(scale: &Scale, rows: &mut Vec<[String; 5]>) {
         clock.set(end.at);
         let mut time = 0.0;
         swept.push(longest_load_while(&store, || {
-            time = wall_of(|| store.sweep()).0.as_secs_f64()
+            time = wall_of(|| now(async { Ok::<_, StoreError>(store.sweep().await) }))
+                .0
+                .as_secs_f64()
         }));
         sweeping.push(time);
         assert!(store.is_empty());

@@ -25,9 +25,9 @@ use axum::{
     routing::{get, post},
 };
 use serde::Deserialize;
-use silverback::store::FilesystemStore;
 use silverback::{
     Error, Key, KeyError, Keys, Session, SessionConfig, SessionLayer, Sessions, Typed,
+    store::{FilesystemStore, Sweeper},
 };
 use tokio::net::TcpListener;
 
@@ -43,7 +43,7 @@ const LONGEST_NAME: usize = 40;
 async fn main() -> Result<(), Box<dyn StdError>> {
     let keys = keys()?;
     let store = FilesystemStore::open(directory())?;
-    let _sweeper = store.sweeper(Duration::from_secs(600))?;
+    let _sweeper = Sweeper::start(store.clone(), Duration::from_secs(600))?;
     let port = env::var("PORT").map_or(Ok(8080), |port| port.parse())?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     println!("The shop is open at http://{}", listener.local_addr()?);

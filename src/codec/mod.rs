@@ -9,6 +9,7 @@ mod token;
 use std::{
     fmt,
     sync::{PoisonError, RwLock, RwLockReadGuard},
+    time::Duration,
 };
 
 use base64_simd::URL_SAFE_NO_PAD;
@@ -22,7 +23,7 @@ use crate::{
     key::{Key, KeyId, KeyState, Keys},
 };
 
-use self::token::{KID, SALT, SALT_LEN};
+use self::token::{KID, SALT, SALT_LEN, VERSION};
 pub(crate) use self::token::{Purpose, Stamp};
 
 /// Whether the visitor can read what the cookie says; nobody can change it in either mode.
@@ -35,8 +36,8 @@ pub(crate) enum Mode {
 impl Mode {
     const fn version(self) -> u8 {
         match self {
-            Self::Sealed => 0x11,
-            Self::Signed => 0x21,
+            Self::Sealed => 0x10 | VERSION,
+            Self::Signed => 0x20 | VERSION,
         }
     }
 
@@ -61,6 +62,7 @@ pub(crate) struct Codec {
     name: Box<str>,
     audience: Box<str>,
     keys: Keys,
+    skew: Duration,
     derived: RwLock<Derived>,
 }
 
@@ -88,6 +90,20 @@ impl Token {
     }
 }
 
+/// Why a token was not accepted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Refused {
+    For(Rejection),
+    /// A later release has made it, with a key that is in use here: there is a session.
+    LaterFormat,
+}
+
+impl From<Rejection> for Refused {
+    fn from(reason: Rejection) -> Self {
+        Self::For(reason)
+    }
+}
+
 /// A token that was accepted.
 #[derive(Debug)]
 pub(crate) struct Opened {
@@ -99,6 +115,9 @@ pub(crate) struct Opened {
 }
 
 impl Codec {
+    /// How far the clocks of two machines may differ, unless another skew is set.
+    pub(crate) const SKEW: Duration = Duration::from_secs(60);
+
     pub(crate) fn new(
         keys: Keys,
         mode: Mode,
@@ -116,8 +135,19 @@ impl Codec {
             name: name.into(),
             audience: audience.into(),
             keys,
+            skew: Self::SKEW,
             derived,
         }
+    }
+
+    /// Whether its keys and its audience are these.
+    pub(crate) fn is_of(&self, keys: &Keys, audience: &str) -> bool {
+        self.keys.is_same(keys) && &*self.audience == audience
+    }
+
+    /// Accepts tokens that hold a session from clocks that are ahead by this much.
+    pub(crate) fn with_skew(self, skew: Duration) -> Self {
+        Self { skew, ..self }
     }
 
     /// Makes a cookie's value of what `payload` writes, about `len` bytes, under the active key.
@@ -185,9 +215,9 @@ impl Codec {
     ///
     /// The order is: length, alphabet, version, key id, tag, times. Nothing is decoded, decrypted
     /// or believed before the step in front of it has passed.
-    pub(crate) fn open(&self, value: &[u8], now: Timestamp) -> Result<Opened, Rejection> {
+    pub(crate) fn open(&self, value: &[u8], now: Timestamp) -> Result<Opened, Refused> {
         if value.len() > MAX_COOKIE_LEN {
-            return Err(Rejection::Malformed);
+            return Err(Rejection::Malformed.into());
         }
         let token = URL_SAFE_NO_PAD
             .decode_to_vec(value)
@@ -196,7 +226,7 @@ impl Codec {
         let (stamp, len) =
             Stamp::decode(payload.as_slice(), self.purpose).ok_or(Rejection::Malformed)?;
         payload.advance(len);
-        stamp.check(now)?;
+        stamp.check(now, self.skew)?;
         Ok(Opened {
             stamp,
             payload,
@@ -206,9 +236,9 @@ impl Codec {
     }
 
     /// Returns what was written into sealed bytes, whether their key is the active one, and that key.
-    pub(crate) fn open_bytes(&self, mut token: Vec<u8>) -> Result<(Tail, bool, KeyId), Rejection> {
+    pub(crate) fn open_bytes(&self, mut token: Vec<u8>) -> Result<(Tail, bool, KeyId), Refused> {
         if token.first() != Some(&self.mode.version()) || token.len() < self.mode.overhead() {
-            return Err(Rejection::Malformed);
+            return Err(self.refuse(&token));
         }
         let derived = self.derived();
         let id = token.get(KID).ok_or(Rejection::Malformed)?;
@@ -245,6 +275,20 @@ impl Codec {
     /// Whether cookies of this key are still opened.
     pub(crate) fn accepts(&self, key: KeyId) -> bool {
         self.keys.accepts(key)
+    }
+
+    /// Why a token is refused that is not of this format.
+    fn refuse(&self, token: &[u8]) -> Refused {
+        let is_later = token.first().is_some_and(|version| version & 0xf > VERSION);
+        let is_known = |id| {
+            let derived = self.derived();
+            derived.keys.iter().any(|(key, _)| key.as_bytes() == id)
+        };
+        if is_later && token.get(KID).is_some_and(is_known) {
+            Refused::LaterFormat
+        } else {
+            Rejection::Malformed.into()
+        }
     }
 
     /// The length of the token for a payload of this length.

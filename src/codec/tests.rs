@@ -24,7 +24,7 @@ fn seal(codec: &Codec, payload: &[u8]) -> String {
     value
 }
 
-fn open(codec: &Codec, value: &str) -> Result<Vec<u8>, Rejection> {
+fn open(codec: &Codec, value: &str) -> Result<Vec<u8>, Refused> {
     codec
         .open(value.as_bytes(), NOW)
         .map(|opened| opened.payload.as_slice().to_vec())
@@ -103,7 +103,7 @@ fn what_is_too_long_for_a_cookie_is_refused() {
         assert_eq!(value.len(), MAX_COOKIE_LEN);
         assert_eq!(open(&codec, &value).unwrap(), payload[1..]);
         let value = seal(&codec, &payload);
-        assert_eq!(open(&codec, &value), Err(Rejection::Malformed));
+        assert_eq!(open(&codec, &value), Err(Rejection::Malformed.into()));
     }
 }
 
@@ -117,7 +117,11 @@ fn a_token_has_one_spelling() {
                 .find(|v| v.len() % 4 == spare)
                 .unwrap();
             for bent in other_spellings(&value) {
-                assert_eq!(open(&codec, &bent), Err(Rejection::Malformed), "{bent}");
+                assert_eq!(
+                    open(&codec, &bent),
+                    Err(Rejection::Malformed.into()),
+                    "{bent}"
+                );
             }
         }
     }
@@ -187,12 +191,88 @@ fn times_are_checked_to_the_second() {
                 .map(drop)
         };
         let issued = NOW.as_secs();
-        assert_eq!(at(issued - 61), Err(Rejection::NotYetValid));
+        if codec.purpose == Purpose::Values {
+            assert_eq!(at(issued - 61), Err(Rejection::NotYetValid.into()));
+        } else {
+            assert_eq!(at(0), Ok(()), "the record's times decide");
+        }
         assert_eq!(at(issued - 60), Ok(()));
         assert_eq!(at(issued + 3_599), Ok(()));
-        assert_eq!(at(issued + 3_600), Err(Rejection::Expired));
-        assert_eq!(at(u64::MAX), Err(Rejection::Expired));
+        assert_eq!(at(issued + 3_600), Err(Rejection::Expired.into()));
+        assert_eq!(at(u64::MAX), Err(Rejection::Expired.into()));
     }
+}
+
+#[test]
+fn a_skew_is_allowed_to_the_second() {
+    for skew in [0, 1, 3_600] {
+        let keys = Keys::generate().unwrap();
+        let codec = codec_of(&keys, Mode::Sealed, Purpose::Values);
+        let codec = codec.with_skew(Duration::from_secs(skew));
+        let value = seal(&codec, b"");
+        let early = |secs| {
+            let now = Timestamp::from_secs(NOW.as_secs() - secs);
+            codec.open(value.as_bytes(), now).map(drop)
+        };
+        assert_eq!(early(skew), Ok(()));
+        assert_eq!(early(skew + 1), Err(Rejection::NotYetValid.into()));
+    }
+}
+
+/// Such a token would have no absolute end.
+#[test]
+fn a_token_is_no_older_than_its_session() {
+    for codec in every_codec() {
+        for (after, expected) in [(0, Ok(())), (1, Err(Rejection::Malformed.into()))] {
+            let stamp = Stamp {
+                created: NOW.saturating_add(Duration::from_secs(after)),
+                ..stamp(codec.purpose)
+            };
+            let mut value = String::new();
+            let token = codec.seal(&stamp, 0, |_| {}).unwrap();
+            token.encode_to(&mut value);
+            assert_eq!(codec.open(value.as_bytes(), NOW).map(drop), expected);
+        }
+    }
+}
+
+#[test]
+fn a_token_of_a_later_version_is_told_by_its_key() {
+    let (known, unknown) = (Keys::generate().unwrap(), Keys::generate().unwrap());
+    let codec = codec_of(&known, Mode::Sealed, Purpose::Values);
+    let later = Err(Refused::LaterFormat);
+    let malformed = Err(Rejection::Malformed.into());
+    #[rustfmt::skip]
+    let rows = [
+        (0x12, &known,   later.clone()),
+        (0x1f, &known,   later.clone()),
+        (0x22, &known,   later),
+        (0x12, &unknown, malformed.clone()),
+        (0x10, &known,   malformed.clone()),
+        (0x01, &known,   malformed.clone()),
+        (0x21, &known,   malformed),
+    ];
+    for (version, keys, expected) in rows {
+        let value = seal(&codec_of(keys, Mode::Sealed, Purpose::Values), b"payload");
+        let mut bytes = URL_SAFE_NO_PAD.decode_to_vec(value).unwrap();
+        bytes[0] = version;
+        let found = open(&codec, &URL_SAFE_NO_PAD.encode_to_string(&bytes));
+        assert_eq!(found, expected, "{version:x}");
+        bytes.truncate(KID.end);
+        let short = open(&codec, &URL_SAFE_NO_PAD.encode_to_string(&bytes));
+        assert_eq!(short, expected, "{version:x}, shorter than ours");
+        bytes.truncate(KID.end - 1);
+        let none = open(&codec, &URL_SAFE_NO_PAD.encode_to_string(&bytes));
+        assert_eq!(
+            none,
+            Err(Rejection::Malformed.into()),
+            "{version:x}, no key id"
+        );
+    }
+    let first = known.list()[0].0;
+    known.rotate(Key::generate().unwrap()).unwrap();
+    known.revoke(first).unwrap();
+    assert_eq!(open(&codec, "EgAAAAA"), Err(Rejection::Malformed.into()));
 }
 
 #[test]
@@ -210,7 +290,7 @@ fn rotation_logs_nobody_out_and_revocation_does() {
         assert!(codec.open(new.as_bytes(), NOW).unwrap().current);
 
         keys.revoke(first).unwrap();
-        assert_eq!(open(&codec, &old), Err(Rejection::UnknownKey));
+        assert_eq!(open(&codec, &old), Err(Rejection::UnknownKey.into()));
         assert_eq!(open(&codec, &new).unwrap(), b"new");
     }
 }
@@ -230,7 +310,7 @@ fn a_pending_key_opens_but_does_not_seal() {
     );
     assert_eq!(
         open(&elsewhere, &seal(&codec, b"x")),
-        Err(Rejection::UnknownKey)
+        Err(Rejection::UnknownKey.into())
     );
 }
 

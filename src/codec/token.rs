@@ -6,6 +6,9 @@
 //! stamp:   issued u40 s | created u40 s | ttl u32 s | token id (16, cookie sessions only)
 //! ```
 //!
+//! The first byte is the mode and, in its low half, the version. A token of a later version that
+//! names a key in use is an error, as there is a session; it keeps the key id where it is.
+//!
 //! The cookie's value is base64url without padding of the whole; other spellings are refused.
 
 use std::{ops::Range, time::Duration};
@@ -17,12 +20,11 @@ use crate::{
     id::TokenId,
 };
 
+/// The format's version, in the low half of a token's first byte.
+pub(super) const VERSION: u8 = 1;
 pub(super) const KID: Range<usize> = 1..5;
 pub(super) const SALT: Range<usize> = 5..29;
 pub(super) const SALT_LEN: usize = SALT.end - SALT.start;
-
-/// How far the clocks of two machines may differ.
-const SKEW: Duration = Duration::from_secs(60);
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -88,8 +90,15 @@ impl Stamp {
         Some((stamp, Self::encoded_len(purpose)))
     }
 
-    pub(super) fn check(&self, now: Timestamp) -> Result<(), Rejection> {
-        if self.issued > now.saturating_add(SKEW) {
+    /// Checks the times, where another machine's clock may be ahead by `skew`.
+    ///
+    /// A token that refers to a record is never too early: the record's own times decide.
+    pub(super) fn check(&self, now: Timestamp, skew: Duration) -> Result<(), Rejection> {
+        // Its absolute end would lie as far off as its maker likes.
+        if self.created > self.issued {
+            return Err(Rejection::Malformed);
+        }
+        if self.token_id.is_some() && self.issued > now.saturating_add(skew) {
             return Err(Rejection::NotYetValid);
         }
         if now

@@ -1,18 +1,19 @@
 //! How one session is kept: its name, store, keys, cookie attributes and lifetimes.
 
+mod build;
 mod settings;
+mod timeouts;
 
 use std::{fmt, time::Duration};
 
 use cookie::SameSite;
 
 pub(crate) use self::settings::{AttributesTag, Overflow, Settings};
+pub use self::timeouts::Timeouts;
 use crate::{
-    codec::{Codec, Mode, Purpose},
-    cookie::{self as wire, CookieAttributes},
-    error::ConfigError,
-    key::Keys,
-    roster::Rosters,
+    clock::Timestamp,
+    cookie::CookieAttributes,
+    key::{Key, Keys},
     store::{Backend, CookieStore, DynStore, Store},
 };
 
@@ -26,10 +27,17 @@ use crate::{
 /// | [`max_age`](Self::max_age) | none: until the browser closes |
 /// | [`idle_timeout`](Self::idle_timeout) | 24 hours |
 /// | [`absolute_timeout`](Self::absolute_timeout) | 14 days |
+/// | [`persist_up_to`](Self::persist_up_to) | the longest of 30 days, `max_age` and `absolute_timeout` |
+/// | [`not_before`](Self::not_before) | none |
+/// | [`clock_skew`](Self::clock_skew) | 60 seconds |
 /// | [`encrypt_records`](Self::encrypt_records) | off |
 /// | [`sessions_per_subject`](Self::sessions_per_subject) | 1,000 |
+/// | [`subject_key`](Self::subject_key) | none |
 /// | [`overflow`](Self::overflow), [`cookie_bytes`](Self::cookie_bytes) | none, what fits into 4,096 bytes |
-/// | [`max_bytes`](Self::max_bytes) | 1 MiB in a store; what fits into 4,096 bytes in a cookie |
+/// | [`max_bytes`](Self::max_bytes) | 1 MiB in a store, or what that takes; what fits into 4,096 bytes in a cookie |
+///
+/// A setting that does nothing for the session is a
+/// [`ConfigError::NoEffect`](crate::ConfigError::NoEffect) when the layer is built.
 ///
 /// The name is the cookie's name; `__Host-session` makes browsers enforce that only this host can
 /// set it. Clones are cheap, and refer to the same store.
@@ -44,47 +52,16 @@ pub struct SessionConfig {
     max_age: Option<Duration>,
     idle: Option<Duration>,
     absolute: Option<Duration>,
-    max_bytes: usize,
+    persist_up_to: Option<Duration>,
+    not_before: Timestamp,
+    clock_skew: Option<Duration>,
+    max_bytes: Option<usize>,
     encrypts_records: bool,
     revocations: Option<DynStore>,
-    sessions_per_subject: usize,
+    sessions_per_subject: Option<usize>,
+    subject_key: Option<Key>,
     overflow: Option<DynStore>,
-    cookie_bytes: usize,
-}
-
-/// Pairs of timeouts that standards ask for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Timeouts {
-    idle: Duration,
-    absolute: Duration,
-}
-
-impl Timeouts {
-    /// The default: 24 hours idle, 14 days in all.
-    pub const DEFAULT: Self = Self::hours(24, 14 * 24);
-    /// OWASP's upper figures for applications of low risk: 30 minutes idle, 8 hours in all.
-    pub const LOW_RISK: Self = Self {
-        idle: Duration::from_secs(30 * 60),
-        absolute: Duration::from_secs(8 * 3_600),
-    };
-    /// OWASP's upper figures for applications of high value: 5 minutes idle, 4 hours in all.
-    pub const HIGH_VALUE: Self = Self {
-        idle: Duration::from_secs(5 * 60),
-        absolute: Duration::from_secs(4 * 3_600),
-    };
-
-    /// Makes a pair of one's own.
-    #[must_use]
-    pub const fn new(idle: Duration, absolute: Duration) -> Self {
-        Self { idle, absolute }
-    }
-
-    const fn hours(idle: u64, absolute: u64) -> Self {
-        Self::new(
-            Duration::from_secs(idle * 3_600),
-            Duration::from_secs(absolute * 3_600),
-        )
-    }
+    cookie_bytes: Option<usize>,
 }
 
 impl SessionConfig {
@@ -108,12 +85,16 @@ impl SessionConfig {
             max_age: None,
             idle: None,
             absolute: None,
-            max_bytes: 1 << 20,
+            persist_up_to: None,
+            not_before: Timestamp::default(),
+            clock_skew: None,
+            max_bytes: None,
             encrypts_records: false,
             revocations: None,
-            sessions_per_subject: 1_000,
+            sessions_per_subject: None,
+            subject_key: None,
             overflow: None,
-            cookie_bytes: usize::MAX,
+            cookie_bytes: None,
         }
     }
 
@@ -126,6 +107,9 @@ impl SessionConfig {
     }
 
     /// Sends the cookie only to this path and those below it.
+    ///
+    /// A browser sends a cookie of `/app` to `/app` and `/app/x`, and one of `/app/` to `/app/x`
+    /// alone (RFC 6265, section 5.1.4). The layer logs the second.
     #[must_use]
     pub fn path(self, path: impl Into<String>) -> Self {
         self.with(|attributes| attributes.path(path))
@@ -195,30 +179,48 @@ impl SessionConfig {
         self.secure(false)
     }
 
-    /// Lets sessions outlast the browser: `Max-Age`, with `Expires` beside it, at most 400 days.
+    /// Lets sessions outlast the browser: they end when nobody has used them for `max_age`, at
+    /// least a second and at most 400 days. `Expires` stands beside `Max-Age`.
     ///
-    /// It is the idle timeout and the absolute lifetime as well, unless those are set themselves,
-    /// so what the browser keeps is what the server accepts. gorilla's `MaxAge` option; a session
-    /// changes it with [`persist_for`](crate::Session::persist_for) and
-    /// [`until_browser_closes`](crate::Session::until_browser_closes).
+    /// It is the cookie's `Max-Age` (RFC 6265, section 5.2.2), and the idle timeout unless you set a
+    /// shorter one. Both slide: each use puts off the end, and the cookie is sent again at most ten
+    /// times per `max_age`. gorilla's `MaxAge` option slides with each save.
+    ///
+    /// Unless you set an [`absolute_timeout`](Self::absolute_timeout), the session ends 400 days
+    /// after it was made, the longest that browsers keep a cookie (RFC 6265bis, section 5.5).
+    ///
+    /// One session changes this for itself with [`persist_for`](crate::Session::persist_for), which
+    /// does not slide, and [`until_browser_closes`](crate::Session::until_browser_closes).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let month = Duration::from_secs(30 * 86_400);
+    /// let cart = SessionConfig::new("cart", MemoryStore::new(), Keys::generate()?).max_age(month);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
     }
 
-    /// Ends a session that nobody used for this long.
+    /// Ends a session that nobody used for this long: 24 hours, or [`max_age`](Self::max_age),
+    /// unless you set it.
     ///
-    /// A request that uses the session starts the time anew; the store or the cookie is told at
-    /// most once in a tenth of it. A shorter one applies to sessions that are there when they are
-    /// used next; those in a store keep the longer one until then.
+    /// Each use restarts the timeout; to save writes, the store or the cookie is told at most ten
+    /// times per timeout. A shorter timeout applies to sessions that are there already when they
+    /// are used next; those in a store keep the longer one until then.
     #[must_use]
     pub fn idle_timeout(mut self, idle: Duration) -> Self {
         self.idle = Some(idle);
         self
     }
 
-    /// Ends a session this long after it was made, however much it is used.
+    /// Ends a session this long after it was made, however much it is used: 14 days, or 400 days
+    /// with [`max_age`](Self::max_age), unless you set it.
     #[must_use]
     pub fn absolute_timeout(mut self, absolute: Duration) -> Self {
         self.absolute = Some(absolute);
@@ -232,12 +234,81 @@ impl SessionConfig {
             .absolute_timeout(timeouts.absolute)
     }
 
+    /// Bounds [`persist_for`](crate::Session::persist_for): the longest of 30 days,
+    /// [`max_age`](Self::max_age) and [`absolute_timeout`](Self::absolute_timeout), and at most 400
+    /// days, unless you set it.
+    ///
+    /// A longer wish is cut to it, and so is what sessions were granted before you lower it. With
+    /// [`revocation`](Self::revocation) or a [subject](crate::Session::set_subject), a store
+    /// remembers for this long that a session has ended, so a bound that you need not use costs
+    /// room.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Keys, SessionConfig};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let year = Duration::from_secs(365 * 86_400);
+    /// let account = SessionConfig::cookie("account", Keys::generate()?).persist_up_to(year);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn persist_up_to(mut self, longest: Duration) -> Self {
+        self.persist_up_to = Some(longest);
+        self
+    }
+
+    /// Refuses every session that was made before `time`, wherever it is kept, as
+    /// [`Rejection::Expired`](crate::Rejection::Expired).
+    ///
+    /// Set it to the present when you restore a store from a backup: sessions that have ended since
+    /// the backup was made would come back. Keep it until the longest session from before has
+    /// expired. A time in the future keeps everybody out until then.
+    ///
+    /// ```
+    /// # use silverback::{Keys, SessionConfig, Timestamp, store::MemoryStore};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let restored = Timestamp::from_secs(1_800_000_000); // as `date +%s` prints it
+    /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?).not_before(restored);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn not_before(mut self, time: Timestamp) -> Self {
+        self.not_before = time;
+        self
+    }
+
+    /// Allows the clocks of your machines to differ by this much, at most an hour; 60 seconds
+    /// unless you set it.
+    ///
+    /// A cookie that holds its session and comes from a clock further ahead is refused, as
+    /// [`Rejection::NotYetValid`](crate::Rejection::NotYetValid). A session in a store needs no
+    /// such allowance, and this setting is an error there: the times in its record decide.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Keys, SessionConfig};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let theme = SessionConfig::cookie("theme", Keys::generate()?).clock_skew(Duration::from_secs(300));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn clock_skew(mut self, clock_skew: Duration) -> Self {
+        self.clock_skew = Some(clock_skew);
+        self
+    }
+
     /// Bounds the bytes of a session in a store, or of one that can [`overflow`](Self::overflow)
-    /// into one, to at most 128 MiB; a change beyond it is an error. Another session in a cookie
-    /// has the cookie's limit.
+    /// into one, to at most 128 MiB; 1 MiB unless you set it. What the store takes bounds it too, if
+    /// that is less: its [`record_bytes`](crate::store::Limits::record_bytes) without the 115 bytes
+    /// that a record has besides the session, and 41 more for the seal of
+    /// [`encrypt_records`](Self::encrypt_records). A change beyond it is an error. Another session in
+    /// a cookie has the cookie's limit, and this setting is an error there.
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
-        self.max_bytes = max_bytes;
+        self.max_bytes = Some(max_bytes);
         self
     }
 
@@ -245,8 +316,12 @@ impl SessionConfig {
     /// the cookie has: a stolen store gives away neither IDs nor values, and nobody can change a
     /// record in it unnoticed.
     ///
+    /// Somebody who can write to the store can still put an older record of the same session in
+    /// place of the newer one: only a counter outside of the store could tell. Keep what must not
+    /// come back, such as a balance, elsewhere.
+    ///
     /// Records that are there and not encrypted are refused from then on. Sessions in a cookie are
-    /// encrypted by their token.
+    /// encrypted by their token, and this setting is an error if they never get a record.
     #[must_use]
     pub fn encrypt_records(mut self) -> Self {
         self.encrypts_records = true;
@@ -260,8 +335,8 @@ impl SessionConfig {
     /// What is remembered is a hash of the session's ID, until it would have ended by itself; a
     /// session that is opened is looked up, and one with a subject in the subject's list as well.
     /// With a store that waits, it has to be loaded first. Sessions that are kept in a store do not
-    /// need this, and ignore it. The store may be that of [`overflow`](Self::overflow) or of other
-    /// sessions.
+    /// need this, and it is an error there. The store may be that of [`overflow`](Self::overflow) or
+    /// of other sessions.
     ///
     /// ```
     /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
@@ -291,7 +366,7 @@ impl SessionConfig {
     ///
     /// With a store that waits, you load the session first. [`max_bytes`](Self::max_bytes) bounds
     /// the session, wherever it is. If you turn this off later, the sessions in the store are lost.
-    /// For a session in a store it does nothing.
+    /// For a session in a store it is an error.
     ///
     /// ```
     /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
@@ -306,22 +381,44 @@ impl SessionConfig {
         self
     }
 
-    /// Bounds the bytes of a session in its cookie if it can [`overflow`](Self::overflow), and does
-    /// nothing if not. They are counted before they are encrypted and encoded, which makes them a
-    /// third longer. What does not fit into a `Set-Cookie` header of 4,096 bytes overflows in any
-    /// case.
+    /// Bounds the bytes of a session in its cookie if it can [`overflow`](Self::overflow); an error
+    /// if not. They are counted before they are encrypted and encoded, which makes them a third
+    /// longer. What does not fit into a `Set-Cookie` header of 4,096 bytes overflows in any case.
     #[must_use]
     pub fn cookie_bytes(mut self, cookie_bytes: usize) -> Self {
-        self.cookie_bytes = cookie_bytes;
+        self.cookie_bytes = Some(cookie_bytes);
         self
     }
 
-    /// Bounds how many sessions a subject has at a time: when one more gets the
+    /// Bounds how many sessions a subject has at a time, 1,000 unless you set it: when one more gets the
     /// [subject](crate::Session::set_subject), those that were not used for longest are ended. With
     /// 1, whoever logs in is logged out everywhere else.
     #[must_use]
     pub fn sessions_per_subject(mut self, limit: usize) -> Self {
-        self.sessions_per_subject = limit;
+        self.sessions_per_subject = Some(limit);
+        self
+    }
+
+    /// Names the lists of a [subject](crate::Session::set_subject)'s sessions in the store by a
+    /// keyed hash (HMAC-SHA256, RFC 2104) of the subject.
+    ///
+    /// Without this key the hash has none, so anyone who reads the store can test whether a name or
+    /// an e-mail address that they guess has sessions. The key is apart from the session's
+    /// [`Keys`], as lists have to be found after a rotation: use one that is in no ring, and the
+    /// same one on all machines. Another key finds no list that is there, so set it before the first
+    /// login, or end all sessions.
+    ///
+    /// ```
+    /// # use silverback::{Key, Keys, SessionConfig, store::MemoryStore};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let subjects = Key::generate()?; // and keep it, beside the others
+    /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?).subject_key(subjects);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn subject_key(mut self, key: Key) -> Self {
+        self.subject_key = Some(key);
         self
     }
 
@@ -337,82 +434,15 @@ impl SessionConfig {
         &self.name
     }
 
-    pub(crate) fn backend(&self) -> &Backend {
-        &self.backend
+    /// Whether these settings and those prepared before are of one session: of the same store, keys
+    /// and audience.
+    pub(crate) fn is_of(&self, settings: &Settings) -> bool {
+        settings.backend.is_same(&self.backend) && settings.codec.is_of(&self.keys, &self.audience)
     }
 
     fn with(mut self, change: impl FnOnce(CookieAttributes) -> CookieAttributes) -> Self {
         self.attributes = change(self.attributes);
         self
-    }
-
-    /// Checks everything that does not depend on a request, and prepares what can be prepared.
-    pub(crate) fn build(&self) -> Result<Settings, ConfigError> {
-        for attributes in std::iter::once(&self.attributes).chain(&self.former) {
-            attributes.check(&self.name)?;
-        }
-        self.check_times()?;
-        let (mode, purpose) = match self.backend.server() {
-            Err(cookie) if cookie.is_signed() => (Mode::Signed, Purpose::Values),
-            Err(_) => (Mode::Sealed, Purpose::Values),
-            Ok(_) => (Mode::Signed, Purpose::Reference),
-        };
-        let codec = |mode, purpose| {
-            Codec::new(self.keys.clone(), mode, purpose, &self.name, &self.audience)
-        };
-        let absolute = self
-            .absolute
-            .or(self.max_age)
-            .unwrap_or(Timeouts::DEFAULT.absolute);
-        let roster_store = self.backend.server().ok().or(self.revocations.as_ref());
-        let rosters = roster_store.map(|store| {
-            let codec = codec(Mode::Sealed, Purpose::Roster);
-            let memory = absolute.max(wire::MAX_AGE);
-            Rosters::new(store.clone(), codec, &self.name, &self.audience, memory)
-        });
-        let overflow_store = self
-            .overflow
-            .as_ref()
-            .filter(|_| self.backend.server().is_err());
-        Ok(Settings {
-            name: self.name.as_str().into(),
-            finder: wire::Finder::new(&self.name),
-            backend: self.backend.clone(),
-            codec: codec(mode, purpose),
-            tag: Settings::tag_of(&self.attributes.render()),
-            rendered: self.attributes.render(),
-            former: self.former.iter().map(CookieAttributes::render).collect(),
-            attributes: self.attributes.clone(),
-            max_age: self.max_age,
-            idle: self.idle.or(self.max_age).unwrap_or(Timeouts::DEFAULT.idle),
-            absolute,
-            max_bytes: self.max_bytes.min(128 << 20),
-            encrypts_records: self.encrypts_records,
-            revocations: self.revocations.clone(),
-            overflow: overflow_store.map(|store| Overflow {
-                store: store.clone(),
-                codec: codec(Mode::Signed, Purpose::Reference),
-                bytes: self.cookie_bytes,
-            }),
-            rosters,
-            sessions_per_subject: self.sessions_per_subject.max(1),
-            never_waits: false,
-        }
-        .checked())
-    }
-
-    fn check_times(&self) -> Result<(), ConfigError> {
-        let second = Duration::from_secs(1);
-        let mut times = [self.max_age, self.idle, self.absolute]
-            .into_iter()
-            .flatten();
-        if times.any(|time| time < second) {
-            return Err(ConfigError::ZeroDuration);
-        }
-        if self.max_age.is_some_and(|age| age > wire::MAX_AGE) {
-            return Err(ConfigError::MaxAgeTooLong);
-        }
-        Ok(())
     }
 }
 

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use crate::{
     clock::Timestamp,
-    codec::{Codec, Opened},
+    codec::{Codec, Opened, Refused},
+    content::Content,
     cookie::{self as wire, CookieAttributes, Finder},
     crypto,
     error::{ErrorKind, Rejection},
     id::SessionId,
     roster::Rosters,
-    store::{Backend, DynStore},
+    store::{Backend, DynStore, Store},
 };
 
 /// Made by [`SessionConfig`](crate::SessionConfig).
@@ -29,6 +30,10 @@ pub(crate) struct Settings {
     pub(crate) max_age: Option<Duration>,
     pub(crate) idle: Duration,
     pub(crate) absolute: Duration,
+    /// The longest that a session can be asked to last.
+    pub(crate) persist_up_to: Duration,
+    /// Sessions made before this are over.
+    pub(crate) not_before: Timestamp,
     pub(crate) encrypts_records: bool,
     /// Where ended sessions in a cookie are remembered.
     pub(crate) revocations: Option<DynStore>,
@@ -89,22 +94,20 @@ impl Settings {
             .filter(|_| self.may_be_in_cookie())
     }
 
-    /// The latest end that any token can have of a session made at `created`.
-    pub(crate) fn latest_end(&self, created: Timestamp, now: Timestamp) -> Timestamp {
-        created
-            .saturating_add(self.absolute)
-            .max(now.saturating_add(wire::MAX_AGE))
-    }
-
     /// Whether the session is, or can be, in its cookie.
     pub(crate) fn may_be_in_cookie(&self) -> bool {
         self.backend.server().is_err()
     }
 
-    /// Learns of its stores whether they wait.
+    /// Learns of its stores whether they wait, and how much they take.
     pub(crate) fn checked(mut self) -> Self {
         let mut stores = self.records().into_iter().chain(self.ends());
         self.never_waits = stores.all(DynStore::never_waits);
+        if let Some(records) = self.records() {
+            let head = Content::record_head(self.encrypts_records);
+            let taken = records.limits().record_bytes.saturating_sub(head);
+            self.max_bytes = self.max_bytes.min(taken);
+        }
         self
     }
 
@@ -112,6 +115,13 @@ impl Settings {
     /// listed or ended it meanwhile.
     pub(crate) fn has_store(&self) -> bool {
         self.records().is_some() || self.rosters.is_some()
+    }
+
+    /// The latest end that any token of a session that lives now can have, if the session was made
+    /// at `created`: its absolute one, or that of the longest wish that it may have been granted.
+    pub(crate) fn latest_end(&self, created: Timestamp, now: Timestamp) -> Timestamp {
+        let of_wish = now.saturating_add(self.persist_up_to);
+        created.saturating_add(self.absolute).max(of_wish)
     }
 
     /// Whether a session of this many bytes, with these attributes if it has its own, goes into the
@@ -144,17 +154,19 @@ impl Settings {
     }
 
     /// Opens a cookie's value; one that can be of two kinds as either.
-    pub(crate) fn open_cookie(&self, value: &[u8], now: Timestamp) -> Result<Opened, Rejection> {
+    pub(crate) fn open_cookie(&self, value: &[u8], now: Timestamp) -> Result<Opened, Refused> {
         let opened = self.codec.open(value, now);
         match (&opened, &self.overflow) {
             (
-                Err(Rejection::Malformed | Rejection::UnknownKey | Rejection::Tampered),
+                Err(Refused::For(
+                    Rejection::Malformed | Rejection::UnknownKey | Rejection::Tampered,
+                )),
                 Some(overflow),
             ) => overflow
                 .codec
                 .open(value, now)
                 .or_else(|other| match other {
-                    Rejection::Malformed => opened,
+                    Refused::For(Rejection::Malformed) => opened,
                     other => Err(other),
                 }),
             _ => opened,

@@ -20,6 +20,8 @@ pub(crate) struct Content {
     pub(crate) created: Timestamp,
     pub(crate) persistence: Persistence,
     pub(crate) attributes: Option<Box<CookieAttributes>>,
+    /// When the session was renewed last.
+    pub(crate) authenticated: Option<Timestamp>,
     pub(crate) subject: Option<Box<Subject>>,
     /// The subject whose roster still has the session, if it got another subject since it was
     /// saved; not encoded.
@@ -75,6 +77,7 @@ impl Content {
             created,
             persistence: Persistence::default(),
             attributes: None,
+            authenticated: None,
             subject: None,
             former: None,
             revision: 0,

@@ -40,10 +40,12 @@ fn samples() -> Vec<Content> {
                 let (attributes, subject) =
                     (attributes.clone().map(Box::new), subject.map(Box::new));
                 let (revision, former) = (name.map_or(0, |_| 7), None);
+                let authenticated = name.map(|_| Timestamp::from_secs(1_800_000_099));
                 samples.push(Content {
                     created,
                     persistence,
                     attributes,
+                    authenticated,
                     subject,
                     former,
                     revision,

@@ -1,10 +1,11 @@
 //! A session's bytes, in a cookie and in a record.
 //!
 //! ```text
-//! payload:    flags u8 | [since u40 s | length u32 s] | [attributes] | [subject] | [revision u32]
-//!             | frames
+//! payload:    flags u8 | [since u40 s | length u32 s] | [attributes] | [authenticated u40 s]
+//!             | [subject] | [revision u32] | frames
 //! flags:      1 lasts for a length of time, 2 lasts until the browser closes,
-//!             4 has attributes of its own, 8 has a subject, 16 can be in a cookie and a record
+//!             4 has attributes of its own, 8 has a subject, 16 can be in a cookie and a record,
+//!             32 was renewed
 //! attributes: flags u8 | path | [domain]
 //! subject:    name | listed since u40 | last listed u40 s
 //! texts:      varint length | UTF-8
@@ -62,11 +63,15 @@ const UNTIL_BROWSER_CLOSES: u8 = 2;
 const ATTRIBUTES: u8 = 4;
 const SUBJECT: u8 = 8;
 const REVISION: u8 = 16;
+const AUTHENTICATED: u8 = 32;
+/// All of them.
+const FLAGS: u8 = LASTS | UNTIL_BROWSER_CLOSES | ATTRIBUTES | SUBJECT | REVISION | AUTHENTICATED;
 
 impl Content {
     pub(crate) fn encode_payload(&self, out: &mut Vec<u8>) {
         let attributes = self.attributes.as_deref();
         let flags = flag(attributes.is_some(), ATTRIBUTES)
+            | flag(self.authenticated.is_some(), AUTHENTICATED)
             | flag(self.subject.is_some(), SUBJECT)
             | flag(self.revision > 0, REVISION);
         match self.persistence {
@@ -81,6 +86,9 @@ impl Content {
         }
         if let Some(attributes) = attributes {
             encode_attributes(attributes, out);
+        }
+        if let Some(authenticated) = self.authenticated {
+            put_u40(out, authenticated);
         }
         if let Some(subject) = &self.subject {
             put_text(out, &subject.name);
@@ -97,7 +105,7 @@ impl Content {
     pub(crate) fn decode_payload(created: Timestamp, mut bytes: Tail) -> Option<Self> {
         let all = bytes.as_slice().len();
         let (&flags, mut rest) = bytes.as_slice().split_first()?;
-        if flags & !(LASTS | UNTIL_BROWSER_CLOSES | ATTRIBUTES | SUBJECT | REVISION) != 0 {
+        if flags & !FLAGS != 0 {
             return None;
         }
         let persistence = match flags & (LASTS | UNTIL_BROWSER_CLOSES) {
@@ -109,6 +117,10 @@ impl Content {
         let attributes = match flags & ATTRIBUTES {
             0 => None,
             _ => Some(Box::new(take(&mut rest, decode_attributes)?)),
+        };
+        let authenticated = match flags & AUTHENTICATED {
+            0 => None,
+            _ => Some(take(&mut rest, take_u40)?),
         };
         let subject = match flags & SUBJECT {
             0 => None,
@@ -125,6 +137,7 @@ impl Content {
             created,
             persistence,
             attributes,
+            authenticated,
             subject,
             former: None,
             revision,
@@ -137,18 +150,33 @@ impl Content {
     pub(crate) fn payload_len(&self) -> usize {
         const FLAGS: usize = 1;
         const PERSISTENCE: usize = 5 + 4;
+        const AUTHENTICATED: usize = 5;
         let mut head = Vec::new();
         if let Some(attributes) = &self.attributes {
             encode_attributes(attributes, &mut head);
         }
         let subject = self.subject.as_ref();
         let subject = subject.map_or(0, |subject| Subject::encoded_len(&subject.name));
-        FLAGS + PERSISTENCE + head.len() + subject + self.frames.as_bytes().len()
+        FLAGS + PERSISTENCE + AUTHENTICATED + head.len() + subject + self.frames.as_bytes().len()
+    }
+
+    /// The most bytes that a record has besides those that [`payload_len`](Self::payload_len)
+    /// counts.
+    pub(crate) const fn record_head(is_sealed: bool) -> usize {
+        const FORMAT: usize = 1;
+        const CREATED: usize = 5;
+        const REVISION: usize = 4;
+        let seal = if is_sealed {
+            SEALED_HEAD + crypto::TAG_LEN
+        } else {
+            0
+        };
+        FORMAT + Writes::MOST_LEN + CREATED + REVISION + seal
     }
 
     pub(crate) fn encode_record(&self, writes: &Writes, browser: Browser) -> Vec<u8> {
         // Exact for most, so that it becomes `Bytes` as it is.
-        let head = 1 + writes.encoded_len() + 5 + 1;
+        let head = 1 + writes.encoded_len() + 5 + 1 + self.authenticated.map_or(0, |_| 5);
         let mut out = Vec::with_capacity(head + self.frames.as_bytes().len());
         out.push(match browser {
             Browser::Knows => SESSION,

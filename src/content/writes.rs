@@ -53,6 +53,9 @@ impl Writes {
         )
     }
 
+    /// The most bytes that they take.
+    pub(super) const MOST_LEN: usize = 1 + MOST * (size_of::<WriteId>() + 5);
+
     pub(super) fn encoded_len(&self) -> usize {
         1 + self.0.len() * (size_of::<WriteId>() + 5)
     }

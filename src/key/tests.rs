@@ -93,6 +93,41 @@ fn rotation_keeps_one_key_active() {
 }
 
 #[test]
+fn a_stolen_key_is_replaced_and_revoked_at_once() {
+    let keys = Keys::generate().unwrap();
+    let [stolen, next, third] = [(); 3].map(|()| Key::generate().unwrap());
+    keys.rotate(stolen.clone()).unwrap();
+    keys.add(next.clone(), KeyState::Pending).unwrap();
+    let generation = keys.generation();
+    keys.rotate_and_revoke(next.clone()).unwrap();
+    assert_eq!(
+        keys.generation(),
+        generation + 1,
+        "readers see both or none"
+    );
+    let found = keys.list();
+    assert_eq!(found[0], (next.id(), KeyState::Active));
+    assert!(found.contains(&(stolen.id(), KeyState::Revoked)));
+    assert_eq!(
+        found[2].1,
+        KeyState::Retired,
+        "the first key is not its business"
+    );
+
+    let same = keys.rotate_and_revoke(next);
+    assert!(matches!(same, Err(KeyError::Duplicate(_))), "{same:?}");
+    let back = keys.rotate_and_revoke(stolen);
+    assert!(matches!(back, Err(KeyError::Revoked(_))), "{back:?}");
+    assert_eq!(keys.list(), found);
+    keys.rotate_and_revoke(third).unwrap();
+    let states = states(&keys);
+    assert_eq!(
+        states.iter().filter(|s| **s == KeyState::Revoked).count(),
+        2
+    );
+}
+
+#[test]
 fn a_revoked_key_does_not_come_back() {
     let keys = Keys::generate().unwrap();
     let bad = Key::generate().unwrap();

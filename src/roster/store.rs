@@ -1,15 +1,16 @@
 //! Reading and writing a subject's roster.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use super::Roster;
 use crate::{
     binary::put_text,
     clock::Timestamp,
-    codec::Codec,
-    crypto::RandomError,
+    codec::{Codec, Refused},
+    crypto::{MacKey, RandomError},
     error::{Error, ErrorKind, Rejection},
     id::RecordKey,
+    key::Key,
     store::{Bytes, DynStore, Expiry, Read, Record, Store, StoreError, Version},
 };
 
@@ -21,11 +22,35 @@ const ROSTER: u8 = 16;
 pub(crate) struct Rosters {
     pub(crate) store: DynStore,
     codec: Codec,
-    /// What the keys of its records are made of, before the subject.
-    scope: Box<[u8]>,
+    names: Names,
     /// How long it has to be known when a subject's sessions were ended: as long as the longest of
     /// them lasts.
     memory: Duration,
+}
+
+/// What rosters are called.
+struct Names {
+    /// What their names are made of, before the subject.
+    scope: Box<[u8]>,
+    key: Option<MacKey>,
+}
+
+impl Names {
+    fn of(&self, subject: &str) -> RecordKey {
+        let name = [&self.scope, subject.as_bytes()].concat();
+        match &self.key {
+            Some(key) => RecordKey::from_bytes(key.sign(&name)),
+            None => RecordKey::of(&name),
+        }
+    }
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Names")
+            .field("is_keyed", &self.key.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A roster's bytes, and when they are of no use any more.
@@ -48,14 +73,24 @@ impl Rosters {
         Self {
             store,
             codec,
-            scope: scope.into(),
+            names: Names {
+                scope: scope.into(),
+                key: None,
+            },
             memory,
         }
     }
 
+    /// Names rosters by a hash that only the holder of this key can make. It is no key of the ring:
+    /// a roster has to be found after a rotation.
+    pub(crate) fn named_with(mut self, key: Option<&Key>) -> Self {
+        self.names.key = key.map(|key| key.mac(b"silverback subject v1"));
+        self
+    }
+
     /// What a subject's roster is called in the store.
     pub(crate) fn key(&self, subject: &str) -> RecordKey {
-        RecordKey::of(&[&self.scope, subject.as_bytes()].concat())
+        self.names.of(subject)
     }
 
     /// Reads a roster; a subject of whom nothing is known has an empty one.
@@ -82,7 +117,7 @@ impl Rosters {
             Err(error) => return Err(error.into()),
         };
         let version = record.version();
-        let mut roster = self.open(key, record.data(), now);
+        let mut roster = self.open(key, record.data(), now)?;
         roster.prune(now, self.memory);
         Ok((roster, Some(version)))
     }
@@ -125,14 +160,26 @@ impl Rosters {
 
     /// A roster of a key that is not known any more is as good as none: who is in it had a cookie
     /// of that key, and a session that got a cookie of another one was listed again before.
-    fn open(&self, key: &RecordKey, sealed: &[u8], now: Timestamp) -> Roster {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LaterFormat`].
+    pub(super) fn open(
+        &self,
+        key: &RecordKey,
+        sealed: &[u8],
+        now: Timestamp,
+    ) -> Result<Roster, Error> {
+        let later = || Error::new(ErrorKind::LaterFormat);
         let sealed = sealed.strip_prefix(&[ROSTER]).unwrap_or_default();
         let roster = match self.codec.open_bytes(sealed.to_vec()) {
-            Err(Rejection::UnknownKey) => return Roster::default(),
-            Err(_) => None,
+            Err(Refused::For(Rejection::UnknownKey)) => return Ok(Roster::default()),
+            Err(Refused::LaterFormat) => return Err(later()),
+            Err(Refused::For(_)) => None,
+            Ok((roster, ..)) if Roster::is_later(roster.as_slice()) => return Err(later()),
             Ok((roster, ..)) => Roster::decode(key, roster.as_slice()),
         };
-        roster.unwrap_or_else(|| Roster::damaged(now))
+        Ok(roster.unwrap_or_else(|| Roster::damaged(now)))
     }
 }
 

@@ -1,6 +1,12 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
+use crate::{
+    codec::{Codec, Mode, Purpose},
+    error::ErrorKind,
+    key::Keys,
+    store::{DynStore, MemoryStore},
+};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const MEMORY: Duration = Duration::from_secs(1_000);
@@ -35,6 +41,15 @@ fn ended(number: u8, used: u64) -> Entry {
     }
 }
 
+/// Of this number, which was called these before, the last one first.
+fn renewed(number: u8, former: &[u8]) -> Entry {
+    Entry {
+        former: former.iter().copied().map(key).collect(),
+        renewed: NOW,
+        ..entry(number, 0)
+    }
+}
+
 fn roster(entries: impl Into<Vec<Entry>>) -> Roster {
     Roster {
         entries: entries.into(),
@@ -42,16 +57,21 @@ fn roster(entries: impl Into<Vec<Entry>>) -> Roster {
     }
 }
 
-/// The sessions in order, those that have ended in brackets.
+/// The sessions in order with all of their names, those that have ended in brackets.
 fn text(entries: &[Entry]) -> String {
     let words = entries.iter().map(|entry| {
-        let [number, ..] = entry.key.as_bytes();
+        let names = numbers(entry.names());
         match entry.ended {
-            true => format!("({number})"),
-            false => number.to_string(),
+            true => format!("({names})"),
+            false => names,
         }
     });
     words.collect::<Vec<_>>().join(" ")
+}
+
+fn numbers(keys: impl IntoIterator<Item = RecordKey>) -> String {
+    let number = |key: RecordKey| key.as_bytes()[0].to_string();
+    keys.into_iter().map(number).collect::<Vec<_>>().join("<")
 }
 
 #[test]
@@ -65,6 +85,126 @@ fn a_session_is_found_until_it_has_ended() {
     roster.remove(&key(2));
     roster.remove(&key(4));
     assert_eq!(text(&roster.entries), "3");
+}
+
+/// A request may be under way that knows it by one of them.
+#[test]
+fn a_session_is_found_by_the_names_it_had() {
+    let ended = Entry {
+        ended: true,
+        ..renewed(5, &[4])
+    };
+    let roster = roster([renewed(3, &[2, 1]), ended]);
+    let found = [1, 2, 3, 4, 5, 6].map(|n| roster.get(&key(n)).map(|entry| entry.key));
+    assert_eq!(
+        found,
+        [Some(key(3)), Some(key(3)), Some(key(3)), None, None, None]
+    );
+    let is_ended = [1, 2, 3, 4, 5, 6].map(|n| roster.is_ended(&key(n)));
+    assert_eq!(is_ended, [false, false, false, true, true, false]);
+    let roster = Roster {
+        not_before: after(10),
+        ..roster
+    };
+    let admits = [1, 2, 3, 4, 5, 6].map(|n| roster.admits(NOW, &key(n)));
+    assert_eq!(admits, [true, true, true, false, false, false]);
+}
+
+/// A renewal that has failed leaves the session under the name that it had.
+#[test]
+#[rustfmt::skip]
+fn a_session_loses_one_name_after_another() {
+    let all = || roster([renewed(3, &[2, 1]), entry(9, 0)]);
+    //   it loses      what is left
+    let rows: [(&[u8], _); 7] = [
+        (&[],          "3<2<1 9"),
+        (&[3],         "2<1 9"),
+        (&[2],         "3<1 9"),
+        (&[1],         "3<2 9"),
+        (&[3, 2],      "1 9"),
+        (&[1, 3, 2],   "9"),
+        (&[7, 9],      "3<2<1"),
+    ];
+    for (lost, left) in rows {
+        let mut roster = all();
+        lost.iter().for_each(|number| roster.remove(&key(*number)));
+        assert_eq!(text(&roster.entries), left, "{lost:?}");
+    }
+}
+
+/// One that has ended stays: its record may still have to be removed.
+#[test]
+fn a_session_is_taken_out_with_all_of_its_names() {
+    for (taken, left) in [
+        (3, "9 (8)"),
+        (1, "9 (8)"),
+        (9, "3<2<1 (8)"),
+        (8, "3<2<1 9 (8)"),
+    ] {
+        let mut roster = roster([renewed(3, &[2, 1]), entry(9, 0), ended(8, 0)]);
+        roster.take(&key(taken));
+        assert_eq!(text(&roster.entries), left, "{taken}");
+    }
+}
+
+/// For a minute, and eight of them at most.
+#[test]
+#[rustfmt::skip]
+fn a_session_keeps_the_names_it_had() {
+    let long: &[u8] = &[8, 7, 6, 5, 4, 3, 2, 1];
+    //   it was          it gets  after  it keeps
+    let rows = [
+        (renewed(1, &[]),     1,  0,     ""),
+        (renewed(1, &[]),     2,  0,     "1"),
+        (renewed(1, &[]),     2,  999,   "1"),
+        (renewed(2, &[1]),    2,  59,    "1"),
+        (renewed(2, &[1]),    2,  60,    ""),
+        (renewed(2, &[1]),    3,  59,    "2<1"),
+        (renewed(2, &[1]),    3,  60,    "2"),
+        // The renewal before has failed.
+        (renewed(3, &[2, 1]), 2,  0,     "3<1"),
+        (renewed(9, long),    9,  0,     "8<7<6<5<4<3<2<1"),
+        (renewed(9, long),    10, 0,     "9<8<7<6<5<4<3<2"),
+    ];
+    for (entry, number, later, kept) in rows {
+        let row = format!("{} {number} {later}", numbers(entry.names()));
+        let found = entry.names_but(&key(number), after(later));
+        assert_eq!(numbers(found), kept, "{row}");
+    }
+}
+
+#[test]
+#[rustfmt::skip]
+fn a_session_more_may_be_too_many() {
+    let all = || vec![entry(1, 0), renewed(3, &[2]), entry(4, 0), ended(5, 0)];
+    //   the sessions  limit  it is    too many
+    let rows: [(_, _, &[u8], _); 9] = [
+        (vec![],       1,     &[],     0),
+        (vec![],       0,     &[],     0),
+        (all(),        4,     &[],     0),
+        (all(),        3,     &[],     1),
+        (all(),        1,     &[],     3),
+        // One of them gets another name.
+        (all(),        3,     &[4],    0),
+        (all(),        2,     &[2],    1),
+        (all(),        2,     &[9, 2], 1),
+        (all(),        3,     &[5],    1),
+    ];
+    for (entries, limit, keep, expected) in rows {
+        let keep: Vec<_> = keep.iter().copied().map(key).collect();
+        let surplus = roster(entries).surplus(limit, &keep);
+        assert_eq!(surplus, expected, "{limit} {keep:?}");
+    }
+}
+
+/// Who is about to get another name stays, whichever of the two it is known by.
+#[test]
+fn room_is_not_made_of_who_needs_it() {
+    for (keep, left) in [(3, "3<2 (4)"), (2, "3<2 (4)"), (4, "(3<2) 4")] {
+        let mut roster = roster([renewed(3, &[2]), entry(4, 5)]);
+        roster.make_room(1, &[key(keep)]);
+        assert_eq!(text(&roster.entries), left, "{keep}");
+    }
 }
 
 #[test]
@@ -219,7 +359,11 @@ fn encoded(roster: &Roster) -> Vec<u8> {
 fn a_roster_reads_back_under_its_own_key() {
     let roster = Roster {
         not_before: after(3),
-        ..roster([entry(1, 5), ended(2, 6)])
+        ..roster([
+            entry(1, 5),
+            ended(2, 6),
+            renewed(9, &[8, 7, 6, 5, 4, 3, 2, 1]),
+        ])
     };
     let bytes = encoded(&roster);
     assert_eq!(Roster::decode(&key(7), &bytes), Some(roster));
@@ -229,10 +373,11 @@ fn a_roster_reads_back_under_its_own_key() {
 
 #[test]
 fn a_part_of_a_roster_is_none() {
-    let bytes = encoded(&roster([entry(1, 5), ended(2, 6)]));
+    let bytes = encoded(&roster([entry(1, 5), renewed(3, &[2]), ended(4, 6)]));
     let starts = [
         encoded(&roster([])).len(),
         encoded(&roster([entry(1, 5)])).len(),
+        encoded(&roster([entry(1, 5), renewed(3, &[2])])).len(),
     ];
     for end in 0..bytes.len() {
         let is_some = Roster::decode(&key(7), &bytes[..end]).is_some();
@@ -241,6 +386,25 @@ fn a_part_of_a_roster_is_none() {
     let mut unknown_flag = bytes;
     unknown_flag[starts[0]] = 4;
     assert_eq!(Roster::decode(&key(7), &unknown_flag), None);
+}
+
+/// Its inside alone, in bytes that this release can open.
+#[test]
+fn a_roster_of_a_later_format_is_an_error() {
+    let keys = Keys::generate().unwrap();
+    let codec = Codec::new(keys, Mode::Sealed, Purpose::Roster, "sid", "");
+    let made = encoded(&roster([entry(1, 5)]));
+    let sealed = |format| {
+        let bytes = [&[format], &made[1..]].concat();
+        let sealed = codec.seal_bytes(0, |out| out.extend_from_slice(&bytes));
+        [&[16][..], &sealed.unwrap()].concat()
+    };
+    let [later, torn, own] = [2, 0, 1].map(sealed);
+    let rosters = Rosters::new(DynStore::new(MemoryStore::new()), codec, "sid", "", MEMORY);
+    let open = |sealed: &[u8]| rosters.open(&key(7), sealed, NOW);
+    assert_eq!(open(&later).unwrap_err().kind(), ErrorKind::LaterFormat);
+    assert!(open(&torn).unwrap().is_damaged);
+    assert_eq!(text(&open(&own).unwrap().entries), "1");
 }
 
 /// Times of forty bits, as they are written.

@@ -7,6 +7,8 @@
 //! flags:  1 being ended, 2 has former keys
 //! ```
 //!
+//! One of a later format is an error: to put another in its place would end sessions.
+//!
 //! The key is in the record so that nobody can put one subject's roster in the place of another's.
 
 use super::{Entry, Roster};
@@ -42,6 +44,11 @@ impl Roster {
                 }
             }
         }
+    }
+
+    /// Whether a later release has written it.
+    pub(super) fn is_later(bytes: &[u8]) -> bool {
+        bytes.first().is_some_and(|format| *format > FORMAT)
     }
 
     pub(super) fn decode(key: &RecordKey, bytes: &[u8]) -> Option<Self> {

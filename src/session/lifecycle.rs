@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::Session;
 use crate::{
+    clock::Timestamp,
     content::Persistence,
-    cookie::{CookieAttributes, MAX_AGE},
+    cookie::CookieAttributes,
     error::{Error, ErrorKind},
     state::{Change, State},
     trace,
@@ -23,6 +24,7 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::Store`] if the store fails: the session is then not empty but unknown.
+    /// [`ErrorKind::LaterFormat`] if a later release has written it.
     /// [`ErrorKind::NameTaken`] if a layer outside uses the same name.
     pub async fn load(&self) -> Result<(), Error> {
         let load = async {
@@ -103,7 +105,30 @@ impl Session {
     #[doc(alias = "cycle_id")]
     #[doc(alias = "regenerate")]
     pub fn renew(&self) {
-        self.wish("renew", |state| state.renews = true);
+        let now = self.handle.clock().now();
+        self.wish("renew", |state| state.renew(now));
+    }
+
+    /// Returns when the session was last [renewed](Self::renew), which is when the visitor last
+    /// proved who they are, if you renew it at each login and nowhere else. `None` before the first
+    /// renewal.
+    ///
+    /// Ask for the password again before something grave if this is long ago (OWASP ASVS 7.5.3).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Clock, Error, Session};
+    /// fn may_change_password(session: &Session, clock: &Clock) -> Result<bool, Error> {
+    ///     let since = session.authenticated_at()?;
+    ///     Ok(since.is_some_and(|since| clock.now().saturating_since(since) < Duration::from_secs(300)))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotLoaded`].
+    pub fn authenticated_at(&self) -> Result<Option<Timestamp>, Error> {
+        self.read(|view| Ok(view.content.authenticated))
     }
 
     /// Ends the session. Its record is gone when this returns, even if the handler then fails,
@@ -134,12 +159,14 @@ impl Session {
     /// Lets this session last for `length` from now, in the browser and on the server, used or not:
     /// "remember me".
     ///
-    /// It is this session's `Max-Age`, idle timeout and absolute lifetime in one. At most 400 days,
-    /// which is what browsers allow, and at least a second: to end a session there is
-    /// [`destroy`](Self::destroy).
+    /// It is this session's `Max-Age`, idle timeout and absolute lifetime in one, from now on and
+    /// without sliding; for that there is [`max_age`](crate::SessionConfig::max_age). It is cut to
+    /// [`persist_up_to`](crate::SessionConfig::persist_up_to), 30 days or more by default, and is at
+    /// least a second: to end a session there is [`destroy`](Self::destroy).
     #[doc(alias = "MaxAge")]
     pub fn persist_for(&self, length: Duration) {
-        let length = Duration::from_secs(length.as_secs().max(1)).min(MAX_AGE);
+        let longest = self.settings().persist_up_to;
+        let length = Duration::from_secs(length.as_secs().max(1)).min(longest);
         let since = self.handle.clock().now();
         self.wish("persist_for", |state| {
             state.persist(Persistence::For { since, length })

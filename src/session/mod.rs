@@ -212,7 +212,10 @@ impl Session {
                 if !opens {
                     return Err(work);
                 }
-                rejection = open_cookie(state, &self.handle.vault(), self.handle.exchange());
+                match open_cookie(state, &self.handle.vault(), self.handle.exchange()) {
+                    Ok(reason) => rejection = reason,
+                    Err(error) => return Ok(Err(error)),
+                }
             }
             Ok(work(state))
         });

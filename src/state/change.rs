@@ -36,6 +36,8 @@ pub(crate) enum Change {
     /// Nobody has seen what was taken and saved.
     PutBackFlashes(Taken),
     Persist(Persistence),
+    /// The session was renewed.
+    Authenticate(Timestamp),
     Attributes(CookieAttributes),
     SetSubject {
         name: Box<str>,
@@ -83,6 +85,7 @@ impl Change {
             Self::TakeFlashes(taken) => taken.ids().retain(|id| frames.remove_flash(*id)),
             Self::PutBackFlashes(taken) => taken.put_back(content),
             Self::Persist(persistence) => content.persistence = *persistence,
+            Self::Authenticate(now) => content.authenticated = Some(*now),
             Self::Attributes(attributes) => content.attributes = Some(Box::new(attributes.clone())),
             Self::SetSubject { name, note } => {
                 remove_subject(content);
@@ -187,6 +190,7 @@ impl fmt::Debug for Change {
             Self::TakeFlashes(_) => "TakeFlashes",
             Self::PutBackFlashes(_) => "PutBackFlashes",
             Self::Persist(_) => "Persist",
+            Self::Authenticate(_) => "Authenticate",
             Self::Attributes(_) => "Attributes",
             Self::SetSubject { .. } => "SetSubject",
             Self::RemoveSubject => "RemoveSubject",

@@ -18,12 +18,23 @@ pub(crate) struct Lifetime {
 
 impl Lifetime {
     pub(crate) fn of(content: &Content, settings: &Settings) -> Self {
+        if content.created < settings.not_before {
+            let (idle, end) = (Duration::ZERO, Timestamp::default());
+            return Self { idle, end };
+        }
         match content.persistence {
-            Persistence::For { since, length } => Self {
-                idle: length,
-                end: since.saturating_add(length),
+            Persistence::For { since, length } => {
+                // It may have been granted before the bound was lowered.
+                let idle = length.min(settings.persist_up_to);
+                let end = since.saturating_add(idle);
+                Self { idle, end }
+            }
+            Persistence::Configured => Self {
+                // A browser that forgets the cookie earlier ends the session then.
+                idle: settings.max_age.unwrap_or(settings.idle).min(settings.idle),
+                end: content.created.saturating_add(settings.absolute),
             },
-            Persistence::Configured | Persistence::UntilBrowserCloses => Self {
+            Persistence::UntilBrowserCloses => Self {
                 idle: settings.idle,
                 end: content.created.saturating_add(settings.absolute),
             },
@@ -36,10 +47,12 @@ impl Lifetime {
     }
 
     /// Whether the end has moved so far, since it was last written down, that it is worth another
-    /// write: by a tenth of the idle timeout.
+    /// write: by a tenth of the idle timeout, or to the last end there is.
     pub(crate) fn is_worth_touching(self, now: Timestamp, written: Timestamp) -> bool {
-        let gained = self.expires(now).saturating_since(written);
-        gained > Duration::ZERO && gained.as_secs().saturating_mul(10) >= self.idle.as_secs()
+        let expires = self.expires(now);
+        let gained = expires.saturating_since(written);
+        let is_much = gained.as_secs().saturating_mul(10) >= self.idle.as_secs();
+        gained > Duration::ZERO && (is_much || expires == self.end)
     }
 
     /// Whether a session in a cookie of this age, which is only read, gets another one. In a cookie
@@ -57,16 +70,21 @@ impl Lifetime {
         self.expires(now) > self.expires(issued) && age.saturating_mul(part) >= self.idle.as_secs()
     }
 
-    /// Whether the browser, if it is never told again, drops the cookie of a session that is still
-    /// in use.
-    pub(crate) fn outlasts_cookie(
+    /// Whether it is time to send the cookie of a session in a record again, before the browser
+    /// drops the one that was sent at `sent`.
+    pub(crate) fn is_cookie_due(
         self,
         now: Timestamp,
+        sent: Timestamp,
         content: &Content,
         settings: &Settings,
     ) -> bool {
-        let max_age = self.max_age(now, content, settings);
-        max_age.is_some_and(|age| age < self.end.saturating_since(now))
+        let idle = match content.persistence {
+            Persistence::Configured => settings.max_age,
+            Persistence::UntilBrowserCloses | Persistence::For { .. } => None,
+        };
+        let of_cookie = idle.map(|idle| Self { idle, ..self });
+        of_cookie.is_some_and(|cookie| cookie.is_worth_touching(now, cookie.expires(sent)))
     }
 
     /// The `Max-Age` of the cookie; none if it goes when the browser closes.

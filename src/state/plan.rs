@@ -83,6 +83,14 @@ struct Due {
     new_key: bool,
 }
 
+impl Due {
+    /// Whether a session in a record has a reason to be touched: before its cookie is sent again,
+    /// it has to be seen that it is alive.
+    fn in_record(self) -> bool {
+        self.end || self.listing || self.cookie
+    }
+}
+
 /// A plan, and what a save takes along from the state.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -219,7 +227,7 @@ impl State {
             &Home::Record(Place { version, .. }) if renews => Some(Write::Renew { version, when }),
             &Home::Record(Place { version, .. }) if is_change => Some(Write::Update { version }),
             &Home::Record(Place { version, .. })
-                if when == When::Touch || (is_last && due != Due::default()) =>
+                if when == When::Touch || (is_last && due.in_record()) =>
             {
                 Some(Write::Touch { version })
             }
@@ -237,8 +245,9 @@ impl State {
             Home::Cookie { issued, .. } => lifetime.is_worth_resealing(now, *issued, settings),
             Home::Nowhere | Home::Marked(_) => false,
         };
-        let outlasts = || lifetime.outlasts_cookie(now, &view.content, settings);
-        let cookie = view.home.is_record() && (self.is_outdated || (end && outlasts()));
+        let is_cookie_due = |sent| lifetime.is_cookie_due(now, sent, &view.content, settings);
+        let is_late = self.sent.is_some_and(is_cookie_due);
+        let cookie = view.home.is_record() && (self.is_outdated || is_late);
         // What is in its cookie gets a new one with each change.
         let is_known_alive = view.home.is_cookie() && settings.ends().is_some();
         let reseals = cookie || end || self.is_changed() || is_known_alive;

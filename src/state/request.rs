@@ -36,6 +36,8 @@ pub(crate) struct State {
     pub(crate) is_outdated: bool,
     /// The key of the cookie that came.
     pub(crate) sealed_by: Option<KeyId>,
+    /// When the cookie was made that came and refers to the session's record.
+    pub(crate) sent: Option<Timestamp>,
     /// Somebody asked it something, changed it, or tried to: the response depends on the cookie. To
     /// load it is not enough.
     pub(crate) is_used: bool,
@@ -185,6 +187,16 @@ impl State {
 
     pub(crate) fn owe(&mut self, duty: CookieDuty) {
         self.duty = self.duty.max(duty);
+    }
+
+    /// Asks for a new ID, and notes when. What the handler does is not kept if it fails, and then
+    /// nobody has been authenticated: the time is a change like others.
+    pub(crate) fn renew(&mut self, now: Timestamp) {
+        self.renews = true;
+        if let Some(view) = &mut self.view {
+            view.content.authenticated = Some(now);
+        }
+        self.log.push(Change::Authenticate(now));
     }
 
     pub(crate) fn persist(&mut self, persistence: Persistence) {

@@ -108,6 +108,9 @@
 //!
 //! A layer takes it as it takes any other: `SessionConfig::new("cart", MyStore::default(), keys)`.
 //!
+//! A store whose server does not remove what is expired is a [`Sweep`] too, and one that operators may
+//! look through is a [`Browse`].
+//!
 //! # Testing a store
 //!
 //! With the feature `conformance`, among the `[dev-dependencies]`, one line in a test file runs the
@@ -115,6 +118,7 @@
 //! `silverback::store_conformance!(MyStore::default());`. See `store::conformance`.
 
 mod backend;
+mod browse;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod cookie;
@@ -123,6 +127,7 @@ mod error;
 mod filesystem;
 mod memory;
 mod record;
+mod sweep;
 
 use std::{future::Future, sync::Arc};
 
@@ -130,13 +135,15 @@ pub use bytes::Bytes;
 
 pub(crate) use self::backend::{check_runtime, now};
 #[cfg(all(feature = "filesystem", unix))]
-pub use self::filesystem::{Durability, FilesystemOptions, FilesystemStore, Sweeper, Swept};
+pub use self::filesystem::{Durability, FilesystemOptions, FilesystemStore};
 pub use self::{
     backend::{Backend, DynStore},
+    browse::{Browse, Cursor, Listed, Page},
     cookie::CookieStore,
     error::StoreError,
     memory::{Evicted, MemoryStore},
     record::{Expiry, Limits, Read, Record, RecordKind, Version},
+    sweep::{Sweep, Sweeper, Swept},
 };
 pub use crate::id::RecordKey;
 

@@ -71,7 +71,7 @@ pub(crate) fn commit_cookie(anchor: &impl Anchor, commit: Commit) -> Result<Repl
         cell.with(|state| {
             dropped = commit.begin(state, settings)?;
             if state.needs_opening() {
-                rejection = open_cookie(state, &vault, exchange);
+                rejection = open_cookie(state, &vault, exchange)?;
             }
             let now = vault.now();
             let mut plan = state.plan(settings, now, When::Response)?;

@@ -20,6 +20,8 @@ pub(super) struct Came {
     is_outdated: bool,
     tag: Option<AttributesTag>,
     key: Option<KeyId>,
+    /// When it was made, if it refers to a record.
+    sent: Option<Timestamp>,
 }
 
 /// An open session, and the cookie that it came in.
@@ -48,13 +50,15 @@ impl Opened {
 
 impl Came {
     pub(super) fn of(candidate: &Candidate) -> Self {
+        let tag = match candidate.kind {
+            Kind::Token(_) => None,
+            Kind::Reference(_, tag) => Some(tag),
+        };
         Self {
             is_outdated: !candidate.is_current,
-            tag: match candidate.kind {
-                Kind::Token(_) => None,
-                Kind::Reference(_, tag) => Some(tag),
-            },
+            tag,
             key: Some(candidate.key),
+            sent: tag.map(|_| candidate.issued),
         }
     }
 
@@ -67,6 +71,7 @@ impl Came {
         };
         state.is_outdated = self.is_outdated || self.tag.is_some_and(is_other);
         state.sealed_by = self.key;
+        state.sent = self.sent;
     }
 }
 
@@ -187,3 +192,6 @@ impl Tally {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use crate::{
     codec,
     config::Settings,
     content::Content,
-    error::{Error, Rejection},
+    error::{Error, ErrorKind, Rejection},
     id::SessionId,
     state::{Home, Lifetime, Source, View},
     store,
@@ -26,6 +26,8 @@ pub(super) enum Looked {
     Known(SessionId),
     /// It is in the cookie, but a store may know better.
     Token(Box<View>, Came),
+    /// Only a later release can tell.
+    LaterFormat,
     /// Several cookies hold, and a store has to say which of their sessions live.
     Several(Vec<Contender>),
 }
@@ -56,6 +58,7 @@ pub(super) fn look(
         Source::Known(id) => Looked::Known((**id).clone()),
         Source::Cookie => match Presented::find(settings, &exchange.cookies, now) {
             Presented::Nothing(rejection) => Looked::new(now, rejection),
+            Presented::LaterFormat => Looked::LaterFormat,
             Presented::TooMany => Looked::new(now, Some(Rejection::Ambiguous)),
             Presented::One(candidate) => look_at(candidate, settings, now),
             Presented::Several(candidates) => look_at_several(candidates, settings, now),
@@ -175,6 +178,7 @@ pub(super) async fn ask(
     }
     let (view, came) = match looked {
         Looked::Found(opened) => return Ok(opened),
+        Looked::LaterFormat => return Err(Error::new(ErrorKind::LaterFormat)),
         Looked::Record(id, came) => {
             let mut view = vault.open(&id, now).await?.into_view(id, now);
             view.home.hear();

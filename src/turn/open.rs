@@ -56,18 +56,23 @@ impl Operation for Reopen {
 }
 
 /// Opens a session that no store has a say in, and says why its cookie was not accepted.
+///
+/// # Errors
+///
+/// [`ErrorKind::LaterFormat`].
 pub(crate) fn open_cookie(
     state: &mut State,
     vault: &Vault<'_>,
     exchange: &Exchange,
-) -> Option<Rejection> {
+) -> Result<Option<Rejection>, Error> {
     if state.view.is_some() {
-        return None;
+        return Ok(None);
     }
     exchange.touch();
     let now = vault.now();
     let Opened { mut view, came } = match look(&state.source, vault.settings, exchange, now) {
         Looked::Found(opened) => opened,
+        Looked::LaterFormat => return Err(Error::new(ErrorKind::LaterFormat)),
         _ => Opened::new(now, Some(Rejection::NotFound)),
     };
     let rejection = view.rejection;
@@ -78,7 +83,7 @@ pub(crate) fn open_cookie(
         .for_each(|change| drop(change.apply(&mut view.content)));
     came.enter(state, &view, vault.settings);
     state.view = Some(view);
-    rejection
+    Ok(rejection)
 }
 
 impl Turn<'_> {

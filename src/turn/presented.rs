@@ -2,7 +2,7 @@
 
 use crate::{
     clock::Timestamp,
-    codec::Opened,
+    codec::{Opened, Refused},
     config::{AttributesTag, Settings},
     cookie::RequestCookies,
     error::Rejection,
@@ -22,6 +22,8 @@ pub(super) enum Presented {
     Several(Vec<Candidate>),
     /// More than anybody has by accident.
     TooMany,
+    /// None is valid, and one is of a later release.
+    LaterFormat,
 }
 
 /// A cookie that holds.
@@ -30,6 +32,7 @@ pub(super) struct Candidate {
     pub(super) is_current: bool,
     pub(super) key: KeyId,
     pub(super) created: Timestamp,
+    pub(super) issued: Timestamp,
 }
 
 pub(super) enum Kind {
@@ -54,14 +57,15 @@ impl Presented {
             Some([]) => Self::Nothing(None),
             Some([value]) => match Candidate::open(settings, value, now) {
                 Ok(candidate) => Self::One(candidate),
-                Err(rejection) => Self::Nothing(Some(rejection)),
+                Err(Refused::For(rejection)) => Self::Nothing(Some(rejection)),
+                Err(Refused::LaterFormat) => Self::LaterFormat,
             },
             Some(_) | None => Self::several(settings, cookies, now),
         }
     }
 
     fn several(settings: &Settings, cookies: &RequestCookies, now: Timestamp) -> Self {
-        let (mut found, mut rejection) = (Vec::new(), None);
+        let (mut found, mut rejection, mut is_later) = (Vec::new(), None, false);
         let mut tried: Vec<&[u8]> = Vec::new();
         for value in cookies.all_named(&settings.finder) {
             if tried.contains(&value) {
@@ -73,10 +77,12 @@ impl Presented {
             tried.push(value);
             match Candidate::open(settings, value, now) {
                 Ok(candidate) => found.push(candidate),
-                Err(reason) => rejection = rejection.or(Some(reason)),
+                Err(Refused::For(reason)) => rejection = rejection.or(Some(reason)),
+                Err(Refused::LaterFormat) => is_later = true,
             }
         }
         match found.len() {
+            0 if is_later => Self::LaterFormat,
             0 => Self::Nothing(rejection),
             1 => found.pop().map_or(Self::Nothing(rejection), Self::One),
             2..=MAX_CANDIDATES => Self::Several(found),
@@ -110,9 +116,10 @@ impl Presented {
 }
 
 impl Candidate {
-    fn open(settings: &Settings, value: &[u8], now: Timestamp) -> Result<Self, Rejection> {
+    fn open(settings: &Settings, value: &[u8], now: Timestamp) -> Result<Self, Refused> {
         let opened = settings.open_cookie(value, now)?;
-        let (is_current, key, created) = (opened.current, opened.key, opened.stamp.created);
+        let (is_current, key) = (opened.current, opened.key);
+        let (created, issued) = (opened.stamp.created, opened.stamp.issued);
         let kind = if opened.stamp.token_id.is_some() {
             Kind::Token(opened)
         } else {
@@ -124,6 +131,7 @@ impl Candidate {
             is_current,
             key,
             created,
+            issued,
         })
     }
 

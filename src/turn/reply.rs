@@ -72,7 +72,8 @@ fn render(view: &View, settings: &Settings, now: Timestamp) -> Result<HeaderValu
         let ttl = u32::try_from(until.saturating_since(now).as_secs()).unwrap_or(u32::MAX);
         Stamp {
             issued: now,
-            created: content.created,
+            // The machine that made the session may have a clock that is ahead.
+            created: content.created.min(now),
             ttl,
             token_id,
         }

@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use silverback::{
     Clock, Timestamp,
     store::{
-        Bytes, Expiry, Limits, MemoryStore, Read, Record, RecordKey, Store, StoreError, Version,
+        Bytes, Expiry, Limits, MemoryStore, Read, Record, RecordKey, Store, StoreError, Sweep,
+        Version,
     },
 };
 use tokio::{sync::Mutex, task::yield_now};
@@ -240,9 +241,9 @@ impl Stopped {
         }
     }
 
-    pub(crate) fn sweep(&self) {
+    pub(crate) async fn sweep(&self) {
         self.pause();
-        self.records.sweep();
+        self.records.sweep().await;
     }
 }
 

@@ -1,11 +1,12 @@
-//! The demo as its visitors see it: through `curl` with a cookie jar, and through a browser.
+//! The demo as its visitors see it: through `curl` with a cookie jar, and through a browser. A small
+//! site behind proxies that cache, and as Java sees it.
 //!
 //! ```text
 //! cargo build --example demo --all-features && cargo test --test e2e --all-features
 //! ```
 //!
-//! A test whose program is missing (`curl`, or `chromium` and `chromedriver`) says so and passes;
-//! where the environment variable `CI` is set it fails.
+//! A test whose program is missing (`curl`, `chromium` and `chromedriver`, `nginx`, `haproxy`,
+//! `varnishd`, `java`) says so and passes; where the environment variable `CI` is set it fails.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,8 +16,11 @@
 )]
 
 mod browser;
+mod clients;
 mod curl;
 mod demo;
+mod proxies;
+mod site;
 mod webdriver;
 /// Runs the unit tests of this part of the demo: Cargo runs none in examples.
 #[path = "../../examples/demo/words.rs"]

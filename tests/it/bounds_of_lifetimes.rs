@@ -1,6 +1,9 @@
 //! Settings bound what there is already, and no time that is written down goes beyond them.
 
-use silverback::{Keys, Rejection, Session, SessionConfig, SessionLayer, store::CookieStore};
+use silverback::{
+    Keys, Rejection, Session, SessionConfig, SessionLayer,
+    store::{CookieStore, Sweep},
+};
 
 use crate::support::{DAY, HOUR, Jar, Kind, SECOND, START, Site, Stores, keys, set_cookie};
 
@@ -28,6 +31,90 @@ async fn cookies_follow_a_shorter_idle_timeout() {
         let why = short.rejection(&mut jar.clone()).await;
         assert_eq!(why, Some(Rejection::Expired));
         assert_eq!(long.get(&mut jar.clone(), "user").await, Some(7));
+    }
+}
+
+/// What a visitor was granted is cut when the bound is lowered.
+#[tokio::test]
+async fn remembered_sessions_follow_a_lower_bound() {
+    for kind in [Kind::Cookie, Kind::Revocable, Kind::Overflow, Kind::Memory] {
+        let stores = Stores::new();
+        let site = |days: u32| {
+            let config = kind.config(&stores, keys()).persist_up_to(days * DAY);
+            Site::at(&stores.clock, SessionLayer::new(config))
+        };
+        let (high, low) = (site(300), site(20));
+        let jar = &mut Jar::default();
+        let remember = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("user", 7).unwrap();
+            session.persist_for(300 * DAY);
+        };
+        high.visit(jar, remember).await;
+        stores.clock.advance(20 * DAY - SECOND);
+        assert_eq!(low.get(&mut jar.clone(), "user").await, Some(7));
+        stores.clock.advance(SECOND);
+        let why = low.rejection(&mut jar.clone()).await;
+        assert_eq!(why, Some(Rejection::Expired), "{kind:?}");
+        assert_eq!(high.get(&mut jar.clone(), "user").await, Some(7));
+    }
+}
+
+/// A visitor has what was granted, and no more when the bound is raised.
+#[tokio::test]
+async fn a_wish_stays_cut_when_the_bound_is_raised() {
+    for kind in [Kind::Cookie, Kind::Memory] {
+        let stores = Stores::new();
+        let site = |days: u32| {
+            let config = kind.config(&stores, keys()).persist_up_to(days * DAY);
+            Site::at(&stores.clock, SessionLayer::new(config))
+        };
+        let (low, high) = (site(20), site(300));
+        let jar = &mut Jar::default();
+        let remember = async |session: Session| {
+            session.insert("user", 7).unwrap();
+            session.persist_for(300 * DAY);
+        };
+        low.visit(jar, remember).await;
+        stores.clock.advance(20 * DAY);
+        let found: Option<u8> = high.get(jar, "user").await;
+        assert_eq!(found, None, "{kind:?}");
+    }
+}
+
+/// After a backup was restored.
+#[tokio::test]
+async fn sessions_made_before_a_time_are_refused() {
+    for kind in [
+        Kind::Cookie,
+        Kind::Revocable,
+        Kind::Overflow,
+        Kind::Memory,
+        Kind::Remote,
+    ] {
+        let stores = Stores::new();
+        let old = Site::at(
+            &stores.clock,
+            SessionLayer::new(kind.config(&stores, keys())),
+        );
+        let restored = START.saturating_add(HOUR);
+        let config = kind.config(&stores, keys()).not_before(restored);
+        let new = Site::at(&stores.clock, SessionLayer::new(config));
+        let long = &mut Jar::default();
+        old.put(long, "long", "x".repeat(600)).await;
+        let [before, at] = [HOUR - SECOND, HOUR].map(|time| START.saturating_add(time));
+        let (early, late) = (&mut Jar::default(), &mut Jar::default());
+        for (jar, made) in [(&mut *early, before), (&mut *late, at)] {
+            stores.clock.set(made);
+            old.put(jar, "user", 7).await;
+        }
+        for jar in [long, early] {
+            let why = new.rejection(&mut jar.clone()).await;
+            assert_eq!(why, Some(Rejection::Expired), "{kind:?}");
+            new.put(jar, "user", 8).await;
+            assert_eq!(new.get(jar, "user").await, Some(8), "a new one");
+        }
+        assert_eq!(new.get(late, "user").await, Some(7), "{kind:?}");
     }
 }
 
@@ -74,9 +161,9 @@ async fn a_record_ends_with_its_session() {
     }
     let store = &world.records().memory;
     world.clock.set(START.saturating_add(10 * DAY - SECOND));
-    store.sweep();
+    store.sweep().await;
     assert_eq!(store.len(), 2);
     world.clock.advance(SECOND);
-    store.sweep();
+    store.sweep().await;
     assert_eq!(store.len(), 0);
 }

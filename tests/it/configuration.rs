@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use silverback::{
-    ConfigError, CookieAttributes, SameSite, SessionConfig, SessionLayer, Timeouts,
+    ConfigError, CookieAttributes, Key, SameSite, SessionConfig, SessionLayer, Timeouts,
     store::MemoryStore,
 };
 
@@ -132,6 +132,15 @@ fn times_have_limits() {
         build("s", |c| c.max_age(400 * DAY + Duration::from_secs(1))),
         Err(ConfigError::MaxAgeTooLong)
     );
+    assert_eq!(build("s", |c| c.persist_up_to(400 * DAY)), Ok(()));
+    assert_eq!(
+        build("s", |c| c.persist_up_to(401 * DAY)),
+        Err(ConfigError::MaxAgeTooLong)
+    );
+    assert_eq!(
+        build("s", |c| c.persist_up_to(Duration::ZERO)),
+        Err(ConfigError::ZeroDuration)
+    );
     assert_eq!(
         build("s", |c| c.idle_timeout(Duration::from_millis(999))),
         Err(ConfigError::ZeroDuration)
@@ -147,6 +156,97 @@ fn times_have_limits() {
         Ok(())
     );
     assert_eq!(build("s", |c| c.timeouts(Timeouts::HIGH_VALUE)), Ok(()));
+    assert_eq!(build("s", |c| c.clock_skew(Duration::ZERO)), Ok(()));
+    assert_eq!(
+        build("s", |c| c.clock_skew(Duration::from_secs(3_600))),
+        Ok(())
+    );
+    assert_eq!(
+        build("s", |c| c.clock_skew(Duration::from_secs(3_601))),
+        Err(ConfigError::ClockSkewTooLong)
+    );
+}
+
+#[test]
+fn an_idle_timeout_ends_no_later_than_the_absolute_one() {
+    let refused = |idle, absolute| Err(ConfigError::IdleLongerThanAbsolute { idle, absolute });
+    let second = Duration::from_secs(1);
+    assert_eq!(build("s", |c| c.idle_timeout(14 * DAY)), Ok(()));
+    let longer = 14 * DAY + second;
+    assert_eq!(
+        build("s", |c| c.idle_timeout(longer)),
+        refused(longer, 14 * DAY)
+    );
+    assert_eq!(
+        build("s", |c| c.timeouts(Timeouts::new(2 * DAY, DAY))),
+        refused(2 * DAY, DAY)
+    );
+    assert_eq!(
+        build("s", |c| c.max_age(30 * DAY).absolute_timeout(7 * DAY)),
+        refused(30 * DAY, 7 * DAY)
+    );
+    let short_idle = |c: SessionConfig| c.max_age(30 * DAY).timeouts(Timeouts::HIGH_VALUE);
+    assert_eq!(build("s", short_idle), Ok(()));
+    assert_eq!(
+        build("s", |c| c.absolute_timeout(second)),
+        Ok(()),
+        "the default follows"
+    );
+    let text = build("s", |c| c.idle_timeout(longer)).unwrap_err();
+    let text = text.to_string();
+    assert!(text.contains("1209601 seconds") && text.contains("absolute_timeout"));
+}
+
+#[test]
+fn a_setting_that_does_nothing_is_refused() {
+    let cookie = || SessionConfig::cookie("s", keys());
+    let store = || SessionConfig::new("s", MemoryStore::new(), keys());
+    let overflow = || cookie().overflow(MemoryStore::new());
+    let revocation = || cookie().revocation(MemoryStore::new());
+    let subject_key = || Key::generate().unwrap();
+    let minute = Duration::from_secs(60);
+    #[rustfmt::skip]
+    let rows = [
+        (store().overflow(MemoryStore::new()),   Some("overflow")),
+        (store().revocation(MemoryStore::new()), Some("revocation")),
+        (store().clock_skew(minute),             Some("clock_skew")),
+        (store().cookie_bytes(9),                Some("cookie_bytes")),
+        (store().max_bytes(9),                   None),
+        (store().encrypt_records(),              None),
+        (store().sessions_per_subject(9),        None),
+        (cookie().clock_skew(minute),            None),
+        (cookie().cookie_bytes(9),               Some("cookie_bytes")),
+        (cookie().max_bytes(9),                  Some("max_bytes")),
+        (cookie().encrypt_records(),             Some("encrypt_records")),
+        (cookie().sessions_per_subject(9),       Some("sessions_per_subject")),
+        (cookie().subject_key(subject_key()),    Some("subject_key")),
+        (store().subject_key(subject_key()),     None),
+        (revocation().subject_key(subject_key()), None),
+        (overflow().cookie_bytes(9),             None),
+        (overflow().max_bytes(9),                None),
+        (overflow().encrypt_records(),           None),
+        (overflow().sessions_per_subject(9),     Some("sessions_per_subject")),
+        (revocation().cookie_bytes(9),           Some("cookie_bytes")),
+        (revocation().max_bytes(9),              Some("max_bytes")),
+        (revocation().encrypt_records(),         Some("encrypt_records")),
+        (revocation().sessions_per_subject(9),   None),
+    ];
+    for (number, (config, expected)) in rows.into_iter().enumerate() {
+        let error = SessionLayer::try_new(config).err();
+        let setting = match &error {
+            Some(ConfigError::NoEffect { setting, .. }) => Some(*setting),
+            Some(other) => panic!("{other}"),
+            None => None,
+        };
+        assert_eq!(setting, expected, "row {number}");
+        if let (Some(error), Some(setting)) = (error, expected) {
+            let text = error.to_string();
+            assert!(
+                text.starts_with(&format!("`.{setting}(..)` does nothing")),
+                "{text}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use silverback::{
     Clock, Timestamp,
-    store::{Bytes, MemoryStore, Read, RecordKey, Store},
+    store::{Bytes, MemoryStore, Read, RecordKey, Store, Sweep},
 };
 
 use crate::support::{SECOND, START, until};
@@ -46,7 +46,7 @@ async fn a_record_outlives_the_one_it_replaced() {
             create(number, b"other", NEW_END).await;
         }
         is_there("creates of others").await;
-        store.sweep();
+        store.sweep().await;
         is_there("a sweep").await;
         assert_eq!(store.len(), 31);
         clock.advance(899 * SECOND);

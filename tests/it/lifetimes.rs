@@ -83,7 +83,7 @@ async fn a_shorter_lifetime_applies_at_once() {
     let stores = Stores::new();
     let layer = |days: u32| {
         let config = Kind::Memory.config(&stores, keys());
-        let config = config.absolute_timeout(days * DAY).idle_timeout(30 * DAY);
+        let config = config.absolute_timeout(days * DAY).idle_timeout(days * DAY);
         Site::at(&stores.clock, SessionLayer::new(config))
     };
     let jar = &mut Jar::default();
@@ -174,13 +174,16 @@ async fn max_age_is_the_lifetime_on_both_sides() {
             session.load().await.unwrap();
             session.insert("user", 7).unwrap();
         };
-        site.clock.set(START);
-        let (_, response) = site.visit(jar, written).await;
-        assert!(set_cookie(&response).contains("; Max-Age=604800;"));
+        let unused = &mut Jar::default();
+        for jar in [&mut *jar, &mut *unused] {
+            let (_, response) = site.visit(jar, written).await;
+            assert!(set_cookie(&response).contains("; Max-Age=604800;"));
+        }
         site.clock.advance(7 * DAY - SECOND);
-        assert!(site.visit(&mut jar.clone(), user).await.0);
+        assert!(site.visit(jar, user).await.0);
         site.clock.advance(SECOND);
-        assert!(!site.visit(jar, user).await.0);
+        assert!(!site.visit(unused, user).await.0);
+        assert!(site.visit(jar, user).await.0);
     }
 }
 
@@ -206,14 +209,60 @@ async fn max_age_slides_with_use() {
     }
 }
 
+/// What the browser has of the session goes when it is told to, as in a browser.
+#[tokio::test]
+async fn max_age_alone_slides_for_400_days() {
+    let plain = |config: SessionConfig| config.max_age(30 * DAY);
+    let longer = |config: SessionConfig| config.max_age(30 * DAY).idle_timeout(40 * DAY);
+    let mut sites = Vec::from(worlds(plain));
+    sites.extend(worlds(longer));
+    sites.extend([(); 2].map(|()| Kind::Overflow.with(plain)));
+    sites.extend(worlds(plain));
+    for (number, site) in sites.iter().enumerate() {
+        // The visitor of an odd site changes something each day.
+        let is_changed = number % 2 == 1;
+        let jar = &mut Jar::default();
+        log_in(site, jar).await;
+        if site.kind == Kind::Overflow {
+            site.put(jar, "long", "x".repeat(600)).await;
+        }
+        let mut browser_until = START.saturating_add(30 * DAY);
+        for day in 1..=400 {
+            site.clock.advance(DAY);
+            let visit = async |session: Session| {
+                let is_there = user(session.clone()).await;
+                if is_there && is_changed {
+                    session.insert("day", day).unwrap();
+                }
+                is_there
+            };
+            let (is_there, response) = site.visit(jar, visit).await;
+            assert_eq!(is_there, day < 400, "{:?}, day {day}", site.kind);
+            assert!(browser_until > site.clock.now() || day == 400, "day {day}");
+            if is_there && !no_cookie(&response) {
+                let max_age = Duration::from_secs(max_age(&set_cookie(&response)));
+                browser_until = site.clock.now().saturating_add(max_age);
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn no_length_of_time_breaks_anything() {
-    for (length, max_age) in [
-        (Duration::MAX, 34_560_000),
-        (Duration::ZERO, 1),
-        (400 * DAY, 34_560_000),
+    let days = |days: u64| days * 86_400;
+    for (up_to, length, max_age) in [
+        (None, Duration::MAX, days(30)),
+        (None, Duration::ZERO, 1),
+        (None, 30 * DAY, days(30)),
+        (None, 31 * DAY, days(30)),
+        (Some(400 * DAY), Duration::MAX, days(400)),
+        (Some(400 * DAY), 400 * DAY, days(400)),
+        (Some(2 * DAY), 3 * DAY, days(2)),
     ] {
-        for site in worlds(|config| config) {
+        for site in worlds(|config| match up_to {
+            Some(up_to) => config.persist_up_to(up_to),
+            None => config,
+        }) {
             let jar = &mut Jar::default();
             let (_, response) = site
                 .visit(jar, async |session| {

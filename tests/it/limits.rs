@@ -2,18 +2,24 @@
 
 use http::StatusCode;
 use silverback::{
-    Clock, ErrorKind, Session,
-    store::{Bytes, Durability, Expiry, FilesystemStore, Read, RecordKey, Store, StoreError},
+    Clock, ErrorKind, Session, SessionConfig, SessionLayer,
+    store::{
+        Backend, Bytes, Durability, Expiry, FilesystemStore, MemoryStore, Read, RecordKey, Store,
+        StoreError,
+    },
 };
 use tempfile::TempDir;
 
-use crate::support::{HOUR, Jar, Kind, START, until};
+use crate::support::{HOUR, Jar, Kind, START, Site, keys, until};
 
 /// A subject counts like a value: what a response could not save is refused at once.
 #[tokio::test]
 async fn a_subject_needs_room() {
     for kind in Kind::WITH_SUBJECTS {
-        let world = kind.with(|config| config.max_bytes(3_000));
+        let world = kind.with(|config| match kind {
+            Kind::Memory | Kind::Remote => config.max_bytes(3_000),
+            _ => config,
+        });
         let fill = async |session: Session| {
             session.load().await.unwrap();
             session.set_subject("ada", "").unwrap();
@@ -78,4 +84,53 @@ async fn a_lowered_limit_holds_for_old_records() {
             .data(),
         data
     );
+}
+
+/// What a store does not take is refused by the `insert`, and what the `insert` took is saved, again
+/// and again.
+#[tokio::test]
+async fn a_session_is_bounded_by_what_its_store_takes() {
+    let folder = TempDir::new().unwrap();
+    for is_sealed in [false, true] {
+        let files = FilesystemStore::options()
+            .durability(Durability::None)
+            .clock(Clock::manual(START))
+            .max_record_bytes(1_000)
+            .open(folder.path())
+            .unwrap();
+        let memory = MemoryStore::new()
+            .clock(Clock::manual(START))
+            .max_bytes(64 * (96 + 1_000));
+        let stores = [Backend::from(files), Backend::from(memory)];
+        for store in stores {
+            let config = SessionConfig::new("s", store, keys());
+            let config = if is_sealed {
+                config.encrypt_records()
+            } else {
+                config
+            };
+            let site = Site::of(SessionLayer::new(config));
+            let jar = &mut Jar::default();
+            let fill = async |session: Session| {
+                session.load().await.unwrap();
+                let fits = |len: &usize| session.insert("x", "x".repeat(*len)).is_ok();
+                (500..1_100).rev().find(fits).unwrap()
+            };
+            let (len, response) = site.visit(jar, fill).await;
+            assert_eq!(response.status(), StatusCode::OK);
+            assert!(len > 800, "{len} of 1,000");
+            for round in 0..10 {
+                let change = async |session: Session| {
+                    session.load().await.unwrap();
+                    let text = ["y", "z"][round % 2].repeat(len);
+                    session.insert("x", text).unwrap();
+                    session.insert("x", "x".repeat(len + 1)).unwrap_err()
+                };
+                let (error, response) = site.visit(jar, change).await;
+                assert_eq!(response.status(), StatusCode::OK, "{round}");
+                let is_it = matches!(error.kind(), ErrorKind::TooLarge { .. });
+                assert!(is_it, "{error}");
+            }
+        }
+    }
 }

@@ -261,3 +261,17 @@ async fn cookies_near_the_limit_of_proxies_are_an_event() {
     let log = recorded(async || drop(site.visit(jar, async |_| ()).await)).await;
     assert!(log.is_empty(), "{log}");
 }
+
+/// A browser sends a cookie of `/app/` to `/app/x`, and not to `/app`.
+#[tokio::test]
+async fn a_path_with_a_last_slash_is_an_event_at_start_up() {
+    for (path, is_event) in [("/app/", true), ("/app", false), ("/", false)] {
+        let log = recorded(async || {
+            let config = SessionConfig::cookie("s", keys()).path(path);
+            let _ = SessionLayer::new(config);
+        })
+        .await;
+        let found = log.contains("WARN") && log.contains("/app/") && log.contains("last slash");
+        assert_eq!(found, is_event, "{path}: {log}");
+    }
+}

@@ -212,7 +212,7 @@ async fn one_the_layer_does_not_name_is_opened() {
         let taken = all.open(&carts.clone().named("cart")).await.unwrap_err();
         assert_eq!(
             (taken.kind(), taken.session()),
-            (ErrorKind::NameTaken, Some("cart"))
+            (ErrorKind::OtherSettings, Some("cart"))
         );
         let invalid = all.open(&carts.clone().named("no name")).await.unwrap_err();
         assert_eq!(invalid.kind(), ErrorKind::Attributes);

@@ -4,11 +4,12 @@ use std::{convert::Infallible, sync::Mutex};
 
 use http::{Request, Response, StatusCode};
 use silverback::{
-    ErrorKind, Keys, Session, SessionConfig, SessionLayer, Sessions, store::CookieStore,
+    ErrorKind, Key, Keys, Session, SessionConfig, SessionLayer, Sessions,
+    store::{CookieStore, MemoryStore},
 };
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{Jar, Kind, Stores, keys, no_cookie, sessions};
+use crate::support::{Jar, Kind, Site, Stores, keys, no_cookie, sessions};
 
 /// Serves one request, with the cookies in a jar, by a layer within the same layer.
 async fn nested(
@@ -87,13 +88,51 @@ async fn one_opened_outside_is_taken_inside() {
     assert_eq!(error.kind(), ErrorKind::NameTaken);
 }
 
-/// Other keys, another store, and another path.
+/// Of the layer, and of a session that was opened beside it.
 #[tokio::test]
-async fn another_config_of_one_is_refused() {
-    let keys = Keys::generate().unwrap();
-    let signed = SessionConfig::new("s", CookieStore::new().signed(), keys).path("/x");
-    let world = Kind::Cookie.world();
-    let open = async |session: Session| sessions(&session).open(&signed).await.map(drop);
-    let (opened, _) = world.visit(&mut Jar::default(), open).await;
-    assert_eq!(opened.unwrap_err().kind(), ErrorKind::NameTaken);
+async fn other_settings_of_one_are_refused() {
+    let other_keys = || Keys::generate().unwrap();
+    let signed = CookieStore::new().signed();
+    #[rustfmt::skip]
+    let rows = [
+        ("the same",  SessionConfig::cookie("s", keys()),                  None),
+        ("path",      SessionConfig::cookie("s", keys()).path("/x"),       None),
+        ("keys",      SessionConfig::cookie("s", other_keys()),            Some(())),
+        ("audience",  SessionConfig::cookie("s", keys()).audience("shop"), Some(())),
+        ("codec",     SessionConfig::new("s", signed, keys()),             Some(())),
+        ("store",     SessionConfig::new("s", MemoryStore::new(), keys()), Some(())),
+    ];
+    let refused = Some(ErrorKind::OtherSettings);
+    for (row, config, expected) in rows {
+        let layer = SessionLayer::new(SessionConfig::cookie("s", keys()));
+        let site = Site::of(layer);
+        let opened = async |session: Session| {
+            let (config, all) = (config.clone(), sessions(&session));
+            let of_layer = all.open(&config).await.err();
+            let beside = SessionConfig::cookie("beside", keys());
+            all.open(&beside).await.unwrap();
+            let of_other = all.open(&config.named("beside")).await.err();
+            [of_layer, of_other].map(|error| error.map(|error| error.kind()))
+        };
+        let (found, _) = site.visit(&mut Jar::default(), opened).await;
+        let expected = expected.and(refused);
+        assert_eq!(found, [expected; 2], "{row}");
+    }
+}
+
+/// Keys that were rotated are still the layer's, and so are those of another ring that is the same.
+#[tokio::test]
+async fn the_same_keys_are_told_by_what_they_are() {
+    let ring = keys();
+    let site = Site::of(SessionLayer::new(SessionConfig::cookie("s", &ring)));
+    ring.rotate(Key::generate().unwrap()).unwrap();
+    for (other, expected) in [
+        (ring.clone(), None),
+        (keys(), Some(ErrorKind::OtherSettings)),
+    ] {
+        let config = SessionConfig::cookie("s", other);
+        let open = async |session: Session| sessions(&session).open(&config).await.err();
+        let (error, _) = site.visit(&mut Jar::default(), open).await;
+        assert_eq!(error.map(|error| error.kind()), expected);
+    }
 }

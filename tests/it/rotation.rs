@@ -50,6 +50,26 @@ async fn a_rotation_reissues_the_cookie() {
 }
 
 #[tokio::test]
+async fn cookies_of_a_stolen_key_are_refused_at_once() {
+    for kind in Kind::SIMPLE {
+        let keys = Keys::generate().unwrap();
+        let site = kind.with_keys(keys.clone());
+        let (jar, untouched) = (&mut Jar::default(), &mut Jar::default());
+        site.put(jar, "user", 7).await;
+        site.put(untouched, "user", 7).await;
+        keys.rotate(Key::generate().unwrap()).unwrap();
+        site.put(jar, "user", 8).await;
+        site.put(jar, "user", 7).await;
+        // A cookie that refers to a record is sent again when it is used.
+        assert_eq!(site.get(jar, "user").await, Some(7));
+        keys.rotate_and_revoke(Key::generate().unwrap()).unwrap();
+        let why = site.rejection(jar).await;
+        assert_eq!(why, Some(Rejection::UnknownKey), "{kind:?}");
+        assert_eq!(site.get(untouched, "user").await, Some(7), "a retired one");
+    }
+}
+
+#[tokio::test]
 async fn machines_rotate_one_by_one() {
     let (first, next) = (Key::generate().unwrap(), Key::generate().unwrap());
     let (here, there) = (Keys::new(first.clone()), Keys::new(first));

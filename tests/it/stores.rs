@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use silverback::{
     Clock, Rejection, SessionConfig, Timestamp,
-    store::{Bytes, Expiry, MemoryStore, Read, RecordKey, Store, StoreError, Version},
+    store::{Bytes, Expiry, MemoryStore, Read, RecordKey, Store, StoreError, Sweep, Version},
 };
 
 use crate::support::{Jar, Kind, START, until};
@@ -115,7 +115,7 @@ async fn expired_sessions_are_removed_in_passing() {
     }
     assert_eq!(store.len(), 1_000);
     clock.set(START);
-    store.sweep();
+    store.sweep().await;
     assert_eq!(store.len(), 1_000, "a clock that goes back sweeps nothing");
 }
 

@@ -222,11 +222,11 @@ async fn a_session_cannot_outgrow_its_cookie() {
             largest
         })
         .await;
-    assert!(largest > 2_900, "{largest}");
-    // Room is left for `persist_for`, in the session and in the header.
+    assert!(largest > 2_850, "{largest}");
+    // Room is left for `persist_for` and `renew`, in the session and in the header.
     let lasts = 12 + "; Max-Age=34560000; Expires=Thu, 01 Jan 1970 00:00:00 GMT".len();
     let sent = set_cookie(&response).len() + lasts;
-    assert!((4_092..=4_096).contains(&sent), "{sent}");
+    assert!((4_080..=4_096).contains(&sent), "{sent}");
     assert_eq!(response.status(), 200);
     let (read, _) = site
         .visit(jar, async |session| {
@@ -238,7 +238,7 @@ async fn a_session_cannot_outgrow_its_cookie() {
 
 #[tokio::test]
 async fn what_insert_accepts_fits_the_cookie() {
-    for size in 2_900..3_072 {
+    for size in 2_880..3_072 {
         let write = async |session: Session| {
             let accepted = session.insert("large", "x".repeat(size)).is_ok();
             session.persist_for(30 * DAY);

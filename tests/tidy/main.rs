@@ -78,7 +78,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
 /// as one.
 const FOLDERS: &[(&str, &[&str])] = &[
     ("codec", &["token", "mod"]),
-    ("config", &["settings", "mod"]),
+    ("config", &["timeouts", "settings", "mod", "build"]),
     ("content", &["frames", "writes", "mark", "mod", "wire"]),
     ("request", &["registry", "commit", "mod"]),
     ("roster", &["mod", "wire", "store"]),
@@ -110,7 +110,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
         "store/filesystem",
         &[
             "fs", "settings", "slot", "posix", "root", "files", "lock", "disk", "open", "sweep",
-            "store", "options", "sweeper", "mod",
+            "browse", "store", "options", "mod",
         ],
     ),
     ("store/memory", &["table", "shard", "mod"]),

@@ -38,7 +38,6 @@ fn stores_follow_from_where_a_session_is() {
         ("cookie, revocation", cookies().revocation(remember()),  true,  false, true,  true),
         ("overflow",           overflowing(),                     true,  true,  true,  false),
         ("records",            records(),                         false, true,  true,  true),
-        ("records, overflow",  records().overflow(remember()),    false, true,  true,  true),
     ];
     for (row, config, may_be_in_cookie, has_records, has_store, lists) in rows {
         let settings = config.build().unwrap();
@@ -70,7 +69,6 @@ fn a_session_fits_its_cookie_up_to_a_byte() {
         ("100 bytes",     overflowing().cookie_bytes(100),    Some(100)),
         ("none",          overflowing().cookie_bytes(0),      Some(0)),
         ("more than fit", overflowing().cookie_bytes(9_000),  Some(limit)),
-        ("unused",        cookies().cookie_bytes(100),        Some(4_999)),
     ];
     for (row, config, expected) in rows {
         assert_eq!(most(&config.build().unwrap()), expected, "{row}");
@@ -86,18 +84,26 @@ fn a_session_is_kept_up_to_its_limit() {
     let rest = 3 + rest + alone.rendered.len();
     let fits = |len: &usize| rest + alone.codec.token_len(*len + 4) <= 4_096;
     let most = (0..5_000).rev().find(fits).unwrap();
+    let wide = || SessionConfig::new("sid", MemoryStore::new().max_bytes(usize::MAX), key(1));
+    let narrow = || MemoryStore::new().max_bytes(64 * (96 + 115 + 41 + 700));
+    let in_narrow = || SessionConfig::new("sid", narrow(), key(1));
     #[rustfmt::skip]
     let rows = [
         (cookies(),                    most,       None),
         (cookies(),                    most + 1,   Some(4_096)),
-        (cookies().max_bytes(9),       most,       None),
         (records().max_bytes(500),     500,        None),
         (records().max_bytes(500),     501,        Some(500)),
         (overflowing().max_bytes(500), 500,        None),
         (overflowing().max_bytes(500), 501,        Some(500)),
         (records(),                    1 << 20,    None),
-        (records().max_bytes(1 << 40), 128 << 20,  None),
-        (records().max_bytes(1 << 40), (128 << 20) + 1, Some(128 << 20)),
+        (wide().max_bytes(1 << 40),    128 << 20,  None),
+        (wide().max_bytes(1 << 40),    (128 << 20) + 1, Some(128 << 20)),
+        (in_narrow(),                  741,        None),
+        (in_narrow(),                  742,        Some(741)),
+        (in_narrow().max_bytes(500),   501,        Some(500)),
+        (in_narrow().encrypt_records(), 700,       None),
+        (in_narrow().encrypt_records(), 701,       Some(700)),
+        (cookies().overflow(narrow()), 742,        Some(741)),
     ];
     for (config, payload, expected) in rows {
         let settings = config.build().unwrap();
@@ -118,11 +124,45 @@ fn a_session_is_kept_up_to_its_limit() {
     }
 }
 
+#[test]
+fn a_wish_and_an_end_have_bounds() {
+    const DAY: u64 = 86_400;
+    let days = |days: u64| Duration::from_secs(days * DAY);
+    let apart = |days: u64| NOW.saturating_add(Duration::from_secs(days * DAY));
+    let max_age = |length| cookies().max_age(days(length));
+    let absolute = |length| cookies().absolute_timeout(days(length));
+    #[rustfmt::skip]
+    let rows = [
+    //   settings                          longest wish  latest end of one made 0, 9 and 20 days ago
+        (cookies(),                          30,  [30, 30, 30]),
+        (cookies().persist_up_to(days(7)),   7,   [14, 7, 7]),
+        (cookies().persist_up_to(days(400)), 400, [400, 400, 400]),
+        (absolute(1),                        30,  [30, 30, 30]),
+        (absolute(100),                      100, [100, 100, 100]),
+        (absolute(100).persist_up_to(days(85)), 85, [100, 91, 85]),
+        (absolute(9_000),                    400, [9_000, 8_991, 8_980]),
+        // 400 days only where `max_age` stands without an absolute timeout.
+        (max_age(30),                        400, [400, 400, 400]),
+        (max_age(30).absolute_timeout(days(60)), 60, [60, 60, 60]),
+        (max_age(50).absolute_timeout(days(50)), 50, [50, 50, 50]),
+        (max_age(50).persist_up_to(days(5)), 5,   [400, 391, 380]),
+    ];
+    for (number, (config, longest, ends)) in rows.into_iter().enumerate() {
+        let settings = config.build().unwrap();
+        assert_eq!(settings.persist_up_to, days(longest), "row {number}");
+        let found = [0, 9, 20].map(|ago| {
+            let created = Timestamp::from_secs(NOW.as_secs() - ago * DAY);
+            settings.latest_end(created, NOW)
+        });
+        assert_eq!(found, ends.map(apart), "row {number}");
+    }
+}
+
 /// A cookie of one codec, by number of its key.
 fn value(codec: &Codec, issued: u64, is_token: bool) -> String {
     let stamp = Stamp {
         issued: Timestamp::from_secs(issued),
-        created: NOW,
+        created: NOW.min(Timestamp::from_secs(issued)),
         ttl: 10,
         token_id: is_token.then_some([9; 16]),
     };
@@ -150,7 +190,7 @@ fn a_cookie_of_two_kinds_is_opened_as_either() {
         ("expired token",    token(&own, secs - 10),     Err(Rejection::Expired)),
         ("expired",          refers(&own, secs - 10),    Err(Rejection::Expired)),
         ("future token",     token(&own, secs + 61),     Err(Rejection::NotYetValid)),
-        ("future",           refers(&own, secs + 61),    Err(Rejection::NotYetValid)),
+        ("future",           refers(&own, secs + 3_600), Ok(false)),
         ("foreign token",    token(&foreign, secs),      Err(Rejection::UnknownKey)),
         ("foreign",          refers(&foreign, secs),     Err(Rejection::UnknownKey)),
         ("changed",          bend(refers(&own, secs)),   Err(Rejection::Tampered)),
@@ -159,14 +199,14 @@ fn a_cookie_of_two_kinds_is_opened_as_either() {
     for (row, value, expected) in rows {
         let opened = own.open_cookie(value.as_bytes(), NOW);
         let is_token = opened.map(|opened| opened.stamp.token_id.is_some());
-        assert_eq!(is_token, expected, "{row}");
+        assert_eq!(is_token, expected.map_err(Refused::For), "{row}");
     }
     let alone = cookies().build().unwrap();
     let reference = refers(&own, secs);
     let opened = alone.open_cookie(reference.as_bytes(), NOW);
     assert_eq!(
         opened.unwrap_err(),
-        Rejection::Malformed,
+        Refused::For(Rejection::Malformed),
         "it has no second kind"
     );
 }
@@ -182,6 +222,42 @@ fn a_signed_cookie_of_two_kinds_is_opened_as_either() {
     let token = value(&settings.codec, NOW.as_secs(), true);
     let opened = settings.open_cookie(token.as_bytes(), NOW).unwrap();
     assert!(opened.stamp.token_id.is_some());
+}
+
+/// The ID of either length, and behind it the attributes.
+#[test]
+fn a_reference_reads_back_as_it_was() {
+    let long = SessionId::generate().unwrap();
+    for id in [SessionId::of_token(&[7; 16]), long] {
+        let mut payload = b"behind this".to_vec();
+        Settings::put_reference(&id, *b"ab", &mut payload);
+        let payload = payload.strip_prefix(b"behind this").unwrap();
+        assert_eq!(payload.len(), id.as_bytes().len() + 2);
+        assert_eq!(Settings::open_reference(payload), Ok((id, *b"ab")));
+    }
+    for len in (0..40).filter(|len| ![16 + 2, 32 + 2].contains(len)) {
+        let opened = Settings::open_reference(&vec![7; len]);
+        assert_eq!(opened, Err(Rejection::Malformed), "{len}");
+    }
+}
+
+/// Whatever can be told from outside: a cookie of other attributes is to be sent again.
+#[test]
+fn other_attributes_have_another_tag() {
+    let configs = [
+        records(),
+        records().path("/shop"),
+        records().domain("example.com"),
+        records().same_site(cookie::SameSite::Strict),
+        records().partitioned(true),
+    ];
+    let tags = configs.map(|config| config.build().unwrap().tag);
+    for (at, tag) in tags.iter().enumerate() {
+        assert_eq!(tags.iter().position(|other| other == tag), Some(at));
+    }
+    let again = records().path("/shop").build().unwrap();
+    assert_eq!(again.tag, tags[1]);
+    assert_eq!(again.tag, Settings::tag_of(&again.rendered));
 }
 
 #[test]

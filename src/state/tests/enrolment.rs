@@ -80,7 +80,7 @@ fn an_interval_is_a_tenth_and_at_most_an_hour() {
         (10 * HOUR,     99 * HOUR,   HOUR,      11 * HOUR),
         (20 * HOUR,     99 * HOUR,   HOUR,      21 * HOUR),
         (IDLE,          IDLE + 50,   IDLE / 10, IDLE + 50),
-        (IDLE,          IDLE / 2,    IDLE / 10, IDLE / 2),
+        (IDLE,          IDLE,        IDLE / 10, IDLE),
     ];
     for (idle, absolute, interval, expires) in rows {
         let config = Kept::InRecords.config().idle_timeout(secs(idle));

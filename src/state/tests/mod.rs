@@ -2,8 +2,10 @@
 //! 1,000 seconds and an absolute one of 100,000.
 
 mod change;
+mod emptied;
 mod enrolment;
 mod lifetime;
+mod marked;
 mod outcome;
 mod plan;
 mod request;
@@ -65,6 +67,7 @@ impl Kept {
         let config = match self {
             Self::InCookiesAlone | Self::InCookies => SessionConfig::cookie("sid", Keys::new(key)),
             Self::Overflowing => SessionConfig::cookie("sid", Keys::new(key))
+                .revocation(MemoryStore::new())
                 .overflow(MemoryStore::new())
                 .cookie_bytes(100),
             Self::InRecords => SessionConfig::new("sid", MemoryStore::new(), Keys::new(key)),

@@ -41,8 +41,8 @@ enum Time {
     Early,
     /// A tenth of the idle timeout has passed since the end was written down.
     Tenth,
-    /// The same, and the browser would drop the cookie before the session is over.
-    TenthAndCookie,
+    /// A tenth of `Max-Age` has passed since the cookie was sent.
+    MaxAge,
     /// Half of the idle timeout has.
     Half,
     /// Of a session in a roster, which has heard of it a tenth ago.
@@ -65,7 +65,7 @@ const WHEN: [When; 3] = [When::Now, When::Touch, When::Response];
 const TIME: [Time; 7] = [
     Time::Early,
     Time::Tenth,
-    Time::TenthAndCookie,
+    Time::MaxAge,
     Time::Half,
     Time::Roster,
     Time::RetiredKey,
@@ -86,7 +86,7 @@ fn expected(row: Row, when: When) -> &'static str {
         (Nowhere | Marked, _,         Full, _,        _) => "create: Set",
 
         // A response that is late puts an old state in the place of a newer one: seldom.
-        (Cookie,  Untouched, _,    Response, Early) => "nothing",
+        (Cookie,  Untouched, _,    Response, Early | MaxAge) => "nothing",
         (Cookie,  Untouched, _,    Response, Half | Roster) => "cookie: Refresh",
         (Cookie,  Untouched, _,    Response, _) if kept != Kept::InCookiesAlone => "cookie: Refresh",
         (Cookie,  Untouched, _,    _,        _) => "nothing",
@@ -112,7 +112,7 @@ fn expected(row: Row, when: When) -> &'static str {
 /// Whether the browser needs another cookie of a session in a record.
 fn tells(time: Time) -> bool {
     use Time::*;
-    matches!(time, TenthAndCookie | RetiredKey | RetiredKeyOfListed)
+    matches!(time, MaxAge | RetiredKey | RetiredKeyOfListed)
 }
 
 fn described(plan: &Plan) -> &'static str {
@@ -190,7 +190,7 @@ fn arrange(row: Row) -> (State, Settings) {
         time,
     } = row;
     let age = match time {
-        Time::Tenth | Time::TenthAndCookie => IDLE / 10,
+        Time::Tenth => IDLE / 10,
         Time::Half => IDLE / 2,
         _ => 0,
     };
@@ -208,6 +208,7 @@ fn arrange(row: Row) -> (State, Settings) {
         _ => None,
     };
     let mut state = opened(home, content);
+    state.sent = Some(before(ABSOLUTE / 20));
     if matches!(time, Time::RetiredKey | Time::RetiredKeyOfListed) {
         state.is_outdated = true;
     }
@@ -221,7 +222,7 @@ fn arrange(row: Row) -> (State, Settings) {
         Done::Renewed => state.renews = true,
     }
     let config = match time {
-        Time::TenthAndCookie => kept.config().max_age(secs(ABSOLUTE / 2)),
+        Time::MaxAge => kept.config().max_age(secs(ABSOLUTE / 2)),
         _ => kept.config(),
     };
     (state, config.build().unwrap())
@@ -287,6 +288,7 @@ fn a_state_rests_if_nothing_was_done_and_it_is_early() {
             // What is not saved has neither an end that was written down nor a key.
             _ if !is_saved => true,
             Time::Half => false,
+            Time::MaxAge => row.home != Where::Record,
             _ => row.kept == Kept::InCookiesAlone,
         };
         let rests = row.done == Done::Untouched && is_early;
@@ -371,8 +373,9 @@ fn a_change_that_cannot_be_kept_is_an_error() {
     let records = Kept::InRecords.config().max_bytes(500).build().unwrap();
     let overflowing = Kept::Overflowing.config().max_bytes(500).build().unwrap();
     let cookies = Kept::InCookies.settings();
-    // Flags, persistence, and a frame of a key of one byte and lengths of one and two bytes.
-    let most = 500 - (1 + 9) - (1 + 1 + 2);
+    // Flags, persistence, the last renewal, and a frame of a key of one byte and lengths of one and
+    // two bytes.
+    let most = 500 - (1 + 9 + 5) - (1 + 1 + 2);
     //   settings      home           value     changed  is an error
     #[rustfmt::skip]
     let rows = [
@@ -382,7 +385,7 @@ fn a_change_that_cannot_be_kept_is_an_error() {
         (&records,     Home::Nowhere, most + 1, true,    true),
         (&overflowing, cookie(),      most,     true,    false),
         (&overflowing, cookie(),      most + 1, true,    true),
-        (&cookies,     cookie(),      2_900,    true,    false),
+        (&cookies,     cookie(),      2_800,    true,    false),
         (&cookies,     cookie(),      3_100,    true,    true),
         (&cookies,     cookie(),      3_100,    false,   false),
         (&cookies,     Home::Nowhere, 3_100,    true,    true),

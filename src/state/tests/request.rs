@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    ErrorKind, content::Persistence, cookie::CookieAttributes, error::Rejection, state::CutOff,
+    ErrorKind, content::Persistence, cookie::CookieAttributes, error::Rejection, key::KeyState,
+    state::CutOff,
 };
 
 /// A state in which everything is set.
@@ -35,9 +36,11 @@ fn attributes(state: &State) -> Option<&str> {
 fn a_home_has_a_name_once_it_is_one() {
     #[rustfmt::skip]
     let rows = [
-        (Home::Nowhere, None,       true,  false),
-        (cookie(),      Some(id()), false, false),
-        (record(),      Some(id()), false, true),
+        (Home::Nowhere,      None,       true,  false),
+        // The name is another session's, or nobody's.
+        (Home::Marked(id()), None,       true,  false),
+        (cookie(),           Some(id()), false, false),
+        (record(),           Some(id()), false, true),
     ];
     for (home, name, is_nowhere, is_record) in rows {
         assert_eq!(home.id(), name.as_ref(), "{home:?}");
@@ -46,6 +49,7 @@ fn a_home_has_a_name_once_it_is_one() {
             (home.is_nowhere(), home.is_record()),
             (is_nowhere, is_record)
         );
+        assert_eq!(home.is_cookie(), !is_nowhere && !is_record);
     }
 }
 
@@ -216,6 +220,8 @@ fn a_session_is_read_again_from_its_record() {
         (None,                other(),         "other id"),
         (None,                Source::Nothing, "nothing"),
         (Some(Home::Nowhere), Source::Nothing, "nothing"),
+        (Some(Home::Marked(id())), Source::Cookie, "cookie"),
+        (Some(Home::Marked(id())), other(),    "other id"),
         (Some(cookie()),      Source::Cookie,  "cookie"),
         (Some(record()),      Source::Cookie,  "id"),
         (Some(record()),      other(),         "id"),
@@ -249,6 +255,7 @@ fn a_closed_session_is_found_where_it_was_saved() {
         (record_of(other_id(), Browser::Knows), "other id", false),
         (cookie(),                              "id",       true),
         (Home::Nowhere,                         "id",       true),
+        (Home::Marked(other_id()),              "id",       true),
     ];
     for (home, found_by, renews) in rows {
         let row = format!("{home:?}");
@@ -288,6 +295,110 @@ fn a_forgotten_session_leaves_its_cookie_attributes_alone() {
     };
     drop(unmoved.forget(NOW, true));
     assert_eq!(attributes(&unmoved), Some("/shop"));
+}
+
+/// A key that is revoked while a request is under way.
+#[test]
+fn a_session_of_a_revoked_key_is_locked_out() {
+    let key = |byte: u8| Key::from_bytes(&(0..32).map(|at| at ^ byte).collect::<Vec<_>>()).unwrap();
+    let keys = Keys::new(key(1));
+    for retired in [2, 3] {
+        keys.add(key(retired), KeyState::Retired).unwrap();
+    }
+    let settings = SessionConfig::cookie("sid", &keys).build().unwrap();
+    let is_locked_out = |sealed_by| {
+        let state = State {
+            sealed_by,
+            ..State::default()
+        };
+        state.is_locked_out(&settings)
+    };
+    let found = || {
+        let of = [None, Some(1), Some(2), Some(3), Some(4)];
+        of.map(|number| is_locked_out(number.map(|number| key(number).id())))
+    };
+    assert_eq!(found(), [false, false, false, false, true]);
+    keys.revoke(key(2).id()).unwrap();
+    assert_eq!(found(), [false, false, true, false, true]);
+}
+
+/// The session has ended, or there never was one.
+#[test]
+#[rustfmt::skip]
+fn a_late_session_has_ended_or_never_was() {
+    let nowhere = |rejection| Some(View::new(NOW, rejection));
+    let marked = |reason| Some(View::marked(id(), reason, NOW));
+    let rows = [
+        (Source::Cookie,  None,                                false),
+        (Source::Cookie,  nowhere(None),                       false),
+        (Source::Cookie,  nowhere(Some(Rejection::Expired)),   true),
+        (Source::Cookie,  nowhere(Some(Rejection::NotFound)),  true),
+        (Source::Cookie,  nowhere(Some(Rejection::Revoked)),   true),
+        (Source::Cookie,  marked(Rejection::Renewed),          true),
+        (Source::Cookie,  marked(Rejection::Ended),            true),
+        (Source::Nothing, None,                                true),
+        (Source::Nothing, nowhere(None),                       true),
+    ];
+    for (source, view, has_ended) in rows {
+        let mut state = State { source, view, ..State::default() };
+        let row = format!("{state:?}");
+        let (kind, touched) = match has_ended {
+            true => (ErrorKind::Gone, Err(ErrorKind::Gone)),
+            false => (ErrorKind::AlreadyCommitted, Ok(())),
+        };
+        assert_eq!(state.too_late(), kind, "{row}");
+        for is_closed in [false, true] {
+            let found = state.check_touched(is_closed).map_err(|error| error.kind());
+            assert_eq!(found, touched, "{row}");
+        }
+    }
+}
+
+/// Only a response can put off the end of a session in a cookie.
+#[test]
+fn a_touch_is_a_use_and_reaches_a_session_that_is_there() {
+    for (home, is_closed, expected) in [
+        (record(), false, Ok(())),
+        (record(), true, Ok(())),
+        (cookie(), false, Ok(())),
+        (cookie(), true, Err(ErrorKind::AlreadyCommitted)),
+    ] {
+        let mut state = opened(home, content(10));
+        let touched = state.check_touched(is_closed);
+        assert_eq!(touched.map_err(|error| error.kind()), expected);
+        assert!(state.is_used);
+    }
+}
+
+#[test]
+fn only_a_record_is_still_to_be_renewed() {
+    for (home, renews, expected) in [
+        (record(), true, true),
+        (record(), false, false),
+        (cookie(), true, false),
+        (Home::Nowhere, true, false),
+        (Home::Marked(id()), true, false),
+    ] {
+        let row = format!("{home:?} {renews}");
+        let mut state = opened(home, content(10));
+        state.renews = renews;
+        assert_eq!(state.is_to_be_renewed(), expected, "{row}");
+    }
+}
+
+#[test]
+fn a_session_is_handed_on_from_its_cookie_alone() {
+    for (home, is_handed_on) in [
+        (cookie(), true),
+        (record(), false),
+        (Home::Nowhere, false),
+        (Home::Marked(id()), false),
+    ] {
+        let row = format!("{home:?}");
+        let state = opened(home, content(10));
+        assert_eq!(state.in_cookie().is_some(), is_handed_on, "{row}");
+    }
+    assert!(State::default().in_cookie().is_none());
 }
 
 #[test]

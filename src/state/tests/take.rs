@@ -228,6 +228,91 @@ fn what_a_save_has_carried_is_not_done_again() {
     }
 }
 
+/// A save that was cut off may have come to be, and been pushed out by others: nobody can tell, so
+/// nothing is done again.
+#[test]
+fn a_save_that_nobody_can_tell_of_is_not_done_again() {
+    let others = [9, 8, 7, 6, 5, 4, 3, 12];
+    let cut_off = |number| CutOff {
+        write: [number; 8],
+        changes: 1,
+    };
+    //   the record's writes    cut off     whether it is unknown
+    #[rustfmt::skip]
+    let rows = [
+        (writes(&others),       vec![],     false),
+        (writes(&others),       vec![1],    true),
+        (writes(&others),       vec![1, 2], true),
+        (writes(&others),       vec![9],    false),
+        (writes(&others),       vec![1, 9], false),
+        (writes(&others[..7]),  vec![1],    false),
+    ];
+    for (writes, numbers, is_unknown) in rows {
+        let mut state = changed(record(), 10);
+        state.cut_off = numbers.iter().copied().map(cut_off).collect();
+        let mut job = take(&mut state, &Kept::InRecords.settings(), When::Now);
+        let mut theirs = Content::new(NOW);
+        let applied = job.apply(&mut theirs, &writes);
+        let kind = applied.map_err(|error| error.kind());
+        let expected = match is_unknown {
+            true => Err(crate::ErrorKind::Conflict),
+            false => Ok(()),
+        };
+        assert_eq!(kind, expected, "{numbers:?}");
+        assert!(!is_unknown || theirs.is_empty(), "{numbers:?}");
+    }
+}
+
+/// A record's writes are those of its name: they go on with an update, and begin with a new record.
+#[test]
+fn a_record_keeps_the_writes_of_its_name() {
+    let of = |writes| {
+        let mut home = record();
+        if let Home::Record(place) = &mut home {
+            (place.writes, place.expires) = (writes, after(IDLE / 2));
+        }
+        opened(home, content(10))
+    };
+    let old = || of(writes(&[1, 2]));
+    let logged = |mut state: State| {
+        state.log.push(insert("k", "1"));
+        state
+    };
+    let renewed = |mut state: State| {
+        state.renews = true;
+        state
+    };
+    let listed = |mut state: State| {
+        let view = state.view.as_mut().unwrap();
+        view.content.subject = subject("ada", before(IDLE));
+        state
+    };
+    let with_own = |old: Writes| old.with(Some(WRITE), NOW);
+    #[rustfmt::skip]
+    let rows = [
+        ("update",         logged(old()),                          with_own(writes(&[1, 2]))),
+        ("touch",          old(),                                  writes(&[1, 2])),
+        ("touch and list", listed(old()),                          with_own(writes(&[1, 2]))),
+        ("renew",          renewed(old()),                         with_own(writes(&[]))),
+        ("create",         changed(Home::Nowhere, 10),             with_own(writes(&[]))),
+    ];
+    for (row, mut state, expected) in rows {
+        let job = take(&mut state, &Kept::InRecords.settings(), When::Response);
+        assert_eq!(job.draft.writes, expected, "{row}");
+        let place = job.draft.place(id(), VERSION);
+        assert_eq!((place.writes, place.version), (expected, VERSION), "{row}");
+        assert_eq!(
+            (place.expires, place.browser),
+            (after(IDLE), Browser::Knows)
+        );
+    }
+    // A store that never waits loses no answer.
+    let (settings, mut state) = (Kept::InRecords.settings(), logged(old()));
+    let plan = state.plan(&settings, NOW, When::Now).unwrap().unwrap();
+    let job = state.take(plan, None, None, &settings, NOW).unwrap();
+    assert_eq!((job.write, job.draft.writes), (None, Writes::default()));
+}
+
 #[test]
 fn a_change_that_fails_stops_those_behind_it() {
     let settings = Kept::InRecords.settings();

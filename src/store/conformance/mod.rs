@@ -36,11 +36,11 @@
 //!
 //! ```
 //! # use silverback::store::MemoryStore as MyStore;
-//! use silverback::store::conformance::Subject;
+//! use silverback::store::{Sweep, conformance::Subject};
 //!
 //! silverback::store_conformance!(mod plain, MyStore::new());
 //! silverback::store_conformance!(mod swept, |clock| {
-//!     Subject::new(MyStore::new().clock(clock)).sweep(|store| async move { store.sweep() })
+//!     Subject::new(MyStore::new().clock(clock)).sweep(|store| async move { drop(store.sweep().await) })
 //! });
 //! ```
 //!

@@ -43,11 +43,12 @@
 //! | `files` | `Shard`: a record's place, and reading and writing there |
 //! | `lock` | `Locked`: a record that one thread alone may change |
 //! | `disk` | Load, create, update, touch and delete |
-//! | `sweep` | Removing what is over, and `Swept` |
+//! | `sweep` | Removing what is over |
+//! | `browse` | Listing records by the heads of their files |
 //! | `store` | `FilesystemStore`: the same on threads for blocking work |
 //! | `options` | `FilesystemOptions`, and what opens a store |
-//! | `sweeper` | `Sweeper`, and what starts it |
 
+mod browse;
 mod disk;
 mod files;
 mod fs;
@@ -60,11 +61,7 @@ mod settings;
 mod slot;
 mod store;
 mod sweep;
-mod sweeper;
 #[cfg(test)]
 mod tests;
 
-pub use self::{
-    options::FilesystemOptions, settings::Durability, store::FilesystemStore, sweep::Swept,
-    sweeper::Sweeper,
-};
+pub use self::{options::FilesystemOptions, settings::Durability, store::FilesystemStore};

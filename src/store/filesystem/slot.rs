@@ -152,29 +152,55 @@ impl Content {
     }
 }
 
+/// What is in a slot before the data, and the data's first byte if that is there.
+pub(super) struct Head {
+    checksum: [u8; 16],
+    pub(super) sequence: u64,
+    version: Version,
+    pub(super) expires: Timestamp,
+    pub(super) len: usize,
+    pub(super) first: Option<u8>,
+}
+
+impl Head {
+    /// Reads what begins a slot of the key; `None` if something else does.
+    pub(super) fn of(key: &RecordKey, bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes.strip_prefix(&magic(FORMAT))?;
+        let checksum = take(&mut rest)?;
+        let of = take::<32>(&mut rest)?;
+        let sequence = u64::from_le_bytes(take(&mut rest)?);
+        let version = Version::from_bytes(take(&mut rest)?);
+        let expires = Timestamp::from_secs(u64::from_le_bytes(take(&mut rest)?));
+        let len = usize::try_from(u64::from_le_bytes(take(&mut rest)?)).ok()?;
+        (of == *key.as_bytes()).then_some(Self {
+            checksum,
+            sequence,
+            version,
+            expires,
+            len,
+            first: rest.first().copied().filter(|_| len > 0),
+        })
+    }
+}
+
 impl Claim {
     fn of(key: &RecordKey, bytes: &Bytes, half: Half) -> Option<Self> {
-        let mut rest = bytes.get(MAGIC_LEN..)?;
-        let checksum = take::<16>(&mut rest)?;
-        let bound = take::<32>(&mut rest)? == *key.as_bytes();
-        let sequence = take(&mut rest).map(u64::from_le_bytes);
-        let version = take(&mut rest).map(Version::from_bytes);
-        let [expires, length] = [(); 2].map(|()| take(&mut rest).map(u64::from_le_bytes));
+        let head = Head::of(key, bytes)?;
         let end = HEADER
-            .checked_add(usize::try_from(length?).ok()?)
-            .filter(|end| bound && *end <= bytes.len())?;
+            .checked_add(head.len)
+            .filter(|end| *end <= bytes.len())?;
         let slot = Slot {
             half,
             is_alone: false,
             size: bytes.len(),
-            sequence: sequence?,
-            version: version?,
-            expires: Timestamp::from_secs(expires?),
+            sequence: head.sequence,
+            version: head.version,
+            expires: head.expires,
             data: bytes.slice(HEADER..end),
         };
         Some(Self {
             slot,
-            checksum,
+            checksum: head.checksum,
             checked: bytes.slice(CHECKED..end),
         })
     }

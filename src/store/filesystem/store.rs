@@ -4,9 +4,10 @@ use std::{fmt, os::fd::OwnedFd, sync::Arc};
 
 use tokio::runtime::Handle;
 
-use super::{posix::Posix, root::Disk, settings::Settings, sweep::Swept};
+use super::{posix::Posix, root::Disk, settings::Settings};
 use crate::store::{
-    Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version, error::all_failed,
+    Browse, Bytes, Cursor, Expiry, Limits, Page, Read, Record, RecordKey, Store, StoreError, Sweep,
+    Swept, Version, error::all_failed,
 };
 
 /// Keeps sessions in a directory: they survive the process, and all processes of the machine share
@@ -15,18 +16,18 @@ use crate::store::{
 /// Clones share the directory. Saved sessions survive a crash of the process;
 /// [`Durability`](crate::store::Durability) is about power failures. Sessions of up to 1 MiB are
 /// taken; [`options`](Self::options) has these and other limits. Expired sessions are not loaded,
-/// but their files stay until they are [swept](Self::sweeper).
+/// but their files stay until they are [swept](Sweep).
 ///
 /// ```
 /// use std::time::Duration;
-/// use silverback::store::FilesystemStore;
+/// use silverback::store::{FilesystemStore, Sweeper};
 ///
 /// # #[tokio::main]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let dir = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&dir)?;
 /// let store = FilesystemStore::open("sessions")?;
-/// let sweeper = store.sweeper(Duration::from_secs(600))?;
+/// let sweeper = Sweeper::start(store.clone(), Duration::from_secs(600))?;
 /// # sweeper.stop().await;
 /// # Ok(())
 /// # }
@@ -61,22 +62,6 @@ impl FilesystemStore {
         Self {
             disk: Arc::new(Disk::new(Posix::new(root), settings)),
         }
-    }
-
-    /// Removes expired sessions, and files a crash left behind more than an hour ago.
-    ///
-    /// No error ends it: [`Swept`] counts them.
-    pub async fn sweep(&self) -> Swept {
-        self.run(|disk| Ok(disk.sweep()))
-            .await
-            .unwrap_or_else(Swept::failure)
-    }
-
-    /// Does the next part of a [`sweep`](Self::sweep), of so many files at most. Clones take turns.
-    pub async fn sweep_some(&self, limit: usize) -> Swept {
-        self.run(move |disk| Ok(disk.sweep_some(limit)))
-            .await
-            .unwrap_or_else(Swept::failure)
     }
 
     async fn run<T: Send + 'static>(
@@ -173,6 +158,31 @@ impl Store for FilesystemStore {
             record_bytes: self.disk.settings.max_record_bytes,
             ..Limits::default()
         }
+    }
+}
+
+/// A page reads the heads of as many files as it lists, and the names in their directory. Damaged
+/// files are left out, and so are those of a later format.
+impl Browse for FilesystemStore {
+    async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
+        let from = from.clone();
+        self.run(move |disk| disk.browse(&from, limit)).await
+    }
+}
+
+/// A sweep also removes files that a crash left behind more than an hour ago. Clones take turns in
+/// its steps.
+impl Sweep for FilesystemStore {
+    async fn sweep_some(&self, limit: usize) -> Swept {
+        self.run(move |disk| Ok(disk.sweep_some(limit)))
+            .await
+            .unwrap_or_else(Swept::failure)
+    }
+
+    async fn sweep(&self) -> Swept {
+        self.run(|disk| Ok(disk.sweep()))
+            .await
+            .unwrap_or_else(Swept::failure)
     }
 }
 

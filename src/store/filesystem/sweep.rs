@@ -11,79 +11,10 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    store::{RecordKey, StoreError},
+    store::{RecordKey, StoreError, Swept},
 };
 
-/// What a sweep did.
-#[derive(Debug, Default)]
-pub struct Swept {
-    examined: u64,
-    removed: u64,
-    failed: u64,
-    error: Option<StoreError>,
-    finished: bool,
-}
-
-impl Swept {
-    /// Counts the files that were looked at.
-    #[must_use]
-    pub const fn examined(&self) -> u64 {
-        self.examined
-    }
-
-    /// Counts the files that were removed.
-    #[must_use]
-    pub const fn removed(&self) -> u64 {
-        self.removed
-    }
-
-    /// Counts the files and directories that could not be looked at or removed; the sweep went on.
-    #[must_use]
-    pub const fn failed(&self) -> u64 {
-        self.failed
-    }
-
-    /// Returns the first of the errors behind [`failed`](Self::failed).
-    #[must_use]
-    pub const fn error(&self) -> Option<&StoreError> {
-        self.error.as_ref()
-    }
-
-    /// Says whether the sweep came to the end of the directory; the next one begins anew.
-    #[must_use]
-    pub const fn is_finished(&self) -> bool {
-        self.finished
-    }
-
-    pub(super) fn failure(error: StoreError) -> Self {
-        Self {
-            failed: 1,
-            error: Some(error),
-            finished: true,
-            ..Self::default()
-        }
-    }
-
-    pub(super) fn add(&mut self, other: Self) {
-        self.examined += other.examined;
-        self.removed += other.removed;
-        self.failed += other.failed;
-        self.error = self.error.take().or(other.error);
-        self.finished = other.finished;
-    }
-
-    fn note(&mut self, removed: Result<bool, StoreError>) {
-        match removed {
-            Ok(removed) => self.removed += u64::from(removed),
-            Err(error) => self.add(Self {
-                finished: self.finished,
-                ..Self::failure(error)
-            }),
-        }
-    }
-}
-
-const SHARDS: u16 = 256;
+pub(super) const SHARDS: u16 = 256;
 /// A file without a record's name is somebody's work in progress, but not for longer than this.
 const STRAY_AFTER: Duration = Duration::from_secs(60 * 60);
 
@@ -104,14 +35,18 @@ impl<F: Fs> Disk<F> {
     fn sweep_from(&self, cursor: &mut Cursor, limit: usize) -> Swept {
         let mut swept = Swept::default();
         let mut dir = None;
-        for _ in 0..limit {
+        for _ in 0..limit.max(1) {
             let Some(name) = self.next_name(cursor, &mut dir, &mut swept) else {
                 *cursor = Cursor::default();
-                swept.finished = true;
-                break;
+                return swept.finished();
             };
-            swept.examined += 1;
-            swept.note(self.sweep_file(cursor.shard - 1, &mut dir, &name));
+            match self.sweep_file(cursor.shard - 1, &mut dir, &name) {
+                Ok(removed) => swept.add(Swept::new(1, u64::from(removed))),
+                Err(error) => {
+                    swept.add(Swept::new(1, 0));
+                    swept.add(Swept::failure(error));
+                }
+            }
         }
         swept
     }
@@ -126,7 +61,7 @@ impl<F: Fs> Disk<F> {
         while cursor.names.is_empty() && cursor.shard < SHARDS {
             match self.open_and_list(cursor.shard, dir) {
                 Ok(names) => cursor.names = names,
-                Err(error) => swept.note(Err(error)),
+                Err(error) => swept.add(Swept::failure(error)),
             }
             cursor.shard += 1;
         }
@@ -228,7 +163,7 @@ impl<F: Fs> Disk<F> {
 }
 
 /// Some key of the shard.
-fn key_in(shard: u16) -> RecordKey {
+pub(super) fn key_in(shard: u16) -> RecordKey {
     let [_, low] = shard.to_be_bytes();
     RecordKey::from_bytes([low; 32])
 }

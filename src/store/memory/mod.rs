@@ -15,7 +15,10 @@ use self::{
     shard::{Class, OVERHEAD, Removed, STEP, Shard},
     table::{Data, Entry, Stamp},
 };
-use super::{Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version};
+use super::{
+    Browse, Bytes, Cursor, Expiry, Limits, Listed, Page, Read, Record, RecordKey, Store,
+    StoreError, Sweep, Swept, Version, browse::foreign_cursor,
+};
 use crate::{
     clock::{Clock, Timestamp},
     trace,
@@ -66,6 +69,20 @@ struct Shared {
     evicted: [AtomicU64; 4],
     /// In seconds; 0 before anything is forgotten.
     forgotten_until: AtomicU64,
+    sweep: Mutex<Position>,
+}
+
+/// Where a sweep is. A shard has its next turn when all others have had theirs: whoever waits for it
+/// gets it first.
+#[derive(Clone, Copy, Default)]
+struct Position {
+    /// The slot at which all shards have their turn.
+    start: usize,
+    shard: usize,
+    /// How many of the turn's slots were looked at.
+    done: usize,
+    /// Some shard has slots beyond the turn.
+    goes_on: bool,
 }
 
 const SHARDS: usize = 64;
@@ -93,6 +110,7 @@ impl MemoryStore {
                 shards: std::array::from_fn(|_| Mutex::default()),
                 evicted: std::array::from_fn(|_| AtomicU64::default()),
                 forgotten_until: AtomicU64::default(),
+                sweep: Mutex::default(),
             }),
             max_bytes: 256 << 20,
             clock: Clock::system(),
@@ -153,23 +171,57 @@ impl MemoryStore {
         }
     }
 
-    /// Removes every expired record now. Nobody waits for more than a step of some hundred records.
-    pub fn sweep(&self) {
+    /// Looks at so many slots at most, from a position on, which it moves.
+    fn sweep_from(&self, position: &mut Position, limit: usize) -> Swept {
         let now = self.clock.now();
-        let mut removed = Vec::with_capacity(STEP);
-        // A shard has its next turn when all others have had theirs: whoever waits for it gets it
-        // first.
-        for start in (0..).step_by(STEP) {
-            let mut is_done = true;
-            for shard in &self.shared.shards {
-                is_done &= lock(shard).sweep(start..start + STEP, now, &mut removed);
-                // Freeing so much at once may take the allocator long.
-                removed.clear();
-            }
-            if is_done {
-                break;
+        let (mut swept, mut left) = (Swept::default(), limit.max(1));
+        let mut removed = Vec::new();
+        while left > 0 {
+            let Some(shard) = self.shared.shards.get(position.shard) else {
+                if !position.goes_on {
+                    *position = Position::default();
+                    return swept.finished();
+                }
+                *position = Position {
+                    start: position.start + STEP,
+                    ..Position::default()
+                };
+                continue;
+            };
+            let count = left.min(STEP - position.done);
+            let start = position.start + position.done;
+            let mut shard = lock(shard);
+            let (slots, examined) = (shard.slots(), shard.taken(start..start + count));
+            let is_done = shard.sweep(start..start + count, now, &mut removed);
+            drop(shard);
+            swept.add(Swept::new(examined, removed.len() as u64));
+            // Freeing so much at once may take the allocator long.
+            removed.clear();
+            position.done += count;
+            left -= count.min(slots.saturating_sub(start));
+            if is_done || position.done == STEP {
+                position.goes_on |= !is_done;
+                position.shard += 1;
+                position.done = 0;
             }
         }
+        swept
+    }
+
+    /// Lists so many records at most of a shard, from a slot on, and says where to go on in it.
+    fn browse_shard(
+        shard: &Mutex<Shard>,
+        slot: usize,
+        limit: usize,
+        entries: &mut Vec<Listed>,
+    ) -> Option<usize> {
+        let shard = lock(shard);
+        let end = slot + limit.min(STEP);
+        entries.extend(shard.entries(slot..end).map(|entry| {
+            let data = entry.data.bytes();
+            Listed::new(entry.key, data, entry.expires, data.len())
+        }));
+        (end < shard.slots()).then_some(end)
     }
 
     /// What the record counts for, and what its shard takes.
@@ -389,6 +441,56 @@ impl Store for MemoryStore {
             may_forget: false,
             forgotten_until: (forgotten > 0).then(|| Timestamp::from_secs(forgotten)),
         }
+    }
+}
+
+/// A page comes by so many slots of the store as it may have records, or a few hundred more.
+impl Browse for MemoryStore {
+    async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
+        let (mut shard, mut slot) = place_of(from)?;
+        let (mut entries, limit) = (Vec::new(), limit.max(1));
+        while let Some(current) = self.shared.shards.get(shard) {
+            if entries.len() == limit {
+                return Ok(Page::new(entries, Some(cursor_at(shard, slot))));
+            }
+            let left = limit - entries.len();
+            match Self::browse_shard(current, slot, left, &mut entries) {
+                Some(next) => slot = next,
+                None => (shard, slot) = (shard + 1, 0),
+            }
+        }
+        Ok(Page::new(entries, None))
+    }
+}
+
+fn cursor_at(shard: usize, slot: usize) -> Cursor {
+    let place = [shard as u64, slot as u64];
+    Cursor::new(place.map(u64::to_be_bytes).concat())
+}
+
+fn place_of(cursor: &Cursor) -> Result<(usize, usize), StoreError> {
+    let number = |bytes: &[u8; 8]| usize::try_from(u64::from_be_bytes(*bytes)).ok();
+    let place = match cursor.as_bytes().as_chunks() {
+        ([], []) => return Ok((0, 0)),
+        ([shard, slot], []) => number(shard).zip(number(slot)),
+        _ => None,
+    };
+    let is_place = |(_, slot): &(usize, usize)| *slot < usize::MAX - STEP;
+    place.filter(is_place).ok_or_else(foreign_cursor)
+}
+
+/// Nobody waits for more than a step of some hundred records. Clones take turns in the steps.
+impl Sweep for MemoryStore {
+    async fn sweep_some(&self, limit: usize) -> Swept {
+        let lock = || self.shared.sweep.lock();
+        let mut position = *lock().unwrap_or_else(PoisonError::into_inner);
+        let swept = self.sweep_from(&mut position, limit);
+        *lock().unwrap_or_else(PoisonError::into_inner) = position;
+        swept
+    }
+
+    async fn sweep(&self) -> Swept {
+        self.sweep_from(&mut Position::default(), usize::MAX)
     }
 }
 

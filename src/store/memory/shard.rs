@@ -234,6 +234,20 @@ impl Shard {
         self.counts.get(class as usize).copied().unwrap_or(0)
     }
 
+    pub(super) fn slots(&self) -> usize {
+        self.table.slots()
+    }
+
+    /// The records in some slots.
+    pub(super) fn entries(&self, slots: Range<usize>) -> impl Iterator<Item = &Entry> {
+        slots.filter_map(|slot| self.table.at(slot))
+    }
+
+    /// Counts the records in some slots.
+    pub(super) fn taken(&self, slots: Range<usize>) -> u64 {
+        self.entries(slots).count() as u64
+    }
+
     /// Takes out what is over in some slots, and says whether there are no more of them.
     pub(super) fn sweep(
         &mut self,

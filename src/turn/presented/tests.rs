@@ -1,5 +1,6 @@
 //! What the cookies of one name amount to, as tables of what came.
 
+use base64_simd::URL_SAFE_NO_PAD;
 use http::HeaderValue;
 
 use super::*;
@@ -10,6 +11,7 @@ use crate::{
     store::MemoryStore,
 };
 
+const CREATED: Timestamp = Timestamp::from_secs(1_799_996_400);
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 /// Of the attributes that a cookie of a reference has.
 const TAG: AttributesTag = *b"@;";
@@ -42,6 +44,7 @@ fn settings_of(keys: Keys) -> Settings {
 /// | `!` | changed |
 /// | `<`, `>` | expired, of the future |
 /// | `.` | refers to what is no ID |
+/// | `+` | of a later release |
 ///
 /// `x` is no token at all.
 fn value(word: &str) -> String {
@@ -67,7 +70,7 @@ fn value_of(number: u8, kind: &str, special: &str) -> String {
             ">" => Timestamp::from_secs(NOW.as_secs() + 3_600),
             _ => NOW,
         },
-        created: NOW,
+        created: CREATED,
         ttl: 3_600,
         token_id: (kind == "t").then_some(id),
     };
@@ -84,6 +87,11 @@ fn value_of(number: u8, kind: &str, special: &str) -> String {
     let token = codec.seal(&stamp, payload.len(), |out| out.extend_from_slice(&payload));
     let mut value = String::new();
     token.unwrap().encode_to(&mut value);
+    if special == "+" {
+        let mut bytes = URL_SAFE_NO_PAD.decode_to_vec(&value).unwrap();
+        bytes[0] += 1;
+        value = URL_SAFE_NO_PAD.encode_to_string(&bytes);
+    }
     if special == "!" {
         let other = if value[20..].starts_with('A') {
             "E"
@@ -115,6 +123,7 @@ fn described(presented: &Presented) -> String {
     match presented {
         Presented::Nothing(None) => "nothing".into(),
         Presented::Nothing(Some(rejection)) => format!("{rejection:?}"),
+        Presented::LaterFormat => "later".into(),
         Presented::One(candidate) => name(candidate),
         Presented::Several(candidates) => {
             let names: Vec<_> = candidates.iter().map(name).collect();
@@ -141,7 +150,7 @@ fn name(candidate: &Candidate) -> String {
         true => ("", key(1)),
         false => ("-", key(2)),
     };
-    assert!(candidate.key == of.id() && candidate.created == NOW);
+    assert!(candidate.key == of.id() && candidate.created == CREATED);
     format!("{kind}{number}{special}")
 }
 
@@ -165,7 +174,7 @@ fn cookies_of_one_name_are_a_few_sessions_at_most() {
         ("t1<",               "Expired"),
         ("r1<",               "Expired"),
         ("t1>",               "NotYetValid"),
-        ("r1>",               "NotYetValid"),
+        ("r1>",               "r1"),
         // The first that is bad is told.
         ("xyz t1?",           "Malformed"),
         ("t1? xyz",           "UnknownKey"),
@@ -176,6 +185,14 @@ fn cookies_of_one_name_are_a_few_sessions_at_most() {
         ("t1? t2! r3< t4",    "t4"),
         ("r1 xyz",            "r1"),
         ("xyz r1",            "r1"),
+        // Of a later release: only if there is nothing else.
+        ("t1+",               "later"),
+        ("r1+",               "later"),
+        ("t1+ xyz",           "later"),
+        ("t1? t1+",           "later"),
+        ("t1 t2+",            "t1"),
+        ("r1+ r2",            "r2"),
+        ("t1 t2 t3+",         "t1 or t2"),
         // Of several it is asked which live, and of one session's which is the later one.
         ("r1 r1'",            "r1 or r1"),
         ("r1- r1",            "r1- or r1"),
@@ -216,9 +233,10 @@ fn the_same_cookie_twice_is_one() {
 #[test]
 #[rustfmt::skip]
 fn all_valid_sessions_are_there_to_be_ended() {
-    let rows: [(_, &[u8]); 11] = [
+    let rows: [(_, &[u8]); 12] = [
         ("",                          &[]),
-        ("xyz t1? r1! t2< r2> r3.",   &[]),
+        ("t1 r2+ t3+",                &[1]),
+        ("xyz t1? r1! t2< t2> r3.",   &[]),
         ("t1",                        &[1]),
         ("r1",                        &[1]),
         ("t1-",                       &[1]),
@@ -233,7 +251,7 @@ fn all_valid_sessions_are_there_to_be_ended() {
         let (all, are_more) = Presented::all(&settings(), &cookies(words), NOW);
         let found: Vec<_> = all.iter().map(|(id, _)| id.as_bytes()[0]).collect();
         assert_eq!((&*found, are_more), (numbers, false), "{words}");
-        assert!(all.iter().all(|(_, created)| *created == NOW), "{words}");
+        assert!(all.iter().all(|(_, created)| *created == CREATED), "{words}");
     }
 }
 

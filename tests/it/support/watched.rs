@@ -50,7 +50,10 @@ pub(crate) const MERGED: [Kind; 2] = [Kind::Memory, Kind::Remote];
 
 /// A world whose sessions soon outgrow their cookie, if they can.
 pub(crate) fn world(kind: Kind) -> World {
-    kind.with(|config| config.cookie_bytes(40))
+    kind.with(|config| match kind {
+        Kind::Overflow | Kind::RevocableOverflow => config.cookie_bytes(40),
+        _ => config,
+    })
 }
 
 /// The handle of a session that outlives its request, of a visitor who has one with `x` in it.

@@ -85,6 +85,11 @@ impl Kind {
         }
     }
 
+    /// Whether a session loads itself.
+    pub(crate) fn never_waits(self) -> bool {
+        matches!(self, Self::Cookie | Self::Revocable | Self::Memory)
+    }
+
     /// Whether a new session is in its cookie.
     pub(crate) fn is_cookie(self) -> bool {
         !matches!(self, Self::Memory | Self::Remote)

@@ -26,6 +26,7 @@ struct State {
     next: u64,
     operations: usize,
     log: Vec<&'static str>,
+    most_read: usize,
     plan: Option<(usize, Fault)>,
     down: bool,
     gone: bool,
@@ -102,6 +103,7 @@ impl Fake {
         let mut state = self.state();
         state.operations = 0;
         state.log.clear();
+        state.most_read = 0;
         state.plan = Some((operation, fault));
     }
 
@@ -235,6 +237,11 @@ impl Fake {
             dir.pending.clear();
             dir.durable.clone_from(&dir.entries);
         });
+    }
+
+    /// The most bytes that a read was for.
+    pub(super) fn most_read(&self) -> usize {
+        self.state().most_read
     }
 
     pub(super) fn log(&self) -> Vec<&'static str> {
@@ -552,6 +559,7 @@ impl Fs for Fake {
 
     fn read_at(&self, file: &Open, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.run("read", |state| {
+            state.most_read = state.most_read.max(buffer.len());
             let rest = state.files[&file.id]
                 .content
                 .get(offset as usize..)

@@ -1,5 +1,6 @@
 //! What cannot be tested from outside: faults and power failures at each operation, and the format.
 
+mod browsing;
 mod fake;
 mod faults;
 mod format;

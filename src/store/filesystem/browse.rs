@@ -1,0 +1,101 @@
+//! Listing records by the heads of their files.
+
+use std::io;
+
+use super::{
+    files::{Shard, absent, fault_of, path_of, shard_of},
+    fs::{Access, Fs},
+    root::Disk,
+    slot::{HEADER, Head},
+    sweep::{SHARDS, key_in},
+};
+use crate::store::{Cursor, Listed, Page, RecordKey, StoreError, browse::foreign_cursor};
+
+/// A slot's head, and the first byte of its data.
+const HEAD: usize = HEADER + 1;
+
+impl<F: Fs> Disk<F> {
+    /// Lists the records after the one whose key the cursor is.
+    ///
+    /// Names come in their order, so each page lists those of its directory anew. Of each file the
+    /// heads of both slots are read, and nobody waits for a lock.
+    pub(super) fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
+        let after = after(from)?;
+        let first = after.map_or(0, |key| u16::from(key.as_bytes()[0]));
+        let (mut entries, mut last) = (Vec::new(), None);
+        let mut left = limit.max(1);
+        for shard in first..SHARDS {
+            for key in self.keys_of(shard, after)? {
+                if left == 0 {
+                    return Ok(Page::new(entries, last));
+                }
+                left -= 1;
+                entries.extend(self.listed(&key)?);
+                last = Some(Cursor::new(key.as_bytes().to_vec()));
+            }
+        }
+        Ok(Page::new(entries, None))
+    }
+
+    fn keys_of(&self, shard: u16, after: Option<RecordKey>) -> Result<Vec<RecordKey>, StoreError> {
+        let path = path_of(&key_in(shard));
+        let names = match self.fs.open_dir(shard_of(&path)) {
+            Ok(dir) => self.fs.list(&dir)?,
+            Err(error) => absent(self, error).map(|()| Vec::new())?,
+        };
+        let names = names
+            .iter()
+            .filter(|name| shard_of(name) == shard_of(&path));
+        let is_next = |key: &RecordKey| after.is_none_or(|after| *key > after);
+        let mut keys: Vec<_> = names
+            .filter_map(|name| RecordKey::parse(name))
+            .filter(is_next)
+            .collect();
+        keys.sort_unstable();
+        Ok(keys)
+    }
+
+    /// What the heads of a record's file say; `None` if it is gone, damaged or no record of this
+    /// format. What they say is not checked against the data.
+    fn listed(&self, key: &RecordKey) -> Result<Option<Listed>, StoreError> {
+        let shard = Shard::of(self, key);
+        let file = match shard.open_file(Access::Read) {
+            Ok(Some(file)) => file,
+            Ok(None) | Err(StoreError::Corrupt(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let stat = self.fs.stat(&file)?;
+        if fault_of(stat).is_some() {
+            return Ok(None);
+        }
+        let heads = [0, stat.len / 2].map(|offset| self.head(key, &file, offset));
+        let [first, second] = heads;
+        let newest = first?
+            .into_iter()
+            .chain(second?)
+            .max_by_key(|head| head.sequence);
+        Ok(newest.map(|head| Listed::new(*key, head.first.as_slice(), head.expires, head.len)))
+    }
+
+    fn head(&self, key: &RecordKey, file: &F::File, offset: u64) -> io::Result<Option<Head>> {
+        let mut bytes = [0; HEAD];
+        let mut done = 0;
+        while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match self.fs.read_at(file, rest, offset + done as u64)? {
+                0 => break,
+                count => done += count,
+            }
+        }
+        Ok(Head::of(key, bytes.get(..done).unwrap_or_default()))
+    }
+}
+
+fn after(from: &Cursor) -> Result<Option<RecordKey>, StoreError> {
+    match from.as_bytes() {
+        [] => Ok(None),
+        bytes => {
+            let bytes = bytes.try_into().map_err(|_| foreign_cursor())?;
+            Ok(Some(RecordKey::from_bytes(bytes)))
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What an operator sees of a store, and sweeping in steps.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use silverback::{
+    Clock, Timestamp,
+    store::{
+        Browse, Bytes, Cursor, FilesystemStore, Listed, MemoryStore, Read, RecordKey, RecordKind,
+        Store, StoreError, Sweep, Sweeper,
+    },
+};
+use tempfile::TempDir;
+
+use crate::support::{DAY, HOUR, Jar, Kind, MINUTE, START, until};
+
+const SOON: Timestamp = START.saturating_add(MINUTE);
+const LATER: Timestamp = START.saturating_add(HOUR);
+
+/// As random as the hash of an ID is.
+fn key(number: u32) -> RecordKey {
+    let mut bytes = [0; 32];
+    for (part, place) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(1..) {
+        *part = (number + place).wrapping_mul(0x9e37_79b9).to_be_bytes();
+    }
+    RecordKey::from_bytes(bytes)
+}
+
+/// Makes so many records, half of which end soon.
+async fn fill(store: &impl Store, count: u32) {
+    for number in 0..count {
+        let data = Bytes::from(vec![1; 20 + number as usize % 7]);
+        let end = [SOON, LATER][number as usize % 2];
+        store.create(&key(number), data, until(end)).await.unwrap();
+    }
+}
+
+async fn all(store: &impl Browse, limit: usize) -> Vec<Listed> {
+    let (mut listed, mut from) = (Vec::new(), Some(Cursor::default()));
+    while let Some(cursor) = from {
+        // As through the address of a page.
+        let cursor = Cursor::new(cursor.as_bytes().to_vec());
+        let page = store.browse(&cursor, limit).await.unwrap();
+        assert!(page.entries.len() <= limit.max(1));
+        listed.extend(page.entries);
+        from = page.next;
+    }
+    listed
+}
+
+async fn shows_all(store: &impl Browse) {
+    for limit in [0, 1, 7, 100, 5_000] {
+        let listed = all(store, limit).await;
+        let by_key: BTreeMap<_, _> = listed.iter().map(|listed| (listed.key, listed)).collect();
+        assert_eq!((listed.len(), by_key.len()), (700, 700), "{limit}");
+        for number in 0..700 {
+            let listed = by_key[&key(number)];
+            assert_eq!(listed.kind, Some(RecordKind::Session));
+            assert_eq!(listed.size, 20 + number as usize % 7);
+            assert_eq!(listed.expires, [SOON, LATER][number as usize % 2]);
+        }
+    }
+    let foreign = store.browse(&Cursor::new(&b"some other"[..]), 9).await;
+    assert!(
+        matches!(foreign, Err(StoreError::Refused(_))),
+        "{foreign:?}"
+    );
+}
+
+async fn sweeps_in_steps(store: &impl Sweep, clock: &Clock) {
+    for _ in 0..100 {
+        let swept = store.sweep_some(1).await;
+        assert!(swept.examined() <= 1 && swept.removed() == 0);
+    }
+    assert_eq!(store.sweep().await.removed(), 0);
+    clock.set(SOON);
+    let mut removed = 0;
+    // The rest of the round that those steps were in, and a whole one.
+    for _ in 0..2 {
+        loop {
+            let swept = store.sweep_some(50).await;
+            assert!(swept.examined() <= 50 && swept.failed() == 0 && swept.error().is_none());
+            removed += swept.removed();
+            if swept.is_finished() {
+                break;
+            }
+        }
+    }
+    assert_eq!(removed, 350);
+    for number in 0..700 {
+        let found = store.load(&key(number), Read::Current).await.unwrap();
+        assert_eq!(found.is_some(), number % 2 == 1);
+    }
+    clock.set(LATER);
+    let swept = store.sweep().await;
+    assert_eq!((swept.examined(), swept.removed()), (350, 350));
+    assert!(swept.is_finished());
+}
+
+fn memory() -> (MemoryStore, Clock) {
+    let clock = Clock::manual(START);
+    (MemoryStore::new().clock(clock.clone()), clock)
+}
+
+#[tokio::test]
+async fn a_memory_store_is_browsed_and_swept() {
+    let (store, clock) = memory();
+    fill(&store, 700).await;
+    shows_all(&store).await;
+    let shared = Arc::new(store);
+    shows_all(&shared).await;
+    sweeps_in_steps(&shared, &clock).await;
+    assert!(shared.is_empty());
+}
+
+#[tokio::test]
+async fn a_store_of_files_is_browsed_and_swept() {
+    let (folder, clock) = (TempDir::new().unwrap(), Clock::manual(START));
+    let store = FilesystemStore::options()
+        .clock(clock.clone())
+        .open(folder.path())
+        .unwrap();
+    fill(&store, 700).await;
+    shows_all(&store).await;
+    sweeps_in_steps(&store, &clock).await;
+    assert_eq!(all(&store, 9).await, []);
+}
+
+/// Steps of any number of tasks are safe beside each other, and beside whoever uses the records.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_may_sweep_at_once() {
+    let (store, clock) = memory();
+    fill(&store, 700).await;
+    clock.set(SOON);
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            let mut rounds = 0;
+            while rounds < 3 {
+                rounds += u32::from(store.sweep_some(10).await.is_finished());
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(store.len(), 350);
+}
+
+#[tokio::test]
+async fn a_sweeper_sweeps_any_store() {
+    let (store, clock) = memory();
+    fill(&store, 700).await;
+    clock.set(SOON);
+    let sweeper = Sweeper::start(store.clone(), DAY).unwrap();
+    while store.len() > 350 {
+        tokio::task::yield_now().await;
+    }
+    sweeper.stop().await;
+}
+
+#[tokio::test]
+async fn sessions_are_listed_as_what_they_are() {
+    let world = Kind::Memory.world();
+    world.put(&mut Jar::default(), "n", 1).await;
+    let listed = all(&world.records().memory, 9).await;
+    let kinds: Vec<_> = listed.iter().map(|listed| listed.kind).collect();
+    assert_eq!(kinds, [Some(RecordKind::Session)]);
+}

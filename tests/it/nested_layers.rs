@@ -1,0 +1,117 @@
+//! A layer outside that cannot save its sessions replaces the response, but not the cookies that
+//! layers inside have committed.
+
+use std::convert::Infallible;
+
+use http::{Request, Response, StatusCode, header};
+use silverback::{FailedCommit, Session, SessionConfig, SessionLayer, store::MemoryStore};
+use tower::{Layer, ServiceExt, service_fn};
+
+use crate::support::{
+    Jar, keys,
+    scripted::{Before, Create, Fail, Scripted},
+    sessions, set_cookies,
+};
+
+/// Renews the session inside and changes that of the layer outside, whose store is down.
+async fn log_in(request: Request<()>) -> Result<Response<String>, Infallible> {
+    let inner = request.extensions().get::<Session>().unwrap();
+    inner.load().await.unwrap();
+    inner.renew();
+    inner.insert("user", 7).unwrap();
+    let outer = sessions(inner).get("outer").await.unwrap();
+    outer.insert("n", 1).unwrap();
+    let response = Response::builder().header(header::SET_COOKIE, "own=1");
+    Ok(response.body("ok".to_owned()).unwrap())
+}
+
+fn inner_layers() -> [SessionLayer; 2] {
+    let inner = |config| SessionLayer::new(config);
+    [
+        inner(SessionConfig::cookie("inner", keys())),
+        inner(SessionConfig::new("inner", MemoryStore::new(), keys())),
+    ]
+}
+
+fn broken() -> SessionConfig {
+    let store = Scripted::default();
+    store.every(Before, Create, Fail);
+    SessionConfig::new("outer", store, keys())
+}
+
+async fn user(inner: &SessionLayer, response: &Response<String>) -> Option<u8> {
+    let read = async |request: Request<()>| {
+        let session = request.extensions().get::<Session>().unwrap();
+        let user: Option<u8> = session.get("user").unwrap();
+        Ok::<_, Infallible>(Response::new(user))
+    };
+    let cookie = set_cookies(response.headers()).remove(0);
+    let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+    let request = Jar::with(name, value).request();
+    let service = inner.layer(service_fn(read));
+    service.oneshot(request).await.unwrap().into_body()
+}
+
+#[tokio::test]
+async fn the_cookie_of_a_layer_inside_is_carried_over() {
+    for inner in inner_layers() {
+        let service = SessionLayer::new(broken()).layer(inner.layer(service_fn(log_in)));
+        let response = service.oneshot(Request::new(())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let cookies = set_cookies(response.headers());
+        assert!(
+            cookies.len() == 1 && cookies[0].starts_with("inner="),
+            "{cookies:?}"
+        );
+        assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+        assert_eq!(response.headers()[header::VARY], "Cookie");
+        assert_eq!(user(&inner, &response).await, Some(7));
+    }
+}
+
+#[tokio::test]
+async fn it_comes_through_layers_in_between() {
+    for middle in [
+        SessionConfig::cookie("middle", keys()),
+        broken().named("middle"),
+    ] {
+        for inner in inner_layers() {
+            let write_middle = async |request: Request<()>| {
+                let session = request.extensions().get::<Session>().unwrap();
+                let middle = sessions(session).get("middle").await.unwrap();
+                middle.insert("n", 1).unwrap();
+                log_in(request).await
+            };
+            let service = inner.layer(service_fn(write_middle));
+            let service = SessionLayer::new(middle.clone()).layer(service);
+            let service = SessionLayer::new(broken()).layer(service);
+            let response = service.oneshot(Request::new(())).await.unwrap();
+            let cookies = set_cookies(response.headers());
+            let names = cookies
+                .iter()
+                .map(|cookie| cookie.split('=').next().unwrap());
+            let names: Vec<_> = names.collect();
+            assert!(
+                names == ["inner", "middle"] || names == ["inner"],
+                "{names:?}"
+            );
+            assert_eq!(user(&inner, &response).await, Some(7));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_passes_sets_it_once() {
+    for inner in inner_layers() {
+        let pass = |failed: FailedCommit<String>| failed.into_response();
+        let outer = SessionLayer::new(broken()).on_failure(pass);
+        let service = outer.layer(inner.layer(service_fn(log_in)));
+        let response = service.oneshot(Request::new(())).await.unwrap();
+        let cookies = set_cookies(response.headers());
+        let names: Vec<_> = cookies
+            .iter()
+            .map(|cookie| cookie.split('=').next())
+            .collect();
+        assert_eq!(names, [Some("own"), Some("inner")]);
+    }
+}
