@@ -142,6 +142,12 @@ impl State {
         self.renews || self.is_changed_unlogged || !self.log.is_empty()
     }
 
+    /// Whether something was put in that is not saved.
+    pub(crate) fn is_filled(&self) -> bool {
+        let is_filled = |view: &View| !view.content.is_empty();
+        self.is_changed() && self.view.as_ref().is_some_and(is_filled)
+    }
+
     pub(crate) fn needs_opening(&self) -> bool {
         self.view.is_none() && self.is_changed()
     }

@@ -91,7 +91,12 @@ impl Turn<'_> {
             let now = self.vault.now();
             state.check_late(when != When::Response && self.exchange.is_closed())?;
             let Some(plan) = state.plan(settings, now, when)? else {
-                return Ok::<_, Error>(None);
+                // A new session in a cookie, which no response will bring.
+                return if self.exchange.is_over() && state.is_filled() {
+                    Err(Error::new(state.too_late()))
+                } else {
+                    Ok(None)
+                };
             };
             if state.is_locked_out(settings) {
                 return if plan.is_optional() {
