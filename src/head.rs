@@ -22,6 +22,12 @@ impl Head {
     }
 }
 
+impl Head {
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.method == Method::GET || self.method == Method::HEAD
+    }
+}
+
 fn is_grpc(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let rest = kind.and_then(|kind| kind.strip_prefix(b"application/grpc"));
