@@ -241,6 +241,25 @@ pub enum Rejection {
     Ended,
 }
 
+impl Rejection {
+    /// Whether there was a session, which is over.
+    pub(crate) fn is_of_end(self) -> bool {
+        match self {
+            Self::Expired
+            | Self::NotFound
+            | Self::Corrupt
+            | Self::Revoked
+            | Self::Renewed
+            | Self::Ended => true,
+            Self::Malformed
+            | Self::UnknownKey
+            | Self::Tampered
+            | Self::NotYetValid
+            | Self::Ambiguous => false,
+        }
+    }
+}
+
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

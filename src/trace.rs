@@ -14,7 +14,8 @@ macro_rules! event {
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn rejected(session: &str, reason: Rejection) {
     match reason {
-        Rejection::Expired | Rejection::NotFound => {
+        // A second tab after a login or logout is everyday, too.
+        Rejection::Expired | Rejection::NotFound | Rejection::Renewed | Rejection::Ended => {
             event!(DEBUG, session, %reason, "session cookie not accepted");
         }
         _ => {

@@ -30,9 +30,9 @@ impl Writes {
         self.0.iter().any(|(id, _)| *id == write)
     }
 
-    /// Whether one that is not among them may have been pushed out.
-    pub(crate) fn are_full(&self) -> bool {
-        self.0.len() == MOST
+    /// Whether a write of that time would be among them, if it had come to be.
+    pub(crate) fn would_have(&self, written: Timestamp, now: Timestamp) -> bool {
+        self.0.len() < MOST && written.saturating_add(MEMORY) > now
     }
 
     /// Those that a record has with one more.
@@ -103,12 +103,13 @@ mod tests {
                 kept.collect::<Vec<_>>(),
                 (first..=number).collect::<Vec<_>>()
             );
-            assert_eq!(writes.are_full(), number >= 7);
+            assert_eq!(writes.would_have(at(0), at(0)), number < 7);
         }
         let later = writes.with(Some([99; 8]), at(6));
         assert!(later.contain([19; 8]) && later.contain([99; 8]));
         let later = later.with(Some([98; 8]), at(7));
         assert!(!later.contain([19; 8]) && later.contain([99; 8]));
+        assert!(later.would_have(at(1), at(7)) && !later.would_have(at(0), at(7)));
     }
 
     #[test]

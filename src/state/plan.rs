@@ -456,10 +456,16 @@ impl Job {
     ///
     /// That of an update whose value is not of its type any more; [`ErrorKind::Conflict`] if nobody
     /// can tell whether a save that was cut off came to be.
-    pub(crate) fn apply(&mut self, content: &mut Content, writes: &Writes) -> Result<(), Error> {
+    pub(crate) fn apply(
+        &mut self,
+        content: &mut Content,
+        writes: &Writes,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let is_in = |cut_off: &&CutOff| writes.contain(cut_off.write);
         let done = self.cut_off.iter().rev().find(is_in);
-        if done.is_none() && !self.cut_off.is_empty() && writes.are_full() {
+        let is_unknown = |cut_off: &CutOff| !writes.would_have(cut_off.at, now);
+        if done.is_none() && self.cut_off.iter().any(is_unknown) {
             return Err(Error::new(ErrorKind::Conflict));
         }
         let done = done.map_or(0, |cut_off| cut_off.changes);

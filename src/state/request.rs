@@ -66,6 +66,7 @@ pub(crate) struct CutOff {
     pub(crate) write: WriteId,
     /// How many changes of the log it carried, from the first on.
     pub(crate) changes: usize,
+    pub(crate) at: Timestamp,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -139,6 +140,12 @@ impl State {
 
     pub(crate) fn is_changed(&self) -> bool {
         self.renews || self.is_changed_unlogged || !self.log.is_empty()
+    }
+
+    /// Whether something was put in that is not saved.
+    pub(crate) fn is_filled(&self) -> bool {
+        let is_filled = |view: &View| !view.content.is_empty();
+        self.is_changed() && self.view.as_ref().is_some_and(is_filled)
     }
 
     pub(crate) fn needs_opening(&self) -> bool {
@@ -246,7 +253,7 @@ impl State {
     /// What a save is after the response that would make a new session: the one there was has
     /// ended, or there never was one.
     pub(crate) fn too_late(&self) -> ErrorKind {
-        let has_ended = |view: &View| view.rejection.is_some();
+        let has_ended = |view: &View| view.rejection.is_some_and(Rejection::is_of_end);
         let is_destroyed = matches!(self.source, Source::Nothing);
         if is_destroyed || self.view.as_ref().is_some_and(has_ended) {
             ErrorKind::Gone

@@ -90,7 +90,7 @@ impl Contender {
             }
             (None, token) => self.token = token,
             (Some(own), Some(other)) => {
-                let is_same = own.content.frames.as_bytes() == other.content.frames.as_bytes();
+                let is_same = payload(own) == payload(&other);
                 match age(own).cmp(&age(&other)) {
                     Ordering::Equal if !is_same => return false,
                     Ordering::Less => (self.token, self.came) = (Some(other), came),
@@ -100,6 +100,12 @@ impl Contender {
         }
         true
     }
+}
+
+fn payload(view: &View) -> Vec<u8> {
+    let mut payload = Vec::new();
+    view.content.encode_payload(&mut payload);
+    payload
 }
 
 pub(super) fn token(view: &View) -> Result<Token<'_>, Error> {
@@ -163,20 +169,20 @@ struct Tally {
 }
 
 impl Tally {
-    /// Takes what was found of one session. Its record comes after its cookie.
+    /// Takes what was found of one session. Its record comes after its cookie, and a mark in the
+    /// record's place tells of cookies as well.
     fn count(&mut self, mut views: Vec<View>, came: Came) {
+        let is_marked = |view: &View| matches!(view.home, Home::Marked(_));
+        if let Some(marked) = views.iter().position(is_marked) {
+            self.marked.get_or_insert(views.swap_remove(marked));
+            return;
+        }
         if let Some(alive) = views.iter().position(|view| !view.home.is_nowhere()) {
             let view = views.swap_remove(alive);
             self.living.push(Opened { view, came });
             return;
         }
-        for view in views {
-            let place = match view.home {
-                Home::Marked(_) => &mut self.marked,
-                _ => &mut self.dead,
-            };
-            place.get_or_insert(view);
-        }
+        self.dead = self.dead.take().or(views.pop());
     }
 
     fn outcome(mut self, now: Timestamp) -> Opened {

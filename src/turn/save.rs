@@ -39,6 +39,8 @@ impl Operation for Touch {
 struct Taken<'a> {
     turn: &'a Turn<'a>,
     job: Job,
+    /// Nobody knows yet whether the store has done it.
+    is_open: bool,
 }
 
 impl Turn<'_> {
@@ -68,7 +70,10 @@ impl Turn<'_> {
                 taken.job.log.clear();
                 return Ok(());
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                taken.is_open = error.kind() == ErrorKind::Store;
+                return Err(error);
+            }
         };
         if let (Some(enrolment), Some(key)) = (taken.job.draft.enrolment.take(), key) {
             let before = taken.job.before.as_ref().map(SessionId::record_key);
@@ -86,7 +91,12 @@ impl Turn<'_> {
             let now = self.vault.now();
             state.check_late(when != When::Response && self.exchange.is_closed())?;
             let Some(plan) = state.plan(settings, now, when)? else {
-                return Ok::<_, Error>(None);
+                // A new session in a cookie, which no response will bring.
+                return if self.exchange.is_over() && state.is_filled() {
+                    Err(Error::new(state.too_late()))
+                } else {
+                    Ok(None)
+                };
             };
             if state.is_locked_out(settings) {
                 return if plan.is_optional() {
@@ -105,7 +115,12 @@ impl Turn<'_> {
                 .transpose()?;
             Ok(state.take(plan, new, self.vault.new_write()?, settings, now))
         })?;
-        Ok(job.map(|job| Taken { turn: self, job }))
+        let is_open = true;
+        Ok(job.map(|job| Taken {
+            turn: self,
+            job,
+            is_open,
+        }))
     }
 
     /// Enters the outcome into the state. Until then, what was taken is given back.
@@ -151,9 +166,9 @@ impl Drop for Taken<'_> {
         if log.is_empty() {
             return;
         }
-        if let Some(write) = *write {
-            let changes = log.len();
-            cut_off.push(CutOff { write, changes });
+        if let Some(write) = write.filter(|_| self.is_open) {
+            let (changes, at) = (log.len(), self.turn.vault.now());
+            cut_off.push(CutOff { write, changes, at });
         }
         self.turn.state(|state| {
             state.cut_off = mem::take(cut_off);

@@ -99,7 +99,7 @@ impl Vault<'_> {
             }
             let is_older = content.revision < revision;
             if place.browser == Browser::Knows || !is_older {
-                job.apply(&mut content, &place.writes)?;
+                job.apply(&mut content, &place.writes, self.now())?;
                 job.draft.browser = place.browser;
                 self.redraft(job, &content, &place.writes)?;
                 merged = Some(content);

@@ -128,7 +128,7 @@ impl Vault<'_> {
             Ok(Found::Marked(_)) => Ok(Obstacle::Marked),
             Ok(Found::Nothing(_)) => Err(gone()),
             Ok(Found::Session { mut content, place }) => {
-                job.apply(&mut content, &place.writes)?;
+                job.apply(&mut content, &place.writes, self.now())?;
                 Ok(Obstacle::Newer(content, place.version))
             }
         }

@@ -11,6 +11,7 @@ use super::{
     retry::{Policy, Queue, Rounds},
 };
 use crate::{
+    clock::Timestamp,
     content::{Browser, Content, Writes, seal_record},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
@@ -140,7 +141,9 @@ impl Vault<'_> {
             };
             match error {
                 StoreError::Conflict => rounds.lost().await?,
-                StoreError::Gone if job.draft.is_emptied => return emptied_by_another(job),
+                StoreError::Gone if job.draft.is_emptied => {
+                    return emptied_by_another(job, self.now());
+                }
                 error => return Err(error.into()),
             }
             match self.merge(&job.id.clone(), job).await? {
@@ -238,7 +241,7 @@ impl Vault<'_> {
                 Ok(Merged::Already { content, place })
             }
             Found::Session { mut content, place } => {
-                job.apply(&mut content, &place.writes)?;
+                job.apply(&mut content, &place.writes, self.now())?;
                 // A request that has come for the record knows it.
                 if job.draft.browser != Browser::Knows {
                     job.draft.browser = place.browser;
@@ -252,9 +255,9 @@ impl Vault<'_> {
 
 /// A session of which nothing is to be left, and nothing is: what this request wanted has happened,
 /// and what it claimed another one got.
-fn emptied_by_another(job: &mut Job) -> Result<Written, Error> {
+fn emptied_by_another(job: &mut Job, now: Timestamp) -> Result<Written, Error> {
     let mut content = Content::new(job.created);
-    job.apply(&mut content, &Writes::default())?;
+    job.apply(&mut content, &Writes::default(), now)?;
     if !content.is_emptied() {
         return Err(Error::new(ErrorKind::Gone));
     }

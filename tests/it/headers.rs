@@ -270,3 +270,57 @@ async fn not_modified_carries_no_mere_refresh() {
         .await;
     assert!(!no_cookie(&response));
 }
+
+/// What the browser has is removed, and not what it would have got.
+#[tokio::test]
+async fn a_cookie_moved_and_destroyed_is_removed_where_it_is() {
+    for kind in Kind::PLAIN {
+        for (was_moved, path) in [(false, "Path=/"), (true, "Path=/admin")] {
+            let world = kind.world();
+            let jar = &mut Jar::default();
+            if was_moved {
+                let move_first = async |session: Session| {
+                    session.load().await.unwrap();
+                    session.insert("n", 1).unwrap();
+                    let moved = session.set_attributes(|cookie| cookie.path("/admin"));
+                    moved.unwrap();
+                };
+                world.visit(jar, move_first).await;
+            } else {
+                world.put(jar, "n", 1).await;
+            }
+            let move_and_destroy = async |session: Session| {
+                session.load().await.unwrap();
+                let moved = session.set_attributes(|cookie| cookie.path("/shop"));
+                moved.unwrap();
+                session.destroy().await.unwrap();
+            };
+            let (_, response) = world.visit(jar, move_and_destroy).await;
+            let cookie = set_cookie(&response);
+            assert!(cookie.starts_with("s=; Max-Age=0"), "{kind:?}: {cookie}");
+            assert!(cookie.ends_with(path), "{kind:?}: {cookie}");
+        }
+    }
+}
+
+/// To a browser, a cookie of another partition is another cookie.
+#[tokio::test]
+async fn a_cookie_that_is_partitioned_leaves_its_old_self() {
+    for kind in Kind::PLAIN {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        world.put(jar, "n", 1).await;
+        let partition = async |session: Session| {
+            session.load().await.unwrap();
+            let moved = session.set_attributes(|cookie| cookie.partitioned(true));
+            moved.unwrap();
+        };
+        let (_, response) = world.visit(jar, partition).await;
+        let cookies = set_cookies(response.headers());
+        assert_eq!(cookies.len(), 2, "{kind:?}: {cookies:?}");
+        let is_partitioned = |cookie: &String| cookie.contains("Partitioned");
+        assert!(cookies[0].starts_with("s=; Max-Age=0"), "{cookies:?}");
+        assert!(!is_partitioned(&cookies[0]), "{cookies:?}");
+        assert!(is_partitioned(&cookies[1]), "{cookies:?}");
+    }
+}

@@ -1,11 +1,12 @@
 //! Operations that were applied, but whose answer got lost.
 
 use http::StatusCode;
-use silverback::Session;
+use silverback::{ErrorKind, Session};
 
 use crate::support::{
-    Jar, Kind,
-    scripted::{After, Create, Lose, Update},
+    Jar, Kind, failure, no_cookie,
+    schedule::until_it_hangs,
+    scripted::{After, Create, Hang, Lose, Update},
 };
 
 #[tokio::test]
@@ -54,4 +55,49 @@ async fn a_session_outgrows_its_cookie_once() {
     let (_, response) = world.visit(jar, grow).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(world.get(jar, "n").await, Some(2));
+}
+
+/// The answer of a save is lost, others save on top, and it is tried again.
+#[tokio::test]
+async fn a_save_under_those_of_others_is_not_done_twice() {
+    for others in 0..=9 {
+        let world = Kind::Remote.world();
+        let jar = &mut Jar::default();
+        world.put(jar, "n", 1).await;
+        let other = &mut jar.clone();
+        let add = async |session: Session| {
+            session.load().await.unwrap();
+            session.update("n", |n: &mut u32| *n += 1).unwrap();
+            world.records().at(After, Update, Hang);
+            assert!(until_it_hangs(session.save()).await.is_none());
+            for n in 0..others {
+                world.put(other, "other", n).await;
+            }
+        };
+        let (_, response) = world.visit(jar, add).await;
+        // Whether it is among those that are not noted any more, nobody can tell.
+        let expected = (others > 7).then_some(ErrorKind::Conflict);
+        assert_eq!(failure(&response), expected, "{others} others");
+        assert_eq!(world.get(jar, "n").await, Some(2), "{others} others");
+    }
+}
+
+/// By then its session has ended.
+#[tokio::test]
+async fn a_renewal_that_was_ended_sets_no_cookie() {
+    let world = Kind::Remote.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    let before = jar.clone();
+    let renew = async |session: Session| {
+        session.load().await.unwrap();
+        session.renew();
+        world.records().at(After, Update, Hang);
+        assert!(until_it_hangs(session.save()).await.is_none());
+        world.destroy(&mut before.clone()).await;
+    };
+    let (_, response) = world.visit(jar, renew).await;
+    assert_eq!(failure(&response), Some(ErrorKind::Gone));
+    assert!(no_cookie(&response));
+    assert_eq!(world.records().sessions().await, 0);
 }

@@ -261,7 +261,11 @@ fn what_may_be_saved_as_taken_is_put_back_by_another_change() {
         state.note(Some(insert("k", "1")));
         if cut_off {
             let write = [1; 8];
-            state.cut_off.push(CutOff { write, changes: 1 });
+            state.cut_off.push(CutOff {
+                write,
+                changes: 1,
+                at: NOW,
+            });
         }
         state.put_back_flashes(|_, _| true);
         let log: Vec<_> = state

@@ -23,6 +23,7 @@ fn busy() -> State {
         cut_off: vec![CutOff {
             write: [1; 8],
             changes: 1,
+            at: NOW,
         }],
         ..opened(record(), content)
     }

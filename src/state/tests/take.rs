@@ -27,6 +27,7 @@ fn the_log_and_the_saves_that_were_cut_off_go_along() {
     let cut_off = CutOff {
         write: [3; 8],
         changes: 1,
+        at: NOW,
     };
     state.cut_off.push(cut_off);
     let job = take(&mut state, &settings, When::Now);
@@ -195,7 +196,11 @@ fn what_a_save_has_carried_is_not_done_again() {
         key: name.into(),
         update: Box::new(|old| Ok([old.unwrap_or_default(), b"1"].concat())),
     };
-    let cut_off = |write, changes| CutOff { write, changes };
+    let cut_off = |write, changes| CutOff {
+        write,
+        changes,
+        at: NOW,
+    };
     //   the record's writes                 which changes are done to it
     #[rustfmt::skip]
     let rows = [
@@ -221,7 +226,7 @@ fn what_a_save_has_carried_is_not_done_again() {
         let mut job = take(&mut state, &settings, When::Now);
         for times in 1..=2 {
             let mut theirs = Content::new(NOW);
-            job.apply(&mut theirs, &writes).unwrap();
+            job.apply(&mut theirs, &writes, NOW).unwrap();
             let found = ["a", "b", "c"].map(|key| theirs.frames.get(key).is_some());
             assert_eq!(found, done, "{writes:?}, {times} times");
         }
@@ -236,23 +241,29 @@ fn a_save_that_nobody_can_tell_of_is_not_done_again() {
     let cut_off = |number| CutOff {
         write: [number; 8],
         changes: 1,
+        at: NOW,
     };
-    //   the record's writes    cut off     whether it is unknown
+    //   the record's writes    cut off     so long ago   whether it is unknown
     #[rustfmt::skip]
     let rows = [
-        (writes(&others),       vec![],     false),
-        (writes(&others),       vec![1],    true),
-        (writes(&others),       vec![1, 2], true),
-        (writes(&others),       vec![9],    false),
-        (writes(&others),       vec![1, 9], false),
-        (writes(&others[..7]),  vec![1],    false),
+        (writes(&others),       vec![],     0,            false),
+        (writes(&others),       vec![1],    0,            true),
+        (writes(&others),       vec![1, 2], 0,            true),
+        (writes(&others),       vec![9],    0,            false),
+        (writes(&others),       vec![1, 9], 0,            false),
+        (writes(&others[..7]),  vec![1],    0,            false),
+        (writes(&others[..7]),  vec![1],    6,            false),
+        (writes(&others[..7]),  vec![1],    7,            true),
+        (writes(&[]),           vec![1],    7,            true),
+        (writes(&others[..7]),  vec![9],    7,            false),
+        (writes(&others[..7]),  vec![],     7,            false),
     ];
-    for (writes, numbers, is_unknown) in rows {
+    for (writes, numbers, ago, is_unknown) in rows {
         let mut state = changed(record(), 10);
         state.cut_off = numbers.iter().copied().map(cut_off).collect();
         let mut job = take(&mut state, &Kept::InRecords.settings(), When::Now);
         let mut theirs = Content::new(NOW);
-        let applied = job.apply(&mut theirs, &writes);
+        let applied = job.apply(&mut theirs, &writes, after(ago));
         let kind = applied.map_err(|error| error.kind());
         let expected = match is_unknown {
             true => Err(crate::ErrorKind::Conflict),
@@ -326,7 +337,7 @@ fn a_change_that_fails_stops_those_behind_it() {
         .extend([insert("a", "1"), fails, insert("c", "1")]);
     let mut job = take(&mut state, &settings, When::Now);
     let mut theirs = Content::new(NOW);
-    let error = job.apply(&mut theirs, &writes(&[9])).unwrap_err();
+    let error = job.apply(&mut theirs, &writes(&[9]), NOW).unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::Deserialize);
     assert!(theirs.frames.get("a").is_some() && theirs.frames.get("c").is_none());
 }

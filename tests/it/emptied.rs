@@ -1,0 +1,237 @@
+//! A session of which nothing is left goes, with its record and its cookie.
+
+use http::Response;
+use silverback::{ErrorKind, Session};
+
+use crate::support::{
+    DAY, Jar, Kind, World, failure, no_cookie,
+    schedule::until_it_hangs,
+    scripted::{After, Before, Delete, Fail, Hang, Update, Wait},
+    set_cookie,
+};
+
+const ALL: [Kind; 7] = [
+    Kind::Cookie,
+    Kind::Revocable,
+    Kind::RemoteRevocable,
+    Kind::Overflow,
+    Kind::RevocableOverflow,
+    Kind::Memory,
+    Kind::Remote,
+];
+/// Those with a record, which other requests may write meanwhile.
+const IN_RECORDS: [Kind; 4] = [
+    Kind::Overflow,
+    Kind::RevocableOverflow,
+    Kind::Memory,
+    Kind::Remote,
+];
+
+async fn empty(session: &Session) {
+    session.load().await.unwrap();
+    assert!(session.remove("cart").unwrap());
+}
+
+fn is_removed(response: &Response<String>) -> bool {
+    set_cookie(response).starts_with("s=; Max-Age=0;")
+}
+
+#[tokio::test]
+async fn record_and_cookie_go() {
+    for kind in ALL {
+        let world = kind.world();
+        let jar = &mut world.grown().await;
+        let (_, response) = world
+            .visit(jar, async |session| empty(&session).await)
+            .await;
+        assert_eq!(failure(&response), None, "{kind:?}");
+        assert!(is_removed(&response) && jar.0.is_empty(), "{kind:?}");
+        assert_eq!(world.records().sessions().await, 0, "{kind:?}");
+        assert_eq!(world.ends().keys(), [], "{kind:?}: nobody has logged out");
+    }
+}
+
+#[tokio::test]
+async fn one_with_a_subject_or_made_to_last_stays() {
+    for kind in ALL {
+        for persists in [false, true] {
+            let has_subjects = !matches!(kind, Kind::Cookie | Kind::Overflow);
+            if !persists && !has_subjects {
+                continue;
+            }
+            let world = kind.world();
+            let jar = &mut world.grown().await;
+            let request = async |session: Session| {
+                empty(&session).await;
+                if persists {
+                    session.persist_for(2 * DAY);
+                } else {
+                    session.set_subject("ada", "laptop").unwrap();
+                }
+            };
+            let (_, response) = world.visit(jar, request).await;
+            assert_eq!(failure(&response), None, "{kind:?}");
+            let is_new = async |session: Session| {
+                session.load().await.unwrap();
+                session.is_new().unwrap()
+            };
+            let is_new = world.visit(jar, is_new).await.0;
+            assert!(!is_new, "{kind:?}, {persists}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_filled_again_stays() {
+    for kind in ALL {
+        let world = kind.world();
+        let jar = &mut world.grown().await;
+        let request = async |session: Session| {
+            empty(&session).await;
+            session.insert("other", 1).unwrap();
+        };
+        world.visit(jar, request).await;
+        assert_eq!(world.get(jar, "other").await, Some(1), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_filled_after_a_save_is_another() {
+    for kind in IN_RECORDS {
+        let world = kind.world();
+        let jar = &mut world.grown().await;
+        let old = jar.clone();
+        let request = async |session: Session| {
+            empty(&session).await;
+            session.save().await.unwrap();
+            session.insert("other", 1).unwrap();
+        };
+        let (_, response) = world.visit(jar, request).await;
+        assert_eq!(failure(&response), None, "{kind:?}");
+        assert_eq!(world.get(jar, "other").await, Some(1), "{kind:?}");
+        assert_eq!(world.get::<u32>(&mut old.clone(), "other").await, None);
+    }
+}
+
+/// What another request does to the session meanwhile.
+async fn meanwhile<F: AsyncFnOnce(&World, &mut Jar)>(
+    kind: Kind,
+    other: F,
+) -> (World, Jar, Response<String>) {
+    let world = kind.world();
+    let mut jar = world.grown().await;
+    let mut copy = jar.clone();
+    let request = async |session: Session| {
+        empty(&session).await;
+        other(&world, &mut copy).await;
+    };
+    let (_, response) = world.visit(&mut jar, request).await;
+    if jar.value("s").is_empty() || response.status().is_success() {
+        return (world, jar, response);
+    }
+    (world, copy, response)
+}
+
+#[tokio::test]
+async fn what_another_request_puts_in_is_kept() {
+    for kind in IN_RECORDS {
+        let put = async |world: &World, jar: &mut Jar| {
+            assert_eq!(failure(&world.put(jar, "other", 1).await), None);
+        };
+        let (world, mut jar, response) = meanwhile(kind, put).await;
+        assert_eq!(failure(&response), None, "{kind:?}");
+        assert!(no_cookie(&response), "{kind:?}");
+        assert_eq!(world.get(&mut jar, "other").await, Some(1), "{kind:?}");
+        assert_eq!(
+            world.get::<String>(&mut jar, "cart").await,
+            None,
+            "{kind:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_meanwhile_has_moved_it() {
+    for kind in Kind::ENDED_BY_SERVER {
+        let renew = async |world: &World, jar: &mut Jar| drop(world.renew(jar).await);
+        let (world, mut jar, response) = meanwhile(kind, renew).await;
+        assert_eq!(failure(&response), Some(ErrorKind::Gone), "{kind:?}");
+        assert!(no_cookie(&response), "{kind:?}");
+        let cart: Option<String> = world.get(&mut jar, "cart").await;
+        assert!(cart.is_some(), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_logout_meanwhile_was_first() {
+    for kind in Kind::ENDED_BY_SERVER {
+        let destroy = async |world: &World, jar: &mut Jar| drop(world.destroy(jar).await);
+        let (_, _, response) = meanwhile(kind, destroy).await;
+        assert_eq!(failure(&response), Some(ErrorKind::Gone), "{kind:?}");
+        assert!(no_cookie(&response), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_may_empty_it() {
+    for kind in ALL {
+        let empty_too = async |world: &World, jar: &mut Jar| {
+            let (_, response) = world
+                .visit(jar, async |session| empty(&session).await)
+                .await;
+            assert_eq!(failure(&response), None, "{kind:?}");
+        };
+        let (world, jar, response) = meanwhile(kind, empty_too).await;
+        assert_eq!(failure(&response), None, "{kind:?}");
+        assert!(jar.0.is_empty(), "{kind:?}");
+        assert_eq!(world.records().sessions().await, 0, "{kind:?}");
+    }
+}
+
+/// Another request fills it just before its record is removed.
+#[tokio::test]
+async fn one_that_is_filled_in_the_last_moment_lives() {
+    let world = Kind::Remote.world();
+    let jar = world.grown().await;
+    let (mut one, mut other) = (jar.clone(), jar.clone());
+    world.records().at(Before, Delete, Wait);
+    let emptying = world.visit(&mut one, async |session| empty(&session).await);
+    let filling = async {
+        world.records().reached().await;
+        let response = world.put(&mut other, "other", 1).await;
+        world.records().go();
+        response
+    };
+    let ((_, response), filled) = tokio::join!(emptying, filling);
+    assert_eq!((failure(&response), failure(&filled)), (None, None));
+    assert!(no_cookie(&response), "it lives");
+    assert_eq!(world.get(&mut jar.clone(), "other").await, Some(1));
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_removed_is_empty() {
+    let world = Kind::Remote.world();
+    let jar = &mut world.grown().await;
+    let copy = jar.clone();
+    let request = async |session: Session| {
+        empty(&session).await;
+        world.records().at(Before, Delete, Fail);
+    };
+    let (_, response) = world.visit(jar, request).await;
+    assert!(failure(&response).is_none() && is_removed(&response));
+    assert_eq!(world.get::<String>(&mut copy.clone(), "cart").await, None);
+}
+
+#[tokio::test]
+async fn one_whose_answer_got_lost_is_emptied_once() {
+    let world = Kind::Remote.world();
+    let jar = &mut world.grown().await;
+    let request = async |session: Session| {
+        empty(&session).await;
+        world.records().at(After, Update, Hang);
+        assert!(until_it_hangs(session.save()).await.is_none());
+    };
+    let (_, response) = world.visit(jar, request).await;
+    assert!(failure(&response).is_none() && is_removed(&response));
+    assert_eq!(world.records().sessions().await, 0);
+}
