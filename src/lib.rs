@@ -45,6 +45,9 @@
 //! | let shared caches keep responses | [`SessionLayer::allow_shared_caching`] |
 //! | keep nothing of what a handler did | [`SessionLayer::keep_if`] |
 //! | answer in your own way when a session cannot be saved | [`Responder`] |
+//! | log visitors in and out | [below](#login-and-logout) |
+//! | know which of two requests wins | [below](#who-wins) |
+//! | keep a socket's visitor logged in | [`Session`](Session#after-the-response) |
 //! | move the clock in a test | [`Clock`] |
 //!
 //! # axum
@@ -77,22 +80,112 @@
 //! }
 //! ```
 //!
-//! # Login, remember me, logout
+//! # Login and logout
 //!
 //! ```
 //! # use std::time::Duration;
 //! # use silverback::{Error, Session};
-//! # async fn f(session: Session, user: u64, remember: bool) -> Result<(), Error> {
-//! session.renew(); // new ID, same values: against session fixation
-//! session.insert("user", &user)?;
-//! if remember { session.persist_for(Duration::from_secs(30 * 86_400)); } else { session.until_browser_closes(); }
-//! # Ok(())
-//! # }
-//! # async fn g(session: Session) -> Result<(), Error> {
-//! session.destroy().await?; // the record is gone when this returns; the cookie goes with the response
-//! # Ok(())
-//! # }
+//! const MONTH: Duration = Duration::from_secs(30 * 86_400);
+//!
+//! /// The password was right.
+//! async fn log_in(session: Session, user: u64, device: &str, remember: bool) -> Result<(), Error> {
+//!     session.load().await?; // an extractor has done that
+//!     session.renew(); // a new ID: anyone who had the old one is locked out
+//!     session.insert("user", user)?;
+//!     session.set_subject(&user.to_string(), device)?; // the user can see and end this login
+//!     if remember {
+//!         session.persist_for(MONTH);
+//!     } else {
+//!         session.until_browser_closes();
+//!     }
+//!     Ok(())
+//! }
+//!
+//! async fn log_out(session: Session) -> Result<(), Error> {
+//!     session.destroy().await // the session has ended when this returns
+//! }
 //! ```
+//!
+//! Renew at every login, and put all that the login consists of into the session in the same
+//! request. Values from before the login, such as a cart, stay. If another user may be logged in,
+//! destroy the session first; what you insert after that is in a new one.
+//!
+//! **A form that is sent twice.** A double click on "log in" sends two requests with one cookie. Both
+//! renew, one of them gets what was in the session before, and both are logged in, since each keeps
+//! what it put in itself. Other forms that are sent twice are two requests that change one session:
+//! in a store both changes are kept.
+//!
+//! **[`Gone`](ErrorKind::Gone), answered as 409.** The session was renewed or destroyed while the
+//! request was under way, or less than a minute before it. Nothing of the session was saved, and the
+//! browser keeps its cookie. Show a page that asks the visitor to try again: the browser has
+//! the newer cookie by then. What the handler did elsewhere, such as charging a card, is done; give
+//! each form a number of its own if that must not happen twice.
+//!
+//! **A visitor who was logged out elsewhere** has an empty session, and [`Session::rejection`] says
+//! [`Ended`](Rejection::Ended), [`Revoked`](Rejection::Revoked) or
+//! [`NotFound`](Rejection::NotFound). Say so on the page. For a minute write nothing unless you
+//! renew, as such a write is `Gone`:
+//!
+//! ```
+//! # use silverback::{Error, Rejection, Session};
+//! async fn page(session: Session) -> Result<String, Error> {
+//!     session.load().await?;
+//!     if let Some(Rejection::Renewed | Rejection::Ended) = session.rejection() {
+//!         return Ok("You were logged out.".to_owned());
+//!     }
+//!     let visits = session.update("visits", |n: &mut u32| *n += 1)?;
+//!     Ok(format!("visit {visits}"))
+//! }
+//! ```
+//!
+//! **[`Ambiguous`](Rejection::Ambiguous).** Two cookies of the session's name came, and both of their
+//! sessions live. Somebody who controls a subdomain can plant a cookie of their own session beside
+//! the visitor's (RFC 6265, section 8.6), and no server can tell which is which. So neither counts,
+//! neither is removed, and the visitor is logged out until one of them is gone, by a
+//! [logout](Session::destroy) for example, which ends both. Name the session `__Host-account`
+//! instead of `account`: browsers then refuse such a cookie from anyone but your own host (RFC
+//! 6265bis, section 4.1.3.2).
+//!
+//! # Who wins
+//!
+//! Requests of one session overlap: a second tab, a double click, a slow upload, an attacker with a
+//! copy of the cookie. "In a store" is every session that has a record, "in a cookie" one with
+//! [`revocation`](SessionConfig::revocation). The last row is about one in a cookie alone.
+//!
+//! | These overlap | What happens |
+//! |---|---|
+//! | two renewals | One gets what was in the session. The other gets a new session of what its own request put in, and `Gone` if that is nothing. |
+//! | a renewal, and a request that writes | In a store the renewal takes along what was saved before it; a later write is `Gone` and sets no cookie. In a cookie the renewal has what its own cookie held. |
+//! | a renewal, and a request that reads | The reader sees the old values to its end, and sets no cookie. |
+//! | a renewal, and a logout | The logout wins: it follows the session to its new ID, up to eight times. A renewal that comes second gets a new session of what its request put in, or `Gone`. |
+//! | a logout, and a request that writes | The write is `Gone` and sets no cookie, also if the visitor has logged in again since. |
+//! | a logout, and a login | A login that was first is a renewal, and ends. One that comes second is a new session, and lives. |
+//! | two logouts | Both succeed. |
+//! | for 60 seconds after a renewal or a logout, a request with the old cookie | It reads an empty session, writes nothing (`Gone`) and sets no cookie. If it renews, it gets a new session of what it put in. After that the ID is unknown, and a write begins a new session. |
+//! | an end through the [subject](Session::set_subject), and a login | The subject's list decides. A login that is in it ends, and its request is `Gone`; one that enters it later lives. |
+//! | an end through the subject, and a renewal or write of a session that it ends | The session ends by its old and its new ID, and the request is `Gone`. In a store no mark is left: a later request with the cookie is a new visitor's. |
+//! | an end through the subject, and a renewal of the session that it spares | The session is spared by either ID for a minute. |
+//! | a late response of a request that only read | It sends the cookie again only if the session is still alive. |
+//! | a session that is emptied, and a request that writes | A write before the record is removed keeps the session. A later one is `Gone`. |
+//! | two valid cookies of one name | Those whose session lives count. Of two that live, or more than four that are valid, none does: [`Ambiguous`](Rejection::Ambiguous). Of two of one session in cookies, the later one counts. A logout ends all that are valid, at most 64. |
+//! | a key that is revoked, and a request with a cookie of it | The request sets no cookie, and a write is `Gone`. A logout still ends the session. |
+//! | a request that is cut off | What `save` or `destroy` had done is done, and the rest is not. A save that was cut off happened whole or not at all. After a renewal that was cut off, the visitor may have to log in again. |
+//! | a store's answer that gets lost | The save is recognised in the record and not done twice. If nobody can tell, it is an error: see [`Session::save`]. |
+//! | a session in a cookie alone, and anything | The response that reaches the browser last wins. A late write undoes a login, a renewal and a logout. |
+//!
+//! No server can prevent these:
+//!
+//! - A response that was sent before a login can reach the browser after the login's response. The
+//!   browser then has the older cookie, and the visitor has to log in again.
+//! - A browser that never got the response to a login is held up for a minute: its old cookie writes
+//!   nothing, though it can log in again at once.
+//! - Who knows the ID from before a login can end that login for a minute. They cannot use it.
+//! - Of two logins at the same time, one has the cart and the other may win in the browser. A renewal
+//!   that is no login can displace one in the same way, if its request puts something in.
+//! - In a cookie alone, a copy stays valid until its timeouts, whatever the server does.
+//!
+//! Each read of a session asks its store for the state [`Current`](store::Read::Current) then, so a
+//! replica that lags adds nothing to this list.
 //!
 //! # What it promises
 //!
@@ -100,15 +193,15 @@
 //!   clock, no store, no header.
 //! - **No update is lost** on stores: saving compares and swaps, and on a conflict this request's
 //!   changes are applied to what the other request left.
-//! - **A logout lasts.** `destroy` removes the record at once, and no slower request can bring it
-//!   back.
+//! - **A logout lasts.** `destroy` ends the session at once, under the ID that a renewal gave it a
+//!   moment ago as well, and no slower request can bring it back.
 //! - **A failed save is never a silent success**: the client gets [409, 500 or 503](Answer), or what
 //!   your [`Responder`] says.
 //! - **A failing store is never an empty session**, and never makes the browser drop its cookie.
 //! - **Nothing leaves unsealed.** Cookie name, purpose, application and format version are bound
 //!   into each token, issue time and expiry are in it and checked, and its key is found by an id.
-//! - **Bad input** is an empty session and a [`Rejection`] for the log; no panic, and nothing to
-//!   learn from it.
+//! - **A bad cookie is never an error.** The handler gets an empty session, your log gets the
+//!   [`Rejection`], and the client learns nothing.
 //!
 //! What a session in a cookie cannot do is listed at [`CookieStore`](store::CookieStore).
 //!
@@ -116,9 +209,9 @@
 //!
 //! Dropping the response's future before it is done, as servers do when the client has gone, loses
 //! what the handler changed and nothing else: what was saved is saved, and a destroyed session
-//! stays destroyed. [`Session::save`], [`load`](Session::load) and [`destroy`](Session::destroy)
-//! can be dropped as well; a save that was cut off is found again by the next one, and not done
-//! twice.
+//! stays destroyed. You can drop the futures of [`Session::save`], [`load`](Session::load) and
+//! [`destroy`](Session::destroy) too. The next save recognises one that was cut off, and does it no
+//! second time.
 //!
 //! # Features
 //!

@@ -26,7 +26,7 @@ use axum::{
 };
 use serde::Deserialize;
 use silverback::{
-    Error, Key, KeyError, Keys, Session, SessionConfig, SessionLayer, Sessions, Typed,
+    Error, Key, KeyError, Keys, Rejection, Session, SessionConfig, SessionLayer, Sessions, Typed,
     store::{FilesystemStore, Sweeper},
 };
 use tokio::net::TcpListener;
@@ -125,12 +125,35 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
         let (account, cart) = (sessions.get("account").await?, sessions.get("cart").await?);
         let mut messages: Vec<String> = account.flashes()?;
         messages.extend(cart.claim_flashes::<String>().await?);
+        if matches!(
+            account.rejection(),
+            Some(Rejection::Ended | Rejection::Revoked)
+        ) {
+            messages.push("You were logged out.".into());
+        }
         Ok(Self {
             name: account.subject()?,
             items: Typed::<Cart>::of(&cart).read()?.count(),
             messages,
         })
     }
+}
+
+/// Says whether the visitor's session was renewed or destroyed less than a minute ago. The browser
+/// may be about to get a newer cookie, so nothing can be saved: a write would be answered with 409.
+fn is_over(session: &Session) -> bool {
+    matches!(
+        session.rejection(),
+        Some(Rejection::Renewed | Rejection::Ended)
+    )
+}
+
+/// Leaves a message for the next page, where that can be saved. The page is right without it.
+fn tell(session: &Session, message: &str) -> Result<(), Error> {
+    if is_over(session) {
+        return Ok(());
+    }
+    session.flash(message)
 }
 
 async fn home(visitor: Visitor) -> Page {
@@ -173,10 +196,10 @@ async fn clear(cart: Typed<Cart>) -> Result<Redirect, Error> {
 
 async fn check_out(sessions: Sessions) -> Result<Redirect, Error> {
     sessions.get("cart").await?.destroy().await?;
-    sessions
-        .get("account")
-        .await?
-        .flash("Thank you! This is where a real shop would ask for money.")?;
+    tell(
+        &sessions.get("account").await?,
+        "Thank you! This is where a real shop would ask for money.",
+    )?;
     Ok(Redirect::to("/"))
 }
 
@@ -191,7 +214,8 @@ async fn show_login(visitor: Visitor) -> Page {
     page::login(&visitor)
 }
 
-/// Both sessions get a new ID, so that whoever knew or planted the old one is left with nothing.
+/// Both sessions get a new ID, so anyone who knew or planted the old one is locked out. A cookie of a
+/// session that has ended keeps nobody from logging in: a renewal makes a new session.
 ///
 /// The account becomes that of a subject: whose login it is, and what it is listed as on the
 /// account page.
@@ -203,9 +227,10 @@ async fn log_in(
     let account = sessions.get("account").await?;
     let name = login.name.trim();
     if name.is_empty() || name.chars().count() > LONGEST_NAME {
-        account.flash(format!(
-            "Please give a name of 1 to {LONGEST_NAME} characters."
-        ))?;
+        tell(
+            &account,
+            &format!("Please give a name of 1 to {LONGEST_NAME} characters."),
+        )?;
         return Ok(Redirect::to("/login"));
     }
     sessions.iter().for_each(|session| session.renew());
@@ -243,7 +268,10 @@ async fn show_account(
     sessions: Sessions,
 ) -> Result<Page, Error> {
     let (account, cart) = (sessions.get("account").await?, sessions.get("cart").await?);
-    let visits = account.update("visits", |visits: &mut u32| *visits += 1)?;
+    let visits = match is_over(&account) {
+        true => None,
+        false => Some(account.update("visits", |visits: &mut u32| *visits += 1)?),
+    };
     let remembered = account.get("remembered")?.unwrap_or(false);
     let lasts = if remembered {
         "30 days"

@@ -210,7 +210,7 @@ pub(crate) fn goodbye() -> Page {
 
 pub(crate) fn account(
     visitor: &Visitor,
-    visits: u32,
+    visits: Option<u32>,
     facts: &[Facts],
     logins: &str,
     keys: &[(KeyId, KeyState)],
@@ -226,6 +226,11 @@ pub(crate) fn account(
             r#"<form method="post" action="/logout"><button class="button quiet" id="log-out">Log out</button></form>"#,
         ),
     };
+    let seen = match visits {
+        None => "Your cookie is of a session that has ended, so this visit is not counted.".into(),
+        Some(1) => looked(1, "time"),
+        Some(visits) => looked(visits, "times"),
+    };
     let rotate = match &visitor.name {
         None => "<p>Log in to rotate them.</p>",
         Some(_) => {
@@ -240,7 +245,7 @@ pub(crate) fn account(
         visitor,
         &format!(
             r#"<div class="heading">
-  <div><h1>{greeting}</h1><p>You have looked at this page <strong id="visits">{visits}</strong> {times}.</p></div>
+  <div><h1>{greeting}</h1><p>{seen}</p></div>
   {actions}
 </div>
 {logins}
@@ -251,10 +256,13 @@ pub(crate) fn account(
     {rotate}
   </div>
   <ul class="keys">{keys}</ul>
-</section>"#,
-            times = if visits == 1 { "time" } else { "times" },
+</section>"#
         ),
     )
+}
+
+fn looked(visits: u32, times: &str) -> String {
+    format!(r#"You have looked at this page <strong id="visits">{visits}</strong> {times}."#)
 }
 
 fn session(

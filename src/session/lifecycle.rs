@@ -17,9 +17,12 @@ use crate::{
 impl Session {
     /// Opens the session: one read for a store that waits, nothing for the others.
     ///
-    /// Once it is open this does nothing, until the response has been committed. From then on, in a
-    /// WebSocket or the stream of a body, each call reads a server-side session anew, and changes
-    /// are allowed again if [`save`](Self::save) follows them.
+    /// Once the session is open this does nothing, until the response has been committed. From then
+    /// on, in a WebSocket or the stream of a body, each call asks the store again: a session that has
+    /// ended is empty then, with the reason in [`rejection`](Self::rejection). One in a store can be
+    /// changed again, and [saved](Self::save). In a cookie with
+    /// [`revocation`](crate::SessionConfig::revocation), only the end shows. See
+    /// [After the response](Self#after-the-response).
     ///
     /// # Errors
     ///
@@ -48,14 +51,31 @@ impl Session {
 
     /// Saves the session now instead of with the response; the cookie still goes with the response.
     ///
-    /// For a session in a cookie, which the response itself saves, this checks that it will fit.
+    /// Call it before something that must not happen unless the session is saved. If another request
+    /// has saved meanwhile, this one's changes are applied to what that one left; see
+    /// [Who wins](crate#who-wins). For a session in a cookie, which the response itself saves, this
+    /// checks that it will fit.
+    ///
+    /// ```
+    /// # use silverback::{Error, Session};
+    /// async fn order(session: Session) -> Result<(), Error> {
+    ///     session.insert("ordered", true)?;
+    ///     session.save().await?; // if this fails, nobody is charged
+    ///     // ... charge the card
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if it was destroyed or renewed meanwhile, [`ErrorKind::Conflict`] if
-    /// other requests kept being faster, [`ErrorKind::TooLarge`], [`ErrorKind::Store`]. The changes
-    /// are kept and can be saved again. [`ErrorKind::AlreadyCommitted`] for a new session or a
-    /// renewal, whose cookie cannot be sent any more.
+    /// [`ErrorKind::Gone`] if the session was destroyed or renewed meanwhile, or less than a minute
+    /// before the request. [`ErrorKind::Conflict`] if other requests kept being faster, or if eight
+    /// others have saved since a save of this request whose answer was lost, so that nobody can tell
+    /// whether it was done. [`ErrorKind::TooLarge`]. [`ErrorKind::Store`] if the store failed: the
+    /// save may have been done all the same, and another call does nothing twice. After each of
+    /// these the changes are kept and can be saved again.
+    /// [`ErrorKind::AlreadyCommitted`] for a new session or a renewal, whose cookie cannot be sent
+    /// any more.
     pub async fn save(&self) -> Result<(), Error> {
         let save = async {
             if self
@@ -71,17 +91,19 @@ impl Session {
         save.await.map_err(|error: Error| error.of(self.name()))
     }
 
-    /// Puts off the session's end now, as a request that uses it does, and saves what was changed.
+    /// Restarts the session's [idle timeout](crate::SessionConfig::idle_timeout) now, as a request
+    /// that uses it does, and saves what was changed. The absolute timeout stays.
     ///
     /// A request needs no call of this. It is for what lives longer than a request: a WebSocket that
-    /// calls it now and then keeps its visitor logged in, and learns when the session has ended. For
-    /// a session in a cookie only a response can do that.
+    /// calls it a few times per idle timeout keeps its visitor logged in, and learns when the session
+    /// has ended. Each call is one write. For a session in a cookie only a response can do that. See
+    /// [After the response](Self#after-the-response) for an example.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Gone`] if the session has ended or was renewed; [`load`](Self::load) it, and
     /// [`rejection`](Self::rejection) tells which of the two. [`ErrorKind::AlreadyCommitted`] for a
-    /// session in a cookie after the response, [`ErrorKind::Store`], and those of
+    /// session in a cookie after the response. [`ErrorKind::Store`], and those of
     /// [`save`](Self::save).
     pub async fn touch(&self) -> Result<(), Error> {
         let touch = async {
@@ -91,17 +113,49 @@ impl Session {
         touch.await.map_err(|error: Error| error.of(self.name()))
     }
 
-    /// Gives the session a new ID and ends the old one, with the response. Values, flashes and the
-    /// absolute lifetime stay.
+    /// Gives the session a new ID with the response, and ends the old one. Values, flash messages,
+    /// the subject and the absolute timeout stay.
     ///
-    /// Call it whenever a visitor gains rights, above all at login: whoever knew or planted the old
-    /// ID is left with nothing (session fixation).
+    /// Call it whenever a visitor gains rights, above all at login: anyone who knew or planted the
+    /// old ID is locked out (session fixation, OWASP ASVS 7.2.4).
+    /// [`authenticated_at`](Self::authenticated_at) says when that was.
     ///
-    /// A request that overlaps and changes the session under its old ID fails with
-    /// [`ErrorKind::Gone`]; one that only reads is not disturbed. Like
-    /// [`persist_for`](Self::persist_for) and [`until_browser_closes`](Self::until_browser_closes)
-    /// it needs the response: called later it does nothing, and the next [`save`](Self::save) says
-    /// so.
+    /// ```
+    /// # use silverback::{Error, Session};
+    /// async fn log_in(session: Session, user: u64) -> Result<(), Error> {
+    ///     session.renew();
+    ///     session.insert("user", user) // in the same request: see below
+    /// }
+    /// ```
+    ///
+    /// # The old ID
+    ///
+    /// The server remembers for 60 seconds that the old ID was renewed, in the store or in that of
+    /// [`revocation`](crate::SessionConfig::revocation). A request that comes with it until then sees
+    /// an empty session and [`Rejection::Renewed`](crate::Rejection::Renewed). Reading sets no
+    /// cookie; writing is [`ErrorKind::Gone`], because the request may have been sent before the
+    /// login's response arrived. After that the ID is unknown. Of a session in a cookie alone nothing
+    /// is remembered: a copy of the old cookie stays valid until its timeouts end it.
+    ///
+    /// A request under way that writes under the old ID is [`ErrorKind::Gone`]; one that only reads
+    /// is not disturbed. A logout follows the session to its new ID.
+    ///
+    /// # Two renewals
+    ///
+    /// Of two requests that renew one session at the same time, one gets what was in it. The other
+    /// gets a new session of what its own request put in, and of nothing it has read; if it put
+    /// nothing in, it is [`ErrorKind::Gone`] and sets no cookie. So after a double click on "log in"
+    /// the visitor is logged in by either response, and a cart may stay behind in one of the two
+    /// sessions. A renewal that is no login can displace a login in the same way, so put nothing in
+    /// with one, not even a flash message.
+    ///
+    /// # Limits
+    ///
+    /// The new ID goes with the response, as [`persist_for`](Self::persist_for) and
+    /// [`until_browser_closes`](Self::until_browser_closes) do. Called after it, this does nothing,
+    /// and the next [`save`](Self::save) is [`ErrorKind::AlreadyCommitted`]. A browser that never
+    /// gets the response writes nothing for a minute, but can log in. [Who wins](crate#who-wins) has
+    /// the other cases.
     #[doc(alias = "cycle_id")]
     #[doc(alias = "regenerate")]
     pub fn renew(&self) {
@@ -131,18 +185,40 @@ impl Session {
         self.read(|view| Ok(view.content.authenticated))
     }
 
-    /// Ends the session. Its record is gone when this returns, even if the handler then fails,
-    /// panics or is cancelled; the response removes the cookie.
+    /// Ends the session. It has ended when this returns, even if the handler then fails, panics or
+    /// is cancelled. The response removes the cookie.
     ///
-    /// What is inserted or flashed afterwards makes a new session: a goodbye that should not start
-    /// one belongs into the URL that is redirected to. For a session in a cookie see
-    /// [`CookieStore`](crate::store::CookieStore) about copies of the cookie.
+    /// ```
+    /// # use silverback::{Error, Session};
+    /// async fn log_out(session: Session) -> Result<(), Error> {
+    ///     session.destroy().await
+    /// }
+    /// ```
+    ///
+    /// The logout wins against requests that overlap it. A write under way is
+    /// [`ErrorKind::Gone`], and so is one that comes with the old cookie in the next 60 seconds; such
+    /// a request sees an empty session and [`Rejection::Ended`](crate::Rejection::Ended). A renewal
+    /// that is under way, or was less than a minute ago, is followed to the session's new ID, up to
+    /// eight times. So anyone who knew the ID from before a login can end that login for a minute.
+    /// [Who wins](crate#who-wins) has the other cases.
+    ///
+    /// If several cookies of the session's name came, this ends the session of each that is valid, at
+    /// most 64. With more, an event says so.
+    ///
+    /// What you insert or flash afterwards makes a new session. Put a goodbye that should not start
+    /// one into the URL that you redirect to. A session in a cookie without
+    /// [`revocation`](crate::SessionConfig::revocation) ends in this browser only: a copy of the
+    /// cookie stays valid, see [`CookieStore`](crate::store::CookieStore).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] if the record may still be there; the session is then as before.
-    /// [`ErrorKind::AlreadyCommitted`] for a session in a cookie, if the response has gone and no
-    /// [`revocation`](crate::SessionConfig::revocation) is configured.
+    /// [`ErrorKind::Store`] if the store failed: the session may have ended or not, and is as before
+    /// for this request. [`ErrorKind::Gone`] if the session is not there any more and nothing tells
+    /// what became of it, so that it may live under another ID; the response removes the cookie.
+    /// [`ErrorKind::Conflict`] if it was renewed more than eight times within a minute, or others
+    /// kept writing. [`ErrorKind::AlreadyCommitted`] for a session in a cookie, if the response has
+    /// gone and no [`revocation`](crate::SessionConfig::revocation) is configured.
+    /// [`ErrorKind::LaterFormat`], and those of [`load`](Self::load).
     #[doc(alias = "delete")]
     #[doc(alias = "invalidate")]
     #[doc(alias = "flush")]
@@ -159,10 +235,30 @@ impl Session {
     /// Lets this session last for `length` from now, in the browser and on the server, used or not:
     /// "remember me".
     ///
-    /// It is this session's `Max-Age`, idle timeout and absolute lifetime in one, from now on and
-    /// without sliding; for that there is [`max_age`](crate::SessionConfig::max_age). It is cut to
-    /// [`persist_up_to`](crate::SessionConfig::persist_up_to), 30 days or more by default, and is at
-    /// least a second: to end a session there is [`destroy`](Self::destroy).
+    /// It is this session's `Max-Age`, idle timeout and absolute timeout in one. It does not slide;
+    /// for a session that does, set [`max_age`](crate::SessionConfig::max_age). Whole seconds count.
+    /// The length is at least one second, and is cut to
+    /// [`persist_up_to`](crate::SessionConfig::persist_up_to): 30 days or more by default. To end a
+    /// session, [`destroy`](Self::destroy) it.
+    ///
+    /// A session that should last is kept even if nothing is in it any more. Without this, one that
+    /// a request leaves empty loses its record and its cookie.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::Session;
+    /// fn remember(session: &Session, checked: bool) {
+    ///     if checked {
+    ///         session.persist_for(Duration::from_secs(30 * 86_400));
+    ///     } else {
+    ///         session.until_browser_closes();
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// It goes with the response. Called after that it does nothing, and the next
+    /// [`save`](Self::save) is [`ErrorKind::AlreadyCommitted`]. Beside `Max-Age` the cookie says
+    /// `Expires` (RFC 6265, section 4.1.2).
     #[doc(alias = "MaxAge")]
     pub fn persist_for(&self, length: Duration) {
         let longest = self.settings().persist_up_to;
@@ -183,11 +279,11 @@ impl Session {
     /// Changes the attributes of this session's cookie, starting from those it has. They stay with
     /// the session, so that later cookies, and its removal, match.
     ///
-    /// A browser keeps cookies of different paths or domains apart. After a change of either, the
-    /// response removes the cookie that came as well, so that the two do not stay side by side:
-    /// that is the one case of two cookies of one name in a response. A change in
-    /// [`SessionConfig`](crate::SessionConfig) cannot do that for the cookies that browsers have by
-    /// then; two that differ are not accepted.
+    /// A browser keeps cookies of different paths, domains or partitions apart. After a change of
+    /// one of these, the response removes the cookie that came as well, so that the two do not stay
+    /// side by side. For a change in [`SessionConfig`](crate::SessionConfig), name the attributes
+    /// that browsers have by then in
+    /// [`former_attributes`](crate::SessionConfig::former_attributes).
     ///
     /// ```
     /// # fn f(session: &silverback::Session) -> Result<(), silverback::Error> {

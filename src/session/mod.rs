@@ -39,7 +39,7 @@ use crate::{
 /// # #[derive(serde::Serialize)] struct User { id: u64 }
 /// async fn log_in(session: Session, user: User) -> Result<(), Error> {
 ///     session.load().await?;                    // axum's extractor has done this already
-///     session.renew();                          // a new ID, so that nobody knows it who knew the old one
+///     session.renew();                          // a new ID: anyone who had the old one is locked out
 ///     session.insert("user", user.id)?;
 ///     let logins = session.update("logins", |n: &mut u32| *n += 1)?;
 ///     session.flash(format!("Welcome back, for the {logins}th time"))
@@ -75,6 +75,7 @@ use crate::{
 /// all survive, of those under one key the last, and [`update`](Self::update) is run again on the
 /// newer value. A session that was destroyed meanwhile stays destroyed, and saving into it is an
 /// error ([`ErrorKind::Gone`]). Sessions in a cookie cannot do that: there, the last response wins.
+/// [Who wins](crate#who-wins) has all cases.
 ///
 /// # After the response
 ///
@@ -82,6 +83,34 @@ use crate::{
 /// on reading what it has. To see what has happened since, and to change a session in a store, it
 /// calls [`load`](Self::load) again, changes, and calls [`save`](Self::save). What needs the cookie
 /// can only be done before: changes of a session in a cookie, `renew`, `persist_for`, attributes.
+///
+/// A WebSocket calls [`touch`](Self::touch) a few times per idle timeout. That keeps a session in a
+/// store alive, and is [`ErrorKind::Gone`] once it has ended. Then [`load`](Self::load) it, and
+/// [`rejection`](Self::rejection) gives the reason:
+///
+/// | Reason | What it means for the socket |
+/// |---|---|
+/// | [`Rejection::Renewed`] | The visitor logged in, or the session got a new ID for another reason. It goes on under an ID that only the browser knows: close, and let the page connect again. |
+/// | [`Rejection::Ended`], [`Rejection::Revoked`], [`Rejection::NotFound`] | The visitor was logged out, here or elsewhere. A logout of the last minute says `Ended`. |
+/// | [`Rejection::Expired`] | A timeout has ended it. |
+///
+/// ```
+/// # use silverback::{Error, ErrorKind, Rejection, Session};
+/// /// Says why to close the socket, if there is a reason.
+/// async fn look_after(session: &Session) -> Result<Option<Rejection>, Error> {
+///     match session.touch().await {
+///         Err(error) if error.kind() == ErrorKind::Gone => {
+///             session.load().await?;
+///             Ok(session.rejection().or(Some(Rejection::NotFound)))
+///         }
+///         touched => touched.map(|()| None),
+///     }
+/// }
+/// ```
+///
+/// A session in a cookie with [`revocation`](crate::SessionConfig::revocation) cannot be touched
+/// after the response: call `load` instead, which learns of the end in the same way. One in a cookie
+/// alone never learns of it.
 ///
 /// # Loading
 ///
@@ -127,8 +156,26 @@ impl Session {
         self.read(|view| Ok(view.home.key())).ok().flatten()
     }
 
-    /// Returns why the cookie that came was not accepted; `None` if there was none, or the session
-    /// is not loaded. For the log: telling a client helps an attacker.
+    /// Returns why the cookie that came was not accepted; `None` if it was, if none came, or if the
+    /// session is not loaded.
+    ///
+    /// The session is empty then. For 60 seconds after a session was renewed or destroyed, its old
+    /// cookie is rejected as [`Rejection::Renewed`] or [`Rejection::Ended`]; what such a request
+    /// writes is [`ErrorKind::Gone`], unless it [renews](Self::renew). Ask for these two before you
+    /// write to a session that every page writes to, such as a counter.
+    ///
+    /// Tell visitors that they were logged out. Keep the other reasons for your log: telling them
+    /// to a client helps an attacker.
+    ///
+    /// ```
+    /// # use silverback::{Error, Rejection, Session};
+    /// fn count(session: &Session) -> Result<Option<u32>, Error> {
+    ///     match session.rejection() {
+    ///         Some(Rejection::Renewed | Rejection::Ended) => Ok(None),
+    ///         _ => session.update("visits", |n: &mut u32| *n += 1).map(Some),
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn rejection(&self) -> Option<Rejection> {
         self.read(|view| Ok(view.rejection)).ok().flatten()

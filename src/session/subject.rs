@@ -146,8 +146,13 @@ impl Session {
     /// Ends all other sessions of the subject, at once, and returns how many there were: "log out
     /// everywhere else".
     ///
+    /// This session is spared by any name that it had in the last minute, so a renewal of it at the
+    /// same time ends nothing. Requests of the others that are under way fail with
+    /// [`ErrorKind::Gone`]. A login that enters the list later lives; see
+    /// [Who wins](crate#who-wins).
+    ///
     /// Copies of this session's own cookie go on, so [`renew`](Self::renew) it as well if somebody
-    /// may have one. Of two such requests at the same time one fails then.
+    /// may have one. Of two such requests at the same time one fails then, if it puts nothing in.
     ///
     /// # Errors
     ///

@@ -72,11 +72,16 @@ impl Session {
     /// Changes the value under `key` in place, starting from the default if there is none, and
     /// returns what it has become.
     ///
-    /// The closure runs without a lock, and may read the session. It must not wait for another
-    /// thread or session that waits for this one. It runs again if its value was
-    /// changed meanwhile, at most eight times, and if another request saves the session first: then
-    /// on the value that request left, so no count is lost. So it owns what it uses, and depends on
-    /// nothing but that and its argument, whose type it names:
+    /// **The closure may run more than once**, each time on a newer value, so that no count is lost:
+    /// if the value is changed while it runs, at most eight times, and once more for each other
+    /// request that saves the session before this one does. So it changes its argument and does
+    /// nothing else that must not be done twice. It owns what it uses, and names its argument's type.
+    ///
+    /// It runs without a lock, and may read the session. It must not wait for another thread or
+    /// session that waits for this one. It returns what the value is in this request; if
+    /// another request saves first, [`get`](Self::get) has the merged one after
+    /// [`save`](Self::save). In a session in a cookie nothing is merged: of two requests, the last
+    /// response wins.
     ///
     /// ```
     /// # fn f(session: &silverback::Session, item: String) -> Result<(), silverback::Error> {
