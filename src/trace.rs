@@ -121,6 +121,12 @@ pub(crate) fn forbade_shared_caching(field: &str) {
     );
 }
 
+/// A value is of another type than the page asks for, as after a deploy.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn value_recovered(expected: &'static str) {
+    event!(WARN, expected, "value of a former type recovered");
+}
+
 /// A flash message is of another type than the page asks for, as after a deploy.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn flash_dropped(session: &str, expected: &'static str) {

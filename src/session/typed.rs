@@ -1,11 +1,11 @@
 //! One struct instead of many keys.
 
-use std::{fmt, marker::PhantomData};
+use std::{any::type_name, fmt, marker::PhantomData};
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Session, json::from_json};
-use crate::error::Error;
+use crate::{error::Error, trace};
 
 /// A type that a session keeps one value of.
 ///
@@ -26,7 +26,8 @@ use crate::error::Error;
 /// # When a type changes
 ///
 /// Sessions outlive a deploy: the value that was kept may be one of the former type. Unless you say
-/// what to do, reading it is an error until the session ends, so that nothing is lost unseen.
+/// what to do, it counts as the default, with an event in the log, so that no visitor is stuck with
+/// an error until the session ends. What is kept stays until you write.
 ///
 /// | The change | What to do |
 /// |---|---|
@@ -34,7 +35,8 @@ use crate::error::Error;
 /// | a field that is gone | nothing: serde ignores it |
 /// | another name of a field | `#[serde(alias = "old")]` |
 /// | anything else | [`recover`](Self::recover), which makes a new value of the old JSON |
-/// | the old value is worth nothing | `recover` that returns the default, or another [`KEY`](Self::KEY) |
+/// | the old value is worth nothing | nothing: it counts as the default |
+/// | the old value must not be lost | `recover` that returns `None`: reading it is an error |
 ///
 /// While two releases run side by side, the older one reads what the newer one has written. Deploy
 /// a release that reads both first, then the one that writes the new form.
@@ -78,14 +80,15 @@ pub trait SessionData: Default + DeserializeOwned + Serialize + 'static {
     /// The name of the session it is kept in; the layer's first one unless it is given.
     const SESSION: Option<&'static str> = None;
 
-    /// Makes a value of JSON that is not a `Self` any more; `None` is the error that it was.
+    /// Makes a value of JSON that is not a `Self` any more: the default one unless you write this.
+    /// `None` is the error that it was.
     ///
     /// [`Typed::read`] leaves what is kept as it is, [`Typed::update`] and [`Typed::replace`] put
     /// the new form in its place. It runs without a lock, and again if another request saves first.
     #[must_use]
     fn recover(json: &str, error: &Error) -> Option<Self> {
         let _ = (json, error);
-        None
+        Some(Self::default())
     }
 }
 
@@ -93,6 +96,9 @@ fn parse<T: SessionData>(json: &[u8]) -> Result<T, Error> {
     from_json(json).or_else(|error| {
         let json = str::from_utf8(json).ok();
         let recovered = json.and_then(|json| T::recover(json, &error));
+        if recovered.is_some() {
+            trace::value_recovered(type_name::<T>());
+        }
         recovered.ok_or(error)
     })
 }

@@ -10,6 +10,10 @@ struct Strict(Vec<u64>);
 
 impl SessionData for Strict {
     const KEY: &'static str = "cart";
+
+    fn recover(_: &str, _: &Error) -> Option<Self> {
+        None
+    }
 }
 
 /// What once was a list of items is a list of items and counts.
@@ -26,16 +30,12 @@ impl SessionData for Counted {
     }
 }
 
-/// Starts anew.
+/// Says nothing, and starts anew.
 #[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
 struct Fresh(Vec<(u64, u32)>);
 
 impl SessionData for Fresh {
     const KEY: &'static str = "cart";
-
-    fn recover(_: &str, _: &Error) -> Option<Self> {
-        Some(Self::default())
-    }
 }
 
 async fn raw(world: &World, jar: &Jar) -> serde_json::Value {
@@ -51,7 +51,7 @@ async fn visitor(world: &World, cart: impl Serialize) -> Jar {
 }
 
 #[tokio::test]
-async fn one_of_no_policy_is_an_error_and_stays() {
+async fn one_that_must_not_be_lost_is_an_error_and_stays() {
     for world in Kind::PLAIN.map(Kind::world) {
         let jar = &mut visitor(&world, "something else").await;
         let kinds = async |session: Session| {
@@ -104,11 +104,19 @@ async fn one_that_cannot_be_recovered_is_the_error_it_was() {
 }
 
 #[tokio::test]
-async fn one_of_no_worth_can_be_given_up() {
+async fn one_of_no_policy_counts_as_the_default() {
     let world = Kind::Memory.world();
     let jar = &mut visitor(&world, "something else").await;
     let read = async |session: Session| Typed::<Fresh>::of(&session).read().unwrap();
     assert_eq!(world.visit(jar, read).await.0, Fresh::default());
+    assert_eq!(raw(&world, jar).await, "something else", "a read leaves it");
+    let add = async |session: Session| {
+        let cart = Typed::<Fresh>::of(&session);
+        cart.update(|cart| cart.0.push((7, 1))).unwrap()
+    };
+    let new = [(7, 1)];
+    assert_eq!(world.visit(jar, add).await.0.0, new);
+    assert_eq!(raw(&world, jar).await, serde_json::json!(new));
 }
 
 /// A release that is older still puts its form in the way of an update that is being saved.
