@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 /// | What failed | HTTP | `Retry-After` | gRPC |
 /// |---|---|---|---|
 /// | [`Gone`](ErrorKind::Gone), [`Conflict`](ErrorKind::Conflict) | 409 | - | 10 `ABORTED` |
-/// | the [store](ErrorKind::Store), while a session was loaded | 503 | 1 s | 14 `UNAVAILABLE` |
+/// | the [store](ErrorKind::Store), while a session was loaded; a [later format](ErrorKind::LaterFormat) | 503 | 1 s | 14 `UNAVAILABLE` |
 /// | the store, after a handler of GET, HEAD, OPTIONS or TRACE | 503 | 1 s | 13 `INTERNAL` |
 /// | the store, after any other handler, or in the middle of one | 503 | - | 13 `INTERNAL` |
 /// | everything else | 500 | - | 13 `INTERNAL` |
@@ -91,7 +91,7 @@ impl Answer {
                 retry_after: None,
                 grpc_code: ABORTED,
             },
-            ErrorKind::Store => {
+            ErrorKind::Store | ErrorKind::LaterFormat => {
                 let (again, grpc_code) = store(failure);
                 Self {
                     status: StatusCode::SERVICE_UNAVAILABLE,

@@ -64,6 +64,9 @@ pub enum ErrorKind {
     /// Sessions in a cookie can only be listed and ended if something remembers which have ended:
     /// configure [`revocation`](crate::SessionConfig::revocation).
     NeedsRevocation,
+    /// The store may drop what it was told before its end, so it cannot list a subject's sessions:
+    /// see [`allow_forgetful_stores`](crate::SessionConfig::allow_forgetful_stores).
+    ForgetfulStore,
     /// The store failed.
     Store,
     /// The cookie, or what the store has, was written by a later release, which may be running
@@ -166,6 +169,9 @@ impl fmt::Display for Error {
             ErrorKind::Subject => f.write_str("a subject must have 1 to 256 bytes"),
             ErrorKind::NeedsRevocation => {
                 f.write_str("a session in a cookie needs `SessionConfig::revocation` to have a subject")
+            }
+            ErrorKind::ForgetfulStore => {
+                f.write_str("the store may forget before its time which sessions a subject has")
             }
             ErrorKind::Store => f.write_str("the store failed"),
             ErrorKind::LaterFormat => f.write_str("it was written by a later release"),
@@ -334,6 +340,9 @@ pub enum ConfigError {
     ZeroDuration,
     /// Sessions of this name are in a cookie, and nothing remembers which have ended.
     NeedsRevocation(String),
+    /// The ends or the subjects of sessions of this name are to be kept in a store that may drop
+    /// them before their time.
+    ForgetfulStore(String),
 }
 
 impl fmt::Display for ConfigError {
@@ -409,6 +418,12 @@ impl ConfigError {
             Self::ClockSkewTooLong => f.write_str(
                 "clocks that differ by more than an hour are wrong: set them right and allow less",
             ),
+            Self::ForgetfulStore(name) => {
+                write!(
+                    f,
+                    "the store may forget which sessions {name:?} have ended: use another, or add `.allow_forgetful_stores()`"
+                )
+            }
             Self::NeedsRevocation(name) => {
                 write!(
                     f,

@@ -22,6 +22,12 @@ impl Head {
     }
 }
 
+impl Head {
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.method == Method::GET || self.method == Method::HEAD
+    }
+}
+
 fn is_grpc(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let rest = kind.and_then(|kind| kind.strip_prefix(b"application/grpc"));
@@ -30,10 +36,9 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 static SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
-static PURPOSE: HeaderName = HeaderName::from_static("purpose");
 
 /// Whether the browser asks for a page ahead of the click. The Fetch standard has `Sec-Purpose`,
-/// with what kind of prefetch it is as a parameter; older browsers say `Purpose`.
+/// with what kind of prefetch it is as a parameter.
 fn is_prefetch(headers: &HeaderMap) -> bool {
     let says_so = |value: &HeaderValue| {
         let mut parts = value.as_bytes().split(|byte| matches!(byte, b';' | b','));
@@ -41,10 +46,8 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
             .next()
             .is_some_and(|first| first.trim_ascii().eq_ignore_ascii_case(b"prefetch"))
     };
-    [&SEC_PURPOSE, &PURPOSE]
-        .into_iter()
-        .filter_map(|name| headers.get(name))
-        .any(says_so)
+    // Without a cookie there is nothing to use up.
+    headers.contains_key(header::COOKIE) && headers.get(&SEC_PURPOSE).is_some_and(says_so)
 }
 
 #[cfg(test)]
@@ -61,12 +64,11 @@ mod tests {
             ("sec-purpose", "prerender;prefetch", false),
             ("sec-purpose", "prefetching", false),
             ("sec-purpose", "", false),
-            ("purpose", "prefetch", true),
-            ("purpose", "preview", false),
             ("x-purpose", "prefetch", false),
         ] {
             for (method, may_be) in [(Method::GET, true), (Method::POST, false)] {
                 let request = Request::builder().method(method).header(name, value);
+                let request = request.header("cookie", "s=1");
                 let head = Head::of(&request.body(()).expect("a request"));
                 assert_eq!(head.is_unseen, expected && may_be, "{name}: {value}");
             }

@@ -53,7 +53,7 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let head = Head::of(&request);
         let cookies = request.headers().get_all(header::COOKIE);
-        let registry = Registry::new(Arc::clone(&self.shared), cookies);
+        let registry = Registry::new(Arc::clone(&self.shared), cookies, head.is_read_only());
         let outer = request
             .extensions_mut()
             .insert(Session::from(registry.first()));

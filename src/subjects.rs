@@ -142,11 +142,17 @@ impl Subjects {
     /// # Errors
     ///
     /// [`ConfigError::NeedsRevocation`] for sessions in a cookie that nothing remembers the end of;
+    /// [`ConfigError::ForgetfulStore`] for those in a store that may drop the lists of subjects;
     /// otherwise what [`SessionLayer::try_new`](crate::SessionLayer::try_new) would say.
     pub fn new(config: &SessionConfig) -> Result<Self, ConfigError> {
         let settings = Arc::new(config.build()?);
         if settings.rosters.is_none() {
-            return Err(ConfigError::NeedsRevocation(config.name().to_owned()));
+            let name = config.name().to_owned();
+            return Err(if settings.may_be_in_cookie() {
+                ConfigError::NeedsRevocation(name)
+            } else {
+                ConfigError::ForgetfulStore(name)
+            });
         }
         Ok(Self {
             settings,

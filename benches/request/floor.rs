@@ -56,6 +56,11 @@ struct Record {
     bytes: Vec<u8>,
 }
 
+/// A payload's head: a flag, and the count of cookies that it is for.
+const PLAIN: [u8; 5] = [16, 0, 0, 0, 0];
+/// Of the attributes, in cookies that refer to a record.
+const TAG: [u8; 2] = [0; 2];
+
 /// What the service and the handler share, in the request's extensions.
 type Slot = Arc<Mutex<Option<Open>>>;
 
@@ -187,16 +192,16 @@ impl Floor {
         }
         let id = times + TIMES;
         if !self.in_memory {
-            // The token's id, and a byte that says that this session has no lifetime or attributes
-            // of its own.
+            // The token's id, and what says that this session has no lifetime or attributes of its
+            // own.
             return Some(Open {
                 bytes: token,
-                frames: id + 17,
+                frames: id + 16 + PLAIN.len(),
                 record: None,
                 is_changed: false,
             });
         }
-        let key = record_key(token.get(id..)?)?;
+        let key = record_key(token.get(id..token.len() - TAG.len())?)?;
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let Record { version, bytes, .. } = records
             .get(&key)
@@ -214,7 +219,7 @@ impl Floor {
         let bytes = if self.in_memory {
             Vec::with_capacity(256)
         } else {
-            self.token(random::<16>()?, &[0])
+            self.token(random::<16>()?, &PLAIN)
         };
         Some(Open {
             frames: bytes.len(),
@@ -242,10 +247,16 @@ impl Floor {
         let now = now();
         if !self.in_memory {
             let [_, _, _, issued @ ..] = now.to_be_bytes();
+            let times = self.times();
             open.bytes
-                .get_mut(self.times()..)?
+                .get_mut(times..)?
                 .first_chunk_mut()
                 .map(|place| *place = issued)?;
+            let revision = open
+                .bytes
+                .get_mut(times + TIMES + 17..)?
+                .first_chunk_mut()?;
+            *revision = (u32::from_be_bytes(*revision) + 1).to_be_bytes();
             return self.cookie(open.bytes);
         }
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
@@ -271,7 +282,7 @@ impl Floor {
             },
         );
         drop(records);
-        self.cookie(self.token(id, &[]))
+        self.cookie(self.token(id, &TAG))
     }
 
     fn cookie(&self, mut token: Vec<u8>) -> Option<HeaderValue> {

@@ -8,6 +8,7 @@ use crate::{
     cookie::{self as wire, CookieAttributes},
     error::ConfigError,
     roster::Rosters,
+    store::{DynStore, Store as _},
 };
 
 /// How long a visitor can be remembered, unless other settings last longer or say otherwise.
@@ -24,6 +25,13 @@ impl SessionConfig {
         }
         let absolute = self.check_times()?;
         self.check_effects()?;
+        if self
+            .revocations
+            .as_ref()
+            .is_some_and(|ends| self.forgets(ends))
+        {
+            return Err(ConfigError::ForgetfulStore(self.name.clone()));
+        }
         let (mode, purpose) = match self.backend.server() {
             Err(cookie) if cookie.is_signed() => (Mode::Signed, Purpose::Values),
             Err(_) => (Mode::Sealed, Purpose::Values),
@@ -54,6 +62,7 @@ impl SessionConfig {
             overflow: self.build_overflow(),
             persist_up_to,
             not_before: self.not_before,
+            reads_recent: self.reads_recent,
             rosters: self.build_rosters(absolute.max(persist_up_to)),
             sessions_per_subject: self.sessions_per_subject.unwrap_or(1_000).max(1),
             never_waits: false,
@@ -104,6 +113,7 @@ impl SessionConfig {
             ("clock_skew",      self.clock_skew.is_some(),      !in_store,            IN_STORE),
             ("cookie_bytes",    self.cookie_bytes.is_some(),    overflows,            NO_OVERFLOW),
             ("max_bytes",       self.max_bytes.is_some(),       has_records,          IN_COOKIE),
+            ("recent_reads",    self.reads_recent,              has_records,          IN_COOKIE),
             ("encrypt_records", self.encrypts_records,          has_records,          IN_COOKIE),
             ("subject_key",     self.subject_key.is_some(),     in_store || revokes,  NO_ROSTERS),
             ("sessions_per_subject", self.sessions_per_subject.is_some(),
@@ -114,6 +124,11 @@ impl SessionConfig {
             Some((setting, _, _, session)) => Err(ConfigError::NoEffect { setting, session }),
             None => Ok(()),
         }
+    }
+
+    /// Whether this store is not to be relied on for what has ended.
+    fn forgets(&self, store: &DynStore) -> bool {
+        store.limits().may_forget && !self.allows_forgetting
     }
 
     fn codec(&self, mode: Mode, purpose: Purpose) -> Codec {
@@ -130,7 +145,8 @@ impl SessionConfig {
 
     /// `memory` is how long the longest of a subject's sessions can live.
     fn build_rosters(&self, memory: Duration) -> Option<Rosters> {
-        let store = self.backend.server().ok().or(self.revocations.as_ref())?;
+        let store = self.backend.server().ok().or(self.revocations.as_ref());
+        let store = store.filter(|store| !self.forgets(store))?;
         let codec = self.codec(Mode::Sealed, Purpose::Roster);
         let (name, audience) = (&self.name, &self.audience);
         let rosters = Rosters::new(store.clone(), codec, name, audience, memory);

@@ -30,7 +30,7 @@ use crate::{
 /// | [`persist_up_to`](Self::persist_up_to) | the longest of 30 days, `max_age` and `absolute_timeout` |
 /// | [`not_before`](Self::not_before) | none |
 /// | [`clock_skew`](Self::clock_skew) | 60 seconds |
-/// | [`encrypt_records`](Self::encrypt_records) | off |
+/// | [`encrypt_records`](Self::encrypt_records), [`recent_reads`](Self::recent_reads) | off, off |
 /// | [`sessions_per_subject`](Self::sessions_per_subject) | 1,000 |
 /// | [`subject_key`](Self::subject_key) | none |
 /// | [`overflow`](Self::overflow), [`cookie_bytes`](Self::cookie_bytes) | none, what fits into 4,096 bytes |
@@ -57,6 +57,8 @@ pub struct SessionConfig {
     clock_skew: Option<Duration>,
     max_bytes: Option<usize>,
     encrypts_records: bool,
+    reads_recent: bool,
+    allows_forgetting: bool,
     revocations: Option<DynStore>,
     sessions_per_subject: Option<usize>,
     subject_key: Option<Key>,
@@ -90,6 +92,8 @@ impl SessionConfig {
             clock_skew: None,
             max_bytes: None,
             encrypts_records: false,
+            reads_recent: false,
+            allows_forgetting: false,
             revocations: None,
             sessions_per_subject: None,
             subject_key: None,
@@ -334,6 +338,41 @@ impl SessionConfig {
         self
     }
 
+    /// Lets GET and HEAD requests open a session as a cache or a replica of the store has it:
+    /// [`Read::Recent`](crate::store::Read::Recent) instead of `Current`.
+    ///
+    /// A session that was ended or changed may then be seen as it was for as long as the store lags,
+    /// which its own docs say: such a page can miss a write, show a flash again, or show itself to
+    /// somebody who has just logged out. Whatever such a request writes is checked against the
+    /// present. That there is no session is believed of a current read alone. Other methods, ends,
+    /// lists of subjects and sessions that are loaded after the response are always read as they are.
+    ///
+    /// ```
+    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let cart = SessionConfig::new("cart", MemoryStore::new(), Keys::generate()?).recent_reads();
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn recent_reads(mut self) -> Self {
+        self.reads_recent = true;
+        self
+    }
+
+    /// Uses a store that [may forget](crate::store::Limits::may_forget), as memcached does or Redis
+    /// with an evicting policy, for [`revocation`](Self::revocation) and the lists of
+    /// [subjects](crate::Session::set_subject) as well.
+    ///
+    /// Without this it is refused: the layer is not built with such a store for `revocation`, and
+    /// `set_subject` is an error with such a store for sessions. With it, a session that has ended
+    /// comes back when the store forgets that, and `destroy_all` misses sessions whose list is gone.
+    #[must_use]
+    pub fn allow_forgetful_stores(mut self) -> Self {
+        self.allows_forgetting = true;
+        self
+    }
+
     /// Remembers in `store` which sessions in a cookie have ended. A copy of the cookie is then worth
     /// nothing after a logout or a renewal, a request that overlaps one undoes nothing, and a
     /// [subject](crate::Session::set_subject)'s sessions can be listed and ended. None is
@@ -355,7 +394,9 @@ impl SessionConfig {
     /// refuses all sessions made until that end was set, as
     /// [`Rejection::Revoked`](crate::Rejection::Revoked). When its process ends it forgets all: copies
     /// of ended cookies are valid again, so keep ends that matter in a store that outlives a restart.
-    /// A store that says [`may_forget`](crate::store::Limits::may_forget) is no place for them.
+    /// A store that [may forget](crate::store::Limits::may_forget) is a
+    /// [`ConfigError::ForgetfulStore`](crate::ConfigError::ForgetfulStore) when the layer is built,
+    /// unless you [allow it](Self::allow_forgetful_stores).
     ///
     /// Sessions that are kept in a store do not need this, and it is an error there. The store may be
     /// that of [`overflow`](Self::overflow) or of other sessions.

@@ -42,6 +42,8 @@ pub(crate) struct Settings {
     /// Where the sessions of subjects are listed; none if nothing remembers which have ended.
     pub(crate) rosters: Option<Rosters>,
     pub(crate) sessions_per_subject: usize,
+    /// Requests that only read may see what the store had a moment ago.
+    pub(crate) reads_recent: bool,
     /// Everything this session needs is done when it is first polled.
     pub(crate) never_waits: bool,
     pub(crate) max_bytes: usize,

@@ -89,11 +89,12 @@ impl Registry {
     pub(crate) fn new<'a>(
         shared: Arc<Shared>,
         cookies: impl IntoIterator<Item = &'a HeaderValue>,
+        is_read_only: bool,
     ) -> Arc<Self> {
         // What is large is moved once, and filled where it stays.
         let mut registry = Arc::new(Self {
             shared,
-            exchange: Exchange::new(),
+            exchange: Exchange::new(is_read_only),
             outer: OnceLock::new(),
             first: Cell::default(),
             more: OnceLock::new(),

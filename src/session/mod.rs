@@ -65,7 +65,7 @@ use crate::{
 /// 15 `DATA_LOSS`, in the response's headers.
 ///
 /// Nobody sees the response to a HEAD request, a 304 (Not Modified), or the response to a request
-/// with `Sec-Purpose: prefetch` or `Purpose: prefetch`. If the visitor then follows the link, a
+/// with `Sec-Purpose: prefetch`. If the visitor then follows the link, a
 /// browser may show the prefetched page as it is: its message shows once more on the next one.
 ///
 /// # Concurrent requests

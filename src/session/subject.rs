@@ -43,12 +43,13 @@ impl Session {
     ///
     /// [`ErrorKind::Subject`] if it is empty or has more than 256 bytes.
     /// [`ErrorKind::NeedsRevocation`] for a session in a cookie without
-    /// [`revocation`](crate::SessionConfig::revocation). [`ErrorKind::TooLarge`],
+    /// [`revocation`](crate::SessionConfig::revocation), [`ErrorKind::ForgetfulStore`] for one in a
+    /// store that may drop the list of a subject's sessions. [`ErrorKind::TooLarge`],
     /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     pub fn set_subject(&self, subject: &str, note: &str) -> Result<(), Error> {
         let checked = match subject.len() {
             1..=MAX_LEN if self.settings().rosters.is_some() => Ok(()),
-            1..=MAX_LEN => Err(ErrorKind::NeedsRevocation),
+            1..=MAX_LEN => Err(self.why_unlisted()),
             _ => Err(ErrorKind::Subject),
         };
         checked.map_err(|kind| Error::new(kind).of(self.name()))?;
@@ -185,9 +186,18 @@ impl Session {
             return Ok(None);
         };
         if self.settings().rosters.is_none() {
-            return Err(Error::new(ErrorKind::NeedsRevocation).of(self.name()));
+            return Err(Error::new(self.why_unlisted()).of(self.name()));
         }
         Ok(Some((subject.name, key)))
+    }
+
+    /// Why there are no lists of subjects.
+    fn why_unlisted(&self) -> ErrorKind {
+        if self.settings().may_be_in_cookie() {
+            ErrorKind::NeedsRevocation
+        } else {
+            ErrorKind::ForgetfulStore
+        }
     }
 }
 

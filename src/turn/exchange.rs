@@ -2,23 +2,39 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::cookie::{Finder, RequestCookies};
+use crate::{
+    config::Settings,
+    cookie::{Finder, RequestCookies},
+    store::Read,
+};
 
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) cookies: RequestCookies,
+    /// Its method is one that only reads.
+    is_read_only: bool,
     is_touched: AtomicBool,
     is_closed: AtomicBool,
     is_over: AtomicBool,
 }
 
 impl Exchange {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(is_read_only: bool) -> Self {
         Self {
             cookies: RequestCookies::new(),
+            is_read_only,
             is_touched: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
+        }
+    }
+
+    /// How to read a session that the request has not opened yet.
+    pub(crate) fn read(&self, settings: &Settings) -> Read {
+        if settings.reads_recent && self.is_read_only && !self.is_closed() {
+            Read::Recent
+        } else {
+            Read::Current
         }
     }
 

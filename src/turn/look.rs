@@ -13,7 +13,7 @@ use crate::{
     error::{Error, ErrorKind, Rejection},
     id::SessionId,
     state::{Home, Lifetime, Source, View},
-    store,
+    store::{self, Read},
     vault::Vault,
 };
 
@@ -171,6 +171,7 @@ fn check_times(view: &View, settings: &Settings, now: Timestamp) -> Result<(), R
 pub(super) async fn ask(
     vault: &Vault<'_>,
     looked: Looked,
+    read: Read,
     now: Timestamp,
 ) -> Result<Opened, Error> {
     if !vault.settings.never_waits {
@@ -180,7 +181,7 @@ pub(super) async fn ask(
         Looked::Found(opened) => return Ok(opened),
         Looked::LaterFormat => return Err(Error::new(ErrorKind::LaterFormat)),
         Looked::Record(id, came) => {
-            let mut view = vault.open(&id, now).await?.into_view(id, now);
+            let mut view = vault.open(&id, read, now).await?.into_view(id, now);
             view.home.hear();
             (view, came)
         }

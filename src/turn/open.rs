@@ -12,6 +12,7 @@ use crate::{
     content::Content,
     error::{Error, ErrorKind, Rejection},
     state::{Change, State, View},
+    store::Read,
     trace,
     vault::Vault,
 };
@@ -45,7 +46,7 @@ impl Operation for Reopen {
             Some(view) => Looked::of_token(view, turn.vault.settings, now),
             None => look(&source, turn.vault.settings, turn.exchange, now),
         };
-        let opened = ask(&turn.vault, looked, now)
+        let opened = ask(&turn.vault, looked, Read::Current, now)
             .await
             .map_err(Error::of_load)?;
         // Dropped without the lock: it may have closures of the application.
@@ -97,7 +98,8 @@ impl Turn<'_> {
             Some(look(&state.source, self.vault.settings, self.exchange, now))
         });
         let Some(looked) = looked else { return Ok(()) };
-        let opened = ask(&self.vault, looked, now)
+        let read = self.exchange.read(self.vault.settings);
+        let opened = ask(&self.vault, looked, read, now)
             .await
             .map_err(Error::of_load)?;
         self.enter(opened)

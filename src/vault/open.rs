@@ -8,13 +8,27 @@ use crate::{
     clock::Timestamp,
     error::{Error, Rejection},
     id::SessionId,
+    store::{Read, Store as _},
 };
 
 impl Vault<'_> {
     /// The session to which a cookie refers. Where ends are remembered, what has ended is dead even
     /// if its record could not be removed.
-    pub(crate) async fn open(&self, id: &SessionId, now: Timestamp) -> Result<Found, Error> {
+    ///
+    /// That a session is there is believed of a recent read, and nothing else.
+    pub(crate) async fn open(
+        &self,
+        id: &SessionId,
+        read: Read,
+        now: Timestamp,
+    ) -> Result<Found, Error> {
         if self.settings.ends().is_none() {
+            if read == Read::Recent {
+                let record = self.records()?.load(&id.record_key(), read).await;
+                if let Ok(found @ Found::Session { .. }) = self.read(id, record, now) {
+                    return Ok(found);
+                }
+            }
             return self.find(id, now).await;
         }
         let found = self.open_many(std::slice::from_ref(id), now).await?.pop();

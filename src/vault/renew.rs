@@ -210,7 +210,12 @@ impl Vault<'_> {
         let moved = match (&since, &home) {
             (Err(_), _) => Err(gone()),
             (Ok(_), Home::Record(place)) => self.rewrite(place, job).await,
-            (Ok(_), _) => self.move_in(when, job).await,
+            // A logout may have followed this request's own mark.
+            (Ok(_), _) => match self.is_revoked(&key).await {
+                Ok(false) => self.move_in(when, job).await,
+                Ok(true) => Err(gone()),
+                Err(error) => Err(error),
+            },
         };
         if moved.is_err() {
             self.move_out(&home).await;

@@ -71,19 +71,25 @@ impl Vault<'_> {
             id: job.id.clone(),
             issued: self.now(),
         };
-        let Some(before) = before else {
-            if !job.plan.write.names() {
-                self.check_alive(&job.id, job.created, job.draft.enrolment.as_ref())
-                    .await?;
-            }
+        if !job.plan.write.names() {
+            self.check_alive(&job.id, job.created, job.draft.enrolment.as_ref())
+                .await?;
             return Ok(Written::at(home));
-        };
-        let mark = self.mark_of(job);
-        if self.set_end(before, mark, job.created).await?.is_some() {
-            return self.start_anew(home, When::Response, job).await;
         }
-        self.leave(job.draft.enrolment.as_ref(), before).await?;
-        self.remove_record(before).await;
+        if let Some(before) = before {
+            let mark = self.mark_of(job);
+            if self.set_end(before, mark, job.created).await?.is_some() {
+                return self.start_anew(home, When::Response, job).await;
+            }
+            self.leave(job.draft.enrolment.as_ref(), before).await?;
+            self.remove_record(before).await;
+        }
+        // Its subject's sessions may have been ended since it was enrolled.
+        if job.draft.enrolment.is_some() {
+            let key = job.id.record_key();
+            self.check_enrolled(&key, job.draft.enrolment.as_ref())
+                .await?;
+        }
         Ok(Written::at(home))
     }
 

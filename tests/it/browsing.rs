@@ -42,6 +42,7 @@ async fn all(store: &impl Browse, limit: usize) -> Vec<Listed> {
         let page = store.browse(&cursor, limit).await.unwrap();
         assert!(page.entries.len() <= limit.max(1));
         listed.extend(page.entries);
+        assert!(listed.len() <= 1_000, "it comes to an end");
         from = page.next;
     }
     listed

@@ -65,6 +65,7 @@ mod sealed_rosters;
 mod session_limit;
 mod set_cookie_length;
 mod shrunk;
+mod store_limits;
 mod stores;
 mod subject_keys;
 mod subjects;

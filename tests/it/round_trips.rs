@@ -113,10 +113,11 @@ async fn of_a_session_in_a_cookie_with_revocation() {
         (Who::Visitor, Act::Save, &[Load]),
         (Who::Visitor, Act::Renew, &[Create]),
         (Who::Visitor, Act::LogOut, &[Create]),
-        (Who::New, Act::LogIn, &[Load, Create]),
-        (Who::Visitor, Act::LogIn, &[Load, Create, Create]),
+        // The roster, the end of the old name, and a second look as above.
+        (Who::New, Act::LogIn, &[Load, Create, Load]),
+        (Who::Visitor, Act::LogIn, &[Load, Create, Create, Load]),
         (Who::User, Act::Save, &[LoadMany]),
-        (Who::User, Act::Renew, &[Load, Update, Create]),
+        (Who::User, Act::Renew, &[Load, Update, Create, Load]),
         (Who::User, Act::LogOut, &[Create]),
         (Who::User, Act::List, &[Load, LoadMany]),
     ];

@@ -205,6 +205,28 @@ fn the_end_that_was_set_first_leaves_first() {
     assert_eq!(forgotten, (0..1_000).collect::<Vec<_>>());
 }
 
+/// A window may remember an end that has left.
+#[test]
+fn an_end_that_was_removed_hides_no_other() {
+    let mut shard = Shard::default();
+    for number in 0..WINDOW as u32 + 1 {
+        let set = match number {
+            0 => 0,
+            256 => 100,
+            _ => 500,
+        };
+        put(&mut shard, number, &end(set), END);
+    }
+    assert!(shard.remove(&key(0)).is_some());
+    let mut forgotten = Vec::new();
+    for _ in 0..4 {
+        let mut removed = Removed::default();
+        shard.make_room(None, START, &mut removed);
+        forgotten.extend(removed.forgotten.map(Timestamp::as_secs));
+    }
+    assert_eq!(forgotten, [100, 500, 500]);
+}
+
 /// What was set when is not known then, so what is forgotten is all up to now.
 #[test]
 fn an_end_that_does_not_say_when_it_was_set_leaves_last() {
@@ -230,6 +252,24 @@ fn the_record_that_the_room_is_for_stays() {
         assert_eq!(left, [(Class::Unused, 16)]);
         assert!(has(&shard, 99), "{data:?}");
     }
+}
+
+/// The window of the record that the room is for has no other of its class.
+#[test]
+fn the_record_that_the_room_is_for_is_not_looked_for() {
+    let mut shard = shard(1);
+    for number in 1..WINDOW as u32 {
+        put(&mut shard, number, MARK, END);
+    }
+    put(&mut shard, 256, SESSION, END);
+    for number in 257..300 {
+        put(&mut shard, number, MARK, END);
+    }
+    let slot = shard.find(&key(256), START);
+    let mut removed = Removed::default();
+    assert!(shard.make_room(slot, START, &mut removed));
+    assert_eq!(removed.of(Class::Unused), 1);
+    assert!(!has(&shard, 0) && has(&shard, 256));
 }
 
 /// It is left out where room is made for it, and is in its place again if there is none.
