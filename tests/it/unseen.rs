@@ -1,6 +1,6 @@
 //! Responses that nobody sees use up no flash message.
 
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use silverback::Session;
 
 use crate::support::{
@@ -24,29 +24,21 @@ enum Unseen {
     Head,
     NotModified,
     Prefetch,
-    OldPrefetch,
 }
 
-const ALL: [Unseen; 4] = [
-    Unseen::Head,
-    Unseen::NotModified,
-    Unseen::Prefetch,
-    Unseen::OldPrefetch,
-];
+const ALL: [Unseen; 3] = [Unseen::Head, Unseen::NotModified, Unseen::Prefetch];
 
 impl Unseen {
     fn request(self, jar: &Jar) -> Request<()> {
         let mut request = jar.request();
-        let (name, value) = match self {
-            Self::Head => {
-                *request.method_mut() = Method::HEAD;
-                return request;
+        match self {
+            Self::Head => *request.method_mut() = Method::HEAD,
+            Self::NotModified => {}
+            Self::Prefetch => {
+                let value = HeaderValue::from_static("prefetch;prerender");
+                request.headers_mut().insert("sec-purpose", value);
             }
-            Self::NotModified => return request,
-            Self::Prefetch => ("sec-purpose", "prefetch;prerender"),
-            Self::OldPrefetch => ("purpose", "prefetch"),
-        };
-        request.headers_mut().insert(name, value.parse().unwrap());
+        }
         request
     }
 
