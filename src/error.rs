@@ -57,7 +57,9 @@ pub enum ErrorKind {
     },
     /// Other requests kept changing the session until the retries were used up.
     Conflict,
-    /// The session was destroyed, renewed or expired while this request was changing it.
+    /// The session was destroyed, renewed or expired while this request was changing it, or was
+    /// destroyed or renewed less than a minute before the request. Nothing was saved. See
+    /// [what to answer](crate#login-and-logout), and [Who wins](crate#who-wins).
     Gone,
     /// The subject is empty or longer than 256 bytes.
     Subject,

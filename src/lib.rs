@@ -184,8 +184,10 @@
 //!   that is no login can displace one in the same way, if its request puts something in.
 //! - In a cookie alone, a copy stays valid until its timeouts, whatever the server does.
 //!
-//! Each read of a session asks its store for the state [`Current`](store::Read::Current) then, so a
-//! replica that lags adds nothing to this list.
+//! A replica that lags adds nothing to this list, since sessions are read as they
+//! [are](store::Read::Current). With [`recent_reads`](SessionConfig::recent_reads), a GET or HEAD
+//! request may see a session as it was before it was changed or ended, for as long as the store lags,
+//! and show a flash message again. What it writes is checked against the present.
 //!
 //! # What it promises
 //!

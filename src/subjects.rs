@@ -39,22 +39,29 @@ use crate::{
 ///
 /// The list of a subject's sessions is one record in the store of the sessions, or for sessions in
 /// a cookie in that of [`revocation`](SessionConfig::revocation). It is encrypted with the
-/// session's keys, and found by a hash of the subject: whoever steals the store can check whether a
+/// session's keys, and found by a hash of the subject: a thief of the store can check whether a
 /// name they guess has a list, and nothing more. With
 /// [`subject_key`](SessionConfig::subject_key) they cannot. Each session name has lists of its own.
 ///
 /// # Limits
 ///
-/// A session is in the list before it is saved with its subject, so
-/// [`destroy_all`](Self::destroy_all) ends every session that there is when it is called, those of
-/// requests under way included. It cannot keep somebody from logging in again: change the password
-/// first. If the store fails just when a session that is there gets its subject, the session may be
-/// in the list without it.
+/// A session enters the list before it is saved with its subject, and looks again after its record
+/// is made. So [`destroy_all`](Self::destroy_all) ends every session that is in the list, those of
+/// requests under way included: what they write is [`ErrorKind::Gone`](crate::ErrorKind::Gone). A
+/// login that enters the list after that lives. Change the password first, as nothing here keeps
+/// somebody from logging in again.
 ///
-/// A list that is damaged is started anew, with an error for whoever wants to see or end what was
-/// in it. So is one that is lost, as when a [`MemoryStore`](crate::store::MemoryStore) was full,
-/// but without an error: sessions in a store are in the list again when they have been used for an
-/// hour.
+/// A session that was renewed less than a minute ago, or is being renewed, is ended and spared by
+/// its old ID as well as by its new one. [Who wins](crate#who-wins) has all cases.
+///
+/// An end through a list leaves no mark in a store: a later request with the cookie is a new
+/// visitor's. If the store fails just when a session that is there gets its subject, the session may
+/// be in the list without it.
+///
+/// A list that is damaged is started anew, with an error for anyone who wants to see or end what was
+/// in it. One that is lost is started anew without an error, as when a
+/// [`MemoryStore`](crate::store::MemoryStore) was full: sessions are in the list again when they
+/// have been used for an hour.
 ///
 /// A subject has at most 1,000 sessions, or as many as
 /// [`sessions_per_subject`](SessionConfig::sessions_per_subject) says.

@@ -1,7 +1,7 @@
 //! Where somebody is logged in, and how to log out there from here.
 
 use axum::{extract::Path, response::Redirect};
-use silverback::{Clock, Error, Session, SubjectSession, Timestamp, store::RecordKey};
+use silverback::{Clock, Error, Session, Sessions, SubjectSession, Timestamp, store::RecordKey};
 
 use crate::{page::escape, words};
 
@@ -25,8 +25,11 @@ pub(crate) async fn end(Path(id): Path<String>, account: Session) -> Result<Redi
     Ok(Redirect::to("/account"))
 }
 
-/// The new ID is for this browser's login: whoever has copied its cookie is somewhere else as well.
-pub(crate) async fn end_others(account: Session) -> Result<Redirect, Error> {
+/// The new ID is for this browser's login: anyone who has copied its cookie is somewhere else as
+/// well. Of two clicks one renews, and the other must put nothing in, or it would get a new session
+/// of that alone. So the message goes with the cart.
+pub(crate) async fn end_others(sessions: Sessions) -> Result<Redirect, Error> {
+    let (account, cart) = (sessions.get("account").await?, sessions.get("cart").await?);
     if account.subject()?.is_none() {
         return Ok(Redirect::to("/login"));
     }
@@ -36,7 +39,7 @@ pub(crate) async fn end_others(account: Session) -> Result<Redirect, Error> {
         1 => "Logged out in one other place.".to_owned(),
         count => format!("Logged out in {count} other places."),
     };
-    account.flash(message)?;
+    cart.flash(message)?;
     Ok(Redirect::to("/account"))
 }
 

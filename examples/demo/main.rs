@@ -19,14 +19,19 @@ use std::{env, error::Error as StdError, path::PathBuf, time::Duration};
 use axum::{
     Form, Router,
     extract::{FromRequestParts, Path, State},
-    http::{HeaderMap, StatusCode, header::USER_AGENT, request::Parts},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{LOCATION, USER_AGENT},
+        request::Parts,
+    },
     middleware,
     response::{Redirect, Response},
     routing::{get, post},
 };
 use serde::Deserialize;
 use silverback::{
-    Error, Key, KeyError, Keys, Rejection, Session, SessionConfig, SessionLayer, Sessions, Typed,
+    Error, ErrorKind, Key, KeyError, Keys, Rejection, Session, SessionConfig, SessionLayer,
+    Sessions, Typed,
     store::{FilesystemStore, Sweeper},
 };
 use tokio::net::TcpListener;
@@ -102,10 +107,19 @@ fn directory() -> PathBuf {
     env::var_os("DEMO_DIR").map_or_else(|| env::temp_dir().join("silverback-demo"), PathBuf::from)
 }
 
-/// The client is told nothing but "500"; what happened is in the response's extensions.
-async fn log_failure(response: Response) -> Response {
-    if let Some(error) = response.extensions().get::<Error>() {
-        eprintln!("{error:?}");
+/// The client is told nothing but a status; what happened is in the response's extensions.
+///
+/// A session that was renewed or destroyed while a request changed it is no failure of the server's:
+/// the browser has another cookie by now, or none, and is led to a page that shows what is true.
+async fn log_failure(mut response: Response) -> Response {
+    let Some(error) = response.extensions().get::<Error>() else {
+        return response;
+    };
+    eprintln!("{error:?}");
+    if error.kind() == ErrorKind::Gone {
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        let home = HeaderValue::from_static("/");
+        response.headers_mut().insert(LOCATION, home);
     }
     response
 }

@@ -154,9 +154,15 @@ impl SessionConfig {
     /// have such a cookie are told to drop it, with the next one they get. May be called several
     /// times.
     ///
-    /// To a browser, cookies of another path, domain or partition are other cookies, and it sends
-    /// both. While the session of one is dead, that does no harm. A session that is kept in its
-    /// cookie alone cannot tell, and then neither of two counts until the older one has expired.
+    /// To a browser, cookies of another path, domain or partition are other cookies (RFC 6265,
+    /// section 5.3), and it sends both. A session that a store has a say in needs this only to tidy
+    /// up: a cookie whose session is dead does not count. Of one in a cookie alone nobody can tell,
+    /// so neither of the two counts
+    /// ([`Rejection::Ambiguous`](crate::Rejection::Ambiguous)) until the older one has expired.
+    /// Leave the setting in for as long as the longest session lasts.
+    ///
+    /// Each one adds a `Set-Cookie` header to each response that sets the session's cookie, and to
+    /// none beside. None is named unless you do.
     ///
     /// ```
     /// # use silverback::{CookieAttributes, Keys, SessionConfig};
@@ -367,20 +373,42 @@ impl SessionConfig {
         self
     }
 
-    /// Remembers in `store` which sessions in a cookie have ended, so that a copy of the cookie is
-    /// worth nothing after a logout or a renewal, and a [subject](crate::Session::set_subject)'s
-    /// sessions can be listed and ended.
+    /// Remembers in `store` which sessions in a cookie have ended. A copy of the cookie is then worth
+    /// nothing after a logout or a renewal, a request that overlaps one undoes nothing, and a
+    /// [subject](crate::Session::set_subject)'s sessions can be listed and ended. None is
+    /// remembered unless you set it.
     ///
-    /// What is remembered is a hash of the session's ID, until it would have ended by itself; a
-    /// session that is opened is looked up, and one with a subject in the subject's list as well.
-    /// With a store that waits, it has to be loaded first. Sessions that are kept in a store do not
-    /// need this, and it is an error there. The store may be that of [`overflow`](Self::overflow) or
-    /// of other sessions.
+    /// **What is kept.** A hash of each ended ID, how and when it ended, and the hash of the new ID
+    /// after a renewal: no values. It stays until the session could not be valid any more, which is
+    /// the absolute timeout after it was made, or
+    /// [`persist_up_to`](Self::persist_up_to) after its end, whichever is later: 30 days with the
+    /// defaults. For the first 60 seconds it is a [mark](crate::Session::renew).
+    ///
+    /// **What it costs.** One call to open a session, and one before each cookie that is set, so a
+    /// session that has ended meanwhile is [`ErrorKind::Gone`](crate::ErrorKind::Gone). One with a
+    /// subject asks for the subject's list in the same call. With a store that waits,
+    /// [`load`](crate::Session::load) the session first. If the store fails, opening the session is
+    /// an error, and never an empty or a valid session.
+    ///
+    /// **What may forget.** A full [`MemoryStore`](crate::store::MemoryStore) that has to drop an end
+    /// refuses all sessions made until that end was set, as
+    /// [`Rejection::Revoked`](crate::Rejection::Revoked). When its process ends it forgets all: copies
+    /// of ended cookies are valid again, so keep ends that matter in a store that outlives a restart.
+    /// A store that [may forget](crate::store::Limits::may_forget) is a
+    /// [`ConfigError::ForgetfulStore`](crate::ConfigError::ForgetfulStore) when the layer is built,
+    /// unless you [allow it](Self::allow_forgetful_stores).
+    ///
+    /// Sessions that are kept in a store do not need this, and it is an error there. The store may be
+    /// that of [`overflow`](Self::overflow) or of other sessions.
     ///
     /// ```
-    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
-    /// # fn main() -> Result<(), silverback::KeyError> {
-    /// let account = SessionConfig::cookie("account", Keys::generate()?).revocation(MemoryStore::new());
+    /// # use silverback::{Keys, SessionConfig};
+    /// # #[cfg(feature = "filesystem")]
+    /// # fn f() -> Result<(), Box<dyn std::error::Error>> {
+    /// use silverback::store::FilesystemStore;
+    ///
+    /// let ends = FilesystemStore::open("sessions")?;
+    /// let account = SessionConfig::cookie("account", Keys::generate()?).revocation(ends);
     /// # Ok(())
     /// # }
     /// ```
@@ -393,19 +421,22 @@ impl SessionConfig {
     /// Keeps sessions that outgrow their cookie in `store`; for sessions in a cookie.
     ///
     /// A session stays in its cookie while it fits, and is then like any other in a
-    /// [cookie](crate::store::CookieStore). One that does not fit is saved in the store, and the
-    /// cookie refers to it from then on. It stays there, however small it gets, until it is
-    /// [renewed](crate::Session::renew) or ends: a renewal puts it where it fits, unless you
-    /// [`save`](crate::Session::save) it before the response.
+    /// [cookie](crate::store::CookieStore), with the same limits. One that does not fit is saved in
+    /// the store, and the cookie refers to it from then on. It stays there, however small it gets,
+    /// until it is [renewed](crate::Session::renew) or ends: a renewal puts it where it fits, unless
+    /// you [`save`](crate::Session::save) it before the response. None overflows unless you set
+    /// this, and then what is over [`cookie_bytes`](Self::cookie_bytes).
     ///
     /// If requests outgrow one cookie at the same time, all their changes are kept. A cookie from
     /// before the session had a record, as of a response that was late, is still a session in a
     /// cookie: the last response wins, and the next change that does not fit is merged into the
-    /// record.
+    /// record. A copy of such a cookie outlives a logout of the record, unless you configure
+    /// [`revocation`](Self::revocation) as well; it may have the same store.
     ///
-    /// With a store that waits, you load the session first. [`max_bytes`](Self::max_bytes) bounds
-    /// the session, wherever it is. If you turn this off later, the sessions in the store are lost.
-    /// For a session in a store it is an error.
+    /// With a store that waits, [`load`](crate::Session::load) the session first.
+    /// [`max_bytes`](Self::max_bytes) bounds the session, wherever it is, and a change beyond it is
+    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge). If you turn this off later, the sessions
+    /// in the store are lost. For a session in a store it is an error.
     ///
     /// ```
     /// # use silverback::{Keys, SessionConfig, store::MemoryStore};

@@ -1,18 +1,40 @@
-//! The store that is none: the session travels in its own cookie.
+//! Sessions without a store: each travels in its own cookie.
 
 /// Keeps the whole session in its cookie, encrypted unless asked otherwise.
 ///
-/// Nothing is kept on the server, so it scales to any number of machines, and it has the limits
-/// that come with that:
+/// Nothing is kept on the server, so it works on any number of machines without a database. These
+/// are its limits:
 ///
-/// - A session fits if its `Set-Cookie` header is at most 4,096 bytes, name and attributes counted:
-///   about 2,900 bytes of values. An insert beyond that is an error, and the cookie the browser has stays as it is,
-///   unless [`overflow`](crate::SessionConfig::overflow) names a store for such sessions.
-/// - `destroy` and `renew` tell the browser to forget the old cookie. A copy somebody made before
-///   stays valid until the session's timeouts end it, unless
-///   [`revocation`](crate::SessionConfig::revocation) remembers which sessions have ended. Without
-///   it nobody can list a user's sessions or end them from elsewhere either.
-/// - Of two requests that change the session at the same time, the last response wins.
+/// | | In a cookie alone | With [`revocation`](crate::SessionConfig::revocation) |
+/// |---|---|---|
+/// | after `destroy` or `renew` | the browser forgets the old cookie; a copy stays valid until its timeouts end it | a copy is worth nothing |
+/// | a request that overlaps a logout or login, and writes | its response can undo either | is [`Gone`](crate::ErrorKind::Gone), and sets no cookie |
+/// | a request that overlaps, and only reads | can undo either, if it refreshes the cookie | sets no cookie |
+/// | two requests that change the session | the last response wins, the other change is lost | the same |
+/// | an older cookie of a session that has not ended | is accepted, with what was in it | the same |
+/// | list and end a user's sessions | no | yes |
+/// | a kept handle, as of a WebSocket | never learns of the end | learns of it by [`load`](crate::Session::load) |
+/// | store calls | none | one to open it, one before a cookie is set |
+///
+/// [Who wins](crate#who-wins) has all cases. Keep logins in a store, or give them `revocation`; a
+/// cookie alone is for what may come back, such as a theme or a language.
+///
+/// **Size.** A session fits if its `Set-Cookie` header is at most 4,096 bytes, name and attributes
+/// counted: about 2,900 bytes of values. An insert beyond that is
+/// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge), and the browser keeps the cookie it has,
+/// unless [`overflow`](crate::SessionConfig::overflow) names a store for such sessions.
+///
+/// **Idle timeout.** A request that only reads reissues the cookie from half of the
+/// [idle timeout](crate::SessionConfig::idle_timeout) on, and from a tenth on with `revocation`. So a
+/// session in a cookie alone can end after half of the timeout without a *write*: a visitor who reads
+/// a page after 11 of 24 hours and comes back 14 hours later is logged out. The reason is that a
+/// late response of a reader puts an old state in the place of a newer one.
+///
+/// **Two cookies.** If two cookies of one name are valid, nobody can tell in a cookie alone which
+/// session is the living one, and neither counts
+/// ([`Rejection::Ambiguous`](crate::Rejection::Ambiguous)). After a deploy that changes path, domain
+/// or `Partitioned`, name the
+/// [`former_attributes`](crate::SessionConfig::former_attributes).
 ///
 /// # Behind a proxy
 ///

@@ -125,6 +125,12 @@ impl Curl {
         Answer::of(command.arg(self.demo.url(path)))
     }
 
+    fn post_with(&self, path: &str, name: &str, value: &str) -> Answer {
+        let cookie = format!("{name}={value}");
+        let url = self.demo.url(path);
+        Answer::of(program().args(["--request", "POST", "--cookie", &cookie, &url]))
+    }
+
     /// As somebody who has nothing but this cookie.
     fn get_with(&self, path: &str, name: &str, value: &str) -> Answer {
         Answer::of(program().args(["--cookie", &format!("{name}={value}"), &self.demo.url(path)]))
@@ -372,6 +378,9 @@ fn a_cart_cookie_replayed_after_logout_opens_nothing() {
         curl.get_with("/account", "cart", &old)
             .has("refused: destroyed a moment ago")
     );
+    let late = curl.post_with("/cart/fern/add", "cart", &old);
+    late.redirects_to("/");
+    assert_eq!(late.set_cookie("cart"), None);
 }
 
 #[test]
@@ -509,6 +518,10 @@ fn logging_out_everywhere_else_ends_every_other_session_and_every_copy_of_this_o
             .has("Hello, stranger")
     );
     assert!(bob.get("/account").has(r#"<span id="name">Bob</span>"#));
+    // The second of two clicks, sent with the cookie from before the first one's answer.
+    let late = laptop.post_with("/account/sessions/end-others", "account", &copy);
+    late.redirects_to("/login");
+    assert_eq!(late.set_cookie("account"), None);
 
     others[0].log_in("Ada", false);
     others[0].is_logged_in(true);

@@ -27,7 +27,12 @@ use crate::{
 /// Keeps sessions in memory: fast, bounded, and gone when the process ends.
 ///
 /// Clones share the records. Expired ones are removed in passing, a few for each new one that is
-/// made. The store takes 256 MiB unless [`max_bytes`](Self::max_bytes) says otherwise.
+/// made. The store takes 256 MiB unless [`max_bytes`](Self::max_bytes) says otherwise. It never
+/// waits, so its sessions need no [`load`](crate::Session::load).
+///
+/// A restart logs everybody out. It also forgets which sessions in a cookie have ended, if the store
+/// is that of [`revocation`](crate::SessionConfig::revocation): copies of their cookies are valid
+/// again until their timeouts. Several processes need a store that they share.
 ///
 /// ```
 /// use silverback::{Keys, SessionConfig, SessionLayer, store::MemoryStore};
@@ -53,10 +58,15 @@ use crate::{
 /// 5. ends of sessions in a cookie. From then on, sessions that were made before such an end was set
 ///    are refused: see [`Limits::forgotten_until`].
 ///
+/// A list that leaves takes along that sessions in a cookie were ended with
+/// [`destroy_all`](crate::Subjects::destroy_all): copies of them are valid again. Give the store the
+/// room that it needs, and watch [`Evicted::rosters`].
+///
 /// Among a few hundred records of a kind, the sixteenth that is closest to its end goes; of ends, the
 /// one that was set first. What is left for a minute of a renewed or destroyed session makes no room:
 /// if there is nothing else, writes are [`StoreError::Refused`]. [`evicted`](Self::evicted) counts
-/// what made room. The first session that was in use, and each thousandth, is a warning in the log.
+/// what made room. The first session that was in use, and each thousandth, is a warning in the log
+/// (with the feature `tracing`).
 #[derive(Clone)]
 pub struct MemoryStore {
     shared: Arc<Shared>,
