@@ -106,6 +106,9 @@
 //! }
 //! ```
 //!
+//! [`set_subject`](Session::set_subject) works for a session in a store, and for one in a cookie with
+//! [`revocation`](SessionConfig::revocation); leave it out for one in a cookie alone.
+//!
 //! Renew at every login, and put all that the login consists of into the session in the same
 //! request. Values from before the login, such as a cart, stay. If another user may be logged in,
 //! destroy the session first; what you insert after that is in a new one.
@@ -130,11 +133,14 @@
 //! # use silverback::{Error, Rejection, Session};
 //! async fn page(session: Session) -> Result<String, Error> {
 //!     session.load().await?;
-//!     if let Some(Rejection::Renewed | Rejection::Ended) = session.rejection() {
-//!         return Ok("You were logged out.".to_owned());
+//!     match session.rejection() {
+//!         Some(Rejection::Ended) => Ok("You were logged out.".to_owned()),
+//!         Some(Rejection::Renewed) => Ok("Please load this page again.".to_owned()),
+//!         _ => {
+//!             let visits = session.update("visits", |n: &mut u32| *n += 1)?;
+//!             Ok(format!("visit {visits}"))
+//!         }
 //!     }
-//!     let visits = session.update("visits", |n: &mut u32| *n += 1)?;
-//!     Ok(format!("visit {visits}"))
 //! }
 //! ```
 //!
@@ -155,7 +161,7 @@
 //! | These overlap | What happens |
 //! |---|---|
 //! | two renewals | One gets what was in the session. The other gets a new session of what its own request put in, and `Gone` if that is nothing. |
-//! | a renewal, and a request that writes | In a store the renewal takes along what was saved before it; a later write is `Gone` and sets no cookie. In a cookie the renewal has what its own cookie held. |
+//! | a renewal, and a request that writes | In a store the renewal takes along what was saved before it; a later write is `Gone` and sets no cookie. In a cookie nothing is merged: the renewal has what its own cookie held. |
 //! | a renewal, and a request that reads | The reader sees the old values to its end, and sets no cookie. |
 //! | a renewal, and a logout | The logout wins: it follows the session to its new ID, up to eight times. A renewal that comes second gets a new session of what its request put in, or `Gone`. |
 //! | a logout, and a request that writes | The write is `Gone` and sets no cookie, also if the visitor has logged in again since. |
