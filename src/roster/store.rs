@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use super::Roster;
 use crate::{
-    binary::put_text,
+    binary::{put_text, put_u40},
     clock::Timestamp,
     codec::{Codec, Refused},
     crypto::{MacKey, RandomError},
@@ -14,7 +14,9 @@ use crate::{
     store::{Bytes, DynStore, Expiry, Read, Record, Store, StoreError, Version},
 };
 
-/// What a roster's record begins with; see [`RecordKind`](crate::store::RecordKind).
+/// What a roster's record begins with; see [`RecordKind`](crate::store::RecordKind). Behind it
+/// stands the roster's `not_before`, in the clear: a store that drops the record has to tell which
+/// ends go with it.
 const ROSTER: u8 = 16;
 
 /// Where the rosters of one session's subjects are.
@@ -131,6 +133,7 @@ impl Rosters {
     ) -> Result<SealedRoster, RandomError> {
         let len = roster.entries.len() * 64;
         let mut data = vec![ROSTER];
+        put_u40(&mut data, roster.not_before);
         data.extend(self.codec.seal_bytes(len, |out| roster.encode(key, out))?);
         Ok(SealedRoster {
             data: data.into(),
@@ -171,7 +174,8 @@ impl Rosters {
         now: Timestamp,
     ) -> Result<Roster, Error> {
         let later = || Error::new(ErrorKind::LaterFormat);
-        let sealed = sealed.strip_prefix(&[ROSTER]).unwrap_or_default();
+        let head = sealed.strip_prefix(&[ROSTER]);
+        let sealed = head.and_then(|rest| rest.get(5..)).unwrap_or_default();
         let roster = match self.codec.open_bytes(sealed.to_vec()) {
             Err(Refused::For(Rejection::UnknownKey)) => return Ok(Roster::default()),
             Err(Refused::LaterFormat) => return Err(later()),

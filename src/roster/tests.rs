@@ -397,7 +397,7 @@ fn a_roster_of_a_later_format_is_an_error() {
     let sealed = |format| {
         let bytes = [&[format], &made[1..]].concat();
         let sealed = codec.seal_bytes(0, |out| out.extend_from_slice(&bytes));
-        [&[16][..], &sealed.unwrap()].concat()
+        [&[16, 0, 0, 0, 0, 0][..], &sealed.unwrap()].concat()
     };
     let [later, torn, own] = [2, 0, 1].map(sealed);
     let rosters = Rosters::new(DynStore::new(MemoryStore::new()), codec, "sid", "", MEMORY);

@@ -1,6 +1,7 @@
 //! A roster's bytes.
 //!
 //! ```text
+//! record: 16 u8 | not before u40 s | sealed roster
 //! roster: 1 u8 | the record's key (32) | not before u40 s | entries
 //! entry:  flags u8 | key (32) | created u40 s | since u40 | last used u40 s | expires u40 s | note
 //!         | [renewed u40 s | count u8 | former keys (32 each)]

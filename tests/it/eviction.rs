@@ -5,7 +5,9 @@ use silverback::{
     store::{Bytes, Expiry, MemoryStore, Read, RecordKey, Store, StoreError},
 };
 
-use crate::support::{HOUR, Jar, Kind, MINUTE, SECOND, START, Stores, World, keys, until, user};
+use crate::support::{
+    DAY, HOUR, Jar, Kind, MINUTE, SECOND, START, Stores, World, keys, until, user,
+};
 
 const LATER: Timestamp = Timestamp::from_secs(START.as_secs() + 100);
 
@@ -198,7 +200,8 @@ async fn ends_are_forgotten_last_and_in_their_order() {
         store.create(&key(n), end(n), later(100 - n)).await.unwrap();
     }
     for n in 5..100 {
-        let other = Bytes::from(vec![[1, 16][n as usize % 2]; 6]);
+        let kind = [1, 16][n as usize % 2];
+        let other = Bytes::from(vec![kind, 0, 0, 0, 0, 0]);
         store.create(&key(n), other, later(0)).await.unwrap();
     }
     assert_eq!(store.limits().forgotten_until, None);
@@ -229,6 +232,38 @@ async fn ends_are_forgotten_last_and_in_their_order() {
     }
     assert_eq!(store.limits().forgotten_until, Some(set_at(2)));
     assert_eq!(store.evicted().ends, 5);
+}
+
+/// The list is what remembers that all were ended.
+#[tokio::test]
+async fn a_list_that_leaves_brings_no_ended_session_back() {
+    let mut stores = Stores::new();
+    stores.ends.memory = stores.ends.memory.max_bytes(64 * 600);
+    let config = Kind::Revocable.config(&stores, keys());
+    let world = World::new(Kind::Revocable, stores, config.persist_up_to(40 * DAY));
+    let store = &world.ends().memory;
+    let stolen = &mut world.logged_in("ada", "stolen").await;
+    world.destroy_all("ada").await;
+    assert!(!world.is_alive(stolen).await);
+    world.clock.advance(3 * HOUR);
+    let later = &mut world.logged_in("eve", "laptop").await;
+    for number in 0..4_000 {
+        let jar = &mut Jar::default();
+        world
+            .visit(jar, async |session| {
+                session.persist_for(40 * DAY);
+                session.insert("user", number).unwrap();
+                session
+                    .set_subject(&format!("user {number}"), "flood")
+                    .unwrap();
+            })
+            .await;
+        assert!(!world.is_alive(stolen).await, "{number}");
+    }
+    assert!(store.evicted().rosters > 1_000);
+    assert!(store.limits().forgotten_until.is_some());
+    // A list that nobody was ended by takes nobody along.
+    assert!(world.is_alive(later).await);
 }
 
 #[tokio::test]

@@ -96,8 +96,8 @@ async fn a_roster_of_one_is_an_error_and_stays() {
             let record = rosters.load(&key, Read::Current).await.unwrap().unwrap();
             let (version, expires) = (record.version(), record.expires());
             let mut data = record.data().to_vec();
-            // Behind the byte that says what the record is for.
-            data[1] = data[1].checked_add_signed(by).unwrap();
+            // Behind what the store is told of the record.
+            data[6] = data[6].checked_add_signed(by).unwrap();
             let turned = rosters
                 .update(&key, version, data.into(), until(expires))
                 .await;

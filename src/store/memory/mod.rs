@@ -55,12 +55,11 @@ use crate::{
 ///    was made,
 /// 3. other sessions,
 /// 4. subjects' lists of sessions,
-/// 5. ends of sessions in a cookie. From then on, sessions that were made before such an end was set
-///    are refused: see [`Limits::forgotten_until`].
+/// 5. ends of sessions in a cookie.
 ///
-/// A list that leaves takes along that sessions in a cookie were ended with
-/// [`destroy_all`](crate::Subjects::destroy_all): copies of them are valid again. Give the store the
-/// room that it needs, and watch [`Evicted::rosters`].
+/// From then on, sessions in a cookie that were made before such an end was set, or before all
+/// sessions of such a list were ended, are refused: see [`Limits::forgotten_until`]. Give the store
+/// the room that it needs, and watch [`Evicted::rosters`] and [`Evicted::ends`].
 ///
 /// Among a few hundred records of a kind, the sixteenth that is closest to its end goes; of ends, the
 /// one that was set first. What is left for a minute of a renewed or destroyed session makes no room:

@@ -96,7 +96,7 @@ pub(super) struct Removed {
     pub(super) entries: Vec<Entry>,
     /// How many of each class made room.
     pub(super) evicted: [u64; CLASSES],
-    /// When the latest of the ends that made room was set.
+    /// When the latest of the ends was set that made room, in records of their own or in rosters.
     pub(super) forgotten: Option<Timestamp>,
 }
 
@@ -313,6 +313,8 @@ impl Shard {
         for (_, key) in ends {
             self.evict_one(&key, class, removed);
         }
+        let went = removed.entries.iter().filter_map(ended_until).max();
+        removed.forgotten = removed.forgotten.max(went);
     }
 
     /// The next window with enough of them to choose from, or else the one with most.
@@ -390,12 +392,24 @@ pub(super) fn size_of_record(data: &Data) -> usize {
     data.len() + OVERHEAD
 }
 
-/// When the end was set that the record is for: five bytes of seconds after the first byte.
+/// When the end was set that the record is for.
 fn set_at(entry: &Entry) -> Option<Timestamp> {
     let data = entry.data.bytes();
     RecordKind::of(data).filter(|kind| *kind == RecordKind::End)?;
+    Some(time_in(data).unwrap_or(UNKNOWN))
+}
+
+/// Up to when a roster remembers that all of a subject's sessions in cookies were ended, if it does.
+fn ended_until(entry: &Entry) -> Option<Timestamp> {
+    let data = entry.data.bytes();
+    RecordKind::of(data).filter(|kind| *kind == RecordKind::Roster)?;
+    time_in(data).filter(|time| time.as_secs() > 0)
+}
+
+/// Five bytes of seconds after the first byte.
+fn time_in(data: &[u8]) -> Option<Timestamp> {
     let [_, a, b, c, d, e, ..] = data else {
-        return Some(UNKNOWN);
+        return None;
     };
     let secs = u64::from_be_bytes([0, 0, 0, *a, *b, *c, *d, *e]);
     Some(Timestamp::from_secs(secs))
