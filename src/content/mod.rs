@@ -25,7 +25,7 @@ pub(crate) struct Content {
     pub(crate) subject: Option<Box<Subject>>,
     /// The subject whose roster still has the session, if it got another subject since it was
     /// saved; not encoded.
-    pub(crate) former: Option<Box<str>>,
+    pub(crate) former: Option<Box<Subject>>,
     /// Counts the cookies that the session was in.
     pub(crate) revision: u32,
     pub(crate) frames: Frames,

@@ -174,7 +174,7 @@ fn remove_subject(content: &mut Content) {
         .take()
         .filter(|subject| subject.note.is_none())
     {
-        content.former = Some(subject.name);
+        content.former = Some(subject);
     }
 }
 

@@ -17,7 +17,7 @@ const MAX_INTERVAL: Duration = Duration::from_secs(3_600);
 pub(crate) struct Enrolment {
     pub(crate) subject: Option<Box<Subject>>,
     /// The subject whose roster the session leaves.
-    pub(crate) former: Option<Box<str>>,
+    pub(crate) former: Option<Box<Subject>>,
     pub(crate) created: Timestamp,
     pub(crate) expires: Timestamp,
     /// How long the session may be used, and saved, before the roster is told again.
@@ -59,9 +59,22 @@ impl Enrolment {
     }
 
     /// The subject whose roster the session leaves, if it is another than the one it goes into.
-    pub(crate) fn left(&self) -> Option<&str> {
-        let own = self.subject.as_ref().map(|subject| &*subject.name);
-        self.former.as_deref().filter(|former| own != Some(former))
+    pub(crate) fn left(&self) -> Option<&Subject> {
+        let former = self.former.as_deref();
+        former.filter(|former| !self.is_of(former))
+    }
+
+    /// When the session was listed, if it has been given the subject that it had.
+    pub(crate) fn renamed_since(&self) -> Option<Timestamp> {
+        let former = self.former.as_deref();
+        former
+            .filter(|former| self.is_of(former))
+            .map(|former| former.since)
+    }
+
+    fn is_of(&self, other: &Subject) -> bool {
+        let own = self.subject.as_deref();
+        own.is_some_and(|own| own.name == other.name)
     }
 }
 

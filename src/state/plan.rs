@@ -184,6 +184,8 @@ impl State {
             Write::Forget => CookieDuty::Remove,
             Write::Update { .. } if !shows() && !due.cookie => CookieDuty::Nothing,
             Write::Update { .. } if !shows() => CookieDuty::Refresh,
+            // Without the cookie of a save before, the session would be lost.
+            Write::Touch { .. } if self.duty == CookieDuty::Set => CookieDuty::Set,
             Write::Touch { .. } if due.cookie => CookieDuty::Refresh,
             Write::Touch { .. } => CookieDuty::Nothing,
             _ => CookieDuty::Set,
@@ -227,12 +229,17 @@ impl State {
             &Home::Record(Place { version, .. }) if renews => Some(Write::Renew { version, when }),
             &Home::Record(Place { version, .. }) if is_change => Some(Write::Update { version }),
             &Home::Record(Place { version, .. })
-                if when == When::Touch || (is_last && due.in_record()) =>
+                if when == When::Touch || (is_last && (due.in_record() || self.owes_cookie())) =>
             {
                 Some(Write::Touch { version })
             }
             Home::Record(_) => None,
         }
+    }
+
+    /// Whether a save in mid-request has left a cookie to the response: it may have ended since.
+    fn owes_cookie(&self) -> bool {
+        matches!(self.duty, CookieDuty::Refresh | CookieDuty::Set)
     }
 
     fn due(&self, view: &View, settings: &Settings, now: Timestamp) -> Due {

@@ -186,6 +186,13 @@ impl State {
         }
     }
 
+    /// A cookie that is not worth an error is not sent.
+    pub(crate) fn forgo_refresh(&mut self) {
+        if self.duty == CookieDuty::Refresh {
+            self.duty = CookieDuty::Nothing;
+        }
+    }
+
     pub(crate) fn owe(&mut self, duty: CookieDuty) {
         self.duty = self.duty.max(duty);
     }

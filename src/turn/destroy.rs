@@ -63,6 +63,7 @@ fn doomed(turn: &Turn<'_>, view: Option<&View>, now: Timestamp) -> Vec<Doomed> {
     let presented = presented.into_iter().map(|(id, created)| Doomed {
         id,
         created,
+        is_open: false,
         version: None,
     });
     let mut doomed: Vec<_> = presented.collect();
@@ -72,11 +73,13 @@ fn doomed(turn: &Turn<'_>, view: Option<&View>, now: Timestamp) -> Vec<Doomed> {
         Home::Cookie { id, .. } | Home::Marked(id) => (id, None),
         Home::Record(place) => (&place.id, Some(place.version)),
     };
+    let is_open = !view.home.is_nowhere();
     match doomed.iter_mut().find(|known| known.id == *id) {
-        Some(known) => known.version = version,
+        Some(known) => (known.is_open, known.version) = (is_open, version),
         None => doomed.push(Doomed {
             id: id.clone(),
             created: view.content.created,
+            is_open,
             version,
         }),
     }

@@ -6,7 +6,7 @@ use super::cell::{Operation, Turn};
 use crate::{
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
-    state::{Change, CutOff, Job, When, Written},
+    state::{Change, CutOff, Job, State, When, Written},
     trace,
 };
 
@@ -68,6 +68,7 @@ impl Turn<'_> {
                     trace::touch_failed(&self.vault.settings.name, &error);
                 }
                 taken.job.log.clear();
+                self.state(State::forgo_refresh);
                 return Ok(());
             }
             Err(error) => {

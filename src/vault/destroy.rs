@@ -4,7 +4,7 @@
 //! mark where the session was, and follows it to the session's new name.
 
 use super::{
-    ends::MARK_LIFETIME,
+    ends::{MARK_LIFETIME, Over},
     records::{Vault, is_own, load_all, next},
     retry::{Policy, Queue, Rounds},
 };
@@ -24,6 +24,8 @@ const MAX_HOPS: usize = 8;
 pub(crate) struct Doomed {
     pub(crate) id: SessionId,
     pub(crate) created: Timestamp,
+    /// The request has opened it, alive.
+    pub(crate) is_open: bool,
     /// What its record was, if the request had it open.
     pub(crate) version: Option<Version>,
 }
@@ -34,6 +36,8 @@ enum Stood {
     Session,
     /// It ended before.
     Ended,
+    /// It has been over for so long that nobody follows it any more.
+    LongOver,
     Renewed(Name),
 }
 
@@ -70,7 +74,12 @@ impl Vault<'_> {
     ) -> Result<(), Error> {
         let name = self.name(&session.id);
         let stood = self.end_name(&name, seen, session.created, write).await?;
-        if matches!(stood, Stood::Nothing) && session.version.is_some() {
+        let is_lost = match stood {
+            Stood::Nothing => session.version.is_some(),
+            Stood::LongOver => session.is_open,
+            Stood::Session | Stood::Ended | Stood::Renewed(_) => false,
+        };
+        if is_lost {
             return Err(Error::new(ErrorKind::Gone));
         }
         self.follow(stood, session.created, write).await
@@ -128,14 +137,17 @@ impl Vault<'_> {
         if self.settings.ends().is_some() {
             stood = match self.set_end(&name.key, mark.clone(), created).await? {
                 None => Stood::Session,
-                Some(before) => Stood::of(before),
+                Some(Over::Marked(before)) => Stood::of(before),
+                Some(Over::Long) => Stood::LongOver,
             };
         }
         if let Some(seen) = seen {
             let record = self.end_record(name, seen, &mark).await?;
-            // A renewal marks the record first: it may not have come to the end yet.
+            // A renewal marks the record first: it may not have come to the end yet. One that has
+            // come there is followed, also if a late request has made the record anew.
             let tells_more = !matches!(record, Stood::Nothing | Stood::Ended);
-            if tells_more || matches!(stood, Stood::Nothing) {
+            let is_followed = matches!(stood, Stood::Renewed(_));
+            if matches!(stood, Stood::Nothing) || (tells_more && !is_followed) {
                 stood = record;
             }
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::records::{Vault, is_own, load_all, next};
 use crate::{
     clock::Timestamp,
-    content::{End, Fate, Mark, Subject, WriteId},
+    content::{End, Mark, Subject},
     error::{Error, Rejection},
     id::{RecordKey, SessionId},
     state::View,
@@ -65,7 +65,7 @@ impl Vault<'_> {
         key: &RecordKey,
         mark: Mark,
         created: Timestamp,
-    ) -> Result<Option<Mark>, Error> {
+    ) -> Result<Option<Over>, Error> {
         let Some(ends) = self.settings.ends() else {
             return Ok(None);
         };
@@ -83,13 +83,12 @@ impl Vault<'_> {
         match ends.load(&key, Read::Current).await {
             Ok(Some(record)) => Ok(match End::decode(record.data()) {
                 Some(end) if is_own(end.mark.write, Some(write)) => None,
-                // Older ones are followed by nobody.
-                Some(end) if end.is_young(now) => Some(end.mark),
-                Some(_) | None => Some(ended()),
+                Some(end) if end.is_young(now) => Some(Over::Marked(end.mark)),
+                Some(_) | None => Some(Over::Long),
             }),
             Ok(None) if is_unknown => Err(error.into()),
             // It was there a moment ago, and has expired.
-            Ok(None) | Err(StoreError::Corrupt(_)) => Ok(Some(ended())),
+            Ok(None) | Err(StoreError::Corrupt(_)) => Ok(Some(Over::Long)),
             Err(_) if is_unknown => Err(error.into()),
             Err(error) => Err(error.into()),
         }
@@ -181,12 +180,5 @@ impl Vault<'_> {
         };
         let end = ends.load(&key.of_end(), Read::Current).await;
         Ok(self.over(end, self.now())?.is_some())
-    }
-}
-
-fn ended() -> Mark {
-    Mark {
-        fate: Fate::Ended,
-        write: WriteId::default(),
     }
 }

@@ -81,8 +81,9 @@ impl Vault<'_> {
         }
         // For cookies of the time before it was in a record.
         let ended = self.set_end(&key, mark, job.created).await;
+        let enrolment = job.draft.enrolment.as_ref();
         let left = match ended {
-            Ok(None) => self.leave(job.draft.enrolment.as_ref(), &key).await,
+            Ok(None) => self.leave(enrolment, &key, true).await,
             Ok(Some(_)) => return self.start_anew(home, when, job).await,
             Err(error) => Err(error),
         };

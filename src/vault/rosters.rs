@@ -115,8 +115,9 @@ impl Vault<'_> {
         }
     }
 
-    /// Takes what was called `before`, and gets a new name without its subject, from the subject's
-    /// roster.
+    /// Takes what was called `before`, and is no longer its subject's, from the subject's roster.
+    ///
+    /// One that keeps its name may come in an older cookie, from before it left.
     ///
     /// # Errors
     ///
@@ -125,18 +126,25 @@ impl Vault<'_> {
         &self,
         enrolment: Option<&Enrolment>,
         before: &RecordKey,
+        is_renewed: bool,
     ) -> Result<(), Error> {
-        let former = enrolment.and_then(|enrolment| enrolment.former.as_deref());
-        let Some(former) = former else { return Ok(()) };
+        // With the same subject its entry has the new name already, and keeps the old one for those
+        // who end it by that.
+        let Some(former) = enrolment.and_then(Enrolment::left) else {
+            return Ok(());
+        };
         let mut is_there = true;
         let leave = |roster: &mut Roster| {
-            is_there = roster.get(before).is_some();
+            is_there = match is_renewed {
+                true => roster.get(before).is_some(),
+                false => roster.admits(former.since, before),
+            };
             if is_there {
                 roster.remove(before);
             }
             Ok(())
         };
-        self.change(former, leave).await?;
+        self.change(&former.name, leave).await?;
         if is_there {
             Ok(())
         } else {
@@ -152,7 +160,7 @@ impl Vault<'_> {
         before: Option<&RecordKey>,
     ) {
         if let Some(left) = enrolment.left() {
-            self.strike(left, before.unwrap_or(key)).await;
+            self.strike(&left.name, before.unwrap_or(key)).await;
         }
     }
 
@@ -172,14 +180,14 @@ impl Vault<'_> {
         if names.is_empty() {
             return Ok(entries);
         }
-        let alive = self.are_alive(&names).await?;
-        let alive: Vec<_> = names
-            .iter()
-            .zip(alive)
-            .filter(|(_, alive)| *alive)
-            .collect();
-        let is_alive = |entry: &Entry| alive.iter().any(|(name, _)| entry.has(name));
-        Ok(entries.into_iter().filter(is_alive).collect())
+        let mut alive = self.are_alive(&names).await?.into_iter();
+        // A renewal that is under way, or was cut off, leaves it at one of its names.
+        let living = |entry: Entry| {
+            let names: Vec<_> = entry.names().zip(alive.by_ref()).collect();
+            let (key, _) = names.into_iter().find(|(_, is_alive)| *is_alive)?;
+            Some(Entry { key, ..entry })
+        };
+        Ok(entries.into_iter().filter_map(living).collect())
     }
 
     /// Ends the subject's sessions but the one that is called `key`, or was until a moment ago. That
@@ -414,9 +422,8 @@ impl Entrant<'_> {
         now: Timestamp,
         known: &Known,
     ) -> Result<Option<Question>, Error> {
-        let is_over = self
-            .since
-            .is_some_and(|since| !roster.admits(since, &self.before));
+        let was_listed = self.since.or_else(|| self.enrolment.renamed_since());
+        let is_over = was_listed.is_some_and(|since| !roster.admits(since, &self.before));
         if is_over || roster.is_ended(&self.key) || roster.is_ended(&self.before) {
             return Err(Error::new(ErrorKind::Gone));
         }

@@ -72,8 +72,10 @@ impl Vault<'_> {
             issued: self.now(),
         };
         if !job.plan.write.names() {
-            self.check_alive(&job.id, job.created, job.draft.enrolment.as_ref())
-                .await?;
+            let enrolment = job.draft.enrolment.as_ref();
+            self.check_alive(&job.id, job.created, enrolment).await?;
+            // It may have been ended through the subject that it had.
+            self.leave(enrolment, &job.id.record_key(), false).await?;
             return Ok(Written::at(home));
         }
         if let Some(before) = before {
@@ -81,7 +83,8 @@ impl Vault<'_> {
             if self.set_end(before, mark, job.created).await?.is_some() {
                 return self.start_anew(home, When::Response, job).await;
             }
-            self.leave(job.draft.enrolment.as_ref(), before).await?;
+            self.leave(job.draft.enrolment.as_ref(), before, true)
+                .await?;
             self.remove_record(before).await;
         }
         // Its subject's sessions may have been ended since it was enrolled.

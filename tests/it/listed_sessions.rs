@@ -5,7 +5,7 @@ use std::pin::pin;
 use silverback::{ErrorKind, Session, store::RecordKey};
 
 use crate::support::{
-    Jar, Kind, log_in,
+    HOUR, Jar, Kind, log_in,
     schedule::cut_off,
     scripted::{ANY, Calls, Create, Delete, Load, Touch, Update},
     steps::at_every_step,
@@ -146,5 +146,45 @@ async fn one_other_session_of_ones_own_is_ended() {
         assert!(!end(&laptop, other).await, "{kind:?}: twice");
         assert!(world.is_alive(&laptop).await && world.is_alive(&desk).await);
         assert_eq!(world.notes("ada").await, ["laptop"], "{kind:?}");
+    }
+}
+
+/// Until a minute after a login, the session ends also by the name that it had before.
+#[tokio::test]
+async fn one_that_logs_in_again_is_ended_by_its_former_name() {
+    for kind in Kind::WITH_SUBJECTS {
+        let world = kind.world();
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        let former = world.subjects().list("ada").await.unwrap()[0].id();
+        world.log_in(jar, "ada", "again").await;
+        assert_eq!(world.notes("ada").await, ["again"], "{kind:?}");
+        let is_ended = world.subjects().destroy("ada", &former).await.unwrap();
+        assert!(is_ended, "{kind:?}");
+        assert!(!world.is_alive(jar).await, "{kind:?}");
+    }
+}
+
+/// A request with its old name is late, and has the session listed under that again.
+#[tokio::test]
+async fn it_is_listed_by_the_name_that_lives() {
+    for kind in Kind::WITH_SUBJECTS {
+        let world = kind.world();
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        let late = &mut jar.clone();
+        world.clock.advance(2 * HOUR); // it is time to list it again
+        let read = async |session: Session| {
+            session.load().await.unwrap();
+            session.len().unwrap();
+            world.renew(jar).await;
+        };
+        world.visit(late, read).await;
+        let id = async |session: Session| {
+            session.load().await.unwrap();
+            session.id()
+        };
+        let id = world.visit(&mut jar.clone(), id).await.0;
+        let listed = world.subjects().list("ada").await.unwrap();
+        let listed: Vec<_> = listed.iter().map(|session| Some(session.id())).collect();
+        assert_eq!(listed, [id], "{kind:?}");
     }
 }

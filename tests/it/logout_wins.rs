@@ -8,7 +8,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{
     Jar, Kind, MINUTE, SECOND, World, failure, no_cookie,
-    scripted::{After, Before, LoadMany, Scripted, Update},
+    scripted::{After, Before, Create, LoadMany, Scripted, Update, Wait},
     set_cookie,
     steps::in_between,
 };
@@ -225,4 +225,58 @@ async fn cookies_that_came_are_followed() {
         assert!(!is_alive(&world, &jars).await, "{:?}", world.kind);
         assert!(!is_there(&world, &newest).await, "{:?}", world.kind);
     }
+}
+
+/// An open session whose renewal nobody follows any more may live under another name.
+#[tokio::test]
+async fn one_that_comes_too_late_to_follow_says_so() {
+    for kind in [
+        Kind::Revocable,
+        Kind::RemoteRevocable,
+        Kind::RevocableOverflow,
+    ] {
+        for (age, expected) in [(59 * SECOND, Ok(())), (MINUTE, Err(ErrorKind::Gone))] {
+            let world = kind.world();
+            let jar = &mut Jar::default();
+            world.put(jar, "cart", 1).await;
+            let renewed = &mut jar.clone();
+            let destroy = async |session: Session| {
+                session.load().await.unwrap();
+                world.renew(renewed).await;
+                world.clock.advance(age);
+                session.destroy().await.map_err(|error| error.kind())
+            };
+            let done = world.visit(jar, destroy).await.0;
+            assert_eq!(done, expected, "{kind:?}, {age:?}");
+            let lives = is_there(&world, renewed).await;
+            assert_eq!(lives, expected.is_err(), "{kind:?}, {age:?}");
+        }
+    }
+}
+
+/// A request that is late puts a session that was renewed into a record, and finds out then.
+#[tokio::test]
+async fn it_follows_past_a_record_made_too_late() {
+    let world = Kind::RevocableOverflow.world();
+    let mut before = Jar::default();
+    world.put(&mut before, "cart", 1).await;
+    let mut renewed = before.clone();
+    let grow = async |session: Session| {
+        session.load().await.unwrap();
+        world.renew(&mut renewed).await;
+        session.insert("large", "x".repeat(600)).unwrap();
+        world.records().at(After, Create, Wait);
+    };
+    let mut late = before.clone();
+    let grow = world.visit(&mut late, grow);
+    let log_out = async {
+        world.records().reached().await;
+        let done = log_out(&world, &mut before.clone()).await.0;
+        world.records().go();
+        done
+    };
+    let ((_, response), done) = tokio::join!(grow, log_out);
+    assert_eq!(done, Ok(()));
+    assert_eq!(failure(&response), Some(ErrorKind::Gone));
+    assert!(!is_alive(&world, &[before, late, renewed]).await);
 }

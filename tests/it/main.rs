@@ -29,6 +29,7 @@ mod flash;
 mod grpc;
 mod headers;
 mod hyper;
+mod interleaved;
 mod key_rings;
 mod late_cookies;
 mod late_reads;

@@ -1,10 +1,10 @@
 //! Sessions that are ended from elsewhere while a request uses them.
 
 use http::StatusCode;
-use silverback::{ErrorKind, Session};
+use silverback::{ErrorKind, Key, Session};
 
 use crate::support::{
-    HOUR, Jar, Kind, failure, log_in, no_cookie,
+    HOUR, Jar, Kind, failure, keys, log_in, no_cookie,
     scripted::{Before, Create, Wait},
 };
 
@@ -106,5 +106,87 @@ async fn an_ended_session_ends_no_others() {
             .await;
         assert_eq!(ended.unwrap_err().kind(), ErrorKind::Gone);
         assert!(world.is_alive(owner).await);
+    }
+}
+
+/// It keeps its ID, and would come back with what was in it.
+#[tokio::test]
+async fn no_change_of_the_subject_brings_it_back() {
+    type Change = fn(&Session);
+    let changes: [(&str, Change); 3] = [
+        ("same", |session| {
+            session.set_subject("ada", "again").unwrap();
+        }),
+        ("other", |session| session.set_subject("bob", "").unwrap()),
+        ("none", |session| {
+            assert!(session.remove_subject().unwrap());
+        }),
+    ];
+    for kind in Kind::WITH_SUBJECTS {
+        for (what, change) in changes {
+            let world = kind.world();
+            let jar = &mut world.logged_in("ada", "laptop").await;
+            let before = jar.clone();
+            let (_, response) = world
+                .visit(jar, async |session| {
+                    session.load().await.unwrap();
+                    change(&session);
+                    world.destroy_all("ada").await;
+                })
+                .await;
+            let why = failure(&response);
+            assert_eq!(why, Some(ErrorKind::Gone), "{kind:?}, {what}");
+            assert!(no_cookie(&response), "{kind:?}, {what}");
+            for jar in [&before, jar] {
+                assert!(!world.is_alive(jar).await, "{kind:?}, {what}");
+            }
+        }
+    }
+}
+
+/// An older cookie still says that it is the subject's.
+#[tokio::test]
+async fn it_may_leave_its_subject_twice() {
+    for kind in [Kind::Revocable, Kind::RemoteRevocable] {
+        let world = kind.world();
+        let jar = world.logged_in("ada", "laptop").await;
+        for _ in 0..2 {
+            let leave = async |session: Session| {
+                session.load().await.unwrap();
+                session.remove_subject().unwrap();
+            };
+            let (_, response) = world.visit(&mut jar.clone(), leave).await;
+            assert_eq!(failure(&response), None, "{kind:?}");
+        }
+        assert_eq!(world.notes("ada").await, [""; 0], "{kind:?}");
+    }
+}
+
+/// A save in mid-request leaves a cookie for the response.
+#[tokio::test]
+async fn no_cookie_of_a_save_before_is_sent() {
+    for kind in [Kind::Memory, Kind::Remote] {
+        for is_new in [false, true] {
+            let keys = keys();
+            let world = kind.with_keys(keys.clone());
+            let jar = &mut Jar::default();
+            if !is_new {
+                world.log_in(jar, "ada", "laptop").await;
+                keys.rotate(Key::generate().unwrap()).unwrap();
+            }
+            let (_, response) = world
+                .visit(jar, async |session| {
+                    session.load().await.unwrap();
+                    session.insert("user", "ada").unwrap();
+                    session.set_subject("ada", "again").unwrap();
+                    session.save().await.unwrap();
+                    world.destroy_all("ada").await;
+                })
+                .await;
+            // Nothing is lost of a session that the browser knows.
+            let why = is_new.then_some(ErrorKind::Gone);
+            assert_eq!(failure(&response), why, "{kind:?}");
+            assert!(no_cookie(&response), "{kind:?}, new: {is_new}");
+        }
     }
 }

@@ -28,7 +28,8 @@ fn text(content: &Content) -> String {
         Some(_) => format!("+{}", subject.name),
         None => format!("@{}", subject.name),
     });
-    let former = content.former.iter().map(|name| format!("-{name}"));
+    let former = content.former.iter();
+    let former = former.map(|subject| format!("-{}", subject.name));
     let all: Vec<_> = values.chain(flashes).chain(subject).chain(former).collect();
     all.join(" ")
 }

@@ -97,7 +97,7 @@ fn a_saved_subject_is_listed() {
         let mut state = opened(record(), content(10));
         let content = &mut state.view.as_mut().unwrap().content;
         set().apply(content).unwrap();
-        content.former = Some("bob".into());
+        content.former = subject("bob", NOW);
         state.log.extend(meanwhile);
         saved(&mut state, record(), CookieDuty::Nothing);
         let content = content_of(&state);

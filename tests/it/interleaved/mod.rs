@@ -1,0 +1,75 @@
+//! Random schedules of overlapping requests, on every kind of session, against an oracle that knows
+//! the public interface alone. With `SILVERBACK_SOAK` set they are many times as many.
+
+mod oracle;
+mod plan;
+mod run;
+mod script;
+mod watcher;
+
+use std::env;
+
+use self::{
+    oracle::Alarm,
+    plan::Plan,
+    run::{Counts, run},
+};
+
+/// Worlds of the short form.
+const SHORT: u64 = 420;
+
+/// How many worlds to try, from which seed on.
+fn worlds() -> (u64, u64) {
+    let number = |name| env::var(name).ok().and_then(|text| text.parse().ok());
+    let first = number("SILVERBACK_SEED").unwrap_or(0);
+    let soak = env::var_os("SILVERBACK_SOAK").is_some();
+    let many = if soak { SHORT * 200 } else { SHORT };
+    (first, number("SILVERBACK_WORLDS").unwrap_or(many))
+}
+
+async fn story(seed: u64, plan: Plan, alarm: &Alarm) -> String {
+    let rings = async |less: &Plan| {
+        let (_, found) = run(less).await;
+        found.is_some_and(|found| found.name == alarm.name)
+    };
+    let plan = plan.shortened(rings).await;
+    let last = run(&plan).await.1.unwrap_or_else(|| alarm.clone());
+    let mut story = format!(
+        "seed {seed}, {:?}, encrypted {}, max_age {}\n",
+        plan.kind, plan.is_encrypted, plan.has_max_age
+    );
+    for event in &plan.events {
+        story += &format!("  {event:?}\n");
+    }
+    format!("{story}{}: {}", last.name, last.story)
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_overlaps_no_alarm_rings() {
+    let (first, many) = worlds();
+    let (mut all, mut alarms) = (Counts::default(), Vec::new());
+    for seed in first..first + many {
+        let plan = Plan::of(seed);
+        let (counts, alarm) = run(&plan).await;
+        all.requests += counts.requests;
+        all.renewals += counts.renewals;
+        all.ends += counts.ends;
+        all.cut_off += counts.cut_off;
+        all.faults += counts.faults;
+        all.late += counts.late;
+        all.refused += counts.refused;
+        if let Some(alarm) = alarm {
+            if !alarms.iter().any(|(name, _)| *name == alarm.name) {
+                let story = story(seed, plan, &alarm).await;
+                eprintln!("{story}\n");
+                alarms.push((alarm.name, story));
+            }
+            if alarms.len() > 5 {
+                break;
+            }
+        }
+    }
+    println!("{many} worlds: {all:?}, {} alarms", alarms.len());
+    let stories: Vec<_> = alarms.into_iter().map(|(_, story)| story).collect();
+    assert!(stories.is_empty(), "{}", stories.join("\n\n"));
+}

@@ -1,0 +1,436 @@
+//! What must be true of a world, whatever happens in it. It knows the public interface alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use http::StatusCode;
+use silverback::{Clock, ErrorKind, Timestamp, store::RecordKey};
+
+use self::living::check_twice;
+use super::{
+    plan::{Act, Late, Order, Who},
+    run::can_end,
+    script::{Report, Seen, Tag},
+    watcher::{Watcher, is_in_record},
+};
+use crate::support::{Kind, MINUTE};
+
+mod answers;
+mod living;
+mod rest;
+
+/// What is wrong, and the story.
+#[derive(Clone, Debug)]
+pub(super) struct Alarm {
+    pub(super) name: &'static str,
+    pub(super) story: String,
+}
+
+impl Alarm {
+    pub(super) fn new(name: &'static str, story: impl Into<String>) -> Self {
+        Self {
+            name,
+            story: story.into(),
+        }
+    }
+}
+
+pub(super) struct Started {
+    pub(super) number: u32,
+    pub(super) who: Option<Who>,
+    pub(super) cookie: Option<String>,
+    pub(super) acts: Vec<Act>,
+    pub(super) order: Option<(Order, Option<RecordKey>)>,
+    pub(super) fails: bool,
+    /// The request whose handle it is, if it was kept.
+    pub(super) of: Option<u32>,
+}
+
+pub(super) enum Ended {
+    CutOff,
+    Done,
+    /// With this cookie, if it sets or removes one.
+    Answered(StatusCode, Option<Option<String>>),
+}
+
+/// When, how and by whom a session has come to its end.
+#[derive(Clone, Copy, Debug)]
+struct Died {
+    step: usize,
+    time: Timestamp,
+    how: Death,
+    by: Option<u32>,
+}
+
+/// How a session has come to its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Death {
+    Renewed,
+    Destroyed,
+    /// Through its subject, by being emptied, or in time.
+    Otherwise,
+}
+
+/// One request, or an order of an administrator.
+struct Request {
+    started: Started,
+    /// When it started, and when its handler returned, in steps.
+    since: usize,
+    returned: Option<usize>,
+    until: Option<usize>,
+    key: Option<RecordKey>,
+    loaded: Option<Seen>,
+    /// Its acts that have succeeded.
+    done: Vec<Act>,
+    errors: Vec<(Act, ErrorKind)>,
+    has_failed: bool,
+    is_cut: bool,
+    /// Others were under way at the same time.
+    is_alone: bool,
+    status: Option<StatusCode>,
+    /// Those that an end, when it began, was for.
+    targets: Vec<Target>,
+    /// What tells the session that it spares from others.
+    spared: Vec<Tag>,
+    /// When it was last polled.
+    polled: Timestamp,
+}
+
+/// A session that somebody has ended, by what tells it from others.
+#[derive(Clone)]
+struct Target {
+    key: RecordKey,
+    names: Vec<Tag>,
+}
+
+/// A session that has been seen.
+struct Known {
+    /// The last cookies of it: with its values, and with its ID alone.
+    cookies: Vec<String>,
+    now: Option<Seen>,
+    died: Option<Died>,
+}
+
+pub(super) struct Oracle {
+    kind: Kind,
+    watcher: Watcher,
+    clock: Clock,
+    step: usize,
+    requests: BTreeMap<u32, Request>,
+    under_way: BTreeSet<u32>,
+    known: BTreeMap<RecordKey, Known>,
+    cookies: Vec<String>,
+    /// What has been ended, by whom.
+    over: BTreeMap<Tag, u32>,
+    /// Keys that have been ended, by whom.
+    over_keys: BTreeMap<RecordKey, u32>,
+    /// What sessions must have counted, by what tells them from others.
+    owed: BTreeMap<Tag, BTreeSet<Tag>>,
+    has_emptied: bool,
+    has_left: bool,
+    /// What each browser has, and which request it came from.
+    jars: [Option<(u32, String)>; 2],
+    /// Found while a poll was under way.
+    found: Option<Alarm>,
+}
+
+impl Oracle {
+    pub(super) fn new(kind: Kind, watcher: Watcher, clock: Clock) -> Self {
+        Self {
+            kind,
+            watcher,
+            clock,
+            step: 0,
+            requests: BTreeMap::new(),
+            under_way: BTreeSet::new(),
+            known: BTreeMap::new(),
+            cookies: Vec::new(),
+            over: BTreeMap::new(),
+            over_keys: BTreeMap::new(),
+            owed: BTreeMap::new(),
+            has_emptied: false,
+            has_left: false,
+            jars: [None, None],
+            found: None,
+        }
+    }
+
+    /// Any cookie that was ever sent.
+    pub(super) fn stolen(&self, pick: u8) -> Option<String> {
+        let len = self.cookies.len().max(1);
+        self.cookies.get(usize::from(pick) % len).cloned()
+    }
+
+    /// What is alive, for a trace.
+    pub(super) fn told(&self) -> String {
+        let short = |key: &RecordKey| {
+            format!("{key:?}")
+                .chars()
+                .skip(10)
+                .take(4)
+                .collect::<String>()
+        };
+        let told = |(key, seen): (&RecordKey, &Seen)| format!("{} {:?}", short(key), seen.names());
+        self.alive().map(told).collect::<Vec<_>>().join(", ")
+    }
+
+    /// A living session of the user.
+    pub(super) fn living(&self, pick: u8) -> Option<RecordKey> {
+        let living: Vec<_> = self.alive().map(|(key, _)| *key).collect();
+        living.get(usize::from(pick) % living.len().max(1)).copied()
+    }
+
+    fn alive(&self) -> impl Iterator<Item = (&RecordKey, &Seen)> {
+        let known = self.known.iter();
+        known.filter_map(|(key, known)| Some((key, known.now.as_ref()?)))
+    }
+
+    pub(super) fn starts(&mut self, started: Started) {
+        let number = started.number;
+        let seen = started
+            .cookie
+            .as_ref()
+            .and_then(|cookie| self.key_of(cookie));
+        self.has_emptied |= started.acts.contains(&Act::Empty);
+        self.has_left |= started.acts.contains(&Act::RemoveSubject);
+        let is_alone = self.under_way.is_empty();
+        for other in &self.under_way {
+            if let Some(other) = self.requests.get_mut(other) {
+                other.is_alone = false;
+            }
+        }
+        self.under_way.insert(number);
+        let spared = started
+            .order
+            .and_then(|(_, key)| self.known.get(&key?)?.now.as_ref());
+        let request = Request {
+            spared: spared.map(Seen::names).unwrap_or_default(),
+            polled: self.clock.now(),
+            key: seen,
+            since: self.step,
+            returned: None,
+            until: None,
+            loaded: None,
+            done: Vec::new(),
+            errors: Vec::new(),
+            has_failed: false,
+            is_cut: false,
+            is_alone,
+            status: None,
+            targets: Vec::new(),
+            started,
+        };
+        self.requests.insert(number, request);
+    }
+
+    /// The session of a cookie, as far as it was ever alive.
+    fn key_of(&self, cookie: &str) -> Option<RecordKey> {
+        let has = |(_, known): &(&RecordKey, &Known)| known.cookies.iter().any(|own| own == cookie);
+        self.known.iter().find(has).map(|(key, _)| *key)
+    }
+
+    /// The store fails for this one.
+    pub(super) fn fails(&mut self, number: u32) {
+        let request = self.request(number);
+        request.has_failed = true;
+        // One drives what the other waits for.
+        if let Some(of) = request.started.of {
+            self.request(of).has_failed = true;
+        }
+    }
+
+    fn request(&mut self, number: u32) -> &mut Request {
+        self.requests.get_mut(&number).unwrap()
+    }
+
+    fn rings(&mut self, name: &'static str, story: String) {
+        self.found.get_or_insert(Alarm::new(name, story));
+    }
+
+    pub(super) fn hears(&mut self, number: u32, reports: Vec<Report>) {
+        self.step += 1;
+        for report in reports {
+            match report {
+                Report::Loaded(seen) => {
+                    if let Some(seen) = &seen {
+                        self.check_counted(number, seen);
+                    }
+                    self.request(number).loaded = seen;
+                }
+                Report::Began(act) => self.begins(number, act),
+                Report::Done(act, Ok(())) => {
+                    self.request(number).done.push(act);
+                    self.ended(number, act);
+                }
+                Report::Done(act, Err(error)) => self.request(number).errors.push((act, error)),
+                Report::LateBegan(late) => {
+                    if late == Late::Destroy {
+                        self.request(number).has_failed = true;
+                    }
+                }
+                Report::LateDone(late, done, key) => self.late(number, late, done, key),
+                Report::Returned => self.request(number).returned = Some(self.step),
+            }
+        }
+    }
+
+    /// What a kept handle says.
+    fn late(
+        &mut self,
+        number: u32,
+        late: Late,
+        done: Result<(), ErrorKind>,
+        key: Option<RecordKey>,
+    ) {
+        let since = self.requests[&number].since;
+        let Some(known) = key.and_then(|key| self.known.get(&key)) else {
+            return;
+        };
+        let is_dead = known.died.is_some_and(|died| self.died(died) <= since);
+        // Before the response, it sees what the request has loaded.
+        let source = self.requests[&number].started.of;
+        let is_late = source
+            .and_then(|of| self.requests[&of].until)
+            .is_some_and(|until| until <= since);
+        if is_dead && is_late && done.is_ok() && late != Late::Destroy && can_end(self.kind) {
+            self.rings(
+                "a kept handle of a dead session",
+                format!("request {number}, {late:?}"),
+            );
+        }
+    }
+
+    /// Notes whom an end is for, as it was before.
+    fn begins(&mut self, number: u32, act: Act) {
+        let request = &self.requests[&number];
+        let own = request
+            .loaded
+            .as_ref()
+            .and_then(|seen| seen.key)
+            .or(request.key);
+        let names = request.loaded.as_ref().map(Seen::names).unwrap_or_default();
+        let is_own = |key: &RecordKey, seen: &Seen| {
+            own.as_ref() == Some(key) || seen.names().iter().any(|name| names.contains(name))
+        };
+        let order = request.started.order;
+        let is_for = |key: &RecordKey, seen: &Seen| match (act, order) {
+            (Act::Destroy, _) => own.as_ref() == Some(key),
+            // What was emptied cannot be told from others.
+            (Act::DestroyOthers, None | Some((Order::AllBut(_), _))) if self.has_emptied => false,
+            (Act::DestroyOthers, None) => seen.has_subject && !is_own(key, seen),
+            (Act::DestroyOthers, Some((Order::All, _))) => seen.has_subject,
+            (Act::DestroyOthers, Some((Order::AllBut(_), spared))) => {
+                let becomes = |name| request.spared.contains(name);
+                seen.has_subject
+                    && spared.as_ref() != Some(key)
+                    && !seen.names().iter().any(becomes)
+            }
+            (Act::DestroyOthers, Some((Order::One(_), one))) => {
+                seen.has_subject && one.as_ref() == Some(key)
+            }
+            _ => false,
+        };
+        let targets = self.alive().filter(|(key, seen)| is_for(key, seen));
+        let mut targets: Vec<_> = targets.map(|(key, seen)| target(key, seen)).collect();
+        // What it has become since it was opened, too.
+        if act == Act::Destroy
+            && let Some(seen) = request.loaded.clone()
+            && let Some(key) = seen.key
+        {
+            targets.push(target(&key, &seen));
+        }
+        self.request(number).targets = targets;
+    }
+
+    /// An end that succeeded is for good.
+    fn ended(&mut self, number: u32, act: Act) {
+        if !matches!(act, Act::Destroy | Act::DestroyOthers) || !can_end(self.kind) {
+            return;
+        }
+        // Without a subject nobody is ended but the session itself.
+        let request = &self.requests[&number];
+        let is_others = act == Act::DestroyOthers && request.started.order.is_none();
+        let has_subject = request.loaded.as_ref().is_some_and(|seen| seen.has_subject);
+        let has_changed = request.done.iter().any(|act| {
+            matches!(
+                act,
+                Act::LogIn | Act::Destroy | Act::SetSubject | Act::RemoveSubject
+            )
+        });
+        if is_others && (!has_subject || has_changed) {
+            return;
+        }
+        for target in request.targets.clone() {
+            self.over_keys.insert(target.key, number);
+            for name in target.names {
+                let is_settled = self.is_settled(name);
+                if is_settled {
+                    self.over.insert(name, number);
+                }
+            }
+        }
+    }
+
+    /// Whether it cannot be that the request that wrote this writes it again, into a session of its
+    /// own.
+    fn is_settled(&self, tag: Tag) -> bool {
+        let writer = self.requests.get(&(tag / 100));
+        writer.is_none_or(|writer| {
+            writer.until.is_some()
+                && !writer.has_failed
+                && !writer.is_cut
+                && writer.errors.is_empty()
+        })
+    }
+
+    fn check_counted(&mut self, number: u32, seen: &Seen) {
+        if let Err(alarm) = check_twice(seen) {
+            self.rings(alarm.name, format!("request {number}: {}", alarm.story));
+        }
+    }
+
+    /// What was found in the reports.
+    pub(super) fn judge(&mut self, number: u32) -> Result<(), Alarm> {
+        self.request(number).polled = self.clock.now();
+        self.check_living()?;
+        match self.found.take() {
+            Some(alarm) => Err(alarm),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn delivered(
+        &mut self,
+        at: usize,
+        number: u32,
+        cookie: Option<String>,
+    ) -> Result<(), Alarm> {
+        self.jars[at] = cookie.map(|cookie| (number, cookie));
+        self.check_logins()
+    }
+
+    /// When a session was dead for everybody. Where two stores know of its end, that takes as long
+    /// as the request that ends it.
+    fn died(&self, died: Died) -> usize {
+        let by = died.by.and_then(|by| self.requests.get(&by));
+        match by {
+            Some(by) if self.kind == Kind::RevocableOverflow => by.until.unwrap_or(usize::MAX),
+            _ => died.step,
+        }
+    }
+
+    fn is_young(&self, died: Timestamp) -> bool {
+        died.saturating_add(MINUTE) > self.clock.now()
+    }
+}
+
+fn target(key: &RecordKey, seen: &Seen) -> Target {
+    Target {
+        key: *key,
+        names: seen.names(),
+    }
+}
+
+/// Whether everything is in a record, and can be owed.
+fn keeps_all(kind: Kind) -> bool {
+    is_in_record(kind)
+}

@@ -1,0 +1,333 @@
+//! What an answer must be.
+
+use std::collections::BTreeSet;
+
+use http::StatusCode;
+use silverback::{ErrorKind, store::RecordKey};
+
+use super::{Alarm, Death, Ended, Known, Oracle, Request, keeps_all};
+use crate::interleaved::{
+    plan::{Act, Who},
+    run::can_end,
+    script::{Seen, Tag},
+};
+
+const ENDS: [Act; 2] = [Act::Destroy, Act::DestroyOthers];
+const RENEWALS: [Act; 2] = [Act::Renew, Act::LogIn];
+
+impl Request {
+    pub(super) fn did(&self, acts: &[Act]) -> bool {
+        self.started.acts.iter().any(|act| acts.contains(act))
+    }
+
+    pub(super) fn is_end(&self) -> bool {
+        self.did(&ENDS) || self.started.order.is_some()
+    }
+
+    /// Whether there is something for the response to save.
+    fn has_written(&self) -> bool {
+        let writes = |act: &Act| {
+            matches!(
+                act,
+                Act::Put(_) | Act::PutLarge(_) | Act::Count | Act::Flash
+            )
+        };
+        let since_save = self.done.iter().rev().take_while(|act| **act != Act::Save);
+        since_save.into_iter().any(writes)
+    }
+
+    /// What it has counted into the session that it leaves.
+    fn counted(&self) -> Vec<Tag> {
+        let number = self.started.number;
+        let acts = self.started.acts.iter().zip(0..);
+        let counts = acts.filter(|(act, _)| **act == Act::Count);
+        counts.map(|(_, at)| number * 100 + at).collect()
+    }
+
+    fn was_there_with(&self, other: &Self) -> bool {
+        let ends_before = |one: &Self, two: &Self| one.until.is_some_and(|until| until < two.since);
+        !ends_before(self, other) && !ends_before(other, self)
+    }
+}
+
+impl Oracle {
+    pub(in crate::interleaved) fn ends(&mut self, number: u32, how: Ended) -> Result<(), Alarm> {
+        self.under_way.remove(&number);
+        let step = self.step;
+        let request = self.request(number);
+        request.until = Some(step);
+        match how {
+            Ended::CutOff => {
+                request.is_cut = true;
+                Ok(())
+            }
+            Ended::Done => self.check_errors(number),
+            Ended::Answered(status, cookie) => {
+                request.status = Some(status);
+                let was_known = cookie.clone().flatten().map(|cookie| self.learn(&cookie));
+                self.look(Some(number))?;
+                self.check_errors(number)?;
+                self.check_status(number, status)?;
+                self.check_marked(number, status, cookie.is_some())?;
+                if let (Some(Some(cookie)), Some(key)) = (&cookie, was_known) {
+                    self.check_cookie(number, cookie, key)?;
+                }
+                if status == StatusCode::OK {
+                    self.check_written(number, cookie.flatten().as_deref())?;
+                }
+                self.check_logins()
+            }
+        }
+    }
+
+    /// Keeps a cookie; returns the session that it is of if that has been seen before, or is alive.
+    fn learn(&mut self, cookie: &str) -> Option<RecordKey> {
+        self.cookies.push(cookie.to_owned());
+        let key = self.watcher.see(cookie)?.key?;
+        let known = self.known.entry(key).or_insert_with(|| Known {
+            cookies: Vec::new(),
+            now: None,
+            died: None,
+        });
+        known.cookies.push(cookie.to_owned());
+        if known.cookies.len() > 3 {
+            known.cookies.remove(0);
+        }
+        Some(key)
+    }
+
+    /// Errors have causes.
+    fn check_errors(&self, number: u32) -> Result<(), Alarm> {
+        let request = &self.requests[&number];
+        if request.has_failed {
+            return Ok(());
+        }
+        for (act, error) in &request.errors {
+            let is_known = matches!(
+                error,
+                ErrorKind::Gone | ErrorKind::Conflict | ErrorKind::TooLarge { .. }
+            );
+            let is_known = is_known || matches!(error, ErrorKind::NeedsRevocation);
+            if !is_known || (request.is_alone && *error == ErrorKind::Conflict) {
+                let story = format!("request {number}, {act:?}: {error:?}");
+                return Err(Alarm::new("an error without a cause", story));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_status(&self, number: u32, status: StatusCode) -> Result<(), Alarm> {
+        let request = &self.requests[&number];
+        let story = || format!("request {number}: {status}");
+        if status == StatusCode::INTERNAL_SERVER_ERROR && !request.started.fails {
+            return Err(Alarm::new("a 500", story()));
+        }
+        if request.has_failed || request.started.fails || status == StatusCode::OK {
+            return Ok(());
+        }
+        if status.is_server_error() {
+            return Err(Alarm::new(
+                "an answer of 503 although no store failed",
+                story(),
+            ));
+        }
+        let is_there = request.loaded.is_some() || request.started.cookie.is_none();
+        let is_refused = request.is_alone && is_there && request.errors.is_empty();
+        if is_refused && self.is_not_of_old(request) {
+            return Err(Alarm::new("refused for nothing", story()));
+        }
+        let ends = |other: &Request| other.is_end() || other.did(&[Act::Empty, Act::Remove(0)]);
+        let has_ends = self.others(number).any(ends);
+        let has_crowd = self
+            .others(number)
+            .filter(|other| other.started.who.is_some())
+            .count()
+            > 3;
+        let is_login =
+            request.started.acts.last() == Some(&Act::LogIn) && !request.did(&[Act::Save]);
+        let has_ends = has_ends || !self.is_not_of_old(request);
+        if is_login && !has_ends && !has_crowd && request.errors.is_empty() {
+            return Err(Alarm::new("a login refused", story()));
+        }
+        Ok(())
+    }
+
+    /// Those that were under way with this one.
+    fn others(&self, number: u32) -> impl Iterator<Item = &Request> {
+        let request = &self.requests[&number];
+        self.requests
+            .values()
+            .filter(move |other| other.started.number != number && other.was_there_with(request))
+    }
+
+    /// Whoever comes with the ID of a session that was renewed or destroyed a moment ago, or writes
+    /// into one that ends meanwhile.
+    fn check_marked(&self, number: u32, status: StatusCode, sets: bool) -> Result<(), Alarm> {
+        let request = &self.requests[&number];
+        if !can_end(self.kind) || request.did(&RENEWALS) || request.did(&[Act::Destroy, Act::Empty])
+        {
+            return Ok(());
+        }
+        let loaded = request.loaded.as_ref().and_then(|seen| seen.key);
+        let Some(key) = loaded.or(request.key) else {
+            return Ok(());
+        };
+        let Some(died) = self.known[&key].died else {
+            return Ok(());
+        };
+        let (step, time, how) = (self.died(died), died.time, died.how);
+        let returned = request.returned.unwrap_or(self.step);
+        let was_marked = step <= request.since && how != Death::Otherwise && self.is_young(time);
+        let was_marked = was_marked && !self.is_mark_gone(died.step);
+        let has_died_since = loaded.is_some() && step < returned;
+        if !was_marked && !has_died_since {
+            return Ok(());
+        }
+        let has_written = request.has_written() && !request.started.fails;
+        if sets || (status == StatusCode::OK && has_written) {
+            let story = format!("request {number}, {key:?} {how:?} at {step}: {status}, {sets}");
+            return Err(Alarm::new("a write into a dead session", story));
+        }
+        Ok(())
+    }
+
+    /// A cookie is of a session that is alive at the commit.
+    fn check_cookie(&self, number: u32, cookie: &str, key: Option<RecordKey>) -> Result<(), Alarm> {
+        if !can_end(self.kind) {
+            return Ok(());
+        }
+        let request = &self.requests[&number];
+        let alarm = |story| Err(Alarm::new("a cookie for a dead session", story));
+        let Some(key) = key else {
+            // It was dead when it came: somebody must have ended it in between.
+            let is_harmless = |other: &Request| !other.is_end() && !other.did(&RENEWALS);
+            if self.others(number).all(is_harmless) && self.is_not_of_old(request) {
+                return alarm(format!("request {number}, never alive: {}", cookie.len()));
+            }
+            return Ok(());
+        };
+        let returned = request.returned.unwrap_or(self.step);
+        match self.known[&key].died {
+            Some(died) if self.died(died) < returned => {
+                alarm(format!("request {number}, {key:?}: {died:?}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the marks that sessions have left in a record since may be gone: those who end a
+    /// subject's sessions remove what is under their names.
+    fn is_mark_gone(&self, since: usize) -> bool {
+        let ends = |other: &Request| {
+            other.until.is_none_or(|until| until >= since)
+                && (other.started.order.is_some() || other.did(&[Act::DestroyOthers]))
+        };
+        let is_ended = self.requests.values().any(ends) || !self.are_all_whole(usize::MAX);
+        keeps_all(self.kind) && is_ended
+    }
+
+    /// Whether nothing that was cut off is waiting to be seen to.
+    pub(super) fn is_not_of_old(&self, request: &Request) -> bool {
+        self.are_all_whole(request.until.unwrap_or(self.step))
+    }
+
+    /// As `is_not_of_old`, of ends that began up to this step.
+    pub(super) fn are_all_whole(&self, step: usize) -> bool {
+        let is_half = |other: &Request| other.is_cut || other.has_failed;
+        let before = self.requests.values().filter(|other| other.since <= step);
+        before
+            .filter(|other| other.is_end())
+            .all(|other| !is_half(other))
+    }
+
+    /// What was answered is there.
+    fn check_written(&mut self, number: u32, cookie: Option<&str>) -> Result<(), Alarm> {
+        let request = &self.requests[&number];
+        let counted = request.counted();
+        let has_ended = request.did(&[Act::Destroy, Act::Empty]) || !request.errors.is_empty();
+        if counted.is_empty() || has_ended {
+            return Ok(());
+        }
+        let has = |seen: &Seen| counted.iter().all(|tag| seen.counted.contains(tag));
+        let holder = self.alive().find(|(_, seen)| has(seen));
+        let holder = holder.map(|(key, seen)| (*key, seen.clone()));
+        let Some((_, seen)) = holder else {
+            return self.check_lost(number, cookie);
+        };
+        let is_ours = seen.names().iter().all(|name| name / 100 != number) || request.is_alone;
+        if keeps_all(self.kind) && is_ours {
+            for name in seen.names() {
+                self.owed
+                    .entry(name)
+                    .or_default()
+                    .extend(counted.iter().copied());
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody alive has what was answered.
+    fn check_lost(&self, number: u32, cookie: Option<&str>) -> Result<(), Alarm> {
+        let request = &self.requests[&number];
+        let others: Vec<_> = self.others(number).collect();
+        let ended = others
+            .iter()
+            .any(|other| other.is_end() || other.did(&[Act::Empty]));
+        let renewed = others.iter().any(|other| other.did(&RENEWALS));
+        let is_excused = if keeps_all(self.kind) {
+            // Its lineage may be over.
+            let names = request.loaded.as_ref().map(Seen::names).unwrap_or_default();
+            let lives = |seen: &Seen| seen.names().iter().any(|name| names.contains(name));
+            let is_over = !self.alive().any(|(_, seen)| lives(seen));
+            (ended || renewed) && (is_over || request.did(&RENEWALS))
+        } else {
+            ended || renewed || (cookie.is_none() && !others.is_empty())
+        };
+        let is_late = self.is_late(request);
+        if is_excused || is_late || !self.is_not_of_old(request) {
+            return Ok(());
+        }
+        let story = format!("request {number}, {:?}", request.loaded);
+        Err(Alarm::new("an answered write lost", story))
+    }
+
+    /// A browser may have sent an older cookie of a session in a cookie.
+    fn is_late(&self, request: &Request) -> bool {
+        !keeps_all(self.kind) && matches!(request.started.who, Some(Who::Thief(_)))
+    }
+
+    /// A login that came last, and that nobody has ended, is alive.
+    pub(super) fn check_logins(&self) -> Result<(), Alarm> {
+        for (number, cookie) in self.jars.iter().flatten() {
+            let login = &self.requests[number];
+            let is_login = login.started.acts.last() == Some(&Act::LogIn);
+            if login.status != Some(StatusCode::OK) || !is_login {
+                continue;
+            }
+            let seen = self.watcher.see(cookie);
+            let user = number * 100 + u32::try_from(login.started.acts.len()).unwrap() - 1;
+            if seen.as_ref().is_some_and(|seen| seen.user == Some(user)) {
+                continue;
+            }
+            let since = login.since;
+            let later = self.requests.values().filter(|other| {
+                other.started.number != *number && other.until.is_none_or(|until| until >= since)
+            });
+            let key = self.key_of(cookie);
+            let comes_with_it = |other: &Request| {
+                other.key == key && (other.did(&RENEWALS) || other.did(&[Act::Empty]))
+            };
+            let mut later = later.filter(|other| other.is_end() || comes_with_it(other));
+            if later.next().is_none() && self.is_not_of_old(login) {
+                let story = format!("request {number}: {seen:?}");
+                return Err(Alarm::new("a fresh login lost", story));
+            }
+        }
+        Ok(())
+    }
+
+    /// For messages.
+    pub(super) fn keys_alive(&self) -> BTreeSet<RecordKey> {
+        self.alive().map(|(key, _)| *key).collect()
+    }
+}

@@ -1,0 +1,128 @@
+//! What must be true of those that are alive, at any time.
+
+use silverback::store::RecordKey;
+
+use super::{Alarm, Death, Died, Oracle};
+use crate::interleaved::{plan::Act, run::can_end, script::Seen};
+
+impl Oracle {
+    /// Looks at everything after something may have changed by a request, or by time.
+    pub(in crate::interleaved) fn look(&mut self, by: Option<u32>) -> Result<(), Alarm> {
+        // The end of a mark is told before the call that leaves it.
+        let polled = by.map(|by| self.requests[&by].polled);
+        let (now, step) = (polled.unwrap_or_else(|| self.clock.now()), self.step);
+        let keys: Vec<_> = self.known.keys().copied().collect();
+        for key in keys {
+            let cookies = self.known[&key].cookies.clone();
+            let seen = cookies
+                .iter()
+                .rev()
+                .find_map(|cookie| self.watcher.see(cookie));
+            let death = self.death(&key, by);
+            let known = self.known.get_mut(&key).unwrap();
+            if seen.is_none() && known.died.is_none() {
+                known.died = Some(Died {
+                    step,
+                    time: now,
+                    how: death,
+                    by,
+                });
+            }
+            // Of a session that leaves its subject, an older cookie is dead before a newer one comes.
+            if seen.is_some() && known.died.is_some() && can_end(self.kind) && !self.has_left {
+                return Err(Alarm::new("back from the dead", format!("{key:?}")));
+            }
+            known.now = seen;
+        }
+        self.check_living()
+    }
+
+    fn death(&self, key: &RecordKey, by: Option<u32>) -> Death {
+        let Some(request) = by.and_then(|by| self.requests.get(&by)) else {
+            return Death::Otherwise;
+        };
+        let loaded = request.loaded.as_ref().and_then(|seen| seen.key);
+        let is_own = loaded.as_ref() == Some(key) || request.key.as_ref() == Some(key);
+        let did = |acts: &[Act]| request.started.acts.iter().any(|act| acts.contains(act));
+        match () {
+            () if !is_own
+                || did(&[Act::Empty, Act::Remove(0), Act::Remove(1), Act::TakeFlashes]) =>
+            {
+                Death::Otherwise
+            }
+            () if did(&[Act::Destroy]) => Death::Destroyed,
+            () if did(&[Act::Renew, Act::LogIn]) => Death::Renewed,
+            () => Death::Otherwise,
+        }
+    }
+
+    pub(super) fn check_living(&mut self) -> Result<(), Alarm> {
+        let alive: Vec<_> = self
+            .alive()
+            .map(|(key, seen)| (*key, seen.clone()))
+            .collect();
+        for (key, seen) in &alive {
+            check_twice(seen)?;
+            if let Some(by) = self.over_keys.get(key) {
+                let story = format!("{key:?}, ended by {by}");
+                return Err(Alarm::new("alive after an acknowledged end", story));
+            }
+            if let Some((name, by)) = seen
+                .names()
+                .iter()
+                .find_map(|name| self.over.get_key_value(name))
+            {
+                let story = format!("{key:?}, known by {name}, ended by {by}: {seen:?}");
+                return Err(Alarm::new("alive after an acknowledged end", story));
+            }
+            self.check_owed(key, seen)?;
+        }
+        if can_end(self.kind) {
+            self.check_apart(&alive)?;
+        }
+        Ok(())
+    }
+
+    fn check_owed(&self, key: &RecordKey, seen: &Seen) -> Result<(), Alarm> {
+        if self.has_emptied {
+            return Ok(());
+        }
+        for name in seen.names() {
+            let mut owed = self.owed.get(&name).into_iter().flatten();
+            if let Some(lost) = owed.find(|tag| !seen.counted.contains(tag)) {
+                let story = format!("{lost} in {key:?}: {seen:?}");
+                return Err(Alarm::new("an answered write lost", story));
+            }
+        }
+        Ok(())
+    }
+
+    /// No two have anything in common.
+    fn check_apart(&self, alive: &[(RecordKey, Seen)]) -> Result<(), Alarm> {
+        for (at, (key, seen)) in alive.iter().enumerate() {
+            for (other, beside) in &alive[at + 1..] {
+                let tags = seen.tags();
+                let mut both = beside.tags().into_iter().filter(|tag| tags.contains(tag));
+                if let Some(tag) = both.find(|tag| self.is_settled(*tag)) {
+                    let story = format!("{tag} in {key:?} {seen:?} and {other:?} {beside:?}");
+                    return Err(Alarm::new(
+                        "two living IDs with values of one session",
+                        story,
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn check_twice(seen: &Seen) -> Result<(), Alarm> {
+    let mut counted = seen.counted.clone();
+    counted.sort_unstable();
+    counted.dedup();
+    if counted.len() == seen.counted.len() {
+        Ok(())
+    } else {
+        Err(Alarm::new("an update counted twice", format!("{seen:?}")))
+    }
+}

@@ -1,0 +1,296 @@
+//! What a world is made of, drawn from a seed, and made shorter when it rings an alarm.
+
+use crate::support::{Kind, schedule::next};
+
+/// Every kind of session.
+const KINDS: [Kind; 7] = [
+    Kind::Remote,
+    Kind::RemoteRevocable,
+    Kind::RevocableOverflow,
+    Kind::Memory,
+    Kind::Revocable,
+    Kind::Overflow,
+    Kind::Cookie,
+];
+
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) kind: Kind,
+    pub(super) is_encrypted: bool,
+    pub(super) has_max_age: bool,
+    pub(super) events: Vec<Event>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Who {
+    /// A tab of the visitor's browser; all of them share its jar.
+    Tab,
+    /// Another browser of the same user.
+    Device,
+    /// Somebody with a cookie that one of the browsers had once.
+    Thief(u8),
+}
+
+/// What a handler does with its session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Act {
+    Put(u8),
+    PutLarge(u8),
+    Remove(u8),
+    /// An update that leaves its mark in a list.
+    Count,
+    Flash,
+    TakeFlashes,
+    Empty,
+    Renew,
+    LogIn,
+    /// The session becomes the user's, or nobody's, under the ID that it has.
+    SetSubject,
+    RemoveSubject,
+    Save,
+    Destroy,
+    DestroyOthers,
+    /// The handle outlives the request.
+    Keep,
+    /// The handler is busy with something else for long.
+    Wait,
+}
+
+/// What is done with a handle that was kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Late {
+    Load,
+    Touch,
+    Save,
+    Destroy,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Order {
+    All,
+    AllBut(u8),
+    One(u8),
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Fault {
+    /// The store is down for a call.
+    Down,
+    /// A call is applied, and its answer is lost.
+    Unheard,
+    /// As `Unheard`, and the store's client tries again.
+    Repeated,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Mishap {
+    /// The request is dropped after so many polls.
+    pub(super) cut: Option<u8>,
+    /// At this poll.
+    pub(super) fault: Option<(u8, Fault)>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Event {
+    Visit {
+        who: Who,
+        acts: Vec<Act>,
+        /// The handler answers 500.
+        fails: bool,
+        mishap: Mishap,
+    },
+    Admin(Order, Mishap),
+    Late(u8, Vec<Late>, Mishap),
+    /// One of those under way goes on.
+    Poll(u8),
+    /// A response arrives at its browser.
+    Deliver(u8),
+    /// A response never arrives.
+    Lose(u8),
+    /// Seconds. Store calls take a few of them at most, handlers any number.
+    Pass(u16),
+    Rotate,
+}
+
+impl Plan {
+    pub(super) fn of(seed: u64) -> Self {
+        let kind = KINDS[usize::try_from(seed % KINDS.len() as u64).unwrap()];
+        let seed = &mut (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d);
+        let is_encrypted = next(seed).is_multiple_of(3) && !matches!(kind, Kind::Revocable);
+        let has_max_age = next(seed).is_multiple_of(4);
+        let len = 30 + usize::from(next(seed)) / 3;
+        let mut events = vec![visit(seed)];
+        while events.len() < len {
+            events.push(event(seed));
+        }
+        if kind.never_waits() {
+            events.iter_mut().for_each(loses_no_answer);
+        }
+        Self {
+            kind,
+            is_encrypted: is_encrypted && kind != Kind::Cookie && kind != Kind::RemoteRevocable,
+            has_max_age,
+            events,
+        }
+    }
+
+    /// The same with less, as long as it still rings the same alarm.
+    pub(super) async fn shortened(self, rings: impl AsyncFn(&Self) -> bool) -> Self {
+        let mut best = self;
+        let mut size = best.events.len() / 2;
+        while size > 0 {
+            let mut at = 0;
+            while at < best.events.len() {
+                let mut less = best.clone();
+                let end = (at + size).min(less.events.len());
+                less.events.drain(at..end);
+                if rings(&less).await {
+                    best = less;
+                } else {
+                    at += size;
+                }
+            }
+            size /= 2;
+        }
+        for at in 0..best.events.len() {
+            let mut act = 0;
+            while let Some(less) = best.without_act(at, act) {
+                if rings(&less).await {
+                    best = less;
+                } else {
+                    act += 1;
+                }
+            }
+        }
+        best
+    }
+
+    fn without_act(&self, at: usize, act: usize) -> Option<Self> {
+        let mut less = self.clone();
+        match &mut less.events[at] {
+            Event::Visit { acts, .. } if act < acts.len() => drop(acts.remove(act)),
+            Event::Visit { mishap, .. } if act == acts_len(&self.events[at]) => {
+                if *mishap == Mishap::default() {
+                    return None;
+                }
+                *mishap = Mishap::default();
+            }
+            _ => return None,
+        }
+        Some(less)
+    }
+}
+
+fn acts_len(event: &Event) -> usize {
+    match event {
+        Event::Visit { acts, .. } => acts.len(),
+        _ => 0,
+    }
+}
+
+fn event(seed: &mut u64) -> Event {
+    match next(seed) % 32 {
+        0..=5 => visit(seed),
+        6 => Event::Admin(order(seed), mishap(seed)),
+        7 => {
+            let lates = (0..1 + next(seed) % 3).map(|_| late(next(seed))).collect();
+            Event::Late(next(seed), lates, mishap(seed))
+        }
+        8..=11 => Event::Deliver(next(seed)),
+        12 => Event::Lose(next(seed)),
+        13 | 14 => Event::Pass(match next(seed) % 8 {
+            0 => 3_700,
+            1 => 70,
+            2 => 20,
+            n => u16::from(n) / 2,
+        }),
+        15 if next(seed).is_multiple_of(4) => Event::Rotate,
+        _ => Event::Poll(next(seed)),
+    }
+}
+
+fn visit(seed: &mut u64) -> Event {
+    let who = match next(seed) % 8 {
+        0 | 1 => Who::Device,
+        2 => Who::Thief(next(seed)),
+        _ => Who::Tab,
+    };
+    let acts = (0..next(seed) % 4).map(|_| act(seed)).collect();
+    Event::Visit {
+        who,
+        acts,
+        fails: next(seed).is_multiple_of(20),
+        mishap: mishap(seed),
+    }
+}
+
+fn act(seed: &mut u64) -> Act {
+    let key = next(seed) % 2;
+    match next(seed) % 26 {
+        0..=2 => Act::Put(key),
+        3 => Act::PutLarge(key),
+        4 => Act::Remove(key),
+        5..=7 => Act::Count,
+        8 => Act::Flash,
+        9 => Act::TakeFlashes,
+        10 => Act::Empty,
+        11 | 12 => Act::Renew,
+        13..=16 => Act::LogIn,
+        17 | 18 => Act::Save,
+        19 | 20 => Act::Destroy,
+        21 => Act::DestroyOthers,
+        22 => Act::Keep,
+        23 => Act::SetSubject,
+        24 => Act::RemoveSubject,
+        _ => Act::Wait,
+    }
+}
+
+fn late(number: u8) -> Late {
+    match number % 4 {
+        0 => Late::Touch,
+        1 => Late::Save,
+        2 if number.is_multiple_of(3) => Late::Destroy,
+        _ => Late::Load,
+    }
+}
+
+fn order(seed: &mut u64) -> Order {
+    match next(seed) % 3 {
+        0 => Order::All,
+        1 => Order::AllBut(next(seed)),
+        _ => Order::One(next(seed)),
+    }
+}
+
+fn mishap(seed: &mut u64) -> Mishap {
+    let at = next(seed) % 12;
+    match next(seed) % 16 {
+        0 => Mishap {
+            cut: Some(at),
+            fault: None,
+        },
+        1 => Mishap {
+            cut: None,
+            fault: Some((at, Fault::Down)),
+        },
+        2 => Mishap {
+            cut: None,
+            fault: Some((at, Fault::Unheard)),
+        },
+        3 => Mishap {
+            cut: None,
+            fault: Some((at, Fault::Repeated)),
+        },
+        _ => Mishap::default(),
+    }
+}
+
+/// Stores that never wait lose no answers.
+fn loses_no_answer(event: &mut Event) {
+    if let Event::Visit { mishap, .. } | Event::Admin(_, mishap) | Event::Late(_, _, mishap) = event
+        && let Some((_, fault)) = &mut mishap.fault
+    {
+        *fault = Fault::Down;
+    }
+}

@@ -1,0 +1,254 @@
+//! What handlers do, and what they report to the oracle while they do it.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use silverback::{Error, ErrorKind, Session, SessionLayer, store::RecordKey};
+use tokio::task::yield_now;
+use tower::{Layer, ServiceExt, service_fn};
+
+use super::plan::{Act, Late};
+use crate::support::Kind;
+
+/// Tells what was written from everything else that was: a request's number, times a hundred, and
+/// the act's.
+pub(super) type Tag = u32;
+
+/// The user whose sessions they all are.
+pub(super) const ADA: &str = "ada";
+
+/// A session as somebody sees it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Seen {
+    pub(super) key: Option<RecordKey>,
+    /// Of the session's first write.
+    pub(super) birth: Option<Tag>,
+    /// Of the last login.
+    pub(super) user: Option<Tag>,
+    pub(super) counted: Vec<Tag>,
+    pub(super) values: Vec<Tag>,
+    pub(super) flashes: Vec<Tag>,
+    pub(super) has_subject: bool,
+}
+
+impl Seen {
+    /// What tells it from sessions that have not come from it.
+    pub(super) fn names(&self) -> Vec<Tag> {
+        self.birth.into_iter().chain(self.user).collect()
+    }
+
+    pub(super) fn tags(&self) -> Vec<Tag> {
+        let mut tags = self.names();
+        tags.extend(self.counted.iter().chain(&self.values));
+        tags
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Report {
+    Loaded(Option<Seen>),
+    Began(Act),
+    Done(Act, Result<(), ErrorKind>),
+    LateBegan(Late),
+    LateDone(Late, Result<(), ErrorKind>, Option<RecordKey>),
+    /// The handler has returned.
+    Returned,
+}
+
+/// Handles that outlive their requests.
+pub(super) type Kept = Arc<Mutex<Vec<(Tag, Session)>>>;
+
+pub(super) type Reports = Arc<Mutex<Vec<Report>>>;
+
+#[derive(Deserialize, Serialize)]
+struct Value(Tag, String);
+
+#[derive(Clone)]
+pub(super) struct Script {
+    pub(super) kind: Kind,
+    pub(super) request: Tag,
+    pub(super) acts: Vec<Act>,
+    pub(super) fails: bool,
+    pub(super) reports: Reports,
+    pub(super) kept: Kept,
+    /// The handler does not wait for a store.
+    pub(super) is_busy: Arc<AtomicBool>,
+}
+
+/// Sees the session without a look at a store.
+pub(super) fn see(session: &Session) -> Result<Option<Seen>, Error> {
+    if session.is_new()? {
+        return Ok(None);
+    }
+    let value = |key| Ok::<_, Error>(session.get::<Value>(key)?.map(|value| value.0));
+    Ok(Some(Seen {
+        key: session.id(),
+        birth: session.get("birth")?,
+        user: session.get("user")?,
+        counted: session.get("counted")?.unwrap_or_default(),
+        values: value("k0")?.into_iter().chain(value("k1")?).collect(),
+        flashes: session.get("pushed")?.unwrap_or_default(),
+        has_subject: session.subject()?.is_some(),
+    }))
+}
+
+impl Script {
+    pub(super) fn report(&self, report: Report) {
+        self.reports.lock().unwrap().push(report);
+    }
+
+    /// Serves one request.
+    pub(super) async fn serve(
+        self,
+        layer: SessionLayer,
+        cookie: Option<String>,
+    ) -> Response<String> {
+        let mut request = Request::new(());
+        if let Some(cookie) = cookie {
+            let field = HeaderValue::from_str(&format!("{NAME}={cookie}")).unwrap();
+            request.headers_mut().insert(header::COOKIE, field);
+        }
+        let service = service_fn(move |request: Request<()>| {
+            let script = self.clone();
+            async move {
+                let session = request.extensions().get::<Session>().cloned().unwrap();
+                let mut response = Response::new(String::new());
+                *response.status_mut() = script.run(session).await;
+                script.report(Report::Returned);
+                Ok::<_, Infallible>(response)
+            }
+        });
+        layer.layer(service).oneshot(request).await.unwrap()
+    }
+
+    async fn run(&self, session: Session) -> StatusCode {
+        let loaded = session.load().await.and_then(|()| see(&session));
+        let mut seen = match loaded {
+            Ok(seen) => seen,
+            Err(error) => return error.answer().status(),
+        };
+        self.report(Report::Loaded(seen.clone()));
+        for (act, number) in self.acts.iter().zip(0..) {
+            self.report(Report::Began(*act));
+            let tag = self.request * 100 + number;
+            let done = self.act(*act, tag, &session, &mut seen).await;
+            self.report(Report::Done(*act, done.map_err(|error| error.kind())));
+        }
+        if self.fails {
+            StatusCode::INTERNAL_SERVER_ERROR
+        } else {
+            StatusCode::OK
+        }
+    }
+
+    async fn act(
+        &self,
+        act: Act,
+        tag: Tag,
+        session: &Session,
+        seen: &mut Option<Seen>,
+    ) -> Result<(), Error> {
+        let writes = !matches!(
+            act,
+            Act::Remove(_)
+                | Act::TakeFlashes
+                | Act::Empty
+                | Act::Renew
+                | Act::Save
+                | Act::Destroy
+                | Act::DestroyOthers
+                | Act::Keep
+                | Act::Wait
+                | Act::SetSubject
+                | Act::RemoveSubject
+        );
+        if writes && session.get::<Tag>("birth")?.is_none() {
+            session.insert("birth", tag)?;
+        }
+        let key = |number: u8| ["k0", "k1"][usize::from(number % 2)];
+        match act {
+            Act::Put(number) => session.insert(key(number), Value(tag, String::new())),
+            Act::PutLarge(number) => session.insert(key(number), Value(tag, "x".repeat(500))),
+            Act::Remove(number) => session.remove(key(number)).map(drop),
+            Act::Count => count(session, tag),
+            Act::Flash => session.flash(tag),
+            Act::TakeFlashes => session.flashes::<Tag>().map(drop),
+            Act::Empty => session.clear(),
+            Act::Renew => {
+                session.renew();
+                Ok(())
+            }
+            Act::LogIn => {
+                session.renew();
+                session.insert("user", tag)?;
+                self.set_subject(session)
+            }
+            Act::SetSubject => self.set_subject(session),
+            Act::RemoveSubject => session.remove_subject().map(drop),
+            Act::Save => session.save().await,
+            Act::Destroy => {
+                *seen = None;
+                session.destroy().await
+            }
+            Act::DestroyOthers => session.destroy_others().await.map(drop),
+            Act::Keep => {
+                self.kept
+                    .lock()
+                    .unwrap()
+                    .push((self.request, session.clone()));
+                Ok(())
+            }
+            Act::Wait => {
+                self.is_busy.store(true, Relaxed);
+                yield_now().await;
+                yield_now().await;
+                self.is_busy.store(false, Relaxed);
+                Ok(())
+            }
+        }
+    }
+
+    fn set_subject(&self, session: &Session) -> Result<(), Error> {
+        match self.kind {
+            Kind::Cookie | Kind::Overflow => Ok(()),
+            _ => session.set_subject(ADA, "device"),
+        }
+    }
+
+    /// Does this with a handle that was kept.
+    pub(super) async fn late(self, session: Session, lates: Vec<Late>) {
+        for (late, number) in lates.into_iter().zip(0..) {
+            self.report(Report::LateBegan(late));
+            let tag = self.request * 100 + number;
+            let done = match late {
+                Late::Load => session.load().await,
+                Late::Touch => session.touch().await,
+                Late::Save => save(&session, tag).await,
+                Late::Destroy => session.destroy().await,
+            };
+            let done = done.map_err(|error| error.kind());
+            self.report(Report::LateDone(late, done, session.id()));
+        }
+    }
+}
+
+fn count(session: &Session, tag: Tag) -> Result<(), Error> {
+    let push = move |counted: &mut Vec<Tag>| counted.push(tag);
+    session.update("counted", push).map(drop)
+}
+
+async fn save(session: &Session, tag: Tag) -> Result<(), Error> {
+    session.load().await?;
+    count(session, tag)?;
+    session.save().await
+}
+
+/// The cookie's name.
+const NAME: &str = "s";

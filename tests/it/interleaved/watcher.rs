@@ -1,0 +1,84 @@
+//! Looks at a world from outside, in no time and without changing anything.
+
+use std::{
+    convert::Infallible,
+    future::pending,
+    pin::pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+};
+
+use http::{HeaderValue, Request, Response, header};
+use silverback::{Keys, Session, SessionLayer, Subjects, store::RecordKey};
+use tower::{Layer, ServiceExt, service_fn};
+
+use super::{
+    plan::Plan,
+    run::configure,
+    script::{ADA, Seen, see},
+};
+use crate::support::{Kind, Stores, scripted::Scripted};
+
+pub(super) struct Watcher {
+    layer: SessionLayer,
+    subjects: Option<Subjects>,
+}
+
+impl Watcher {
+    pub(super) fn new(plan: &Plan, stores: &Stores, keys: Keys) -> Self {
+        let at_once = |store: &Scripted| Scripted::new(store.memory.clone()).at_once();
+        let stores = Stores {
+            records: at_once(&stores.records),
+            ends: at_once(&stores.ends),
+            clock: stores.clock.clone(),
+        };
+        let config = configure(plan, &stores, keys);
+        let subjects = Subjects::new(&config).ok();
+        Self {
+            layer: SessionLayer::new(config).clock(stores.clock.clone()),
+            subjects: subjects.map(|subjects| subjects.clock(stores.clock)),
+        }
+    }
+
+    /// What a request with this cookie would see. It ends before it can change anything.
+    pub(super) fn see(&self, cookie: &str) -> Option<Seen> {
+        let seen = Arc::new(Mutex::new(None));
+        let inside = seen.clone();
+        let service = service_fn(move |request: Request<()>| {
+            let inside = inside.clone();
+            async move {
+                let session = request.extensions().get::<Session>().cloned().unwrap();
+                session.load().await.unwrap();
+                *inside.lock().unwrap() = Some(see(&session).unwrap());
+                pending::<()>().await;
+                Ok::<_, Infallible>(Response::new(()))
+            }
+        });
+        let mut request = Request::new(());
+        let field = HeaderValue::from_str(&format!("s={cookie}")).unwrap();
+        request.headers_mut().insert(header::COOKIE, field);
+        let answer = pin!(self.layer.layer(service).oneshot(request));
+        assert!(
+            answer
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_pending()
+        );
+        let seen = seen.lock().unwrap().take();
+        seen.expect("it never waits")
+    }
+
+    /// The user's sessions by the list.
+    pub(super) fn listed(&self) -> Option<Vec<RecordKey>> {
+        let list = pin!(self.subjects.as_ref()?.list(ADA));
+        match list.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(listed)) => Some(listed.iter().map(|session| session.id()).collect()),
+            Poll::Ready(Err(error)) => panic!("{error}"),
+            Poll::Pending => panic!("it never waits"),
+        }
+    }
+}
+
+/// Whether a session of this kind is in a record from its first save on.
+pub(super) fn is_in_record(kind: Kind) -> bool {
+    matches!(kind, Kind::Memory | Kind::Remote)
+}
