@@ -387,7 +387,8 @@ fn push_date(out: &mut String, time: OffsetDateTime) {
     let weekday = usize::from(time.weekday().number_days_from_sunday());
     out.push_str(DAYS.get(weekday).copied().unwrap_or_default());
     two_digits(out, day);
-    let month = usize::from(u8::from(month) - 1);
+    // Older releases of `time` have no `From` for it.
+    let month = month as usize - 1;
     out.push_str(MONTHS.get(month).copied().unwrap_or_default());
     // It has four digits, as `time` is used without its feature for larger ones.
     let century = |years: i32| u8::try_from(years).unwrap_or_default();
