@@ -29,7 +29,6 @@ pub enum Read {
 /// When a record is over, said in two ways: a store whose server has a clock of its own uses
 /// `after`, one that goes by this machine's uses `at`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
 pub struct Expiry {
     /// The end by the session's clock.
     pub at: Timestamp,
