@@ -1,11 +1,12 @@
 //! Operations that were applied, but whose answer got lost.
 
 use http::StatusCode;
-use silverback::Session;
+use silverback::{ErrorKind, Session};
 
 use crate::support::{
     Jar, Kind,
-    scripted::{After, Create, Lose, Update},
+    scripted::{After, Create, Fail, Lose, Update},
+    watched::kept,
 };
 
 #[tokio::test]
@@ -53,5 +54,23 @@ async fn a_session_outgrows_its_cookie_once() {
     };
     let (_, response) = world.visit(jar, grow).await;
     assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(world.get(jar, "n").await, Some(2));
+}
+
+/// A kept handle that is loaded again finds there what it has saved.
+#[tokio::test]
+async fn nor_is_it_after_a_load() {
+    let world = Kind::Remote.world();
+    let jar = &mut Jar::default();
+    let session = kept(&world, jar).await;
+    let add = |session: &Session| session.update("n", |n: &mut u32| *n += 1).unwrap();
+    session.load().await.unwrap();
+    add(&session);
+    world.records().at(After, Update, Fail);
+    let failed = session.save().await.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Store);
+    session.load().await.unwrap();
+    assert_eq!(add(&session), 2);
+    session.save().await.unwrap();
     assert_eq!(world.get(jar, "n").await, Some(2));
 }
