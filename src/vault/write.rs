@@ -254,7 +254,8 @@ impl Vault<'_> {
 }
 
 /// A session of which nothing is to be left, and nothing is: what this request wanted has happened,
-/// and what it claimed another one got.
+/// and what it claimed another one got. Who ended it removes the cookie; the browser may have got a
+/// newer one since.
 fn emptied_by_another(job: &mut Job, now: Timestamp) -> Result<Written, Error> {
     let mut content = Content::new(job.created);
     job.apply(&mut content, &Writes::default(), now)?;
@@ -262,7 +263,7 @@ fn emptied_by_another(job: &mut Job, now: Timestamp) -> Result<Written, Error> {
         return Err(Error::new(ErrorKind::Gone));
     }
     Ok(Written {
-        home: Home::Nowhere,
+        home: Home::Marked(job.id.clone()),
         merged: Some(content),
         since: None,
     })
