@@ -379,7 +379,7 @@ impl State {
         let is_gone = home.is_nowhere();
         view.home = home;
         if is_gone {
-            self.duty = CookieDuty::Remove;
+            self.duty = duty;
         } else {
             self.owe(duty);
         }

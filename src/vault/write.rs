@@ -15,7 +15,7 @@ use crate::{
     content::{Browser, Content, Writes, seal_record},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
-    state::{Draft, Enrolment, Home, Job, Place, Written},
+    state::{CookieDuty, Draft, Enrolment, Home, Job, Place, Written},
     store::{Bytes, Store, StoreError, Version},
     trace,
 };
@@ -114,6 +114,9 @@ impl Vault<'_> {
         match &written.home {
             Home::Record(place) if job.draft.is_emptied => {
                 let home = self.remove_emptied(place).await;
+                if home.is_nowhere() {
+                    job.plan.duty = CookieDuty::Remove;
+                }
                 Ok(Written { home, ..written })
             }
             _ => Ok(written),
@@ -254,13 +257,14 @@ impl Vault<'_> {
 }
 
 /// A session of which nothing is to be left, and nothing is: what this request wanted has happened,
-/// and what it claimed another one got.
+/// and what it claimed another one got. The browser may have a cookie of another session by now.
 fn emptied_by_another(job: &mut Job, now: Timestamp) -> Result<Written, Error> {
     let mut content = Content::new(job.created);
     job.apply(&mut content, &Writes::default(), now)?;
     if !content.is_emptied() {
         return Err(Error::new(ErrorKind::Gone));
     }
+    job.plan.duty = CookieDuty::Nothing;
     Ok(Written {
         home: Home::Nowhere,
         merged: Some(content),

@@ -172,6 +172,8 @@ async fn a_logout_meanwhile_was_first() {
     }
 }
 
+/// Two requests of one browser. The second one's response brings no removal where the record is
+/// gone: the browser may have logged in since.
 #[tokio::test]
 async fn two_may_empty_it() {
     for kind in ALL {
@@ -181,9 +183,9 @@ async fn two_may_empty_it() {
                 .await;
             assert_eq!(failure(&response), None, "{kind:?}");
         };
-        let (world, jar, response) = meanwhile(kind, empty_too).await;
+        let (world, _, response) = meanwhile(kind, empty_too).await;
         assert_eq!(failure(&response), None, "{kind:?}");
-        assert!(jar.0.is_empty(), "{kind:?}");
+        assert_eq!(no_cookie(&response), IN_RECORDS.contains(&kind), "{kind:?}");
         assert_eq!(world.records().sessions().await, 0, "{kind:?}");
     }
 }
