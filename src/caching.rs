@@ -113,7 +113,7 @@ impl Directives {
         // With the names of fields it is about those alone.
         let is_whole = parts.next().is_none();
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
-        self.no_store |= is("no-store");
+        self.no_store |= is("no-store") && is_whole;
         self.private |= is("private") && is_whole;
         self.no_cache |= is("no-cache") && is_whole;
         self.public |= is("public") || is("s-maxage");
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_shared_cache_may_keep_what_does_not_forbid_it() {
         #[rustfmt::skip]
-        let rows: [(&[&str], bool); 28] = [
+        let rows: [(&[&str], bool); 29] = [
             (&["private"], false),
             (&["private, max-age=5"], false),
             (&["PRIVATE , Max-Age=5, immutable"], false),
@@ -189,6 +189,7 @@ mod tests {
             (&["s-maxage=5"], true),
             (&["private, S-MaxAge = 5"], true),
             (&["private=\"set-cookie\", max-age=5"], true),
+            (&["public, no-store=\"set-cookie\""], true),
             (&["no-cache=\"set-cookie\""], true),
             (&["must-revalidate"], true),
             (&["x-private, xno-store"], true),

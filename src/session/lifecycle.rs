@@ -101,8 +101,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if the session has ended or was renewed; [`load`](Self::load) it, and
-    /// [`rejection`](Self::rejection) tells which of the two. [`ErrorKind::AlreadyCommitted`] for a
+    /// [`ErrorKind::Gone`] if the session has ended or was renewed, or its cookie's key was revoked;
+    /// [`load`](Self::load) it, and [`rejection`](Self::rejection) tells which of these. [`ErrorKind::AlreadyCommitted`] for a
     /// session in a cookie after the response. [`ErrorKind::Store`], and those of
     /// [`save`](Self::save).
     pub async fn touch(&self) -> Result<(), Error> {

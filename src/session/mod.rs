@@ -93,6 +93,7 @@ use crate::{
 /// | [`Rejection::Renewed`] | The visitor logged in, or the session got a new ID for another reason. It goes on under an ID that only the browser knows: close, and let the page connect again. |
 /// | [`Rejection::Ended`], [`Rejection::Revoked`], [`Rejection::NotFound`] | The visitor was logged out, here or elsewhere. A logout of the last minute says `Ended`. |
 /// | [`Rejection::Expired`] | A timeout has ended it. |
+/// | [`Rejection::UnknownKey`] | The key of the cookie that the socket came with was [revoked](crate::Keys::revoke). |
 ///
 /// ```
 /// # use silverback::{Error, ErrorKind, Rejection, Session};

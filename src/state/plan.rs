@@ -149,7 +149,8 @@ impl State {
     ///
     /// [`ErrorKind::TooLarge`], and [`ErrorKind::Gone`] if the session was renewed or destroyed a
     /// moment before the request came: what it wants to save may be of the time before a login. A
-    /// request that renews, as a login does, gets a session of what it put in itself.
+    /// request that renews, as a login does, gets a session of what it put in itself. `Gone` as well
+    /// if the session is in a cookie and has expired since it was opened.
     pub(crate) fn plan(
         &self,
         settings: &Settings,
@@ -167,7 +168,9 @@ impl State {
         match view.home {
             Home::Marked(_) if !self.renews || is_empty => return Err(Error::new(ErrorKind::Gone)),
             Home::Nowhere if is_empty => return Ok(None),
-            _ => {}
+            _ if !self.has_run_out(now) => {}
+            _ if is_change => return Err(Error::new(ErrorKind::Gone)),
+            _ => return Ok(None),
         }
         let len = view.content.payload_len();
         if is_change {

@@ -38,6 +38,8 @@ pub(crate) struct State {
     pub(crate) sealed_by: Option<KeyId>,
     /// When the cookie was made that came and refers to the session's record.
     pub(crate) sent: Option<Timestamp>,
+    /// When the session is over that the cookie holds that came.
+    pub(crate) until: Option<Timestamp>,
     /// Somebody asked it something, changed it, or tried to: the response depends on the cookie. To
     /// load it is not enough.
     pub(crate) is_used: bool,
@@ -278,6 +280,13 @@ impl State {
     pub(crate) fn is_locked_out(&self, settings: &Settings) -> bool {
         self.sealed_by
             .is_some_and(|key| !settings.codec.accepts(key))
+    }
+
+    /// Whether a session in a cookie has ended since it was opened, as one in a record that is not
+    /// there any more.
+    pub(crate) fn has_run_out(&self, now: Timestamp) -> bool {
+        let in_cookie = |view: &View| view.home.is_cookie();
+        self.view.as_ref().is_some_and(in_cookie) && self.until.is_some_and(|until| until <= now)
     }
 
     /// What a save is after the response that would make a new session: the one there was has

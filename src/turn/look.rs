@@ -33,7 +33,7 @@ pub(super) enum Looked {
 }
 
 impl Looked {
-    fn new(now: Timestamp, rejection: Option<Rejection>) -> Self {
+    pub(super) fn new(now: Timestamp, rejection: Option<Rejection>) -> Self {
         Self::Found(Opened::new(now, rejection))
     }
 

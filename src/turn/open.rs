@@ -40,11 +40,15 @@ impl Operation for Reopen {
 
     async fn perform(self, turn: &Turn<'_>) -> Result<(), Error> {
         let now = turn.vault.now();
+        let settings = turn.vault.settings;
         let (source, kept) = turn.state(|state| (state.source_again(), state.in_cookie()));
+        let (key, is_locked_out) =
+            turn.state(|state| (state.sealed_by, state.is_locked_out(settings)));
         let looked = match kept {
+            _ if is_locked_out => Looked::new(now, Some(Rejection::UnknownKey)),
             // The request's own response may have brought another cookie than came.
-            Some(view) => Looked::of_token(view, turn.vault.settings, now),
-            None => look(&source, turn.vault.settings, turn.exchange, now),
+            Some(view) => Looked::of_token(view, settings, now),
+            None => look(&source, settings, turn.exchange, now),
         };
         let opened = ask(&turn.vault, looked, Read::Current, now)
             .await
@@ -52,7 +56,10 @@ impl Operation for Reopen {
         // Dropped without the lock: it may have closures of the application.
         let dropped = turn.state(|state| state.reopen(source));
         drop(dropped);
-        turn.enter(opened)
+        turn.enter(opened)?;
+        // It still is the session of that cookie.
+        turn.state(|state| state.sealed_by = state.sealed_by.or(key));
+        Ok(())
     }
 }
 

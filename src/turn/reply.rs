@@ -34,7 +34,14 @@ impl Reply {
             (CookieDuty::Set | CookieDuty::Refresh, Some(view)) if !view.home.is_nowhere() => {
                 Some(render(view, settings, now())?)
             }
-            (CookieDuty::Remove, view) => Some(render_removal(view.as_ref(), settings)?),
+            (CookieDuty::Remove, view) => {
+                // The browser has not heard of attributes that this request gave it.
+                let of_browser = state
+                    .moved_from
+                    .as_deref()
+                    .or(own_attributes(view.as_ref()));
+                Some(render_removal(of_browser, settings)?)
+            }
             _ => None,
         };
         let moved_from = state.moved_from.take().filter(|_| duty == CookieDuty::Set);
@@ -109,8 +116,11 @@ fn render(view: &View, settings: &Settings, now: Timestamp) -> Result<HeaderValu
     cookie.ok_or_else(|| Error::new(ErrorKind::Attributes))
 }
 
-fn render_removal(view: Option<&View>, settings: &Settings) -> Result<HeaderValue, Error> {
-    let removal = match own_attributes(view) {
+fn render_removal(
+    attributes: Option<&CookieAttributes>,
+    settings: &Settings,
+) -> Result<HeaderValue, Error> {
+    let removal = match attributes {
         None => cookie::removal(&settings.name, &settings.rendered),
         Some(attributes) => cookie::removal(&settings.name, &attributes.render()),
     };

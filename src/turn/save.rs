@@ -29,6 +29,9 @@ impl Operation for Touch {
 
     async fn perform(self, turn: &Turn<'_>) -> Result<(), Error> {
         turn.open().await?;
+        if turn.state(|state| state.is_locked_out(turn.vault.settings)) {
+            return Err(Error::new(ErrorKind::Gone));
+        }
         turn.save(When::Touch).await?;
         turn.state(|state| state.check_touched(turn.exchange.is_closed()))
     }

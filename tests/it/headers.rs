@@ -303,6 +303,30 @@ async fn a_cookie_moved_and_destroyed_is_removed_where_it_is() {
     }
 }
 
+#[tokio::test]
+async fn one_moved_and_emptied_is_removed_where_it_is() {
+    for kind in Kind::PLAIN {
+        for saves in [false, true] {
+            let world = kind.world();
+            let jar = &mut Jar::default();
+            world.put(jar, "n", 1).await;
+            let move_and_empty = async |session: Session| {
+                session.load().await.unwrap();
+                let moved = session.set_attributes(|cookie| cookie.path("/shop"));
+                moved.unwrap();
+                if saves {
+                    session.save().await.unwrap();
+                }
+                session.clear().unwrap();
+            };
+            let (_, response) = world.visit(jar, move_and_empty).await;
+            let cookie = set_cookie(&response);
+            assert!(cookie.starts_with("s=; Max-Age=0"), "{kind:?}: {cookie}");
+            assert!(cookie.ends_with("Path=/"), "{kind:?}: {cookie}");
+        }
+    }
+}
+
 /// To a browser, a cookie of another partition is another cookie.
 #[tokio::test]
 async fn a_cookie_that_is_partitioned_leaves_its_old_self() {

@@ -162,3 +162,43 @@ async fn a_key_revoked_in_mid_request_brings_no_cookie() {
         }
     }
 }
+
+/// A session that expires while a request of it is under way is as dead as any other. In a cookie,
+/// a refresh would revive it, and a removal could take a newer login along.
+#[tokio::test]
+async fn one_that_expires_in_mid_request_gets_no_cookie() {
+    for kind in [Kind::Cookie, Kind::Overflow]
+        .into_iter()
+        .chain(Kind::ENDED_BY_SERVER)
+    {
+        for act in ["read", "write", "renew", "persist", "save"] {
+            let world = kind.with(|config| config.max_age(HOUR).absolute_timeout(2 * HOUR));
+            for late in [1_799, 1_800, 10_000] {
+                let jar = world.grown().await;
+                world.clock.advance(1_800 * SECOND);
+                let request = async |session: Session| {
+                    session.load().await.unwrap();
+                    assert!(session.contains_key("cart").unwrap());
+                    world.clock.advance(late * SECOND);
+                    match act {
+                        "write" => session.insert("more", 1).unwrap(),
+                        "renew" => session.renew(),
+                        "persist" => session.persist_for(DAY),
+                        "save" => {
+                            session.insert("more", 1).unwrap();
+                            let saved = session.save().await.map_err(|error| error.kind());
+                            assert_eq!(saved.is_err(), late >= 1_800);
+                        }
+                        _ => {}
+                    }
+                };
+                let (_, response) = world.visit(&mut jar.clone(), request).await;
+                let what = format!("{kind:?}, {act}, {late} s");
+                let is_over = late >= 1_800;
+                let expected = (is_over && act != "read").then_some(ErrorKind::Gone);
+                assert_eq!(failure(&response), expected, "{what}");
+                assert!(!is_over || no_cookie(&response), "{what}");
+            }
+        }
+    }
+}

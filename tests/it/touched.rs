@@ -1,6 +1,6 @@
 //! `Session::touch`, and what a handle that outlives its request learns of its session.
 
-use silverback::{Error, ErrorKind, Rejection, Session};
+use silverback::{Error, ErrorKind, Key, Keys, Rejection, Session};
 
 use crate::support::{
     DAY, HOUR, Jar, Kind, SECOND, Site, World, failure, no_cookie,
@@ -198,6 +198,30 @@ async fn what_a_socket_writes_after_the_end_is_gone() {
                 assert_eq!((written, saved), (Ok(()), Err(ErrorKind::Gone)), "{what}");
                 let sessions = world.records().sessions().await;
                 assert!(sessions <= 1, "{what}");
+            }
+        }
+    }
+}
+
+/// The key that the socket's cookie is of was stolen, so anyone may be behind the socket.
+#[tokio::test]
+async fn a_socket_is_locked_out_with_its_key() {
+    for kind in Kind::ENDED_BY_SERVER {
+        for loads in [false, true] {
+            let keys = Keys::generate().unwrap();
+            let world = kind.with_keys(keys.clone());
+            let jar = &mut world.grown().await;
+            let socket = kept(&world, jar).await;
+            if loads {
+                socket.load().await.unwrap();
+            }
+            keys.rotate_and_revoke(Key::generate().unwrap()).unwrap();
+            for _ in 0..2 {
+                assert_eq!(why(socket.touch().await), Err(ErrorKind::Gone), "{kind:?}");
+                socket.load().await.unwrap();
+                assert!(socket.is_empty().unwrap(), "{kind:?}, {loads}");
+                let reason = socket.rejection();
+                assert_eq!(reason, Some(Rejection::UnknownKey), "{kind:?}, {loads}");
             }
         }
     }
