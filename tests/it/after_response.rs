@@ -5,7 +5,11 @@ use silverback::{ErrorKind, Session};
 use std::sync::Mutex;
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{DAY, HOUR, Jar, Kind, Site, log_in, no_cookie, scripted::ANY};
+use crate::support::{
+    DAY, HOUR, Jar, Kind, Site, log_in, no_cookie,
+    schedule::until_it_hangs,
+    scripted::{ANY, Before, Hang, Update},
+};
 
 /// The handle of a request that has used its session.
 async fn kept(site: &Site, jar: &mut Jar) -> Session {
@@ -209,4 +213,23 @@ async fn what_could_not_be_saved_is_not_in_the_cookie() {
         session.load().await.unwrap();
         assert!(session.is_new().unwrap(), "{kind:?}");
     }
+}
+
+/// What has ended is remembered first; its record goes then.
+#[tokio::test]
+async fn it_sees_a_logout_that_was_cut_off() {
+    let world = Kind::RevocableOverflow.world();
+    let jar = &mut Jar::default();
+    let grow = async |session: Session| {
+        session.load().await.unwrap();
+        session.insert("cart", "x".repeat(600)).unwrap();
+        session
+    };
+    let session = world.visit(jar, grow).await.0;
+    world.records().at(Before, Update, Hang);
+    let log_out = world.destroy(jar);
+    assert!(until_it_hangs(log_out).await.is_none());
+    world.calm();
+    session.load().await.unwrap();
+    assert!(session.is_new().unwrap());
 }

@@ -91,7 +91,8 @@ struct Request {
     targets: Vec<Target>,
     /// What tells the session that it spares from others.
     spared: Vec<Tag>,
-    /// When it was last polled.
+    /// When it started, and when it was last polled.
+    began: Timestamp,
     polled: Timestamp,
 }
 
@@ -208,6 +209,7 @@ impl Oracle {
             .and_then(|(_, key)| self.known.get(&key?)?.now.as_ref());
         let request = Request {
             spared: spared.map(Seen::names).unwrap_or_default(),
+            began: self.clock.now(),
             polled: self.clock.now(),
             key: seen,
             since: self.step,
@@ -353,12 +355,13 @@ impl Oracle {
         let request = &self.requests[&number];
         let is_others = act == Act::DestroyOthers && request.started.order.is_none();
         let has_subject = request.loaded.as_ref().is_some_and(|seen| seen.has_subject);
-        let has_changed = request.done.iter().any(|act| {
+        let changes = |act: &Act| {
             matches!(
                 act,
                 Act::LogIn | Act::Destroy | Act::SetSubject | Act::RemoveSubject
             )
-        });
+        };
+        let has_changed = request.started.acts.iter().any(changes);
         if is_others && (!has_subject || has_changed) {
             return;
         }

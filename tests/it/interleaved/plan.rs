@@ -123,6 +123,9 @@ impl Plan {
         while events.len() < len {
             events.push(event(seed));
         }
+        if next(seed).is_multiple_of(2) {
+            events.iter_mut().for_each(has_no_mishap);
+        }
         // These blur what tells sessions apart.
         let (moves, empties) = (next(seed).is_multiple_of(4), next(seed).is_multiple_of(3));
         for event in &mut events {
@@ -297,10 +300,27 @@ fn mishap(seed: &mut u64) -> Mishap {
     }
 }
 
+fn mishap_of(event: &mut Event) -> Option<&mut Mishap> {
+    match event {
+        Event::Visit { mishap, .. } | Event::Admin(_, mishap) | Event::Late(_, _, mishap) => {
+            Some(mishap)
+        }
+        _ => None,
+    }
+}
+
+fn has_no_mishap(event: &mut Event) {
+    if let Some(mishap) = mishap_of(event) {
+        *mishap = Mishap::default();
+    }
+}
+
 /// Stores that never wait lose no answers.
 fn loses_no_answer(event: &mut Event) {
-    if let Event::Visit { mishap, .. } | Event::Admin(_, mishap) | Event::Late(_, _, mishap) = event
-        && let Some((_, fault)) = &mut mishap.fault
+    if let Some(Mishap {
+        fault: Some((_, fault)),
+        ..
+    }) = mishap_of(event)
     {
         *fault = Fault::Down;
     }

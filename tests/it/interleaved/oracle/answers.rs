@@ -134,6 +134,8 @@ impl Oracle {
         }
         let is_there = request.loaded.is_some() || request.started.cookie.is_none();
         let is_refused = request.is_alone && is_there && request.errors.is_empty();
+        // An older cookie may say that it is its subject's still.
+        let is_refused = is_refused && (keeps_all(self.kind) || !self.has_moved);
         if is_refused && self.is_not_of_old(request) {
             return Err(Alarm::new("refused for nothing", story()));
         }
@@ -147,6 +149,8 @@ impl Oracle {
         let is_login =
             request.started.acts.last() == Some(&Act::LogIn) && !request.did(&[Act::Save]);
         let has_ends = has_ends || !self.is_not_of_old(request);
+        // Marks live for a minute.
+        let is_login = is_login && self.is_young(request.began);
         if is_login && !has_ends && !has_crowd && request.errors.is_empty() {
             return Err(Alarm::new("a login refused", story()));
         }

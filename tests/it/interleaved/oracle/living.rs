@@ -82,11 +82,10 @@ impl Oracle {
             check_twice(seen)?;
             // What leaves its subject meanwhile is not the subject's to end; nor is what is in a
             // cookie of before it was.
-            let has_left = self.has_moved && !seen.has_subject;
             let keeps = keeps_all(self.kind);
-            let is_bound = |by: &u32| match self.requests[by].did(&[Act::Destroy]) {
-                true => !has_left || keeps,
-                false => !has_left && (!self.has_moved || keeps),
+            let is_bound = |by: &u32| {
+                let ends_itself = self.requests[by].did(&[Act::Destroy]);
+                !self.has_moved || (ends_itself && (keeps || seen.has_subject))
             };
             if let Some(by) = self.over_keys.get(key).filter(|by| is_bound(by)) {
                 let story = format!("{key:?}, ended by {by}");

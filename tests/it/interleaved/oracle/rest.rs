@@ -11,6 +11,12 @@ impl Oracle {
         half.any(|request| request.did(&[Act::Renew, Act::LogIn]))
     }
 
+    /// Whether no request was cut off, and no store has failed.
+    fn is_calm(&self) -> bool {
+        let mut requests = self.requests.values();
+        requests.all(|request| !request.is_cut && !request.has_failed)
+    }
+
     pub(in crate::interleaved) fn rests(&self) -> Result<(), Alarm> {
         self.check_logins()?;
         if !can_end(self.kind) {
@@ -31,7 +37,12 @@ impl Oracle {
         }
         let alive = self.keys_alive();
         for key in listed {
-            if self.known.contains_key(&key) && !alive.contains(&key) {
+            let is_known = self.known.contains_key(&key);
+            if !is_known && self.is_calm() {
+                let story = format!("{key:?}, of which nobody has heard");
+                return Err(Alarm::new("a dead session in the list", story));
+            }
+            if is_known && !alive.contains(&key) && !self.is_half_renewed() {
                 return Err(Alarm::new("a dead session in the list", format!("{key:?}")));
             }
         }
