@@ -186,7 +186,10 @@ pub(super) async fn ask(
             (view, came)
         }
         Looked::Known(id) => {
-            let view = vault.open(&id, now).await?.into_view(id, now);
+            let view = vault
+                .open(&id, Read::Current, now)
+                .await?
+                .into_view(id, now);
             (view, Came::default())
         }
         Looked::Token(view, came) => match vault.is_over(token(&view)?).await? {

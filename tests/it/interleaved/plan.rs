@@ -207,8 +207,8 @@ fn event(seed: &mut u64) -> Event {
         0..=5 => visit(seed),
         6 => Event::Admin(order(seed), mishap(seed)),
         7 => {
-            let lates = (0..1 + next(seed) % 3).map(|_| late(next(seed))).collect();
-            Event::Late(next(seed), lates, mishap(seed))
+            let late_acts = (0..1 + next(seed) % 3).map(|_| late(next(seed))).collect();
+            Event::Late(next(seed), late_acts, mishap(seed))
         }
         8..=11 => Event::Deliver(next(seed)),
         12 => Event::Lose(next(seed)),

@@ -140,7 +140,7 @@ impl Runner {
                 mishap,
             } => self.visit(*who, acts, *fails, *mishap),
             Event::Admin(order, mishap) => self.order(*order, *mishap),
-            Event::Late(at, lates, mishap) => self.late(*at, lates, *mishap),
+            Event::Late(at, late_acts, mishap) => self.late(*at, late_acts, *mishap),
             Event::Poll(at) if !self.actors.is_empty() => {
                 self.poll(usize::from(*at) % self.actors.len())?;
                 tokio::time::advance(Duration::from_millis(5)).await;
@@ -258,16 +258,16 @@ impl Runner {
         self.add(None, (reports, is_busy), mishap, end);
     }
 
-    fn late(&mut self, at: u8, lates: &[Late], mishap: Mishap) {
+    fn late(&mut self, at: u8, late_acts: &[Late], mishap: Mishap) {
         let kept = self.kept.lock().unwrap().clone();
         if kept.is_empty() {
             return;
         }
-        self.counts.late += lates.len();
+        self.counts.late += late_acts.len();
         let (of, session) = kept[usize::from(at) % kept.len()].clone();
-        let (script, lates) = (self.script(Vec::new(), false), lates.to_vec());
+        let (script, late_acts) = (self.script(Vec::new(), false), late_acts.to_vec());
         let (reports, is_busy) = (script.reports.clone(), script.is_busy.clone());
-        let destroys = lates.contains(&Late::Destroy);
+        let destroys = late_acts.contains(&Late::Destroy);
         self.oracle.starts(Started {
             number: script.request,
             who: None,
@@ -282,7 +282,7 @@ impl Runner {
             of: Some(of),
         });
         self.add(None, (reports, is_busy), mishap, async {
-            script.late(session, lates).await;
+            script.late(session, late_acts).await;
             Outcome::Done
         });
     }

@@ -223,8 +223,8 @@ impl Script {
     }
 
     /// Does this with a handle that was kept.
-    pub(super) async fn late(self, session: Session, lates: Vec<Late>) {
-        for (late, number) in lates.into_iter().zip(0..) {
+    pub(super) async fn late(self, session: Session, late_acts: Vec<Late>) {
+        for (late, number) in late_acts.into_iter().zip(0..) {
             self.report(Report::LateBegan(late));
             let tag = self.request * 100 + number;
             let done = match late {
