@@ -85,13 +85,19 @@ impl SubjectSession {
         current: Option<&RecordKey>,
         now: Timestamp,
     ) -> Vec<Self> {
-        let session = |entry: Entry| {
-            let current = current == Some(&entry.key);
-            let last_used = if current { now } else { entry.last_used };
-            Self {
-                entry: Entry { last_used, ..entry },
-                current,
-            }
+        let session = |entry: Entry| match current.filter(|key| entry.has(key)) {
+            Some(&key) => Self {
+                entry: Entry {
+                    key,
+                    last_used: now,
+                    ..entry
+                },
+                current: true,
+            },
+            None => Self {
+                entry,
+                current: false,
+            },
         };
         let mut sessions: Vec<_> = entries.into_iter().map(session).collect();
         sessions.sort_by_key(|session| (!session.current, Reverse(session.entry.last_used)));

@@ -54,17 +54,24 @@ impl Entry {
         self.key == *key || self.former.contains(key)
     }
 
-    /// The names that it keeps when it gets this one.
-    pub(crate) fn names_but(&self, key: &RecordKey, now: Timestamp) -> Vec<RecordKey> {
+    /// The names that it keeps when it gets, or is used by, this one; `before` is what the request
+    /// knows it by up to now.
+    ///
+    /// A renewal that is late, and will fail, may come from a name that was given up long ago: the
+    /// last one stays.
+    pub(crate) fn names_but(
+        &self,
+        key: &RecordKey,
+        before: &RecordKey,
+        now: Timestamp,
+    ) -> Vec<RecordKey> {
         let is_recent = self.renewed.saturating_add(FORMER_LIFETIME) > now;
-        let kept = if is_recent || self.key != *key {
-            MAX_FORMER
-        } else {
-            0
-        };
-        let old = if is_recent { MAX_FORMER } else { 0 };
-        let others = std::iter::once(self.key).chain(self.former.iter().copied().take(old));
-        others.filter(|name| name != key).take(kept).collect()
+        let is_needed = |name: &RecordKey| *name == self.key || name == before;
+        let others = self.names().filter(|name| name != key);
+        others
+            .filter(|name| is_recent || is_needed(name))
+            .take(MAX_FORMER)
+            .collect()
     }
 
     /// Takes one of its names from it; says whether one is left.

@@ -152,23 +152,25 @@ fn a_session_is_taken_out_with_all_of_its_names() {
 #[rustfmt::skip]
 fn a_session_keeps_the_names_it_had() {
     let long: &[u8] = &[8, 7, 6, 5, 4, 3, 2, 1];
-    //   it was          it gets  after  it keeps
+    //   it was          it gets  from  after  it keeps
     let rows = [
-        (renewed(1, &[]),     1,  0,     ""),
-        (renewed(1, &[]),     2,  0,     "1"),
-        (renewed(1, &[]),     2,  999,   "1"),
-        (renewed(2, &[1]),    2,  59,    "1"),
-        (renewed(2, &[1]),    2,  60,    ""),
-        (renewed(2, &[1]),    3,  59,    "2<1"),
-        (renewed(2, &[1]),    3,  60,    "2"),
+        (renewed(1, &[]),     1,  1, 0,     ""),
+        (renewed(1, &[]),     2,  1, 0,     "1"),
+        (renewed(1, &[]),     2,  1, 999,   "1"),
+        (renewed(2, &[1]),    2,  2, 59,    "1"),
+        (renewed(2, &[1]),    2,  2, 60,    ""),
+        (renewed(2, &[1]),    3,  2, 59,    "2<1"),
+        (renewed(2, &[1]),    3,  2, 60,    "2"),
         // The renewal before has failed.
-        (renewed(3, &[2, 1]), 2,  0,     "3<1"),
-        (renewed(9, long),    9,  0,     "8<7<6<5<4<3<2<1"),
-        (renewed(9, long),    10, 0,     "9<8<7<6<5<4<3<2"),
+        (renewed(3, &[2, 1]), 2,  2, 0,     "3<1"),
+        // This one is late.
+        (renewed(3, &[2, 1]), 4,  1, 60,    "3<1"),
+        (renewed(9, long),    9,  9, 0,     "8<7<6<5<4<3<2<1"),
+        (renewed(9, long),    10, 9, 0,     "9<8<7<6<5<4<3<2"),
     ];
-    for (entry, number, later, kept) in rows {
-        let row = format!("{} {number} {later}", numbers(entry.names()));
-        let found = entry.names_but(&key(number), after(later));
+    for (entry, number, before, later, kept) in rows {
+        let row = format!("{} {number} {before} {later}", numbers(entry.names()));
+        let found = entry.names_but(&key(number), &key(before), after(later));
         assert_eq!(numbers(found), kept, "{row}");
     }
 }

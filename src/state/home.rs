@@ -16,8 +16,8 @@ pub(crate) enum Home {
     Cookie { id: SessionId, issued: Timestamp },
     /// In a record, to which the cookie refers.
     Record(Place),
-    /// Nowhere, and nothing may be saved: the session of this ID was renewed or destroyed a moment
-    /// ago, and the browser may not have heard of that yet.
+    /// Nowhere, and nothing may be saved: the session of this ID was renewed or ended a moment ago,
+    /// and the browser may not have heard of that yet.
     Marked(SessionId),
 }
 

@@ -379,13 +379,13 @@ impl State {
         if is_renamed {
             self.renews = false;
         }
-        let is_gone = home.is_nowhere();
+        let duty = match home {
+            Home::Nowhere => CookieDuty::Remove,
+            Home::Marked(_) => CookieDuty::Nothing,
+            Home::Cookie { .. } | Home::Record(_) => self.duty.max(duty),
+        };
         view.home = home;
-        if is_gone {
-            self.duty = duty;
-        } else {
-            self.owe(duty);
-        }
+        self.duty = duty;
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     config::Settings,
-    content::{Content, Persistence, WriteId},
+    content::{Content, Persistence, WriteId, Writes},
     cookie::CookieAttributes,
     error::{Error, ErrorKind, Rejection},
     id::SessionId,
@@ -195,8 +195,31 @@ impl State {
         }
     }
 
-    pub(crate) fn owe(&mut self, duty: CookieDuty) {
-        self.duty = self.duty.max(duty);
+    /// Takes those changes from the log that a save which was cut off has made after all, by the
+    /// last writes of the record that was read. They are to be dropped without the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`] if nobody can tell.
+    pub(crate) fn take_done(
+        &mut self,
+        writes: &Writes,
+        now: Timestamp,
+    ) -> Result<Vec<Change>, Error> {
+        let is_in = |cut_off: &CutOff| writes.contain(cut_off.write);
+        let Some(at) = self.cut_off.iter().rposition(is_in) else {
+            let is_unknown = |cut_off: &CutOff| !writes.would_have(cut_off.at, now);
+            return match self.cut_off.iter().any(is_unknown) {
+                true => Err(Error::new(ErrorKind::Conflict)),
+                false => Ok(Vec::new()),
+            };
+        };
+        let last = self.cut_off.drain(..=at).next_back();
+        let done = last.map_or(0, |cut_off| cut_off.changes);
+        for later in &mut self.cut_off {
+            later.changes = later.changes.saturating_sub(done);
+        }
+        Ok(self.log.drain(..done.min(self.log.len())).collect())
     }
 
     /// Asks for a new ID, and notes when. What the handler does is not kept if it fails, and then
@@ -314,10 +337,13 @@ impl State {
         }
     }
 
-    /// The session as the browser has it in its cookie, if it has.
+    /// The session as the browser has it in its cookie, if it has: with a subject that is not saved,
+    /// it has not.
     pub(crate) fn in_cookie(&self) -> Option<View> {
         let view = self.view.as_ref()?;
-        matches!(view.home, Home::Cookie { .. }).then(|| View {
+        let subject = view.content.subject.as_deref();
+        let is_saved = subject.is_none_or(|subject| subject.note.is_none());
+        (view.home.is_cookie() && is_saved).then(|| View {
             home: view.home.clone(),
             content: view.content.clone(),
             rejection: None,

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     content::Content,
     error::{Error, ErrorKind, Rejection},
-    state::{Change, State, View},
+    state::{Change, Home, State, View},
     store::Read,
     trace,
     vault::Vault,
@@ -117,6 +117,10 @@ impl Turn<'_> {
         let (settings, Opened { view, came }) = (self.vault.settings, opened);
         if let Some(reason) = view.rejection {
             trace::rejected(&settings.name, reason);
+        }
+        if let Home::Record(place) = &view.home {
+            let done = self.state(|state| state.take_done(&place.writes, self.vault.now()))?;
+            drop(done);
         }
         let mut view = Some(view);
         self.state(|state| {

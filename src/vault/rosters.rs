@@ -469,8 +469,19 @@ impl Entrant<'_> {
             // The roster got lost.
             (None, None) => (created, String::new()),
         };
+        if let Some(listed) = listed.filter(|listed| self.is_used_as_former(listed)) {
+            let (last_used, ended) = (now, false);
+            return Entry {
+                since,
+                last_used,
+                expires,
+                note,
+                ended,
+                ..listed.clone()
+            };
+        }
         let former = match listed {
-            Some(listed) => listed.names_but(&self.key, now),
+            Some(listed) => listed.names_but(&self.key, &self.before, now),
             // Under that name it is not the subject's yet, unless the roster got lost.
             None if self.before != self.key && self.note.is_none() => vec![self.before],
             None => Vec::new(),
@@ -492,6 +503,12 @@ impl Entrant<'_> {
         }
     }
 
+    /// Whether a request uses it by a name that it had before its renewal: that one may still be
+    /// under way, or have been done since the request began. The last name stays the last one.
+    fn is_used_as_former(&self, listed: &Entry) -> bool {
+        self.before == self.key && listed.key != self.key && listed.has(&self.key)
+    }
+
     /// Whether the roster says all that already.
     fn is_known(&self, known: &Entry, now: Timestamp) -> bool {
         let &Enrolment {
@@ -502,7 +519,7 @@ impl Entrant<'_> {
         } = self.enrolment;
         self.note.is_none()
             && !reseals
-            && known.key == self.key
+            && (known.key == self.key || self.is_used_as_former(known))
             && now.saturating_since(known.last_used) < interval
             && known.expires.saturating_add(interval) > expires
     }

@@ -20,9 +20,16 @@ impl Vault<'_> {
         // Hashed for rosters alone.
         let key = job.draft.enrolment.is_some().then(|| job.id.record_key());
         let saved = self.enrol_and_write(key, before, job).await;
-        // Nobody will ever hear of an ID that was to be new.
-        if let (Err(_), Some(key)) = (&saved, key.filter(|_| job.plan.write.names())) {
-            self.withdraw(job.draft.enrolment.as_ref(), &key).await;
+        let enrolment = job.draft.enrolment.as_ref();
+        if let (Err(error), Some(key)) = (&saved, key) {
+            // Nobody will ever hear of an ID that was to be new.
+            let is_unheard = job.plan.write.names();
+            // It got its subject when it was over.
+            let is_over =
+                error.kind() == ErrorKind::Gone && enrolment.is_some_and(Enrolment::is_new);
+            if is_unheard || is_over {
+                self.withdraw(enrolment, &key).await;
+            }
         }
         saved
     }

@@ -15,7 +15,7 @@ use crate::{
     content::{Browser, Content, Writes, seal_record},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
-    state::{CookieDuty, Draft, Enrolment, Home, Job, Place, Written},
+    state::{Draft, Enrolment, Home, Job, Place, Written},
     store::{Bytes, Store, StoreError, Version},
     trace,
 };
@@ -114,9 +114,6 @@ impl Vault<'_> {
         match &written.home {
             Home::Record(place) if job.draft.is_emptied => {
                 let home = self.remove_emptied(place).await;
-                if home.is_nowhere() {
-                    job.plan.duty = CookieDuty::Remove;
-                }
                 Ok(Written { home, ..written })
             }
             _ => Ok(written),
@@ -257,16 +254,16 @@ impl Vault<'_> {
 }
 
 /// A session of which nothing is to be left, and nothing is: what this request wanted has happened,
-/// and what it claimed another one got. The browser may have a cookie of another session by now.
+/// and what it claimed another one got. Who ended it removes the cookie; the browser may have got a
+/// newer one since.
 fn emptied_by_another(job: &mut Job, now: Timestamp) -> Result<Written, Error> {
     let mut content = Content::new(job.created);
     job.apply(&mut content, &Writes::default(), now)?;
     if !content.is_emptied() {
         return Err(Error::new(ErrorKind::Gone));
     }
-    job.plan.duty = CookieDuty::Nothing;
     Ok(Written {
-        home: Home::Nowhere,
+        home: Home::Marked(job.id.clone()),
         merged: Some(content),
         since: None,
     })

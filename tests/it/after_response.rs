@@ -5,7 +5,7 @@ use silverback::{ErrorKind, Session};
 use std::sync::Mutex;
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{DAY, HOUR, Jar, Kind, Site, no_cookie};
+use crate::support::{DAY, HOUR, Jar, Kind, Site, log_in, no_cookie, scripted::ANY};
 
 /// The handle of a request that has used its session.
 async fn kept(site: &Site, jar: &mut Jar) -> Session {
@@ -190,4 +190,23 @@ async fn a_session_that_has_outgrown_its_cookie_ends() {
     late.destroy().await.unwrap();
     assert_eq!(world.records().sessions().await, 0);
     assert_eq!(world.get::<String>(jar, "large").await, None);
+}
+
+/// The browser has it in the cookie that came, and not as it was to be.
+#[tokio::test]
+async fn what_could_not_be_saved_is_not_in_the_cookie() {
+    for kind in [Kind::Revocable, Kind::RemoteRevocable] {
+        let world = kind.world();
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        let log_in = async |session: Session| {
+            log_in(session.clone(), "ada", "again").await;
+            world.fail(ANY);
+            session
+        };
+        let session = world.visit(jar, log_in).await.0;
+        world.calm();
+        world.destroy_all("ada").await;
+        session.load().await.unwrap();
+        assert!(session.is_new().unwrap(), "{kind:?}");
+    }
 }

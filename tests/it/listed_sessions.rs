@@ -5,7 +5,7 @@ use std::pin::pin;
 use silverback::{ErrorKind, Session, store::RecordKey};
 
 use crate::support::{
-    HOUR, Jar, Kind, log_in,
+    HOUR, Jar, Kind, MINUTE, failure, log_in,
     schedule::cut_off,
     scripted::{ANY, Calls, Create, Delete, Load, Touch, Update},
     steps::at_every_step,
@@ -187,4 +187,47 @@ async fn it_is_listed_by_the_name_that_lives() {
         let listed: Vec<_> = listed.iter().map(|session| Some(session.id())).collect();
         assert_eq!(listed, [id], "{kind:?}");
     }
+}
+
+/// Two requests with the name of before a login are late: one lists it again, and one renews it.
+#[tokio::test]
+async fn no_late_request_takes_a_login_off_the_list() {
+    for kind in Kind::WITH_SUBJECTS {
+        let world = kind.world();
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        let (reader, late) = (&mut jar.clone(), &mut jar.clone());
+        world.clock.advance(2 * HOUR); // it is time to list it again
+        let read = async |session: Session| {
+            session.load().await.unwrap();
+            session.len().unwrap();
+            world.log_in(jar, "ada", "again").await;
+        };
+        let renew = async |session: Session| {
+            session.load().await.unwrap();
+            session.renew();
+            world.visit(reader, read).await;
+            world.clock.advance(2 * MINUTE);
+        };
+        world.visit(late, renew).await;
+        assert!(world.is_alive(jar).await, "{kind:?}");
+        assert_eq!(world.notes("ada").await, ["again"], "{kind:?}");
+        world.destroy_all("ada").await;
+        assert!(!world.is_alive(jar).await, "{kind:?}");
+    }
+}
+
+/// What it was given a subject for has been emptied meanwhile.
+#[tokio::test]
+async fn one_that_is_over_before_it_has_its_subject_is_not_listed() {
+    let world = Kind::RevocableOverflow.world();
+    let mut jar = world.grown().await;
+    let mut late = jar.clone();
+    let set_subject = async |session: Session| {
+        session.load().await.unwrap();
+        session.set_subject("ada", "laptop").unwrap();
+        world.remove(&mut jar, "cart").await;
+    };
+    let response = world.visit(&mut late, set_subject).await.1;
+    assert_eq!(failure(&response), Some(ErrorKind::Gone));
+    assert_eq!(world.notes("ada").await, [""; 0]);
 }

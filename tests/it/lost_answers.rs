@@ -6,7 +6,8 @@ use silverback::{ErrorKind, Session};
 use crate::support::{
     Jar, Kind, failure, no_cookie,
     schedule::until_it_hangs,
-    scripted::{After, Create, Hang, Lose, Update},
+    scripted::{After, Create, Fail, Hang, Lose, Update},
+    watched::kept,
 };
 
 #[tokio::test]
@@ -100,4 +101,22 @@ async fn a_renewal_that_was_ended_sets_no_cookie() {
     assert_eq!(failure(&response), Some(ErrorKind::Gone));
     assert!(no_cookie(&response));
     assert_eq!(world.records().sessions().await, 0);
+}
+
+/// A kept handle that is loaded again finds there what it has saved.
+#[tokio::test]
+async fn nor_is_it_after_a_load() {
+    let world = Kind::Remote.world();
+    let jar = &mut Jar::default();
+    let session = kept(&world, jar).await;
+    let add = |session: &Session| session.update("n", |n: &mut u32| *n += 1).unwrap();
+    session.load().await.unwrap();
+    add(&session);
+    world.records().at(After, Update, Fail);
+    let failed = session.save().await.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Store);
+    session.load().await.unwrap();
+    assert_eq!(add(&session), 2);
+    session.save().await.unwrap();
+    assert_eq!(world.get(jar, "n").await, Some(2));
 }

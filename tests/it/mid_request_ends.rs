@@ -190,3 +190,21 @@ async fn no_cookie_of_a_save_before_is_sent() {
         }
     }
 }
+
+/// The browser may have logged in again since.
+#[tokio::test]
+async fn who_empties_what_has_ended_removes_no_cookie() {
+    for kind in [Kind::Memory, Kind::Remote] {
+        let world = kind.world();
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        let empty = async |session: Session| {
+            session.load().await.unwrap();
+            session.clear().unwrap();
+            session.remove_subject().unwrap();
+            world.destroy_all("ada").await;
+        };
+        let (_, response) = world.visit(jar, empty).await;
+        assert_eq!(failure(&response), None, "{kind:?}");
+        assert!(no_cookie(&response), "{kind:?}");
+    }
+}

@@ -119,6 +119,8 @@ pub(super) struct Oracle {
     under_way: BTreeSet<u32>,
     known: BTreeMap<RecordKey, Known>,
     cookies: Vec<String>,
+    /// Whose cookies they are.
+    keys: BTreeMap<String, RecordKey>,
     /// What has been ended, by whom.
     over: BTreeMap<Tag, u32>,
     /// Keys that have been ended, by whom.
@@ -126,7 +128,7 @@ pub(super) struct Oracle {
     /// What sessions must have counted, by what tells them from others.
     owed: BTreeMap<Tag, BTreeSet<Tag>>,
     has_emptied: bool,
-    has_left: bool,
+    has_moved: bool,
     /// What each browser has, and which request it came from.
     jars: [Option<(u32, String)>; 2],
     /// Found while a poll was under way.
@@ -144,11 +146,12 @@ impl Oracle {
             under_way: BTreeSet::new(),
             known: BTreeMap::new(),
             cookies: Vec::new(),
+            keys: BTreeMap::new(),
             over: BTreeMap::new(),
             over_keys: BTreeMap::new(),
             owed: BTreeMap::new(),
             has_emptied: false,
-            has_left: false,
+            has_moved: false,
             jars: [None, None],
             found: None,
         }
@@ -191,7 +194,8 @@ impl Oracle {
             .as_ref()
             .and_then(|cookie| self.key_of(cookie));
         self.has_emptied |= started.acts.contains(&Act::Empty);
-        self.has_left |= started.acts.contains(&Act::RemoveSubject);
+        let moves = |act: &Act| matches!(act, Act::SetSubject | Act::RemoveSubject);
+        self.has_moved |= started.acts.iter().any(moves);
         let is_alone = self.under_way.is_empty();
         for other in &self.under_way {
             if let Some(other) = self.requests.get_mut(other) {
@@ -224,8 +228,7 @@ impl Oracle {
 
     /// The session of a cookie, as far as it was ever alive.
     fn key_of(&self, cookie: &str) -> Option<RecordKey> {
-        let has = |(_, known): &(&RecordKey, &Known)| known.cookies.iter().any(|own| own == cookie);
-        self.known.iter().find(has).map(|(key, _)| *key)
+        self.keys.get(cookie).copied()
     }
 
     /// The store fails for this one.

@@ -123,6 +123,17 @@ impl Plan {
         while events.len() < len {
             events.push(event(seed));
         }
+        // These blur what tells sessions apart.
+        let (moves, empties) = (next(seed).is_multiple_of(4), next(seed).is_multiple_of(3));
+        for event in &mut events {
+            if let Event::Visit { acts, .. } = event {
+                acts.retain(|act| match act {
+                    Act::SetSubject | Act::RemoveSubject => moves,
+                    Act::Empty => empties,
+                    _ => true,
+                });
+            }
+        }
         if kind.never_waits() {
             events.iter_mut().for_each(loses_no_answer);
         }

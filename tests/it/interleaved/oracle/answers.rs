@@ -84,6 +84,7 @@ impl Oracle {
     fn learn(&mut self, cookie: &str) -> Option<RecordKey> {
         self.cookies.push(cookie.to_owned());
         let key = self.watcher.see(cookie)?.key?;
+        self.keys.insert(cookie.to_owned(), key);
         let known = self.known.entry(key).or_insert_with(|| Known {
             cookies: Vec::new(),
             now: None,
@@ -166,6 +167,11 @@ impl Oracle {
         let request = &self.requests[&number];
         if !can_end(self.kind) || request.did(&RENEWALS) || request.did(&[Act::Destroy, Act::Empty])
         {
+            return Ok(());
+        }
+        // Its handle may have been used from elsewhere.
+        let by_handle = |other: &Request| other.started.of == Some(number) && other.is_end();
+        if self.requests.values().any(by_handle) {
             return Ok(());
         }
         let loaded = request.loaded.as_ref().and_then(|seen| seen.key);

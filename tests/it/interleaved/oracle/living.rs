@@ -2,8 +2,11 @@
 
 use silverback::store::RecordKey;
 
-use super::{Alarm, Death, Died, Oracle};
-use crate::interleaved::{plan::Act, run::can_end, script::Seen};
+use super::{Alarm, Death, Died, Oracle, keeps_all};
+use crate::{
+    interleaved::{plan::Act, run::can_end, script::Seen},
+    support::Kind,
+};
 
 impl Oracle {
     /// Looks at everything after something may have changed by a request, or by time.
@@ -13,12 +16,23 @@ impl Oracle {
         let (now, step) = (polled.unwrap_or_else(|| self.clock.now()), self.step);
         let keys: Vec<_> = self.known.keys().copied().collect();
         for key in keys {
-            let cookies = self.known[&key].cookies.clone();
+            let mut cookies = self.known[&key].cookies.clone();
+            // One that gets a subject, or loses it, under the ID that it has is in older cookies
+            // what it was.
+            if self.has_moved && !keeps_all(self.kind) {
+                cookies.drain(..cookies.len() - 1);
+            }
             let seen = cookies
                 .iter()
                 .rev()
                 .find_map(|cookie| self.watcher.see(cookie));
             let death = self.death(&key, by);
+            let under_way = &self.under_way;
+            // Where two stores know of an end, one may know it before the other.
+            let is_over = |died: Died| {
+                self.kind != Kind::RevocableOverflow
+                    || died.by.is_none_or(|by| !under_way.contains(&by))
+            };
             let known = self.known.get_mut(&key).unwrap();
             if seen.is_none() && known.died.is_none() {
                 known.died = Some(Died {
@@ -28,9 +42,12 @@ impl Oracle {
                     by,
                 });
             }
-            // Of a session that leaves its subject, an older cookie is dead before a newer one comes.
-            if seen.is_some() && known.died.is_some() && can_end(self.kind) && !self.has_left {
-                return Err(Alarm::new("back from the dead", format!("{key:?}")));
+            if let (Some(_), Some(died), true) = (&seen, known.died, can_end(self.kind)) {
+                if !self.has_moved && is_over(died) {
+                    return Err(Alarm::new("back from the dead", format!("{key:?}")));
+                }
+                // The older cookie is dead before the newer one comes.
+                known.died = None;
             }
             known.now = seen;
         }
@@ -63,15 +80,22 @@ impl Oracle {
             .collect();
         for (key, seen) in &alive {
             check_twice(seen)?;
-            if let Some(by) = self.over_keys.get(key) {
+            // What leaves its subject meanwhile is not the subject's to end; nor is what is in a
+            // cookie of before it was.
+            let has_left = self.has_moved && !seen.has_subject;
+            let keeps = keeps_all(self.kind);
+            let is_bound = |by: &u32| match self.requests[by].did(&[Act::Destroy]) {
+                true => !has_left || keeps,
+                false => !has_left && (!self.has_moved || keeps),
+            };
+            if let Some(by) = self.over_keys.get(key).filter(|by| is_bound(by)) {
                 let story = format!("{key:?}, ended by {by}");
                 return Err(Alarm::new("alive after an acknowledged end", story));
             }
-            if let Some((name, by)) = seen
-                .names()
-                .iter()
-                .find_map(|name| self.over.get_key_value(name))
-            {
+            let over = |name| self.over.get_key_value(name);
+            let names = seen.names();
+            let mut over = names.iter().filter_map(over);
+            if let Some((name, by)) = over.find(|(_, by)| is_bound(by)) {
                 let story = format!("{key:?}, known by {name}, ended by {by}: {seen:?}");
                 return Err(Alarm::new("alive after an acknowledged end", story));
             }

@@ -1,6 +1,6 @@
 //! What must be true when nothing is under way any more.
 
-use super::{Alarm, Oracle, Request, keeps_all};
+use super::{Alarm, Oracle, Request};
 use crate::interleaved::{plan::Act, run::can_end};
 
 impl Oracle {
@@ -16,8 +16,9 @@ impl Oracle {
         if !can_end(self.kind) {
             return Ok(());
         }
-        // In a cookie the last response wins, and it may be of a request from before.
-        let may_be_missing = self.has_left && !keeps_all(self.kind);
+        // A session that gets a subject in one request and loses it in another, under the ID that
+        // it has, may be listed or not until it is used again.
+        let may_be_missing = self.has_moved;
         let Some(listed) = self.watcher.listed() else {
             return Ok(());
         };
