@@ -172,8 +172,6 @@ async fn a_logout_meanwhile_was_first() {
     }
 }
 
-/// Two requests of one browser. The second one's response brings no removal where the record is
-/// gone: the browser may have logged in since.
 #[tokio::test]
 async fn two_may_empty_it() {
     for kind in ALL {
