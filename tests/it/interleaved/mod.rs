@@ -16,14 +16,14 @@ use self::{
 };
 
 /// Worlds of the short form.
-const SHORT: u64 = 420;
+const SHORT: u64 = 840;
 
 /// How many worlds to try, from which seed on.
 fn worlds() -> (u64, u64) {
     let number = |name| env::var(name).ok().and_then(|text| text.parse().ok());
     let first = number("SILVERBACK_SEED").unwrap_or(0);
     let soak = env::var_os("SILVERBACK_SOAK").is_some();
-    let many = if soak { SHORT * 200 } else { SHORT };
+    let many = if soak { SHORT * 100 } else { SHORT };
     (first, number("SILVERBACK_WORLDS").unwrap_or(many))
 }
 

@@ -13,6 +13,17 @@ const KINDS: [Kind; 7] = [
     Kind::Cookie,
 ];
 
+/// What chance alone would seldom put together.
+const OFTEN: [&[Act]; 7] = [
+    &[Act::LogIn],
+    &[Act::Count],
+    &[Act::Count, Act::Save, Act::Count],
+    &[Act::Count, Act::Save, Act::Save],
+    &[Act::Put(0), Act::Save, Act::LogIn],
+    &[Act::Wait, Act::Destroy],
+    &[Act::Wait, Act::LogIn],
+];
+
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) kind: Kind,
@@ -101,8 +112,8 @@ pub(super) enum Event {
     },
     Admin(Order, Mishap),
     Late(u8, Vec<Late>, Mishap),
-    /// One of those under way goes on.
-    Poll(u8),
+    /// One of those under way goes on, for so many polls.
+    Poll(u8, u8),
     /// A response arrives at its browser.
     Deliver(u8),
     /// A response never arrives.
@@ -219,7 +230,7 @@ fn event(seed: &mut u64) -> Event {
             n => u16::from(n) / 2,
         }),
         15 if next(seed).is_multiple_of(4) => Event::Rotate,
-        _ => Event::Poll(next(seed)),
+        _ => Event::Poll(next(seed), [1, 1, 2, 9][usize::from(next(seed) % 4)]),
     }
 }
 
@@ -229,7 +240,10 @@ fn visit(seed: &mut u64) -> Event {
         2 => Who::Thief(next(seed)),
         _ => Who::Tab,
     };
-    let acts = (0..next(seed) % 4).map(|_| act(seed)).collect();
+    let acts = match next(seed) % 4 {
+        0 => OFTEN[usize::from(next(seed)) % OFTEN.len()].to_vec(),
+        _ => (0..next(seed) % 4).map(|_| act(seed)).collect(),
+    };
     Event::Visit {
         who,
         acts,

@@ -141,9 +141,14 @@ impl Runner {
             } => self.visit(*who, acts, *fails, *mishap),
             Event::Admin(order, mishap) => self.order(*order, *mishap),
             Event::Late(at, late_acts, mishap) => self.late(*at, late_acts, *mishap),
-            Event::Poll(at) if !self.actors.is_empty() => {
-                self.poll(usize::from(*at) % self.actors.len())?;
-                tokio::time::advance(Duration::from_millis(5)).await;
+            Event::Poll(at, times) if !self.actors.is_empty() => {
+                let number = self.actors[usize::from(*at) % self.actors.len()].number;
+                for _ in 0..*times {
+                    let at = self.actors.iter().position(|actor| actor.number == number);
+                    let Some(at) = at else { break };
+                    self.poll(at)?;
+                    tokio::time::advance(Duration::from_millis(5)).await;
+                }
             }
             Event::Deliver(at) if !self.letters.is_empty() => {
                 let letter = self.letters.remove(usize::from(*at) % self.letters.len());
@@ -162,7 +167,7 @@ impl Runner {
                 self.oracle.look(None)?;
             }
             Event::Rotate => self.keys.rotate(another_key()).unwrap(),
-            Event::Poll(_) | Event::Deliver(_) | Event::Lose(_) => {}
+            Event::Poll(..) | Event::Deliver(_) | Event::Lose(_) => {}
         }
         Ok(())
     }
