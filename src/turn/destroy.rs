@@ -27,7 +27,7 @@ impl Operation for Destroy {
         turn.open().await?;
         let (vault, exchange) = (turn.vault, turn.exchange);
         let settings = vault.settings;
-        let in_record = |view: &View| view.home.is_record();
+        let in_record = |view: &View| matches!(view.home, Home::Record(_) | Home::Marked(_));
         let is_in_store = !settings.may_be_in_cookie()
             || turn.state(|state| state.view.as_ref().is_some_and(in_record));
         if exchange.is_closed() && !is_in_store && settings.revocations.is_none() {

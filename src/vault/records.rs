@@ -8,7 +8,7 @@ use crate::{
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
     state::{Home, Lifetime, Place, View},
-    store::{DynStore, Expiry, Read, Record, Store, StoreError},
+    store::{DynStore, Expiry, Read, Record, RecordKind, Store, StoreError},
 };
 
 /// The stores of one session, and how they are used.
@@ -130,32 +130,43 @@ impl Vault<'_> {
     }
 
     /// Which of these names a session can still be opened by, as far as the server knows.
-    pub(super) async fn are_alive(&self, keys: &[RecordKey]) -> Result<Vec<bool>, Error> {
-        let mut alive = Vec::with_capacity(keys.len());
+    pub(super) async fn lives(&self, keys: &[RecordKey]) -> Result<Vec<Life>, Error> {
+        let mut lives = Vec::with_capacity(keys.len());
         if let Some(ends) = self.settings.ends() {
             let of_ends: Vec<_> = keys.iter().map(|key| key.of_end()).collect();
             for end in load_all(ends, &of_ends).await {
-                alive.push(match end {
-                    Ok(end) => end.is_none(),
-                    Err(StoreError::Corrupt(_)) => false,
+                lives.push(match end {
+                    Ok(None) => Life::Alive,
+                    Ok(Some(_)) | Err(StoreError::Corrupt(_)) => Life::Over,
                     Err(error) => return Err(error.into()),
                 });
             }
         } else if let Some(records) = self.settings.records() {
             for record in load_all(records, keys).await {
-                alive.push(match record {
-                    Ok(record) => record.is_some_and(|record| is_session(record.data())),
-                    Err(StoreError::Corrupt(_)) => false,
+                lives.push(match record {
+                    Ok(None) => Life::Absent,
+                    Ok(Some(record)) if is_session(record.data()) => Life::Alive,
+                    Ok(Some(_)) | Err(StoreError::Corrupt(_)) => Life::Over,
                     Err(error) => return Err(error.into()),
                 });
             }
         }
-        Ok(alive)
+        Ok(lives)
     }
 }
 
+/// Whether there is a session under a name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Life {
+    Alive,
+    /// There was one.
+    Over,
+    /// There is none, or none yet: a login lists its session before it makes the record.
+    Absent,
+}
+
 fn is_session(data: &[u8]) -> bool {
-    crate::store::RecordKind::of(data) == Some(crate::store::RecordKind::Session)
+    RecordKind::of(data) == Some(RecordKind::Session)
 }
 
 /// Loads records as they are now: one by one call, several by another.

@@ -1,7 +1,8 @@
 //! Changing the rosters of subjects: enrolling sessions, withdrawing and ending them.
 
 use super::{
-    records::{Vault, next},
+    ends::MARK_LIFETIME,
+    records::{Life, Vault, next},
     retry::{Policy, Queue, Rounds},
 };
 use crate::{
@@ -82,15 +83,14 @@ impl Vault<'_> {
             match question {
                 None => return Ok(Some(changed?.not_before)),
                 Some(Question::IsAlive(key)) => {
-                    if self.are_alive(&[key]).await? != [true] {
+                    if self.lives(&[key]).await? != [Life::Alive] {
                         return Err(Error::new(ErrorKind::Gone));
                     }
                     known.is_alive = true;
                 }
-                Some(Question::WhoIsDead(keys)) => {
-                    let alive = self.are_alive(&keys).await?;
-                    let dead = keys.into_iter().zip(alive).filter(|(_, alive)| !alive);
-                    known.dead = Some(dead.map(|(key, _)| key).collect());
+                Some(Question::WhoLives(keys)) => {
+                    let lives = self.lives(&keys).await?;
+                    known.lives = Some(keys.into_iter().zip(lives).collect());
                 }
             }
         }
@@ -180,11 +180,11 @@ impl Vault<'_> {
         if names.is_empty() {
             return Ok(entries);
         }
-        let mut alive = self.are_alive(&names).await?.into_iter();
+        let mut lives = self.lives(&names).await?.into_iter();
         // A renewal that is under way, or was cut off, leaves it at one of its names.
         let living = |entry: Entry| {
-            let names: Vec<_> = entry.names().zip(alive.by_ref()).collect();
-            let (key, _) = names.into_iter().find(|(_, is_alive)| *is_alive)?;
+            let names: Vec<_> = entry.names().zip(lives.by_ref()).collect();
+            let (key, _) = names.into_iter().find(|(_, life)| *life == Life::Alive)?;
             Some(Entry { key, ..entry })
         };
         Ok(entries.into_iter().filter_map(living).collect())
@@ -402,14 +402,25 @@ impl Vault<'_> {
 struct Known {
     /// It is there, although the roster does not say so.
     is_alive: bool,
-    /// Of those in the roster, if there may be too many.
-    dead: Option<Vec<RecordKey>>,
+    /// Which of those in the roster live, if there may be too many.
+    lives: Option<Vec<(RecordKey, Life)>>,
+}
+
+/// Whether nothing is left of a session, by any of its names.
+fn is_dead(entry: &Entry, lives: &[(RecordKey, Life)], now: Timestamp) -> bool {
+    let is_new = entry.last_used.saturating_add(MARK_LIFETIME) > now;
+    let is_over = |name: RecordKey| match lives.iter().find(|(key, _)| *key == name) {
+        Some((_, Life::Over)) => true,
+        Some((_, Life::Absent)) => !is_new,
+        Some((_, Life::Alive)) | None => false,
+    };
+    entry.names().all(is_over)
 }
 
 /// What has to be known before a session is put into a roster.
 enum Question {
     IsAlive(RecordKey),
-    WhoIsDead(Vec<RecordKey>),
+    WhoLives(Vec<RecordKey>),
 }
 
 impl Entrant<'_> {
@@ -439,17 +450,15 @@ impl Entrant<'_> {
             _ => {}
         }
         let keep = [self.key, self.before];
-        match &known.dead {
+        match &known.lives {
             None if roster.surplus(limit, &keep) > 0 => {
-                let names = roster.entries.iter().map(|entry| entry.key);
-                return Ok(Some(Question::WhoIsDead(names.collect())));
+                let names = roster.entries.iter().flat_map(Entry::names);
+                return Ok(Some(Question::WhoLives(names.collect())));
             }
-            dead => {
-                let is_dead = |key: &RecordKey| dead.iter().flatten().any(|dead| dead == key);
-                roster
-                    .entries
-                    .retain(|entry| entry.ended || entry.has(&self.before) || !is_dead(&entry.key));
-            }
+            None => {}
+            Some(lives) => roster.entries.retain(|entry| {
+                entry.ended || entry.has(&self.before) || !is_dead(entry, lives, now)
+            }),
         }
         let entry = self.entry(listed.as_ref(), now);
         roster.take(&self.key);

@@ -2,7 +2,7 @@
 
 use crate::support::{
     HOUR, Jar, Kind,
-    scripted::{Before, Create, DeleteMany, Fail},
+    scripted::{Before, Create, DeleteMany, Fail, Wait},
     user,
 };
 
@@ -48,4 +48,23 @@ async fn an_ended_session_pushes_no_other_out() {
         world.is_alive(&jars[0]).await;
         assert!(world.is_alive(&jars[1]).await, "{kind:?}");
     }
+}
+
+/// Its session is listed before there is a record of it.
+#[tokio::test]
+async fn a_login_under_way_counts_as_a_session() {
+    let world = Kind::Remote.with(|config| config.sessions_per_subject(2));
+    let first = world.logged_in("ada", "first").await;
+    world.clock.advance(HOUR);
+    world.records().at(Before, Create.of_sessions(), Wait);
+    let second = &mut Jar::default();
+    let (response, third) = tokio::join!(world.log_in(second, "ada", "second"), async {
+        world.records().reached().await;
+        let third = world.logged_in("ada", "third").await;
+        world.records().go();
+        third
+    });
+    assert_eq!(response.status(), 200);
+    assert!(world.is_alive(second).await && world.is_alive(&third).await);
+    assert!(!world.is_alive(&first).await, "it was used longest ago");
 }
