@@ -217,24 +217,27 @@ impl Session {
         keeps_log: bool,
         change: impl FnOnce(&mut Content) -> Result<(Option<C>, R), Error>,
     ) -> Result<R, Error> {
-        let exchange = self.handle.exchange();
-        let change = |state: &mut State| {
-            if exchange.is_closed() && !state.is_reopened {
-                return Err(Error::new(ErrorKind::AlreadyCommitted));
-            }
-            let view = state
-                .view
-                .as_mut()
-                .ok_or_else(|| Error::new(ErrorKind::NotLoaded))?;
-            // Only a response could bring it.
-            if exchange.is_closed() && view.home.is_cookie() {
-                return Err(Error::new(ErrorKind::AlreadyCommitted));
-            }
-            let (change, result) = change(&mut view.content)?;
+        self.write_state(|state| {
+            let (change, result) = change(state.content()?)?;
             if let Some(change) = change {
                 state.note(keeps_log.then(change));
             }
             Ok(result)
+        })
+    }
+
+    /// Runs a change of the session's state, if there is still a way to save it.
+    fn write_state<R>(
+        &self,
+        change: impl FnOnce(&mut State) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let exchange = self.handle.exchange();
+        let change = |state: &mut State| {
+            // Only a response could bring what is in a cookie.
+            if exchange.is_closed() && (!state.is_reopened || state.is_in_cookie()) {
+                return Err(Error::new(ErrorKind::AlreadyCommitted));
+            }
+            change(state)
         };
         let write = || {
             self.handle.check_name()?;

@@ -21,6 +21,10 @@ impl Session {
     /// by [`Subjects`](crate::Subjects). The subject is what the application calls a user: an ID from its database,
     /// say.
     ///
+    /// A session that was nobody's, or somebody else's, gets a new ID with the response as by
+    /// [`renew`](Self::renew): whoever knew or planted the old one is not logged in. One that is the
+    /// subject's already keeps its ID.
+    ///
     /// The note is for the list: a device, a place. It is cut after 256 bytes. Call this once, at
     /// login; each call is a change that is saved, and makes the note new.
     ///
@@ -44,8 +48,9 @@ impl Session {
     /// [`ErrorKind::Subject`] if it is empty or has more than 256 bytes.
     /// [`ErrorKind::NeedsRevocation`] for a session in a cookie without
     /// [`revocation`](crate::SessionConfig::revocation), [`ErrorKind::ForgetfulStore`] for one in a
-    /// store that may drop the list of a subject's sessions. [`ErrorKind::TooLarge`],
-    /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
+    /// store that may drop the list of a subject's sessions. [`ErrorKind::AlreadyCommitted`] after
+    /// the response, which would have brought the new ID. [`ErrorKind::TooLarge`],
+    /// [`ErrorKind::NotLoaded`].
     pub fn set_subject(&self, subject: &str, note: &str) -> Result<(), Error> {
         let checked = match subject.len() {
             1..=MAX_LEN if self.settings().rosters.is_some() => Ok(()),
@@ -57,21 +62,27 @@ impl Session {
             .rev()
             .find(|end| note.is_char_boundary(*end));
         let note = note.get(..end.unwrap_or_default()).unwrap_or_default();
-        self.write(|content| {
-            let before = content
-                .subject
-                .as_ref()
-                .map_or(0, |subject| Subject::encoded_len(&subject.name));
-            self.check_growth(
-                content,
-                Subject::encoded_len(subject).saturating_sub(before),
-            )?;
+        let (exchange, now) = (self.handle.exchange(), self.handle.clock().now());
+        self.write_state(|state| {
+            let content = state.content()?;
+            let old = content.subject.as_ref().map(|subject| &*subject.name);
+            let is_login = old != Some(subject);
+            if is_login && exchange.is_closed() {
+                return Err(Error::new(ErrorKind::AlreadyCommitted));
+            }
+            let growth =
+                Subject::encoded_len(subject).saturating_sub(old.map_or(0, Subject::encoded_len));
+            self.check_growth(content, growth)?;
             let mut change = Change::SetSubject {
                 name: subject.into(),
                 note: note.into(),
             };
             change.apply(content)?;
-            Ok((Some(|| change), ()))
+            state.note(Some(change));
+            if is_login {
+                state.renew(now);
+            }
+            Ok(())
         })
     }
 

@@ -150,6 +150,20 @@ impl State {
         self.is_changed() && self.view.as_ref().is_some_and(is_filled)
     }
 
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotLoaded`].
+    pub(crate) fn content(&mut self) -> Result<&mut Content, Error> {
+        let view = self.view.as_mut();
+        view.map(|view| &mut view.content)
+            .ok_or_else(|| Error::new(ErrorKind::NotLoaded))
+    }
+
+    pub(crate) fn is_in_cookie(&self) -> bool {
+        let in_cookie = |view: &View| view.home.is_cookie();
+        self.view.as_ref().is_some_and(in_cookie)
+    }
+
     pub(crate) fn needs_opening(&self) -> bool {
         self.view.is_none() && self.is_changed()
     }
@@ -285,8 +299,7 @@ impl State {
     /// Whether a session in a cookie has ended since it was opened, as one in a record that is not
     /// there any more.
     pub(crate) fn has_run_out(&self, now: Timestamp) -> bool {
-        let in_cookie = |view: &View| view.home.is_cookie();
-        self.view.as_ref().is_some_and(in_cookie) && self.until.is_some_and(|until| until <= now)
+        self.is_in_cookie() && self.until.is_some_and(|until| until <= now)
     }
 
     /// What a save is after the response that would make a new session: the one there was has

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     content::{Content, Fate, Mark, Writes},
     error::{Error, ErrorKind},
-    id::{RecordKey, SessionId},
+    id::SessionId,
     state::{Home, Job, Place, When, Written},
     store::{Bytes, Store, StoreError, Version},
 };
@@ -65,7 +65,7 @@ impl Vault<'_> {
                 }
                 Ok(Obstacle::Newer(content, current)) => {
                     self.redraft(job, &content, &Writes::default())?;
-                    home = self.move_again(home, when, key, job).await?;
+                    home = self.move_again(home, when, job).await?;
                     (merged, version) = (Some(content), current);
                 }
                 Ok(Obstacle::Marked) => return self.start_anew(home, when, job).await,
@@ -147,22 +147,11 @@ impl Vault<'_> {
     }
 
     /// Puts into the new place what another request has saved in the old one meanwhile. That one
-    /// may have given it a subject.
-    async fn move_again(
-        &self,
-        home: Home,
-        when: When,
-        old: RecordKey,
-        job: &mut Job,
-    ) -> Result<Home, Error> {
-        let key = job.id.record_key();
-        let enrolment = job.draft.enrolment.take();
-        let enrolled = self.enrol(enrolment.as_ref(), key, Some(old)).await;
-        job.draft.enrolment = enrolment;
-        let moved = match (enrolled, &home) {
-            (Err(error), _) => Err(error),
-            (Ok(_), Home::Record(place)) => self.rewrite(place, job).await,
-            (Ok(_), _) => self.move_in(when, job).await,
+    /// has given it no other subject: it would have renewed it.
+    async fn move_again(&self, home: Home, when: When, job: &mut Job) -> Result<Home, Error> {
+        let moved = match &home {
+            Home::Record(place) => self.rewrite(place, job).await,
+            _ => self.move_in(when, job).await,
         };
         if moved.is_err() {
             self.move_out(&home).await;

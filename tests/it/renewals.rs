@@ -75,22 +75,28 @@ async fn a_session_renewed_in_mid_request_ends() {
     }
 }
 
-/// Another request logs in meanwhile: the new name is in the roster.
+/// Another request changes the note meanwhile: the new name is in the roster, with that note.
 #[tokio::test]
 async fn a_renewal_that_lost_a_round_is_listed() {
     for kind in [Kind::Memory, Kind::Remote] {
         let world = kind.world();
         let jar = &mut Jar::default();
         world.put(jar, "visitor", 1).await;
+        world
+            .visit(jar, async |session: Session| {
+                session.load().await.unwrap();
+                session.set_subject("ada", "laptop").unwrap();
+            })
+            .await;
         let meanwhile = &mut jar.clone();
         let renew = async |session: Session| {
             session.load().await.unwrap();
             session.renew();
-            let log_in = async |other: Session| {
+            let note = async |other: Session| {
                 other.load().await.unwrap();
                 other.set_subject("ada", "phone").unwrap();
             };
-            world.visit(meanwhile, log_in).await;
+            world.visit(meanwhile, note).await;
         };
         assert_eq!(world.visit(jar, renew).await.1.status(), StatusCode::OK);
         assert_eq!(world.notes("ada").await, ["phone"], "{kind:?}");

@@ -7,7 +7,8 @@ use silverback::{
 
 use crate::support::{
     DAY, HOUR, Jar, Kind, START, Site, Stores, World, keys, log_in, notes,
-    scripted::{Load, LoadMany},
+    scripted::{After, Before, Load, LoadMany},
+    steps::in_between,
     user,
 };
 
@@ -56,6 +57,76 @@ async fn users_see_where_they_are_logged_in() {
         assert_eq!(created, [START, START.saturating_add(HOUR)]);
         let (subject, _) = world.visit(laptop, subject).await;
         assert_eq!(subject.as_deref(), Some("ada"));
+    }
+}
+
+/// Whoever planted the ID, or copied it, stays outside.
+#[tokio::test]
+async fn a_login_takes_a_new_id() {
+    for kind in Kind::WITH_SUBJECTS {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        let id = async |session: Session| {
+            session.load().await.unwrap();
+            session.id()
+        };
+        world.put(jar, "cart", 3).await;
+        for user in ["ada", "bob"] {
+            let before = &mut jar.clone();
+            set_subject(&world, jar, user, "laptop").await;
+            assert_eq!(world.get(jar, "cart").await, Some(3), "{kind:?}");
+            assert_eq!(world.notes(user).await, ["laptop"], "{kind:?}");
+            assert_eq!(world.visit(before, subject).await.0, None, "{kind:?}");
+            assert!(!world.is_alive(before).await, "{kind:?}");
+        }
+        assert_eq!(world.notes("ada").await, [""; 0], "{kind:?}");
+
+        let (named, _) = world.visit(jar, id).await;
+        set_subject(&world, jar, "bob", "another laptop").await;
+        assert_eq!(world.visit(jar, id).await.0, named, "{kind:?}: no login");
+        assert_eq!(world.notes("bob").await, ["another laptop"], "{kind:?}");
+    }
+}
+
+/// Only a response brings the new ID.
+#[tokio::test]
+async fn nobody_logs_in_after_the_response() {
+    for kind in [Kind::Memory, Kind::Remote] {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        world.put(jar, "cart", 3).await;
+        let (late, _) = world.visit(jar, async |session| session).await;
+        late.load().await.unwrap();
+        let error = late.set_subject("ada", "laptop").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyCommitted, "{kind:?}");
+        late.insert("cart", 4).unwrap();
+        late.save().await.unwrap();
+        assert_eq!(world.get(jar, "cart").await, Some(4), "{kind:?}");
+        assert_eq!(world.notes("ada").await, [""; 0], "{kind:?}");
+    }
+}
+
+/// Nothing is left of a login that was ended on its way, not even what was there before it.
+#[tokio::test]
+async fn a_login_that_ends_takes_the_earlier_cookie_along() {
+    for kind in Kind::REMOTE_SUBJECTS {
+        for when in [Before, After] {
+            let mut was_in_the_list = 0;
+            for n in 1.. {
+                let world = kind.world();
+                let mut jar = Jar::default();
+                world.put(&mut jar, "cart", 3).await;
+                let before = jar.clone();
+                let hook = (world.rosters(), n, when);
+                let login = set_subject(&world, &mut jar, "ada", "laptop");
+                let (_, ended) = in_between(hook, login, world.destroy_all("ada")).await;
+                let Some(ended) = ended else { break };
+                was_in_the_list += ended;
+                let is_alive = world.is_alive(&before).await || world.is_alive(&jar).await;
+                assert!(ended == 0 || !is_alive, "{kind:?}, {when:?} call {n}");
+            }
+            assert!(was_in_the_list > 1, "{kind:?}, {when:?}");
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a world is made of, drawn from a seed, and made shorter when it rings an alarm.
 
+use super::run::can_end;
 use crate::support::{Kind, schedule::next};
 
 /// Every kind of session.
@@ -142,7 +143,7 @@ impl Plan {
         for event in &mut events {
             if let Event::Visit { acts, .. } = event {
                 acts.retain(|act| match act {
-                    Act::SetSubject | Act::RemoveSubject => moves,
+                    Act::SetSubject | Act::RemoveSubject => moves && can_end(kind),
                     Act::Empty => empties,
                     _ => true,
                 });

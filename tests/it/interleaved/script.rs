@@ -14,7 +14,10 @@ use silverback::{Error, ErrorKind, Session, SessionLayer, store::RecordKey};
 use tokio::task::yield_now;
 use tower::{Layer, ServiceExt, service_fn};
 
-use super::plan::{Act, Late};
+use super::{
+    plan::{Act, Late},
+    run::can_end,
+};
 use crate::support::Kind;
 
 /// Tells what was written from everything else that was: a request's number, times a hundred, and
@@ -216,10 +219,10 @@ impl Script {
     }
 
     fn set_subject(&self, session: &Session) -> Result<(), Error> {
-        match self.kind {
-            Kind::Cookie | Kind::Overflow => Ok(()),
-            _ => session.set_subject(ADA, "device"),
+        if can_end(self.kind) {
+            session.set_subject(ADA, "device")?;
         }
+        Ok(())
     }
 
     /// Does this with a handle that was kept.

@@ -13,7 +13,7 @@ use crate::interleaved::{
 };
 
 const ENDS: [Act; 2] = [Act::Destroy, Act::DestroyOthers];
-const RENEWALS: [Act; 2] = [Act::Renew, Act::LogIn];
+const RENEWALS: [Act; 3] = [Act::Renew, Act::LogIn, Act::SetSubject];
 
 impl Request {
     pub(super) fn did(&self, acts: &[Act]) -> bool {
