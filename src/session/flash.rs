@@ -12,7 +12,7 @@ use crate::{
     content::{FlashId, Frames},
     crypto,
     error::Error,
-    state::{Change, RawFlash, Taken, TakenFlashes},
+    state::{Change, Effect, RawFlash, Taken, TakenFlashes},
     trace,
 };
 
@@ -43,7 +43,7 @@ impl Session {
             self.check_growth(content, Frames::flash_growth(queue, value.len()))?;
             content.frames.push_flash(queue, id, &value);
             Ok((
-                Some(|| Change::PushFlash {
+                Effect::Change(|| Change::PushFlash {
                     queue: queue.into(),
                     id,
                     value,
@@ -125,7 +125,7 @@ impl Session {
     fn put_back(&self, taken: &Taken) -> Result<(), Error> {
         let entered = self.write(|content| {
             taken.put_back(content);
-            Ok((None::<fn() -> Change>, ()))
+            Ok((Effect::<fn() -> Change>::Nothing, ()))
         });
         taken.ids().clear();
         entered
@@ -135,7 +135,7 @@ impl Session {
         let mut raw: Vec<RawFlash> = self.write(|content| {
             let queued = content.frames.flashes(queue);
             let raw = queued.map(|(id, value)| (id, value.to_vec())).collect();
-            Ok((None::<fn() -> Change>, raw))
+            Ok((Effect::<fn() -> Change>::Nothing, raw))
         })?;
         // Without the lock: to deserialize a `T` is code of the application.
         let messages: Vec<Option<T>> = raw.iter().map(|(_, value)| from_json(value).ok()).collect();
@@ -146,7 +146,7 @@ impl Session {
             let taken = Taken::new(TakenFlashes::new(queue, raw));
             let (ids, log) = (taken.ids().clone(), Arc::clone(&taken));
             Ok((
-                (!ids.is_empty()).then_some(|| Change::TakeFlashes(log)),
+                Effect::some((!ids.is_empty()).then_some(|| Change::TakeFlashes(log))),
                 (ids, taken),
             ))
         })?;

@@ -8,7 +8,7 @@ use crate::{
     content::Persistence,
     cookie::CookieAttributes,
     error::{Error, ErrorKind},
-    state::{Change, State},
+    state::{Change, Effect, State},
     trace,
     turn::{self, Anchor, Destroy, Open, Reopen, Save, Touch},
 };
@@ -312,7 +312,7 @@ impl Session {
         checked
             .map_err(|error| Error::with_source(ErrorKind::Attributes, error).of(self.name()))?;
         if new == old {
-            return Ok(());
+            return self.write(|_| Ok((Effect::Same(|| Change::Attributes(new.clone())), ())));
         }
         self.write(|content| {
             let growth = new.path.len() + new.domain.as_ref().map_or(0, String::len) + 5;
@@ -320,7 +320,7 @@ impl Session {
                 .check_size(content.payload_len() + growth, Some(&new))
                 .map_err(Error::new)?;
             content.attributes = Some(Box::new(new.clone()));
-            Ok((Some(|| Change::Attributes(new.clone())), ()))
+            Ok((Effect::Change(|| Change::Attributes(new.clone())), ()))
         })?;
         if self.handle.exchange().has_cookie(&self.settings().finder) {
             let old = Box::new(old);

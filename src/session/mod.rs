@@ -19,7 +19,7 @@ use crate::{
     error::{Error, ErrorKind, Rejection},
     id::RecordKey,
     request::{Handle, Registry},
-    state::{Change, State, View},
+    state::{Change, Effect, State, View},
     trace,
     turn::{self, Anchor, Open, open_cookie},
 };
@@ -206,7 +206,7 @@ impl Session {
     /// Runs a change of the content and keeps note of it.
     fn write<R, C: FnOnce() -> Change>(
         &self,
-        change: impl FnOnce(&mut Content) -> Result<(Option<C>, R), Error>,
+        change: impl FnOnce(&mut Content) -> Result<(Effect<C>, R), Error>,
     ) -> Result<R, Error> {
         self.write_logged(self.settings().has_store(), change)
     }
@@ -215,13 +215,11 @@ impl Session {
     fn write_logged<R, C: FnOnce() -> Change>(
         &self,
         keeps_log: bool,
-        change: impl FnOnce(&mut Content) -> Result<(Option<C>, R), Error>,
+        change: impl FnOnce(&mut Content) -> Result<(Effect<C>, R), Error>,
     ) -> Result<R, Error> {
         self.write_state(|state| {
-            let (change, result) = change(state.content()?)?;
-            if let Some(change) = change {
-                state.note(keeps_log.then(change));
-            }
+            let (effect, result) = change(state.content()?)?;
+            state.enter(effect, keeps_log);
             Ok(result)
         })
     }

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::RecordKey,
     roster::Entry,
-    state::{Change, Enrolment, View},
+    state::{Change, Effect, Enrolment, View},
     subjects::SubjectSession,
     turn::Anchor,
     vault::Enrolled,
@@ -98,7 +98,7 @@ impl Session {
                 .iter_mut()
                 .try_for_each(|change| change.apply(content))?;
             let removed = change.is_some();
-            Ok((change.map(|change| || change), removed))
+            Ok((Effect::some(change.map(|change| || change)), removed))
         })
     }
 

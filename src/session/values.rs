@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
-    state::Change,
+    state::{Change, Effect},
     turn::{Anchor, ROUNDS},
 };
 
@@ -41,7 +41,7 @@ impl Session {
     }
 
     /// Puts a value under `key`, a reference or the value itself. Putting the same value again
-    /// changes nothing, and is not saved. As everywhere in JSON, `Some(None)` reads back as `None`.
+    /// changes nothing, and is no reason to save the session. As everywhere in JSON, `Some(None)` reads back as `None`.
     ///
     /// # Errors
     ///
@@ -54,18 +54,16 @@ impl Session {
         let value = to_json(&value).map_err(|error| error.of(self.name()))?;
         self.write(|content| {
             let place = content.frames.place(key);
-            if content.frames.at(&place) == Some(&value) {
-                return Ok((None, ()));
+            let is_same = content.frames.at(&place) == Some(&value);
+            if !is_same {
+                self.check_growth(content, place.growth(value.len()))?;
+                content.frames.put(&place, &value);
             }
-            self.check_growth(content, place.growth(value.len()))?;
-            content.frames.put(&place, &value);
-            Ok((
-                Some(|| Change::Insert {
-                    key: key.into(),
-                    value,
-                }),
-                (),
-            ))
+            let change = || Change::Insert {
+                key: key.into(),
+                value,
+            };
+            Ok((Effect::unless(is_same, change), ()))
         })
     }
 
@@ -137,13 +135,13 @@ impl Session {
             let is_done = self.write(|content| {
                 let place = content.frames.place(key);
                 if content.frames.at(&place) != old {
-                    return Ok((None, false));
+                    return Ok((Effect::Nothing, false));
                 }
-                if old == Some(new) {
-                    return Ok((None, true));
+                let is_same = old == Some(new);
+                if !is_same {
+                    self.check_growth(content, place.growth(new.len()))?;
+                    content.frames.put(&place, new);
                 }
-                self.check_growth(content, place.growth(new.len()))?;
-                content.frames.put(&place, new);
                 let change = || {
                     let mut apply = apply.take().expect("this is the last round");
                     let update = Box::new(move |old: Option<&[u8]>| to_json(&apply(old)?));
@@ -152,7 +150,7 @@ impl Session {
                         update,
                     }
                 };
-                Ok((Some(change), true))
+                Ok((Effect::unless(is_same, change), true))
             })?;
             if let Some(value) = value.filter(|_| is_done) {
                 return Ok(value);
@@ -170,7 +168,7 @@ impl Session {
         self.write(|content| {
             let removed = content.frames.remove(key);
             Ok((
-                removed.then_some(|| Change::Remove { key: key.into() }),
+                Effect::some(removed.then_some(|| Change::Remove { key: key.into() })),
                 removed,
             ))
         })
@@ -186,7 +184,7 @@ impl Session {
         self.write(|content| {
             let any = !content.frames.is_empty();
             content.frames.clear();
-            Ok((any.then_some(|| Change::Clear), ()))
+            Ok((Effect::some(any.then_some(|| Change::Clear)), ()))
         })?;
         // It would have removed the messages that were taken as well.
         self.handle.cell().with(|state| state.taken.clear());

@@ -46,6 +46,8 @@ pub(crate) enum Change {
     RemoveSubject,
     /// The subject's roster is told that the session is in use.
     Listed(Timestamp),
+    /// The session was like that already: nothing to save, unless it begins anew.
+    Same(Box<Self>),
 }
 
 pub(crate) type Taken = Arc<TakenFlashes>;
@@ -65,6 +67,28 @@ pub(crate) type RawFlash = (FlashId, Vec<u8>);
 
 /// From the JSON that is there to the JSON that shall be.
 pub(crate) type Update = Box<dyn FnMut(Option<&[u8]>) -> Result<Vec<u8>, Error> + Send>;
+
+/// What an accessor has done to the content.
+pub(crate) enum Effect<C> {
+    Nothing,
+    /// What it asked for was there already.
+    Same(C),
+    Change(C),
+}
+
+impl<C> Effect<C> {
+    pub(crate) fn unless(is_same: bool, change: C) -> Self {
+        match is_same {
+            true => Self::Same(change),
+            false => Self::Change(change),
+        }
+    }
+
+    /// A change if there is one.
+    pub(crate) fn some(change: Option<C>) -> Self {
+        change.map_or(Self::Nothing, Self::Change)
+    }
+}
 
 impl Change {
     /// # Errors
@@ -104,13 +128,26 @@ impl Change {
                     subject.listed = *now;
                 }
             }
+            Self::Same(change) => change.apply(content)?,
         }
         Ok(())
     }
 
+    pub(crate) fn same(self) -> Self {
+        Self::Same(self.into())
+    }
+
+    /// Whether it is a reason to save the session.
+    pub(crate) fn is_due(&self) -> bool {
+        !matches!(self, Self::Same(_))
+    }
+
     /// Whether it has code of the application in it, which must not run under a lock.
     pub(crate) fn runs_code(&self) -> bool {
-        matches!(self, Self::Update { .. })
+        match self {
+            Self::Same(change) => change.runs_code(),
+            change => matches!(change, Self::Update { .. }),
+        }
     }
 
     /// Whether it takes just these messages.
@@ -195,6 +232,7 @@ impl fmt::Debug for Change {
             Self::SetSubject { .. } => "SetSubject",
             Self::RemoveSubject => "RemoveSubject",
             Self::Listed(_) => "Listed",
+            Self::Same(_) => "Same",
         })
     }
 }

@@ -72,6 +72,12 @@ impl Enrolment {
             .map(|former| former.since)
     }
 
+    /// Whether both go into the same roster.
+    pub(crate) fn has_subject_of(&self, other: Option<&Self>) -> bool {
+        let subject = other.and_then(|other| other.subject.as_deref());
+        subject.is_some_and(|subject| self.is_of(subject))
+    }
+
     fn is_of(&self, other: &Subject) -> bool {
         let own = self.subject.as_deref();
         own.is_some_and(|own| own.name == other.name)

@@ -7,7 +7,7 @@ mod lifetime;
 mod plan;
 
 pub(crate) use self::{
-    change::{Change, RawFlash, Taken, TakenFlashes},
+    change::{Change, Effect, RawFlash, Taken, TakenFlashes},
     enrolment::Enrolment,
     home::{Home, Place},
     lifetime::Lifetime,

@@ -3,7 +3,7 @@
 use std::{mem, sync::Arc};
 
 use super::{
-    change::{Change, Taken},
+    change::{Change, Effect, Taken},
     home::Home,
 };
 use crate::{
@@ -141,7 +141,7 @@ impl State {
     }
 
     pub(crate) fn is_changed(&self) -> bool {
-        self.renews || self.is_changed_unlogged || !self.log.is_empty()
+        self.renews || self.is_changed_unlogged || self.log.iter().any(Change::is_due)
     }
 
     /// Whether something was put in that is not saved.
@@ -166,6 +166,15 @@ impl State {
 
     pub(crate) fn needs_opening(&self) -> bool {
         self.view.is_none() && self.is_changed()
+    }
+
+    /// Notes what was done to the view; `keeps_log` unless nothing is ever merged.
+    pub(crate) fn enter<C: FnOnce() -> Change>(&mut self, effect: Effect<C>, keeps_log: bool) {
+        match effect {
+            Effect::Change(change) => self.note(keeps_log.then(change)),
+            Effect::Same(change) if keeps_log => self.log.push(change().same()),
+            Effect::Same(_) | Effect::Nothing => {}
+        }
     }
 
     /// Notes a change of the view, to be saved; `None` if nothing is ever merged.
@@ -249,6 +258,7 @@ impl State {
     pub(crate) fn persist(&mut self, persistence: Persistence) {
         if let Some(view) = &mut self.view {
             if view.content.persistence == persistence {
+                self.log.push(Change::Persist(persistence).same());
                 return;
             }
             view.content.persistence = persistence;
@@ -318,8 +328,8 @@ impl State {
     /// changes are to be dropped without the lock: they may have closures of the application.
     #[must_use]
     pub(crate) fn discard_changes(&mut self) -> Vec<Change> {
-        if !self.is_changed_unlogged && self.log.is_empty() {
-            return Vec::new();
+        if !self.is_changed_unlogged && !self.log.iter().any(Change::is_due) {
+            return mem::take(&mut self.log);
         }
         self.is_changed_unlogged = false;
         self.taken.clear();

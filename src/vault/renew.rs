@@ -182,21 +182,20 @@ impl Vault<'_> {
         when: When,
         job: &mut Job,
     ) -> Result<Written, Error> {
-        self.withdraw(job.draft.enrolment.as_ref(), &job.id.record_key())
-            .await;
-        let alone = job.alone(self.now());
-        let content = match alone {
+        let (key, listed) = (job.id.record_key(), job.draft.enrolment.take());
+        let content = match self.draft_alone(job) {
             Ok(content) => content,
             Err(error) => {
+                self.withdraw(listed.as_ref(), &key).await;
                 self.move_out(&home).await;
                 return Err(error);
             }
         };
-        self.redraft(job, &content, &Writes::default())?;
-        let key = job.id.record_key();
-        let enrolment = job.draft.enrolment.take();
-        let since = self.enrol(enrolment.as_ref(), key, None).await;
-        job.draft.enrolment = enrolment;
+        let enrolment = job.draft.enrolment.as_ref();
+        if !enrolment.is_some_and(|new| new.has_subject_of(listed.as_ref())) {
+            self.withdraw(listed.as_ref(), &key).await;
+        }
+        let since = self.enrol_anew(enrolment, key).await;
         let moved = match (&since, &home) {
             (Err(_), _) => Err(gone()),
             (Ok(_), Home::Record(place)) => self.rewrite(place, job).await,
@@ -216,6 +215,12 @@ impl Vault<'_> {
             merged: Some(content),
             since,
         })
+    }
+
+    fn draft_alone(&self, job: &mut Job) -> Result<Content, Error> {
+        let content = job.alone(self.now())?;
+        self.redraft(job, &content, &Writes::default())?;
+        Ok(content)
     }
 
     /// Nobody will ever hear of the new place.

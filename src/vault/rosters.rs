@@ -37,6 +37,8 @@ struct Entrant<'a> {
     key: RecordKey,
     /// What it is listed as up to now.
     before: RecordKey,
+    /// It is not the session that was listed by this name.
+    is_another: bool,
 }
 
 impl Vault<'_> {
@@ -51,6 +53,27 @@ impl Vault<'_> {
         key: RecordKey,
         before: Option<RecordKey>,
     ) -> Result<Option<Timestamp>, Error> {
+        let before = before.unwrap_or(key);
+        self.enter(enrolment, key, before, false).await
+    }
+
+    /// As [`enrol`](Self::enrol), for a session that begins under a name by which its request has
+    /// already listed another one.
+    pub(super) async fn enrol_anew(
+        &self,
+        enrolment: Option<&Enrolment>,
+        key: RecordKey,
+    ) -> Result<Option<Timestamp>, Error> {
+        self.enter(enrolment, key, key, true).await
+    }
+
+    async fn enter(
+        &self,
+        enrolment: Option<&Enrolment>,
+        key: RecordKey,
+        before: RecordKey,
+        is_another: bool,
+    ) -> Result<Option<Timestamp>, Error> {
         let Some((subject, enrolment)) = subject_of(enrolment) else {
             return Ok(None);
         };
@@ -60,13 +83,13 @@ impl Vault<'_> {
         } else {
             Some(subject.since)
         };
-        let before = before.unwrap_or(key);
         let entrant = Entrant {
             enrolment,
             note,
             since,
             key,
             before,
+            is_another,
         };
         let mut known = Known::default();
         loop {
@@ -437,6 +460,9 @@ impl Entrant<'_> {
         let is_over = was_listed.is_some_and(|since| !roster.admits(since, &self.before));
         if is_over || roster.is_ended(&self.key) || roster.is_ended(&self.before) {
             return Err(Error::new(ErrorKind::Gone));
+        }
+        if self.is_another {
+            roster.remove(&self.key);
         }
         let listed = roster
             .get(&self.key)

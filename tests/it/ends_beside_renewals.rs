@@ -4,8 +4,8 @@ use http::{Response, StatusCode};
 use silverback::{Session, store::RecordKey};
 
 use crate::support::{
-    Jar, Kind, World, failure,
-    scripted::{After, Before, When},
+    Jar, Kind, World, failure, log_in,
+    scripted::{ANY, After, Before, Fail, When},
     steps::in_between,
 };
 
@@ -137,5 +137,36 @@ async fn the_own_session_is_no_other_one() {
         };
         let (ended, _) = world.visit(jar, destroy).await;
         assert!(!ended && world.is_alive(jar).await, "{kind:?}");
+    }
+}
+
+/// The one that lost is a session of its own, whichever call fails while it becomes one.
+#[tokio::test]
+async fn two_logins_at_the_same_time_are_told_apart() {
+    for kind in Kind::REMOTE_SUBJECTS {
+        let mut both = 0;
+        for n in 1..20 {
+            let world = kind.world();
+            let mut first = world.logged_in("ada", "laptop").await;
+            let mut second = first.clone();
+            let log_in_late = async |session: Session| {
+                session.load().await.unwrap();
+                world.log_in(&mut first, "ada", "laptop").await;
+                log_in(session, "ada", "laptop").await;
+                world.rosters().nth(n, Before, ANY, Fail);
+            };
+            let (_, response) = world.visit(&mut second, log_in_late).await;
+            world.calm();
+            if !is_done(&response) || !world.is_alive(&second).await {
+                continue;
+            }
+            both += 1;
+            let spared = id(&world, &second).await;
+            let ended = world.subjects().destroy_all_but("ada", &spared).await;
+            assert_eq!(ended.unwrap(), 1, "{kind:?}, call {n}");
+            assert!(world.is_alive(&second).await, "{kind:?}, call {n}");
+            assert!(!world.is_alive(&first).await, "{kind:?}, call {n}");
+        }
+        assert!(both > 5, "{kind:?}: {both}");
     }
 }

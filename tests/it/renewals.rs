@@ -3,7 +3,7 @@
 use http::StatusCode;
 use silverback::Session;
 
-use crate::support::{Jar, Kind, MINUTE};
+use crate::support::{Jar, Kind, MINUTE, set_cookies};
 
 #[tokio::test]
 async fn a_session_is_renewed_soon_after_login() {
@@ -102,5 +102,41 @@ async fn a_renewal_that_lost_a_round_is_listed() {
         assert_eq!(world.notes("ada").await, ["phone"], "{kind:?}");
         assert_eq!(world.destroy_all("ada").await, 1);
         assert_eq!(world.get::<u32>(jar, "visitor").await, None);
+    }
+}
+
+/// What a request says again is what it puts in, also if it was there already.
+#[tokio::test]
+async fn the_loser_has_what_it_said_again() {
+    for kind in [Kind::RemoteRevocable, Kind::Memory, Kind::Remote] {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        let fill = |session: &Session| {
+            session.insert("inserted", 1).unwrap();
+            let set = |value: &mut u32| *value = 2;
+            session.update("updated", set).unwrap();
+            session.set_attributes(|cookie| cookie.path("/x")).unwrap();
+        };
+        let begin = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("cart", 3).unwrap();
+            fill(&session);
+        };
+        world.visit(jar, begin).await;
+        let other = &mut jar.clone();
+        let log_in = async |session: Session| {
+            session.load().await.unwrap();
+            world.renew(other).await;
+            session.renew();
+            fill(&session);
+        };
+        let (_, response) = world.visit(jar, log_in).await;
+        let cookie = set_cookies(response.headers()).concat();
+        assert!(cookie.contains("Path=/x"), "{kind:?}: {cookie}");
+        let get = async |session: Session| {
+            session.load().await.unwrap();
+            ["inserted", "updated", "cart"].map(|key| session.get::<u32>(key).unwrap())
+        };
+        assert_eq!(world.visit(jar, get).await.0, [Some(1), Some(2), None]);
     }
 }
