@@ -154,7 +154,7 @@ fn a_missing_variable_is_named() {
 #[test]
 fn a_missing_file_keeps_its_cause() {
     let error = Keys::from_file("/no/such/key").unwrap_err();
-    assert!(error::Error::source(&error).is_some());
+    assert!(std::error::Error::source(&error).is_some());
     assert!(
         format!("{error:?}").starts_with("/no/such/key: the key file cannot be read: "),
         "{error:?}"

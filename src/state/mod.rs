@@ -3,6 +3,7 @@
 mod change;
 mod enrolment;
 mod home;
+mod job;
 mod lifetime;
 mod plan;
 
@@ -10,8 +11,9 @@ pub(crate) use self::{
     change::{Change, Effect, RawFlash, Taken, TakenFlashes},
     enrolment::Enrolment,
     home::{Home, Place},
+    job::{Draft, Job, Written},
     lifetime::Lifetime,
-    plan::{Draft, Job, When, Write, Written},
+    plan::{When, Write},
     request::{CookieDuty, CutOff, Source, State, Use, View},
 };
 

@@ -2,6 +2,7 @@
 
 mod destroy;
 mod ends;
+mod enrol;
 mod open;
 mod overflow;
 mod records;
@@ -9,11 +10,12 @@ mod renew;
 mod retry;
 mod rosters;
 mod save;
+mod subjects;
 mod write;
 
 pub(crate) use self::{
     destroy::Doomed,
     ends::Token,
     records::{Found, Vault},
-    rosters::Enrolled,
+    subjects::Enrolled,
 };

@@ -81,6 +81,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
     ("config", &["timeouts", "settings", "mod", "build"]),
     ("content", &["frames", "writes", "mark", "mod", "wire"]),
     ("request", &["registry", "commit", "mod"]),
+    ("key", &["id", "error", "secret", "ring", "mod"]),
     ("roster", &["mod", "wire", "store"]),
     (
         "session",
@@ -103,6 +104,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "enrolment",
             "request",
             "plan",
+            "job",
             "mod",
         ],
     ),
@@ -134,8 +136,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "vault",
         &[
-            "retry", "records", "ends", "open", "rosters", "write", "renew", "overflow", "destroy",
-            "save", "mod",
+            "retry", "records", "ends", "open", "rosters", "enrol", "subjects", "write", "renew",
+            "overflow", "destroy", "save", "mod",
         ],
     ),
 ];

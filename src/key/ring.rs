@@ -1,26 +1,7 @@
-//! Keys that sign and seal cookies, and their rotation.
-//!
-//! ```
-//! use silverback::{Key, KeyState, Keys};
-//!
-//! # fn main() -> Result<(), silverback::KeyError> {
-//! let keys = Keys::generate()?;                       // one active key; nothing is written down
-//! let old = Key::from_hex("9f0d1e6b7a5c4d3e2f1a0b9c8d7e6f5a4b3c2d1e0f9a8b7c6d5e4f3a2b1c0d9e")?;
-//! keys.add(old, KeyState::Retired)?;                  // its cookies are still accepted, and re-issued
-//! keys.rotate(Key::generate()?)?;                     // seals from here on; no restart, nobody logged out
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! A token carries its key's [`KeyId`], so any number of keys costs no more than one. On several
-//! machines, add a new key as [`Pending`](KeyState::Pending) everywhere before any of them makes it
-//! active.
-//!
-//! The secrets are wiped from memory when the last clone of a key is dropped. The key schedules
-//! that ring keeps inside are not: ring offers no way to.
+//! The keys of an application, and their rotation.
 
 use std::{
-    env, error, fmt, fs, io,
+    env, fmt, fs,
     path::Path,
     sync::{
         Arc, PoisonError, RwLock,
@@ -28,139 +9,9 @@ use std::{
     },
 };
 
-use base64_simd::{Base64, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-use crate::crypto::{self, MacKey, RootKey};
-
-/// A root secret of at least 32 bytes, from which the keys of every session are derived.
-#[derive(Clone)]
-pub struct Key {
-    secret: Arc<Zeroizing<Vec<u8>>>,
-    id: KeyId,
-}
-
-impl Key {
-    /// The least number of bytes a key has.
-    pub const MIN_LEN: usize = 32;
-
-    /// Makes a new random key of 32 bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyError::Random`] if the operating system gives no random bytes.
-    pub fn generate() -> Result<Self, KeyError> {
-        let secret =
-            Zeroizing::new(crypto::random::<{ Self::MIN_LEN }>().map_err(|_| KeyError::Random)?);
-        Self::from_bytes(secret.as_slice())
-    }
-
-    /// Makes a key of raw secret bytes, such as the 64 bytes of a `cookie::Key`.
-    ///
-    /// A password is not such a secret: use random bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyError::TooShort`] under 32 bytes, [`KeyError::Weak`] if all bytes are the same.
-    pub fn from_bytes(secret: &[u8]) -> Result<Self, KeyError> {
-        if secret.len() < Self::MIN_LEN {
-            return Err(KeyError::TooShort { len: secret.len() });
-        }
-        if secret.windows(2).all(|pair| pair.first() == pair.last()) {
-            return Err(KeyError::Weak);
-        }
-        let secret = Arc::new(Zeroizing::new(secret.to_vec()));
-        let id = KeyId(*root(&secret).expand::<4>(&[b"kid"]));
-        Ok(Self { secret, id })
-    }
-
-    /// Makes a key of hexadecimal digits, at least 64 of them.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyError::Encoding`] if the text is not hexadecimal; otherwise as
-    /// [`from_bytes`](Self::from_bytes).
-    pub fn from_hex(text: &str) -> Result<Self, KeyError> {
-        // In constant time: the text is as secret as the key.
-        let secret = base16ct::mixed::decode_vec(text).map_err(|_| KeyError::Encoding)?;
-        Self::from_bytes(&Zeroizing::new(secret))
-    }
-
-    /// Makes a key of base64 text, standard or URL-safe, with or without padding.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyError::Encoding`] if the text is not base64; otherwise as
-    /// [`from_bytes`](Self::from_bytes).
-    pub fn from_base64(text: &str) -> Result<Self, KeyError> {
-        let text = text.trim_end_matches('=');
-        let decode = |alphabet: Base64| alphabet.decode_to_vec(text).map(Zeroizing::new);
-        let secret = decode(URL_SAFE_NO_PAD)
-            .or_else(|_| decode(STANDARD_NO_PAD))
-            .map_err(|_| KeyError::Encoding)?;
-        Self::from_bytes(&secret)
-    }
-
-    /// Reads text that is all hexadecimal digits, in pairs, as hexadecimal, and any other as
-    /// base64.
-    fn from_text(text: &str) -> Result<Self, KeyError> {
-        let hex = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if hex {
-            Self::from_hex(text)
-        } else {
-            Self::from_base64(text)
-        }
-    }
-
-    /// Returns the key's id: not a secret, and the same on every machine.
-    #[must_use]
-    pub const fn id(&self) -> KeyId {
-        self.id
-    }
-
-    /// A key for one use, which must not be that of any other.
-    pub(crate) fn mac(&self, purpose: &[u8]) -> MacKey {
-        MacKey::new(&self.root().expand(&[purpose]))
-    }
-
-    pub(crate) fn root(&self) -> RootKey {
-        root(&self.secret)
-    }
-}
-
-fn root(secret: &[u8]) -> RootKey {
-    RootKey::extract(b"silverback v1", secret)
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({}, ..)", self.id)
-    }
-}
-
-/// Which key it is: four bytes derived from the secret, printed as eight hexadecimal digits.
-#[derive(Clone, Copy, Eq, Hash, PartialEq)]
-pub struct KeyId([u8; 4]);
-
-impl KeyId {
-    pub(crate) const LEN: usize = 4;
-
-    pub(crate) fn as_bytes(&self) -> &[u8; Self::LEN] {
-        &self.0
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}", base16ct::HexDisplay(&self.0))
-    }
-}
-
-impl fmt::Debug for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyId({self})")
-    }
-}
+use super::{error::KeyError, id::KeyId, secret::Key};
 
 /// What a key is used for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -271,8 +122,8 @@ impl Keys {
                 Some(_) => return Err(KeyError::Encoding),
             };
             let key = Key::from_text(text)?;
-            if ring.iter().any(|(other, _)| other.id == key.id) {
-                return Err(KeyError::Duplicate(key.id));
+            if ring.iter().any(|(other, _)| other.id() == key.id()) {
+                return Err(KeyError::Duplicate(key.id()));
             }
             ring.push((key, state));
         }
@@ -305,8 +156,8 @@ impl Keys {
             return Err(KeyError::NotOneActive);
         }
         self.change(|ring| {
-            if ring.iter().any(|(other, _)| other.id == key.id) {
-                return Err(KeyError::Duplicate(key.id));
+            if ring.iter().any(|(other, _)| other.id() == key.id()) {
+                return Err(KeyError::Duplicate(key.id()));
             }
             ring.push((key, state));
             Ok(())
@@ -348,10 +199,11 @@ impl Keys {
     #[expect(clippy::needless_pass_by_value, reason = "the ring keeps the key")]
     pub fn rotate_and_revoke(&self, key: Key) -> Result<(), KeyError> {
         self.change(|ring| {
-            let is_active =
-                |(other, state): &(Key, KeyState)| other.id == key.id && *state == KeyState::Active;
+            let is_active = |(other, state): &(Key, KeyState)| {
+                other.id() == key.id() && *state == KeyState::Active
+            };
             if ring.iter().any(is_active) {
-                return Err(KeyError::Duplicate(key.id));
+                return Err(KeyError::Duplicate(key.id()));
             }
             activate(ring, &key, KeyState::Revoked)
         })
@@ -364,14 +216,16 @@ impl Keys {
     /// [`KeyError::Unknown`] if there is no such key, [`KeyError::NotOneActive`] if it is the
     /// active one: rotate first.
     pub fn revoke(&self, id: KeyId) -> Result<(), KeyError> {
-        self.change(|ring| match ring.iter_mut().find(|(key, _)| key.id == id) {
-            None => Err(KeyError::Unknown(id)),
-            Some((_, KeyState::Active)) => Err(KeyError::NotOneActive),
-            Some((_, state)) => {
-                *state = KeyState::Revoked;
-                Ok(())
-            }
-        })
+        self.change(
+            |ring| match ring.iter_mut().find(|(key, _)| key.id() == id) {
+                None => Err(KeyError::Unknown(id)),
+                Some((_, KeyState::Active)) => Err(KeyError::NotOneActive),
+                Some((_, state)) => {
+                    *state = KeyState::Revoked;
+                    Ok(())
+                }
+            },
+        )
     }
 
     /// Takes over the keys of `other`, as after reading the key file again.
@@ -388,7 +242,7 @@ impl Keys {
     pub fn list(&self) -> Vec<(KeyId, KeyState)> {
         self.snapshot()
             .iter()
-            .map(|(key, state)| (key.id, *state))
+            .map(|(key, state)| (key.id(), *state))
             .collect()
     }
 
@@ -414,7 +268,7 @@ impl Keys {
     pub(crate) fn accepts(&self, id: KeyId) -> bool {
         let ring = self.0.ring.read().unwrap_or_else(PoisonError::into_inner);
         ring.iter()
-            .any(|(key, state)| key.id == id && *state != KeyState::Revoked)
+            .any(|(key, state)| key.id() == id && *state != KeyState::Revoked)
     }
 
     /// Whether these are the same keys, each in the same state.
@@ -431,9 +285,9 @@ impl Keys {
 /// Makes `key` the active one; the one until now becomes `former`.
 fn activate(ring: &mut Vec<(Key, KeyState)>, key: &Key, former: KeyState) -> Result<(), KeyError> {
     let is_revoked =
-        |(other, state): &(Key, KeyState)| other.id == key.id && *state == KeyState::Revoked;
+        |(other, state): &(Key, KeyState)| other.id() == key.id() && *state == KeyState::Revoked;
     if ring.iter().any(is_revoked) {
-        return Err(KeyError::Revoked(key.id));
+        return Err(KeyError::Revoked(key.id()));
     }
     for (_, state) in ring
         .iter_mut()
@@ -441,7 +295,7 @@ fn activate(ring: &mut Vec<(Key, KeyState)>, key: &Key, former: KeyState) -> Res
     {
         *state = former;
     }
-    ring.retain(|(other, _)| other.id != key.id);
+    ring.retain(|(other, _)| other.id() != key.id());
     ring.insert(0, (key.clone(), KeyState::Active));
     Ok(())
 }
@@ -464,92 +318,3 @@ impl fmt::Debug for Keys {
         f.debug_map().entries(self.list()).finish()
     }
 }
-
-/// A key could not be read or used.
-///
-/// `Debug` shows the same sentence as `Display`, because that is what a `main` that returns it
-/// prints.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum KeyError {
-    /// The environment variable is not set, or empty.
-    MissingVariable(String),
-    /// What is wrong with the keys of an environment variable or a file.
-    Of {
-        /// The variable's name, or the file's path.
-        place: String,
-        /// What is wrong.
-        source: Box<Self>,
-    },
-    /// The key file could not be read.
-    File(Arc<io::Error>),
-    /// There is no key in the text.
-    Empty,
-    /// The text is neither hexadecimal nor base64.
-    Encoding,
-    /// The secret has fewer than 32 bytes.
-    TooShort {
-        /// How many it has.
-        len: usize,
-    },
-    /// All bytes of the secret are the same.
-    Weak,
-    /// The key is given twice.
-    Duplicate(KeyId),
-    /// There is no such key.
-    Unknown(KeyId),
-    /// The key was revoked and cannot come back.
-    Revoked(KeyId),
-    /// Exactly one key must be active, before and after.
-    NotOneActive,
-    /// The operating system gave no random bytes.
-    Random,
-}
-
-impl fmt::Display for KeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::MissingVariable(name) => write!(
-                f,
-                "the environment variable {name} is not set: set it to a random key, as from `openssl rand -base64 32`"
-            ),
-            Self::Of { place, source } => write!(f, "{place}: {source}"),
-            Self::File(error) => write!(f, "the key file cannot be read: {error}"),
-            Self::Empty => f.write_str("there is no key in the text"),
-            Self::Encoding => f.write_str(
-                "a key is neither hexadecimal nor base64 (nor active:, pending:, retired: or revoked: and one of \
-                 these): make one with `openssl rand -base64 32`",
-            ),
-            Self::TooShort { len } => write!(
-                f,
-                "a key of {len} bytes is too short: it takes {} random bytes, as from `openssl rand -base64 32`",
-                Key::MIN_LEN
-            ),
-            Self::Weak => f.write_str("all bytes of a key are the same: it takes random ones"),
-            Self::Duplicate(id) => write!(f, "the key {id} is given twice"),
-            Self::Unknown(id) => write!(f, "there is no key {id}"),
-            Self::Revoked(id) => write!(f, "the key {id} was revoked"),
-            Self::NotOneActive => f.write_str("exactly one key must be active, the first by default"),
-            Self::Random => f.write_str("the operating system gave no random bytes"),
-        }
-    }
-}
-
-impl fmt::Debug for KeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl error::Error for KeyError {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        match self {
-            Self::File(error) => Some(&**error),
-            Self::Of { source, .. } => source.source(),
-            _ => None,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

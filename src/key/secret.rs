@@ -1,0 +1,117 @@
+//! A secret, and the ways to read one.
+
+use std::{fmt, sync::Arc};
+
+use base64_simd::{Base64, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
+
+use super::{
+    error::{KeyError, MIN_LEN},
+    id::KeyId,
+};
+use crate::crypto::{self, MacKey, RootKey};
+
+/// A root secret of at least 32 bytes, from which the keys of every session are derived.
+#[derive(Clone)]
+pub struct Key {
+    secret: Arc<Zeroizing<Vec<u8>>>,
+    id: KeyId,
+}
+
+impl Key {
+    /// The least number of bytes a key has.
+    pub const MIN_LEN: usize = MIN_LEN;
+
+    /// Makes a new random key of 32 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Random`] if the operating system gives no random bytes.
+    pub fn generate() -> Result<Self, KeyError> {
+        let secret =
+            Zeroizing::new(crypto::random::<{ Self::MIN_LEN }>().map_err(|_| KeyError::Random)?);
+        Self::from_bytes(secret.as_slice())
+    }
+
+    /// Makes a key of raw secret bytes, such as the 64 bytes of a `cookie::Key`.
+    ///
+    /// A password is not such a secret: use random bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::TooShort`] under 32 bytes, [`KeyError::Weak`] if all bytes are the same.
+    pub fn from_bytes(secret: &[u8]) -> Result<Self, KeyError> {
+        if secret.len() < Self::MIN_LEN {
+            return Err(KeyError::TooShort { len: secret.len() });
+        }
+        if secret.windows(2).all(|pair| pair.first() == pair.last()) {
+            return Err(KeyError::Weak);
+        }
+        let secret = Arc::new(Zeroizing::new(secret.to_vec()));
+        let id = KeyId(*root(&secret).expand::<4>(&[b"kid"]));
+        Ok(Self { secret, id })
+    }
+
+    /// Makes a key of hexadecimal digits, at least 64 of them.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Encoding`] if the text is not hexadecimal; otherwise as
+    /// [`from_bytes`](Self::from_bytes).
+    pub fn from_hex(text: &str) -> Result<Self, KeyError> {
+        // In constant time: the text is as secret as the key.
+        let secret = base16ct::mixed::decode_vec(text).map_err(|_| KeyError::Encoding)?;
+        Self::from_bytes(&Zeroizing::new(secret))
+    }
+
+    /// Makes a key of base64 text, standard or URL-safe, with or without padding.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Encoding`] if the text is not base64; otherwise as
+    /// [`from_bytes`](Self::from_bytes).
+    pub fn from_base64(text: &str) -> Result<Self, KeyError> {
+        let text = text.trim_end_matches('=');
+        let decode = |alphabet: Base64| alphabet.decode_to_vec(text).map(Zeroizing::new);
+        let secret = decode(URL_SAFE_NO_PAD)
+            .or_else(|_| decode(STANDARD_NO_PAD))
+            .map_err(|_| KeyError::Encoding)?;
+        Self::from_bytes(&secret)
+    }
+
+    /// Reads text that is all hexadecimal digits, in pairs, as hexadecimal, and any other as
+    /// base64.
+    pub(super) fn from_text(text: &str) -> Result<Self, KeyError> {
+        let hex = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if hex {
+            Self::from_hex(text)
+        } else {
+            Self::from_base64(text)
+        }
+    }
+
+    /// Returns the key's id: not a secret, and the same on every machine.
+    #[must_use]
+    pub const fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// A key for one use, which must not be that of any other.
+    pub(crate) fn mac(&self, purpose: &[u8]) -> MacKey {
+        MacKey::new(&self.root().expand(&[purpose]))
+    }
+
+    pub(crate) fn root(&self) -> RootKey {
+        root(&self.secret)
+    }
+}
+
+fn root(secret: &[u8]) -> RootKey {
+    RootKey::extract(b"silverback v1", secret)
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({}, ..)", self.id)
+    }
+}

@@ -1,0 +1,249 @@
+//! What a save takes along from the state, and what it leaves there.
+
+use std::mem;
+
+use super::{
+    change::Change,
+    enrolment::Enrolment,
+    home::{Home, Place},
+    lifetime::Lifetime,
+    plan::{Plan, Write},
+    request::{CookieDuty, CutOff, State},
+};
+use crate::{
+    clock::Timestamp,
+    config::Settings,
+    content::{Browser, Content, WriteId, Writes},
+    error::{Error, ErrorKind},
+    id::SessionId,
+    store::{Bytes, Version},
+};
+
+/// A plan, and what a save takes along from the state.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) plan: Plan,
+    /// What the session is called when it is saved.
+    pub(crate) id: SessionId,
+    /// What it was called until then, if it gets a new name.
+    pub(crate) before: Option<SessionId>,
+    /// When the session was made.
+    pub(crate) created: Timestamp,
+    pub(crate) draft: Draft,
+    pub(crate) log: Vec<Change>,
+    /// None in a store that never waits: no answer of it gets lost.
+    pub(crate) write: Option<WriteId>,
+    pub(crate) cut_off: Vec<CutOff>,
+}
+
+/// A record about to be written, and what else depends on the content.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    /// Empty if the record's bytes stay.
+    pub(crate) plain: Bytes,
+    pub(crate) expires: Timestamp,
+    pub(crate) enrolment: Option<Enrolment>,
+    /// It is small enough for a cookie.
+    pub(crate) fits_cookie: bool,
+    /// Nothing is left of the session: its record goes.
+    pub(crate) is_emptied: bool,
+    /// What the browser knows of the record when it is written.
+    pub(crate) browser: Browser,
+    /// The record's last writes, this one included.
+    pub(crate) writes: Writes,
+}
+
+/// What became of a save.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) home: Home,
+    /// The content as it is in the store, if it is not what this request saw.
+    pub(crate) merged: Option<Content>,
+    /// The roster's `not_before` when the session was enrolled, if it was.
+    pub(crate) since: Option<Timestamp>,
+}
+
+impl State {
+    /// Takes along what a plan needs; `new` is the name it gives, if it gives one. The log is to be
+    /// given back if the save fails.
+    pub(crate) fn take(
+        &mut self,
+        plan: Plan,
+        new: Option<SessionId>,
+        write: Option<WriteId>,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Option<Job> {
+        let view = self.view.as_mut()?;
+        if plan.lists {
+            let mut listed = Change::Listed(now);
+            // Only an update can fail.
+            let _ = listed.apply(&mut view.content);
+            self.log.push(listed);
+        }
+        let browser = match (&plan.write, &view.home) {
+            (Write::Outgrow { .. }, _) => Browser::NeverHeard,
+            (_, Home::Record(place)) => place.browser,
+            _ => Browser::Knows,
+        };
+        let has_bytes = match plan.write {
+            Write::Cookie { .. } | Write::Forget => false,
+            Write::Touch { .. } => plan.lists,
+            _ => true,
+        };
+        let mut draft = Draft::of(&view.content, settings, now);
+        draft.browser = browser;
+        if has_bytes {
+            draft.writes = match &view.home {
+                Home::Record(place) if !plan.write.names() => place.writes.with(write, now),
+                _ => Writes::default().with(write, now),
+            };
+            draft.plain = view.content.encode_record(&draft.writes, browser).into();
+        } else if let Home::Record(place) = &view.home {
+            draft.writes = place.writes.clone();
+        }
+        if let Some(enrolment) = &mut draft.enrolment {
+            enrolment.reseals = plan.reseals;
+        }
+        let old = view.home.id().cloned();
+        let (id, before) = match new {
+            Some(new) => (new, old),
+            None => (old?, None),
+        };
+        let (log, cut_off) = (mem::take(&mut self.log), mem::take(&mut self.cut_off));
+        Some(Job {
+            plan,
+            id,
+            before,
+            created: view.content.created,
+            draft,
+            log,
+            write,
+            cut_off,
+        })
+    }
+
+    /// Enters that the session is saved by its cookie; `new` is the name it got, if it got one.
+    pub(crate) fn saved_in_cookie(
+        &mut self,
+        new: Option<SessionId>,
+        duty: CookieDuty,
+        now: Timestamp,
+    ) {
+        let Some(view) = &mut self.view else { return };
+        let kept = match mem::take(&mut view.home) {
+            Home::Cookie { id, .. } => Some(id),
+            Home::Nowhere | Home::Marked(_) | Home::Record(_) => None,
+        };
+        let home = match new.or(kept).filter(|_| duty != CookieDuty::Remove) {
+            Some(id) => Home::Cookie { id, issued: now },
+            None => Home::Nowhere,
+        };
+        self.saved(home, duty, None, now);
+    }
+
+    /// Enters what became of a save.
+    pub(crate) fn saved(
+        &mut self,
+        home: Home,
+        duty: CookieDuty,
+        since: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        let Some(view) = &mut self.view else { return };
+        // A subject that was set while the save ran is not enrolled yet.
+        if !self.log.iter().any(Change::is_of_subject) {
+            view.content.mark_listed();
+        }
+        if let (Some(since), Some(subject)) = (since, &mut view.content.subject) {
+            (subject.since, subject.listed) = (since, now);
+        }
+        let is_renamed = view.home.id() != home.id();
+        if let Home::Cookie { .. } = home
+            && duty == CookieDuty::Set
+        {
+            view.content.revision = view.content.revision.saturating_add(1);
+        }
+        if is_renamed {
+            self.renews = false;
+        }
+        let duty = match home {
+            Home::Nowhere => CookieDuty::Remove,
+            Home::Marked(_) => CookieDuty::Nothing,
+            Home::Cookie { .. } | Home::Record(_) => self.duty.max(duty),
+        };
+        view.home = home;
+        self.duty = duty;
+    }
+}
+
+impl Draft {
+    /// Without its bytes.
+    pub(crate) fn of(content: &Content, settings: &Settings, now: Timestamp) -> Self {
+        Self {
+            plain: Bytes::new(),
+            expires: Lifetime::of(content, settings).expires(now),
+            enrolment: Enrolment::of(content, settings, now),
+            fits_cookie: settings.may_be_in_cookie()
+                && settings.fits_cookie(content.payload_len(), content.attributes.as_deref()),
+            is_emptied: content.is_emptied(),
+            browser: Browser::Knows,
+            writes: Writes::default(),
+        }
+    }
+
+    /// Where the session is when this is written as this version.
+    pub(crate) fn place(&self, id: SessionId, version: Version) -> Place {
+        Place {
+            id,
+            version,
+            expires: self.expires,
+            browser: self.browser,
+            writes: self.writes.clone(),
+        }
+    }
+}
+
+impl Job {
+    /// What the request itself put in, and nothing that it has read: the session that the loser of
+    /// two renewals gets.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if it put nothing in, and that of an update.
+    pub(crate) fn alone(&mut self, now: Timestamp) -> Result<Content, Error> {
+        let mut content = Content::new(now);
+        let mut changes = self.log.iter_mut();
+        changes.try_for_each(|change| change.apply(&mut content))?;
+        if content.is_empty() {
+            return Err(Error::new(ErrorKind::Gone));
+        }
+        Ok(content)
+    }
+
+    /// Applies the changes that it takes along to what other writes left, but for those that came
+    /// with one of them.
+    ///
+    /// # Errors
+    ///
+    /// That of an update whose value is not of its type any more; [`ErrorKind::Conflict`] if nobody
+    /// can tell whether a save that was cut off came to be.
+    pub(crate) fn apply(
+        &mut self,
+        content: &mut Content,
+        writes: &Writes,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let is_in = |cut_off: &&CutOff| writes.contain(cut_off.write);
+        let done = self.cut_off.iter().rev().find(is_in);
+        let is_unknown = |cut_off: &CutOff| !writes.would_have(cut_off.at, now);
+        if done.is_none() && self.cut_off.iter().any(is_unknown) {
+            return Err(Error::new(ErrorKind::Conflict));
+        }
+        let done = done.map_or(0, |cut_off| cut_off.changes);
+        self.log
+            .iter_mut()
+            .skip(done)
+            .try_for_each(|change| change.apply(content))
+    }
+}

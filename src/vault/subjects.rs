@@ -1,0 +1,121 @@
+//! The sessions of one subject: finding and ending them.
+
+use super::records::{Life, Vault};
+use crate::{
+    error::{Error, ErrorKind},
+    id::RecordKey,
+    roster::{Entry, Roster, damaged},
+    state::Enrolment,
+};
+
+/// Which sessions of a subject are ended with those that are picked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Enrolled {
+    /// None that is not in the roster.
+    Only,
+    /// Those in a cookie that got their subject before now and are not in the roster.
+    AndUnlisted,
+}
+
+impl Vault<'_> {
+    /// The subject's sessions that are alive; it looks for each, to be sure.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`] if the store fails or the roster is damaged.
+    pub(crate) async fn enrolled(&self, subject: &str) -> Result<Vec<Entry>, Error> {
+        let roster = self.roster(subject).await?;
+        if roster.is_damaged {
+            return Err(damaged());
+        }
+        let is_listed = |entry: &Entry| !entry.ended;
+        let entries: Vec<_> = roster.entries.into_iter().filter(is_listed).collect();
+        let names: Vec<_> = entries.iter().flat_map(Entry::names).collect();
+        if names.is_empty() {
+            return Ok(entries);
+        }
+        let mut lives = self.lives(&names).await?.into_iter();
+        // A renewal that is under way, or was cut off, leaves it at one of its names.
+        let living = |entry: Entry| {
+            let names: Vec<_> = entry.names().zip(lives.by_ref()).collect();
+            let (key, _) = names.into_iter().find(|(_, life)| *life == Life::Alive)?;
+            Some(Entry { key, ..entry })
+        };
+        Ok(entries.into_iter().filter_map(living).collect())
+    }
+
+    /// Ends the subject's sessions but the one that is called `key`, or was until a moment ago. That
+    /// one is put into the roster first if it is missing there: it would count as ended.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if it has itself been ended.
+    pub(crate) async fn end_others(
+        &self,
+        subject: &str,
+        key: RecordKey,
+        enrolment: Option<&Enrolment>,
+    ) -> Result<usize, Error> {
+        let is_other = |entry: &Entry| !entry.has(&key);
+        let (others, mut is_missing) = (Enrolled::AndUnlisted, false);
+        let is_there = |roster: &Roster| {
+            is_missing = roster.get(&key).is_none();
+            !is_missing
+        };
+        let ended = self.end_if(subject, is_there, is_other, others).await;
+        if !is_missing {
+            return ended;
+        }
+        self.enrol(enrolment, key, None).await?;
+        self.end_enrolled(subject, is_other, others).await
+    }
+
+    /// Ends the subject's sessions that `which` picks, and says how many of the roster there were.
+    pub(crate) async fn end_enrolled(
+        &self,
+        subject: &str,
+        which: impl Fn(&Entry) -> bool,
+        others: Enrolled,
+    ) -> Result<usize, Error> {
+        self.end_if(subject, |_| true, which, others).await
+    }
+
+    /// As [`end_enrolled`](Self::end_enrolled), if the roster is as expected; else it is a
+    /// [`ErrorKind::Conflict`].
+    async fn end_if(
+        &self,
+        subject: &str,
+        mut is_expected: impl FnMut(&Roster) -> bool,
+        which: impl Fn(&Entry) -> bool,
+        others: Enrolled,
+    ) -> Result<usize, Error> {
+        let ends_unlisted = others == Enrolled::AndUnlisted;
+        let (mut ended, mut is_whole) = (0, true);
+        self.change(subject, |roster| {
+            if !is_expected(roster) {
+                return Err(Error::new(ErrorKind::Conflict));
+            }
+            let picked = roster
+                .entries
+                .iter_mut()
+                .filter(|entry| !entry.ended && which(entry));
+            ended = picked.map(|entry| entry.ended = true).count();
+            is_whole = !roster.is_damaged;
+            if ends_unlisted && self.settings.may_be_in_cookie() {
+                roster.raise(self.now());
+                // That ends them, unless they are in records as well.
+                if self.settings.records().is_none() {
+                    roster.entries.retain(|entry| !entry.ended);
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        // Sessions in a cookie have been ended all the same, by `not_before`.
+        if is_whole || (ends_unlisted && self.settings.records().is_none()) {
+            Ok(ended)
+        } else {
+            Err(damaged())
+        }
+    }
+}
