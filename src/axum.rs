@@ -8,7 +8,8 @@ use http::{header, request::Parts};
 
 use crate::{
     error::{Error, ErrorKind},
-    session::{Flashes, Session, SessionData, Typed},
+    name::SessionName,
+    session::{Flashes, Innermost, Selector, Session, SessionData, SessionOf, Typed},
     sessions::Sessions,
     trace,
 };
@@ -17,10 +18,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
-        let session = parts.extensions.get::<Self>().cloned();
-        let session = session.ok_or_else(|| Error::new(ErrorKind::MissingLayer))?;
-        session.load().await?;
-        Ok(session)
+        session_of::<Innermost>(parts).await
     }
 }
 
@@ -45,30 +43,53 @@ impl<S: Send + Sync> FromRequestParts<S> for Sessions {
     }
 }
 
-impl<S: Send + Sync, T: SessionData> FromRequestParts<S> for Typed<T> {
+impl<S: Send + Sync, N: SessionName> FromRequestParts<S> for SessionOf<N> {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let session = match T::SESSION {
-            Some(name) => {
-                Sessions::from_request_parts(parts, state)
-                    .await?
-                    .get(name)
-                    .await?
-            }
-            None => <Session as FromRequestParts<S>>::from_request_parts(parts, state).await?,
-        };
-        Ok(Self::of(&session))
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
+        Ok(Self::new(session_of::<N>(parts).await?))
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Flashes {
+impl<S: Send + Sync, N: SessionName> OptionalFromRequestParts<S> for SessionOf<N> {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let session = <Session as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        Ok(Self::of(&session))
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Error> {
+        let session = Self::new(session_of::<N>(parts).await?);
+        Ok(if session.is_new()? {
+            None
+        } else {
+            Some(session)
+        })
     }
+}
+
+impl<S: Send + Sync, T: SessionData, N: Selector> FromRequestParts<S> for Typed<T, N> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
+        Ok(Self::at(session_of::<N>(parts).await?))
+    }
+}
+
+impl<S: Send + Sync, N: Selector> FromRequestParts<S> for Flashes<N> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
+        Ok(Self::at(session_of::<N>(parts).await?))
+    }
+}
+
+/// The session that is meant, loaded.
+async fn session_of<N: Selector>(parts: &Parts) -> Result<Session, Error> {
+    let innermost = parts.extensions.get::<Session>();
+    let innermost = innermost.ok_or_else(|| Error::new(ErrorKind::MissingLayer))?;
+    let session = match N::NAME {
+        None => innermost.clone(),
+        Some(name) => Sessions::from(innermost.clone()).named(name)?,
+    };
+    session.load().await?;
+    Ok(session)
 }
 
 /// Answers as [`Answer`](crate::Answer) says and tells the client nothing; the error is in the

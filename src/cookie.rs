@@ -139,6 +139,27 @@ impl fmt::Debug for RequestCookies {
     }
 }
 
+/// Checks that this is a token (RFC 9110, section 5.6.2) that leaves room for a value.
+pub(crate) fn check_name(name: &str) -> Result<(), ConfigError> {
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return Err(ConfigError::InvalidName(name.into()));
+    }
+    if name.len() > MAX_NAME_LEN {
+        return Err(ConfigError::NameTooLong {
+            name: name.into(),
+            limit: MAX_NAME_LEN,
+        });
+    }
+    Ok(())
+}
+
+/// Whether browsers ask more of a cookie of this name than of others.
+pub(crate) fn has_prefix(name: &str) -> bool {
+    let prefixes = ["__host-", "__secure-", "__http-"];
+    let name = name.to_ascii_lowercase();
+    prefixes.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// Finds the cookies of one name.
 #[derive(Debug)]
 pub(crate) struct Finder(memmem::Finder<'static>);
@@ -257,15 +278,7 @@ impl CookieAttributes {
 
     /// Checks name and attributes together, so that no browser drops the cookie silently.
     pub(crate) fn check(&self, name: &str) -> Result<(), ConfigError> {
-        if name.is_empty() || !name.bytes().all(is_token) {
-            return Err(ConfigError::InvalidName(name.into()));
-        }
-        if name.len() > MAX_NAME_LEN {
-            return Err(ConfigError::NameTooLong {
-                name: name.into(),
-                limit: MAX_NAME_LEN,
-            });
-        }
+        check_name(name)?;
         // A space would be cut off at the end, and matches no request anywhere else.
         let path_bytes = |byte: u8| byte.is_ascii_graphic() && byte != b';';
         if !self.path.starts_with('/')
@@ -287,6 +300,12 @@ impl CookieAttributes {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Whether browsers take a cookie of these attributes under a name that begins with `__Host-`
+    /// (RFC 6265bis, section 4.1.3.2).
+    pub(crate) fn allow_host_prefix(&self) -> bool {
+        self.secure && self.path == "/" && self.domain.is_none()
     }
 
     /// Browsers compare the prefix without regard to case.

@@ -64,7 +64,7 @@ pub enum ErrorKind {
     /// The subject is empty or longer than 256 bytes.
     Subject,
     /// Sessions in a cookie can only be listed and ended if something remembers which have ended:
-    /// configure [`revocation`](crate::SessionConfig::revocation).
+    /// configure [`revocation`](crate::store::CookieStore::revocation).
     NeedsRevocation,
     /// The store may drop what it was told before its end, so it cannot list a subject's sessions:
     /// see [`allow_forgetful_stores`](crate::SessionConfig::allow_forgetful_stores).
@@ -170,7 +170,7 @@ impl fmt::Display for Error {
             ErrorKind::Gone => f.write_str("it ended while this request was changing it"),
             ErrorKind::Subject => f.write_str("a subject must have 1 to 256 bytes"),
             ErrorKind::NeedsRevocation => {
-                f.write_str("a session in a cookie needs `SessionConfig::revocation` to have a subject")
+                f.write_str("a session in a cookie needs `CookieStore::revocation` to have a subject")
             }
             ErrorKind::ForgetfulStore => {
                 f.write_str("the store may forget before its time which sessions a subject has")
@@ -225,7 +225,7 @@ pub enum Rejection {
     /// Its tag does not fit: it was changed, or made for another name, purpose or application.
     Tampered,
     /// It holds a session and was issued further in the future than
-    /// [`clock_skew`](crate::SessionConfig::clock_skew) allows.
+    /// [`clock_skew`](crate::store::CookieStore::clock_skew) allows.
     NotYetValid,
     /// Its idle timeout or absolute lifetime is over, or it was made before
     /// [`not_before`](crate::SessionConfig::not_before).
@@ -299,7 +299,12 @@ pub enum ConfigError {
         /// The most bytes it may have.
         limit: usize,
     },
-    /// Two sessions of one layer have the same name.
+    /// The session's name begins with a prefix of cookies' names, which the cookie gets by itself.
+    PrefixedName(String),
+    /// Cookies of [`former_attributes`](crate::SessionConfig::former_attributes) had this name, and
+    /// new ones have another, so nobody would stay logged in.
+    FormerName(String),
+    /// Two sessions of one layer have the same name, or their cookies have.
     DuplicateName(String),
     /// `Path` must start with `/`, be at most 1,024 printable ASCII characters, and have no `;` or
     /// space.
@@ -354,6 +359,20 @@ impl fmt::Display for ConfigError {
                 write!(
                     f,
                     "{name:?} cannot be a cookie's name: use letters, digits and any of !#$%&'*+-.^_`|~"
+                )
+            }
+            Self::PrefixedName(name) => {
+                write!(
+                    f,
+                    "{name:?} is a cookie's name: leave the prefix out of the session's name, and the \
+                     cookie gets `__Host-` where its attributes allow it, or set `.cookie_name({name:?})`"
+                )
+            }
+            Self::FormerName(name) => {
+                write!(
+                    f,
+                    "cookies of the former attributes are called {name:?}, and others now: set \
+                     `.cookie_name({name:?})`, or everybody is logged out"
                 )
             }
             Self::NameTooLong { name, limit } => {
@@ -429,7 +448,7 @@ impl ConfigError {
             Self::NeedsRevocation(name) => {
                 write!(
                     f,
-                    "the sessions {name:?} are in a cookie: add `.revocation(store)` to list and end them"
+                    "the sessions {name:?} are in a cookie: add `.revocation(store)` to their `CookieStore` to list and end them"
                 )
             }
             _ => f.write_str("the settings do not go together"),

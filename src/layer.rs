@@ -92,7 +92,7 @@ impl<R> SessionLayer<R> {
             .shared
             .sessions
             .iter()
-            .any(|other| other.name == settings.name)
+            .any(|other| other.is_called_as(&settings))
         {
             return Err(ConfigError::DuplicateName(settings.name.into()));
         }

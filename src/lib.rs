@@ -107,7 +107,7 @@
 //! ```
 //!
 //! [`set_subject`](Session::set_subject) works for a session in a store, and for one in a cookie with
-//! [`revocation`](SessionConfig::revocation); leave it out for one in a cookie alone.
+//! [`revocation`](crate::store::CookieStore::revocation); leave it out for one in a cookie alone.
 //!
 //! Renew at every login, and put all that the login consists of into the session in the same
 //! request. Values from before the login, such as a cart, stay. If another user may be logged in,
@@ -156,7 +156,7 @@
 //!
 //! Requests of one session overlap: a second tab, a double click, a slow upload, an attacker with a
 //! copy of the cookie. "In a store" is every session that has a record, "in a cookie" one with
-//! [`revocation`](SessionConfig::revocation). The last row is about one in a cookie alone.
+//! [`revocation`](crate::store::CookieStore::revocation). The last row is about one in a cookie alone.
 //!
 //! | These overlap | What happens |
 //! |---|---|
@@ -270,6 +270,7 @@ mod crypto;
 mod error;
 mod id;
 mod lock;
+mod name;
 mod trace;
 
 pub use ::cookie::SameSite;
@@ -283,9 +284,10 @@ pub use self::{
     future::ResponseFuture,
     key::{Key, KeyError, KeyId, KeyState, Keys},
     layer::SessionLayer,
+    name::{Named, SessionName},
     responder::{DefaultResponder, FailedCommit, Responder},
     service::SessionService,
-    session::{Flashes, Session, SessionData, Typed},
+    session::{Flashes, Innermost, Selector, Session, SessionData, SessionOf, Typed},
     sessions::Sessions,
     subjects::{SubjectSession, Subjects},
 };

@@ -7,6 +7,7 @@ use http::Extensions;
 use crate::{
     config::SessionConfig,
     error::{Error, ErrorKind},
+    name::Named,
     request::Registry,
     session::Session,
 };
@@ -37,18 +38,24 @@ impl Sessions {
         extensions.get::<Session>().cloned().map(Self::from)
     }
 
-    /// Returns the session of this name, loaded. Every call of a request returns the same session.
+    /// Returns the session of this name, loaded: a string, or a
+    /// [`SessionName`](crate::SessionName). It may be of any layer around the handler; of two that
+    /// have the name, the inner one counts. Every call of a request returns the same session.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::UnknownName`] if no layer names it and nobody has opened it;
     /// otherwise as for [`Session::load`].
-    pub async fn get(&self, name: &str) -> Result<Session, Error> {
-        let found = self
-            .find(name)
-            .ok_or_else(|| Error::new(ErrorKind::UnknownName).of(name))?;
+    pub async fn get(&self, name: impl Named) -> Result<Session, Error> {
+        let found = self.named(name.name())?;
         found.load().await?;
         Ok(found)
+    }
+
+    /// Finds the session of this name, which may not be loaded.
+    pub(crate) fn named(&self, name: &str) -> Result<Session, Error> {
+        self.find(name)
+            .ok_or_else(|| Error::new(ErrorKind::UnknownName).of(name))
     }
 
     /// Returns a session that the layer does not name, loaded; it is saved with the others.
@@ -68,15 +75,25 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::OtherSettings`] if the name belongs to a session of another store, other keys or
-    /// another audience, [`ErrorKind::Attributes`] if the settings do not work (its source is the
-    /// [`ConfigError`](crate::ConfigError)); otherwise as for [`Session::load`].
+    /// [`ErrorKind::OtherSettings`] if the name belongs to a session of another cookie, store,
+    /// audience or other keys, [`ErrorKind::Attributes`] if the settings do not work (its source is the
+    /// [`ConfigError`](crate::ConfigError)), [`ErrorKind::NameTaken`] if another session has a cookie
+    /// of the same name; otherwise as for [`Session::load`].
     pub async fn open(&self, config: &SessionConfig) -> Result<Session, Error> {
         let name = config.name();
         let refuse = |error| Error::with_source(ErrorKind::Attributes, error).of(name);
         let session = match self.find(name) {
             Some(session) => session,
-            None => Session::from(self.0.open(config.build().map_err(refuse)?)),
+            None => {
+                let settings = config.build().map_err(refuse)?;
+                if self
+                    .iter()
+                    .any(|other| other.settings().is_called_as(&settings))
+                {
+                    return Err(Error::new(ErrorKind::NameTaken).of(name));
+                }
+                Session::from(self.0.open(settings))
+            }
         };
         if !config.is_of(session.settings()) {
             return Err(Error::new(ErrorKind::OtherSettings).of(name));

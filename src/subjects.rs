@@ -38,7 +38,7 @@ use crate::{
 /// # What is kept where
 ///
 /// The list of a subject's sessions is one record in the store of the sessions, or for sessions in
-/// a cookie in that of [`revocation`](SessionConfig::revocation). It is encrypted with the
+/// a cookie in that of [`revocation`](crate::store::CookieStore::revocation). It is encrypted with the
 /// session's keys, and found by a hash of the subject: a thief of the store can check whether a
 /// name they guess has a list, and nothing more. With
 /// [`subject_key`](SessionConfig::subject_key) they cannot. Each session name has lists of its own.

@@ -3,7 +3,11 @@
 use axum::{extract::Path, response::Redirect};
 use silverback::{Clock, Error, Session, Sessions, SubjectSession, Timestamp, store::RecordKey};
 
-use crate::{page::escape, words};
+use crate::{
+    page::escape,
+    shop::{Account, Basket},
+    words,
+};
 
 /// Ends a session of the visitor's that is not the one he uses. The ID comes from a form, so it may
 /// be anything; `destroy_other` leaves alone what is not his.
@@ -29,7 +33,7 @@ pub(crate) async fn end(Path(id): Path<String>, account: Session) -> Result<Redi
 /// well. Of two clicks one renews, and the other must put nothing in, or it would get a new session
 /// of that alone. So the message goes with the cart.
 pub(crate) async fn end_others(sessions: Sessions) -> Result<Redirect, Error> {
-    let (account, cart) = (sessions.get("account").await?, sessions.get("cart").await?);
+    let (account, cart) = (sessions.get(Account).await?, sessions.get(Basket).await?);
     if account.subject()?.is_none() {
         return Ok(Redirect::to("/login"));
     }

@@ -32,13 +32,13 @@ use serde::Deserialize;
 use silverback::{
     Error, ErrorKind, Key, KeyError, Keys, Rejection, Session, SessionConfig, SessionLayer,
     Sessions, Typed,
-    store::{FilesystemStore, Sweeper},
+    store::{CookieStore, FilesystemStore, Sweeper},
 };
 use tokio::net::TcpListener;
 
 use self::{
     page::{Facts, Page},
-    shop::{Cart, Product},
+    shop::{Account, Basket, Cart, MyCart, Product},
 };
 
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
@@ -64,10 +64,9 @@ async fn main() -> Result<(), Box<dyn StdError>> {
 /// that comes from another site. As every change here is a POST, that is the defence against
 /// cross-site request forgery.
 fn app(store: FilesystemStore, keys: Keys) -> Router {
-    let account = SessionConfig::cookie("account", keys.clone())
-        .insecure_local_http()
-        .revocation(store.clone());
-    let cart = SessionConfig::new("cart", store, keys.clone())
+    let cookies = CookieStore::new().revocation(store.clone());
+    let account = SessionConfig::new(Account, cookies, keys.clone()).insecure_local_http();
+    let cart = SessionConfig::new(Basket, store, keys.clone())
         .insecure_local_http()
         .max_age(MONTH);
     Router::new()
@@ -136,7 +135,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let sessions = Sessions::from_request_parts(parts, state).await?;
-        let (account, cart) = (sessions.get("account").await?, sessions.get("cart").await?);
+        let (account, cart) = (sessions.get(Account).await?, sessions.get(Basket).await?);
         let mut messages: Vec<String> = account.flashes()?;
         messages.extend(cart.claim_flashes::<String>().await?);
         if matches!(
@@ -174,12 +173,12 @@ async fn home(visitor: Visitor) -> Page {
     page::home(&visitor)
 }
 
-async fn show_cart(visitor: Visitor, cart: Typed<Cart>) -> Result<Page, Error> {
+async fn show_cart(visitor: Visitor, cart: MyCart) -> Result<Page, Error> {
     Ok(page::cart(&visitor, &cart.read()?))
 }
 
 /// `update` is run again if another tab has saved the cart meanwhile, so that no count is lost.
-async fn add(Path(product): Path<Product>, cart: Typed<Cart>) -> Result<Redirect, Error> {
+async fn add(Path(product): Path<Product>, cart: MyCart) -> Result<Redirect, Error> {
     cart.update(move |cart| cart.add(product))?;
     let label = product.label();
     cart.session()
@@ -187,31 +186,31 @@ async fn add(Path(product): Path<Product>, cart: Typed<Cart>) -> Result<Redirect
     Ok(Redirect::to(&format!("/#{}", label.id)))
 }
 
-async fn more(Path(product): Path<Product>, cart: Typed<Cart>) -> Result<Redirect, Error> {
+async fn more(Path(product): Path<Product>, cart: MyCart) -> Result<Redirect, Error> {
     cart.update(move |cart| cart.add(product))?;
     Ok(Redirect::to("/cart"))
 }
 
-async fn less(Path(product): Path<Product>, cart: Typed<Cart>) -> Result<Redirect, Error> {
+async fn less(Path(product): Path<Product>, cart: MyCart) -> Result<Redirect, Error> {
     cart.update(move |cart| cart.take(product))?;
     Ok(Redirect::to("/cart"))
 }
 
-async fn remove(Path(product): Path<Product>, cart: Typed<Cart>) -> Result<Redirect, Error> {
+async fn remove(Path(product): Path<Product>, cart: MyCart) -> Result<Redirect, Error> {
     cart.update(move |cart| cart.remove(product))?;
     Ok(Redirect::to("/cart"))
 }
 
-async fn clear(cart: Typed<Cart>) -> Result<Redirect, Error> {
+async fn clear(cart: MyCart) -> Result<Redirect, Error> {
     cart.remove()?;
     cart.session().flash("Your cart is empty again.")?;
     Ok(Redirect::to("/cart"))
 }
 
 async fn check_out(sessions: Sessions) -> Result<Redirect, Error> {
-    sessions.get("cart").await?.destroy().await?;
+    sessions.get(Basket).await?.destroy().await?;
     tell(
-        &sessions.get("account").await?,
+        &sessions.get(Account).await?,
         "Thank you! This is where a real shop would ask for money.",
     )?;
     Ok(Redirect::to("/"))
@@ -238,7 +237,7 @@ async fn log_in(
     headers: HeaderMap,
     Form(login): Form<Login>,
 ) -> Result<Redirect, Error> {
-    let account = sessions.get("account").await?;
+    let account = sessions.get(Account).await?;
     let name = login.name.trim();
     if name.is_empty() || name.chars().count() > LONGEST_NAME {
         tell(
@@ -281,7 +280,7 @@ async fn show_account(
     visitor: Visitor,
     sessions: Sessions,
 ) -> Result<Page, Error> {
-    let (account, cart) = (sessions.get("account").await?, sessions.get("cart").await?);
+    let (account, cart) = (sessions.get(Account).await?, sessions.get(Basket).await?);
     let visits = match is_over(&account) {
         true => None,
         false => Some(account.update("visits", |visits: &mut u32| *visits += 1)?),

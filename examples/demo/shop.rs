@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use silverback::SessionData;
+use silverback::{SessionData, SessionName, Typed};
 
 #[derive(Clone, Copy, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -90,13 +90,31 @@ impl Product {
     }
 }
 
-/// How many of each product the visitor wants. It is kept in the session `cart`, as one value.
+/// The session of the visitor's login.
+#[derive(Clone, Copy)]
+pub(crate) struct Account;
+
+impl SessionName for Account {
+    const NAME: &'static str = "account";
+}
+
+/// The session of what the visitor wants to buy.
+#[derive(Clone, Copy)]
+pub(crate) struct Basket;
+
+impl SessionName for Basket {
+    const NAME: &'static str = "cart";
+}
+
+/// The cart of whoever asks.
+pub(crate) type MyCart = Typed<Cart, Basket>;
+
+/// How many of each product the visitor wants. It is kept in one session, as one value.
 #[derive(Default, Deserialize, Serialize)]
 pub(crate) struct Cart(BTreeMap<Product, u32>);
 
 impl SessionData for Cart {
     const KEY: &'static str = "items";
-    const SESSION: Option<&'static str> = Some("cart");
 }
 
 impl Cart {

@@ -20,23 +20,20 @@ const MAX_SKEW: Duration = Duration::from_secs(3_600);
 impl SessionConfig {
     /// Checks everything that does not depend on a request, and prepares what can be prepared.
     pub(crate) fn build(&self) -> Result<Settings, ConfigError> {
-        for attributes in std::iter::once(&self.attributes).chain(&self.former) {
-            attributes.check(&self.name)?;
-        }
+        let cookie_name = self.check_names()?;
         let absolute = self.check_times()?;
         self.check_effects()?;
-        if self
-            .revocations
-            .as_ref()
-            .is_some_and(|ends| self.forgets(ends))
-        {
+        let cookies = self.backend.server().err();
+        let revocations = cookies.and_then(|cookies| cookies.revocation.clone());
+        if revocations.as_ref().is_some_and(|ends| self.forgets(ends)) {
             return Err(ConfigError::ForgetfulStore(self.name.clone()));
         }
-        let (mode, purpose) = match self.backend.server() {
-            Err(cookie) if cookie.is_signed() => (Mode::Signed, Purpose::Values),
-            Err(_) => (Mode::Sealed, Purpose::Values),
-            Ok(_) => (Mode::Signed, Purpose::Reference),
+        let (mode, purpose) = match cookies {
+            Some(cookies) if cookies.is_signed() => (Mode::Signed, Purpose::Values),
+            Some(_) => (Mode::Sealed, Purpose::Values),
+            None => (Mode::Signed, Purpose::Reference),
         };
+        let skew = cookies.and_then(|cookies| cookies.clock_skew);
         let longest = PERSIST_UP_TO.max(absolute);
         let longest = longest
             .max(self.max_age.unwrap_or_default())
@@ -44,11 +41,11 @@ impl SessionConfig {
         let persist_up_to = self.persist_up_to.unwrap_or(longest);
         Ok(Settings {
             name: self.name.as_str().into(),
-            finder: wire::Finder::new(&self.name),
+            finder: wire::Finder::new(&cookie_name),
             backend: self.backend.clone(),
             codec: self
-                .codec(mode, purpose)
-                .with_skew(self.clock_skew.unwrap_or(Codec::SKEW)),
+                .codec(mode, purpose, &cookie_name)
+                .with_skew(skew.unwrap_or(Codec::SKEW)),
             tag: Settings::tag_of(&self.attributes.render()),
             rendered: self.attributes.render(),
             former: self.former.iter().map(CookieAttributes::render).collect(),
@@ -58,16 +55,35 @@ impl SessionConfig {
             absolute,
             max_bytes: self.max_bytes.unwrap_or(1 << 20).min(128 << 20),
             encrypts_records: self.encrypts_records,
-            revocations: self.revocations.clone(),
-            overflow: self.build_overflow(),
+            revocations,
+            overflow: self.build_overflow(&cookie_name),
             persist_up_to,
             not_before: self.not_before,
             reads_recent: self.reads_recent,
             rosters: self.build_rosters(absolute.max(persist_up_to)),
+            cookie_name,
             sessions_per_subject: self.sessions_per_subject.unwrap_or(1_000).max(1),
             never_waits: false,
         }
         .checked())
+    }
+
+    /// Returns the cookie's name.
+    fn check_names(&self) -> Result<Box<str>, ConfigError> {
+        wire::check_name(&self.name)?;
+        if wire::has_prefix(&self.name) {
+            return Err(ConfigError::PrefixedName(self.name.clone()));
+        }
+        let name = self.cookie_name_of(&self.attributes);
+        self.attributes.check(&name)?;
+        for former in &self.former {
+            let before = self.cookie_name_of(former);
+            former.check(&before)?;
+            if before != name {
+                return Err(ConfigError::FormerName(before.into()));
+            }
+        }
+        Ok(name.into())
     }
 
     /// Returns the absolute timeout.
@@ -82,7 +98,9 @@ impl SessionConfig {
         if ages.any(|age| age > wire::MAX_AGE) {
             return Err(ConfigError::MaxAgeTooLong);
         }
-        if self.clock_skew.is_some_and(|skew| skew > MAX_SKEW) {
+        let skew = self.backend.server().err();
+        let skew = skew.and_then(|cookies| cookies.clock_skew);
+        if skew.is_some_and(|skew| skew > MAX_SKEW) {
             return Err(ConfigError::ClockSkewTooLong);
         }
         // A browser keeps no cookie for longer, however often it is sent again.
@@ -100,18 +118,17 @@ impl SessionConfig {
     /// Refuses what does nothing: whoever asks for it counts on it.
     #[rustfmt::skip]
     fn check_effects(&self) -> Result<(), ConfigError> {
-        const IN_STORE: &str = "a session in a store";
         const IN_COOKIE: &str = "a session that is always in its cookie";
-        const NO_OVERFLOW: &str = "a session without `.overflow(store)`";
-        const NO_ROSTERS: &str = "a session in a cookie without `.revocation(store)`";
-        let in_store = self.backend.server().is_ok();
-        let (overflows, revokes) = (self.overflow.is_some(), self.revocations.is_some());
+        const NO_OVERFLOW: &str = "a `CookieStore` without `.overflow(store)`";
+        const NO_ROSTERS: &str = "a session in a cookie whose `CookieStore` has no `.revocation(store)`";
+        let cookies = self.backend.server().err();
+        let in_store = cookies.is_none();
+        let overflows = cookies.is_some_and(|cookies| cookies.overflow.is_some());
+        let revokes = cookies.is_some_and(|cookies| cookies.revocation.is_some());
+        let has_bound = cookies.is_some_and(|cookies| cookies.up_to.is_some());
         let has_records = in_store || overflows;
         let settings = [
-            ("overflow",        overflows,                      !in_store,            IN_STORE),
-            ("revocation",      revokes,                        !in_store,            IN_STORE),
-            ("clock_skew",      self.clock_skew.is_some(),      !in_store,            IN_STORE),
-            ("cookie_bytes",    self.cookie_bytes.is_some(),    overflows,            NO_OVERFLOW),
+            ("up_to",           has_bound,                      overflows,            NO_OVERFLOW),
             ("max_bytes",       self.max_bytes.is_some(),       has_records,          IN_COOKIE),
             ("recent_reads",    self.reads_recent,              has_records,          IN_COOKIE),
             ("encrypt_records", self.encrypts_records,          has_records,          IN_COOKIE),
@@ -131,23 +148,27 @@ impl SessionConfig {
         store.limits().may_forget && !self.allows_forgetting
     }
 
-    fn codec(&self, mode: Mode, purpose: Purpose) -> Codec {
-        Codec::new(self.keys.clone(), mode, purpose, &self.name, &self.audience)
+    fn codec(&self, mode: Mode, purpose: Purpose, name: &str) -> Codec {
+        Codec::new(self.keys.clone(), mode, purpose, name, &self.audience)
     }
 
-    fn build_overflow(&self) -> Option<Overflow> {
+    fn build_overflow(&self, cookie_name: &str) -> Option<Overflow> {
+        let cookies = self.backend.server().err()?;
         Some(Overflow {
-            store: self.overflow.clone()?,
-            codec: self.codec(Mode::Signed, Purpose::Reference),
-            bytes: self.cookie_bytes.unwrap_or(usize::MAX),
+            store: cookies.overflow.clone()?,
+            codec: self.codec(Mode::Signed, Purpose::Reference, cookie_name),
+            bytes: cookies.up_to.unwrap_or(usize::MAX),
         })
     }
 
     /// `memory` is how long the longest of a subject's sessions can live.
     fn build_rosters(&self, memory: Duration) -> Option<Rosters> {
-        let store = self.backend.server().ok().or(self.revocations.as_ref());
+        let store = match self.backend.server() {
+            Ok(store) => Some(store),
+            Err(cookies) => cookies.revocation.as_ref(),
+        };
         let store = store.filter(|store| !self.forgets(store))?;
-        let codec = self.codec(Mode::Sealed, Purpose::Roster);
+        let codec = self.codec(Mode::Sealed, Purpose::Roster, &self.name);
         let (name, audience) = (&self.name, &self.audience);
         let rosters = Rosters::new(store.clone(), codec, name, audience, memory);
         Some(rosters.named_with(self.subject_key.as_ref()))

@@ -4,9 +4,7 @@ mod build;
 mod settings;
 mod timeouts;
 
-use std::{fmt, time::Duration};
-
-use cookie::SameSite;
+use std::{borrow::Cow, fmt, time::Duration};
 
 pub(crate) use self::settings::{AttributesTag, Overflow, Settings};
 pub use self::timeouts::Timeouts;
@@ -14,36 +12,36 @@ use crate::{
     clock::Timestamp,
     cookie::CookieAttributes,
     key::{Key, Keys},
-    store::{Backend, CookieStore, DynStore, Store},
+    name::Named,
+    store::{Backend, CookieStore},
 };
 
 /// The settings of one session of a [`SessionLayer`](crate::SessionLayer).
 ///
 /// | Setting | Default |
 /// |---|---|
-/// | [`path`](Self::path), [`domain`](Self::domain) | `/`, none |
-/// | [`secure`](Self::secure), [`http_only`](Self::http_only) | on, on |
-/// | [`same_site`](Self::same_site), [`partitioned`](Self::partitioned) | `Lax`, off |
+/// | [`cookie_name`](Self::cookie_name) | `__Host-` and the name, where the attributes allow it |
+/// | [`attributes`](Self::attributes) | `Path=/`, no `Domain`, `Secure`, `HttpOnly`, `SameSite=Lax` |
 /// | [`max_age`](Self::max_age) | none: until the browser closes |
 /// | [`idle_timeout`](Self::idle_timeout) | 24 hours |
 /// | [`absolute_timeout`](Self::absolute_timeout) | 14 days |
 /// | [`persist_up_to`](Self::persist_up_to) | the longest of 30 days, `max_age` and `absolute_timeout` |
 /// | [`not_before`](Self::not_before) | none |
-/// | [`clock_skew`](Self::clock_skew) | 60 seconds |
 /// | [`encrypt_records`](Self::encrypt_records), [`recent_reads`](Self::recent_reads) | off, off |
 /// | [`sessions_per_subject`](Self::sessions_per_subject) | 1,000 |
 /// | [`subject_key`](Self::subject_key) | none |
-/// | [`overflow`](Self::overflow), [`cookie_bytes`](Self::cookie_bytes) | none, what fits into 4,096 bytes |
 /// | [`max_bytes`](Self::max_bytes) | 1 MiB in a store, or what that takes; what fits into 4,096 bytes in a cookie |
 ///
-/// A setting that does nothing for the session is a
-/// [`ConfigError::NoEffect`](crate::ConfigError::NoEffect) when the layer is built.
+/// What only sessions in a cookie have is set on [`CookieStore`]. A setting that does nothing for
+/// the session is a [`ConfigError::NoEffect`](crate::ConfigError::NoEffect) when the layer is built.
 ///
-/// The name is the cookie's name; `__Host-session` makes browsers enforce that only this host can
-/// set it. Clones are cheap, and refer to the same store.
+/// The name is what handlers ask for; give it as a string or as a
+/// [`SessionName`](crate::SessionName), which the compiler checks. Clones are cheap, and refer to
+/// the same store.
 #[derive(Clone)]
 pub struct SessionConfig {
     name: String,
+    cookie_name: Option<String>,
     backend: Backend,
     keys: Keys,
     audience: String,
@@ -54,31 +52,32 @@ pub struct SessionConfig {
     absolute: Option<Duration>,
     persist_up_to: Option<Duration>,
     not_before: Timestamp,
-    clock_skew: Option<Duration>,
     max_bytes: Option<usize>,
     encrypts_records: bool,
     reads_recent: bool,
     allows_forgetting: bool,
-    revocations: Option<DynStore>,
     sessions_per_subject: Option<usize>,
     subject_key: Option<Key>,
-    overflow: Option<DynStore>,
-    cookie_bytes: Option<usize>,
 }
 
 impl SessionConfig {
     /// A session kept whole in an encrypted cookie; see [`CookieStore`] for what that can and
     /// cannot do, and for cookies that are signed only.
     #[must_use]
-    pub fn cookie(name: impl Into<String>, keys: impl Into<Keys>) -> Self {
+    pub fn cookie(name: impl Named, keys: impl Into<Keys>) -> Self {
         Self::new(name, CookieStore::new(), keys)
     }
 
     /// A session kept in `store`, with its signed ID in the cookie.
     #[must_use]
-    pub fn new(name: impl Into<String>, store: impl Into<Backend>, keys: impl Into<Keys>) -> Self {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a name is given as it is: `Account`, not `&Account`"
+    )]
+    pub fn new(name: impl Named, store: impl Into<Backend>, keys: impl Into<Keys>) -> Self {
         Self {
-            name: name.into(),
+            name: name.name().to_owned(),
+            cookie_name: None,
             backend: store.into(),
             keys: keys.into(),
             audience: String::new(),
@@ -89,65 +88,71 @@ impl SessionConfig {
             absolute: None,
             persist_up_to: None,
             not_before: Timestamp::default(),
-            clock_skew: None,
             max_bytes: None,
             encrypts_records: false,
             reads_recent: false,
             allows_forgetting: false,
-            revocations: None,
             sessions_per_subject: None,
             subject_key: None,
-            overflow: None,
-            cookie_bytes: None,
         }
     }
 
     /// Gives the settings to a session of another name, for
     /// [`Sessions::open`](crate::Sessions::open).
     #[must_use]
-    pub fn named(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a name is given as it is: `Account`, not `&Account`"
+    )]
+    pub fn named(mut self, name: impl Named) -> Self {
+        self.name = name.name().to_owned();
+        self.cookie_name = None;
         self
     }
 
-    /// Sends the cookie only to this path and those below it.
+    /// Calls the cookie this: `__Host-` and the session's name unless you set it, or the name alone
+    /// where the [attributes](Self::attributes) have a domain, another path than `/`, or no
+    /// `Secure`, with which browsers refuse that prefix (RFC 6265bis, section 4.1.3.2).
+    ///
+    /// The prefix makes browsers enforce that this host alone has set the cookie, over HTTPS: a
+    /// sibling domain cannot plant one. A cookie by another name is another cookie: after a change
+    /// of it, and so of attributes that change the default, everybody is logged out. Set the name
+    /// that cookies have had until then to prevent that.
+    ///
+    /// It is a token of at most 256 bytes. The layer refuses two sessions of one cookie name.
+    ///
+    /// ```
+    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?).cookie_name("id");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn cookie_name(mut self, name: impl Into<String>) -> Self {
+        self.cookie_name = Some(name.into());
+        self
+    }
+
+    /// Changes the attributes of the cookie, starting from the strict ones: see
+    /// [`CookieAttributes`]. One session changes its own at run time with
+    /// [`set_attributes`](crate::Session::set_attributes).
     ///
     /// A browser sends a cookie of `/app` to `/app` and `/app/x`, and one of `/app/` to `/app/x`
     /// alone (RFC 6265, section 5.1.4). The layer logs the second.
+    ///
+    /// ```
+    /// # use silverback::{Keys, SameSite, SessionConfig};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let theme = SessionConfig::cookie("theme", Keys::generate()?)
+    ///     .attributes(|cookie| cookie.path("/shop").same_site(SameSite::Strict));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
-    pub fn path(self, path: impl Into<String>) -> Self {
-        self.with(|attributes| attributes.path(path))
-    }
-
-    /// Sends the cookie to this host and all below it.
-    #[must_use]
-    pub fn domain(self, domain: impl Into<String>) -> Self {
-        self.with(|attributes| attributes.domain(domain))
-    }
-
-    /// Sends the cookie over HTTPS only. Most browsers count `http://localhost` as that, Safari
-    /// does not.
-    #[must_use]
-    pub fn secure(self, secure: bool) -> Self {
-        self.with(|attributes| attributes.secure(secure))
-    }
-
-    /// Hides the cookie from scripts.
-    #[must_use]
-    pub fn http_only(self, http_only: bool) -> Self {
-        self.with(|attributes| attributes.http_only(http_only))
-    }
-
-    /// Says whether the cookie is sent along when another site leads here.
-    #[must_use]
-    pub fn same_site(self, same_site: SameSite) -> Self {
-        self.with(|attributes| attributes.same_site(same_site))
-    }
-
-    /// Keeps a separate cookie for each site that embeds this one (CHIPS).
-    #[must_use]
-    pub fn partitioned(self, partitioned: bool) -> Self {
-        self.with(|attributes| attributes.partitioned(partitioned))
+    pub fn attributes(mut self, change: impl FnOnce(CookieAttributes) -> CookieAttributes) -> Self {
+        self.attributes = change(self.attributes);
+        self
     }
 
     /// Names attributes that the session's cookies had in an earlier release: browsers that still
@@ -168,7 +173,8 @@ impl SessionConfig {
     /// # use silverback::{CookieAttributes, Keys, SessionConfig};
     /// # fn main() -> Result<(), silverback::KeyError> {
     /// let config = SessionConfig::cookie("account", Keys::generate()?)
-    ///     .domain("example.com")
+    ///     .cookie_name("account")
+    ///     .attributes(|cookie| cookie.domain("example.com"))
     ///     .former_attributes(CookieAttributes::default().path("/shop"));
     /// # Ok(())
     /// # }
@@ -186,7 +192,7 @@ impl SessionConfig {
     /// error.
     #[must_use]
     pub fn insecure_local_http(self) -> Self {
-        self.secure(false)
+        self.attributes(|cookie| cookie.secure(false))
     }
 
     /// Lets sessions outlast the browser: they end when nobody has used them for `max_age`, at
@@ -249,7 +255,7 @@ impl SessionConfig {
     /// days, unless you set it.
     ///
     /// A longer wish is cut to it, and so is what sessions were granted before you lower it. With
-    /// [`revocation`](Self::revocation) or a [subject](crate::Session::set_subject), a store
+    /// [`revocation`](CookieStore::revocation) or a [subject](crate::Session::set_subject), a store
     /// remembers for this long that a session has ended, so a bound that you need not use costs
     /// room.
     ///
@@ -289,28 +295,7 @@ impl SessionConfig {
         self
     }
 
-    /// Allows the clocks of your machines to differ by this much, at most an hour; 60 seconds
-    /// unless you set it.
-    ///
-    /// A cookie that holds its session and comes from a clock further ahead is refused, as
-    /// [`Rejection::NotYetValid`](crate::Rejection::NotYetValid). A session in a store needs no
-    /// such allowance, and this setting is an error there: the times in its record decide.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use silverback::{Keys, SessionConfig};
-    /// # fn main() -> Result<(), silverback::KeyError> {
-    /// let theme = SessionConfig::cookie("theme", Keys::generate()?).clock_skew(Duration::from_secs(300));
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn clock_skew(mut self, clock_skew: Duration) -> Self {
-        self.clock_skew = Some(clock_skew);
-        self
-    }
-
-    /// Bounds the bytes of a session in a store, or of one that can [`overflow`](Self::overflow)
+    /// Bounds the bytes of a session in a store, or of one that can [`overflow`](CookieStore::overflow)
     /// into one, to at most 128 MiB; 1 MiB unless you set it. What the store takes bounds it too, if
     /// that is less: its [`record_bytes`](crate::store::Limits::record_bytes) without the 115 bytes
     /// that a record has besides the session, and 41 more for the seal of
@@ -361,7 +346,7 @@ impl SessionConfig {
     }
 
     /// Uses a store that [may forget](crate::store::Limits::may_forget), as memcached does or Redis
-    /// with an evicting policy, for [`revocation`](Self::revocation) and the lists of
+    /// with an evicting policy, for [`revocation`](CookieStore::revocation) and the lists of
     /// [subjects](crate::Session::set_subject) as well.
     ///
     /// Without this it is refused: the layer is not built with such a store for `revocation`, and
@@ -370,93 +355,6 @@ impl SessionConfig {
     #[must_use]
     pub fn allow_forgetful_stores(mut self) -> Self {
         self.allows_forgetting = true;
-        self
-    }
-
-    /// Remembers in `store` which sessions in a cookie have ended. A copy of the cookie is then worth
-    /// nothing after a logout or a renewal, a request that overlaps one undoes nothing, and a
-    /// [subject](crate::Session::set_subject)'s sessions can be listed and ended. None is
-    /// remembered unless you set it.
-    ///
-    /// **What is kept.** A hash of each ended ID, how and when it ended, and the hash of the new ID
-    /// after a renewal: no values. It stays until the session could not be valid any more, which is
-    /// the absolute timeout after it was made, or
-    /// [`persist_up_to`](Self::persist_up_to) after its end, whichever is later: 30 days with the
-    /// defaults. For the first 60 seconds it is a [mark](crate::Session::renew).
-    ///
-    /// **What it costs.** One call to open a session, and one before each cookie that is set, so a
-    /// session that has ended meanwhile is [`ErrorKind::Gone`](crate::ErrorKind::Gone). One with a
-    /// subject asks for the subject's list in the same call. With a store that waits,
-    /// [`load`](crate::Session::load) the session first. If the store fails, opening the session is
-    /// an error, and never an empty or a valid session.
-    ///
-    /// **What may forget.** A full [`MemoryStore`](crate::store::MemoryStore) that has to drop an end
-    /// refuses all sessions made until that end was set, as
-    /// [`Rejection::Revoked`](crate::Rejection::Revoked). When its process ends it forgets all: copies
-    /// of ended cookies are valid again, so keep ends that matter in a store that outlives a restart.
-    /// A store that [may forget](crate::store::Limits::may_forget) is a
-    /// [`ConfigError::ForgetfulStore`](crate::ConfigError::ForgetfulStore) when the layer is built,
-    /// unless you [allow it](Self::allow_forgetful_stores).
-    ///
-    /// Sessions that are kept in a store do not need this, and it is an error there. The store may be
-    /// that of [`overflow`](Self::overflow) or of other sessions.
-    ///
-    /// ```
-    /// # use silverback::{Keys, SessionConfig};
-    /// # #[cfg(feature = "filesystem")]
-    /// # fn f() -> Result<(), Box<dyn std::error::Error>> {
-    /// use silverback::store::FilesystemStore;
-    ///
-    /// let ends = FilesystemStore::open("sessions")?;
-    /// let account = SessionConfig::cookie("account", Keys::generate()?).revocation(ends);
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn revocation(mut self, store: impl Store) -> Self {
-        self.revocations = Some(DynStore::new(store));
-        self
-    }
-
-    /// Keeps sessions that outgrow their cookie in `store`; for sessions in a cookie.
-    ///
-    /// A session stays in its cookie while it fits, and is then like any other in a
-    /// [cookie](crate::store::CookieStore), with the same limits. One that does not fit is saved in
-    /// the store, and the cookie refers to it from then on. It stays there, however small it gets,
-    /// until it is [renewed](crate::Session::renew) or ends: a renewal puts it where it fits, unless
-    /// you [`save`](crate::Session::save) it before the response. None overflows unless you set
-    /// this, and then what is over [`cookie_bytes`](Self::cookie_bytes).
-    ///
-    /// If requests outgrow one cookie at the same time, all their changes are kept. A cookie from
-    /// before the session had a record, as of a response that was late, is still a session in a
-    /// cookie: the last response wins, and the next change that does not fit is merged into the
-    /// record. A copy of such a cookie outlives a logout of the record, unless you configure
-    /// [`revocation`](Self::revocation) as well; it may have the same store.
-    ///
-    /// With a store that waits, [`load`](crate::Session::load) the session first.
-    /// [`max_bytes`](Self::max_bytes) bounds the session, wherever it is, and a change beyond it is
-    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge). If you turn this off later, the sessions
-    /// in the store are lost. For a session in a store it is an error.
-    ///
-    /// ```
-    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
-    /// # fn main() -> Result<(), silverback::KeyError> {
-    /// let cart = SessionConfig::cookie("cart", Keys::generate()?).overflow(MemoryStore::new()).cookie_bytes(2_000);
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn overflow(mut self, store: impl Store) -> Self {
-        self.overflow = Some(DynStore::new(store));
-        self
-    }
-
-    /// Bounds the bytes of a session in its cookie if it can [`overflow`](Self::overflow); an error
-    /// if not. They are counted before they are encrypted and encoded, which makes them a third
-    /// longer. What does not fit into a `Set-Cookie` header of 4,096 bytes overflows in any case.
-    #[must_use]
-    pub fn cookie_bytes(mut self, cookie_bytes: usize) -> Self {
-        self.cookie_bytes = Some(cookie_bytes);
         self
     }
 
@@ -504,15 +402,21 @@ impl SessionConfig {
         &self.name
     }
 
-    /// Whether these settings and those prepared before are of one session: of the same store, keys
-    /// and audience.
-    pub(crate) fn is_of(&self, settings: &Settings) -> bool {
-        settings.backend.is_same(&self.backend) && settings.codec.is_of(&self.keys, &self.audience)
+    /// What a cookie of these attributes is called.
+    fn cookie_name_of(&self, attributes: &CookieAttributes) -> Cow<'_, str> {
+        match &self.cookie_name {
+            Some(name) => name.into(),
+            None if attributes.allow_host_prefix() => format!("__Host-{}", self.name).into(),
+            None => self.name.as_str().into(),
+        }
     }
 
-    fn with(mut self, change: impl FnOnce(CookieAttributes) -> CookieAttributes) -> Self {
-        self.attributes = change(self.attributes);
-        self
+    /// Whether these settings and those prepared before are of one session: of the same cookie,
+    /// store, keys and audience.
+    pub(crate) fn is_of(&self, settings: &Settings) -> bool {
+        *self.cookie_name_of(&self.attributes) == *settings.cookie_name
+            && settings.backend.is_same(&self.backend)
+            && settings.codec.is_of(&self.keys, &self.audience)
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) name: Box<str>,
+    pub(crate) cookie_name: Box<str>,
     pub(crate) finder: Finder,
     pub(crate) backend: Backend,
     pub(crate) codec: Codec,
@@ -79,6 +80,11 @@ impl Settings {
         let (id, tag) = payload.split_last_chunk().ok_or(Rejection::Malformed)?;
         let id = SessionId::from_slice(id).ok_or(Rejection::Malformed)?;
         Ok((id, *tag))
+    }
+
+    /// Whether a name would not tell the two apart, in a handler or in the browser.
+    pub(crate) fn is_called_as(&self, other: &Self) -> bool {
+        self.name == other.name || self.cookie_name == other.cookie_name
     }
 
     /// The store of the session's records, if it has any.
@@ -152,7 +158,7 @@ impl Settings {
             None => wire::longest_rest(&self.rendered),
             Some(own) => wire::longest_rest(&own.render()),
         };
-        self.name.len() + self.codec.token_len(payload + revision) + rest
+        self.cookie_name.len() + self.codec.token_len(payload + revision) + rest
     }
 
     /// Opens a cookie's value; one that can be of two kinds as either.

@@ -30,7 +30,7 @@ pub enum KeyState {
 /// The keys of an application: one active, and any number of others.
 ///
 /// Clones share the keys: a change through one is seen by every layer that was given another, from
-/// the next cookie on. See the [module docs](self).
+/// the next cookie on. See the [module docs](crate::key).
 #[derive(Clone)]
 pub struct Keys(Arc<Shared>);
 

@@ -205,14 +205,15 @@ impl Registry {
             .map(|more| more.opened.with(|opened| look(opened)))
     }
 
-    /// Whether this layer has a session of this name.
-    fn has(&self, name: &str) -> bool {
-        let is_opened =
-            |opened: &[Arc<Opened>]| opened.iter().any(|opened| &*opened.settings.name == name);
-        self.shared
-            .sessions
-            .iter()
-            .any(|settings| &*settings.name == name)
+    /// Whether this layer has another session that a name would not tell from this one.
+    fn has(&self, settings: &Settings) -> bool {
+        let is_opened = |opened: &[Arc<Opened>]| {
+            opened
+                .iter()
+                .any(|opened| opened.settings.is_called_as(settings))
+        };
+        let mut configured = self.shared.sessions.iter();
+        configured.any(|other| other.is_called_as(settings))
             || self.with_opened(is_opened) == Some(true)
     }
 
@@ -252,11 +253,12 @@ impl Handle {
 
     /// # Errors
     ///
-    /// [`ErrorKind::NameTaken`] if a layer around this one has a session of this name.
+    /// [`ErrorKind::NameTaken`] if a layer around this one has a session of this name, or of this
+    /// cookie.
     pub(crate) fn check_name(&self) -> Result<(), Error> {
         let mut outer = self.registry.outer();
         while let Some(registry) = outer {
-            if registry.has(&self.settings().name) {
+            if registry.has(self.settings()) {
                 return Err(Error::new(ErrorKind::NameTaken));
             }
             outer = registry.outer();

@@ -1,12 +1,13 @@
 //! Flash messages: shown once, usually on the page after a redirect.
 
-use std::{any::type_name, sync::Arc};
+use std::{any::type_name, fmt, marker::PhantomData, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Session,
     json::{from_json, to_json},
+    named::Innermost,
 };
 use crate::{
     content::{FlashId, Frames},
@@ -179,7 +180,8 @@ struct Taking<T> {
 
 /// The flash messages of a session, for handlers that need nothing else of it.
 ///
-/// With axum it is an extractor, of the layer's first session.
+/// With axum it is an extractor. `Flashes` are those of the session that a plain [`Session`] is, and
+/// `Flashes<Account>` those of the [`SessionName`](crate::SessionName) `Account`.
 ///
 /// ```
 /// use silverback::{Error, Flashes, Session};
@@ -190,14 +192,25 @@ struct Taking<T> {
 ///     flashes.take()
 /// }
 /// ```
-#[derive(Clone, Debug)]
-pub struct Flashes(Session);
+pub struct Flashes<N = Innermost> {
+    session: Session,
+    name: PhantomData<fn() -> N>,
+}
 
 impl Flashes {
-    /// The messages of this session.
+    /// The messages of this session, whichever it is.
     #[must_use]
     pub fn of(session: &Session) -> Self {
-        Self(session.clone())
+        Self::at(session.clone())
+    }
+}
+
+impl<N> Flashes<N> {
+    pub(crate) fn at(session: Session) -> Self {
+        Self {
+            session,
+            name: PhantomData,
+        }
     }
 
     /// Leaves a message; see [`Session::flash`].
@@ -206,7 +219,7 @@ impl Flashes {
     ///
     /// As there.
     pub fn push<T: Serialize>(&self, message: T) -> Result<(), Error> {
-        self.0.flash(message)
+        self.session.flash(message)
     }
 
     /// Takes all messages; see [`Session::flashes`].
@@ -215,7 +228,7 @@ impl Flashes {
     ///
     /// As there.
     pub fn take<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
-        self.0.flashes()
+        self.session.flashes()
     }
 
     /// Takes all messages for this request alone; see [`Session::claim_flashes`].
@@ -224,6 +237,18 @@ impl Flashes {
     ///
     /// As there.
     pub async fn claim<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
-        self.0.claim_flashes().await
+        self.session.claim_flashes().await
+    }
+}
+
+impl<N> Clone for Flashes<N> {
+    fn clone(&self) -> Self {
+        Self::at(self.session.clone())
+    }
+}
+
+impl<N> fmt::Debug for Flashes<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Flashes").field(&self.session).finish()
     }
 }

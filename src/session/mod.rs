@@ -3,6 +3,7 @@
 mod flash;
 mod json;
 mod lifecycle;
+mod named;
 mod subject;
 mod typed;
 mod values;
@@ -11,6 +12,7 @@ use std::{fmt, sync::Arc};
 
 pub use self::{
     flash::Flashes,
+    named::{Innermost, Selector, SessionOf},
     typed::{SessionData, Typed},
 };
 use crate::{
@@ -45,6 +47,23 @@ use crate::{
 ///     session.flash(format!("Welcome back, for the {logins}th time"))
 /// }
 /// ```
+///
+/// # Several layers
+///
+/// A plain `Session` is the first one of the innermost layer around the handler. So what it is
+/// changes if somebody puts a layer between: here `page` gets the cart, although it was written for
+/// the account.
+///
+/// ```text
+/// Router::new()
+///     .route("/", get(page))                  // async fn page(session: Session)
+///     .layer(SessionLayer::new(cart))         // added for the shop
+///     .layer(SessionLayer::new(account))
+/// ```
+///
+/// Give the session a [`SessionName`](crate::SessionName) and ask for
+/// [`SessionOf<Account>`](crate::SessionOf), or for [`Sessions::get`](crate::Sessions::get): they
+/// find it in whichever layer has it.
 ///
 /// # Which changes last
 ///
@@ -109,7 +128,7 @@ use crate::{
 /// }
 /// ```
 ///
-/// A session in a cookie with [`revocation`](crate::SessionConfig::revocation) cannot be touched
+/// A session in a cookie with [`revocation`](crate::store::CookieStore::revocation) cannot be touched
 /// after the response: call `load` instead, which learns of the end in the same way. One in a cookie
 /// alone never learns of it.
 ///

@@ -4,7 +4,7 @@ use std::{any::type_name, fmt, marker::PhantomData};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Session, json::from_json};
+use super::{Session, json::from_json, named::Innermost};
 use crate::{error::Error, trace};
 
 /// A type that a session keeps one value of.
@@ -77,9 +77,6 @@ pub trait SessionData: Default + DeserializeOwned + Serialize + 'static {
     /// The key it is kept under.
     const KEY: &'static str;
 
-    /// The name of the session it is kept in; the layer's first one unless it is given.
-    const SESSION: Option<&'static str> = None;
-
     /// Makes a value of JSON that is not a `Self` any more: the default one unless you write this.
     /// `None` is the error that it was.
     ///
@@ -105,6 +102,10 @@ fn parse<T: SessionData>(json: &[u8]) -> Result<T, Error> {
 
 /// The place of a [`SessionData`] value in a session. With axum it is an extractor.
 ///
+/// `Typed<Cart>` is in the session that a plain [`Session`] is, and `Typed<Cart, Account>` in that of
+/// the [`SessionName`](crate::SessionName) `Account`. Say it once with an alias:
+/// `type MyCart = Typed<Cart, Account>`.
+///
 /// ```
 /// # use serde::{Deserialize, Serialize};
 /// # use silverback::{Error, Session, SessionData, Typed};
@@ -116,17 +117,23 @@ fn parse<T: SessionData>(json: &[u8]) -> Result<T, Error> {
 ///     Ok(format!("{} items", cart.items.len()))
 /// }
 /// ```
-pub struct Typed<T> {
+pub struct Typed<T, N = Innermost> {
     session: Session,
-    data: PhantomData<fn() -> T>,
+    data: PhantomData<fn() -> (T, N)>,
 }
 
 impl<T: SessionData> Typed<T> {
-    /// The place of `T` in this session, whatever [`SessionData::SESSION`] says.
+    /// The place of `T` in this session, whichever it is.
     #[must_use]
     pub fn of(session: &Session) -> Self {
+        Self::at(session.clone())
+    }
+}
+
+impl<T: SessionData, N> Typed<T, N> {
+    pub(crate) fn at(session: Session) -> Self {
         Self {
-            session: session.clone(),
+            session,
             data: PhantomData,
         }
     }
@@ -179,7 +186,7 @@ impl<T: SessionData> Typed<T> {
     }
 }
 
-impl<T> Clone for Typed<T> {
+impl<T, N> Clone for Typed<T, N> {
     fn clone(&self) -> Self {
         Self {
             session: self.session.clone(),
@@ -188,7 +195,7 @@ impl<T> Clone for Typed<T> {
     }
 }
 
-impl<T: SessionData> fmt::Debug for Typed<T> {
+impl<T: SessionData, N> fmt::Debug for Typed<T, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Typed")
             .field("key", &T::KEY)

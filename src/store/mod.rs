@@ -122,6 +122,7 @@ mod browse;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod cookie;
+mod dynamic;
 mod error;
 #[cfg(all(feature = "filesystem", unix))]
 mod filesystem;
@@ -133,13 +134,14 @@ use std::{future::Future, sync::Arc};
 
 pub use bytes::Bytes;
 
-pub(crate) use self::backend::{check_runtime, now};
+pub(crate) use self::dynamic::{check_runtime, now};
 #[cfg(all(feature = "filesystem", unix))]
 pub use self::filesystem::{Durability, FilesystemOptions, FilesystemStore};
 pub use self::{
-    backend::{Backend, DynStore},
+    backend::Backend,
     browse::{Browse, Cursor, Listed, Page},
     cookie::CookieStore,
+    dynamic::DynStore,
     error::StoreError,
     memory::{Evicted, MemoryStore},
     record::{Expiry, Limits, Read, Record, RecordKind, Version},

@@ -50,7 +50,7 @@ impl Reply {
         let former = settings.former.iter().filter(|_| cookie.is_some());
         let leftovers = moved_from.iter().chain(former);
         let leftovers = leftovers
-            .filter_map(|rendered| cookie::removal(&settings.name, rendered))
+            .filter_map(|rendered| cookie::removal(&settings.cookie_name, rendered))
             .collect();
         let is_refresh = duty == CookieDuty::Refresh;
         Ok(Self {
@@ -110,8 +110,8 @@ fn render(view: &View, settings: &Settings, now: Timestamp) -> Result<HeaderValu
     let lasts = lasts.map(|age| (age, now));
     let value = (token.encoded_len(), |out: &mut String| token.encode_to(out));
     let cookie = match own_attributes(Some(view)) {
-        None => cookie::set(&settings.name, value, lasts, &settings.rendered),
-        Some(attributes) => cookie::set(&settings.name, value, lasts, &attributes.render()),
+        None => cookie::set(&settings.cookie_name, value, lasts, &settings.rendered),
+        Some(attributes) => cookie::set(&settings.cookie_name, value, lasts, &attributes.render()),
     };
     cookie.ok_or_else(|| Error::new(ErrorKind::Attributes))
 }
@@ -121,8 +121,8 @@ fn render_removal(
     settings: &Settings,
 ) -> Result<HeaderValue, Error> {
     let removal = match attributes {
-        None => cookie::removal(&settings.name, &settings.rendered),
-        Some(attributes) => cookie::removal(&settings.name, &attributes.render()),
+        None => cookie::removal(&settings.cookie_name, &settings.rendered),
+        Some(attributes) => cookie::removal(&settings.cookie_name, &attributes.render()),
     };
     removal.ok_or_else(|| Error::new(ErrorKind::Attributes))
 }

@@ -9,8 +9,8 @@ use axum::{
 use http::{Request, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use silverback::{
-    Error, ErrorKind, Flashes, Session, SessionConfig, SessionData, SessionLayer, Sessions, Typed,
-    store::MemoryStore,
+    Error, ErrorKind, Flashes, Session, SessionConfig, SessionData, SessionLayer, SessionName,
+    SessionOf, Sessions, Typed, store::MemoryStore,
 };
 use tower::ServiceExt;
 
@@ -27,7 +27,14 @@ struct Cart {
 
 impl SessionData for Cart {
     const KEY: &'static str = "cart";
-    const SESSION: Option<&'static str> = Some("cart");
+}
+
+/// The session that the cart is in.
+#[derive(Clone, Copy)]
+struct Shopping;
+
+impl SessionName for Shopping {
+    const NAME: &'static str = "cart";
 }
 
 #[derive(Default, Deserialize, Serialize)]
@@ -39,7 +46,7 @@ impl SessionData for Visits {
 
 fn app(remote: &Scripted) -> Router {
     let layer = SessionLayer::new(SessionConfig::cookie("account", keys()))
-        .with(SessionConfig::new("cart", remote.clone(), keys()));
+        .with(SessionConfig::new(Shopping, remote.clone(), keys()));
     Router::new()
         .route(
             "/visit",
@@ -49,7 +56,7 @@ fn app(remote: &Scripted) -> Router {
         )
         .route(
             "/add",
-            post(async |cart: Typed<Cart>| {
+            post(async |cart: Typed<Cart, Shopping>| {
                 cart.update(|cart| cart.items.push(7))?;
                 let cart = cart.update(|cart| cart.items.push(8))?;
                 Ok::<_, Error>(format!("{:?}", cart.items))
@@ -72,7 +79,10 @@ fn app(remote: &Scripted) -> Router {
         .route("/outside", get(async |_: Session| "never"))
         .route("/outside-option", get(async |_: Option<Session>| "never"))
         .route("/outside-all", get(async |_: Sessions| "never"))
-        .route("/outside-typed", get(async |_: Typed<Cart>| "never"))
+        .route(
+            "/outside-typed",
+            get(async |_: Typed<Cart, Shopping>| "never"),
+        )
 }
 
 async fn check_out(sessions: Sessions) -> Result<Redirect, Error> {
@@ -210,4 +220,69 @@ async fn a_layer_can_be_put_around_any_router() {
     let jar = &mut Vec::new();
     assert_eq!(send(&app, jar, "GET", "/in").await.1, "both");
     assert_eq!(jar.len(), 2);
+}
+
+#[derive(Clone, Copy)]
+struct Account;
+
+impl SessionName for Account {
+    const NAME: &'static str = "account";
+}
+
+/// Nobody configures it.
+#[derive(Clone, Copy)]
+struct Unknown;
+
+impl SessionName for Unknown {
+    const NAME: &'static str = "unknown";
+}
+
+/// The account is outside, and a layer for the cart is between it and the handlers.
+fn nested() -> Router {
+    let log_in = async |account: SessionOf<Account>, flashes: Flashes<Account>| {
+        account.insert("user", "ada")?;
+        flashes.push("Welcome")
+    };
+    let greet = async |account: SessionOf<Account>, flashes: Flashes<Account>| {
+        let user: Option<String> = account.get("user")?;
+        let welcome: Vec<String> = flashes.take()?;
+        Ok::<_, Error>(format!(
+            "{} {}",
+            account.name(),
+            user.unwrap_or_default() + &welcome.concat()
+        ))
+    };
+    let plain = async |session: Session| session.name().to_owned();
+    let add = async |cart: Typed<Cart, Shopping>| {
+        let cart = cart.update(|cart| cart.items.push(7))?;
+        Ok::<_, Error>(cart.items.len().to_string())
+    };
+    let visitor = async |account: Option<SessionOf<Account>>| account.is_some().to_string();
+    let unknown = async |session: SessionOf<Unknown>| session.name().to_owned();
+    Router::new()
+        .route("/log-in", post(log_in))
+        .route("/greet", get(greet))
+        .route("/plain", get(plain))
+        .route("/add", post(add))
+        .route("/visitor", get(visitor))
+        .route("/unknown", get(unknown))
+        .layer(SessionLayer::new(SessionConfig::cookie(Shopping, keys())))
+        .layer(SessionLayer::new(SessionConfig::cookie(Account, keys())))
+}
+
+#[tokio::test]
+async fn a_name_finds_its_session_through_nested_layers() {
+    let (app, jar) = (nested(), &mut Vec::new());
+    for (method, path, body) in [
+        ("GET", "/visitor", "false"),
+        ("POST", "/log-in", ""),
+        ("GET", "/visitor", "true"),
+        ("GET", "/greet", "account adaWelcome"),
+        ("POST", "/add", "1"),
+        ("GET", "/plain", "cart"),
+    ] {
+        assert_eq!(send(&app, jar, method, path).await.1, body, "{path}");
+    }
+    let unknown = send(&app, jar, "GET", "/unknown").await.0.status();
+    assert_eq!(unknown, StatusCode::INTERNAL_SERVER_ERROR);
 }

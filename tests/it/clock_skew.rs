@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use silverback::{Clock, Rejection, Session, SessionConfig, SessionLayer};
+use silverback::{Clock, Rejection, Session, SessionConfig, SessionLayer, store::CookieStore};
 
 use crate::support::{HOUR, Jar, Kind, SECOND, START, Site, Stores, keys};
 
@@ -10,10 +10,15 @@ use crate::support::{HOUR, Jar, Kind, SECOND, START, Site, Stores, keys};
 fn machines(
     kind: Kind,
     ahead: Duration,
-    change: impl FnOnce(SessionConfig) -> SessionConfig,
+    change: impl FnOnce(CookieStore) -> CookieStore,
 ) -> [Site; 2] {
     let stores = Stores::new();
-    let layer = SessionLayer::new(change(kind.config(&stores, keys())));
+    let config = if kind.is_cookie() {
+        SessionConfig::new("s", change(kind.cookies(&stores)), keys())
+    } else {
+        kind.config(&stores, keys())
+    };
+    let layer = SessionLayer::new(config);
     let ahead = Clock::manual(START.saturating_add(ahead));
     [
         Site::at(&ahead, layer.clone()),
@@ -33,7 +38,7 @@ async fn id(site: &Site, jar: &Jar) -> Option<String> {
 async fn a_session_in_a_store_is_found_by_any_clock() {
     for kind in [Kind::Memory, Kind::Remote] {
         for ahead in [61 * SECOND, 90 * SECOND, HOUR] {
-            let [early, late] = machines(kind, ahead, |config| config);
+            let [early, late] = machines(kind, ahead, |cookies| cookies);
             let jar = &mut Jar::default();
             early.put(jar, "cart", 3).await;
             let made = id(&early, jar).await;
@@ -47,7 +52,7 @@ async fn a_session_in_a_store_is_found_by_any_clock() {
 
 #[tokio::test]
 async fn an_outgrown_session_is_found_by_any_clock() {
-    let [early, late] = machines(Kind::Overflow, 90 * SECOND, |config| config);
+    let [early, late] = machines(Kind::Overflow, 90 * SECOND, |cookies| cookies);
     let jar = &mut Jar::default();
     early.put(jar, "cart", "x".repeat(600)).await;
     let found: Option<String> = late.get(jar, "cart").await;
@@ -65,9 +70,9 @@ async fn a_session_in_a_cookie_is_from_a_clock_within_the_skew() {
             (Some(0), 0, None),
             (Some(0), 1, Some(Rejection::NotYetValid)),
         ] {
-            let [early, late] = machines(kind, ahead * SECOND, |config| match skew {
-                Some(secs) => config.clock_skew(secs * SECOND),
-                None => config,
+            let [early, late] = machines(kind, ahead * SECOND, |cookies| match skew {
+                Some(secs) => cookies.clock_skew(secs * SECOND),
+                None => cookies,
             });
             let jar = &mut Jar::default();
             early.put(jar, "n", 1).await;
@@ -81,7 +86,7 @@ async fn a_session_in_a_cookie_is_from_a_clock_within_the_skew() {
 #[tokio::test]
 async fn machines_within_the_skew_write_by_turns() {
     for kind in [Kind::Cookie, Kind::Overflow, Kind::Memory] {
-        let [early, late] = machines(kind, 50 * SECOND, |config| config);
+        let [early, late] = machines(kind, 50 * SECOND, |cookies| cookies);
         let jar = &mut Jar::default();
         for turn in 1..=3 {
             for (site, name) in [(&early, "early"), (&late, "late")] {

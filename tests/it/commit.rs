@@ -44,7 +44,7 @@ async fn a_used_up_task_budget_does_not_lose_it() {
         })
         .await;
     assert_eq!(response.status(), StatusCode::OK);
-    assert!(set_cookie(&response).starts_with("account="));
+    assert!(set_cookie(&response).starts_with("__Host-account="));
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn a_load_in_flight_holds_up_no_other() {
     stores.records.go();
     load.unwrap().await.unwrap().unwrap();
     assert_eq!(response.status(), StatusCode::OK);
-    assert!(set_cookie(&response).starts_with("account="));
+    assert!(set_cookie(&response).starts_with("__Host-account="));
 }
 
 /// Visits with `handler`, and loads the session once more while the commit makes its record.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use silverback::{
     ConfigError, CookieAttributes, Key, SameSite, SessionConfig, SessionLayer, Timeouts,
-    store::MemoryStore,
+    store::{CookieStore, MemoryStore},
 };
 
 use crate::support::{DAY, Jar, Kind, Site, keys, set_cookie};
@@ -16,31 +16,94 @@ fn build(
     SessionLayer::try_new(change(SessionConfig::cookie(name, keys()))).map(drop)
 }
 
+/// With a cookie of this name.
+fn build_named(
+    name: &str,
+    change: impl FnOnce(SessionConfig) -> SessionConfig,
+) -> Result<(), ConfigError> {
+    build("s", |config| change(config).cookie_name(name))
+}
+
+fn build_in(cookies: CookieStore) -> Result<(), ConfigError> {
+    SessionLayer::try_new(SessionConfig::new("s", cookies, keys())).map(drop)
+}
+
 fn attributes(change: impl FnOnce(CookieAttributes) -> CookieAttributes) -> CookieAttributes {
     change(CookieAttributes::default())
 }
 
 #[test]
 fn names_follow_the_grammar() {
-    for name in ["s", "__Host-session", "a|b", "!#$%&'*+-.^_`|~9"] {
+    for name in ["s", "a|b", "!#$%&'*+-.^_`|~9"] {
         assert_eq!(build(name, |c| c), Ok(()), "{name}");
+        assert_eq!(build_named(name, |c| c), Ok(()), "{name}");
     }
     for name in [
         "", " ", "a b", "a=b", "a;b", "a,b", "a\"b", "ä", "a\u{7f}", "a\0", "a/b", "a(b)",
     ] {
-        assert_eq!(
-            build(name, |c| c),
-            Err(ConfigError::InvalidName(name.into()))
-        );
+        let refused = Err(ConfigError::InvalidName(name.into()));
+        assert_eq!(build(name, |c| c), refused);
+        assert_eq!(build_named(name, |c| c), refused);
+        assert_eq!(build(name, |c| c.cookie_name("s")), refused);
     }
+    let too_long = |name: String| {
+        let limit = 256;
+        Err(ConfigError::NameTooLong { name, limit })
+    };
     let long = "n".repeat(257);
-    assert_eq!(
-        build(&long, |c| c),
-        Err(ConfigError::NameTooLong {
-            name: long.clone(),
-            limit: 256
-        })
+    assert_eq!(build(&long, |c| c), too_long(long.clone()));
+    assert_eq!(build_named(&long, |c| c), too_long(long.clone()));
+    let prefixed = format!("__Host-{}", &long[1..]);
+    assert_eq!(build(&long[1..], |c| c), too_long(prefixed));
+}
+
+#[test]
+fn a_prefix_is_of_the_cookie() {
+    for name in ["__Host-account", "__hOST-a", "__Secure-a", "__http-a"] {
+        let refused = build(name, |c| c).unwrap_err();
+        assert_eq!(refused, ConfigError::PrefixedName(name.into()));
+        assert!(refused.to_string().contains(".cookie_name("), "{refused}");
+        assert_eq!(build_named(name, |c| c), Ok(()));
+    }
+}
+
+/// What browsers call the cookie unless the settings say.
+#[tokio::test]
+async fn the_cookie_gets_a_prefix_where_its_attributes_allow_it() {
+    type Change = fn(SessionConfig) -> SessionConfig;
+    #[rustfmt::skip]
+    let rows: [(Change, &str); 7] = [
+        (|c| c,                                                  "__Host-account"),
+        (|c| c.attributes(|a| a.same_site(SameSite::Strict)),    "__Host-account"),
+        (|c| c.attributes(|a| a.path("/shop")),                  "account"),
+        (|c| c.attributes(|a| a.domain("example.com")),          "account"),
+        (SessionConfig::insecure_local_http,                     "account"),
+        (|c| c.cookie_name("id"),                                "id"),
+        (|c| c.cookie_name("id").named("account"),               "__Host-account"),
+    ];
+    for (change, name) in rows {
+        let config = change(SessionConfig::cookie("account", keys()));
+        let site = Site::of(SessionLayer::new(config));
+        let jar = &mut Jar::default();
+        let response = site.put(jar, "n", 1).await;
+        let cookie = set_cookie(&response);
+        assert_eq!(cookie.split('=').next(), Some(name), "{cookie}");
+        assert_eq!(site.get(jar, "n").await, Some(1), "{name}");
+    }
+}
+
+#[test]
+fn former_attributes_have_the_name_of_now() {
+    let former = |c: SessionConfig| c.former_attributes(CookieAttributes::default().path("/shop"));
+    let refused = build("s", former).unwrap_err();
+    assert_eq!(refused, ConfigError::FormerName("s".into()));
+    assert!(
+        refused.to_string().contains(".cookie_name(\"s\")"),
+        "{refused}"
     );
+    assert_eq!(build_named("s", former), Ok(()));
+    let still = |c| former(c).attributes(|a| a.domain("example.com"));
+    assert_eq!(build("s", still), Ok(()));
 }
 
 #[test]
@@ -54,7 +117,7 @@ fn paths_and_domains_smuggle_nothing() {
         &format!("/{}", "x".repeat(1024)),
     ] {
         assert_eq!(
-            build("s", |c| c.path(path)),
+            build("s", |c| c.attributes(|a| a.path(path))),
             Err(ConfigError::InvalidPath(path.into()))
         );
     }
@@ -70,14 +133,15 @@ fn paths_and_domains_smuggle_nothing() {
     ] {
         assert!(
             matches!(
-                build("s", |c| c.domain(domain)),
+                build("s", |c| c.attributes(|a| a.domain(domain))),
                 Err(ConfigError::InvalidDomain(_))
             ),
             "{domain}"
         );
     }
     assert_eq!(
-        build("s", |c| c.path("/shop").domain(".example.com")),
+        build("s", |c| c
+            .attributes(|a| a.path("/shop").domain(".example.com"))),
         Ok(())
     );
 }
@@ -92,34 +156,60 @@ fn prefixes_need_their_attributes() {
                     needs,
                 })
             });
-            assert_eq!(build(name, change), expected, "{name}");
+            assert_eq!(build_named(name, change), expected, "{name}");
         };
     for name in ["__Host-s", "__hOsT-s", "__HOST-S"] {
         check(name, |c| c, None);
-        check(name, |c| c.secure(false), Some("Secure"));
-        check(name, |c| c.path("/x"), Some("Path=/"));
-        check(name, |c| c.domain("example.com"), Some("no Domain"));
+        check(name, |c| c.attributes(|a| a.secure(false)), Some("Secure"));
+        check(name, |c| c.attributes(|a| a.path("/x")), Some("Path=/"));
+        check(
+            name,
+            |c| c.attributes(|a| a.domain("example.com")),
+            Some("no Domain"),
+        );
     }
-    check("__secure-s", |c| c.secure(false), Some("Secure"));
-    check("__Secure-s", |c| c.path("/x").domain("example.com"), None);
+    check(
+        "__secure-s",
+        |c| c.attributes(|a| a.secure(false)),
+        Some("Secure"),
+    );
+    check(
+        "__Secure-s",
+        |c| c.attributes(|a| a.path("/x").domain("example.com")),
+        None,
+    );
     for name in ["__Http-s", "__http-s", "__Host-Http-s", "__HOST-hTTP-s"] {
-        check(name, |c| c.http_only(false), Some("HttpOnly"));
-        check(name, |c| c.secure(false), Some("Secure"));
+        check(
+            name,
+            |c| c.attributes(|a| a.http_only(false)),
+            Some("HttpOnly"),
+        );
+        check(name, |c| c.attributes(|a| a.secure(false)), Some("Secure"));
     }
-    check("__Host-Http-s", |c| c.path("/x"), Some("Path=/"));
-    check("__Http-s", |c| c.path("/x"), None);
+    check(
+        "__Host-Http-s",
+        |c| c.attributes(|a| a.path("/x")),
+        Some("Path=/"),
+    );
+    check("__Http-s", |c| c.attributes(|a| a.path("/x")), None);
 }
 
 #[test]
 fn same_site_none_needs_secure() {
     let needs = |attribute| Err(ConfigError::NeedsSecure { attribute });
-    assert_eq!(build("s", |c| c.same_site(SameSite::None)), Ok(()));
     assert_eq!(
-        build("s", |c| c.same_site(SameSite::None).secure(false)),
+        build("s", |c| c.attributes(|a| a.same_site(SameSite::None))),
+        Ok(())
+    );
+    assert_eq!(
+        build("s", |c| c
+            .attributes(|a| a.same_site(SameSite::None).secure(false))),
         needs("SameSite=None")
     );
     assert_eq!(
-        build("s", |c| c.partitioned(true).insecure_local_http()),
+        build("s", |c| c
+            .attributes(|a| a.partitioned(true))
+            .insecure_local_http()),
         needs("Partitioned")
     );
     assert_eq!(build("s", SessionConfig::insecure_local_http), Ok(()));
@@ -156,15 +246,10 @@ fn times_have_limits() {
         Ok(())
     );
     assert_eq!(build("s", |c| c.timeouts(Timeouts::HIGH_VALUE)), Ok(()));
-    assert_eq!(build("s", |c| c.clock_skew(Duration::ZERO)), Ok(()));
-    assert_eq!(
-        build("s", |c| c.clock_skew(Duration::from_secs(3_600))),
-        Ok(())
-    );
-    assert_eq!(
-        build("s", |c| c.clock_skew(Duration::from_secs(3_601))),
-        Err(ConfigError::ClockSkewTooLong)
-    );
+    let skewed = |seconds| build_in(CookieStore::new().clock_skew(Duration::from_secs(seconds)));
+    assert_eq!(skewed(0), Ok(()));
+    assert_eq!(skewed(3_600), Ok(()));
+    assert_eq!(skewed(3_601), Err(ConfigError::ClockSkewTooLong));
 }
 
 #[test]
@@ -201,32 +286,29 @@ fn an_idle_timeout_ends_no_later_than_the_absolute_one() {
 fn a_setting_that_does_nothing_is_refused() {
     let cookie = || SessionConfig::cookie("s", keys());
     let store = || SessionConfig::new("s", MemoryStore::new(), keys());
-    let overflow = || cookie().overflow(MemoryStore::new());
-    let revocation = || cookie().revocation(MemoryStore::new());
+    let of = |cookies| SessionConfig::new("s", cookies, keys());
+    let overflow = || of(CookieStore::new().overflow(MemoryStore::new()));
+    let revoking = || CookieStore::new().revocation(MemoryStore::new());
+    let revocation = || of(revoking());
     let subject_key = || Key::generate().unwrap();
-    let minute = Duration::from_secs(60);
+    let bounded = CookieStore::new().overflow(MemoryStore::new()).up_to(9);
     #[rustfmt::skip]
     let rows = [
-        (store().overflow(MemoryStore::new()),   Some("overflow")),
-        (store().revocation(MemoryStore::new()), Some("revocation")),
-        (store().clock_skew(minute),             Some("clock_skew")),
-        (store().cookie_bytes(9),                Some("cookie_bytes")),
         (store().max_bytes(9),                   None),
         (store().encrypt_records(),              None),
         (store().sessions_per_subject(9),        None),
-        (cookie().clock_skew(minute),            None),
-        (cookie().cookie_bytes(9),               Some("cookie_bytes")),
+        (of(CookieStore::new().up_to(9)),        Some("up_to")),
+        (of(revoking().up_to(9)),                Some("up_to")),
+        (of(bounded),                            None),
         (cookie().max_bytes(9),                  Some("max_bytes")),
         (cookie().encrypt_records(),             Some("encrypt_records")),
         (cookie().sessions_per_subject(9),       Some("sessions_per_subject")),
         (cookie().subject_key(subject_key()),    Some("subject_key")),
         (store().subject_key(subject_key()),     None),
         (revocation().subject_key(subject_key()), None),
-        (overflow().cookie_bytes(9),             None),
         (overflow().max_bytes(9),                None),
         (overflow().encrypt_records(),           None),
         (overflow().sessions_per_subject(9),     Some("sessions_per_subject")),
-        (revocation().cookie_bytes(9),           Some("cookie_bytes")),
         (revocation().max_bytes(9),              Some("max_bytes")),
         (revocation().encrypt_records(),         Some("encrypt_records")),
         (revocation().sessions_per_subject(9),   None),
@@ -260,6 +342,10 @@ fn one_name_is_one_session() {
         layer.try_with(SessionConfig::cookie("S", keys())).is_ok(),
         "names differ by case"
     );
+    let layer = SessionLayer::new(SessionConfig::cookie("s", keys()));
+    let same_cookie = SessionConfig::cookie("t", keys()).cookie_name("__Host-s");
+    let refused = layer.try_with(same_cookie).unwrap_err();
+    assert_eq!(refused, ConfigError::DuplicateName("t".into()));
 }
 
 #[test]
@@ -271,11 +357,14 @@ fn new_panics_and_says_what_to_change() {
 #[tokio::test]
 async fn every_attribute_reaches_the_browser() {
     let config = SessionConfig::cookie("s", keys())
-        .path("/shop")
-        .domain("example.com")
-        .same_site(SameSite::None)
-        .http_only(false)
-        .partitioned(true)
+        .attributes(|cookie| {
+            cookie
+                .path("/shop")
+                .domain("example.com")
+                .same_site(SameSite::None)
+                .http_only(false)
+                .partitioned(true)
+        })
         .max_age(DAY);
     let site = Site::of(SessionLayer::new(config));
     let (_, response) = site
@@ -338,7 +427,7 @@ async fn a_session_keeps_its_own_attributes() {
 
 #[tokio::test]
 async fn bad_attributes_are_refused_at_run_time() {
-    let site = Site::of(SessionLayer::new(SessionConfig::cookie("__Host-s", keys())));
+    let site = Site::of(SessionLayer::new(SessionConfig::cookie("s", keys())));
     let (_, response) = site
         .visit(&mut Jar::default(), async |session| {
             session.insert("n", 1).unwrap();

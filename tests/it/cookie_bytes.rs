@@ -7,7 +7,7 @@ use crate::support::{Jar, Kind, Place, failure, set_cookie};
 
 /// The length of the longest value that stays in a cookie, of these.
 async fn border(limit: usize, lens: impl Iterator<Item = usize>) -> usize {
-    let world = Kind::Overflow.with(|config| config.cookie_bytes(limit));
+    let world = Kind::Overflow.with_cookies(|cookies| cookies.up_to(limit));
     let mut longest = None;
     let mut has_outgrown = false;
     for len in lens {
@@ -49,7 +49,7 @@ async fn the_border_is_counted_as_max_bytes_are() {
 #[tokio::test]
 async fn the_border_is_what_a_cookie_may_be() {
     let longest = border(usize::MAX, 2_850..3_100).await;
-    let world = Kind::Overflow.with(|config| config.cookie_bytes(usize::MAX));
+    let world = Kind::Overflow.with_cookies(|cookies| cookies.up_to(usize::MAX));
     let jar = &mut Jar::default();
     let cookie = set_cookie(&world.set(jar, "k", longest).await);
     // What is counted leaves room for a longer revision, for a renewal, and for a cookie that
@@ -61,7 +61,7 @@ async fn the_border_is_what_a_cookie_may_be() {
 
 #[tokio::test]
 async fn a_limit_of_nothing_leaves_no_cookie() {
-    let world = Kind::Overflow.with(|config| config.cookie_bytes(0));
+    let world = Kind::Overflow.with_cookies(|cookies| cookies.up_to(0));
     let jar = &mut Jar::default();
     world.put(jar, "n", 1).await;
     assert_eq!(world.place(jar).await, Place::Record);

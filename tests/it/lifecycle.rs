@@ -148,7 +148,7 @@ async fn an_unknown_id_is_never_adopted() {
 #[tokio::test]
 async fn destroy_removes_record_and_cookie() {
     for named in ["s", "__Host-s"] {
-        let site = Kind::Memory.with(|config| config.named(named));
+        let site = Kind::Memory.with(|config| config.cookie_name(named));
         let jar = &mut Jar::default();
         site.visit(jar, async |session| session.insert("n", 1).unwrap())
             .await;

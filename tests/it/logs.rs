@@ -148,8 +148,8 @@ async fn no_secret_is_logged_or_shown() {
     for secret in [
         "a secret value",
         "key of the tests",
-        jar.value("s"),
-        jar.value("c"),
+        jar.value("__Host-s"),
+        jar.value("__Host-c"),
     ] {
         assert!(!secret.is_empty() && !all.contains(secret), "{all}");
     }
@@ -257,7 +257,7 @@ async fn cookies_near_the_limit_of_proxies_are_an_event() {
         log.contains("limit of proxies") && log.contains("\"request\""),
         "{log}"
     );
-    jar.0.remove("c");
+    jar.0.remove("__Host-c");
     let log = recorded(async || drop(site.visit(jar, async |_| ()).await)).await;
     assert!(log.is_empty(), "{log}");
 }
@@ -267,7 +267,7 @@ async fn cookies_near_the_limit_of_proxies_are_an_event() {
 async fn a_path_with_a_last_slash_is_an_event_at_start_up() {
     for (path, is_event) in [("/app/", true), ("/app", false), ("/", false)] {
         let log = recorded(async || {
-            let config = SessionConfig::cookie("s", keys()).path(path);
+            let config = SessionConfig::cookie("s", keys()).attributes(|a| a.path(path));
             let _ = SessionLayer::new(config);
         })
         .await;

@@ -55,7 +55,8 @@ async fn each_name_is_a_session_that_is_saved() {
         .iter()
         .map(|cookie| cookie.split('=').next().unwrap())
         .collect();
-    assert_eq!(names, ["account", "cart", "prefs"], "in the layer's order");
+    let expected = ["__Host-account", "__Host-cart", "__Host-prefs"];
+    assert_eq!(names, expected, "in the layer's order");
 
     site.visit(jar, async |session| {
         for name in ["account", "cart", "prefs"] {
@@ -96,7 +97,7 @@ async fn one_can_be_destroyed_and_another_written() {
         .await;
     let cookies = set_cookies(response.headers());
     assert_eq!(cookies.len(), 2);
-    assert!(cookies[1].starts_with("cart=; Max-Age=0"));
+    assert!(cookies[1].starts_with("__Host-cart=; Max-Age=0"));
     assert_eq!(remote.sessions().await, 0);
 }
 
@@ -167,7 +168,7 @@ async fn a_batch_reports_all_failures() {
     let error = response.extensions().get::<silverback::Error>().unwrap();
     assert_eq!(error.failures().count(), 2);
     assert!(
-        set_cookie(&response).starts_with("b="),
+        set_cookie(&response).starts_with("__Host-b="),
         "what was saved keeps its cookie"
     );
 }
@@ -183,7 +184,7 @@ async fn save_all_saves_what_was_changed() {
             assert_eq!(remote.memory.len(), 1);
         })
         .await;
-    assert!(set_cookie(&response).starts_with("cart="));
+    assert!(set_cookie(&response).starts_with("__Host-cart="));
 }
 
 #[tokio::test]
@@ -206,7 +207,7 @@ async fn one_the_layer_does_not_name_is_opened() {
             .await;
     }
     assert_eq!(store.len(), 1);
-    assert!(jar.0.contains_key("cart-7"));
+    assert!(jar.0.contains_key("__Host-cart-7"));
     site.visit(jar, async |session| {
         let all = sessions(&session);
         let taken = all.open(&carts.clone().named("cart")).await.unwrap_err();
@@ -255,7 +256,7 @@ async fn nested_layers_serve_their_own_sessions() {
         .iter()
         .map(|cookie| cookie.split('=').next().unwrap())
         .collect();
-    assert_eq!(names, ["inner", "outer", "second"]);
+    assert_eq!(names, ["__Host-inner", "__Host-outer", "__Host-second"]);
     assert_eq!(outer_store.len(), 1);
     let vary = response.headers().get_all("vary").iter().count();
     assert_eq!(vary, 1);

@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Mutex};
 
 use http::{Request, Response, StatusCode};
 use silverback::{
-    ErrorKind, Key, Keys, Session, SessionConfig, SessionLayer, Sessions,
+    ErrorKind, Key, Keys, SameSite, Session, SessionConfig, SessionLayer, Sessions,
     store::{CookieStore, MemoryStore},
 };
 use tower::{Layer, ServiceExt, service_fn};
@@ -93,10 +93,12 @@ async fn one_opened_outside_is_taken_inside() {
 async fn other_settings_of_one_are_refused() {
     let other_keys = || Keys::generate().unwrap();
     let signed = CookieStore::new().signed();
+    let strict = |c: SessionConfig| c.attributes(|a| a.same_site(SameSite::Strict));
     #[rustfmt::skip]
     let rows = [
         ("the same",  SessionConfig::cookie("s", keys()),                  None),
-        ("path",      SessionConfig::cookie("s", keys()).path("/x"),       None),
+        ("SameSite",  strict(SessionConfig::cookie("s", keys())),          None),
+        ("path",      SessionConfig::cookie("s", keys()).attributes(|a| a.path("/x")), Some(())),
         ("keys",      SessionConfig::cookie("s", other_keys()),            Some(())),
         ("audience",  SessionConfig::cookie("s", keys()).audience("shop"), Some(())),
         ("codec",     SessionConfig::new("s", signed, keys()),             Some(())),

@@ -60,7 +60,7 @@ async fn the_cookie_of_a_layer_inside_is_carried_over() {
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         let cookies = set_cookies(response.headers());
         assert!(
-            cookies.len() == 1 && cookies[0].starts_with("inner="),
+            cookies.len() == 1 && cookies[0].starts_with("__Host-inner="),
             "{cookies:?}"
         );
         assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
@@ -92,7 +92,7 @@ async fn it_comes_through_layers_in_between() {
                 .map(|cookie| cookie.split('=').next().unwrap());
             let names: Vec<_> = names.collect();
             assert!(
-                names == ["inner", "middle"] || names == ["inner"],
+                names == ["__Host-inner", "__Host-middle"] || names == ["__Host-inner"],
                 "{names:?}"
             );
             assert_eq!(user(&inner, &response).await, Some(7));
@@ -112,6 +112,6 @@ async fn a_response_that_passes_sets_it_once() {
             .iter()
             .map(|cookie| cookie.split('=').next())
             .collect();
-        assert_eq!(names, [Some("own"), Some("inner")]);
+        assert_eq!(names, [Some("own"), Some("__Host-inner")]);
     }
 }

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use silverback::{
-    ErrorKind, Key, KeyState, Keys, Session,
+    ErrorKind, Key, KeyState, Keys, Session, SessionConfig,
     store::{Read, Store},
 };
 
@@ -15,8 +15,9 @@ use crate::support::{
 /// One store for what has outgrown and for what has ended.
 fn one_store() -> World {
     let stores = Stores::new();
-    let config = Kind::Overflow.config(&stores, keys());
-    let config = config.revocation(stores.records.clone());
+    let cookies = Kind::Overflow.cookies(&stores);
+    let cookies = cookies.revocation(stores.records.clone());
+    let config = SessionConfig::new("s", cookies, keys());
     World::new(Kind::Overflow, stores, config)
 }
 

@@ -80,7 +80,7 @@ async fn a_cookie_serves_one_name_and_audience() {
     for config in configs {
         let other = Site::of(SessionLayer::new(config));
         let (reason, _) = other
-            .visit(&mut Jar::with("t", &value), async |session| {
+            .visit(&mut Jar::with("__Host-t", &value), async |session| {
                 session.rejection()
             })
             .await;

@@ -90,7 +90,7 @@ async fn a_session_remembered_later_stays_listed() {
 
 #[tokio::test]
 async fn a_session_remembered_outgrown_ends() {
-    let world = Kind::RevocableOverflow.with(|config| config.cookie_bytes(100));
+    let world = Kind::RevocableOverflow.with_cookies(|cookies| cookies.up_to(100));
     world.logged_in("ada", "laptop").await;
     world.destroy_all("ada").await; // from now on the roster has a `not_before`
     let jar = &mut Jar::default();

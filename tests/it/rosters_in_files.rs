@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use silverback::{
     ErrorKind, SessionConfig,
-    store::{Durability, FilesystemStore},
+    store::{CookieStore, Durability, FilesystemStore},
 };
 use tempfile::TempDir;
 
@@ -20,8 +20,11 @@ async fn in_files(in_cookie: bool, max_record_bytes: usize) -> (World, TempDir) 
         .open(folder.path())
         .unwrap();
     let (kind, config) = if in_cookie {
-        let config = SessionConfig::cookie("s", keys());
-        (Kind::RemoteRevocable, config.revocation(files))
+        let cookies = CookieStore::new().revocation(files);
+        (
+            Kind::RemoteRevocable,
+            SessionConfig::new("s", cookies, keys()),
+        )
     } else {
         (Kind::Remote, SessionConfig::new("s", files, keys()))
     };

@@ -4,7 +4,7 @@
 use std::{array, fmt::Write};
 
 use http::Response;
-use silverback::{Session, SessionConfig};
+use silverback::{Session, store::CookieStore};
 
 use crate::support::{
     HOUR, Jar, Kind, SECOND, Site, World, log_in, no_cookie,
@@ -150,7 +150,7 @@ async fn on_the_way(world: &World, phase: u8) -> Jar {
 #[tokio::test]
 async fn none_escapes_its_roster_by_growing() {
     for round in rounds(400) {
-        let world = Kind::RevocableOverflow.with(|config| config.cookie_bytes(400));
+        let world = Kind::RevocableOverflow.with_cookies(|cookies| cookies.up_to(400));
         let mut seed = round;
         let mut jars = [Jar::default(), Jar::default(), Jar::default()];
         for jar in &mut jars {
@@ -311,15 +311,15 @@ async fn one_after_the_other(world: &World, jar: &mut Jar, seed: &mut u64, fails
 
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_on_the_way() {
-    let small = |config: SessionConfig| config.cookie_bytes(400);
+    let small = |cookies: CookieStore| cookies.up_to(400);
     for round in rounds(1_500) {
         let jar = &mut Jar::default();
         let world = if round % 2 == 0 {
-            let world = Kind::RevocableOverflow.with(small);
+            let world = Kind::RevocableOverflow.with_cookies(small);
             world.log_in(jar, "ada", "laptop").await;
             world
         } else {
-            let world = Kind::Overflow.with(small);
+            let world = Kind::Overflow.with_cookies(small);
             world.put(jar, "user", "ada").await;
             world
         };

@@ -88,7 +88,7 @@ async fn attributes_that_leave_no_room_are_refused() {
 
 #[tokio::test]
 async fn a_session_with_long_attributes_overflows_earlier() {
-    let world = Kind::Overflow.with(|config| config.cookie_bytes(usize::MAX));
+    let world = Kind::Overflow.with_cookies(|cookies| cookies.up_to(usize::MAX));
     for (attributes, overflows) in [(same as Attributes, false), (long, true)] {
         let jar = &mut Jar::default();
         let write = async |session: Session| {

@@ -6,7 +6,8 @@ use http::{Method, Request, Response};
 use silverback::{
     ConfigError, ErrorKind, Rejection, Session, SessionConfig, SessionLayer, Subjects,
     store::{
-        Bytes, Expiry, Limits, MemoryStore, Read, Record, RecordKey, Store, StoreError, Version,
+        Bytes, CookieStore, Expiry, Limits, MemoryStore, Read, Record, RecordKey, Store,
+        StoreError, Version,
     },
 };
 
@@ -211,7 +212,7 @@ async fn what_has_ended_is_kept_in_no_store_that_may_forget() {
         ..Lagging::default()
     };
     let error = ConfigError::ForgetfulStore("s".into());
-    let in_cookie = SessionConfig::cookie("s", keys()).revocation(forgetful());
+    let in_cookie = SessionConfig::new("s", CookieStore::new().revocation(forgetful()), keys());
     let layer = SessionLayer::try_new(in_cookie.clone());
     assert_eq!(layer.unwrap_err(), error);
     assert!(SessionLayer::try_new(in_cookie.allow_forgetful_stores()).is_ok());

@@ -307,7 +307,7 @@ async fn ending_others_needs_revocation() {
         let world = kind.world();
         let jar = &mut world.logged_in("ada", "laptop").await;
         // The next deployment.
-        let layer = SessionLayer::new(SessionConfig::cookie("s", keys()));
+        let layer = SessionLayer::new(SessionConfig::cookie("s", keys()).cookie_name("s"));
         let site = Site::at(&world.clock, layer);
         let others = async |session: Session| session.destroy_others().await.unwrap_err();
         let (error, _) = site.visit(jar, others).await;

@@ -16,11 +16,19 @@ fn key(byte: u8) -> Key {
 }
 
 fn cookies() -> SessionConfig {
-    SessionConfig::cookie("sid", key(1))
+    SessionConfig::cookie("sid", key(1)).cookie_name("sid")
+}
+
+fn to_memory() -> CookieStore {
+    CookieStore::new().overflow(MemoryStore::new())
+}
+
+fn within(cookies: CookieStore) -> SessionConfig {
+    SessionConfig::new("sid", cookies, key(1)).cookie_name("sid")
 }
 
 fn overflowing() -> SessionConfig {
-    cookies().overflow(MemoryStore::new())
+    within(to_memory())
 }
 
 fn records() -> SessionConfig {
@@ -35,7 +43,7 @@ fn stores_follow_from_where_a_session_is() {
     //                                              cookie  records store   subjects
     let rows = [
         ("cookie",             cookies(),                         true,  false, false, false),
-        ("cookie, revocation", cookies().revocation(remember()),  true,  false, true,  true),
+        ("cookie, revocation", within(CookieStore::new().revocation(remember())),  true,  false, true,  true),
         ("overflow",           overflowing(),                     true,  true,  true,  false),
         ("records",            records(),                         false, true,  true,  true),
     ];
@@ -59,16 +67,16 @@ fn a_session_fits_its_cookie_up_to_a_byte() {
     let limit = most(&overflow).unwrap();
     let rest = "=; Max-Age=34560000; Expires=Thu, 01 Jan 1970 00:00:00 GMT".len();
     let rest = rest + overflow.rendered.len();
-    let whole = overflow.name.len() + overflow.codec.token_len(limit + 4) + rest;
+    let whole = overflow.cookie_name.len() + overflow.codec.token_len(limit + 4) + rest;
     assert!((4_093..=4_096).contains(&whole), "{whole}");
     #[rustfmt::skip]
     let rows = [
         ("cookie",        cookies(),                          Some(4_999)),
         ("records",       records(),                          None),
         ("overflow",      overflowing(),                      Some(limit)),
-        ("100 bytes",     overflowing().cookie_bytes(100),    Some(100)),
-        ("none",          overflowing().cookie_bytes(0),      Some(0)),
-        ("more than fit", overflowing().cookie_bytes(9_000),  Some(limit)),
+        ("100 bytes",     within(to_memory().up_to(100)),    Some(100)),
+        ("none",          within(to_memory().up_to(0)),      Some(0)),
+        ("more than fit", within(to_memory().up_to(9_000)),  Some(limit)),
     ];
     for (row, config, expected) in rows {
         assert_eq!(most(&config.build().unwrap()), expected, "{row}");
@@ -103,7 +111,7 @@ fn a_session_is_kept_up_to_its_limit() {
         (in_narrow().max_bytes(500),   501,        Some(500)),
         (in_narrow().encrypt_records(), 700,       None),
         (in_narrow().encrypt_records(), 701,       Some(700)),
-        (cookies().overflow(narrow()), 742,        Some(741)),
+        (within(CookieStore::new().overflow(narrow())), 742, Some(741)),
     ];
     for (config, payload, expected) in rows {
         let settings = config.build().unwrap();
@@ -176,7 +184,7 @@ fn value(codec: &Codec, issued: u64, is_token: bool) -> String {
 fn a_cookie_of_two_kinds_is_opened_as_either() {
     let secs = NOW.as_secs();
     let of = |number| {
-        let config = SessionConfig::cookie("sid", key(number)).overflow(MemoryStore::new());
+        let config = SessionConfig::new("sid", to_memory(), key(number));
         config.build().unwrap()
     };
     let (own, foreign) = (of(1), of(2));
@@ -214,8 +222,7 @@ fn a_cookie_of_two_kinds_is_opened_as_either() {
 /// Signed cookies have one version, so that a reference is a token whose tag does not fit.
 #[test]
 fn a_signed_cookie_of_two_kinds_is_opened_as_either() {
-    let config = SessionConfig::new("sid", CookieStore::new().signed(), key(1));
-    let settings = config.overflow(MemoryStore::new()).build().unwrap();
+    let settings = within(to_memory().signed()).build().unwrap();
     let reference = value(settings.reference_codec(), NOW.as_secs(), false);
     let opened = settings.open_cookie(reference.as_bytes(), NOW).unwrap();
     assert!(opened.stamp.token_id.is_none());
@@ -246,16 +253,19 @@ fn a_reference_reads_back_as_it_was() {
 fn other_attributes_have_another_tag() {
     let configs = [
         records(),
-        records().path("/shop"),
-        records().domain("example.com"),
-        records().same_site(cookie::SameSite::Strict),
-        records().partitioned(true),
+        records().attributes(|cookie| cookie.path("/shop")),
+        records().attributes(|cookie| cookie.domain("example.com")),
+        records().attributes(|cookie| cookie.same_site(cookie::SameSite::Strict)),
+        records().attributes(|cookie| cookie.partitioned(true)),
     ];
     let tags = configs.map(|config| config.build().unwrap().tag);
     for (at, tag) in tags.iter().enumerate() {
         assert_eq!(tags.iter().position(|other| other == tag), Some(at));
     }
-    let again = records().path("/shop").build().unwrap();
+    let again = records()
+        .attributes(|cookie| cookie.path("/shop"))
+        .build()
+        .unwrap();
     assert_eq!(again.tag, tags[1]);
     assert_eq!(again.tag, Settings::tag_of(&again.rendered));
 }
@@ -263,8 +273,7 @@ fn other_attributes_have_another_tag() {
 #[test]
 fn a_cookie_says_whether_its_key_is_the_active_one() {
     let keys = Keys::new(key(1));
-    let settings = SessionConfig::cookie("sid", &keys)
-        .overflow(MemoryStore::new())
+    let settings = SessionConfig::new("sid", to_memory(), &keys)
         .build()
         .unwrap();
     let values = [

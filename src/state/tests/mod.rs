@@ -20,7 +20,7 @@ use crate::{
     content::{Browser, Content, Subject, Writes},
     id::SessionId,
     key::{Key, Keys},
-    store::{MemoryStore, Version},
+    store::{CookieStore, MemoryStore, Version},
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -64,19 +64,17 @@ impl Kept {
     fn config(self) -> SessionConfig {
         let key = Key::from_bytes(b"a key of thirty-two bytes or so.").unwrap();
         let (idle, absolute) = (secs(IDLE), secs(ABSOLUTE));
+        let revocable = CookieStore::new().revocation(MemoryStore::new());
         let config = match self {
-            Self::InCookiesAlone | Self::InCookies => SessionConfig::cookie("sid", Keys::new(key)),
-            Self::Overflowing => SessionConfig::cookie("sid", Keys::new(key))
-                .revocation(MemoryStore::new())
-                .overflow(MemoryStore::new())
-                .cookie_bytes(100),
+            Self::InCookiesAlone => SessionConfig::cookie("sid", Keys::new(key)),
+            Self::InCookies => SessionConfig::new("sid", revocable, Keys::new(key)),
+            Self::Overflowing => {
+                let cookies = revocable.overflow(MemoryStore::new()).up_to(100);
+                SessionConfig::new("sid", cookies, Keys::new(key))
+            }
             Self::InRecords => SessionConfig::new("sid", MemoryStore::new(), Keys::new(key)),
         };
-        let config = config.idle_timeout(idle).absolute_timeout(absolute);
-        match self {
-            Self::InCookiesAlone | Self::InRecords => config,
-            Self::InCookies | Self::Overflowing => config.revocation(MemoryStore::new()),
-        }
+        config.idle_timeout(idle).absolute_timeout(absolute)
     }
 
     fn settings(self) -> Settings {

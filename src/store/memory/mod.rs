@@ -31,7 +31,7 @@ use crate::{
 /// waits, so its sessions need no [`load`](crate::Session::load).
 ///
 /// A restart logs everybody out. It also forgets which sessions in a cookie have ended, if the store
-/// is that of [`revocation`](crate::SessionConfig::revocation): copies of their cookies are valid
+/// is that of [`revocation`](crate::store::CookieStore::revocation): copies of their cookies are valid
 /// again until their timeouts. Several processes need a store that they share.
 ///
 /// ```

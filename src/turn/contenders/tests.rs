@@ -169,7 +169,10 @@ fn the_one_that_lives_counts() {
 #[test]
 fn a_cookie_tells_whether_it_is_outdated() {
     let config = SessionConfig::new("sid", MemoryStore::new(), Keys::generate().unwrap());
-    let settings = config.path("/shop").build().unwrap();
+    let settings = config
+        .attributes(|cookie| cookie.path("/shop"))
+        .build()
+        .unwrap();
     let other = Settings::tag_of("another");
     let own = CookieAttributes::default().path("/own");
     let own_tag = Settings::tag_of(&own.render());

@@ -8,7 +8,7 @@ use crate::{
     codec::Stamp,
     config::SessionConfig,
     key::{Key, KeyState, Keys},
-    store::MemoryStore,
+    store::{CookieStore, MemoryStore},
 };
 
 const CREATED: Timestamp = Timestamp::from_secs(1_799_996_400);
@@ -29,7 +29,8 @@ fn settings() -> Settings {
 }
 
 fn settings_of(keys: Keys) -> Settings {
-    let config = SessionConfig::cookie("sid", keys).overflow(MemoryStore::new());
+    let config = SessionConfig::new("sid", CookieStore::new().overflow(MemoryStore::new()), keys)
+        .cookie_name("sid");
     config.build().unwrap()
 }
 
@@ -310,7 +311,7 @@ fn a_session_is_looked_for_in_64_cookies() {
 /// Of a session that is always in a record.
 #[test]
 fn a_session_in_a_store_has_references_alone() {
-    let config = SessionConfig::new("sid", MemoryStore::new(), key(1));
+    let config = SessionConfig::new("sid", MemoryStore::new(), key(1)).cookie_name("sid");
     let settings = config.build().unwrap();
     let find = |words: &str| described(&Presented::find(&settings, &cookies(words), NOW));
     assert_eq!(find("r1"), "r1");

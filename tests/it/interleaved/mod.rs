@@ -60,6 +60,7 @@ async fn whatever_overlaps_no_alarm_rings() {
         all.refused += counts.refused;
         if let Some(alarm) = alarm {
             if !alarms.iter().any(|(name, _)| *name == alarm.name) {
+                eprintln!("seed {seed}: {}: {}", alarm.name, alarm.story);
                 let story = story(seed, plan, &alarm).await;
                 eprintln!("{story}\n");
                 alarms.push((alarm.name, story));

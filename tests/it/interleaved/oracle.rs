@@ -324,7 +324,12 @@ impl Oracle {
             (Act::DestroyOthers, None) => seen.has_subject && !is_own(key, seen),
             (Act::DestroyOthers, Some((Order::All, _))) => seen.has_subject,
             (Act::DestroyOthers, Some((Order::AllBut(_), spared))) => {
-                let becomes = |name| request.spared.contains(name);
+                // Also what was made of it by a request that has left nothing of what it was.
+                let becomes = |name: &Tag| {
+                    let writer = self.requests.get(&(name / 100));
+                    let loaded = writer.and_then(|writer| writer.loaded.as_ref()?.key);
+                    request.spared.contains(name) || (loaded.is_some() && loaded == spared)
+                };
                 seen.has_subject
                     && spared.as_ref() != Some(key)
                     && !seen.names().iter().any(becomes)

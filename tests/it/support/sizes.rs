@@ -1,9 +1,9 @@
 //! Values of a length, and sessions that outgrow their cookie with them.
 
 use http::{Response, StatusCode};
-use silverback::{Session, SessionConfig, store::CookieStore};
+use silverback::{Session, store::CookieStore};
 
-use super::{Jar, Kind, Stores, World, keys, scripted::Load};
+use super::{Jar, Kind, World, scripted::Load};
 
 /// Where a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,16 +19,7 @@ impl Kind {
 
     /// As [`config`](Self::config), with a cookie that is signed and not encrypted.
     pub(crate) fn signed(self) -> World {
-        let stores = Stores::new();
-        let config = SessionConfig::new("s", CookieStore::new().signed(), keys())
-            .overflow(stores.records.clone())
-            .cookie_bytes(500);
-        let config = match self {
-            Self::Overflow => config,
-            Self::RevocableOverflow => config.revocation(stores.ends.clone()),
-            _ => panic!("does not overflow"),
-        };
-        World::new(self, stores, config)
+        self.with_cookies(CookieStore::signed)
     }
 }
 

@@ -50,10 +50,10 @@ pub(crate) const MERGED: [Kind; 2] = [Kind::Memory, Kind::Remote];
 
 /// A world whose sessions soon outgrow their cookie, if they can.
 pub(crate) fn world(kind: Kind) -> World {
-    kind.with(|config| match kind {
-        Kind::Overflow | Kind::RevocableOverflow => config.cookie_bytes(40),
-        _ => config,
-    })
+    match kind {
+        Kind::Overflow | Kind::RevocableOverflow => kind.with_cookies(|cookies| cookies.up_to(40)),
+        _ => kind.world(),
+    }
 }
 
 /// The handle of a session that outlives its request, of a visitor who has one with `x` in it.

@@ -4,7 +4,8 @@ use std::ops::Deref;
 
 use http::StatusCode;
 use silverback::{
-    Clock, Keys, SessionConfig, SessionLayer, SubjectSession, Subjects, store::MemoryStore,
+    Clock, Keys, SessionConfig, SessionLayer, SubjectSession, Subjects,
+    store::{CookieStore, MemoryStore},
 };
 
 use super::{Jar, START, Site, keys, scripted::Scripted};
@@ -61,6 +62,14 @@ impl Kind {
         World::new(self, stores, config)
     }
 
+    /// With another [`CookieStore`] than usual.
+    pub(crate) fn with_cookies(self, change: impl FnOnce(CookieStore) -> CookieStore) -> World {
+        let stores = Stores::new();
+        let cookies = change(self.cookies(&stores));
+        let config = SessionConfig::new("s", cookies, keys()).cookie_name("s");
+        World::new(self, stores, config)
+    }
+
     pub(crate) fn with_keys(self, keys: Keys) -> World {
         let stores = Stores::new();
         let config = self.config(&stores, keys);
@@ -69,19 +78,26 @@ impl Kind {
 
     /// A session named `s` in these stores.
     pub(crate) fn config(self, stores: &Stores, keys: Keys) -> SessionConfig {
-        let cookie = |keys| SessionConfig::cookie("s", keys);
-        match self {
-            Self::Cookie => cookie(keys),
-            Self::Revocable => cookie(keys).revocation(stores.ends.at_once()),
-            Self::RemoteRevocable => cookie(keys).revocation(stores.ends.clone()),
-            Self::Overflow => cookie(keys)
-                .overflow(stores.records.clone())
-                .cookie_bytes(500),
-            Self::RevocableOverflow => Self::Overflow
-                .config(stores, keys)
-                .revocation(stores.ends.clone()),
+        let config = match self {
             Self::Memory => SessionConfig::new("s", stores.records.at_once(), keys),
             Self::Remote => SessionConfig::new("s", stores.records.clone(), keys),
+            _ => SessionConfig::new("s", self.cookies(stores), keys),
+        };
+        config.cookie_name("s")
+    }
+
+    /// What its cookies are, for those that have one.
+    pub(crate) fn cookies(self, stores: &Stores) -> CookieStore {
+        let cookies = CookieStore::new();
+        match self {
+            Self::Cookie => cookies,
+            Self::Revocable => cookies.revocation(stores.ends.at_once()),
+            Self::RemoteRevocable => cookies.revocation(stores.ends.clone()),
+            Self::Overflow => cookies.overflow(stores.records.clone()).up_to(500),
+            Self::RevocableOverflow => Self::Overflow
+                .cookies(stores)
+                .revocation(stores.ends.clone()),
+            Self::Memory | Self::Remote => panic!("is in a store"),
         }
     }
 

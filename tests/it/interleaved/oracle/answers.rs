@@ -173,8 +173,8 @@ impl Oracle {
         {
             return Ok(());
         }
-        // Its handle may have been used from elsewhere.
-        let by_handle = |other: &Request| other.started.of == Some(number) && other.is_end();
+        // Its handle may have been used from elsewhere: then it is ended, or saved already.
+        let by_handle = |other: &Request| other.started.of == Some(number);
         if self.requests.values().any(by_handle) {
             return Ok(());
         }

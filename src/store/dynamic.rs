@@ -1,0 +1,294 @@
+//! One type for every store.
+
+use std::{
+    any::Any,
+    fmt, panic,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::{
+    Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version, error::all_failed,
+};
+use crate::crypto::{self, RandomError};
+
+/// A store of any type, chosen at run time. It is a [`Store`] itself.
+///
+/// Clones are the same store, and two that were made apart are not, even of one [`Arc`]: make one
+/// and clone it.
+///
+/// ```
+/// use silverback::store::{DynStore, MemoryStore};
+///
+/// let store = DynStore::new(MemoryStore::new());
+/// assert_eq!(store, store.clone());
+/// assert_eq!(store, DynStore::new(store.clone()));
+/// assert_ne!(store, DynStore::new(MemoryStore::new()));
+/// ```
+#[derive(Clone)]
+pub struct DynStore(Arc<Queued<dyn Erased>>);
+
+/// A store, and the queues of those who lost a race for one of its records.
+struct Queued<S: ?Sized> {
+    turns: [Mutex<()>; TURNS],
+    store: S,
+}
+
+/// How long a request waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Records share a queue with one in so many others, which costs them nothing but a short wait.
+const TURNS: usize = 64;
+
+impl DynStore {
+    /// Hides the type of a store. A `DynStore` stays the one it is.
+    #[must_use]
+    pub fn new(store: impl Store) -> Self {
+        if let Some(same) = (&store as &dyn Any).downcast_ref::<Self>() {
+            return same.clone();
+        }
+        Self(Arc::new(Queued {
+            turns: std::array::from_fn(|_| Mutex::new(())),
+            store,
+        }))
+    }
+
+    pub(crate) fn never_waits(&self) -> bool {
+        self.0.store.limits().never_waits
+    }
+
+    /// Waits for a turn to save the record again, but no longer than a second: the turn is a
+    /// courtesy to others, and its holder may be a future that nobody polls. A store that never
+    /// waits has no queue.
+    pub(crate) async fn turn(&self, key: &RecordKey) -> Option<MutexGuard<'_, ()>> {
+        let [first, ..] = key.as_bytes();
+        let turns = &self.0.turns;
+        let turn = turns
+            .get(usize::from(*first) % TURNS)
+            .filter(|_| !self.never_waits())?;
+        tokio::time::timeout(PATIENCE, turn.lock()).await.ok()
+    }
+
+    /// Lets whoever is faster in another process finish: a random time, longer after each attempt.
+    pub(crate) async fn back_off(&self, attempt: u32) -> Result<(), RandomError> {
+        if !self.never_waits() {
+            let most = 1 << attempt.min(6);
+            let [part] = crypto::random::<1>()?;
+            tokio::time::sleep(Duration::from_millis(most) * u32::from(part) / 256).await;
+        }
+        Ok(())
+    }
+}
+
+/// Two are equal if they are clones of one.
+impl PartialEq for DynStore {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for DynStore {}
+
+impl Store for DynStore {
+    async fn load(&self, key: &RecordKey, read: Read) -> Result<Option<Record>, StoreError> {
+        self.0.store.load(key, read).await
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        self.0.store.load_many(keys, read).await
+    }
+
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.0.store.create(key, data, expiry).await
+    }
+
+    async fn update(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.0.store.update(key, expected, data, expiry).await
+    }
+
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.0.store.touch(key, expected, expiry).await
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        self.0.store.delete(key, expected).await
+    }
+
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        self.0.store.delete_many(records).await
+    }
+
+    fn limits(&self) -> Limits {
+        self.0.store.limits()
+    }
+}
+
+impl fmt::Debug for DynStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DynStore(..)")
+    }
+}
+
+/// Whether the runtime has what a store that waits needs: the pauses between its retries are
+/// tokio's.
+///
+/// # Errors
+///
+/// [`StoreError::Refused`] with a sentence that says what to change. Tokio tells by a panic alone
+/// whether a runtime has a timer; it is caught here, before anything depends on it.
+pub(crate) fn check_runtime() -> Result<(), StoreError> {
+    if tokio::runtime::Handle::try_current().is_err() {
+        return Err(StoreError::refused(
+            "a store that waits needs tokio: run this in its runtime",
+        ));
+    }
+    panic::catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| {
+        StoreError::refused(
+            "a store that waits needs tokio's timer: build the runtime with `enable_time`",
+        )
+    })
+}
+
+/// The dyn-compatible twin of [`Store`].
+trait Erased: Send + Sync {
+    fn load<'a>(&'a self, key: &'a RecordKey, read: Read) -> One<'a, Option<Record>>;
+    fn load_many<'a>(&'a self, keys: &'a [RecordKey], read: Read) -> Many<'a, Option<Record>>;
+    fn create<'a>(&'a self, key: &'a RecordKey, data: Bytes, expiry: Expiry) -> One<'a, Version>;
+    fn update<'a>(
+        &'a self,
+        key: &'a RecordKey,
+        expected: Version,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> One<'a, Version>;
+    fn touch<'a>(
+        &'a self,
+        key: &'a RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> One<'a, Version>;
+    fn delete<'a>(&'a self, key: &'a RecordKey, expected: Option<Version>) -> One<'a, ()>;
+    fn delete_many<'a>(&'a self, records: &'a [(RecordKey, Option<Version>)]) -> Many<'a, ()>;
+    fn limits(&self) -> Limits;
+}
+
+impl<S: Store> Erased for S {
+    fn load<'a>(&'a self, key: &'a RecordKey, read: Read) -> One<'a, Option<Record>> {
+        Operation::of(self, Store::load(self, key, read), Err)
+    }
+
+    fn load_many<'a>(&'a self, keys: &'a [RecordKey], read: Read) -> Many<'a, Option<Record>> {
+        let waited = |error| all_failed(keys.len(), &error);
+        Operation::of(self, Store::load_many(self, keys, read), waited)
+    }
+
+    fn create<'a>(&'a self, key: &'a RecordKey, data: Bytes, expiry: Expiry) -> One<'a, Version> {
+        Operation::of(self, Store::create(self, key, data, expiry), Err)
+    }
+
+    fn update<'a>(
+        &'a self,
+        key: &'a RecordKey,
+        expected: Version,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> One<'a, Version> {
+        Operation::of(self, Store::update(self, key, expected, data, expiry), Err)
+    }
+
+    fn touch<'a>(
+        &'a self,
+        key: &'a RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> One<'a, Version> {
+        Operation::of(self, Store::touch(self, key, expected, expiry), Err)
+    }
+
+    fn delete<'a>(&'a self, key: &'a RecordKey, expected: Option<Version>) -> One<'a, ()> {
+        Operation::of(self, Store::delete(self, key, expected), Err)
+    }
+
+    fn delete_many<'a>(&'a self, records: &'a [(RecordKey, Option<Version>)]) -> Many<'a, ()> {
+        let waited = |error| all_failed(records.len(), &error);
+        Operation::of(self, Store::delete_many(self, records), waited)
+    }
+
+    fn limits(&self) -> Limits {
+        Store::limits(self)
+    }
+}
+
+type One<'a, T> = Operation<'a, Result<T, StoreError>>;
+type Many<'a, T> = Operation<'a, Vec<Result<T, StoreError>>>;
+
+/// A store's operation: done already, or boxed because it has to wait.
+#[must_use]
+enum Operation<'a, O> {
+    Done(Option<O>),
+    Waiting(Pin<Box<dyn Future<Output = O> + Send + 'a>>),
+}
+
+impl<'a, O> Operation<'a, O> {
+    fn of<S: Store>(
+        store: &S,
+        future: impl Future<Output = O> + Send + 'a,
+        waited: impl FnOnce(StoreError) -> O,
+    ) -> Self {
+        if !Store::limits(store).never_waits {
+            return Self::Waiting(Box::pin(future));
+        }
+        let output = now(pin!(future)).unwrap_or_else(|| {
+            waited(StoreError::refused(
+                "the store says that it never waits, and it did",
+            ))
+        });
+        Self::Done(Some(output))
+    }
+}
+
+impl<O: Unpin> Future for Operation<'_, O> {
+    type Output = O;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O> {
+        match self.get_mut() {
+            Self::Done(output) => output.take().map_or(Poll::Pending, Poll::Ready),
+            Self::Waiting(future) => future.as_mut().poll(cx),
+        }
+    }
+}
+
+/// Runs a future that does not wait; `None` if it did.
+pub(crate) fn now<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
+    match future.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
