@@ -153,7 +153,7 @@ impl Session {
     ///
     /// `None` for a session that is not loaded, or that is new and not saved yet.
     #[must_use]
-    pub fn id(&self) -> Option<RecordKey> {
+    pub fn record_key(&self) -> Option<RecordKey> {
         self.read(|view| Ok(view.home.key())).ok().flatten()
     }
 

@@ -102,7 +102,7 @@ pub(crate) async fn run<O: Operation>(
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Store`] if it waits all the same, and that of the operation.
+/// [`ErrorKind::StoreFailed`] if it waits all the same, and that of the operation.
 pub(crate) fn run_now<O: Operation>(
     anchor: &impl Anchor,
     operation: O,
@@ -110,6 +110,6 @@ pub(crate) fn run_now<O: Operation>(
     anchor.cell().in_turn(|| {
         let turn = Turn::of(anchor);
         let done = store::now(pin!(operation.perform(&turn)));
-        done.unwrap_or_else(|| Err(Error::new(ErrorKind::Store)))
+        done.unwrap_or_else(|| Err(Error::new(ErrorKind::StoreFailed)))
     })
 }
