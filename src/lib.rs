@@ -270,6 +270,8 @@ mod crypto;
 mod error;
 mod id;
 mod lock;
+#[cfg(feature = "tracing")]
+mod throttle;
 mod trace;
 
 pub use ::cookie::SameSite;

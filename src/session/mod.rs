@@ -20,7 +20,6 @@ use crate::{
     id::RecordKey,
     request::{Handle, Registry},
     state::{Change, Effect, State, View},
-    trace,
     turn::{self, Anchor, Open, open_cookie},
 };
 
@@ -269,7 +268,8 @@ impl Session {
             Ok(work(state))
         });
         if let Some(reason) = rejection {
-            trace::rejected(self.name(), reason);
+            let provoked = self.handle.provoked();
+            provoked.rejected(self.handle.clock(), self.name(), reason);
         }
         match worked {
             Ok(result) => result,

@@ -11,6 +11,7 @@ use crate::{
     lock::{Monitor, Turnstile},
     state::State,
     store,
+    trace::Provoked,
     vault::Vault,
 };
 
@@ -30,6 +31,7 @@ pub(crate) trait Anchor: Clone + Send + Sync + 'static {
     fn cell(&self) -> &Cell;
     fn vault(&self) -> Vault<'_>;
     fn exchange(&self) -> &Exchange;
+    fn provoked(&self) -> &Provoked;
 }
 
 /// The exclusive right to open, save, end or commit a session. Handlers go on reading and changing
@@ -38,6 +40,7 @@ pub(crate) struct Turn<'a> {
     cell: &'a Cell,
     pub(super) vault: Vault<'a>,
     pub(super) exchange: &'a Exchange,
+    pub(super) provoked: &'a Provoked,
 }
 
 /// What is done with a turn.
@@ -73,6 +76,7 @@ impl<'a> Turn<'a> {
             cell: anchor.cell(),
             vault: anchor.vault(),
             exchange: anchor.exchange(),
+            provoked: anchor.provoked(),
         }
     }
 

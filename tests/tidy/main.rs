@@ -43,7 +43,9 @@ use self::edges::Crate;
 /// The modules of ARCHITECTURE.md, from the ground up. What a folder holds is on the floor of its
 /// name.
 const FLOORS: &[&[&str]] = &[
-    &["error", "binary", "clock", "crypto", "id", "lock", "trace"],
+    &[
+        "error", "binary", "clock", "crypto", "id", "lock", "throttle", "trace",
+    ],
     &["key", "cookie", "codec"],
     &["store"],
     &["content", "roster"],
