@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 /// | What failed | HTTP | `Retry-After` | gRPC |
 /// |---|---|---|---|
 /// | [`Gone`](ErrorKind::Gone), [`Conflict`](ErrorKind::Conflict) | 409 | - | 10 `ABORTED` |
-/// | the [store](ErrorKind::Store), while a session was loaded; a [later format](ErrorKind::LaterFormat) | 503 | 1 s | 14 `UNAVAILABLE` |
+/// | the [store](ErrorKind::StoreFailed), while a session was loaded; a [later format](ErrorKind::LaterFormat) | 503 | 1 s | 14 `UNAVAILABLE` |
 /// | the store, after a handler of GET, HEAD, OPTIONS or TRACE | 503 | 1 s | 13 `INTERNAL` |
 /// | the store, after any other handler, or in the middle of one | 503 | - | 13 `INTERNAL` |
 /// | everything else | 500 | - | 13 `INTERNAL` |
@@ -91,7 +91,7 @@ impl Answer {
                 retry_after: None,
                 grpc_code: ABORTED,
             },
-            ErrorKind::Store | ErrorKind::LaterFormat => {
+            ErrorKind::StoreFailed | ErrorKind::LaterFormat => {
                 let (again, grpc_code) = store(failure);
                 Self {
                     status: StatusCode::SERVICE_UNAVAILABLE,
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     fn failed_save() -> Error {
-        Error::new(ErrorKind::Store)
+        Error::new(ErrorKind::StoreFailed)
     }
 
     fn failed_load() -> Error {
@@ -187,7 +187,7 @@ mod tests {
     fn of_several_failures_the_gravest_counts() {
         let (gone, large) = (
             || Error::new(ErrorKind::Gone),
-            || Error::new(ErrorKind::Random),
+            || Error::new(ErrorKind::RandomFailed),
         );
         for (failures, status, retries) in [
             (vec![gone(), failed_load()], 503, true),

@@ -325,7 +325,7 @@ impl CookieAttributes {
         } else {
             return Ok(());
         };
-        Err(ConfigError::Prefix {
+        Err(ConfigError::PrefixUnmet {
             name: name.into(),
             needs,
         })

@@ -41,13 +41,13 @@ pub enum ErrorKind {
     NameTaken,
     /// [`Sessions::open`](crate::Sessions::open) was called with the name of a session that has
     /// another store, other keys or another audience.
-    OtherSettings,
+    SettingsDiffer,
     /// The attributes asked for at run time do not go together.
-    Attributes,
+    InvalidAttributes,
     /// The value could not be turned into JSON, or would not read back as what it was.
-    Serialize,
+    SerializeFailed,
     /// The stored value is not of the type asked for.
-    Deserialize,
+    DeserializeFailed,
     /// The session would outgrow its cookie or its limit; sizes in bytes.
     TooLarge {
         /// What it would take.
@@ -62,7 +62,7 @@ pub enum ErrorKind {
     /// [what to answer](crate#login-and-logout), and [Who wins](crate#who-wins).
     Gone,
     /// The subject is empty or longer than 256 bytes.
-    Subject,
+    InvalidSubject,
     /// Sessions in a cookie can only be listed and ended if something remembers which have ended:
     /// configure [`revocation`](crate::store::CookieStore::revocation).
     NeedsRevocation,
@@ -70,12 +70,12 @@ pub enum ErrorKind {
     /// see [`allow_forgetful_stores`](crate::SessionConfig::allow_forgetful_stores).
     ForgetfulStore,
     /// The store failed.
-    Store,
+    StoreFailed,
     /// The cookie, or what the store has, was written by a later release, which may be running
     /// beside this one. It is neither read nor replaced.
     LaterFormat,
     /// The operating system gave no random bytes.
-    Random,
+    RandomFailed,
 }
 
 impl Error {
@@ -159,25 +159,25 @@ impl fmt::Display for Error {
             }
             ErrorKind::UnknownName => f.write_str("no session layer around this service has this name"),
             ErrorKind::NameTaken => f.write_str("the name is already used by another session of this request"),
-            ErrorKind::OtherSettings => {
+            ErrorKind::SettingsDiffer => {
                 f.write_str("the session of this name has another store, other keys or another audience")
             }
-            ErrorKind::Attributes => f.write_str("the cookie's attributes do not go together"),
-            ErrorKind::Serialize => f.write_str("the value cannot be kept as JSON without loss"),
-            ErrorKind::Deserialize => f.write_str("the value is not of the type asked for"),
+            ErrorKind::InvalidAttributes => f.write_str("the cookie's attributes do not go together"),
+            ErrorKind::SerializeFailed => f.write_str("the value cannot be kept as JSON without loss"),
+            ErrorKind::DeserializeFailed => f.write_str("the value is not of the type asked for"),
             ErrorKind::TooLarge { size, limit } => write!(f, "{size} bytes are over the limit of {limit}"),
             ErrorKind::Conflict => f.write_str("other requests kept changing it"),
             ErrorKind::Gone => f.write_str("it ended while this request was changing it"),
-            ErrorKind::Subject => f.write_str("a subject must have 1 to 256 bytes"),
+            ErrorKind::InvalidSubject => f.write_str("a subject must have 1 to 256 bytes"),
             ErrorKind::NeedsRevocation => {
                 f.write_str("a session in a cookie needs `CookieStore::revocation` to have a subject")
             }
             ErrorKind::ForgetfulStore => {
                 f.write_str("the store may forget before its time which sessions a subject has")
             }
-            ErrorKind::Store => f.write_str("the store failed"),
+            ErrorKind::StoreFailed => f.write_str("the store failed"),
             ErrorKind::LaterFormat => f.write_str("it was written by a later release"),
-            ErrorKind::Random => f.write_str("the operating system gave no random bytes"),
+            ErrorKind::RandomFailed => f.write_str("the operating system gave no random bytes"),
         }?;
         match self.0.more.len() {
             0 => Ok(()),
@@ -207,7 +207,7 @@ impl error::Error for Error {
 
 impl From<RandomError> for Error {
     fn from(_: RandomError) -> Self {
-        Self::new(ErrorKind::Random)
+        Self::new(ErrorKind::RandomFailed)
     }
 }
 
@@ -313,7 +313,7 @@ pub enum ConfigError {
     InvalidDomain(String),
     /// The name's prefix (`__Secure-`, `__Host-`, `__Http-`, `__Host-Http-`) asks for another
     /// attribute.
-    Prefix {
+    PrefixUnmet {
         /// The cookie's name.
         name: String,
         /// What the prefix asks for.
@@ -398,7 +398,7 @@ impl fmt::Display for ConfigError {
                     "{domain:?} cannot be a cookie's domain: use a host name such as example.com"
                 )
             }
-            Self::Prefix { name, needs } => write!(
+            Self::PrefixUnmet { name, needs } => write!(
                 f,
                 "the prefix of {name:?} asks for {needs}: change one of the two"
             ),

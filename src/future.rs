@@ -179,17 +179,17 @@ fn finish<B>(
     for cookie in inner.0 {
         headers.append(header::SET_COOKIE, cookie);
     }
-    set_cookies(headers, committed.cookies);
+    set_cookies(headers, committed.cookies, registry.shared());
     response
 }
 
-fn set_cookies(headers: &mut HeaderMap, cookies: Cookies) {
+fn set_cookies(headers: &mut HeaderMap, cookies: Cookies, shared: &Shared) {
     if cookies.is_empty() {
         return;
     }
     let bytes = cookies.values().map(HeaderValue::len).sum();
     if bytes >= NEAR_LIMIT {
-        trace::long_cookies("response", bytes);
+        shared.provoked.long_response(&shared.clock, bytes);
     }
     if headers.contains_key(header::SET_COOKIE) {
         cookies

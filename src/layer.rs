@@ -56,6 +56,7 @@ impl SessionLayer {
             clock: Clock::system(),
             keep_if: None,
             allows_shared_caching: false,
+            provoked: Arc::default(),
         };
         Self {
             shared,

@@ -271,6 +271,8 @@ mod error;
 mod id;
 mod lock;
 mod name;
+#[cfg(feature = "tracing")]
+mod throttle;
 mod trace;
 
 pub use ::cookie::SameSite;

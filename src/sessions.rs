@@ -75,13 +75,13 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::OtherSettings`] if the name belongs to a session of another cookie, store,
-    /// audience or other keys, [`ErrorKind::Attributes`] if the settings do not work (its source is the
-    /// [`ConfigError`](crate::ConfigError)), [`ErrorKind::NameTaken`] if another session has a cookie
-    /// of the same name; otherwise as for [`Session::load`].
+    /// [`ErrorKind::SettingsDiffer`] if the name belongs to a session of another cookie, store,
+    /// audience or other keys, [`ErrorKind::InvalidAttributes`] if the settings do not work (its
+    /// source is the [`ConfigError`](crate::ConfigError)), [`ErrorKind::NameTaken`] if another
+    /// session has a cookie of the same name; otherwise as for [`Session::load`].
     pub async fn open(&self, config: &SessionConfig) -> Result<Session, Error> {
         let name = config.name();
-        let refuse = |error| Error::with_source(ErrorKind::Attributes, error).of(name);
+        let refuse = |error| Error::with_source(ErrorKind::InvalidAttributes, error).of(name);
         let session = match self.find(name) {
             Some(session) => session,
             None => {
@@ -96,7 +96,7 @@ impl Sessions {
             }
         };
         if !config.is_of(session.settings()) {
-            return Err(Error::new(ErrorKind::OtherSettings).of(name));
+            return Err(Error::new(ErrorKind::SettingsDiffer).of(name));
         }
         session.load().await?;
         Ok(session)

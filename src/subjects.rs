@@ -104,9 +104,9 @@ impl SubjectSession {
         sessions
     }
 
-    /// Returns what the session is called, as [`Session::id`](crate::Session::id).
+    /// Returns what the session is called, as [`Session::record_key`](crate::Session::record_key).
     #[must_use]
-    pub fn id(&self) -> RecordKey {
+    pub fn record_key(&self) -> RecordKey {
         self.entry.key
     }
 
@@ -178,7 +178,8 @@ impl Subjects {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the store fails or the list is damaged.
+    /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed) if the store fails or the list is
+    /// damaged.
     pub async fn list(&self, subject: &str) -> Result<Vec<SubjectSession>, Error> {
         let list = async { self.vault()?.enrolled(subject).await };
         let listed = list.await.map_err(|error| self.blame(error.of_load()))?;
@@ -190,7 +191,7 @@ impl Subjects {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the session may still be there.
+    /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed) if the session may still be there.
     pub async fn destroy(&self, subject: &str, session: &RecordKey) -> Result<bool, Error> {
         let is_it = |entry: &Entry| entry.has(session);
         Ok(self.end(subject, is_it, Enrolled::Only).await? > 0)
@@ -200,7 +201,8 @@ impl Subjects {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if some may still be there; it can be called again.
+    /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed) if some may still be there; it can
+    /// be called again.
     pub async fn destroy_all(&self, subject: &str) -> Result<usize, Error> {
         self.end(subject, |_| true, Enrolled::AndUnlisted).await
     }

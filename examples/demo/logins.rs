@@ -18,10 +18,10 @@ pub(crate) async fn end(Path(id): Path<String>, account: Session) -> Result<Redi
         return Ok(Redirect::to("/login"));
     }
     let sessions = account.subject_sessions().await?;
-    let other =
-        RecordKey::parse(&id).and_then(|id| sessions.iter().find(|session| session.id() == id));
+    let other = RecordKey::parse(&id)
+        .and_then(|id| sessions.iter().find(|session| session.record_key() == id));
     match other {
-        Some(other) if account.destroy_other(&other.id()).await? => {
+        Some(other) if account.destroy_other(&other.record_key()).await? => {
             account.flash(format!("Logged out in {}.", device(other)))?;
         }
         _ => account.flash("You are not logged in there any more.")?,
@@ -78,7 +78,7 @@ pub(crate) async fn panel(account: &Session) -> Result<String, Error> {
 }
 
 fn item(session: &SubjectSession, now: Timestamp) -> String {
-    let (id, device) = (session.id(), escape(device(session)));
+    let (id, device) = (session.record_key(), escape(device(session)));
     let since = words::ago(now.saturating_since(session.since()));
     let used = words::ago(now.saturating_since(session.last_used()));
     let end = match session.is_current() {

@@ -48,7 +48,7 @@ impl Facts {
             lasts,
             at_logout,
             is_new: session.is_new()?,
-            id: session.id().map_or_else(
+            id: session.record_key().map_or_else(
                 || "none yet".into(),
                 |id| format!("{:.12}…", id.to_string()),
             ),

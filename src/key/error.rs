@@ -17,18 +17,18 @@ pub enum KeyError {
     /// The environment variable is not set, or empty.
     MissingVariable(String),
     /// What is wrong with the keys of an environment variable or a file.
-    Of {
+    In {
         /// The variable's name, or the file's path.
         place: String,
         /// What is wrong.
         source: Box<Self>,
     },
     /// The key file could not be read.
-    File(Arc<io::Error>),
+    Unreadable(Arc<io::Error>),
     /// There is no key in the text.
-    Empty,
+    NoKey,
     /// The text is neither hexadecimal nor base64.
-    Encoding,
+    InvalidEncoding,
     /// The secret has fewer than 32 bytes.
     TooShort {
         /// How many it has.
@@ -45,7 +45,7 @@ pub enum KeyError {
     /// Exactly one key must be active, before and after.
     NotOneActive,
     /// The operating system gave no random bytes.
-    Random,
+    RandomFailed,
 }
 
 impl fmt::Display for KeyError {
@@ -55,10 +55,10 @@ impl fmt::Display for KeyError {
                 f,
                 "the environment variable {name} is not set: set it to a random key, as from `openssl rand -base64 32`"
             ),
-            Self::Of { place, source } => write!(f, "{place}: {source}"),
-            Self::File(error) => write!(f, "the key file cannot be read: {error}"),
-            Self::Empty => f.write_str("there is no key in the text"),
-            Self::Encoding => f.write_str(
+            Self::In { place, source } => write!(f, "{place}: {source}"),
+            Self::Unreadable(error) => write!(f, "the key file cannot be read: {error}"),
+            Self::NoKey => f.write_str("there is no key in the text"),
+            Self::InvalidEncoding => f.write_str(
                 "a key is neither hexadecimal nor base64 (nor active:, pending:, retired: or revoked: and one of \
                  these): make one with `openssl rand -base64 32`",
             ),
@@ -71,7 +71,7 @@ impl fmt::Display for KeyError {
             Self::Unknown(id) => write!(f, "there is no key {id}"),
             Self::Revoked(id) => write!(f, "the key {id} was revoked"),
             Self::NotOneActive => f.write_str("exactly one key must be active, the first by default"),
-            Self::Random => f.write_str("the operating system gave no random bytes"),
+            Self::RandomFailed => f.write_str("the operating system gave no random bytes"),
         }
     }
 }
@@ -85,8 +85,8 @@ impl fmt::Debug for KeyError {
 impl error::Error for KeyError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
-            Self::File(error) => Some(&**error),
-            Self::Of { source, .. } => source.source(),
+            Self::Unreadable(error) => Some(&**error),
+            Self::In { source, .. } => source.source(),
             _ => None,
         }
     }

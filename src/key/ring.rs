@@ -50,7 +50,7 @@ impl Keys {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Random`] if the operating system gives no random bytes.
+    /// [`KeyError::RandomFailed`] if the operating system gives no random bytes.
     pub fn generate() -> Result<Self, KeyError> {
         Key::generate().map(Self::new)
     }
@@ -59,14 +59,14 @@ impl Keys {
     ///
     /// # Errors
     ///
-    /// [`KeyError::MissingVariable`] if it is not set or empty; otherwise [`KeyError::Of`] with
+    /// [`KeyError::MissingVariable`] if it is not set or empty; otherwise [`KeyError::In`] with
     /// what [`parse`](Self::parse) says.
     pub fn from_env(variable: &str) -> Result<Self, KeyError> {
         let text = env::var(variable).map(Zeroizing::new).unwrap_or_default();
         if text.trim().is_empty() {
             return Err(KeyError::MissingVariable(variable.into()));
         }
-        Self::parse(&text).map_err(|error| KeyError::Of {
+        Self::parse(&text).map_err(|error| KeyError::In {
             place: variable.into(),
             source: Box::new(error),
         })
@@ -76,15 +76,15 @@ impl Keys {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Of`] with [`KeyError::File`] if it cannot be read, or with what
+    /// [`KeyError::In`] with [`KeyError::Unreadable`] if it cannot be read, or with what
     /// [`parse`](Self::parse) says.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
         let path = path.as_ref();
         let read = || {
             let text = fs::read_to_string(path).map(Zeroizing::new);
-            Self::parse(&text.map_err(|error| KeyError::File(Arc::new(error)))?)
+            Self::parse(&text.map_err(|error| KeyError::Unreadable(Arc::new(error)))?)
         };
-        read().map_err(|error| KeyError::Of {
+        read().map_err(|error| KeyError::In {
             place: path.display().to_string(),
             source: Box::new(error),
         })
@@ -98,7 +98,7 @@ impl Keys {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Empty`] without any key, [`KeyError::NotOneActive`] unless exactly one is
+    /// [`KeyError::NoKey`] without any key, [`KeyError::NotOneActive`] unless exactly one is
     /// active, [`KeyError::Duplicate`] if one is given twice; otherwise as [`Key::from_bytes`] and
     /// [`Key::from_base64`].
     pub fn parse(text: &str) -> Result<Self, KeyError> {
@@ -119,7 +119,7 @@ impl Keys {
                 Some(("pending", text)) => (KeyState::Pending, text),
                 Some(("retired", text)) => (KeyState::Retired, text),
                 Some(("revoked", text)) => (KeyState::Revoked, text),
-                Some(_) => return Err(KeyError::Encoding),
+                Some(_) => return Err(KeyError::InvalidEncoding),
             };
             let key = Key::from_text(text)?;
             if ring.iter().any(|(other, _)| other.id() == key.id()) {
@@ -133,7 +133,7 @@ impl Keys {
             .count()
         {
             1 => Ok(Self::of(ring)),
-            _ if ring.is_empty() => Err(KeyError::Empty),
+            _ if ring.is_empty() => Err(KeyError::NoKey),
             _ => Err(KeyError::NotOneActive),
         }
     }

@@ -26,10 +26,11 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Random`] if the operating system gives no random bytes.
+    /// [`KeyError::RandomFailed`] if the operating system gives no random bytes.
     pub fn generate() -> Result<Self, KeyError> {
-        let secret =
-            Zeroizing::new(crypto::random::<{ Self::MIN_LEN }>().map_err(|_| KeyError::Random)?);
+        let secret = Zeroizing::new(
+            crypto::random::<{ Self::MIN_LEN }>().map_err(|_| KeyError::RandomFailed)?,
+        );
         Self::from_bytes(secret.as_slice())
     }
 
@@ -56,11 +57,11 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Encoding`] if the text is not hexadecimal; otherwise as
+    /// [`KeyError::InvalidEncoding`] if the text is not hexadecimal; otherwise as
     /// [`from_bytes`](Self::from_bytes).
     pub fn from_hex(text: &str) -> Result<Self, KeyError> {
         // In constant time: the text is as secret as the key.
-        let secret = base16ct::mixed::decode_vec(text).map_err(|_| KeyError::Encoding)?;
+        let secret = base16ct::mixed::decode_vec(text).map_err(|_| KeyError::InvalidEncoding)?;
         Self::from_bytes(&Zeroizing::new(secret))
     }
 
@@ -68,14 +69,14 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Encoding`] if the text is not base64; otherwise as
+    /// [`KeyError::InvalidEncoding`] if the text is not base64; otherwise as
     /// [`from_bytes`](Self::from_bytes).
     pub fn from_base64(text: &str) -> Result<Self, KeyError> {
         let text = text.trim_end_matches('=');
         let decode = |alphabet: Base64| alphabet.decode_to_vec(text).map(Zeroizing::new);
         let secret = decode(URL_SAFE_NO_PAD)
             .or_else(|_| decode(STANDARD_NO_PAD))
-            .map_err(|_| KeyError::Encoding)?;
+            .map_err(|_| KeyError::InvalidEncoding)?;
         Self::from_bytes(&secret)
     }
 

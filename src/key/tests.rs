@@ -30,9 +30,9 @@ fn text_that_is_no_key_is_refused_with_its_reason() {
         let error = Keys::parse(text).expect_err(text);
         assert!(expected(&error), "{text:?}: {error:?}");
     };
-    check("", |e| matches!(e, KeyError::Empty));
-    check(" ,\n", |e| matches!(e, KeyError::Empty));
-    check("secret!", |e| matches!(e, KeyError::Encoding));
+    check("", |e| matches!(e, KeyError::NoKey));
+    check(" ,\n", |e| matches!(e, KeyError::NoKey));
+    check("secret!", |e| matches!(e, KeyError::InvalidEncoding));
     check(&"0a".repeat(16), |e| {
         matches!(e, KeyError::TooShort { len: 16 })
     });
@@ -44,7 +44,9 @@ fn text_that_is_no_key_is_refused_with_its_reason() {
     check(&format!("retired:{HEX}"), |e| {
         matches!(e, KeyError::NotOneActive)
     });
-    check(&format!("live:{HEX}"), |e| matches!(e, KeyError::Encoding));
+    check(&format!("live:{HEX}"), |e| {
+        matches!(e, KeyError::InvalidEncoding)
+    });
     check(&format!("{HEX},active:{}", HEX.replace('9', "8")), |e| {
         matches!(e, KeyError::NotOneActive)
     });

@@ -12,7 +12,7 @@ use crate::{
     config::Settings,
     error::{Error, ErrorKind},
     lock::Monitor,
-    trace,
+    trace::Provoked,
     turn::{Anchor, Cell, Exchange},
     vault::Vault,
 };
@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     /// Says whether a handler meant what it did, by its response.
     pub(crate) keep_if: Option<Arc<KeepIf>>,
     pub(crate) allows_shared_caching: bool,
+    /// Of all services that the layer makes: axum has one make a service for each route.
+    pub(crate) provoked: Arc<Provoked>,
 }
 
 pub(crate) type KeepIf = dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync;
@@ -104,7 +106,8 @@ impl Registry {
                 .into_iter()
                 .for_each(|field| registry.exchange.cookies.keep(field));
             if let Some(bytes) = registry.exchange.cookies.len_near_limit() {
-                trace::long_cookies("request", bytes);
+                let shared = &registry.shared;
+                shared.provoked.long_request(&shared.clock, bytes);
             }
         }
         registry
@@ -286,5 +289,9 @@ impl Anchor for Handle {
 
     fn exchange(&self) -> &Exchange {
         &self.registry.exchange
+    }
+
+    fn provoked(&self) -> &Provoked {
+        &self.registry.shared.provoked
     }
 }

@@ -190,7 +190,7 @@ impl Rosters {
 /// A damaged list is an error for whoever asks what is in it.
 pub(crate) fn damaged() -> Error {
     Error::with_source(
-        ErrorKind::Store,
+        ErrorKind::StoreFailed,
         StoreError::Corrupt("not a list of sessions".into()),
     )
 }

@@ -26,7 +26,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As for [`insert`](Self::insert), and [`ErrorKind::Random`](crate::ErrorKind::Random).
+    /// As for [`insert`](Self::insert), and
+    /// [`ErrorKind::RandomFailed`](crate::ErrorKind::RandomFailed).
     #[doc(alias = "AddFlash")]
     pub fn flash<T: Serialize>(&self, message: T) -> Result<(), Error> {
         self.flash_in(DEFAULT_QUEUE, message)

@@ -9,14 +9,14 @@ const MAX_DEPTH: usize = 127;
 
 /// # Errors
 ///
-/// [`ErrorKind::Serialize`] for what JSON has no word for, and for what would read back as
+/// [`ErrorKind::SerializeFailed`] for what JSON has no word for, and for what would read back as
 /// something else: NaN and infinity (written as `null`), integers beyond 64 bits (read as floats by
 /// most readers), and values nested more than 127 deep.
 pub(super) fn append_json<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     value: &T,
 ) -> Result<(), Error> {
-    let refuse = |error: serde_json::Error| Error::with_source(ErrorKind::Serialize, error);
+    let refuse = |error: serde_json::Error| Error::with_source(ErrorKind::SerializeFailed, error);
     value.serialize(Probe { depth: 0 }).map_err(refuse)?;
     serde_json::to_writer(out, value).map_err(refuse)
 }
@@ -29,7 +29,8 @@ pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error
 }
 
 pub(super) fn from_json<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(json).map_err(|error| Error::with_source(ErrorKind::Deserialize, error))
+    serde_json::from_slice(json)
+        .map_err(|error| Error::with_source(ErrorKind::DeserializeFailed, error))
 }
 
 /// A copy of a value's JSON; a small one takes no allocation.
@@ -268,7 +269,7 @@ mod tests {
     }
 
     fn refused<T: Serialize>(value: T) -> bool {
-        to_json(&value).is_err_and(|error| error.kind() == ErrorKind::Serialize)
+        to_json(&value).is_err_and(|error| error.kind() == ErrorKind::SerializeFailed)
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] if the store fails: the session is then not empty but unknown.
+    /// [`ErrorKind::StoreFailed`] if the store fails: the session is then not empty but unknown.
     /// [`ErrorKind::LaterFormat`] if a later release has written it.
     /// [`ErrorKind::NameTaken`] if a layer outside uses the same name.
     pub async fn load(&self) -> Result<(), Error> {
@@ -70,12 +70,11 @@ impl Session {
     ///
     /// [`ErrorKind::Gone`] if the session was destroyed or renewed meanwhile, or less than a minute
     /// before the request. [`ErrorKind::Conflict`] if other requests kept being faster, or if eight
-    /// others have saved since a save of this request whose answer was lost, so that nobody can tell
-    /// whether it was done. [`ErrorKind::TooLarge`]. [`ErrorKind::Store`] if the store failed: the
-    /// save may have been done all the same, and another call does nothing twice. After each of
-    /// these the changes are kept and can be saved again.
-    /// [`ErrorKind::AlreadyCommitted`] for a new session or a renewal, whose cookie cannot be sent
-    /// any more.
+    /// others have saved since a save of this request whose answer was lost, so that nobody can
+    /// tell whether it was done. [`ErrorKind::TooLarge`]. [`ErrorKind::StoreFailed`] if the store
+    /// failed: the save may have been done all the same, and another call does nothing twice. After
+    /// each of these the changes are kept and can be saved again. [`ErrorKind::AlreadyCommitted`]
+    /// for a new session or a renewal, whose cookie cannot be sent any more.
     pub async fn save(&self) -> Result<(), Error> {
         let save = async {
             if self
@@ -103,7 +102,7 @@ impl Session {
     ///
     /// [`ErrorKind::Gone`] if the session has ended or was renewed, or its cookie's key was revoked;
     /// [`load`](Self::load) it, and [`rejection`](Self::rejection) tells which of these. [`ErrorKind::AlreadyCommitted`] for a
-    /// session in a cookie after the response. [`ErrorKind::Store`], and those of
+    /// session in a cookie after the response. [`ErrorKind::StoreFailed`], and those of
     /// [`save`](Self::save).
     pub async fn touch(&self) -> Result<(), Error> {
         let touch = async {
@@ -212,13 +211,13 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] if the store failed: the session may have ended or not, and is as before
-    /// for this request. [`ErrorKind::Gone`] if the session is not there any more and nothing tells
-    /// what became of it, so that it may live under another ID; the response removes the cookie.
-    /// [`ErrorKind::Conflict`] if it was renewed more than eight times within a minute, or others
-    /// kept writing. [`ErrorKind::AlreadyCommitted`] for a session in a cookie, if the response has
-    /// gone and no [`revocation`](crate::store::CookieStore::revocation) is configured.
-    /// [`ErrorKind::LaterFormat`], and those of [`load`](Self::load).
+    /// [`ErrorKind::StoreFailed`] if the store failed: the session may have ended or not, and is as
+    /// before for this request. [`ErrorKind::Gone`] if the session is not there any more and
+    /// nothing tells what became of it, so that it may live under another ID; the response removes
+    /// the cookie. [`ErrorKind::Conflict`] if it was renewed more than eight times within a minute,
+    /// or others kept writing. [`ErrorKind::AlreadyCommitted`] for a session in a cookie, if the
+    /// response has gone and no [`revocation`](crate::store::CookieStore::revocation) is
+    /// configured. [`ErrorKind::LaterFormat`], and those of [`load`](Self::load).
     #[doc(alias = "delete")]
     #[doc(alias = "invalidate")]
     #[doc(alias = "flush")]
@@ -294,7 +293,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Attributes`] if they do not go together, or with the name.
+    /// [`ErrorKind::InvalidAttributes`] if they do not go together, or with the name.
     /// [`ErrorKind::TooLarge`] if they leave no room for the session in its cookie.
     /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     #[doc(alias = "Options")]
@@ -309,8 +308,9 @@ impl Session {
         let old = own.unwrap_or_else(|| self.settings().attributes.clone());
         let new = change(old.clone());
         let checked = new.check(&self.settings().cookie_name);
-        checked
-            .map_err(|error| Error::with_source(ErrorKind::Attributes, error).of(self.name()))?;
+        checked.map_err(|error| {
+            Error::with_source(ErrorKind::InvalidAttributes, error).of(self.name())
+        })?;
         if new == old {
             return self.write(|_| Ok((Effect::Same(|| Change::Attributes(new.clone())), ())));
         }

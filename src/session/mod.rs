@@ -22,7 +22,6 @@ use crate::{
     id::RecordKey,
     request::{Handle, Registry},
     state::{Change, Effect, State, View},
-    trace,
     turn::{self, Anchor, Open, open_cookie},
 };
 
@@ -172,7 +171,7 @@ impl Session {
     ///
     /// `None` for a session that is not loaded, or that is new and not saved yet.
     #[must_use]
-    pub fn id(&self) -> Option<RecordKey> {
+    pub fn record_key(&self) -> Option<RecordKey> {
         self.read(|view| Ok(view.home.key())).ok().flatten()
     }
 
@@ -288,7 +287,8 @@ impl Session {
             Ok(work(state))
         });
         if let Some(reason) = rejection {
-            trace::rejected(self.name(), reason);
+            let provoked = self.handle.provoked();
+            provoked.rejected(self.handle.clock(), self.name(), reason);
         }
         match worked {
             Ok(result) => result,

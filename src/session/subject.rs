@@ -45,7 +45,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Subject`] if it is empty or has more than 256 bytes.
+    /// [`ErrorKind::InvalidSubject`] if it is empty or has more than 256 bytes.
     /// [`ErrorKind::NeedsRevocation`] for a session in a cookie without
     /// [`revocation`](crate::store::CookieStore::revocation), [`ErrorKind::ForgetfulStore`] for one in a
     /// store that may drop the list of a subject's sessions. [`ErrorKind::AlreadyCommitted`] after
@@ -55,7 +55,7 @@ impl Session {
         let checked = match subject.len() {
             1..=MAX_LEN if self.settings().rosters.is_some() => Ok(()),
             1..=MAX_LEN => Err(self.why_unlisted()),
-            _ => Err(ErrorKind::Subject),
+            _ => Err(ErrorKind::InvalidSubject),
         };
         checked.map_err(|kind| Error::new(kind).of(self.name()))?;
         let end = (0..=MAX_LEN.min(note.len()))
@@ -117,7 +117,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotLoaded`], [`ErrorKind::Store`].
+    /// [`ErrorKind::NotLoaded`], [`ErrorKind::StoreFailed`].
     pub async fn subject_sessions(&self) -> Result<Vec<SubjectSession>, Error> {
         let Some((subject, key)) = self.whose()? else {
             return Ok(Vec::new());
@@ -137,7 +137,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotLoaded`]; [`ErrorKind::Store`] if the other one may still be there.
+    /// [`ErrorKind::NotLoaded`]; [`ErrorKind::StoreFailed`] if the other one may still be there.
     pub async fn destroy_other(&self, id: &RecordKey) -> Result<bool, Error> {
         match self.whose()? {
             Some((subject, key)) if key.as_ref() != Some(id) => {
@@ -168,7 +168,7 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::Gone`] if this session has itself been ended. [`ErrorKind::NotLoaded`];
-    /// [`ErrorKind::Store`] if some may still be there.
+    /// [`ErrorKind::StoreFailed`] if some may still be there.
     pub async fn destroy_others(&self) -> Result<usize, Error> {
         let destroy = async {
             let Some((subject, key)) = self.whose()? else {

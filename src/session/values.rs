@@ -18,8 +18,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Deserialize`] if it is not a `T`, as after a change of the type; it stays as it
-    /// is. See [`SessionData`](crate::SessionData#when-a-type-changes). [`ErrorKind::NotLoaded`].
+    /// [`ErrorKind::DeserializeFailed`] if it is not a `T`, as after a change of the type; it stays
+    /// as it is. See [`SessionData`](crate::SessionData#when-a-type-changes).
+    /// [`ErrorKind::NotLoaded`].
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
         self.get_by(key, from_json)
     }
@@ -45,8 +46,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Serialize`] if the value has no JSON, or would not read back as what it is
-    /// (NaN, integers beyond 64 bits). [`ErrorKind::TooLarge`] if the session would outgrow its
+    /// [`ErrorKind::SerializeFailed`] if the value has no JSON, or would not read back as what it
+    /// is (NaN, integers beyond 64 bits). [`ErrorKind::TooLarge`] if the session would outgrow its
     /// cookie or [`max_bytes`](crate::SessionConfig::max_bytes); it stays as it was.
     /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     #[doc(alias = "set")]

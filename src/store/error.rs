@@ -90,7 +90,7 @@ impl From<StoreError> for Error {
             StoreError::Conflict => Self::new(ErrorKind::Conflict),
             StoreError::Gone => Self::new(ErrorKind::Gone),
             StoreError::TooLarge { size, limit } => Self::new(ErrorKind::TooLarge { size, limit }),
-            other => Self::with_source(ErrorKind::Store, other),
+            other => Self::with_source(ErrorKind::StoreFailed, other),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     lock::{Monitor, Turnstile},
     state::State,
     store,
+    trace::Provoked,
     vault::Vault,
 };
 
@@ -30,6 +31,7 @@ pub(crate) trait Anchor: Clone + Send + Sync + 'static {
     fn cell(&self) -> &Cell;
     fn vault(&self) -> Vault<'_>;
     fn exchange(&self) -> &Exchange;
+    fn provoked(&self) -> &Provoked;
 }
 
 /// The exclusive right to open, save, end or commit a session. Handlers go on reading and changing
@@ -38,6 +40,7 @@ pub(crate) struct Turn<'a> {
     cell: &'a Cell,
     pub(super) vault: Vault<'a>,
     pub(super) exchange: &'a Exchange,
+    pub(super) provoked: &'a Provoked,
 }
 
 /// What is done with a turn.
@@ -73,6 +76,7 @@ impl<'a> Turn<'a> {
             cell: anchor.cell(),
             vault: anchor.vault(),
             exchange: anchor.exchange(),
+            provoked: anchor.provoked(),
         }
     }
 
@@ -102,7 +106,7 @@ pub(crate) async fn run<O: Operation>(
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Store`] if it waits all the same, and that of the operation.
+/// [`ErrorKind::StoreFailed`] if it waits all the same, and that of the operation.
 pub(crate) fn run_now<O: Operation>(
     anchor: &impl Anchor,
     operation: O,
@@ -110,6 +114,6 @@ pub(crate) fn run_now<O: Operation>(
     anchor.cell().in_turn(|| {
         let turn = Turn::of(anchor);
         let done = store::now(pin!(operation.perform(&turn)));
-        done.unwrap_or_else(|| Err(Error::new(ErrorKind::Store)))
+        done.unwrap_or_else(|| Err(Error::new(ErrorKind::StoreFailed)))
     })
 }

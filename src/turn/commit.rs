@@ -9,7 +9,6 @@ use crate::{
     config::Settings,
     error::{Error, ErrorKind},
     state::{Change, State, When},
-    trace,
 };
 
 /// What of a request's changes is kept.
@@ -89,7 +88,8 @@ pub(crate) fn commit_cookie(anchor: &impl Anchor, commit: Commit) -> Result<Repl
         })
     });
     if let Some(reason) = rejection {
-        trace::rejected(&settings.name, reason);
+        let provoked = anchor.provoked();
+        provoked.rejected(vault.clock, &settings.name, reason);
     }
     reply
 }

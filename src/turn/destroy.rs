@@ -10,7 +10,6 @@ use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind},
     state::{Home, View},
-    trace,
     vault::Doomed,
 };
 
@@ -58,7 +57,8 @@ fn doomed(turn: &Turn<'_>, view: Option<&View>, now: Timestamp) -> Vec<Doomed> {
     let settings = turn.vault.settings;
     let (presented, are_more) = Presented::all(settings, &turn.exchange.cookies, now);
     if are_more {
-        trace::too_many_cookies(&settings.name);
+        let clock = turn.vault.clock;
+        turn.provoked.too_many_cookies(clock, &settings.name);
     }
     let presented = presented.into_iter().map(|(id, created)| Doomed {
         id,

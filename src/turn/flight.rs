@@ -83,7 +83,7 @@ impl Flights {
             panic::resume_unwind(panic);
         }
         let result = mem::take(&mut *result.lock().unwrap_or_else(PoisonError::into_inner));
-        result.unwrap_or_else(|| Err(Error::new(ErrorKind::Store)))
+        result.unwrap_or_else(|| Err(Error::new(ErrorKind::StoreFailed)))
     }
 
     pub(super) fn is_idle(&self) -> bool {

@@ -13,7 +13,6 @@ use crate::{
     error::{Error, ErrorKind, Rejection},
     state::{Change, Home, State, View},
     store::Read,
-    trace,
     vault::Vault,
 };
 
@@ -116,7 +115,8 @@ impl Turn<'_> {
     fn enter(&self, opened: Opened) -> Result<(), Error> {
         let (settings, Opened { view, came }) = (self.vault.settings, opened);
         if let Some(reason) = view.rejection {
-            trace::rejected(&settings.name, reason);
+            let clock = self.vault.clock;
+            self.provoked.rejected(clock, &settings.name, reason);
         }
         if let Home::Record(place) = &view.home {
             let done = self.state(|state| state.take_done(&place.writes, self.vault.now()))?;

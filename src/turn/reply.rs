@@ -113,7 +113,7 @@ fn render(view: &View, settings: &Settings, now: Timestamp) -> Result<HeaderValu
         None => cookie::set(&settings.cookie_name, value, lasts, &settings.rendered),
         Some(attributes) => cookie::set(&settings.cookie_name, value, lasts, &attributes.render()),
     };
-    cookie.ok_or_else(|| Error::new(ErrorKind::Attributes))
+    cookie.ok_or_else(|| Error::new(ErrorKind::InvalidAttributes))
 }
 
 fn render_removal(
@@ -124,5 +124,5 @@ fn render_removal(
         None => cookie::removal(&settings.cookie_name, &settings.rendered),
         Some(attributes) => cookie::removal(&settings.cookie_name, &attributes.render()),
     };
-    removal.ok_or_else(|| Error::new(ErrorKind::Attributes))
+    removal.ok_or_else(|| Error::new(ErrorKind::InvalidAttributes))
 }

@@ -75,7 +75,7 @@ impl Turn<'_> {
                 return Ok(());
             }
             Err(error) => {
-                taken.is_open = error.kind() == ErrorKind::Store;
+                taken.is_open = error.kind() == ErrorKind::StoreFailed;
                 return Err(error);
             }
         };

@@ -55,7 +55,7 @@ impl Vault<'_> {
     ///
     /// [`ErrorKind::Gone`] if one that the request had open is not there, and no mark tells what
     /// became of it: it may live under a new name. [`ErrorKind::Conflict`] if a session has had too
-    /// many names, or was written by others all the time; [`ErrorKind::Store`].
+    /// many names, or was written by others all the time; [`ErrorKind::StoreFailed`].
     pub(crate) async fn destroy(&self, doomed: &[Doomed]) -> Result<(), Error> {
         let write = self.new_write()?.unwrap_or_default();
         let (seen, mut failure) = (self.look(doomed).await?, None);

@@ -78,7 +78,7 @@ impl Vault<'_> {
     pub(super) fn records(&self) -> Result<&DynStore, Error> {
         self.settings
             .records()
-            .ok_or_else(|| Error::new(ErrorKind::Store))
+            .ok_or_else(|| Error::new(ErrorKind::StoreFailed))
     }
 
     /// The record as it is in the store; failing to look is an error, never "there is none".

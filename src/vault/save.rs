@@ -14,7 +14,7 @@ impl Vault<'_> {
     /// # Errors
     ///
     /// [`ErrorKind::Gone`] if the session has ended, [`ErrorKind::Conflict`] if other requests kept
-    /// being faster, [`ErrorKind::TooLarge`], [`ErrorKind::Store`].
+    /// being faster, [`ErrorKind::TooLarge`], [`ErrorKind::StoreFailed`].
     pub(crate) async fn save(&self, job: &mut Job) -> Result<Written, Error> {
         let before = job.before.as_ref().map(SessionId::record_key);
         // Hashed for rosters alone.

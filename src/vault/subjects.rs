@@ -22,7 +22,7 @@ impl Vault<'_> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] if the store fails or the roster is damaged.
+    /// [`ErrorKind::StoreFailed`] if the store fails or the roster is damaged.
     pub(crate) async fn enrolled(&self, subject: &str) -> Result<Vec<Entry>, Error> {
         let roster = self.roster(subject).await?;
         if roster.is_damaged {

@@ -151,7 +151,7 @@ async fn an_error_answers_a_status_and_nothing_more() {
     );
     assert_eq!(
         response.extensions().get::<Error>().unwrap().kind(),
-        ErrorKind::Serialize
+        ErrorKind::SerializeFailed
     );
     send(&app, jar, "POST", "/add").await;
     remote.at(Before, Update, Fail);
@@ -170,7 +170,7 @@ async fn an_error_answers_a_status_and_nothing_more() {
     assert_eq!(response.headers()[header::RETRY_AFTER], "1");
     assert_eq!(
         response.extensions().get::<Error>().unwrap().kind(),
-        ErrorKind::Store
+        ErrorKind::StoreFailed
     );
     assert_eq!(
         send(&app, jar, "GET", "/visit").await.1,

@@ -29,7 +29,7 @@ fn machines(
 async fn id(site: &Site, jar: &Jar) -> Option<String> {
     let id = async |session: Session| {
         session.load().await.unwrap();
-        session.id().map(|id| id.to_string())
+        session.record_key().map(|id| id.to_string())
     };
     site.visit(&mut jar.clone(), id).await.0
 }

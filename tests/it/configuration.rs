@@ -151,7 +151,7 @@ fn prefixes_need_their_attributes() {
     let check =
         |name: &str, change: fn(SessionConfig) -> SessionConfig, needs: Option<&'static str>| {
             let expected = needs.map_or(Ok(()), |needs| {
-                Err(ConfigError::Prefix {
+                Err(ConfigError::PrefixUnmet {
                     name: name.into(),
                     needs,
                 })
@@ -437,7 +437,7 @@ async fn bad_attributes_are_refused_at_run_time() {
                 session.set_attributes(|a| a.path("/; Domain=x")),
             ] {
                 let error = refused.unwrap_err();
-                assert_eq!(error.kind(), silverback::ErrorKind::Attributes);
+                assert_eq!(error.kind(), silverback::ErrorKind::InvalidAttributes);
                 assert!(
                     std::error::Error::source(&error)
                         .unwrap()

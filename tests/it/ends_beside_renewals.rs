@@ -14,7 +14,7 @@ const WHENS: [When; 2] = [Before, After];
 async fn id(world: &World, jar: &Jar) -> RecordKey {
     let id = async |session: Session| {
         session.load().await.unwrap();
-        session.id().unwrap()
+        session.record_key().unwrap()
     };
     world.visit(&mut jar.clone(), id).await.0
 }

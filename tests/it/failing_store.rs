@@ -36,7 +36,7 @@ async fn a_failed_load_is_an_error() {
         .await;
     assert_eq!(
         (error.kind(), error.session()),
-        (ErrorKind::Store, Some("s"))
+        (ErrorKind::StoreFailed, Some("s"))
     );
     assert_eq!(
         error.source().unwrap().source().unwrap().to_string(),
@@ -85,7 +85,7 @@ async fn a_failed_save_is_503_without_a_cookie() {
         let error = response.extensions().get::<Error>().unwrap();
         assert_eq!(
             (error.kind(), error.session()),
-            (ErrorKind::Store, Some("s"))
+            (ErrorKind::StoreFailed, Some("s"))
         );
         world.records().calm();
         assert_eq!(world.get(before, "n").await, (!is_new).then_some(1));
@@ -106,7 +106,11 @@ async fn a_failed_renewal_leaves_one_session() {
             .await;
         world.records().calm();
         let (old, new) = (world.get(old, "n").await, world.get(jar, "n").await);
-        assert_eq!(failure(&response), Some(ErrorKind::Store), "{operation:?}");
+        assert_eq!(
+            failure(&response),
+            Some(ErrorKind::StoreFailed),
+            "{operation:?}"
+        );
         assert_eq!((old, new), (Some(1), Some(1)), "{operation:?}");
     }
 }
@@ -118,7 +122,7 @@ async fn a_failed_destroy_leaves_the_session() {
         .visit(&mut jar, async |session| {
             world.records().every(Before, Update, Fail);
             let error = session.destroy().await.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Store);
+            assert_eq!(error.kind(), ErrorKind::StoreFailed);
         })
         .await;
     assert!(no_cookie(&response));
@@ -149,7 +153,7 @@ async fn a_responder_can_let_the_response_pass() {
     let store = Scripted::default();
     let layer = SessionLayer::new(SessionConfig::new("s", store.clone(), keys())).on_failure(
         |failed: FailedCommit<Incoming>| {
-            assert_eq!(failed.error().kind(), ErrorKind::Store);
+            assert_eq!(failed.error().kind(), ErrorKind::StoreFailed);
             let mut response = failed.into_response();
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             response

@@ -88,7 +88,9 @@ async fn whoever_asks_or_wishes_uses_it() {
     let asks: [(&str, Ask); 8] = [
         ("get", |session| drop(session.get::<u8>("n"))),
         ("is_new", |session| drop(session.is_new())),
-        ("id", |session| assert!(session.id().is_none())),
+        ("record_key", |session| {
+            assert!(session.record_key().is_none())
+        }),
         ("rejection", |session| {
             assert!(session.rejection().is_none())
         }),

@@ -73,7 +73,7 @@ async fn one_session_in_two_cookies_is_resealed() {
 fn half_a_hexadecimal_pair_is_no_key() {
     for text in [&NEW[1..], &format!("{NEW}0"), &format!("{NEW}{NEW}f")] {
         let error = Key::from_hex(text).unwrap_err();
-        assert!(matches!(error, KeyError::Encoding), "{error}");
+        assert!(matches!(error, KeyError::InvalidEncoding), "{error}");
     }
     assert_eq!(Key::from_hex(NEW).unwrap().id(), parse(NEW).list()[0].0);
 }

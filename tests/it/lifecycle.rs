@@ -49,14 +49,14 @@ async fn a_session_comes_back_with_its_cookie() {
         let jar = &mut Jar::default();
         let (_, response) = site
             .visit(jar, async |session| {
-                assert!(session.is_new().unwrap() && session.id().is_none());
+                assert!(session.is_new().unwrap() && session.record_key().is_none());
                 session.insert("user", "Ada").unwrap();
             })
             .await;
         assert!(set_cookie(&response).ends_with("; HttpOnly; SameSite=Lax; Secure; Path=/"));
         assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
         site.visit(jar, async |session| {
-            assert!(!session.is_new().unwrap() && session.id().is_some());
+            assert!(!session.is_new().unwrap() && session.record_key().is_some());
             assert_eq!(session.rejection(), None);
             assert_eq!(
                 session.get::<String>("user").unwrap().as_deref(),
@@ -90,7 +90,7 @@ async fn renew_keeps_values_and_kills_the_old_id() {
         .visit(jar, async |session| {
             session.renew();
             session.insert("user", "Ada").unwrap();
-            session.id()
+            session.record_key()
         })
         .await;
     set_cookie(&response);
@@ -102,7 +102,7 @@ async fn renew_keeps_values_and_kills_the_old_id() {
                 session.get::<String>("user").unwrap().as_deref(),
                 Some("Ada")
             );
-            session.id()
+            session.record_key()
         })
         .await;
     assert!(before.is_some() && after.is_some() && before != after);
@@ -216,7 +216,7 @@ async fn a_save_is_stored_and_sets_the_cookie() {
             session.insert("n", 1).unwrap();
             session.save().await.unwrap();
             assert_eq!(store.len(), 1);
-            assert!(!session.is_new().unwrap() && session.id().is_some());
+            assert!(!session.is_new().unwrap() && session.record_key().is_some());
             session.save().await.unwrap();
         })
         .await;

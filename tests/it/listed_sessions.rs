@@ -68,7 +68,9 @@ async fn what_could_not_be_ended_is_no_success() {
             world.calm();
             match ended {
                 Ok(_) => assert!(!world.is_alive(&jar).await, "{kind:?}, {calls:?}"),
-                Err(error) => assert_eq!(error.kind(), ErrorKind::Store, "{kind:?}, {calls:?}"),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::StoreFailed, "{kind:?}, {calls:?}")
+                }
             }
             world.destroy_all("ada").await;
             assert!(!world.is_alive(&jar).await, "{kind:?}, {calls:?}: again");
@@ -112,7 +114,7 @@ async fn one_other_session_of_ones_own_is_ended() {
         let id_of = async |user: &str, note: &str| {
             let sessions = world.subjects().list(user).await.unwrap();
             let found = sessions.iter().find(|session| session.note() == note);
-            found.unwrap().id()
+            found.unwrap().record_key()
         };
         let end = async |jar: &Jar, id: RecordKey| {
             let end = async |session: Session| {
@@ -138,7 +140,7 @@ async fn one_other_session_of_ones_own_is_ended() {
             ended.unwrap_err().kind()
         };
         let (failed, _) = world.visit(&mut laptop.clone(), failed).await;
-        assert_eq!(failed, ErrorKind::Store);
+        assert_eq!(failed, ErrorKind::StoreFailed);
         assert!(world.is_alive(&phone).await, "{kind:?}");
 
         assert!(end(&laptop, other).await, "{kind:?}");
@@ -155,7 +157,7 @@ async fn one_that_logs_in_again_is_ended_by_its_former_name() {
     for kind in Kind::WITH_SUBJECTS {
         let world = kind.world();
         let jar = &mut world.logged_in("ada", "laptop").await;
-        let former = world.subjects().list("ada").await.unwrap()[0].id();
+        let former = world.subjects().list("ada").await.unwrap()[0].record_key();
         world.log_in(jar, "ada", "again").await;
         assert_eq!(world.notes("ada").await, ["again"], "{kind:?}");
         let is_ended = world.subjects().destroy("ada", &former).await.unwrap();
@@ -180,11 +182,14 @@ async fn it_is_listed_by_the_name_that_lives() {
         world.visit(late, read).await;
         let id = async |session: Session| {
             session.load().await.unwrap();
-            session.id()
+            session.record_key()
         };
         let id = world.visit(&mut jar.clone(), id).await.0;
         let listed = world.subjects().list("ada").await.unwrap();
-        let listed: Vec<_> = listed.iter().map(|session| Some(session.id())).collect();
+        let listed: Vec<_> = listed
+            .iter()
+            .map(|session| Some(session.record_key()))
+            .collect();
         assert_eq!(listed, [id], "{kind:?}");
     }
 }

@@ -248,7 +248,7 @@ fn a_runtime_without_a_timer_is_told_so() {
                 session.load().await
             }));
         let error = result.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Store);
+        assert_eq!(error.kind(), ErrorKind::StoreFailed);
         let source = std::error::Error::source(&error)
             .and_then(std::error::Error::source)
             .unwrap();

@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     fmt::{self, Write},
     sync::{Mutex, Once},
+    time::Duration,
 };
 
 use silverback::{
@@ -97,6 +98,58 @@ async fn a_rejected_cookie_is_an_event() {
             && log.contains("not a session token"),
         "{log}"
     );
+}
+
+/// Who sends bad cookies cannot fill the disk.
+#[tokio::test]
+async fn a_flood_of_bad_cookies_is_a_line_a_minute() {
+    let site = Kind::Cookie.world();
+    let stale = &mut Jar::default();
+    site.put(stale, "n", 1).await;
+    site.clock.advance(2 * DAY);
+    let read = async |session: Session| drop(session.get::<u32>("n"));
+    let flood = async || {
+        for _ in 0..500 {
+            site.visit(&mut Jar::with("s", "x"), read).await;
+            site.visit(&mut Jar::with("s", stale.value("s")), read)
+                .await;
+        }
+    };
+    let log = recorded(async || {
+        flood().await;
+        site.clock.advance(Duration::from_secs(59));
+        flood().await;
+    })
+    .await;
+    let lines: Vec<_> = log.lines().collect();
+    assert_eq!(lines.len(), 2, "one of each kind: {log}");
+    assert!(lines[0].contains("not a session token"), "{log}");
+    assert!(lines[1].contains("expired"), "{log}");
+    assert!(!log.contains("left_out"), "{log}");
+
+    site.clock.advance(Duration::from_secs(1));
+    let log = recorded(flood).await;
+    let counted = |line: &str| line.contains("left_out=999");
+    assert_eq!(log.lines().filter(|line| counted(line)).count(), 2, "{log}");
+    assert_eq!(log.lines().count(), 2, "{log}");
+}
+
+#[tokio::test]
+async fn a_flood_of_long_cookies_is_a_line_a_minute() {
+    let site = Kind::Cookie.world();
+    let read = async |session: Session| drop(session.get::<u32>("n"));
+    let log = recorded(async || {
+        for _ in 0..5 {
+            let jar = &mut Jar::with("other", &"x".repeat(8_000));
+            site.visit(jar, read).await;
+        }
+        site.clock.advance(Duration::from_secs(60));
+        let jar = &mut Jar::with("other", &"x".repeat(8_000));
+        site.visit(jar, read).await;
+    })
+    .await;
+    assert_eq!(log.matches("limit of proxies").count(), 2, "{log}");
+    assert!(log.contains("left_out=4"), "{log}");
 }
 
 #[tokio::test]

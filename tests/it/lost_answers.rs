@@ -114,7 +114,7 @@ async fn nor_is_it_after_a_load() {
     add(&session);
     world.records().at(After, Update, Fail);
     let failed = session.save().await.unwrap_err();
-    assert_eq!(failed.kind(), ErrorKind::Store);
+    assert_eq!(failed.kind(), ErrorKind::StoreFailed);
     session.load().await.unwrap();
     assert_eq!(add(&session), 2);
     session.save().await.unwrap();

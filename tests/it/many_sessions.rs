@@ -213,10 +213,10 @@ async fn one_the_layer_does_not_name_is_opened() {
         let taken = all.open(&carts.clone().named("cart")).await.unwrap_err();
         assert_eq!(
             (taken.kind(), taken.session()),
-            (ErrorKind::OtherSettings, Some("cart"))
+            (ErrorKind::SettingsDiffer, Some("cart"))
         );
         let invalid = all.open(&carts.clone().named("no name")).await.unwrap_err();
-        assert_eq!(invalid.kind(), ErrorKind::Attributes);
+        assert_eq!(invalid.kind(), ErrorKind::InvalidAttributes);
         assert_eq!(
             all.open(&SessionConfig::cookie("account", keys()))
                 .await

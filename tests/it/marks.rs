@@ -248,7 +248,7 @@ async fn no_name_is_given_twice() {
         load_and(session.clone(), |session| session.insert("n", 1).unwrap()).await;
         world.records().at(After, Create, Fail);
         let error = session.save().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Store);
+        assert_eq!(error.kind(), ErrorKind::StoreFailed);
     };
     let (_, response) = world.visit(jar, retry).await;
     assert_eq!(failure(&response), None);

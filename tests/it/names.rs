@@ -104,7 +104,7 @@ async fn other_settings_of_one_are_refused() {
         ("codec",     SessionConfig::new("s", signed, keys()),             Some(())),
         ("store",     SessionConfig::new("s", MemoryStore::new(), keys()), Some(())),
     ];
-    let refused = Some(ErrorKind::OtherSettings);
+    let refused = Some(ErrorKind::SettingsDiffer);
     for (row, config, expected) in rows {
         let layer = SessionLayer::new(SessionConfig::cookie("s", keys()));
         let site = Site::of(layer);
@@ -130,7 +130,7 @@ async fn the_same_keys_are_told_by_what_they_are() {
     ring.rotate(Key::generate().unwrap()).unwrap();
     for (other, expected) in [
         (ring.clone(), None),
-        (keys(), Some(ErrorKind::OtherSettings)),
+        (keys(), Some(ErrorKind::SettingsDiffer)),
     ] {
         let config = SessionConfig::cookie("s", other);
         let open = async |session: Session| sessions(&session).open(&config).await.err();

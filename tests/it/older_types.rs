@@ -24,7 +24,7 @@ impl SessionData for Counted {
     const KEY: &'static str = "cart";
 
     fn recover(json: &str, error: &Error) -> Option<Self> {
-        assert_eq!(error.kind(), ErrorKind::Deserialize);
+        assert_eq!(error.kind(), ErrorKind::DeserializeFailed);
         let old: Vec<u64> = serde_json::from_str(json).ok()?;
         Some(Self(old.into_iter().map(|item| (item, 1)).collect()))
     }
@@ -61,7 +61,7 @@ async fn one_that_must_not_be_lost_is_an_error_and_stays() {
             [read, updated].map(|result| result.unwrap_err().kind())
         };
         let (kinds, _) = world.visit(jar, kinds).await;
-        assert_eq!(kinds, [ErrorKind::Deserialize; 2]);
+        assert_eq!(kinds, [ErrorKind::DeserializeFailed; 2]);
         assert_eq!(raw(&world, jar).await, "something else");
     }
 }
@@ -99,7 +99,7 @@ async fn one_that_cannot_be_recovered_is_the_error_it_was() {
     let (error, _) = world.visit(jar, read).await;
     assert_eq!(
         (error.kind(), error.session()),
-        (ErrorKind::Deserialize, Some("s"))
+        (ErrorKind::DeserializeFailed, Some("s"))
     );
 }
 

@@ -16,7 +16,7 @@ async fn its_id_stays() {
         let jar = &mut Jar::default();
         let id = async |session: Session| {
             session.load().await.unwrap();
-            session.id().unwrap()
+            session.record_key().unwrap()
         };
         world.set(jar, "small", 10).await;
         let (before, _) = world.visit(jar, id).await;
@@ -238,7 +238,7 @@ async fn a_failing_store_leaves_it_in_its_cookie() {
             world.records().at(Before, calls, Fail);
             let response = world.set(jar, "large", 1_000).await;
             let what = format!("{kind:?}, {calls:?}");
-            assert_eq!(failure(&response), Some(ErrorKind::Store), "{what}");
+            assert_eq!(failure(&response), Some(ErrorKind::StoreFailed), "{what}");
             assert!(no_cookie(&response), "{what}");
             assert_eq!(jar.value("s"), before, "{what}");
             assert_eq!(world.place(jar).await, Place::Cookie, "{what}");
@@ -265,7 +265,7 @@ async fn one_that_cannot_grow_stays_alive() {
         }
         world.records().every(Before, Create, Fail);
         let response = world.set(jar, "large", 1_000).await;
-        assert_eq!(failure(&response), Some(ErrorKind::Store));
+        assert_eq!(failure(&response), Some(ErrorKind::StoreFailed));
         world.records().calm();
         assert_eq!(world.notes("ada").await, ["laptop"]);
         assert!(world.is_alive(jar).await);

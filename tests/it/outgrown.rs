@@ -35,7 +35,7 @@ async fn an_end_lasts_in_one_store_for_both() {
     let world = one_store();
     let jar = world.logged_in("ada", "laptop").await;
     let subjects = world.subjects();
-    let id = subjects.list("ada").await.unwrap()[0].id();
+    let id = subjects.list("ada").await.unwrap()[0].record_key();
     assert!(subjects.destroy("ada", &id).await.unwrap());
     assert!(!world.is_alive(&jar).await);
 }

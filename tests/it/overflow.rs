@@ -59,7 +59,7 @@ impl Seen {
         let see = async |session: Session| {
             session.load().await.unwrap();
             Self {
-                id: session.id(),
+                id: session.record_key(),
                 n: session.get("n").unwrap(),
                 is_large: session.contains_key("large").unwrap(),
             }

@@ -97,7 +97,9 @@ async fn what_a_store_knows_is_no_cookie() {
     let jar = &mut Jar::default();
     site.visit(jar, async |session| session.insert("n", 1).unwrap())
         .await;
-    let (id, _) = site.visit(jar, async |session| session.id().unwrap()).await;
+    let (id, _) = site
+        .visit(jar, async |session| session.record_key().unwrap())
+        .await;
     assert_eq!(
         rejection(&site, &id.to_string()).await,
         Some(Rejection::Malformed)

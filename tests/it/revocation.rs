@@ -108,7 +108,7 @@ async fn a_store_that_cannot_be_read_is_an_error() {
     let (error, _) = world
         .visit(jar, async |session| session.load().await.unwrap_err())
         .await;
-    assert_eq!(error.kind(), ErrorKind::Store);
+    assert_eq!(error.kind(), ErrorKind::StoreFailed);
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn what_cannot_be_remembered_is_no_logout() {
     world.ends().every(Before, Create, Fail);
     let logout = async |session: Session| session.destroy().await.unwrap_err();
     let (error, response) = world.visit(jar, logout).await;
-    assert_eq!(error.kind(), ErrorKind::Store);
+    assert_eq!(error.kind(), ErrorKind::StoreFailed);
     assert!(no_cookie(&response));
     let renew = async |session: Session| {
         session.load().await.unwrap();

@@ -50,7 +50,7 @@ async fn nothing_succeeds_in_silence(world: &World, jar: &Jar, op: Op) {
     world.rosters().calm();
     match ended {
         Ok(_) => assert!(!world.is_alive(jar).await, "{op:?}"),
-        Err(error) => assert_eq!(error.kind(), ErrorKind::Store, "{op:?}"),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::StoreFailed, "{op:?}"),
     }
     assert_eq!(listed.is_err(), op == Load, "{op:?}");
     world.destroy_all("ada").await;
@@ -82,7 +82,7 @@ async fn one_not_listed_gets_no_subject() {
         session.set_subject("ada", "laptop").unwrap();
     };
     let (_, response) = world.visit(jar, become_ada).await;
-    assert_eq!(failure(&response), Some(ErrorKind::Store));
+    assert_eq!(failure(&response), Some(ErrorKind::StoreFailed));
     world.records().calm();
     let subject = async |session: Session| {
         session.load().await.unwrap();
@@ -171,7 +171,7 @@ async fn a_mark_ends_a_session_in_a_cookie() {
     let world = Kind::RemoteRevocable.world();
     let jar = world.logged_in("ada", "laptop").await;
     let subjects = world.subjects();
-    let id = subjects.list("ada").await.unwrap()[0].id();
+    let id = subjects.list("ada").await.unwrap()[0].record_key();
     world.ends().every(Before, Create.of_sessions(), Hang);
     let ended = until_it_hangs(subjects.destroy("ada", &id)).await;
     assert!(ended.is_none());
@@ -218,7 +218,10 @@ async fn a_save_that_failed_is_listed_by_the_next() {
             session.load().await.unwrap();
             session.insert("more", 1).unwrap();
             world.records().every(Before, fails_before, Fail);
-            assert_eq!(session.save().await.unwrap_err().kind(), ErrorKind::Store);
+            assert_eq!(
+                session.save().await.unwrap_err().kind(),
+                ErrorKind::StoreFailed
+            );
             world.records().calm();
         };
         assert_eq!(world.visit(jar, handler).await.1.status(), StatusCode::OK);

@@ -58,7 +58,7 @@ async fn who_falls_off_a_long_list_is_ended() {
 
 /// The only file that is not a session's.
 async fn list_of(world: &World, folder: &TempDir) -> PathBuf {
-    let session = world.subjects().list("ada").await.unwrap()[0].id();
+    let session = world.subjects().list("ada").await.unwrap()[0].record_key();
     let shards = fs::read_dir(folder.path()).unwrap();
     let files = shards.flat_map(|shard| fs::read_dir(shard.unwrap().path()).unwrap());
     let mut lists = files
@@ -80,7 +80,7 @@ async fn a_damaged_list_is_no_empty_one() {
             fs::write(list, [1; 4_096]).unwrap();
             if asks {
                 let error = world.subjects().list("ada").await.unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::Store, "cookie: {in_cookie}");
+                assert_eq!(error.kind(), ErrorKind::StoreFailed, "cookie: {in_cookie}");
                 continue;
             }
             let ended = world.subjects().destroy_all("ada").await;
@@ -88,7 +88,7 @@ async fn a_damaged_list_is_no_empty_one() {
             let expected = if in_cookie {
                 Ok(0)
             } else {
-                Err(ErrorKind::Store)
+                Err(ErrorKind::StoreFailed)
             };
             assert_eq!(ended, expected);
             assert_eq!(world.is_alive(&jar).await, !in_cookie);
@@ -108,7 +108,7 @@ async fn a_list_that_stays_damaged_is_kept() {
         fs::hard_link(&list, backup.path().join("list")).unwrap();
         for _ in 0..2 {
             let error = world.subjects().list("ada").await.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Store, "cookie: {in_cookie}");
+            assert_eq!(error.kind(), ErrorKind::StoreFailed, "cookie: {in_cookie}");
         }
         let jar = &mut Jar::default();
         let response = world.log_in(jar, "ada", "phone").await;

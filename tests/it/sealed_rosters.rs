@@ -54,13 +54,13 @@ async fn forged_ones_are_errors_until_a_login() {
             world.clock.advance(HOUR);
             forge(&world, forged).await;
             let error = world.subjects().list("ada").await.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Store);
+            assert_eq!(error.kind(), ErrorKind::StoreFailed);
             // Sessions in a cookie end by their time. Which sessions in a store are the
             // subject's, nobody can tell.
             let ended = world.subjects().destroy_all("ada").await;
             let expected = match kind.is_cookie() {
                 true => Ok(0),
-                false => Err(ErrorKind::Store),
+                false => Err(ErrorKind::StoreFailed),
             };
             assert_eq!(ended.map_err(|error| error.kind()), expected);
             assert_eq!(world.is_alive(&jar).await, !kind.is_cookie());

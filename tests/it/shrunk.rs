@@ -244,7 +244,7 @@ async fn it_is_listed_after_the_renewal() {
     world.remove(jar, "large").await;
     let ids = async || -> Vec<_> {
         let listed = world.subjects().list("ada").await.unwrap();
-        listed.iter().map(|session| session.id()).collect()
+        listed.iter().map(|session| session.record_key()).collect()
     };
     let before = ids().await;
     world.renew(jar).await;

@@ -120,7 +120,7 @@ async fn site(allows: bool) -> (Site, Lagging, Jar, RecordKey) {
     site.put(&mut jar, "n", 1).await;
     let id = async |session: Session| {
         session.load().await.unwrap();
-        session.id().unwrap()
+        session.record_key().unwrap()
     };
     let (key, _) = site.visit(&mut jar, id).await;
     store.take_reads();

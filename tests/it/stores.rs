@@ -137,7 +137,7 @@ async fn a_sealed_record_is_not_read_or_bent() {
             session.update("n", |n: &mut u8| *n += 1).unwrap();
             session.renew();
             session.save().await.unwrap();
-            session.id().unwrap()
+            session.record_key().unwrap()
         })
         .await;
     let record = store.load(&id, Read::Current).await.unwrap().unwrap();

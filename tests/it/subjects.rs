@@ -42,7 +42,10 @@ async fn users_see_where_they_are_logged_in() {
 
         let list = async |session: Session| {
             session.load().await.unwrap();
-            (session.subject_sessions().await.unwrap(), session.id())
+            (
+                session.subject_sessions().await.unwrap(),
+                session.record_key(),
+            )
         };
         let ((sessions, id), _) = world.visit(laptop, list).await;
         assert_eq!(
@@ -52,7 +55,7 @@ async fn users_see_where_they_are_logged_in() {
         );
         let current: Vec<_> = sessions.iter().map(SubjectSession::is_current).collect();
         assert_eq!(current, [true, false]);
-        assert_eq!(Some(sessions[0].id()), id);
+        assert_eq!(Some(sessions[0].record_key()), id);
         let created: Vec<_> = sessions.iter().map(SubjectSession::created).collect();
         assert_eq!(created, [START, START.saturating_add(HOUR)]);
         let (subject, _) = world.visit(laptop, subject).await;
@@ -68,7 +71,7 @@ async fn a_login_takes_a_new_id() {
         let jar = &mut Jar::default();
         let id = async |session: Session| {
             session.load().await.unwrap();
-            session.id()
+            session.record_key()
         };
         world.put(jar, "cart", 3).await;
         for user in ["ada", "bob"] {
@@ -179,7 +182,7 @@ async fn one_is_ended_and_only_by_its_subject() {
         let world = kind.world();
         let subjects = world.subjects();
         let laptop = world.logged_in("ada", "laptop").await;
-        let stolen = subjects.list("ada").await.unwrap()[0].id();
+        let stolen = subjects.list("ada").await.unwrap()[0].record_key();
         let phone = world.logged_in("ada", "phone").await;
         assert!(!subjects.destroy("bob", &stolen).await.unwrap());
         assert!(world.is_alive(&laptop).await);
@@ -187,7 +190,7 @@ async fn one_is_ended_and_only_by_its_subject() {
         assert!(!subjects.destroy("ada", &stolen).await.unwrap());
         assert!(!world.is_alive(&laptop).await && world.is_alive(&phone).await);
 
-        let keep = subjects.list("ada").await.unwrap()[0].id();
+        let keep = subjects.list("ada").await.unwrap()[0].record_key();
         world.logged_in("ada", "tablet").await;
         assert_eq!(subjects.destroy_all_but("ada", &keep).await.unwrap(), 1);
         assert!(world.is_alive(&phone).await);
@@ -204,7 +207,7 @@ async fn a_list_follows_renewals_and_logouts() {
         world.renew(jar).await;
         let after = world.subjects().list("ada").await.unwrap();
         assert_eq!(notes(&after), ["laptop"]);
-        assert_ne!(before[0].id(), after[0].id());
+        assert_ne!(before[0].record_key(), after[0].record_key());
         assert_eq!(before[0].created(), after[0].created());
         assert_eq!(after[0].last_used(), START.saturating_add(DAY / 2));
 
@@ -275,7 +278,7 @@ async fn names_have_limits_and_notes_are_cut() {
             session.load().await.unwrap();
             for bad in ["", &"x".repeat(257)] {
                 let error = session.set_subject(bad, "").unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::Subject);
+                assert_eq!(error.kind(), ErrorKind::InvalidSubject);
             }
             assert_eq!(session.subject().unwrap(), None);
             let (subject, note) = ("ä".repeat(128), "ä".repeat(1_000));

@@ -113,7 +113,7 @@ async fn a_failing_store_is_an_error() {
     let socket = kept(&world, jar).await;
     world.records().at(Before, Touch, Fail);
     let error = why(socket.touch().await);
-    assert_eq!(error, Err(ErrorKind::Store));
+    assert_eq!(error, Err(ErrorKind::StoreFailed));
     socket.touch().await.unwrap();
     world.records().take_log();
     socket.touch().await.unwrap();

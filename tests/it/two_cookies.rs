@@ -224,7 +224,7 @@ async fn a_store_that_fails_says_of_none_that_it_is_dead() {
         let jar = &mut Jar::with("s", &format!("{}; s={}", one.value("s"), other.value("s")));
         let load = async |session: Session| session.load().await.unwrap_err().kind();
         let (error, response) = world.visit(jar, load).await;
-        assert_eq!(error, ErrorKind::Store, "{kind:?}");
+        assert_eq!(error, ErrorKind::StoreFailed, "{kind:?}");
         assert!(no_cookie(&response), "{kind:?}");
     }
 }

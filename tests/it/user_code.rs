@@ -244,7 +244,7 @@ fn subscribers_may_use_the_session() {
         fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
         fn event(&self, _: &Event<'_>) {
             if let Some(session) = CURRENT.with_borrow(Clone::clone) {
-                let _ = (session.id(), session.rejection());
+                let _ = (session.record_key(), session.rejection());
                 session.renew();
             }
         }

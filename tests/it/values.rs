@@ -62,14 +62,14 @@ async fn a_value_of_another_type_stays() {
         let wrong = session.get::<u64>("user").unwrap_err();
         assert_eq!(
             (wrong.kind(), wrong.session()),
-            (ErrorKind::Deserialize, Some("s"))
+            (ErrorKind::DeserializeFailed, Some("s"))
         );
         assert_eq!(
             session
                 .update("user", |n: &mut u64| *n += 1)
                 .unwrap_err()
                 .kind(),
-            ErrorKind::Deserialize
+            ErrorKind::DeserializeFailed
         );
         assert_eq!(
             session.get::<String>("user").unwrap().as_deref(),
@@ -87,7 +87,7 @@ async fn what_json_would_falsify_is_refused() {
             session.insert("x", f64::NAN),
             session.insert("x", u128::MAX),
         ] {
-            assert_eq!(refused.unwrap_err().kind(), ErrorKind::Serialize);
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::SerializeFailed);
         }
         assert_eq!(session.get("x").unwrap(), Some(1));
     })

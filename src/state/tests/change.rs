@@ -197,11 +197,11 @@ fn a_subject_that_was_never_listed_leaves_no_roster() {
 fn an_update_that_fails_changes_nothing() {
     let mut change = Change::Update {
         key: "a".into(),
-        update: Box::new(|_| Err(crate::Error::new(ErrorKind::Deserialize))),
+        update: Box::new(|_| Err(crate::Error::new(ErrorKind::DeserializeFailed))),
     };
     let mut content = start();
     let error = change.apply(&mut content).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Deserialize);
+    assert_eq!(error.kind(), ErrorKind::DeserializeFailed);
     assert_eq!(text(&content), text(&start()));
 }
 

@@ -175,8 +175,8 @@ fn the_loser_of_a_renewal_hears_of_an_update_that_fails() {
     let mut job = renewal([insert("a", "2")]);
     job.log.push(Change::Update {
         key: "n".into(),
-        update: Box::new(|_| Err(Error::new(ErrorKind::Deserialize))),
+        update: Box::new(|_| Err(Error::new(ErrorKind::DeserializeFailed))),
     });
     let error = job.alone(NOW).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Deserialize);
+    assert_eq!(error.kind(), ErrorKind::DeserializeFailed);
 }

@@ -330,7 +330,7 @@ fn a_change_that_fails_stops_those_behind_it() {
     let mut state = opened(record(), content(10));
     let fails = Change::Update {
         key: "b".into(),
-        update: Box::new(|_| Err(crate::Error::new(crate::ErrorKind::Deserialize))),
+        update: Box::new(|_| Err(crate::Error::new(crate::ErrorKind::DeserializeFailed))),
     };
     state
         .log
@@ -338,6 +338,6 @@ fn a_change_that_fails_stops_those_behind_it() {
     let mut job = take(&mut state, &settings, When::Now);
     let mut theirs = Content::new(NOW);
     let error = job.apply(&mut theirs, &writes(&[9]), NOW).unwrap_err();
-    assert_eq!(error.kind(), crate::ErrorKind::Deserialize);
+    assert_eq!(error.kind(), crate::ErrorKind::DeserializeFailed);
     assert!(theirs.frames.get("a").is_some() && theirs.frames.get("c").is_none());
 }

@@ -92,7 +92,7 @@ pub(super) fn see(session: &Session) -> Result<Option<Seen>, Error> {
     }
     let value = |key| Ok::<_, Error>(session.get::<Value>(key)?.map(|value| value.0));
     Ok(Some(Seen {
-        key: session.id(),
+        key: session.record_key(),
         birth: session.get("birth")?,
         user: session.get("user")?,
         counted: session.get("counted")?.unwrap_or_default(),
@@ -237,7 +237,7 @@ impl Script {
                 Late::Destroy => session.destroy().await,
             };
             let done = done.map_err(|error| error.kind());
-            self.report(Report::LateDone(late, done, session.id()));
+            self.report(Report::LateDone(late, done, session.record_key()));
         }
     }
 }

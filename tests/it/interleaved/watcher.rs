@@ -71,7 +71,9 @@ impl Watcher {
     pub(super) fn listed(&self) -> Option<Vec<RecordKey>> {
         let list = pin!(self.subjects.as_ref()?.list(ADA));
         match list.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(listed)) => Some(listed.iter().map(|session| session.id()).collect()),
+            Poll::Ready(Ok(listed)) => {
+                Some(listed.iter().map(|session| session.record_key()).collect())
+            }
             Poll::Ready(Err(error)) => panic!("{error}"),
             Poll::Pending => panic!("it never waits"),
         }
