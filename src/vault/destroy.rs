@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    content::{Fate, Mark, Name, Unreadable, WriteId},
+    content::{Fate, Mark, Name, Unreadable},
     error::{Error, ErrorKind},
     id::SessionId,
     store::{Bytes, Read, Record, Store, StoreError, Version},
@@ -57,10 +57,22 @@ impl Vault<'_> {
     /// became of it: it may live under a new name. [`ErrorKind::Conflict`] if a session has had too
     /// many names, or was written by others all the time; [`ErrorKind::StoreFailed`].
     pub(crate) async fn destroy(&self, doomed: &[Doomed]) -> Result<(), Error> {
-        let write = self.new_write()?.unwrap_or_default();
+        let mark = Mark {
+            fate: Fate::Ended,
+            write: self.new_write()?.unwrap_or_default(),
+        };
+        let names: Vec<_> = doomed.iter().map(|one| self.name(&one.id)).collect();
+        let mut before = Vec::with_capacity(names.len());
+        for (session, name) in doomed.iter().zip(&names) {
+            before.push(self.remember(name, session.created, &mark).await);
+        }
         let (seen, mut failure) = (self.look(doomed).await?, None);
-        for (session, seen) in doomed.iter().zip(seen) {
-            let ended = self.destroy_one(session, seen, write).await;
+        let stood = before.into_iter().zip(seen);
+        for ((session, name), (before, seen)) in doomed.iter().zip(&names).zip(stood) {
+            let ended = match before {
+                Ok(before) => self.destroy_one(session, name, (before, seen), &mark).await,
+                Err(error) => Err(error),
+            };
             failure = failure.or(ended.err());
         }
         failure.map_or(Ok(()), Err)
@@ -69,11 +81,11 @@ impl Vault<'_> {
     async fn destroy_one(
         &self,
         session: &Doomed,
-        seen: Option<Seen>,
-        write: WriteId,
+        name: &Name,
+        (before, seen): (Stood, Option<Seen>),
+        mark: &Mark,
     ) -> Result<(), Error> {
-        let name = self.name(&session.id);
-        let stood = self.end_name(&name, seen, session.created, write).await?;
+        let stood = self.end_name(name, before, seen, mark).await?;
         let is_lost = match stood {
             Stood::Nothing => session.version.is_some(),
             Stood::LongOver => session.is_open,
@@ -82,7 +94,7 @@ impl Vault<'_> {
         if is_lost {
             return Err(Error::new(ErrorKind::Gone));
         }
-        self.follow(stood, session.created, write).await
+        self.follow(stood, session.created, mark).await
     }
 
     /// What the records of these sessions are: one question for all that the request has not open.
@@ -102,17 +114,18 @@ impl Vault<'_> {
         doomed.iter().map(see).collect()
     }
 
-    async fn follow(&self, stood: Stood, created: Timestamp, write: WriteId) -> Result<(), Error> {
+    async fn follow(&self, stood: Stood, created: Timestamp, mark: &Mark) -> Result<(), Error> {
         let mut stood = stood;
         for _ in 0..MAX_HOPS {
             let Stood::Renewed(name) = stood else {
                 return Ok(());
             };
+            let before = self.remember(&name, created, mark).await?;
             let seen = match self.settings.records() {
                 Some(records) => Some(see(&name, records.load(&name.key, Read::Current).await)?),
                 None => None,
             };
-            stood = self.end_name(&name, seen, created, write).await?;
+            stood = self.end_name(&name, before, seen, mark).await?;
         }
         match stood {
             Stood::Renewed(_) => Err(Error::new(ErrorKind::Conflict)),
@@ -120,38 +133,38 @@ impl Vault<'_> {
         }
     }
 
-    /// Ends what is under one name. Where ends are remembered, that comes first: a session on its
-    /// way from the cookie into the store, or to another name, finds that it has ended.
-    async fn end_name(
-        &self,
-        name: &Name,
-        seen: Option<Seen>,
-        created: Timestamp,
-        write: WriteId,
-    ) -> Result<Stood, Error> {
-        let mark = Mark {
-            fate: Fate::Ended,
-            write,
-        };
-        let mut stood = Stood::Nothing;
-        if self.settings.ends().is_some() {
-            stood = match self.set_end(&name.key, mark.clone(), created).await? {
+    /// Where ends are remembered, that comes first, and the look at the record then: a session on
+    /// its way from the cookie into the store, or to another name, finds that it has ended, or its
+    /// record is found.
+    async fn remember(&self, name: &Name, created: Timestamp, mark: &Mark) -> Result<Stood, Error> {
+        if self.settings.ends().is_none() {
+            return Ok(Stood::Nothing);
+        }
+        Ok(
+            match self.set_end(&name.key, mark.clone(), created).await? {
                 None => Stood::Session,
                 Some(Over::Marked(before)) => Stood::of(before),
                 Some(Over::Long) => Stood::LongOver,
-            };
-        }
-        if let Some(seen) = seen {
-            let record = self.end_record(name, seen, &mark).await?;
-            // A renewal marks the record first: it may not have come to the end yet. One that has
-            // come there is followed, also if a late request has made the record anew.
-            let tells_more = !matches!(record, Stood::Nothing | Stood::Ended);
-            let is_followed = matches!(stood, Stood::Renewed(_));
-            if matches!(stood, Stood::Nothing) || (tells_more && !is_followed) {
-                stood = record;
-            }
-        }
-        Ok(stood)
+            },
+        )
+    }
+
+    /// Ends what is under one name, after what was remembered of it.
+    async fn end_name(
+        &self,
+        name: &Name,
+        before: Stood,
+        seen: Option<Seen>,
+        mark: &Mark,
+    ) -> Result<Stood, Error> {
+        let Some(seen) = seen else { return Ok(before) };
+        let record = self.end_record(name, seen, mark).await?;
+        // A renewal marks the record first: it may not have come to the end yet. One that has come
+        // there is followed, also if a late request has made the record anew.
+        let tells_more = !matches!(record, Stood::Nothing | Stood::Ended);
+        let is_followed = matches!(before, Stood::Renewed(_));
+        let is_record = matches!(before, Stood::Nothing) || (tells_more && !is_followed);
+        Ok(if is_record { record } else { before })
     }
 
     /// Replaces a record by a mark, by compare and swap.

@@ -112,6 +112,8 @@ async fn a_failed_renewal_leaves_one_session() {
             "{operation:?}"
         );
         assert_eq!((old, new), (Some(1), Some(1)), "{operation:?}");
+        let records = world.records().sessions().await;
+        assert_eq!(records, 1, "{operation:?}: nobody knows another");
     }
 }
 

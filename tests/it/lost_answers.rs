@@ -120,3 +120,28 @@ async fn nor_is_it_after_a_load() {
     session.save().await.unwrap();
     assert_eq!(world.get(jar, "n").await, Some(2));
 }
+
+/// Unless so many others have saved since that nobody can tell.
+#[tokio::test]
+async fn a_load_that_cannot_tell_is_an_error() {
+    for others in [7, 8] {
+        let world = Kind::Remote.world();
+        let jar = &mut Jar::default();
+        let session = kept(&world, jar).await;
+        session.load().await.unwrap();
+        session.update("n", |n: &mut u32| *n += 1).unwrap();
+        world.records().at(After, Update, Fail);
+        assert!(session.save().await.is_err());
+        for n in 0..others {
+            world.put(jar, "other", n).await;
+        }
+        let loaded = session.load().await.map_err(|error| error.kind());
+        let expected = if others > 7 {
+            Err(ErrorKind::Conflict)
+        } else {
+            Ok(())
+        };
+        assert_eq!(loaded, expected, "{others} others");
+        assert_eq!(world.get(jar, "n").await, Some(1), "{others} others");
+    }
+}

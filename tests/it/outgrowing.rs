@@ -7,6 +7,7 @@ use crate::support::{
     HOUR, Jar, Kind, Place, START, World, failure, no_cookie,
     schedule::{all, now_and_then, rounds},
     scripted::{After, Before, Calls, Create, Fail, Load, Lose, Update, Wait},
+    steps::in_between,
 };
 
 #[tokio::test]
@@ -221,6 +222,38 @@ async fn a_logout_on_the_way_wins() {
         assert!(no_cookie(&response), "{when:?}");
         assert_eq!(world.records().memory.len(), 0, "{when:?}");
         assert_eq!(world.place(jar).await, Place::Nowhere, "{when:?}");
+    }
+}
+
+/// At whatever call of the logout it grows.
+#[tokio::test]
+async fn a_logout_leaves_no_record_of_it() {
+    for (of_ends, when) in [
+        (false, Before),
+        (false, After),
+        (true, Before),
+        (true, After),
+    ] {
+        for n in 1.. {
+            let world = Kind::RevocableOverflow.world();
+            let jar = &mut Jar::default();
+            world.set(jar, "small", 10).await;
+            let mut other = jar.clone();
+            let store = if of_ends {
+                world.ends()
+            } else {
+                world.records()
+            };
+            let logout = world.destroy(&mut other);
+            let (_, grown) = in_between((store, n, when), logout, world.set(jar, "x", 1_000)).await;
+            if grown.is_none() {
+                assert!(n > 1);
+                break;
+            }
+            let what = format!("{when:?} call {n} of its own, ends: {of_ends}");
+            assert_eq!(world.place(jar).await, Place::Nowhere, "{what}");
+            assert_eq!(world.records().sessions().await, 0, "{what}");
+        }
     }
 }
 

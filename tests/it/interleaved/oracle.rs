@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::StatusCode;
 use silverback::{Clock, ErrorKind, Timestamp, store::RecordKey};
 
-use self::living::check_twice;
+use self::{flashes::Flashes, living::check_twice};
 use super::{
     plan::{Act, Late, Order, Who},
     run::can_end,
@@ -15,6 +15,8 @@ use super::{
 use crate::support::{Kind, MINUTE};
 
 mod answers;
+mod emptied;
+mod flashes;
 mod living;
 mod rest;
 
@@ -41,6 +43,7 @@ pub(super) struct Started {
     pub(super) acts: Vec<Act>,
     pub(super) order: Option<(Order, Option<RecordKey>)>,
     pub(super) fails: bool,
+    pub(super) is_head: bool,
     /// The request whose handle it is, if it was kept.
     pub(super) of: Option<u32>,
 }
@@ -109,6 +112,8 @@ struct Known {
     cookies: Vec<String>,
     now: Option<Seen>,
     died: Option<Died>,
+    /// Who has left nothing in it, and has yet to remove it.
+    emptied: Option<u32>,
 }
 
 pub(super) struct Oracle {
@@ -126,8 +131,9 @@ pub(super) struct Oracle {
     over: BTreeMap<Tag, u32>,
     /// Keys that have been ended, by whom.
     over_keys: BTreeMap<RecordKey, u32>,
-    /// What sessions must have counted, by what tells them from others.
+    /// What sessions must have counted or been left, by what tells them from others.
     owed: BTreeMap<Tag, BTreeSet<Tag>>,
+    flashes: Flashes,
     has_emptied: bool,
     has_moved: bool,
     /// What each browser has, and which request it came from.
@@ -151,6 +157,7 @@ impl Oracle {
             over: BTreeMap::new(),
             over_keys: BTreeMap::new(),
             owed: BTreeMap::new(),
+            flashes: Flashes::default(),
             has_emptied: false,
             has_moved: false,
             jars: [None, None],
@@ -261,6 +268,7 @@ impl Oracle {
                     }
                     self.request(number).loaded = seen;
                 }
+                Report::Took(tags) => self.took(number, tags),
                 Report::Began(act) => self.begins(number, act),
                 Report::Done(act, Ok(())) => {
                     self.request(number).done.push(act);

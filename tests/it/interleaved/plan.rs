@@ -15,7 +15,7 @@ const KINDS: [Kind; 7] = [
 ];
 
 /// What chance alone would seldom put together.
-const OFTEN: [&[Act]; 7] = [
+const OFTEN: [&[Act]; 9] = [
     &[Act::LogIn],
     &[Act::Count],
     &[Act::Count, Act::Save, Act::Count],
@@ -23,6 +23,8 @@ const OFTEN: [&[Act]; 7] = [
     &[Act::Put(0), Act::Save, Act::LogIn],
     &[Act::Wait, Act::Destroy],
     &[Act::Wait, Act::LogIn],
+    &[Act::Empty],
+    &[Act::Flash, Act::Save, Act::TakeFlashes],
 ];
 
 #[derive(Clone, Debug)]
@@ -109,6 +111,8 @@ pub(super) enum Event {
         acts: Vec<Act>,
         /// The handler answers 500.
         fails: bool,
+        /// Nobody sees the response's body.
+        is_head: bool,
         mishap: Mishap,
     },
     Admin(Order, Mishap),
@@ -245,11 +249,25 @@ fn visit(seed: &mut u64) -> Event {
         0 => OFTEN[usize::from(next(seed)) % OFTEN.len()].to_vec(),
         _ => (0..next(seed) % 4).map(|_| act(seed)).collect(),
     };
+    let mishap = match acts[..] {
+        [Act::Count, Act::Save, ..] if next(seed).is_multiple_of(2) => lost_save(seed),
+        _ => mishap(seed),
+    };
     Event::Visit {
         who,
         acts,
         fails: next(seed).is_multiple_of(20),
-        mishap: mishap(seed),
+        is_head: next(seed).is_multiple_of(8),
+        mishap,
+    }
+}
+
+/// The answer of a save in mid-request gets lost, and more is to be saved.
+fn lost_save(seed: &mut u64) -> Mishap {
+    let at = 1 + next(seed) % 4;
+    Mishap {
+        cut: None,
+        fault: Some((at, Fault::Unheard)),
     }
 }
 

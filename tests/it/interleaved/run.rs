@@ -13,7 +13,7 @@ use std::{
 };
 
 use http::Response;
-use silverback::{Key, Keys, SessionConfig, SessionLayer, Subjects};
+use silverback::{Key, Keys, SessionConfig, SessionLayer, Subjects, store::RecordKind};
 
 use super::{
     oracle::{Alarm, Ended, Oracle, Started},
@@ -137,8 +137,9 @@ impl Runner {
                 who,
                 acts,
                 fails,
+                is_head,
                 mishap,
-            } => self.visit(*who, acts, *fails, *mishap),
+            } => self.visit(*who, acts, (*fails, *is_head), *mishap),
             Event::Admin(order, mishap) => self.order(*order, *mishap),
             Event::Late(at, late_acts, mishap) => self.late(*at, late_acts, *mishap),
             Event::Poll(at, times) if !self.actors.is_empty() => {
@@ -172,13 +173,14 @@ impl Runner {
         Ok(())
     }
 
-    fn visit(&mut self, who: Who, acts: &[Act], fails: bool, mishap: Mishap) {
+    fn visit(&mut self, who: Who, acts: &[Act], (fails, is_head): (bool, bool), mishap: Mishap) {
         let cookie = match who {
             Who::Tab => self.jars[0].clone(),
             Who::Device => self.jars[1].clone(),
             Who::Thief(pick) => self.oracle.stolen(pick),
         };
-        let script = self.script(acts.to_vec(), fails);
+        let mut script = self.script(acts.to_vec(), fails);
+        script.is_head = is_head;
         let (reports, is_busy) = (script.reports.clone(), script.is_busy.clone());
         self.count(acts);
         self.oracle.starts(Started {
@@ -188,6 +190,7 @@ impl Runner {
             acts: acts.to_vec(),
             order: None,
             fails,
+            is_head,
             of: None,
         });
         let served = script.serve(self.layer(), cookie);
@@ -219,6 +222,7 @@ impl Runner {
             request,
             acts,
             fails,
+            is_head: false,
             reports: Arc::default(),
             kept: self.kept.clone(),
             is_busy: Arc::default(),
@@ -247,6 +251,7 @@ impl Runner {
             acts: Vec::new(),
             order: Some((order, key)),
             fails: false,
+            is_head: false,
             of: None,
         });
         let end = async move {
@@ -284,6 +289,7 @@ impl Runner {
             },
             order: None,
             fails: false,
+            is_head: false,
             of: Some(of),
         });
         self.add(None, (reports, is_busy), mishap, async {
@@ -439,7 +445,8 @@ impl Runner {
             self.deliver(letter)?;
         }
         self.oracle.look(None)?;
-        self.oracle.rests()
+        let records = self.world.records().keys_of(RecordKind::Session).await;
+        self.oracle.rests(&records)
     }
 }
 

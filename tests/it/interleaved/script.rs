@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use silverback::{Error, ErrorKind, Session, SessionLayer, store::RecordKey};
 use tokio::task::yield_now;
@@ -37,6 +37,7 @@ pub(super) struct Seen {
     pub(super) user: Option<Tag>,
     pub(super) counted: Vec<Tag>,
     pub(super) values: Vec<Tag>,
+    /// Only the watcher looks at them: who does takes them.
     pub(super) flashes: Vec<Tag>,
     pub(super) has_subject: bool,
 }
@@ -59,6 +60,8 @@ pub(super) enum Report {
     Loaded(Option<Seen>),
     Began(Act),
     Done(Act, Result<(), ErrorKind>),
+    /// Flash messages that it has got.
+    Took(Vec<Tag>),
     LateBegan(Late),
     LateDone(Late, Result<(), ErrorKind>, Option<RecordKey>),
     /// The handler has returned.
@@ -79,6 +82,7 @@ pub(super) struct Script {
     pub(super) request: Tag,
     pub(super) acts: Vec<Act>,
     pub(super) fails: bool,
+    pub(super) is_head: bool,
     pub(super) reports: Reports,
     pub(super) kept: Kept,
     /// The handler does not wait for a store.
@@ -97,7 +101,7 @@ pub(super) fn see(session: &Session) -> Result<Option<Seen>, Error> {
         user: session.get("user")?,
         counted: session.get("counted")?.unwrap_or_default(),
         values: value("k0")?.into_iter().chain(value("k1")?).collect(),
-        flashes: session.get("pushed")?.unwrap_or_default(),
+        flashes: Vec::new(),
         has_subject: session.subject()?.is_some(),
     }))
 }
@@ -114,6 +118,9 @@ impl Script {
         cookie: Option<String>,
     ) -> Response<String> {
         let mut request = Request::new(());
+        if self.is_head {
+            *request.method_mut() = Method::HEAD;
+        }
         if let Some(cookie) = cookie {
             let field = HeaderValue::from_str(&format!("{NAME}={cookie}")).unwrap();
             request.headers_mut().insert(header::COOKIE, field);
@@ -182,7 +189,11 @@ impl Script {
             Act::Remove(number) => session.remove(key(number)).map(drop),
             Act::Count => count(session, tag),
             Act::Flash => session.flash(tag),
-            Act::TakeFlashes => session.flashes::<Tag>().map(drop),
+            Act::TakeFlashes => {
+                let taken = session.flashes()?;
+                self.report(Report::Took(taken));
+                Ok(())
+            }
             Act::Empty => session.clear(),
             Act::Renew => {
                 session.renew();

@@ -49,7 +49,11 @@ impl Watcher {
             async move {
                 let session = request.extensions().get::<Session>().cloned().unwrap();
                 session.load().await.unwrap();
-                *inside.lock().unwrap() = Some(see(&session).unwrap());
+                let mut seen = see(&session).unwrap();
+                if let Some(seen) = &mut seen {
+                    seen.flashes = session.flashes().unwrap();
+                }
+                *inside.lock().unwrap() = Some(seen);
                 pending::<()>().await;
                 Ok::<_, Infallible>(Response::new(()))
             }

@@ -253,15 +253,21 @@ impl Scripted {
         self.script().created.keys().copied().collect()
     }
 
+    /// The keys of the records of this kind that there are.
+    pub(crate) async fn keys_of(&self, kind: RecordKind) -> Vec<RecordKey> {
+        let mut keys = self.keys();
+        let loaded = self.memory.load_many(&keys, Read::Current).await;
+        let mut loaded = loaded.into_iter().map(Result::unwrap);
+        keys.retain(|_| {
+            let record = loaded.next().unwrap();
+            record.and_then(|record| RecordKind::of(record.data())) == Some(kind)
+        });
+        keys
+    }
+
     /// How many records of this kind there are.
     pub(crate) async fn count(&self, kind: RecordKind) -> usize {
-        let mut count = 0;
-        for key in self.keys() {
-            let record = self.memory.load(&key, Read::Current).await.unwrap();
-            let found = record.and_then(|record| RecordKind::of(record.data()));
-            count += usize::from(found == Some(kind));
-        }
-        count
+        self.keys_of(kind).await.len()
     }
 
     /// How many sessions there are. Marks of those that were are none.

@@ -13,7 +13,7 @@ use crate::interleaved::{
 };
 
 const ENDS: [Act; 2] = [Act::Destroy, Act::DestroyOthers];
-const RENEWALS: [Act; 3] = [Act::Renew, Act::LogIn, Act::SetSubject];
+pub(super) const RENEWALS: [Act; 3] = [Act::Renew, Act::LogIn, Act::SetSubject];
 
 impl Request {
     pub(super) fn did(&self, acts: &[Act]) -> bool {
@@ -36,11 +36,11 @@ impl Request {
         since_save.into_iter().any(writes)
     }
 
-    /// What it has counted into the session that it leaves.
-    fn counted(&self) -> Vec<Tag> {
+    /// What it has counted into the session that it leaves, and the messages for the next page.
+    fn left(&self) -> Vec<Tag> {
         let number = self.started.number;
         let acts = self.started.acts.iter().zip(0..);
-        let counts = acts.filter(|(act, _)| **act == Act::Count);
+        let counts = acts.filter(|(act, _)| matches!(act, Act::Count | Act::Flash));
         counts.map(|(_, at)| number * 100 + at).collect()
     }
 
@@ -53,6 +53,7 @@ impl Request {
 impl Oracle {
     pub(in crate::interleaved) fn ends(&mut self, number: u32, how: Ended) -> Result<(), Alarm> {
         self.under_way.remove(&number);
+        self.gives_back(number, &how);
         let step = self.step;
         let request = self.request(number);
         request.until = Some(step);
@@ -89,6 +90,7 @@ impl Oracle {
             cookies: Vec::new(),
             now: None,
             died: None,
+            emptied: None,
         });
         known.cookies.push(cookie.to_owned());
         if known.cookies.len() > 3 {
@@ -253,12 +255,12 @@ impl Oracle {
     /// What was answered is there.
     fn check_written(&mut self, number: u32, cookie: Option<&str>) -> Result<(), Alarm> {
         let request = &self.requests[&number];
-        let counted = request.counted();
+        let left = request.left();
         let has_ended = request.did(&[Act::Destroy, Act::Empty]) || !request.errors.is_empty();
-        if counted.is_empty() || has_ended {
+        if left.is_empty() || has_ended {
             return Ok(());
         }
-        let has = |seen: &Seen| counted.iter().all(|tag| seen.counted.contains(tag));
+        let has = |seen: &Seen| left.iter().all(|tag| self.has(seen, *tag));
         let holder = self.alive().find(|(_, seen)| has(seen));
         let holder = holder.map(|(key, seen)| (*key, seen.clone()));
         let Some((_, seen)) = holder else {
@@ -270,7 +272,7 @@ impl Oracle {
                 self.owed
                     .entry(name)
                     .or_default()
-                    .extend(counted.iter().copied());
+                    .extend(left.iter().copied());
             }
         }
         Ok(())

@@ -1,10 +1,16 @@
 //! What must be true of those that are alive, at any time.
 
+use std::collections::BTreeSet;
+
 use silverback::store::RecordKey;
 
 use super::{Alarm, Death, Died, Oracle, keeps_all};
 use crate::{
-    interleaved::{plan::Act, run::can_end, script::Seen},
+    interleaved::{
+        plan::Act,
+        run::can_end,
+        script::{Seen, Tag},
+    },
     support::Kind,
 };
 
@@ -26,6 +32,7 @@ impl Oracle {
                 .iter()
                 .rev()
                 .find_map(|cookie| self.watcher.see(cookie));
+            self.check_emptied(&key, seen.as_ref(), by)?;
             let death = self.death(&key, by);
             let under_way = &self.under_way;
             // Where two stores know of an end, one may know it before the other.
@@ -112,7 +119,7 @@ impl Oracle {
         }
         for name in seen.names() {
             let mut owed = self.owed.get(&name).into_iter().flatten();
-            if let Some(lost) = owed.find(|tag| !seen.counted.contains(tag)) {
+            if let Some(lost) = owed.find(|tag| !self.has(seen, **tag)) {
                 let story = format!("{lost} in {key:?}: {seen:?}");
                 return Err(Alarm::new("an answered write lost", story));
             }
@@ -140,12 +147,11 @@ impl Oracle {
 }
 
 pub(super) fn check_twice(seen: &Seen) -> Result<(), Alarm> {
-    let mut counted = seen.counted.clone();
-    counted.sort_unstable();
-    counted.dedup();
-    if counted.len() == seen.counted.len() {
-        Ok(())
-    } else {
-        Err(Alarm::new("an update counted twice", format!("{seen:?}")))
+    let is_twice = |tags: &[Tag]| tags.iter().collect::<BTreeSet<_>>().len() < tags.len();
+    let alarm = |name| Err(Alarm::new(name, format!("{seen:?}")));
+    match () {
+        () if is_twice(&seen.counted) => alarm("an update counted twice"),
+        () if is_twice(&seen.flashes) => alarm("a flash message left twice"),
+        () => Ok(()),
     }
 }

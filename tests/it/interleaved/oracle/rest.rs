@@ -1,5 +1,7 @@
 //! What must be true when nothing is under way any more.
 
+use silverback::store::RecordKey;
+
 use super::{Alarm, Oracle, Request};
 use crate::interleaved::{plan::Act, run::can_end};
 
@@ -17,8 +19,32 @@ impl Oracle {
         requests.all(|request| !request.is_cut && !request.has_failed)
     }
 
-    pub(in crate::interleaved) fn rests(&self) -> Result<(), Alarm> {
+    /// Each of the records that there are is a session's that somebody can have.
+    fn check_left(&self, records: &[RecordKey]) -> Result<(), Alarm> {
+        // A session that was saved in mid-request, and whose response was refused then, has no cookie.
+        let has_none = |request: &Request| {
+            request.did(&[Act::Save])
+                && request
+                    .status
+                    .is_some_and(|status| status.is_client_error())
+        };
+        if !self.is_calm() || self.requests.values().any(has_none) {
+            return Ok(());
+        }
+        let alive = self.keys_alive();
+        match records.iter().find(|key| !alive.contains(key)) {
+            Some(key) => {
+                let known = self.known.get(key).map(|known| known.died);
+                let story = format!("{key:?}, {known:?}");
+                Err(Alarm::new("a record that nobody can open", story))
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(in crate::interleaved) fn rests(&self, records: &[RecordKey]) -> Result<(), Alarm> {
         self.check_logins()?;
+        self.check_left(records)?;
         if !can_end(self.kind) {
             return Ok(());
         }
