@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    task::spawn_blocking,
+};
 
 use crate::{
     curl::{Curl, LOGGED_IN},
     demo::Demo,
     require,
+    site::Site,
     webdriver::{Browser, Driver},
 };
 
@@ -276,4 +280,19 @@ async fn a_browser_that_was_logged_out_from_elsewhere_shows_it_on_its_next_page(
         visitor.texts(".logins h3").await,
         ["Chrome on Linux", "curl"]
     );
+}
+
+/// To Chromium, localhost is as good as HTTPS: it takes `Secure` and the prefix `__Host-`.
+#[tokio::test]
+async fn the_default_cookie_works_on_localhost() {
+    let Some(desk) = Desk::start().await else {
+        return;
+    };
+    let site = spawn_blocking(Site::start).await.unwrap();
+    let browser = desk.driver.browser(desk.profile.path()).await;
+    for visit in ["1", "2", "3"] {
+        let url = format!("http://localhost:{}/strict", site.address.port());
+        browser.go(&url).await;
+        assert_eq!(browser.text("pre").await, visit);
+    }
 }

@@ -43,6 +43,7 @@ fn app() -> Router {
     let keys = Keys::new(Key::from_hex(KEY).unwrap());
     let month = std::time::Duration::from_secs(MONTH);
     let config = SessionConfig::new("s", MemoryStore::new(), keys.clone());
+    let strict = SessionConfig::cookie("strict", keys.clone());
     let full = SessionConfig::cookie("full", keys).insecure_local_http();
     Router::new()
         .route("/log-in", post(log_in))
@@ -57,6 +58,7 @@ fn app() -> Router {
             config.insecure_local_http().max_age(month),
         ))
         .route("/full", get(full_cookie).layer(SessionLayer::new(full)))
+        .route("/strict", get(visits).layer(SessionLayer::new(strict)))
         .route("/public", get(public))
 }
 
