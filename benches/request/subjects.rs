@@ -70,11 +70,9 @@ fn layer(kind: Kind) -> Result<SessionLayer, KeyError> {
         Kind::Signed => CookieStore::new().signed().into(),
         Kind::Memory => MemoryStore::new().into(),
     };
-    Ok(SessionLayer::new(SessionConfig::new(
-        NAME,
-        store,
-        Keys::new(Key::from_bytes(SECRET)?),
-    )))
+    let keys = Keys::new(Key::from_bytes(SECRET)?);
+    let config = SessionConfig::new(NAME, store, keys).cookie_name(NAME);
+    Ok(SessionLayer::new(config))
 }
 
 fn service(

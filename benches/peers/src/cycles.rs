@@ -86,7 +86,7 @@ impl Visitor {
         let keys = Keys::generate().expect("the system has randomness");
         Self {
             store,
-            layer: SessionLayer::new(SessionConfig::new(NAME, backend, keys)),
+            layer: SessionLayer::new(SessionConfig::new(NAME, backend, keys).cookie_name(NAME)),
             cookie: None,
             count: 0,
         }

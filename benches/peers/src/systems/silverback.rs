@@ -33,7 +33,9 @@ pub(super) fn memory() -> Box<dyn Sessions> {
 
 fn layer(store: impl Into<Backend>) -> Box<dyn Sessions> {
     let keys = Keys::generate().expect("the system has randomness");
-    Box::new(SessionLayer::new(SessionConfig::new(NAME, store, keys)))
+    Box::new(SessionLayer::new(
+        SessionConfig::new(NAME, store, keys).cookie_name(NAME),
+    ))
 }
 
 impl Sessions for SessionLayer {
