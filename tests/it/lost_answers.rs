@@ -6,7 +6,7 @@ use silverback::{ErrorKind, Session};
 use crate::support::{
     Jar, Kind, failure, no_cookie,
     schedule::until_it_hangs,
-    scripted::{After, Create, Fail, Hang, Lose, Update},
+    scripted::{After, Before, Create, Fail, Hang, Load, Lose, Update, Wait},
     watched::kept,
 };
 
@@ -98,6 +98,30 @@ async fn a_renewal_that_was_ended_sets_no_cookie() {
         world.destroy(&mut before.clone()).await;
     };
     let (_, response) = world.visit(jar, renew).await;
+    assert_eq!(failure(&response), Some(ErrorKind::Gone));
+    assert!(no_cookie(&response));
+    assert_eq!(world.records().sessions().await, 0);
+}
+
+/// It finds its own mark only after a logout has followed that.
+#[tokio::test]
+async fn nor_does_one_that_was_ended_before_it_knew() {
+    let world = Kind::Remote.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    let before = jar.clone();
+    let renew = async |session: Session| {
+        session.load().await.unwrap();
+        session.renew();
+        world.records().at(After, Update, Lose);
+        world.records().at(Before, Load, Wait);
+    };
+    let logout = async {
+        world.records().reached().await;
+        world.destroy(&mut before.clone()).await;
+        world.records().go();
+    };
+    let ((_, response), ()) = tokio::join!(world.visit(jar, renew), logout);
     assert_eq!(failure(&response), Some(ErrorKind::Gone));
     assert!(no_cookie(&response));
     assert_eq!(world.records().sessions().await, 0);

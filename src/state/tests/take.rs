@@ -233,6 +233,38 @@ fn what_a_save_has_carried_is_not_done_again() {
     }
 }
 
+/// Loads find one after the other what has come to be. The first save carried one change, the second
+/// two, the third three.
+#[test]
+fn what_a_load_finds_is_not_saved_again() {
+    let rows: [(&[&[u8]], usize); 8] = [
+        (&[&[]], 3),
+        (&[&[1]], 2),
+        (&[&[2, 9]], 1),
+        (&[&[3]], 0),
+        (&[&[1], &[1, 9]], 2),
+        (&[&[1], &[1, 2]], 1),
+        (&[&[1], &[1, 3]], 0),
+        (&[&[1], &[1, 2], &[1, 2, 3]], 0),
+    ];
+    for (loads, left) in rows {
+        let mut state = opened(record(), content(10));
+        state
+            .log
+            .extend(["a", "b", "c"].map(|key| insert(key, "1")));
+        let cut_off = |changes: u8| CutOff {
+            write: [changes; 8],
+            changes: changes.into(),
+            at: NOW,
+        };
+        state.cut_off.extend([1, 2, 3].map(cut_off));
+        for load in loads {
+            drop(state.take_done(&writes(load), NOW).unwrap());
+        }
+        assert_eq!(state.log.len(), left, "{loads:?}");
+    }
+}
+
 /// A save that was cut off may have come to be, and been pushed out by others: nobody can tell, so
 /// nothing is done again.
 #[test]
