@@ -329,6 +329,14 @@ pub enum ConfigError {
         /// The absolute timeout.
         absolute: Duration,
     },
+    /// A first idle timeout beyond the idle timeout would keep sessions that nobody comes back to for
+    /// longer than others.
+    FirstIdleLongerThanIdle {
+        /// The first idle timeout.
+        first: Duration,
+        /// The idle timeout, or a shorter `Max-Age`.
+        idle: Duration,
+    },
     /// A setting does nothing for this session.
     NoEffect {
         /// The method of [`SessionConfig`](crate::SessionConfig) that was called.
@@ -410,6 +418,12 @@ impl ConfigError {
                  was made: use a shorter one, or a longer `.absolute_timeout(..)`",
                 idle.as_secs(),
                 absolute.as_secs()
+            ),
+            Self::FirstIdleLongerThanIdle { first, idle } => write!(
+                f,
+                "a first idle timeout of {} seconds is beyond the idle timeout of {}: use a shorter one",
+                first.as_secs(),
+                idle.as_secs()
             ),
             Self::NoEffect { setting, session } => {
                 write!(

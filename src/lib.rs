@@ -47,6 +47,11 @@
 //! | answer in your own way when a session cannot be saved | [`Responder`] |
 //! | log visitors in and out | [below](#login-and-logout) |
 //! | know which of two requests wins | [below](#who-wins) |
+//! | choose timeouts that a standard asks for | [`Timeouts`] |
+//! | tell visitors when they will be logged out | [`Session::expires_at`] |
+//! | let a page that polls keep nobody logged in | [`Session::skip_touch`] |
+//! | forget visitors who come once | [`SessionConfig::first_idle_timeout`] |
+//! | know when the visitor last logged in, for step-up | [`Session::authenticated_at`] |
 //! | keep a socket's visitor logged in | [`Session`](Session#after-the-response) |
 //! | move the clock in a test | [`Clock`] |
 //!

@@ -4,6 +4,7 @@ mod flash;
 mod json;
 mod lifecycle;
 mod subject;
+mod times;
 mod typed;
 mod values;
 
@@ -112,6 +113,16 @@ use crate::{
 /// A session in a cookie with [`revocation`](crate::SessionConfig::revocation) cannot be touched
 /// after the response: call `load` instead, which learns of the end in the same way. One in a cookie
 /// alone never learns of it.
+///
+/// # Times
+///
+/// | There is | [`created_at`](Self::created_at) | [`expires_at`](Self::expires_at) | [`last_used`](Self::last_used) |
+/// |---|---|---|---|
+/// | no session: none came, it was destroyed, or this request has emptied it | `None` | `None` | `None` |
+/// | a new session with something in it, not saved yet | when this request opened it | its end once the response has saved it | `None` |
+/// | a session in a cookie or a record | when it was made | its end after this response | the last use that is written down |
+///
+/// All times are whole seconds of the layer's [`Clock`](crate::Clock).
 ///
 /// # Loading
 ///
