@@ -66,6 +66,9 @@ pub enum ErrorKind {
     /// Sessions in a cookie can only be listed and ended if something remembers which have ended:
     /// configure [`revocation`](crate::SessionConfig::revocation).
     NeedsRevocation,
+    /// The session is always in its cookie, which only a response can bring: see
+    /// [`Session::save_at_end`](crate::Session::save_at_end).
+    NeedsStore,
     /// The store may drop what it was told before its end, so it cannot list a subject's sessions:
     /// see [`allow_forgetful_stores`](crate::SessionConfig::allow_forgetful_stores).
     ForgetfulStore,
@@ -171,6 +174,9 @@ impl fmt::Display for Error {
             ErrorKind::Subject => f.write_str("a subject must have 1 to 256 bytes"),
             ErrorKind::NeedsRevocation => {
                 f.write_str("a session in a cookie needs `SessionConfig::revocation` to have a subject")
+            }
+            ErrorKind::NeedsStore => {
+                f.write_str("only a session in a store can be saved when its response is on its way")
             }
             ErrorKind::ForgetfulStore => {
                 f.write_str("the store may forget before its time which sessions a subject has")

@@ -52,6 +52,7 @@
 //! | let a page that polls keep nobody logged in | [`Session::skip_touch`] |
 //! | forget visitors who come once | [`SessionConfig::first_idle_timeout`] |
 //! | know when the visitor last logged in, for step-up | [`Session::authenticated_at`] |
+//! | save what a stream changes, or end it with an error | [`Session::save_at_end`] |
 //! | keep a socket's visitor logged in | [`Session`](Session#after-the-response) |
 //! | move the clock in a test | [`Clock`] |
 //!
@@ -239,6 +240,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
+mod body;
 mod caching;
 mod future;
 mod head;
@@ -281,6 +283,7 @@ pub use ::cookie::SameSite;
 
 pub use self::{
     answer::Answer,
+    body::SavingBody,
     clock::{Clock, Timestamp},
     config::{SessionConfig, Timeouts},
     cookie::CookieAttributes,

@@ -83,7 +83,9 @@ use crate::{
 /// A clone can outlive the request, in a spawned task, a WebSocket or the stream of a body. It goes
 /// on reading what it has. To see what has happened since, and to change a session in a store, it
 /// calls [`load`](Self::load) again, changes, and calls [`save`](Self::save). What needs the cookie
-/// can only be done before: changes of a session in a cookie, `renew`, `persist_for`, attributes.
+/// can only be done before: changes of a session in a cookie, `renew`, `persist_for`, attributes. The
+/// stream of a body need not save: [`save_at_end`](Self::save_at_end) does, and tells the client of a
+/// failure.
 ///
 /// A WebSocket calls [`touch`](Self::touch) a few times per idle timeout. That keeps a session in a
 /// store alive, and is [`ErrorKind::Gone`] once it has ended. Then [`load`](Self::load) it, and

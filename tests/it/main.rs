@@ -63,6 +63,7 @@ mod rosters;
 mod rosters_in_files;
 mod rotation;
 mod round_trips;
+mod saving_bodies;
 mod schedules;
 mod sealed_rosters;
 mod session_limit;

@@ -204,6 +204,7 @@ async fn a_poll_takes_no_time_from_another_request() {
             session.skip_touch();
             session.load().await.unwrap();
             world.put(&mut jar.clone(), "other", 1).await;
+            world.clock.set(at(700));
             session.insert("n", 2).unwrap();
         };
         world.visit(&mut jar.clone(), slow).await;

@@ -56,6 +56,7 @@ const FLOORS: &[&[&str]] = &[
     &["sessions"],
     &[
         "answer",
+        "body",
         "caching",
         "head",
         "responder",
