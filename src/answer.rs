@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::error::{Error, ErrorKind};
 
@@ -115,6 +115,16 @@ impl Answer {
         retry_after: None,
         grpc_code: INTERNAL,
     };
+}
+
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// Whether headers or trailers of a gRPC response say that the handler failed on the server's side.
+///
+/// The codes are those that map to 5xx, and 1 (`CANCELLED`), which tonic's timeout answers.
+pub(crate) fn is_failed(headers: &HeaderMap) -> bool {
+    let code = headers.get(&GRPC_STATUS).map(HeaderValue::as_bytes);
+    code.is_some_and(|code| matches!(code, b"1" | b"2" | b"4" | b"12" | b"13" | b"14" | b"15"))
 }
 
 impl Error {

@@ -66,6 +66,9 @@ pub enum ErrorKind {
     /// Sessions in a cookie can only be listed and ended if something remembers which have ended:
     /// configure [`revocation`](crate::store::CookieStore::revocation).
     NeedsRevocation,
+    /// The session is always in its cookie, which only a response can bring: see
+    /// [`Session::save_at_end`](crate::Session::save_at_end).
+    NeedsStore,
     /// The store may drop what it was told before its end, so it cannot list a subject's sessions:
     /// see [`allow_forgetful_stores`](crate::SessionConfig::allow_forgetful_stores).
     ForgetfulStore,
@@ -171,6 +174,9 @@ impl fmt::Display for Error {
             ErrorKind::InvalidSubject => f.write_str("a subject must have 1 to 256 bytes"),
             ErrorKind::NeedsRevocation => {
                 f.write_str("a session in a cookie needs `CookieStore::revocation` to have a subject")
+            }
+            ErrorKind::NeedsStore => {
+                f.write_str("only a session in a store can be saved when its response is on its way")
             }
             ErrorKind::ForgetfulStore => {
                 f.write_str("the store may forget before its time which sessions a subject has")
@@ -334,6 +340,14 @@ pub enum ConfigError {
         /// The absolute timeout.
         absolute: Duration,
     },
+    /// A first idle timeout beyond the idle timeout would keep sessions that nobody comes back to for
+    /// longer than others.
+    FirstIdleLongerThanIdle {
+        /// The first idle timeout.
+        first: Duration,
+        /// The idle timeout, or a shorter `Max-Age`.
+        idle: Duration,
+    },
     /// A setting does nothing for this session.
     NoEffect {
         /// The method of [`SessionConfig`](crate::SessionConfig) that was called.
@@ -429,6 +443,12 @@ impl ConfigError {
                  was made: use a shorter one, or a longer `.absolute_timeout(..)`",
                 idle.as_secs(),
                 absolute.as_secs()
+            ),
+            Self::FirstIdleLongerThanIdle { first, idle } => write!(
+                f,
+                "a first idle timeout of {} seconds is beyond the idle timeout of {}: use a shorter one",
+                first.as_secs(),
+                idle.as_secs()
             ),
             Self::NoEffect { setting, session } => {
                 write!(

@@ -47,6 +47,12 @@
 //! | answer in your own way when a session cannot be saved | [`Responder`] |
 //! | log visitors in and out | [below](#login-and-logout) |
 //! | know which of two requests wins | [below](#who-wins) |
+//! | choose timeouts that a standard asks for | [`Timeouts`] |
+//! | tell visitors when they will be logged out | [`Session::expires_at`] |
+//! | let a page that polls keep nobody logged in | [`Session::skip_touch`] |
+//! | forget visitors who come once | [`SessionConfig::first_idle_timeout`] |
+//! | know when the visitor last logged in, for step-up | [`Session::authenticated_at`] |
+//! | save what a stream changes, or end it with an error | [`Session::save_at_end`] |
 //! | keep a socket's visitor logged in | [`Session`](Session#after-the-response) |
 //! | move the clock in a test | [`Clock`] |
 //!
@@ -234,6 +240,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
+mod body;
 mod caching;
 mod future;
 mod head;
@@ -279,6 +286,7 @@ pub use ::cookie::SameSite;
 
 pub use self::{
     answer::Answer,
+    body::SavingBody,
     clock::{Clock, Timestamp},
     config::{SessionConfig, Timeouts},
     cookie::CookieAttributes,

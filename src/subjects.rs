@@ -28,7 +28,7 @@ use crate::{
 /// let subjects = Subjects::new(&config)?; // and `config` goes into the layer
 ///
 /// for session in subjects.list("user-7").await? {
-///     println!("{} since {:?}, last seen {:?}", session.note(), session.created(), session.last_used());
+///     println!("{} since {:?}, last seen {:?}", session.note(), session.created_at(), session.last_used());
 /// }
 /// let ended = subjects.destroy_all("user-7").await?;
 /// # Ok(())
@@ -118,7 +118,7 @@ impl SubjectSession {
 
     /// Returns when the session was made: usually when the visitor came.
     #[must_use]
-    pub fn created(&self) -> Timestamp {
+    pub fn created_at(&self) -> Timestamp {
         self.entry.created
     }
 

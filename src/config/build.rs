@@ -52,6 +52,7 @@ impl SessionConfig {
             attributes: self.attributes.clone(),
             max_age: self.max_age,
             idle: self.idle.or(self.max_age).unwrap_or(Timeouts::DEFAULT.idle),
+            first_idle: self.first_idle,
             absolute,
             max_bytes: self.max_bytes.unwrap_or(1 << 20).min(128 << 20),
             encrypts_records: self.encrypts_records,
@@ -89,8 +90,9 @@ impl SessionConfig {
     /// Returns the absolute timeout.
     fn check_times(&self) -> Result<Duration, ConfigError> {
         let second = Duration::from_secs(1);
-        let times = [self.max_age, self.idle, self.absolute, self.persist_up_to];
-        let mut times = times.into_iter().flatten();
+        let timeouts = [self.idle, self.first_idle, self.absolute];
+        let ages = [self.max_age, self.persist_up_to];
+        let mut times = timeouts.into_iter().chain(ages).flatten();
         if times.any(|time| time < second) {
             return Err(ConfigError::ZeroDuration);
         }
@@ -107,9 +109,16 @@ impl SessionConfig {
         let longest = self.max_age.map(|_| wire::MAX_AGE);
         let absolute = self.absolute.or(longest);
         let absolute = absolute.unwrap_or(Timeouts::DEFAULT.absolute);
-        match self.idle.or(self.max_age) {
-            Some(idle) if idle > absolute => {
-                Err(ConfigError::IdleLongerThanAbsolute { idle, absolute })
+        if let Some(idle) = self.idle.or(self.max_age)
+            && idle > absolute
+        {
+            return Err(ConfigError::IdleLongerThanAbsolute { idle, absolute });
+        }
+        let idle = self.idle.or(self.max_age).unwrap_or(Timeouts::DEFAULT.idle);
+        let idle = idle.min(self.max_age.unwrap_or(idle));
+        match self.first_idle {
+            Some(first) if first > idle => {
+                Err(ConfigError::FirstIdleLongerThanIdle { first, idle })
             }
             _ => Ok(absolute),
         }

@@ -24,6 +24,7 @@ use crate::{
 /// | [`attributes`](Self::attributes) | `Path=/`, no `Domain`, `Secure`, `HttpOnly`, `SameSite=Lax` |
 /// | [`max_age`](Self::max_age) | none: until the browser closes |
 /// | [`idle_timeout`](Self::idle_timeout) | 24 hours |
+/// | [`first_idle_timeout`](Self::first_idle_timeout) | the idle timeout |
 /// | [`absolute_timeout`](Self::absolute_timeout) | 14 days |
 /// | [`persist_up_to`](Self::persist_up_to) | the longest of 30 days, `max_age` and `absolute_timeout` |
 /// | [`not_before`](Self::not_before) | none |
@@ -49,6 +50,7 @@ pub struct SessionConfig {
     former: Vec<CookieAttributes>,
     max_age: Option<Duration>,
     idle: Option<Duration>,
+    first_idle: Option<Duration>,
     absolute: Option<Duration>,
     persist_up_to: Option<Duration>,
     not_before: Timestamp,
@@ -85,6 +87,7 @@ impl SessionConfig {
             former: Vec::new(),
             max_age: None,
             idle: None,
+            first_idle: None,
             absolute: None,
             persist_up_to: None,
             not_before: Timestamp::default(),
@@ -232,6 +235,40 @@ impl SessionConfig {
     #[must_use]
     pub fn idle_timeout(mut self, idle: Duration) -> Self {
         self.idle = Some(idle);
+        self
+    }
+
+    /// Ends a session this early if no second request uses it: the idle timeout, unless you set it.
+    ///
+    /// Most visitors that a crawler or a scanner makes up come once, and so do many people. Each gets
+    /// a session if your pages write to it, and a store keeps it for the idle timeout. With this, a
+    /// session ends `first` after the request that made it. A second request that uses it restarts
+    /// the full [`idle_timeout`](Self::idle_timeout), as [`touch`](crate::Session::touch) does. A
+    /// session that was [renewed](crate::Session::renew), has a
+    /// [subject](crate::Session::set_subject) or lasts
+    /// [for a fixed time](crate::Session::persist_for) has it from the start.
+    ///
+    /// A session in a cookie alone is sent again by a read only in the second half of `first`, and
+    /// with [`revocation`](Self::revocation) after a tenth of it: a second request before that does
+    /// not count unless it changes something. So give such a cookie a `first` that is longer than a
+    /// first visit.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let cart = SessionConfig::new("cart", MemoryStore::new(), Keys::generate()?)
+    ///     .idle_timeout(Duration::from_secs(7 * 86_400))
+    ///     .first_idle_timeout(Duration::from_secs(3_600));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Longer than the idle timeout, it is a
+    /// [`ConfigError::FirstIdleLongerThanIdle`](crate::ConfigError::FirstIdleLongerThanIdle).
+    #[must_use]
+    pub fn first_idle_timeout(mut self, first: Duration) -> Self {
+        self.first_idle = Some(first);
         self
     }
 

@@ -90,6 +90,13 @@ impl Session {
         save.await.map_err(|error: Error| error.of(self.name()))
     }
 
+    /// Whether something was changed and not saved, or is being saved.
+    pub(crate) fn has_unsaved(&self) -> bool {
+        let cell = self.handle.cell();
+        !cell.is_idle(self.settings().never_waits)
+            || cell.with(|state| state.is_changed() || state.is_refused)
+    }
+
     /// Restarts the session's [idle timeout](crate::SessionConfig::idle_timeout) now, as a request
     /// that uses it does, and saves what was changed. The absolute timeout stays.
     ///

@@ -5,6 +5,7 @@ mod json;
 mod lifecycle;
 mod named;
 mod subject;
+mod times;
 mod typed;
 mod values;
 
@@ -100,7 +101,9 @@ use crate::{
 /// A clone can outlive the request, in a spawned task, a WebSocket or the stream of a body. It goes
 /// on reading what it has. To see what has happened since, and to change a session in a store, it
 /// calls [`load`](Self::load) again, changes, and calls [`save`](Self::save). What needs the cookie
-/// can only be done before: changes of a session in a cookie, `renew`, `persist_for`, attributes.
+/// can only be done before: changes of a session in a cookie, `renew`, `persist_for`, attributes. The
+/// stream of a body need not save: [`save_at_end`](Self::save_at_end) does, and tells the client of a
+/// failure.
 ///
 /// A WebSocket calls [`touch`](Self::touch) a few times per idle timeout. That keeps a session in a
 /// store alive, and is [`ErrorKind::Gone`] once it has ended. Then [`load`](Self::load) it, and
@@ -130,6 +133,16 @@ use crate::{
 /// A session in a cookie with [`revocation`](crate::store::CookieStore::revocation) cannot be touched
 /// after the response: call `load` instead, which learns of the end in the same way. One in a cookie
 /// alone never learns of it.
+///
+/// # Times
+///
+/// | There is | [`created_at`](Self::created_at) | [`expires_at`](Self::expires_at) | [`last_used`](Self::last_used) |
+/// |---|---|---|---|
+/// | no session: none came, it was destroyed, or this request has emptied it | `None` | `None` | `None` |
+/// | a new session with something in it, not saved yet | when this request opened it | its end once the response has saved it | `None` |
+/// | a session in a cookie or a record | when it was made | its end after this response | the last use that is written down |
+///
+/// All times are whole seconds of the layer's [`Clock`](crate::Clock).
 ///
 /// # Loading
 ///

@@ -159,6 +159,17 @@ impl Change {
         matches!(self, Self::SetSubject { .. } | Self::RemoveSubject)
     }
 
+    /// Whether it is about how long the session lasts: it counts as use in any request.
+    pub(crate) fn is_of_lifetime(&self) -> bool {
+        match self {
+            Self::Same(change) => change.is_of_lifetime(),
+            change => matches!(
+                change,
+                Self::Persist(_) | Self::Authenticate(_) | Self::SetSubject { .. }
+            ),
+        }
+    }
+
     /// Whether the browser has to be told, even if only the record changes.
     pub(crate) fn shows_in_cookie(&self) -> bool {
         matches!(self, Self::Persist(_) | Self::Attributes(_))

@@ -4,6 +4,7 @@ mod change;
 mod enrolment;
 mod home;
 mod job;
+mod life;
 mod lifetime;
 mod plan;
 
@@ -12,6 +13,7 @@ pub(crate) use self::{
     enrolment::Enrolment,
     home::{Home, Place},
     job::{Draft, Job, Written},
+    life::Life,
     lifetime::Lifetime,
     plan::{When, Write},
     request::{CookieDuty, CutOff, Source, State, Use, View},

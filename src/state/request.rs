@@ -38,8 +38,10 @@ pub(crate) struct State {
     pub(crate) sealed_by: Option<KeyId>,
     /// When the cookie was made that came and refers to the session's record.
     pub(crate) sent: Option<Timestamp>,
-    /// When the session is over that the cookie holds that came.
-    pub(crate) until: Option<Timestamp>,
+    /// This request made the session.
+    pub(crate) has_begun: bool,
+    /// This request does not count as use of the session: its end stays.
+    pub(crate) skips_touch: bool,
     /// Somebody asked it something, changed it, or tried to: the response depends on the cookie. To
     /// load it is not enough.
     pub(crate) is_used: bool,
@@ -309,7 +311,8 @@ impl State {
     /// Whether a session in a cookie has ended since it was opened, as one in a record that is not
     /// there any more.
     pub(crate) fn has_run_out(&self, now: Timestamp) -> bool {
-        self.is_in_cookie() && self.until.is_some_and(|until| until <= now)
+        let home = self.view.as_ref().map(|view| &view.home);
+        matches!(home, Some(Home::Cookie { expires, .. }) if *expires <= now)
     }
 
     /// What a save is after the response that would make a new session: the one there was has
@@ -415,6 +418,7 @@ impl State {
             },
             is_used: true,
             is_reopened: self.is_reopened,
+            skips_touch: self.skips_touch,
             ..Self::default()
         };
         mem::replace(self, new)

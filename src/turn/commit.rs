@@ -82,7 +82,7 @@ pub(crate) fn commit_cookie(anchor: &impl Anchor, commit: Commit) -> Result<Repl
             }
             if let Some(plan) = plan {
                 let new = plan.write.names().then(|| vault.new_id()).transpose()?;
-                state.saved_in_cookie(new, plan.duty, now);
+                state.saved_in_cookie(new, &plan, settings, now);
             }
             Reply::of(state, settings, || now)
         })

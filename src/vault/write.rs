@@ -56,20 +56,22 @@ impl Vault<'_> {
         }
     }
 
-    /// Writes the job's draft anew, of this content, over a record of these writes.
+    /// Writes the job's draft anew, of this content, over this record if there is one.
     pub(super) fn redraft(
         &self,
         job: &mut Job,
         content: &Content,
-        writes: &Writes,
+        over: Option<&Place>,
     ) -> Result<(), Error> {
         self.settings
             .check_size(content.payload_len(), content.attributes.as_deref())
             .map_err(Error::new)?;
         let (now, browser) = (self.now(), job.draft.browser);
-        job.draft = Draft::of(content, self.settings, now);
+        let end = (job.plan.term, over.map(|place| place.expires));
+        job.draft = Draft::of(content, self.settings, now, end);
         job.draft.browser = browser;
-        job.draft.writes = writes.with(job.write, now);
+        let writes = over.map(|place| place.writes.with(job.write, now));
+        job.draft.writes = writes.unwrap_or_else(|| Writes::default().with(job.write, now));
         job.draft.plain = content.encode_record(&job.draft.writes, browser).into();
         Ok(())
     }
@@ -156,7 +158,7 @@ impl Vault<'_> {
                     });
                 }
                 Merged::Again { content, place } => {
-                    self.redraft(job, &content, &place.writes)?;
+                    self.redraft(job, &content, Some(&place))?;
                     (version, merged) = (place.version, Some(content));
                 }
             }

@@ -283,6 +283,51 @@ fn an_idle_timeout_ends_no_later_than_the_absolute_one() {
 }
 
 #[test]
+fn a_first_idle_timeout_is_no_longer_than_the_others() {
+    let refused = |first, idle| Err(ConfigError::FirstIdleLongerThanIdle { first, idle });
+    let first = |c: SessionConfig, secs| c.first_idle_timeout(Duration::from_secs(secs));
+    let (hour, day) = (Duration::from_secs(3_600), DAY.as_secs());
+    let longer = |secs| Duration::from_secs(secs + 1);
+    assert_eq!(build("s", |c| first(c, day)), Ok(()));
+    assert_eq!(build("s", |c| first(c, day + 1)), refused(longer(day), DAY));
+    assert_eq!(
+        build("s", |c| first(c.idle_timeout(hour), 3_601)),
+        refused(longer(3_600), hour)
+    );
+    for config in [
+        |c: SessionConfig| c.max_age(Duration::from_secs(3_600)),
+        |c: SessionConfig| c.max_age(Duration::from_secs(3_600)).idle_timeout(DAY),
+    ] {
+        assert_eq!(build("s", |c| first(config(c), 3_600)), Ok(()));
+        let over = build("s", |c| first(config(c), 3_601));
+        assert_eq!(over, refused(longer(3_600), hour));
+    }
+    let zero = build("s", |c| first(c, 0));
+    assert_eq!(zero, Err(ConfigError::ZeroDuration));
+    let text = build("s", |c| first(c, day + 1)).unwrap_err().to_string();
+    assert!(
+        text.contains("86401 seconds") && text.contains("86400"),
+        "{text}"
+    );
+}
+
+#[test]
+fn presets_are_what_their_standards_say() {
+    for (preset, idle, absolute) in [
+        (Timeouts::DEFAULT, 24 * 60, 14 * 24 * 60),
+        (Timeouts::LOW_RISK, 30, 8 * 60),
+        (Timeouts::HIGH_VALUE, 5, 4 * 60),
+        (Timeouts::AAL1, 30 * 24 * 60, 30 * 24 * 60),
+        (Timeouts::AAL2, 60, 24 * 60),
+        (Timeouts::AAL3, 15, 12 * 60),
+    ] {
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        assert_eq!(preset, Timeouts::new(minutes(idle), minutes(absolute)));
+        assert_eq!(build("s", |c| c.timeouts(preset)), Ok(()));
+    }
+}
+
+#[test]
 fn a_setting_that_does_nothing_is_refused() {
     let cookie = || SessionConfig::cookie("s", keys());
     let store = || SessionConfig::new("s", MemoryStore::new(), keys());

@@ -58,6 +58,7 @@ const FLOORS: &[&[&str]] = &[
     &["sessions"],
     &[
         "answer",
+        "body",
         "caching",
         "head",
         "responder",
@@ -94,6 +95,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "values",
             "lifecycle",
             "subject",
+            "times",
             "flash",
             "typed",
         ],
@@ -107,6 +109,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "enrolment",
             "request",
             "plan",
+            "life",
             "job",
             "mod",
         ],

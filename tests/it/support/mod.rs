@@ -6,6 +6,7 @@ pub(crate) mod scripted;
 mod site;
 mod sizes;
 pub(crate) mod steps;
+pub(crate) mod streams;
 pub(crate) mod watched;
 mod world;
 
