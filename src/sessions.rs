@@ -9,6 +9,7 @@ use crate::{
     error::{Error, ErrorKind},
     request::Registry,
     session::Session,
+    trace,
 };
 
 /// The sessions of a request, by name: those of the layer around the handler, and of the layers
@@ -46,7 +47,7 @@ impl Sessions {
     pub async fn get(&self, name: &str) -> Result<Session, Error> {
         let found = self
             .find(name)
-            .ok_or_else(|| Error::new(ErrorKind::UnknownName).of(name))?;
+            .ok_or_else(|| trace::misused(self.unknown(name)))?;
         found.load().await?;
         Ok(found)
     }
@@ -69,17 +70,19 @@ impl Sessions {
     /// # Errors
     ///
     /// [`ErrorKind::SettingsDiffer`] if the name belongs to a session of another store, other keys
-    /// or another audience, [`ErrorKind::InvalidAttributes`] if the settings do not work (its
+    /// or another audience, [`ErrorKind::InvalidSettings`] if the settings do not work (its
     /// source is the [`ConfigError`](crate::ConfigError)); otherwise as for [`Session::load`].
     pub async fn open(&self, config: &SessionConfig) -> Result<Session, Error> {
         let name = config.name();
-        let refuse = |error| Error::with_source(ErrorKind::InvalidAttributes, error).of(name);
+        let refuse =
+            |error| trace::misused(Error::with_source(ErrorKind::InvalidSettings, error).of(name));
         let session = match self.find(name) {
             Some(session) => session,
             None => Session::from(self.0.open(config.build().map_err(refuse)?)),
         };
         if !config.is_of(session.settings()) {
-            return Err(Error::new(ErrorKind::SettingsDiffer).of(name));
+            let error = Error::new(ErrorKind::SettingsDiffer).of(name);
+            return Err(trace::misused(error));
         }
         session.load().await?;
         Ok(session)
@@ -114,6 +117,16 @@ impl Sessions {
 
     fn find(&self, name: &str) -> Option<Session> {
         self.iter().find(|session| session.name() == name)
+    }
+
+    /// Says which names there are, since most unknown ones are misspelt.
+    fn unknown(&self, name: &str) -> Error {
+        let names: Vec<_> = self
+            .iter()
+            .map(|session| session.name().to_owned())
+            .collect();
+        let known = format!("there is {}", names.join(", "));
+        Error::with_source(ErrorKind::UnknownName, known).of(name)
     }
 }
 

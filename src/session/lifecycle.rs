@@ -44,8 +44,7 @@ impl Session {
             let error = error.of(self.name());
             // The response is about this visitor.
             self.handle.cell().with(|state| state.is_used = true);
-            trace::load_failed(&error);
-            error
+            trace::load_failed(error)
         })
     }
 
@@ -87,7 +86,7 @@ impl Session {
             }
             Ok(())
         };
-        save.await.map_err(|error: Error| error.of(self.name()))
+        save.await.map_err(|error| self.fail(error))
     }
 
     /// Restarts the session's [idle timeout](crate::SessionConfig::idle_timeout) now, as a request
@@ -109,7 +108,7 @@ impl Session {
             self.handle.check_name()?;
             turn::run(&self.handle, Touch).await
         };
-        touch.await.map_err(|error: Error| error.of(self.name()))
+        touch.await.map_err(|error| self.fail(error))
     }
 
     /// Gives the session a new ID with the response, and ends the old one. Values, flash messages,
@@ -228,7 +227,7 @@ impl Session {
             self.handle.cell().with(|state| state.is_used = true);
             turn::run(&self.handle, Destroy).await
         };
-        destroy.await.map_err(|error: Error| error.of(self.name()))
+        destroy.await.map_err(|error| self.fail(error))
     }
 
     /// Lets this session last for `length` from now, in the browser and on the server, used or not:
