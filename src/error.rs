@@ -476,7 +476,9 @@ impl ConfigError {
     fn fmt_setting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MaxAgeTooLong => {
-                f.write_str("browsers cut a Max-Age of more than 400 days: use a shorter one")
+                f.write_str(
+                    "browsers cut a Max-Age of more than 400 days: use a shorter `.max_age(..)` or `.persist_up_to(..)`",
+                )
             }
             Self::ZeroDuration => f.write_str(
                 "a timeout of less than a second ends every session at once: use a longer one",
@@ -495,7 +497,7 @@ impl ConfigError {
                 )
             }
             Self::ClockSkewTooLong => f.write_str(
-                "clocks that differ by more than an hour are wrong: set them right and allow less",
+                "clocks that differ by more than an hour are wrong: set them right, and `.clock_skew(..)` to an hour at most",
             ),
             Self::ForgetfulStore(name) => {
                 write!(
