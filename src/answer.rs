@@ -1,6 +1,6 @@
 //! Which status an error gets: one table for HTTP and gRPC.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
@@ -148,6 +148,34 @@ impl Error {
     #[must_use]
     pub fn answer(&self) -> Answer {
         Answer::in_handler(self)
+    }
+
+    /// Returns what the client may read: `session error`, and nothing else in a release build.
+    ///
+    /// In a debug build (`debug_assertions`) the error and its causes follow, if the program has to be
+    /// changed, as where a layer is missing or a name is misspelt. No sentence of this crate has a
+    /// session's values or a key in it. The log gets them in every build.
+    ///
+    /// axum's `IntoResponse` sends this. Elsewhere make it the body of the response, or the message
+    /// of a gRPC status.
+    ///
+    /// ```
+    /// # use silverback::Error;
+    /// fn body(error: &Error) -> String {
+    ///     error.client_message().into_owned()
+    /// }
+    /// ```
+    #[must_use]
+    pub fn client_message(&self) -> Cow<'static, str> {
+        if cfg!(debug_assertions) && self.kind().is_mistake() {
+            format!(
+                "session error: {}\n\nA release build says no more than \"session error\".\n",
+                self.sentence()
+            )
+            .into()
+        } else {
+            "session error".into()
+        }
     }
 }
 

@@ -92,13 +92,13 @@ async fn session_of<N: Selector>(parts: &Parts) -> Result<Session, Error> {
     Ok(session)
 }
 
-/// Answers as [`Answer`](crate::Answer) says and tells the client nothing; the error is in the
-/// response's extensions, and logged.
+/// Answers as [`Answer`](crate::Answer) says, with [`Error::client_message`] as the body; the error is
+/// in the response's extensions, and logged.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let answer = self.answer();
         trace::answered(&self, answer.status().as_u16());
-        let mut response = (answer.status(), "session error").into_response();
+        let mut response = (answer.status(), self.client_message()).into_response();
         if let Some(delay) = answer.retry_after() {
             let headers = response.headers_mut();
             headers.insert(header::RETRY_AFTER, delay.as_secs().into());

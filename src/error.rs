@@ -21,6 +21,8 @@ struct Inner {
     more: Vec<Error>,
     /// Nothing was written: the session was being read.
     is_of_load: bool,
+    /// The log has it already.
+    is_told: bool,
 }
 
 /// The way in which an operation on a session failed.
@@ -42,8 +44,12 @@ pub enum ErrorKind {
     /// [`Sessions::open`](crate::Sessions::open) was called with the name of a session that has
     /// another store, other keys or another audience.
     SettingsDiffer,
-    /// The attributes asked for at run time do not go together.
+    /// The attributes asked for at run time do not go together; the
+    /// [source](error::Error::source) is the [`ConfigError`].
     InvalidAttributes,
+    /// [`Sessions::open`](crate::Sessions::open) was called with settings that cannot work; the
+    /// [source](error::Error::source) is the [`ConfigError`].
+    InvalidSettings,
     /// The value could not be turned into JSON, or would not read back as what it was.
     SerializeFailed,
     /// The stored value is not of the type asked for.
@@ -97,6 +103,7 @@ impl Error {
             source,
             more: Vec::new(),
             is_of_load: false,
+            is_told: false,
         }))
     }
 
@@ -112,6 +119,27 @@ impl Error {
 
     pub(crate) fn is_of_load(&self) -> bool {
         self.0.is_of_load
+    }
+
+    /// Notes that the log has it.
+    pub(crate) fn told(self) -> Self {
+        self.change(|inner| inner.is_told = true)
+    }
+
+    pub(crate) fn is_told(&self) -> bool {
+        self.0.is_told
+    }
+
+    /// The error and its causes in one sentence.
+    pub(crate) fn sentence(&self) -> String {
+        let mut sentence = self.to_string();
+        let mut cause = error::Error::source(self);
+        while let Some(error) = cause {
+            sentence.push_str(": ");
+            sentence.push_str(&error.to_string());
+            cause = error.source();
+        }
+        sentence
     }
 
     /// Makes one error of all failures of a batch.
@@ -147,43 +175,92 @@ impl Error {
     }
 }
 
+impl ErrorKind {
+    /// Whether the program is put together in a way that cannot work, whoever comes and whatever
+    /// the stores hold.
+    pub(crate) fn is_misuse(self) -> bool {
+        matches!(
+            self,
+            Self::NotLoaded
+                | Self::MissingLayer
+                | Self::UnknownName
+                | Self::NameTaken
+                | Self::SettingsDiffer
+                | Self::InvalidSettings
+        )
+    }
+
+    /// Whether the program has to be changed, and not only asked again.
+    pub(crate) fn is_mistake(self) -> bool {
+        !matches!(
+            self,
+            Self::Gone
+                | Self::Conflict
+                | Self::StoreFailed
+                | Self::LaterFormat
+                | Self::RandomFailed
+        )
+    }
+
+    /// What happened and what to do, behind the session's name.
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::NotLoaded => {
+                "used before it was loaded: call `session.load().await?` first, or take it by an extractor"
+            }
+            Self::AlreadyCommitted => {
+                "the response is on its way: change the session before the handler returns, or load one \
+                 that is kept in a store again, and save it"
+            }
+            Self::MissingLayer => {
+                "no `SessionLayer` is around this handler: add `.layer(SessionLayer::new(..))` after the \
+                 routes and the middleware that use sessions"
+            }
+            Self::UnknownName => "no `SessionLayer` around this handler has a session of this name",
+            Self::NameTaken => {
+                "a `SessionLayer` further out has a session of this name: give one of the two another name"
+            }
+            Self::SettingsDiffer => {
+                "a session of this name is there, with another store, other keys or another audience: \
+                 open it with a clone of its settings, or under another name"
+            }
+            Self::InvalidAttributes => "the cookie's attributes do not go together",
+            Self::InvalidSettings => "the settings cannot work",
+            Self::SerializeFailed => "the value cannot be kept as JSON without loss",
+            Self::DeserializeFailed => "the value is not of the type asked for",
+            Self::TooLarge { .. } => "too large",
+            Self::Conflict => "other requests kept changing it: try again",
+            Self::Gone => "it ended while this request was changing it, and nothing was saved",
+            Self::InvalidSubject => "a subject must have 1 to 256 bytes",
+            Self::NeedsRevocation => {
+                "a session in a cookie needs a `CookieStore` with `.revocation(store)` to have a subject"
+            }
+            Self::NeedsStore => {
+                "only a session in a store can be saved when its response is on its way"
+            }
+            Self::ForgetfulStore => {
+                "the store may forget which sessions a subject has: use another, or add \
+                 `.allow_forgetful_stores()` to the settings"
+            }
+            Self::StoreFailed => "the store failed",
+            Self::LaterFormat => "a later release has written it, and this one cannot read it",
+            Self::RandomFailed => "the operating system gave no random bytes",
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(session) = self.session() {
             write!(f, "session {session:?}: ")?;
         }
         match self.kind() {
-            ErrorKind::NotLoaded => f.write_str("used before it was loaded: call `session.load().await` first"),
-            ErrorKind::AlreadyCommitted => {
-                f.write_str("the response is already on its way; one kept in a store can be loaded again and saved")
-            }
-            ErrorKind::MissingLayer => {
-                f.write_str("no session in the request's extensions: is a `SessionLayer` around this service?")
-            }
-            ErrorKind::UnknownName => f.write_str("no session layer around this service has this name"),
-            ErrorKind::NameTaken => f.write_str("the name is already used by another session of this request"),
-            ErrorKind::SettingsDiffer => {
-                f.write_str("the session of this name has another store, other keys or another audience")
-            }
-            ErrorKind::InvalidAttributes => f.write_str("the cookie's attributes do not go together"),
-            ErrorKind::SerializeFailed => f.write_str("the value cannot be kept as JSON without loss"),
-            ErrorKind::DeserializeFailed => f.write_str("the value is not of the type asked for"),
-            ErrorKind::TooLarge { size, limit } => write!(f, "{size} bytes are over the limit of {limit}"),
-            ErrorKind::Conflict => f.write_str("other requests kept changing it"),
-            ErrorKind::Gone => f.write_str("it ended while this request was changing it"),
-            ErrorKind::InvalidSubject => f.write_str("a subject must have 1 to 256 bytes"),
-            ErrorKind::NeedsRevocation => {
-                f.write_str("a session in a cookie needs `CookieStore::revocation` to have a subject")
-            }
-            ErrorKind::NeedsStore => {
-                f.write_str("only a session in a store can be saved when its response is on its way")
-            }
-            ErrorKind::ForgetfulStore => {
-                f.write_str("the store may forget before its time which sessions a subject has")
-            }
-            ErrorKind::StoreFailed => f.write_str("the store failed"),
-            ErrorKind::LaterFormat => f.write_str("it was written by a later release"),
-            ErrorKind::RandomFailed => f.write_str("the operating system gave no random bytes"),
+            ErrorKind::TooLarge { size, limit } => write!(
+                f,
+                "it would take {size} bytes, and its limit is {limit}: keep less in it, or keep it in a store \
+                 that takes more"
+            ),
+            kind => f.write_str(kind.sentence()),
         }?;
         match self.0.more.len() {
             0 => Ok(()),
@@ -432,7 +509,9 @@ impl ConfigError {
     fn fmt_setting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MaxAgeTooLong => {
-                f.write_str("browsers cut a Max-Age of more than 400 days: use a shorter one")
+                f.write_str(
+                    "browsers cut a Max-Age of more than 400 days: use a shorter `.max_age(..)` or `.persist_up_to(..)`",
+                )
             }
             Self::ZeroDuration => f.write_str(
                 "a timeout of less than a second ends every session at once: use a longer one",
@@ -457,7 +536,7 @@ impl ConfigError {
                 )
             }
             Self::ClockSkewTooLong => f.write_str(
-                "clocks that differ by more than an hour are wrong: set them right and allow less",
+                "clocks that differ by more than an hour are wrong: set them right, and `.clock_skew(..)` to an hour at most",
             ),
             Self::ForgetfulStore(name) => {
                 write!(

@@ -73,6 +73,23 @@
 //! Middleware made with `axum::middleware::from_fn` takes the extractors too, and has to be inside:
 //! the `.layer(SessionLayer::new(..))` comes after it.
 //!
+//! # When something is put together wrongly
+//!
+//! A missing layer, a misspelt name, or a session that was not loaded is an [`Error`], one sentence
+//! in the log, and a 500. A debug build (`debug_assertions`) tells the client too:
+//!
+//! ```text
+//! session error: session "carts": no `SessionLayer` around this handler has a session of this name: there is account, cart
+//! ```
+//!
+//! A release build says `session error` to the client, and nothing more. Outside axum,
+//! [`Error::client_message`] is that text.
+//!
+//! The log is the feature `tracing`: events on the target `silverback`. A debug build of a program
+//! without a subscriber prints the sentence on the terminal. What clients can repeat at will, such
+//! as bad cookies, is logged at most once a minute for each kind and layer, and `left_out` says how
+//! many there were in between.
+//!
 //! # Without a framework
 //!
 //! ```

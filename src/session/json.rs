@@ -1,5 +1,7 @@
 //! Values to JSON and back, without the losses that serde_json lets pass.
 
+use std::{any::type_name, fmt};
+
 use serde::{Serialize, ser};
 
 use crate::error::{Error, ErrorKind};
@@ -29,9 +31,44 @@ pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error
 }
 
 pub(super) fn from_json<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(json)
-        .map_err(|error| Error::with_source(ErrorKind::DeserializeFailed, error))
+    serde_json::from_slice(json).map_err(|error| {
+        Error::with_source(ErrorKind::DeserializeFailed, Mismatch::of::<T>(&error))
+    })
 }
+
+/// Why a value could not be read, without the value: serde's sentences quote it.
+#[derive(Debug)]
+struct Mismatch {
+    wanted: &'static str,
+    /// What stands in the type's definition, and no value.
+    missing: Option<String>,
+    column: usize,
+}
+
+impl Mismatch {
+    fn of<T>(error: &serde_json::Error) -> Self {
+        let sentence = error.to_string();
+        let missing = sentence.strip_prefix("missing field `");
+        let missing = missing.and_then(|rest| rest.split('`').next());
+        Self {
+            wanted: type_name::<T>(),
+            missing: missing.map(str::to_owned),
+            column: error.column(),
+        }
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { wanted, column, .. } = self;
+        match &self.missing {
+            Some(field) => write!(f, "it is no `{wanted}`: field `{field}` is missing"),
+            None => write!(f, "it is no `{wanted}` from column {column} of its JSON on"),
+        }
+    }
+}
+
+impl std::error::Error for Mismatch {}
 
 /// A copy of a value's JSON; a small one takes no allocation.
 pub(super) struct JsonCopy {

@@ -44,8 +44,7 @@ impl Session {
             let error = error.of(self.name());
             // The response is about this visitor.
             self.handle.cell().with(|state| state.is_used = true);
-            trace::load_failed(&error);
-            error
+            trace::load_failed(error)
         })
     }
 
@@ -87,7 +86,7 @@ impl Session {
             }
             Ok(())
         };
-        save.await.map_err(|error: Error| error.of(self.name()))
+        save.await.map_err(|error| self.fail(error))
     }
 
     /// Whether something was changed and not saved, or is being saved.
@@ -116,7 +115,7 @@ impl Session {
             self.handle.check_name()?;
             turn::run(&self.handle, Touch).await
         };
-        touch.await.map_err(|error: Error| error.of(self.name()))
+        touch.await.map_err(|error| self.fail(error))
     }
 
     /// Gives the session a new ID with the response, and ends the old one. Values, flash messages,
@@ -235,7 +234,7 @@ impl Session {
             self.handle.cell().with(|state| state.is_used = true);
             turn::run(&self.handle, Destroy).await
         };
-        destroy.await.map_err(|error: Error| error.of(self.name()))
+        destroy.await.map_err(|error| self.fail(error))
     }
 
     /// Lets this session last for `length` from now, in the browser and on the server, used or not:

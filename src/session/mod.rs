@@ -23,6 +23,7 @@ use crate::{
     id::RecordKey,
     request::{Handle, Registry},
     state::{Change, Effect, State, View},
+    trace,
     turn::{self, Anchor, Open, open_cookie},
 };
 
@@ -185,7 +186,7 @@ impl Session {
     /// `None` for a session that is not loaded, or that is new and not saved yet.
     #[must_use]
     pub fn record_key(&self) -> Option<RecordKey> {
-        self.read(|view| Ok(view.home.key())).ok().flatten()
+        self.look(|view| Ok(view.home.key())).ok().flatten()
     }
 
     /// Returns why the cookie that came was not accepted; `None` if it was, if none came, or if the
@@ -210,7 +211,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn rejection(&self) -> Option<Rejection> {
-        self.read(|view| Ok(view.rejection)).ok().flatten()
+        self.look(|view| Ok(view.rejection)).ok().flatten()
     }
 }
 
@@ -223,7 +224,17 @@ impl Session {
         self.handle.settings()
     }
 
+    /// Names the session that failed, and tells the log of what can never work.
+    fn fail(&self, error: Error) -> Error {
+        trace::misused(error.of(self.name()))
+    }
+
     fn read<R>(&self, read: impl FnOnce(&View) -> Result<R, Error>) -> Result<R, Error> {
+        self.look(read).map_err(trace::misused)
+    }
+
+    /// As [`read`](Self::read), for what says `None` of a session that is not loaded.
+    fn look<R>(&self, read: impl FnOnce(&View) -> Result<R, Error>) -> Result<R, Error> {
         let read = || {
             self.handle.check_name()?;
             self.opened(|state| match &state.view {
@@ -231,7 +242,7 @@ impl Session {
                 None => Err(Error::new(ErrorKind::NotLoaded)),
             })
         };
-        read().map_err(|error| error.of(self.name()))
+        read().map_err(|error: Error| error.of(self.name()))
     }
 
     /// Runs a change of the content and keeps note of it.
@@ -277,7 +288,7 @@ impl Session {
                 self.opened(change)
             }
         };
-        write().map_err(|error: Error| error.of(self.name()))
+        write().map_err(|error| self.fail(error))
     }
 
     /// Works on the session's state, opened if it was not; a session whose store waits has to be

@@ -126,7 +126,7 @@ impl Session {
         let listed = vault
             .enrolled(&subject)
             .await
-            .map_err(|error| error.of_load().of(self.name()))?;
+            .map_err(|error| self.fail(error.of_load()))?;
         Ok(SubjectSession::list(listed, key.as_ref(), vault.now()))
     }
 
@@ -148,7 +148,7 @@ impl Session {
                     .vault()
                     .end_enrolled(&subject, is_it, Enrolled::Only)
                     .await;
-                Ok(ended.map_err(|error| error.of(self.name()))? > 0)
+                Ok(ended.map_err(|error| self.fail(error))? > 0)
             }
             _ => Ok(false),
         }
@@ -187,7 +187,7 @@ impl Session {
                 .end_enrolled(&subject, is_other, Enrolled::AndUnlisted)
                 .await
         };
-        destroy.await.map_err(|error: Error| error.of(self.name()))
+        destroy.await.map_err(|error| self.fail(error))
     }
 
     fn whose(&self) -> Result<Option<Whose>, Error> {
@@ -197,7 +197,7 @@ impl Session {
             return Ok(None);
         };
         if self.settings().rosters.is_none() {
-            return Err(Error::new(self.why_unlisted()).of(self.name()));
+            return Err(self.fail(Error::new(self.why_unlisted())));
         }
         Ok(Some((subject.name, key)))
     }

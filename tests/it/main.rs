@@ -47,6 +47,7 @@ mod lost_answers;
 mod many_sessions;
 mod marks;
 mod mid_request_ends;
+mod mistakes;
 mod names;
 mod nested_layers;
 mod older_types;

@@ -216,7 +216,7 @@ async fn one_the_layer_does_not_name_is_opened() {
             (ErrorKind::SettingsDiffer, Some("cart"))
         );
         let invalid = all.open(&carts.clone().named("no name")).await.unwrap_err();
-        assert_eq!(invalid.kind(), ErrorKind::InvalidAttributes);
+        assert_eq!(invalid.kind(), ErrorKind::InvalidSettings);
         assert_eq!(
             all.open(&SessionConfig::cookie("account", keys()))
                 .await

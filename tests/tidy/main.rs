@@ -84,7 +84,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
     ("config", &["timeouts", "settings", "mod", "build"]),
     ("content", &["frames", "writes", "mark", "mod", "wire"]),
     ("request", &["registry", "commit", "mod"]),
-    ("key", &["id", "error", "secret", "ring", "mod"]),
+    ("key", &["id", "error", "secret", "text", "ring", "mod"]),
     ("roster", &["mod", "wire", "store"]),
     (
         "session",

@@ -270,7 +270,9 @@ impl MemoryStore {
             if let Some(slot) = room.spare {
                 shard.keep(slot);
             }
-            return Err(StoreError::refused("full"));
+            return Err(StoreError::refused(
+                "it is full: raise `MemoryStore::max_bytes`",
+            ));
         }
         drop(shard);
         self.note(&removed);
