@@ -85,7 +85,7 @@
 //! A release build says `session error` to the client, and nothing more. Outside axum,
 //! [`Error::client_message`] is that text.
 //!
-//! The log is the feature `tracing`: events on the target `silverback`. A debug build of a program
+//! The log is the feature `tracing`, which is on by default: events on the target `silverback`. A debug build of a program
 //! without a subscriber prints the sentence on the terminal. What clients can repeat at will, such
 //! as bad cookies, is logged at most once a minute for each kind and layer, and `left_out` says how
 //! many there were in between.
@@ -251,7 +251,7 @@
 //! | `filesystem` | [`FilesystemStore`](store::FilesystemStore) (Unix) | yes |
 //! | `axum` | [extractors](#axum), and `IntoResponse` for [`Error`] | no |
 //! | `conformance` | [`store_conformance!`]: the contract of [`Store`](store::Store) as tests | no |
-//! | `tracing` | events on the target `silverback`: kinds and names, never a secret | no |
+//! | `tracing` | events on the target `silverback`: kinds and names, never a secret | yes |
 //!
 //! Features add; none changes what the others do.
 #![cfg_attr(docsrs, feature(doc_cfg))]

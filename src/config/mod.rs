@@ -13,7 +13,7 @@ use crate::{
     cookie::CookieAttributes,
     key::{Key, Keys},
     name::Named,
-    store::{Backend, CookieStore},
+    store::{Backend, CookieStore, IntoBackend},
 };
 
 /// The settings of one session of a [`SessionLayer`](crate::SessionLayer).
@@ -76,11 +76,11 @@ impl SessionConfig {
         clippy::needless_pass_by_value,
         reason = "a name is given as it is: `Account`, not `&Account`"
     )]
-    pub fn new(name: impl Named, store: impl Into<Backend>, keys: impl Into<Keys>) -> Self {
+    pub fn new(name: impl Named, store: impl IntoBackend, keys: impl Into<Keys>) -> Self {
         Self {
             name: name.name().to_owned(),
             cookie_name: None,
-            backend: store.into(),
+            backend: store.into_backend(),
             keys: keys.into(),
             audience: String::new(),
             attributes: CookieAttributes::default(),

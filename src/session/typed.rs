@@ -73,6 +73,11 @@ use crate::{error::Error, trace};
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say under which key a session keeps it",
+    label = "does not implement `SessionData`",
+    note = "write `impl SessionData for {Self} {{ const KEY: &'static str = \"..\"; }}`"
+)]
 pub trait SessionData: Default + DeserializeOwned + Serialize + 'static {
     /// The key it is kept under.
     const KEY: &'static str;
@@ -117,7 +122,7 @@ fn parse<T: SessionData>(json: &[u8]) -> Result<T, Error> {
 ///     Ok(format!("{} items", cart.items.len()))
 /// }
 /// ```
-pub struct Typed<T, N = Innermost> {
+pub struct Typed<T: SessionData, N = Innermost> {
     session: Session,
     data: PhantomData<fn() -> (T, N)>,
 }
@@ -186,7 +191,7 @@ impl<T: SessionData, N> Typed<T, N> {
     }
 }
 
-impl<T, N> Clone for Typed<T, N> {
+impl<T: SessionData, N> Clone for Typed<T, N> {
     fn clone(&self) -> Self {
         Self {
             session: self.session.clone(),

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use silverback::{Session, SessionConfig, SessionLayer, store::Backend};
+use silverback::{Session, SessionConfig, SessionLayer, store::IntoBackend};
 use tokio::net::TcpListener;
 use tonic::{
     body::Body,
@@ -26,11 +26,11 @@ mod visits;
 
 use visits::{VisitsClient, VisitsServer};
 
-async fn client(store: impl Into<Backend>) -> VisitsClient {
+async fn client(store: impl IntoBackend) -> VisitsClient {
     client_of(store, VisitsServer).await
 }
 
-async fn client_of<S>(store: impl Into<Backend>, service: S) -> VisitsClient
+async fn client_of<S>(store: impl IntoBackend, service: S) -> VisitsClient
 where
     S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
         + NamedService
@@ -57,8 +57,8 @@ where
 #[tokio::test]
 async fn a_tonic_service_has_sessions() {
     for store in [
-        Backend::from(silverback::store::CookieStore::new()),
-        Scripted::default().into(),
+        silverback::store::CookieStore::new().into_backend(),
+        Scripted::default().into_backend(),
     ] {
         let mut client = client(store).await;
         for n in 1..=3 {

@@ -9,7 +9,7 @@ use axum::{Router, body::Body, routing::get};
 use http::{Request, Response};
 use silverback::{
     Error, Keys, Session, SessionConfig, SessionLayer,
-    store::{Backend, CookieStore, MemoryStore},
+    store::{CookieStore, IntoBackend, MemoryStore},
 };
 use tower::{Layer, service_fn};
 
@@ -31,7 +31,7 @@ pub(super) fn memory() -> Box<dyn Sessions> {
     layer(MemoryStore::new())
 }
 
-fn layer(store: impl Into<Backend>) -> Box<dyn Sessions> {
+fn layer(store: impl IntoBackend) -> Box<dyn Sessions> {
     let keys = Keys::generate().expect("the system has randomness");
     Box::new(SessionLayer::new(
         SessionConfig::new(NAME, store, keys).cookie_name(NAME),
