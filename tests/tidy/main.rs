@@ -79,7 +79,10 @@ const FORBIDDEN: &[(&str, &str)] = &[
 const FOLDERS: &[(&str, &[&str])] = &[
     ("codec", &["token", "mod"]),
     ("config", &["timeouts", "settings", "mod", "build"]),
-    ("content", &["frames", "writes", "mark", "mod", "wire"]),
+    (
+        "content",
+        &["index", "frames", "writes", "mark", "mod", "wire"],
+    ),
     ("request", &["registry", "commit", "mod"]),
     ("key", &["id", "error", "secret", "ring", "mod"]),
     ("roster", &["mod", "wire", "store"]),
