@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 ///
 /// | What failed | HTTP | `Retry-After` | gRPC |
 /// |---|---|---|---|
-/// | [`Gone`](ErrorKind::Gone), [`Conflict`](ErrorKind::Conflict) | 409 | - | 10 `ABORTED` |
+/// | [`Gone`](ErrorKind::Gone), [`Conflict`](ErrorKind::Conflict), [`UpdateRefused`](ErrorKind::UpdateRefused) | 409 | - | 10 `ABORTED` |
 /// | the [store](ErrorKind::Store), while a session was loaded; a [later format](ErrorKind::LaterFormat) | 503 | 1 s | 14 `UNAVAILABLE` |
 /// | the store, after a handler of GET, HEAD, OPTIONS or TRACE | 503 | 1 s | 13 `INTERNAL` |
 /// | the store, after any other handler, or in the middle of one | 503 | - | 13 `INTERNAL` |
@@ -86,7 +86,7 @@ impl Answer {
 
     fn gravest(error: &Error, store: impl Fn(&Error) -> (Again, i32)) -> Self {
         let answers = error.failures().map(|failure| match failure.kind() {
-            ErrorKind::Gone | ErrorKind::Conflict => Self {
+            ErrorKind::Gone | ErrorKind::Conflict | ErrorKind::UpdateRefused => Self {
                 status: StatusCode::CONFLICT,
                 retry_after: None,
                 grpc_code: ABORTED,

@@ -48,6 +48,10 @@ pub enum ErrorKind {
     Serialize,
     /// The stored value is not of the type asked for.
     Deserialize,
+    /// Another request saved first, and on what it left the closure of a
+    /// [`try_update`](crate::Session::try_update) failed. The source is the closure's error. Nothing
+    /// was saved.
+    UpdateRefused,
     /// The session would outgrow its cookie or its limit; sizes in bytes.
     TooLarge {
         /// What it would take.
@@ -165,6 +169,7 @@ impl fmt::Display for Error {
             ErrorKind::Attributes => f.write_str("the cookie's attributes do not go together"),
             ErrorKind::Serialize => f.write_str("the value cannot be kept as JSON without loss"),
             ErrorKind::Deserialize => f.write_str("the value is not of the type asked for"),
+            ErrorKind::UpdateRefused => f.write_str("another request saved first, and an update fails on what it left"),
             ErrorKind::TooLarge { size, limit } => write!(f, "{size} bytes are over the limit of {limit}"),
             ErrorKind::Conflict => f.write_str("other requests kept changing it"),
             ErrorKind::Gone => f.write_str("it ended while this request was changing it"),

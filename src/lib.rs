@@ -22,7 +22,10 @@
 //! }
 //!
 //! async fn visit(session: Session) -> Result<String, silverback::Error> {
-//!     let n = session.update("visits", |n: &mut u64| *n += 1)?;
+//!     let n = session.update("visits", |n: &mut u64| {
+//!         *n += 1;
+//!         *n
+//!     })?;
 //!     Ok(format!("visit {n}"))
 //! }
 //! # }
@@ -137,8 +140,8 @@
 //!         Some(Rejection::Ended) => Ok("You were logged out.".to_owned()),
 //!         Some(Rejection::Renewed) => Ok("Please load this page again.".to_owned()),
 //!         _ => {
-//!             let visits = session.update("visits", |n: &mut u32| *n += 1)?;
-//!             Ok(format!("visit {visits}"))
+//!             session.update("visits", |n: &mut u32| *n += 1)?;
+//!             Ok("Hello.".to_owned())
 //!         }
 //!     }
 //! }

@@ -1,4 +1,5 @@
-//! A session's values as bytes: one frame after another, each a key and the raw JSON of its value.
+//! A session's values as bytes: one frame after another, each a key and its value as it was stored,
+//! which is JSON or bytes (`session/json.rs`).
 //!
 //! ```text
 //! frame: varint (length of key << 1 | kind) | key | varint (length of value) | value

@@ -138,7 +138,10 @@ impl Session {
             Ok((Effect::<fn() -> Change>::Nothing, raw))
         })?;
         // Without the lock: to deserialize a `T` is code of the application.
-        let messages: Vec<Option<T>> = raw.iter().map(|(_, value)| from_json(value).ok()).collect();
+        let messages: Vec<Option<T>> = raw
+            .iter()
+            .map(|(_, value)| from_json(value).ok().flatten())
+            .collect();
         let read: Vec<FlashId> = raw.iter().map(|(id, _)| *id).collect();
         let (ids, taken) = self.write_logged(true, |content| {
             // Another thread may have taken some since they were read.

@@ -5,6 +5,7 @@ mod json;
 mod lifecycle;
 mod subject;
 mod typed;
+mod update;
 mod values;
 
 use std::{fmt, sync::Arc};
@@ -41,8 +42,8 @@ use crate::{
 ///     session.load().await?;                    // axum's extractor has done this already
 ///     session.renew();                          // a new ID: anyone who had the old one is locked out
 ///     session.insert("user", user.id)?;
-///     let logins = session.update("logins", |n: &mut u32| *n += 1)?;
-///     session.flash(format!("Welcome back, for the {logins}th time"))
+///     session.update("logins", |n: &mut u32| *n += 1)?;
+///     session.flash("Welcome back")
 /// }
 /// ```
 ///
@@ -173,7 +174,7 @@ impl Session {
     /// fn count(session: &Session) -> Result<Option<u32>, Error> {
     ///     match session.rejection() {
     ///         Some(Rejection::Renewed | Rejection::Ended) => Ok(None),
-    ///         _ => session.update("visits", |n: &mut u32| *n += 1).map(Some),
+    ///         _ => session.update("visits", |n: &mut u32| { *n += 1; *n }).map(Some),
     ///     }
     /// }
     /// ```

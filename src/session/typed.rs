@@ -4,7 +4,7 @@ use std::{any::type_name, fmt, marker::PhantomData};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Session, json::from_json};
+use super::{Session, json::from_json, update::Failed};
 use crate::{error::Error, trace};
 
 /// A type that a session keeps one value of.
@@ -92,14 +92,14 @@ pub trait SessionData: Default + DeserializeOwned + Serialize + 'static {
     }
 }
 
-fn parse<T: SessionData>(json: &[u8]) -> Result<T, Error> {
+fn parse<T: SessionData>(json: &[u8]) -> Result<Option<T>, Error> {
     from_json(json).or_else(|error| {
         let json = str::from_utf8(json).ok();
         let recovered = json.and_then(|json| T::recover(json, &error));
         if recovered.is_some() {
             trace::value_recovered(type_name::<T>());
         }
-        recovered.ok_or(error)
+        recovered.map(Some).ok_or(error)
     })
 }
 
@@ -112,8 +112,11 @@ fn parse<T: SessionData>(json: &[u8]) -> Result<T, Error> {
 /// # struct Cart { items: Vec<u64> }
 /// # impl SessionData for Cart { const KEY: &'static str = "cart"; }
 /// async fn add(cart: Typed<Cart>) -> Result<String, Error> {
-///     let cart = cart.update(|cart| cart.items.push(7))?;
-///     Ok(format!("{} items", cart.items.len()))
+///     let count = cart.update(|cart| {
+///         cart.items.push(7);
+///         cart.items.len()
+///     })?;
+///     Ok(format!("{count} items"))
 /// }
 /// ```
 pub struct Typed<T> {
@@ -150,17 +153,41 @@ impl<T: SessionData> Typed<T> {
         self.session.insert(T::KEY, value)
     }
 
-    /// Changes the value in place and returns what it has become; see [`Session::update`].
+    /// Changes the value in place and returns what the closure returns; see [`Session::update`].
     ///
     /// # Errors
     ///
     /// As there.
-    pub fn update(&self, mut update: impl FnMut(&mut T) + Send + 'static) -> Result<T, Error> {
-        self.session.update_by(T::KEY, move |old| {
-            let mut value: T = old.map(parse).transpose()?.unwrap_or_default();
-            update(&mut value);
-            Ok(value)
-        })
+    pub fn update<R>(
+        &self,
+        mut update: impl FnMut(&mut T) -> R + Send + 'static,
+    ) -> Result<R, Error> {
+        let updated = self.session.update_by(T::KEY, move |old| {
+            let mut value = old.map(parse).transpose()?.flatten().unwrap_or_default();
+            let result = update(&mut value);
+            Ok((value, result))
+        });
+        updated.map_err(Failed::never)
+    }
+
+    /// Changes the value in place, unless the closure fails; see [`Session::try_update`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_update<R, E>(
+        &self,
+        mut update: impl FnMut(&mut T) -> Result<R, E> + Send + 'static,
+    ) -> Result<Result<R, E>, Error>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let updated = self.session.update_by(T::KEY, move |old| {
+            let mut value = old.map(parse).transpose()?.flatten().unwrap_or_default();
+            let result = update(&mut value).map_err(Failed::Closure)?;
+            Ok((value, result))
+        });
+        Failed::part(updated)
     }
 
     /// Removes the value; says whether there was one.

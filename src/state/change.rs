@@ -65,8 +65,8 @@ pub(crate) struct TakenFlashes {
 /// A message's id and JSON.
 pub(crate) type RawFlash = (FlashId, Vec<u8>);
 
-/// From the JSON that is there to the JSON that shall be.
-pub(crate) type Update = Box<dyn FnMut(Option<&[u8]>) -> Result<Vec<u8>, Error> + Send>;
+/// From the JSON that is there to the JSON that shall be; `None` to leave it.
+pub(crate) type Update = Box<dyn FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> + Send>;
 
 /// What an accessor has done to the content.
 pub(crate) enum Effect<C> {
@@ -93,7 +93,7 @@ impl<C> Effect<C> {
 impl Change {
     /// # Errors
     ///
-    /// Only an update can fail: when what it finds is not of its type any more.
+    /// Only an update can fail: when what it finds is not of its type any more, or by itself.
     pub(crate) fn apply(&mut self, content: &mut Content) -> Result<(), Error> {
         let frames = &mut content.frames;
         match self {
@@ -101,8 +101,9 @@ impl Change {
             Self::Remove { key } => drop(frames.remove(key)),
             Self::Clear => frames.clear(),
             Self::Update { key, update } => {
-                let value = update(frames.get(key))?;
-                frames.insert(key, &value);
+                if let Some(value) = update(frames.get(key))? {
+                    frames.insert(key, &value);
+                }
             }
             Self::PushFlash { queue, id, value } => frames.push_flash(queue, *id, value),
             // What another request has taken meanwhile is no longer this one's.

@@ -44,15 +44,18 @@ fn app(remote: &Scripted) -> Router {
         .route(
             "/visit",
             get(async |visits: Typed<Visits>| {
-                Ok::<_, Error>(visits.update(|n| n.0 += 1)?.0.to_string())
+                visits.update(|n| n.0 += 1)?;
+                Ok::<_, Error>(visits.read()?.0.to_string())
             }),
         )
         .route(
             "/add",
             post(async |cart: Typed<Cart>| {
                 cart.update(|cart| cart.items.push(7))?;
-                let cart = cart.update(|cart| cart.items.push(8))?;
-                Ok::<_, Error>(format!("{:?}", cart.items))
+                cart.update(|cart| {
+                    cart.items.push(8);
+                    format!("{:?}", cart.items)
+                })
             }),
         )
         .route("/check-out", post(check_out))

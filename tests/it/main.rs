@@ -24,6 +24,7 @@ mod ends_beside_renewals;
 mod eviction;
 mod expired_records;
 mod failing_store;
+mod failing_updates;
 mod first_use;
 mod flash;
 mod grpc;

@@ -92,6 +92,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "json",
             "mod",
             "values",
+            "update",
             "lifecycle",
             "subject",
             "flash",

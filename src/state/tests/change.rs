@@ -74,7 +74,7 @@ fn count() -> Change {
         key: "n".into(),
         update: Box::new(|old| {
             let old = old.map_or(0, |old| utf8(old).parse().unwrap());
-            Ok(format!("{}", old + 1).into())
+            Ok(Some(format!("{}", old + 1).into()))
         }),
     }
 }
@@ -202,6 +202,14 @@ fn an_update_that_fails_changes_nothing() {
     let mut content = start();
     let error = change.apply(&mut content).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Deserialize);
+    assert_eq!(text(&content), text(&start()));
+}
+
+#[test]
+fn an_update_may_leave_what_is_there() {
+    let key = "none".into();
+    let update = Box::new(|_: Option<&[u8]>| Ok(None));
+    let content = apply(&mut [Change::Update { key, update }], start());
     assert_eq!(text(&content), text(&start()));
 }
 
