@@ -65,6 +65,9 @@ pub enum ErrorKind {
     /// destroyed or renewed less than a minute before the request. Nothing was saved. See
     /// [what to answer](crate#login-and-logout), and [Who wins](crate#who-wins).
     Gone,
+    /// The session is in its cookie, which can be sent again: nothing in it can be
+    /// [taken](crate::Session::take) by one request alone.
+    NeedsStore,
     /// The subject is empty or longer than 256 bytes.
     Subject,
     /// Sessions in a cookie can only be listed and ended if something remembers which have ended:
@@ -173,6 +176,9 @@ impl fmt::Display for Error {
             ErrorKind::TooLarge { size, limit } => write!(f, "{size} bytes are over the limit of {limit}"),
             ErrorKind::Conflict => f.write_str("other requests kept changing it"),
             ErrorKind::Gone => f.write_str("it ended while this request was changing it"),
+            ErrorKind::NeedsStore => {
+                f.write_str("a value in a cookie can be used twice: keep the session in a store, or `get` and `remove` it")
+            }
             ErrorKind::Subject => f.write_str("a subject must have 1 to 256 bytes"),
             ErrorKind::NeedsRevocation => {
                 f.write_str("a session in a cookie needs `SessionConfig::revocation` to have a subject")

@@ -4,6 +4,7 @@ mod flash;
 mod json;
 mod lifecycle;
 mod subject;
+mod take;
 mod typed;
 mod update;
 mod values;

@@ -136,7 +136,8 @@ impl Session {
         })
     }
 
-    /// Removes the value under `key`; says whether there was one.
+    /// Removes the value under `key`; says whether there was one. Of several requests at the same
+    /// time, all may hear that there was: see [`take`](Self::take).
     ///
     /// # Errors
     ///

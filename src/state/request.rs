@@ -331,6 +331,7 @@ impl State {
         if !self.is_changed_unlogged && !self.log.iter().any(Change::is_due) {
             return mem::take(&mut self.log);
         }
+        self.log.iter().for_each(Change::give_up);
         self.is_changed_unlogged = false;
         self.taken.clear();
         self.source = self.source_again();
@@ -383,6 +384,7 @@ impl State {
         }
         (self.renews, self.is_changed_unlogged) = (false, false);
         self.cut_off.clear();
+        self.log.iter().for_each(Change::give_up);
         self.taken.clear();
         mem::take(&mut self.log)
     }

@@ -71,6 +71,7 @@ mod store_limits;
 mod stores;
 mod subject_keys;
 mod subjects;
+mod take;
 mod tonic;
 mod touched;
 mod two_cookies;

@@ -94,6 +94,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "values",
             "update",
             "lifecycle",
+            "take",
             "subject",
             "flash",
             "typed",

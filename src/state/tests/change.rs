@@ -7,7 +7,7 @@ use crate::{
     ErrorKind,
     content::{FlashId, Persistence},
     cookie::CookieAttributes,
-    state::{CutOff, Taken, TakenFlashes},
+    state::{CutOff, Taken, TakenFlashes, TakenValue},
 };
 
 const ONE: FlashId = *b"flash  1";
@@ -213,6 +213,53 @@ fn an_update_may_leave_what_is_there() {
     assert_eq!(text(&content), text(&start()));
 }
 
+fn take_value(key: &str) -> Change {
+    let taken = Arc::new(TakenValue::new(b"seen".to_vec()));
+    Change::Take {
+        key: key.into(),
+        taken,
+    }
+}
+
+/// Applied again it takes what is there then, which may be nothing.
+#[test]
+fn a_value_is_taken_as_it_is_found() {
+    let value = |change: &Change| match change {
+        Change::Take { taken, .. } => taken.value().map(|value| utf8(&value).to_owned()),
+        _ => None,
+    };
+    let mut take = [take_value("k")];
+    assert_eq!(value(&take[0]).as_deref(), Some("seen"));
+    let newer = apply(&mut [insert("k", "newer")], start());
+    assert_eq!(text(&apply(&mut take, newer)), text(&start()));
+    assert_eq!(value(&take[0]).as_deref(), Some("newer"));
+    apply(&mut take, start());
+    assert_eq!(value(&take[0]), None);
+}
+
+#[test]
+fn a_value_that_is_given_up_stays() {
+    let newer = || apply(&mut [insert("k", "newer")], start());
+    for gives_up in [false, true] {
+        let mut take = [take_value("k")];
+        let Change::Take { taken, .. } = &take[0] else {
+            unreachable!("it is one");
+        };
+        let mut content = start();
+        if gives_up {
+            take[0].give_up();
+        } else {
+            taken.put_back(&mut content.frames, "k");
+            assert_eq!(utf8(content.frames.get("k").unwrap()), "seen");
+            let mut with_another = newer();
+            taken.put_back(&mut with_another.frames, "k");
+            assert_eq!(text(&with_another), text(&newer()));
+        }
+        assert_eq!(taken.value(), None);
+        assert_eq!(text(&apply(&mut take, newer())), text(&newer()));
+    }
+}
+
 #[test]
 fn a_change_says_what_it_is() {
     //   change                            code   subject cookie  debug
@@ -222,6 +269,7 @@ fn a_change_says_what_it_is() {
         (remove("a"),                      false, false,  false, "Remove"),
         (Change::Clear,                    false, false,  false, "Clear"),
         (count(),                          true,  false,  false, "Update"),
+        (take_value("a"),                  false, false,  false, "Take"),
         (push(ONE, "secret"),              false, false,  false, "PushFlash"),
         (take(&[ONE]),                     false, false,  false, "TakeFlashes"),
         (Change::PutBackFlashes(taken(&[ONE])), false, false, false, "PutBackFlashes"),
