@@ -158,11 +158,13 @@ mod tests {
         let secs = |answer: Answer| answer.retry_after.map(|time| time.as_secs());
         let told = |answer: Answer| (answer.status.as_u16(), secs(answer), answer.grpc_code);
         let (gone, conflict) = (Error::new(ErrorKind::Gone), Error::new(ErrorKind::Conflict));
+        let refused = Error::new(ErrorKind::UpdateRefused);
         let large = Error::new(ErrorKind::TooLarge { size: 2, limit: 1 });
         let after = |error: &Error, again| told(Answer::after_handler(error, again));
         for (error, handler, harmless, risky) in [
             (&gone, (409, None, 10), (409, None, 10), (409, None, 10)),
             (&conflict, (409, None, 10), (409, None, 10), (409, None, 10)),
+            (&refused, (409, None, 10), (409, None, 10), (409, None, 10)),
             (&large, (500, None, 13), (500, None, 13), (500, None, 13)),
             (
                 &failed_load(),

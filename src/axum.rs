@@ -62,6 +62,16 @@ impl<S: Send + Sync, T: SessionData> FromRequestParts<S> for Typed<T> {
     }
 }
 
+impl<S: Send + Sync, T: SessionData> OptionalFromRequestParts<S> for Typed<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Error> {
+        let typed = <Self as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        let is_there = typed.session().contains_key(T::KEY)?;
+        Ok(is_there.then_some(typed))
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Flashes {
     type Rejection = Error;
 

@@ -43,7 +43,9 @@
 //! | make, load and rotate keys | [`key`] |
 //! | keep a struct under one key | [`Typed`] |
 //! | change a type that sessions keep | [`SessionData`](SessionData#when-a-type-changes) |
-//! | leave messages for the next page | [`Session::flash`] |
+//! | change a value in place | [`Session::update`], [`Session::try_update`] |
+//! | take a value that may be used once | [`Session::take`] |
+//! | leave messages for the next page | [`Flashes`], [`Session::flash`] |
 //! | use axum's extractors | [below](#axum) |
 //! | let shared caches keep responses | [`SessionLayer::allow_shared_caching`] |
 //! | keep nothing of what a handler did | [`SessionLayer::keep_if`] |
@@ -65,6 +67,7 @@
 //! | `Option<Session>` | the same, `None` if it is new; to write to a new one take `Session` |
 //! | [`Sessions`] | all sessions of the request, to be loaded by name |
 //! | [`Typed<T>`](Typed) | the place of a [`SessionData`] value |
+//! | `Option<Typed<T>>` | the same, `None` if nothing is stored there |
 //! | [`Flashes`] | the flash messages of the layer's first session |
 //!
 //! Middleware made with `axum::middleware::from_fn` takes the extractors too, and has to be inside:
@@ -288,7 +291,7 @@ pub use self::{
     layer::SessionLayer,
     responder::{DefaultResponder, FailedCommit, Responder},
     service::SessionService,
-    session::{Flashes, Session, SessionData, Typed},
+    session::{FlashLevel, FlashMessage, Flashes, Former, Session, SessionData, Typed},
     sessions::Sessions,
     subjects::{SubjectSession, Subjects},
 };

@@ -53,6 +53,10 @@ pub(super) fn from_json<T: DeserializeOwned>(json: &[u8]) -> Result<Option<T>, E
 /// What a value begins with that is no JSON.
 const BYTES: u8 = 0;
 
+pub(super) fn is_json(value: &[u8]) -> bool {
+    value.first() != Some(&BYTES)
+}
+
 pub(super) fn wrap_bytes(bytes: &[u8]) -> Vec<u8> {
     [&[BYTES], bytes].concat()
 }

@@ -1,8 +1,10 @@
 //! One visitor's session in one request: the [`Session`] handle.
 
 mod flash;
+mod former;
 mod json;
 mod lifecycle;
+mod message;
 mod subject;
 mod take;
 mod typed;
@@ -13,6 +15,8 @@ use std::{fmt, sync::Arc};
 
 pub use self::{
     flash::Flashes,
+    former::Former,
+    message::{FlashLevel, FlashMessage},
     typed::{SessionData, Typed},
 };
 use crate::{

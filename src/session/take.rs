@@ -92,7 +92,7 @@ impl Session {
         };
         if let Err(error) = self.save().await {
             self.write(|content| {
-                taken.put_back(&mut content.frames, key);
+                taken.return_to(&mut content.frames, key);
                 Ok((Effect::<fn() -> Change>::Nothing, ()))
             })?;
             return Err(error);

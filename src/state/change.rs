@@ -252,7 +252,7 @@ impl TakenValue {
     }
 
     /// Nobody gets it: it goes back where it was, unless there is another one.
-    pub(crate) fn put_back(&self, frames: &mut Frames, key: &str) {
+    pub(crate) fn return_to(&self, frames: &mut Frames, key: &str) {
         if let Some(value) = self.give_up().filter(|_| frames.get(key).is_none()) {
             frames.insert(key, &value);
         }

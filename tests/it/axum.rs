@@ -68,6 +68,10 @@ fn app(remote: &Scripted) -> Router {
             get(async |session: Option<Session>| if session.is_some() { "known" } else { "new" }),
         )
         .route(
+            "/has-cart",
+            get(async |cart: Option<Typed<Cart>>| if cart.is_some() { "yes" } else { "no" }),
+        )
+        .route(
             "/error",
             get(async |session: Session| session.insert("n", f64::NAN).map(|()| "never")),
         )
@@ -76,6 +80,10 @@ fn app(remote: &Scripted) -> Router {
         .route("/outside-option", get(async |_: Option<Session>| "never"))
         .route("/outside-all", get(async |_: Sessions| "never"))
         .route("/outside-typed", get(async |_: Typed<Cart>| "never"))
+        .route(
+            "/outside-option-typed",
+            get(async |_: Option<Typed<Cart>>| "never"),
+        )
 }
 
 async fn check_out(sessions: Sessions) -> Result<Redirect, Error> {
@@ -121,7 +129,9 @@ async fn extractors_load_what_they_give() {
     assert_eq!(send(&app, jar, "GET", "/visit").await.1, "1");
     assert_eq!(send(&app, jar, "GET", "/visit").await.1, "2");
     assert_eq!(send(&app, jar, "GET", "/who").await.1, "known");
+    assert_eq!(send(&app, jar, "GET", "/has-cart").await.1, "no");
     assert_eq!(send(&app, jar, "POST", "/add").await.1, "[7, 8]");
+    assert_eq!(send(&app, jar, "GET", "/has-cart").await.1, "yes");
     assert_eq!(send(&app, jar, "POST", "/add").await.1, "[7, 8, 7, 8]");
     assert_eq!(jar.len(), 2);
     assert_eq!(
@@ -180,6 +190,7 @@ async fn without_the_layer_the_rejection_names_it() {
         "/outside-option",
         "/outside-all",
         "/outside-typed",
+        "/outside-option-typed",
     ] {
         let (response, _) = send(&app, &mut Vec::new(), "GET", path).await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);

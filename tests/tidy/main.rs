@@ -90,6 +90,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
         "session",
         &[
             "json",
+            "former",
             "mod",
             "values",
             "update",
@@ -97,6 +98,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "take",
             "subject",
             "flash",
+            "message",
             "typed",
         ],
     ),

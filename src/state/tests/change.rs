@@ -249,10 +249,10 @@ fn a_value_that_is_given_up_stays() {
         if gives_up {
             take[0].give_up();
         } else {
-            taken.put_back(&mut content.frames, "k");
+            taken.return_to(&mut content.frames, "k");
             assert_eq!(utf8(content.frames.get("k").unwrap()), "seen");
             let mut with_another = newer();
-            taken.put_back(&mut with_another.frames, "k");
+            taken.return_to(&mut with_another.frames, "k");
             assert_eq!(text(&with_another), text(&newer()));
         }
         assert_eq!(taken.value(), None);
@@ -324,7 +324,7 @@ fn what_may_be_saved_as_taken_is_put_back_by_another_change() {
                 at: NOW,
             });
         }
-        state.put_back_flashes(|_, _| true);
+        state.put_back_flashes(|_| true, |_, _| true);
         let log: Vec<_> = state
             .log
             .iter()
