@@ -7,7 +7,7 @@ use crate::{
     ErrorKind,
     content::{FlashId, Persistence},
     cookie::CookieAttributes,
-    state::{CutOff, Taken, TakenFlashes, TakenValue},
+    state::{CutOff, Source, Taken, TakenFlashes, TakenValue},
 };
 
 const ONE: FlashId = *b"flash  1";
@@ -257,6 +257,30 @@ fn a_value_that_is_given_up_stays() {
         }
         assert_eq!(taken.value(), None);
         assert_eq!(text(&apply(&mut take, newer())), text(&newer()));
+    }
+}
+
+/// Who waits for the save hears that nothing is theirs.
+#[test]
+fn what_is_dropped_takes_nothing() {
+    for reopens in [false, true] {
+        let mut state = State {
+            view: Some(View::new(NOW, None)),
+            ..State::default()
+        };
+        let (value, messages) = (take_value("k"), taken(&[ONE]));
+        let Change::Take { taken, .. } = &value else {
+            unreachable!("it is one");
+        };
+        let taken = Arc::clone(taken);
+        state.note(Some(value));
+        state.note(Some(Change::TakeFlashes(Arc::clone(&messages))));
+        let dropped = match reopens {
+            true => state.reopen(Source::Cookie),
+            false => state.discard_changes(),
+        };
+        assert_eq!(dropped.len(), 2);
+        assert!(taken.value().is_none() && messages.ids().is_empty());
     }
 }
 
