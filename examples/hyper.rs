@@ -59,6 +59,9 @@ async fn visit(request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, Err
         return Ok(response);
     };
     session.load().await?;
-    let n = session.update("visits", |n: &mut u64| *n += 1)?;
+    let n = session.update("visits", |n: &mut u64| {
+        *n += 1;
+        *n
+    })?;
     Ok(Response::new(Full::from(format!("visit {n}\n"))))
 }

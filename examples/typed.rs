@@ -45,8 +45,11 @@ async fn show(cart: Typed<Cart>) -> Result<String, Error> {
 }
 
 async fn add(cart: Typed<Cart>, Path(item): Path<String>) -> Result<String, Error> {
-    let cart = cart.update(move |cart| cart.items.push(item.clone()))?;
-    Ok(format!("{} items\n", cart.items.len()))
+    let count = cart.update(move |cart| {
+        cart.items.push(item.clone());
+        cart.items.len()
+    })?;
+    Ok(format!("{count} items\n"))
 }
 
 async fn empty(cart: Typed<Cart>) -> Result<&'static str, Error> {

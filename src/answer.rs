@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 ///
 /// | What failed | HTTP | `Retry-After` | gRPC |
 /// |---|---|---|---|
-/// | [`Gone`](ErrorKind::Gone), [`Conflict`](ErrorKind::Conflict) | 409 | - | 10 `ABORTED` |
+/// | [`Gone`](ErrorKind::Gone), [`Conflict`](ErrorKind::Conflict), [`UpdateRefused`](ErrorKind::UpdateRefused) | 409 | - | 10 `ABORTED` |
 /// | the [store](ErrorKind::StoreFailed), while a session was loaded; a [later format](ErrorKind::LaterFormat) | 503 | 1 s | 14 `UNAVAILABLE` |
 /// | the store, after a handler of GET, HEAD, OPTIONS or TRACE | 503 | 1 s | 13 `INTERNAL` |
 /// | the store, after any other handler, or in the middle of one | 503 | - | 13 `INTERNAL` |
@@ -86,7 +86,7 @@ impl Answer {
 
     fn gravest(error: &Error, store: impl Fn(&Error) -> (Again, i32)) -> Self {
         let answers = error.failures().map(|failure| match failure.kind() {
-            ErrorKind::Gone | ErrorKind::Conflict => Self {
+            ErrorKind::Gone | ErrorKind::Conflict | ErrorKind::UpdateRefused => Self {
                 status: StatusCode::CONFLICT,
                 retry_after: None,
                 grpc_code: ABORTED,
@@ -196,11 +196,13 @@ mod tests {
         let secs = |answer: Answer| answer.retry_after.map(|time| time.as_secs());
         let told = |answer: Answer| (answer.status.as_u16(), secs(answer), answer.grpc_code);
         let (gone, conflict) = (Error::new(ErrorKind::Gone), Error::new(ErrorKind::Conflict));
+        let refused = Error::new(ErrorKind::UpdateRefused);
         let large = Error::new(ErrorKind::TooLarge { size: 2, limit: 1 });
         let after = |error: &Error, again| told(Answer::after_handler(error, again));
         for (error, handler, harmless, risky) in [
             (&gone, (409, None, 10), (409, None, 10), (409, None, 10)),
             (&conflict, (409, None, 10), (409, None, 10), (409, None, 10)),
+            (&refused, (409, None, 10), (409, None, 10), (409, None, 10)),
             (&large, (500, None, 13), (500, None, 13), (500, None, 13)),
             (
                 &failed_load(),

@@ -72,6 +72,16 @@ impl<S: Send + Sync, T: SessionData, N: Selector> FromRequestParts<S> for Typed<
     }
 }
 
+impl<S: Send + Sync, T: SessionData, N: Selector> OptionalFromRequestParts<S> for Typed<T, N> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Error> {
+        let typed = <Self as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        let is_there = typed.session().contains_key(T::KEY)?;
+        Ok(is_there.then_some(typed))
+    }
+}
+
 impl<S: Send + Sync, N: Selector> FromRequestParts<S> for Flashes<N> {
     type Rejection = Error;
 

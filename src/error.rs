@@ -54,6 +54,10 @@ pub enum ErrorKind {
     SerializeFailed,
     /// The stored value is not of the type asked for.
     DeserializeFailed,
+    /// Another request saved first, and on what it left the closure of a
+    /// [`try_update`](crate::Session::try_update) failed. The source is the closure's error. Nothing
+    /// was saved.
+    UpdateRefused,
     /// The session would outgrow its cookie or its limit; sizes in bytes.
     TooLarge {
         /// What it would take.
@@ -67,14 +71,15 @@ pub enum ErrorKind {
     /// destroyed or renewed less than a minute before the request. Nothing was saved. See
     /// [what to answer](crate#login-and-logout), and [Who wins](crate#who-wins).
     Gone,
+    /// The session is in its cookie. Only a response can bring one, so nothing can be saved
+    /// [at the end of a body](crate::Session::save_at_end); and it can be sent again, so nothing in it
+    /// can be [taken](crate::Session::take) by one request alone.
+    NeedsStore,
     /// The subject is empty or longer than 256 bytes.
     InvalidSubject,
     /// Sessions in a cookie can only be listed and ended if something remembers which have ended:
     /// configure [`revocation`](crate::store::CookieStore::revocation).
     NeedsRevocation,
-    /// The session is always in its cookie, which only a response can bring: see
-    /// [`Session::save_at_end`](crate::Session::save_at_end).
-    NeedsStore,
     /// The store may drop what it was told before its end, so it cannot list a subject's sessions:
     /// see [`allow_forgetful_stores`](crate::SessionConfig::allow_forgetful_stores).
     ForgetfulStore,
@@ -236,7 +241,11 @@ impl ErrorKind {
                 "a session in a cookie needs a `CookieStore` with `.revocation(store)` to have a subject"
             }
             Self::NeedsStore => {
-                "only a session in a store can be saved when its response is on its way"
+                "that takes a session in a store: one in its cookie is saved by its response alone, and a copy \
+                 of the cookie can be used again"
+            }
+            Self::UpdateRefused => {
+                "another request saved first, and an update fails on what it left"
             }
             Self::ForgetfulStore => {
                 "the store may forget which sessions a subject has: use another, or add \

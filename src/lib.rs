@@ -22,7 +22,10 @@
 //! }
 //!
 //! async fn visit(session: Session) -> Result<String, silverback::Error> {
-//!     let n = session.update("visits", |n: &mut u64| *n += 1)?;
+//!     let n = session.update("visits", |n: &mut u64| {
+//!         *n += 1;
+//!         *n
+//!     })?;
 //!     Ok(format!("visit {n}"))
 //! }
 //! # }
@@ -40,7 +43,9 @@
 //! | make, load and rotate keys | [`key`] |
 //! | keep a struct under one key | [`Typed`] |
 //! | change a type that sessions keep | [`SessionData`](SessionData#when-a-type-changes) |
-//! | leave messages for the next page | [`Session::flash`] |
+//! | change a value in place | [`Session::update`], [`Session::try_update`] |
+//! | take a value that may be used once | [`Session::take`] |
+//! | leave messages for the next page | [`Flashes`], [`Session::flash`] |
 //! | use axum's extractors | [below](#axum) |
 //! | let shared caches keep responses | [`SessionLayer::allow_shared_caching`] |
 //! | keep nothing of what a handler did | [`SessionLayer::keep_if`] |
@@ -68,6 +73,7 @@
 //! | `Option<Session>` | the same, `None` if it is new; to write to a new one take `Session` |
 //! | [`Sessions`] | all sessions of the request, to be loaded by name |
 //! | [`Typed<T>`](Typed) | the place of a [`SessionData`] value |
+//! | `Option<Typed<T>>` | the same, `None` if nothing is stored there |
 //! | [`Flashes`] | the flash messages of the layer's first session |
 //!
 //! Middleware made with `axum::middleware::from_fn` takes the extractors too, and has to be inside:
@@ -160,8 +166,8 @@
 //!         Some(Rejection::Ended) => Ok("You were logged out.".to_owned()),
 //!         Some(Rejection::Renewed) => Ok("Please load this page again.".to_owned()),
 //!         _ => {
-//!             let visits = session.update("visits", |n: &mut u32| *n += 1)?;
-//!             Ok(format!("visit {visits}"))
+//!             session.update("visits", |n: &mut u32| *n += 1)?;
+//!             Ok("Hello.".to_owned())
 //!         }
 //!     }
 //! }
@@ -314,7 +320,10 @@ pub use self::{
     name::{Named, SessionName},
     responder::{DefaultResponder, FailedCommit, Responder},
     service::SessionService,
-    session::{Flashes, Innermost, Selector, Session, SessionData, SessionOf, Typed},
+    session::{
+        FlashLevel, FlashMessage, Flashes, Former, Innermost, Selector, Session, SessionData,
+        SessionOf, Typed,
+    },
     sessions::Sessions,
     subjects::{SubjectSession, Subjects},
 };

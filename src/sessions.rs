@@ -70,7 +70,7 @@ impl Sessions {
     /// # use silverback::{Error, SessionConfig, Sessions};
     /// async fn shop(sessions: Sessions, carts: SessionConfig, shop: u32) -> Result<u32, Error> {
     ///     let cart = sessions.open(&carts.named(format!("cart-{shop}"))).await?;
-    ///     cart.update("items", |n: &mut u32| *n += 1)
+    ///     cart.update("items", |n: &mut u32| { *n += 1; *n })
     /// }
     /// ```
     ///

@@ -111,7 +111,10 @@ fn handle(session: &Session, action: Action) -> Result<(), Error> {
             );
         }
         Action::Count => {
-            black_box(session.update(COUNT, |count: &mut u64| *count += 1)?);
+            black_box(session.update(COUNT, |count: &mut u64| {
+                *count += 1;
+                *count
+            })?);
         }
         Action::Create => session.insert(PROFILE, ADA)?,
         Action::Prepare(profiles) => {

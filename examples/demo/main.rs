@@ -283,7 +283,10 @@ async fn show_account(
     let (account, cart) = (sessions.get(Account).await?, sessions.get(Basket).await?);
     let visits = match is_over(&account) {
         true => None,
-        false => Some(account.update("visits", |visits: &mut u32| *visits += 1)?),
+        false => Some(account.update("visits", |visits: &mut u32| {
+            *visits += 1;
+            *visits
+        })?),
     };
     let remembered = account.get("remembered")?.unwrap_or(false);
     let lasts = if remembered {

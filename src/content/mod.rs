@@ -1,6 +1,7 @@
 //! What is kept of a session: its values, its lifetime, its cookie's attributes, its subject.
 
 mod frames;
+mod index;
 mod mark;
 mod wire;
 mod writes;

@@ -1,18 +1,24 @@
 //! One visitor's session in one request: the [`Session`] handle.
 
 mod flash;
+mod former;
 mod json;
 mod lifecycle;
+mod message;
 mod named;
 mod subject;
+mod take;
 mod times;
 mod typed;
+mod update;
 mod values;
 
 use std::{fmt, sync::Arc};
 
 pub use self::{
     flash::Flashes,
+    former::Former,
+    message::{FlashLevel, FlashMessage},
     named::{Innermost, Selector, SessionOf},
     typed::{SessionData, Typed},
 };
@@ -44,8 +50,8 @@ use crate::{
 ///     session.load().await?;                    // axum's extractor has done this already
 ///     session.renew();                          // a new ID: anyone who had the old one is locked out
 ///     session.insert("user", user.id)?;
-///     let logins = session.update("logins", |n: &mut u32| *n += 1)?;
-///     session.flash(format!("Welcome back, for the {logins}th time"))
+///     session.update("logins", |n: &mut u32| *n += 1)?;
+///     session.flash("Welcome back")
 /// }
 /// ```
 ///
@@ -205,7 +211,7 @@ impl Session {
     /// fn count(session: &Session) -> Result<Option<u32>, Error> {
     ///     match session.rejection() {
     ///         Some(Rejection::Renewed | Rejection::Ended) => Ok(None),
-    ///         _ => session.update("visits", |n: &mut u32| *n += 1).map(Some),
+    ///         _ => session.update("visits", |n: &mut u32| { *n += 1; *n }).map(Some),
     ///     }
     /// }
     /// ```

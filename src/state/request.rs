@@ -191,10 +191,17 @@ impl State {
         self.log.push(change);
     }
 
-    /// The visitor does not see the response: the next page gets the messages that this one took.
-    /// Those for which the handler has left no room are lost, as with a response that is seen.
-    pub(crate) fn put_back_flashes(&mut self, fits: impl Fn(&Content, usize) -> bool) {
-        for taken in mem::take(&mut self.taken) {
+    /// The next page gets the messages of these queues that this one took. Those for which the handler
+    /// has left no room are lost, as with a response that is seen.
+    pub(crate) fn put_back_flashes(
+        &mut self,
+        is_of: impl Fn(&str) -> bool,
+        mut fits: impl FnMut(&Content, usize) -> bool,
+    ) {
+        let all = mem::take(&mut self.taken).into_iter();
+        let (back, rest) = all.partition::<Vec<_>, _>(|taken| is_of(&taken.queue));
+        self.taken = rest;
+        for taken in back {
             if taken.ids().is_empty() {
                 continue;
             }
@@ -334,6 +341,7 @@ impl State {
         if !self.is_changed_unlogged && !self.log.iter().any(Change::is_due) {
             return mem::take(&mut self.log);
         }
+        self.log.iter().for_each(Change::give_up);
         self.is_changed_unlogged = false;
         self.taken.clear();
         self.source = self.source_again();
@@ -386,6 +394,7 @@ impl State {
         }
         (self.renews, self.is_changed_unlogged) = (false, false);
         self.cut_off.clear();
+        self.log.iter().for_each(Change::give_up);
         self.taken.clear();
         mem::take(&mut self.log)
     }

@@ -50,10 +50,13 @@ impl Commit {
         }
         match self.keep {
             Keep::Everything => {}
-            Keep::Unseen => state.put_back_flashes(|content, growth| {
-                let (len, own) = (content.payload_len(), content.attributes.as_deref());
-                settings.check_size(len + growth, own).is_ok()
-            }),
+            Keep::Unseen => state.put_back_flashes(
+                |_| true,
+                |content, growth| {
+                    let (len, own) = (content.payload_len(), content.attributes.as_deref());
+                    settings.check_size(len + growth, own).is_ok()
+                },
+            ),
             Keep::Identity => return Ok(state.discard_changes()),
         }
         Ok(Vec::new())

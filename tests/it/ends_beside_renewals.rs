@@ -176,7 +176,10 @@ async fn two_logins_at_the_same_time_are_told_apart() {
 
 async fn listed(world: &World) -> Vec<RecordKey> {
     let sessions = world.subjects().list("ada").await.unwrap();
-    sessions.iter().map(|session| session.id()).collect()
+    sessions
+        .iter()
+        .map(|session| session.record_key())
+        .collect()
 }
 
 #[tokio::test]

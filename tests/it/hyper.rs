@@ -36,7 +36,10 @@ async fn count(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Erro
         .get::<Session>()
         .expect("the layer inserts it");
     session.load().await?;
-    let n = session.update("n", |n: &mut u64| *n += 1)?;
+    let n = session.update("n", |n: &mut u64| {
+        *n += 1;
+        *n
+    })?;
     Ok(Response::new(Full::from(n.to_string())))
 }
 

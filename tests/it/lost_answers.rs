@@ -4,7 +4,7 @@ use http::StatusCode;
 use silverback::{ErrorKind, Session};
 
 use crate::support::{
-    Jar, Kind, failure, no_cookie,
+    Jar, Kind, failure, no_cookie, one_more,
     schedule::until_it_hangs,
     scripted::{After, Before, Create, Fail, Hang, Load, Lose, Update, Wait},
     watched::kept,
@@ -17,7 +17,7 @@ async fn a_save_is_not_done_twice() {
     world.put(jar, "n", 1).await;
     let add = async |session: Session| {
         session.load().await.unwrap();
-        session.update("n", |n: &mut u32| *n += 1).unwrap();
+        session.update("n", one_more).unwrap();
         world.records().at(After, Update, Lose);
     };
     let (_, response) = world.visit(jar, add).await;
@@ -49,7 +49,7 @@ async fn a_session_outgrows_its_cookie_once() {
     world.put(jar, "n", 1).await;
     let grow = async |session: Session| {
         session.load().await.unwrap();
-        session.update("n", |n: &mut u32| *n += 1).unwrap();
+        session.update("n", one_more).unwrap();
         session.insert("large", "x".repeat(1_000)).unwrap();
         world.records().at(After, Create, Lose);
     };
@@ -68,7 +68,7 @@ async fn a_save_under_those_of_others_is_not_done_twice() {
         let other = &mut jar.clone();
         let add = async |session: Session| {
             session.load().await.unwrap();
-            session.update("n", |n: &mut u32| *n += 1).unwrap();
+            session.update("n", one_more).unwrap();
             world.records().at(After, Update, Hang);
             assert!(until_it_hangs(session.save()).await.is_none());
             for n in 0..others {
@@ -133,7 +133,7 @@ async fn nor_is_it_after_a_load() {
     let world = Kind::Remote.world();
     let jar = &mut Jar::default();
     let session = kept(&world, jar).await;
-    let add = |session: &Session| session.update("n", |n: &mut u32| *n += 1).unwrap();
+    let add = |session: &Session| session.update("n", one_more).unwrap();
     session.load().await.unwrap();
     add(&session);
     world.records().at(After, Update, Fail);

@@ -194,7 +194,7 @@ fn writes(numbers: &[u8]) -> Writes {
 fn what_a_save_has_carried_is_not_done_again() {
     let count = |name: &str| Change::Update {
         key: name.into(),
-        update: Box::new(|old| Ok([old.unwrap_or_default(), b"1"].concat())),
+        update: Box::new(|old| Ok(Some([old.unwrap_or_default(), b"1"].concat()))),
     };
     let cut_off = |write, changes| CutOff {
         write,

@@ -37,6 +37,12 @@ pub(crate) fn keys() -> Keys {
     Keys::new(Key::from_bytes(b"a key of the tests, 32 bytes long").unwrap())
 }
 
+/// What an `update` runs that counts, and gives the count.
+pub(crate) fn one_more(n: &mut u32) -> u32 {
+    *n += 1;
+    *n
+}
+
 pub(crate) fn sessions(session: &Session) -> Sessions {
     Sessions::from(session.clone())
 }

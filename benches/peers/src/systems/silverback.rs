@@ -64,7 +64,7 @@ fn handle(session: &Session, action: Action) -> Result<(), Error> {
     match action {
         Action::Nothing => {}
         Action::Read => drop(session.get::<u64>(COUNT)?.expect("there is a counter")),
-        Action::Count => drop(session.update(COUNT, |count: &mut u64| *count += 1)?),
+        Action::Count => session.update(COUNT, |count: &mut u64| *count += 1)?,
         Action::Create => session.insert(PROFILE, ADA)?,
         Action::Prepare(profiles) => {
             (0..profiles).try_for_each(|number| session.insert(&key(number), ADA))?;
