@@ -76,7 +76,11 @@ fn app(remote: &Scripted) -> Router {
         )
         .route(
             "/has-cart",
-            get(async |cart: Option<Typed<Cart>>| if cart.is_some() { "yes" } else { "no" }),
+            get(
+                async |cart: Option<Typed<Cart, Shopping>>| {
+                    if cart.is_some() { "yes" } else { "no" }
+                },
+            ),
         )
         .route(
             "/error",
