@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Loading a session checks the frames and parses no JSON; saving it copies the bytes. There are a
-//! handful of keys in a session, so looking through the frames beats any index. One is made after
-//! [`SEARCHES`] of them that went far.
+//! handful of keys in a session, so looking through the frames beats any index. Where a search is
+//! long, and many follow, one is made.
 
 use std::{
     cell::{Cell, OnceCell},
@@ -22,16 +22,22 @@ use crate::binary::{Tail, put_varint, take_varint, varint_len};
 #[derive(Default)]
 pub(crate) struct Frames {
     bytes: Tail,
-    /// Of values, not of flash messages.
-    index: OnceCell<Box<Index>>,
-    /// How often a key was looked for behind the first frames, before there was an index.
-    searches: Cell<u8>,
+    /// Once a search was long.
+    far: OnceCell<Box<Far>>,
 }
 
-/// How many frames are looked through before the index is asked.
-const UNINDEXED: usize = 32;
-/// How many times what is behind them is looked through before there is an index. To make it costs
-/// as much as a few.
+#[derive(Default)]
+struct Far {
+    /// How many searches were long, before there was an index.
+    searches: Cell<u8>,
+    /// Of values, not of flash messages.
+    index: OnceCell<Index>,
+}
+
+/// After how many bytes of frames a search is a long one. A session in a cookie has none.
+const FAR: usize = 4_096;
+/// How many searches there are after a long one before there is an index. To make it costs as much
+/// as a few.
 const SEARCHES: u8 = 16;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -83,7 +89,7 @@ impl Frames {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.index.take();
+        self.far.take();
         self.bytes.clear();
     }
 
@@ -169,35 +175,38 @@ impl Frames {
 
     fn find(&self, key: &str) -> Option<Frame<'_>> {
         let key = key.as_bytes();
-        let mut frames = self.iter();
-        let mut first = frames.by_ref().take(UNINDEXED);
-        let found = first.find(|frame| frame.is_value_of(key));
-        if found.is_some() {
-            return found;
+        if let Some(far) = self.far.get() {
+            return self.find_far(far, key);
         }
-        let next = frames.next()?;
-        if self.searches.get() < SEARCHES {
-            self.searches.set(self.searches.get() + 1);
-            let mut rest = std::iter::once(next).chain(frames);
-            return rest.find(|frame| frame.is_value_of(key));
+        let found = self.iter().find(|frame| frame.is_value_of(key));
+        let passed = found
+            .as_ref()
+            .map_or(self.as_bytes().len(), |frame| frame.range.start);
+        if passed > FAR {
+            self.far.get_or_init(Box::default);
         }
-        self.find_indexed(key)
+        found
     }
 
     #[cold]
-    fn find_indexed(&self, key: &[u8]) -> Option<Frame<'_>> {
-        let index = self.index.get_or_init(|| self.new_index());
+    fn find_far(&self, far: &Far, key: &[u8]) -> Option<Frame<'_>> {
+        let searches = far.searches.get();
+        if searches < SEARCHES {
+            far.searches.set(searches + 1);
+            return self.iter().find(|frame| frame.is_value_of(key));
+        }
+        let index = far.index.get_or_init(|| self.new_index());
         let is_it = |start| self.frame_at(start).is_some_and(|it| it.is_value_of(key));
         self.frame_at(index.find(key, is_it)?)
     }
 
-    fn new_index(&self) -> Box<Index> {
+    fn new_index(&self) -> Index {
         let values = || self.iter().filter(|frame| frame.kind == Kind::Value);
         let mut index = Index::for_many(values().count());
         for frame in values() {
             index.insert(frame.key, frame.range.start);
         }
-        Box::new(index)
+        index
     }
 
     fn frame_at(&self, start: usize) -> Option<Frame<'_>> {
@@ -206,10 +215,11 @@ impl Frames {
 
     /// The index, if there is one that goes on.
     fn open_index(&mut self) -> Option<&mut Index> {
-        if self.index.get().is_some_and(|index| index.is_full()) {
-            self.index.take();
+        let index = &mut self.far.get_mut()?.index;
+        if index.get().is_some_and(Index::is_full) {
+            index.take();
         }
-        Some(self.index.get_mut()?)
+        index.get_mut()
     }
 
     /// Takes a frame out.
@@ -336,18 +346,21 @@ mod tests {
     #[test]
     fn only_many_keys_are_indexed() {
         let mut frames = Frames::default();
-        for n in 0..UNINDEXED {
-            frames.insert(&format!("k{n}"), b"1");
-        }
-        assert!(frames.get("none").is_none() && frames.index.get().is_none());
+        frames.insert("first", &[b'1'; FAR]);
         frames.insert("last", b"1");
+        let is_indexed = |frames: &Frames| {
+            let far = frames.far.get();
+            far.is_some_and(|far| far.index.get().is_some())
+        };
+        // The insertion was the first long search.
         for _ in 0..SEARCHES {
-            assert!(frames.get("last").is_some() && frames.index.get().is_none());
+            assert!(frames.get("last").is_some() && !is_indexed(&frames));
         }
-        assert!(frames.get("last").is_some() && frames.index.get().is_some());
-        assert!(frames.clone().index.get().is_none());
+        assert!(frames.get("last").is_some() && is_indexed(&frames));
+        assert!(frames.get("first").is_some() && frames.get("none").is_none());
+        assert!(!is_indexed(&frames.clone()));
         frames.clear();
-        assert!(frames.index.get().is_none() && frames.get("k1").is_none());
+        assert!(frames.get("first").is_none() && !is_indexed(&frames));
     }
 
     /// What an index of `count` keys has to keep up with: every way to change the frames.
@@ -369,7 +382,7 @@ mod tests {
                     frames.remove_flash(id);
                 }
                 _ => {
-                    let value = vec![b'1'; 1 + next(3) as usize];
+                    let value = vec![b'1'; 10 + next(3) as usize];
                     frames.insert(&key, &value);
                     map.insert(key, value);
                 }
@@ -377,7 +390,7 @@ mod tests {
             let key = format!("key {}", next(500));
             assert_eq!(frames.get(&key), map.get(&key).map(Vec::as_slice), "{step}");
         }
-        assert!(map.len() > 300 && frames.index.get().is_some());
+        assert!(map.len() > 300 && frames.far.get().is_some());
         assert_eq!(frames.keys().count(), map.len());
         let parsed = Frames::parse(frames.as_bytes().to_vec().into()).expect("own bytes");
         let same = |(key, value): (&String, &Vec<u8>)| parsed.get(key) == Some(value);

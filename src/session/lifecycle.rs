@@ -187,7 +187,7 @@ impl Session {
     ///
     /// [`ErrorKind::NotLoaded`].
     pub fn authenticated_at(&self) -> Result<Option<Timestamp>, Error> {
-        self.read(|view| Ok(view.content.authenticated))
+        self.read(|view| Ok(view.content.authenticated.map(Into::into)))
     }
 
     /// Ends the session. It has ended when this returns, even if the handler then fails, panics or

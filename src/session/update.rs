@@ -176,27 +176,17 @@ pub(super) fn parse_or_default<T: Default + DeserializeOwned>(
     Ok(old.unwrap_or_default())
 }
 
-/// What runs on the values of other requests. Once it has failed it changes nothing any more: whoever
-/// saves has been told.
+/// What runs on the values of other requests.
 fn again<T, R, E, F>(mut apply: F) -> Update
 where
     T: Serialize,
     E: Into<BoxError>,
     F: FnMut(Option<&[u8]>) -> Result<(T, R), Failed<E>> + Send + 'static,
 {
-    let mut is_refused = false;
-    Box::new(move |old| {
-        if is_refused {
-            return Ok(None);
-        }
-        match apply(old) {
-            Ok((value, _)) => to_json(&value).map(Some),
-            Err(Failed::Session(error)) => Err(error),
-            Err(Failed::Closure(error)) => {
-                is_refused = true;
-                Err(Error::with_source(ErrorKind::UpdateRefused, error))
-            }
-        }
+    Box::new(move |old| match apply(old) {
+        Ok((value, _)) => to_json(&value).map(Some),
+        Err(Failed::Session(error)) => Err(error),
+        Err(Failed::Closure(error)) => Err(Error::with_source(ErrorKind::UpdateRefused, error)),
     })
 }
 

@@ -10,7 +10,7 @@ use crate::{
     clock::Timestamp,
     content::{Content, FlashId, Frames, Persistence, Subject},
     cookie::CookieAttributes,
-    error::Error,
+    error::{Error, ErrorKind},
 };
 
 /// One step; applied once to the view of this request, and again to a newer state after a conflict.
@@ -115,18 +115,24 @@ impl Change {
             Self::Insert { key, value } => frames.insert(key, value),
             Self::Remove { key } => drop(frames.remove(key)),
             Self::Clear => frames.clear(),
-            Self::Update { key, update } => {
-                if let Some(value) = update(frames.get(key))? {
-                    frames.insert(key, &value);
+            Self::Update { key, update } => match update(frames.get(key)) {
+                Ok(Some(value)) => frames.insert(key, &value),
+                Ok(None) => {}
+                Err(error) => {
+                    // Whoever saves has been told, and it is left out of the next save.
+                    if error.kind() == ErrorKind::UpdateRefused {
+                        *update = Box::new(|_| Ok(None));
+                    }
+                    return Err(error);
                 }
-            }
+            },
             Self::Take { key, taken } => taken.take(frames, key),
             Self::PushFlash { queue, id, value } => frames.push_flash(queue, *id, value),
             // What another request has taken meanwhile is no longer this one's.
             Self::TakeFlashes(taken) => taken.ids().retain(|id| frames.remove_flash(*id)),
             Self::PutBackFlashes(taken) => taken.put_back(content),
             Self::Persist(persistence) => content.persistence = *persistence,
-            Self::Authenticate(now) => content.authenticated = Some(*now),
+            Self::Authenticate(now) => content.authenticated = Some((*now).into()),
             Self::Attributes(attributes) => content.attributes = Some(Box::new(attributes.clone())),
             Self::SetSubject { name, note } => {
                 remove_subject(content);

@@ -259,7 +259,7 @@ impl State {
     pub(crate) fn renew(&mut self, now: Timestamp) {
         self.renews = true;
         if let Some(view) = &mut self.view {
-            view.content.authenticated = Some(now);
+            view.content.authenticated = Some(now.into());
         }
         self.log.push(Change::Authenticate(now));
     }

@@ -206,11 +206,20 @@ fn an_update_that_fails_changes_nothing() {
 }
 
 #[test]
-fn an_update_may_leave_what_is_there() {
-    let key = "none".into();
-    let update = Box::new(|_: Option<&[u8]>| Ok(None));
-    let content = apply(&mut [Change::Update { key, update }], start());
-    assert_eq!(text(&content), text(&start()));
+fn an_update_that_was_refused_is_left_out() {
+    for (kind, is_left_out) in [
+        (ErrorKind::UpdateRefused, true),
+        (ErrorKind::Deserialize, false),
+    ] {
+        let key = "none".into();
+        let update = Box::new(move |_: Option<&[u8]>| Err(crate::Error::new(kind)));
+        let mut change = Change::Update { key, update };
+        let error = change.apply(&mut start()).unwrap_err();
+        assert_eq!(error.kind(), kind);
+        let mut content = start();
+        assert_eq!(change.apply(&mut content).is_ok(), is_left_out);
+        assert_eq!(text(&content), text(&start()));
+    }
 }
 
 fn take_value(key: &str) -> Change {
