@@ -3,7 +3,7 @@
 
 use std::{error, fmt, sync::Arc, time::Duration};
 
-use crate::crypto::RandomError;
+use crate::{crypto::RandomError, text::words};
 
 pub(crate) type BoxError = Box<dyn error::Error + Send + Sync>;
 
@@ -215,6 +215,8 @@ impl From<RandomError> for Error {
 ///
 /// The visitor gets an empty session. This is for the application and its log; none of it should be
 /// told to the client, who could use it as an oracle.
+///
+/// serde has a word for each, for a log or a test: `"not_found"` is [`NotFound`](Self::NotFound).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Rejection {
@@ -248,6 +250,20 @@ pub enum Rejection {
     /// [`ErrorKind::Gone`], unless it renews.
     Ended,
 }
+
+words!(Rejection {
+    Malformed = "malformed",
+    UnknownKey = "unknown_key",
+    Tampered = "tampered",
+    NotYetValid = "not_yet_valid",
+    Expired = "expired",
+    Ambiguous = "ambiguous",
+    NotFound = "not_found",
+    Corrupt = "corrupt",
+    Revoked = "revoked",
+    Renewed = "renewed",
+    Ended = "ended",
+});
 
 impl Rejection {
     /// Whether there was a session, which is over.

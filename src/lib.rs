@@ -271,6 +271,7 @@ mod error;
 mod id;
 mod lock;
 mod name;
+mod text;
 #[cfg(feature = "tracing")]
 mod throttle;
 mod trace;
@@ -292,6 +293,7 @@ pub use self::{
     session::{Flashes, Innermost, Selector, Session, SessionData, SessionOf, Typed},
     sessions::Sessions,
     subjects::{SubjectSession, Subjects},
+    text::ParseError,
 };
 
 #[cfg(all(doctest, feature = "axum", feature = "filesystem"))]

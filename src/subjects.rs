@@ -3,6 +3,8 @@
 
 use std::{cmp::Reverse, fmt, sync::Arc};
 
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
 use crate::{
     clock::{Clock, Timestamp},
     config::{SessionConfig, Settings},
@@ -28,7 +30,7 @@ use crate::{
 /// let subjects = Subjects::new(&config)?; // and `config` goes into the layer
 ///
 /// for session in subjects.list("user-7").await? {
-///     println!("{} since {:?}, last seen {:?}", session.note(), session.created(), session.last_used());
+///     println!("{} since {}, last seen {}", session.note(), session.created(), session.last_used());
 /// }
 /// let ended = subjects.destroy_all("user-7").await?;
 /// # Ok(())
@@ -72,6 +74,17 @@ pub struct Subjects {
 }
 
 /// A session as the list of its subject has it.
+///
+/// serde writes it, for a page or an interface of your own: `record_key`, `since`, `created`,
+/// `last_used`, `note` and `is_current`, under the names of the methods. It is not read back.
+///
+/// ```
+/// # use silverback::{Error, Session};
+/// async fn logins(session: Session) -> Result<String, Error> {
+///     let sessions = session.subject_sessions().await?;
+///     Ok(serde_json::to_string(&sessions).unwrap_or_default())
+/// }
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SubjectSession {
     entry: Entry,
@@ -142,6 +155,19 @@ impl SubjectSession {
     }
 }
 
+impl Serialize for SubjectSession {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_struct("SubjectSession", 6)?;
+        out.serialize_field("record_key", &self.record_key())?;
+        out.serialize_field("since", &self.since())?;
+        out.serialize_field("created", &self.created())?;
+        out.serialize_field("last_used", &self.last_used())?;
+        out.serialize_field("note", self.note())?;
+        out.serialize_field("is_current", &self.is_current())?;
+        out.end()
+    }
+}
+
 impl Subjects {
     /// Takes the settings that the layer has; the store is told apart by them and their clones.
     ///
@@ -187,7 +213,7 @@ impl Subjects {
     }
 
     /// Ends one session of the subject; says whether the subject had it. A session of another
-    /// subject is left alone, so the ID may come from a form, by [`RecordKey::parse`].
+    /// subject is left alone, so the key may come from a form: it is [read](RecordKey) from text.
     ///
     /// # Errors
     ///

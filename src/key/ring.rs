@@ -12,8 +12,10 @@ use std::{
 use zeroize::Zeroizing;
 
 use super::{error::KeyError, id::KeyId, secret::Key};
+use crate::text::words;
 
-/// What a key is used for.
+/// What a key is used for. serde has the words of [`Keys::parse`]: `"active"`, `"pending"`,
+/// `"retired"`, `"revoked"`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum KeyState {
@@ -26,6 +28,13 @@ pub enum KeyState {
     /// Opens nothing any more.
     Revoked,
 }
+
+words!(KeyState {
+    Active = "active",
+    Pending = "pending",
+    Retired = "retired",
+    Revoked = "revoked",
+});
 
 /// The keys of an application: one active, and any number of others.
 ///

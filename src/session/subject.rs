@@ -131,8 +131,8 @@ impl Session {
     }
 
     /// Ends another session of the subject, at once; says whether there was one. A session of
-    /// somebody else is left alone, so the ID may come from a form, by
-    /// [`RecordKey::parse`](crate::store::RecordKey::parse). To end this session there is
+    /// somebody else is left alone, so the key may come from a form: it is
+    /// [read](crate::store::RecordKey) from text. To end this session there is
     /// [`destroy`](Self::destroy).
     ///
     /// # Errors

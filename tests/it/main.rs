@@ -70,6 +70,7 @@ mod store_limits;
 mod stores;
 mod subject_keys;
 mod subjects;
+mod text;
 mod tonic;
 mod touched;
 mod two_cookies;

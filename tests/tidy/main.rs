@@ -44,7 +44,7 @@ use self::edges::Crate;
 /// name.
 const FLOORS: &[&[&str]] = &[
     &[
-        "error", "binary", "clock", "crypto", "id", "lock", "name", "throttle", "trace",
+        "error", "binary", "clock", "crypto", "id", "lock", "name", "text", "throttle", "trace",
     ],
     &["key", "cookie", "codec"],
     &["store"],
