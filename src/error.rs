@@ -341,7 +341,10 @@ pub enum ConfigError {
         attribute: &'static str,
     },
     /// Browsers cut a `Max-Age` of more than 400 days.
-    MaxAgeTooLong,
+    MaxAgeTooLong {
+        /// The method of [`SessionConfig`](crate::SessionConfig) that was called.
+        setting: &'static str,
+    },
     /// An idle timeout, or a `Max-Age` that is the idle timeout, beyond the absolute one would never
     /// be reached.
     IdleLongerThanAbsolute {
@@ -352,7 +355,8 @@ pub enum ConfigError {
     },
     /// A setting does nothing for this session.
     NoEffect {
-        /// The method of [`SessionConfig`](crate::SessionConfig) that was called.
+        /// The method of [`SessionConfig`](crate::SessionConfig) or
+        /// [`CookieStore`](crate::CookieStore) that was called.
         setting: &'static str,
         /// For which sessions it does nothing.
         session: &'static str,
@@ -360,7 +364,10 @@ pub enum ConfigError {
     /// Clocks that differ by more than an hour are wrong.
     ClockSkewTooLong,
     /// A timeout, lifetime or `Max-Age` of less than a second ends every session at once.
-    ZeroDuration,
+    ZeroDuration {
+        /// The method of [`SessionConfig`](crate::SessionConfig) that was called.
+        setting: &'static str,
+    },
     /// Sessions of this name are in a cookie, and nothing remembers which have ended.
     NeedsRevocation(String),
     /// The ends or the subjects of sessions of this name are to be kept in a store that may drop
@@ -433,11 +440,13 @@ impl ConfigError {
     /// What is wrong with another setting than the cookie's name and attributes.
     fn fmt_setting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::MaxAgeTooLong => {
-                f.write_str("browsers cut a Max-Age of more than 400 days: use a shorter one")
-            }
-            Self::ZeroDuration => f.write_str(
-                "a timeout of less than a second ends every session at once: use a longer one",
+            Self::MaxAgeTooLong { setting } => write!(
+                f,
+                "`{setting}`: browsers cut a Max-Age of more than 400 days: use a shorter one"
+            ),
+            Self::ZeroDuration { setting } => write!(
+                f,
+                "`{setting}`: a timeout of less than a second ends every session at once: use a longer one"
             ),
             Self::IdleLongerThanAbsolute { idle, absolute } => write!(
                 f,
@@ -453,7 +462,7 @@ impl ConfigError {
                 )
             }
             Self::ClockSkewTooLong => f.write_str(
-                "clocks that differ by more than an hour are wrong: set them right and allow less",
+                "`clock_skew`: clocks that differ by more than an hour are wrong: set them right and allow less",
             ),
             Self::ForgetfulStore(name) => {
                 write!(

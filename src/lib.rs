@@ -35,6 +35,7 @@
 //! | read, change, renew, destroy a session | [`Session`] |
 //! | use several sessions in one request | [`Sessions`] |
 //! | set cookie attributes and lifetimes | [`SessionConfig`] |
+//! | take settings from a configuration file | [`SessionSettings`] |
 //! | list a user's sessions, log out everywhere | [`Session::set_subject`], [`Subjects`] |
 //! | choose or write a store | [`store`] |
 //! | make, load and rotate keys | [`key`] |
@@ -281,7 +282,7 @@ pub use ::cookie::SameSite;
 pub use self::{
     answer::Answer,
     clock::{Clock, Timestamp},
-    config::{SessionConfig, Timeouts},
+    config::{SessionConfig, SessionSettings, Timeouts},
     cookie::CookieAttributes,
     error::{ConfigError, Error, ErrorKind, Rejection},
     future::ResponseFuture,
@@ -292,9 +293,13 @@ pub use self::{
     service::SessionService,
     session::{Flashes, Innermost, Selector, Session, SessionData, SessionOf, Typed},
     sessions::Sessions,
+    store::{CookieStore, MemoryStore},
     subjects::{SubjectSession, Subjects},
     text::ParseError,
 };
+
+#[cfg(all(feature = "filesystem", unix))]
+pub use self::store::FilesystemStore;
 
 #[cfg(all(doctest, feature = "axum", feature = "filesystem"))]
 #[doc = include_str!("../README.md")]

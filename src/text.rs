@@ -4,9 +4,9 @@ use std::{error, fmt, marker::PhantomData, str::FromStr};
 
 use serde::de::{self, MapAccess, Visitor};
 
-/// A text is not what it was read as.
+/// A text does not have the form of what it was read as.
 ///
-/// It says what is expected, and never quotes the text: people paste cookies into forms.
+/// The error says what is expected, and never quotes the text: people paste cookies into forms.
 ///
 /// ```
 /// use silverback::store::RecordKey;

@@ -1,13 +1,17 @@
 //! How one session is kept: its name, store, keys, cookie attributes and lifetimes.
 
+mod apply;
 mod build;
+mod duration;
+mod file;
+mod given;
 mod settings;
 mod timeouts;
 
 use std::{borrow::Cow, fmt, time::Duration};
 
 pub(crate) use self::settings::{AttributesTag, Overflow, Settings};
-pub use self::timeouts::Timeouts;
+pub use self::{file::SessionSettings, timeouts::Timeouts};
 use crate::{
     clock::Timestamp,
     cookie::CookieAttributes,
@@ -35,6 +39,8 @@ use crate::{
 /// What only sessions in a cookie have is set on [`CookieStore`]. A setting that does nothing for
 /// the session is a [`ConfigError::NoEffect`](crate::ConfigError::NoEffect) when the layer is built.
 ///
+/// A configuration file sets them through [`settings`](Self::settings).
+///
 /// The name is what handlers ask for; give it as a string or as a
 /// [`SessionName`](crate::SessionName), which the compiler checks. Clones are cheap, and refer to
 /// the same store.
@@ -58,6 +64,8 @@ pub struct SessionConfig {
     allows_forgetting: bool,
     sessions_per_subject: Option<usize>,
     subject_key: Option<Key>,
+    /// What a file asked of cookies, of which there are none that hold the session.
+    without_effect: Option<&'static str>,
 }
 
 impl SessionConfig {
@@ -94,6 +102,7 @@ impl SessionConfig {
             allows_forgetting: false,
             sessions_per_subject: None,
             subject_key: None,
+            without_effect: None,
         }
     }
 

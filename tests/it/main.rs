@@ -65,6 +65,7 @@ mod schedules;
 mod sealed_rosters;
 mod session_limit;
 mod set_cookie_length;
+mod settings_files;
 mod shrunk;
 mod store_limits;
 mod stores;

@@ -80,7 +80,12 @@ const FORBIDDEN: &[(&str, &str)] = &[
 /// as one.
 const FOLDERS: &[(&str, &[&str])] = &[
     ("codec", &["token", "mod"]),
-    ("config", &["timeouts", "settings", "mod", "build"]),
+    (
+        "config",
+        &[
+            "timeouts", "duration", "given", "file", "settings", "mod", "build", "apply",
+        ],
+    ),
     ("content", &["frames", "writes", "mark", "mod", "wire"]),
     ("request", &["registry", "commit", "mod"]),
     ("key", &["id", "error", "secret", "ring", "mod"]),
