@@ -64,7 +64,7 @@ pub enum ErrorKind {
     /// The subject is empty or longer than 256 bytes.
     InvalidSubject,
     /// Sessions in a cookie can only be listed and ended if something remembers which have ended:
-    /// configure [`revocation`](crate::store::CookieStore::revocation).
+    /// configure [`revocation`](crate::CookieStore::revocation).
     NeedsRevocation,
     /// The store may drop what it was told before its end, so it cannot list a subject's sessions:
     /// see [`allow_forgetful_stores`](crate::SessionConfig::allow_forgetful_stores).
@@ -227,7 +227,7 @@ pub enum Rejection {
     /// Its tag does not fit: it was changed, or made for another name, purpose or application.
     Tampered,
     /// It holds a session and was issued further in the future than
-    /// [`clock_skew`](crate::store::CookieStore::clock_skew) allows.
+    /// [`clock_skew`](crate::CookieStore::clock_skew) allows.
     NotYetValid,
     /// Its idle timeout or absolute lifetime is over, or it was made before
     /// [`not_before`](crate::SessionConfig::not_before).

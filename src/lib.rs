@@ -108,7 +108,7 @@
 //! ```
 //!
 //! [`set_subject`](Session::set_subject) works for a session in a store, and for one in a cookie with
-//! [`revocation`](crate::store::CookieStore::revocation); leave it out for one in a cookie alone.
+//! [`revocation`](crate::CookieStore::revocation); leave it out for one in a cookie alone.
 //!
 //! Renew at every login, and put all that the login consists of into the session in the same
 //! request. Values from before the login, such as a cart, stay. If another user may be logged in,
@@ -157,7 +157,7 @@
 //!
 //! Requests of one session overlap: a second tab, a double click, a slow upload, an attacker with a
 //! copy of the cookie. "In a store" is every session that has a record, "in a cookie" one with
-//! [`revocation`](crate::store::CookieStore::revocation). The last row is about one in a cookie alone.
+//! [`revocation`](crate::CookieStore::revocation). The last row is about one in a cookie alone.
 //!
 //! | These overlap | What happens |
 //! |---|---|
@@ -212,7 +212,7 @@
 //! - **A bad cookie is never an error.** The handler gets an empty session, your log gets the
 //!   [`Rejection`], and the client learns nothing.
 //!
-//! What a session in a cookie cannot do is listed at [`CookieStore`](store::CookieStore).
+//! What a session in a cookie cannot do is listed at [`CookieStore`].
 //!
 //! # Dropping futures
 //!
@@ -226,7 +226,7 @@
 //!
 //! | Feature | Adds | Default |
 //! |---|---|---|
-//! | `filesystem` | [`FilesystemStore`](store::FilesystemStore) (Unix) | yes |
+//! | `filesystem` | [`FilesystemStore`] (Unix) | yes |
 //! | `axum` | [extractors](#axum), and `IntoResponse` for [`Error`] | no |
 //! | `conformance` | [`store_conformance!`]: the contract of [`Store`](store::Store) as tests | no |
 //! | `tracing` | events on the target `silverback`: kinds and names, never a secret | no |

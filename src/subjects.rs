@@ -24,7 +24,7 @@ use crate::{
 /// session's subject.
 ///
 /// ```
-/// # use silverback::{Error, SessionConfig, Subjects, store::MemoryStore};
+/// # use silverback::{Error, MemoryStore, SessionConfig, Subjects};
 /// # async fn f(keys: silverback::Keys) -> Result<(), Box<dyn std::error::Error>> {
 /// let config = SessionConfig::new("account", MemoryStore::new(), keys);
 /// let subjects = Subjects::new(&config)?; // and `config` goes into the layer
@@ -40,7 +40,7 @@ use crate::{
 /// # What is kept where
 ///
 /// The list of a subject's sessions is one record in the store of the sessions, or for sessions in
-/// a cookie in that of [`revocation`](crate::store::CookieStore::revocation). It is encrypted with the
+/// a cookie in that of [`revocation`](crate::CookieStore::revocation). It is encrypted with the
 /// session's keys, and found by a hash of the subject: a thief of the store can check whether a
 /// name they guess has a list, and nothing more. With
 /// [`subject_key`](SessionConfig::subject_key) they cannot. Each session name has lists of its own.
@@ -62,7 +62,7 @@ use crate::{
 ///
 /// A list that is damaged is started anew, with an error for anyone who wants to see or end what was
 /// in it. One that is lost is started anew without an error, as when a
-/// [`MemoryStore`](crate::store::MemoryStore) was full: sessions are in the list again when they
+/// [`MemoryStore`](crate::MemoryStore) was full: sessions are in the list again when they
 /// have been used for an hour.
 ///
 /// A subject has at most 1,000 sessions, or as many as

@@ -131,7 +131,7 @@ impl SessionConfig {
     /// It is a token of at most 256 bytes. The layer refuses two sessions of one cookie name.
     ///
     /// ```
-    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
     /// # fn main() -> Result<(), silverback::KeyError> {
     /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?).cookie_name("id");
     /// # Ok(())
@@ -219,7 +219,7 @@ impl SessionConfig {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
     /// # fn main() -> Result<(), silverback::KeyError> {
     /// let month = Duration::from_secs(30 * 86_400);
     /// let cart = SessionConfig::new("cart", MemoryStore::new(), Keys::generate()?).max_age(month);
@@ -291,7 +291,7 @@ impl SessionConfig {
     /// expired. A time in the future keeps everybody out until then.
     ///
     /// ```
-    /// # use silverback::{Keys, SessionConfig, Timestamp, store::MemoryStore};
+    /// # use silverback::{Keys, MemoryStore, SessionConfig, Timestamp};
     /// # fn main() -> Result<(), silverback::KeyError> {
     /// let restored = Timestamp::from_secs(1_800_000_000); // as `date +%s` prints it
     /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?).not_before(restored);
@@ -342,7 +342,7 @@ impl SessionConfig {
     /// lists of subjects and sessions that are loaded after the response are always read as they are.
     ///
     /// ```
-    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
     /// # fn main() -> Result<(), silverback::KeyError> {
     /// let cart = SessionConfig::new("cart", MemoryStore::new(), Keys::generate()?).recent_reads();
     /// # Ok(())
@@ -386,7 +386,7 @@ impl SessionConfig {
     /// login, or end all sessions.
     ///
     /// ```
-    /// # use silverback::{Key, Keys, SessionConfig, store::MemoryStore};
+    /// # use silverback::{Key, Keys, MemoryStore, SessionConfig};
     /// # fn main() -> Result<(), silverback::KeyError> {
     /// let subjects = Key::generate()?; // and keep it, beside the others
     /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?).subject_key(subjects);

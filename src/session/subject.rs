@@ -47,7 +47,7 @@ impl Session {
     ///
     /// [`ErrorKind::InvalidSubject`] if it is empty or has more than 256 bytes.
     /// [`ErrorKind::NeedsRevocation`] for a session in a cookie without
-    /// [`revocation`](crate::store::CookieStore::revocation), [`ErrorKind::ForgetfulStore`] for one in a
+    /// [`revocation`](crate::CookieStore::revocation), [`ErrorKind::ForgetfulStore`] for one in a
     /// store that may drop the list of a subject's sessions. [`ErrorKind::AlreadyCommitted`] after
     /// the response, which would have brought the new ID. [`ErrorKind::TooLarge`],
     /// [`ErrorKind::NotLoaded`].
