@@ -225,7 +225,8 @@ fn settings_are_a_part_of_a_larger_file() {
         ("[::]:80", Some(7 * DAY))
     );
     assert_eq!(file.cart, SessionSettings::default());
-    let flat: Flat = toml::from_str("listen = \"[::]:80\"\nmax_age = \"7d\"").unwrap();
+    let flat: Flat =
+        toml::from_str("listen = \"[::]:80\"\nmax_age = \"7d\"\nverbose = true").unwrap();
     assert_eq!(
         (flat.listen.as_str(), flat.account.max_age),
         ("[::]:80", Some(7 * DAY))
