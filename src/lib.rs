@@ -36,6 +36,7 @@
 //! | use several sessions in one request | [`Sessions`] |
 //! | set cookie attributes and lifetimes | [`SessionConfig`] |
 //! | list a user's sessions, log out everywhere | [`Session::set_subject`], [`Subjects`] |
+//! | read, change or end a session without a request | [`SessionRecords`] |
 //! | choose or write a store | [`store`] |
 //! | make, load and rotate keys | [`key`] |
 //! | keep a struct under one key | [`Typed`] |
@@ -48,6 +49,7 @@
 //! | log visitors in and out | [below](#login-and-logout) |
 //! | know which of two requests wins | [below](#who-wins) |
 //! | keep a socket's visitor logged in | [`Session`](Session#after-the-response) |
+//! | call a handler in a unit test | [`Session::detached`] |
 //! | move the clock in a test | [`Clock`] |
 //!
 //! # axum
@@ -246,6 +248,7 @@ mod axum;
 
 mod sessions;
 
+mod records;
 mod session;
 mod subjects;
 
@@ -287,6 +290,7 @@ pub use self::{
     key::{Key, KeyError, KeyId, KeyState, Keys},
     layer::SessionLayer,
     name::{Named, SessionName},
+    records::SessionRecords,
     responder::{DefaultResponder, FailedCommit, Responder},
     service::SessionService,
     session::{Flashes, Innermost, Selector, Session, SessionData, SessionOf, Typed},

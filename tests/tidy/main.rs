@@ -54,7 +54,7 @@ const FLOORS: &[&[&str]] = &[
     &["vault"],
     &["turn"],
     &["request"],
-    &["subjects", "session"],
+    &["subjects", "session", "records"],
     &["sessions"],
     &[
         "answer",
@@ -96,6 +96,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "subject",
             "flash",
             "typed",
+            "detached",
         ],
     ),
     (
