@@ -49,8 +49,8 @@
 //! | log visitors in and out | [below](#login-and-logout) |
 //! | know which of two requests wins | [below](#who-wins) |
 //! | keep a socket's visitor logged in | [`Session`](Session#after-the-response) |
-//! | call a handler in a unit test | [`Session::detached`] |
-//! | move the clock in a test | [`Clock`] |
+//! | test handlers and pages | [`testing`](mod@testing), [`Session::detached`] |
+//! | move the clock in a test | [`Clock::manual`] |
 //!
 //! # axum
 //!
@@ -230,6 +230,7 @@
 //! | `filesystem` | [`FilesystemStore`](store::FilesystemStore) (Unix) | yes |
 //! | `axum` | [extractors](#axum), and `IntoResponse` for [`Error`] | no |
 //! | `conformance` | [`store_conformance!`]: the contract of [`Store`](store::Store) as tests | no |
+//! | `testing` | [`testing`](mod@testing): browsers, seeded sessions and failing stores for your tests | no |
 //! | `tracing` | events on the target `silverback`: kinds and names, never a secret | no |
 //!
 //! Features add; none changes what the others do.
@@ -245,6 +246,9 @@ mod service;
 
 #[cfg(feature = "axum")]
 mod axum;
+
+#[cfg(feature = "testing")]
+pub mod testing;
 
 mod sessions;
 

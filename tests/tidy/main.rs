@@ -65,6 +65,7 @@ const FLOORS: &[&[&str]] = &[
         "service",
         "layer",
         "axum",
+        "testing",
     ],
 ];
 
@@ -120,6 +121,10 @@ const FOLDERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("store/memory", &["table", "shard", "mod"]),
+    (
+        "testing",
+        &["body", "jar", "page", "flaky", "mod", "browser"],
+    ),
     (
         "turn",
         &[
