@@ -83,6 +83,9 @@ pub enum ErrorKind {
     /// The store may drop what it was told before its end, so it cannot list a subject's sessions:
     /// see [`allow_forgetful_stores`](crate::SessionConfig::allow_forgetful_stores).
     ForgetfulStore,
+    /// The session's record is [encrypted](crate::SessionConfig::encrypt_records) under its ID,
+    /// which only the cookie has: without a request it can be ended, and neither read nor changed.
+    RecordsEncrypted,
     /// The store failed.
     StoreFailed,
     /// The cookie, or what the store has, was written by a later release, which may be running
@@ -250,6 +253,9 @@ impl ErrorKind {
             Self::ForgetfulStore => {
                 "the store may forget which sessions a subject has: use another, or add \
                  `.allow_forgetful_stores()` to the settings"
+            }
+            Self::RecordsEncrypted => {
+                "its record is encrypted, and only its cookie has the key: it can be ended, and not read or changed"
             }
             Self::StoreFailed => "the store failed",
             Self::LaterFormat => "a later release has written it, and this one cannot read it",
@@ -473,6 +479,8 @@ pub enum ConfigError {
     /// The ends or the subjects of sessions of this name are to be kept in a store that may drop
     /// them before their time.
     ForgetfulStore(String),
+    /// Sessions of this name are in their cookie alone, and have no records.
+    NoRecords(String),
 }
 
 impl fmt::Display for ConfigError {
@@ -574,6 +582,12 @@ impl ConfigError {
                 write!(
                     f,
                     "the store may forget which sessions {name:?} have ended: use another, or add `.allow_forgetful_stores()`"
+                )
+            }
+            Self::NoRecords(name) => {
+                write!(
+                    f,
+                    "the sessions {name:?} are in their cookie alone: only a request can read them"
                 )
             }
             Self::NeedsRevocation(name) => {

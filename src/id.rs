@@ -11,7 +11,8 @@ use crate::{
 };
 
 /// The secret that names a session, minted here and nowhere else: 32 random bytes for one in a
-/// store, 16 for one that is, or can be, in its cookie.
+/// store, 16 for one that is, or can be, in its cookie. It has none for a session that is known by
+/// its record alone.
 #[derive(Clone)]
 pub(crate) struct SessionId {
     bytes: [u8; Self::LEN],
@@ -45,6 +46,21 @@ impl SessionId {
             len: id.len(),
             key: None,
         }
+    }
+
+    /// The name of a session whose cookie nobody here has: no cookie can be made of it, and no
+    /// encrypted record opened.
+    pub(crate) fn of_record(key: RecordKey) -> Self {
+        Self {
+            bytes: [0; Self::LEN],
+            len: 0,
+            key: Some(key),
+        }
+    }
+
+    /// Whether the secret is known, and not only the hash of it.
+    pub(crate) fn has_secret(&self) -> bool {
+        self.len > 0
     }
 
     /// The id the session has in its cookie; `None` if it cannot be there.
@@ -81,7 +97,7 @@ impl SessionId {
 
 impl PartialEq for SessionId {
     fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
+        self.as_bytes() == other.as_bytes() && (self.has_secret() || self.key == other.key)
     }
 }
 
@@ -216,6 +232,17 @@ mod tests {
                 .iter()
                 .all(|len| SessionId::from_slice(&vec![0; *len]).is_none())
         );
+    }
+
+    #[test]
+    fn a_session_that_is_known_by_its_record_has_no_secret() {
+        let secret = SessionId::of_token(&[7; 16]);
+        let known = SessionId::of_record(secret.record_key());
+        assert_eq!(known.record_key(), secret.record_key());
+        assert_eq!((known.token_id(), known.has_secret()), (None, false));
+        assert_ne!(known, secret);
+        assert_eq!(known, known.clone());
+        assert_ne!(known, SessionId::of_record(RecordKey::of(&[8; 16])));
     }
 
     #[test]

@@ -6,8 +6,15 @@ use http::{HeaderMap, StatusCode};
 use tower_layer::Layer;
 
 use crate::{
-    clock::Clock, config::SessionConfig, error::ConfigError, request::Shared,
-    responder::DefaultResponder, service::SessionService, trace,
+    clock::Clock,
+    config::SessionConfig,
+    error::ConfigError,
+    request::{Registry, Shared},
+    responder::DefaultResponder,
+    service::SessionService,
+    session::Session,
+    sessions::Sessions,
+    trace,
 };
 
 /// Gives the service it wraps one or more sessions.
@@ -166,6 +173,37 @@ impl<R> SessionLayer<R> {
     pub fn allow_shared_caching(mut self) -> Self {
         self.shared.allows_shared_caching = true;
         self
+    }
+
+    /// Makes the sessions of a request that is none: new and empty, with this layer's settings and
+    /// clock. It is for unit tests, as [`Session::detached`](crate::Session::detached) is, of handlers
+    /// that use several sessions or the time.
+    ///
+    /// ```
+    /// # use silverback::{Error, Keys, SessionConfig, SessionLayer, Sessions, store::MemoryStore};
+    /// async fn check_out(sessions: Sessions) -> Result<(), Error> {
+    ///     sessions.get("account").await?.flash("Thank you")?;
+    ///     sessions.get("cart").await?.clear()
+    /// }
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let keys = Keys::generate()?;
+    /// let layer = SessionLayer::new(SessionConfig::cookie("account", keys.clone()))
+    ///     .with(SessionConfig::new("cart", MemoryStore::new(), keys));
+    /// let sessions = layer.detached();
+    /// let (account, cart) = (sessions.get("account").await?, sessions.get("cart").await?);
+    /// cart.insert("item", 7)?;
+    /// check_out(sessions).await?;
+    /// assert_eq!(account.flashes::<String>()?, ["Thank you"]);
+    /// assert!(cart.is_empty()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn detached(&self) -> Sessions {
+        let registry = Registry::new(Arc::new(self.shared.clone()), [], false);
+        Sessions::from(Session::from(registry.first()))
     }
 
     /// Tells the time by another clock, for tests.

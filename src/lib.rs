@@ -40,6 +40,7 @@
 //! | set cookie attributes and lifetimes | [`SessionConfig`] |
 //! | take settings from a configuration file | [`SessionSettings`] |
 //! | list a user's sessions, log out everywhere | [`Session::set_subject`], [`Subjects`] |
+//! | read, change or end a session without a request | [`SessionRecords`] |
 //! | choose or write a store | [`store`] |
 //! | make, load and rotate keys | [`key`] |
 //! | keep a struct under one key | [`Typed`] |
@@ -60,7 +61,8 @@
 //! | know when the visitor last logged in, for step-up | [`Session::authenticated_at`] |
 //! | save what a stream changes, or end it with an error | [`Session::save_at_end`] |
 //! | keep a socket's visitor logged in | [`Session`](Session#after-the-response) |
-//! | move the clock in a test | [`Clock`] |
+//! | test handlers and pages | [`testing`](mod@testing), [`Session::detached`] |
+//! | move the clock in a test | [`Clock::manual`] |
 //!
 //! # axum
 //!
@@ -258,6 +260,7 @@
 //! | `filesystem` | [`FilesystemStore`] (Unix) | yes |
 //! | `axum` | [extractors](#axum), and `IntoResponse` for [`Error`] | no |
 //! | `conformance` | [`store_conformance!`]: the contract of [`Store`](store::Store) as tests | no |
+//! | `testing` | [`testing`](mod@testing): browsers, seeded sessions and failing stores for your tests | no |
 //! | `tracing` | events on the target `silverback`: kinds and names, never a secret | yes |
 //!
 //! Features add; none changes what the others do.
@@ -275,8 +278,12 @@ mod service;
 #[cfg(feature = "axum")]
 mod axum;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 mod sessions;
 
+mod records;
 mod session;
 mod subjects;
 
@@ -320,6 +327,7 @@ pub use self::{
     key::{Key, KeyError, KeyId, KeyState, Keys},
     layer::SessionLayer,
     name::{Named, SessionName},
+    records::SessionRecords,
     responder::{DefaultResponder, FailedCommit, Responder},
     service::SessionService,
     session::{

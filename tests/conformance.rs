@@ -22,6 +22,7 @@ use silverback::{
         conformance::{self, Rule, START, Subject},
     },
     store_conformance,
+    testing::FlakyStore,
 };
 use tempfile::TempDir;
 
@@ -33,6 +34,7 @@ store_conformance!(mod filesystem, |clock| files(clock));
 store_conformance!(mod filesystem_of_the_systems_time, files(Clock::system()));
 store_conformance!(mod map, sound::MapStore::default());
 store_conformance!(mod remote, |clock| sound::Remote::new(MemoryStore::new().clock(clock)));
+store_conformance!(mod flaky, |clock| FlakyStore::new(MemoryStore::new().clock(clock)));
 store_conformance!(mod locking, sound::connect(3).await);
 store_conformance!(mod stopped, stopped());
 

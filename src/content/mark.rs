@@ -98,6 +98,11 @@ impl Name {
         Self { key, seal: None }
     }
 
+    /// Whether its marks are sealed.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.seal.is_some()
+    }
+
     /// The bytes of a mark under this name.
     pub(crate) fn encode(&self, mark: &Mark) -> Result<Vec<u8>, RandomError> {
         let mut plain = vec![MARK];

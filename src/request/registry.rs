@@ -72,6 +72,17 @@ enum At {
 }
 
 impl Shared {
+    /// For one session that has no layer.
+    pub(crate) fn of(settings: Arc<Settings>, clock: Clock) -> Self {
+        Self {
+            sessions: vec![settings],
+            clock,
+            keep_if: None,
+            allows_shared_caching: false,
+            provoked: Arc::default(),
+        }
+    }
+
     pub(crate) fn keeps(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         let keep_if = self.keep_if.as_ref();
         keep_if.is_none_or(|keep_if| keep_if(status, headers))

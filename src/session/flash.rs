@@ -7,12 +7,13 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     Session,
     json::{from_json, to_json},
-    named::Innermost,
+    named::{Innermost, SessionOf},
 };
 use crate::{
     content::{Content, FlashId, Frames},
     crypto,
     error::Error,
+    name::SessionName,
     state::{Change, Effect, RawFlash, Taken, TakenFlashes},
     trace,
 };
@@ -333,6 +334,12 @@ impl<N> Flashes<N> {
     /// As there.
     pub async fn claim<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
         self.session.claim_flashes().await
+    }
+}
+
+impl<N: SessionName> From<SessionOf<N>> for Flashes<N> {
+    fn from(session: SessionOf<N>) -> Self {
+        Self::at(session.into_session())
     }
 }
 

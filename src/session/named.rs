@@ -3,7 +3,10 @@
 use std::{fmt, marker::PhantomData, ops::Deref};
 
 use super::Session;
-use crate::name::SessionName;
+use crate::{
+    error::{Error, ErrorKind},
+    name::SessionName,
+};
 
 /// The session of this [name](SessionName), in whichever layer has it: an extractor for axum.
 ///
@@ -26,11 +29,37 @@ pub struct SessionOf<N> {
 }
 
 impl<N: SessionName> SessionOf<N> {
-    #[cfg_attr(not(feature = "axum"), allow(dead_code))]
     pub(crate) fn new(session: Session) -> Self {
         Self {
             session,
             name: PhantomData,
+        }
+    }
+
+    /// Says of this session that it is the one of the name: for a unit test of a handler, whose
+    /// session is [detached](Session::detached).
+    ///
+    /// ```
+    /// # use silverback::{Error, Key, Session, SessionConfig, SessionName, SessionOf};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Account;
+    /// # impl SessionName for Account { const NAME: &'static str = "account"; }
+    /// # async fn greet(account: SessionOf<Account>) -> Result<String, Error> { Ok("Hello".into()) }
+    /// # async fn f(key: Key) -> Result<(), Box<dyn std::error::Error>> {
+    /// let account = Session::detached(&SessionConfig::cookie(Account, key))?;
+    /// let greeting = greet(SessionOf::of(&account)?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::UnknownName`] if it has another name.
+    pub fn of(session: &Session) -> Result<Self, Error> {
+        if session.name() == N::NAME {
+            Ok(Self::new(session.clone()))
+        } else {
+            Err(Error::new(ErrorKind::UnknownName).of(N::NAME))
         }
     }
 

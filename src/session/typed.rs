@@ -4,8 +4,14 @@ use std::{any::type_name, fmt, marker::PhantomData};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Session, former::Former, json::from_json, named::Innermost, update::Failed};
-use crate::{error::Error, trace};
+use super::{
+    Session,
+    former::Former,
+    json::from_json,
+    named::{Innermost, SessionOf},
+    update::Failed,
+};
+use crate::{error::Error, name::SessionName, trace};
 
 /// A type that a session keeps one value of.
 ///
@@ -207,6 +213,12 @@ impl<T: SessionData, N> Typed<T, N> {
     #[must_use]
     pub const fn session(&self) -> &Session {
         &self.session
+    }
+}
+
+impl<T: SessionData, N: SessionName> From<SessionOf<N>> for Typed<T, N> {
+    fn from(session: SessionOf<N>) -> Self {
+        Self::at(session.into_session())
     }
 }
 

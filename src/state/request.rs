@@ -399,6 +399,13 @@ impl State {
         mem::take(&mut self.log)
     }
 
+    /// Is opened for use without a request: as one that was opened anew after its response.
+    pub(crate) fn open_late(&mut self, id: SessionId, view: View) {
+        self.source = Source::Known(id.into());
+        self.view = Some(view);
+        self.is_reopened = true;
+    }
+
     /// Forgets what the session is, but not where: it is read again when it is used again.
     pub(crate) fn close(&mut self, home: Home) {
         self.view = None;

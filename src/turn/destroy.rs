@@ -38,7 +38,7 @@ impl Operation for Destroy {
         let doomed = doomed(turn, before.view.as_ref(), now);
         let destroyed = vault.destroy(&doomed).await;
         match destroyed {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             // The browser has no use for its cookie.
             Err(error) if error.kind() == ErrorKind::Gone => Err(error),
             Err(error) => {

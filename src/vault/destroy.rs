@@ -13,7 +13,7 @@ use crate::{
     content::{Fate, Mark, Name, Unreadable},
     error::{Error, ErrorKind},
     id::SessionId,
-    store::{Bytes, Read, Record, Store, StoreError, Version},
+    store::{Bytes, Read, Record, RecordKind, Store, StoreError, Version},
 };
 
 const DESTROY: Policy = Policy::new("destroy", Queue::AfterLoss);
@@ -46,17 +46,21 @@ enum Seen {
     Nothing,
     Session(Version),
     Marked(Mark),
+    /// A mark that only whoever has the session's ID can read.
+    Sealed,
 }
 
 impl Vault<'_> {
-    /// Ends these sessions, under the names that they have got since as well.
+    /// Ends these sessions, under the names that they have got since as well. Returns how many of
+    /// them were there; where ends are remembered, one that may be in its cookie counts.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Gone`] if one that the request had open is not there, and no mark tells what
-    /// became of it: it may live under a new name. [`ErrorKind::Conflict`] if a session has had too
-    /// many names, or was written by others all the time; [`ErrorKind::StoreFailed`].
-    pub(crate) async fn destroy(&self, doomed: &[Doomed]) -> Result<(), Error> {
+    /// became of it, or if only a sealed mark does: it may live under a new name.
+    /// [`ErrorKind::Conflict`] if a session has had too many names, or was written by others all the
+    /// time; [`ErrorKind::StoreFailed`].
+    pub(crate) async fn destroy(&self, doomed: &[Doomed]) -> Result<usize, Error> {
         let mark = Mark {
             fate: Fate::Ended,
             write: self.new_write()?.unwrap_or_default(),
@@ -67,24 +71,29 @@ impl Vault<'_> {
             before.push(self.remember(name, session.created, &mark).await);
         }
         let (seen, mut failure) = (self.look(doomed).await?, None);
+        let mut were_there = 0;
         let stood = before.into_iter().zip(seen);
         for ((session, name), (before, seen)) in doomed.iter().zip(&names).zip(stood) {
             let ended = match before {
                 Ok(before) => self.destroy_one(session, name, (before, seen), &mark).await,
                 Err(error) => Err(error),
             };
-            failure = failure.or(ended.err());
+            match ended {
+                Ok(was_there) => were_there += usize::from(was_there),
+                Err(error) => failure = failure.or(Some(error)),
+            }
         }
-        failure.map_or(Ok(()), Err)
+        failure.map_or(Ok(were_there), Err)
     }
 
+    /// Says whether there was a session.
     async fn destroy_one(
         &self,
         session: &Doomed,
         name: &Name,
         (before, seen): (Stood, Option<Seen>),
         mark: &Mark,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let stood = self.end_name(name, before, seen, mark).await?;
         let is_lost = match stood {
             Stood::Nothing => session.version.is_some(),
@@ -94,7 +103,9 @@ impl Vault<'_> {
         if is_lost {
             return Err(Error::new(ErrorKind::Gone));
         }
-        self.follow(stood, session.created, mark).await
+        let was_there = matches!(stood, Stood::Session | Stood::Renewed(_));
+        self.follow(stood, session.created, mark).await?;
+        Ok(was_there)
     }
 
     /// What the records of these sessions are: one question for all that the request has not open.
@@ -108,7 +119,7 @@ impl Vault<'_> {
         let see = |session: &Doomed| {
             Ok(Some(match session.version {
                 Some(version) => Seen::Session(version),
-                None => see(&self.name(&session.id), next(&mut loaded))?,
+                None => self.see(&self.name(&session.id), next(&mut loaded))?,
             }))
         };
         doomed.iter().map(see).collect()
@@ -122,7 +133,10 @@ impl Vault<'_> {
             };
             let before = self.remember(&name, created, mark).await?;
             let seen = match self.settings.records() {
-                Some(records) => Some(see(&name, records.load(&name.key, Read::Current).await)?),
+                Some(records) => {
+                    let record = records.load(&name.key, Read::Current).await;
+                    Some(self.see(&name, record)?)
+                }
                 None => None,
             };
             stood = self.end_name(&name, before, seen, mark).await?;
@@ -167,7 +181,12 @@ impl Vault<'_> {
         Ok(if is_record { record } else { before })
     }
 
-    /// Replaces a record by a mark, by compare and swap.
+    /// Replaces a record by a mark, by compare and swap. An encrypted one whose ID is not known is
+    /// removed, as nobody could read the mark.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if a sealed mark alone tells what became of the session.
     async fn end_record(&self, name: &Name, seen: Seen, mark: &Mark) -> Result<Stood, Error> {
         let records = self.records()?;
         let bytes = Bytes::from(name.encode(mark)?);
@@ -179,18 +198,25 @@ impl Vault<'_> {
                 Seen::Nothing => return Ok(Stood::Nothing),
                 Seen::Marked(mark) => return Ok(Stood::of(mark)),
                 Seen::Session(version) => version,
+                // What is remembered of its end tells the same.
+                Seen::Sealed if self.settings.ends().is_some() => return Ok(Stood::Nothing),
+                Seen::Sealed => return Err(Error::new(ErrorKind::Gone)),
             };
-            let marked = records
-                .update(&name.key, version, bytes.clone(), self.expiry(until))
-                .await;
-            let Err(error) = marked else {
+            let ended = if self.is_blind(name) {
+                records.delete(&name.key, Some(version)).await
+            } else {
+                let expiry = self.expiry(until);
+                let marked = records.update(&name.key, version, bytes.clone(), expiry);
+                marked.await.map(drop)
+            };
+            let Err(error) = ended else {
                 return Ok(Stood::Session);
             };
             let is_known = matches!(error, StoreError::Conflict | StoreError::Gone);
             if !is_known && self.settings.never_waits {
                 return Err(error.into());
             }
-            seen = match see(name, records.load(&name.key, Read::Current).await) {
+            seen = match self.see(name, records.load(&name.key, Read::Current).await) {
                 Ok(Seen::Marked(found)) if is_own(found.write, Some(mark.write)) => {
                     return Ok(Stood::Session);
                 }
@@ -205,24 +231,35 @@ impl Vault<'_> {
     }
 }
 
+impl Vault<'_> {
+    /// Whether marks under this name are sealed by an ID that is not known.
+    fn is_blind(&self, name: &Name) -> bool {
+        self.settings.encrypts_records && !name.is_sealed()
+    }
+
+    /// A damaged mark tells nothing, and is replaced.
+    fn see(&self, name: &Name, record: Result<Option<Record>, StoreError>) -> Result<Seen, Error> {
+        let record = match record {
+            Ok(Some(record)) => record,
+            Ok(None) | Err(StoreError::Corrupt(_)) => return Ok(Seen::Nothing),
+            Err(error) => return Err(error.into()),
+        };
+        if self.is_blind(name) && RecordKind::of(record.data()) == Some(RecordKind::Mark) {
+            return Ok(Seen::Sealed);
+        }
+        match name.decode(record.data()) {
+            Ok(Some(mark)) => Ok(Seen::Marked(mark)),
+            Ok(None) | Err(Unreadable::Damaged) => Ok(Seen::Session(record.version())),
+            Err(Unreadable::Later) => Err(Error::new(ErrorKind::LaterFormat)),
+        }
+    }
+}
+
 impl Stood {
     fn of(mark: Mark) -> Self {
         match mark.fate {
             Fate::Ended => Self::Ended,
             Fate::Renewed(successor) => Self::Renewed(successor),
         }
-    }
-}
-
-/// A damaged mark tells nothing, and is replaced.
-fn see(name: &Name, record: Result<Option<Record>, StoreError>) -> Result<Seen, Error> {
-    match record {
-        Ok(None) | Err(StoreError::Corrupt(_)) => Ok(Seen::Nothing),
-        Ok(Some(record)) => match name.decode(record.data()) {
-            Ok(Some(mark)) => Ok(Seen::Marked(mark)),
-            Ok(None) | Err(Unreadable::Damaged) => Ok(Seen::Session(record.version())),
-            Err(Unreadable::Later) => Err(Error::new(ErrorKind::LaterFormat)),
-        },
-        Err(error) => Err(error.into()),
     }
 }

@@ -72,7 +72,7 @@ impl Vault<'_> {
 
     /// The name under which marks of a session stand.
     pub(super) fn name(&self, id: &SessionId) -> Name {
-        Name::of(id, self.settings.encrypts_records)
+        Name::of(id, self.settings.encrypts_records && id.has_secret())
     }
 
     pub(super) fn records(&self) -> Result<&DynStore, Error> {
@@ -92,6 +92,9 @@ impl Vault<'_> {
         }
     }
 
+    /// # Errors
+    ///
+    /// [`ErrorKind::RecordsEncrypted`] if only the ID would open it, and that is not known.
     pub(super) fn read(
         &self,
         id: &SessionId,
@@ -104,6 +107,7 @@ impl Vault<'_> {
             Err(StoreError::Corrupt(_)) => return Ok(Found::Nothing(Rejection::Corrupt)),
             Err(error) => return Err(error.into()),
         };
+        self.check_secret(id)?;
         let (version, expires) = (record.version(), record.expires());
         match decode_record(record.into_data(), id, self.settings.encrypts_records) {
             Ok(Stored::Session {
@@ -127,6 +131,16 @@ impl Vault<'_> {
             Err(Unreadable::Damaged) => Ok(Found::Nothing(Rejection::Corrupt)),
             Err(Unreadable::Later) => Err(Error::new(ErrorKind::LaterFormat)),
         }
+    }
+
+    /// # Errors
+    ///
+    /// [`ErrorKind::RecordsEncrypted`] if records are encrypted under an ID that is not known.
+    pub(super) fn check_secret(&self, id: &SessionId) -> Result<(), Error> {
+        if self.settings.encrypts_records && !id.has_secret() {
+            return Err(Error::new(ErrorKind::RecordsEncrypted));
+        }
+        Ok(())
     }
 
     /// Which of these names a session can still be opened by, as far as the server knows.

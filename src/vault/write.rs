@@ -49,6 +49,7 @@ impl Vault<'_> {
     /// The bytes of a record as the store gets them: their only owner, so that it need not copy
     /// them.
     pub(super) fn seal(&self, id: &SessionId, plain: Bytes) -> Result<Bytes, Error> {
+        self.check_secret(id)?;
         if self.settings.encrypts_records {
             Ok(seal_record(id, &plain)?.into())
         } else {

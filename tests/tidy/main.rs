@@ -54,7 +54,7 @@ const FLOORS: &[&[&str]] = &[
     &["vault"],
     &["turn"],
     &["request"],
-    &["subjects", "session"],
+    &["subjects", "session", "records"],
     &["sessions"],
     &[
         "answer",
@@ -66,6 +66,7 @@ const FLOORS: &[&[&str]] = &[
         "service",
         "layer",
         "axum",
+        "testing",
     ],
 ];
 
@@ -110,6 +111,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "flash",
             "message",
             "typed",
+            "detached",
         ],
     ),
     (
@@ -134,6 +136,10 @@ const FOLDERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("store/memory", &["table", "shard", "mod"]),
+    (
+        "testing",
+        &["body", "jar", "page", "flaky", "mod", "browser"],
+    ),
     (
         "turn",
         &[

@@ -4,8 +4,8 @@ use std::ops::Deref;
 
 use http::StatusCode;
 use silverback::{
-    Clock, Keys, SessionConfig, SessionLayer, SubjectSession, Subjects,
-    store::{CookieStore, MemoryStore},
+    Clock, Keys, Session, SessionConfig, SessionLayer, SessionRecords, SubjectSession, Subjects,
+    store::{CookieStore, MemoryStore, RecordKey},
 };
 
 use super::{Jar, START, Site, keys, scripted::Scripted};
@@ -198,6 +198,22 @@ impl World {
         Subjects::new(&self.config)
             .unwrap()
             .clock(self.clock.clone())
+    }
+
+    /// The sessions by their keys, seen from outside of a request.
+    pub(crate) fn session_records(&self) -> SessionRecords {
+        SessionRecords::new(&self.config)
+            .unwrap()
+            .clock(self.clock.clone())
+    }
+
+    /// What the session of these cookies is called.
+    pub(crate) async fn key(&self, jar: &Jar) -> RecordKey {
+        let key = async |session: Session| {
+            session.load().await.unwrap();
+            session.record_key().unwrap()
+        };
+        self.visit(&mut jar.clone(), key).await.0
     }
 
     /// A new browser with `cart` in its session, which is in a record if it can be in one.

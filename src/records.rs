@@ -1,0 +1,196 @@
+//! Sessions by their record's key: reading, changing and ending them, without a request.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    clock::Clock,
+    config::{SessionConfig, Settings},
+    error::{ConfigError, Error},
+    id::{RecordKey, SessionId},
+    request::{Registry, Shared},
+    session::Session,
+    store::{self, Read},
+    turn::Anchor,
+    vault::{Doomed, Found, Vault},
+};
+
+/// Reads, changes and ends sessions in a store by their [`RecordKey`], without a request: for jobs,
+/// for an administrator's pages, and for an operator's tool.
+///
+/// The key of a session is [`Session::record_key`]; those of a user's sessions are in
+/// [`Subjects::list`](crate::Subjects::list), and those of all in a store's
+/// [`browse`](crate::store::Browse::browse). It is a hash of the secret ID, so it may be in a log or
+/// in the address of an administrator's page.
+///
+/// ```
+/// use silverback::{SessionConfig, SessionRecords, store::{MemoryStore, RecordKey}};
+///
+/// /// Gives what a visitor has ordered to their session, if it is still there.
+/// async fn deliver(config: &SessionConfig, key: &RecordKey) -> Result<bool, Box<dyn std::error::Error>> {
+///     let records = SessionRecords::new(config)?; // and `config` goes into the layer
+///     let Some(session) = records.load(key).await? else { return Ok(false) };
+///     session.update("orders", |n: &mut u32| *n += 1)?;
+///     session.flash("Your order is on its way")?;
+///     session.save().await?;
+///     Ok(true)
+/// }
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let config = SessionConfig::new("s", MemoryStore::new(), silverback::Key::generate()?);
+/// # let session = silverback::Session::detached(&config)?;
+/// # session.insert("cart", 1)?;
+/// # session.save().await?;
+/// # let key = session.record_key().ok_or("saved")?;
+/// # assert!(deliver(&config, &key).await?);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # What can be done to a session
+///
+/// [`load`](Self::load) gives a [`Session`] as a request has it [after its
+/// response](Session#after-the-response): values, flash messages and the subject are read and
+/// changed, and [`save`](Session::save) writes them by compare and swap. If a request has saved
+/// meanwhile, both keep their changes. If the session was renewed or has ended meanwhile, the save is
+/// [`ErrorKind::Gone`](crate::ErrorKind::Gone): it never makes a record that is gone.
+/// [`load`](Session::load) reads the session again, and [`destroy`](Session::destroy) ends it. A
+/// change that is not saved is lost.
+///
+/// What only a response can bring to the browser is
+/// [`ErrorKind::AlreadyCommitted`](crate::ErrorKind::AlreadyCommitted): another ID, and so another
+/// subject; a lifetime; the attributes of the cookie.
+///
+/// | The session | [`load`](Self::load) | [`destroy`](Self::destroy) |
+/// |---|---|---|
+/// | in a store | `Some` | leaves a mark for 60 seconds, as a logout does |
+/// | in a store, [encrypted](SessionConfig::encrypt_records) | [`ErrorKind::RecordsEncrypted`](crate::ErrorKind::RecordsEncrypted): only the cookie has the key | removes the record and leaves no mark, as [`Subjects`](crate::Subjects) does |
+/// | has [outgrown](crate::store::CookieStore::overflow) its cookie | `Some` | as one in a store |
+/// | could outgrow its cookie, and is in it | `None` | ends it if there is [`revocation`](crate::store::CookieStore::revocation) |
+/// | is always in its cookie | [`ConfigError::NoRecords`] | [`ConfigError::NoRecords`] |
+/// | was renewed or destroyed less than a minute ago | `None` | follows a renewal to the session's new ID |
+/// | is not there | `None` | `false` |
+#[derive(Clone)]
+pub struct SessionRecords {
+    shared: Arc<Shared>,
+    settings: Arc<Settings>,
+}
+
+impl SessionRecords {
+    /// Takes the settings that the layer has; the store is told apart by them and their clones.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::NoRecords`] for sessions that are always in their cookie; otherwise what
+    /// [`SessionLayer::try_new`](crate::SessionLayer::try_new) would say.
+    pub fn new(config: &SessionConfig) -> Result<Self, ConfigError> {
+        let settings = Arc::new(config.build()?);
+        if settings.records().is_none() {
+            return Err(ConfigError::NoRecords(config.name().to_owned()));
+        }
+        Ok(Self {
+            shared: Arc::new(Shared::of(Arc::clone(&settings), Clock::system())),
+            settings,
+        })
+    }
+
+    /// Tells the time by another clock, for tests.
+    #[must_use]
+    pub fn clock(self, clock: Clock) -> Self {
+        Self {
+            shared: Arc::new(Shared::of(Arc::clone(&self.settings), clock)),
+            ..self
+        }
+    }
+
+    /// Returns the session of this key, loaded; `None` if it is not there, has expired, or was
+    /// renewed or destroyed.
+    ///
+    /// It is always read as it is, also with [`recent_reads`](SessionConfig::recent_reads). Reading
+    /// is no use: the idle timeout goes on. A [`save`](Session::save) restarts it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::RecordsEncrypted`](crate::ErrorKind::RecordsEncrypted) if the records of this
+    /// session are encrypted and there is one.
+    /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed),
+    /// [`ErrorKind::LaterFormat`](crate::ErrorKind::LaterFormat).
+    pub async fn load(&self, key: &RecordKey) -> Result<Option<Session>, Error> {
+        let id = SessionId::of_record(*key);
+        let found = async {
+            let vault = self.vault()?;
+            vault.open(&id, Read::Current, vault.now()).await
+        };
+        let found = found
+            .await
+            .map_err(|error: Error| self.blame(error.of_load()))?;
+        Ok(match found {
+            Found::Session { .. } => Some(self.session(id, found)),
+            Found::Marked(_) | Found::Nothing(_) => None,
+        })
+    }
+
+    /// Ends the session of this key. Requests that are under way, or come later with its cookie, are
+    /// as after a logout: see [`Session::destroy`].
+    ///
+    /// Returns `false` if there was none, which also is what you get for a session that was renewed
+    /// more than a minute ago: it has another key. For sessions in a cookie with
+    /// [`revocation`](crate::store::CookieStore::revocation), nobody can tell which ones browsers
+    /// have, so this remembers the end of any key and returns `true` unless it was over before.
+    ///
+    /// Its subject's list drops it when that is written next.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed) if the session may still be there;
+    /// it can be called again. [`ErrorKind::Gone`](crate::ErrorKind::Gone) if its records are
+    /// encrypted and it was renewed or destroyed less than a minute ago: where it went is encrypted
+    /// too, so end it through its [subject](crate::Subjects). [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if it was
+    /// renewed more than eight times within a minute, or others kept writing.
+    pub async fn destroy(&self, key: &RecordKey) -> Result<bool, Error> {
+        let destroy = async {
+            let vault = self.vault()?;
+            let doomed = Doomed {
+                id: SessionId::of_record(*key),
+                // The end is remembered for as long as that of the latest session.
+                created: vault.now(),
+                is_open: false,
+                version: None,
+            };
+            vault.destroy(&[doomed]).await
+        };
+        let ended = destroy.await.map_err(|error: Error| self.blame(error))?;
+        Ok(ended > 0)
+    }
+
+    /// The session as one whose request is over.
+    fn session(&self, id: SessionId, found: Found) -> Session {
+        let registry = Registry::new(Arc::clone(&self.shared), [], false);
+        registry.exchange.end();
+        let handle = registry.first();
+        let view = found.into_view(id.clone(), handle.clock().now());
+        handle.cell().with(|state| state.open_late(id, view));
+        Session::from(handle)
+    }
+
+    fn vault(&self) -> Result<Vault<'_>, Error> {
+        if !self.settings.never_waits {
+            store::check_runtime()?;
+        }
+        Ok(Vault {
+            settings: &self.settings,
+            clock: &self.shared.clock,
+        })
+    }
+
+    fn blame(&self, error: Error) -> Error {
+        error.of(&self.settings.name)
+    }
+}
+
+impl fmt::Debug for SessionRecords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionRecords")
+            .field("session", &self.settings.name)
+            .finish_non_exhaustive()
+    }
+}

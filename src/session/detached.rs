@@ -1,0 +1,57 @@
+//! A session of no request.
+
+use std::sync::Arc;
+
+use super::Session;
+use crate::{
+    clock::Clock,
+    config::SessionConfig,
+    error::ConfigError,
+    request::{Registry, Shared},
+    state::View,
+    turn::Anchor,
+};
+
+/// A session without a layer.
+impl Session {
+    /// Makes a new, empty session that no layer and no request is around: for unit tests of handlers,
+    /// and of functions that take a `&Session`.
+    ///
+    /// It is loaded, whatever it is kept in, and does all that a new session does in a request.
+    /// [`save`](Self::save) puts one that is kept in a store there, under a
+    /// [`record_key`](Self::record_key); [`destroy`](Self::destroy) ends it. There is no response,
+    /// so there is no cookie; [`testing::commit`](crate::testing::commit) does what one would do.
+    ///
+    /// A handler takes it as a `Session`, as [`SessionOf::of`](crate::SessionOf::of),
+    /// [`Typed::of`](crate::Typed::of) or [`Flashes::of`](crate::Flashes::of), or as
+    /// [`Sessions::from`](crate::Sessions). For several sessions, and for another clock than the
+    /// system's, there is [`SessionLayer::detached`](crate::SessionLayer::detached).
+    ///
+    /// ```
+    /// use silverback::{Error, Key, Session, SessionConfig};
+    ///
+    /// fn greet(session: &Session) -> Result<String, Error> {
+    ///     let user: Option<String> = session.get("user")?;
+    ///     Ok(format!("Hello, {}", user.as_deref().unwrap_or("stranger")))
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// assert_eq!(greet(&session)?, "Hello, stranger");
+    /// session.insert("user", "Ada")?;
+    /// assert_eq!(greet(&session)?, "Hello, Ada");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What [`SessionLayer::try_new`](crate::SessionLayer::try_new) would say.
+    pub fn detached(config: &SessionConfig) -> Result<Self, ConfigError> {
+        let shared = Shared::of(Arc::new(config.build()?), Clock::system());
+        let handle = Registry::new(Arc::new(shared), [], false).first();
+        let view = View::new(handle.clock().now(), None);
+        handle.cell().with(|state| state.view = Some(view));
+        Ok(Self { handle })
+    }
+}

@@ -1,0 +1,379 @@
+//! A browser in front of a service, without a network.
+
+use std::{
+    fmt::{self, Debug},
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
+use tower_service::Service;
+
+use super::{Body, Jar, Page, commit};
+use crate::{
+    clock::Clock,
+    config::SessionConfig,
+    error::{Error, ErrorKind},
+    request::{Registry, Shared},
+    session::Session,
+};
+
+/// A browser that visits a Tower service, without a network: it sends its cookies along, and keeps
+/// those it is sent.
+///
+/// The service is anything that takes and gives `http` messages: an axum `Router`, a
+/// [`SessionService`](crate::SessionService) around a function, a tonic server. It has to be `Clone`.
+///
+/// ```
+/// use std::convert::Infallible;
+/// use http::{Request, Response};
+/// use silverback::{Key, Session, SessionConfig, SessionLayer, testing::Browser};
+/// use tower::{Layer, service_fn};
+///
+/// async fn count<B>(request: Request<B>) -> Result<Response<String>, Infallible> {
+///     let session = request.extensions().get::<Session>().expect("the layer is around");
+///     let count = |n: &mut u32| {
+///         *n += 1;
+///         *n
+///     };
+///     let visits = session.update("visits", count).expect("there is room");
+///     Ok(Response::new(format!("visit {visits}")))
+/// }
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), silverback::KeyError> {
+/// let layer = SessionLayer::new(SessionConfig::cookie("session", Key::generate()?));
+/// let ada = Browser::new(layer.layer(service_fn(count)));
+/// let bob = ada.another();
+/// assert_eq!(ada.get("/").await.text(), "visit 1");
+/// assert_eq!(ada.get("/").await.text(), "visit 2");
+/// assert_eq!(bob.get("/").await.text(), "visit 1");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A clone is another tab: it has the same jar, and requests of both may overlap.
+/// [`another`](Self::another) is another visitor. A browser is a Tower service itself, so clients
+/// that take one, such as tonic's, keep their cookies in its jar.
+pub struct Browser<S> {
+    service: S,
+    jar: Arc<Mutex<Jar>>,
+    clock: Clock,
+    origin: Uri,
+}
+
+impl<S> Browser<S> {
+    /// Makes a browser without cookies, at `https://localhost`.
+    #[must_use]
+    pub fn new(service: S) -> Self {
+        Self {
+            service,
+            jar: Arc::default(),
+            clock: Clock::system(),
+            origin: Uri::from_static("https://localhost"),
+        }
+    }
+
+    /// Lets the browser go by another clock: usually the one that the layer and the store have, so
+    /// that cookies are over when sessions are.
+    #[must_use]
+    pub fn clock(self, clock: Clock) -> Self {
+        self.jar(|jar| *jar = std::mem::take(jar).clock(clock.clone()));
+        Self { clock, ..self }
+    }
+
+    /// Visits another host than `https://localhost`, such as `http://example.com:8080`.
+    ///
+    /// # Panics
+    ///
+    /// If it is not a scheme and a host.
+    #[must_use]
+    #[track_caller]
+    pub fn at(self, origin: &str) -> Self {
+        let origin = address(origin);
+        assert!(
+            origin.scheme().is_some() && origin.host().is_some(),
+            "an origin has a scheme and a host, as https://example.com"
+        );
+        Self { origin, ..self }
+    }
+
+    /// Makes the browser of another visitor to the same service, with a jar of its own.
+    #[must_use]
+    pub fn another(&self) -> Self
+    where
+        S: Clone,
+    {
+        Self {
+            jar: Arc::new(Mutex::new(Jar::new().clock(self.clock.clone()))),
+            ..self.clone()
+        }
+    }
+
+    /// Looks into the jar, or changes it.
+    ///
+    /// ```
+    /// # use silverback::testing::Browser;
+    /// # fn f<S>(browser: &Browser<S>) {
+    /// let stolen = browser.jar(|jar| jar.clone());
+    /// browser.jar(|jar| jar.close()); // and with it the browser
+    /// browser.jar(|jar| *jar = stolen);
+    /// # }
+    /// ```
+    pub fn jar<R>(&self, work: impl FnOnce(&mut Jar) -> R) -> R {
+        work(&mut self.jar.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Where a request goes to.
+    fn address(&self, uri: &Uri) -> Uri {
+        let mut parts = uri.clone().into_parts();
+        if parts.authority.is_none() {
+            let origin = self.origin.clone().into_parts();
+            (parts.scheme, parts.authority) = (origin.scheme, origin.authority);
+            let path = parts.path_and_query.take();
+            parts.path_and_query = path.or(Some(http::uri::PathAndQuery::from_static("/")));
+        }
+        Uri::from_parts(parts).unwrap_or_else(|_| self.origin.clone())
+    }
+
+    fn add_headers(&self, address: &Uri, headers: &mut HeaderMap) {
+        let host = address.authority().map(|host| host.as_str());
+        if let Some(Ok(host)) = host.map(HeaderValue::try_from) {
+            headers.entry(header::HOST).or_insert(host);
+        }
+        if let Some(cookies) = self.jar(|jar| jar.header(address)) {
+            headers.append(header::COOKIE, cookies);
+        }
+    }
+}
+
+/// Requests.
+impl<S: Clone> Browser<S> {
+    /// Asks for a page, and reads it to its end.
+    ///
+    /// # Panics
+    ///
+    /// If the path is not one, or the service or the body fails.
+    pub async fn get<R>(&self, path: &str) -> Page
+    where
+        S: Service<Request<Body>, Response = Response<R>>,
+        S::Error: Debug,
+        R: http_body::Body,
+        R::Error: Debug,
+    {
+        self.visit(request(Method::GET, path, Body::empty())).await
+    }
+
+    /// Posts a body of this `Content-Type`, and reads the answer to its end.
+    ///
+    /// ```
+    /// # use silverback::testing::{Body, Browser};
+    /// # async fn f<S, R>(browser: Browser<S>)
+    /// # where
+    /// #     S: tower::Service<http::Request<Body>, Response = http::Response<R>> + Clone,
+    /// #     S::Error: std::fmt::Debug,
+    /// #     R: http_body_util::BodyExt,
+    /// #     R::Error: std::fmt::Debug,
+    /// # {
+    /// let form = "application/x-www-form-urlencoded";
+    /// let answer = browser.post("/login", form, "user=ada&password=secret").await;
+    /// let home = browser.follow(&answer).await;
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get), and if the content type is none.
+    pub async fn post<R>(&self, path: &str, content_type: &str, body: impl Into<Body>) -> Page
+    where
+        S: Service<Request<Body>, Response = Response<R>>,
+        S::Error: Debug,
+        R: http_body::Body,
+        R::Error: Debug,
+    {
+        let mut request = request(Method::POST, path, body.into());
+        let kind = HeaderValue::try_from(content_type).expect("a content type is a header's value");
+        request.headers_mut().insert(header::CONTENT_TYPE, kind);
+        self.visit(request).await
+    }
+
+    /// Goes where a page redirects to, with a GET.
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get), and if the page redirects nowhere.
+    pub async fn follow<R>(&self, page: &Page) -> Page
+    where
+        S: Service<Request<Body>, Response = Response<R>>,
+        S::Error: Debug,
+        R: http_body::Body,
+        R::Error: Debug,
+    {
+        let to = page.location().expect("the page redirects");
+        self.get(&to.to_string()).await
+    }
+
+    /// Sends any request, and reads the answer to its end.
+    ///
+    /// # Panics
+    ///
+    /// If the service or the body fails.
+    #[expect(clippy::panic, reason = "a test fails")]
+    pub async fn visit<B, R>(&self, request: Request<B>) -> Page
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+        S::Error: Debug,
+        R: http_body::Body,
+        R::Error: Debug,
+    {
+        let response = self.send(request).await;
+        let response = response.unwrap_or_else(|error| panic!("the service failed: {error:?}"));
+        Page::read(response).await
+    }
+
+    /// Sends any request, and returns what the service returns. The cookies are in the jar then.
+    ///
+    /// # Errors
+    ///
+    /// That of the service.
+    pub async fn send<B, R>(&self, mut request: Request<B>) -> Result<Response<R>, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+    {
+        let address = self.address(request.uri());
+        self.add_headers(&address, request.headers_mut());
+        let mut service = self.service.clone();
+        poll_fn(|cx| service.poll_ready(cx)).await?;
+        let response = service.call(request).await?;
+        self.jar(|jar| jar.keep(&address, response.headers()));
+        Ok(response)
+    }
+}
+
+/// Sessions behind the service's back.
+impl<S> Browser<S> {
+    /// Opens the browser's session as the server would: to look into it, or to change it and
+    /// [`commit`](Self::commit) it. `config` is what the layer has, with the same store.
+    ///
+    /// ```
+    /// # use silverback::{Error, SessionConfig, testing::Browser};
+    /// # async fn f<S>(browser: Browser<S>, config: SessionConfig) -> Result<(), Error> {
+    /// let session = browser.session(&config).await?;
+    /// assert_eq!(session.get("cart")?, Some(vec![7]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidAttributes`] if the settings do not work; otherwise as for
+    /// [`Session::load`].
+    pub async fn session(&self, config: &SessionConfig) -> Result<Session, Error> {
+        let settings = config.build();
+        let settings = settings.map_err(|error| {
+            Error::with_source(ErrorKind::InvalidAttributes, error).of(config.name())
+        })?;
+        let path = self.address(&address(&settings.attributes.path));
+        let cookies = self.jar(|jar| jar.header(&path));
+        let shared = Shared::of(Arc::new(settings), self.clock.clone());
+        let registry = Registry::new(Arc::new(shared), &cookies, false);
+        let session = Session::from(registry.first());
+        session.load().await?;
+        Ok(session)
+    }
+
+    /// [Commits](commit) a session that no request is around, and keeps its cookies.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::save`].
+    pub async fn commit(&self, session: &Session) -> Result<(), Error> {
+        let headers = commit(session).await?;
+        let path = self.address(&address(&session.settings().attributes.path));
+        self.jar(|jar| jar.keep(&path, &headers));
+        Ok(())
+    }
+
+    /// Puts something into the browser's session before a request: a user who is logged in, a cart
+    /// that is full.
+    ///
+    /// It returns the session. What a request has made of it since shows after
+    /// [`load`](Session::load), if it is kept in a store.
+    ///
+    /// ```
+    /// # use silverback::{Error, SessionConfig, testing::Browser};
+    /// # async fn f<S>(browser: Browser<S>, config: SessionConfig) -> Result<(), Error> {
+    /// browser.seed(&config, |session| session.insert("user", 7)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`session`](Self::session) and [`commit`](Self::commit), and what `fill` returns.
+    pub async fn seed(
+        &self,
+        config: &SessionConfig,
+        fill: impl FnOnce(&Session) -> Result<(), Error>,
+    ) -> Result<Session, Error> {
+        let session = self.session(config).await?;
+        fill(&session)?;
+        self.commit(&session).await?;
+        Ok(session)
+    }
+}
+
+fn request(method: Method, path: &str, body: Body) -> Request<Body> {
+    let mut request = Request::new(body);
+    (*request.method_mut(), *request.uri_mut()) = (method, address(path));
+    request
+}
+
+#[track_caller]
+fn address(text: &str) -> Uri {
+    text.parse().expect("an address, such as /cart")
+}
+
+/// Cookies are in the jar when the response is there; its body may still be on its way.
+impl<S, B, R> Service<Request<B>> for Browser<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        // It waits for the clone that serves the request.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let browser = self.clone();
+        Box::pin(async move { browser.send(request).await })
+    }
+}
+
+impl<S: Clone> Clone for Browser<S> {
+    fn clone(&self) -> Self {
+        Self {
+            service: self.service.clone(),
+            jar: Arc::clone(&self.jar),
+            clock: self.clock.clone(),
+            origin: self.origin.clone(),
+        }
+    }
+}
+
+impl<S> fmt::Debug for Browser<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Browser")
+            .field("origin", &self.origin)
+            .field("jar", &self.jar(|jar| format!("{jar:?}")))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,238 @@
+//! A store that fails when a test asks for it.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::store::{Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version};
+
+/// A store on a network, for tests: another store behind a wait, which fails when you say so.
+///
+/// Sessions in it have to be [loaded](crate::Session::load) before they are used, whatever the store
+/// inside is, so a forgotten `load` shows in the test. Clones are the same store.
+///
+/// ```
+/// use silverback::{Key, Session, SessionConfig, ErrorKind, store::MemoryStore};
+/// use silverback::testing::{Calls, FlakyStore};
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = FlakyStore::new(MemoryStore::new());
+/// let config = SessionConfig::new("cart", store.clone(), Key::generate()?);
+/// let cart = Session::detached(&config)?;
+/// cart.insert("item", 7)?;
+/// store.fail_next(Calls::Writes);
+/// assert_eq!(cart.save().await.unwrap_err().kind(), ErrorKind::StoreFailed);
+/// cart.save().await?; // nothing was lost
+/// # Ok(())
+/// # }
+/// ```
+pub struct FlakyStore<S>(Arc<Inner<S>>);
+
+struct Inner<S> {
+    store: S,
+    plan: Mutex<Plan>,
+}
+
+#[derive(Default)]
+struct Plan {
+    /// What comes once, in this order.
+    next: VecDeque<(Calls, Mishap)>,
+    down: Option<Calls>,
+    count: usize,
+}
+
+/// Calls of a store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Calls {
+    /// Each of them.
+    All,
+    /// [`load`](Store::load) and [`load_many`](Store::load_many).
+    Reads,
+    /// All others.
+    Writes,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Mishap {
+    /// Nothing is done.
+    Fails,
+    /// It is done, and nobody hears of it.
+    AnswerLost,
+}
+
+impl Calls {
+    fn include(self, other: Self) -> bool {
+        self == Self::All || self == other
+    }
+}
+
+impl<S> FlakyStore<S> {
+    /// Puts a store behind a wait.
+    #[must_use]
+    pub fn new(store: S) -> Self {
+        let plan = Mutex::default();
+        Self(Arc::new(Inner { store, plan }))
+    }
+
+    /// Has the next of these calls fail: it is not done, and the answer is
+    /// [`StoreError::Unavailable`]. Each call of this adds one.
+    pub fn fail_next(&self, calls: Calls) {
+        self.plan().next.push_back((calls, Mishap::Fails));
+    }
+
+    /// Has all of these calls fail, until [`heal`](Self::heal).
+    pub fn fail_all(&self, calls: Calls) {
+        self.plan().down = Some(calls);
+    }
+
+    /// Loses the answer of the next write: it is done, and the answer is
+    /// [`StoreError::Unavailable`], as after a timeout. Saving again does nothing twice. Each call of
+    /// this adds one.
+    pub fn lose_next_answer(&self) {
+        let lost = (Calls::Writes, Mishap::AnswerLost);
+        self.plan().next.push_back(lost);
+    }
+
+    /// Lets all calls succeed again, and forgets what was to come.
+    pub fn heal(&self) {
+        let mut plan = self.plan();
+        plan.next.clear();
+        plan.down = None;
+    }
+
+    /// Returns how many calls there were since this was asked last: to see that a page does not ask
+    /// the store.
+    #[expect(clippy::must_use_candidate, reason = "it may be called to begin anew")]
+    pub fn take_count(&self) -> usize {
+        std::mem::take(&mut self.plan().count)
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.0.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mishap(&self, call: Calls) -> Option<Mishap> {
+        let mut plan = self.plan();
+        plan.count += 1;
+        let next = plan.next.iter().position(|(calls, _)| calls.include(call));
+        if let Some((_, mishap)) = next.and_then(|at| plan.next.remove(at)) {
+            return Some(mishap);
+        }
+        let is_down = plan.down.is_some_and(|calls| calls.include(call));
+        is_down.then_some(Mishap::Fails)
+    }
+
+    async fn call<T>(
+        &self,
+        call: Calls,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        tokio::task::yield_now().await;
+        match self.mishap(call) {
+            None => answer.await,
+            Some(Mishap::Fails) => Err(down()),
+            Some(Mishap::AnswerLost) => {
+                // What it says is what nobody hears.
+                let _ = answer.await;
+                Err(down())
+            }
+        }
+    }
+
+    async fn call_many<T>(
+        &self,
+        call: Calls,
+        count: usize,
+        answers: impl Future<Output = Vec<Result<T, StoreError>>>,
+    ) -> Vec<Result<T, StoreError>> {
+        let answers = self.call(call, async { Ok(answers.await) }).await;
+        answers.unwrap_or_else(|_| (0..count).map(|_| Err(down())).collect())
+    }
+}
+
+fn down() -> StoreError {
+    StoreError::unavailable("a test said so")
+}
+
+impl<S: Store> Store for FlakyStore<S> {
+    async fn load(&self, key: &RecordKey, read: Read) -> Result<Option<Record>, StoreError> {
+        self.call(Calls::Reads, self.0.store.load(key, read)).await
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let loaded = self.0.store.load_many(keys, read);
+        self.call_many(Calls::Reads, keys.len(), loaded).await
+    }
+
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        let created = self.0.store.create(key, data, expiry);
+        self.call(Calls::Writes, created).await
+    }
+
+    async fn update(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        let updated = self.0.store.update(key, expected, data, expiry);
+        self.call(Calls::Writes, updated).await
+    }
+
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        let touched = self.0.store.touch(key, expected, expiry);
+        self.call(Calls::Writes, touched).await
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        let deleted = self.0.store.delete(key, expected);
+        self.call(Calls::Writes, deleted).await
+    }
+
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        let deleted = self.0.store.delete_many(records);
+        self.call_many(Calls::Writes, records.len(), deleted).await
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            never_waits: false,
+            ..self.0.store.limits()
+        }
+    }
+}
+
+impl<S> Clone for FlakyStore<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> fmt::Debug for FlakyStore<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlakyStore").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,284 @@
+//! A browser's cookies.
+
+use std::{fmt, time::Duration};
+
+use cookie::Cookie;
+use http::{HeaderMap, HeaderValue, Uri, header};
+
+use crate::{
+    clock::{Clock, Timestamp},
+    cookie::{CookieAttributes, MAX_AGE},
+};
+
+/// The cookies of one browser.
+///
+/// It keeps and sends cookies by the rules of browsers (RFC 6265, section 5, and RFC 6265bis):
+///
+/// | Rule | What it does |
+/// |---|---|
+/// | `Path` | a cookie goes to its path and those below; without one, to the folder of the address that set it |
+/// | `Domain` | goes to the host and those below; without one, to the host that set it |
+/// | `Secure` | is taken from and sent to `https` and loopback hosts alone |
+/// | `__Host-` and the other prefixes, `SameSite=None`, `Partitioned` | a cookie whose attributes do not go with these is not taken |
+/// | `Max-Age`, `Expires` | a cookie goes when its time is over, by the jar's [`Clock`]; `Max-Age` counts if both are there, and at most 400 days |
+/// | two cookies of one name | stay side by side if host, path or `Partitioned` differ; otherwise the later one replaces the other |
+///
+/// Every request counts as coming from the site itself, so `SameSite` keeps nothing back. There is
+/// no list of public suffixes.
+///
+/// ```
+/// use http::Uri;
+/// use silverback::testing::Jar;
+///
+/// let mut jar = Jar::new();
+/// let shop = Uri::from_static("https://example.com/shop");
+/// assert!(jar.set(&shop, "cart=7; Path=/shop; Secure"));
+/// assert_eq!(jar.header(&shop).unwrap(), "cart=7");
+/// assert_eq!(jar.header(&Uri::from_static("https://example.com/")), None);
+/// assert_eq!(jar.header(&Uri::from_static("http://example.com/shop")), None);
+/// ```
+#[derive(Clone, Default)]
+pub struct Jar {
+    cookies: Vec<Kept>,
+    clock: Clock,
+}
+
+#[derive(Clone)]
+struct Kept {
+    name: String,
+    value: String,
+    host: String,
+    /// It has no `Domain`.
+    is_host_only: bool,
+    path: String,
+    is_secure: bool,
+    is_partitioned: bool,
+    /// `None` if it goes with the browser.
+    expires: Option<Timestamp>,
+}
+
+impl Jar {
+    /// Makes an empty jar, which goes by the system's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Tells the time by another clock.
+    #[must_use]
+    pub fn clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Takes the cookies of a response from this address. Those that a browser would refuse are left
+    /// out.
+    pub fn keep(&mut self, from: &Uri, headers: &HeaderMap) {
+        for cookie in headers.get_all(header::SET_COOKIE) {
+            if let Ok(cookie) = cookie.to_str() {
+                self.set(from, cookie);
+            }
+        }
+    }
+
+    /// Takes one cookie, as a `Set-Cookie` header has it; says whether a browser would. One that is
+    /// over removes that of the same name, host, path and partition.
+    ///
+    /// ```
+    /// # use http::Uri;
+    /// # use silverback::testing::Jar;
+    /// # let mut jar = Jar::new();
+    /// let home = Uri::from_static("https://example.com/");
+    /// assert!(jar.set(&home, "account=planted; Domain=example.com"));
+    /// assert!(!jar.set(&home, "__Host-account=planted; Domain=example.com; Path=/; Secure"));
+    /// ```
+    pub fn set(&mut self, from: &Uri, cookie: &str) -> bool {
+        let Some(new) = Kept::of(from, cookie, self.clock.now()) else {
+            return false;
+        };
+        self.cookies.retain(|old| !old.is_same_as(&new));
+        if !new.is_over(self.clock.now()) {
+            self.cookies.push(new);
+        }
+        true
+    }
+
+    /// Returns the `Cookie` header of a request to this address; `None` if no cookie goes there.
+    /// Cookies of longer paths come first (RFC 6265, section 5.4).
+    #[must_use]
+    pub fn header(&self, to: &Uri) -> Option<HeaderValue> {
+        let now = self.clock.now();
+        let goes = |cookie: &&Kept| !cookie.is_over(now) && cookie.goes_to(to);
+        let mut cookies: Vec<_> = self.cookies.iter().filter(goes).collect();
+        cookies.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
+        let pairs = cookies.iter();
+        let pairs: Vec<_> = pairs
+            .map(|cookie| format!("{}={}", cookie.name, cookie.value))
+            .collect();
+        if pairs.is_empty() {
+            return None;
+        }
+        HeaderValue::try_from(pairs.join("; ")).ok()
+    }
+
+    /// Returns the value of the cookie of this name, whatever its host and path; of several, that of
+    /// the last one that came.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let now = self.clock.now();
+        let is_it = |cookie: &&Kept| cookie.name == name && !cookie.is_over(now);
+        let last = self.cookies.iter().rev().find(is_it);
+        last.map(|cookie| cookie.value.as_str())
+    }
+
+    /// Iterates over the names of the cookies.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let now = self.clock.now();
+        let there = self
+            .cookies
+            .iter()
+            .filter(move |cookie| !cookie.is_over(now));
+        there.map(|cookie| cookie.name.as_str())
+    }
+
+    /// Removes the cookies of this name, whatever their host and path, as a visitor does in the
+    /// browser's settings; says whether there was one.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let before = self.cookies.len();
+        self.cookies.retain(|cookie| cookie.name != name);
+        self.cookies.len() < before
+    }
+
+    /// Closes the browser: cookies without `Max-Age` and `Expires` go.
+    ///
+    /// ```
+    /// # use http::Uri;
+    /// # use silverback::testing::Jar;
+    /// # let mut jar = Jar::new();
+    /// # let home = Uri::from_static("https://example.com/");
+    /// jar.set(&home, "cart=7");
+    /// jar.set(&home, "remembered=8; Max-Age=3600");
+    /// jar.close();
+    /// assert_eq!((jar.get("cart"), jar.get("remembered")), (None, Some("8")));
+    /// ```
+    pub fn close(&mut self) {
+        self.cookies.retain(|cookie| cookie.expires.is_some());
+    }
+
+    /// Says whether there are no cookies.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names().next().is_none()
+    }
+}
+
+impl Kept {
+    fn of(from: &Uri, cookie: &str, now: Timestamp) -> Option<Self> {
+        let cookie = Cookie::parse(cookie).ok()?;
+        let host = host(from).to_ascii_lowercase();
+        let domain = cookie.domain().map(str::to_ascii_lowercase);
+        if domain
+            .as_ref()
+            .is_some_and(|domain| !is_below(&host, domain))
+        {
+            return None;
+        }
+        let path = cookie.path().filter(|path| path.starts_with('/'));
+        let path = path.unwrap_or_else(|| folder(from.path()));
+        let is_secure = cookie.secure() == Some(true);
+        let is_partitioned = cookie.partitioned() == Some(true);
+        let attributes = CookieAttributes::default()
+            .path(path)
+            .secure(is_secure)
+            .http_only(cookie.http_only() == Some(true))
+            .same_site(cookie.same_site().unwrap_or(crate::SameSite::Lax))
+            .partitioned(is_partitioned);
+        let attributes = match &domain {
+            Some(domain) => attributes.domain(domain),
+            None => attributes,
+        };
+        if attributes.check(cookie.name()).is_err() || (is_secure && !is_trustworthy(from)) {
+            return None;
+        }
+        Some(Self {
+            name: cookie.name().to_owned(),
+            value: cookie.value().to_owned(),
+            is_host_only: domain.is_none(),
+            host: domain.unwrap_or(host),
+            path: path.to_owned(),
+            is_secure,
+            is_partitioned,
+            expires: expires(&cookie, now),
+        })
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        let key = |cookie: &Self| (cookie.is_host_only, cookie.is_partitioned);
+        self.name == other.name
+            && self.host == other.host
+            && self.path == other.path
+            && key(self) == key(other)
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    fn goes_to(&self, to: &Uri) -> bool {
+        let host = host(to).to_ascii_lowercase();
+        let is_host = self.host == host || (!self.is_host_only && is_below(&host, &self.host));
+        let below = to.path().strip_prefix(&self.path);
+        let is_path = below.is_some_and(|rest| {
+            rest.is_empty() || self.path.ends_with('/') || rest.starts_with('/')
+        });
+        is_host && is_path && (!self.is_secure || is_trustworthy(to))
+    }
+}
+
+/// When a cookie is over, if it outlasts the browser.
+fn expires(cookie: &Cookie<'_>, now: Timestamp) -> Option<Timestamp> {
+    let latest = now.saturating_add(MAX_AGE);
+    if let Some(age) = cookie.max_age() {
+        let secs = u64::try_from(age.whole_seconds()).unwrap_or_default();
+        return Some(now.saturating_add(Duration::from_secs(secs)).min(latest));
+    }
+    let at = cookie.expires_datetime()?.unix_timestamp();
+    Some(Timestamp::from_secs(u64::try_from(at).unwrap_or_default()).min(latest))
+}
+
+fn host(uri: &Uri) -> &str {
+    uri.host().unwrap_or("localhost")
+}
+
+/// Whether a host is that of the domain, or one below it. An address has none below.
+fn is_below(host: &str, domain: &str) -> bool {
+    let above = host.strip_suffix(domain);
+    let is_name = host.parse::<std::net::IpAddr>().is_err();
+    above.is_some_and(|above| above.is_empty() || (is_name && above.ends_with('.')))
+}
+
+/// The path of a cookie without one (RFC 6265, section 5.1.4).
+fn folder(path: &str) -> &str {
+    match path.rfind('/') {
+        Some(0) | None => "/",
+        Some(end) => path.get(..end).unwrap_or("/"),
+    }
+}
+
+/// Whether browsers send `Secure` cookies there.
+fn is_trustworthy(uri: &Uri) -> bool {
+    let host = host(uri);
+    let is_loopback = |host: &str| {
+        let address = host.trim_matches(['[', ']']).parse();
+        address.is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+    };
+    uri.scheme_str().is_none_or(|scheme| scheme == "https")
+        || is_below(host, "localhost")
+        || is_loopback(host)
+}
+
+/// Shows names only.
+impl fmt::Debug for Jar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}

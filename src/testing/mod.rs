@@ -1,0 +1,156 @@
+//! What tests of an application are made of (feature `testing`): browsers, their cookies, sessions
+//! that are there already, and stores that fail.
+//!
+//! Add the feature where tests are built, and nothing of this is in your program:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! silverback = { version = "0.1", features = ["testing"] }
+//! ```
+//!
+//! # Testing handlers
+//!
+//! | You test | With |
+//! |---|---|
+//! | one function or handler | [`Session::detached`], or [`SessionLayer::detached`](crate::SessionLayer::detached) for several sessions |
+//! | pages, cookies, redirects | a [`Browser`] at your service |
+//! | a page for a user who is logged in | [`Browser::seed`] |
+//! | what a page has left in the session | [`Browser::session`] |
+//! | timeouts, "remember me" | [`Clock::manual`](crate::Clock::manual), [`Browser::clock`], [`Jar::close`] |
+//! | two tabs, two visitors | clones of a browser, [`Browser::another`] |
+//! | a logout in another browser, an administrator | [`Subjects`](crate::Subjects), [`SessionRecords`](crate::SessionRecords) |
+//! | a store that is down, an answer that is lost | [`FlakyStore`] |
+//! | a store of your own | [`store_conformance!`](macro@crate::store_conformance) (feature `conformance`) |
+//!
+//! None of it takes a network, and no test has to sleep. `examples/testing_axum.rs`,
+//! `testing_hyper.rs` and `testing_tonic.rs` are programs with their tests.
+//!
+//! **A function.** Call it with a session that no request is around:
+//!
+//! ```
+//! use silverback::{Error, Key, Session, SessionConfig};
+//!
+//! fn total(session: &Session) -> Result<u32, Error> {
+//!     let prices: Vec<u32> = session.get("cart")?.unwrap_or_default();
+//!     Ok(prices.iter().sum())
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let session = Session::detached(&SessionConfig::cookie("cart", Key::generate()?))?;
+//! assert_eq!(total(&session)?, 0);
+//! session.insert("cart", [3, 4])?;
+//! assert_eq!(total(&session)?, 7);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **A page.** Give the router, or any other Tower service, to a [`Browser`]. Write the function that
+//! makes it so that it takes its [`SessionConfig`](crate::SessionConfig) and
+//! [`Clock`](crate::Clock): the test keeps a clone of each, to put a user in and to let time pass.
+//!
+//! ```
+//! # #[cfg(feature = "axum")] mod program {
+//! use std::time::Duration;
+//! use axum::{Router, routing::get};
+//! use silverback::{
+//!     Clock, Error, Key, Session, SessionConfig, SessionLayer, Timestamp,
+//!     store::MemoryStore, testing::Browser,
+//! };
+//!
+//! async fn home(session: Session) -> Result<String, Error> {
+//!     let user: Option<String> = session.get("user")?;
+//!     Ok(format!("Hello, {}", user.as_deref().unwrap_or("stranger")))
+//! }
+//!
+//! fn app(config: SessionConfig, clock: Clock) -> Router {
+//!     Router::new().route("/", get(home)).layer(SessionLayer::new(config).clock(clock))
+//! }
+//!
+//! # #[tokio::main]
+//! pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+//!     let store = MemoryStore::new().clock(clock.clone());
+//!     let config = SessionConfig::new("account", store, Key::generate()?)
+//!         .idle_timeout(Duration::from_secs(1_800));
+//!     let ada = Browser::new(app(config.clone(), clock.clone())).clock(clock.clone());
+//!     assert_eq!(ada.get("/").await.text(), "Hello, stranger");
+//!
+//!     ada.seed(&config, |session| session.insert("user", "Ada")).await?;
+//!     assert_eq!(ada.get("/").await.text(), "Hello, Ada");
+//!
+//!     clock.advance(Duration::from_secs(1_800));
+//!     assert_eq!(ada.get("/").await.text(), "Hello, stranger");
+//! #   Ok(())
+//! }
+//! # }
+//! # #[cfg(feature = "axum")] fn main() { program::main().unwrap() }
+//! # #[cfg(not(feature = "axum"))] fn main() {}
+//! ```
+//!
+//! **A store that is down.** Wrap the store in a [`FlakyStore`], and keep a clone of it to say when
+//! it fails. It waits as a store on a network does, so it also finds a
+//! [`load`](Session::load) that was forgotten.
+//!
+//! **hyper.** A handler that takes `Request<Incoming>` can be called by hyper alone. Make it generic,
+//! `async fn handle<B>(request: Request<B>)`, and a browser can call it too.
+//!
+//! **tonic.** A browser is a Tower service: give it to the generated client in place of a channel.
+
+mod body;
+mod browser;
+mod flaky;
+mod jar;
+mod page;
+
+use http::{HeaderMap, header};
+
+pub use self::{
+    body::Body,
+    browser::Browser,
+    flaky::{Calls, FlakyStore},
+    jar::Jar,
+    page::Page,
+};
+use crate::{
+    error::Error,
+    request::{self, Commit, Committed},
+    session::Session,
+    turn::Keep,
+};
+
+/// Does what a response would do for a session that no request is around, and for those beside it:
+/// saves them, and returns the headers that set their cookies. What is asked for later is as after a
+/// response.
+///
+/// ```
+/// use http::header;
+/// use silverback::{Key, Session, SessionConfig, testing::commit};
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let session = Session::detached(&SessionConfig::cookie("cart", Key::generate()?))?;
+/// session.insert("item", 7)?;
+/// let headers = commit(&session).await?;
+/// assert!(headers[header::SET_COOKIE].to_str()?.starts_with("__Host-cart="));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// As for [`Session::save`]; [`Error::failures`] has those of several sessions.
+pub async fn commit(session: &Session) -> Result<HeaderMap, Error> {
+    let registry = session.registry();
+    registry.exchange.close();
+    let mut committed = match request::commit(registry, || Keep::Everything) {
+        Commit::Nothing { .. } => Committed::default(),
+        Commit::Done(committed) => committed,
+        Commit::Waiting(commit) => commit.await,
+    };
+    registry.exchange.end();
+    if let Some(error) = committed.take_error() {
+        return Err(error);
+    }
+    let cookies = committed.cookies.into_values();
+    Ok(cookies.map(|cookie| (header::SET_COOKIE, cookie)).collect())
+}

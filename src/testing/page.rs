@@ -1,0 +1,104 @@
+//! What a browser got.
+
+use std::{fmt::Debug, future::poll_fn, pin::pin};
+
+use bytes::{BufMut as _, Bytes};
+use http::{HeaderMap, Response, StatusCode, Uri, header};
+
+use crate::error::Error;
+
+/// What a [`Browser`](super::Browser) got: a response whose body has come to its end.
+///
+/// Cookies are in the browser's [jar](super::Browser::jar) by then.
+#[derive(Debug)]
+pub struct Page {
+    response: Response<Bytes>,
+    trailers: HeaderMap,
+}
+
+impl Page {
+    /// Reads the body to its end.
+    ///
+    /// # Panics
+    ///
+    /// If the body fails.
+    #[expect(clippy::panic, reason = "a test fails")]
+    pub(super) async fn read<B>(response: Response<B>) -> Self
+    where
+        B: http_body::Body,
+        B::Error: Debug,
+    {
+        let (parts, body) = response.into_parts();
+        let (mut body, mut bytes) = (pin!(body), Vec::new());
+        let mut trailers = HeaderMap::new();
+        while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+            let frame = frame.unwrap_or_else(|error| panic!("the body failed: {error:?}"));
+            match frame.into_data() {
+                Ok(data) => bytes.put(data),
+                Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
+            }
+        }
+        Self {
+            response: Response::from_parts(parts, bytes.into()),
+            trailers,
+        }
+    }
+
+    /// Returns the status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    /// Returns the headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
+    /// Returns the trailers, where gRPC has its status.
+    #[must_use]
+    pub fn trailers(&self) -> &HeaderMap {
+        &self.trailers
+    }
+
+    /// Returns the body.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        self.response.body()
+    }
+
+    /// Returns the body as text.
+    ///
+    /// # Panics
+    ///
+    /// If it is not UTF-8.
+    #[must_use]
+    #[track_caller]
+    pub fn text(&self) -> &str {
+        str::from_utf8(self.bytes()).expect("the body is text")
+    }
+
+    /// Returns where the response redirects to; `None` if it has no `Location`, or one that is
+    /// neither a whole address nor a path from the root.
+    #[must_use]
+    pub fn location(&self) -> Option<Uri> {
+        let location = self.headers().get(header::LOCATION)?;
+        let uri = Uri::try_from(location.as_bytes()).ok()?;
+        let is_whole = uri.scheme().is_some() == uri.authority().is_some();
+        (is_whole && uri.path().starts_with('/')).then_some(uri)
+    }
+
+    /// Returns why a session was not saved, or why an extractor refused: the [`Error`] that this
+    /// crate leaves in the response's extensions.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        self.response.extensions().get()
+    }
+
+    /// Returns the whole response.
+    #[must_use]
+    pub fn into_response(self) -> Response<Bytes> {
+        self.response
+    }
+}
