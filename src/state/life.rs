@@ -96,5 +96,7 @@ fn noted(content: &Content) -> Option<Timestamp> {
         Persistence::Configured | Persistence::UntilBrowserCloses => None,
     };
     let listed = content.subject.as_ref().map(|subject| subject.listed);
-    persisted.max(listed).max(content.authenticated)
+    persisted
+        .max(listed)
+        .max(content.authenticated.map(Timestamp::from))
 }

@@ -209,7 +209,7 @@ fn an_update_that_fails_changes_nothing() {
 fn an_update_that_was_refused_is_left_out() {
     for (kind, is_left_out) in [
         (ErrorKind::UpdateRefused, true),
-        (ErrorKind::Deserialize, false),
+        (ErrorKind::DeserializeFailed, false),
     ] {
         let key = "none".into();
         let update = Box::new(move |_: Option<&[u8]>| Err(crate::Error::new(kind)));

@@ -31,7 +31,7 @@ fn whatever_tells_of_use_counts() {
     };
     type Change = fn(&mut Content);
     let plain: Change = |_| {};
-    let renewed: Change = |content| content.authenticated = Some(before(100));
+    let renewed: Change = |content| content.authenticated = Some(before(100).into());
     let listed: Change = |content| content.subject = subject("ada", before(50));
     //   home                        content          used
     #[rustfmt::skip]

@@ -64,7 +64,7 @@ fn who_has_logged_in_is_no_passer_by() {
     for (persistence, is_renewed, has_subject, first) in rows {
         let mut content = content(10);
         content.persistence = persistence;
-        content.authenticated = is_renewed.then_some(NOW);
+        content.authenticated = is_renewed.then_some(NOW.into());
         content.subject = subject("ada", NOW).filter(|_| has_subject);
         let lifetime = Lifetime::of(&content, &settings);
         let row = format!("{persistence:?} {is_renewed} {has_subject}");
