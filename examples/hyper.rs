@@ -12,7 +12,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use silverback::{Error, Keys, Session, SessionConfig, SessionLayer, store::MemoryStore};
+use silverback::{Error, Keys, MemoryStore, Session, SessionConfig, SessionLayer};
 use tokio::net::TcpListener;
 use tower::{Layer, service_fn};
 

@@ -11,9 +11,7 @@ use axum::{
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
-use silverback::{
-    Error, Keys, SessionConfig, SessionData, SessionLayer, Typed, store::MemoryStore,
-};
+use silverback::{Error, Keys, MemoryStore, SessionConfig, SessionData, SessionLayer, Typed};
 use tokio::net::TcpListener;
 
 #[derive(Default, Deserialize, Serialize)]

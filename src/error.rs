@@ -3,7 +3,7 @@
 
 use std::{error, fmt, sync::Arc, time::Duration};
 
-use crate::crypto::RandomError;
+use crate::{crypto::RandomError, text::words};
 
 pub(crate) type BoxError = Box<dyn error::Error + Send + Sync>;
 
@@ -78,7 +78,7 @@ pub enum ErrorKind {
     /// The subject is empty or longer than 256 bytes.
     InvalidSubject,
     /// Sessions in a cookie can only be listed and ended if something remembers which have ended:
-    /// configure [`revocation`](crate::store::CookieStore::revocation).
+    /// configure [`revocation`](crate::CookieStore::revocation).
     NeedsRevocation,
     /// The store may drop what it was told before its end, so it cannot list a subject's sessions:
     /// see [`allow_forgetful_stores`](crate::SessionConfig::allow_forgetful_stores).
@@ -307,6 +307,8 @@ impl From<RandomError> for Error {
 ///
 /// The visitor gets an empty session. This is for the application and its log; none of it should be
 /// told to the client, who could use it as an oracle.
+///
+/// serde has a word for each, for a log or a test: `"not_found"` is [`NotFound`](Self::NotFound).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Rejection {
@@ -317,7 +319,7 @@ pub enum Rejection {
     /// Its tag does not fit: it was changed, or made for another name, purpose or application.
     Tampered,
     /// It holds a session and was issued further in the future than
-    /// [`clock_skew`](crate::store::CookieStore::clock_skew) allows.
+    /// [`clock_skew`](crate::CookieStore::clock_skew) allows.
     NotYetValid,
     /// Its idle timeout or absolute lifetime is over, or it was made before
     /// [`not_before`](crate::SessionConfig::not_before).
@@ -340,6 +342,20 @@ pub enum Rejection {
     /// [`ErrorKind::Gone`], unless it renews.
     Ended,
 }
+
+words!(Rejection {
+    Malformed = "malformed",
+    UnknownKey = "unknown_key",
+    Tampered = "tampered",
+    NotYetValid = "not_yet_valid",
+    Expired = "expired",
+    Ambiguous = "ambiguous",
+    NotFound = "not_found",
+    Corrupt = "corrupt",
+    Revoked = "revoked",
+    Renewed = "renewed",
+    Ended = "ended",
+});
 
 impl Rejection {
     /// Whether there was a session, which is over.
@@ -417,7 +433,10 @@ pub enum ConfigError {
         attribute: &'static str,
     },
     /// Browsers cut a `Max-Age` of more than 400 days.
-    MaxAgeTooLong,
+    MaxAgeTooLong {
+        /// The method of [`SessionConfig`](crate::SessionConfig) that was called.
+        setting: &'static str,
+    },
     /// An idle timeout, or a `Max-Age` that is the idle timeout, beyond the absolute one would never
     /// be reached.
     IdleLongerThanAbsolute {
@@ -436,7 +455,8 @@ pub enum ConfigError {
     },
     /// A setting does nothing for this session.
     NoEffect {
-        /// The method of [`SessionConfig`](crate::SessionConfig) that was called.
+        /// The method of [`SessionConfig`](crate::SessionConfig) or
+        /// [`CookieStore`](crate::CookieStore) that was called.
         setting: &'static str,
         /// For which sessions it does nothing.
         session: &'static str,
@@ -444,7 +464,10 @@ pub enum ConfigError {
     /// Clocks that differ by more than an hour are wrong.
     ClockSkewTooLong,
     /// A timeout, lifetime or `Max-Age` of less than a second ends every session at once.
-    ZeroDuration,
+    ZeroDuration {
+        /// The method of [`SessionConfig`](crate::SessionConfig) that was called.
+        setting: &'static str,
+    },
     /// Sessions of this name are in a cookie, and nothing remembers which have ended.
     NeedsRevocation(String),
     /// The ends or the subjects of sessions of this name are to be kept in a store that may drop
@@ -517,13 +540,13 @@ impl ConfigError {
     /// What is wrong with another setting than the cookie's name and attributes.
     fn fmt_setting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::MaxAgeTooLong => {
-                f.write_str(
-                    "browsers cut a Max-Age of more than 400 days: use a shorter `.max_age(..)` or `.persist_up_to(..)`",
-                )
-            }
-            Self::ZeroDuration => f.write_str(
-                "a timeout of less than a second ends every session at once: use a longer one",
+            Self::MaxAgeTooLong { setting } => write!(
+                f,
+                "`{setting}`: browsers cut a Max-Age of more than 400 days: use a shorter one"
+            ),
+            Self::ZeroDuration { setting } => write!(
+                f,
+                "`{setting}`: a timeout of less than a second ends every session at once: use a longer one"
             ),
             Self::IdleLongerThanAbsolute { idle, absolute } => write!(
                 f,
@@ -545,7 +568,7 @@ impl ConfigError {
                 )
             }
             Self::ClockSkewTooLong => f.write_str(
-                "clocks that differ by more than an hour are wrong: set them right, and `.clock_skew(..)` to an hour at most",
+                "`clock_skew`: clocks that differ by more than an hour are wrong: set them right and allow less",
             ),
             Self::ForgetfulStore(name) => {
                 write!(

@@ -38,6 +38,7 @@
 //! | read, change, renew, destroy a session | [`Session`] |
 //! | use several sessions in one request | [`Sessions`] |
 //! | set cookie attributes and lifetimes | [`SessionConfig`] |
+//! | take settings from a configuration file | [`SessionSettings`] |
 //! | list a user's sessions, log out everywhere | [`Session::set_subject`], [`Subjects`] |
 //! | choose or write a store | [`store`] |
 //! | make, load and rotate keys | [`key`] |
@@ -136,7 +137,7 @@
 //! ```
 //!
 //! [`set_subject`](Session::set_subject) works for a session in a store, and for one in a cookie with
-//! [`revocation`](crate::store::CookieStore::revocation); leave it out for one in a cookie alone.
+//! [`revocation`](crate::CookieStore::revocation); leave it out for one in a cookie alone.
 //!
 //! Renew at every login, and put all that the login consists of into the session in the same
 //! request. Values from before the login, such as a cart, stay. If another user may be logged in,
@@ -185,7 +186,7 @@
 //!
 //! Requests of one session overlap: a second tab, a double click, a slow upload, an attacker with a
 //! copy of the cookie. "In a store" is every session that has a record, "in a cookie" one with
-//! [`revocation`](crate::store::CookieStore::revocation). The last row is about one in a cookie alone.
+//! [`revocation`](crate::CookieStore::revocation). The last row is about one in a cookie alone.
 //!
 //! | These overlap | What happens |
 //! |---|---|
@@ -240,7 +241,7 @@
 //! - **A bad cookie is never an error.** The handler gets an empty session, your log gets the
 //!   [`Rejection`], and the client learns nothing.
 //!
-//! What a session in a cookie cannot do is listed at [`CookieStore`](store::CookieStore).
+//! What a session in a cookie cannot do is listed at [`CookieStore`].
 //!
 //! # Dropping futures
 //!
@@ -254,7 +255,7 @@
 //!
 //! | Feature | Adds | Default |
 //! |---|---|---|
-//! | `filesystem` | [`FilesystemStore`](store::FilesystemStore) (Unix) | yes |
+//! | `filesystem` | [`FilesystemStore`] (Unix) | yes |
 //! | `axum` | [extractors](#axum), and `IntoResponse` for [`Error`] | no |
 //! | `conformance` | [`store_conformance!`]: the contract of [`Store`](store::Store) as tests | no |
 //! | `tracing` | events on the target `silverback`: kinds and names, never a secret | yes |
@@ -301,6 +302,7 @@ mod error;
 mod id;
 mod lock;
 mod name;
+mod text;
 #[cfg(feature = "tracing")]
 mod throttle;
 mod trace;
@@ -311,7 +313,7 @@ pub use self::{
     answer::Answer,
     body::SavingBody,
     clock::{Clock, Timestamp},
-    config::{SessionConfig, Timeouts},
+    config::{SessionConfig, SessionSettings, Timeouts},
     cookie::CookieAttributes,
     error::{ConfigError, Error, ErrorKind, Rejection},
     future::ResponseFuture,
@@ -325,8 +327,13 @@ pub use self::{
         SessionOf, Typed,
     },
     sessions::Sessions,
+    store::{CookieStore, MemoryStore},
     subjects::{SubjectSession, Subjects},
+    text::ParseError,
 };
+
+#[cfg(all(feature = "filesystem", unix))]
+pub use self::store::FilesystemStore;
 
 #[cfg(all(doctest, feature = "axum", feature = "filesystem"))]
 #[doc = include_str!("../README.md")]

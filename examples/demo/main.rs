@@ -30,9 +30,8 @@ use axum::{
 };
 use serde::Deserialize;
 use silverback::{
-    Error, ErrorKind, Key, KeyError, Keys, Rejection, Session, SessionConfig, SessionLayer,
-    Sessions, Typed,
-    store::{CookieStore, FilesystemStore, Sweeper},
+    CookieStore, Error, ErrorKind, FilesystemStore, Key, KeyError, Keys, Rejection, Session,
+    SessionConfig, SessionLayer, Sessions, Typed, store::Sweeper,
 };
 use tokio::net::TcpListener;
 

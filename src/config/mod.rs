@@ -1,13 +1,17 @@
 //! How one session is kept: its name, store, keys, cookie attributes and lifetimes.
 
+mod apply;
 mod build;
+mod duration;
+mod file;
+mod given;
 mod settings;
 mod timeouts;
 
 use std::{borrow::Cow, fmt, time::Duration};
 
 pub(crate) use self::settings::{AttributesTag, Overflow, Settings};
-pub use self::timeouts::Timeouts;
+pub use self::{file::SessionSettings, timeouts::Timeouts};
 use crate::{
     clock::Timestamp,
     cookie::CookieAttributes,
@@ -36,6 +40,8 @@ use crate::{
 /// What only sessions in a cookie have is set on [`CookieStore`]. A setting that does nothing for
 /// the session is a [`ConfigError::NoEffect`](crate::ConfigError::NoEffect) when the layer is built.
 ///
+/// A configuration file sets them through [`settings`](Self::settings).
+///
 /// The name is what handlers ask for; give it as a string or as a
 /// [`SessionName`](crate::SessionName), which the compiler checks. Clones are cheap, and refer to
 /// the same store.
@@ -60,6 +66,8 @@ pub struct SessionConfig {
     allows_forgetting: bool,
     sessions_per_subject: Option<usize>,
     subject_key: Option<Key>,
+    /// What a file asked of cookies, of which there are none that hold the session.
+    without_effect: Option<&'static str>,
 }
 
 impl SessionConfig {
@@ -97,6 +105,7 @@ impl SessionConfig {
             allows_forgetting: false,
             sessions_per_subject: None,
             subject_key: None,
+            without_effect: None,
         }
     }
 
@@ -125,7 +134,7 @@ impl SessionConfig {
     /// It is a token of at most 256 bytes. The layer refuses two sessions of one cookie name.
     ///
     /// ```
-    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
     /// # fn main() -> Result<(), silverback::KeyError> {
     /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?).cookie_name("id");
     /// # Ok(())
@@ -213,7 +222,7 @@ impl SessionConfig {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
     /// # fn main() -> Result<(), silverback::KeyError> {
     /// let month = Duration::from_secs(30 * 86_400);
     /// let cart = SessionConfig::new("cart", MemoryStore::new(), Keys::generate()?).max_age(month);
@@ -319,7 +328,7 @@ impl SessionConfig {
     /// expired. A time in the future keeps everybody out until then.
     ///
     /// ```
-    /// # use silverback::{Keys, SessionConfig, Timestamp, store::MemoryStore};
+    /// # use silverback::{Keys, MemoryStore, SessionConfig, Timestamp};
     /// # fn main() -> Result<(), silverback::KeyError> {
     /// let restored = Timestamp::from_secs(1_800_000_000); // as `date +%s` prints it
     /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?).not_before(restored);
@@ -370,7 +379,7 @@ impl SessionConfig {
     /// lists of subjects and sessions that are loaded after the response are always read as they are.
     ///
     /// ```
-    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
     /// # fn main() -> Result<(), silverback::KeyError> {
     /// let cart = SessionConfig::new("cart", MemoryStore::new(), Keys::generate()?).recent_reads();
     /// # Ok(())
@@ -414,7 +423,7 @@ impl SessionConfig {
     /// login, or end all sessions.
     ///
     /// ```
-    /// # use silverback::{Key, Keys, SessionConfig, store::MemoryStore};
+    /// # use silverback::{Key, Keys, MemoryStore, SessionConfig};
     /// # fn main() -> Result<(), silverback::KeyError> {
     /// let subjects = Key::generate()?; // and keep it, beside the others
     /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?).subject_key(subjects);

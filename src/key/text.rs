@@ -1,8 +1,10 @@
 //! Keys as people write them.
 
 use super::error::KeyError;
+use crate::text::words;
 
-/// What a key is used for.
+/// What a key is used for. serde has the words of [`Keys::parse`](crate::Keys::parse): `"active"`,
+/// `"pending"`, `"retired"`, `"revoked"`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum KeyState {
@@ -15,6 +17,13 @@ pub enum KeyState {
     /// Opens nothing any more.
     Revoked,
 }
+
+words!(KeyState {
+    Active = "active",
+    Pending = "pending",
+    Retired = "retired",
+    Revoked = "revoked",
+});
 
 /// Where `openssl` and `base64` break lines of base64.
 const LINES: [usize; 2] = [64, 76];

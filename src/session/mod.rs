@@ -137,7 +137,7 @@ use crate::{
 /// }
 /// ```
 ///
-/// A session in a cookie with [`revocation`](crate::store::CookieStore::revocation) cannot be touched
+/// A session in a cookie with [`revocation`](crate::CookieStore::revocation) cannot be touched
 /// after the response: call `load` instead, which learns of the end in the same way. One in a cookie
 /// alone never learns of it.
 ///

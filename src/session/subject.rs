@@ -47,7 +47,7 @@ impl Session {
     ///
     /// [`ErrorKind::InvalidSubject`] if it is empty or has more than 256 bytes.
     /// [`ErrorKind::NeedsRevocation`] for a session in a cookie without
-    /// [`revocation`](crate::store::CookieStore::revocation), [`ErrorKind::ForgetfulStore`] for one in a
+    /// [`revocation`](crate::CookieStore::revocation), [`ErrorKind::ForgetfulStore`] for one in a
     /// store that may drop the list of a subject's sessions. [`ErrorKind::AlreadyCommitted`] after
     /// the response, which would have brought the new ID. [`ErrorKind::TooLarge`],
     /// [`ErrorKind::NotLoaded`].
@@ -131,8 +131,8 @@ impl Session {
     }
 
     /// Ends another session of the subject, at once; says whether there was one. A session of
-    /// somebody else is left alone, so the ID may come from a form, by
-    /// [`RecordKey::parse`](crate::store::RecordKey::parse). To end this session there is
+    /// somebody else is left alone, so the key may come from a form: it is
+    /// [read](crate::store::RecordKey) from text. To end this session there is
     /// [`destroy`](Self::destroy).
     ///
     /// # Errors

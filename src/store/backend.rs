@@ -24,6 +24,14 @@ impl Backend {
         }
     }
 
+    /// The cookie's store, to be changed.
+    pub(crate) fn cookies_mut(&mut self) -> Option<&mut CookieStore> {
+        match &mut self.0 {
+            Kind::Cookie(store) => Some(store),
+            Kind::Server(_) => None,
+        }
+    }
+
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self.server(), other.server()) {
             (Err(one), Err(other)) => one.is_same(other),

@@ -217,27 +217,29 @@ fn same_site_none_needs_secure() {
 
 #[test]
 fn times_have_limits() {
+    let too_long = |setting| Err(ConfigError::MaxAgeTooLong { setting });
+    let too_short = |setting| Err(ConfigError::ZeroDuration { setting });
     assert_eq!(build("s", |c| c.max_age(400 * DAY)), Ok(()));
     assert_eq!(
         build("s", |c| c.max_age(400 * DAY + Duration::from_secs(1))),
-        Err(ConfigError::MaxAgeTooLong)
+        too_long("max_age")
     );
     assert_eq!(build("s", |c| c.persist_up_to(400 * DAY)), Ok(()));
     assert_eq!(
         build("s", |c| c.persist_up_to(401 * DAY)),
-        Err(ConfigError::MaxAgeTooLong)
+        too_long("persist_up_to")
     );
     assert_eq!(
         build("s", |c| c.persist_up_to(Duration::ZERO)),
-        Err(ConfigError::ZeroDuration)
+        too_short("persist_up_to")
     );
     assert_eq!(
         build("s", |c| c.idle_timeout(Duration::from_millis(999))),
-        Err(ConfigError::ZeroDuration)
+        too_short("idle_timeout")
     );
     assert_eq!(
         build("s", |c| c.absolute_timeout(Duration::ZERO)),
-        Err(ConfigError::ZeroDuration)
+        too_short("absolute_timeout")
     );
     assert_eq!(
         build("s", |c| c
@@ -303,7 +305,8 @@ fn a_first_idle_timeout_is_no_longer_than_the_others() {
         assert_eq!(over, refused(longer(3_600), hour));
     }
     let zero = build("s", |c| first(c, 0));
-    assert_eq!(zero, Err(ConfigError::ZeroDuration));
+    let setting = "first_idle_timeout";
+    assert_eq!(zero, Err(ConfigError::ZeroDuration { setting }));
     let text = build("s", |c| first(c, day + 1)).unwrap_err().to_string();
     assert!(
         text.contains("86401 seconds") && text.contains("86400"),

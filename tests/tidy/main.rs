@@ -44,7 +44,7 @@ use self::edges::Crate;
 /// name.
 const FLOORS: &[&[&str]] = &[
     &[
-        "error", "binary", "clock", "crypto", "id", "lock", "name", "throttle", "trace",
+        "error", "binary", "clock", "crypto", "id", "lock", "name", "text", "throttle", "trace",
     ],
     &["key", "cookie", "codec"],
     &["store"],
@@ -81,7 +81,12 @@ const FORBIDDEN: &[(&str, &str)] = &[
 /// as one.
 const FOLDERS: &[(&str, &[&str])] = &[
     ("codec", &["token", "mod"]),
-    ("config", &["timeouts", "settings", "mod", "build"]),
+    (
+        "config",
+        &[
+            "timeouts", "duration", "given", "file", "settings", "mod", "build", "apply",
+        ],
+    ),
     (
         "content",
         &["index", "frames", "writes", "mark", "mod", "wire"],
