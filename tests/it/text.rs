@@ -298,7 +298,7 @@ async fn a_subjects_sessions_are_json() {
         let expected = serde_json::json!([{
             "record_key": key.unwrap().to_string(),
             "since": START.to_string(),
-            "created": START.to_string(),
+            "created_at": START.to_string(),
             "last_used": START.saturating_add(HOUR).to_string(),
             "note": "laptop",
             "is_current": true,
