@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 
 use super::json::{from_json, is_json};
 
-/// What becomes of a stored value that is not of its [`SessionData`] type any more:
-/// [`SessionData::FORMER`].
+/// What becomes of a stored value that is not of its [`SessionData`](crate::SessionData) type any
+/// more: [`SessionData::FORMER`](crate::SessionData::FORMER).
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};

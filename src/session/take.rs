@@ -42,7 +42,7 @@ impl Session {
     ///
     /// A browser, or a thief, can send an old cookie again, with the value in it. So for a session in
     /// a cookie this is an error and takes nothing, also with
-    /// [`revocation`](crate::SessionConfig::revocation): a token that can be used twice, unnoticed,
+    /// [`revocation`](crate::store::CookieStore::revocation): a token that can be used twice, unnoticed,
     /// would be worse. With an overflow store it works once the session has outgrown its cookie.
     /// Where twice does no harm, [`get`](Self::get) the value and [`remove`](Self::remove) it.
     ///
