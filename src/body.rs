@@ -101,7 +101,7 @@ impl Session {
     ///
     /// [`ErrorKind::NeedsStore`] at once for a session that is always in its cookie: only a response
     /// could save it, and that is on its way when the body streams. One that can
-    /// [overflow](crate::SessionConfig::overflow) is not refused; as long as it is in its cookie, a
+    /// [overflow](crate::store::CookieStore::overflow) is not refused; as long as it is in its cookie, a
     /// change after the response is [`ErrorKind::AlreadyCommitted`].
     pub fn save_at_end<B: Body>(&self, body: B) -> Result<SavingBody<B>, Error> {
         if self.settings().records().is_none() {

@@ -258,7 +258,7 @@ impl SessionConfig {
     /// [for a fixed time](crate::Session::persist_for) has it from the start.
     ///
     /// A session in a cookie alone is sent again by a read only in the second half of `first`, and
-    /// with [`revocation`](Self::revocation) after a tenth of it: a second request before that does
+    /// with [`revocation`](CookieStore::revocation) after a tenth of it: a second request before that does
     /// not count unless it changes something. So give such a cookie a `first` that is longer than a
     /// first visit.
     ///

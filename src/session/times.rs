@@ -76,7 +76,7 @@ impl Session {
     ///
     /// | The session | is at most this much too early |
     /// |---|---|
-    /// | in a store, or in a cookie with [`revocation`](crate::SessionConfig::revocation) | a tenth of the idle timeout |
+    /// | in a store, or in a cookie with [`revocation`](crate::store::CookieStore::revocation) | a tenth of the idle timeout |
     /// | in a cookie alone | half of the idle timeout |
     /// | in a store, within an idle timeout of its absolute end | the idle timeout |
     /// | [lasting for a fixed time](Self::persist_for), with a [subject](Self::set_subject) | a tenth of that time, and an hour at most |

@@ -187,7 +187,10 @@ impl Handler {
                 black_box(session.get::<u64>(COUNT)?.expect("there is a counter"));
             }
             Action::Update => {
-                black_box(session.update(COUNT, |count: &mut u64| { *count += 1; *count })?);
+                black_box(session.update(COUNT, |count: &mut u64| {
+                    *count += 1;
+                    *count
+                })?);
             }
             Action::Prepare => {
                 keys.try_for_each(|key| session.insert(&key, "x".repeat(text)))?;

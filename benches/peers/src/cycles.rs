@@ -187,7 +187,10 @@ fn prepare(session: &Session) -> Result<u64, Error> {
 }
 
 fn increase(session: &Session) -> Result<u64, Error> {
-    session.update(COUNT, |count: &mut u64| { *count += 1; *count })
+    session.update(COUNT, |count: &mut u64| {
+        *count += 1;
+        *count
+    })
 }
 
 fn check(session: &Session) -> Result<u64, Error> {
