@@ -143,14 +143,15 @@ pub(crate) fn answered(error: &Error, status: u16) {
         return;
     }
     if error.kind().is_mistake() {
-        return mistaken(error, Some(status));
+        mistaken(error, Some(status));
+    } else {
+        event!(
+            ERROR,
+            error = error as &(dyn std::error::Error + 'static),
+            status,
+            "session error answered"
+        );
     }
-    event!(
-        ERROR,
-        error = error as &(dyn std::error::Error + 'static),
-        status,
-        "session error answered"
-    );
 }
 
 /// The sentence is the message, as it says what to do. While the program is being written, nobody
