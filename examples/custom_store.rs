@@ -149,6 +149,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn visit(session: Session) -> Result<String, Error> {
-    let n = session.update("visits", |n: &mut u64| *n += 1)?;
+    let n = session.update("visits", |n: &mut u64| {
+        *n += 1;
+        *n
+    })?;
     Ok(format!("visit {n}\n"))
 }

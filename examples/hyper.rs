@@ -12,7 +12,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use silverback::{Error, Keys, Session, SessionConfig, SessionLayer, store::MemoryStore};
+use silverback::{Error, Keys, MemoryStore, Session, SessionConfig, SessionLayer};
 use tokio::net::TcpListener;
 use tower::{Layer, service_fn};
 
@@ -59,6 +59,9 @@ async fn visit(request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, Err
         return Ok(response);
     };
     session.load().await?;
-    let n = session.update("visits", |n: &mut u64| *n += 1)?;
+    let n = session.update("visits", |n: &mut u64| {
+        *n += 1;
+        *n
+    })?;
     Ok(Response::new(Full::from(format!("visit {n}\n"))))
 }

@@ -32,7 +32,10 @@ async fn visit<B>(request: &Request<B>) -> Result<Response<Full<Bytes>>, Error> 
         return Ok(response);
     };
     session.load().await?;
-    let n = session.update("visits", |n: &mut u64| *n += 1)?;
+    let n = session.update("visits", |n: &mut u64| {
+        *n += 1;
+        *n
+    })?;
     Ok(Response::new(Full::from(format!("visit {n}\n"))))
 }
 

@@ -11,9 +11,7 @@ use axum::{
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
-use silverback::{
-    Error, Keys, SessionConfig, SessionData, SessionLayer, Typed, store::MemoryStore,
-};
+use silverback::{Error, Keys, MemoryStore, SessionConfig, SessionData, SessionLayer, Typed};
 use tokio::net::TcpListener;
 
 #[derive(Default, Deserialize, Serialize)]
@@ -45,8 +43,11 @@ async fn show(cart: Typed<Cart>) -> Result<String, Error> {
 }
 
 async fn add(cart: Typed<Cart>, Path(item): Path<String>) -> Result<String, Error> {
-    let cart = cart.update(move |cart| cart.items.push(item.clone()))?;
-    Ok(format!("{} items\n", cart.items.len()))
+    let count = cart.update(move |cart| {
+        cart.items.push(item.clone());
+        cart.items.len()
+    })?;
+    Ok(format!("{count} items\n"))
 }
 
 async fn empty(cart: Typed<Cart>) -> Result<&'static str, Error> {

@@ -1,8 +1,8 @@
 //! Which status an error gets: one table for HTTP and gRPC.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
-use http::StatusCode;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::error::{Error, ErrorKind};
 
@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 ///
 /// | What failed | HTTP | `Retry-After` | gRPC |
 /// |---|---|---|---|
-/// | [`Gone`](ErrorKind::Gone), [`Conflict`](ErrorKind::Conflict) | 409 | - | 10 `ABORTED` |
+/// | [`Gone`](ErrorKind::Gone), [`Conflict`](ErrorKind::Conflict), [`UpdateRefused`](ErrorKind::UpdateRefused) | 409 | - | 10 `ABORTED` |
 /// | the [store](ErrorKind::StoreFailed), while a session was loaded; a [later format](ErrorKind::LaterFormat) | 503 | 1 s | 14 `UNAVAILABLE` |
 /// | the store, after a handler of GET, HEAD, OPTIONS or TRACE | 503 | 1 s | 13 `INTERNAL` |
 /// | the store, after any other handler, or in the middle of one | 503 | - | 13 `INTERNAL` |
@@ -86,7 +86,7 @@ impl Answer {
 
     fn gravest(error: &Error, store: impl Fn(&Error) -> (Again, i32)) -> Self {
         let answers = error.failures().map(|failure| match failure.kind() {
-            ErrorKind::Gone | ErrorKind::Conflict => Self {
+            ErrorKind::Gone | ErrorKind::Conflict | ErrorKind::UpdateRefused => Self {
                 status: StatusCode::CONFLICT,
                 retry_after: None,
                 grpc_code: ABORTED,
@@ -117,6 +117,16 @@ impl Answer {
     };
 }
 
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// Whether headers or trailers of a gRPC response say that the handler failed on the server's side.
+///
+/// The codes are those that map to 5xx, and 1 (`CANCELLED`), which tonic's timeout answers.
+pub(crate) fn is_failed(headers: &HeaderMap) -> bool {
+    let code = headers.get(&GRPC_STATUS).map(HeaderValue::as_bytes);
+    code.is_some_and(|code| matches!(code, b"1" | b"2" | b"4" | b"12" | b"13" | b"14" | b"15"))
+}
+
 impl Error {
     /// Returns how to answer a request whose handler gives up with this error.
     ///
@@ -139,6 +149,34 @@ impl Error {
     pub fn answer(&self) -> Answer {
         Answer::in_handler(self)
     }
+
+    /// Returns what the client may read: `session error`, and nothing else in a release build.
+    ///
+    /// In a debug build (`debug_assertions`) the error and its causes follow, if the program has to be
+    /// changed, as where a layer is missing or a name is misspelt. No sentence of this crate has a
+    /// session's values or a key in it. The log gets them in every build.
+    ///
+    /// axum's `IntoResponse` sends this. Elsewhere make it the body of the response, or the message
+    /// of a gRPC status.
+    ///
+    /// ```
+    /// # use silverback::Error;
+    /// fn body(error: &Error) -> String {
+    ///     error.client_message().into_owned()
+    /// }
+    /// ```
+    #[must_use]
+    pub fn client_message(&self) -> Cow<'static, str> {
+        if cfg!(debug_assertions) && self.kind().is_mistake() {
+            format!(
+                "session error: {}\n\nA release build says no more than \"session error\".\n",
+                self.sentence()
+            )
+            .into()
+        } else {
+            "session error".into()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -158,11 +196,13 @@ mod tests {
         let secs = |answer: Answer| answer.retry_after.map(|time| time.as_secs());
         let told = |answer: Answer| (answer.status.as_u16(), secs(answer), answer.grpc_code);
         let (gone, conflict) = (Error::new(ErrorKind::Gone), Error::new(ErrorKind::Conflict));
+        let refused = Error::new(ErrorKind::UpdateRefused);
         let large = Error::new(ErrorKind::TooLarge { size: 2, limit: 1 });
         let after = |error: &Error, again| told(Answer::after_handler(error, again));
         for (error, handler, harmless, risky) in [
             (&gone, (409, None, 10), (409, None, 10), (409, None, 10)),
             (&conflict, (409, None, 10), (409, None, 10), (409, None, 10)),
+            (&refused, (409, None, 10), (409, None, 10), (409, None, 10)),
             (&large, (500, None, 13), (500, None, 13), (500, None, 13)),
             (
                 &failed_load(),

@@ -72,6 +72,16 @@ impl<S: Send + Sync, T: SessionData, N: Selector> FromRequestParts<S> for Typed<
     }
 }
 
+impl<S: Send + Sync, T: SessionData, N: Selector> OptionalFromRequestParts<S> for Typed<T, N> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Error> {
+        let typed = <Self as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        let is_there = typed.session().contains_key(T::KEY)?;
+        Ok(is_there.then_some(typed))
+    }
+}
+
 impl<S: Send + Sync, N: Selector> FromRequestParts<S> for Flashes<N> {
     type Rejection = Error;
 
@@ -92,13 +102,13 @@ async fn session_of<N: Selector>(parts: &Parts) -> Result<Session, Error> {
     Ok(session)
 }
 
-/// Answers as [`Answer`](crate::Answer) says and tells the client nothing; the error is in the
-/// response's extensions, and logged.
+/// Answers as [`Answer`](crate::Answer) says, with [`Error::client_message`] as the body; the error is
+/// in the response's extensions, and logged.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let answer = self.answer();
         trace::answered(&self, answer.status().as_u16());
-        let mut response = (answer.status(), "session error").into_response();
+        let mut response = (answer.status(), self.client_message()).into_response();
         if let Some(delay) = answer.retry_after() {
             let headers = response.headers_mut();
             headers.insert(header::RETRY_AFTER, delay.as_secs().into());

@@ -2,6 +2,8 @@
 //! set.
 
 use std::{
+    fmt,
+    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -9,10 +11,37 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use cookie::time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, MapAccess, Unexpected, Visitor},
+};
+
+use crate::text::{self, ParseError, Text};
+
+/// 9999-12-31T23:59:59Z, the last second that RFC 3339 can say.
+const END_OF_9999: u64 = 253_402_300_799;
+
 /// A point in time, in whole seconds since the Unix epoch.
 ///
 /// Sessions live for minutes to months, so seconds are fine enough, and every store can keep them
 /// as an integer. Arithmetic saturates: no duration overflows it.
+///
+/// It prints as RFC 3339 has it, in UTC, and serde makes the same text of it: people and JavaScript's
+/// `Date` read it right, where a number may be seconds or milliseconds. It is read from such a text,
+/// with any offset, or from whole seconds, which serde takes as a number too. A time that TOML
+/// writes without quotes is read as well.
+///
+/// ```
+/// use std::time::SystemTime;
+/// use silverback::Timestamp;
+///
+/// let time = Timestamp::from_secs(1_800_000_000);
+/// assert_eq!(time.to_string(), "2027-01-15T08:00:00Z");
+/// assert_eq!("2027-01-15T09:00:00+01:00".parse(), Ok(time));
+/// assert_eq!("1800000000".parse(), Ok(time)); // as `date +%s` prints it
+/// assert_eq!(Timestamp::from(SystemTime::from(time)), time);
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Timestamp(u64);
 
@@ -49,6 +78,97 @@ impl From<SystemTime> for Timestamp {
             time.duration_since(UNIX_EPOCH)
                 .map_or(0, |passed| passed.as_secs()),
         )
+    }
+}
+
+/// A time after the year 9999 becomes its end: not every system knows a later one.
+impl From<Timestamp> for SystemTime {
+    fn from(time: Timestamp) -> Self {
+        UNIX_EPOCH + Duration::from_secs(time.0.min(END_OF_9999))
+    }
+}
+
+impl Timestamp {
+    fn to_rfc3339(self) -> Option<String> {
+        let secs = i64::try_from(self.0).ok()?;
+        let time = OffsetDateTime::from_unix_timestamp(secs).ok()?;
+        time.format(&Rfc3339).ok()
+    }
+}
+
+/// A time after the year 9999 is written as its seconds.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to_rfc3339() {
+            Some(time) => f.pad(&time),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
+impl Text for Timestamp {
+    const EXPECTED: &'static str =
+        "a time such as 2027-01-15T08:00:00Z, or whole seconds since 1970";
+}
+
+/// A fraction of a second is dropped. A time before 1970 is an error.
+impl FromStr for Timestamp {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return text.parse().map(Self).map_err(|_| Self::ERROR);
+        }
+        let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| Self::ERROR)?;
+        let secs = u64::try_from(time.unix_timestamp()).map_err(|_| Self::ERROR)?;
+        Ok(Self(secs))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_any(OfTextOrSeconds)
+        } else {
+            // Such a format may not say what comes next.
+            deserializer.deserialize_str(OfTextOrSeconds)
+        }
+    }
+}
+
+struct OfTextOrSeconds;
+
+impl<'de> Visitor<'de> for OfTextOrSeconds {
+    type Value = Timestamp;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Timestamp::EXPECTED)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_u64<E: de::Error>(self, secs: u64) -> Result<Timestamp, E> {
+        Ok(Timestamp(secs))
+    }
+
+    fn visit_i64<E: de::Error>(self, secs: i64) -> Result<Timestamp, E> {
+        let secs = u64::try_from(secs);
+        secs.map(Timestamp).map_err(|_| E::custom(Timestamp::ERROR))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Timestamp, A::Error> {
+        match text::of_toml(map)? {
+            Some(time) => self.visit_str(&time),
+            None => Err(de::Error::invalid_type(Unexpected::Map, &self)),
+        }
     }
 }
 

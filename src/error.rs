@@ -3,7 +3,7 @@
 
 use std::{error, fmt, sync::Arc, time::Duration};
 
-use crate::crypto::RandomError;
+use crate::{crypto::RandomError, text::words};
 
 pub(crate) type BoxError = Box<dyn error::Error + Send + Sync>;
 
@@ -21,6 +21,8 @@ struct Inner {
     more: Vec<Error>,
     /// Nothing was written: the session was being read.
     is_of_load: bool,
+    /// The log has it already.
+    is_told: bool,
 }
 
 /// The way in which an operation on a session failed.
@@ -42,12 +44,20 @@ pub enum ErrorKind {
     /// [`Sessions::open`](crate::Sessions::open) was called with the name of a session that has
     /// another store, other keys or another audience.
     SettingsDiffer,
-    /// The attributes asked for at run time do not go together.
+    /// The attributes asked for at run time do not go together; the
+    /// [source](error::Error::source) is the [`ConfigError`].
     InvalidAttributes,
+    /// [`Sessions::open`](crate::Sessions::open) was called with settings that cannot work; the
+    /// [source](error::Error::source) is the [`ConfigError`].
+    InvalidSettings,
     /// The value could not be turned into JSON, or would not read back as what it was.
     SerializeFailed,
     /// The stored value is not of the type asked for.
     DeserializeFailed,
+    /// Another request saved first, and on what it left the closure of a
+    /// [`try_update`](crate::Session::try_update) failed. The source is the closure's error. Nothing
+    /// was saved.
+    UpdateRefused,
     /// The session would outgrow its cookie or its limit; sizes in bytes.
     TooLarge {
         /// What it would take.
@@ -61,10 +71,14 @@ pub enum ErrorKind {
     /// destroyed or renewed less than a minute before the request. Nothing was saved. See
     /// [what to answer](crate#login-and-logout), and [Who wins](crate#who-wins).
     Gone,
+    /// The session is in its cookie. Only a response can bring one, so nothing can be saved
+    /// [at the end of a body](crate::Session::save_at_end); and it can be sent again, so nothing in it
+    /// can be [taken](crate::Session::take) by one request alone.
+    NeedsStore,
     /// The subject is empty or longer than 256 bytes.
     InvalidSubject,
     /// Sessions in a cookie can only be listed and ended if something remembers which have ended:
-    /// configure [`revocation`](crate::store::CookieStore::revocation).
+    /// configure [`revocation`](crate::CookieStore::revocation).
     NeedsRevocation,
     /// The store may drop what it was told before its end, so it cannot list a subject's sessions:
     /// see [`allow_forgetful_stores`](crate::SessionConfig::allow_forgetful_stores).
@@ -97,6 +111,7 @@ impl Error {
             source,
             more: Vec::new(),
             is_of_load: false,
+            is_told: false,
         }))
     }
 
@@ -112,6 +127,27 @@ impl Error {
 
     pub(crate) fn is_of_load(&self) -> bool {
         self.0.is_of_load
+    }
+
+    /// Notes that the log has it.
+    pub(crate) fn told(self) -> Self {
+        self.change(|inner| inner.is_told = true)
+    }
+
+    pub(crate) fn is_told(&self) -> bool {
+        self.0.is_told
+    }
+
+    /// The error and its causes in one sentence.
+    pub(crate) fn sentence(&self) -> String {
+        let mut sentence = self.to_string();
+        let mut cause = error::Error::source(self);
+        while let Some(error) = cause {
+            sentence.push_str(": ");
+            sentence.push_str(&error.to_string());
+            cause = error.source();
+        }
+        sentence
     }
 
     /// Makes one error of all failures of a batch.
@@ -147,43 +183,99 @@ impl Error {
     }
 }
 
+impl ErrorKind {
+    /// Whether the program is put together in a way that cannot work, whoever comes and whatever
+    /// the stores hold.
+    pub(crate) fn is_misuse(self) -> bool {
+        matches!(
+            self,
+            Self::NotLoaded
+                | Self::MissingLayer
+                | Self::UnknownName
+                | Self::NameTaken
+                | Self::SettingsDiffer
+                | Self::InvalidSettings
+        )
+    }
+
+    /// Whether the program has to be changed, and not only asked again.
+    pub(crate) fn is_mistake(self) -> bool {
+        !matches!(
+            self,
+            Self::Gone
+                | Self::Conflict
+                | Self::StoreFailed
+                | Self::LaterFormat
+                | Self::RandomFailed
+        )
+    }
+
+    /// What happened and what to do, behind the session's name.
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::NotLoaded => {
+                "used before it was loaded: call `session.load().await?` first, or take it by an extractor"
+            }
+            Self::AlreadyCommitted => {
+                "the response is on its way: change the session before the handler returns, or load one \
+                 that is kept in a store again, and save it"
+            }
+            Self::MissingLayer => {
+                "no `SessionLayer` is around this handler: add `.layer(SessionLayer::new(..))` after the \
+                 routes and the middleware that use sessions"
+            }
+            Self::UnknownName => "no `SessionLayer` around this handler has a session of this name",
+            Self::NameTaken => {
+                "a `SessionLayer` further out has a session of this name: give one of the two another name"
+            }
+            Self::SettingsDiffer => {
+                "a session of this name is there, with another store, other keys or another audience: \
+                 open it with a clone of its settings, or under another name"
+            }
+            Self::InvalidAttributes => "the cookie's attributes do not go together",
+            Self::InvalidSettings => "the settings cannot work",
+            Self::SerializeFailed => "the value cannot be kept as JSON without loss",
+            Self::DeserializeFailed => "the value is not of the type asked for",
+            Self::TooLarge { .. } => "too large",
+            Self::Conflict => "other requests kept changing it: try again",
+            Self::Gone => "it ended while this request was changing it, and nothing was saved",
+            Self::InvalidSubject => "a subject must have 1 to 256 bytes",
+            Self::NeedsRevocation => {
+                "a session in a cookie needs a `CookieStore` with `.revocation(store)` to have a subject"
+            }
+            Self::NeedsStore => {
+                "that takes a session in a store: one in its cookie is saved by its response alone, and a copy \
+                 of the cookie can be used again"
+            }
+            Self::UpdateRefused => {
+                "another request saved first, and an update fails on what it left"
+            }
+            Self::ForgetfulStore => {
+                "the store may forget which sessions a subject has: use another, or add \
+                 `.allow_forgetful_stores()` to the settings"
+            }
+            Self::RecordsEncrypted => {
+                "its record is encrypted, and only its cookie has the key: it can be ended, and not read or changed"
+            }
+            Self::StoreFailed => "the store failed",
+            Self::LaterFormat => "a later release has written it, and this one cannot read it",
+            Self::RandomFailed => "the operating system gave no random bytes",
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(session) = self.session() {
             write!(f, "session {session:?}: ")?;
         }
         match self.kind() {
-            ErrorKind::NotLoaded => f.write_str("used before it was loaded: call `session.load().await` first"),
-            ErrorKind::AlreadyCommitted => {
-                f.write_str("the response is already on its way; one kept in a store can be loaded again and saved")
-            }
-            ErrorKind::MissingLayer => {
-                f.write_str("no session in the request's extensions: is a `SessionLayer` around this service?")
-            }
-            ErrorKind::UnknownName => f.write_str("no session layer around this service has this name"),
-            ErrorKind::NameTaken => f.write_str("the name is already used by another session of this request"),
-            ErrorKind::SettingsDiffer => {
-                f.write_str("the session of this name has another store, other keys or another audience")
-            }
-            ErrorKind::InvalidAttributes => f.write_str("the cookie's attributes do not go together"),
-            ErrorKind::SerializeFailed => f.write_str("the value cannot be kept as JSON without loss"),
-            ErrorKind::DeserializeFailed => f.write_str("the value is not of the type asked for"),
-            ErrorKind::TooLarge { size, limit } => write!(f, "{size} bytes are over the limit of {limit}"),
-            ErrorKind::Conflict => f.write_str("other requests kept changing it"),
-            ErrorKind::Gone => f.write_str("it ended while this request was changing it"),
-            ErrorKind::InvalidSubject => f.write_str("a subject must have 1 to 256 bytes"),
-            ErrorKind::NeedsRevocation => {
-                f.write_str("a session in a cookie needs `CookieStore::revocation` to have a subject")
-            }
-            ErrorKind::ForgetfulStore => {
-                f.write_str("the store may forget before its time which sessions a subject has")
-            }
-            ErrorKind::RecordsEncrypted => {
-                f.write_str("its record is encrypted, and only its cookie has the key: it can be ended")
-            }
-            ErrorKind::StoreFailed => f.write_str("the store failed"),
-            ErrorKind::LaterFormat => f.write_str("it was written by a later release"),
-            ErrorKind::RandomFailed => f.write_str("the operating system gave no random bytes"),
+            ErrorKind::TooLarge { size, limit } => write!(
+                f,
+                "it would take {size} bytes, and its limit is {limit}: keep less in it, or keep it in a store \
+                 that takes more"
+            ),
+            kind => f.write_str(kind.sentence()),
         }?;
         match self.0.more.len() {
             0 => Ok(()),
@@ -221,6 +313,8 @@ impl From<RandomError> for Error {
 ///
 /// The visitor gets an empty session. This is for the application and its log; none of it should be
 /// told to the client, who could use it as an oracle.
+///
+/// serde has a word for each, for a log or a test: `"not_found"` is [`NotFound`](Self::NotFound).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Rejection {
@@ -231,7 +325,7 @@ pub enum Rejection {
     /// Its tag does not fit: it was changed, or made for another name, purpose or application.
     Tampered,
     /// It holds a session and was issued further in the future than
-    /// [`clock_skew`](crate::store::CookieStore::clock_skew) allows.
+    /// [`clock_skew`](crate::CookieStore::clock_skew) allows.
     NotYetValid,
     /// Its idle timeout or absolute lifetime is over, or it was made before
     /// [`not_before`](crate::SessionConfig::not_before).
@@ -254,6 +348,20 @@ pub enum Rejection {
     /// [`ErrorKind::Gone`], unless it renews.
     Ended,
 }
+
+words!(Rejection {
+    Malformed = "malformed",
+    UnknownKey = "unknown_key",
+    Tampered = "tampered",
+    NotYetValid = "not_yet_valid",
+    Expired = "expired",
+    Ambiguous = "ambiguous",
+    NotFound = "not_found",
+    Corrupt = "corrupt",
+    Revoked = "revoked",
+    Renewed = "renewed",
+    Ended = "ended",
+});
 
 impl Rejection {
     /// Whether there was a session, which is over.
@@ -331,7 +439,10 @@ pub enum ConfigError {
         attribute: &'static str,
     },
     /// Browsers cut a `Max-Age` of more than 400 days.
-    MaxAgeTooLong,
+    MaxAgeTooLong {
+        /// The method of [`SessionConfig`](crate::SessionConfig) that was called.
+        setting: &'static str,
+    },
     /// An idle timeout, or a `Max-Age` that is the idle timeout, beyond the absolute one would never
     /// be reached.
     IdleLongerThanAbsolute {
@@ -340,9 +451,18 @@ pub enum ConfigError {
         /// The absolute timeout.
         absolute: Duration,
     },
+    /// A first idle timeout beyond the idle timeout would keep sessions that nobody comes back to for
+    /// longer than others.
+    FirstIdleLongerThanIdle {
+        /// The first idle timeout.
+        first: Duration,
+        /// The idle timeout, or a shorter `Max-Age`.
+        idle: Duration,
+    },
     /// A setting does nothing for this session.
     NoEffect {
-        /// The method of [`SessionConfig`](crate::SessionConfig) that was called.
+        /// The method of [`SessionConfig`](crate::SessionConfig) or
+        /// [`CookieStore`](crate::CookieStore) that was called.
         setting: &'static str,
         /// For which sessions it does nothing.
         session: &'static str,
@@ -350,7 +470,10 @@ pub enum ConfigError {
     /// Clocks that differ by more than an hour are wrong.
     ClockSkewTooLong,
     /// A timeout, lifetime or `Max-Age` of less than a second ends every session at once.
-    ZeroDuration,
+    ZeroDuration {
+        /// The method of [`SessionConfig`](crate::SessionConfig) that was called.
+        setting: &'static str,
+    },
     /// Sessions of this name are in a cookie, and nothing remembers which have ended.
     NeedsRevocation(String),
     /// The ends or the subjects of sessions of this name are to be kept in a store that may drop
@@ -425,11 +548,13 @@ impl ConfigError {
     /// What is wrong with another setting than the cookie's name and attributes.
     fn fmt_setting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::MaxAgeTooLong => {
-                f.write_str("browsers cut a Max-Age of more than 400 days: use a shorter one")
-            }
-            Self::ZeroDuration => f.write_str(
-                "a timeout of less than a second ends every session at once: use a longer one",
+            Self::MaxAgeTooLong { setting } => write!(
+                f,
+                "`{setting}`: browsers cut a Max-Age of more than 400 days: use a shorter one"
+            ),
+            Self::ZeroDuration { setting } => write!(
+                f,
+                "`{setting}`: a timeout of less than a second ends every session at once: use a longer one"
             ),
             Self::IdleLongerThanAbsolute { idle, absolute } => write!(
                 f,
@@ -438,6 +563,12 @@ impl ConfigError {
                 idle.as_secs(),
                 absolute.as_secs()
             ),
+            Self::FirstIdleLongerThanIdle { first, idle } => write!(
+                f,
+                "a first idle timeout of {} seconds is beyond the idle timeout of {}: use a shorter one",
+                first.as_secs(),
+                idle.as_secs()
+            ),
             Self::NoEffect { setting, session } => {
                 write!(
                     f,
@@ -445,7 +576,7 @@ impl ConfigError {
                 )
             }
             Self::ClockSkewTooLong => f.write_str(
-                "clocks that differ by more than an hour are wrong: set them right and allow less",
+                "`clock_skew`: clocks that differ by more than an hour are wrong: set them right and allow less",
             ),
             Self::ForgetfulStore(name) => {
                 write!(

@@ -8,11 +8,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 
 use crate::{
-    caching,
+    answer, caching,
     cookie::NEAR_LIMIT,
     head::Head,
     request::{Commit, Committed, Cookies, Registry, Shared, commit},
@@ -113,19 +113,13 @@ where
     }
 }
 
-static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-
 /// A handler that failed on the server's side did not mean what it put into the session, nor did
 /// one that a timeout cut off (408).
 ///
-/// gRPC says so in `grpc-status`, under HTTP status 200. The codes are those that map to 5xx, and
-/// 1 (`CANCELLED`), which tonic's timeout answers.
+/// gRPC says so in `grpc-status`, under HTTP status 200.
 fn what_to_keep<B>(response: &Response<B>, head: &Head, shared: &Shared) -> Keep {
     let (status, headers) = (response.status(), response.headers());
-    let code = headers.get(&GRPC_STATUS).map(HeaderValue::as_bytes);
-    let grpc_failed =
-        code.is_some_and(|code| matches!(code, b"1" | b"2" | b"4" | b"12" | b"13" | b"14" | b"15"));
-    if grpc_failed
+    if answer::is_failed(headers)
         || status.is_server_error()
         || status == StatusCode::REQUEST_TIMEOUT
         || !shared.keeps(status, headers)

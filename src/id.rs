@@ -1,10 +1,14 @@
 //! Names of sessions: the secret in the cookie, and the hash of it that everything else sees.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroize;
 
-use crate::crypto::{self, RandomError};
+use crate::{
+    crypto::{self, RandomError},
+    text::{self, OfText, ParseError, Text},
+};
 
 /// The secret that names a session, minted here and nowhere else: 32 random bytes for one in a
 /// store, 16 for one that is, or can be, in its cookie. It has none for a session that is known by
@@ -112,13 +116,15 @@ impl fmt::Debug for SessionId {
 /// What a store files a session under: the SHA-256 of the session's secret ID.
 ///
 /// Nobody can turn it back into a cookie, so it may be logged, listed and leaked. It prints as 64
-/// lower-case hexadecimal digits, which are safe as a file name and in any query.
+/// lower-case hexadecimal digits, which are safe as a file name and in any query. They are what it
+/// is read from, and what serde makes of it; other spellings are a [`ParseError`](crate::ParseError).
 ///
 /// ```
 /// use silverback::store::RecordKey;
 ///
 /// let key = RecordKey::from_bytes([0xab; 32]);
 /// assert_eq!(key.to_string(), "ab".repeat(32));
+/// assert_eq!("ab".repeat(32).parse(), Ok(key));
 /// ```
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RecordKey([u8; 32]);
@@ -134,21 +140,6 @@ impl RecordKey {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
-    }
-
-    /// Reads a key as it prints; `None` for any other text.
-    ///
-    /// ```
-    /// # use silverback::store::RecordKey;
-    /// let key = RecordKey::from_bytes([0xab; 32]);
-    /// assert_eq!(RecordKey::parse(&key.to_string()), Some(key));
-    /// assert_eq!(RecordKey::parse("abab"), None);
-    /// ```
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut key = [0; 32];
-        let decoded = base16ct::lower::decode(text, &mut key).ok()?;
-        (decoded.len() == size_of::<Self>()).then_some(Self(key))
     }
 
     /// What the end of the session of this key is remembered under, which may be in the same store
@@ -174,6 +165,30 @@ impl fmt::Debug for RecordKey {
     }
 }
 
+impl Text for RecordKey {
+    const EXPECTED: &'static str = "64 lower-case hexadecimal digits";
+}
+
+impl FromStr for RecordKey {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        text::from_hex(text).map(Self).ok_or(Self::ERROR)
+    }
+}
+
+impl Serialize for RecordKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RecordKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(OfText::new())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,7 +196,7 @@ mod tests {
     #[test]
     fn a_key_is_read_in_its_one_spelling() {
         let text = RecordKey::of(b"x").to_string();
-        assert_eq!(RecordKey::parse(&text), Some(RecordKey::of(b"x")));
+        assert_eq!(text.parse(), Ok(RecordKey::of(b"x")));
         let others = [
             text.to_uppercase(),
             format!("{text}0"),
@@ -189,7 +204,9 @@ mod tests {
             text[1..].into(),
             "ä".repeat(32),
         ];
-        assert!(others.iter().all(|other| RecordKey::parse(other).is_none()));
+        for other in others {
+            assert_eq!(other.parse::<RecordKey>(), Err(RecordKey::ERROR), "{other}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
 /// Gives the service it wraps one or more sessions.
 ///
 /// ```
-/// use silverback::{Keys, SessionConfig, SessionLayer, store::MemoryStore};
+/// use silverback::{Keys, MemoryStore, SessionConfig, SessionLayer};
 ///
 /// # fn main() -> Result<(), silverback::KeyError> {
 /// let keys = Keys::generate()?;
@@ -212,7 +212,7 @@ impl<R> SessionLayer<R> {
     /// expired.
     ///
     /// ```
-    /// # use silverback::{Clock, Keys, SessionConfig, SessionLayer, Timestamp, store::MemoryStore};
+    /// # use silverback::{Clock, Keys, MemoryStore, SessionConfig, SessionLayer, Timestamp};
     /// # fn main() -> Result<(), silverback::KeyError> {
     /// let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
     /// let store = MemoryStore::new().clock(clock.clone());

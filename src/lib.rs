@@ -22,7 +22,10 @@
 //! }
 //!
 //! async fn visit(session: Session) -> Result<String, silverback::Error> {
-//!     let n = session.update("visits", |n: &mut u64| *n += 1)?;
+//!     let n = session.update("visits", |n: &mut u64| {
+//!         *n += 1;
+//!         *n
+//!     })?;
 //!     Ok(format!("visit {n}"))
 //! }
 //! # }
@@ -35,19 +38,28 @@
 //! | read, change, renew, destroy a session | [`Session`] |
 //! | use several sessions in one request | [`Sessions`] |
 //! | set cookie attributes and lifetimes | [`SessionConfig`] |
+//! | take settings from a configuration file | [`SessionSettings`] |
 //! | list a user's sessions, log out everywhere | [`Session::set_subject`], [`Subjects`] |
 //! | read, change or end a session without a request | [`SessionRecords`] |
 //! | choose or write a store | [`store`] |
 //! | make, load and rotate keys | [`key`] |
 //! | keep a struct under one key | [`Typed`] |
 //! | change a type that sessions keep | [`SessionData`](SessionData#when-a-type-changes) |
-//! | leave messages for the next page | [`Session::flash`] |
+//! | change a value in place | [`Session::update`], [`Session::try_update`] |
+//! | take a value that may be used once | [`Session::take`] |
+//! | leave messages for the next page | [`Flashes`], [`Session::flash`] |
 //! | use axum's extractors | [below](#axum) |
 //! | let shared caches keep responses | [`SessionLayer::allow_shared_caching`] |
 //! | keep nothing of what a handler did | [`SessionLayer::keep_if`] |
 //! | answer in your own way when a session cannot be saved | [`Responder`] |
 //! | log visitors in and out | [below](#login-and-logout) |
 //! | know which of two requests wins | [below](#who-wins) |
+//! | choose timeouts that a standard asks for | [`Timeouts`] |
+//! | tell visitors when they will be logged out | [`Session::expires_at`] |
+//! | let a page that polls keep nobody logged in | [`Session::skip_touch`] |
+//! | forget visitors who come once | [`SessionConfig::first_idle_timeout`] |
+//! | know when the visitor last logged in, for step-up | [`Session::authenticated_at`] |
+//! | save what a stream changes, or end it with an error | [`Session::save_at_end`] |
 //! | keep a socket's visitor logged in | [`Session`](Session#after-the-response) |
 //! | test handlers and pages | [`testing`](mod@testing), [`Session::detached`] |
 //! | move the clock in a test | [`Clock::manual`] |
@@ -64,10 +76,28 @@
 //! | `Option<Session>` | the same, `None` if it is new; to write to a new one take `Session` |
 //! | [`Sessions`] | all sessions of the request, to be loaded by name |
 //! | [`Typed<T>`](Typed) | the place of a [`SessionData`] value |
+//! | `Option<Typed<T>>` | the same, `None` if nothing is stored there |
 //! | [`Flashes`] | the flash messages of the layer's first session |
 //!
 //! Middleware made with `axum::middleware::from_fn` takes the extractors too, and has to be inside:
 //! the `.layer(SessionLayer::new(..))` comes after it.
+//!
+//! # When something is put together wrongly
+//!
+//! A missing layer, a misspelt name, or a session that was not loaded is an [`Error`], one sentence
+//! in the log, and a 500. A debug build (`debug_assertions`) tells the client too:
+//!
+//! ```text
+//! session error: session "carts": no `SessionLayer` around this handler has a session of this name: there is account, cart
+//! ```
+//!
+//! A release build says `session error` to the client, and nothing more. Outside axum,
+//! [`Error::client_message`] is that text.
+//!
+//! The log is the feature `tracing`, which is on by default: events on the target `silverback`. A debug build of a program
+//! without a subscriber prints the sentence on the terminal. What clients can repeat at will, such
+//! as bad cookies, is logged at most once a minute for each kind and layer, and `left_out` says how
+//! many there were in between.
 //!
 //! # Without a framework
 //!
@@ -109,7 +139,7 @@
 //! ```
 //!
 //! [`set_subject`](Session::set_subject) works for a session in a store, and for one in a cookie with
-//! [`revocation`](crate::store::CookieStore::revocation); leave it out for one in a cookie alone.
+//! [`revocation`](crate::CookieStore::revocation); leave it out for one in a cookie alone.
 //!
 //! Renew at every login, and put all that the login consists of into the session in the same
 //! request. Values from before the login, such as a cart, stay. If another user may be logged in,
@@ -139,8 +169,8 @@
 //!         Some(Rejection::Ended) => Ok("You were logged out.".to_owned()),
 //!         Some(Rejection::Renewed) => Ok("Please load this page again.".to_owned()),
 //!         _ => {
-//!             let visits = session.update("visits", |n: &mut u32| *n += 1)?;
-//!             Ok(format!("visit {visits}"))
+//!             session.update("visits", |n: &mut u32| *n += 1)?;
+//!             Ok("Hello.".to_owned())
 //!         }
 //!     }
 //! }
@@ -158,7 +188,7 @@
 //!
 //! Requests of one session overlap: a second tab, a double click, a slow upload, an attacker with a
 //! copy of the cookie. "In a store" is every session that has a record, "in a cookie" one with
-//! [`revocation`](crate::store::CookieStore::revocation). The last row is about one in a cookie alone.
+//! [`revocation`](crate::CookieStore::revocation). The last row is about one in a cookie alone.
 //!
 //! | These overlap | What happens |
 //! |---|---|
@@ -213,7 +243,7 @@
 //! - **A bad cookie is never an error.** The handler gets an empty session, your log gets the
 //!   [`Rejection`], and the client learns nothing.
 //!
-//! What a session in a cookie cannot do is listed at [`CookieStore`](store::CookieStore).
+//! What a session in a cookie cannot do is listed at [`CookieStore`].
 //!
 //! # Dropping futures
 //!
@@ -227,16 +257,17 @@
 //!
 //! | Feature | Adds | Default |
 //! |---|---|---|
-//! | `filesystem` | [`FilesystemStore`](store::FilesystemStore) (Unix) | yes |
+//! | `filesystem` | [`FilesystemStore`] (Unix) | yes |
 //! | `axum` | [extractors](#axum), and `IntoResponse` for [`Error`] | no |
 //! | `conformance` | [`store_conformance!`]: the contract of [`Store`](store::Store) as tests | no |
 //! | `testing` | [`testing`](mod@testing): browsers, seeded sessions and failing stores for your tests | no |
-//! | `tracing` | events on the target `silverback`: kinds and names, never a secret | no |
+//! | `tracing` | events on the target `silverback`: kinds and names, never a secret | yes |
 //!
 //! Features add; none changes what the others do.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
+mod body;
 mod caching;
 mod future;
 mod head;
@@ -278,6 +309,7 @@ mod error;
 mod id;
 mod lock;
 mod name;
+mod text;
 #[cfg(feature = "tracing")]
 mod throttle;
 mod trace;
@@ -286,8 +318,9 @@ pub use ::cookie::SameSite;
 
 pub use self::{
     answer::Answer,
+    body::SavingBody,
     clock::{Clock, Timestamp},
-    config::{SessionConfig, Timeouts},
+    config::{SessionConfig, SessionSettings, Timeouts},
     cookie::CookieAttributes,
     error::{ConfigError, Error, ErrorKind, Rejection},
     future::ResponseFuture,
@@ -297,10 +330,18 @@ pub use self::{
     records::SessionRecords,
     responder::{DefaultResponder, FailedCommit, Responder},
     service::SessionService,
-    session::{Flashes, Innermost, Selector, Session, SessionData, SessionOf, Typed},
+    session::{
+        FlashLevel, FlashMessage, Flashes, Former, Innermost, Selector, Session, SessionData,
+        SessionOf, Typed,
+    },
     sessions::Sessions,
+    store::{CookieStore, MemoryStore},
     subjects::{SubjectSession, Subjects},
+    text::ParseError,
 };
+
+#[cfg(all(feature = "filesystem", unix))]
+pub use self::store::FilesystemStore;
 
 #[cfg(all(doctest, feature = "axum", feature = "filesystem"))]
 #[doc = include_str!("../README.md")]

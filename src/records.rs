@@ -111,7 +111,8 @@ impl SessionRecords {
     /// # Errors
     ///
     /// [`ErrorKind::RecordsEncrypted`](crate::ErrorKind::RecordsEncrypted) if the records of this
-    /// session are encrypted and there is one. [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed),
+    /// session are encrypted and there is one.
+    /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed),
     /// [`ErrorKind::LaterFormat`](crate::ErrorKind::LaterFormat).
     pub async fn load(&self, key: &RecordKey) -> Result<Option<Session>, Error> {
         let id = SessionId::of_record(*key);

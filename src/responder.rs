@@ -42,6 +42,11 @@ use crate::{
 /// Cookies of the sessions that were saved are added to whatever it returns, those of a
 /// [`SessionLayer`](crate::SessionLayer) inside included: the session that it has renewed lives under
 /// its new ID alone. Other cookies of the handler's response go with that response.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot answer with a body of type `{B}`",
+    label = "does not implement `Responder<{B}>`",
+    note = "`DefaultResponder` needs a body that is `Default`; for another, give the layer a responder by `.on_failure(..)`"
+)]
 pub trait Responder<B> {
     /// Returns the response that goes to the client.
     fn respond(&self, failed: FailedCommit<B>) -> Response<B>;

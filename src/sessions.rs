@@ -10,6 +10,7 @@ use crate::{
     name::Named,
     request::Registry,
     session::Session,
+    trace,
 };
 
 /// The sessions of a request, by name: those of the layer around the handler, and of the layers
@@ -55,7 +56,7 @@ impl Sessions {
     /// Finds the session of this name, which may not be loaded.
     pub(crate) fn named(&self, name: &str) -> Result<Session, Error> {
         self.find(name)
-            .ok_or_else(|| Error::new(ErrorKind::UnknownName).of(name))
+            .ok_or_else(|| trace::misused(self.unknown(name)))
     }
 
     /// Returns a session that the layer does not name, loaded; it is saved with the others.
@@ -69,19 +70,20 @@ impl Sessions {
     /// # use silverback::{Error, SessionConfig, Sessions};
     /// async fn shop(sessions: Sessions, carts: SessionConfig, shop: u32) -> Result<u32, Error> {
     ///     let cart = sessions.open(&carts.named(format!("cart-{shop}"))).await?;
-    ///     cart.update("items", |n: &mut u32| *n += 1)
+    ///     cart.update("items", |n: &mut u32| { *n += 1; *n })
     /// }
     /// ```
     ///
     /// # Errors
     ///
     /// [`ErrorKind::SettingsDiffer`] if the name belongs to a session of another cookie, store,
-    /// audience or other keys, [`ErrorKind::InvalidAttributes`] if the settings do not work (its
+    /// audience or other keys, [`ErrorKind::InvalidSettings`] if the settings do not work (its
     /// source is the [`ConfigError`](crate::ConfigError)), [`ErrorKind::NameTaken`] if another
     /// session has a cookie of the same name; otherwise as for [`Session::load`].
     pub async fn open(&self, config: &SessionConfig) -> Result<Session, Error> {
         let name = config.name();
-        let refuse = |error| Error::with_source(ErrorKind::InvalidAttributes, error).of(name);
+        let refuse =
+            |error| trace::misused(Error::with_source(ErrorKind::InvalidSettings, error).of(name));
         let session = match self.find(name) {
             Some(session) => session,
             None => {
@@ -90,13 +92,14 @@ impl Sessions {
                     .iter()
                     .any(|other| other.settings().is_called_as(&settings))
                 {
-                    return Err(Error::new(ErrorKind::NameTaken).of(name));
+                    return Err(trace::misused(Error::new(ErrorKind::NameTaken).of(name)));
                 }
                 Session::from(self.0.open(settings))
             }
         };
         if !config.is_of(session.settings()) {
-            return Err(Error::new(ErrorKind::SettingsDiffer).of(name));
+            let error = Error::new(ErrorKind::SettingsDiffer).of(name);
+            return Err(trace::misused(error));
         }
         session.load().await?;
         Ok(session)
@@ -131,6 +134,16 @@ impl Sessions {
 
     fn find(&self, name: &str) -> Option<Session> {
         self.iter().find(|session| session.name() == name)
+    }
+
+    /// Says which names there are, since most unknown ones are misspelt.
+    fn unknown(&self, name: &str) -> Error {
+        let names: Vec<_> = self
+            .iter()
+            .map(|session| session.name().to_owned())
+            .collect();
+        let known = format!("there is {}", names.join(", "));
+        Error::with_source(ErrorKind::UnknownName, known).of(name)
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::{cmp::Reverse, fmt, sync::Arc};
 
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
 use crate::{
     clock::{Clock, Timestamp},
     config::{SessionConfig, Settings},
@@ -22,13 +24,13 @@ use crate::{
 /// session's subject.
 ///
 /// ```
-/// # use silverback::{Error, SessionConfig, Subjects, store::MemoryStore};
+/// # use silverback::{Error, MemoryStore, SessionConfig, Subjects};
 /// # async fn f(keys: silverback::Keys) -> Result<(), Box<dyn std::error::Error>> {
 /// let config = SessionConfig::new("account", MemoryStore::new(), keys);
 /// let subjects = Subjects::new(&config)?; // and `config` goes into the layer
 ///
 /// for session in subjects.list("user-7").await? {
-///     println!("{} since {:?}, last seen {:?}", session.note(), session.created(), session.last_used());
+///     println!("{} since {}, last seen {}", session.note(), session.created_at(), session.last_used());
 /// }
 /// let ended = subjects.destroy_all("user-7").await?;
 /// # Ok(())
@@ -38,7 +40,7 @@ use crate::{
 /// # What is kept where
 ///
 /// The list of a subject's sessions is one record in the store of the sessions, or for sessions in
-/// a cookie in that of [`revocation`](crate::store::CookieStore::revocation). It is encrypted with the
+/// a cookie in that of [`revocation`](crate::CookieStore::revocation). It is encrypted with the
 /// session's keys, and found by a hash of the subject: a thief of the store can check whether a
 /// name they guess has a list, and nothing more. With
 /// [`subject_key`](SessionConfig::subject_key) they cannot. Each session name has lists of its own.
@@ -60,7 +62,7 @@ use crate::{
 ///
 /// A list that is damaged is started anew, with an error for anyone who wants to see or end what was
 /// in it. One that is lost is started anew without an error, as when a
-/// [`MemoryStore`](crate::store::MemoryStore) was full: sessions are in the list again when they
+/// [`MemoryStore`](crate::MemoryStore) was full: sessions are in the list again when they
 /// have been used for an hour.
 ///
 /// A subject has at most 1,000 sessions, or as many as
@@ -72,6 +74,17 @@ pub struct Subjects {
 }
 
 /// A session as the list of its subject has it.
+///
+/// serde writes it, for a page or an interface of your own: `record_key`, `since`, `created`,
+/// `last_used`, `note` and `is_current`, under the names of the methods. It is not read back.
+///
+/// ```
+/// # use silverback::{Error, Session};
+/// async fn logins(session: Session) -> Result<String, Error> {
+///     let sessions = session.subject_sessions().await?;
+///     Ok(serde_json::to_string(&sessions).unwrap_or_default())
+/// }
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SubjectSession {
     entry: Entry,
@@ -118,7 +131,7 @@ impl SubjectSession {
 
     /// Returns when the session was made: usually when the visitor came.
     #[must_use]
-    pub fn created(&self) -> Timestamp {
+    pub fn created_at(&self) -> Timestamp {
         self.entry.created
     }
 
@@ -139,6 +152,19 @@ impl SubjectSession {
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.current
+    }
+}
+
+impl Serialize for SubjectSession {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_struct("SubjectSession", 6)?;
+        out.serialize_field("record_key", &self.record_key())?;
+        out.serialize_field("since", &self.since())?;
+        out.serialize_field("created_at", &self.created_at())?;
+        out.serialize_field("last_used", &self.last_used())?;
+        out.serialize_field("note", self.note())?;
+        out.serialize_field("is_current", &self.is_current())?;
+        out.end()
     }
 }
 
@@ -187,7 +213,7 @@ impl Subjects {
     }
 
     /// Ends one session of the subject; says whether the subject had it. A session of another
-    /// subject is left alone, so the ID may come from a form, by [`RecordKey::parse`].
+    /// subject is left alone, so the key may come from a form: it is [read](RecordKey) from text.
     ///
     /// # Errors
     ///

@@ -113,25 +113,64 @@ pub(crate) fn commit_failed(error: &Error) {
     }
 }
 
-#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
-pub(crate) fn load_failed(error: &Error) {
+/// Returns the error with a note that the log has it, as the response may have it too.
+pub(crate) fn load_failed(error: Error) -> Error {
+    if error.kind().is_misuse() {
+        return misused(error);
+    }
     event!(
         ERROR,
-        error = error as &(dyn std::error::Error + 'static),
+        error = &error as &(dyn std::error::Error + 'static),
         "session not loaded"
     );
+    error.told()
+}
+
+/// A program that cannot work is told so where that shows, as its handler may say no more than
+/// that something failed. Other errors are for the caller to tell.
+pub(crate) fn misused(error: Error) -> Error {
+    if !error.kind().is_misuse() || error.is_told() {
+        return error;
+    }
+    mistaken(&error, None);
+    error.told()
 }
 
 /// A handler or an extractor gave up.
 #[cfg(feature = "axum")]
-#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn answered(error: &Error, status: u16) {
+    if error.is_told() {
+        return;
+    }
+    if error.kind().is_mistake() {
+        return mistaken(error, Some(status));
+    }
     event!(
         ERROR,
         error = error as &(dyn std::error::Error + 'static),
         status,
         "session error answered"
     );
+}
+
+/// The sentence is the message, as it says what to do. While the program is being written, nobody
+/// may have set up a log yet.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+fn mistaken(error: &Error, status: Option<u16>) {
+    event!(ERROR, status, "{}", error.sentence());
+    if cfg!(debug_assertions) && !has_log() {
+        eprintln!("silverback: {}", error.sentence());
+    }
+}
+
+#[cfg(feature = "tracing")]
+fn has_log() -> bool {
+    tracing::dispatcher::has_been_set()
+}
+
+#[cfg(not(feature = "tracing"))]
+fn has_log() -> bool {
+    false
 }
 
 /// The session is fine, but its idle timeout was not put off.

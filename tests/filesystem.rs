@@ -504,12 +504,20 @@ fn unsafe_directories_are_refused() {
         let error = FilesystemStore::open(at(name)).expect_err(name).to_string();
         assert!(error.contains(reason), "{name}: {error}");
     }
+    for name in ["group", "world", "none/sessions", "it's mine/sessions"] {
+        let error = FilesystemStore::open(at(name)).unwrap_err().to_string();
+        let command = error.split('`').nth(1).expect(&error);
+        let done = Command::new("sh").args(["-c", command]).status().unwrap();
+        assert!(done.success(), "{error}");
+        FilesystemStore::open(at(name)).expect(command);
+    }
     assert!(FilesystemStore::open("").is_err());
     FilesystemStore::open(at("real/")).unwrap();
     if is_root() {
         std::os::unix::fs::chown(at("real"), Some(65_534), None).unwrap();
         let error = FilesystemStore::open(at("real")).unwrap_err().to_string();
         assert!(error.contains("belongs to another user"), "{error}");
+        assert!(error.contains("chown -R 0 "), "{error}");
     } else {
         println!("skipped a directory of another user: giving one away takes root");
     }

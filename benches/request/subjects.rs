@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use silverback::{
     Error, Key, KeyError, Keys, Session, SessionConfig, SessionLayer,
-    store::{Backend, CookieStore, MemoryStore},
+    store::{Backend, CookieStore, IntoBackend, MemoryStore},
 };
 use tower::{Layer, Service, service_fn};
 
@@ -66,15 +66,13 @@ impl Subject {
 
 fn layer(kind: Kind) -> Result<SessionLayer, KeyError> {
     let store: Backend = match kind {
-        Kind::Encrypted => CookieStore::new().into(),
-        Kind::Signed => CookieStore::new().signed().into(),
-        Kind::Memory => MemoryStore::new().into(),
+        Kind::Encrypted => CookieStore::new().into_backend(),
+        Kind::Signed => CookieStore::new().signed().into_backend(),
+        Kind::Memory => MemoryStore::new().into_backend(),
     };
-    Ok(SessionLayer::new(SessionConfig::new(
-        NAME,
-        store,
-        Keys::new(Key::from_bytes(SECRET)?),
-    )))
+    let keys = Keys::new(Key::from_bytes(SECRET)?);
+    let config = SessionConfig::new(NAME, store, keys).cookie_name(NAME);
+    Ok(SessionLayer::new(config))
 }
 
 fn service(
@@ -113,7 +111,10 @@ fn handle(session: &Session, action: Action) -> Result<(), Error> {
             );
         }
         Action::Count => {
-            black_box(session.update(COUNT, |count: &mut u64| *count += 1)?);
+            black_box(session.update(COUNT, |count: &mut u64| {
+                *count += 1;
+                *count
+            })?);
         }
         Action::Create => session.insert(PROFILE, ADA)?,
         Action::Prepare(profiles) => {

@@ -18,8 +18,8 @@ pub(crate) async fn end(Path(id): Path<String>, account: Session) -> Result<Redi
         return Ok(Redirect::to("/login"));
     }
     let sessions = account.subject_sessions().await?;
-    let other = RecordKey::parse(&id)
-        .and_then(|id| sessions.iter().find(|session| session.record_key() == id));
+    let id = id.parse::<RecordKey>().ok();
+    let other = id.and_then(|id| sessions.iter().find(|session| session.record_key() == id));
     match other {
         Some(other) if account.destroy_other(&other.record_key()).await? => {
             account.flash(format!("Logged out in {}.", device(other)))?;

@@ -30,9 +30,8 @@ use axum::{
 };
 use serde::Deserialize;
 use silverback::{
-    Error, ErrorKind, Key, KeyError, Keys, Rejection, Session, SessionConfig, SessionLayer,
-    Sessions, Typed,
-    store::{CookieStore, FilesystemStore, Sweeper},
+    CookieStore, Error, ErrorKind, FilesystemStore, Key, KeyError, Keys, Rejection, Session,
+    SessionConfig, SessionLayer, Sessions, Typed, store::Sweeper,
 };
 use tokio::net::TcpListener;
 
@@ -283,7 +282,10 @@ async fn show_account(
     let (account, cart) = (sessions.get(Account).await?, sessions.get(Basket).await?);
     let visits = match is_over(&account) {
         true => None,
-        false => Some(account.update("visits", |visits: &mut u32| *visits += 1)?),
+        false => Some(account.update("visits", |visits: &mut u32| {
+            *visits += 1;
+            *visits
+        })?),
     };
     let remembered = account.get("remembered")?.unwrap_or(false);
     let lasts = if remembered {

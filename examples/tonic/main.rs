@@ -8,7 +8,7 @@
 
 mod visits;
 
-use silverback::{Keys, SessionConfig, SessionLayer, store::MemoryStore};
+use silverback::{Keys, MemoryStore, SessionConfig, SessionLayer};
 use tokio::net::TcpListener;
 use tonic::transport::{Channel, Server, server::TcpIncoming};
 use visits::{VisitsClient, VisitsServer};

@@ -55,7 +55,10 @@ async fn visit(request: Request<VisitRequest>) -> Result<Response<VisitReply>, S
 
 async fn count(session: &Session) -> Result<u64, Error> {
     session.load().await?;
-    session.update("visits", |n: &mut u64| *n += 1)
+    session.update("visits", |n: &mut u64| {
+        *n += 1;
+        *n
+    })
 }
 
 #[derive(Clone, Copy, Debug)]

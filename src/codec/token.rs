@@ -101,13 +101,14 @@ impl Stamp {
         if self.token_id.is_some() && self.issued > now.saturating_add(skew) {
             return Err(Rejection::NotYetValid);
         }
-        if now
-            >= self
-                .issued
-                .saturating_add(Duration::from_secs(self.ttl.into()))
-        {
+        if now >= self.expires() {
             return Err(Rejection::Expired);
         }
         Ok(())
+    }
+
+    pub(crate) fn expires(&self) -> Timestamp {
+        self.issued
+            .saturating_add(Duration::from_secs(self.ttl.into()))
     }
 }

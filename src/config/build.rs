@@ -52,6 +52,7 @@ impl SessionConfig {
             attributes: self.attributes.clone(),
             max_age: self.max_age,
             idle: self.idle.or(self.max_age).unwrap_or(Timeouts::DEFAULT.idle),
+            first_idle: self.first_idle,
             absolute,
             max_bytes: self.max_bytes.unwrap_or(1 << 20).min(128 << 20),
             encrypts_records: self.encrypts_records,
@@ -89,14 +90,20 @@ impl SessionConfig {
     /// Returns the absolute timeout.
     fn check_times(&self) -> Result<Duration, ConfigError> {
         let second = Duration::from_secs(1);
-        let times = [self.max_age, self.idle, self.absolute, self.persist_up_to];
-        let mut times = times.into_iter().flatten();
-        if times.any(|time| time < second) {
-            return Err(ConfigError::ZeroDuration);
-        }
-        let mut ages = self.max_age.into_iter().chain(self.persist_up_to);
-        if ages.any(|age| age > wire::MAX_AGE) {
-            return Err(ConfigError::MaxAgeTooLong);
+        let times = [
+            ("max_age", self.max_age, wire::MAX_AGE),
+            ("persist_up_to", self.persist_up_to, wire::MAX_AGE),
+            ("idle_timeout", self.idle, Duration::MAX),
+            ("first_idle_timeout", self.first_idle, Duration::MAX),
+            ("absolute_timeout", self.absolute, Duration::MAX),
+        ];
+        for (setting, time, longest) in times {
+            if time.is_some_and(|time| time < second) {
+                return Err(ConfigError::ZeroDuration { setting });
+            }
+            if time.is_some_and(|time| time > longest) {
+                return Err(ConfigError::MaxAgeTooLong { setting });
+            }
         }
         let skew = self.backend.server().err();
         let skew = skew.and_then(|cookies| cookies.clock_skew);
@@ -107,9 +114,16 @@ impl SessionConfig {
         let longest = self.max_age.map(|_| wire::MAX_AGE);
         let absolute = self.absolute.or(longest);
         let absolute = absolute.unwrap_or(Timeouts::DEFAULT.absolute);
-        match self.idle.or(self.max_age) {
-            Some(idle) if idle > absolute => {
-                Err(ConfigError::IdleLongerThanAbsolute { idle, absolute })
+        if let Some(idle) = self.idle.or(self.max_age)
+            && idle > absolute
+        {
+            return Err(ConfigError::IdleLongerThanAbsolute { idle, absolute });
+        }
+        let idle = self.idle.or(self.max_age).unwrap_or(Timeouts::DEFAULT.idle);
+        let idle = idle.min(self.max_age.unwrap_or(idle));
+        match self.first_idle {
+            Some(first) if first > idle => {
+                Err(ConfigError::FirstIdleLongerThanIdle { first, idle })
             }
             _ => Ok(absolute),
         }
@@ -121,6 +135,10 @@ impl SessionConfig {
         const IN_COOKIE: &str = "a session that is always in its cookie";
         const NO_OVERFLOW: &str = "a `CookieStore` without `.overflow(store)`";
         const NO_ROSTERS: &str = "a session in a cookie whose `CookieStore` has no `.revocation(store)`";
+        if let Some(setting) = self.without_effect {
+            let session = "a session in a store";
+            return Err(ConfigError::NoEffect { setting, session });
+        }
         let cookies = self.backend.server().err();
         let in_store = cookies.is_none();
         let overflows = cookies.is_some_and(|cookies| cookies.overflow.is_some());

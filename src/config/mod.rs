@@ -1,19 +1,23 @@
 //! How one session is kept: its name, store, keys, cookie attributes and lifetimes.
 
+mod apply;
 mod build;
+mod duration;
+mod file;
+mod given;
 mod settings;
 mod timeouts;
 
 use std::{borrow::Cow, fmt, time::Duration};
 
 pub(crate) use self::settings::{AttributesTag, Overflow, Settings};
-pub use self::timeouts::Timeouts;
+pub use self::{file::SessionSettings, timeouts::Timeouts};
 use crate::{
     clock::Timestamp,
     cookie::CookieAttributes,
     key::{Key, Keys},
     name::Named,
-    store::{Backend, CookieStore},
+    store::{Backend, CookieStore, IntoBackend},
 };
 
 /// The settings of one session of a [`SessionLayer`](crate::SessionLayer).
@@ -24,6 +28,7 @@ use crate::{
 /// | [`attributes`](Self::attributes) | `Path=/`, no `Domain`, `Secure`, `HttpOnly`, `SameSite=Lax` |
 /// | [`max_age`](Self::max_age) | none: until the browser closes |
 /// | [`idle_timeout`](Self::idle_timeout) | 24 hours |
+/// | [`first_idle_timeout`](Self::first_idle_timeout) | the idle timeout |
 /// | [`absolute_timeout`](Self::absolute_timeout) | 14 days |
 /// | [`persist_up_to`](Self::persist_up_to) | the longest of 30 days, `max_age` and `absolute_timeout` |
 /// | [`not_before`](Self::not_before) | none |
@@ -34,6 +39,8 @@ use crate::{
 ///
 /// What only sessions in a cookie have is set on [`CookieStore`]. A setting that does nothing for
 /// the session is a [`ConfigError::NoEffect`](crate::ConfigError::NoEffect) when the layer is built.
+///
+/// A configuration file sets them through [`settings`](Self::settings).
 ///
 /// The name is what handlers ask for; give it as a string or as a
 /// [`SessionName`](crate::SessionName), which the compiler checks. Clones are cheap, and refer to
@@ -49,6 +56,7 @@ pub struct SessionConfig {
     former: Vec<CookieAttributes>,
     max_age: Option<Duration>,
     idle: Option<Duration>,
+    first_idle: Option<Duration>,
     absolute: Option<Duration>,
     persist_up_to: Option<Duration>,
     not_before: Timestamp,
@@ -58,6 +66,8 @@ pub struct SessionConfig {
     allows_forgetting: bool,
     sessions_per_subject: Option<usize>,
     subject_key: Option<Key>,
+    /// What a file asked of cookies, of which there are none that hold the session.
+    without_effect: Option<&'static str>,
 }
 
 impl SessionConfig {
@@ -74,17 +84,18 @@ impl SessionConfig {
         clippy::needless_pass_by_value,
         reason = "a name is given as it is: `Account`, not `&Account`"
     )]
-    pub fn new(name: impl Named, store: impl Into<Backend>, keys: impl Into<Keys>) -> Self {
+    pub fn new(name: impl Named, store: impl IntoBackend, keys: impl Into<Keys>) -> Self {
         Self {
             name: name.name().to_owned(),
             cookie_name: None,
-            backend: store.into(),
+            backend: store.into_backend(),
             keys: keys.into(),
             audience: String::new(),
             attributes: CookieAttributes::default(),
             former: Vec::new(),
             max_age: None,
             idle: None,
+            first_idle: None,
             absolute: None,
             persist_up_to: None,
             not_before: Timestamp::default(),
@@ -94,6 +105,7 @@ impl SessionConfig {
             allows_forgetting: false,
             sessions_per_subject: None,
             subject_key: None,
+            without_effect: None,
         }
     }
 
@@ -122,7 +134,7 @@ impl SessionConfig {
     /// It is a token of at most 256 bytes. The layer refuses two sessions of one cookie name.
     ///
     /// ```
-    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
     /// # fn main() -> Result<(), silverback::KeyError> {
     /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?).cookie_name("id");
     /// # Ok(())
@@ -210,7 +222,7 @@ impl SessionConfig {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
     /// # fn main() -> Result<(), silverback::KeyError> {
     /// let month = Duration::from_secs(30 * 86_400);
     /// let cart = SessionConfig::new("cart", MemoryStore::new(), Keys::generate()?).max_age(month);
@@ -232,6 +244,40 @@ impl SessionConfig {
     #[must_use]
     pub fn idle_timeout(mut self, idle: Duration) -> Self {
         self.idle = Some(idle);
+        self
+    }
+
+    /// Ends a session this early if no second request uses it: the idle timeout, unless you set it.
+    ///
+    /// Most visitors that a crawler or a scanner makes up come once, and so do many people. Each gets
+    /// a session if your pages write to it, and a store keeps it for the idle timeout. With this, a
+    /// session ends `first` after the request that made it. A second request that uses it restarts
+    /// the full [`idle_timeout`](Self::idle_timeout), as [`touch`](crate::Session::touch) does. A
+    /// session that was [renewed](crate::Session::renew), has a
+    /// [subject](crate::Session::set_subject) or lasts
+    /// [for a fixed time](crate::Session::persist_for) has it from the start.
+    ///
+    /// A session in a cookie alone is sent again by a read only in the second half of `first`, and
+    /// with [`revocation`](CookieStore::revocation) after a tenth of it: a second request before that does
+    /// not count unless it changes something. So give such a cookie a `first` that is longer than a
+    /// first visit.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let cart = SessionConfig::new("cart", MemoryStore::new(), Keys::generate()?)
+    ///     .idle_timeout(Duration::from_secs(7 * 86_400))
+    ///     .first_idle_timeout(Duration::from_secs(3_600));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Longer than the idle timeout, it is a
+    /// [`ConfigError::FirstIdleLongerThanIdle`](crate::ConfigError::FirstIdleLongerThanIdle).
+    #[must_use]
+    pub fn first_idle_timeout(mut self, first: Duration) -> Self {
+        self.first_idle = Some(first);
         self
     }
 
@@ -282,7 +328,7 @@ impl SessionConfig {
     /// expired. A time in the future keeps everybody out until then.
     ///
     /// ```
-    /// # use silverback::{Keys, SessionConfig, Timestamp, store::MemoryStore};
+    /// # use silverback::{Keys, MemoryStore, SessionConfig, Timestamp};
     /// # fn main() -> Result<(), silverback::KeyError> {
     /// let restored = Timestamp::from_secs(1_800_000_000); // as `date +%s` prints it
     /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?).not_before(restored);
@@ -333,7 +379,7 @@ impl SessionConfig {
     /// lists of subjects and sessions that are loaded after the response are always read as they are.
     ///
     /// ```
-    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
     /// # fn main() -> Result<(), silverback::KeyError> {
     /// let cart = SessionConfig::new("cart", MemoryStore::new(), Keys::generate()?).recent_reads();
     /// # Ok(())
@@ -377,7 +423,7 @@ impl SessionConfig {
     /// login, or end all sessions.
     ///
     /// ```
-    /// # use silverback::{Key, Keys, SessionConfig, store::MemoryStore};
+    /// # use silverback::{Key, Keys, MemoryStore, SessionConfig};
     /// # fn main() -> Result<(), silverback::KeyError> {
     /// let subjects = Key::generate()?; // and keep it, beside the others
     /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?).subject_key(subjects);

@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) former: Vec<String>,
     pub(crate) max_age: Option<Duration>,
     pub(crate) idle: Duration,
+    /// The idle timeout of a session that only one request has used.
+    pub(crate) first_idle: Option<Duration>,
     pub(crate) absolute: Duration,
     /// The longest that a session can be asked to last.
     pub(crate) persist_up_to: Duration,

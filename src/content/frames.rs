@@ -1,4 +1,5 @@
-//! A session's values as bytes: one frame after another, each a key and the raw JSON of its value.
+//! A session's values as bytes: one frame after another, each a key and its value as it was stored,
+//! which is JSON or bytes (`session/json.rs`).
 //!
 //! ```text
 //! frame: varint (length of key << 1 | kind) | key | varint (length of value) | value
@@ -6,14 +7,38 @@
 //! ```
 //!
 //! Loading a session checks the frames and parses no JSON; saving it copies the bytes. There are a
-//! handful of keys in a session, so looking through the frames beats any index.
+//! handful of keys in a session, so looking through the frames beats any index. Where a search is
+//! long, and many follow, one is made.
 
-use std::ops::Range;
+use std::{
+    cell::{Cell, OnceCell},
+    fmt,
+    ops::Range,
+};
 
+use super::index::Index;
 use crate::binary::{Tail, put_varint, take_varint, varint_len};
 
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Frames(Tail);
+#[derive(Default)]
+pub(crate) struct Frames {
+    bytes: Tail,
+    /// Once a search was long.
+    far: OnceCell<Box<Far>>,
+}
+
+#[derive(Default)]
+struct Far {
+    /// How many searches were long, before there was an index.
+    searches: Cell<u8>,
+    /// Of values, not of flash messages.
+    index: OnceCell<Index>,
+}
+
+/// After how many bytes of frames a search is a long one. A session in a cookie has none.
+const FAR: usize = 4_096;
+/// How many searches there are after a long one before there is an index. To make it costs as much
+/// as a few.
+const SEARCHES: u8 = 16;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
@@ -41,7 +66,10 @@ pub(crate) type FlashId = [u8; 8];
 impl Frames {
     /// Takes bytes that [`as_bytes`](Self::as_bytes) once gave; `None` if they are anything else.
     pub(crate) fn parse(bytes: Tail) -> Option<Self> {
-        let frames = Self(bytes);
+        let frames = Self {
+            bytes,
+            ..Self::default()
+        };
         let mut end = 0;
         for frame in frames.iter() {
             if !frame.key.is_ascii() {
@@ -53,7 +81,7 @@ impl Frames {
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.0.as_slice()
+        self.bytes.as_slice()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -61,7 +89,8 @@ impl Frames {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.far.take();
+        self.bytes.clear();
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
@@ -79,7 +108,7 @@ impl Frames {
 
     pub(crate) fn remove(&mut self, key: &str) -> bool {
         let range = self.find(key).map(|frame| frame.range);
-        range.map(|range| self.0.remove(range)).is_some()
+        range.map(|range| self.cut(range)).is_some()
     }
 
     pub(crate) fn place<'a>(&self, key: &'a str) -> Place<'a> {
@@ -100,15 +129,19 @@ impl Frames {
     pub(crate) fn put(&mut self, place: &Place<'_>, value: &[u8]) {
         if let Some((frame, old)) = &place.found {
             if let Some(old) = self
-                .0
+                .bytes
                 .get_mut(old.clone())
                 .filter(|old| old.len() == value.len())
             {
                 return old.copy_from_slice(value);
             }
-            self.0.remove(frame.clone());
+            self.cut(frame.clone());
         }
+        let start = self.as_bytes().len();
         self.push(Kind::Value, place.key, &[value]);
+        if let Some(index) = self.open_index() {
+            index.insert(place.key.as_bytes(), start);
+        }
     }
 
     pub(crate) fn flashes<'a>(
@@ -133,7 +166,7 @@ impl Frames {
     pub(crate) fn remove_flash(&mut self, id: FlashId) -> bool {
         let is_it = |frame: &Frame<'_>| frame.kind == Kind::Flash && frame.value.starts_with(&id);
         let range = self.iter().find(is_it).map(|frame| frame.range);
-        range.map(|range| self.0.remove(range)).is_some()
+        range.map(|range| self.cut(range)).is_some()
     }
 
     pub(crate) fn flash_growth(queue: &str, value: usize) -> usize {
@@ -141,13 +174,65 @@ impl Frames {
     }
 
     fn find(&self, key: &str) -> Option<Frame<'_>> {
-        self.iter()
-            .find(|frame| frame.kind == Kind::Value && frame.key == key.as_bytes())
+        let key = key.as_bytes();
+        if let Some(far) = self.far.get() {
+            return self.find_far(far, key);
+        }
+        let found = self.iter().find(|frame| frame.is_value_of(key));
+        let passed = found
+            .as_ref()
+            .map_or(self.as_bytes().len(), |frame| frame.range.start);
+        if passed > FAR {
+            self.far.get_or_init(Box::default);
+        }
+        found
+    }
+
+    #[cold]
+    fn find_far(&self, far: &Far, key: &[u8]) -> Option<Frame<'_>> {
+        let searches = far.searches.get();
+        if searches < SEARCHES {
+            far.searches.set(searches + 1);
+            return self.iter().find(|frame| frame.is_value_of(key));
+        }
+        let index = far.index.get_or_init(|| self.new_index());
+        let is_it = |start| self.frame_at(start).is_some_and(|it| it.is_value_of(key));
+        self.frame_at(index.find(key, is_it)?)
+    }
+
+    fn new_index(&self) -> Index {
+        let values = || self.iter().filter(|frame| frame.kind == Kind::Value);
+        let mut index = Index::for_many(values().count());
+        for frame in values() {
+            index.insert(frame.key, frame.range.start);
+        }
+        index
+    }
+
+    fn frame_at(&self, start: usize) -> Option<Frame<'_>> {
+        self.iter_from(start).next()
+    }
+
+    /// The index, if there is one that goes on.
+    fn open_index(&mut self) -> Option<&mut Index> {
+        let index = &mut self.far.get_mut()?.index;
+        if index.get().is_some_and(Index::is_full) {
+            index.take();
+        }
+        index.get_mut()
+    }
+
+    /// Takes a frame out.
+    fn cut(&mut self, range: Range<usize>) {
+        if let Some(index) = self.open_index() {
+            index.cut(range.start, range.len());
+        }
+        self.bytes.remove(range);
     }
 
     fn push(&mut self, kind: Kind, key: &str, value: &[&[u8]]) {
         let len = value.iter().map(|part| part.len()).sum();
-        let out = self.0.as_mut_vec();
+        let out = self.bytes.as_mut_vec();
         out.reserve(frame_len(key, len));
         put_varint(out, key.len() << 1 | usize::from(kind == Kind::Flash));
         out.extend_from_slice(key.as_bytes());
@@ -157,8 +242,12 @@ impl Frames {
 
     /// Ends at the first byte that is not part of a whole frame.
     fn iter(&self) -> impl Iterator<Item = Frame<'_>> {
+        self.iter_from(0)
+    }
+
+    fn iter_from(&self, start: usize) -> impl Iterator<Item = Frame<'_>> {
         let all = self.as_bytes();
-        let mut rest = all;
+        let mut rest = all.get(start..).unwrap_or_default();
         std::iter::from_fn(move || {
             let start = all.len() - rest.len();
             let (head, after) = take_varint(rest)?;
@@ -178,6 +267,28 @@ impl Frames {
                 value,
             })
         })
+    }
+}
+
+impl Frame<'_> {
+    fn is_value_of(&self, key: &[u8]) -> bool {
+        self.kind == Kind::Value && self.key == key
+    }
+}
+
+/// Without the index, which is made again where it is needed.
+impl Clone for Frames {
+    fn clone(&self) -> Self {
+        Self {
+            bytes: self.bytes.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+impl fmt::Debug for Frames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.bytes.fmt(f)
     }
 }
 
@@ -230,6 +341,60 @@ mod tests {
             let parsed = Frames::parse(whole.as_bytes()[..end].to_vec().into());
             assert_eq!(parsed.is_some(), ends.contains(&end), "first {end} bytes");
         }
+    }
+
+    #[test]
+    fn only_many_keys_are_indexed() {
+        let mut frames = Frames::default();
+        frames.insert("first", &[b'1'; FAR]);
+        frames.insert("last", b"1");
+        let is_indexed = |frames: &Frames| {
+            let far = frames.far.get();
+            far.is_some_and(|far| far.index.get().is_some())
+        };
+        // The insertion was the first long search.
+        for _ in 0..SEARCHES {
+            assert!(frames.get("last").is_some() && !is_indexed(&frames));
+        }
+        assert!(frames.get("last").is_some() && is_indexed(&frames));
+        assert!(frames.get("first").is_some() && frames.get("none").is_none());
+        assert!(!is_indexed(&frames.clone()));
+        frames.clear();
+        assert!(frames.get("first").is_none() && !is_indexed(&frames));
+    }
+
+    /// What an index of `count` keys has to keep up with: every way to change the frames.
+    #[test]
+    fn many_keys_are_a_map() {
+        let (mut frames, mut map) = (Frames::default(), BTreeMap::new());
+        let mut seed = 7_u64;
+        let mut next = move |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) % below
+        };
+        for step in 0..4_000_u32 {
+            let key = format!("key {}", next(500));
+            match next(8) {
+                0 => assert_eq!(frames.remove(&key), map.remove(&key).is_some()),
+                1 => frames.push_flash(&key, u64::from(step).to_be_bytes(), b"1"),
+                2 => {
+                    let id = u64::from(step).saturating_sub(next(20)).to_be_bytes();
+                    frames.remove_flash(id);
+                }
+                _ => {
+                    let value = vec![b'1'; 10 + next(3) as usize];
+                    frames.insert(&key, &value);
+                    map.insert(key, value);
+                }
+            }
+            let key = format!("key {}", next(500));
+            assert_eq!(frames.get(&key), map.get(&key).map(Vec::as_slice), "{step}");
+        }
+        assert!(map.len() > 300 && frames.far.get().is_some());
+        assert_eq!(frames.keys().count(), map.len());
+        let parsed = Frames::parse(frames.as_bytes().to_vec().into()).expect("own bytes");
+        let same = |(key, value): (&String, &Vec<u8>)| parsed.get(key) == Some(value);
+        assert!(map.iter().all(same));
     }
 
     proptest! {

@@ -1,11 +1,12 @@
 //! What is kept of a session: its values, its lifetime, its cookie's attributes, its subject.
 
 mod frames;
+mod index;
 mod mark;
 mod wire;
 mod writes;
 
-use std::time::Duration;
+use std::{num::NonZeroU64, time::Duration};
 
 pub(crate) use self::{
     frames::{FlashId, Frames},
@@ -21,7 +22,7 @@ pub(crate) struct Content {
     pub(crate) persistence: Persistence,
     pub(crate) attributes: Option<Box<CookieAttributes>>,
     /// When the session was renewed last.
-    pub(crate) authenticated: Option<Timestamp>,
+    pub(crate) authenticated: Option<Moment>,
     pub(crate) subject: Option<Box<Subject>>,
     /// The subject whose roster still has the session, if it got another subject since it was
     /// saved; not encoded.
@@ -29,6 +30,23 @@ pub(crate) struct Content {
     /// Counts the cookies that the session was in.
     pub(crate) revision: u32,
     pub(crate) frames: Frames,
+}
+
+/// A time that takes no more room where it may be missing: a session's content is moved often, and
+/// its size shows in what a request costs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Moment(NonZeroU64);
+
+impl From<Timestamp> for Moment {
+    fn from(time: Timestamp) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(time.as_secs()))
+    }
+}
+
+impl From<Moment> for Timestamp {
+    fn from(moment: Moment) -> Self {
+        Self::from_secs(moment.0.get() - 1)
+    }
 }
 
 /// Whose session it is.

@@ -40,7 +40,7 @@ fn samples() -> Vec<Content> {
                 let (attributes, subject) =
                     (attributes.clone().map(Box::new), subject.map(Box::new));
                 let (revision, former) = (name.map_or(0, |_| 7), None);
-                let authenticated = name.map(|_| Timestamp::from_secs(1_800_000_099));
+                let authenticated = name.map(|_| Timestamp::from_secs(1_800_000_099).into());
                 samples.push(Content {
                     created,
                     persistence,

@@ -88,7 +88,7 @@ impl Content {
             encode_attributes(attributes, out);
         }
         if let Some(authenticated) = self.authenticated {
-            put_u40(out, authenticated);
+            put_u40(out, authenticated.into());
         }
         if let Some(subject) = &self.subject {
             put_text(out, &subject.name);
@@ -120,7 +120,7 @@ impl Content {
         };
         let authenticated = match flags & AUTHENTICATED {
             0 => None,
-            _ => Some(take(&mut rest, take_u40)?),
+            _ => Some(take(&mut rest, take_u40)?.into()),
         };
         let subject = match flags & SUBJECT {
             0 => None,

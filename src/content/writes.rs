@@ -30,6 +30,11 @@ impl Writes {
         self.0.iter().any(|(id, _)| *id == write)
     }
 
+    /// When the last one was.
+    pub(crate) fn last(&self) -> Option<Timestamp> {
+        self.0.first().map(|(_, written)| *written)
+    }
+
     /// Whether a write of that time would be among them, if it had come to be.
     pub(crate) fn would_have(&self, written: Timestamp, now: Timestamp) -> bool {
         self.0.len() < MOST && written.saturating_add(MEMORY) > now

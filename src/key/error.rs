@@ -7,6 +7,9 @@ use super::id::KeyId;
 /// The fewest bytes that a secret has.
 pub(super) const MIN_LEN: usize = 32;
 
+/// How to make a key: one line of 44 characters.
+const MAKE: &str = "`openssl rand -base64 32`";
+
 /// A key could not be read or used.
 ///
 /// `Debug` shows the same sentence as `Display`, because that is what a `main` that returns it
@@ -29,6 +32,10 @@ pub enum KeyError {
     NoKey,
     /// The text is neither hexadecimal nor base64.
     InvalidEncoding,
+    /// There are quotes in the text, as from an env file whose reader keeps them.
+    Quoted,
+    /// A key in base64 seems to go on after a line's end.
+    Wrapped,
     /// The secret has fewer than 32 bytes.
     TooShort {
         /// How many it has.
@@ -53,24 +60,52 @@ impl fmt::Display for KeyError {
         match self {
             Self::MissingVariable(name) => write!(
                 f,
-                "the environment variable {name} is not set: set it to a random key, as from `openssl rand -base64 32`"
+                "the environment variable {name} is not set, or empty: set it to a random key, as \
+                 from {MAKE}"
             ),
             Self::In { place, source } => write!(f, "{place}: {source}"),
-            Self::Unreadable(error) => write!(f, "the key file cannot be read: {error}"),
-            Self::NoKey => f.write_str("there is no key in the text"),
-            Self::InvalidEncoding => f.write_str(
-                "a key is neither hexadecimal nor base64 (nor active:, pending:, retired: or revoked: and one of \
-                 these): make one with `openssl rand -base64 32`",
+            Self::Unreadable(error) => {
+                let advice = match error.kind() {
+                    io::ErrorKind::NotFound => {
+                        "make one that only you can read, by `(umask 077; openssl rand -base64 32 > FILE)`"
+                    }
+                    io::ErrorKind::PermissionDenied => "let the user of this process read it",
+                    io::ErrorKind::InvalidData => "write the key as text, hexadecimal or base64",
+                    _ => "give the path of a file with a key",
+                };
+                write!(f, "the key file cannot be read ({error}): {advice}")
+            }
+            Self::NoKey => write!(f, "there is no key in the text: make one with {MAKE}"),
+            Self::InvalidEncoding => write!(
+                f,
+                "a key is neither hexadecimal nor base64 (nor active:, pending:, retired: or revoked: \
+                 and one of these): make one with {MAKE}",
+            ),
+            Self::Quoted => f.write_str(
+                "there are quotes around a key: leave them out, as not everything that reads an env \
+                 file does",
+            ),
+            Self::Wrapped => f.write_str(
+                "a key in base64 seems to go on in the next line: put it into one, as with \
+                 `openssl rand -base64 96 | tr -d '\\n'`. If these are two keys, write a comma between them",
             ),
             Self::TooShort { len } => write!(
                 f,
-                "a key of {len} bytes is too short: it takes {MIN_LEN} random bytes, as from `openssl rand -base64 32`"
+                "a key of {len} bytes is too short: it takes {MIN_LEN} random bytes, as from {MAKE}"
             ),
-            Self::Weak => f.write_str("all bytes of a key are the same: it takes random ones"),
-            Self::Duplicate(id) => write!(f, "the key {id} is given twice"),
-            Self::Unknown(id) => write!(f, "there is no key {id}"),
-            Self::Revoked(id) => write!(f, "the key {id} was revoked"),
-            Self::NotOneActive => f.write_str("exactly one key must be active, the first by default"),
+            Self::Weak => write!(
+                f,
+                "all bytes of a key are the same: it takes random ones, as from {MAKE}"
+            ),
+            Self::Duplicate(id) => write!(f, "the key {id} is there already: give each key once"),
+            Self::Unknown(id) => write!(f, "there is no key {id}: `Keys::list` has the ids there are"),
+            Self::Revoked(id) => {
+                write!(f, "the key {id} was revoked for good: make a new one with {MAKE}")
+            }
+            Self::NotOneActive => f.write_str(
+                "exactly one key must be active: say `active:` before one, and before no other; in a \
+                 running program, make another the active one first with `Keys::rotate`",
+            ),
             Self::RandomFailed => f.write_str("the operating system gave no random bytes"),
         }
     }

@@ -1,8 +1,26 @@
 //! What a key is called.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
-/// Which key it is: four bytes derived from the secret, printed as eight hexadecimal digits.
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::text::{self, OfText, ParseError, Text};
+
+/// Which key it is: four bytes derived from the secret.
+///
+/// It prints as eight lower-case hexadecimal digits. They are what it is read from, and what serde
+/// makes of it.
+///
+/// ```
+/// use silverback::{Key, KeyId};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let key = Key::generate()?;
+/// let from_a_form: KeyId = key.id().to_string().parse()?;
+/// assert_eq!(from_a_form, key.id());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct KeyId(pub(super) [u8; 4]);
 
@@ -23,5 +41,29 @@ impl fmt::Display for KeyId {
 impl fmt::Debug for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyId({self})")
+    }
+}
+
+impl Text for KeyId {
+    const EXPECTED: &'static str = "8 lower-case hexadecimal digits";
+}
+
+impl FromStr for KeyId {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        text::from_hex(text).map(Self).ok_or(Self::ERROR)
+    }
+}
+
+impl Serialize for KeyId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(OfText::new())
     }
 }

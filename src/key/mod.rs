@@ -23,13 +23,9 @@ mod error;
 mod id;
 mod ring;
 mod secret;
+mod text;
 
-pub use self::{
-    error::KeyError,
-    id::KeyId,
-    ring::{KeyState, Keys},
-    secret::Key,
-};
+pub use self::{error::KeyError, id::KeyId, ring::Keys, secret::Key, text::KeyState};
 
 #[cfg(test)]
 mod tests;

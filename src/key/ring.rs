@@ -1,7 +1,8 @@
 //! The keys of an application, and their rotation.
 
 use std::{
-    env, fmt, fs,
+    env::{self, VarError},
+    fmt, fs,
     path::Path,
     sync::{
         Arc, PoisonError, RwLock,
@@ -11,21 +12,12 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{error::KeyError, id::KeyId, secret::Key};
-
-/// What a key is used for.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum KeyState {
-    /// Seals new cookies and opens them. Exactly one key is active.
-    Active,
-    /// Opens cookies, and will seal them once every machine knows it.
-    Pending,
-    /// Opens the cookies it once sealed, which are then sealed anew with the active key.
-    Retired,
-    /// Opens nothing any more.
-    Revoked,
-}
+use super::{
+    error::KeyError,
+    id::KeyId,
+    secret::Key,
+    text::{self, KeyState},
+};
 
 /// The keys of an application: one active, and any number of others.
 ///
@@ -62,11 +54,13 @@ impl Keys {
     /// [`KeyError::MissingVariable`] if it is not set or empty; otherwise [`KeyError::In`] with
     /// what [`parse`](Self::parse) says.
     pub fn from_env(variable: &str) -> Result<Self, KeyError> {
-        let text = env::var(variable).map(Zeroizing::new).unwrap_or_default();
-        if text.trim().is_empty() {
-            return Err(KeyError::MissingVariable(variable.into()));
-        }
-        Self::parse(&text).map_err(|error| KeyError::In {
+        let text = match env::var(variable).map(Zeroizing::new) {
+            Err(VarError::NotUnicode(_)) => Err(KeyError::InvalidEncoding),
+            Ok(text) if !text.trim().is_empty() => Ok(text),
+            _ => return Err(KeyError::MissingVariable(variable.into())),
+        };
+        let parsed = text.and_then(|text| Self::parse(&text));
+        parsed.map_err(|error| KeyError::In {
             place: variable.into(),
             source: Box::new(error),
         })
@@ -96,36 +90,40 @@ impl Keys {
     /// do not, the first is active, unless there is an active one before it, and the others are
     /// retired.
     ///
+    /// A key is in one line. `openssl` breaks base64 after 64 characters and `base64` after 76, so
+    /// nothing tells a key of two such lines from two keys: that is an error, unless a comma or a
+    /// word such as `retired:` stands between the two.
+    ///
+    /// ```
+    /// use silverback::{KeyError, Keys};
+    ///
+    /// let line = "c2l4dHktZm91ciBjaGFyYWN0ZXJzIG9mIGJhc2U2NCwgYXMgb3BlbnNzbCBkb2Vz";
+    /// let rest = line.replace('c', "d");
+    /// assert!(matches!(Keys::parse(&format!("{line}\n{rest}")), Err(KeyError::Wrapped)));
+    /// assert_eq!(Keys::parse(&format!("{line},{rest}")).map(|keys| keys.list().len()).ok(), Some(2));
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`KeyError::NoKey`] without any key, [`KeyError::NotOneActive`] unless exactly one is
-    /// active, [`KeyError::Duplicate`] if one is given twice; otherwise as [`Key::from_bytes`] and
+    /// active, [`KeyError::Duplicate`] if one is given twice, [`KeyError::Wrapped`] as above,
+    /// [`KeyError::Quoted`] for quotes around a key; otherwise as [`Key::from_bytes`] and
     /// [`Key::from_base64`].
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let words = text
-            .split(|c: char| c == ',' || c.is_ascii_whitespace())
-            .filter(|word| !word.is_empty());
         let mut ring: Vec<(Key, KeyState)> = Vec::new();
-        for word in words {
+        for word in text::words(text)? {
             let has_active = ring.iter().any(|(_, state)| *state == KeyState::Active);
             let unnamed = if has_active {
                 KeyState::Retired
             } else {
                 KeyState::Active
             };
-            let (state, text) = match word.split_once(':') {
-                None => (unnamed, word),
-                Some(("active", text)) => (KeyState::Active, text),
-                Some(("pending", text)) => (KeyState::Pending, text),
-                Some(("retired", text)) => (KeyState::Retired, text),
-                Some(("revoked", text)) => (KeyState::Revoked, text),
-                Some(_) => return Err(KeyError::InvalidEncoding),
-            };
+            let (state, text) = text::stated(word)?;
             let key = Key::from_text(text)?;
             if ring.iter().any(|(other, _)| other.id() == key.id()) {
                 return Err(KeyError::Duplicate(key.id()));
             }
-            ring.push((key, state));
+            ring.push((key, state.unwrap_or(unnamed)));
         }
         match ring
             .iter()

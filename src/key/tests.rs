@@ -52,6 +52,86 @@ fn text_that_is_no_key_is_refused_with_its_reason() {
     });
 }
 
+/// As `openssl rand -base64 96` and `head -c 96 /dev/urandom | base64` print one key.
+#[test]
+fn a_key_of_two_lines_is_never_two_keys() {
+    let line =
+        |len: usize, first: char| format!("{first}{}", "xY3/".repeat(len / 4))[..len].to_owned();
+    let [one, other, rest] = [line(64, 'a'), line(64, 'b'), line(24, 'c')];
+    let [long, end] = [line(76, 'a'), line(52, 'b')];
+    let second = HEX.replace('9', "8");
+    #[rustfmt::skip]
+    let rows = [
+        (format!("{one}\n{other}\n"),             None),
+        (format!("{one}\r\n{rest}\r\n"),          None),
+        (format!("{one} {other}"),                None),
+        (format!("active:{one}\n{other}"),        None),
+        (format!("{second}\n{one}\n{rest}"),      None),
+        (format!("{long}\n{end}"),                None),
+        (format!("{one}{other}"),                 Some(1)),
+        (format!("{one}\n"),                      Some(1)),
+        (format!("{one},{other}"),                Some(2)),
+        (format!("{one},\n{other}"),              Some(2)),
+        (format!("{one}\nretired:{other}"),       Some(2)),
+        (format!("{HEX}\n{second}"),              Some(2)),
+        (format!("{}\n{}", line(44, 'a'), line(44, 'b')), Some(2)),
+    ];
+    for (text, count) in rows {
+        match (Keys::parse(&text), count) {
+            (Ok(keys), count) => assert_eq!(Some(keys.list().len()), count, "{text:?}"),
+            (Err(KeyError::Wrapped), None) => {}
+            (Err(error), _) => panic!("{text:?}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn quotes_are_named() {
+    for text in [
+        format!("\"{HEX}\""),
+        format!("'{HEX}'"),
+        format!("retired:\"{HEX}\""),
+        format!("\u{201c}{HEX}\u{201d}"),
+    ] {
+        let error = Keys::parse(&text).unwrap_err();
+        assert!(matches!(error, KeyError::Quoted), "{text}: {error}");
+        assert!(error.to_string().contains("quotes"), "{error}");
+    }
+}
+
+/// What is wrong and what to do, and no secret.
+#[test]
+fn errors_say_what_to_do() {
+    let ring = Keys::new(Key::from_hex(HEX).unwrap());
+    let (active, _) = ring.list()[0];
+    let short = "2b7e151628aed2a6abf7158809cf4f3c";
+    let errors = [
+        Keys::parse("").unwrap_err(),
+        Keys::parse(short).unwrap_err(),
+        Keys::parse(&format!("{HEX}!")).unwrap_err(),
+        Keys::parse(&format!("\"{HEX}\"")).unwrap_err(),
+        Keys::parse(&"00".repeat(32)).unwrap_err(),
+        Keys::parse(&format!("retired:{HEX}")).unwrap_err(),
+        ring.revoke(active).unwrap_err(),
+        ring.revoke(Key::generate().unwrap().id()).unwrap_err(),
+        ring.add(Key::from_hex(HEX).unwrap(), KeyState::Pending)
+            .unwrap_err(),
+        KeyError::Revoked(active),
+        KeyError::Wrapped,
+        KeyError::MissingVariable("SESSION_KEY".to_owned()),
+        Keys::from_file("/no/such/key").unwrap_err(),
+        Keys::from_file("/").unwrap_err(),
+    ];
+    for error in errors {
+        let sentence = error.to_string();
+        let (wrong, advice) = sentence.rsplit_once(": ").expect(&sentence);
+        assert!(!wrong.is_empty() && !advice.is_empty(), "{sentence}");
+        for secret in [short, HEX] {
+            assert!(!sentence.contains(secret), "{sentence}");
+        }
+    }
+}
+
 #[test]
 fn keys_say_what_they_are() {
     let other = HEX.replace('9', "8");
@@ -158,7 +238,7 @@ fn a_missing_file_keeps_its_cause() {
     let error = Keys::from_file("/no/such/key").unwrap_err();
     assert!(std::error::Error::source(&error).is_some());
     assert!(
-        format!("{error:?}").starts_with("/no/such/key: the key file cannot be read: "),
+        format!("{error:?}").starts_with("/no/such/key: the key file cannot be read ("),
         "{error:?}"
     );
 }

@@ -25,6 +25,8 @@ pub(crate) struct Roster {
     pub(crate) entries: Vec<Entry>,
     /// It could not be read: this is a new one, in whose place others were.
     pub(crate) is_damaged: bool,
+    /// It is sealed by a key that new ones are not sealed by.
+    pub(crate) is_outdated: bool,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -176,14 +176,20 @@ impl Rosters {
         let later = || Error::new(ErrorKind::LaterFormat);
         let head = sealed.strip_prefix(&[ROSTER]);
         let sealed = head.and_then(|rest| rest.get(5..)).unwrap_or_default();
+        let mut is_outdated = false;
         let roster = match self.codec.open_bytes(sealed.to_vec()) {
             Err(Refused::For(Rejection::UnknownKey)) => return Ok(Roster::default()),
             Err(Refused::LaterFormat) => return Err(later()),
             Err(Refused::For(_)) => None,
             Ok((roster, ..)) if Roster::is_later(roster.as_slice()) => return Err(later()),
-            Ok((roster, ..)) => Roster::decode(key, roster.as_slice()),
+            Ok((roster, is_current, _)) => {
+                is_outdated = !is_current;
+                Roster::decode(key, roster.as_slice())
+            }
         };
-        Ok(roster.unwrap_or_else(|| Roster::damaged(now)))
+        let mut roster = roster.unwrap_or_else(|| Roster::damaged(now));
+        roster.is_outdated = is_outdated;
+        Ok(roster)
     }
 }
 

@@ -67,6 +67,7 @@ impl Roster {
             not_before,
             entries,
             is_damaged: false,
+            is_outdated: false,
         })
     }
 }

@@ -19,8 +19,8 @@ impl Session {
     ///
     /// It is loaded, whatever it is kept in, and does all that a new session does in a request.
     /// [`save`](Self::save) puts one that is kept in a store there, under a
-    /// [`record_key`](Self::record_key); [`destroy`](Self::destroy) ends it. There is no response, so
-    /// there is no cookie; [`testing::commit`](crate::testing::commit) does what one would do.
+    /// [`record_key`](Self::record_key); [`destroy`](Self::destroy) ends it. There is no response,
+    /// so there is no cookie; [`testing::commit`](crate::testing::commit) does what one would do.
     ///
     /// A handler takes it as a `Session`, as [`SessionOf::of`](crate::SessionOf::of),
     /// [`Typed::of`](crate::Typed::of) or [`Flashes::of`](crate::Flashes::of), or as

@@ -1,6 +1,6 @@
 //! Flash messages: shown once, usually on the page after a redirect.
 
-use std::{any::type_name, fmt, marker::PhantomData, sync::Arc};
+use std::{any::type_name, fmt, marker::PhantomData, mem, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -10,7 +10,7 @@ use super::{
     named::{Innermost, SessionOf},
 };
 use crate::{
-    content::{FlashId, Frames},
+    content::{Content, FlashId, Frames},
     crypto,
     error::Error,
     name::SessionName,
@@ -124,6 +124,66 @@ impl Session {
         Ok(claimed.map(|(_, message)| message).collect())
     }
 
+    /// Returns all messages that were left, oldest first, and leaves them there. One that is not a
+    /// `T` is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotLoaded`](crate::ErrorKind::NotLoaded).
+    pub fn peek_flashes<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
+        self.peek_flashes_in(DEFAULT_QUEUE)
+    }
+
+    /// Returns all messages of one queue, and leaves them there.
+    ///
+    /// # Errors
+    ///
+    /// As for [`peek_flashes`](Self::peek_flashes).
+    pub fn peek_flashes_in<T: DeserializeOwned>(&self, queue: &str) -> Result<Vec<T>, Error> {
+        let raw: Vec<Vec<u8>> = self.read(|view| {
+            let queued = view.content.frames.flashes(queue);
+            Ok(queued.map(|(_, value)| value.to_vec()).collect())
+        })?;
+        // Without the lock: to deserialize a `T` is code of the application.
+        let messages = raw
+            .iter()
+            .filter_map(|value| from_json(value).ok().flatten());
+        Ok(messages.collect())
+    }
+
+    /// Puts the messages back that this request has taken, so that the next page gets them, in front
+    /// of newer ones. It is for a handler that redirects once more after its messages were taken;
+    /// Rails calls it `flash.keep`.
+    ///
+    /// Messages that are not taken stay anyway, on however many pages nobody asks for them.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) if the handler has left no room for them.
+    /// As for [`flashes`](Self::flashes).
+    pub fn keep_flashes(&self) -> Result<(), Error> {
+        self.keep_flashes_in(DEFAULT_QUEUE)
+    }
+
+    /// Puts the messages of one queue back that this request has taken.
+    ///
+    /// # Errors
+    ///
+    /// As for [`keep_flashes`](Self::keep_flashes).
+    pub fn keep_flashes_in(&self, queue: &str) -> Result<(), Error> {
+        self.write_state(|state| {
+            let mut kept = Ok(());
+            let fits = |content: &Content, growth| {
+                let fits = self.check_growth(content, growth);
+                let is_fine = fits.is_ok();
+                kept = mem::replace(&mut kept, Ok(())).and(fits);
+                is_fine
+            };
+            state.put_back_flashes(|taken| taken == queue, fits);
+            kept
+        })
+    }
+
     /// Nobody has seen these messages: the next page gets them.
     fn put_back(&self, taken: &Taken) -> Result<(), Error> {
         let entered = self.write(|content| {
@@ -141,7 +201,10 @@ impl Session {
             Ok((Effect::<fn() -> Change>::Nothing, raw))
         })?;
         // Without the lock: to deserialize a `T` is code of the application.
-        let messages: Vec<Option<T>> = raw.iter().map(|(_, value)| from_json(value).ok()).collect();
+        let messages: Vec<Option<T>> = raw
+            .iter()
+            .map(|(_, value)| from_json(value).ok().flatten())
+            .collect();
         let read: Vec<FlashId> = raw.iter().map(|(id, _)| *id).collect();
         let (ids, taken) = self.write_logged(true, |content| {
             // Another thread may have taken some since they were read.
@@ -185,13 +248,26 @@ struct Taking<T> {
 /// With axum it is an extractor. `Flashes` are those of the session that a plain [`Session`] is, and
 /// `Flashes<Account>` those of the [`SessionName`](crate::SessionName) `Account`.
 ///
-/// ```
-/// use silverback::{Error, Flashes, Session};
+/// | You want to | Call | Of a queue of its own |
+/// |---|---|---|
+/// | leave a message for the next page | [`push`](Self::push), [`Session::flash`] | [`Session::flash_in`] |
+/// | leave one with a level | [`success`](Self::success), [`info`](Self::info), [`warning`](Self::warning), [`error`](Self::error) | `flash_in` of a [`FlashMessage`](crate::FlashMessage) |
+/// | show them | [`take`](Self::take), [`Session::flashes`] | [`Session::flashes_in`] |
+/// | show them in exactly one of several requests | [`claim`](Self::claim), [`Session::claim_flashes`] | [`Session::claim_flashes_in`] |
+/// | look whether there are any | [`peek`](Self::peek), [`Session::peek_flashes`] | [`Session::peek_flashes_in`] |
+/// | put back those that were taken | [`keep`](Self::keep), [`Session::keep_flashes`] | [`Session::keep_flashes_in`] |
 ///
-/// fn greet(session: &Session) -> Result<Vec<String>, Error> {
-///     let flashes = Flashes::of(session);
-///     flashes.push("Your cart was saved")?;
-///     flashes.take()
+/// A message for the page that is being answered needs no flash: show it.
+///
+/// ```
+/// use silverback::{Error, FlashMessage, Flashes, Session};
+///
+/// fn save_cart(session: &Session) -> Result<(), Error> {
+///     Flashes::of(session).success("Your cart was saved")
+/// }
+///
+/// fn next_page(session: &Session) -> Result<Vec<FlashMessage>, Error> {
+///     Flashes::of(session).take()
 /// }
 /// ```
 pub struct Flashes<N = Innermost> {
@@ -231,6 +307,24 @@ impl<N> Flashes<N> {
     /// As there.
     pub fn take<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
         self.session.flashes()
+    }
+
+    /// Returns all messages and leaves them there; see [`Session::peek_flashes`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn peek<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
+        self.session.peek_flashes()
+    }
+
+    /// Puts the messages back that this request has taken; see [`Session::keep_flashes`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn keep(&self) -> Result<(), Error> {
+        self.session.keep_flashes()
     }
 
     /// Takes all messages for this request alone; see [`Session::claim_flashes`].

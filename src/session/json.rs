@@ -1,6 +1,15 @@
-//! Values to JSON and back, without the losses that serde_json lets pass.
+//! What frames have of a value, and back: JSON, without the losses that serde_json lets pass, or
+//! bytes.
+//!
+//! ```text
+//! value: JSON, or 0 u8 | bytes
+//! ```
+//!
+//! No JSON begins with a zero byte (RFC 8259, section 2).
 
-use serde::{Serialize, ser};
+use std::{any::type_name, fmt};
+
+use serde::{Serialize, de::DeserializeOwned, ser};
 
 use crate::error::{Error, ErrorKind};
 
@@ -10,8 +19,8 @@ const MAX_DEPTH: usize = 127;
 /// # Errors
 ///
 /// [`ErrorKind::SerializeFailed`] for what JSON has no word for, and for what would read back as
-/// something else: NaN and infinity (written as `null`), integers beyond 64 bits (read as floats by
-/// most readers), and values nested more than 127 deep.
+/// something else: NaN and infinity (written as `null`), `Some` of what is written as `null`, integers
+/// beyond 64 bits (read as floats by most readers), and values nested more than 127 deep.
 pub(super) fn append_json<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     value: &T,
@@ -28,19 +37,87 @@ pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error
     Ok(out)
 }
 
-pub(super) fn from_json<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(json)
-        .map_err(|error| Error::with_source(ErrorKind::DeserializeFailed, error))
+/// Why a value could not be read, without the value: serde's sentences quote it.
+#[derive(Debug)]
+struct Mismatch {
+    wanted: &'static str,
+    /// What stands in the type's definition, and no value.
+    missing: Option<String>,
+    column: usize,
 }
 
-/// A copy of a value's JSON; a small one takes no allocation.
-pub(super) struct JsonCopy {
+impl Mismatch {
+    fn of<T>(error: &serde_json::Error) -> Self {
+        let sentence = error.to_string();
+        let missing = sentence.strip_prefix("missing field `");
+        let missing = missing.and_then(|rest| rest.split('`').next());
+        Self {
+            wanted: type_name::<T>(),
+            missing: missing.map(str::to_owned),
+            column: error.column(),
+        }
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { wanted, column, .. } = self;
+        match &self.missing {
+            Some(field) => write!(f, "it is no `{wanted}`: field `{field}` is missing"),
+            None => write!(f, "it is no `{wanted}` from column {column} of its JSON on"),
+        }
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+/// Reads a value. `null` is none for a type that is never written as that.
+pub(super) fn from_json<T: DeserializeOwned>(json: &[u8]) -> Result<Option<T>, Error> {
+    serde_json::from_slice(json).map(Some).or_else(|error| {
+        let kind = ErrorKind::DeserializeFailed;
+        match json {
+            b"null" => Ok(None),
+            [BYTES, ..] => Err(Error::with_source(
+                kind,
+                "it is bytes: read it by `get_bytes`",
+            )),
+            _ => Err(Error::with_source(kind, Mismatch::of::<T>(&error))),
+        }
+    })
+}
+
+/// What a value begins with that is no JSON.
+const BYTES: u8 = 0;
+
+pub(super) fn is_json(value: &[u8]) -> bool {
+    value.first() != Some(&BYTES)
+}
+
+pub(super) fn wrap_bytes(bytes: &[u8]) -> Vec<u8> {
+    [&[BYTES], bytes].concat()
+}
+
+/// # Errors
+///
+/// [`ErrorKind::DeserializeFailed`] if it is JSON.
+pub(super) fn unwrap_bytes(value: &[u8]) -> Result<Vec<u8>, Error> {
+    match value {
+        [BYTES, bytes @ ..] => Ok(bytes.to_vec()),
+        _ => Err(Error::with_source(
+            ErrorKind::DeserializeFailed,
+            "it is no bytes: read it by `get`",
+        )),
+    }
+}
+
+/// A copy of a value; a small one takes no allocation.
+pub(super) struct ValueCopy {
     small: [u8; Self::SMALL],
     len: usize,
     large: Vec<u8>,
 }
 
-impl JsonCopy {
+impl ValueCopy {
     const SMALL: usize = 64;
 
     pub(super) const fn new() -> Self {
@@ -51,12 +128,12 @@ impl JsonCopy {
         }
     }
 
-    pub(super) fn fill(&mut self, json: &[u8]) {
-        match self.small.get_mut(..json.len()) {
-            Some(small) => small.copy_from_slice(json),
-            None => self.large.extend_from_slice(json),
+    pub(super) fn fill(&mut self, value: &[u8]) {
+        match self.small.get_mut(..value.len()) {
+            Some(small) => small.copy_from_slice(value),
+            None => self.large.extend_from_slice(value),
         }
-        self.len = json.len();
+        self.len = value.len();
     }
 
     pub(super) fn as_slice(&self) -> &[u8] {
@@ -64,7 +141,7 @@ impl JsonCopy {
     }
 }
 
-/// Walks over a value and writes nothing.
+/// Walks over a value and writes nothing. Says whether JSON writes it as `null`.
 #[derive(Clone, Copy)]
 struct Probe {
     depth: usize,
@@ -75,9 +152,9 @@ impl Probe {
         ser::Error::custom(what)
     }
 
-    fn float(finite: bool) -> Result<(), serde_json::Error> {
+    fn float(finite: bool) -> Result<bool, serde_json::Error> {
         if finite {
-            Ok(())
+            Ok(false)
         } else {
             Err(Self::refuse("NaN and infinity have no JSON"))
         }
@@ -92,21 +169,21 @@ impl Probe {
         }
     }
 
-    fn visit<T: Serialize + ?Sized>(self, value: &T) -> Result<(), serde_json::Error> {
+    fn visit<T: Serialize + ?Sized>(self, value: &T) -> Result<bool, serde_json::Error> {
         value.serialize(self)
     }
 }
 
 macro_rules! harmless {
-    ($($method:ident($($value:ty),*);)*) => {
-        $(fn $method(self, $(_: $value),*) -> Result<(), serde_json::Error> {
-            Ok(())
+    ($is_null:literal: $($method:ident($($value:ty),*);)*) => {
+        $(fn $method(self, $(_: $value),*) -> Result<bool, serde_json::Error> {
+            Ok($is_null)
         })*
     };
 }
 
 impl ser::Serializer for Probe {
-    type Ok = ();
+    type Ok = bool;
     type Error = serde_json::Error;
     type SerializeSeq = Self;
     type SerializeTuple = Self;
@@ -117,6 +194,7 @@ impl ser::Serializer for Probe {
     type SerializeStructVariant = Self;
 
     harmless! {
+        false:
         serialize_bool(bool);
         serialize_i8(i8);
         serialize_i16(i16);
@@ -129,24 +207,28 @@ impl ser::Serializer for Probe {
         serialize_char(char);
         serialize_str(&str);
         serialize_bytes(&[u8]);
-        serialize_none();
-        serialize_unit();
-        serialize_unit_struct(&'static str);
         serialize_unit_variant(&'static str, u32, &'static str);
     }
 
-    fn serialize_f32(self, value: f32) -> Result<(), Self::Error> {
+    harmless! {
+        true:
+        serialize_none();
+        serialize_unit();
+        serialize_unit_struct(&'static str);
+    }
+
+    fn serialize_f32(self, value: f32) -> Result<bool, Self::Error> {
         Self::float(value.is_finite())
     }
 
-    fn serialize_f64(self, value: f64) -> Result<(), Self::Error> {
+    fn serialize_f64(self, value: f64) -> Result<bool, Self::Error> {
         Self::float(value.is_finite())
     }
 
-    fn serialize_i128(self, value: i128) -> Result<(), Self::Error> {
+    fn serialize_i128(self, value: i128) -> Result<bool, Self::Error> {
         let fits = i64::try_from(value).is_ok() || u64::try_from(value).is_ok();
         if fits {
-            Ok(())
+            Ok(false)
         } else {
             Err(Self::refuse(
                 "an integer beyond 64 bits; keep it as a string",
@@ -154,9 +236,9 @@ impl ser::Serializer for Probe {
         }
     }
 
-    fn serialize_u128(self, value: u128) -> Result<(), Self::Error> {
+    fn serialize_u128(self, value: u128) -> Result<bool, Self::Error> {
         if u64::try_from(value).is_ok() {
-            Ok(())
+            Ok(false)
         } else {
             Err(Self::refuse(
                 "an integer beyond 64 bits; keep it as a string",
@@ -164,15 +246,21 @@ impl ser::Serializer for Probe {
         }
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Self::Error> {
-        self.visit(value)
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<bool, Self::Error> {
+        if self.visit(value)? {
+            Err(Self::refuse(
+                "`Some` of a null would be read back as `None`",
+            ))
+        } else {
+            Ok(false)
+        }
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
         _: &'static str,
         value: &T,
-    ) -> Result<(), Self::Error> {
+    ) -> Result<bool, Self::Error> {
         self.visit(value)
     }
 
@@ -182,8 +270,8 @@ impl ser::Serializer for Probe {
         _: u32,
         _: &'static str,
         value: &T,
-    ) -> Result<(), Self::Error> {
-        self.deeper()?.visit(value)
+    ) -> Result<bool, Self::Error> {
+        self.deeper()?.visit(value).map(|_| false)
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Self, Self::Error> {
@@ -230,15 +318,15 @@ impl ser::Serializer for Probe {
 macro_rules! parts {
     ($($trait:ident { $($method:ident($($name:ty)?);)* })*) => {
         $(impl ser::$trait for Probe {
-            type Ok = ();
+            type Ok = bool;
             type Error = serde_json::Error;
 
             $(fn $method<T: Serialize + ?Sized>(&mut self, $(_: $name,)? part: &T) -> Result<(), Self::Error> {
-                self.visit(part)
+                self.visit(part).map(drop)
             })*
 
-            fn end(self) -> Result<(), Self::Error> {
-                Ok(())
+            fn end(self) -> Result<bool, Self::Error> {
+                Ok(false)
             }
         })*
     };
@@ -283,6 +371,32 @@ mod tests {
         assert!(refused(BTreeMap::from([(vec![1], 1)])), "a list is no key");
     }
 
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+    struct Unit;
+
+    #[derive(Serialize)]
+    struct Wrapped<T>(T);
+
+    #[test]
+    fn some_of_a_null_is_refused_wherever_it_is() {
+        let null = serde_json::Value::Null;
+        assert!(refused(Some(())) && refused(Some(None::<u8>)) && refused(Some(Unit)));
+        assert!(refused(Some(&null)) && refused(Some(Wrapped(()))) && refused(Wrapped(Some(()))));
+        assert!(refused([Some(Some(1)), Some(None)]) && refused(BTreeMap::from([("k", Some(()))])));
+        let fine = Some((Ok::<_, ()>(()), [()], Wrapped([null])));
+        assert_eq!(to_json(&fine).unwrap(), br#"[{"Ok":null},[null],[null]]"#);
+    }
+
+    #[test]
+    fn null_is_none_for_types_that_are_never_null() {
+        let null = to_json(&()).unwrap();
+        assert_eq!(from_json::<()>(&null).unwrap(), Some(()));
+        assert_eq!(from_json::<Unit>(&null).unwrap(), Some(Unit));
+        assert_eq!(from_json::<Option<u8>>(&null).unwrap(), Some(None));
+        assert_eq!(from_json::<u8>(&null).unwrap(), None);
+        assert!(from_json::<u8>(b"\"null\"").is_err());
+    }
+
     #[test]
     fn what_json_keeps_is_kept() {
         assert_eq!(to_json(&Shape::Nothing).unwrap(), b"\"Nothing\"");
@@ -308,7 +422,7 @@ mod tests {
         };
         let deepest = nested(MAX_DEPTH);
         let json = to_json(&deepest).unwrap();
-        assert_eq!(from_json::<serde_json::Value>(&json).unwrap(), deepest);
+        assert_eq!(from_json(&json).unwrap(), Some(deepest));
         assert!(refused(nested(MAX_DEPTH + 1)));
     }
 }

@@ -21,7 +21,7 @@ impl Session {
     /// on, in a WebSocket or the stream of a body, each call asks the store again: a session that has
     /// ended is empty then, with the reason in [`rejection`](Self::rejection). One in a store can be
     /// changed again, and [saved](Self::save). In a cookie with
-    /// [`revocation`](crate::store::CookieStore::revocation), only the end shows. See
+    /// [`revocation`](crate::CookieStore::revocation), only the end shows. See
     /// [After the response](Self#after-the-response).
     ///
     /// # Errors
@@ -44,8 +44,7 @@ impl Session {
             let error = error.of(self.name());
             // The response is about this visitor.
             self.handle.cell().with(|state| state.is_used = true);
-            trace::load_failed(&error);
-            error
+            trace::load_failed(error)
         })
     }
 
@@ -87,7 +86,14 @@ impl Session {
             }
             Ok(())
         };
-        save.await.map_err(|error: Error| error.of(self.name()))
+        save.await.map_err(|error| self.fail(error))
+    }
+
+    /// Whether something was changed and not saved, or is being saved.
+    pub(crate) fn has_unsaved(&self) -> bool {
+        let cell = self.handle.cell();
+        !cell.is_idle(self.settings().never_waits)
+            || cell.with(|state| state.is_changed() || state.is_refused)
     }
 
     /// Restarts the session's [idle timeout](crate::SessionConfig::idle_timeout) now, as a request
@@ -109,7 +115,7 @@ impl Session {
             self.handle.check_name()?;
             turn::run(&self.handle, Touch).await
         };
-        touch.await.map_err(|error: Error| error.of(self.name()))
+        touch.await.map_err(|error| self.fail(error))
     }
 
     /// Gives the session a new ID with the response, and ends the old one. Values, flash messages,
@@ -130,7 +136,7 @@ impl Session {
     /// # The old ID
     ///
     /// The server remembers for 60 seconds that the old ID was renewed, in the store or in that of
-    /// [`revocation`](crate::store::CookieStore::revocation). A request that comes with it until then sees
+    /// [`revocation`](crate::CookieStore::revocation). A request that comes with it until then sees
     /// an empty session and [`Rejection::Renewed`](crate::Rejection::Renewed). Reading sets no
     /// cookie; writing is [`ErrorKind::Gone`], because the request may have been sent before the
     /// login's response arrived. After that the ID is unknown. Of a session in a cookie alone nothing
@@ -181,7 +187,7 @@ impl Session {
     ///
     /// [`ErrorKind::NotLoaded`].
     pub fn authenticated_at(&self) -> Result<Option<Timestamp>, Error> {
-        self.read(|view| Ok(view.content.authenticated))
+        self.read(|view| Ok(view.content.authenticated.map(Into::into)))
     }
 
     /// Ends the session. It has ended when this returns, even if the handler then fails, panics or
@@ -206,8 +212,8 @@ impl Session {
     ///
     /// What you insert or flash afterwards makes a new session. Put a goodbye that should not start
     /// one into the URL that you redirect to. A session in a cookie without
-    /// [`revocation`](crate::store::CookieStore::revocation) ends in this browser only: a copy of the
-    /// cookie stays valid, see [`CookieStore`](crate::store::CookieStore).
+    /// [`revocation`](crate::CookieStore::revocation) ends in this browser only: a copy of the
+    /// cookie stays valid, see [`CookieStore`](crate::CookieStore).
     ///
     /// # Errors
     ///
@@ -216,7 +222,7 @@ impl Session {
     /// nothing tells what became of it, so that it may live under another ID; the response removes
     /// the cookie. [`ErrorKind::Conflict`] if it was renewed more than eight times within a minute,
     /// or others kept writing. [`ErrorKind::AlreadyCommitted`] for a session in a cookie, if the
-    /// response has gone and no [`revocation`](crate::store::CookieStore::revocation) is
+    /// response has gone and no [`revocation`](crate::CookieStore::revocation) is
     /// configured. [`ErrorKind::LaterFormat`], and those of [`load`](Self::load).
     #[doc(alias = "delete")]
     #[doc(alias = "invalidate")]
@@ -228,7 +234,7 @@ impl Session {
             self.handle.cell().with(|state| state.is_used = true);
             turn::run(&self.handle, Destroy).await
         };
-        destroy.await.map_err(|error: Error| error.of(self.name()))
+        destroy.await.map_err(|error| self.fail(error))
     }
 
     /// Lets this session last for `length` from now, in the browser and on the server, used or not:

@@ -2,17 +2,24 @@
 
 mod detached;
 mod flash;
+mod former;
 mod json;
 mod lifecycle;
+mod message;
 mod named;
 mod subject;
+mod take;
+mod times;
 mod typed;
+mod update;
 mod values;
 
 use std::{fmt, sync::Arc};
 
 pub use self::{
     flash::Flashes,
+    former::Former,
+    message::{FlashLevel, FlashMessage},
     named::{Innermost, Selector, SessionOf},
     typed::{SessionData, Typed},
 };
@@ -23,6 +30,7 @@ use crate::{
     id::RecordKey,
     request::{Handle, Registry},
     state::{Change, Effect, State, View},
+    trace,
     turn::{self, Anchor, Open, open_cookie},
 };
 
@@ -43,8 +51,8 @@ use crate::{
 ///     session.load().await?;                    // axum's extractor has done this already
 ///     session.renew();                          // a new ID: anyone who had the old one is locked out
 ///     session.insert("user", user.id)?;
-///     let logins = session.update("logins", |n: &mut u32| *n += 1)?;
-///     session.flash(format!("Welcome back, for the {logins}th time"))
+///     session.update("logins", |n: &mut u32| *n += 1)?;
+///     session.flash("Welcome back")
 /// }
 /// ```
 ///
@@ -101,7 +109,9 @@ use crate::{
 /// A clone can outlive the request, in a spawned task, a WebSocket or the stream of a body. It goes
 /// on reading what it has. To see what has happened since, and to change a session in a store, it
 /// calls [`load`](Self::load) again, changes, and calls [`save`](Self::save). What needs the cookie
-/// can only be done before: changes of a session in a cookie, `renew`, `persist_for`, attributes.
+/// can only be done before: changes of a session in a cookie, `renew`, `persist_for`, attributes. The
+/// stream of a body need not save: [`save_at_end`](Self::save_at_end) does, and tells the client of a
+/// failure.
 ///
 /// A WebSocket calls [`touch`](Self::touch) a few times per idle timeout. That keeps a session in a
 /// store alive, and is [`ErrorKind::Gone`] once it has ended. Then [`load`](Self::load) it, and
@@ -128,9 +138,19 @@ use crate::{
 /// }
 /// ```
 ///
-/// A session in a cookie with [`revocation`](crate::store::CookieStore::revocation) cannot be touched
+/// A session in a cookie with [`revocation`](crate::CookieStore::revocation) cannot be touched
 /// after the response: call `load` instead, which learns of the end in the same way. One in a cookie
 /// alone never learns of it.
+///
+/// # Times
+///
+/// | There is | [`created_at`](Self::created_at) | [`expires_at`](Self::expires_at) | [`last_used`](Self::last_used) |
+/// |---|---|---|---|
+/// | no session: none came, it was destroyed, or this request has emptied it | `None` | `None` | `None` |
+/// | a new session with something in it, not saved yet | when this request opened it | its end once the response has saved it | `None` |
+/// | a session in a cookie or a record | when it was made | its end after this response | the last use that is written down |
+///
+/// All times are whole seconds of the layer's [`Clock`](crate::Clock).
 ///
 /// # Loading
 ///
@@ -173,7 +193,7 @@ impl Session {
     /// `None` for a session that is not loaded, or that is new and not saved yet.
     #[must_use]
     pub fn record_key(&self) -> Option<RecordKey> {
-        self.read(|view| Ok(view.home.key())).ok().flatten()
+        self.look(|view| Ok(view.home.key())).ok().flatten()
     }
 
     /// Returns why the cookie that came was not accepted; `None` if it was, if none came, or if the
@@ -192,13 +212,13 @@ impl Session {
     /// fn count(session: &Session) -> Result<Option<u32>, Error> {
     ///     match session.rejection() {
     ///         Some(Rejection::Renewed | Rejection::Ended) => Ok(None),
-    ///         _ => session.update("visits", |n: &mut u32| *n += 1).map(Some),
+    ///         _ => session.update("visits", |n: &mut u32| { *n += 1; *n }).map(Some),
     ///     }
     /// }
     /// ```
     #[must_use]
     pub fn rejection(&self) -> Option<Rejection> {
-        self.read(|view| Ok(view.rejection)).ok().flatten()
+        self.look(|view| Ok(view.rejection)).ok().flatten()
     }
 }
 
@@ -211,7 +231,17 @@ impl Session {
         self.handle.settings()
     }
 
+    /// Names the session that failed, and tells the log of what can never work.
+    fn fail(&self, error: Error) -> Error {
+        trace::misused(error.of(self.name()))
+    }
+
     fn read<R>(&self, read: impl FnOnce(&View) -> Result<R, Error>) -> Result<R, Error> {
+        self.look(read).map_err(trace::misused)
+    }
+
+    /// As [`read`](Self::read), for what says `None` of a session that is not loaded.
+    fn look<R>(&self, read: impl FnOnce(&View) -> Result<R, Error>) -> Result<R, Error> {
         let read = || {
             self.handle.check_name()?;
             self.opened(|state| match &state.view {
@@ -219,7 +249,7 @@ impl Session {
                 None => Err(Error::new(ErrorKind::NotLoaded)),
             })
         };
-        read().map_err(|error| error.of(self.name()))
+        read().map_err(|error: Error| error.of(self.name()))
     }
 
     /// Runs a change of the content and keeps note of it.
@@ -265,7 +295,7 @@ impl Session {
                 self.opened(change)
             }
         };
-        write().map_err(|error: Error| error.of(self.name()))
+        write().map_err(|error| self.fail(error))
     }
 
     /// Works on the session's state, opened if it was not; a session whose store waits has to be

@@ -47,7 +47,7 @@ impl Session {
     ///
     /// [`ErrorKind::InvalidSubject`] if it is empty or has more than 256 bytes.
     /// [`ErrorKind::NeedsRevocation`] for a session in a cookie without
-    /// [`revocation`](crate::store::CookieStore::revocation), [`ErrorKind::ForgetfulStore`] for one in a
+    /// [`revocation`](crate::CookieStore::revocation), [`ErrorKind::ForgetfulStore`] for one in a
     /// store that may drop the list of a subject's sessions. [`ErrorKind::AlreadyCommitted`] after
     /// the response, which would have brought the new ID. [`ErrorKind::TooLarge`],
     /// [`ErrorKind::NotLoaded`].
@@ -126,13 +126,13 @@ impl Session {
         let listed = vault
             .enrolled(&subject)
             .await
-            .map_err(|error| error.of_load().of(self.name()))?;
+            .map_err(|error| self.fail(error.of_load()))?;
         Ok(SubjectSession::list(listed, key.as_ref(), vault.now()))
     }
 
     /// Ends another session of the subject, at once; says whether there was one. A session of
-    /// somebody else is left alone, so the ID may come from a form, by
-    /// [`RecordKey::parse`](crate::store::RecordKey::parse). To end this session there is
+    /// somebody else is left alone, so the key may come from a form: it is
+    /// [read](crate::store::RecordKey) from text. To end this session there is
     /// [`destroy`](Self::destroy).
     ///
     /// # Errors
@@ -148,7 +148,7 @@ impl Session {
                     .vault()
                     .end_enrolled(&subject, is_it, Enrolled::Only)
                     .await;
-                Ok(ended.map_err(|error| error.of(self.name()))? > 0)
+                Ok(ended.map_err(|error| self.fail(error))? > 0)
             }
             _ => Ok(false),
         }
@@ -187,7 +187,7 @@ impl Session {
                 .end_enrolled(&subject, is_other, Enrolled::AndUnlisted)
                 .await
         };
-        destroy.await.map_err(|error: Error| error.of(self.name()))
+        destroy.await.map_err(|error| self.fail(error))
     }
 
     fn whose(&self) -> Result<Option<Whose>, Error> {
@@ -197,7 +197,7 @@ impl Session {
             return Ok(None);
         };
         if self.settings().rosters.is_none() {
-            return Err(Error::new(self.why_unlisted()).of(self.name()));
+            return Err(self.fail(Error::new(self.why_unlisted())));
         }
         Ok(Some((subject.name, key)))
     }

@@ -6,8 +6,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Session,
+    former::Former,
     json::from_json,
     named::{Innermost, SessionOf},
+    update::Failed,
 };
 use crate::{error::Error, name::SessionName, trace};
 
@@ -29,82 +31,53 @@ use crate::{error::Error, name::SessionName, trace};
 ///
 /// # When a type changes
 ///
-/// Sessions outlive a deploy: the value that was kept may be one of the former type. Unless you say
-/// what to do, it counts as the default, with an event in the log, so that no visitor is stuck with
-/// an error until the session ends. What is kept stays until you write.
+/// Sessions outlive a deploy: the stored value may be one of the former type. Unless
+/// [`FORMER`](Self::FORMER) says otherwise it counts as none, with an event in the log.
 ///
 /// | The change | What to do |
 /// |---|---|
 /// | a new field | `#[serde(default)]` on it |
 /// | a field that is gone | nothing: serde ignores it |
 /// | another name of a field | `#[serde(alias = "old")]` |
-/// | anything else | [`recover`](Self::recover), which makes a new value of the old JSON |
-/// | the old value is worth nothing | nothing: it counts as the default |
-/// | the old value must not be lost | `recover` that returns `None`: reading it is an error |
+/// | anything else | [`Former::from_type`], which makes a new value of the old type; [`Former::Migrate`], of the old JSON |
+/// | the old value is worth nothing | nothing: it counts as none |
+/// | the old value must not be lost | [`Former::Fail`]: reading it is an error |
 ///
 /// While two releases run side by side, the older one reads what the newer one has written. Deploy
 /// a release that reads both first, then the one that writes the new form.
 ///
 /// Flash messages of another type are dropped with an event in the log, and hold up no others: see
 /// [`Session::flashes`].
-///
-/// ```
-/// use serde::{Deserialize, Serialize};
-/// use silverback::{Error, SessionData};
-///
-/// #[derive(Default, Deserialize, Serialize)]
-/// struct Cart {
-///     items: Vec<Item>,
-/// }
-///
-/// #[derive(Deserialize, Serialize)]
-/// struct Item {
-///     id: u64,
-///     count: u32,
-/// }
-///
-/// impl SessionData for Cart {
-///     const KEY: &'static str = "cart";
-///
-///     fn recover(json: &str, _: &Error) -> Option<Self> {
-///         #[derive(Deserialize)]
-///         struct Old {
-///             items: Vec<u64>,
-///         }
-///         let old: Old = serde_json::from_str(json).ok()?;
-///         let items = old.items.into_iter().map(|id| Item { id, count: 1 });
-///         Some(Self { items: items.collect() })
-///     }
-/// }
-/// ```
-pub trait SessionData: Default + DeserializeOwned + Serialize + 'static {
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say under which key a session keeps it",
+    label = "does not implement `SessionData`",
+    note = "write `impl SessionData for {Self} {{ const KEY: &'static str = \"..\"; }}`"
+)]
+pub trait SessionData: DeserializeOwned + Serialize + 'static {
     /// The key it is kept under.
     const KEY: &'static str;
 
-    /// Makes a value of JSON that is not a `Self` any more: the default one unless you write this.
-    /// `None` is the error that it was.
+    /// What becomes of a stored value that is not a `Self` any more.
     ///
-    /// [`Typed::read`] leaves what is kept as it is, [`Typed::update`] and [`Typed::replace`] put
-    /// the new form in its place. It runs without a lock, and again if another request saves first.
-    #[must_use]
-    fn recover(json: &str, error: &Error) -> Option<Self> {
-        let _ = (json, error);
-        Some(Self::default())
-    }
+    /// [`Typed::read`] leaves what is stored as it is; [`Typed::update`] and [`Typed::replace`] put
+    /// the new form in its place.
+    const FORMER: Former<Self> = Former::Ignore;
 }
 
-fn parse<T: SessionData>(json: &[u8]) -> Result<T, Error> {
-    from_json(json).or_else(|error| {
-        let json = str::from_utf8(json).ok();
-        let recovered = json.and_then(|json| T::recover(json, &error));
-        if recovered.is_some() {
+/// Reads a value, which may be one of a former type.
+fn parse<T: SessionData>(stored: &[u8]) -> Result<Option<T>, Error> {
+    from_json(stored).or_else(|error| {
+        let replaced = T::FORMER.replace(stored);
+        if replaced.is_some() {
             trace::value_recovered(type_name::<T>());
         }
-        recovered.ok_or(error)
+        replaced.ok_or(error)
     })
 }
 
-/// The place of a [`SessionData`] value in a session. With axum it is an extractor.
+/// The place of a [`SessionData`] value in a session.
+///
+/// With axum it is an extractor. `Option<Typed<T>>` is `None` if nothing is stored there.
 ///
 /// `Typed<Cart>` is in the session that a plain [`Session`] is, and `Typed<Cart, Account>` in that of
 /// the [`SessionName`](crate::SessionName) `Account`. Say it once with an alias:
@@ -117,11 +90,14 @@ fn parse<T: SessionData>(json: &[u8]) -> Result<T, Error> {
 /// # struct Cart { items: Vec<u64> }
 /// # impl SessionData for Cart { const KEY: &'static str = "cart"; }
 /// async fn add(cart: Typed<Cart>) -> Result<String, Error> {
-///     let cart = cart.update(|cart| cart.items.push(7))?;
-///     Ok(format!("{} items", cart.items.len()))
+///     let count = cart.update(|cart| {
+///         cart.items.push(7);
+///         cart.items.len()
+///     })?;
+///     Ok(format!("{count} items"))
 /// }
 /// ```
-pub struct Typed<T, N = Innermost> {
+pub struct Typed<T: SessionData, N = Innermost> {
     session: Session,
     data: PhantomData<fn() -> (T, N)>,
 }
@@ -142,14 +118,36 @@ impl<T: SessionData, N> Typed<T, N> {
         }
     }
 
-    /// Returns the value, or the default if there is none. One of a former type goes through
-    /// [`SessionData::recover`].
+    /// Returns the value, or `None` if there is none. One of a former type is what
+    /// [`SessionData::FORMER`] says.
     ///
     /// # Errors
     ///
     /// As for [`Session::get`].
-    pub fn read(&self) -> Result<T, Error> {
-        Ok(self.session.get_by(T::KEY, parse)?.unwrap_or_default())
+    pub fn get(&self) -> Result<Option<T>, Error> {
+        self.session.get_by(T::KEY, parse)
+    }
+
+    /// Returns the value, or the default if there is none; otherwise as [`get`](Self::get).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::get`].
+    pub fn read(&self) -> Result<T, Error>
+    where
+        T: Default,
+    {
+        Ok(self.get()?.unwrap_or_default())
+    }
+
+    /// Removes the value and saves the session at once, so that exactly one request gets it; see
+    /// [`Session::take`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn take(&self) -> Result<Option<T>, Error> {
+        self.session.take_by(T::KEY, parse).await
     }
 
     /// Puts another value in its place.
@@ -161,17 +159,45 @@ impl<T: SessionData, N> Typed<T, N> {
         self.session.insert(T::KEY, value)
     }
 
-    /// Changes the value in place and returns what it has become; see [`Session::update`].
+    /// Changes the value in place and returns what the closure returns; see [`Session::update`].
     ///
     /// # Errors
     ///
     /// As there.
-    pub fn update(&self, mut update: impl FnMut(&mut T) + Send + 'static) -> Result<T, Error> {
-        self.session.update_by(T::KEY, move |old| {
-            let mut value: T = old.map(parse).transpose()?.unwrap_or_default();
-            update(&mut value);
-            Ok(value)
-        })
+    pub fn update<R>(
+        &self,
+        mut update: impl FnMut(&mut T) -> R + Send + 'static,
+    ) -> Result<R, Error>
+    where
+        T: Default,
+    {
+        let updated = self.session.update_by(T::KEY, move |old| {
+            let mut value = old.map(parse).transpose()?.flatten().unwrap_or_default();
+            let result = update(&mut value);
+            Ok((value, result))
+        });
+        updated.map_err(Failed::never)
+    }
+
+    /// Changes the value in place, unless the closure fails; see [`Session::try_update`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_update<R, E>(
+        &self,
+        mut update: impl FnMut(&mut T) -> Result<R, E> + Send + 'static,
+    ) -> Result<Result<R, E>, Error>
+    where
+        T: Default,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let updated = self.session.update_by(T::KEY, move |old| {
+            let mut value = old.map(parse).transpose()?.flatten().unwrap_or_default();
+            let result = update(&mut value).map_err(Failed::Closure)?;
+            Ok((value, result))
+        });
+        Failed::part(updated)
     }
 
     /// Removes the value; says whether there was one.
@@ -196,7 +222,7 @@ impl<T: SessionData, N: SessionName> From<SessionOf<N>> for Typed<T, N> {
     }
 }
 
-impl<T, N> Clone for Typed<T, N> {
+impl<T: SessionData, N> Clone for Typed<T, N> {
     fn clone(&self) -> Self {
         Self {
             session: self.session.clone(),

@@ -4,12 +4,14 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Session,
-    json::{JsonCopy, append_json, from_json, to_json},
+    json::{ValueCopy, from_json, to_json, unwrap_bytes, wrap_bytes},
 };
+#[cfg(doc)]
+use crate::ErrorKind;
 use crate::{
-    error::{Error, ErrorKind},
+    error::Error,
     state::{Change, Effect},
-    turn::{Anchor, ROUNDS},
+    turn::Anchor,
 };
 
 /// Reading and changing values.
@@ -18,41 +20,107 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::DeserializeFailed`] if it is not a `T`, as after a change of the type; it stays
-    /// as it is. See [`SessionData`](crate::SessionData#when-a-type-changes).
-    /// [`ErrorKind::NotLoaded`].
+    /// [`ErrorKind::DeserializeFailed`] if it is not a `T`, as after a change of the type, or if it
+    /// was put there by [`insert_bytes`](Self::insert_bytes); it stays as it is. See
+    /// [`SessionData`](crate::SessionData#when-a-type-changes). [`ErrorKind::NotLoaded`].
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
         self.get_by(key, from_json)
     }
 
-    /// As [`get`](Self::get), with this way to make a `T` of JSON.
+    /// Returns the value under `key`, or the default if there is none. The default is not stored.
+    ///
+    /// ```
+    /// # fn f(session: &silverback::Session) -> Result<(), silverback::Error> {
+    /// let cart: Vec<u64> = session.get_or_default("cart")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`get`](Self::get).
+    pub fn get_or_default<T: DeserializeOwned + Default>(&self, key: &str) -> Result<T, Error> {
+        Ok(self.get(key)?.unwrap_or_default())
+    }
+
+    /// As [`get`](Self::get), with this way to make a `T` of what is stored.
     pub(super) fn get_by<T>(
         &self,
         key: &str,
-        parse: impl FnOnce(&[u8]) -> Result<T, Error>,
+        parse: impl FnOnce(&[u8]) -> Result<Option<T>, Error>,
     ) -> Result<Option<T>, Error> {
         // Parsed without the lock: to deserialize a `T` is code of the application.
-        let mut json = JsonCopy::new();
+        let mut copy = ValueCopy::new();
         let found = self.read(|view| {
             let found = view.content.frames.get(key);
-            Ok(found.map(|value| json.fill(value)).is_some())
+            Ok(found.map(|value| copy.fill(value)).is_some())
         })?;
-        let value = found.then(|| parse(json.as_slice())).transpose();
-        value.map_err(|error: Error| error.of(self.name()))
+        if !found {
+            return Ok(None);
+        }
+        parse(copy.as_slice()).map_err(|error| error.of(self.name()))
     }
 
-    /// Puts a value under `key`, a reference or the value itself. Putting the same value again
-    /// changes nothing, and is no reason to save the session. As everywhere in JSON, `Some(None)` reads back as `None`.
+    /// Stores a value under `key`: a reference, or the value itself. Storing an equal value is not a
+    /// change and causes no save.
+    ///
+    /// What JSON cannot hold is refused. A few types write JSON that they do not read themselves,
+    /// which nobody can tell from outside: a `#[serde(flatten)]` field whose map has keys other than
+    /// strings, or any field with `serialize_with` and no matching `deserialize_with`. Read such a
+    /// value back once in a test.
+    ///
+    /// `None` and `()` are `null`, which [`get`](Self::get) reads as the value that it was, or as no
+    /// value for a type that is never `null`: after `insert("user", None::<User>)`,
+    /// `get::<User>("user")` is `None`.
+    ///
+    /// `Vec<u8>` and `&[u8]` become a list of numbers, three to four times as long: use
+    /// [`insert_bytes`](Self::insert_bytes).
     ///
     /// # Errors
     ///
     /// [`ErrorKind::SerializeFailed`] if the value has no JSON, or would not read back as what it
-    /// is (NaN, integers beyond 64 bits). [`ErrorKind::TooLarge`] if the session would outgrow its
-    /// cookie or [`max_bytes`](crate::SessionConfig::max_bytes); it stays as it was.
+    /// is: NaN, integers beyond 64 bits, and `Some` of what is written as `null`, such as
+    /// `Some(())` or `Some(None)`, which would be `None`. The error's source says which.
+    /// [`ErrorKind::TooLarge`] if the session would outgrow its cookie or
+    /// [`max_bytes`](crate::SessionConfig::max_bytes); it stays as it was.
     /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     #[doc(alias = "set")]
     pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), Error> {
         let value = to_json(&value).map_err(|error| error.of(self.name()))?;
+        self.put(key, value)
+    }
+
+    /// Stores bytes under `key` as they are. Storing equal ones is not a change.
+    ///
+    /// They take one byte more than they are, where [`insert`](Self::insert) would write a list of
+    /// numbers.
+    ///
+    /// ```
+    /// # fn f(session: &silverback::Session, verifier: [u8; 32]) -> Result<(), silverback::Error> {
+    /// session.insert_bytes("pkce", verifier)?;
+    /// assert_eq!(session.get_bytes("pkce")?, Some(verifier.to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`insert`](Self::insert).
+    pub fn insert_bytes(&self, key: &str, bytes: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.put(key, wrap_bytes(bytes.as_ref()))
+    }
+
+    /// Returns the bytes under `key`, or `None` if there are none.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::DeserializeFailed`] if [`insert`](Self::insert) put something else there; it
+    /// stays as it is. [`ErrorKind::NotLoaded`].
+    pub fn get_bytes(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
+        self.get_by(key, |value| unwrap_bytes(value).map(Some))
+    }
+
+    fn put(&self, key: &str, value: Vec<u8>) -> Result<(), Error> {
         self.write(|content| {
             let place = content.frames.place(key);
             let is_same = content.frames.at(&place) == Some(&value);
@@ -68,99 +136,8 @@ impl Session {
         })
     }
 
-    /// Changes the value under `key` in place, starting from the default if there is none, and
-    /// returns what it has become.
-    ///
-    /// **The closure may run more than once**, each time on a newer value, so that no count is lost:
-    /// if the value is changed while it runs, at most eight times, and once more for each other
-    /// request that saves the session before this one does. So it changes its argument and does
-    /// nothing else that must not be done twice. It owns what it uses, and names its argument's type.
-    ///
-    /// It runs without a lock, and may read the session. It must not wait for another thread or
-    /// session that waits for this one. It returns what the value is in this request; if
-    /// another request saves first, [`get`](Self::get) has the merged one after
-    /// [`save`](Self::save). In a session in a cookie nothing is merged: of two requests, the last
-    /// response wins.
-    ///
-    /// ```
-    /// # fn f(session: &silverback::Session, item: String) -> Result<(), silverback::Error> {
-    /// let items = session.update("cart", move |items: &mut Vec<String>| items.push(item.clone()))?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As for [`get`](Self::get) and [`insert`](Self::insert). [`ErrorKind::Conflict`] if the value
-    /// was changed during each of eight runs, as by a closure that changes it itself.
-    pub fn update<T, F>(&self, key: &str, mut update: F) -> Result<T, Error>
-    where
-        T: Default + DeserializeOwned + Serialize,
-        F: FnMut(&mut T) + Send + 'static,
-    {
-        self.update_by(key, move |old| {
-            let mut value = old.map(from_json).transpose()?.unwrap_or_default();
-            update(&mut value);
-            Ok(value)
-        })
-    }
-
-    /// As [`update`](Self::update), with a closure that makes the new value of the old one's JSON.
-    pub(super) fn update_by<T, F>(&self, key: &str, apply: F) -> Result<T, Error>
-    where
-        T: Serialize,
-        F: FnMut(Option<&[u8]>) -> Result<T, Error> + Send + 'static,
-    {
-        // It runs and is dropped without a lock, so it may use the session; then somebody may have
-        // been faster.
-        let mut apply = Some(apply);
-        for _ in 0..ROUNDS {
-            // The JSON that is there, and behind it what it becomes.
-            let mut json = Vec::with_capacity(128);
-            let found = self.read(|view| {
-                let old = view.content.frames.get(key);
-                json.extend_from_slice(old.unwrap_or_default());
-                Ok(old.is_some())
-            })?;
-            let end = json.len();
-            let mut run = || {
-                let old = found.then_some(json.as_slice());
-                let value = apply.as_mut().map(|apply| apply(old)).transpose()?;
-                append_json(&mut json, &value)?;
-                Ok(value)
-            };
-            let value = run().map_err(|error: Error| error.of(self.name()))?;
-            let (old, new) = json.split_at(end);
-            let old = found.then_some(old);
-            let apply = &mut apply;
-            let is_done = self.write(|content| {
-                let place = content.frames.place(key);
-                if content.frames.at(&place) != old {
-                    return Ok((Effect::Nothing, false));
-                }
-                let is_same = old == Some(new);
-                if !is_same {
-                    self.check_growth(content, place.growth(new.len()))?;
-                    content.frames.put(&place, new);
-                }
-                let change = || {
-                    let mut apply = apply.take().expect("this is the last round");
-                    let update = Box::new(move |old: Option<&[u8]>| to_json(&apply(old)?));
-                    Change::Update {
-                        key: key.into(),
-                        update,
-                    }
-                };
-                Ok((Effect::unless(is_same, change), true))
-            })?;
-            if let Some(value) = value.filter(|_| is_done) {
-                return Ok(value);
-            }
-        }
-        Err(Error::new(ErrorKind::Conflict).of(self.name()))
-    }
-
-    /// Removes the value under `key`; says whether there was one.
+    /// Removes the value under `key`; says whether there was one. Of several requests at the same
+    /// time, all may hear that there was: see [`take`](Self::take).
     ///
     /// # Errors
     ///

@@ -2,7 +2,7 @@
 //! saved.
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -10,7 +10,7 @@ use crate::{
     clock::Timestamp,
     content::{Content, FlashId, Frames, Persistence, Subject},
     cookie::CookieAttributes,
-    error::Error,
+    error::{Error, ErrorKind},
 };
 
 /// One step; applied once to the view of this request, and again to a newer state after a conflict.
@@ -26,6 +26,10 @@ pub(crate) enum Change {
     Update {
         key: Box<str>,
         update: Update,
+    },
+    Take {
+        key: Box<str>,
+        taken: Arc<TakenValue>,
     },
     PushFlash {
         queue: Box<str>,
@@ -62,11 +66,22 @@ pub(crate) struct TakenFlashes {
     ids: Mutex<Vec<FlashId>>,
 }
 
+/// A value that a request takes for itself alone.
+pub(crate) struct TakenValue(Mutex<Taking>);
+
+enum Taking {
+    /// What was there when the session was changed last: in this request, or in the write that took
+    /// it.
+    Found(Option<Vec<u8>>),
+    /// The write failed: nothing is to be taken any more.
+    GivenUp,
+}
+
 /// A message's id and JSON.
 pub(crate) type RawFlash = (FlashId, Vec<u8>);
 
-/// From the JSON that is there to the JSON that shall be.
-pub(crate) type Update = Box<dyn FnMut(Option<&[u8]>) -> Result<Vec<u8>, Error> + Send>;
+/// From the JSON that is there to the JSON that shall be; `None` to leave it.
+pub(crate) type Update = Box<dyn FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> + Send>;
 
 /// What an accessor has done to the content.
 pub(crate) enum Effect<C> {
@@ -93,23 +108,31 @@ impl<C> Effect<C> {
 impl Change {
     /// # Errors
     ///
-    /// Only an update can fail: when what it finds is not of its type any more.
+    /// Only an update can fail: when what it finds is not of its type any more, or by itself.
     pub(crate) fn apply(&mut self, content: &mut Content) -> Result<(), Error> {
         let frames = &mut content.frames;
         match self {
             Self::Insert { key, value } => frames.insert(key, value),
             Self::Remove { key } => drop(frames.remove(key)),
             Self::Clear => frames.clear(),
-            Self::Update { key, update } => {
-                let value = update(frames.get(key))?;
-                frames.insert(key, &value);
-            }
+            Self::Update { key, update } => match update(frames.get(key)) {
+                Ok(Some(value)) => frames.insert(key, &value),
+                Ok(None) => {}
+                Err(error) => {
+                    // Whoever saves has been told, and it is left out of the next save.
+                    if error.kind() == ErrorKind::UpdateRefused {
+                        *update = Box::new(|_| Ok(None));
+                    }
+                    return Err(error);
+                }
+            },
+            Self::Take { key, taken } => taken.take(frames, key),
             Self::PushFlash { queue, id, value } => frames.push_flash(queue, *id, value),
             // What another request has taken meanwhile is no longer this one's.
             Self::TakeFlashes(taken) => taken.ids().retain(|id| frames.remove_flash(*id)),
             Self::PutBackFlashes(taken) => taken.put_back(content),
             Self::Persist(persistence) => content.persistence = *persistence,
-            Self::Authenticate(now) => content.authenticated = Some(*now),
+            Self::Authenticate(now) => content.authenticated = Some((*now).into()),
             Self::Attributes(attributes) => content.attributes = Some(Box::new(attributes.clone())),
             Self::SetSubject { name, note } => {
                 remove_subject(content);
@@ -150,6 +173,15 @@ impl Change {
         }
     }
 
+    /// It will not be saved: whoever waits to hear what is theirs gets nothing.
+    pub(crate) fn give_up(&self) {
+        match self {
+            Self::Take { taken, .. } => drop(taken.give_up()),
+            Self::TakeFlashes(taken) => taken.ids().clear(),
+            _ => {}
+        }
+    }
+
     /// Whether it takes just these messages.
     pub(crate) fn takes(&self, taken: &Taken) -> bool {
         matches!(self, Self::TakeFlashes(other) if Arc::ptr_eq(other, taken))
@@ -157,6 +189,17 @@ impl Change {
 
     pub(crate) fn is_of_subject(&self) -> bool {
         matches!(self, Self::SetSubject { .. } | Self::RemoveSubject)
+    }
+
+    /// Whether it is about how long the session lasts: it counts as use in any request.
+    pub(crate) fn is_of_lifetime(&self) -> bool {
+        match self {
+            Self::Same(change) => change.is_of_lifetime(),
+            change => matches!(
+                change,
+                Self::Persist(_) | Self::Authenticate(_) | Self::SetSubject { .. }
+            ),
+        }
     }
 
     /// Whether the browser has to be told, even if only the record changes.
@@ -204,6 +247,47 @@ impl TakenFlashes {
     }
 }
 
+impl TakenValue {
+    pub(crate) fn new(value: Vec<u8>) -> Self {
+        Self(Mutex::new(Taking::Found(Some(value))))
+    }
+
+    /// Takes what is there now; another request may have been faster.
+    fn take(&self, frames: &mut Frames, key: &str) {
+        if let Taking::Found(value) = &mut *self.taking() {
+            *value = frames.get(key).map(<[u8]>::to_vec);
+            frames.remove(key);
+        }
+    }
+
+    /// The value, once the session is saved. `None` if another request has it.
+    pub(crate) fn value(&self) -> Option<Vec<u8>> {
+        match &*self.taking() {
+            Taking::Found(value) => value.clone(),
+            Taking::GivenUp => None,
+        }
+    }
+
+    /// Nobody gets it: it goes back where it was, unless there is another one.
+    pub(crate) fn return_to(&self, frames: &mut Frames, key: &str) {
+        if let Some(value) = self.give_up().filter(|_| frames.get(key).is_none()) {
+            frames.insert(key, &value);
+        }
+    }
+
+    fn give_up(&self) -> Option<Vec<u8>> {
+        let taking = mem::replace(&mut *self.taking(), Taking::GivenUp);
+        match taking {
+            Taking::Found(value) => value,
+            Taking::GivenUp => None,
+        }
+    }
+
+    fn taking(&self) -> MutexGuard<'_, Taking> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 fn remove_subject(content: &mut Content) {
     // One with a note is in no roster yet.
     if let Some(subject) = content
@@ -223,6 +307,7 @@ impl fmt::Debug for Change {
             Self::Remove { .. } => "Remove",
             Self::Clear => "Clear",
             Self::Update { .. } => "Update",
+            Self::Take { .. } => "Take",
             Self::PushFlash { .. } => "PushFlash",
             Self::TakeFlashes(_) => "TakeFlashes",
             Self::PutBackFlashes(_) => "PutBackFlashes",

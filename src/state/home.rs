@@ -12,8 +12,12 @@ pub(crate) enum Home {
     /// It is new and not saved.
     #[default]
     Nowhere,
-    /// In its cookie.
-    Cookie { id: SessionId, issued: Timestamp },
+    /// In its cookie, which counts from `issued` and is over at `expires`.
+    Cookie {
+        id: SessionId,
+        issued: Timestamp,
+        expires: Timestamp,
+    },
     /// In a record, to which the cookie refers.
     Record(Place),
     /// Nowhere, and nothing may be saved: the session of this ID was renewed or ended a moment ago,
@@ -37,6 +41,15 @@ impl Home {
             Self::Nowhere | Self::Marked(_) => None,
             Self::Cookie { id, .. } => Some(id),
             Self::Record(place) => Some(&place.id),
+        }
+    }
+
+    /// The end that was written down last.
+    pub(crate) fn expires(&self) -> Option<Timestamp> {
+        match self {
+            Self::Nowhere | Self::Marked(_) => None,
+            Self::Cookie { expires, .. } => Some(*expires),
+            Self::Record(place) => Some(place.expires),
         }
     }
 

@@ -6,9 +6,9 @@ use super::{
     change::Change,
     enrolment::Enrolment,
     home::{Home, Place},
-    lifetime::Lifetime,
+    lifetime::{Lifetime, Term},
     plan::{Plan, Write},
-    request::{CookieDuty, CutOff, State},
+    request::{CookieDuty, CutOff, State, View},
 };
 use crate::{
     clock::Timestamp,
@@ -41,6 +41,8 @@ pub(crate) struct Job {
 pub(crate) struct Draft {
     /// Empty if the record's bytes stay.
     pub(crate) plain: Bytes,
+    /// From when its cookie counts, if that is what is written.
+    pub(crate) issued: Timestamp,
     pub(crate) expires: Timestamp,
     pub(crate) enrolment: Option<Enrolment>,
     /// It is small enough for a cookie.
@@ -91,7 +93,9 @@ impl State {
             Write::Touch { .. } => plan.lists,
             _ => true,
         };
-        let mut draft = Draft::of(&view.content, settings, now);
+        let end = (plan.term, view.home.expires());
+        let mut draft = Draft::of(&view.content, settings, now, end);
+        draft.issued = view.issued(plan.term, now);
         draft.browser = browser;
         if has_bytes {
             draft.writes = match &view.home {
@@ -127,19 +131,27 @@ impl State {
     pub(crate) fn saved_in_cookie(
         &mut self,
         new: Option<SessionId>,
-        duty: CookieDuty,
+        plan: &Plan,
+        settings: &Settings,
         now: Timestamp,
     ) {
         let Some(view) = &mut self.view else { return };
+        let lifetime = Lifetime::of(&view.content, settings);
+        let issued = view.issued(plan.term, now);
+        let expires = lifetime.expires_by(plan.term, now, view.home.expires());
         let kept = match mem::take(&mut view.home) {
             Home::Cookie { id, .. } => Some(id),
             Home::Nowhere | Home::Marked(_) | Home::Record(_) => None,
         };
-        let home = match new.or(kept).filter(|_| duty != CookieDuty::Remove) {
-            Some(id) => Home::Cookie { id, issued: now },
+        let home = match new.or(kept).filter(|_| plan.duty != CookieDuty::Remove) {
+            Some(id) => Home::Cookie {
+                id,
+                issued,
+                expires,
+            },
             None => Home::Nowhere,
         };
-        self.saved(home, duty, None, now);
+        self.saved(home, plan.duty, None, now);
     }
 
     /// Enters what became of a save.
@@ -167,6 +179,7 @@ impl State {
         if is_renamed {
             self.renews = false;
         }
+        self.has_begun |= view.home.is_nowhere() && !home.is_nowhere();
         let duty = match home {
             Home::Nowhere => CookieDuty::Remove,
             Home::Marked(_) => CookieDuty::Nothing,
@@ -177,18 +190,44 @@ impl State {
     }
 }
 
+impl View {
+    /// From when a cookie counts that is made now.
+    fn issued(&self, term: Term, now: Timestamp) -> Timestamp {
+        match self.home {
+            Home::Cookie { issued, .. } if term == Term::Stays => issued,
+            _ => now,
+        }
+    }
+}
+
 impl Draft {
-    /// Without its bytes.
-    pub(crate) fn of(content: &Content, settings: &Settings, now: Timestamp) -> Self {
+    /// Without its bytes; `written` is the end that was written down last.
+    pub(crate) fn of(
+        content: &Content,
+        settings: &Settings,
+        now: Timestamp,
+        (term, written): (Term, Option<Timestamp>),
+    ) -> Self {
         Self {
             plain: Bytes::new(),
-            expires: Lifetime::of(content, settings).expires(now),
+            issued: now,
+            expires: Lifetime::of(content, settings).expires_by(term, now, written),
             enrolment: Enrolment::of(content, settings, now),
             fits_cookie: settings.may_be_in_cookie()
                 && settings.fits_cookie(content.payload_len(), content.attributes.as_deref()),
             is_emptied: content.is_emptied(),
             browser: Browser::Knows,
             writes: Writes::default(),
+        }
+    }
+
+    /// Where the session is when the response brings it.
+    pub(crate) fn in_cookie(&self, id: SessionId) -> Home {
+        let (issued, expires) = (self.issued, self.expires);
+        Home::Cookie {
+            id,
+            issued,
+            expires,
         }
     }
 

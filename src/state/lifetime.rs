@@ -12,38 +12,88 @@ use crate::{
 pub(crate) struct Lifetime {
     /// How long it lasts if nobody uses it.
     pub(crate) idle: Duration,
+    /// How long it lasts until a second request uses it: no longer than `idle`.
+    pub(crate) first: Duration,
     /// When it is over, however much it is used.
     pub(crate) end: Timestamp,
+}
+
+/// What a save does to the session's end.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Term {
+    /// Somebody uses the session: the idle timeout starts anew.
+    #[default]
+    Restarts,
+    /// The request that made it saves it, and may be the only one there will be.
+    Begins,
+    /// The request does not count as use: the end stays.
+    Stays,
 }
 
 impl Lifetime {
     pub(crate) fn of(content: &Content, settings: &Settings) -> Self {
         if content.created < settings.not_before {
-            let (idle, end) = (Duration::ZERO, Timestamp::default());
-            return Self { idle, end };
+            return Self::new(Duration::ZERO, Timestamp::default());
         }
-        match content.persistence {
+        let last = content.created.saturating_add(settings.absolute);
+        let lifetime = match content.persistence {
             Persistence::For { since, length } => {
                 // It may have been granted before the bound was lowered.
                 let idle = length.min(settings.persist_up_to);
-                let end = since.saturating_add(idle);
-                Self { idle, end }
+                return Self::new(idle, since.saturating_add(idle));
             }
-            Persistence::Configured => Self {
-                // A browser that forgets the cookie earlier ends the session then.
-                idle: settings.max_age.unwrap_or(settings.idle).min(settings.idle),
-                end: content.created.saturating_add(settings.absolute),
+            // A browser that forgets the cookie earlier ends the session then.
+            Persistence::Configured => Self::new(
+                settings.max_age.unwrap_or(settings.idle).min(settings.idle),
+                last,
+            ),
+            Persistence::UntilBrowserCloses => Self::new(settings.idle, last),
+        };
+        match settings.first_idle {
+            // Who has logged in is no passer-by.
+            Some(first) if content.subject.is_none() && content.authenticated.is_none() => Self {
+                first: first.min(lifetime.idle),
+                ..lifetime
             },
-            Persistence::UntilBrowserCloses => Self {
-                idle: settings.idle,
-                end: content.created.saturating_add(settings.absolute),
-            },
+            _ => lifetime,
+        }
+    }
+
+    fn new(idle: Duration, end: Timestamp) -> Self {
+        Self {
+            idle,
+            first: idle,
+            end,
         }
     }
 
     /// When the session is over if nobody uses it again.
     pub(crate) fn expires(self, now: Timestamp) -> Timestamp {
         now.saturating_add(self.idle).min(self.end)
+    }
+
+    /// When it is over if it is saved now; `written` is the end that was written down last.
+    pub(crate) fn expires_by(
+        self,
+        term: Term,
+        now: Timestamp,
+        written: Option<Timestamp>,
+    ) -> Timestamp {
+        let latest = self.expires(now);
+        match (term, written) {
+            (Term::Restarts, _) => latest,
+            (Term::Stays, Some(written)) => written.min(latest),
+            (Term::Begins | Term::Stays, written) => {
+                let first = now.saturating_add(self.first);
+                // A second request may have put the end off.
+                first.max(written.unwrap_or_default()).min(latest)
+            }
+        }
+    }
+
+    /// Whether a second request makes it last longer.
+    pub(crate) fn grows(self) -> bool {
+        self.first < self.idle
     }
 
     /// Whether the end has moved so far, since it was last written down, that it is worth another
@@ -55,19 +105,20 @@ impl Lifetime {
         gained > Duration::ZERO && (is_much || expires == self.end)
     }
 
-    /// Whether a session in a cookie of this age, which is only read, gets another one. In a cookie
-    /// alone it does from half of the idle timeout on: a response that is late puts an old state in
-    /// the place of a newer one. Where a store tells whether the session is alive, it does from a
-    /// tenth on.
+    /// Whether a session that is only read, and in a cookie of this span, gets another one. In a
+    /// cookie alone it does from half of the time that it was given on: a response that is late puts
+    /// an old state in the place of a newer one. Where a store tells whether the session is alive,
+    /// it does from a tenth on.
     pub(crate) fn is_worth_resealing(
         self,
         now: Timestamp,
-        issued: Timestamp,
+        (issued, expires): (Timestamp, Timestamp),
         settings: &Settings,
     ) -> bool {
         let part = if settings.ends().is_some() { 10 } else { 2 };
+        let given = expires.saturating_since(issued).min(self.idle).as_secs();
         let age = now.saturating_since(issued).as_secs();
-        self.expires(now) > self.expires(issued) && age.saturating_mul(part) >= self.idle.as_secs()
+        self.expires(now) > expires && age.saturating_mul(part) >= given
     }
 
     /// Whether it is time to send the cookie of a session in a record again, before the browser
@@ -79,25 +130,45 @@ impl Lifetime {
         content: &Content,
         settings: &Settings,
     ) -> bool {
+        let of_cookie = self.of_cookie(content, settings);
+        of_cookie.is_some_and(|cookie| cookie.is_worth_touching(now, cookie.expires(sent)))
+    }
+
+    /// When the browser drops the cookie that was sent at `sent`, if it does so by itself.
+    pub(crate) fn forgotten(
+        self,
+        sent: Timestamp,
+        content: &Content,
+        settings: &Settings,
+    ) -> Option<Timestamp> {
+        let of_cookie = self.of_cookie(content, settings);
+        of_cookie.map(|cookie| cookie.expires(sent))
+    }
+
+    /// That of a cookie which slides.
+    fn of_cookie(self, content: &Content, settings: &Settings) -> Option<Self> {
         let idle = match content.persistence {
             Persistence::Configured => settings.max_age,
             Persistence::UntilBrowserCloses | Persistence::For { .. } => None,
         };
-        let of_cookie = idle.map(|idle| Self { idle, ..self });
-        of_cookie.is_some_and(|cookie| cookie.is_worth_touching(now, cookie.expires(sent)))
+        idle.map(|idle| Self { idle, ..self })
     }
 
-    /// The `Max-Age` of the cookie; none if it goes when the browser closes.
+    /// The `Max-Age` of the cookie of a session that was used at `used`; none if it goes when the
+    /// browser closes.
     pub(crate) fn max_age(
         self,
         now: Timestamp,
+        used: Timestamp,
         content: &Content,
         settings: &Settings,
     ) -> Option<Duration> {
         let left = self.end.saturating_since(now);
         match content.persistence {
             Persistence::For { .. } => Some(left),
-            Persistence::Configured => settings.max_age.map(|age| age.min(left)),
+            Persistence::Configured => settings
+                .max_age
+                .map(|age| age.saturating_sub(now.saturating_since(used)).min(left)),
             Persistence::UntilBrowserCloses => None,
         }
     }

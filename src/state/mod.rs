@@ -4,14 +4,16 @@ mod change;
 mod enrolment;
 mod home;
 mod job;
+mod life;
 mod lifetime;
 mod plan;
 
 pub(crate) use self::{
-    change::{Change, Effect, RawFlash, Taken, TakenFlashes},
+    change::{Change, Effect, RawFlash, Taken, TakenFlashes, TakenValue, Update},
     enrolment::Enrolment,
     home::{Home, Place},
     job::{Draft, Job, Written},
+    life::Life,
     lifetime::Lifetime,
     plan::{When, Write},
     request::{CookieDuty, CutOff, Source, State, Use, View},

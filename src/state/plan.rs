@@ -4,7 +4,7 @@ use super::{
     change::Change,
     enrolment,
     home::{Home, Place},
-    lifetime::Lifetime,
+    lifetime::{Lifetime, Term},
     request::{CookieDuty, State, View},
 };
 use crate::{
@@ -26,6 +26,8 @@ pub(crate) enum When {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Plan {
     pub(crate) write: Write,
+    /// What it does to the session's end.
+    pub(crate) term: Term,
     /// The roster is told that the session is in use.
     pub(crate) lists: bool,
     /// What the response owes the browser when this is done.
@@ -147,6 +149,7 @@ impl State {
         };
         Ok(Some(Plan {
             write,
+            term: self.term(view, when),
             lists: due.listing,
             duty,
             is_change,
@@ -197,29 +200,50 @@ impl State {
         matches!(self.duty, CookieDuty::Refresh | CookieDuty::Set)
     }
 
+    /// What a save does to the session's end.
+    fn term(&self, view: &View, when: When) -> Term {
+        if when == When::Touch || self.renews || self.log.iter().any(Change::is_of_lifetime) {
+            Term::Restarts
+        } else if self.skips_touch {
+            Term::Stays
+        } else if self.has_begun || view.home.is_nowhere() {
+            Term::Begins
+        } else {
+            Term::Restarts
+        }
+    }
+
     fn due(&self, view: &View, settings: &Settings, now: Timestamp) -> Due {
         if !self.is_used {
             return Due::default();
         }
         let lifetime = Lifetime::of(&view.content, settings);
-        let end = match &view.home {
-            Home::Record(place) => lifetime.is_worth_touching(now, place.expires),
-            Home::Cookie { issued, .. } => lifetime.is_worth_resealing(now, *issued, settings),
-            Home::Nowhere | Home::Marked(_) => false,
-        };
+        let term = self.term(view, When::Response);
+        let is_use = term != Term::Stays;
+        let is_second = is_use && !(term == Term::Begins && lifetime.grows());
+        let end = is_second
+            && match view.home {
+                Home::Record(ref place) => lifetime.is_worth_touching(now, place.expires),
+                Home::Cookie {
+                    issued, expires, ..
+                } => lifetime.is_worth_resealing(now, (issued, expires), settings),
+                Home::Nowhere | Home::Marked(_) => false,
+            };
         let is_cookie_due = |sent| lifetime.is_cookie_due(now, sent, &view.content, settings);
         let is_late = self.sent.is_some_and(is_cookie_due);
-        let cookie = view.home.is_record() && (self.is_outdated || is_late);
+        let cookie = is_use && view.home.is_record() && (self.is_outdated || is_late);
         // What is in its cookie gets a new one with each change.
-        let is_known_alive = view.home.is_cookie() && settings.ends().is_some();
-        let reseals = cookie || end || self.is_changed() || is_known_alive;
+        let is_known_alive = is_use && view.home.is_cookie() && settings.ends().is_some();
+        let is_resealed = self.is_changed() && (is_use || view.home.is_cookie());
+        let reseals = cookie || end || is_resealed || is_known_alive;
         let new_key = self.is_outdated && reseals;
         // One that is to last longer is to be listed longer, and a save that failed may have told
         // nobody.
         let is_told = |change: &Change| matches!(change, Change::Persist(_) | Change::Listed(_));
         let tells = || self.log.iter().any(is_told);
         let subject = view.content.subject.as_deref();
-        let is_due = |subject| new_key || tells() || enrolment::is_due(subject, lifetime, now);
+        let is_silent = |subject| is_use && enrolment::is_due(subject, lifetime, now);
+        let is_due = |subject| new_key || tells() || is_silent(subject);
         Due {
             end,
             cookie,

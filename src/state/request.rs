@@ -38,8 +38,10 @@ pub(crate) struct State {
     pub(crate) sealed_by: Option<KeyId>,
     /// When the cookie was made that came and refers to the session's record.
     pub(crate) sent: Option<Timestamp>,
-    /// When the session is over that the cookie holds that came.
-    pub(crate) until: Option<Timestamp>,
+    /// This request made the session.
+    pub(crate) has_begun: bool,
+    /// This request does not count as use of the session: its end stays.
+    pub(crate) skips_touch: bool,
     /// Somebody asked it something, changed it, or tried to: the response depends on the cookie. To
     /// load it is not enough.
     pub(crate) is_used: bool,
@@ -189,10 +191,17 @@ impl State {
         self.log.push(change);
     }
 
-    /// The visitor does not see the response: the next page gets the messages that this one took.
-    /// Those for which the handler has left no room are lost, as with a response that is seen.
-    pub(crate) fn put_back_flashes(&mut self, fits: impl Fn(&Content, usize) -> bool) {
-        for taken in mem::take(&mut self.taken) {
+    /// The next page gets the messages of these queues that this one took. Those for which the handler
+    /// has left no room are lost, as with a response that is seen.
+    pub(crate) fn put_back_flashes(
+        &mut self,
+        is_of: impl Fn(&str) -> bool,
+        mut fits: impl FnMut(&Content, usize) -> bool,
+    ) {
+        let all = mem::take(&mut self.taken).into_iter();
+        let (back, rest) = all.partition::<Vec<_>, _>(|taken| is_of(&taken.queue));
+        self.taken = rest;
+        for taken in back {
             if taken.ids().is_empty() {
                 continue;
             }
@@ -250,7 +259,7 @@ impl State {
     pub(crate) fn renew(&mut self, now: Timestamp) {
         self.renews = true;
         if let Some(view) = &mut self.view {
-            view.content.authenticated = Some(now);
+            view.content.authenticated = Some(now.into());
         }
         self.log.push(Change::Authenticate(now));
     }
@@ -309,7 +318,8 @@ impl State {
     /// Whether a session in a cookie has ended since it was opened, as one in a record that is not
     /// there any more.
     pub(crate) fn has_run_out(&self, now: Timestamp) -> bool {
-        self.is_in_cookie() && self.until.is_some_and(|until| until <= now)
+        let home = self.view.as_ref().map(|view| &view.home);
+        matches!(home, Some(Home::Cookie { expires, .. }) if *expires <= now)
     }
 
     /// What a save is after the response that would make a new session: the one there was has
@@ -331,6 +341,7 @@ impl State {
         if !self.is_changed_unlogged && !self.log.iter().any(Change::is_due) {
             return mem::take(&mut self.log);
         }
+        self.log.iter().for_each(Change::give_up);
         self.is_changed_unlogged = false;
         self.taken.clear();
         self.source = self.source_again();
@@ -383,6 +394,7 @@ impl State {
         }
         (self.renews, self.is_changed_unlogged) = (false, false);
         self.cut_off.clear();
+        self.log.iter().for_each(Change::give_up);
         self.taken.clear();
         mem::take(&mut self.log)
     }
@@ -422,6 +434,7 @@ impl State {
             },
             is_used: true,
             is_reopened: self.is_reopened,
+            skips_touch: self.skips_touch,
             ..Self::default()
         };
         mem::replace(self, new)

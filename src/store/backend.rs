@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::{CookieStore, DynStore, Store};
 
-/// What a session is kept in: the cookie itself, or any [`Store`]. Made of either with `into()`.
+/// What a session is kept in: the cookie itself, or any [`Store`]. Made of either by
+/// [`IntoBackend`].
 #[derive(Clone)]
 pub struct Backend(Kind);
 
@@ -23,6 +24,14 @@ impl Backend {
         }
     }
 
+    /// The cookie's store, to be changed.
+    pub(crate) fn cookies_mut(&mut self) -> Option<&mut CookieStore> {
+        match &mut self.0 {
+            Kind::Cookie(store) => Some(store),
+            Kind::Server(_) => None,
+        }
+    }
+
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self.server(), other.server()) {
             (Err(one), Err(other)) => one.is_same(other),
@@ -32,15 +41,35 @@ impl Backend {
     }
 }
 
-impl From<CookieStore> for Backend {
-    fn from(store: CookieStore) -> Self {
-        Self(Kind::Cookie(store))
+/// What [`SessionConfig::new`](crate::SessionConfig::new) takes: a [`CookieStore`], any [`Store`],
+/// or a [`Backend`].
+///
+/// Implement [`Store`], and a type has this.
+#[diagnostic::on_unimplemented(
+    message = "a session cannot be kept in `{Self}`",
+    label = "is no store",
+    note = "give a `CookieStore`, `MemoryStore` or `FilesystemStore`, or implement `silverback::store::Store` for `{Self}`"
+)]
+pub trait IntoBackend {
+    /// Makes it what a session is kept in.
+    fn into_backend(self) -> Backend;
+}
+
+impl IntoBackend for Backend {
+    fn into_backend(self) -> Backend {
+        self
     }
 }
 
-impl<S: Store> From<S> for Backend {
-    fn from(store: S) -> Self {
-        Self(Kind::Server(DynStore::new(store)))
+impl IntoBackend for CookieStore {
+    fn into_backend(self) -> Backend {
+        Backend(Kind::Cookie(self))
+    }
+}
+
+impl<S: Store> IntoBackend for S {
+    fn into_backend(self) -> Backend {
+        Backend(Kind::Server(DynStore::new(self)))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 /// are there. A listing tells no value of a session.
 ///
 /// ```
-/// use silverback::store::{Browse, Cursor, MemoryStore, RecordKind};
+/// use silverback::{MemoryStore, store::{Browse, Cursor, RecordKind}};
 ///
 /// # #[tokio::main]
 /// # async fn main() -> Result<(), silverback::store::StoreError> {

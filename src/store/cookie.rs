@@ -60,7 +60,7 @@ use super::{DynStore, Store};
 /// 200 bytes.
 ///
 /// ```
-/// use silverback::{Keys, SessionConfig, store::CookieStore};
+/// use silverback::{CookieStore, Keys, SessionConfig};
 ///
 /// # fn main() -> Result<(), silverback::KeyError> {
 /// let keys = Keys::generate()?;
@@ -109,7 +109,7 @@ impl CookieStore {
     /// [`load`](crate::Session::load) the session first. If the store fails, opening the session is
     /// an error, and never an empty or a valid session.
     ///
-    /// **What may forget.** A full [`MemoryStore`](crate::store::MemoryStore) that has to drop an end
+    /// **What may forget.** A full [`MemoryStore`](crate::MemoryStore) that has to drop an end
     /// refuses all sessions made until that end was set, as
     /// [`Rejection::Revoked`](crate::Rejection::Revoked). When its process ends it forgets all: copies
     /// of ended cookies are valid again, so keep ends that matter in a store that outlives a restart.
@@ -124,7 +124,7 @@ impl CookieStore {
     /// # use silverback::{Keys, SessionConfig};
     /// # #[cfg(feature = "filesystem")]
     /// # fn f() -> Result<(), Box<dyn std::error::Error>> {
-    /// use silverback::store::{CookieStore, FilesystemStore};
+    /// use silverback::{CookieStore, FilesystemStore};
     ///
     /// let ends = FilesystemStore::open("sessions")?;
     /// let cookies = CookieStore::new().revocation(ends);
@@ -159,7 +159,7 @@ impl CookieStore {
     /// in the store are lost.
     ///
     /// ```
-    /// # use silverback::{Keys, SessionConfig, store::{CookieStore, MemoryStore}};
+    /// # use silverback::{CookieStore, Keys, MemoryStore, SessionConfig};
     /// # fn main() -> Result<(), silverback::KeyError> {
     /// let cookies = CookieStore::new().overflow(MemoryStore::new()).up_to(2_000);
     /// let cart = SessionConfig::new("cart", cookies, Keys::generate()?);
@@ -190,7 +190,7 @@ impl CookieStore {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use silverback::{Keys, SessionConfig, store::CookieStore};
+    /// # use silverback::{CookieStore, Keys, SessionConfig};
     /// # fn main() -> Result<(), silverback::KeyError> {
     /// let cookies = CookieStore::new().clock_skew(Duration::from_secs(300));
     /// let theme = SessionConfig::new("theme", cookies, Keys::generate()?);

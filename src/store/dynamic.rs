@@ -22,7 +22,7 @@ use crate::crypto::{self, RandomError};
 /// and clone it.
 ///
 /// ```
-/// use silverback::store::{DynStore, MemoryStore};
+/// use silverback::{MemoryStore, store::DynStore};
 ///
 /// let store = DynStore::new(MemoryStore::new());
 /// assert_eq!(store, store.clone());

@@ -138,7 +138,7 @@ pub(crate) use self::dynamic::{check_runtime, now};
 #[cfg(all(feature = "filesystem", unix))]
 pub use self::filesystem::{Durability, FilesystemOptions, FilesystemStore};
 pub use self::{
-    backend::Backend,
+    backend::{Backend, IntoBackend},
     browse::{Browse, Cursor, Listed, Page},
     cookie::CookieStore,
     dynamic::DynStore,
@@ -163,6 +163,11 @@ pub use crate::id::RecordKey;
 /// loaded, updated or touched. Removing it is the store's own business.
 ///
 /// Every method is required, so that a store which wraps another forgets none.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no store of sessions",
+    label = "does not implement `silverback::store::Store`",
+    note = "stores are `CookieStore`, `MemoryStore`, `FilesystemStore`, and what implements `Store`"
+)]
 pub trait Store: Send + Sync + 'static {
     /// Returns the record under `key`, or `None` if there is none.
     ///

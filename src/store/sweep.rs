@@ -13,7 +13,7 @@ use super::{Store, StoreError};
 /// [`sweep`](Self::sweep) from a job of your own.
 ///
 /// ```
-/// use silverback::store::{MemoryStore, Sweep};
+/// use silverback::{MemoryStore, store::Sweep};
 ///
 /// # #[tokio::main]
 /// # async fn main() {
@@ -131,7 +131,7 @@ impl Swept {
 ///
 /// ```
 /// use std::time::Duration;
-/// use silverback::store::{MemoryStore, Sweeper};
+/// use silverback::{MemoryStore, store::Sweeper};
 ///
 /// # #[tokio::main]
 /// # async fn main() -> std::io::Result<()> {

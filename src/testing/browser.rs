@@ -34,7 +34,11 @@ use crate::{
 ///
 /// async fn count<B>(request: Request<B>) -> Result<Response<String>, Infallible> {
 ///     let session = request.extensions().get::<Session>().expect("the layer is around");
-///     let visits = session.update("visits", |n: &mut u32| *n += 1).expect("there is room");
+///     let count = |n: &mut u32| {
+///         *n += 1;
+///         *n
+///     };
+///     let visits = session.update("visits", count).expect("there is room");
 ///     Ok(Response::new(format!("visit {visits}")))
 /// }
 ///

@@ -50,10 +50,13 @@ impl Commit {
         }
         match self.keep {
             Keep::Everything => {}
-            Keep::Unseen => state.put_back_flashes(|content, growth| {
-                let (len, own) = (content.payload_len(), content.attributes.as_deref());
-                settings.check_size(len + growth, own).is_ok()
-            }),
+            Keep::Unseen => state.put_back_flashes(
+                |_| true,
+                |content, growth| {
+                    let (len, own) = (content.payload_len(), content.attributes.as_deref());
+                    settings.check_size(len + growth, own).is_ok()
+                },
+            ),
             Keep::Identity => return Ok(state.discard_changes()),
         }
         Ok(Vec::new())
@@ -82,7 +85,7 @@ pub(crate) fn commit_cookie(anchor: &impl Anchor, commit: Commit) -> Result<Repl
             }
             if let Some(plan) = plan {
                 let new = plan.write.names().then(|| vault.new_id()).transpose()?;
-                state.saved_in_cookie(new, plan.duty, now);
+                state.saved_in_cookie(new, &plan, settings, now);
             }
             Reply::of(state, settings, || now)
         })

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, ErrorKind, Rejection},
     id::SessionId,
     key::KeyId,
-    state::{Home, Lifetime, State, View},
+    state::{Home, State, View},
     vault::{Found, Token, Vault},
 };
 
@@ -72,12 +72,6 @@ impl Came {
         state.is_outdated = self.is_outdated || self.tag.is_some_and(is_other);
         state.sealed_by = self.key;
         state.sent = self.sent;
-        state.until = match view.home {
-            Home::Cookie { issued, .. } => {
-                Some(Lifetime::of(&view.content, settings).expires(issued))
-            }
-            _ => None,
-        };
     }
 }
 

@@ -38,8 +38,8 @@ impl Looked {
     }
 
     /// A session that a request had in its cookie.
-    pub(super) fn of_token(view: View, settings: &Settings, now: Timestamp) -> Self {
-        match check_times(&view, settings, now) {
+    pub(super) fn of_token(view: View, now: Timestamp) -> Self {
+        match check_times(&view, now) {
             Ok(()) => Self::Token(Box::new(view), Came::default()),
             Err(rejection) => Self::new(now, Some(rejection)),
         }
@@ -138,30 +138,29 @@ fn open_token(
     let (Some(content), Some(id)) = (content, stamp.token_id) else {
         return Err(Rejection::Malformed);
     };
+    // The timeouts may have been shortened since the token was made, or made longer.
+    let expires = Lifetime::of(&content, settings)
+        .expires(stamp.issued)
+        .min(stamp.expires());
     let home = Home::Cookie {
         id: SessionId::of_token(&id),
         issued: stamp.issued,
+        expires,
     };
     let view = View {
         home,
         content,
         rejection: None,
     };
-    check_times(&view, settings, now)?;
+    check_times(&view, now)?;
     Ok(view)
 }
 
-/// The timeouts may have been shortened since the token was made.
-fn check_times(view: &View, settings: &Settings, now: Timestamp) -> Result<(), Rejection> {
-    let lifetime = Lifetime::of(&view.content, settings);
-    let idle = match view.home {
-        Home::Cookie { issued, .. } => issued.saturating_add(lifetime.idle),
-        _ => lifetime.end,
-    };
-    if lifetime.end.min(idle) <= now {
-        return Err(Rejection::Expired);
+fn check_times(view: &View, now: Timestamp) -> Result<(), Rejection> {
+    match view.home.expires() {
+        Some(expires) if expires <= now => Err(Rejection::Expired),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Opens the rest of the way.

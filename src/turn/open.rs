@@ -46,7 +46,7 @@ impl Operation for Reopen {
         let looked = match kept {
             _ if is_locked_out => Looked::new(now, Some(Rejection::UnknownKey)),
             // The request's own response may have brought another cookie than came.
-            Some(view) => Looked::of_token(view, settings, now),
+            Some(view) => Looked::of_token(view, now),
             None => look(&source, settings, turn.exchange, now),
         };
         let opened = ask(&turn.vault, looked, Read::Current, now)

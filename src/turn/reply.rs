@@ -75,20 +75,26 @@ fn differs(view: Option<&View>, settings: &Settings, from: &CookieAttributes) ->
 
 fn render(view: &View, settings: &Settings, now: Timestamp) -> Result<HeaderValue, Error> {
     let (content, lifetime) = (&view.content, Lifetime::of(&view.content, settings));
-    let stamp = |until: Timestamp, token_id| {
-        let ttl = u32::try_from(until.saturating_since(now).as_secs()).unwrap_or(u32::MAX);
+    let stamp = |issued: Timestamp, until: Timestamp, token_id| {
+        let ttl = u32::try_from(until.saturating_since(issued).as_secs()).unwrap_or(u32::MAX);
         Stamp {
-            issued: now,
+            issued,
             // The machine that made the session may have a clock that is ahead.
-            created: content.created.min(now),
+            created: content.created.min(issued),
             ttl,
             token_id,
         }
     };
+    let mut used = now;
     let token = match &view.home {
         Home::Nowhere | Home::Marked(_) => return Err(Error::new(ErrorKind::Gone)),
-        Home::Cookie { id, .. } => {
-            let stamp = stamp(lifetime.expires(now), id.token_id());
+        Home::Cookie {
+            id,
+            issued,
+            expires,
+        } => {
+            used = *issued;
+            let stamp = stamp(used, *expires, id.token_id());
             settings.codec.seal(&stamp, content.payload_len(), |out| {
                 content.encode_payload(out)
             })
@@ -99,14 +105,14 @@ fn render(view: &View, settings: &Settings, now: Timestamp) -> Result<HeaderValu
                 Some(own) => Settings::tag_of(&own.render()),
             };
             let (stamp, len) = (
-                stamp(lifetime.end, None),
+                stamp(now, lifetime.end, None),
                 place.id.as_bytes().len() + tag.len(),
             );
             let payload = |out: &mut Vec<u8>| Settings::put_reference(&place.id, tag, out);
             settings.reference_codec().seal(&stamp, len, payload)
         }
     }?;
-    let lasts = lifetime.max_age(now, content, settings);
+    let lasts = lifetime.max_age(now, used, content, settings);
     let lasts = lasts.map(|age| (age, now));
     let value = (token.encoded_len(), |out: &mut String| token.encode_to(out));
     let cookie = match own_attributes(Some(view)) {

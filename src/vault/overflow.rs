@@ -101,7 +101,7 @@ impl Vault<'_> {
             if place.browser == Browser::Knows || !is_older {
                 job.apply(&mut content, &place.writes, self.now())?;
                 job.draft.browser = place.browser;
-                self.redraft(job, &content, &place.writes)?;
+                self.redraft(job, &content, Some(&place))?;
                 merged = Some(content);
             }
             let data = self.seal(&id, job.draft.plain.clone())?;

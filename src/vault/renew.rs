@@ -6,7 +6,7 @@ use super::{
     retry::{Policy, Queue, Rounds},
 };
 use crate::{
-    content::{Content, Fate, Mark, Writes},
+    content::{Content, Fate, Mark},
     error::{Error, ErrorKind},
     id::SessionId,
     state::{Home, Job, Place, When, Written},
@@ -64,7 +64,7 @@ impl Vault<'_> {
                     break;
                 }
                 Ok(Obstacle::Newer(content, current)) => {
-                    self.redraft(job, &content, &Writes::default())?;
+                    self.redraft(job, &content, None)?;
                     home = self.move_again(home, when, job).await?;
                     (merged, version) = (Some(content), current);
                 }
@@ -138,10 +138,7 @@ impl Vault<'_> {
     /// Makes the session's new place.
     async fn move_in(&self, when: When, job: &mut Job) -> Result<Home, Error> {
         if job.draft.fits_cookie && when == When::Response {
-            return Ok(Home::Cookie {
-                id: job.id.clone(),
-                issued: self.now(),
-            });
+            return Ok(job.draft.in_cookie(job.id.clone()));
         }
         self.create(job).await
     }
@@ -219,7 +216,7 @@ impl Vault<'_> {
 
     fn draft_alone(&self, job: &mut Job) -> Result<Content, Error> {
         let content = job.alone(self.now())?;
-        self.redraft(job, &content, &Writes::default())?;
+        self.redraft(job, &content, None)?;
         Ok(content)
     }
 

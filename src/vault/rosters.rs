@@ -166,7 +166,7 @@ impl Vault<'_> {
             }
             let cleaned = roster.clone();
             change(&mut roster)?;
-            if roster == cleaned && !roster.is_damaged {
+            if roster == cleaned && !roster.is_damaged && !roster.is_outdated {
                 return Ok(roster);
             }
             match rosters

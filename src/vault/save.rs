@@ -74,10 +74,7 @@ impl Vault<'_> {
         before: Option<&RecordKey>,
         job: &mut Job,
     ) -> Result<Written, Error> {
-        let home = Home::Cookie {
-            id: job.id.clone(),
-            issued: self.now(),
-        };
+        let home = job.draft.in_cookie(job.id.clone());
         if !job.plan.write.names() {
             let enrolment = job.draft.enrolment.as_ref();
             self.check_alive(&job.id, job.created, enrolment).await?;

@@ -57,20 +57,22 @@ impl Vault<'_> {
         }
     }
 
-    /// Writes the job's draft anew, of this content, over a record of these writes.
+    /// Writes the job's draft anew, of this content, over this record if there is one.
     pub(super) fn redraft(
         &self,
         job: &mut Job,
         content: &Content,
-        writes: &Writes,
+        over: Option<&Place>,
     ) -> Result<(), Error> {
         self.settings
             .check_size(content.payload_len(), content.attributes.as_deref())
             .map_err(Error::new)?;
         let (now, browser) = (self.now(), job.draft.browser);
-        job.draft = Draft::of(content, self.settings, now);
+        let end = (job.plan.term, over.map(|place| place.expires));
+        job.draft = Draft::of(content, self.settings, now, end);
         job.draft.browser = browser;
-        job.draft.writes = writes.with(job.write, now);
+        let writes = over.map(|place| place.writes.with(job.write, now));
+        job.draft.writes = writes.unwrap_or_else(|| Writes::default().with(job.write, now));
         job.draft.plain = content.encode_record(&job.draft.writes, browser).into();
         Ok(())
     }
@@ -112,10 +114,16 @@ impl Vault<'_> {
     /// Writes the draft, and removes the record if nothing is left of the session.
     pub(super) async fn update(&self, version: Version, job: &mut Job) -> Result<Written, Error> {
         let written = self.compare_and_swap(version, job).await?;
-        match &written.home {
+        match written.home {
             Home::Record(place) if job.draft.is_emptied => {
-                let home = self.remove_emptied(place).await;
-                Ok(Written { home, ..written })
+                let (home, filled) = self.remove_emptied(place).await?;
+                let merged = filled.or(written.merged);
+                let since = written.since;
+                Ok(Written {
+                    home,
+                    merged,
+                    since,
+                })
             }
             _ => Ok(written),
         }
@@ -157,7 +165,7 @@ impl Vault<'_> {
                     });
                 }
                 Merged::Again { content, place } => {
-                    self.redraft(job, &content, &place.writes)?;
+                    self.redraft(job, &content, Some(&place))?;
                     (version, merged) = (place.version, Some(content));
                 }
             }
@@ -180,19 +188,27 @@ impl Vault<'_> {
 
     /// Removes the record that this request has left empty. It was written before that: a removal
     /// does not tell whether there was still something, and of two requests that claim the last
-    /// value one shall get it.
-    async fn remove_emptied(&self, place: &Place) -> Home {
-        let Some(records) = self.settings.records() else {
-            return Home::Nowhere;
-        };
+    /// value one shall get it. Returns what another request has filled it with again, if one has.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if that one, or a third, has renewed or destroyed it.
+    async fn remove_emptied(&self, place: Place) -> Result<(Home, Option<Content>), Error> {
+        let records = self.records()?;
         let (key, version) = (place.id.record_key(), Some(place.version));
         match records.delete(&key, version).await {
-            Ok(()) => Home::Nowhere,
-            // Another request has filled it again.
-            Err(StoreError::Conflict) => Home::Record(place.clone()),
+            Ok(()) => Ok((Home::Nowhere, None)),
+            Err(StoreError::Conflict) => match self.find(&place.id, self.now()).await {
+                Ok(Found::Session { content, place }) => Ok((Home::Record(place), Some(content))),
+                Ok(Found::Marked(_)) => Err(Error::new(ErrorKind::Gone)),
+                // Whoever removed it after that removes the cookie.
+                Ok(Found::Nothing(_)) => Ok((Home::Marked(place.id), None)),
+                // The next save finds out.
+                Err(_) => Ok((Home::Record(place), None)),
+            },
             Err(error) => {
                 trace::left_behind(&self.settings.name, &error);
-                Home::Nowhere
+                Ok((Home::Nowhere, None))
             }
         }
     }

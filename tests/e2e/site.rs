@@ -77,7 +77,11 @@ async fn page(session: Session) -> Result<String, Error> {
 }
 
 async fn visits(session: Session) -> Result<String, Error> {
-    Ok(session.update("visits", |n: &mut u32| *n += 1)?.to_string())
+    let count = |n: &mut u32| {
+        *n += 1;
+        *n
+    };
+    Ok(session.update("visits", count)?.to_string())
 }
 
 /// Fills its cookie and says how long its value is, which was there before.

@@ -1,11 +1,12 @@
 //! What the types ask for, and what they can be sent to. It compiles, or it does not.
 
-use std::{convert::Infallible, rc::Rc};
+use std::{convert::Infallible, marker::PhantomData, rc::Rc};
 
 use http::{Request, Response};
+use serde::{Deserialize, Serialize};
 use silverback::{
-    Error, Flashes, Keys, ResponseFuture, Session, SessionConfig, SessionLayer, SessionService,
-    Sessions, Typed,
+    Error, Flashes, Keys, ResponseFuture, Session, SessionConfig, SessionData, SessionLayer,
+    SessionService, Sessions, Typed,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -13,12 +14,20 @@ use crate::support::keys;
 
 fn shared<T: Send + Sync + 'static>() {}
 
+/// A value that stays on its thread.
+#[derive(Default, Deserialize, Serialize)]
+struct OfOneThread(PhantomData<Rc<()>>);
+
+impl SessionData for OfOneThread {
+    const KEY: &'static str = "local";
+}
+
 #[test]
 fn handles_can_be_shared_between_threads() {
     shared::<Session>();
     shared::<Sessions>();
     shared::<Flashes>();
-    shared::<Typed<Rc<()>>>();
+    shared::<Typed<OfOneThread>>();
     shared::<SessionConfig>();
     shared::<SessionLayer>();
     shared::<Keys>();

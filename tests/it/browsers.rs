@@ -22,7 +22,12 @@ async fn serve<B>(request: Request<B>) -> Result<Response<String>, Infallible> {
     let mut response = Response::new(String::new());
     match request.uri().path() {
         "/" => {
-            let n = session.update("n", |n: &mut u32| *n += 1).unwrap();
+            let n = session
+                .update("n", |n: &mut u32| {
+                    *n += 1;
+                    *n
+                })
+                .unwrap();
             *response.body_mut() = n.to_string();
         }
         "/renew" => session.renew(),

@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use http::{Request, Response, StatusCode};
 use silverback::{
     ErrorKind, Session, SessionConfig, SessionLayer,
-    store::{Backend, FilesystemStore},
+    store::{FilesystemStore, IntoBackend},
 };
 use tokio::sync::Barrier;
 use tower::{Layer, ServiceExt, service_fn};
@@ -27,7 +27,7 @@ async fn add(session: Session, n: u32) {
     session.update("n", move |sum: &mut u32| *sum += n).unwrap();
 }
 
-async fn count_up(stores: &Stores, store: impl Into<Backend>) {
+async fn count_up(stores: &Stores, store: impl IntoBackend) {
     let layer = SessionLayer::new(SessionConfig::new("s", store, keys()));
     let site = Arc::new(Site::at(&stores.clock, layer));
     let jar = established(&site).await;

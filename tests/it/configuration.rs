@@ -217,27 +217,29 @@ fn same_site_none_needs_secure() {
 
 #[test]
 fn times_have_limits() {
+    let too_long = |setting| Err(ConfigError::MaxAgeTooLong { setting });
+    let too_short = |setting| Err(ConfigError::ZeroDuration { setting });
     assert_eq!(build("s", |c| c.max_age(400 * DAY)), Ok(()));
     assert_eq!(
         build("s", |c| c.max_age(400 * DAY + Duration::from_secs(1))),
-        Err(ConfigError::MaxAgeTooLong)
+        too_long("max_age")
     );
     assert_eq!(build("s", |c| c.persist_up_to(400 * DAY)), Ok(()));
     assert_eq!(
         build("s", |c| c.persist_up_to(401 * DAY)),
-        Err(ConfigError::MaxAgeTooLong)
+        too_long("persist_up_to")
     );
     assert_eq!(
         build("s", |c| c.persist_up_to(Duration::ZERO)),
-        Err(ConfigError::ZeroDuration)
+        too_short("persist_up_to")
     );
     assert_eq!(
         build("s", |c| c.idle_timeout(Duration::from_millis(999))),
-        Err(ConfigError::ZeroDuration)
+        too_short("idle_timeout")
     );
     assert_eq!(
         build("s", |c| c.absolute_timeout(Duration::ZERO)),
-        Err(ConfigError::ZeroDuration)
+        too_short("absolute_timeout")
     );
     assert_eq!(
         build("s", |c| c
@@ -280,6 +282,52 @@ fn an_idle_timeout_ends_no_later_than_the_absolute_one() {
     let text = build("s", |c| c.idle_timeout(longer)).unwrap_err();
     let text = text.to_string();
     assert!(text.contains("1209601 seconds") && text.contains("absolute_timeout"));
+}
+
+#[test]
+fn a_first_idle_timeout_is_no_longer_than_the_others() {
+    let refused = |first, idle| Err(ConfigError::FirstIdleLongerThanIdle { first, idle });
+    let first = |c: SessionConfig, secs| c.first_idle_timeout(Duration::from_secs(secs));
+    let (hour, day) = (Duration::from_secs(3_600), DAY.as_secs());
+    let longer = |secs| Duration::from_secs(secs + 1);
+    assert_eq!(build("s", |c| first(c, day)), Ok(()));
+    assert_eq!(build("s", |c| first(c, day + 1)), refused(longer(day), DAY));
+    assert_eq!(
+        build("s", |c| first(c.idle_timeout(hour), 3_601)),
+        refused(longer(3_600), hour)
+    );
+    for config in [
+        |c: SessionConfig| c.max_age(Duration::from_secs(3_600)),
+        |c: SessionConfig| c.max_age(Duration::from_secs(3_600)).idle_timeout(DAY),
+    ] {
+        assert_eq!(build("s", |c| first(config(c), 3_600)), Ok(()));
+        let over = build("s", |c| first(config(c), 3_601));
+        assert_eq!(over, refused(longer(3_600), hour));
+    }
+    let zero = build("s", |c| first(c, 0));
+    let setting = "first_idle_timeout";
+    assert_eq!(zero, Err(ConfigError::ZeroDuration { setting }));
+    let text = build("s", |c| first(c, day + 1)).unwrap_err().to_string();
+    assert!(
+        text.contains("86401 seconds") && text.contains("86400"),
+        "{text}"
+    );
+}
+
+#[test]
+fn presets_are_what_their_standards_say() {
+    for (preset, idle, absolute) in [
+        (Timeouts::DEFAULT, 24 * 60, 14 * 24 * 60),
+        (Timeouts::LOW_RISK, 30, 8 * 60),
+        (Timeouts::HIGH_VALUE, 5, 4 * 60),
+        (Timeouts::AAL1, 30 * 24 * 60, 30 * 24 * 60),
+        (Timeouts::AAL2, 60, 24 * 60),
+        (Timeouts::AAL3, 15, 12 * 60),
+    ] {
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        assert_eq!(preset, Timeouts::new(minutes(idle), minutes(absolute)));
+        assert_eq!(build("s", |c| c.timeouts(preset)), Ok(()));
+    }
 }
 
 #[test]

@@ -214,6 +214,46 @@ async fn one_that_is_filled_in_the_last_moment_lives() {
     assert_eq!(world.get(&mut jar.clone(), "other").await, Some(1));
 }
 
+/// It gets the new ID that the request has asked for.
+#[tokio::test]
+async fn one_that_is_filled_and_renewed_moves() {
+    let world = Kind::Remote.world();
+    let jar = &mut world.grown().await;
+    let old = jar.clone();
+    world.records().at(Before, Delete, Wait);
+    let emptying = world.visit(jar, async |session| {
+        empty(&session).await;
+        session.renew();
+    });
+    let filling = async {
+        world.records().reached().await;
+        world.put(&mut old.clone(), "other", 1).await;
+        world.records().go();
+    };
+    let ((_, response), ()) = tokio::join!(emptying, filling);
+    assert_eq!(failure(&response), None);
+    assert_eq!(world.get(jar, "other").await, Some(1));
+    assert_eq!(world.get::<u32>(&mut old.clone(), "other").await, None);
+}
+
+#[tokio::test]
+async fn one_that_is_filled_and_ended_is_gone() {
+    let world = Kind::Remote.world();
+    let jar = &mut world.grown().await;
+    let other = &mut jar.clone();
+    world.records().at(Before, Delete, Wait);
+    let emptying = world.visit(jar, async |session| empty(&session).await);
+    let ending = async {
+        world.records().reached().await;
+        world.put(other, "other", 1).await;
+        world.destroy(other).await;
+        world.records().go();
+    };
+    let ((_, response), ()) = tokio::join!(emptying, ending);
+    assert_eq!(failure(&response), Some(ErrorKind::Gone));
+    assert!(no_cookie(&response));
+}
+
 #[tokio::test]
 async fn a_record_that_cannot_be_removed_is_empty() {
     let world = Kind::Remote.world();

@@ -1,7 +1,10 @@
 //! A session that is ended, or spared, by another request while it is renewed.
 
 use http::{Response, StatusCode};
-use silverback::{Session, store::RecordKey};
+use silverback::{
+    Session,
+    store::{RecordKey, RecordKind},
+};
 
 use crate::support::{
     Jar, Kind, World, failure, log_in,
@@ -168,5 +171,59 @@ async fn two_logins_at_the_same_time_are_told_apart() {
             assert!(!world.is_alive(&first).await, "{kind:?}, call {n}");
         }
         assert!(both > 5, "{kind:?}: {both}");
+    }
+}
+
+async fn listed(world: &World) -> Vec<RecordKey> {
+    let sessions = world.subjects().list("ada").await.unwrap();
+    sessions
+        .iter()
+        .map(|session| session.record_key())
+        .collect()
+}
+
+#[tokio::test]
+async fn it_is_listed_by_the_name_that_works() {
+    for when in WHENS {
+        for n in 1.. {
+            let world = Kind::Remote.world();
+            let mut jar = world.logged_in("ada", "laptop").await;
+            let records = || world.records().keys_of(RecordKind::Session);
+            let look = async { (listed(&world).await, records().await) };
+            let hook = (world.rosters(), n, when);
+            let (_, seen) = in_between(hook, world.renew(&mut jar), look).await;
+            let Some((listed, living)) = seen else {
+                assert!(n > 3);
+                break;
+            };
+            assert_eq!(listed.len(), 1, "{when:?} call {n}");
+            assert!(living.contains(&listed[0]), "{when:?} call {n}");
+        }
+    }
+}
+
+/// The session that the loser of two renewals begins is nobody's.
+#[tokio::test]
+async fn a_loser_without_a_subject_is_not_listed() {
+    for kind in Kind::REMOTE_SUBJECTS {
+        let world = kind.world();
+        let mut winner = world.logged_in("ada", "laptop").await;
+        let mut loser = winner.clone();
+        let renew_late = async |session: Session| {
+            session.load().await.unwrap();
+            world.renew(&mut winner).await;
+            session.insert("x", 1).unwrap();
+            session.renew();
+        };
+        let (_, response) = world.visit(&mut loser, renew_late).await;
+        assert!(is_done(&response), "{kind:?}");
+        assert_eq!(
+            listed(&world).await,
+            [id(&world, &winner).await],
+            "{kind:?}"
+        );
+        let (lost, subjects) = (id(&world, &loser).await, world.subjects());
+        assert!(!subjects.destroy("ada", &lost).await.unwrap(), "{kind:?}");
+        assert_eq!(world.get(&mut loser, "x").await, Some(1), "{kind:?}");
     }
 }

@@ -284,7 +284,7 @@ async fn marks_stay_until_their_end_and_are_not_counted() {
     assert!(matches!(&refused, StoreError::Refused(_)), "{refused:?}");
     assert_eq!(
         std::error::Error::source(&refused).unwrap().to_string(),
-        "full"
+        "it is full: raise `MemoryStore::max_bytes`"
     );
     assert_eq!((marked, store.len()), (10, 0));
     assert!(store.is_empty());

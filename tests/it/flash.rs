@@ -1,6 +1,6 @@
 //! Messages that are shown once.
 
-use silverback::{Flashes, Session};
+use silverback::{ErrorKind, FlashLevel, FlashMessage, Flashes, Session};
 
 use crate::support::{
     Jar, Kind, no_cookie,
@@ -155,4 +155,121 @@ async fn messages_whose_claim_failed_are_kept() {
         .await;
     let left = async |session: Session| flashes(load_and(session).await).await;
     assert_eq!(world.visit(jar, left).await.0, ["hi"]);
+}
+
+#[tokio::test]
+async fn a_look_leaves_them_there() {
+    for site in Kind::SIMPLE.map(Kind::world) {
+        let jar = &mut Jar::default();
+        let leave = async |session: Session| {
+            session.flash("one").unwrap();
+            session.flash(2).unwrap();
+            session.flash_in("other", "three").unwrap();
+        };
+        site.visit(jar, leave).await;
+        let look = async |session: Session| {
+            let other = session.peek_flashes_in::<String>("other").unwrap();
+            assert_eq!(other, ["three"]);
+            Flashes::of(&session).peek::<String>().unwrap()
+        };
+        for _ in 0..2 {
+            let (seen, response) = site.visit(jar, look).await;
+            assert_eq!(seen, ["one"], "and leaves out what is no text");
+            assert!(no_cookie(&response));
+        }
+        assert_eq!(site.visit(jar, flashes).await.0, ["one"]);
+    }
+}
+
+/// Taken, taken and saved, or claimed: the next page gets them once more, in front of newer ones.
+#[tokio::test]
+async fn those_that_were_taken_can_be_kept() {
+    for (site, how) in Kind::SIMPLE
+        .into_iter()
+        .flat_map(|kind| [0, 1, 2].map(|how| (kind.world(), how)))
+    {
+        let jar = &mut Jar::default();
+        let leave = async |session: Session| {
+            session.flash("one").unwrap();
+            session.flash_in("other", "two").unwrap();
+        };
+        site.visit(jar, leave).await;
+        let keep = async |session: Session| {
+            let all = Flashes::of(&session);
+            let taken: Vec<String> = match how {
+                2 => all.claim().await.unwrap(),
+                _ => all.take().unwrap(),
+            };
+            if how == 1 {
+                session.save().await.unwrap();
+            }
+            session.flashes_in::<String>("other").unwrap();
+            all.push("newer").unwrap();
+            all.keep().unwrap();
+            taken
+        };
+        assert_eq!(site.visit(jar, keep).await.0, ["one"], "{how}");
+        assert_eq!(site.visit(jar, flashes).await.0, ["one", "newer"], "{how}");
+        let other = async |session: Session| session.flashes_in::<String>("other").unwrap();
+        assert!(site.visit(jar, other).await.0.is_empty(), "it was not kept");
+    }
+}
+
+#[tokio::test]
+async fn keeping_those_that_were_taken_changes_nothing() {
+    let site = Kind::Cookie.world();
+    let jar = &mut Jar::default();
+    site.visit(jar, async |session| session.flash("one").unwrap())
+        .await;
+    let keep = async |session: Session| {
+        session.flashes::<String>().unwrap();
+        session.keep_flashes().unwrap();
+    };
+    assert!(no_cookie(&site.visit(jar, keep).await.1));
+    assert_eq!(site.visit(jar, flashes).await.0, ["one"]);
+}
+
+#[tokio::test]
+async fn those_that_have_no_room_any_more_are_not_kept() {
+    let site = Kind::Cookie.world();
+    let jar = &mut Jar::default();
+    let leave = async |session: Session| session.flash("x".repeat(2_000)).unwrap();
+    site.visit(jar, leave).await;
+    let keep = async |session: Session| {
+        session.flashes::<String>().unwrap();
+        session.insert("large", "x".repeat(2_000)).unwrap();
+        session.keep_flashes().unwrap_err()
+    };
+    let (error, _) = site.visit(jar, keep).await;
+    assert!(matches!(error.kind(), ErrorKind::TooLarge { .. }));
+    assert_eq!(error.session(), Some("s"));
+}
+
+#[tokio::test]
+async fn messages_have_levels() {
+    let site = Kind::Cookie.world();
+    let jar = &mut Jar::default();
+    let leave = async |session: Session| {
+        let all = Flashes::of(&session);
+        all.success("a").unwrap();
+        all.info("b").unwrap();
+        all.warning("c").unwrap();
+        all.error("d").unwrap();
+        session.flash("e").unwrap();
+    };
+    site.visit(jar, leave).await;
+    let take = async |session: Session| session.flashes::<FlashMessage>().unwrap();
+    let (messages, _) = site.visit(jar, take).await;
+    let found: Vec<_> = messages
+        .iter()
+        .map(|message| (message.level, message.text.as_str()))
+        .collect();
+    let expected = [
+        (FlashLevel::Success, "a"),
+        (FlashLevel::Info, "b"),
+        (FlashLevel::Warning, "c"),
+        (FlashLevel::Error, "d"),
+        (FlashLevel::Info, "e"),
+    ];
+    assert_eq!(found, expected);
 }

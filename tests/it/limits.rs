@@ -4,8 +4,8 @@ use http::StatusCode;
 use silverback::{
     Clock, ErrorKind, Session, SessionConfig, SessionLayer,
     store::{
-        Backend, Bytes, Durability, Expiry, FilesystemStore, MemoryStore, Read, RecordKey, Store,
-        StoreError,
+        Bytes, Durability, Expiry, FilesystemStore, IntoBackend, MemoryStore, Read, RecordKey,
+        Store, StoreError,
     },
 };
 use tempfile::TempDir;
@@ -101,7 +101,7 @@ async fn a_session_is_bounded_by_what_its_store_takes() {
         let memory = MemoryStore::new()
             .clock(Clock::manual(START))
             .max_bytes(64 * (96 + 1_000));
-        let stores = [Backend::from(files), Backend::from(memory)];
+        let stores = [files.into_backend(), memory.into_backend()];
         for store in stores {
             let config = SessionConfig::new("s", store, keys());
             let config = if is_sealed {

@@ -20,7 +20,7 @@ use silverback::{
 use tokio::{net::TcpListener, runtime};
 
 use crate::support::{
-    HOUR, Jar, Kind, keys,
+    HOUR, Jar, Kind, keys, one_more,
     scripted::Scripted,
     watched::{KINDS, LONG, block_in_time, in_time, kept, update, world},
 };
@@ -49,11 +49,7 @@ fn anonymous_web_sockets_stop_no_server() {
     let app = Router::new()
         .route(
             "/",
-            get(async |session: Session| {
-                session
-                    .update("n", |n: &mut u32| *n += 1)
-                    .map(|n| n.to_string())
-            }),
+            get(async |session: Session| session.update("n", one_more).map(|n| n.to_string())),
         )
         .route("/ws", get(upgrade))
         .layer(SessionLayer::new(SessionConfig::new("s", store, keys())));

@@ -142,6 +142,35 @@ async fn a_renewal_meets_it_at_any_call() {
     }
 }
 
+/// The renewal moves the session from its record into the cookie, as it has shrunk.
+#[tokio::test]
+async fn a_renewal_into_the_cookie_meets_it() {
+    for n in 1.. {
+        let world = Kind::RevocableOverflow.world();
+        let jar = &mut world.grown().await;
+        world.put(jar, "cart", "").await;
+        let mut other = jar.clone();
+        let renew = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("n", 1).unwrap();
+            session.renew();
+        };
+        let hook = (world.ends(), n, Before);
+        let logout = log_out(&world, &mut other);
+        let ((_, response), logout) = in_between(hook, world.visit(jar, renew), logout).await;
+        let Some((done, _)) = logout else {
+            assert!(n > 2);
+            break;
+        };
+        assert_eq!(done, Ok(()), "call {n}");
+        let is_done = failure(&response).is_none();
+        assert_eq!(no_cookie(&response), !is_done, "call {n}");
+        let found = world.get(jar, "n").await;
+        assert_eq!(found, is_done.then_some(1), "call {n}");
+        assert_eq!(world.get::<String>(jar, "cart").await, None, "call {n}");
+    }
+}
+
 /// Nobody can tell whether it lives under another name.
 #[tokio::test]
 async fn without_a_record_or_a_mark_it_is_gone() {

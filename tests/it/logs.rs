@@ -1,79 +1,17 @@
 //! What is logged, and that no secret is.
 
-use std::{
-    cell::{Cell, RefCell},
-    fmt::{self, Write},
-    sync::{Mutex, Once},
-    time::Duration,
-};
+use std::{cell::Cell, sync::Mutex, time::Duration};
 
+use crate::support::{
+    DAY, Jar, Kind, START, Site, keys,
+    log::recorded,
+    scripted::{ANY, Before, Delete, Fail, Load, Scripted, Update},
+    sessions, until,
+};
 use silverback::{
     Clock, Rejection, Session, SessionConfig, SessionLayer,
     store::{Bytes, MemoryStore, Read, RecordKey, Store},
 };
-use tracing::{
-    Event, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-};
-
-use crate::support::{
-    DAY, Jar, Kind, START, Site, keys,
-    scripted::{ANY, Before, Delete, Fail, Load, Scripted, Update},
-    sessions, until,
-};
-
-thread_local! {
-    /// What was logged on this thread, if it is recorded.
-    static LOG: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
-/// Writes every event down, at every level. There is one for all threads: if each test brought its
-/// own, events of places that another test reached first could be missed.
-struct Recorder;
-
-impl Subscriber for Recorder {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "silverback"
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(event.metadata().level().to_string());
-        event.record(&mut line);
-        LOG.with_borrow_mut(|log| {
-            log.iter_mut()
-                .for_each(|log| log.push_str(&format!("{}\n", line.0)))
-        });
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let _ = write!(self.0, " {field}={value:?}");
-    }
-}
-
-async fn recorded(act: impl AsyncFnOnce()) -> String {
-    static INSTALL: Once = Once::new();
-    INSTALL.call_once(|| tracing::subscriber::set_global_default(Recorder).unwrap());
-    LOG.set(Some(String::new()));
-    act().await;
-    LOG.take().unwrap()
-}
 
 async fn write(session: Session) {
     session.load().await.unwrap();

@@ -4,9 +4,9 @@ use http::StatusCode;
 use silverback::{ErrorKind, Session};
 
 use crate::support::{
-    Jar, Kind, failure, no_cookie,
+    Jar, Kind, failure, no_cookie, one_more,
     schedule::until_it_hangs,
-    scripted::{After, Create, Fail, Hang, Lose, Update},
+    scripted::{After, Before, Create, Fail, Hang, Load, Lose, Update, Wait},
     watched::kept,
 };
 
@@ -17,7 +17,7 @@ async fn a_save_is_not_done_twice() {
     world.put(jar, "n", 1).await;
     let add = async |session: Session| {
         session.load().await.unwrap();
-        session.update("n", |n: &mut u32| *n += 1).unwrap();
+        session.update("n", one_more).unwrap();
         world.records().at(After, Update, Lose);
     };
     let (_, response) = world.visit(jar, add).await;
@@ -49,7 +49,7 @@ async fn a_session_outgrows_its_cookie_once() {
     world.put(jar, "n", 1).await;
     let grow = async |session: Session| {
         session.load().await.unwrap();
-        session.update("n", |n: &mut u32| *n += 1).unwrap();
+        session.update("n", one_more).unwrap();
         session.insert("large", "x".repeat(1_000)).unwrap();
         world.records().at(After, Create, Lose);
     };
@@ -68,7 +68,7 @@ async fn a_save_under_those_of_others_is_not_done_twice() {
         let other = &mut jar.clone();
         let add = async |session: Session| {
             session.load().await.unwrap();
-            session.update("n", |n: &mut u32| *n += 1).unwrap();
+            session.update("n", one_more).unwrap();
             world.records().at(After, Update, Hang);
             assert!(until_it_hangs(session.save()).await.is_none());
             for n in 0..others {
@@ -103,13 +103,37 @@ async fn a_renewal_that_was_ended_sets_no_cookie() {
     assert_eq!(world.records().sessions().await, 0);
 }
 
+/// It finds its own mark only after a logout has followed that.
+#[tokio::test]
+async fn nor_does_one_that_was_ended_before_it_knew() {
+    let world = Kind::Remote.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    let before = jar.clone();
+    let renew = async |session: Session| {
+        session.load().await.unwrap();
+        session.renew();
+        world.records().at(After, Update, Lose);
+        world.records().at(Before, Load, Wait);
+    };
+    let logout = async {
+        world.records().reached().await;
+        world.destroy(&mut before.clone()).await;
+        world.records().go();
+    };
+    let ((_, response), ()) = tokio::join!(world.visit(jar, renew), logout);
+    assert_eq!(failure(&response), Some(ErrorKind::Gone));
+    assert!(no_cookie(&response));
+    assert_eq!(world.records().sessions().await, 0);
+}
+
 /// A kept handle that is loaded again finds there what it has saved.
 #[tokio::test]
 async fn nor_is_it_after_a_load() {
     let world = Kind::Remote.world();
     let jar = &mut Jar::default();
     let session = kept(&world, jar).await;
-    let add = |session: &Session| session.update("n", |n: &mut u32| *n += 1).unwrap();
+    let add = |session: &Session| session.update("n", one_more).unwrap();
     session.load().await.unwrap();
     add(&session);
     world.records().at(After, Update, Fail);

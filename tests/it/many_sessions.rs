@@ -7,7 +7,7 @@ use silverback::{ErrorKind, Session, SessionConfig, SessionLayer, Sessions, stor
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{
-    Jar, Site, Stores, keys,
+    Jar, Site, Stores, keys, one_more,
     scripted::{ANY, Before, Create, Fail, Scripted},
     sessions, set_cookie, set_cookies,
 };
@@ -198,7 +198,7 @@ async fn one_the_layer_does_not_name_is_opened() {
             .visit(jar, async |session| {
                 let all = sessions(&session);
                 let cart = all.open(&carts.clone().named("cart-7")).await.unwrap();
-                assert_eq!(cart.update("n", |n: &mut u32| *n += 1).unwrap(), n);
+                assert_eq!(cart.update("n", one_more).unwrap(), n);
                 let same = all.open(&carts.clone().named("cart-7")).await.unwrap();
                 assert_eq!(same.get("n").unwrap(), Some(n));
                 let same = all.get("cart-7").await.unwrap();
@@ -216,7 +216,7 @@ async fn one_the_layer_does_not_name_is_opened() {
             (ErrorKind::SettingsDiffer, Some("cart"))
         );
         let invalid = all.open(&carts.clone().named("no name")).await.unwrap_err();
-        assert_eq!(invalid.kind(), ErrorKind::InvalidAttributes);
+        assert_eq!(invalid.kind(), ErrorKind::InvalidSettings);
         assert_eq!(
             all.open(&SessionConfig::cookie("account", keys()))
                 .await

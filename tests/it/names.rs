@@ -40,7 +40,7 @@ async fn one_in_two_layers_is_an_error() {
                 (error.kind(), error.session()),
                 (ErrorKind::NameTaken, Some("s"))
             );
-            assert!(error.to_string().contains("already used"), "{error}");
+            assert!(error.to_string().contains("another name"), "{error}");
         }
     };
     let response = nested(&layer, &Jar::default(), handler).await;

@@ -1,7 +1,7 @@
 //! Values of a type that has changed since they were kept.
 
 use serde::{Deserialize, Serialize};
-use silverback::{Error, ErrorKind, Session, SessionData, Typed};
+use silverback::{ErrorKind, Former, Session, SessionData, Typed};
 
 use crate::support::{Jar, Kind, World};
 
@@ -11,9 +11,7 @@ struct Strict(Vec<u64>);
 impl SessionData for Strict {
     const KEY: &'static str = "cart";
 
-    fn recover(_: &str, _: &Error) -> Option<Self> {
-        None
-    }
+    const FORMER: Former<Self> = Former::Fail;
 }
 
 /// What once was a list of items is a list of items and counts.
@@ -23,10 +21,12 @@ struct Counted(Vec<(u64, u32)>);
 impl SessionData for Counted {
     const KEY: &'static str = "cart";
 
-    fn recover(json: &str, error: &Error) -> Option<Self> {
-        assert_eq!(error.kind(), ErrorKind::DeserializeFailed);
-        let old: Vec<u64> = serde_json::from_str(json).ok()?;
-        Some(Self(old.into_iter().map(|item| (item, 1)).collect()))
+    const FORMER: Former<Self> = Former::from_type::<Vec<u64>>();
+}
+
+impl From<Vec<u64>> for Counted {
+    fn from(old: Vec<u64>) -> Self {
+        Self(old.into_iter().map(|item| (item, 1)).collect())
     }
 }
 
@@ -57,8 +57,8 @@ async fn one_that_must_not_be_lost_is_an_error_and_stays() {
         let kinds = async |session: Session| {
             session.load().await.unwrap();
             let cart = Typed::<Strict>::of(&session);
-            let (read, updated) = (cart.read(), cart.update(|cart| cart.0.push(7)));
-            [read, updated].map(|result| result.unwrap_err().kind())
+            let updated = cart.update(|cart| cart.0.push(7));
+            [cart.read().map(drop), updated].map(|result| result.unwrap_err().kind())
         };
         let (kinds, _) = world.visit(jar, kinds).await;
         assert_eq!(kinds, [ErrorKind::DeserializeFailed; 2]);
@@ -83,7 +83,8 @@ async fn one_that_can_be_recovered_is() {
         let add = async |session: Session| {
             session.load().await.unwrap();
             let cart = Typed::<Counted>::of(&session);
-            cart.update(|cart| cart.0.push((9, 3))).unwrap()
+            cart.update(|cart| cart.0.push((9, 3))).unwrap();
+            cart.read().unwrap()
         };
         let new = [(7, 1), (8, 1), (9, 3)];
         assert_eq!(world.visit(jar, add).await.0.0, new);
@@ -103,16 +104,67 @@ async fn one_that_cannot_be_recovered_is_the_error_it_was() {
     );
 }
 
+/// They are of no former type.
+#[tokio::test]
+async fn bytes_are_not_migrated() {
+    #[derive(Debug, Deserialize, PartialEq, Serialize)]
+    struct Text(u8);
+
+    impl SessionData for Text {
+        const KEY: &'static str = "cart";
+        const FORMER: Former<Self> = Former::Migrate(|json| Some(Self(json.len() as u8)));
+    }
+
+    let world = Kind::Memory.world();
+    let jar = &mut visitor(&world, "text").await;
+    let get = async |session: Session| Typed::<Text>::of(&session).get();
+    assert_eq!(world.visit(jar, get).await.0.unwrap(), Some(Text(6)));
+    let put = async |session: Session| session.insert_bytes("cart", "bytes").unwrap();
+    world.visit(jar, put).await;
+    let error = world.visit(jar, get).await.0.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DeserializeFailed);
+}
+
+#[tokio::test]
+async fn one_is_taken_and_replaced() {
+    let world = Kind::Memory.world();
+    let jar = &mut visitor(&world, [7]).await;
+    let take = async |session: Session| Typed::<Counted>::of(&session).take().await.unwrap();
+    assert_eq!(world.visit(jar, take).await.0, Some(Counted(vec![(7, 1)])));
+    assert_eq!(world.visit(jar, take).await.0, None);
+    let change = async |session: Session| {
+        let cart = Typed::<Counted>::of(&session);
+        assert_eq!(cart.get().unwrap(), None);
+        cart.replace(&Counted(vec![(8, 2)])).unwrap();
+        let refuse = |cart: &mut Counted| {
+            cart.0.clear();
+            Err::<(), _>("no")
+        };
+        assert_eq!(cart.try_update(refuse).unwrap(), Err("no"));
+        assert_eq!(
+            cart.try_update(|cart| Ok::<_, String>(cart.0.pop()))
+                .unwrap(),
+            Ok(Some((8, 2)))
+        );
+        cart.get().unwrap()
+    };
+    assert_eq!(world.visit(jar, change).await.0, Some(Counted(vec![])));
+}
+
 #[tokio::test]
 async fn one_of_no_policy_counts_as_the_default() {
     let world = Kind::Memory.world();
     let jar = &mut visitor(&world, "something else").await;
-    let read = async |session: Session| Typed::<Fresh>::of(&session).read().unwrap();
-    assert_eq!(world.visit(jar, read).await.0, Fresh::default());
+    let read = async |session: Session| {
+        let cart = Typed::<Fresh>::of(&session);
+        (cart.get().unwrap(), cart.read().unwrap())
+    };
+    assert_eq!(world.visit(jar, read).await.0, (None, Fresh::default()));
     assert_eq!(raw(&world, jar).await, "something else", "a read leaves it");
     let add = async |session: Session| {
         let cart = Typed::<Fresh>::of(&session);
-        cart.update(|cart| cart.0.push((7, 1))).unwrap()
+        cart.update(|cart| cart.0.push((7, 1))).unwrap();
+        cart.read().unwrap()
     };
     let new = [(7, 1)];
     assert_eq!(world.visit(jar, add).await.0.0, new);

@@ -29,7 +29,7 @@ impl Event {
         let act = async |session: Session| {
             session.load().await.unwrap();
             match self {
-                Count => drop(session.update("n", |n: &mut u32| *n += 1).unwrap()),
+                Count => session.update("n", |n: &mut u32| *n += 1).unwrap(),
                 Grow | GrowAndRenew => session.insert("large", "x".repeat(1_000)).unwrap(),
                 Shrink | ShrinkAndRenew => assert!(session.remove("large").unwrap()),
                 Destroy => {

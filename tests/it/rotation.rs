@@ -2,7 +2,7 @@
 
 use silverback::{Key, KeyState, Keys, Rejection, Session, SessionConfig, SessionLayer};
 
-use crate::support::{HOUR, Jar, Kind, Site, no_cookie, set_cookie};
+use crate::support::{HOUR, Jar, Kind, Site, no_cookie, one_more, set_cookie};
 
 #[tokio::test]
 async fn a_rotation_reissues_the_cookie() {
@@ -85,9 +85,7 @@ async fn machines_rotate_one_by_one() {
         }
         for site in &sites {
             let (n, _) = site
-                .visit(jar, async |session| {
-                    session.update("n", |n: &mut u32| *n += 1).unwrap()
-                })
+                .visit(jar, async |session| session.update("n", one_more).unwrap())
                 .await;
             assert!(n == round * 2 || n == round * 2 - 1, "round {round}: {n}");
         }
@@ -116,9 +114,8 @@ async fn rotation_under_load_loses_no_session() {
             let site = Site::of(layer);
             let jar = &mut Jar::default();
             for n in 1..=500_u32 {
-                let count = |session: silverback::Session| async move {
-                    session.update("n", |n: &mut u32| *n += 1)
-                };
+                let count =
+                    |session: silverback::Session| async move { session.update("n", one_more) };
                 assert_eq!(site.visit(jar, count).await.0.unwrap(), n);
             }
         })

@@ -139,6 +139,21 @@ async fn they_survive_a_key() {
     }
 }
 
+/// Also in the second in which they were last written, when nothing else in them changes.
+#[tokio::test]
+async fn the_first_use_after_a_rotation_seals_them_anew() {
+    for kind in Kind::WITH_SUBJECTS {
+        let ring = Keys::generate().unwrap();
+        let world = kind.with_keys(ring.clone());
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        let next = Key::generate().unwrap();
+        rotate(&ring, next.clone());
+        world.visit(jar, user).await;
+        let world = world.beside(Keys::new(next));
+        assert_eq!(world.notes("ada").await, ["laptop"], "{kind:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_revoked_key_reads_them() {
     for kind in Kind::WITH_SUBJECTS {

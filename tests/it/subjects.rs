@@ -56,7 +56,7 @@ async fn users_see_where_they_are_logged_in() {
         let current: Vec<_> = sessions.iter().map(SubjectSession::is_current).collect();
         assert_eq!(current, [true, false]);
         assert_eq!(Some(sessions[0].record_key()), id);
-        let created: Vec<_> = sessions.iter().map(SubjectSession::created).collect();
+        let created: Vec<_> = sessions.iter().map(SubjectSession::created_at).collect();
         assert_eq!(created, [START, START.saturating_add(HOUR)]);
         let (subject, _) = world.visit(laptop, subject).await;
         assert_eq!(subject.as_deref(), Some("ada"));
@@ -208,7 +208,7 @@ async fn a_list_follows_renewals_and_logouts() {
         let after = world.subjects().list("ada").await.unwrap();
         assert_eq!(notes(&after), ["laptop"]);
         assert_ne!(before[0].record_key(), after[0].record_key());
-        assert_eq!(before[0].created(), after[0].created());
+        assert_eq!(before[0].created_at(), after[0].created_at());
         assert_eq!(after[0].last_used(), START.saturating_add(DAY / 2));
 
         world.log_in(jar, "ada", "again").await;

@@ -98,7 +98,7 @@ fn an_update_that_updates_when_it_runs_again_ends() {
             let site = world(kind);
             let session = kept(&site, &mut Jar::default()).await;
             session.load().await.unwrap();
-            fn again(session: &Session) -> Result<u32, Error> {
+            fn again(session: &Session) -> Result<(), Error> {
                 let (same, mut has_run) = (session.clone(), false);
                 session.update("n", move |n: &mut u32| {
                     if std::mem::replace(&mut has_run, true) {

@@ -1,11 +1,11 @@
 //! Reading and changing values.
 
-use std::{collections::BTreeMap, sync::mpsc, thread, time::Duration};
+use std::{collections::BTreeMap, error::Error as _, sync::mpsc, thread, time::Duration};
 
 use silverback::{ErrorKind, Session};
 use tokio::runtime;
 
-use crate::support::{DAY, Jar, Kind, failure, no_cookie, set_cookie};
+use crate::support::{DAY, Jar, Kind, failure, no_cookie, one_more, set_cookie};
 
 async fn with_session<T, F: Future<Output = T>>(use_it: impl FnOnce(Session) -> F) -> T {
     Kind::Cookie
@@ -83,15 +83,129 @@ async fn a_value_of_another_type_stays() {
 async fn what_json_would_falsify_is_refused() {
     with_session(async |session| {
         session.insert("x", 1).unwrap();
-        for refused in [
-            session.insert("x", f64::NAN),
-            session.insert("x", u128::MAX),
+        for (refused, reason) in [
+            (session.insert("x", f64::NAN), "NaN"),
+            (session.insert("x", u128::MAX), "64 bits"),
+            (session.insert("x", Some(())), "`Some` of a null"),
+            (session.insert("x", [Some(None::<u8>)]), "`Some` of a null"),
+            (session.flash(Some(())), "`Some` of a null"),
         ] {
-            assert_eq!(refused.unwrap_err().kind(), ErrorKind::SerializeFailed);
+            let error = refused.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::SerializeFailed);
+            let said = error.source().unwrap().to_string();
+            assert!(said.contains(reason), "{said}");
         }
         assert_eq!(session.get("x").unwrap(), Some(1));
     })
     .await;
+}
+
+#[tokio::test]
+async fn null_is_no_value_for_a_type_that_has_none() {
+    with_session(async |session| {
+        session.insert("user", None::<u8>).unwrap();
+        assert_eq!(session.get::<u8>("user").unwrap(), None);
+        assert_eq!(session.get::<Option<u8>>("user").unwrap(), Some(None));
+        assert!(session.contains_key("user").unwrap());
+        assert_eq!(session.update("user", one_more).unwrap(), 1);
+        let log_out = |user: &mut Option<u8>| user.take();
+        assert_eq!(session.update("user", log_out).unwrap(), Some(1));
+        assert_eq!(session.get::<u8>("user").unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_default_is_read_where_there_is_none() {
+    with_session(async |session| {
+        assert_eq!(session.get_or_default::<u8>("n").unwrap(), 0);
+        assert!(session.is_empty().unwrap());
+        session.insert("n", 7).unwrap();
+        assert_eq!(session.get_or_default::<u8>("n").unwrap(), 7);
+        let wrong = session.get_or_default::<String>("n").unwrap_err();
+        assert_eq!(wrong.kind(), ErrorKind::DeserializeFailed);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bytes_are_kept_as_they_are() {
+    let all: Vec<u8> = (0..=255).collect();
+    for world in Kind::SIMPLE.map(Kind::world) {
+        let jar = &mut Jar::default();
+        let put = async |session: Session| {
+            session.insert_bytes("all", &all).unwrap();
+            session.insert_bytes("none", []).unwrap();
+        };
+        world.visit(jar, put).await;
+        let read = async |session: Session| {
+            session.insert_bytes("all", &all).unwrap();
+            ["all", "none", "other"].map(|key| session.get_bytes(key).unwrap())
+        };
+        let (read, response) = world.visit(jar, read).await;
+        assert_eq!(read, [Some(all.clone()), Some(vec![]), None]);
+        assert!(no_cookie(&response), "equal bytes are no change");
+    }
+}
+
+/// 2,000 bytes of numbers in JSON, which is more than a cookie.
+#[tokio::test]
+async fn bytes_take_the_room_that_they_are() {
+    with_session(async |session| {
+        let long = vec![200_u8; 2_000];
+        let error = session.insert("list", &long).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::TooLarge { .. }));
+        session.insert_bytes("bytes", &long).unwrap();
+        assert_eq!(session.get_bytes("bytes").unwrap(), Some(long));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bytes_and_json_are_not_mistaken_for_each_other() {
+    with_session(async |session| {
+        session.insert_bytes("bytes", "7").unwrap();
+        session.insert("json", 7).unwrap();
+        let wrong = [
+            session.get::<u8>("bytes").map(drop),
+            session.get::<serde_json::Value>("bytes").map(drop),
+            session.get_or_default::<u8>("bytes").map(drop),
+            session.update("bytes", one_more).map(drop),
+            session.get_bytes("json").map(drop),
+        ];
+        let names = ["get_bytes", "get_bytes", "get_bytes", "get_bytes", "`get`"];
+        for (wrong, name) in wrong.into_iter().zip(names) {
+            let error = wrong.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::DeserializeFailed);
+            let said = error.source().unwrap().to_string();
+            assert!(said.contains(name), "{said}");
+        }
+        session.insert("bytes", 8).unwrap();
+        assert_eq!(session.get("bytes").unwrap(), Some(8));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn there_may_be_many_keys() {
+    let world = Kind::Memory.world();
+    let jar = &mut Jar::default();
+    let fill = async |session: Session| {
+        for n in 0..2_000 {
+            session.insert(&format!("key {n}"), n).unwrap();
+        }
+        for n in 0..1_000 {
+            assert!(session.remove(&format!("key {n}")).unwrap());
+        }
+    };
+    world.visit(jar, fill).await;
+    let read = async |session: Session| {
+        for n in 0..2_000 {
+            let expected = (n >= 1_000).then_some(n);
+            assert_eq!(session.get(&format!("key {n}")).unwrap(), expected);
+        }
+    };
+    world.visit(jar, read).await;
 }
 
 /// Xorshift: enough of a generator to reach every exponent.
@@ -124,14 +238,11 @@ async fn floats_read_back_bit_by_bit() {
 #[tokio::test]
 async fn update_starts_from_the_default() {
     with_session(async |session| {
-        assert_eq!(session.update("n", |n: &mut u32| *n += 1).unwrap(), 1);
-        assert_eq!(session.update("n", |n: &mut u32| *n += 1).unwrap(), 2);
-        assert_eq!(
-            session
-                .update("list", |list: &mut Vec<u8>| list.push(4))
-                .unwrap(),
-            [4]
-        );
+        assert_eq!(session.update("n", one_more).unwrap(), 1);
+        assert_eq!(session.update("n", one_more).unwrap(), 2);
+        let push = |list: &mut Vec<u8>| list.push(4);
+        session.update("list", push).unwrap();
+        assert_eq!(session.get("list").unwrap(), Some([4]));
     })
     .await;
 }
@@ -145,7 +256,7 @@ async fn a_panicking_update_breaks_nothing() {
             same.update("n", |_: &mut u32| panic!("in the closure"))
         }));
         assert!(panicked.is_err());
-        assert_eq!(session.update("n", |n: &mut u32| *n += 1).unwrap(), 2);
+        assert_eq!(session.update("n", one_more).unwrap(), 2);
     })
     .await;
 }
@@ -158,7 +269,10 @@ fn an_update_may_use_the_session() {
         let update = with_session(async |session| {
             session.insert("m", 7).unwrap();
             let same = session.clone();
-            let add = move |n: &mut u32| *n += same.get::<u32>("m").unwrap().unwrap();
+            let add = move |n: &mut u32| {
+                *n += same.get::<u32>("m").unwrap().unwrap();
+                *n
+            };
             session.update("n", add).unwrap()
         });
         let runtime = runtime::Builder::new_current_thread().build().unwrap();

@@ -44,7 +44,7 @@ use self::edges::Crate;
 /// name.
 const FLOORS: &[&[&str]] = &[
     &[
-        "error", "binary", "clock", "crypto", "id", "lock", "name", "throttle", "trace",
+        "error", "binary", "clock", "crypto", "id", "lock", "name", "text", "throttle", "trace",
     ],
     &["key", "cookie", "codec"],
     &["store"],
@@ -58,6 +58,7 @@ const FLOORS: &[&[&str]] = &[
     &["sessions"],
     &[
         "answer",
+        "body",
         "caching",
         "head",
         "responder",
@@ -81,21 +82,34 @@ const FORBIDDEN: &[(&str, &str)] = &[
 /// as one.
 const FOLDERS: &[(&str, &[&str])] = &[
     ("codec", &["token", "mod"]),
-    ("config", &["timeouts", "settings", "mod", "build"]),
-    ("content", &["frames", "writes", "mark", "mod", "wire"]),
+    (
+        "config",
+        &[
+            "timeouts", "duration", "given", "file", "settings", "mod", "build", "apply",
+        ],
+    ),
+    (
+        "content",
+        &["index", "frames", "writes", "mark", "mod", "wire"],
+    ),
     ("request", &["registry", "commit", "mod"]),
-    ("key", &["id", "error", "secret", "ring", "mod"]),
+    ("key", &["id", "error", "secret", "text", "ring", "mod"]),
     ("roster", &["mod", "wire", "store"]),
     (
         "session",
         &[
             "json",
+            "former",
             "mod",
             "named",
             "values",
+            "update",
             "lifecycle",
+            "take",
             "subject",
+            "times",
             "flash",
+            "message",
             "typed",
             "detached",
         ],
@@ -109,6 +123,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "enrolment",
             "request",
             "plan",
+            "life",
             "job",
             "mod",
         ],

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use silverback::{
     Error, KeyError, Keys, Session, SessionConfig, SessionLayer, Sessions,
-    store::{Backend, CookieStore, FilesystemStore, MemoryStore},
+    store::{Backend, CookieStore, FilesystemStore, IntoBackend, MemoryStore},
 };
 use tower::{Layer, Service, service_fn};
 
@@ -102,10 +102,10 @@ impl Stores {
 
     fn backend(&self, kind: Kind) -> Backend {
         match kind {
-            Kind::Encrypted => CookieStore::new().into(),
-            Kind::Signed => CookieStore::new().signed().into(),
-            Kind::Memory => MemoryStore::new().into(),
-            Kind::Files => self.files.clone().into(),
+            Kind::Encrypted => CookieStore::new().into_backend(),
+            Kind::Signed => CookieStore::new().signed().into_backend(),
+            Kind::Memory => MemoryStore::new().into_backend(),
+            Kind::Files => self.files.clone().into_backend(),
         }
     }
 
@@ -187,7 +187,10 @@ impl Handler {
                 black_box(session.get::<u64>(COUNT)?.expect("there is a counter"));
             }
             Action::Update => {
-                black_box(session.update(COUNT, |count: &mut u64| *count += 1)?);
+                black_box(session.update(COUNT, |count: &mut u64| {
+                    *count += 1;
+                    *count
+                })?);
             }
             Action::Prepare => {
                 keys.try_for_each(|key| session.insert(&key, "x".repeat(text)))?;

@@ -10,7 +10,7 @@ use http::{HeaderValue, Request, Response, header};
 use rustix::time::{ClockId, clock_gettime};
 use silverback::{
     Error, Keys, Session, SessionConfig, SessionLayer,
-    store::{Backend, CookieStore, FilesystemStore},
+    store::{Backend, CookieStore, FilesystemStore, IntoBackend},
 };
 use tokio::runtime::Runtime;
 use tower::{Layer, Service, service_fn};
@@ -30,9 +30,12 @@ pub(crate) fn print(parent: &Path, effort: Effort) -> io::Result<()> {
     let runtime = Runtime::new()?;
     let (ours, theirs) = (tempfile::tempdir_in(parent)?, tempfile::tempdir_in(parent)?);
     let stores: [(&str, Backend); 3] = [
-        ("signed", CookieStore::new().signed().into()),
-        ("encrypted", CookieStore::new().into()),
-        ("filesystem", FilesystemStore::open(ours.path())?.into()),
+        ("signed", CookieStore::new().signed().into_backend()),
+        ("encrypted", CookieStore::new().into_backend()),
+        (
+            "filesystem",
+            FilesystemStore::open(ours.path())?.into_backend(),
+        ),
     ];
     let mut visitors =
         stores.map(|(name, store)| (Visitor::new(name, store), Vec::new(), Vec::new()));
@@ -86,7 +89,7 @@ impl Visitor {
         let keys = Keys::generate().expect("the system has randomness");
         Self {
             store,
-            layer: SessionLayer::new(SessionConfig::new(NAME, backend, keys)),
+            layer: SessionLayer::new(SessionConfig::new(NAME, backend, keys).cookie_name(NAME)),
             cookie: None,
             count: 0,
         }
@@ -184,7 +187,10 @@ fn prepare(session: &Session) -> Result<u64, Error> {
 }
 
 fn increase(session: &Session) -> Result<u64, Error> {
-    session.update(COUNT, |count: &mut u64| *count += 1)
+    session.update(COUNT, |count: &mut u64| {
+        *count += 1;
+        *count
+    })
 }
 
 fn check(session: &Session) -> Result<u64, Error> {

@@ -7,7 +7,7 @@ use crate::{
     ErrorKind,
     content::{FlashId, Persistence},
     cookie::CookieAttributes,
-    state::{CutOff, Taken, TakenFlashes},
+    state::{CutOff, Source, Taken, TakenFlashes, TakenValue},
 };
 
 const ONE: FlashId = *b"flash  1";
@@ -74,7 +74,7 @@ fn count() -> Change {
         key: "n".into(),
         update: Box::new(|old| {
             let old = old.map_or(0, |old| utf8(old).parse().unwrap());
-            Ok(format!("{}", old + 1).into())
+            Ok(Some(format!("{}", old + 1).into()))
         }),
     }
 }
@@ -206,6 +206,94 @@ fn an_update_that_fails_changes_nothing() {
 }
 
 #[test]
+fn an_update_that_was_refused_is_left_out() {
+    for (kind, is_left_out) in [
+        (ErrorKind::UpdateRefused, true),
+        (ErrorKind::DeserializeFailed, false),
+    ] {
+        let key = "none".into();
+        let update = Box::new(move |_: Option<&[u8]>| Err(crate::Error::new(kind)));
+        let mut change = Change::Update { key, update };
+        let error = change.apply(&mut start()).unwrap_err();
+        assert_eq!(error.kind(), kind);
+        let mut content = start();
+        assert_eq!(change.apply(&mut content).is_ok(), is_left_out);
+        assert_eq!(text(&content), text(&start()));
+    }
+}
+
+fn take_value(key: &str) -> Change {
+    let taken = Arc::new(TakenValue::new(b"seen".to_vec()));
+    Change::Take {
+        key: key.into(),
+        taken,
+    }
+}
+
+/// Applied again it takes what is there then, which may be nothing.
+#[test]
+fn a_value_is_taken_as_it_is_found() {
+    let value = |change: &Change| match change {
+        Change::Take { taken, .. } => taken.value().map(|value| utf8(&value).to_owned()),
+        _ => None,
+    };
+    let mut take = [take_value("k")];
+    assert_eq!(value(&take[0]).as_deref(), Some("seen"));
+    let newer = apply(&mut [insert("k", "newer")], start());
+    assert_eq!(text(&apply(&mut take, newer)), text(&start()));
+    assert_eq!(value(&take[0]).as_deref(), Some("newer"));
+    apply(&mut take, start());
+    assert_eq!(value(&take[0]), None);
+}
+
+#[test]
+fn a_value_that_is_given_up_stays() {
+    let newer = || apply(&mut [insert("k", "newer")], start());
+    for gives_up in [false, true] {
+        let mut take = [take_value("k")];
+        let Change::Take { taken, .. } = &take[0] else {
+            unreachable!("it is one");
+        };
+        let mut content = start();
+        if gives_up {
+            take[0].give_up();
+        } else {
+            taken.return_to(&mut content.frames, "k");
+            assert_eq!(utf8(content.frames.get("k").unwrap()), "seen");
+            let mut with_another = newer();
+            taken.return_to(&mut with_another.frames, "k");
+            assert_eq!(text(&with_another), text(&newer()));
+        }
+        assert_eq!(taken.value(), None);
+        assert_eq!(text(&apply(&mut take, newer())), text(&newer()));
+    }
+}
+
+/// Who waits for the save hears that nothing is theirs.
+#[test]
+fn what_is_dropped_takes_nothing() {
+    for reopens in [false, true] {
+        let mut state = State {
+            view: Some(View::new(NOW, None)),
+            ..State::default()
+        };
+        let (value, messages) = (take_value("k"), taken(&[ONE]));
+        let Change::Take { taken, .. } = &value else {
+            unreachable!("it is one");
+        };
+        let taken = Arc::clone(taken);
+        state.note(Some(value));
+        state.note(Some(Change::TakeFlashes(Arc::clone(&messages))));
+        let dropped = match reopens {
+            true => state.reopen(Source::Cookie),
+            false => state.discard_changes(),
+        };
+        assert_eq!(dropped.len(), 2);
+        assert!(taken.value().is_none() && messages.ids().is_empty());
+    }
+}
+
+#[test]
 fn a_change_says_what_it_is() {
     //   change                            code   subject cookie  debug
     #[rustfmt::skip]
@@ -214,6 +302,7 @@ fn a_change_says_what_it_is() {
         (remove("a"),                      false, false,  false, "Remove"),
         (Change::Clear,                    false, false,  false, "Clear"),
         (count(),                          true,  false,  false, "Update"),
+        (take_value("a"),                  false, false,  false, "Take"),
         (push(ONE, "secret"),              false, false,  false, "PushFlash"),
         (take(&[ONE]),                     false, false,  false, "TakeFlashes"),
         (Change::PutBackFlashes(taken(&[ONE])), false, false, false, "PutBackFlashes"),
@@ -268,7 +357,7 @@ fn what_may_be_saved_as_taken_is_put_back_by_another_change() {
                 at: NOW,
             });
         }
-        state.put_back_flashes(|_, _| true);
+        state.put_back_flashes(|_| true, |_, _| true);
         let log: Vec<_> = state
             .log
             .iter()

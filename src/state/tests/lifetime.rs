@@ -8,8 +8,12 @@ const TENTH: u64 = IDLE / 10;
 const PERSIST: u64 = 30 * 86_400;
 
 fn lifetime() -> Lifetime {
-    let (idle, end) = (secs(IDLE), after(ABSOLUTE));
-    Lifetime { idle, end }
+    of(secs(IDLE), after(ABSOLUTE))
+}
+
+fn of(idle: Duration, end: Timestamp) -> Lifetime {
+    let first = idle;
+    Lifetime { idle, first, end }
 }
 
 fn lasting(since: Timestamp, length: u64) -> Persistence {
@@ -34,7 +38,7 @@ fn a_session_lasts_as_it_was_asked_to() {
         let mut content = content(10);
         content.persistence = persistence;
         let idle = secs(idle);
-        assert_eq!(Lifetime::of(&content, &settings), Lifetime { idle, end });
+        assert_eq!(Lifetime::of(&content, &settings), of(idle, end));
     }
 }
 
@@ -85,7 +89,7 @@ fn max_age_slides_as_the_idle_timeout_does() {
         let (idle, end) = (secs(expected), NOW.saturating_add(secs(end)));
         assert_eq!(
             Lifetime::of(&content(10), &settings),
-            Lifetime { idle, end },
+            of(idle, end),
             "{row}"
         );
         let mut content = content(10);
@@ -158,7 +162,9 @@ fn a_session_in_a_cookie_is_seldom_sealed_again_for_a_read() {
             (Kept::Overflowing, with_store),
         ] {
             let is_worth = |lifetime: Lifetime, used| {
-                lifetime.is_worth_resealing(after(used), after(used - age), &kept.settings())
+                let issued = after(used - age);
+                let span = (issued, lifetime.expires(issued));
+                lifetime.is_worth_resealing(after(used), span, &kept.settings())
             };
             assert_eq!(is_worth(lifetime(), IDLE), expected, "{kept:?} {age}");
             // The end can be put off no further.
@@ -211,7 +217,7 @@ fn a_cookie_is_kept_as_long_as_the_session_at_most() {
     for (persistence, max_age, used, expected) in rows {
         let (content, settings) = kept_for(persistence, max_age);
         let (lifetime, now) = (Lifetime::of(&content, &settings), after(used));
-        let age = lifetime.max_age(now, &content, &settings);
+        let age = lifetime.max_age(now, now, &content, &settings);
         let row = format!("{persistence:?} {max_age:?} {used}");
         assert_eq!(age, expected.map(secs), "{row}");
     }

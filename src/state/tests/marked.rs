@@ -128,7 +128,7 @@ fn renewal(log: impl IntoIterator<Item = Change>) -> Job {
 fn the_loser_of_a_renewal_has_what_it_put_in_itself() {
     let count = || Change::Update {
         key: "n".into(),
-        update: Box::new(|old| Ok([old.unwrap_or_default(), b"1"].concat())),
+        update: Box::new(|old| Ok(Some([old.unwrap_or_default(), b"1"].concat()))),
     };
     let own = |key: &str| insert(key, "2");
     let rows = [

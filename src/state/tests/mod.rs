@@ -4,16 +4,20 @@
 mod change;
 mod emptied;
 mod enrolment;
+mod life;
 mod lifetime;
 mod marked;
 mod outcome;
 mod plan;
 mod request;
 mod take;
+mod term;
 
 use std::time::Duration;
 
-use super::{Change, CookieDuty, Home, Place, Source, State, View};
+use super::{
+    Change, CookieDuty, Home, Place, Source, State, View, Write, lifetime::Term, plan::Plan,
+};
 use crate::{
     clock::Timestamp,
     config::{SessionConfig, Settings},
@@ -91,8 +95,28 @@ fn other_id() -> SessionId {
 }
 
 fn cookie() -> Home {
-    let (id, issued) = (id(), NOW);
-    Home::Cookie { id, issued }
+    cookie_of(id(), NOW)
+}
+
+fn cookie_of(id: SessionId, issued: Timestamp) -> Home {
+    let expires = issued.saturating_add(secs(IDLE));
+    Home::Cookie {
+        id,
+        issued,
+        expires,
+    }
+}
+
+/// The plan of a session that its cookie saves.
+fn plan_of_cookie(duty: CookieDuty) -> Plan {
+    Plan {
+        write: Write::Cookie { names: false },
+        term: Term::Restarts,
+        lists: false,
+        duty,
+        is_change: true,
+        reseals: false,
+    }
 }
 
 fn record() -> Home {

@@ -7,8 +7,7 @@ fn saved(state: &mut State, home: Home, duty: CookieDuty) {
 }
 
 fn other_cookie() -> Home {
-    let (id, issued) = (other_id(), NOW);
-    Home::Cookie { id, issued }
+    cookie_of(other_id(), NOW)
 }
 
 fn other_record() -> Home {
@@ -147,7 +146,8 @@ fn a_cookie_keeps_its_name_or_gets_one() {
         (Home::Nowhere, Some(id()), cookie()),
     ] {
         let mut state = opened(was, content(10));
-        state.saved_in_cookie(new, CookieDuty::Set, NOW);
+        let settings = Kept::InCookies.settings();
+        state.saved_in_cookie(new, &plan_of_cookie(CookieDuty::Set), &settings, NOW);
         let home = state.view.unwrap().home;
         assert_eq!(home.id(), is.id());
         assert!(matches!(home, Home::Cookie { issued: NOW, .. }));

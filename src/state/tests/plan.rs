@@ -6,7 +6,7 @@ use crate::{
     content::Persistence,
     cookie::CookieAttributes,
     error::{Error, ErrorKind},
-    state::{When, Write, plan::Plan},
+    state::When,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,10 +158,6 @@ fn outcome(plan: &Result<Option<Plan>, Error>) -> String {
     }
 }
 
-fn cookie_of(issued: Timestamp) -> Home {
-    Home::Cookie { id: id(), issued }
-}
-
 fn record_until(expires: Timestamp) -> Home {
     let mut home = record();
     if let Home::Record(place) = &mut home {
@@ -197,7 +193,7 @@ fn arrange(row: Row) -> (State, Settings) {
     let home = match home {
         Where::Nowhere => Home::Nowhere,
         Where::Marked => Home::Marked(id()),
-        Where::Cookie => cookie_of(before(age)),
+        Where::Cookie => cookie_of(id(), before(age)),
         Where::Record => record_until(after(IDLE - age)),
     };
     let mut content = content(if room == Room::Fits { 10 } else { 101 });

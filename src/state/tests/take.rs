@@ -194,7 +194,7 @@ fn writes(numbers: &[u8]) -> Writes {
 fn what_a_save_has_carried_is_not_done_again() {
     let count = |name: &str| Change::Update {
         key: name.into(),
-        update: Box::new(|old| Ok([old.unwrap_or_default(), b"1"].concat())),
+        update: Box::new(|old| Ok(Some([old.unwrap_or_default(), b"1"].concat()))),
     };
     let cut_off = |write, changes| CutOff {
         write,
@@ -230,6 +230,38 @@ fn what_a_save_has_carried_is_not_done_again() {
             let found = ["a", "b", "c"].map(|key| theirs.frames.get(key).is_some());
             assert_eq!(found, done, "{writes:?}, {times} times");
         }
+    }
+}
+
+/// Loads find one after the other what has come to be. The first save carried one change, the second
+/// two, the third three.
+#[test]
+fn what_a_load_finds_is_not_saved_again() {
+    let rows: [(&[&[u8]], usize); 8] = [
+        (&[&[]], 3),
+        (&[&[1]], 2),
+        (&[&[2, 9]], 1),
+        (&[&[3]], 0),
+        (&[&[1], &[1, 9]], 2),
+        (&[&[1], &[1, 2]], 1),
+        (&[&[1], &[1, 3]], 0),
+        (&[&[1], &[1, 2], &[1, 2, 3]], 0),
+    ];
+    for (loads, left) in rows {
+        let mut state = opened(record(), content(10));
+        state
+            .log
+            .extend(["a", "b", "c"].map(|key| insert(key, "1")));
+        let cut_off = |changes: u8| CutOff {
+            write: [changes; 8],
+            changes: changes.into(),
+            at: NOW,
+        };
+        state.cut_off.extend([1, 2, 3].map(cut_off));
+        for load in loads {
+            drop(state.take_done(&writes(load), NOW).unwrap());
+        }
+        assert_eq!(state.log.len(), left, "{loads:?}");
     }
 }
 

@@ -3,7 +3,7 @@
 //! One line in a test file checks a store, each rule as a test of its own:
 //!
 //! ```
-//! # use silverback::store::MemoryStore as MyStore;
+//! # use silverback::MemoryStore as MyStore;
 //! silverback::store_conformance!(MyStore::new());
 //! ```
 //!
@@ -17,7 +17,7 @@
 //! Records then have to end at the exact second, and no test sleeps:
 //!
 //! ```
-//! # use silverback::store::MemoryStore as MyStore;
+//! # use silverback::MemoryStore as MyStore;
 //! silverback::store_conformance!(|clock| MyStore::new().clock(clock));
 //! ```
 //!
@@ -35,7 +35,7 @@
 //! outlive it. Several stores in one file get a name each:
 //!
 //! ```
-//! # use silverback::store::MemoryStore as MyStore;
+//! # use silverback::MemoryStore as MyStore;
 //! use silverback::store::{Sweep, conformance::Subject};
 //!
 //! silverback::store_conformance!(mod plain, MyStore::new());
@@ -47,7 +47,7 @@
 //! # In a harness of one's own
 //!
 //! ```
-//! use silverback::store::{MemoryStore, conformance};
+//! use silverback::{MemoryStore, store::conformance};
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), conformance::Violation> {

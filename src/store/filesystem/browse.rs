@@ -48,7 +48,7 @@ impl<F: Fs> Disk<F> {
             .filter(|name| shard_of(name) == shard_of(&path));
         let is_next = |key: &RecordKey| after.is_none_or(|after| *key > after);
         let mut keys: Vec<_> = names
-            .filter_map(|name| RecordKey::parse(name))
+            .filter_map(|name| name.parse().ok())
             .filter(is_next)
             .collect();
         keys.sort_unstable();

@@ -254,7 +254,9 @@ pub(super) fn absent<F: Fs>(disk: &Disk<F>, error: io::Error) -> Result<(), Stor
     } else if disk.fs.is_alive()? {
         Ok(())
     } else {
-        Err(StoreError::unavailable("the store's directory was removed"))
+        Err(StoreError::unavailable(
+            "the store's directory was removed: open the store again",
+        ))
     }
 }
 

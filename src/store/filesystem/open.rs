@@ -21,8 +21,8 @@ pub(super) fn directory(path: &Path, network: bool, durability: Durability) -> i
         Err(Errno::NOENT) => make(&path, durability)?,
         opened => opened.map_err(|error| explain(&path, error))?,
     };
-    if let Some(reason) = refusal(&root, network)? {
-        return Err(refused(&path, reason));
+    if let Some(reason) = refusal(&path, &root, network)? {
+        return Err(refused(&path, &reason));
     }
     Ok(root)
 }
@@ -51,17 +51,41 @@ fn sync_parent(path: &Path) -> io::Result<()> {
     )?)?)
 }
 
-fn refusal(root: &OwnedFd, network: bool) -> io::Result<Option<&'static str>> {
+/// Says what is wrong with the directory and what to do, if something is.
+fn refusal(path: &Path, root: &OwnedFd, network: bool) -> io::Result<Option<String>> {
     let stat = rustix::fs::fstat(root)?;
-    Ok(if stat.st_uid != rustix::process::geteuid().as_raw() {
-        Some("belongs to another user")
-    } else if Mode::from_raw_mode(stat.st_mode).intersects(Mode::WGRP | Mode::WOTH) {
-        Some("can be written to by other users")
+    let (owner, user) = (stat.st_uid, rustix::process::geteuid().as_raw());
+    let mode = Mode::from_raw_mode(stat.st_mode);
+    let name = quoted(path);
+    Ok(if owner != user {
+        Some(format!(
+            "belongs to another user ({owner}, this process runs as {user}): run `chown -R {user} {name}`"
+        ))
+    } else if mode.intersects(Mode::WGRP | Mode::WOTH) {
+        Some(format!(
+            "can be written to by other users (mode {:03o}): run `chmod go-w {name}`",
+            mode.as_raw_mode() & 0o777
+        ))
     } else if !network && is_network(root)? {
-        Some("is on a network file system, where locks cannot be relied on")
+        Some(
+            "is on a network file system, where locks cannot be relied on: use a local directory, or call \
+             `.allow_network_filesystem(true)` if only this machine uses it"
+                .to_owned(),
+        )
     } else {
         None
     })
+}
+
+/// The path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    if path.chars().all(is_plain) {
+        path
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
+    }
 }
 
 fn refused(path: &Path, reason: &str) -> io::Error {
@@ -74,19 +98,34 @@ fn refused(path: &Path, reason: &str) -> io::Error {
 fn explain(path: &Path, error: Errno) -> io::Error {
     let found = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW);
     match found.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
-        Ok(FileType::Symlink) => refused(path, "is a symbolic link"),
-        Ok(FileType::Directory) | Err(_) => {
-            let error = io::Error::from(error);
-            io::Error::new(
-                error.kind(),
-                format!(
-                    "the session directory {} cannot be opened: {error}",
-                    path.display()
-                ),
-            )
-        }
-        Ok(_) => refused(path, "is not a directory"),
+        Ok(FileType::Symlink) => refused(
+            path,
+            "is a symbolic link: give the path of the directory that it leads to",
+        ),
+        Ok(FileType::Directory) | Err(_) => unopened(path, error),
+        Ok(_) => refused(path, "is not a directory: give another path"),
     }
+}
+
+fn unopened(path: &Path, error: Errno) -> io::Error {
+    let parent = path.parent().map(quoted).unwrap_or_default();
+    let user = rustix::process::geteuid().as_raw();
+    let advice = match error {
+        Errno::NOENT => format!(": run `mkdir -p {parent}` first"),
+        Errno::ACCESS | Errno::PERM => {
+            format!(": let user {user} write to it, or make it and `chown` it to {user}")
+        }
+        Errno::ROFS => ": it is on a read-only file system, so give another path".to_owned(),
+        _ => String::new(),
+    };
+    let error = io::Error::from(error);
+    io::Error::new(
+        error.kind(),
+        format!(
+            "the session directory {} cannot be opened ({error}){advice}",
+            path.display()
+        ),
+    )
 }
 
 /// Knows them by the magic numbers of statfs(2).

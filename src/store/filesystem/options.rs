@@ -31,7 +31,7 @@ impl FilesystemStore {
     /// Starts to open a store otherwise than usual.
     ///
     /// ```
-    /// use silverback::store::{Durability, FilesystemStore};
+    /// use silverback::{FilesystemStore, store::Durability};
     ///
     /// # fn main() -> std::io::Result<()> {
     /// # let dir = tempfile::tempdir()?;

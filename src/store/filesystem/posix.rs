@@ -49,9 +49,9 @@ impl Posix {
         let fault = if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             Some("it is not a regular file")
         } else if stat.st_uid != self.user.as_raw() {
-            Some("it belongs to another user")
+            Some("it belongs to another user: run `chown -R` on the session directory")
         } else if Mode::from_raw_mode(stat.st_mode).intersects(Mode::RWXG | Mode::RWXO) {
-            Some("its permissions are wider than 0600")
+            Some("its permissions are wider than 0600: run `chmod -R go=` on the session directory")
         } else {
             None
         };

@@ -20,7 +20,7 @@ use crate::store::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use silverback::store::{FilesystemStore, Sweeper};
+/// use silverback::{FilesystemStore, store::Sweeper};
 ///
 /// # #[tokio::main]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {

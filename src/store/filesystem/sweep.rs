@@ -90,7 +90,8 @@ impl<F: Fs> Disk<F> {
             return self.sweep_stray(shard, name);
         }
         let path = path_of(&key_in(shard));
-        let Some(key) = RecordKey::parse(name).filter(|_| shard_of(name) == shard_of(&path)) else {
+        let key = name.parse::<RecordKey>().ok();
+        let Some(key) = key.filter(|_| shard_of(name) == shard_of(&path)) else {
             return Ok(false);
         };
         let dir = match dir {

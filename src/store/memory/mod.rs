@@ -31,11 +31,11 @@ use crate::{
 /// waits, so its sessions need no [`load`](crate::Session::load).
 ///
 /// A restart logs everybody out. It also forgets which sessions in a cookie have ended, if the store
-/// is that of [`revocation`](crate::store::CookieStore::revocation): copies of their cookies are valid
+/// is that of [`revocation`](crate::CookieStore::revocation): copies of their cookies are valid
 /// again until their timeouts. Several processes need a store that they share.
 ///
 /// ```
-/// use silverback::{Keys, SessionConfig, SessionLayer, store::MemoryStore};
+/// use silverback::{Keys, MemoryStore, SessionConfig, SessionLayer};
 ///
 /// # fn main() -> Result<(), silverback::KeyError> {
 /// let store = MemoryStore::new().max_bytes(64 << 20);
@@ -160,7 +160,7 @@ impl MemoryStore {
     /// Counts what made room before its end.
     ///
     /// ```
-    /// use silverback::store::MemoryStore;
+    /// use silverback::MemoryStore;
     ///
     /// let store = MemoryStore::new();
     /// assert_eq!(store.evicted().sessions, 0);
@@ -270,7 +270,9 @@ impl MemoryStore {
             if let Some(slot) = room.spare {
                 shard.keep(slot);
             }
-            return Err(StoreError::refused("full"));
+            return Err(StoreError::refused(
+                "it is full: raise `MemoryStore::max_bytes`",
+            ));
         }
         drop(shard);
         self.note(&removed);

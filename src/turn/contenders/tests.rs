@@ -24,6 +24,7 @@ fn cookie(revision: u32, issued: u64, value: &str) -> View {
     let home = Home::Cookie {
         id: id(1),
         issued: Timestamp::from_secs(issued),
+        expires: NOW,
     };
     View {
         home,

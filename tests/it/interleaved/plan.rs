@@ -144,8 +144,12 @@ impl Plan {
         }
         // These blur what tells sessions apart.
         let (moves, empties) = (next(seed).is_multiple_of(4), next(seed).is_multiple_of(3));
+        let is_anonymous = next(seed).is_multiple_of(2);
         for event in &mut events {
             if let Event::Visit { acts, .. } = event {
+                if empties && is_anonymous {
+                    acts.iter_mut().for_each(of_nobody);
+                }
                 acts.retain(|act| match act {
                     Act::SetSubject | Act::RemoveSubject => moves && can_end(kind),
                     Act::Empty => empties,
@@ -345,6 +349,16 @@ fn mishap_of(event: &mut Event) -> Option<&mut Mishap> {
 fn has_no_mishap(event: &mut Event) {
     if let Some(mishap) = mishap_of(event) {
         *mishap = Mishap::default();
+    }
+}
+
+/// Only what is nobody's can be emptied: instead of logins and ends there are more who empty it, and
+/// who fill it.
+fn of_nobody(act: &mut Act) {
+    match act {
+        Act::LogIn => *act = Act::Empty,
+        Act::Destroy | Act::DestroyOthers => *act = Act::Count,
+        _ => {}
     }
 }
 

@@ -1,11 +1,13 @@
 //! What tests are made of: browsers, sites, stores that obey a script, and schedules.
 
 mod browser;
+pub(crate) mod log;
 pub(crate) mod schedule;
 pub(crate) mod scripted;
 mod site;
 mod sizes;
 pub(crate) mod steps;
+pub(crate) mod streams;
 pub(crate) mod watched;
 mod world;
 
@@ -33,6 +35,12 @@ pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
 pub(crate) fn keys() -> Keys {
     Keys::new(Key::from_bytes(b"a key of the tests, 32 bytes long").unwrap())
+}
+
+/// What an `update` runs that counts, and gives the count.
+pub(crate) fn one_more(n: &mut u32) -> u32 {
+    *n += 1;
+    *n
 }
 
 pub(crate) fn sessions(session: &Session) -> Sessions {

@@ -74,6 +74,7 @@ pub(crate) async fn kept(site: &Site, jar: &mut Jar) -> Session {
 pub(crate) fn update(session: &Session) -> Result<u32, Error> {
     let same = session.clone();
     session.update("n", move |n: &mut u32| {
-        *n += same.get("x").unwrap().unwrap_or(0)
+        *n += same.get("x").unwrap().unwrap_or(0);
+        *n
     })
 }

@@ -30,6 +30,15 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Cookie,
+        Self::Revocable,
+        Self::RemoteRevocable,
+        Self::Overflow,
+        Self::RevocableOverflow,
+        Self::Memory,
+        Self::Remote,
+    ];
     /// In the cookie or in a store, which never waits.
     pub(crate) const SIMPLE: [Self; 2] = [Self::Cookie, Self::Memory];
     /// In the cookie or in a store of each sort.

@@ -9,7 +9,7 @@ use axum::{Router, body::Body, routing::get};
 use http::{Request, Response};
 use silverback::{
     Error, Keys, Session, SessionConfig, SessionLayer,
-    store::{Backend, CookieStore, MemoryStore},
+    store::{CookieStore, IntoBackend, MemoryStore},
 };
 use tower::{Layer, service_fn};
 
@@ -31,9 +31,11 @@ pub(super) fn memory() -> Box<dyn Sessions> {
     layer(MemoryStore::new())
 }
 
-fn layer(store: impl Into<Backend>) -> Box<dyn Sessions> {
+fn layer(store: impl IntoBackend) -> Box<dyn Sessions> {
     let keys = Keys::generate().expect("the system has randomness");
-    Box::new(SessionLayer::new(SessionConfig::new(NAME, store, keys)))
+    Box::new(SessionLayer::new(
+        SessionConfig::new(NAME, store, keys).cookie_name(NAME),
+    ))
 }
 
 impl Sessions for SessionLayer {
@@ -62,7 +64,7 @@ fn handle(session: &Session, action: Action) -> Result<(), Error> {
     match action {
         Action::Nothing => {}
         Action::Read => drop(session.get::<u64>(COUNT)?.expect("there is a counter")),
-        Action::Count => drop(session.update(COUNT, |count: &mut u64| *count += 1)?),
+        Action::Count => session.update(COUNT, |count: &mut u64| *count += 1)?,
         Action::Create => session.insert(PROFILE, ADA)?,
         Action::Prepare(profiles) => {
             (0..profiles).try_for_each(|number| session.insert(&key(number), ADA))?;

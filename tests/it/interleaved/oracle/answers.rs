@@ -11,6 +11,7 @@ use crate::interleaved::{
     run::can_end,
     script::{Seen, Tag},
 };
+use crate::support::Kind;
 
 const ENDS: [Act; 2] = [Act::Destroy, Act::DestroyOthers];
 pub(super) const RENEWALS: [Act; 3] = [Act::Renew, Act::LogIn, Act::SetSubject];
@@ -138,6 +139,11 @@ impl Oracle {
         let is_refused = request.is_alone && is_there && request.errors.is_empty();
         // An older cookie may say that it is its subject's still.
         let is_refused = is_refused && (keeps_all(self.kind) || !self.has_moved);
+        // An older cookie may outgrow into a record that was renewed a moment ago: nothing but the
+        // record tells.
+        let outgrows = |act: &Act| matches!(act, Act::PutLarge(_));
+        let outgrows = request.started.acts.iter().any(outgrows);
+        let is_refused = is_refused && !(outgrows && self.kind == Kind::Overflow);
         if is_refused && self.is_not_of_old(request) {
             return Err(Alarm::new("refused for nothing", story()));
         }

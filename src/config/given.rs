@@ -1,0 +1,132 @@
+//! One setting as a file has it: a word, a number, a text.
+
+use std::{fmt, time::Duration};
+
+use cookie::SameSite;
+use serde::{Serialize, Serializer};
+
+use super::duration;
+use crate::{
+    clock::Timestamp,
+    text::{ParseError, Text as _},
+};
+
+/// What a file says of a setting, and the other way round.
+///
+/// What has only text, as the environment has, may say numbers and `true` in it too.
+#[derive(Debug)]
+pub(super) enum Given<'v> {
+    Bool(bool),
+    Number(u64),
+    Text(&'v str),
+    /// What no setting is, such as a list.
+    Other(&'static str),
+}
+
+/// What should have been given, for the sentence of an error.
+pub(super) type Expected = &'static str;
+
+const LENGTH_OF_TIME: Expected =
+    "a length of time such as \"30m\", \"1h 30m\" or \"14 days\", or a number of seconds";
+
+impl Given<'_> {
+    pub(super) fn bool(&self) -> Result<bool, Expected> {
+        match self {
+            Self::Bool(is) => Ok(*is),
+            Self::Text("true") => Ok(true),
+            Self::Text("false") => Ok(false),
+            _ => Err("true or false"),
+        }
+    }
+
+    pub(super) fn text(&self) -> Result<String, Expected> {
+        match self {
+            Self::Text(text) => Ok((*text).to_owned()),
+            _ => Err("text, in quotes"),
+        }
+    }
+
+    pub(super) fn count(&self) -> Result<usize, Expected> {
+        let number = self.number();
+        let number = number.and_then(|number| usize::try_from(number).ok());
+        number.ok_or("a whole number, not below zero")
+    }
+
+    pub(super) fn duration(&self) -> Result<Duration, Expected> {
+        let duration = match (self.number(), self) {
+            (Some(secs), _) => Some(Duration::from_secs(secs)),
+            (None, Self::Text(text)) => duration::parse(text),
+            _ => None,
+        };
+        duration.ok_or(LENGTH_OF_TIME)
+    }
+
+    pub(super) fn time(&self) -> Result<Timestamp, Expected> {
+        match self {
+            Self::Number(secs) => Ok(Timestamp::from_secs(*secs)),
+            Self::Text(text) => text.parse().map_err(|_: ParseError| Timestamp::EXPECTED),
+            _ => Err(Timestamp::EXPECTED),
+        }
+    }
+
+    /// Without regard to case, as browsers read it (RFC 6265bis, section 5.6.7).
+    pub(super) fn same_site(&self) -> Result<SameSite, Expected> {
+        let all = [SameSite::Strict, SameSite::Lax, SameSite::None];
+        let Self::Text(text) = self else {
+            return Err(SAME_SITE);
+        };
+        let mut all = all.into_iter();
+        all.find(|same_site| same_site.to_string().eq_ignore_ascii_case(text))
+            .ok_or(SAME_SITE)
+    }
+
+    fn number(&self) -> Option<u64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Text(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+const SAME_SITE: Expected = "\"Strict\", \"Lax\" or \"None\"";
+
+/// As an error quotes it.
+impl fmt::Display for Given<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(is) => is.fmt(f),
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Other(what) => f.write_str(what),
+        }
+    }
+}
+
+/// A setting to be written.
+#[derive(Debug)]
+pub(super) enum Written {
+    Bool(bool),
+    Count(usize),
+    Text(String),
+}
+
+impl Written {
+    pub(super) fn duration(duration: Duration) -> Self {
+        Self::Text(duration::write(duration))
+    }
+
+    pub(super) fn text(text: impl fmt::Display) -> Self {
+        Self::Text(text.to_string())
+    }
+}
+
+impl Serialize for Written {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Bool(is) => is.serialize(serializer),
+            Self::Count(count) => count.serialize(serializer),
+            Self::Text(text) => text.serialize(serializer),
+        }
+    }
+}

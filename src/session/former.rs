@@ -1,0 +1,96 @@
+//! Values of a type that has changed since they were stored.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+
+use super::json::{from_json, is_json};
+
+/// What becomes of a stored value that is not of its [`SessionData`](crate::SessionData) type any
+/// more: [`SessionData::FORMER`](crate::SessionData::FORMER).
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use silverback::{Former, SessionData};
+///
+/// #[derive(Default, Deserialize, Serialize)]
+/// struct Cart {
+///     items: Vec<(u64, u32)>,
+/// }
+///
+/// /// What earlier releases stored: items, and no counts.
+/// #[derive(Deserialize)]
+/// struct OldCart {
+///     items: Vec<u64>,
+/// }
+///
+/// impl From<OldCart> for Cart {
+///     fn from(old: OldCart) -> Self {
+///         Self { items: old.items.into_iter().map(|item| (item, 1)).collect() }
+///     }
+/// }
+///
+/// impl SessionData for Cart {
+///     const KEY: &'static str = "cart";
+///     const FORMER: Former<Self> = Former::from_type::<OldCart>();
+/// }
+/// ```
+///
+/// [`Ignore`](Self::Ignore) and a migration say so in the log. Both leave the stored value as it is
+/// until you write.
+#[non_exhaustive]
+pub enum Former<T> {
+    /// It counts as no value, so that no visitor is stuck with an error until the session ends.
+    Ignore,
+    /// Reading it is [`ErrorKind::DeserializeFailed`](crate::ErrorKind::DeserializeFailed): for
+    /// what must not be lost.
+    Fail,
+    /// This makes a new value of the old JSON. Where it returns `None`, reading the value is an error
+    /// as with [`Fail`](Self::Fail); return `Some` of a default to ignore it instead.
+    ///
+    /// It runs without a lock, and again if another request saves first.
+    Migrate(fn(json: &str) -> Option<T>),
+}
+
+impl<T> Former<T> {
+    /// Migrates what was stored as an `Old`. Anything else is an error.
+    #[must_use]
+    pub const fn from_type<Old: DeserializeOwned + Into<T>>() -> Self {
+        Self::Migrate(migrate::<Old, T>)
+    }
+
+    /// What stands for a stored value that is no `T`: another one, none, or an error.
+    pub(super) fn replace(self, stored: &[u8]) -> Option<Option<T>> {
+        match self {
+            Self::Ignore => Some(None),
+            Self::Fail => None,
+            Self::Migrate(migrate) => {
+                let json = str::from_utf8(stored).ok().filter(|_| is_json(stored));
+                json.and_then(migrate).map(Some)
+            }
+        }
+    }
+}
+
+fn migrate<Old: DeserializeOwned + Into<T>, T>(json: &str) -> Option<T> {
+    let old: Option<Old> = from_json(json.as_bytes()).ok()?;
+    old.map(Into::into)
+}
+
+impl<T> Clone for Former<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Former<T> {}
+
+impl<T> fmt::Debug for Former<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ignore => "Ignore",
+            Self::Fail => "Fail",
+            Self::Migrate(_) => "Migrate",
+        })
+    }
+}

@@ -1,0 +1,231 @@
+//! Changing a value in place.
+
+use std::convert::Infallible;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    Session,
+    json::{append_json, from_json, to_json},
+};
+use crate::{
+    error::{BoxError, Error, ErrorKind},
+    state::{Change, Effect, Update},
+    turn::ROUNDS,
+};
+
+/// Changing a value in place.
+impl Session {
+    /// Changes the value under `key` in place, starting from the default if there is none, and
+    /// returns what the closure returns.
+    ///
+    /// ```
+    /// # fn f(session: &silverback::Session, item: String) -> Result<(), silverback::Error> {
+    /// session.update("visits", |n: &mut u64| *n += 1)?;
+    /// let items = session.update("cart", move |items: &mut Vec<String>| {
+    ///     items.push(item.clone());
+    ///     items.len()
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// **The closure may run more than once**, each time on a newer value, so that no count is lost:
+    /// if the value is changed while it runs, at most eight times, and once more for each other
+    /// request that saves the session before this one does. So it changes its argument and does
+    /// nothing else that must not be done twice. It owns what it uses, and names its argument's type.
+    ///
+    /// It runs without a lock, and may read the session. It must not wait for another thread or
+    /// session that waits for this one. You get what it returns in this request; if another request
+    /// saves first, [`get`](Self::get) has the merged value after [`save`](Self::save). In a session
+    /// in a cookie nothing is merged: of two requests, the last response wins.
+    ///
+    /// For a type without a default, update an `Option` of it: `None` is the start, and what
+    /// [`get`](Self::get) reads as no value.
+    ///
+    /// # Errors
+    ///
+    /// As for [`get`](Self::get) and [`insert`](Self::insert). [`ErrorKind::Conflict`] if the value
+    /// was changed during each of eight runs, as by a closure that changes it itself.
+    pub fn update<T, R, F>(&self, key: &str, mut update: F) -> Result<R, Error>
+    where
+        T: Default + DeserializeOwned + Serialize,
+        F: FnMut(&mut T) -> R + Send + 'static,
+    {
+        let updated = self.update_by(key, move |old| {
+            let mut value = parse_or_default(old)?;
+            let result = update(&mut value);
+            Ok((value, result))
+        });
+        updated.map_err(Failed::never)
+    }
+
+    /// Changes the value under `key` in place, unless the closure fails: then nothing is changed, and
+    /// the inner result is its error.
+    ///
+    /// ```
+    /// # use silverback::{Error, Session};
+    /// #[derive(Debug)]
+    /// struct SoldOut;
+    /// # impl std::fmt::Display for SoldOut {
+    /// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("sold out") }
+    /// # }
+    /// # impl std::error::Error for SoldOut {}
+    ///
+    /// fn take_ticket(session: &Session) -> Result<String, Error> {
+    ///     let left = session.try_update("tickets", |left: &mut u32| -> Result<u32, SoldOut> {
+    ///         *left = left.checked_sub(1).ok_or(SoldOut)?;
+    ///         Ok(*left)
+    ///     })?;
+    ///     Ok(match left {
+    ///         Ok(left) => format!("Yours. {left} are left."),
+    ///         Err(SoldOut) => "Sold out.".to_owned(),
+    ///     })
+    /// }
+    /// ```
+    ///
+    /// If your handler's error can be made of both errors, `session.try_update(..)??` gives the
+    /// value.
+    ///
+    /// # If another request saves first
+    ///
+    /// The closure runs again on what that one left, as for [`update`](Self::update), and may fail
+    /// then. Your handler has seen it succeed, so the save is what fails, once:
+    /// [`ErrorKind::UpdateRefused`], whose [source](std::error::Error::source) is the closure's
+    /// error. Nothing is saved, and the response is [409](crate::Answer). Call
+    /// [`save`](Self::save) to be told within the handler, while it can still answer in its own way;
+    /// the response then saves the rest without this update.
+    ///
+    /// # Errors
+    ///
+    /// As for [`update`](Self::update).
+    pub fn try_update<T, R, E, F>(&self, key: &str, mut update: F) -> Result<Result<R, E>, Error>
+    where
+        T: Default + DeserializeOwned + Serialize,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        F: FnMut(&mut T) -> Result<R, E> + Send + 'static,
+    {
+        let updated = self.update_by(key, move |old| {
+            let mut value = parse_or_default(old)?;
+            let result = update(&mut value).map_err(Failed::Closure)?;
+            Ok((value, result))
+        });
+        Failed::part(updated)
+    }
+
+    /// As [`update`](Self::update), with a closure that makes the new value of what is stored.
+    pub(super) fn update_by<T, R, E, F>(&self, key: &str, apply: F) -> Result<R, Failed<E>>
+    where
+        T: Serialize,
+        E: Into<BoxError>,
+        F: FnMut(Option<&[u8]>) -> Result<(T, R), Failed<E>> + Send + 'static,
+    {
+        // It runs and is dropped without a lock, so it may use the session; then somebody may have
+        // been faster.
+        let mut apply = Some(apply);
+        for _ in 0..ROUNDS {
+            // What is stored, and behind it what it becomes.
+            let mut json = Vec::with_capacity(128);
+            let found = self.read(|view| {
+                let old = view.content.frames.get(key);
+                json.extend_from_slice(old.unwrap_or_default());
+                Ok(old.is_some())
+            })?;
+            let end = json.len();
+            let mut run = || {
+                let old = found.then_some(json.as_slice());
+                let Some(apply) = &mut apply else {
+                    return Ok(None);
+                };
+                let (value, result) = apply(old)?;
+                append_json(&mut json, &value)?;
+                Ok(Some(result))
+            };
+            let result = run().map_err(|error: Failed<E>| error.of(self.name()))?;
+            let (old, new) = json.split_at(end);
+            let old = found.then_some(old);
+            let apply = &mut apply;
+            let is_done = self.write(|content| {
+                let place = content.frames.place(key);
+                if content.frames.at(&place) != old {
+                    return Ok((Effect::Nothing, false));
+                }
+                let is_same = old == Some(new);
+                if !is_same {
+                    self.check_growth(content, place.growth(new.len()))?;
+                    content.frames.put(&place, new);
+                }
+                let change = || Change::Update {
+                    key: key.into(),
+                    update: again(apply.take().expect("this is the last round")),
+                };
+                Ok((Effect::unless(is_same, change), true))
+            })?;
+            if let Some(result) = result.filter(|_| is_done) {
+                return Ok(result);
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict).of(self.name()).into())
+    }
+}
+
+pub(super) fn parse_or_default<T: Default + DeserializeOwned>(
+    old: Option<&[u8]>,
+) -> Result<T, Error> {
+    let old = old.map(from_json).transpose()?.flatten();
+    Ok(old.unwrap_or_default())
+}
+
+/// What runs on the values of other requests.
+fn again<T, R, E, F>(mut apply: F) -> Update
+where
+    T: Serialize,
+    E: Into<BoxError>,
+    F: FnMut(Option<&[u8]>) -> Result<(T, R), Failed<E>> + Send + 'static,
+{
+    Box::new(move |old| match apply(old) {
+        Ok((value, _)) => to_json(&value).map(Some),
+        Err(Failed::Session(error)) => Err(error),
+        Err(Failed::Closure(error)) => Err(Error::with_source(ErrorKind::UpdateRefused, error)),
+    })
+}
+
+/// Why a value was not updated.
+pub(super) enum Failed<E> {
+    Session(Error),
+    /// The application's closure says so.
+    Closure(E),
+}
+
+impl<E> Failed<E> {
+    fn of(self, session: &str) -> Self {
+        match self {
+            Self::Session(error) => Self::Session(error.of(session)),
+            Self::Closure(error) => Self::Closure(error),
+        }
+    }
+
+    /// The session's error outside, the closure's inside.
+    pub(super) fn part<R>(updated: Result<R, Self>) -> Result<Result<R, E>, Error> {
+        match updated {
+            Ok(result) => Ok(Ok(result)),
+            Err(Self::Closure(error)) => Ok(Err(error)),
+            Err(Self::Session(error)) => Err(error),
+        }
+    }
+}
+
+impl Failed<Infallible> {
+    pub(super) fn never(self) -> Error {
+        match self {
+            Self::Session(error) => error,
+            Self::Closure(never) => match never {},
+        }
+    }
+}
+
+impl<E> From<Error> for Failed<E> {
+    fn from(error: Error) -> Self {
+        Self::Session(error)
+    }
+}

@@ -1,0 +1,257 @@
+//! Values that one request takes for itself alone.
+
+use http::StatusCode;
+use silverback::{Error, ErrorKind, Session};
+
+use crate::support::{
+    Jar, Kind, World, failure,
+    schedule::{all, cut_off, now_and_then, rounds},
+    scripted::{After, Before, Delete, Fail, Lose, Update},
+    steps::in_between,
+};
+
+/// Those whose sessions can be in a record. A large one is.
+const IN_RECORDS: [Kind; 4] = [
+    Kind::Overflow,
+    Kind::RevocableOverflow,
+    Kind::Memory,
+    Kind::Remote,
+];
+const REMOTE: [Kind; 3] = [Kind::Overflow, Kind::RevocableOverflow, Kind::Remote];
+
+/// A visitor with a token, in a session that is in a record if it can be in one. Without anything
+/// else, the session is emptied by who takes it.
+async fn with_token(world: &World, is_alone: bool) -> Jar {
+    let mut jar = if is_alone && !world.kind.is_cookie() {
+        Jar::default()
+    } else {
+        world.grown().await
+    };
+    world.put(&mut jar, "token", "abc").await;
+    jar
+}
+
+async fn take(session: Session) -> Result<Option<String>, Error> {
+    session.load().await?;
+    session.take("token").await
+}
+
+/// What a request got, if its visitor saw it.
+async fn visit(world: &World, jar: &Jar) -> Result<Option<String>, ErrorKind> {
+    let (taken, response) = world.visit(&mut jar.clone(), take).await;
+    match (taken, failure(&response)) {
+        (Ok(taken), None) => Ok(taken),
+        (Err(error), _) => Err(error.kind()),
+        (Ok(_), Some(kind)) => Err(kind),
+    }
+}
+
+fn got(taken: &[Result<Option<String>, ErrorKind>]) -> usize {
+    taken
+        .iter()
+        .filter(|taken| matches!(taken, Ok(Some(_))))
+        .count()
+}
+
+#[tokio::test]
+async fn one_of_many_requests_gets_it() {
+    for (round, kind) in rounds(40).flat_map(|round| IN_RECORDS.map(|kind| (round, kind))) {
+        let world = kind.world();
+        let jar = with_token(&world, round % 2 == 0).await;
+        let at_once = |n| now_and_then(round * 100 + n, visit(&world, &jar));
+        let taken = all((0..12).map(at_once).collect()).await;
+        assert_eq!(got(&taken), 1, "{kind:?}, {round}: {taken:?}");
+        let is_fine = |taken: &_| matches!(taken, Ok(_) | Err(ErrorKind::Gone));
+        assert!(taken.iter().all(is_fine), "{kind:?}, {round}: {taken:?}");
+        assert_eq!(visit(&world, &jar).await, Ok(None), "{kind:?}, {round}");
+    }
+}
+
+/// Another request takes it, or stores a newer one, at each call to the store.
+#[tokio::test]
+async fn one_of_two_gets_it_wherever_they_meet() {
+    for (kind, is_alone) in REMOTE
+        .into_iter()
+        .flat_map(|kind| [(kind, false), (kind, true)])
+    {
+        for when in [Before, After] {
+            let mut met = 0;
+            for n in 1..20 {
+                let world = kind.world();
+                let jar = with_token(&world, is_alone).await;
+                let (first, second) = (visit(&world, &jar), visit(&world, &jar));
+                let at = (world.records(), n, when);
+                let (first, second) = in_between(at, first, second).await;
+                let Some(second) = second else { break };
+                met += 1;
+                let taken = [first, second];
+                assert_eq!(got(&taken), 1, "{kind:?} {when:?} {n}: {taken:?}");
+                assert_eq!(visit(&world, &jar).await, Ok(None));
+            }
+            assert!(met >= 2, "{kind:?}: only {met}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_stored_meanwhile_is_what_is_taken() {
+    for kind in [Kind::Memory, Kind::Remote] {
+        let world = kind.world();
+        let jar = &mut with_token(&world, false).await;
+        let handler = async |session: Session| {
+            session.load().await.unwrap();
+            world.put(&mut jar.clone(), "token", "newer").await;
+            session.take::<String>("token").await.unwrap()
+        };
+        let (taken, _) = world.visit(&mut jar.clone(), handler).await;
+        assert_eq!(taken.as_deref(), Some("newer"));
+        assert_eq!(visit(&world, jar).await, Ok(None));
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_beside_it_gives_it_to_nobody_else() {
+    for when in [Before, After] {
+        for n in 1..20 {
+            let world = Kind::Remote.world();
+            let jar = with_token(&world, false).await;
+            let mut renewed = jar.clone();
+            let at = (world.records(), n, when);
+            let renew = world.renew(&mut renewed);
+            let (taken, response) = in_between(at, visit(&world, &jar), renew).await;
+            if response.is_none() {
+                break;
+            }
+            let later = visit(&world, &renewed).await;
+            assert_eq!(got(&[taken, later]), 1, "{when:?} {n}");
+        }
+    }
+}
+
+/// The handler keeps nothing of a save that failed, and the next request gets the value. If its
+/// answer was lost, perhaps nobody does.
+#[tokio::test]
+async fn a_failing_store_gives_it_to_one_at_most() {
+    for (when, act) in [(Before, Fail), (After, Fail), (After, Lose)] {
+        for kind in REMOTE {
+            let world = kind.world();
+            let jar = with_token(&world, false).await;
+            let handler = async |session: Session| {
+                session.load().await.unwrap();
+                world.records().at(when, Update | Delete, act);
+                let first = session.take::<String>("token").await;
+                let again = session.take::<String>("token").await;
+                [first, again].map(|taken| taken.map_err(|error| error.kind()))
+            };
+            let ([first, again], _) = world.visit(&mut jar.clone(), handler).await;
+            assert_eq!(first.is_err(), act == Fail, "{kind:?}");
+            let later = visit(&world, &jar).await;
+            let taken = got(&[first, again, later]);
+            let least = usize::from((when, act) != (After, Fail));
+            assert!((least..=1).contains(&taken), "{kind:?} {when:?} {taken}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_next_request_gets_what_no_save_has_taken() {
+    let world = Kind::Remote.world();
+    let jar = with_token(&world, false).await;
+    let handler = async |session: Session| {
+        session.load().await.unwrap();
+        world.records().every(Before, Update | Delete, Fail);
+        let taken = session.take::<String>("token").await;
+        world.records().calm();
+        assert_eq!(taken.unwrap_err().kind(), ErrorKind::StoreFailed);
+        assert_eq!(session.get::<String>("token").unwrap().unwrap(), "abc");
+    };
+    world.visit(&mut jar.clone(), handler).await;
+    assert_eq!(visit(&world, &jar).await, Ok(Some("abc".to_owned())));
+}
+
+/// It was saved before the handler failed.
+#[tokio::test]
+async fn it_stays_taken_if_the_handler_fails() {
+    for world in IN_RECORDS.map(Kind::world) {
+        let jar = with_token(&world, false).await;
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        let (taken, _) = world.answer(&mut jar.clone(), status, take).await;
+        assert_eq!(taken.unwrap().as_deref(), Some("abc"));
+        assert_eq!(visit(&world, &jar).await, Ok(None));
+    }
+}
+
+#[tokio::test]
+async fn one_in_a_cookie_is_refused_and_stays() {
+    for kind in [
+        Kind::Cookie,
+        Kind::Revocable,
+        Kind::RemoteRevocable,
+        Kind::Overflow,
+    ] {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        world.put(jar, "token", "abc").await;
+        assert_eq!(
+            visit(&world, jar).await,
+            Err(ErrorKind::NeedsStore),
+            "{kind:?}"
+        );
+        assert_eq!(world.get::<String>(jar, "token").await.unwrap(), "abc");
+        let is_sure = kind == Kind::Overflow;
+        let none = visit(&world, &Jar::default()).await;
+        assert_eq!(none == Ok(None), is_sure, "{kind:?}: nothing to take");
+    }
+}
+
+#[tokio::test]
+async fn one_of_another_type_stays() {
+    let world = Kind::Memory.world();
+    let jar = &mut with_token(&world, false).await;
+    let wrong = async |session: Session| {
+        let wrong = session.take::<u8>("token").await.unwrap_err();
+        let bytes = session.take_bytes("token").await.unwrap_err();
+        [wrong, bytes].map(|error| (error.kind(), error.session().map(str::to_owned)))
+    };
+    let (errors, _) = world.visit(jar, wrong).await;
+    let expected = (ErrorKind::DeserializeFailed, Some("s".to_owned()));
+    assert_eq!(errors, [expected.clone(), expected]);
+    assert_eq!(visit(&world, jar).await, Ok(Some("abc".to_owned())));
+}
+
+#[tokio::test]
+async fn bytes_are_taken_too() {
+    let world = Kind::Memory.world();
+    let jar = &mut with_token(&world, false).await;
+    let put = async |session: Session| session.insert_bytes("token", [0, 1]).unwrap();
+    world.visit(jar, put).await;
+    let take = async |session: Session| session.take_bytes("token").await.unwrap();
+    assert_eq!(world.visit(jar, take).await.0, Some(vec![0, 1]));
+    assert_eq!(world.visit(jar, take).await.0, None);
+}
+
+/// Nobody hears of a value whose save the response has called off.
+#[tokio::test]
+async fn a_take_that_the_response_calls_off_gets_nothing() {
+    for polls in 1..10 {
+        let world = Kind::Remote.world();
+        let jar = with_token(&world, false).await;
+        let start = async |session: Session| {
+            session.load().await.unwrap();
+            let mut take = Box::pin(async move { session.take::<String>("token").await });
+            match cut_off(polls, take.as_mut()).await {
+                Some(taken) => (Some(taken), None),
+                None => (None, Some(take)),
+            }
+        };
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        let ((taken, rest), _) = world.answer(&mut jar.clone(), status, start).await;
+        let taken = match rest {
+            Some(take) => take.await,
+            None => taken.unwrap(),
+        };
+        let later = visit(&world, &jar).await;
+        let taken = [taken.map_err(|error| error.kind()), later];
+        assert_eq!(got(&taken), 1, "{polls}: {taken:?}");
+    }
+}
