@@ -112,7 +112,8 @@ impl<S> Browser<S> {
         }
     }
 
-    /// Looks into the jar, or changes it.
+    /// Looks into the jar, or changes it. The closure uses neither this browser nor a clone of it:
+    /// they would wait for each other.
     ///
     /// ```
     /// # use silverback::testing::Browser;

@@ -226,9 +226,21 @@ async fn it_is_a_service_itself() {
         let response = service.call(Request::new(())).await.unwrap();
         assert_eq!(response.body(), n);
     }
-    let own = Request::builder().header(header::COOKIE, "own=1");
-    let page = ada.visit(own.body(()).unwrap()).await;
-    assert_eq!(page.text(), "3", "beside a cookie of the request's own");
+}
+
+#[tokio::test]
+async fn a_request_may_have_cookies_of_its_own() {
+    let echo = service_fn(async |request: Request<()>| {
+        let cookies = request.headers().get_all(header::COOKIE).iter();
+        let cookies: Vec<_> = cookies.map(|field| field.to_str().unwrap()).collect();
+        Ok::<_, Infallible>(Response::new(cookies.join(", ")))
+    });
+    let ada = Browser::new(echo);
+    let home = Uri::from_static("https://localhost/");
+    assert!(ada.jar(|jar| jar.set(&home, "kept=1")));
+    let request = Request::builder().header(header::COOKIE, "own=2");
+    let page = ada.visit(request.body(()).unwrap()).await;
+    assert_eq!(page.text(), "own=2, kept=1");
 }
 
 #[tokio::test]
