@@ -37,6 +37,8 @@
 //! |---|---|
 //! | read, change, renew, destroy a session | [`Session`] |
 //! | use several sessions in one request | [`Sessions`] |
+//! | name a session so that the compiler checks it | [`SessionName`] |
+//! | know which session a plain `Session` is | [`Session`](Session#several-layers) |
 //! | set cookie attributes and lifetimes | [`SessionConfig`] |
 //! | take settings from a configuration file | [`SessionSettings`] |
 //! | list a user's sessions, log out everywhere | [`Session::set_subject`], [`Subjects`] |
@@ -72,12 +74,13 @@
 //!
 //! | Extractor | Gives |
 //! |---|---|
-//! | [`Session`] | the layer's first session, established or new |
-//! | `Option<Session>` | the same, `None` if it is new; to write to a new one take `Session` |
+//! | [`Session`] | the first session of the innermost layer, established or new |
+//! | [`SessionOf<Name>`](SessionOf) | the session of this [`SessionName`], in whichever layer it is |
+//! | `Option` of these | the same, `None` if it is new; to write to a new one take it without `Option` |
 //! | [`Sessions`] | all sessions of the request, to be loaded by name |
-//! | [`Typed<T>`](Typed) | the place of a [`SessionData`] value |
+//! | [`Typed<T>`](Typed), `Typed<T, Name>` | the place of a [`SessionData`] value |
 //! | `Option<Typed<T>>` | the same, `None` if nothing is stored there |
-//! | [`Flashes`] | the flash messages of the layer's first session |
+//! | [`Flashes`], `Flashes<Name>` | the flash messages of a session |
 //!
 //! Middleware made with `axum::middleware::from_fn` takes the extractors too, and has to be inside:
 //! the `.layer(SessionLayer::new(..))` comes after it.
@@ -94,8 +97,8 @@
 //! A release build says `session error` to the client, and nothing more. Outside axum,
 //! [`Error::client_message`] is that text.
 //!
-//! The log is the feature `tracing`, which is on by default: events on the target `silverback`. A debug build of a program
-//! without a subscriber prints the sentence on the terminal. What clients can repeat at will, such
+//! The log is the feature `tracing`, which is on by default: events on the target `silverback`. A
+//! debug build of a program without a subscriber prints the sentence on the terminal. What clients can repeat at will, such
 //! as bad cookies, is logged at most once a minute for each kind and layer, and `left_out` says how
 //! many there were in between.
 //!
