@@ -56,6 +56,9 @@ use crate::{
 /// [`load`](Session::load) reads the session again, and [`destroy`](Session::destroy) ends it. A
 /// change that is not saved is lost.
 ///
+/// None of this is use by the visitor: the idle timeout goes on, and
+/// [`last_used`](Session::last_used) stays. [`touch`](Session::touch) restarts it.
+///
 /// What only a response can bring to the browser is
 /// [`ErrorKind::AlreadyCommitted`](crate::ErrorKind::AlreadyCommitted): another ID, and so another
 /// subject; a lifetime; the attributes of the cookie.
@@ -105,8 +108,7 @@ impl SessionRecords {
     /// Returns the session of this key, loaded; `None` if it is not there, has expired, or was
     /// renewed or destroyed.
     ///
-    /// It is always read as it is, also with [`recent_reads`](SessionConfig::recent_reads). Reading
-    /// is no use: the idle timeout goes on. A [`save`](Session::save) restarts it.
+    /// It is always read as it is, also with [`recent_reads`](SessionConfig::recent_reads).
     ///
     /// # Errors
     ///

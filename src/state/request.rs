@@ -399,11 +399,12 @@ impl State {
         mem::take(&mut self.log)
     }
 
-    /// Is opened for use without a request: as one that was opened anew after its response.
+    /// Is opened without a request: as one that was opened anew after its response. It is not the
+    /// visitor who uses it.
     pub(crate) fn open_late(&mut self, id: SessionId, view: View) {
         self.source = Source::Known(id.into());
         self.view = Some(view);
-        self.is_reopened = true;
+        (self.is_reopened, self.skips_touch) = (true, true);
     }
 
     /// Forgets what the session is, but not where: it is read again when it is used again.

@@ -236,6 +236,40 @@ async fn reading_is_one_call_and_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_change_is_no_use_by_the_visitor() {
+    for kind in KINDS {
+        for touches in [false, true] {
+            let world = kind.world();
+            let key = world.key(&world.grown().await).await;
+            world.clock.advance(23 * HOUR);
+            let session = load(&world, &key).await.unwrap();
+            session.insert("n", 1).unwrap();
+            session.save().await.unwrap();
+            session.load().await.unwrap();
+            session.insert("n", 2).unwrap();
+            session.save().await.unwrap();
+            if touches {
+                session.touch().await.unwrap();
+            }
+            world.clock.advance(HOUR);
+            let is_there = load(&world, &key).await.is_some();
+            assert_eq!(is_there, touches, "{kind:?}");
+        }
+    }
+    for kind in [Kind::Memory, Kind::Remote] {
+        let world = kind.world();
+        let jar = world.logged_in("ada", "laptop").await;
+        let key = world.key(&jar).await;
+        world.clock.advance(12 * HOUR);
+        let session = load(&world, &key).await.unwrap();
+        session.insert("n", 1).unwrap();
+        session.save().await.unwrap();
+        let listed = world.subjects().list("ada").await.unwrap();
+        assert_eq!(listed[0].last_used(), START, "{kind:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_failing_store_is_never_none() {
     let world = Kind::Remote.world();
     let jar = world.grown().await;
