@@ -102,7 +102,8 @@ impl Session {
     /// [`ErrorKind::NeedsStore`] at once for a session that is always in its cookie: only a response
     /// could save it, and that is on its way when the body streams. One that can
     /// [overflow](crate::store::CookieStore::overflow) is not refused; as long as it is in its cookie, a
-    /// change after the response is [`ErrorKind::AlreadyCommitted`].
+    /// change after the response is [`ErrorKind::AlreadyCommitted`]. So is one of a session that was
+    /// new and empty when the response went: put something in before you return it.
     pub fn save_at_end<B: Body>(&self, body: B) -> Result<SavingBody<B>, Error> {
         if self.settings().records().is_none() {
             return Err(Error::new(ErrorKind::NeedsStore).of(self.name()));

@@ -198,6 +198,12 @@ impl ErrorKind {
         )
     }
 
+    /// Whether another request was faster, which is nobody's fault.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn is_of_race(self) -> bool {
+        matches!(self, Self::Gone | Self::Conflict | Self::UpdateRefused)
+    }
+
     /// Whether the program has to be changed, and not only asked again.
     pub(crate) fn is_mistake(self) -> bool {
         !matches!(
@@ -244,8 +250,8 @@ impl ErrorKind {
                 "a session in a cookie needs a `CookieStore` with `.revocation(store)` to have a subject"
             }
             Self::NeedsStore => {
-                "that takes a session in a store: one in its cookie is saved by its response alone, and a copy \
-                 of the cookie can be used again"
+                "it is in its cookie, and `take` and `save_at_end` need one in a store: only a response can \
+                 save a cookie, and a copy of it can be used again"
             }
             Self::UpdateRefused => {
                 "another request saved first, and an update fails on what it left"

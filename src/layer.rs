@@ -33,7 +33,9 @@ use crate::{
 /// The handle of the first session is put into the request's extensions as a
 /// [`Session`](crate::Session); [`Sessions`](crate::Sessions) has all of them. Layers can be
 /// nested: each commits its own sessions, and [`Sessions`](crate::Sessions) finds those of the
-/// outer ones too.
+/// outer ones too. If a layer inside cannot save its sessions, its 503 is an answer like others to
+/// the layers outside, which save nothing then. Sessions added by [`with`](Self::with) are saved
+/// together.
 pub struct SessionLayer<R = DefaultResponder> {
     shared: Shared,
     responder: Arc<R>,

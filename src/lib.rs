@@ -161,7 +161,9 @@
 //!
 //! **A visitor who was logged out elsewhere** has an empty session, and [`Session::rejection`] says
 //! [`Ended`](Rejection::Ended), [`Revoked`](Rejection::Revoked) or
-//! [`NotFound`](Rejection::NotFound). Say so on the page. For a minute write nothing unless you
+//! [`NotFound`](Rejection::NotFound). Say so on the page; the reason is there with each request
+//! until the session is written again, or [destroyed](Session::destroy), which removes the cookie.
+//! For a minute write nothing unless you
 //! renew, as such a write is `Gone`:
 //!
 //! ```

@@ -75,7 +75,7 @@ pub struct Subjects {
 
 /// A session as the list of its subject has it.
 ///
-/// serde writes it, for a page or an interface of your own: `record_key`, `since`, `created`,
+/// serde writes it, for a page or an interface of your own: `record_key`, `since`, `created_at`,
 /// `last_used`, `note` and `is_current`, under the names of the methods. It is not read back.
 ///
 /// ```

@@ -104,12 +104,14 @@ fn long_cookies(message: &'static str, bytes: usize, left_out: Option<u64>) {
 
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn commit_failed(error: &Error) {
+    #[cfg(feature = "tracing")]
     for failure in error.failures() {
-        event!(
-            ERROR,
-            error = failure as &dyn std::error::Error,
-            "session not saved"
-        );
+        let error = failure as &dyn std::error::Error;
+        if failure.kind().is_of_race() {
+            event!(WARN, error, "session not saved");
+        } else {
+            event!(ERROR, error, "session not saved");
+        }
     }
 }
 

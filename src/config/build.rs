@@ -78,6 +78,12 @@ impl SessionConfig {
         let name = self.cookie_name_of(&self.attributes);
         self.attributes.check(&name)?;
         for former in &self.former {
+            if *former == self.attributes {
+                return Err(ConfigError::NoEffect {
+                    setting: "former_attributes",
+                    session: "a session whose cookie has these attributes now",
+                });
+            }
             let before = self.cookie_name_of(former);
             former.check(&before)?;
             if before != name {

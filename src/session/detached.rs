@@ -24,7 +24,8 @@ impl Session {
     ///
     /// A handler takes it as a `Session`, as [`SessionOf::of`](crate::SessionOf::of),
     /// [`Typed::of`](crate::Typed::of) or [`Flashes::of`](crate::Flashes::of), or as
-    /// [`Sessions::from`](crate::Sessions). For several sessions, and for another clock than the
+    /// [`Sessions::from`](crate::Sessions). A `Typed<T, Account>` or `Flashes<Account>` is made of
+    /// the `SessionOf<Account>` with `into()`. For several sessions, and for another clock than the
     /// system's, there is [`SessionLayer::detached`](crate::SessionLayer::detached).
     ///
     /// ```

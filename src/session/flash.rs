@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     Session,
     json::{from_json, to_json},
-    named::{Innermost, SessionOf},
+    named::{Innermost, Selector, SessionOf},
 };
 use crate::{
     content::{Content, FlashId, Frames},
@@ -270,7 +270,7 @@ struct Taking<T> {
 ///     Flashes::of(session).take()
 /// }
 /// ```
-pub struct Flashes<N = Innermost> {
+pub struct Flashes<N: Selector = Innermost> {
     session: Session,
     name: PhantomData<fn() -> N>,
 }
@@ -283,7 +283,7 @@ impl Flashes {
     }
 }
 
-impl<N> Flashes<N> {
+impl<N: Selector> Flashes<N> {
     pub(crate) fn at(session: Session) -> Self {
         Self {
             session,
@@ -343,13 +343,13 @@ impl<N: SessionName> From<SessionOf<N>> for Flashes<N> {
     }
 }
 
-impl<N> Clone for Flashes<N> {
+impl<N: Selector> Clone for Flashes<N> {
     fn clone(&self) -> Self {
         Self::at(self.session.clone())
     }
 }
 
-impl<N> fmt::Debug for Flashes<N> {
+impl<N: Selector> fmt::Debug for Flashes<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Flashes").field(&self.session).finish()
     }

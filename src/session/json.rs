@@ -64,7 +64,7 @@ impl fmt::Display for Mismatch {
         let Self { wanted, column, .. } = self;
         match &self.missing {
             Some(field) => write!(f, "it is no `{wanted}`: field `{field}` is missing"),
-            None => write!(f, "it is no `{wanted}` from column {column} of its JSON on"),
+            None => write!(f, "its JSON is no `{wanted}`, as byte {column} shows"),
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::{
     de::{self, SeqAccess, Visitor},
 };
 
-use super::Flashes;
+use super::{Flashes, named::Selector};
 use crate::error::Error;
 
 /// A flash message with a level, so that a page can show success and failure apart.
@@ -98,7 +98,7 @@ impl FlashLevel {
 }
 
 /// Messages with a level; see [`FlashMessage`].
-impl Flashes {
+impl<N: Selector> Flashes<N> {
     /// Leaves a message that something is done.
     ///
     /// # Errors

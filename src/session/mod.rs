@@ -109,7 +109,8 @@ use crate::{
 /// A clone can outlive the request, in a spawned task, a WebSocket or the stream of a body. It goes
 /// on reading what it has. To see what has happened since, and to change a session in a store, it
 /// calls [`load`](Self::load) again, changes, and calls [`save`](Self::save). What needs the cookie
-/// can only be done before: changes of a session in a cookie, `renew`, `persist_for`, attributes. The
+/// can only be done before: to begin a session, changes of one in a cookie, `renew`, `persist_for`,
+/// attributes. The
 /// stream of a body need not save: [`save_at_end`](Self::save_at_end) does, and tells the client of a
 /// failure.
 ///
@@ -170,7 +171,8 @@ pub struct Session {
 
 /// What kind of session it is.
 impl Session {
-    /// Returns the session's name, which is its cookie's.
+    /// Returns the session's name in the settings. Its cookie may have another: see
+    /// [`cookie_name`](crate::SessionConfig::cookie_name).
     #[must_use]
     pub fn name(&self) -> &str {
         &self.settings().name

@@ -23,7 +23,7 @@ use crate::{
 ///     Ok(format!("Hello, {}", user.as_deref().unwrap_or("stranger")))
 /// }
 /// ```
-pub struct SessionOf<N> {
+pub struct SessionOf<N: SessionName> {
     session: Session,
     name: PhantomData<fn() -> N>,
 }
@@ -70,7 +70,7 @@ impl<N: SessionName> SessionOf<N> {
     }
 }
 
-impl<N> Deref for SessionOf<N> {
+impl<N: SessionName> Deref for SessionOf<N> {
     type Target = Session;
 
     fn deref(&self) -> &Session {
@@ -78,7 +78,7 @@ impl<N> Deref for SessionOf<N> {
     }
 }
 
-impl<N> Clone for SessionOf<N> {
+impl<N: SessionName> Clone for SessionOf<N> {
     fn clone(&self) -> Self {
         Self {
             session: self.session.clone(),
@@ -87,7 +87,7 @@ impl<N> Clone for SessionOf<N> {
     }
 }
 
-impl<N> fmt::Debug for SessionOf<N> {
+impl<N: SessionName> fmt::Debug for SessionOf<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.session.fmt(f)
     }

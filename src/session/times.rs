@@ -59,7 +59,7 @@ impl Session {
     /// <script>
     ///   setInterval(async () => {
     ///     const answer = await (await fetch("/time-left")).json();
-    ///     document.getElementById("warning").hidden = answer !== null && answer.seconds_left > 300;
+    ///     document.getElementById("warning").hidden = answer === null || answer.seconds_left > 300;
     ///   }, 60_000);
     /// </script>
     /// ```

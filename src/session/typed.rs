@@ -8,7 +8,7 @@ use super::{
     Session,
     former::Former,
     json::from_json,
-    named::{Innermost, SessionOf},
+    named::{Innermost, Selector, SessionOf},
     update::Failed,
 };
 use crate::{error::Error, name::SessionName, trace};
@@ -97,7 +97,7 @@ fn parse<T: SessionData>(stored: &[u8]) -> Result<Option<T>, Error> {
 ///     Ok(format!("{count} items"))
 /// }
 /// ```
-pub struct Typed<T: SessionData, N = Innermost> {
+pub struct Typed<T: SessionData, N: Selector = Innermost> {
     session: Session,
     data: PhantomData<fn() -> (T, N)>,
 }
@@ -110,7 +110,7 @@ impl<T: SessionData> Typed<T> {
     }
 }
 
-impl<T: SessionData, N> Typed<T, N> {
+impl<T: SessionData, N: Selector> Typed<T, N> {
     pub(crate) fn at(session: Session) -> Self {
         Self {
             session,
@@ -222,7 +222,7 @@ impl<T: SessionData, N: SessionName> From<SessionOf<N>> for Typed<T, N> {
     }
 }
 
-impl<T: SessionData, N> Clone for Typed<T, N> {
+impl<T: SessionData, N: Selector> Clone for Typed<T, N> {
     fn clone(&self) -> Self {
         Self {
             session: self.session.clone(),
@@ -231,7 +231,7 @@ impl<T: SessionData, N> Clone for Typed<T, N> {
     }
 }
 
-impl<T: SessionData, N> fmt::Debug for Typed<T, N> {
+impl<T: SessionData, N: Selector> fmt::Debug for Typed<T, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Typed")
             .field("key", &T::KEY)

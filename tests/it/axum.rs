@@ -9,8 +9,8 @@ use axum::{
 use http::{Request, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use silverback::{
-    Error, ErrorKind, Flashes, Session, SessionConfig, SessionData, SessionLayer, SessionName,
-    SessionOf, Sessions, Typed, store::MemoryStore,
+    Error, ErrorKind, FlashMessage, Flashes, Session, SessionConfig, SessionData, SessionLayer,
+    SessionName, SessionOf, Sessions, Typed, store::MemoryStore,
 };
 use tower::ServiceExt;
 
@@ -257,15 +257,16 @@ impl SessionName for Unknown {
 fn nested() -> Router {
     let log_in = async |account: SessionOf<Account>, flashes: Flashes<Account>| {
         account.insert("user", "ada")?;
-        flashes.push("Welcome")
+        flashes.success("Welcome")
     };
     let greet = async |account: SessionOf<Account>, flashes: Flashes<Account>| {
         let user: Option<String> = account.get("user")?;
-        let welcome: Vec<String> = flashes.take()?;
+        let welcome: Vec<FlashMessage> = flashes.take()?;
+        let welcome: String = welcome.iter().map(ToString::to_string).collect();
         Ok::<_, Error>(format!(
             "{} {}",
             account.name(),
-            user.unwrap_or_default() + &welcome.concat()
+            user.unwrap_or_default() + &welcome
         ))
     };
     let plain = async |session: Session| session.name().to_owned();

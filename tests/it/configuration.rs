@@ -343,6 +343,7 @@ fn a_setting_that_does_nothing_is_refused() {
     #[rustfmt::skip]
     let rows = [
         (store().max_bytes(9),                   None),
+        (store().former_attributes(CookieAttributes::default()), Some("former_attributes")),
         (store().encrypt_records(),              None),
         (store().sessions_per_subject(9),        None),
         (of(CookieStore::new().up_to(9)),        Some("up_to")),
