@@ -187,6 +187,11 @@ impl Change {
         matches!(self, Self::TakeFlashes(other) if Arc::ptr_eq(other, taken))
     }
 
+    /// Whether it takes a value for one request alone.
+    pub(crate) fn takes_value(&self) -> bool {
+        matches!(self, Self::Take { .. })
+    }
+
     pub(crate) fn is_of_subject(&self) -> bool {
         matches!(self, Self::SetSubject { .. } | Self::RemoveSubject)
     }

@@ -244,8 +244,11 @@ impl Vault<'_> {
             Ok(None) | Err(StoreError::Corrupt(_)) => return Ok(Seen::Nothing),
             Err(error) => return Err(error.into()),
         };
-        if self.is_blind(name) && RecordKind::of(record.data()) == Some(RecordKind::Mark) {
-            return Ok(Seen::Sealed);
+        match RecordKind::of(record.data()) {
+            Some(RecordKind::Mark) if self.is_blind(name) => return Ok(Seen::Sealed),
+            // The key may be from a listing of the whole store.
+            Some(RecordKind::Roster | RecordKind::End) => return Ok(Seen::Nothing),
+            _ => {}
         }
         match name.decode(record.data()) {
             Ok(Some(mark)) => Ok(Seen::Marked(mark)),

@@ -12,8 +12,9 @@
 //! | any | destroy | - | revoked and removed |
 //!
 //! A request that knows the record counts as having come when it writes into it: to note a read
-//! would cost a write. A renewal that is saved before the response stays in a record, as no cookie
-//! has brought the session to the browser yet.
+//! would cost a write. So does the request that made it, if it takes a value. A renewal that is
+//! saved before the response stays in a record, as no cookie has brought the session to the browser
+//! yet.
 //!
 //! The rev is [`Content::revision`], which counts the cookies that a session was in. It tells which
 //! of two is the later one; time does not: clocks differ, and a second is long. Each row is a test

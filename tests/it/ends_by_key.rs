@@ -7,7 +7,7 @@ use silverback::{
 };
 
 use crate::support::{
-    Jar, Kind, World, failure,
+    Jar, Kind, MINUTE, Stores, World, failure, keys,
     scripted::{Before, Delete, Fail, Update, When},
     steps::in_between,
 };
@@ -227,4 +227,28 @@ async fn it_ends_at_any_call_of_others_and_they_at_any_call_of_it() {
 fn all() -> impl Iterator<Item = (bool, When, bool)> {
     let of = |is_first| WHENS.map(|when| [false, true].map(|sealed| (is_first, when, sealed)));
     [true, false].into_iter().flat_map(of).flatten()
+}
+
+/// A listing of the whole store has the keys of lists of sessions and of ends, too.
+#[tokio::test]
+async fn a_key_of_no_session_ends_nothing() {
+    let stores = Stores::new();
+    let cookies = Kind::Overflow.cookies(&stores);
+    let cookies = cookies.revocation(stores.records.clone());
+    let config = SessionConfig::new("s", cookies, keys());
+    let in_one_store = World::new(Kind::Overflow, stores, config);
+    for world in [Kind::Memory.world(), Kind::Remote.world(), in_one_store] {
+        let jar = world.logged_in("ada", "laptop").await;
+        let ended = world.logged_in("ada", "phone").await;
+        world.destroy(&mut ended.clone()).await;
+        for kind in [RecordKind::Roster, RecordKind::End] {
+            for key in world.records().keys_of(kind).await {
+                assert!(destroy(&world, &key).await.is_ok());
+            }
+        }
+        world.clock.advance(MINUTE * 2);
+        assert!(!world.is_alive(&ended).await, "{:?}", world.kind);
+        assert!(world.is_alive(&jar).await, "{:?}", world.kind);
+        assert_eq!(world.notes("ada").await, ["laptop"], "{:?}", world.kind);
+    }
 }

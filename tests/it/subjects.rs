@@ -366,3 +366,25 @@ async fn opening_is_one_call() {
         assert_eq!(world.rosters().take_log(), [call], "{kind:?}");
     }
 }
+
+/// It was nobody's when it became theirs, so whoever planted its ID must not be in.
+#[tokio::test]
+#[ignore = "a save that meets a removal of the subject makes the session theirs under its old ID"]
+async fn one_that_was_nobody_s_meanwhile_gets_a_new_id() {
+    for world in [Kind::Memory, Kind::Remote].map(Kind::world) {
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        let before = jar.clone();
+        let again = async |session: Session| {
+            session.load().await.unwrap();
+            let remove = async |session: Session| {
+                session.load().await.unwrap();
+                assert!(session.remove_subject().unwrap());
+            };
+            world.visit(&mut before.clone(), remove).await;
+            session.set_subject("ada", "again").unwrap();
+        };
+        world.visit(jar, again).await;
+        let old = world.visit(&mut before.clone(), subject).await.0;
+        assert_eq!(old, None, "{:?}", world.kind);
+    }
+}

@@ -6,7 +6,7 @@ use silverback::{Error, ErrorKind, Session};
 use crate::support::{
     Jar, Kind, World, failure,
     schedule::{all, cut_off, now_and_then, rounds},
-    scripted::{After, Before, Delete, Fail, Lose, Update},
+    scripted::{After, Before, Delete, Fail, Load, Lose, Update, Wait},
     steps::in_between,
 };
 
@@ -254,4 +254,86 @@ async fn a_take_that_the_response_calls_off_gets_nothing() {
         let taken = [taken.map_err(|error| error.kind()), later];
         assert_eq!(got(&taken), 1, "{polls}: {taken:?}");
     }
+}
+
+/// A request that outgrows its cookie and takes the value at once.
+async fn grow_and_take(world: &World, jar: &Jar) -> Result<Option<String>, ErrorKind> {
+    let handler = async |session: Session| {
+        session.load().await?;
+        session.insert("large", "x".repeat(600))?;
+        session.save().await?;
+        session.take("token").await
+    };
+    let (taken, _) = world.visit(&mut jar.clone(), handler).await;
+    taken.map_err(|error: Error| error.kind())
+}
+
+/// It would replace a record that no request has come for.
+#[tokio::test]
+async fn a_later_cookie_does_not_bring_it_back() {
+    for kind in Kind::OVERFLOWING {
+        let world = kind.world();
+        let older = &mut Jar::default();
+        world.put(older, "token", "abc").await;
+        let later = &mut older.clone();
+        world.put(later, "n", 1).await;
+        let taken = grow_and_take(&world, older).await;
+        assert_eq!(taken.unwrap().as_deref(), Some("abc"), "{kind:?}");
+        assert_eq!(grow_and_take(&world, later).await, Ok(None), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "a cookie from before the record brings the value back when the record is gone"]
+async fn a_cookie_of_before_the_record_does_not_bring_it_back() {
+    for kind in Kind::OVERFLOWING {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        world.put(jar, "token", "abc").await;
+        let older = jar.clone();
+        world.put(jar, "large", "x".repeat(600)).await;
+        assert_eq!(visit(&world, jar).await, Ok(Some("abc".to_owned())));
+        // That leaves it empty.
+        world.remove(jar, "large").await;
+        assert_eq!(grow_and_take(&world, &older).await, Ok(None), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "it is removed by the save before anybody looks at its type"]
+async fn one_of_another_type_that_was_stored_meanwhile_stays() {
+    for kind in [Kind::Memory, Kind::Remote] {
+        let world = kind.world();
+        let jar = &mut with_token(&world, false).await;
+        let handler = async |session: Session| {
+            session.load().await.unwrap();
+            world.put(&mut jar.clone(), "token", 7).await;
+            session.take::<String>("token").await
+        };
+        let (taken, _) = world.visit(&mut jar.clone(), handler).await;
+        assert_eq!(taken.unwrap_err().kind(), ErrorKind::DeserializeFailed);
+        assert_eq!(world.get(jar, "token").await, Some(7), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "a take that fails puts the value back into a session that was cleared meanwhile"]
+async fn what_is_cleared_while_a_take_fails_stays_cleared() {
+    let world = Kind::Remote.world();
+    let jar = with_token(&world, false).await;
+    let handler = async |session: Session| {
+        session.load().await.unwrap();
+        world.records().at(Before, Update, Wait);
+        let clear = async {
+            world.records().reached().await;
+            world.put(&mut jar.clone(), "other", 1).await;
+            session.clear().unwrap();
+            world.records().at(Before, Load, Fail);
+            world.records().go();
+        };
+        let (taken, ()) = tokio::join!(session.take::<String>("token"), clear);
+        assert_eq!(taken.unwrap_err().kind(), ErrorKind::StoreFailed);
+        assert_eq!(session.get::<String>("token").unwrap(), None);
+    };
+    world.visit(&mut jar.clone(), handler).await;
 }
