@@ -43,13 +43,14 @@ impl Session {
     /// A browser, or a thief, can send an old cookie again, with the value in it. So for a session in
     /// a cookie this is an error and takes nothing, also with
     /// [`revocation`](crate::store::CookieStore::revocation): a token that can be used twice, unnoticed,
-    /// would be worse. With an overflow store it works once the session has outgrown its cookie.
-    /// Where twice does no harm, [`get`](Self::get) the value and [`remove`](Self::remove) it.
+    /// would be worse. With an overflow store it works once the session has outgrown its cookie; of a
+    /// value that was put in before that, an older cookie can bring a copy back when the record is
+    /// gone, so keep one-time tokens in a session that is always in a store. Where twice does no harm, [`get`](Self::get) the value and [`remove`](Self::remove) it.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::NeedsStore`] for a session in a cookie. As for [`get`](Self::get): a value of
-    /// another type stays. As for [`save`](Self::save), after which the value stays too, unless the
+    /// another type stays, unless another request stored it meanwhile. As for [`save`](Self::save), after which the value stays too, unless the
     /// store has done the save and its answer was lost.
     pub async fn take<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
         self.take_by(key, from_json).await
