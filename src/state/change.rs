@@ -192,6 +192,17 @@ impl Change {
         matches!(self, Self::Take { .. })
     }
 
+    /// Whether it makes this session somebody's whose it is not.
+    pub(crate) fn is_login_to(&self, content: &Content) -> bool {
+        let is_theirs = |name: &str| {
+            content
+                .subject
+                .as_ref()
+                .is_some_and(|theirs| *theirs.name == *name)
+        };
+        matches!(self, Self::SetSubject { name, .. } if !is_theirs(name))
+    }
+
     pub(crate) fn is_of_subject(&self) -> bool {
         matches!(self, Self::SetSubject { .. } | Self::RemoveSubject)
     }

@@ -268,7 +268,8 @@ impl Job {
     /// # Errors
     ///
     /// That of an update whose value is not of its type any more; [`ErrorKind::Conflict`] if nobody
-    /// can tell whether a save that was cut off came to be.
+    /// can tell whether a save that was cut off came to be; [`ErrorKind::Gone`] if another request
+    /// has taken the subject from it that this one took for its own: a login needs a new ID.
     pub(crate) fn apply(
         &mut self,
         content: &mut Content,
@@ -282,9 +283,12 @@ impl Job {
             return Err(Error::new(ErrorKind::Conflict));
         }
         let done = done.map_or(0, |cut_off| cut_off.changes);
-        self.log
-            .iter_mut()
-            .skip(done)
-            .try_for_each(|change| change.apply(content))
+        let is_renewed = self.plan.write.names();
+        self.log.iter_mut().skip(done).try_for_each(|change| {
+            if change.is_login_to(content) && !is_renewed {
+                return Err(Error::new(ErrorKind::Gone));
+            }
+            change.apply(content)
+        })
     }
 }

@@ -369,7 +369,6 @@ async fn opening_is_one_call() {
 
 /// It was nobody's when it became theirs, so whoever planted its ID must not be in.
 #[tokio::test]
-#[ignore = "a save that meets a removal of the subject makes the session theirs under its old ID"]
 async fn one_that_was_nobody_s_meanwhile_gets_a_new_id() {
     for world in [Kind::Memory, Kind::Remote].map(Kind::world) {
         let jar = &mut world.logged_in("ada", "laptop").await;
