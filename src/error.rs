@@ -71,9 +71,9 @@ pub enum ErrorKind {
     /// destroyed or renewed less than a minute before the request. Nothing was saved. See
     /// [what to answer](crate#login-and-logout), and [Who wins](crate#who-wins).
     Gone,
-    /// The session is in its cookie. Only a response can bring one, so nothing can be saved
-    /// [at the end of a body](crate::Session::save_at_end); and it can be sent again, so nothing in it
-    /// can be [taken](crate::Session::take) by one request alone.
+    /// The session is, or can be, in its cookie. Only a response can bring one, so nothing can be
+    /// saved [at the end of a body](crate::Session::save_at_end); and an old one can be sent again, so
+    /// nothing can be [taken](crate::Session::take) by one request alone.
     NeedsStore,
     /// The subject is empty or longer than 256 bytes.
     InvalidSubject,
@@ -250,8 +250,8 @@ impl ErrorKind {
                 "a session in a cookie needs a `CookieStore` with `.revocation(store)` to have a subject"
             }
             Self::NeedsStore => {
-                "it is in its cookie, and `take` and `save_at_end` need one in a store: only a response can \
-                 save a cookie, and a copy of it can be used again"
+                "it can be in its cookie, and `take` and `save_at_end` need one in a store: only a response \
+                 can save a cookie, and a copy of it can be used again"
             }
             Self::UpdateRefused => {
                 "another request saved first, and an update fails on what it left"

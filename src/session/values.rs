@@ -143,13 +143,15 @@ impl Session {
     ///
     /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     pub fn remove(&self, key: &str) -> Result<bool, Error> {
-        self.write(|content| {
+        let removed = self.write(|content| {
             let removed = content.frames.remove(key);
             Ok((
                 Effect::some(removed.then_some(|| Change::Remove { key: key.into() })),
                 removed,
             ))
-        })
+        })?;
+        self.handle.cell().with(|state| state.keep_taken(Some(key)));
+        Ok(removed)
     }
 
     /// Removes all values and flash messages; ID, lifetime and [subject](Self::set_subject) stay.
@@ -165,7 +167,10 @@ impl Session {
             Ok((Effect::some(any.then_some(|| Change::Clear)), ()))
         })?;
         // It would have removed the messages that were taken as well.
-        self.handle.cell().with(|state| state.taken.clear());
+        self.handle.cell().with(|state| {
+            state.taken.clear();
+            state.keep_taken(None);
+        });
         Ok(())
     }
 
