@@ -17,6 +17,8 @@ pub struct Error(Arc<Inner>);
 struct Inner {
     kind: ErrorKind,
     session: Option<Box<str>>,
+    /// The key of the value.
+    value: Option<Box<str>>,
     source: Option<BoxError>,
     more: Vec<Error>,
     /// Nothing was written: the session was being read.
@@ -108,6 +110,7 @@ impl Error {
         Self(Arc::new(Inner {
             kind,
             session: None,
+            value: None,
             source,
             more: Vec::new(),
             is_of_load: false,
@@ -118,6 +121,11 @@ impl Error {
     /// Names the session that failed.
     pub(crate) fn of(self, session: &str) -> Self {
         self.change(|inner| inner.session = Some(session.into()))
+    }
+
+    /// Names the value that failed, by its key.
+    pub(crate) fn of_value(self, key: &str) -> Self {
+        self.change(|inner| inner.value = Some(key.into()))
     }
 
     /// Notes that nothing was to be written, so that whoever asks again does nothing twice.
@@ -174,6 +182,12 @@ impl Error {
     #[must_use]
     pub fn session(&self) -> Option<&str> {
         self.0.session.as_deref()
+    }
+
+    /// Returns the key of the value that could not be read or written, where one is to blame.
+    #[must_use]
+    pub fn value_key(&self) -> Option<&str> {
+        self.0.value.as_deref()
     }
 
     /// Iterates over all failures of a batch save: this one, then the others in the order of
@@ -274,6 +288,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(session) = self.session() {
             write!(f, "session {session:?}: ")?;
+        }
+        if let Some(key) = self.value_key() {
+            write!(f, "value {key:?}: ")?;
         }
         match self.kind() {
             ErrorKind::TooLarge { size, limit } => write!(

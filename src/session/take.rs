@@ -92,6 +92,6 @@ impl Session {
         let value = taken.value().map(|value| parse(&value)).transpose();
         value
             .map(Option::flatten)
-            .map_err(|error| error.of(self.name()))
+            .map_err(|error| error.of(self.name()).of_value(key))
     }
 }

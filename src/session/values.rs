@@ -58,7 +58,7 @@ impl Session {
         if !found {
             return Ok(None);
         }
-        parse(copy.as_slice()).map_err(|error| error.of(self.name()))
+        parse(copy.as_slice()).map_err(|error| error.of(self.name()).of_value(key))
     }
 
     /// Stores a value under `key`: a reference, or the value itself. Storing an equal value is not a
@@ -86,7 +86,7 @@ impl Session {
     /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     #[doc(alias = "set")]
     pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), Error> {
-        let value = to_json(&value).map_err(|error| error.of(self.name()))?;
+        let value = to_json(&value).map_err(|error| error.of(self.name()).of_value(key))?;
         self.put(key, value)
     }
 

@@ -128,7 +128,7 @@ impl Change {
                     if error.kind() == ErrorKind::UpdateRefused {
                         *update = Box::new(|_| Ok(None));
                     }
-                    return Err(error);
+                    return Err(error.of_value(key));
                 }
             },
             Self::Take(taken) => taken.take(frames),
