@@ -31,6 +31,7 @@ impl Sealed for MySql {
 /// Times are in UTC: those of a session's time zone come twice in an hour of autumn.
 #[derive(Clone)]
 pub(crate) struct MySqlTable {
+    name: TableName,
     quoted: String,
     galera: Arc<AtomicBool>,
 }
@@ -41,12 +42,13 @@ impl Table for MySqlTable {
     fn named(name: TableName) -> Self {
         Self {
             quoted: name.quoted('`'),
+            name,
             galera: Arc::default(),
         }
     }
 
     fn schema(&self) -> Vec<String> {
-        let table = &self.quoted;
+        let (table, index) = (&self.quoted, self.name.index('`'));
         vec![format!(
             "CREATE TABLE IF NOT EXISTS {table} (\
              \n    id BINARY(32) NOT NULL PRIMARY KEY,\
@@ -54,7 +56,7 @@ impl Table for MySqlTable {
              \n    data LONGBLOB NOT NULL,\
              \n    app_expires BIGINT NOT NULL,\
              \n    expires DATETIME(6) NOT NULL,\
-             \n    INDEX expires (expires)\
+             \n    INDEX {index} (expires)\
              \n) ENGINE = InnoDB"
         )]
     }

@@ -1,0 +1,9 @@
+//! Redis and Valkey.
+
+mod resp;
+mod single;
+
+pub use self::{
+    resp::Reply,
+    single::{Flavour, Redis, RedisOptions},
+};
