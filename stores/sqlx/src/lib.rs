@@ -1,7 +1,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(any(feature = "mysql", feature = "postgres", feature = "sqlite")),
-    allow(dead_code, unused_imports, reason = "there is no database to use them with")
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "there is no database to use them with"
+    )
 )]
 //! Sessions in PostgreSQL, MySQL, MariaDB and SQLite for [`silverback`], through the pool that your
 //! application has already.
@@ -66,6 +70,8 @@
 //! in as many of your servers as you like, or call [`Sweep::sweep`](silverback::store::Sweep::sweep)
 //! from a job.
 
+mod calls;
+mod connection;
 mod dialect;
 mod fault;
 #[cfg(feature = "mysql")]

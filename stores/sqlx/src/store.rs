@@ -1,19 +1,16 @@
 //! The store: what it makes of the answers of a table.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fmt,
-    sync::Arc,
-};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use silverback::store::{
     Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version,
 };
-use sqlx::{Pool, pool::PoolConnection};
+use sqlx::Pool;
 use tokio::sync::OnceCell;
 
 use crate::{
     InvalidTableName,
+    connection::Borrowed,
     dialect::{Dialect, Sealed, Table, Write},
     fault::{Fault, all_failed},
     retry::retry,
@@ -48,6 +45,7 @@ pub struct SqlStore<DB: Dialect> {
     pub(crate) pool: Pool<DB>,
     pub(crate) table: <DB as Sealed>::Table,
     record_bytes: usize,
+    timeout: Duration,
     ready: Arc<OnceCell<()>>,
 }
 
@@ -60,6 +58,7 @@ impl<DB: Dialect> SqlStore<DB> {
             pool,
             table: DB::Table::named(TableName::default()),
             record_bytes: RECORD_BYTES,
+            timeout: TIMEOUT,
             ready: Arc::default(),
         }
     }
@@ -91,6 +90,14 @@ impl<DB: Dialect> SqlStore<DB> {
         }
     }
 
+    /// Waits for the database so long in a call of the session layer: for a connection, and for the
+    /// answer. A write that was not answered in time may have been done or not. The default is 2 s,
+    /// which leaves time for a second attempt within the layer's own budget.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
     /// Makes the table and its index if they are missing. Any number of servers may do this at once,
     /// each time they start: where the table is there, nothing is locked.
     ///
@@ -111,11 +118,28 @@ impl<DB: Dialect> SqlStore<DB> {
         self.table.schema()
     }
 
-    pub(crate) async fn acquire(&self) -> Result<PoolConnection<DB>, Fault> {
-        let mut conn = self.pool.acquire().await.map_err(Self::fault)?;
-        let ready = self.table.get_ready(&mut conn, self.record_bytes);
-        self.ready.get_or_try_init(|| ready).await?;
+    /// Takes a connection. The server is asked about itself on the first one.
+    pub(crate) async fn borrow(&self) -> Result<Borrowed<DB>, Fault> {
+        let mut conn = Borrowed::new(self.pool.acquire().await.map_err(Self::fault)?);
+        if !self.ready.initialized() {
+            let ready = self.table.get_ready(&mut conn, self.record_bytes);
+            self.ready.get_or_try_init(|| ready).await?;
+        }
         Ok(conn)
+    }
+
+    /// Ends a call that takes longer than the store waits for the database.
+    async fn in_time<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let answered = tokio::time::timeout(self.timeout, call).await;
+        answered.unwrap_or_else(|_| {
+            let timeout = self.timeout;
+            Err(StoreError::unavailable(format!(
+                "the database did not answer within {timeout:?}"
+            )))
+        })
     }
 
     pub(crate) fn fault(error: sqlx::Error) -> Fault {
@@ -134,146 +158,16 @@ impl<DB: Dialect> SqlStore<DB> {
 }
 
 const RECORD_BYTES: usize = 1 << 20;
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How many records one statement is about.
 const AT_ONCE: usize = 512;
 
-/// How often a statement is repeated on its connection that had not seen yet what others wrote. Once
-/// is enough, unless the record changes meanwhile.
-const LOOKS: usize = 3;
-
-/// The single calls, as attempts that may have to be repeated.
-impl<DB: Dialect> SqlStore<DB> {
-    async fn try_load(
-        &self,
-        keys: &[RecordKey],
-        read: Read,
-    ) -> Result<HashMap<RecordKey, Result<Record, StoreError>>, Fault> {
-        let mut conn = self.acquire().await?;
-        let found = self.table.load(&mut conn, keys, read).await;
-        Ok(found.map_err(Self::fault)?.into_iter().collect())
-    }
-
-    async fn try_create(&self, key: &RecordKey, write: &Write) -> Result<Version, Fault> {
-        let mut conn = self.acquire().await?;
-        for _ in 0..LOOKS {
-            let inserted = self.table.insert(&mut conn, key, write).await;
-            if inserted.map_err(Self::fault)? {
-                return Ok(write.version);
-            }
-            if self.version(&mut conn, key).await?.is_some() {
-                return Err(StoreError::Exists.into());
-            }
-        }
-        Err(changing())
-    }
-
-    async fn try_update(
-        &self,
-        key: &RecordKey,
-        expected: Version,
-        write: &Write,
-    ) -> Result<Version, Fault> {
-        let mut conn = self.acquire().await?;
-        for _ in 0..LOOKS {
-            let updated = self.table.update(&mut conn, key, expected, write).await;
-            if updated.map_err(Self::fault)? {
-                return Ok(write.version);
-            }
-            self.expect(&mut conn, key, expected).await?;
-        }
-        Err(changing())
-    }
-
-    async fn try_touch(
-        &self,
-        key: &RecordKey,
-        expected: Version,
-        expiry: Expiry,
-    ) -> Result<Version, Fault> {
-        let mut conn = self.acquire().await?;
-        for _ in 0..LOOKS {
-            let touched = self.table.touch(&mut conn, key, expected, expiry).await;
-            if touched.map_err(Self::fault)? {
-                return Ok(expected);
-            }
-            self.expect(&mut conn, key, expected).await?;
-        }
-        Err(changing())
-    }
-
-    /// # Errors
-    ///
-    /// Why a statement found no living record of this version. That it has it after all is none:
-    /// the statement has not seen it yet.
-    async fn expect(
-        &self,
-        conn: &mut DB::Connection,
-        key: &RecordKey,
-        expected: Version,
-    ) -> Result<(), Fault> {
-        match self.version(conn, key).await? {
-            None => Err(StoreError::Gone.into()),
-            Some(version) if version == expected.as_bytes() => Ok(()),
-            Some(_) => Err(StoreError::Conflict.into()),
-        }
-    }
-
-    async fn version(
-        &self,
-        conn: &mut DB::Connection,
-        key: &RecordKey,
-    ) -> Result<Option<Vec<u8>>, Fault> {
-        let found = self.table.versions(conn, &[*key]).await;
-        let first = found.map_err(Self::fault)?.into_iter().next();
-        Ok(first.map(|(_, version)| version))
-    }
-
-    /// Removes the records, and returns the living ones that are left: their versions are others
-    /// than expected.
-    ///
-    /// Not to find a record is an answer only if the statement sees what others wrote.
-    async fn try_delete(
-        &self,
-        records: &[(RecordKey, Option<Version>)],
-    ) -> Result<HashSet<RecordKey>, Fault> {
-        let mut conn = self.acquire().await?;
-        let keys: HashSet<_> = records.iter().map(|(key, _)| *key).collect();
-        let keys: Vec<_> = keys.into_iter().collect();
-        let needs_look = self.table.lags() || records.iter().any(|(_, at)| at.is_some());
-        for _ in 0..LOOKS {
-            let deleted = self.table.delete(&mut conn, records).await;
-            if deleted.map_err(Self::fault)? == keys.len() as u64 || !needs_look {
-                return Ok(HashSet::new());
-            }
-            let left = self.table.versions(&mut conn, &keys).await;
-            let left: HashMap<_, _> = left.map_err(Self::fault)?.into_iter().collect();
-            if !records.iter().any(|record| is_to_go(record, &left)) {
-                return Ok(left.into_keys().collect());
-            }
-        }
-        Err(changing())
-    }
-}
-
-fn is_to_go(
-    (key, expected): &(RecordKey, Option<Version>),
-    left: &HashMap<RecordKey, Vec<u8>>,
-) -> bool {
-    left.get(key)
-        .is_some_and(|found| expected.is_none_or(|expected| found == expected.as_bytes()))
-}
-
-/// Comes again after a pause, on another connection.
-fn changing() -> Fault {
-    Fault::Passing(sqlx::Error::Protocol(
-        "the record changed whenever it was looked at".to_owned(),
-    ))
-}
-
 impl<DB: Dialect> Store for SqlStore<DB> {
     async fn load(&self, key: &RecordKey, read: Read) -> Result<Option<Record>, StoreError> {
-        let mut found = retry(|| self.try_load(std::slice::from_ref(key), read)).await?;
+        let mut found = self
+            .in_time(retry(|| self.try_load(std::slice::from_ref(key), read)))
+            .await?;
         found.remove(key).transpose()
     }
 
@@ -284,7 +178,7 @@ impl<DB: Dialect> Store for SqlStore<DB> {
     ) -> Vec<Result<Option<Record>, StoreError>> {
         let mut loaded = Vec::with_capacity(keys.len());
         for keys in keys.chunks(AT_ONCE) {
-            match retry(|| self.try_load(keys, read)).await {
+            match self.in_time(retry(|| self.try_load(keys, read))).await {
                 Ok(found) => loaded.extend(keys.iter().map(|key| answer(&found, key))),
                 Err(error) => loaded.extend(all_failed(keys.len(), &error)),
             }
@@ -305,7 +199,7 @@ impl<DB: Dialect> Store for SqlStore<DB> {
             data,
             expiry,
         };
-        retry(|| self.try_create(key, &write)).await
+        self.in_time(retry(|| self.try_create(key, &write))).await
     }
 
     async fn update(
@@ -322,7 +216,8 @@ impl<DB: Dialect> Store for SqlStore<DB> {
             data,
             expiry,
         };
-        retry(|| self.try_update(key, expected, &write)).await
+        self.in_time(retry(|| self.try_update(key, expected, &write)))
+            .await
     }
 
     async fn touch(
@@ -331,12 +226,13 @@ impl<DB: Dialect> Store for SqlStore<DB> {
         expected: Version,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        retry(|| self.try_touch(key, expected, expiry)).await
+        self.in_time(retry(|| self.try_touch(key, expected, expiry)))
+            .await
     }
 
     async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
         let record = [(*key, expected)];
-        let left = retry(|| self.try_delete(&record)).await?;
+        let left = self.in_time(retry(|| self.try_delete(&record))).await?;
         if left.is_empty() {
             Ok(())
         } else {
@@ -350,7 +246,7 @@ impl<DB: Dialect> Store for SqlStore<DB> {
     ) -> Vec<Result<(), StoreError>> {
         let mut deleted = Vec::with_capacity(records.len());
         for records in records.chunks(AT_ONCE) {
-            match retry(|| self.try_delete(records)).await {
+            match self.in_time(retry(|| self.try_delete(records))).await {
                 Ok(left) => deleted.extend(records.iter().map(|(key, _)| {
                     if left.contains(key) {
                         Err(StoreError::Conflict)
@@ -393,6 +289,7 @@ impl<DB: Dialect> Clone for SqlStore<DB> {
             pool: self.pool.clone(),
             table: self.table.clone(),
             record_bytes: self.record_bytes,
+            timeout: self.timeout,
             ready: Arc::clone(&self.ready),
         }
     }

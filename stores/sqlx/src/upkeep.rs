@@ -14,14 +14,16 @@ use crate::{
 
 impl<DB: Dialect> SqlStore<DB> {
     async fn try_sweep(&self, limit: i64) -> Result<Batch, Fault> {
-        let mut conn = self.acquire().await?;
+        let mut conn = self.borrow().await?;
         let swept = self.table.sweep(&mut conn, limit).await;
+        conn.give_back();
         swept.map_err(Self::fault)
     }
 
     async fn try_browse(&self, after: &[u8], limit: i64) -> Result<Vec<Entry>, Fault> {
-        let mut conn = self.acquire().await?;
+        let mut conn = self.borrow().await?;
         let page = self.table.browse(&mut conn, after, limit).await;
+        conn.give_back();
         page.map_err(Self::fault)
     }
 }
