@@ -21,18 +21,23 @@
 #![cfg(unix)]
 #![allow(clippy::panic, reason = "whoever calls this is a test")]
 
+mod galera;
 mod mariadb;
 mod port;
 mod postgres;
 mod process;
 mod program;
+mod proxy;
 mod redis;
 mod server;
 mod user;
+mod waiting;
 
 pub use self::{
+    galera::Galera,
     mariadb::{MariaDb, MariaDbOptions},
     postgres::{Postgres, PostgresOptions},
-    redis::{Flavour, Redis, RedisOptions, Reply},
+    proxy::Proxy,
+    redis::{Cluster, ClusterOptions, Flavour, Redis, RedisOptions, Reply, Sentinel},
     server::Server,
 };

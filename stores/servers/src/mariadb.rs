@@ -21,8 +21,8 @@ use crate::{
 /// methods of [`Server`] too.
 #[derive(Debug)]
 pub struct MariaDb {
-    server: Server,
-    client: PathBuf,
+    pub(crate) server: Server,
+    pub(crate) client: PathBuf,
 }
 
 impl MariaDb {
@@ -62,7 +62,7 @@ impl MariaDb {
     ///
     /// If one of them fails.
     pub fn sql(&self, statements: &str) -> String {
-        sql(&self.client, self.port(), statements)
+        sql(&self.client, self.port(), statements).unwrap_or_else(|error| panic!("{error}"))
     }
 }
 
@@ -108,6 +108,7 @@ impl MariaDbOptions {
 }
 
 /// What is installed of MariaDB.
+#[derive(Clone, Debug)]
 pub(crate) struct Programs {
     install: PathBuf,
     server: PathBuf,
@@ -164,19 +165,18 @@ impl Programs {
     }
 }
 
-pub(crate) fn sql(client: &Path, port: u16, statements: &str) -> String {
+pub(crate) fn sql(client: &Path, port: u16, statements: &str) -> io::Result<String> {
     let output = Command::new(client)
         .args(["--no-defaults", "-N", "-B", "-h", "127.0.0.1", "-u", "root"])
         .arg(format!("--port={port}"))
         .args(["-D", "silverback", "-e", statements])
-        .output()
-        .unwrap_or_else(|error| panic!("mariadb does not run: {error}"));
-    program::printed("mariadb", &output)
+        .output()?;
+    program::printed(&output)
 }
 
 /// A server that is up speaks first, after the statements of its `init-file`: a packet whose first
 /// byte is the protocol's version, 10.
-fn greets(port: u16) -> bool {
+pub(crate) fn greets(port: u16) -> bool {
     let greeting = || -> io::Result<bool> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;

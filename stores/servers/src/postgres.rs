@@ -69,9 +69,10 @@ impl Postgres {
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"])
             .args(["-h", "127.0.0.1", "-U", "postgres", "-d", "postgres"])
             .args(["-p", &port, "-c", statements])
-            .output()
-            .unwrap_or_else(|error| panic!("psql does not run: {error}"));
-        program::printed("psql", &output)
+            .output();
+        output
+            .and_then(|output| program::printed(&output))
+            .unwrap_or_else(|error| panic!("{statements}: {error}"))
     }
 }
 

@@ -37,6 +37,12 @@ impl Program {
         }
     }
 
+    /// Adds arguments.
+    pub(crate) fn with(mut self, more: &[&str]) -> Self {
+        self.arguments.extend(more.iter().map(ToString::to_string));
+        self
+    }
+
     /// Runs it as another user.
     pub(crate) fn user(mut self, user: Option<User>) -> Self {
         self.user = user;

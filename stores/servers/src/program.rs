@@ -1,7 +1,7 @@
 //! Finding what is installed.
 
 use std::{
-    env, fs,
+    env, fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Output,
@@ -48,13 +48,12 @@ fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// Returns what a program has printed.
-///
-/// # Panics
-///
-/// If it has failed.
-pub(crate) fn printed(name: &str, output: &Output) -> String {
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name} failed: {errors}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+/// Returns what a program has printed; an error with its errors if it has failed.
+pub(crate) fn printed(output: &Output) -> io::Result<String> {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(io::Error::other(text(&output.stderr)))
+    }
 }

@@ -73,6 +73,7 @@ impl Server {
         let mut tries = 0;
         loop {
             tries += 1;
+            let ports = (0..ports).map(|_| Port::take()).collect();
             let server = Self::prepare(name, ports, user, &launch)
                 .unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
             match server.try_run() {
@@ -83,14 +84,13 @@ impl Server {
         }
     }
 
-    /// Takes ports and makes a folder, and runs nothing yet.
+    /// Makes a folder, and runs nothing yet.
     pub(crate) fn prepare(
         name: &'static str,
-        ports: usize,
+        ports: Vec<Port>,
         user: Option<User>,
         launch: impl Fn(&Place<'_>) -> io::Result<Launch>,
     ) -> io::Result<Self> {
-        let ports: Vec<_> = (0..ports).map(|_| Port::take()).collect();
         let folder = tempfile::Builder::new()
             .prefix(&format!("silverback-{name}-"))
             .tempdir()?;
@@ -167,6 +167,10 @@ impl Server {
         self.place().port()
     }
 
+    pub(crate) fn port_at(&self, index: usize) -> u16 {
+        self.place().port_at(index)
+    }
+
     /// Returns its folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -183,7 +187,7 @@ impl Server {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    pub(crate) fn place(&self) -> Place<'_> {
+    fn place(&self) -> Place<'_> {
         Place {
             folder: self.folder.path(),
             ports: &self.ports,
@@ -192,7 +196,16 @@ impl Server {
 
     /// Runs it and does not wait until it answers.
     pub(crate) fn run(&self) -> io::Result<()> {
-        let process = Process::start(&self.program, self.folder.path(), &self.log)?;
+        self.run_as(&self.program)
+    }
+
+    /// Runs it, this time, with arguments that a later [`restart`](Self::restart) leaves out.
+    pub(crate) fn run_with(&self, more: &[&str]) -> io::Result<()> {
+        self.run_as(&self.program.clone().with(more))
+    }
+
+    fn run_as(&self, program: &Program) -> io::Result<()> {
+        let process = Process::start(program, self.folder.path(), &self.log)?;
         *self.process() = Some(process);
         Ok(())
     }

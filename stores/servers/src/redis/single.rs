@@ -1,6 +1,9 @@
 //! One server.
 
-use std::{ops::Deref, path::PathBuf};
+use std::{
+    ops::Deref,
+    path::{Path, PathBuf},
+};
 
 use super::{Reply, resp};
 use crate::{
@@ -35,7 +38,7 @@ impl Flavour {
 
 /// One Redis or Valkey. It has the methods of [`Server`] too.
 #[derive(Debug)]
-pub struct Redis(Server);
+pub struct Redis(pub(super) Server);
 
 impl Redis {
     /// Starts a Redis that keeps nothing when it ends.
@@ -70,6 +73,12 @@ impl Redis {
         let words: Vec<_> = command.iter().map(|word| word.as_bytes()).collect();
         resp::ask(self.port(), &words)
             .unwrap_or_else(|error| panic!("{command:?} was not answered: {error}"))
+    }
+
+    /// Says whether a line of `INFO` is this one; not if the server does not answer.
+    pub(super) fn says(&self, line: &str) -> bool {
+        let info = resp::ask(self.port(), &[b"INFO"]);
+        info.is_ok_and(|info| info.text().lines().any(|found| found == line))
     }
 }
 
@@ -120,16 +129,14 @@ impl RedisOptions {
         let program = self.flavour.find()?;
         let name = self.flavour.name();
         Some(Redis(Server::start(name, 1, None, |place| {
-            Ok(launch(&program, place, &self.settings))
+            let settings = self.settings.iter();
+            let settings: Vec<_> = settings.map(|(name, value)| (&**name, &**value)).collect();
+            Ok(launch(&program, place, &settings))
         })))
     }
 }
 
-pub(super) fn launch(
-    path: &std::path::Path,
-    place: &Place<'_>,
-    settings: &[(String, String)],
-) -> Launch {
+pub(super) fn launch(path: &Path, place: &Place<'_>, settings: &[(&str, &str)]) -> Launch {
     let port = place.port();
     let number = port.to_string();
     let folder = place.folder.display().to_string();
@@ -139,13 +146,19 @@ pub(super) fn launch(
         ("save", ""),
         ("dir", &folder),
     ];
-    let given = settings.iter().map(|(name, value)| (&**name, &**value));
-    let arguments = fixed.into_iter().chain(given);
-    let arguments = arguments.flat_map(|(name, value)| [format!("--{name}"), value.to_owned()]);
+    let arguments = fixed
+        .iter()
+        .chain(settings)
+        .flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]);
     Launch {
         program: Program::new(path, arguments),
         ready: Box::new(move || answers(port)),
     }
+}
+
+/// The ports of a server of a cluster: the clients' and that of the other servers.
+pub(super) fn with_ports(node: &Redis) -> (String, String) {
+    (node.port().to_string(), node.0.port_at(1).to_string())
 }
 
 /// A server that is loading its data, or waits for its master, answers with an error.
