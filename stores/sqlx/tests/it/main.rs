@@ -20,3 +20,4 @@ mod refusals;
 mod support;
 mod tables;
 mod upkeep;
+mod waiting;
