@@ -126,6 +126,7 @@ mod dynamic;
 mod error;
 #[cfg(all(feature = "filesystem", unix))]
 mod filesystem;
+mod followers;
 mod memory;
 mod record;
 mod sweep;
@@ -134,7 +135,6 @@ use std::{future::Future, sync::Arc};
 
 pub use bytes::Bytes;
 
-pub(crate) use self::dynamic::{check_runtime, now};
 #[cfg(all(feature = "filesystem", unix))]
 pub use self::filesystem::{Durability, FilesystemOptions, FilesystemStore};
 pub use self::{
@@ -146,6 +146,10 @@ pub use self::{
     memory::{Evicted, MemoryStore},
     record::{Expiry, Limits, Read, Record, RecordKind, Version},
     sweep::{Sweep, Sweeper, Swept},
+};
+pub(crate) use self::{
+    dynamic::{check_runtime, now},
+    followers::{Followers, Watch},
 };
 pub use crate::id::RecordKey;
 

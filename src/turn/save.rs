@@ -75,7 +75,9 @@ impl Turn<'_> {
                 return Ok(());
             }
             Err(error) => {
-                taken.is_open = error.kind() == ErrorKind::StoreFailed;
+                // A conflict may be with an own write.
+                let kinds = [ErrorKind::StoreFailed, ErrorKind::Conflict];
+                taken.is_open = kinds.contains(&error.kind());
                 return Err(error);
             }
         };
@@ -165,13 +167,17 @@ impl Drop for Taken<'_> {
             log,
             cut_off,
             write,
+            draft,
             ..
         } = &mut self.job;
         if log.is_empty() {
             return;
         }
         if let Some(write) = write.filter(|_| self.is_open) {
-            let (changes, at) = (log.len(), self.turn.vault.now());
+            // The store has it with the time of the draft, if it has.
+            let at = draft.writes.time_of(write);
+            let at = at.unwrap_or_else(|| self.turn.vault.now());
+            let changes = log.len();
             cut_off.push(CutOff { write, changes, at });
         }
         self.turn.state(|state| {

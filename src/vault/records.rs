@@ -118,6 +118,9 @@ impl Vault<'_> {
                 if expires.min(Lifetime::of(&content, self.settings).end) <= now {
                     return Ok(Found::Nothing(Rejection::Expired));
                 }
+                if let Some(records) = self.settings.records() {
+                    records.followers().note(writes.pairs());
+                }
                 let place = Place {
                     id: id.clone(),
                     version,

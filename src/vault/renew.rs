@@ -20,7 +20,7 @@ enum Obstacle {
     /// The mark is there: its answer had been lost.
     Own,
     /// Another request has saved the session.
-    Newer(Content, Version),
+    Newer(Box<Content>, Place),
     /// Another request has renewed or destroyed it.
     Marked,
 }
@@ -44,8 +44,9 @@ impl Vault<'_> {
     ) -> Result<Written, Error> {
         let old = job.before.clone().ok_or_else(gone)?;
         let (records, key) = (self.records()?, old.record_key());
-        let mark = self.mark_of(job);
-        let bytes = Bytes::from(self.name(&old).encode(&mark)?);
+        let name = self.name(&old);
+        let mut mark = self.mark_of(job);
+        let mut bytes = Bytes::from(name.encode(&mark)?);
         let mut merged = None;
         let mut home = self.move_in(when, job).await?;
         let mut rounds = Rounds::start(records, &key, RENEW).await;
@@ -63,10 +64,12 @@ impl Vault<'_> {
                     self.check_moved(&home).await?;
                     break;
                 }
-                Ok(Obstacle::Newer(content, current)) => {
-                    self.redraft(job, &content, None)?;
-                    home = self.move_again(home, when, job).await?;
-                    (merged, version) = (Some(content), current);
+                Ok(Obstacle::Newer(content, place)) => {
+                    mark.before = place.writes;
+                    bytes = name.encode(&mark)?.into();
+                    let drafted = self.draft_again(job, &content);
+                    home = self.move_again(home, drafted, when, job).await?;
+                    (merged, version) = (Some(*content), place.version);
                 }
                 Ok(Obstacle::Marked) => return self.start_anew(home, when, job).await,
                 Err(error) => {
@@ -87,7 +90,17 @@ impl Vault<'_> {
             Ok(Some(_)) => return self.start_anew(home, when, job).await,
             Err(error) => Err(error),
         };
-        if let Err(error) = left {
+        self.kept(home, left, merged).await
+    }
+
+    /// A renewal that is done, unless this was an error.
+    async fn kept(
+        &self,
+        home: Home,
+        done: Result<(), Error>,
+        merged: Option<Content>,
+    ) -> Result<Written, Error> {
+        if let Err(error) = done {
             self.move_out(&home).await;
             return Err(error);
         }
@@ -103,6 +116,7 @@ impl Vault<'_> {
         Mark {
             fate: Fate::Renewed(self.name(&job.id)),
             write: job.write.unwrap_or_default(),
+            before: job.left.clone(),
         }
     }
 
@@ -120,7 +134,7 @@ impl Vault<'_> {
         }
         match self.find(old, self.now()).await {
             Ok(Found::Marked(found))
-                if is_own(found.write, job.write) && found.fate == mark.fate =>
+                if is_own(found.write, Some(mark.write)) && found.fate == mark.fate =>
             {
                 Ok(Obstacle::Own)
             }
@@ -130,7 +144,7 @@ impl Vault<'_> {
             Ok(Found::Nothing(_)) => Err(gone()),
             Ok(Found::Session { mut content, place }) => {
                 job.apply(&mut content, &place.writes, self.now())?;
-                Ok(Obstacle::Newer(content, place.version))
+                Ok(Obstacle::Newer(content.into(), place))
             }
         }
     }
@@ -145,10 +159,17 @@ impl Vault<'_> {
 
     /// Puts into the new place what another request has saved in the old one meanwhile. That one
     /// has given it no other subject: it would have renewed it.
-    async fn move_again(&self, home: Home, when: When, job: &mut Job) -> Result<Home, Error> {
-        let moved = match &home {
-            Home::Record(place) => self.rewrite(place, job).await,
-            _ => self.move_in(when, job).await,
+    async fn move_again(
+        &self,
+        home: Home,
+        drafted: Result<(), Error>,
+        when: When,
+        job: &mut Job,
+    ) -> Result<Home, Error> {
+        let moved = match (drafted, &home) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Home::Record(place)) => self.rewrite(place, job).await,
+            (Ok(()), _) => self.move_in(when, job).await,
         };
         if moved.is_err() {
             self.move_out(&home).await;
@@ -164,7 +185,12 @@ impl Vault<'_> {
             .records()?
             .update(&key, place.version, data, expiry)
             .await;
-        Ok(Home::Record(job.draft.place(job.id.clone(), updated?)))
+        let version = match updated {
+            // Only this request writes there.
+            Err(StoreError::Conflict) => self.own_version(&job.id, job.write).await?,
+            updated => updated?,
+        };
+        Ok(Home::Record(job.draft.place(job.id.clone(), version)))
     }
 
     /// Makes of the new place a session of what this request put in, and of nothing it has read: for
@@ -216,8 +242,14 @@ impl Vault<'_> {
 
     fn draft_alone(&self, job: &mut Job) -> Result<Content, Error> {
         let content = job.alone(self.now())?;
-        self.redraft(job, &content, None)?;
+        self.draft_again(job, &content)?;
         Ok(content)
+    }
+
+    /// What is written over an own record is told from what was there.
+    fn draft_again(&self, job: &mut Job, content: &Content) -> Result<(), Error> {
+        job.write = self.new_write()?;
+        self.redraft(job, content, None)
     }
 
     /// Nobody will ever hear of the new place.
