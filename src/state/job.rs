@@ -36,6 +36,8 @@ pub(crate) struct Job {
     /// The last writes of the record that a renewal leaves.
     pub(crate) left: Writes,
     pub(crate) cut_off: Vec<CutOff>,
+    /// The roster's `not_before` when the session was enrolled under another name than its first.
+    pub(crate) since: Option<Timestamp>,
 }
 
 /// A record about to be written, and what else depends on the content.
@@ -87,8 +89,6 @@ impl State {
         }
         let browser = match (&plan.write, &view.home) {
             (Write::Outgrow { .. }, _) => Browser::NeverHeard,
-            // A later cookie in its place would bring back what was taken.
-            _ if self.log.iter().any(Change::takes_value) => Browser::Knows,
             (_, Home::Record(place)) => place.browser,
             _ => Browser::Knows,
         };
@@ -130,6 +130,7 @@ impl State {
             write,
             left,
             cut_off,
+            since: None,
         })
     }
 
@@ -256,6 +257,16 @@ impl Draft {
 }
 
 impl Job {
+    /// Notes that the store may have done what is in this save, or not.
+    pub(crate) fn note_unknown(&mut self, at: Timestamp) {
+        if let Some(write) = self.write {
+            let changes = self.log.len();
+            // The record has it with the time of the draft, if it has.
+            let at = self.draft.writes.time_of(write).unwrap_or(at);
+            self.cut_off.push(CutOff { write, changes, at });
+        }
+    }
+
     /// What the request itself put in, and nothing that it has read: the session that the loser of
     /// two renewals gets.
     ///

@@ -9,14 +9,14 @@ mod lifetime;
 mod plan;
 
 pub(crate) use self::{
-    change::{Change, Effect, RawFlash, Taken, TakenFlashes, TakenValue, Update},
+    change::{Change, Effect, RawFlash, Taken, TakenFlashes, Update},
     enrolment::Enrolment,
     home::{Home, Place},
     job::{Draft, Job, Written},
     life::Life,
     lifetime::Lifetime,
     plan::{When, Write},
-    request::{CookieDuty, CutOff, Source, State, Use, View},
+    request::{CookieDuty, Source, State, Use, View},
 };
 
 mod request;

@@ -119,6 +119,8 @@
 
 mod backend;
 mod browse;
+mod budget;
+mod calls;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod cookie;
@@ -148,7 +150,10 @@ pub use self::{
     sweep::{Sweep, Sweeper, Swept},
 };
 pub(crate) use self::{
-    dynamic::{check_runtime, now},
+    budget::{Budget, Meter, check_runtime},
+    calls::{Calls, Reserve},
+    dynamic::now,
+    error::all_failed,
     followers::{Followers, Watch},
 };
 pub use crate::id::RecordKey;

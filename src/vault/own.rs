@@ -7,7 +7,7 @@ use crate::{
     content::{Done, Writes},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
-    store::{DynStore, Followers, Watch},
+    store::{Calls, Followers, Watch},
 };
 
 /// A write that was refused.
@@ -22,7 +22,7 @@ pub(super) struct Refused<'a> {
 impl<'a> Refused<'a> {
     /// Begins to hear of what came in the place of a write; `since` is when its record was read that
     /// was not there.
-    pub(super) fn new(store: &'a DynStore, key: &RecordKey, since: u64, attempt: &Writes) -> Self {
+    pub(super) fn new(store: Calls<'a>, key: &RecordKey, since: u64, attempt: &Writes) -> Self {
         let watch = match attempt.base() {
             Some(below) => store.followers().watch(below, 0),
             None => store.followers().watch(Followers::nothing(key), since),
@@ -90,12 +90,12 @@ impl Vault<'_> {
 }
 
 /// Notes what a record says of its last writes.
-pub(super) fn note(store: &DynStore, writes: &Writes) {
+pub(super) fn note(store: Calls<'_>, writes: &Writes) {
     store.followers().note(writes.pairs());
 }
 
 /// Notes the first write of a record.
-pub(super) fn note_first(store: &DynStore, key: &RecordKey, writes: &Writes) {
+pub(super) fn note_first(store: Calls<'_>, key: &RecordKey, writes: &Writes) {
     let first = writes.first().map(|first| (Followers::nothing(key), first));
     store.followers().note(first);
 }

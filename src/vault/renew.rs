@@ -10,7 +10,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::SessionId,
     state::{Home, Job, Place, When, Written},
-    store::{Bytes, Store, StoreError, Version},
+    store::{Bytes, StoreError, Version},
 };
 
 const RENEW: Policy = Policy::new("renew", Queue::Never);
@@ -44,29 +44,27 @@ impl Vault<'_> {
     ) -> Result<Written, Error> {
         let old = job.before.clone().ok_or_else(gone)?;
         let (records, key) = (self.records()?, old.record_key());
-        let name = self.name(&old);
-        let mut mark = self.mark_of(job);
-        let mut bytes = Bytes::from(name.encode(&mark)?);
         let mut merged = None;
         let mut home = self.move_in(when, job).await?;
-        let mut rounds = Rounds::start(records, &key, RENEW).await;
-        loop {
+        let mut rounds = Rounds::start(records, &key, RENEW).await?;
+        let mark = loop {
+            let mark = self.mark_of(job);
+            let bytes = Bytes::from(self.name(&old).encode(&mark)?);
             let until = self.now().saturating_add(MARK_LIFETIME);
             let marked = records
-                .update(&key, version, bytes.clone(), self.expiry(until))
+                .update(&key, version, bytes, self.expiry(until))
                 .await;
             let obstacle = match marked {
-                Ok(_) => break,
+                Ok(_) => break mark,
                 Err(error) => self.look_again(&old, &mark, error, job).await,
             };
             match obstacle {
                 Ok(Obstacle::Own) => {
                     self.check_moved(&home).await?;
-                    break;
+                    break mark;
                 }
                 Ok(Obstacle::Newer(content, place)) => {
-                    mark.before = place.writes;
-                    bytes = name.encode(&mark)?.into();
+                    job.left = place.writes;
                     let drafted = self.draft_again(job, &content);
                     home = self.move_again(home, drafted, when, job).await?;
                     (merged, version) = (Some(*content), place.version);
@@ -81,7 +79,7 @@ impl Vault<'_> {
                 self.move_out(&home).await;
                 return Err(error);
             }
-        }
+        };
         // For cookies of the time before it was in a record.
         let ended = self.set_end(&key, mark, job.created).await;
         let enrolment = job.draft.enrolment.as_ref();

@@ -11,7 +11,7 @@ use crate::{
     id::RecordKey,
     roster::{Roster, Rosters},
     state::Enrolment,
-    store::{Store as _, StoreError, Version},
+    store::{Calls, StoreError, Version},
     trace,
 };
 
@@ -88,7 +88,10 @@ impl Vault<'_> {
 
     pub(super) async fn roster(&self, subject: &str) -> Result<Roster, Error> {
         let rosters = self.rosters()?;
-        Ok(rosters.load(&rosters.key(subject), self.now()).await?.0)
+        Ok(rosters
+            .load(self.of_rosters(rosters), &rosters.key(subject), self.now())
+            .await?
+            .0)
     }
 
     /// Takes a session that has ended, or has another subject, from the roster.
@@ -139,7 +142,7 @@ impl Vault<'_> {
         let records: Vec<_> = marked()
             .flat_map(|entry| entry.names().map(|name| (name, None)))
             .collect();
-        if let Some(store) = self.settings.records().filter(|_| !records.is_empty()) {
+        if let Some(store) = self.of_records().filter(|_| !records.is_empty()) {
             let mut answers = store.delete_many(&records).await.into_iter();
             for _ in &records {
                 let deleted = next(&mut answers);
@@ -157,13 +160,13 @@ impl Vault<'_> {
         mut change: impl FnMut(&mut Roster) -> Result<(), Error>,
     ) -> Result<Roster, Error> {
         let rosters = self.rosters()?;
-        let (store, key) = (&rosters.store, rosters.key(subject));
+        let (store, key) = (self.of_rosters(rosters), rosters.key(subject));
         let write = self.new_write()?;
         let mut sent: Option<(Roster, Refused<'_>)> = None;
-        let mut rounds = Rounds::start(store, &key, CHANGE).await;
+        let mut rounds = Rounds::start(store, &key, CHANGE).await?;
         loop {
             let (now, since) = (self.now(), store.followers().noted());
-            let (mut roster, version) = rosters.load(&key, now).await?;
+            let (mut roster, version) = rosters.load(store, &key, now).await?;
             note(store, &roster.writes);
             if let Some((sent, refused)) = sent.take()
                 && refused.is_done(&roster.writes, now)?
@@ -182,7 +185,7 @@ impl Vault<'_> {
             }
             roster.writes = roster.writes.with(write, now);
             let sealed = rosters.seal(&key, &roster, now)?;
-            match rosters.save(&key, version, sealed).await {
+            match rosters.save(store, &key, version, sealed).await {
                 Ok(()) => {
                     match version {
                         Some(_) => note(store, &roster.writes),
@@ -193,7 +196,7 @@ impl Vault<'_> {
                 Err(StoreError::Conflict) => {
                     let mut refused = Refused::new(store, &key, since, &roster.writes);
                     if refused.is_open() {
-                        let (found, _) = rosters.load(&key, self.now()).await?;
+                        let (found, _) = rosters.load(store, &key, self.now()).await?;
                         note(store, &found.writes);
                         refused.settle(&found.writes, self.now())?;
                     }
@@ -225,12 +228,21 @@ impl Vault<'_> {
             .for_each(|entry| entry.ended = true);
         self.end_marked(&older).await?;
         match rosters
-            .save(key, version, rosters.seal(key, &roster, self.now())?)
+            .save(
+                self.of_rosters(rosters),
+                key,
+                version,
+                rosters.seal(key, &roster, self.now())?,
+            )
             .await
         {
             Err(error) if !matches!(error, StoreError::Conflict) => Err(error.into()),
             _ => Ok(()),
         }
+    }
+
+    fn of_rosters<'s>(&'s self, rosters: &'s Rosters) -> Calls<'s> {
+        rosters.within(self.budget())
     }
 
     fn rosters(&self) -> Result<&Rosters, Error> {

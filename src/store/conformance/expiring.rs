@@ -176,7 +176,7 @@ pub(super) async fn a_record_in_an_expired_ones_place_stays<S: Store>(bench: &Be
     let end = bench.alive();
     let later = end.saturating_add(HOUR * 24);
     let mut keys = Vec::new();
-    for _ in 0..MORE_THAN_IN_PASSING {
+    for _ in 0..bench.rounds(MORE_THAN_IN_PASSING) {
         let key = bench.key();
         keys.push((key, bench.create(&key, b"over", end).await?));
     }
@@ -190,7 +190,7 @@ pub(super) async fn a_record_in_an_expired_ones_place_stays<S: Store>(bench: &Be
         bench.set_time(end)?;
     }
     bench.sweep().await;
-    for _ in 0..MORE_THAN_IN_PASSING {
+    for _ in 0..bench.rounds(MORE_THAN_IN_PASSING) {
         bench.create(&bench.key(), b"other", later).await?;
     }
     for (key, version) in &keys {
@@ -201,7 +201,7 @@ pub(super) async fn a_record_in_an_expired_ones_place_stays<S: Store>(bench: &Be
 }
 
 /// Creates enough to have a store that sweeps in passing come by everywhere.
-const MORE_THAN_IN_PASSING: usize = 600;
+const MORE_THAN_IN_PASSING: u64 = 600;
 
 /// Records that are over, in every way there is, and their versions.
 async fn expired<S: Store>(bench: &Bench<S>) -> Outcome<Vec<(RecordKey, Version)>> {

@@ -7,11 +7,13 @@
 /// - `store_conformance!(MyStore::new())` for a store that goes by the system's clock,
 /// - `store_conformance!(|clock| MyStore::new().clock(clock))` for one that can be given a
 ///   [`Clock`](crate::Clock),
-/// - `store_conformance!(mod name, ...)`, with either, to name the module otherwise than
+/// - `store_conformance!(once MyStore::connect().await)` for one that all tests share,
+/// - `store_conformance!(mod name, ...)`, with any of them, to name the module otherwise than
 ///   `store_conformance`.
 ///
-/// The expression makes a store or a [`Subject`](crate::store::conformance::Subject) and may
-/// `.await`.
+/// The expression makes a store, or a [`Subject`](crate::store::conformance::Subject) that says more
+/// of it, or a `Result` of either that fails with a reason to
+/// [`Skip`](crate::store::conformance::Skip) its tests. It may `.await`.
 #[macro_export]
 macro_rules! store_conformance {
     (mod $name:ident, $($subject:tt)+) => {
@@ -19,6 +21,9 @@ macro_rules! store_conformance {
         mod $name {
             #[allow(unused_imports)]
             use super::*;
+
+            static RUN: $crate::store::conformance::Run =
+                $crate::store::conformance::Run::new(module_path!());
 
             $crate::store_conformance_rules!([$crate::store_conformance_tests] ($($subject)+));
         }
@@ -126,15 +131,20 @@ macro_rules! store_conformance_tests {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! store_conformance_run {
-    ($rule:ident (|$clock:ident| $subject:expr $(,)?)) => {{
-        let clock = $crate::Clock::manual($crate::store::conformance::START);
-        let $clock = clock.clone();
-        $crate::store::conformance::run(stringify!($rule), async move {
-            $crate::store::conformance::Subject::from($subject).clock(clock)
+    ($rule:ident (once $subject:expr $(,)?)) => {
+        RUN.check_once(stringify!($rule), || async {
+            $crate::store::conformance::Subject::from($subject)
         })
-    }};
+    };
+    ($rule:ident (|$clock:ident| $subject:expr $(,)?)) => {
+        RUN.check(stringify!($rule), || {
+            let clock = $crate::Clock::manual($crate::store::conformance::START);
+            let $clock = clock.clone();
+            async move { $crate::store::conformance::Subject::from($subject).clock(clock) }
+        })
+    };
     ($rule:ident ($subject:expr $(,)?)) => {
-        $crate::store::conformance::run(stringify!($rule), async {
+        RUN.check(stringify!($rule), || async {
             $crate::store::conformance::Subject::from($subject)
         })
     };

@@ -1,0 +1,54 @@
+//! The store that both servers share, started for the run.
+
+use std::{thread, time::Duration};
+
+use silverback_test_servers::Postgres;
+
+/// A store on a server, or on several.
+pub(crate) enum Backend {
+    Postgres(Postgres),
+}
+
+impl Backend {
+    pub(crate) const NAMES: [&'static str; 2] = ["redis", "postgres"];
+
+    /// `None` if it is not installed, which has been printed.
+    pub(crate) fn start(name: &str) -> Option<Self> {
+        match name {
+            "postgres" => Postgres::start().map(Self::Postgres),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Self::Postgres(server) => server.url(),
+        }
+    }
+
+    /// What [`strike`](Self::strike) is about to do.
+    pub(crate) fn threat(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "PostgreSQL is killed",
+        }
+    }
+
+    /// Kills what hurts most, and says what it came to.
+    pub(crate) fn strike(&self) -> &'static str {
+        match self {
+            Self::Postgres(server) => {
+                server.kill();
+                thread::sleep(Duration::from_secs(1));
+                server.restart();
+                "PostgreSQL is back"
+            }
+        }
+    }
+
+    /// Whether a write that is answered may be lost with the server that answered it.
+    pub(crate) fn replicates_late(&self) -> bool {
+        match self {
+            Self::Postgres(_) => false,
+        }
+    }
+}
