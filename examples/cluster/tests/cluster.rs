@@ -21,3 +21,8 @@ fn run(store: &str) {
 fn on_postgresql() {
     run("postgres");
 }
+
+#[test]
+fn on_a_redis_cluster() {
+    run("redis");
+}

@@ -15,4 +15,7 @@
 )]
 
 mod contract;
+mod refusals;
 mod support;
+mod tables;
+mod upkeep;

@@ -1,6 +1,6 @@
 //! Servers, pools and stores.
 
-use std::path::Path;
+use std::{path::Path, sync::OnceLock};
 
 use silverback_sqlx::{MySqlStore, PostgresStore, SqlStore, SqliteStore};
 pub(crate) use silverback_test_servers::{Galera, MariaDb, Postgres, Proxy};
@@ -56,4 +56,16 @@ pub(crate) async fn file_store(path: &Path) -> SqliteStore {
     let store = SqlStore::new(file_pool(path));
     store.create_table().await.unwrap();
     store
+}
+
+/// The server of all tests that leave it as it is, each with a table of its own.
+pub(crate) fn postgres() -> Option<&'static Postgres> {
+    static SERVER: OnceLock<Option<Postgres>> = OnceLock::new();
+    SERVER.get_or_init(Postgres::start).as_ref()
+}
+
+/// The server of all tests that leave it as it is, each with a table of its own.
+pub(crate) fn mariadb() -> Option<&'static MariaDb> {
+    static SERVER: OnceLock<Option<MariaDb>> = OnceLock::new();
+    SERVER.get_or_init(MariaDb::start).as_ref()
 }
