@@ -205,6 +205,7 @@ impl<R> SessionLayer<R> {
     #[must_use]
     pub fn detached(&self) -> Sessions {
         let registry = Registry::new(Arc::new(self.shared.clone()), [], false);
+        registry.exchange.detach();
         Sessions::from(Session::from(registry.first()))
     }
 

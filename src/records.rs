@@ -9,7 +9,7 @@ use crate::{
     id::{RecordKey, SessionId},
     request::{Registry, Shared},
     session::Session,
-    store::{self, Read},
+    store::{self, Meter, Read},
     turn::Anchor,
     vault::{Doomed, Found, Vault},
 };
@@ -119,7 +119,8 @@ impl SessionRecords {
     pub async fn load(&self, key: &RecordKey) -> Result<Option<Session>, Error> {
         let id = SessionId::of_record(*key);
         let found = async {
-            let vault = self.vault()?;
+            let meter = Meter::default();
+            let vault = self.vault(&meter)?;
             vault.open(&id, Read::Current, vault.now()).await
         };
         let found = found
@@ -150,7 +151,8 @@ impl SessionRecords {
     /// renewed more than eight times within a minute, or others kept writing.
     pub async fn destroy(&self, key: &RecordKey) -> Result<bool, Error> {
         let destroy = async {
-            let vault = self.vault()?;
+            let meter = Meter::default();
+            let vault = self.vault(&meter)?;
             let doomed = Doomed {
                 id: SessionId::of_record(*key),
                 // The end is remembered for as long as that of the latest session.
@@ -176,13 +178,14 @@ impl SessionRecords {
         Session::from(handle)
     }
 
-    fn vault(&self) -> Result<Vault<'_>, Error> {
+    fn vault<'a>(&'a self, meter: &'a Meter) -> Result<Vault<'a>, Error> {
         if !self.settings.never_waits {
             store::check_runtime()?;
         }
         Ok(Vault {
             settings: &self.settings,
             clock: &self.shared.clock,
+            meter,
         })
     }
 

@@ -11,7 +11,7 @@ use crate::{
     error::{ConfigError, Error},
     id::RecordKey,
     roster::Entry,
-    store,
+    store::{self, Meter},
     vault::{Enrolled, Vault},
 };
 
@@ -207,7 +207,8 @@ impl Subjects {
     /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed) if the store fails or the list is
     /// damaged.
     pub async fn list(&self, subject: &str) -> Result<Vec<SubjectSession>, Error> {
-        let list = async { self.vault()?.enrolled(subject).await };
+        let meter = Meter::default();
+        let list = async { self.vault(&meter)?.enrolled(subject).await };
         let listed = list.await.map_err(|error| self.blame(error.of_load()))?;
         Ok(SubjectSession::list(listed, None, self.clock.now()))
     }
@@ -249,17 +250,22 @@ impl Subjects {
         which: impl Fn(&Entry) -> bool,
         others: Enrolled,
     ) -> Result<usize, Error> {
-        let end = async { self.vault()?.end_enrolled(subject, which, others).await };
+        let meter = Meter::default();
+        let end = async {
+            let vault = self.vault(&meter)?;
+            vault.end_enrolled(subject, which, others).await
+        };
         end.await.map_err(|error| self.blame(error))
     }
 
-    fn vault(&self) -> Result<Vault<'_>, Error> {
+    fn vault<'a>(&'a self, meter: &'a Meter) -> Result<Vault<'a>, Error> {
         if !self.settings.never_waits {
             store::check_runtime()?;
         }
         Ok(Vault {
             settings: &self.settings,
             clock: &self.clock,
+            meter,
         })
     }
 

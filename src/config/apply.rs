@@ -41,6 +41,7 @@ impl SessionConfig {
             absolute_timeout,
             persist_up_to,
             not_before,
+            store_timeout,
             max_bytes,
             encrypt_records,
             recent_reads,
@@ -55,6 +56,7 @@ impl SessionConfig {
         self.absolute = absolute_timeout.or(self.absolute);
         self.persist_up_to = persist_up_to.or(self.persist_up_to);
         self.not_before = not_before.unwrap_or(self.not_before);
+        self.store_timeout = store_timeout.or(self.store_timeout);
         self.max_bytes = max_bytes.or(self.max_bytes);
         self.encrypts_records = encrypt_records.unwrap_or(self.encrypts_records);
         self.reads_recent = recent_reads.unwrap_or(self.reads_recent);
@@ -119,6 +121,7 @@ impl From<&SessionConfig> for SessionSettings {
             absolute_timeout: config.absolute,
             persist_up_to: config.persist_up_to,
             not_before: Some(config.not_before).filter(|time| *time > Timestamp::default()),
+            store_timeout: config.store_timeout,
             max_bytes: config.max_bytes,
             encrypt_records: config.encrypts_records.then_some(true),
             recent_reads: config.reads_recent.then_some(true),

@@ -8,11 +8,14 @@ use crate::{
     cookie::{self as wire, CookieAttributes},
     error::ConfigError,
     roster::Rosters,
-    store::{DynStore, Store as _},
+    store::{DynStore, Reserve, Store as _},
 };
 
 /// How long a visitor can be remembered, unless other settings last longer or say otherwise.
 const PERSIST_UP_TO: Duration = Duration::from_secs(30 * 86_400);
+
+/// How long a request waits for stores unless the settings say otherwise.
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Clocks that differ by more are wrong, and each second of it lets sessions live longer.
 const MAX_SKEW: Duration = Duration::from_secs(3_600);
@@ -43,6 +46,7 @@ impl SessionConfig {
             name: self.name.as_str().into(),
             finder: wire::Finder::new(&cookie_name),
             backend: self.backend.clone(),
+            records: self.records(),
             codec: self
                 .codec(mode, purpose, &cookie_name)
                 .with_skew(skew.unwrap_or(Codec::SKEW)),
@@ -56,7 +60,7 @@ impl SessionConfig {
             absolute,
             max_bytes: self.max_bytes.unwrap_or(1 << 20).min(128 << 20),
             encrypts_records: self.encrypts_records,
-            revocations,
+            revocations: revocations.map(Reserve::new),
             overflow: self.build_overflow(&cookie_name),
             persist_up_to,
             not_before: self.not_before,
@@ -64,6 +68,7 @@ impl SessionConfig {
             rosters: self.build_rosters(absolute.max(persist_up_to)),
             cookie_name,
             sessions_per_subject: self.sessions_per_subject.unwrap_or(1_000).max(1),
+            store_timeout: self.store_timeout.unwrap_or(STORE_TIMEOUT),
             never_waits: false,
         }
         .checked())
@@ -102,6 +107,7 @@ impl SessionConfig {
             ("idle_timeout", self.idle, Duration::MAX),
             ("first_idle_timeout", self.first_idle, Duration::MAX),
             ("absolute_timeout", self.absolute, Duration::MAX),
+            ("store_timeout", self.store_timeout, Duration::MAX),
         ];
         for (setting, time, longest) in times {
             if time.is_some_and(|time| time < second) {
@@ -139,6 +145,7 @@ impl SessionConfig {
     #[rustfmt::skip]
     fn check_effects(&self) -> Result<(), ConfigError> {
         const IN_COOKIE: &str = "a session that is always in its cookie";
+        const NO_STORE: &str = "a session that is in its cookie alone";
         const NO_OVERFLOW: &str = "a `CookieStore` without `.overflow(store)`";
         const NO_ROSTERS: &str = "a session in a cookie whose `CookieStore` has no `.revocation(store)`";
         if let Some(setting) = self.without_effect {
@@ -156,6 +163,7 @@ impl SessionConfig {
             ("max_bytes",       self.max_bytes.is_some(),       has_records,          IN_COOKIE),
             ("recent_reads",    self.reads_recent,              has_records,          IN_COOKIE),
             ("encrypt_records", self.encrypts_records,          has_records,          IN_COOKIE),
+            ("store_timeout",   self.store_timeout.is_some(),   has_records || revokes, NO_STORE),
             ("subject_key",     self.subject_key.is_some(),     in_store || revokes,  NO_ROSTERS),
             ("sessions_per_subject", self.sessions_per_subject.is_some(),
                                                                 in_store || revokes,  NO_ROSTERS),
@@ -172,14 +180,23 @@ impl SessionConfig {
         store.limits().may_forget && !self.allows_forgetting
     }
 
+    /// The store of the session's records, if it can have any.
+    fn records(&self) -> Option<Reserve> {
+        let store = match self.backend.server() {
+            Ok(store) => Some(store),
+            Err(cookies) => cookies.overflow.as_ref(),
+        };
+        store.cloned().map(Reserve::new)
+    }
+
     fn codec(&self, mode: Mode, purpose: Purpose, name: &str) -> Codec {
         Codec::new(self.keys.clone(), mode, purpose, name, &self.audience)
     }
 
     fn build_overflow(&self, cookie_name: &str) -> Option<Overflow> {
         let cookies = self.backend.server().err()?;
+        cookies.overflow.as_ref()?;
         Some(Overflow {
-            store: cookies.overflow.clone()?,
             codec: self.codec(Mode::Signed, Purpose::Reference, cookie_name),
             bytes: cookies.up_to.unwrap_or(usize::MAX),
         })
@@ -194,7 +211,7 @@ impl SessionConfig {
         let store = store.filter(|store| !self.forgets(store))?;
         let codec = self.codec(Mode::Sealed, Purpose::Roster, &self.name);
         let (name, audience) = (&self.name, &self.audience);
-        let rosters = Rosters::new(store.clone(), codec, name, audience, memory);
+        let rosters = Rosters::new(Reserve::new(store.clone()), codec, name, audience, memory);
         Some(rosters.named_with(self.subject_key.as_ref()))
     }
 }

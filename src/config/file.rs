@@ -103,6 +103,8 @@ pub struct SessionSettings {
     pub persist_up_to: Option<Duration>,
     /// A point in time: [`SessionConfig::not_before`](crate::SessionConfig::not_before).
     pub not_before: Option<Timestamp>,
+    /// A length of time: [`SessionConfig::store_timeout`](crate::SessionConfig::store_timeout).
+    pub store_timeout: Option<Duration>,
     /// A number of bytes: [`SessionConfig::max_bytes`](crate::SessionConfig::max_bytes).
     pub max_bytes: Option<usize>,
     /// A switch: [`SessionConfig::encrypt_records`](crate::SessionConfig::encrypt_records).
@@ -133,6 +135,7 @@ const FIELDS: &[&str] = &[
     "absolute_timeout",
     "persist_up_to",
     "not_before",
+    "store_timeout",
     "max_bytes",
     "encrypt_records",
     "recent_reads",
@@ -157,6 +160,7 @@ impl SessionSettings {
             "absolute_timeout" => self.absolute_timeout = Some(given.duration()?),
             "persist_up_to" => self.persist_up_to = Some(given.duration()?),
             "not_before" => self.not_before = Some(given.time()?),
+            "store_timeout" => self.store_timeout = Some(given.duration()?),
             "max_bytes" => self.max_bytes = Some(given.count()?),
             "encrypt_records" => self.encrypt_records = Some(given.bool()?),
             "recent_reads" => self.recent_reads = Some(given.bool()?),
@@ -188,6 +192,7 @@ impl SessionSettings {
             length(self.absolute_timeout),
             length(self.persist_up_to),
             self.not_before.map(Written::text),
+            length(self.store_timeout),
             count(self.max_bytes),
             switch(self.encrypt_records),
             switch(self.recent_reads),

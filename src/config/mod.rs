@@ -33,6 +33,7 @@ use crate::{
 /// | [`persist_up_to`](Self::persist_up_to) | the longest of 30 days, `max_age` and `absolute_timeout` |
 /// | [`not_before`](Self::not_before) | none |
 /// | [`encrypt_records`](Self::encrypt_records), [`recent_reads`](Self::recent_reads) | off, off |
+/// | [`store_timeout`](Self::store_timeout) | 5 seconds |
 /// | [`sessions_per_subject`](Self::sessions_per_subject) | 1,000 |
 /// | [`subject_key`](Self::subject_key) | none |
 /// | [`max_bytes`](Self::max_bytes) | 1 MiB in a store, or what that takes; what fits into 4,096 bytes in a cookie |
@@ -60,6 +61,7 @@ pub struct SessionConfig {
     absolute: Option<Duration>,
     persist_up_to: Option<Duration>,
     not_before: Timestamp,
+    store_timeout: Option<Duration>,
     max_bytes: Option<usize>,
     encrypts_records: bool,
     reads_recent: bool,
@@ -99,6 +101,7 @@ impl SessionConfig {
             absolute: None,
             persist_up_to: None,
             not_before: Timestamp::default(),
+            store_timeout: None,
             max_bytes: None,
             encrypts_records: false,
             reads_recent: false,
@@ -338,6 +341,38 @@ impl SessionConfig {
     #[must_use]
     pub fn not_before(mut self, time: Timestamp) -> Self {
         self.not_before = time;
+        self
+    }
+
+    /// Bounds how long a request waits for stores, 5 seconds unless you set it: all calls for its
+    /// sessions together, with the queues and pauses between them, and without the time of the
+    /// handler. A handle that outlives its request, [`Subjects`](crate::Subjects) and
+    /// [`SessionRecords`](crate::SessionRecords) may wait as long for each operation.
+    ///
+    /// After that the operation is an [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed),
+    /// whose [answer](crate::Answer) is 503. What the store was asked to do at that moment may have
+    /// been done or not.
+    ///
+    /// A store that reports [`Unavailable`](crate::store::StoreError::Unavailable), after a connection
+    /// that failed or an answer that got lost, is asked once more if half of this time is left.
+    /// Keep the timeouts of the store's client below that half, and its own retries off. A
+    /// session that [never waits](crate::store::Limits::never_waits) for its store has no timeout.
+    /// Requests with several sessions count the time once, and each session has its own limit of
+    /// it. The shortest is a second. A session in its cookie alone waits for no store, and this setting
+    /// is an error there.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?)
+    ///     .store_timeout(Duration::from_secs(2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn store_timeout(mut self, timeout: Duration) -> Self {
+        self.store_timeout = Some(timeout);
         self
     }
 

@@ -11,7 +11,7 @@ use crate::{
     error::{ErrorKind, Rejection},
     id::SessionId,
     roster::Rosters,
-    store::{Backend, DynStore, Store},
+    store::{Backend, Reserve},
 };
 
 /// Made by [`SessionConfig`](crate::SessionConfig).
@@ -20,7 +20,10 @@ pub(crate) struct Settings {
     pub(crate) name: Box<str>,
     pub(crate) cookie_name: Box<str>,
     pub(crate) finder: Finder,
-    pub(crate) backend: Backend,
+    /// What tells the store from others; to call it, there is `records`.
+    pub(super) backend: Backend,
+    /// Where the session's records are, if it has any.
+    pub(super) records: Option<Reserve>,
     pub(crate) codec: Codec,
     pub(crate) attributes: CookieAttributes,
     /// The attributes as they stand at the end of every cookie.
@@ -39,7 +42,7 @@ pub(crate) struct Settings {
     pub(crate) not_before: Timestamp,
     pub(crate) encrypts_records: bool,
     /// Where ended sessions in a cookie are remembered.
-    pub(crate) revocations: Option<DynStore>,
+    pub(crate) revocations: Option<Reserve>,
     /// Where sessions go that outgrow their cookie, if they may.
     pub(crate) overflow: Option<Overflow>,
     /// Where the sessions of subjects are listed; none if nothing remembers which have ended.
@@ -47,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) sessions_per_subject: usize,
     /// Requests that only read may see what the store had a moment ago.
     pub(crate) reads_recent: bool,
+    /// How long a request waits for stores.
+    pub(crate) store_timeout: Duration,
     /// Everything this session needs is done when it is first polled.
     pub(crate) never_waits: bool,
     pub(crate) max_bytes: usize,
@@ -55,7 +60,6 @@ pub(crate) struct Settings {
 /// The store of sessions that have outgrown their cookie.
 #[derive(Debug)]
 pub(crate) struct Overflow {
-    pub(crate) store: DynStore,
     /// For the cookies that refer to a record.
     pub(crate) codec: Codec,
     /// The most bytes in a cookie.
@@ -90,15 +94,12 @@ impl Settings {
     }
 
     /// The store of the session's records, if it has any.
-    pub(crate) fn records(&self) -> Option<&DynStore> {
-        self.backend
-            .server()
-            .ok()
-            .or(self.overflow.as_ref().map(|overflow| &overflow.store))
+    pub(crate) fn records(&self) -> Option<&Reserve> {
+        self.records.as_ref()
     }
 
     /// The store of what is remembered of ended sessions in cookies, if they are remembered.
-    pub(crate) fn ends(&self) -> Option<&DynStore> {
+    pub(crate) fn ends(&self) -> Option<&Reserve> {
         self.revocations
             .as_ref()
             .filter(|_| self.may_be_in_cookie())
@@ -112,7 +113,7 @@ impl Settings {
     /// Learns of its stores whether they wait, and how much they take.
     pub(crate) fn checked(mut self) -> Self {
         let mut stores = self.records().into_iter().chain(self.ends());
-        self.never_waits = stores.all(DynStore::never_waits);
+        self.never_waits = stores.all(Reserve::never_waits);
         if let Some(records) = self.records() {
             let head = Content::record_head(self.encrypts_records);
             let taken = records.limits().record_bytes.saturating_sub(head);

@@ -295,6 +295,7 @@ impl Anchor for Handle {
         Vault {
             settings: self.settings(),
             clock: self.clock(),
+            meter: &self.registry.exchange.meter,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ErrorKind, Rejection},
     id::RecordKey,
     key::Key,
-    store::{Bytes, DynStore, Expiry, Read, Record, Store, StoreError, Version},
+    store::{Budget, Bytes, Calls, Expiry, Read, Record, Reserve, StoreError, Version},
 };
 
 /// What a roster's record begins with; see [`RecordKind`](crate::store::RecordKind). Behind it
@@ -22,7 +22,7 @@ const ROSTER: u8 = 16;
 /// Where the rosters of one session's subjects are.
 #[derive(Debug)]
 pub(crate) struct Rosters {
-    pub(crate) store: DynStore,
+    store: Reserve,
     codec: Codec,
     names: Names,
     /// How long it has to be known when a subject's sessions were ended: as long as the longest of
@@ -63,7 +63,7 @@ pub(crate) struct SealedRoster {
 
 impl Rosters {
     pub(crate) fn new(
-        store: DynStore,
+        store: Reserve,
         codec: Codec,
         name: &str,
         audience: &str,
@@ -95,13 +95,19 @@ impl Rosters {
         self.names.of(subject)
     }
 
+    /// The store of the rosters, as far as this budget goes.
+    pub(crate) fn within<'a>(&'a self, budget: Budget<'a>) -> Calls<'a> {
+        self.store.within(budget)
+    }
+
     /// Reads a roster; a subject of whom nothing is known has an empty one.
     pub(crate) async fn load(
         &self,
+        store: Calls<'_>,
         key: &RecordKey,
         now: Timestamp,
     ) -> Result<(Roster, Option<Version>), Error> {
-        let record = self.store.load(key, Read::Current).await;
+        let record = store.load(key, Read::Current).await;
         self.read(key, record, now)
     }
 
@@ -144,14 +150,15 @@ impl Rosters {
     /// Writes a roster in place of what was loaded; `Conflict` if there is another one by now.
     pub(crate) async fn save(
         &self,
+        store: Calls<'_>,
         key: &RecordKey,
         loaded: Option<Version>,
         roster: SealedRoster,
     ) -> Result<(), StoreError> {
         let SealedRoster { data, expiry } = roster;
         let saved = match loaded {
-            Some(version) => self.store.update(key, version, data, expiry).await,
-            None => self.store.create(key, data, expiry).await,
+            Some(version) => store.update(key, version, data, expiry).await,
+            None => store.create(key, data, expiry).await,
         };
         match saved {
             Ok(_) => Ok(()),

@@ -5,7 +5,7 @@ use crate::{
     codec::{Codec, Mode, Purpose},
     error::ErrorKind,
     key::Keys,
-    store::{DynStore, MemoryStore},
+    store::{DynStore, MemoryStore, Reserve},
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -402,7 +402,13 @@ fn a_roster_of_a_later_format_is_an_error() {
         [&[16, 0, 0, 0, 0, 0][..], &sealed.unwrap()].concat()
     };
     let [later, torn, own] = [2, 0, 1].map(sealed);
-    let rosters = Rosters::new(DynStore::new(MemoryStore::new()), codec, "sid", "", MEMORY);
+    let rosters = Rosters::new(
+        Reserve::new(DynStore::new(MemoryStore::new())),
+        codec,
+        "sid",
+        "",
+        MEMORY,
+    );
     let open = |sealed: &[u8]| rosters.open(&key(7), sealed, NOW);
     assert_eq!(open(&later).unwrap_err().kind(), ErrorKind::LaterFormat);
     assert!(open(&torn).unwrap().is_damaged);

@@ -50,7 +50,9 @@ impl Session {
     /// What [`SessionLayer::try_new`](crate::SessionLayer::try_new) would say.
     pub fn detached(config: &SessionConfig) -> Result<Self, ConfigError> {
         let shared = Shared::of(Arc::new(config.build()?), Clock::system());
-        let handle = Registry::new(Arc::new(shared), [], false).first();
+        let registry = Registry::new(Arc::new(shared), [], false);
+        registry.exchange.detach();
+        let handle = registry.first();
         let view = View::new(handle.clock().now(), None);
         handle.cell().with(|state| state.view = Some(view));
         Ok(Self { handle })

@@ -71,7 +71,8 @@ impl Session {
     /// before the request. [`ErrorKind::Conflict`] if other requests kept being faster, or if eight
     /// others have saved since a save of this request whose answer was lost, so that nobody can
     /// tell whether it was done. [`ErrorKind::TooLarge`]. [`ErrorKind::StoreFailed`] if the store
-    /// failed: the save may have been done all the same, and another call does nothing twice. After
+    /// failed, or did not answer within [`store_timeout`](crate::SessionConfig::store_timeout): the
+    /// save may have been done all the same, and another call does nothing twice. After
     /// each of these the changes are kept and can be saved again. [`ErrorKind::AlreadyCommitted`]
     /// for a new session or a renewal, whose cookie cannot be sent any more.
     pub async fn save(&self) -> Result<(), Error> {
@@ -159,7 +160,8 @@ impl Session {
     /// The new ID goes with the response, as [`persist_for`](Self::persist_for) and
     /// [`until_browser_closes`](Self::until_browser_closes) do. Called after it, this does nothing,
     /// and the next [`save`](Self::save) is [`ErrorKind::AlreadyCommitted`]. A browser that never
-    /// gets the response writes nothing for a minute, but can log in. [Who wins](crate#who-wins) has
+    /// gets the response writes nothing for a minute, but can log in. If the store does not answer in
+    /// time, the renewal may have been done all the same. [Who wins](crate#who-wins) has
     /// the other cases.
     #[doc(alias = "cycle_id")]
     #[doc(alias = "regenerate")]
@@ -217,8 +219,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::StoreFailed`] if the store failed: the session may have ended or not, and is as
-    /// before for this request. [`ErrorKind::Gone`] if the session is not there any more and
+    /// [`ErrorKind::StoreFailed`] if the store failed, or did not answer within
+    /// [`store_timeout`](crate::SessionConfig::store_timeout): the session may have ended or not, and
+    /// is as before for this request. [`ErrorKind::Gone`] if the session is not there any more and
     /// nothing tells what became of it, so that it may live under another ID; the response removes
     /// the cookie. [`ErrorKind::Conflict`] if it was renewed more than eight times within a minute,
     /// or others kept writing. [`ErrorKind::AlreadyCommitted`] for a session in a cookie, if the

@@ -34,6 +34,8 @@ pub(crate) struct Job {
     /// None in a store that never waits: no answer of it gets lost.
     pub(crate) write: Option<WriteId>,
     pub(crate) cut_off: Vec<CutOff>,
+    /// The roster's `not_before` when the session was enrolled under another name than its first.
+    pub(crate) since: Option<Timestamp>,
 }
 
 /// A record about to be written, and what else depends on the content.
@@ -124,6 +126,7 @@ impl State {
             log,
             write,
             cut_off,
+            since: None,
         })
     }
 
@@ -244,6 +247,14 @@ impl Draft {
 }
 
 impl Job {
+    /// Notes that the store may have done what is in this save, or not.
+    pub(crate) fn note_unknown(&mut self, at: Timestamp) {
+        if let Some(write) = self.write {
+            let changes = self.log.len();
+            self.cut_off.push(CutOff { write, changes, at });
+        }
+    }
+
     /// What the request itself put in, and nothing that it has read: the session that the loser of
     /// two renewals gets.
     ///

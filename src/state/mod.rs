@@ -16,7 +16,7 @@ pub(crate) use self::{
     life::Life,
     lifetime::Lifetime,
     plan::{When, Write},
-    request::{CookieDuty, CutOff, Source, State, Use, View},
+    request::{CookieDuty, Source, State, Use, View},
 };
 
 mod request;

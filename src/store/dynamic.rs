@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    fmt, panic,
+    fmt,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -14,7 +14,6 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::{
     Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version, error::all_failed,
 };
-use crate::crypto::{self, RandomError};
 
 /// A store of any type, chosen at run time. It is a [`Store`] itself.
 ///
@@ -61,26 +60,10 @@ impl DynStore {
         self.0.store.limits().never_waits
     }
 
-    /// Waits for a turn to save the record again, but no longer than a second: the turn is a
-    /// courtesy to others, and its holder may be a future that nobody polls. A store that never
-    /// waits has no queue.
-    pub(crate) async fn turn(&self, key: &RecordKey) -> Option<MutexGuard<'_, ()>> {
+    pub(super) async fn turn(&self, key: &RecordKey) -> Option<MutexGuard<'_, ()>> {
         let [first, ..] = key.as_bytes();
-        let turns = &self.0.turns;
-        let turn = turns
-            .get(usize::from(*first) % TURNS)
-            .filter(|_| !self.never_waits())?;
+        let turn = self.0.turns.get(usize::from(*first) % TURNS)?;
         tokio::time::timeout(PATIENCE, turn.lock()).await.ok()
-    }
-
-    /// Lets whoever is faster in another process finish: a random time, longer after each attempt.
-    pub(crate) async fn back_off(&self, attempt: u32) -> Result<(), RandomError> {
-        if !self.never_waits() {
-            let most = 1 << attempt.min(6);
-            let [part] = crypto::random::<1>()?;
-            tokio::time::sleep(Duration::from_millis(most) * u32::from(part) / 256).await;
-        }
-        Ok(())
     }
 }
 
@@ -154,26 +137,6 @@ impl fmt::Debug for DynStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DynStore(..)")
     }
-}
-
-/// Whether the runtime has what a store that waits needs: the pauses between its retries are
-/// tokio's.
-///
-/// # Errors
-///
-/// [`StoreError::Refused`] with a sentence that says what to change. Tokio tells by a panic alone
-/// whether a runtime has a timer; it is caught here, before anything depends on it.
-pub(crate) fn check_runtime() -> Result<(), StoreError> {
-    if tokio::runtime::Handle::try_current().is_err() {
-        return Err(StoreError::refused(
-            "a store that waits needs tokio: run this in its runtime",
-        ));
-    }
-    panic::catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| {
-        StoreError::refused(
-            "a store that waits needs tokio's timer: build the runtime with `enable_time`",
-        )
-    })
 }
 
 /// The dyn-compatible twin of [`Store`].

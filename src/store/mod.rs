@@ -119,6 +119,8 @@
 
 mod backend;
 mod browse;
+mod budget;
+mod calls;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod cookie;
@@ -134,7 +136,6 @@ use std::{future::Future, sync::Arc};
 
 pub use bytes::Bytes;
 
-pub(crate) use self::dynamic::{check_runtime, now};
 #[cfg(all(feature = "filesystem", unix))]
 pub use self::filesystem::{Durability, FilesystemOptions, FilesystemStore};
 pub use self::{
@@ -146,6 +147,12 @@ pub use self::{
     memory::{Evicted, MemoryStore},
     record::{Expiry, Limits, Read, Record, RecordKind, Version},
     sweep::{Sweep, Sweeper, Swept},
+};
+pub(crate) use self::{
+    budget::{Budget, Meter, check_runtime},
+    calls::{Calls, Reserve},
+    dynamic::now,
+    error::all_failed,
 };
 pub use crate::id::RecordKey;
 

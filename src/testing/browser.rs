@@ -280,6 +280,7 @@ impl<S> Browser<S> {
         let cookies = self.jar(|jar| jar.header(&path));
         let shared = Shared::of(Arc::new(settings), self.clock.clone());
         let registry = Registry::new(Arc::new(shared), &cookies, false);
+        registry.exchange.detach();
         let session = Session::from(registry.first());
         session.load().await?;
         Ok(session)

@@ -7,7 +7,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::store::{Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version};
+use crate::store::{
+    Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version, all_failed,
+};
 
 /// A store on a network, for tests: another store behind a wait, which fails when you say so.
 ///
@@ -59,8 +61,10 @@ pub enum Calls {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Mishap {
-    /// Nothing is done.
+    /// Nothing is done, nor would it be if it were tried again.
     Fails,
+    /// Nothing is done.
+    IsDown,
     /// It is done, and nobody hears of it.
     AnswerLost,
 }
@@ -80,19 +84,21 @@ impl<S> FlakyStore<S> {
     }
 
     /// Has the next of these calls fail: it is not done, and the answer is
-    /// [`StoreError::Unavailable`]. Each call of this adds one.
+    /// [`StoreError::Refused`], after which the store is not asked again. Each call of this adds
+    /// one.
     pub fn fail_next(&self, calls: Calls) {
         self.plan().next.push_back((calls, Mishap::Fails));
     }
 
-    /// Has all of these calls fail, until [`heal`](Self::heal).
+    /// Has all of these calls fail, until [`heal`](Self::heal): the answer is
+    /// [`StoreError::Unavailable`].
     pub fn fail_all(&self, calls: Calls) {
         self.plan().down = Some(calls);
     }
 
     /// Loses the answer of the next write: it is done, and the answer is
-    /// [`StoreError::Unavailable`], as after a timeout. Saving again does nothing twice. Each call of
-    /// this adds one.
+    /// [`StoreError::Unavailable`], as when a connection breaks. The store is asked once more, and
+    /// nothing is done twice. Each call of this adds one.
     pub fn lose_next_answer(&self) {
         let lost = (Calls::Writes, Mishap::AnswerLost);
         self.plan().next.push_back(lost);
@@ -124,7 +130,7 @@ impl<S> FlakyStore<S> {
             return Some(mishap);
         }
         let is_down = plan.down.is_some_and(|calls| calls.include(call));
-        is_down.then_some(Mishap::Fails)
+        is_down.then_some(Mishap::IsDown)
     }
 
     async fn call<T>(
@@ -135,7 +141,8 @@ impl<S> FlakyStore<S> {
         tokio::task::yield_now().await;
         match self.mishap(call) {
             None => answer.await,
-            Some(Mishap::Fails) => Err(down()),
+            Some(Mishap::Fails) => Err(StoreError::refused("the test has it fail")),
+            Some(Mishap::IsDown) => Err(down()),
             Some(Mishap::AnswerLost) => {
                 // What it says is what nobody hears.
                 let _ = answer.await;
@@ -151,7 +158,7 @@ impl<S> FlakyStore<S> {
         answers: impl Future<Output = Vec<Result<T, StoreError>>>,
     ) -> Vec<Result<T, StoreError>> {
         let answers = self.call(call, async { Ok(answers.await) }).await;
-        answers.unwrap_or_else(|_| (0..count).map(|_| Err(down())).collect())
+        answers.unwrap_or_else(|error| all_failed(count, &error))
     }
 }
 

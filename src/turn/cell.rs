@@ -10,7 +10,7 @@ use crate::{
     error::{Error, ErrorKind},
     lock::{Monitor, Turnstile},
     state::State,
-    store,
+    store::{self, Meter},
     trace::Provoked,
     vault::Vault,
 };
@@ -71,10 +71,13 @@ impl Cell {
 }
 
 impl<'a> Turn<'a> {
-    fn of(anchor: &'a impl Anchor) -> Self {
+    /// `meter` counts what is waited for stores, unless the request's does.
+    fn of(anchor: &'a impl Anchor, meter: Option<&'a Meter>) -> Self {
+        let mut vault = anchor.vault();
+        vault.meter = meter.unwrap_or(vault.meter);
         Self {
             cell: anchor.cell(),
-            vault: anchor.vault(),
+            vault,
             exchange: anchor.exchange(),
             provoked: anchor.provoked(),
         }
@@ -98,7 +101,9 @@ pub(crate) async fn run<O: Operation>(
         return run_now(anchor, operation);
     }
     let kept = anchor.clone();
-    let flight = async move { operation.perform(&Turn::of(&kept)).await };
+    // It counts the operations before this one as well.
+    let meter = kept.exchange().counts_apart().then(Meter::running);
+    let flight = async move { operation.perform(&Turn::of(&kept, meter.as_ref())).await };
     anchor.cell().flights.run(Prepared::of(flight)).await
 }
 
@@ -112,7 +117,7 @@ pub(crate) fn run_now<O: Operation>(
     operation: O,
 ) -> Result<O::Output, Error> {
     anchor.cell().in_turn(|| {
-        let turn = Turn::of(anchor);
+        let turn = Turn::of(anchor, None);
         let done = store::now(pin!(operation.perform(&turn)));
         done.unwrap_or_else(|| Err(Error::new(ErrorKind::StoreFailed)))
     })

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::{
     config::Settings,
     cookie::{Finder, RequestCookies},
-    store::Read,
+    store::{Meter, Read},
 };
 
 #[derive(Debug)]
@@ -16,6 +16,9 @@ pub(crate) struct Exchange {
     is_touched: AtomicBool,
     is_closed: AtomicBool,
     is_over: AtomicBool,
+    is_detached: AtomicBool,
+    /// How long its sessions have waited for stores.
+    pub(crate) meter: Meter,
 }
 
 impl Exchange {
@@ -26,6 +29,8 @@ impl Exchange {
             is_touched: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
+            is_detached: AtomicBool::new(false),
+            meter: Meter::default(),
         }
     }
 
@@ -67,6 +72,17 @@ impl Exchange {
 
     pub(crate) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::SeqCst)
+    }
+
+    /// No request is around its sessions.
+    pub(crate) fn detach(&self) {
+        self.is_detached.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether each operation may wait for stores as long as a whole request. Nobody knows how many
+    /// there will be of a handle that is kept.
+    pub(crate) fn counts_apart(&self) -> bool {
+        self.is_over() || self.is_detached.load(Ordering::SeqCst)
     }
 
     pub(crate) fn has_cookie(&self, finder: &Finder) -> bool {

@@ -6,7 +6,7 @@ use super::cell::{Operation, Turn};
 use crate::{
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
-    state::{Change, CutOff, Job, State, When, Written},
+    state::{Change, Job, State, When, Written},
     trace,
 };
 
@@ -161,19 +161,13 @@ impl Turn<'_> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        let Job {
-            log,
-            cut_off,
-            write,
-            ..
-        } = &mut self.job;
-        if log.is_empty() {
+        if self.job.log.is_empty() {
             return;
         }
-        if let Some(write) = write.filter(|_| self.is_open) {
-            let (changes, at) = (log.len(), self.turn.vault.now());
-            cut_off.push(CutOff { write, changes, at });
+        if self.is_open {
+            self.job.note_unknown(self.turn.vault.now());
         }
+        let Job { log, cut_off, .. } = &mut self.job;
         self.turn.state(|state| {
             state.cut_off = mem::take(cut_off);
             // Changes made while the save ran stay behind those it carried.

@@ -13,7 +13,7 @@ use crate::{
     content::{Fate, Mark, Name, Unreadable},
     error::{Error, ErrorKind},
     id::SessionId,
-    store::{Bytes, Read, Record, RecordKind, Store, StoreError, Version},
+    store::{Bytes, Read, Record, RecordKind, StoreError, Version},
 };
 
 const DESTROY: Policy = Policy::new("destroy", Queue::AfterLoss);
@@ -110,7 +110,7 @@ impl Vault<'_> {
 
     /// What the records of these sessions are: one question for all that the request has not open.
     async fn look(&self, doomed: &[Doomed]) -> Result<Vec<Option<Seen>>, Error> {
-        let Some(records) = self.settings.records() else {
+        let Some(records) = self.of_records() else {
             return Ok(doomed.iter().map(|_| None).collect());
         };
         let unknown = doomed.iter().filter(|session| session.version.is_none());
@@ -132,7 +132,7 @@ impl Vault<'_> {
                 return Ok(());
             };
             let before = self.remember(&name, created, mark).await?;
-            let seen = match self.settings.records() {
+            let seen = match self.of_records() {
                 Some(records) => {
                     let record = records.load(&name.key, Read::Current).await;
                     Some(self.see(&name, record)?)
@@ -192,7 +192,7 @@ impl Vault<'_> {
         let bytes = Bytes::from(name.encode(mark)?);
         let until = self.now().saturating_add(MARK_LIFETIME);
         let mut seen = seen;
-        let mut rounds = Rounds::start(records, &name.key, DESTROY).await;
+        let mut rounds = Rounds::start(records, &name.key, DESTROY).await?;
         loop {
             let version = match seen {
                 Seen::Nothing => return Ok(Stood::Nothing),

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Rejection},
     id::{RecordKey, SessionId},
     state::View,
-    store::{Read, Record, Store, StoreError},
+    store::{Read, Record, StoreError},
 };
 
 /// How long a request may be under way with the name that a session had before. A mark lives as
@@ -66,7 +66,7 @@ impl Vault<'_> {
         mark: Mark,
         created: Timestamp,
     ) -> Result<Option<Over>, Error> {
-        let Some(ends) = self.settings.ends() else {
+        let Some(ends) = self.of_ends() else {
             return Ok(None);
         };
         let (now, write) = (self.now(), mark.write);
@@ -101,7 +101,7 @@ impl Vault<'_> {
 
     /// Asks that for several at once, in their order.
     pub(crate) async fn are_over(&self, tokens: &[Token<'_>]) -> Result<Vec<Option<Over>>, Error> {
-        let Some(ends) = self.settings.ends() else {
+        let Some(ends) = self.of_ends() else {
             return Ok(tokens.iter().map(|_| None).collect());
         };
         let roster_key = |token: &Token<'_>| {
@@ -175,7 +175,7 @@ impl Vault<'_> {
 
     /// Whether it is remembered that the session in a cookie has ended.
     pub(super) async fn is_revoked(&self, key: &RecordKey) -> Result<bool, Error> {
-        let Some(ends) = self.settings.ends() else {
+        let Some(ends) = self.of_ends() else {
             return Ok(false);
         };
         let end = ends.load(&key.of_end(), Read::Current).await;

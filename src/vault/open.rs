@@ -8,7 +8,7 @@ use crate::{
     clock::Timestamp,
     error::{Error, Rejection},
     id::SessionId,
-    store::{Read, Store as _},
+    store::Read,
 };
 
 impl Vault<'_> {
@@ -45,7 +45,7 @@ impl Vault<'_> {
         let mut keys: Vec<_> = ids.iter().map(SessionId::record_key).collect();
         let of_ends: Vec<_> = keys.iter().map(|key| key.of_end()).collect();
         let mut ends = Vec::new();
-        let mut found = match self.settings.ends() {
+        let mut found = match self.of_ends() {
             Some(store) if store == records => {
                 keys.extend(of_ends);
                 let mut all = load_all(records, &keys).await;

@@ -30,7 +30,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::RecordKey,
     state::{Home, Job, Place, When, Written},
-    store::{Store, StoreError},
+    store::StoreError,
 };
 
 const OUTGROW: Policy = Policy::new("outgrow", Queue::FromStart);
@@ -44,15 +44,13 @@ impl Vault<'_> {
         before: Option<&RecordKey>,
         job: &mut Job,
     ) -> Result<Written, Error> {
-        let key = job.id.record_key();
-        let data = self.seal(&job.id, job.draft.plain.clone())?;
-        let expiry = self.expiry(job.draft.expires);
-        let (place, merged) = match self.records()?.create(&key, data, expiry).await {
+        let plain = job.draft.plain.clone();
+        let (place, merged) = match self.make(plain, job).await? {
             Ok(version) => (job.draft.place(job.id.clone(), version), None),
             Err(StoreError::Exists) => self.replace_older(revision, job).await?,
             Err(error) => return Err(error.into()),
         };
-        let home = Home::Record(place);
+        let (home, key) = (Home::Record(place), job.id.record_key());
         self.check_enrolled(&key, job.draft.enrolment.as_ref())
             .await?;
         // Who ends the session remembers that first and removes the record then: one of the two
@@ -90,7 +88,7 @@ impl Vault<'_> {
         let (records, id) = (self.records()?, job.id.clone());
         let key = id.record_key();
         let mut merged = None;
-        let mut rounds = Rounds::start(records, &key, OUTGROW).await;
+        let mut rounds = Rounds::start(records, &key, OUTGROW).await?;
         loop {
             let Found::Session { mut content, place } = self.find(&id, self.now()).await? else {
                 return Err(Error::new(ErrorKind::Gone));

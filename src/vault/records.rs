@@ -8,7 +8,7 @@ use crate::{
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
     state::{Home, Lifetime, Place, View},
-    store::{DynStore, Expiry, Read, Record, RecordKind, Store, StoreError},
+    store::{Budget, Calls, Expiry, Meter, Read, Record, RecordKind, StoreError},
 };
 
 /// The stores of one session, and how they are used.
@@ -16,6 +16,8 @@ use crate::{
 pub(crate) struct Vault<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) clock: &'a Clock,
+    /// How long has been waited for stores.
+    pub(crate) meter: &'a Meter,
 }
 
 /// What is in the store under a session's name.
@@ -43,7 +45,7 @@ impl Found {
     }
 }
 
-impl Vault<'_> {
+impl<'a> Vault<'a> {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -75,15 +77,34 @@ impl Vault<'_> {
         Name::of(id, self.settings.encrypts_records && id.has_secret())
     }
 
-    pub(super) fn records(&self) -> Result<&DynStore, Error> {
-        self.settings
-            .records()
+    /// What may be waited for stores.
+    pub(super) fn budget(&self) -> Budget<'a> {
+        Budget {
+            meter: self.meter,
+            limit: self.settings.store_timeout,
+        }
+    }
+
+    /// The store of the records, if there is one.
+    pub(super) fn of_records(&self) -> Option<Calls<'a>> {
+        let records = self.settings.records()?;
+        Some(records.within(self.budget()))
+    }
+
+    /// The store of the ends, if they are remembered.
+    pub(super) fn of_ends(&self) -> Option<Calls<'a>> {
+        let ends = self.settings.ends()?;
+        Some(ends.within(self.budget()))
+    }
+
+    pub(super) fn records(&self) -> Result<Calls<'a>, Error> {
+        self.of_records()
             .ok_or_else(|| Error::new(ErrorKind::StoreFailed))
     }
 
     /// The record as it is in the store; failing to look is an error, never "there is none".
     pub(crate) async fn find(&self, id: &SessionId, now: Timestamp) -> Result<Found, Error> {
-        match self.settings.records() {
+        match self.of_records() {
             Some(records) => {
                 let record = records.load(&id.record_key(), Read::Current).await;
                 self.read(id, record, now)
@@ -146,7 +167,7 @@ impl Vault<'_> {
     /// Which of these names a session can still be opened by, as far as the server knows.
     pub(super) async fn lives(&self, keys: &[RecordKey]) -> Result<Vec<Life>, Error> {
         let mut lives = Vec::with_capacity(keys.len());
-        if let Some(ends) = self.settings.ends() {
+        if let Some(ends) = self.of_ends() {
             let of_ends: Vec<_> = keys.iter().map(|key| key.of_end()).collect();
             for end in load_all(ends, &of_ends).await {
                 lives.push(match end {
@@ -155,7 +176,7 @@ impl Vault<'_> {
                     Err(error) => return Err(error.into()),
                 });
             }
-        } else if let Some(records) = self.settings.records() {
+        } else if let Some(records) = self.of_records() {
             for record in load_all(records, keys).await {
                 lives.push(match record {
                     Ok(None) => Life::Absent,
@@ -185,7 +206,7 @@ fn is_session(data: &[u8]) -> bool {
 
 /// Loads records as they are now: one by one call, several by another.
 pub(super) async fn load_all(
-    store: &DynStore,
+    store: Calls<'_>,
     keys: &[RecordKey],
 ) -> Vec<Result<Option<Record>, StoreError>> {
     match keys {

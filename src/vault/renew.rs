@@ -10,7 +10,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::SessionId,
     state::{Home, Job, Place, When, Written},
-    store::{Bytes, Store, StoreError, Version},
+    store::{Bytes, Read, StoreError, Version},
 };
 
 const RENEW: Policy = Policy::new("renew", Queue::Never);
@@ -44,24 +44,24 @@ impl Vault<'_> {
     ) -> Result<Written, Error> {
         let old = job.before.clone().ok_or_else(gone)?;
         let (records, key) = (self.records()?, old.record_key());
-        let mark = self.mark_of(job);
-        let bytes = Bytes::from(self.name(&old).encode(&mark)?);
         let mut merged = None;
         let mut home = self.move_in(when, job).await?;
-        let mut rounds = Rounds::start(records, &key, RENEW).await;
-        loop {
+        let mut rounds = Rounds::start(records, &key, RENEW).await?;
+        let mark = loop {
+            let mark = self.mark_of(job);
+            let bytes = Bytes::from(self.name(&old).encode(&mark)?);
             let until = self.now().saturating_add(MARK_LIFETIME);
             let marked = records
-                .update(&key, version, bytes.clone(), self.expiry(until))
+                .update(&key, version, bytes, self.expiry(until))
                 .await;
             let obstacle = match marked {
-                Ok(_) => break,
+                Ok(_) => break mark,
                 Err(error) => self.look_again(&old, &mark, error, job).await,
             };
             match obstacle {
                 Ok(Obstacle::Own) => {
                     self.check_moved(&home).await?;
-                    break;
+                    break mark;
                 }
                 Ok(Obstacle::Newer(content, current)) => {
                     self.redraft(job, &content, None)?;
@@ -78,7 +78,7 @@ impl Vault<'_> {
                 self.move_out(&home).await;
                 return Err(error);
             }
-        }
+        };
         // For cookies of the time before it was in a record.
         let ended = self.set_end(&key, mark, job.created).await;
         let enrolment = job.draft.enrolment.as_ref();
@@ -160,11 +160,17 @@ impl Vault<'_> {
     async fn rewrite(&self, place: &Place, job: &mut Job) -> Result<Home, Error> {
         let data = self.seal(&job.id, std::mem::take(&mut job.draft.plain))?;
         let (key, expiry) = (job.id.record_key(), self.expiry(job.draft.expires));
-        let updated = self
-            .records()?
-            .update(&key, place.version, data, expiry)
-            .await;
-        Ok(Home::Record(job.draft.place(job.id.clone(), updated?)))
+        let records = self.records()?;
+        let sent = (!self.settings.never_waits).then(|| data.clone());
+        let version = match records.update(&key, place.version, data, expiry).await {
+            // Nobody else writes here yet, but whoever has lost an answer.
+            Err(StoreError::Conflict) => match records.load(&key, Read::Current).await? {
+                Some(found) if sent.is_some_and(|sent| *sent == *found.data()) => found.version(),
+                _ => return Err(Error::new(ErrorKind::Conflict)),
+            },
+            updated => updated?,
+        };
+        Ok(Home::Record(job.draft.place(job.id.clone(), version)))
     }
 
     /// Makes of the new place a session of what this request put in, and of nothing it has read: for

@@ -5,7 +5,7 @@ use tokio::sync::MutexGuard;
 use crate::{
     error::{Error, ErrorKind},
     id::RecordKey,
-    store::DynStore,
+    store::Calls,
     trace,
 };
 
@@ -42,7 +42,7 @@ impl Policy {
 
 /// The attempts of one compare and swap.
 pub(super) struct Rounds<'a> {
-    store: &'a DynStore,
+    store: Calls<'a>,
     key: &'a RecordKey,
     policy: Policy,
     round: u32,
@@ -52,19 +52,23 @@ pub(super) struct Rounds<'a> {
 }
 
 impl<'a> Rounds<'a> {
-    pub(super) async fn start(store: &'a DynStore, key: &'a RecordKey, policy: Policy) -> Self {
+    pub(super) async fn start(
+        store: Calls<'a>,
+        key: &'a RecordKey,
+        policy: Policy,
+    ) -> Result<Self, Error> {
         let turn = match policy.queue {
-            Queue::FromStart => store.turn(key).await,
+            Queue::FromStart => store.turn(key).await?,
             Queue::Never | Queue::AfterLoss => None,
         };
-        Self {
+        Ok(Self {
             store,
             key,
             policy,
             round: 0,
             has_queued: false,
             turn,
-        }
+        })
     }
 
     /// Lets those who were faster finish, before the next attempt: in this process by waiting for a
@@ -80,7 +84,7 @@ impl<'a> Rounds<'a> {
             return Err(Error::new(ErrorKind::Conflict));
         }
         if self.policy.queue == Queue::AfterLoss && !self.has_queued {
-            self.turn = self.store.turn(self.key).await;
+            self.turn = self.store.turn(self.key).await?;
             self.has_queued = true;
         } else {
             self.store.back_off(self.round).await?;

@@ -10,7 +10,7 @@ use crate::{
     id::RecordKey,
     roster::{Roster, Rosters},
     state::Enrolment,
-    store::{Store as _, StoreError, Version},
+    store::{Calls, StoreError, Version},
     trace,
 };
 
@@ -87,7 +87,10 @@ impl Vault<'_> {
 
     pub(super) async fn roster(&self, subject: &str) -> Result<Roster, Error> {
         let rosters = self.rosters()?;
-        Ok(rosters.load(&rosters.key(subject), self.now()).await?.0)
+        Ok(rosters
+            .load(self.of_rosters(rosters), &rosters.key(subject), self.now())
+            .await?
+            .0)
     }
 
     /// Takes a session that has ended, or has another subject, from the roster.
@@ -137,7 +140,7 @@ impl Vault<'_> {
         let records: Vec<_> = marked()
             .flat_map(|entry| entry.names().map(|name| (name, None)))
             .collect();
-        if let Some(store) = self.settings.records().filter(|_| !records.is_empty()) {
+        if let Some(store) = self.of_records().filter(|_| !records.is_empty()) {
             let mut answers = store.delete_many(&records).await.into_iter();
             for _ in &records {
                 let deleted = next(&mut answers);
@@ -154,11 +157,11 @@ impl Vault<'_> {
         mut change: impl FnMut(&mut Roster) -> Result<(), Error>,
     ) -> Result<Roster, Error> {
         let rosters = self.rosters()?;
-        let key = rosters.key(subject);
-        let mut rounds = Rounds::start(&rosters.store, &key, CHANGE).await;
+        let (store, key) = (self.of_rosters(rosters), rosters.key(subject));
+        let mut rounds = Rounds::start(store, &key, CHANGE).await?;
         loop {
             let now = self.now();
-            let (mut roster, version) = rosters.load(&key, now).await?;
+            let (mut roster, version) = rosters.load(store, &key, now).await?;
             let before = roster.clone();
             match self.end_marked(&roster).await {
                 Ok(()) => roster.entries.retain(|entry| !entry.ended),
@@ -170,7 +173,7 @@ impl Vault<'_> {
                 return Ok(roster);
             }
             match rosters
-                .save(&key, version, rosters.seal(&key, &roster, now)?)
+                .save(store, &key, version, rosters.seal(&key, &roster, now)?)
                 .await
             {
                 Ok(()) => return Ok(roster),
@@ -201,12 +204,21 @@ impl Vault<'_> {
             .for_each(|entry| entry.ended = true);
         self.end_marked(&older).await?;
         match rosters
-            .save(key, version, rosters.seal(key, &roster, self.now())?)
+            .save(
+                self.of_rosters(rosters),
+                key,
+                version,
+                rosters.seal(key, &roster, self.now())?,
+            )
             .await
         {
             Err(error) if !matches!(error, StoreError::Conflict) => Err(error.into()),
             _ => Ok(()),
         }
+    }
+
+    fn of_rosters<'s>(&'s self, rosters: &'s Rosters) -> Calls<'s> {
+        rosters.within(self.budget())
     }
 
     fn rosters(&self) -> Result<&Rosters, Error> {

@@ -17,18 +17,16 @@ impl Vault<'_> {
     /// being faster, [`ErrorKind::TooLarge`], [`ErrorKind::StoreFailed`].
     pub(crate) async fn save(&self, job: &mut Job) -> Result<Written, Error> {
         let before = job.before.as_ref().map(SessionId::record_key);
-        // Hashed for rosters alone.
-        let key = job.draft.enrolment.is_some().then(|| job.id.record_key());
-        let saved = self.enrol_and_write(key, before, job).await;
+        let saved = self.enrol_and_write(before, job).await;
         let enrolment = job.draft.enrolment.as_ref();
-        if let (Err(error), Some(key)) = (&saved, key) {
+        if let (Err(error), Some(_)) = (&saved, enrolment) {
             // Nobody will ever hear of an ID that was to be new.
             let is_unheard = job.plan.write.names();
             // It got its subject when it was over.
             let is_over =
                 error.kind() == ErrorKind::Gone && enrolment.is_some_and(Enrolment::is_new);
             if is_unheard || is_over {
-                self.withdraw(enrolment, &key).await;
+                self.withdraw(enrolment, &job.id.record_key()).await;
             }
         }
         saved
@@ -36,18 +34,17 @@ impl Vault<'_> {
 
     async fn enrol_and_write(
         &self,
-        key: Option<RecordKey>,
         before: Option<RecordKey>,
         job: &mut Job,
     ) -> Result<Written, Error> {
         let mut since = None;
-        if let Some(key) = key.filter(|_| is_told(job)) {
-            since = self
-                .enrol(job.draft.enrolment.as_ref(), key, before)
-                .await?;
+        if is_told(job) {
+            let (enrolment, key) = (job.draft.enrolment.as_ref(), job.id.record_key());
+            since = self.enrol(enrolment, key, before).await?;
         }
         let written = self.write(before.as_ref(), job).await?;
-        let since = written.since.or(since);
+        // It only grows: the last one counts.
+        let since = written.since.max(job.since).max(since);
         Ok(Written { since, ..written })
     }
 

@@ -16,7 +16,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
     state::{Draft, Enrolment, Home, Job, Place, Written},
-    store::{Bytes, Store, StoreError, Version},
+    store::{Bytes, StoreError, Version},
     trace,
 };
 
@@ -81,12 +81,58 @@ impl Vault<'_> {
     /// is: who ends a subject's sessions marks them in the roster first and removes their records
     /// then.
     pub(super) async fn create(&self, job: &mut Job) -> Result<Home, Error> {
-        let (key, expiry) = (job.id.record_key(), self.expiry(job.draft.expires));
-        let data = self.seal(&job.id, mem::take(&mut job.draft.plain))?;
-        let version = self.records()?.create(&key, data, expiry).await?;
-        self.check_enrolled(&key, job.draft.enrolment.as_ref())
+        let plain = mem::take(&mut job.draft.plain);
+        let version = self.make(plain, job).await??;
+        self.check_enrolled(&job.id.record_key(), job.draft.enrolment.as_ref())
             .await?;
         Ok(Home::Record(job.draft.place(job.id.clone(), version)))
+    }
+
+    /// Makes the job's record, of these bytes. A store that cannot be reached is asked once more.
+    ///
+    /// If the job gives the session its name, the second record has another one: the first may come
+    /// late, and must not bring back a session that has ended since.
+    pub(super) async fn make(
+        &self,
+        plain: Bytes,
+        job: &mut Job,
+    ) -> Result<Result<Version, StoreError>, Error> {
+        let (records, expiry) = (self.records()?, self.expiry(job.draft.expires));
+        let again = (!self.settings.never_waits).then(|| plain.clone());
+        let data = self.seal(&job.id, plain)?;
+        let error = match records
+            .create_once(&job.id.record_key(), data, expiry)
+            .await
+        {
+            Err(error) if records.may_ask_again(&error) => error,
+            answer => return Ok(answer),
+        };
+        let Some(plain) = again else {
+            return Ok(Err(error));
+        };
+        records.pause_to_ask_again().await?;
+        let mut lost = None;
+        if job.plan.write.names() {
+            lost = Some(self.rename(job).await?);
+        }
+        let data = self.seal(&job.id, plain)?;
+        let made = records
+            .create_once(&job.id.record_key(), data, expiry)
+            .await;
+        if let (Ok(_), Some(lost)) = (&made, lost) {
+            self.remove_record(&lost).await;
+        }
+        Ok(made)
+    }
+
+    /// Gives a session that is about to be made another name, in the roster too. Returns the one
+    /// that it had.
+    async fn rename(&self, job: &mut Job) -> Result<RecordKey, Error> {
+        let before = mem::replace(&mut job.id, self.new_id()?).record_key();
+        let (enrolment, key) = (job.draft.enrolment.as_ref(), job.id.record_key());
+        let since = self.enrol(enrolment, key, Some(before)).await?;
+        job.since = job.since.max(since);
+        Ok(before)
     }
 
     /// Removes a record that was just made if its session has been ended meanwhile.
@@ -104,7 +150,7 @@ impl Vault<'_> {
 
     /// Removes a record that only this request knows, and that does no harm if it stays.
     pub(super) async fn remove_record(&self, key: &RecordKey) {
-        if let Some(records) = self.settings.records()
+        if let Some(records) = self.of_records()
             && let Err(error) = records.delete(key, None).await
         {
             trace::left_behind(&self.settings.name, &error);
@@ -136,7 +182,7 @@ impl Vault<'_> {
     ) -> Result<Written, Error> {
         let (records, key) = (self.records()?, job.id.record_key());
         let mut merged = None;
-        let mut rounds = Rounds::start(records, &key, SAVE).await;
+        let mut rounds = Rounds::start(records, &key, SAVE).await?;
         loop {
             let error = match self.replace(&key, version, job).await? {
                 Ok(home) => {
@@ -181,7 +227,15 @@ impl Vault<'_> {
         let records = self.records()?;
         let data = self.seal(&job.id, mem::take(&mut job.draft.plain))?;
         let expiry = self.expiry(job.draft.expires);
-        let updated = records.update(key, version, data, expiry).await;
+        let again = (!self.settings.never_waits).then(|| data.clone());
+        let mut updated = records.update_once(key, version, data, expiry).await;
+        if let (Err(error), Some(data)) = (&updated, again)
+            && records.may_ask_again(error)
+        {
+            job.note_unknown(self.now());
+            records.pause_to_ask_again().await?;
+            updated = records.update_once(key, version, data, expiry).await;
+        }
         let place = |version| Home::Record(job.draft.place(job.id.clone(), version));
         Ok(updated.map(place))
     }

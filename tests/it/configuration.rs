@@ -233,6 +233,10 @@ fn times_have_limits() {
         build("s", |c| c.persist_up_to(Duration::ZERO)),
         too_short("persist_up_to")
     );
+    let store = || SessionConfig::new("s", MemoryStore::new(), keys());
+    let build_in_store = |timeout| SessionLayer::try_new(store().store_timeout(timeout)).map(drop);
+    assert_eq!(build_in_store(Duration::from_secs(1)), Ok(()));
+    assert_eq!(build_in_store(Duration::ZERO), too_short("store_timeout"));
     assert_eq!(
         build("s", |c| c.idle_timeout(Duration::from_millis(999))),
         too_short("idle_timeout")

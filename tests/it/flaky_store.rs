@@ -20,7 +20,7 @@ async fn write(store: &FlakyStore<MemoryStore>) -> bool {
     let made = store.create(&KEY, Bytes::from_static(b"\x01"), end).await;
     match made {
         Ok(_) | Err(StoreError::Exists) => true,
-        Err(StoreError::Unavailable(_)) => false,
+        Err(StoreError::Unavailable(_) | StoreError::Refused(_)) => false,
         Err(other) => panic!("{other}"),
     }
 }
@@ -119,8 +119,6 @@ async fn a_save_whose_answer_is_lost_is_done_once() {
     session.save().await.unwrap();
     session.update("n", |n: &mut u32| *n += 1).unwrap();
     store.lose_next_answer();
-    let lost = session.save().await.unwrap_err();
-    assert_eq!(lost.kind(), ErrorKind::StoreFailed);
     session.save().await.unwrap();
     assert_eq!(session.get("n").unwrap(), Some(1));
 }

@@ -2,11 +2,12 @@
 
 use std::{thread, time::Duration};
 
-use silverback_test_servers::Postgres;
+use silverback_test_servers::{Cluster, Postgres};
 
 /// A store on a server, or on several.
 pub(crate) enum Backend {
     Postgres(Postgres),
+    Redis(Cluster),
 }
 
 impl Backend {
@@ -16,13 +17,14 @@ impl Backend {
     pub(crate) fn start(name: &str) -> Option<Self> {
         match name {
             "postgres" => Postgres::start().map(Self::Postgres),
-            _ => None,
+            _ => Cluster::start().map(Self::Redis),
         }
     }
 
     pub(crate) fn url(&self) -> String {
         match self {
             Self::Postgres(server) => server.url(),
+            Self::Redis(cluster) => cluster.urls().join(","),
         }
     }
 
@@ -30,6 +32,7 @@ impl Backend {
     pub(crate) fn threat(&self) -> &'static str {
         match self {
             Self::Postgres(_) => "PostgreSQL is killed",
+            Self::Redis(_) => "a master is killed",
         }
     }
 
@@ -42,6 +45,15 @@ impl Backend {
                 server.restart();
                 "PostgreSQL is back"
             }
+            Self::Redis(cluster) => {
+                let masters = cluster.masters();
+                if let Some(master) = masters.first() {
+                    master.kill();
+                    cluster.settle();
+                    master.restart();
+                }
+                "its replica has taken over"
+            }
         }
     }
 
@@ -49,6 +61,7 @@ impl Backend {
     pub(crate) fn replicates_late(&self) -> bool {
         match self {
             Self::Postgres(_) => false,
+            Self::Redis(_) => true,
         }
     }
 }

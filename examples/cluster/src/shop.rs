@@ -8,6 +8,7 @@ use axum::{
     routing::{get, post},
 };
 use silverback::{Keys, Session, SessionConfig, SessionLayer, store::DynStore};
+use silverback_redis::RedisStore;
 use silverback_sqlx::SqlStore;
 use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
@@ -30,6 +31,12 @@ pub(crate) async fn serve(port: u16, store: &str) -> Result<(), Box<dyn Error>> 
 }
 
 async fn open(url: &str) -> Result<DynStore, Box<dyn Error>> {
+    if url.starts_with("redis") {
+        let store = RedisStore::connect_cluster(url.split(',')).await?;
+        return Ok(DynStore::new(
+            store.wait_replicas(1, Duration::from_secs(1)),
+        ));
+    }
     let pool = PgPoolOptions::new()
         .max_connections(16)
         .acquire_timeout(Duration::from_secs(2))

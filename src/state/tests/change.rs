@@ -7,7 +7,7 @@ use crate::{
     ErrorKind,
     content::{FlashId, Persistence},
     cookie::CookieAttributes,
-    state::{CutOff, Source, Taken, TakenFlashes, change::TakenValue},
+    state::{Source, Taken, TakenFlashes, change::TakenValue, request::CutOff},
 };
 
 const ONE: FlashId = *b"flash  1";

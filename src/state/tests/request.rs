@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     ErrorKind, content::Persistence, cookie::CookieAttributes, error::Rejection, key::KeyState,
-    state::CutOff,
+    state::request::CutOff,
 };
 
 /// A state in which everything is set.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     content::{Stored, WriteId, Writes, decode_record},
-    state::{CutOff, Job, When},
+    state::{Job, When, request::CutOff},
 };
 
 const WRITE: WriteId = *b"a write.";

@@ -274,7 +274,7 @@ pub(super) fn shown<T>(result: &Result<T, StoreError>) -> String {
 }
 
 /// An error and what caused it.
-struct Shown<'a>(&'a StoreError);
+pub(super) struct Shown<'a>(pub(super) &'a StoreError);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -86,19 +86,26 @@
 
 mod bench;
 mod cancelling;
+mod cut;
 mod expiring;
+mod garbage;
+mod lasting;
 mod life;
 mod macros;
 mod many;
+mod outage;
 mod outcomes;
+mod peers;
 mod racing;
 mod reading;
 mod rule;
 mod run;
 mod schedule;
+mod silence;
 mod sizes;
 mod subject;
 mod tasks;
+mod trips;
 mod verdict;
 mod versions;
 mod violation;

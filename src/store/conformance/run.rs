@@ -5,6 +5,7 @@ use std::{
     env,
     future::Future,
     io::{self, Write},
+    pin::Pin,
     sync::{
         Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -35,6 +36,9 @@ pub struct Run {
     has_told: AtomicBool,
 }
 
+/// One type for each kind of store, whichever test makes it: the rest is compiled once for all.
+type Making<'a, S> = Pin<Box<dyn Future<Output = Subject<S>> + 'a>>;
+
 /// A store that is made once, and where it lives.
 #[derive(Debug)]
 struct Once {
@@ -60,16 +64,16 @@ impl Run {
     /// # Errors
     ///
     /// If the store breaks the rule, or is not there although `CI` is set.
-    pub fn check<S, F>(&self, name: &'static str, make: impl FnOnce() -> F) -> Result<(), Violation>
-    where
-        S: Store,
-        F: Future<Output = Subject<S>>,
-    {
+    pub fn check<S: Store>(
+        &self,
+        name: &'static str,
+        make: Making<'_, S>,
+    ) -> Result<(), Violation> {
         let rule = Rule::of(name);
         let runtime = runtime().map_err(|error| Violation::new(rule, error))?;
         let mut made = None;
         let checked = self.on(&runtime, rule, async {
-            Ok(made.insert(patiently(rule, make()).await?).clone())
+            Ok(made.insert(patiently(rule, make).await?).clone())
         });
         if let Some(subject) = &made {
             runtime.block_on(subject.end());
@@ -84,15 +88,11 @@ impl Run {
     /// # Errors
     ///
     /// As those of [`check`](Self::check).
-    pub fn check_once<S, F>(
+    pub fn check_once<S: Store>(
         &self,
         name: &'static str,
-        make: impl FnOnce() -> F,
-    ) -> Result<(), Violation>
-    where
-        S: Store,
-        F: Future<Output = Subject<S>>,
-    {
+        make: Making<'_, S>,
+    ) -> Result<(), Violation> {
         let rule = Rule::of(name);
         let once = self.once(rule, make)?;
         let subject = once.subject.downcast_ref::<Subject<S>>().cloned();
@@ -100,17 +100,13 @@ impl Run {
         self.on(&once.runtime, rule, async { subject })
     }
 
-    fn once<S, F>(&self, rule: Rule, make: impl FnOnce() -> F) -> Result<Arc<Once>, Violation>
-    where
-        S: Store,
-        F: Future<Output = Subject<S>>,
-    {
+    fn once<S: Store>(&self, rule: Rule, make: Making<'_, S>) -> Result<Arc<Once>, Violation> {
         let mut once = self.once.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = &*once {
             return Ok(Arc::clone(made));
         }
         let runtime = runtime().map_err(|error| Violation::new(rule, error))?;
-        let subject = Box::new(runtime.block_on(patiently(rule, make()))?);
+        let subject = Box::new(runtime.block_on(patiently(rule, make))?);
         let made = Arc::new(Once { runtime, subject });
         *once = Some(Arc::clone(&made));
         Ok(made)

@@ -1,13 +1,14 @@
 //! How often an attempt is made, and who waits for whom. No test waits for a pause: one that is
 //! asked for is polled once.
 
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 
 use tokio::runtime::{Builder, Runtime};
 
 use super::*;
 use crate::store::{
-    self, Bytes, Expiry, Limits, MemoryStore, Read, Record, Store, StoreError, Version,
+    self, Budget, Bytes, DynStore, Expiry, Limits, MemoryStore, Meter, Read, Record, Reserve,
+    Store, StoreError, Version,
 };
 
 const KEY: RecordKey = RecordKey::from_bytes([7; 32]);
@@ -78,16 +79,35 @@ fn now<T>(future: impl Future<Output = T>) -> Option<T> {
     store::now(pin!(future))
 }
 
-fn start<'a>(store: &'a DynStore, key: &'a RecordKey, queue: Queue) -> Option<Rounds<'a>> {
-    now(Rounds::start(store, key, policy(queue, 9)))
+/// A store, and the budget for it.
+struct World(Reserve, Meter);
+
+impl World {
+    fn of(store: impl Store) -> Self {
+        Self(Reserve::new(DynStore::new(store)), Meter::default())
+    }
+
+    fn calls(&self) -> Calls<'_> {
+        let limit = Duration::from_secs(5);
+        let meter = &self.1;
+        self.0.within(Budget { meter, limit })
+    }
+}
+
+fn start<'a>(world: &'a World, key: &'a RecordKey, queue: Queue) -> Option<Rounds<'a>> {
+    begin(world, key, policy(queue, 9))
+}
+
+fn begin<'a>(world: &'a World, key: &'a RecordKey, policy: Policy) -> Option<Rounds<'a>> {
+    now(Rounds::start(world.calls(), key, policy)).map(Result::unwrap)
 }
 
 #[test]
 fn the_last_round_that_is_lost_is_a_conflict() {
-    let store = DynStore::new(MemoryStore::new());
+    let store = World::of(MemoryStore::new());
     for queue in QUEUES {
         for count in [1, 2, 7] {
-            let mut rounds = now(Rounds::start(&store, &KEY, policy(queue, count))).unwrap();
+            let mut rounds = begin(&store, &KEY, policy(queue, count)).unwrap();
             for round in 1..count {
                 let lost = now(rounds.lost()).unwrap();
                 assert!(lost.is_ok(), "{queue:?}, {round} of {count}");
@@ -112,7 +132,7 @@ fn a_policy_has_many_rounds() {
 /// In one that never waits, nobody can be faster meanwhile.
 #[test]
 fn a_store_that_never_waits_has_no_queue() {
-    let store = DynStore::new(MemoryStore::new());
+    let store = World::of(MemoryStore::new());
     for queue in QUEUES {
         let mut first = start(&store, &KEY, queue).unwrap();
         now(first.lost()).unwrap().unwrap();
@@ -124,7 +144,7 @@ fn a_store_that_never_waits_has_no_queue() {
 
 #[test]
 fn a_queue_from_the_start_is_left_at_the_end() {
-    let (store, runtime) = (DynStore::new(Slow), runtime());
+    let (store, runtime) = (World::of(Slow), runtime());
     let _entered = runtime.enter();
     let first = start(&store, &KEY, Queue::FromStart).unwrap();
     assert!(start(&store, &KEY, Queue::FromStart).is_none(), "it waits");
@@ -137,7 +157,7 @@ fn a_queue_from_the_start_is_left_at_the_end() {
 
 #[test]
 fn who_has_lost_waits_for_a_turn() {
-    let (store, runtime) = (DynStore::new(Slow), runtime());
+    let (store, runtime) = (World::of(Slow), runtime());
     let _entered = runtime.enter();
     let mut first = start(&store, &KEY, Queue::AfterLoss).unwrap();
     let mut second = start(&store, &KEY, Queue::AfterLoss).unwrap();
@@ -154,7 +174,7 @@ fn who_has_lost_waits_for_a_turn() {
 /// Other processes have no turns here: those who lose again, or take none, pause.
 #[tokio::test]
 async fn who_takes_no_turn_pauses() {
-    let store = DynStore::new(Slow);
+    let store = World::of(Slow);
     let mut never = start(&store, &KEY, Queue::Never).unwrap();
     let _: Option<Result<(), Error>> = now(never.lost());
     assert!(never.turn.is_none());

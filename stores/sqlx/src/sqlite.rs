@@ -1,10 +1,19 @@
 //! SQLite: one file, one writer at a time, and the clock of this machine.
 
+#[cfg(unix)]
+use std::os::unix::fs::OpenOptionsExt;
+use std::{fs::OpenOptions, io, path::Path, time::Duration};
+
 use silverback::{
     Clock,
-    store::{Expiry, Read, RecordKey, Version},
+    store::{Expiry, Read, RecordKey, StoreError, Version},
 };
-use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, error::DatabaseError, query, raw_sql};
+use sqlx::{
+    AssertSqlSafe, Sqlite, SqliteConnection,
+    error::DatabaseError,
+    query, raw_sql,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
 
 use crate::{
     SqlStore,
@@ -20,6 +29,53 @@ impl Sealed for Sqlite {
 }
 
 impl SqlStore<Sqlite> {
+    /// Opens a file for sessions alone, or makes it, with a pool of its own: for an application that
+    /// has no other database. Processes of one machine may share the file.
+    ///
+    /// The file is readable by its owner alone. It is in
+    /// [WAL mode](https://www.sqlite.org/wal.html) with `synchronous = NORMAL`: what was saved
+    /// survives a crash of the process, and the last moments before a power failure may be lost.
+    /// Beside it SQLite keeps two others, whose names end with `-wal` and `-shm`. None of them may be
+    /// on a network file system.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use silverback::store::Sweeper;
+    /// use silverback_sqlx::SqliteStore;
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = SqliteStore::open("sessions.db").await?;
+    /// let sweeper = Sweeper::start(store.clone(), Duration::from_secs(600))?;
+    /// # sweeper.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be made or read, or is none of SQLite.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        make_private(path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(BUSY_TIMEOUT);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_lazy_with(options);
+        let store = Self::new(pool);
+        store.create_table().await?;
+        Ok(store)
+    }
+
     /// Takes the time from this clock. The default is the system's. Give it the clock of your
     /// sessions if that is another one.
     #[must_use]
@@ -254,6 +310,22 @@ impl Table for SqliteTable {
         page.fetch_all(conn).await
     }
 }
+
+/// SQLite gives its other files the mode of this one.
+fn make_private(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    options.mode(0o600);
+    options.open(path).map(drop)
+}
+
+/// Readers do not wait for the writer. More than a few would find no core to run on.
+const CONNECTIONS: u32 = 8;
+
+/// How long SQLite waits for other writers before the store does, which takes a random pause and
+/// asks again.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn places(first: usize, count: usize) -> String {
     let places: Vec<_> = (first..first + count)

@@ -6,6 +6,7 @@ use std::{
     mem,
     ops::BitOr,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use silverback::store::{
@@ -38,8 +39,12 @@ pub(crate) enum When {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
-    /// Answers that the store is down.
+    /// Answers that the store did not do it, and would not if it were asked again.
     Fail,
+    /// Answers that the connection failed.
+    Cut,
+    /// Takes so long, and goes on.
+    Take(Duration),
     /// Never answers.
     Hang,
     /// Stops until [`Scripted::go`]. [`Scripted::reached`] tells the test that it has come to this.
@@ -327,9 +332,14 @@ impl Scripted {
         let Some(first) = keys.first() else {
             return Vec::new();
         };
-        let failed = |_| Err(StoreError::unavailable("down"));
         let answer = self.call(op, first, &[], apply).await;
-        answer.unwrap_or_else(|_| keys.iter().map(failed).collect())
+        answer.unwrap_or_else(|error| {
+            let failed = |_| match error {
+                StoreError::Refused(_) => Err(StoreError::refused("down")),
+                _ => Err(StoreError::unavailable("cut off")),
+            };
+            keys.iter().map(failed).collect()
+        })
     }
 
     /// Logs a call, and says whether it is about a roster.
@@ -345,7 +355,9 @@ impl Scripted {
     async fn act(&self, when: When, op: Op, is_roster: bool) -> Result<Option<Act>, StoreError> {
         let act = self.script().act(when, op, is_roster);
         match act {
-            Some(Fail) => return Err(StoreError::unavailable("down")),
+            Some(Fail) => return Err(StoreError::refused("down")),
+            Some(Cut) => return Err(StoreError::unavailable("cut off")),
+            Some(Take(time)) => tokio::time::sleep(time).await,
             Some(Hang) => pending().await,
             Some(Wait) => {
                 self.reached.add_permits(1);

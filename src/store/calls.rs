@@ -1,0 +1,257 @@
+//! The way to the stores of sessions: no call waits for longer than its budget.
+
+use std::time::Duration;
+
+use tokio::sync::MutexGuard;
+
+use super::{
+    Budget, Bytes, DynStore, Expiry, Limits, Read, Record, RecordKey, Store as _, StoreError,
+    Version, error::all_failed,
+};
+use crate::crypto;
+
+/// A store of sessions. It is no [`Store`](super::Store), so that nobody waits for it without a
+/// budget: what it can do is behind [`within`](Self::within).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Reserve {
+    store: DynStore,
+    never_waits: bool,
+}
+
+/// The calls of a store that one budget pays for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Calls<'a> {
+    store: &'a DynStore,
+    never_waits: bool,
+    budget: Budget<'a>,
+}
+
+/// The longest pause before a store is asked again, as a part of the budget: whatever was restarted
+/// is not met by all requests at once.
+const PAUSE: u32 = 50;
+
+impl Reserve {
+    pub(crate) fn new(store: DynStore) -> Self {
+        let never_waits = store.never_waits();
+        Self { store, never_waits }
+    }
+
+    pub(crate) const fn never_waits(&self) -> bool {
+        self.never_waits
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.store.limits()
+    }
+
+    pub(crate) const fn within<'a>(&'a self, budget: Budget<'a>) -> Calls<'a> {
+        Calls {
+            store: &self.store,
+            never_waits: self.never_waits,
+            budget,
+        }
+    }
+}
+
+/// Of one store; the budgets may differ.
+impl PartialEq for Calls<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.store == other.store
+    }
+}
+
+/// As those of [`Store`](super::Store). A store that never waits is asked without a timer. Of
+/// another that is [unavailable](StoreError::Unavailable) everything is asked once more. The first
+/// call may have been done: a write may find itself then, as a [`Conflict`](StoreError::Conflict).
+impl<'a> Calls<'a> {
+    pub(crate) async fn load(
+        self,
+        key: &RecordKey,
+        read: Read,
+    ) -> Result<Option<Record>, StoreError> {
+        if self.never_waits {
+            return self.store.load(key, read).await;
+        }
+        self.twice(|| self.store.load(key, read)).await
+    }
+
+    pub(crate) async fn load_many(
+        self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        if self.never_waits {
+            return self.store.load_many(keys, read).await;
+        }
+        self.all_twice(keys.len(), || self.store.load_many(keys, read))
+            .await
+    }
+
+    /// For what has this key and no other. The first call may have been done: an
+    /// [`Exists`](StoreError::Exists) may be the caller's own record.
+    pub(crate) async fn create(
+        self,
+        key: &RecordKey,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        if self.never_waits {
+            return self.store.create(key, data, expiry).await;
+        }
+        self.twice(|| self.store.create(key, data.clone(), expiry))
+            .await
+    }
+
+    /// As [`create`](Self::create), but it asks once: a session's record that comes late would bring
+    /// back what has ended since. The next attempt takes another key.
+    pub(crate) async fn create_once(
+        self,
+        key: &RecordKey,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        let create = self.store.create(key, data, expiry);
+        if self.never_waits {
+            return create.await;
+        }
+        self.budget.wait(create).await?
+    }
+
+    /// As [`update`](Self::update), but it asks once.
+    pub(crate) async fn update_once(
+        self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        let update = self.store.update(key, expected, data, expiry);
+        if self.never_waits {
+            return update.await;
+        }
+        self.budget.wait(update).await?
+    }
+
+    pub(crate) async fn update(
+        self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        if self.never_waits {
+            return self.store.update(key, expected, data, expiry).await;
+        }
+        self.twice(|| self.store.update(key, expected, data.clone(), expiry))
+            .await
+    }
+
+    pub(crate) async fn touch(
+        self,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        if self.never_waits {
+            return self.store.touch(key, expected, expiry).await;
+        }
+        self.twice(|| self.store.touch(key, expected, expiry)).await
+    }
+
+    pub(crate) async fn delete(
+        self,
+        key: &RecordKey,
+        expected: Option<Version>,
+    ) -> Result<(), StoreError> {
+        if self.never_waits {
+            return self.store.delete(key, expected).await;
+        }
+        self.twice(|| self.store.delete(key, expected)).await
+    }
+
+    pub(crate) async fn delete_many(
+        self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        if self.never_waits {
+            return self.store.delete_many(records).await;
+        }
+        self.all_twice(records.len(), || self.store.delete_many(records))
+            .await
+    }
+
+    /// Waits for a turn to save the record again, but no longer than a second: the turn is a
+    /// courtesy to others, and its holder may be a future that nobody polls. A store that never
+    /// waits has no queue.
+    pub(crate) async fn turn(
+        self,
+        key: &RecordKey,
+    ) -> Result<Option<MutexGuard<'a, ()>>, StoreError> {
+        if self.never_waits {
+            return Ok(None);
+        }
+        self.budget.wait(self.store.turn(key)).await
+    }
+
+    /// Lets whoever is faster in another process finish: a random time, longer after each attempt.
+    pub(crate) async fn back_off(self, attempt: u32) -> Result<(), StoreError> {
+        if self.never_waits {
+            return Ok(());
+        }
+        self.pause(Duration::from_millis(1 << attempt.min(6))).await
+    }
+
+    /// Whether it makes sense to ask once more after this error.
+    pub(crate) fn may_ask_again(self, error: &StoreError) -> bool {
+        matches!(error, StoreError::Unavailable(_))
+            && !self.never_waits
+            && self.budget.is_half_left()
+    }
+
+    /// Pauses before a store is asked once more.
+    pub(crate) async fn pause_to_ask_again(self) -> Result<(), StoreError> {
+        self.pause(self.budget.limit / PAUSE).await
+    }
+
+    async fn pause(self, most: Duration) -> Result<(), StoreError> {
+        let part = crypto::random::<1>();
+        let [part] = part.map_err(|_| StoreError::refused("no random bytes"))?;
+        let pause = most * u32::from(part) / 256;
+        self.budget
+            .wait(async { tokio::time::sleep(pause).await })
+            .await
+    }
+
+    async fn twice<T, F>(self, call: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        match self.budget.wait(call()).await? {
+            Err(error) if self.may_ask_again(&error) => {}
+            answer => return answer,
+        }
+        self.pause_to_ask_again().await?;
+        self.budget.wait(call()).await?
+    }
+
+    /// As [`twice`](Self::twice), for a call that has so many answers.
+    async fn all_twice<T, F>(self, count: usize, call: impl Fn() -> F) -> Vec<Result<T, StoreError>>
+    where
+        F: Future<Output = Vec<Result<T, StoreError>>>,
+    {
+        let first = self.budget.wait(call()).await;
+        let is_down = |answer: &Result<T, StoreError>| {
+            let error = answer.as_ref().err();
+            error.is_some_and(|error| self.may_ask_again(error))
+        };
+        let again = match first {
+            Ok(all) if !all.iter().any(is_down) => return all,
+            Ok(_) => match self.pause_to_ask_again().await {
+                Ok(()) => self.budget.wait(call()).await,
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        again.unwrap_or_else(|error| all_failed(count, &error))
+    }
+}

@@ -1,0 +1,259 @@
+//! A store that cannot be reached is asked once more.
+
+use http::StatusCode;
+use silverback::{ErrorKind, Session};
+
+use crate::support::{
+    Jar, Kind, SECOND, World, failure, log_in, one_more,
+    scripted::{
+        ANY, After, Before, Calls, Create, Cut, Fail, Load, LoadMany, Op, Take, Touch, Update, When,
+    },
+};
+
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Load,
+    Save,
+    Touch,
+    Renew,
+    LogIn,
+    LogOut,
+    List,
+    EndOthers,
+    Empty,
+}
+
+impl Act {
+    const ALL: [Self; 9] = [
+        Self::Load,
+        Self::Save,
+        Self::Touch,
+        Self::Renew,
+        Self::LogIn,
+        Self::LogOut,
+        Self::List,
+        Self::EndOthers,
+        Self::Empty,
+    ];
+
+    async fn run(self, session: Session) {
+        session.load().await.unwrap();
+        match self {
+            Self::Load => {}
+            Self::Save => drop(session.update("n", one_more).unwrap()),
+            Self::Touch => session.touch().await.unwrap(),
+            Self::Renew => {
+                session.update("n", one_more).unwrap();
+                session.renew();
+            }
+            Self::LogIn => {
+                session.update("n", one_more).unwrap();
+                log_in(session, "eve", "laptop").await;
+            }
+            Self::LogOut => session.destroy().await.unwrap(),
+            Self::List => assert_eq!(session.subject_sessions().await.unwrap().len(), 2),
+            Self::EndOthers => assert_eq!(session.destroy_others().await.unwrap(), 1),
+            Self::Empty => {
+                session.remove_subject().unwrap();
+                session.clear().unwrap();
+            }
+        }
+    }
+
+    /// What a browser that has logged in finds after it, and how many sessions there are then.
+    fn outcome(self) -> (Option<u32>, usize) {
+        match self {
+            Self::Load | Self::Touch | Self::List => (Some(1), 2),
+            Self::Save | Self::Renew | Self::LogIn => (Some(2), 2),
+            Self::LogOut | Self::Empty => (None, 1),
+            Self::EndOthers => (Some(1), 1),
+        }
+    }
+}
+
+/// Two browsers of one user, and the first one's cookies.
+async fn two(kind: Kind) -> (World, Jar) {
+    let world = kind.world();
+    world.logged_in("ada", "phone").await;
+    let mut jar = world.logged_in("ada", "laptop").await;
+    world.put(&mut jar, "n", 1).await;
+    (world, jar)
+}
+
+/// Those about lists are not recognised yet after a lost answer.
+fn calls(when: When) -> Calls {
+    match when {
+        Before => ANY,
+        After => ANY.of_sessions(),
+    }
+}
+
+/// A connection that an idle timeout has cut costs nobody an error, whichever call meets it: the
+/// call was not done, or it was and its answer got lost.
+#[tokio::test(start_paused = true)]
+async fn one_lost_connection_is_nobodys_error() {
+    for act in Act::ALL {
+        for when in [Before, After] {
+            for n in 1.. {
+                let (world, mut jar) = two(Kind::Remote).await;
+                world.records().take_log();
+                world.records().nth(n, when, calls(when), Cut);
+                let (_, response) = world.visit(&mut jar, |session| act.run(session)).await;
+                let made = world.records().take_log().len();
+                let what = format!("{act:?}, {when:?} call {n}");
+                assert_eq!(
+                    response.status(),
+                    StatusCode::OK,
+                    "{what}: {:?}",
+                    failure(&response)
+                );
+                let (value, sessions) = act.outcome();
+                assert_eq!(world.get(&mut jar, "n").await, value, "{what}");
+                assert_eq!(world.records().sessions().await, sessions, "{what}");
+                if n > made {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_is_it_for_sessions_in_cookies() {
+    for act in Act::ALL {
+        for when in [Before, After] {
+            for n in 1.. {
+                let (world, mut jar) = two(Kind::RemoteRevocable).await;
+                world.ends().take_log();
+                world.ends().nth(n, when, calls(when), Cut);
+                let (_, response) = world.visit(&mut jar, |session| act.run(session)).await;
+                let made = world.ends().take_log().len();
+                let what = format!("{act:?}, {when:?} call {n}");
+                assert_eq!(
+                    response.status(),
+                    StatusCode::OK,
+                    "{what}: {:?}",
+                    failure(&response)
+                );
+                assert_eq!(world.get(&mut jar, "n").await, act.outcome().0, "{what}");
+                if n > made {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_outgrows_its_cookie_in_spite_of_it() {
+    for kind in [Kind::Overflow, Kind::RevocableOverflow] {
+        for renews in [false, true] {
+            for when in [Before, After] {
+                for n in 1..6 {
+                    let (world, mut jar) = (kind.world(), Jar::default());
+                    world.put(&mut jar, "n", 1).await;
+                    world.records().nth(n, when, ANY, Cut);
+                    world.ends().nth(n, when, ANY, Cut);
+                    let grow = async |session: Session| {
+                        session.load().await.unwrap();
+                        session.update("n", one_more).unwrap();
+                        session.insert("large", "x".repeat(1_000)).unwrap();
+                        if renews {
+                            session.renew();
+                        }
+                    };
+                    let (_, response) = world.visit(&mut jar, grow).await;
+                    let what = format!("{kind:?}, {renews}, {when:?} call {n}");
+                    assert_eq!(response.status(), StatusCode::OK, "{what}");
+                    assert_eq!(world.get(&mut jar, "n").await, Some(2), "{what}");
+                    assert_eq!(world.records().sessions().await, 1, "{what}");
+                }
+            }
+        }
+    }
+}
+
+/// The first record may come late, and would bring back what has ended since.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_made_gets_another_name() {
+    for (when, made) in [(Before, 2), (After, 2)] {
+        let (world, mut jar) = (Kind::Remote.world(), Jar::default());
+        world.records().at(when, Create, Cut);
+        assert_eq!(world.put(&mut jar, "n", 1).await.status(), StatusCode::OK);
+        assert_eq!(world.records().keys().len(), made, "{when:?}");
+        assert_eq!(world.records().sessions().await, 1, "{when:?}");
+    }
+}
+
+/// Whoever ends the user's sessions ends the one that came late as well.
+#[tokio::test(start_paused = true)]
+async fn both_names_are_in_the_list() {
+    let (world, mut jar) = (Kind::Remote.world(), Jar::default());
+    world.records().at(After, Create.of_sessions(), Cut);
+    // The record that was lost is not removed.
+    world.records().at(Before, Op::Delete, Fail);
+    assert_eq!(
+        world.log_in(&mut jar, "ada", "laptop").await.status(),
+        StatusCode::OK
+    );
+    assert_eq!(world.notes("ada").await, ["laptop"]);
+    assert_eq!(world.records().sessions().await, 2);
+    assert_eq!(world.destroy_all("ada").await, 1);
+    assert_eq!(world.records().sessions().await, 0);
+    assert!(!world.is_alive(&jar).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_down_is_asked_twice() {
+    let cases: [(Calls, Op, Act); 4] = [
+        (Load.into(), Load, Act::Load),
+        (Update.into(), Update, Act::Save),
+        (Touch.into(), Touch, Act::Touch),
+        (LoadMany.into(), LoadMany, Act::List),
+    ];
+    for (calls, op, act) in cases {
+        let (world, mut jar) = two(Kind::Remote).await;
+        world.records().take_log();
+        world.records().every(Before, calls, Cut);
+        let run = async |session: Session| {
+            if session.load().await.is_err() {
+                return;
+            }
+            match act {
+                Act::Save => session.insert("n", 2).unwrap(),
+                Act::Touch => assert!(session.touch().await.is_err()),
+                _ => assert!(session.subject_sessions().await.is_err()),
+            }
+        };
+        world.visit(&mut jar, run).await;
+        let log = world.records().take_log();
+        let asked = log.iter().filter(|other| **other == op).count();
+        // A failed save is followed by a look.
+        assert_eq!(asked, 2, "{act:?}: {log:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_refuses_is_asked_once() {
+    let (world, mut jar) = two(Kind::Remote).await;
+    world.records().take_log();
+    world.records().every(Before, Load, Fail);
+    let load = async |session: Session| session.load().await.unwrap_err().kind();
+    let (kind, _) = world.visit(&mut jar, load).await;
+    assert_eq!(kind, ErrorKind::StoreFailed);
+    assert_eq!(world.records().take_log(), [Load]);
+}
+
+/// Who has waited for longer than half of its time does not ask again.
+#[tokio::test(start_paused = true)]
+async fn nor_is_it_asked_again_when_time_is_short() {
+    for (secs, expected) in [(2, 2), (3, 1)] {
+        let (world, mut jar) = two(Kind::Remote).await;
+        world.records().take_log();
+        world.records().at(Before, Load, Take(secs * SECOND));
+        world.records().every(After, Load, Cut);
+        let load = async |session: Session| session.load().await.unwrap_err().kind();
+        assert_eq!(world.visit(&mut jar, load).await.0, ErrorKind::StoreFailed);
+        assert_eq!(world.records().take_log().len(), expected, "{secs} s");
+    }
+}
