@@ -183,13 +183,7 @@ impl RedisStore {
             Some(Value::Int(replicas)) if replicas >= i64::from(confirmed.replicas) => {
                 Ok(answers.into_iter())
             }
-            // What failed needs no confirmation.
-            _ if answers
-                .iter()
-                .any(|answer| error::in_value(answer).is_some()) =>
-            {
-                Ok(answers.into_iter())
-            }
+            _ if answers.iter().all(has_changed_nothing) => Ok(answers.into_iter()),
             Some(Value::Int(replicas)) => Err(StoreError::unavailable(format!(
                 "written, and confirmed by {replicas} of {} replicas within {:?}",
                 confirmed.replicas, confirmed.within
@@ -249,6 +243,15 @@ fn no_answer() -> StoreError {
     StoreError::unavailable("Redis has answered less than it was asked")
 }
 
+/// Whether there is nothing that a failover could lose.
+fn has_changed_nothing(answer: &Value) -> bool {
+    match answer {
+        Value::Int(answer) => *answer < 0,
+        Value::Nil => true,
+        other => error::in_value(other).is_some(),
+    }
+}
+
 /// Whether a failover must not lose this update: it says that something has ended.
 fn is_end(data: &[u8]) -> bool {
     RecordKind::of(data) != Some(RecordKind::Session)
@@ -268,14 +271,6 @@ fn deleted(answer: Value) -> Result<(), StoreError> {
         Value::Int(_) => Ok(()),
         Value::ServerError(failure) => Err(error::of(failure.into())),
         other => Err(error::unexpected(&other)),
-    }
-}
-
-/// That there was nothing to delete is no error.
-fn deleted_at(answer: i64) -> Result<(), StoreError> {
-    match script::outcome(answer) {
-        Err(StoreError::Gone) => Ok(()),
-        outcome => outcome,
     }
 }
 
@@ -407,10 +402,7 @@ impl Store for RedisStore {
         let arguments = |command: &mut Cmd| {
             command.arg(version.as_bytes());
         };
-        match self.call(&script::DELETE, &name, arguments, true).await {
-            Err(StoreError::Gone) => Ok(()),
-            outcome => outcome,
-        }
+        self.call(&script::DELETE, &name, arguments, true).await
     }
 
     async fn delete_many(
@@ -448,7 +440,7 @@ impl Store for RedisStore {
             let each = answers.zip(records);
             return each
                 .map(|(answer, (_, expected))| match (answer, expected) {
-                    (Value::Int(answer), Some(_)) => deleted_at(answer),
+                    (Value::Int(answer), Some(_)) => script::outcome(answer),
                     (answer, _) => deleted(answer),
                 })
                 .collect();
