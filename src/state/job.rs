@@ -34,6 +34,8 @@ pub(crate) struct Job {
     /// None in a store that never waits: no answer of it gets lost.
     pub(crate) write: Option<WriteId>,
     pub(crate) cut_off: Vec<CutOff>,
+    /// Writes that others sent with these changes, and that the store refused.
+    pub(crate) sent: Vec<WriteId>,
     /// The roster's `not_before` when the session was enrolled under another name than its first.
     pub(crate) since: Option<Timestamp>,
 }
@@ -128,6 +130,7 @@ impl State {
             log,
             write,
             cut_off,
+            sent: Vec::new(),
             since: None,
         })
     }
@@ -249,12 +252,58 @@ impl Draft {
 }
 
 impl Job {
-    /// Notes that the store may have done what is in this save, or not.
-    pub(crate) fn note_unknown(&mut self, at: Timestamp) {
-        if let Some(write) = self.write {
-            let changes = self.log.len();
-            self.cut_off.push(CutOff { write, changes, at });
+    /// Notes that the store may do this write of these changes, or not.
+    pub(crate) fn note_unknown(&mut self, write: WriteId, at: Timestamp) {
+        let changes = self.log.len();
+        self.cut_off.push(CutOff { write, changes, at });
+    }
+
+    /// Notes that the store has refused it. A store whose client tries again by itself may refuse
+    /// what it has done.
+    pub(crate) fn note_refused(&mut self, write: WriteId) {
+        self.cut_off.retain(|cut_off| cut_off.write != write);
+        self.sent.push(write);
+    }
+
+    /// Whether all of its changes are in a record with these writes.
+    pub(crate) fn is_in(&self, writes: &Writes) -> bool {
+        let whole = self.cut_off.iter();
+        let whole = whole.filter(|cut_off| cut_off.changes == self.log.len());
+        let own = self.write.iter().chain(&self.sent).copied();
+        own.chain(whole.map(|cut_off| cut_off.write))
+            .any(|write| writes.contain(write))
+    }
+
+    /// Hands over what is to be done to the session, for another to do it.
+    pub(crate) fn lend(&mut self) -> Self {
+        let draft = Draft {
+            plain: Bytes::new(),
+            enrolment: None,
+            writes: Writes::default(),
+            ..self.draft
+        };
+        Self {
+            id: self.id.clone(),
+            before: self.before.clone(),
+            draft: mem::replace(&mut self.draft, draft),
+            log: mem::take(&mut self.log),
+            cut_off: mem::take(&mut self.cut_off),
+            sent: mem::take(&mut self.sent),
+            ..*self
         }
+    }
+
+    /// Takes back what was [lent](Self::lend).
+    pub(crate) fn take_back(&mut self, lent: Self) {
+        let Self {
+            draft,
+            log,
+            cut_off,
+            sent,
+            ..
+        } = lent;
+        (self.draft, self.log) = (draft, log);
+        (self.cut_off, self.sent) = (cut_off, sent);
     }
 
     /// What the request itself put in, and nothing that it has read: the session that the loser of

@@ -128,6 +128,7 @@ mod dynamic;
 mod error;
 #[cfg(all(feature = "filesystem", unix))]
 mod filesystem;
+mod lines;
 mod memory;
 mod record;
 mod sweep;
@@ -153,6 +154,7 @@ pub(crate) use self::{
     calls::{Calls, Reserve},
     dynamic::now,
     error::all_failed,
+    lines::{Lead, Line, Waited},
 };
 pub use crate::id::RecordKey;
 

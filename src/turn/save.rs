@@ -164,8 +164,8 @@ impl Drop for Taken<'_> {
         if self.job.log.is_empty() {
             return;
         }
-        if self.is_open {
-            self.job.note_unknown(self.turn.vault.now());
+        if let Some(write) = self.job.write.filter(|_| self.is_open) {
+            self.job.note_unknown(write, self.turn.vault.now());
         }
         let Job { log, cut_off, .. } = &mut self.job;
         self.turn.state(|state| {

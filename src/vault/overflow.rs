@@ -23,14 +23,13 @@
 use super::{
     records::{Found, Vault},
     retry::{Policy, Queue, Rounds},
-    write::is_in,
 };
 use crate::{
     content::{Browser, Content},
     error::{Error, ErrorKind},
     id::RecordKey,
     state::{Home, Job, Place, When, Written},
-    store::StoreError,
+    store::{Read, StoreError},
 };
 
 const OUTGROW: Policy = Policy::new("outgrow", Queue::FromStart);
@@ -85,15 +84,18 @@ impl Vault<'_> {
         revision: u32,
         job: &mut Job,
     ) -> Result<(Place, Option<Content>), Error> {
-        let (records, id) = (self.records()?, job.id.clone());
+        let id = job.id.clone();
         let key = id.record_key();
         let mut merged = None;
-        let mut rounds = Rounds::start(records, &key, OUTGROW).await?;
+        let mut rounds = Rounds::start(self.records()?, &key, OUTGROW).await?;
         loop {
-            let Found::Session { mut content, place } = self.find(&id, self.now()).await? else {
+            let records = rounds.store();
+            let record = records.load(&key, Read::Current).await;
+            let found = self.read(&id, record, self.now())?;
+            let Found::Session { mut content, place } = found else {
                 return Err(Error::new(ErrorKind::Gone));
             };
-            if is_in(&place.writes, job) {
+            if job.is_in(&place.writes) {
                 return Ok((place, Some(content)));
             }
             let is_older = content.revision < revision;

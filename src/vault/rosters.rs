@@ -161,7 +161,7 @@ impl Vault<'_> {
         let mut rounds = Rounds::start(store, &key, CHANGE).await?;
         loop {
             let now = self.now();
-            let (mut roster, version) = rosters.load(store, &key, now).await?;
+            let (mut roster, version) = rosters.load(rounds.store(), &key, now).await?;
             let before = roster.clone();
             match self.end_marked(&roster).await {
                 Ok(()) => roster.entries.retain(|entry| !entry.ended),
@@ -173,7 +173,12 @@ impl Vault<'_> {
                 return Ok(roster);
             }
             match rosters
-                .save(store, &key, version, rosters.seal(&key, &roster, now)?)
+                .save(
+                    rounds.store(),
+                    &key,
+                    version,
+                    rosters.seal(&key, &roster, now)?,
+                )
                 .await
             {
                 Ok(()) => return Ok(roster),

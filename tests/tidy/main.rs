@@ -160,8 +160,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "vault",
         &[
-            "retry", "records", "ends", "open", "rosters", "enrol", "subjects", "write", "renew",
-            "overflow", "destroy", "save", "mod",
+            "retry", "records", "ends", "open", "rosters", "enrol", "subjects", "crowd", "write",
+            "renew", "overflow", "destroy", "save", "mod",
         ],
     ),
 ];
