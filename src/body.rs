@@ -97,6 +97,9 @@ impl Session {
     /// - What it changes after its last byte, if you set `Content-Length` yourself for a body that
     ///   does not know its length: HTTP/1 servers drop the body when so many bytes are sent.
     ///
+    /// What it has changed is saved, whatever becomes of the response, if a layer inside reads the body
+    /// to its end before the session's layer has seen the response, to compress or to replace it.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NeedsStore`] at once for a session that is always in its cookie: only a response

@@ -46,6 +46,9 @@ const END_OF_9999: u64 = 253_402_300_799;
 pub struct Timestamp(u64);
 
 impl Timestamp {
+    /// The last second of the year 9999: no session ends later.
+    pub(crate) const LATEST: Self = Self(END_OF_9999);
+
     /// Makes a timestamp of seconds since the Unix epoch.
     #[must_use]
     pub const fn from_secs(secs: u64) -> Self {

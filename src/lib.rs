@@ -351,3 +351,7 @@ pub use self::store::FilesystemStore;
 #[cfg(all(doctest, feature = "axum", feature = "filesystem"))]
 #[doc = include_str!("../README.md")]
 mod readme {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/stores.md")]
+mod stores {}

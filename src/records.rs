@@ -171,7 +171,9 @@ impl SessionRecords {
         let registry = Registry::new(Arc::clone(&self.shared), [], false);
         registry.exchange.end();
         let handle = registry.first();
-        let view = found.into_view(id.clone(), handle.clock().now());
+        let mut view = found.into_view(id.clone(), handle.clock().now());
+        // What is changed here is not in any cookie, and none may replace the record.
+        view.home.hear();
         handle.cell().with(|state| state.open_late(id, view));
         Session::from(handle)
     }

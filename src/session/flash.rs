@@ -64,7 +64,9 @@ impl Session {
     /// [`claim_flashes`](Self::claim_flashes).
     ///
     /// A message that is not a `T`, as one of an older release, is dropped with an event in the log,
-    /// and the others are returned. So a queue is for messages of one type.
+    /// and the others are returned. So a queue is for messages of one type: what
+    /// [`Flashes::success`](crate::Flashes::success) and its like have left is a
+    /// [`FlashMessage`](crate::FlashMessage), and no `String`.
     ///
     /// # Errors
     ///

@@ -147,7 +147,9 @@ impl<T: SessionData, N: Selector> Typed<T, N> {
     ///
     /// As there.
     pub async fn take(&self) -> Result<Option<T>, Error> {
-        self.session.take_by(T::KEY, parse).await
+        self.session
+            .take_by(T::KEY, parse, |stored| parse::<T>(stored).is_ok())
+            .await
     }
 
     /// Puts another value in its place.

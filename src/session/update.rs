@@ -141,7 +141,7 @@ impl Session {
                 append_json(&mut json, &value)?;
                 Ok(Some(result))
             };
-            let result = run().map_err(|error: Failed<E>| error.of(self.name()))?;
+            let result = run().map_err(|error: Failed<E>| error.of(self.name(), key))?;
             let (old, new) = json.split_at(end);
             let old = found.then_some(old);
             let apply = &mut apply;
@@ -198,9 +198,9 @@ pub(super) enum Failed<E> {
 }
 
 impl<E> Failed<E> {
-    fn of(self, session: &str) -> Self {
+    fn of(self, session: &str, key: &str) -> Self {
         match self {
-            Self::Session(error) => Self::Session(error.of(session)),
+            Self::Session(error) => Self::Session(error.of(session).of_value(key)),
             Self::Closure(error) => Self::Closure(error),
         }
     }

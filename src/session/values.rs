@@ -58,7 +58,7 @@ impl Session {
         if !found {
             return Ok(None);
         }
-        parse(copy.as_slice()).map_err(|error| error.of(self.name()))
+        parse(copy.as_slice()).map_err(|error| error.of(self.name()).of_value(key))
     }
 
     /// Stores a value under `key`: a reference, or the value itself. Storing an equal value is not a
@@ -86,7 +86,7 @@ impl Session {
     /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     #[doc(alias = "set")]
     pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), Error> {
-        let value = to_json(&value).map_err(|error| error.of(self.name()))?;
+        let value = to_json(&value).map_err(|error| error.of(self.name()).of_value(key))?;
         self.put(key, value)
     }
 
@@ -143,13 +143,15 @@ impl Session {
     ///
     /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     pub fn remove(&self, key: &str) -> Result<bool, Error> {
-        self.write(|content| {
+        let removed = self.write(|content| {
             let removed = content.frames.remove(key);
             Ok((
                 Effect::some(removed.then_some(|| Change::Remove { key: key.into() })),
                 removed,
             ))
-        })
+        })?;
+        self.handle.cell().with(|state| state.keep_taken(Some(key)));
+        Ok(removed)
     }
 
     /// Removes all values and flash messages; ID, lifetime and [subject](Self::set_subject) stay.
@@ -165,7 +167,10 @@ impl Session {
             Ok((Effect::some(any.then_some(|| Change::Clear)), ()))
         })?;
         // It would have removed the messages that were taken as well.
-        self.handle.cell().with(|state| state.taken.clear());
+        self.handle.cell().with(|state| {
+            state.taken.clear();
+            state.keep_taken(None);
+        });
         Ok(())
     }
 

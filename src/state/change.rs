@@ -2,7 +2,7 @@
 //! saved.
 
 use std::{
-    fmt, mem,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -27,10 +27,7 @@ pub(crate) enum Change {
         key: Box<str>,
         update: Update,
     },
-    Take {
-        key: Box<str>,
-        taken: Arc<TakenValue>,
-    },
+    Take(Arc<TakenValue>),
     PushFlash {
         queue: Box<str>,
         id: FlashId,
@@ -67,14 +64,22 @@ pub(crate) struct TakenFlashes {
 }
 
 /// A value that a request takes for itself alone.
-pub(crate) struct TakenValue(Mutex<Taking>);
+pub(crate) struct TakenValue {
+    key: Box<str>,
+    /// Whether stored bytes are of the type that is taken. It runs code of the application.
+    fits: fn(&[u8]) -> bool,
+    taking: Mutex<Taking>,
+}
 
-enum Taking {
+#[derive(Default)]
+struct Taking {
     /// What was there when the session was changed last: in this request, or in the write that took
     /// it.
-    Found(Option<Vec<u8>>),
+    found: Option<Vec<u8>>,
     /// The write failed: nothing is to be taken any more.
-    GivenUp,
+    is_given_up: bool,
+    /// The request has removed the key since: a write that fails does not bring it back.
+    is_removed: bool,
 }
 
 /// A message's id and JSON.
@@ -123,10 +128,10 @@ impl Change {
                     if error.kind() == ErrorKind::UpdateRefused {
                         *update = Box::new(|_| Ok(None));
                     }
-                    return Err(error);
+                    return Err(error.of_value(key));
                 }
             },
-            Self::Take { key, taken } => taken.take(frames, key),
+            Self::Take(taken) => taken.take(frames),
             Self::PushFlash { queue, id, value } => frames.push_flash(queue, *id, value),
             // What another request has taken meanwhile is no longer this one's.
             Self::TakeFlashes(taken) => taken.ids().retain(|id| frames.remove_flash(*id)),
@@ -169,14 +174,14 @@ impl Change {
     pub(crate) fn runs_code(&self) -> bool {
         match self {
             Self::Same(change) => change.runs_code(),
-            change => matches!(change, Self::Update { .. }),
+            change => matches!(change, Self::Update { .. } | Self::Take(_)),
         }
     }
 
     /// It will not be saved: whoever waits to hear what is theirs gets nothing.
     pub(crate) fn give_up(&self) {
         match self {
-            Self::Take { taken, .. } => drop(taken.give_up()),
+            Self::Take(taken) => drop(taken.give_up()),
             Self::TakeFlashes(taken) => taken.ids().clear(),
             _ => {}
         }
@@ -185,11 +190,6 @@ impl Change {
     /// Whether it takes just these messages.
     pub(crate) fn takes(&self, taken: &Taken) -> bool {
         matches!(self, Self::TakeFlashes(other) if Arc::ptr_eq(other, taken))
-    }
-
-    /// Whether it takes a value for one request alone.
-    pub(crate) fn takes_value(&self) -> bool {
-        matches!(self, Self::Take { .. })
     }
 
     /// Whether it makes this session somebody's whose it is not.
@@ -264,43 +264,58 @@ impl TakenFlashes {
 }
 
 impl TakenValue {
-    pub(crate) fn new(value: Vec<u8>) -> Self {
-        Self(Mutex::new(Taking::Found(Some(value))))
+    pub(crate) fn new(key: &str, found: Vec<u8>, fits: fn(&[u8]) -> bool) -> Self {
+        let taking = Taking {
+            found: Some(found),
+            ..Taking::default()
+        };
+        Self {
+            key: key.into(),
+            fits,
+            taking: Mutex::new(taking),
+        }
     }
 
-    /// Takes what is there now; another request may have been faster.
-    fn take(&self, frames: &mut Frames, key: &str) {
-        if let Taking::Found(value) = &mut *self.taking() {
-            *value = frames.get(key).map(<[u8]>::to_vec);
-            frames.remove(key);
+    /// Takes what is there now: another request may have been faster. One of another type stays.
+    fn take(&self, frames: &mut Frames) {
+        if self.taking().is_given_up {
+            return;
         }
+        let found = frames.get(&self.key).map(<[u8]>::to_vec);
+        if found.as_deref().is_some_and(self.fits) {
+            frames.remove(&self.key);
+        }
+        self.taking().found = found;
     }
 
     /// The value, once the session is saved. `None` if another request has it.
     pub(crate) fn value(&self) -> Option<Vec<u8>> {
-        match &*self.taking() {
-            Taking::Found(value) => value.clone(),
-            Taking::GivenUp => None,
+        self.taking().found.clone()
+    }
+
+    /// The request removes this key, or all of them.
+    pub(crate) fn remove(&self, key: Option<&str>) {
+        if key.is_none_or(|key| *key == *self.key) {
+            self.taking().is_removed = true;
         }
     }
 
-    /// Nobody gets it: it goes back where it was, unless there is another one.
-    pub(crate) fn return_to(&self, frames: &mut Frames, key: &str) {
-        if let Some(value) = self.give_up().filter(|_| frames.get(key).is_none()) {
-            frames.insert(key, &value);
+    /// Nobody gets it: it goes back where it was, unless there is another one or it was removed.
+    pub(crate) fn return_to(&self, frames: &mut Frames) {
+        let is_free = frames.get(&self.key).is_none() && !self.taking().is_removed;
+        if let Some(value) = self.give_up().filter(|_| is_free) {
+            frames.insert(&self.key, &value);
         }
     }
 
     fn give_up(&self) -> Option<Vec<u8>> {
-        let taking = mem::replace(&mut *self.taking(), Taking::GivenUp);
-        match taking {
-            Taking::Found(value) => value,
-            Taking::GivenUp => None,
-        }
+        let mut taking = self.taking();
+        taking.is_given_up = true;
+        taking.found.take()
     }
 
     fn taking(&self) -> MutexGuard<'_, Taking> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.taking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -323,7 +338,7 @@ impl fmt::Debug for Change {
             Self::Remove { .. } => "Remove",
             Self::Clear => "Clear",
             Self::Update { .. } => "Update",
-            Self::Take { .. } => "Take",
+            Self::Take(_) => "Take",
             Self::PushFlash { .. } => "PushFlash",
             Self::TakeFlashes(_) => "TakeFlashes",
             Self::PutBackFlashes(_) => "PutBackFlashes",

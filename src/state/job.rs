@@ -89,8 +89,6 @@ impl State {
         }
         let browser = match (&plan.write, &view.home) {
             (Write::Outgrow { .. }, _) => Browser::NeverHeard,
-            // A later cookie in its place would bring back what was taken.
-            _ if self.log.iter().any(Change::takes_value) => Browser::Knows,
             (_, Home::Record(place)) => place.browser,
             _ => Browser::Knows,
         };

@@ -36,6 +36,8 @@ impl Lifetime {
             return Self::new(Duration::ZERO, Timestamp::default());
         }
         let last = content.created.saturating_add(settings.absolute);
+        // A store is told of no later end, and every read would seem worth a touch.
+        let last = last.min(Timestamp::LATEST);
         let lifetime = match content.persistence {
             Persistence::For { since, length } => {
                 // It may have been granted before the bound was lowered.

@@ -9,7 +9,7 @@ mod lifetime;
 mod plan;
 
 pub(crate) use self::{
-    change::{Change, Effect, RawFlash, Taken, TakenFlashes, TakenValue, Update},
+    change::{Change, Effect, RawFlash, Taken, TakenFlashes, Update},
     enrolment::Enrolment,
     home::{Home, Place},
     job::{Draft, Job, Written},

@@ -1,9 +1,12 @@
 //! The state of one session in one request.
 
-use std::{mem, sync::Arc};
+use std::{
+    mem,
+    sync::{Arc, Weak},
+};
 
 use super::{
-    change::{Change, Effect, Taken},
+    change::{Change, Effect, Taken, TakenValue},
     home::Home,
 };
 use crate::{
@@ -24,6 +27,8 @@ pub(crate) struct State {
     pub(crate) log: Vec<Change>,
     /// The flash messages that were taken, in case the visitor does not see the response.
     pub(crate) taken: Vec<Taken>,
+    /// The values that are being taken.
+    pub(crate) takes: Vec<Weak<TakenValue>>,
     /// Something was changed that need not be in the log, as nothing is ever merged: the session is
     /// in its cookie.
     pub(crate) is_changed_unlogged: bool,
@@ -189,6 +194,32 @@ impl State {
             self.taken.push(Arc::clone(taken));
         }
         self.log.push(change);
+    }
+
+    /// Takes a value out of the view for this request alone, which is to be saved at once. `fits` says
+    /// whether what a store has by then is of its type.
+    pub(crate) fn take_value(
+        &mut self,
+        key: &str,
+        fits: fn(&[u8]) -> bool,
+    ) -> Result<Option<Arc<TakenValue>>, Error> {
+        let frames = &mut self.content()?.frames;
+        let Some(found) = frames.get(key).map(<[u8]>::to_vec) else {
+            return Ok(None);
+        };
+        frames.remove(key);
+        let taken = Arc::new(TakenValue::new(key, found, fits));
+        self.takes.retain(|other| other.strong_count() > 0);
+        self.takes.push(Arc::downgrade(&taken));
+        self.log.push(Change::Take(Arc::clone(&taken)));
+        Ok(Some(taken))
+    }
+
+    /// What is being taken stays away: the handler removes this key, or all of them.
+    pub(crate) fn keep_taken(&self, key: Option<&str>) {
+        for taken in self.takes.iter().filter_map(Weak::upgrade) {
+            taken.remove(key);
+        }
     }
 
     /// The next page gets the messages of these queues that this one took. Those for which the handler

@@ -34,14 +34,15 @@ pub enum Read {
     reason = "an end is said in these two ways, and tests of stores write it out"
 )]
 pub struct Expiry {
-    /// The end by the session's clock.
+    /// The end by the session's clock, in the year 9999 at the latest.
     pub at: Timestamp,
     /// How long that is from now, in whole seconds.
     pub after: Duration,
 }
 
 impl Expiry {
-    /// Says when a record is over that is written `now`.
+    /// Says when a record is over that is written `now`. An end after the year 9999 becomes the last
+    /// second of it: not every server knows a later one.
     ///
     /// ```
     /// use std::time::Duration;
@@ -52,6 +53,8 @@ impl Expiry {
     /// ```
     #[must_use]
     pub const fn new(at: Timestamp, now: Timestamp) -> Self {
+        let is_later = at.as_secs() > Timestamp::LATEST.as_secs();
+        let at = if is_later { Timestamp::LATEST } else { at };
         Self {
             at,
             after: at.saturating_since(now),

@@ -16,7 +16,7 @@
 //! | pages, cookies, redirects | a [`Browser`] at your service |
 //! | a page for a user who is logged in | [`Browser::seed`] |
 //! | what a page has left in the session | [`Browser::session`] |
-//! | timeouts, "remember me" | [`Clock::manual`](crate::Clock::manual), [`Browser::clock`], [`Jar::close`] |
+//! | timeouts, "remember me" | [`Clock::manual`](crate::Clock::manual), [`Browser::clock`], [`Jar::close`]; give the same clock to the layer, its stores, [`Subjects`](crate::Subjects) and [`SessionRecords`](crate::SessionRecords) |
 //! | two tabs, two visitors | clones of a browser, [`Browser::another`] |
 //! | a logout in another browser, an administrator | [`Subjects`](crate::Subjects), [`SessionRecords`](crate::SessionRecords) |
 //! | a store that is down, an answer that is lost | [`FlakyStore`] |

@@ -154,7 +154,9 @@ async fn an_update_of_another_type_overwrites_nothing() {
         let mut save = pin!(session.save());
         assert!(cut_off(1, save.as_mut()).await.is_none());
         session.update("n", |n: &mut u32| *n += 1).unwrap();
-        assert_eq!(save.await.unwrap_err().kind(), ErrorKind::DeserializeFailed);
+        let error = save.await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::DeserializeFailed);
+        assert_eq!(error.value_key(), Some("n"));
         assert_eq!(
             session.get::<u32>("mine").unwrap_err().kind(),
             ErrorKind::NotLoaded

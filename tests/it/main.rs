@@ -56,6 +56,7 @@ mod many_sessions;
 mod marks;
 mod mid_request_ends;
 mod mistakes;
+mod moves;
 mod names;
 mod nested_layers;
 mod older_types;

@@ -91,7 +91,7 @@ async fn one_is_a_sentence_in_the_log_and_in_debug_builds_in_the_body() {
         ("/misspelt",        "there is account, cart"),
         ("/invalid",         "\"x\": the settings cannot work: the prefix"),
         ("/differs",         "\"account\": a session of this name is there, with another store"),
-        ("/mistyped",        "\"account\": the value is not of the type asked for: its JSON is no `u64`"),
+        ("/mistyped",        "\"account\": value \"n\": the value is not of the type asked for: its JSON is no `u64`"),
     ];
     for (path, sentence) in rows {
         let (status, body, log) = ask(&app, path).await;

@@ -59,18 +59,19 @@ async fn keys_can_be_listed_removed_and_cleared() {
 async fn a_value_of_another_type_stays() {
     with_session(async |session| {
         session.insert("user", "Ada").unwrap();
-        let wrong = session.get::<u64>("user").unwrap_err();
-        assert_eq!(
-            (wrong.kind(), wrong.session()),
-            (ErrorKind::DeserializeFailed, Some("s"))
-        );
-        assert_eq!(
-            session
-                .update("user", |n: &mut u64| *n += 1)
-                .unwrap_err()
-                .kind(),
-            ErrorKind::DeserializeFailed
-        );
+        let read = session.get::<u64>("user").unwrap_err();
+        let updated = session.update("user", |n: &mut u64| *n += 1).unwrap_err();
+        for wrong in [read, updated] {
+            assert_eq!(wrong.kind(), ErrorKind::DeserializeFailed);
+            assert_eq!(
+                (wrong.session(), wrong.value_key()),
+                (Some("s"), Some("user"))
+            );
+            let sentence = wrong.to_string();
+            assert!(sentence.starts_with("session \"s\": value \"user\": the value is not"));
+        }
+        let nan = session.insert("nan", f64::NAN).unwrap_err();
+        assert_eq!(nan.value_key(), Some("nan"));
         assert_eq!(
             session.get::<String>("user").unwrap().as_deref(),
             Some("Ada")

@@ -93,6 +93,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
         &["index", "frames", "writes", "mark", "mod", "wire"],
     ),
     ("request", &["registry", "commit", "mod"]),
+    ("error", &["config", "rejection", "mod"]),
     ("key", &["id", "error", "secret", "text", "ring", "mod"]),
     ("roster", &["mod", "wire", "store"]),
     (

@@ -7,7 +7,7 @@ use crate::{
     ErrorKind,
     content::{FlashId, Persistence},
     cookie::CookieAttributes,
-    state::{Source, Taken, TakenFlashes, TakenValue, request::CutOff},
+    state::{Source, Taken, TakenFlashes, change::TakenValue, request::CutOff},
 };
 
 const ONE: FlashId = *b"flash  1";
@@ -223,18 +223,15 @@ fn an_update_that_was_refused_is_left_out() {
 }
 
 fn take_value(key: &str) -> Change {
-    let taken = Arc::new(TakenValue::new(b"seen".to_vec()));
-    Change::Take {
-        key: key.into(),
-        taken,
-    }
+    let fits = |value: &[u8]| value != b"other";
+    Change::Take(Arc::new(TakenValue::new(key, b"seen".to_vec(), fits)))
 }
 
 /// Applied again it takes what is there then, which may be nothing.
 #[test]
 fn a_value_is_taken_as_it_is_found() {
     let value = |change: &Change| match change {
-        Change::Take { taken, .. } => taken.value().map(|value| utf8(&value).to_owned()),
+        Change::Take(taken) => taken.value().map(|value| utf8(&value).to_owned()),
         _ => None,
     };
     let mut take = [take_value("k")];
@@ -242,6 +239,9 @@ fn a_value_is_taken_as_it_is_found() {
     let newer = apply(&mut [insert("k", "newer")], start());
     assert_eq!(text(&apply(&mut take, newer)), text(&start()));
     assert_eq!(value(&take[0]).as_deref(), Some("newer"));
+    let other = || apply(&mut [insert("k", "other")], start());
+    assert_eq!(text(&apply(&mut take, other())), text(&other()));
+    assert_eq!(value(&take[0]).as_deref(), Some("other"));
     apply(&mut take, start());
     assert_eq!(value(&take[0]), None);
 }
@@ -251,17 +251,17 @@ fn a_value_that_is_given_up_stays() {
     let newer = || apply(&mut [insert("k", "newer")], start());
     for gives_up in [false, true] {
         let mut take = [take_value("k")];
-        let Change::Take { taken, .. } = &take[0] else {
+        let Change::Take(taken) = &take[0] else {
             unreachable!("it is one");
         };
         let mut content = start();
         if gives_up {
             take[0].give_up();
         } else {
-            taken.return_to(&mut content.frames, "k");
+            taken.return_to(&mut content.frames);
             assert_eq!(utf8(content.frames.get("k").unwrap()), "seen");
             let mut with_another = newer();
-            taken.return_to(&mut with_another.frames, "k");
+            taken.return_to(&mut with_another.frames);
             assert_eq!(text(&with_another), text(&newer()));
         }
         assert_eq!(taken.value(), None);
@@ -278,7 +278,7 @@ fn what_is_dropped_takes_nothing() {
             ..State::default()
         };
         let (value, messages) = (take_value("k"), taken(&[ONE]));
-        let Change::Take { taken, .. } = &value else {
+        let Change::Take(taken) = &value else {
             unreachable!("it is one");
         };
         let taken = Arc::clone(taken);
@@ -302,7 +302,7 @@ fn a_change_says_what_it_is() {
         (remove("a"),                      false, false,  false, "Remove"),
         (Change::Clear,                    false, false,  false, "Clear"),
         (count(),                          true,  false,  false, "Update"),
-        (take_value("a"),                  false, false,  false, "Take"),
+        (take_value("a"),                  true,  false,  false, "Take"),
         (push(ONE, "secret"),              false, false,  false, "PushFlash"),
         (take(&[ONE]),                     false, false,  false, "TakeFlashes"),
         (Change::PutBackFlashes(taken(&[ONE])), false, false, false, "PutBackFlashes"),

@@ -1,22 +1,19 @@
 //! What the rules do with a store, and how they judge it.
 
 use std::{
-    any::Any,
     fmt::{self, Write},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use super::{
     schedule::Numbers,
-    subject::{Subject, Sweep, Sweeping},
+    subject::{Doing, Parts},
 };
 use crate::{
     clock::{Clock, Timestamp},
     crypto,
+    lock::Monitor,
     store::{Bytes, Expiry, Read, Record, RecordKey, Store, StoreError, Version},
 };
 
@@ -25,14 +22,12 @@ pub(super) type Outcome<T = ()> = Result<T, String>;
 
 pub(super) struct Bench<S> {
     pub(super) store: Arc<S>,
+    pub(super) with: Parts<S>,
     /// Stands still until a rule moves it. An end is the same whenever it is computed.
     clock: Clock,
-    /// Whether it is the store's clock too.
-    shared: bool,
-    sweep: Option<Sweep<S>>,
+    begin: Timestamp,
     salt: [u8; 16],
-    keys: AtomicU64,
-    _kept: Vec<Box<dyn Any + Send + Sync>>,
+    keys: Monitor<Vec<RecordKey>>,
 }
 
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
@@ -40,28 +35,45 @@ pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 impl<S: Store> Bench<S> {
     /// Makes a bench for a rule that begins at that time. A subject with a clock has a time of its
     /// own.
-    pub(super) fn new(subject: Subject<S>, begin: Timestamp) -> Self {
-        let Subject {
-            store,
-            clock,
-            sweep,
-            kept,
-        } = subject;
+    pub(super) fn new(with: Parts<S>, begin: Timestamp) -> Self {
+        let clock = with.clock.clone().unwrap_or_else(|| Clock::manual(begin));
         Self {
-            store,
-            shared: clock.is_some(),
-            clock: clock.unwrap_or_else(|| Clock::manual(begin)),
-            sweep,
+            store: Arc::clone(&with.store),
+            begin: clock.now(),
+            clock,
+            with,
             salt: crypto::random().unwrap_or_default(),
-            keys: AtomicU64::new(0),
-            _kept: kept,
+            keys: Monitor::default(),
         }
     }
 
     /// A key nobody has used, in no run before this either.
     pub(super) fn key(&self) -> RecordKey {
-        let number = self.keys.fetch_add(1, Ordering::Relaxed);
-        RecordKey::of(&[self.salt.as_slice(), &number.to_le_bytes()].concat())
+        self.keys.with(|keys| {
+            let key = RecordKey::of(&[&self.salt[..], &keys.len().to_le_bytes()].concat());
+            keys.push(key);
+            key
+        })
+    }
+
+    /// Has what is under a key removed in the end.
+    pub(super) fn remember(&self, key: RecordKey) {
+        self.keys.with(|keys| keys.push(key));
+    }
+
+    /// So many rounds, or as many as the author of the store wants in their place.
+    pub(super) fn rounds(&self, usual: u64) -> u64 {
+        (usual as f64 * self.with.scale).ceil().max(2.0) as u64
+    }
+
+    /// Removes what the rule has left, as far as the store does so, and puts the clock back.
+    pub(super) async fn clean(&self) {
+        let keys = self.keys.with(std::mem::take);
+        for some in keys.chunks(200) {
+            let records: Vec<_> = some.iter().map(|key| (*key, None)).collect();
+            drop(self.store.delete_many(&records).await);
+        }
+        self.clock.set(self.begin);
     }
 
     /// The time that the rule has set, or at which it began: the store's may be later by now.
@@ -81,11 +93,11 @@ impl<S: Store> Bench<S> {
 
     /// Says whether the rules tell the store the time.
     pub(super) const fn has_clock(&self) -> bool {
-        self.shared
+        self.with.clock.is_some()
     }
 
     pub(super) fn set_time(&self, to: Timestamp) -> Outcome {
-        if self.shared {
+        if self.has_clock() {
             self.clock.set(to);
         }
         require(self.now() == to, || {
@@ -98,11 +110,11 @@ impl<S: Store> Bench<S> {
     }
 
     /// Sweeps each time it is called, if the store is swept at all.
-    pub(super) fn sweeping(&self) -> impl Fn() -> Sweeping + Send + Sync + 'static {
-        let (sweep, store) = (self.sweep.clone(), Arc::clone(&self.store));
+    pub(super) fn sweeping(&self) -> impl Fn() -> Doing<()> + Send + Sync + 'static {
+        let (sweep, store) = (self.with.sweep.clone(), Arc::clone(&self.store));
         move || {
             sweep.as_ref().map_or_else(
-                || Box::pin(async {}) as Sweeping,
+                || Box::pin(async {}) as Doing<()>,
                 |sweep| sweep(Arc::clone(&store)),
             )
         }
@@ -262,7 +274,7 @@ pub(super) fn shown<T>(result: &Result<T, StoreError>) -> String {
 }
 
 /// An error and what caused it.
-struct Shown<'a>(&'a StoreError);
+pub(super) struct Shown<'a>(pub(super) &'a StoreError);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -292,15 +304,47 @@ pub(super) fn sample(number: u64, len: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::START, *};
+    use super::{
+        super::{START, subject::Subject},
+        *,
+    };
     use crate::store::MemoryStore;
+
+    fn bench(subject: Subject<MemoryStore>) -> Bench<MemoryStore> {
+        Bench::new(subject.0.unwrap(), START)
+    }
 
     #[test]
     fn without_a_clock_the_time_is_when_the_rule_began() {
-        let bench = Bench::new(Subject::new(MemoryStore::new()), START);
+        let bench = bench(Subject::new(MemoryStore::new()));
         assert!(!bench.has_clock());
         assert_eq!(bench.now(), START);
         assert!(bench.set_time(START.saturating_add(HOUR)).is_err());
         assert_eq!(bench.alive(), START.saturating_add(HOUR * 24));
+    }
+
+    #[test]
+    fn the_scale_is_of_the_usual_rounds() {
+        for (scale, rounds) in [(1.0, 200), (0.1, 20), (0.001, 2), (10.0, 2_000), (-1.0, 2)] {
+            let bench = bench(Subject::new(MemoryStore::new()).scale(scale));
+            assert_eq!(bench.rounds(200), rounds, "{scale}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_rule_has_made_is_removed() {
+        let bench = bench(Subject::new(MemoryStore::new()));
+        for _ in 0..300 {
+            bench
+                .create(&bench.key(), b"data", bench.alive())
+                .await
+                .unwrap();
+        }
+        bench.remember(RecordKey::from_bytes([1; 32]));
+        let key = RecordKey::from_bytes([1; 32]);
+        bench.create(&key, b"data", bench.alive()).await.unwrap();
+        assert_eq!(bench.store.len(), 301);
+        bench.clean().await;
+        assert!(bench.store.is_empty());
     }
 }

@@ -18,7 +18,7 @@ const KEYS: usize = 3;
 pub(super) async fn a_long_random_life_follows_the_contract<S: Store>(bench: &Bench<S>) -> Outcome {
     let mut numbers = Numbers::from_seed(7);
     let mut models: Vec<_> = (0..KEYS).map(|_| Model::of(bench.key())).collect();
-    for step in 0..STEPS {
+    for step in 0..bench.rounds(STEPS) {
         let chosen = numbers.below(KEYS);
         let Some(model) = models.get_mut(chosen) else {
             continue;

@@ -7,11 +7,13 @@
 /// - `store_conformance!(MyStore::new())` for a store that goes by the system's clock,
 /// - `store_conformance!(|clock| MyStore::new().clock(clock))` for one that can be given a
 ///   [`Clock`](crate::Clock),
-/// - `store_conformance!(mod name, ...)`, with either, to name the module otherwise than
+/// - `store_conformance!(once MyStore::connect().await)` for one that all tests share,
+/// - `store_conformance!(mod name, ...)`, with any of them, to name the module otherwise than
 ///   `store_conformance`.
 ///
-/// The expression makes a store or a [`Subject`](crate::store::conformance::Subject) and may
-/// `.await`.
+/// The expression makes a store, or a [`Subject`](crate::store::conformance::Subject) that says more
+/// of it, or a `Result` of either that fails with a reason to
+/// [`Skip`](crate::store::conformance::Skip) its tests. It may `.await`.
 #[macro_export]
 macro_rules! store_conformance {
     (mod $name:ident, $($subject:tt)+) => {
@@ -19,6 +21,9 @@ macro_rules! store_conformance {
         mod $name {
             #[allow(unused_imports)]
             use super::*;
+
+            static RUN: $crate::store::conformance::Run =
+                $crate::store::conformance::Run::new(module_path!());
 
             $crate::store_conformance_rules!([$crate::store_conformance_tests] ($($subject)+));
         }
@@ -71,6 +76,7 @@ macro_rules! store_conformance_rules {
                 an_expired_record_can_be_created_anew
                 a_record_in_an_expired_ones_place_stays
                 the_ends_of_time_are_taken
+                an_end_is_given_back_as_it_was_told
                 a_clock_that_jumps_harms_no_live_record
                 a_sweep_removes_no_live_record;
             sizes:
@@ -102,6 +108,34 @@ macro_rules! store_conformance_rules {
                 a_store_that_never_waits_is_done_at_once;
             life:
                 a_long_random_life_follows_the_contract;
+            lasting:
+                a_record_ends_in_real_time
+                an_update_moves_the_end_in_real_time
+                a_touch_moves_the_end_in_real_time
+                what_ended_by_itself_is_gone_for_every_call
+                a_record_of_one_second_is_kept_for_it;
+            peers:
+                what_one_peer_writes_the_other_sees
+                a_recent_read_comes_to_show_what_a_peer_wrote
+                a_version_holds_for_every_peer
+                of_two_peers_one_creates
+                of_two_peers_one_updates
+                no_increment_of_a_peer_is_lost;
+            silence:
+                silence_is_an_error_and_never_no_record
+                silence_ends_at_the_deadline;
+            cut:
+                a_cut_is_an_error_and_never_no_record
+                a_cut_is_noticed_by_the_deadline;
+            outage:
+                a_write_without_an_answer_happens_wholly_or_not_at_all
+                a_store_comes_back_with_its_server;
+            garbage:
+                garbage_is_corrupt_and_never_a_record
+                garbage_makes_room_for_a_record;
+            trips:
+                load_many_asks_for_all_keys_at_once
+                delete_many_asks_for_all_keys_at_once;
         }
     };
 }
@@ -126,16 +160,26 @@ macro_rules! store_conformance_tests {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! store_conformance_run {
+    ($rule:ident (once $subject:expr $(,)?)) => {
+        RUN.check_once(
+            stringify!($rule),
+            Box::pin(async { $crate::store::conformance::Subject::from($subject) }),
+        )
+    };
     ($rule:ident (|$clock:ident| $subject:expr $(,)?)) => {{
         let clock = $crate::Clock::manual($crate::store::conformance::START);
         let $clock = clock.clone();
-        $crate::store::conformance::run(stringify!($rule), async move {
-            $crate::store::conformance::Subject::from($subject).clock(clock)
-        })
+        RUN.check(
+            stringify!($rule),
+            Box::pin(
+                async move { $crate::store::conformance::Subject::from($subject).clock(clock) },
+            ),
+        )
     }};
     ($rule:ident ($subject:expr $(,)?)) => {
-        $crate::store::conformance::run(stringify!($rule), async {
-            $crate::store::conformance::Subject::from($subject)
-        })
+        RUN.check(
+            stringify!($rule),
+            Box::pin(async { $crate::store::conformance::Subject::from($subject) }),
+        )
     };
 }

@@ -24,15 +24,35 @@
 //! Without a clock, records end when the rule begins or earlier, or most of a day later at least:
 //! the store's time must be that of this machine. How long a rule takes makes no difference.
 //!
-//! # What else a store needs
+//! # Servers
 //!
 //! The expression is evaluated for each rule, on that rule's runtime, and may wait:
-//! `MyStore::connect().await.unwrap()` will do. The store need not be empty: no two rules, or runs,
-//! use the same keys. It has to take records of 10,000 bytes; how many more it takes, the rules
-//! find out.
+//! `MyStore::connect().await.unwrap()` will do. With `once` in front it is evaluated for the first
+//! rule, and all of them use one store, one pool and one runtime. Where there is no server, it says
+//! so by a [`Skip`], and no test runs; with `CI` in the environment each of them fails:
+//!
+//! ```
+//! # use silverback::MemoryStore as MyStore;
+//! use silverback::store::conformance::Skip;
+//!
+//! async fn connect() -> Result<MyStore, Skip> {
+//!     let address = std::env::var("MY_SERVER").map_err(|_| Skip::new("MY_SERVER is not set"))?;
+//!     # drop(address);
+//!     Ok(MyStore::new()) // connected to that address
+//! }
+//!
+//! silverback::store_conformance!(once connect().await);
+//! ```
+//!
+//! The store need not be empty: no two rules, or runs, use the same keys, and each rule removes what
+//! it has made. It has to take records of 10,000 bytes; how many more it takes, the rules find out.
+//!
+//! # What else can be checked
 //!
 //! The expression may make a [`Subject`] instead, which says how the store is swept and what has to
-//! outlive it. Several stores in one file get a name each:
+//! outlive it, and gives the rules what they need to check more: a second handle on the same
+//! records, ways to make the server fail, a counter of round trips. A rule that lacks something is
+//! skipped and says what. Several stores in one file get a name each:
 //!
 //! ```
 //! # use silverback::MemoryStore as MyStore;
@@ -66,32 +86,44 @@
 
 mod bench;
 mod cancelling;
+mod cut;
 mod expiring;
+mod garbage;
+mod lasting;
 mod life;
 mod macros;
 mod many;
+mod outage;
 mod outcomes;
+mod peers;
 mod racing;
 mod reading;
 mod rule;
+mod run;
 mod schedule;
+mod silence;
 mod sizes;
 mod subject;
 mod tasks;
+mod trips;
+mod verdict;
 mod versions;
 mod violation;
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle};
+use tokio::{task::JoinSet, time};
 
 use self::bench::Bench;
+#[doc(hidden)]
+pub use self::run::Run;
 pub use self::{
     rule::{Rule, rules},
     subject::Subject,
+    verdict::{Skip, Verdict},
     violation::Violation,
 };
-use super::Store;
+use super::{Store, check_runtime};
 use crate::{
     clock::{Clock, Timestamp},
     store_conformance_rules,
@@ -102,10 +134,12 @@ pub const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 macro_rules! dispatch {
     (() $($module:ident: $($rule:ident)+;)+) => {
-        async fn dispatch<S: Store>(rule: Rule, bench: &Bench<S>) -> bench::Outcome {
+        async fn dispatch<S: Store>(rule: Rule, bench: &Bench<S>) -> bench::Outcome<Verdict> {
             match rule.name() {
-                $($(stringify!($rule) => Box::pin($module::$rule(bench)).await,)+)+
-                _ => Ok(()),
+                $($(stringify!($rule) => {
+                    Box::pin($module::$rule(bench)).await.map(Verdict::from)
+                })+)+
+                name => Err(format!("there is no rule {name}")),
             }
         }
     };
@@ -113,47 +147,86 @@ macro_rules! dispatch {
 
 store_conformance_rules!([dispatch]());
 
-/// Checks one rule, on the Tokio runtime this is called on.
+/// What came of a rule.
+type Checked = Result<Verdict, Violation>;
+
+/// Checks one rule, on the Tokio runtime this is called on, which needs its timer. What the rule has
+/// left in the store is removed.
 ///
 /// A runtime of several threads finds more.
 ///
 /// # Errors
 ///
-/// If the store breaks the rule; if this is not called on a Tokio runtime.
-pub async fn check<S: Store>(rule: Rule, subject: impl Into<Subject<S>>) -> Result<(), Violation> {
-    if Handle::try_current().is_err() {
-        return Err(Violation::new(
-            rule,
-            "rules are checked on a Tokio runtime, and this is none",
-        ));
-    }
-    let bench = Bench::new(subject.into(), Clock::system().now());
-    dispatch(rule, &bench)
-        .await
-        .map_err(|fault| Violation::new(rule, fault))
-}
-
-/// What a test of the macro does: checks the rule on a runtime of its own, and ends one that hangs.
-#[doc(hidden)]
-pub fn run<S: Store>(
-    name: &'static str,
-    subject: impl Future<Output = Subject<S>>,
-) -> Result<(), Violation> {
-    let rule = Rule::of(name);
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(THREADS)
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|error| Violation::new(rule, format!("no runtime: {error}")))?;
-    let checked = runtime.block_on(async {
-        let checked = tokio::time::timeout(PATIENCE, async { check(rule, subject.await).await });
-        checked
-            .await
-            .unwrap_or_else(|_| Err(Violation::new(rule, format!("not done after {PATIENCE:?}"))))
-    });
-    runtime.shutdown_background();
+/// If the store breaks the rule; if this is not called on such a runtime.
+pub async fn check<S: Store>(
+    rule: Rule,
+    subject: impl Into<Subject<S>>,
+) -> Result<Verdict, Violation> {
+    let subject = subject.into();
+    let checked = examine(rule, subject.clone()).await;
+    subject.end().await;
     checked
 }
 
-const THREADS: usize = 4;
-const PATIENCE: Duration = Duration::from_secs(600);
+async fn examine<S: Store>(rule: Rule, subject: Subject<S>) -> Checked {
+    let parts = match subject.0 {
+        Ok(parts) => parts,
+        Err(skip) => return Ok(Verdict::Skipped(skip)),
+    };
+    if let Some(skip) = parts.lacks(rule) {
+        return Ok(Verdict::Skipped(skip));
+    }
+    if check_runtime().is_err() {
+        let fault = "rules are checked on a Tokio runtime with its timer, and this is none";
+        return Err(Violation::new(rule, fault));
+    }
+    let patience = parts.patience;
+    let bench = Bench::new(parts, Clock::system().now());
+    let checked = time::timeout(patience, dispatch(rule, &bench)).await;
+    // A store that hangs is not waited for again.
+    let _ = time::timeout(patience.min(CLEANING), bench.clean()).await;
+    checked
+        .unwrap_or_else(|_| Err(format!("not done after {patience:?}")))
+        .map_err(|fault| Violation::new(rule, fault))
+}
+
+const CLEANING: Duration = Duration::from_secs(30);
+
+/// Checks every rule on one store, one after the other, but for those in real time, which are
+/// checked side by side. Returns what came of each.
+///
+/// ```
+/// use silverback::{MemoryStore, store::conformance};
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// for (rule, checked) in conformance::check_all(MemoryStore::new()).await {
+///     match checked {
+///         Ok(conformance::Verdict::Skipped(reason)) => println!("{rule}: skipped: {reason}"),
+///         Ok(_) => println!("{rule}: ok"),
+///         Err(violation) => panic!("{violation}"),
+///     }
+/// }
+/// # }
+/// ```
+pub async fn check_all<S: Store>(
+    subject: impl Into<Subject<S>>,
+) -> Vec<(Rule, Result<Verdict, Violation>)> {
+    let subject = subject.into();
+    let mut checked = Vec::new();
+    for rule in rules().iter().filter(|rule| !rule.is_in_real_time()) {
+        checked.push((*rule, examine(*rule, subject.clone()).await));
+    }
+    checked.extend(examine_in_real_time(&subject).await);
+    subject.end().await;
+    checked
+}
+
+async fn examine_in_real_time<S: Store>(subject: &Subject<S>) -> Vec<(Rule, Checked)> {
+    let mut checking = JoinSet::new();
+    for rule in rules().iter().filter(|rule| rule.is_in_real_time()) {
+        let subject = subject.clone();
+        checking.spawn(async move { (*rule, examine(*rule, subject).await) });
+    }
+    checking.join_all().await
+}

@@ -253,6 +253,7 @@ pub(super) async fn keys_that_differ_in_one_bit_have_records_of_their_own<S: Sto
         .collect();
     let mut versions = Vec::new();
     for (number, key) in neighbours.iter().enumerate() {
+        bench.remember(*key);
         versions.push(bench.create(key, &sample(number as u64, 20), end).await?);
     }
     for (number, (key, version)) in neighbours.iter().zip(versions).enumerate() {

@@ -56,7 +56,7 @@ pub(super) async fn a_late_touch_brings_nothing_back<S: Store>(bench: &Bench<S>)
 
 pub(super) async fn a_deleted_record_never_comes_back<S: Store>(bench: &Bench<S>) -> Outcome {
     let (mut numbers, end) = (Numbers::from_seed(1), bench.alive());
-    for seed in 0..SCHEDULES {
+    for seed in 0..bench.rounds(SCHEDULES) {
         let key = bench.key();
         let version = bench.create(&key, b"data", end).await?;
         let (small, large) = (sample(seed, 30), sample(seed, 9_000));
@@ -89,7 +89,7 @@ pub(super) async fn a_deleted_record_never_comes_back<S: Store>(bench: &Bench<S>
 
 pub(super) async fn of_two_updates_one_wins<S: Store>(bench: &Bench<S>) -> Outcome {
     let (mut numbers, end) = (Numbers::from_seed(2), bench.alive());
-    for seed in 0..SCHEDULES {
+    for seed in 0..bench.rounds(SCHEDULES) {
         let key = bench.key();
         let version = bench.create(&key, b"data", end).await?;
         let (small, large) = (sample(seed, 30), sample(seed, 9_000));
@@ -122,7 +122,7 @@ pub(super) async fn of_two_updates_one_wins<S: Store>(bench: &Bench<S>) -> Outco
 
 pub(super) async fn of_two_creates_one_wins<S: Store>(bench: &Bench<S>) -> Outcome {
     let (mut numbers, end) = (Numbers::from_seed(3), bench.alive());
-    for seed in 0..SCHEDULES {
+    for seed in 0..bench.rounds(SCHEDULES) {
         let key = bench.key();
         let (small, large) = (sample(seed, 30), sample(seed, 9_000));
         let steps = [
@@ -155,7 +155,7 @@ pub(super) async fn of_two_creates_one_wins<S: Store>(bench: &Bench<S>) -> Outco
 
 pub(super) async fn a_create_and_a_delete_happen_one_by_one<S: Store>(bench: &Bench<S>) -> Outcome {
     let (mut numbers, end) = (Numbers::from_seed(4), bench.alive());
-    for _ in 0..SCHEDULES {
+    for _ in 0..bench.rounds(SCHEDULES) {
         let key = bench.key();
         bench.create(&key, b"old", end).await?;
         let steps = [creating(bench, &key, b"new", end), deleting(bench, &key)];
@@ -185,7 +185,7 @@ pub(super) async fn a_create_and_a_delete_happen_one_by_one<S: Store>(bench: &Be
 
 pub(super) async fn an_update_and_a_touch_lose_nothing<S: Store>(bench: &Bench<S>) -> Outcome {
     let (mut numbers, end) = (Numbers::from_seed(5), bench.alive());
-    for seed in 0..SCHEDULES {
+    for seed in 0..bench.rounds(SCHEDULES) {
         let key = bench.key();
         let version = bench.create(&key, b"data", end).await?;
         let new = sample(seed, 3_000);
@@ -228,7 +228,7 @@ pub(super) async fn an_update_and_a_touch_lose_nothing<S: Store>(bench: &Bench<S
 
 pub(super) async fn a_load_never_sees_half_an_update<S: Store>(bench: &Bench<S>) -> Outcome {
     let (mut numbers, end) = (Numbers::from_seed(6), bench.alive());
-    for seed in 0..SCHEDULES {
+    for seed in 0..bench.rounds(SCHEDULES) {
         let (key, later) = (bench.key(), end.saturating_add(HOUR));
         let old = sample(seed, numbers.below(9_000));
         let new = sample(!seed, numbers.below(9_000));

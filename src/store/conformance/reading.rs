@@ -1,8 +1,11 @@
 //! What the two kinds of read may show.
 
-use tokio::task::yield_now;
+use tokio::time::Instant;
 
-use super::bench::{Bench, HOUR, Outcome, granted};
+use super::{
+    bench::{Bench, HOUR, Outcome, granted},
+    schedule::Pauses,
+};
 use crate::store::{Read, Record, RecordKey, Store};
 
 pub(super) async fn a_current_read_shows_every_write_answered<S: Store>(
@@ -33,10 +36,6 @@ pub(super) async fn a_current_read_shows_every_write_answered<S: Store>(
     bench.is_gone("a recent read and a delete", &key).await
 }
 
-/// How often one looks again until what was written shows. A store that lags takes its own time for
-/// each look.
-const LOOKS: usize = 100_000;
-
 pub(super) async fn a_recent_read_of_a_quiet_store_shows_the_record<S: Store>(
     bench: &Bench<S>,
 ) -> Outcome {
@@ -59,17 +58,18 @@ async fn comes_to_show<S: Store>(
     key: &RecordKey,
     expected: Option<&Record>,
 ) -> Outcome {
-    let mut found = None;
-    for _ in 0..LOOKS {
-        found = recent(bench, key).await?;
+    let (begun, mut pauses) = (Instant::now(), Pauses::default());
+    loop {
+        let found = recent(bench, key).await?;
         if found.as_ref() == expected {
             return Ok(());
         }
-        yield_now().await;
+        if !pauses.next_within(bench.with.patience / 2, begun).await {
+            return Err(format!(
+                "recent reads after {after}: expected to see {expected:?} at last, saw {found:?}, or other bytes"
+            ));
+        }
     }
-    Err(format!(
-        "recent reads after {after}: expected to see {expected:?} at last, saw {found:?}, or other bytes, {LOOKS} times"
-    ))
 }
 
 async fn recent<S: Store>(bench: &Bench<S>, key: &RecordKey) -> Outcome<Option<Record>> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::verdict::Need;
 use crate::store_conformance_rules;
 
 /// One rule of the contract; its name is a sentence, and that of its test.
@@ -24,6 +25,35 @@ impl Rule {
     pub const fn name(self) -> &'static str {
         self.0
     }
+
+    /// What it takes beside a store.
+    pub(super) fn needs(self) -> Option<Need> {
+        match (module(self), self.name()) {
+            ("lasting", _) => Some(Need::RealTime),
+            ("peers", _) => Some(Need::Peer),
+            ("silence", _) => Some(Need::Silence),
+            ("cut", _) => Some(Need::Cut),
+            ("outage", _) => Some(Need::Outage),
+            ("garbage", _) => Some(Need::Garbage),
+            ("trips", _) => Some(Need::RoundTrips),
+            (_, "a_clock_that_jumps_harms_no_live_record") => Some(Need::Clock),
+            (_, "a_store_that_never_waits_is_done_at_once") => Some(Need::NeverWaits),
+            _ => None,
+        }
+    }
+
+    /// Says whether the rule takes its time, and may have it beside others.
+    pub(super) fn is_in_real_time(self) -> bool {
+        self.needs() == Some(Need::RealTime)
+    }
+
+    /// Says whether the rule makes the server fail, which others must not meet.
+    pub(super) fn disturbs_others(self) -> bool {
+        matches!(
+            self.needs(),
+            Some(Need::Silence | Need::Cut | Need::Outage | Need::RoundTrips)
+        )
+    }
 }
 
 /// Prints the name as a sentence.
@@ -39,6 +69,14 @@ macro_rules! list {
         #[must_use]
         pub fn rules() -> &'static [Rule] {
             &[$($(Rule(stringify!($rule)),)+)+]
+        }
+
+        /// The module that the rule is in.
+        fn module(rule: Rule) -> &'static str {
+            match rule.name() {
+                $($(stringify!($rule))|+ => stringify!($module),)+
+                _ => "",
+            }
         }
     };
 }

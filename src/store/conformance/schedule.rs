@@ -3,8 +3,15 @@
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    task::{Context, Poll},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
 };
+
+use tokio::time::{Instant, sleep};
 
 /// Numbers that look random and are the same in every run (SplitMix64).
 pub(super) struct Numbers(u64);
@@ -34,58 +41,86 @@ impl Numbers {
 /// An operation under way. All of a schedule have results of one type.
 pub(super) type Step<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-enum Slot<'a, T> {
-    Running(Step<'a, T>),
-    Done(T),
+struct Slot<'a, T> {
+    step: Step<'a, T>,
+    woken: Arc<Woken>,
+    result: Option<T>,
+}
+
+/// Whether an operation was woken since it was polled last, and whom to tell.
+struct Woken {
+    is_woken: AtomicBool,
+    whole: Mutex<Waker>,
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.is_woken.store(true, Ordering::SeqCst);
+        let whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
+        let whole = whole.clone();
+        whole.wake();
+    }
 }
 
 impl<T> Slot<'_, T> {
-    fn done(self) -> Option<T> {
-        match self {
-            Self::Done(result) => Some(result),
-            Self::Running(_) => None,
+    fn is_ready(&self) -> bool {
+        self.result.is_none() && self.woken.is_woken.load(Ordering::SeqCst)
+    }
+
+    fn tell(&self, waker: &Waker) {
+        let whole = self.woken.whole.lock();
+        whole
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(waker);
+    }
+
+    fn poll(&mut self) {
+        self.woken.is_woken.store(false, Ordering::SeqCst);
+        let waker = Waker::from(Arc::clone(&self.woken));
+        if let Poll::Ready(result) = self.step.as_mut().poll(&mut Context::from_waker(&waker)) {
+            self.result = Some(result);
         }
     }
 }
 
-/// Runs operations against each other: one of them, whichever the numbers say, is polled at a time.
+/// Runs operations against each other: one of those that were woken, whichever the numbers say, is
+/// polled at a time. In every other run all of them begin before any goes on, as two requests do that
+/// look first and write then.
 pub(super) async fn interleave<T, const N: usize>(
     numbers: &mut Numbers,
     steps: [Step<'_, T>; N],
 ) -> Result<[T; N], String> {
-    let mut slots = steps.map(Slot::Running);
+    let mut slots = steps.map(|step| Slot {
+        step,
+        woken: Arc::new(Woken {
+            is_woken: AtomicBool::new(true),
+            whole: Mutex::new(Waker::noop().clone()),
+        }),
+        result: None,
+    });
+    let mut begin_together = numbers.below(2) == 0;
     poll_fn(|cx| {
-        let mut running: Vec<_> = slots
-            .iter_mut()
-            .filter(|slot| matches!(slot, Slot::Running(_)))
-            .collect();
-        let left = running.len();
-        let chosen = numbers.below(left.max(1));
-        let finished = running
-            .get_mut(chosen)
-            .is_some_and(|slot| advance(slot, cx));
-        if left <= usize::from(finished) {
+        slots.iter().for_each(|slot| slot.tell(cx.waker()));
+        if std::mem::take(&mut begin_together) {
+            slots.iter_mut().for_each(Slot::poll);
+        }
+        let mut ready: Vec<_> = slots.iter_mut().filter(|slot| slot.is_ready()).collect();
+        let chosen = numbers.below(ready.len().max(1));
+        if let Some(slot) = ready.get_mut(chosen) {
+            slot.poll();
+        }
+        if slots.iter().any(Slot::is_ready) {
+            cx.waker().wake_by_ref();
+        }
+        if slots.iter().all(|slot| slot.result.is_some()) {
             return Poll::Ready(());
         }
-        // Another one is polled next, whether it was woken or not: none is forgotten.
-        cx.waker().wake_by_ref();
         Poll::Pending
     })
     .await;
-    let done: Vec<T> = slots.into_iter().filter_map(Slot::done).collect();
+    let done: Vec<T> = slots.into_iter().filter_map(|slot| slot.result).collect();
     done.try_into()
         .map_err(|_| "an operation has no result".to_owned())
-}
-
-fn advance<T>(slot: &mut Slot<'_, T>, cx: &mut Context<'_>) -> bool {
-    let Slot::Running(step) = slot else {
-        return false;
-    };
-    let Poll::Ready(result) = step.as_mut().poll(cx) else {
-        return false;
-    };
-    *slot = Slot::Done(result);
-    true
 }
 
 /// Gives the operation up when it waits for the `waits`th time, counted from 0; `None` if it came
@@ -106,3 +141,22 @@ pub(super) async fn give_up<T>(waits: usize, operation: impl Future<Output = T>)
     })
     .await
 }
+
+/// Pauses between looks at something that comes in its own time: shorter ones at first.
+#[derive(Default)]
+pub(super) struct Pauses(u32);
+
+impl Pauses {
+    /// Pauses, unless enough looks were had and the time is over.
+    pub(super) async fn next_within(&mut self, limit: Duration, begun: Instant) -> bool {
+        if self.0 >= LOOKS && begun.elapsed() > limit {
+            return false;
+        }
+        sleep(Duration::from_millis(1 << self.0.min(6))).await;
+        self.0 += 1;
+        true
+    }
+}
+
+/// A machine that stood still until the time was over has had as many.
+const LOOKS: u32 = 10;

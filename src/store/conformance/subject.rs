@@ -1,41 +1,98 @@
 //! The store to check, and what the rules have to know about it.
 
-use std::{any::Any, fmt, future::Future, pin::Pin, sync::Arc};
+use std::{any::Any, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use crate::{clock::Clock, store::Store};
+use super::{
+    rule::Rule,
+    verdict::{Need, Skip},
+};
+use crate::{
+    clock::Clock,
+    store::{RecordKey, Store},
+};
 
-/// A store to check. Any store is made one with `into()`.
+/// A store to check, and what there is to check it with. Any store is made one with `into()`.
+///
+/// What you do not give is not checked: the rules that need it are skipped and say so.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use silverback::{MemoryStore, store::{Sweep, conformance::Subject}};
+///
+/// let store = Arc::new(MemoryStore::new());
+/// let subject = Subject::new(Arc::clone(&store))
+///     .peer(store)
+///     .sweep(|store| async move { drop(store.sweep().await) })
+///     .patience(Duration::from_secs(60))
+///     .scale(0.5);
+/// # drop(subject);
+/// ```
 #[must_use = "a subject is nothing until a rule is checked on it"]
-pub struct Subject<S> {
+pub struct Subject<S>(pub(super) Result<Parts<S>, Skip>);
+
+pub(super) struct Parts<S> {
     pub(super) store: Arc<S>,
+    pub(super) peer: Option<Arc<S>>,
     pub(super) clock: Option<Clock>,
-    pub(super) sweep: Option<Sweep<S>>,
-    pub(super) kept: Vec<Box<dyn Any + Send + Sync>>,
+    pub(super) sweep: Option<Hook<S, ()>>,
+    pub(super) silence: Option<Hook<S, Guard>>,
+    pub(super) cut: Option<Hook<S, Guard>>,
+    pub(super) garbage: Vec<Garbage<S>>,
+    pub(super) round_trips: Option<Hook<S, u64>>,
+    pub(super) close: Option<Hook<S, ()>>,
+    pub(super) deadline: Duration,
+    pub(super) patience: Duration,
+    pub(super) scale: f64,
+    pub(super) left_out: Vec<(Rule, Skip)>,
+    pub(super) kept: Vec<Guard>,
 }
 
-pub(super) type Sweep<S> = Arc<dyn Fn(Arc<S>) -> Sweeping + Send + Sync>;
-pub(super) type Sweeping = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(super) type Guard = Arc<dyn Any + Send + Sync>;
+pub(super) type Doing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub(super) type Hook<S, T> = Arc<dyn Fn(Arc<S>) -> Doing<T> + Send + Sync>;
+pub(super) type Garbage<S> = Arc<dyn Fn(Arc<S>, RecordKey) -> Doing<()> + Send + Sync>;
+
+/// What a session waits for a store, unless its settings say otherwise.
+const DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
 impl<S: Store> Subject<S> {
-    /// Makes a subject of a store that tells the time by the system's clock and is not swept.
+    /// Makes a subject of a store that tells the time by the system's clock, or by one of its own
+    /// that goes as fast, and is not swept.
     pub fn new(store: S) -> Self {
-        Self {
+        Self(Ok(Parts {
             store: Arc::new(store),
+            peer: None,
             clock: None,
             sweep: None,
+            silence: None,
+            cut: None,
+            garbage: Vec::new(),
+            round_trips: None,
+            close: None,
+            deadline: DEADLINE,
+            patience: PATIENCE,
+            scale: 1.0,
+            left_out: Vec::new(),
             kept: Vec::new(),
-        }
+        }))
+    }
+
+    /// Gives a second handle on the same records, as another process would have: a connection, a
+    /// cache and a counter of its own.
+    ///
+    /// The rules on peers write through one and read through the other.
+    pub fn peer(self, store: S) -> Self {
+        self.with(|parts| parts.peer = Some(Arc::new(store)))
     }
 
     /// Says that the store tells the time by this clock, which has to be a [manual](Clock::manual)
     /// one.
     ///
-    /// [`store_conformance!`](crate::store_conformance) does that for its clock.
+    /// [`store_conformance!`](crate::store_conformance) does that for its clock. The rules in real
+    /// time are skipped then, as others check the same to the second.
     pub fn clock(self, clock: Clock) -> Self {
-        Self {
-            clock: Some(clock),
-            ..self
-        }
+        self.with(|parts| parts.clock = Some(clock))
     }
 
     /// Says how the store's expired records are removed.
@@ -43,17 +100,186 @@ impl<S: Store> Subject<S> {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self {
-            sweep: Some(Arc::new(move |store| Box::pin(sweep(store)))),
-            ..self
-        }
+        self.with(|parts| parts.sweep = Some(Arc::new(move |store| Box::pin(sweep(store)))))
+    }
+
+    /// Says how the store's server falls silent: connections stay, and nothing is answered. It
+    /// lasts until what `silence` returns is dropped.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use silverback::{MemoryStore, store::conformance::Subject};
+    /// # let store = MemoryStore::new();
+    /// // The proxy between store and server passes nothing on while somebody else has this lock.
+    /// let gate = Arc::new(tokio::sync::Mutex::new(()));
+    /// let subject = Subject::new(store).silence(move |_| Arc::clone(&gate).lock_owned());
+    /// # drop(subject);
+    /// ```
+    pub fn silence<F, G>(self, silence: impl Fn(Arc<S>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = G> + Send + 'static,
+        G: Any + Send + Sync,
+    {
+        self.with(|parts| parts.silence = Some(guarded(silence)))
+    }
+
+    /// Says how the store's server is cut off: connections are closed, and no new one is taken. It
+    /// lasts until what `cut` returns is dropped.
+    pub fn cut<F, G>(self, cut: impl Fn(Arc<S>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = G> + Send + 'static,
+        G: Any + Send + Sync,
+    {
+        self.with(|parts| parts.cut = Some(guarded(cut)))
+    }
+
+    /// Says how something that is no record comes to be under a key. With several calls, each is
+    /// checked: other bytes, a value of another type, half a record.
+    pub fn garbage<F>(
+        self,
+        garbage: impl Fn(Arc<S>, RecordKey) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.with(|parts| {
+            let garbage: Garbage<S> = Arc::new(move |store, key| Box::pin(garbage(store, key)));
+            parts.garbage.push(garbage);
+        })
+    }
+
+    /// Says how many questions the store has asked its server so far, as a proxy between the two
+    /// counts them. Only the difference of two answers matters.
+    pub fn round_trips<F>(self, count: impl Fn(Arc<S>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = u64> + Send + 'static,
+    {
+        self.with(|parts| parts.round_trips = Some(Arc::new(move |store| Box::pin(count(store)))))
+    }
+
+    /// Says how the store and its peer are closed when the last rule has been checked on them: pools
+    /// that have to be. A store that all tests share is closed by the end of the process.
+    pub fn close<F>(self, close: impl Fn(Arc<S>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.with(|parts| parts.close = Some(Arc::new(move |store| Box::pin(close(store)))))
+    }
+
+    /// Says when the store gives up by itself on a server that does not answer. The default is five
+    /// seconds, as long as a session waits for a store.
+    pub fn deadline(self, deadline: Duration) -> Self {
+        self.with(|parts| parts.deadline = deadline)
+    }
+
+    /// Says how long a rule may take before it is broken. The default is five minutes.
+    pub fn patience(self, patience: Duration) -> Self {
+        self.with(|parts| parts.patience = patience)
+    }
+
+    /// Says how many times the usual number of rounds the rules make that try many: 0.1 for a
+    /// server that is far away, 10 for a night. The default is 1.
+    pub fn scale(self, scale: f64) -> Self {
+        self.with(|parts| parts.scale = scale)
+    }
+
+    /// Leaves out a rule that the store cannot keep, and says why. The rule is skipped by that
+    /// reason. Your users should find it in the store's documentation.
+    pub fn leave_out(self, rule: Rule, reason: impl Into<String>) -> Self {
+        self.with(|parts| parts.left_out.push((rule, Skip::new(reason))))
     }
 
     /// Keeps something until the rule is checked: the guard of a temporary directory, a server's
     /// process.
-    pub fn keep(mut self, guard: impl Any + Send + Sync) -> Self {
-        self.kept.push(Box::new(guard));
+    pub fn keep(self, guard: impl Any + Send + Sync) -> Self {
+        self.with(|parts| parts.kept.push(Arc::new(guard)))
+    }
+
+    /// Is called when no more rules are checked on this.
+    pub(super) async fn end(&self) {
+        let Ok(parts) = &self.0 else {
+            return;
+        };
+        if let Some(close) = &parts.close {
+            for store in [Some(&parts.store), parts.peer.as_ref()]
+                .into_iter()
+                .flatten()
+            {
+                close(Arc::clone(store)).await;
+            }
+        }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Parts<S>)) -> Self {
+        if let Ok(parts) = &mut self.0 {
+            change(parts);
+        }
         self
+    }
+}
+
+fn guarded<S, F, G>(fault: impl Fn(Arc<S>) -> F + Send + Sync + 'static) -> Hook<S, Guard>
+where
+    F: Future<Output = G> + Send + 'static,
+    G: Any + Send + Sync,
+{
+    Arc::new(move |store| {
+        let begun = fault(store);
+        Box::pin(async move { Arc::new(begun.await) as Guard })
+    })
+}
+
+impl<S: Store> Parts<S> {
+    /// Says why a rule cannot be checked with what was given.
+    pub(super) fn lacks(&self, rule: Rule) -> Option<Skip> {
+        let left_out = self.left_out.iter().find(|(left, _)| *left == rule);
+        if let Some((_, reason)) = left_out {
+            return Some(reason.clone());
+        }
+        rule.needs()
+            .filter(|need| !self.has(*need))
+            .map(Need::missing)
+    }
+
+    pub(super) fn has(&self, need: Need) -> bool {
+        match need {
+            Need::Clock => self.clock.is_some(),
+            Need::RealTime => self.clock.is_none(),
+            Need::Peer => self.peer.is_some(),
+            Need::Silence => self.silence.is_some(),
+            Need::Cut => self.cut.is_some(),
+            Need::Outage => self.silence.is_some() || self.cut.is_some(),
+            Need::Garbage => !self.garbage.is_empty(),
+            Need::RoundTrips => self.round_trips.is_some(),
+            Need::NeverWaits => self.store.limits().never_waits,
+        }
+    }
+}
+
+impl<S> Clone for Subject<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S> Clone for Parts<S> {
+    fn clone(&self) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            peer: self.peer.clone(),
+            clock: self.clock.clone(),
+            sweep: self.sweep.clone(),
+            silence: self.silence.clone(),
+            cut: self.cut.clone(),
+            garbage: self.garbage.clone(),
+            round_trips: self.round_trips.clone(),
+            close: self.close.clone(),
+            deadline: self.deadline,
+            patience: self.patience,
+            scale: self.scale,
+            left_out: self.left_out.clone(),
+            kept: self.kept.clone(),
+        }
     }
 }
 
@@ -63,10 +289,31 @@ impl<S: Store> From<S> for Subject<S> {
     }
 }
 
+/// Every rule is skipped where there is a reason to.
+impl<S: Store> From<Result<S, Skip>> for Subject<S> {
+    fn from(store: Result<S, Skip>) -> Self {
+        store.map_or_else(|skip| Self(Err(skip)), Self::new)
+    }
+}
+
+/// Every rule is skipped where there is a reason to.
+impl<S: Store> From<Result<Self, Skip>> for Subject<S> {
+    fn from(subject: Result<Self, Skip>) -> Self {
+        subject.unwrap_or_else(|skip| Self(Err(skip)))
+    }
+}
+
 impl<S> fmt::Debug for Subject<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subject")
-            .field("clock", &self.clock)
-            .finish_non_exhaustive()
+        let mut shown = f.debug_struct("Subject");
+        match &self.0 {
+            Ok(parts) => shown
+                .field("clock", &parts.clock)
+                .field("deadline", &parts.deadline)
+                .field("patience", &parts.patience)
+                .field("scale", &parts.scale),
+            Err(skip) => shown.field("skipped", skip),
+        };
+        shown.finish_non_exhaustive()
     }
 }

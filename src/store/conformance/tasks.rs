@@ -18,28 +18,26 @@ use crate::{
 
 const TASKS: u64 = 16;
 const INCREMENTS: u64 = 50;
-/// An increment is refused once for each of another task at most; a store may refuse a few for
-/// reasons of its own.
-const ATTEMPTS: u64 = 10 * TASKS * INCREMENTS;
 
 pub(super) async fn no_increment_is_lost<S: Store>(bench: &Bench<S>) -> Outcome {
     let (key, end) = (bench.key(), bench.alive());
     bench.create(&key, &0_u64.to_le_bytes(), end).await?;
     let (mut tasks, expiry) = (JoinSet::new(), bench.expiry(end));
+    let increments = bench.rounds(INCREMENTS);
     for _ in 0..TASKS {
         let store = Arc::clone(&bench.store);
         tasks.spawn(async move {
-            for _ in 0..INCREMENTS {
-                increment(&*store, &key, expiry).await?;
+            for _ in 0..increments {
+                increment(&*store, &key, expiry, TASKS * increments).await?;
             }
             Ok(())
         });
     }
     all(tasks).await?;
-    let data = (TASKS * INCREMENTS).to_le_bytes();
+    let data = (TASKS * increments).to_le_bytes();
     bench
         .holds_data(
-            &format!("{TASKS} times {INCREMENTS} increments"),
+            &format!("{TASKS} times {increments} increments"),
             &key,
             &data,
             end,
@@ -48,8 +46,16 @@ pub(super) async fn no_increment_is_lost<S: Store>(bench: &Bench<S>) -> Outcome 
         .map(drop)
 }
 
-async fn increment<S: Store>(store: &S, key: &RecordKey, expiry: Expiry) -> Outcome {
-    for _ in 0..ATTEMPTS {
+/// An increment is refused once for each of another task at most; a store may refuse a few for
+/// reasons of its own.
+pub(super) async fn increment<S: Store>(
+    store: &S,
+    key: &RecordKey,
+    expiry: Expiry,
+    of: u64,
+) -> Outcome {
+    let attempts = 10 * of;
+    for _ in 0..attempts {
         let record = granted("load of a counter", store.load(key, Read::Current).await)?
             .ok_or("the counter is gone")?;
         let bytes = record
@@ -67,12 +73,12 @@ async fn increment<S: Store>(store: &S, key: &RecordKey, expiry: Expiry) -> Outc
         }
     }
     Err(format!(
-        "update of a counter: expected success once in {ATTEMPTS} attempts, saw conflicts only"
+        "update of a counter: expected success once in {attempts} attempts, saw conflicts only"
     ))
 }
 
 pub(super) async fn of_many_creates_one_wins<S: Store>(bench: &Bench<S>) -> Outcome {
-    for _ in 0..20 {
+    for _ in 0..bench.rounds(20) {
         let (key, end) = (bench.key(), bench.alive());
         let (mut tasks, expiry) = (JoinSet::new(), bench.expiry(end));
         for number in 0..TASKS {
@@ -130,7 +136,7 @@ pub(super) async fn readers_see_whole_records_only<S: Store>(bench: &Bench<S>) -
         });
     }
     let stop = Stop(done);
-    for number in 1..=PAGES {
+    for number in 1..=bench.rounds(PAGES) {
         version = bench.update(&key, version, &page(number), end).await?;
         yield_now().await;
     }
@@ -146,7 +152,7 @@ async fn read<S: Store>(store: &S, key: &RecordKey, last: u64) -> Outcome<u64> {
         .first_chunk()
         .map(|bytes| u64::from_le_bytes(*bytes))
         .unwrap_or(u64::MAX);
-    require(number <= PAGES && record.data() == page(number), || {
+    require(record.data() == page(number), || {
         format!(
             "load beside updates: expected one of the records written, saw {} other bytes",
             record.data().len()
@@ -185,7 +191,7 @@ pub(super) async fn a_record_being_touched_is_never_swept<S: Store>(bench: &Benc
         Ok(())
     });
     let stop = Stop(done);
-    for number in 1..=300 {
+    for number in 1..=bench.rounds(300) {
         version = bench.touch(&key, version, second(number + life)).await?;
         if bench.has_clock() {
             bench.set_time(second(number + 1))?;
@@ -214,7 +220,7 @@ impl Drop for Stop {
     }
 }
 
-async fn all<T: 'static>(mut tasks: JoinSet<Outcome<T>>) -> Outcome<Vec<T>> {
+pub(super) async fn all<T: 'static>(mut tasks: JoinSet<Outcome<T>>) -> Outcome<Vec<T>> {
     let mut results = Vec::new();
     while let Some(joined) = tasks.join_next().await {
         results.push(joined.map_err(|error| format!("a task came to no end: {error}"))??);

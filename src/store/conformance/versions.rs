@@ -58,7 +58,7 @@ pub(super) async fn a_delete_at_a_version_spares_a_racing_update<S: Store>(
     bench: &Bench<S>,
 ) -> Outcome {
     let (mut numbers, end) = (Numbers::from_seed(8), bench.alive());
-    for round in 0..ROUNDS {
+    for round in 0..bench.rounds(ROUNDS) {
         let key = bench.key();
         let version = bench.create(&key, b"data", end).await?;
         let [updated, deleted] = if round % 2 == 0 {

@@ -1,0 +1,67 @@
+//! The store that both servers share, started for the run.
+
+use std::{thread, time::Duration};
+
+use silverback_test_servers::{Cluster, Postgres};
+
+/// A store on a server, or on several.
+pub(crate) enum Backend {
+    Postgres(Postgres),
+    Redis(Cluster),
+}
+
+impl Backend {
+    pub(crate) const NAMES: [&'static str; 2] = ["redis", "postgres"];
+
+    /// `None` if it is not installed, which has been printed.
+    pub(crate) fn start(name: &str) -> Option<Self> {
+        match name {
+            "postgres" => Postgres::start().map(Self::Postgres),
+            _ => Cluster::start().map(Self::Redis),
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Self::Postgres(server) => server.url(),
+            Self::Redis(cluster) => cluster.urls().join(","),
+        }
+    }
+
+    /// What [`strike`](Self::strike) is about to do.
+    pub(crate) fn threat(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "PostgreSQL is killed",
+            Self::Redis(_) => "a master is killed",
+        }
+    }
+
+    /// Kills what hurts most, and says what it came to.
+    pub(crate) fn strike(&self) -> &'static str {
+        match self {
+            Self::Postgres(server) => {
+                server.kill();
+                thread::sleep(Duration::from_secs(1));
+                server.restart();
+                "PostgreSQL is back"
+            }
+            Self::Redis(cluster) => {
+                let masters = cluster.masters();
+                if let Some(master) = masters.first() {
+                    master.kill();
+                    cluster.settle();
+                    master.restart();
+                }
+                "its replica has taken over"
+            }
+        }
+    }
+
+    /// Whether a write that is answered may be lost with the server that answered it.
+    pub(crate) fn replicates_late(&self) -> bool {
+        match self {
+            Self::Postgres(_) => false,
+            Self::Redis(_) => true,
+        }
+    }
+}

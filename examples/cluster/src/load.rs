@@ -1,0 +1,251 @@
+//! Visitors who log in, buy with two tabs at once, look, and log out, and keep score.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::http::{Method, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use silverback::{store::Bytes, testing::Jar};
+use tokio::{
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use crate::score::{Counts, Score};
+
+/// No browser waits longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a visitor waits before trying again what failed.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The visitors of one run.
+pub(crate) struct Load {
+    shared: Arc<Shared>,
+    visitors: Vec<JoinHandle<()>>,
+    watcher: JoinHandle<()>,
+    start: Instant,
+}
+
+struct Shared {
+    client: Client<HttpConnector, Empty<Bytes>>,
+    site: Uri,
+    until: Instant,
+    counts: Mutex<Counts>,
+    /// The cookies of sessions that were logged out, whose user nobody may be any more.
+    ended: Mutex<Vec<Jar>>,
+    is_over: AtomicBool,
+}
+
+impl Load {
+    /// Sends visitors to the site for so long.
+    pub(crate) fn start(address: &str, visitors: usize, length: Duration) -> Self {
+        let start = Instant::now();
+        let shared = Arc::new(Shared {
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            site: address.parse().expect("it is an address"),
+            until: start + length,
+            counts: Mutex::default(),
+            ended: Mutex::default(),
+            is_over: AtomicBool::new(false),
+        });
+        let visitors = (0..visitors).map(|number| {
+            let shared = Arc::clone(&shared);
+            tokio::spawn(async move { shared.visit(number).await })
+        });
+        Self {
+            visitors: visitors.collect(),
+            watcher: tokio::spawn(watch(Arc::clone(&shared))),
+            shared,
+            start,
+        }
+    }
+
+    /// Waits until all have left, and looks once more whether anything has come back.
+    pub(crate) async fn end(self) -> Score {
+        for visitor in self.visitors {
+            if visitor.await.is_err() {
+                self.shared.count(|counts| counts.panicked += 1);
+            }
+        }
+        let length = self.start.elapsed();
+        self.shared.is_over.store(true, Ordering::Relaxed);
+        if self.watcher.await.is_err() {
+            self.shared.count(|counts| counts.panicked += 1);
+        }
+        self.shared.look_for_the_dead(usize::MAX).await;
+        let counts = self.shared.count(|counts| counts.clone());
+        Score::new(counts, length)
+    }
+}
+
+/// Tries old cookies all the while.
+async fn watch(shared: Arc<Shared>) {
+    while !shared.is_over.load(Ordering::Relaxed) {
+        shared.look_for_the_dead(20).await;
+        sleep(PAUSE).await;
+    }
+}
+
+/// What came of a request.
+enum Answer {
+    /// It was answered with 200.
+    Done(String),
+    /// It was refused, and changed nothing.
+    Refused,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl Shared {
+    fn count<R>(&self, count: impl FnOnce(&mut Counts) -> R) -> R {
+        count(&mut self.counts.lock().expect("nobody panics while counting"))
+    }
+
+    async fn visit(&self, number: usize) {
+        let mut round = 0;
+        while Instant::now() < self.until {
+            round += 1;
+            self.visit_once(&format!("user-{number}-{round}")).await;
+        }
+    }
+
+    /// One session, from login to logout.
+    async fn visit_once(&self, user: &str) {
+        let jar = loop {
+            let jar = Mutex::new(Jar::new());
+            let path = format!("/login/{user}");
+            match self.send(&jar, Method::POST, &path).await {
+                Answer::Done(_) => break jar,
+                _ if Instant::now() > self.until + PATIENCE => return,
+                _ => sleep(PAUSE).await,
+            }
+        };
+        self.count(|counts| counts.logins += 1);
+        // What must be in the cart, and what can be.
+        let (mut least, mut most) = (0, 0);
+        for _ in 0..8 {
+            let tab = || self.send(&jar, Method::POST, "/add");
+            let (one, two) = tokio::join!(tab(), tab());
+            for answer in [one, two] {
+                let (done, possible) = match answer {
+                    Answer::Done(_) => (1, 1),
+                    Answer::Refused => (0, 0),
+                    Answer::Unknown => (0, 1),
+                };
+                (least, most) = (least + done, most + possible);
+                self.count(|counts| {
+                    counts.added += done;
+                    counts.unknown += possible - done;
+                });
+            }
+            let Some(items) = self.look(&jar, user).await else {
+                return;
+            };
+            self.count(|counts| {
+                counts.lost += least.saturating_sub(items);
+                counts.twice += items.saturating_sub(most);
+            });
+            (least, most) = (items, most.max(items));
+        }
+        self.log_out(jar).await;
+    }
+
+    /// How many items the cart has; `None` if the login was lost.
+    async fn look(&self, jar: &Mutex<Jar>, user: &str) -> Option<u64> {
+        loop {
+            if let Answer::Done(page) = self.send(jar, Method::GET, "/").await {
+                let Some(items) = page.strip_prefix(user) else {
+                    self.count(|counts| counts.lost_logins += 1);
+                    return None;
+                };
+                return items.trim().parse().ok();
+            }
+            if Instant::now() > self.until + PATIENCE {
+                return None;
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Logs out until that is confirmed, with the same cookie each time.
+    async fn log_out(&self, jar: Mutex<Jar>) {
+        let old = jar.lock().expect("nobody panics with it").clone();
+        loop {
+            let jar = Mutex::new(old.clone());
+            match self.send(&jar, Method::POST, "/logout").await {
+                // Refused because an earlier try has done it.
+                Answer::Done(_) | Answer::Refused => break,
+                Answer::Unknown if Instant::now() > self.until + PATIENCE => return,
+                Answer::Unknown => sleep(PAUSE).await,
+            }
+        }
+        self.count(|counts| counts.logouts += 1);
+        self.ended.lock().expect("nobody panics with it").push(old);
+    }
+
+    /// Asks with the cookies of some sessions that were logged out.
+    async fn look_for_the_dead(&self, most: usize) {
+        let jars: Vec<Jar> = {
+            let mut ended = self.ended.lock().expect("nobody panics with it");
+            let count = ended.len().min(most);
+            // Those that were looked at come last next time.
+            let jars = ended.get(..count).unwrap_or_default().to_vec();
+            ended.rotate_left(count);
+            jars
+        };
+        for jar in jars {
+            let jar = Mutex::new(jar);
+            if let Answer::Done(page) = self.send(&jar, Method::GET, "/").await {
+                let is_somebody = page.starts_with("user");
+                self.count(|counts| {
+                    counts.looked += 1;
+                    counts.resurrected += u64::from(is_somebody);
+                });
+            }
+        }
+    }
+
+    async fn send(&self, jar: &Mutex<Jar>, method: Method, path: &str) -> Answer {
+        let sent = Instant::now();
+        let answer = timeout(PATIENCE, self.exchange(jar, method, path)).await;
+        let (status, body) = answer.unwrap_or_default().unwrap_or_default();
+        self.count(|counts| counts.answered(status, sent.elapsed()));
+        match status {
+            Some(StatusCode::OK) => Answer::Done(body),
+            Some(StatusCode::CONFLICT) => Answer::Refused,
+            _ => Answer::Unknown,
+        }
+    }
+
+    async fn exchange(
+        &self,
+        jar: &Mutex<Jar>,
+        method: Method,
+        path: &str,
+    ) -> Option<(Option<StatusCode>, String)> {
+        let uri: Uri = format!("{}{}", self.site.to_string().trim_end_matches('/'), path)
+            .parse()
+            .ok()?;
+        let mut request = Request::builder().method(method).uri(&uri);
+        let cookies = jar.lock().ok()?.header(&uri);
+        if let Some(cookies) = cookies {
+            request = request.header(header::COOKIE, cookies);
+        }
+        let response = self.client.request(request.body(Empty::new()).ok()?);
+        let (head, body) = response.await.ok()?.into_parts();
+        let body = body.collect().await.ok()?.to_bytes();
+        jar.lock().ok()?.keep(&uri, &head.headers);
+        let body = String::from_utf8_lossy(&body).into_owned();
+        Some((Some(head.status), body))
+    }
+}

@@ -1,0 +1,114 @@
+//! What was counted, and how it is told.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use axum::http::StatusCode;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts {
+    /// By status; `None` where no answer came.
+    answers: BTreeMap<Option<u16>, u64>,
+    slowest: Duration,
+    pub(crate) logins: u64,
+    pub(crate) logouts: u64,
+    /// Items whose request was answered with 200.
+    pub(crate) added: u64,
+    /// Items whose request failed in a way that does not tell.
+    pub(crate) unknown: u64,
+    /// Items that were answered with 200 and are not in the cart.
+    pub(crate) lost: u64,
+    /// Items that are in the cart more often than they were put there.
+    pub(crate) twice: u64,
+    /// Logins that were answered with 200 and are gone.
+    pub(crate) lost_logins: u64,
+    /// How often a cookie was tried after its logout.
+    pub(crate) looked: u64,
+    /// How often it was good for a login.
+    pub(crate) resurrected: u64,
+    pub(crate) panicked: u64,
+}
+
+impl Counts {
+    pub(crate) fn answered(&mut self, status: Option<StatusCode>, after: Duration) {
+        *self
+            .answers
+            .entry(status.map(|status| status.as_u16()))
+            .or_default() += 1;
+        self.slowest = self.slowest.max(after);
+    }
+}
+
+/// The outcome of a run.
+pub(crate) struct Score {
+    counts: Counts,
+    length: Duration,
+    /// A write that is answered may be lost with the server that answered it.
+    pub(crate) replicates_late: bool,
+}
+
+impl Score {
+    pub(crate) fn new(counts: Counts, length: Duration) -> Self {
+        Self {
+            counts,
+            length,
+            replicates_late: false,
+        }
+    }
+
+    /// Whether all that was promised was kept.
+    pub(crate) fn is_clean(&self) -> bool {
+        let Counts {
+            lost,
+            twice,
+            lost_logins,
+            resurrected,
+            panicked,
+            ..
+        } = self.counts;
+        let lost = if self.replicates_late { 0 } else { lost };
+        [lost, twice, lost_logins, resurrected, panicked] == [0; 5]
+    }
+}
+
+impl fmt::Display for Score {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = &self.counts;
+        let requests: u64 = counts.answers.values().sum();
+        let rate = requests as f64 / self.length.as_secs_f64();
+        writeln!(f, "requests               {requests}, {rate:.0} a second")?;
+        writeln!(
+            f,
+            "slowest answer         {:.1} s",
+            counts.slowest.as_secs_f64()
+        )?;
+        for (status, count) in &counts.answers {
+            match status {
+                Some(status) => writeln!(f, "answered {status}           {count}")?,
+                None => writeln!(f, "not answered           {count}")?,
+            }
+        }
+        writeln!(
+            f,
+            "logins, logouts        {}, {}",
+            counts.logins, counts.logouts
+        )?;
+        writeln!(
+            f,
+            "writes, unknown        {}, {}",
+            counts.added, counts.unknown
+        )?;
+        let lost = if self.replicates_late {
+            "not replicated in time "
+        } else {
+            "lost writes            "
+        };
+        writeln!(f, "{lost}{}", counts.lost)?;
+        writeln!(f, "done twice             {}", counts.twice)?;
+        writeln!(f, "lost logins            {}", counts.lost_logins)?;
+        writeln!(
+            f,
+            "resurrected sessions   {}, of {} looks",
+            counts.resurrected, counts.looked
+        )
+    }
+}

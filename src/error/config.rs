@@ -1,0 +1,206 @@
+//! Why a layer cannot be built.
+
+use std::{error, fmt, time::Duration};
+
+/// A session is configured in a way that cannot work; found when the layer is built.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The cookie's name is empty or has a character that RFC 6265 does not allow in one.
+    InvalidName(String),
+    /// The name is so long that no room is left for the value.
+    NameTooLong {
+        /// The name.
+        name: String,
+        /// The most bytes it may have.
+        limit: usize,
+    },
+    /// The session's name begins with a prefix of cookies' names, which the cookie gets by itself.
+    PrefixedName(String),
+    /// Cookies of [`former_attributes`](crate::SessionConfig::former_attributes) had this name, and
+    /// new ones have another, so nobody would stay logged in.
+    FormerName(String),
+    /// Two sessions of one layer have the same name, or their cookies have.
+    DuplicateName(String),
+    /// `Path` must start with `/`, be at most 1,024 printable ASCII characters, and have no `;` or
+    /// space.
+    InvalidPath(String),
+    /// `Domain` must be a host name of at most 253 characters.
+    InvalidDomain(String),
+    /// The name's prefix (`__Secure-`, `__Host-`, `__Http-`, `__Host-Http-`) asks for another
+    /// attribute.
+    PrefixUnmet {
+        /// The cookie's name.
+        name: String,
+        /// What the prefix asks for.
+        needs: &'static str,
+    },
+    /// `SameSite=None` and `Partitioned` work with `Secure` only.
+    NeedsSecure {
+        /// The attribute that is the reason.
+        attribute: &'static str,
+    },
+    /// Browsers cut a `Max-Age` of more than 400 days.
+    MaxAgeTooLong {
+        /// The method of [`SessionConfig`](crate::SessionConfig) that was called.
+        setting: &'static str,
+    },
+    /// An idle timeout, or a `Max-Age` that is the idle timeout, beyond the absolute one would never
+    /// be reached.
+    IdleLongerThanAbsolute {
+        /// The idle timeout.
+        idle: Duration,
+        /// The absolute timeout.
+        absolute: Duration,
+    },
+    /// A first idle timeout beyond the idle timeout would keep sessions that nobody comes back to for
+    /// longer than others.
+    FirstIdleLongerThanIdle {
+        /// The first idle timeout.
+        first: Duration,
+        /// The idle timeout, or a shorter `Max-Age`.
+        idle: Duration,
+    },
+    /// A setting does nothing for this session.
+    NoEffect {
+        /// The method of [`SessionConfig`](crate::SessionConfig) or
+        /// [`CookieStore`](crate::CookieStore) that was called.
+        setting: &'static str,
+        /// For which sessions it does nothing.
+        session: &'static str,
+    },
+    /// Clocks that differ by more than an hour are wrong.
+    ClockSkewTooLong,
+    /// A timeout, lifetime or `Max-Age` of less than a second ends every session at once.
+    ZeroDuration {
+        /// The method of [`SessionConfig`](crate::SessionConfig) that was called.
+        setting: &'static str,
+    },
+    /// Sessions of this name are in a cookie, and nothing remembers which have ended.
+    NeedsRevocation(String),
+    /// The ends or the subjects of sessions of this name are to be kept in a store that may drop
+    /// them before their time.
+    ForgetfulStore(String),
+    /// Sessions of this name are in their cookie alone, and have no records.
+    NoRecords(String),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidName(name) => {
+                write!(
+                    f,
+                    "{name:?} cannot be a cookie's name: use letters, digits and any of !#$%&'*+-.^_`|~"
+                )
+            }
+            Self::PrefixedName(name) => {
+                write!(
+                    f,
+                    "{name:?} is a cookie's name: leave the prefix out of the session's name, and the \
+                     cookie gets `__Host-` where its attributes allow it, or set `.cookie_name({name:?})`"
+                )
+            }
+            Self::FormerName(name) => {
+                write!(
+                    f,
+                    "cookies of the former attributes are called {name:?}, and others now: set \
+                     `.cookie_name({name:?})`, or everybody is logged out"
+                )
+            }
+            Self::NameTooLong { name, limit } => {
+                write!(
+                    f,
+                    "a cookie's name of {} bytes leaves no room for its value: use at most {limit}",
+                    name.len()
+                )
+            }
+            Self::DuplicateName(name) => {
+                write!(
+                    f,
+                    "two sessions are named {name:?}: give each session of the layer its own name"
+                )
+            }
+            Self::InvalidPath(path) => write!(
+                f,
+                "{path:?} cannot be a cookie's path: start it with `/` and leave out `;`, spaces and control characters"
+            ),
+            Self::InvalidDomain(domain) => {
+                write!(
+                    f,
+                    "{domain:?} cannot be a cookie's domain: use a host name such as example.com"
+                )
+            }
+            Self::PrefixUnmet { name, needs } => write!(
+                f,
+                "the prefix of {name:?} asks for {needs}: change one of the two"
+            ),
+            Self::NeedsSecure { attribute } => {
+                write!(
+                    f,
+                    "browsers refuse {attribute} without Secure: add `.secure(true)` or drop it"
+                )
+            }
+            _ => self.fmt_setting(f),
+        }
+    }
+}
+
+impl ConfigError {
+    /// What is wrong with another setting than the cookie's name and attributes.
+    fn fmt_setting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MaxAgeTooLong { setting } => write!(
+                f,
+                "`{setting}`: browsers cut a Max-Age of more than 400 days: use a shorter one"
+            ),
+            Self::ZeroDuration { setting } => write!(
+                f,
+                "`{setting}`: a timeout of less than a second ends every session at once: use a longer one"
+            ),
+            Self::IdleLongerThanAbsolute { idle, absolute } => write!(
+                f,
+                "an idle timeout of {} seconds is never reached, as every session ends {} seconds after it \
+                 was made: use a shorter one, or a longer `.absolute_timeout(..)`",
+                idle.as_secs(),
+                absolute.as_secs()
+            ),
+            Self::FirstIdleLongerThanIdle { first, idle } => write!(
+                f,
+                "a first idle timeout of {} seconds is beyond the idle timeout of {}: use a shorter one",
+                first.as_secs(),
+                idle.as_secs()
+            ),
+            Self::NoEffect { setting, session } => {
+                write!(
+                    f,
+                    "`.{setting}(..)` does nothing for {session}: leave it out"
+                )
+            }
+            Self::ClockSkewTooLong => f.write_str(
+                "`clock_skew`: clocks that differ by more than an hour are wrong: set them right and allow less",
+            ),
+            Self::ForgetfulStore(name) => {
+                write!(
+                    f,
+                    "the store may forget which sessions {name:?} have ended: use another, or add `.allow_forgetful_stores()`"
+                )
+            }
+            Self::NoRecords(name) => {
+                write!(
+                    f,
+                    "the sessions {name:?} are in their cookie alone: only a request can read them"
+                )
+            }
+            Self::NeedsRevocation(name) => {
+                write!(
+                    f,
+                    "the sessions {name:?} are in a cookie: add `.revocation(store)` to their `CookieStore` to list and end them"
+                )
+            }
+            _ => f.write_str("the settings do not go together"),
+        }
+    }
+}
+
+impl error::Error for ConfigError {}

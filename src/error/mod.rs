@@ -1,0 +1,337 @@
+//! What can go wrong: at start-up ([`ConfigError`]), while a request is served ([`Error`]), and
+//! with a visitor's cookie ([`Rejection`], which is not an error for the visitor).
+
+mod config;
+mod rejection;
+
+use std::{error, fmt, sync::Arc};
+
+pub use self::{config::ConfigError, rejection::Rejection};
+use crate::crypto::RandomError;
+
+pub(crate) type BoxError = Box<dyn error::Error + Send + Sync>;
+
+/// An operation on a session failed.
+///
+/// [`kind`](Self::kind) says in which way, [`source`](error::Error::source) what caused it. Neither
+/// prints a session's values, its ID or a key. Clones are cheap.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    session: Option<Box<str>>,
+    /// The key of the value.
+    value: Option<Box<str>>,
+    source: Option<BoxError>,
+    more: Vec<Error>,
+    /// Nothing was written: the session was being read.
+    is_of_load: bool,
+    /// The log has it already.
+    is_told: bool,
+}
+
+/// The way in which an operation on a session failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The session is kept in a store that waits and was used before
+    /// [`Session::load`](crate::Session::load).
+    NotLoaded,
+    /// The response's headers have gone out, so the change could not be kept. A session in a store
+    /// can be [loaded](crate::Session::load) again, changed, and [saved](crate::Session::save).
+    AlreadyCommitted,
+    /// No [`SessionLayer`](crate::SessionLayer) wraps the service.
+    MissingLayer,
+    /// No session of that name is configured.
+    UnknownName,
+    /// Two layers, or a layer and [`Sessions::open`](crate::Sessions::open), use one name.
+    NameTaken,
+    /// [`Sessions::open`](crate::Sessions::open) was called with the name of a session that has
+    /// another store, other keys or another audience.
+    SettingsDiffer,
+    /// The attributes asked for at run time do not go together; the
+    /// [source](error::Error::source) is the [`ConfigError`].
+    InvalidAttributes,
+    /// [`Sessions::open`](crate::Sessions::open) was called with settings that cannot work; the
+    /// [source](error::Error::source) is the [`ConfigError`].
+    InvalidSettings,
+    /// The value could not be turned into JSON, or would not read back as what it was.
+    SerializeFailed,
+    /// The stored value is not of the type asked for.
+    DeserializeFailed,
+    /// Another request saved first, and on what it left the closure of a
+    /// [`try_update`](crate::Session::try_update) failed. The source is the closure's error. Nothing
+    /// was saved.
+    UpdateRefused,
+    /// The session would outgrow its cookie or its limit; sizes in bytes.
+    TooLarge {
+        /// What it would take.
+        size: usize,
+        /// What there is.
+        limit: usize,
+    },
+    /// Other requests kept changing the session until the retries were used up.
+    Conflict,
+    /// The session was destroyed, renewed or expired while this request was changing it, or was
+    /// destroyed or renewed less than a minute before the request. Nothing was saved. See
+    /// [what to answer](crate#login-and-logout), and [Who wins](crate#who-wins).
+    Gone,
+    /// The session is, or can be, in its cookie. Only a response can bring one, so nothing can be
+    /// saved [at the end of a body](crate::Session::save_at_end); and an old one can be sent again, so
+    /// nothing can be [taken](crate::Session::take) by one request alone.
+    NeedsStore,
+    /// The subject is empty or longer than 256 bytes.
+    InvalidSubject,
+    /// Sessions in a cookie can only be listed and ended if something remembers which have ended:
+    /// configure [`revocation`](crate::CookieStore::revocation).
+    NeedsRevocation,
+    /// The store may drop what it was told before its end, so it cannot list a subject's sessions:
+    /// see [`allow_forgetful_stores`](crate::SessionConfig::allow_forgetful_stores).
+    ForgetfulStore,
+    /// The session's record is [encrypted](crate::SessionConfig::encrypt_records) under its ID,
+    /// which only the cookie has: without a request it can be ended, and neither read nor changed.
+    RecordsEncrypted,
+    /// The store failed.
+    StoreFailed,
+    /// The cookie, or what the store has, was written by a later release, which may be running
+    /// beside this one. It is neither read nor replaced.
+    LaterFormat,
+    /// The operating system gave no random bytes.
+    RandomFailed,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind) -> Self {
+        Self::build(kind, None)
+    }
+
+    pub(crate) fn with_source(kind: ErrorKind, source: impl Into<BoxError>) -> Self {
+        Self::build(kind, Some(source.into()))
+    }
+
+    fn build(kind: ErrorKind, source: Option<BoxError>) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            session: None,
+            value: None,
+            source,
+            more: Vec::new(),
+            is_of_load: false,
+            is_told: false,
+        }))
+    }
+
+    /// Names the session that failed.
+    pub(crate) fn of(self, session: &str) -> Self {
+        self.change(|inner| inner.session = Some(session.into()))
+    }
+
+    /// Names the value that failed, by its key.
+    pub(crate) fn of_value(self, key: &str) -> Self {
+        self.change(|inner| inner.value = Some(key.into()))
+    }
+
+    /// Notes that nothing was to be written, so that whoever asks again does nothing twice.
+    pub(crate) fn of_load(self) -> Self {
+        self.change(|inner| inner.is_of_load = true)
+    }
+
+    pub(crate) fn is_of_load(&self) -> bool {
+        self.0.is_of_load
+    }
+
+    /// Notes that the log has it.
+    pub(crate) fn told(self) -> Self {
+        self.change(|inner| inner.is_told = true)
+    }
+
+    pub(crate) fn is_told(&self) -> bool {
+        self.0.is_told
+    }
+
+    /// The error and its causes in one sentence.
+    pub(crate) fn sentence(&self) -> String {
+        let mut sentence = self.to_string();
+        let mut cause = error::Error::source(self);
+        while let Some(error) = cause {
+            sentence.push_str(": ");
+            sentence.push_str(&error.to_string());
+            cause = error.source();
+        }
+        sentence
+    }
+
+    /// Makes one error of all failures of a batch.
+    pub(crate) fn batch(failures: Vec<Self>) -> Option<Self> {
+        let mut failures = failures.into_iter();
+        let first = failures.next()?;
+        Some(first.change(|inner| inner.more = failures.collect()))
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            change(inner);
+        }
+        self
+    }
+
+    /// Returns the way in which the operation failed.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Returns the name of the session that failed, where one is to blame.
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        self.0.session.as_deref()
+    }
+
+    /// Returns the key of the value that could not be read or written, where one is to blame.
+    #[must_use]
+    pub fn value_key(&self) -> Option<&str> {
+        self.0.value.as_deref()
+    }
+
+    /// Iterates over all failures of a batch save: this one, then the others in the order of
+    /// saving.
+    pub fn failures(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.0.more)
+    }
+}
+
+impl ErrorKind {
+    /// Whether the program is put together in a way that cannot work, whoever comes and whatever
+    /// the stores hold.
+    pub(crate) fn is_misuse(self) -> bool {
+        matches!(
+            self,
+            Self::NotLoaded
+                | Self::MissingLayer
+                | Self::UnknownName
+                | Self::NameTaken
+                | Self::SettingsDiffer
+                | Self::InvalidSettings
+        )
+    }
+
+    /// Whether another request was faster, which is nobody's fault.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn is_of_race(self) -> bool {
+        matches!(self, Self::Gone | Self::Conflict | Self::UpdateRefused)
+    }
+
+    /// Whether the program has to be changed, and not only asked again.
+    pub(crate) fn is_mistake(self) -> bool {
+        !matches!(
+            self,
+            Self::Gone
+                | Self::Conflict
+                | Self::StoreFailed
+                | Self::LaterFormat
+                | Self::RandomFailed
+        )
+    }
+
+    /// What happened and what to do, behind the session's name.
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::NotLoaded => {
+                "used before it was loaded: call `session.load().await?` first, or take it by an extractor"
+            }
+            Self::AlreadyCommitted => {
+                "the response is on its way: change the session before the handler returns, or load one \
+                 that is kept in a store again, and save it"
+            }
+            Self::MissingLayer => {
+                "no `SessionLayer` is around this handler: add `.layer(SessionLayer::new(..))` after the \
+                 routes and the middleware that use sessions"
+            }
+            Self::UnknownName => "no `SessionLayer` around this handler has a session of this name",
+            Self::NameTaken => {
+                "a `SessionLayer` further out has a session of this name: give one of the two another name"
+            }
+            Self::SettingsDiffer => {
+                "a session of this name is there, with another store, other keys or another audience: \
+                 open it with a clone of its settings, or under another name"
+            }
+            Self::InvalidAttributes => "the cookie's attributes do not go together",
+            Self::InvalidSettings => "the settings cannot work",
+            Self::SerializeFailed => "the value cannot be kept as JSON without loss",
+            Self::DeserializeFailed => "the value is not of the type asked for",
+            Self::TooLarge { .. } => "too large",
+            Self::Conflict => "other requests kept changing it: try again",
+            Self::Gone => "it ended while this request was changing it, and nothing was saved",
+            Self::InvalidSubject => "a subject must have 1 to 256 bytes",
+            Self::NeedsRevocation => {
+                "a session in a cookie needs a `CookieStore` with `.revocation(store)` to have a subject"
+            }
+            Self::NeedsStore => {
+                "it can be in its cookie, and `take` and `save_at_end` need one in a store: only a response \
+                 can save a cookie, and a copy of it can be used again"
+            }
+            Self::UpdateRefused => {
+                "another request saved first, and an update fails on what it left"
+            }
+            Self::ForgetfulStore => {
+                "the store may forget which sessions a subject has: use another, or add \
+                 `.allow_forgetful_stores()` to the settings"
+            }
+            Self::RecordsEncrypted => {
+                "its record is encrypted, and only its cookie has the key: it can be ended, and not read or changed"
+            }
+            Self::StoreFailed => "the store failed",
+            Self::LaterFormat => "a later release has written it, and this one cannot read it",
+            Self::RandomFailed => "the operating system gave no random bytes",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(session) = self.session() {
+            write!(f, "session {session:?}: ")?;
+        }
+        if let Some(key) = self.value_key() {
+            write!(f, "value {key:?}: ")?;
+        }
+        match self.kind() {
+            ErrorKind::TooLarge { size, limit } => write!(
+                f,
+                "it would take {size} bytes, and its limit is {limit}: keep less in it, or keep it in a store \
+                 that takes more"
+            ),
+            kind => f.write_str(kind.sentence()),
+        }?;
+        match self.0.more.len() {
+            0 => Ok(()),
+            1 => f.write_str(" (and 1 other error)"),
+            others => write!(f, " (and {others} other errors)"),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("message", &self.to_string())
+            .field("kind", &self.kind())
+            .field("session", &self.session())
+            .field("source", &self.0.source)
+            .field("more", &self.0.more)
+            .finish()
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<RandomError> for Error {
+    fn from(_: RandomError) -> Self {
+        Self::new(ErrorKind::RandomFailed)
+    }
+}

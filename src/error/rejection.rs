@@ -1,0 +1,96 @@
+//! Why a cookie was not accepted.
+
+use std::fmt;
+
+use crate::text::words;
+
+/// Why the cookie that came with the request was not accepted.
+///
+/// The visitor gets an empty session. This is for the application and its log; none of it should be
+/// told to the client, who could use it as an oracle.
+///
+/// serde has a word for each, for a log or a test: `"not_found"` is [`NotFound`](Self::NotFound).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// It is not a token of ours: wrong alphabet, length, version, times or inside.
+    Malformed,
+    /// It names a key that is not in use here, or one that was revoked.
+    UnknownKey,
+    /// Its tag does not fit: it was changed, or made for another name, purpose or application.
+    Tampered,
+    /// It holds a session and was issued further in the future than
+    /// [`clock_skew`](crate::CookieStore::clock_skew) allows.
+    NotYetValid,
+    /// Its idle timeout or absolute lifetime is over, or it was made before
+    /// [`not_before`](crate::SessionConfig::not_before).
+    Expired,
+    /// Several different valid cookies came under one name, and no order among them is safe.
+    Ambiguous,
+    /// The store has no such session (any more): it was destroyed, renewed, swept or lost, or has
+    /// expired and the store says no more about it.
+    NotFound,
+    /// The store's record cannot be read: it is damaged or of a newer version.
+    Corrupt,
+    /// The session in this cookie was destroyed or renewed, or all of its subject were, and that is
+    /// remembered.
+    Revoked,
+    /// The session was renewed less than a minute ago: the browser has not heard of its new ID, or
+    /// somebody else has the old one. What the request writes is
+    /// [`ErrorKind::Gone`](crate::ErrorKind::Gone), unless it renews.
+    Renewed,
+    /// The session was destroyed less than a minute ago. What the request writes is
+    /// [`ErrorKind::Gone`](crate::ErrorKind::Gone), unless it renews.
+    Ended,
+}
+
+words!(Rejection {
+    Malformed = "malformed",
+    UnknownKey = "unknown_key",
+    Tampered = "tampered",
+    NotYetValid = "not_yet_valid",
+    Expired = "expired",
+    Ambiguous = "ambiguous",
+    NotFound = "not_found",
+    Corrupt = "corrupt",
+    Revoked = "revoked",
+    Renewed = "renewed",
+    Ended = "ended",
+});
+
+impl Rejection {
+    /// Whether there was a session, which is over.
+    pub(crate) fn is_of_end(self) -> bool {
+        match self {
+            Self::Expired
+            | Self::NotFound
+            | Self::Corrupt
+            | Self::Revoked
+            | Self::Renewed
+            | Self::Ended => true,
+            Self::Malformed
+            | Self::UnknownKey
+            | Self::Tampered
+            | Self::NotYetValid
+            | Self::Ambiguous => false,
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "not a session token",
+            Self::UnknownKey => "sealed with a key that is not in use",
+            Self::Tampered => "the tag does not fit",
+            Self::NotYetValid => "issued in the future",
+            Self::Expired => "expired",
+            Self::Ambiguous => "several different valid cookies under one name",
+            Self::NotFound => "no such session in the store",
+            Self::Corrupt => "the stored record cannot be read",
+            Self::Revoked => "ended before its time",
+            Self::Renewed => "renewed a moment ago",
+            Self::Ended => "destroyed a moment ago",
+        })
+    }
+}

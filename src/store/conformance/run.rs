@@ -1,0 +1,198 @@
+//! What the tests of `store_conformance!` share, and how each of them checks its rule.
+
+use std::{
+    any::Any,
+    env,
+    future::Future,
+    io::{self, Write},
+    pin::Pin,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::{
+    Checked, examine, examine_in_real_time,
+    rule::Rule,
+    subject::{PATIENCE, Subject},
+    verdict::{Need, Verdict},
+    violation::Violation,
+};
+use crate::store::Store;
+
+const THREADS: usize = 4;
+
+/// The tests of one store in one process.
+#[derive(Debug, Default)]
+pub struct Run {
+    name: &'static str,
+    /// Taken alone by a rule that makes the server fail.
+    undisturbed: RwLock<()>,
+    in_real_time: OnceLock<Result<Vec<(Rule, Checked)>, Violation>>,
+    once: Mutex<Option<Arc<Once>>>,
+    has_told: AtomicBool,
+}
+
+/// One type for each kind of store, whichever test makes it: the rest is compiled once for all.
+type Making<'a, S> = Pin<Box<dyn Future<Output = Subject<S>> + 'a>>;
+
+/// A store that is made once, and where it lives.
+#[derive(Debug)]
+struct Once {
+    runtime: Runtime,
+    subject: Box<dyn Any + Send + Sync>,
+}
+
+impl Run {
+    /// Makes the run of the module of this path.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            undisturbed: RwLock::new(()),
+            in_real_time: OnceLock::new(),
+            once: Mutex::new(None),
+            has_told: AtomicBool::new(false),
+        }
+    }
+
+    /// Checks the rule on a store and a runtime of its own.
+    ///
+    /// # Errors
+    ///
+    /// If the store breaks the rule, or is not there although `CI` is set.
+    pub fn check<S: Store>(
+        &self,
+        name: &'static str,
+        make: Making<'_, S>,
+    ) -> Result<(), Violation> {
+        let rule = Rule::of(name);
+        let runtime = runtime().map_err(|error| Violation::new(rule, error))?;
+        let mut made = None;
+        let checked = self.on(&runtime, rule, async {
+            Ok(made.insert(patiently(rule, make).await?).clone())
+        });
+        if let Some(subject) = &made {
+            runtime.block_on(subject.end());
+        }
+        drop(made);
+        runtime.shutdown_background();
+        checked
+    }
+
+    /// Checks the rule on a store that all rules share, with its runtime.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`check`](Self::check).
+    pub fn check_once<S: Store>(
+        &self,
+        name: &'static str,
+        make: Making<'_, S>,
+    ) -> Result<(), Violation> {
+        let rule = Rule::of(name);
+        let once = self.once(rule, make)?;
+        let subject = once.subject.downcast_ref::<Subject<S>>().cloned();
+        let subject = subject.ok_or_else(|| Violation::new(rule, "the store is of another type"));
+        self.on(&once.runtime, rule, async { subject })
+    }
+
+    fn once<S: Store>(&self, rule: Rule, make: Making<'_, S>) -> Result<Arc<Once>, Violation> {
+        let mut once = self.once.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = &*once {
+            return Ok(Arc::clone(made));
+        }
+        let runtime = runtime().map_err(|error| Violation::new(rule, error))?;
+        let subject = Box::new(runtime.block_on(patiently(rule, make))?);
+        let made = Arc::new(Once { runtime, subject });
+        *once = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
+    fn on<S: Store>(
+        &self,
+        runtime: &Runtime,
+        rule: Rule,
+        subject: impl Future<Output = Result<Subject<S>, Violation>>,
+    ) -> Result<(), Violation> {
+        let subject = async { self.tell(rule, subject.await?, env::var_os("CI").is_some()) };
+        let verdict = if rule.is_in_real_time() {
+            let all = self.in_real_time.get_or_init(|| {
+                let _beside_others = self.undisturbed.read();
+                runtime.block_on(async { Ok(examine_in_real_time(&subject.await?).await) })
+            });
+            let all = all.as_ref().map_err(|violation| violation.of(rule))?;
+            let mine = all.iter().find(|(checked, _)| *checked == rule);
+            let mine = mine.ok_or_else(|| Violation::new(rule, "it was not checked"))?;
+            mine.1.clone()?
+        } else if rule.disturbs_others() {
+            let _alone = self.undisturbed.write();
+            runtime.block_on(async { examine(rule, subject.await?).await })?
+        } else {
+            let _beside_others = self.undisturbed.read();
+            runtime.block_on(async { examine(rule, subject.await?).await })?
+        };
+        if let Verdict::Skipped(skip) = verdict {
+            println!("{}: `{}` is skipped: {skip}", self.name, rule.name());
+        }
+        Ok(())
+    }
+
+    /// Says once what is not checked, so that it is seen without asking for the output of tests
+    /// that pass.
+    fn tell<S: Store>(
+        &self,
+        rule: Rule,
+        subject: Subject<S>,
+        must_run: bool,
+    ) -> Result<Subject<S>, Violation> {
+        let told = match &subject.0 {
+            Err(skip) if must_run => {
+                let fault = format!("{skip}; with CI set no test may be skipped");
+                return Err(Violation::new(rule, fault));
+            }
+            Err(skip) => format!("every rule is skipped: {skip}"),
+            Ok(parts) => match missing(|need| parts.has(need)) {
+                None => return Ok(subject),
+                Some(missing) => missing,
+            },
+        };
+        if !self.has_told.swap(true, Ordering::Relaxed) {
+            // Beside the capture of the test harness.
+            let _ = writeln!(io::stderr(), "{}: {told}", self.name);
+        }
+        Ok(subject)
+    }
+}
+
+fn missing(has: impl Fn(Need) -> bool) -> Option<String> {
+    let missing: Vec<_> = Need::GIVEN
+        .into_iter()
+        .filter(|(need, _)| !has(*need))
+        .map(|(_, name)| name)
+        .collect();
+    let are_missing = !missing.is_empty();
+    are_missing.then(|| {
+        let missing = missing.join("`, `");
+        format!("rules that need `{missing}` of its `Subject` are skipped")
+    })
+}
+
+fn runtime() -> Result<Runtime, String> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .enable_all()
+        .build();
+    runtime.map_err(|error| format!("no runtime: {error}"))
+}
+
+async fn patiently<S>(
+    rule: Rule,
+    subject: impl Future<Output = Subject<S>>,
+) -> Result<Subject<S>, Violation> {
+    let made = tokio::time::timeout(PATIENCE, subject).await;
+    made.map_err(|_| Violation::new(rule, format!("the store is not made after {PATIENCE:?}")))
+}

@@ -1,0 +1,353 @@
+//! A cache in front of any store of [silverback](https://docs.rs/silverback) sessions: pages that
+//! only read a session are answered from this process, for a time that you choose.
+//!
+//! ```
+//! use std::time::Duration;
+//! use silverback::{Keys, MemoryStore, SessionConfig, SessionLayer};
+//! use silverback_cached::CachedStore;
+//!
+//! # fn main() -> Result<(), silverback::KeyError> {
+//! # let redis = MemoryStore::new();
+//! let store = CachedStore::new(redis, Duration::from_millis(500));
+//! let account = SessionConfig::new("account", store, Keys::generate()?).recent_reads();
+//! let layer = SessionLayer::new(account);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **It needs [`recent_reads`](silverback::SessionConfig::recent_reads).** Without that setting every
+//! read of a session asks the store, and the cache does nothing.
+//!
+//! # What may be old, and for how long
+//!
+//! With `recent_reads`, a GET or HEAD request may see its session as it was up to the cache's
+//! *staleness* ago: it can miss a write of another server, show a flash message again, or show
+//! itself to somebody who has just logged out on another server. The bound counts from before the
+//! store was asked, so it holds whatever the network does.
+//!
+//! | A request | Sees |
+//! |---|---|
+//! | GET or HEAD, on the server that wrote the session last | that write |
+//! | GET or HEAD, on another server | what the store had at most the staleness ago |
+//! | of any other method; a list of logins, a logout, a save | what the store has |
+//! | whose session is not in the cache | what the store has: "there is none" is never kept |
+//!
+//! So no change is lost: a save that was made of an old read is a conflict in the store, and is made
+//! again of what is there. A session that ended anywhere is over for whatever writes at once, and for
+//! pages on every server when the staleness has passed.
+//!
+//! # What it costs
+//!
+//! At most [`max_bytes`](CachedStore::max_bytes) of memory, 32 MiB unless you say otherwise. What was
+//! not used lately makes room. Values of sessions are in this memory as they are in the store:
+//! [encrypted](silverback::SessionConfig::encrypt_records) ones stay so.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use quick_cache::{Weighter, sync::Cache};
+use silverback::{
+    Clock,
+    store::{
+        Browse, Bytes, Cursor, Expiry, Limits, Page, Read, Record, RecordKey, Store, StoreError,
+        Sweep, Swept, Version,
+    },
+};
+use tokio::time::Instant;
+
+/// A store with a cache in front; see the [crate's docs](crate).
+///
+/// Clones of an `Arc` share the cache. Two that were made apart are two servers to each other.
+pub struct CachedStore<S> {
+    store: S,
+    staleness: Duration,
+    clock: Clock,
+    records: Cache<RecordKey, Kept, Bytewise>,
+    /// How many writes of this process began or ended, of the keys that share a counter.
+    writes: [AtomicU64; COUNTERS],
+}
+
+const COUNTERS: usize = 64;
+
+const MAX_BYTES: u64 = 32 << 20;
+
+/// What an entry takes beside its data: the key, the record, and the cache's own.
+const OVERHEAD: u64 = 160;
+
+/// For how many bytes of the cache there is likely to be one session.
+const LIKELY_SIZE: u64 = 512;
+
+#[derive(Clone)]
+struct Kept {
+    record: Record,
+    /// From before the store was asked.
+    read: Instant,
+}
+
+#[derive(Clone)]
+struct Bytewise;
+
+impl Weighter<RecordKey, Kept> for Bytewise {
+    fn weight(&self, _: &RecordKey, kept: &Kept) -> u64 {
+        OVERHEAD + kept.record.data().len() as u64
+    }
+}
+
+impl<S: Store> CachedStore<S> {
+    /// Puts a cache in front of `store`, whose records are at most `staleness` old. Without any
+    /// staleness it keeps nothing.
+    #[must_use]
+    pub fn new(store: S, staleness: Duration) -> Self {
+        Self {
+            store,
+            staleness,
+            clock: Clock::system(),
+            records: cache(MAX_BYTES),
+            writes: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
+    }
+
+    /// Bounds the memory that records take, 32 MiB by default.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::MemoryStore;
+    /// # use silverback_cached::CachedStore;
+    /// let small = CachedStore::new(MemoryStore::new(), Duration::from_secs(1)).max_bytes(1 << 20);
+    /// ```
+    #[must_use]
+    pub fn max_bytes(self, bytes: u64) -> Self {
+        Self {
+            records: cache(bytes),
+            ..self
+        }
+    }
+
+    /// Tells by another clock which records are over, for tests. How old they are is told by tokio's.
+    #[must_use]
+    pub fn clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Returns how many bytes of memory the records in the cache take.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.records.weight()
+    }
+
+    /// Returns the store behind.
+    #[must_use]
+    pub const fn get_ref(&self) -> &S {
+        &self.store
+    }
+
+    fn recent(&self, key: &RecordKey) -> Option<Record> {
+        let kept = self.records.get(key)?;
+        let is_over = kept.record.is_expired_at(self.clock.now());
+        (kept.read.elapsed() < self.staleness && !is_over).then_some(kept.record)
+    }
+
+    /// Notes when the store is asked, to be told from writes that come meanwhile.
+    fn ask(&self, key: &RecordKey) -> Asked {
+        Asked {
+            writes: self.writes_of(key).load(Ordering::SeqCst),
+            at: Instant::now(),
+        }
+    }
+
+    /// Keeps what the store has answered, unless this process has written it since it was asked.
+    fn keep(&self, key: &RecordKey, asked: &Asked, loaded: &Result<Option<Record>, StoreError>) {
+        let Ok(Some(record)) = loaded else {
+            self.records.remove(key);
+            return;
+        };
+        let is_current = || self.writes_of(key).load(Ordering::SeqCst) == asked.writes;
+        if self.staleness.is_zero() || !is_current() {
+            return;
+        }
+        let kept = Kept {
+            record: record.clone(),
+            read: asked.at,
+        };
+        self.records.insert(*key, kept);
+        // A write counts first and removes then: one of the two sees the other.
+        if !is_current() {
+            self.records.remove(key);
+        }
+    }
+
+    /// Forgets the record of a write, now and when the write is over, also if it is dropped before.
+    fn write(&self, key: &RecordKey) -> Write<'_, S> {
+        self.forget(key);
+        Write {
+            cached: self,
+            key: *key,
+        }
+    }
+
+    fn forget(&self, key: &RecordKey) {
+        self.writes_of(key).fetch_add(1, Ordering::SeqCst);
+        self.records.remove(key);
+    }
+
+    fn writes_of(&self, key: &RecordKey) -> &AtomicU64 {
+        let [first, ..] = key.as_bytes();
+        let [counter, ..] = &self.writes;
+        self.writes
+            .get(usize::from(*first) % COUNTERS)
+            .unwrap_or(counter)
+    }
+}
+
+struct Asked {
+    writes: u64,
+    at: Instant,
+}
+
+/// A write under way.
+struct Write<'a, S: Store> {
+    cached: &'a CachedStore<S>,
+    key: RecordKey,
+}
+
+impl<S: Store> Drop for Write<'_, S> {
+    fn drop(&mut self) {
+        self.cached.forget(&self.key);
+    }
+}
+
+fn cache(bytes: u64) -> Cache<RecordKey, Kept, Bytewise> {
+    let items = usize::try_from(bytes / LIKELY_SIZE).unwrap_or(usize::MAX);
+    Cache::with_weighter(items, bytes, Bytewise)
+}
+
+impl<S: Store> Store for CachedStore<S> {
+    async fn load(&self, key: &RecordKey, read: Read) -> Result<Option<Record>, StoreError> {
+        if read == Read::Recent
+            && let Some(record) = self.recent(key)
+        {
+            return Ok(Some(record));
+        }
+        let asked = self.ask(key);
+        let loaded = self.store.load(key, Read::Current).await;
+        self.keep(key, &asked, &loaded);
+        loaded
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let recent = |key| match read {
+            Read::Recent => self.recent(key),
+            Read::Current => None,
+        };
+        let found: Vec<_> = keys.iter().map(recent).collect();
+        let missing = keys.iter().zip(&found);
+        let missing: Vec<_> = missing
+            .filter(|(_, found)| found.is_none())
+            .map(|(key, _)| *key)
+            .collect();
+        if missing.is_empty() {
+            return found.into_iter().map(Ok).collect();
+        }
+        let asked: Vec<_> = missing.iter().map(|key| self.ask(key)).collect();
+        let loaded = self.store.load_many(&missing, Read::Current).await;
+        for ((key, asked), loaded) in missing.iter().zip(&asked).zip(&loaded) {
+            self.keep(key, asked, loaded);
+        }
+        let mut loaded = loaded.into_iter();
+        let mut answer = |found: Option<Record>| match found {
+            Some(record) => Ok(Some(record)),
+            None => loaded
+                .next()
+                .unwrap_or_else(|| Err(StoreError::unavailable("the store left an answer out"))),
+        };
+        found.into_iter().map(&mut answer).collect()
+    }
+
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        let _write = self.write(key);
+        self.store.create(key, data, expiry).await
+    }
+
+    async fn update(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        let _write = self.write(key);
+        self.store.update(key, expected, data, expiry).await
+    }
+
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        let _write = self.write(key);
+        self.store.touch(key, expected, expiry).await
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        let _write = self.write(key);
+        self.store.delete(key, expected).await
+    }
+
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        let _writes: Vec<_> = records.iter().map(|(key, _)| self.write(key)).collect();
+        self.store.delete_many(records).await
+    }
+
+    fn limits(&self) -> Limits {
+        self.store.limits()
+    }
+}
+
+/// Lists what the store has.
+impl<S: Browse> Browse for CachedStore<S> {
+    async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
+        self.store.browse(from, limit).await
+    }
+}
+
+/// Sweeps the store. What has expired is not read from the cache either.
+impl<S: Sweep> Sweep for CachedStore<S> {
+    async fn sweep_some(&self, limit: usize) -> Swept {
+        self.store.sweep_some(limit).await
+    }
+
+    async fn sweep(&self) -> Swept {
+        self.store.sweep().await
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for CachedStore<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedStore")
+            .field("store", &self.store)
+            .field("staleness", &self.staleness)
+            .field("records", &self.records.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The programs of the README are built.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,188 @@
+//! Making a store of an address, or of a connection that the application has.
+
+use std::sync::Arc;
+
+use redis::{Client, Pipeline, RedisError, Value};
+use silverback::store::StoreError;
+
+use crate::{
+    RedisStore, error,
+    link::{Link, Source, To},
+};
+
+impl RedisStore {
+    /// Connects to one server: `redis://user:password@host:6379/0`, `rediss://` with the feature
+    /// `tls`, or `redis+unix:///path`.
+    ///
+    /// The connection is shared by all tasks, and made anew when it is lost.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] if the address cannot be read or the server does not let you in,
+    /// [`StoreError::Unavailable`] if it cannot be reached.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let client = Client::open(url).map_err(bad_address)?;
+        Self::of(Source::Single(client)).await
+    }
+
+    /// Connects to a cluster, by the addresses of some of its servers.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    #[cfg(feature = "cluster")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "cluster")))]
+    pub async fn connect_cluster<U: AsRef<str>>(
+        urls: impl IntoIterator<Item = U>,
+    ) -> Result<Self, StoreError> {
+        let urls: Vec<_> = urls
+            .into_iter()
+            .map(|url| url.as_ref().to_owned())
+            .collect();
+        let client = redis::cluster::ClusterClient::builder(urls)
+            .connection_timeout(crate::link::CONNECTING)
+            .response_timeout(crate::link::CONNECTING)
+            .overall_response_timeout(None)
+            .min_retry_wait(25)
+            .max_retry_wait(250)
+            .build()
+            .map_err(bad_address)?;
+        Self::of(Source::Cluster(client)).await
+    }
+
+    /// Connects to the master of this name, by the addresses of the Sentinels that watch it, and to
+    /// its successor after a failover.
+    ///
+    /// The master is a name, or an address with its name in the place of the host where it takes a
+    /// password or another database: `redis://user:password@mymaster/1`.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect); also if the Sentinels know no master of this name.
+    ///
+    /// ```no_run
+    /// # use silverback_redis::RedisStore;
+    /// # async fn f() -> Result<(), silverback::store::StoreError> {
+    /// let sentinels = ["redis://10.0.0.1:26379", "redis://10.0.0.2:26379"];
+    /// let store = RedisStore::connect_sentinel(sentinels, "mymaster").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "sentinel")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sentinel")))]
+    pub async fn connect_sentinel<U: AsRef<str>>(
+        sentinels: impl IntoIterator<Item = U>,
+        master: &str,
+    ) -> Result<Self, StoreError> {
+        use redis::{
+            ConnectionAddr, IntoConnectionInfo, TlsMode,
+            sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType},
+        };
+
+        let mut node = SentinelNodeConnectionInfo::default();
+        let mut name = master.to_owned();
+        if master.contains("://") {
+            let info = master.into_connection_info().map_err(bad_address)?;
+            node = node.set_redis_connection_info(info.redis_settings().clone());
+            name = match info.addr() {
+                ConnectionAddr::Tcp(host, _) => host.to_string(),
+                ConnectionAddr::TcpTls { host, insecure, .. } => {
+                    let mode = if *insecure {
+                        TlsMode::Insecure
+                    } else {
+                        TlsMode::Secure
+                    };
+                    node = node.set_tls_mode(mode);
+                    host.to_string()
+                }
+                _ => return Err(StoreError::refused("the master's address has no name")),
+            };
+        }
+        let urls: Vec<_> = sentinels
+            .into_iter()
+            .map(|url| url.as_ref().to_owned())
+            .collect();
+        let kind = SentinelServerType::Master;
+        let client = SentinelClient::build(urls, name, Some(node), kind).map_err(bad_address)?;
+        Self::of(Source::Sentinel(tokio::sync::Mutex::new(client))).await
+    }
+
+    /// Takes the application's own connection to one server, which makes itself anew.
+    ///
+    /// A connection that is slower than the store's [`timeout`](Self::timeout) by its own settings
+    /// is given up on by the store. With [`wait_replicas`](Self::wait_replicas), what else the
+    /// application sends on it waits for the replicas too.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    #[cfg(feature = "redis-1")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "redis-1")))]
+    pub async fn from_connection(
+        connection: redis::aio::ConnectionManager,
+    ) -> Result<Self, StoreError> {
+        Self::of(Source::Given(crate::link::Connection::Managed(connection))).await
+    }
+
+    /// Takes the application's own connection to a cluster. Records are read from masters, whatever
+    /// the connection's strategy is.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    #[cfg(all(feature = "redis-1", feature = "cluster"))]
+    #[cfg_attr(docsrs, doc(cfg(all(feature = "redis-1", feature = "cluster"))))]
+    pub async fn from_cluster_connection(
+        connection: redis::cluster_async::ClusterConnection,
+    ) -> Result<Self, StoreError> {
+        Self::of(Source::Given(crate::link::Connection::Cluster(connection))).await
+    }
+
+    async fn of(source: Source) -> Result<Self, StoreError> {
+        let mut store = Self::new(Link::new(Arc::new(source)), true);
+        store.may_forget(store.evicts().await?);
+        Ok(store)
+    }
+
+    /// Asks whether the server drops records before their end when it is full. `INFO` says it also
+    /// where `CONFIG` is not allowed, as at most providers; a server that does not say it is one
+    /// that may.
+    async fn evicts(&self) -> Result<bool, StoreError> {
+        let mut info = Pipeline::with_capacity(1);
+        info.cmd("INFO").arg("memory");
+        #[cfg(feature = "cluster")]
+        if self.link.is_cluster() {
+            for node in self.masters().await? {
+                let answers = self.link.run(node.to(), &info, self.timeout).await?;
+                if evicts(answers)? {
+                    return Ok(true);
+                }
+            }
+            return Ok(false);
+        }
+        evicts(self.link.run(To::Key(""), &info, self.timeout).await?)
+    }
+}
+
+fn evicts(answers: Vec<Value>) -> Result<bool, StoreError> {
+    let text = match answers.into_iter().next() {
+        Some(Value::BulkString(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
+        Some(Value::VerbatimString { text, .. }) => text,
+        Some(Value::ServerError(failure)) => {
+            return match error::of(failure.into()) {
+                failure @ StoreError::Unavailable(_) => Err(failure),
+                _ => Ok(true),
+            };
+        }
+        _ => String::new(),
+    };
+    let policy = text
+        .lines()
+        .find_map(|line| line.strip_prefix("maxmemory_policy:"));
+    Ok(policy != Some("noeviction"))
+}
+
+/// Shows nothing of the address, which may have a password.
+fn bad_address(error: RedisError) -> StoreError {
+    StoreError::refused(error)
+}

@@ -1,0 +1,81 @@
+//! What an error of the client or of the server means for a session.
+
+use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
+use silverback::store::StoreError;
+
+/// Says what the error means.
+pub(crate) fn of(error: RedisError) -> StoreError {
+    if error.code() == Some("WRONGTYPE") {
+        return StoreError::Corrupt(error.into());
+    }
+    if is_refusal(&error) {
+        return StoreError::refused(error);
+    }
+    StoreError::unavailable(error)
+}
+
+/// Whether the server was reached, and will not do it if it is asked again: it is full, or does not
+/// let this client in.
+fn is_refusal(error: &RedisError) -> bool {
+    match error.kind() {
+        ErrorKind::AuthenticationFailed
+        | ErrorKind::InvalidClientConfig
+        | ErrorKind::EmptySentinelList
+        | ErrorKind::RESP3NotSupported
+        | ErrorKind::UnexpectedReturnType
+        | ErrorKind::Server(
+            ServerErrorKind::NoPerm | ServerErrorKind::CrossSlot | ServerErrorKind::ExecAbort,
+        ) => true,
+        // The server's limit of connections has no code of its own.
+        ErrorKind::Server(ServerErrorKind::ResponseError) => {
+            !error.to_string().contains("max number of clients")
+        }
+        ErrorKind::Extension => !matches!(error.code(), Some("NOREPLICAS" | "BUSY" | "UNKILLABLE")),
+        _ => false,
+    }
+}
+
+/// Whether the server has not done it, and may soon: it is starting, or no longer the master.
+pub(crate) fn will_pass(error: &RedisError) -> bool {
+    let of_server = matches!(
+        error.kind(),
+        ErrorKind::Server(
+            ServerErrorKind::BusyLoading
+                | ServerErrorKind::ReadOnly
+                | ServerErrorKind::MasterDown
+                | ServerErrorKind::ClusterDown
+                | ServerErrorKind::TryAgain
+        )
+    );
+    of_server || error.code() == Some("BUSY")
+}
+
+/// Whether another connection is needed: this one is dead, or leads to a server that is no longer the
+/// master.
+pub(crate) fn needs_another_connection(error: &RedisError) -> bool {
+    let is_no_master = matches!(
+        error.kind(),
+        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
+    );
+    error.is_unrecoverable_error() || error.is_timeout() || is_no_master
+}
+
+/// The error that a value is, if it is one.
+pub(crate) fn in_value(value: &Value) -> Option<RedisError> {
+    match value {
+        Value::ServerError(error) => Some(error.clone().into()),
+        _ => None,
+    }
+}
+
+/// What the server answers if it does not do as its documentation says.
+pub(crate) fn unexpected(value: &Value) -> StoreError {
+    let kind = match value {
+        Value::Nil => "nothing",
+        Value::Int(_) => "a number",
+        Value::BulkString(_) => "bytes",
+        Value::Array(_) => "a list",
+        _ => "something else than expected",
+    };
+    StoreError::refused(format!("the server answers with {kind}"))
+}

@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod browse;
+mod connect;
+mod error;
+mod link;
+mod record;
+mod script;
+mod store;
+
+pub use self::store::RedisStore;

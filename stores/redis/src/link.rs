@@ -1,0 +1,262 @@
+//! The way to the server: one connection that all tasks share, and another when it is lost.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+#[cfg(feature = "redis-1")]
+use redis::aio::ConnectionManager;
+#[cfg(feature = "sentinel")]
+use redis::sentinel::SentinelClient;
+use redis::{
+    AsyncConnectionConfig, Client, Pipeline, RedisError, RedisResult, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+};
+#[cfg(feature = "cluster")]
+use redis::{
+    cluster::ClusterClient,
+    cluster_async::ClusterConnection,
+    cluster_routing::{Route, SingleNodeRoutingInfo, SlotAddr},
+};
+use silverback::store::StoreError;
+use tokio::{sync::Mutex, time};
+
+use crate::error;
+
+/// Where connections come from.
+pub(crate) enum Source {
+    Single(Client),
+    #[cfg(feature = "sentinel")]
+    Sentinel(Mutex<SentinelClient>),
+    #[cfg(feature = "cluster")]
+    Cluster(ClusterClient),
+    /// The application's own, which finds its way back by itself.
+    #[cfg(feature = "redis-1")]
+    Given(Connection),
+}
+
+impl Source {
+    async fn connect(&self) -> RedisResult<Connection> {
+        // Answers are waited for by the link, which knows how long.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECTING))
+            .set_response_timeout(None);
+        match self {
+            Self::Single(client) => client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await
+                .map(Connection::One),
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(client) => {
+                let mut client = client.lock().await;
+                let connection = client.get_async_connection_with_config(&config);
+                connection.await.map(Connection::One)
+            }
+            #[cfg(feature = "cluster")]
+            Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+            #[cfg(feature = "redis-1")]
+            Self::Given(connection) => Ok(connection.clone()),
+        }
+    }
+}
+
+/// How long a connection may take to be made.
+pub(crate) const CONNECTING: Duration = Duration::from_secs(1);
+
+/// How long to wait before a server is asked again that is not there yet.
+const PAUSE: Duration = Duration::from_millis(25);
+
+#[derive(Clone)]
+pub(crate) enum Connection {
+    One(MultiplexedConnection),
+    #[cfg(feature = "redis-1")]
+    Managed(ConnectionManager),
+    #[cfg(feature = "cluster")]
+    Cluster(ClusterConnection),
+}
+
+impl Connection {
+    /// Sends commands of one key to the server that has it, and returns an answer for each, which may
+    /// be an error.
+    async fn send(&mut self, to: &To<'_>, commands: &Pipeline) -> RedisResult<Vec<Value>> {
+        let count = commands.len();
+        match self {
+            Self::One(connection) => connection.send_packed_commands(commands, 0, count).await,
+            #[cfg(feature = "redis-1")]
+            Self::Managed(connection) => connection.req_packed_commands(commands, 0, count).await,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(connection) => {
+                let commands = commands.clone();
+                let route = to.route();
+                connection.route_pipeline(commands, 0, count, route).await
+            }
+        }
+    }
+}
+
+/// Which server of a cluster is meant; there is one alone otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum To<'a> {
+    /// The master that has the key.
+    Key(&'a str),
+    /// Any.
+    #[cfg(feature = "cluster")]
+    Any,
+    /// The one at this address.
+    #[cfg(feature = "cluster")]
+    Node(&'a str, u16),
+}
+
+#[cfg(feature = "cluster")]
+impl To<'_> {
+    fn route(&self) -> SingleNodeRoutingInfo {
+        match self {
+            Self::Key(key) => {
+                SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master))
+            }
+            Self::Any => SingleNodeRoutingInfo::RandomPrimary,
+            Self::Node(host, port) => SingleNodeRoutingInfo::ByAddress {
+                host: (*host).to_owned(),
+                port: *port,
+            },
+        }
+    }
+}
+
+/// A connection that is made anew when it is lost.
+pub(crate) struct Link {
+    source: Arc<Source>,
+    current: RwLock<Current>,
+    /// Who has it makes a connection; the others wait for that one.
+    connecting: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Current {
+    /// Counts connections, so that nobody takes away another one than the one that failed.
+    number: u64,
+    connection: Option<Connection>,
+}
+
+impl Link {
+    pub(crate) fn new(source: Arc<Source>) -> Self {
+        Self {
+            source,
+            current: RwLock::default(),
+            connecting: Mutex::new(()),
+        }
+    }
+
+    /// Makes another link to the same server.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(Arc::clone(&self.source))
+    }
+
+    /// Says whether several servers have the keys.
+    pub(crate) fn is_cluster(&self) -> bool {
+        match &*self.source {
+            #[cfg(feature = "cluster")]
+            Source::Cluster(_) => true,
+            #[cfg(all(feature = "cluster", feature = "redis-1"))]
+            Source::Given(Connection::Cluster(_)) => true,
+            _ => false,
+        }
+    }
+
+    /// Sends commands, and returns an answer for each, which may be an error. Waits for a server that
+    /// is not there yet, or not the master, as long as the whole may take. What it sent and got no
+    /// answer to, it does not send again.
+    pub(crate) async fn run(
+        &self,
+        to: To<'_>,
+        commands: &Pipeline,
+        within: Duration,
+    ) -> Result<Vec<Value>, StoreError> {
+        let mut used = None;
+        let answered = time::timeout(within, async {
+            loop {
+                let (number, mut connection) = match self.connect().await {
+                    Ok(connected) => connected,
+                    Err(error) if is_worth_waiting(&error) => {
+                        time::sleep(PAUSE).await;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
+                used = Some(number);
+                let answers = connection.send(&to, commands).await;
+                let failure = match &answers {
+                    Err(error) => Some(error.clone()),
+                    Ok(values) => values.iter().find_map(error::in_value),
+                };
+                let Some(failure) = failure else {
+                    return answers;
+                };
+                if error::needs_another_connection(&failure) {
+                    self.lose(number);
+                }
+                if !error::will_pass(&failure) {
+                    return answers;
+                }
+                time::sleep(PAUSE).await;
+            }
+        });
+        match answered.await {
+            Ok(answers) => answers.map_err(error::of),
+            Err(_) => {
+                // A connection may be dead without a sign of it.
+                used.into_iter().for_each(|number| self.lose(number));
+                let sentence = format!("Redis has not answered within {within:?}");
+                Err(StoreError::unavailable(sentence))
+            }
+        }
+    }
+
+    async fn connect(&self) -> RedisResult<(u64, Connection)> {
+        if let Some(connected) = self.connected() {
+            return Ok(connected);
+        }
+        let turn = self.connecting.lock().await;
+        if let Some(connected) = self.connected() {
+            return Ok(connected);
+        }
+        let connection = self.source.connect().await?;
+        let number = self.enter(connection.clone());
+        drop(turn);
+        Ok((number, connection))
+    }
+
+    fn connected(&self) -> Option<(u64, Connection)> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        Some((current.number, current.connection.clone()?))
+    }
+
+    fn enter(&self, connection: Connection) -> u64 {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        current.number += 1;
+        current.connection = Some(connection);
+        current.number
+    }
+
+    /// Has the next call make another connection. A cluster's, and the application's own, do that by
+    /// themselves.
+    fn lose(&self, number: u64) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let is_one = matches!(current.connection, Some(Connection::One(_)));
+        if is_one && current.number == number {
+            current.connection = None;
+        }
+    }
+}
+
+/// Whether the server is not there yet: nobody listens, or the Sentinels look for a master.
+fn is_worth_waiting(error: &RedisError) -> bool {
+    error.is_io_error()
+        || error::will_pass(error)
+        || matches!(
+            error.kind(),
+            redis::ErrorKind::MasterNameNotFoundBySentinel
+                | redis::ErrorKind::ClusterConnectionNotFound
+        )
+}

@@ -1,0 +1,147 @@
+//! What the server does in one step: look at a record's version, and write.
+//!
+//! `SET .. IFEQ` (Valkey 8.1) and `DELIFEQ` (9.0) compare whole values, so a client would have to
+//! keep each record that it has read and send it back with the next one. A script compares the 16
+//! bytes of the version, which stand at the record's beginning.
+//!
+//! A write is recognised by the version that it brings: a client that sends it again after its answer
+//! got lost is told that it was done.
+
+use std::sync::LazyLock;
+
+use redis::{Cmd, Script};
+use silverback::store::StoreError;
+
+use crate::record::{HEAD, MAGIC};
+
+/// One of the scripts, by its text.
+pub(crate) struct Call {
+    script: LazyLock<Script>,
+    text: fn() -> String,
+}
+
+impl Call {
+    const fn new(text: fn() -> String, script: fn() -> Script) -> Self {
+        Self {
+            script: LazyLock::new(script),
+            text,
+        }
+    }
+
+    /// Makes the command that runs it, by its hash or, for a server that does not have it yet, by
+    /// its text. Arguments follow.
+    pub(crate) fn command(&self, by: By, key: &str) -> Cmd {
+        let mut command = Cmd::new();
+        match by {
+            By::Hash => command.arg("EVALSHA").arg(self.script.get_hash()),
+            By::Text => command.arg("EVAL").arg((self.text)()),
+        };
+        command.arg(1).arg(key);
+        command
+    }
+}
+
+/// What a script is called by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum By {
+    Hash,
+    Text,
+}
+
+macro_rules! call {
+    ($text:expr) => {
+        Call::new($text, || Script::new(&$text()))
+    };
+}
+
+/// ARGV: the new version, milliseconds, the record. What is no record gives way.
+pub(crate) static CREATE: Call = call!(|| {
+    format!(
+        "local head = redis.pcall('GETRANGE', KEYS[1], 0, {last})\n\
+         if head.err and string.sub(head.err, 1, 9) ~= 'WRONGTYPE' then return head end\n\
+         if not head.err and #head == {HEAD} and string.sub(head, 1, 4) == '{magic}' then\n\
+           if string.sub(head, 5, 20) == ARGV[1] then return {DONE} end\n\
+           return {EXISTS}\n\
+         end\n\
+         if ARGV[2] == '0' then redis.call('DEL', KEYS[1])\n\
+         else redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2]) end\n\
+         return {DONE}",
+        last = HEAD - 1,
+        magic = magic(),
+    )
+});
+
+/// ARGV: the expected version, the new one, milliseconds, the record.
+pub(crate) static UPDATE: Call = call!(|| {
+    format!(
+        "{}if version == ARGV[2] then return {DONE} end\n\
+         if version ~= ARGV[1] then return {CONFLICT} end\n\
+         if ARGV[3] == '0' then redis.call('DEL', KEYS[1])\n\
+         else redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[3]) end\n\
+         return {DONE}",
+        look()
+    )
+});
+
+/// ARGV: the expected version, milliseconds, the end as it stands in a record.
+pub(crate) static TOUCH: Call = call!(|| {
+    format!(
+        "{}if version ~= ARGV[1] then return {CONFLICT} end\n\
+         if ARGV[2] == '0' then redis.call('DEL', KEYS[1])\n\
+         else\n\
+           redis.call('SETRANGE', KEYS[1], 20, ARGV[3])\n\
+           redis.call('PEXPIRE', KEYS[1], ARGV[2])\n\
+         end\n\
+         return {DONE}",
+        look()
+    )
+});
+
+/// ARGV: the expected version.
+pub(crate) static DELETE: Call = call!(|| {
+    format!(
+        "{}if version ~= ARGV[1] then return {CONFLICT} end\n\
+         redis.call('DEL', KEYS[1])\n\
+         return {DONE}",
+        look()
+    )
+});
+
+/// Reads the version, and ends the script where there is none.
+fn look() -> String {
+    format!(
+        "local head = redis.pcall('GETRANGE', KEYS[1], 0, {last})\n\
+         if head.err then return head end\n\
+         if head == '' and redis.call('EXISTS', KEYS[1]) == 0 then return {GONE} end\n\
+         if #head ~= {HEAD} or string.sub(head, 1, 4) ~= '{magic}' then return {CORRUPT} end\n\
+         local version = string.sub(head, 5, 20)\n",
+        last = HEAD - 1,
+        magic = magic(),
+    )
+}
+
+fn magic() -> std::borrow::Cow<'static, str> {
+    String::from_utf8_lossy(MAGIC)
+}
+
+const DONE: i64 = 0;
+const GONE: i64 = 1;
+const CONFLICT: i64 = 2;
+const EXISTS: i64 = 3;
+const CORRUPT: i64 = 4;
+
+/// What a script's answer says.
+pub(crate) fn outcome(answer: i64) -> Result<(), StoreError> {
+    match answer {
+        DONE => Ok(()),
+        GONE => Err(StoreError::Gone),
+        CONFLICT => Err(StoreError::Conflict),
+        EXISTS => Err(StoreError::Exists),
+        CORRUPT => Err(StoreError::Corrupt(
+            "what is under the key is no record".into(),
+        )),
+        other => Err(StoreError::refused(format!(
+            "the server answers {other} to a script of this store"
+        ))),
+    }
+}

@@ -1,0 +1,486 @@
+//! The store.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use redis::{Cmd, Pipeline, Value};
+use silverback::store::{
+    Bytes, Expiry, Limits, Read, Record, RecordKey, RecordKind, Store, StoreError, Version,
+};
+
+use crate::{
+    error,
+    link::{Link, To},
+    record::{self, HEAD},
+    script::{self, By, Call},
+};
+
+/// Keeps sessions in Redis or Valkey. Clones are the same store.
+///
+/// The [crate's documentation](crate) says what it guarantees.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use silverback::{Keys, SessionConfig};
+/// use silverback_redis::RedisStore;
+///
+/// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = RedisStore::connect("redis://127.0.0.1:6379").await?.prefix("shop:");
+/// let sessions = SessionConfig::new("session", store, Keys::generate()?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct RedisStore {
+    pub(crate) link: Arc<Link>,
+    prefix: Arc<str>,
+    pub(crate) timeout: Duration,
+    record_bytes: usize,
+    may_forget: bool,
+    confirmed: Option<Confirmed>,
+}
+
+/// How writes are confirmed that must not be lost.
+#[derive(Clone)]
+struct Confirmed {
+    /// `WAIT` holds up a connection, so it has one of its own.
+    link: Arc<Link>,
+    replicas: u32,
+    within: Duration,
+}
+
+/// What a string's value can be at most, by the server's `proto-max-bulk-len` as it comes.
+const LARGEST: usize = (512 << 20) - HEAD;
+
+impl RedisStore {
+    pub(crate) fn new(link: Link, may_forget: bool) -> Self {
+        Self {
+            link: Arc::new(link),
+            prefix: "silverback:".into(),
+            timeout: Duration::from_secs(2),
+            record_bytes: 16 << 20,
+            may_forget,
+            confirmed: None,
+        }
+    }
+
+    /// Sets what the store's keys begin with: after it come the 64 hexadecimal digits of the
+    /// [`RecordKey`]. The default is `silverback:`. Applications that share a server take one each.
+    ///
+    /// In a cluster, braces in it put every session on one server: `{shop}:` is a hash tag.
+    #[must_use]
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Sets how long a call may take, until it is [`StoreError::Unavailable`]. The default is 2
+    /// seconds, which leaves room in a request's budget of 5 seconds for a second attempt. A
+    /// connection that does not answer in this time is replaced.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets the most bytes of a record. The default is 16 MiB; more than 512 MiB is 512 MiB, the
+    /// server's own limit.
+    #[must_use]
+    pub fn record_bytes(mut self, bytes: usize) -> Self {
+        self.record_bytes = bytes.min(LARGEST);
+        self
+    }
+
+    /// Has so many replicas confirm each write that a failover must not lose: new records, deletions,
+    /// and what remembers that a session has ended or was renewed. Other updates go on as before. The
+    /// default is none.
+    ///
+    /// `WAIT` is sent with the write, in the same round trip, on a connection that is for such writes
+    /// alone. If too few have confirmed `within` this time, the call is [`StoreError::Unavailable`]:
+    /// the write stands, and a failover may lose it. Let it be shorter than the
+    /// [`timeout`](Self::timeout).
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use silverback_redis::RedisStore;
+    /// # async fn f() -> Result<(), silverback::store::StoreError> {
+    /// let store = RedisStore::connect("redis://10.0.0.1").await?;
+    /// let store = store.wait_replicas(1, Duration::from_millis(500));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn wait_replicas(mut self, replicas: u32, within: Duration) -> Self {
+        self.confirmed = (replicas > 0).then(|| Confirmed {
+            link: Arc::new(self.link.another()),
+            replicas,
+            within,
+        });
+        self
+    }
+
+    pub(crate) fn may_forget(&mut self, may_forget: bool) {
+        self.may_forget = may_forget;
+    }
+
+    /// The name of a record in Redis.
+    pub(crate) fn name(&self, key: &RecordKey) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    /// The record that a name in Redis is of; `None` if it is none of this store.
+    pub(crate) fn key(&self, name: &str) -> Option<RecordKey> {
+        name.strip_prefix(&*self.prefix)?.parse().ok()
+    }
+
+    pub(crate) fn pattern(&self) -> String {
+        let mut pattern = String::with_capacity(self.prefix.len() + 1);
+        for letter in self.prefix.chars() {
+            if matches!(letter, '*' | '?' | '[' | ']' | '^' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(letter);
+        }
+        pattern.push('*');
+        pattern
+    }
+
+    fn check(&self, data: &Bytes) -> Result<(), StoreError> {
+        if data.len() > self.record_bytes {
+            return Err(StoreError::TooLarge {
+                size: data.len(),
+                limit: self.record_bytes,
+            });
+        }
+        Ok(())
+    }
+
+    /// Runs a command of one key, and has it confirmed if that is asked for.
+    async fn write(&self, name: &str, command: Cmd, lasts: bool) -> Result<Value, StoreError> {
+        let mut commands = Pipeline::with_capacity(2);
+        commands.add_command(command);
+        let mut answers = self.write_all(name, commands, lasts).await?;
+        answers.next().ok_or_else(no_answer)
+    }
+
+    /// Runs commands in one round trip.
+    async fn write_all(
+        &self,
+        name: &str,
+        mut commands: Pipeline,
+        lasts: bool,
+    ) -> Result<std::vec::IntoIter<Value>, StoreError> {
+        let Some(confirmed) = self.confirmed.as_ref().filter(|_| lasts) else {
+            let answers = self.link.run(To::Key(name), &commands, self.timeout);
+            return answers.await.map(Vec::into_iter);
+        };
+        let within = u64::try_from(confirmed.within.as_millis()).unwrap_or(u64::MAX);
+        // Without end is what 0 would mean.
+        let within = within.max(1);
+        commands.cmd("WAIT").arg(confirmed.replicas).arg(within);
+        let answers = confirmed.link.run(To::Key(name), &commands, self.timeout);
+        let mut answers = answers.await?;
+        match answers.pop() {
+            Some(Value::Int(replicas)) if replicas >= i64::from(confirmed.replicas) => {
+                Ok(answers.into_iter())
+            }
+            // What failed needs no confirmation.
+            _ if answers
+                .iter()
+                .any(|answer| error::in_value(answer).is_some()) =>
+            {
+                Ok(answers.into_iter())
+            }
+            Some(Value::Int(replicas)) => Err(StoreError::unavailable(format!(
+                "written, and confirmed by {replicas} of {} replicas within {:?}",
+                confirmed.replicas, confirmed.within
+            ))),
+            Some(other) => {
+                Err(error::in_value(&other).map_or_else(|| error::unexpected(&other), error::of))
+            }
+            None => Err(no_answer()),
+        }
+    }
+
+    /// Runs a script, which the server is given if it does not have it.
+    async fn call(
+        &self,
+        call: &Call,
+        name: &str,
+        arguments: impl Fn(&mut Cmd),
+        lasts: bool,
+    ) -> Result<(), StoreError> {
+        let mut by = By::Hash;
+        loop {
+            let mut command = call.command(by, name);
+            arguments(&mut command);
+            match self.write(name, command, lasts).await? {
+                Value::Int(answer) => return script::outcome(answer),
+                Value::ServerError(failure) if is_unknown(&failure) && by == By::Hash => {
+                    by = By::Text;
+                }
+                Value::ServerError(failure) => return Err(error::of(failure.into())),
+                other => return Err(error::unexpected(&other)),
+            }
+        }
+    }
+
+    /// Deletes what there is, at the expected version if there is one.
+    fn deletion(name: &str, expected: Option<Version>, by: By) -> Cmd {
+        match expected {
+            None => {
+                let mut command = redis::cmd("DEL");
+                command.arg(name);
+                command
+            }
+            Some(version) => {
+                let mut command = script::DELETE.command(by, name);
+                command.arg(version.as_bytes());
+                command
+            }
+        }
+    }
+}
+
+fn is_unknown(failure: &redis::ServerError) -> bool {
+    failure.kind() == Some(redis::ServerErrorKind::NoScript)
+}
+
+fn no_answer() -> StoreError {
+    StoreError::unavailable("Redis has answered less than it was asked")
+}
+
+/// Whether a failover must not lose this update: it says that something has ended.
+fn is_end(data: &[u8]) -> bool {
+    RecordKind::of(data) != Some(RecordKind::Session)
+}
+
+fn loaded(answer: Value) -> Result<Option<Record>, StoreError> {
+    match answer {
+        Value::Nil => Ok(None),
+        Value::BulkString(value) => record::read(value).map(Some),
+        Value::ServerError(failure) => Err(error::of(failure.into())),
+        other => Err(error::unexpected(&other)),
+    }
+}
+
+fn deleted(answer: Value) -> Result<(), StoreError> {
+    match answer {
+        Value::Int(_) => Ok(()),
+        Value::ServerError(failure) => Err(error::of(failure.into())),
+        other => Err(error::unexpected(&other)),
+    }
+}
+
+/// That there was nothing to delete is no error.
+fn deleted_at(answer: i64) -> Result<(), StoreError> {
+    match script::outcome(answer) {
+        Err(StoreError::Gone) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+impl Store for RedisStore {
+    async fn load(&self, key: &RecordKey, _: Read) -> Result<Option<Record>, StoreError> {
+        let name = self.name(key);
+        let mut commands = Pipeline::with_capacity(1);
+        commands.cmd("GET").arg(&name);
+        let answers = self
+            .link
+            .run(To::Key(&name), &commands, self.timeout)
+            .await?;
+        loaded(answers.into_iter().next().ok_or_else(no_answer)?)
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        #[cfg(feature = "cluster")]
+        if self.link.is_cluster() {
+            let loads = keys.iter().map(|key| self.load(key, read));
+            return futures_util::future::join_all(loads).await;
+        }
+        let _ = read;
+        let names: Vec<_> = keys.iter().map(|key| self.name(key)).collect();
+        let Some(first) = names.first() else {
+            return Vec::new();
+        };
+        // Not `MGET`, to which a key of another type is as good as none.
+        let mut commands = Pipeline::with_capacity(names.len());
+        for name in &names {
+            commands.cmd("GET").arg(name);
+        }
+        match self.link.run(To::Key(first), &commands, self.timeout).await {
+            Ok(answers) if answers.len() == keys.len() => answers.into_iter().map(loaded).collect(),
+            Ok(_) => repeated(&no_answer(), keys.len()),
+            Err(failure) => repeated(&failure, keys.len()),
+        }
+    }
+
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.check(&data)?;
+        let (name, version) = (self.name(key), Version::random()?);
+        let value = record::Value {
+            version,
+            expiry,
+            data: &data,
+        };
+        let after = record::milliseconds(expiry);
+        if after > 0 {
+            let mut command = redis::cmd("SET");
+            command
+                .arg(&name)
+                .arg(&value)
+                .arg("NX")
+                .arg("PX")
+                .arg(after);
+            match self.write(&name, command, true).await? {
+                Value::Okay => return Ok(version),
+                // Something is there: a record, or what gives way to one.
+                Value::Nil => {}
+                Value::ServerError(failure) => return Err(error::of(failure.into())),
+                other => return Err(error::unexpected(&other)),
+            }
+        }
+        let arguments = |command: &mut Cmd| {
+            command.arg(version.as_bytes()).arg(after).arg(&value);
+        };
+        self.call(&script::CREATE, &name, arguments, true).await?;
+        Ok(version)
+    }
+
+    async fn update(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.check(&data)?;
+        let (name, version) = (self.name(key), Version::random()?);
+        let value = record::Value {
+            version,
+            expiry,
+            data: &data,
+        };
+        let arguments = |command: &mut Cmd| {
+            command
+                .arg(expected.as_bytes())
+                .arg(version.as_bytes())
+                .arg(record::milliseconds(expiry))
+                .arg(&value);
+        };
+        self.call(&script::UPDATE, &name, arguments, is_end(&data))
+            .await?;
+        Ok(version)
+    }
+
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        let arguments = |command: &mut Cmd| {
+            command
+                .arg(expected.as_bytes())
+                .arg(record::milliseconds(expiry))
+                .arg(&record::end_of(expiry));
+        };
+        self.call(&script::TOUCH, &self.name(key), arguments, false)
+            .await?;
+        Ok(expected)
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        let name = self.name(key);
+        let Some(version) = expected else {
+            let command = Self::deletion(&name, None, By::Hash);
+            return deleted(self.write(&name, command, true).await?);
+        };
+        let arguments = |command: &mut Cmd| {
+            command.arg(version.as_bytes());
+        };
+        match self.call(&script::DELETE, &name, arguments, true).await {
+            Err(StoreError::Gone) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        #[cfg(feature = "cluster")]
+        if self.link.is_cluster() {
+            let deletions = records
+                .iter()
+                .map(|(key, expected)| self.delete(key, *expected));
+            return futures_util::future::join_all(deletions).await;
+        }
+        let names: Vec<_> = records.iter().map(|(key, _)| self.name(key)).collect();
+        let Some(first) = names.first() else {
+            return Vec::new();
+        };
+        let mut by = By::Hash;
+        loop {
+            let mut commands = Pipeline::with_capacity(names.len() + 1);
+            for (name, (_, expected)) in names.iter().zip(records) {
+                commands.add_command(Self::deletion(name, *expected, by));
+            }
+            let answers = match self.write_all(first, commands, true).await {
+                Ok(answers) if answers.len() == records.len() => answers,
+                Ok(_) => return repeated(&no_answer(), records.len()),
+                Err(failure) => return repeated(&failure, records.len()),
+            };
+            let is_new = |answer: &Value| matches!(answer, Value::ServerError(failure) if is_unknown(failure));
+            if by == By::Hash && answers.as_slice().iter().any(is_new) {
+                // Deleting once more what is deleted changes nothing.
+                by = By::Text;
+                continue;
+            }
+            let each = answers.zip(records);
+            return each
+                .map(|(answer, (_, expected))| match (answer, expected) {
+                    (Value::Int(answer), Some(_)) => deleted_at(answer),
+                    (answer, _) => deleted(answer),
+                })
+                .collect();
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            record_bytes: self.record_bytes,
+            may_forget: self.may_forget,
+            ..Limits::default()
+        }
+    }
+}
+
+/// What a call about so many records answers that failed as a whole.
+fn repeated<T>(failure: &StoreError, count: usize) -> Vec<Result<T, StoreError>> {
+    let cause =
+        std::error::Error::source(failure).map_or_else(|| failure.to_string(), ToString::to_string);
+    let again = || match failure {
+        StoreError::Refused(_) => StoreError::refused(cause.clone()),
+        _ => StoreError::unavailable(cause.clone()),
+    };
+    std::iter::repeat_with(|| Err(again()))
+        .take(count)
+        .collect()
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}

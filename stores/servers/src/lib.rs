@@ -1,0 +1,43 @@
+//! Servers for tests: each on a free port of the loopback, in a folder of its own, and ended when it
+//! is dropped or when the test's process ends, however it ends.
+//!
+//! ```no_run
+//! use silverback_test_servers::Redis;
+//!
+//! let Some(redis) = Redis::start() else { return };
+//! println!("{}", redis.url());
+//! redis.kill(); // as `kill -9` does
+//! redis.restart();
+//! redis.pause(); // the connections stay, nobody answers
+//! redis.resume();
+//! ```
+//!
+//! `start` returns `None` after it has printed the name of a program that is not installed. With
+//! `CI` set it panics instead, so that no test is skipped where all are meant to run. It also panics
+//! if the server does not start.
+//!
+//! Everything blocks: in an asynchronous test, that is a moment in which other tasks of the thread
+//! wait.
+#![cfg(unix)]
+#![allow(clippy::panic, reason = "whoever calls this is a test")]
+
+mod galera;
+mod mariadb;
+mod port;
+mod postgres;
+mod process;
+mod program;
+mod proxy;
+mod redis;
+mod server;
+mod user;
+mod waiting;
+
+pub use self::{
+    galera::Galera,
+    mariadb::{MariaDb, MariaDbOptions},
+    postgres::{Postgres, PostgresOptions},
+    proxy::Proxy,
+    redis::{Cluster, ClusterOptions, Flavour, Redis, RedisOptions, Reply, Sentinel},
+    server::Server,
+};

@@ -1,0 +1,61 @@
+//! Ports that no two tests take.
+
+use std::{
+    env,
+    fs::{self, File},
+    net::{Ipv4Addr, TcpListener},
+    process,
+    sync::atomic::{AtomicU16, Ordering},
+};
+
+/// A port of the loopback. It is free, and no other test of this machine gets it while this lives,
+/// also while no server listens on it.
+#[derive(Debug)]
+pub(crate) struct Port {
+    number: u16,
+    /// Locked by whoever has the port. The system takes the lock back with the process.
+    _lock: File,
+}
+
+/// Below those that Linux and macOS give to outgoing connections, which would take one that is
+/// free for the moment in which a server is restarted.
+const FIRST: u16 = 20_000;
+const COUNT: u16 = 12_000;
+
+impl Port {
+    /// Takes a port.
+    ///
+    /// # Panics
+    ///
+    /// If none is free.
+    pub(crate) fn take() -> Self {
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        let begin = process::id().wrapping_mul(97);
+        let (Ok(begin), tries) = (u16::try_from(begin % u32::from(COUNT)), 0..COUNT) else {
+            unreachable!("a remainder is below its divisor")
+        };
+        tries
+            .map(|_| NEXT.fetch_add(1, Ordering::Relaxed) % COUNT)
+            .find_map(|next| Self::try_take(FIRST + (begin + next) % COUNT))
+            .unwrap_or_else(|| panic!("no port is free from {FIRST} on"))
+    }
+
+    pub(crate) const fn number(&self) -> u16 {
+        self.number
+    }
+
+    fn try_take(number: u16) -> Option<Self> {
+        let user = rustix::process::getuid().as_raw();
+        let folder = env::temp_dir().join(format!("silverback-ports-{user}"));
+        fs::create_dir_all(&folder)
+            .unwrap_or_else(|error| panic!("no folder {}: {error}", folder.display()));
+        let lock = File::create(folder.join(number.to_string())).ok()?;
+        lock.try_lock().ok()?;
+        // Whoever else listens there, on whichever address.
+        let free = |address| TcpListener::bind((address, number)).is_ok();
+        (free(Ipv4Addr::LOCALHOST) && free(Ipv4Addr::UNSPECIFIED)).then_some(Self {
+            number,
+            _lock: lock,
+        })
+    }
+}

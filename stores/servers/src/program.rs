@@ -1,0 +1,59 @@
+//! Finding what is installed.
+
+use std::{
+    env, fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Output,
+};
+
+/// Folders that are not in every user's `PATH`.
+const MORE: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
+
+/// Finds a program.
+///
+/// # Panics
+///
+/// If it is not installed and `CI` is set.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    find_in(name, env::split_paths(&path).chain(MORE.map(PathBuf::from)))
+}
+
+/// Finds a program in one of these folders.
+///
+/// # Panics
+///
+/// If it is not installed and `CI` is set.
+pub(crate) fn find_in(name: &str, folders: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
+    let mut paths = folders.into_iter().map(|folder| folder.join(name));
+    let found = paths.find(|path| is_program(path));
+    if found.is_none() {
+        missing(name);
+    }
+    found
+}
+
+/// Says that something is not installed.
+///
+/// # Panics
+///
+/// If `CI` is set.
+pub(crate) fn missing(name: &str) {
+    assert!(env::var_os("CI").is_none(), "{name} is not installed");
+    eprintln!("skipped: {name} is not installed");
+}
+
+fn is_program(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// Returns what a program has printed; an error with its errors if it has failed.
+pub(crate) fn printed(output: &Output) -> io::Result<String> {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(io::Error::other(text(&output.stderr)))
+    }
+}

@@ -1,0 +1,276 @@
+//! A network that fails when a test says so.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+};
+
+/// Passes connections on to a server, counts what passes, and lets a test cut them, hold their
+/// answers back or silence them. It knows no protocol. It ends when it is dropped.
+///
+/// A *request* is what a client sends from an answer on until the next answer comes. On a connection
+/// that is used by one task at a time, that is a round trip; on a shared one, what several tasks send
+/// at once may be one request.
+#[derive(Debug)]
+pub struct Proxy {
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    server: u16,
+    is_over: bool,
+    is_silent: bool,
+    is_refusing: bool,
+    is_holding: bool,
+    /// How many answers still pass before one is lost.
+    lose_after: Option<u64>,
+    requests: u64,
+    connections: u64,
+    lost: u64,
+    open: Vec<(u64, TcpStream, TcpStream)>,
+}
+
+impl Proxy {
+    /// Starts a proxy to a port of the loopback.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot listen.
+    #[must_use]
+    pub fn to(server: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let bound = listener.and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
+        let (port, listener) = bound.unwrap_or_else(|error| panic!("no port: {error}"));
+        let shared = Arc::new(Shared::default());
+        shared.state().server = server;
+        let accepting = Arc::clone(&shared);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                if accepting.state().is_over {
+                    break;
+                }
+                // A connection that fails is its client's problem.
+                let _ = accepting.open(client);
+            }
+        });
+        Self { port, shared }
+    }
+
+    /// Returns the port that clients connect to.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Counts the requests so far.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.shared.state().requests
+    }
+
+    /// Counts the connections so far.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.shared.state().connections
+    }
+
+    /// Counts the answers that were lost by [`lose_answer`](Self::lose_answer).
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.shared.state().lost
+    }
+
+    /// Cuts every connection. New ones are taken.
+    pub fn cut(&self) {
+        self.shared.state().cut(|_| true);
+    }
+
+    /// Cuts every connection, and those to come too until [`accept`](Self::accept).
+    pub fn refuse(&self) {
+        let mut state = self.shared.state();
+        state.is_refusing = true;
+        state.cut(|_| true);
+    }
+
+    /// Takes connections again.
+    pub fn accept(&self) {
+        self.shared.state().is_refusing = false;
+    }
+
+    /// Passes nothing on, in either direction, until [`speak`](Self::speak). Connections stay, and
+    /// new ones are taken.
+    pub fn silence(&self) {
+        self.shared.change(|state| state.is_silent = true);
+    }
+
+    /// Passes on what has come in the meantime, and what comes from now on.
+    pub fn speak(&self) {
+        self.shared.change(|state| state.is_silent = false);
+    }
+
+    /// Passes requests on, and holds the answers back until
+    /// [`release_answers`](Self::release_answers).
+    pub fn hold_answers(&self) {
+        self.shared.change(|state| state.is_holding = true);
+    }
+
+    /// Passes on the answers that were held back.
+    pub fn release_answers(&self) {
+        self.shared.change(|state| state.is_holding = false);
+    }
+
+    /// Lets so many answers pass, then cuts the connection in the place of the next one: the server
+    /// has done what it was asked to, and nobody learns of it. This happens once.
+    pub fn lose_answer(&self, after: u64) {
+        self.shared.state().lose_after = Some(after);
+    }
+
+    /// Has new connections go to another port.
+    pub fn redirect(&self, server: u16) {
+        self.shared.state().server = server;
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.change(|state| {
+            state.is_over = true;
+            state.cut(|_| true);
+        });
+        // Wakes the thread that accepts.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+    }
+}
+
+impl State {
+    fn cut(&mut self, which: impl Fn(u64) -> bool) {
+        self.open.retain(|(number, client, server)| {
+            let is_cut = which(*number);
+            if is_cut {
+                let _ = client.shutdown(Shutdown::Both);
+                let _ = server.shutdown(Shutdown::Both);
+            }
+            !is_cut
+        });
+    }
+
+    /// Says whether the answer that has come is to be lost.
+    fn loses(&mut self) -> bool {
+        match self.lose_after.as_mut() {
+            None => false,
+            Some(0) => {
+                self.lose_after = None;
+                self.lost += 1;
+                true
+            }
+            Some(after) => {
+                *after -= 1;
+                false
+            }
+        }
+    }
+}
+
+/// Whose turn it is on a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Turn {
+    Client,
+    Server,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.changed.notify_all();
+    }
+
+    /// Waits while something keeps a piece from passing.
+    fn when_free(&self, is_kept: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        let kept = |state: &mut State| is_kept(state) && !state.is_over;
+        self.changed
+            .wait_while(self.state(), kept)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(self: &Arc<Self>, client: TcpStream) -> io::Result<()> {
+        let to = self.state().server;
+        let server = TcpStream::connect((Ipv4Addr::LOCALHOST, to))?;
+        client.set_nodelay(true)?;
+        server.set_nodelay(true)?;
+        let mut state = self.state();
+        if state.is_refusing || state.is_over {
+            return Ok(());
+        }
+        state.connections += 1;
+        let number = state.connections;
+        state
+            .open
+            .push((number, client.try_clone()?, server.try_clone()?));
+        drop(state);
+        let turn = Arc::new(Mutex::new(Turn::Client));
+        let (from, to) = (client.try_clone()?, server.try_clone()?);
+        self.pass(number, from, to, &turn, Turn::Client);
+        self.pass(number, server, client, &turn, Turn::Server);
+        Ok(())
+    }
+
+    /// Passes on what one side says, until that side is done.
+    fn pass(
+        self: &Arc<Self>,
+        number: u64,
+        mut from: TcpStream,
+        mut to: TcpStream,
+        turn: &Arc<Mutex<Turn>>,
+        side: Turn,
+    ) {
+        let (shared, turn) = (Arc::clone(self), Arc::clone(turn));
+        thread::spawn(move || {
+            let mut piece = vec![0; 64 << 10];
+            while let Ok(len @ 1..) = from.read(&mut piece) {
+                let passes = match side {
+                    Turn::Client => shared.request(&turn),
+                    Turn::Server => shared.answer(&turn),
+                };
+                let piece = piece.get(..len).unwrap_or_default();
+                if !passes || to.write_all(piece).is_err() {
+                    break;
+                }
+            }
+            shared.state().cut(|other| other == number);
+        });
+    }
+
+    /// Counts a piece from a client, and says that it passes.
+    fn request(&self, turn: &Mutex<Turn>) -> bool {
+        let mut state = self.when_free(|state| state.is_silent);
+        let mut turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if *turn == Turn::Client {
+            *turn = Turn::Server;
+            state.requests += 1;
+        }
+        true
+    }
+
+    /// Says whether a piece from the server passes.
+    fn answer(&self, turn: &Mutex<Turn>) -> bool {
+        let mut state = self.when_free(|state| state.is_silent || state.is_holding);
+        let mut turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = *turn == Turn::Server;
+        *turn = Turn::Client;
+        !(is_first && state.loses())
+    }
+}

@@ -1,0 +1,215 @@
+//! A cluster of masters and their replicas.
+
+use std::{io, thread};
+
+use super::{
+    Flavour, Redis, Reply,
+    single::{launch, with_ports},
+};
+use crate::{server::Server, waiting::until};
+
+/// A Redis Cluster. A master that does not answer for a second is replaced by its replica.
+#[derive(Debug)]
+pub struct Cluster {
+    nodes: Vec<Redis>,
+}
+
+/// How many slots a cluster has, as the protocol says.
+const SLOTS: usize = 16_384;
+
+impl Cluster {
+    /// Starts three masters with a replica each.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start; if Redis is not installed and `CI` is set.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        ClusterOptions::default().start()
+    }
+
+    /// Starts with other options than [`start`](Self::start).
+    #[must_use]
+    pub fn options() -> ClusterOptions {
+        ClusterOptions::default()
+    }
+
+    /// Returns its servers, those first that were masters in the beginning.
+    #[must_use]
+    pub fn nodes(&self) -> &[Redis] {
+        &self.nodes
+    }
+
+    /// Returns the address of each.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        self.nodes.iter().map(Redis::url).collect()
+    }
+
+    /// Returns those that are masters now. One that does not run is none.
+    #[must_use]
+    pub fn masters(&self) -> Vec<&Redis> {
+        let masters = self.nodes.iter().filter(|node| node.says("role:master"));
+        masters.collect()
+    }
+
+    /// Returns the master that has this key now.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[must_use]
+    pub fn master_of(&self, key: &str) -> &Redis {
+        let masters = self.masters();
+        let found = masters
+            .into_iter()
+            .find(|master| !matches!(master.ask(&["GET", key]), Reply::Error(_)));
+        found.unwrap_or_else(|| panic!("no master has {key}"))
+    }
+
+    /// Waits until every server that runs knows a master for every slot, and every replica that
+    /// runs has what its master has.
+    ///
+    /// # Panics
+    ///
+    /// If that is not so for two minutes.
+    pub fn settle(&self) {
+        let running = || self.nodes.iter().filter(|node| node.is_running());
+        until("the cluster is whole", || {
+            running().all(|node| {
+                let info = node.ask(&["CLUSTER", "INFO"]).text();
+                info.lines().any(|line| line == "cluster_state:ok")
+            })
+        });
+        until("the replicas follow", || {
+            running().all(|node| node.says("role:master") || node.says("master_link_status:up"))
+        });
+    }
+}
+
+/// How a cluster is started.
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    flavour: Flavour,
+    masters: usize,
+    replicas: usize,
+    settings: Vec<(String, String)>,
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        Self {
+            flavour: Flavour::default(),
+            masters: 3,
+            replicas: 1,
+            settings: Vec::new(),
+        }
+    }
+}
+
+impl ClusterOptions {
+    /// Whose servers they are. The default is [`Flavour::Redis`].
+    #[must_use]
+    pub const fn flavour(mut self, flavour: Flavour) -> Self {
+        self.flavour = flavour;
+        self
+    }
+
+    /// How many replicas each master has. The default is 1.
+    #[must_use]
+    pub const fn replicas(mut self, replicas: usize) -> Self {
+        self.replicas = replicas;
+        self
+    }
+
+    /// Sets what each server's `redis.conf` has under this name.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Panics
+    ///
+    /// As [`Cluster::start`] does.
+    #[must_use]
+    pub fn start(self) -> Option<Cluster> {
+        let path = self.flavour.find()?;
+        let node = || {
+            let name = self.flavour.name();
+            Redis(Server::start(name, 2, None, |place| {
+                let bus = place.port_at(1).to_string();
+                let fixed = [
+                    ("cluster-enabled", "yes"),
+                    ("cluster-node-timeout", "1000"),
+                    ("cluster-port", &bus),
+                ];
+                let given = self
+                    .settings
+                    .iter()
+                    .map(|(name, value)| (&**name, &**value));
+                let settings: Vec<_> = fixed.into_iter().chain(given).collect();
+                io::Result::Ok(launch(&path, place, &settings))
+            }))
+        };
+        let count = self.masters * (1 + self.replicas);
+        let nodes = thread::scope(|scope| {
+            let threads: Vec<_> = (0..count).map(|_| scope.spawn(node)).collect();
+            let joined = threads.into_iter().map(|thread| thread.join());
+            joined.collect::<Result<Vec<_>, _>>()
+        });
+        let cluster = Cluster {
+            nodes: nodes.unwrap_or_else(|_| panic!("a server of the cluster does not start")),
+        };
+        self.join(&cluster);
+        Some(cluster)
+    }
+
+    /// What `redis-cli --cluster create` does, which asks for more time between its steps.
+    fn join(&self, cluster: &Cluster) {
+        let nodes = &cluster.nodes;
+        let (masters, replicas) = nodes.split_at(self.masters);
+        for (index, node) in nodes.iter().enumerate() {
+            tell(
+                node,
+                &["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()],
+            );
+        }
+        for (index, master) in masters.iter().enumerate() {
+            let first = (index * SLOTS / self.masters).to_string();
+            let last = ((index + 1) * SLOTS / self.masters - 1).to_string();
+            tell(master, &["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
+        }
+        for (port, bus) in nodes.iter().map(with_ports) {
+            for first in masters.iter().take(1) {
+                tell(first, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
+            }
+        }
+        let known = format!("cluster_known_nodes:{}", nodes.len());
+        until("the servers know each other", || {
+            nodes.iter().all(|node| {
+                let info = node.ask(&["CLUSTER", "INFO"]).text();
+                info.lines().any(|line| line == known)
+            })
+        });
+        for (replica, master) in replicas.iter().zip(masters.iter().cycle()) {
+            let id = master.ask(&["CLUSTER", "MYID"]).text();
+            tell(replica, &["CLUSTER", "REPLICATE", &id]);
+        }
+        cluster.settle();
+        until("the servers know the replicas", || {
+            nodes.iter().all(|node| {
+                let known = node.ask(&["CLUSTER", "NODES"]).text();
+                known.lines().filter(|line| line.contains("slave")).count() == replicas.len()
+            })
+        });
+    }
+}
+
+fn tell(node: &Redis, command: &[&str]) {
+    if let Reply::Error(error) = node.ask(command) {
+        panic!("{command:?}: {error}");
+    }
+}

@@ -1,0 +1,138 @@
+//! A master and its replica, watched by three Sentinels.
+
+use std::{fs, thread};
+
+use super::{Flavour, Redis, Reply, resp, single::launch};
+use crate::{
+    process::Program,
+    server::{Launch, Server},
+    waiting::until,
+};
+
+/// A master, a replica, and three Sentinels that make the replica a master if they get no answer for
+/// a second.
+#[derive(Debug)]
+pub struct Sentinel {
+    nodes: Vec<Redis>,
+    sentinels: Vec<Redis>,
+}
+
+impl Sentinel {
+    /// Starts them.
+    ///
+    /// # Panics
+    ///
+    /// If they do not start; if Redis is not installed and `CI` is set.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        let path = Flavour::Redis.find()?;
+        let node = |settings: &[(&str, &str)]| {
+            let name = Flavour::Redis.name();
+            Redis(Server::start(name, 1, None, |place| {
+                Ok(launch(&path, place, settings))
+            }))
+        };
+        let master = node(&[("repl-diskless-sync-delay", "0")]);
+        let at = format!("127.0.0.1 {}", master.port());
+        let replica = node(&[("replicaof", &at)]);
+        let sentinel = || {
+            Redis(Server::start("sentinel", 1, None, |place| {
+                let (folder, port) = (place.folder, place.port());
+                let conf = folder.join("sentinel.conf");
+                let text = format!(
+                    "port {port}\nbind 127.0.0.1\ndir {}\n\
+                     sentinel monitor {name} {at} 2\n\
+                     sentinel down-after-milliseconds {name} 1000\n\
+                     sentinel failover-timeout {name} 5000\n",
+                    folder.display(),
+                    name = Self::NAME,
+                );
+                fs::write(&conf, text)?;
+                let arguments = [conf.display().to_string(), "--sentinel".to_owned()];
+                Ok(Launch {
+                    program: Program::new(&path, arguments),
+                    ready: Box::new(move || resp::ask(port, &[b"PING"]).is_ok()),
+                })
+            }))
+        };
+        let sentinels = thread::scope(|scope| {
+            let threads: Vec<_> = (0..3).map(|_| scope.spawn(sentinel)).collect();
+            let joined = threads.into_iter().map(|thread| thread.join());
+            joined.collect::<Result<Vec<_>, _>>()
+        });
+        let started = Self {
+            nodes: vec![master, replica],
+            sentinels: sentinels.unwrap_or_else(|_| panic!("a Sentinel does not start")),
+        };
+        started.settle();
+        Some(started)
+    }
+
+    /// What the Sentinels call the master.
+    pub const NAME: &'static str = "mymaster";
+
+    /// Returns the address of each Sentinel.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        self.sentinels.iter().map(Redis::url).collect()
+    }
+
+    /// Returns the Sentinels.
+    #[must_use]
+    pub fn sentinels(&self) -> &[Redis] {
+        &self.sentinels
+    }
+
+    /// Returns the servers with the data, the one first that was the master in the beginning.
+    #[must_use]
+    pub fn nodes(&self) -> &[Redis] {
+        &self.nodes
+    }
+
+    /// Returns the server that is the master now, by what the Sentinels say.
+    ///
+    /// # Panics
+    ///
+    /// If they do not know one.
+    #[must_use]
+    pub fn master(&self) -> &Redis {
+        let port = self.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", Self::NAME]);
+        let Reply::Many(address) = port else {
+            panic!("the Sentinels know no master: {port:?}")
+        };
+        let port = address.last().map(Reply::text);
+        let mut nodes = self.nodes.iter();
+        nodes
+            .find(|node| Some(node.port().to_string()) == port)
+            .unwrap_or_else(|| panic!("the master is none of these servers: {address:?}"))
+    }
+
+    /// Waits until the Sentinels know each other, and the replica that runs has what the master has.
+    ///
+    /// # Panics
+    ///
+    /// If that is not so for two minutes.
+    pub fn settle(&self) {
+        until("the replica follows", || {
+            let mut nodes = self.nodes.iter().filter(|node| node.is_running());
+            nodes.all(|node| node.says("role:master") || node.says("master_link_status:up"))
+        });
+        let known = format!(
+            "status=ok,address=127.0.0.1:{},slaves={},sentinels={}",
+            self.master().port(),
+            self.nodes.len() - 1,
+            self.sentinels.len(),
+        );
+        until("the Sentinels know each other", || {
+            let line = format!("master0:name={},{known}", Self::NAME);
+            self.sentinels.iter().all(|sentinel| sentinel.says(&line))
+        });
+    }
+
+    fn ask(&self, command: &[&str]) -> Reply {
+        let running = self.sentinels.iter().find(|node| node.is_running());
+        running
+            .unwrap_or_else(|| panic!("no Sentinel runs"))
+            .ask(command)
+    }
+}

@@ -1,0 +1,167 @@
+//! One server.
+
+use std::{
+    ops::Deref,
+    path::{Path, PathBuf},
+};
+
+use super::{Reply, resp};
+use crate::{
+    process::Program,
+    program,
+    server::{Launch, Place, Server},
+};
+
+/// Whose server it is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Flavour {
+    /// `redis-server`.
+    #[default]
+    Redis,
+    /// `valkey-server`.
+    Valkey,
+}
+
+impl Flavour {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Redis => "redis-server",
+            Self::Valkey => "valkey-server",
+        }
+    }
+
+    pub(super) fn find(self) -> Option<PathBuf> {
+        program::find(self.name())
+    }
+}
+
+/// One Redis or Valkey. It has the methods of [`Server`] too.
+#[derive(Debug)]
+pub struct Redis(pub(super) Server);
+
+impl Redis {
+    /// Starts a Redis that keeps nothing when it ends.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start; if it is not installed and `CI` is set.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        RedisOptions::default().start()
+    }
+
+    /// Starts with other options than [`start`](Self::start).
+    #[must_use]
+    pub fn options() -> RedisOptions {
+        RedisOptions::default()
+    }
+
+    /// Returns `redis://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port())
+    }
+
+    /// Sends one command on a connection of its own, and returns the answer.
+    ///
+    /// # Panics
+    ///
+    /// If the server cannot be asked.
+    #[must_use]
+    pub fn ask(&self, command: &[&str]) -> Reply {
+        let words: Vec<_> = command.iter().map(|word| word.as_bytes()).collect();
+        resp::ask(self.port(), &words)
+            .unwrap_or_else(|error| panic!("{command:?} was not answered: {error}"))
+    }
+
+    /// Says whether a line of `INFO` is this one; not if the server does not answer.
+    pub(super) fn says(&self, line: &str) -> bool {
+        let info = resp::ask(self.port(), &[b"INFO"]);
+        info.is_ok_and(|info| info.text().lines().any(|found| found == line))
+    }
+}
+
+impl Deref for Redis {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.0
+    }
+}
+
+/// How a Redis is started.
+#[derive(Clone, Debug, Default)]
+pub struct RedisOptions {
+    flavour: Flavour,
+    settings: Vec<(String, String)>,
+}
+
+impl RedisOptions {
+    /// Whose server it is. The default is [`Flavour::Redis`].
+    #[must_use]
+    pub const fn flavour(mut self, flavour: Flavour) -> Self {
+        self.flavour = flavour;
+        self
+    }
+
+    /// Keeps every write before it is answered: `appendonly yes` and `appendfsync always`. Without
+    /// it, a server that ends has lost all.
+    #[must_use]
+    pub fn durable(self) -> Self {
+        self.set("appendonly", "yes").set("appendfsync", "always")
+    }
+
+    /// Sets what `redis.conf` has under this name.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Panics
+    ///
+    /// As [`Redis::start`] does.
+    #[must_use]
+    pub fn start(self) -> Option<Redis> {
+        let program = self.flavour.find()?;
+        let name = self.flavour.name();
+        Some(Redis(Server::start(name, 1, None, |place| {
+            let settings = self.settings.iter();
+            let settings: Vec<_> = settings.map(|(name, value)| (&**name, &**value)).collect();
+            Ok(launch(&program, place, &settings))
+        })))
+    }
+}
+
+pub(super) fn launch(path: &Path, place: &Place<'_>, settings: &[(&str, &str)]) -> Launch {
+    let port = place.port();
+    let number = port.to_string();
+    let folder = place.folder.display().to_string();
+    let fixed = [
+        ("bind", "127.0.0.1"),
+        ("port", &number),
+        ("save", ""),
+        ("dir", &folder),
+    ];
+    let arguments = fixed
+        .iter()
+        .chain(settings)
+        .flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]);
+    Launch {
+        program: Program::new(path, arguments),
+        ready: Box::new(move || answers(port)),
+    }
+}
+
+/// The ports of a server of a cluster: the clients' and that of the other servers.
+pub(super) fn with_ports(node: &Redis) -> (String, String) {
+    (node.port().to_string(), node.0.port_at(1).to_string())
+}
+
+/// A server that is loading its data, or waits for its master, answers with an error.
+pub(super) fn answers(port: u16) -> bool {
+    matches!(resp::ask(port, &[b"PING"]), Ok(Reply::Bytes(_)))
+}

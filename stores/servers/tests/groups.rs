@@ -1,0 +1,65 @@
+//! Groups of servers survive the loss of one.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
+
+use std::thread;
+
+use silverback_test_servers::{Cluster, Galera, Reply, Sentinel};
+
+#[test]
+fn a_cluster_replaces_a_master() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    assert_eq!(cluster.masters().len(), 3);
+    let master = cluster.master_of("a");
+    assert_eq!(master.ask(&["SET", "a", "b"]), Reply::Bytes("OK".into()));
+    assert_eq!(master.ask(&["WAIT", "1", "0"]), Reply::Number(1));
+    master.kill();
+    while cluster.masters().len() < 3 {
+        thread::yield_now();
+    }
+    cluster.settle();
+    assert_eq!(
+        cluster.master_of("a").ask(&["GET", "a"]),
+        Reply::Bytes("b".into())
+    );
+    master.restart();
+    cluster.settle();
+    assert_eq!(cluster.masters().len(), 3);
+}
+
+#[test]
+fn sentinels_replace_a_master() {
+    let Some(sentinel) = Sentinel::start() else {
+        return;
+    };
+    let before = sentinel.master();
+    assert_eq!(before.ask(&["SET", "a", "b"]), Reply::Bytes("OK".into()));
+    assert_eq!(before.ask(&["WAIT", "1", "0"]), Reply::Number(1));
+    before.kill();
+    while sentinel.master().port() == before.port() {
+        thread::yield_now();
+    }
+    let after = sentinel.master();
+    assert_eq!(after.ask(&["GET", "a"]), Reply::Bytes("b".into()));
+    before.restart();
+    sentinel.settle();
+}
+
+#[test]
+fn a_galera_cluster_loses_and_regains_its_first_server() {
+    let Some(galera) = Galera::start() else {
+        return;
+    };
+    let [first, second, third] = galera.nodes() else {
+        panic!()
+    };
+    first.sql("CREATE TABLE t (n int primary key); INSERT INTO t VALUES (1)");
+    let read = "SET wsrep_sync_wait=7; SELECT count(*) FROM t";
+    assert_eq!(third.sql(read), "1\n");
+    first.kill();
+    second.sql("SET wsrep_sync_wait=7; INSERT INTO t VALUES (2)");
+    first.restart();
+    assert_eq!(first.sql(read), "2\n");
+}

@@ -1,0 +1,197 @@
+//! One attempt of each call: what the answers of the table's statements mean.
+
+use std::collections::{HashMap, HashSet};
+
+use silverback::store::{Expiry, Read, Record, RecordKey, StoreError, Version};
+
+use crate::{
+    SqlStore,
+    dialect::{Dialect, Table, Write},
+    fault::Fault,
+};
+
+/// One attempt of each call.
+impl<DB: Dialect> SqlStore<DB> {
+    pub(crate) async fn try_load(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Result<HashMap<RecordKey, Result<Record, StoreError>>, Fault> {
+        let mut conn = self.borrow().await?;
+        let found = self.table.load(&mut conn, keys, read).await;
+        conn.give_back();
+        Ok(found.map_err(Self::fault)?.into_iter().collect())
+    }
+
+    pub(crate) async fn try_create(
+        &self,
+        key: &RecordKey,
+        write: &Write,
+    ) -> Result<Version, Fault> {
+        let mut conn = self.borrow().await?;
+        let created = self.create_on(&mut conn, key, write).await;
+        conn.give_back();
+        created
+    }
+
+    pub(crate) async fn try_update(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        write: &Write,
+    ) -> Result<Version, Fault> {
+        let mut conn = self.borrow().await?;
+        let updated = self.update_on(&mut conn, key, expected, write).await;
+        conn.give_back();
+        updated
+    }
+
+    pub(crate) async fn try_touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> Result<Version, Fault> {
+        let mut conn = self.borrow().await?;
+        let touched = self.touch_on(&mut conn, key, expected, expiry).await;
+        conn.give_back();
+        touched
+    }
+
+    pub(crate) async fn try_delete(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Result<HashSet<RecordKey>, Fault> {
+        let mut conn = self.borrow().await?;
+        let left = self.delete_on(&mut conn, records).await;
+        conn.give_back();
+        left
+    }
+}
+
+/// What the statements' answers mean.
+impl<DB: Dialect> SqlStore<DB> {
+    async fn create_on(
+        &self,
+        conn: &mut DB::Connection,
+        key: &RecordKey,
+        write: &Write,
+    ) -> Result<Version, Fault> {
+        for _ in 0..LOOKS {
+            let inserted = self.table.insert(conn, key, write).await;
+            if inserted.map_err(Self::fault)? {
+                return Ok(write.version);
+            }
+            if self.version(conn, key).await?.is_some() {
+                return Err(StoreError::Exists.into());
+            }
+        }
+        Err(changing())
+    }
+
+    async fn update_on(
+        &self,
+        conn: &mut DB::Connection,
+        key: &RecordKey,
+        expected: Version,
+        write: &Write,
+    ) -> Result<Version, Fault> {
+        for _ in 0..LOOKS {
+            let updated = self.table.update(conn, key, expected, write).await;
+            if updated.map_err(Self::fault)? {
+                return Ok(write.version);
+            }
+            self.expect(conn, key, expected).await?;
+        }
+        Err(changing())
+    }
+
+    async fn touch_on(
+        &self,
+        conn: &mut DB::Connection,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> Result<Version, Fault> {
+        for _ in 0..LOOKS {
+            let touched = self.table.touch(conn, key, expected, expiry).await;
+            if touched.map_err(Self::fault)? {
+                return Ok(expected);
+            }
+            self.expect(conn, key, expected).await?;
+        }
+        Err(changing())
+    }
+
+    /// # Errors
+    ///
+    /// Why a statement found no living record of this version. That it has it after all is none:
+    /// the statement has not seen it yet.
+    async fn expect(
+        &self,
+        conn: &mut DB::Connection,
+        key: &RecordKey,
+        expected: Version,
+    ) -> Result<(), Fault> {
+        match self.version(conn, key).await? {
+            None => Err(StoreError::Gone.into()),
+            Some(version) if version == expected.as_bytes() => Ok(()),
+            Some(_) => Err(StoreError::Conflict.into()),
+        }
+    }
+
+    async fn version(
+        &self,
+        conn: &mut DB::Connection,
+        key: &RecordKey,
+    ) -> Result<Option<Vec<u8>>, Fault> {
+        let found = self.table.versions(conn, &[*key]).await;
+        let first = found.map_err(Self::fault)?.into_iter().next();
+        Ok(first.map(|(_, version)| version))
+    }
+
+    /// Removes the records, and returns the living ones that are left: their versions are others
+    /// than expected.
+    ///
+    /// Not to find a record is an answer only if the statement sees what others wrote.
+    async fn delete_on(
+        &self,
+        conn: &mut DB::Connection,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Result<HashSet<RecordKey>, Fault> {
+        let keys: HashSet<_> = records.iter().map(|(key, _)| *key).collect();
+        let keys: Vec<_> = keys.into_iter().collect();
+        let needs_look = self.table.lags() || records.iter().any(|(_, at)| at.is_some());
+        for _ in 0..LOOKS {
+            let deleted = self.table.delete(conn, records).await;
+            if deleted.map_err(Self::fault)? == keys.len() as u64 || !needs_look {
+                return Ok(HashSet::new());
+            }
+            let left = self.table.versions(conn, &keys).await;
+            let left: HashMap<_, _> = left.map_err(Self::fault)?.into_iter().collect();
+            if !records.iter().any(|record| is_to_go(record, &left)) {
+                return Ok(left.into_keys().collect());
+            }
+        }
+        Err(changing())
+    }
+}
+
+fn is_to_go(
+    (key, expected): &(RecordKey, Option<Version>),
+    left: &HashMap<RecordKey, Vec<u8>>,
+) -> bool {
+    left.get(key)
+        .is_some_and(|found| expected.is_none_or(|expected| found == expected.as_bytes()))
+}
+
+/// Comes again after a pause, on another connection.
+fn changing() -> Fault {
+    Fault::Passing(sqlx::Error::Protocol(
+        "the record changed whenever it was looked at".to_owned(),
+    ))
+}
+
+/// How often a statement is repeated on its connection that had not seen yet what others wrote. Once
+/// is enough, unless the record changes meanwhile.
+const LOOKS: usize = 3;

@@ -1,0 +1,211 @@
+//! What the databases do in their own way.
+
+use silverback::store::{Bytes, Expiry, Read, Record, RecordKey, StoreError, Version};
+use sqlx::{ColumnIndex, Decode, Type, error::DatabaseError};
+
+use crate::{fault::Class, table::TableName};
+
+/// A database that an [`SqlStore`](crate::SqlStore) can use: `sqlx::Postgres`, `sqlx::MySql` and
+/// `sqlx::Sqlite`, each with its feature. Nothing else implements this.
+#[expect(
+    private_bounds,
+    reason = "what a table does is nobody's business but the store's"
+)]
+pub trait Dialect: sqlx::Database + Sealed {}
+
+/// A database and its table.
+pub(crate) trait Sealed: sqlx::Database {
+    type Table: Table<Database = Self>;
+}
+
+impl<DB: Sealed> Dialect for DB {}
+
+pub(crate) type Answer<T> = Result<T, sqlx::Error>;
+
+/// The statements about one table, each of them atomic, and nothing beside them: whatever is made of
+/// their answers is the same for all databases.
+///
+/// "Living" records are those that are not over.
+pub(crate) trait Table: Clone + Send + Sync + 'static {
+    type Database: sqlx::Database;
+
+    fn named(name: TableName) -> Self;
+
+    /// The statements that make the table.
+    fn schema(&self) -> Vec<String>;
+
+    /// Makes the table if there is none, beside others who do the same.
+    fn create(&self, conn: &mut Connection<Self>) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Asks the server what the store has to know of it. It is asked once.
+    fn get_ready(
+        &self,
+        _conn: &mut Connection<Self>,
+        _record_bytes: usize,
+    ) -> impl Future<Output = Result<(), crate::fault::Fault>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Says whether a statement may not see yet what another connection wrote. `versions` always
+    /// does, and what follows it on its connection.
+    fn lags(&self) -> bool {
+        false
+    }
+
+    /// Sorts what the server reports.
+    fn class(error: &dyn DatabaseError) -> Class;
+
+    /// Loads the living records under these keys, in any order, each once.
+    fn load(
+        &self,
+        conn: &mut Connection<Self>,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> impl Future<Output = Answer<Vec<Loaded>>> + Send;
+
+    /// The versions of the living records under these keys.
+    fn versions(
+        &self,
+        conn: &mut Connection<Self>,
+        keys: &[RecordKey],
+    ) -> impl Future<Output = Answer<Vec<(RecordKey, Vec<u8>)>>> + Send;
+
+    /// Makes a record unless there is a living one, and says whether it did. That it did not is no
+    /// proof of a living one.
+    fn insert(
+        &self,
+        conn: &mut Connection<Self>,
+        key: &RecordKey,
+        write: &Write,
+    ) -> impl Future<Output = Answer<bool>> + Send;
+
+    /// Replaces a living record of this version, and says whether it did.
+    fn update(
+        &self,
+        conn: &mut Connection<Self>,
+        key: &RecordKey,
+        expected: Version,
+        write: &Write,
+    ) -> impl Future<Output = Answer<bool>> + Send;
+
+    /// Moves the end of a living record of this version, and says whether it did.
+    fn touch(
+        &self,
+        conn: &mut Connection<Self>,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> impl Future<Output = Answer<bool>> + Send;
+
+    /// Removes the records that have these versions, or are over, and counts them.
+    fn delete(
+        &self,
+        conn: &mut Connection<Self>,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> impl Future<Output = Answer<u64>> + Send;
+
+    /// Removes up to so many records that are over, in the order of their ends.
+    fn sweep(
+        &self,
+        conn: &mut Connection<Self>,
+        limit: i64,
+    ) -> impl Future<Output = Answer<Batch>> + Send;
+
+    /// Lists up to so many records whose keys are greater, in the order of keys.
+    fn browse(
+        &self,
+        conn: &mut Connection<Self>,
+        after: &[u8],
+        limit: i64,
+    ) -> impl Future<Output = Answer<Vec<Entry>>> + Send;
+}
+
+pub(crate) type Connection<T> = <<T as Table>::Database as sqlx::Database>::Connection;
+
+/// What is to be in a record.
+pub(crate) struct Write {
+    pub(crate) version: Version,
+    pub(crate) data: Bytes,
+    pub(crate) expiry: Expiry,
+}
+
+/// A record found, and what came of reading it.
+pub(crate) type Loaded = (RecordKey, Result<Record, StoreError>);
+
+/// What a sweep found and removed.
+#[derive(Clone, Copy)]
+pub(crate) struct Batch {
+    pub(crate) found: u64,
+    pub(crate) removed: u64,
+}
+
+/// A row of a page: the key, the first byte of the data, the end, the data's length.
+pub(crate) type Entry = (Vec<u8>, Vec<u8>, i64, i64);
+
+/// The end by the application's clock as it is kept: no column has room for the last of all times.
+pub(crate) fn kept_end(expiry: Expiry) -> i64 {
+    i64::try_from(expiry.at.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// The longest time from now that each database's own type for times takes: 5,000 years.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(crate) fn kept_life(expiry: Expiry) -> i64 {
+    const MOST: u64 = 5_000 * 365 * 86_400;
+    expiry.after.as_secs().min(MOST).cast_signed()
+}
+
+/// Reads a row of id, version, data and end; `None` if the id is that of no record.
+pub(crate) fn loaded<R>(row: &R) -> Option<Loaded>
+where
+    R: sqlx::Row,
+    usize: ColumnIndex<R>,
+    for<'r> &'r [u8]: Decode<'r, R::Database> + Type<R::Database>,
+    i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+{
+    let id: &[u8] = row.try_get(0).ok()?;
+    let key = RecordKey::from_bytes(id.try_into().ok()?);
+    Some((key, record(row).map_err(StoreError::Corrupt)))
+}
+
+fn record<R>(row: &R) -> Result<Record, Box<dyn std::error::Error + Send + Sync>>
+where
+    R: sqlx::Row,
+    usize: ColumnIndex<R>,
+    for<'r> &'r [u8]: Decode<'r, R::Database> + Type<R::Database>,
+    i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+{
+    let version: &[u8] = row.try_get(1)?;
+    let version = <[u8; 16]>::try_from(version).map_err(|_| "the version is not of 16 bytes")?;
+    let data: &[u8] = row.try_get(2)?;
+    let end: i64 = row.try_get(3)?;
+    let end = u64::try_from(end).map_err(|_| "the end is before 1970")?;
+    Ok(Record::new(
+        Bytes::copy_from_slice(data),
+        Version::from_bytes(version),
+        silverback::Timestamp::from_secs(end),
+    ))
+}
+
+/// Reads a row of id and version.
+pub(crate) fn version<R>(row: &R) -> Option<(RecordKey, Vec<u8>)>
+where
+    R: sqlx::Row,
+    usize: ColumnIndex<R>,
+    for<'r> &'r [u8]: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let id: &[u8] = row.try_get(0).ok()?;
+    let key = RecordKey::from_bytes(id.try_into().ok()?);
+    let version: &[u8] = row.try_get(1).unwrap_or_default();
+    Some((key, version.to_vec()))
+}
+
+/// So many things as there are statements for: a list of places is as long as a power of two, so
+/// that the database has to keep few prepared statements. The last thing fills the rest.
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+pub(crate) fn padded<T: Copy>(things: &[T]) -> Vec<T> {
+    let mut padded = things.to_vec();
+    if let Some(last) = things.last() {
+        padded.resize(things.len().next_power_of_two(), *last);
+    }
+    padded
+}

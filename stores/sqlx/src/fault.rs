@@ -1,0 +1,95 @@
+//! What becomes of an error of sqlx.
+
+use std::{error, fmt};
+
+use silverback::store::StoreError;
+use sqlx::{Error, error::DatabaseError};
+
+/// What an error of the server means for the statement.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Class {
+    /// Others were in the way. The statement was rolled back, and would succeed if it came again.
+    Passing,
+    /// The server is starting, stopping or overloaded, or the way to it is broken.
+    Unavailable,
+    /// The table is missing.
+    NoTable,
+    /// Anything else that the server says: it did not do it and will not.
+    Refused,
+}
+
+/// Why a statement did not do what it was to.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// Try again: it has not happened.
+    Passing(Error),
+    Final(StoreError),
+}
+
+impl Fault {
+    /// Sorts an error by what `class` says of those of the server.
+    ///
+    /// An error of the client's leaves open how far the server came.
+    pub(crate) fn of(error: Error, class: fn(&dyn DatabaseError) -> Class) -> Self {
+        let class = match &error {
+            Error::Database(from_server) => class(&**from_server),
+            Error::Encode(_) | Error::InvalidArgument(_) | Error::Configuration(_) => {
+                Class::Refused
+            }
+            _ => Class::Unavailable,
+        };
+        match class {
+            Class::Passing => Self::Passing(error),
+            Class::Unavailable => Self::Final(StoreError::unavailable(error)),
+            Class::NoTable => Self::Final(StoreError::refused(NoTable(error))),
+            Class::Refused => Self::Final(StoreError::refused(error)),
+        }
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Final(error)
+    }
+}
+
+/// Who gave up on a passing error still knows that nothing has happened, but may come again.
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Passing(error) => Self::unavailable(error),
+            Fault::Final(error) => error,
+        }
+    }
+}
+
+/// Says what to do about a missing table.
+#[derive(Debug)]
+struct NoTable(Error);
+
+impl fmt::Display for NoTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the table of sessions is missing: call `create_table` when the application starts, or \
+             run the statements of `schema`",
+        )
+    }
+}
+
+impl error::Error for NoTable {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+/// What a statement about so many records answers that failed as a whole.
+pub(crate) fn all_failed<T>(count: usize, error: &StoreError) -> Vec<Result<T, StoreError>> {
+    let cause = error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    let of: fn(String) -> StoreError = match error {
+        StoreError::Refused(_) => StoreError::refused,
+        _ => StoreError::unavailable,
+    };
+    std::iter::repeat_with(|| Err(of(cause.clone())))
+        .take(count)
+        .collect()
+}

@@ -1,0 +1,100 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(any(feature = "mysql", feature = "postgres", feature = "sqlite")),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "there is no database to use them with"
+    )
+)]
+//! Sessions in PostgreSQL, MySQL, MariaDB and SQLite for [`silverback`], through the pool that your
+//! application has already.
+//!
+//! ```
+//! # #[cfg(feature = "sqlite")]
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use silverback::{Keys, SessionConfig, SessionLayer};
+//! use silverback_sqlx::SqlStore;
+//! use sqlx::SqlitePool;
+//!
+//! let pool = SqlitePool::connect("sqlite::memory:").await?;
+//! let store = SqlStore::new(pool);
+//! store.create_table().await?;
+//! let layer = SessionLayer::new(SessionConfig::new("session", store, Keys::generate()?));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | Feature | Adds | Tested against |
+//! |---|---|---|
+//! | `postgres` | [`PostgresStore`] | PostgreSQL 15 |
+//! | `mysql` | [`MySqlStore`] | MariaDB 10.11, alone and as a Galera cluster of three |
+//! | `sqlite` | [`SqliteStore`] | the SQLite that sqlx builds |
+//!
+//! No feature is on by default. TLS is a feature of `sqlx`: turn it on in your own `Cargo.toml`, for
+//! instance `sqlx = { version = "0.9", features = ["tls-rustls-ring"] }`.
+//!
+//! # The table
+//!
+//! All records are in one table, by default `silverback_sessions`. [`SqlStore::create_table`] makes it,
+//! and [`SqlStore::schema`] returns the statements for those who run migrations themselves.
+//!
+//! | Column | Holds |
+//! |---|---|
+//! | `id` | the record's key, 32 bytes: a hash of the session's ID, which logs nobody in |
+//! | `version` | 16 random bytes, new for each write |
+//! | `data` | the record; encrypted if the session's configuration says so |
+//! | `app_expires` | when the record is over by the application's clock, in seconds since 1970. SQLite has no such column. |
+//! | `expires` | when the record is over by the database's clock; indexed |
+//!
+//! # Whose clock
+//!
+//! PostgreSQL and MySQL decide by their own clock whether a record is over, so servers of your
+//! application whose clocks differ agree about it. A record that is loaded tells the end that was
+//! written with it, by the application's clock. SQLite has no clock of its own: the store asks its
+//! [`Clock`](silverback::Clock).
+//!
+//! # Pools
+//!
+//! - Sessions take a connection for one statement at a time, and hold none between calls.
+//! - By default sqlx asks a connection whether it is alive before each use, which doubles the round
+//!   trips. With [`test_before_acquire(false)`](sqlx::pool::PoolOptions::test_before_acquire) it does
+//!   not. A session then tries once more if its connection turns out to be dead.
+//! - Set [`acquire_timeout`](sqlx::pool::PoolOptions::acquire_timeout) to less than the session
+//!   layer's budget for stores. The default of sqlx is 30 s.
+//! - A pool of a standby or a replica loses updates from view. Give the store the pool of the primary.
+//!
+//! # Sweeping
+//!
+//! Expired records take room until they are removed. Start a [`Sweeper`](silverback::store::Sweeper)
+//! in as many of your servers as you like, or call [`Sweep::sweep`](silverback::store::Sweep::sweep)
+//! from a job.
+
+mod calls;
+mod connection;
+mod dialect;
+mod fault;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod retry;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod store;
+mod table;
+mod upkeep;
+
+pub use self::{dialect::Dialect, store::SqlStore, table::InvalidTableName};
+
+/// Keeps sessions in PostgreSQL.
+#[cfg(feature = "postgres")]
+pub type PostgresStore = SqlStore<sqlx::Postgres>;
+
+/// Keeps sessions in MySQL, MariaDB or a Galera cluster of MariaDB.
+#[cfg(feature = "mysql")]
+pub type MySqlStore = SqlStore<sqlx::MySql>;
+
+/// Keeps sessions in a file of SQLite.
+#[cfg(feature = "sqlite")]
+pub type SqliteStore = SqlStore<sqlx::Sqlite>;

@@ -1,0 +1,305 @@
+//! The store: what it makes of the answers of a table.
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use silverback::store::{
+    Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version,
+};
+use sqlx::Pool;
+use tokio::sync::OnceCell;
+
+use crate::{
+    InvalidTableName,
+    connection::Borrowed,
+    dialect::{Dialect, Sealed, Table, Write},
+    fault::{Fault, all_failed},
+    retry::retry,
+    table::TableName,
+};
+
+/// Keeps sessions in one table of a database, through the pool that it is given.
+///
+/// See the [crate's documentation](crate) for the table and for advice about pools. Clones share the
+/// pool.
+///
+/// Each call is one statement and one round trip. Where a statement finds nothing to change, a
+/// second one finds out why. There are no transactions: a call that is cancelled has happened wholly
+/// or not at all. The store repeats what the database rolled back because of a deadlock, a lost
+/// serialization or a full queue for a lock, a dozen times within a quarter of a second.
+///
+/// ```
+/// # #[cfg(feature = "sqlite")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use silverback_sqlx::SqlStore;
+/// # let pool = sqlx::SqlitePool::connect("sqlite::memory:").await?;
+///
+/// let store = SqlStore::new(pool).table("shop_sessions")?.max_record_bytes(64 << 10);
+/// store.create_table().await?;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "sqlite"))]
+/// # fn main() {}
+/// ```
+pub struct SqlStore<DB: Dialect> {
+    pub(crate) pool: Pool<DB>,
+    pub(crate) table: <DB as Sealed>::Table,
+    record_bytes: usize,
+    timeout: Duration,
+    ready: Arc<OnceCell<()>>,
+}
+
+impl<DB: Dialect> SqlStore<DB> {
+    /// Makes a store that uses this pool and the table `silverback_sessions`. Nothing is asked of the
+    /// database yet.
+    #[must_use]
+    pub fn new(pool: Pool<DB>) -> Self {
+        Self {
+            pool,
+            table: DB::Table::named(TableName::default()),
+            record_bytes: RECORD_BYTES,
+            timeout: TIMEOUT,
+            ready: Arc::default(),
+        }
+    }
+
+    /// Uses another table: up to 48 letters `a` to `z`, digits and underscores, and a schema with a
+    /// dot before it if there is one. The default is `silverback_sessions`.
+    ///
+    /// # Errors
+    ///
+    /// If it is no such name.
+    pub fn table(self, name: &str) -> Result<Self, InvalidTableName> {
+        Ok(Self {
+            table: DB::Table::named(name.parse()?),
+            ..self
+        })
+    }
+
+    /// Takes records of up to so many bytes. The default is 1 MiB.
+    ///
+    /// MySQL and MariaDB take no statement that is longer than their `max_allowed_packet`. If records
+    /// of this size do not fit there, every call is [refused](StoreError::Refused) with a sentence
+    /// that says so.
+    #[must_use]
+    pub fn max_record_bytes(self, bytes: usize) -> Self {
+        Self {
+            record_bytes: bytes,
+            ready: Arc::default(),
+            ..self
+        }
+    }
+
+    /// Waits for the database so long in a call of the session layer: for a connection, and for the
+    /// answer. A write that was not answered in time may have been done or not. The default is 2 s,
+    /// which leaves time for a second attempt within the layer's own budget.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// Makes the table and its index if they are missing. Any number of servers may do this at once,
+    /// each time they start: where the table is there, nothing is locked.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be reached, or does not let this user make tables.
+    pub async fn create_table(&self) -> Result<(), StoreError> {
+        retry(async || {
+            let mut conn = self.pool.acquire().await.map_err(Self::fault)?;
+            self.table.create(&mut conn).await.map_err(Self::fault)
+        })
+        .await
+    }
+
+    /// Returns the statements that make the table, for those who run migrations themselves.
+    #[must_use]
+    pub fn schema(&self) -> Vec<String> {
+        self.table.schema()
+    }
+
+    /// Takes a connection. The server is asked about itself on the first one.
+    pub(crate) async fn borrow(&self) -> Result<Borrowed<DB>, Fault> {
+        let mut conn = Borrowed::new(self.pool.acquire().await.map_err(Self::fault)?);
+        if !self.ready.initialized() {
+            let ready = self.table.get_ready(&mut conn, self.record_bytes);
+            self.ready.get_or_try_init(|| ready).await?;
+        }
+        Ok(conn)
+    }
+
+    /// Ends a call that takes longer than the store waits for the database.
+    async fn in_time<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let answered = tokio::time::timeout(self.timeout, call).await;
+        answered.unwrap_or_else(|_| {
+            let timeout = self.timeout;
+            Err(StoreError::unavailable(format!(
+                "the database did not answer within {timeout:?}"
+            )))
+        })
+    }
+
+    pub(crate) fn fault(error: sqlx::Error) -> Fault {
+        Fault::of(error, DB::Table::class)
+    }
+
+    fn check_size(&self, data: &Bytes) -> Result<(), StoreError> {
+        if data.len() <= self.record_bytes {
+            return Ok(());
+        }
+        Err(StoreError::TooLarge {
+            size: data.len(),
+            limit: self.record_bytes,
+        })
+    }
+}
+
+const RECORD_BYTES: usize = 1 << 20;
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How many records one statement is about.
+const AT_ONCE: usize = 512;
+
+impl<DB: Dialect> Store for SqlStore<DB> {
+    async fn load(&self, key: &RecordKey, read: Read) -> Result<Option<Record>, StoreError> {
+        let mut found = self
+            .in_time(retry(|| self.try_load(std::slice::from_ref(key), read)))
+            .await?;
+        found.remove(key).transpose()
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let mut loaded = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(AT_ONCE) {
+            match self.in_time(retry(|| self.try_load(keys, read))).await {
+                Ok(found) => loaded.extend(keys.iter().map(|key| answer(&found, key))),
+                Err(error) => loaded.extend(all_failed(keys.len(), &error)),
+            }
+        }
+        loaded
+    }
+
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.check_size(&data)?;
+        let version = Version::random()?;
+        let write = Write {
+            version,
+            data,
+            expiry,
+        };
+        self.in_time(retry(|| self.try_create(key, &write))).await
+    }
+
+    async fn update(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.check_size(&data)?;
+        let version = Version::random()?;
+        let write = Write {
+            version,
+            data,
+            expiry,
+        };
+        self.in_time(retry(|| self.try_update(key, expected, &write)))
+            .await
+    }
+
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.in_time(retry(|| self.try_touch(key, expected, expiry)))
+            .await
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        let record = [(*key, expected)];
+        let left = self.in_time(retry(|| self.try_delete(&record))).await?;
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(StoreError::Conflict)
+        }
+    }
+
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        let mut deleted = Vec::with_capacity(records.len());
+        for records in records.chunks(AT_ONCE) {
+            match self.in_time(retry(|| self.try_delete(records))).await {
+                Ok(left) => deleted.extend(records.iter().map(|(key, _)| {
+                    if left.contains(key) {
+                        Err(StoreError::Conflict)
+                    } else {
+                        Ok(())
+                    }
+                })),
+                Err(error) => deleted.extend(all_failed(records.len(), &error)),
+            }
+        }
+        deleted
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            record_bytes: self.record_bytes,
+            ..Limits::default()
+        }
+    }
+}
+
+/// What was found under a key, which may be asked for twice.
+fn answer(
+    found: &HashMap<RecordKey, Result<Record, StoreError>>,
+    key: &RecordKey,
+) -> Result<Option<Record>, StoreError> {
+    match found.get(key) {
+        None => Ok(None),
+        Some(Ok(record)) => Ok(Some(record.clone())),
+        Some(Err(error)) => {
+            let cause = std::error::Error::source(error).map(ToString::to_string);
+            Err(StoreError::Corrupt(cause.unwrap_or_default().into()))
+        }
+    }
+}
+
+impl<DB: Dialect> Clone for SqlStore<DB> {
+    fn clone(&self) -> Self {
+        Self {
+            pool: self.pool.clone(),
+            table: self.table.clone(),
+            record_bytes: self.record_bytes,
+            timeout: self.timeout,
+            ready: Arc::clone(&self.ready),
+        }
+    }
+}
+
+impl<DB: Dialect> fmt::Debug for SqlStore<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlStore")
+            .field("database", &DB::NAME)
+            .field("record_bytes", &self.record_bytes)
+            .finish_non_exhaustive()
+    }
+}

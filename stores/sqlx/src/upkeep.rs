@@ -1,0 +1,92 @@
+//! What operators and background tasks do.
+
+use silverback::{
+    Timestamp,
+    store::{Browse, Cursor, Listed, Page, RecordKey, StoreError, Sweep, Swept},
+};
+
+use crate::{
+    SqlStore,
+    dialect::{Batch, Dialect, Entry, Table},
+    fault::Fault,
+    retry::retry,
+};
+
+impl<DB: Dialect> SqlStore<DB> {
+    async fn try_sweep(&self, limit: i64) -> Result<Batch, Fault> {
+        let mut conn = self.borrow().await?;
+        let swept = self.table.sweep(&mut conn, limit).await;
+        conn.give_back();
+        swept.map_err(Self::fault)
+    }
+
+    async fn try_browse(&self, after: &[u8], limit: i64) -> Result<Vec<Entry>, Fault> {
+        let mut conn = self.borrow().await?;
+        let page = self.table.browse(&mut conn, after, limit).await;
+        conn.give_back();
+        page.map_err(Self::fault)
+    }
+}
+
+/// The index on `expires` leads to the records that are over, so a sweep looks at no others.
+impl<DB: Dialect> Sweep for SqlStore<DB> {
+    async fn sweep_some(&self, limit: usize) -> Swept {
+        let limit = at_once(limit);
+        match retry(|| self.try_sweep(limit)).await {
+            Ok(batch) => {
+                let swept = Swept::new(batch.found, batch.removed);
+                if batch.found < limit.cast_unsigned() {
+                    swept.finished()
+                } else {
+                    swept
+                }
+            }
+            Err(error) => Swept::failure(error),
+        }
+    }
+
+    async fn sweep(&self) -> Swept {
+        let mut swept = Swept::default();
+        loop {
+            swept.add(self.sweep_some(BATCH).await);
+            if swept.is_finished() || swept.failed() > 0 {
+                return swept;
+            }
+        }
+    }
+}
+
+/// Removed by one statement, within milliseconds.
+const BATCH: usize = 1_000;
+
+/// The most that one statement removes or lists: with more it would hold locks or memory for long.
+const MOST: usize = 10_000;
+
+fn at_once(limit: usize) -> i64 {
+    limit.clamp(1, MOST) as i64
+}
+
+/// Pages are in the order of keys.
+impl<DB: Dialect> Browse for SqlStore<DB> {
+    async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
+        let (after, limit) = (from.as_bytes(), at_once(limit));
+        if !matches!(after.len(), 0 | KEY) {
+            return Err(StoreError::refused("the cursor is none of this store"));
+        }
+        let rows = retry(|| self.try_browse(after, limit)).await?;
+        let is_last = rows.len() < limit as usize;
+        let last = rows.last().map(|(id, ..)| Cursor::new(id.clone()));
+        let entries = rows.iter().filter_map(listed).collect();
+        Ok(Page::new(entries, last.filter(|_| !is_last)))
+    }
+}
+
+const KEY: usize = 32;
+
+/// `None` if another program put the row there.
+fn listed((id, head, end, size): &Entry) -> Option<Listed> {
+    let key = RecordKey::from_bytes(id.as_slice().try_into().ok()?);
+    let expires = Timestamp::from_secs(u64::try_from(*end).unwrap_or_default());
+    let size = usize::try_from(*size).unwrap_or_default();
+    Some(Listed::new(key, head, expires, size))
+}

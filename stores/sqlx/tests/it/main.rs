@@ -1,0 +1,21 @@
+//! The stores on their real servers. Where a server is not installed, its tests are skipped by name;
+//! with `CI` set they fail.
+//!
+//! ```text
+//! SILVERBACK_SOAK=1 cargo test --release -p silverback-sqlx --all-features -- --nocapture
+//! ```
+//!
+//! runs the long form of the faults, and prints what was survived.
+#![cfg(unix)]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
+
+mod contract;
+mod refusals;
+mod support;
+mod tables;
+mod upkeep;

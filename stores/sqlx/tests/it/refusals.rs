@@ -1,0 +1,179 @@
+//! What the errors of a database become.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use silverback::store::{Bytes, Read, Store, StoreError};
+use silverback_sqlx::{Dialect, SqlStore, SqliteStore};
+use silverback_test_servers::MariaDb;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use tempfile::TempDir;
+
+use crate::support::{
+    records::{HOUR, data, key, make, told, until},
+    servers::{file_store, mysql_pool, mysql_store, postgres, postgres_pool},
+};
+
+/// The records are there, and every write is refused.
+async fn reads_only<DB: Dialect>(store: &SqlStore<DB>) {
+    let loaded = store.load(&key(1), Read::Current).await.unwrap().unwrap();
+    assert_eq!(loaded.data(), b"data");
+    let (data, end) = (Bytes::from_static(b"new"), until(HOUR));
+    let created = store.create(&key(2), data.clone(), end).await;
+    let updated = store.update(&key(1), loaded.version(), data, end).await;
+    let touched = store.touch(&key(1), loaded.version(), end).await;
+    for written in [created, updated, touched] {
+        assert!(
+            matches!(written, Err(StoreError::Refused(_))),
+            "{written:?}"
+        );
+    }
+    let deleted = store.delete(&key(1), None).await;
+    assert!(
+        matches!(deleted, Err(StoreError::Refused(_))),
+        "{deleted:?}"
+    );
+    assert!(store.load(&key(1), Read::Current).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_file_that_is_read_only_refuses() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("sessions.db");
+    make(&file_store(&path).await, 1, b"data", HOUR).await;
+    let options = SqliteConnectOptions::new().filename(&path).read_only(true);
+    let pool = SqlitePoolOptions::new().connect_lazy_with(options);
+    reads_only(&SqlStore::new(pool)).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_full_refuses() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("sessions.db");
+    let store = file_store(&path).await;
+    let options = SqliteConnectOptions::new().filename(&path);
+    let options = options.pragma("max_page_count", "12");
+    let full = SqlStore::new(SqlitePoolOptions::new().connect_lazy_with(options));
+    let version = make(&full, 1, b"data", HOUR).await;
+    let large = Bytes::from(vec![1; 100_000]);
+    let created = full.create(&key(2), large.clone(), until(HOUR)).await;
+    assert!(
+        matches!(created, Err(StoreError::Refused(_))),
+        "{created:?}"
+    );
+    let updated = full.update(&key(1), version, large, until(HOUR)).await;
+    assert!(
+        matches!(updated, Err(StoreError::Refused(_))),
+        "{updated:?}"
+    );
+    let left = store.load(&key(1), Read::Current).await.unwrap().unwrap();
+    assert_eq!((left.data(), left.version()), (&b"data"[..], version));
+}
+
+#[tokio::test]
+async fn something_else_than_a_database_is_no_empty_store() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("sessions.db");
+    fs::write(
+        &path,
+        "a file of another program, long enough to be looked at ".repeat(90),
+    )
+    .unwrap();
+    let options = SqliteConnectOptions::new().filename(&path);
+    let store = SqlStore::new(SqlitePoolOptions::new().connect_lazy_with(options));
+    let loaded = store.load(&key(1), Read::Current).await.unwrap_err();
+    assert!(matches!(loaded, StoreError::Refused(_)), "{loaded:?}");
+    assert!(SqliteStore::open(&path).await.is_err());
+}
+
+#[tokio::test]
+async fn a_role_that_may_only_read_is_refused() {
+    let Some(server) = postgres() else { return };
+    let owner = SqlStore::new(postgres_pool(&server.url()));
+    let owner = owner.table("readable").unwrap();
+    owner.create_table().await.unwrap();
+    make(&owner, 1, b"data", HOUR).await;
+    server.sql("CREATE ROLE reader LOGIN; GRANT SELECT ON readable TO reader");
+    let url = server.url().replace("postgres@", "reader@");
+    let reader = SqlStore::new(postgres_pool(&url));
+    reads_only(&reader.table("readable").unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_read_only_is_refused() {
+    let Some(server) = postgres() else { return };
+    let owner = SqlStore::new(postgres_pool(&server.url()));
+    let owner = owner.table("standby").unwrap();
+    owner.create_table().await.unwrap();
+    make(&owner, 1, b"data", HOUR).await;
+    let url = server.url() + "?options=-c%20default_transaction_read_only%3Don";
+    let standby = SqlStore::new(postgres_pool(&url));
+    reads_only(&standby.table("standby").unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_server_for_reading_refuses() {
+    let Some(server) = MariaDb::start() else {
+        return;
+    };
+    make(&mysql_store(&server.url()).await, 1, b"data", HOUR).await;
+    server.sql("CREATE USER app@'127.0.0.1'; GRANT ALL ON silverback.* TO app@'127.0.0.1'");
+    server.sql("SET GLOBAL read_only = ON");
+    let url = server.url().replace("root@", "app@");
+    reads_only(&SqlStore::new(mysql_pool(&url))).await;
+}
+
+#[tokio::test]
+async fn records_have_to_fit_into_a_packet() {
+    let options = MariaDb::options().set("max-allowed-packet", "1M");
+    let Some(server) = options.start() else {
+        return;
+    };
+    let store = mysql_store(&server.url()).await;
+    let loaded = store.load(&key(1), Read::Current).await.unwrap_err();
+    assert!(matches!(loaded, StoreError::Refused(_)), "{loaded:?}");
+    assert!(
+        told(&loaded).contains("max_record_bytes"),
+        "{}",
+        told(&loaded)
+    );
+    let most = (1 << 20) - 4_096;
+    let store = store.max_record_bytes(most);
+    let largest = Bytes::from(vec![b'\''; most]);
+    let (key, end) = (key(1), until(HOUR));
+    let version = store.create(&key, largest.clone(), end).await.unwrap();
+    store.update(&key, version, largest, end).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pool_that_is_closed_is_no_empty_store() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("sessions.db");
+    let pool = crate::support::servers::file_pool(&path);
+    let store = SqlStore::new(pool.clone());
+    pool.close().await;
+    let loaded = store.load(&key(1), Read::Current).await;
+    assert!(
+        matches!(loaded, Err(StoreError::Unavailable(_))),
+        "{loaded:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_the_store_opens_is_its_owners_alone() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("sessions.db");
+    for round in 0..2 {
+        let store = SqliteStore::open(&path).await.unwrap();
+        if round == 0 {
+            make(&store, 1, b"data", HOUR).await;
+        }
+        assert_eq!(data(&store, 1).await.unwrap(), b"data");
+        for file in fs::read_dir(dir.path()).unwrap() {
+            let file = file.unwrap();
+            let mode = file.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{file:?}");
+        }
+    }
+    let nowhere = SqliteStore::open(dir.path().join("none/sessions.db")).await;
+    assert!(nowhere.is_err());
+}

@@ -1,0 +1,5 @@
+//! What the tests share.
+
+pub(crate) mod nodes;
+pub(crate) mod records;
+pub(crate) mod servers;

@@ -1,0 +1,150 @@
+//! A server of records in memory, with a clock of its own, that can be silent or away.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use silverback::{
+    Timestamp,
+    store::{Bytes, RecordKey, StoreError, Version},
+};
+use tokio::{sync::watch, task::yield_now, time::timeout};
+
+/// What is under a key.
+#[derive(Clone)]
+pub(crate) enum Kept {
+    Record(Row),
+    /// Something that is no record.
+    Garbage,
+}
+
+#[derive(Clone)]
+pub(crate) struct Row {
+    pub(crate) data: Bytes,
+    pub(crate) version: Version,
+    /// The end as the session told it.
+    pub(crate) told: Timestamp,
+    /// The end by the server's clock; `None` is never.
+    pub(crate) gone: Option<Instant>,
+}
+
+#[derive(Default)]
+pub(crate) struct Rows(HashMap<RecordKey, Kept>);
+
+impl Rows {
+    pub(crate) fn get(&mut self, key: &RecordKey) -> Option<Kept> {
+        let over = |kept: &Kept| matches!(kept, Kept::Record(row) if row.gone.is_some_and(|gone| gone <= Instant::now()));
+        if self.0.get(key).is_some_and(over) {
+            self.0.remove(key);
+        }
+        self.0.get(key).cloned()
+    }
+
+    /// What is there, over or not.
+    pub(crate) fn raw(&self, key: &RecordKey) -> Option<Kept> {
+        self.0.get(key).cloned()
+    }
+
+    pub(crate) fn put(&mut self, key: RecordKey, kept: Kept) {
+        self.0.insert(key, kept);
+    }
+
+    pub(crate) fn remove(&mut self, key: &RecordKey) {
+        self.0.remove(key);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Open,
+    /// Questions arrive when the silence is over.
+    Silent,
+    Cut,
+}
+
+pub(crate) struct Server {
+    rows: Mutex<Rows>,
+    way: watch::Sender<Way>,
+    asked: AtomicU64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            rows: Mutex::default(),
+            way: watch::Sender::new(Way::Open),
+            asked: AtomicU64::new(0),
+        }
+    }
+}
+
+/// Ends a failure when it is dropped.
+pub(crate) struct Failure(Arc<Server>);
+
+impl Drop for Failure {
+    fn drop(&mut self) {
+        self.0.way.send_replace(Way::Open);
+    }
+}
+
+impl Server {
+    pub(crate) fn silence(self: &Arc<Self>) -> Failure {
+        self.way.send_replace(Way::Silent);
+        Failure(Arc::clone(self))
+    }
+
+    pub(crate) fn cut(self: &Arc<Self>) -> Failure {
+        self.way.send_replace(Way::Cut);
+        Failure(Arc::clone(self))
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        *self.way.borrow() == Way::Cut
+    }
+
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.lock().unwrap().len()
+    }
+
+    pub(crate) fn garbage(&self, key: RecordKey) {
+        self.rows.lock().unwrap().put(key, Kept::Garbage);
+    }
+
+    /// Sends a question, and waits so long for the answer. Who stops waiting has asked all the same.
+    pub(crate) async fn ask<R: Send + 'static>(
+        self: &Arc<Self>,
+        patience: Duration,
+        question: impl FnOnce(&mut Rows) -> R + Send + 'static,
+    ) -> Result<R, StoreError> {
+        if self.is_cut() {
+            return Err(StoreError::unavailable("connection refused"));
+        }
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let server = Arc::clone(self);
+        let answer = tokio::spawn(async move {
+            let mut way = server.way.subscribe();
+            let open = way.wait_for(|way| *way != Way::Silent).await;
+            let is_cut = open.is_ok_and(|way| *way == Way::Cut);
+            (!is_cut).then(|| question(&mut server.rows.lock().unwrap()))
+        });
+        yield_now().await;
+        match timeout(patience, answer).await {
+            Ok(Ok(Some(answer))) => Ok(answer),
+            Ok(_) => Err(StoreError::unavailable("connection reset")),
+            Err(elapsed) => Err(StoreError::unavailable(elapsed)),
+        }
+    }
+}
