@@ -13,7 +13,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     config::Settings,
-    content::{Browser, Content, WriteId, Writes},
+    content::{Browser, Content, WriteId, Writes, renote},
     error::{Error, ErrorKind},
     id::SessionId,
     store::{Bytes, Version},
@@ -33,9 +33,9 @@ pub(crate) struct Job {
     pub(crate) log: Vec<Change>,
     /// None in a store that never waits: no answer of it gets lost.
     pub(crate) write: Option<WriteId>,
+    /// The last writes of the record that a renewal leaves.
+    pub(crate) left: Writes,
     pub(crate) cut_off: Vec<CutOff>,
-    /// Writes that others sent with these changes, and that the store refused.
-    pub(crate) sent: Vec<WriteId>,
     /// The roster's `not_before` when the session was enrolled under another name than its first.
     pub(crate) since: Option<Timestamp>,
 }
@@ -114,6 +114,7 @@ impl State {
             enrolment.reseals = plan.reseals;
         }
         let old = view.home.id().cloned();
+        let left = view.home.left(plan.write.names());
         let (id, before) = match new {
             Some(new) => (new, old),
             None => (old?, None),
@@ -127,8 +128,8 @@ impl State {
             draft,
             log,
             write,
+            left,
             cut_off,
-            sent: Vec::new(),
             since: None,
         })
     }
@@ -227,6 +228,12 @@ impl Draft {
         }
     }
 
+    /// Counts it among the writes of the record that it is written over.
+    pub(crate) fn add_to(&mut self, writes: &Writes, write: Option<WriteId>, now: Timestamp) {
+        self.writes = writes.with(write, now);
+        self.plain = renote(&self.plain, &self.writes).into();
+    }
+
     /// Where the session is when the response brings it.
     pub(crate) fn in_cookie(&self, id: SessionId) -> Home {
         let (issued, expires) = (self.issued, self.expires);
@@ -256,18 +263,16 @@ impl Job {
         self.cut_off.push(CutOff { write, changes, at });
     }
 
-    /// Notes that the store has refused it. A store whose client tries again by itself may refuse
-    /// what it has done.
+    /// Notes that the store has not done it.
     pub(crate) fn note_refused(&mut self, write: WriteId) {
         self.cut_off.retain(|cut_off| cut_off.write != write);
-        self.sent.push(write);
     }
 
     /// Whether all of its changes are in a record with these writes.
     pub(crate) fn is_in(&self, writes: &Writes) -> bool {
         let whole = self.cut_off.iter();
         let whole = whole.filter(|cut_off| cut_off.changes == self.log.len());
-        let own = self.write.iter().chain(&self.sent).copied();
+        let own = self.write.into_iter();
         own.chain(whole.map(|cut_off| cut_off.write))
             .any(|write| writes.contain(write))
     }
@@ -285,8 +290,8 @@ impl Job {
             before: self.before.clone(),
             draft: mem::replace(&mut self.draft, draft),
             log: mem::take(&mut self.log),
+            left: self.left.clone(),
             cut_off: mem::take(&mut self.cut_off),
-            sent: mem::take(&mut self.sent),
             ..*self
         }
     }
@@ -297,11 +302,9 @@ impl Job {
             draft,
             log,
             cut_off,
-            sent,
             ..
         } = lent;
-        (self.draft, self.log) = (draft, log);
-        (self.cut_off, self.sent) = (cut_off, sent);
+        (self.draft, self.log, self.cut_off) = (draft, log, cut_off);
     }
 
     /// What the request itself put in, and nothing that it has read: the session that the loser of

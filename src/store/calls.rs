@@ -7,6 +7,7 @@ use super::{
     Version,
     budget::Late,
     error::all_failed,
+    followers::Followers,
     lines::{Lead, Line, Waited},
 };
 use crate::crypto;
@@ -45,6 +46,11 @@ impl Reserve {
 
     pub(crate) fn limits(&self) -> Limits {
         self.store.limits()
+    }
+
+    /// Which writes this process has seen on top of which.
+    pub(crate) fn followers(&self) -> &Followers {
+        self.store.followers()
     }
 
     pub(crate) const fn within<'a>(&'a self, budget: Budget<'a>) -> Calls<'a> {
@@ -121,21 +127,6 @@ impl<'a> Calls<'a> {
         self.budget.wait(create).await?
     }
 
-    /// As [`update`](Self::update), but it asks once.
-    pub(crate) async fn update_once(
-        self,
-        key: &RecordKey,
-        expected: Version,
-        data: Bytes,
-        expiry: Expiry,
-    ) -> Result<Version, StoreError> {
-        let update = self.store.update(key, expected, data, expiry);
-        if self.never_waits {
-            return update.await;
-        }
-        self.budget.wait(update).await?
-    }
-
     pub(crate) async fn update(
         self,
         key: &RecordKey,
@@ -182,6 +173,11 @@ impl<'a> Calls<'a> {
         }
         self.all_twice(records.len(), || self.store.delete_many(records))
             .await
+    }
+
+    /// Which writes this process has seen on top of which.
+    pub(crate) fn followers(self) -> &'a Followers {
+        self.store.followers()
     }
 
     /// The line of those who wait for a record; a store that never waits has none.

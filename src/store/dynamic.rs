@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version, error::all_failed,
-    lines::Lines,
+    followers::Followers, lines::Lines,
 };
 
 /// A store of any type, chosen at run time. It is a [`Store`] itself.
@@ -29,9 +29,10 @@ use super::{
 #[derive(Clone)]
 pub struct DynStore(Arc<Lined<dyn Erased>>);
 
-/// A store, and the lines of those who wait for its records.
+/// A store, the lines of those who wait for its records, and what this process has seen written.
 struct Lined<S: ?Sized> {
     lines: Lines,
+    followers: Followers,
     store: S,
 }
 
@@ -44,6 +45,7 @@ impl DynStore {
         }
         Self(Arc::new(Lined {
             lines: Lines::default(),
+            followers: Followers::default(),
             store,
         }))
     }
@@ -55,6 +57,11 @@ impl DynStore {
     /// Who waits for this record in this process.
     pub(super) fn lines(&self) -> &Lines {
         &self.0.lines
+    }
+
+    /// Which writes this process has seen on top of which.
+    pub(super) fn followers(&self) -> &Followers {
+        &self.0.followers
     }
 }
 

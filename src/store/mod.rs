@@ -128,6 +128,7 @@ mod dynamic;
 mod error;
 #[cfg(all(feature = "filesystem", unix))]
 mod filesystem;
+mod followers;
 mod lines;
 mod memory;
 mod record;
@@ -154,6 +155,7 @@ pub(crate) use self::{
     calls::{Calls, Reserve},
     dynamic::now,
     error::all_failed,
+    followers::{Followers, Watch},
     lines::{Lead, Line, Waited},
 };
 pub use crate::id::RecordKey;

@@ -15,6 +15,7 @@ use std::{
 };
 
 use super::{
+    own::{Refused, note},
     records::{Found, Vault},
     retry::{Policy, Queue, Rounds},
 };
@@ -26,7 +27,7 @@ use crate::{
     id::{RecordKey, SessionId},
     lock,
     state::{Draft, Home, Job, Place, Written},
-    store::{Bytes, Calls, Expiry, Lead, Line, Read, StoreError, Version, Waited},
+    store::{Bytes, Lead, Line, Read, StoreError, Version, Waited},
 };
 
 /// How many leaders somebody waits for.
@@ -60,6 +61,8 @@ enum Slot {
 enum Outcome {
     /// It is in this content, under this version.
     Saved(Box<(Content, Place)>),
+    /// It was, and then another request has renewed the session.
+    CarriedAlong,
     Failed(Error),
     Panicked(Box<dyn Any + Send>),
     /// There was no record any more when it was to be written, and this is what it was to be.
@@ -115,13 +118,13 @@ impl Vault<'_> {
             parked.take_back();
             let outcome = parked.outcome.take();
             drop(parked);
-            return self.settle(outcome, job);
+            return self.outcome(outcome, job);
         }
         Err(Error::new(ErrorKind::Conflict))
     }
 
     /// What an outcome means for the job that it is of.
-    fn settle(&self, outcome: Option<Outcome>, job: &mut Job) -> Result<Written, Error> {
+    fn outcome(&self, outcome: Option<Outcome>, job: &mut Job) -> Result<Written, Error> {
         match outcome {
             Some(Outcome::Saved(saved)) => {
                 let (content, place) = *saved;
@@ -131,6 +134,11 @@ impl Vault<'_> {
                     since: None,
                 })
             }
+            Some(Outcome::CarriedAlong) => Ok(Written {
+                home: Home::Marked(job.id.clone()),
+                merged: None,
+                since: None,
+            }),
             Some(Outcome::Failed(error)) => Err(error),
             Some(Outcome::Panicked(panic)) => panic::resume_unwind(panic),
             Some(Outcome::Removed { is_emptied: true }) => self.emptied_by_another(job),
@@ -166,16 +174,24 @@ impl Vault<'_> {
         };
         let (records, key) = (self.records()?.led_by(lead), &id.record_key());
         let mut rounds = Rounds::start(records, key, TOGETHER).await?;
-        let mut is_alone = false;
+        let (mut is_alone, mut sent) = (false, None::<(Batch, Refused<'_>)>);
         while !own.is_done() {
             let record = records.load(key, Read::Current).await;
-            let found = self.read(id, record, self.now())?;
-            let Found::Session { content, place } = found else {
-                crowd.finish(self.settings, || {
-                    Outcome::Failed(Error::new(ErrorKind::Gone))
-                });
-                continue;
+            let (content, place) = match self.read(id, record, self.now())? {
+                Found::Session { content, place } => (content, place),
+                Found::Marked(mark) => {
+                    crowd.was_ended(self.settings, &mark.before);
+                    continue;
+                }
+                Found::Nothing(_) => {
+                    crowd.was_ended(self.settings, &Writes::default());
+                    continue;
+                }
             };
+            if let Some((batch, refused)) = sent.take() {
+                let is_done = refused.is_done(&place.writes, self.now());
+                batch.learn(&is_done, (&content, &place));
+            }
             let all = match is_alone {
                 true => vec![Arc::clone(own)],
                 false => crowd.of(self.settings),
@@ -187,24 +203,25 @@ impl Vault<'_> {
             }
             let (version, data) = (batch.place.version, self.seal(id, batch.plain())?);
             let expiry = self.expiry(batch.place.expires);
-            let (is_known, updated) = update(records, key, version, data, expiry).await?;
-            let error = match updated {
+            match records.update(key, version, data, expiry).await {
                 Ok(version) => {
+                    note(records, &batch.place.writes);
                     batch.deliver(version);
-                    continue;
                 }
-                Err(error) => error,
-            };
-            if is_known {
-                batch.was_not_done();
-            }
-            match error {
-                StoreError::Conflict => rounds.lost().await?,
-                StoreError::Gone => batch.was_removed(),
-                StoreError::Unavailable(_) => return Err(error.into()),
+                Err(StoreError::Conflict) => {
+                    let mut refused = self.refused(id, &batch.place.writes)?;
+                    self.settle(id, &mut refused).await?;
+                    sent = Some((batch, refused));
+                    rounds.lost().await?;
+                }
+                Err(StoreError::Gone) => batch.was_removed(),
+                Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
                 // It may be the others' part that the store does not take.
-                _ if batch.tickets.len() > 1 => is_alone = true,
-                error => return Err(error.into()),
+                Err(_) if batch.tickets.len() > 1 => {
+                    batch.was_not_done();
+                    is_alone = true;
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
@@ -232,7 +249,7 @@ impl Vault<'_> {
                 waiting.push(ticket);
             }
         }
-        let write = self.new_write()?.unwrap_or_default();
+        let (write, now) = (self.new_write()?.unwrap_or_default(), self.now());
         let mut batch = Batch {
             write,
             tickets: Vec::with_capacity(waiting.len()),
@@ -242,22 +259,21 @@ impl Vault<'_> {
         let is_one = waiting.len() == 1;
         for ticket in waiting {
             let before = (!is_one).then(|| (batch.content.clone(), batch.place.clone()));
-            if self.add(&ticket, &mut batch) {
+            if self.add(&ticket, &mut batch, now) {
                 batch.tickets.push(ticket);
             } else if let Some((content, place)) = before {
                 (batch.content, batch.place) = (content, place);
             }
         }
-        batch.place.writes = batch.place.writes.with(Some(write), self.now());
+        batch.place.writes = batch.place.writes.with(Some(write), now);
         Ok(batch)
     }
 
     /// Applies the changes of one; says whether they are to be written.
-    fn add(&self, ticket: &Ticket, batch: &mut Batch) -> bool {
+    fn add(&self, ticket: &Ticket, batch: &mut Batch, now: Timestamp) -> bool {
         let Some(mut job) = ticket.lend() else {
             return false;
         };
-        let now = self.now();
         // The panic is of whoever has brought the closure.
         let applied = panic::catch_unwind(AssertUnwindSafe(|| self.apply(&mut job, batch, now)));
         let failure = match applied {
@@ -292,27 +308,6 @@ impl Vault<'_> {
     }
 }
 
-/// Says with the answer whether that is all: after an answer that got lost, a refusal may be of
-/// what has been done.
-async fn update(
-    records: Calls<'_>,
-    key: &RecordKey,
-    version: Version,
-    data: Bytes,
-    expiry: Expiry,
-) -> Result<(bool, Result<Version, StoreError>), StoreError> {
-    let first = records
-        .update_once(key, version, data.clone(), expiry)
-        .await;
-    match first {
-        Err(error) if records.may_ask_again(&error) => {}
-        answer => return Ok((true, records.told(answer))),
-    }
-    records.pause_to_ask_again().await?;
-    let second = records.update_once(key, version, data, expiry).await;
-    Ok((false, records.told(second)))
-}
-
 impl Batch {
     fn plain(&self) -> Bytes {
         let Place {
@@ -337,6 +332,24 @@ impl Batch {
                 job.draft.is_emptied = content.is_emptied();
                 Outcome::Saved(Box::new((content.clone(), place.clone())))
             });
+        }
+    }
+
+    /// What the record tells of a write that was refused, as it is now.
+    fn learn(&self, is_done: &Result<bool, Error>, (content, place): (&Content, &Place)) {
+        let outcome = |job: &mut Job| match is_done {
+            Ok(_) => {
+                job.draft.is_emptied = content.is_emptied();
+                Outcome::Saved(Box::new((content.clone(), place.clone())))
+            }
+            Err(error) => Outcome::Failed(error.clone()),
+        };
+        match is_done {
+            Ok(false) => self.was_not_done(),
+            _ => self
+                .tickets
+                .iter()
+                .for_each(|ticket| ticket.finish(outcome)),
         }
     }
 
@@ -366,9 +379,13 @@ impl Crowd {
             .collect()
     }
 
-    fn finish(&self, settings: &Settings, outcome: impl Fn() -> Outcome) {
+    /// There is no session any more, and what these writes had put into it was carried along.
+    fn was_ended(&self, settings: &Settings, carried: &Writes) {
         for ticket in self.of(settings) {
-            ticket.finish(|_| outcome());
+            ticket.finish(|job| match job.is_in(carried) {
+                true => Outcome::CarriedAlong,
+                false => Outcome::Failed(Error::new(ErrorKind::Gone)),
+            });
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    content::{Fate, Mark, Name, Unreadable},
+    content::{Fate, Mark, Name, Unreadable, Writes},
     error::{Error, ErrorKind},
     id::SessionId,
     store::{Bytes, Read, Record, RecordKind, StoreError, Version},
@@ -64,6 +64,7 @@ impl Vault<'_> {
         let mark = Mark {
             fate: Fate::Ended,
             write: self.new_write()?.unwrap_or_default(),
+            before: Writes::default(),
         };
         let names: Vec<_> = doomed.iter().map(|one| self.name(&one.id)).collect();
         let mut before = Vec::with_capacity(names.len());

@@ -21,6 +21,7 @@
 //! in `tests/it/overflow.rs`.
 
 use super::{
+    own::{note, note_first},
     records::{Found, Vault},
     retry::{Policy, Queue, Rounds},
 };
@@ -45,7 +46,10 @@ impl Vault<'_> {
     ) -> Result<Written, Error> {
         let plain = job.draft.plain.clone();
         let (place, merged) = match self.make(plain, job).await? {
-            Ok(version) => (job.draft.place(job.id.clone(), version), None),
+            Ok(version) => {
+                note_first(self.records()?, &job.id.record_key(), &job.draft.writes);
+                (job.draft.place(job.id.clone(), version), None)
+            }
             Err(StoreError::Exists) => self.replace_older(revision, job).await?,
             Err(error) => return Err(error.into()),
         };
@@ -87,6 +91,8 @@ impl Vault<'_> {
         let id = job.id.clone();
         let key = id.record_key();
         let mut merged = None;
+        let mut refused = self.refused(&id, &job.draft.writes)?;
+        self.settle(&id, &mut refused).await?;
         let mut rounds = Rounds::start(self.records()?, &key, OUTGROW).await?;
         loop {
             let records = rounds.store();
@@ -95,7 +101,7 @@ impl Vault<'_> {
             let Found::Session { mut content, place } = found else {
                 return Err(Error::new(ErrorKind::Gone));
             };
-            if job.is_in(&place.writes) {
+            if refused.is_done(&place.writes, self.now())? {
                 return Ok((place, Some(content)));
             }
             let is_older = content.revision < revision;
@@ -104,12 +110,22 @@ impl Vault<'_> {
                 job.draft.browser = place.browser;
                 self.redraft(job, &content, Some(&place))?;
                 merged = Some(content);
+            } else {
+                let now = self.now();
+                job.draft.add_to(&place.writes, job.write, now);
             }
             let data = self.seal(&id, job.draft.plain.clone())?;
             let expiry = self.expiry(job.draft.expires);
             match records.update(&key, place.version, data, expiry).await {
-                Ok(version) => return Ok((job.draft.place(id, version), merged)),
-                Err(StoreError::Conflict) => rounds.lost().await?,
+                Ok(version) => {
+                    note(records, &job.draft.writes);
+                    return Ok((job.draft.place(id, version), merged));
+                }
+                Err(StoreError::Conflict) => {
+                    refused = self.refused(&id, &job.draft.writes)?;
+                    self.settle(&id, &mut refused).await?;
+                    rounds.lost().await?;
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -139,6 +139,9 @@ impl<'a> Vault<'a> {
                 if expires.min(Lifetime::of(&content, self.settings).end) <= now {
                     return Ok(Found::Nothing(Rejection::Expired));
                 }
+                if let Some(records) = self.settings.records() {
+                    records.followers().note(writes.pairs());
+                }
                 let place = Place {
                     id: id.clone(),
                     version,

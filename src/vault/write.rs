@@ -7,13 +7,14 @@
 use std::mem;
 
 use super::{
+    own::note,
     records::{Found, Vault},
     retry::{Policy, Queue, Rounds},
 };
 use crate::{
-    content::{Browser, Content, Writes},
+    content::{Browser, Content, WriteId, Writes},
     error::{Error, ErrorKind},
-    id::RecordKey,
+    id::{RecordKey, SessionId},
     state::{Draft, Enrolment, Home, Job, Place, Written},
     store::{Bytes, StoreError, Version},
     trace,
@@ -57,7 +58,11 @@ impl Vault<'_> {
     /// then.
     pub(super) async fn create(&self, job: &mut Job) -> Result<Home, Error> {
         let plain = mem::take(&mut job.draft.plain);
-        let version = self.make(plain, job).await??;
+        let version = match self.make(plain, job).await? {
+            // Nobody else knows the name: it is this very write, whose answer was lost.
+            Err(StoreError::Exists) => self.own_version(&job.id, job.write).await?,
+            made => made?,
+        };
         self.check_enrolled(&job.id.record_key(), job.draft.enrolment.as_ref())
             .await?;
         Ok(Home::Record(job.draft.place(job.id.clone(), version)))
@@ -108,6 +113,26 @@ impl Vault<'_> {
         let since = self.enrol(enrolment, key, Some(before)).await?;
         job.since = job.since.max(since);
         Ok(before)
+    }
+
+    /// The version of a record that nobody but this request knows, as it has written it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if it is not there.
+    pub(super) async fn own_version(
+        &self,
+        id: &SessionId,
+        write: Option<WriteId>,
+    ) -> Result<Version, Error> {
+        match self.find(id, self.now()).await? {
+            Found::Session { place, .. }
+                if write.is_some_and(|write| place.writes.contain(write)) =>
+            {
+                Ok(place.version)
+            }
+            _ => Err(Error::new(ErrorKind::Gone)),
+        }
     }
 
     /// Removes a record that was just made if its session has been ended meanwhile.
@@ -162,6 +187,11 @@ impl Vault<'_> {
             return self.save_again(&key, job).await;
         }
         trace::lost_round(SAVE.what, 0);
+        let mut refused = self.refused(&job.id, &job.draft.writes)?;
+        self.settle(&job.id, &mut refused).await?;
+        if refused.was_done() {
+            return self.find_own(job).await;
+        }
         self.save_together(&key, job).await
     }
 
@@ -189,6 +219,23 @@ impl Vault<'_> {
         }
     }
 
+    /// What has become of a session since this request has saved it without an answer.
+    async fn find_own(&self, job: &mut Job) -> Result<Written, Error> {
+        match self.find(&job.id, self.now()).await? {
+            Found::Session { content, place } => {
+                job.draft.is_emptied = content.is_emptied();
+                Ok(Written {
+                    merged: Some(content),
+                    ..Written::at(Home::Record(place))
+                })
+            }
+            Found::Marked(mark) if job.is_in(&mark.before) => {
+                Ok(Written::at(Home::Marked(job.id.clone())))
+            }
+            Found::Marked(_) | Found::Nothing(_) => Err(Error::new(ErrorKind::Gone)),
+        }
+    }
+
     async fn replace(
         &self,
         key: &RecordKey,
@@ -198,19 +245,11 @@ impl Vault<'_> {
         let records = self.records()?;
         let data = self.seal(&job.id, mem::take(&mut job.draft.plain))?;
         let expiry = self.expiry(job.draft.expires);
-        let again = (!self.settings.never_waits).then(|| data.clone());
-        let mut updated = records.update_once(key, version, data, expiry).await;
-        if let (Err(error), Some(data)) = (&updated, again)
-            && records.may_ask_again(error)
-        {
-            if let Some(write) = job.write {
-                job.note_unknown(write, self.now());
-            }
-            records.pause_to_ask_again().await?;
-            updated = records.update_once(key, version, data, expiry).await;
-        }
-        let place = |version| Home::Record(job.draft.place(job.id.clone(), version));
-        Ok(updated.map(place))
+        let updated = records.update(key, version, data, expiry).await;
+        Ok(updated.map(|version| {
+            note(records, &job.draft.writes);
+            Home::Record(job.draft.place(job.id.clone(), version))
+        }))
     }
 
     /// Removes the record that this request has left empty. It was written before that: a removal
