@@ -48,11 +48,6 @@ impl Reserve {
         self.store.limits()
     }
 
-    /// Which writes this process has seen on top of which.
-    pub(crate) fn followers(&self) -> &Followers {
-        self.store.followers()
-    }
-
     pub(crate) const fn within<'a>(&'a self, budget: Budget<'a>) -> Calls<'a> {
         Calls {
             store: &self.store,

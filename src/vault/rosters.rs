@@ -9,6 +9,7 @@ use crate::{
     content::{Fate, Mark, Subject, Writes},
     error::{Error, ErrorKind},
     id::RecordKey,
+    join,
     roster::{Roster, Rosters},
     state::Enrolment,
     store::{Calls, StoreError, Version},
@@ -132,10 +133,11 @@ impl Vault<'_> {
         };
         let mut failure = None;
         if self.settings.ends().is_some() {
-            for (name, created) in
-                marked().flat_map(|entry| entry.names().map(|name| (name, entry.created)))
-            {
-                let ended = self.set_end(&name, mark.clone(), created).await;
+            let names = marked().flat_map(|entry| entry.names().map(|name| (name, entry.created)));
+            let names: Vec<_> = names.collect();
+            let ends = names.iter();
+            let ends = ends.map(|(name, created)| self.set_end(name, mark.clone(), *created));
+            for ended in join::all(ends.collect()).await {
                 failure = failure.or(ended.err());
             }
         }

@@ -1,11 +1,12 @@
-//! Every call of every operation, applied with its answer lost: all is as if it had been heard.
+//! Every call of every operation, applied with its answer lost: all is as if it had been heard, be it
+//! that the store's client tries again or that this crate does.
 
 use http::{Response, StatusCode};
 use silverback::Session;
 
 use crate::support::{
     Jar, Kind, World, log_in, one_more,
-    scripted::{ANY, Act, After, Lose, Scripted},
+    scripted::{ANY, Act, After, Cut, Lose, Scripted},
     steps::at_every_step,
 };
 
@@ -171,17 +172,20 @@ async fn loses(kind: Kind, act: Act) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn of_a_session_in_a_store() {
     loses(Kind::Remote, Lose).await;
+    loses(Kind::Remote, Cut).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn of_a_session_in_a_cookie_with_revocation() {
     loses(Kind::RemoteRevocable, Lose).await;
+    loses(Kind::RemoteRevocable, Cut).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn of_a_session_that_outgrows_it() {
     loses(Kind::RevocableOverflow, Lose).await;
+    loses(Kind::RevocableOverflow, Cut).await;
 }
