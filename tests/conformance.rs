@@ -30,7 +30,7 @@ use silverback::{
     Clock, Timestamp,
     store::{
         FilesystemStore, MemoryStore, RecordKey, Sweep,
-        conformance::{self, Rule, START, Skip, Subject},
+        conformance::{self, Rule, START, Subject},
     },
     store_conformance,
     testing::FlakyStore,
@@ -39,11 +39,10 @@ use tempfile::TempDir;
 
 store_conformance!(MemoryStore::new());
 store_conformance!(mod memory, |clock| swept(MemoryStore::new().clock(clock)));
-store_conformance!(mod absent, absent());
 store_conformance!(mod bounded_memory, |clock| MemoryStore::new().clock(clock).max_bytes(4 << 20));
 store_conformance!(mod shared_memory, |clock| Arc::new(MemoryStore::new().clock(clock)));
-store_conformance!(mod filesystem, |clock| files(clock));
-store_conformance!(mod filesystem_of_the_systems_time, files(Clock::system()));
+store_conformance!(mod filesystem, |clock| files(&clock));
+store_conformance!(mod filesystem_of_the_systems_time, files(&Clock::system()));
 store_conformance!(mod map, sound::MapStore::default());
 store_conformance!(mod remote, |clock| sound::Remote::new(MemoryStore::new().clock(clock)));
 store_conformance!(mod flaky, |clock| FlakyStore::new(MemoryStore::new().clock(clock)));
@@ -53,10 +52,6 @@ store_conformance!(mod networked_once, once networked());
 
 fn swept(store: MemoryStore) -> Subject<MemoryStore> {
     Subject::new(store).sweep(|store| async move { drop(store.sweep().await) })
-}
-
-fn absent() -> Result<MemoryStore, Skip> {
-    Err(Skip::new("there is no server for this"))
 }
 
 /// Its clock is not this machine's, so nobody can wait for its ends.
@@ -77,7 +72,7 @@ fn networked() -> Subject<networked::Client> {
     networked::subject(networked::Fault::None, &Arc::default())
 }
 
-fn files(clock: Clock) -> Subject<FilesystemStore> {
+fn files(clock: &Clock) -> Subject<FilesystemStore> {
     let dir = TempDir::new().unwrap();
     let open = || {
         let options = FilesystemStore::options().clock(clock.clone());

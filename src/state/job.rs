@@ -13,7 +13,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     config::Settings,
-    content::{Browser, Content, WriteId, Writes},
+    content::{Browser, Content, WriteId, Writes, renote},
     error::{Error, ErrorKind},
     id::SessionId,
     store::{Bytes, Version},
@@ -33,6 +33,8 @@ pub(crate) struct Job {
     pub(crate) log: Vec<Change>,
     /// None in a store that never waits: no answer of it gets lost.
     pub(crate) write: Option<WriteId>,
+    /// The last writes of the record that a renewal leaves.
+    pub(crate) left: Writes,
     pub(crate) cut_off: Vec<CutOff>,
     /// The roster's `not_before` when the session was enrolled under another name than its first.
     pub(crate) since: Option<Timestamp>,
@@ -112,6 +114,7 @@ impl State {
             enrolment.reseals = plan.reseals;
         }
         let old = view.home.id().cloned();
+        let left = view.home.left(plan.write.names());
         let (id, before) = match new {
             Some(new) => (new, old),
             None => (old?, None),
@@ -125,6 +128,7 @@ impl State {
             draft,
             log,
             write,
+            left,
             cut_off,
             since: None,
         })
@@ -224,6 +228,12 @@ impl Draft {
         }
     }
 
+    /// Counts it among the writes of the record that it is written over.
+    pub(crate) fn add_to(&mut self, writes: &Writes, write: Option<WriteId>, now: Timestamp) {
+        self.writes = writes.with(write, now);
+        self.plain = renote(&self.plain, &self.writes).into();
+    }
+
     /// Where the session is when the response brings it.
     pub(crate) fn in_cookie(&self, id: SessionId) -> Home {
         let (issued, expires) = (self.issued, self.expires);
@@ -251,6 +261,8 @@ impl Job {
     pub(crate) fn note_unknown(&mut self, at: Timestamp) {
         if let Some(write) = self.write {
             let changes = self.log.len();
+            // The record has it with the time of the draft, if it has.
+            let at = self.draft.writes.time_of(write).unwrap_or(at);
             self.cut_off.push(CutOff { write, changes, at });
         }
     }

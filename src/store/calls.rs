@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::MutexGuard;
 
 use super::{
-    Budget, Bytes, DynStore, Expiry, Limits, Read, Record, RecordKey, Store as _, StoreError,
-    Version, error::all_failed,
+    Budget, Bytes, DynStore, Expiry, Followers, Limits, Read, Record, RecordKey, Store as _,
+    StoreError, Version, error::all_failed,
 };
 use crate::crypto;
 
@@ -178,6 +178,11 @@ impl<'a> Calls<'a> {
         }
         self.all_twice(records.len(), || self.store.delete_many(records))
             .await
+    }
+
+    /// Which writes this process has seen on top of which.
+    pub(crate) fn followers(self) -> &'a Followers {
+        self.store.followers()
     }
 
     /// Waits for a turn to save the record again, but no longer than a second: the turn is a

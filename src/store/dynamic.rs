@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
     Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version, error::all_failed,
+    followers::Followers,
 };
 
 /// A store of any type, chosen at run time. It is a [`Store`] itself.
@@ -34,6 +35,7 @@ pub struct DynStore(Arc<Queued<dyn Erased>>);
 /// A store, and the queues of those who lost a race for one of its records.
 struct Queued<S: ?Sized> {
     turns: [Mutex<()>; TURNS],
+    followers: Followers,
     store: S,
 }
 
@@ -52,12 +54,18 @@ impl DynStore {
         }
         Self(Arc::new(Queued {
             turns: std::array::from_fn(|_| Mutex::new(())),
+            followers: Followers::default(),
             store,
         }))
     }
 
     pub(crate) fn never_waits(&self) -> bool {
         self.0.store.limits().never_waits
+    }
+
+    /// Which writes this process has seen on top of which.
+    pub(super) fn followers(&self) -> &Followers {
+        &self.0.followers
     }
 
     pub(super) async fn turn(&self, key: &RecordKey) -> Option<MutexGuard<'_, ()>> {

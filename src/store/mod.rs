@@ -111,11 +111,59 @@
 //! A store whose server does not remove what is expired is a [`Sweep`] too, and one that operators may
 //! look through is a [`Browse`].
 //!
+//! # A store on a server
+//!
+//! What goes wrong there has a right answer each:
+//!
+//! **Errors.** A failed connection or a lost answer is [`StoreError::Unavailable`], never `None`:
+//! `None` logs the visitor out. What the server refuses is [`StoreError::Refused`]. Bytes that are no
+//! record, a value of another type (Redis says `WRONGTYPE`) and a head that cannot be read are
+//! [`StoreError::Corrupt`]; a `delete` without a version removes them like any record.
+//!
+//! **Who retries.** The session does: what is `Unavailable` is asked once more, if half of the time
+//! is left, and a write is recognised if it was done the first time. Do not send a write again whose
+//! answer you have lost. Send again what the server says it did not do: a deadlock (1213), a lock
+//! timeout (1205), a failed certification, a serialization failure, `MOVED`.
+//!
+//! **Deadlines.** The session gives up after
+//! [`store_timeout`](crate::SessionConfig::store_timeout), five seconds unless set, and drops the
+//! future. Give your client a shorter limit, for connecting and for waiting for a pool too: clients
+//! wait ten seconds, thirty, or for ever.
+//!
+//! **Dropped futures.** A command that was sent will be executed, whoever waits for it. So each
+//! method is one command, one script or one transaction; between two commands it may end. A shared
+//! connection goes on. One from a pool whose answer was not read must not go back to the pool.
+//!
+//! **Ends.** [`Expiry::after`] is for the server's own expiry, [`Expiry::at`] is kept beside the data
+//! and given back by [`Record::expires`]: the clocks of the two machines may differ. An end computed
+//! from what the server has left is wrong by as much. An `update` and a `touch` set the server's
+//! expiry too. An end may have come already (`after` is zero): the write succeeds and leaves no
+//! record, although many servers refuse that number or take it for "never". It may be one second
+//! away: round up. The latest is the last second of the year 9999; if the server cannot say it, it
+//! may keep the record as long as it can.
+//!
+//! **Versions.** No key ever has a version twice, in none of its lives, through restarts, failovers
+//! and restored backups. [`Version::random`] is that. A server's counter may not be: memcached's
+//! tokens begin at 1 again, and Redis scripts draw the same `math.random` after each start.
+//!
+//! **Reads.** [`Read::Current`] asks the one who has every write that was answered: the primary and
+//! no replica, past every cache, on Galera with `wsrep_sync_wait=1`, in DynamoDB with
+//! `ConsistentRead`. Else "log out everywhere" forgets a session for good, not for a moment.
+//!
+//! **Replication.** Where the primary answers before its replicas have the write, a failover loses
+//! what was written last: updates, and also ends, so that a session is there again. Wait for a
+//! replica (`WAIT 1`) where the server can, and say what is lost where it cannot. A store that drops
+//! records by itself says [`Limits::may_forget`].
+//!
+//! **Many keys.** [`load_many`](Store::load_many) and [`delete_many`](Store::delete_many) are one
+//! round trip: `MGET`, `= ANY($1)`, a pipeline. A cluster is asked once a node, at the same time.
+//!
 //! # Testing a store
 //!
 //! With the feature `conformance`, among the `[dev-dependencies]`, one line in a test file runs the
 //! whole contract against it, each rule as a test:
-//! `silverback::store_conformance!(MyStore::default());`. See `store::conformance`.
+//! `silverback::store_conformance!(MyStore::default());`. See `store::conformance`, also for what it
+//! takes to check a server's expiry, two processes and an outage.
 
 mod backend;
 mod browse;
@@ -128,6 +176,7 @@ mod dynamic;
 mod error;
 #[cfg(all(feature = "filesystem", unix))]
 mod filesystem;
+mod followers;
 mod memory;
 mod record;
 mod sweep;
@@ -153,6 +202,7 @@ pub(crate) use self::{
     calls::{Calls, Reserve},
     dynamic::now,
     error::all_failed,
+    followers::{Followers, Watch},
 };
 pub use crate::id::RecordKey;
 

@@ -75,7 +75,9 @@ impl Turn<'_> {
                 return Ok(());
             }
             Err(error) => {
-                taken.is_open = error.kind() == ErrorKind::StoreFailed;
+                // A conflict may be with an own write.
+                let kinds = [ErrorKind::StoreFailed, ErrorKind::Conflict];
+                taken.is_open = kinds.contains(&error.kind());
                 return Err(error);
             }
         };

@@ -5,6 +5,7 @@ mod ends;
 mod enrol;
 mod open;
 mod overflow;
+mod own;
 mod records;
 mod renew;
 mod retry;

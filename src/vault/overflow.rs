@@ -21,9 +21,9 @@
 //! in `tests/it/overflow.rs`.
 
 use super::{
+    own::{note, note_first},
     records::{Found, Vault},
     retry::{Policy, Queue, Rounds},
-    write::is_in,
 };
 use crate::{
     content::{Browser, Content},
@@ -46,7 +46,11 @@ impl Vault<'_> {
     ) -> Result<Written, Error> {
         let plain = job.draft.plain.clone();
         let (place, merged) = match self.make(plain, job).await? {
-            Ok(version) => (job.draft.place(job.id.clone(), version), None),
+            Ok(version) => {
+                let key = job.id.record_key();
+                note_first(self.records()?, &key, &job.draft.writes);
+                (job.draft.place(job.id.clone(), version), None)
+            }
             Err(StoreError::Exists) => self.replace_older(revision, job).await?,
             Err(error) => return Err(error.into()),
         };
@@ -88,12 +92,14 @@ impl Vault<'_> {
         let (records, id) = (self.records()?, job.id.clone());
         let key = id.record_key();
         let mut merged = None;
+        let mut refused = self.refused(&id, &job.draft.writes)?;
+        self.settle(&id, &mut refused).await?;
         let mut rounds = Rounds::start(records, &key, OUTGROW).await?;
         loop {
             let Found::Session { mut content, place } = self.find(&id, self.now()).await? else {
                 return Err(Error::new(ErrorKind::Gone));
             };
-            if is_in(&place.writes, job) {
+            if refused.is_done(&place.writes, self.now())? {
                 return Ok((place, Some(content)));
             }
             let is_older = content.revision < revision;
@@ -102,12 +108,22 @@ impl Vault<'_> {
                 job.draft.browser = place.browser;
                 self.redraft(job, &content, Some(&place))?;
                 merged = Some(content);
+            } else {
+                let now = self.now();
+                job.draft.add_to(&place.writes, job.write, now);
             }
             let data = self.seal(&id, job.draft.plain.clone())?;
             let expiry = self.expiry(job.draft.expires);
             match records.update(&key, place.version, data, expiry).await {
-                Ok(version) => return Ok((job.draft.place(id, version), merged)),
-                Err(StoreError::Conflict) => rounds.lost().await?,
+                Ok(version) => {
+                    note(records, &job.draft.writes);
+                    return Ok((job.draft.place(id, version), merged));
+                }
+                Err(StoreError::Conflict) => {
+                    refused = self.refused(&id, &job.draft.writes)?;
+                    self.settle(&id, &mut refused).await?;
+                    rounds.lost().await?;
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -113,10 +113,28 @@ impl<'a> Vault<'a> {
         }
     }
 
+    /// Whether both are of one store.
+    pub(crate) fn shares_records(&self, other: &Vault<'_>) -> bool {
+        self.of_records() == other.of_records()
+    }
+
+    /// What the store says of these records, as they are now.
+    pub(crate) async fn fetch(
+        &self,
+        keys: &[RecordKey],
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        match self.of_records() {
+            Some(records) => load_all(records, keys).await,
+            None => Vec::new(),
+        }
+    }
+
+    /// What a record says.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::RecordsEncrypted`] if only the ID would open it, and that is not known.
-    pub(super) fn read(
+    pub(crate) fn read(
         &self,
         id: &SessionId,
         record: Result<Option<Record>, StoreError>,
@@ -138,6 +156,9 @@ impl<'a> Vault<'a> {
             }) => {
                 if expires.min(Lifetime::of(&content, self.settings).end) <= now {
                     return Ok(Found::Nothing(Rejection::Expired));
+                }
+                if let Some(records) = self.of_records() {
+                    records.followers().note(writes.pairs());
                 }
                 let place = Place {
                     id: id.clone(),

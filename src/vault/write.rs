@@ -7,12 +7,13 @@
 use std::mem;
 
 use super::{
+    own::{Refused, note},
     records::{Found, Vault},
     retry::{Policy, Queue, Rounds},
 };
 use crate::{
     clock::Timestamp,
-    content::{Browser, Content, Writes, seal_record},
+    content::{Browser, Content, WriteId, Writes, seal_record},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
     state::{Draft, Enrolment, Home, Job, Place, Written},
@@ -29,6 +30,8 @@ pub(super) enum Merged {
         content: Content,
         place: Place,
     },
+    /// As that, and then another request has renewed it.
+    CarriedAlong,
     Again {
         content: Content,
         place: Place,
@@ -82,10 +85,30 @@ impl Vault<'_> {
     /// then.
     pub(super) async fn create(&self, job: &mut Job) -> Result<Home, Error> {
         let plain = mem::take(&mut job.draft.plain);
-        let version = self.make(plain, job).await??;
+        let version = match self.make(plain, job).await? {
+            // Nobody else knows the name: it is this very write, whose answer was lost.
+            Err(StoreError::Exists) => self.own_version(&job.id, job.write).await?,
+            made => made?,
+        };
         self.check_enrolled(&job.id.record_key(), job.draft.enrolment.as_ref())
             .await?;
         Ok(Home::Record(job.draft.place(job.id.clone(), version)))
+    }
+
+    /// The version of a record that nobody but this request knows, as it has written it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if it is not there.
+    pub(super) async fn own_version(
+        &self,
+        id: &SessionId,
+        write: Option<WriteId>,
+    ) -> Result<Version, Error> {
+        match self.find(id, self.now()).await? {
+            Found::Session { place, .. } if is_in(&place.writes, write) => Ok(place.version),
+            _ => Err(Error::new(ErrorKind::Gone)),
+        }
     }
 
     /// Makes the job's record, of these bytes. A store that cannot be reached is asked once more.
@@ -194,14 +217,18 @@ impl Vault<'_> {
                 }
                 Err(error) => error,
             };
+            let mut refused = self.refused(&job.id, &job.draft.writes)?;
             match error {
-                StoreError::Conflict => rounds.lost().await?,
+                StoreError::Conflict => {
+                    self.settle(&job.id, &mut refused).await?;
+                    rounds.lost().await?;
+                }
                 StoreError::Gone if job.draft.is_emptied => {
                     return emptied_by_another(job, self.now());
                 }
                 error => return Err(error.into()),
             }
-            match self.merge(&job.id.clone(), job).await? {
+            match self.merge(&job.id.clone(), job, refused).await? {
                 Merged::Already { content, place } => {
                     job.draft.is_emptied = content.is_emptied();
                     return Ok(Written {
@@ -209,6 +236,9 @@ impl Vault<'_> {
                         merged: Some(content),
                         since: None,
                     });
+                }
+                Merged::CarriedAlong => {
+                    return Ok(Written::at(Home::Marked(job.id.clone())));
                 }
                 Merged::Again { content, place } => {
                     self.redraft(job, &content, Some(&place))?;
@@ -232,12 +262,13 @@ impl Vault<'_> {
         if let (Err(error), Some(data)) = (&updated, again)
             && records.may_ask_again(error)
         {
-            job.note_unknown(self.now());
             records.pause_to_ask_again().await?;
             updated = records.update_once(key, version, data, expiry).await;
         }
-        let place = |version| Home::Record(job.draft.place(job.id.clone(), version));
-        Ok(updated.map(place))
+        Ok(updated.map(|version| {
+            note(records, &job.draft.writes);
+            Home::Record(job.draft.place(job.id.clone(), version))
+        }))
     }
 
     /// Removes the record that this request has left empty. It was written before that: a removal
@@ -305,13 +336,19 @@ impl Vault<'_> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if it was renewed or has ended.
-    pub(super) async fn merge(&self, id: &SessionId, job: &mut Job) -> Result<Merged, Error> {
+    /// [`ErrorKind::Gone`] if it was renewed or has ended; [`ErrorKind::Conflict`] if nobody can tell
+    /// whether they are.
+    pub(super) async fn merge(
+        &self,
+        id: &SessionId,
+        job: &mut Job,
+        refused: Refused<'_>,
+    ) -> Result<Merged, Error> {
         match self.find(id, self.now()).await? {
-            Found::Session { content, place } if is_in(&place.writes, job) => {
-                Ok(Merged::Already { content, place })
-            }
             Found::Session { mut content, place } => {
+                if refused.is_done(&place.writes, self.now())? {
+                    return Ok(Merged::Already { content, place });
+                }
                 job.apply(&mut content, &place.writes, self.now())?;
                 // A request that has come for the record knows it.
                 if job.draft.browser != Browser::Knows {
@@ -319,6 +356,7 @@ impl Vault<'_> {
                 }
                 Ok(Merged::Again { content, place })
             }
+            Found::Marked(mark) if is_in(&mark.before, job.write) => Ok(Merged::CarriedAlong),
             Found::Marked(_) | Found::Nothing(_) => Err(Error::new(ErrorKind::Gone)),
         }
     }
@@ -341,6 +379,6 @@ fn emptied_by_another(job: &mut Job, now: Timestamp) -> Result<Written, Error> {
 }
 
 /// Whether this save is among a record's last writes.
-pub(super) fn is_in(writes: &Writes, job: &Job) -> bool {
-    job.write.is_some_and(|write| writes.contain(write))
+fn is_in(writes: &Writes, write: Option<WriteId>) -> bool {
+    write.is_some_and(|write| writes.contain(write))
 }

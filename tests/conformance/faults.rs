@@ -36,6 +36,7 @@ const ENDS: &[&str] = &[
     "an_update_moves_the_end_in_real_time",
     "a_touch_moves_the_end_in_real_time",
     "what_ended_by_itself_is_gone_for_every_call",
+    "a_server_keeps_a_record_until_its_end",
 ];
 const MANY_WRITERS: &[&str] = &[
     "a_deleted_record_never_comes_back",
@@ -51,12 +52,18 @@ const MANY_WRITERS: &[&str] = &[
 const BROKEN: &[Broken] = &[
     broken(
         Fault::TouchLeavesTheTtl,
-        &["a_touch_moves_the_end_in_real_time"],
+        &[
+            "a_touch_moves_the_end_in_real_time",
+            "a_server_keeps_a_record_until_its_end",
+        ],
         Besides::Nothing,
     ),
     broken(
         Fault::UpdateLeavesTheTtl,
-        &["an_update_moves_the_end_in_real_time"],
+        &[
+            "an_update_moves_the_end_in_real_time",
+            "a_server_keeps_a_record_until_its_end",
+        ],
         Besides::Nothing,
     ),
     broken(Fault::LivesAMinute, ENDS, Besides::Nothing),
@@ -164,6 +171,11 @@ const BROKEN: &[Broken] = &[
         Fault::CountsVersionsByItself,
         &["a_version_holds_for_every_peer"],
         Besides::Any,
+    ),
+    broken(
+        Fault::HidesWhatLivesForEver,
+        &["a_server_keeps_a_record_until_its_end"],
+        Besides::Nothing,
     ),
     broken(
         Fault::UpdatesWhatEnded,

@@ -46,6 +46,7 @@ pub(crate) enum Fault {
     CountsVersionsByItself,
     RecentNeverAges,
     UpdatesWhatEnded,
+    HidesWhatLivesForEver,
 }
 
 pub(crate) struct Client {
@@ -119,7 +120,7 @@ impl Client {
         }
         let life = match self.fault {
             Fault::LivesAMinute => Some(Duration::from_secs(60)),
-            Fault::LivesForEver => None,
+            Fault::LivesForEver | Fault::HidesWhatLivesForEver => None,
             _ => Some(expiry.after),
         };
         let data = match self.fault {
@@ -137,7 +138,7 @@ impl Client {
 
     /// What a row is to the session.
     fn read(fault: Fault, kept: Option<Kept>) -> Result<Option<Record>, StoreError> {
-        match kept {
+        match kept.filter(|kept| !is_hidden(fault, kept)) {
             None => Ok(None),
             Some(Kept::Garbage) if fault == Fault::GarbageIsNoRecord => Ok(None),
             Some(Kept::Garbage) => Err(StoreError::Corrupt("no record".into())),
@@ -194,12 +195,18 @@ impl Client {
                 Fault::UpdatesWhatEnded => rows.raw(&key),
                 _ => rows.get(&key),
             };
+            let kept = kept.filter(|kept| !is_hidden(fault, kept));
             let old = check(kept, expected)?;
             put(rows, key, row(&old));
             Ok(())
         });
         replaced.await?
     }
+}
+
+fn is_hidden(fault: Fault, kept: &Kept) -> bool {
+    let is_over = matches!(kept, Kept::Record(row) if row.told <= Clock::system().now());
+    fault == Fault::HidesWhatLivesForEver && is_over
 }
 
 fn check(kept: Option<Kept>, expected: Version) -> Result<Row, StoreError> {
@@ -299,7 +306,12 @@ impl Store for Client {
             self.ask(move |rows| put(rows, key, row)).await?;
             return Ok(version);
         }
+        let fault = self.fault;
         let made = self.ask(move |rows| match rows.get(&key) {
+            Some(kept) if is_hidden(fault, &kept) => {
+                put(rows, key, row);
+                Ok(())
+            }
             Some(_) => Err(StoreError::Exists),
             None => {
                 put(rows, key, row);
@@ -405,7 +417,7 @@ impl Store for Client {
 /// Two processes on one server, and all that the rules may ask for.
 pub(crate) fn subject(fault: Fault, server: &Arc<Server>) -> Subject<Client> {
     let is_race = matches!(fault, Fault::ComparesThenSets | Fault::LooksThenSets);
-    let [silent, cut, dirty, counted] = [(); 4].map(|()| Arc::clone(server));
+    let [silent, cut, dirty, counted, asked] = [(); 5].map(|()| Arc::clone(server));
     Subject::new(Client::of(fault, server))
         .peer(Client::of(fault, server))
         .silence(move |_| std::future::ready(silent.silence()))
@@ -415,6 +427,7 @@ pub(crate) fn subject(fault: Fault, server: &Arc<Server>) -> Subject<Client> {
             std::future::ready(())
         })
         .round_trips(move |_| std::future::ready(counted.asked()))
+        .time_left(move |_, key| std::future::ready(asked.time_left(&key)))
         .deadline(DEADLINE)
         // A race has to be tried often to be lost.
         .scale(if is_race { 1.0 } else { 0.1 })

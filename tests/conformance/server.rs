@@ -119,6 +119,14 @@ impl Server {
         self.rows.lock().unwrap().len()
     }
 
+    pub(crate) fn time_left(&self, key: &RecordKey) -> Option<Duration> {
+        let kept = self.rows.lock().unwrap().get(key);
+        match kept? {
+            Kept::Record(row) => Some(row.gone?.saturating_duration_since(Instant::now())),
+            Kept::Garbage => None,
+        }
+    }
+
     pub(crate) fn garbage(&self, key: RecordKey) {
         self.rows.lock().unwrap().put(key, Kept::Garbage);
     }

@@ -51,6 +51,7 @@ mod logout_wins;
 #[cfg(feature = "tracing")]
 mod logs;
 mod lost_answers;
+mod lost_calls;
 mod many_sessions;
 mod marks;
 mod mid_request_ends;

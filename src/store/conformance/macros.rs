@@ -114,6 +114,8 @@ macro_rules! store_conformance_rules {
                 a_touch_moves_the_end_in_real_time
                 what_ended_by_itself_is_gone_for_every_call
                 a_record_of_one_second_is_kept_for_it;
+            keeping:
+                a_server_keeps_a_record_until_its_end;
             peers:
                 what_one_peer_writes_the_other_sees
                 a_recent_read_comes_to_show_what_a_peer_wrote

@@ -21,8 +21,14 @@
 //! silverback::store_conformance!(|clock| MyStore::new().clock(clock));
 //! ```
 //!
-//! Without a clock, records end when the rule begins or earlier, or most of a day later at least:
-//! the store's time must be that of this machine. How long a rule takes makes no difference.
+//! Without a clock, five rules wait for records to end: after five seconds, one of three seconds is
+//! gone, whatever end an update or a touch has moved to there, and what was put off is still there.
+//! They are checked side by side and take about six seconds. The store or its server needs a clock
+//! that goes as fast as this machine's; one that goes by [`Expiry::at`](super::Expiry::at) needs the
+//! same time too. All other rules use ends that have come or that are most of a day away.
+//!
+//! How long a rule takes makes no difference. What an answer came too late to tell is tried again;
+//! a machine too slow for it at all has the rule skipped.
 //!
 //! # Servers
 //!
@@ -49,20 +55,54 @@
 //!
 //! # What else can be checked
 //!
-//! The expression may make a [`Subject`] instead, which says how the store is swept and what has to
-//! outlive it, and gives the rules what they need to check more: a second handle on the same
-//! records, ways to make the server fail, a counter of round trips. A rule that lacks something is
-//! skipped and says what. Several stores in one file get a name each:
+//! The expression may make a [`Subject`] instead, which gives the rules what they need to check more.
+//! A rule that lacks something is skipped, and a line of the output says what.
+//!
+//! | Give | and it is checked that |
+//! |---|---|
+//! | [`peer`](Subject::peer), a second handle | each sees what the other wrote, versions hold for both, of two one wins |
+//! | [`silence`](Subject::silence) and [`cut`](Subject::cut) of the server | every call answers `Unavailable` in time and never "no record", a write happens wholly or not at all, and the store comes back |
+//! | [`garbage`](Subject::garbage) under a key | it is `Corrupt`, never a record and never none, and gives way |
+//! | a count of [`round_trips`](Subject::round_trips) | `load_many` and `delete_many` ask once for all |
+//! | the server's [`time_left`](Subject::time_left) for a key | create, update and touch tell the server the end that they were told |
+//! | how the store is [swept](Subject::sweep) | no sweep harms a record |
+//!
+//! It also says how the store is [closed](Subject::close), how much [time](Subject::patience) a rule
+//! has and how many [rounds](Subject::scale) it makes: some make a few thousand round trips. A test
+//! file for a server may look like this:
 //!
 //! ```
+//! # use std::{sync::Arc, time::Duration};
 //! # use silverback::MemoryStore as MyStore;
-//! use silverback::store::{Sweep, conformance::Subject};
+//! # struct Proxy;
+//! # impl Proxy {
+//! #     fn before(_: &str) -> Self { Self }
+//! #     fn address(&self) -> &str { "" }
+//! #     async fn silence(&self) -> Arc<()> { Arc::default() }
+//! #     async fn cut(&self) -> Arc<()> { Arc::default() }
+//! #     fn requests(&self) -> u64 { 0 }
+//! # }
+//! # async fn connect(_: &str) -> MyStore { MyStore::new() }
+//! use silverback::store::conformance::{Skip, Subject};
 //!
-//! silverback::store_conformance!(mod plain, MyStore::new());
-//! silverback::store_conformance!(mod swept, |clock| {
-//!     Subject::new(MyStore::new().clock(clock)).sweep(|store| async move { drop(store.sweep().await) })
-//! });
+//! async fn subject() -> Result<Subject<MyStore>, Skip> {
+//!     let server = std::env::var("MY_SERVER").map_err(|_| Skip::new("MY_SERVER is not set"))?;
+//!     let proxy = Arc::new(Proxy::before(&server));
+//!     let [silent, cut, counting] = [(); 3].map(|()| Arc::clone(&proxy));
+//!     Ok(Subject::new(connect(proxy.address()).await)
+//!         .peer(connect(&server).await)
+//!         .silence(move |_| { let proxy = Arc::clone(&silent); async move { proxy.silence().await } })
+//!         .cut(move |_| { let proxy = Arc::clone(&cut); async move { proxy.cut().await } })
+//!         .round_trips(move |_| { let so_far = counting.requests(); async move { so_far } })
+//!         .deadline(Duration::from_secs(2))
+//!         .scale(0.2))
+//! }
+//!
+//! silverback::store_conformance!(mod my_server, subject().await);
 //! ```
+//!
+//! The tests of one store may run at the same time, in any order. A rule that makes the server fail
+//! runs alone among those of its module: let two modules not share a proxy.
 //!
 //! # In a harness of one's own
 //!
@@ -71,24 +111,27 @@
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), conformance::Violation> {
-//! for rule in conformance::rules() {
-//!     conformance::check(*rule, MemoryStore::new()).await?;
-//! }
+//! let rule = conformance::Rule::named("a_create_never_overwrites").unwrap();
+//! assert!(conformance::check(rule, MemoryStore::new()).await?.is_passed());
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`check_all`] checks every rule.
 //!
 //! # Limits
 //!
 //! Rules about races try many schedules, not all. A store whose methods wait is stopped, and
 //! overtaken, wherever it waits; what happens between two waits is left to the threads. No rule
-//! restarts a store or takes its network away.
+//! restarts a server, lets it fail over or restores a backup. A store that hides records in time is
+//! right by what its calls show; how long its server keeps them takes `time_left`.
 
 mod bench;
 mod cancelling;
 mod cut;
 mod expiring;
 mod garbage;
+mod keeping;
 mod lasting;
 mod life;
 mod macros;

@@ -36,6 +36,7 @@ impl Rule {
             ("outage", _) => Some(Need::Outage),
             ("garbage", _) => Some(Need::Garbage),
             ("trips", _) => Some(Need::RoundTrips),
+            ("keeping", _) => Some(Need::TimeLeft),
             (_, "a_clock_that_jumps_harms_no_live_record") => Some(Need::Clock),
             (_, "a_store_that_never_waits_is_done_at_once") => Some(Need::NeverWaits),
             _ => None,

@@ -196,3 +196,60 @@ async fn patiently<S>(
     let made = tokio::time::timeout(PATIENCE, subject).await;
     made.map_err(|_| Violation::new(rule, format!("the store is not made after {PATIENCE:?}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::verdict::Skip, *};
+    use crate::store::MemoryStore;
+
+    const RULE: Rule = Rule::of("a_create_never_overwrites");
+
+    fn absent() -> Subject<MemoryStore> {
+        Err::<MemoryStore, _>(Skip::new("no server here")).into()
+    }
+
+    #[test]
+    fn a_store_that_is_not_there_is_skipped_unless_its_tests_must_run() {
+        let run = Run::new("tests");
+        assert!(run.tell(RULE, absent(), false).is_ok());
+        let violation = run.tell(RULE, absent(), true).unwrap_err();
+        let told = violation.to_string();
+        assert!(told.contains("no server here; with CI set"), "{told}");
+        let there = Subject::new(MemoryStore::new());
+        assert!(run.tell(RULE, there, true).is_ok());
+    }
+
+    #[test]
+    fn what_is_missing_is_said_by_the_methods_that_give_it() {
+        assert_eq!(missing(|_| true), None);
+        let but_peers = missing(|need| need != Need::Peer);
+        let told = "rules that need `peer` of its `Subject` are skipped";
+        assert_eq!(but_peers.as_deref(), Some(told));
+    }
+
+    #[test]
+    fn tests_share_a_store_if_they_are_told_to() {
+        let (run, made) = (Run::new("tests"), std::cell::Cell::new(0));
+        for name in ["a_create_never_overwrites", "a_record_ends_at_its_second"] {
+            let making = || async {
+                made.set(made.get() + 1);
+                Subject::new(MemoryStore::new())
+            };
+            run.check_once(name, Box::pin(making())).unwrap();
+        }
+        assert_eq!(made.get(), 1);
+    }
+
+    #[test]
+    fn a_store_is_closed_when_its_rule_is_checked() {
+        let closed = Arc::new(AtomicBool::new(false));
+        let closing = Arc::clone(&closed);
+        let subject = Subject::new(MemoryStore::new()).close(move |_| {
+            closing.store(true, Ordering::SeqCst);
+            std::future::ready(())
+        });
+        let run = Run::new("tests");
+        run.check(RULE.name(), Box::pin(async { subject })).unwrap();
+        assert!(closed.load(Ordering::SeqCst));
+    }
+}

@@ -39,6 +39,7 @@ pub(super) struct Parts<S> {
     pub(super) cut: Option<Hook<S, Guard>>,
     pub(super) garbage: Vec<Garbage<S>>,
     pub(super) round_trips: Option<Hook<S, u64>>,
+    pub(super) time_left: Option<TimeLeft<S>>,
     pub(super) close: Option<Hook<S, ()>>,
     pub(super) deadline: Duration,
     pub(super) patience: Duration,
@@ -50,6 +51,8 @@ pub(super) struct Parts<S> {
 pub(super) type Guard = Arc<dyn Any + Send + Sync>;
 pub(super) type Doing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(super) type Hook<S, T> = Arc<dyn Fn(Arc<S>) -> Doing<T> + Send + Sync>;
+pub(super) type TimeLeft<S> =
+    Arc<dyn Fn(Arc<S>, RecordKey) -> Doing<Option<Duration>> + Send + Sync>;
 pub(super) type Garbage<S> = Arc<dyn Fn(Arc<S>, RecordKey) -> Doing<()> + Send + Sync>;
 
 /// What a session waits for a store, unless its settings say otherwise.
@@ -69,6 +72,7 @@ impl<S: Store> Subject<S> {
             cut: None,
             garbage: Vec::new(),
             round_trips: None,
+            time_left: None,
             close: None,
             deadline: DEADLINE,
             patience: PATIENCE,
@@ -155,6 +159,22 @@ impl<S: Store> Subject<S> {
         F: Future<Output = u64> + Send + 'static,
     {
         self.with(|parts| parts.round_trips = Some(Arc::new(move |store| Box::pin(count(store)))))
+    }
+
+    /// Asks the server how long it will keep what is under a key, as `PTTL` does in Redis; `None` for
+    /// ever, and where nothing is.
+    pub fn time_left<F>(
+        self,
+        time_left: impl Fn(Arc<S>, RecordKey) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Option<Duration>> + Send + 'static,
+    {
+        self.with(|parts| {
+            let time_left: TimeLeft<S> =
+                Arc::new(move |store, key| Box::pin(time_left(store, key)));
+            parts.time_left = Some(time_left);
+        })
     }
 
     /// Says how the store and its peer are closed when the last rule has been checked on them: pools
@@ -251,6 +271,7 @@ impl<S: Store> Parts<S> {
             Need::Outage => self.silence.is_some() || self.cut.is_some(),
             Need::Garbage => !self.garbage.is_empty(),
             Need::RoundTrips => self.round_trips.is_some(),
+            Need::TimeLeft => self.time_left.is_some(),
             Need::NeverWaits => self.store.limits().never_waits,
         }
     }
@@ -273,6 +294,7 @@ impl<S> Clone for Parts<S> {
             cut: self.cut.clone(),
             garbage: self.garbage.clone(),
             round_trips: self.round_trips.clone(),
+            time_left: self.time_left.clone(),
             close: self.close.clone(),
             deadline: self.deadline,
             patience: self.patience,

@@ -88,17 +88,19 @@ pub(super) enum Need {
     Outage,
     Garbage,
     RoundTrips,
+    TimeLeft,
     NeverWaits,
 }
 
 impl Need {
     /// What the author of a store can give, and how.
-    pub(super) const GIVEN: [(Self, &'static str); 5] = [
+    pub(super) const GIVEN: [(Self, &'static str); 6] = [
         (Self::Peer, "peer"),
         (Self::Silence, "silence"),
         (Self::Cut, "cut"),
         (Self::Garbage, "garbage"),
         (Self::RoundTrips, "round_trips"),
+        (Self::TimeLeft, "time_left"),
     ];
 
     pub(super) fn missing(self) -> Skip {
@@ -111,6 +113,9 @@ impl Need {
             Self::Outage => "nothing makes the server fail: `Subject::silence`, `Subject::cut`",
             Self::Garbage => "nothing puts garbage under a key: `Subject::garbage`",
             Self::RoundTrips => "nothing counts round trips: `Subject::round_trips`",
+            Self::TimeLeft => {
+                "nobody says how long the server keeps a record: `Subject::time_left`"
+            }
             Self::NeverWaits => "the store does not say that it never waits",
         })
     }

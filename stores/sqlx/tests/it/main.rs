@@ -15,6 +15,7 @@
 )]
 
 mod contract;
+mod faults;
 mod refusals;
 mod support;
 mod tables;
