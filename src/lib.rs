@@ -56,6 +56,7 @@
 //! | answer in your own way when a session cannot be saved | [`Responder`] |
 //! | log visitors in and out | [below](#login-and-logout) |
 //! | know which of two requests wins | [below](#who-wins) |
+//! | know how often a store is asked | [below](#round-trips) |
 //! | choose timeouts that a standard asks for | [`Timeouts`] |
 //! | tell visitors when they will be logged out | [`Session::expires_at`] |
 //! | let a page that polls keep nobody logged in | [`Session::skip_touch`] |
@@ -213,7 +214,7 @@
 //! | two valid cookies of one name | Those whose session lives count. Of two that live, or more than four that are valid, none does: [`Ambiguous`](Rejection::Ambiguous). Of two of one session in cookies, the later one counts. A logout ends all that are valid, at most 64. |
 //! | a key that is revoked, and a request with a cookie of it | The request sets no cookie, and a write is `Gone`. A logout still ends the session. |
 //! | a request that is cut off | What `save` or `destroy` had done is done, and the rest is not. A save that was cut off happened whole or not at all. After a renewal that was cut off, the visitor may have to log in again. |
-//! | a store's answer that gets lost | The save is recognised in the record and not done twice. If nobody can tell, it is an error: see [`Session::save`]. |
+//! | a store's answer that gets lost | What was asked for is recognised by the id of its write, and not done twice. If nobody can tell, it is an error: see [`Session::save`]. |
 //! | a session in a cookie alone, and anything | The response that reaches the browser last wins. A late write undoes a login, a renewal and a logout. |
 //!
 //! No server can prevent these:
@@ -231,6 +232,34 @@
 //! [are](store::Read::Current). With [`recent_reads`](SessionConfig::recent_reads), a GET or HEAD
 //! request may see a session as it was before it was changed or ended, for as long as the store lags,
 //! and show a flash message again. What it writes is checked against the present.
+//!
+//! # Round trips
+//!
+//! How often a request waits for a store, where nobody is in its way. The calls of a row come one
+//! after the other; a conflict with another request adds two or three.
+//!
+//! | A request | In a store | In a cookie with [`revocation`](CookieStore::revocation) |
+//! |---|---|---|
+//! | that does not use its session | 0 | 0 |
+//! | opens the session | 1 | 1 |
+//! | changes it | 1 | 1, to see that it lives |
+//! | restarts its idle timeout, at most ten times in each | 1 | as a change |
+//! | renews it | 2 | 1 |
+//! | renews a session that has a [subject](Session::set_subject) | 5 | 4 |
+//! | logs a new visitor in, with a subject | 4 | 3 |
+//! | logs a visitor in who has a session | 5 | 4 |
+//! | logs out | 1 | 1 |
+//! | lists the subject's sessions, however many | 2 | 2 |
+//! | ends the subject's other sessions, however many | 3 | 2 |
+//! | opens several sessions of one store by [`Sessions::load_all`] | 1 | as many, side by side |
+//! | changes several sessions | as many, side by side | as many, side by side |
+//!
+//! A login writes the subject's list first, and looks into it again when the session is made: so an
+//! end of all sessions misses none. The list is told that a session is in use once an hour at most, by
+//! two more calls. In a cookie alone, no request waits. A session that can
+//! [outgrow](CookieStore::overflow) its cookie costs what it costs where it is; with `revocation` as
+//! well, ends take a call for each session, side by side. Of several cookies at a logout each session
+//! takes its own calls, side by side too.
 //!
 //! # What it promises
 //!
@@ -312,6 +341,7 @@ mod clock;
 mod crypto;
 mod error;
 mod id;
+mod join;
 mod lock;
 mod name;
 mod text;

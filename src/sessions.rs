@@ -7,8 +7,9 @@ use http::Extensions;
 use crate::{
     config::SessionConfig,
     error::{Error, ErrorKind},
+    join,
     name::Named,
-    request::Registry,
+    request::{self, Registry},
     session::Session,
     trace,
 };
@@ -117,18 +118,49 @@ impl Sessions {
         all.into_iter().map(Session::from)
     }
 
-    /// Saves every session that was changed, in the order of [`iter`](Self::iter), now instead of
-    /// with the response.
+    /// Loads every session of the request, so that handlers and what they call need not wait: those
+    /// of [`iter`](Self::iter). One that is loaded already costs nothing.
+    ///
+    /// Sessions that are in one [`Store`](crate::store::Store) are read by one call of it, and several
+    /// stores are asked side by side. A session in a cookie with
+    /// [`revocation`](crate::CookieStore::revocation) asks for itself, beside the others.
+    ///
+    /// ```
+    /// # use silverback::{Error, Sessions};
+    /// async fn page(sessions: Sessions) -> Result<(), Error> {
+    ///     sessions.load_all().await?; // one round trip
+    ///     let account = sessions.get("account").await?;
+    ///     let cart = sessions.get("cart").await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::load`]. A failure does not keep the others from being loaded;
+    /// [`Error::failures`] has all of them, in that order, with their names.
+    pub async fn load_all(&self) -> Result<(), Error> {
+        let all: Vec<_> = self.iter().collect();
+        let handles: Vec<_> = all.iter().map(Session::handle).collect();
+        let fetched = request::fetch(&handles).await.into_iter();
+        let loads = all.iter().zip(fetched);
+        let loads = loads.map(|(session, fetched)| session.load_with(fetched));
+        let loaded = join::all(loads.collect()).await;
+        let failures = loaded.into_iter().filter_map(Result::err).collect();
+        Error::batch(failures).map_or(Ok(()), Err)
+    }
+
+    /// Saves every session that was changed, now instead of with the response. Stores that wait are
+    /// asked side by side.
     ///
     /// # Errors
     ///
     /// As for [`Session::save`]. A failure does not keep the others from being saved;
-    /// [`Error::failures`] has all of them, with their names.
+    /// [`Error::failures`] has all of them, in the order of [`iter`](Self::iter), with their names.
     pub async fn save_all(&self) -> Result<(), Error> {
-        let mut failures = Vec::new();
-        for session in self.iter() {
-            failures.extend(session.save().await.err());
-        }
+        let all: Vec<_> = self.iter().collect();
+        let saved = join::all(all.iter().map(Session::save).collect()).await;
+        let failures = saved.into_iter().filter_map(Result::err).collect();
         Error::batch(failures).map_or(Ok(()), Err)
     }
 

@@ -2,17 +2,18 @@
 //! an end beside the sessions in cookies.
 //!
 //! ```text
-//! mark:   8 u8 | fate u8 | write id (8) | [successor's key (32)]
+//! mark:   8 u8 | fate u8 | write id (8) | last writes | [successor's key (32)]
 //! sealed: 9 u8 | salt (24) | AES-256-GCM of a mark and [successor's mark key (32)] | tag (16)
-//! end:    24 u8 | set u40 s | fate u8 | write id (8) | [successor's key (32)]
+//! end:    24 u8 | set u40 s | fate u8 | write id (8) | last writes | [successor's key (32)]
 //! fate:   0 ended, 1 renewed: a successor follows
+//! last writes: as in a record, of that in whose place it is; none in an end
 //! ```
 //!
 //! A sealed mark's key is derived from the session's ID, and apart from that of its record. So one
 //! mark can hand on the key of the next, for a logout that follows them, without the ID that opens
 //! the session.
 
-use super::writes::WriteId;
+use super::writes::{WriteId, Writes};
 use crate::{
     binary::{put_u40, take_u40},
     clock::Timestamp,
@@ -55,6 +56,8 @@ impl Fate {
 pub(crate) struct Mark {
     pub(crate) fate: Fate,
     pub(crate) write: WriteId,
+    /// The last writes of the record in whose place it is: what they have saved was carried along.
+    pub(crate) before: Writes,
 }
 
 /// What is remembered of a session that cookies hold copies of.
@@ -162,6 +165,7 @@ impl Mark {
             Fate::Renewed(_) => RENEWED,
         });
         out.extend_from_slice(&self.write);
+        self.before.encode(out);
         if let Fate::Renewed(successor) = &self.fate {
             out.extend_from_slice(successor.key.as_bytes());
         }
@@ -170,6 +174,7 @@ impl Mark {
     fn decode(bytes: &[u8]) -> Decoded<'_> {
         let (fate, rest) = bytes.split_first()?;
         let (&write, rest) = rest.split_first_chunk()?;
+        let (before, rest) = Writes::decode(rest)?;
         let (fate, rest) = match *fate {
             ENDED => (Fate::Ended, rest),
             RENEWED => {
@@ -179,7 +184,12 @@ impl Mark {
             }
             _ => return None,
         };
-        Some((Self { fate, write }, rest))
+        let mark = Self {
+            fate,
+            write,
+            before,
+        };
+        Some((mark, rest))
     }
 
     fn decode_sealed(plain: &[u8]) -> Decoded<'static> {
@@ -220,7 +230,11 @@ mod tests {
 
     fn marks(successor: &Name) -> [Mark; 2] {
         let write = *b"12345678";
-        [Fate::Ended, Fate::Renewed(successor.clone())].map(|fate| Mark { fate, write })
+        [Fate::Ended, Fate::Renewed(successor.clone())].map(|fate| Mark {
+            fate,
+            write,
+            before: Writes::default().with(Some(*b"87654321"), Timestamp::from_secs(9)),
+        })
     }
 
     #[test]

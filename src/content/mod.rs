@@ -11,8 +11,8 @@ use std::{num::NonZeroU64, time::Duration};
 pub(crate) use self::{
     frames::{FlashId, Frames},
     mark::{End, Fate, Mark, Name, Unreadable},
-    wire::{Stored, decode_record, seal_record},
-    writes::{WriteId, Writes},
+    wire::{Stored, decode_record, renote, seal_record},
+    writes::{Done, WriteId, Writes},
 };
 use crate::{binary::varint_len, clock::Timestamp, cookie::CookieAttributes};
 

@@ -189,6 +189,22 @@ impl Content {
     }
 }
 
+/// An encoded record with other last writes.
+pub(crate) fn renote(record: &[u8], writes: &Writes) -> Vec<u8> {
+    let after_writes = |rest| Writes::decode(rest).map(|(_, rest)| rest);
+    let parts = record.split_first();
+    let Some((format, rest)) =
+        parts.and_then(|(format, rest)| Some((*format, after_writes(rest)?)))
+    else {
+        return record.to_vec();
+    };
+    let mut out = Vec::with_capacity(1 + writes.encoded_len() + rest.len());
+    out.push(format);
+    writes.encode(&mut out);
+    out.extend_from_slice(rest);
+    out
+}
+
 /// Encrypts a record, so that whoever has the store but not the cookie can neither read nor change
 /// it.
 pub(crate) fn seal_record(id: &SessionId, record: &[u8]) -> Result<Vec<u8>, RandomError> {

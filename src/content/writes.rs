@@ -1,5 +1,5 @@
 //! The ids of a record's last writes, so that a save whose answer got lost is recognised, also if
-//! others have saved on top.
+//! others have saved on top. They are without a gap: only the oldest are left out.
 //!
 //! ```text
 //! writes: count u8 | (write id (8) | written u40 s) for each, the last one first
@@ -24,6 +24,17 @@ pub(crate) struct Writes(Vec<(WriteId, Timestamp)>);
 const MOST: usize = 8;
 /// How long an answer may be waited for; two seconds are for clocks that differ.
 const MEMORY: Duration = Duration::from_secs(7);
+/// How far clocks differ.
+const SKEW: Duration = Duration::from_secs(2);
+
+/// Whether a write came to be, by what its record says now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Done {
+    Yes,
+    No,
+    /// It may have been pushed out by so many others.
+    Unknown,
+}
 
 impl Writes {
     pub(crate) fn contain(&self, write: WriteId) -> bool {
@@ -35,21 +46,72 @@ impl Writes {
         self.0.first().map(|(_, written)| *written)
     }
 
-    /// Whether a write of that time would be among them, if it had come to be.
-    pub(crate) fn would_have(&self, written: Timestamp, now: Timestamp) -> bool {
-        self.0.len() < MOST && written.saturating_add(MEMORY) > now
+    /// When this one was, if it is among them.
+    pub(crate) fn time_of(&self, write: WriteId) -> Option<Timestamp> {
+        let mut all = self.0.iter();
+        all.find_map(|(id, written)| (*id == write).then_some(*written))
     }
 
-    /// Those that a record has with one more.
+    /// The last one.
+    pub(crate) fn first(&self) -> Option<WriteId> {
+        self.0.first().map(|(id, _)| *id)
+    }
+
+    /// The last one's predecessor.
+    pub(crate) fn base(&self) -> Option<WriteId> {
+        self.0.get(1).map(|(id, _)| *id)
+    }
+
+    /// Each with the one that was written on top of it.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (WriteId, WriteId)> {
+        let above = self.0.iter().map(|(id, _)| *id);
+        let below = above.clone().skip(1);
+        below.zip(above)
+    }
+
+    /// Whether a write came to be that would have had `attempt` for its record's last writes;
+    /// `follower` is who is known to have written on top of the one before it.
+    ///
+    /// They are a record's last ones without a gap, so who finds the one before it finds it as
+    /// well. Of two writes over one, the store takes one.
+    pub(crate) fn tell(&self, attempt: &Self, follower: Option<WriteId>, now: Timestamp) -> Done {
+        // Without a wait no answer gets lost.
+        let Some(&(own, at)) = attempt.0.first() else {
+            return Done::No;
+        };
+        let is_below = |base| self.contain(base);
+        if self.contain(own) {
+            Done::Yes
+        } else if follower.is_some_and(|follower| follower != own)
+            || attempt.base().is_some_and(is_below)
+            || self.would_have(at, now)
+        {
+            Done::No
+        } else {
+            Done::Unknown
+        }
+    }
+
+    /// Whether a write of that time would be among them, if it had come to be: they are not all, or
+    /// the first of them was before it.
+    pub(crate) fn would_have(&self, written: Timestamp, now: Timestamp) -> bool {
+        let is_before = |(_, first): &(_, Timestamp)| first.saturating_add(SKEW) < written;
+        let are_all = self.0.len() < MOST && written.saturating_add(MEMORY) > now;
+        are_all || self.0.last().is_some_and(is_before)
+    }
+
+    /// Those that a record has with one more. Its predecessor is kept whatever its age: it tells
+    /// what was written on top of it.
     #[must_use]
     pub(crate) fn with(&self, write: Option<WriteId>, now: Timestamp) -> Self {
-        let is_young = |(_, written): &&(WriteId, Timestamp)| {
+        let is_young = |(_, written): &(WriteId, Timestamp)| {
             written.saturating_add(MEMORY) > now && *written <= now.saturating_add(MEMORY)
         };
         let Some(write) = write else {
             return Self::default();
         };
-        let old = self.0.iter().filter(is_young).copied();
+        let young = self.0.iter().rposition(is_young).map_or(0, |last| last + 1);
+        let old = self.0.iter().copied().take(young.max(1));
         Self(
             std::iter::once((write, now))
                 .chain(old)
@@ -65,7 +127,7 @@ impl Writes {
         1 + self.0.len() * (size_of::<WriteId>() + 5)
     }
 
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.push(u8::try_from(self.0.len()).unwrap_or(u8::MAX));
         for (id, written) in &self.0 {
             out.extend_from_slice(id);
@@ -73,7 +135,7 @@ impl Writes {
         }
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Option<(Self, &[u8])> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (count, mut rest) = bytes.split_first()?;
         if usize::from(*count) > MOST {
             return None;
@@ -115,6 +177,66 @@ mod tests {
         let later = later.with(Some([98; 8]), at(7));
         assert!(!later.contain([19; 8]) && later.contain([99; 8]));
         assert!(later.would_have(at(1), at(7)) && !later.would_have(at(0), at(7)));
+    }
+
+    /// Whatever clocks say, what was written before one that is kept is kept no longer than that.
+    #[test]
+    fn there_is_no_gap_between_them() {
+        let writes = Writes(vec![([2; 8], at(0)), ([1; 8], at(6))]);
+        let later = writes.with(Some([3; 8]), at(7));
+        assert!(later.contain([2; 8]) && later.contain([1; 8]));
+    }
+
+    #[test]
+    fn the_one_before_is_kept_whatever_its_age() {
+        let first = Writes::default().with(Some([1; 8]), at(0));
+        let second = first.with(Some([2; 8]), at(900));
+        assert_eq!(second.base(), Some([1; 8]));
+        let third = second.with(Some([3; 8]), at(901));
+        assert_eq!(third.base(), Some([2; 8]));
+        assert!(!third.contain([1; 8]));
+    }
+
+    #[test]
+    fn each_is_told_with_the_one_on_top_of_it() {
+        let writes = |numbers: &[u8]| {
+            let all = numbers.iter().map(|number| ([*number; 8], at(0)));
+            Writes(all.collect())
+        };
+        let pairs = |numbers: &[u8]| writes(numbers).pairs().collect::<Vec<_>>();
+        assert_eq!(pairs(&[]), []);
+        assert_eq!(pairs(&[1]), []);
+        assert_eq!(pairs(&[3, 2, 1]), [([2; 8], [3; 8]), ([1; 8], [2; 8])]);
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn whether_a_write_came_to_be_is_told_or_unknown() {
+        let full = [18, 17, 16, 15, 14, 13, 12, 11];
+        let (own, base) = (9, 1);
+        //   the record's now         at  on top  it was done
+        let rows: [(&[u8], u64, Option<u8>, Done); 11] = [
+            (&[own, base],            0,  None,      Done::Yes),
+            (&[12, own, base],        0,  None,      Done::Yes),
+            (&[12, own],              0,  Some(own), Done::Yes),
+            (&[12, base],             0,  None,      Done::No),
+            (&[12],                   0,  None,      Done::No),
+            (&[],                     0,  None,      Done::No),
+            (&full,                   0,  None,      Done::Unknown),
+            (&full,                   0,  Some(own), Done::Unknown),
+            (&full,                   0,  Some(11),  Done::No),
+            // The first of them was before it.
+            (&full,                   2,  None,      Done::Unknown),
+            (&full,                   3,  None,      Done::No),
+        ];
+        for (numbers, after, follower, done) in rows {
+            let found = Writes(numbers.iter().map(|number| ([*number; 8], at(0))).collect());
+            let attempt = Writes(vec![([own; 8], at(after)), ([base; 8], at(0))]);
+            let told = found.tell(&attempt, follower.map(|number| [number; 8]), at(after));
+            assert_eq!(told, done, "{numbers:?} {after} {follower:?}");
+        }
+        let never_waits = Writes::default();
+        assert_eq!(never_waits.tell(&never_waits, None, at(0)), Done::No);
     }
 
     #[test]

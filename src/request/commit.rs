@@ -7,6 +7,7 @@ use http::HeaderValue;
 use super::registry::{Handle, Registry};
 use crate::{
     error::Error,
+    join,
     state::Use,
     turn::{self, Anchor, Keep, Reply, commit_cookie},
 };
@@ -44,7 +45,9 @@ struct NewCookie {
     is_refresh: bool,
 }
 
-/// Saves the sessions of one layer, one after the other, and goes on after a failure.
+/// Saves the sessions of one layer, and goes on after a failure: those whose stores never wait one
+/// after the other, and from the first that waits on side by side. Cookies and failures are in the
+/// order of the sessions.
 ///
 /// What to keep is asked only if there is something to commit.
 pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commit {
@@ -77,18 +80,27 @@ pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commi
 }
 
 async fn commit_rest(handles: Vec<Handle>, keep: Keep, mut committed: Committed) -> Committed {
-    for handle in handles {
-        match handle.commit_now(|| keep) {
-            Now::Nothing { used } => committed.used = committed.used.max(used),
-            Now::Done(reply) => committed.add(&handle, reply),
-            Now::Waits => {
-                let name = handle.check_name();
-                let reply = turn::run(&handle, turn::Commit { keep, name }).await;
-                committed.add(&handle, reply);
-            }
+    let commits = handles.iter().map(|handle| commit_one(handle, keep));
+    let outcomes = join::all(commits.collect()).await;
+    for (handle, outcome) in handles.iter().zip(outcomes) {
+        match outcome {
+            Ok(used) => committed.used = committed.used.max(used),
+            Err(reply) => committed.add(handle, reply),
         }
     }
     committed
+}
+
+/// Commits one session; `Ok` if there was nothing to do.
+async fn commit_one(handle: &Handle, keep: Keep) -> Result<Use, Result<Reply, Error>> {
+    match handle.commit_now(|| keep) {
+        Now::Nothing { used } => Ok(used),
+        Now::Done(reply) => Err(reply),
+        Now::Waits => {
+            let name = handle.check_name();
+            Err(turn::run(handle, turn::Commit { keep, name }).await)
+        }
+    }
 }
 
 /// What can be done for one session without waiting.

@@ -7,7 +7,7 @@ mod wire;
 use std::time::Duration;
 
 pub(crate) use self::store::{Rosters, damaged};
-use crate::{clock::Timestamp, id::RecordKey};
+use crate::{clock::Timestamp, content::Writes, id::RecordKey};
 
 /// How long a roster without sessions stays.
 const EMPTY_LIFETIME: Duration = Duration::from_secs(60);
@@ -23,6 +23,8 @@ pub(crate) struct Roster {
     /// second.
     pub(crate) not_before: Timestamp,
     pub(crate) entries: Vec<Entry>,
+    /// Of its record, so that a change whose answer got lost is recognised.
+    pub(crate) writes: Writes,
     /// It could not be read: this is a new one, in whose place others were.
     pub(crate) is_damaged: bool,
     /// It is sealed by a key that new ones are not sealed by.

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! record: 16 u8 | not before u40 s | sealed roster
-//! roster: 1 u8 | the record's key (32) | not before u40 s | entries
+//! roster: 1 u8 | the record's key (32) | not before u40 s | last writes | entries
 //! entry:  flags u8 | key (32) | created u40 s | since u40 | last used u40 s | expires u40 s | note
 //!         | [renewed u40 s | count u8 | former keys (32 each)]
 //! flags:  1 being ended, 2 has former keys
+//! last writes: as in the record of a session
 //! ```
 //!
 //! One of a later format is an error: to put another in its place would end sessions.
@@ -16,6 +17,7 @@ use super::{Entry, Roster};
 use crate::{
     binary::{put_text, put_u40, take_text, take_u40},
     clock::Timestamp,
+    content::Writes,
     id::RecordKey,
 };
 
@@ -28,6 +30,7 @@ impl Roster {
         out.push(FORMAT);
         out.extend_from_slice(key.as_bytes());
         put_u40(out, self.not_before);
+        self.writes.encode(out);
         for entry in &self.entries {
             let has_former = !entry.former.is_empty();
             out.push((u8::from(entry.ended) * ENDED) | (u8::from(has_former) * FORMER));
@@ -56,7 +59,8 @@ impl Roster {
         let rest = bytes
             .strip_prefix(&[FORMAT])?
             .strip_prefix(key.as_bytes())?;
-        let (not_before, mut rest) = take_u40(rest)?;
+        let (not_before, rest) = take_u40(rest)?;
+        let (writes, mut rest) = Writes::decode(rest)?;
         let mut entries = Vec::new();
         while !rest.is_empty() {
             let (entry, after) = decode_entry(rest)?;
@@ -66,6 +70,7 @@ impl Roster {
         Some(Self {
             not_before,
             entries,
+            writes,
             is_damaged: false,
             is_outdated: false,
         })

@@ -10,7 +10,7 @@ use crate::{
     error::{Error, ErrorKind},
     state::{Change, Effect, State},
     trace,
-    turn::{self, Anchor, Destroy, Open, Reopen, Save, Touch},
+    turn::{self, Anchor, Destroy, Fetched, Open, OpenFetched, Reopen, Save, Touch},
 };
 
 /// The session as a whole.
@@ -30,13 +30,21 @@ impl Session {
     /// [`ErrorKind::LaterFormat`] if a later release has written it.
     /// [`ErrorKind::NameTaken`] if a layer outside uses the same name.
     pub async fn load(&self) -> Result<(), Error> {
+        self.load_with(None).await
+    }
+
+    /// As [`load`](Self::load), with what the session's store has answered already.
+    pub(crate) async fn load_with(&self, fetched: Option<Fetched>) -> Result<(), Error> {
         let load = async {
             self.handle.check_name()?;
             if self.handle.exchange().is_over() && self.settings().has_store() {
                 return turn::run(&self.handle, Reopen).await;
             }
             if self.handle.cell().with(|state| state.view.is_none()) {
-                turn::run(&self.handle, Open).await?;
+                match fetched {
+                    Some(fetched) => turn::run(&self.handle, OpenFetched(fetched)).await?,
+                    None => turn::run(&self.handle, Open).await?,
+                }
             }
             Ok(())
         };

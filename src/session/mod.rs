@@ -225,6 +225,10 @@ impl Session {
 }
 
 impl Session {
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     pub(crate) fn registry(&self) -> &Arc<Registry> {
         self.handle.registry()
     }

@@ -58,6 +58,14 @@ impl Home {
         self.id().map(SessionId::record_key)
     }
 
+    /// The last writes of a record that is left by a renewal.
+    pub(super) fn left(&self, is_left: bool) -> Writes {
+        match self {
+            Self::Record(place) if is_left => place.writes.clone(),
+            _ => Writes::default(),
+        }
+    }
+
     /// A request has come with the record's ID.
     pub(crate) fn hear(&mut self) {
         if let Self::Record(place) = self {

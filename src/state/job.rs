@@ -13,7 +13,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     config::Settings,
-    content::{Browser, Content, WriteId, Writes},
+    content::{Browser, Content, WriteId, Writes, renote},
     error::{Error, ErrorKind},
     id::SessionId,
     store::{Bytes, Version},
@@ -33,6 +33,8 @@ pub(crate) struct Job {
     pub(crate) log: Vec<Change>,
     /// None in a store that never waits: no answer of it gets lost.
     pub(crate) write: Option<WriteId>,
+    /// The last writes of the record that a renewal leaves.
+    pub(crate) left: Writes,
     pub(crate) cut_off: Vec<CutOff>,
     /// The roster's `not_before` when the session was enrolled under another name than its first.
     pub(crate) since: Option<Timestamp>,
@@ -112,6 +114,7 @@ impl State {
             enrolment.reseals = plan.reseals;
         }
         let old = view.home.id().cloned();
+        let left = view.home.left(plan.write.names());
         let (id, before) = match new {
             Some(new) => (new, old),
             None => (old?, None),
@@ -125,6 +128,7 @@ impl State {
             draft,
             log,
             write,
+            left,
             cut_off,
             since: None,
         })
@@ -224,6 +228,12 @@ impl Draft {
         }
     }
 
+    /// Counts it among the writes of the record that it is written over.
+    pub(crate) fn add_to(&mut self, writes: &Writes, write: Option<WriteId>, now: Timestamp) {
+        self.writes = writes.with(write, now);
+        self.plain = renote(&self.plain, &self.writes).into();
+    }
+
     /// Where the session is when the response brings it.
     pub(crate) fn in_cookie(&self, id: SessionId) -> Home {
         let (issued, expires) = (self.issued, self.expires);
@@ -247,12 +257,54 @@ impl Draft {
 }
 
 impl Job {
-    /// Notes that the store may have done what is in this save, or not.
-    pub(crate) fn note_unknown(&mut self, at: Timestamp) {
-        if let Some(write) = self.write {
-            let changes = self.log.len();
-            self.cut_off.push(CutOff { write, changes, at });
+    /// Notes that the store may do this write of these changes, or not.
+    pub(crate) fn note_unknown(&mut self, write: WriteId, at: Timestamp) {
+        let changes = self.log.len();
+        self.cut_off.push(CutOff { write, changes, at });
+    }
+
+    /// Notes that the store has not done it.
+    pub(crate) fn note_refused(&mut self, write: WriteId) {
+        self.cut_off.retain(|cut_off| cut_off.write != write);
+    }
+
+    /// Whether all of its changes are in a record with these writes.
+    pub(crate) fn is_in(&self, writes: &Writes) -> bool {
+        let whole = self.cut_off.iter();
+        let whole = whole.filter(|cut_off| cut_off.changes == self.log.len());
+        let own = self.write.into_iter();
+        own.chain(whole.map(|cut_off| cut_off.write))
+            .any(|write| writes.contain(write))
+    }
+
+    /// Hands over what is to be done to the session, for another to do it.
+    pub(crate) fn lend(&mut self) -> Self {
+        let draft = Draft {
+            plain: Bytes::new(),
+            enrolment: None,
+            writes: Writes::default(),
+            ..self.draft
+        };
+        Self {
+            id: self.id.clone(),
+            before: self.before.clone(),
+            draft: mem::replace(&mut self.draft, draft),
+            log: mem::take(&mut self.log),
+            left: self.left.clone(),
+            cut_off: mem::take(&mut self.cut_off),
+            ..*self
         }
+    }
+
+    /// Takes back what was [lent](Self::lend).
+    pub(crate) fn take_back(&mut self, lent: Self) {
+        let Self {
+            draft,
+            log,
+            cut_off,
+            ..
+        } = lent;
+        (self.draft, self.log, self.cut_off) = (draft, log, cut_off);
     }
 
     /// What the request itself put in, and nothing that it has read: the session that the loser of

@@ -176,6 +176,8 @@ mod dynamic;
 mod error;
 #[cfg(all(feature = "filesystem", unix))]
 mod filesystem;
+mod followers;
+mod lines;
 mod memory;
 mod record;
 mod sweep;
@@ -201,6 +203,8 @@ pub(crate) use self::{
     calls::{Calls, Reserve},
     dynamic::now,
     error::all_failed,
+    followers::{Followers, Watch},
+    lines::{Lead, Line, Waited},
 };
 pub use crate::id::RecordKey;
 

@@ -1,6 +1,7 @@
 //! From the request's cookies to the session that they mean.
 
 use super::{
+    cell::Anchor,
     contenders::{Came, Contender, Opened, ask_several, token},
     exchange::Exchange,
     presented::{Candidate, Kind, Presented},
@@ -11,9 +12,9 @@ use crate::{
     config::Settings,
     content::Content,
     error::{Error, ErrorKind, Rejection},
-    id::SessionId,
+    id::{RecordKey, SessionId},
     state::{Home, Lifetime, Source, View},
-    store::{self, Read},
+    store::{self, Read, Record, StoreError},
     vault::Vault,
 };
 
@@ -43,6 +44,31 @@ impl Looked {
             Ok(()) => Self::Token(Box::new(view), Came::default()),
             Err(rejection) => Self::new(now, Some(rejection)),
         }
+    }
+}
+
+/// What a store has answered already.
+pub(crate) struct Fetched {
+    pub(crate) key: RecordKey,
+    pub(crate) record: Result<Option<Record>, StoreError>,
+}
+
+/// The record that the session would be read from if it were opened now, and nothing else: of a
+/// store that waits, as it is now.
+pub(crate) fn wanted(anchor: &impl Anchor) -> Option<RecordKey> {
+    let (vault, exchange) = (anchor.vault(), anchor.exchange());
+    let settings = vault.settings;
+    let is_plain = !settings.never_waits && settings.ends().is_none();
+    if !is_plain || exchange.is_over() || exchange.read(settings) == Read::Recent {
+        return None;
+    }
+    let looked = anchor.cell().with(|state| {
+        let is_closed = state.view.is_none();
+        is_closed.then(|| look(&state.source, settings, exchange, vault.now()))
+    });
+    match looked? {
+        Looked::Record(id, _) => Some(id.record_key()),
+        _ => None,
     }
 }
 
@@ -170,7 +196,7 @@ fn check_times(view: &View, now: Timestamp) -> Result<(), Rejection> {
 pub(super) async fn ask(
     vault: &Vault<'_>,
     looked: Looked,
-    read: Read,
+    (read, fetched): (Read, Option<Fetched>),
     now: Timestamp,
 ) -> Result<Opened, Error> {
     if !vault.settings.never_waits {
@@ -180,7 +206,12 @@ pub(super) async fn ask(
         Looked::Found(opened) => return Ok(opened),
         Looked::LaterFormat => return Err(Error::new(ErrorKind::LaterFormat)),
         Looked::Record(id, came) => {
-            let mut view = vault.open(&id, read, now).await?.into_view(id, now);
+            let fetched = fetched.filter(|fetched| fetched.key == id.record_key());
+            let found = match fetched {
+                Some(fetched) => vault.read(&id, fetched.record, now)?,
+                None => vault.open(&id, read, now).await?,
+            };
+            let mut view = found.into_view(id, now);
             view.home.hear();
             (view, came)
         }

@@ -18,7 +18,8 @@ pub(crate) use self::{
     commit::{Commit, Keep, commit_cookie},
     destroy::Destroy,
     exchange::Exchange,
-    open::{Open, ROUNDS, Reopen, open_cookie},
+    look::{Fetched, wanted},
+    open::{Open, OpenFetched, ROUNDS, Reopen, open_cookie},
     reply::Reply,
     save::{Save, Touch},
 };

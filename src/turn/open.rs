@@ -6,7 +6,7 @@ use super::{
     cell::{Operation, Turn},
     contenders::Opened,
     exchange::Exchange,
-    look::{Looked, ask, look},
+    look::{Fetched, Looked, ask, look},
 };
 use crate::{
     content::Content,
@@ -22,6 +22,9 @@ pub(crate) const ROUNDS: usize = 8;
 /// Opens the session.
 pub(crate) struct Open;
 
+/// As [`Open`], with what the session's store has answered already.
+pub(crate) struct OpenFetched(pub(crate) Fetched);
+
 /// Opens a session anew after the request has ended, if a store has a say in it. What the request
 /// changed and did not save is dropped, what was changed since then is not.
 pub(crate) struct Reopen;
@@ -31,6 +34,14 @@ impl Operation for Open {
 
     async fn perform(self, turn: &Turn<'_>) -> Result<(), Error> {
         turn.open().await
+    }
+}
+
+impl Operation for OpenFetched {
+    type Output = ();
+
+    async fn perform(self, turn: &Turn<'_>) -> Result<(), Error> {
+        turn.open_with(Some(self.0)).await
     }
 }
 
@@ -49,7 +60,7 @@ impl Operation for Reopen {
             Some(view) => Looked::of_token(view, now),
             None => look(&source, settings, turn.exchange, now),
         };
-        let opened = ask(&turn.vault, looked, Read::Current, now)
+        let opened = ask(&turn.vault, looked, (Read::Current, None), now)
             .await
             .map_err(Error::of_load)?;
         // Dropped without the lock: it may have closures of the application.
@@ -95,6 +106,10 @@ pub(crate) fn open_cookie(
 
 impl Turn<'_> {
     pub(super) async fn open(&self) -> Result<(), Error> {
+        self.open_with(None).await
+    }
+
+    async fn open_with(&self, fetched: Option<Fetched>) -> Result<(), Error> {
         self.exchange.touch();
         let now = self.vault.now();
         let looked = self.state(|state| {
@@ -105,7 +120,7 @@ impl Turn<'_> {
         });
         let Some(looked) = looked else { return Ok(()) };
         let read = self.exchange.read(self.vault.settings);
-        let opened = ask(&self.vault, looked, read, now)
+        let opened = ask(&self.vault, looked, (read, fetched), now)
             .await
             .map_err(Error::of_load)?;
         self.enter(opened)

@@ -10,9 +10,10 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    content::{Fate, Mark, Name, Unreadable},
+    content::{Fate, Mark, Name, Unreadable, Writes},
     error::{Error, ErrorKind},
     id::SessionId,
+    join,
     store::{Bytes, Read, Record, RecordKind, StoreError, Version},
 };
 
@@ -64,20 +65,19 @@ impl Vault<'_> {
         let mark = Mark {
             fate: Fate::Ended,
             write: self.new_write()?.unwrap_or_default(),
+            before: Writes::default(),
         };
         let names: Vec<_> = doomed.iter().map(|one| self.name(&one.id)).collect();
-        let mut before = Vec::with_capacity(names.len());
-        for (session, name) in doomed.iter().zip(&names) {
-            before.push(self.remember(name, session.created, &mark).await);
-        }
-        let (seen, mut failure) = (self.look(doomed).await?, None);
-        let mut were_there = 0;
+        let ends = doomed.iter().zip(&names);
+        let ends = ends.map(|(session, name)| self.remember(name, session.created, &mark));
+        let before = join::all(ends.collect()).await;
+        let seen = self.look(doomed).await?;
         let stood = before.into_iter().zip(seen);
-        for ((session, name), (before, seen)) in doomed.iter().zip(&names).zip(stood) {
-            let ended = match before {
-                Ok(before) => self.destroy_one(session, name, (before, seen), &mark).await,
-                Err(error) => Err(error),
-            };
+        let ends = doomed.iter().zip(&names).zip(stood);
+        let ends =
+            ends.map(|((session, name), stood)| self.destroy_one(session, name, stood, &mark));
+        let (mut were_there, mut failure) = (0, None);
+        for ended in join::all(ends.collect()).await {
             match ended {
                 Ok(was_there) => were_there += usize::from(was_there),
                 Err(error) => failure = failure.or(Some(error)),
@@ -91,10 +91,10 @@ impl Vault<'_> {
         &self,
         session: &Doomed,
         name: &Name,
-        (before, seen): (Stood, Option<Seen>),
+        (before, seen): (Result<Stood, Error>, Option<Seen>),
         mark: &Mark,
     ) -> Result<bool, Error> {
-        let stood = self.end_name(name, before, seen, mark).await?;
+        let stood = self.end_name(name, before?, seen, mark).await?;
         let is_lost = match stood {
             Stood::Nothing => session.version.is_some(),
             Stood::LongOver => session.is_open,
@@ -188,11 +188,10 @@ impl Vault<'_> {
     ///
     /// [`ErrorKind::Gone`] if a sealed mark alone tells what became of the session.
     async fn end_record(&self, name: &Name, seen: Seen, mark: &Mark) -> Result<Stood, Error> {
-        let records = self.records()?;
         let bytes = Bytes::from(name.encode(mark)?);
         let until = self.now().saturating_add(MARK_LIFETIME);
         let mut seen = seen;
-        let mut rounds = Rounds::start(records, &name.key, DESTROY).await?;
+        let mut rounds = Rounds::start(self.records()?, &name.key, DESTROY).await?;
         loop {
             let version = match seen {
                 Seen::Nothing => return Ok(Stood::Nothing),
@@ -202,6 +201,7 @@ impl Vault<'_> {
                 Seen::Sealed if self.settings.ends().is_some() => return Ok(Stood::Nothing),
                 Seen::Sealed => return Err(Error::new(ErrorKind::Gone)),
             };
+            let records = rounds.store();
             let ended = if self.is_blind(name) {
                 records.delete(&name.key, Some(version)).await
             } else {

@@ -1,10 +1,12 @@
 //! What the server keeps of a session, and of a subject's roster.
 
+mod crowd;
 mod destroy;
 mod ends;
 mod enrol;
 mod open;
 mod overflow;
+mod own;
 mod records;
 mod renew;
 mod retry;

@@ -21,16 +21,16 @@
 //! in `tests/it/overflow.rs`.
 
 use super::{
+    own::{note, note_first},
     records::{Found, Vault},
     retry::{Policy, Queue, Rounds},
-    write::is_in,
 };
 use crate::{
     content::{Browser, Content},
     error::{Error, ErrorKind},
     id::RecordKey,
     state::{Home, Job, Place, When, Written},
-    store::StoreError,
+    store::{Read, StoreError},
 };
 
 const OUTGROW: Policy = Policy::new("outgrow", Queue::FromStart);
@@ -46,7 +46,10 @@ impl Vault<'_> {
     ) -> Result<Written, Error> {
         let plain = job.draft.plain.clone();
         let (place, merged) = match self.make(plain, job).await? {
-            Ok(version) => (job.draft.place(job.id.clone(), version), None),
+            Ok(version) => {
+                note_first(self.records()?, &job.id.record_key(), &job.draft.writes);
+                (job.draft.place(job.id.clone(), version), None)
+            }
             Err(StoreError::Exists) => self.replace_older(revision, job).await?,
             Err(error) => return Err(error.into()),
         };
@@ -85,15 +88,20 @@ impl Vault<'_> {
         revision: u32,
         job: &mut Job,
     ) -> Result<(Place, Option<Content>), Error> {
-        let (records, id) = (self.records()?, job.id.clone());
+        let id = job.id.clone();
         let key = id.record_key();
         let mut merged = None;
-        let mut rounds = Rounds::start(records, &key, OUTGROW).await?;
+        let mut refused = self.refused(&id, &job.draft.writes)?;
+        self.settle(&id, &mut refused).await?;
+        let mut rounds = Rounds::start(self.records()?, &key, OUTGROW).await?;
         loop {
-            let Found::Session { mut content, place } = self.find(&id, self.now()).await? else {
+            let records = rounds.store();
+            let record = records.load(&key, Read::Current).await;
+            let found = self.read(&id, record, self.now())?;
+            let Found::Session { mut content, place } = found else {
                 return Err(Error::new(ErrorKind::Gone));
             };
-            if is_in(&place.writes, job) {
+            if refused.is_done(&place.writes, self.now())? {
                 return Ok((place, Some(content)));
             }
             let is_older = content.revision < revision;
@@ -102,12 +110,22 @@ impl Vault<'_> {
                 job.draft.browser = place.browser;
                 self.redraft(job, &content, Some(&place))?;
                 merged = Some(content);
+            } else {
+                let now = self.now();
+                job.draft.add_to(&place.writes, job.write, now);
             }
             let data = self.seal(&id, job.draft.plain.clone())?;
             let expiry = self.expiry(job.draft.expires);
             match records.update(&key, place.version, data, expiry).await {
-                Ok(version) => return Ok((job.draft.place(id, version), merged)),
-                Err(StoreError::Conflict) => rounds.lost().await?,
+                Ok(version) => {
+                    note(records, &job.draft.writes);
+                    return Ok((job.draft.place(id, version), merged));
+                }
+                Err(StoreError::Conflict) => {
+                    refused = self.refused(&id, &job.draft.writes)?;
+                    self.settle(&id, &mut refused).await?;
+                    rounds.lost().await?;
+                }
                 Err(error) => return Err(error.into()),
             }
         }

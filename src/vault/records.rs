@@ -3,12 +3,12 @@
 use crate::{
     clock::{Clock, Timestamp},
     config::Settings,
-    content::{Content, Mark, Name, Stored, Unreadable, WriteId, decode_record},
+    content::{Content, Mark, Name, Stored, Unreadable, WriteId, decode_record, seal_record},
     crypto::{self, RandomError},
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
     state::{Home, Lifetime, Place, View},
-    store::{Budget, Calls, Expiry, Meter, Read, Record, RecordKind, StoreError},
+    store::{Budget, Bytes, Calls, Expiry, Meter, Read, Record, RecordKind, StoreError},
 };
 
 /// The stores of one session, and how they are used.
@@ -113,10 +113,28 @@ impl<'a> Vault<'a> {
         }
     }
 
+    /// Whether both are of one store.
+    pub(crate) fn shares_records(&self, other: &Vault<'_>) -> bool {
+        self.of_records() == other.of_records()
+    }
+
+    /// What the store says of these records, as they are now.
+    pub(crate) async fn fetch(
+        &self,
+        keys: &[RecordKey],
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        match self.of_records() {
+            Some(records) => load_all(records, keys).await,
+            None => Vec::new(),
+        }
+    }
+
+    /// What a record says.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::RecordsEncrypted`] if only the ID would open it, and that is not known.
-    pub(super) fn read(
+    pub(crate) fn read(
         &self,
         id: &SessionId,
         record: Result<Option<Record>, StoreError>,
@@ -139,6 +157,9 @@ impl<'a> Vault<'a> {
                 if expires.min(Lifetime::of(&content, self.settings).end) <= now {
                     return Ok(Found::Nothing(Rejection::Expired));
                 }
+                if let Some(records) = self.of_records() {
+                    records.followers().note(writes.pairs());
+                }
                 let place = Place {
                     id: id.clone(),
                     version,
@@ -151,6 +172,17 @@ impl<'a> Vault<'a> {
             Ok(Stored::Mark(mark)) => Ok(Found::Marked(mark)),
             Err(Unreadable::Damaged) => Ok(Found::Nothing(Rejection::Corrupt)),
             Err(Unreadable::Later) => Err(Error::new(ErrorKind::LaterFormat)),
+        }
+    }
+
+    /// The bytes of a record as the store gets them: their only owner, so that it need not copy
+    /// them.
+    pub(super) fn seal(&self, id: &SessionId, plain: Bytes) -> Result<Bytes, Error> {
+        self.check_secret(id)?;
+        if self.settings.encrypts_records {
+            Ok(seal_record(id, &plain)?.into())
+        } else {
+            Ok(plain)
         }
     }
 

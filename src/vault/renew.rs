@@ -10,7 +10,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::SessionId,
     state::{Home, Job, Place, When, Written},
-    store::{Bytes, Read, StoreError, Version},
+    store::{Bytes, StoreError, Version},
 };
 
 const RENEW: Policy = Policy::new("renew", Queue::Never);
@@ -20,7 +20,7 @@ enum Obstacle {
     /// The mark is there: its answer had been lost.
     Own,
     /// Another request has saved the session.
-    Newer(Content, Version),
+    Newer(Box<Content>, Place),
     /// Another request has renewed or destroyed it.
     Marked,
 }
@@ -63,10 +63,11 @@ impl Vault<'_> {
                     self.check_moved(&home).await?;
                     break mark;
                 }
-                Ok(Obstacle::Newer(content, current)) => {
-                    self.redraft(job, &content, None)?;
-                    home = self.move_again(home, when, job).await?;
-                    (merged, version) = (Some(content), current);
+                Ok(Obstacle::Newer(content, place)) => {
+                    job.left = place.writes;
+                    let drafted = self.draft_again(job, &content);
+                    home = self.move_again(home, drafted, when, job).await?;
+                    (merged, version) = (Some(*content), place.version);
                 }
                 Ok(Obstacle::Marked) => return self.start_anew(home, when, job).await,
                 Err(error) => {
@@ -87,7 +88,17 @@ impl Vault<'_> {
             Ok(Some(_)) => return self.start_anew(home, when, job).await,
             Err(error) => Err(error),
         };
-        if let Err(error) = left {
+        self.kept(home, left, merged).await
+    }
+
+    /// A renewal that is done, unless this was an error.
+    async fn kept(
+        &self,
+        home: Home,
+        done: Result<(), Error>,
+        merged: Option<Content>,
+    ) -> Result<Written, Error> {
+        if let Err(error) = done {
             self.move_out(&home).await;
             return Err(error);
         }
@@ -103,6 +114,7 @@ impl Vault<'_> {
         Mark {
             fate: Fate::Renewed(self.name(&job.id)),
             write: job.write.unwrap_or_default(),
+            before: job.left.clone(),
         }
     }
 
@@ -120,7 +132,7 @@ impl Vault<'_> {
         }
         match self.find(old, self.now()).await {
             Ok(Found::Marked(found))
-                if is_own(found.write, job.write) && found.fate == mark.fate =>
+                if is_own(found.write, Some(mark.write)) && found.fate == mark.fate =>
             {
                 Ok(Obstacle::Own)
             }
@@ -130,7 +142,7 @@ impl Vault<'_> {
             Ok(Found::Nothing(_)) => Err(gone()),
             Ok(Found::Session { mut content, place }) => {
                 job.apply(&mut content, &place.writes, self.now())?;
-                Ok(Obstacle::Newer(content, place.version))
+                Ok(Obstacle::Newer(content.into(), place))
             }
         }
     }
@@ -145,10 +157,17 @@ impl Vault<'_> {
 
     /// Puts into the new place what another request has saved in the old one meanwhile. That one
     /// has given it no other subject: it would have renewed it.
-    async fn move_again(&self, home: Home, when: When, job: &mut Job) -> Result<Home, Error> {
-        let moved = match &home {
-            Home::Record(place) => self.rewrite(place, job).await,
-            _ => self.move_in(when, job).await,
+    async fn move_again(
+        &self,
+        home: Home,
+        drafted: Result<(), Error>,
+        when: When,
+        job: &mut Job,
+    ) -> Result<Home, Error> {
+        let moved = match (drafted, &home) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Home::Record(place)) => self.rewrite(place, job).await,
+            (Ok(()), _) => self.move_in(when, job).await,
         };
         if moved.is_err() {
             self.move_out(&home).await;
@@ -160,14 +179,13 @@ impl Vault<'_> {
     async fn rewrite(&self, place: &Place, job: &mut Job) -> Result<Home, Error> {
         let data = self.seal(&job.id, std::mem::take(&mut job.draft.plain))?;
         let (key, expiry) = (job.id.record_key(), self.expiry(job.draft.expires));
-        let records = self.records()?;
-        let sent = (!self.settings.never_waits).then(|| data.clone());
-        let version = match records.update(&key, place.version, data, expiry).await {
-            // Nobody else writes here yet, but whoever has lost an answer.
-            Err(StoreError::Conflict) => match records.load(&key, Read::Current).await? {
-                Some(found) if sent.is_some_and(|sent| *sent == *found.data()) => found.version(),
-                _ => return Err(Error::new(ErrorKind::Conflict)),
-            },
+        let updated = self
+            .records()?
+            .update(&key, place.version, data, expiry)
+            .await;
+        let version = match updated {
+            // Only this request writes there.
+            Err(StoreError::Conflict) => self.own_version(&job.id, job.write).await?,
             updated => updated?,
         };
         Ok(Home::Record(job.draft.place(job.id.clone(), version)))
@@ -222,8 +240,14 @@ impl Vault<'_> {
 
     fn draft_alone(&self, job: &mut Job) -> Result<Content, Error> {
         let content = job.alone(self.now())?;
-        self.redraft(job, &content, None)?;
+        self.draft_again(job, &content)?;
         Ok(content)
+    }
+
+    /// What is written over an own record is told from what was there.
+    fn draft_again(&self, job: &mut Job, content: &Content) -> Result<(), Error> {
+        job.write = self.new_write()?;
+        self.redraft(job, content, None)
     }
 
     /// Nobody will ever hear of the new place.

@@ -1,13 +1,15 @@
 //! Reading and changing the rosters of subjects.
 
 use super::{
+    own::{Refused, note, note_first},
     records::{Vault, next},
     retry::{Policy, Queue, Rounds},
 };
 use crate::{
-    content::{Fate, Mark, Subject},
+    content::{Fate, Mark, Subject, Writes},
     error::{Error, ErrorKind},
     id::RecordKey,
+    join,
     roster::{Roster, Rosters},
     state::Enrolment,
     store::{Calls, StoreError, Version},
@@ -127,13 +129,15 @@ impl Vault<'_> {
         let mark = Mark {
             fate: Fate::Ended,
             write: self.new_write()?.unwrap_or_default(),
+            before: Writes::default(),
         };
         let mut failure = None;
         if self.settings.ends().is_some() {
-            for (name, created) in
-                marked().flat_map(|entry| entry.names().map(|name| (name, entry.created)))
-            {
-                let ended = self.set_end(&name, mark.clone(), created).await;
+            let names = marked().flat_map(|entry| entry.names().map(|name| (name, entry.created)));
+            let names: Vec<_> = names.collect();
+            let ends = names.iter();
+            let ends = ends.map(|(name, created)| self.set_end(name, mark.clone(), *created));
+            for ended in join::all(ends.collect()).await {
                 failure = failure.or(ended.err());
             }
         }
@@ -150,7 +154,8 @@ impl Vault<'_> {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Changes a roster by compare and swap; says what it has become.
+    /// Changes a roster by compare and swap; says what it has become. A change whose answer got lost
+    /// is not made again.
     async fn write_roster(
         &self,
         subject: &str,
@@ -158,10 +163,18 @@ impl Vault<'_> {
     ) -> Result<Roster, Error> {
         let rosters = self.rosters()?;
         let (store, key) = (self.of_rosters(rosters), rosters.key(subject));
+        let write = self.new_write()?;
+        let mut sent: Option<(Roster, Refused<'_>)> = None;
         let mut rounds = Rounds::start(store, &key, CHANGE).await?;
         loop {
-            let now = self.now();
-            let (mut roster, version) = rosters.load(store, &key, now).await?;
+            let (now, since) = (self.now(), store.followers().noted());
+            let (mut roster, version) = rosters.load(rounds.store(), &key, now).await?;
+            note(store, &roster.writes);
+            if let Some((sent, refused)) = sent.take()
+                && refused.is_done(&roster.writes, now)?
+            {
+                return Ok(sent);
+            }
             let before = roster.clone();
             match self.end_marked(&roster).await {
                 Ok(()) => roster.entries.retain(|entry| !entry.ended),
@@ -172,12 +185,25 @@ impl Vault<'_> {
             if roster == cleaned && !roster.is_damaged && !roster.is_outdated {
                 return Ok(roster);
             }
-            match rosters
-                .save(store, &key, version, rosters.seal(&key, &roster, now)?)
-                .await
-            {
-                Ok(()) => return Ok(roster),
-                Err(StoreError::Conflict) => {}
+            roster.writes = roster.writes.with(write, now);
+            let sealed = rosters.seal(&key, &roster, now)?;
+            match rosters.save(rounds.store(), &key, version, sealed).await {
+                Ok(()) => {
+                    match version {
+                        Some(_) => note(store, &roster.writes),
+                        None => note_first(store, &key, &roster.writes),
+                    }
+                    return Ok(roster);
+                }
+                Err(StoreError::Conflict) => {
+                    let mut refused = Refused::new(store.followers(), &key, since, &roster.writes);
+                    if refused.is_open() {
+                        let (found, _) = rosters.load(rounds.store(), &key, self.now()).await?;
+                        note(store, &found.writes);
+                        refused.settle(&found.writes, self.now())?;
+                    }
+                    sent = Some((roster, refused));
+                }
                 Err(StoreError::TooLarge { .. }) if before.entries.len() > 1 => {
                     self.shorten(rosters, &key, version, before).await?;
                 }

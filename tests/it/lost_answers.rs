@@ -3,9 +3,11 @@
 use http::StatusCode;
 use silverback::{ErrorKind, Session};
 
+use tokio::sync::Barrier;
+
 use crate::support::{
-    Jar, Kind, failure, no_cookie, one_more,
-    schedule::until_it_hangs,
+    Jar, Kind, failure, keys, no_cookie, one_more,
+    schedule::{all, now_and_then, until_it_hangs},
     scripted::{After, Before, Create, Fail, Hang, Load, Lose, Update, Wait},
     watched::kept,
 };
@@ -173,7 +175,6 @@ async fn a_load_that_cannot_tell_is_an_error() {
 /// As for a save that was cut off: its answer is lost, and others save before the record is read
 /// again.
 #[tokio::test]
-#[ignore = "a save that eight others have pushed out is done twice within its own call"]
 async fn a_save_that_cannot_tell_is_not_done_twice() {
     for others in 0..=9 {
         let world = Kind::Remote.world();
@@ -198,5 +199,123 @@ async fn a_save_that_cannot_tell_is_not_done_twice() {
         let expected = (others > 7).then_some(ErrorKind::Conflict);
         assert_eq!(saved.err().map(|error| error.kind()), expected, "{others}");
         assert_eq!(world.get(jar, "n").await, Some(2), "{others} others");
+    }
+}
+
+/// The renewal has taken along what was saved.
+#[tokio::test]
+async fn a_save_that_was_carried_along_is_done() {
+    for is_encrypted in [false, true] {
+        let world = Kind::Remote.with(|config| match is_encrypted {
+            true => config.encrypt_records(),
+            false => config,
+        });
+        let jar = &mut Jar::default();
+        world.put(jar, "n", 1).await;
+        let (other, unsaved) = (&mut jar.clone(), &mut jar.clone());
+        let add = async |session: Session| {
+            session.load().await.unwrap();
+            session.update("n", one_more).unwrap();
+            world.records().at(After, Update, Lose);
+            world.records().at(Before, Load, Wait);
+            let beside = async {
+                world.records().reached().await;
+                world.renew(other).await;
+                world.records().go();
+            };
+            tokio::join!(session.save(), beside).0.unwrap();
+        };
+        let (_, response) = world.visit(jar, add).await;
+        assert_eq!(failure(&response), None);
+        assert!(no_cookie(&response));
+        assert_eq!(world.get(other, "n").await, Some(2));
+        // One that the renewal did not see is not.
+        let (saved, _) = world
+            .visit(unsaved, async |session| {
+                session.load().await.unwrap();
+                session.insert("n", 9).unwrap();
+                session.save().await
+            })
+            .await;
+        assert_eq!(saved.unwrap_err().kind(), ErrorKind::Gone);
+    }
+}
+
+/// By as many as are no longer noted, one that was refused has been pushed out or was never done:
+/// those who only overlap are told from those whose answer was lost.
+#[tokio::test(start_paused = true)]
+async fn savers_that_overlap_are_all_saved() {
+    const SAVERS: u32 = 20;
+    for (seed, servers) in (0..24).zip([1, 2].into_iter().cycle()) {
+        let world = Kind::Remote.world();
+        let jar = &mut Jar::default();
+        world.put(jar, "n", 0).await;
+        let beside = world.beside(keys());
+        let all_loaded = Barrier::new(usize::try_from(SAVERS).unwrap());
+        let add = async |number: u32| {
+            let site = match number % servers {
+                0 => &world,
+                _ => &beside,
+            };
+            let add = async |session: Session| {
+                session.load().await.unwrap();
+                session.update("n", one_more).unwrap();
+                all_loaded.wait().await;
+            };
+            site.visit(&mut jar.clone(), add).await.1
+        };
+        let savers =
+            (0..SAVERS).map(|number| now_and_then(seed * 1_000 + u64::from(number), add(number)));
+        let responses = all(savers.collect()).await;
+        let failed: Vec<_> = responses.iter().filter_map(failure).collect();
+        assert_eq!(failed, [], "seed {seed}, {servers} servers");
+        assert_eq!(world.get(jar, "n").await, Some(SAVERS), "seed {seed}");
+    }
+}
+
+/// It read the session long before all of them saved, and saves after them.
+#[tokio::test]
+async fn a_slow_request_is_saved_behind_many() {
+    let world = Kind::Remote.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 0).await;
+    let other = &mut jar.clone();
+    let slow = async |session: Session| {
+        session.load().await.unwrap();
+        for _ in 0..40 {
+            let add = async |session: Session| {
+                session.load().await.unwrap();
+                session.update("n", one_more).unwrap();
+            };
+            world.visit(other, add).await;
+        }
+        session.update("n", one_more).unwrap();
+    };
+    let (_, response) = world.visit(jar, slow).await;
+    assert_eq!(failure(&response), None);
+    assert_eq!(world.get(jar, "n").await, Some(41));
+}
+
+/// A user's list is a record that all of them write.
+#[tokio::test(start_paused = true)]
+async fn logins_that_overlap_all_succeed() {
+    for kind in Kind::REMOTE_SUBJECTS {
+        for (seed, servers) in (0..6).zip([1, 2].into_iter().cycle()) {
+            let world = kind.world();
+            let beside = world.beside(keys());
+            let log_in = async |number: u64| {
+                let site = match number % servers {
+                    0 => &world,
+                    _ => &beside,
+                };
+                let device = format!("device {number:02}");
+                site.log_in(&mut Jar::default(), "ada", &device).await
+            };
+            let logins = (0..20).map(|number| now_and_then(seed * 1_000 + number, log_in(number)));
+            let responses = all(logins.collect()).await;
+            let failed: Vec<_> = responses.iter().filter_map(failure).collect();
+            assert_eq!(failed, [], "{kind:?}, seed {seed}, {servers} servers");
+            assert_eq!(world.notes("ada").await.len(), 20, "{kind:?}, seed {seed}");
+        }
     }
 }

@@ -35,6 +35,7 @@ mod flaky_store;
 mod flash;
 mod grpc;
 mod headers;
+mod hot_records;
 mod hyper;
 mod interleaved;
 mod jar;
@@ -51,6 +52,7 @@ mod logout_wins;
 #[cfg(feature = "tracing")]
 mod logs;
 mod lost_answers;
+mod lost_calls;
 mod many_sessions;
 mod marks;
 mod mid_request_ends;

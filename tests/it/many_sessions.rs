@@ -3,12 +3,16 @@
 use std::convert::Infallible;
 
 use http::{Request, Response, StatusCode};
-use silverback::{ErrorKind, Session, SessionConfig, SessionLayer, Sessions, store::MemoryStore};
+use silverback::{
+    ErrorKind, Session, SessionConfig, SessionLayer, Sessions,
+    store::{DynStore, MemoryStore},
+};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{
     Jar, Site, Stores, keys, one_more,
-    scripted::{ANY, Before, Create, Fail, Scripted},
+    schedule::until_it_hangs,
+    scripted::{ANY, Before, Create, Fail, Load, LoadMany, Scripted, Update, Wait},
     sessions, set_cookie, set_cookies,
 };
 
@@ -260,4 +264,119 @@ async fn nested_layers_serve_their_own_sessions() {
     assert_eq!(outer_store.len(), 1);
     let vary = response.headers().get_all("vary").iter().count();
     assert_eq!(vary, 1);
+}
+
+/// Three sessions in one store, and one in another.
+fn four() -> (Site, Scripted, Scripted) {
+    let stores = Stores::new();
+    let store = DynStore::new(stores.records.clone());
+    let layer = SessionLayer::new(SessionConfig::new("a", store.clone(), keys()))
+        .with(SessionConfig::new("b", store.clone(), keys()))
+        .with(SessionConfig::new("c", stores.ends.clone(), keys()))
+        .with(SessionConfig::new("d", store, keys()));
+    (Site::at(&stores.clock, layer), stores.records, stores.ends)
+}
+
+const FOUR: [&str; 4] = ["a", "b", "c", "d"];
+
+async fn put_in_all(session: Session, n: u32) {
+    let all = sessions(&session);
+    all.load_all().await.unwrap();
+    for name in FOUR {
+        all.get(name).await.unwrap().insert("n", n).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn all_are_loaded_by_one_call_of_each_store() {
+    let (site, store, other) = four();
+    let jar = &mut Jar::default();
+    site.visit(jar, |session| put_in_all(session, 1)).await;
+    store.take_log();
+    other.take_log();
+    let load = async |session: Session| {
+        let all = sessions(&session);
+        all.load_all().await.unwrap();
+        assert_eq!(store.take_log(), [LoadMany]);
+        assert_eq!(other.take_log(), [Load], "one alone");
+        for session in all.iter() {
+            assert_eq!(session.get("n").unwrap(), Some(1));
+        }
+        all.load_all().await.unwrap();
+    };
+    site.visit(jar, load).await;
+    // One that is open already is not read again.
+    let load = async |session: Session| {
+        session.load().await.unwrap();
+        sessions(&session).get("b").await.unwrap();
+        sessions(&session).load_all().await.unwrap();
+    };
+    site.visit(jar, load).await;
+    assert_eq!(store.take_log(), [Load, Load, Load]);
+    assert_eq!(other.take_log(), [Load]);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_each_session_s_failure() {
+    let (site, store, _) = four();
+    let jar = &mut Jar::default();
+    site.visit(jar, |session| put_in_all(session, 1)).await;
+    let load = async |session: Session| {
+        store.every(Before, ANY, Fail);
+        let error = sessions(&session).load_all().await.unwrap_err();
+        store.calm();
+        let failed: Vec<_> = error.failures().map(|one| one.session().unwrap()).collect();
+        assert_eq!(failed, ["a", "b", "d"]);
+        assert_eq!(
+            sessions(&session).get("c").await.unwrap().get("n").unwrap(),
+            Some(1)
+        );
+        session.load().await.unwrap();
+    };
+    site.visit(jar, load).await;
+}
+
+/// The last one answers first.
+#[tokio::test]
+async fn stores_are_asked_side_by_side_and_cookies_are_in_order() {
+    let (site, store, other) = four();
+    let jar = &mut Jar::default();
+    for (op, n) in [(Create, 1), (Update, 2)] {
+        for at in 1..=3 {
+            store.nth(at, Before, op, Wait);
+        }
+        other.at(Before, op, Wait);
+        let answer = async {
+            for store in [&store, &store, &store, &other] {
+                store.reached().await;
+            }
+            other.go();
+            (0..3).for_each(|_| store.go());
+        };
+        let visit = site.visit(jar, |session| put_in_all(session, n));
+        let done = until_it_hangs(async { tokio::join!(visit, answer).0 }).await;
+        let (_, response) = done.expect("nobody waits for another's answer");
+        store.calm();
+        let cookies = set_cookies(response.headers());
+        let names: Vec<_> = cookies.iter().map(|cookie| &cookie[..8]).collect();
+        if op == Create {
+            assert_eq!(names, ["__Host-a", "__Host-b", "__Host-c", "__Host-d"]);
+        }
+    }
+    let save = async |session: Session| {
+        put_in_all(session.clone(), 3).await;
+        for store in [&store, &other] {
+            store.at(Before, Update, Wait);
+        }
+        let answer = async {
+            store.reached().await;
+            other.reached().await;
+            other.go();
+            store.go();
+        };
+        let all = sessions(&session);
+        let saved = until_it_hangs(async { tokio::join!(all.save_all(), answer).0 }).await;
+        saved.expect("nobody waits for another's answer").unwrap();
+    };
+    site.visit(jar, save).await;
 }

@@ -1,10 +1,11 @@
 //! How often a store is asked, the opening of the session apart.
 
-use silverback::Session;
+use silverback::{Session, SessionConfig, SessionLayer, store::DynStore};
 
 use crate::support::{
-    Jar, Kind, World, log_in,
+    Jar, Kind, Site, Stores, World, keys, log_in,
     scripted::{Create, DeleteMany, Load, LoadMany, Op, Touch, Update},
+    sessions,
 };
 
 /// What a request does, once the session is loaded.
@@ -107,7 +108,7 @@ async fn of_a_session_in_a_store() {
 
 #[tokio::test]
 async fn of_a_session_in_a_cookie_with_revocation() {
-    let rows: [(Who, Act, &[Op]); 10] = [
+    let rows: [(Who, Act, &[Op]); 11] = [
         (Who::Visitor, Act::Nothing, &[]),
         // Whether it has ended meanwhile.
         (Who::Visitor, Act::Save, &[Load]),
@@ -120,6 +121,8 @@ async fn of_a_session_in_a_cookie_with_revocation() {
         (Who::User, Act::Renew, &[Load, Update, Create, Load]),
         (Who::User, Act::LogOut, &[Create]),
         (Who::User, Act::List, &[Load, LoadMany]),
+        // Their `not_before` ends them.
+        (Who::User, Act::EndOthers, &[Load, Update]),
     ];
     expect(Kind::RemoteRevocable, &rows).await;
 }
@@ -159,5 +162,29 @@ async fn of_ending_all_from_outside() {
             &[Load, Update, DeleteMany]
         };
         assert_eq!(calls(&world), expected, "{kind:?}");
+    }
+}
+
+/// Nobody waits for another's answer: `many_sessions` has that.
+#[tokio::test]
+async fn of_three_sessions_of_a_request_in_one_store() {
+    let Stores { clock, records, .. } = Stores::new();
+    let store = DynStore::new(records.clone());
+    let config = |name| SessionConfig::new(name, store.clone(), keys());
+    let layer = SessionLayer::new(config("a"))
+        .with(config("b"))
+        .with(config("c"));
+    let (site, jar) = (Site::at(&clock, layer), &mut Jar::default());
+    for (n, expected) in [
+        (1, [Create, Create, Create].as_slice()),
+        (2, &[LoadMany, Update, Update, Update]),
+    ] {
+        let put = async |session: Session| {
+            let all = sessions(&session);
+            all.load_all().await.unwrap();
+            all.iter().for_each(|one| one.insert("n", n).unwrap());
+        };
+        site.visit(jar, put).await;
+        assert_eq!(records.take_log(), expected);
     }
 }

@@ -44,7 +44,8 @@ use self::edges::Crate;
 /// name.
 const FLOORS: &[&[&str]] = &[
     &[
-        "error", "binary", "clock", "crypto", "id", "lock", "name", "text", "throttle", "trace",
+        "error", "binary", "clock", "crypto", "id", "join", "lock", "name", "text", "throttle",
+        "trace",
     ],
     &["key", "cookie", "codec"],
     &["store"],
@@ -92,7 +93,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
         "content",
         &["index", "frames", "writes", "mark", "mod", "wire"],
     ),
-    ("request", &["registry", "commit", "mod"]),
+    ("request", &["registry", "fetch", "commit", "mod"]),
     ("error", &["config", "rejection", "mod"]),
     ("key", &["id", "error", "secret", "text", "ring", "mod"]),
     ("roster", &["mod", "wire", "store"]),
@@ -161,8 +162,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "vault",
         &[
-            "retry", "records", "ends", "open", "rosters", "enrol", "subjects", "write", "renew",
-            "overflow", "destroy", "save", "mod",
+            "retry", "records", "own", "ends", "open", "rosters", "enrol", "subjects", "crowd",
+            "write", "renew", "overflow", "destroy", "save", "mod",
         ],
     ),
 ];

@@ -8,6 +8,8 @@ mod endpoint;
 mod gorilla;
 mod scenarios;
 mod server;
+#[cfg(feature = "stores")]
+mod stores;
 mod subject;
 mod systems;
 mod table;
@@ -29,8 +31,11 @@ use self::{
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if let ["--serve", who] = *arguments {
-        return Ok(server::run(who)?);
+    match *arguments {
+        ["--serve", who] => return Ok(server::run(who)?),
+        ["--stores"] => return print_stores(false),
+        ["--stores", "--quick"] => return print_stores(true),
+        _ => {}
     }
     // axum_session starts a task for each layer. Nobody runs it, nor any other task of this
     // runtime.
@@ -51,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             [parent] if !parent.starts_with('-') => (Effort::FULL, PathBuf::from(parent)),
             ["--quick", parent] => (Effort::QUICK, PathBuf::from(parent)),
             _ => return Err(
-                "the arguments are --end-to-end, --quick, and a directory for sessions in files"
+                "the arguments are --end-to-end, --stores, --quick, and a directory for sessions in files"
                     .into(),
             ),
         };
@@ -73,6 +78,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!();
     versions::print();
     Ok(())
+}
+
+#[cfg(feature = "stores")]
+fn print_stores(quick: bool) -> Result<(), Box<dyn Error>> {
+    let effort = if quick {
+        stores::Effort::QUICK
+    } else {
+        stores::Effort::FULL
+    };
+    stores::print(effort).map_err(|error| error as Box<dyn Error>)
+}
+
+#[cfg(not(feature = "stores"))]
+fn print_stores(_quick: bool) -> Result<(), Box<dyn Error>> {
+    Err("the stores take `cargo run --release --features stores`".into())
 }
 
 fn column(scenario: &Scenario, effort: Effort) -> io::Result<Column> {

@@ -23,6 +23,27 @@ pub(crate) fn print_end_to_end<'a>(systems: impl Iterator<Item = &'a System>) {
     );
 }
 
+/// Those of stores, and of their servers.
+#[cfg(feature = "stores")]
+pub(crate) fn print_stores(servers: impl Iterator<Item = String>) {
+    const PACKAGES: [&str; 12] = [
+        "silverback",
+        "silverback-redis",
+        "silverback-sqlx",
+        "redis",
+        "sqlx@0.9",
+        "fred",
+        "sqlx@0.8",
+        "tower-sessions@0.14",
+        "tower-sessions-redis-store",
+        "tower-sessions-sqlx-store",
+        "axum",
+        "tokio",
+    ];
+    let tools: Vec<_> = servers.map(Some).chain([rustc()]).collect();
+    print_those(PACKAGES.into_iter(), &tools);
+}
+
 fn print_those<'a>(packages: impl Iterator<Item = &'a str>, tools: &[Option<String>]) {
     let packages: BTreeSet<_> = packages.collect();
     println!(
@@ -56,9 +77,11 @@ pub(crate) fn wrk() -> Option<String> {
     Some(text.split(" [").next()?.trim().to_owned())
 }
 
-/// Name and version of a package, and the commit of the one that is measured from its sources.
+/// Name and version of a package, and the commit of the one that is measured from its sources. Of
+/// `name@0.14`, which has other versions in Cargo.lock, it is the newest that begins so.
 fn package(name: &str) -> String {
-    let version = locked(name).unwrap_or("of unknown version");
+    let (name, begin) = name.split_once('@').unwrap_or((name, ""));
+    let version = locked(name, begin).unwrap_or("of unknown version");
     let commit = (name == "silverback")
         .then(|| run("git", &["-C", FOLDER, "describe", "--always", "--dirty"]));
     let commit = commit
@@ -68,12 +91,15 @@ fn package(name: &str) -> String {
     format!("{name} {version}{commit}")
 }
 
-/// The newest version of a package in Cargo.lock.
-fn locked(name: &str) -> Option<&'static str> {
+/// The newest version of a package in Cargo.lock that begins so.
+fn locked(name: &str, begin: &str) -> Option<&'static str> {
     let entries = LOCK
         .split("[[package]]")
         .filter(|entry| field(entry, "name") == Some(name));
-    entries.filter_map(|entry| field(entry, "version")).last()
+    entries
+        .filter_map(|entry| field(entry, "version"))
+        .filter(|version| version.starts_with(begin))
+        .last()
 }
 
 fn field<'a>(entry: &'a str, name: &str) -> Option<&'a str> {

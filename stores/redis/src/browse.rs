@@ -3,22 +3,21 @@
 use redis::{Pipeline, Value};
 use silverback::store::{Browse, Cursor, Listed, Page, RecordKey, StoreError};
 
-#[cfg(feature = "cluster")]
-use crate::link::To;
 use crate::{
     RedisStore, error,
+    link::To,
     record::{HEAD, Head},
 };
 
 /// Where a page begins.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-struct Place {
+pub(crate) struct Place {
     /// The server that is looked through, by its id; none if there is one alone.
-    node: Vec<u8>,
+    pub(crate) node: Vec<u8>,
     /// Where the server goes on; `None` if it has nothing more.
-    scan: Option<u64>,
+    pub(crate) scan: Option<u64>,
     /// What did not fit on the page before.
-    left: Vec<RecordKey>,
+    pub(crate) left: Vec<RecordKey>,
 }
 
 impl Place {
@@ -55,45 +54,6 @@ impl Place {
     }
 }
 
-/// A master of a cluster.
-#[cfg(feature = "cluster")]
-pub(crate) struct Node {
-    id: Vec<u8>,
-    host: String,
-    port: u16,
-}
-
-#[cfg(feature = "cluster")]
-impl Node {
-    pub(crate) fn to(&self) -> To<'_> {
-        To::Node(&self.host, self.port)
-    }
-
-    /// Reads an entry of `CLUSTER SLOTS`: from, to, the master, its replicas.
-    fn read(entry: &Value) -> Option<Self> {
-        let Value::Array(entry) = entry else {
-            return None;
-        };
-        let Value::Array(master) = entry.get(2)? else {
-            return None;
-        };
-        let [
-            Value::BulkString(host),
-            Value::Int(port),
-            Value::BulkString(id),
-            ..,
-        ] = &**master
-        else {
-            return None;
-        };
-        Some(Self {
-            id: id.clone(),
-            host: String::from_utf8(host.clone()).ok()?,
-            port: u16::try_from(*port).ok()?,
-        })
-    }
-}
-
 /// In a cluster, each server is looked through in turn. A page that a failover overtakes is an error,
 /// or misses what moved.
 impl Browse for RedisStore {
@@ -117,6 +77,23 @@ impl Browse for RedisStore {
 impl RedisStore {
     /// Has a server name some more of its keys, and says where to go on.
     async fn scan(&self, place: &mut Place, scan: u64, limit: usize) -> Result<(), StoreError> {
+        #[cfg(feature = "cluster")]
+        if self.link.is_cluster() {
+            return self.scan_cluster(place, scan, limit).await;
+        }
+        let (next, keys) = self.scan_at(To::Key(""), scan, limit).await?;
+        place.left = keys;
+        place.scan = next;
+        Ok(())
+    }
+
+    /// Asks one server for keys of this store, and where it goes on, if it has more.
+    pub(crate) async fn scan_at(
+        &self,
+        to: To<'_>,
+        scan: u64,
+        limit: usize,
+    ) -> Result<(Option<u64>, Vec<RecordKey>), StoreError> {
         let mut commands = Pipeline::with_capacity(1);
         commands
             .cmd("SCAN")
@@ -125,47 +102,15 @@ impl RedisStore {
             .arg(self.pattern())
             .arg("COUNT")
             .arg(limit);
-        #[cfg(feature = "cluster")]
-        let masters = if self.link.is_cluster() {
-            self.masters().await?
-        } else {
-            Vec::new()
-        };
-        #[cfg(feature = "cluster")]
-        let node = masters.iter().find(|node| *node.id >= *place.node);
-        #[cfg(feature = "cluster")]
-        let to = match node {
-            // A server that is gone gives way to the next, from its beginning on.
-            Some(node) if node.id != place.node && !place.node.is_empty() => {
-                place.node.clone_from(&node.id);
-                place.scan = Some(0);
-                return Ok(());
-            }
-            Some(node) => {
-                place.node.clone_from(&node.id);
-                node.to()
-            }
-            None if self.link.is_cluster() => {
-                place.scan = None;
-                return Ok(());
-            }
-            None => To::Key(""),
-        };
-        #[cfg(not(feature = "cluster"))]
-        let to = crate::link::To::Key("");
         let answers = self.link.run(to, &commands, self.timeout).await?;
-        let (next, names) = scanned(answers)?;
-        let keys = names.iter().filter_map(|name| self.key(name));
-        place.left.extend(keys);
-        place.scan = (next != 0).then_some(next);
-        #[cfg(feature = "cluster")]
-        if next == 0
-            && let Some(after) = masters.iter().find(|node| *node.id > *place.node)
-        {
-            place.node.clone_from(&after.id);
-            place.scan = Some(0);
+        let answer = answers.into_iter().next().unwrap_or(Value::Nil);
+        if let Some(error) = error::in_value(&answer) {
+            return Err(error::of(error));
         }
-        Ok(())
+        let (next, names): (u64, Vec<String>) =
+            redis::from_redis_value(answer).map_err(StoreError::refused)?;
+        let keys = names.iter().filter_map(|name| self.key(name)).collect();
+        Ok(((next != 0).then_some(next), keys))
     }
 
     /// Looks at the head and the length of each record. One that has ended meanwhile, or is none, is
@@ -192,7 +137,7 @@ impl RedisStore {
             commands.cmd("GETRANGE").arg(name).arg(0).arg(HEAD);
             commands.cmd("STRLEN").arg(name);
         }
-        let to = crate::link::To::Key(first);
+        let to = To::Key(first);
         let answers = self.link.run(to, &commands, self.timeout).await?;
         let (pairs, _) = answers.as_chunks::<2>();
         let mut listed = Vec::with_capacity(keys.len());
@@ -217,34 +162,6 @@ impl RedisStore {
         }
         Ok(listed)
     }
-
-    /// The masters of a cluster, in the order of their ids.
-    #[cfg(feature = "cluster")]
-    pub(crate) async fn masters(&self) -> Result<Vec<Node>, StoreError> {
-        let mut commands = Pipeline::with_capacity(1);
-        commands.cmd("CLUSTER").arg("SLOTS");
-        let answers = self.link.run(To::Any, &commands, self.timeout).await?;
-        let slots = match answers.into_iter().next() {
-            Some(Value::Array(slots)) => slots,
-            Some(other) => {
-                let error = error::in_value(&other).map(error::of);
-                return Err(error.unwrap_or_else(|| error::unexpected(&other)));
-            }
-            None => Vec::new(),
-        };
-        let mut nodes: Vec<_> = slots.iter().filter_map(Node::read).collect();
-        nodes.sort_by(|one, other| one.id.cmp(&other.id));
-        nodes.dedup_by(|one, other| one.id == other.id);
-        Ok(nodes)
-    }
-}
-
-fn scanned(answers: Vec<Value>) -> Result<(u64, Vec<String>), StoreError> {
-    let answer = answers.into_iter().next().unwrap_or(Value::Nil);
-    if let Some(error) = error::in_value(&answer) {
-        return Err(error::of(error));
-    }
-    redis::from_redis_value(answer).map_err(StoreError::refused)
 }
 
 #[cfg(test)]

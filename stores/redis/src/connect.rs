@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use redis::{Client, Pipeline, RedisError, Value};
+use redis::{Client, Pipeline, RedisError, ServerErrorKind, Value};
 use silverback::store::StoreError;
 
 use crate::{
@@ -47,7 +47,7 @@ impl RedisStore {
             .max_retry_wait(250)
             .build()
             .map_err(bad_address)?;
-        Self::of(Source::Cluster(client)).await
+        Self::of(Source::Cluster(Box::new(client))).await
     }
 
     /// Connects to the master of this name, by the addresses of the Sentinels that watch it, and to
@@ -169,9 +169,15 @@ fn evicts(answers: Vec<Value>) -> Result<bool, StoreError> {
         Some(Value::BulkString(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
         Some(Value::VerbatimString { text, .. }) => text,
         Some(Value::ServerError(failure)) => {
-            return match error::of(failure.into()) {
-                failure @ StoreError::Unavailable(_) => Err(failure),
-                _ => Ok(true),
+            // A server that lets this client in, but does not let it ask.
+            let is_private = matches!(
+                failure.kind(),
+                Some(ServerErrorKind::NoPerm | ServerErrorKind::ResponseError)
+            );
+            return if is_private {
+                Ok(true)
+            } else {
+                Err(error::of(failure.into()))
             };
         }
         _ => String::new(),

@@ -2,6 +2,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod browse;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod connect;
 mod error;
 mod link;

@@ -30,7 +30,7 @@ pub(crate) enum Source {
     #[cfg(feature = "sentinel")]
     Sentinel(Mutex<SentinelClient>),
     #[cfg(feature = "cluster")]
-    Cluster(ClusterClient),
+    Cluster(Box<ClusterClient>),
     /// The application's own, which finds its way back by itself.
     #[cfg(feature = "redis-1")]
     Given(Connection),
@@ -79,10 +79,14 @@ pub(crate) enum Connection {
 impl Connection {
     /// Sends commands of one key to the server that has it, and returns an answer for each, which may
     /// be an error.
+    #[cfg_attr(
+        not(feature = "cluster"),
+        expect(unused_variables, reason = "there is one server alone")
+    )]
     async fn send(&mut self, to: &To<'_>, commands: &Pipeline) -> RedisResult<Vec<Value>> {
         let count = commands.len();
         match self {
-            Self::One(connection) => connection.send_packed_commands(commands, 0, count).await,
+            Self::One(connection) => connection.req_packed_commands(commands, 0, count).await,
             #[cfg(feature = "redis-1")]
             Self::Managed(connection) => connection.req_packed_commands(commands, 0, count).await,
             #[cfg(feature = "cluster")]
@@ -95,8 +99,12 @@ impl Connection {
     }
 }
 
-/// Which server of a cluster is meant; there is one alone otherwise.
+/// Which server of a cluster is meant.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(feature = "cluster"),
+    expect(dead_code, reason = "there is one server alone")
+)]
 pub(crate) enum To<'a> {
     /// The master that has the key.
     Key(&'a str),
@@ -154,11 +162,11 @@ impl Link {
     }
 
     /// Says whether several servers have the keys.
+    #[cfg(feature = "cluster")]
     pub(crate) fn is_cluster(&self) -> bool {
         match &*self.source {
-            #[cfg(feature = "cluster")]
             Source::Cluster(_) => true,
-            #[cfg(all(feature = "cluster", feature = "redis-1"))]
+            #[cfg(feature = "redis-1")]
             Source::Given(Connection::Cluster(_)) => true,
             _ => false,
         }

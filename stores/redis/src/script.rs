@@ -79,7 +79,7 @@ pub(crate) static UPDATE: Call = call!(|| {
          if ARGV[3] == '0' then redis.call('DEL', KEYS[1])\n\
          else redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[3]) end\n\
          return {DONE}",
-        look()
+        look(GONE)
     )
 });
 
@@ -93,7 +93,7 @@ pub(crate) static TOUCH: Call = call!(|| {
            redis.call('PEXPIRE', KEYS[1], ARGV[2])\n\
          end\n\
          return {DONE}",
-        look()
+        look(GONE)
     )
 });
 
@@ -103,16 +103,16 @@ pub(crate) static DELETE: Call = call!(|| {
         "{}if version ~= ARGV[1] then return {CONFLICT} end\n\
          redis.call('DEL', KEYS[1])\n\
          return {DONE}",
-        look()
+        look(NOTHING)
     )
 });
 
-/// Reads the version, and ends the script where there is none.
-fn look() -> String {
+/// Reads the version, and ends the script where there is none, with this answer if there is nothing.
+fn look(nothing: i64) -> String {
     format!(
         "local head = redis.pcall('GETRANGE', KEYS[1], 0, {last})\n\
          if head.err then return head end\n\
-         if head == '' and redis.call('EXISTS', KEYS[1]) == 0 then return {GONE} end\n\
+         if head == '' and redis.call('EXISTS', KEYS[1]) == 0 then return {nothing} end\n\
          if #head ~= {HEAD} or string.sub(head, 1, 4) ~= '{magic}' then return {CORRUPT} end\n\
          local version = string.sub(head, 5, 20)\n",
         last = HEAD - 1,
@@ -124,16 +124,19 @@ fn magic() -> std::borrow::Cow<'static, str> {
     String::from_utf8_lossy(MAGIC)
 }
 
-const DONE: i64 = 0;
-const GONE: i64 = 1;
-const CONFLICT: i64 = 2;
-const EXISTS: i64 = 3;
-const CORRUPT: i64 = 4;
+const DONE: i64 = 1;
+/// What `DEL` answers where there is nothing.
+const NOTHING: i64 = 0;
+// Below 0 is what changes nothing, and needs no replica to know of it.
+const GONE: i64 = -1;
+const CONFLICT: i64 = -2;
+const EXISTS: i64 = -3;
+const CORRUPT: i64 = -4;
 
 /// What a script's answer says.
 pub(crate) fn outcome(answer: i64) -> Result<(), StoreError> {
     match answer {
-        DONE => Ok(()),
+        DONE | NOTHING => Ok(()),
         GONE => Err(StoreError::Gone),
         CONFLICT => Err(StoreError::Conflict),
         EXISTS => Err(StoreError::Exists),

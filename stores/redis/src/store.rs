@@ -183,13 +183,7 @@ impl RedisStore {
             Some(Value::Int(replicas)) if replicas >= i64::from(confirmed.replicas) => {
                 Ok(answers.into_iter())
             }
-            // What failed needs no confirmation.
-            _ if answers
-                .iter()
-                .any(|answer| error::in_value(answer).is_some()) =>
-            {
-                Ok(answers.into_iter())
-            }
+            _ if answers.iter().all(has_changed_nothing) => Ok(answers.into_iter()),
             Some(Value::Int(replicas)) => Err(StoreError::unavailable(format!(
                 "written, and confirmed by {replicas} of {} replicas within {:?}",
                 confirmed.replicas, confirmed.within
@@ -249,6 +243,15 @@ fn no_answer() -> StoreError {
     StoreError::unavailable("Redis has answered less than it was asked")
 }
 
+/// Whether there is nothing that a failover could lose.
+fn has_changed_nothing(answer: &Value) -> bool {
+    match answer {
+        Value::Int(answer) => *answer < 0,
+        Value::Nil => true,
+        other => error::in_value(other).is_some(),
+    }
+}
+
 /// Whether a failover must not lose this update: it says that something has ended.
 fn is_end(data: &[u8]) -> bool {
     RecordKind::of(data) != Some(RecordKind::Session)
@@ -268,14 +271,6 @@ fn deleted(answer: Value) -> Result<(), StoreError> {
         Value::Int(_) => Ok(()),
         Value::ServerError(failure) => Err(error::of(failure.into())),
         other => Err(error::unexpected(&other)),
-    }
-}
-
-/// That there was nothing to delete is no error.
-fn deleted_at(answer: i64) -> Result<(), StoreError> {
-    match script::outcome(answer) {
-        Err(StoreError::Gone) => Ok(()),
-        outcome => outcome,
     }
 }
 
@@ -407,10 +402,7 @@ impl Store for RedisStore {
         let arguments = |command: &mut Cmd| {
             command.arg(version.as_bytes());
         };
-        match self.call(&script::DELETE, &name, arguments, true).await {
-            Err(StoreError::Gone) => Ok(()),
-            outcome => outcome,
-        }
+        self.call(&script::DELETE, &name, arguments, true).await
     }
 
     async fn delete_many(
@@ -448,7 +440,7 @@ impl Store for RedisStore {
             let each = answers.zip(records);
             return each
                 .map(|(answer, (_, expected))| match (answer, expected) {
-                    (Value::Int(answer), Some(_)) => deleted_at(answer),
+                    (Value::Int(answer), Some(_)) => script::outcome(answer),
                     (answer, _) => deleted(answer),
                 })
                 .collect();
@@ -482,5 +474,60 @@ impl fmt::Debug for RedisStore {
         f.debug_struct("RedisStore")
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use silverback::Timestamp;
+    use silverback_test_servers::Redis;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_write_that_is_sent_again_is_recognised_by_its_version() {
+        let Some(redis) = Redis::start() else { return };
+        let store = RedisStore::connect(&redis.url()).await.unwrap();
+        let (key, now) = (RecordKey::from_bytes([1; 32]), Timestamp::from_secs(1_000));
+        let expiry = Expiry::new(Timestamp::from_secs(2_000), now);
+        let data = Bytes::from_static(b"\x01data");
+        let first = store.create(&key, data, expiry).await.unwrap();
+        let second = Version::random().unwrap();
+        let write = async |call: &Call, versions: &[Version]| {
+            let value = record::Value {
+                version: second,
+                expiry,
+                data: b"\x01new",
+            };
+            let arguments = |command: &mut Cmd| {
+                for version in versions {
+                    command.arg(version.as_bytes());
+                }
+                command.arg(1_000_000).arg(&value);
+            };
+            store.call(call, &store.name(&key), arguments, false).await
+        };
+        let update = [first, second];
+        write(&script::UPDATE, &update).await.unwrap();
+        write(&script::UPDATE, &update).await.unwrap();
+        write(&script::CREATE, &[second]).await.unwrap();
+        let third = [first, Version::random().unwrap()];
+        assert!(matches!(
+            write(&script::UPDATE, &third).await,
+            Err(StoreError::Conflict)
+        ));
+        assert!(matches!(
+            write(&script::CREATE, &[first]).await,
+            Err(StoreError::Exists)
+        ));
+        assert_eq!(
+            store
+                .load(&key, Read::Current)
+                .await
+                .unwrap()
+                .unwrap()
+                .version(),
+            second
+        );
     }
 }

@@ -98,3 +98,7 @@ pub type MySqlStore = SqlStore<sqlx::MySql>;
 /// Keeps sessions in a file of SQLite.
 #[cfg(feature = "sqlite")]
 pub type SqliteStore = SqlStore<sqlx::Sqlite>;
+
+#[cfg(all(doctest, feature = "postgres"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -303,7 +303,7 @@ impl Table for SqliteTable {
     ) -> Answer<Vec<Entry>> {
         let table = &self.quoted;
         let sql = format!(
-            "SELECT id, substr(data, 1, 1), expires, length(data) FROM {table} \
+            "SELECT id, coalesce(substr(data, 1, 1), x''), expires, length(data) FROM {table} \
              WHERE id > ?1 ORDER BY id LIMIT ?2"
         );
         let page = sqlx::query_as(AssertSqlSafe(sql)).bind(after).bind(limit);

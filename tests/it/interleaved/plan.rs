@@ -88,8 +88,10 @@ pub(super) enum Order {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Fault {
-    /// The store is down for a call.
+    /// The store refuses a call.
     Down,
+    /// A call is lost on its way.
+    Unanswered,
     /// A call is applied, and its answer is lost.
     Unheard,
     /// As `Unheard`, and the store's client tries again.
@@ -317,6 +319,10 @@ fn order(seed: &mut u64) -> Order {
 fn mishap(seed: &mut u64) -> Mishap {
     let at = next(seed) % 12;
     match next(seed) % 16 {
+        4 => Mishap {
+            cut: None,
+            fault: Some((at, Fault::Unanswered)),
+        },
         0 => Mishap {
             cut: Some(at),
             fault: None,

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::support::{
     DAY, Kind, Stores, World, keys,
-    scripted::{ANY, After, Before, Fail, Lose, Op},
+    scripted::{ANY, After, Before, Cut, Fail, Lose, Op},
     set_cookies,
 };
 
@@ -335,7 +335,8 @@ impl Runner {
             };
             match fault {
                 Fault::Down => store.nth(n, Before, ANY, Fail),
-                Fault::Unheard => store.nth(n, After, ANY, Fail),
+                Fault::Unanswered => store.nth(n, Before, ANY, Cut),
+                Fault::Unheard => store.nth(n, After, ANY, Cut),
                 Fault::Repeated => store.nth(n, After, ANY, Lose),
             }
         }

@@ -161,7 +161,12 @@ pub(super) fn with_ports(node: &Redis) -> (String, String) {
     (node.port().to_string(), node.0.port_at(1).to_string())
 }
 
-/// A server that is loading its data, or waits for its master, answers with an error.
+/// A server that is loading its data, or waits for its master, answers with an error, and one that
+/// asks for a password with another.
 pub(super) fn answers(port: u16) -> bool {
-    matches!(resp::ask(port, &[b"PING"]), Ok(Reply::Bytes(_)))
+    match resp::ask(port, &[b"PING"]) {
+        Ok(Reply::Error(error)) => error.starts_with("NOAUTH"),
+        Ok(_) => true,
+        Err(_) => false,
+    }
 }

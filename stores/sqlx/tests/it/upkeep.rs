@@ -36,7 +36,7 @@ async fn is_swept_by_all<DB: Dialect>(nodes: Vec<SqlStore<DB>>) {
     first.create_table().await.unwrap();
     fill(&first).await;
     let mut sweepers = JoinSet::new();
-    for node in nodes.iter().chain(&nodes).cloned() {
+    for node in [nodes.clone(), nodes.clone()].concat() {
         sweepers.spawn(async move {
             let mut removed = 0;
             loop {

@@ -3,3 +3,4 @@
 pub(crate) mod nodes;
 pub(crate) mod records;
 pub(crate) mod servers;
+pub(crate) mod site;

@@ -1,0 +1,55 @@
+//! A server that is further away than it is.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Returns a port of the loopback whose connections go to that of a server. Each piece of an answer
+/// comes so much later than the server has sent it, however many are under way.
+pub(super) fn apart(server: u16, delay: Duration) -> io::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = listener.local_addr()?.port();
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            // A connection that fails is its client's problem.
+            let _ = open(&client, server, delay);
+        }
+    });
+    Ok(port)
+}
+
+fn open(client: &TcpStream, server: u16, delay: Duration) -> io::Result<()> {
+    let server = TcpStream::connect((Ipv4Addr::LOCALHOST, server))?;
+    server.set_nodelay(true)?;
+    client.set_nodelay(true)?;
+    pass(client.try_clone()?, server.try_clone()?, Duration::ZERO);
+    pass(server, client.try_clone()?, delay);
+    Ok(())
+}
+
+/// One thread reads and another one writes, so that pieces wait side by side.
+fn pass(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
+    let (pieces, due) = mpsc::channel::<(Instant, Vec<u8>)>();
+    thread::spawn(move || {
+        let mut piece = vec![0; 64 << 10];
+        while let Ok(len @ 1..) = from.read(&mut piece) {
+            let copy = piece.get(..len).unwrap_or_default().to_owned();
+            if pieces.send((Instant::now() + delay, copy)).is_err() {
+                break;
+            }
+        }
+    });
+    thread::spawn(move || {
+        for (when, piece) in due {
+            thread::sleep(when.saturating_duration_since(Instant::now()));
+            if to.write_all(&piece).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+    });
+}

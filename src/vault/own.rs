@@ -1,0 +1,112 @@
+//! Recognising an own write, when the store refuses what it may have done before: the answer got
+//! lost, and the store's client or this crate has tried again.
+
+use super::records::{Found, Vault};
+use crate::{
+    clock::Timestamp,
+    content::{Done, Writes},
+    error::{Error, ErrorKind},
+    id::{RecordKey, SessionId},
+    store::{Calls, Followers, Watch},
+};
+
+/// A write that was refused.
+pub(super) struct Refused<'a> {
+    /// What its record's last writes would be.
+    attempt: Writes,
+    watch: Watch<'a>,
+    /// Whether it was done, once that is known.
+    done: Option<bool>,
+}
+
+impl<'a> Refused<'a> {
+    /// Begins to hear of what came in the place of a write; `since` is when its record was read that
+    /// was not there.
+    pub(super) fn new(
+        followers: &'a Followers,
+        key: &RecordKey,
+        since: u64,
+        attempt: &Writes,
+    ) -> Self {
+        let watch = match attempt.base() {
+            Some(below) => followers.watch(below, 0),
+            None => followers.watch(Followers::nothing(key), since),
+        };
+        Self {
+            attempt: attempt.clone(),
+            watch,
+            done: None,
+        }
+    }
+
+    /// Whether only its record can tell, as long as that has not too many other writes on top.
+    pub(super) fn is_open(&self) -> bool {
+        let own = self.attempt.first();
+        self.done.is_none() && own.is_some() && self.watch.above().is_none_or(|id| Some(id) == own)
+    }
+
+    /// Whether its record has told that it was done.
+    pub(super) fn was_done(&self) -> bool {
+        self.done == Some(true)
+    }
+
+    /// Keeps what its record tells now.
+    ///
+    /// # Errors
+    ///
+    /// As for [`is_done`](Self::is_done).
+    pub(super) fn settle(&mut self, found: &Writes, now: Timestamp) -> Result<(), Error> {
+        self.done = Some(self.is_done(found, now)?);
+        Ok(())
+    }
+
+    /// Whether it was done all the same, by what its record's last writes are now.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`] if nobody can tell.
+    pub(super) fn is_done(&self, found: &Writes, now: Timestamp) -> Result<bool, Error> {
+        if let Some(done) = self.done {
+            return Ok(done);
+        }
+        match found.tell(&self.attempt, self.watch.above(), now) {
+            Done::Yes => Ok(true),
+            Done::No => Ok(false),
+            Done::Unknown => Err(Error::new(ErrorKind::Conflict)),
+        }
+    }
+}
+
+impl Vault<'_> {
+    /// A save of a session that was refused. No name is given twice.
+    pub(super) fn refused(&self, id: &SessionId, attempt: &Writes) -> Result<Refused<'_>, Error> {
+        let records = self.records()?;
+        let (followers, key) = (records.followers(), id.record_key());
+        Ok(Refused::new(followers, &key, 0, attempt))
+    }
+
+    /// Looks at once where others may have written on top by the time it is this one's turn.
+    pub(super) async fn settle(
+        &self,
+        id: &SessionId,
+        refused: &mut Refused<'_>,
+    ) -> Result<(), Error> {
+        if refused.is_open()
+            && let Found::Session { place, .. } = self.find(id, self.now()).await?
+        {
+            refused.settle(&place.writes, self.now())?;
+        }
+        Ok(())
+    }
+}
+
+/// Notes what a record says of its last writes.
+pub(super) fn note(store: Calls<'_>, writes: &Writes) {
+    store.followers().note(writes.pairs());
+}
+
+/// Notes the first write of a record.
+pub(super) fn note_first(store: Calls<'_>, key: &RecordKey, writes: &Writes) {
+    let first = writes.first().map(|first| (Followers::nothing(key), first));
+    store.followers().note(first);
+}

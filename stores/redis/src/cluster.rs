@@ -1,0 +1,89 @@
+//! The servers of a cluster, one by one: what operators list, a server knows of its own keys alone.
+
+use redis::{Pipeline, Value};
+use silverback::store::StoreError;
+
+use crate::{RedisStore, browse::Place, error, link::To};
+
+/// A master of a cluster.
+pub(crate) struct Node {
+    id: Vec<u8>,
+    host: String,
+    port: u16,
+}
+
+impl Node {
+    pub(crate) fn to(&self) -> To<'_> {
+        To::Node(&self.host, self.port)
+    }
+
+    /// Reads an entry of `CLUSTER SLOTS`: from, to, the master, its replicas.
+    fn read(entry: &Value) -> Option<Self> {
+        let Value::Array(entry) = entry else {
+            return None;
+        };
+        let Value::Array(master) = entry.get(2)? else {
+            return None;
+        };
+        let [
+            Value::BulkString(host),
+            Value::Int(port),
+            Value::BulkString(id),
+            ..,
+        ] = &**master
+        else {
+            return None;
+        };
+        Some(Self {
+            id: id.clone(),
+            host: String::from_utf8(host.clone()).ok()?,
+            port: u16::try_from(*port).ok()?,
+        })
+    }
+}
+
+impl RedisStore {
+    /// Has the server that a page has come to name some more of its keys; where it has no more, the
+    /// next one is next.
+    pub(crate) async fn scan_cluster(
+        &self,
+        place: &mut Place,
+        scan: u64,
+        limit: usize,
+    ) -> Result<(), StoreError> {
+        let masters = self.masters().await?;
+        let Some(node) = masters.iter().find(|node| node.id >= place.node) else {
+            place.scan = None;
+            return Ok(());
+        };
+        // A server that is gone gives way to the next, from its beginning on.
+        let scan = if node.id == place.node { scan } else { 0 };
+        let (next, keys) = self.scan_at(node.to(), scan, limit).await?;
+        let after = masters.iter().find(|after| after.id > node.id);
+        (place.scan, place.node) = match (next, after) {
+            (None, Some(after)) => (Some(0), after.id.clone()),
+            (next, _) => (next, node.id.clone()),
+        };
+        place.left = keys;
+        Ok(())
+    }
+
+    /// The masters, in the order of their ids.
+    pub(crate) async fn masters(&self) -> Result<Vec<Node>, StoreError> {
+        let mut commands = Pipeline::with_capacity(1);
+        commands.cmd("CLUSTER").arg("SLOTS");
+        let answers = self.link.run(To::Any, &commands, self.timeout).await?;
+        let slots = match answers.into_iter().next() {
+            Some(Value::Array(slots)) => slots,
+            Some(other) => {
+                let error = error::in_value(&other).map(error::of);
+                return Err(error.unwrap_or_else(|| error::unexpected(&other)));
+            }
+            None => Vec::new(),
+        };
+        let mut nodes: Vec<_> = slots.iter().filter_map(Node::read).collect();
+        nodes.sort_by(|one, other| one.id.cmp(&other.id));
+        nodes.dedup_by(|one, other| one.id == other.id);
+        Ok(nodes)
+    }
+}

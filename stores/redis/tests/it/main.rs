@@ -1,0 +1,18 @@
+//! What the store does beyond the contract, on real servers.
+
+#![cfg(all(feature = "cluster", feature = "redis-1", feature = "sentinel"))]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
+
+mod browsing;
+mod confirmed;
+mod connections;
+mod errors;
+mod failover;
+mod keys;
+mod round_trips;
+mod support;
