@@ -2,13 +2,22 @@
 
 use std::sync::Arc;
 
-use redis::{Client, Pipeline, RedisError, ServerErrorKind, Value};
+use redis::{
+    Client, IntoConnectionInfo, Pipeline, RedisError, ServerErrorKind, Value, io::tcp::TcpSettings,
+};
 use silverback::store::StoreError;
 
 use crate::{
     RedisStore, error,
     link::{Link, Source, To},
 };
+
+/// Has each command sent at once. The system would keep it back until the one before it on the
+/// connection is acknowledged (RFC 896), which the server does with its answer: under load, each call
+/// would wait for another one's round trip too.
+fn at_once() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
+}
 
 impl RedisStore {
     /// Connects to one server: `redis://user:password@host:6379/0`, `rediss://` with the feature
@@ -21,7 +30,8 @@ impl RedisStore {
     /// [`StoreError::Refused`] if the address cannot be read or the server does not let you in,
     /// [`StoreError::Unavailable`] if it cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        let client = Client::open(url).map_err(bad_address)?;
+        let info = url.into_connection_info().map_err(bad_address)?;
+        let client = Client::open(info.set_tcp_settings(at_once())).map_err(bad_address)?;
         Self::of(Source::Single(client)).await
     }
 
@@ -45,6 +55,7 @@ impl RedisStore {
             .overall_response_timeout(None)
             .min_retry_wait(25)
             .max_retry_wait(250)
+            .tcp_settings(at_once())
             .build()
             .map_err(bad_address)?;
         Self::of(Source::Cluster(Box::new(client))).await
@@ -75,11 +86,11 @@ impl RedisStore {
         master: &str,
     ) -> Result<Self, StoreError> {
         use redis::{
-            ConnectionAddr, IntoConnectionInfo, TlsMode,
+            ConnectionAddr, TlsMode,
             sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType},
         };
 
-        let mut node = SentinelNodeConnectionInfo::default();
+        let mut node = SentinelNodeConnectionInfo::default().set_tcp_settings(at_once());
         let mut name = master.to_owned();
         if master.contains("://") {
             let info = master.into_connection_info().map_err(bad_address)?;
