@@ -30,9 +30,11 @@ pub(crate) struct Calls<'a> {
     line: Option<&'a Line>,
 }
 
-/// The longest pause before a store is asked again, as a part of the budget: whatever was restarted
-/// is not met by all requests at once.
-const PAUSE: u32 = 50;
+/// The longest pause before a store is asked again: whatever was restarted is not met by all
+/// requests at once.
+const PAUSE: Duration = Duration::from_millis(100);
+/// The most of a budget that such a pause may take, as a part of it.
+const PART: u32 = 50;
 
 impl Reserve {
     pub(crate) fn new(store: DynStore) -> Self {
@@ -227,7 +229,7 @@ impl<'a> Calls<'a> {
 
     /// Pauses before a store is asked once more.
     pub(crate) async fn pause_to_ask_again(self) -> Result<(), StoreError> {
-        self.pause(self.budget.limit / PAUSE).await
+        self.pause(PAUSE.min(self.budget.limit / PART)).await
     }
 
     async fn pause(self, most: Duration) -> Result<(), StoreError> {

@@ -186,6 +186,8 @@ use std::{future::Future, sync::Arc};
 
 pub use bytes::Bytes;
 
+#[cfg(feature = "testing")]
+pub(crate) use self::error::all_failed;
 #[cfg(all(feature = "filesystem", unix))]
 pub use self::filesystem::{Durability, FilesystemOptions, FilesystemStore};
 pub use self::{
@@ -202,7 +204,6 @@ pub(crate) use self::{
     budget::{Budget, Meter, check_runtime},
     calls::{Calls, Reserve},
     dynamic::now,
-    error::all_failed,
     followers::{Followers, Watch},
     lines::{Lead, Line, Waited},
 };

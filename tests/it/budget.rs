@@ -24,7 +24,7 @@ async fn timed<T>(future: impl Future<Output = T>) -> (Duration, T) {
 
 /// A visitor who has a session in a store, or for which a store is asked.
 async fn established(kind: Kind) -> (World, Jar) {
-    let (world, mut jar) = (kind.world(), Jar::default());
+    let (world, mut jar) = (kind.in_time(), Jar::default());
     match kind {
         Kind::Overflow => jar = world.grown().await,
         _ => drop(world.put(&mut jar, "n", 1).await),
@@ -202,7 +202,7 @@ async fn an_operation_of_a_kept_handle_has_its_own() {
 
 #[tokio::test(start_paused = true)]
 async fn so_has_what_is_done_without_a_request() {
-    let world = Kind::Remote.world();
+    let world = Kind::Remote.in_time();
     let jar = world.logged_in("ada", "laptop").await;
     let key = world.key(&jar).await;
     let (subjects, records) = (world.subjects(), world.session_records());

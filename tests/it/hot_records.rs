@@ -17,7 +17,7 @@ const MANY: u32 = 40;
 /// A session that counts, and handles of it. Each has counted one up and not saved it, and each
 /// loses its first attempt: another request has saved meanwhile.
 async fn counted(handles: u32) -> (World, Jar, Vec<Session>) {
-    let (world, mut jar) = (Kind::Remote.world(), Jar::default());
+    let (world, mut jar) = (Kind::Remote.in_time(), Jar::default());
     world.put(&mut jar, "n", 0).await;
     let mut all = Vec::new();
     for _ in 0..handles {
@@ -165,7 +165,7 @@ async fn one_who_leaves_during_the_write_is_not_saved_twice() {
 
 #[tokio::test(start_paused = true)]
 async fn an_update_that_fails_fails_alone() {
-    let (world, mut jar) = (Kind::Remote.world(), Jar::default());
+    let (world, mut jar) = (Kind::Remote.in_time(), Jar::default());
     world.put(&mut jar, "n", 0).await;
     let mut sessions = Vec::new();
     for number in 0..5 {

@@ -73,7 +73,7 @@ impl Act {
 
 /// Two browsers of one user, and the first one's cookies.
 async fn two(kind: Kind) -> (World, Jar) {
-    let world = kind.world();
+    let world = kind.in_time();
     world.logged_in("ada", "phone").await;
     let mut jar = world.logged_in("ada", "laptop").await;
     world.put(&mut jar, "n", 1).await;
@@ -142,7 +142,7 @@ async fn a_session_outgrows_its_cookie_in_spite_of_it() {
         for renews in [false, true] {
             for when in [Before, After] {
                 for n in 1..6 {
-                    let (world, mut jar) = (kind.world(), Jar::default());
+                    let (world, mut jar) = (kind.in_time(), Jar::default());
                     world.put(&mut jar, "n", 1).await;
                     world.records().nth(n, when, ANY, Cut);
                     world.ends().nth(n, when, ANY, Cut);
@@ -169,7 +169,7 @@ async fn a_session_outgrows_its_cookie_in_spite_of_it() {
 #[tokio::test(start_paused = true)]
 async fn a_session_that_is_made_gets_another_name() {
     for (when, made) in [(Before, 2), (After, 2)] {
-        let (world, mut jar) = (Kind::Remote.world(), Jar::default());
+        let (world, mut jar) = (Kind::Remote.in_time(), Jar::default());
         world.records().at(when, Create, Cut);
         assert_eq!(world.put(&mut jar, "n", 1).await.status(), StatusCode::OK);
         assert_eq!(world.records().keys().len(), made, "{when:?}");
@@ -180,7 +180,7 @@ async fn a_session_that_is_made_gets_another_name() {
 /// Whoever ends the user's sessions ends the one that came late as well.
 #[tokio::test(start_paused = true)]
 async fn both_names_are_in_the_list() {
-    let (world, mut jar) = (Kind::Remote.world(), Jar::default());
+    let (world, mut jar) = (Kind::Remote.in_time(), Jar::default());
     world.records().at(After, Create.of_sessions(), Cut);
     // The record that was lost is not removed.
     world.records().at(Before, Op::Delete, Fail);

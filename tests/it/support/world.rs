@@ -8,7 +8,7 @@ use silverback::{
     store::{CookieStore, MemoryStore, RecordKey},
 };
 
-use super::{Jar, START, Site, keys, scripted::Scripted};
+use super::{HOUR, Jar, SECOND, START, Site, keys, scripted::Scripted};
 
 /// Where a session is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,12 @@ impl Kind {
         self.with(|config| config)
     }
 
+    /// With as much time for stores as by default, for tests whose clock is paused. In others a busy
+    /// machine may need more.
+    pub(crate) fn in_time(self) -> World {
+        self.with(|config| config.store_timeout(5 * SECOND))
+    }
+
     pub(crate) fn with(self, change: impl FnOnce(SessionConfig) -> SessionConfig) -> World {
         let stores = Stores::new();
         let config = change(self.config(&stores, keys()));
@@ -92,7 +98,11 @@ impl Kind {
             Self::Remote => SessionConfig::new("s", stores.records.clone(), keys),
             _ => SessionConfig::new("s", self.cookies(stores), keys),
         };
-        config.cookie_name("s")
+        let config = config.cookie_name("s");
+        match self {
+            Self::Cookie => config,
+            _ => config.store_timeout(HOUR),
+        }
     }
 
     /// What its cookies are, for those that have one.

@@ -43,7 +43,10 @@ pub(crate) async fn through(proxy: &Proxy) -> RedisStore {
 
 /// A visitor of servers on these stores, whose requests go to one after the other.
 pub(crate) fn visitor(stores: impl IntoIterator<Item = RedisStore>) -> Visitor {
-    visitor_with(stores, |config| config)
+    // A busy machine may need longer than the default.
+    visitor_with(stores, |config| {
+        config.store_timeout(Duration::from_secs(60))
+    })
 }
 
 pub(crate) fn visitor_with(

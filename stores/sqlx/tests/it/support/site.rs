@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::{
@@ -64,7 +65,9 @@ impl Site {
             open: Semaphore::new(0),
         });
         let nodes = stores.into_iter().map(|store| {
-            let config = SessionConfig::new("session", store, keys.clone());
+            // A busy machine may need longer than the default.
+            let config = SessionConfig::new("session", store, keys.clone())
+                .store_timeout(Duration::from_secs(60));
             app(Arc::clone(&gate)).layer(SessionLayer::new(config))
         });
         Self {
