@@ -257,14 +257,54 @@ impl Draft {
 }
 
 impl Job {
-    /// Notes that the store may have done what is in this save, or not.
-    pub(crate) fn note_unknown(&mut self, at: Timestamp) {
-        if let Some(write) = self.write {
-            let changes = self.log.len();
-            // The record has it with the time of the draft, if it has.
-            let at = self.draft.writes.time_of(write).unwrap_or(at);
-            self.cut_off.push(CutOff { write, changes, at });
+    /// Notes that the store may do this write of these changes, or not.
+    pub(crate) fn note_unknown(&mut self, write: WriteId, at: Timestamp) {
+        let changes = self.log.len();
+        self.cut_off.push(CutOff { write, changes, at });
+    }
+
+    /// Notes that the store has not done it.
+    pub(crate) fn note_refused(&mut self, write: WriteId) {
+        self.cut_off.retain(|cut_off| cut_off.write != write);
+    }
+
+    /// Whether all of its changes are in a record with these writes.
+    pub(crate) fn is_in(&self, writes: &Writes) -> bool {
+        let whole = self.cut_off.iter();
+        let whole = whole.filter(|cut_off| cut_off.changes == self.log.len());
+        let own = self.write.into_iter();
+        own.chain(whole.map(|cut_off| cut_off.write))
+            .any(|write| writes.contain(write))
+    }
+
+    /// Hands over what is to be done to the session, for another to do it.
+    pub(crate) fn lend(&mut self) -> Self {
+        let draft = Draft {
+            plain: Bytes::new(),
+            enrolment: None,
+            writes: Writes::default(),
+            ..self.draft
+        };
+        Self {
+            id: self.id.clone(),
+            before: self.before.clone(),
+            draft: mem::replace(&mut self.draft, draft),
+            log: mem::take(&mut self.log),
+            left: self.left.clone(),
+            cut_off: mem::take(&mut self.cut_off),
+            ..*self
         }
+    }
+
+    /// Takes back what was [lent](Self::lend).
+    pub(crate) fn take_back(&mut self, lent: Self) {
+        let Self {
+            draft,
+            log,
+            cut_off,
+            ..
+        } = lent;
+        (self.draft, self.log, self.cut_off) = (draft, log, cut_off);
     }
 
     /// What the request itself put in, and nothing that it has read: the session that the loser of

@@ -32,7 +32,7 @@ struct Counting<'a>(&'a Meter);
 
 /// The store has not answered in time. What it was asked to do may be done all the same.
 #[derive(Debug)]
-struct Late(Duration);
+pub(super) struct Late(Duration);
 
 impl Meter {
     /// For an operation that does nothing but wait for stores, and for others that do: it counts

@@ -1,12 +1,14 @@
 //! The way to the stores of sessions: no call waits for longer than its budget.
 
-use std::time::Duration;
-
-use tokio::sync::MutexGuard;
+use std::{sync::Arc, time::Duration};
 
 use super::{
-    Budget, Bytes, DynStore, Expiry, Followers, Limits, Read, Record, RecordKey, Store as _,
-    StoreError, Version, error::all_failed,
+    Budget, Bytes, DynStore, Expiry, Limits, Read, Record, RecordKey, Store as _, StoreError,
+    Version,
+    budget::Late,
+    error::all_failed,
+    followers::Followers,
+    lines::{Lead, Line, Waited},
 };
 use crate::crypto;
 
@@ -24,6 +26,8 @@ pub(crate) struct Calls<'a> {
     store: &'a DynStore,
     never_waits: bool,
     budget: Budget<'a>,
+    /// Of which it is the leader that calls.
+    line: Option<&'a Line>,
 }
 
 /// The longest pause before a store is asked again, as a part of the budget: whatever was restarted
@@ -49,6 +53,7 @@ impl Reserve {
             store: &self.store,
             never_waits: self.never_waits,
             budget,
+            line: None,
         }
     }
 }
@@ -117,21 +122,6 @@ impl<'a> Calls<'a> {
         self.budget.wait(create).await?
     }
 
-    /// As [`update`](Self::update), but it asks once.
-    pub(crate) async fn update_once(
-        self,
-        key: &RecordKey,
-        expected: Version,
-        data: Bytes,
-        expiry: Expiry,
-    ) -> Result<Version, StoreError> {
-        let update = self.store.update(key, expected, data, expiry);
-        if self.never_waits {
-            return update.await;
-        }
-        self.budget.wait(update).await?
-    }
-
     pub(crate) async fn update(
         self,
         key: &RecordKey,
@@ -185,17 +175,39 @@ impl<'a> Calls<'a> {
         self.store.followers()
     }
 
-    /// Waits for a turn to save the record again, but no longer than a second: the turn is a
-    /// courtesy to others, and its holder may be a future that nobody polls. A store that never
-    /// waits has no queue.
-    pub(crate) async fn turn(
+    /// The line of those who wait for a record; a store that never waits has none.
+    pub(crate) fn line(self, key: &RecordKey) -> Option<Arc<Line>> {
+        (!self.never_waits).then(|| self.store.lines().of(key))
+    }
+
+    /// The line that takes the place of this one, whose leader does not move.
+    pub(crate) fn line_after(self, key: &RecordKey, line: &Arc<Line>) -> Arc<Line> {
+        self.store.lines().after(key, line)
+    }
+
+    /// Waits in a line until it is done, or this one's to do.
+    pub(crate) async fn wait(
         self,
-        key: &RecordKey,
-    ) -> Result<Option<MutexGuard<'a, ()>>, StoreError> {
-        if self.never_waits {
-            return Ok(None);
+        line: &Arc<Line>,
+        is_done: impl Fn() -> bool,
+    ) -> Result<Waited, StoreError> {
+        self.budget.wait(line.wait(is_done)).await?
+    }
+
+    /// Those of a leader. If the store fails it, those who wait behind it fail as well.
+    pub(crate) fn led_by(self, lead: &'a Lead) -> Self {
+        let line = Some(lead.line());
+        Self { line, ..self }
+    }
+
+    /// Tells those who wait behind a leader that the store has failed it.
+    pub(crate) fn told<T>(self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let (Some(line), Err(StoreError::Unavailable(cause))) = (self.line, &answer)
+            && !cause.is::<Late>()
+        {
+            line.fail(cause.to_string());
         }
-        self.budget.wait(self.store.turn(key)).await
+        answer
     }
 
     /// Lets whoever is faster in another process finish: a random time, longer after each attempt.
@@ -233,10 +245,10 @@ impl<'a> Calls<'a> {
     {
         match self.budget.wait(call()).await? {
             Err(error) if self.may_ask_again(&error) => {}
-            answer => return answer,
+            answer => return self.told(answer),
         }
         self.pause_to_ask_again().await?;
-        self.budget.wait(call()).await?
+        self.told(self.budget.wait(call()).await?)
     }
 
     /// As [`twice`](Self::twice), for a call that has so many answers.

@@ -6,14 +6,11 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
-
-use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
     Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version, error::all_failed,
-    followers::Followers,
+    followers::Followers, lines::Lines,
 };
 
 /// A store of any type, chosen at run time. It is a [`Store`] itself.
@@ -30,20 +27,14 @@ use super::{
 /// assert_ne!(store, DynStore::new(MemoryStore::new()));
 /// ```
 #[derive(Clone)]
-pub struct DynStore(Arc<Queued<dyn Erased>>);
+pub struct DynStore(Arc<Lined<dyn Erased>>);
 
-/// A store, and the queues of those who lost a race for one of its records.
-struct Queued<S: ?Sized> {
-    turns: [Mutex<()>; TURNS],
+/// A store, the lines of those who wait for its records, and what this process has seen written.
+struct Lined<S: ?Sized> {
+    lines: Lines,
     followers: Followers,
     store: S,
 }
-
-/// How long a request waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// Records share a queue with one in so many others, which costs them nothing but a short wait.
-const TURNS: usize = 64;
 
 impl DynStore {
     /// Hides the type of a store. A `DynStore` stays the one it is.
@@ -52,8 +43,8 @@ impl DynStore {
         if let Some(same) = (&store as &dyn Any).downcast_ref::<Self>() {
             return same.clone();
         }
-        Self(Arc::new(Queued {
-            turns: std::array::from_fn(|_| Mutex::new(())),
+        Self(Arc::new(Lined {
+            lines: Lines::default(),
             followers: Followers::default(),
             store,
         }))
@@ -63,15 +54,14 @@ impl DynStore {
         self.0.store.limits().never_waits
     }
 
+    /// Who waits for this record in this process.
+    pub(super) fn lines(&self) -> &Lines {
+        &self.0.lines
+    }
+
     /// Which writes this process has seen on top of which.
     pub(super) fn followers(&self) -> &Followers {
         &self.0.followers
-    }
-
-    pub(super) async fn turn(&self, key: &RecordKey) -> Option<MutexGuard<'_, ()>> {
-        let [first, ..] = key.as_bytes();
-        let turn = self.0.turns.get(usize::from(*first) % TURNS)?;
-        tokio::time::timeout(PATIENCE, turn.lock()).await.ok()
     }
 }
 

@@ -177,6 +177,7 @@ mod error;
 #[cfg(all(feature = "filesystem", unix))]
 mod filesystem;
 mod followers;
+mod lines;
 mod memory;
 mod record;
 mod sweep;
@@ -203,6 +204,7 @@ pub(crate) use self::{
     dynamic::now,
     error::all_failed,
     followers::{Followers, Watch},
+    lines::{Lead, Line, Waited},
 };
 pub use crate::id::RecordKey;
 

@@ -166,8 +166,11 @@ impl Drop for Taken<'_> {
         if self.job.log.is_empty() {
             return;
         }
-        if self.is_open {
-            self.job.note_unknown(self.turn.vault.now());
+        if let Some(write) = self.job.write.filter(|_| self.is_open) {
+            // The store has it with the time of the draft, if it has.
+            let at = self.job.draft.writes.time_of(write);
+            let at = at.unwrap_or_else(|| self.turn.vault.now());
+            self.job.note_unknown(write, at);
         }
         let Job { log, cut_off, .. } = &mut self.job;
         self.turn.state(|state| {

@@ -188,11 +188,10 @@ impl Vault<'_> {
     ///
     /// [`ErrorKind::Gone`] if a sealed mark alone tells what became of the session.
     async fn end_record(&self, name: &Name, seen: Seen, mark: &Mark) -> Result<Stood, Error> {
-        let records = self.records()?;
         let bytes = Bytes::from(name.encode(mark)?);
         let until = self.now().saturating_add(MARK_LIFETIME);
         let mut seen = seen;
-        let mut rounds = Rounds::start(records, &name.key, DESTROY).await?;
+        let mut rounds = Rounds::start(self.records()?, &name.key, DESTROY).await?;
         loop {
             let version = match seen {
                 Seen::Nothing => return Ok(Stood::Nothing),
@@ -202,6 +201,7 @@ impl Vault<'_> {
                 Seen::Sealed if self.settings.ends().is_some() => return Ok(Stood::Nothing),
                 Seen::Sealed => return Err(Error::new(ErrorKind::Gone)),
             };
+            let records = rounds.store();
             let ended = if self.is_blind(name) {
                 records.delete(&name.key, Some(version)).await
             } else {

@@ -1,5 +1,6 @@
 //! What the server keeps of a session, and of a subject's roster.
 
+mod crowd;
 mod destroy;
 mod ends;
 mod enrol;

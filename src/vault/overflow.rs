@@ -30,7 +30,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::RecordKey,
     state::{Home, Job, Place, When, Written},
-    store::StoreError,
+    store::{Read, StoreError},
 };
 
 const OUTGROW: Policy = Policy::new("outgrow", Queue::FromStart);
@@ -47,8 +47,7 @@ impl Vault<'_> {
         let plain = job.draft.plain.clone();
         let (place, merged) = match self.make(plain, job).await? {
             Ok(version) => {
-                let key = job.id.record_key();
-                note_first(self.records()?, &key, &job.draft.writes);
+                note_first(self.records()?, &job.id.record_key(), &job.draft.writes);
                 (job.draft.place(job.id.clone(), version), None)
             }
             Err(StoreError::Exists) => self.replace_older(revision, job).await?,
@@ -89,14 +88,17 @@ impl Vault<'_> {
         revision: u32,
         job: &mut Job,
     ) -> Result<(Place, Option<Content>), Error> {
-        let (records, id) = (self.records()?, job.id.clone());
+        let id = job.id.clone();
         let key = id.record_key();
         let mut merged = None;
         let mut refused = self.refused(&id, &job.draft.writes)?;
         self.settle(&id, &mut refused).await?;
-        let mut rounds = Rounds::start(records, &key, OUTGROW).await?;
+        let mut rounds = Rounds::start(self.records()?, &key, OUTGROW).await?;
         loop {
-            let Found::Session { mut content, place } = self.find(&id, self.now()).await? else {
+            let records = rounds.store();
+            let record = records.load(&key, Read::Current).await;
+            let found = self.read(&id, record, self.now())?;
+            let Found::Session { mut content, place } = found else {
                 return Err(Error::new(ErrorKind::Gone));
             };
             if refused.is_done(&place.writes, self.now())? {

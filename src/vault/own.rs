@@ -22,10 +22,15 @@ pub(super) struct Refused<'a> {
 impl<'a> Refused<'a> {
     /// Begins to hear of what came in the place of a write; `since` is when its record was read that
     /// was not there.
-    pub(super) fn new(store: Calls<'a>, key: &RecordKey, since: u64, attempt: &Writes) -> Self {
+    pub(super) fn new(
+        followers: &'a Followers,
+        key: &RecordKey,
+        since: u64,
+        attempt: &Writes,
+    ) -> Self {
         let watch = match attempt.base() {
-            Some(below) => store.followers().watch(below, 0),
-            None => store.followers().watch(Followers::nothing(key), since),
+            Some(below) => followers.watch(below, 0),
+            None => followers.watch(Followers::nothing(key), since),
         };
         Self {
             attempt: attempt.clone(),
@@ -38,6 +43,11 @@ impl<'a> Refused<'a> {
     pub(super) fn is_open(&self) -> bool {
         let own = self.attempt.first();
         self.done.is_none() && own.is_some() && self.watch.above().is_none_or(|id| Some(id) == own)
+    }
+
+    /// Whether its record has told that it was done.
+    pub(super) fn was_done(&self) -> bool {
+        self.done == Some(true)
     }
 
     /// Keeps what its record tells now.
@@ -71,7 +81,8 @@ impl Vault<'_> {
     /// A save of a session that was refused. No name is given twice.
     pub(super) fn refused(&self, id: &SessionId, attempt: &Writes) -> Result<Refused<'_>, Error> {
         let records = self.records()?;
-        Ok(Refused::new(records, &id.record_key(), 0, attempt))
+        let (followers, key) = (records.followers(), id.record_key());
+        Ok(Refused::new(followers, &key, 0, attempt))
     }
 
     /// Looks at once where others may have written on top by the time it is this one's turn.

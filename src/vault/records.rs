@@ -3,12 +3,12 @@
 use crate::{
     clock::{Clock, Timestamp},
     config::Settings,
-    content::{Content, Mark, Name, Stored, Unreadable, WriteId, decode_record},
+    content::{Content, Mark, Name, Stored, Unreadable, WriteId, decode_record, seal_record},
     crypto::{self, RandomError},
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
     state::{Home, Lifetime, Place, View},
-    store::{Budget, Calls, Expiry, Meter, Read, Record, RecordKind, StoreError},
+    store::{Budget, Bytes, Calls, Expiry, Meter, Read, Record, RecordKind, StoreError},
 };
 
 /// The stores of one session, and how they are used.
@@ -172,6 +172,17 @@ impl<'a> Vault<'a> {
             Ok(Stored::Mark(mark)) => Ok(Found::Marked(mark)),
             Err(Unreadable::Damaged) => Ok(Found::Nothing(Rejection::Corrupt)),
             Err(Unreadable::Later) => Err(Error::new(ErrorKind::LaterFormat)),
+        }
+    }
+
+    /// The bytes of a record as the store gets them: their only owner, so that it need not copy
+    /// them.
+    pub(super) fn seal(&self, id: &SessionId, plain: Bytes) -> Result<Bytes, Error> {
+        self.check_secret(id)?;
+        if self.settings.encrypts_records {
+            Ok(seal_record(id, &plain)?.into())
+        } else {
+            Ok(plain)
         }
     }
 

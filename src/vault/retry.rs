@@ -1,11 +1,9 @@
 //! Trying a compare and swap again: how often, in which order, and after which pause.
 
-use tokio::sync::MutexGuard;
-
 use crate::{
     error::{Error, ErrorKind},
     id::RecordKey,
-    store::Calls,
+    store::{Calls, Lead, Waited},
     trace,
 };
 
@@ -48,7 +46,7 @@ pub(super) struct Rounds<'a> {
     round: u32,
     /// It is queued for once: its holder may be a future that nobody polls.
     has_queued: bool,
-    turn: Option<MutexGuard<'a, ()>>,
+    lead: Option<Lead>,
 }
 
 impl<'a> Rounds<'a> {
@@ -57,8 +55,8 @@ impl<'a> Rounds<'a> {
         key: &'a RecordKey,
         policy: Policy,
     ) -> Result<Self, Error> {
-        let turn = match policy.queue {
-            Queue::FromStart => store.turn(key).await?,
+        let lead = match policy.queue {
+            Queue::FromStart => turn(store, key).await?,
             Queue::Never | Queue::AfterLoss => None,
         };
         Ok(Self {
@@ -67,8 +65,17 @@ impl<'a> Rounds<'a> {
             policy,
             round: 0,
             has_queued: false,
-            turn,
+            lead,
         })
+    }
+
+    /// The calls of this attempt. If the store fails one whose turn it is, those who wait for theirs
+    /// fail as well.
+    pub(super) fn store(&self) -> Calls<'_> {
+        match &self.lead {
+            Some(lead) => self.store.led_by(lead),
+            None => self.store,
+        }
     }
 
     /// Lets those who were faster finish, before the next attempt: in this process by waiting for a
@@ -84,12 +91,27 @@ impl<'a> Rounds<'a> {
             return Err(Error::new(ErrorKind::Conflict));
         }
         if self.policy.queue == Queue::AfterLoss && !self.has_queued {
-            self.turn = self.store.turn(self.key).await?;
+            self.lead = turn(self.store, self.key).await?;
             self.has_queued = true;
         } else {
             self.store.back_off(self.round).await?;
         }
         Ok(())
+    }
+}
+
+/// Waits for a turn to write the record, but no longer than a second: the turn is a courtesy to
+/// others, and its holder may be a future that nobody polls. A store that never waits has no line.
+async fn turn(store: Calls<'_>, key: &RecordKey) -> Result<Option<Lead>, Error> {
+    let Some(line) = store.line(key) else {
+        return Ok(None);
+    };
+    match store.wait(&line, || false).await? {
+        Waited::Leads(lead) => Ok(Some(lead)),
+        Waited::InVain | Waited::Done => {
+            drop(store.line_after(key, &line));
+            Ok(None)
+        }
     }
 }
 

@@ -168,7 +168,7 @@ impl Vault<'_> {
         let mut rounds = Rounds::start(store, &key, CHANGE).await?;
         loop {
             let (now, since) = (self.now(), store.followers().noted());
-            let (mut roster, version) = rosters.load(store, &key, now).await?;
+            let (mut roster, version) = rosters.load(rounds.store(), &key, now).await?;
             note(store, &roster.writes);
             if let Some((sent, refused)) = sent.take()
                 && refused.is_done(&roster.writes, now)?
@@ -187,7 +187,7 @@ impl Vault<'_> {
             }
             roster.writes = roster.writes.with(write, now);
             let sealed = rosters.seal(&key, &roster, now)?;
-            match rosters.save(store, &key, version, sealed).await {
+            match rosters.save(rounds.store(), &key, version, sealed).await {
                 Ok(()) => {
                     match version {
                         Some(_) => note(store, &roster.writes),
@@ -196,9 +196,9 @@ impl Vault<'_> {
                     return Ok(roster);
                 }
                 Err(StoreError::Conflict) => {
-                    let mut refused = Refused::new(store, &key, since, &roster.writes);
+                    let mut refused = Refused::new(store.followers(), &key, since, &roster.writes);
                     if refused.is_open() {
-                        let (found, _) = rosters.load(store, &key, self.now()).await?;
+                        let (found, _) = rosters.load(rounds.store(), &key, self.now()).await?;
                         note(store, &found.writes);
                         refused.settle(&found.writes, self.now())?;
                     }

@@ -7,13 +7,12 @@
 use std::mem;
 
 use super::{
-    own::{Refused, note},
+    own::note,
     records::{Found, Vault},
     retry::{Policy, Queue, Rounds},
 };
 use crate::{
-    clock::Timestamp,
-    content::{Browser, Content, WriteId, Writes, seal_record},
+    content::{Browser, Content, WriteId, Writes},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
     state::{Draft, Enrolment, Home, Job, Place, Written},
@@ -21,22 +20,7 @@ use crate::{
     trace,
 };
 
-const SAVE: Policy = Policy::new("save", Queue::AfterLoss);
-
-/// A record that was read again, for this request's changes.
-pub(super) enum Merged {
-    /// It is what this save wrote, perhaps with others on top: its answer had been lost.
-    Already {
-        content: Content,
-        place: Place,
-    },
-    /// As that, and then another request has renewed it.
-    CarriedAlong,
-    Again {
-        content: Content,
-        place: Place,
-    },
-}
+const SAVE: Policy = Policy::new("save", Queue::Never);
 
 impl Written {
     pub(super) fn at(home: Home) -> Self {
@@ -49,17 +33,6 @@ impl Written {
 }
 
 impl Vault<'_> {
-    /// The bytes of a record as the store gets them: their only owner, so that it need not copy
-    /// them.
-    pub(super) fn seal(&self, id: &SessionId, plain: Bytes) -> Result<Bytes, Error> {
-        self.check_secret(id)?;
-        if self.settings.encrypts_records {
-            Ok(seal_record(id, &plain)?.into())
-        } else {
-            Ok(plain)
-        }
-    }
-
     /// Writes the job's draft anew, of this content, over this record if there is one.
     pub(super) fn redraft(
         &self,
@@ -93,22 +66,6 @@ impl Vault<'_> {
         self.check_enrolled(&job.id.record_key(), job.draft.enrolment.as_ref())
             .await?;
         Ok(Home::Record(job.draft.place(job.id.clone(), version)))
-    }
-
-    /// The version of a record that nobody but this request knows, as it has written it.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Gone`] if it is not there.
-    pub(super) async fn own_version(
-        &self,
-        id: &SessionId,
-        write: Option<WriteId>,
-    ) -> Result<Version, Error> {
-        match self.find(id, self.now()).await? {
-            Found::Session { place, .. } if is_in(&place.writes, write) => Ok(place.version),
-            _ => Err(Error::new(ErrorKind::Gone)),
-        }
     }
 
     /// Makes the job's record, of these bytes. A store that cannot be reached is asked once more.
@@ -158,6 +115,26 @@ impl Vault<'_> {
         Ok(before)
     }
 
+    /// The version of a record that nobody but this request knows, as it has written it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if it is not there.
+    pub(super) async fn own_version(
+        &self,
+        id: &SessionId,
+        write: Option<WriteId>,
+    ) -> Result<Version, Error> {
+        match self.find(id, self.now()).await? {
+            Found::Session { place, .. }
+                if write.is_some_and(|write| place.writes.contain(write)) =>
+            {
+                Ok(place.version)
+            }
+            _ => Err(Error::new(ErrorKind::Gone)),
+        }
+    }
+
     /// Removes a record that was just made if its session has been ended meanwhile.
     pub(super) async fn check_enrolled(
         &self,
@@ -198,53 +175,64 @@ impl Vault<'_> {
         }
     }
 
-    async fn compare_and_swap(
-        &self,
-        mut version: Version,
-        job: &mut Job,
-    ) -> Result<Written, Error> {
-        let (records, key) = (self.records()?, job.id.record_key());
-        let mut merged = None;
-        let mut rounds = Rounds::start(records, &key, SAVE).await?;
+    async fn compare_and_swap(&self, version: Version, job: &mut Job) -> Result<Written, Error> {
+        let key = job.id.record_key();
+        match self.replace(&key, version, job).await? {
+            Ok(home) => return Ok(Written::at(home)),
+            Err(StoreError::Conflict) => {}
+            Err(StoreError::Gone) if job.draft.is_emptied => return self.emptied_by_another(job),
+            Err(error) => return Err(error.into()),
+        }
+        if self.settings.never_waits {
+            return self.save_again(&key, job).await;
+        }
+        trace::lost_round(SAVE.what, 0);
+        let mut refused = self.refused(&job.id, &job.draft.writes)?;
+        self.settle(&job.id, &mut refused).await?;
+        if refused.was_done() {
+            return self.find_own(job).await;
+        }
+        self.save_together(&key, job).await
+    }
+
+    /// Saves what a first attempt could not, in a store that never waits: what another thread has
+    /// saved is there.
+    async fn save_again(&self, key: &RecordKey, job: &mut Job) -> Result<Written, Error> {
+        let mut rounds = Rounds::start(self.records()?, key, SAVE).await?;
         loop {
-            let error = match self.replace(&key, version, job).await? {
+            rounds.lost().await?;
+            let (content, place) = self.merge(job).await?;
+            self.redraft(job, &content, Some(&place))?;
+            match self.replace(key, place.version, job).await? {
                 Ok(home) => {
                     return Ok(Written {
-                        home,
-                        merged,
-                        since: None,
-                    });
-                }
-                Err(error) => error,
-            };
-            let mut refused = self.refused(&job.id, &job.draft.writes)?;
-            match error {
-                StoreError::Conflict => {
-                    self.settle(&job.id, &mut refused).await?;
-                    rounds.lost().await?;
-                }
-                StoreError::Gone if job.draft.is_emptied => {
-                    return emptied_by_another(job, self.now());
-                }
-                error => return Err(error.into()),
-            }
-            match self.merge(&job.id.clone(), job, refused).await? {
-                Merged::Already { content, place } => {
-                    job.draft.is_emptied = content.is_emptied();
-                    return Ok(Written {
-                        home: Home::Record(place),
                         merged: Some(content),
-                        since: None,
+                        ..Written::at(home)
                     });
                 }
-                Merged::CarriedAlong => {
-                    return Ok(Written::at(Home::Marked(job.id.clone())));
+                Err(StoreError::Conflict) => {}
+                Err(StoreError::Gone) if job.draft.is_emptied => {
+                    return self.emptied_by_another(job);
                 }
-                Merged::Again { content, place } => {
-                    self.redraft(job, &content, Some(&place))?;
-                    (version, merged) = (place.version, Some(content));
-                }
+                Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// What has become of a session since this request has saved it without an answer.
+    async fn find_own(&self, job: &mut Job) -> Result<Written, Error> {
+        match self.find(&job.id, self.now()).await? {
+            Found::Session { content, place } => {
+                job.draft.is_emptied = content.is_emptied();
+                Ok(Written {
+                    merged: Some(content),
+                    ..Written::at(Home::Record(place))
+                })
+            }
+            Found::Marked(mark) if job.is_in(&mark.before) => {
+                Ok(Written::at(Home::Marked(job.id.clone())))
+            }
+            Found::Marked(_) | Found::Nothing(_) => Err(Error::new(ErrorKind::Gone)),
         }
     }
 
@@ -257,14 +245,7 @@ impl Vault<'_> {
         let records = self.records()?;
         let data = self.seal(&job.id, mem::take(&mut job.draft.plain))?;
         let expiry = self.expiry(job.draft.expires);
-        let again = (!self.settings.never_waits).then(|| data.clone());
-        let mut updated = records.update_once(key, version, data, expiry).await;
-        if let (Err(error), Some(data)) = (&updated, again)
-            && records.may_ask_again(error)
-        {
-            records.pause_to_ask_again().await?;
-            updated = records.update_once(key, version, data, expiry).await;
-        }
+        let updated = records.update(key, version, data, expiry).await;
         Ok(updated.map(|version| {
             note(records, &job.draft.writes);
             Home::Record(job.draft.place(job.id.clone(), version))
@@ -331,54 +312,20 @@ impl Vault<'_> {
         }
     }
 
-    /// Reads the record again and applies this request's changes to it, unless they are in it
-    /// already.
+    /// Reads the record again and applies this request's changes to it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if it was renewed or has ended; [`ErrorKind::Conflict`] if nobody can tell
-    /// whether they are.
-    pub(super) async fn merge(
-        &self,
-        id: &SessionId,
-        job: &mut Job,
-        refused: Refused<'_>,
-    ) -> Result<Merged, Error> {
-        match self.find(id, self.now()).await? {
-            Found::Session { mut content, place } => {
-                if refused.is_done(&place.writes, self.now())? {
-                    return Ok(Merged::Already { content, place });
-                }
-                job.apply(&mut content, &place.writes, self.now())?;
-                // A request that has come for the record knows it.
-                if job.draft.browser != Browser::Knows {
-                    job.draft.browser = place.browser;
-                }
-                Ok(Merged::Again { content, place })
-            }
-            Found::Marked(mark) if is_in(&mark.before, job.write) => Ok(Merged::CarriedAlong),
-            Found::Marked(_) | Found::Nothing(_) => Err(Error::new(ErrorKind::Gone)),
+    /// [`ErrorKind::Gone`] if it was renewed or has ended.
+    async fn merge(&self, job: &mut Job) -> Result<(Content, Place), Error> {
+        let Found::Session { mut content, place } = self.find(&job.id, self.now()).await? else {
+            return Err(Error::new(ErrorKind::Gone));
+        };
+        job.apply(&mut content, &place.writes, self.now())?;
+        // A request that has come for the record knows it.
+        if job.draft.browser != Browser::Knows {
+            job.draft.browser = place.browser;
         }
+        Ok((content, place))
     }
-}
-
-/// A session of which nothing is to be left, and nothing is: what this request wanted has happened,
-/// and what it claimed another one got. Who ended it removes the cookie; the browser may have got a
-/// newer one since.
-fn emptied_by_another(job: &mut Job, now: Timestamp) -> Result<Written, Error> {
-    let mut content = Content::new(job.created);
-    job.apply(&mut content, &Writes::default(), now)?;
-    if !content.is_emptied() {
-        return Err(Error::new(ErrorKind::Gone));
-    }
-    Ok(Written {
-        home: Home::Marked(job.id.clone()),
-        merged: Some(content),
-        since: None,
-    })
-}
-
-/// Whether this save is among a record's last writes.
-fn is_in(writes: &Writes, write: Option<WriteId>) -> bool {
-    write.is_some_and(|write| writes.contain(write))
 }

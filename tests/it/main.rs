@@ -35,6 +35,7 @@ mod flaky_store;
 mod flash;
 mod grpc;
 mod headers;
+mod hot_records;
 mod hyper;
 mod interleaved;
 mod jar;

@@ -162,8 +162,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "vault",
         &[
-            "retry", "records", "own", "ends", "open", "rosters", "enrol", "subjects", "write",
-            "renew", "overflow", "destroy", "save", "mod",
+            "retry", "records", "own", "ends", "open", "rosters", "enrol", "subjects", "crowd",
+            "write", "renew", "overflow", "destroy", "save", "mod",
         ],
     ),
 ];

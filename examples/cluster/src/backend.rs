@@ -6,7 +6,7 @@ use silverback_test_servers::{Cluster, Postgres};
 
 /// A store on a server, or on several.
 pub(crate) enum Backend {
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
     Redis(Cluster),
 }
 
@@ -16,7 +16,7 @@ impl Backend {
     /// `None` if it is not installed, which has been printed.
     pub(crate) fn start(name: &str) -> Option<Self> {
         match name {
-            "postgres" => Postgres::start().map(Self::Postgres),
+            "postgres" => Postgres::start().map(|server| Self::Postgres(Box::new(server))),
             _ => Cluster::start().map(Self::Redis),
         }
     }

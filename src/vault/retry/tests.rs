@@ -138,7 +138,7 @@ fn a_store_that_never_waits_has_no_queue() {
         now(first.lost()).unwrap().unwrap();
         let mut second = start(&store, &KEY, queue).unwrap();
         now(second.lost()).unwrap().unwrap();
-        assert!(first.turn.is_none() && second.turn.is_none());
+        assert!(first.lead.is_none() && second.lead.is_none());
     }
 }
 
@@ -162,13 +162,13 @@ fn who_has_lost_waits_for_a_turn() {
     let mut first = start(&store, &KEY, Queue::AfterLoss).unwrap();
     let mut second = start(&store, &KEY, Queue::AfterLoss).unwrap();
     let mut other = start(&store, &OTHER, Queue::AfterLoss).unwrap();
-    assert!(first.turn.is_none() && second.turn.is_none());
+    assert!(first.lead.is_none() && second.lead.is_none());
     assert!(now(first.lost()).unwrap().is_ok());
     assert!(now(second.lost()).is_none(), "it waits");
     assert!(now(other.lost()).unwrap().is_ok());
     drop(first);
     assert!(now(second.lost()).unwrap().is_ok());
-    assert!(second.turn.is_some());
+    assert!(second.lead.is_some());
 }
 
 /// Other processes have no turns here: those who lose again, or take none, pause.
@@ -177,14 +177,14 @@ async fn who_takes_no_turn_pauses() {
     let store = World::of(Slow);
     let mut never = start(&store, &KEY, Queue::Never).unwrap();
     let _: Option<Result<(), Error>> = now(never.lost());
-    assert!(never.turn.is_none());
+    assert!(never.lead.is_none());
     let mut from_start = start(&store, &KEY, Queue::FromStart).unwrap();
     let _: Option<Result<(), Error>> = now(from_start.lost());
-    assert!(from_start.turn.is_some());
+    assert!(from_start.lead.is_some());
     drop(from_start);
     let mut after_loss = start(&store, &KEY, Queue::AfterLoss).unwrap();
     now(after_loss.lost()).unwrap().unwrap();
     let _: Option<Result<(), Error>> = now(after_loss.lost());
-    assert!(after_loss.turn.is_some());
+    assert!(after_loss.lead.is_some());
     assert_eq!((never.round, after_loss.round), (1, 2));
 }

@@ -476,3 +476,58 @@ impl fmt::Debug for RedisStore {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use silverback::Timestamp;
+    use silverback_test_servers::Redis;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_write_that_is_sent_again_is_recognised_by_its_version() {
+        let Some(redis) = Redis::start() else { return };
+        let store = RedisStore::connect(&redis.url()).await.unwrap();
+        let (key, now) = (RecordKey::from_bytes([1; 32]), Timestamp::from_secs(1_000));
+        let expiry = Expiry::new(Timestamp::from_secs(2_000), now);
+        let data = Bytes::from_static(b"\x01data");
+        let first = store.create(&key, data, expiry).await.unwrap();
+        let second = Version::random().unwrap();
+        let write = async |call: &Call, versions: &[Version]| {
+            let value = record::Value {
+                version: second,
+                expiry,
+                data: b"\x01new",
+            };
+            let arguments = |command: &mut Cmd| {
+                for version in versions {
+                    command.arg(version.as_bytes());
+                }
+                command.arg(1_000_000).arg(&value);
+            };
+            store.call(call, &store.name(&key), arguments, false).await
+        };
+        let update = [first, second];
+        write(&script::UPDATE, &update).await.unwrap();
+        write(&script::UPDATE, &update).await.unwrap();
+        write(&script::CREATE, &[second]).await.unwrap();
+        let third = [first, Version::random().unwrap()];
+        assert!(matches!(
+            write(&script::UPDATE, &third).await,
+            Err(StoreError::Conflict)
+        ));
+        assert!(matches!(
+            write(&script::CREATE, &[first]).await,
+            Err(StoreError::Exists)
+        ));
+        assert_eq!(
+            store
+                .load(&key, Read::Current)
+                .await
+                .unwrap()
+                .unwrap()
+                .version(),
+            second
+        );
+    }
+}

@@ -112,19 +112,46 @@ async fn the_applications_cluster_is_read_at_its_masters() {
     let store = RedisStore::from_cluster_connection(connection)
         .await
         .unwrap();
-    for node in cluster.nodes() {
-        if !cluster
-            .masters()
-            .iter()
-            .any(|master| master.port() == node.port())
-        {
-            // A replica that does not follow would have nothing.
-            node.pause();
-        }
-    }
     for number in 0..50 {
         let version = create(&store, number).await;
         update(&store, number, version, b"\x01new").await.unwrap();
         assert_eq!(data(&store, number).await.unwrap(), b"\x01new");
     }
+    let masters: Vec<_> = cluster.masters().iter().map(|node| node.port()).collect();
+    for node in cluster.nodes() {
+        let stats = node.ask(&["INFO", "commandstats"]).text();
+        let was_read = stats.contains("cmdstat_get:");
+        assert_eq!(was_read, masters.contains(&node.port()));
+    }
+}
+
+#[tokio::test]
+async fn a_call_waits_for_a_server_that_starts() {
+    let Some(redis) = Redis::options().durable().start() else {
+        return;
+    };
+    let store = connect(&redis).await.timeout(Duration::from_secs(60));
+    create(&store, 1).await;
+    redis.kill();
+    let _ = store.load(&key(1), Read::Current).await;
+    let waiting = tokio::spawn(async move { data(&store, 1).await });
+    tokio::task::yield_now().await;
+    redis.restart();
+    assert_eq!(waiting.await.unwrap().unwrap(), SESSION);
+}
+
+#[tokio::test]
+async fn a_name_that_leads_to_another_master_is_followed() {
+    let (Some(old), Some(new)) = (Redis::start(), Redis::start()) else {
+        return;
+    };
+    let proxy = Proxy::to(old.port());
+    let store = through(&proxy).await;
+    create(&store, 1).await;
+    // The old master lives on as a replica, and does not close its connections.
+    let port = new.port().to_string();
+    assert_eq!(old.ask(&["REPLICAOF", "127.0.0.1", &port]).text(), "OK");
+    proxy.redirect(new.port());
+    create(&store, 2).await;
+    assert!(data(&connect(&new).await, 2).await.is_some());
 }

@@ -2,7 +2,7 @@
 //! with `CI` set they fail.
 //!
 //! ```text
-//! SILVERBACK_SOAK=1 cargo test --release -p silverback-sqlx --all-features -- --nocapture
+//! SILVERBACK_SOAK=1 cargo test -p silverback-sqlx --all-features --test it faults -- --nocapture
 //! ```
 //!
 //! runs the long form of the faults, and prints what was survived.
@@ -20,3 +20,4 @@ mod refusals;
 mod support;
 mod tables;
 mod upkeep;
+mod waiting;

@@ -1,0 +1,193 @@
+//! Who waits for whom: in this process, requests that want to write one record stand in a line.
+
+use std::{
+    any::Any,
+    collections::HashMap,
+    fmt,
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::timeout};
+
+use super::{RecordKey, StoreError};
+
+/// The lines of a store, one for each record that somebody waits for.
+#[derive(Debug, Default)]
+pub(super) struct Lines(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    lines: HashMap<RecordKey, Weak<Line>>,
+    /// How many there are before those that nobody is in are dropped.
+    most: usize,
+}
+
+/// A line for one record. One of those in it leads, and nobody is handed the lead: who is looked
+/// after next takes it, as others may be futures that nobody polls.
+#[derive(Default)]
+pub(crate) struct Line {
+    is_led: AtomicBool,
+    /// A leader has left, or has done something for others.
+    news: Notify,
+    failure: Mutex<Failure>,
+    /// What those who wait have brought with them.
+    luggage: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+/// That the store has failed a leader.
+#[derive(Debug, Default)]
+struct Failure {
+    count: u64,
+    cause: String,
+    /// The line of those who have not waited for the leader.
+    next: Weak<Line>,
+}
+
+/// The lead of a line, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Lead(Arc<Line>);
+
+/// How somebody's wait in a line has ended.
+#[derive(Debug)]
+pub(crate) enum Waited {
+    /// Another one has done it all.
+    Done,
+    Leads(Lead),
+    /// The leader may be a future that nobody polls.
+    InVain,
+}
+
+/// How long somebody waits for a leader.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How many lines may be there that nobody is in.
+const SPARE: usize = 64;
+
+impl Lines {
+    pub(super) fn of(&self, key: &RecordKey) -> Arc<Line> {
+        let mut known = self.known();
+        if let Some(line) = known.lines.get(key).and_then(Weak::upgrade) {
+            return line;
+        }
+        if known.lines.len() >= known.most {
+            known.lines.retain(|_, line| line.strong_count() > 0);
+            known.most = SPARE.max(2 * known.lines.len());
+        }
+        let line = Arc::default();
+        known.lines.insert(*key, Arc::downgrade(&line));
+        line
+    }
+
+    /// Has those who come from now on stand in another line, which is returned. If the store fails
+    /// the leader of this one, they are told.
+    pub(super) fn after(&self, key: &RecordKey, line: &Arc<Line>) -> Arc<Line> {
+        let mut known = self.known();
+        let current = known.lines.get(key).and_then(Weak::upgrade);
+        if let Some(current) = current.filter(|current| !Arc::ptr_eq(current, line)) {
+            return current;
+        }
+        let next = Arc::default();
+        known.lines.insert(*key, Arc::downgrade(&next));
+        line.failure().next = Arc::downgrade(&next);
+        next
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    /// What those in this line share.
+    pub(crate) fn luggage<T: Any + Send + Sync + Default>(&self) -> Option<&T> {
+        let luggage = self.luggage.get_or_init(|| Box::<T>::default());
+        luggage.downcast_ref()
+    }
+
+    /// Waits for the lead, or until another leader has done what there was to do.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if the store fails a leader meanwhile: whoever went on would wait
+    /// out one timeout of the store after the other.
+    pub(crate) async fn wait(
+        self: &Arc<Self>,
+        is_done: impl Fn() -> bool,
+    ) -> Result<Waited, StoreError> {
+        let before = self.failure().count;
+        let wait = async {
+            loop {
+                // From here on none is missed.
+                let mut news = pin!(self.news.notified());
+                news.as_mut().enable();
+                if is_done() {
+                    return Ok(Waited::Done);
+                }
+                if let Some(error) = self.failed_since(before) {
+                    return Err(error);
+                }
+                if let Some(lead) = self.try_lead() {
+                    return Ok(Waited::Leads(lead));
+                }
+                news.await;
+            }
+        };
+        let waited = timeout(PATIENCE, wait).await;
+        waited.unwrap_or(Ok(Waited::InVain))
+    }
+
+    pub(crate) fn try_lead(self: &Arc<Self>) -> Option<Lead> {
+        let was_led = self.is_led.swap(true, Ordering::SeqCst);
+        (!was_led).then(|| Lead(Arc::clone(self)))
+    }
+
+    fn failed_since(&self, before: u64) -> Option<StoreError> {
+        let failure = self.failure();
+        (failure.count > before).then(|| StoreError::unavailable(failure.cause.clone()))
+    }
+
+    fn failure(&self) -> MutexGuard<'_, Failure> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lead {
+    pub(crate) fn line(&self) -> &Line {
+        &self.0
+    }
+}
+
+impl Line {
+    /// Tells everybody in the line that the store has failed.
+    pub(super) fn fail(&self, cause: String) {
+        let mut failure = self.failure();
+        failure.count += 1;
+        failure.cause.clone_from(&cause);
+        let next = failure.next.upgrade();
+        drop(failure);
+        self.news.notify_waiters();
+        if let Some(next) = next {
+            next.fail(cause);
+        }
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        self.0.is_led.store(false, Ordering::SeqCst);
+        self.0.news.notify_waiters();
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line")
+            .field("is_led", &self.is_led)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,506 @@
+//! Many requests that save one session at the same time: one of them does it for all.
+//!
+//! Each brings a [`Ticket`] with its changes to the record's line. Whoever leads the line applies
+//! them all to what it reads, in their order, and writes once. It takes the changes of a ticket out
+//! only while it applies them, which waits for nothing: at every other moment they are in the ticket,
+//! and who has brought them can take them back and go. So nobody depends on a leader. One that is
+//! dropped, panics or is never polled again leaves everything where the next one finds it, and what
+//! it may have written is known by the id of its write.
+
+use std::{
+    any::Any,
+    mem,
+    panic::{self, AssertUnwindSafe},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    own::{Refused, note},
+    records::{Found, Vault},
+    retry::{Policy, Queue, Rounds},
+};
+use crate::{
+    clock::Timestamp,
+    config::Settings,
+    content::{Browser, Content, WriteId, Writes},
+    error::{Error, ErrorKind},
+    id::{RecordKey, SessionId},
+    lock,
+    state::{Draft, Home, Job, Place, Written},
+    store::{Bytes, Lead, Line, Read, StoreError, Version, Waited},
+};
+
+/// How many leaders somebody waits for.
+const LINES: usize = 3;
+
+const TOGETHER: Policy = Policy::new("save together", Queue::Never);
+
+/// The tickets of a line, in the order in which they came.
+#[derive(Default)]
+struct Crowd(Mutex<Vec<Arc<Ticket>>>);
+
+/// What somebody wants to have saved, and what becomes of it.
+struct Ticket {
+    /// By which settings; others save by themselves.
+    settings: usize,
+    slot: Mutex<Slot>,
+    /// It has been given back.
+    returned: Condvar,
+}
+
+enum Slot {
+    Waiting(Job),
+    /// A leader applies the changes, on this thread.
+    Lent(usize),
+    Done(Job, Outcome),
+    /// Its owner has left.
+    Left,
+}
+
+/// What became of one.
+enum Outcome {
+    /// It is in this content, under this version.
+    Saved(Box<(Content, Place)>),
+    /// It was, and then another request has renewed the session.
+    CarriedAlong,
+    Failed(Error),
+    Panicked(Box<dyn Any + Send>),
+    /// There was no record any more when it was to be written, and this is what it was to be.
+    Removed {
+        is_emptied: bool,
+    },
+}
+
+/// A job that stands in a line. What was taken from it goes back when this is dropped.
+struct Parked<'a> {
+    line: &'a Arc<Line>,
+    ticket: Arc<Ticket>,
+    job: &'a mut Job,
+    outcome: Option<Outcome>,
+}
+
+/// What a leader writes.
+struct Batch {
+    write: WriteId,
+    tickets: Vec<Arc<Ticket>>,
+    content: Content,
+    /// Of the version that it replaces.
+    place: Place,
+}
+
+impl Vault<'_> {
+    /// Saves what a first attempt could not, together with all others in this process who want to
+    /// save the same session.
+    pub(super) async fn save_together(
+        &self,
+        key: &RecordKey,
+        job: &mut Job,
+    ) -> Result<Written, Error> {
+        let records = self.records()?;
+        let mut line = records.line(key).unwrap_or_default();
+        for attempt in 1.. {
+            let id = job.id.clone();
+            let mut parked = Parked::new(&line, job, self.settings);
+            let ticket = Arc::clone(&parked.ticket);
+            match records.wait(&line, || ticket.is_done()).await? {
+                Waited::Done => {}
+                Waited::Leads(lead) => self.lead(&lead, &ticket, &id).await?,
+                Waited::InVain => {
+                    drop(parked);
+                    // At last in a line of its own.
+                    line = match attempt {
+                        ..LINES => records.line_after(key, &line),
+                        _ => Arc::default(),
+                    };
+                    continue;
+                }
+            }
+            parked.take_back();
+            let outcome = parked.outcome.take();
+            drop(parked);
+            return self.outcome(outcome, job);
+        }
+        Err(Error::new(ErrorKind::Conflict))
+    }
+
+    /// What an outcome means for the job that it is of.
+    fn outcome(&self, outcome: Option<Outcome>, job: &mut Job) -> Result<Written, Error> {
+        match outcome {
+            Some(Outcome::Saved(saved)) => {
+                let (content, place) = *saved;
+                Ok(Written {
+                    home: Home::Record(place),
+                    merged: Some(content),
+                    since: None,
+                })
+            }
+            Some(Outcome::CarriedAlong) => Ok(Written {
+                home: Home::Marked(job.id.clone()),
+                merged: None,
+                since: None,
+            }),
+            Some(Outcome::Failed(error)) => Err(error),
+            Some(Outcome::Panicked(panic)) => panic::resume_unwind(panic),
+            Some(Outcome::Removed { is_emptied: true }) => self.emptied_by_another(job),
+            Some(Outcome::Removed { is_emptied: false }) | None => Err(Error::new(ErrorKind::Gone)),
+        }
+    }
+
+    /// A session of which nothing is to be left, and nothing is: what this request wanted has
+    /// happened, and what it claimed another one got. Who ended it removes the cookie; the browser
+    /// may have got a newer one since.
+    pub(super) fn emptied_by_another(&self, job: &mut Job) -> Result<Written, Error> {
+        let mut content = Content::new(job.created);
+        job.apply(&mut content, &Writes::default(), self.now())?;
+        if !content.is_emptied() {
+            return Err(Error::new(ErrorKind::Gone));
+        }
+        Ok(Written {
+            home: Home::Marked(job.id.clone()),
+            merged: Some(content),
+            since: None,
+        })
+    }
+
+    /// Saves for all in the line, until this one's ticket is done.
+    ///
+    /// # Errors
+    ///
+    /// What is this one's alone: that its time is over, or that it keeps losing. What the store says
+    /// of itself all others in the line are told.
+    async fn lead(&self, lead: &Lead, own: &Arc<Ticket>, id: &SessionId) -> Result<(), Error> {
+        let Some(crowd) = lead.line().luggage::<Crowd>() else {
+            return Ok(());
+        };
+        let (records, key) = (self.records()?.led_by(lead), &id.record_key());
+        let mut rounds = Rounds::start(records, key, TOGETHER).await?;
+        let (mut is_alone, mut sent) = (false, None::<(Batch, Refused<'_>)>);
+        while !own.is_done() {
+            let record = records.load(key, Read::Current).await;
+            let (content, place) = match self.read(id, record, self.now())? {
+                Found::Session { content, place } => (content, place),
+                Found::Marked(mark) => {
+                    crowd.was_ended(self.settings, &mark.before);
+                    continue;
+                }
+                Found::Nothing(_) => {
+                    crowd.was_ended(self.settings, &Writes::default());
+                    continue;
+                }
+            };
+            if let Some((batch, refused)) = sent.take() {
+                let is_done = refused.is_done(&place.writes, self.now());
+                batch.learn(&is_done, (&content, &place));
+            }
+            let all = match is_alone {
+                true => vec![Arc::clone(own)],
+                false => crowd.of(self.settings),
+            };
+            let batch = self.gather(all, content, place)?;
+            // One that fails by itself does not write for others.
+            if own.is_done() {
+                continue;
+            }
+            let (version, data) = (batch.place.version, self.seal(id, batch.plain())?);
+            let expiry = self.expiry(batch.place.expires);
+            match records.update(key, version, data, expiry).await {
+                Ok(version) => {
+                    note(records, &batch.place.writes);
+                    batch.deliver(version);
+                }
+                Err(StoreError::Conflict) => {
+                    let mut refused = self.refused(id, &batch.place.writes)?;
+                    self.settle(id, &mut refused).await?;
+                    sent = Some((batch, refused));
+                    rounds.lost().await?;
+                }
+                Err(StoreError::Gone) => batch.was_removed(),
+                Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
+                // It may be the others' part that the store does not take.
+                Err(_) if batch.tickets.len() > 1 => {
+                    batch.was_not_done();
+                    is_alone = true;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies the changes of these tickets to what is in the store, and leaves out those that are
+    /// in it already, fail, or are taken back meanwhile.
+    fn gather(
+        &self,
+        all: Vec<Arc<Ticket>>,
+        content: Content,
+        place: Place,
+    ) -> Result<Batch, Error> {
+        let mut waiting = Vec::with_capacity(all.len());
+        for ticket in all {
+            let Some(mut job) = ticket.lend() else {
+                continue;
+            };
+            if job.is_in(&place.writes) {
+                job.draft.is_emptied = content.is_emptied();
+                let saved = Outcome::Saved(Box::new((content.clone(), place.clone())));
+                ticket.give_back(job, Some(saved));
+            } else {
+                ticket.give_back(job, None);
+                waiting.push(ticket);
+            }
+        }
+        let (write, now) = (self.new_write()?.unwrap_or_default(), self.now());
+        let mut batch = Batch {
+            write,
+            tickets: Vec::with_capacity(waiting.len()),
+            content,
+            place,
+        };
+        let is_one = waiting.len() == 1;
+        for ticket in waiting {
+            let before = (!is_one).then(|| (batch.content.clone(), batch.place.clone()));
+            if self.add(&ticket, &mut batch, now) {
+                batch.tickets.push(ticket);
+            } else if let Some((content, place)) = before {
+                (batch.content, batch.place) = (content, place);
+            }
+        }
+        batch.place.writes = batch.place.writes.with(Some(write), now);
+        Ok(batch)
+    }
+
+    /// Applies the changes of one; says whether they are to be written.
+    fn add(&self, ticket: &Ticket, batch: &mut Batch, now: Timestamp) -> bool {
+        let Some(mut job) = ticket.lend() else {
+            return false;
+        };
+        // The panic is of whoever has brought the closure.
+        let applied = panic::catch_unwind(AssertUnwindSafe(|| self.apply(&mut job, batch, now)));
+        let failure = match applied {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(Outcome::Failed(error)),
+            Err(panic) => Some(Outcome::Panicked(panic)),
+        };
+        let is_to_be_written = failure.is_none();
+        if is_to_be_written {
+            job.note_unknown(batch.write, now);
+        }
+        ticket.give_back(job, failure) && is_to_be_written
+    }
+
+    fn apply(&self, job: &mut Job, batch: &mut Batch, now: Timestamp) -> Result<(), Error> {
+        let Batch { content, place, .. } = batch;
+        job.apply(content, &place.writes, now)?;
+        let own = content.attributes.as_deref();
+        let size = self.settings.check_size(content.payload_len(), own);
+        size.map_err(Error::new)?;
+        // A request that has come for the record knows it.
+        if job.draft.browser != Browser::Knows {
+            job.draft.browser = place.browser;
+        }
+        let (browser, end) = (job.draft.browser, (job.plan.term, Some(place.expires)));
+        job.draft = Draft::of(content, self.settings, now, end);
+        job.draft.browser = browser;
+        (place.browser, place.expires) = (browser, job.draft.expires);
+        // What only this one has to do is not for the next.
+        content.mark_listed();
+        Ok(())
+    }
+}
+
+impl Batch {
+    fn plain(&self) -> Bytes {
+        let Place {
+            writes, browser, ..
+        } = &self.place;
+        self.content.encode_record(writes, *browser).into()
+    }
+
+    fn deliver(self, version: Version) {
+        let Self {
+            tickets,
+            content,
+            mut place,
+            ..
+        } = self;
+        place.version = version;
+        for ticket in tickets {
+            ticket.finish(|job| {
+                job.draft.expires = place.expires;
+                job.draft.browser = place.browser;
+                job.draft.writes = place.writes.clone();
+                job.draft.is_emptied = content.is_emptied();
+                Outcome::Saved(Box::new((content.clone(), place.clone())))
+            });
+        }
+    }
+
+    /// What the record tells of a write that was refused, as it is now.
+    fn learn(&self, is_done: &Result<bool, Error>, (content, place): (&Content, &Place)) {
+        let outcome = |job: &mut Job| match is_done {
+            Ok(_) => {
+                job.draft.is_emptied = content.is_emptied();
+                Outcome::Saved(Box::new((content.clone(), place.clone())))
+            }
+            Err(error) => Outcome::Failed(error.clone()),
+        };
+        match is_done {
+            Ok(false) => self.was_not_done(),
+            _ => self
+                .tickets
+                .iter()
+                .for_each(|ticket| ticket.finish(outcome)),
+        }
+    }
+
+    fn was_removed(&self) {
+        let is_emptied = self.content.is_emptied();
+        for ticket in &self.tickets {
+            ticket.finish(|_| Outcome::Removed { is_emptied });
+        }
+    }
+
+    /// The store has not written it.
+    fn was_not_done(&self) {
+        for ticket in &self.tickets {
+            ticket.with_waiting(|job| job.note_refused(self.write));
+        }
+    }
+}
+
+impl Crowd {
+    fn of(&self, settings: &Settings) -> Vec<Arc<Ticket>> {
+        let by = address(settings);
+        let tickets = self.tickets();
+        tickets
+            .iter()
+            .filter(|ticket| ticket.settings == by)
+            .cloned()
+            .collect()
+    }
+
+    /// There is no session any more, and what these writes had put into it was carried along.
+    fn was_ended(&self, settings: &Settings, carried: &Writes) {
+        for ticket in self.of(settings) {
+            ticket.finish(|job| match job.is_in(carried) {
+                true => Outcome::CarriedAlong,
+                false => Outcome::Failed(Error::new(ErrorKind::Gone)),
+            });
+        }
+    }
+
+    fn tickets(&self) -> MutexGuard<'_, Vec<Arc<Ticket>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn address(settings: &Settings) -> usize {
+    std::ptr::from_ref(settings).addr()
+}
+
+impl Ticket {
+    fn is_done(&self) -> bool {
+        matches!(*self.slot(), Slot::Done(..))
+    }
+
+    /// Takes the job out for a moment in which nothing is waited for.
+    fn lend(&self) -> Option<Job> {
+        let mut slot = self.slot();
+        match mem::replace(&mut *slot, Slot::Lent(lock::thread_id())) {
+            Slot::Waiting(job) => Some(job),
+            other => {
+                *slot = other;
+                None
+            }
+        }
+    }
+
+    /// Says whether somebody still waits for it.
+    fn give_back(&self, job: Job, outcome: Option<Outcome>) -> bool {
+        let mut slot = self.slot();
+        if !matches!(*slot, Slot::Lent(_)) {
+            drop(slot);
+            // Without the lock: it may have closures of the application.
+            drop(job);
+            return false;
+        }
+        *slot = match outcome {
+            None => Slot::Waiting(job),
+            Some(outcome) => Slot::Done(job, outcome),
+        };
+        self.returned.notify_all();
+        true
+    }
+
+    fn finish(&self, outcome: impl FnOnce(&mut Job) -> Outcome) {
+        if let Some(mut job) = self.lend() {
+            let outcome = outcome(&mut job);
+            self.give_back(job, Some(outcome));
+        }
+    }
+
+    fn with_waiting(&self, work: impl FnOnce(&mut Job)) {
+        if let Slot::Waiting(job) = &mut *self.slot() {
+            work(job);
+        }
+    }
+
+    /// Takes the job back for good. If a leader applies it just now, on another thread, that comes
+    /// to its end first. On this very thread it cannot: a closure has dropped the future that brought
+    /// it, and its changes with it.
+    fn take_back(&self) -> Option<(Job, Option<Outcome>)> {
+        let mut slot = self.slot();
+        loop {
+            match mem::replace(&mut *slot, Slot::Left) {
+                Slot::Waiting(job) => return Some((job, None)),
+                Slot::Done(job, outcome) => return Some((job, Some(outcome))),
+                Slot::Lent(thread) if thread != lock::thread_id() => {
+                    *slot = Slot::Lent(thread);
+                    let waited = self.returned.wait(slot);
+                    slot = waited.unwrap_or_else(PoisonError::into_inner);
+                }
+                Slot::Lent(_) | Slot::Left => return None,
+            }
+        }
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<'a> Parked<'a> {
+    fn new(line: &'a Arc<Line>, job: &'a mut Job, settings: &Settings) -> Self {
+        let ticket = Arc::new(Ticket {
+            settings: address(settings),
+            slot: Mutex::new(Slot::Waiting(job.lend())),
+            returned: Condvar::new(),
+        });
+        if let Some(crowd) = line.luggage::<Crowd>() {
+            crowd.tickets().push(Arc::clone(&ticket));
+        }
+        Self {
+            line,
+            ticket,
+            job,
+            outcome: None,
+        }
+    }
+
+    fn take_back(&mut self) {
+        if let Some(crowd) = self.line.luggage::<Crowd>() {
+            let is_other = |other: &Arc<Ticket>| !Arc::ptr_eq(other, &self.ticket);
+            crowd.tickets().retain(is_other);
+        }
+        if let Some((job, outcome)) = self.ticket.take_back() {
+            self.job.take_back(job);
+            self.outcome = outcome;
+        }
+    }
+}
+
+impl Drop for Parked<'_> {
+    fn drop(&mut self) {
+        self.take_back();
+    }
+}

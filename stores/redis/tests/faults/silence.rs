@@ -1,0 +1,50 @@
+//! Nobody answers, for a while.
+
+use std::time::{Duration, Instant};
+
+use silverback_test_servers::{Proxy, Redis};
+
+use crate::site::{added, count, scaled, soaks, through, visitor_with};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_silence_sessions_are_away_and_other_routes_are_not() {
+    let Some(redis) = Redis::start() else { return };
+    let proxy = Proxy::to(redis.port());
+    let timeout = Duration::from_millis(scaled(200, 2_000));
+    let stores = [
+        through(&proxy).await.timeout(timeout),
+        through(&proxy).await.timeout(timeout),
+    ];
+    let budget = Duration::from_secs(scaled(1, 5));
+    let visitor = visitor_with(stores, |config| config.store_timeout(budget));
+    assert_eq!(added(&visitor).await, 200);
+    let before = count(&visitor).await;
+    proxy.silence();
+    let begin = Instant::now();
+    let (mut away, mut slowest) = (0, Duration::ZERO);
+    while away < 16 || (soaks() && begin.elapsed() < Duration::from_secs(10)) {
+        let requests = (0..8).map(|_| {
+            let visitor = visitor.clone();
+            tokio::spawn(async move {
+                let asked = Instant::now();
+                (added(&visitor).await, asked.elapsed())
+            })
+        });
+        let requests: Vec<_> = requests.collect();
+        assert_eq!(visitor.get("/free").await.text(), "free");
+        for request in requests {
+            let (status, took) = request.await.unwrap();
+            assert_eq!(status, 503);
+            away += 1;
+            slowest = slowest.max(took);
+        }
+    }
+    proxy.speak();
+    println!(
+        "{away} requests answered 503 in silence, the slowest after {slowest:?} of {budget:?}"
+    );
+    // Loads were all that was asked, so nothing was done.
+    assert_eq!(count(&visitor).await, before);
+    while added(&visitor).await != 200 {}
+    assert_eq!(count(&visitor).await, before + 1);
+}

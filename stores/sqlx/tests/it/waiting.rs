@@ -1,0 +1,74 @@
+//! Calls that wait for others, and those that give up.
+
+use std::time::Duration;
+
+use silverback::store::{Bytes, Read, Store, StoreError};
+use silverback_sqlx::SqlStore;
+use sqlx::{Connection, Executor, PgConnection, postgres::PgPoolOptions};
+
+use crate::support::{
+    records::{HOUR, data, key, make, until},
+    servers::{postgres, postgres_pool},
+};
+
+/// Ends a test that hangs.
+const FOR_EVER: Duration = Duration::from_secs(120);
+
+/// An update waits behind a lock and gives up. Its connection is the only one of its pool, and is
+/// replaced although the lock stays.
+#[tokio::test]
+async fn a_statement_that_is_given_up_does_not_keep_its_connection() {
+    let Some(server) = postgres() else { return };
+    let options = PgPoolOptions::new().max_connections(1);
+    let pool = options.connect_lazy(&server.url()).unwrap();
+    let store = SqlStore::new(pool).timeout(Duration::from_millis(500));
+    let store = store.table("held").unwrap();
+    store.create_table().await.unwrap();
+    let version = make(&store, 1, b"data", HOUR).await;
+    let mut other = PgConnection::connect(&server.url()).await.unwrap();
+    let lock = "BEGIN; SELECT * FROM held FOR UPDATE";
+    other.execute(lock).await.unwrap();
+    let new = Bytes::from_static(b"new");
+    let updated = store.update(&key(1), version, new, until(HOUR)).await;
+    assert!(
+        matches!(updated, Err(StoreError::Unavailable(_))),
+        "{updated:?}"
+    );
+    let loaded = async {
+        loop {
+            match store.load(&key(1), Read::Current).await {
+                Ok(found) => break found.unwrap(),
+                Err(StoreError::Unavailable(_)) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+    };
+    let loaded = tokio::time::timeout(FOR_EVER, loaded).await.unwrap();
+    assert_eq!(loaded.data(), b"data");
+    other.execute("ROLLBACK").await.unwrap();
+}
+
+/// The database ends a statement that has waited for a lock for too long. The store asks again, and
+/// nobody notices.
+#[tokio::test]
+async fn a_lock_that_takes_too_long_is_waited_for_again() {
+    let Some(server) = postgres() else { return };
+    let url = server.url() + "?options=-c%20lock_timeout%3D200ms";
+    let store = SqlStore::new(postgres_pool(&url)).timeout(FOR_EVER);
+    let store = store.table("waiting").unwrap();
+    store.create_table().await.unwrap();
+    let version = make(&store, 1, b"data", HOUR).await;
+    let mut other = PgConnection::connect(&server.url()).await.unwrap();
+    let lock = "BEGIN; SELECT * FROM waiting FOR UPDATE";
+    other.execute(lock).await.unwrap();
+    let (one, end, new) = (key(1), until(HOUR), Bytes::from_static(b"new"));
+    let free = async {
+        while !server.log().contains("due to lock timeout") {
+            tokio::task::yield_now().await;
+        }
+        other.execute("COMMIT").await.unwrap();
+    };
+    let (updated, ()) = tokio::join!(store.update(&one, version, new, end), free);
+    updated.unwrap();
+    assert_eq!(data(&store, 1).await.unwrap(), b"new");
+}
