@@ -32,7 +32,7 @@ impl RedisStore {
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let info = url.into_connection_info().map_err(bad_address)?;
         let client = Client::open(info.set_tcp_settings(at_once())).map_err(bad_address)?;
-        Self::of(Source::Single(client)).await
+        Self::of(Source::Single(Box::new(client))).await
     }
 
     /// Connects to a cluster, by the addresses of some of its servers.
@@ -115,7 +115,7 @@ impl RedisStore {
             .collect();
         let kind = SentinelServerType::Master;
         let client = SentinelClient::build(urls, name, Some(node), kind).map_err(bad_address)?;
-        Self::of(Source::Sentinel(tokio::sync::Mutex::new(client))).await
+        Self::of(Source::Sentinel(Box::new(tokio::sync::Mutex::new(client)))).await
     }
 
     /// Takes the application's own connection to one server, which makes itself anew.

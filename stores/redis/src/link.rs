@@ -26,9 +26,9 @@ use crate::error;
 
 /// Where connections come from.
 pub(crate) enum Source {
-    Single(Client),
+    Single(Box<Client>),
     #[cfg(feature = "sentinel")]
-    Sentinel(Mutex<SentinelClient>),
+    Sentinel(Box<Mutex<SentinelClient>>),
     #[cfg(feature = "cluster")]
     Cluster(Box<ClusterClient>),
     /// The application's own, which finds its way back by itself.
