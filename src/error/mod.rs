@@ -71,7 +71,10 @@ pub enum ErrorKind {
         /// What there is.
         limit: usize,
     },
-    /// Other requests kept changing the session until the retries were used up.
+    /// Other requests kept changing the session until the retries were used up. Or nobody can tell
+    /// whether this save was done: its answer may have been lost, and more than eight others have
+    /// saved on top of it. It is not done again. On several servers, a slow request meets that too
+    /// whose session another server has written so often within three seconds.
     Conflict,
     /// The session was destroyed, renewed or expired while this request was changing it, or was
     /// destroyed or renewed less than a minute before the request. Nothing was saved. See
