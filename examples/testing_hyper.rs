@@ -96,8 +96,16 @@ mod tests {
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(ada.get("/").await.text(), "visit 2\n");
         store.lose_next_answer();
-        assert_eq!(ada.get("/").await.text(), "visit 3\n", "it is asked once more");
-        assert_eq!(ada.get("/").await.text(), "visit 4\n", "and nothing done twice");
+        assert_eq!(
+            ada.get("/").await.text(),
+            "visit 3\n",
+            "it is asked once more"
+        );
+        assert_eq!(
+            ada.get("/").await.text(),
+            "visit 4\n",
+            "and nothing done twice"
+        );
     }
 
     #[tokio::test]
