@@ -58,7 +58,8 @@ pub(crate) struct Client {
     written: AtomicU64,
 }
 
-const DEADLINE: Duration = Duration::from_millis(300);
+/// Longer than a busy machine keeps a question waiting.
+const DEADLINE: Duration = Duration::from_secs(5);
 const EVER: Duration = Duration::from_secs(3_600);
 
 impl Client {
