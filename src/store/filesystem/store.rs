@@ -118,8 +118,16 @@ impl Store for FilesystemStore {
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
         let (key, version) = (*key, Version::random()?);
-        self.run(move |disk| disk.update(&key, expected, version, &data, expiry.at))
-            .await
+        match self
+            .disk
+            .update_cached(&key, expected, version, &data, expiry.at)
+        {
+            Some(updated) => updated,
+            None => {
+                self.run(move |disk| disk.update(&key, expected, version, &data, expiry.at))
+                    .await
+            }
+        }
     }
 
     async fn touch(
@@ -129,8 +137,13 @@ impl Store for FilesystemStore {
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
         let key = *key;
-        self.run(move |disk| disk.touch(&key, expected, expiry.at))
-            .await
+        match self.disk.touch_cached(&key, expected, expiry.at) {
+            Some(touched) => touched,
+            None => {
+                self.run(move |disk| disk.touch(&key, expected, expiry.at))
+                    .await
+            }
+        }
     }
 
     async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
