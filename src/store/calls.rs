@@ -54,6 +54,16 @@ impl Reserve {
         Self { store, never_waits }
     }
 
+    /// The same, as if the store waited.
+    #[cfg(test)]
+    pub(crate) fn waiting(self) -> Self {
+        let never_waits = false;
+        Self {
+            never_waits,
+            ..self
+        }
+    }
+
     pub(crate) const fn never_waits(&self) -> bool {
         self.never_waits
     }
