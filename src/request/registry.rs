@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -41,9 +44,11 @@ pub(crate) struct Registry {
     outer: OnceLock<Arc<Self>>,
     /// The cell of whichever session the layer names is asked for first, and which one that is.
     first: Cell,
-    is_first: OnceLock<usize>,
+    owner: AtomicUsize,
     more: OnceLock<Box<More>>,
 }
+
+const NOBODY: usize = usize::MAX;
 
 /// What few requests have.
 #[derive(Debug, Default)]
@@ -112,7 +117,7 @@ impl Registry {
             exchange: Exchange::new(is_read_only),
             outer: OnceLock::new(),
             first: Cell::default(),
-            is_first: OnceLock::new(),
+            owner: AtomicUsize::new(NOBODY),
             more: OnceLock::new(),
         });
         if let Some(registry) = Arc::get_mut(&mut registry) {
@@ -177,7 +182,7 @@ impl Registry {
         let others = self.more.get().and_then(|more| more.others.get());
         let has_cell = move |index: usize| {
             let place = others.and_then(|others| others.get(index));
-            self.is_first.get() == Some(&index) || place.is_some_and(|it| it.get().is_some())
+            self.owner.load(Ordering::SeqCst) == index || place.is_some_and(|it| it.get().is_some())
         };
         let all = 0..self.shared.sessions.len();
         let configured = all.filter(move |index| has_cell(*index));
@@ -242,11 +247,22 @@ impl Registry {
     }
 
     fn cell(&self, index: usize) -> &Cell {
-        if *self.is_first.get_or_init(|| index) == index {
+        let taken = match self.owner.load(Ordering::SeqCst) {
+            NOBODY => self.take_first(index),
+            owner => owner,
+        };
+        if taken == index {
             &self.first
         } else {
             self.other_cell(index)
         }
+    }
+
+    /// Returns whose the first cell is then.
+    fn take_first(&self, index: usize) -> usize {
+        let (success, failure) = (Ordering::SeqCst, Ordering::SeqCst);
+        let took = self.owner.compare_exchange(NOBODY, index, success, failure);
+        took.map_or_else(|owner| owner, |_| index)
     }
 
     #[cold]

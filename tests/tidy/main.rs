@@ -134,8 +134,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "store/filesystem",
         &[
-            "fs", "settings", "slot", "posix", "root", "files", "lock", "disk", "open", "sweep",
-            "browse", "store", "options", "mod",
+            "fs", "settings", "slot", "posix", "kept", "brake", "root", "files", "lock", "disk",
+            "cached", "open", "sweep", "browse", "store", "options", "mod",
         ],
     ),
     ("store/memory", &["table", "shard", "mod"]),

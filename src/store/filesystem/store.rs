@@ -125,8 +125,13 @@ impl Store for FilesystemStore {
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
         let (key, version, end) = (*key, Version::random()?, self.end(expiry)?);
-        self.run(move |disk| disk.update(&key, expected, version, &data, end))
-            .await
+        match self.disk.update_cached(&key, expected, version, &data, end) {
+            Some(updated) => updated,
+            None => {
+                self.run(move |disk| disk.update(&key, expected, version, &data, end))
+                    .await
+            }
+        }
     }
 
     async fn touch(
@@ -136,7 +141,10 @@ impl Store for FilesystemStore {
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
         let (key, end) = (*key, self.end(expiry)?);
-        self.run(move |disk| disk.touch(&key, expected, end)).await
+        match self.disk.touch_cached(&key, expected, end) {
+            Some(touched) => touched,
+            None => self.run(move |disk| disk.touch(&key, expected, end)).await,
+        }
     }
 
     async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
