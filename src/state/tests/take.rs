@@ -184,7 +184,7 @@ fn a_draft_says_when_it_is_over_and_where_it_fits() {
 fn writes(numbers: &[u8]) -> Writes {
     let mut writes = Writes::default();
     for number in numbers {
-        writes = writes.with(Some([*number; 8]), NOW);
+        writes = writes.with(Some([*number; 8]), NOW, Duration::ZERO);
     }
     writes
 }
@@ -298,7 +298,7 @@ fn a_save_that_nobody_can_tell_of_is_not_done_again() {
         let applied = job.apply(&mut theirs, &writes, after(ago));
         let kind = applied.map_err(|error| error.kind());
         let expected = match is_unknown {
-            true => Err(crate::ErrorKind::Conflict),
+            true => Err(crate::ErrorKind::StoreFailed),
             false => Ok(()),
         };
         assert_eq!(kind, expected, "{numbers:?}");
@@ -330,7 +330,7 @@ fn a_record_keeps_the_writes_of_its_name() {
         view.content.subject = subject("ada", before(IDLE));
         state
     };
-    let with_own = |old: Writes| old.with(Some(WRITE), NOW);
+    let with_own = |old: Writes| old.with(Some(WRITE), NOW, Duration::ZERO);
     #[rustfmt::skip]
     let rows = [
         ("update",         logged(old()),                          with_own(writes(&[1, 2]))),
