@@ -9,6 +9,7 @@
 //!
 //! With `--test` it does all of it once and small.
 
+mod cycle;
 mod files;
 mod memory;
 mod operations;
