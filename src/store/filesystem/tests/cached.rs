@@ -149,7 +149,11 @@ fn what_may_wait_is_left_to_another_thread_and_changes_nothing() {
     let cases: [(&str, Arrange, usize); 8] = [
         ("locked", |fake, _| fake.hold(SHARD, &name()), 4),
         ("growing", |_, _| {}, 9_000),
-        ("over the limit", |_, _| {}, (1 << 20) + 1),
+        (
+            "over a lowered limit",
+            |_, disk| disk.settings.max_record_bytes = 3,
+            4,
+        ),
         (
             "not in memory",
             |fake, disk| {
@@ -317,4 +321,47 @@ fn no_increment_of_four_threads_is_lost() {
         }
     });
     assert_eq!(count(&load(&disk).unwrap()), 4 * EACH);
+}
+
+/// What was removed takes room on the disk while it is open.
+#[test]
+fn a_store_closes_what_it_removes_or_replaces() {
+    let acts: [Act; 2] = [
+        |disk| disk.delete(&KEY, None),
+        |disk| disk.advance(&KEY, FIRST, &data(1, 9_000), END).map(drop),
+    ];
+    for act in acts {
+        let (_, disk, _) = kept();
+        act(&disk).unwrap();
+        assert!(disk.kept.take(&KEY, Duration::ZERO).is_none());
+    }
+}
+
+#[test]
+fn on_a_read_only_file_system_records_are_loaded_and_no_file_is_kept() {
+    let (fake, disk, _) = kept();
+    for number in [30, 13] {
+        disk.kept.forget(&KEY);
+        fake.plan(1, Fault::Error(number));
+        let found = disk.load_cached(&KEY).flatten();
+        assert_eq!(found.unwrap().data(), SMALL);
+        assert_eq!(fake.log(), ["open cached", "open cached", "stat", "read"]);
+        assert!(disk.kept.take(&KEY, Duration::ZERO).is_none());
+    }
+}
+
+#[test]
+fn where_links_are_not_to_be_trusted_no_file_is_kept() {
+    let (fake, disk, _) = kept();
+    let disk = Disk::new(
+        fake.clone(),
+        Settings {
+            is_network: true,
+            ..disk.settings
+        },
+    );
+    for _ in 0..2 {
+        let (_, log) = log_of(&fake, || load(&disk));
+        assert_eq!(log, ["open cached", "stat", "read"]);
+    }
 }
