@@ -665,10 +665,10 @@ fn open_files(dir: &TempDir) -> usize {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn files_stay_open_up_to_a_limit() {
-    for limit in [0, 1, 10, 100] {
+    for limit in [0, 10, 60] {
         let dir = TempDir::new().unwrap();
         let store = options().kept_files(limit).open(dir.path()).unwrap();
-        for number in 0..=255 {
+        for number in 0..120 {
             let key = RecordKey::from_bytes([number; 32]);
             let data = Bytes::from_static(b"data");
             let version = store.create(&key, data.clone(), END).await.unwrap();
