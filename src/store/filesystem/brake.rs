@@ -6,8 +6,8 @@
 //! threads for a while.
 //!
 //! On a busy machine a change also takes long because the thread had to leave the processor to
-//! another one. That is no reason to go elsewhere: the kernel counts for how long a thread has waited
-//! for a processor, and that time is taken off.
+//! another one. That is no reason to go elsewhere: the kernel counts for how long a thread has
+//! waited for a processor, and that time is taken off.
 
 use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
