@@ -95,6 +95,7 @@ fn child() {
             number.parse().unwrap(),
         ),
         ["once", operation, version] => once(operation, version_of(version), &dir),
+        ["here", operation, version] => here(operation, version_of(version), &dir),
         ["hold"] => hold(Path::new(&dir)),
         _ => panic!("no such role: {role}"),
     }
@@ -152,6 +153,33 @@ fn no_increment_of_four_processes_is_lost() {
     }
     let record = now(store.load(&KEY, Read::Current)).unwrap().unwrap();
     assert_eq!(record.data(), 12_800_u64.to_le_bytes());
+}
+
+/// This process has the record's file open, and never shows or writes what it is not any more.
+#[test]
+fn a_file_that_another_process_ends_or_replaces_is_not_used() {
+    for (operation, left) in [
+        ("delete", None),
+        ("grow", Some(vec![5; 9_000])),
+        ("update", Some(b"new".to_vec())),
+    ] {
+        let dir = TempDir::new().unwrap();
+        let version = prepare(dir.path(), operation);
+        let store = FilesystemStore::open(dir.path()).unwrap();
+        let data = |store| state(store).map(|(data, _)| data);
+        assert_eq!(data(&store), Some(b"old".to_vec()));
+        let role = format!("once {operation} {}", word_of(version));
+        assert!(command(&role, dir.path()).status().unwrap().success());
+        let late = Bytes::from_static(b"late");
+        let late = now(store.update(&KEY, version, late, END));
+        match &left {
+            None => assert!(matches!(late, Err(StoreError::Gone)), "{late:?}"),
+            Some(_) => assert!(matches!(late, Err(StoreError::Conflict)), "{late:?}"),
+        }
+        assert_eq!(data(&store), left, "{operation}");
+        let other = FilesystemStore::open(dir.path()).unwrap();
+        assert_eq!(data(&other), left, "{operation}");
+    }
 }
 
 fn shared_key(number: u8) -> RecordKey {
@@ -478,13 +506,53 @@ fn once(operation: &str, version: Version, dir: &std::ffi::OsStr) {
         .durability(Durability::Full)
         .open(dir)
         .unwrap();
+    try_out(&store, operation, version);
+}
+
+/// As [`once`], without syncs and with the record's file open.
+fn here(operation: &str, version: Version, dir: &std::ffi::OsStr) {
+    let store = open(dir, Durability::None);
+    let _ = now(store.load(&KEY, Read::Current));
+    try_out(&store, operation, version);
+}
+
+fn try_out(store: &FilesystemStore, operation: &str, version: Version) {
     say("begun");
-    say(if act(&store, operation, version).is_ok() {
+    say(if act(store, operation, version).is_ok() {
         "done"
     } else {
         "failed"
     });
 }
+
+/// How the operations are done, those that are tried, and the calls that are struck.
+struct Way {
+    role: &'static str,
+    operations: &'static [&'static str],
+    calls: &'static [(&'static str, &'static str)],
+}
+
+const WAYS: [Way; 2] = [
+    Way {
+        role: "once",
+        operations: &OPERATIONS,
+        calls: &CALLS,
+    },
+    Way {
+        role: "here",
+        operations: &["update", "touch", "grow"],
+        calls: &CALLS_HERE,
+    },
+];
+
+/// What an operation does on the thread that asks for it.
+const CALLS_HERE: [(&str, &str); 5] = [
+    ("openat2", "EMFILE"),
+    ("flock", "ENOLCK"),
+    ("fstat", "EIO"),
+    ("preadv2", "EIO"),
+    ("pwrite64", "ENOSPC"),
+];
 
 /// Every system call that the store makes, and an error that it may give.
 const CALLS: [(&str, &str); 12] = [
@@ -510,7 +578,7 @@ struct Trace {
     version: Version,
 }
 
-fn trace(operation: &str, dir: &Path, call: &str, fault: &str) -> Trace {
+fn trace(role: &str, operation: &str, dir: &Path, call: &str, fault: &str) -> Trace {
     let version = prepare(dir, operation);
     let log = TempDir::new().unwrap();
     let log = log.path().join("log");
@@ -522,7 +590,7 @@ fn trace(operation: &str, dir: &Path, call: &str, fault: &str) -> Trace {
         .arg("-e")
         .arg(format!("inject={call}:{fault}"));
     command.arg(env::current_exe().unwrap());
-    let role = format!("once {operation} {}", word_of(version));
+    let role = format!("{role} {operation} {}", word_of(version));
     as_child(&mut command, &role, dir);
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
@@ -545,16 +613,24 @@ fn trace_all(
     fault_of: impl Fn(&str) -> String,
 ) -> usize {
     let mut count = 0;
-    for operation in OPERATIONS {
-        for (call, error) in CALLS {
+    for Way {
+        role,
+        operations,
+        calls,
+    } in WAYS
+    {
+        let struck = operations
+            .iter()
+            .flat_map(|operation| calls.iter().map(move |call| (*operation, *call)));
+        for (operation, (call, error)) in struck {
             for when in 1.. {
                 let dir = TempDir::new().unwrap();
                 let fault = format!("{}:when={when}", fault_of(error));
-                let trace = trace(operation, dir.path(), call, &fault);
+                let trace = trace(role, operation, dir.path(), call, &fault);
                 if !trace.struck {
                     assert!(
                         trace.said.ends_with(&["done".to_owned()]),
-                        "{operation}, {call}: {:?}",
+                        "{role}, {operation}, {call}: {:?}",
                         trace.said
                     );
                     break;
@@ -562,7 +638,10 @@ fn trace_all(
                 count += usize::from(matches!(trace.said.last(), Some(last) if last != "done"));
                 let store = FilesystemStore::open(dir.path()).unwrap();
                 check(
-                    &format!("{operation}, {call}, {fault}, said {:?}", trace.said),
+                    &format!(
+                        "{role}, {operation}, {call}, {fault}, said {:?}",
+                        trace.said
+                    ),
                     &trace,
                     &store,
                     operation,
@@ -644,7 +723,7 @@ fn an_interrupted_system_call_is_made_again() {
     for operation in OPERATIONS {
         for call in ["flock", "pread64", "pwrite64", "fdatasync", "fsync"] {
             let dir = TempDir::new().unwrap();
-            let trace = trace(operation, dir.path(), call, "error=EINTR:when=1..3");
+            let trace = trace("once", operation, dir.path(), call, "error=EINTR:when=1..3");
             if trace.said.is_empty() {
                 continue;
             }

@@ -20,7 +20,7 @@ use std::{
     pin::pin,
     process::Command,
     sync::Arc,
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -650,6 +650,82 @@ async fn a_directory_that_is_moved_and_replaced_stays_the_stores() {
     assert_eq!(load(&store).await.unwrap().data(), b"new");
     assert_eq!(fs::read_dir(&trap).unwrap().count(), 0);
     assert!(moved.join("01").is_dir());
+}
+
+/// The open files of this process that are in the directory.
+#[cfg(target_os = "linux")]
+fn open_files(dir: &TempDir) -> usize {
+    let files = fs::read_dir("/proc/self/fd").unwrap();
+    let files = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+    files
+        .filter(|file| file.starts_with(dir.path()) && file != dir.path())
+        .count()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn files_stay_open_up_to_a_limit() {
+    for limit in [0, 10, 60] {
+        let dir = TempDir::new().unwrap();
+        let store = options().kept_files(limit).open(dir.path()).unwrap();
+        for number in 0..120 {
+            let key = RecordKey::from_bytes([number; 32]);
+            let data = Bytes::from_static(b"data");
+            let version = store.create(&key, data.clone(), END).await.unwrap();
+            store.load(&key, Read::Current).await.unwrap().unwrap();
+            store.update(&key, version, data, END).await.unwrap();
+        }
+        let open = open_files(&dir);
+        assert!(open <= limit && open * 2 >= limit, "{open} of {limit}");
+        store.delete(&KEY, None).await.unwrap();
+        assert!(load(&store).await.is_none());
+        drop(store);
+        assert_eq!(open_files(&dir), 0);
+    }
+}
+
+/// A change that fits is made when it is asked for; one that may wait is not.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_change_that_fits_is_made_on_the_thread_that_asks() {
+    let dir = TempDir::new().unwrap();
+    let [small, large] = [10, 9_000].map(|len| Bytes::from(vec![7; len]));
+    for (allowed, durability, data) in [
+        (true, Durability::None, &small),
+        (true, Durability::None, &large),
+        (true, Durability::Data, &small),
+        (false, Durability::None, &small),
+    ] {
+        let options = options().inline_writes(allowed).durability(durability);
+        let store = options.open(dir.path()).unwrap();
+        store.delete(&KEY, None).await.unwrap();
+        let version = store.create(&KEY, small.clone(), END).await.unwrap();
+        let is_allowed = allowed && durability == Durability::None && data.len() == small.len();
+        // After a slow one, changes are made elsewhere for a while.
+        let rounds = if is_allowed { 1_000_000 } else { 1 };
+        let (mut is_here, mut version) = (false, version);
+        for _ in 0..rounds {
+            let mut update = Box::pin(store.update(&KEY, version, data.clone(), END));
+            let first = update
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()));
+            is_here |= first.is_ready();
+            version = match first {
+                Poll::Ready(version) => version.unwrap(),
+                Poll::Pending => update.await.unwrap(),
+            };
+            if is_here {
+                break;
+            }
+        }
+        assert_eq!(
+            is_here,
+            is_allowed,
+            "{allowed}, {durability:?}, {}",
+            data.len()
+        );
+        assert_eq!(load(&store).await.unwrap().data(), *data);
+    }
 }
 
 #[tokio::test]

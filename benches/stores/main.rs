@@ -1,14 +1,15 @@
 //! What the stores take by themselves, beside a floor that does the same job with the least code.
 //!
 //! ```text
-//! cargo bench --bench stores              as in docs/performance.md; takes minutes
-//! cargo bench --bench stores -- DIR       with the files in another directory than the temporary one
-//! cargo bench --bench stores -- memory    one of them alone: memory, files, waits
-//! cargo bench --bench stores -- 100000    with so many sessions instead of a million
+//! cargo bench -p silverback-benches --bench stores              takes minutes
+//! cargo bench -p silverback-benches --bench stores -- DIR       with the files in that directory
+//! cargo bench -p silverback-benches --bench stores -- memory    one alone: memory, files, waits
+//! cargo bench -p silverback-benches --bench stores -- 100000    with so many sessions, not a million
 //! ```
 //!
 //! With `--test` it does all of it once and small.
 
+mod cycle;
 mod files;
 mod memory;
 mod operations;

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// What this thread has had of the processor so far, in user space and in the kernel.
-fn cpu() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+/// What this thread, or this process, has had of the processor so far, in user space and in the
+/// kernel.
+fn cpu(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
     Duration::new(
         time.tv_sec.try_into().unwrap_or_default(),
         time.tv_nsec.try_into().unwrap_or_default(),
@@ -14,9 +15,15 @@ fn cpu() -> Duration {
 }
 
 pub(crate) fn cpu_of<T>(work: impl FnOnce() -> T) -> (Duration, T) {
-    let before = cpu();
+    let before = cpu(ClockId::ThreadCPUTime);
     let done = work();
-    (cpu() - before, done)
+    (cpu(ClockId::ThreadCPUTime) - before, done)
+}
+
+pub(crate) async fn process_cpu_of<T>(work: impl AsyncFnOnce() -> T) -> (Duration, T) {
+    let before = cpu(ClockId::ProcessCPUTime);
+    let done = work().await;
+    (cpu(ClockId::ProcessCPUTime) - before, done)
 }
 
 pub(crate) fn wall_of<T>(work: impl FnOnce() -> T) -> (Duration, T) {

@@ -3,7 +3,9 @@
 
 use std::{
     error::Error,
-    fs, io,
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt,
     path::Path,
     pin::pin,
     process::{Child, Command, Stdio},
@@ -27,9 +29,9 @@ const LONG: f64 = 1_000.0;
 pub(crate) fn run(scale: &Scale, parent: &Path) -> Result<(), Box<dyn Error>> {
     let runtime = Runtime::new()?;
     let _entered = runtime.enter();
-    let mut rows = vec![Run::of(scale.updates, parent, &runtime)?.row("idle")];
+    let mut rows = Run::of(scale.updates, parent, &runtime)?.rows("idle");
     let writer = Writer::start(parent)?;
-    rows.push(Run::of(scale.updates, parent, &runtime)?.row("beside `dd conv=fsync`"));
+    rows.extend(Run::of(scale.updates, parent, &runtime)?.rows("beside `dd conv=fsync`"));
     drop(writer);
     table::print(
         &format!(
@@ -50,9 +52,12 @@ pub(crate) fn run(scale: &Scale, parent: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Times are microseconds, of the updates on the thread that asked.
 struct Run {
-    /// Microseconds on the clock, of those on the thread that asked.
-    times: Vec<f64>,
+    on_the_clock: Vec<f64>,
+    /// Less the time for which the thread waited for a processor.
+    with_a_processor: Vec<f64>,
+    statistics: File,
     elsewhere: u64,
     slept: u64,
 }
@@ -65,7 +70,9 @@ impl Run {
         let create = |number| runtime.block_on(store.create(&key_of(number), data.clone(), NEVER));
         let mut versions = (0..SESSIONS).map(create).collect::<Result<Vec<_>, _>>()?;
         let mut run = Self {
-            times: Vec::with_capacity(usize::try_from(updates)?),
+            on_the_clock: Vec::with_capacity(usize::try_from(updates)?),
+            with_a_processor: Vec::with_capacity(usize::try_from(updates)?),
+            statistics: File::open("/proc/thread-self/schedstat")?,
             elsewhere: 0,
             slept: 0,
         };
@@ -89,13 +96,17 @@ impl Run {
         before: &mut u64,
     ) -> Result<Version, Box<dyn Error>> {
         let mut update = pin!(update);
+        let queued = queued(&self.statistics)?;
         let started = Instant::now();
-        match update
+        let first = update
             .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-        {
+            .poll(&mut Context::from_waker(Waker::noop()));
+        let time = micros(started.elapsed());
+        match first {
             Poll::Ready(version) => {
-                self.times.push(micros(started.elapsed()));
+                let queued = self::queued(&self.statistics)? - queued;
+                self.on_the_clock.push(time);
+                self.with_a_processor.push((time - queued).max(0.0));
                 Ok(version?)
             }
             Poll::Pending => {
@@ -108,22 +119,41 @@ impl Run {
         }
     }
 
-    fn row(self, name: &str) -> [String; 7] {
-        let here = self.times.len();
-        let share = 100.0 * here as f64 / (here as f64 + self.elsewhere as f64);
-        let micros = |time: f64| format!("{time:.1} µs");
-        let long = self.times.iter().filter(|time| **time > LONG).count();
-        let slowest = self.times.iter().copied().fold(0.0, f64::max);
-        [
-            name.to_owned(),
-            format!("{share:.1} %"),
-            self.slept.to_string(),
-            long.to_string(),
-            micros(percentile(self.times.clone(), 50)),
-            micros(thousandth(self.times)),
-            micros(slowest),
-        ]
+    fn rows(self, name: &str) -> Vec<[String; 7]> {
+        let here = self.on_the_clock.len() as f64;
+        let share = 100.0 * here / (here + self.elsewhere as f64);
+        let rows = [
+            (format!("{name}, on the clock"), self.on_the_clock),
+            (format!("{name}, with a processor"), self.with_a_processor),
+        ];
+        let row = |(name, times): (String, Vec<f64>)| {
+            let micros = |time: f64| format!("{time:.1} µs");
+            let long = times.iter().filter(|time| **time > LONG).count();
+            let slowest = times.iter().copied().fold(0.0, f64::max);
+            [
+                name,
+                format!("{share:.1} %"),
+                self.slept.to_string(),
+                long.to_string(),
+                micros(percentile(times.clone(), 50)),
+                micros(thousandth(times)),
+                micros(slowest),
+            ]
+        };
+        rows.into_iter().map(row).collect()
     }
+}
+
+/// For how many microseconds this thread has waited for a processor: the second number of its
+/// scheduler statistics.
+fn queued(statistics: &File) -> io::Result<f64> {
+    let mut buffer = [0; 64];
+    let count = statistics.read_at(&mut buffer, 0)?;
+    let text = str::from_utf8(buffer.get(..count).unwrap_or_default()).ok();
+    let nanos = text.and_then(|text| text.split_ascii_whitespace().nth(1)?.parse::<f64>().ok());
+    nanos
+        .map(|nanos| nanos / 1_000.0)
+        .ok_or_else(|| io::Error::other("the kernel keeps no statistics of its scheduler"))
 }
 
 /// What all but a thousandth are below.

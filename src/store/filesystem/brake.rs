@@ -6,8 +6,8 @@
 //! threads for a while.
 //!
 //! On a busy machine a change also takes long because the thread had to leave the processor to
-//! another one. The kernel counts for how long a thread has waited for a processor, but asking
-//! costs a tenth of a change. So that is asked only in the time after a slow change.
+//! another one. That is no reason to go elsewhere: the kernel counts for how long a thread has
+//! waited for a processor, and that time is taken off.
 
 use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
@@ -22,8 +22,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// So many quick changes one after the other, and the next slow one counts as the first.
 const QUICK: u32 = 64;
-/// For how long after a slow change the thread's time without a processor is counted.
-const WATCH: Duration = Duration::from_secs(60);
+/// How old the count may be from before a change. Asking costs a tenth of one.
+const LATELY: Duration = Duration::from_micros(500);
 
 /// Times are uptimes in nanoseconds.
 #[derive(Debug, Default)]
@@ -32,14 +32,13 @@ pub(super) struct Brake {
     /// How long the last pause was; zero after many quick changes.
     pause: AtomicU64,
     quick: AtomicU32,
-    watched_until: AtomicU64,
 }
 
 /// When a change began.
 #[derive(Debug)]
 pub(super) struct Start {
     pub(super) at: Duration,
-    /// How long the thread had waited for a processor by then, if that is watched.
+    /// How long the thread had waited for a processor by then, if the system tells.
     queued: Option<Duration>,
 }
 
@@ -48,13 +47,10 @@ impl Brake {
     /// `None` while changes are to be made elsewhere.
     pub(super) fn start(&self, fs: &impl Fs) -> Option<Start> {
         let at = fs.uptime();
-        let is_before = |time: &AtomicU64| nanos(at) < time.load(Ordering::Relaxed);
-        if is_before(&self.until) {
+        if self.is_on(at) {
             return None;
         }
-        let queued = is_before(&self.watched_until)
-            .then(|| fs.queued())
-            .flatten();
+        let queued = fs.queued(at, LATELY);
         Some(Start { at, queued })
     }
 
@@ -73,10 +69,8 @@ impl Brake {
 
     #[cold]
     fn finish_slow(&self, start: &Start, now: Duration, took: Duration, fs: &impl Fs) {
-        self.watched_until
-            .store(nanos(now + WATCH), Ordering::Relaxed);
         let queued = start.queued.and_then(|before| {
-            let after = fs.queued()?;
+            let after = fs.queued(now, Duration::ZERO)?;
             Some(after.saturating_sub(before))
         });
         if took.saturating_sub(queued.unwrap_or_default()) > SLOW {
@@ -86,7 +80,7 @@ impl Brake {
 
     fn pull(&self, now: Duration) {
         // Changes that are slow at the same time wait for the same thing, and count as one.
-        if nanos(now) < self.until.load(Ordering::Relaxed) {
+        if self.is_on(now) {
             return;
         }
         let last = Duration::from_nanos(self.pause.load(Ordering::Relaxed));
@@ -94,6 +88,10 @@ impl Brake {
         self.quick.store(0, Ordering::Relaxed);
         self.pause.store(nanos(pause), Ordering::Relaxed);
         self.until.store(nanos(now + pause), Ordering::Relaxed);
+    }
+
+    fn is_on(&self, uptime: Duration) -> bool {
+        nanos(uptime) < self.until.load(Ordering::Relaxed)
     }
 }
 

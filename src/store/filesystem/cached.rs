@@ -4,7 +4,8 @@
 //! the kernel. It is made only into pages that were read from memory just before, and only while
 //! writes are quick.
 //!
-//! `None` says that the same has to be done on a thread that may wait, and that nothing was changed.
+//! `None` says that the same has to be done on a thread that may wait, and that nothing was
+//! changed.
 
 use std::{io, time::Duration};
 
@@ -23,8 +24,9 @@ use crate::{
     store::{Record, RecordKey, StoreError, Version},
 };
 
-/// The longest file that is changed on the thread that asks, or kept open. Hashing more takes longer
-/// than another thread does, and a file that was removed takes room until it is closed.
+/// The longest file that is changed on the thread that asks, or kept open. Hashing more takes
+/// longer than the way to another thread, and a file that was removed takes room until it is
+/// closed.
 const LONGEST: u64 = 64 << 10;
 
 type Changed = Result<Version, StoreError>;

@@ -47,8 +47,9 @@ pub(super) trait Fs: Send + Sync + 'static {
 
     /// The time on a clock that nobody sets; only differences mean something.
     fn uptime(&self) -> Duration;
-    /// How long this thread has waited for a processor so far, if the system tells.
-    fn queued(&self) -> Option<Duration>;
+    /// How long this thread has waited for a processor so far, if the system tells, or had when
+    /// that was asked last, unless it was longer ago than that.
+    fn queued(&self, uptime: Duration, ago: Duration) -> Option<Duration>;
     /// Tells this process from those that it was forked from.
     fn process(&self) -> u32;
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::{lock::Monitor, store::RecordKey};
 
 /// Files that share a lock; of these the one that was used longest ago makes room.
-const WAYS: usize = 8;
+const WAYS: usize = 16;
 
 /// For how long a file is used before it is opened by its name again.
 ///

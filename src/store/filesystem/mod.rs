@@ -20,12 +20,25 @@
 //!
 //! # Threads
 //!
-//! All of this is done on the runtime's threads for blocking work, with one exception. A load first
-//! tries what the kernel promises to answer from memory (`RESOLVE_CACHED` and `RWF_NOWAIT` on
-//! Linux): that takes a third of the time that it takes on another thread, and never waits for the
-//! disk. Writes have no such promise, even without syncs: the kernel makes a writer wait when
-//! memory is full of what others have written. A call whose future is dropped is finished all the
-//! same. Outside of a Tokio runtime the work is done at once.
+//! A load first tries what the kernel promises to answer from memory (`RESOLVE_CACHED` and
+//! `RWF_NOWAIT` on Linux). That never waits for the disk. An update or a touch without syncs is
+//! made on the thread that asks too, if its lock is free, its pages are in memory, and it fits.
+//! The kernel does not promise that such a write never waits, so each is timed, and a slow one
+//! sends the next ones elsewhere for a while (`brake`). Everything else is done on the runtime's
+//! threads for blocking work, which takes many times as long. A call whose future is dropped is
+//! finished all the same. Outside of a Tokio runtime all work is done at once.
+//!
+//! # Kept files
+//!
+//! Opening and closing a file takes longer than reading it, so the files used last stay open
+//! (`kept`). A file is used if it has a link when it is looked at, which for a change is with its
+//! lock held. It has none once it was removed or another one was renamed over it, by whatever
+//! process. A file that was moved by hand still has one: it is used until it is opened by its name
+//! again, after a second.
+//!
+//! `flock` belongs to the open file. So whoever uses a kept file takes it out, and two threads
+//! never lock the same one; and a child process that shares files with its parent locks none of
+//! them.
 //!
 //! # Files
 //!
@@ -39,10 +52,13 @@
 //! | `settings` | What can be chosen, `Durability` among it |
 //! | `posix` | The file operations as system calls |
 //! | `open` | How the directory is opened and which ones are refused |
-//! | `root` | `Disk`: the directory, its settings, where its sweep is |
+//! | `kept` | The files that stay open |
+//! | `brake` | When changes may not be made on the thread that asks |
+//! | `root` | `Disk`: the directory, its settings, its open files, where its sweep is |
 //! | `files` | `Shard`: a record's place, and reading and writing there |
 //! | `lock` | `Locked`: a record that one thread alone may change |
 //! | `disk` | Load, create, update, touch and delete |
+//! | `cached` | Load, update and touch on the thread that asks, if they need no disk |
 //! | `sweep` | Removing what is over |
 //! | `browse` | Listing records by the heads of their files |
 //! | `store` | `FilesystemStore`: the same on threads for blocking work |

@@ -93,29 +93,55 @@ impl FilesystemOptions {
         self
     }
 
-    /// Bounds how many files of sessions stay open: 128 unless set; with 0 each is opened anew.
+    /// Bounds how many files of sessions stay open: 128 unless set. With 0, each is opened anew.
     ///
-    /// A session that comes back within a second costs less then, and so does a change after a
-    /// load. If the process has no descriptor left for something else that the store opens, it
-    /// closes them. Files of more than 64 KiB are not kept.
+    /// A session that is used again within a second then costs half as much. Files of more than
+    /// 64 KiB do not stay open. If the process runs out of descriptors in this store, it closes the
+    /// files and goes on.
     ///
-    /// A file system cannot be remounted read-only while files are kept. A file that somebody moves
-    /// to another place by hand may be used for another second.
+    /// A session that is removed or replaced by another process is neither shown nor written. A file
+    /// that you move by hand may be used for another second. You cannot remount the file system
+    /// read-only while files are open.
+    ///
+    /// ```
+    /// use silverback::FilesystemStore;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = FilesystemStore::options().kept_files(256).open("sessions")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn kept_files(mut self, limit: usize) -> Self {
         self.settings.kept_files = limit;
         self
     }
 
-    /// Lets changes be made on the thread that asks for them, which they are unless set to `false`.
+    /// Allows changes on the thread that asks for them: allowed unless set to `false`.
     ///
-    /// This is about changes that fit into the file of a session that is in memory, with
-    /// [`Durability::None`]; all others are made on the runtime's threads for blocking work. Such a
-    /// change takes microseconds, where the way to another thread takes tens of them. The kernel
-    /// may make a change wait all the same, above all if memory is full of what others have
-    /// written. After a change of more than a millisecond, all are made on the threads for blocking
-    /// work for 100 ms, or up to 10 s if they are slow again and again.
+    /// This is about updates without a sync ([`Durability::None`]) of sessions that are in memory
+    /// and whose files have room. Such a change takes about 6 µs on that thread. The way to another
+    /// thread takes several times as long. With `false` the store takes that way, and then never
+    /// waits for the disk on the thread that asks.
     ///
-    /// With `false` the store never waits for the disk on the thread that asks.
+    /// Linux does not promise that such a write never waits. It may while memory is full of what
+    /// other programs have written, or while the file system's journal has no room. So the store
+    /// times each change. After one of more than 1 ms it makes all of them on other threads for
+    /// 100 ms, and for twice as long each time up to 10 s if the next slow one comes within 64
+    /// changes. Time for which the thread waited for a processor is not counted.
+    /// `docs/performance.md` has a measurement.
+    ///
+    /// ```
+    /// use silverback::FilesystemStore;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::env::set_current_dir(&dir)?;
+    /// let store = FilesystemStore::options().inline_writes(false).open("sessions")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn inline_writes(mut self, allow: bool) -> Self {
         self.settings.inline_writes = allow;
         self

@@ -233,8 +233,8 @@ impl Fs for Posix {
         self.started.elapsed()
     }
 
-    fn queued(&self) -> Option<Duration> {
-        queued()
+    fn queued(&self, uptime: Duration, ago: Duration) -> Option<Duration> {
+        queued(self.started + uptime, ago)
     }
 
     fn process(&self) -> u32 {
@@ -338,26 +338,39 @@ fn read_cached(file: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
     )?)
 }
 
-/// The second number of the file is in nanoseconds.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+fn queued(now: Instant, ago: Duration) -> Option<Duration> {
+    use std::{cell::Cell, fs::File};
+
+    thread_local! {
+        static STATISTICS: Option<File> = File::open("/proc/thread-self/schedstat").ok();
+        static LAST: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
+    }
+    let last = LAST.get();
+    if let Some((asked, queued)) = last
+        && now.saturating_duration_since(asked) < ago
+    {
+        return Some(queued);
+    }
+    let queued = STATISTICS.with(|file| file.as_ref().and_then(queued_of))?;
+    LAST.set(Some((now, queued)));
+    Some(queued)
+}
+
+/// The second number is the time in nanoseconds that a task was runnable and did not run.
 ///
 /// <https://www.kernel.org/doc/html/latest/scheduler/sched-stats.html>
 #[cfg(any(target_os = "android", target_os = "linux"))]
-fn queued() -> Option<Duration> {
-    thread_local! {
-        static STATISTICS: Option<std::fs::File> = std::fs::File::open("/proc/thread-self/schedstat").ok();
-    }
+fn queued_of(statistics: &std::fs::File) -> Option<Duration> {
     let mut buffer = [0; 64];
-    let count = STATISTICS.with(|file| {
-        let file = file.as_ref()?;
-        rustix::io::pread(file, &mut buffer[..], 0).ok()
-    })?;
-    let text = std::str::from_utf8(buffer.get(..count)?).ok()?;
+    let count = rustix::io::pread(statistics, &mut buffer[..], 0).ok()?;
+    let text = str::from_utf8(buffer.get(..count)?).ok()?;
     let nanos = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
     Some(Duration::from_nanos(nanos))
 }
 
 #[cfg(not(any(target_os = "android", target_os = "linux")))]
-fn queued() -> Option<Duration> {
+fn queued(_now: Instant, _ago: Duration) -> Option<Duration> {
     None
 }
 

@@ -1,5 +1,5 @@
-//! What every operation is done with: the directory, its settings, the files that are kept open, and
-//! where the sweep is.
+//! What every operation is done with: the directory, its settings, the files that stay open, and
+//! where its sweep is.
 
 use std::{io, sync::Mutex};
 

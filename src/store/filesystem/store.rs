@@ -1,4 +1,4 @@
-//! The store itself: the work on the disk, done on the runtime's threads for it.
+//! The store itself: what needs the disk is done on the runtime's threads for blocking work.
 
 use std::{fmt, os::fd::OwnedFd, sync::Arc};
 
@@ -48,7 +48,19 @@ use crate::{
 /// sweep goes by it, and finds damage in a file of the right length only when that time has come.
 ///
 /// The directory is opened once. If it is moved, the store moves with it; if it is removed, every
-/// operation fails.
+/// operation fails. The files of the sessions used last
+/// [stay open](crate::store::FilesystemOptions::kept_files).
+///
+/// # Waiting
+///
+/// A load never waits for the disk on the thread that asks, on Linux: if the session is not in
+/// memory, another thread reads it. Changes that are [synced](crate::store::Durability), new
+/// sessions and removed ones are always left to other threads. A change without a sync is made on
+/// the thread that asks if the session is in memory and its file has room. That takes
+/// microseconds, and the kernel may still make it wait; [`FilesystemOptions::inline_writes`] says
+/// what happens then, and turns it off.
+///
+/// [`FilesystemOptions::inline_writes`]: crate::store::FilesystemOptions::inline_writes
 ///
 /// # Systems
 ///

@@ -624,7 +624,7 @@ impl Fs for Fake {
         self.state().uptime
     }
 
-    fn queued(&self) -> Option<Duration> {
+    fn queued(&self, _uptime: Duration, _ago: Duration) -> Option<Duration> {
         self.state().queued
     }
 

@@ -1,6 +1,8 @@
 //! What cannot be tested from outside: faults and power failures at each operation, and the format.
 
+mod brake;
 mod browsing;
+mod cached;
 mod fake;
 mod faults;
 mod format;
@@ -143,6 +145,47 @@ fn scenarios() -> Vec<Scenario> {
             now: 1_000,
             prepare: create,
             act: |disk| disk.touch(&KEY, FIRST, LATER).map(drop),
+            old: Some(small()),
+            new: Some(Record::new(data(1, 300), FIRST, LATER)),
+        },
+        Scenario {
+            name: "update on the thread that asks",
+            now: 1_000,
+            prepare: create,
+            act: |disk| {
+                disk.update_cached(&KEY, FIRST, SECOND, &data(2, 1_500), LATER)
+                    .unwrap_or_else(|| disk.advance(&KEY, FIRST, &data(2, 1_500), LATER))
+                    .map(drop)
+            },
+            old: Some(small()),
+            new: Some(Record::new(data(2, 1_500), SECOND, LATER)),
+        },
+        Scenario {
+            name: "update of a file that is open",
+            now: 1_000,
+            prepare: |disk| {
+                let version = disk.make(&KEY, &data(9, 1_900), END).unwrap();
+                disk.advance(&KEY, version, &data(1, 1_200), END).unwrap();
+            },
+            act: |disk| {
+                let _ = disk.load_cached(&KEY);
+                disk.update_cached(&KEY, SECOND, THIRD, &data(2, 1_500), LATER)
+                    .unwrap_or_else(|| disk.advance(&KEY, SECOND, &data(2, 1_500), LATER))
+                    .map(drop)
+            },
+            old: Some(Record::new(data(1, 1_200), SECOND, END)),
+            new: Some(Record::new(data(2, 1_500), THIRD, LATER)),
+        },
+        Scenario {
+            name: "touch of a file that is open",
+            now: 1_000,
+            prepare: create,
+            act: |disk| {
+                let _ = disk.load_cached(&KEY);
+                disk.touch_cached(&KEY, FIRST, LATER)
+                    .unwrap_or_else(|| disk.touch(&KEY, FIRST, LATER))
+                    .map(drop)
+            },
             old: Some(small()),
             new: Some(Record::new(data(1, 300), FIRST, LATER)),
         },
