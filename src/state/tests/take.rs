@@ -32,7 +32,7 @@ fn the_log_and_the_saves_that_were_cut_off_go_along() {
     state.cut_off.push(cut_off);
     let job = take(&mut state, &settings, When::Now);
     assert!(state.log.is_empty() && state.cut_off.is_empty());
-    assert!(matches!(job.log.as_slice(), [Change::Insert { .. }]));
+    assert!(matches!(job.log.as_slice(), [Change::Insert(_)]));
     assert_eq!((job.cut_off, job.write), (vec![cut_off], Some(WRITE)));
 }
 
