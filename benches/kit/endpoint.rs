@@ -5,13 +5,18 @@ use std::{
     future::Future,
     hint::black_box,
     pin::pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
+use tokio::runtime::Runtime;
 use tower::Service;
+
+use crate::time::{process_time, thread_time};
 
 /// What answers requests, of any framework.
 pub trait Endpoint {
@@ -25,7 +30,8 @@ pub trait Endpoint {
     /// before, and the response dropped within.
     fn answer(&mut self, field: Option<&Bytes>, calls: u32, mark: &dyn Fn());
 
-    /// Nanoseconds of this thread for each of so many requests, made before.
+    /// Nanoseconds of CPU time for each of so many requests, made before: of this thread, and of
+    /// the whole process where other threads may work for it.
     fn time(&mut self, field: Option<&Bytes>, calls: u32) -> f64;
 }
 
@@ -37,6 +43,42 @@ pub trait Exchange {
     fn request(field: Option<&Bytes>) -> Self::Request;
     fn call(&mut self, request: Self::Request) -> Self::Response;
     fn set_cookies(response: &Self::Response) -> Vec<String>;
+
+    /// The CPU time of all that works for a request.
+    fn clock(&self) -> Duration {
+        thread_time()
+    }
+}
+
+/// What drives a service's future.
+pub trait Drive {
+    fn drive<F: Future>(&self, future: F) -> F::Output;
+    fn clock(&self) -> Duration;
+}
+
+/// For those that do not wait: no runtime.
+#[derive(Clone, Copy, Debug)]
+pub struct Now;
+
+impl Drive for Now {
+    fn drive<F: Future>(&self, future: F) -> F::Output {
+        now(future)
+    }
+
+    fn clock(&self) -> Duration {
+        thread_time()
+    }
+}
+
+/// For those that hand work to other threads.
+impl Drive for Arc<Runtime> {
+    fn drive<F: Future>(&self, future: F) -> F::Output {
+        self.block_on(future)
+    }
+
+    fn clock(&self) -> Duration {
+        process_time()
+    }
 }
 
 impl<E: Exchange> Endpoint for E {
@@ -61,11 +103,11 @@ impl<E: Exchange> Endpoint for E {
 
     fn time(&mut self, field: Option<&Bytes>, calls: u32) -> f64 {
         let requests: Vec<_> = (0..calls).map(|_| E::request(field)).collect();
-        crate::time::each(calls, || {
-            for request in requests {
-                drop(black_box(self.call(request)));
-            }
-        })
+        let start = self.clock();
+        for request in requests {
+            drop(black_box(self.call(request)));
+        }
+        (self.clock() - start).as_nanos() as f64 / f64::from(calls)
     }
 }
 
@@ -76,11 +118,12 @@ fn measured_call<E: Exchange>(endpoint: &mut E, request: E::Request) {
 }
 
 /// A Tower service without bodies.
-pub struct Plain<S>(pub S);
+pub struct Plain<S, D>(pub S, pub D);
 
-impl<S> Exchange for Plain<S>
+impl<S, D> Exchange for Plain<S, D>
 where
     S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
+    D: Drive,
 {
     type Request = Request<()>;
     type Response = Response<()>;
@@ -90,7 +133,13 @@ where
     }
 
     fn call(&mut self, request: Request<()>) -> Response<()> {
-        now(self.0.call(request)).unwrap_or_else(|never| match never {})
+        self.1
+            .drive(self.0.call(request))
+            .unwrap_or_else(|never| match never {})
+    }
+
+    fn clock(&self) -> Duration {
+        self.1.clock()
     }
 
     fn set_cookies(response: &Response<()>) -> Vec<String> {
@@ -98,20 +147,23 @@ where
     }
 }
 
-/// A service of axum, as its router is one.
-pub struct Web<S>(pub S);
+/// A router of axum.
+pub struct Web<D>(Router, D);
 
-impl Web<Router> {
-    /// As axum's server does it: handlers and layers are put together once, and not by each request.
+impl Web<Now> {
     pub fn serve(router: Router) -> Self {
-        Self(router.with_state(()))
+        Self::serve_by(router, Now)
     }
 }
 
-impl<S> Exchange for Web<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-{
+impl<D> Web<D> {
+    /// As axum's server does it: handlers and layers are put together once, and not by each request.
+    pub fn serve_by(router: Router, drive: D) -> Self {
+        Self(router.with_state(()), drive)
+    }
+}
+
+impl<D: Drive> Exchange for Web<D> {
     type Request = Request<Body>;
     type Response = Response<Body>;
 
@@ -130,7 +182,13 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Response<Body> {
-        now(self.0.call(request)).unwrap_or_else(|never| match never {})
+        self.1
+            .drive(self.0.call(request))
+            .unwrap_or_else(|never| match never {})
+    }
+
+    fn clock(&self) -> Duration {
+        self.1.clock()
     }
 
     fn set_cookies(response: &Response<Body>) -> Vec<String> {

@@ -68,6 +68,34 @@ pub enum Action {
     ExpectEmpty,
 }
 
+/// Makes a handler for an action. For those that are measured the action is a constant, so that a
+/// closure captures nothing: axum copies handlers for each request, and that of an application is a
+/// function, which takes no memory.
+#[macro_export]
+macro_rules! for_action {
+    ($action:expr, $name:ident => $handler:expr) => {
+        $crate::for_action!(
+            $action,
+            $name => $handler;
+            Nothing, Read, Count, Create(1), Create(4)
+        )
+    };
+    ($action:expr, $name:ident => $handler:expr; $($case:ident $(($number:literal))?),*) => {
+        match $action {
+            $($crate::scenario::Action::$case $(($number))? => {
+                const $name: $crate::scenario::Action =
+                    $crate::scenario::Action::$case $(($number))?;
+                $handler
+            })*
+            other => {
+                #[allow(non_snake_case)]
+                let $name = other;
+                $handler
+            }
+        }
+    };
+}
+
 impl Content {
     pub const NOTHING: Self = Self {
         profiles: 0,
@@ -133,12 +161,16 @@ impl Scenario {
 
     /// The `Cookie` field of the request: the session's cookies amid the others.
     pub fn field(&self, pairs: &str) -> Bytes {
-        let others =
-            (0..self.other_cookies).map(|number| format!("other{number}=0123456789abcdef01234567"));
-        let mut all: Vec<String> = others.collect();
-        all.insert(all.len() / 2, pairs.to_owned());
-        all.join("; ").into()
+        foreign(pairs, self.other_cookies)
     }
+}
+
+/// A `Cookie` field with so many cookies of others around these.
+pub fn foreign(pairs: &str, others: usize) -> Bytes {
+    let others = (0..others).map(|number| format!("other{number}=0123456789abcdef01234567"));
+    let mut all: Vec<String> = others.collect();
+    all.insert(all.len() / 2, pairs.to_owned());
+    all.join("; ").into()
 }
 
 /// 119 bytes of JSON; the counter is the 120th.

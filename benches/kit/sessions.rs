@@ -11,7 +11,8 @@ use silverback::{
 use tower::{Layer, layer::util::Identity, service_fn};
 
 use crate::{
-    endpoint::{Endpoint, Plain, Web},
+    endpoint::{Endpoint, Now, Plain, Web},
+    for_action,
     scenario::{ADA, Action, COUNT, NAME, PROFILES, Profile, Used, Way, profile_key, text_key},
 };
 
@@ -90,16 +91,14 @@ pub fn layer(backend: impl IntoBackend, configured: usize) -> SessionLayer {
 /// A service whose handler does this, inside of the layer.
 pub fn endpoint(layer: &SessionLayer, way: Way, used: Used, action: Action) -> Box<dyn Endpoint> {
     match way {
-        Way::Extensions => Box::new(Plain(layer.layer(service_fn(
-            move |request: Request<()>| {
-                let session = request
-                    .extensions()
-                    .get::<Session>()
-                    .expect("the layer is around");
-                act(session, action);
+        Way::Extensions => {
+            let service = service_fn(move |request: Request<()>| {
+                let session = request.extensions().get::<Session>();
+                act(session.expect("the layer is around"), action);
                 ready(Ok::<_, Infallible>(http::Response::new(())))
-            },
-        )))),
+            });
+            Box::new(Plain(layer.layer(service), Now))
+        }
         Way::Extractor => Box::new(Web::serve(router(layer, used, &[("/", action)]))),
     }
 }
@@ -108,10 +107,13 @@ pub fn endpoint(layer: &SessionLayer, way: Way, used: Used, action: Action) -> B
 /// is in a layer.
 pub fn bare(way: Way) -> Box<dyn Endpoint> {
     match way {
-        Way::Extensions => Box::new(Plain(service_fn(|request: Request<()>| {
-            black_box(&request);
-            ready(Ok::<_, Infallible>(http::Response::new(())))
-        }))),
+        Way::Extensions => {
+            let service = service_fn(|request: Request<()>| {
+                black_box(&request);
+                ready(Ok::<_, Infallible>(http::Response::new(())))
+            });
+            Box::new(Plain(service, Now))
+        }
         Way::Extractor => Box::new(Web::serve(bare_router(&["/"]).layer(Identity::new()))),
     }
 }
@@ -127,19 +129,21 @@ pub fn bare_router(paths: &[&str]) -> Router {
 pub fn router(layer: &SessionLayer, used: Used, routes: &[(&str, Action)]) -> Router {
     let method = |action| match used {
         Used::None => get(async || Response::new(Body::empty())),
-        Used::First => get(async move |session: Session| {
-            act(&session, action);
+        Used::First => for_action!(action, ACTION => get(async move |session: Session| {
+            act(&session, ACTION);
             Response::new(Body::empty())
-        }),
-        Used::Third => get(async move |session: SessionOf<Third>| {
-            act(&session, action);
+        })),
+        Used::Third => for_action!(action, ACTION => get(async move |session: SessionOf<Third>| {
+            act(&session, ACTION);
             Response::new(Body::empty())
-        }),
-        Used::Two => get(async move |first: Session, second: SessionOf<Second>| {
-            act(&first, action);
-            act(&second, action);
-            Response::new(Body::empty())
-        }),
+        })),
+        Used::Two => {
+            for_action!(action, ACTION => get(async move |one: Session, two: SessionOf<Second>| {
+                act(&one, ACTION);
+                act(&two, ACTION);
+                Response::new(Body::empty())
+            }))
+        }
     };
     routes
         .iter()

@@ -31,6 +31,13 @@ pub fn each(operations: u32, work: impl FnOnce()) -> f64 {
     (thread_time() - start).as_nanos() as f64 / f64::from(operations)
 }
 
+/// How much of the processor this thread has for it.
+pub fn cpu_of<T>(work: impl FnOnce() -> T) -> (Duration, T) {
+    let start = thread_time();
+    let done = work();
+    (thread_time() - start, done)
+}
+
 /// How long it takes by the clock.
 pub fn wall_of<T>(work: impl FnOnce() -> T) -> (Duration, T) {
     let start = Instant::now();

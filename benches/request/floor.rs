@@ -28,7 +28,7 @@ use serde::Serialize;
 use silverback::Clock;
 
 use kit::{
-    endpoint::{Endpoint, Exchange, Plain, now as answer},
+    endpoint::{Endpoint, Exchange, Now, Plain, now as answer},
     scenario::{ADA, Action, COUNT, NAME, PROFILES, profile_key},
     sessions::{Kind, SECRET},
 };
@@ -434,7 +434,7 @@ where
     type Response = Response<()>;
 
     fn request(field: Option<&Bytes>) -> Request<()> {
-        Plain::<S>::request(field)
+        Plain::<S, Now>::request(field)
     }
 
     fn call(&mut self, request: Request<()>) -> Response<()> {
@@ -444,7 +444,7 @@ where
     }
 
     fn set_cookies(response: &Response<()>) -> Vec<String> {
-        Plain::<S>::set_cookies(response)
+        Plain::<S, Now>::set_cookies(response)
     }
 }
 

@@ -52,6 +52,7 @@ fn main() -> Result<ExitCode, Failure> {
         [] => tables(false, true)?,
         ["--write"] => tables(true, true)?,
         ["--counts"] => tables(false, false)?,
+        ["--write", "--counts"] | ["--counts", "--write"] => tables(true, false)?,
         ["--footprint"] => println!("{}", footprint::table()?),
         ["--functions", scenario, kind] => {
             println!(
@@ -96,7 +97,7 @@ fn counted() -> Result<Vec<OfKind>, Failure> {
 
 fn tables(writes: bool, times: bool) -> Result<(), Failure> {
     subjects::check();
-    let mut page = Page::open("performance.md", writes)?;
+    let page = Page::open("performance.md", writes);
     page.put("machine", &machine::sentence(&[machine::valgrind()]))?;
     for of_kind in measure(&SEVEN, times)? {
         page.put(of_kind.0.name(), &table::beside_floor(&of_kind))?;
@@ -117,7 +118,7 @@ fn tables(writes: bool, times: bool) -> Result<(), Failure> {
     } else {
         eprintln!("Valgrind is not installed: no footprint and no profile.");
     }
-    page.finish()
+    Ok(())
 }
 
 fn measure(scenarios: &[Scenario], times: bool) -> Result<Vec<OfKind>, Failure> {

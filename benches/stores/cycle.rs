@@ -7,11 +7,9 @@ use silverback::{Keys, Session, SessionConfig, SessionLayer, store::FilesystemSt
 use tokio::runtime::Runtime;
 use tower::{Layer, Service, service_fn};
 
-use crate::{
-    Scale,
-    table::goal,
-    time::{micros, percentile, process_cpu_of},
-};
+use kit::time::{micros, percentile, process_time};
+
+use crate::{Scale, goals::goal};
 
 const PROFILE: &str =
     "Ada Lovelace, Analytical Engine, London; likes numbers, notes and long walks in the park.";
@@ -29,13 +27,11 @@ pub(crate) fn row(scale: &Scale, parent: &Path) -> Result<[String; 5], Box<dyn E
         let calls = scale.calls;
         let task = async move {
             let mut cookie = last;
-            let (time, ()) = process_cpu_of(async || {
-                for _ in 0..calls {
-                    cookie = visit(&layer, Some(&cookie)).await.expect("the store works");
-                }
-            })
-            .await;
-            (time, cookie)
+            let before = process_time();
+            for _ in 0..calls {
+                cookie = visit(&layer, Some(&cookie)).await.expect("the store works");
+            }
+            (process_time() - before, cookie)
         };
         let (time, last) = runtime.block_on(runtime.spawn(task))?;
         cookie = last;

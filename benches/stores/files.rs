@@ -14,11 +14,15 @@ use silverback::{
     store::{Bytes, Durability, FilesystemStore, Read, RecordKey, Store, Sweep},
 };
 
-use crate::{
-    NEVER, Scale, cycle, key_of, now,
-    table::{self, GOAL, goal},
+use kit::{
+    page::Page,
     time::{cpu_of, cpu_per_call, micros, percentile, wall_of, wall_of_calls},
-    until,
+};
+
+use crate::{
+    NEVER, Scale, cycle,
+    goals::{GOAL, goal, put},
+    key_of, now, until,
 };
 
 const LEN: usize = 300;
@@ -27,14 +31,13 @@ const SLOT: usize = LEN + 88;
 const START: Timestamp = Timestamp::from_secs(1_000_000_000);
 const STEP: usize = 1_000;
 
-pub(crate) fn run(scale: &Scale, parent: &Path) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(scale: &Scale, parent: &Path, page: &Page) -> Result<(), Box<dyn Error>> {
     let mut rows = Vec::new();
     let [load, update] = few(scale, parent, &mut rows)?;
     rows.push(cycle::row(scale, parent)?);
     synced(scale, parent, &mut rows)?;
     many(scale, parent, [load, update], &mut rows)?;
-    table::print("Filesystem store, records of 300 B", GOAL, &rows);
-    Ok(())
+    put(page, "files", GOAL, &rows)
 }
 
 fn data() -> Bytes {

@@ -1,20 +1,27 @@
 //! What the stores take by themselves, beside a floor that does the same job with the least code.
 //!
 //! ```text
-//! cargo bench -p silverback-benches --bench stores              takes minutes
-//! cargo bench -p silverback-benches --bench stores -- DIR       with the files in that directory
-//! cargo bench -p silverback-benches --bench stores -- memory    one alone: memory, files, waits
-//! cargo bench -p silverback-benches --bench stores -- 100000    with so many sessions, not a million
+//! cargo bench -p silverback-benches --bench stores
+//! ```
+//!
+//! prints the tables of docs/performance.md, and takes minutes. After `--` it takes
+//!
+//! ```text
+//! --write                    write the tables into docs/performance.md
+//! DIR                        have the files in another directory than the temporary one
+//! memory, files, requests, waits
+//!                            one of the four alone
+//! 100000                     with so many sessions instead of a million
 //! ```
 //!
 //! With `--test` it does all of it once and small.
 
 mod cycle;
 mod files;
+mod goals;
 mod memory;
 mod operations;
-mod table;
-mod time;
+mod requests;
 mod waits;
 
 use std::{
@@ -27,6 +34,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use kit::{machine, page::Page};
 use silverback::{
     Timestamp,
     store::{Expiry, RecordKey},
@@ -48,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         updates: 1_000_000,
     };
     let mut parent = env::temp_dir();
-    let mut only = None;
+    let (mut only, mut writes) = (None, false);
     let mut arguments = env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match &*argument {
@@ -62,26 +70,33 @@ fn main() -> Result<(), Box<dyn Error>> {
                     updates: 200,
                 }
             }
-            "memory" | "files" | "waits" => only = Some(argument),
+            "--write" => writes = true,
+            "memory" | "files" | "requests" | "waits" => only = Some(argument),
             "--fill" => return memory::fill(arguments),
+            requests::CHILD => return requests::step(arguments),
             _ => match argument.parse() {
                 Ok(sessions) => scale.sessions = sessions,
                 Err(_) => parent = PathBuf::from(argument),
             },
         }
     }
-    let is_chosen = |part| only.as_deref().is_none_or(|only| only == part);
-    if is_chosen("memory") {
-        memory::run(&scale)?;
+    let page = Page::open("performance.md", writes);
+    let runs = |name| only.as_deref().is_none_or(|only| only == name);
+    if runs("memory") {
+        memory::run(&scale, &page)?;
     }
-    if is_chosen("files") {
-        files::run(&scale, &parent)?;
-        operations::run(&scale, &parent)?;
+    if runs("files") {
+        files::run(&scale, &parent, &page)?;
+        operations::run(&scale, &parent, &page)?;
     }
-    if is_chosen("waits") {
-        waits::run(&scale, &parent)?;
+    if runs("requests") {
+        requests::run(&scale, &parent, &page)?;
     }
-    Ok(())
+    if runs("waits") {
+        waits::run(&scale, &parent, &page)?;
+    }
+    let files = machine::filesystem(&parent).map(|kind| format!("files on {kind}"));
+    page.put("machine-stores", &machine::sentence(&[files]))
 }
 
 /// How much is measured.

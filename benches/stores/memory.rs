@@ -26,11 +26,15 @@ use silverback::{
 };
 use tower::{Layer, Service, service_fn};
 
-use crate::{
-    NEVER, Scale, key_of, now,
-    table::{self, GOAL, goal},
+use kit::{
+    page::Page,
     time::{micros, percentile, wall_of},
-    until,
+};
+
+use crate::{
+    NEVER, Scale,
+    goals::{GOAL, goal, put},
+    key_of, now, until,
 };
 
 const LEN: usize = 120;
@@ -39,13 +43,12 @@ const START: Timestamp = Timestamp::from_secs(1_000_000_000);
 const VALUE: &str = "a profile of a visitor, as an application might keep it: a name, a mail address, a language, \
     and what was put aside";
 
-pub(crate) fn run(scale: &Scale) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(scale: &Scale, page: &Page) -> Result<(), Box<dyn Error>> {
     let mut rows = Vec::new();
     threads(scale, &mut rows)?;
     sizes(scale, &mut rows)?;
     waits(scale, &mut rows);
-    table::print("Memory store, sessions of 120 B", GOAL, &rows);
-    Ok(())
+    put(page, "memory-store", GOAL, &rows)
 }
 
 fn threads(scale: &Scale, rows: &mut Vec<[String; 5]>) -> Result<(), Box<dyn Error>> {

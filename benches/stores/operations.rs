@@ -6,12 +6,14 @@ use std::{error::Error, hint::black_box, path::Path};
 use silverback::store::{Bytes, Durability, FilesystemStore, Read, Store, Version};
 use tokio::{runtime::Runtime, task::spawn_blocking};
 
-use crate::{
-    NEVER, Scale, key_of, now, table,
+use kit::{
+    page::Page,
     time::{micros, percentile, wall_of},
 };
 
-pub(crate) fn run(scale: &Scale, parent: &Path) -> Result<(), Box<dyn Error>> {
+use crate::{NEVER, Scale, goals::put, key_of, now};
+
+pub(crate) fn run(scale: &Scale, parent: &Path, page: &Page) -> Result<(), Box<dyn Error>> {
     let runtime = Runtime::new()?;
     let mut rows = Vec::new();
     for size in [300, 3 << 10] {
@@ -36,12 +38,12 @@ pub(crate) fn run(scale: &Scale, parent: &Path) -> Result<(), Box<dyn Error>> {
             .run(size, durability);
         }
     }
-    table::print(
-        "Operations of the filesystem store, µs",
-        ["", "median", "90 %", "99 %"],
+    put(
+        page,
+        "file-operations",
+        ["µs by the clock", "median", "90 %", "99 %"],
         &rows,
-    );
-    Ok(())
+    )
 }
 
 struct Bench<'a> {

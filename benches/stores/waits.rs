@@ -13,33 +13,37 @@ use std::{
     time::Instant,
 };
 
+use kit::{
+    page::Page,
+    table::number,
+    time::{micros, percentile},
+};
 use silverback::store::{Bytes, FilesystemStore, Store, StoreError, Version};
 use tokio::runtime::Runtime;
 
-use crate::{
-    NEVER, Scale, key_of, table,
-    time::{micros, percentile},
-};
+use crate::{NEVER, Scale, goals::put, key_of};
 
 const LEN: usize = 300;
 const SESSIONS: u64 = 100;
 /// In microseconds.
 const LONG: f64 = 1_000.0;
 
-pub(crate) fn run(scale: &Scale, parent: &Path) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(scale: &Scale, parent: &Path, page: &Page) -> Result<(), Box<dyn Error>> {
     let runtime = Runtime::new()?;
     let _entered = runtime.enter();
     let mut rows = Run::of(scale.updates, parent, &runtime)?.rows("idle");
     let writer = Writer::start(parent)?;
     rows.extend(Run::of(scale.updates, parent, &runtime)?.rows("beside `dd conv=fsync`"));
     drop(writer);
-    table::print(
-        &format!(
-            "{} updates of {SESSIONS} sessions of {LEN} B",
-            scale.updates
-        ),
+    let title = format!(
+        "{} updates of {SESSIONS} sessions of {LEN} B",
+        number(scale.updates as f64)
+    );
+    put(
+        page,
+        "waits",
         [
-            "",
+            &title,
             "on the thread that asks",
             "slept there, times",
             "longer than 1 ms",
@@ -48,8 +52,7 @@ pub(crate) fn run(scale: &Scale, parent: &Path) -> Result<(), Box<dyn Error>> {
             "slowest",
         ],
         &rows,
-    );
-    Ok(())
+    )
 }
 
 /// Times are microseconds, of the updates on the thread that asked.

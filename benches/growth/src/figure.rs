@@ -1,5 +1,7 @@
 //! What is plotted and tabulated.
 
+use kit::table::number;
+
 /// A plot, and the table of its numbers.
 #[derive(Debug)]
 pub(crate) struct Figure {
@@ -98,15 +100,15 @@ impl Scale {
 impl Unit {
     pub(crate) fn text(self, value: f64) -> String {
         match self {
-            Self::Count => whole(value),
+            Self::Count => number(value),
             Self::Bytes if value >= 1_048_576.0 && value % 1_048_576.0 == 0.0 => {
-                format!("{} MiB", whole(value / 1_048_576.0))
+                format!("{} MiB", number(value / 1_048_576.0))
             }
             Self::Bytes if value >= 1_024.0 && value % 1_024.0 == 0.0 => {
-                format!("{} KiB", whole(value / 1_024.0))
+                format!("{} KiB", number(value / 1_024.0))
             }
-            Self::Bytes => format!("{} B", whole(value)),
-            Self::Measure if value.abs() >= 99.95 => whole(value),
+            Self::Bytes => format!("{} B", number(value)),
+            Self::Measure if value.abs() >= 99.95 => number(value),
             Self::Measure if value.abs() >= 9.995 => format!("{value:.1}"),
             Self::Measure if value.abs() >= 0.9995 => format!("{value:.2}"),
             Self::Measure => format!("{value:.3}"),
@@ -122,20 +124,4 @@ impl Unit {
             text
         }
     }
-}
-
-/// With commas.
-fn whole(value: f64) -> String {
-    let digits = format!("{:.0}", value.abs());
-    let groups: Vec<_> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .map(String::from_utf8_lossy)
-        .collect();
-    format!(
-        "{}{}",
-        if value.round() < 0.0 { "−" } else { "" },
-        groups.join(",")
-    )
 }

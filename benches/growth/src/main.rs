@@ -9,6 +9,7 @@
 //! `-- --quick` does less of everything and writes the plots to a temporary directory. A directory
 //! as the last argument is where the sessions in files are.
 
+mod effort;
 mod figure;
 mod memory;
 mod plot;
@@ -18,11 +19,10 @@ mod service;
 mod stored;
 mod subject;
 mod threads;
-mod time;
 
 use std::{env, error::Error, path::Path};
 
-use self::{report::Report, service::Stores, time::Effort};
+use self::{effort::Effort, report::Report, service::Stores};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();

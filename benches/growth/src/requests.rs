@@ -3,11 +3,13 @@
 
 use std::error::Error;
 
+use kit::time::above_bare;
+
 use crate::{
+    effort::Effort,
     figure::{Axis, COST, Figure, Line, Scale, Unit},
     service::{Action, Content, Count, Handler, Kind, Stores},
-    subject::Subject,
-    time::{Effort, time},
+    subject::pair,
 };
 
 type Measure = fn(&Stores, Effort) -> Result<Figure, Box<dyn Error>>;
@@ -59,7 +61,7 @@ fn lines(
     plans: Vec<Plan>,
     places: &[usize],
 ) -> Result<Vec<Line>, Box<dyn Error>> {
-    let mut subjects = Vec::new();
+    let mut pairs = Vec::new();
     for plan in &plans {
         for place in places {
             let (count, content, foreign_cookies) = (plan.at)(*place);
@@ -69,10 +71,10 @@ fn lines(
                 content,
                 action: plan.action,
             };
-            subjects.push(Subject::new(stores, handler, foreign_cookies)?);
+            pairs.push(pair(stores, handler, foreign_cookies, effort)?);
         }
     }
-    let times = time(&mut subjects, effort);
+    let times = above_bare(&mut pairs, effort.rounds, 0);
     let line = |(plan, times): (Plan, &[f64])| {
         let points = places
             .iter()
@@ -103,8 +105,8 @@ fn cookie_values(stores: &Stores, effort: Effort) -> Result<Figure, Box<dyn Erro
             unit: Unit::Bytes,
         },
         y: COST,
-        // In base64, 3 KiB fill the 4,096 bytes of a cookie without anything else.
-        lines: lines(stores, effort, plans, &[64, 256, 1_024, 2_048, 2_960])?,
+        // In base64 and with its attributes, little more fills the 4,096 bytes of a cookie.
+        lines: lines(stores, effort, plans, &[64, 256, 1_024, 2_048, 2_816])?,
     })
 }
 

@@ -1,20 +1,14 @@
 //! The services that are called: in process, with nothing in between.
 
-use std::{
-    convert::Infallible,
-    hint::black_box,
-    io,
-    path::Path,
-    pin::pin,
-    task::{Context, Poll, Waker},
-};
+use std::{convert::Infallible, hint::black_box, io, path::Path, sync::Arc};
 
-use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{Request, Response};
+use kit::endpoint::{Drive, Endpoint, Now, Plain};
 use silverback::{
     Error, KeyError, Keys, Session, SessionConfig, SessionLayer, Sessions,
     store::{Backend, CookieStore, FilesystemStore, IntoBackend, MemoryStore},
 };
+use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, service_fn};
 
 /// How the sessions are kept.
@@ -65,7 +59,7 @@ pub(crate) struct Handler {
     pub(crate) action: Action,
 }
 
-pub(crate) type Call = Box<dyn FnMut(Request<()>) -> Response<()> + Send>;
+pub(crate) type Call = Box<dyn Endpoint + Send>;
 
 const COUNT: &str = "count";
 const NAMES: [&str; 8] = [
@@ -110,8 +104,11 @@ impl Stores {
     }
 
     pub(crate) fn layer(&self, kind: Kind, count: Count) -> Result<SessionLayer, KeyError> {
-        let one = SessionConfig::new("session", self.backend(kind), Keys::generate()?)
-            .max_bytes(MAX_BYTES);
+        let one = SessionConfig::new("session", self.backend(kind), Keys::generate()?);
+        let one = match kind {
+            Kind::Encrypted | Kind::Signed => one,
+            Kind::Memory | Kind::Files => one.max_bytes(MAX_BYTES),
+        };
         let names = NAMES.iter().take(count.number()).skip(1);
         Ok(names.fold(SessionLayer::new(one.clone()), |layer, name| {
             layer.with(one.clone().named(*name))
@@ -144,9 +141,13 @@ impl Handler {
         match layer {
             Some(layer) => {
                 let service = layer.layer(service);
-                (0..threads).map(|_| call(service.clone())).collect()
+                let one = |_| match self.kind {
+                    Kind::Files => call(service.clone(), runtime()),
+                    _ => call(service.clone(), Now),
+                };
+                (0..threads).map(one).collect()
             }
-            None => (0..threads).map(|_| call(service)).collect(),
+            None => (0..threads).map(|_| call(service, Now)).collect(),
         }
     }
 
@@ -171,7 +172,7 @@ impl Handler {
                 let sessions =
                     Sessions::from_extensions(request.extensions()).expect("the layer is around");
                 for name in NAMES.iter().take(number) {
-                    self.act(&sessions.get(name).await?)?;
+                    self.act(&sessions.get(*name).await?)?;
                 }
             }
         }
@@ -210,28 +211,15 @@ impl Handler {
     }
 }
 
-fn call<S>(mut service: S) -> Call
+fn call<S>(service: S, drive: impl Drive + Send + 'static) -> Call
 where
     S: Service<Request<()>, Response = Response<()>, Error = Infallible> + Send + 'static,
 {
-    Box::new(move |request| now(service.call(request)).unwrap_or_else(|never| match never {}))
+    Box::new(Plain(service, drive))
 }
 
-/// As a server makes it: with extensions, and a header value that is a slice of a shared buffer.
-pub(crate) fn request(field: Option<&Bytes>) -> Request<()> {
-    let mut request = Request::new(());
-    request.extensions_mut().insert("as every real request has");
-    if let Some(field) = field {
-        let value =
-            HeaderValue::from_maybe_shared(field.clone()).expect("cookies are visible ASCII");
-        request.headers_mut().append(header::COOKIE, value);
-    }
-    request
-}
-
-pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => unreachable!("outside of a runtime no store waits"),
-    }
+/// A store that may wait wants one, and each thread has its own.
+fn runtime() -> Arc<Runtime> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    Arc::new(runtime.expect("the system has what a runtime takes"))
 }

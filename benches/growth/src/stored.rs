@@ -3,15 +3,18 @@
 use std::{collections::BTreeSet, error::Error, hint::black_box, path::Path};
 
 use bytes::Bytes;
+use kit::{
+    endpoint::now,
+    time::{each, fast},
+};
 use silverback::{
     Timestamp,
     store::{Expiry, FilesystemStore, MemoryStore, Read, RecordKey, Store, Version},
 };
 
 use crate::{
+    effort::Effort,
     figure::{Axis, Figure, Line, Scale, Unit},
-    service::now,
-    time::{Effort, each, fast},
 };
 
 const END: Expiry = Expiry::new(Timestamp::from_secs(u64::MAX), Timestamp::from_secs(0));
@@ -129,7 +132,7 @@ impl<S: Store> Crowd<S> {
     }
 
     fn load(&self, picked: &[(usize, RecordKey)]) -> f64 {
-        each(picked.len(), || {
+        each(picked.len() as u32, || {
             for (_, key) in picked {
                 let record = now(self.store.load(key, Read::Current))
                     .expect("the store is sound")
@@ -140,7 +143,7 @@ impl<S: Store> Crowd<S> {
     }
 
     fn update(&mut self, picked: &[(usize, RecordKey)]) -> f64 {
-        each(picked.len(), || {
+        each(picked.len() as u32, || {
             for (number, key) in picked {
                 let version = self
                     .versions

@@ -3,21 +3,21 @@
 
 use std::{
     error::Error,
-    hint::black_box,
     sync::Barrier,
     thread,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use kit::time::fast;
 use silverback::KeyError;
 
 use crate::{
+    effort::Effort,
     figure::{Axis, Figure, Line, Scale, Unit},
     requests::USUAL,
-    service::{Action, Call, Count, Handler, Kind, Stores, request},
-    subject::Browser,
-    time::{Effort, fast},
+    service::{Action, Call, Count, Handler, Kind, Stores},
+    subject::with_sessions,
 };
 
 const SESSIONS: usize = 64;
@@ -80,7 +80,7 @@ impl Team {
         let layer = stores.layer(handler.kind, handler.count)?;
         let fields = || {
             (0..SESSIONS)
-                .map(|_| Browser::with_sessions(&layer, handler).field().into())
+                .map(|_| with_sessions(&layer, handler).field().into())
                 .collect()
         };
         let calls = handler.calls(kind.is_some().then_some(&layer), 2);
@@ -136,7 +136,7 @@ impl Member {
         let (begin, mut requests) = (Instant::now(), 0);
         while begin.elapsed() < length {
             for field in &self.fields {
-                drop(black_box((self.call)(request(Some(field)))));
+                self.call.warm_up(Some(field), 1);
             }
             requests += self.fields.len();
         }

@@ -4,10 +4,15 @@
 //! What is measured is the CPU time of the whole process, so that the work of other threads is in
 //! it: the garbage collector of one side, the threads for blocking work of the other.
 
-use std::{convert::Infallible, io, path::Path, time::Duration};
+use std::{convert::Infallible, io, path::Path};
 
 use http::{HeaderValue, Request, Response, header};
-use rustix::time::{ClockId, clock_gettime};
+use kit::{
+    machine,
+    scenario::{ADA, COUNT, NAME, PROFILES, Profile},
+    table::markdown,
+    time::{median, process_time},
+};
 use silverback::{
     Error, Keys, Session, SessionConfig, SessionLayer,
     store::{Backend, CookieStore, FilesystemStore, IntoBackend},
@@ -15,18 +20,12 @@ use silverback::{
 use tokio::runtime::Runtime;
 use tower::{Layer, Service, service_fn};
 
-use crate::{
-    gorilla::Gorilla,
-    scenarios::{ADA, COUNT, NAME, PROFILE, Profile},
-    table::print_aligned,
-    time::{Effort, median},
-    versions::run,
-};
+use crate::{effort::Effort, gorilla::Gorilla};
 
 const ROUNDS: usize = 21;
 
-/// Prints what a cycle takes on either side; sessions in files are below this directory.
-pub(crate) fn print(parent: &Path, effort: Effort) -> io::Result<()> {
+/// What a cycle takes on either side; sessions in files are below this directory.
+pub(crate) fn table(parent: &Path, effort: Effort) -> io::Result<String> {
     let runtime = Runtime::new()?;
     let (ours, theirs) = (tempfile::tempdir_in(parent)?, tempfile::tempdir_in(parent)?);
     let stores: [(&str, Backend); 3] = [
@@ -63,14 +62,9 @@ pub(crate) fn print(parent: &Path, effort: Effort) -> io::Result<()> {
         };
         [visitor.title(parent), format!("{ours:.1}"), theirs, ratio]
     });
-    print_aligned(
-        &[head]
-            .into_iter()
-            .chain(rows)
-            .map(Vec::from)
-            .collect::<Vec<_>>(),
-    );
-    Ok(())
+    Ok(markdown(
+        &[head].into_iter().chain(rows).collect::<Vec<_>>(),
+    ))
 }
 
 /// A browser that comes back with the cookie that it got last.
@@ -98,11 +92,7 @@ impl Visitor {
     fn title(&self, parent: &Path) -> String {
         match self.store {
             "filesystem" => {
-                let parent = parent.to_string_lossy();
-                let kind = run(
-                    "findmnt",
-                    &["--noheadings", "--output=FSTYPE", "--target", &parent],
-                );
+                let kind = machine::filesystem(parent);
                 format!(
                     "filesystem store on {}",
                     kind.as_deref().unwrap_or("an unknown file system")
@@ -117,9 +107,9 @@ impl Visitor {
         if self.cookie.is_none() {
             self.visit(runtime, prepare, 1);
         }
-        let start = cpu_time();
+        let start = process_time();
         self.visit(runtime, increase, cycles);
-        let time = cpu_time() - start;
+        let time = process_time() - start;
         self.count += u64::from(cycles);
         assert_eq!(
             self.visit(runtime, check, 1),
@@ -181,7 +171,7 @@ async fn visit(
 }
 
 fn prepare(session: &Session) -> Result<u64, Error> {
-    session.insert(PROFILE, ADA)?;
+    session.insert(PROFILES[0], ADA)?;
     session.insert(COUNT, 0)?;
     Ok(0)
 }
@@ -194,15 +184,6 @@ fn increase(session: &Session) -> Result<u64, Error> {
 }
 
 fn check(session: &Session) -> Result<u64, Error> {
-    assert_eq!(session.get::<Profile>(PROFILE)?, Some(ADA.to_owned()));
+    assert_eq!(session.get::<Profile>(PROFILES[0])?, Some(ADA.to_owned()));
     Ok(session.get(COUNT)?.expect("there is a counter"))
-}
-
-/// Of the whole process.
-pub(crate) fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(
-        time.tv_sec.unsigned_abs(),
-        u32::try_from(time.tv_nsec).unwrap_or_default(),
-    )
 }

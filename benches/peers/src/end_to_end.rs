@@ -1,21 +1,26 @@
 //! Requests over loopback to axum with sessions, beside axum without: CPU time and requests per
 //! second.
 
-use std::{io, process::Command};
+use std::{error::Error, io, process::Command};
+
+use kit::{
+    page::Page,
+    scenario::{EXTRACTED, Scenario},
+    table::{markdown, number},
+    time::median,
+};
 
 use crate::{
-    scenarios::Scenario,
+    effort::Effort,
     server::{self, Server},
     systems::{Kind, SYSTEMS, System},
-    table::{number, print_aligned},
-    time::{Effort, median},
     versions,
 };
 
-const SCENARIOS: [&str; 2] = ["S2", "S4"];
+const SCENARIOS: [&str; 2] = ["E2", "E4"];
 
-/// Prints a table for each scenario, if there is a load generator.
-pub(crate) fn print(effort: Effort) -> io::Result<()> {
+/// A table for each scenario, if there is a load generator.
+pub(crate) fn put(effort: Effort, page: &Page) -> Result<(), Box<dyn Error>> {
     if versions::wrk().is_none() {
         println!("Skipped: wrk is not installed (`apt-get install wrk`).");
         return Ok(());
@@ -23,7 +28,8 @@ pub(crate) fn print(effort: Effort) -> io::Result<()> {
     let bare = Server::start(server::BARE)?;
     let mut guests = Vec::new();
     for (index, system) in SYSTEMS.iter().enumerate() {
-        if (system.new)().router(&[]).is_some() {
+        let has_router = (system.new)().router(&[]).is_some();
+        if has_router && system.kind != Kind::Nothing {
             let server = Server::start(&index.to_string())?;
             let session = server
                 .session()
@@ -46,14 +52,15 @@ pub(crate) fn print(effort: Effort) -> io::Result<()> {
         session,
         turns: Vec::new(),
     });
-    for scenario in SCENARIOS.iter().filter_map(|name| Scenario::find(name)) {
+    let scenarios = EXTRACTED.iter();
+    for scenario in scenarios.filter(|scenario| SCENARIOS.contains(&scenario.name)) {
         eprintln!("{}: {}", scenario.name, scenario.text);
-        measure(&scenario, &bare, &mut guests, effort)?;
-        print_aligned(&table(&scenario, &guests));
-        println!();
+        measure(scenario, &bare, &mut guests, effort)?;
+        let name = format!("end-to-end-{}", scenario.name);
+        page.put(&name, &markdown(&table(scenario, &guests)))?;
     }
-    versions::print_end_to_end(guests.iter().filter_map(|guest| guest.system));
-    Ok(())
+    let systems = guests.iter().filter_map(|guest| guest.system);
+    page.put("machine-end-to-end", &versions::end_to_end(systems))
 }
 
 /// A system on its server; without one, a layer that does nothing.
@@ -80,7 +87,7 @@ struct Load {
     rate: f64,
 }
 
-/// As [`crate::time::time`] does, in turns.
+/// As [`kit::time::above_bare`] does, in turns.
 fn measure(
     scenario: &Scenario,
     bare: &Server,
@@ -167,7 +174,8 @@ fn table(scenario: &Scenario, guests: &[Guest]) -> Vec<Vec<String>> {
             ..*turn
         });
     rows.push(row("bare axum", &bare.collect::<Vec<_>>()));
-    for kind in [None].into_iter().chain(Kind::ALL.map(Some)) {
+    let kinds = [Kind::Encrypted, Kind::Signed, Kind::Memory];
+    for kind in [None].into_iter().chain(kinds.map(Some)) {
         rows.extend(kind.map(|kind| vec![format!("**{}**", kind.title())]));
         let guests = guests
             .iter()

@@ -1,113 +1,196 @@
 //! What a request with a session costs, beside other session crates and gorilla/sessions. See
 //! README.md.
 
-mod count;
 mod cycles;
+mod effort;
 mod end_to_end;
-mod endpoint;
 mod gorilla;
-mod scenarios;
+mod plot;
 mod server;
 #[cfg(feature = "stores")]
 mod stores;
 mod subject;
 mod systems;
 mod table;
-mod time;
 mod versions;
 
-use std::{env, error::Error, io, path::PathBuf};
+use std::{env, error::Error, path::PathBuf};
 
+use kit::{
+    count::{self, Stepped},
+    page::Page,
+    scenario::{EXTRACTED, MORE, Scenario},
+    time::{Pair, above_bare},
+};
 use tokio::runtime;
 
 use self::{
-    scenarios::{SCENARIOS, Scenario},
-    subject::Pair,
+    effort::Effort,
+    subject::Turn,
     systems::SYSTEMS,
     table::{Column, Cost},
-    time::Effort,
 };
 
-fn main() -> Result<(), Box<dyn Error>> {
+type Failure = Box<dyn Error>;
+
+/// The argument of a process that is stepped through.
+const CHILD: &str = "--count";
+
+/// What is asked for.
+struct Options {
+    mode: Mode,
+    effort: Effort,
+    /// Into the documents.
+    writes: bool,
+    /// Counts alone, which a busy machine does not change.
+    counts: bool,
+    /// Where the sessions in files are.
+    parent: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Mode {
+    Requests,
+    EndToEnd,
+    Stores,
+}
+
+fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match *arguments {
         ["--serve", who] => return Ok(server::run(who)?),
-        ["--stores"] => return print_stores(false),
-        ["--stores", "--quick"] => return print_stores(true),
+        [CHILD, scenario, calls] => return run_counted(&find(scenario)?, calls.parse()?),
         _ => {}
     }
-    // axum_session starts a task for each layer. Nobody runs it, nor any other task of this
-    // runtime.
-    let runtime = runtime::Builder::new_current_thread().build()?;
-    let guard = runtime.enter();
-    let (effort, parent) =
-        match *arguments {
-            ["--count", scenario, calls] => {
-                return Ok(count::run(
-                    &Scenario::find(scenario).ok_or("there is no such scenario")?,
-                    calls.parse()?,
-                )?);
-            }
-            ["--end-to-end"] => return Ok(end_to_end::print(Effort::FULL)?),
-            ["--end-to-end", "--quick"] => return Ok(end_to_end::print(Effort::QUICK)?),
-            [] => (Effort::FULL, env::temp_dir()),
-            ["--quick"] => (Effort::QUICK, env::temp_dir()),
-            [parent] if !parent.starts_with('-') => (Effort::FULL, PathBuf::from(parent)),
-            ["--quick", parent] => (Effort::QUICK, PathBuf::from(parent)),
-            _ => return Err(
-                "the arguments are --end-to-end, --stores, --quick, and a directory for sessions in files"
-                    .into(),
-            ),
+    let options = Options::parse(&arguments)?;
+    let page = Page::open("performance.md", options.writes);
+    match options.mode {
+        Mode::Requests => requests(&options, &page),
+        Mode::EndToEnd => end_to_end::put(options.effort, &page),
+        Mode::Stores => put_stores(options.effort.is_full, &page),
+    }
+}
+
+impl Options {
+    fn parse(arguments: &[&str]) -> Result<Self, Failure> {
+        let mut options = Self {
+            mode: Mode::Requests,
+            effort: Effort::FULL,
+            writes: false,
+            counts: false,
+            parent: env::temp_dir(),
         };
-    subject::check();
-    println!(
-        "Above the bare service: nanoseconds / instructions / allocations of a request; in brackets the ratio to"
-    );
-    println!("silverback.");
-    println!();
-    table::print(
-        &SCENARIOS
-            .iter()
-            .map(|scenario| column(scenario, effort))
-            .collect::<io::Result<Vec<_>>>()?,
-    );
-    println!();
-    drop(guard);
-    cycles::print(&parent, effort)?;
-    println!();
-    versions::print();
-    Ok(())
+        for argument in arguments {
+            match *argument {
+                "--end-to-end" => options.mode = Mode::EndToEnd,
+                "--stores" => options.mode = Mode::Stores,
+                "--quick" => options.effort = Effort::QUICK,
+                "--write" => options.writes = true,
+                "--counts" => options.counts = true,
+                parent if !parent.starts_with('-') => options.parent = PathBuf::from(parent),
+                _ => return Err("the arguments are --end-to-end, --stores, --quick, --counts, --write, and a directory for sessions in files".into()),
+            }
+        }
+        Ok(options)
+    }
 }
 
 #[cfg(feature = "stores")]
-fn print_stores(quick: bool) -> Result<(), Box<dyn Error>> {
-    let effort = if quick {
-        stores::Effort::QUICK
-    } else {
+fn put_stores(is_full: bool, page: &Page) -> Result<(), Failure> {
+    let effort = if is_full {
         stores::Effort::FULL
+    } else {
+        stores::Effort::QUICK
     };
-    stores::print(effort).map_err(|error| error as Box<dyn Error>)
+    stores::put(effort, page).map_err(|error| error as Failure)
 }
 
 #[cfg(not(feature = "stores"))]
-fn print_stores(_quick: bool) -> Result<(), Box<dyn Error>> {
+fn put_stores(_is_full: bool, _page: &Page) -> Result<(), Failure> {
     Err("the stores take `cargo run --release --features stores`".into())
 }
 
-fn column(scenario: &Scenario, effort: Effort) -> io::Result<Column> {
-    let mut pairs = Pair::all(scenario);
+fn requests(options: &Options, page: &Page) -> Result<(), Failure> {
+    let guard_of = no_runtime()?;
+    let guard = guard_of.enter();
+    subject::check();
+    let column = |scenario: &Scenario| column(scenario, options);
+    let columns = EXTRACTED
+        .iter()
+        .map(column)
+        .collect::<Result<Vec<_>, _>>()?;
+    page.put("peers", &table::table(&EXTRACTED, &columns))?;
+    if !options.counts {
+        let path = plot::path(options.writes);
+        plot::draw(&plot::panels(&EXTRACTED, &columns), &path)?;
+        eprintln!("{}", path.display());
+    }
+    let sized = sized();
+    let columns = sized.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+    page.put("peers-more", &table::table(&sized, &columns))?;
+    drop(guard);
+    if !options.counts {
+        page.put("cycles", &cycles::table(&options.parent, options.effort)?)?;
+    }
+    page.put("machine-peers", &versions::all())
+}
+
+/// Those of other sizes that everyone can do.
+fn sized() -> Vec<Scenario> {
+    let of_one = |scenario: &&Scenario| scenario.configured == 1;
+    MORE.iter().filter(of_one).copied().collect()
+}
+
+fn find(name: &str) -> Result<Scenario, Failure> {
+    let mut all = EXTRACTED.into_iter().chain(sized());
+    let found = all.find(|scenario| scenario.name == name);
+    Ok(found.ok_or("there is no such scenario")?)
+}
+
+/// axum_session starts a task for each layer. Nobody runs it, nor any other task of this runtime.
+fn no_runtime() -> Result<runtime::Runtime, Failure> {
+    Ok(runtime::Builder::new_current_thread().build()?)
+}
+
+fn column(scenario: &Scenario, options: &Options) -> Result<Column, Failure> {
     eprintln!("{}: {}", scenario.name, scenario.text);
+    let (indexes, mut pairs): (Vec<usize>, Vec<Pair>) = Turn::all(scenario)
+        .into_iter()
+        .map(|turn| (turn.index, turn.pair))
+        .unzip();
+    let effort = options.effort;
+    let times = if options.counts {
+        vec![f64::NAN; pairs.len()]
+    } else {
+        above_bare(&mut pairs, effort.rounds, effort.calls)
+    };
+    let calls = effort.counted_calls;
+    let stepped = Stepped::start(&[CHILD, scenario.name, &calls.to_string()])?;
     let mut column = vec![None; SYSTEMS.len()];
-    let times = time::time(&mut pairs, effort);
-    let counts = count::count(scenario, pairs.len(), effort)?;
-    for ((pair, nanoseconds), counts) in pairs.iter().zip(times).zip(counts) {
-        if let Some(cell) = column.get_mut(pair.index) {
+    for (index, nanoseconds) in indexes.into_iter().zip(times) {
+        let bare = stepped.median(calls)?;
+        let counts = stepped.median(calls)? - bare;
+        if let Some(cell) = column.get_mut(index) {
             *cell = Some(Cost {
-                nanoseconds,
                 counts,
+                nanoseconds,
             });
         }
     }
+    stepped.finish()?;
     Ok(column)
+}
+
+/// What is stepped through.
+fn run_counted(scenario: &Scenario, calls: u32) -> Result<(), Failure> {
+    let runtime = no_runtime()?;
+    let _guard = runtime.enter();
+    Ok(count::traced(|mark| {
+        for Turn { pair, .. } in Turn::all(scenario) {
+            for mut subject in [pair.bare, pair.subject] {
+                subject.answer(scenario, calls, mark);
+            }
+        }
+    })?)
 }

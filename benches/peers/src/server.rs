@@ -9,22 +9,18 @@ use std::{
     thread,
 };
 
-use axum::{
-    Router,
-    body::Body,
-    http::{Request, Response},
-    routing::get,
-    serve::ListenerExt,
-};
+use axum::{Router, routing::get, serve::ListenerExt};
 use tokio::{net::TcpListener, runtime};
 use tower::layer::util::Identity;
 
-use crate::{
-    cycles::cpu_time,
-    scenarios::Action,
-    subject::Browser,
-    systems::{SYSTEMS, handlers},
+use kit::{
+    browser::Browser,
+    scenario::{Action, Content},
+    sessions::bare_router,
+    time::process_time,
 };
+
+use crate::systems::SYSTEMS;
 
 /// axum alone.
 pub(crate) const BARE: &str = "bare";
@@ -33,12 +29,13 @@ pub(crate) const IDLE: &str = "idle";
 
 /// The requests of [`crate::end_to_end`], and those before and after them.
 const ROUTES: [(&str, Action); 5] = [
-    ("/S2", Action::Nothing),
-    ("/S4", Action::Count),
-    ("/prepare", Action::Prepare(1)),
-    ("/expect-2", Action::Expect(1, Some(2))),
-    ("/expect", Action::Expect(1, None)),
+    ("/E2", Action::Nothing),
+    ("/E4", Action::Count),
+    ("/prepare", Action::Prepare(ONE)),
+    ("/expect-2", Action::Expect(ONE, Some(2))),
+    ("/expect", Action::Expect(ONE, None)),
 ];
+const ONE: Content = Content::profiles(1);
 
 /// What runs in the process. It prints its address, and ends when its input does.
 ///
@@ -49,7 +46,7 @@ pub(crate) fn run(who: &str) -> io::Result<()> {
         .enable_all()
         .build()?
         .block_on(async {
-            let cpu = get(|| ready(cpu_time().as_nanos().to_string()));
+            let cpu = get(|| ready(process_time().as_nanos().to_string()));
             let router = router(who)
                 .ok_or_else(|| io::Error::other("nobody of that name is for axum"))?
                 .route("/cpu", cpu);
@@ -65,11 +62,7 @@ pub(crate) fn run(who: &str) -> io::Result<()> {
 }
 
 fn router(who: &str) -> Option<Router> {
-    let bare = || {
-        handlers(&ROUTES, |_| {
-            get(|_: Request<Body>| ready(Response::new(Body::empty())))
-        })
-    };
+    let bare = || bare_router(&ROUTES.map(|(path, _)| path));
     match who {
         BARE => Some(bare()),
         IDLE => Some(bare().layer(Identity::new())),
@@ -105,7 +98,7 @@ impl Server {
     pub(crate) fn session(&self) -> io::Result<String> {
         let mut browser = Browser::default();
         browser.keep(self.get("/prepare", "")?.0);
-        for path in ["/S4", "/S4", "/expect-2"] {
+        for path in ["/E4", "/E4", "/expect-2"] {
             let cookies = self.visit(path, &browser.field())?;
             browser.keep(cookies);
         }

@@ -1,28 +1,23 @@
 //! A system in a scenario, and whether it does what it shall.
 
 use bytes::Bytes;
-
-use crate::{
+use kit::{
+    browser::Browser,
     endpoint::Endpoint,
-    scenarios::{ADA, Action, Scenario},
-    systems::{Kind, SYSTEMS, Sessions, System},
+    scenario::{ADA, Action, Content, Scenario},
+    subject::Subject,
+    time::Pair,
 };
 
-/// A service, and the cookies of the requests that it gets.
-pub(crate) struct Subject {
-    pub(crate) endpoint: Box<dyn Endpoint>,
-    pub(crate) field: Option<Bytes>,
-}
+use crate::systems::{Kind, SYSTEMS, Sessions, System};
 
-/// One of [`SYSTEMS`] beside its bare service, which gets the same requests.
-pub(crate) struct Pair {
-    /// In [`SYSTEMS`].
+/// One of [`SYSTEMS`], by its place there, beside its bare service, which gets the same requests.
+pub(crate) struct Turn {
     pub(crate) index: usize,
-    pub(crate) bare: Subject,
-    pub(crate) subject: Subject,
+    pub(crate) pair: Pair,
 }
 
-impl Pair {
+impl Turn {
     /// Of those systems that have anything to do in this scenario.
     pub(crate) fn all(scenario: &Scenario) -> Vec<Self> {
         SYSTEMS
@@ -36,8 +31,8 @@ impl Pair {
         let sessions = (system.new)();
         let endpoint = sessions.endpoint(scenario.action)?;
         let cookies = scenario
-            .profiles()
-            .map(|profiles| prepare(&*sessions, profiles).field());
+            .content
+            .map(|content| prepare(&*sessions, system, content).field());
         let field = cookies.map(|cookies| scenario.field(&cookies));
         let bare = Subject {
             endpoint: (system.bare)(),
@@ -45,8 +40,11 @@ impl Pair {
         };
         Some(Self {
             index,
-            bare,
-            subject: Subject { endpoint, field },
+            pair: Pair {
+                bare,
+                subject: Subject { endpoint, field },
+                calls: None,
+            },
         })
     }
 }
@@ -64,7 +62,7 @@ pub(crate) fn check() {
         Some(119),
         "with the counter it is 120 bytes of JSON"
     );
-    for system in SYSTEMS {
+    for system in SYSTEMS.iter().filter(|system| system.kind != Kind::Nothing) {
         check_counting(system);
         check_making(system);
     }
@@ -72,26 +70,29 @@ pub(crate) fn check() {
 
 fn check_counting(system: &System) {
     let name = system.name;
-    for profiles in [1, 17] {
+    for content in [
+        Content::profiles(1),
+        Content::profiles(17),
+        Content::of_bytes(600),
+    ] {
         let sessions = (system.new)();
-        let prepared = prepare(&*sessions, profiles);
+        let prepared = prepare(&*sessions, system, content);
         let mut browser = prepared.clone();
-        browser.visit(&*sessions, Action::Read);
+        visit(&mut browser, &*sessions, Action::Read);
         for _ in 0..2 {
             let before = browser.clone();
-            browser.visit(&*sessions, Action::Count);
+            visit(&mut browser, &*sessions, Action::Count);
             assert!(
                 system.kind == Kind::Memory || browser != before,
                 "{name} counts, but not in the cookie"
             );
         }
-        browser.visit(&*sessions, Action::Expect(profiles, Some(2)));
+        visit(&mut browser, &*sessions, Action::Expect(content, Some(2)));
         let then = if system.kind == Kind::Memory { 2 } else { 0 };
-        prepared
-            .clone()
-            .visit(&*sessions, Action::Expect(profiles, Some(then)));
-        prepared.altered().visit(&*sessions, Action::ExpectEmpty);
-        Browser::default().visit(&*sessions, Action::ExpectEmpty);
+        let expect = Action::Expect(content, Some(then));
+        visit(&mut prepared.clone(), &*sessions, expect);
+        visit(&mut prepared.altered(), &*sessions, Action::ExpectEmpty);
+        visit(&mut Browser::default(), &*sessions, Action::ExpectEmpty);
     }
 }
 
@@ -99,9 +100,10 @@ fn check_making(system: &System) {
     let sessions = (system.new)();
     let mut browsers = [Browser::default(), Browser::default()];
     for browser in &mut browsers {
-        browser.visit(&*sessions, Action::Create);
-        assert!(!browser.0.is_empty(), "{} sets no cookie", system.name);
-        browser.visit(&*sessions, Action::Expect(1, None));
+        visit(browser, &*sessions, Action::Create(1));
+        assert!(!browser.is_empty(), "{} sets no cookie", system.name);
+        let expect = Action::Expect(Content::profiles(1), None);
+        visit(browser, &*sessions, expect);
     }
     let [one, other] = browsers;
     assert!(
@@ -111,62 +113,24 @@ fn check_making(system: &System) {
     );
 }
 
-/// A browser with a session of so many profiles, and the counter.
-fn prepare(sessions: &dyn Sessions, profiles: usize) -> Browser {
+/// A browser with a session of this content, and the counter.
+fn prepare(sessions: &dyn Sessions, system: &System, content: Content) -> Browser {
     let mut browser = Browser::default();
-    browser.visit(sessions, Action::Prepare(profiles));
-    assert!(!browser.0.is_empty(), "a session was made");
+    if system.kind == Kind::Nothing {
+        // As long as a session's cookie.
+        browser.keep(vec![format!("session={}", "x".repeat(300))]);
+        return browser;
+    }
+    visit(&mut browser, sessions, Action::Prepare(content));
+    assert!(!browser.is_empty(), "a session was made");
     browser
 }
 
-/// Cookies by name.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Browser(Vec<(String, String)>);
-
-impl Browser {
-    fn visit(&mut self, sessions: &dyn Sessions, action: Action) {
-        let mut endpoint = sessions
-            .endpoint(action)
-            .expect("only those that do nothing have no layer");
-        let field = (!self.0.is_empty()).then(|| Bytes::from(self.field()));
-        self.keep(endpoint.visit(field.as_ref()));
-    }
-
-    /// Takes what a response sets.
-    pub(crate) fn keep(&mut self, cookies: Vec<String>) {
-        for cookie in cookies {
-            let pair = cookie
-                .split(';')
-                .next()
-                .and_then(|pair| pair.split_once('='));
-            let (name, value) = pair.expect("a cookie has a name and a value");
-            self.0.retain(|(known, _)| known != name);
-            if !value.is_empty() {
-                self.0.push((name.to_owned(), value.to_owned()));
-            }
-        }
-    }
-
-    /// The `Cookie` field of a request.
-    pub(crate) fn field(&self) -> String {
-        self.0
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect::<Vec<_>>()
-            .join("; ")
-    }
-
-    /// With another character in the middle of each value.
-    fn altered(mut self) -> Self {
-        for (_, value) in &mut self.0 {
-            let middle = value.len() / 2;
-            let other = if value.get(middle..=middle) == Some("A") {
-                "B"
-            } else {
-                "A"
-            };
-            value.replace_range(middle..=middle, other);
-        }
-        self
-    }
+/// The handler fails if the session is not as it shall be, so a panic is what says so.
+fn visit(browser: &mut Browser, sessions: &dyn Sessions, action: Action) {
+    let mut endpoint: Box<dyn Endpoint> = sessions
+        .endpoint(action)
+        .expect("only those that do nothing have no layer");
+    let field = (!browser.is_empty()).then(|| Bytes::from(browser.field()));
+    browser.keep(endpoint.visit(field.as_ref()));
 }

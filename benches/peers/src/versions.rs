@@ -1,6 +1,8 @@
 //! With what the figures were made.
 
-use std::{collections::BTreeSet, fs, process::Command};
+use std::{collections::BTreeSet, process::Command};
+
+use kit::machine::{kernel, processor, run, rustc};
 
 use crate::systems::{SYSTEMS, System};
 
@@ -8,24 +10,24 @@ const LOCK: &str = include_str!("../Cargo.lock");
 const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Those of all the systems.
-pub(crate) fn print() {
+pub(crate) fn all() -> String {
     let tools = [rustc(), run("go", &["version"]), gorilla()];
-    print_those(SYSTEMS.iter().map(|system| system.package), &tools);
+    those(SYSTEMS.iter().map(|system| system.package), &tools)
 }
 
 /// Those of what a server and its load are made of.
-pub(crate) fn print_end_to_end<'a>(systems: impl Iterator<Item = &'a System>) {
-    print_those(
+pub(crate) fn end_to_end<'a>(systems: impl Iterator<Item = &'a System>) -> String {
+    those(
         systems
             .map(|system| system.package)
             .chain(["axum", "hyper", "tokio"]),
         &[rustc(), wrk()],
-    );
+    )
 }
 
 /// Those of stores, and of their servers.
 #[cfg(feature = "stores")]
-pub(crate) fn print_stores(servers: impl Iterator<Item = String>) {
+pub(crate) fn stores(servers: impl Iterator<Item = String>) -> String {
     const PACKAGES: [&str; 12] = [
         "silverback",
         "silverback-redis",
@@ -41,33 +43,19 @@ pub(crate) fn print_stores(servers: impl Iterator<Item = String>) {
         "tokio",
     ];
     let tools: Vec<_> = servers.map(Some).chain([rustc()]).collect();
-    print_those(PACKAGES.into_iter(), &tools);
+    those(PACKAGES.into_iter(), &tools)
 }
 
-fn print_those<'a>(packages: impl Iterator<Item = &'a str>, tools: &[Option<String>]) {
+fn those<'a>(packages: impl Iterator<Item = &'a str>, tools: &[Option<String>]) -> String {
     let packages: BTreeSet<_> = packages.collect();
-    println!(
-        "- {}",
-        packages
-            .into_iter()
-            .map(package)
-            .collect::<Vec<_>>()
-            .join(", ")
-    );
-    println!(
-        "- {}",
-        tools
-            .iter()
-            .flatten()
-            .cloned()
-            .collect::<Vec<_>>()
-            .join(", ")
-    );
-    println!("- {}, {}", processor(), kernel());
-}
-
-fn rustc() -> Option<String> {
-    run("rustc", &["--version"])
+    let packages: Vec<_> = packages.into_iter().map(package).collect();
+    let tools: Vec<_> = tools.iter().flatten().cloned().collect();
+    let (processor, kernel) = (processor(), kernel().unwrap_or_default());
+    format!(
+        "- {}\n- {}\n- {processor}, {kernel}",
+        packages.join(", "),
+        tools.join(", ")
+    )
 }
 
 /// It is never content when it is asked for its version.
@@ -119,39 +107,4 @@ fn gorilla() -> Option<String> {
         ],
     )?;
     Some(format!("gorilla/sessions {version} (Debian)"))
-}
-
-fn processor() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = text
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let threads = std::thread::available_parallelism().map_or(0, usize::from);
-    format!(
-        "{threads} threads of {}",
-        model.map_or("an unknown processor", |model| model.1)
-    )
-}
-
-fn kernel() -> String {
-    let system = run("uname", &["-sr"]);
-    system
-        .and_then(|system| Some(system.split('-').next()?.to_owned()))
-        .unwrap_or_else(|| "unknown kernel".to_owned())
-}
-
-/// The first line that a program prints, if it is installed and content.
-pub(crate) fn run(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .output()
-        .ok()
-        .filter(|output| output.status.success())?;
-    Some(
-        String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .next()?
-            .trim()
-            .to_owned(),
-    )
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
+use kit::{table::number, time::median};
 use tokio::task::JoinSet;
 
 use super::{
@@ -10,7 +11,6 @@ use super::{
     place::{Place, PoolSettings, Who},
     site::{Site, path},
 };
-use crate::{table::number, time::median};
 
 /// Who comes at once.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,7 @@
 //! Sessions in Redis and in PostgreSQL, beside tower-sessions with the stores that are published
 //! for it. See README.md.
 
+mod cost;
 mod distance;
 mod keep;
 mod load;
@@ -14,8 +15,10 @@ use std::{error::Error, time::Duration};
 
 use tokio::runtime::Runtime;
 
+use kit::{page::Page, table::markdown};
+
 use self::place::{Kind, Place};
-use crate::{table::print_aligned, versions};
+use crate::versions;
 
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 pub(crate) type Result<T = (), E = Failure> = std::result::Result<T, E>;
@@ -47,24 +50,36 @@ impl Effort {
     };
 }
 
-/// Prints the tables of those servers that are installed.
-pub(crate) fn print(effort: Effort) -> Result {
+/// The tables of those servers that are installed.
+pub(crate) fn put(effort: Effort, page: &Page) -> Result {
     site::check();
     let places: Vec<Place> = Kind::ALL.into_iter().filter_map(Place::start).collect();
     // Contestants and what asks them share the threads, as an application and its clients would not;
     // so neither has more of the machine than the other.
     let runtime = Runtime::new()?;
-    runtime.block_on(async {
+    let [trips, cost, load, keep] = runtime.block_on(async {
         eprintln!("round trips");
-        print_aligned(&trips::table(&places, effort).await?);
-        println!();
-        print_aligned(&load::table(&places, effort).await?);
-        println!();
+        let trips = trips::table(&places, effort).await?;
+        let cost = cost::table(&places, effort).await?;
+        let load = load::table(&places, effort).await?;
         eprintln!("what overlapping requests keep");
-        print_aligned(&keep::table(&places, effort).await?);
-        println!();
-        Ok::<_, Failure>(())
+        let keep = keep::table(&places, effort).await?;
+        Ok::<_, Failure>([trips, cost, load, keep])
     })?;
-    versions::print_stores(places.iter().filter_map(Place::version));
-    Ok(())
+    for (name, table) in [
+        ("trips", trips),
+        ("cost-on-servers", cost),
+        ("load", load),
+        ("keep", keep),
+    ] {
+        put_into(page, name, &markdown(&table))?;
+    }
+    let servers = places.iter().filter_map(Place::version);
+    put_into(page, "machine-servers", &versions::stores(servers))
+}
+
+/// Its errors are for one thread.
+fn put_into(page: &Page, name: &str, text: &str) -> Result {
+    page.put(name, text)
+        .map_err(|error| error.to_string().into())
 }

@@ -16,8 +16,9 @@ use sqlx::postgres::PgPoolOptions;
 
 use super::{
     Result,
+    cost::text,
     place::PoolSettings,
-    site::{COUNT, Gate, PROFILE, Profile, Site, USER, path},
+    site::{COUNT, Gate, PROFILE, Profile, Site, TEXT, USER, path},
 };
 
 pub(super) async fn redis(url: &str) -> Result<Site> {
@@ -43,6 +44,8 @@ fn site(
     let config = SessionConfig::new("session", store, Keys::generate()?);
     let router = Router::new()
         .route(path::START, get(start))
+        .route(path::START_WITH, get(start_with))
+        .route(path::COUNT_ALONE, get(count_alone))
         .route(path::READ, get(read))
         .route(path::COUNT, get(count))
         .route(path::INSERT, get(insert))
@@ -64,6 +67,15 @@ fn site(
 async fn start(session: Session) -> Result<(), Error> {
     session.insert(PROFILE, Profile::ada())?;
     session.insert(COUNT, 0)
+}
+
+async fn start_with(Path(bytes): Path<usize>, session: Session) -> Result<(), Error> {
+    session.insert(TEXT, text(bytes))?;
+    session.insert(COUNT, 0)
+}
+
+async fn count_alone(session: Session) -> Result<(), Error> {
+    session.update(COUNT, |count: &mut u64| *count += 1)
 }
 
 async fn read(session: Session) -> Result<Response, Error> {

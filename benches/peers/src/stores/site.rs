@@ -7,21 +7,26 @@ use axum::{
     body::{self, Body},
     http::{Request, StatusCode, header},
 };
+use kit::browser::Browser;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tower::ServiceExt;
 
 use super::Result;
-use crate::subject::Browser;
 
 pub(super) const COUNT: &str = "count";
 pub(super) const PROFILE: &str = "profile";
 pub(super) const USER: &str = "user";
+pub(super) const TEXT: &str = "text";
 
 /// What the paths do.
 pub(super) mod path {
     /// Makes a session of a profile and a counter.
     pub(crate) const START: &str = "/start";
+    /// Makes a session of so many bytes of values, a counter among them.
+    pub(crate) const START_WITH: &str = "/start/{bytes}";
+    /// Reads the counter alone, and writes it one higher.
+    pub(crate) const COUNT_ALONE: &str = "/count-alone";
     /// Reads both, and answers with the counter.
     pub(crate) const READ: &str = "/read";
     /// Reads both, and writes the counter one higher.
@@ -156,8 +161,12 @@ impl Site {
 
     /// The cookie of a new session.
     pub(super) async fn start(&self) -> Result<String> {
+        self.start_at(path::START).await
+    }
+
+    pub(super) async fn start_at(&self, path: &str) -> Result<String> {
         let mut browser = Browser::default();
-        browser.keep(self.visit(path::START, "").await?.cookies);
+        browser.keep(self.visit(path, "").await?.cookies);
         Ok(browser.field())
     }
 

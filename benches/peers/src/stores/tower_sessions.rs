@@ -15,8 +15,9 @@ use tower_sessions_sqlx_store::{PostgresStore, sqlx};
 
 use super::{
     Result,
+    cost::text,
     place::PoolSettings,
-    site::{COUNT, Gate, PROFILE, Profile, Site, USER, path},
+    site::{COUNT, Gate, PROFILE, Profile, Site, TEXT, USER, path},
 };
 
 /// How many connections the example in its documentation has.
@@ -48,6 +49,8 @@ fn site(
     let gate = Arc::new(Gate::default());
     let router = Router::new()
         .route(path::START, get(start))
+        .route(path::START_WITH, get(start_with))
+        .route(path::COUNT_ALONE, get(count_alone))
         .route(path::READ, get(read))
         .route(path::COUNT, get(count))
         .route(path::INSERT, get(count))
@@ -82,6 +85,16 @@ impl IntoResponse for Failure {
 async fn start(session: Session) -> Result<(), Failure> {
     session.insert(PROFILE, Profile::ada()).await?;
     Ok(session.insert(COUNT, 0).await?)
+}
+
+async fn start_with(Path(bytes): Path<usize>, session: Session) -> Result<(), Failure> {
+    session.insert(TEXT, text(bytes)).await?;
+    Ok(session.insert(COUNT, 0).await?)
+}
+
+async fn count_alone(session: Session) -> Result<(), Failure> {
+    let count: u64 = session.get(COUNT).await?.unwrap_or_default();
+    Ok(session.insert(COUNT, count + 1).await?)
 }
 
 async fn read(session: Session) -> Result<Response, Failure> {

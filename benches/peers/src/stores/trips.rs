@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use kit::browser::Browser;
 use silverback_test_servers::Proxy;
 
 use super::{
@@ -9,7 +10,6 @@ use super::{
     place::{Kind, Place, PoolSettings, Who},
     site::{Site, path},
 };
-use crate::subject::Browser;
 
 /// How much later answers come: so a request that takes three times as long waits for three of them,
 /// one after the other.

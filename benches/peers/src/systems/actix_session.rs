@@ -17,12 +17,12 @@ use actix_web::{
 };
 use axum::Router;
 use bytes::Bytes;
+use kit::{
+    endpoint::{Endpoint, Exchange, now},
+    scenario::{ADA, Action, COUNT, NAME, PROFILES, Profile, profile_key, text_key},
+};
 
 use super::Sessions;
-use crate::{
-    endpoint::{Endpoint, Exchange, now},
-    scenarios::{ADA, Action, COUNT, NAME, PROFILE, Profile, key},
-};
 
 pub(super) fn private() -> Box<dyn Sessions> {
     Box::new(Middleware {
@@ -81,14 +81,28 @@ fn handle(session: &Session, action: Action) -> Result<(), SessionInsertError> {
             let count: u64 = read(session, COUNT).expect("there is a counter");
             session.insert(COUNT, count + 1)?;
         }
-        Action::Create => session.insert(PROFILE, ADA)?,
-        Action::Prepare(profiles) => {
-            (0..profiles).try_for_each(|number| session.insert(key(number), ADA))?;
+        Action::Create(profiles) => {
+            for key in PROFILES.iter().take(profiles) {
+                session.insert(*key, ADA)?;
+            }
+        }
+        Action::Prepare(content) => {
+            for number in 0..content.profiles {
+                session.insert(profile_key(number), ADA)?;
+            }
+            for number in 0..content.texts {
+                session.insert(text_key(number), content.text())?;
+            }
             session.insert(COUNT, 0)?;
         }
-        Action::Expect(profiles, count) => {
-            for number in 0..profiles {
-                assert_eq!(read::<Profile>(session, &key(number)), Some(ADA.to_owned()));
+        Action::Expect(content, count) => {
+            for number in 0..content.profiles {
+                let profile: Option<Profile> = read(session, &profile_key(number));
+                assert_eq!(profile, Some(ADA.to_owned()));
+            }
+            for number in 0..content.texts {
+                let text: Option<String> = read(session, &text_key(number));
+                assert_eq!(text, Some(content.text()));
             }
             assert!(count.is_none() || read(session, COUNT) == count);
         }

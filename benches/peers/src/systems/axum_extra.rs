@@ -3,11 +3,12 @@
 //! Its jars are extractors: a handler that does not use its session does not take one, and nothing
 //! is around it.
 
-use std::{convert::Infallible, future::ready, hint::black_box, sync::Arc};
+use std::{hint::black_box, marker::PhantomData};
 
 use axum::{
     Router,
     body::Body,
+    extract::FromRequestParts,
     response::{IntoResponse, IntoResponseParts, Response},
     routing::get,
 };
@@ -15,48 +16,48 @@ use axum_extra::extract::{
     PrivateCookieJar, SignedCookieJar,
     cookie::{Cookie, Key},
 };
-use http::{HeaderMap, Request};
-use serde::{Deserialize, Serialize};
-use tower::service_fn;
-
-use super::{Sessions, handlers};
-use crate::{
-    endpoint::{Endpoint, Tower},
-    scenarios::{ADA, Action, NAME, Profile},
+use kit::{
+    endpoint::{Endpoint, Web},
+    for_action,
+    scenario::{ADA, Action, Content, NAME, Profile},
 };
+use serde::{Deserialize, Serialize};
+
+use super::Sessions;
 
 pub(super) fn private() -> Box<dyn Sessions> {
-    Box::new(Jars::<PrivateCookieJar> {
-        key: Key::generate(),
-        open: PrivateCookieJar::from_headers,
-        get: PrivateCookieJar::get,
-        add: PrivateCookieJar::add,
-    })
+    Box::new(Jars::<PrivateCookieJar>(Key::generate(), PhantomData))
 }
 
 pub(super) fn signed() -> Box<dyn Sessions> {
-    Box::new(Jars::<SignedCookieJar> {
-        key: Key::generate(),
-        open: SignedCookieJar::from_headers,
-        get: SignedCookieJar::get,
-        add: SignedCookieJar::add,
-    })
+    Box::new(Jars::<SignedCookieJar>(Key::generate(), PhantomData))
 }
+
+struct Jars<J>(Key, PhantomData<J>);
 
 /// The same methods of either jar.
-struct Jars<J> {
-    key: Key,
-    open: fn(&HeaderMap, Key) -> J,
-    get: fn(&J, &str) -> Option<Cookie<'static>>,
-    add: fn(J, Cookie<'static>) -> J,
+trait Jar: FromRequestParts<Key> + IntoResponseParts + Send + 'static {
+    fn get(&self, name: &str) -> Option<Cookie<'static>>;
+    fn add(self, cookie: Cookie<'static>) -> Self;
 }
 
-impl<J> Clone for Jars<J> {
-    fn clone(&self) -> Self {
-        Self {
-            key: self.key.clone(),
-            ..*self
-        }
+impl Jar for PrivateCookieJar {
+    fn get(&self, name: &str) -> Option<Cookie<'static>> {
+        Self::get(self, name)
+    }
+
+    fn add(self, cookie: Cookie<'static>) -> Self {
+        Self::add(self, cookie)
+    }
+}
+
+impl Jar for SignedCookieJar {
+    fn get(&self, name: &str) -> Option<Cookie<'static>> {
+        Self::get(self, name)
+    }
+
+    fn add(self, cookie: Cookie<'static>) -> Self {
+        Self::add(self, cookie)
     }
 }
 
@@ -65,89 +66,87 @@ impl<J> Clone for Jars<J> {
 struct Values<S = String> {
     count: u64,
     profiles: Vec<Profile<S>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    texts: Vec<String>,
 }
 
-impl<J: IntoResponseParts + 'static> Sessions for Jars<J> {
-    fn endpoint(&self, action: Action) -> Option<Box<dyn Endpoint>> {
-        let jars = self.clone();
-        let service = service_fn(move |request: Request<()>| {
-            ready(Ok::<_, Infallible>(jars.handle(&request, action)))
-        });
-        (action != Action::Nothing).then(|| Box::new(Tower(service)) as Box<dyn Endpoint>)
-    }
-
+impl<J: Jar> Sessions for Jars<J> {
     fn router(&self, routes: &[(&str, Action)]) -> Option<Router> {
-        let jars = Arc::new(self.clone());
-        Some(handlers(routes, |action| {
-            let jars = Arc::clone(&jars);
-            get(move |request: Request<Body>| ready(jars.handle(&request, action)))
-        }))
+        let router = routes
+            .iter()
+            .fold(Router::new(), |router, &(path, action)| {
+                let handler = match action {
+                    Action::Nothing => get(async || Response::new(Body::empty())),
+                    _ => {
+                        for_action!(action, ACTION => get(async move |jar: J| handle(jar, ACTION)))
+                    }
+                };
+                router.route(path, handler)
+            });
+        Some(router.with_state(self.0.clone()))
+    }
+
+    fn endpoint(&self, action: Action) -> Option<Box<dyn Endpoint>> {
+        let router = self.router(&[("/", action)])?;
+        (action != Action::Nothing).then(|| Box::new(Web::serve(router)) as Box<dyn Endpoint>)
     }
 }
 
-impl<J: IntoResponseParts> Jars<J> {
-    fn handle<B>(&self, request: &Request<B>, action: Action) -> Response {
-        let jar = (self.open)(request.headers(), self.key.clone());
-        let response = Response::new(Body::empty());
-        match action {
-            Action::Nothing => response,
-            Action::Read => {
-                black_box(self.read(&jar).expect("there is a cookie").count);
-                response
-            }
-            Action::Count => {
-                let mut values = self.read(&jar).expect("there is a cookie");
-                values.count += 1;
-                (self.write(jar, &values), response).into_response()
-            }
-            Action::Create => (
-                self.write(
-                    jar,
-                    &Values {
-                        count: 0,
-                        profiles: vec![ADA],
-                    },
-                ),
-                response,
-            )
-                .into_response(),
-            Action::Prepare(profiles) => {
-                let profiles = (0..profiles).map(|_| ADA).collect();
-                (self.write(jar, &Values { count: 0, profiles }), response).into_response()
-            }
-            Action::Expect(profiles, count) => {
-                let values = self.read(&jar).expect("there is a cookie");
-                assert!(count.is_none_or(|count| values.count == count));
-                assert_eq!(values.profiles.len(), profiles);
-                assert!(
-                    values
-                        .profiles
-                        .iter()
-                        .all(|profile| *profile == ADA.to_owned())
-                );
-                response
-            }
-            Action::ExpectEmpty => {
-                assert!(self.read(&jar).is_none());
-                response
-            }
+impl Values<&str> {
+    fn of(content: Content) -> Self {
+        Self {
+            count: 0,
+            profiles: (0..content.profiles).map(|_| ADA).collect(),
+            texts: (0..content.texts).map(|_| content.text()).collect(),
         }
     }
+}
 
-    fn read(&self, jar: &J) -> Option<Values> {
-        let cookie = (self.get)(jar, NAME)?;
-        Some(serde_json::from_str(cookie.value()).expect("it has been written by this program"))
+fn handle(jar: impl Jar, action: Action) -> Response {
+    let response = Response::new(Body::empty());
+    match action {
+        Action::Nothing => response,
+        Action::Read => {
+            black_box(read(&jar).expect("there is a cookie").count);
+            response
+        }
+        Action::Count => {
+            let mut values = read(&jar).expect("there is a cookie");
+            values.count += 1;
+            (write(jar, &values), response).into_response()
+        }
+        Action::Create(profiles) => {
+            let values = Values::of(Content::profiles(profiles));
+            (write(jar, &values), response).into_response()
+        }
+        Action::Prepare(content) => (write(jar, &Values::of(content)), response).into_response(),
+        Action::Expect(content, count) => {
+            let values = read(&jar).expect("there is a cookie");
+            assert!(count.is_none_or(|count| values.count == count));
+            let profiles = vec![ADA.to_owned(); content.profiles];
+            assert_eq!(values.profiles, profiles);
+            assert_eq!(values.texts, Values::of(content).texts);
+            response
+        }
+        Action::ExpectEmpty => {
+            assert!(read(&jar).is_none());
+            response
+        }
     }
+}
 
-    fn write(&self, jar: J, values: &Values<impl Serialize>) -> J {
-        let json = serde_json::to_string(values).expect("these values are JSON");
-        (self.add)(
-            jar,
-            Cookie::build((NAME, json))
-                .path("/")
-                .http_only(true)
-                .secure(true)
-                .build(),
-        )
-    }
+fn read(jar: &impl Jar) -> Option<Values> {
+    let cookie = jar.get(NAME)?;
+    Some(serde_json::from_str(cookie.value()).expect("it has been written by this program"))
+}
+
+fn write<J: Jar>(jar: J, values: &Values<impl Serialize>) -> J {
+    let json = serde_json::to_string(values).expect("these values are JSON");
+    jar.add(
+        Cookie::build((NAME, json))
+            .path("/")
+            .http_only(true)
+            .secure(true)
+            .build(),
+    )
 }

@@ -1,21 +1,15 @@
 //! axum_session: the values are in memory, as its pool of no database has it; the cookie has the
 //! ID.
 
-use std::{
-    convert::Infallible,
-    future::{Ready, ready},
-};
-
-use axum::{Router, body::Body, routing::get};
+use axum::{Router, body::Body, response::Response, routing::get};
 use axum_session::{Session, SessionConfig, SessionLayer, SessionNullPool, SessionStore};
-use http::{Request, Response};
-use tower::{Layer, service_fn};
+use kit::{
+    endpoint::now,
+    for_action,
+    scenario::{ADA, Action, COUNT, PROFILES, Profile, profile_key, text_key},
+};
 
 use super::{Sessions, handlers};
-use crate::{
-    endpoint::{Endpoint, Tower, now},
-    scenarios::{ADA, Action, COUNT, PROFILE, Profile, key},
-};
 
 pub(super) fn plain() -> Box<dyn Sessions> {
     let store = now(SessionStore::new(None, SessionConfig::default()))
@@ -24,24 +18,15 @@ pub(super) fn plain() -> Box<dyn Sessions> {
 }
 
 impl Sessions for SessionLayer<SessionNullPool> {
-    fn endpoint(&self, action: Action) -> Option<Box<dyn Endpoint>> {
-        Some(Box::new(Tower(self.layer(service_fn(
-            move |request: Request<()>| answer(&request, action),
-        )))))
-    }
-
     fn router(&self, routes: &[(&str, Action)]) -> Option<Router> {
-        let handler = |action| get(move |request: Request<Body>| answer(&request, action));
+        let handler = |action| {
+            for_action!(action, ACTION => get(async move |session: Session<SessionNullPool>| {
+                handle(&session, ACTION);
+                Response::new(Body::empty())
+            }))
+        };
         Some(handlers(routes, handler).layer(self.clone()))
     }
-}
-
-fn answer<B>(request: &Request<B>, action: Action) -> Ready<Result<Response<Body>, Infallible>> {
-    handle(
-        request.extensions().get().expect("the layer is around"),
-        action,
-    );
-    ready(Ok(Response::new(Body::empty())))
 }
 
 fn handle(session: &Session<SessionNullPool>, action: Action) {
@@ -52,14 +37,28 @@ fn handle(session: &Session<SessionNullPool>, action: Action) {
             let count: u64 = session.get(COUNT).expect("there is a counter");
             session.set(COUNT, count + 1);
         }
-        Action::Create => session.set(PROFILE, ADA),
-        Action::Prepare(profiles) => {
-            (0..profiles).for_each(|number| session.set(&key(number), ADA));
+        Action::Create(profiles) => {
+            for key in PROFILES.iter().take(profiles) {
+                session.set(key, ADA);
+            }
+        }
+        Action::Prepare(content) => {
+            for number in 0..content.profiles {
+                session.set(&profile_key(number), ADA);
+            }
+            for number in 0..content.texts {
+                session.set(&text_key(number), content.text());
+            }
             session.set(COUNT, 0);
         }
-        Action::Expect(profiles, count) => {
-            for number in 0..profiles {
-                assert_eq!(session.get::<Profile>(&key(number)), Some(ADA.to_owned()));
+        Action::Expect(content, count) => {
+            for number in 0..content.profiles {
+                let profile: Option<Profile> = session.get(&profile_key(number));
+                assert_eq!(profile, Some(ADA.to_owned()));
+            }
+            for number in 0..content.texts {
+                let text: Option<String> = session.get(&text_key(number));
+                assert_eq!(text, Some(content.text()));
             }
             assert!(count.is_none() || session.get(COUNT) == count);
         }

@@ -7,26 +7,36 @@ mod silverback;
 mod tower_sessions;
 mod tower_sessions_cookie_store;
 
-use axum::{Router, routing::MethodRouter};
-
-use crate::{
-    endpoint::{Endpoint, bare},
-    scenarios::Action,
+use axum::{
+    Router,
+    body::Body,
+    http::Method,
+    response::Response,
+    routing::{MethodRouter, get},
 };
+use kit::{
+    endpoint::{Endpoint, Web},
+    scenario::Action,
+    sessions::bare_router,
+};
+use tower::layer::util::Identity;
 
 /// How a session is kept. What is compared is of one kind.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
+    /// There is no session.
+    Nothing,
     Encrypted,
     Signed,
     Memory,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Encrypted, Self::Signed, Self::Memory];
+    pub(crate) const ALL: [Self; 4] = [Self::Nothing, Self::Encrypted, Self::Signed, Self::Memory];
 
     pub(crate) const fn title(self) -> &'static str {
         match self {
+            Self::Nothing => "no session",
             Self::Encrypted => "encrypted cookie",
             Self::Signed => "signed cookie",
             Self::Memory => "memory",
@@ -36,16 +46,32 @@ impl Kind {
 
 /// A store or a key, and the sessions made with it.
 pub(crate) trait Sessions {
-    /// A service whose handler does this, or nothing if a handler that does not use its session has
-    /// nothing around it.
-    fn endpoint(&self, action: Action) -> Option<Box<dyn Endpoint>>;
-
-    /// The same on axum, with a handler at each of these paths; nothing of who has a framework of
-    /// its own.
+    /// axum with an `async fn` at each of these paths, which gets the session by an extractor.
     fn router(&self, routes: &[(&str, Action)]) -> Option<Router>;
+
+    /// A handler that does this, called directly; nothing if one that does not use its session has
+    /// nothing around it.
+    fn endpoint(&self, action: Action) -> Option<Box<dyn Endpoint>> {
+        Some(Box::new(Web::serve(self.router(&[("/", action)])?)))
+    }
 }
 
-/// What there is of axum without sessions.
+/// axum with a layer and an extractor that do nothing, which is what any of them costs.
+struct Nothing;
+
+impl Sessions for Nothing {
+    fn router(&self, routes: &[(&str, Action)]) -> Option<Router> {
+        let handler = |_| get(async |_: Method| Response::new(Body::empty()));
+        Some(handlers(routes, handler).layer(Identity::new()))
+    }
+}
+
+/// axum alone.
+fn bare() -> Box<dyn Endpoint> {
+    Box::new(Web::serve(bare_router(&["/"])))
+}
+
+/// A handler at each of these paths.
 pub(crate) fn handlers(
     routes: &[(&str, Action)],
     handler: impl Fn(Action) -> MethodRouter,
@@ -71,6 +97,12 @@ const COOKIE_STORE: &str = "tower-sessions-cookie-store";
 
 /// Of each kind, silverback first.
 pub(crate) const SYSTEMS: &[System] = &[
+    tower(
+        Kind::Nothing,
+        "a layer and an extractor that do nothing",
+        "axum",
+        || Box::new(Nothing),
+    ),
     tower(
         Kind::Encrypted,
         "silverback",

@@ -1,18 +1,12 @@
 //! tower-sessions: the values are in its memory store, the cookie has the ID.
 
-use axum::{Router, body::Body, routing::get};
-use http::Request;
-use tower::{Layer, service_fn};
+use axum::{Router, body::Body, response::Response, routing::get};
+use kit::{for_action, scenario::Action};
 use tower_sessions::{
     MemoryStore, Session, SessionManagerLayer, cookie::Key, service::CookieController,
 };
 
 use super::{Sessions, handlers};
-use crate::{
-    endpoint::{Endpoint, Tower},
-    scenarios::Action,
-};
-
 pub(super) fn plain() -> Box<dyn Sessions> {
     Box::new(layer())
 }
@@ -30,23 +24,22 @@ fn layer() -> SessionManagerLayer<MemoryStore> {
 }
 
 impl<C: CookieController + Sync> Sessions for SessionManagerLayer<MemoryStore, C> {
-    fn endpoint(&self, action: Action) -> Option<Box<dyn Endpoint>> {
-        Some(Box::new(Tower(self.layer(service_fn(
-            move |request: Request<()>| answer(request, action),
-        )))))
-    }
-
     fn router(&self, routes: &[(&str, Action)]) -> Option<Router> {
-        let handler = |action| get(move |request: Request<Body>| answer(request, action));
+        let handler = |action| {
+            for_action!(action, ACTION => get(async move |session: Session| {
+                handle(&session, ACTION).await;
+                Response::new(Body::empty())
+            }))
+        };
         Some(handlers(routes, handler).layer(self.clone()))
     }
 }
 
-/// Defines what answers requests, for a type of sessions: of tower-sessions, or of the older core
+/// Defines what a handler does, for a type of sessions: of tower-sessions, or of the older core
 /// that its cookie store needs.
-macro_rules! define_answer {
+macro_rules! define_handle {
     ($session:ty) => {
-        use $crate::scenarios::{ADA, COUNT, PROFILE, Profile, key};
+        use kit::scenario::{ADA, COUNT, PROFILES, Profile, profile_key, text_key};
 
         async fn handle(session: &$session, action: Action) {
             const REASON: &str = "sessions in cookies and in memory do not fail";
@@ -67,18 +60,32 @@ macro_rules! define_answer {
                         .expect("there is a counter");
                     session.insert(COUNT, count + 1).await.expect(REASON);
                 }
-                Action::Create => session.insert(PROFILE, ADA).await.expect(REASON),
-                Action::Prepare(profiles) => {
-                    for number in 0..profiles {
-                        session.insert(&key(number), ADA).await.expect(REASON);
+                Action::Create(profiles) => {
+                    for key in PROFILES.iter().take(profiles) {
+                        session.insert(key, ADA).await.expect(REASON);
+                    }
+                }
+                Action::Prepare(content) => {
+                    for number in 0..content.profiles {
+                        let key = profile_key(number);
+                        session.insert(&key, ADA).await.expect(REASON);
+                    }
+                    for number in 0..content.texts {
+                        let (key, text) = (text_key(number), content.text());
+                        session.insert(&key, text).await.expect(REASON);
                     }
                     session.insert(COUNT, 0).await.expect(REASON);
                 }
-                Action::Expect(profiles, count) => {
-                    for number in 0..profiles {
+                Action::Expect(content, count) => {
+                    for number in 0..content.profiles {
                         let profile: Option<Profile> =
-                            session.get(&key(number)).await.expect(REASON);
+                            session.get(&profile_key(number)).await.expect(REASON);
                         assert_eq!(profile, Some(ADA.to_owned()));
+                    }
+                    for number in 0..content.texts {
+                        let text: Option<String> =
+                            session.get(&text_key(number)).await.expect(REASON);
+                        assert_eq!(text, Some(content.text()));
                     }
                     assert!(count.is_none() || session.get(COUNT).await.expect(REASON) == count);
                 }
@@ -87,17 +94,8 @@ macro_rules! define_answer {
                 }
             }
         }
-
-        async fn answer<B>(
-            request: http::Request<B>,
-            action: Action,
-        ) -> Result<http::Response<Body>, std::convert::Infallible> {
-            let (head, _) = request.into_parts();
-            handle(head.extensions.get().expect("the layer is around"), action).await;
-            Ok(http::Response::new(Body::empty()))
-        }
     };
 }
-pub(super) use define_answer;
+pub(super) use define_handle;
 
-define_answer!(Session);
+define_handle!(Session);

@@ -1,0 +1,36 @@
+//! How much is done.
+
+use std::time::Duration;
+
+/// `--quick` does less.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    pub(crate) is_full: bool,
+    pub(crate) rounds: usize,
+    /// How long a round of one subject takes, about, in nanoseconds.
+    pub(crate) round: f64,
+    /// How many sessions are in a store at the most.
+    pub(crate) sessions: usize,
+    /// How many times one and two threads run in turn, and how long.
+    pub(crate) sprints: usize,
+    pub(crate) sprint: Duration,
+}
+
+impl Effort {
+    pub(crate) const FULL: Self = Self {
+        is_full: true,
+        rounds: 200,
+        round: 400_000.0,
+        sessions: 1_000_000,
+        sprints: 50,
+        sprint: Duration::from_millis(40),
+    };
+    pub(crate) const QUICK: Self = Self {
+        is_full: false,
+        rounds: 10,
+        round: 50_000.0,
+        sessions: 10_000,
+        sprints: 4,
+        sprint: Duration::from_millis(5),
+    };
+}
