@@ -12,7 +12,7 @@ use std::{
 
 use axum::{Router, routing::get};
 use silverback::{
-    Error, Keys, Session, SessionConfig, SessionLayer,
+    Clock, Error, Keys, Session, SessionConfig, SessionLayer, Timestamp,
     store::{Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version},
 };
 use tokio::net::TcpListener;
@@ -49,8 +49,8 @@ impl Store for PrintingStore {
         if records.contains_key(key) {
             return Err(StoreError::Exists);
         }
-        let version = Version::random()?;
-        records.insert(*key, Record::new(data, version, expiry.at));
+        let (version, end) = (Version::random()?, end(expiry)?);
+        records.insert(*key, Record::new(data, version, end));
         Ok(version)
     }
 
@@ -64,7 +64,7 @@ impl Store for PrintingStore {
         println!("update {key}, {} bytes", data.len());
         let mut records = self.records();
         let record = expect(&mut records, key, expected)?;
-        *record = Record::new(data, Version::random()?, expiry.at);
+        *record = Record::new(data, Version::random()?, end(expiry)?);
         Ok(record.version())
     }
 
@@ -77,7 +77,7 @@ impl Store for PrintingStore {
         println!("touch  {key}, {} s", expiry.after.as_secs());
         let mut records = self.records();
         let record = expect(&mut records, key, expected)?;
-        *record = Record::new(record.clone().into_data(), expected, expiry.at);
+        *record = Record::new(record.clone().into_data(), expected, end(expiry)?);
         Ok(expected)
     }
 
@@ -119,6 +119,11 @@ impl PrintingStore {
         records.retain(|_, record| !record.is_expired());
         records
     }
+}
+
+/// The end by the clock of this store, which is the system's.
+fn end(expiry: Expiry) -> Result<Timestamp, StoreError> {
+    expiry.checked_at(Clock::system().now())
 }
 
 /// The record, if it has the expected version.

@@ -90,7 +90,7 @@ impl<S: Send + Sync, N: Selector> FromRequestParts<S> for Flashes<N> {
     }
 }
 
-/// The session that is meant, loaded.
+/// The session that is meant, loaded if its store waits.
 async fn session_of<N: Selector>(parts: &Parts) -> Result<Session, Error> {
     let innermost = parts.extensions.get::<Session>();
     let innermost = innermost.ok_or_else(|| Error::new(ErrorKind::MissingLayer))?;
@@ -98,7 +98,7 @@ async fn session_of<N: Selector>(parts: &Parts) -> Result<Session, Error> {
         None => innermost.clone(),
         Some(name) => Sessions::from(innermost.clone()).named(name)?,
     };
-    session.load().await?;
+    session.fetch().await?;
     Ok(session)
 }
 

@@ -77,12 +77,13 @@ impl MacKey {
 /// Seals with AES-256-GCM under a fresh key for each message.
 ///
 /// The message key is HKDF-Expand of this key and a random 24-byte salt, so the nonce can be zero
-/// and the limit of 2^32 messages per key, which random 12-byte nonces have, does not apply.
-pub(crate) struct SealKey(Prk);
+/// and the limit of 2^32 messages per key, which random 12-byte nonces have, does not apply. Its
+/// first and only block is one HMAC (RFC 5869, section 2.3) under a key that is kept.
+pub(crate) struct SealKey(hmac::Key);
 
 impl SealKey {
     pub(crate) fn new(key: &[u8; KEY_LEN]) -> Self {
-        Self(Prk::new_less_safe(HKDF_SHA256, key))
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
     /// Encrypts `message[start..]` in place and appends the tag; all before `start` is
@@ -114,9 +115,13 @@ impl SealKey {
     }
 
     fn message_key(&self, salt: &[u8]) -> LessSafeKey {
-        let key = expand::<KEY_LEN>(&self.0, &[b"msg", salt]);
+        let mut expand = hmac::Context::with_key(&self.0);
+        expand.update(b"msg");
+        expand.update(salt);
+        expand.update(&[1]);
+        let key = expand.sign();
         LessSafeKey::new(
-            UnboundKey::new(&AES_256_GCM, key.as_ref()).expect("32 bytes are an AES-256 key"),
+            UnboundKey::new(&AES_256_GCM, key.as_ref()).expect("an HMAC-SHA256 is an AES-256 key"),
         )
     }
 }
@@ -149,6 +154,21 @@ mod tests {
     fn no_random_bytes_is_an_error_and_never_zeros() {
         assert_eq!(random_from::<32>(|_| Err(RandomError)), Err(RandomError));
         assert_ne!(random::<32>(), random::<32>());
+    }
+
+    #[test]
+    fn a_message_key_is_an_expansion() {
+        let (key, salt) = ([7; 32], [9; 24]);
+        let prk = Prk::new_less_safe(HKDF_SHA256, &key);
+        let expanded = expand::<KEY_LEN>(&prk, &[b"msg", &salt]);
+        let unbound = UnboundKey::new(&AES_256_GCM, expanded.as_ref()).unwrap();
+        let mut text = *b"text";
+        let tag = LessSafeKey::new(unbound)
+            .seal_in_place_separate_tag(zero_nonce(), Aad::from(b"head-"), &mut text)
+            .unwrap();
+        let mut sealed = b"head-text".to_vec();
+        SealKey::new(&key).seal(&salt, &mut sealed, 5);
+        assert_eq!(sealed, [b"head-", &text[..], tag.as_ref()].concat());
     }
 
     #[test]

@@ -11,13 +11,16 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+    /// Of a request that has cookies or none.
+    pub(crate) fn of<B>(request: &Request<B>, has_cookies: bool) -> Self {
         let (method, headers) = (request.method(), request.headers());
+        // Only what a click would send is fetched ahead of it. Without a cookie there is nothing to
+        // use up.
+        let may_prefetch = has_cookies && method == Method::GET;
         Self {
             method: method.clone(),
             is_grpc: is_grpc(headers),
-            // Only what a click would send is fetched ahead of it.
-            is_unseen: method == Method::HEAD || method == Method::GET && is_prefetch(headers),
+            is_unseen: method == Method::HEAD || may_prefetch && is_prefetch(headers),
         }
     }
 }
@@ -46,8 +49,7 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
             .next()
             .is_some_and(|first| first.trim_ascii().eq_ignore_ascii_case(b"prefetch"))
     };
-    // Without a cookie there is nothing to use up.
-    headers.contains_key(header::COOKIE) && headers.get(&SEC_PURPOSE).is_some_and(says_so)
+    headers.get(&SEC_PURPOSE).is_some_and(says_so)
 }
 
 #[cfg(test)]
@@ -68,9 +70,10 @@ mod tests {
         ] {
             for (method, may_be) in [(Method::GET, true), (Method::POST, false)] {
                 let request = Request::builder().method(method).header(name, value);
-                let request = request.header("cookie", "s=1");
-                let head = Head::of(&request.body(()).expect("a request"));
-                assert_eq!(head.is_unseen, expected && may_be, "{name}: {value}");
+                let request = request.body(()).expect("a request");
+                let is_unseen = |has_cookies| Head::of(&request, has_cookies).is_unseen;
+                assert_eq!(is_unseen(true), expected && may_be, "{name}: {value}");
+                assert!(!is_unseen(false), "{name}: {value}");
             }
         }
     }

@@ -211,8 +211,8 @@ impl<R> SessionLayer<R> {
 
     /// Tells the time by another clock, for tests.
     ///
-    /// Stores have a clock of their own: give them the same, or they take every session for
-    /// expired.
+    /// Stores have a clock of their own: give them the same. A store whose clock is so far ahead
+    /// that a session would be over at once says so: [`ErrorKind::ClocksDiffer`](crate::ErrorKind::ClocksDiffer).
     ///
     /// ```
     /// # use silverback::{Clock, Keys, MemoryStore, SessionConfig, SessionLayer, Timestamp};

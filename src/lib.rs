@@ -69,7 +69,8 @@
 //!
 //! # axum
 //!
-//! With the feature `axum` these are extractors. Each loads the session it gives. If it cannot, it
+//! With the feature `axum` these are extractors. Each loads the session it gives if its store waits;
+//! one in a cookie or in memory is opened when you first ask it something. If an extractor fails, it
 //! answers with an [`Error`], in the status of [`Answer`], and leaves the error in the response's
 //! extensions.
 //!

@@ -51,8 +51,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let head = Head::of(&request);
         let cookies = request.headers().get_all(header::COOKIE);
+        let head = Head::of(&request, cookies.iter().next().is_some());
         let registry = Registry::new(Arc::clone(&self.shared), cookies, head.is_read_only());
         let outer = request
             .extensions_mut()

@@ -40,8 +40,8 @@ impl Sessions {
         extensions.get::<Session>().cloned().map(Self::from)
     }
 
-    /// Returns the session of this name, loaded: a string, or a
-    /// [`SessionName`](crate::SessionName). It may be of any layer around the handler; of two that
+    /// Returns the session of this name: a string, or a [`SessionName`](crate::SessionName). It is
+    /// loaded if its store waits, and otherwise when you first ask it something. It may be of any layer around the handler; of two that
     /// have the name, the inner one counts. Every call of a request returns the same session.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl Sessions {
     /// otherwise as for [`Session::load`].
     pub async fn get(&self, name: impl Named) -> Result<Session, Error> {
         let found = self.named(name.name())?;
-        found.load().await?;
+        found.fetch().await?;
         Ok(found)
     }
 
@@ -60,7 +60,8 @@ impl Sessions {
             .ok_or_else(|| trace::misused(self.unknown(name)))
     }
 
-    /// Returns a session that the layer does not name, loaded; it is saved with the others.
+    /// Returns a session that the layer does not name, ready as by [`get`](Self::get); it is saved
+    /// with the others.
     /// gorilla's `Registry.Get(store, name)`.
     ///
     /// Make the settings once and keep them: the store is told apart by them and their clones. A
@@ -102,7 +103,7 @@ impl Sessions {
             let error = Error::new(ErrorKind::SettingsDiffer).of(name);
             return Err(trace::misused(error));
         }
-        session.load().await?;
+        session.fetch().await?;
         Ok(session)
     }
 
@@ -165,10 +166,16 @@ impl Sessions {
     }
 
     fn find(&self, name: &str) -> Option<Session> {
-        self.iter().find(|session| session.name() == name)
+        let mut registry = Some(&self.0);
+        while let Some(of_layer) = registry {
+            if let Some(handle) = of_layer.named(name) {
+                return Some(Session::from(handle));
+            }
+            registry = of_layer.outer();
+        }
+        None
     }
 
-    /// Says which names there are, since most unknown ones are misspelt.
     fn unknown(&self, name: &str) -> Error {
         let names: Vec<_> = self
             .iter()

@@ -102,10 +102,20 @@ fn long_cookies(message: &'static str, bytes: usize, left_out: Option<u64>) {
     );
 }
 
-#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn commit_failed(error: &Error) {
-    #[cfg(feature = "tracing")]
     for failure in error.failures() {
+        if failure.kind().is_misuse() {
+            mistaken(failure, None);
+        } else {
+            not_saved(failure);
+        }
+    }
+}
+
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+fn not_saved(failure: &Error) {
+    #[cfg(feature = "tracing")]
+    {
         let error = failure as &dyn std::error::Error;
         if failure.kind().is_of_race() {
             event!(WARN, error, "session not saved");

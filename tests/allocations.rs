@@ -99,6 +99,42 @@ fn an_untouched_request_costs_two_allocations_and_no_header() {
     }
 }
 
+/// A session of a store that never waits is opened by whoever asks for something in it.
+#[cfg(feature = "axum")]
+#[test]
+fn a_session_that_is_extracted_and_not_used_costs_no_more() {
+    use axum::extract::FromRequestParts;
+    use silverback::{Flashes, SessionName, SessionOf, Sessions};
+
+    #[derive(Clone, Copy)]
+    struct Named;
+    impl SessionName for Named {
+        const NAME: &'static str = "s";
+    }
+
+    for layer in layers() {
+        let valid = valid_cookie(&layer);
+        let mut service = layer.layer(service_fn(async |request: Request<()>| {
+            let mut parts = request.into_parts().0;
+            let parts = &mut parts;
+            let session = Session::from_request_parts(parts, &()).await.unwrap();
+            let of_name = SessionOf::<Named>::from_request_parts(parts, &()).await;
+            let flashes = Flashes::<Named>::from_request_parts(parts, &()).await;
+            let all = Sessions::from_request_parts(parts, &()).await.unwrap();
+            let got = all.get(Named).await.unwrap();
+            assert_eq!(session.name(), got.name());
+            assert!(of_name.is_ok() && flashes.is_ok());
+            Ok::<_, Infallible>(Response::new(()))
+        }));
+        for cookies in [vec![], vec![&*valid], vec!["s=rubbish"]] {
+            let (floor, _) = count(&mut service_fn(bare), &cookies);
+            let (all, response) = count(&mut service, &cookies);
+            assert!(all - floor <= 2, "{} allocations in {layer:?}", all - floor);
+            assert!(response.headers().is_empty());
+        }
+    }
+}
+
 #[test]
 fn a_request_that_reads_costs_few_more() {
     for layer in layers() {

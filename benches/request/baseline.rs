@@ -4,14 +4,11 @@ use std::{
     collections::BTreeMap,
     env, fs, io,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-use crate::{
-    cost::Costs,
-    scenarios::SCENARIOS,
-    table::{OfKind, number},
-};
+use kit::{machine, table::number};
+
+use crate::{cost::Costs, table::OfKind};
 
 /// By which part the instructions above the floor may rise. Allocations may not.
 ///
@@ -23,7 +20,7 @@ const TOLERANCE_OF_OTHER_TOOLS: f64 = 0.10;
 /// So many more are never too many: random bytes and addresses make a difference of up to 30.
 const SLACK: f64 = 40.0;
 
-const ACCEPT: &str = "cargo bench --bench request -- --accept";
+const ACCEPT: &str = "cargo bench -p silverback-benches --bench request -- --accept";
 
 /// By scenario and kind, with a tab between.
 type Rows = BTreeMap<String, Row>;
@@ -32,7 +29,7 @@ type Rows = BTreeMap<String, Row>;
 struct Row {
     instructions: f64,
     allocations: f64,
-    /// Instructions of the floor.
+    /// Instructions of the floor, or none if there is no floor.
     floor: f64,
 }
 
@@ -47,7 +44,7 @@ enum Verdict {
 pub(crate) fn accept(all: &[OfKind]) -> io::Result<()> {
     let mut text = format!(
         "# Per request, above the bare service. Written by `{ACCEPT}`.\n# {}\n",
-        tools()?
+        tools()
     );
     text += "scenario\tkind\tinstructions\tallocations\tinstructions of the floor\n";
     for (name, row) in rows(all) {
@@ -68,13 +65,15 @@ pub(crate) fn check(all: &[OfKind]) -> io::Result<bool> {
         println!("The baseline has other rows than were counted. For a new one: {ACCEPT}");
         return Ok(false);
     }
-    let tolerance = tolerance(&text)?;
+    let tolerance = tolerance(&text);
     let (mut worse, mut better, mut floor) = (0, 0, 0.0_f64);
     for ((name, new), old) in new.iter().zip(old.values()) {
         let verdict = new.compare(old, tolerance);
         worse += usize::from(verdict == Verdict::Worse);
         better += usize::from(verdict == Verdict::Better);
-        floor = floor.max((new.floor / old.floor - 1.0).abs());
+        if old.floor > 0.0 {
+            floor = floor.max((new.floor / old.floor - 1.0).abs());
+        }
         if verdict != Verdict::Same {
             new.print(old, name, verdict);
         }
@@ -102,11 +101,13 @@ pub(crate) fn check(all: &[OfKind]) -> io::Result<bool> {
 
 impl Row {
     fn new(costs: &Costs) -> Self {
-        let (floor, silverback) = (costs.floor, costs.silverback);
+        let silverback = costs.silverback.counts;
         Self {
             instructions: silverback.instructions.round(),
             allocations: silverback.allocations.round(),
-            floor: floor.instructions.round(),
+            floor: costs
+                .floor
+                .map_or(0.0, |floor| floor.counts.instructions.round()),
         }
     }
 
@@ -156,50 +157,39 @@ impl Row {
 }
 
 fn rows(all: &[OfKind]) -> Rows {
-    let all = all
-        .iter()
-        .flat_map(|(kind, costs)| SCENARIOS.iter().zip(costs).map(move |all| (kind, all)));
-    all.map(|(kind, (scenario, costs))| {
-        (
-            format!("{}\t{}", scenario.name, kind.name()),
-            Row::new(costs),
-        )
-    })
-    .collect()
+    let of_kind = |(kind, rows): &OfKind| {
+        let row = |(scenario, costs): &(kit::scenario::Scenario, Costs)| {
+            let name = format!("{}\t{}", scenario.name, kind.name());
+            (name, Row::new(costs))
+        };
+        rows.iter().map(row).collect::<Vec<_>>()
+    };
+    all.iter().flat_map(of_kind).collect()
 }
 
 /// Says so if the counts are not those of the baseline's tools.
-fn tolerance(baseline: &str) -> io::Result<f64> {
-    let now = tools()?;
+fn tolerance(baseline: &str) -> f64 {
+    let now = tools();
     let then = baseline
         .lines()
         .nth(1)
         .unwrap_or_default()
         .trim_start_matches("# ");
     if then == now {
-        return Ok(TOLERANCE);
+        return TOLERANCE;
     }
     println!("The baseline was counted by {then}, this by {now}, so the tolerance is wider.");
     println!("To be exact again, run `{ACCEPT}` on a commit that is known to be good.");
-    Ok(TOLERANCE_OF_OTHER_TOOLS)
+    TOLERANCE_OF_OTHER_TOOLS
 }
 
 /// What decides about counts, beside the code.
-pub(crate) fn tools() -> io::Result<String> {
-    let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
-    Ok(format!(
-        "{}, {}, {}",
-        version(&rustc)?,
-        version("valgrind")?,
-        env::consts::ARCH
-    ))
-}
-
-fn version(program: &str) -> io::Result<String> {
-    let output = Command::new(program).arg("--version").output()?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+fn tools() -> String {
+    let known = |tool: Option<String>| tool.unwrap_or_else(|| "unknown".to_owned());
+    let (rustc, valgrind) = (known(machine::rustc()), known(machine::valgrind()));
+    format!("{rustc}, {valgrind}, {}", env::consts::ARCH)
 }
 
 fn path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/baseline.tsv")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("baseline.tsv")
 }

@@ -1,23 +1,27 @@
-//! Instructions and allocations of a request, counted by callgrind.
+//! Instructions and allocations of a request, counted by callgrind, for the gate.
 //!
-//! This program runs itself under callgrind, which collects in [`measured_call`] alone and writes a
-//! file after each [`measured_subject`]. An allocation is a call of the C library's allocator.
+//! This program runs itself under callgrind, which collects in [`kit`]'s `measured_call` alone and
+//! writes a file after each [`measured_subject`]. An allocation is a call of the C library's
+//! allocator. Callgrind's processor has no SHA-NI and no VAES, so ring takes other ways there than
+//! natively; what is above the floor, which does the same cryptography, is free of that.
 
 use std::{
     collections::HashMap,
-    env, fs,
-    hint::black_box,
-    io,
+    env, fs, io,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use http::Request;
-use silverback::KeyError;
+use kit::{
+    count::Counts,
+    scenario::{EXTRACTED, MORE, SEVEN, Scenario},
+    sessions::Kind,
+    subject::Subject,
+};
 
 use crate::{
-    scenarios::{Action, Kind, Scenario},
-    subjects::{Call, SUBJECTS, Subject},
+    cost::Costs,
+    subjects::{Subjects, has_floor},
 };
 
 const ALLOCATORS: [&str; 5] = [
@@ -28,39 +32,36 @@ const ALLOCATORS: [&str; 5] = [
     "aligned_alloc",
 ];
 const CALLS: u32 = 100;
-/// After these calls the heap is as it stays.
-const WARM_UP: u32 = 20;
-/// After these a store in memory is: its 64 tables have 168 records each, and grow at 112 and 224.
-const WARM_UP_STORE: u32 = 64 * 168;
 
-/// Of one request.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) instructions: f64,
-    pub(crate) allocations: f64,
+/// What is counted for a kind: the seven requests, and of the others those that take other ways.
+pub(crate) fn scenarios(kind: Kind) -> Vec<Scenario> {
+    let others: &[&str] = match kind {
+        Kind::Encrypted => &["E2", "E3", "E4", "F5", "N4", "T3", "T2"],
+        Kind::Signed => &[],
+        Kind::Memory => &["E2", "E3", "E4", "T3", "T2"],
+    };
+    let others = EXTRACTED
+        .into_iter()
+        .chain(MORE)
+        .filter(|scenario| others.contains(&scenario.name));
+    SEVEN.into_iter().chain(others).collect()
 }
 
-pub(crate) fn is_installed() -> bool {
-    Command::new("valgrind").arg("--version").output().is_ok()
-}
-
-/// Runs a scenario under callgrind and leaves its files in `target/tmp`.
-pub(crate) fn count(scenario: &Scenario, kind: Kind) -> io::Result<[Counts; SUBJECTS]> {
-    let out = file(scenario, kind);
+/// Runs the scenarios of a kind under callgrind and leaves its files in `target/tmp`.
+pub(crate) fn count(kind: Kind) -> io::Result<Vec<(Scenario, Costs)>> {
+    let out = folder().join(format!("{}.callgrind", kind.name()));
     let output = Command::new("valgrind")
         .args([
             "--tool=callgrind",
             "--toggle-collect=*measured_call*",
             "--dump-after=*measured_subject*",
-        ])
-        .args([
             "--dump-instr=yes",
             "--compress-pos=no",
             "--compress-strings=no",
         ])
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(env::current_exe()?)
-        .args(["--subjects", scenario.name, kind.name()])
+        .args(["--subjects", "callgrind", "all", kind.name()])
         .stdin(Stdio::null())
         .output()
         .map_err(|error| {
@@ -73,52 +74,68 @@ pub(crate) fn count(scenario: &Scenario, kind: Kind) -> io::Result<[Counts; SUBJ
             output.status
         )));
     }
-    let mut counts = [Counts::default(); SUBJECTS];
-    for (number, counts) in (1..).zip(&mut counts) {
-        *counts = read(&out.with_extension(format!("callgrind.{number}")))?;
+    let mut numbers = 1..;
+    let mut all = Vec::new();
+    for scenario in scenarios(kind) {
+        let mut counts = Vec::new();
+        for subject in names(&scenario) {
+            let number = numbers.next().unwrap_or_default();
+            let path = file(&scenario, kind, subject);
+            fs::rename(out.with_extension(format!("callgrind.{number}")), &path)?;
+            counts.push(read(&path)?);
+        }
+        let blind = |counts: &Counts| counts.instructions == 0.0;
+        let costs = Costs::of_counts(&counts)
+            .filter(|costs| !counts.iter().any(blind) && costs.silverback.counts.allocations > 0.0);
+        all.push((
+            scenario,
+            costs.ok_or_else(|| {
+                io::Error::other(format!(
+                    "callgrind does not see what it shall count: {counts:?}"
+                ))
+            })?,
+        ));
     }
-    let [bare, floor, silverback] = &counts;
-    if bare.instructions == 0.0 || floor.allocations == 0.0 || silverback.allocations == 0.0 {
-        return Err(io::Error::other(format!(
-            "callgrind does not see what it shall count: {counts:?}"
-        )));
-    }
-    Ok(counts)
+    Ok(all)
 }
 
-fn file(scenario: &Scenario, kind: Kind) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
-        "{}-{}.callgrind",
+/// Of those that are counted, in their order.
+fn names(scenario: &Scenario) -> &'static [&'static str] {
+    if has_floor(scenario) {
+        &["bare", "floor", "silverback"]
+    } else {
+        &["bare", "silverback"]
+    }
+}
+
+fn folder() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+fn file(scenario: &Scenario, kind: Kind, subject: &str) -> PathBuf {
+    folder().join(format!(
+        "{}-{}-{subject}.callgrind",
         scenario.name,
         kind.name()
     ))
 }
 
 /// What runs under callgrind.
-pub(crate) fn run_subjects(scenario: &Scenario, kind: Kind) -> Result<(), KeyError> {
-    let grows = kind == Kind::Memory && scenario.action == Action::Create;
-    for mut subject in Subject::all(scenario, kind)? {
-        measured_subject(&mut subject, if grows { WARM_UP_STORE } else { WARM_UP });
-    }
-    Ok(())
-}
-
-#[inline(never)]
-fn measured_subject(subject: &mut Subject, warm_up: u32) {
-    for _ in 0..warm_up {
-        let request = subject.request();
-        drop(black_box((subject.call)(request)));
-    }
-    for _ in 0..CALLS {
-        let request = subject.request();
-        measured_call(&mut subject.call, request);
+pub(crate) fn run(kind: Kind) {
+    for scenario in scenarios(kind) {
+        for mut subject in Subjects::new(&scenario, kind).into_all() {
+            measured_subject(&mut subject, &scenario);
+        }
     }
 }
 
 #[inline(never)]
-fn measured_call(call: &mut Call, request: Request<()>) {
-    drop(black_box(call(request)));
+fn measured_subject(subject: &mut Subject, scenario: &Scenario) {
+    subject.answer(scenario, CALLS, &unmarked);
 }
+
+/// Not a closure, whose name would have that of [`measured_subject`] in it.
+fn unmarked() {}
 
 /// Its numbers of calls include those outside of what is collected. So a call of a function is
 /// counted by the function's first instruction.
@@ -145,20 +162,19 @@ fn read(path: &Path) -> io::Result<Counts> {
     })
 }
 
-/// What each function of a scenario costs that was counted, in the order of the subjects.
-pub(crate) fn functions(
-    scenario: &Scenario,
-    kind: Kind,
-) -> io::Result<[Vec<(String, f64)>; SUBJECTS]> {
-    let mut functions = [const { Vec::new() }; SUBJECTS];
-    for (number, functions) in (1..).zip(&mut functions) {
-        let text =
-            fs::read_to_string(file(scenario, kind).with_extension(format!("callgrind.{number}")))?;
-        functions.extend(
-            costs(&text).map(|cost| (cost.function.to_owned(), per_call(cost.instructions))),
-        );
-    }
-    Ok(functions)
+/// What each function of a scenario costs that was counted: of the bare service, the floor, and
+/// silverback.
+pub(crate) fn functions(scenario: &Scenario, kind: Kind) -> io::Result<Vec<Vec<(String, f64)>>> {
+    let of_subject = |subject| {
+        let text = fs::read_to_string(file(scenario, kind, subject))?;
+        Ok(costs(&text)
+            .map(|cost| (cost.function.to_owned(), per_call(cost.instructions)))
+            .collect())
+    };
+    names(scenario)
+        .iter()
+        .map(|subject| of_subject(*subject))
+        .collect()
 }
 
 fn per_call(count: u64) -> f64 {

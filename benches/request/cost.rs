@@ -2,66 +2,70 @@
 
 use std::ops::Sub;
 
-use crate::{callgrind::Counts, subjects::SUBJECTS};
+use kit::{
+    count::{Counts, Stepped},
+    scenario::Scenario,
+    sessions::Kind,
+    time::{Pair, above_bare},
+};
+
+use crate::subjects::{Subjects, has_floor};
+
+const ROUNDS: usize = 200;
+const CALLS: u32 = 250;
+/// Of which the median counts.
+const STEPPED: u32 = 3;
 
 /// A part that was not measured is not a number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
-    pub(crate) instructions: f64,
-    pub(crate) allocations: f64,
+    pub(crate) counts: Counts,
     pub(crate) nanoseconds: f64,
 }
 
 /// The two that are compared.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Costs {
-    pub(crate) floor: Cost,
+    pub(crate) floor: Option<Cost>,
     pub(crate) silverback: Cost,
 }
 
 impl Cost {
-    const UNKNOWN: Self = Self {
-        instructions: f64::NAN,
-        allocations: f64::NAN,
-        nanoseconds: f64::NAN,
-    };
-
-    const fn counted(counts: Counts) -> Self {
+    pub(crate) const fn counted(counts: Counts) -> Self {
         Self {
-            instructions: counts.instructions,
-            allocations: counts.allocations,
-            ..Self::UNKNOWN
+            counts,
+            nanoseconds: f64::NAN,
         }
     }
 
-    pub(crate) fn parts(self) -> impl Iterator<Item = f64> {
-        [self.instructions, self.allocations, self.nanoseconds].into_iter()
+    pub(crate) const fn parts(self) -> [f64; 3] {
+        let Counts {
+            instructions,
+            allocations,
+        } = self.counts;
+        [instructions, allocations, self.nanoseconds]
     }
 }
 
 impl Costs {
-    pub(crate) fn new(counts: Option<[Counts; SUBJECTS]>, times: Option<[f64; SUBJECTS]>) -> Self {
-        let mut costs = counts.map_or([Cost::UNKNOWN; SUBJECTS], |counts| {
-            counts.map(Cost::counted)
-        });
-        for (cost, time) in costs.iter_mut().zip(times.into_iter().flatten()) {
-            cost.nanoseconds = time;
-        }
-        let [bare, floor, silverback] = costs;
-        Self {
-            floor: floor - bare,
-            silverback: silverback - bare,
-        }
+    /// Of what was counted for the bare service, the floor if there is one, and silverback.
+    pub(crate) fn of_counts(counts: &[Counts]) -> Option<Self> {
+        let (bare, above) = counts.split_first()?;
+        let above: Vec<_> = above
+            .iter()
+            .map(|counts| Cost::counted(*counts - *bare))
+            .collect();
+        Some(Self {
+            floor: above.first().copied().filter(|_| above.len() > 1),
+            silverback: *above.last()?,
+        })
     }
 
     /// Times of different scenarios are too far apart to be subtracted.
     pub(crate) fn without_times(self) -> Self {
-        let without = |cost| Cost {
-            nanoseconds: f64::NAN,
-            ..cost
-        };
+        let without = |cost: Cost| Cost::counted(cost.counts);
         Self {
-            floor: without(self.floor),
+            floor: self.floor.map(without),
             silverback: without(self.silverback),
         }
     }
@@ -72,8 +76,7 @@ impl Sub for Cost {
 
     fn sub(self, other: Self) -> Self {
         Self {
-            instructions: self.instructions - other.instructions,
-            allocations: self.allocations - other.allocations,
+            counts: self.counts - other.counts,
             nanoseconds: self.nanoseconds - other.nanoseconds,
         }
     }
@@ -84,8 +87,55 @@ impl Sub for Costs {
 
     fn sub(self, other: Self) -> Self {
         Self {
-            floor: self.floor - other.floor,
+            floor: self.floor.zip(other.floor).map(|(one, other)| one - other),
             silverback: self.silverback - other.silverback,
         }
+    }
+}
+
+/// Natively, in a process that is stepped through.
+pub(crate) fn count(scenario: &Scenario, kind: Kind) -> Result<Costs, Box<dyn std::error::Error>> {
+    let stepped = Stepped::start(&["--subjects", "step", scenario.name, kind.name()])?;
+    let subjects = if has_floor(scenario) { 3 } else { 2 };
+    let counts = (0..subjects)
+        .map(|_| stepped.median(STEPPED))
+        .collect::<Result<Vec<_>, _>>()?;
+    stepped.finish()?;
+    Ok(Costs::of_counts(&counts).ok_or("nothing was counted")?)
+}
+
+/// What is stepped through: `requests` of each subject.
+pub(crate) fn run(scenario: &Scenario, kind: Kind, requests: u32, mark: &dyn Fn()) {
+    for mut subject in Subjects::new(scenario, kind).into_all() {
+        subject.answer(scenario, requests, mark);
+    }
+}
+
+/// The same for a parent that takes the median.
+pub(crate) fn run_counted(scenario: &Scenario, kind: Kind, mark: &dyn Fn()) {
+    run(scenario, kind, STEPPED, mark);
+}
+
+/// Adds nanoseconds of CPU time.
+pub(crate) fn time(scenario: &Scenario, kind: Kind, costs: &mut Costs) {
+    let pair = |subject| {
+        let subject = subject?;
+        Some(Pair {
+            bare: Subjects::new(scenario, kind).bare,
+            subject,
+            calls: None,
+        })
+    };
+    let Subjects {
+        floor, silverback, ..
+    } = Subjects::new(scenario, kind);
+    let mut pairs: Vec<_> = [pair(Some(silverback)), pair(floor)]
+        .into_iter()
+        .flatten()
+        .collect();
+    let mut times = above_bare(&mut pairs, ROUNDS, CALLS).into_iter();
+    costs.silverback.nanoseconds = times.next().unwrap_or(f64::NAN);
+    if let Some(floor) = &mut costs.floor {
+        floor.nanoseconds = times.next().unwrap_or(f64::NAN);
     }
 }

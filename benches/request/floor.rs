@@ -7,6 +7,8 @@
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
+    future::ready,
     hint::black_box,
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
@@ -25,7 +27,12 @@ use ring::{
 use serde::Serialize;
 use silverback::Clock;
 
-use crate::scenarios::{ADA, Action, COUNT, Kind, NAME, PROFILE};
+use kit::{
+    endpoint::{Endpoint, Exchange, Plain, now as answer},
+    scenario::{ADA, Action, COUNT, NAME, PROFILES, profile_key},
+    sessions::{Kind, SECRET},
+};
+use tower::{Service, service_fn};
 
 const PREFIX: &[u8] = b"session=";
 const ATTRIBUTES: &[u8] = b"; HttpOnly; SameSite=Lax; Secure; Path=/";
@@ -76,8 +83,8 @@ struct Open {
 }
 
 impl Floor {
-    pub(crate) fn new(kind: Kind, secret: &[u8]) -> Self {
-        let root = Salt::new(HKDF_SHA256, b"silverback v1").extract(secret);
+    pub(crate) fn new(kind: Kind) -> Self {
+        let root = Salt::new(HKDF_SHA256, b"silverback v1").extract(SECRET);
         let [a, b, c, d] = expand(&root, &[b"kid"]);
         let sealed = kind == Kind::Encrypted;
         let mode: &[u8] = if sealed { b"sealed" } else { b"signed" };
@@ -132,7 +139,7 @@ impl Floor {
         }
         let slot = request.extensions().get::<Slot>()?;
         let mut open = match action {
-            Action::Create | Action::Prepare(_) => self.create()?,
+            Action::Create(_) | Action::Prepare(_) => self.create()?,
             _ => self.open(request.headers())?,
         };
         match action {
@@ -145,13 +152,17 @@ impl Floor {
                 open.insert(COUNT, &count)?;
                 black_box(count);
             }
-            Action::Create => open.insert(PROFILE, &ADA)?,
-            Action::Prepare(profiles) => {
-                (0..profiles)
-                    .try_for_each(|number| open.insert(&format!("{PROFILE}{number}"), &ADA))?;
+            Action::Create(profiles) => {
+                let mut keys = PROFILES.iter().take(profiles);
+                keys.try_for_each(|key| open.insert(key, &ADA))?;
+            }
+            Action::Prepare(content) => {
+                let mut numbers = 0..content.profiles;
+                numbers.try_for_each(|number| open.insert(&profile_key(number), &ADA))?;
                 open.insert(COUNT, &0)?;
             }
-            Action::Expect(count) => assert_eq!(open.count(), Some(count)),
+            Action::Expect(_, count) => assert_eq!(open.count(), count),
+            Action::ExpectEmpty => return None,
         }
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(open);
         Some(())
@@ -393,6 +404,48 @@ fn message_key(key: &Prk, salt: &[u8]) -> Option<LessSafeKey> {
 
 fn zero_nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; NONCE_LEN])
+}
+
+/// A service with the floor around it.
+pub(crate) fn endpoint(floor: &Arc<Floor>, action: Action) -> Box<dyn Endpoint> {
+    let (around, within) = (Arc::clone(floor), Arc::clone(floor));
+    let service = service_fn(move |request: Request<()>| {
+        within
+            .handle(&request, action)
+            .expect("the cookie is valid");
+        ready(Ok::<_, Infallible>(Response::new(())))
+    });
+    Box::new(Floored {
+        floor: around,
+        service,
+    })
+}
+
+struct Floored<S> {
+    floor: Arc<Floor>,
+    service: S,
+}
+
+impl<S> Exchange for Floored<S>
+where
+    S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
+{
+    type Request = Request<()>;
+    type Response = Response<()>;
+
+    fn request(field: Option<&Bytes>) -> Request<()> {
+        Plain::<S>::request(field)
+    }
+
+    fn call(&mut self, request: Request<()>) -> Response<()> {
+        self.floor.around(request, |request| {
+            answer(self.service.call(request)).unwrap_or_else(|never| match never {})
+        })
+    }
+
+    fn set_cookies(response: &Response<()>) -> Vec<String> {
+        Plain::<S>::set_cookies(response)
+    }
 }
 
 struct Length(usize);

@@ -2,87 +2,137 @@
 //! least code.
 //!
 //! ```text
-//! cargo bench --bench request              time, instructions and allocations, as in docs/performance.md
-//! cargo bench --bench request -- --check   instructions and allocations against benches/baseline.tsv
-//! cargo bench --bench request -- --accept  a new baseline
+//! cargo bench -p silverback-benches --bench request
 //! ```
 //!
-//! The service is called directly, in process, with nothing in between. Counting takes valgrind.
+//! prints the tables of docs/performance.md: native instructions, allocations, and nanoseconds of
+//! CPU time. After `--` it takes
+//!
+//! ```text
+//! --write                write the tables into docs/performance.md
+//! --counts               instructions and allocations alone, which a busy machine does not change
+//! --footprint            the lines of code and data that a request touches, beside the floor's
+//! --functions E4 memory  of which functions those lines of code are
+//! --check                instructions and allocations against benches/baseline.tsv, by callgrind
+//! --accept               a new baseline
+//! ```
+//!
+//! The service is called directly, in process, with nothing in between. `--check`, `--accept`,
+//! `--footprint` and the profile take valgrind.
 
 mod baseline;
 mod callgrind;
 mod cost;
 mod floor;
+mod footprint;
 mod profile;
-mod scenarios;
 mod subjects;
 mod table;
-mod time;
 
 use std::{env, error::Error, process::ExitCode};
 
-use self::{
-    cost::Costs,
-    scenarios::{Kind, SCENARIOS, Scenario},
-    table::OfKind,
+use kit::{
+    count, machine,
+    page::Page,
+    scenario::{EXTRACTED, LARGE, MORE, SEVEN, Scenario},
+    sessions::Kind,
 };
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
+use self::table::OfKind;
+
+type Failure = Box<dyn Error>;
+
+fn main() -> Result<ExitCode, Failure> {
     let arguments: Vec<String> = env::args()
         .skip(1)
         .filter(|argument| argument != "--bench")
         .collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match *arguments {
-        [] if callgrind::is_installed() => {
-            println!("Measured with {}:", baseline::tools()?);
-            table::print(&measure(counts_and_times)?);
-            profile::print()?;
+        [] => tables(false, true)?,
+        ["--write"] => tables(true, true)?,
+        ["--counts"] => tables(false, false)?,
+        ["--footprint"] => println!("{}", footprint::table()?),
+        ["--functions", scenario, kind] => {
+            println!(
+                "{}",
+                footprint::functions(&subjects::find(scenario)?, find(kind)?)?
+            );
         }
-        [] => {
-            eprintln!("Valgrind is not installed: times only.");
-            table::print(&measure(times)?);
-        }
-        ["--check"] if baseline::check(&measure(counts)?)? => {}
+        ["--check"] if baseline::check(&counted()?)? => {}
         ["--check"] => return Ok(ExitCode::FAILURE),
-        ["--accept"] => baseline::accept(&measure(counts)?)?,
-        ["--subjects", scenario, kind] => {
-            let found = Scenario::find(scenario).zip(Kind::find(kind));
-            let (scenario, kind) = found.ok_or("there is no such scenario")?;
-            callgrind::run_subjects(&scenario, kind)?;
-        }
-        _ => return Err("the arguments are --check, --accept or none".into()),
+        ["--accept"] => baseline::accept(&counted()?)?,
+        ["--subjects", mode, scenario, kind] => run_subjects(mode, scenario, find(kind)?)?,
+        _ => return Err("the arguments are --write, --counts, --footprint, --functions, --check, --accept or none".into()),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-type Measure = fn(&Scenario, Kind) -> Result<Costs, Box<dyn Error>>;
+fn find(kind: &str) -> Result<Kind, Failure> {
+    Ok(Kind::find(kind).ok_or("the kinds are encrypted, signed and memory")?)
+}
 
-fn measure(measure: Measure) -> Result<Vec<OfKind>, Box<dyn Error>> {
-    subjects::check()?;
+/// What runs in a process of its own.
+fn run_subjects(mode: &str, scenario: &str, kind: Kind) -> Result<(), Failure> {
+    if mode == "callgrind" {
+        callgrind::run(kind);
+        return Ok(());
+    }
+    let scenario = &subjects::find(scenario)?;
+    match mode {
+        "step" => count::traced(|mark| cost::run_counted(scenario, kind, mark))?,
+        "once" => count::traced(|mark| cost::run(scenario, kind, 1, mark))?,
+        "trace" => footprint::run_traced(scenario, kind)?,
+        _ => return Err("there is no such mode".into()),
+    }
+    Ok(())
+}
+
+fn counted() -> Result<Vec<OfKind>, Failure> {
+    subjects::check();
+    let of_kind = |kind| Ok((kind, callgrind::count(kind)?));
+    Kind::ALL.into_iter().map(of_kind).collect()
+}
+
+fn tables(writes: bool, times: bool) -> Result<(), Failure> {
+    subjects::check();
+    let mut page = Page::open("performance.md", writes)?;
+    page.put("machine", &machine::sentence(&[machine::valgrind()]))?;
+    for of_kind in measure(&SEVEN, times)? {
+        page.put(of_kind.0.name(), &table::beside_floor(&of_kind))?;
+    }
+    page.put(
+        "extractor",
+        &table::side_by_side(&measure(&EXTRACTED, times)?),
+    )?;
+    let mut more = measure(&MORE, times)?;
+    if let Some((kind, rows)) = more.last_mut() {
+        rows.push((LARGE, measure_one(&LARGE, *kind, times)?));
+    }
+    page.put("more", &table::side_by_side(&more))?;
+    if machine::valgrind().is_some() {
+        page.put("footprint", &footprint::table()?)?;
+        counted()?;
+        page.put("profile", &profile::table()?)?;
+    } else {
+        eprintln!("Valgrind is not installed: no footprint and no profile.");
+    }
+    page.finish()
+}
+
+fn measure(scenarios: &[Scenario], times: bool) -> Result<Vec<OfKind>, Failure> {
     let of_kind = |kind| {
-        Ok((
-            kind,
-            SCENARIOS
-                .iter()
-                .map(|scenario| measure(scenario, kind))
-                .collect::<Result<_, _>>()?,
-        ))
+        let one = |scenario: &Scenario| Ok((*scenario, measure_one(scenario, kind, times)?));
+        let all = scenarios.iter().map(one).collect::<Result<_, Failure>>()?;
+        Ok((kind, all))
     };
     Kind::ALL.into_iter().map(of_kind).collect()
 }
 
-fn counts(scenario: &Scenario, kind: Kind) -> Result<Costs, Box<dyn Error>> {
-    Ok(Costs::new(Some(callgrind::count(scenario, kind)?), None))
-}
-
-fn times(scenario: &Scenario, kind: Kind) -> Result<Costs, Box<dyn Error>> {
-    Ok(Costs::new(None, Some(time::time(scenario, kind)?)))
-}
-
-fn counts_and_times(scenario: &Scenario, kind: Kind) -> Result<Costs, Box<dyn Error>> {
-    Ok(Costs::new(
-        Some(callgrind::count(scenario, kind)?),
-        Some(time::time(scenario, kind)?),
-    ))
+fn measure_one(scenario: &Scenario, kind: Kind, times: bool) -> Result<cost::Costs, Failure> {
+    let mut costs = cost::count(scenario, kind)?;
+    if times {
+        cost::time(scenario, kind, &mut costs);
+    }
+    Ok(costs)
 }

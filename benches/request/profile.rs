@@ -2,11 +2,12 @@
 
 use std::io;
 
-use crate::{
-    callgrind,
-    scenarios::{Kind, Scenario},
-    table::{number, print_aligned},
+use kit::{
+    sessions::Kind,
+    table::{markdown, number},
 };
+
+use crate::{callgrind, subjects};
 
 /// What the parts are called, and how the names of their functions are told.
 const PARTS: [(&str, &[&str]); 8] = [
@@ -37,39 +38,29 @@ const COLUMNS: [(&str, Kind); 4] = [
 ];
 
 /// Of scenarios that were counted before.
-pub(crate) fn print() -> io::Result<()> {
-    let mut rows = vec![<[String; COLUMNS.len() + 1]>::default()];
-    rows.extend(
-        PARTS
-            .iter()
-            .map(|(name, _)| *name)
-            .chain([OWN])
-            .map(|name| {
-                let mut row: [String; COLUMNS.len() + 1] = Default::default();
-                let [label, ..] = &mut row;
-                name.clone_into(label);
-                row
-            }),
-    );
-    for (column, (name, kind)) in (1..).zip(COLUMNS) {
-        let scenario =
-            Scenario::find(name).ok_or_else(|| io::Error::other("there is no such scenario"))?;
-        let [bare, floor, silverback] =
-            callgrind::functions(&scenario, kind)?.map(|functions| sums(&functions));
+pub(crate) fn table() -> io::Result<String> {
+    let labels = PARTS.iter().map(|(name, _)| *name).chain([OWN]);
+    let mut rows: Vec<Vec<String>> = [""]
+        .into_iter()
+        .chain(labels)
+        .map(|label| vec![label.to_owned()])
+        .collect();
+    for (name, kind) in COLUMNS {
+        let functions = callgrind::functions(&subjects::find(name)?, kind)?;
+        let [bare, floor, silverback] = &*functions else {
+            return Err(io::Error::other("three subjects were counted"));
+        };
+        let (bare, floor, silverback) = (sums(bare), sums(floor), sums(silverback));
         let cells = bare.iter().zip(floor).zip(silverback);
         let cells = cells.map(|((bare, floor), ours)| {
             format!("{} / {}", number(ours - bare), number(floor - bare))
         });
         let title = format!("{name}, {}", kind.name());
         for (row, text) in rows.iter_mut().zip(std::iter::once(title).chain(cells)) {
-            if let Some(cell) = row.get_mut(column) {
-                *cell = text;
-            }
+            row.push(text);
         }
     }
-    println!("\n### What the instructions are for: silverback / floor\n");
-    print_aligned(&rows);
-    Ok(())
+    Ok(markdown(&rows))
 }
 
 /// By part, and what is in none of them.

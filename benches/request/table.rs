@@ -1,12 +1,15 @@
 //! The tables of docs/performance.md.
 
-use crate::{
-    cost::{Cost, Costs},
-    scenarios::{Kind, SCENARIOS},
+use kit::{
+    scenario::Scenario,
+    sessions::Kind,
+    table::{cell, markdown, ratio},
 };
 
-/// The costs of all scenarios, for one kind of session.
-pub(crate) type OfKind = (Kind, Vec<Costs>);
+use crate::cost::{Cost, Costs};
+
+/// The costs of scenarios, for one kind of session.
+pub(crate) type OfKind = (Kind, Vec<(Scenario, Costs)>);
 
 /// What a part of the way costs: what one scenario does and another does not.
 const PARTS: [(&str, &str, &str); 5] = [
@@ -17,109 +20,73 @@ const PARTS: [(&str, &str, &str); 5] = [
     ("S7", "S3", "ten cookies more"),
 ];
 
-pub(crate) fn print(all: &[OfKind]) {
-    for (kind, costs) in all {
-        println!("\n### {}\n", kind.title());
-        print_kind(costs);
-    }
-}
-
-fn print_kind(all: &[Costs]) {
-    let head = ["", "silverback", "floor", "above the floor", "ratio"].map(str::to_owned);
-    let scenarios = SCENARIOS
+/// One kind beside the floor.
+pub(crate) fn beside_floor((kind, all): &OfKind) -> String {
+    let title = format!("**{}**", kind.title());
+    let head = ["silverback", "floor", "above the floor", "ratio"].map(str::to_owned);
+    let head = [title].into_iter().chain(head).collect();
+    let scenarios = all
         .iter()
-        .zip(all)
         .map(|(scenario, costs)| row(scenario.name, scenario.text, *costs));
     let find = |name| {
-        all.get(
-            SCENARIOS
-                .iter()
-                .position(|scenario| scenario.name == name)?,
-        )
-        .copied()
+        let mut all = all.iter();
+        all.find(|(scenario, _)| scenario.name == name)
+            .map(|(_, costs)| *costs)
     };
     let parts = PARTS.into_iter().filter_map(|(name, minus, text)| {
-        Some(row(
-            &format!("{name} − {minus}"),
-            text,
-            (find(name)? - find(minus)?).without_times(),
-        ))
+        let costs = (find(name)? - find(minus)?).without_times();
+        Some(row(&format!("{name} − {minus}"), text, costs))
     });
-    print_aligned(
+    markdown(
         &std::iter::once(head)
             .chain(scenarios)
             .chain(parts)
-            .collect::<Vec<_>>(),
-    );
+            .collect::<Vec<Vec<String>>>(),
+    )
 }
 
-fn row(name: &str, text: &str, Costs { floor, silverback }: Costs) -> [String; 5] {
-    let label = format!("{name}: {text}");
-    [
-        label,
-        absolute(silverback),
-        absolute(floor),
-        absolute(silverback - floor),
-        ratio(silverback, floor),
-    ]
-}
-
-fn absolute(cost: Cost) -> String {
-    cost.parts()
-        .filter(|part| !part.is_nan())
-        .map(number)
-        .collect::<Vec<_>>()
-        .join(" / ")
-}
-
-fn ratio(one: Cost, other: Cost) -> String {
-    let ratios = one
-        .parts()
-        .zip(other.parts())
-        .map(|(one, other)| one / other)
-        .filter(|ratio| !ratio.is_nan());
-    let text = |ratio: f64| {
-        if ratio.is_finite() && ratio > 0.0 {
-            format!("{ratio:.2}")
-        } else {
-            "–".to_owned()
-        }
-    };
-    ratios.map(text).collect::<Vec<_>>().join(" / ")
-}
-
-/// A whole number, with commas.
-pub(crate) fn number(number: f64) -> String {
-    let digits = format!("{:.0}", number.abs());
-    let groups: Vec<_> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .map(String::from_utf8_lossy)
-        .collect();
-    let sign = if number.round() < 0.0 { "−" } else { "" };
-    format!("{sign}{}", groups.join(","))
-}
-
-pub(crate) fn print_aligned<const N: usize>(rows: &[[String; N]]) {
-    let widths: [usize; N] = std::array::from_fn(|column| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or_default()
-    });
-    for (index, row) in rows.iter().enumerate() {
-        let cells = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!(" {cell:<width$} |"));
-        println!("|{}", cells.collect::<String>());
-        if index == 0 {
-            println!(
-                "|{}",
-                widths.map(|width| "-".repeat(width + 2) + "|").concat()
-            );
-        }
+fn row(name: &str, text: &str, Costs { floor, silverback }: Costs) -> Vec<String> {
+    let mut row = vec![format!("{name}: {text}"), cell(&silverback.parts())];
+    if let Some(floor) = floor {
+        row.extend([
+            cell(&floor.parts()),
+            cell(&(silverback - floor).parts()),
+            ratios(silverback, floor),
+        ]);
     }
+    row
+}
+
+fn ratios(one: Cost, other: Cost) -> String {
+    let pairs = one.parts().into_iter().zip(other.parts());
+    let ratios: Vec<_> = pairs
+        .filter(|(one, other)| !one.is_nan() && !other.is_nan())
+        .map(|(one, other)| ratio(one, other))
+        .collect();
+    ratios.join(" / ")
+}
+
+/// All kinds side by side.
+pub(crate) fn side_by_side(all: &[OfKind]) -> String {
+    let titles = all.iter().map(|(kind, _)| kind.title().to_owned());
+    let mut rows = vec![
+        [String::new()]
+            .into_iter()
+            .chain(titles)
+            .collect::<Vec<_>>(),
+    ];
+    let longest = all
+        .iter()
+        .map(|(_, rows)| rows)
+        .max_by_key(|rows| rows.len());
+    for (scenario, _) in longest.into_iter().flatten() {
+        let mut row = vec![format!("{}: {}", scenario.name, scenario.text)];
+        for (_, costs) in all {
+            let found = costs.iter().find(|(other, _)| other.name == scenario.name);
+            let parts = found.map(|(_, costs)| costs.silverback.parts());
+            row.push(parts.map_or_else(|| "–".to_owned(), |parts| cell(&parts)));
+        }
+        rows.push(row);
+    }
+    markdown(&rows)
 }

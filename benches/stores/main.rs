@@ -3,7 +3,7 @@
 //! ```text
 //! cargo bench --bench stores              as in docs/performance.md; takes minutes
 //! cargo bench --bench stores -- DIR       with the files in another directory than the temporary one
-//! cargo bench --bench stores -- memory    one of the two alone: memory, files
+//! cargo bench --bench stores -- memory    one of them alone: memory, files, waits
 //! cargo bench --bench stores -- 100000    with so many sessions instead of a million
 //! ```
 //!
@@ -14,6 +14,7 @@ mod memory;
 mod operations;
 mod table;
 mod time;
+mod waits;
 
 use std::{
     env,
@@ -43,6 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         rounds: 200,
         calls: 250,
         syncs: 500,
+        updates: 1_000_000,
     };
     let mut parent = env::temp_dir();
     let mut only = None;
@@ -56,9 +58,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                     rounds: 2,
                     calls: 2,
                     syncs: 2,
+                    updates: 200,
                 }
             }
-            "memory" | "files" => only = Some(argument),
+            "memory" | "files" | "waits" => only = Some(argument),
             "--fill" => return memory::fill(arguments),
             _ => match argument.parse() {
                 Ok(sessions) => scale.sessions = sessions,
@@ -66,12 +69,16 @@ fn main() -> Result<(), Box<dyn Error>> {
             },
         }
     }
-    if only.as_deref() != Some("files") {
+    let is_chosen = |part| only.as_deref().is_none_or(|only| only == part);
+    if is_chosen("memory") {
         memory::run(&scale)?;
     }
-    if only.as_deref() != Some("memory") {
+    if is_chosen("files") {
         files::run(&scale, &parent)?;
         operations::run(&scale, &parent)?;
+    }
+    if is_chosen("waits") {
+        waits::run(&scale, &parent)?;
     }
     Ok(())
 }
@@ -82,6 +89,7 @@ pub(crate) struct Scale {
     pub(crate) rounds: usize,
     pub(crate) calls: u32,
     pub(crate) syncs: usize,
+    pub(crate) updates: u64,
 }
 
 /// Keys that are spread as hashes are.

@@ -95,6 +95,9 @@ pub enum ErrorKind {
     /// The session's record is [encrypted](crate::SessionConfig::encrypt_records) under its ID,
     /// which only the cookie has: without a request it can be ended, and neither read nor changed.
     RecordsEncrypted,
+    /// The store's clock is so far ahead of the session's that the record would be over at once, and
+    /// each request would be a new session. Give both the same [`Clock`](crate::Clock).
+    ClocksDiffer,
     /// The store failed.
     StoreFailed,
     /// The cookie, or what the store has, was written by a later release, which may be running
@@ -216,6 +219,7 @@ impl ErrorKind {
                 | Self::NameTaken
                 | Self::SettingsDiffer
                 | Self::InvalidSettings
+                | Self::ClocksDiffer
         )
     }
 
@@ -283,6 +287,10 @@ impl ErrorKind {
             }
             Self::RecordsEncrypted => {
                 "its record is encrypted, and only its cookie has the key: it can be ended, and not read or changed"
+            }
+            Self::ClocksDiffer => {
+                "a record would be over as soon as it is written: give the `Clock` of the layer to the \
+                 store too, by its `clock`, or to neither"
             }
             Self::StoreFailed => "the store failed",
             Self::LaterFormat => "a later release has written it, and this one cannot read it",

@@ -53,9 +53,8 @@ struct NewCookie {
 pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commit {
     let mut committed = Committed::default();
     let mut is_idle = true;
-    let mut others = registry.others_in_use().into_iter();
-    let mut next = Some(registry.first());
-    while let Some(handle) = next {
+    let mut all = registry.in_use();
+    while let Some(handle) = all.next() {
         match handle.commit_now(&keep) {
             Now::Nothing { used } => committed.used = committed.used.max(used),
             Now::Done(reply) => {
@@ -64,11 +63,10 @@ pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commi
             }
             Now::Waits => {
                 // Those before it stay as they were committed.
-                let rest = std::iter::once(handle).chain(others).collect();
+                let rest = std::iter::once(handle).chain(all).collect();
                 return Commit::Waiting(Box::pin(commit_rest(rest, keep(), committed)));
             }
         }
-        next = others.next();
     }
     if is_idle {
         Commit::Nothing {

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -39,15 +42,19 @@ pub(crate) struct Registry {
     pub(crate) exchange: Exchange,
     /// The sessions of the layer around this one, if there is one.
     outer: OnceLock<Arc<Self>>,
+    /// The cell of whichever session the layer names is asked for first, and which one that is.
     first: Cell,
+    owner: AtomicUsize,
     more: OnceLock<Box<More>>,
 }
+
+const NOBODY: usize = usize::MAX;
 
 /// What few requests have.
 #[derive(Debug, Default)]
 struct More {
-    /// The cells of the other sessions that the layer names.
-    others: OnceLock<Box<[Cell]>>,
+    /// A place for each session that the layer names.
+    others: OnceLock<Box<[OnceLock<Cell>]>>,
     opened: Monitor<Vec<Arc<Opened>>>,
 }
 
@@ -110,6 +117,7 @@ impl Registry {
             exchange: Exchange::new(is_read_only),
             outer: OnceLock::new(),
             first: Cell::default(),
+            owner: AtomicUsize::new(NOBODY),
             more: OnceLock::new(),
         });
         if let Some(registry) = Arc::get_mut(&mut registry) {
@@ -141,19 +149,20 @@ impl Registry {
     }
 
     pub(crate) fn first(self: &Arc<Self>) -> Handle {
+        self.at(0)
+    }
+
+    fn at(self: &Arc<Self>, index: usize) -> Handle {
         Handle {
             registry: Arc::clone(self),
-            at: At::Configured(0),
+            at: At::Configured(index),
         }
     }
 
     /// The sessions the layer names, in its order.
     pub(crate) fn configured(self: &Arc<Self>) -> impl Iterator<Item = Handle> {
         let all = 0..self.shared.sessions.len();
-        all.map(|index| Handle {
-            registry: Arc::clone(self),
-            at: At::Configured(index),
-        })
+        all.map(|index| self.at(index))
     }
 
     /// The sessions opened beside those, in the order of opening.
@@ -167,22 +176,28 @@ impl Registry {
         self.with_opened(handles).unwrap_or_default()
     }
 
-    /// The sessions beside the first that may have been used, in a fixed order. Where there are
-    /// none, as in most requests, it takes no allocation.
-    pub(crate) fn others_in_use(self: &Arc<Self>) -> Vec<Handle> {
-        let Some(more) = self.more.get() else {
-            return Vec::new();
+    /// The sessions that may have been used, in a fixed order. It allocates nothing where none was
+    /// opened beside those that the layer names.
+    pub(crate) fn in_use(self: &Arc<Self>) -> impl Iterator<Item = Handle> {
+        let others = self.more.get().and_then(|more| more.others.get());
+        let has_cell = move |index: usize| {
+            let place = others.and_then(|others| others.get(index));
+            self.owner.load(Ordering::SeqCst) == index || place.is_some_and(|it| it.get().is_some())
         };
-        let configured = if more.others.get().is_some() {
-            usize::MAX
-        } else {
-            1
-        };
-        self.configured()
-            .take(configured)
-            .skip(1)
-            .chain(self.opened())
-            .collect()
+        let all = 0..self.shared.sessions.len();
+        let configured = all.filter(move |index| has_cell(*index));
+        configured.map(|index| self.at(index)).chain(self.opened())
+    }
+
+    /// The session of this name, if the layer names one or one was opened.
+    pub(crate) fn named(self: &Arc<Self>, name: &str) -> Option<Handle> {
+        let mut configured = self.shared.sessions.iter();
+        if let Some(index) = configured.position(|settings| &*settings.name == name) {
+            return Some(self.at(index));
+        }
+        let is_it = |opened: &&Arc<Opened>| &*opened.settings.name == name;
+        let opened = self.with_opened(|opened| opened.iter().find(is_it).map(Arc::clone));
+        opened.flatten().map(|opened| self.handle(opened))
     }
 
     /// The opened session of this name, which is made if there is none.
@@ -231,18 +246,32 @@ impl Registry {
             || self.with_opened(is_opened) == Some(true)
     }
 
-    fn other_cell(&self, index: usize) -> &Cell {
-        let make = || {
-            self.shared
-                .sessions
-                .iter()
-                .skip(1)
-                .map(|_| Cell::default())
-                .collect()
+    fn cell(&self, index: usize) -> &Cell {
+        let taken = match self.owner.load(Ordering::SeqCst) {
+            NOBODY => self.take_first(index),
+            owner => owner,
         };
-        let others = self.more.get_or_init(Box::default).others.get_or_init(make);
-        let cell = others.get(index - 1);
-        cell.expect("handles are made by `configured`, from the sessions there are")
+        if taken == index {
+            &self.first
+        } else {
+            self.other_cell(index)
+        }
+    }
+
+    /// Returns whose the first cell is then.
+    fn take_first(&self, index: usize) -> usize {
+        let (success, failure) = (Ordering::SeqCst, Ordering::SeqCst);
+        let took = self.owner.compare_exchange(NOBODY, index, success, failure);
+        took.map_or_else(|owner| owner, |_| index)
+    }
+
+    #[cold]
+    fn other_cell(&self, index: usize) -> &Cell {
+        let places = || self.shared.sessions.iter().map(|_| OnceLock::new());
+        let others = &self.more.get_or_init(Box::default).others;
+        let place = others.get_or_init(|| places().collect()).get(index);
+        let place = place.expect("handles are made by `at`, for the sessions there are");
+        place.get_or_init(Cell::default)
     }
 }
 
@@ -255,7 +284,7 @@ impl Handle {
         match &self.at {
             At::Configured(index) => {
                 let settings = self.registry.shared.sessions.get(*index);
-                settings.expect("handles are made by `configured`, from the sessions there are")
+                settings.expect("handles are made by `at`, for the sessions there are")
             }
             At::Opened(opened) => &opened.settings,
         }
@@ -285,8 +314,7 @@ impl Anchor for Handle {
     #[inline]
     fn cell(&self) -> &Cell {
         match &self.at {
-            At::Configured(0) => &self.registry.first,
-            At::Configured(index) => self.registry.other_cell(*index),
+            At::Configured(index) => self.registry.cell(*index),
             At::Opened(opened) => &opened.cell,
         }
     }

@@ -34,6 +34,15 @@ impl Session {
     }
 
     /// As [`load`](Self::load), with what the session's store has answered already.
+    /// Loads it if its store waits. Otherwise the first method that asks for it does, and one that
+    /// nobody asks for costs nothing.
+    pub(crate) async fn fetch(&self) -> Result<(), Error> {
+        if self.settings().never_waits && !self.handle.exchange().is_over() {
+            return self.handle.check_name().map_err(|error| self.fail(error));
+        }
+        self.load().await
+    }
+
     pub(crate) async fn load_with(&self, fetched: Option<Fetched>) -> Result<(), Error> {
         let load = async {
             self.handle.check_name()?;

@@ -157,7 +157,9 @@ use crate::{
 ///
 /// A session whose store waits has to be loaded before it is used: with [`load`](Self::load), by
 /// axum's extractors, or by [`Sessions::get`](crate::Sessions::get). Otherwise its accessors fail
-/// with [`ErrorKind::NotLoaded`]. Cookie and memory sessions load themselves.
+/// with [`ErrorKind::NotLoaded`]. A session in a cookie or in memory is opened by the first call that
+/// asks it something: an extractor or `Sessions::get` costs nothing there, and a cookie that cannot
+/// be read is an error of that call.
 ///
 /// Loading is not use. A session is used by the first call that asks it something, changes it, or
 /// wishes something of it, on every store alike. Only then does the request put off the idle

@@ -1,6 +1,7 @@
 //! What one request knows of one session. Nothing here waits, reads a clock or asks a store.
 
 mod change;
+mod direct;
 mod enrolment;
 mod home;
 mod job;

@@ -172,6 +172,32 @@ impl<'a> Calls<'a> {
             .await
     }
 
+    /// As [`load`](Self::load), of a store that never waits.
+    pub(crate) fn load_now(self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+        self.store.load_now(key)
+    }
+
+    /// As [`create_once`](Self::create_once), of a store that never waits.
+    pub(crate) fn create_now(
+        self,
+        key: &RecordKey,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.store.create_now(key, data, expiry)
+    }
+
+    /// As [`update`](Self::update), of a store that never waits.
+    pub(crate) fn update_now(
+        self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.store.update_now(key, expected, data, expiry)
+    }
+
     /// Which writes this process has seen on top of which.
     pub(crate) fn followers(self) -> &'a Followers {
         self.store.followers()

@@ -65,6 +65,32 @@ impl DynStore {
     }
 }
 
+/// Without a future, of a store that never waits.
+impl DynStore {
+    pub(super) fn load_now(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+        self.0.store.load(key, Read::Current).now()
+    }
+
+    pub(super) fn create_now(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.0.store.create(key, data, expiry).now()
+    }
+
+    pub(super) fn update_now(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.0.store.update(key, expected, data, expiry).now()
+    }
+}
+
 /// Two are equal if they are clones of one.
 impl PartialEq for DynStore {
     fn eq(&self, other: &Self) -> bool {
@@ -226,13 +252,22 @@ impl<'a, O> Operation<'a, O> {
         if !Store::limits(store).never_waits {
             return Self::Waiting(Box::pin(future));
         }
-        let output = now(pin!(future)).unwrap_or_else(|| {
-            waited(StoreError::refused(
-                "the store says that it never waits, and it did",
-            ))
-        });
+        let output = now(pin!(future)).unwrap_or_else(|| waited(it_waited()));
         Self::Done(Some(output))
     }
+}
+
+impl<T> One<'_, T> {
+    fn now(self) -> Result<T, StoreError> {
+        match self {
+            Self::Done(Some(answer)) => answer,
+            Self::Done(None) | Self::Waiting(_) => Err(it_waited()),
+        }
+    }
+}
+
+fn it_waited() -> StoreError {
+    StoreError::refused("the store says that it never waits, and it did")
 }
 
 impl<O: Unpin> Future for Operation<'_, O> {

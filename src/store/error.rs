@@ -2,7 +2,10 @@
 
 use std::{error, fmt, io};
 
-use crate::error::{BoxError, Error, ErrorKind};
+use crate::{
+    clock::Timestamp,
+    error::{BoxError, Error, ErrorKind},
+};
 
 /// Why a store did not do what it was asked to.
 #[derive(Debug)]
@@ -20,6 +23,15 @@ pub enum StoreError {
         size: usize,
         /// What the store takes.
         limit: usize,
+    },
+    /// The record would be over at once, as the store's clock is ahead of the session's: one of them
+    /// is a [manual](crate::Clock::manual) one that the other was not given. See
+    /// [`Expiry::checked_at`](super::Expiry::checked_at).
+    ClocksDiffer {
+        /// What the session's clock says.
+        session: Timestamp,
+        /// What the store's clock says.
+        store: Timestamp,
     },
     /// What is under the key is damaged, or no record at all. Its session is over, and the next
     /// write makes a new one.
@@ -66,6 +78,10 @@ impl fmt::Display for StoreError {
             Self::TooLarge { size, limit } => {
                 write!(f, "a record of {size} bytes is over the limit of {limit}")
             }
+            Self::ClocksDiffer { session, store } => write!(
+                f,
+                "the session's clock says {session} and the store's {store}"
+            ),
             Self::Corrupt(_) => f.write_str("the record is damaged"),
             Self::Unavailable(_) => f.write_str("the store cannot be reached"),
             Self::Refused(_) => f.write_str("the store refused"),
@@ -90,6 +106,7 @@ impl From<StoreError> for Error {
             StoreError::Conflict => Self::new(ErrorKind::Conflict),
             StoreError::Gone => Self::new(ErrorKind::Gone),
             StoreError::TooLarge { size, limit } => Self::new(ErrorKind::TooLarge { size, limit }),
+            StoreError::ClocksDiffer { .. } => Self::with_source(ErrorKind::ClocksDiffer, error),
             other => Self::with_source(ErrorKind::StoreFailed, other),
         }
     }

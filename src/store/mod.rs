@@ -14,9 +14,9 @@
 //!
 //! ```
 //! use std::{collections::HashMap, sync::{Mutex, MutexGuard}};
-//! use silverback::store::{
+//! use silverback::{Clock, Timestamp, store::{
 //!     Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version,
-//! };
+//! }};
 //!
 //! #[derive(Default)]
 //! struct MyStore(Mutex<HashMap<RecordKey, Record>>);
@@ -28,6 +28,11 @@
 //!         let mut records = self.0.lock().unwrap();
 //!         records.retain(|_, record| !record.is_expired());
 //!         records
+//!     }
+//!
+//!     /// The end by the clock of this store, which is the system's.
+//!     fn end(&self, expiry: Expiry) -> Result<Timestamp, StoreError> {
+//!         expiry.checked_at(Clock::system().now())
 //!     }
 //!
 //!     /// The records, if the one under `key` has the expected version.
@@ -56,8 +61,8 @@
 //!         if records.contains_key(key) {
 //!             return Err(StoreError::Exists);
 //!         }
-//!         let version = Version::random()?;
-//!         records.insert(*key, Record::new(data, version, expiry.at));
+//!         let (version, end) = (Version::random()?, self.end(expiry)?);
+//!         records.insert(*key, Record::new(data, version, end));
 //!         Ok(version)
 //!     }
 //!
@@ -69,15 +74,16 @@
 //!         expiry: Expiry,
 //!     ) -> Result<Version, StoreError> {
 //!         let mut records = self.expect(key, expected)?;
-//!         let version = Version::random()?;
-//!         records.insert(*key, Record::new(data, version, expiry.at));
+//!         let (version, end) = (Version::random()?, self.end(expiry)?);
+//!         records.insert(*key, Record::new(data, version, end));
 //!         Ok(version)
 //!     }
 //!
 //!     async fn touch(&self, key: &RecordKey, expected: Version, expiry: Expiry) -> Result<Version, StoreError> {
 //!         let mut records = self.expect(key, expected)?;
+//!         let end = self.end(expiry)?;
 //!         if let Some(record) = records.get_mut(key) {
-//!             *record = Record::new(record.clone().into_data(), expected, expiry.at);
+//!             *record = Record::new(record.clone().into_data(), expected, end);
 //!         }
 //!         Ok(expected)
 //!     }
@@ -140,7 +146,9 @@
 //! expiry too. An end may have come already (`after` is zero): the write succeeds and leaves no
 //! record, although many servers refuse that number or take it for "never". It may be one second
 //! away: round up. The latest is the last second of the year 9999; if the server cannot say it, it
-//! may keep the record as long as it can.
+//! may keep the record as long as it can. A store that has no server, and goes by a clock of this
+//! process, takes the end from [`Expiry::checked_at`]: a session by another clock would be over as
+//! soon as it is written, and no request would find it.
 //!
 //! **Versions.** No key ever has a version twice, in none of its lives, through restarts, failovers
 //! and restored backups. [`Version::random`] is that. A server's counter may not be: memcached's

@@ -27,7 +27,7 @@ pub enum Read {
 }
 
 /// When a record is over, said in two ways: a store whose server has a clock of its own uses
-/// `after`, one that goes by this machine's uses `at`.
+/// `after`, one that goes by this machine's uses [`checked_at`](Self::checked_at).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[allow(
     clippy::exhaustive_structs,
@@ -60,7 +60,42 @@ impl Expiry {
             after: at.saturating_since(now),
         }
     }
+
+    /// Returns the end, for a store by whose clock it is `now`.
+    ///
+    /// ```
+    /// use silverback::{Timestamp, store::{Expiry, StoreError}};
+    ///
+    /// let (end, now) = (Timestamp::from_secs(1_060), Timestamp::from_secs(1_000));
+    /// assert_eq!(Expiry::new(end, now).checked_at(now).unwrap(), end);
+    /// let tomorrow = Timestamp::from_secs(87_400);
+    /// assert!(matches!(
+    ///     Expiry::new(end, now).checked_at(tomorrow),
+    ///     Err(StoreError::ClocksDiffer { .. })
+    /// ));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::ClocksDiffer`] if the record is to live, and would be over at once by this
+    /// clock, which is more than ten minutes ahead of the session's. What takes less may have been
+    /// on its way for so long.
+    pub fn checked_at(self, now: Timestamp) -> Result<Timestamp, StoreError> {
+        let session = Timestamp::from_secs(self.at.as_secs().saturating_sub(self.after.as_secs()));
+        let is_over = self.at <= now && !self.after.is_zero();
+        if is_over && now.saturating_since(session) > DELAY {
+            return Err(StoreError::ClocksDiffer {
+                session,
+                store: now,
+            });
+        }
+        Ok(self.at)
+    }
 }
+
+/// How long a write may take to reach the store, at the very most: a process may be stopped
+/// meanwhile.
+const DELAY: Duration = Duration::from_secs(600);
 
 /// What a store takes, and what can be relied on.
 ///

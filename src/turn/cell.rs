@@ -48,6 +48,19 @@ pub(crate) trait Operation: Send + 'static {
     type Output: Send + 'static;
 
     fn perform(self, turn: &Turn<'_>) -> impl Future<Output = Result<Self::Output, Error>> + Send;
+
+    /// As [`perform`](Self::perform), for a session whose store never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::StoreFailed`] if it waits all the same.
+    fn perform_now(self, turn: &Turn<'_>) -> Result<Self::Output, Error>
+    where
+        Self: Sized,
+    {
+        let done = store::now(pin!(self.perform(turn)));
+        done.unwrap_or_else(|| Err(Error::new(ErrorKind::StoreFailed)))
+    }
 }
 
 impl Cell {
@@ -116,9 +129,7 @@ pub(crate) fn run_now<O: Operation>(
     anchor: &impl Anchor,
     operation: O,
 ) -> Result<O::Output, Error> {
-    anchor.cell().in_turn(|| {
-        let turn = Turn::of(anchor, None);
-        let done = store::now(pin!(operation.perform(&turn)));
-        done.unwrap_or_else(|| Err(Error::new(ErrorKind::StoreFailed)))
-    })
+    anchor
+        .cell()
+        .in_turn(|| operation.perform_now(&Turn::of(anchor, None)))
 }

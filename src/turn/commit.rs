@@ -1,5 +1,7 @@
 //! The end of a session's part in a request: what is kept, and what the response says.
 
+use std::pin::pin;
+
 use super::{
     cell::{Anchor, Operation, Turn},
     open::open_cookie,
@@ -9,6 +11,7 @@ use crate::{
     config::Settings,
     error::{Error, ErrorKind},
     state::{Change, State, When},
+    store,
 };
 
 /// What of a request's changes is kept.
@@ -39,6 +42,17 @@ impl Operation for Commit {
             turn.open().await?;
         }
         turn.state(|state| Reply::of(state, turn.vault.settings, || turn.vault.now()))
+    }
+
+    fn perform_now(self, turn: &Turn<'_>) -> Result<Reply, Error> {
+        if self.keep == Keep::Everything
+            && self.name.is_ok()
+            && let Some(reply) = turn.commit_directly()?
+        {
+            return Ok(reply);
+        }
+        store::now(pin!(self.perform(turn)))
+            .unwrap_or_else(|| Err(Error::new(ErrorKind::StoreFailed)))
     }
 }
 

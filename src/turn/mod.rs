@@ -1,10 +1,12 @@
 //! What is done to one session of one request from beginning to end: opening, saving, ending and
 //! committing it.
 
+mod applied;
 mod cell;
 mod commit;
 mod contenders;
 mod destroy;
+mod direct;
 mod exchange;
 mod flight;
 mod look;

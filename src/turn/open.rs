@@ -1,8 +1,9 @@
 //! Opening a session.
 
-use std::mem;
+use std::{mem, pin::pin};
 
 use super::{
+    applied::Applied,
     cell::{Operation, Turn},
     contenders::Opened,
     exchange::Exchange,
@@ -12,7 +13,7 @@ use crate::{
     content::Content,
     error::{Error, ErrorKind, Rejection},
     state::{Change, Home, State, View},
-    store::Read,
+    store::{self, Read},
     vault::Vault,
 };
 
@@ -34,6 +35,14 @@ impl Operation for Open {
 
     async fn perform(self, turn: &Turn<'_>) -> Result<(), Error> {
         turn.open().await
+    }
+
+    fn perform_now(self, turn: &Turn<'_>) -> Result<(), Error> {
+        if turn.open_directly()? {
+            return Ok(());
+        }
+        store::now(pin!(self.perform(turn)))
+            .unwrap_or_else(|| Err(Error::new(ErrorKind::StoreFailed)))
     }
 }
 
@@ -179,10 +188,7 @@ impl Turn<'_> {
         mut content: Content,
         enter: impl FnOnce(&mut State, Content),
     ) -> Result<(), Error> {
-        let mut applied = Applied {
-            turn: self,
-            log: Vec::new(),
-        };
+        let mut applied = Applied::none(self);
         let mut enter = Some(enter);
         for _ in 0..ROUNDS {
             let newer = self.state(|state| {
@@ -211,27 +217,5 @@ impl Turn<'_> {
             newer.try_for_each(|change| change.apply(&mut content))?;
         }
         Err(Error::new(ErrorKind::Conflict))
-    }
-}
-
-/// Changes that were taken from the session's state to be applied, and go back in front of those
-/// that were made meanwhile.
-struct Applied<'a> {
-    turn: &'a Turn<'a>,
-    log: Vec<Change>,
-}
-
-impl Applied<'_> {
-    fn give_back(&mut self, state: &mut State) {
-        self.log.append(&mut state.log);
-        state.log = mem::take(&mut self.log);
-    }
-}
-
-impl Drop for Applied<'_> {
-    fn drop(&mut self) {
-        if !self.log.is_empty() {
-            self.turn.state(|state| self.give_back(state));
-        }
     }
 }

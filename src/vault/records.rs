@@ -113,6 +113,13 @@ impl<'a> Vault<'a> {
         }
     }
 
+    /// The store of the records, if nothing else has a say in the session and none of it waits.
+    pub(crate) fn alone(&self) -> Option<Calls<'a>> {
+        let settings = self.settings;
+        let is_alone = settings.never_waits && settings.ends().is_none();
+        self.of_records().filter(|_| is_alone)
+    }
+
     /// Whether both are of one store.
     pub(crate) fn shares_records(&self, other: &Vault<'_>) -> bool {
         self.of_records() == other.of_records()
@@ -177,7 +184,7 @@ impl<'a> Vault<'a> {
 
     /// The bytes of a record as the store gets them: their only owner, so that it need not copy
     /// them.
-    pub(super) fn seal(&self, id: &SessionId, plain: Bytes) -> Result<Bytes, Error> {
+    pub(crate) fn seal(&self, id: &SessionId, plain: Bytes) -> Result<Bytes, Error> {
         self.check_secret(id)?;
         if self.settings.encrypts_records {
             Ok(seal_record(id, &plain)?.into())

@@ -91,6 +91,7 @@ enum Fault {
     TakesLessThanItSays,
     TakesMoreThanItSays,
     LimitsVary,
+    TakesAnyClock,
 }
 
 /// Sound on one thread, but for its fault: a method is interrupted where it waits only.
@@ -127,6 +128,13 @@ impl Broken {
             written: AtomicU64::new(0),
             seen: Mutex::default(),
             over: Mutex::default(),
+        }
+    }
+
+    fn told(&self, expiry: Expiry) -> Result<Timestamp, StoreError> {
+        match self.fault {
+            Fault::TakesAnyClock => Ok(expiry.at),
+            _ => expiry.checked_at(self.clock.now()),
         }
     }
 
@@ -427,7 +435,7 @@ impl Store for Broken {
         data: Bytes,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        let expires = expiry.at;
+        let expires = self.told(expiry)?;
         self.jump();
         self.check_size(key, &data)?;
         let found = if self.has(Fault::ExpiredIsInTheWay) {
@@ -461,7 +469,7 @@ impl Store for Broken {
         data: Bytes,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        let expires = expiry.at;
+        let expires = self.told(expiry)?;
         let lock = self.enter().await;
         self.check_size(key, &data)?;
         let marked = self
@@ -589,7 +597,7 @@ impl Store for Broken {
         expected: Version,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        let expires = expiry.at;
+        let expires = self.told(expiry)?;
         self.jump();
         let marked = self
             .marked
@@ -1044,6 +1052,10 @@ const BROKEN: &[(Fault, &[&str])] = &[
         &["a_store_takes_what_its_limits_say_and_no_more"],
     ),
     (Fault::LimitsVary, &["limits_stay_as_they_are"]),
+    (
+        Fault::TakesAnyClock,
+        &["a_write_by_a_clock_of_long_ago_is_kept_or_refused"],
+    ),
 ];
 
 async fn check(fault: Fault, rule: Rule) -> Result<Verdict, conformance::Violation> {

@@ -158,7 +158,10 @@ const BROKEN: &[Broken] = &[
     ),
     broken(
         Fault::HidesWhatLivesForEver,
-        &["a_server_keeps_a_record_until_its_end"],
+        &[
+            "a_server_keeps_a_record_until_its_end",
+            "a_write_by_a_clock_of_long_ago_is_kept_or_refused",
+        ],
         Besides::Nothing,
     ),
     broken(

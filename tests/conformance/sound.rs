@@ -62,7 +62,10 @@ impl Store for MapStore {
             return Err(StoreError::Exists);
         }
         let version = Version::random()?;
-        records.insert(*key, Record::new(data, version, expiry.at));
+        records.insert(
+            *key,
+            Record::new(data, version, expiry.checked_at(Clock::system().now())?),
+        );
         Ok(version)
     }
 
@@ -75,7 +78,10 @@ impl Store for MapStore {
     ) -> Result<Version, StoreError> {
         let mut records = self.expect(key, expected)?;
         let version = Version::random()?;
-        records.insert(*key, Record::new(data, version, expiry.at));
+        records.insert(
+            *key,
+            Record::new(data, version, expiry.checked_at(Clock::system().now())?),
+        );
         Ok(version)
     }
 
@@ -88,7 +94,11 @@ impl Store for MapStore {
         let mut records = self.expect(key, expected)?;
         let version = Version::random()?;
         if let Some(record) = records.get_mut(key) {
-            *record = Record::new(record.clone().into_data(), version, expiry.at);
+            *record = Record::new(
+                record.clone().into_data(),
+                version,
+                expiry.checked_at(Clock::system().now())?,
+            );
         }
         Ok(version)
     }

@@ -2,9 +2,18 @@
 
 use std::time::Duration;
 
-use silverback::{Clock, Rejection, Session, SessionConfig, SessionLayer, store::CookieStore};
+use http::StatusCode;
+use silverback::{
+    Clock, ErrorKind, FilesystemStore, MemoryStore, Rejection, Session, SessionConfig,
+    SessionLayer, SessionRecords, Timestamp,
+    store::{CookieStore, DynStore},
+    testing::FlakyStore,
+};
+use tempfile::TempDir;
 
-use crate::support::{HOUR, Jar, Kind, SECOND, START, Site, Stores, keys};
+use crate::support::{
+    DAY, HOUR, Jar, Kind, SECOND, START, Site, Stores, failure, keys, log::recorded, no_cookie,
+};
 
 /// Two machines at the same stores, of which the first has a clock that is ahead.
 fn machines(
@@ -96,6 +105,96 @@ async fn machines_within_the_skew_write_by_turns() {
                 assert_eq!(late.get(&mut other, name).await, Some(turn), "{kind:?}");
             }
             late.renew(jar).await;
+        }
+    }
+}
+
+/// A store by the system's clock, of each kind that goes by this process's.
+fn of_the_system(dir: &TempDir) -> [DynStore; 3] {
+    [
+        DynStore::new(MemoryStore::new()),
+        DynStore::new(FlakyStore::new(MemoryStore::new())),
+        DynStore::new(FilesystemStore::open(dir.path()).unwrap()),
+    ]
+}
+
+/// Else each request would be a new session, and nobody would know why.
+#[tokio::test]
+async fn a_store_that_was_not_given_the_clock_is_an_error() {
+    let dir = TempDir::new().unwrap();
+    let long_ago = Timestamp::from_secs(1_000);
+    for store in of_the_system(&dir) {
+        let layer = SessionLayer::new(SessionConfig::new("s", store, keys()));
+        let site = Site::at(&Clock::manual(long_ago), layer);
+        let log = recorded(async || {
+            let response = site.put(&mut Jar::default(), "n", 1).await;
+            assert_eq!(failure(&response), Some(ErrorKind::ClocksDiffer));
+            assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            assert!(no_cookie(&response));
+        })
+        .await;
+        assert!(
+            log.contains("ERROR") && log.contains("give the `Clock`"),
+            "{log}"
+        );
+        assert!(
+            log.contains("the session's clock says 1970-01-01T00:16:40Z"),
+            "{log}"
+        );
+        let saved = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("n", 1).unwrap();
+            session.save().await.map_err(|error| error.kind())
+        };
+        let (saved, _) = site.visit(&mut Jar::default(), saved).await;
+        assert_eq!(saved, Err(ErrorKind::ClocksDiffer));
+    }
+}
+
+/// The other way round.
+#[tokio::test]
+async fn so_is_a_layer_that_was_not_given_the_stores_clock() {
+    let (dir, in_2100) = (TempDir::new().unwrap(), Timestamp::from_secs(4_102_444_800));
+    let clock = Clock::manual(in_2100);
+    let files = FilesystemStore::options().clock(clock.clone());
+    let stores = [
+        DynStore::new(MemoryStore::new().clock(clock.clone())),
+        DynStore::new(files.open(dir.path()).unwrap()),
+    ];
+    for store in stores {
+        let config = SessionConfig::new("s", store, keys()).idle_timeout(HOUR);
+        let site = Site::at(&Clock::system(), SessionLayer::new(config.clone()));
+        let response = site.put(&mut Jar::default(), "n", 1).await;
+        assert_eq!(failure(&response), Some(ErrorKind::ClocksDiffer));
+        // A handle without a request is one more place to forget it.
+        let (site, jar) = (Site::at(&clock, site.layer), &mut Jar::default());
+        assert_eq!(failure(&site.put(jar, "n", 1).await), None);
+        let key = async |session: Session| {
+            session.load().await.unwrap();
+            session.record_key().unwrap()
+        };
+        let (key, _) = site.visit(jar, key).await;
+        let records = SessionRecords::new(&config).unwrap();
+        let session = records.load(&key).await.unwrap().unwrap();
+        session.insert("n", 2).unwrap();
+        let saved = session.save().await.map_err(|error| error.kind());
+        assert_eq!(saved, Err(ErrorKind::ClocksDiffer));
+        assert_eq!(site.get(jar, "n").await, Some(1));
+    }
+}
+
+/// A layer whose clock a test has moved forward loses nothing.
+#[tokio::test]
+async fn a_store_behind_the_layers_clock_keeps_its_sessions() {
+    let dir = TempDir::new().unwrap();
+    for store in of_the_system(&dir) {
+        let layer = SessionLayer::new(SessionConfig::new("s", store, keys()));
+        let site = Site::at(&Clock::manual(Clock::system().now()), layer);
+        let jar = &mut Jar::default();
+        for day in 0..3 {
+            site.put(jar, "n", day).await;
+            site.clock.advance(DAY / 2);
+            assert_eq!(site.get(jar, "n").await, Some(day));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::bench::{Bench, HOUR, Outcome, Refusal, another, granted, refused};
 use crate::{
     clock::Timestamp,
-    store::{Bytes, Expiry, RecordKey, Store, Version},
+    store::{Bytes, Expiry, RecordKey, Store, StoreError, Version},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -335,4 +335,44 @@ pub(super) async fn an_end_is_given_back_as_it_was_told<S: Store>(bench: &Bench<
             .await?;
     }
     Ok(())
+}
+
+/// A store that goes by a clock of its process has to say that the session's is another one. Else
+/// the record is over as soon as it is written, and each request is a new session.
+pub(super) async fn a_write_by_a_clock_of_long_ago_is_kept_or_refused<S: Store>(
+    bench: &Bench<S>,
+) -> Outcome {
+    let (store, now) = (&bench.store, bench.now());
+    let long_ago = Timestamp::from_secs(now.as_secs().saturating_sub(30 * 86_400));
+    let expiry = Expiry::new(long_ago.saturating_add(HOUR * 24), long_ago);
+    let old = || Bytes::from_static(b"old");
+    let new = || Bytes::from_static(b"new");
+    let key = bench.key();
+    let created = store.create(&key, new(), expiry).await;
+    if let Some(version) = kept("a create", created)? {
+        bench
+            .holds("a create", &key, b"new", version, expiry.at)
+            .await?;
+    }
+    for what in ["an update", "a touch"] {
+        let (key, end) = (bench.key(), bench.alive());
+        let version = bench.create(&key, &old(), end).await?;
+        let (data, written) = match what {
+            "an update" => (new(), store.update(&key, version, new(), expiry).await),
+            _ => (old(), store.touch(&key, version, expiry).await),
+        };
+        match kept(what, written)? {
+            Some(version) => bench.holds(what, &key, &data, version, expiry.at).await?,
+            None => bench.holds(what, &key, &old(), version, end).await?,
+        }
+    }
+    Ok(())
+}
+
+/// The version of what was written, if the store says that it was.
+fn kept(what: &str, written: Result<Version, StoreError>) -> Outcome<Option<Version>> {
+    match written {
+        Err(StoreError::ClocksDiffer { .. }) => Ok(None),
+        written => granted(&format!("{what} by a clock of long ago"), written).map(Some),
+    }
 }

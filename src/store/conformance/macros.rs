@@ -77,6 +77,7 @@ macro_rules! store_conformance_rules {
                 a_record_in_an_expired_ones_place_stays
                 the_ends_of_time_are_taken
                 an_end_is_given_back_as_it_was_told
+                a_write_by_a_clock_of_long_ago_is_kept_or_refused
                 a_clock_that_jumps_harms_no_live_record
                 a_sweep_removes_no_live_record;
             sizes:

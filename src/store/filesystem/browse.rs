@@ -39,7 +39,7 @@ impl<F: Fs> Disk<F> {
 
     fn keys_of(&self, shard: u16, after: Option<RecordKey>) -> Result<Vec<RecordKey>, StoreError> {
         let path = path_of(&key_in(shard));
-        let names = match self.fs.open_dir(shard_of(&path)) {
+        let names = match self.open(|fs| fs.open_dir(shard_of(&path))) {
             Ok(dir) => self.fs.list(&dir)?,
             Err(error) => absent(self, error).map(|()| Vec::new())?,
         };

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{
-    files::{Shard, path_of},
+    files::Shard,
     fs::{Access, Fs},
     lock::{Locked, newer},
     root::Disk,
@@ -23,15 +23,6 @@ const LOOKS: usize = 4;
 const RACES: usize = 16;
 
 impl<F: Fs> Disk<F> {
-    /// Loads from the page cache, without ever waiting for the disk; `None` if that does not tell.
-    pub(super) fn load_cached(&self, key: &RecordKey) -> Option<Option<Record>> {
-        match self.view_cached(key) {
-            Ok(View::Whole(slot)) => Some(self.alive(slot).map(record_of)),
-            Err(StoreError::Gone) => Some(None),
-            _ => None,
-        }
-    }
-
     /// Takes no lock unless the record looks damaged.
     pub(super) fn load(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
         let shard = Shard::of(self, key);
@@ -137,11 +128,23 @@ impl<F: Fs> Disk<F> {
     ) -> Result<Version, StoreError> {
         let shard = Shard::of(self, key);
         let locked = Locked::acquire(&shard, Access::Write)?.ok_or(StoreError::Gone)?;
-        let current = self.alive(locked.current()?).ok_or(StoreError::Gone)?;
-        if current.version != expected {
-            return Err(StoreError::Conflict);
-        }
+        let current = locked.current()?;
+        self.check_current(&current, expected)?;
         Ok(write(&locked, &current)?)
+    }
+
+    pub(super) fn check_current(
+        &self,
+        current: &Slot,
+        expected: Version,
+    ) -> Result<(), StoreError> {
+        if !self.is_alive(current) {
+            Err(StoreError::Gone)
+        } else if current.version != expected {
+            Err(StoreError::Conflict)
+        } else {
+            Ok(())
+        }
     }
 
     /// Reads a record until nobody writes to it in between.
@@ -196,21 +199,15 @@ impl<F: Fs> Disk<F> {
         locked.map(|locked| locked.current()).transpose()
     }
 
-    fn view_cached(&self, key: &RecordKey) -> Result<View, StoreError> {
-        match self.fs.open_cached(&path_of(key)) {
-            Ok(file) => Shard::view_cached(self, key, &file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.fs.is_alive()? => {
-                Err(StoreError::Gone)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
     pub(super) fn alive(&self, slot: Slot) -> Option<Slot> {
-        (slot.expires > self.settings.clock.now()).then_some(slot)
+        self.is_alive(&slot).then_some(slot)
     }
 
-    fn check_size(&self, data: &[u8]) -> Result<(), StoreError> {
+    fn is_alive(&self, slot: &Slot) -> bool {
+        slot.expires > self.settings.clock.now()
+    }
+
+    pub(super) fn check_size(&self, data: &[u8]) -> Result<(), StoreError> {
         let (size, limit) = (data.len(), self.settings.max_record_bytes);
         if size > limit {
             Err(StoreError::TooLarge { size, limit })
@@ -226,7 +223,7 @@ enum Look {
     Unsettled,
 }
 
-fn record_of(slot: Slot) -> Record {
+pub(super) fn record_of(slot: Slot) -> Record {
     Record::new(slot.data, slot.version, slot.expires)
 }
 

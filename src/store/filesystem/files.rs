@@ -23,8 +23,8 @@ const NAMES: usize = 4;
 pub(super) struct Shard<'a, F: Fs> {
     pub(super) disk: &'a Disk<F>,
     pub(super) key: RecordKey,
-    /// `<shard>/<name>`
-    path: String,
+    /// `<shard>/<name>`, once it is needed.
+    path: OnceCell<String>,
     dir: OnceCell<F::Dir>,
 }
 
@@ -33,7 +33,7 @@ impl<'a, F: Fs> Shard<'a, F> {
         Self {
             disk,
             key: *key,
-            path: path_of(key),
+            path: OnceCell::new(),
             dir: OnceCell::new(),
         }
     }
@@ -42,7 +42,7 @@ impl<'a, F: Fs> Shard<'a, F> {
     pub(super) fn of_file(disk: &'a Disk<F>, key: &RecordKey, name: &str) -> Self {
         let path = path_of(key);
         Self {
-            path: format!("{}/{name}", shard_of(&path)),
+            path: format!("{}/{name}", shard_of(&path)).into(),
             ..Self::of(disk, key)
         }
     }
@@ -57,28 +57,32 @@ impl<'a, F: Fs> Shard<'a, F> {
                 }
                 Err(error) => absent(disk, error)?,
             }
-            make_dir(disk, shard_of(&shard.path))?;
+            make_dir(disk, shard_of(shard.path()))?;
         }
         Err(StoreError::unavailable(
             "the record's directory was removed as soon as it was made",
         ))
     }
 
+    pub(super) fn path(&self) -> &str {
+        self.path.get_or_init(|| path_of(&self.key))
+    }
+
     pub(super) fn name(&self) -> &str {
-        name_of(&self.path)
+        name_of(self.path())
     }
 
     pub(super) fn dir(&self) -> io::Result<&F::Dir> {
         if let Some(dir) = self.dir.get() {
             return Ok(dir);
         }
-        let dir = self.disk.fs.open_dir(shard_of(&self.path))?;
+        let dir = self.disk.open(|fs| fs.open_dir(shard_of(self.path())))?;
         Ok(self.dir.get_or_init(|| dir))
     }
 
     /// `None` if there is no such file.
     pub(super) fn open_file(&self, access: Access) -> Result<Option<F::File>, StoreError> {
-        match self.disk.fs.open(&self.path, access) {
+        match self.disk.open(|fs| fs.open(self.path(), access)) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 absent(self.disk, error).map(|()| None)
@@ -117,12 +121,9 @@ impl<'a, F: Fs> Shard<'a, F> {
         })
     }
 
-    pub(super) fn view_cached(
-        disk: &Disk<F>,
-        key: &RecordKey,
-        file: &F::File,
-    ) -> Result<View, StoreError> {
-        view(disk, key, disk.fs.stat(file)?, |fs, buffer| {
+    /// Looks at a whole file if it is in the page cache.
+    pub(super) fn view_cached(&self, file: &F::File, stat: Stat) -> Result<View, StoreError> {
+        view(self.disk, &self.key, stat, |fs, buffer| {
             fs.read_cached(file, buffer)
         })
     }
@@ -224,7 +225,7 @@ impl<'a, F: Fs> Shard<'a, F> {
     /// Moves a damaged record out of the way, for whoever wants to look into it.
     pub(super) fn quarantine(&self) -> Result<(), StoreError> {
         make_dir(self.disk, QUARANTINE)?;
-        let quarantine = self.disk.fs.open_dir(QUARANTINE)?;
+        let quarantine = self.disk.open(|fs| fs.open_dir(QUARANTINE))?;
         Ok(self
             .disk
             .fs
@@ -237,7 +238,7 @@ impl<'a, F: Fs> Shard<'a, F> {
             let random = crypto::random()
                 .map_err(|_| io::Error::other("the operating system gave no random bytes"))?;
             let name = format!("{:016x}{TEMPORARY}", u64::from_ne_bytes(random));
-            match self.disk.fs.create(dir, &name) {
+            match self.disk.open(|fs| fs.create(dir, &name)) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken = error,
                 file => return Ok((file?, name)),
             }

@@ -1,7 +1,7 @@
 //! The file operations the store is made of, as a seam: the real ones are in `posix.rs`, and tests
 //! have some that fail.
 
-use std::io;
+use std::{io, time::Duration};
 
 use crate::clock::Timestamp;
 
@@ -31,9 +31,8 @@ pub(super) trait Fs: Send + Sync + 'static {
     fn create(&self, dir: &Self::Dir, name: &str) -> io::Result<Self::File>;
     /// Opens `<shard>/<name>`.
     fn open(&self, path: &str, access: Access) -> io::Result<Self::File>;
-    /// Opens `<shard>/<name>` for reading if that needs no disk, or fails with
-    /// [`io::ErrorKind::WouldBlock`].
-    fn open_cached(&self, path: &str) -> io::Result<Self::File>;
+    /// Opens `<shard>/<name>` if that needs no disk, or fails with [`io::ErrorKind::WouldBlock`].
+    fn open_cached(&self, path: &str, access: Access) -> io::Result<Self::File>;
     fn stat(&self, file: &Self::File) -> io::Result<Stat>;
     fn try_lock(&self, file: &Self::File) -> io::Result<bool>;
     fn unlock(&self, file: &Self::File) -> io::Result<()>;
@@ -45,6 +44,13 @@ pub(super) trait Fs: Send + Sync + 'static {
     /// Notes beside the file that nobody need look into it before that time, if the file system
     /// can.
     fn set_hint(&self, file: &Self::File, hint: Timestamp) -> io::Result<()>;
+
+    /// The time on a clock that nobody sets; only differences mean something.
+    fn uptime(&self) -> Duration;
+    /// How long this thread has waited for a processor so far, if the system tells.
+    fn queued(&self) -> Option<Duration>;
+    /// Tells this process from those that it was forked from.
+    fn process(&self) -> u32;
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

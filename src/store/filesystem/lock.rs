@@ -1,7 +1,9 @@
 //! A record that this thread alone may change.
 
 use std::{
-    io, thread,
+    io,
+    ops::Deref,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -22,8 +24,26 @@ use crate::{
 /// the kernel releases it when a process dies.
 pub(super) struct Locked<'a, F: Fs> {
     shard: &'a Shard<'a, F>,
-    file: F::File,
+    file: Handle<'a, F::File>,
     stat: Stat,
+    is_locked: bool,
+}
+
+/// A file that is closed with its lock, or one that stays open.
+enum Handle<'a, T> {
+    Own(T),
+    Kept(&'a T),
+}
+
+impl<T> Deref for Handle<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match self {
+            Self::Own(file) => file,
+            Self::Kept(file) => file,
+        }
+    }
 }
 
 /// How often the lock may turn out to be one on a file that was replaced.
@@ -46,7 +66,7 @@ impl<'a, F: Fs> Locked<'a, F> {
             while !shard.disk.fs.try_lock(&file)? {
                 wait(started, shard.disk.settings.lock_timeout, &mut pause)?;
             }
-            if let Some(locked) = Self::of(shard, file)? {
+            if let Some(locked) = Self::of(shard, Handle::Own(file))? {
                 return Ok(Some(locked));
             }
         }
@@ -63,19 +83,45 @@ impl<'a, F: Fs> Locked<'a, F> {
         if !shard.disk.fs.try_lock(&file)? {
             return Ok(None);
         }
-        Self::of(shard, file)
+        Self::of(shard, Handle::Own(file))
+    }
+
+    /// Takes the lock of a file that stays open; `None` if it is not free, or the file is not the
+    /// record's any more.
+    pub(super) fn try_kept(
+        shard: &'a Shard<'a, F>,
+        file: &'a F::File,
+    ) -> Result<Option<Self>, StoreError> {
+        if !shard.disk.fs.try_lock(file)? {
+            return Ok(None);
+        }
+        Self::of(shard, Handle::Kept(file))
     }
 
     /// `None` if the locked file was removed, or outgrown, before it was locked: it has lost its
     /// name then.
-    fn of(shard: &'a Shard<'a, F>, file: F::File) -> Result<Option<Self>, StoreError> {
+    fn of(shard: &'a Shard<'a, F>, file: Handle<'a, F::File>) -> Result<Option<Self>, StoreError> {
         let fs = &shard.disk.fs;
         let stat = fs.stat(&file).inspect_err(|_| drop(fs.unlock(&file)))?;
-        let locked = Self { shard, file, stat };
+        let locked = Self {
+            shard,
+            file,
+            stat,
+            is_locked: true,
+        };
         fault_of(locked.stat).map_or(Ok(()), Err)?;
         let is_current =
             locked.stat.links > 0 && (!shard.disk.settings.is_network || locked.has_name()?);
         Ok(is_current.then_some(locked))
+    }
+
+    pub(super) fn stat(&self) -> Stat {
+        self.stat
+    }
+
+    /// Reads the record if it is in the page cache.
+    pub(super) fn view_cached(&self) -> Result<View, StoreError> {
+        self.shard.view_cached(&self.file, self.stat)
     }
 
     /// Reads the record; a damaged one is put in quarantine.
@@ -133,11 +179,18 @@ impl<'a, F: Fs> Locked<'a, F> {
     }
 
     pub(super) fn remove(self) -> io::Result<()> {
+        self.shard.disk.kept.forget(&self.shard.key);
         if self.has_name()? {
             self.shard.remove()
         } else {
             Ok(())
         }
+    }
+
+    /// Unlocks the file, and says whether that is certain.
+    pub(super) fn release(mut self) -> io::Result<()> {
+        self.is_locked = false;
+        self.shard.disk.fs.unlock(&self.file)
     }
 
     fn overwrite(&self, file: &F::File, offset: u64, next: &[u8]) -> io::Result<()> {
@@ -175,6 +228,7 @@ impl<'a, F: Fs> Locked<'a, F> {
         )?;
         let grown = self.overwrite(&file, Half::Second.offset(slot_size), next);
         let _ = self.shard.disk.fs.unlock(&file);
+        self.shard.disk.kept.forget(&self.shard.key);
         grown
     }
 
@@ -195,7 +249,9 @@ impl<'a, F: Fs> Locked<'a, F> {
 /// Closing the file would do, if it were certain that no child process holds a copy of it.
 impl<F: Fs> Drop for Locked<'_, F> {
     fn drop(&mut self) {
-        let _ = self.shard.disk.fs.unlock(&self.file);
+        if self.is_locked {
+            let _ = self.shard.disk.fs.unlock(&self.file);
+        }
     }
 }
 

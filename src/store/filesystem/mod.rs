@@ -48,10 +48,13 @@
 //! | `store` | `FilesystemStore`: the same on threads for blocking work |
 //! | `options` | `FilesystemOptions`, and what opens a store |
 
+mod brake;
 mod browse;
+mod cached;
 mod disk;
 mod files;
 mod fs;
+mod kept;
 mod lock;
 mod open;
 mod options;

@@ -52,6 +52,8 @@ impl FilesystemOptions {
             max_record_bytes: 1 << 20,
             lock_timeout: Duration::from_secs(5),
             is_network: false,
+            kept_files: 128,
+            inline_writes: true,
             clock: Clock::system(),
         };
         Self { settings }
@@ -88,6 +90,34 @@ impl FilesystemOptions {
     /// to do better.
     pub fn allow_network_filesystem(mut self, allow: bool) -> Self {
         self.settings.is_network = allow;
+        self
+    }
+
+    /// Bounds how many files of sessions stay open: 128 unless set; with 0 each is opened anew.
+    ///
+    /// A session that comes back within a second costs less then, and so does a change after a
+    /// load. If the process has no descriptor left for something else that the store opens, it
+    /// closes them. Files of more than 64 KiB are not kept.
+    ///
+    /// A file system cannot be remounted read-only while files are kept. A file that somebody moves
+    /// to another place by hand may be used for another second.
+    pub fn kept_files(mut self, limit: usize) -> Self {
+        self.settings.kept_files = limit;
+        self
+    }
+
+    /// Lets changes be made on the thread that asks for them, which they are unless set to `false`.
+    ///
+    /// This is about changes that fit into the file of a session that is in memory, with
+    /// [`Durability::None`]; all others are made on the runtime's threads for blocking work. Such a
+    /// change takes microseconds, where the way to another thread takes tens of them. The kernel
+    /// may make a change wait all the same, above all if memory is full of what others have
+    /// written. After a change of more than a millisecond, all are made on the threads for blocking
+    /// work for 100 ms, or up to 10 s if they are slow again and again.
+    ///
+    /// With `false` the store never waits for the disk on the thread that asks.
+    pub fn inline_writes(mut self, allow: bool) -> Self {
+        self.settings.inline_writes = allow;
         self
     }
 

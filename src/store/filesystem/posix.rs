@@ -1,6 +1,10 @@
 //! The file operations as system calls, all of them below one handle on the store's directory.
 
-use std::{io, os::fd::OwnedFd};
+use std::{
+    io,
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
 
 use rustix::{
     fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT},
@@ -19,6 +23,7 @@ use crate::clock::Timestamp;
 pub(super) struct Posix {
     root: OwnedFd,
     user: Uid,
+    started: Instant,
 }
 
 pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
@@ -37,6 +42,7 @@ impl Posix {
         Self {
             root,
             user: rustix::process::geteuid(),
+            started: Instant::now(),
         }
     }
 
@@ -149,11 +155,7 @@ impl Fs for Posix {
     }
 
     fn open(&self, path: &str, access: Access) -> io::Result<OwnedFd> {
-        let flags = FILE
-            | match access {
-                Access::Read => OFlags::RDONLY,
-                Access::Write => OFlags::RDWR,
-            };
+        let flags = flags_of(access);
         match retry_on_intr(|| open_beneath(&self.root, path, flags)) {
             // An old kernel, or a sandbox that has not heard of the call.
             Err(Errno::NOSYS | Errno::PERM) => {
@@ -167,8 +169,8 @@ impl Fs for Posix {
         }
     }
 
-    fn open_cached(&self, path: &str) -> io::Result<OwnedFd> {
-        open_cached(&self.root, path)
+    fn open_cached(&self, path: &str, access: Access) -> io::Result<OwnedFd> {
+        open_cached(&self.root, path, flags_of(access))
     }
 
     fn stat(&self, file: &OwnedFd) -> io::Result<Stat> {
@@ -225,6 +227,25 @@ impl Fs for Posix {
                 last_modification,
             },
         )?)
+    }
+
+    fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn queued(&self) -> Option<Duration> {
+        queued()
+    }
+
+    fn process(&self) -> u32 {
+        std::process::id()
+    }
+}
+
+fn flags_of(access: Access) -> OFlags {
+    FILE | match access {
+        Access::Read => OFlags::RDONLY,
+        Access::Write => OFlags::RDWR,
     }
 }
 
@@ -292,14 +313,14 @@ fn open_beneath(_root: &OwnedFd, _path: &str, _flags: OFlags) -> Result<OwnedFd,
 }
 
 #[cfg(any(target_os = "android", target_os = "linux"))]
-fn open_cached(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
+fn open_cached(root: &OwnedFd, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
     use rustix::fs::ResolveFlags;
 
     let resolve = ResolveFlags::CACHED | ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     Ok(rustix::fs::openat2(
         root,
         path,
-        FILE | OFlags::RDONLY,
+        flags,
         Mode::empty(),
         resolve,
     )?)
@@ -317,8 +338,31 @@ fn read_cached(file: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
     )?)
 }
 
+/// The second number of the file is in nanoseconds.
+///
+/// <https://www.kernel.org/doc/html/latest/scheduler/sched-stats.html>
+#[cfg(any(target_os = "android", target_os = "linux"))]
+fn queued() -> Option<Duration> {
+    thread_local! {
+        static STATISTICS: Option<std::fs::File> = std::fs::File::open("/proc/thread-self/schedstat").ok();
+    }
+    let mut buffer = [0; 64];
+    let count = STATISTICS.with(|file| {
+        let file = file.as_ref()?;
+        rustix::io::pread(file, &mut buffer[..], 0).ok()
+    })?;
+    let text = std::str::from_utf8(buffer.get(..count)?).ok()?;
+    let nanos = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(Duration::from_nanos(nanos))
+}
+
 #[cfg(not(any(target_os = "android", target_os = "linux")))]
-fn open_cached(_root: &OwnedFd, _path: &str) -> io::Result<OwnedFd> {
+fn queued() -> Option<Duration> {
+    None
+}
+
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+fn open_cached(_root: &OwnedFd, _path: &str, _flags: OFlags) -> io::Result<OwnedFd> {
     Err(io::ErrorKind::WouldBlock.into())
 }
 

@@ -32,5 +32,9 @@ pub(super) struct Settings {
     pub(super) lock_timeout: Duration,
     /// A file that is open may keep a link there although its name has gone.
     pub(super) is_network: bool,
+    /// How many files of records stay open.
+    pub(super) kept_files: usize,
+    /// Whether a write may be done on the thread that asks for it.
+    pub(super) inline_writes: bool,
     pub(super) clock: Clock,
 }

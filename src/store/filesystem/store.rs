@@ -5,9 +5,12 @@ use std::{fmt, os::fd::OwnedFd, sync::Arc};
 use tokio::runtime::Handle;
 
 use super::{posix::Posix, root::Disk, settings::Settings};
-use crate::store::{
-    Browse, Bytes, Cursor, Expiry, Limits, Page, Read, Record, RecordKey, Store, StoreError, Sweep,
-    Swept, Version, error::all_failed,
+use crate::{
+    clock::Timestamp,
+    store::{
+        Browse, Bytes, Cursor, Expiry, Limits, Page, Read, Record, RecordKey, Store, StoreError,
+        Sweep, Swept, Version, error::all_failed,
+    },
 };
 
 /// Keeps sessions in a directory: they survive the process, and all processes of the machine share
@@ -64,6 +67,10 @@ impl FilesystemStore {
         }
     }
 
+    fn end(&self, expiry: Expiry) -> Result<Timestamp, StoreError> {
+        expiry.checked_at(self.disk.settings.clock.now())
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Disk<Posix>) -> Result<T, StoreError> + Send + 'static,
@@ -105,8 +112,8 @@ impl Store for FilesystemStore {
         data: Bytes,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        let (key, version) = (*key, Version::random()?);
-        self.run(move |disk| disk.create(&key, version, &data, expiry.at))
+        let (key, version, end) = (*key, Version::random()?, self.end(expiry)?);
+        self.run(move |disk| disk.create(&key, version, &data, end))
             .await
     }
 
@@ -117,9 +124,14 @@ impl Store for FilesystemStore {
         data: Bytes,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        let (key, version) = (*key, Version::random()?);
-        self.run(move |disk| disk.update(&key, expected, version, &data, expiry.at))
-            .await
+        let (key, version, end) = (*key, Version::random()?, self.end(expiry)?);
+        match self.disk.update_cached(&key, expected, version, &data, end) {
+            Some(updated) => updated,
+            None => {
+                self.run(move |disk| disk.update(&key, expected, version, &data, end))
+                    .await
+            }
+        }
     }
 
     async fn touch(
@@ -128,9 +140,11 @@ impl Store for FilesystemStore {
         expected: Version,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        let key = *key;
-        self.run(move |disk| disk.touch(&key, expected, expiry.at))
-            .await
+        let (key, end) = (*key, self.end(expiry)?);
+        match self.disk.touch_cached(&key, expected, end) {
+            Some(touched) => touched,
+            None => self.run(move |disk| disk.touch(&key, expected, end)).await,
+        }
     }
 
     async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {

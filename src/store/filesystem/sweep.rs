@@ -33,6 +33,7 @@ impl<F: Fs> Disk<F> {
     }
 
     fn sweep_from(&self, cursor: &mut Cursor, limit: usize) -> Swept {
+        self.kept.close_old(self.fs.uptime());
         let mut swept = Swept::default();
         let mut dir = None;
         for _ in 0..limit.max(1) {
@@ -74,7 +75,7 @@ impl<F: Fs> Disk<F> {
         dir: &mut Option<F::Dir>,
     ) -> Result<Vec<String>, StoreError> {
         *dir = None;
-        match self.fs.open_dir(shard_of(&path_of(&key_in(shard)))) {
+        match self.open(|fs| fs.open_dir(shard_of(&path_of(&key_in(shard))))) {
             Ok(opened) => Ok(self.fs.list(dir.insert(opened))?),
             Err(error) => absent(self, error).map(|()| Vec::new()),
         }
@@ -96,7 +97,7 @@ impl<F: Fs> Disk<F> {
         };
         let dir = match dir {
             Some(dir) => dir,
-            None => dir.insert(self.fs.open_dir(shard_of(&path))?),
+            None => dir.insert(self.open(|fs| fs.open_dir(shard_of(&path)))?),
         };
         if self.is_hinted(dir, name)? {
             Ok(false)

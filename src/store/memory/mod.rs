@@ -340,12 +340,13 @@ impl Store for MemoryStore {
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
         let now = self.clock.now();
+        let expires = expiry.checked_at(now)?;
         let (size, limit) = self.check_size(&data)?;
         let mut entry = Entry {
             key: *key,
             data: data.into(),
             stamp: Stamp::new(0),
-            expires: expiry.at,
+            expires,
         };
         let mut room = Room {
             now,
@@ -380,6 +381,7 @@ impl Store for MemoryStore {
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
         let now = self.clock.now();
+        let expires = expiry.checked_at(now)?;
         let (size, limit) = self.check_size(&data)?;
         // The old data, in the end: dropped after the lock.
         let mut data = Data::from(data);
@@ -399,7 +401,7 @@ impl Store for MemoryStore {
             let count = shard.next_version();
             shard.change(slot, |entry| {
                 entry.set_version(count);
-                entry.expires = expiry.at;
+                entry.expires = expires;
                 mem::swap(&mut entry.data, &mut data);
             });
             return Ok(Version::from_u64(count));
@@ -413,9 +415,10 @@ impl Store for MemoryStore {
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
         let now = self.clock.now();
+        let expires = expiry.checked_at(now)?;
         let mut shard = self.shard(key);
         let slot = shard.expect(key, expected, now)?;
-        shard.change(slot, |entry| entry.expires = expiry.at);
+        shard.change(slot, |entry| entry.expires = expires);
         Ok(expected)
     }
 

@@ -52,6 +52,12 @@ pub(crate) trait Table: Clone + Send + Sync + 'static {
         false
     }
 
+    /// Refuses an end by a clock that the database, which goes by one of this process, cannot have
+    /// been meant for.
+    fn check_clock(&self, _: Expiry) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Sorts what the server reports.
     fn class(error: &dyn DatabaseError) -> Class;
 

@@ -136,6 +136,10 @@ impl Table for SqliteTable {
         Ok(())
     }
 
+    fn check_clock(&self, expiry: Expiry) -> Result<(), StoreError> {
+        expiry.checked_at(self.clock.now()).map(drop)
+    }
+
     /// The primary codes of <https://www.sqlite.org/rescode.html>, which are the low bytes of the
     /// extended ones.
     fn class(error: &dyn DatabaseError) -> Class {

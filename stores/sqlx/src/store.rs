@@ -193,6 +193,7 @@ impl<DB: Dialect> Store for SqlStore<DB> {
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
         self.check_size(&data)?;
+        self.table.check_clock(expiry)?;
         let version = Version::random()?;
         let write = Write {
             version,
@@ -210,6 +211,7 @@ impl<DB: Dialect> Store for SqlStore<DB> {
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
         self.check_size(&data)?;
+        self.table.check_clock(expiry)?;
         let version = Version::random()?;
         let write = Write {
             version,
@@ -226,6 +228,7 @@ impl<DB: Dialect> Store for SqlStore<DB> {
         expected: Version,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
+        self.table.check_clock(expiry)?;
         self.in_time(retry(|| self.try_touch(key, expected, expiry)))
             .await
     }

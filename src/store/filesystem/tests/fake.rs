@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use super::super::fs::{Access, Fs, Stat};
@@ -31,6 +32,9 @@ struct State {
     down: bool,
     gone: bool,
     keeps_links: bool,
+    uptime: Duration,
+    queued: Option<Duration>,
+    process: u32,
 }
 
 #[derive(Clone, Default)]
@@ -211,6 +215,23 @@ impl Fake {
     /// Files that were removed count a link all the same.
     pub(super) fn keep_links(&self) {
         self.state().keeps_links = true;
+    }
+
+    /// Moves the clock on.
+    pub(super) fn pass(&self, time: Duration) {
+        self.state().uptime += time;
+    }
+
+    /// Has the thread wait for a processor.
+    pub(super) fn queue(&self, time: Duration) {
+        let mut state = self.state();
+        state.uptime += time;
+        *state.queued.get_or_insert_default() += time;
+    }
+
+    /// Goes on as a child process, which has the parent's files open.
+    pub(super) fn become_child(&self) {
+        self.state().process += 1;
     }
 
     pub(super) fn forget_hints(&self) {
@@ -535,7 +556,7 @@ impl Fs for Fake {
         self.open_as("open", path)
     }
 
-    fn open_cached(&self, path: &str) -> io::Result<Open> {
+    fn open_cached(&self, path: &str, _access: Access) -> io::Result<Open> {
         self.open_as("open cached", path)
     }
 
@@ -597,6 +618,18 @@ impl Fs for Fake {
             state.files.get_mut(&file.id).unwrap().hint = Some(hint);
             Ok(())
         })
+    }
+
+    fn uptime(&self) -> Duration {
+        self.state().uptime
+    }
+
+    fn queued(&self) -> Option<Duration> {
+        self.state().queued
+    }
+
+    fn process(&self) -> u32 {
+        self.state().process
     }
 
     fn sync_data(&self, file: &Open) -> io::Result<()> {

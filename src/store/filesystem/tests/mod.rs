@@ -36,6 +36,8 @@ fn disk_at(fake: &Fake, durability: Durability, now: u64) -> Disk<Fake> {
         max_record_bytes: 1 << 20,
         lock_timeout: Duration::ZERO,
         is_network: false,
+        kept_files: 8,
+        inline_writes: true,
         clock,
     };
     Disk::new(fake.clone(), settings)

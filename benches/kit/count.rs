@@ -1,0 +1,196 @@
+//! Instructions and allocations of a request, counted one by one.
+//!
+//! A program runs itself and steps through that process from one mark to the next (`ptrace`). So it
+//! counts what the processor does, its cryptography included, which the emulated one of valgrind
+//! has not. A string instruction that moves many bytes counts once for each repetition. An
+//! allocation is a call of the C library's allocator. Only the thread that makes the marks is
+//! stepped through; what others do for it is not counted.
+
+use std::{
+    collections::HashSet,
+    env, fs,
+    io::{self, BufRead, BufReader},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use nix::{
+    libc,
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    sys::{
+        ptrace,
+        signal::{Signal, raise},
+        wait::{WaitStatus, waitpid},
+    },
+    unistd::Pid,
+};
+
+use crate::time::median;
+
+/// Of one request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    pub instructions: f64,
+    pub allocations: f64,
+}
+
+impl std::ops::Sub for Counts {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self {
+            instructions: self.instructions - other.instructions,
+            allocations: self.allocations - other.allocations,
+        }
+    }
+}
+
+/// What was executed between two marks. What a mark itself takes is the same everywhere, and goes
+/// when the bare service is subtracted.
+#[derive(Debug, Default)]
+pub struct Steps {
+    pub instructions: u64,
+    pub allocations: u64,
+    /// Of each instruction that was executed.
+    pub addresses: HashSet<u64>,
+}
+
+/// Lets the parent step through this process: from now on it stops at each mark that `work` makes.
+pub fn traced(work: impl FnOnce(&dyn Fn())) -> io::Result<()> {
+    let allocators: [*const (); 4] = [
+        libc::malloc as _,
+        libc::calloc as _,
+        libc::realloc as _,
+        libc::posix_memalign as _,
+    ];
+    println!(
+        "{}",
+        allocators
+            .map(|address| address.addr().to_string())
+            .join(" ")
+    );
+    ptrace::traceme()?;
+    work(&|| raise(Signal::SIGSTOP).expect("a process can stop itself"));
+    Ok(())
+}
+
+/// A process that is stepped through.
+pub struct Stepped {
+    child: Child,
+    pid: Pid,
+    allocators: Vec<u64>,
+    /// The processors of this process, before it shared one with that.
+    processors: CpuSet,
+}
+
+impl Stepped {
+    /// Runs this program with arguments that lead it to [`traced`].
+    pub fn start(arguments: &[&str]) -> io::Result<Self> {
+        // A step is much faster if nobody has to wake another processor.
+        let processors = sched_getaffinity(Pid::this())?;
+        let mut one = CpuSet::new();
+        let first = (0..CpuSet::count()).find(|&number| processors.is_set(number).unwrap_or(false));
+        one.set(first.unwrap_or_default())?;
+        sched_setaffinity(Pid::this(), &one)?;
+        let mut child = Command::new(env::current_exe()?)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let pid = Pid::from_raw(child.id().try_into().map_err(io::Error::other)?);
+        let allocators = child
+            .stdout
+            .take()
+            .map(read_addresses)
+            .transpose()?
+            .unwrap_or_default();
+        Ok(Self {
+            child,
+            pid,
+            allocators,
+            processors,
+        })
+    }
+
+    /// The median of so many requests.
+    pub fn median(&self, requests: u32) -> io::Result<Counts> {
+        let steps = (0..requests)
+            .map(|_| self.next())
+            .collect::<io::Result<Vec<_>>>()?;
+        let of = |count: fn(&Steps) -> u64| {
+            median(steps.iter().map(|steps| count(steps) as f64).collect())
+        };
+        Ok(Counts {
+            instructions: of(|steps| steps.instructions),
+            allocations: of(|steps| steps.allocations),
+        })
+    }
+
+    /// Steps from the next mark to the one after it.
+    pub fn next(&self) -> io::Result<Steps> {
+        let status = waitpid(self.pid, None)?;
+        if !matches!(status, WaitStatus::Stopped(_, Signal::SIGSTOP)) {
+            return Err(unexpected(status));
+        }
+        let mut steps = Steps::default();
+        loop {
+            ptrace::step(self.pid, None)?;
+            match waitpid(self.pid, None)? {
+                WaitStatus::Stopped(_, Signal::SIGTRAP) => {}
+                WaitStatus::Stopped(_, Signal::SIGSTOP) => break,
+                status => return Err(unexpected(status)),
+            }
+            let address = instruction(&ptrace::getregs(self.pid)?);
+            steps.instructions += 1;
+            steps.allocations += u64::from(self.allocators.contains(&address));
+            steps.addresses.insert(address);
+        }
+        ptrace::cont(self.pid, None)?;
+        Ok(steps)
+    }
+
+    /// What is where in the memory of the process, as the kernel tells it.
+    pub fn maps(&self) -> io::Result<String> {
+        fs::read_to_string(format!("/proc/{}/maps", self.pid))
+    }
+
+    /// Waits for its end.
+    pub fn finish(mut self) -> io::Result<()> {
+        let status = self.child.wait()?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!("{status} while counting")))
+        }
+    }
+}
+
+impl Drop for Stepped {
+    fn drop(&mut self) {
+        // If it is over already, there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = sched_setaffinity(Pid::this(), &self.processors);
+    }
+}
+
+fn read_addresses(stdout: ChildStdout) -> io::Result<Vec<u64>> {
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    line.split_whitespace()
+        .map(|address| address.parse().map_err(io::Error::other))
+        .collect()
+}
+
+#[cfg(target_arch = "x86_64")]
+const fn instruction(registers: &libc::user_regs_struct) -> u64 {
+    registers.rip
+}
+
+#[cfg(target_arch = "aarch64")]
+const fn instruction(registers: &libc::user_regs_struct) -> u64 {
+    registers.pc
+}
+
+fn unexpected(status: WaitStatus) -> io::Error {
+    io::Error::other(format!("{status:?} while counting"))
+}

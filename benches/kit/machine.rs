@@ -1,0 +1,65 @@
+//! With what something was measured.
+
+use std::{env, fs, path::Path, process::Command, thread};
+
+/// One sentence: the sources, the compiler, the system, the processor, and what else is given.
+pub fn sentence(more: &[Option<String>]) -> String {
+    let facts = [silverback(), rustc(), kernel()].into_iter();
+    let facts = facts.chain(more.iter().cloned()).flatten();
+    let facts: Vec<_> = facts.chain([processor()]).collect();
+    format!("Measured with {}.", facts.join(",\n"))
+}
+
+/// The commit of the sources that are measured.
+pub fn silverback() -> Option<String> {
+    let folder = env!("CARGO_MANIFEST_DIR");
+    let commit = run("git", &["-C", folder, "describe", "--always", "--dirty"])?;
+    Some(format!("silverback {commit}"))
+}
+
+pub fn rustc() -> Option<String> {
+    run(
+        &env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned()),
+        &["--version"],
+    )
+}
+
+pub fn valgrind() -> Option<String> {
+    run("valgrind", &["--version"])
+}
+
+pub fn kernel() -> Option<String> {
+    Some(run("uname", &["-sr"])?.split('-').next()?.to_owned())
+}
+
+pub fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = text
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let threads = thread::available_parallelism().map_or(0, usize::from);
+    format!(
+        "{threads} threads of {}",
+        model.map_or("an unknown processor", |model| model.1)
+    )
+}
+
+/// The kind of file system that a directory is on.
+pub fn filesystem(folder: &Path) -> Option<String> {
+    let folder = folder.to_string_lossy();
+    run(
+        "findmnt",
+        &["--noheadings", "--output=FSTYPE", "--target", &folder],
+    )
+}
+
+/// The first line that a program prints, if it is installed and content.
+pub fn run(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Some(text.lines().next()?.trim().to_owned())
+}

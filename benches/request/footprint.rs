@@ -1,0 +1,284 @@
+//! How many lines of the processor's caches a request touches: what it waits for where everything
+//! else that a server does has pushed them out since the last request.
+//!
+//! Lines of code are those of a native run that is stepped through. Lines of data are those of a
+//! run in valgrind's lackey, which prints every access: its processor knows fewer instructions for
+//! cryptography, and touches a few tables more. Lines that the bare service touches as well are not
+//! counted.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    env,
+    error::Error,
+    io::{self, BufRead, BufReader, Write},
+    process::{Command, Stdio},
+    sync::OnceLock,
+    thread,
+};
+
+use kit::{
+    count::{Stepped, Steps},
+    scenario::Scenario,
+    sessions::Kind,
+    table::{markdown, number},
+};
+
+use crate::{
+    cost,
+    subjects::{self, has_floor},
+};
+
+/// Bytes of a line.
+const LINE: u64 = 64;
+const SCENARIOS: [&str; 4] = ["S2", "S4", "E2", "E4"];
+const KINDS: [Kind; 2] = [Kind::Encrypted, Kind::Memory];
+/// Of which functions the lines are printed.
+const FUNCTIONS: usize = 40;
+/// The stack of valgrind's process is above this.
+const STACK: u64 = 0x1f_0000_0000;
+
+type Lines = HashSet<u64>;
+
+/// Of what was touched by a request.
+struct Footprint {
+    code: Lines,
+    data: Lines,
+    stack: Lines,
+}
+
+/// The lines of scenarios, silverback's beside the floor's.
+pub(crate) fn table() -> Result<String, Box<dyn Error>> {
+    let head = [
+        "lines of 64 bytes: code / data / stack",
+        "silverback",
+        "floor",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for kind in KINDS {
+        rows.push(vec![format!("**{}**", kind.title())]);
+        for name in SCENARIOS {
+            let scenario = subjects::find(name)?;
+            let all = footprints(&scenario, kind)?;
+            let (bare, above) = all.split_first().ok_or("nobody was traced")?;
+            let cells = above.iter().rev().map(|own| own.above(bare));
+            let title = format!("{name}: {}", scenario.text);
+            rows.push([title].into_iter().chain(cells).collect());
+        }
+    }
+    Ok(markdown(&rows))
+}
+
+impl Footprint {
+    fn above(&self, bare: &Self) -> String {
+        let count = |own: &Lines, bare: &Lines| number(own.difference(bare).count() as f64);
+        format!(
+            "{} / {} / {}",
+            count(&self.code, &bare.code),
+            count(&self.data, &bare.data),
+            count(&self.stack, &bare.stack)
+        )
+    }
+}
+
+/// Of each subject.
+fn footprints(scenario: &Scenario, kind: Kind) -> Result<Vec<Footprint>, Box<dyn Error>> {
+    let (steps, _) = step(scenario, kind)?;
+    let data = trace(scenario, kind)?;
+    if data.len() != steps.len() {
+        return Err(format!("lackey has seen {} of {} subjects", data.len(), steps.len()).into());
+    }
+    let of = |(steps, accesses): (Steps, Lines)| {
+        let (stack, data) = accesses.into_iter().partition(|line| line * LINE >= STACK);
+        Footprint {
+            code: lines(&steps.addresses),
+            data,
+            stack,
+        }
+    };
+    Ok(steps.into_iter().zip(data).map(of).collect())
+}
+
+fn lines(addresses: &Lines) -> Lines {
+    addresses.iter().map(|address| address / LINE).collect()
+}
+
+/// What each subject executes, and what is where in its process.
+fn step(scenario: &Scenario, kind: Kind) -> io::Result<(Vec<Steps>, String)> {
+    let stepped = Stepped::start(&["--subjects", "once", scenario.name, kind.name()])?;
+    let subjects = if has_floor(scenario) { 3 } else { 2 };
+    let steps: Vec<_> = (0..subjects)
+        .map(|_| stepped.next())
+        .collect::<io::Result<_>>()?;
+    let maps = stepped.maps();
+    stepped.finish()?;
+    Ok((steps, maps?))
+}
+
+/// Each line that a subject reads or writes.
+fn trace(scenario: &Scenario, kind: Kind) -> Result<Vec<Lines>, Box<dyn Error>> {
+    let mut child = Command::new("valgrind")
+        .args(["--tool=lackey", "--trace-mem=yes"])
+        .arg(env::current_exe()?)
+        .args(["--subjects", "trace", scenario.name, kind.name()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let output = child.stdout.take().ok_or("no output")?;
+    let mut input = child.stdin.take().ok_or("no input")?;
+    let trace = child.stderr.take().ok_or("no trace")?;
+    let mark = OnceLock::new();
+    let all = thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut line = String::new();
+            if BufReader::new(output).read_line(&mut line).is_ok() {
+                let _ = mark.set(line.trim().parse().unwrap_or(u64::MAX));
+                let _ = input.write_all(b"\n");
+            }
+        });
+        read(BufReader::new(trace), &mark)
+    });
+    let status = child.wait()?;
+    if !status.success() {
+        return Err(format!("{status} in lackey").into());
+    }
+    Ok(all?)
+}
+
+/// Reads what lackey prints: `I  4e0,3` for an instruction of three bytes, ` L 4e0,8` for a load,
+/// ` S` for a store, ` M` for both.
+fn read(mut trace: impl BufRead, mark: &OnceLock<u64>) -> io::Result<Vec<Lines>> {
+    let (mut all, mut touched) = (Vec::new(), None::<Lines>);
+    let mut line = Vec::new();
+    while {
+        line.clear();
+        trace.read_until(b'\n', &mut line)? > 0
+    } {
+        let Some((kind, address, size)) = access(&line) else {
+            continue;
+        };
+        if kind == b'I' && mark.get() == Some(&address) {
+            match touched.take() {
+                Some(lines) => all.push(lines),
+                None => touched = Some(Lines::new()),
+            }
+        } else if let Some(touched) = touched.as_mut().filter(|_| kind != b'I') {
+            touched.extend(address / LINE..=(address + size - 1) / LINE);
+        }
+    }
+    Ok(all)
+}
+
+fn access(line: &[u8]) -> Option<(u8, u64, u64)> {
+    let (kind, rest) = line.split_at_checked(3)?;
+    let kind = match kind {
+        b"I  " => b'I',
+        [b' ', kind @ (b'L' | b'S' | b'M'), b' '] => *kind,
+        _ => return None,
+    };
+    let (address, size) = str::from_utf8(rest).ok()?.trim_end().split_once(',')?;
+    Some((
+        kind,
+        u64::from_str_radix(address, 16).ok()?,
+        size.parse().ok()?,
+    ))
+}
+
+/// What runs in lackey.
+pub(crate) fn run_traced(scenario: &Scenario, kind: Kind) -> io::Result<()> {
+    println!("{}", (mark as fn() as *const ()).addr());
+    io::stdin().read_line(&mut String::new())?;
+    cost::run(scenario, kind, 1, &|| mark());
+    Ok(())
+}
+
+/// Lackey prints its address when it is called.
+#[inline(never)]
+fn mark() {
+    std::hint::black_box(0);
+}
+
+/// The functions that a scenario's lines of code are of, most lines first. A line with several
+/// functions in it is that of the first of them that is executed.
+pub(crate) fn functions(scenario: &Scenario, kind: Kind) -> Result<String, Box<dyn Error>> {
+    let (steps, maps) = step(scenario, kind)?;
+    let (bare, own) = steps.first().zip(steps.last()).ok_or("nobody was traced")?;
+    let symbols = Symbols::of_this_program(&maps)?;
+    let bare = lines(&bare.addresses);
+    let mut first: BTreeMap<u64, u64> = BTreeMap::new();
+    for address in own.addresses.iter().copied() {
+        if !bare.contains(&(address / LINE)) {
+            let first = first.entry(address / LINE).or_insert(address);
+            *first = (*first).min(address);
+        }
+    }
+    let mut sums: BTreeMap<&str, u32> = BTreeMap::new();
+    for address in first.values() {
+        *sums.entry(symbols.find(*address)).or_default() += 1;
+    }
+    let mut sums: Vec<_> = sums.into_iter().collect();
+    sums.sort_by_key(|(_, lines)| std::cmp::Reverse(*lines));
+    let title = format!("{}, {}: {} lines", scenario.name, kind.name(), first.len());
+    let rows = sums.into_iter().take(FUNCTIONS).map(|(name, lines)| {
+        let name = name.replace('|', "\\|");
+        vec![format!("`{name}`"), lines.to_string()]
+    });
+    let head = vec![title, "lines".to_owned()];
+    Ok(markdown(
+        &[head].into_iter().chain(rows).collect::<Vec<_>>(),
+    ))
+}
+
+/// The functions of this program, by their first address.
+struct Symbols {
+    base: u64,
+    names: BTreeMap<u64, String>,
+    end: u64,
+}
+
+impl Symbols {
+    fn of_this_program(maps: &str) -> Result<Self, Box<dyn Error>> {
+        let program = env::current_exe()?;
+        let path = program.to_string_lossy();
+        let places = maps.lines().filter(|line| line.ends_with(&*path));
+        let places: Vec<_> = places
+            .filter_map(|line| line.split_once(' ')?.0.split_once('-'))
+            .collect();
+        let (first, last) = places
+            .first()
+            .zip(places.last())
+            .ok_or("the program is nowhere")?;
+        let base = u64::from_str_radix(first.0, 16)?;
+        let output = Command::new("nm")
+            .args(["--demangle", "--defined-only"])
+            .arg(&program)
+            .output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let symbol = |line: &str| {
+            let (address, rest) = line.split_once(' ')?;
+            let (kind, name) = rest.split_once(' ')?;
+            let address = u64::from_str_radix(address, 16).ok()?;
+            kind.eq_ignore_ascii_case("t")
+                .then(|| (address, short(name)))
+        };
+        Ok(Self {
+            base,
+            names: text.lines().filter_map(symbol).collect(),
+            end: u64::from_str_radix(last.1, 16)?,
+        })
+    }
+
+    fn find(&self, address: u64) -> &str {
+        if !(self.base..self.end).contains(&address) {
+            return "shared libraries";
+        }
+        let mut before = self.names.range(..=address - self.base);
+        before.next_back().map_or("unknown", |(_, name)| name)
+    }
+}
+
+/// Without the hash at the end.
+fn short(name: &str) -> String {
+    let (front, hash) = name.rsplit_once("::h").unwrap_or((name, ""));
+    if hash.len() == 16 { front } else { name }.to_owned()
+}

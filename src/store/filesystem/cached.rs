@@ -1,0 +1,208 @@
+//! What is done on the thread that asks for it: all that needs no look at the disk.
+//!
+//! A read is certain not to wait (`RESOLVE_CACHED`, `RWF_NOWAIT`). A write has no such promise from
+//! the kernel. It is made only into pages that were read from memory just before, and only while
+//! writes are quick.
+//!
+//! `None` says that the same has to be done on a thread that may wait, and that nothing was changed.
+
+use std::{io, time::Duration};
+
+use super::{
+    disk::record_of,
+    files::Shard,
+    fs::{Access, Fs, Stat},
+    kept::Open,
+    lock::Locked,
+    root::Disk,
+    settings::Durability,
+    slot::{self, Slot, View},
+};
+use crate::{
+    clock::Timestamp,
+    store::{Record, RecordKey, StoreError, Version},
+};
+
+/// The longest file that is changed on the thread that asks, or kept open. Hashing more takes longer
+/// than another thread does, and a file that was removed takes room until it is closed.
+const LONGEST: u64 = 64 << 10;
+
+type Changed = Result<Version, StoreError>;
+
+impl<F: Fs> Disk<F> {
+    /// Loads from the page cache, without ever waiting for the disk.
+    pub(super) fn load_cached(&self, key: &RecordKey) -> Option<Option<Record>> {
+        let shard = Shard::of(self, key);
+        let uptime = self.fs.uptime();
+        if let Some(open) = self.kept.take(key, uptime) {
+            let stat = self.fs.stat(&open.file).ok()?;
+            // Without a link, the file is not the record's any more.
+            if stat.links > 0 {
+                return self.load_from(&shard, open, Access::Write, stat);
+            }
+        }
+        let wish = if self.kept.keeps_any() {
+            Access::Write
+        } else {
+            Access::Read
+        };
+        let Some((open, access)) = self.open_cached(&shard, wish, uptime)? else {
+            return Some(None);
+        };
+        let stat = self.fs.stat(&open.file).ok()?;
+        self.load_from(&shard, open, access, stat)
+    }
+
+    pub(super) fn update_cached(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        version: Version,
+        data: &[u8],
+        expires: Timestamp,
+    ) -> Option<Changed> {
+        self.check_size(data).ok()?;
+        self.change_cached(key, expected, data.len(), |locked, current| {
+            locked.write(current, version, expires, data)
+        })
+    }
+
+    pub(super) fn touch_cached(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expires: Timestamp,
+    ) -> Option<Changed> {
+        self.change_cached(key, expected, 0, |locked, current| {
+            if current.expires == expires {
+                Ok(expected)
+            } else {
+                locked.write(current, expected, expires, &current.data)
+            }
+        })
+    }
+
+    fn load_from(
+        &self,
+        shard: &Shard<'_, F>,
+        open: Open<F::File>,
+        access: Access,
+        stat: Stat,
+    ) -> Option<Option<Record>> {
+        let View::Whole(slot) = shard.view_cached(&open.file, stat).ok()? else {
+            return None;
+        };
+        if access == Access::Write {
+            self.keep(&shard.key, open, stat);
+        }
+        Some(self.alive(slot).map(record_of))
+    }
+
+    /// Times the change, and makes none while changes take long.
+    fn change_cached(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        len: usize,
+        write: impl FnOnce(&Locked<'_, F>, &Slot) -> io::Result<Version>,
+    ) -> Option<Changed> {
+        // On a network file system, a lock is a question to a server.
+        let settings = &self.settings;
+        if !settings.inline_writes || settings.is_network || settings.durability > Durability::None
+        {
+            return None;
+        }
+        let start = self.brake.start(&self.fs)?;
+        let changed = self.change_now(key, start.at, expected, len, write);
+        self.brake.finish(&start, &self.fs);
+        changed
+    }
+
+    fn change_now(
+        &self,
+        key: &RecordKey,
+        uptime: Duration,
+        expected: Version,
+        len: usize,
+        write: impl FnOnce(&Locked<'_, F>, &Slot) -> io::Result<Version>,
+    ) -> Option<Changed> {
+        let shard = Shard::of(self, key);
+        let kept = self.kept.take(key, uptime);
+        let open = match kept.filter(|open| open.process == self.fs.process()) {
+            Some(open) => open,
+            None => match self.open_cached(&shard, Access::Write, uptime)? {
+                Some((open, Access::Write)) => open,
+                Some((_, Access::Read)) => return None,
+                None => return Some(Err(StoreError::Gone)),
+            },
+        };
+        let locked = Locked::try_kept(&shard, &open.file).ok()??;
+        let stat = locked.stat();
+        if stat.len > LONGEST {
+            return None;
+        }
+        let (View::Whole(current) | View::Doubtful(current)) = locked.view_cached().ok()? else {
+            return None;
+        };
+        if slot::HEADER + len > current.size {
+            return None;
+        }
+        let changed = self.check_current(&current, expected);
+        let changed = changed.and_then(|()| Ok(write(&locked, &current)?));
+        // With a lock that is still held, or after a failure, it is better closed.
+        let is_released = locked.release().is_ok();
+        let is_sound = matches!(
+            changed,
+            Ok(_) | Err(StoreError::Gone | StoreError::Conflict)
+        );
+        if is_released && is_sound {
+            self.keep(key, open, stat);
+        }
+        Some(changed)
+    }
+
+    /// Opens the record's file, for writing too if that is wished for and can be; `Some(None)` if
+    /// there is none.
+    fn open_cached(
+        &self,
+        shard: &Shard<'_, F>,
+        wish: Access,
+        uptime: Duration,
+    ) -> Option<Option<(Open<F::File>, Access)>> {
+        let open = |access| {
+            let file = self.fs.open_cached(shard.path(), access)?;
+            Ok((file, access))
+        };
+        let opened = match open(wish) {
+            Err(error) if wish == Access::Write && is_read_only(&error) => open(Access::Read),
+            opened => opened,
+        };
+        match opened {
+            Ok((file, access)) => {
+                let open = Open {
+                    file,
+                    since: uptime,
+                    process: self.fs.process(),
+                };
+                Some(Some((open, access)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.fs.is_alive().ok()? => {
+                Some(None)
+            }
+            Err(_) => None,
+        }
+    }
+
+    fn keep(&self, key: &RecordKey, open: Open<F::File>, stat: Stat) {
+        if stat.links == 1 && stat.len <= LONGEST {
+            self.kept.put(key, open);
+        }
+    }
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+    )
+}

@@ -1,0 +1,37 @@
+//! Changes that are with whoever applies or saves them.
+
+use std::mem;
+
+use super::cell::Turn;
+use crate::state::{Change, State};
+
+/// Changes that were taken from the session's state to be applied or saved, and go back in front of
+/// those that were made meanwhile.
+pub(super) struct Applied<'a> {
+    turn: &'a Turn<'a>,
+    pub(super) log: Vec<Change>,
+}
+
+impl<'a> Applied<'a> {
+    pub(super) const fn none(turn: &'a Turn<'a>) -> Self {
+        let log = Vec::new();
+        Self { turn, log }
+    }
+
+    pub(super) fn take(&mut self, state: &mut State) {
+        self.log = mem::take(&mut state.log);
+    }
+
+    pub(super) fn give_back(&mut self, state: &mut State) {
+        self.log.append(&mut state.log);
+        state.log = mem::take(&mut self.log);
+    }
+}
+
+impl Drop for Applied<'_> {
+    fn drop(&mut self) {
+        if !self.log.is_empty() {
+            self.turn.state(|state| self.give_back(state));
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The short ways of a session whose store never waits: opened from its record, and saved over it or
+//! as a new one. Whatever is unusual about it goes the way of all.
+
+use std::mem;
+
+use super::{
+    applied::Applied,
+    cell::Turn,
+    look::{Looked, look},
+    reply::Reply,
+};
+use crate::{
+    error::Error,
+    state::{Home, Source},
+    store::{Expiry, StoreError},
+};
+
+impl Turn<'_> {
+    /// Opens the session from the record that its only cookie refers to. Says whether it is open.
+    pub(super) fn open_directly(&self) -> Result<bool, Error> {
+        let Some(records) = self.vault.alone() else {
+            return Ok(false);
+        };
+        let settings = self.vault.settings;
+        let is_fresh = self.state(|state| {
+            matches!(state.source, Source::Cookie) && state.view.is_none() && state.log.is_empty()
+        });
+        if !is_fresh {
+            return Ok(false);
+        }
+        self.exchange.touch();
+        let now = self.vault.now();
+        let Looked::Record(id, came) = look(&Source::Cookie, settings, self.exchange, now) else {
+            return Ok(false);
+        };
+        let record = records.load_now(&id.record_key());
+        let mut view = self.vault.read(&id, record, now)?.into_view(id, now);
+        view.home.hear();
+        if let Some(reason) = view.rejection {
+            let clock = self.vault.clock;
+            self.provoked.rejected(clock, &settings.name, reason);
+        }
+        // Another thread may have asked for changes before it was open.
+        let mut view = Some(view);
+        Ok(self.state(|state| {
+            let is_quiet = state.log.is_empty() && state.cut_off.is_empty();
+            if let Some(view) = view.take_if(|_| is_quiet) {
+                came.enter(state, &view, settings);
+                state.view = Some(view);
+            }
+            is_quiet
+        }))
+    }
+
+    /// Saves the session and says what its response owes; `None` if that takes more.
+    pub(super) fn commit_directly(&self) -> Result<Option<Reply>, Error> {
+        let Some(records) = self.vault.alone().filter(|_| !self.exchange.is_over()) else {
+            return Ok(None);
+        };
+        let (now, settings) = (self.vault.now(), self.vault.settings);
+        let mut log = Applied::none(self);
+        let direct = self.state(|state| {
+            let direct = state.direct(settings, now)?;
+            if direct.is_some() {
+                log.take(state);
+            }
+            Ok::<_, Error>(direct)
+        })?;
+        let Some(mut direct) = direct else {
+            return Ok(None);
+        };
+        let (data, expiry) = (
+            mem::take(&mut direct.data),
+            Expiry::new(direct.expires, now),
+        );
+        let mut new = None;
+        let written = match direct.over {
+            Some((key, version)) => records.update_now(&key, version, data, expiry),
+            None => {
+                let id = new.insert(self.vault.new_id()?);
+                records.create_now(&id.record_key(), data, expiry)
+            }
+        };
+        let version = match written {
+            Ok(version) => version,
+            // Another request was faster.
+            Err(StoreError::Conflict | StoreError::Exists) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let saved = mem::take(&mut log.log);
+        let reply = self.state(|state| {
+            match new {
+                Some(id) => {
+                    let home = Home::Record(direct.place(id, version));
+                    state.saved(home, direct.duty, None, now);
+                }
+                None => state.saved_over(version, direct.expires, direct.duty),
+            }
+            Reply::of(state, settings, || now)
+        });
+        // Without the lock: it may have closures of the application.
+        drop(saved);
+        reply.map(Some)
+    }
+}
