@@ -12,7 +12,7 @@ use super::{
 use crate::{
     error::Error,
     state::{Home, Source},
-    store::{Expiry, StoreError},
+    store::{Expiry, Read, StoreError},
 };
 
 impl Turn<'_> {
@@ -25,7 +25,8 @@ impl Turn<'_> {
         let is_fresh = self.state(|state| {
             matches!(state.source, Source::Cookie) && state.view.is_none() && state.log.is_empty()
         });
-        if !is_fresh {
+        // A cache in front of such a store answers a recent read by itself.
+        if !is_fresh || self.exchange.read(settings) == Read::Recent {
             return Ok(false);
         }
         self.exchange.touch();

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -38,25 +38,31 @@ pub(crate) struct Load {
 
 struct Shared {
     client: Client<HttpConnector, Empty<Bytes>>,
-    site: Uri,
+    /// Where the site is; requests go to one after the other.
+    ports: Vec<u16>,
+    turn: AtomicUsize,
     until: Instant,
     counts: Mutex<Counts>,
     /// The cookies of sessions that were logged out, whose user nobody may be any more.
     ended: Mutex<Vec<Jar>>,
     is_over: AtomicBool,
+    /// Counts how often the store has begun to forget everything, and has ended it.
+    forgotten: AtomicU64,
 }
 
 impl Load {
     /// Sends visitors to the site for so long.
-    pub(crate) fn start(address: &str, visitors: usize, length: Duration) -> Self {
+    pub(crate) fn start(ports: &[u16], visitors: usize, length: Duration) -> Self {
         let start = Instant::now();
         let shared = Arc::new(Shared {
             client: Client::builder(TokioExecutor::new()).build_http(),
-            site: address.parse().expect("it is an address"),
+            ports: ports.to_vec(),
+            turn: AtomicUsize::new(0),
             until: start + length,
             counts: Mutex::default(),
             ended: Mutex::default(),
             is_over: AtomicBool::new(false),
+            forgotten: AtomicU64::new(0),
         });
         let visitors = (0..visitors).map(|number| {
             let shared = Arc::clone(&shared);
@@ -68,6 +74,13 @@ impl Load {
             shared,
             start,
         }
+    }
+
+    /// Lets the store forget all sessions. That is no loss, and none of them may be seen again.
+    pub(crate) fn while_all_is_forgotten(&self, forget: impl FnOnce()) {
+        self.shared.forgotten.fetch_add(1, Ordering::SeqCst);
+        forget();
+        self.shared.forgotten.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Waits until all have left, and looks once more whether anything has come back.
@@ -96,6 +109,14 @@ async fn watch(shared: Arc<Shared>) {
     }
 }
 
+/// What a visitor saw of the own session.
+enum Looked {
+    Items(u64),
+    /// It is gone with all others.
+    Forgotten,
+    Lost,
+}
+
 /// What came of a request.
 enum Answer {
     /// It was answered with 200.
@@ -121,16 +142,17 @@ impl Shared {
 
     /// One session, from login to logout.
     async fn visit_once(&self, user: &str) {
-        let jar = loop {
-            let jar = Mutex::new(Jar::new());
+        let (jar, era) = loop {
+            let (jar, era) = (Mutex::new(Jar::new()), self.era());
             let path = format!("/login/{user}");
             match self.send(&jar, Method::POST, &path).await {
-                Answer::Done(_) => break jar,
-                _ if Instant::now() > self.until + PATIENCE => return,
+                Answer::Done(_) => break (jar, era.filter(|_| era == self.era())),
+                _ if self.gives_up() => return,
                 _ => sleep(PAUSE).await,
             }
         };
         self.count(|counts| counts.logins += 1);
+        let login = jar.lock().expect("nobody panics with it").clone();
         // What must be in the cart, and what can be.
         let (mut least, mut most) = (0, 0);
         for _ in 0..8 {
@@ -148,8 +170,10 @@ impl Shared {
                     counts.unknown += possible - done;
                 });
             }
-            let Some(items) = self.look(&jar, user).await else {
-                return;
+            let items = match self.look(&jar, user, era).await {
+                Looked::Items(items) => items,
+                Looked::Forgotten => return self.is_over(login),
+                Looked::Lost => return,
             };
             self.count(|counts| {
                 counts.lost += least.saturating_sub(items);
@@ -160,18 +184,47 @@ impl Shared {
         self.log_out(jar).await;
     }
 
-    /// How many items the cart has; `None` if the login was lost.
-    async fn look(&self, jar: &Mutex<Jar>, user: &str) -> Option<u64> {
+    /// Whether nothing has come of trying again although nothing is broken any more.
+    fn gives_up(&self) -> bool {
+        let is_late = Instant::now() > self.until + PATIENCE;
+        self.count(|counts| counts.hung += u64::from(is_late));
+        is_late
+    }
+
+    /// How often everything was forgotten; `None` while that is under way.
+    fn era(&self) -> Option<u64> {
+        Some(self.forgotten.load(Ordering::SeqCst)).filter(|count| count % 2 == 0)
+    }
+
+    /// Adds the cookies of a session that must not come back.
+    fn is_over(&self, login: Jar) {
+        self.ended
+            .lock()
+            .expect("nobody panics with it")
+            .push(login);
+    }
+
+    /// How many items the cart has, of a session that was begun in that era if that is known.
+    async fn look(&self, jar: &Mutex<Jar>, user: &str, era: Option<u64>) -> Looked {
         loop {
+            let is_forgotten = era.is_some() && era < self.era();
             if let Answer::Done(page) = self.send(jar, Method::GET, "/").await {
-                let Some(items) = page.strip_prefix(user) else {
-                    self.count(|counts| counts.lost_logins += 1);
-                    return None;
+                let items = page.strip_prefix(user).map(|items| items.trim().parse());
+                return match items {
+                    Some(Ok(_)) if is_forgotten => {
+                        self.count(|counts| counts.resurrected += 1);
+                        Looked::Lost
+                    }
+                    Some(Ok(items)) => Looked::Items(items),
+                    _ if era.is_none() || era != self.era() => Looked::Forgotten,
+                    _ => {
+                        self.count(|counts| counts.lost_logins += 1);
+                        Looked::Lost
+                    }
                 };
-                return items.trim().parse().ok();
             }
-            if Instant::now() > self.until + PATIENCE {
-                return None;
+            if self.gives_up() {
+                return Looked::Lost;
             }
             sleep(PAUSE).await;
         }
@@ -185,12 +238,12 @@ impl Shared {
             match self.send(&jar, Method::POST, "/logout").await {
                 // Refused because an earlier try has done it.
                 Answer::Done(_) | Answer::Refused => break,
-                Answer::Unknown if Instant::now() > self.until + PATIENCE => return,
+                Answer::Unknown if self.gives_up() => return,
                 Answer::Unknown => sleep(PAUSE).await,
             }
         }
         self.count(|counts| counts.logouts += 1);
-        self.ended.lock().expect("nobody panics with it").push(old);
+        self.is_over(old);
     }
 
     /// Asks with the cookies of some sessions that were logged out.
@@ -218,6 +271,7 @@ impl Shared {
     async fn send(&self, jar: &Mutex<Jar>, method: Method, path: &str) -> Answer {
         let sent = Instant::now();
         let answer = timeout(PATIENCE, self.exchange(jar, method, path)).await;
+        self.count(|counts| counts.hung += u64::from(answer.is_err()));
         let (status, body) = answer.unwrap_or_default().unwrap_or_default();
         self.count(|counts| counts.answered(status, sent.elapsed()));
         match status {
@@ -233,9 +287,9 @@ impl Shared {
         method: Method,
         path: &str,
     ) -> Option<(Option<StatusCode>, String)> {
-        let uri: Uri = format!("{}{}", self.site.to_string().trim_end_matches('/'), path)
-            .parse()
-            .ok()?;
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let port = self.ports.get(turn % self.ports.len())?;
+        let uri: Uri = format!("http://127.0.0.1:{port}{path}").parse().ok()?;
         let mut request = Request::builder().method(method).uri(&uri);
         let cookies = jar.lock().ok()?.header(&uri);
         if let Some(cookies) = cookies {

@@ -4,7 +4,10 @@
 //!
 //! ```text
 //! cargo run --release -p silverback-cluster -- postgres --seconds 60 --visitors 64
+//! cargo run --release -p silverback-cluster -- storm mariadb --seed 7
 //! ```
+//!
+//! In a storm, visitors go to the servers themselves, and anything may break at any time.
 //!
 //! See `docs/cluster.md` for what it prints and how to read it.
 
@@ -14,6 +17,7 @@ mod load;
 mod score;
 mod shop;
 mod site;
+mod storm;
 
 use std::{
     env,
@@ -25,7 +29,9 @@ use std::{
 
 use tokio::{task::spawn_blocking, time::sleep};
 
-use self::{backend::Backend, load::Load, score::Score, site::Site};
+use silverback_test_servers::Port;
+
+use self::{backend::Backend, front::Front, load::Load, score::Score, site::Site, storm::Target};
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -36,14 +42,13 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         shop::serve(port.parse()?, store).await?;
         return Ok(ExitCode::SUCCESS);
     }
-    let options = Options::parse(&arguments)?;
-    let Some(backend) = Backend::start(options.store) else {
+    let score = match &arguments[..] {
+        ["storm", rest @ ..] => storm(&Options::parse(rest, &Target::NAMES)?).await?,
+        rest => turns(&Options::parse(rest, &Backend::NAMES)?).await?,
+    };
+    let Some(score) = score else {
         return Ok(ExitCode::SUCCESS);
     };
-    let Some(site) = Site::start(&backend.url()).await? else {
-        return Ok(ExitCode::SUCCESS);
-    };
-    let score = run(&options, backend, site).await;
     println!("\n{score}");
     Ok(if score.is_clean() {
         ExitCode::SUCCESS
@@ -52,18 +57,44 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     })
 }
 
+/// One thing breaks after the other; `None` if something is not installed.
+async fn turns(options: &Options<'_>) -> Result<Option<Score>, Box<dyn Error>> {
+    let Some(backend) = Backend::start(options.store) else {
+        return Ok(None);
+    };
+    let site = Site::start(&backend.url()).await?;
+    let port = Port::take();
+    let Some(front) = Front::start(site.folder(), port.number(), site.ports()).await? else {
+        return Ok(None);
+    };
+    let address = port.number();
+    Ok(Some(run(options, backend, site, (front, address)).await))
+}
+
+/// Anything breaks at any time; `None` if the store is not installed.
+async fn storm(options: &Options<'_>) -> Result<Option<Score>, Box<dyn Error>> {
+    let Some(target) = Target::start(options.store) else {
+        return Ok(None);
+    };
+    println!("--seed {}", options.seed);
+    let score = storm::run(target, options.seed, options.visitors, options.length);
+    score.await.map(Some)
+}
+
 struct Options<'a> {
     store: &'a str,
     length: Duration,
     visitors: usize,
+    seed: u64,
 }
 
 impl<'a> Options<'a> {
-    fn parse(arguments: &[&'a str]) -> Result<Self, Box<dyn Error>> {
+    fn parse(arguments: &[&'a str], stores: &[&str]) -> Result<Self, Box<dyn Error>> {
         let mut options = Self {
             store: "redis",
             length: Duration::from_secs(60),
             visitors: 32,
+            seed: site::random_number()?,
         };
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
@@ -76,10 +107,11 @@ impl<'a> Options<'a> {
             match *argument {
                 "--seconds" => options.length = Duration::from_secs(number()?),
                 "--visitors" => options.visitors = usize::try_from(number()?)?,
-                store if Backend::NAMES.contains(&store) => options.store = store,
+                "--seed" => options.seed = number()?,
+                store if stores.contains(&store) => options.store = store,
                 other => {
-                    let usage = "[redis|postgres] [--seconds N] [--visitors N]";
-                    return Err(format!("{other:?}: use {usage}").into());
+                    let usage = "[--seconds N] [--visitors N] [--seed N]";
+                    return Err(format!("{other:?}: use {} {usage}", stores.join("|")).into());
                 }
             }
         }
@@ -88,23 +120,27 @@ impl<'a> Options<'a> {
 }
 
 /// Loads the site for as long as it is told, and breaks one thing after the other meanwhile.
-async fn run(options: &Options<'_>, backend: Backend, mut site: Site) -> Score {
+async fn run(
+    options: &Options<'_>,
+    backend: Backend,
+    mut site: Site,
+    (front, port): (Front, u16),
+) -> Score {
     let start = Instant::now();
     let say = |what: &str| println!("{:5.1} s  {what}", start.elapsed().as_secs_f64());
-    let load = Load::start(&site.address(), options.visitors, options.length);
+    let load = Load::start(&[port], options.visitors, options.length);
     say(&format!(
-        "{} visitors at {}",
-        options.visitors,
-        site.address()
+        "{} visitors at http://127.0.0.1:{port}",
+        options.visitors
     ));
     let backend = Arc::new(backend);
     let pause = options.length / 6;
 
     sleep(pause).await;
     say("server one is killed");
-    site.kill_server();
+    site.kill_server(0);
     sleep(pause / 2).await;
-    if let Err(error) = site.start_server().await {
+    if let Err(error) = site.start_server(0).await {
         say(&format!("server one does not start: {error}"));
     }
     say("server one is back");
@@ -120,7 +156,7 @@ async fn run(options: &Options<'_>, backend: Backend, mut site: Site) -> Score {
     sleep(pause).await;
     say("the proxy's connections are cut");
     for _ in 0..10 {
-        site.cut_connections();
+        front.cut_connections();
         sleep(pause / 20).await;
     }
     say("no more is broken");

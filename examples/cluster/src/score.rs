@@ -26,6 +26,8 @@ pub(crate) struct Counts {
     /// How often it was good for a login.
     pub(crate) resurrected: u64,
     pub(crate) panicked: u64,
+    /// What was waited for, or tried again, for longer than anybody would.
+    pub(crate) hung: u64,
 }
 
 impl Counts {
@@ -63,10 +65,20 @@ impl Score {
             lost_logins,
             resurrected,
             panicked,
+            hung,
             ..
         } = self.counts;
         let lost = if self.replicates_late { 0 } else { lost };
-        [lost, twice, lost_logins, resurrected, panicked] == [0; 5]
+        let broken = self.counts.answers.get(&Some(500)).copied().unwrap_or(0);
+        [
+            lost,
+            twice,
+            lost_logins,
+            resurrected,
+            panicked,
+            hung,
+            broken,
+        ] == [0; 7]
     }
 }
 
@@ -104,6 +116,7 @@ impl fmt::Display for Score {
         };
         writeln!(f, "{lost}{}", counts.lost)?;
         writeln!(f, "done twice             {}", counts.twice)?;
+        writeln!(f, "given up on            {}", counts.hung)?;
         writeln!(f, "lost logins            {}", counts.lost_logins)?;
         writeln!(
             f,

@@ -9,8 +9,8 @@ use axum::{
 };
 use silverback::{Keys, Session, SessionConfig, SessionLayer, store::DynStore};
 use silverback_redis::RedisStore;
-use silverback_sqlx::SqlStore;
-use sqlx::postgres::PgPoolOptions;
+use silverback_sqlx::{Dialect, SqlStore};
+use sqlx::{mysql::MySqlPoolOptions, pool::PoolOptions, postgres::PgPoolOptions};
 use tokio::net::TcpListener;
 
 /// Serves the shop on this port of the loopback, with its sessions in the store of this address.
@@ -31,13 +31,26 @@ pub(crate) async fn serve(port: u16, store: &str) -> Result<(), Box<dyn Error>> 
 }
 
 async fn open(url: &str) -> Result<DynStore, Box<dyn Error>> {
+    if url.starts_with("redis") && !url.contains(',') {
+        return Ok(DynStore::new(RedisStore::connect(url).await?));
+    }
     if url.starts_with("redis") {
         let store = RedisStore::connect_cluster(url.split(',')).await?;
         return Ok(DynStore::new(
             store.wait_replicas(1, Duration::from_secs(1)),
         ));
     }
-    let pool = PgPoolOptions::new()
+    if url.starts_with("mysql") {
+        return table(MySqlPoolOptions::new(), url).await;
+    }
+    table(PgPoolOptions::new(), url).await
+}
+
+async fn table<DB: Dialect>(
+    options: PoolOptions<DB>,
+    url: &str,
+) -> Result<DynStore, Box<dyn Error>> {
+    let pool = options
         .max_connections(16)
         .acquire_timeout(Duration::from_secs(2))
         .test_before_acquire(false)

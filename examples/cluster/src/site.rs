@@ -1,11 +1,10 @@
-//! Two servers and the proxy in front of them.
+//! Two servers of the shop.
 
 use std::{
     env,
     error::Error,
     fs::{File, OpenOptions},
     io::Read,
-    net::TcpListener,
     path::Path,
     process::Stdio,
     time::Duration,
@@ -18,64 +17,57 @@ use tokio::{
     time::sleep,
 };
 
-use crate::front::Front;
-
+use silverback_test_servers::Port;
 /// A site under load. Its processes are killed when this is dropped.
 pub(crate) struct Site {
-    port: u16,
-    servers: [u16; 2],
+    ports: [Port; 2],
+    servers: [Option<Child>; 2],
     store: String,
     key: String,
-    one: Option<Child>,
-    _two: Child,
-    front: Front,
     folder: TempDir,
 }
 
 impl Site {
-    /// Starts two servers with their sessions in this store; `None` without haproxy.
-    pub(crate) async fn start(store: &str) -> Result<Option<Self>, Box<dyn Error>> {
-        let folder = tempfile::tempdir()?;
-        let (port, servers) = (free_port()?, [free_port()?, free_port()?]);
-        let key = new_key()?;
-        let [one, two] = servers;
-        let first = start_server(folder.path(), one, store, &key).await?;
-        let second = start_server(folder.path(), two, store, &key).await?;
-        let Some(front) = Front::start(folder.path(), port, servers).await? else {
-            return Ok(None);
-        };
-        Ok(Some(Self {
-            port,
-            servers,
+    /// Starts two servers with their sessions in this store.
+    pub(crate) async fn start(store: &str) -> Result<Self, Box<dyn Error>> {
+        let mut site = Self {
+            ports: [Port::take(), Port::take()],
+            servers: [None, None],
             store: store.to_owned(),
-            key,
-            one: Some(first),
-            _two: second,
-            front,
-            folder,
-        }))
+            key: new_key()?,
+            folder: tempfile::tempdir()?,
+        };
+        for which in 0..2 {
+            site.start_server(which).await?;
+        }
+        Ok(site)
     }
 
-    pub(crate) fn address(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+    pub(crate) fn ports(&self) -> [u16; 2] {
+        self.ports.each_ref().map(Port::number)
     }
 
-    /// Kills the first server, whatever it is doing.
-    pub(crate) fn kill_server(&mut self) {
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Kills a server, whatever it is doing.
+    pub(crate) fn kill_server(&mut self, which: usize) {
         // It is killed when it is dropped.
-        self.one = None;
+        self.servers
+            .iter_mut()
+            .skip(which)
+            .take(1)
+            .for_each(|server| *server = None);
     }
 
-    /// Starts the first server again.
-    pub(crate) async fn start_server(&mut self) -> Result<(), Box<dyn Error>> {
-        let [one, _] = self.servers;
-        let server = start_server(self.folder.path(), one, &self.store, &self.key).await?;
-        self.one = Some(server);
+    /// Starts a server, if it does not run.
+    pub(crate) async fn start_server(&mut self, which: usize) -> Result<(), Box<dyn Error>> {
+        let ports = self.ports();
+        for (server, port) in self.servers.iter_mut().zip(ports).skip(which).take(1) {
+            *server = Some(start_server(self.folder.path(), port, &self.store, &self.key).await?);
+        }
         Ok(())
-    }
-
-    pub(crate) fn cut_connections(&self) {
-        self.front.cut_connections();
     }
 }
 
@@ -107,11 +99,17 @@ async fn start_server(
 
 /// A key for one run, in hexadecimal digits.
 fn new_key() -> std::io::Result<String> {
-    let mut key = [0; 32];
-    File::open("/dev/urandom")?.read_exact(&mut key)?;
+    let key = random::<32>()?;
     Ok(key.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+/// A number below 1,000,000, which is easily typed again.
+pub(crate) fn random_number() -> std::io::Result<u64> {
+    Ok(u64::from_be_bytes(random()?) % 1_000_000)
+}
+
+fn random<const LEN: usize>() -> std::io::Result<[u8; LEN]> {
+    let mut bytes = [0; LEN];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
 }

@@ -2,11 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::process::Command;
+use std::{env, process::Command};
 
 /// Prints what the run prints, which says what was skipped.
-fn run(store: &str) {
-    let arguments = [store, "--seconds", "12", "--visitors", "8"];
+fn run(arguments: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_silverback-cluster"))
         .args(arguments)
         .output()
@@ -17,12 +16,44 @@ fn run(store: &str) {
     assert!(output.status.success(), "{text}");
 }
 
+/// The long form takes a minute, with another seed each time.
+fn storm(store: &str) {
+    match env::var_os("SILVERBACK_SOAK") {
+        None => run(&[
+            "storm",
+            store,
+            "--seconds",
+            "8",
+            "--visitors",
+            "8",
+            "--seed",
+            "13",
+        ]),
+        Some(_) => run(&["storm", store, "--seconds", "60"]),
+    }
+}
+
 #[test]
 fn on_postgresql() {
-    run("postgres");
+    run(&["postgres", "--seconds", "12", "--visitors", "8"]);
 }
 
 #[test]
 fn on_a_redis_cluster() {
-    run("redis");
+    run(&["redis", "--seconds", "12", "--visitors", "8"]);
+}
+
+#[test]
+fn in_a_storm_on_mariadb() {
+    storm("mariadb");
+}
+
+#[test]
+fn in_a_storm_on_postgresql() {
+    storm("postgres");
+}
+
+#[test]
+fn in_a_storm_on_redis() {
+    storm("redis");
 }

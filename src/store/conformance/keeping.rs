@@ -3,16 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use super::bench::{Bench, HOUR, Outcome, granted, require};
-use crate::{
-    clock::Clock,
-    store::{Bytes, Expiry, RecordKey, Store},
-};
+use crate::store::{Bytes, RecordKey, Store};
 
 /// A store that hides what is over by this machine's clock may have told its server anything: to
 /// keep everything for ever, or for a minute only.
 pub(super) async fn a_server_keeps_a_record_until_its_end<S: Store>(bench: &Bench<S>) -> Outcome {
     let (store, key) = (&bench.store, bench.key());
     let data = || Bytes::from_static(b"data");
+    let expiry = |life| bench.expiry(bench.now().saturating_add(life));
     let created = store.create(&key, data(), expiry(HOUR)).await;
     let mut version = granted("create", created)?;
     is_told(bench, "a create", &key, HOUR).await?;
@@ -39,11 +37,6 @@ pub(super) async fn a_server_keeps_a_record_until_its_end<S: Store>(bench: &Benc
 
 /// How far whole seconds, two clocks and a slow answer may move an end.
 const SLACK: Duration = Duration::from_secs(600);
-
-fn expiry(life: Duration) -> Expiry {
-    let now = Clock::system().now();
-    Expiry::new(now.saturating_add(life), now)
-}
 
 async fn is_told<S: Store>(
     bench: &Bench<S>,

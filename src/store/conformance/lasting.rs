@@ -78,11 +78,17 @@ impl Moment {
         self.at.elapsed() + SLACK < life && self.has_steady_clock()
     }
 
-    /// Says whether the two clocks agree on how long ago this was.
     fn has_steady_clock(self) -> bool {
-        let passed = self.at.elapsed().as_secs();
-        let wall = Clock::system().now().as_secs();
-        wall.abs_diff(self.wall.as_secs().saturating_add(passed)) <= 1
+        self.agrees(self.at.elapsed(), Clock::system().now())
+    }
+
+    /// Says whether so much time passes between this moment and one of that time.
+    fn agrees(self, passed: Duration, wall: Timestamp) -> bool {
+        self.wall
+            .saturating_add(passed)
+            .as_secs()
+            .abs_diff(wall.as_secs())
+            <= 1
     }
 
     async fn wait_until(self, later: Duration) {
@@ -307,4 +313,114 @@ async fn is_over<S: Store>(
         let life = SHORT.as_secs();
         format!("{fault}; {passed} s after it, for an end after {life} s")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::{
+        super::{bench::NO_VERSION, subject::Subject},
+        *,
+    };
+    use crate::store::MemoryStore;
+
+    fn bench(patience: Duration) -> Bench<MemoryStore> {
+        let subject = Subject::new(MemoryStore::new()).patience(patience);
+        Bench::new(subject.0.unwrap(), Clock::system().now())
+    }
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    #[tokio::test]
+    async fn what_came_too_late_is_tried_again() {
+        let (bench, attempts) = (bench(HOUR), Cell::new(0));
+        let attempt = async || {
+            attempts.set(attempts.get() + 1);
+            Ok(match attempts.get() {
+                ..3 => Seen::TooLate,
+                _ => Seen::InTime,
+            })
+        };
+        let verdict = in_time(&bench, attempt).await;
+        assert_eq!(verdict, Ok(Verdict::Passed));
+        assert_eq!(attempts.get(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_is_too_slow_has_the_rule_skipped() {
+        let (bench, attempts) = (bench(Duration::ZERO), Cell::new(0));
+        let attempt = async || {
+            attempts.set(attempts.get() + 1);
+            Ok(Seen::TooLate)
+        };
+        let verdict = in_time(&bench, attempt).await.unwrap();
+        let reason = verdict.skipped().unwrap().to_string();
+        assert!(reason.contains("too slow"), "{reason}");
+        assert_eq!(attempts.get(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_broken_is_not_tried_again() {
+        let (bench, attempts) = (bench(HOUR), Cell::new(0));
+        let attempt = async || {
+            attempts.set(attempts.get() + 1);
+            Err("broken".to_owned())
+        };
+        let verdict = in_time(&bench, attempt).await;
+        assert_eq!(verdict, Err("broken".to_owned()));
+        assert_eq!(attempts.get(), 1);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_meanwhile_tells_nothing() {
+        let moment = Moment::now();
+        let after = |seconds| moment.wall.saturating_add(Duration::from_secs(seconds));
+        for (passed, wall, agrees) in [
+            (0, 0, true),
+            (0, 1, true),
+            (0, 2, false),
+            (60, 59, true),
+            (60, 61, true),
+            (60, 0, false),
+            (60, 3_660, false),
+        ] {
+            let passed = Duration::from_secs(passed);
+            assert_eq!(moment.agrees(passed, after(wall)), agrees, "{wall}");
+        }
+        let of_the_future = Moment {
+            wall: after(3_600),
+            ..moment
+        };
+        assert!(!of_the_future.is_before_the_end_of(HOUR));
+    }
+
+    /// The record is missing each time. That is a fault if the answer was in time.
+    #[tokio::test]
+    async fn an_answer_that_came_too_late_is_not_judged() {
+        let bench = bench(HOUR);
+        let key = bench.key();
+        let seen = async |begun: Moment| {
+            let end = begun.expiry(LONG);
+            lives(&bench, "a create", &key, (begun, end, NO_VERSION)).await
+        };
+        let fault = loop {
+            if let Err(fault) = seen(Moment::now()).await {
+                break fault;
+            }
+        };
+        assert!(fault.contains("expected the record"), "{fault}");
+        let now = Moment::now();
+        let late = Moment {
+            wall: Timestamp::from_secs(now.wall.as_secs() - LONG.as_secs()),
+            at: now.at.checked_sub(LONG).unwrap(),
+        };
+        let of_the_future = Moment {
+            wall: now.wall.saturating_add(HOUR),
+            ..now
+        };
+        for begun in [late, of_the_future] {
+            assert!(matches!(seen(begun).await, Ok(Seen::TooLate)));
+        }
+    }
 }

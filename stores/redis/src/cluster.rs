@@ -1,6 +1,12 @@
-//! The servers of a cluster, one by one: what operators list, a server knows of its own keys alone.
+//! The servers of a cluster, one by one: operators list what each has, and a key that moves is at
+//! another one already.
 
-use redis::{Pipeline, Value};
+use std::time::Duration;
+
+use redis::{
+    Pipeline, RedisError, RedisResult, Value, cluster_async::ClusterConnection,
+    cluster_routing::SingleNodeRoutingInfo,
+};
 use silverback::store::StoreError;
 
 use crate::{RedisStore, browse::Place, error, link::To};
@@ -42,6 +48,30 @@ impl Node {
     }
 }
 
+/// Sends commands to the server that their key is moving to, as the error of the other one says.
+/// <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#ask-redirection>
+pub(crate) async fn ask(
+    connection: &mut ClusterConnection,
+    commands: &Pipeline,
+    error: RedisError,
+) -> RedisResult<Vec<Value>> {
+    let address = error.redirect_node().map(|(address, _)| address);
+    let Some((host, port)) = address.and_then(|address| address.rsplit_once(':')) else {
+        return Err(error);
+    };
+    let Ok(port) = port.parse() else {
+        return Err(error);
+    };
+    let mut asking = Pipeline::with_capacity(2 * commands.len());
+    for command in commands.cmd_iter() {
+        asking.cmd("ASKING").add_command(command.clone());
+    }
+    let (count, host) = (asking.len(), host.to_owned());
+    let route = SingleNodeRoutingInfo::ByAddress { host, port };
+    let answers = connection.route_pipeline(asking, 0, count, route).await?;
+    Ok(answers.into_iter().skip(1).step_by(2).collect())
+}
+
 impl RedisStore {
     /// Has the server that a page has come to name some more of its keys; where it has no more, the
     /// next one is next.
@@ -51,7 +81,7 @@ impl RedisStore {
         scan: u64,
         limit: usize,
     ) -> Result<(), StoreError> {
-        let masters = self.masters().await?;
+        let masters = self.masters(self.timeout).await?;
         let Some(node) = masters.iter().find(|node| node.id >= place.node) else {
             place.scan = None;
             return Ok(());
@@ -69,10 +99,10 @@ impl RedisStore {
     }
 
     /// The masters, in the order of their ids.
-    pub(crate) async fn masters(&self) -> Result<Vec<Node>, StoreError> {
+    pub(crate) async fn masters(&self, within: Duration) -> Result<Vec<Node>, StoreError> {
         let mut commands = Pipeline::with_capacity(1);
         commands.cmd("CLUSTER").arg("SLOTS");
-        let answers = self.link.run(To::Any, &commands, self.timeout).await?;
+        let answers = self.link.run(To::Any, &commands, within).await?;
         let slots = match answers.into_iter().next() {
             Some(Value::Array(slots)) => slots,
             Some(other) => {

@@ -1,6 +1,6 @@
 //! Making a store of an address, or of a connection that the application has.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use redis::{
     Client, IntoConnectionInfo, Pipeline, RedisError, ServerErrorKind, Value, io::tcp::TcpSettings,
@@ -19,6 +19,9 @@ fn at_once() -> TcpSettings {
     TcpSettings::default().set_nodelay(true)
 }
 
+/// How long a server may need that starts together with the application.
+const STARTING: Duration = Duration::from_secs(10);
+
 impl RedisStore {
     /// Connects to one server: `redis://user:password@host:6379/0`, `rediss://` with the feature
     /// `tls`, or `redis+unix:///path`.
@@ -28,7 +31,8 @@ impl RedisStore {
     /// # Errors
     ///
     /// [`StoreError::Refused`] if the address cannot be read or the server does not let you in,
-    /// [`StoreError::Unavailable`] if it cannot be reached.
+    /// [`StoreError::Unavailable`] if it cannot be reached within ten seconds: a server that starts
+    /// together with the application is waited for.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let info = url.into_connection_info().map_err(bad_address)?;
         let client = Client::open(info.set_tcp_settings(at_once())).map_err(bad_address)?;
@@ -49,12 +53,13 @@ impl RedisStore {
             .into_iter()
             .map(|url| url.as_ref().to_owned())
             .collect();
+        // The client would send again what got no answer, and what was done would be done twice. The
+        // link sends again what was not done.
         let client = redis::cluster::ClusterClient::builder(urls)
             .connection_timeout(crate::link::CONNECTING)
-            .response_timeout(crate::link::CONNECTING)
+            .response_timeout(STARTING)
             .overall_response_timeout(None)
-            .min_retry_wait(25)
-            .max_retry_wait(250)
+            .retries(0)
             .tcp_settings(at_once())
             .build()
             .map_err(bad_address)?;
@@ -138,6 +143,12 @@ impl RedisStore {
     /// Takes the application's own connection to a cluster. Records are read from masters, whatever
     /// the connection's strategy is.
     ///
+    /// Build its client with
+    /// [`retries(0)`](redis::cluster::ClusterClientBuilder::retries): the store follows redirections
+    /// and waits for a new master by itself. A client that retries also sends a write again whose
+    /// answer got lost, so the store says that it [may repeat](silverback::store::Limits::may_repeat)
+    /// one: a save that others have overtaken many times can then be an error where it need not be.
+    ///
     /// # Errors
     ///
     /// As [`connect`](Self::connect).
@@ -163,15 +174,15 @@ impl RedisStore {
         info.cmd("INFO").arg("memory");
         #[cfg(feature = "cluster")]
         if self.link.is_cluster() {
-            for node in self.masters().await? {
-                let answers = self.link.run(node.to(), &info, self.timeout).await?;
+            for node in self.masters(STARTING).await? {
+                let answers = self.link.run(node.to(), &info, STARTING).await?;
                 if evicts(answers)? {
                     return Ok(true);
                 }
             }
             return Ok(false);
         }
-        evicts(self.link.run(To::Key(""), &info, self.timeout).await?)
+        evicts(self.link.run(To::Key(""), &info, STARTING).await?)
     }
 }
 

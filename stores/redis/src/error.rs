@@ -35,19 +35,22 @@ fn is_refusal(error: &RedisError) -> bool {
     }
 }
 
-/// Whether the server has not done it, and may soon: it is starting, or no longer the master.
+/// Whether the server has not done it, and may soon: it is starting, or no longer the master, or
+/// nobody listens there.
 pub(crate) fn will_pass(error: &RedisError) -> bool {
-    let of_server = matches!(
+    let is_not_done = matches!(
         error.kind(),
-        ErrorKind::Server(
-            ServerErrorKind::BusyLoading
-                | ServerErrorKind::ReadOnly
-                | ServerErrorKind::MasterDown
-                | ServerErrorKind::ClusterDown
-                | ServerErrorKind::TryAgain
-        )
+        ErrorKind::ClusterConnectionNotFound
+            | ErrorKind::Server(
+                ServerErrorKind::BusyLoading
+                    | ServerErrorKind::ReadOnly
+                    | ServerErrorKind::MasterDown
+                    | ServerErrorKind::ClusterDown
+                    | ServerErrorKind::TryAgain
+                    | ServerErrorKind::Moved
+            )
     );
-    of_server || error.code() == Some("BUSY")
+    is_not_done || error.is_connection_refusal() || error.code() == Some("BUSY")
 }
 
 /// Whether another connection is needed: this one is dead, or leads to a server that is no longer the

@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod browse;
+mod calls;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod connect;

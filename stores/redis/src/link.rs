@@ -15,6 +15,7 @@ use redis::{
 };
 #[cfg(feature = "cluster")]
 use redis::{
+    ErrorKind, ServerErrorKind,
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
     cluster_routing::{Route, SingleNodeRoutingInfo, SlotAddr},
@@ -22,6 +23,8 @@ use redis::{
 use silverback::store::StoreError;
 use tokio::{sync::Mutex, time};
 
+#[cfg(feature = "cluster")]
+use crate::cluster;
 use crate::error;
 
 /// Where connections come from.
@@ -91,9 +94,14 @@ impl Connection {
             Self::Managed(connection) => connection.req_packed_commands(commands, 0, count).await,
             #[cfg(feature = "cluster")]
             Self::Cluster(connection) => {
-                let commands = commands.clone();
                 let route = to.route();
-                connection.route_pipeline(commands, 0, count, route).await
+                let sent = connection.route_pipeline(commands.clone(), 0, count, route);
+                match sent.await {
+                    Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => {
+                        cluster::ask(connection, commands, error).await
+                    }
+                    answers => answers,
+                }
             }
         }
     }
@@ -161,6 +169,15 @@ impl Link {
         Self::new(Arc::clone(&self.source))
     }
 
+    /// Says whether its client may send a write again by itself: the application has built it.
+    pub(crate) fn may_repeat(&self) -> bool {
+        match &*self.source {
+            #[cfg(all(feature = "redis-1", feature = "cluster"))]
+            Source::Given(Connection::Cluster(_)) => true,
+            _ => false,
+        }
+    }
+
     /// Says whether several servers have the keys.
     #[cfg(feature = "cluster")]
     pub(crate) fn is_cluster(&self) -> bool {
@@ -214,7 +231,7 @@ impl Link {
             Ok(answers) => answers.map_err(error::of),
             Err(_) => {
                 // A connection may be dead without a sign of it.
-                used.into_iter().for_each(|number| self.lose(number));
+                used.into_iter().for_each(|number| self.give_up(number));
                 let sentence = format!("Redis has not answered within {within:?}");
                 Err(StoreError::unavailable(sentence))
             }
@@ -247,12 +264,20 @@ impl Link {
         current.number
     }
 
-    /// Has the next call make another connection. A cluster's, and the application's own, do that by
-    /// themselves.
+    /// Has the next call make another connection in the place of one that is broken. A cluster's, and
+    /// the application's own, do that by themselves.
     fn lose(&self, number: u64) {
+        if matches!(self.connected(), Some((_, Connection::One(_)))) {
+            self.give_up(number);
+        }
+    }
+
+    /// Has the next call make another connection, unless it is the application's own. That of a
+    /// cluster waits for a silent server as long as for any other, and does not look for another one
+    /// in its place.
+    fn give_up(&self, number: u64) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        let is_one = matches!(current.connection, Some(Connection::One(_)));
-        if is_one && current.number == number {
+        if current.number == number {
             current.connection = None;
         }
     }

@@ -8,10 +8,11 @@ use silverback::store::{
 };
 
 use crate::{
+    calls::{deleted, is_unknown, loaded, no_answer, repeated},
     error,
     link::{Link, To},
     record::{self, HEAD},
-    script::{self, By, Call},
+    script::{self, By},
 };
 
 /// Keeps sessions in Redis or Valkey. Clones are the same store.
@@ -36,16 +37,16 @@ pub struct RedisStore {
     pub(crate) timeout: Duration,
     record_bytes: usize,
     may_forget: bool,
-    confirmed: Option<Confirmed>,
+    pub(crate) confirmed: Option<Confirmed>,
 }
 
 /// How writes are confirmed that must not be lost.
 #[derive(Clone)]
-struct Confirmed {
+pub(crate) struct Confirmed {
     /// `WAIT` holds up a connection, so it has one of its own.
-    link: Arc<Link>,
-    replicas: u32,
-    within: Duration,
+    pub(crate) link: Arc<Link>,
+    pub(crate) replicas: u32,
+    pub(crate) within: Duration,
 }
 
 /// What a string's value can be at most, by the server's `proto-max-bulk-len` as it comes.
@@ -153,125 +154,11 @@ impl RedisStore {
         }
         Ok(())
     }
-
-    /// Runs a command of one key, and has it confirmed if that is asked for.
-    async fn write(&self, name: &str, command: Cmd, lasts: bool) -> Result<Value, StoreError> {
-        let mut commands = Pipeline::with_capacity(2);
-        commands.add_command(command);
-        let mut answers = self.write_all(name, commands, lasts).await?;
-        answers.next().ok_or_else(no_answer)
-    }
-
-    /// Runs commands in one round trip.
-    async fn write_all(
-        &self,
-        name: &str,
-        mut commands: Pipeline,
-        lasts: bool,
-    ) -> Result<std::vec::IntoIter<Value>, StoreError> {
-        let Some(confirmed) = self.confirmed.as_ref().filter(|_| lasts) else {
-            let answers = self.link.run(To::Key(name), &commands, self.timeout);
-            return answers.await.map(Vec::into_iter);
-        };
-        let within = u64::try_from(confirmed.within.as_millis()).unwrap_or(u64::MAX);
-        // Without end is what 0 would mean.
-        let within = within.max(1);
-        commands.cmd("WAIT").arg(confirmed.replicas).arg(within);
-        let answers = confirmed.link.run(To::Key(name), &commands, self.timeout);
-        let mut answers = answers.await?;
-        match answers.pop() {
-            Some(Value::Int(replicas)) if replicas >= i64::from(confirmed.replicas) => {
-                Ok(answers.into_iter())
-            }
-            _ if answers.iter().all(has_changed_nothing) => Ok(answers.into_iter()),
-            Some(Value::Int(replicas)) => Err(StoreError::unavailable(format!(
-                "written, and confirmed by {replicas} of {} replicas within {:?}",
-                confirmed.replicas, confirmed.within
-            ))),
-            Some(other) => {
-                Err(error::in_value(&other).map_or_else(|| error::unexpected(&other), error::of))
-            }
-            None => Err(no_answer()),
-        }
-    }
-
-    /// Runs a script, which the server is given if it does not have it.
-    async fn call(
-        &self,
-        call: &Call,
-        name: &str,
-        arguments: impl Fn(&mut Cmd),
-        lasts: bool,
-    ) -> Result<(), StoreError> {
-        let mut by = By::Hash;
-        loop {
-            let mut command = call.command(by, name);
-            arguments(&mut command);
-            match self.write(name, command, lasts).await? {
-                Value::Int(answer) => return script::outcome(answer),
-                Value::ServerError(failure) if is_unknown(&failure) && by == By::Hash => {
-                    by = By::Text;
-                }
-                Value::ServerError(failure) => return Err(error::of(failure.into())),
-                other => return Err(error::unexpected(&other)),
-            }
-        }
-    }
-
-    /// Deletes what there is, at the expected version if there is one.
-    fn deletion(name: &str, expected: Option<Version>, by: By) -> Cmd {
-        match expected {
-            None => {
-                let mut command = redis::cmd("DEL");
-                command.arg(name);
-                command
-            }
-            Some(version) => {
-                let mut command = script::DELETE.command(by, name);
-                command.arg(version.as_bytes());
-                command
-            }
-        }
-    }
-}
-
-fn is_unknown(failure: &redis::ServerError) -> bool {
-    failure.kind() == Some(redis::ServerErrorKind::NoScript)
-}
-
-fn no_answer() -> StoreError {
-    StoreError::unavailable("Redis has answered less than it was asked")
-}
-
-/// Whether there is nothing that a failover could lose.
-fn has_changed_nothing(answer: &Value) -> bool {
-    match answer {
-        Value::Int(answer) => *answer < 0,
-        Value::Nil => true,
-        other => error::in_value(other).is_some(),
-    }
 }
 
 /// Whether a failover must not lose this update: it says that something has ended.
 fn is_end(data: &[u8]) -> bool {
     RecordKind::of(data) != Some(RecordKind::Session)
-}
-
-fn loaded(answer: Value) -> Result<Option<Record>, StoreError> {
-    match answer {
-        Value::Nil => Ok(None),
-        Value::BulkString(value) => record::read(value).map(Some),
-        Value::ServerError(failure) => Err(error::of(failure.into())),
-        other => Err(error::unexpected(&other)),
-    }
-}
-
-fn deleted(answer: Value) -> Result<(), StoreError> {
-    match answer {
-        Value::Int(_) => Ok(()),
-        Value::ServerError(failure) => Err(error::of(failure.into())),
-        other => Err(error::unexpected(&other)),
-    }
 }
 
 impl Store for RedisStore {
@@ -451,25 +338,10 @@ impl Store for RedisStore {
         Limits {
             record_bytes: self.record_bytes,
             may_forget: self.may_forget,
-            // A cluster's client sends again what it has no answer to, on another connection.
-            #[cfg(feature = "cluster")]
-            may_repeat: self.link.is_cluster(),
+            may_repeat: self.link.may_repeat(),
             ..Limits::default()
         }
     }
-}
-
-/// What a call about so many records answers that failed as a whole.
-fn repeated<T>(failure: &StoreError, count: usize) -> Vec<Result<T, StoreError>> {
-    let cause =
-        std::error::Error::source(failure).map_or_else(|| failure.to_string(), ToString::to_string);
-    let again = || match failure {
-        StoreError::Refused(_) => StoreError::refused(cause.clone()),
-        _ => StoreError::unavailable(cause.clone()),
-    };
-    std::iter::repeat_with(|| Err(again()))
-        .take(count)
-        .collect()
 }
 
 impl fmt::Debug for RedisStore {
@@ -486,6 +358,7 @@ mod tests {
     use silverback_test_servers::Redis;
 
     use super::*;
+    use crate::script::Call;
 
     #[tokio::test]
     async fn a_write_that_is_sent_again_is_recognised_by_its_version() {

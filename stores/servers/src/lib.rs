@@ -36,8 +36,9 @@ mod waiting;
 pub use self::{
     galera::Galera,
     mariadb::{MariaDb, MariaDbOptions},
+    port::Port,
     postgres::{Postgres, PostgresOptions},
-    proxy::Proxy,
+    proxy::{Outage, Proxy},
     redis::{Cluster, ClusterOptions, Flavour, Redis, RedisOptions, Reply, Sentinel},
     server::Server,
 };

@@ -11,7 +11,7 @@ use std::{
 /// A port of the loopback. It is free, and no other test of this machine gets it while this lives,
 /// also while no server listens on it.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     number: u16,
     /// Locked by whoever has the port. The system takes the lock back with the process.
     _lock: File,
@@ -28,19 +28,21 @@ impl Port {
     /// # Panics
     ///
     /// If none is free.
-    pub(crate) fn take() -> Self {
+    #[must_use]
+    pub fn take() -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
-        let begin = process::id().wrapping_mul(97);
-        let (Ok(begin), tries) = (u16::try_from(begin % u32::from(COUNT)), 0..COUNT) else {
-            unreachable!("a remainder is below its divisor")
-        };
-        tries
+        // Processes that start one after the other begin apart.
+        let [low, high, ..] = process::id().wrapping_mul(97).to_le_bytes();
+        let begin = u16::from_le_bytes([low, high]) % COUNT;
+        (0..COUNT)
             .map(|_| NEXT.fetch_add(1, Ordering::Relaxed) % COUNT)
             .find_map(|next| Self::try_take(FIRST + (begin + next) % COUNT))
             .unwrap_or_else(|| panic!("no port is free from {FIRST} on"))
     }
 
-    pub(crate) const fn number(&self) -> u16 {
+    /// Returns its number.
+    #[must_use]
+    pub const fn number(&self) -> u16 {
         self.number
     }
 

@@ -141,6 +141,32 @@ impl Proxy {
     }
 }
 
+/// An outage that ends when this is dropped.
+#[derive(Debug)]
+#[must_use = "it ends when this is dropped"]
+pub struct Outage(Arc<Proxy>);
+
+impl Proxy {
+    /// Begins a [silence](Self::silence).
+    pub fn silenced(self: &Arc<Self>) -> Outage {
+        self.silence();
+        Outage(Arc::clone(self))
+    }
+
+    /// Begins to [refuse](Self::refuse) connections.
+    pub fn cut_off(self: &Arc<Self>) -> Outage {
+        self.refuse();
+        Outage(Arc::clone(self))
+    }
+}
+
+impl Drop for Outage {
+    fn drop(&mut self) {
+        self.0.speak();
+        self.0.accept();
+    }
+}
+
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.change(|state| {

@@ -5,6 +5,9 @@
 //!     cargo run -p silverback-sqlx --example postgres --features postgres
 //! curl -b jar -c jar http://localhost:8080/
 //! ```
+//!
+//! For MySQL and MariaDB, take `sqlx::mysql::MySqlPoolOptions`, the feature `mysql`, and an address as
+//! `mysql://root@localhost/shop`. The rest is the same.
 
 use std::{env, time::Duration};
 

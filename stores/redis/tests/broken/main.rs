@@ -4,7 +4,7 @@
 
 mod client;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, future::ready, sync::Arc, time::Duration};
 
 use silverback::store::{
     RecordKey,
@@ -64,15 +64,6 @@ const BROKEN: [(Fault, &[&str]); 12] = [
     ),
 ];
 
-/// Ends what a proxy was told to do.
-struct Ended(Arc<Proxy>, fn(&Proxy));
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        (self.1)(&self.0);
-    }
-}
-
 /// A store behind a proxy, and its peer that goes to the server itself.
 fn subject(fault: Fault, server: &Arc<Redis>) -> Subject<Broken> {
     let proxy = Arc::new(Proxy::to(server.port()));
@@ -81,20 +72,14 @@ fn subject(fault: Fault, server: &Arc<Redis>) -> Subject<Broken> {
     let url = format!("redis://127.0.0.1:{}", proxy.port());
     Subject::new(Broken::new(fault, &url))
         .peer(Broken::new(fault, &server.url()))
-        .silence(move |_| {
-            silent.silence();
-            std::future::ready(Ended(Arc::clone(&silent), Proxy::speak))
-        })
-        .cut(move |_| {
-            cut.refuse();
-            std::future::ready(Ended(Arc::clone(&cut), Proxy::accept))
-        })
+        .silence(move |_| ready(silent.silenced()))
+        .cut(move |_| ready(cut.cut_off()))
         .garbage(move |_, key| {
             let _ = dirty.ask(&["SET", &client::name(&key), "a cart"]);
-            std::future::ready(())
+            ready(())
         })
-        .round_trips(move |_| std::future::ready(counting.requests()))
-        .time_left(move |_, key| std::future::ready(left(&asked, &key)))
+        .round_trips(move |_| ready(counting.requests()))
+        .time_left(move |_, key| ready(left(&asked, &key)))
         .deadline(DEADLINE * 2)
         .patience(Duration::from_secs(60))
         .scale(0.3)

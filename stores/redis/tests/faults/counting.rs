@@ -12,7 +12,7 @@ use std::{
 use silverback_redis::RedisStore;
 use silverback_test_servers::Redis;
 
-use crate::site::{Visitor, added, count, scaled, visitor};
+use crate::site::{Visitor, added, at, count, scaled, visitor};
 
 /// Has so many tasks add one so often, and counts their answers.
 async fn add_all(visitor: &Visitor, tasks: u64, rounds: u64) -> BTreeMap<u16, u64> {
@@ -38,8 +38,7 @@ async fn add_all(visitor: &Visitor, tasks: u64, rounds: u64) -> BTreeMap<u16, u6
 }
 
 async fn two(redis: &Redis) -> [RedisStore; 2] {
-    let connect = || async { RedisStore::connect(&redis.url()).await.unwrap() };
-    [connect().await, connect().await]
+    [at(&redis.url()).await, at(&redis.url()).await]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

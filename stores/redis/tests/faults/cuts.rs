@@ -1,9 +1,8 @@
 //! A connection is cut after the server has done what it was asked, at each call of each request.
 
-use silverback_redis::RedisStore;
 use silverback_test_servers::{Proxy, Redis};
 
-use crate::site::{Visitor, count, through, visitor};
+use crate::site::{Visitor, at, count, through, visitor};
 
 /// What a visitor does, and what has to be so then.
 struct Case {
@@ -102,7 +101,7 @@ async fn an_idle_connection_that_was_cut_costs_nobody_an_error() {
 async fn a_cut_of_everything_is_survived_while_two_servers_write() {
     let Some(redis) = Redis::start() else { return };
     let proxy = Proxy::to(redis.port());
-    let other = RedisStore::connect(&redis.url()).await.unwrap();
+    let other = at(&redis.url()).await;
     let visitor = visitor([through(&proxy).await, other]);
     ok(&visitor, "/add").await;
     for _ in 0..20 {

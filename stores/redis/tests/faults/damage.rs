@@ -1,18 +1,20 @@
 //! Records that vanish, and values that are none.
 
+use std::time::Duration;
+
 use axum::{Router, extract::State, routing::get};
 use silverback::{Error, Keys, Session, SessionConfig, SessionLayer, testing::Browser};
-use silverback_redis::RedisStore;
 use silverback_test_servers::Redis;
 
-use crate::site::{count, visitor};
+use crate::site::{at, count, visitor};
 
 #[tokio::test]
 async fn a_flush_between_load_and_save_is_a_conflict() {
     let Some(redis) = Redis::start() else { return };
-    let store = RedisStore::connect(&redis.url()).await.unwrap();
+    let store = at(&redis.url()).await;
     let port = redis.port();
     let config = SessionConfig::new("session", store, Keys::generate().unwrap());
+    let config = config.store_timeout(Duration::from_secs(60));
     let app = Router::new()
         .route("/add", get(add))
         .route("/flushed", get(flushed))
@@ -49,7 +51,7 @@ async fn flushed(State(port): State<u16>, session: Session) -> Result<String, Er
 #[tokio::test]
 async fn a_value_that_is_no_record_is_a_new_session() {
     let Some(redis) = Redis::start() else { return };
-    let visitor = visitor([RedisStore::connect(&redis.url()).await.unwrap()]);
+    let visitor = visitor([at(&redis.url()).await]);
     for command in ["SET", "RPUSH", "SADD"] {
         assert_eq!(visitor.get("/add").await.status(), 200);
         assert!(count(&visitor).await > 0);

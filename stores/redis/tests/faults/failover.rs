@@ -18,7 +18,8 @@ async fn nothing_confirmed_is_lost_and_no_session_comes_back() {
     };
     let connect = || async {
         let store = RedisStore::connect_cluster(cluster.urls()).await.unwrap();
-        store.wait_replicas(1, Duration::from_secs(1))
+        let store = store.timeout(Duration::from_secs(30));
+        store.wait_replicas(1, Duration::from_secs(20))
     };
     let first = visitor([connect().await, connect().await]);
     let (rounds, each) = scaled((1, 30), (6, 150));

@@ -36,9 +36,14 @@ pub(crate) fn scaled<T>(short: T, long: T) -> T {
     if soaks() { long } else { short }
 }
 
+/// A store of this server. A busy machine may need longer than the default.
+pub(crate) async fn at(url: &str) -> RedisStore {
+    let store = RedisStore::connect(url).await;
+    store.unwrap().timeout(Duration::from_secs(30))
+}
+
 pub(crate) async fn through(proxy: &Proxy) -> RedisStore {
-    let url = format!("redis://127.0.0.1:{}", proxy.port());
-    RedisStore::connect(&url).await.unwrap()
+    at(&format!("redis://127.0.0.1:{}", proxy.port())).await
 }
 
 /// A visitor of servers on these stores, whose requests go to one after the other.

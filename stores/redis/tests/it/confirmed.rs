@@ -5,7 +5,9 @@ use std::time::Duration;
 use silverback::store::{Store, StoreError};
 use silverback_test_servers::{Proxy, Redis, Sentinel};
 
-use crate::support::{MARK, SESSION, connect, create, data, key, through, try_create, update};
+use crate::support::{
+    LONG, MARK, SESSION, connect, create, data, key, through, try_create, update,
+};
 
 const SOON: Duration = Duration::from_millis(50);
 
@@ -46,9 +48,7 @@ async fn what_replicas_confirm_takes_no_round_trip_more() {
         return;
     };
     let proxy = Proxy::to(sentinel.nodes()[0].port());
-    let store = through(&proxy)
-        .await
-        .wait_replicas(1, Duration::from_secs(1));
+    let store = through(&proxy).await.wait_replicas(1, LONG / 2);
     let version = create(&store, 1).await;
     store.delete(&key(1), Some(version)).await.unwrap();
     let before = proxy.requests();
@@ -67,8 +67,7 @@ async fn other_calls_do_not_wait_for_replicas() {
     };
     let plain = connect(master).await;
     let version = create(&plain, 1).await;
-    let slow = plain.clone().wait_replicas(1, Duration::from_secs(30));
-    let slow = slow.timeout(Duration::from_secs(60));
+    let slow = plain.clone().wait_replicas(1, LONG / 2);
     replica.pause();
     let waiting = tokio::spawn({
         let slow = slow.clone();

@@ -7,7 +7,7 @@ use silverback::store::{Read, Store, StoreError};
 use silverback_redis::RedisStore;
 use silverback_test_servers::{Cluster, Proxy, Redis};
 
-use crate::support::{SESSION, connect, create, data, key, through, try_create, update};
+use crate::support::{LONG, SESSION, connect, create, data, key, through, try_create, update};
 
 fn is_unavailable<T>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::Unavailable(_)))
@@ -49,7 +49,7 @@ async fn a_silent_server_is_given_up_on() {
     assert!(many.iter().all(is_unavailable) && many.len() == 2);
     assert!(is_unavailable(&try_create(&store, 2).await));
     proxy.speak();
-    let store = store.timeout(Duration::from_secs(60));
+    let store = store.timeout(LONG);
     assert_eq!(data(&store, 1).await.unwrap(), SESSION);
 }
 
@@ -130,7 +130,7 @@ async fn a_call_waits_for_a_server_that_starts() {
     let Some(redis) = Redis::options().durable().start() else {
         return;
     };
-    let store = connect(&redis).await.timeout(Duration::from_secs(60));
+    let store = connect(&redis).await;
     create(&store, 1).await;
     redis.kill();
     let _ = store.load(&key(1), Read::Current).await;

@@ -1,5 +1,7 @@
 //! What goes wrong, and what it is called.
 
+use std::time::Duration;
+
 use silverback::store::{Bytes, Read, Store, StoreError};
 use silverback_redis::RedisStore;
 use silverback_test_servers::{Redis, Sentinel};
@@ -76,6 +78,7 @@ async fn a_replica_is_no_master() {
         return;
     };
     let store = connect(&sentinel.nodes()[1]).await;
+    let store = store.timeout(Duration::from_millis(200));
     let tried = try_create(&store, 1).await;
     assert!(
         matches!(tried, Err(StoreError::Unavailable(_))),

@@ -9,6 +9,7 @@
 )]
 
 mod browsing;
+mod cluster;
 mod confirmed;
 mod connections;
 mod errors;

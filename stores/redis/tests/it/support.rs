@@ -29,13 +29,17 @@ pub(crate) fn hour() -> Expiry {
     seconds(3_600)
 }
 
+/// Longer than a busy machine keeps a call waiting.
+pub(crate) const LONG: Duration = Duration::from_secs(120);
+
 pub(crate) async fn connect(server: &Redis) -> RedisStore {
-    RedisStore::connect(&server.url()).await.unwrap()
+    let store = RedisStore::connect(&server.url()).await;
+    store.unwrap().timeout(LONG)
 }
 
 pub(crate) async fn through(proxy: &Proxy) -> RedisStore {
     let url = format!("redis://127.0.0.1:{}", proxy.port());
-    RedisStore::connect(&url).await.unwrap()
+    RedisStore::connect(&url).await.unwrap().timeout(LONG)
 }
 
 pub(crate) async fn create(store: &RedisStore, number: u8) -> Version {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{server::Server, waiting::until};
 
-/// A Redis Cluster. A master that does not answer for a second is replaced by its replica.
+/// A Redis Cluster. A master that does not answer for two seconds is replaced by its replica.
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Redis>,
@@ -143,7 +143,7 @@ impl ClusterOptions {
                 let bus = place.port_at(1).to_string();
                 let fixed = [
                     ("cluster-enabled", "yes"),
-                    ("cluster-node-timeout", "1000"),
+                    ("cluster-node-timeout", "2000"),
                     ("cluster-port", &bus),
                 ];
                 let given = self

@@ -35,13 +35,15 @@ impl Reply {
     }
 }
 
+/// A busy machine may keep a server from its work for seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Connects, sends one command and returns the answer.
 pub(super) fn ask(port: u16, command: &[&[u8]]) -> io::Result<Reply> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let patience = Duration::from_secs(5);
-    let stream = TcpStream::connect_timeout(&address, patience)?;
-    stream.set_read_timeout(Some(patience))?;
-    stream.set_write_timeout(Some(patience))?;
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
     let mut request = format!("*{}\r\n", command.len()).into_bytes();
     for word in command {
         request.extend(format!("${}\r\n", word.len()).bytes());

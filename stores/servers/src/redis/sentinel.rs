@@ -1,6 +1,6 @@
 //! A master and its replica, watched by three Sentinels.
 
-use std::{fs, thread};
+use std::{fs, thread, time::Duration};
 
 use super::{Flavour, Redis, Reply, resp, single::launch};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A master, a replica, and three Sentinels that make the replica a master if they get no answer for
-/// a second.
+/// two seconds.
 #[derive(Debug)]
 pub struct Sentinel {
     nodes: Vec<Redis>,
@@ -25,6 +25,18 @@ impl Sentinel {
     /// If they do not start; if Redis is not installed and `CI` is set.
     #[must_use]
     pub fn start() -> Option<Self> {
+        Self::start_with(Duration::from_secs(2))
+    }
+
+    /// Starts them with Sentinels that wait so long for an answer. A busy machine may keep a server
+    /// from its work for seconds.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start) does.
+    #[must_use]
+    pub fn start_with(patience: Duration) -> Option<Self> {
+        let patience = patience.as_millis();
         let path = Flavour::Redis.find()?;
         let node = |settings: &[(&str, &str)]| {
             let name = Flavour::Redis.name();
@@ -42,7 +54,7 @@ impl Sentinel {
                 let text = format!(
                     "port {port}\nbind 127.0.0.1\ndir {}\n\
                      sentinel monitor {name} {at} 2\n\
-                     sentinel down-after-milliseconds {name} 1000\n\
+                     sentinel down-after-milliseconds {name} {patience}\n\
                      sentinel failover-timeout {name} 5000\n",
                     folder.display(),
                     name = Self::NAME,

@@ -11,7 +11,7 @@ use silverback::{
     store_conformance,
 };
 use silverback_sqlx::{MySqlStore, PostgresStore, SqliteStore};
-use sqlx::{MySqlPool, PgPool, SqlitePool, query};
+use sqlx::{MySqlPool, PgPool, SqlitePool, query, query_scalar};
 use tempfile::TempDir;
 
 use crate::support::{
@@ -32,21 +32,36 @@ store_conformance!(mod galera, once galera().await);
 const ROOM: usize = 10 << 20;
 
 /// Rules that have dozens of tasks wait for one another take long on a busy machine.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 async fn sqlite(clock: Clock) -> Subject<SqliteStore> {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("sessions.db");
     let open = async || {
         let store = file_store(&path).await.clock(clock.clone());
-        store.max_record_bytes(ROOM).timeout(TIMEOUT)
+        // No rule makes a file fail, and a busy disk takes its time.
+        store.max_record_bytes(ROOM).timeout(6 * TIMEOUT)
     };
-    let pool = file_pool(&path);
+    let (pool, asked) = (file_pool(&path), file_pool(&path));
     let subject = Subject::new(open().await).peer(open().await);
     let subject = subject
         .sweep(sweep)
-        .garbage(move |_, key| damage_sqlite(pool.clone(), key));
+        .garbage(move |_, key| damage_sqlite(pool.clone(), key))
+        .time_left(move |_, key| left_in_sqlite(asked.clone(), clock.clone(), key));
     subject.keep(dir)
+}
+
+async fn left_in_sqlite(pool: SqlitePool, clock: Clock, key: RecordKey) -> Option<Duration> {
+    let end = query_scalar("SELECT expires FROM silverback_sessions WHERE id = ?1");
+    let end = end.bind(key.as_bytes().as_slice()).fetch_optional(&pool);
+    let end: Option<i64> = end.await.unwrap();
+    end?.checked_sub_unsigned(clock.now().as_secs())
+        .and_then(seconds)
+}
+
+/// None for one that is over.
+fn seconds(left: i64) -> Option<Duration> {
+    left.try_into().ok().map(Duration::from_secs)
 }
 
 async fn damage_sqlite(pool: SqlitePool, key: RecordKey) {
@@ -62,12 +77,21 @@ async fn postgres() -> Result<Subject<PostgresStore>, Skip> {
     let url = through(&server.url(), server.port(), &proxy);
     let store = postgres_store(&url).await.max_record_bytes(ROOM);
     let peer = postgres_store(&server.url()).await.max_record_bytes(ROOM);
-    let pool = postgres_pool(&server.url());
+    let (pool, asked) = (postgres_pool(&server.url()), postgres_pool(&server.url()));
     let subject = Subject::new(store.timeout(TIMEOUT))
         .peer(peer.timeout(TIMEOUT))
         .sweep(sweep)
-        .garbage(move |_, key| damage_postgres(pool.clone(), key));
+        .garbage(move |_, key| damage_postgres(pool.clone(), key))
+        .time_left(move |_, key| left_in_postgres(asked.clone(), key));
     Ok(failing(subject, vec![proxy]).keep(server))
+}
+
+async fn left_in_postgres(pool: PgPool, key: RecordKey) -> Option<Duration> {
+    let left = query_scalar(
+        "SELECT extract(epoch FROM expires - now())::bigint FROM silverback_sessions WHERE id = $1",
+    );
+    let left = left.bind(key.as_bytes().as_slice()).fetch_optional(&pool);
+    left.await.unwrap().and_then(seconds)
 }
 
 async fn damage_postgres(pool: PgPool, key: RecordKey) {
@@ -84,11 +108,12 @@ async fn mariadb() -> Result<Subject<MySqlStore>, Skip> {
     let url = through(&server.url(), server.port(), &proxy);
     let store = mysql_store(&url).await.max_record_bytes(ROOM);
     let peer = mysql_store(&server.url()).await.max_record_bytes(ROOM);
-    let pool = mysql_pool(&server.url());
+    let (pool, asked) = (mysql_pool(&server.url()), mysql_pool(&server.url()));
     let subject = Subject::new(store.timeout(TIMEOUT))
         .peer(peer.timeout(TIMEOUT))
         .sweep(sweep)
-        .garbage(move |_, key| damage_mysql(pool.clone(), key));
+        .garbage(move |_, key| damage_mysql(pool.clone(), key))
+        .time_left(move |_, key| left_in_mysql(asked.clone(), key));
     Ok(failing(subject, vec![proxy]).keep(server))
 }
 
@@ -97,8 +122,27 @@ async fn damage_mysql(pool: MySqlPool, key: RecordKey) {
     let sql = "INSERT INTO silverback_sessions \
                VALUES (?, REPEAT('x', 16), '', -1, UTC_TIMESTAMP(6) + INTERVAL 1 DAY) \
                ON DUPLICATE KEY UPDATE version = REPEAT('x', 16), app_expires = -1";
-    let damage = query(sql).bind(key.as_bytes().as_slice());
-    damage.execute(&pool).await.unwrap();
+    loop {
+        let damage = query(sql).bind(key.as_bytes().as_slice());
+        match damage.execute(&pool).await {
+            // Another node was faster.
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("40001") => {}
+            damaged => {
+                damaged.unwrap();
+                return;
+            }
+        }
+    }
+}
+
+async fn left_in_mysql(pool: MySqlPool, key: RecordKey) -> Option<Duration> {
+    // Another node may have written it.
+    let left = query_scalar(
+        "SET STATEMENT wsrep_sync_wait = 1 FOR SELECT \
+         TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(6), expires) FROM silverback_sessions WHERE id = ?",
+    );
+    let left = left.bind(key.as_bytes().as_slice()).fetch_optional(&pool);
+    left.await.unwrap().and_then(seconds)
 }
 
 /// Each call goes to the next of three nodes, and so it does at the peer, which does not pass the
@@ -114,11 +158,13 @@ async fn galera() -> Result<Subject<Nodes<MySqlStore>>, Skip> {
         peer.insert(0, direct.max_record_bytes(ROOM).timeout(TIMEOUT));
         proxies.push(proxy);
     }
-    let pool = mysql_pool(&cluster.urls()[0]);
+    let url = &cluster.urls()[0];
+    let (pool, asked) = (mysql_pool(url), mysql_pool(url));
     let subject = Subject::new(Nodes::new(store)).peer(Nodes::new(peer));
     let subject = subject
         .sweep(sweep)
-        .garbage(move |_, key| damage_mysql(pool.clone(), key));
+        .garbage(move |_, key| damage_mysql(pool.clone(), key))
+        .time_left(move |_, key| left_in_mysql(asked.clone(), key));
     Ok(failing(subject, proxies).keep(cluster))
 }
 
@@ -128,30 +174,11 @@ async fn sweep<S: Sweep>(store: Arc<S>) {
 
 /// Checks what becomes of a store if the proxies before its servers fail.
 fn failing<S: Store>(subject: Subject<S>, proxies: Vec<Proxy>) -> Subject<S> {
-    let proxies = Arc::new(proxies);
+    let proxies: Arc<[_]> = proxies.into_iter().map(Arc::new).collect();
     let [silenced, cut, counted] = std::array::from_fn(|_| Arc::clone(&proxies));
     subject
         .deadline(TIMEOUT)
-        .silence(move |_| ready(Outage::of(&silenced, Proxy::silence)))
-        .cut(move |_| ready(Outage::of(&cut, Proxy::refuse)))
-        .round_trips(move |_| ready(counted.iter().map(Proxy::requests).sum()))
-}
-
-/// Proxies that fail until this is dropped.
-struct Outage(Arc<Vec<Proxy>>);
-
-impl Outage {
-    fn of(proxies: &Arc<Vec<Proxy>>, fail: impl Fn(&Proxy)) -> Self {
-        proxies.iter().for_each(fail);
-        Self(Arc::clone(proxies))
-    }
-}
-
-impl Drop for Outage {
-    fn drop(&mut self) {
-        for proxy in &*self.0 {
-            proxy.speak();
-            proxy.accept();
-        }
-    }
+        .silence(move |_| ready(silenced.iter().map(Proxy::silenced).collect::<Vec<_>>()))
+        .cut(move |_| ready(cut.iter().map(Proxy::cut_off).collect::<Vec<_>>()))
+        .round_trips(move |_| ready(counted.iter().map(|proxy| proxy.requests()).sum()))
 }

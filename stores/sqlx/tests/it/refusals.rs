@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     records::{HOUR, data, key, make, told, until},
-    servers::{file_store, mysql_pool, mysql_store, postgres, postgres_pool},
+    servers::{file_store, mysql_pool, mysql_store, on, postgres, postgres_pool},
 };
 
 /// The records are there, and every write is refused.
@@ -42,7 +42,7 @@ async fn a_file_that_is_read_only_refuses() {
     make(&file_store(&path).await, 1, b"data", HOUR).await;
     let options = SqliteConnectOptions::new().filename(&path).read_only(true);
     let pool = SqlitePoolOptions::new().connect_lazy_with(options);
-    reads_only(&SqlStore::new(pool)).await;
+    reads_only(&on(pool)).await;
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn a_file_that_is_full_refuses() {
     let store = file_store(&path).await;
     let options = SqliteConnectOptions::new().filename(&path);
     let options = options.pragma("max_page_count", "12");
-    let full = SqlStore::new(SqlitePoolOptions::new().connect_lazy_with(options));
+    let full = on(SqlitePoolOptions::new().connect_lazy_with(options));
     let version = make(&full, 1, b"data", HOUR).await;
     let large = Bytes::from(vec![1; 100_000]);
     let created = full.create(&key(2), large.clone(), until(HOUR)).await;
@@ -79,7 +79,7 @@ async fn something_else_than_a_database_is_no_empty_store() {
     )
     .unwrap();
     let options = SqliteConnectOptions::new().filename(&path);
-    let store = SqlStore::new(SqlitePoolOptions::new().connect_lazy_with(options));
+    let store = on(SqlitePoolOptions::new().connect_lazy_with(options));
     let loaded = store.load(&key(1), Read::Current).await.unwrap_err();
     assert!(matches!(loaded, StoreError::Refused(_)), "{loaded:?}");
     assert!(SqliteStore::open(&path).await.is_err());
@@ -88,25 +88,25 @@ async fn something_else_than_a_database_is_no_empty_store() {
 #[tokio::test]
 async fn a_role_that_may_only_read_is_refused() {
     let Some(server) = postgres() else { return };
-    let owner = SqlStore::new(postgres_pool(&server.url()));
+    let owner = on(postgres_pool(&server.url()));
     let owner = owner.table("readable").unwrap();
     owner.create_table().await.unwrap();
     make(&owner, 1, b"data", HOUR).await;
     server.sql("CREATE ROLE reader LOGIN; GRANT SELECT ON readable TO reader");
     let url = server.url().replace("postgres@", "reader@");
-    let reader = SqlStore::new(postgres_pool(&url));
+    let reader = on(postgres_pool(&url));
     reads_only(&reader.table("readable").unwrap()).await;
 }
 
 #[tokio::test]
 async fn a_transaction_that_is_read_only_is_refused() {
     let Some(server) = postgres() else { return };
-    let owner = SqlStore::new(postgres_pool(&server.url()));
+    let owner = on(postgres_pool(&server.url()));
     let owner = owner.table("standby").unwrap();
     owner.create_table().await.unwrap();
     make(&owner, 1, b"data", HOUR).await;
     let url = server.url() + "?options=-c%20default_transaction_read_only%3Don";
-    let standby = SqlStore::new(postgres_pool(&url));
+    let standby = on(postgres_pool(&url));
     reads_only(&standby.table("standby").unwrap()).await;
 }
 
@@ -119,7 +119,7 @@ async fn a_server_for_reading_refuses() {
     server.sql("CREATE USER app@'127.0.0.1'; GRANT ALL ON silverback.* TO app@'127.0.0.1'");
     server.sql("SET GLOBAL read_only = ON");
     let url = server.url().replace("root@", "app@");
-    reads_only(&SqlStore::new(mysql_pool(&url))).await;
+    reads_only(&on(mysql_pool(&url))).await;
 }
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn a_pool_that_is_closed_is_no_empty_store() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("sessions.db");
     let pool = crate::support::servers::file_pool(&path);
-    let store = SqlStore::new(pool.clone());
+    let store = on(pool.clone());
     pool.close().await;
     let loaded = store.load(&key(1), Read::Current).await;
     assert!(

@@ -3,21 +3,19 @@
 use std::sync::Arc;
 
 use silverback::store::{Read, Store, StoreError};
-use silverback_sqlx::{Dialect, SqlStore};
+use silverback_sqlx::Dialect;
 use sqlx::Pool;
 use tempfile::TempDir;
 use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::support::{
     records::{HOUR, data, key, make, told},
-    servers::{file_pool, mariadb, mysql_pool, postgres, postgres_pool},
+    servers::{file_pool, mariadb, mysql_pool, on, postgres, postgres_pool},
 };
 
 /// Twelve servers of an application start at once, each with a pool of its own, and again later.
 async fn starts_everywhere<DB: Dialect>(table: &str, pool: impl Fn() -> Pool<DB>) {
-    let stores: Vec<_> = (0..12)
-        .map(|_| SqlStore::new(pool()).table(table).unwrap())
-        .collect();
+    let stores: Vec<_> = (0..12).map(|_| on(pool()).table(table).unwrap()).collect();
     for _ in 0..2 {
         let begin = Arc::new(Barrier::new(stores.len()));
         let mut starts = JoinSet::new();
@@ -40,7 +38,7 @@ async fn starts_everywhere<DB: Dialect>(table: &str, pool: impl Fn() -> Pool<DB>
 
 /// Tables of one database are apart.
 async fn has_its_own_records<DB: Dialect>(pool: &Pool<DB>, names: [&str; 2]) {
-    let [one, other] = names.map(|name| SqlStore::new(pool.clone()).table(name).unwrap());
+    let [one, other] = names.map(|name| on(pool.clone()).table(name).unwrap());
     for store in [&one, &other] {
         store.create_table().await.unwrap();
         store.create_table().await.unwrap();
@@ -52,7 +50,7 @@ async fn has_its_own_records<DB: Dialect>(pool: &Pool<DB>, names: [&str; 2]) {
 }
 
 async fn says_what_to_do<DB: Dialect>(pool: Pool<DB>) {
-    let store = SqlStore::new(pool).table("nowhere").unwrap();
+    let store = on(pool).table("nowhere").unwrap();
     let loaded = store.load(&key(1), Read::Current).await.unwrap_err();
     assert!(matches!(loaded, StoreError::Refused(_)), "{loaded:?}");
     assert!(told(&loaded).contains("create_table"), "{}", told(&loaded));
@@ -122,7 +120,7 @@ async fn a_missing_table_is_said_with_what_to_do() {
 #[tokio::test]
 async fn a_table_may_come_from_a_migration() {
     let Some(server) = postgres() else { return };
-    let owner = SqlStore::new(postgres_pool(&server.url()));
+    let owner = on(postgres_pool(&server.url()));
     let owner = owner.table("migrated").unwrap();
     server.sql(&owner.schema().join(";\n"));
     server.sql(
@@ -130,7 +128,7 @@ async fn a_table_may_come_from_a_migration() {
          GRANT SELECT, INSERT, UPDATE, DELETE ON migrated TO app",
     );
     let url = server.url().replace("postgres@", "app@");
-    let app = SqlStore::new(postgres_pool(&url));
+    let app = on(postgres_pool(&url));
     let app = app.table("migrated").unwrap();
     app.create_table().await.unwrap();
     make(&app, 1, b"data", HOUR).await;
@@ -143,7 +141,7 @@ async fn a_table_may_come_from_a_migration() {
 #[tokio::test]
 async fn expired_records_are_found_by_an_index() {
     if let Some(server) = postgres() {
-        let store = SqlStore::new(postgres_pool(&server.url()));
+        let store = on(postgres_pool(&server.url()));
         store
             .table("indexed")
             .unwrap()
@@ -157,7 +155,7 @@ async fn expired_records_are_found_by_an_index() {
         assert!(plan.contains("indexed_expires"), "{plan}");
     }
     if let Some(server) = mariadb() {
-        let store = SqlStore::new(mysql_pool(&server.url()));
+        let store = on(mysql_pool(&server.url()));
         store
             .table("indexed")
             .unwrap()

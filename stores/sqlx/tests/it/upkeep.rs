@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 use crate::support::{
     records::{HOUR, data, key, make, until},
     servers::{
-        Galera, file_pool, file_store, mariadb, mysql_pool, mysql_store, postgres, postgres_pool,
+        Galera, file_pool, file_store, mariadb, mysql_pool, mysql_store, on, postgres,
+        postgres_pool,
     },
 };
 
@@ -127,14 +128,14 @@ async fn sqlite_is_swept_by_several_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_is_swept_by_several_at_once() {
     let Some(server) = postgres() else { return };
-    let node = || SqlStore::new(postgres_pool(&server.url())).table("swept");
+    let node = || on(postgres_pool(&server.url())).table("swept");
     is_swept_by_all(vec![node().unwrap(), node().unwrap(), node().unwrap()]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mariadb_is_swept_by_several_at_once() {
     let Some(server) = mariadb() else { return };
-    let node = || SqlStore::new(mysql_pool(&server.url())).table("swept");
+    let node = || on(mysql_pool(&server.url())).table("swept");
     is_swept_by_all(vec![node().unwrap(), node().unwrap(), node().unwrap()]).await;
 }
 
@@ -154,13 +155,13 @@ async fn galera_is_swept_by_all_of_its_nodes() {
 async fn pages_show_every_record_once() {
     let dir = TempDir::new().unwrap();
     let pool = file_pool(&dir.path().join("sessions.db"));
-    shows_all(SqlStore::new(pool)).await;
+    shows_all(on(pool)).await;
     if let Some(server) = postgres() {
-        let store = SqlStore::new(postgres_pool(&server.url()));
+        let store = on(postgres_pool(&server.url()));
         shows_all(store.table("browsed").unwrap()).await;
     }
     if let Some(server) = mariadb() {
-        let store = SqlStore::new(mysql_pool(&server.url()));
+        let store = on(mysql_pool(&server.url()));
         shows_all(store.table("browsed").unwrap()).await;
     }
 }
@@ -180,7 +181,7 @@ async fn a_sweeper_goes_through_a_table() {
 #[tokio::test]
 async fn a_sweep_that_fails_says_so() {
     let dir = TempDir::new().unwrap();
-    let store = SqlStore::new(file_pool(&dir.path().join("sessions.db")));
+    let store = on(file_pool(&dir.path().join("sessions.db")));
     for swept in [store.sweep_some(9).await, store.sweep().await] {
         assert!(swept.failed() == 1 && !swept.is_finished(), "{swept:?}");
     }

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use silverback::store::{Bytes, Read, Store, StoreError};
-use silverback_sqlx::SqlStore;
 use sqlx::{Connection, Executor, PgConnection, postgres::PgPoolOptions};
 
 use crate::support::{
     records::{HOUR, data, key, make, until},
-    servers::{postgres, postgres_pool},
+    servers::{on, postgres, postgres_pool},
 };
 
 /// Ends a test that hangs.
@@ -21,10 +20,10 @@ async fn a_statement_that_is_given_up_does_not_keep_its_connection() {
     let Some(server) = postgres() else { return };
     let options = PgPoolOptions::new().max_connections(1);
     let pool = options.connect_lazy(&server.url()).unwrap();
-    let store = SqlStore::new(pool).timeout(Duration::from_millis(500));
-    let store = store.table("held").unwrap();
+    let store = on(pool).table("held").unwrap();
     store.create_table().await.unwrap();
     let version = make(&store, 1, b"data", HOUR).await;
+    let store = store.timeout(Duration::from_millis(500));
     let mut other = PgConnection::connect(&server.url()).await.unwrap();
     let lock = "BEGIN; SELECT * FROM held FOR UPDATE";
     other.execute(lock).await.unwrap();
@@ -53,8 +52,8 @@ async fn a_statement_that_is_given_up_does_not_keep_its_connection() {
 #[tokio::test]
 async fn a_lock_that_takes_too_long_is_waited_for_again() {
     let Some(server) = postgres() else { return };
-    let url = server.url() + "?options=-c%20lock_timeout%3D200ms";
-    let store = SqlStore::new(postgres_pool(&url)).timeout(FOR_EVER);
+    let url = server.url() + "?options=-c%20lock_timeout%3D1s";
+    let store = on(postgres_pool(&url));
     let store = store.table("waiting").unwrap();
     store.create_table().await.unwrap();
     let version = make(&store, 1, b"data", HOUR).await;

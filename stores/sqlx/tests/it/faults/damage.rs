@@ -2,12 +2,11 @@
 
 use axum::http::StatusCode;
 use silverback::store::Store;
-use silverback_sqlx::SqlStore;
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
 use crate::support::{
-    servers::{file_pool, file_store, mariadb, mysql_pool, postgres, postgres_pool},
+    servers::{file_pool, file_store, mariadb, mysql_pool, on, postgres, postgres_pool},
     site::{Site, Visitor},
 };
 
@@ -68,7 +67,7 @@ async fn a_damaged_table_of_sqlite_is_got_over() {
 #[tokio::test]
 async fn a_damaged_table_of_postgres_is_got_over() {
     let Some(server) = postgres() else { return };
-    let store = SqlStore::new(postgres_pool(&server.url()));
+    let store = on(postgres_pool(&server.url()));
     let store = store.table("damaged").unwrap();
     store.create_table().await.unwrap();
     let damages = [
@@ -85,7 +84,7 @@ async fn a_damaged_table_of_postgres_is_got_over() {
 #[tokio::test]
 async fn a_damaged_table_of_mariadb_is_got_over() {
     let Some(server) = mariadb() else { return };
-    let store = SqlStore::new(mysql_pool(&server.url()));
+    let store = on(mysql_pool(&server.url()));
     let store = store.table("damaged").unwrap();
     store.create_table().await.unwrap();
     let damages = [

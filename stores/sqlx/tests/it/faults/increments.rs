@@ -24,7 +24,7 @@ async fn loses_none<S: Store>(name: &str, nodes: Vec<S>) {
         running.spawn(async move {
             for _ in 0..each {
                 let page = tab.add("n").await;
-                assert_eq!(page.status(), StatusCode::OK, "{}", page.text());
+                assert_eq!(page.status(), StatusCode::OK, "{:?}", page.error());
             }
         });
     }

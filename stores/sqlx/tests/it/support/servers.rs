@@ -1,11 +1,11 @@
 //! Servers, pools and stores.
 
-use std::{path::Path, sync::OnceLock};
+use std::{path::Path, sync::OnceLock, time::Duration};
 
-use silverback_sqlx::{MySqlStore, PostgresStore, SqlStore, SqliteStore};
+use silverback_sqlx::{Dialect, MySqlStore, PostgresStore, SqlStore, SqliteStore};
 pub(crate) use silverback_test_servers::{Galera, MariaDb, Postgres, Proxy};
 use sqlx::{
-    MySqlPool, PgPool, SqlitePool,
+    MySqlPool, PgPool, Pool, SqlitePool,
     mysql::MySqlPoolOptions,
     postgres::PgPoolOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions},
@@ -35,25 +35,33 @@ pub(crate) fn file_pool(path: &Path) -> SqlitePool {
     SqlitePoolOptions::new().connect_lazy_with(options)
 }
 
+/// Longer than a busy machine keeps a call waiting.
+pub(crate) const LONG: Duration = Duration::from_secs(30);
+
+/// A store on a pool, for a busy machine.
+pub(crate) fn on<DB: Dialect>(pool: Pool<DB>) -> SqlStore<DB> {
+    SqlStore::new(pool).timeout(LONG)
+}
+
 /// The address of a server behind a proxy, or of another database on it.
 pub(crate) fn through(url: &str, from: u16, proxy: &Proxy) -> String {
     url.replace(&format!(":{from}/"), &format!(":{}/", proxy.port()))
 }
 
 pub(crate) async fn postgres_store(url: &str) -> PostgresStore {
-    let store = SqlStore::new(postgres_pool(url));
+    let store = on(postgres_pool(url));
     store.create_table().await.unwrap();
     store
 }
 
 pub(crate) async fn mysql_store(url: &str) -> MySqlStore {
-    let store = SqlStore::new(mysql_pool(url));
+    let store = on(mysql_pool(url));
     store.create_table().await.unwrap();
     store
 }
 
 pub(crate) async fn file_store(path: &Path) -> SqliteStore {
-    let store = SqlStore::new(file_pool(path));
+    let store = on(file_pool(path));
     store.create_table().await.unwrap();
     store
 }

@@ -1,0 +1,146 @@
+//! How a call goes to the server and what its answers mean: as commands of one round trip, confirmed by
+//! replicas where that is asked for, or by a script.
+
+use redis::{Cmd, Pipeline, Value};
+use silverback::store::{Record, StoreError, Version};
+
+use crate::{
+    RedisStore, error,
+    link::To,
+    record,
+    script::{self, By, Call},
+};
+
+impl RedisStore {
+    /// Runs a command of one key, and has it confirmed if that is asked for.
+    pub(crate) async fn write(
+        &self,
+        name: &str,
+        command: Cmd,
+        lasts: bool,
+    ) -> Result<Value, StoreError> {
+        let mut commands = Pipeline::with_capacity(2);
+        commands.add_command(command);
+        let mut answers = self.write_all(name, commands, lasts).await?;
+        answers.next().ok_or_else(no_answer)
+    }
+
+    /// Runs commands in one round trip.
+    pub(crate) async fn write_all(
+        &self,
+        name: &str,
+        mut commands: Pipeline,
+        lasts: bool,
+    ) -> Result<std::vec::IntoIter<Value>, StoreError> {
+        let Some(confirmed) = self.confirmed.as_ref().filter(|_| lasts) else {
+            let answers = self.link.run(To::Key(name), &commands, self.timeout);
+            return answers.await.map(Vec::into_iter);
+        };
+        let within = u64::try_from(confirmed.within.as_millis()).unwrap_or(u64::MAX);
+        // Without end is what 0 would mean.
+        let within = within.max(1);
+        commands.cmd("WAIT").arg(confirmed.replicas).arg(within);
+        let answers = confirmed.link.run(To::Key(name), &commands, self.timeout);
+        let mut answers = answers.await?;
+        match answers.pop() {
+            Some(Value::Int(replicas)) if replicas >= i64::from(confirmed.replicas) => {
+                Ok(answers.into_iter())
+            }
+            _ if answers.iter().all(has_changed_nothing) => Ok(answers.into_iter()),
+            Some(Value::Int(replicas)) => Err(StoreError::unavailable(format!(
+                "written, and confirmed by {replicas} of {} replicas within {:?}",
+                confirmed.replicas, confirmed.within
+            ))),
+            Some(other) => {
+                Err(error::in_value(&other).map_or_else(|| error::unexpected(&other), error::of))
+            }
+            None => Err(no_answer()),
+        }
+    }
+
+    /// Runs a script, which the server is given if it does not have it.
+    pub(crate) async fn call(
+        &self,
+        call: &Call,
+        name: &str,
+        arguments: impl Fn(&mut Cmd),
+        lasts: bool,
+    ) -> Result<(), StoreError> {
+        let mut by = By::Hash;
+        loop {
+            let mut command = call.command(by, name);
+            arguments(&mut command);
+            match self.write(name, command, lasts).await? {
+                Value::Int(answer) => return script::outcome(answer),
+                Value::ServerError(failure) if is_unknown(&failure) && by == By::Hash => {
+                    by = By::Text;
+                }
+                Value::ServerError(failure) => return Err(error::of(failure.into())),
+                other => return Err(error::unexpected(&other)),
+            }
+        }
+    }
+
+    /// Deletes what there is, at the expected version if there is one.
+    pub(crate) fn deletion(name: &str, expected: Option<Version>, by: By) -> Cmd {
+        match expected {
+            None => {
+                let mut command = redis::cmd("DEL");
+                command.arg(name);
+                command
+            }
+            Some(version) => {
+                let mut command = script::DELETE.command(by, name);
+                command.arg(version.as_bytes());
+                command
+            }
+        }
+    }
+}
+
+pub(crate) fn is_unknown(failure: &redis::ServerError) -> bool {
+    failure.kind() == Some(redis::ServerErrorKind::NoScript)
+}
+
+pub(crate) fn no_answer() -> StoreError {
+    StoreError::unavailable("Redis has answered less than it was asked")
+}
+
+/// Whether there is nothing that a failover could lose.
+fn has_changed_nothing(answer: &Value) -> bool {
+    match answer {
+        Value::Int(answer) => *answer < 0,
+        Value::Nil => true,
+        other => error::in_value(other).is_some(),
+    }
+}
+
+pub(crate) fn loaded(answer: Value) -> Result<Option<Record>, StoreError> {
+    match answer {
+        Value::Nil => Ok(None),
+        Value::BulkString(value) => record::read(value).map(Some),
+        Value::ServerError(failure) => Err(error::of(failure.into())),
+        other => Err(error::unexpected(&other)),
+    }
+}
+
+pub(crate) fn deleted(answer: Value) -> Result<(), StoreError> {
+    match answer {
+        Value::Int(_) => Ok(()),
+        Value::ServerError(failure) => Err(error::of(failure.into())),
+        other => Err(error::unexpected(&other)),
+    }
+}
+
+/// What a call about so many records answers that failed as a whole.
+pub(crate) fn repeated<T>(failure: &StoreError, count: usize) -> Vec<Result<T, StoreError>> {
+    let cause =
+        std::error::Error::source(failure).map_or_else(|| failure.to_string(), ToString::to_string);
+    let again = || match failure {
+        StoreError::Refused(_) => StoreError::refused(cause.clone()),
+        _ => StoreError::unavailable(cause.clone()),
+    };
+    std::iter::repeat_with(|| Err(again()))
+        .take(count)
+        .collect()
+}
