@@ -355,8 +355,10 @@ impl SessionConfig {
     ///
     /// A store that reports [`Unavailable`](crate::store::StoreError::Unavailable), after a connection
     /// that failed or an answer that got lost, is asked once more if half of this time is left.
-    /// Keep the timeouts of the store's client below that half, and its own retries off. A
-    /// session that [never waits](crate::store::Limits::never_waits) for its store has no timeout.
+    /// Keep the timeouts of the store's client below that half, and its own retries off, or let the
+    /// store [say](crate::store::Limits::may_repeat) that it has them. So that a save is recognised
+    /// whose answer was lost, a record carries the ids of its last eight writes, 13 bytes each, for
+    /// this time and two seconds, and at least for seven. A session that [never waits](crate::store::Limits::never_waits) for its store has no timeout.
     /// Requests with several sessions count the time once, and each session has its own limit of
     /// it. The shortest is a second. A session in its cookie alone waits for no store, and this setting
     /// is an error there.

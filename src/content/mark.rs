@@ -233,7 +233,11 @@ mod tests {
         [Fate::Ended, Fate::Renewed(successor.clone())].map(|fate| Mark {
             fate,
             write,
-            before: Writes::default().with(Some(*b"87654321"), Timestamp::from_secs(9)),
+            before: Writes::default().with(
+                Some(*b"87654321"),
+                Timestamp::from_secs(9),
+                std::time::Duration::ZERO,
+            ),
         })
     }
 

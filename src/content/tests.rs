@@ -60,7 +60,7 @@ fn samples() -> Vec<Content> {
 /// Of so many writes.
 fn writes(count: u8) -> Writes {
     let at = Timestamp::from_secs(1_800_000_000);
-    let with = |writes: Writes, number| writes.with(Some([number; 8]), at);
+    let with = |writes: Writes, number| writes.with(Some([number; 8]), at, Duration::ZERO);
     (0..count).fold(Writes::default(), with)
 }
 

@@ -22,7 +22,8 @@ pub(crate) struct Writes(Vec<(WriteId, Timestamp)>);
 
 /// How many are kept.
 const MOST: usize = 8;
-/// How long an answer may be waited for; two seconds are for clocks that differ.
+/// For how long every server keeps them at least, whatever its timeout is: for those that are not
+/// there, each relies on all others.
 const MEMORY: Duration = Duration::from_secs(7);
 /// How far clocks differ.
 const SKEW: Duration = Duration::from_secs(2);
@@ -37,6 +38,12 @@ pub(crate) enum Done {
 }
 
 impl Writes {
+    /// Those of a record that is not there yet.
+    pub(crate) fn none() -> &'static Self {
+        static NONE: Writes = Writes(Vec::new());
+        &NONE
+    }
+
     pub(crate) fn contain(&self, write: WriteId) -> bool {
         self.0.iter().any(|(id, _)| *id == write)
     }
@@ -100,12 +107,13 @@ impl Writes {
         are_all || self.0.last().is_some_and(is_before)
     }
 
-    /// Those that a record has with one more. Its predecessor is kept whatever its age: it tells
-    /// what was written on top of it.
+    /// Those that a record has with one more, for as long as this server waits for an answer. Its
+    /// predecessor is kept whatever its age: it tells what was written on top of it.
     #[must_use]
-    pub(crate) fn with(&self, write: Option<WriteId>, now: Timestamp) -> Self {
+    pub(crate) fn with(&self, write: Option<WriteId>, now: Timestamp, timeout: Duration) -> Self {
+        let memory = MEMORY.max(timeout.saturating_add(SKEW));
         let is_young = |(_, written): &(WriteId, Timestamp)| {
-            written.saturating_add(MEMORY) > now && *written <= now.saturating_add(MEMORY)
+            written.saturating_add(memory) > now && *written <= now.saturating_add(memory)
         };
         let Some(write) = write else {
             return Self::default();
@@ -155,6 +163,8 @@ impl Writes {
 mod tests {
     use super::*;
 
+    const TIMEOUT: Duration = Duration::from_secs(5);
+
     fn at(secs: u64) -> Timestamp {
         Timestamp::from_secs(1_000 + secs)
     }
@@ -163,7 +173,7 @@ mod tests {
     fn the_last_eight_young_ones_are_kept() {
         let mut writes = Writes::default();
         for number in 0..20_u8 {
-            writes = writes.with(Some([number; 8]), at(0));
+            writes = writes.with(Some([number; 8]), at(0), TIMEOUT);
             let kept = (0..20).filter(|number| writes.contain([*number; 8]));
             let first = number.saturating_sub(7);
             assert_eq!(
@@ -172,27 +182,53 @@ mod tests {
             );
             assert_eq!(writes.would_have(at(0), at(0)), number < 7);
         }
-        let later = writes.with(Some([99; 8]), at(6));
+        let later = writes.with(Some([99; 8]), at(6), TIMEOUT);
         assert!(later.contain([19; 8]) && later.contain([99; 8]));
-        let later = later.with(Some([98; 8]), at(7));
+        let later = later.with(Some([98; 8]), at(7), TIMEOUT);
         assert!(!later.contain([19; 8]) && later.contain([99; 8]));
         assert!(later.would_have(at(1), at(7)) && !later.would_have(at(0), at(7)));
+    }
+
+    /// The answer to a write of this server may take as long. What is not there may have been left out
+    /// by a server that waits for less.
+    #[test]
+    fn they_are_kept_for_as_long_as_an_answer_is_waited_for() {
+        let minute = Duration::from_secs(60);
+        let writes = Writes::default().with(Some([1; 8]), at(0), minute);
+        for (secs, timeout, is_kept) in [
+            (61, minute, true),
+            (62, minute, false),
+            (6, Duration::ZERO, true),
+            (7, Duration::ZERO, false),
+            (1 << 30, Duration::MAX, true),
+        ] {
+            let later = writes.with(Some([2; 8]), at(secs), timeout);
+            let later = later.with(Some([3; 8]), at(secs), timeout);
+            assert_eq!(later.contain([1; 8]), is_kept, "{secs} s, {timeout:?}");
+        }
+        let (own, other) = ([9; 8], [8; 8]);
+        let found = writes.with(Some(other), at(50), minute);
+        let attempt = Writes(vec![(own, at(1)), ([7; 8], at(0))]);
+        assert_eq!(found.tell(&attempt, None, at(7)), Done::No);
+        assert_eq!(found.tell(&attempt, None, at(50)), Done::Unknown);
+        let done = attempt.with(Some(other), at(50), minute);
+        assert_eq!(done.tell(&attempt, None, at(50)), Done::Yes);
     }
 
     /// Whatever clocks say, what was written before one that is kept is kept no longer than that.
     #[test]
     fn there_is_no_gap_between_them() {
         let writes = Writes(vec![([2; 8], at(0)), ([1; 8], at(6))]);
-        let later = writes.with(Some([3; 8]), at(7));
+        let later = writes.with(Some([3; 8]), at(7), TIMEOUT);
         assert!(later.contain([2; 8]) && later.contain([1; 8]));
     }
 
     #[test]
     fn the_one_before_is_kept_whatever_its_age() {
-        let first = Writes::default().with(Some([1; 8]), at(0));
-        let second = first.with(Some([2; 8]), at(900));
+        let first = Writes::default().with(Some([1; 8]), at(0), TIMEOUT);
+        let second = first.with(Some([2; 8]), at(900), TIMEOUT);
         assert_eq!(second.base(), Some([1; 8]));
-        let third = second.with(Some([3; 8]), at(901));
+        let third = second.with(Some([3; 8]), at(901), TIMEOUT);
         assert_eq!(third.base(), Some([2; 8]));
         assert!(!third.contain([1; 8]));
     }
@@ -241,8 +277,8 @@ mod tests {
 
     #[test]
     fn a_store_that_never_waits_notes_none() {
-        let writes = Writes::default().with(Some([1; 8]), at(0));
-        assert_eq!(writes.with(None, at(0)), Writes::default());
+        let writes = Writes::default().with(Some([1; 8]), at(0), TIMEOUT);
+        assert_eq!(writes.with(None, at(0), TIMEOUT), Writes::default());
     }
 
     #[test]
@@ -257,7 +293,7 @@ mod tests {
             for len in 0..bytes.len() - 1 {
                 assert_eq!(Writes::decode(&bytes[..len]), None);
             }
-            writes = writes.with(Some([number; 8]), at(0));
+            writes = writes.with(Some([number; 8]), at(0), TIMEOUT);
         }
         assert_eq!(Writes::decode(&[9; 200]), None);
     }

@@ -71,10 +71,7 @@ pub enum ErrorKind {
         /// What there is.
         limit: usize,
     },
-    /// Other requests kept changing the session until the retries were used up. Or nobody can tell
-    /// whether this save was done: its answer may have been lost, and more than eight others have
-    /// saved on top of it. It is not done again. On several servers, a slow request meets that too
-    /// whose session another server has written so often within three seconds.
+    /// Other requests kept changing the session until the retries were used up.
     Conflict,
     /// The session was destroyed, renewed or expired while this request was changing it, or was
     /// destroyed or renewed less than a minute before the request. Nothing was saved. See
@@ -98,7 +95,9 @@ pub enum ErrorKind {
     /// The store's clock is so far ahead of the session's that the record would be over at once, and
     /// each request would be a new session. Give both the same [`Clock`](crate::Clock).
     ClocksDiffer,
-    /// The store failed.
+    /// The store failed, and a save may have been done all the same. Also if the answer to a save was
+    /// lost, and eight others have saved since: nobody can tell whether it was done, and it is not
+    /// done again.
     StoreFailed,
     /// The cookie, or what the store has, was written by a later release, which may be running
     /// beside this one. It is neither read nor replaced.
@@ -114,6 +113,14 @@ impl Error {
 
     pub(crate) fn with_source(kind: ErrorKind, source: impl Into<BoxError>) -> Self {
         Self::build(kind, Some(source.into()))
+    }
+
+    /// Whether a save was done, nobody can tell: its answer was lost, and its record has forgotten it,
+    /// if it ever had it.
+    pub(crate) fn in_doubt() -> Self {
+        let cause = "the answer to a save was lost, and others have saved so often since that nobody \
+                     can tell whether it was done";
+        Self::with_source(ErrorKind::StoreFailed, cause)
     }
 
     fn build(kind: ErrorKind, source: Option<BoxError>) -> Self {

@@ -152,6 +152,8 @@ impl Registry {
         self.at(0)
     }
 
+    /// Of a session of the layer. Only `first`, which is 0, and what enumerates or finds sessions in
+    /// `shared.sessions` call it, and these never change: there is one of this number.
     fn at(self: &Arc<Self>, index: usize) -> Handle {
         Handle {
             registry: Arc::clone(self),
@@ -270,7 +272,7 @@ impl Registry {
         let places = || self.shared.sessions.iter().map(|_| OnceLock::new());
         let others = &self.more.get_or_init(Box::default).others;
         let place = others.get_or_init(|| places().collect()).get(index);
-        let place = place.expect("handles are made by `at`, for the sessions there are");
+        let place = place.expect("`Registry::at` is called with the numbers of sessions");
         place.get_or_init(Cell::default)
     }
 }
@@ -284,7 +286,7 @@ impl Handle {
         match &self.at {
             At::Configured(index) => {
                 let settings = self.registry.shared.sessions.get(*index);
-                settings.expect("handles are made by `at`, for the sessions there are")
+                settings.expect("`Registry::at` is called with the numbers of sessions")
             }
             At::Opened(opened) => &opened.settings,
         }

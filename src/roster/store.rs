@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ErrorKind, Rejection},
     id::RecordKey,
     key::Key,
-    store::{Budget, Bytes, Calls, Expiry, Read, Record, Reserve, StoreError, Version},
+    store::{Budget, Bytes, Calls, Expiry, Read, Record, Reserve, StoreError, Told, Version},
 };
 
 /// What a roster's record begins with; see [`RecordKind`](crate::store::RecordKind). Behind it
@@ -147,25 +147,27 @@ impl Rosters {
         })
     }
 
-    /// Writes a roster in place of what was loaded; `Conflict` if there is another one by now.
+    /// Writes a roster in place of what was loaded; `Conflict` if there is another one by now, which
+    /// may be this one if it was sent again.
     pub(crate) async fn save(
         &self,
         store: Calls<'_>,
         key: &RecordKey,
         loaded: Option<Version>,
         roster: SealedRoster,
-    ) -> Result<(), StoreError> {
+    ) -> Told<()> {
         let SealedRoster { data, expiry } = roster;
-        let saved = match loaded {
+        let (saved, sent) = match loaded {
             Some(version) => store.update(key, version, data, expiry).await,
             None => store.create(key, data, expiry).await,
         };
-        match saved {
+        let saved = match saved {
             Ok(_) => Ok(()),
             // It has come or gone since it was loaded.
             Err(StoreError::Exists | StoreError::Gone) => Err(StoreError::Conflict),
             Err(error) => Err(error),
-        }
+        };
+        (saved, sent)
     }
 
     /// A roster of a key that is not known any more is as good as none: who is in it had a cookie

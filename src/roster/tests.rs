@@ -361,7 +361,7 @@ fn encoded(roster: &Roster) -> Vec<u8> {
 fn a_roster_reads_back_under_its_own_key() {
     let roster = Roster {
         not_before: after(3),
-        writes: Writes::default().with(Some([7; 8]), NOW),
+        writes: Writes::default().with(Some([7; 8]), NOW, Duration::ZERO),
         ..roster([
             entry(1, 5),
             ended(2, 6),

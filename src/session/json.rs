@@ -93,8 +93,9 @@ pub(super) fn is_json(value: &[u8]) -> bool {
     value.first() != Some(&BYTES)
 }
 
-pub(super) fn wrap_bytes(bytes: &[u8]) -> Vec<u8> {
-    [&[BYTES], bytes].concat()
+pub(super) fn append_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(BYTES);
+    out.extend_from_slice(bytes);
 }
 
 /// # Errors

@@ -85,13 +85,14 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::Gone`] if the session was destroyed or renewed meanwhile, or less than a minute
-    /// before the request. [`ErrorKind::Conflict`] if other requests kept being faster, or if eight
-    /// others have saved since a save of this request whose answer was lost, so that nobody can
-    /// tell whether it was done. [`ErrorKind::TooLarge`]. [`ErrorKind::StoreFailed`] if the store
-    /// failed, or did not answer within [`store_timeout`](crate::SessionConfig::store_timeout): the
-    /// save may have been done all the same, and another call does nothing twice. After
-    /// each of these the changes are kept and can be saved again. [`ErrorKind::AlreadyCommitted`]
-    /// for a new session or a renewal, whose cookie cannot be sent any more.
+    /// before the request. [`ErrorKind::Conflict`] if other requests kept being faster.
+    /// [`ErrorKind::TooLarge`]. [`ErrorKind::StoreFailed`] if the store failed, or did not answer
+    /// within [`store_timeout`](crate::SessionConfig::store_timeout): the save may have been done all
+    /// the same, and another call does nothing twice. Also if eight others have saved since a save of
+    /// this request whose answer was lost, so that nobody can tell whether it was done. After
+    /// each of these the changes are kept and can be saved again. [`ErrorKind::ClocksDiffer`] if the
+    /// store was not given the layer's clock. [`ErrorKind::AlreadyCommitted`] for a new session or a
+    /// renewal, whose cookie cannot be sent any more.
     pub async fn save(&self) -> Result<(), Error> {
         let save = async {
             if self

@@ -4,13 +4,13 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Session,
-    json::{ValueCopy, from_json, to_json, unwrap_bytes, wrap_bytes},
+    json::{ValueCopy, append_bytes, append_json, from_json, unwrap_bytes},
 };
 #[cfg(doc)]
 use crate::ErrorKind;
 use crate::{
     error::Error,
-    state::{Change, Effect},
+    state::{Change, Effect, Entry},
     turn::Anchor,
 };
 
@@ -86,8 +86,9 @@ impl Session {
     /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     #[doc(alias = "set")]
     pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), Error> {
-        let value = to_json(&value).map_err(|error| error.of(self.name()).of_value(key))?;
-        self.put(key, value)
+        let entry = Entry::new(key, |out| append_json(out, &value))
+            .map_err(|error| error.of(self.name()).of_value(key))?;
+        self.put(key, entry)
     }
 
     /// Stores bytes under `key` as they are. Storing equal ones is not a change.
@@ -107,7 +108,11 @@ impl Session {
     ///
     /// As for [`insert`](Self::insert).
     pub fn insert_bytes(&self, key: &str, bytes: impl AsRef<[u8]>) -> Result<(), Error> {
-        self.put(key, wrap_bytes(bytes.as_ref()))
+        let entry = Entry::new(key, |out| {
+            append_bytes(out, bytes.as_ref());
+            Ok(())
+        });
+        self.put(key, entry?)
     }
 
     /// Returns the bytes under `key`, or `None` if there are none.
@@ -120,19 +125,16 @@ impl Session {
         self.get_by(key, |value| unwrap_bytes(value).map(Some))
     }
 
-    fn put(&self, key: &str, value: Vec<u8>) -> Result<(), Error> {
+    fn put(&self, key: &str, entry: Entry) -> Result<(), Error> {
         self.write(|content| {
+            let value = entry.value();
             let place = content.frames.place(key);
-            let is_same = content.frames.at(&place) == Some(&value);
+            let is_same = content.frames.at(&place) == Some(value);
             if !is_same {
                 self.check_growth(content, place.growth(value.len()))?;
-                content.frames.put(&place, &value);
+                content.frames.put(&place, value);
             }
-            let change = || Change::Insert {
-                key: key.into(),
-                value,
-            };
-            Ok((Effect::unless(is_same, change), ()))
+            Ok((Effect::unless(is_same, || Change::Insert(entry)), ()))
         })
     }
 

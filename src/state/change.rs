@@ -15,10 +15,7 @@ use crate::{
 
 /// One step; applied once to the view of this request, and again to a newer state after a conflict.
 pub(crate) enum Change {
-    Insert {
-        key: Box<str>,
-        value: Vec<u8>,
-    },
+    Insert(Entry),
     Remove {
         key: Box<str>,
     },
@@ -96,6 +93,40 @@ pub(crate) enum Effect<C> {
     Change(C),
 }
 
+/// A key and its value, in one buffer.
+pub(crate) struct Entry {
+    bytes: Vec<u8>,
+    key: usize,
+}
+
+impl Entry {
+    /// `write` appends the value.
+    ///
+    /// # Errors
+    ///
+    /// That of `write`.
+    pub(crate) fn new(
+        key: &str,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
+        const USUAL: usize = 128;
+        let mut bytes = Vec::with_capacity(key.len() + USUAL);
+        bytes.extend_from_slice(key.as_bytes());
+        write(&mut bytes)?;
+        let key = key.len();
+        Ok(Self { bytes, key })
+    }
+
+    fn key(&self) -> &str {
+        let key = self.bytes.get(..self.key).unwrap_or_default();
+        std::str::from_utf8(key).unwrap_or_default()
+    }
+
+    pub(crate) fn value(&self) -> &[u8] {
+        self.bytes.get(self.key..).unwrap_or_default()
+    }
+}
+
 impl<C> Effect<C> {
     pub(crate) fn unless(is_same: bool, change: C) -> Self {
         match is_same {
@@ -117,7 +148,7 @@ impl Change {
     pub(crate) fn apply(&mut self, content: &mut Content) -> Result<(), Error> {
         let frames = &mut content.frames;
         match self {
-            Self::Insert { key, value } => frames.insert(key, value),
+            Self::Insert(entry) => frames.insert(entry.key(), entry.value()),
             Self::Remove { key } => drop(frames.remove(key)),
             Self::Clear => frames.clear(),
             Self::Update { key, update } => match update(frames.get(key)) {
@@ -334,7 +365,7 @@ fn remove_subject(content: &mut Content) {
 impl fmt::Debug for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Insert { .. } => "Insert",
+            Self::Insert(_) => "Insert",
             Self::Remove { .. } => "Remove",
             Self::Clear => "Clear",
             Self::Update { .. } => "Update",

@@ -58,6 +58,14 @@ impl Home {
         self.id().map(SessionId::record_key)
     }
 
+    /// The last writes of the session's record.
+    pub(super) fn writes(&self) -> Option<&Writes> {
+        match self {
+            Self::Record(place) => Some(&place.writes),
+            Self::Nowhere | Self::Cookie { .. } | Self::Marked(_) => None,
+        }
+    }
+
     /// The last writes of a record that is left by a renewal.
     pub(super) fn left(&self, is_left: bool) -> Writes {
         match self {

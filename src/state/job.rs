@@ -102,13 +102,12 @@ impl State {
         draft.issued = view.issued(plan.term, now);
         draft.browser = browser;
         if has_bytes {
-            draft.writes = match &view.home {
-                Home::Record(place) if !plan.write.names() => place.writes.with(write, now),
-                _ => Writes::default().with(write, now),
-            };
+            let over = view.home.writes().filter(|_| !plan.write.names());
+            let over = over.unwrap_or(Writes::none());
+            draft.writes = over.with(write, now, settings.store_timeout);
             draft.plain = view.content.encode_record(&draft.writes, browser).into();
-        } else if let Home::Record(place) = &view.home {
-            draft.writes = place.writes.clone();
+        } else if let Some(writes) = view.home.writes() {
+            draft.writes = writes.clone();
         }
         if let Some(enrolment) = &mut draft.enrolment {
             enrolment.reseals = plan.reseals;
@@ -228,9 +227,9 @@ impl Draft {
         }
     }
 
-    /// Counts it among the writes of the record that it is written over.
-    pub(crate) fn add_to(&mut self, writes: &Writes, write: Option<WriteId>, now: Timestamp) {
-        self.writes = writes.with(write, now);
+    /// Puts in these last writes, of the record that it is written over, and itself.
+    pub(crate) fn renote(&mut self, writes: Writes) {
+        self.writes = writes;
         self.plain = renote(&self.plain, &self.writes).into();
     }
 
@@ -328,8 +327,9 @@ impl Job {
     ///
     /// # Errors
     ///
-    /// That of an update whose value is not of its type any more; [`ErrorKind::Conflict`] if nobody
-    /// can tell whether a save that was cut off came to be; [`ErrorKind::Gone`] if another request
+    /// That of an update whose value is not of its type any more; that of
+    /// [`Error::in_doubt`] if nobody can tell whether a save that was cut off came to be;
+    /// [`ErrorKind::Gone`] if another request
     /// has taken the subject from it that this one took for its own: a login needs a new ID.
     pub(crate) fn apply(
         &mut self,
@@ -341,7 +341,7 @@ impl Job {
         let done = self.cut_off.iter().rev().find(is_in);
         let is_unknown = |cut_off: &CutOff| !writes.would_have(cut_off.at, now);
         if done.is_none() && self.cut_off.iter().any(is_unknown) {
-            return Err(Error::new(ErrorKind::Conflict));
+            return Err(Error::in_doubt());
         }
         let done = done.map_or(0, |cut_off| cut_off.changes);
         let is_renewed = self.plan.write.names();

@@ -10,7 +10,7 @@ mod lifetime;
 mod plan;
 
 pub(crate) use self::{
-    change::{Change, Effect, RawFlash, Taken, TakenFlashes, Update},
+    change::{Change, Effect, Entry, RawFlash, Taken, TakenFlashes, Update},
     enrolment::Enrolment,
     home::{Home, Place},
     job::{Draft, Job, Written},

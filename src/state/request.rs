@@ -263,7 +263,7 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Conflict`] if nobody can tell.
+    /// As for [`Error::in_doubt`], if nobody can tell.
     pub(crate) fn take_done(
         &mut self,
         writes: &Writes,
@@ -273,7 +273,7 @@ impl State {
         let Some(at) = self.cut_off.iter().rposition(is_in) else {
             let is_unknown = |cut_off: &CutOff| !writes.would_have(cut_off.at, now);
             return match self.cut_off.iter().any(is_unknown) {
-                true => Err(Error::new(ErrorKind::Conflict)),
+                true => Err(Error::in_doubt()),
                 false => Ok(Vec::new()),
             };
         };

@@ -30,6 +30,18 @@ pub(crate) struct Calls<'a> {
     line: Option<&'a Line>,
 }
 
+/// What a store has answered to a write, and how often it was sent.
+pub(crate) type Told<T> = (Result<T, StoreError>, Sent);
+
+/// Whether a write that the store refuses may itself be what was in its way.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Sent {
+    /// No answer was lost: the refusal is about this one, which is not done.
+    Once,
+    /// It may have been done before, and the answer lost.
+    Again,
+}
+
 /// The longest pause before a store is asked again: whatever was restarted is not met by all
 /// requests at once.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -40,6 +52,16 @@ impl Reserve {
     pub(crate) fn new(store: DynStore) -> Self {
         let never_waits = store.never_waits();
         Self { store, never_waits }
+    }
+
+    /// The same, as if the store waited.
+    #[cfg(test)]
+    pub(crate) fn waiting(self) -> Self {
+        let never_waits = false;
+        Self {
+            never_waits,
+            ..self
+        }
     }
 
     pub(crate) const fn never_waits(&self) -> bool {
@@ -69,7 +91,8 @@ impl PartialEq for Calls<'_> {
 
 /// As those of [`Store`](super::Store). A store that never waits is asked without a timer. Of
 /// another that is [unavailable](StoreError::Unavailable) everything is asked once more. The first
-/// call may have been done: a write may find itself then, as a [`Conflict`](StoreError::Conflict).
+/// call may have been done: a write may find itself then, as a [`Conflict`](StoreError::Conflict),
+/// and is [told](Sent) so.
 impl<'a> Calls<'a> {
     pub(crate) async fn load(
         self,
@@ -79,7 +102,7 @@ impl<'a> Calls<'a> {
         if self.never_waits {
             return self.store.load(key, read).await;
         }
-        self.twice(|| self.store.load(key, read)).await
+        self.twice(|| self.store.load(key, read)).await.0
     }
 
     pub(crate) async fn load_many(
@@ -101,9 +124,9 @@ impl<'a> Calls<'a> {
         key: &RecordKey,
         data: Bytes,
         expiry: Expiry,
-    ) -> Result<Version, StoreError> {
+    ) -> Told<Version> {
         if self.never_waits {
-            return self.store.create(key, data, expiry).await;
+            return (self.store.create(key, data, expiry).await, Sent::Once);
         }
         self.twice(|| self.store.create(key, data.clone(), expiry))
             .await
@@ -116,12 +139,13 @@ impl<'a> Calls<'a> {
         key: &RecordKey,
         data: Bytes,
         expiry: Expiry,
-    ) -> Result<Version, StoreError> {
+    ) -> Told<Version> {
         let create = self.store.create(key, data, expiry);
         if self.never_waits {
-            return create.await;
+            return (create.await, Sent::Once);
         }
-        self.budget.wait(create).await?
+        let answer = self.budget.wait(create).await;
+        self.answered_first(answer.unwrap_or_else(Err))
     }
 
     pub(crate) async fn update(
@@ -130,9 +154,10 @@ impl<'a> Calls<'a> {
         expected: Version,
         data: Bytes,
         expiry: Expiry,
-    ) -> Result<Version, StoreError> {
+    ) -> Told<Version> {
         if self.never_waits {
-            return self.store.update(key, expected, data, expiry).await;
+            let answer = self.store.update(key, expected, data, expiry).await;
+            return (answer, Sent::Once);
         }
         self.twice(|| self.store.update(key, expected, data.clone(), expiry))
             .await
@@ -147,7 +172,8 @@ impl<'a> Calls<'a> {
         if self.never_waits {
             return self.store.touch(key, expected, expiry).await;
         }
-        self.twice(|| self.store.touch(key, expected, expiry)).await
+        let touch = || self.store.touch(key, expected, expiry);
+        self.twice(touch).await.0
     }
 
     pub(crate) async fn delete(
@@ -158,7 +184,7 @@ impl<'a> Calls<'a> {
         if self.never_waits {
             return self.store.delete(key, expected).await;
         }
-        self.twice(|| self.store.delete(key, expected)).await
+        self.twice(|| self.store.delete(key, expected)).await.0
     }
 
     pub(crate) async fn delete_many(
@@ -267,16 +293,30 @@ impl<'a> Calls<'a> {
             .await
     }
 
-    async fn twice<T, F>(self, call: impl Fn() -> F) -> Result<T, StoreError>
+    async fn twice<T, F>(self, call: impl Fn() -> F) -> Told<T>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        match self.budget.wait(call()).await? {
-            Err(error) if self.may_ask_again(&error) => {}
-            answer => return self.told(answer),
+        match self.budget.wait(call()).await {
+            Ok(Err(error)) if self.may_ask_again(&error) => {}
+            Ok(answer) => return self.answered_first(self.told(answer)),
+            Err(late) => return (Err(late), Sent::Once),
         }
-        self.pause_to_ask_again().await?;
-        self.told(self.budget.wait(call()).await?)
+        let again = match self.pause_to_ask_again().await {
+            Ok(()) => self.budget.wait(call()).await,
+            Err(error) => Err(error),
+        };
+        (again.and_then(|answer| self.told(answer)), Sent::Again)
+    }
+
+    /// What a first call was answered. The store's client may have made it before.
+    fn answered_first<T>(self, answer: Result<T, StoreError>) -> Told<T> {
+        let is_refused = matches!(answer, Err(StoreError::Conflict | StoreError::Exists));
+        let sent = match is_refused && self.store.limits().may_repeat {
+            true => Sent::Again,
+            false => Sent::Once,
+        };
+        (answer, sent)
     }
 
     /// As [`twice`](Self::twice), for a call that has so many answers.

@@ -128,7 +128,8 @@
 //!
 //! **Who retries.** The session does: what is `Unavailable` is asked once more, if half of the time
 //! is left, and a write is recognised if it was done the first time. Do not send a write again whose
-//! answer you have lost. Send again what the server says it did not do: a deadlock (1213), a lock
+//! answer you have lost: the second would be refused for what the first one did. A client that does it
+//! all the same is told by [`Limits::may_repeat`]. Send again what the server says it did not do: a deadlock (1213), a lock
 //! timeout (1205), a failed certification, a serialization failure, `MOVED`.
 //!
 //! **Deadlines.** The session gives up after
@@ -210,7 +211,7 @@ pub use self::{
 };
 pub(crate) use self::{
     budget::{Budget, Meter, check_runtime},
-    calls::{Calls, Reserve},
+    calls::{Calls, Reserve, Sent, Told},
     dynamic::now,
     followers::{Followers, Watch},
     lines::{Lead, Line, Waited},

@@ -121,6 +121,12 @@ pub struct Limits {
     /// an evicting policy. The ends of sessions in cookies and the lists of subjects cannot be
     /// kept there. The default is `false`.
     pub may_forget: bool,
+    /// The store's client sends a write again by itself if it has lost the answer, as that of Redis
+    /// Cluster and the AWS SDKs do. A [`Conflict`](StoreError::Conflict) or
+    /// [`Exists`](StoreError::Exists) may then be about what the same write did before, and a session
+    /// looks for itself each time. The default is `false`: every refusal is about a write that was
+    /// not done.
+    pub may_repeat: bool,
     /// What the store was told to remember of ended sessions up to this time, it may have dropped:
     /// sessions in a cookie that were made until then are refused. For a store of bounded size that
     /// drops nothing else of its own accord before. The default is `None`.
@@ -133,6 +139,7 @@ impl Default for Limits {
             record_bytes: usize::MAX,
             never_waits: false,
             may_forget: false,
+            may_repeat: false,
             forgotten_until: None,
         }
     }

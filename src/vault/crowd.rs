@@ -203,15 +203,17 @@ impl Vault<'_> {
             }
             let (version, data) = (batch.place.version, self.seal(id, batch.plain())?);
             let expiry = self.expiry(batch.place.expires);
-            match records.update(key, version, data, expiry).await {
+            let (updated, times) = records.update(key, version, data, expiry).await;
+            match updated {
                 Ok(version) => {
                     note(records, &batch.place.writes);
                     batch.deliver(version);
                 }
                 Err(StoreError::Conflict) => {
-                    let mut refused = self.refused(id, &batch.place.writes)?;
-                    self.settle(id, &mut refused).await?;
-                    sent = Some((batch, refused));
+                    match self.refused(times, id, &batch.place.writes).await? {
+                        Some(refused) => sent = Some((batch, refused)),
+                        None => batch.was_not_done(),
+                    }
                     rounds.lost().await?;
                 }
                 Err(StoreError::Gone) => batch.was_removed(),
@@ -265,7 +267,7 @@ impl Vault<'_> {
                 (batch.content, batch.place) = (content, place);
             }
         }
-        batch.place.writes = batch.place.writes.with(Some(write), now);
+        batch.place.writes = self.writes_with(&batch.place.writes, Some(write));
         Ok(batch)
     }
 

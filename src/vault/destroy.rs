@@ -207,7 +207,7 @@ impl Vault<'_> {
             } else {
                 let expiry = self.expiry(until);
                 let marked = records.update(&name.key, version, bytes.clone(), expiry);
-                marked.await.map(drop)
+                marked.await.0.map(drop)
             };
             let Err(error) = ended else {
                 return Ok(Stood::Session);

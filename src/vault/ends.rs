@@ -72,7 +72,7 @@ impl Vault<'_> {
         let (now, write) = (self.now(), mark.write);
         let until = self.settings.latest_end(created, now);
         let (key, data) = (key.of_end(), End { mark, set: now }.encode());
-        let Err(error) = ends.create(&key, data, self.expiry(until)).await else {
+        let Err(error) = ends.create(&key, data, self.expiry(until)).await.0 else {
             return Ok(None);
         };
         let is_unknown = !matches!(error, StoreError::Exists);

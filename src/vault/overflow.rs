@@ -30,7 +30,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::RecordKey,
     state::{Home, Job, Place, When, Written},
-    store::{Read, StoreError},
+    store::{Read, Sent, StoreError},
 };
 
 const OUTGROW: Policy = Policy::new("outgrow", Queue::FromStart);
@@ -45,12 +45,13 @@ impl Vault<'_> {
         job: &mut Job,
     ) -> Result<Written, Error> {
         let plain = job.draft.plain.clone();
-        let (place, merged) = match self.make(plain, job).await? {
+        let (made, sent) = self.make(plain, job).await?;
+        let (place, merged) = match made {
             Ok(version) => {
                 note_first(self.records()?, &job.id.record_key(), &job.draft.writes);
                 (job.draft.place(job.id.clone(), version), None)
             }
-            Err(StoreError::Exists) => self.replace_older(revision, job).await?,
+            Err(StoreError::Exists) => self.replace_older(revision, sent, job).await?,
             Err(error) => return Err(error.into()),
         };
         let (home, key) = (Home::Record(place), job.id.record_key());
@@ -86,13 +87,13 @@ impl Vault<'_> {
     async fn replace_older(
         &self,
         revision: u32,
+        sent: Sent,
         job: &mut Job,
     ) -> Result<(Place, Option<Content>), Error> {
         let id = job.id.clone();
         let key = id.record_key();
         let mut merged = None;
-        let mut refused = self.refused(&id, &job.draft.writes)?;
-        self.settle(&id, &mut refused).await?;
+        let mut refused = self.refused(sent, &id, &job.draft.writes).await?;
         let mut rounds = Rounds::start(self.records()?, &key, OUTGROW).await?;
         loop {
             let records = rounds.store();
@@ -101,7 +102,9 @@ impl Vault<'_> {
             let Found::Session { mut content, place } = found else {
                 return Err(Error::new(ErrorKind::Gone));
             };
-            if refused.is_done(&place.writes, self.now())? {
+            if let Some(refused) = &refused
+                && refused.is_done(&place.writes, self.now())?
+            {
                 return Ok((place, Some(content)));
             }
             let is_older = content.revision < revision;
@@ -111,19 +114,19 @@ impl Vault<'_> {
                 self.redraft(job, &content, Some(&place))?;
                 merged = Some(content);
             } else {
-                let now = self.now();
-                job.draft.add_to(&place.writes, job.write, now);
+                let writes = self.writes_with(&place.writes, job.write);
+                job.draft.renote(writes);
             }
             let data = self.seal(&id, job.draft.plain.clone())?;
             let expiry = self.expiry(job.draft.expires);
-            match records.update(&key, place.version, data, expiry).await {
+            let (updated, sent) = records.update(&key, place.version, data, expiry).await;
+            match updated {
                 Ok(version) => {
                     note(records, &job.draft.writes);
                     return Ok((job.draft.place(id, version), merged));
                 }
                 Err(StoreError::Conflict) => {
-                    refused = self.refused(&id, &job.draft.writes)?;
-                    self.settle(&id, &mut refused).await?;
+                    refused = self.refused(sent, &id, &job.draft.writes).await?;
                     rounds.lost().await?;
                 }
                 Err(error) => return Err(error.into()),

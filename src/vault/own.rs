@@ -1,16 +1,17 @@
 //! Recognising an own write, when the store refuses what it may have done before: the answer got
-//! lost, and the store's client or this crate has tried again.
+//! lost, and the store's client or this crate has tried again. A refusal that was answered at once
+//! is no riddle.
 
 use super::records::{Found, Vault};
 use crate::{
     clock::Timestamp,
     content::{Done, Writes},
-    error::{Error, ErrorKind},
+    error::Error,
     id::{RecordKey, SessionId},
-    store::{Calls, Followers, Watch},
+    store::{Calls, Followers, Sent, Watch},
 };
 
-/// A write that was refused.
+/// A write that was refused, and may have been done before.
 pub(super) struct Refused<'a> {
     /// What its record's last writes would be.
     attempt: Writes,
@@ -64,7 +65,7 @@ impl<'a> Refused<'a> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Conflict`] if nobody can tell.
+    /// As for [`Error::in_doubt`], if nobody can tell.
     pub(super) fn is_done(&self, found: &Writes, now: Timestamp) -> Result<bool, Error> {
         if let Some(done) = self.done {
             return Ok(done);
@@ -72,31 +73,32 @@ impl<'a> Refused<'a> {
         match found.tell(&self.attempt, self.watch.above(), now) {
             Done::Yes => Ok(true),
             Done::No => Ok(false),
-            Done::Unknown => Err(Error::new(ErrorKind::Conflict)),
+            Done::Unknown => Err(Error::in_doubt()),
         }
     }
 }
 
 impl Vault<'_> {
-    /// A save of a session that was refused. No name is given twice.
-    pub(super) fn refused(&self, id: &SessionId, attempt: &Writes) -> Result<Refused<'_>, Error> {
-        let records = self.records()?;
-        let (followers, key) = (records.followers(), id.record_key());
-        Ok(Refused::new(followers, &key, 0, attempt))
-    }
-
-    /// Looks at once where others may have written on top by the time it is this one's turn.
-    pub(super) async fn settle(
+    /// Looks for a save of a session that was refused, at once where others may have written on top
+    /// by the time it is this one's turn. `None` if the store has not done it. No name is given
+    /// twice.
+    pub(super) async fn refused(
         &self,
+        sent: Sent,
         id: &SessionId,
-        refused: &mut Refused<'_>,
-    ) -> Result<(), Error> {
+        attempt: &Writes,
+    ) -> Result<Option<Refused<'_>>, Error> {
+        if sent == Sent::Once {
+            return Ok(None);
+        }
+        let (followers, key) = (self.records()?.followers(), id.record_key());
+        let mut refused = Refused::new(followers, &key, 0, attempt);
         if refused.is_open()
             && let Found::Session { place, .. } = self.find(id, self.now()).await?
         {
             refused.settle(&place.writes, self.now())?;
         }
-        Ok(())
+        Ok(Some(refused))
     }
 }
 

@@ -3,7 +3,9 @@
 use crate::{
     clock::{Clock, Timestamp},
     config::Settings,
-    content::{Content, Mark, Name, Stored, Unreadable, WriteId, decode_record, seal_record},
+    content::{
+        Content, Mark, Name, Stored, Unreadable, WriteId, Writes, decode_record, seal_record,
+    },
     crypto::{self, RandomError},
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
@@ -70,6 +72,11 @@ impl<'a> Vault<'a> {
         } else {
             crypto::random().map(Some)
         }
+    }
+
+    /// The last writes of a record with one more, which is made now.
+    pub(super) fn writes_with(&self, before: &Writes, write: Option<WriteId>) -> Writes {
+        before.with(write, self.now(), self.settings.store_timeout)
     }
 
     /// The name under which marks of a session stand.

@@ -54,7 +54,7 @@ impl Vault<'_> {
             let marked = records
                 .update(&key, version, bytes, self.expiry(until))
                 .await;
-            let obstacle = match marked {
+            let obstacle = match marked.0 {
                 Ok(_) => break mark,
                 Err(error) => self.look_again(&old, &mark, error, job).await,
             };
@@ -183,7 +183,7 @@ impl Vault<'_> {
             .records()?
             .update(&key, place.version, data, expiry)
             .await;
-        let version = match updated {
+        let version = match updated.0 {
             // Only this request writes there.
             Err(StoreError::Conflict) => self.own_version(&job.id, job.write).await?,
             updated => updated?,

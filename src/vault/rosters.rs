@@ -12,7 +12,7 @@ use crate::{
     join,
     roster::{Roster, Rosters},
     state::Enrolment,
-    store::{Calls, StoreError, Version},
+    store::{Calls, Sent, StoreError, Version},
     trace,
 };
 
@@ -185,9 +185,10 @@ impl Vault<'_> {
             if roster == cleaned && !roster.is_damaged && !roster.is_outdated {
                 return Ok(roster);
             }
-            roster.writes = roster.writes.with(write, now);
+            roster.writes = self.writes_with(&roster.writes, write);
             let sealed = rosters.seal(&key, &roster, now)?;
-            match rosters.save(rounds.store(), &key, version, sealed).await {
+            let (saved, times) = rosters.save(rounds.store(), &key, version, sealed).await;
+            match saved {
                 Ok(()) => {
                     match version {
                         Some(_) => note(store, &roster.writes),
@@ -195,6 +196,7 @@ impl Vault<'_> {
                     }
                     return Ok(roster);
                 }
+                Err(StoreError::Conflict) if times == Sent::Once => {}
                 Err(StoreError::Conflict) => {
                     let mut refused = Refused::new(store.followers(), &key, since, &roster.writes);
                     if refused.is_open() {
@@ -229,15 +231,9 @@ impl Vault<'_> {
             .iter_mut()
             .for_each(|entry| entry.ended = true);
         self.end_marked(&older).await?;
-        match rosters
-            .save(
-                self.of_rosters(rosters),
-                key,
-                version,
-                rosters.seal(key, &roster, self.now())?,
-            )
-            .await
-        {
+        let sealed = rosters.seal(key, &roster, self.now())?;
+        let saved = rosters.save(self.of_rosters(rosters), key, version, sealed);
+        match saved.await.0 {
             Err(error) if !matches!(error, StoreError::Conflict) => Err(error.into()),
             _ => Ok(()),
         }

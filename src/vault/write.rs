@@ -16,7 +16,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
     state::{Draft, Enrolment, Home, Job, Place, Written},
-    store::{Bytes, StoreError, Version},
+    store::{Bytes, Sent, StoreError, Told, Version},
     trace,
 };
 
@@ -47,8 +47,8 @@ impl Vault<'_> {
         let end = (job.plan.term, over.map(|place| place.expires));
         job.draft = Draft::of(content, self.settings, now, end);
         job.draft.browser = browser;
-        let writes = over.map(|place| place.writes.with(job.write, now));
-        job.draft.writes = writes.unwrap_or_else(|| Writes::default().with(job.write, now));
+        let over = over.map_or(Writes::none(), |place| &place.writes);
+        job.draft.writes = self.writes_with(over, job.write);
         job.draft.plain = content.encode_record(&job.draft.writes, browser).into();
         Ok(())
     }
@@ -58,7 +58,7 @@ impl Vault<'_> {
     /// then.
     pub(super) async fn create(&self, job: &mut Job) -> Result<Home, Error> {
         let plain = mem::take(&mut job.draft.plain);
-        let version = match self.make(plain, job).await? {
+        let version = match self.make(plain, job).await?.0 {
             // Nobody else knows the name: it is this very write, whose answer was lost.
             Err(StoreError::Exists) => self.own_version(&job.id, job.write).await?,
             made => made?,
@@ -72,23 +72,16 @@ impl Vault<'_> {
     ///
     /// If the job gives the session its name, the second record has another one: the first may come
     /// late, and must not bring back a session that has ended since.
-    pub(super) async fn make(
-        &self,
-        plain: Bytes,
-        job: &mut Job,
-    ) -> Result<Result<Version, StoreError>, Error> {
+    pub(super) async fn make(&self, plain: Bytes, job: &mut Job) -> Result<Told<Version>, Error> {
         let (records, expiry) = (self.records()?, self.expiry(job.draft.expires));
         let again = (!self.settings.never_waits).then(|| plain.clone());
         let data = self.seal(&job.id, plain)?;
-        let error = match records
+        let made = records
             .create_once(&job.id.record_key(), data, expiry)
-            .await
-        {
-            Err(error) if records.may_ask_again(&error) => error,
-            answer => return Ok(answer),
-        };
-        let Some(plain) = again else {
-            return Ok(Err(error));
+            .await;
+        let is_lost = matches!(&made.0, Err(error) if records.may_ask_again(error));
+        let Some(plain) = again.filter(|_| is_lost) else {
+            return Ok(made);
         };
         records.pause_to_ask_again().await?;
         let mut lost = None;
@@ -96,13 +89,13 @@ impl Vault<'_> {
             lost = Some(self.rename(job).await?);
         }
         let data = self.seal(&job.id, plain)?;
-        let made = records
+        let (made, _) = records
             .create_once(&job.id.record_key(), data, expiry)
             .await;
         if let (Ok(_), Some(lost)) = (&made, lost) {
             self.remove_record(&lost).await;
         }
-        Ok(made)
+        Ok((made, Sent::Again))
     }
 
     /// Gives a session that is about to be made another name, in the roster too. Returns the one
@@ -177,7 +170,8 @@ impl Vault<'_> {
 
     async fn compare_and_swap(&self, version: Version, job: &mut Job) -> Result<Written, Error> {
         let key = job.id.record_key();
-        match self.replace(&key, version, job).await? {
+        let (replaced, sent) = self.replace(&key, version, job).await?;
+        match replaced {
             Ok(home) => return Ok(Written::at(home)),
             Err(StoreError::Conflict) => {}
             Err(StoreError::Gone) if job.draft.is_emptied => return self.emptied_by_another(job),
@@ -187,9 +181,8 @@ impl Vault<'_> {
             return self.save_again(&key, job).await;
         }
         trace::lost_round(SAVE.what, 0);
-        let mut refused = self.refused(&job.id, &job.draft.writes)?;
-        self.settle(&job.id, &mut refused).await?;
-        if refused.was_done() {
+        let refused = self.refused(sent, &job.id, &job.draft.writes).await?;
+        if refused.is_some_and(|refused| refused.was_done()) {
             return self.find_own(job).await;
         }
         self.save_together(&key, job).await
@@ -203,7 +196,7 @@ impl Vault<'_> {
             rounds.lost().await?;
             let (content, place) = self.merge(job).await?;
             self.redraft(job, &content, Some(&place))?;
-            match self.replace(key, place.version, job).await? {
+            match self.replace(key, place.version, job).await?.0 {
                 Ok(home) => {
                     return Ok(Written {
                         merged: Some(content),
@@ -241,15 +234,16 @@ impl Vault<'_> {
         key: &RecordKey,
         version: Version,
         job: &mut Job,
-    ) -> Result<Result<Home, StoreError>, Error> {
+    ) -> Result<Told<Home>, Error> {
         let records = self.records()?;
         let data = self.seal(&job.id, mem::take(&mut job.draft.plain))?;
         let expiry = self.expiry(job.draft.expires);
-        let updated = records.update(key, version, data, expiry).await;
-        Ok(updated.map(|version| {
+        let (updated, sent) = records.update(key, version, data, expiry).await;
+        let replaced = updated.map(|version| {
             note(records, &job.draft.writes);
             Home::Record(job.draft.place(job.id.clone(), version))
-        }))
+        });
+        Ok((replaced, sent))
     }
 
     /// Removes the record that this request has left empty. It was written before that: a removal
@@ -290,7 +284,7 @@ impl Vault<'_> {
         let expiry = self.expiry(job.draft.expires);
         let touched = if job.plan.lists {
             let data = self.seal(&job.id, mem::take(&mut job.draft.plain))?;
-            records.update(&key, version, data, expiry).await
+            records.update(&key, version, data, expiry).await.0
         } else {
             records.touch(&key, version, expiry).await
         };

@@ -24,30 +24,12 @@ fn secs(secs: u64) -> Duration {
 }
 
 fn at(secs: u64) -> Timestamp {
-    START.saturating_add(secs_of(secs))
-}
-
-fn secs_of(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
-/// Whether a browser with these cookies has a session at that second; nothing changes by that.
-async fn lives_at(world: &World, jar: &Jar, secs: u64) -> bool {
-    let now = world.clock.now();
-    world.clock.set(at(secs));
-    let look = async |session: Session| {
-        session.skip_touch();
-        session.load().await.unwrap();
-        !session.is_new().unwrap()
-    };
-    let lives = world.visit(&mut jar.clone(), look).await.0;
-    world.clock.set(now);
-    lives
+    START.saturating_add(Duration::from_secs(secs))
 }
 
 /// Whether it ends at that second and not before.
 async fn ends_at(world: &World, jar: &Jar, secs: u64) -> bool {
-    lives_at(world, jar, secs - 1).await && !lives_at(world, jar, secs).await
+    world.lives_at(jar, at(secs - 1)).await && !world.lives_at(jar, at(secs)).await
 }
 
 async fn read(world: &World, jar: &mut Jar) {

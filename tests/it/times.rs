@@ -41,20 +41,6 @@ async fn loaded(session: Session) -> Times {
     times(&session)
 }
 
-/// Whether a browser with these cookies has a session at that second; nothing changes by that.
-async fn lives_at(world: &World, jar: &Jar, secs: u64) -> bool {
-    let now = world.clock.now();
-    world.clock.set(at(secs));
-    let look = async |session: Session| {
-        session.skip_touch();
-        session.load().await.unwrap();
-        !session.is_new().unwrap()
-    };
-    let lives = world.visit(&mut jar.clone(), look).await.0;
-    world.clock.set(now);
-    lives
-}
-
 #[tokio::test]
 async fn a_new_session_has_times_as_soon_as_something_is_in_it() {
     for kind in Kind::ALL {
@@ -88,10 +74,10 @@ async fn it_ends_when_it_says() {
                 assert!(used < now || step == 1, "{kind:?} {now}");
                 assert!(end <= ABSOLUTE && end > now, "{kind:?} {now} {end}");
                 assert!(
-                    lives_at(&world, &jar, end - 1).await,
+                    world.lives_at(&jar, at(end - 1)).await,
                     "{kind:?} {now} {end}"
                 );
-                assert!(!lives_at(&world, &jar, end).await, "{kind:?} {now} {end}");
+                assert!(!world.lives_at(&jar, at(end)).await, "{kind:?} {now} {end}");
             }
         }
     }
@@ -198,8 +184,8 @@ async fn a_session_that_lasts_for_a_time_ends_then() {
         world.clock.advance(secs(500));
         let (told, _) = world.visit(jar, loaded).await;
         assert_eq!(told, (Some(0), Some(70), Some(9_070)), "{kind:?}");
-        assert!(lives_at(&world, jar, 9_069).await, "{kind:?}");
-        assert!(!lives_at(&world, jar, 9_070).await, "{kind:?}");
+        assert!(world.lives_at(jar, at(9_069)).await, "{kind:?}");
+        assert!(!world.lives_at(jar, at(9_070)).await, "{kind:?}");
     }
 }
 

@@ -222,9 +222,13 @@ fn an_update_that_was_refused_is_left_out() {
     }
 }
 
-fn take_value(key: &str) -> Change {
+fn taken_value(key: &str) -> Arc<TakenValue> {
     let fits = |value: &[u8]| value != b"other";
-    Change::Take(Arc::new(TakenValue::new(key, b"seen".to_vec(), fits)))
+    Arc::new(TakenValue::new(key, b"seen".to_vec(), fits))
+}
+
+fn take_value(key: &str) -> Change {
+    Change::Take(taken_value(key))
 }
 
 /// Applied again it takes what is there then, which may be nothing.
@@ -250,10 +254,8 @@ fn a_value_is_taken_as_it_is_found() {
 fn a_value_that_is_given_up_stays() {
     let newer = || apply(&mut [insert("k", "newer")], start());
     for gives_up in [false, true] {
-        let mut take = [take_value("k")];
-        let Change::Take(taken) = &take[0] else {
-            unreachable!("it is one");
-        };
+        let taken = taken_value("k");
+        let mut take = [Change::Take(Arc::clone(&taken))];
         let mut content = start();
         if gives_up {
             take[0].give_up();
@@ -277,12 +279,8 @@ fn what_is_dropped_takes_nothing() {
             view: Some(View::new(NOW, None)),
             ..State::default()
         };
-        let (value, messages) = (take_value("k"), taken(&[ONE]));
-        let Change::Take(taken) = &value else {
-            unreachable!("it is one");
-        };
-        let taken = Arc::clone(taken);
-        state.note(Some(value));
+        let (taken, messages) = (taken_value("k"), taken(&[ONE]));
+        state.note(Some(Change::Take(Arc::clone(&taken))));
         state.note(Some(Change::TakeFlashes(Arc::clone(&messages))));
         let dropped = match reopens {
             true => state.reopen(Source::Cookie),

@@ -68,7 +68,7 @@ fn record_until(end: Timestamp) -> Home {
 fn a_record_tells_when_it_was_written() {
     let mut home = record_used();
     if let Home::Record(place) = &mut home {
-        place.writes = Writes::default().with(Some([1; 8]), before(20));
+        place.writes = Writes::default().with(Some([1; 8]), before(20), Duration::ZERO);
     }
     assert_eq!(last_used(&used(home)), Some(before(20)));
 }

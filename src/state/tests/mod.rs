@@ -16,7 +16,7 @@ mod term;
 use std::time::Duration;
 
 use super::{
-    Change, CookieDuty, Home, Place, Source, State, View, Write, lifetime::Term, plan::Plan,
+    Change, CookieDuty, Entry, Home, Place, Source, State, View, Write, lifetime::Term, plan::Plan,
 };
 use crate::{
     clock::Timestamp,
@@ -169,8 +169,11 @@ fn content_of(state: &State) -> &Content {
 }
 
 fn insert(key: &str, value: &str) -> Change {
-    let (key, value) = (key.into(), value.into());
-    Change::Insert { key, value }
+    let write = |out: &mut Vec<u8>| {
+        out.extend_from_slice(value.as_bytes());
+        Ok(())
+    };
+    Change::Insert(Entry::new(key, write).unwrap())
 }
 
 /// `"nothing"`, `"cookie"`, or which ID is known.

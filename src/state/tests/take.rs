@@ -32,7 +32,7 @@ fn the_log_and_the_saves_that_were_cut_off_go_along() {
     state.cut_off.push(cut_off);
     let job = take(&mut state, &settings, When::Now);
     assert!(state.log.is_empty() && state.cut_off.is_empty());
-    assert!(matches!(job.log.as_slice(), [Change::Insert { .. }]));
+    assert!(matches!(job.log.as_slice(), [Change::Insert(_)]));
     assert_eq!((job.cut_off, job.write), (vec![cut_off], Some(WRITE)));
 }
 
@@ -184,7 +184,7 @@ fn a_draft_says_when_it_is_over_and_where_it_fits() {
 fn writes(numbers: &[u8]) -> Writes {
     let mut writes = Writes::default();
     for number in numbers {
-        writes = writes.with(Some([*number; 8]), NOW);
+        writes = writes.with(Some([*number; 8]), NOW, Duration::ZERO);
     }
     writes
 }
@@ -298,7 +298,7 @@ fn a_save_that_nobody_can_tell_of_is_not_done_again() {
         let applied = job.apply(&mut theirs, &writes, after(ago));
         let kind = applied.map_err(|error| error.kind());
         let expected = match is_unknown {
-            true => Err(crate::ErrorKind::Conflict),
+            true => Err(crate::ErrorKind::StoreFailed),
             false => Ok(()),
         };
         assert_eq!(kind, expected, "{numbers:?}");
@@ -330,7 +330,7 @@ fn a_record_keeps_the_writes_of_its_name() {
         view.content.subject = subject("ada", before(IDLE));
         state
     };
-    let with_own = |old: Writes| old.with(Some(WRITE), NOW);
+    let with_own = |old: Writes| old.with(Some(WRITE), NOW, Duration::ZERO);
     #[rustfmt::skip]
     let rows = [
         ("update",         logged(old()),                          with_own(writes(&[1, 2]))),

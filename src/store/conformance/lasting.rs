@@ -114,54 +114,36 @@ pub(super) async fn a_record_ends_in_real_time<S: Store>(bench: &Bench<S>) -> Ou
 pub(super) async fn an_update_moves_the_end_in_real_time<S: Store>(
     bench: &Bench<S>,
 ) -> Outcome<Verdict> {
-    in_time(bench, async || {
-        let (sooner, later) = (bench.key(), bench.key());
-        let created = Moment::now();
-        let version = create(bench, &later, created.expiry(SHORT)).await?;
-        let begun = Moment::now();
-        let end = begun.expiry(LONG);
-        let updated = update(bench, &later, version, end).await;
-        if !created.is_before_the_end_of(SHORT) {
-            return Ok(Seen::TooLate);
-        }
-        let version = granted("update with the current version", updated)?;
-        let first = create(bench, &sooner, begun.expiry(LONG)).await?;
-        let updated = update(bench, &sooner, first, Moment::now().expiry(SHORT)).await;
-        granted("update with the current version", updated)?;
-        let answered = Moment::now();
-        answered.wait_until(LATER).await;
-        is_over(bench, "an update to a sooner end", &sooner, answered).await?;
-        let what = "an update to a later end";
-        lives(bench, what, &later, (begun, end, version)).await
-    })
-    .await
+    in_time(bench, async || moves_the_end(bench, Way::Update).await).await
 }
 
 pub(super) async fn a_touch_moves_the_end_in_real_time<S: Store>(
     bench: &Bench<S>,
 ) -> Outcome<Verdict> {
-    in_time(bench, async || {
-        let (sooner, later) = (bench.key(), bench.key());
-        let created = Moment::now();
-        let version = create(bench, &later, created.expiry(SHORT)).await?;
-        let begun = Moment::now();
-        let end = begun.expiry(LONG);
-        let touched = bench.store.touch(&later, version, end).await;
-        if !created.is_before_the_end_of(SHORT) {
-            return Ok(Seen::TooLate);
-        }
-        let version = granted("touch with the current version", touched)?;
-        let first = create(bench, &sooner, begun.expiry(LONG)).await?;
-        let expiry = Moment::now().expiry(SHORT);
-        let touched = bench.store.touch(&sooner, first, expiry).await;
-        granted("touch with the current version", touched)?;
-        let answered = Moment::now();
-        answered.wait_until(LATER).await;
-        is_over(bench, "a touch to a sooner end", &sooner, answered).await?;
-        let what = "a touch to a later end";
-        lives(bench, what, &later, (begun, end, version)).await
-    })
-    .await
+    in_time(bench, async || moves_the_end(bench, Way::Touch).await).await
+}
+
+async fn moves_the_end<S: Store>(bench: &Bench<S>, way: Way) -> Outcome<Seen> {
+    let (sooner, later) = (bench.key(), bench.key());
+    let created = Moment::now();
+    let version = create(bench, &later, created.expiry(SHORT)).await?;
+    let begun = Moment::now();
+    let end = begun.expiry(LONG);
+    let written = write_over(bench, way, &later, version, end).await;
+    if !created.is_before_the_end_of(SHORT) {
+        return Ok(Seen::TooLate);
+    }
+    let what = format!("{} with the current version", way.name());
+    let version = granted(&what, written)?;
+    let first = create(bench, &sooner, begun.expiry(LONG)).await?;
+    let short = Moment::now().expiry(SHORT);
+    granted(&what, write_over(bench, way, &sooner, first, short).await)?;
+    let answered = Moment::now();
+    answered.wait_until(LATER).await;
+    let what = format!("{} to a sooner end", way.name());
+    is_over(bench, &what, &sooner, answered).await?;
+    let what = format!("{} to a later end", way.name());
+    lives(bench, &what, &later, (begun, end, version)).await
 }
 
 pub(super) async fn what_ended_by_itself_is_gone_for_every_call<S: Store>(
@@ -195,13 +177,8 @@ const SECOND: Duration = Duration::from_secs(1);
 pub(super) async fn a_record_of_one_second_is_kept_for_it<S: Store>(
     bench: &Bench<S>,
 ) -> Outcome<Verdict> {
-    let ways: [(&str, Way); 3] = [
-        ("a create", Way::Create),
-        ("an update", Way::Update),
-        ("a touch", Way::Touch),
-    ];
-    for (what, way) in ways {
-        let verdict = in_time(bench, async || lives_a_second(bench, what, way).await).await?;
+    for way in [Way::Create, Way::Update, Way::Touch] {
+        let verdict = in_time(bench, async || lives_a_second(bench, way).await).await?;
         if verdict != Verdict::Passed {
             return Ok(verdict);
         }
@@ -216,7 +193,32 @@ enum Way {
     Touch,
 }
 
-async fn lives_a_second<S: Store>(bench: &Bench<S>, what: &str, way: Way) -> Outcome<Seen> {
+impl Way {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "a create",
+            Self::Update => "an update",
+            Self::Touch => "a touch",
+        }
+    }
+}
+
+/// Gives the record of this version another end.
+async fn write_over<S: Store>(
+    bench: &Bench<S>,
+    way: Way,
+    key: &RecordKey,
+    from: Version,
+    end: Expiry,
+) -> Result<Version, StoreError> {
+    match way {
+        Way::Touch => bench.store.touch(key, from, end).await,
+        Way::Create | Way::Update => update(bench, key, from, end).await,
+    }
+}
+
+async fn lives_a_second<S: Store>(bench: &Bench<S>, way: Way) -> Outcome<Seen> {
+    let what = way.name();
     let (key, long) = (bench.key(), Moment::now().expiry(LONG));
     let version = match way {
         Way::Create => None,
@@ -224,10 +226,9 @@ async fn lives_a_second<S: Store>(bench: &Bench<S>, what: &str, way: Way) -> Out
     };
     let begun = a_new_second().await;
     let end = begun.expiry(SECOND);
-    let written = match (way, version) {
-        (Way::Touch, Some(version)) => bench.store.touch(&key, version, end).await,
-        (_, Some(version)) => update(bench, &key, version, end).await,
-        (_, None) => Ok(create(bench, &key, end).await?),
+    let written = match version {
+        Some(version) => write_over(bench, way, &key, version, end).await,
+        None => Ok(create(bench, &key, end).await?),
     };
     let version = granted(what, written)?;
     let found = bench.load(what, &key).await?;

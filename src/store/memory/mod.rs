@@ -453,6 +453,7 @@ impl Store for MemoryStore {
             record_bytes: (self.max_bytes / SHARDS).saturating_sub(OVERHEAD),
             never_waits: true,
             may_forget: false,
+            may_repeat: false,
             forgotten_until: (forgotten > 0).then(|| Timestamp::from_secs(forgotten)),
         }
     }

@@ -6,59 +6,13 @@ use std::{pin::pin, time::Duration};
 use tokio::runtime::{Builder, Runtime};
 
 use super::*;
-use crate::store::{
-    self, Budget, Bytes, DynStore, Expiry, Limits, MemoryStore, Meter, Read, Record, Reserve,
-    Store, StoreError, Version,
-};
+use crate::store::{self, Budget, DynStore, MemoryStore, Meter, Reserve};
 
 const KEY: RecordKey = RecordKey::from_bytes([7; 32]);
 /// In another queue.
 const OTHER: RecordKey = RecordKey::from_bytes([8; 32]);
 
 const QUEUES: [Queue; 3] = [Queue::Never, Queue::AfterLoss, Queue::FromStart];
-
-/// A store of the kind that waits, which is never asked.
-struct Slow;
-
-impl Store for Slow {
-    async fn load(&self, _: &RecordKey, _: Read) -> Result<Option<Record>, StoreError> {
-        unreachable!()
-    }
-
-    async fn load_many(&self, _: &[RecordKey], _: Read) -> Vec<Result<Option<Record>, StoreError>> {
-        unreachable!()
-    }
-
-    async fn create(&self, _: &RecordKey, _: Bytes, _: Expiry) -> Result<Version, StoreError> {
-        unreachable!()
-    }
-
-    async fn update(
-        &self,
-        _: &RecordKey,
-        _: Version,
-        _: Bytes,
-        _: Expiry,
-    ) -> Result<Version, StoreError> {
-        unreachable!()
-    }
-
-    async fn touch(&self, _: &RecordKey, _: Version, _: Expiry) -> Result<Version, StoreError> {
-        unreachable!()
-    }
-
-    async fn delete(&self, _: &RecordKey, _: Option<Version>) -> Result<(), StoreError> {
-        unreachable!()
-    }
-
-    async fn delete_many(&self, _: &[(RecordKey, Option<Version>)]) -> Vec<Result<(), StoreError>> {
-        unreachable!()
-    }
-
-    fn limits(&self) -> Limits {
-        Limits::default()
-    }
-}
 
 /// Who waits for a turn looks at a clock.
 fn runtime() -> Runtime {
@@ -83,8 +37,14 @@ fn now<T>(future: impl Future<Output = T>) -> Option<T> {
 struct World(Reserve, Meter);
 
 impl World {
-    fn of(store: impl Store) -> Self {
-        Self(Reserve::new(DynStore::new(store)), Meter::default())
+    fn at_once() -> Self {
+        let store = DynStore::new(MemoryStore::new());
+        Self(Reserve::new(store), Meter::default())
+    }
+
+    fn waiting() -> Self {
+        let Self(reserve, meter) = Self::at_once();
+        Self(reserve.waiting(), meter)
     }
 
     fn calls(&self) -> Calls<'_> {
@@ -104,7 +64,7 @@ fn begin<'a>(world: &'a World, key: &'a RecordKey, policy: Policy) -> Option<Rou
 
 #[test]
 fn the_last_round_that_is_lost_is_a_conflict() {
-    let store = World::of(MemoryStore::new());
+    let store = World::at_once();
     for queue in QUEUES {
         for count in [1, 2, 7] {
             let mut rounds = begin(&store, &KEY, policy(queue, count)).unwrap();
@@ -132,7 +92,7 @@ fn a_policy_has_many_rounds() {
 /// In one that never waits, nobody can be faster meanwhile.
 #[test]
 fn a_store_that_never_waits_has_no_queue() {
-    let store = World::of(MemoryStore::new());
+    let store = World::at_once();
     for queue in QUEUES {
         let mut first = start(&store, &KEY, queue).unwrap();
         now(first.lost()).unwrap().unwrap();
@@ -144,7 +104,7 @@ fn a_store_that_never_waits_has_no_queue() {
 
 #[test]
 fn a_queue_from_the_start_is_left_at_the_end() {
-    let (store, runtime) = (World::of(Slow), runtime());
+    let (store, runtime) = (World::waiting(), runtime());
     let _entered = runtime.enter();
     let first = start(&store, &KEY, Queue::FromStart).unwrap();
     assert!(start(&store, &KEY, Queue::FromStart).is_none(), "it waits");
@@ -157,7 +117,7 @@ fn a_queue_from_the_start_is_left_at_the_end() {
 
 #[test]
 fn who_has_lost_waits_for_a_turn() {
-    let (store, runtime) = (World::of(Slow), runtime());
+    let (store, runtime) = (World::waiting(), runtime());
     let _entered = runtime.enter();
     let mut first = start(&store, &KEY, Queue::AfterLoss).unwrap();
     let mut second = start(&store, &KEY, Queue::AfterLoss).unwrap();
@@ -174,7 +134,7 @@ fn who_has_lost_waits_for_a_turn() {
 /// Other processes have no turns here: those who lose again, or take none, pause.
 #[tokio::test]
 async fn who_takes_no_turn_pauses() {
-    let store = World::of(Slow);
+    let store = World::waiting();
     let mut never = start(&store, &KEY, Queue::Never).unwrap();
     let _: Option<Result<(), Error>> = now(never.lost());
     assert!(never.lead.is_none());

@@ -451,6 +451,9 @@ impl Store for RedisStore {
         Limits {
             record_bytes: self.record_bytes,
             may_forget: self.may_forget,
+            // A cluster's client sends again what it has no answer to, on another connection.
+            #[cfg(feature = "cluster")]
+            may_repeat: self.link.is_cluster(),
             ..Limits::default()
         }
     }

@@ -49,8 +49,8 @@ pub(crate) enum Act {
     Hang,
     /// Stops until [`Scripted::go`]. [`Scripted::reached`] tells the test that it has come to this.
     Wait,
-    /// Loses the answer of what was applied. The store's client tries again, as drivers do, and
-    /// passes on what it hears then: a conflict with itself.
+    /// Loses the answer of what was applied. The store's client tries again, as some drivers do, and
+    /// passes on what it hears then: a conflict with itself. The store says that it may.
     Lose,
 }
 
@@ -134,6 +134,8 @@ struct Rule {
 #[derive(Default)]
 struct Script {
     rules: Vec<Rule>,
+    /// A write has been, or will be, sent again by the store's client.
+    repeats: bool,
     log: Vec<Op>,
     /// The keys that records were made under, and whether they are rosters.
     created: BTreeMap<RecordKey, bool>,
@@ -224,7 +226,9 @@ impl Scripted {
             (when, act) != (Before, Lose),
             "there is no answer to lose yet"
         );
-        self.script().rules.push(Rule {
+        let mut script = self.script();
+        script.repeats |= act == Lose;
+        script.rules.push(Rule {
             when,
             calls,
             act,
@@ -439,6 +443,7 @@ impl Store for Scripted {
         Limits {
             never_waits: !self.waits,
             record_bytes: usize::MAX,
+            may_repeat: self.script().repeats,
             ..self.memory.limits()
         }
     }

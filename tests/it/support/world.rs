@@ -5,6 +5,7 @@ use std::ops::Deref;
 use http::StatusCode;
 use silverback::{
     Clock, Keys, Session, SessionConfig, SessionLayer, SessionRecords, SubjectSession, Subjects,
+    Timestamp,
     store::{CookieStore, MemoryStore, RecordKey},
 };
 
@@ -224,6 +225,20 @@ impl World {
             session.record_key().unwrap()
         };
         self.visit(&mut jar.clone(), key).await.0
+    }
+
+    /// Whether a browser with these cookies has a session at that time; nothing changes by that.
+    pub(crate) async fn lives_at(&self, jar: &Jar, time: Timestamp) -> bool {
+        let now = self.clock.now();
+        self.clock.set(time);
+        let look = async |session: Session| {
+            session.skip_touch();
+            session.load().await.unwrap();
+            !session.is_new().unwrap()
+        };
+        let lives = self.visit(&mut jar.clone(), look).await.0;
+        self.clock.set(now);
+        lives
     }
 
     /// A new browser with `cart` in its session, which is in a record if it can be in one.

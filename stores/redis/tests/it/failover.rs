@@ -60,6 +60,10 @@ async fn a_cluster_goes_on_without_a_master() {
         return;
     };
     let store = RedisStore::connect_cluster(cluster.urls()).await.unwrap();
+    assert!(
+        store.limits().may_repeat,
+        "its client sends again what has no answer"
+    );
     let confirmed = store.clone().wait_replicas(1, Duration::from_secs(1));
     for number in 0..60 {
         create(&confirmed, number).await;

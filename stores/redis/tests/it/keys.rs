@@ -105,5 +105,6 @@ async fn a_server_that_evicts_may_forget() {
         let Some(redis) = options.start() else { return };
         let limits = connect(&redis).await.limits();
         assert_eq!(limits.may_forget, forgets, "{policy}");
+        assert!(!limits.may_repeat, "a server alone is asked once");
     }
 }
