@@ -111,11 +111,11 @@ async fn a_record_lives_and_dies() -> Outcome {
     store.delete(&KEY, None).await?;
     assert!(store.load(&KEY, Read::Current).await?.is_none());
     assert!(matches!(
-        store.update(&KEY, second, Bytes::new(), end).await,
+        store.update(&KEY, second, Bytes::new(), until(3_000)).await,
         Err(StoreError::Gone)
     ));
     assert!(matches!(
-        store.touch(&KEY, second, end).await,
+        store.touch(&KEY, second, until(3_000)).await,
         Err(StoreError::Gone)
     ));
     store.delete(&KEY, None).await?;
@@ -684,47 +684,57 @@ async fn files_stay_open_up_to_a_limit() {
     }
 }
 
-/// A change that fits is made when it is asked for; one that may wait is not.
+const SMALL: Bytes = Bytes::from_static(&[7; 10]);
+
+async fn make(options: FilesystemOptions, dir: &TempDir) -> (FilesystemStore, Version) {
+    let store = options.lock_timeout(HANG).open(dir.path()).unwrap();
+    let version = store.create(&KEY, SMALL, END).await.unwrap();
+    (store, version)
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_change_that_fits_is_made_on_the_thread_that_asks() {
+async fn a_change_that_fits_is_made_when_it_is_asked_for() {
     let dir = TempDir::new().unwrap();
-    let [small, large] = [10, 9_000].map(|len| Bytes::from(vec![7; len]));
-    for (allowed, durability, data) in [
-        (true, Durability::None, &small),
-        (true, Durability::None, &large),
-        (true, Durability::Data, &small),
-        (false, Durability::None, &small),
+    let (store, mut version) = make(options(), &dir).await;
+    // After a slow one, changes are made elsewhere for a while.
+    for _ in 0..1_000_000 {
+        let mut update = Box::pin(store.update(&KEY, version, SMALL, END));
+        let mut context = Context::from_waker(Waker::noop());
+        version = match update.as_mut().poll(&mut context) {
+            Poll::Ready(updated) => return assert!(updated.is_ok()),
+            Poll::Pending => update.await.unwrap(),
+        };
+    }
+    panic!("no change was made when it was asked for");
+}
+
+/// The only other thread has something else to do, so what is left to it is not done yet.
+#[test]
+fn a_change_that_may_wait_is_left_to_another_thread() {
+    let large = Bytes::from(vec![7; 9_000]);
+    for (options, data) in [
+        (options(), large),
+        (options().durability(Durability::Data), SMALL),
+        (options().inline_writes(false), SMALL),
     ] {
-        let options = options().inline_writes(allowed).durability(durability);
-        let store = options.open(dir.path()).unwrap();
-        store.delete(&KEY, None).await.unwrap();
-        let version = store.create(&KEY, small.clone(), END).await.unwrap();
-        let is_allowed = allowed && durability == Durability::None && data.len() == small.len();
-        // After a slow one, changes are made elsewhere for a while.
-        let rounds = if is_allowed { 1_000_000 } else { 1 };
-        let (mut is_here, mut version) = (false, version);
-        for _ in 0..rounds {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let dir = TempDir::new().unwrap();
+            let (store, version) = make(options, &dir).await;
+            let (free, busy) = std::sync::mpsc::channel::<()>();
+            let other = tokio::task::spawn_blocking(move || busy.recv());
             let mut update = Box::pin(store.update(&KEY, version, data.clone(), END));
-            let first = update
-                .as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()));
-            is_here |= first.is_ready();
-            version = match first {
-                Poll::Ready(version) => version.unwrap(),
-                Poll::Pending => update.await.unwrap(),
-            };
-            if is_here {
-                break;
-            }
-        }
-        assert_eq!(
-            is_here,
-            is_allowed,
-            "{allowed}, {durability:?}, {}",
-            data.len()
-        );
-        assert_eq!(load(&store).await.unwrap().data(), *data);
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(update.as_mut().poll(&mut context).is_pending());
+            drop(free);
+            update.await.unwrap();
+            assert_eq!(load(&store).await.unwrap().data(), data);
+            assert!(other.await.unwrap().is_err());
+        });
     }
 }
 
