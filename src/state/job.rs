@@ -257,9 +257,15 @@ impl Draft {
 
 impl Job {
     /// Notes that the store may do this write of these changes, or not.
-    pub(crate) fn note_unknown(&mut self, write: WriteId, at: Timestamp) {
-        let changes = self.log.len();
-        self.cut_off.push(CutOff { write, changes, at });
+    /// `base` is the write that it comes on top of.
+    pub(crate) fn note_unknown(&mut self, write: WriteId, base: Option<WriteId>, at: Timestamp) {
+        self.cut_off.push(CutOff {
+            write,
+            base,
+            is_done: false,
+            changes: self.log.len(),
+            at,
+        });
     }
 
     /// Notes that the store has not done it.
@@ -270,10 +276,9 @@ impl Job {
     /// Whether all of its changes are in a record with these writes.
     pub(crate) fn is_in(&self, writes: &Writes) -> bool {
         let whole = self.cut_off.iter();
-        let whole = whole.filter(|cut_off| cut_off.changes == self.log.len());
-        let own = self.write.into_iter();
-        own.chain(whole.map(|cut_off| cut_off.write))
-            .any(|write| writes.contain(write))
+        let mut whole = whole.filter(|cut_off| cut_off.changes == self.log.len());
+        self.write.is_some_and(|write| writes.contain(write))
+            || whole.any(|cut_off| cut_off.is_in(writes))
     }
 
     /// Hands over what is to be done to the session, for another to do it.
@@ -337,9 +342,9 @@ impl Job {
         writes: &Writes,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let is_in = |cut_off: &&CutOff| writes.contain(cut_off.write);
+        let is_in = |cut_off: &&CutOff| cut_off.is_in(writes);
         let done = self.cut_off.iter().rev().find(is_in);
-        let is_unknown = |cut_off: &CutOff| !writes.would_have(cut_off.at, now);
+        let is_unknown = |cut_off: &CutOff| cut_off.is_unknown(writes, now);
         if done.is_none() && self.cut_off.iter().any(is_unknown) {
             return Err(Error::in_doubt());
         }

@@ -17,7 +17,7 @@ pub(crate) use self::{
     life::Life,
     lifetime::Lifetime,
     plan::{When, Write},
-    request::{CookieDuty, Source, State, Use, View},
+    request::{CookieDuty, CutOff, Source, State, Use, View},
 };
 
 mod request;

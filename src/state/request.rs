@@ -73,9 +73,39 @@ pub(crate) struct View {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct CutOff {
     pub(crate) write: WriteId,
+    /// The write that it was to come on top of, if there was one.
+    pub(crate) base: Option<WriteId>,
+    /// It is known to have been done, whatever its record still says.
+    pub(crate) is_done: bool,
     /// How many changes of the log it carried, from the first on.
     pub(crate) changes: usize,
     pub(crate) at: Timestamp,
+}
+
+impl CutOff {
+    /// Whether it was done, by its record's last writes or by what was known before.
+    pub(crate) fn is_in(&self, writes: &Writes) -> bool {
+        self.is_done || writes.contain(self.write)
+    }
+
+    /// Whether it may have been done, and its record cannot tell: neither it nor the write below it is
+    /// among the last ones, which are without a gap.
+    pub(crate) fn is_unknown(&self, writes: &Writes, now: Timestamp) -> bool {
+        let is_above = self.base.is_some_and(|base| writes.contain(base));
+        !self.is_in(writes) && !is_above && !writes.would_have(self.at, now)
+    }
+
+    /// Keeps what is known of saves that were cut off; `above` tells what has come on top of a write.
+    /// Of two writes over one, the store takes one.
+    pub(crate) fn settle(all: &mut Vec<Self>, above: impl Fn(WriteId) -> Option<WriteId>) {
+        all.retain_mut(|cut_off| match cut_off.base.and_then(&above) {
+            Some(above) => {
+                cut_off.is_done |= above == cut_off.write;
+                cut_off.is_done
+            }
+            None => true,
+        });
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -269,9 +299,9 @@ impl State {
         writes: &Writes,
         now: Timestamp,
     ) -> Result<Vec<Change>, Error> {
-        let is_in = |cut_off: &CutOff| writes.contain(cut_off.write);
+        let is_in = |cut_off: &CutOff| cut_off.is_in(writes);
         let Some(at) = self.cut_off.iter().rposition(is_in) else {
-            let is_unknown = |cut_off: &CutOff| !writes.would_have(cut_off.at, now);
+            let is_unknown = |cut_off: &CutOff| cut_off.is_unknown(writes, now);
             return match self.cut_off.iter().any(is_unknown) {
                 true => Err(Error::in_doubt()),
                 false => Ok(Vec::new()),

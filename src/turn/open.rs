@@ -143,6 +143,11 @@ impl Turn<'_> {
             self.provoked.rejected(clock, &settings.name, reason);
         }
         if let Home::Record(place) = &view.home {
+            let mut cut_off = self.state(|state| state.cut_off.clone());
+            if !cut_off.is_empty() {
+                self.vault.settle(&mut cut_off);
+                self.state(|state| state.cut_off = cut_off);
+            }
             let done = self.state(|state| state.take_done(&place.writes, self.vault.now()))?;
             drop(done);
         }

@@ -170,7 +170,8 @@ impl Drop for Taken<'_> {
             // The store has it with the time of the draft, if it has.
             let at = self.job.draft.writes.time_of(write);
             let at = at.unwrap_or_else(|| self.turn.vault.now());
-            self.job.note_unknown(write, at);
+            self.job
+                .note_unknown(write, self.job.draft.writes.base(), at);
         }
         let Job { log, cut_off, .. } = &mut self.job;
         self.turn.state(|state| {

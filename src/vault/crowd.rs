@@ -242,6 +242,7 @@ impl Vault<'_> {
             let Some(mut job) = ticket.lend() else {
                 continue;
             };
+            self.settle(&mut job.cut_off);
             if job.is_in(&place.writes) {
                 job.draft.is_emptied = content.is_emptied();
                 let saved = Outcome::Saved(Box::new((content.clone(), place.clone())));
@@ -285,14 +286,14 @@ impl Vault<'_> {
         };
         let is_to_be_written = failure.is_none();
         if is_to_be_written {
-            job.note_unknown(batch.write, now);
+            job.note_unknown(batch.write, batch.place.writes.first(), now);
         }
         ticket.give_back(job, failure) && is_to_be_written
     }
 
     fn apply(&self, job: &mut Job, batch: &mut Batch, now: Timestamp) -> Result<(), Error> {
         let Batch { content, place, .. } = batch;
-        job.apply(content, &place.writes, now)?;
+        self.replay(job, content, &place.writes)?;
         let own = content.attributes.as_deref();
         let size = self.settings.check_size(content.payload_len(), own);
         size.map_err(Error::new)?;

@@ -109,7 +109,7 @@ impl Vault<'_> {
             }
             let is_older = content.revision < revision;
             if place.browser == Browser::Knows || !is_older {
-                job.apply(&mut content, &place.writes, self.now())?;
+                self.replay(job, &mut content, &place.writes)?;
                 job.draft.browser = place.browser;
                 self.redraft(job, &content, Some(&place))?;
                 merged = Some(content);

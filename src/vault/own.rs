@@ -5,9 +5,10 @@
 use super::records::{Found, Vault};
 use crate::{
     clock::Timestamp,
-    content::{Done, Writes},
+    content::{Content, Done, Writes},
     error::Error,
     id::{RecordKey, SessionId},
+    state::{CutOff, Job},
     store::{Calls, Followers, Sent, Watch},
 };
 
@@ -99,6 +100,30 @@ impl Vault<'_> {
             refused.settle(&place.writes, self.now())?;
         }
         Ok(Some(refused))
+    }
+}
+
+impl Vault<'_> {
+    /// Finds out what became of saves that were cut off, as far as this process has seen it.
+    pub(crate) fn settle(&self, cut_off: &mut Vec<CutOff>) {
+        if let Some(records) = self.of_records() {
+            CutOff::settle(cut_off, |below| records.followers().watch(below, 0).above());
+        }
+    }
+
+    /// Applies a job's changes to what its record has, but for those that are in it already.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Job::apply`].
+    pub(super) fn replay(
+        &self,
+        job: &mut Job,
+        content: &mut Content,
+        writes: &Writes,
+    ) -> Result<(), Error> {
+        self.settle(&mut job.cut_off);
+        job.apply(content, writes, self.now())
     }
 }
 

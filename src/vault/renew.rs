@@ -141,7 +141,7 @@ impl Vault<'_> {
             Ok(Found::Marked(_)) => Ok(Obstacle::Marked),
             Ok(Found::Nothing(_)) => Err(gone()),
             Ok(Found::Session { mut content, place }) => {
-                job.apply(&mut content, &place.writes, self.now())?;
+                self.replay(job, &mut content, &place.writes)?;
                 Ok(Obstacle::Newer(content.into(), place))
             }
         }

@@ -315,7 +315,7 @@ impl Vault<'_> {
         let Found::Session { mut content, place } = self.find(&job.id, self.now()).await? else {
             return Err(Error::new(ErrorKind::Gone));
         };
-        job.apply(&mut content, &place.writes, self.now())?;
+        self.replay(job, &mut content, &place.writes)?;
         // A request that has come for the record knows it.
         if job.draft.browser != Browser::Knows {
             job.draft.browser = place.browser;

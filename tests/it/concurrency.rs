@@ -10,7 +10,7 @@ use silverback::{
 use tokio::sync::Barrier;
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{Jar, Kind, Site, Stores, World, failure, keys, no_cookie};
+use crate::support::{HOUR, Jar, Kind, Site, Stores, World, failure, keys, no_cookie};
 
 const TASKS: u32 = 64;
 const ROUNDS: u32 = 200;
@@ -28,8 +28,9 @@ async fn add(session: Session, n: u32) {
 }
 
 async fn count_up(stores: &Stores, store: impl IntoBackend) {
-    let layer = SessionLayer::new(SessionConfig::new("s", store, keys()));
-    let site = Arc::new(Site::at(&stores.clock, layer));
+    // However busy the machine is.
+    let config = SessionConfig::new("s", store, keys()).store_timeout(HOUR);
+    let site = Arc::new(Site::at(&stores.clock, SessionLayer::new(config)));
     let jar = established(&site).await;
     let tasks: Vec<_> = (0..TASKS)
         .map(|_| {

@@ -351,6 +351,8 @@ fn what_may_be_saved_as_taken_is_put_back_by_another_change() {
             let write = [1; 8];
             state.cut_off.push(CutOff {
                 write,
+                base: None,
+                is_done: false,
                 changes: 1,
                 at: NOW,
             });

@@ -22,6 +22,8 @@ fn busy() -> State {
         moved_from: Some(Box::new(CookieAttributes::default().path("/old"))),
         cut_off: vec![CutOff {
             write: [1; 8],
+            base: None,
+            is_done: false,
             changes: 1,
             at: NOW,
         }],

@@ -26,6 +26,8 @@ fn the_log_and_the_saves_that_were_cut_off_go_along() {
     let mut state = changed(record(), 10);
     let cut_off = CutOff {
         write: [3; 8],
+        base: None,
+        is_done: false,
         changes: 1,
         at: NOW,
     };
@@ -198,6 +200,8 @@ fn what_a_save_has_carried_is_not_done_again() {
     };
     let cut_off = |write, changes| CutOff {
         write,
+        base: None,
+        is_done: false,
         changes,
         at: NOW,
     };
@@ -254,6 +258,8 @@ fn what_a_load_finds_is_not_saved_again() {
             .extend(["a", "b", "c"].map(|key| insert(key, "1")));
         let cut_off = |changes: u8| CutOff {
             write: [changes; 8],
+            base: None,
+            is_done: false,
             changes: changes.into(),
             at: NOW,
         };
@@ -272,6 +278,8 @@ fn a_save_that_nobody_can_tell_of_is_not_done_again() {
     let others = [9, 8, 7, 6, 5, 4, 3, 12];
     let cut_off = |number| CutOff {
         write: [number; 8],
+        base: None,
+        is_done: false,
         changes: 1,
         at: NOW,
     };
@@ -372,4 +380,53 @@ fn a_change_that_fails_stops_those_behind_it() {
     let error = job.apply(&mut theirs, &writes(&[9]), NOW).unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::DeserializeFailed);
     assert!(theirs.frames.get("a").is_some() && theirs.frames.get("c").is_none());
+}
+
+#[test]
+fn what_came_on_top_of_a_write_settles_a_save_that_was_cut_off() {
+    let cut_off = |write, base| CutOff {
+        write: [write; 8],
+        base,
+        is_done: false,
+        changes: 1,
+        at: NOW,
+    };
+    let above = |below: [u8; 8]| (below == [1; 8]).then_some([5; 8]);
+    //   the save   on top of        whether it was done, if it is known
+    for (write, base, expected) in [
+        (5, Some([1; 8]), Some(true)),
+        (6, Some([1; 8]), Some(false)),
+        (6, Some([2; 8]), None),
+        (6, None, None),
+    ] {
+        let mut all = vec![cut_off(write, base)];
+        CutOff::settle(&mut all, above);
+        let known = all
+            .first()
+            .map_or(Some(false), |it| it.is_done.then_some(true));
+        assert_eq!(known, expected, "{write} on {base:?}");
+        assert_eq!(
+            all.iter().any(|it| it.is_in(&Writes::default())),
+            expected == Some(true)
+        );
+    }
+}
+
+#[test]
+fn a_record_that_still_lists_the_write_below_tells() {
+    let others = [9, 8, 7, 6, 5, 4, 3, 12];
+    for (base, is_unknown) in [(Some([12; 8]), false), (Some([13; 8]), true), (None, true)] {
+        let cut_off = CutOff {
+            write: [1; 8],
+            base,
+            is_done: false,
+            changes: 1,
+            at: NOW,
+        };
+        assert_eq!(
+            cut_off.is_unknown(&writes(&others), NOW),
+            is_unknown,
+            "{base:?}"
+        );
+    }
 }
