@@ -1,7 +1,5 @@
 //! A save that nothing but its record has a say in: as a new one, or over the one that was read.
 
-use std::mem;
-
 use super::{
     home::{Home, Place},
     lifetime::Lifetime,
@@ -71,7 +69,7 @@ impl State {
             expires: Lifetime::of(content, settings).expires_by(plan.term, now, written),
             duty: plan.duty,
         };
-        mem::take(&mut self.is_refused);
+        self.is_refused = false;
         Ok(Some(direct))
     }
 

@@ -35,7 +35,8 @@ impl Turn<'_> {
             return Ok(false);
         };
         let record = records.load_now(&id.record_key());
-        let mut view = self.vault.read(&id, record, now)?.into_view(id, now);
+        let found = self.vault.read(&id, record, now).map_err(Error::of_load)?;
+        let mut view = found.into_view(id, now);
         view.home.hear();
         if let Some(reason) = view.rejection {
             let clock = self.vault.clock;

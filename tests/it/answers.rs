@@ -98,7 +98,12 @@ async fn what_can_never_be_saved_is_an_error_of_the_server() {
 
 #[tokio::test]
 async fn a_failed_load_may_be_tried_again() {
-    for kind in [Kind::Remote, Kind::RemoteRevocable, Kind::Overflow] {
+    for kind in [
+        Kind::Memory,
+        Kind::Remote,
+        Kind::RemoteRevocable,
+        Kind::Overflow,
+    ] {
         let world = kind.world();
         let jar = &mut Jar::default();
         world.put(jar, "n", "x".repeat(600)).await;
