@@ -32,7 +32,9 @@ store_conformance!(mod galera, once galera().await);
 const ROOM: usize = 10 << 20;
 
 /// Rules that have dozens of tasks wait for one another take long on a busy machine.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Three nodes have to agree on each write.
+const OF_NODES: Duration = Duration::from_secs(20);
 
 async fn sqlite(clock: Clock) -> Subject<SqliteStore> {
     let dir = TempDir::new().unwrap();
@@ -40,7 +42,7 @@ async fn sqlite(clock: Clock) -> Subject<SqliteStore> {
     let open = async || {
         let store = file_store(&path).await.clock(clock.clone());
         // No rule makes a file fail, and a busy disk takes its time.
-        store.max_record_bytes(ROOM).timeout(6 * TIMEOUT)
+        store.max_record_bytes(ROOM).timeout(12 * TIMEOUT)
     };
     let (pool, asked) = (file_pool(&path), file_pool(&path));
     let subject = Subject::new(open().await).peer(open().await);
@@ -153,9 +155,9 @@ async fn galera() -> Result<Subject<Nodes<MySqlStore>>, Skip> {
     for node in cluster.nodes() {
         let proxy = Proxy::to(node.port());
         let behind = mysql_store(&through(&node.url(), node.port(), &proxy)).await;
-        store.push(behind.max_record_bytes(ROOM).timeout(TIMEOUT));
+        store.push(behind.max_record_bytes(ROOM).timeout(OF_NODES));
         let direct = mysql_store(&node.url()).await;
-        peer.insert(0, direct.max_record_bytes(ROOM).timeout(TIMEOUT));
+        peer.insert(0, direct.max_record_bytes(ROOM).timeout(OF_NODES));
         proxies.push(proxy);
     }
     let url = &cluster.urls()[0];
@@ -165,7 +167,7 @@ async fn galera() -> Result<Subject<Nodes<MySqlStore>>, Skip> {
         .sweep(sweep)
         .garbage(move |_, key| damage_mysql(pool.clone(), key))
         .time_left(move |_, key| left_in_mysql(asked.clone(), key));
-    Ok(failing(subject, proxies).keep(cluster))
+    Ok(failing(subject, proxies).deadline(OF_NODES).keep(cluster))
 }
 
 async fn sweep<S: Sweep>(store: Arc<S>) {
