@@ -58,9 +58,18 @@ pub(crate) trait Operation: Send + 'static {
     where
         Self: Sized,
     {
-        let done = store::now(pin!(self.perform(turn)));
-        done.unwrap_or_else(|| Err(Error::new(ErrorKind::StoreFailed)))
+        finish_now(self, turn)
     }
+}
+
+/// The way of all, for a session whose store never waits.
+///
+/// # Errors
+///
+/// As for [`Operation::perform_now`].
+pub(super) fn finish_now<O: Operation>(operation: O, turn: &Turn<'_>) -> Result<O::Output, Error> {
+    let done = store::now(pin!(operation.perform(turn)));
+    done.unwrap_or_else(|| Err(Error::new(ErrorKind::StoreFailed)))
 }
 
 impl Cell {

@@ -1,9 +1,7 @@
 //! The end of a session's part in a request: what is kept, and what the response says.
 
-use std::pin::pin;
-
 use super::{
-    cell::{Anchor, Operation, Turn},
+    cell::{Anchor, Operation, Turn, finish_now},
     open::open_cookie,
     reply::Reply,
 };
@@ -11,7 +9,6 @@ use crate::{
     config::Settings,
     error::{Error, ErrorKind},
     state::{Change, State, When},
-    store,
 };
 
 /// What of a request's changes is kept.
@@ -51,8 +48,7 @@ impl Operation for Commit {
         {
             return Ok(reply);
         }
-        store::now(pin!(self.perform(turn)))
-            .unwrap_or_else(|| Err(Error::new(ErrorKind::StoreFailed)))
+        finish_now(self, turn)
     }
 }
 

@@ -1,10 +1,10 @@
 //! Opening a session.
 
-use std::{mem, pin::pin};
+use std::mem;
 
 use super::{
     applied::Applied,
-    cell::{Operation, Turn},
+    cell::{Operation, Turn, finish_now},
     contenders::Opened,
     exchange::Exchange,
     look::{Fetched, Looked, ask, look},
@@ -13,7 +13,7 @@ use crate::{
     content::Content,
     error::{Error, ErrorKind, Rejection},
     state::{Change, Home, State, View},
-    store::{self, Read},
+    store::Read,
     vault::Vault,
 };
 
@@ -41,8 +41,7 @@ impl Operation for Open {
         if turn.open_directly()? {
             return Ok(());
         }
-        store::now(pin!(self.perform(turn)))
-            .unwrap_or_else(|| Err(Error::new(ErrorKind::StoreFailed)))
+        finish_now(self, turn)
     }
 }
 
