@@ -44,7 +44,6 @@ impl State {
         let is_plain = content.subject.is_none() && content.former.is_none();
         if !is_plain
             || content.is_emptied()
-            || self.renews
             || !self.cut_off.is_empty()
             || settings.encrypts_records
             || settings.may_be_in_cookie()
