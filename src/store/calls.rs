@@ -234,6 +234,11 @@ impl<'a> Calls<'a> {
         (!self.never_waits).then(|| self.store.lines().of(key))
     }
 
+    /// Whether others of this process are about to write a record, one of them for all.
+    pub(crate) fn is_awaited(self, key: &RecordKey) -> bool {
+        !self.never_waits && self.store.lines().is_awaited(key)
+    }
+
     /// The line that takes the place of this one, whose leader does not move.
     pub(crate) fn line_after(self, key: &RecordKey, line: &Arc<Line>) -> Arc<Line> {
         self.store.lines().after(key, line)

@@ -83,6 +83,13 @@ impl Lines {
         line
     }
 
+    /// Whether somebody is in the line of this record.
+    pub(super) fn is_awaited(&self, key: &RecordKey) -> bool {
+        let known = self.known();
+        let line = known.lines.get(key);
+        line.is_some_and(|line| line.strong_count() > 0)
+    }
+
     /// Has those who come from now on stand in another line, which is returned. If the store fails
     /// the leader of this one, they are told.
     pub(super) fn after(&self, key: &RecordKey, line: &Arc<Line>) -> Arc<Line> {

@@ -27,7 +27,7 @@ use crate::{
     id::{RecordKey, SessionId},
     lock,
     state::{Draft, Home, Job, Place, Written},
-    store::{Bytes, Lead, Line, Read, StoreError, Version, Waited},
+    store::{Bytes, Calls, Lead, Line, Read, StoreError, Version, Waited},
 };
 
 /// How many leaders somebody waits for.
@@ -35,9 +35,21 @@ const LINES: usize = 3;
 
 const TOGETHER: Policy = Policy::new("save together", Queue::Never);
 
-/// The tickets of a line, in the order in which they came.
+/// Those in a line.
 #[derive(Default)]
-struct Crowd(Mutex<Vec<Arc<Ticket>>>);
+struct Crowd {
+    /// In the order in which they came.
+    tickets: Mutex<Vec<Arc<Ticket>>>,
+    last: Mutex<Option<Last>>,
+}
+
+/// What a leader has written, for the next to go on from without a look at the store.
+struct Last {
+    content: Content,
+    place: Place,
+    /// By which settings.
+    by: usize,
+}
 
 /// What somebody wants to have saved, and what becomes of it.
 struct Ticket {
@@ -176,17 +188,14 @@ impl Vault<'_> {
         let mut rounds = Rounds::start(records, key, TOGETHER).await?;
         let (mut is_alone, mut sent) = (false, None::<(Batch, Refused<'_>)>);
         while !own.is_done() {
-            let record = records.load(key, Read::Current).await;
-            let (content, place) = match self.read(id, record, self.now())? {
-                Found::Session { content, place } => (content, place),
-                Found::Marked(mark) => {
-                    crowd.was_ended(self.settings, &mark.before);
-                    continue;
-                }
-                Found::Nothing(_) => {
-                    crowd.was_ended(self.settings, &Writes::default());
-                    continue;
-                }
+            let last = crowd.take_last(self.settings);
+            let goes_on = last.is_some();
+            let (content, place) = match last {
+                Some(last) => last,
+                None => match self.find_for(crowd, records, id).await? {
+                    Some(found) => found,
+                    None => continue,
+                },
             };
             if let Some((batch, refused)) = sent.take() {
                 let is_done = refused.is_done(&place.writes, self.now());
@@ -207,14 +216,17 @@ impl Vault<'_> {
             match updated {
                 Ok(version) => {
                     note(records, &batch.place.writes);
-                    batch.deliver(version);
+                    crowd.keep(batch.deliver(version), self.settings);
                 }
                 Err(StoreError::Conflict) => {
                     match self.refused(times, id, &batch.place.writes).await? {
                         Some(refused) => sent = Some((batch, refused)),
                         None => batch.was_not_done(),
                     }
-                    rounds.lost().await?;
+                    // Whoever goes on from the last write has not looked yet.
+                    if !goes_on {
+                        rounds.lost().await?;
+                    }
                 }
                 Err(StoreError::Gone) => batch.was_removed(),
                 Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
@@ -227,6 +239,23 @@ impl Vault<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What is in the store for those in the line, who are told if there is no session.
+    async fn find_for(
+        &self,
+        crowd: &Crowd,
+        records: Calls<'_>,
+        id: &SessionId,
+    ) -> Result<Option<(Content, Place)>, Error> {
+        let record = records.load(&id.record_key(), Read::Current).await;
+        let carried = match self.read(id, record, self.now())? {
+            Found::Session { content, place } => return Ok(Some((content, place))),
+            Found::Marked(mark) => mark.before,
+            Found::Nothing(_) => Writes::default(),
+        };
+        crowd.was_ended(self.settings, &carried);
+        Ok(None)
     }
 
     /// Applies the changes of these tickets to what is in the store, and leaves out those that are
@@ -319,7 +348,8 @@ impl Batch {
         self.content.encode_record(writes, *browser).into()
     }
 
-    fn deliver(self, version: Version) {
+    /// Tells everybody that it is written, and returns what is.
+    fn deliver(self, version: Version) -> (Content, Place) {
         let Self {
             tickets,
             content,
@@ -336,6 +366,7 @@ impl Batch {
                 Outcome::Saved(Box::new((content.clone(), place.clone())))
             });
         }
+        (content, place)
     }
 
     /// What the record tells of a write that was refused, as it is now.
@@ -392,8 +423,23 @@ impl Crowd {
         }
     }
 
+    fn keep(&self, (content, place): (Content, Place), settings: &Settings) {
+        let by = address(settings);
+        *self.last() = Some(Last { content, place, by });
+    }
+
+    /// A store refuses to replace a record that is over, or another version: nothing else is checked.
+    fn take_last(&self, settings: &Settings) -> Option<(Content, Place)> {
+        let last = self.last().take()?;
+        (last.by == address(settings)).then_some((last.content, last.place))
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Last>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn tickets(&self) -> MutexGuard<'_, Vec<Arc<Ticket>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

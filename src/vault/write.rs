@@ -170,6 +170,10 @@ impl Vault<'_> {
 
     async fn compare_and_swap(&self, version: Version, job: &mut Job) -> Result<Written, Error> {
         let key = job.id.record_key();
+        // A write of its own would be in the way of theirs.
+        if self.records()?.is_awaited(&key) {
+            return self.save_together(&key, job).await;
+        }
         let (replaced, sent) = self.replace(&key, version, job).await?;
         match replaced {
             Ok(home) => return Ok(Written::at(home)),

@@ -63,6 +63,97 @@ async fn those_who_wait_are_saved_by_one_write() {
     assert_eq!(count(&world, &jar).await, 2 * MANY);
 }
 
+/// Handles that have counted one up from what is in the store.
+async fn fresh(world: &World, jar: &Jar, handles: u32) -> Vec<Session> {
+    let mut all = Vec::new();
+    for _ in 0..handles {
+        let session = kept(world, &mut jar.clone()).await;
+        session.load().await.unwrap();
+        session.update("n", one_more).unwrap();
+        all.push(session);
+    }
+    all
+}
+
+/// A write of their own would be in the leader's way, and the leader's in the way of the next.
+#[tokio::test(start_paused = true)]
+async fn those_who_come_later_make_no_attempt_and_no_look_of_their_own() {
+    let (world, jar, sessions) = counted(2).await;
+    let later = fresh(&world, &jar, MANY).await;
+    world.records().take_log();
+    world.records().nth(3, Before, Update, Wait);
+    let join = async {
+        world.records().reached().await;
+        let go = async {
+            sleep(SECOND / 2).await;
+            world.records().go();
+        };
+        tokio::join!(save(&later), go).0
+    };
+    let (first, later) = tokio::join!(save(&sessions), join);
+    assert!(first.iter().chain(&later).all(Result::is_ok));
+    // Two attempts are lost, one leads, and the next leader goes on from there.
+    assert_eq!(
+        world.records().take_log(),
+        [Update, Update, Load, Update, Update]
+    );
+    assert_eq!(count(&world, &jar).await, MANY + 2);
+}
+
+/// Another process writes between two leaders of this one, and each time the second finds out.
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_goes_on_from_an_old_write_looks_again() {
+    for ends in [false, true] {
+        let (world, jar, sessions) = counted(2).await;
+        let (other, later) = (world.beside(keys()), fresh(&world, &jar, 4).await);
+        world.records().take_log();
+        world.records().nth(3, Before, Update, Wait);
+        let join = async {
+            world.records().reached().await;
+            let go = async {
+                sleep(SECOND / 2).await;
+                world.records().nth(1, Before, Update, Wait);
+                world.records().go();
+                world.records().reached().await;
+                match ends {
+                    false => drop(other.put(&mut jar.clone(), "other", 2).await),
+                    true => drop(other.destroy(&mut jar.clone()).await),
+                }
+                world.records().go();
+            };
+            tokio::join!(futures(&later), go).0
+        };
+        let (first, later) = tokio::join!(save(&sessions), join);
+        assert!(first.iter().all(Result::is_ok));
+        let kind = ends.then_some(ErrorKind::Gone);
+        assert_eq!(later, [kind; 4]);
+        if !ends {
+            assert_eq!(count(&world, &jar).await, 6);
+            assert_eq!(world.get(&mut jar.clone(), "other").await, Some(2));
+        }
+    }
+}
+
+/// The last write of a line may get old.
+#[tokio::test(start_paused = true)]
+async fn a_leader_does_not_go_on_from_a_session_that_has_expired() {
+    let (world, jar, sessions) = counted(2).await;
+    let later = fresh(&world, &jar, 4).await;
+    world.records().nth(3, After, Update, Wait);
+    let join = async {
+        world.records().reached().await;
+        let go = async {
+            sleep(SECOND / 2).await;
+            world.clock.advance(30 * 24 * 60 * MINUTE);
+            world.records().go();
+        };
+        tokio::join!(futures(&later), go).0
+    };
+    let (first, later) = tokio::join!(save(&sessions), join);
+    assert!(first.iter().all(Result::is_ok));
+    assert_eq!(later, [Some(ErrorKind::Gone); 4]);
+}
+
 /// Whoever leads is cut off after each number of polls.
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_is_dropped_is_replaced() {
@@ -248,10 +339,11 @@ async fn an_answer_that_gets_lost_is_everybodys() {
 #[tokio::test(start_paused = true)]
 async fn a_write_that_another_process_overtakes_is_done_again() {
     let (world, jar, sessions) = counted(MANY).await;
+    let other = world.beside(keys());
     world.records().nth(41, Before, Update, Wait);
     let overtake = async {
         world.records().reached().await;
-        world.put(&mut jar.clone(), "other", 2).await;
+        other.put(&mut jar.clone(), "other", 2).await;
         world.records().go();
     };
     let (saved, ()) = tokio::join!(save(&sessions), overtake);
