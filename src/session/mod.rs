@@ -173,15 +173,34 @@ pub struct Session {
 
 /// What kind of session it is.
 impl Session {
-    /// Returns the session's name in the settings. Its cookie may have another: see
-    /// [`cookie_name`](crate::SessionConfig::cookie_name).
+    /// Returns the session's name in the settings.
+    ///
+    /// Its cookie may have another: see [`cookie_name`](crate::SessionConfig::cookie_name).
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// assert_eq!(session.name(), "account"); // the cookie is `__Host-account`
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> &str {
         &self.settings().name
     }
 
-    /// Says whether this request has no established session: no cookie came, or none that was
-    /// accepted.
+    /// Says whether this request has no session yet: no cookie came, or none was accepted.
+    ///
+    /// gorilla has `Session.IsNew` for this.
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// if session.is_new()? {
+    ///     session.insert("language", "de")?;
+    /// }
+    /// assert!(session.is_new()?); // until it is saved
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -191,25 +210,41 @@ impl Session {
         self.read(|view| Ok(view.home.is_nowhere()))
     }
 
-    /// Returns what the session is called in its store and in logs: the hash of its secret ID,
-    /// which is nowhere but in the cookie.
+    /// Returns the session's name in its store and in logs: the hash of its secret ID. The ID
+    /// itself is in the cookie and nowhere else.
     ///
     /// `None` for a session that is not loaded, or that is new and not saved yet.
+    ///
+    /// ```
+    /// # use silverback::{Key, MemoryStore, Session, SessionConfig};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let config = SessionConfig::new("account", MemoryStore::new(), Key::generate()?);
+    /// # let session = Session::detached(&config)?;
+    /// assert!(session.record_key().is_none());
+    /// session.insert("item", 7)?;
+    /// session.save().await?;
+    /// let key = session.record_key().expect("a saved session has one");
+    /// println!("cart saved as {key}");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn record_key(&self) -> Option<RecordKey> {
         self.look(|view| Ok(view.home.key())).ok().flatten()
     }
 
-    /// Returns why the cookie that came was not accepted; `None` if it was, if none came, or if the
-    /// session is not loaded.
+    /// Returns why the cookie that came was not accepted. The session is empty then.
     ///
-    /// The session is empty then. For 60 seconds after a session was renewed or destroyed, its old
-    /// cookie is rejected as [`Rejection::Renewed`] or [`Rejection::Ended`]; what such a request
-    /// writes is [`ErrorKind::Gone`], unless it [renews](Self::renew). Ask for these two before you
-    /// write to a session that every page writes to, such as a counter.
+    /// `None` if the cookie was accepted, if none came, or if the session is not loaded.
     ///
-    /// Tell visitors that they were logged out. Keep the other reasons for your log: telling them
-    /// to a client helps an attacker.
+    /// For 60 seconds after a renewal or a logout, the session's old cookie is rejected as
+    /// [`Rejection::Renewed`] or [`Rejection::Ended`]. What such a request writes is
+    /// [`ErrorKind::Gone`], unless it [renews](Self::renew). Check for these two before you write
+    /// to a session that every page writes to, such as one with a counter.
+    ///
+    /// Tell visitors that they were logged out. Keep the other reasons for your log: they would
+    /// help an attacker.
     ///
     /// ```
     /// # use silverback::{Error, Rejection, Session};
