@@ -12,14 +12,14 @@ const MAKE: &str = "`openssl rand -base64 32`";
 
 /// A key could not be read or used.
 ///
-/// `Debug` shows the same sentence as `Display`, because that is what a `main` that returns it
-/// prints.
+/// `Debug` shows the same sentence as `Display`, because a `main` that returns the error prints
+/// that.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum KeyError {
     /// The environment variable is not set, or empty.
     MissingVariable(String),
-    /// What is wrong with the keys of an environment variable or a file.
+    /// The keys of an environment variable or a file are wrong.
     In {
         /// The variable's name, or the file's path.
         place: String,
@@ -28,17 +28,17 @@ pub enum KeyError {
     },
     /// The key file could not be read.
     Unreadable(Arc<io::Error>),
-    /// There is no key in the text.
+    /// The text has no key.
     NoKey,
     /// The text is neither hexadecimal nor base64.
     InvalidEncoding,
-    /// There are quotes in the text, as from an env file whose reader keeps them.
+    /// The text has quotes, as from an env file whose reader keeps them.
     Quoted,
-    /// A key in base64 seems to go on after a line's end.
+    /// A key in base64 seems to continue on the next line.
     Wrapped,
     /// The secret has fewer than 32 bytes.
     TooShort {
-        /// How many it has.
+        /// How many bytes it has.
         len: usize,
     },
     /// All bytes of the secret are the same.
@@ -49,7 +49,7 @@ pub enum KeyError {
     Unknown(KeyId),
     /// The key was revoked and cannot come back.
     Revoked(KeyId),
-    /// Exactly one key must be active, before and after.
+    /// Exactly one key must be active, before and after the change.
     NotOneActive,
     /// The operating system gave no random bytes.
     RandomFailed,

@@ -15,7 +15,7 @@ use super::{
 
 /// A store of any type, chosen at run time. It is a [`Store`] itself.
 ///
-/// Clones are the same store, and two that were made apart are not, even of one [`Arc`]: make one
+/// Clones are the same store. Two that you make separately are not, even of one [`Arc`]: make one
 /// and clone it.
 ///
 /// ```
@@ -37,7 +37,20 @@ struct Lined<S: ?Sized> {
 }
 
 impl DynStore {
-    /// Hides the type of a store. A `DynStore` stays the one it is.
+    /// Hides the type of a store. A `DynStore` stays the store that it is.
+    ///
+    /// ```
+    /// # #[cfg(feature = "filesystem")]
+    /// # fn f() -> Result<(), Box<dyn std::error::Error>> {
+    /// use silverback::{FilesystemStore, MemoryStore, store::DynStore};
+    ///
+    /// let store = match std::env::var("SESSIONS") {
+    ///     Ok(folder) => DynStore::new(FilesystemStore::open(folder)?),
+    ///     Err(_) => DynStore::new(MemoryStore::new()),
+    /// };
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(store: impl Store) -> Self {
         if let Some(same) = (&store as &dyn Any).downcast_ref::<Self>() {
