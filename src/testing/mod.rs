@@ -118,8 +118,8 @@ use crate::{
     turn::Keep,
 };
 
-/// Does what a response would do for a session that no request is around, and for those beside it:
-/// saves them, and returns the headers that set their cookies. What is asked for later is as after a
+/// Does what a response would do for a [detached](Session::detached) session and those beside it:
+/// saves them, and returns the headers that set their cookies. Later calls behave as after a
 /// response.
 ///
 /// ```
@@ -138,7 +138,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// As for [`Session::save`]; [`Error::failures`] has those of several sessions.
+/// As for [`Session::save`]. [`Error::failures`] has those of several sessions.
 pub async fn commit(session: &Session) -> Result<HeaderMap, Error> {
     let registry = session.registry();
     registry.exchange.close();

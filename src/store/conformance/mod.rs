@@ -193,14 +193,25 @@ store_conformance_rules!([dispatch]());
 /// What came of a rule.
 type Checked = Result<Verdict, Violation>;
 
-/// Checks one rule, on the Tokio runtime this is called on, which needs its timer. What the rule has
-/// left in the store is removed.
+/// Checks one rule, on the Tokio runtime that this is called on, which needs its timer. What the
+/// rule leaves in the store is removed.
 ///
-/// A runtime of several threads finds more.
+/// A runtime with several threads finds more.
+///
+/// ```
+/// use silverback::{MemoryStore, store::conformance::{self, Rule}};
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), conformance::Violation> {
+/// let rule = Rule::named("a_create_never_overwrites").expect("there is such a rule");
+/// assert!(conformance::check(rule, MemoryStore::new()).await?.is_passed());
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 ///
-/// If the store breaks the rule; if this is not called on such a runtime.
+/// If the store breaks the rule, or this is not called on such a runtime.
 pub async fn check<S: Store>(
     rule: Rule,
     subject: impl Into<Subject<S>>,
@@ -235,8 +246,8 @@ async fn examine<S: Store>(rule: Rule, subject: Subject<S>) -> Checked {
 
 const CLEANING: Duration = Duration::from_secs(30);
 
-/// Checks every rule on one store, one after the other, but for those in real time, which are
-/// checked side by side. Returns what came of each.
+/// Checks every rule on one store, one after the other. Rules in real time are checked side by
+/// side. Returns the outcome of each.
 ///
 /// ```
 /// use silverback::{MemoryStore, store::conformance};
