@@ -96,8 +96,8 @@ impl Session {
     /// - The changes of a stream that fails: by an error of `body`, or by one of the gRPC statuses
     ///   [that keep nothing](Self#which-changes-last), in its trailers.
     /// - Its changes when the client goes away, since servers drop the body then.
-    /// - Its changes after the last byte, if you set `Content-Length` yourself for a body that
-    ///   does not know its length: HTTP/1 servers drop the body once that many bytes are sent.
+    /// - Its changes after the last byte, if you set `Content-Length` yourself for a body that does
+    ///   not know its length: HTTP/1 servers drop the body once that many bytes are sent.
     ///
     /// If an inner layer reads the body to its end before the session's layer has seen the
     /// response, to compress or replace it, the changes are saved whatever becomes of the response.

@@ -48,9 +48,12 @@ use crate::{
 /// Records make room in this order, so that a flood of visitors who come once does not log out
 /// those who are logged in:
 ///
-/// 1. expired ones, 2. sessions that nobody came back to: their record was not loaded, updated or
-/// touched since it    was made, 3. other sessions, 4. subjects' lists of sessions, 5. ends of
-/// sessions in a cookie.
+/// 1. expired ones,
+/// 2. sessions that nobody came back to: their record was not loaded, updated or touched since it
+///    was made,
+/// 3. other sessions,
+/// 4. subjects' lists of sessions,
+/// 5. ends of sessions in a cookie.
 ///
 /// After one of the last two, sessions in a cookie that were made before such an end was set, or
 /// before all sessions of such a list were ended, are refused: see [`Limits::forgotten_until`].

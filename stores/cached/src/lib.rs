@@ -60,7 +60,7 @@ use tokio::time::Instant;
 
 /// A store with a cache in front; see the [crate's docs](crate).
 ///
-/// Clones of an `Arc` share the cache. Two that were made apart are two servers to each other.
+/// Clones of an `Arc` share the cache. Two that you make separately are two servers to each other.
 pub struct CachedStore<S> {
     store: S,
     staleness: Duration,
@@ -97,8 +97,15 @@ impl Weighter<RecordKey, Kept> for Bytewise {
 }
 
 impl<S: Store> CachedStore<S> {
-    /// Puts a cache in front of `store`, whose records are at most `staleness` old. Without any
-    /// staleness it keeps nothing.
+    /// Puts a cache in front of `store`, whose records are at most `staleness` old. With a
+    /// staleness of zero it keeps nothing.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::MemoryStore;
+    /// # use silverback_cached::CachedStore;
+    /// let store = CachedStore::new(MemoryStore::new(), Duration::from_millis(500));
+    /// ```
     #[must_use]
     pub fn new(store: S, staleness: Duration) -> Self {
         Self {
@@ -110,7 +117,7 @@ impl<S: Store> CachedStore<S> {
         }
     }
 
-    /// Bounds the memory that records take, 32 MiB by default.
+    /// Bounds the memory that records take. The default is 32 MiB.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -126,19 +133,45 @@ impl<S: Store> CachedStore<S> {
         }
     }
 
-    /// Tells by another clock which records are over, for tests. How old they are is told by tokio's.
+    /// Sets the clock that decides which records have expired, for tests. Their age in the cache
+    /// goes by tokio's clock.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Clock, MemoryStore, Timestamp};
+    /// # use silverback_cached::CachedStore;
+    /// let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+    /// let inner = MemoryStore::new().clock(clock.clone());
+    /// let store = CachedStore::new(inner, Duration::from_secs(1)).clock(clock);
+    /// ```
     #[must_use]
     pub fn clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
     }
 
-    /// Returns how many bytes of memory the records in the cache take.
+    /// Returns how many bytes of memory the records in the cache take, for a metric.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::MemoryStore;
+    /// # use silverback_cached::CachedStore;
+    /// let store = CachedStore::new(MemoryStore::new(), Duration::from_secs(1));
+    /// assert_eq!(store.bytes(), 0);
+    /// ```
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.records.weight()
     }
 
-    /// Returns the store behind.
+    /// Returns the store behind the cache.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::MemoryStore;
+    /// # use silverback_cached::CachedStore;
+    /// let store = CachedStore::new(MemoryStore::new(), Duration::from_secs(1));
+    /// assert!(store.get_ref().is_empty());
+    /// ```
     #[must_use]
     pub const fn get_ref(&self) -> &S {
         &self.store
