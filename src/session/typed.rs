@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{error::Error, name::SessionName, trace};
 
-/// A type that a session keeps one value of.
+/// A type of which a session keeps one value.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -31,36 +31,36 @@ use crate::{error::Error, name::SessionName, trace};
 ///
 /// # When a type changes
 ///
-/// Sessions outlive a deploy: the stored value may be one of the former type. Unless
+/// Sessions outlive a deploy, so a stored value may be of the former type. Unless
 /// [`FORMER`](Self::FORMER) says otherwise it counts as none, with an event in the log.
 ///
 /// | The change | What to do |
 /// |---|---|
 /// | a new field | `#[serde(default)]` on it |
-/// | a field that is gone | nothing: serde ignores it |
-/// | another name of a field | `#[serde(alias = "old")]` |
+/// | a removed field | nothing: serde ignores it |
+/// | a renamed field | `#[serde(alias = "old")]` |
 /// | anything else | [`Former::from_type`], which makes a new value of the old type; [`Former::Migrate`], of the old JSON |
-/// | the old value is worth nothing | nothing: it counts as none |
+/// | the old value is worthless | nothing: it counts as none |
 /// | the old value must not be lost | [`Former::Fail`]: reading it is an error |
 ///
-/// While two releases run side by side, the older one reads what the newer one has written. Deploy
-/// a release that reads both first, then the one that writes the new form.
+/// While two releases run side by side, the older one reads what the newer one has written. First
+/// deploy a release that reads both forms, then one that writes the new form.
 ///
-/// Flash messages of another type are dropped with an event in the log, and hold up no others: see
-/// [`Session::flashes`].
+/// Flash messages of another type are dropped with an event in the log, and do not hold up others:
+/// see [`Session::flashes`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say under which key a session keeps it",
     label = "does not implement `SessionData`",
     note = "write `impl SessionData for {Self} {{ const KEY: &'static str = \"..\"; }}`"
 )]
 pub trait SessionData: DeserializeOwned + Serialize + 'static {
-    /// The key it is kept under.
+    /// The key of the value in the session.
     const KEY: &'static str;
 
-    /// What becomes of a stored value that is not a `Self` any more.
+    /// What becomes of a stored value that no longer is a `Self`.
     ///
-    /// [`Typed::read`] leaves what is stored as it is; [`Typed::update`] and [`Typed::replace`] put
-    /// the new form in its place.
+    /// [`Typed::read`] leaves the stored value as it is. [`Typed::update`] and [`Typed::replace`]
+    /// replace it by the new form.
     const FORMER: Former<Self> = Former::Ignore;
 }
 
