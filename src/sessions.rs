@@ -224,7 +224,7 @@ impl Sessions {
             .iter()
             .map(|session| session.name().to_owned())
             .collect();
-        let known = format!("there is {}", names.join(", "));
+        let known = format!("known names: {}", names.join(", "));
         Error::with_source(ErrorKind::UnknownName, known).of(name)
     }
 }

@@ -104,7 +104,7 @@ impl fmt::Display for ConfigError {
             Self::FormerName(name) => {
                 write!(
                     f,
-                    "cookies of the former attributes are called {name:?}, and others now: set \
+                    "cookies with the former attributes are named {name:?}, and new ones are not: set \
                      `.cookie_name({name:?})`, or everybody is logged out"
                 )
             }
@@ -133,7 +133,7 @@ impl fmt::Display for ConfigError {
             }
             Self::PrefixUnmet { name, needs } => write!(
                 f,
-                "the prefix of {name:?} asks for {needs}: change one of the two"
+                "the prefix of {name:?} needs {needs}: change one of the two"
             ),
             Self::NeedsSecure { attribute } => {
                 write!(
@@ -160,7 +160,7 @@ impl ConfigError {
             ),
             Self::IdleLongerThanAbsolute { idle, absolute } => write!(
                 f,
-                "an idle timeout of {} seconds is never reached, as every session ends {} seconds after it \
+                "an idle timeout of {} seconds is never reached, since every session ends {} seconds after it \
                  was made: use a shorter one, or a longer `.absolute_timeout(..)`",
                 idle.as_secs(),
                 absolute.as_secs()
@@ -189,16 +189,16 @@ impl ConfigError {
             Self::NoRecords(name) => {
                 write!(
                     f,
-                    "the sessions {name:?} are in their cookie alone: only a request can read them"
+                    "sessions of the name {name:?} are in their cookie alone: only a request can read them"
                 )
             }
             Self::NeedsRevocation(name) => {
                 write!(
                     f,
-                    "the sessions {name:?} are in a cookie: add `.revocation(store)` to their `CookieStore` to list and end them"
+                    "sessions of the name {name:?} are in a cookie: add `.revocation(store)` to their `CookieStore` to list and end them"
                 )
             }
-            _ => f.write_str("the settings do not go together"),
+            _ => f.write_str("the settings contradict each other"),
         }
     }
 }

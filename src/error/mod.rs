@@ -118,8 +118,8 @@ impl Error {
     /// Whether a save was done, nobody can tell: its answer was lost, and its record has forgotten it,
     /// if it ever had it.
     pub(crate) fn in_doubt() -> Self {
-        let cause = "the answer to a save was lost, and others have saved so often since that nobody \
-                     can tell whether it was done";
+        let cause = "the answer to a save was lost, and others have saved so often since that nothing \
+                     shows whether it happened";
         Self::with_source(ErrorKind::StoreFailed, cause)
     }
 
@@ -292,11 +292,11 @@ impl ErrorKind {
     fn sentence(self) -> &'static str {
         match self {
             Self::NotLoaded => {
-                "used before it was loaded: call `session.load().await?` first, or take it by an extractor"
+                "used before it was loaded: call `session.load().await?` first, or use an extractor"
             }
             Self::AlreadyCommitted => {
-                "the response is on its way: change the session before the handler returns, or load one \
-                 that is kept in a store again, and save it"
+                "the response has been sent: change the session before the handler returns, or load one \
+                 in a store again, change it and save it"
             }
             Self::MissingLayer => {
                 "no `SessionLayer` is around this handler: add `.layer(SessionLayer::new(..))` after the \
@@ -304,43 +304,43 @@ impl ErrorKind {
             }
             Self::UnknownName => "no `SessionLayer` around this handler has a session of this name",
             Self::NameTaken => {
-                "a `SessionLayer` further out has a session of this name: give one of the two another name"
+                "an outer `SessionLayer` has a session of this name too: rename one of the two"
             }
             Self::SettingsDiffer => {
-                "a session of this name is there, with another store, other keys or another audience: \
+                "a session of this name exists with another store, other keys or another audience: \
                  open it with a clone of its settings, or under another name"
             }
-            Self::InvalidAttributes => "the cookie's attributes do not go together",
+            Self::InvalidAttributes => "the cookie's attributes contradict each other or its name",
             Self::InvalidSettings => "the settings cannot work",
-            Self::SerializeFailed => "the value cannot be kept as JSON without loss",
-            Self::DeserializeFailed => "the value is not of the type asked for",
+            Self::SerializeFailed => "the value cannot be stored as JSON without loss",
+            Self::DeserializeFailed => "the stored value is not of the requested type",
             Self::TooLarge { .. } => "too large",
             Self::Conflict => "other requests kept changing it: try again",
-            Self::Gone => "it ended while this request was changing it, and nothing was saved",
+            Self::Gone => "it has ended or was renewed meanwhile, and nothing was saved",
             Self::InvalidSubject => "a subject must have 1 to 256 bytes",
             Self::NeedsRevocation => {
                 "a session in a cookie needs a `CookieStore` with `.revocation(store)` to have a subject"
             }
             Self::NeedsStore => {
-                "it can be in its cookie, and `take` and `save_at_end` need one in a store: only a response \
-                 can save a cookie, and a copy of it can be used again"
+                "it can be in its cookie, and `take` and `save_at_end` need a session in a store: only a \
+                 response can save a cookie, and a copy of one can be used again"
             }
             Self::UpdateRefused => {
-                "another request saved first, and an update fails on what it left"
+                "another request saved first, and an update failed on the newer value"
             }
             Self::ForgetfulStore => {
                 "the store may forget which sessions a subject has: use another, or add \
                  `.allow_forgetful_stores()` to the settings"
             }
             Self::RecordsEncrypted => {
-                "its record is encrypted, and only its cookie has the key: it can be ended, and not read or changed"
+                "its record is encrypted, and only its cookie has the key: it can be ended, but not read or changed"
             }
             Self::ClocksDiffer => {
-                "a record would be over as soon as it is written: give the `Clock` of the layer to the \
-                 store too, by its `clock`, or to neither"
+                "a record would expire as soon as it is written: give the store the layer's `Clock` too, by \
+                 its `clock`, or give neither one"
             }
             Self::StoreFailed => "the store failed",
-            Self::LaterFormat => "a later release has written it, and this one cannot read it",
+            Self::LaterFormat => "a later release wrote it, and this one cannot read it",
             Self::RandomFailed => "the operating system gave no random bytes",
         }
     }
@@ -357,8 +357,8 @@ impl fmt::Display for Error {
         match self.kind() {
             ErrorKind::TooLarge { size, limit } => write!(
                 f,
-                "it would take {size} bytes, and its limit is {limit}: keep less in it, or keep it in a store \
-                 that takes more"
+                "it would take {size} bytes, and its limit is {limit}: store less in it, or use a store that \
+                 takes more"
             ),
             kind => f.write_str(kind.sentence()),
         }?;

@@ -82,13 +82,13 @@ impl fmt::Display for Rejection {
         f.write_str(match self {
             Self::Malformed => "not a session token",
             Self::UnknownKey => "sealed with a key that is not in use",
-            Self::Tampered => "the tag does not fit",
+            Self::Tampered => "the tag does not match",
             Self::NotYetValid => "issued in the future",
             Self::Expired => "expired",
             Self::Ambiguous => "several different valid cookies under one name",
             Self::NotFound => "no such session in the store",
             Self::Corrupt => "the stored record cannot be read",
-            Self::Revoked => "ended before its time",
+            Self::Revoked => "ended, as the store remembers",
             Self::Renewed => "renewed a moment ago",
             Self::Ended => "destroyed a moment ago",
         })

@@ -280,7 +280,7 @@ impl<T> One<'_, T> {
 }
 
 fn it_waited() -> StoreError {
-    StoreError::refused("the store says that it never waits, and it did")
+    StoreError::refused("the store says that it never waits, but it did")
 }
 
 impl<O: Unpin> Future for Operation<'_, O> {

@@ -226,7 +226,7 @@ impl<S> FlakyStore<S> {
         tokio::task::yield_now().await;
         match self.mishap(call) {
             None => answer.await,
-            Some(Mishap::Fails) => Err(StoreError::refused("the test has it fail")),
+            Some(Mishap::Fails) => Err(StoreError::refused("the test makes it fail")),
             Some(Mishap::IsDown) => Err(down()),
             Some(Mishap::AnswerLost) => {
                 // What it says is what nobody hears.

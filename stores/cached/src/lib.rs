@@ -1,5 +1,5 @@
-//! A cache in front of any store of [silverback](https://docs.rs/silverback) sessions: pages that
-//! only read a session are answered from this process, for a time that you choose.
+//! A cache in front of any store of [silverback](https://docs.rs/silverback) sessions. Pages that
+//! only read a session get it from this process, for a time that you choose.
 //!
 //! ```
 //! use std::time::Duration;
@@ -28,19 +28,19 @@
 //! | A request | Sees |
 //! |---|---|
 //! | GET or HEAD, on the server that wrote the session last | that write |
-//! | GET or HEAD, on another server | what the store had at most the staleness ago |
-//! | of any other method; a list of logins, a logout, a save | what the store has |
-//! | whose session is not in the cache | what the store has: "there is none" is never kept |
+//! | GET or HEAD, on another server | the store's state of at most the staleness ago |
+//! | of any other method; a list of logins, a logout, a save | the store's current state |
+//! | whose session is not in the cache | the store's current state: "there is none" is never cached |
 //!
-//! So no change is lost: a save that was made of an old read is a conflict in the store, and is made
-//! again of what is there. A session that ended anywhere is over for whatever writes at once, and for
+//! So no change is lost: a save after an old read conflicts in the store, and its changes are applied
+//! to the newer session. A session that has ended anywhere is over for every write at once, and for
 //! pages on every server when the staleness has passed.
 //!
 //! # What it costs
 //!
-//! At most [`max_bytes`](CachedStore::max_bytes) of memory, 32 MiB unless you say otherwise. What was
-//! not used lately makes room. Values of sessions are in this memory as they are in the store:
-//! [encrypted](silverback::SessionConfig::encrypt_records) ones stay so.
+//! At most [`max_bytes`](CachedStore::max_bytes) of memory, 32 MiB by default. Sessions that were not
+//! used lately make room. The cache holds sessions as the store does:
+//! [encrypted](silverback::SessionConfig::encrypt_records) ones stay encrypted.
 
 use std::{
     fmt,
