@@ -4,7 +4,7 @@ use std::{error, fmt, marker::PhantomData, str::FromStr};
 
 use serde::de::{self, MapAccess, Visitor};
 
-/// A text does not have the form of what it was read as.
+/// A text could not be parsed.
 ///
 /// The error says what is expected, and never quotes the text: people paste cookies into forms.
 ///

@@ -3,16 +3,16 @@
 use super::error::KeyError;
 use crate::text::words;
 
-/// What a key is used for. serde has the words of [`Keys::parse`](crate::Keys::parse): `"active"`,
+/// What a key is used for. serde uses the words of [`Keys::parse`](crate::Keys::parse): `"active"`,
 /// `"pending"`, `"retired"`, `"revoked"`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum KeyState {
     /// Seals new cookies and opens them. Exactly one key is active.
     Active,
-    /// Opens cookies, and will seal them once every machine knows it.
+    /// Opens its cookies, and will seal them once every machine knows it.
     Pending,
-    /// Opens the cookies it once sealed, which are then sealed anew with the active key.
+    /// Opens the cookies that it once sealed. They are then sealed again with the active key.
     Retired,
     /// Opens nothing any more.
     Revoked,

@@ -51,7 +51,7 @@ struct Plan {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Calls {
-    /// Each of them.
+    /// All of them.
     All,
     /// [`load`](Store::load) and [`load_many`](Store::load_many).
     Reads,
