@@ -6,7 +6,7 @@ use super::cell::{Operation, Turn};
 use crate::{
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
-    state::{Change, Job, State, When, Written},
+    state::{Job, Log, State, When, Written},
     trace,
 };
 
@@ -70,7 +70,7 @@ impl Turn<'_> {
                 if error.kind() != ErrorKind::Gone {
                     trace::touch_failed(&self.vault.settings.name, &error);
                 }
-                taken.job.log.clear();
+                taken.job.log = Log::default();
                 self.state(State::forgo_refresh);
                 return Ok(());
             }
@@ -142,7 +142,7 @@ impl Turn<'_> {
         let duty = job.plan.duty;
         let key = job.draft.enrolment.as_ref().and_then(|_| home.key());
         // Dropped without the lock: it may have closures of the application.
-        let saved: Vec<Change> = mem::take(&mut job.log);
+        let saved = mem::take(&mut job.log);
         let Some(mut content) = merged else {
             self.state(|state| state.saved(home, duty, since, now));
             drop(saved);
