@@ -2,10 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::presented::{Candidate, Kind};
+use super::presented::Candidate;
 use crate::{
     clock::Timestamp,
-    config::{AttributesTag, Settings},
+    config::{AttributesTag, Payload, Settings},
     error::{Error, ErrorKind, Rejection},
     id::SessionId,
     key::KeyId,
@@ -50,15 +50,15 @@ impl Opened {
 
 impl Came {
     pub(super) fn of(candidate: &Candidate) -> Self {
-        let tag = match candidate.kind {
-            Kind::Token(_) => None,
-            Kind::Reference(_, tag) => Some(tag),
+        let tag = match candidate.payload {
+            Payload::Values(_) => None,
+            Payload::Reference(_, tag) => Some(tag),
         };
         Self {
-            is_outdated: !candidate.is_current,
+            is_outdated: !candidate.current,
             tag,
             key: Some(candidate.key),
-            sent: tag.map(|_| candidate.issued),
+            sent: tag.map(|_| candidate.stamp.issued),
         }
     }
 

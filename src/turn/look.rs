@@ -4,12 +4,13 @@ use super::{
     cell::Anchor,
     contenders::{Came, Contender, Opened, ask_several, token},
     exchange::Exchange,
-    presented::{Candidate, Kind, Presented},
+    presented::{Candidate, Presented},
 };
 use crate::{
+    binary::Tail,
     clock::Timestamp,
-    codec,
-    config::Settings,
+    codec::Stamp,
+    config::{Payload, Settings},
     content::Content,
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
@@ -94,9 +95,9 @@ pub(super) fn look(
 
 fn look_at(candidate: Candidate, settings: &Settings, now: Timestamp) -> Looked {
     let came = Came::of(&candidate);
-    match candidate.kind {
-        Kind::Reference(id, _) => Looked::Record(id, came),
-        Kind::Token(opened) => match open_token(opened, settings, now) {
+    match candidate.payload {
+        Payload::Reference(id, _) => Looked::Record(id, came),
+        Payload::Values(values) => match open_token(&candidate.stamp, values, settings, now) {
             Ok(view) if settings.has_store() => Looked::Token(Box::new(view), came),
             Ok(view) => Looked::Found(Opened { view, came }),
             Err(rejection) => Looked::new(now, Some(rejection)),
@@ -106,13 +107,14 @@ fn look_at(candidate: Candidate, settings: &Settings, now: Timestamp) -> Looked 
 
 /// Only sessions that live count, so that a cookie whose session is dead keeps nobody out: one of
 /// former attributes, for example.
+#[cold]
 fn look_at_several(candidates: Vec<Candidate>, settings: &Settings, now: Timestamp) -> Looked {
     let (mut contenders, mut rejection) = (Vec::<Contender>::new(), None);
     for candidate in candidates {
         let came = Came::of(&candidate);
-        let (id, token) = match candidate.kind {
-            Kind::Reference(id, _) => (id, None),
-            Kind::Token(opened) => match open_token(opened, settings, now) {
+        let (id, token) = match candidate.payload {
+            Payload::Reference(id, _) => (id, None),
+            Payload::Values(values) => match open_token(&candidate.stamp, values, settings, now) {
                 Ok(view) => match view.home.id().cloned() {
                     Some(id) => (id, Some(view)),
                     None => continue,
@@ -155,12 +157,12 @@ fn look_at_several(candidates: Vec<Candidate>, settings: &Settings, now: Timesta
 }
 
 fn open_token(
-    opened: codec::Opened,
+    stamp: &Stamp,
+    values: Tail,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<View, Rejection> {
-    let stamp = opened.stamp;
-    let content = Content::decode_payload(stamp.created, opened.payload);
+    let content = Content::decode_payload(stamp.created, values);
     let (Some(content), Some(id)) = (content, stamp.token_id) else {
         return Err(Rejection::Malformed);
     };

@@ -13,7 +13,7 @@ use crate::{
     content::Content,
     error::{Error, ErrorKind, Rejection},
     report::Opening,
-    state::{Change, Home, State, View},
+    state::{Home, State, View},
     store::Read,
     vault::Vault,
 };
@@ -39,7 +39,7 @@ impl Operation for Open {
     }
 
     fn perform_now(self, turn: &Turn<'_>) -> Result<(), Error> {
-        if turn.open_directly()? {
+        if turn.state(|state| state.view.is_some()) || turn.open_directly()? {
             return Ok(());
         }
         finish_now(self, turn)
@@ -106,7 +106,7 @@ pub(crate) fn open_cookie(
     // Nothing is in the log but what was asked for before, and only an update can fail.
     state
         .log
-        .iter_mut()
+        .changes_mut()
         .for_each(|change| drop(change.apply(&mut view.content)));
     came.enter(state, &view, vault.settings);
     state.view = Some(view);
@@ -194,13 +194,13 @@ impl Turn<'_> {
         let mut enter = Some(enter);
         for _ in 0..ROUNDS {
             let newer = self.state(|state| {
-                if state.log.iter().any(Change::runs_code) {
+                if state.log.kinds().runs_code {
                     return Some(mem::take(&mut state.log));
                 }
                 // Only what runs code can fail.
                 state
                     .log
-                    .iter_mut()
+                    .changes_mut()
                     .for_each(|change| drop(change.apply(&mut content)));
                 applied.give_back(state);
                 if let Some(enter) = enter.take() {
@@ -215,7 +215,7 @@ impl Turn<'_> {
             // Given back also if a closure panics.
             let first = applied.log.len();
             applied.log.append(&mut newer);
-            let mut newer = applied.log.iter_mut().skip(first);
+            let mut newer = applied.log.changes_mut().skip(first);
             newer.try_for_each(|change| change.apply(&mut content))?;
         }
         Err(Error::new(ErrorKind::Conflict))

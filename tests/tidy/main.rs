@@ -123,6 +123,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "lifetime",
             "change",
             "enrolment",
+            "log",
             "request",
             "plan",
             "direct",
