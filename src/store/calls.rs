@@ -1,11 +1,12 @@
 //! The way to the stores of sessions: no call waits for longer than its budget.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use super::{
     Budget, Bytes, DynStore, Expiry, Limits, Read, Record, RecordKey, Store as _, StoreError,
     Version,
     budget::Late,
+    dynamic::{Many, One},
     error::all_failed,
     followers::Followers,
     lines::{Lead, Line, Waited},
@@ -99,10 +100,7 @@ impl<'a> Calls<'a> {
         key: &RecordKey,
         read: Read,
     ) -> Result<Option<Record>, StoreError> {
-        if self.never_waits {
-            return self.store.load(key, read).await;
-        }
-        self.twice(|| self.store.load(key, read)).await.0
+        self.twice(|| self.store.calls().load(key, read)).await.0
     }
 
     pub(crate) async fn load_many(
@@ -110,10 +108,7 @@ impl<'a> Calls<'a> {
         keys: &[RecordKey],
         read: Read,
     ) -> Vec<Result<Option<Record>, StoreError>> {
-        if self.never_waits {
-            return self.store.load_many(keys, read).await;
-        }
-        self.all_twice(keys.len(), || self.store.load_many(keys, read))
+        self.all_twice(keys.len(), || self.store.calls().load_many(keys, read))
             .await
     }
 
@@ -125,10 +120,7 @@ impl<'a> Calls<'a> {
         data: Bytes,
         expiry: Expiry,
     ) -> Told<Version> {
-        if self.never_waits {
-            return (self.store.create(key, data, expiry).await, Sent::Once);
-        }
-        self.twice(|| self.store.create(key, data.clone(), expiry))
+        self.twice(|| self.store.calls().create(key, data.clone(), expiry))
             .await
     }
 
@@ -140,10 +132,7 @@ impl<'a> Calls<'a> {
         data: Bytes,
         expiry: Expiry,
     ) -> Told<Version> {
-        let create = self.store.create(key, data, expiry);
-        if self.never_waits {
-            return (create.await, Sent::Once);
-        }
+        let create = self.store.calls().create(key, data, expiry);
         let answer = self.budget.wait(create).await;
         self.answered_first(answer.unwrap_or_else(Err))
     }
@@ -155,11 +144,8 @@ impl<'a> Calls<'a> {
         data: Bytes,
         expiry: Expiry,
     ) -> Told<Version> {
-        if self.never_waits {
-            let answer = self.store.update(key, expected, data, expiry).await;
-            return (answer, Sent::Once);
-        }
-        self.twice(|| self.store.update(key, expected, data.clone(), expiry))
+        let calls = self.store.calls();
+        self.twice(|| calls.update(key, expected, data.clone(), expiry))
             .await
     }
 
@@ -169,11 +155,9 @@ impl<'a> Calls<'a> {
         expected: Version,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        if self.never_waits {
-            return self.store.touch(key, expected, expiry).await;
-        }
-        let touch = || self.store.touch(key, expected, expiry);
-        self.twice(touch).await.0
+        self.twice(|| self.store.calls().touch(key, expected, expiry))
+            .await
+            .0
     }
 
     pub(crate) async fn delete(
@@ -181,26 +165,22 @@ impl<'a> Calls<'a> {
         key: &RecordKey,
         expected: Option<Version>,
     ) -> Result<(), StoreError> {
-        if self.never_waits {
-            return self.store.delete(key, expected).await;
-        }
-        self.twice(|| self.store.delete(key, expected)).await.0
+        self.twice(|| self.store.calls().delete(key, expected))
+            .await
+            .0
     }
 
     pub(crate) async fn delete_many(
         self,
         records: &[(RecordKey, Option<Version>)],
     ) -> Vec<Result<(), StoreError>> {
-        if self.never_waits {
-            return self.store.delete_many(records).await;
-        }
-        self.all_twice(records.len(), || self.store.delete_many(records))
+        self.all_twice(records.len(), || self.store.calls().delete_many(records))
             .await
     }
 
     /// As [`load`](Self::load), of a store that never waits.
     pub(crate) fn load_now(self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
-        self.store.load_now(key)
+        self.store.calls().load(key, Read::Current).now()
     }
 
     /// As [`create_once`](Self::create_once), of a store that never waits.
@@ -210,7 +190,7 @@ impl<'a> Calls<'a> {
         data: Bytes,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        self.store.create_now(key, data, expiry)
+        self.store.calls().create(key, data, expiry).now()
     }
 
     /// As [`update`](Self::update), of a store that never waits.
@@ -221,7 +201,7 @@ impl<'a> Calls<'a> {
         data: Bytes,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        self.store.update_now(key, expected, data, expiry)
+        self.store.calls().update(key, expected, data, expiry).now()
     }
 
     /// Which writes this process has seen on top of which.
@@ -250,7 +230,7 @@ impl<'a> Calls<'a> {
         line: &Arc<Line>,
         is_done: impl Fn() -> bool,
     ) -> Result<Waited, StoreError> {
-        self.budget.wait(line.wait(is_done)).await?
+        self.budget.wait(pin!(line.wait(is_done))).await?
     }
 
     /// Those of a leader. If the store fails it, those who wait behind it fail as well.
@@ -293,25 +273,24 @@ impl<'a> Calls<'a> {
         let part = crypto::random::<1>();
         let [part] = part.map_err(|_| StoreError::refused("no random bytes"))?;
         let pause = most * u32::from(part) / 256;
-        self.budget
-            .wait(async { tokio::time::sleep(pause).await })
-            .await
+        let sleep = pin!(async { tokio::time::sleep(pause).await });
+        self.budget.wait(sleep).await
     }
 
-    async fn twice<T, F>(self, call: impl Fn() -> F) -> Told<T>
-    where
-        F: Future<Output = Result<T, StoreError>>,
-    {
+    async fn twice<'b, T>(self, call: impl Fn() -> One<'b, T>) -> Told<T> {
         match self.budget.wait(call()).await {
-            Ok(Err(error)) if self.may_ask_again(&error) => {}
-            Ok(answer) => return self.answered_first(self.told(answer)),
-            Err(late) => return (Err(late), Sent::Once),
+            Ok(Err(error)) if self.may_ask_again(&error) => {
+                (Box::pin(self.again(call)).await, Sent::Again)
+            }
+            Ok(answer) => self.answered_first(self.told(answer)),
+            Err(late) => (Err(late), Sent::Once),
         }
-        let again = match self.pause_to_ask_again().await {
-            Ok(()) => self.budget.wait(call()).await,
-            Err(error) => Err(error),
-        };
-        (again.and_then(|answer| self.told(answer)), Sent::Again)
+    }
+
+    async fn again<'b, T>(self, call: impl Fn() -> One<'b, T>) -> Result<T, StoreError> {
+        self.pause_to_ask_again().await?;
+        let answer = self.budget.wait(call()).await?;
+        self.told(answer)
     }
 
     /// What a first call was answered. The store's client may have made it before.
@@ -325,10 +304,11 @@ impl<'a> Calls<'a> {
     }
 
     /// As [`twice`](Self::twice), for a call that has so many answers.
-    async fn all_twice<T, F>(self, count: usize, call: impl Fn() -> F) -> Vec<Result<T, StoreError>>
-    where
-        F: Future<Output = Vec<Result<T, StoreError>>>,
-    {
+    async fn all_twice<'b, T>(
+        self,
+        count: usize,
+        call: impl Fn() -> Many<'b, T>,
+    ) -> Vec<Result<T, StoreError>> {
         let first = self.budget.wait(call()).await;
         let is_down = |answer: &Result<T, StoreError>| {
             let error = answer.as_ref().err();

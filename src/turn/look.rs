@@ -222,11 +222,13 @@ pub(super) async fn ask(
                 .into_view(id, now);
             (view, Came::default())
         }
-        Looked::Token(view, came) => match vault.is_over(token(&view)?).await? {
+        Looked::Token(view, came) => match Box::pin(vault.is_over(token(&view)?)).await? {
             Some(over) => (over.into_view(&view, now), Came::default()),
             None => (*view, came),
         },
-        Looked::Several(contenders) => return ask_several(vault, contenders, now).await,
+        Looked::Several(contenders) => {
+            return Box::pin(ask_several(vault, contenders, now)).await;
+        }
     };
     Ok(Opened { view, came })
 }
