@@ -10,10 +10,11 @@ use super::{
     look::{Fetched, Looked, ask, look},
 };
 use crate::{
+    clock::Timestamp,
     content::Content,
     error::{Error, ErrorKind, Rejection},
     state::{Change, Home, State, View},
-    store::Read,
+    store,
     vault::Vault,
 };
 
@@ -49,7 +50,10 @@ impl Operation for OpenFetched {
     type Output = ();
 
     async fn perform(self, turn: &Turn<'_>) -> Result<(), Error> {
-        turn.open_with(Some(self.0)).await
+        if turn.open_fetched(self.0)? {
+            return Ok(());
+        }
+        turn.open().await
     }
 }
 
@@ -68,7 +72,7 @@ impl Operation for Reopen {
             Some(view) => Looked::of_token(view, now),
             None => look(&source, settings, turn.exchange, now),
         };
-        let opened = ask(&turn.vault, looked, (Read::Current, None), now)
+        let opened = ask(&turn.vault, looked, now)
             .await
             .map_err(Error::of_load)?;
         // Dropped without the lock: it may have closures of the application.
@@ -114,24 +118,48 @@ pub(crate) fn open_cookie(
 
 impl Turn<'_> {
     pub(super) async fn open(&self) -> Result<(), Error> {
-        self.open_with(None).await
+        let now = self.vault.now();
+        let (id, came) = match self.look(now)? {
+            None => return Ok(()),
+            Some(Looked::Found(opened)) => return self.enter(opened),
+            Some(Looked::Record(id, came)) => (id, came),
+            Some(looked) => {
+                let opened = Box::pin(ask(&self.vault, looked, now)).await;
+                return self.enter(opened.map_err(Error::of_load)?);
+            }
+        };
+        let read = self.exchange.read(self.vault.settings);
+        let found = self.vault.open(&id, read, now).await;
+        let found = found.map_err(Error::of_load)?;
+        self.enter(Opened::in_record(found, id, came, now))
     }
 
-    async fn open_with(&self, fetched: Option<Fetched>) -> Result<(), Error> {
-        self.exchange.touch();
+    /// Opens the session from what its store has answered already. Says whether that was its record.
+    fn open_fetched(&self, fetched: Fetched) -> Result<bool, Error> {
         let now = self.vault.now();
-        let looked = self.state(|state| {
-            if state.view.is_some() {
-                return None;
+        match self.look(now)? {
+            Some(Looked::Record(id, came)) if id.record_key() == fetched.key => {
+                let found = self.vault.read(&id, fetched.record, now);
+                let found = found.map_err(Error::of_load)?;
+                self.enter(Opened::in_record(found, id, came, now))?;
+                Ok(true)
             }
-            Some(look(&state.source, self.vault.settings, self.exchange, now))
+            _ => Ok(false),
+        }
+    }
+
+    /// What can be told without a store of a session that is not open.
+    fn look(&self, now: Timestamp) -> Result<Option<Looked>, Error> {
+        let settings = self.vault.settings;
+        self.exchange.touch();
+        let looked = self.state(|state| {
+            let is_closed = state.view.is_none();
+            is_closed.then(|| look(&state.source, settings, self.exchange, now))
         });
-        let Some(looked) = looked else { return Ok(()) };
-        let read = self.exchange.read(self.vault.settings);
-        let opened = ask(&self.vault, looked, (read, fetched), now)
-            .await
-            .map_err(Error::of_load)?;
-        self.enter(opened)
+        if looked.is_some() && !settings.never_waits {
+            store::check_runtime().map_err(|error| Error::of_load(error.into()))?;
+        }
+        Ok(looked)
     }
 
     /// Takes what was read for the session, with what was asked for before or not saved yet.
