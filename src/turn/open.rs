@@ -5,7 +5,7 @@ use std::mem;
 use super::{
     applied::Applied,
     cell::{Operation, Turn, finish_now},
-    contenders::Opened,
+    contenders::{Came, Opened},
     exchange::Exchange,
     look::{Fetched, Looked, ask, look},
 };
@@ -13,6 +13,7 @@ use crate::{
     clock::Timestamp,
     content::Content,
     error::{Error, ErrorKind, Rejection},
+    id::SessionId,
     state::{Change, Home, State, View},
     store,
     vault::Vault,
@@ -23,6 +24,13 @@ pub(crate) const ROUNDS: usize = 8;
 
 /// Opens the session.
 pub(crate) struct Open;
+
+/// What is left to ask.
+enum Next {
+    Nothing,
+    Record(SessionId, Came),
+    More(Box<Looked>),
+}
 
 /// As [`Open`], with what the session's store has answered already.
 pub(crate) struct OpenFetched(pub(crate) Fetched);
@@ -119,12 +127,11 @@ pub(crate) fn open_cookie(
 impl Turn<'_> {
     pub(super) async fn open(&self) -> Result<(), Error> {
         let now = self.vault.now();
-        let (id, came) = match self.look(now)? {
-            None => return Ok(()),
-            Some(Looked::Found(opened)) => return self.enter(opened),
-            Some(Looked::Record(id, came)) => (id, came),
-            Some(looked) => {
-                let opened = Box::pin(ask(&self.vault, looked, now)).await;
+        let (id, came) = match self.begin_open(now)? {
+            Next::Nothing => return Ok(()),
+            Next::Record(id, came) => (id, came),
+            Next::More(looked) => {
+                let opened = Box::pin(ask(&self.vault, *looked, now)).await;
                 return self.enter(opened.map_err(Error::of_load)?);
             }
         };
@@ -132,6 +139,16 @@ impl Turn<'_> {
         let found = self.vault.open(&id, read, now).await;
         let found = found.map_err(Error::of_load)?;
         self.enter(Opened::in_record(found, id, came, now))
+    }
+
+    /// Opens the session as far as that takes no store.
+    fn begin_open(&self, now: Timestamp) -> Result<Next, Error> {
+        match self.look(now)? {
+            None => Ok(Next::Nothing),
+            Some(Looked::Found(opened)) => self.enter(opened).map(|()| Next::Nothing),
+            Some(Looked::Record(id, came)) => Ok(Next::Record(id, came)),
+            Some(looked) => Ok(Next::More(Box::new(looked))),
+        }
     }
 
     /// Opens the session from what its store has answered already. Says whether that was its record.

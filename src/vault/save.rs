@@ -17,19 +17,19 @@ impl Vault<'_> {
     /// being faster, [`ErrorKind::TooLarge`], [`ErrorKind::StoreFailed`].
     pub(crate) async fn save(&self, job: &mut Job) -> Result<Written, Error> {
         let before = job.before.as_ref().map(SessionId::record_key);
-        let saved = self.enrol_and_write(before, job).await;
+        let error = match self.enrol_and_write(before, job).await {
+            Ok(written) => return Ok(written),
+            Err(error) => error,
+        };
         let enrolment = job.draft.enrolment.as_ref();
-        if let (Err(error), Some(_)) = (&saved, enrolment) {
-            // Nobody will ever hear of an ID that was to be new.
-            let is_unheard = job.plan.write.names();
-            // It got its subject when it was over.
-            let is_over =
-                error.kind() == ErrorKind::Gone && enrolment.is_some_and(Enrolment::is_new);
-            if is_unheard || is_over {
-                Box::pin(self.withdraw(enrolment, &job.id.record_key())).await;
-            }
+        // Nobody will ever hear of an ID that was to be new.
+        let is_unheard = job.plan.write.names();
+        // It got its subject when it was over.
+        let is_over = error.kind() == ErrorKind::Gone && enrolment.is_some_and(Enrolment::is_new);
+        if enrolment.is_some() && (is_unheard || is_over) {
+            Box::pin(self.withdraw(enrolment, &job.id.record_key())).await;
         }
-        saved
+        Err(error)
     }
 
     async fn enrol_and_write(

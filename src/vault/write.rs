@@ -181,13 +181,14 @@ impl Vault<'_> {
         if self.records()?.is_awaited(&key) {
             return Box::pin(self.save_together(&key, job)).await;
         }
-        let (replaced, sent) = self.replace(&key, version, job).await?;
-        match replaced {
-            Ok(home) => return Ok(Written::at(home)),
-            Err(StoreError::Conflict) => {}
-            Err(StoreError::Gone) if job.draft.is_emptied => return self.emptied_by_another(job),
-            Err(error) => return Err(error.into()),
-        }
+        let sent = match self.replace(&key, version, job).await? {
+            (Ok(home), _) => return Ok(Written::at(home)),
+            (Err(StoreError::Conflict), sent) => sent,
+            (Err(StoreError::Gone), _) if job.draft.is_emptied => {
+                return self.emptied_by_another(job);
+            }
+            (Err(error), _) => return Err(error.into()),
+        };
         if self.settings.never_waits {
             return Box::pin(self.save_again(&key, job)).await;
         }
