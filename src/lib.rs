@@ -93,7 +93,7 @@
 //! (`debug_assertions`) the client gets the sentence too:
 //!
 //! ```text
-//! session error: session "carts": no `SessionLayer` around this handler has a session of this name: there is account, cart
+//! session error: session "carts": no `SessionLayer` around this handler has a session of this name: known names: account, cart
 //! ```
 //!
 //! A release build says only `session error` to the client. Outside axum, [`Error::client_message`]

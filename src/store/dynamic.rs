@@ -16,7 +16,7 @@ use crate::report::Health;
 
 /// A store of any type, chosen at run time. It is a [`Store`] itself.
 ///
-/// Clones are the same store, and two that were made apart are not, even of one [`Arc`]: make one
+/// Clones are the same store. Two that you make separately are not, even of one [`Arc`]: make one
 /// and clone it.
 ///
 /// ```
@@ -41,7 +41,20 @@ struct Lined<S: ?Sized> {
 }
 
 impl DynStore {
-    /// Hides the type of a store. A `DynStore` stays the one it is.
+    /// Hides the type of a store. A `DynStore` stays the store that it is.
+    ///
+    /// ```
+    /// # #[cfg(feature = "filesystem")]
+    /// # fn f() -> Result<(), Box<dyn std::error::Error>> {
+    /// use silverback::{FilesystemStore, MemoryStore, store::DynStore};
+    ///
+    /// let store = match std::env::var("SESSIONS") {
+    ///     Ok(folder) => DynStore::new(FilesystemStore::open(folder)?),
+    ///     Err(_) => DynStore::new(MemoryStore::new()),
+    /// };
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(store: impl Store) -> Self {
         if let Some(same) = (&store as &dyn Any).downcast_ref::<Self>() {
@@ -261,7 +274,7 @@ impl<T> One<'_, T> {
 }
 
 fn it_waited() -> StoreError {
-    StoreError::refused("the store says that it never waits, and it did")
+    StoreError::refused("the store says that it never waits, but it did")
 }
 
 /// What is in it is never pinned.
