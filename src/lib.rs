@@ -33,6 +33,10 @@
 //!
 //! # Where to look
 //!
+//! [Guides](mod@guide) have a page for each thing that people want to do, such as
+//! [login](guide::login), [CSRF](guide::csrf), [tests of handlers](guide::testing),
+//! [other layers](guide::layers) and [keys in production](guide::keys).
+//!
 //! | You want to | See |
 //! |---|---|
 //! | read, change, renew, destroy a session | [`Session`] |
@@ -305,6 +309,8 @@ mod answer;
 mod body;
 mod caching;
 mod future;
+#[cfg(all(doc, feature = "axum", feature = "filesystem", feature = "testing"))]
+pub mod guide;
 mod head;
 mod layer;
 mod responder;
@@ -382,7 +388,3 @@ pub use self::store::FilesystemStore;
 #[cfg(all(doctest, feature = "axum", feature = "filesystem"))]
 #[doc = include_str!("../README.md")]
 mod readme {}
-
-#[cfg(doctest)]
-#[doc = include_str!("../docs/stores.md")]
-mod stores {}

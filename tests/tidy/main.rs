@@ -68,6 +68,7 @@ const FLOORS: &[&[&str]] = &[
         "layer",
         "axum",
         "testing",
+        "guide",
     ],
 ];
 

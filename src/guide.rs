@@ -1,0 +1,22 @@
+#![doc = include_str!("guide/links.md")]
+#![doc = include_str!("../docs/guides/README.md")]
+
+/// A page of `docs/guides`. There its links lead to docs.rs, and here into this documentation: of
+/// two definitions of a link the first one counts (CommonMark 0.31, section 4.7).
+macro_rules! pages {
+    ($($page:ident: $path:literal,)*) => {$(
+        #[doc = include_str!("guide/links.md")]
+        #[doc = include_str!($path)]
+        pub mod $page {}
+    )*};
+}
+
+pages! {
+    csrf: "../docs/guides/csrf.md",
+    keys: "../docs/guides/keys.md",
+    layers: "../docs/guides/layers.md",
+    login: "../docs/guides/login.md",
+    proxy: "../docs/guides/proxy.md",
+    stores: "../docs/guides/stores.md",
+    testing: "../docs/guides/testing.md",
+}
