@@ -325,3 +325,30 @@ async fn a_failed_save_shows_outside_alone() {
         assert_eq!(seen, (!inside).then_some(b"503".as_slice()));
     }
 }
+
+/// Notes the visit in the session.
+async fn count_visits(session: Session, request: axum::extract::Request, next: Next) -> Response {
+    match session.update("n", |n: &mut u32| *n += 1) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+#[tokio::test]
+async fn middleware_that_uses_a_session_is_inside() {
+    for (inside, status, count) in [(true, 200, Some(2)), (false, 500, Some(1))] {
+        let config = config();
+        let (sessions, visits) = (
+            SessionLayer::new(config.clone()),
+            middleware::from_fn(count_visits),
+        );
+        let router = Router::new().route("/", get(async || "a page"));
+        let router = match inside {
+            true => router.layer(visits).layer(sessions),
+            false => router.layer(sessions).layer(visits),
+        };
+        let browser = visitor(router, &config).await;
+        assert_eq!(browser.get("/").await.status(), status);
+        assert_eq!(n(&browser, &config).await, count);
+    }
+}
