@@ -306,7 +306,13 @@ mod answer;
 mod body;
 mod caching;
 mod future;
-#[cfg(all(doc, feature = "axum", feature = "filesystem", feature = "testing"))]
+#[cfg(all(
+    doc,
+    unix,
+    feature = "axum",
+    feature = "filesystem",
+    feature = "testing"
+))]
 pub mod guide;
 mod head;
 mod layer;
