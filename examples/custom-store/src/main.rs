@@ -1,7 +1,7 @@
-//! A store of one's own: here it keeps sessions in a map and prints what it is asked to do.
+//! Your own store: this one keeps sessions in a map and prints what it is asked to do.
 //!
 //! ```text
-//! cargo run --example custom_store --features axum
+//! cargo run -p example-custom-store
 //! curl -b jar -c jar http://localhost:8080/
 //! ```
 
@@ -17,8 +17,10 @@ use silverback::{
 };
 use tokio::net::TcpListener;
 
-#[derive(Default)]
-struct PrintingStore(Mutex<HashMap<RecordKey, Record>>);
+struct PrintingStore {
+    records: Mutex<HashMap<RecordKey, Record>>,
+    clock: Clock,
+}
 
 impl Store for PrintingStore {
     async fn load(&self, key: &RecordKey, _: Read) -> Result<Option<Record>, StoreError> {
@@ -49,7 +51,7 @@ impl Store for PrintingStore {
         if records.contains_key(key) {
             return Err(StoreError::Exists);
         }
-        let (version, end) = (Version::random()?, end(expiry)?);
+        let (version, end) = (Version::random()?, self.end(expiry)?);
         records.insert(*key, Record::new(data, version, end));
         Ok(version)
     }
@@ -64,7 +66,7 @@ impl Store for PrintingStore {
         println!("update {key}, {} bytes", data.len());
         let mut records = self.records();
         let record = expect(&mut records, key, expected)?;
-        *record = Record::new(data, Version::random()?, end(expiry)?);
+        *record = Record::new(data, Version::random()?, self.end(expiry)?);
         Ok(record.version())
     }
 
@@ -77,7 +79,7 @@ impl Store for PrintingStore {
         println!("touch  {key}, {} s", expiry.after.as_secs());
         let mut records = self.records();
         let record = expect(&mut records, key, expected)?;
-        *record = Record::new(record.clone().into_data(), expected, end(expiry)?);
+        *record = Record::new(record.clone().into_data(), expected, self.end(expiry)?);
         Ok(expected)
     }
 
@@ -113,17 +115,26 @@ impl Store for PrintingStore {
 }
 
 impl PrintingStore {
+    /// Tests move the clock; a program takes `Clock::system()`.
+    fn new(clock: Clock) -> Self {
+        Self {
+            records: Mutex::default(),
+            clock,
+        }
+    }
+
     /// The records that are not over.
     fn records(&self) -> MutexGuard<'_, HashMap<RecordKey, Record>> {
-        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        records.retain(|_, record| !record.is_expired());
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        records.retain(|_, record| !record.is_expired_at(now));
         records
     }
-}
 
-/// The end by the clock of this store, which is the system's.
-fn end(expiry: Expiry) -> Result<Timestamp, StoreError> {
-    expiry.checked_at(Clock::system().now())
+    /// The end, unless it is over already by the store's clock.
+    fn end(&self, expiry: Expiry) -> Result<Timestamp, StoreError> {
+        expiry.checked_at(self.clock.now())
+    }
 }
 
 /// The record, if it has the expected version.
@@ -142,15 +153,18 @@ fn expect<'a>(
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let config = SessionConfig::new("session", PrintingStore::default(), Keys::generate()?)
-        .insecure_local_http();
-    let app = Router::new()
-        .route("/", get(visit))
-        .layer(SessionLayer::new(config));
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
-    println!("http://{}", listener.local_addr()?);
-    axum::serve(listener, app).await?;
+    println!("http://localhost:8080");
+    axum::serve(listener, app(Keys::generate()?)).await?;
     Ok(())
+}
+
+fn app(keys: Keys) -> Router {
+    let config = SessionConfig::new("session", PrintingStore::new(Clock::system()), keys)
+        .insecure_local_http();
+    Router::new()
+        .route("/", get(visit))
+        .layer(SessionLayer::new(config))
 }
 
 async fn visit(session: Session) -> Result<String, Error> {
@@ -159,4 +173,23 @@ async fn visit(session: Session) -> Result<String, Error> {
         *n
     })?;
     Ok(format!("visit {n}\n"))
+}
+
+// The contract of stores, as tests: each is a promise that sessions rely on.
+#[cfg(test)]
+silverback::store_conformance!(|clock| PrintingStore::new(clock));
+
+#[cfg(test)]
+mod tests {
+    use silverback::testing::Browser;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn visits_are_counted_for_each_visitor() {
+        let ada = Browser::new(app(Keys::generate().unwrap()));
+        assert_eq!(ada.get("/").await.text(), "visit 1\n");
+        assert_eq!(ada.get("/").await.text(), "visit 2\n");
+        assert_eq!(ada.another().get("/").await.text(), "visit 1\n");
+    }
 }

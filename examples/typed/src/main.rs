@@ -1,7 +1,7 @@
 //! A struct in a session: read, changed and replaced as a whole.
 //!
 //! ```text
-//! cargo run --example typed --features axum
+//! cargo run -p example-typed
 //! curl -b jar -c jar -X POST http://localhost:8080/add/apples
 //! ```
 
@@ -25,17 +25,19 @@ impl SessionData for Cart {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let config =
-        SessionConfig::new("session", MemoryStore::new(), Keys::generate()?).insecure_local_http();
-    let app = Router::new()
+    let listener = TcpListener::bind("127.0.0.1:8080").await?;
+    println!("http://localhost:8080");
+    axum::serve(listener, app(Keys::generate()?)).await?;
+    Ok(())
+}
+
+fn app(keys: Keys) -> Router {
+    let config = SessionConfig::new("session", MemoryStore::new(), keys).insecure_local_http();
+    Router::new()
         .route("/", get(show))
         .route("/add/{item}", post(add))
         .route("/empty", post(empty))
-        .layer(SessionLayer::new(config));
-    let listener = TcpListener::bind("127.0.0.1:8080").await?;
-    println!("http://{}", listener.local_addr()?);
-    axum::serve(listener, app).await?;
-    Ok(())
+        .layer(SessionLayer::new(config))
 }
 
 async fn show(cart: Typed<Cart>) -> Result<String, Error> {
@@ -53,4 +55,23 @@ async fn add(cart: Typed<Cart>, Path(item): Path<String>) -> Result<String, Erro
 async fn empty(cart: Typed<Cart>) -> Result<&'static str, Error> {
     cart.replace(&Cart::default())?;
     Ok("empty\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use silverback::testing::Browser;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_added_is_in_the_cart_until_that_is_emptied() {
+        let ada = Browser::new(app(Keys::generate().unwrap()));
+        for (item, count) in [("apples", "1 items\n"), ("pears", "2 items\n")] {
+            let answer = ada.post(&format!("/add/{item}"), "text/plain", "").await;
+            assert_eq!(answer.text(), count);
+        }
+        assert_eq!(ada.get("/").await.text(), "apples, pears\n");
+        ada.post("/empty", "text/plain", "").await;
+        assert_eq!(ada.get("/").await.text(), "\n");
+    }
 }

@@ -19,7 +19,7 @@ use hyper_util::{
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::demo::spawn;
+use crate::shop::spawn;
 
 /// Bounds a hang: a busy machine is slow.
 const HANG: Duration = Duration::from_secs(120);

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Command, sync::Arc, thread};
 
 use tempfile::TempDir;
 
-use crate::{MONTH, demo::Demo, require};
+use crate::{MONTH, require, shop::Shop};
 
 fn program() -> Command {
     let mut curl = Command::new("curl");
@@ -14,7 +14,7 @@ fn program() -> Command {
 
 /// A visitor with a cookie jar.
 pub(crate) struct Curl {
-    demo: Arc<Demo>,
+    shop: Arc<Shop>,
     directory: TempDir,
 }
 
@@ -26,22 +26,22 @@ pub(crate) struct Answer {
 
 impl Curl {
     fn start() -> Option<Self> {
-        require("curl").then(|| Self::of(&Arc::new(Demo::start())))
+        require("curl").then(|| Self::of(&Arc::new(Shop::start())))
     }
 
-    /// A visitor of a demo that others visit as well.
-    pub(crate) fn of(demo: &Arc<Demo>) -> Self {
+    /// A visitor of a shop that others visit as well.
+    pub(crate) fn of(shop: &Arc<Shop>) -> Self {
         Self {
-            demo: Arc::clone(demo),
+            shop: Arc::clone(shop),
             directory: tempfile::tempdir().unwrap(),
         }
     }
 
-    /// The same visitor after a restart of the demo, which is nobody else's.
+    /// The same visitor after a restart of the shop, which is nobody else's.
     fn restart(self) -> Self {
-        let demo = Arc::into_inner(self.demo).unwrap().restart();
+        let shop = Arc::into_inner(self.shop).unwrap().restart();
         Self {
-            demo: Arc::new(demo),
+            shop: Arc::new(shop),
             ..self
         }
     }
@@ -122,18 +122,18 @@ impl Curl {
             .arg("--cookie-jar")
             .arg(&jar)
             .args(arguments);
-        Answer::of(command.arg(self.demo.url(path)))
+        Answer::of(command.arg(self.shop.url(path)))
     }
 
     fn post_with(&self, path: &str, name: &str, value: &str) -> Answer {
         let cookie = format!("{name}={value}");
-        let url = self.demo.url(path);
+        let url = self.shop.url(path);
         Answer::of(program().args(["--request", "POST", "--cookie", &cookie, &url]))
     }
 
     /// As somebody who has nothing but this cookie.
     fn get_with(&self, path: &str, name: &str, value: &str) -> Answer {
-        Answer::of(program().args(["--cookie", &format!("{name}={value}"), &self.demo.url(path)]))
+        Answer::of(program().args(["--cookie", &format!("{name}={value}"), &self.shop.url(path)]))
     }
 }
 
@@ -264,7 +264,7 @@ fn adding_twenty_at_the_same_time_loses_none() {
     let cart = curl.cookie("cart").unwrap();
     let add = || {
         let cookie = format!("cart={cart}");
-        let url = curl.demo.url("/cart/fern/add");
+        let url = curl.shop.url("/cart/fern/add");
         Answer::of(program().args(["--cookie", &cookie, "--request", "POST", &url]))
             .redirects_to("/#fern");
     };
@@ -324,8 +324,8 @@ fn logging_out_asks_the_browser_to_remove_both_cookies() {
 #[test]
 fn after_logout_neither_cookie_is_sent() {
     let Some(curl) = Curl::start() else { return };
-    let (login, add) = (curl.demo.url("/login"), curl.demo.url("/cart/fern/add"));
-    let (account, out) = (curl.demo.url("/account"), curl.demo.url("/logout"));
+    let (login, add) = (curl.shop.url("/login"), curl.shop.url("/cart/fern/add"));
+    let (account, out) = (curl.shop.url("/account"), curl.shop.url("/logout"));
     let next = ["--next", "--silent", "--cookie", ""];
     let mut journey = program();
     journey.args([
@@ -437,7 +437,7 @@ fn an_account_cookie_from_before_the_login_opens_nothing_after_it() {
 #[test]
 fn a_user_sees_his_two_browsers_and_logs_out_one_from_the_other() {
     let Some(laptop) = Curl::start() else { return };
-    let phone = Curl::of(&laptop.demo);
+    let phone = Curl::of(&laptop.shop);
     laptop.log_in_from(FIREFOX, "Ada");
     assert!(
         !laptop.get("/account").has("Log out everywhere else"),
@@ -494,8 +494,8 @@ fn a_user_sees_his_two_browsers_and_logs_out_one_from_the_other() {
 #[test]
 fn logging_out_everywhere_else_ends_every_other_session_and_every_copy_of_this_one() {
     let Some(laptop) = Curl::start() else { return };
-    let others = [Curl::of(&laptop.demo), Curl::of(&laptop.demo)];
-    let bob = Curl::of(&laptop.demo);
+    let others = [Curl::of(&laptop.shop), Curl::of(&laptop.shop)];
+    let bob = Curl::of(&laptop.shop);
     bob.log_in("Bob", false);
     for visitor in others.iter().chain([&laptop]) {
         visitor.log_in("Ada", true);
@@ -532,9 +532,9 @@ fn logging_out_everywhere_else_ends_every_other_session_and_every_copy_of_this_o
 fn nobody_ends_the_session_of_another() {
     let Some(ada) = Curl::start() else { return };
     let (other, bob, stranger) = (
-        Curl::of(&ada.demo),
-        Curl::of(&ada.demo),
-        Curl::of(&ada.demo),
+        Curl::of(&ada.shop),
+        Curl::of(&ada.shop),
+        Curl::of(&ada.shop),
     );
     ada.log_in("Ada", false);
     other.log_in("Ada", false);
@@ -567,7 +567,7 @@ fn nobody_ends_the_session_of_another() {
 #[test]
 fn who_has_logged_out_or_logged_in_again_is_not_listed_twice() {
     let Some(laptop) = Curl::start() else { return };
-    let phone = Curl::of(&laptop.demo);
+    let phone = Curl::of(&laptop.shop);
     laptop.log_in_from(FIREFOX, "Ada");
     for _ in 0..2 {
         phone.log_in_from(CHROME, "Ada");

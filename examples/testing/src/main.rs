@@ -1,8 +1,8 @@
 //! An axum application and its tests: pages, a login, timeouts, and a store that is down.
 //!
 //! ```text
-//! cargo run --example testing_axum --features axum,testing
-//! cargo test --example testing_axum --features axum,testing
+//! cargo run -p example-testing
+//! cargo test -p example-testing
 //! ```
 
 use axum::{
@@ -51,15 +51,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config =
         SessionConfig::new("account", MemoryStore::new(), Keys::generate()?).insecure_local_http();
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
-    println!("http://{}", listener.local_addr()?);
+    println!("http://localhost:8080");
     axum::serve(listener, app(config, Clock::system())).await?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may fail")]
-
     use std::time::Duration;
 
     use axum::http::StatusCode;

@@ -1,9 +1,7 @@
-//! The demo as a process of its own.
+//! The shop as a process of its own.
 
 use std::{
-    env,
     io::{BufRead as _, BufReader, Read as _},
-    path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
 };
 
@@ -11,8 +9,8 @@ use tempfile::TempDir;
 
 use crate::KEY;
 
-/// A running demo; it is killed when this is dropped.
-pub(crate) struct Demo {
+/// A running shop; it is killed when this is dropped.
+pub(crate) struct Shop {
     process: Child,
     /// Kept open, as a process that cannot print may fail.
     _output: BufReader<ChildStdout>,
@@ -20,18 +18,18 @@ pub(crate) struct Demo {
     directory: TempDir,
 }
 
-impl Demo {
+impl Shop {
     pub(crate) fn start() -> Self {
         Self::start_in(tempfile::tempdir().unwrap())
     }
 
     fn start_in(directory: TempDir) -> Self {
-        let mut demo = Command::new(binary());
-        demo.env("PORT", "0")
-            .env("DEMO_DIR", directory.path().join("sessions"))
+        let mut shop = Command::new(env!("CARGO_BIN_EXE_example-shop"));
+        shop.env("PORT", "0")
+            .env("SHOP_DIR", directory.path().join("sessions"))
             .env("SESSION_KEY", KEY);
         let (process, output, url) =
-            spawn(&mut demo, |line| line.strip_prefix("The shop is open at "));
+            spawn(&mut shop, |line| line.strip_prefix("The shop is open at "));
         Self {
             process,
             _output: output,
@@ -52,7 +50,7 @@ impl Demo {
     }
 }
 
-impl Drop for Demo {
+impl Drop for Shop {
     fn drop(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
@@ -78,19 +76,4 @@ pub(crate) fn spawn(
         );
     };
     (process, output, found)
-}
-
-/// Cargo puts examples beside the directory of the tests.
-fn binary() -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let binary = test
-        .parent()
-        .and_then(Path::parent)
-        .unwrap()
-        .join("examples/demo");
-    assert!(
-        binary.is_file(),
-        "the demo is not built: run `cargo build --example demo --all-features`, with the profile of the tests"
-    );
-    binary
 }

@@ -335,7 +335,7 @@ fn layout(title: &str, visitor: &Visitor, content: &str) -> Page {
   </nav>
 </header>
 <main>{content}</main>
-<footer>A demo of <strong>silverback</strong>. The login is an encrypted cookie that the server can
+<footer>A shop on <strong>silverback</strong>. The login is an encrypted cookie that the server can
   end, the cart a file on the server.
   <a href="/account">Look behind the scenes</a></footer>
 <div class="toasts" role="status">{messages}</div>

@@ -3,10 +3,10 @@
 //! rotated while it runs.
 //!
 //! ```text
-//! cargo run --example demo --all-features
+//! cargo run -p example-shop
 //! ```
 //!
-//! All settings are optional: `PORT`, `DEMO_DIR` (for the carts, who is logged in where, and which
+//! All settings are optional: `PORT`, `SHOP_DIR` (for the carts, who is logged in where, and which
 //! logins have ended) and `SESSION_KEY`.
 
 mod logins;
@@ -50,7 +50,10 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let _sweeper = Sweeper::start(store.clone(), Duration::from_secs(600))?;
     let port = env::var("PORT").map_or(Ok(8080), |port| port.parse())?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-    println!("The shop is open at http://{}", listener.local_addr()?);
+    println!(
+        "The shop is open at http://localhost:{}",
+        listener.local_addr()?.port()
+    );
     axum::serve(listener, app(store, keys)).await?;
     Ok(())
 }
@@ -102,7 +105,7 @@ fn keys() -> Result<Keys, KeyError> {
 }
 
 fn directory() -> PathBuf {
-    env::var_os("DEMO_DIR").map_or_else(|| env::temp_dir().join("silverback-demo"), PathBuf::from)
+    env::var_os("SHOP_DIR").map_or_else(|| env::temp_dir().join("silverback-shop"), PathBuf::from)
 }
 
 /// The client is told nothing but a status; what happened is in the response's extensions.

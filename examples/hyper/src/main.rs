@@ -1,28 +1,56 @@
-//! A service for hyper and its tests. The handler takes requests of any body, so that a test can
-//! call it: hyper alone can make an `Incoming`.
+//! Plain hyper and Tower, no framework: counts a visitor's visits. The handler takes requests of any
+//! body, so that a test can call it: hyper alone can make an `Incoming`.
 //!
 //! ```text
-//! cargo run --example testing_hyper --features testing
-//! cargo test --example testing_hyper --features testing
+//! cargo run -p example-hyper
+//! curl -b jar -c jar http://localhost:8080/
 //! ```
 
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use silverback::{Error, Keys, Session, SessionConfig, SessionLayer};
+use silverback::{Error, Keys, MemoryStore, Session, SessionConfig, SessionLayer};
 use tokio::net::TcpListener;
 use tower::{Layer, service_fn};
 
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let config =
+        SessionConfig::new("session", MemoryStore::new(), Keys::generate()?).insecure_local_http();
+    let service = SessionLayer::new(config).layer(service_fn(handle));
+    let listener = TcpListener::bind("127.0.0.1:8080").await?;
+    println!("http://localhost:8080");
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let service = TowerToHyperService::new(service.clone());
+        tokio::spawn(async move {
+            if let Err(error) = http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await
+            {
+                eprintln!("connection: {error}");
+            }
+        });
+    }
+}
+
 async fn handle<B>(request: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
-    Ok(visit(&request).await.unwrap_or_else(|error| {
-        let mut response = Response::new(Full::from("session error"));
-        *response.status_mut() = error.answer().status();
-        response
-    }))
+    Ok(visit(&request).await.unwrap_or_else(|error| refuse(&error)))
+}
+
+fn refuse(error: &Error) -> Response<Full<Bytes>> {
+    let answer = error.answer();
+    let mut response = Response::new(Full::from("session error"));
+    *response.status_mut() = answer.status();
+    if let Some(delay) = answer.retry_after() {
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, delay.as_secs().into());
+    }
+    response
 }
 
 async fn visit<B>(request: &Request<B>) -> Result<Response<Full<Bytes>>, Error> {
@@ -39,32 +67,9 @@ async fn visit<B>(request: &Request<B>) -> Result<Response<Full<Bytes>>, Error> 
     Ok(Response::new(Full::from(format!("visit {n}\n"))))
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let config = SessionConfig::cookie("session", Keys::generate()?).insecure_local_http();
-    let service = SessionLayer::new(config).layer(service_fn(handle));
-    let listener = TcpListener::bind("127.0.0.1:8080").await?;
-    println!("http://{}", listener.local_addr()?);
-    loop {
-        let (stream, _) = listener.accept().await?;
-        let service = TowerToHyperService::new(service.clone());
-        tokio::spawn(async move {
-            let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = served.await {
-                eprintln!("connection: {error}");
-            }
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may fail")]
-
-    use silverback::{
-        store::MemoryStore,
-        testing::{Browser, Calls, FlakyStore},
-    };
+    use silverback::testing::{Browser, Calls, FlakyStore};
 
     use super::*;
 

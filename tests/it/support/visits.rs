@@ -1,5 +1,4 @@
-//! What tonic's build script makes of a `.proto` file, written out, so that the example needs no
-//! compiler:
+//! What tonic's build script makes of a `.proto` file, written out, as far as the tests need it:
 //!
 //! ```text
 //! package visits;

@@ -2,24 +2,25 @@
 
 use std::sync::Arc;
 
+use axum::{Router, routing::get};
+use silverback::{Error, Keys, Session, SessionConfig, SessionLayer};
 use tempfile::TempDir;
 use tokio::{
+    net::TcpListener,
     sync::{Mutex, MutexGuard},
-    task::spawn_blocking,
 };
 
 use crate::{
     curl::{Curl, LOGGED_IN},
-    demo::Demo,
     require,
-    site::Site,
+    shop::Shop,
     webdriver::{Browser, Driver},
 };
 
-/// The demo and the means to open browsers, which are too heavy to run several tests at once.
+/// The shop and the means to open browsers, which are too heavy to run several tests at once.
 struct Desk {
     driver: Driver,
-    demo: Arc<Demo>,
+    shop: Arc<Shop>,
     profile: TempDir,
     _turn: MutexGuard<'static, ()>,
 }
@@ -35,7 +36,7 @@ impl Desk {
         let profile = tempfile::tempdir().unwrap();
         Some(Self {
             driver: Driver::start(),
-            demo: Arc::new(Demo::start()),
+            shop: Arc::new(Shop::start()),
             profile,
             _turn: turn,
         })
@@ -45,19 +46,19 @@ impl Desk {
     async fn open(&self) -> Visitor<'_> {
         Visitor {
             browser: self.driver.browser(self.profile.path()).await,
-            demo: &self.demo,
+            shop: &self.shop,
         }
     }
 }
 
 struct Visitor<'a> {
     browser: Browser<'a>,
-    demo: &'a Demo,
+    shop: &'a Shop,
 }
 
 impl Visitor<'_> {
     async fn visit(&self, path: &str) {
-        self.browser.go(&self.demo.url(path)).await;
+        self.browser.go(&self.shop.url(path)).await;
     }
 
     async fn log_in(&self, remember: bool) {
@@ -239,7 +240,7 @@ async fn a_click_logs_out_everywhere_else() {
     if !require("curl") {
         return;
     }
-    let (visitor, curl) = (desk.open().await, Curl::of(&desk.demo));
+    let (visitor, curl) = (desk.open().await, Curl::of(&desk.shop));
     visitor.log_in(false).await;
     curl.log_in("Ada", false);
     assert!(curl.get("/account").has(LOGGED_IN));
@@ -266,7 +267,7 @@ async fn a_browser_that_was_logged_out_from_elsewhere_shows_it_on_its_next_page(
     if !require("curl") {
         return;
     }
-    let (visitor, curl) = (desk.open().await, Curl::of(&desk.demo));
+    let (visitor, curl) = (desk.open().await, Curl::of(&desk.shop));
     visitor.log_in(true).await;
     visitor.visit("/").await;
     assert_eq!(visitor.browser.text(".who").await, "Ada");
@@ -288,11 +289,27 @@ async fn the_default_cookie_works_on_localhost() {
     let Some(desk) = Desk::start().await else {
         return;
     };
-    let site = spawn_blocking(Site::start).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(axum::serve(listener, strict_site()).into_future());
     let browser = desk.driver.browser(desk.profile.path()).await;
     for visit in ["1", "2", "3"] {
-        let url = format!("http://localhost:{}/strict", site.address.port());
-        browser.go(&url).await;
+        browser.go(&format!("http://localhost:{port}/")).await;
         assert_eq!(browser.text("pre").await, visit);
     }
+}
+
+fn strict_site() -> Router {
+    let config = SessionConfig::cookie("strict", Keys::generate().unwrap());
+    Router::new()
+        .route("/", get(visits))
+        .layer(SessionLayer::new(config))
+}
+
+async fn visits(session: Session) -> Result<String, Error> {
+    let count = |n: &mut u32| {
+        *n += 1;
+        *n
+    };
+    Ok(session.update("visits", count)?.to_string())
 }
