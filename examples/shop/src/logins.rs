@@ -1,10 +1,10 @@
 //! Where somebody is logged in, and how to log out there from here.
 
 use axum::{extract::Path, response::Redirect};
+use maud::{Markup, html};
 use silverback::{Clock, Error, Session, Sessions, SubjectSession, Timestamp, store::RecordKey};
 
 use crate::{
-    page::escape,
     shop::{Account, Basket},
     words,
 };
@@ -48,55 +48,51 @@ pub(crate) async fn end_others(sessions: Sessions) -> Result<Redirect, Error> {
 }
 
 /// A part of the account page; empty for somebody who is not logged in.
-pub(crate) async fn panel(account: &Session) -> Result<String, Error> {
+pub(crate) async fn panel(account: &Session) -> Result<Markup, Error> {
     let sessions = account.subject_sessions().await?;
-    if sessions.is_empty() {
-        return Ok(String::new());
-    }
     let now = Clock::system().now();
-    let items: String = sessions.iter().map(|session| item(session, now)).collect();
-    let end_others = match sessions.iter().any(|session| !session.is_current()) {
-        false => "",
-        true => {
-            r#"<form method="post" action="/account/sessions/end-others">
-    <button class="button quiet" id="end-others">Log out everywhere else</button>
-  </form>"#
+    Ok(html! {
+        @if !sessions.is_empty() {
+            section.panel aria-labelledby="logins" {
+                .heading #logins-heading {
+                    div {
+                        h2 #logins { "Where you are logged in" }
+                        p { "The last use is noted once an hour. Carts stay where they are." }
+                    }
+                    @if sessions.iter().any(|session| !session.is_current()) {
+                        form method="post" action="/account/sessions/end-others" {
+                            button.button.quiet #end-others { "Log out everywhere else" }
+                        }
+                    }
+                }
+                ul.logins role="list" {
+                    @for session in &sessions { (item(session, now)) }
+                }
+            }
         }
-    };
-    Ok(format!(
-        r#"<section class="panel" aria-labelledby="logins">
-  <div class="heading" id="logins-heading">
-    <div>
-      <h2 id="logins">Where you are logged in</h2>
-      <p>The last use is noted once an hour. Carts stay where they are.</p>
-    </div>
-    {end_others}
-  </div>
-  <ul class="logins" role="list">{items}</ul>
-</section>"#
-    ))
+    })
 }
 
-fn item(session: &SubjectSession, now: Timestamp) -> String {
-    let (id, device) = (session.record_key(), escape(device(session)));
+fn item(session: &SubjectSession, now: Timestamp) -> Markup {
+    let (id, device) = (session.record_key(), device(session));
     let since = words::ago(now.saturating_since(session.since()));
     let used = words::ago(now.saturating_since(session.last_used()));
-    let end = match session.is_current() {
-        true => r#"<span class="pill active">this browser</span>"#.to_owned(),
-        false => {
-            format!(
-                r#"<form method="post" action="/account/sessions/{id}/end">
-    <button class="button quiet" aria-label="Log out: {device}" aria-describedby="use-{id}">Log out</button>
-  </form>"#
-            )
+    html! {
+        li {
+            div {
+                h3 { (device) }
+                p id={ "use-" (id) } { "Logged in " (since) ", last used " (used) }
+            }
+            @if session.is_current() {
+                span.pill.active { "this browser" }
+            } @else {
+                form method="post" action={ "/account/sessions/" (id) "/end" } {
+                    button.button.quiet aria-label={ "Log out: " (device) }
+                        aria-describedby={ "use-" (id) } { "Log out" }
+                }
+            }
         }
-    };
-    format!(
-        r#"<li>
-  <div><h3>{device}</h3><p id="use-{id}">Logged in {since}, last used {used}</p></div>
-  {end}
-</li>"#
-    )
+    }
 }
 
 /// The note is in the list alone: if the server has lost that, the session is listed again without.

@@ -20,8 +20,8 @@ use axum::{
     Form, Router,
     extract::{FromRequestParts, Path, State},
     http::{
-        HeaderMap, HeaderValue, StatusCode,
-        header::{LOCATION, USER_AGENT},
+        HeaderMap, HeaderName, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, USER_AGENT},
         request::Parts,
     },
     middleware,
@@ -34,6 +34,7 @@ use silverback::{
     SessionConfig, SessionLayer, Sessions, Typed, store::Sweeper,
 };
 use tokio::net::TcpListener;
+use tower_http::csrf::CsrfLayer;
 
 use self::{
     page::{Facts, Page},
@@ -62,9 +63,9 @@ async fn main() -> Result<(), Box<dyn StdError>> {
 /// cookie. Beside the carts the server keeps who is logged in where, and which logins have ended,
 /// so that it can end one.
 ///
-/// Both cookies have the default `SameSite=Lax`: a browser does not send them along with a POST
-/// that comes from another site. As every change here is a POST, that is the defence against
-/// cross-site request forgery.
+/// Every change is a POST, and `CsrfLayer` refuses one that comes from another site. Both cookies have
+/// the default `SameSite=Lax` as well, so a browser would not send them along. That alone leaves the
+/// login open: another site could have a visitor logged in under a name that is not theirs.
 fn app(store: FilesystemStore, keys: Keys) -> Router {
     let cookies = CookieStore::new().revocation(store.clone());
     let account = SessionConfig::new(Account, cookies, keys.clone()).insecure_local_http();
@@ -90,6 +91,8 @@ fn app(store: FilesystemStore, keys: Keys) -> Router {
         .with_state(keys)
         .layer(SessionLayer::new(account).with(cart))
         .layer(middleware::map_response(log_failure))
+        .layer(CsrfLayer::new())
+        .route("/favicon.ico", get(favicon))
 }
 
 fn keys() -> Result<Keys, KeyError> {
@@ -125,11 +128,22 @@ async fn log_failure(mut response: Response) -> Response {
     response
 }
 
+/// Outside the layers, as it is the same for everybody.
+async fn favicon() -> ([(HeaderName, &'static str); 2], &'static str) {
+    let headers = [
+        (CONTENT_TYPE, "image/svg+xml"),
+        (CACHE_CONTROL, "public, max-age=86400"),
+    ];
+    (headers, page::MARK)
+}
+
 /// What every page shows around its content.
+#[derive(Default)]
 struct Visitor {
     name: Option<String>,
     items: u32,
     messages: Vec<String>,
+    was_logged_out: bool,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Visitor {
@@ -140,16 +154,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
         let (account, cart) = (sessions.get(Account).await?, sessions.get(Basket).await?);
         let mut messages: Vec<String> = account.flashes()?;
         messages.extend(cart.claim_flashes::<String>().await?);
-        if matches!(
+        let was_logged_out = matches!(
             account.rejection(),
             Some(Rejection::Ended | Rejection::Revoked)
-        ) {
-            messages.push("You were logged out.".into());
-        }
+        );
         Ok(Self {
             name: account.subject()?,
             items: Typed::<Cart>::of(&cart).read()?.count(),
             messages,
+            was_logged_out,
         })
     }
 }
@@ -311,13 +324,13 @@ async fn show_account(
         )?,
     ];
     let logins = logins::panel(&account).await?;
-    Ok(page::account(
-        &visitor,
+    let account = page::Account {
         visits,
-        &facts,
-        &logins,
-        &keys.list(),
-    ))
+        facts: &facts,
+        logins: &logins,
+        keys: &keys.list(),
+    };
+    Ok(page::account(&visitor, &account))
 }
 
 /// Everybody stays logged in: the old key still opens cookies, and the next answer seals them with

@@ -12,13 +12,13 @@ use tokio::{
 
 use crate::{
     curl::{Curl, LOGGED_IN},
+    driver::{Browser, Driver},
     require,
     shop::Shop,
-    webdriver::{Browser, Driver},
 };
 
 /// The shop and the means to open browsers, which are too heavy to run several tests at once.
-struct Desk {
+pub(crate) struct Desk {
     driver: Driver,
     shop: Arc<Shop>,
     profile: TempDir,
@@ -28,7 +28,7 @@ struct Desk {
 static TURN: Mutex<()> = Mutex::const_new(());
 
 impl Desk {
-    async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         if !(require("chromium") && require("chromedriver")) {
             return None;
         }
@@ -43,7 +43,7 @@ impl Desk {
     }
 
     /// Opens a browser, with the profile that the last one has left.
-    async fn open(&self) -> Visitor<'_> {
+    pub(crate) async fn open(&self) -> Visitor<'_> {
         Visitor {
             browser: self.driver.browser(self.profile.path()).await,
             shop: &self.shop,
@@ -51,24 +51,29 @@ impl Desk {
     }
 }
 
-struct Visitor<'a> {
-    browser: Browser<'a>,
+pub(crate) struct Visitor<'a> {
+    pub(crate) browser: Browser,
     shop: &'a Shop,
 }
 
 impl Visitor<'_> {
-    async fn visit(&self, path: &str) {
+    pub(crate) async fn visit(&self, path: &str) {
         self.browser.go(&self.shop.url(path)).await;
     }
 
     async fn log_in(&self, remember: bool) {
         self.visit("/login").await;
-        self.browser.fill("[name=name]", "Ada").await;
         if remember {
             self.browser.click("[name=remember]").await;
         }
-        self.browser.follow("#login .button").await;
+        self.fill_in("Ada").await;
         assert_eq!(self.heading().await, "Hello, Ada");
+    }
+
+    /// Fills in the login form that is shown.
+    pub(crate) async fn fill_in(&self, name: &str) {
+        self.browser.fill("[name=name]", name).await;
+        self.browser.follow("#login .button").await;
     }
 
     async fn heading(&self) -> String {
@@ -146,16 +151,17 @@ async fn two_tabs_that_fill_the_cart_at_the_same_time_lose_nothing() {
     let visitor = desk.open().await;
     visitor.visit("/").await;
     visitor.browser.follow("#mug .button").await;
-    let first = visitor.browser.tab().await;
-    let second = visitor.browser.open_tab().await;
-    visitor.browser.switch_to(&second).await;
+    let tabs = &visitor.browser.0;
+    let first = tabs.window().await.unwrap();
+    let second = tabs.new_window(true).await.unwrap().handle;
+    tabs.switch_to_window(second.clone()).await.unwrap();
     visitor.visit("/").await;
 
     visitor.begin_to_add(10, "lamp").await;
-    visitor.browser.switch_to(&first).await;
+    tabs.switch_to_window(first).await.unwrap();
     visitor.begin_to_add(10, "fern").await;
     visitor.finish_adding(10).await;
-    visitor.browser.switch_to(&second).await;
+    tabs.switch_to_window(second).await.unwrap();
     visitor.finish_adding(10).await;
 
     assert_eq!(visitor.quantity("lamp").await, "10");
@@ -275,7 +281,10 @@ async fn a_browser_that_was_logged_out_from_elsewhere_shows_it_on_its_next_page(
     curl.post("/account/sessions/end-others");
     visitor.visit("/").await;
     assert_eq!(visitor.browser.text(".who").await, "Log in");
-    assert_eq!(visitor.messages().await, ["You were logged out."]);
+    assert_eq!(
+        visitor.browser.text(".notice").await,
+        "You were logged out from another browser. Log in again"
+    );
     visitor.log_in(true).await;
     assert_eq!(
         visitor.texts(".logins h3").await,

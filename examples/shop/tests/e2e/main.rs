@@ -1,6 +1,6 @@
 //! The shop as its visitors see it: through `curl` with a cookie jar, and through a browser.
 //!
-//! A test whose program is missing (`curl`, `chromium` and `chromedriver`) says so and passes; where
+//! A test whose program is missing (`curl`, `chromium` and `chromedriver`, axe-core in the file that `AXE` names) says so and passes; where
 //! the environment variable `CI` is set it fails.
 
 #![allow(
@@ -12,8 +12,9 @@
 
 mod browser;
 mod curl;
+mod driver;
+mod looks;
 mod shop;
-mod webdriver;
 
 use std::env;
 
@@ -26,12 +27,13 @@ fn require(binary: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let found = env::split_paths(&path).any(|directory| directory.join(binary).is_file());
     if !found {
-        let ci = env::var_os("CI").is_some_and(|ci| !ci.is_empty());
-        assert!(
-            !ci,
-            "`{binary}` is not installed, and with CI set no test may be skipped"
-        );
-        println!("skipped: `{binary}` is not installed");
+        skip(&format!("`{binary}` is not installed"));
     }
     found
+}
+
+fn skip(reason: &str) {
+    let ci = env::var_os("CI").is_some_and(|ci| !ci.is_empty());
+    assert!(!ci, "{reason}, and with CI set no test may be skipped");
+    println!("skipped: {reason}");
 }
