@@ -70,6 +70,8 @@ use crate::{clock::Timestamp, text};
 /// Reading fails for an unknown field, a field that comes twice, and a value of the wrong kind. The
 /// error names the field: `` `idle_timeout`: expected a length of time such as .., got "30x" ``. The
 /// layer checks what the values mean when you build it, as for settings that the program makes.
+/// A struct of yours that has `#[serde(flatten)]` on this one hides unknown fields, as serde passes on
+/// the known ones alone: give it a table of its own.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct SessionSettings {
