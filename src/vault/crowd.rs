@@ -8,12 +8,11 @@
 //! it may have written is known by the id of its write.
 
 use std::{
-    any::Any,
-    mem,
     panic::{self, AssertUnwindSafe},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use self::ticket::{Outcome, Ticket};
 use super::{
     own::{Refused, note},
     records::{Found, Vault},
@@ -25,10 +24,11 @@ use crate::{
     content::{Browser, Content, WriteId, Writes},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
-    lock,
     state::{Draft, Home, Job, Place, Written},
     store::{Bytes, Calls, Lead, Line, Read, StoreError, Version, Waited},
 };
+
+mod ticket;
 
 /// How many leaders somebody waits for.
 const LINES: usize = 3;
@@ -49,38 +49,6 @@ struct Last {
     place: Place,
     /// By which settings.
     by: usize,
-}
-
-/// What somebody wants to have saved, and what becomes of it.
-struct Ticket {
-    /// By which settings; others save by themselves.
-    settings: usize,
-    slot: Mutex<Slot>,
-    /// It has been given back.
-    returned: Condvar,
-}
-
-enum Slot {
-    Waiting(Job),
-    /// A leader applies the changes, on this thread.
-    Lent(usize),
-    Done(Job, Outcome),
-    /// Its owner has left.
-    Left,
-}
-
-/// What became of one.
-enum Outcome {
-    /// It is in this content, under this version.
-    Saved(Box<(Content, Place)>),
-    /// It was, and then another request has renewed the session.
-    CarriedAlong,
-    Failed(Error),
-    Panicked(Box<dyn Any + Send>),
-    /// There was no record any more when it was to be written, and this is what it was to be.
-    Removed {
-        is_emptied: bool,
-    },
 }
 
 /// A job that stands in a line. What was taken from it goes back when this is dropped.
@@ -447,84 +415,9 @@ fn address(settings: &Settings) -> usize {
     std::ptr::from_ref(settings).addr()
 }
 
-impl Ticket {
-    fn is_done(&self) -> bool {
-        matches!(*self.slot(), Slot::Done(..))
-    }
-
-    /// Takes the job out for a moment in which nothing is waited for.
-    fn lend(&self) -> Option<Job> {
-        let mut slot = self.slot();
-        match mem::replace(&mut *slot, Slot::Lent(lock::thread_id())) {
-            Slot::Waiting(job) => Some(job),
-            other => {
-                *slot = other;
-                None
-            }
-        }
-    }
-
-    /// Says whether somebody still waits for it.
-    fn give_back(&self, job: Job, outcome: Option<Outcome>) -> bool {
-        let mut slot = self.slot();
-        if !matches!(*slot, Slot::Lent(_)) {
-            drop(slot);
-            // Without the lock: it may have closures of the application.
-            drop(job);
-            return false;
-        }
-        *slot = match outcome {
-            None => Slot::Waiting(job),
-            Some(outcome) => Slot::Done(job, outcome),
-        };
-        self.returned.notify_all();
-        true
-    }
-
-    fn finish(&self, outcome: impl FnOnce(&mut Job) -> Outcome) {
-        if let Some(mut job) = self.lend() {
-            let outcome = outcome(&mut job);
-            self.give_back(job, Some(outcome));
-        }
-    }
-
-    fn with_waiting(&self, work: impl FnOnce(&mut Job)) {
-        if let Slot::Waiting(job) = &mut *self.slot() {
-            work(job);
-        }
-    }
-
-    /// Takes the job back for good. If a leader applies it just now, on another thread, that comes
-    /// to its end first. On this very thread it cannot: a closure has dropped the future that brought
-    /// it, and its changes with it.
-    fn take_back(&self) -> Option<(Job, Option<Outcome>)> {
-        let mut slot = self.slot();
-        loop {
-            match mem::replace(&mut *slot, Slot::Left) {
-                Slot::Waiting(job) => return Some((job, None)),
-                Slot::Done(job, outcome) => return Some((job, Some(outcome))),
-                Slot::Lent(thread) if thread != lock::thread_id() => {
-                    *slot = Slot::Lent(thread);
-                    let waited = self.returned.wait(slot);
-                    slot = waited.unwrap_or_else(PoisonError::into_inner);
-                }
-                Slot::Lent(_) | Slot::Left => return None,
-            }
-        }
-    }
-
-    fn slot(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl<'a> Parked<'a> {
     fn new(line: &'a Arc<Line>, job: &'a mut Job, settings: &Settings) -> Self {
-        let ticket = Arc::new(Ticket {
-            settings: address(settings),
-            slot: Mutex::new(Slot::Waiting(job.lend())),
-            returned: Condvar::new(),
-        });
+        let ticket = Arc::new(Ticket::new(address(settings), job.lend()));
         if let Some(crowd) = line.luggage::<Crowd>() {
             crowd.tickets().push(Arc::clone(&ticket));
         }
