@@ -183,7 +183,7 @@ fn set_cookies(headers: &mut HeaderMap, cookies: Cookies, shared: &Shared) {
     }
     let bytes = cookies.values().map(HeaderValue::len).sum();
     if bytes >= NEAR_LIMIT {
-        shared.provoked.long_response(&shared.clock, bytes);
+        shared.report.long_response(&shared.clock, bytes);
     }
     if headers.contains_key(header::SET_COOKIE) {
         cookies

@@ -65,7 +65,7 @@ impl SessionLayer {
             clock: Clock::system(),
             keep_if: None,
             allows_shared_caching: false,
-            provoked: Arc::default(),
+            report: Arc::default(),
         };
         Self {
             shared,

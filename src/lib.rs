@@ -292,6 +292,7 @@
 //! | `filesystem` | [`FilesystemStore`] (Unix) | yes |
 //! | `axum` | [extractors](#axum), and `IntoResponse` for [`Error`] | no |
 //! | `conformance` | [`store_conformance!`]: tests of the [`Store`](store::Store) contract, for your own store | no |
+//! | `metrics` | counts and times for a recorder of the `metrics` facade: see `docs/events.md` | no |
 //! | `testing` | [`testing`](mod@testing): browsers, seeded sessions and failing stores for your tests | no |
 //! | `tracing` | events on the target `silverback`: kinds and names, never a secret | yes |
 //!
@@ -342,9 +343,8 @@ mod id;
 mod join;
 mod lock;
 mod name;
+mod report;
 mod text;
-#[cfg(feature = "tracing")]
-mod throttle;
 mod trace;
 
 pub use ::cookie::SameSite;

@@ -7,6 +7,7 @@ use crate::{
     config::{SessionConfig, Settings},
     error::{ConfigError, Error},
     id::{RecordKey, SessionId},
+    report::Cause,
     request::{Registry, Shared},
     session::Session,
     store::{self, Meter, Read},
@@ -160,7 +161,9 @@ impl SessionRecords {
                 is_open: false,
                 version: None,
             };
-            vault.destroy(&[doomed]).await
+            let ended = vault.destroy(&[doomed]).await?;
+            vault.report_ended(Cause::Operator, ended);
+            Ok(ended)
         };
         let ended = destroy.await.map_err(|error: Error| self.blame(error))?;
         Ok(ended > 0)
@@ -186,6 +189,7 @@ impl SessionRecords {
             settings: &self.settings,
             clock: &self.shared.clock,
             meter,
+            report: &self.shared.report,
         })
     }
 

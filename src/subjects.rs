@@ -10,6 +10,7 @@ use crate::{
     config::{SessionConfig, Settings},
     error::{ConfigError, Error},
     id::RecordKey,
+    report::{Cause, Report},
     roster::Entry,
     store::{self, Meter},
     vault::{Enrolled, Vault},
@@ -71,6 +72,7 @@ use crate::{
 pub struct Subjects {
     settings: Arc<Settings>,
     clock: Clock,
+    report: Arc<Report>,
 }
 
 /// A session as the list of its subject has it.
@@ -189,6 +191,7 @@ impl Subjects {
         Ok(Self {
             settings,
             clock: Clock::system(),
+            report: Arc::default(),
         })
     }
 
@@ -253,7 +256,9 @@ impl Subjects {
         let meter = Meter::default();
         let end = async {
             let vault = self.vault(&meter)?;
-            vault.end_enrolled(subject, which, others).await
+            let ended = vault.end_enrolled(subject, which, others).await?;
+            vault.report_ended(Cause::Operator, ended);
+            Ok(ended)
         };
         end.await.map_err(|error| self.blame(error))
     }
@@ -266,6 +271,7 @@ impl Subjects {
             settings: &self.settings,
             clock: &self.clock,
             meter,
+            report: &self.report,
         })
     }
 

@@ -18,6 +18,7 @@ use super::{
     secret::Key,
     text::{self, KeyState},
 };
+use crate::trace;
 
 /// The keys of an application: one active, and any number of others.
 ///
@@ -238,10 +239,7 @@ impl Keys {
     /// Lists the ids of the keys and what each is used for.
     #[must_use]
     pub fn list(&self) -> Vec<(KeyId, KeyState)> {
-        self.snapshot()
-            .iter()
-            .map(|(key, state)| (key.id(), *state))
-            .collect()
+        states(&self.0.ring.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn change(
@@ -249,8 +247,15 @@ impl Keys {
         change: impl FnOnce(&mut Vec<(Key, KeyState)>) -> Result<(), KeyError>,
     ) -> Result<(), KeyError> {
         let mut ring = self.0.ring.write().unwrap_or_else(PoisonError::into_inner);
+        let before = states(&ring);
         change(&mut ring)?;
+        let after = states(&ring);
         self.0.generation.fetch_add(1, Ordering::Release);
+        drop(ring);
+        let changed = after.iter().filter(|state| !before.contains(state));
+        for (id, state) in changed {
+            trace::key_changed(id, state.word());
+        }
         Ok(())
     }
 
@@ -278,6 +283,11 @@ impl Keys {
     pub(crate) fn generation(&self) -> u64 {
         self.0.generation.load(Ordering::Acquire)
     }
+}
+
+fn states(ring: &[(Key, KeyState)]) -> Vec<(KeyId, KeyState)> {
+    let state = |(key, state): &(Key, KeyState)| (key.id(), *state);
+    ring.iter().map(state).collect()
 }
 
 /// Makes `key` the active one; the one until now becomes `former`.

@@ -8,6 +8,7 @@ use super::registry::{Handle, Registry};
 use crate::{
     error::Error,
     join,
+    report::metrics::Stopwatch,
     state::Use,
     turn::{self, Anchor, Keep, Reply, commit_cookie},
 };
@@ -78,6 +79,7 @@ pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commi
 }
 
 async fn commit_rest(handles: Vec<Handle>, keep: Keep, mut committed: Committed) -> Committed {
+    let watch = Stopwatch::start();
     let commits = handles.iter().map(|handle| commit_one(handle, keep));
     let outcomes = join::all(commits.collect()).await;
     for (handle, outcome) in handles.iter().zip(outcomes) {
@@ -85,6 +87,9 @@ async fn commit_rest(handles: Vec<Handle>, keep: Keep, mut committed: Committed)
             Ok(used) => committed.used = committed.used.max(used),
             Err(reply) => committed.add(handle, reply),
         }
+    }
+    if let Some(handle) = handles.first() {
+        watch.of_commit(handle.exchange().meter.calls());
     }
     committed
 }

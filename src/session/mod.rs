@@ -311,7 +311,7 @@ impl Session {
     fn opened<R>(&self, work: impl FnOnce(&mut State) -> Result<R, Error>) -> Result<R, Error> {
         let (cell, settings) = (self.handle.cell(), self.settings());
         let opens = !settings.has_store();
-        let mut rejection = None;
+        let mut opening = None;
         let worked = cell.with(|state| {
             state.is_used = true;
             if state.view.is_none() {
@@ -319,15 +319,14 @@ impl Session {
                     return Err(work);
                 }
                 match open_cookie(state, &self.handle.vault(), self.handle.exchange()) {
-                    Ok(reason) => rejection = reason,
+                    Ok(found) => opening = found,
                     Err(error) => return Ok(Err(error)),
                 }
             }
             Ok(work(state))
         });
-        if let Some(reason) = rejection {
-            let provoked = self.handle.provoked();
-            provoked.rejected(self.handle.clock(), self.name(), reason);
+        if let Some(opening) = opening {
+            self.handle.vault().report_opened(opening);
         }
         match worked {
             Ok(result) => result,

@@ -5,6 +5,7 @@ use crate::{
     content::Subject,
     error::{Error, ErrorKind},
     id::RecordKey,
+    report::Cause,
     roster::Entry,
     state::{Change, Effect, Enrolment, View},
     subjects::SubjectSession,
@@ -143,12 +144,11 @@ impl Session {
             Some((subject, key)) if key.as_ref() != Some(id) => {
                 let is_own = |entry: &Entry| key.is_some_and(|key| entry.has(&key));
                 let is_it = |entry: &Entry| entry.has(id) && !is_own(entry);
-                let ended = self
-                    .handle
-                    .vault()
-                    .end_enrolled(&subject, is_it, Enrolled::Only)
-                    .await;
-                Ok(ended.map_err(|error| self.fail(error))? > 0)
+                let vault = self.handle.vault();
+                let ended = vault.end_enrolled(&subject, is_it, Enrolled::Only).await;
+                let ended = ended.map_err(|error| self.fail(error))?;
+                vault.report_ended(Cause::Elsewhere, ended);
+                Ok(ended > 0)
             }
             _ => Ok(false),
         }
@@ -187,7 +187,9 @@ impl Session {
                 .end_enrolled(&subject, is_other, Enrolled::AndUnlisted)
                 .await
         };
-        destroy.await.map_err(|error| self.fail(error))
+        let ended = destroy.await.map_err(|error| self.fail(error))?;
+        self.handle.vault().report_ended(Cause::Elsewhere, ended);
+        Ok(ended)
     }
 
     fn whose(&self) -> Result<Option<Whose>, Error> {

@@ -16,6 +16,7 @@ pub(crate) struct Meter(Monitor<Waited>);
 struct Waited {
     before: Duration,
     under_way: u32,
+    calls: u32,
     /// When the first of those that are under way began.
     since: Option<Instant>,
 }
@@ -63,6 +64,16 @@ impl Meter {
                 waited.before += now.saturating_duration_since(since);
             }
         });
+    }
+
+    /// Counts a call of a store.
+    pub(super) fn count(&self) {
+        self.0.with(|waited| waited.calls += 1);
+    }
+
+    /// How many calls were counted.
+    pub(crate) fn calls(&self) -> u32 {
+        self.0.with(|waited| waited.calls)
     }
 
     fn waited(&self) -> Duration {

@@ -10,7 +10,10 @@ use super::{
     followers::Followers,
     lines::{Lead, Line, Waited},
 };
-use crate::crypto;
+use crate::{
+    crypto,
+    report::metrics::{self, Stopwatch},
+};
 
 /// A store of sessions. It is no [`Store`](super::Store), so that nobody waits for it without a
 /// budget: what it can do is behind [`within`](Self::within).
@@ -102,7 +105,7 @@ impl<'a> Calls<'a> {
         if self.never_waits {
             return self.store.load(key, read).await;
         }
-        self.twice(|| self.store.load(key, read)).await.0
+        self.twice("load", || self.store.load(key, read)).await.0
     }
 
     pub(crate) async fn load_many(
@@ -113,8 +116,8 @@ impl<'a> Calls<'a> {
         if self.never_waits {
             return self.store.load_many(keys, read).await;
         }
-        self.all_twice(keys.len(), || self.store.load_many(keys, read))
-            .await
+        let load = || self.store.load_many(keys, read);
+        self.all_twice("load_many", keys.len(), load).await
     }
 
     /// For what has this key and no other. The first call may have been done: an
@@ -128,7 +131,7 @@ impl<'a> Calls<'a> {
         if self.never_waits {
             return (self.store.create(key, data, expiry).await, Sent::Once);
         }
-        self.twice(|| self.store.create(key, data.clone(), expiry))
+        self.twice("create", || self.store.create(key, data.clone(), expiry))
             .await
     }
 
@@ -144,8 +147,10 @@ impl<'a> Calls<'a> {
         if self.never_waits {
             return (create.await, Sent::Once);
         }
-        let answer = self.budget.wait(create).await;
-        self.answered_first(answer.unwrap_or_else(Err))
+        let watch = Stopwatch::start();
+        let answer = self.budget.wait(create).await.unwrap_or_else(Err);
+        self.note_call("create", watch, answer.as_ref().err());
+        self.answered_first(answer)
     }
 
     pub(crate) async fn update(
@@ -159,8 +164,10 @@ impl<'a> Calls<'a> {
             let answer = self.store.update(key, expected, data, expiry).await;
             return (answer, Sent::Once);
         }
-        self.twice(|| self.store.update(key, expected, data.clone(), expiry))
-            .await
+        self.twice("update", || {
+            self.store.update(key, expected, data.clone(), expiry)
+        })
+        .await
     }
 
     pub(crate) async fn touch(
@@ -173,7 +180,7 @@ impl<'a> Calls<'a> {
             return self.store.touch(key, expected, expiry).await;
         }
         let touch = || self.store.touch(key, expected, expiry);
-        self.twice(touch).await.0
+        self.twice("touch", touch).await.0
     }
 
     pub(crate) async fn delete(
@@ -184,7 +191,9 @@ impl<'a> Calls<'a> {
         if self.never_waits {
             return self.store.delete(key, expected).await;
         }
-        self.twice(|| self.store.delete(key, expected)).await.0
+        self.twice("delete", || self.store.delete(key, expected))
+            .await
+            .0
     }
 
     pub(crate) async fn delete_many(
@@ -194,8 +203,8 @@ impl<'a> Calls<'a> {
         if self.never_waits {
             return self.store.delete_many(records).await;
         }
-        self.all_twice(records.len(), || self.store.delete_many(records))
-            .await
+        let delete = || self.store.delete_many(records);
+        self.all_twice("delete_many", records.len(), delete).await
     }
 
     /// As [`load`](Self::load), of a store that never waits.
@@ -286,6 +295,7 @@ impl<'a> Calls<'a> {
 
     /// Pauses before a store is asked once more.
     pub(crate) async fn pause_to_ask_again(self) -> Result<(), StoreError> {
+        metrics::retry();
         self.pause(PAUSE.min(self.budget.limit / PART)).await
     }
 
@@ -298,20 +308,48 @@ impl<'a> Calls<'a> {
             .await
     }
 
-    async fn twice<T, F>(self, call: impl Fn() -> F) -> Told<T>
+    async fn twice<T, F>(self, operation: &'static str, call: impl Fn() -> F) -> Told<T>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        match self.budget.wait(call()).await {
+        match self.once(operation, &call).await {
             Ok(Err(error)) if self.may_ask_again(&error) => {}
             Ok(answer) => return self.answered_first(self.told(answer)),
             Err(late) => return (Err(late), Sent::Once),
         }
         let again = match self.pause_to_ask_again().await {
-            Ok(()) => self.budget.wait(call()).await,
+            Ok(()) => self.once(operation, &call).await,
             Err(error) => Err(error),
         };
         (again.and_then(|answer| self.told(answer)), Sent::Again)
+    }
+
+    async fn once<T, F>(
+        self,
+        operation: &'static str,
+        call: impl Fn() -> F,
+    ) -> Result<Result<T, StoreError>, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let watch = Stopwatch::start();
+        let answer = self.budget.wait(call()).await;
+        let error = match &answer {
+            Ok(answer) => answer.as_ref().err(),
+            Err(late) => Some(late),
+        };
+        self.note_call(operation, watch, error);
+        answer
+    }
+
+    /// Takes note of a call that has ended.
+    fn note_call(self, operation: &'static str, watch: Stopwatch, error: Option<&StoreError>) {
+        if cfg!(feature = "metrics") {
+            self.budget.meter.count();
+        }
+        watch.of_call(operation, error.map(StoreError::word));
+        let is_failure = |error: &&StoreError| matches!(error, StoreError::Unavailable(_));
+        self.store.note_answer(error.filter(is_failure));
     }
 
     /// What a first call was answered. The store's client may have made it before.
@@ -325,11 +363,16 @@ impl<'a> Calls<'a> {
     }
 
     /// As [`twice`](Self::twice), for a call that has so many answers.
-    async fn all_twice<T, F>(self, count: usize, call: impl Fn() -> F) -> Vec<Result<T, StoreError>>
+    async fn all_twice<T, F>(
+        self,
+        operation: &'static str,
+        count: usize,
+        call: impl Fn() -> F,
+    ) -> Vec<Result<T, StoreError>>
     where
         F: Future<Output = Vec<Result<T, StoreError>>>,
     {
-        let first = self.budget.wait(call()).await;
+        let first = self.all_once(operation, &call).await;
         let is_down = |answer: &Result<T, StoreError>| {
             let error = answer.as_ref().err();
             error.is_some_and(|error| self.may_ask_again(error))
@@ -337,11 +380,29 @@ impl<'a> Calls<'a> {
         let again = match first {
             Ok(all) if !all.iter().any(is_down) => return all,
             Ok(_) => match self.pause_to_ask_again().await {
-                Ok(()) => self.budget.wait(call()).await,
+                Ok(()) => self.all_once(operation, &call).await,
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),
         };
         again.unwrap_or_else(|error| all_failed(count, &error))
+    }
+
+    async fn all_once<T, F>(
+        self,
+        operation: &'static str,
+        call: impl Fn() -> F,
+    ) -> Result<Vec<Result<T, StoreError>>, StoreError>
+    where
+        F: Future<Output = Vec<Result<T, StoreError>>>,
+    {
+        let watch = Stopwatch::start();
+        let all = self.budget.wait(call()).await;
+        let error = match &all {
+            Ok(all) => all.iter().find_map(|answer| answer.as_ref().err()),
+            Err(late) => Some(late),
+        };
+        self.note_call(operation, watch, error);
+        all
     }
 }

@@ -1,7 +1,7 @@
 //! One type for every store.
 
 use std::{
-    any::Any,
+    any::{self, Any},
     fmt,
     pin::{Pin, pin},
     sync::Arc,
@@ -12,6 +12,7 @@ use super::{
     Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version, error::all_failed,
     followers::Followers, lines::Lines,
 };
+use crate::report::Health;
 
 /// A store of any type, chosen at run time. It is a [`Store`] itself.
 ///
@@ -33,6 +34,9 @@ pub struct DynStore(Arc<Lined<dyn Erased>>);
 struct Lined<S: ?Sized> {
     lines: Lines,
     followers: Followers,
+    health: Health,
+    /// The type of the store, for the log.
+    name: &'static str,
     store: S,
 }
 
@@ -46,6 +50,8 @@ impl DynStore {
         Self(Arc::new(Lined {
             lines: Lines::default(),
             followers: Followers::default(),
+            health: Health::default(),
+            name: any::type_name_of_val(&store),
             store,
         }))
     }
@@ -57,6 +63,15 @@ impl DynStore {
     /// Who waits for this record in this process.
     pub(super) fn lines(&self) -> &Lines {
         &self.0.lines
+    }
+
+    /// Takes note of whether the store has answered.
+    pub(super) fn note_answer(&self, failure: Option<&StoreError>) {
+        let Lined { health, name, .. } = &*self.0;
+        match failure {
+            Some(error) => health.failed(name, error),
+            None => health.answered(name),
+        }
     }
 
     /// Which writes this process has seen on top of which.

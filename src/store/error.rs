@@ -51,6 +51,20 @@ impl StoreError {
         Self::Unavailable(source.into())
     }
 
+    /// What kind of error it is, for a count.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Exists => "exists",
+            Self::Conflict => "conflict",
+            Self::Gone => "gone",
+            Self::TooLarge { .. } => "too_large",
+            Self::ClocksDiffer { .. } => "clocks_differ",
+            Self::Corrupt(_) => "corrupt",
+            Self::Unavailable(_) => "unavailable",
+            Self::Refused(_) => "refused",
+        }
+    }
+
     /// Makes an error of what the server answers, or of a sentence.
     #[must_use]
     pub fn refused(source: impl Into<BoxError>) -> Self {

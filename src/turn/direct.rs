@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     error::Error,
+    report::Saved,
     state::{Home, Source},
     store::{Expiry, Read, StoreError},
 };
@@ -38,10 +39,7 @@ impl Turn<'_> {
         let found = self.vault.read(&id, record, now).map_err(Error::of_load)?;
         let mut view = found.into_view(id, now);
         view.home.hear();
-        if let Some(reason) = view.rejection {
-            let clock = self.vault.clock;
-            self.provoked.rejected(clock, &settings.name, reason);
-        }
+        self.vault.report_opened(view.opening());
         // Another thread may have asked for changes before it was open.
         let mut view = Some(view);
         Ok(self.state(|state| {
@@ -90,6 +88,7 @@ impl Turn<'_> {
             Err(error) => return Err(error.into()),
         };
         let saved = mem::take(&mut log.log);
+        let made = new.clone();
         let reply = self.state(|state| {
             match new {
                 Some(id) => {
@@ -102,6 +101,8 @@ impl Turn<'_> {
         });
         // Without the lock: it may have closures of the application.
         drop(saved);
+        let saved = made.as_ref().map_or(Saved::Again, |_| Saved::Created);
+        self.vault.report_saved(saved, made);
         reply.map(Some)
     }
 }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     content::Content,
     error::{Error, ErrorKind, Rejection},
+    report::Opening,
     state::{Change, Home, State, View},
     store::Read,
     vault::Vault,
@@ -81,7 +82,7 @@ impl Operation for Reopen {
     }
 }
 
-/// Opens a session that no store has a say in, and says why its cookie was not accepted.
+/// Opens a session that no store has a say in, and says what was found; `None` if it was open.
 ///
 /// # Errors
 ///
@@ -90,7 +91,7 @@ pub(crate) fn open_cookie(
     state: &mut State,
     vault: &Vault<'_>,
     exchange: &Exchange,
-) -> Result<Option<Rejection>, Error> {
+) -> Result<Option<Opening>, Error> {
     if state.view.is_some() {
         return Ok(None);
     }
@@ -101,7 +102,7 @@ pub(crate) fn open_cookie(
         Looked::LaterFormat => return Err(Error::new(ErrorKind::LaterFormat)),
         _ => Opened::new(now, Some(Rejection::NotFound)),
     };
-    let rejection = view.rejection;
+    let opening = view.opening();
     // Nothing is in the log but what was asked for before, and only an update can fail.
     state
         .log
@@ -109,7 +110,7 @@ pub(crate) fn open_cookie(
         .for_each(|change| drop(change.apply(&mut view.content)));
     came.enter(state, &view, vault.settings);
     state.view = Some(view);
-    Ok(rejection)
+    Ok(Some(opening))
 }
 
 impl Turn<'_> {
@@ -137,10 +138,7 @@ impl Turn<'_> {
     /// Takes what was read for the session, with what was asked for before or not saved yet.
     fn enter(&self, opened: Opened) -> Result<(), Error> {
         let (settings, Opened { view, came }) = (self.vault.settings, opened);
-        if let Some(reason) = view.rejection {
-            let clock = self.vault.clock;
-            self.provoked.rejected(clock, &settings.name, reason);
-        }
+        self.vault.report_opened(view.opening());
         if let Home::Record(place) = &view.home {
             let mut cut_off = self.state(|state| state.cut_off.clone());
             if !cut_off.is_empty() {

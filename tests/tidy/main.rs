@@ -44,7 +44,7 @@ use self::edges::Crate;
 /// name.
 const FLOORS: &[&[&str]] = &[
     &[
-        "error", "binary", "clock", "crypto", "id", "join", "lock", "name", "text", "throttle",
+        "error", "binary", "clock", "crypto", "id", "join", "lock", "name", "text", "report",
         "trace",
     ],
     &["key", "cookie", "codec"],

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Timestamp},
+    report::metrics,
     trace,
 };
 
@@ -287,6 +288,7 @@ impl MemoryStore {
             if more == 0 {
                 continue;
             }
+            metrics::evicted(class.name(), more);
             let before = count.fetch_add(more, Ordering::Relaxed);
             let is_worth_a_line = before == 0 || before / TOLD != (before + more) / TOLD;
             if is_worth_a_line && class != Class::Unused {
