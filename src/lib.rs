@@ -318,6 +318,7 @@ pub mod testing;
 
 mod sessions;
 
+mod explain;
 mod records;
 mod session;
 mod subjects;
@@ -356,9 +357,11 @@ pub use self::{
     answer::Answer,
     body::SavingBody,
     clock::{Clock, Timestamp},
+    codec::{TokenHead, TokenTimes},
     config::{SessionConfig, SessionSettings, Timeouts},
     cookie::CookieAttributes,
     error::{ConfigError, Error, ErrorKind, Rejection},
+    explain::Explanation,
     future::ResponseFuture,
     key::{Key, KeyError, KeyId, KeyState, Keys},
     layer::SessionLayer,

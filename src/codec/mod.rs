@@ -4,6 +4,7 @@
 //! the name, purpose, mode and application bound in, so a token of one place never opens in
 //! another, and that costs nothing per message.
 
+mod head;
 mod token;
 
 use std::{
@@ -23,6 +24,7 @@ use crate::{
     key::{Key, KeyId, KeyState, Keys},
 };
 
+pub use self::head::{TokenHead, TokenTimes};
 use self::token::{KID, SALT, SALT_LEN, VERSION};
 pub(crate) use self::token::{Purpose, Stamp};
 
@@ -233,6 +235,15 @@ impl Codec {
             current,
             key,
         })
+    }
+
+    /// Returns what a cookie's value says, however old it is: to explain it, and never to believe it.
+    pub(crate) fn read(&self, value: &[u8]) -> Option<(Stamp, Tail)> {
+        let token = URL_SAFE_NO_PAD.decode_to_vec(value).ok()?;
+        let (mut payload, ..) = self.open_bytes(token).ok()?;
+        let (stamp, len) = Stamp::decode(payload.as_slice(), self.purpose)?;
+        payload.advance(len);
+        Some((stamp, payload))
     }
 
     /// Returns what was written into sealed bytes, whether their key is the active one, and that key.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    codec,
+    codec::{self, Refused},
     config::Settings,
     content::Content,
     error::{Error, ErrorKind, Rejection},
@@ -180,6 +180,19 @@ fn open_token(
     };
     check_times(&view, now)?;
     Ok(view)
+}
+
+/// Why a cookie's value alone is refused, whatever a store says.
+pub(crate) fn check_cookie(
+    settings: &Settings,
+    value: &[u8],
+    now: Timestamp,
+) -> Result<(), Refused> {
+    match Candidate::open(settings, value, now)?.kind {
+        Kind::Token(opened) => open_token(opened, settings, now).map(drop)?,
+        Kind::Reference(..) => {}
+    }
+    Ok(())
 }
 
 fn check_times(view: &View, now: Timestamp) -> Result<(), Rejection> {

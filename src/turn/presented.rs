@@ -116,7 +116,7 @@ impl Presented {
 }
 
 impl Candidate {
-    fn open(settings: &Settings, value: &[u8], now: Timestamp) -> Result<Self, Refused> {
+    pub(super) fn open(settings: &Settings, value: &[u8], now: Timestamp) -> Result<Self, Refused> {
         let opened = settings.open_cookie(value, now)?;
         let (is_current, key) = (opened.current, opened.key);
         let (created, issued) = (opened.stamp.created, opened.stamp.issued);

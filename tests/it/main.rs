@@ -27,6 +27,7 @@ mod ends_beside_renewals;
 mod ends_by_key;
 mod eviction;
 mod expired_records;
+mod explained;
 mod failing_store;
 mod failing_updates;
 mod first_idle;
