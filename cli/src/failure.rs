@@ -73,7 +73,7 @@ impl From<io::Error> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::failed("the store", &error)
+        Self::Failed(chain(&error))
     }
 }
 

@@ -98,6 +98,7 @@ async fn open(dsn: &Dsn) -> Result<Kind, Failure> {
         Place::File(path) => Kind::File(open_directory(path, dsn)?, path.clone()),
         Place::Redis(url) => {
             install_tls();
+            reach_redis(url, shown).await?;
             prefixed(RedisStore::connect(url).await, dsn)?
         }
         Place::RedisCluster(urls) => {
@@ -150,6 +151,18 @@ async fn reach<C: Connection>(url: &str, shown: &str) -> Result<(), Failure> {
         Ok(reached) => reached.map_err(|error| cannot_open(shown, &error)),
         Err(error) => Err(cannot_open(shown, &error)),
     }
+}
+
+/// Connects once: the store would wait for a server that is about to start.
+async fn reach_redis(url: &str, shown: &str) -> Result<(), Failure> {
+    let client = redis::Client::open(url).map_err(|error| Failure::refused("--store", &error))?;
+    let config = redis::AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE));
+    let reached = client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await;
+    reached
+        .map(drop)
+        .map_err(|error| cannot_open(shown, &error))
 }
 
 fn open_directory(path: &PathBuf, dsn: &Dsn) -> Result<FilesystemStore, Failure> {

@@ -171,7 +171,6 @@ pub(crate) async fn explain(
             expires: None,
         }
     };
-    let is_refused = verdict.rejection.is_some() || verdict.status.is_some();
     let report = Report {
         token: told.head.map(|head| Head::of(head, cookie.len())),
         key_state: told.key.map(word_of),
@@ -189,7 +188,7 @@ pub(crate) async fn explain(
     } else {
         print(&report, &told, &cookie, out)?;
     }
-    if is_refused {
+    if is_refused(&report) {
         Err(Failure::Findings)
     } else {
         Ok(())
@@ -205,6 +204,10 @@ impl Verdict {
             expires: None,
         }
     }
+}
+
+fn is_refused(report: &Report) -> bool {
+    report.rejection.is_some() || report.status.is_some()
 }
 
 /// Has a server answer a request with the cookie.
@@ -246,7 +249,14 @@ fn print(report: &Report, told: &Explanation, cookie: &str, out: &mut Out) -> Re
         table.row(["made", &out::time(times.created, now)]);
     }
     if let Some(expires) = report.expires {
-        table.row(["expires", &out::time(expires, now)]);
+        // The record of a session that is refused says nothing of its end any more.
+        let is_of_cookie = !told.holds_values && is_refused(report);
+        let name = if is_of_cookie {
+            "cookie ends"
+        } else {
+            "expires"
+        };
+        table.row([name, &out::time(expires, now)]);
     }
     if let Some(key) = report.record_key {
         let place = if told.holds_values {
@@ -259,8 +269,7 @@ fn print(report: &Report, told: &Explanation, cookie: &str, out: &mut Out) -> Re
     out.table(&table)?;
     out.line("")?;
     let answer = format!("A server {}.", report.answer);
-    let is_refused = report.rejection.is_some() || report.status.is_some();
-    out.line(if is_refused {
+    out.line(if is_refused(report) {
         out.red(&answer)
     } else {
         out.green(&answer)

@@ -6,7 +6,7 @@ use silverback::{
     store::{Read, RecordKey, RecordKind, Store as _},
 };
 
-use super::pages::{find, short};
+use super::pages::{find, no_sessions, short};
 use crate::{
     args::{Common, End, EndUser},
     ask,
@@ -106,10 +106,7 @@ pub(crate) async fn end_user(common: &Common, end: &EndUser, out: &mut Out) -> R
     let count = listed.iter().filter(is_meant).count();
     let sessions = out::counted(count as u64, "session");
     if count == 0 && listed.is_empty() {
-        let name = &site.name;
-        return Err(Failure::NotFound(format!(
-            "{user:?} has no sessions of the name {name:?}"
-        )));
+        return Err(no_sessions(user, &site.name));
     }
     let is_dry_run = end.sure.dry_run;
     let ended = if is_dry_run {

@@ -8,7 +8,7 @@ use silverback::{
     store::{Listed, RecordKey, RecordKind},
 };
 
-use super::pages::{Pages, kind_of, short};
+use super::pages::{Pages, kind_of, no_sessions, short};
 use crate::{
     args::{Common, Kind, List},
     failure::Failure,
@@ -196,10 +196,7 @@ async fn of_user(common: &Common, list: &List, user: &str, out: &mut Out) -> Res
     let site = Site::with_keys(common, Some(&store))?;
     let sessions = Subjects::new(&site.config)?.list(user).await?;
     if sessions.is_empty() {
-        return Err(Failure::NotFound(format!(
-            "{user:?} has no sessions of the name {:?}",
-            site.name
-        )));
+        return Err(no_sessions(user, &site.name));
     }
     let now = out::now();
     let mut table = Table::with_head(&["KEY", "LOGGED IN", "", "LAST USED", "NOTE"], &[]);

@@ -47,18 +47,14 @@ pub(crate) async fn find(store: &Opened, text: &str) -> Result<RecordKey, Failur
     if let Ok(key) = text.parse() {
         return Ok(key);
     }
-    let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !is_hex || !(LEAST..64).contains(&text.len()) {
-        let what = "a key is 64 hexadecimal digits, or the first of them and at least 4";
-        return Err(Failure::Refused(format!(
-            "{what}; got {} characters",
-            text.chars().count()
-        )));
+    if !(LEAST..64).contains(&text.len()) {
+        return Err(no_key(&text));
     }
+    let digits = text.chars().map(|letter| letter.to_digit(16));
+    let digits: Vec<_> = digits.collect::<Option<_>>().ok_or_else(|| no_key(&text))?;
     let (mut pages, mut found) = (Pages::of(store), None::<RecordKey>);
     while let Some(page) = pages.next().await? {
-        let begins = |entry: &&Listed| entry.key.to_string().starts_with(&text);
-        for entry in page.iter().filter(begins) {
+        for entry in page.iter().filter(|entry| begins(&entry.key, &digits)) {
             match found {
                 Some(other) if other != entry.key => {
                     let several = "several records begin so: give more digits";
@@ -67,11 +63,27 @@ pub(crate) async fn find(store: &Opened, text: &str) -> Result<RecordKey, Failur
                 _ => found = Some(entry.key),
             }
         }
-        if text.len() >= SURE && found.is_some() {
+        if digits.len() >= SURE && found.is_some() {
             break;
         }
     }
     found.ok_or_else(|| Failure::NotFound(format!("{text}: the store has no such record")))
+}
+
+fn no_key(text: &str) -> Failure {
+    let what = "a key is 64 hexadecimal digits, or the first of them and at least 4";
+    Failure::Refused(format!("{what}; got {} characters", text.chars().count()))
+}
+
+/// Whether these are the first hexadecimal digits of the key.
+fn begins(key: &RecordKey, digits: &[u32]) -> bool {
+    let halves = key
+        .as_bytes()
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15]);
+    halves
+        .zip(digits)
+        .all(|(half, digit)| u32::from(half) == *digit)
 }
 
 pub(crate) fn short(key: &RecordKey) -> String {
@@ -85,5 +97,26 @@ pub(crate) fn kind_of(kind: Option<RecordKind>) -> &'static str {
         Some(RecordKind::Roster) => "roster",
         Some(RecordKind::End) => "end",
         _ => "unknown",
+    }
+}
+
+/// Why a user has no sessions here, or seems to have none.
+pub(crate) fn no_sessions(user: &str, name: &str) -> Failure {
+    let check = "are --name, the keys and --subject-key-file those of your application?";
+    Failure::NotFound(format!(
+        "{user:?} has no sessions of the name {name:?}: {check}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_digits_are_of_halves_of_bytes() {
+        let key = RecordKey::from_bytes([0xab; 32]);
+        assert!(begins(&key, &[10, 11, 10]));
+        assert!(!begins(&key, &[10, 11, 11]));
+        assert_eq!(short(&key), "abababababab");
     }
 }

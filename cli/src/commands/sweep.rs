@@ -70,6 +70,7 @@ pub(crate) async fn sweep(common: &Common, sweep: &Sweep, out: &mut Out) -> Resu
     progress.end();
     report(&swept, false, out)?;
     match swept.error() {
+        Some(error) if swept.examined() == 0 => Err(Failure::Failed(chain(error))),
         Some(error) => Err(Failure::Failed(format!(
             "{} could not be looked at or removed; the first: {}",
             out::counted(swept.failed(), "record"),

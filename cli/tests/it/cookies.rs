@@ -2,8 +2,9 @@
 
 use base64_simd::URL_SAFE_NO_PAD;
 use serde_json::json;
+use silverback::{CookieStore, Keys, SessionConfig};
 
-use crate::support::{At, TREASURE, World};
+use crate::support::{At, KEY, TREASURE, World};
 
 const ENCRYPTED: &str = "[sessions.account]\nencrypt_records = true\n";
 
@@ -50,11 +51,11 @@ async fn an_encrypted_record_is_read_with_its_cookie_alone() {
 async fn a_session_in_its_cookie_is_explained_and_read() {
     let mut world = World::new(At::Files).await.unwrap();
     for (kept_in, cookies) in [
-        ("cookie", silverback::CookieStore::new()),
-        ("signed-cookie", silverback::CookieStore::new().signed()),
+        ("cookie", CookieStore::new()),
+        ("signed-cookie", CookieStore::new().signed()),
     ] {
-        let keys = silverback::Keys::from_file(world.key_file()).unwrap();
-        world.config = silverback::SessionConfig::new("account", cookies, keys)
+        let keys = Keys::from_file(world.key_file()).unwrap();
+        world.config = SessionConfig::new("account", cookies, keys)
             .idle_timeout(std::time::Duration::from_secs(1_800));
         let ada = world
             .visit(|session| session.insert("cart", TREASURE).unwrap())
@@ -128,4 +129,66 @@ async fn a_cookie_is_decoded_without_keys() {
     assert_eq!(told, json!({ "kind": "none", "length": 9 }));
     tool.run(&["explain", &ada.cookie])
         .says(2, "needs the keys");
+}
+
+#[tokio::test]
+async fn ends_of_sessions_in_cookies_are_in_the_store() {
+    let mut world = World::new(At::Files).await.unwrap();
+    let keys = Keys::from_file(world.key_file()).unwrap();
+    let cookies = CookieStore::new().revocation(world.store.clone());
+    world.config = SessionConfig::new("account", cookies, keys)
+        .idle_timeout(std::time::Duration::from_secs(1_800));
+    let ada = world.log_in("ada", "laptop").await;
+    let tool = &world.tool;
+    let with = |args: &[&str]| tool.run(&[args, &["--kept-in", "cookie", "--revocation"]].concat());
+    assert_eq!(with(&["list", "--user", "ada", "--json"]).lines().len(), 1);
+    with(&["explain", &ada.cookie]).says(0, "in the cookie");
+    with(&["end", &ada.key.to_string(), "--yes"]).says(2, "in their cookie alone");
+    with(&["end-user", "ada", "--yes"]).says(0, "ended 1 session");
+    let told = with(&["explain", &ada.cookie, "--json"]).json(4);
+    assert_eq!(
+        (&told["rejection"], &told["asked_store"]),
+        (&json!("revoked"), &json!(true))
+    );
+}
+
+#[tokio::test]
+async fn a_session_that_has_outgrown_its_cookie_is_found() {
+    let mut world = World::new(At::Files).await.unwrap();
+    let keys = Keys::from_file(world.key_file()).unwrap();
+    let cookies = CookieStore::new().overflow(world.store.clone());
+    world.config = SessionConfig::new("account", cookies, keys)
+        .idle_timeout(std::time::Duration::from_secs(1_800));
+    let small = world.visit(|session| session.insert("n", 1).unwrap()).await;
+    let large = world
+        .visit(|session| session.insert("n", "x".repeat(5_000)).unwrap())
+        .await;
+    let tool = &world.tool;
+    let with = |args: &[&str]| tool.run(&[args, &["--kept-in", "cookie", "--overflow"]].concat());
+    with(&["explain", &small.cookie]).says(0, "in the cookie");
+    with(&["explain", &large.cookie]).says(0, "in the store");
+    with(&["inspect", &large.key.to_string()]).says(0, "5002");
+    with(&["end", &large.key.to_string(), "--yes"]).says(0, "ended");
+    with(&["explain", &large.cookie]).says(4, "destroyed a moment ago");
+}
+
+#[tokio::test]
+async fn keys_are_read_from_the_environment() {
+    let mut world = World::new(At::Files).await.unwrap();
+    let ada = world.log_in("ada", "laptop").await;
+    for (variable, option) in [
+        ("SESSION_KEY", &[][..]),
+        ("OTHER_KEY", &["--key-env", "OTHER_KEY"]),
+    ] {
+        let mut tool = world.tool.clone();
+        tool.without("SILVERBACK_KEY_FILE");
+        tool.run(&["explain", &ada.cookie])
+            .says(2, "needs the keys");
+        tool.env(variable, KEY);
+        tool.run(&[&["explain", &ada.cookie], option].concat())
+            .says(0, "opens the session");
+        tool.env(variable, "short");
+        tool.run(&[&["explain", &ada.cookie], option].concat())
+            .says(2, variable);
+    }
 }

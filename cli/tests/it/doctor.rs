@@ -56,6 +56,35 @@ pub(crate) fn examines(world: &World) {
     );
 }
 
+/// The doctor misses an index that is gone, and one that nobody needs.
+pub(crate) fn misses_indexes(world: &World) {
+    match world.at {
+        At::Postgres => world.sql(
+            "DROP INDEX silverback_sessions_expires; \
+             CREATE INDEX extra ON silverback_sessions (app_expires)",
+        ),
+        At::MariaDb => {
+            world.sql("DROP INDEX silverback_sessions_expires ON silverback_sessions");
+        }
+        At::Files | At::Sqlite | At::Redis => return,
+    }
+    let report = world.tool.run(&["doctor", "--json"]).json(4);
+    assert_eq!(item(&report, "index", "no index")["level"], "change");
+    if world.at == At::Postgres {
+        let change = &item(&report, "index", "extra is never used")["change"];
+        assert_eq!(change, "DROP INDEX extra");
+        world.sql("ALTER TABLE silverback_sessions RENAME TO elsewhere");
+    } else {
+        world.sql("RENAME TABLE silverback_sessions TO elsewhere");
+    }
+    let report = world.tool.run(&["doctor", "--json"]).json(4);
+    assert_eq!(
+        item(&report, "reads", "table of sessions is missing")["level"],
+        "broken"
+    );
+    assert_eq!(item(&report, "table", "not there")["level"], "broken");
+}
+
 #[tokio::test]
 async fn a_redis_that_forgets_is_told() {
     let Some(world) = World::new(At::Redis).await else {

@@ -87,6 +87,8 @@ fn a_store_that_is_not_there_is_a_failure_and_is_not_made() {
         // Nobody listens on port 1, and the password is not said.
         "postgres://ada:hunter2@127.0.0.1:1/x".to_owned(),
         "mysql://ada:hunter2@127.0.0.1:1/x".to_owned(),
+        "redis://ada:hunter2@127.0.0.1:1".to_owned(),
+        "rediss://ada:hunter2@127.0.0.1:1".to_owned(),
     ] {
         tool.run(&["list", "--store", &dsn]).says(1, "silverback: ");
         tool.run(&["doctor", "--store", &dsn]).says(4, "broken");

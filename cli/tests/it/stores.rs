@@ -51,6 +51,7 @@ async fn run(at: At) {
     ends_all_of_user(&world, &bob);
     doctor::examines(&world);
     sweeping::sweeps(&mut world).await;
+    doctor::misses_indexes(&world);
 }
 
 fn lists(world: &World) {

@@ -16,7 +16,7 @@ use silverback_sqlx::SqliteStore;
 use crate::support::{At, World};
 
 /// Puts records there that were over long ago, by a clock of then.
-async fn fill(world: &World, count: u8) {
+pub(crate) async fn fill(world: &World, count: u8) {
     let then = Timestamp::from_secs(1_000_000);
     let clock = Clock::manual(then);
     match world.at {

@@ -64,6 +64,18 @@ async fn a_question_is_asked_before_sessions_end() {
 }
 
 #[tokio::test]
+async fn a_sweep_shows_how_far_it_is_and_stops_at_ctrl_c() {
+    let world = World::new(At::Files).await.unwrap();
+    crate::sweeping::fill(&world, 3).await;
+    let sweep = ["sweep", "--batch", "1", "--pause", "1 day"];
+    let (code, shown) = run(&world, &sweep, "\r1 looked at, 1 removed", "\u{3}");
+    assert!(
+        code == 130 && shown.contains("interrupted after 1 record"),
+        "{code} {shown}"
+    );
+}
+
+#[tokio::test]
 async fn color_is_for_terminals() {
     let mut world = World::new(At::Files).await.unwrap();
     world.log_in("ada", "laptop").await;

@@ -140,17 +140,28 @@ impl World {
         .await
     }
 
-    /// Lets records that are to expire have expired an hour ago, or longer.
+    /// Lets a record have expired days ago.
     pub(crate) fn let_expire(&self, key: &RecordKey) {
+        let (then, id) = match self.at {
+            At::Postgres => (
+                "now() - interval '2 days'",
+                format!("decode('{key}', 'hex')"),
+            ),
+            _ => (
+                "UTC_TIMESTAMP(6) - INTERVAL 2 DAY",
+                format!("UNHEX('{key}')"),
+            ),
+        };
+        self.sql(&format!(
+            "UPDATE silverback_sessions SET expires = {then}, app_expires = 1000 WHERE id = {id}"
+        ));
+    }
+
+    /// Has the database do something.
+    pub(crate) fn sql(&self, statements: &str) {
         match &self.server {
-            Server::Postgres(server) => drop(server.sql(&format!(
-                "UPDATE silverback_sessions SET expires = now() - interval '2 days', \
-                 app_expires = 1000 WHERE id = decode('{key}', 'hex')"
-            ))),
-            Server::MariaDb(server) => drop(server.sql(&format!(
-                "UPDATE silverback_sessions SET expires = UTC_TIMESTAMP(6) - INTERVAL 2 DAY, \
-                 app_expires = 1000 WHERE id = UNHEX('{key}')"
-            ))),
+            Server::Postgres(server) => drop(server.sql(statements)),
+            Server::MariaDb(server) => drop(server.sql(statements)),
             Server::None | Server::Redis(_) => panic!("{:?} has no such statement", self.at),
         }
     }
