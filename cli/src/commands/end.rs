@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use silverback::{
-    SessionRecords, SubjectSession, Subjects,
+    ErrorKind, SessionRecords, SubjectSession, Subjects,
     store::{Read, RecordKey, RecordKind, Store as _},
 };
 
@@ -50,7 +50,10 @@ pub(crate) async fn end(common: &Common, end: &End, out: &mut Out) -> Result<(),
         let was_there = if end.sure.dry_run {
             store.shared().load(&key, Read::Current).await?.is_some()
         } else {
-            records.destroy(&key).await?
+            records
+                .destroy(&key)
+                .await
+                .map_err(|error| of_end(&key, error))?
         };
         if was_there {
             ended.push(key)
@@ -77,6 +80,16 @@ pub(crate) async fn end(common: &Common, end: &End, out: &mut Out) -> Result<(),
         ))),
         None => Ok(()),
     }
+}
+
+fn of_end(key: &RecordKey, error: silverback::Error) -> Failure {
+    if error.kind() == ErrorKind::Gone {
+        return Failure::Failed(format!(
+            "{key}: it was ended or renewed less than a minute ago, and where it went is encrypted: \
+             end it by `silverback end-user`"
+        ));
+    }
+    error.into()
 }
 
 /// What is no session is not ended by its key: a list of a user's sessions would be lost.

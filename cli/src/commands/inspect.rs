@@ -112,8 +112,10 @@ async fn by_key(
     }
     match SessionRecords::new(&site.config)?.load(&key).await {
         Ok(Some(session)) => read(&session, names).map_err(Failure::from),
-        // It is in the store, and the settings say that it is over.
-        Ok(None) => Err(missing()),
+        Ok(None) => Err(Failure::NotFound(format!(
+            "{key}: there is a record, and no session: it is over by --settings, or they differ \
+             in encrypt_records"
+        ))),
         Err(error) if error.kind() == ErrorKind::RecordsEncrypted => {
             if !names.is_empty() {
                 let how = "its record is encrypted: give its cookie by --cookie -";

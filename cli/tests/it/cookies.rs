@@ -43,8 +43,18 @@ async fn an_encrypted_record_is_read_with_its_cookie_alone() {
     let mixed = ["inspect", &key, "--cookie", "-"];
     tool.run_with(&mixed, &other.cookie)
         .says(2, "another session");
-    tool.run(&["end", &key, "--yes"]).says(0, "ended");
-    tool.run_with(&read, &ada.cookie).says(3, "no such session");
+    // Without the settings of the application, nothing is told that is not so.
+    let mut blind = tool.clone();
+    blind.without("SILVERBACK_SETTINGS");
+    blind.run(&["inspect", &key]).says(3, "encrypt_records");
+    blind.run(&["end", &key, "--yes"]).says(0, "ended");
+    tool.run(&["explain", &ada.cookie]).says(4, "empty session");
+    tool.run(&["end", &key, "--yes"])
+        .says(1, "silverback end-user");
+    tool.run(&["end", &other.key.to_string(), "--yes"])
+        .says(0, "ended");
+    tool.run_with(&read, &other.cookie)
+        .says(3, "no such session");
 }
 
 #[tokio::test]
