@@ -1,9 +1,8 @@
 //! Sessions for every Tower stack.
 //!
-//! A [`SessionLayer`] wraps a service: axum, hyper, tonic or any other Tower service of `http`
-//! messages. On the way in it puts a [`Session`] handle into the request's extensions; on the way
-//! out it saves every session that was changed, whatever it is kept in, and adds the `Set-Cookie`
-//! headers.
+//! You put one [`SessionLayer`] around your app, whether it is axum, hyper, tonic or any other Tower
+//! service of `http` messages, and get a [`Session`] in every request. When the response is ready,
+//! the layer saves every changed session, wherever it is stored, and sets its cookie.
 //!
 //! ```no_run
 //! # #[cfg(feature = "axum")] mod program {
@@ -38,71 +37,71 @@
 //! | read, change, renew, destroy a session | [`Session`] |
 //! | use several sessions in one request | [`Sessions`] |
 //! | name a session so that the compiler checks it | [`SessionName`] |
-//! | know which session a plain `Session` is | [`Session`](Session#several-layers) |
+//! | know which session a plain `Session` means | [`Session`](Session#several-layers) |
 //! | set cookie attributes and lifetimes | [`SessionConfig`] |
-//! | take settings from a configuration file | [`SessionSettings`] |
+//! | read settings from a configuration file | [`SessionSettings`] |
 //! | list a user's sessions, log out everywhere | [`Session::set_subject`], [`Subjects`] |
 //! | read, change or end a session without a request | [`SessionRecords`] |
 //! | choose or write a store | [`store`] |
 //! | make, load and rotate keys | [`key`] |
 //! | keep a struct under one key | [`Typed`] |
-//! | change a type that sessions keep | [`SessionData`](SessionData#when-a-type-changes) |
+//! | change a type that sessions hold | [`SessionData`](SessionData#when-a-type-changes) |
 //! | change a value in place | [`Session::update`], [`Session::try_update`] |
-//! | take a value that may be used once | [`Session::take`] |
+//! | use a value only once | [`Session::take`] |
 //! | leave messages for the next page | [`Flashes`], [`Session::flash`] |
 //! | use axum's extractors | [below](#axum) |
 //! | let shared caches keep responses | [`SessionLayer::allow_shared_caching`] |
-//! | keep nothing of what a handler did | [`SessionLayer::keep_if`] |
-//! | answer in your own way when a session cannot be saved | [`Responder`] |
+//! | discard what a handler changed | [`SessionLayer::keep_if`] |
+//! | write your own response for a failed save | [`Responder`] |
 //! | log visitors in and out | [below](#login-and-logout) |
-//! | know which of two requests wins | [below](#who-wins) |
-//! | know how often a store is asked | [below](#round-trips) |
-//! | choose timeouts that a standard asks for | [`Timeouts`] |
-//! | tell visitors when they will be logged out | [`Session::expires_at`] |
-//! | let a page that polls keep nobody logged in | [`Session::skip_touch`] |
-//! | forget visitors who come once | [`SessionConfig::first_idle_timeout`] |
-//! | know when the visitor last logged in, for step-up | [`Session::authenticated_at`] |
-//! | save what a stream changes, or end it with an error | [`Session::save_at_end`] |
-//! | keep a socket's visitor logged in | [`Session`](Session#after-the-response) |
+//! | know which of two overlapping requests wins | [below](#who-wins) |
+//! | know how often a request waits for its store | [below](#round-trips) |
+//! | use the timeouts of a standard | [`Timeouts`] |
+//! | show users when they will be logged out | [`Session::expires_at`] |
+//! | keep polling from extending the session | [`Session::skip_touch`] |
+//! | expire one-time visitors early | [`SessionConfig::first_idle_timeout`] |
+//! | ask for the password again before something sensitive | [`Session::authenticated_at`] |
+//! | save what a streaming body changes | [`Session::save_at_end`] |
+//! | keep the user of a socket logged in | [`Session`](Session#after-the-response) |
 //! | test handlers and pages | [`testing`](mod@testing), [`Session::detached`] |
 //! | move the clock in a test | [`Clock::manual`] |
 //!
 //! # axum
 //!
-//! With the feature `axum` these are extractors. Each loads the session it gives if its store waits;
-//! one in a cookie or in memory is opened when you first ask it something. If an extractor fails, it
-//! answers with an [`Error`], in the status of [`Answer`], and leaves the error in the response's
+//! With the feature `axum` these are extractors. An extractor loads its session if the store waits; a
+//! session in a cookie or in memory is opened when you first use it. An extractor that fails responds
+//! with its [`Error`], in the status that [`Answer`] lists, and leaves the error in the response's
 //! extensions.
 //!
 //! | Extractor | Gives |
 //! |---|---|
 //! | [`Session`] | the first session of the innermost layer, established or new |
 //! | [`SessionOf<Name>`](SessionOf) | the session of this [`SessionName`], in whichever layer it is |
-//! | `Option` of these | the same, `None` if it is new; to write to a new one take it without `Option` |
-//! | [`Sessions`] | all sessions of the request, to be loaded by name |
+//! | `Option` of these | the same, or `None` if it is new; take it without `Option` to write to a new one |
+//! | [`Sessions`] | all sessions of the request, loaded by name |
 //! | [`Typed<T>`](Typed), `Typed<T, Name>` | the place of a [`SessionData`] value |
 //! | `Option<Typed<T>>` | the same, `None` if nothing is stored there |
 //! | [`Flashes`], `Flashes<Name>` | the flash messages of a session |
 //!
-//! Middleware made with `axum::middleware::from_fn` takes the extractors too, and has to be inside:
-//! the `.layer(SessionLayer::new(..))` comes after it.
+//! Middleware from `axum::middleware::from_fn` can use the extractors too. It must be inside: add
+//! `.layer(SessionLayer::new(..))` after it.
 //!
-//! # When something is put together wrongly
+//! # When the setup is wrong
 //!
-//! A missing layer, a misspelt name, or a session that was not loaded is an [`Error`], one sentence
-//! in the log, and a 500. A debug build (`debug_assertions`) tells the client too:
+//! A missing layer, a misspelt name, or a session that was not loaded is an [`Error`]: the client
+//! gets a 500, and your log gets a sentence that says what to change. In a debug build
+//! (`debug_assertions`) the client gets the sentence too:
 //!
 //! ```text
 //! session error: session "carts": no `SessionLayer` around this handler has a session of this name: there is account, cart
 //! ```
 //!
-//! A release build says `session error` to the client, and nothing more. Outside axum,
-//! [`Error::client_message`] is that text.
+//! A release build says only `session error` to the client. Outside axum, [`Error::client_message`]
+//! returns that text.
 //!
-//! The log is the feature `tracing`, which is on by default: events on the target `silverback`. A
-//! debug build of a program without a subscriber prints the sentence on the terminal. What clients can repeat at will, such
-//! as bad cookies, is logged at most once a minute for each kind and layer, and `left_out` says how
-//! many there were in between.
+//! The log is the feature `tracing`, on by default: events on the target `silverback`. A debug build
+//! without a subscriber prints the sentence to the terminal. Clients can send bad cookies at will, so
+//! such events are logged at most once a minute for each kind and layer; `left_out` counts the rest.
 //!
 //! # Without a framework
 //!
@@ -146,27 +145,26 @@
 //! [`set_subject`](Session::set_subject) works for a session in a store, and for one in a cookie with
 //! [`revocation`](crate::CookieStore::revocation); leave it out for one in a cookie alone.
 //!
-//! Renew at every login, and put all that the login consists of into the session in the same
-//! request. Values from before the login, such as a cart, stay. If another user may be logged in,
-//! destroy the session first; what you insert after that is in a new one.
+//! Renew at every login, and insert everything that belongs to the login in the same request. Values
+//! from before the login, such as a cart, stay. If another user may still be logged in, destroy the
+//! session first; what you insert afterwards starts a new one.
 //!
 //! **A form that is sent twice.** A double click on "log in" sends two requests with one cookie. Both
-//! renew, one of them gets what was in the session before, and both are logged in, since each keeps
-//! what it put in itself. Other forms that are sent twice are two requests that change one session:
-//! in a store both changes are kept.
+//! renew the session. One gets the values from before the login; both are logged in, because each
+//! keeps what it inserted. Any other form that is sent twice is two requests that change one session,
+//! and a store keeps both changes.
 //!
-//! **[`Gone`](ErrorKind::Gone), answered as 409.** The session was renewed or destroyed while the
-//! request was under way, or less than a minute before it. Nothing of the session was saved, and the
-//! browser keeps its cookie. Show a page that asks the visitor to try again: the browser has
-//! the newer cookie by then. What the handler did elsewhere, such as charging a card, is done; give
-//! each form a number of its own if that must not happen twice.
+//! **[`Gone`](ErrorKind::Gone), a 409.** The session was renewed or destroyed while the request ran,
+//! or less than a minute earlier. Nothing was saved, and the browser keeps its cookie. Show a page
+//! that asks the user to try again: by then the browser has the newer cookie. Whatever your handler
+//! did elsewhere, such as charging a card, has happened. Give each form a number if it must not
+//! happen twice.
 //!
-//! **A visitor who was logged out elsewhere** has an empty session, and [`Session::rejection`] says
+//! **A user who was logged out elsewhere** gets an empty session, and [`Session::rejection`] returns
 //! [`Ended`](Rejection::Ended), [`Revoked`](Rejection::Revoked) or
-//! [`NotFound`](Rejection::NotFound). Say so on the page; the reason is there with each request
-//! until the session is written again, or [destroyed](Session::destroy), which removes the cookie.
-//! For a minute write nothing unless you
-//! renew, as such a write is `Gone`:
+//! [`NotFound`](Rejection::NotFound). Say so on the page. Every request gets that reason until the
+//! session is written again, or [destroyed](Session::destroy), which removes the cookie. For the
+//! first minute a write is `Gone` unless the request renews:
 //!
 //! ```
 //! # use silverback::{Error, Rejection, Session};
@@ -183,68 +181,68 @@
 //! }
 //! ```
 //!
-//! **[`Ambiguous`](Rejection::Ambiguous).** Two cookies of the session's name came, and both of their
-//! sessions live. Somebody who controls a subdomain can plant a cookie of their own session beside
-//! the visitor's (RFC 6265, section 8.6), and no server can tell which is which. So neither counts,
-//! neither is removed, and the visitor is logged out until one of them is gone, by a
-//! [logout](Session::destroy) for example, which ends both. Name the session `__Host-account`
-//! instead of `account`: browsers then refuse such a cookie from anyone but your own host (RFC
-//! 6265bis, section 4.1.3.2).
+//! **[`Ambiguous`](Rejection::Ambiguous).** The request carried two cookies of the session's name, and
+//! both sessions are live. Anyone who controls a subdomain can plant the cookie of their own session
+//! beside the user's (RFC 6265, section 8.6), and no server can tell which is which. So neither
+//! counts and neither is removed. The user is logged out until one of the sessions ends; a
+//! [logout](Session::destroy) ends both. The default cookie name starts with `__Host-` where its
+//! attributes allow that, and browsers accept such a cookie from your own host alone (RFC 6265bis,
+//! section 4.1.3.2).
 //!
 //! # Who wins
 //!
 //! Requests of one session overlap: a second tab, a double click, a slow upload, an attacker with a
-//! copy of the cookie. "In a store" is every session that has a record, "in a cookie" one with
-//! [`revocation`](crate::CookieStore::revocation). The last row is about one in a cookie alone.
+//! copy of the cookie. "In a store" means every session that has a record, "in a cookie" one with
+//! [`revocation`](crate::CookieStore::revocation). The last row is about a session in a cookie alone.
 //!
 //! | These overlap | What happens |
 //! |---|---|
-//! | two renewals | One gets what was in the session. The other gets a new session of what its own request put in, and `Gone` if that is nothing. |
-//! | a renewal, and a request that writes | In a store the renewal takes along what was saved before it; a later write is `Gone` and sets no cookie. In a cookie nothing is merged: the renewal has what its own cookie held. |
-//! | a renewal, and a request that reads | The reader sees the old values to its end, and sets no cookie. |
-//! | a renewal, and a logout | The logout wins: it follows the session to its new ID, up to eight times. A renewal that comes second gets a new session of what its request put in, or `Gone`. |
-//! | a logout, and a request that writes | The write is `Gone` and sets no cookie, also if the visitor has logged in again since. |
-//! | a logout, and a login | A login that was first is a renewal, and ends. One that comes second is a new session, and lives. |
+//! | two renewals | One gets the session's values. The other gets a new session with what its own request inserted, or `Gone` if that is nothing. |
+//! | a renewal and a write | In a store the renewal includes everything saved before it; a later write is `Gone` and sets no cookie. In a cookie nothing is merged: the renewal has the values of its own cookie. |
+//! | a renewal and a read | The reader sees the old values until it is done, and sets no cookie. |
+//! | a renewal and a logout | The logout wins: it follows the session to its new ID, up to eight times. A renewal that comes second gets a new session with what its request inserted, or `Gone`. |
+//! | a logout and a write | The write is `Gone` and sets no cookie, even if the user has logged in again since. |
+//! | a logout and a login | A login that came first is a renewal, and ends. One that comes second is a new session, and lives. |
 //! | two logouts | Both succeed. |
-//! | for 60 seconds after a renewal or a logout, a request with the old cookie | It reads an empty session, writes nothing (`Gone`) and sets no cookie. If it renews, it gets a new session of what it put in. After that the ID is unknown, and a write begins a new session. |
-//! | an end through the [subject](Session::set_subject), and a login | The subject's list decides. A login that is in it ends, and its request is `Gone`; one that enters it later lives. |
-//! | an end through the subject, and a renewal or write of a session that it ends | The session ends by its old and its new ID, and the request is `Gone`. In a store no mark is left: a later request with the cookie is a new visitor's. |
-//! | an end through the subject, and a renewal of the session that it spares | The session is spared by either ID for a minute. |
+//! | a request with the old cookie, within 60 seconds after a renewal or a logout | It reads an empty session, writes nothing (`Gone`) and sets no cookie. If it renews, it gets a new session with what it inserted. After the 60 seconds the ID is unknown, and a write starts a new session. |
+//! | an end through the [subject](Session::set_subject) and a login | The subject's list decides. A login that is on it ends, and its request is `Gone`; one that joins it later lives. |
+//! | an end through the subject, and a renewal or write of a session it ends | The session ends under its old and its new ID, and the request is `Gone`. In a store no mark stays: a later request with the cookie is a new visitor's. |
+//! | an end through the subject, and a renewal of the session it spares | The session is spared under either ID for a minute. |
 //! | a late response of a request that only read | It sends the cookie again only if the session is still alive. |
-//! | a session that is emptied, and a request that writes | A write before the record is removed keeps the session. A later one is `Gone`. |
-//! | two valid cookies of one name | Those whose session lives count. Of two that live, or more than four that are valid, none does: [`Ambiguous`](Rejection::Ambiguous). Of two of one session in cookies, the later one counts. A logout ends all that are valid, at most 64. |
-//! | a key that is revoked, and a request with a cookie of it | The request sets no cookie, and a write is `Gone`. A logout still ends the session. |
-//! | a request that is cut off | What `save` or `destroy` had done is done, and the rest is not. A save that was cut off happened whole or not at all. After a renewal that was cut off, the visitor may have to log in again. |
-//! | a store's answer that gets lost | What was asked for is recognised by the id of its write, and not done twice. If nobody can tell, it is an error: see [`Session::save`]. |
-//! | a session in a cookie alone, and anything | The response that reaches the browser last wins. A late write undoes a login, a renewal and a logout. |
+//! | an emptied session and a write | A write before the record is removed keeps the session. A later one is `Gone`. |
+//! | two valid cookies of one name | Only live sessions count. If two are live, or more than four cookies are valid, the request has no session: [`Ambiguous`](Rejection::Ambiguous). Of two cookies that hold the same session, the newer counts. A logout ends the sessions of all valid cookies, up to 64. |
+//! | a revoked key and a request with a cookie of it | The request sets no cookie, and a write is `Gone`. A logout still ends the session. |
+//! | a request that is cut off | What `save` or `destroy` finished is done; the rest is not. A save that was cut off happened entirely or not at all. After a renewal that was cut off, the user may have to log in again. |
+//! | a lost answer of the store | The operation is recognised by the id of its write and not repeated. If nobody can tell, it is an error: see [`Session::save`]. |
+//! | anything and a session in a cookie alone | The response that reaches the browser last wins. A late write undoes a login, a renewal or a logout. |
 //!
 //! No server can prevent these:
 //!
-//! - A response that was sent before a login can reach the browser after the login's response. The
-//!   browser then has the older cookie, and the visitor has to log in again.
-//! - A browser that never got the response to a login is held up for a minute: its old cookie writes
-//!   nothing, though it can log in again at once.
-//! - Who knows the ID from before a login can end that login for a minute. They cannot use it.
-//! - Of two logins at the same time, one has the cart and the other may win in the browser. A renewal
-//!   that is no login can displace one in the same way, if its request puts something in.
-//! - In a cookie alone, a copy stays valid until its timeouts, whatever the server does.
+//! - A response sent before a login can reach the browser after the login's response. The browser then
+//!   has the older cookie, and the user must log in again.
+//! - A browser that never received the response to its login is held up for a minute: its old cookie
+//!   writes nothing, but it can log in again at once.
+//! - Anyone who knows the ID from before a login can end that login for a minute. They cannot use it.
+//! - Of two logins at the same time, one has the cart, and the other may win in the browser. A renewal
+//!   that is no login can displace another in the same way, if its request inserts something.
+//! - A copy of a session in a cookie alone stays valid until its timeouts.
 //!
-//! A replica that lags adds nothing to this list, since sessions are read as they
-//! [are](store::Read::Current). With [`recent_reads`](SessionConfig::recent_reads), a GET or HEAD
-//! request may see a session as it was before it was changed or ended, for as long as the store lags,
-//! and show a flash message again. What it writes is checked against the present.
+//! A lagging replica adds nothing to this list, because sessions are read as they
+//! [are now](store::Read::Current). With [`recent_reads`](SessionConfig::recent_reads), a GET or HEAD
+//! request may see a session as it was before a change or an end, for as long as the replica lags, and
+//! may show a flash message twice. Its writes are checked against the present.
 //!
 //! # Round trips
 //!
-//! How often a request waits for a store, where nobody is in its way. The calls of a row come one
-//! after the other; a conflict with another request adds two or three.
+//! How often a request waits for its store when no other request interferes. The calls of a row run
+//! one after another. A conflict with another request adds two or three.
 //!
 //! | A request | In a store | In a cookie with [`revocation`](CookieStore::revocation) |
 //! |---|---|---|
 //! | that does not use its session | 0 | 0 |
 //! | opens the session | 1 | 1 |
-//! | changes it | 1 | 1, to see that it lives |
-//! | restarts its idle timeout, at most ten times in each | 1 | as a change |
+//! | changes it | 1 | 1, to check that it is alive |
+//! | restarts its idle timeout, at most ten times per timeout | 1 | as a change |
 //! | renews it | 2 | 1 |
 //! | renews a session that has a [subject](Session::set_subject) | 5 | 4 |
 //! | logs a new visitor in, with a subject | 4 | 3 |
@@ -255,38 +253,37 @@
 //! | opens several sessions of one store by [`Sessions::load_all`] | 1 | as many, side by side |
 //! | changes several sessions | as many, side by side | as many, side by side |
 //!
-//! A login writes the subject's list first, and looks into it again when the session is made: so an
-//! end of all sessions misses none. The list is told that a session is in use once an hour at most, by
-//! two more calls. In a cookie alone, no request waits. A session that can
-//! [outgrow](CookieStore::overflow) its cookie costs what it costs where it is; with `revocation` as
-//! well, ends take a call for each session, side by side. Of several cookies at a logout each session
-//! takes its own calls, side by side too.
+//! A login writes the subject's list first and checks it again once the session exists, so an end of
+//! all sessions misses none. Two more calls, once an hour at most, record in the list that a session
+//! is in use. A session in a cookie alone never waits. A session that can
+//! [outgrow](CookieStore::overflow) its cookie costs what its present place costs; with `revocation`
+//! as well, an end takes one call per session, side by side. A logout with several cookies makes the
+//! calls of each session side by side, too.
 //!
 //! # What it promises
 //!
-//! - **A session that is not used costs nothing**: two allocations, no parsing, no cryptography, no
+//! - **An unused session costs almost nothing**: two allocations, no parsing, no cryptography, no
 //!   clock, no store, no header.
-//! - **No update is lost** on stores: saving compares and swaps, and on a conflict this request's
-//!   changes are applied to what the other request left.
-//! - **A logout lasts.** `destroy` ends the session at once, under the ID that a renewal gave it a
-//!   moment ago as well, and no slower request can bring it back.
-//! - **A failed save is never a silent success**: the client gets [409, 500 or 503](Answer), or what
-//!   your [`Responder`] says.
+//! - **A store loses no update.** Saving compares and swaps. After a conflict, this request's changes
+//!   are applied to what the other request saved.
+//! - **A logout is final.** `destroy` ends the session at once, even under an ID that a renewal gave it
+//!   a moment ago, and no slow request can bring it back.
+//! - **A failed save is never a success.** The client gets [409, 500 or 503](Answer), or what your
+//!   [`Responder`] returns.
 //! - **A failing store is never an empty session**, and never makes the browser drop its cookie.
-//! - **Nothing leaves unsealed.** Cookie name, purpose, application and format version are bound
-//!   into each token, issue time and expiry are in it and checked, and its key is found by an id.
+//! - **Every token is sealed.** Cookie name, purpose, application and format version are bound into
+//!   it, its issue time and expiry are checked, and an id names its key.
 //! - **A bad cookie is never an error.** The handler gets an empty session, your log gets the
 //!   [`Rejection`], and the client learns nothing.
 //!
-//! What a session in a cookie cannot do is listed at [`CookieStore`].
+//! [`CookieStore`] lists what a session in a cookie cannot do.
 //!
 //! # Dropping futures
 //!
-//! Dropping the response's future before it is done, as servers do when the client has gone, loses
-//! what the handler changed and nothing else: what was saved is saved, and a destroyed session
-//! stays destroyed. You can drop the futures of [`Session::save`], [`load`](Session::load) and
-//! [`destroy`](Session::destroy) too. The next save recognises one that was cut off, and does it no
-//! second time.
+//! A server drops the response's future when the client is gone. That loses what the handler changed
+//! and nothing else: saved changes stay saved, and a destroyed session stays destroyed. You can drop
+//! the futures of [`Session::save`], [`load`](Session::load) and [`destroy`](Session::destroy), too.
+//! The next save recognises a save that was cut off, and does not repeat it.
 //!
 //! # Features
 //!
@@ -294,11 +291,11 @@
 //! |---|---|---|
 //! | `filesystem` | [`FilesystemStore`] (Unix) | yes |
 //! | `axum` | [extractors](#axum), and `IntoResponse` for [`Error`] | no |
-//! | `conformance` | [`store_conformance!`]: the contract of [`Store`](store::Store) as tests | no |
+//! | `conformance` | [`store_conformance!`]: tests of the [`Store`](store::Store) contract, for your own store | no |
 //! | `testing` | [`testing`](mod@testing): browsers, seeded sessions and failing stores for your tests | no |
 //! | `tracing` | events on the target `silverback`: kinds and names, never a secret | yes |
 //!
-//! Features add; none changes what the others do.
+//! Features only add. None changes what another does.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
