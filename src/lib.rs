@@ -42,6 +42,7 @@
 //! | read settings from a configuration file | [`SessionSettings`] |
 //! | list a user's sessions, log out everywhere | [`Session::set_subject`], [`Subjects`] |
 //! | read, change or end a session without a request | [`SessionRecords`] |
+//! | learn why a user's cookie was refused | [`SessionConfig::explain`] |
 //! | choose or write a store | [`store`] |
 //! | make, load and rotate keys | [`key`] |
 //! | keep a struct under one key | [`Typed`] |
