@@ -47,16 +47,16 @@ pub(crate) struct Common {
         hide_env_values = true
     )]
     pub(crate) settings: Option<PathBuf>,
-    /// The table in that file, such as sessions.account. Unless given, the whole file.
+    /// The section (table) of that file, such as sessions.account. Unless given, the whole file.
     #[arg(
         long,
         global = true,
         value_name = "PATH",
-        env = "SILVERBACK_TABLE",
+        env = "SILVERBACK_SECTION",
         hide_env_values = true
     )]
-    pub(crate) table: Option<String>,
-    /// The session's name in your application. Unless given, the last part of --table, or "session".
+    pub(crate) section: Option<String>,
+    /// The session's name in your application. Unless given, the last part of --section, or "session".
     #[arg(long, global = true, env = "SILVERBACK_NAME", hide_env_values = true)]
     pub(crate) name: Option<String>,
     /// The file with the keys.
@@ -90,13 +90,30 @@ pub(crate) struct Common {
     )]
     pub(crate) audience: Option<String>,
     /// Where the session is kept.
-    #[arg(long, global = true, value_enum, default_value_t = Kept::Store)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t = Kept::Store,
+        env = "SILVERBACK_KEPT_IN",
+        hide_env_values = true
+    )]
     pub(crate) kept_in: Kept,
     /// The store takes sessions that outgrow their cookie (CookieStore::overflow).
-    #[arg(long, global = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "SILVERBACK_OVERFLOW",
+        hide_env_values = true
+    )]
     pub(crate) overflow: bool,
     /// The store remembers which sessions in cookies have ended (CookieStore::revocation).
-    #[arg(long, global = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "SILVERBACK_REVOCATION",
+        hide_env_values = true
+    )]
     pub(crate) revocation: bool,
     /// Print JSON: one document, or one a line for lists.
     #[arg(long, global = true, help_heading = "Output")]

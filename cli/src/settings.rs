@@ -43,14 +43,14 @@ pub(crate) fn read(path: &Path, table: Option<&str>) -> Result<SessionSettings, 
             None => {
                 let table = table.unwrap_or_default();
                 return Err(Failure::Refused(format!(
-                    "{shown}: there is no table `{table}`"
+                    "{shown}: there is no section `{table}`"
                 )));
             }
         };
     }
     SessionSettings::deserialize(all).map_err(|error| {
         let hint = if table.is_none() {
-            " (is it in a table? name that by --table)"
+            " (is it in a section? name that by --section)"
         } else {
             ""
         };
@@ -111,7 +111,7 @@ mod tests {
                 settings.not_before,
                 Some(Timestamp::from_secs(1_800_000_000))
             );
-            for (table, says) in [(Some("a.c"), "no table `a.c`"), (None, "--table")] {
+            for (table, says) in [(Some("a.c"), "no section `a.c`"), (None, "--section")] {
                 let Err(Failure::Refused(message)) = read(&path, table) else {
                     panic!("{name}")
                 };

@@ -57,14 +57,21 @@ impl Site {
 
 pub(crate) fn read_settings(common: &Common) -> Result<SessionSettings, Failure> {
     match &common.settings {
-        Some(path) => settings::read(path, common.table.as_deref()),
+        Some(path) => settings::read(path, common.section.as_deref()),
         None => Ok(SessionSettings::default()),
     }
 }
 
 /// What the session is called in the application.
 pub(crate) fn name(common: &Common) -> String {
-    let of_table = || common.table.as_ref()?.rsplit('.').next().map(str::to_owned);
+    let of_table = || {
+        common
+            .section
+            .as_ref()?
+            .rsplit('.')
+            .next()
+            .map(str::to_owned)
+    };
     let name = common.name.clone().or_else(of_table);
     name.unwrap_or_else(|| "session".to_owned())
 }

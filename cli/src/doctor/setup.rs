@@ -23,7 +23,7 @@ pub(super) fn settings(common: &Common, report: &mut Report) {
         return;
     };
     match site::read_settings(common) {
-        Err(failure) => report.broken(topic, said(&failure), "correct the file or --table"),
+        Err(failure) => report.broken(topic, said(&failure), "correct the file or --section"),
         Ok(settings) => {
             report.good(topic, format!("{} is read", path.display()));
             if settings.secure == Some(false) {

@@ -43,8 +43,10 @@ fn indexes(has_expires: bool, unused: &[String], report: &mut Report) {
     for name in unused {
         report.change(
             "index",
-            format!("{name} is never used, and each write pays for it"),
-            format!("DROP INDEX {name}"),
+            format!(
+                "{name} was not used since the server began to count, and each write pays for it"
+            ),
+            format!("DROP INDEX {name}, unless you have a use for it"),
         );
     }
 }

@@ -176,6 +176,12 @@ async fn a_session_that_has_outgrown_its_cookie_is_found() {
     let tool = &world.tool;
     let with = |args: &[&str]| tool.run(&[args, &["--kept-in", "cookie", "--overflow"]].concat());
     with(&["explain", &small.cookie]).says(0, "in the cookie");
+    let mut configured = tool.clone();
+    configured.env("SILVERBACK_KEPT_IN", "cookie");
+    configured.env("SILVERBACK_OVERFLOW", "true");
+    configured
+        .run(&["explain", &small.cookie])
+        .says(0, "in the cookie");
     with(&["explain", &large.cookie]).says(0, "in the store");
     with(&["inspect", &large.key.to_string()]).says(0, "5002");
     with(&["end", &large.key.to_string(), "--yes"]).says(0, "ended");

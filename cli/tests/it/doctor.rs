@@ -71,8 +71,13 @@ pub(crate) fn misses_indexes(world: &World) {
     let report = world.tool.run(&["doctor", "--json"]).json(4);
     assert_eq!(item(&report, "index", "no index")["level"], "change");
     if world.at == At::Postgres {
-        let change = &item(&report, "index", "extra is never used")["change"];
-        assert_eq!(change, "DROP INDEX extra");
+        let item = item(&report, "index", "extra was not used");
+        assert!(
+            item["change"]
+                .as_str()
+                .unwrap()
+                .starts_with("DROP INDEX extra")
+        );
         world.sql("ALTER TABLE silverback_sessions RENAME TO elsewhere");
     } else {
         world.sql("RENAME TABLE silverback_sessions TO elsewhere");

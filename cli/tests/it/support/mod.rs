@@ -84,7 +84,7 @@ impl World {
         let mut tool = Tool::default();
         tool.env("SILVERBACK_STORE", &dsn);
         tool.env("SILVERBACK_SETTINGS", file.to_str().unwrap());
-        tool.env("SILVERBACK_TABLE", "sessions.account");
+        tool.env("SILVERBACK_SECTION", "sessions.account");
         tool.env("SILVERBACK_KEY_FILE", key_file.to_str().unwrap());
         tool.secret(KEY);
         tool.secret("the active key of the tests");
