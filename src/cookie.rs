@@ -27,8 +27,6 @@ const MAX_AGE_LEN: usize = "; Max-Age=34560000; Expires=Thu, 01 Jan 1970 00:00:0
 const MAX_NAME_LEN: usize = 256;
 /// Browsers cut `Max-Age` to this: 400 days.
 pub(crate) const MAX_AGE: Duration = Duration::from_secs(400 * 86_400);
-/// More cookies of one name than this are not looked at.
-const MAX_CANDIDATES: usize = 4;
 /// Bytes of `Cookie` fields that are copied; what is longer is kept as it came.
 const INLINE_LEN: usize = 352;
 
@@ -44,28 +42,13 @@ pub(crate) struct RequestCookies {
     more: Vec<HeaderValue>,
 }
 
-/// The different values that came under one name; `None` if there are so many that somebody is
-/// trying something.
-pub(crate) type Candidates<'a> = Option<Few<'a>>;
-
-/// At most [`MAX_CANDIDATES`] values.
-#[derive(Debug, Default)]
-pub(crate) struct Few<'a> {
-    values: [&'a [u8]; MAX_CANDIDATES],
-    len: usize,
-}
-
-impl<'a> Few<'a> {
-    pub(crate) fn as_slice(&self) -> &[&'a [u8]] {
-        self.values.get(..self.len).unwrap_or_default()
-    }
-
-    /// Says whether there was room.
-    fn push(&mut self, value: &'a [u8]) -> bool {
-        let slot = self.values.get_mut(self.len);
-        self.len += 1;
-        slot.map(|slot| *slot = value).is_some()
-    }
+/// What came under one name.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Named<'a> {
+    Nothing,
+    One(&'a [u8]),
+    /// Different values.
+    Several,
 }
 
 impl RequestCookies {
@@ -117,18 +100,20 @@ impl RequestCookies {
         std::iter::once(short).chain(long)
     }
 
-    /// Collects the values of the cookies of a name.
-    pub(crate) fn named<'a>(&'a self, finder: &'a Finder) -> Candidates<'a> {
-        let mut found = Few::default();
+    /// Finds the value of the cookie of a name. One that came twice is one.
+    pub(crate) fn named<'a>(&'a self, finder: &'a Finder) -> Named<'a> {
+        let mut found = Named::Nothing;
         // Not `all_named`: a flattened iterator takes some 200 instructions more.
         for field in self.fields() {
             for value in finder.values(field) {
-                if !found.as_slice().contains(&value) && !found.push(value) {
-                    return None;
+                match found {
+                    Named::Nothing => found = Named::One(value),
+                    Named::One(other) if other == value => {}
+                    Named::One(_) | Named::Several => return Named::Several,
                 }
             }
         }
-        Some(found)
+        found
     }
 }
 
@@ -200,8 +185,8 @@ fn trim_end(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// The attributes of a session's cookie, but for `Max-Age`, which follows from how long the session
-/// lasts.
+/// The attributes of a session's cookie. `Max-Age` is not among them: it follows from how long the
+/// session lasts.
 ///
 /// The default is the strict one: `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/`, no `Domain`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -228,15 +213,26 @@ impl Default for CookieAttributes {
 }
 
 impl CookieAttributes {
-    /// Sends the cookie only to this path and those below it.
+    /// Sends the cookie only to this path and those below it (RFC 6265, section 5.1.4). The default
+    /// is `/`. A path protects nothing: pages of other paths can still send requests there.
+    ///
+    /// ```
+    /// # use silverback::CookieAttributes;
+    /// let admin = CookieAttributes::default().path("/admin");
+    /// ```
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// Sends the cookie to this host and all below it; without it, only to the host that set it. A
-    /// leading dot means nothing and is dropped.
+    /// Sends the cookie to this host and all hosts below it. By default it goes only to the host
+    /// that set it. A leading dot means nothing and is dropped (RFC 6265, section 5.2.3).
+    ///
+    /// ```
+    /// # use silverback::CookieAttributes;
+    /// let shared = CookieAttributes::default().domain("example.com"); // shop.example.com too
+    /// ```
     #[must_use]
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         let domain = domain.into();
@@ -248,28 +244,53 @@ impl CookieAttributes {
         self
     }
 
-    /// Sends the cookie over HTTPS only, and to loopback addresses in most browsers.
+    /// Sends the cookie over HTTPS only. Most browsers also send it to loopback addresses. The
+    /// default is `true`.
+    ///
+    /// ```
+    /// # use silverback::CookieAttributes;
+    /// let local = CookieAttributes::default().secure(!cfg!(debug_assertions));
+    /// ```
     #[must_use]
     pub fn secure(mut self, secure: bool) -> Self {
         self.secure = secure;
         self
     }
 
-    /// Hides the cookie from scripts.
+    /// Hides the cookie from scripts, so that an injected one cannot send it elsewhere. The default is
+    /// `true`.
+    ///
+    /// ```
+    /// # use silverback::CookieAttributes;
+    /// let visible = CookieAttributes::default().http_only(false);
+    /// ```
     #[must_use]
     pub fn http_only(mut self, http_only: bool) -> Self {
         self.http_only = http_only;
         self
     }
 
-    /// Says whether the cookie is sent along when another site leads here.
+    /// Sets whether the browser sends the cookie with requests that come from another site. The
+    /// default is [`Lax`](SameSite::Lax): a link from there brings the cookie, a form that posts or a
+    /// frame does not.
+    ///
+    /// ```
+    /// # use silverback::{CookieAttributes, SameSite};
+    /// let strict = CookieAttributes::default().same_site(SameSite::Strict);
+    /// ```
     #[must_use]
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self
     }
 
-    /// Keeps a separate cookie for each site that embeds this one (CHIPS).
+    /// Keeps a separate cookie for each site that embeds this one (CHIPS). The default is `false`.
+    /// It needs `Secure`, and in a frame `SameSite=None` too.
+    ///
+    /// ```
+    /// # use silverback::{CookieAttributes, SameSite};
+    /// let embedded = CookieAttributes::default().same_site(SameSite::None).partitioned(true);
+    /// ```
     #[must_use]
     pub fn partitioned(mut self, partitioned: bool) -> Self {
         self.partitioned = partitioned;

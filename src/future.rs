@@ -14,6 +14,7 @@ use pin_project_lite::pin_project;
 use crate::{
     answer, caching,
     cookie::NEAR_LIMIT,
+    error::Error,
     head::Head,
     request::{Commit, Committed, Cookies, Registry, Shared, commit},
     responder::{FailedCommit, Responder},
@@ -25,7 +26,7 @@ pin_project! {
     /// The future of [`SessionService`](crate::SessionService).
     ///
     /// Dropping it before it is done loses what the handler changed in its sessions, and nothing
-    /// else; a save that has begun leaves the old or the new state.
+    /// else. A save that has begun leaves the old state or the new one.
     pub struct ResponseFuture<F, B, R> {
         #[pin]
         state: State<F, B>,
@@ -144,10 +145,7 @@ fn finish<B>(
 ) -> Response<B> {
     let mut inner = Inner::default();
     if let Some(error) = committed.take_error() {
-        trace::commit_failed(&error);
-        inner = response.extensions_mut().remove().unwrap_or_default();
-        response = responder.respond(FailedCommit::new(error.clone(), response, head.clone()));
-        response.extensions_mut().insert(error);
+        (response, inner) = fail(error, response, responder, head);
     }
     if response.status() == StatusCode::NOT_MODIFIED {
         committed.cookies.drop_refreshes();
@@ -177,13 +175,29 @@ fn finish<B>(
     response
 }
 
+/// The response in the place of one whose sessions could not be saved, and what layers inside had
+/// in that.
+#[cold]
+fn fail<B>(
+    error: Error,
+    mut response: Response<B>,
+    responder: &impl Responder<B>,
+    head: &Head,
+) -> (Response<B>, Inner) {
+    trace::commit_failed(&error);
+    let inner = response.extensions_mut().remove().unwrap_or_default();
+    let mut response = responder.respond(FailedCommit::new(error.clone(), response, head.clone()));
+    response.extensions_mut().insert(error);
+    (response, inner)
+}
+
 fn set_cookies(headers: &mut HeaderMap, cookies: Cookies, shared: &Shared) {
     if cookies.is_empty() {
         return;
     }
     let bytes = cookies.values().map(HeaderValue::len).sum();
     if bytes >= NEAR_LIMIT {
-        shared.provoked.long_response(&shared.clock, bytes);
+        shared.report.long_response(&shared.clock, bytes);
     }
     if headers.contains_key(header::SET_COOKIE) {
         cookies

@@ -94,7 +94,7 @@
 //! (`debug_assertions`) the client gets the sentence too:
 //!
 //! ```text
-//! session error: session "carts": no `SessionLayer` around this handler has a session of this name: there is account, cart
+//! session error: session "carts": no `SessionLayer` around this handler has a session of this name: known names: account, cart
 //! ```
 //!
 //! A release build says only `session error` to the client. Outside axum, [`Error::client_message`]
@@ -293,6 +293,7 @@
 //! | `filesystem` | [`FilesystemStore`] (Unix) | yes |
 //! | `axum` | [extractors](#axum), and `IntoResponse` for [`Error`] | no |
 //! | `conformance` | [`store_conformance!`]: tests of the [`Store`](store::Store) contract, for your own store | no |
+//! | `metrics` | counts and times for a recorder of the `metrics` facade: see `docs/events.md` | no |
 //! | `testing` | [`testing`](mod@testing): browsers, seeded sessions and failing stores for your tests | no |
 //! | `tracing` | events on the target `silverback`: kinds and names, never a secret | yes |
 //!
@@ -344,9 +345,8 @@ mod id;
 mod join;
 mod lock;
 mod name;
+mod report;
 mod text;
-#[cfg(feature = "tracing")]
-mod throttle;
 mod trace;
 
 pub use ::cookie::SameSite;

@@ -70,6 +70,15 @@ pub(crate) struct Overflow {
 /// Tells cookies of other attributes from those that are made now.
 pub(crate) type AttributesTag = [u8; 2];
 
+/// What a cookie has of a session.
+#[derive(Debug)]
+pub(crate) enum Payload {
+    /// The session itself.
+    Values(Tail),
+    /// The ID of one in a store, and the attributes of this cookie.
+    Reference(SessionId, AttributesTag),
+}
+
 impl Settings {
     pub(crate) fn tag_of(rendered: &str) -> AttributesTag {
         let [one, other, ..] = crypto::sha256(rendered.as_bytes());
@@ -166,21 +175,31 @@ impl Settings {
     }
 
     /// Opens a cookie's value; one that can be of two kinds as either.
-    pub(crate) fn open_cookie(&self, value: &[u8], now: Timestamp) -> Result<Opened, Refused> {
+    pub(crate) fn open_cookie(
+        &self,
+        value: &[u8],
+        now: Timestamp,
+    ) -> Result<Opened<Payload>, Refused> {
+        let reference = |codec: &Codec| {
+            codec.open_short(value, now, |payload| {
+                Self::open_reference(payload).map(|(id, tag)| Payload::Reference(id, tag))
+            })
+        };
+        if !self.may_be_in_cookie() {
+            return reference(&self.codec);
+        }
         let opened = self.codec.open(value, now);
+        let opened = opened.and_then(|opened| opened.read(|tail| Ok(Payload::Values(tail))));
         match (&opened, &self.overflow) {
             (
                 Err(Refused::For(
                     Rejection::Malformed | Rejection::UnknownKey | Rejection::Tampered,
                 )),
                 Some(overflow),
-            ) => overflow
-                .codec
-                .open(value, now)
-                .or_else(|other| match other {
-                    Refused::For(Rejection::Malformed) => opened,
-                    other => Err(other),
-                }),
+            ) => reference(&overflow.codec).or_else(|other| match other {
+                Refused::For(Rejection::Malformed) => opened,
+                other => Err(other),
+            }),
             _ => opened,
         }
     }

@@ -21,7 +21,14 @@ use http_body::{Frame, SizeHint};
 pub struct Body(Bytes);
 
 impl Body {
-    /// Makes a body of no bytes.
+    /// Makes an empty body.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use silverback::testing::Body;
+    ///
+    /// let request = Request::delete("/cart").body(Body::empty()).unwrap();
+    /// ```
     #[must_use]
     pub const fn empty() -> Self {
         Self(Bytes::new())

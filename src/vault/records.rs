@@ -6,9 +6,10 @@ use crate::{
     content::{
         Content, Mark, Name, Stored, Unreadable, WriteId, Writes, decode_record, seal_record,
     },
-    crypto::{self, RandomError},
+    crypto::{self, RandomError, Salt},
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
+    report::{Cause, Opening, Report, Saved},
     state::{Home, Lifetime, Place, View},
     store::{Budget, Bytes, Calls, Expiry, Meter, Read, Record, RecordKind, StoreError},
 };
@@ -20,6 +21,7 @@ pub(crate) struct Vault<'a> {
     pub(crate) clock: &'a Clock,
     /// How long has been waited for stores.
     pub(crate) meter: &'a Meter,
+    pub(crate) report: &'a Report,
 }
 
 /// What is in the store under a session's name.
@@ -48,6 +50,26 @@ impl Found {
 }
 
 impl<'a> Vault<'a> {
+    /// Reports what became of looking for the session.
+    #[inline]
+    pub(crate) fn report_opened(&self, opening: Opening) {
+        self.report.opened(self.clock, &self.settings.name, opening);
+    }
+
+    /// Reports that so many sessions have ended.
+    pub(crate) fn report_ended(&self, cause: Cause, count: usize) {
+        self.report
+            .ended(self.clock, &self.settings.name, cause, count);
+    }
+
+    /// Reports a save; `id` is what a record is called that it has made.
+    #[inline]
+    pub(crate) fn report_saved(&self, saved: Saved, id: Option<SessionId>) {
+        let key = || id.map(|id| id.record_key());
+        self.report
+            .saved(self.clock, &self.settings.name, saved, key);
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -63,6 +85,16 @@ impl<'a> Vault<'a> {
             return Ok(SessionId::of_token(&crypto::random()?));
         }
         SessionId::generate()
+    }
+
+    /// As [`new_id`](Self::new_id), with a salt for the session's cookie if that takes one and holds the
+    /// session.
+    pub(crate) fn new_id_and_salt(&self) -> Result<(SessionId, Option<Salt>), RandomError> {
+        if self.settings.may_be_in_cookie() && self.settings.codec.is_salted() {
+            let (id, salt) = SessionId::generate_in_cookie()?;
+            return Ok((id, Some(salt)));
+        }
+        Ok((self.new_id()?, None))
     }
 
     /// Tells a write from others. Without a wait no answer gets lost, and writes have no ids.

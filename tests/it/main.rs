@@ -25,6 +25,7 @@ mod driven_operations;
 mod emptied;
 mod ends_beside_renewals;
 mod ends_by_key;
+mod events;
 mod eviction;
 mod expired_records;
 mod explained;
