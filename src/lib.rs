@@ -32,6 +32,10 @@
 //!
 //! # Where to look
 //!
+//! The [guides](mod@guide) have a page for each task, such as [login](guide::login),
+//! [CSRF](guide::csrf), [testing handlers](guide::testing), [other layers](guide::layers) and
+//! [keys in production](guide::keys).
+//!
 //! | You want to | See |
 //! |---|---|
 //! | read, change, renew, destroy a session | [`Session`] |
@@ -304,6 +308,15 @@ mod answer;
 mod body;
 mod caching;
 mod future;
+#[cfg(all(
+    doc,
+    unix,
+    feature = "axum",
+    feature = "filesystem",
+    feature = "metrics",
+    feature = "testing"
+))]
+pub mod guide;
 mod head;
 mod layer;
 mod responder;
@@ -383,7 +396,3 @@ pub use self::store::FilesystemStore;
 #[cfg(all(doctest, feature = "axum", feature = "filesystem"))]
 #[doc = include_str!("../README.md")]
 mod readme {}
-
-#[cfg(doctest)]
-#[doc = include_str!("../docs/stores.md")]
-mod stores {}

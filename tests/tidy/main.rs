@@ -70,6 +70,7 @@ const FLOORS: &[&[&str]] = &[
         "layer",
         "axum",
         "testing",
+        "guide",
     ],
 ];
 
