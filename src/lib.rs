@@ -46,6 +46,7 @@
 //! | read settings from a configuration file | [`SessionSettings`] |
 //! | list a user's sessions, log out everywhere | [`Session::set_subject`], [`Subjects`] |
 //! | read, change or end a session without a request | [`SessionRecords`] |
+//! | learn why a user's cookie was refused | [`SessionConfig::explain`] |
 //! | choose or write a store | [`store`] |
 //! | make, load and rotate keys | [`key`] |
 //! | keep a struct under one key | [`Typed`] |
@@ -329,6 +330,7 @@ pub mod testing;
 
 mod sessions;
 
+mod explain;
 mod records;
 mod session;
 mod subjects;
@@ -366,9 +368,11 @@ pub use self::{
     answer::Answer,
     body::SavingBody,
     clock::{Clock, Timestamp},
+    codec::{TokenHead, TokenTimes},
     config::{SessionConfig, SessionSettings, Timeouts},
     cookie::CookieAttributes,
     error::{ConfigError, Error, ErrorKind, Rejection},
+    explain::Explanation,
     future::ResponseFuture,
     key::{Key, KeyError, KeyId, KeyState, Keys},
     layer::SessionLayer,

@@ -579,6 +579,18 @@ impl SessionConfig {
         self
     }
 
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The same settings with other keys.
+    pub(crate) fn with_keys(&self, keys: Keys) -> Self {
+        Self {
+            keys,
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

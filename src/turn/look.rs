@@ -9,7 +9,7 @@ use super::{
 use crate::{
     binary::Tail,
     clock::Timestamp,
-    codec::Stamp,
+    codec::{Refused, Stamp},
     config::{Payload, Settings},
     content::Content,
     error::{Error, ErrorKind, Rejection},
@@ -182,6 +182,20 @@ fn open_token(
     };
     check_times(&view, now)?;
     Ok(view)
+}
+
+/// Why a cookie's value alone is refused, whatever a store says.
+pub(crate) fn check_cookie(
+    settings: &Settings,
+    value: &[u8],
+    now: Timestamp,
+) -> Result<(), Refused> {
+    let Candidate { stamp, payload, .. } = settings.open_cookie(value, now)?;
+    match payload {
+        Payload::Values(values) => open_token(&stamp, values, settings, now).map(drop)?,
+        Payload::Reference(..) => {}
+    }
+    Ok(())
 }
 
 fn check_times(view: &View, now: Timestamp) -> Result<(), Rejection> {

@@ -28,6 +28,7 @@ mod ends_by_key;
 mod events;
 mod eviction;
 mod expired_records;
+mod explained;
 mod failing_store;
 mod failing_updates;
 mod first_idle;
