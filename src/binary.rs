@@ -40,6 +40,15 @@ impl Tail {
     }
 }
 
+impl Tail {
+    /// What is in this range of the bytes.
+    pub(crate) fn within(mut bytes: Vec<u8>, range: Range<usize>) -> Self {
+        bytes.truncate(range.end);
+        let start = range.start.min(bytes.len());
+        Self { bytes, start }
+    }
+}
+
 impl From<Vec<u8>> for Tail {
     fn from(bytes: Vec<u8>) -> Self {
         Self { bytes, start: 0 }

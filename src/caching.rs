@@ -4,7 +4,10 @@
 //! of a user who has logged out to whoever still sends the old cookie. A stored `Set-Cookie` would
 //! hand one visitor's session to the next.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{self, Entry},
+};
 
 use crate::{state::Use, trace};
 
@@ -15,9 +18,19 @@ pub(crate) fn note_use(headers: &mut HeaderMap, used: Use) {
     }
     // It is one visitor's, and out of date as soon as the session changes or ends.
     if used == Use::There {
-        headers
-            .entry(header::CACHE_CONTROL)
-            .or_insert(HeaderValue::from_static("private, no-cache"));
+        tell_caches(headers, HeaderValue::from_static("private, no-cache"));
+    }
+}
+
+/// Says whether the handler has said something else.
+#[inline(never)]
+fn tell_caches(headers: &mut HeaderMap, directives: HeaderValue) -> bool {
+    match headers.entry(header::CACHE_CONTROL) {
+        Entry::Vacant(entry) => {
+            entry.insert(directives);
+            false
+        }
+        Entry::Occupied(_) => true,
     }
 }
 
@@ -35,18 +48,17 @@ fn vary_by_cookie(headers: &mut HeaderMap) {
 /// The response has a session's cookie. What the handler said about caches stays, unless it would
 /// let one that many visitors share keep the cookie.
 pub(crate) fn keep_cookies_out(headers: &mut HeaderMap, allows_shared: bool) {
+    if !allows_shared {
+        remove_targeted(headers);
+    }
     vary_by_cookie(headers);
-    if !headers.contains_key(header::CACHE_CONTROL) {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    } else if !allows_shared && directives(headers, &header::CACHE_CONTROL).allow_shared() {
+    let is_said = tell_caches(headers, HeaderValue::from_static("no-store"));
+    if is_said && !allows_shared && directives(headers, &header::CACHE_CONTROL).allow_shared() {
         trace::forbade_shared_caching(header::CACHE_CONTROL.as_str());
         headers.insert(
             header::CACHE_CONTROL,
             HeaderValue::from_static("private, no-store"),
         );
-    }
-    if !allows_shared {
-        remove_targeted(headers);
     }
 }
 

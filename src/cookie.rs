@@ -27,8 +27,6 @@ const MAX_AGE_LEN: usize = "; Max-Age=34560000; Expires=Thu, 01 Jan 1970 00:00:0
 const MAX_NAME_LEN: usize = 256;
 /// Browsers cut `Max-Age` to this: 400 days.
 pub(crate) const MAX_AGE: Duration = Duration::from_secs(400 * 86_400);
-/// More cookies of one name than this are not looked at.
-const MAX_CANDIDATES: usize = 4;
 /// Bytes of `Cookie` fields that are copied; what is longer is kept as it came.
 const INLINE_LEN: usize = 352;
 
@@ -44,28 +42,13 @@ pub(crate) struct RequestCookies {
     more: Vec<HeaderValue>,
 }
 
-/// The different values that came under one name; `None` if there are so many that somebody is
-/// trying something.
-pub(crate) type Candidates<'a> = Option<Few<'a>>;
-
-/// At most [`MAX_CANDIDATES`] values.
-#[derive(Debug, Default)]
-pub(crate) struct Few<'a> {
-    values: [&'a [u8]; MAX_CANDIDATES],
-    len: usize,
-}
-
-impl<'a> Few<'a> {
-    pub(crate) fn as_slice(&self) -> &[&'a [u8]] {
-        self.values.get(..self.len).unwrap_or_default()
-    }
-
-    /// Says whether there was room.
-    fn push(&mut self, value: &'a [u8]) -> bool {
-        let slot = self.values.get_mut(self.len);
-        self.len += 1;
-        slot.map(|slot| *slot = value).is_some()
-    }
+/// What came under one name.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Named<'a> {
+    Nothing,
+    One(&'a [u8]),
+    /// Different values.
+    Several,
 }
 
 impl RequestCookies {
@@ -117,18 +100,20 @@ impl RequestCookies {
         std::iter::once(short).chain(long)
     }
 
-    /// Collects the values of the cookies of a name.
-    pub(crate) fn named<'a>(&'a self, finder: &'a Finder) -> Candidates<'a> {
-        let mut found = Few::default();
+    /// Finds the value of the cookie of a name. One that came twice is one.
+    pub(crate) fn named<'a>(&'a self, finder: &'a Finder) -> Named<'a> {
+        let mut found = Named::Nothing;
         // Not `all_named`: a flattened iterator takes some 200 instructions more.
         for field in self.fields() {
             for value in finder.values(field) {
-                if !found.as_slice().contains(&value) && !found.push(value) {
-                    return None;
+                match found {
+                    Named::Nothing => found = Named::One(value),
+                    Named::One(other) if other == value => {}
+                    Named::One(_) | Named::Several => return Named::Several,
                 }
             }
         }
-        Some(found)
+        found
     }
 }
 

@@ -3,7 +3,7 @@
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     digest,
-    hkdf::{self, HKDF_SHA256, Prk, Salt},
+    hkdf::{self, HKDF_SHA256, Prk},
     hmac,
     rand::{SecureRandom, SystemRandom},
 };
@@ -12,6 +12,12 @@ use zeroize::Zeroizing;
 pub(crate) const TAG_LEN: usize = 16;
 pub(crate) const MAC_LEN: usize = 32;
 const KEY_LEN: usize = 32;
+pub(crate) const SALT_LEN: usize = 24;
+/// What message keys are expanded with, before the salt.
+const LABEL: &[u8] = b"msg";
+
+/// What a [`SealKey`] makes the key of one message of.
+pub(crate) type Salt = [u8; SALT_LEN];
 
 /// The operating system gave no random bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -46,7 +52,7 @@ pub(crate) struct RootKey(Prk);
 
 impl RootKey {
     pub(crate) fn extract(salt: &[u8], secret: &[u8]) -> Self {
-        Self(Salt::new(HKDF_SHA256, salt).extract(secret))
+        Self(hkdf::Salt::new(HKDF_SHA256, salt).extract(secret))
     }
 
     pub(crate) fn expand<const N: usize>(&self, info: &[&[u8]]) -> Zeroizing<[u8; N]> {
@@ -69,7 +75,7 @@ impl MacKey {
     }
 
     /// Compares in constant time.
-    pub(crate) fn verify(&self, message: &[u8], tag: &[u8]) -> Result<(), Forged> {
+    pub(crate) fn verify(&self, message: &[u8], tag: &[u8; MAC_LEN]) -> Result<(), Forged> {
         hmac::verify(&self.0, message, tag).map_err(|_| Forged)
     }
 }
@@ -88,7 +94,7 @@ impl SealKey {
 
     /// Encrypts `message[start..]` in place and appends the tag; all before `start` is
     /// authenticated as it is.
-    pub(crate) fn seal(&self, salt: &[u8], message: &mut Vec<u8>, start: usize) {
+    pub(crate) fn seal(&self, salt: &Salt, message: &mut Vec<u8>, start: usize) {
         let (head, text) = message.split_at_mut(start);
         let tag = self
             .message_key(salt)
@@ -97,29 +103,27 @@ impl SealKey {
         message.extend_from_slice(tag.as_ref());
     }
 
-    /// Decrypts what [`seal`](Self::seal) made, in place, and drops the tag: `message[start..]` is
-    /// the plain text.
+    /// Decrypts what [`seal`](Self::seal) made, in place. Returns where the plain text ends that begins
+    /// at `start`.
     pub(crate) fn open(
         &self,
-        salt: &[u8],
-        message: &mut Vec<u8>,
+        salt: &Salt,
+        message: &mut [u8],
         start: usize,
-    ) -> Result<(), Forged> {
+    ) -> Result<usize, Forged> {
         let (head, text) = message.split_at_mut_checked(start).ok_or(Forged)?;
         let opened = self
             .message_key(salt)
             .open_in_place(zero_nonce(), Aad::from(&*head), text);
-        let plain = opened.map_err(|_| Forged)?.len();
-        message.truncate(start + plain);
-        Ok(())
+        Ok(start + opened.map_err(|_| Forged)?.len())
     }
 
-    fn message_key(&self, salt: &[u8]) -> LessSafeKey {
-        let mut expand = hmac::Context::with_key(&self.0);
-        expand.update(b"msg");
-        expand.update(salt);
-        expand.update(&[1]);
-        let key = expand.sign();
+    fn message_key(&self, salt: &Salt) -> LessSafeKey {
+        let mut info = [1; LABEL.len() + SALT_LEN + 1];
+        let (label, rest) = info.split_at_mut(LABEL.len());
+        label.copy_from_slice(LABEL);
+        rest.split_at_mut(SALT_LEN).0.copy_from_slice(salt);
+        let key = hmac::sign(&self.0, &info);
         LessSafeKey::new(
             UnboundKey::new(&AES_256_GCM, key.as_ref()).expect("an HMAC-SHA256 is an AES-256 key"),
         )
@@ -175,13 +179,14 @@ mod tests {
     fn a_sealed_message_opens_only_unchanged() {
         let key = SealKey::new(&[7; 32]);
         let mut sealed = b"head-text".to_vec();
-        key.seal(b"salt", &mut sealed, 5);
+        let salt = [9; SALT_LEN];
+        key.seal(&salt, &mut sealed, 5);
         for bit in 0..sealed.len() * 8 {
             let mut bent = sealed.clone();
             bent[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(key.open(b"salt", &mut bent, 5), Err(Forged));
+            assert_eq!(key.open(&salt, &mut bent, 5), Err(Forged));
         }
-        key.open(b"salt", &mut sealed, 5).unwrap();
-        assert_eq!(sealed, b"head-text");
+        assert_eq!(key.open(&salt, &mut sealed, 5), Ok(9));
+        assert_eq!(&sealed[..9], b"head-text");
     }
 }

@@ -14,6 +14,7 @@ use pin_project_lite::pin_project;
 use crate::{
     answer, caching,
     cookie::NEAR_LIMIT,
+    error::Error,
     head::Head,
     request::{Commit, Committed, Cookies, Registry, Shared, commit},
     responder::{FailedCommit, Responder},
@@ -144,10 +145,7 @@ fn finish<B>(
 ) -> Response<B> {
     let mut inner = Inner::default();
     if let Some(error) = committed.take_error() {
-        trace::commit_failed(&error);
-        inner = response.extensions_mut().remove().unwrap_or_default();
-        response = responder.respond(FailedCommit::new(error.clone(), response, head.clone()));
-        response.extensions_mut().insert(error);
+        (response, inner) = fail(error, response, responder, head);
     }
     if response.status() == StatusCode::NOT_MODIFIED {
         committed.cookies.drop_refreshes();
@@ -175,6 +173,22 @@ fn finish<B>(
     }
     set_cookies(headers, committed.cookies, registry.shared());
     response
+}
+
+/// The response in the place of one whose sessions could not be saved, and what layers inside had
+/// in that.
+#[cold]
+fn fail<B>(
+    error: Error,
+    mut response: Response<B>,
+    responder: &impl Responder<B>,
+    head: &Head,
+) -> (Response<B>, Inner) {
+    trace::commit_failed(&error);
+    let inner = response.extensions_mut().remove().unwrap_or_default();
+    let mut response = responder.respond(FailedCommit::new(error.clone(), response, head.clone()));
+    response.extensions_mut().insert(error);
+    (response, inner)
 }
 
 fn set_cookies(headers: &mut HeaderMap, cookies: Cookies, shared: &Shared) {

@@ -3,10 +3,10 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use zeroize::Zeroize;
+use zeroize::{DefaultIsZeroes, Zeroize};
 
 use crate::{
-    crypto::{self, RandomError},
+    crypto::{self, RandomError, SALT_LEN, Salt},
     text::{self, OfText, ParseError, Text},
 };
 
@@ -15,11 +15,17 @@ use crate::{
 /// its record alone.
 #[derive(Clone)]
 pub(crate) struct SessionId {
-    bytes: [u8; Self::LEN],
-    len: usize,
+    secret: Secret,
+    len: u8,
     /// Not hashed in advance if the session is in its cookie.
     key: Option<RecordKey>,
 }
+
+/// Wiped by one write, and not byte by byte.
+#[derive(Clone, Copy, Default)]
+struct Secret([u8; SessionId::LEN]);
+
+impl DefaultIsZeroes for Secret {}
 
 /// The id of a session in its cookie.
 pub(crate) type TokenId = [u8; 16];
@@ -28,22 +34,36 @@ impl SessionId {
     const LEN: usize = 32;
 
     pub(crate) fn generate() -> Result<Self, RandomError> {
-        Ok(Self {
-            bytes: crypto::random()?,
-            len: Self::LEN,
+        Ok(Self::of_secret(crypto::random()?).hashed())
+    }
+
+    /// The name of a new session in its cookie, and a salt to seal that with: to ask the operating
+    /// system twice would take twice as long.
+    pub(crate) fn generate_in_cookie() -> Result<(Self, Salt), RandomError> {
+        let bytes = crypto::random::<{ size_of::<TokenId>() + SALT_LEN }>()?;
+        let (mut id, mut salt) = (TokenId::default(), Salt::default());
+        let (of_id, of_salt) = bytes.split_at(id.len());
+        id.copy_from_slice(of_id);
+        salt.copy_from_slice(of_salt);
+        Ok((Self::of_token(&id), salt))
+    }
+
+    fn of_secret(bytes: [u8; Self::LEN]) -> Self {
+        Self {
+            secret: Secret(bytes),
+            len: Self::LEN as u8,
             key: None,
         }
-        .hashed())
     }
 
     /// The name of a session that goes on in a store under the id it had in its cookie.
     pub(crate) fn of_token(id: &TokenId) -> Self {
-        let mut bytes = [0; Self::LEN];
-        let (start, _) = bytes.split_at_mut(id.len());
+        let mut secret = Secret::default();
+        let (start, _) = secret.0.split_at_mut(id.len());
         start.copy_from_slice(id);
         Self {
-            bytes,
-            len: id.len(),
+            secret,
+            len: id.len() as u8,
             key: None,
         }
     }
@@ -52,7 +72,7 @@ impl SessionId {
     /// encrypted record opened.
     pub(crate) fn of_record(key: RecordKey) -> Self {
         Self {
-            bytes: [0; Self::LEN],
+            secret: Secret::default(),
             len: 0,
             key: Some(key),
         }
@@ -72,11 +92,7 @@ impl SessionId {
     pub(crate) fn from_slice(slice: &[u8]) -> Option<Self> {
         let id = match slice.try_into() {
             Ok(id) => Self::of_token(id),
-            Err(_) => Self {
-                bytes: slice.try_into().ok()?,
-                len: Self::LEN,
-                key: None,
-            },
+            Err(_) => Self::of_secret(slice.try_into().ok()?),
         };
         Some(id.hashed())
     }
@@ -87,7 +103,7 @@ impl SessionId {
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        self.secret.0.get(..self.len.into()).unwrap_or_default()
     }
 
     pub(crate) fn record_key(&self) -> RecordKey {
@@ -103,7 +119,7 @@ impl PartialEq for SessionId {
 
 impl Drop for SessionId {
     fn drop(&mut self) {
-        self.bytes.zeroize();
+        self.secret.zeroize();
     }
 }
 
@@ -260,12 +276,22 @@ mod tests {
 
     #[test]
     fn every_bit_of_an_id_is_random() {
+        every_bit_is_random(|| SessionId::generate().unwrap().as_bytes().to_vec());
+        every_bit_is_random(|| {
+            let (id, salt) = SessionId::generate_in_cookie().unwrap();
+            let both = [id.as_bytes(), &salt].concat();
+            assert_eq!(both.len(), 16 + 24);
+            both
+        });
+    }
+
+    fn every_bit_is_random(draw: impl Fn() -> Vec<u8>) {
         let rounds = 4_096;
-        let mut ones = [0_u32; 256];
+        let mut ones = vec![0_u32; draw().len() * 8];
         for _ in 0..rounds {
-            let id = SessionId::generate().unwrap();
+            let bytes = draw();
             for (bit, count) in ones.iter_mut().enumerate() {
-                *count += u32::from(id.as_bytes()[bit / 8] >> (bit % 8) & 1);
+                *count += u32::from(bytes[bit / 8] >> (bit % 8) & 1);
             }
         }
         // Eight standard deviations (sqrt(4096) / 2 = 32) on either side: one false alarm in 10^12

@@ -7,7 +7,7 @@
 //! stepped through; what others do for it is not counted.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     env, fs,
     io::{self, BufRead, BufReader},
     process::{Child, ChildStdout, Command, Stdio},
@@ -50,8 +50,8 @@ impl std::ops::Sub for Counts {
 pub struct Steps {
     pub instructions: u64,
     pub allocations: u64,
-    /// Of each instruction that was executed.
-    pub addresses: HashSet<u64>,
+    /// How often the instruction at each address was executed.
+    pub executed: HashMap<u64, u64>,
 }
 
 /// Lets the parent step through this process: from now on it stops at each mark that `work` makes.
@@ -142,7 +142,7 @@ impl Stepped {
             let address = instruction(&ptrace::getregs(self.pid)?);
             steps.instructions += 1;
             steps.allocations += u64::from(self.allocators.contains(&address));
-            steps.addresses.insert(address);
+            *steps.executed.entry(address).or_default() += 1;
         }
         ptrace::cont(self.pid, None)?;
         Ok(steps)

@@ -32,7 +32,7 @@ use crate::{
 const LINE: u64 = 64;
 const SCENARIOS: [&str; 4] = ["S2", "S4", "E2", "E4"];
 const KINDS: [Kind; 2] = [Kind::Encrypted, Kind::Memory];
-/// Of which functions the lines are printed.
+/// How many functions are printed.
 const FUNCTIONS: usize = 40;
 /// The stack of valgrind's process is above this.
 const STACK: u64 = 0x1f_0000_0000;
@@ -90,7 +90,7 @@ fn footprints(scenario: &Scenario, kind: Kind) -> Result<Vec<Footprint>, Box<dyn
     let of = |(steps, accesses): (Steps, Lines)| {
         let (stack, data) = accesses.into_iter().partition(|line| line * LINE >= STACK);
         Footprint {
-            code: lines(&steps.addresses),
+            code: lines(steps.executed.keys()),
             data,
             stack,
         }
@@ -98,8 +98,8 @@ fn footprints(scenario: &Scenario, kind: Kind) -> Result<Vec<Footprint>, Box<dyn
     Ok(steps.into_iter().zip(data).map(of).collect())
 }
 
-fn lines(addresses: &Lines) -> Lines {
-    addresses.iter().map(|address| address / LINE).collect()
+fn lines<'a>(addresses: impl Iterator<Item = &'a u64>) -> Lines {
+    addresses.map(|address| address / LINE).collect()
 }
 
 /// What each subject executes, and what is where in its process.
@@ -198,35 +198,48 @@ fn mark() {
     std::hint::black_box(0);
 }
 
-/// The functions that a scenario's lines of code are of, most lines first. A line with several
-/// functions in it is that of the first of them that is executed.
+/// What a request executes above the bare service, by function, most instructions first. Instructions
+/// are counted as often as they are executed. A line of code with several functions in it is that
+/// of the first of them, and one that the bare service touches is nobody's.
 pub(crate) fn functions(scenario: &Scenario, kind: Kind) -> Result<String, Box<dyn Error>> {
     let (steps, maps) = step(scenario, kind)?;
     let (bare, own) = steps.first().zip(steps.last()).ok_or("nobody was traced")?;
     let symbols = Symbols::of_this_program(&maps)?;
-    let bare = lines(&bare.addresses);
+    let mut sums: BTreeMap<&str, (i64, u32)> = BTreeMap::new();
+    for (executed, sign) in [(&own.executed, 1), (&bare.executed, -1)] {
+        for (address, times) in executed {
+            let (instructions, _) = sums.entry(symbols.find(*address)).or_default();
+            *instructions += sign * i64::try_from(*times)?;
+        }
+    }
+    let bare = lines(bare.executed.keys());
     let mut first: BTreeMap<u64, u64> = BTreeMap::new();
-    for address in own.addresses.iter().copied() {
-        if !bare.contains(&(address / LINE)) {
-            let first = first.entry(address / LINE).or_insert(address);
+    for address in own.executed.keys().copied() {
+        let line = address / LINE;
+        if !bare.contains(&line) {
+            let first = first.entry(line).or_insert(address);
             *first = (*first).min(address);
         }
     }
-    let mut sums: BTreeMap<&str, u32> = BTreeMap::new();
     for address in first.values() {
-        *sums.entry(symbols.find(*address)).or_default() += 1;
+        let (_, lines) = sums.entry(symbols.find(*address)).or_default();
+        *lines += 1;
     }
+    let all: i64 = sums.values().map(|(instructions, _)| instructions).sum();
     let mut sums: Vec<_> = sums.into_iter().collect();
-    sums.sort_by_key(|(_, lines)| std::cmp::Reverse(*lines));
-    let title = format!("{}, {}: {} lines", scenario.name, kind.name(), first.len());
-    let rows = sums.into_iter().take(FUNCTIONS).map(|(name, lines)| {
-        let name = name.replace('|', "\\|");
-        vec![format!("`{name}`"), lines.to_string()]
-    });
-    let head = vec![title, "lines".to_owned()];
-    Ok(markdown(
-        &[head].into_iter().chain(rows).collect::<Vec<_>>(),
-    ))
+    sums.sort_by_key(|(_, sum)| std::cmp::Reverse(*sum));
+    let title = format!("{}, {}", scenario.name, kind.name());
+    let row = |name: String, (instructions, lines)| {
+        vec![name, number(instructions as f64), number(f64::from(lines))]
+    };
+    let rows = sums
+        .iter()
+        .take(FUNCTIONS)
+        .map(|(name, sum)| row(format!("`{}`", name.replace('|', "\\|")), *sum));
+    let head = vec![title, "instructions".to_owned(), "lines".to_owned()];
+    let lines = u32::try_from(first.len())?;
+    let head = [head, row("all".to_owned(), (all, lines))];
+    Ok(markdown(&head.into_iter().chain(rows).collect::<Vec<_>>()))
 }
 
 /// The functions of this program, by their first address.

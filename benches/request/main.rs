@@ -12,7 +12,7 @@
 //! --write                write the tables into docs/performance.md
 //! --counts               instructions and allocations alone, which a busy machine does not change
 //! --footprint            the lines of code and data that a request touches, beside the floor's
-//! --functions E4 memory  of which functions those lines of code are
+//! --functions E4 memory  of which functions the instructions and those lines of code are
 //! --check                instructions and allocations against benches/baseline.tsv, by callgrind
 //! --accept               a new baseline
 //! ```

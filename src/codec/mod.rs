@@ -4,26 +4,29 @@
 //! the name, purpose, mode and application bound in, so a token of one place never opens in
 //! another, and that costs nothing per message.
 
+mod head;
 mod token;
 
 use std::{
     fmt,
+    ops::Range,
     sync::{PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
 };
 
-use base64_simd::URL_SAFE_NO_PAD;
+use base64_simd::{AsOut as _, Base64, URL_SAFE_NO_PAD};
 
 use crate::{
     binary::Tail,
     clock::Timestamp,
     cookie::MAX_COOKIE_LEN,
-    crypto::{self, MacKey, RandomError, SealKey},
+    crypto::{self, MacKey, RandomError, SALT_LEN, Salt, SealKey},
     error::Rejection,
     key::{Key, KeyId, KeyState, Keys},
 };
 
-use self::token::{KID, SALT, SALT_LEN, VERSION};
+pub use self::head::{TokenHead, TokenTimes};
+use self::token::{KID, SALT, VERSION};
 pub(crate) use self::token::{Purpose, Stamp};
 
 /// Whether the visitor can read what the cookie says; nobody can change it in either mode.
@@ -104,11 +107,15 @@ impl From<Rejection> for Refused {
     }
 }
 
+/// The most bytes of a token that is opened without an allocation. Those that refer to a record have
+/// less than a hundred.
+const SHORT: usize = 128;
+
 /// A token that was accepted.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct Opened<P> {
     pub(crate) stamp: Stamp,
-    pub(crate) payload: Tail,
+    pub(crate) payload: P,
     /// Made with the active key; otherwise it is time for a new one.
     pub(crate) current: bool,
     pub(crate) key: KeyId,
@@ -150,10 +157,12 @@ impl Codec {
         Self { skew, ..self }
     }
 
-    /// Makes a cookie's value of what `payload` writes, about `len` bytes, under the active key.
+    /// Makes a cookie's value of what `payload` writes, about `len` bytes, under the active key. A
+    /// `salt` is drawn if none is given; one that is must never have been used.
     pub(crate) fn seal(
         &self,
         stamp: &Stamp,
+        salt: Option<Salt>,
         len: usize,
         payload: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Token, RandomError> {
@@ -161,8 +170,9 @@ impl Codec {
             stamp.encode(out);
             payload(out);
         };
-        self.seal_bytes(Stamp::encoded_len(self.purpose) + len, write)
-            .map(Token)
+        let salt = salt.map_or_else(|| self.new_salt(), Ok)?;
+        let len = Stamp::encoded_len(self.purpose) + len;
+        Ok(Token(self.seal_with(salt, len, write)))
     }
 
     /// Seals what `payload` writes, about `len` bytes, under the active key.
@@ -171,21 +181,25 @@ impl Codec {
         len: usize,
         payload: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Vec<u8>, RandomError> {
-        let salt = match self.mode {
-            Mode::Sealed => crypto::random()?,
-            Mode::Signed => [0; SALT_LEN],
-        };
-        Ok(self.seal_with(salt, len, payload))
+        Ok(self.seal_with(self.new_salt()?, len, payload))
+    }
+
+    fn new_salt(&self) -> Result<Salt, RandomError> {
+        if self.is_salted() {
+            crypto::random()
+        } else {
+            Ok([0; SALT_LEN])
+        }
+    }
+
+    /// Whether its tokens take a salt.
+    pub(crate) fn is_salted(&self) -> bool {
+        self.mode == Mode::Sealed
     }
 
     /// As [`seal_bytes`](Self::seal_bytes), with a salt that must never have been used; signing
     /// needs none.
-    fn seal_with(
-        &self,
-        salt: [u8; SALT_LEN],
-        len: usize,
-        payload: impl FnOnce(&mut Vec<u8>),
-    ) -> Vec<u8> {
+    fn seal_with(&self, salt: Salt, len: usize, payload: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
         let derived = self.derived();
         let mut token = Vec::with_capacity(self.mode.overhead() + len);
         token.push(self.mode.version());
@@ -215,30 +229,67 @@ impl Codec {
     ///
     /// The order is: length, alphabet, version, key id, tag, times. Nothing is decoded, decrypted
     /// or believed before the step in front of it has passed.
-    pub(crate) fn open(&self, value: &[u8], now: Timestamp) -> Result<Opened, Refused> {
+    pub(crate) fn open(&self, value: &[u8], now: Timestamp) -> Result<Opened<Tail>, Refused> {
         if value.len() > MAX_COOKIE_LEN {
             return Err(Rejection::Malformed.into());
         }
-        let token = URL_SAFE_NO_PAD
+        let mut token = URL_SAFE_NO_PAD
             .decode_to_vec(value)
             .map_err(|_| Rejection::Malformed)?;
-        let (mut payload, current, key) = self.open_bytes(token)?;
-        let (stamp, len) =
-            Stamp::decode(payload.as_slice(), self.purpose).ok_or(Rejection::Malformed)?;
-        payload.advance(len);
+        let opened = self.open_in(&mut token, now)?;
+        opened.read(|payload| Ok(Tail::within(token, payload)))
+    }
+
+    /// As [`open`](Self::open), and reads the payload where it is. A short one takes no allocation.
+    pub(crate) fn open_short<P>(
+        &self,
+        value: &[u8],
+        now: Timestamp,
+        read: impl FnOnce(&[u8]) -> Result<P, Rejection>,
+    ) -> Result<Opened<P>, Refused> {
+        if value.len() > SHORT / 3 * 4 {
+            return self
+                .open(value, now)?
+                .read(|payload| read(payload.as_slice()));
+        }
+        let mut token = [0; SHORT];
+        let token = Base64::decode(&URL_SAFE_NO_PAD, value, token.as_mut_slice().as_out())
+            .map_err(|_| Rejection::Malformed)?;
+        let opened = self.open_in(token, now)?;
+        opened.read(|payload| read(token.get(payload).unwrap_or_default()))
+    }
+
+    /// Opens a token where it is, and says where its payload is.
+    fn open_in(&self, token: &mut [u8], now: Timestamp) -> Result<Opened<Range<usize>>, Refused> {
+        let (written, current, key) = self.open_bytes(token)?;
+        let stamped = token.get(written.clone()).unwrap_or_default();
+        let (stamp, len) = Stamp::decode(stamped, self.purpose).ok_or(Rejection::Malformed)?;
         stamp.check(now, self.skew)?;
         Ok(Opened {
             stamp,
-            payload,
+            payload: written.start + len..written.end,
             current,
             key,
         })
     }
 
-    /// Returns what was written into sealed bytes, whether their key is the active one, and that key.
-    pub(crate) fn open_bytes(&self, mut token: Vec<u8>) -> Result<(Tail, bool, KeyId), Refused> {
+    /// Returns what a cookie's value says, however old it is: to explain it, and never to believe it.
+    pub(crate) fn read(&self, value: &[u8]) -> Option<(Stamp, Tail)> {
+        let mut token = URL_SAFE_NO_PAD.decode_to_vec(value).ok()?;
+        let (written, ..) = self.open_bytes(&mut token).ok()?;
+        let stamped = token.get(written.clone())?;
+        let (stamp, len) = Stamp::decode(stamped, self.purpose)?;
+        Some((stamp, Tail::within(token, written.start + len..written.end)))
+    }
+
+    /// Opens sealed bytes where they are. Returns where in them is what was written, whether their key
+    /// is the active one, and that key.
+    pub(crate) fn open_bytes(
+        &self,
+        token: &mut [u8],
+    ) -> Result<(Range<usize>, bool, KeyId), Refused> {
         if token.first() != Some(&self.mode.version()) || token.len() < self.mode.overhead() {
-            return Err(self.refuse(&token));
+            return Err(self.refuse(token));
         }
         let derived = self.derived();
         let id = token.get(KID).ok_or(Rejection::Malformed)?;
@@ -249,26 +300,23 @@ impl Codec {
         let (index, (key, cipher)) = found
             .and_then(|index| Some((index, derived.keys.get(index)?)))
             .ok_or(Rejection::UnknownKey)?;
-        let head = match cipher {
+        let written = match cipher {
             Cipher::Seal(seal) => {
-                let salt: [u8; SALT_LEN] = token
+                let salt: Salt = token
                     .get(SALT)
                     .and_then(|salt| salt.try_into().ok())
                     .ok_or(Rejection::Malformed)?;
-                seal.open(&salt, &mut token, SALT.end)
+                let end = seal
+                    .open(&salt, token, SALT.end)
                     .map_err(|_| Rejection::Tampered)?;
-                SALT.end
+                SALT.end..end
             }
             Cipher::Sign(mac) => {
-                let end = token.len().saturating_sub(crypto::MAC_LEN);
-                let (message, tag) = token.split_at_checked(end).ok_or(Rejection::Malformed)?;
+                let (message, tag) = token.split_last_chunk().ok_or(Rejection::Malformed)?;
                 mac.verify(message, tag).map_err(|_| Rejection::Tampered)?;
-                token.truncate(end);
-                KID.end
+                KID.end..message.len()
             }
         };
-        let mut written = Tail::from(token);
-        written.advance(head);
         Ok((written, index == 0, *key))
     }
 
@@ -343,6 +391,27 @@ impl Codec {
             Mode::Sealed => Cipher::Seal(SealKey::new(&derived)),
             Mode::Signed => Cipher::Sign(MacKey::new(&derived)),
         }
+    }
+}
+
+impl<P> Opened<P> {
+    /// The same with what is made of its payload.
+    pub(crate) fn read<Q>(
+        self,
+        read: impl FnOnce(P) -> Result<Q, Rejection>,
+    ) -> Result<Opened<Q>, Refused> {
+        let Self {
+            stamp,
+            payload,
+            current,
+            key,
+        } = self;
+        Ok(Opened {
+            stamp,
+            payload: read(payload)?,
+            current,
+            key,
+        })
     }
 }
 

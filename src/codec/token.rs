@@ -16,6 +16,7 @@ use std::{ops::Range, time::Duration};
 use crate::{
     binary::{put_u40, take_u40},
     clock::Timestamp,
+    crypto::SALT_LEN,
     error::Rejection,
     id::TokenId,
 };
@@ -23,8 +24,7 @@ use crate::{
 /// The format's version, in the low half of a token's first byte.
 pub(super) const VERSION: u8 = 1;
 pub(super) const KID: Range<usize> = 1..5;
-pub(super) const SALT: Range<usize> = 5..29;
-pub(super) const SALT_LEN: usize = SALT.end - SALT.start;
+pub(super) const SALT: Range<usize> = 5..5 + SALT_LEN;
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

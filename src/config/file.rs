@@ -71,6 +71,8 @@ use crate::{clock::Timestamp, text};
 /// error names the field: `` `idle_timeout`: expected a length of time such as .., got "30x" ``.
 /// The layer checks what the values mean when you build it, as it does for settings made in the
 /// program.
+/// A struct of yours that has `#[serde(flatten)]` on this one hides unknown fields, as serde passes on
+/// the known ones alone: give it a table of its own.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct SessionSettings {

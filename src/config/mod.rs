@@ -10,7 +10,7 @@ mod timeouts;
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-pub(crate) use self::settings::{AttributesTag, Overflow, Settings};
+pub(crate) use self::settings::{AttributesTag, Overflow, Payload, Settings};
 pub use self::{file::SessionSettings, timeouts::Timeouts};
 use crate::{
     clock::Timestamp,
@@ -577,6 +577,18 @@ impl SessionConfig {
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = audience.into();
         self
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The same settings with other keys.
+    pub(crate) fn with_keys(&self, keys: Keys) -> Self {
+        Self {
+            keys,
+            ..self.clone()
+        }
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::{
+    binary::Tail,
     clock::Timestamp,
-    codec::{Codec, Opened, Refused},
+    codec::{Codec, Opened, Refused, Stamp},
     content::Content,
     cookie::{self as wire, CookieAttributes, Finder},
     crypto,
@@ -68,6 +69,15 @@ pub(crate) struct Overflow {
 
 /// Tells cookies of other attributes from those that are made now.
 pub(crate) type AttributesTag = [u8; 2];
+
+/// What a cookie has of a session.
+#[derive(Debug)]
+pub(crate) enum Payload {
+    /// The session itself.
+    Values(Tail),
+    /// The ID of one in a store, and the attributes of this cookie.
+    Reference(SessionId, AttributesTag),
+}
 
 impl Settings {
     pub(crate) fn tag_of(rendered: &str) -> AttributesTag {
@@ -165,23 +175,40 @@ impl Settings {
     }
 
     /// Opens a cookie's value; one that can be of two kinds as either.
-    pub(crate) fn open_cookie(&self, value: &[u8], now: Timestamp) -> Result<Opened, Refused> {
+    pub(crate) fn open_cookie(
+        &self,
+        value: &[u8],
+        now: Timestamp,
+    ) -> Result<Opened<Payload>, Refused> {
+        let reference = |codec: &Codec| {
+            codec.open_short(value, now, |payload| {
+                Self::open_reference(payload).map(|(id, tag)| Payload::Reference(id, tag))
+            })
+        };
+        if !self.may_be_in_cookie() {
+            return reference(&self.codec);
+        }
         let opened = self.codec.open(value, now);
+        let opened = opened.and_then(|opened| opened.read(|tail| Ok(Payload::Values(tail))));
         match (&opened, &self.overflow) {
             (
                 Err(Refused::For(
                     Rejection::Malformed | Rejection::UnknownKey | Rejection::Tampered,
                 )),
                 Some(overflow),
-            ) => overflow
-                .codec
-                .open(value, now)
-                .or_else(|other| match other {
-                    Refused::For(Rejection::Malformed) => opened,
-                    other => Err(other),
-                }),
+            ) => reference(&overflow.codec).or_else(|other| match other {
+                Refused::For(Rejection::Malformed) => opened,
+                other => Err(other),
+            }),
             _ => opened,
         }
+    }
+
+    /// What a cookie's value says, however old it is: see [`Codec::read`].
+    pub(crate) fn read_cookie(&self, value: &[u8]) -> Option<(Stamp, Tail)> {
+        let overflow = self.overflow.as_ref();
+        let read = || overflow.and_then(|overflow| overflow.codec.read(value));
+        self.codec.read(value).or_else(read)
     }
 
     /// Whether a session of this many bytes, with these attributes if it has its own, can be kept.

@@ -17,7 +17,7 @@ use super::writes::{WriteId, Writes};
 use crate::{
     binary::{put_u40, take_u40},
     clock::Timestamp,
-    crypto::{self, RandomError, RootKey, SealKey},
+    crypto::{self, RandomError, RootKey, SALT_LEN, SealKey},
     error::Rejection,
     id::{RecordKey, SessionId},
     store::Bytes,
@@ -26,7 +26,6 @@ use crate::{
 pub(super) const MARK: u8 = 8;
 pub(super) const SEALED_MARK: u8 = 9;
 const END: u8 = 24;
-const SALT_LEN: usize = 24;
 const SEALED_HEAD: usize = 1 + SALT_LEN;
 const KEY_LEN: usize = size_of::<RecordKey>();
 
@@ -151,8 +150,8 @@ impl std::fmt::Debug for Name {
 
 fn open(key: &[u8; KEY_LEN], mut sealed: Vec<u8>) -> Option<Vec<u8>> {
     let salt: [u8; SALT_LEN] = sealed.get(1..SEALED_HEAD)?.try_into().ok()?;
-    let opened = SealKey::new(key).open(&salt, &mut sealed, SEALED_HEAD);
-    opened.ok()?;
+    let end = SealKey::new(key).open(&salt, &mut sealed, SEALED_HEAD);
+    sealed.truncate(end.ok()?);
     Some(sealed.split_off(SEALED_HEAD))
 }
 

@@ -6,7 +6,11 @@ mod mark;
 mod wire;
 mod writes;
 
-use std::{num::NonZeroU64, time::Duration};
+use std::{
+    num::NonZeroU64,
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
 
 pub(crate) use self::{
     frames::{FlashId, Frames},
@@ -16,9 +20,21 @@ pub(crate) use self::{
 };
 use crate::{binary::varint_len, clock::Timestamp, cookie::CookieAttributes};
 
+/// It has the fields of its [`Particulars`] as well.
 #[derive(Clone, Debug)]
 pub(crate) struct Content {
     pub(crate) created: Timestamp,
+    /// Counts the cookies that the session was in.
+    pub(crate) revision: u32,
+    pub(crate) frames: Frames,
+    /// None as long as nothing in them was changed: a content is moved often, and its size shows in
+    /// what a request costs.
+    particulars: Option<Box<Particulars>>,
+}
+
+/// What only some sessions have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Particulars {
     pub(crate) persistence: Persistence,
     pub(crate) attributes: Option<Box<CookieAttributes>>,
     /// When the session was renewed last.
@@ -27,13 +43,32 @@ pub(crate) struct Content {
     /// The subject whose roster still has the session, if it got another subject since it was
     /// saved; not encoded.
     pub(crate) former: Option<Box<Subject>>,
-    /// Counts the cookies that the session was in.
-    pub(crate) revision: u32,
-    pub(crate) frames: Frames,
 }
 
-/// A time that takes no more room where it may be missing: a session's content is moved often, and
-/// its size shows in what a request costs.
+static NO_PARTICULARS: Particulars = Particulars {
+    persistence: Persistence::Configured,
+    attributes: None,
+    authenticated: None,
+    subject: None,
+    former: None,
+};
+
+impl Deref for Content {
+    type Target = Particulars;
+
+    fn deref(&self) -> &Particulars {
+        self.particulars.as_deref().unwrap_or(&NO_PARTICULARS)
+    }
+}
+
+/// To change one makes all of them.
+impl DerefMut for Content {
+    fn deref_mut(&mut self) -> &mut Particulars {
+        self.particulars.get_or_insert_default()
+    }
+}
+
+/// A time that takes no more room where it may be missing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Moment(NonZeroU64);
 
@@ -93,13 +128,9 @@ impl Content {
     pub(crate) fn new(created: Timestamp) -> Self {
         Self {
             created,
-            persistence: Persistence::default(),
-            attributes: None,
-            authenticated: None,
-            subject: None,
-            former: None,
             revision: 0,
             frames: Frames::default(),
+            particulars: None,
         }
     }
 
@@ -115,9 +146,15 @@ impl Content {
 
     /// Notes that the rosters are as this content says.
     pub(crate) fn mark_listed(&mut self) {
-        self.former = None;
-        if let Some(subject) = &mut self.subject {
+        if let Some(particulars) = &mut self.particulars {
+            particulars.former = None;
+        }
+        if let Some(subject) = self.subject_mut() {
             subject.note = None;
         }
+    }
+
+    pub(crate) fn subject_mut(&mut self) -> Option<&mut Subject> {
+        self.particulars.as_mut()?.subject.as_deref_mut()
     }
 }

@@ -24,7 +24,7 @@ use std::time::Duration;
 use cookie::SameSite;
 
 use super::{
-    Browser, Content, Persistence, Subject,
+    Browser, Content, Particulars, Persistence, Subject,
     frames::Frames,
     mark::{Mark, Name, Unreadable},
     writes::Writes,
@@ -33,7 +33,7 @@ use crate::{
     binary::{Tail, put_text, put_u40, take_text, take_u40},
     clock::Timestamp,
     cookie::CookieAttributes,
-    crypto::{self, RandomError, RootKey, SealKey},
+    crypto::{self, RandomError, RootKey, SALT_LEN, SealKey},
     id::SessionId,
     store::Bytes,
 };
@@ -56,7 +56,6 @@ const OUTGROWN: u8 = 3;
 /// What the formats of sessions to come begin with.
 const LATER: std::ops::Range<u8> = 4..8;
 const SEALED_HEAD: usize = 1 + SALT_LEN;
-const SALT_LEN: usize = 24;
 
 const LASTS: u8 = 1;
 const UNTIL_BROWSER_CLOSES: u8 = 2;
@@ -69,31 +68,10 @@ const FLAGS: u8 = LASTS | UNTIL_BROWSER_CLOSES | ATTRIBUTES | SUBJECT | REVISION
 
 impl Content {
     pub(crate) fn encode_payload(&self, out: &mut Vec<u8>) {
-        let attributes = self.attributes.as_deref();
-        let flags = flag(attributes.is_some(), ATTRIBUTES)
-            | flag(self.authenticated.is_some(), AUTHENTICATED)
-            | flag(self.subject.is_some(), SUBJECT)
-            | flag(self.revision > 0, REVISION);
-        match self.persistence {
-            Persistence::Configured => out.push(flags),
-            Persistence::UntilBrowserCloses => out.push(flags | UNTIL_BROWSER_CLOSES),
-            Persistence::For { since, length } => {
-                out.push(flags | LASTS);
-                put_u40(out, since);
-                let length = u32::try_from(length.as_secs()).unwrap_or(u32::MAX);
-                out.extend_from_slice(&length.to_be_bytes());
-            }
-        }
-        if let Some(attributes) = attributes {
-            encode_attributes(attributes, out);
-        }
-        if let Some(authenticated) = self.authenticated {
-            put_u40(out, authenticated.into());
-        }
-        if let Some(subject) = &self.subject {
-            put_text(out, &subject.name);
-            put_u40(out, subject.since);
-            put_u40(out, subject.listed);
+        let flags = flag(self.revision > 0, REVISION);
+        match &self.particulars {
+            None => out.push(flags),
+            Some(particulars) => particulars.encode(flags, out),
         }
         if self.revision > 0 {
             out.extend_from_slice(&self.revision.to_be_bytes());
@@ -108,23 +86,9 @@ impl Content {
         if flags & !FLAGS != 0 {
             return None;
         }
-        let persistence = match flags & (LASTS | UNTIL_BROWSER_CLOSES) {
-            0 => Persistence::Configured,
-            LASTS => take(&mut rest, decode_length)?,
-            UNTIL_BROWSER_CLOSES => Persistence::UntilBrowserCloses,
-            _ => return None,
-        };
-        let attributes = match flags & ATTRIBUTES {
+        let particulars = match flags & !REVISION {
             0 => None,
-            _ => Some(Box::new(take(&mut rest, decode_attributes)?)),
-        };
-        let authenticated = match flags & AUTHENTICATED {
-            0 => None,
-            _ => Some(take(&mut rest, take_u40)?.into()),
-        };
-        let subject = match flags & SUBJECT {
-            0 => None,
-            _ => Some(Box::new(take(&mut rest, decode_subject)?)),
+            flags => Some(Box::new(Particulars::decode(flags, &mut rest)?)),
         };
         let revision = match flags & REVISION {
             0 => 0,
@@ -135,13 +99,9 @@ impl Content {
         let frames = Frames::parse(bytes)?;
         Some(Self {
             created,
-            persistence,
-            attributes,
-            authenticated,
-            subject,
-            former: None,
             revision,
             frames,
+            particulars,
         })
     }
 
@@ -151,13 +111,9 @@ impl Content {
         const FLAGS: usize = 1;
         const PERSISTENCE: usize = 5 + 4;
         const AUTHENTICATED: usize = 5;
-        let mut head = Vec::new();
-        if let Some(attributes) = &self.attributes {
-            encode_attributes(attributes, &mut head);
-        }
-        let subject = self.subject.as_ref();
-        let subject = subject.map_or(0, |subject| Subject::encoded_len(&subject.name));
-        FLAGS + PERSISTENCE + AUTHENTICATED + head.len() + subject + self.frames.as_bytes().len()
+        let own = self.particulars.as_ref();
+        let own = own.map_or(0, |particulars| particulars.encoded_len());
+        FLAGS + PERSISTENCE + AUTHENTICATED + own + self.frames.as_bytes().len()
     }
 
     /// The most bytes that a record has besides those that [`payload_len`](Self::payload_len)
@@ -186,6 +142,77 @@ impl Content {
         put_u40(&mut out, self.created);
         self.encode_payload(&mut out);
         out
+    }
+}
+
+impl Particulars {
+    /// With these flags.
+    fn encode(&self, flags: u8, out: &mut Vec<u8>) {
+        let attributes = self.attributes.as_deref();
+        let flags = flags
+            | flag(attributes.is_some(), ATTRIBUTES)
+            | flag(self.authenticated.is_some(), AUTHENTICATED)
+            | flag(self.subject.is_some(), SUBJECT);
+        match self.persistence {
+            Persistence::Configured => out.push(flags),
+            Persistence::UntilBrowserCloses => out.push(flags | UNTIL_BROWSER_CLOSES),
+            Persistence::For { since, length } => {
+                out.push(flags | LASTS);
+                put_u40(out, since);
+                let length = u32::try_from(length.as_secs()).unwrap_or(u32::MAX);
+                out.extend_from_slice(&length.to_be_bytes());
+            }
+        }
+        if let Some(attributes) = attributes {
+            encode_attributes(attributes, out);
+        }
+        if let Some(authenticated) = self.authenticated {
+            put_u40(out, authenticated.into());
+        }
+        if let Some(subject) = &self.subject {
+            put_text(out, &subject.name);
+            put_u40(out, subject.since);
+            put_u40(out, subject.listed);
+        }
+    }
+
+    fn decode(flags: u8, rest: &mut &[u8]) -> Option<Self> {
+        let persistence = match flags & (LASTS | UNTIL_BROWSER_CLOSES) {
+            0 => Persistence::Configured,
+            LASTS => take(rest, decode_length)?,
+            UNTIL_BROWSER_CLOSES => Persistence::UntilBrowserCloses,
+            _ => return None,
+        };
+        let attributes = match flags & ATTRIBUTES {
+            0 => None,
+            _ => Some(Box::new(take(rest, decode_attributes)?)),
+        };
+        let authenticated = match flags & AUTHENTICATED {
+            0 => None,
+            _ => Some(take(rest, take_u40)?.into()),
+        };
+        let subject = match flags & SUBJECT {
+            0 => None,
+            _ => Some(Box::new(take(rest, decode_subject)?)),
+        };
+        Some(Self {
+            persistence,
+            attributes,
+            authenticated,
+            subject,
+            former: None,
+        })
+    }
+
+    /// How many bytes attributes and subject take.
+    fn encoded_len(&self) -> usize {
+        let mut head = Vec::new();
+        if let Some(attributes) = &self.attributes {
+            encode_attributes(attributes, &mut head);
+        }
+        let subject = self.subject.as_ref();
+        let subject = subject.map_or(0, |subject| Subject::encoded_len(&subject.name));
+        head.len() + subject
     }
 }
 
@@ -251,9 +278,8 @@ fn open_record(id: &SessionId, mut bytes: Vec<u8>) -> Result<Stored, Unreadable>
         return Err(Unreadable::Damaged);
     };
     let opened = record_key(id).open(&salt, &mut bytes, SEALED_HEAD);
-    opened.map_err(|_| Unreadable::Damaged)?;
-    let mut record = Tail::from(bytes);
-    record.advance(SEALED_HEAD);
+    let end = opened.map_err(|_| Unreadable::Damaged)?;
+    let record = Tail::within(bytes, SEALED_HEAD..end);
     match record.as_slice().first() {
         Some(first) if LATER.contains(first) => Err(Unreadable::Later),
         _ => decode_plain(record).ok_or(Unreadable::Damaged),

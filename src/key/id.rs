@@ -26,6 +26,10 @@ pub struct KeyId(pub(super) [u8; 4]);
 impl KeyId {
     pub(crate) const LEN: usize = 4;
 
+    pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0
     }

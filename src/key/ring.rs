@@ -346,6 +346,17 @@ impl Keys {
         Ok(())
     }
 
+    /// The same keys, where revoked ones are as good as retired: to explain what one has made.
+    pub(crate) fn pardoned(&self) -> Self {
+        let mut ring = self.snapshot();
+        for (_, state) in &mut ring {
+            if *state == KeyState::Revoked {
+                *state = KeyState::Retired;
+            }
+        }
+        Self::of(ring)
+    }
+
     pub(crate) fn snapshot(&self) -> Vec<(Key, KeyState)> {
         self.0
             .ring

@@ -186,14 +186,18 @@ impl Rosters {
         let head = sealed.strip_prefix(&[ROSTER]);
         let sealed = head.and_then(|rest| rest.get(5..)).unwrap_or_default();
         let mut is_outdated = false;
-        let roster = match self.codec.open_bytes(sealed.to_vec()) {
+        let mut sealed = sealed.to_vec();
+        let roster = match self.codec.open_bytes(&mut sealed) {
             Err(Refused::For(Rejection::UnknownKey)) => return Ok(Roster::default()),
             Err(Refused::LaterFormat) => return Err(later()),
             Err(Refused::For(_)) => None,
-            Ok((roster, ..)) if Roster::is_later(roster.as_slice()) => return Err(later()),
-            Ok((roster, is_current, _)) => {
+            Ok((written, is_current, _)) => {
+                let roster = sealed.get(written).unwrap_or_default();
+                if Roster::is_later(roster) {
+                    return Err(later());
+                }
                 is_outdated = !is_current;
-                Roster::decode(key, roster.as_slice())
+                Roster::decode(key, roster)
             }
         };
         let mut roster = roster.unwrap_or_else(|| Roster::damaged(now));

@@ -375,7 +375,8 @@ impl Session {
             Error::with_source(ErrorKind::InvalidAttributes, error).of(self.name())
         })?;
         if new == old {
-            return self.write(|_| Ok((Effect::Same(|| Change::Attributes(new.clone())), ())));
+            let change = || Change::Attributes(new.clone().into());
+            return self.write(|_| Ok((Effect::Same(change), ())));
         }
         self.write(|content| {
             let growth = new.path.len() + new.domain.as_ref().map_or(0, String::len) + 5;
@@ -383,7 +384,10 @@ impl Session {
                 .check_size(content.payload_len() + growth, Some(&new))
                 .map_err(Error::new)?;
             content.attributes = Some(Box::new(new.clone()));
-            Ok((Effect::Change(|| Change::Attributes(new.clone())), ()))
+            Ok((
+                Effect::Change(|| Change::Attributes(new.clone().into())),
+                (),
+            ))
         })?;
         if self.handle.exchange().has_cookie(&self.settings().finder) {
             let old = Box::new(old);

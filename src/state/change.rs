@@ -36,7 +36,7 @@ pub(crate) enum Change {
     Persist(Persistence),
     /// The session was renewed.
     Authenticate(Timestamp),
-    Attributes(CookieAttributes),
+    Attributes(Box<CookieAttributes>),
     SetSubject {
         name: Box<str>,
         note: Box<str>,
@@ -169,7 +169,7 @@ impl Change {
             Self::PutBackFlashes(taken) => taken.put_back(content),
             Self::Persist(persistence) => content.persistence = *persistence,
             Self::Authenticate(now) => content.authenticated = Some((*now).into()),
-            Self::Attributes(attributes) => content.attributes = Some(Box::new(attributes.clone())),
+            Self::Attributes(attributes) => content.attributes = Some(attributes.clone()),
             Self::SetSubject { name, note } => {
                 remove_subject(content);
                 let (since, listed) = (Timestamp::default(), Timestamp::default());
@@ -183,7 +183,7 @@ impl Change {
             }
             Self::RemoveSubject => remove_subject(content),
             Self::Listed(now) => {
-                if let Some(subject) = &mut content.subject {
+                if let Some(subject) = content.subject_mut() {
                     subject.listed = *now;
                 }
             }
@@ -247,6 +247,12 @@ impl Change {
                 Self::Persist(_) | Self::Authenticate(_) | Self::SetSubject { .. }
             ),
         }
+    }
+
+    /// Whether the roster has to be told. One that is to last longer is to be listed longer, and a
+    /// save that failed may have told nobody.
+    pub(crate) fn is_told(&self) -> bool {
+        matches!(self, Self::Persist(_) | Self::Listed(_))
     }
 
     /// Whether the browser has to be told, even if only the record changes.
@@ -351,6 +357,9 @@ impl TakenValue {
 }
 
 fn remove_subject(content: &mut Content) {
+    if content.subject.is_none() {
+        return;
+    }
     // One with a note is in no roster yet.
     if let Some(subject) = content
         .subject

@@ -7,6 +7,7 @@ use super::{
     enrolment::Enrolment,
     home::{Home, Place},
     lifetime::{Lifetime, Term},
+    log::Log,
     plan::{Plan, Write},
     request::{CookieDuty, CutOff, State, View},
 };
@@ -30,7 +31,7 @@ pub(crate) struct Job {
     /// When the session was made.
     pub(crate) created: Timestamp,
     pub(crate) draft: Draft,
-    pub(crate) log: Vec<Change>,
+    pub(crate) log: Log,
     /// None in a store that never waits: no answer of it gets lost.
     pub(crate) write: Option<WriteId>,
     /// The last writes of the record that a renewal leaves.
@@ -170,10 +171,10 @@ impl State {
     ) {
         let Some(view) = &mut self.view else { return };
         // A subject that was set while the save ran is not enrolled yet.
-        if !self.log.iter().any(Change::is_of_subject) {
+        if !self.log.kinds().is_of_subject {
             view.content.mark_listed();
         }
-        if let (Some(since), Some(subject)) = (since, &mut view.content.subject) {
+        if let Some((since, subject)) = since.zip(view.content.subject_mut()) {
             (subject.since, subject.listed) = (since, now);
         }
         let is_renamed = view.home.id() != home.id();
@@ -319,7 +320,7 @@ impl Job {
     /// [`ErrorKind::Gone`] if it put nothing in, and that of an update.
     pub(crate) fn alone(&mut self, now: Timestamp) -> Result<Content, Error> {
         let mut content = Content::new(now);
-        let mut changes = self.log.iter_mut();
+        let mut changes = self.log.changes_mut();
         changes.try_for_each(|change| change.apply(&mut content))?;
         if content.is_empty() {
             return Err(Error::new(ErrorKind::Gone));
@@ -350,7 +351,7 @@ impl Job {
         }
         let done = done.map_or(0, |cut_off| cut_off.changes);
         let is_renewed = self.plan.write.names();
-        self.log.iter_mut().skip(done).try_for_each(|change| {
+        self.log.changes_mut().skip(done).try_for_each(|change| {
             if change.is_login_to(content) && !is_renewed {
                 return Err(Error::new(ErrorKind::Gone));
             }

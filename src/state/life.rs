@@ -1,7 +1,6 @@
 //! When a session was made and used, and when it ends, as far as one request can tell.
 
 use super::{
-    change::Change,
     home::Home,
     lifetime::Lifetime,
     plan::When,
@@ -50,7 +49,7 @@ impl State {
             .sent
             .filter(|_| stays && self.duty == CookieDuty::Nothing);
         let forgotten = sent.and_then(|sent| lifetime.forgotten(sent, content, settings));
-        let is_saved = !self.log.iter().any(Change::is_of_lifetime);
+        let is_saved = !self.log.kinds().is_of_lifetime;
         Some(Life {
             created: content.created,
             last_used: last_used(view, is_saved.then_some(lifetime), now),

@@ -7,6 +7,7 @@ mod home;
 mod job;
 mod life;
 mod lifetime;
+mod log;
 mod plan;
 
 pub(crate) use self::{
@@ -16,6 +17,7 @@ pub(crate) use self::{
     job::{Draft, Job, Written},
     life::Life,
     lifetime::Lifetime,
+    log::Log,
     plan::{When, Write},
     request::{CookieDuty, CutOff, Source, State, Use, View},
 };

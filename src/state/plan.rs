@@ -1,7 +1,6 @@
 //! What there is to do for a session, decided once for cookie and record.
 
 use super::{
-    change::Change,
     enrolment,
     home::{Home, Place},
     lifetime::{Lifetime, Term},
@@ -135,12 +134,12 @@ impl State {
         let Some(write) = self.choose(view, settings, when, due, len) else {
             return Ok(None);
         };
-        let shows = || self.log.iter().any(Change::shows_in_cookie);
+        let shows = self.log.kinds().shows_in_cookie;
         let duty = match write {
             Write::Cookie { .. } if !is_change => CookieDuty::Refresh,
             Write::Forget => CookieDuty::Remove,
-            Write::Update { .. } if !shows() && !due.cookie => CookieDuty::Nothing,
-            Write::Update { .. } if !shows() => CookieDuty::Refresh,
+            Write::Update { .. } if !shows && !due.cookie => CookieDuty::Nothing,
+            Write::Update { .. } if !shows => CookieDuty::Refresh,
             // Without the cookie of a save before, the session would be lost.
             Write::Touch { .. } if self.duty == CookieDuty::Set => CookieDuty::Set,
             Write::Touch { .. } if due.cookie => CookieDuty::Refresh,
@@ -202,7 +201,7 @@ impl State {
 
     /// What a save does to the session's end.
     fn term(&self, view: &View, when: When) -> Term {
-        if when == When::Touch || self.renews || self.log.iter().any(Change::is_of_lifetime) {
+        if when == When::Touch || self.renews || self.log.kinds().is_of_lifetime {
             Term::Restarts
         } else if self.skips_touch {
             Term::Stays
@@ -237,13 +236,9 @@ impl State {
         let is_resealed = self.is_changed() && (is_use || view.home.is_cookie());
         let reseals = cookie || end || is_resealed || is_known_alive;
         let new_key = self.is_outdated && reseals;
-        // One that is to last longer is to be listed longer, and a save that failed may have told
-        // nobody.
-        let is_told = |change: &Change| matches!(change, Change::Persist(_) | Change::Listed(_));
-        let tells = || self.log.iter().any(is_told);
         let subject = view.content.subject.as_deref();
         let is_silent = |subject| is_use && enrolment::is_due(subject, lifetime, now);
-        let is_due = |subject| new_key || tells() || is_silent(subject);
+        let is_due = |subject| new_key || self.log.kinds().is_told || is_silent(subject);
         Due {
             end,
             cookie,

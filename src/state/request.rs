@@ -8,6 +8,7 @@ use std::{
 use super::{
     change::{Change, Effect, Taken, TakenValue},
     home::Home,
+    log::Log,
 };
 use crate::{
     clock::Timestamp,
@@ -25,7 +26,7 @@ use crate::{
 pub(crate) struct State {
     pub(crate) view: Option<View>,
     /// What this request changed and no store has yet.
-    pub(crate) log: Vec<Change>,
+    pub(crate) log: Log,
     /// The flash messages that were taken, in case the visitor does not see the response.
     pub(crate) taken: Vec<Taken>,
     /// The values that are being taken.
@@ -191,7 +192,7 @@ impl State {
     }
 
     pub(crate) fn is_changed(&self) -> bool {
-        self.renews || self.is_changed_unlogged || self.log.iter().any(Change::is_due)
+        self.renews || self.is_changed_unlogged || self.log.kinds().is_due
     }
 
     /// Whether something was put in that is not saved.
@@ -285,7 +286,7 @@ impl State {
                 }
                 taken.put_back(&mut view.content);
             }
-            let at = self.log.iter().position(|change| change.takes(&taken));
+            let at = self.log.changes().position(|change| change.takes(&taken));
             match at {
                 // Saves that were cut off count the changes before it.
                 Some(at) if self.cut_off.is_empty() => drop(self.log.remove(at)),
@@ -307,17 +308,13 @@ impl State {
     /// # Errors
     ///
     /// As for [`Error::in_doubt`], if nobody can tell.
-    pub(crate) fn take_done(
-        &mut self,
-        writes: &Writes,
-        now: Timestamp,
-    ) -> Result<Vec<Change>, Error> {
+    pub(crate) fn take_done(&mut self, writes: &Writes, now: Timestamp) -> Result<Log, Error> {
         let is_in = |cut_off: &CutOff| cut_off.is_in(writes);
         let Some(at) = self.cut_off.iter().rposition(is_in) else {
             let is_unknown = |cut_off: &CutOff| cut_off.is_unknown(writes, now);
             return match self.cut_off.iter().any(is_unknown) {
                 true => Err(Error::in_doubt()),
-                false => Ok(Vec::new()),
+                false => Ok(Log::default()),
             };
         };
         let last = self.cut_off.drain(..=at).next_back();
@@ -325,7 +322,7 @@ impl State {
         for later in &mut self.cut_off {
             later.changes = later.changes.saturating_sub(done);
         }
-        Ok(self.log.drain(..done.min(self.log.len())).collect())
+        Ok(self.log.take_first(done))
     }
 
     /// Asks for a new ID, and notes when. What the handler does is not kept if it fails, and then
@@ -411,11 +408,11 @@ impl State {
     /// Forgets what the handler changed, but not that the session was renewed or destroyed. The
     /// changes are to be dropped without the lock: they may have closures of the application.
     #[must_use]
-    pub(crate) fn discard_changes(&mut self) -> Vec<Change> {
-        if !self.is_changed_unlogged && !self.log.iter().any(Change::is_due) {
+    pub(crate) fn discard_changes(&mut self) -> Log {
+        if !self.is_changed_unlogged && !self.log.kinds().is_due {
             return mem::take(&mut self.log);
         }
-        self.log.iter().for_each(Change::give_up);
+        self.log.changes().for_each(Change::give_up);
         self.is_changed_unlogged = false;
         self.taken.clear();
         self.source = self.source_again();
@@ -424,10 +421,8 @@ impl State {
             // needs.
             (Source::Nothing, Some(view)) => {
                 let attributes = view.content.attributes.take();
-                view.content = Content {
-                    attributes,
-                    ..Content::new(view.content.created)
-                };
+                view.content = Content::new(view.content.created);
+                view.content.attributes = attributes;
             }
             _ => self.view = None,
         }
@@ -461,14 +456,14 @@ impl State {
     /// Gets ready to be opened anew; returns what the request changed and did not save, to be
     /// dropped without the lock. What was changed since the session was last opened anew stays.
     #[must_use]
-    pub(crate) fn reopen(&mut self, source: Source) -> Vec<Change> {
+    pub(crate) fn reopen(&mut self, source: Source) -> Log {
         self.source = source;
         if mem::replace(&mut self.is_reopened, true) {
-            return Vec::new();
+            return Log::default();
         }
         (self.renews, self.is_changed_unlogged) = (false, false);
         self.cut_off.clear();
-        self.log.iter().for_each(Change::give_up);
+        self.log.changes().for_each(Change::give_up);
         self.taken.clear();
         mem::take(&mut self.log)
     }
@@ -498,7 +493,9 @@ impl State {
         let mut view = View::new(now, None);
         let old = self.view.as_ref();
         let own = old.and_then(|view| view.content.attributes.clone());
-        view.content.attributes = self.moved_from.clone().or(own);
+        if let Some(own) = self.moved_from.clone().or(own) {
+            view.content.attributes = Some(own);
+        }
         let new = Self {
             view: Some(view),
             source: Source::Nothing,

@@ -1,11 +1,12 @@
 //! The way to the stores of sessions: no call waits for longer than its budget.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use super::{
     Budget, Bytes, DynStore, Expiry, Limits, Read, Record, RecordKey, Store as _, StoreError,
     Version,
     budget::Late,
+    dynamic::{Many, One},
     error::all_failed,
     followers::Followers,
     lines::{Lead, Line, Waited},
@@ -102,10 +103,9 @@ impl<'a> Calls<'a> {
         key: &RecordKey,
         read: Read,
     ) -> Result<Option<Record>, StoreError> {
-        if self.never_waits {
-            return self.store.load(key, read).await;
-        }
-        self.twice("load", || self.store.load(key, read)).await.0
+        self.twice("load", || self.store.calls().load(key, read))
+            .await
+            .0
     }
 
     pub(crate) async fn load_many(
@@ -113,10 +113,7 @@ impl<'a> Calls<'a> {
         keys: &[RecordKey],
         read: Read,
     ) -> Vec<Result<Option<Record>, StoreError>> {
-        if self.never_waits {
-            return self.store.load_many(keys, read).await;
-        }
-        let load = || self.store.load_many(keys, read);
+        let load = || self.store.calls().load_many(keys, read);
         self.all_twice("load_many", keys.len(), load).await
     }
 
@@ -128,10 +125,8 @@ impl<'a> Calls<'a> {
         data: Bytes,
         expiry: Expiry,
     ) -> Told<Version> {
-        if self.never_waits {
-            return (self.store.create(key, data, expiry).await, Sent::Once);
-        }
-        self.twice("create", || self.store.create(key, data.clone(), expiry))
+        let calls = self.store.calls();
+        self.twice("create", || calls.create(key, data.clone(), expiry))
             .await
     }
 
@@ -143,10 +138,7 @@ impl<'a> Calls<'a> {
         data: Bytes,
         expiry: Expiry,
     ) -> Told<Version> {
-        let create = self.store.create(key, data, expiry);
-        if self.never_waits {
-            return (create.await, Sent::Once);
-        }
+        let create = self.store.calls().create(key, data, expiry);
         let watch = Stopwatch::start();
         let answer = self.budget.wait(create).await.unwrap_or_else(Err);
         self.note_call("create", watch, answer.as_ref().err());
@@ -160,12 +152,9 @@ impl<'a> Calls<'a> {
         data: Bytes,
         expiry: Expiry,
     ) -> Told<Version> {
-        if self.never_waits {
-            let answer = self.store.update(key, expected, data, expiry).await;
-            return (answer, Sent::Once);
-        }
+        let calls = self.store.calls();
         self.twice("update", || {
-            self.store.update(key, expected, data.clone(), expiry)
+            calls.update(key, expected, data.clone(), expiry)
         })
         .await
     }
@@ -176,11 +165,9 @@ impl<'a> Calls<'a> {
         expected: Version,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        if self.never_waits {
-            return self.store.touch(key, expected, expiry).await;
-        }
-        let touch = || self.store.touch(key, expected, expiry);
-        self.twice("touch", touch).await.0
+        self.twice("touch", || self.store.calls().touch(key, expected, expiry))
+            .await
+            .0
     }
 
     pub(crate) async fn delete(
@@ -188,10 +175,7 @@ impl<'a> Calls<'a> {
         key: &RecordKey,
         expected: Option<Version>,
     ) -> Result<(), StoreError> {
-        if self.never_waits {
-            return self.store.delete(key, expected).await;
-        }
-        self.twice("delete", || self.store.delete(key, expected))
+        self.twice("delete", || self.store.calls().delete(key, expected))
             .await
             .0
     }
@@ -200,16 +184,13 @@ impl<'a> Calls<'a> {
         self,
         records: &[(RecordKey, Option<Version>)],
     ) -> Vec<Result<(), StoreError>> {
-        if self.never_waits {
-            return self.store.delete_many(records).await;
-        }
-        let delete = || self.store.delete_many(records);
+        let delete = || self.store.calls().delete_many(records);
         self.all_twice("delete_many", records.len(), delete).await
     }
 
     /// As [`load`](Self::load), of a store that never waits.
     pub(crate) fn load_now(self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
-        self.store.load_now(key)
+        self.store.calls().load(key, Read::Current).now()
     }
 
     /// As [`create_once`](Self::create_once), of a store that never waits.
@@ -219,7 +200,7 @@ impl<'a> Calls<'a> {
         data: Bytes,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        self.store.create_now(key, data, expiry)
+        self.store.calls().create(key, data, expiry).now()
     }
 
     /// As [`update`](Self::update), of a store that never waits.
@@ -230,7 +211,7 @@ impl<'a> Calls<'a> {
         data: Bytes,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        self.store.update_now(key, expected, data, expiry)
+        self.store.calls().update(key, expected, data, expiry).now()
     }
 
     /// Which writes this process has seen on top of which.
@@ -259,7 +240,7 @@ impl<'a> Calls<'a> {
         line: &Arc<Line>,
         is_done: impl Fn() -> bool,
     ) -> Result<Waited, StoreError> {
-        self.budget.wait(line.wait(is_done)).await?
+        self.budget.wait(pin!(line.wait(is_done))).await?
     }
 
     /// Those of a leader. If the store fails it, those who wait behind it fail as well.
@@ -303,37 +284,37 @@ impl<'a> Calls<'a> {
         let part = crypto::random::<1>();
         let [part] = part.map_err(|_| StoreError::refused("no random bytes"))?;
         let pause = most * u32::from(part) / 256;
-        self.budget
-            .wait(async { tokio::time::sleep(pause).await })
-            .await
+        let sleep = pin!(async { tokio::time::sleep(pause).await });
+        self.budget.wait(sleep).await
     }
 
-    async fn twice<T, F>(self, operation: &'static str, call: impl Fn() -> F) -> Told<T>
-    where
-        F: Future<Output = Result<T, StoreError>>,
-    {
-        match self.once(operation, &call).await {
-            Ok(Err(error)) if self.may_ask_again(&error) => {}
-            Ok(answer) => return self.answered_first(self.told(answer)),
-            Err(late) => return (Err(late), Sent::Once),
+    async fn twice<'b, T>(self, operation: &'static str, call: impl Fn() -> One<'b, T>) -> Told<T> {
+        match self.once(operation, call()).await {
+            Ok(Err(error)) if self.may_ask_again(&error) => {
+                (Box::pin(self.again(operation, call)).await, Sent::Again)
+            }
+            Ok(answer) => self.answered_first(self.told(answer)),
+            Err(late) => (Err(late), Sent::Once),
         }
-        let again = match self.pause_to_ask_again().await {
-            Ok(()) => self.once(operation, &call).await,
-            Err(error) => Err(error),
-        };
-        (again.and_then(|answer| self.told(answer)), Sent::Again)
     }
 
-    async fn once<T, F>(
+    async fn again<'b, T>(
         self,
         operation: &'static str,
-        call: impl Fn() -> F,
-    ) -> Result<Result<T, StoreError>, StoreError>
-    where
-        F: Future<Output = Result<T, StoreError>>,
-    {
+        call: impl Fn() -> One<'b, T>,
+    ) -> Result<T, StoreError> {
+        self.pause_to_ask_again().await?;
+        let answer = self.once(operation, call()).await?;
+        self.told(answer)
+    }
+
+    async fn once<T>(
+        self,
+        operation: &'static str,
+        call: One<'_, T>,
+    ) -> Result<Result<T, StoreError>, StoreError> {
         let watch = Stopwatch::start();
-        let answer = self.budget.wait(call()).await;
+        let answer = self.budget.wait(call).await;
         let error = match &answer {
             Ok(answer) => answer.as_ref().err(),
             Err(late) => Some(late),
@@ -344,6 +325,9 @@ impl<'a> Calls<'a> {
 
     /// Takes note of a call that has ended.
     fn note_call(self, operation: &'static str, watch: Stopwatch, error: Option<&StoreError>) {
+        if self.never_waits {
+            return;
+        }
         if cfg!(feature = "metrics") {
             self.budget.meter.count();
         }
@@ -363,16 +347,13 @@ impl<'a> Calls<'a> {
     }
 
     /// As [`twice`](Self::twice), for a call that has so many answers.
-    async fn all_twice<T, F>(
+    async fn all_twice<'b, T>(
         self,
         operation: &'static str,
         count: usize,
-        call: impl Fn() -> F,
-    ) -> Vec<Result<T, StoreError>>
-    where
-        F: Future<Output = Vec<Result<T, StoreError>>>,
-    {
-        let first = self.all_once(operation, &call).await;
+        call: impl Fn() -> Many<'b, T>,
+    ) -> Vec<Result<T, StoreError>> {
+        let first = self.all_once(operation, call()).await;
         let is_down = |answer: &Result<T, StoreError>| {
             let error = answer.as_ref().err();
             error.is_some_and(|error| self.may_ask_again(error))
@@ -380,7 +361,7 @@ impl<'a> Calls<'a> {
         let again = match first {
             Ok(all) if !all.iter().any(is_down) => return all,
             Ok(_) => match self.pause_to_ask_again().await {
-                Ok(()) => self.all_once(operation, &call).await,
+                Ok(()) => self.all_once(operation, call()).await,
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),
@@ -388,16 +369,13 @@ impl<'a> Calls<'a> {
         again.unwrap_or_else(|error| all_failed(count, &error))
     }
 
-    async fn all_once<T, F>(
+    async fn all_once<T>(
         self,
         operation: &'static str,
-        call: impl Fn() -> F,
-    ) -> Result<Vec<Result<T, StoreError>>, StoreError>
-    where
-        F: Future<Output = Vec<Result<T, StoreError>>>,
-    {
+        call: Many<'_, T>,
+    ) -> Result<Vec<Result<T, StoreError>>, StoreError> {
         let watch = Stopwatch::start();
-        let all = self.budget.wait(call()).await;
+        let all = self.budget.wait(call).await;
         let error = match &all {
             Ok(all) => all.iter().find_map(|answer| answer.as_ref().err()),
             Err(late) => Some(late),

@@ -73,6 +73,11 @@ impl DynStore {
         self.0.store.limits().never_waits
     }
 
+    /// The store itself. One that never waits has answered when a call of it returns.
+    pub(super) fn calls(&self) -> &dyn Erased {
+        &self.0.store
+    }
+
     /// Who waits for this record in this process.
     pub(super) fn lines(&self) -> &Lines {
         &self.0.lines
@@ -90,32 +95,6 @@ impl DynStore {
     /// Which writes this process has seen on top of which.
     pub(super) fn followers(&self) -> &Followers {
         &self.0.followers
-    }
-}
-
-/// Without a future, of a store that never waits.
-impl DynStore {
-    pub(super) fn load_now(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
-        self.0.store.load(key, Read::Current).now()
-    }
-
-    pub(super) fn create_now(
-        &self,
-        key: &RecordKey,
-        data: Bytes,
-        expiry: Expiry,
-    ) -> Result<Version, StoreError> {
-        self.0.store.create(key, data, expiry).now()
-    }
-
-    pub(super) fn update_now(
-        &self,
-        key: &RecordKey,
-        expected: Version,
-        data: Bytes,
-        expiry: Expiry,
-    ) -> Result<Version, StoreError> {
-        self.0.store.update(key, expected, data, expiry).now()
     }
 }
 
@@ -192,7 +171,7 @@ impl fmt::Debug for DynStore {
 }
 
 /// The dyn-compatible twin of [`Store`].
-trait Erased: Send + Sync {
+pub(super) trait Erased: Send + Sync {
     fn load<'a>(&'a self, key: &'a RecordKey, read: Read) -> One<'a, Option<Record>>;
     fn load_many<'a>(&'a self, keys: &'a [RecordKey], read: Read) -> Many<'a, Option<Record>>;
     fn create<'a>(&'a self, key: &'a RecordKey, data: Bytes, expiry: Expiry) -> One<'a, Version>;
@@ -261,12 +240,12 @@ impl<S: Store> Erased for S {
     }
 }
 
-type One<'a, T> = Operation<'a, Result<T, StoreError>>;
-type Many<'a, T> = Operation<'a, Vec<Result<T, StoreError>>>;
+pub(super) type One<'a, T> = Operation<'a, Result<T, StoreError>>;
+pub(super) type Many<'a, T> = Operation<'a, Vec<Result<T, StoreError>>>;
 
 /// A store's operation: done already, or boxed because it has to wait.
 #[must_use]
-enum Operation<'a, O> {
+pub(super) enum Operation<'a, O> {
     Done(Option<O>),
     Waiting(Pin<Box<dyn Future<Output = O> + Send + 'a>>),
 }
@@ -286,7 +265,7 @@ impl<'a, O> Operation<'a, O> {
 }
 
 impl<T> One<'_, T> {
-    fn now(self) -> Result<T, StoreError> {
+    pub(super) fn now(self) -> Result<T, StoreError> {
         match self {
             Self::Done(Some(answer)) => answer,
             Self::Done(None) | Self::Waiting(_) => Err(it_waited()),
@@ -298,7 +277,10 @@ fn it_waited() -> StoreError {
     StoreError::refused("the store says that it never waits, but it did")
 }
 
-impl<O: Unpin> Future for Operation<'_, O> {
+/// What is in it is never pinned.
+impl<O> Unpin for Operation<'_, O> {}
+
+impl<O> Future for Operation<'_, O> {
     type Output = O;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O> {

@@ -11,7 +11,7 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use tower_service::Service;
 
-use super::{Body, Jar, Page, commit};
+use super::{Body, Jar, Page, body, commit};
 use crate::{
     clock::Clock,
     config::SessionConfig,
@@ -236,8 +236,7 @@ impl<S: Clone> Browser<S> {
     /// #     R: http_body_util::BodyExt,
     /// #     R::Error: std::fmt::Debug,
     /// # {
-    /// let form = "application/x-www-form-urlencoded";
-    /// let answer = browser.post("/login", form, "user=ada&password=secret").await;
+    /// let answer = browser.post("/cart", "application/json", r#"{"item":7}"#).await;
     /// assert_eq!(answer.status(), 303);
     /// # }
     /// ```
@@ -256,6 +255,36 @@ impl<S: Clone> Browser<S> {
         let kind = HeaderValue::try_from(content_type).expect("a content type is a header's value");
         request.headers_mut().insert(header::CONTENT_TYPE, kind);
         self.visit(request).await
+    }
+
+    /// Submits a form with these fields, encoded as browsers do, and reads the answer to its end.
+    ///
+    /// ```
+    /// # use silverback::testing::Browser;
+    /// # async fn f<S, R>(browser: Browser<S>)
+    /// # where
+    /// #     S: tower::Service<http::Request<silverback::testing::Body>, Response = http::Response<R>> + Clone,
+    /// #     S::Error: std::fmt::Debug,
+    /// #     R: http_body_util::BodyExt,
+    /// #     R::Error: std::fmt::Debug,
+    /// # {
+    /// let answer = browser.submit("/login", &[("user", "ada"), ("password", "secret")]).await;
+    /// let home = browser.follow(&answer).await;
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get).
+    pub async fn submit<R>(&self, path: &str, fields: &[(&str, &str)]) -> Page
+    where
+        S: Service<Request<Body>, Response = Response<R>>,
+        S::Error: Debug,
+        R: http_body::Body,
+        R::Error: Debug,
+    {
+        let form = "application/x-www-form-urlencoded";
+        self.post(path, form, body::encode(fields)).await
     }
 
     /// Goes where a page redirects to, with a GET.

@@ -22,8 +22,8 @@
 //! | a store that is down, an answer that is lost | [`FlakyStore`] |
 //! | a store of your own | [`store_conformance!`](macro@crate::store_conformance) (feature `conformance`) |
 //!
-//! No test needs a network, and none has to sleep. `examples/testing_axum.rs`,
-//! `testing_hyper.rs` and `testing_tonic.rs` are programs with their tests.
+//! No test needs a network, and none has to sleep. In the repository, `examples/testing` (axum),
+//! `examples/hyper` and `examples/tonic` are programs with their tests.
 //!
 //! **A function.** Call it with a detached session:
 //!

@@ -3,18 +3,18 @@
 use std::mem;
 
 use super::cell::Turn;
-use crate::state::{Change, State};
+use crate::state::{Log, State};
 
 /// Changes that were taken from the session's state to be applied or saved, and go back in front of
 /// those that were made meanwhile.
 pub(super) struct Applied<'a> {
     turn: &'a Turn<'a>,
-    pub(super) log: Vec<Change>,
+    pub(super) log: Log,
 }
 
 impl<'a> Applied<'a> {
-    pub(super) const fn none(turn: &'a Turn<'a>) -> Self {
-        let log = Vec::new();
+    pub(super) fn none(turn: &'a Turn<'a>) -> Self {
+        let log = Log::default();
         Self { turn, log }
     }
 

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     config::Settings,
     error::{Error, ErrorKind},
-    state::{Change, State, When},
+    state::{Log, State, When},
 };
 
 /// What of a request's changes is kept.
@@ -38,7 +38,7 @@ impl Operation for Commit {
         if turn.state(|state| state.owes_unopened()) {
             turn.open().await?;
         }
-        turn.state(|state| Reply::of(state, turn.vault.settings, || turn.vault.now()))
+        turn.state(|state| Reply::of(state, turn.vault.settings, None, || turn.vault.now()))
     }
 
     fn perform_now(self, turn: &Turn<'_>) -> Result<Reply, Error> {
@@ -54,7 +54,7 @@ impl Operation for Commit {
 
 impl Commit {
     /// Returns the changes that are not kept, to be dropped without the lock.
-    fn begin(self, state: &mut State, settings: &Settings) -> Result<Vec<Change>, Error> {
+    fn begin(self, state: &mut State, settings: &Settings) -> Result<Log, Error> {
         if state.is_changed() {
             self.name?;
         }
@@ -69,7 +69,7 @@ impl Commit {
             ),
             Keep::Identity => return Ok(state.discard_changes()),
         }
-        Ok(Vec::new())
+        Ok(Log::default())
     }
 }
 
@@ -77,7 +77,7 @@ impl Commit {
 pub(crate) fn commit_cookie(anchor: &impl Anchor, commit: Commit) -> Result<Reply, Error> {
     let (cell, vault, exchange) = (anchor.cell(), anchor.vault(), anchor.exchange());
     let settings = vault.settings;
-    let mut dropped = Vec::new();
+    let mut dropped = Log::default();
     let (mut opening, mut saved) = (None, None);
     let reply = cell.in_turn(|| {
         cell.with(|state| {
@@ -93,14 +93,18 @@ pub(crate) fn commit_cookie(anchor: &impl Anchor, commit: Commit) -> Result<Repl
                     return Err(Error::new(ErrorKind::Gone));
                 }
             }
+            let mut salt = None;
             if let Some(plan) = plan {
-                let new = plan.write.names().then(|| vault.new_id()).transpose()?;
                 let (names, view) = (plan.write.names(), state.view.as_ref());
                 let had = view.is_some_and(|view| !view.home.is_nowhere());
+                let mut new = None;
+                if names {
+                    (new, salt) = vault.new_id_and_salt().map(|(id, salt)| (Some(id), salt))?;
+                }
                 state.saved_in_cookie(new, &plan, settings, now);
                 saved = state.view.as_ref().map(|view| view.home.saved(names, had));
             }
-            Reply::of(state, settings, || now)
+            Reply::of(state, settings, salt, || now)
         })
     });
     if let Some(opening) = opening {

@@ -2,10 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::presented::{Candidate, Kind};
+use super::presented::Candidate;
 use crate::{
     clock::Timestamp,
-    config::{AttributesTag, Settings},
+    config::{AttributesTag, Payload, Settings},
     error::{Error, ErrorKind, Rejection},
     id::SessionId,
     key::KeyId,
@@ -46,19 +46,26 @@ impl Opened {
             came: Came::default(),
         }
     }
+
+    /// The session of a cookie that refers to its record.
+    pub(super) fn in_record(found: Found, id: SessionId, came: Came, now: Timestamp) -> Self {
+        let mut view = found.into_view(id, now);
+        view.home.hear();
+        Self { view, came }
+    }
 }
 
 impl Came {
     pub(super) fn of(candidate: &Candidate) -> Self {
-        let tag = match candidate.kind {
-            Kind::Token(_) => None,
-            Kind::Reference(_, tag) => Some(tag),
+        let tag = match candidate.payload {
+            Payload::Values(_) => None,
+            Payload::Reference(_, tag) => Some(tag),
         };
         Self {
-            is_outdated: !candidate.is_current,
+            is_outdated: !candidate.current,
             tag,
             key: Some(candidate.key),
-            sent: tag.map(|_| candidate.issued),
+            sent: tag.map(|_| candidate.stamp.issued),
         }
     }
 

@@ -3,53 +3,65 @@
 
 use std::mem;
 
-use super::{
-    applied::Applied,
-    cell::Turn,
-    look::{Looked, look},
-    reply::Reply,
-};
+use super::{applied::Applied, cell::Turn, contenders::Came, presented::Presented, reply::Reply};
 use crate::{
+    config::Payload,
     error::Error,
     report::Saved,
-    state::{Home, Source},
+    state::{Home, Source, View},
     store::{Expiry, Read, StoreError},
 };
 
 impl Turn<'_> {
-    /// Opens the session from the record that its only cookie refers to. Says whether it is open.
+    /// Opens the session from the record that its only cookie refers to, or a new one if none came.
+    /// Says whether it is open.
     pub(super) fn open_directly(&self) -> Result<bool, Error> {
         let Some(records) = self.vault.alone() else {
             return Ok(false);
         };
         let settings = self.vault.settings;
-        let is_fresh = self.state(|state| {
-            matches!(state.source, Source::Cookie) && state.view.is_none() && state.log.is_empty()
-        });
         // A cache in front of such a store answers a recent read by itself.
-        if !is_fresh || self.exchange.read(settings) == Read::Recent {
+        if self.exchange.read(settings) == Read::Recent {
             return Ok(false);
         }
         self.exchange.touch();
         let now = self.vault.now();
-        let Looked::Record(id, came) = look(&Source::Cookie, settings, self.exchange, now) else {
-            return Ok(false);
-        };
-        let record = records.load_now(&id.record_key());
-        let found = self.vault.read(&id, record, now).map_err(Error::of_load)?;
-        let mut view = found.into_view(id, now);
-        view.home.hear();
+        match Presented::find(settings, &self.exchange.cookies, now) {
+            Presented::Nothing(rejection) => {
+                Ok(self.enter_directly(View::new(now, rejection), Came::default()))
+            }
+            Presented::One(candidate) => {
+                let came = Came::of(&candidate);
+                let Payload::Reference(id, _) = candidate.payload else {
+                    return Ok(false);
+                };
+                let record = records.load_now(&id.record_key());
+                let found = self.vault.read(&id, record, now).map_err(Error::of_load)?;
+                let mut view = found.into_view(id, now);
+                view.home.hear();
+                Ok(self.enter_directly(view, came))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Says whether the session was still as it came. Not inlined: what is large is moved once then.
+    #[inline(never)]
+    fn enter_directly(&self, view: View, came: Came) -> bool {
+        let settings = self.vault.settings;
         self.vault.report_opened(view.opening());
-        // Another thread may have asked for changes before it was open.
-        let mut view = Some(view);
-        Ok(self.state(|state| {
-            let is_quiet = state.log.is_empty() && state.cut_off.is_empty();
-            if let Some(view) = view.take_if(|_| is_quiet) {
+        self.state(|state| {
+            // Another thread may have asked for changes before it was open.
+            let is_fresh = matches!(state.source, Source::Cookie)
+                && state.view.is_none()
+                && state.log.is_empty()
+                && state.cut_off.is_empty();
+            if is_fresh {
                 came.enter(state, &view, settings);
                 state.view = Some(view);
             }
-            is_quiet
-        }))
+            is_fresh
+        })
     }
 
     /// Saves the session and says what its response owes; `None` if that takes more.
@@ -97,7 +109,7 @@ impl Turn<'_> {
                 }
                 None => state.saved_over(version, direct.expires, direct.duty),
             }
-            Reply::of(state, settings, || now)
+            Reply::of(state, settings, None, || now)
         });
         // Without the lock: it may have closures of the application.
         drop(saved);

@@ -4,12 +4,13 @@ use super::{
     cell::Anchor,
     contenders::{Came, Contender, Opened, ask_several, token},
     exchange::Exchange,
-    presented::{Candidate, Kind, Presented},
+    presented::{Candidate, Presented},
 };
 use crate::{
+    binary::Tail,
     clock::Timestamp,
-    codec,
-    config::Settings,
+    codec::{Refused, Stamp},
+    config::{Payload, Settings},
     content::Content,
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
@@ -94,9 +95,9 @@ pub(super) fn look(
 
 fn look_at(candidate: Candidate, settings: &Settings, now: Timestamp) -> Looked {
     let came = Came::of(&candidate);
-    match candidate.kind {
-        Kind::Reference(id, _) => Looked::Record(id, came),
-        Kind::Token(opened) => match open_token(opened, settings, now) {
+    match candidate.payload {
+        Payload::Reference(id, _) => Looked::Record(id, came),
+        Payload::Values(values) => match open_token(&candidate.stamp, values, settings, now) {
             Ok(view) if settings.has_store() => Looked::Token(Box::new(view), came),
             Ok(view) => Looked::Found(Opened { view, came }),
             Err(rejection) => Looked::new(now, Some(rejection)),
@@ -106,13 +107,14 @@ fn look_at(candidate: Candidate, settings: &Settings, now: Timestamp) -> Looked 
 
 /// Only sessions that live count, so that a cookie whose session is dead keeps nobody out: one of
 /// former attributes, for example.
+#[cold]
 fn look_at_several(candidates: Vec<Candidate>, settings: &Settings, now: Timestamp) -> Looked {
     let (mut contenders, mut rejection) = (Vec::<Contender>::new(), None);
     for candidate in candidates {
         let came = Came::of(&candidate);
-        let (id, token) = match candidate.kind {
-            Kind::Reference(id, _) => (id, None),
-            Kind::Token(opened) => match open_token(opened, settings, now) {
+        let (id, token) = match candidate.payload {
+            Payload::Reference(id, _) => (id, None),
+            Payload::Values(values) => match open_token(&candidate.stamp, values, settings, now) {
                 Ok(view) => match view.home.id().cloned() {
                     Some(id) => (id, Some(view)),
                     None => continue,
@@ -155,12 +157,12 @@ fn look_at_several(candidates: Vec<Candidate>, settings: &Settings, now: Timesta
 }
 
 fn open_token(
-    opened: codec::Opened,
+    stamp: &Stamp,
+    values: Tail,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<View, Rejection> {
-    let stamp = opened.stamp;
-    let content = Content::decode_payload(stamp.created, opened.payload);
+    let content = Content::decode_payload(stamp.created, values);
     let (Some(content), Some(id)) = (content, stamp.token_id) else {
         return Err(Rejection::Malformed);
     };
@@ -182,6 +184,20 @@ fn open_token(
     Ok(view)
 }
 
+/// Why a cookie's value alone is refused, whatever a store says.
+pub(crate) fn check_cookie(
+    settings: &Settings,
+    value: &[u8],
+    now: Timestamp,
+) -> Result<(), Refused> {
+    let Candidate { stamp, payload, .. } = settings.open_cookie(value, now)?;
+    match payload {
+        Payload::Values(values) => open_token(&stamp, values, settings, now).map(drop)?,
+        Payload::Reference(..) => {}
+    }
+    Ok(())
+}
+
 fn check_times(view: &View, now: Timestamp) -> Result<(), Rejection> {
     match view.home.expires() {
         Some(expires) if expires <= now => Err(Rejection::Expired),
@@ -196,37 +212,30 @@ fn check_times(view: &View, now: Timestamp) -> Result<(), Rejection> {
 pub(super) async fn ask(
     vault: &Vault<'_>,
     looked: Looked,
-    (read, fetched): (Read, Option<Fetched>),
     now: Timestamp,
 ) -> Result<Opened, Error> {
     if !vault.settings.never_waits {
         store::check_runtime()?;
     }
-    let (view, came) = match looked {
-        Looked::Found(opened) => return Ok(opened),
-        Looked::LaterFormat => return Err(Error::new(ErrorKind::LaterFormat)),
+    match looked {
+        Looked::Found(opened) => Ok(opened),
+        Looked::LaterFormat => Err(Error::new(ErrorKind::LaterFormat)),
         Looked::Record(id, came) => {
-            let fetched = fetched.filter(|fetched| fetched.key == id.record_key());
-            let found = match fetched {
-                Some(fetched) => vault.read(&id, fetched.record, now)?,
-                None => vault.open(&id, read, now).await?,
-            };
-            let mut view = found.into_view(id, now);
-            view.home.hear();
-            (view, came)
+            let found = vault.open(&id, Read::Current, now).await?;
+            Ok(Opened::in_record(found, id, came, now))
         }
         Looked::Known(id) => {
-            let view = vault
-                .open(&id, Read::Current, now)
-                .await?
-                .into_view(id, now);
-            (view, Came::default())
+            let found = vault.open(&id, Read::Current, now).await?;
+            let (view, came) = (found.into_view(id, now), Came::default());
+            Ok(Opened { view, came })
         }
         Looked::Token(view, came) => match vault.is_over(token(&view)?).await? {
-            Some(over) => (over.into_view(&view, now), Came::default()),
-            None => (*view, came),
+            Some(over) => {
+                let (view, came) = (over.into_view(&view, now), Came::default());
+                Ok(Opened { view, came })
+            }
+            None => Ok(Opened { view: *view, came }),
         },
-        Looked::Several(contenders) => return ask_several(vault, contenders, now).await,
-    };
-    Ok(Opened { view, came })
+        Looked::Several(contenders) => ask_several(vault, contenders, now).await,
+    }
 }

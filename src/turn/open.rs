@@ -5,16 +5,18 @@ use std::mem;
 use super::{
     applied::Applied,
     cell::{Operation, Turn, finish_now},
-    contenders::Opened,
+    contenders::{Came, Opened},
     exchange::Exchange,
     look::{Fetched, Looked, ask, look},
 };
 use crate::{
+    clock::Timestamp,
     content::Content,
     error::{Error, ErrorKind, Rejection},
+    id::SessionId,
     report::Opening,
-    state::{Change, Home, State, View},
-    store::Read,
+    state::{Home, State, View},
+    store,
     vault::Vault,
 };
 
@@ -23,6 +25,13 @@ pub(crate) const ROUNDS: usize = 8;
 
 /// Opens the session.
 pub(crate) struct Open;
+
+/// What is left to ask.
+enum Next {
+    Nothing,
+    Record(SessionId, Came),
+    More(Box<Looked>),
+}
 
 /// As [`Open`], with what the session's store has answered already.
 pub(crate) struct OpenFetched(pub(crate) Fetched);
@@ -39,7 +48,7 @@ impl Operation for Open {
     }
 
     fn perform_now(self, turn: &Turn<'_>) -> Result<(), Error> {
-        if turn.open_directly()? {
+        if turn.state(|state| state.view.is_some()) || turn.open_directly()? {
             return Ok(());
         }
         finish_now(self, turn)
@@ -50,7 +59,10 @@ impl Operation for OpenFetched {
     type Output = ();
 
     async fn perform(self, turn: &Turn<'_>) -> Result<(), Error> {
-        turn.open_with(Some(self.0)).await
+        if turn.open_fetched(self.0)? {
+            return Ok(());
+        }
+        turn.open().await
     }
 }
 
@@ -69,7 +81,7 @@ impl Operation for Reopen {
             Some(view) => Looked::of_token(view, now),
             None => look(&source, settings, turn.exchange, now),
         };
-        let opened = ask(&turn.vault, looked, (Read::Current, None), now)
+        let opened = ask(&turn.vault, looked, now)
             .await
             .map_err(Error::of_load)?;
         // Dropped without the lock: it may have closures of the application.
@@ -106,7 +118,7 @@ pub(crate) fn open_cookie(
     // Nothing is in the log but what was asked for before, and only an update can fail.
     state
         .log
-        .iter_mut()
+        .changes_mut()
         .for_each(|change| drop(change.apply(&mut view.content)));
     came.enter(state, &view, vault.settings);
     state.view = Some(view);
@@ -115,24 +127,57 @@ pub(crate) fn open_cookie(
 
 impl Turn<'_> {
     pub(super) async fn open(&self) -> Result<(), Error> {
-        self.open_with(None).await
+        let now = self.vault.now();
+        let (id, came) = match self.begin_open(now)? {
+            Next::Nothing => return Ok(()),
+            Next::Record(id, came) => (id, came),
+            Next::More(looked) => {
+                let opened = Box::pin(ask(&self.vault, *looked, now)).await;
+                return self.enter(opened.map_err(Error::of_load)?);
+            }
+        };
+        let read = self.exchange.read(self.vault.settings);
+        let found = self.vault.open(&id, read, now).await;
+        let found = found.map_err(Error::of_load)?;
+        self.enter(Opened::in_record(found, id, came, now))
     }
 
-    async fn open_with(&self, fetched: Option<Fetched>) -> Result<(), Error> {
-        self.exchange.touch();
+    /// Opens the session as far as that takes no store.
+    fn begin_open(&self, now: Timestamp) -> Result<Next, Error> {
+        match self.look(now)? {
+            None => Ok(Next::Nothing),
+            Some(Looked::Found(opened)) => self.enter(opened).map(|()| Next::Nothing),
+            Some(Looked::Record(id, came)) => Ok(Next::Record(id, came)),
+            Some(looked) => Ok(Next::More(Box::new(looked))),
+        }
+    }
+
+    /// Opens the session from what its store has answered already. Says whether that was its record.
+    fn open_fetched(&self, fetched: Fetched) -> Result<bool, Error> {
         let now = self.vault.now();
-        let looked = self.state(|state| {
-            if state.view.is_some() {
-                return None;
+        match self.look(now)? {
+            Some(Looked::Record(id, came)) if id.record_key() == fetched.key => {
+                let found = self.vault.read(&id, fetched.record, now);
+                let found = found.map_err(Error::of_load)?;
+                self.enter(Opened::in_record(found, id, came, now))?;
+                Ok(true)
             }
-            Some(look(&state.source, self.vault.settings, self.exchange, now))
+            _ => Ok(false),
+        }
+    }
+
+    /// What can be told without a store of a session that is not open.
+    fn look(&self, now: Timestamp) -> Result<Option<Looked>, Error> {
+        let settings = self.vault.settings;
+        self.exchange.touch();
+        let looked = self.state(|state| {
+            let is_closed = state.view.is_none();
+            is_closed.then(|| look(&state.source, settings, self.exchange, now))
         });
-        let Some(looked) = looked else { return Ok(()) };
-        let read = self.exchange.read(self.vault.settings);
-        let opened = ask(&self.vault, looked, (read, fetched), now)
-            .await
-            .map_err(Error::of_load)?;
-        self.enter(opened)
+        if looked.is_some() && !settings.never_waits {
+            store::check_runtime().map_err(|error| Error::of_load(error.into()))?;
+        }
+        Ok(looked)
     }
 
     /// Takes what was read for the session, with what was asked for before or not saved yet.
@@ -194,13 +239,13 @@ impl Turn<'_> {
         let mut enter = Some(enter);
         for _ in 0..ROUNDS {
             let newer = self.state(|state| {
-                if state.log.iter().any(Change::runs_code) {
+                if state.log.kinds().runs_code {
                     return Some(mem::take(&mut state.log));
                 }
                 // Only what runs code can fail.
                 state
                     .log
-                    .iter_mut()
+                    .changes_mut()
                     .for_each(|change| drop(change.apply(&mut content)));
                 applied.give_back(state);
                 if let Some(enter) = enter.take() {
@@ -215,7 +260,7 @@ impl Turn<'_> {
             // Given back also if a closure panics.
             let first = applied.log.len();
             applied.log.append(&mut newer);
-            let mut newer = applied.log.iter_mut().skip(first);
+            let mut newer = applied.log.changes_mut().skip(first);
             newer.try_for_each(|change| change.apply(&mut content))?;
         }
         Err(Error::new(ErrorKind::Conflict))

@@ -3,11 +3,10 @@
 use crate::{
     clock::Timestamp,
     codec::{Opened, Refused},
-    config::{AttributesTag, Settings},
-    cookie::RequestCookies,
+    config::{Payload, Settings},
+    cookie::{Named, RequestCookies},
     error::Rejection,
     id::SessionId,
-    key::KeyId,
 };
 
 /// How many cookies of one name may hold, before anybody looks whether it is alive.
@@ -27,20 +26,7 @@ pub(super) enum Presented {
 }
 
 /// A cookie that holds.
-pub(super) struct Candidate {
-    pub(super) kind: Kind,
-    pub(super) is_current: bool,
-    pub(super) key: KeyId,
-    pub(super) created: Timestamp,
-    pub(super) issued: Timestamp,
-}
-
-pub(super) enum Kind {
-    /// The session itself.
-    Token(Opened),
-    /// The ID of one in a store, and the attributes of this cookie.
-    Reference(SessionId, AttributesTag),
-}
+pub(super) type Candidate = Opened<Payload>;
 
 impl Presented {
     /// Opens the cookies of the session's name and finds those that are valid.
@@ -49,21 +35,18 @@ impl Presented {
     /// under our name, and neither the first nor the last is safe to prefer. So two that live are
     /// none.
     pub(super) fn find(settings: &Settings, cookies: &RequestCookies, now: Timestamp) -> Self {
-        match cookies
-            .named(&settings.finder)
-            .as_ref()
-            .map(|few| few.as_slice())
-        {
-            Some([]) => Self::Nothing(None),
-            Some([value]) => match Candidate::open(settings, value, now) {
+        match cookies.named(&settings.finder) {
+            Named::Nothing => Self::Nothing(None),
+            Named::One(value) => match settings.open_cookie(value, now) {
                 Ok(candidate) => Self::One(candidate),
                 Err(Refused::For(rejection)) => Self::Nothing(Some(rejection)),
                 Err(Refused::LaterFormat) => Self::LaterFormat,
             },
-            Some(_) | None => Self::several(settings, cookies, now),
+            Named::Several => Self::several(settings, cookies, now),
         }
     }
 
+    #[cold]
     fn several(settings: &Settings, cookies: &RequestCookies, now: Timestamp) -> Self {
         let (mut found, mut rejection, mut is_later) = (Vec::new(), None, false);
         let mut tried: Vec<&[u8]> = Vec::new();
@@ -75,7 +58,7 @@ impl Presented {
                 return Self::TooMany;
             }
             tried.push(value);
-            match Candidate::open(settings, value, now) {
+            match settings.open_cookie(value, now) {
                 Ok(candidate) => found.push(candidate),
                 Err(Refused::For(reason)) => rejection = rejection.or(Some(reason)),
                 Err(Refused::LaterFormat) => is_later = true,
@@ -99,47 +82,28 @@ impl Presented {
     ) -> (Vec<(SessionId, Timestamp)>, bool) {
         let mut all: Vec<(SessionId, Timestamp)> = Vec::new();
         for value in cookies.all_named(&settings.finder) {
-            let Ok(candidate) = Candidate::open(settings, value, now) else {
+            let Ok(candidate) = settings.open_cookie(value, now) else {
                 continue;
             };
-            let Some(id) = candidate.id() else { continue };
+            let Some(id) = id_of(&candidate) else {
+                continue;
+            };
             if all.iter().any(|(known, _)| *known == id) {
                 continue;
             }
             if all.len() == MAX_TRIED {
                 return (all, true);
             }
-            all.push((id, candidate.created));
+            all.push((id, candidate.stamp.created));
         }
         (all, false)
     }
 }
 
-impl Candidate {
-    fn open(settings: &Settings, value: &[u8], now: Timestamp) -> Result<Self, Refused> {
-        let opened = settings.open_cookie(value, now)?;
-        let (is_current, key) = (opened.current, opened.key);
-        let (created, issued) = (opened.stamp.created, opened.stamp.issued);
-        let kind = if opened.stamp.token_id.is_some() {
-            Kind::Token(opened)
-        } else {
-            let (id, tag) = Settings::open_reference(opened.payload.as_slice())?;
-            Kind::Reference(id, tag)
-        };
-        Ok(Self {
-            kind,
-            is_current,
-            key,
-            created,
-            issued,
-        })
-    }
-
-    fn id(&self) -> Option<SessionId> {
-        match &self.kind {
-            Kind::Token(opened) => opened.stamp.token_id.as_ref().map(SessionId::of_token),
-            Kind::Reference(id, _) => Some(id.clone()),
-        }
+fn id_of(candidate: &Candidate) -> Option<SessionId> {
+    match &candidate.payload {
+        Payload::Values(_) => candidate.stamp.token_id.as_ref().map(SessionId::of_token),
+        Payload::Reference(id, _) => Some(id.clone()),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     codec::Stamp,
     config::Settings,
     cookie::{self, CookieAttributes},
+    crypto::Salt,
     error::{Error, ErrorKind},
     state::{CookieDuty, Home, Lifetime, State, Use, View},
 };
@@ -24,15 +25,17 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// `salt` is for the cookie that it has, if it was drawn already.
     pub(super) fn of(
         state: &mut State,
         settings: &Settings,
+        salt: Option<Salt>,
         now: impl FnOnce() -> Timestamp,
     ) -> Result<Self, Error> {
         let duty = mem::take(&mut state.duty);
         let cookie = match (duty, &state.view) {
             (CookieDuty::Set | CookieDuty::Refresh, Some(view)) if !view.home.is_nowhere() => {
-                Some(render(view, settings, now())?)
+                Some(render(view, settings, salt, now())?)
             }
             (CookieDuty::Remove, view) => {
                 // The browser has not heard of attributes that this request gave it.
@@ -73,7 +76,12 @@ fn differs(view: Option<&View>, settings: &Settings, from: &CookieAttributes) ->
     identity(own) != identity(from)
 }
 
-fn render(view: &View, settings: &Settings, now: Timestamp) -> Result<HeaderValue, Error> {
+fn render(
+    view: &View,
+    settings: &Settings,
+    salt: Option<Salt>,
+    now: Timestamp,
+) -> Result<HeaderValue, Error> {
     let (content, lifetime) = (&view.content, Lifetime::of(&view.content, settings));
     let stamp = |issued: Timestamp, until: Timestamp, token_id| {
         let ttl = u32::try_from(until.saturating_since(issued).as_secs()).unwrap_or(u32::MAX);
@@ -95,9 +103,9 @@ fn render(view: &View, settings: &Settings, now: Timestamp) -> Result<HeaderValu
         } => {
             used = *issued;
             let stamp = stamp(used, *expires, id.token_id());
-            settings.codec.seal(&stamp, content.payload_len(), |out| {
-                content.encode_payload(out)
-            })
+            let payload = |out: &mut Vec<u8>| content.encode_payload(out);
+            let len = content.payload_len();
+            settings.codec.seal(&stamp, salt, len, payload)
         }
         Home::Record(place) => {
             let tag = match own_attributes(Some(view)) {
@@ -109,7 +117,8 @@ fn render(view: &View, settings: &Settings, now: Timestamp) -> Result<HeaderValu
                 place.id.as_bytes().len() + tag.len(),
             );
             let payload = |out: &mut Vec<u8>| Settings::put_reference(&place.id, tag, out);
-            settings.reference_codec().seal(&stamp, len, payload)
+            let codec = settings.reference_codec();
+            codec.seal(&stamp, None, len, payload)
         }
     }?;
     let lasts = lifetime.max_age(now, used, content, settings);

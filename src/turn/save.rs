@@ -7,7 +7,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
     report::metrics,
-    state::{Change, Home, Job, State, When, Written},
+    state::{Home, Job, Log, State, When, Written},
     trace,
 };
 
@@ -71,7 +71,7 @@ impl Turn<'_> {
                 if error.kind() != ErrorKind::Gone {
                     trace::touch_failed(&self.vault.settings.name, &error);
                 }
-                taken.job.log.clear();
+                taken.job.log = Log::default();
                 self.state(State::forgo_refresh);
                 return Ok(());
             }
@@ -85,9 +85,7 @@ impl Turn<'_> {
         };
         if let (Some(enrolment), Some(key)) = (taken.job.draft.enrolment.take(), key) {
             let before = taken.job.before.as_ref().map(SessionId::record_key);
-            self.vault
-                .tidy_rosters(&enrolment, &key, before.as_ref())
-                .await;
+            Box::pin(self.vault.tidy_rosters(&enrolment, &key, before.as_ref())).await;
         }
         Ok(())
     }
@@ -149,7 +147,7 @@ impl Turn<'_> {
         };
         let key = job.draft.enrolment.as_ref().and_then(|_| home.key());
         // Dropped without the lock: it may have closures of the application.
-        let saved: Vec<Change> = mem::take(&mut job.log);
+        let saved = mem::take(&mut job.log);
         let Some(mut content) = merged else {
             self.state(|state| state.saved(home, duty, since, now));
             drop(saved);

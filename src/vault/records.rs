@@ -6,7 +6,7 @@ use crate::{
     content::{
         Content, Mark, Name, Stored, Unreadable, WriteId, Writes, decode_record, seal_record,
     },
-    crypto::{self, RandomError},
+    crypto::{self, RandomError, Salt},
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
     report::{Cause, Opening, Report, Saved},
@@ -85,6 +85,16 @@ impl<'a> Vault<'a> {
             return Ok(SessionId::of_token(&crypto::random()?));
         }
         SessionId::generate()
+    }
+
+    /// As [`new_id`](Self::new_id), with a salt for the session's cookie if that takes one and holds the
+    /// session.
+    pub(crate) fn new_id_and_salt(&self) -> Result<(SessionId, Option<Salt>), RandomError> {
+        if self.settings.may_be_in_cookie() && self.settings.codec.is_salted() {
+            let (id, salt) = SessionId::generate_in_cookie()?;
+            return Ok((id, Some(salt)));
+        }
+        Ok((self.new_id()?, None))
     }
 
     /// Tells a write from others. Without a wait no answer gets lost, and writes have no ids.

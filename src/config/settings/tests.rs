@@ -174,7 +174,9 @@ fn value(codec: &Codec, issued: u64, is_token: bool) -> String {
         ttl: 10,
         token_id: is_token.then_some([9; 16]),
     };
-    let token = codec.seal(&stamp, 1, |out| out.push(1)).unwrap();
+    let token = codec
+        .seal(&stamp, None, 18, |out| out.extend([9; 18]))
+        .unwrap();
     let mut value = String::new();
     token.encode_to(&mut value);
     value

@@ -157,7 +157,7 @@ fn lifetime_and_attributes_are_the_last_ones() {
     let attributes = CookieAttributes::default().path("/shop");
     let changes = &mut [
         Change::Persist(persistence),
-        Change::Attributes(attributes.clone()),
+        Change::Attributes(attributes.clone().into()),
     ];
     let mut theirs = meanwhile();
     theirs.persistence = Persistence::UntilBrowserCloses;
@@ -172,7 +172,7 @@ fn lifetime_and_attributes_are_the_last_ones() {
 #[test]
 fn a_listing_is_noted_where_there_is_a_subject() {
     let content = apply(&mut [Change::Listed(after(9))], start());
-    assert_eq!(content.subject.unwrap().listed, after(9));
+    assert_eq!(content.subject.as_ref().unwrap().listed, after(9));
     let content = apply(
         &mut [Change::RemoveSubject, Change::Listed(after(9))],
         start(),
@@ -305,7 +305,7 @@ fn a_change_says_what_it_is() {
         (take(&[ONE]),                     false, false,  false, "TakeFlashes"),
         (Change::PutBackFlashes(taken(&[ONE])), false, false, false, "PutBackFlashes"),
         (Change::Persist(Persistence::Configured), false, false, true, "Persist"),
-        (Change::Attributes(CookieAttributes::default()), false, false, true, "Attributes"),
+        (Change::Attributes(CookieAttributes::default().into()), false, false, true, "Attributes"),
         (set("secret"),                    false, true,   false, "SetSubject"),
         (Change::RemoveSubject,            false, true,   false, "RemoveSubject"),
         (Change::Listed(NOW),              false, false,  false, "Listed"),
@@ -360,7 +360,7 @@ fn what_may_be_saved_as_taken_is_put_back_by_another_change() {
         state.put_back_flashes(|_| true, |_, _| true);
         let log: Vec<_> = state
             .log
-            .iter()
+            .changes()
             .map(|change| format!("{change:?}"))
             .collect();
         let expected: &[_] = match cut_off {

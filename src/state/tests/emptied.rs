@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     content::Persistence,
-    state::{Job, When, Write, plan::Plan},
+    state::{Job, Log, When, Write, plan::Plan},
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -103,7 +103,7 @@ fn an_emptied_record_gets_no_new_name() {
 fn a_session_that_was_empty_and_is_only_read_stays() {
     for (kept, home) in [(Kept::InCookies, cookie()), (Kept::InRecords, record())] {
         let mut state = changed(home, Left::Nothing);
-        state.log.clear();
+        state.log = Log::default();
         assert_eq!(plan(&state, kept, When::Response), None, "{kept:?}");
     }
 }
@@ -145,7 +145,7 @@ fn a_session_that_went_owes_the_removal_of_its_cookie() {
 #[test]
 fn a_session_that_went_can_begin_anew() {
     let mut state = changed(record(), Left::Nothing);
-    state.log.clear();
+    state.log = Log::default();
     state.saved(Home::Nowhere, CookieDuty::Nothing, None, NOW);
     state.log.push(insert("k", "1"));
     let content = &mut state.view.as_mut().unwrap().content;

@@ -67,7 +67,7 @@ fn a_request_with_a_marked_name_saves_nothing_but_a_login() {
         (Some(of_subject()),              false,  "Gone"),
         (Some(of_subject()),              true,   "a new session"),
         (Some(lasting()),                 true,   "Gone"),
-        (Some(Change::Attributes(CookieAttributes::default())), true, "Gone"),
+        (Some(Change::Attributes(CookieAttributes::default().into())), true, "Gone"),
         (Some(remove()),                  true,   "Gone"),
         (Some(Change::Clear),             false,  "Gone"),
     ];

@@ -214,7 +214,7 @@ fn arrange(row: Row) -> (State, Settings) {
         Done::Unlogged => state.is_changed_unlogged = true,
         Done::Shown => state
             .log
-            .push(Change::Attributes(CookieAttributes::default())),
+            .push(Change::Attributes(CookieAttributes::default().into())),
         Done::Renewed => state.renews = true,
     }
     let config = match time {

@@ -12,7 +12,7 @@ fn busy() -> State {
     content.attributes = Some(Box::new(CookieAttributes::default().path("/shop")));
     content.subject = subject("ada", NOW);
     State {
-        log: vec![insert("k", "1")],
+        log: [insert("k", "1")].into_iter().collect(),
         is_changed_unlogged: true,
         source: Source::Known(id().into()),
         renews: true,
@@ -61,7 +61,7 @@ fn a_state_is_in_use_by_any_of_these() {
     let empty = State::default;
     let open = || opened(Home::Nowhere, Content::new(NOW));
     let logged = |state| State {
-        log: vec![insert("k", "1")],
+        log: [insert("k", "1")].into_iter().collect(),
         ..state
     };
     let unlogged = |state| State {
@@ -115,7 +115,7 @@ fn the_same_persistence_again_is_no_change() {
     ];
     for (row, mut state, persistence, changes) in rows {
         state.persist(persistence);
-        let due = |state: &State| state.log.iter().filter(|change| change.is_due()).count();
+        let due = |state: &State| state.log.changes().filter(|change| change.is_due()).count();
         assert_eq!(due(&state), changes, "{row}");
         if let Some(view) = &state.view {
             assert_eq!(view.content.persistence, persistence, "{row}");

@@ -34,7 +34,10 @@ fn the_log_and_the_saves_that_were_cut_off_go_along() {
     state.cut_off.push(cut_off);
     let job = take(&mut state, &settings, When::Now);
     assert!(state.log.is_empty() && state.cut_off.is_empty());
-    assert!(matches!(job.log.as_slice(), [Change::Insert(_)]));
+    assert_eq!(
+        format!("{:?}", job.log.changes().collect::<Vec<_>>()),
+        "[Insert]"
+    );
     assert_eq!((job.cut_off, job.write), (vec![cut_off], Some(WRITE)));
 }
 
@@ -140,13 +143,17 @@ fn a_listing_is_a_change_of_the_record() {
         let job = take(&mut state, &settings, When::Now);
         let told = content_of(&state).subject.as_ref().unwrap().listed;
         assert_eq!(told == NOW, lists);
-        let is_last = matches!(job.log.last(), Some(Change::Listed(now)) if *now == NOW);
+        let is_last = matches!(job.log.changes().last(), Some(Change::Listed(now)) if *now == NOW);
         assert_eq!((is_last, job.log.len()), (lists, 1 + usize::from(lists)));
         let stored = decode_record(job.draft.plain, &id(), false).unwrap();
         let Stored::Session { content, .. } = stored else {
             panic!()
         };
-        assert_eq!(content.subject.unwrap().listed, told, "in the record too");
+        assert_eq!(
+            content.subject.as_ref().unwrap().listed,
+            told,
+            "in the record too"
+        );
     }
 }
 

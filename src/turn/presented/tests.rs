@@ -6,7 +6,7 @@ use http::HeaderValue;
 use super::*;
 use crate::{
     codec::Stamp,
-    config::SessionConfig,
+    config::{AttributesTag, SessionConfig},
     key::{Key, KeyState, Keys},
     store::{CookieStore, MemoryStore},
 };
@@ -85,7 +85,9 @@ fn value_of(number: u8, kind: &str, special: &str) -> String {
         ("r", _) => payload.extend_from_slice(&TAG),
         _ => {}
     }
-    let token = codec.seal(&stamp, payload.len(), |out| out.extend_from_slice(&payload));
+    let token = codec.seal(&stamp, None, payload.len(), |out| {
+        out.extend_from_slice(&payload)
+    });
     let mut value = String::new();
     token.unwrap().encode_to(&mut value);
     if special == "+" {
@@ -136,22 +138,19 @@ fn described(presented: &Presented) -> String {
 
 /// As in [`value`], with the key of a retired one behind it.
 fn name(candidate: &Candidate) -> String {
-    let number = candidate.id().unwrap().as_bytes()[0];
-    let kind = match &candidate.kind {
-        Kind::Token(opened) => {
-            assert_eq!(opened.current, candidate.is_current);
-            "t"
-        }
-        Kind::Reference(_, tag) => {
+    let number = id_of(candidate).unwrap().as_bytes()[0];
+    let kind = match &candidate.payload {
+        Payload::Values(_) => "t",
+        Payload::Reference(_, tag) => {
             assert_eq!(*tag, TAG);
             "r"
         }
     };
-    let (special, of) = match candidate.is_current {
+    let (special, of) = match candidate.current {
         true => ("", key(1)),
         false => ("-", key(2)),
     };
-    assert!(candidate.key == of.id() && candidate.created == CREATED);
+    assert!(candidate.key == of.id() && candidate.stamp.created == CREATED);
     format!("{kind}{number}{special}")
 }
 

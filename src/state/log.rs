@@ -1,0 +1,185 @@
+//! The changes of one request, in their order.
+
+use super::change::Change;
+
+/// Changes that no store has yet. The first one is kept in place, as most requests make one. What kinds
+/// there are is noted with each, so that nobody has to look through them for that.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    /// There is one if there are others.
+    first: Option<Change>,
+    others: Vec<Change>,
+    kinds: Kinds,
+}
+
+/// What is said of any of the changes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Kinds {
+    /// There is a reason to save the session.
+    pub(crate) is_due: bool,
+    /// See [`Change::is_of_lifetime`].
+    pub(crate) is_of_lifetime: bool,
+    /// See [`Change::is_of_subject`].
+    pub(crate) is_of_subject: bool,
+    /// See [`Change::is_told`].
+    pub(crate) is_told: bool,
+    /// See [`Change::shows_in_cookie`].
+    pub(crate) shows_in_cookie: bool,
+    /// See [`Change::runs_code`].
+    pub(crate) runs_code: bool,
+}
+
+impl Log {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.others.len()
+    }
+
+    pub(crate) fn kinds(&self) -> Kinds {
+        self.kinds
+    }
+
+    pub(crate) fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.first.iter().chain(&self.others)
+    }
+
+    pub(crate) fn changes_mut(&mut self) -> impl Iterator<Item = &mut Change> {
+        self.first.iter_mut().chain(&mut self.others)
+    }
+
+    pub(crate) fn push(&mut self, change: Change) {
+        self.kinds.add(&change);
+        if self.first.is_none() {
+            self.first = Some(change);
+        } else {
+            self.others.push(change);
+        }
+    }
+
+    /// Moves all of another one behind these.
+    pub(crate) fn append(&mut self, other: &mut Self) {
+        if self.is_empty() {
+            std::mem::swap(self, other);
+        } else {
+            self.extend(std::mem::take(other));
+        }
+    }
+
+    /// Takes so many out from the first on.
+    #[must_use]
+    pub(crate) fn take_first(&mut self, count: usize) -> Self {
+        let mut all = std::mem::take(self).into_iter();
+        let taken = all.by_ref().take(count).collect();
+        self.extend(all);
+        taken
+    }
+
+    /// Takes the one at a place out.
+    pub(crate) fn remove(&mut self, at: usize) -> Option<Change> {
+        let mut taken = self.take_first(at);
+        let mut rest = std::mem::take(self).into_iter();
+        let removed = rest.next();
+        taken.extend(rest);
+        *self = taken;
+        removed
+    }
+}
+
+impl IntoIterator for Log {
+    type Item = Change;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<Change>, std::vec::IntoIter<Change>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.others)
+    }
+}
+
+impl Extend<Change> for Log {
+    fn extend<I: IntoIterator<Item = Change>>(&mut self, changes: I) {
+        changes.into_iter().for_each(|change| self.push(change));
+    }
+}
+
+impl FromIterator<Change> for Log {
+    fn from_iter<I: IntoIterator<Item = Change>>(changes: I) -> Self {
+        let mut log = Self::default();
+        log.extend(changes);
+        log
+    }
+}
+
+impl Kinds {
+    fn add(&mut self, change: &Change) {
+        self.is_due |= change.is_due();
+        self.is_of_lifetime |= change.is_of_lifetime();
+        self.is_of_subject |= change.is_of_subject();
+        self.is_told |= change.is_told();
+        self.shows_in_cookie |= change.shows_in_cookie();
+        self.runs_code |= change.runs_code();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(log: &Log) -> String {
+        let key = |change: &Change| match change {
+            Change::Remove { key } => key.to_string(),
+            change => format!("{change:?}"),
+        };
+        log.changes().map(key).collect::<Vec<_>>().join(" ")
+    }
+
+    fn log(keys: &str) -> Log {
+        let remove = |key: &str| Change::Remove { key: key.into() };
+        keys.split_whitespace().map(remove).collect()
+    }
+
+    #[test]
+    fn changes_stay_in_their_order() {
+        for (front, back) in [("", ""), ("a", ""), ("", "a"), ("a", "b"), ("a b", "c d")] {
+            let (mut one, mut other) = (log(front), log(back));
+            one.append(&mut other);
+            let all = format!("{front} {back}");
+            assert_eq!((keys(&one).as_str(), other.len()), (all.trim(), 0));
+            for count in 0..=one.len() + 1 {
+                let (mut rest, mut all) = (log(&all), String::new());
+                let mut first = rest.take_first(count);
+                assert_eq!(first.len(), count.min(one.len()));
+                all.push_str(&keys(&one));
+                first.append(&mut rest);
+                assert_eq!(keys(&first), all);
+            }
+        }
+    }
+
+    #[test]
+    fn one_is_taken_out() {
+        for (at, removed, left) in [
+            (0, "a", "b c"),
+            (1, "b", "a c"),
+            (2, "c", "a b"),
+            (3, "", "a b c"),
+        ] {
+            let mut all = log("a b c");
+            let one: Log = all.remove(at).into_iter().collect();
+            assert_eq!((keys(&one).as_str(), keys(&all).as_str()), (removed, left));
+            assert!(!all.is_empty());
+        }
+    }
+
+    #[test]
+    fn kinds_are_those_of_what_is_left() {
+        let mut log = log("a");
+        log.push(Change::RemoveSubject);
+        assert!(log.kinds().is_due && log.kinds().is_of_subject);
+        assert!(log.remove(1).is_some() && !log.kinds().is_of_subject && log.kinds().is_due);
+        assert!(log.remove(0).is_some() && !log.kinds().is_due);
+        log.push(Change::Clear.same());
+        assert!(!log.kinds().is_due && !log.is_empty());
+    }
+}
