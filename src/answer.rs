@@ -20,8 +20,8 @@ use crate::error::{Error, ErrorKind};
 /// | the store, after any other handler, or in the middle of one | 503 | - | 13 `INTERNAL` |
 /// | everything else | 500 | - | 13 `INTERNAL` |
 ///
-/// `Retry-After` and `UNAVAILABLE` are where doing it again does nothing twice. Proxies and clients
-/// send a request again when they see them, and after a failed save the handler has already
+/// `Retry-After` and `UNAVAILABLE` are sent only where a second request does nothing twice. Proxies
+/// and clients repeat a request when they see them, and after a failed save the handler has already
 /// charged the card.
 ///
 /// Of several failures the gravest counts: 500, then 503, then 409.
@@ -50,19 +50,44 @@ const UNAVAILABLE: i32 = 14;
 
 impl Answer {
     /// Returns the status of an HTTP response.
+    ///
+    /// ```
+    /// # use silverback::Error;
+    /// fn status(error: &Error) -> http::StatusCode {
+    ///     error.answer().status() // 409, 500 or 503
+    /// }
+    /// ```
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// Returns the time for `Retry-After`, in whole seconds; `None` if the request must not be sent
-    /// again.
+    /// Returns the time for `Retry-After`, in whole seconds. `None` if the client must not repeat
+    /// the request.
+    ///
+    /// ```
+    /// # use silverback::Error;
+    /// fn advice(error: &Error) -> &'static str {
+    ///     match error.answer().retry_after() {
+    ///         Some(_) => "Please try again in a moment.",
+    ///         None => "Please check whether your order went through before you try again.",
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
     /// Returns the code of a gRPC status, as `tonic::Code::from` takes it.
+    ///
+    /// ```
+    /// # use silverback::Error;
+    /// fn status(error: &Error) -> tonic::Status {
+    ///     let code = tonic::Code::from(error.answer().grpc_code());
+    ///     tonic::Status::new(code, error.client_message())
+    /// }
+    /// ```
     #[must_use]
     pub const fn grpc_code(&self) -> i32 {
         self.grpc_code
@@ -130,7 +155,7 @@ pub(crate) fn is_failed(headers: &HeaderMap) -> bool {
 impl Error {
     /// Returns how to answer a request whose handler gives up with this error.
     ///
-    /// With axum, `?` does that. Elsewhere it takes a line:
+    /// With axum, `?` does this. Elsewhere you write:
     ///
     /// ```
     /// use http::{Response, header};
@@ -152,9 +177,9 @@ impl Error {
 
     /// Returns what the client may read: `session error`, and nothing else in a release build.
     ///
-    /// In a debug build (`debug_assertions`) the error and its causes follow, if the program has to be
-    /// changed, as where a layer is missing or a name is misspelt. No sentence of this crate has a
-    /// session's values or a key in it. The log gets them in every build.
+    /// In a debug build (`debug_assertions`) the error and its causes follow, if the program has to
+    /// be changed, such as when a layer is missing or a name is misspelt. No message of this crate
+    /// contains a session's values or a key. The log gets them in every build.
     ///
     /// axum's `IntoResponse` sends this. Elsewhere make it the body of the response, or the message
     /// of a gRPC status.

@@ -46,11 +46,12 @@ type Save = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 /// Streams.
 impl Session {
-    /// Makes a body of `body` that saves what is changed in this session while it streams, and ends
-    /// with an error if that fails, so that the client does not take a failed save for a success.
+    /// Wraps `body`, so that what changes in this session while it streams is saved before it ends.
+    /// If the save fails, the body ends with an error, so that the client does not take it for a
+    /// success.
     ///
-    /// A session is saved with its response, which is on its way before the first byte of its body.
-    /// What the stream changes later has to be saved by itself, and somebody has to hear of a
+    /// A session is saved with its response, whose head is sent before the first byte of the body.
+    /// What the stream changes later has to be saved separately, and somebody has to hear of a
     /// failure. This does both.
     ///
     /// ```
@@ -59,7 +60,7 @@ impl Session {
     /// use silverback::{Error, SavingBody, Session};
     ///
     /// /// `export` streams rows, and notes in the session how far it has come.
-    /// async fn download<B: Body>(session: Session, export: B) -> Result<Response<SavingBody<B>>, Error> {
+    /// fn download<B: Body>(session: &Session, export: B) -> Result<Response<SavingBody<B>>, Error> {
     ///     Ok(Response::new(session.save_at_end(export)?))
     /// }
     ///
@@ -81,32 +82,33 @@ impl Session {
     /// # What the client gets
     ///
     /// Frames pass through as they come. The session is saved when `body` has ended, before its
-    /// trailers, which hold the status of gRPC, and before the last piece of a body whose length is
-    /// known: nobody waits for more than `Content-Length` says. So a client that has got all of it
-    /// knows that the session is saved. Where nothing was changed, no store is asked.
+    /// trailers, which hold the status of gRPC. If the body's length is known, the session is saved
+    /// before the last piece, since nobody waits for more than `Content-Length` says. So a client
+    /// that has received everything knows that the session is saved. If nothing was changed, no
+    /// store is asked.
     ///
-    /// If the save fails, the body ends with the error: over HTTP/1 the connection is closed before
+    /// If the save fails, the body ends with the error. Over HTTP/1 the connection is closed before
     /// the end, over HTTP/2 the stream is reset. The response's status has been sent by then. The
     /// error is logged.
     ///
     /// # What is not saved
     ///
-    /// - What a stream has changed that fails: by an error of `body`, or by one of the gRPC statuses
+    /// - The changes of a stream that fails: by an error of `body`, or by one of the gRPC statuses
     ///   [that keep nothing](Self#which-changes-last), in its trailers.
-    /// - What it has changed when the client goes away, since servers drop the body then.
-    /// - What it changes after its last byte, if you set `Content-Length` yourself for a body that
-    ///   does not know its length: HTTP/1 servers drop the body when so many bytes are sent.
+    /// - Its changes when the client goes away, since servers drop the body then.
+    /// - Its changes after the last byte, if you set `Content-Length` yourself for a body that does
+    ///   not know its length: HTTP/1 servers drop the body once that many bytes are sent.
     ///
-    /// What it has changed is saved, whatever becomes of the response, if a layer inside reads the body
-    /// to its end before the session's layer has seen the response, to compress or to replace it.
+    /// If an inner layer reads the body to its end before the session's layer has seen the
+    /// response, to compress or replace it, the changes are saved whatever becomes of the response.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NeedsStore`] at once for a session that is always in its cookie: only a response
-    /// could save it, and that is on its way when the body streams. One that can
-    /// [overflow](crate::store::CookieStore::overflow) is not refused; as long as it is in its cookie, a
-    /// change after the response is [`ErrorKind::AlreadyCommitted`]. So is one of a session that was
-    /// new and empty when the response went: put something in before you return it.
+    /// [`ErrorKind::NeedsStore`] at once for a session that is always in its cookie: only a
+    /// response could save it, and its head has gone when the body streams. A session that can
+    /// [overflow](crate::store::CookieStore::overflow) is not refused. While it is in its cookie, a
+    /// change after the response is [`ErrorKind::AlreadyCommitted`]. So is a change of a session
+    /// that was new and empty when the response went: put something in before you return it.
     pub fn save_at_end<B: Body>(&self, body: B) -> Result<SavingBody<B>, Error> {
         if self.settings().records().is_none() {
             return Err(Error::new(ErrorKind::NeedsStore).of(self.name()));

@@ -27,10 +27,10 @@ const END_OF_9999: u64 = 253_402_300_799;
 /// Sessions live for minutes to months, so seconds are fine enough, and every store can keep them
 /// as an integer. Arithmetic saturates: no duration overflows it.
 ///
-/// It prints as RFC 3339 has it, in UTC, and serde makes the same text of it: people and JavaScript's
-/// `Date` read it right, where a number may be seconds or milliseconds. It is read from such a text,
-/// with any offset, or from whole seconds, which serde takes as a number too. A time that TOML
-/// writes without quotes is read as well.
+/// It displays as RFC 3339, in UTC, and serde writes the same text. People and JavaScript's `Date`
+/// read that right, where a number may be seconds or milliseconds. It parses from such a text, with
+/// any offset, and from whole seconds, which serde takes as a number too. TOML may write the time
+/// without quotes.
 ///
 /// ```
 /// use std::time::SystemTime;
@@ -50,24 +50,49 @@ impl Timestamp {
     pub(crate) const LATEST: Self = Self(END_OF_9999);
 
     /// Makes a timestamp of seconds since the Unix epoch.
+    ///
+    /// ```
+    /// # use silverback::Timestamp;
+    /// assert_eq!(Timestamp::from_secs(0).to_string(), "1970-01-01T00:00:00Z");
+    /// ```
     #[must_use]
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs)
     }
 
     /// Returns the seconds since the Unix epoch.
+    ///
+    /// ```
+    /// # use silverback::Timestamp;
+    /// assert_eq!(Timestamp::from_secs(60).as_secs(), 60);
+    /// ```
     #[must_use]
     pub const fn as_secs(self) -> u64 {
         self.0
     }
 
-    /// Returns the timestamp `duration` later; a fraction of a second is dropped.
+    /// Returns the time `duration` later. A fraction of a second is dropped.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::Timestamp;
+    /// let time = Timestamp::from_secs(60).saturating_add(Duration::from_millis(1_900));
+    /// assert_eq!(time, Timestamp::from_secs(61));
+    /// ```
     #[must_use]
     pub const fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.as_secs()))
     }
 
-    /// Returns the time that passed since `earlier`, or zero if `earlier` is later.
+    /// Returns the time that has passed since `earlier`. It is zero if `earlier` is later.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::Timestamp;
+    /// let (early, late) = (Timestamp::from_secs(60), Timestamp::from_secs(90));
+    /// assert_eq!(late.saturating_since(early), Duration::from_secs(30));
+    /// assert_eq!(early.saturating_since(late), Duration::ZERO);
+    /// ```
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
@@ -199,24 +224,49 @@ enum Source {
 }
 
 impl Clock {
-    /// Makes a clock that reads the system's time.
+    /// Makes a clock that reads the system's time: the default of layers and stores.
+    ///
+    /// ```
+    /// # use silverback::{Clock, Timestamp};
+    /// assert!(Clock::system().now() > Timestamp::from_secs(1_700_000_000));
+    /// ```
     #[must_use]
     pub const fn system() -> Self {
         Self(Source::System)
     }
 
-    /// Makes a clock that stands at `start` until it is moved.
+    /// Makes a clock that stands at `start` until you move it.
+    ///
+    /// ```
+    /// # use silverback::{Clock, Timestamp};
+    /// let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+    /// assert_eq!(clock.now(), Timestamp::from_secs(1_800_000_000));
+    /// ```
     #[must_use]
     pub fn manual(start: Timestamp) -> Self {
         Self(Source::Manual(Arc::new(AtomicU64::new(start.as_secs()))))
     }
 
-    /// Moves a manual clock forward; the system's clock is left alone.
+    /// Moves a manual clock and its clones forward. The system's clock is left alone.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Clock, Timestamp};
+    /// let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+    /// clock.clone().advance(Duration::from_secs(60));
+    /// assert_eq!(clock.now(), Timestamp::from_secs(1_800_000_060));
+    /// ```
     pub fn advance(&self, by: Duration) {
         self.set(self.now().saturating_add(by));
     }
 
-    /// Sets a manual clock, backwards too; the system's clock is left alone.
+    /// Sets a manual clock and its clones, backwards too. The system's clock is left alone.
+    ///
+    /// ```
+    /// # use silverback::{Clock, Timestamp};
+    /// let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+    /// clock.set(Timestamp::from_secs(1_700_000_000)); // as after a wrong answer of a time server
+    /// ```
     pub fn set(&self, to: Timestamp) {
         if let Source::Manual(secs) = &self.0 {
             secs.store(to.as_secs(), Ordering::SeqCst);
@@ -224,6 +274,15 @@ impl Clock {
     }
 
     /// Returns the current time.
+    ///
+    /// ```
+    /// # use silverback::{Clock, Session, Error};
+    /// /// Whether the session ends within five minutes.
+    /// fn ends_soon(session: &Session, clock: &Clock) -> Result<bool, Error> {
+    ///     let end = session.expires_at()?;
+    ///     Ok(end.is_some_and(|end| end.saturating_since(clock.now()).as_secs() < 300))
+    /// }
+    /// ```
     #[must_use]
     pub fn now(&self) -> Timestamp {
         match &self.0 {

@@ -185,8 +185,8 @@ fn trim_end(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// The attributes of a session's cookie, but for `Max-Age`, which follows from how long the session
-/// lasts.
+/// The attributes of a session's cookie. `Max-Age` is not among them: it follows from how long the
+/// session lasts.
 ///
 /// The default is the strict one: `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/`, no `Domain`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -213,15 +213,26 @@ impl Default for CookieAttributes {
 }
 
 impl CookieAttributes {
-    /// Sends the cookie only to this path and those below it.
+    /// Sends the cookie only to this path and those below it (RFC 6265, section 5.1.4). The default
+    /// is `/`. A path protects nothing: pages of other paths can still send requests there.
+    ///
+    /// ```
+    /// # use silverback::CookieAttributes;
+    /// let admin = CookieAttributes::default().path("/admin");
+    /// ```
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// Sends the cookie to this host and all below it; without it, only to the host that set it. A
-    /// leading dot means nothing and is dropped.
+    /// Sends the cookie to this host and all hosts below it. By default it goes only to the host
+    /// that set it. A leading dot means nothing and is dropped (RFC 6265, section 5.2.3).
+    ///
+    /// ```
+    /// # use silverback::CookieAttributes;
+    /// let shared = CookieAttributes::default().domain("example.com"); // shop.example.com too
+    /// ```
     #[must_use]
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         let domain = domain.into();
@@ -233,28 +244,53 @@ impl CookieAttributes {
         self
     }
 
-    /// Sends the cookie over HTTPS only, and to loopback addresses in most browsers.
+    /// Sends the cookie over HTTPS only. Most browsers also send it to loopback addresses. The
+    /// default is `true`.
+    ///
+    /// ```
+    /// # use silverback::CookieAttributes;
+    /// let local = CookieAttributes::default().secure(!cfg!(debug_assertions));
+    /// ```
     #[must_use]
     pub fn secure(mut self, secure: bool) -> Self {
         self.secure = secure;
         self
     }
 
-    /// Hides the cookie from scripts.
+    /// Hides the cookie from scripts, so that an injected one cannot send it elsewhere. The default is
+    /// `true`.
+    ///
+    /// ```
+    /// # use silverback::CookieAttributes;
+    /// let visible = CookieAttributes::default().http_only(false);
+    /// ```
     #[must_use]
     pub fn http_only(mut self, http_only: bool) -> Self {
         self.http_only = http_only;
         self
     }
 
-    /// Says whether the cookie is sent along when another site leads here.
+    /// Sets whether the browser sends the cookie with requests that come from another site. The
+    /// default is [`Lax`](SameSite::Lax): a link from there brings the cookie, a form that posts or a
+    /// frame does not.
+    ///
+    /// ```
+    /// # use silverback::{CookieAttributes, SameSite};
+    /// let strict = CookieAttributes::default().same_site(SameSite::Strict);
+    /// ```
     #[must_use]
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self
     }
 
-    /// Keeps a separate cookie for each site that embeds this one (CHIPS).
+    /// Keeps a separate cookie for each site that embeds this one (CHIPS). The default is `false`.
+    /// It needs `Secure`, and in a frame `SameSite=None` too.
+    ///
+    /// ```
+    /// # use silverback::{CookieAttributes, SameSite};
+    /// let embedded = CookieAttributes::default().same_site(SameSite::None).partitioned(true);
+    /// ```
     #[must_use]
     pub fn partitioned(mut self, partitioned: bool) -> Self {
         self.partitioned = partitioned;

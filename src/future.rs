@@ -26,7 +26,7 @@ pin_project! {
     /// The future of [`SessionService`](crate::SessionService).
     ///
     /// Dropping it before it is done loses what the handler changed in its sessions, and nothing
-    /// else; a save that has begun leaves the old or the new state.
+    /// else. A save that has begun leaves the old state or the new one.
     pub struct ResponseFuture<F, B, R> {
         #[pin]
         state: State<F, B>,
@@ -197,7 +197,7 @@ fn set_cookies(headers: &mut HeaderMap, cookies: Cookies, shared: &Shared) {
     }
     let bytes = cookies.values().map(HeaderValue::len).sum();
     if bytes >= NEAR_LIMIT {
-        shared.provoked.long_response(&shared.clock, bytes);
+        shared.report.long_response(&shared.clock, bytes);
     }
     if headers.contains_key(header::SET_COOKIE) {
         cookies

@@ -129,11 +129,11 @@ impl fmt::Debug for SessionId {
     }
 }
 
-/// What a store files a session under: the SHA-256 of the session's secret ID.
+/// A session's name in its store: the SHA-256 of the session's secret ID.
 ///
-/// Nobody can turn it back into a cookie, so it may be logged, listed and leaked. It prints as 64
-/// lower-case hexadecimal digits, which are safe as a file name and in any query. They are what it
-/// is read from, and what serde makes of it; other spellings are a [`ParseError`](crate::ParseError).
+/// Nobody can turn it back into a cookie, so you may log and list it. It displays as 64 lower-case
+/// hexadecimal digits, which are safe as a file name and in any query. It parses from these digits
+/// alone, and serde uses them too. Any other spelling is a [`ParseError`](crate::ParseError).
 ///
 /// ```
 /// use silverback::store::RecordKey;
@@ -146,13 +146,26 @@ impl fmt::Debug for SessionId {
 pub struct RecordKey([u8; 32]);
 
 impl RecordKey {
-    /// Makes a key of the 32 bytes a store has kept.
+    /// Makes a key of the 32 bytes that a store has kept.
+    ///
+    /// ```
+    /// # use silverback::store::RecordKey;
+    /// fn key_of_row(column: &[u8]) -> Option<RecordKey> {
+    ///     Some(RecordKey::from_bytes(column.try_into().ok()?))
+    /// }
+    /// ```
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
     /// Returns the 32 bytes.
+    ///
+    /// ```
+    /// # use silverback::store::RecordKey;
+    /// let key = RecordKey::from_bytes([7; 32]);
+    /// assert_eq!(key.as_bytes(), &[7; 32]);
+    /// ```
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0

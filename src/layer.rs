@@ -17,25 +17,24 @@ use crate::{
     trace,
 };
 
-/// Gives the service it wraps one or more sessions.
+/// Adds one or more sessions to the service that it wraps.
 ///
 /// ```
 /// use silverback::{Keys, MemoryStore, SessionConfig, SessionLayer};
 ///
-/// # fn main() -> Result<(), silverback::KeyError> {
 /// let keys = Keys::generate()?;
 /// let layer = SessionLayer::new(SessionConfig::cookie("account", keys.clone()))
 ///     .with(SessionConfig::new("cart", MemoryStore::new(), keys));
-/// # Ok(())
-/// # }
+/// # Ok::<(), silverback::KeyError>(())
 /// ```
 ///
-/// The handle of the first session is put into the request's extensions as a
-/// [`Session`](crate::Session); [`Sessions`](crate::Sessions) has all of them. Layers can be
-/// nested: each commits its own sessions, and [`Sessions`](crate::Sessions) finds those of the
-/// outer ones too. If a layer inside cannot save its sessions, its 503 is an answer like others to
-/// the layers outside, which save nothing then. Sessions added by [`with`](Self::with) are saved
-/// together.
+/// The handle of the first session goes into the request's extensions as a
+/// [`Session`](crate::Session). [`Sessions`](crate::Sessions) has all of them. Sessions added by
+/// [`with`](Self::with) are saved together.
+///
+/// Layers can be nested. Each commits its own sessions, and [`Sessions`](crate::Sessions) finds
+/// those of the outer ones too. If an inner layer cannot save its sessions, its 503 is a response
+/// like any other to the outer layers, which save nothing then.
 pub struct SessionLayer<R = DefaultResponder> {
     shared: Shared,
     responder: Arc<R>,
@@ -44,17 +43,34 @@ pub struct SessionLayer<R = DefaultResponder> {
 impl SessionLayer {
     /// Makes a layer of one session.
     ///
+    /// ```
+    /// use silverback::{Keys, SessionConfig, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?));
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
+    ///
     /// # Panics
     ///
-    /// If the settings cannot work, as browsers would drop such a cookie silently. Names and
-    /// attributes are usually literals; for those that are not there is [`try_new`](Self::try_new).
+    /// If the settings cannot work, since browsers would drop such a cookie silently. Names and
+    /// attributes are usually literals. For those that are not, use [`try_new`](Self::try_new).
     #[must_use]
     #[track_caller]
     pub fn new(config: SessionConfig) -> Self {
         Self::try_new(config).unwrap_or_else(|error| refuse(&error))
     }
 
-    /// Makes a layer of one session.
+    /// Makes a layer of one session, with settings that come from outside the program.
+    ///
+    /// ```
+    /// use silverback::{Keys, SessionConfig, SessionLayer};
+    ///
+    /// # let keys = Keys::generate()?;
+    /// let name = "my session"; // from a file
+    /// let error = SessionLayer::try_new(SessionConfig::cookie(name, keys)).unwrap_err();
+    /// assert!(error.to_string().contains("cannot be a cookie's name"));
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -65,7 +81,7 @@ impl SessionLayer {
             clock: Clock::system(),
             keep_if: None,
             allows_shared_caching: false,
-            provoked: Arc::default(),
+            report: Arc::default(),
         };
         Self {
             shared,
@@ -78,16 +94,35 @@ impl SessionLayer {
 impl<R> SessionLayer<R> {
     /// Adds a session.
     ///
+    /// ```
+    /// use silverback::{Keys, MemoryStore, SessionConfig, SessionLayer};
+    ///
+    /// let keys = Keys::generate()?;
+    /// let layer = SessionLayer::new(SessionConfig::cookie("account", keys.clone()))
+    ///     .with(SessionConfig::new("cart", MemoryStore::new(), keys));
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
+    ///
     /// # Panics
     ///
-    /// As [`new`](SessionLayer::new), and if there is a session of that name already.
+    /// As [`new`](SessionLayer::new), and if the layer has a session of that name already.
     #[must_use]
     #[track_caller]
     pub fn with(self, config: SessionConfig) -> Self {
         self.try_with(config).unwrap_or_else(|error| refuse(&error))
     }
 
-    /// Adds a session.
+    /// Adds a session, with settings that come from outside the program.
+    ///
+    /// ```
+    /// use silverback::{ConfigError, Keys, SessionConfig, SessionLayer};
+    ///
+    /// # let keys = Keys::generate()?;
+    /// let account = SessionConfig::cookie("account", keys);
+    /// let again = SessionLayer::new(account.clone()).try_with(account);
+    /// assert!(matches!(again, Err(ConfigError::DuplicateName(_))));
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -114,8 +149,22 @@ impl<R> SessionLayer<R> {
         Ok(self)
     }
 
-    /// Answers in another way when a session could not be saved; see
+    /// Changes the response to a request whose sessions could not be saved; see
     /// [`Responder`](crate::Responder).
+    ///
+    /// ```
+    /// use http::Response;
+    /// use silverback::{FailedCommit, Keys, SessionConfig, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?)).on_failure(
+    ///     |failed: FailedCommit<String>| {
+    ///         let mut response = Response::new("Please try again.".to_owned());
+    ///         *response.status_mut() = failed.answer().status();
+    ///         response
+    ///     },
+    /// );
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub fn on_failure<T>(self, responder: T) -> SessionLayer<T> {
         SessionLayer {
@@ -124,23 +173,21 @@ impl<R> SessionLayer<R> {
         }
     }
 
-    /// Says by the head of a response whether its handler's changes are kept.
+    /// Decides by the head of a response whether its handler's changes are kept.
     ///
-    /// `false` is as if the handler had answered 500: values, flash messages and lifetimes are as
-    /// before, while a renewal is done and an end stays one. `true` changes nothing: 408 and 5xx
+    /// `false` does what a 500 from the handler would do: values, flash messages and lifetimes are
+    /// as before, while a renewal is done and an end stays one. `true` changes nothing: 408 and 5xx
     /// keep nothing in any case. [`Session`](crate::Session#which-changes-last) has the table. By
     /// default every response below 500 but 408 keeps its changes.
     ///
-    /// It is asked once the response is there, and only for requests that used a session. It must
-    /// not wait.
+    /// The function is asked once the response is there, and only for requests that used a session.
+    /// It must not wait.
     ///
     /// ```
     /// # use silverback::{Keys, SessionConfig, SessionLayer};
-    /// # fn main() -> Result<(), silverback::KeyError> {
     /// let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?))
     ///     .keep_if(|status, _headers| !status.is_client_error());
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), silverback::KeyError>(())
     /// ```
     #[must_use]
     pub fn keep_if(
@@ -151,10 +198,9 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// Leaves a handler's `Cache-Control: public` and the like as they are beside a session's
-    /// cookie.
+    /// Leaves a handler's `Cache-Control: public` and the like alone beside a session's cookie.
     ///
-    /// By default the layer sees to what caches may do with a response:
+    /// By default the layer controls what caches may do with a response:
     ///
     /// | The response | `Vary` | `Cache-Control` |
     /// |---|---|---|
@@ -164,25 +210,32 @@ impl<R> SessionLayer<R> {
     /// | sets or removes a session's cookie | `Cookie` | the handler's if no shared cache may keep it, or `no-store` |
     ///
     /// A shared cache may keep what has neither `private` nor `no-store`, unless it says `no-cache`
-    /// and no time (RFC 9111, section 5.2). Beside a session's cookie such a `Cache-Control` becomes
-    /// `private, no-store`, with an event, because the cache would hand one visitor's session to
-    /// the next. `CDN-Cache-Control` and its kind (RFC 9213), `Surrogate-Control`, `Edge-Control`
-    /// and `X-Accel-Expires` are removed if they allow it.
+    /// and no time (RFC 9111, section 5.2). Beside a session's cookie such a `Cache-Control`
+    /// becomes `private, no-store`, with an event, because the cache would hand one visitor's
+    /// session to the next. `CDN-Cache-Control` and its kind (RFC 9213), `Surrogate-Control`,
+    /// `Edge-Control` and `X-Accel-Expires` are removed if they allow it.
     ///
-    /// Call this if a cache of yours drops `Set-Cookie` from what it keeps, or keeps nothing that
-    /// has one.
+    /// Call this if your cache drops `Set-Cookie` from what it keeps, or keeps nothing that has
+    /// one.
+    ///
+    /// ```
+    /// # use silverback::{Keys, SessionConfig, SessionLayer};
+    /// let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?))
+    ///     .allow_shared_caching();
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub fn allow_shared_caching(mut self) -> Self {
         self.shared.allows_shared_caching = true;
         self
     }
 
-    /// Makes the sessions of a request that is none: new and empty, with this layer's settings and
-    /// clock. It is for unit tests, as [`Session::detached`](crate::Session::detached) is, of handlers
-    /// that use several sessions or the time.
+    /// Makes sessions outside of any request: new and empty, with this layer's settings and clock.
+    /// Like [`Session::detached`](crate::Session::detached), it is for unit tests, of handlers that
+    /// use several sessions or the time.
     ///
     /// ```
-    /// # use silverback::{Error, Keys, SessionConfig, SessionLayer, Sessions, store::MemoryStore};
+    /// # use silverback::{Error, Keys, MemoryStore, SessionConfig, SessionLayer, Sessions};
     /// async fn check_out(sessions: Sessions) -> Result<(), Error> {
     ///     sessions.get("account").await?.flash("Thank you")?;
     ///     sessions.get("cart").await?.clear()
@@ -211,17 +264,17 @@ impl<R> SessionLayer<R> {
 
     /// Tells the time by another clock, for tests.
     ///
-    /// Stores have a clock of their own: give them the same. A store whose clock is so far ahead
-    /// that a session would be over at once says so: [`ErrorKind::ClocksDiffer`](crate::ErrorKind::ClocksDiffer).
+    /// Stores have a clock of their own: give them the same. If a store's clock is so far ahead
+    /// that a session would be over at once, saving is
+    /// [`ErrorKind::ClocksDiffer`](crate::ErrorKind::ClocksDiffer).
     ///
     /// ```
     /// # use silverback::{Clock, Keys, MemoryStore, SessionConfig, SessionLayer, Timestamp};
-    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// # let keys = Keys::generate()?;
     /// let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
     /// let store = MemoryStore::new().clock(clock.clone());
-    /// let layer = SessionLayer::new(SessionConfig::new("session", store, Keys::generate()?)).clock(clock.clone());
-    /// # Ok(())
-    /// # }
+    /// let layer = SessionLayer::new(SessionConfig::new("session", store, keys)).clock(clock.clone());
+    /// # Ok::<(), silverback::KeyError>(())
     /// ```
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {

@@ -32,6 +32,10 @@
 //!
 //! # Where to look
 //!
+//! The [guides](mod@guide) have a page for each task, such as [login](guide::login),
+//! [CSRF](guide::csrf), [testing handlers](guide::testing), [other layers](guide::layers) and
+//! [keys in production](guide::keys).
+//!
 //! | You want to | See |
 //! |---|---|
 //! | read, change, renew, destroy a session | [`Session`] |
@@ -42,6 +46,7 @@
 //! | read settings from a configuration file | [`SessionSettings`] |
 //! | list a user's sessions, log out everywhere | [`Session::set_subject`], [`Subjects`] |
 //! | read, change or end a session without a request | [`SessionRecords`] |
+//! | learn why a user's cookie was refused | [`SessionConfig::explain`] |
 //! | choose or write a store | [`store`] |
 //! | make, load and rotate keys | [`key`] |
 //! | keep a struct under one key | [`Typed`] |
@@ -93,7 +98,7 @@
 //! (`debug_assertions`) the client gets the sentence too:
 //!
 //! ```text
-//! session error: session "carts": no `SessionLayer` around this handler has a session of this name: there is account, cart
+//! session error: session "carts": no `SessionLayer` around this handler has a session of this name: known names: account, cart
 //! ```
 //!
 //! A release build says only `session error` to the client. Outside axum, [`Error::client_message`]
@@ -292,6 +297,7 @@
 //! | `filesystem` | [`FilesystemStore`] (Unix) | yes |
 //! | `axum` | [extractors](#axum), and `IntoResponse` for [`Error`] | no |
 //! | `conformance` | [`store_conformance!`]: tests of the [`Store`](store::Store) contract, for your own store | no |
+//! | `metrics` | counts and times for a recorder of the `metrics` facade: see `docs/events.md` | no |
 //! | `testing` | [`testing`](mod@testing): browsers, seeded sessions and failing stores for your tests | no |
 //! | `tracing` | events on the target `silverback`: kinds and names, never a secret | yes |
 //!
@@ -302,6 +308,15 @@ mod answer;
 mod body;
 mod caching;
 mod future;
+#[cfg(all(
+    doc,
+    unix,
+    feature = "axum",
+    feature = "filesystem",
+    feature = "metrics",
+    feature = "testing"
+))]
+pub mod guide;
 mod head;
 mod layer;
 mod responder;
@@ -315,6 +330,7 @@ pub mod testing;
 
 mod sessions;
 
+mod explain;
 mod records;
 mod session;
 mod subjects;
@@ -342,9 +358,8 @@ mod id;
 mod join;
 mod lock;
 mod name;
+mod report;
 mod text;
-#[cfg(feature = "tracing")]
-mod throttle;
 mod trace;
 
 pub use ::cookie::SameSite;
@@ -353,9 +368,11 @@ pub use self::{
     answer::Answer,
     body::SavingBody,
     clock::{Clock, Timestamp},
+    codec::{TokenHead, TokenTimes},
     config::{SessionConfig, SessionSettings, Timeouts},
     cookie::CookieAttributes,
     error::{ConfigError, Error, ErrorKind, Rejection},
+    explain::Explanation,
     future::ResponseFuture,
     key::{Key, KeyError, KeyId, KeyState, Keys},
     layer::SessionLayer,
@@ -379,7 +396,3 @@ pub use self::store::FilesystemStore;
 #[cfg(all(doctest, feature = "axum", feature = "filesystem"))]
 #[doc = include_str!("../README.md")]
 mod readme {}
-
-#[cfg(doctest)]
-#[doc = include_str!("../docs/stores.md")]
-mod stores {}

@@ -1,11 +1,11 @@
 //! What sessions are called: strings, and types that the compiler checks.
 
-/// A session's name as a type, so that a typing error is one of the compiler's.
+/// A session's name as a type, so that the compiler finds a typo.
 ///
-/// Give it to the settings, and ask for it in handlers: by
-/// [`Sessions::get`](crate::Sessions::get), and with axum by
-/// [`SessionOf`](crate::SessionOf), [`Typed`](crate::Typed) and [`Flashes`](crate::Flashes). It
-/// finds the session in whichever layer has it, however many are around the handler.
+/// Give it to the settings, and ask for it in handlers: by [`Sessions::get`](crate::Sessions::get),
+/// and with axum by [`SessionOf`](crate::SessionOf), [`Typed`](crate::Typed) and
+/// [`Flashes`](crate::Flashes). These find the session in whichever layer has it, however many are
+/// around the handler.
 ///
 /// ```
 /// use silverback::{Error, Keys, SessionConfig, SessionLayer, SessionName, Sessions};
@@ -32,7 +32,7 @@
     note = "write `impl SessionName for {Self} {{ const NAME: &'static str = \"account\"; }}` with the session's name"
 )]
 pub trait SessionName: 'static {
-    /// The name that the settings have: a token (RFC 9110, section 5.6.2), without `__Host-`.
+    /// The name in the settings: a token (RFC 9110, section 5.6.2), without `__Host-`.
     const NAME: &'static str;
 }
 
@@ -44,6 +44,12 @@ pub trait SessionName: 'static {
 )]
 pub trait Named {
     /// Returns the name.
+    ///
+    /// ```
+    /// use silverback::Named;
+    ///
+    /// assert_eq!("account".name(), "account");
+    /// ```
     fn name(&self) -> &str;
 }
 

@@ -7,6 +7,7 @@ use crate::{
     config::{SessionConfig, Settings},
     error::{ConfigError, Error},
     id::{RecordKey, SessionId},
+    report::Cause,
     request::{Registry, Shared},
     session::Session,
     store::{self, Meter, Read},
@@ -17,16 +18,18 @@ use crate::{
 /// Reads, changes and ends sessions in a store by their [`RecordKey`], without a request: for jobs,
 /// for an administrator's pages, and for an operator's tool.
 ///
-/// The key of a session is [`Session::record_key`]; those of a user's sessions are in
-/// [`Subjects::list`](crate::Subjects::list), and those of all in a store's
-/// [`browse`](crate::store::Browse::browse). It is a hash of the secret ID, so it may be in a log or
-/// in the address of an administrator's page.
+/// The key of a session is [`Session::record_key`]. [`Subjects::list`](crate::Subjects::list) has
+/// those of a user's sessions, and a store's [`browse`](crate::store::Browse::browse) has all. It
+/// is a hash of the secret ID, so it may be in a log or in the address of an administrator's page.
 ///
 /// ```
-/// use silverback::{SessionConfig, SessionRecords, store::{MemoryStore, RecordKey}};
+/// use silverback::{MemoryStore, SessionConfig, SessionRecords, store::RecordKey};
 ///
-/// /// Gives what a visitor has ordered to their session, if it is still there.
-/// async fn deliver(config: &SessionConfig, key: &RecordKey) -> Result<bool, Box<dyn std::error::Error>> {
+/// /// Puts a finished order into the visitor's session, if it is still there.
+/// async fn deliver(
+///     config: &SessionConfig,
+///     key: &RecordKey,
+/// ) -> Result<bool, Box<dyn std::error::Error>> {
 ///     let records = SessionRecords::new(config)?; // and `config` goes into the layer
 ///     let Some(session) = records.load(key).await? else { return Ok(false) };
 ///     session.update("orders", |n: &mut u32| *n += 1)?;
@@ -49,19 +52,19 @@ use crate::{
 /// # What can be done to a session
 ///
 /// [`load`](Self::load) gives a [`Session`] as a request has it [after its
-/// response](Session#after-the-response): values, flash messages and the subject are read and
-/// changed, and [`save`](Session::save) writes them by compare and swap. If a request has saved
-/// meanwhile, both keep their changes. If the session was renewed or has ended meanwhile, the save is
-/// [`ErrorKind::Gone`](crate::ErrorKind::Gone): it never makes a record that is gone.
+/// response](Session#after-the-response). You read and change its values, flash messages and
+/// subject, and [`save`](Session::save) writes them by compare and swap. If a request has saved
+/// meanwhile, both keep their changes. If the session was renewed or has ended meanwhile, the save
+/// is [`ErrorKind::Gone`](crate::ErrorKind::Gone): it never recreates a record.
 /// [`load`](Session::load) reads the session again, and [`destroy`](Session::destroy) ends it. A
 /// change that is not saved is lost.
 ///
 /// None of this is use by the visitor: the idle timeout goes on, and
 /// [`last_used`](Session::last_used) stays. [`touch`](Session::touch) restarts it.
 ///
-/// What only a response can bring to the browser is
-/// [`ErrorKind::AlreadyCommitted`](crate::ErrorKind::AlreadyCommitted): another ID, and so another
-/// subject; a lifetime; the attributes of the cookie.
+/// Some changes need a response to reach the browser: another ID, and so another subject; a
+/// lifetime; the cookie's attributes. These are
+/// [`ErrorKind::AlreadyCommitted`](crate::ErrorKind::AlreadyCommitted).
 ///
 /// | The session | [`load`](Self::load) | [`destroy`](Self::destroy) |
 /// |---|---|---|
@@ -79,12 +82,24 @@ pub struct SessionRecords {
 }
 
 impl SessionRecords {
-    /// Takes the settings that the layer has; the store is told apart by them and their clones.
+    /// Takes the settings that the layer has, or a clone of them: two settings mean the same store
+    /// only if one is a clone of the other.
+    ///
+    /// ```
+    /// use silverback::{Keys, MemoryStore, SessionConfig, SessionLayer, SessionRecords};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = SessionConfig::new("cart", MemoryStore::new(), Keys::generate()?);
+    /// let records = SessionRecords::new(&config)?;
+    /// let layer = SessionLayer::new(config);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`ConfigError::NoRecords`] for sessions that are always in their cookie; otherwise what
-    /// [`SessionLayer::try_new`](crate::SessionLayer::try_new) would say.
+    /// [`ConfigError::NoRecords`] for sessions that are always in their cookie. Otherwise those of
+    /// [`SessionLayer::try_new`](crate::SessionLayer::try_new).
     pub fn new(config: &SessionConfig) -> Result<Self, ConfigError> {
         let settings = Arc::new(config.build()?);
         if settings.records().is_none() {
@@ -97,6 +112,13 @@ impl SessionRecords {
     }
 
     /// Tells the time by another clock, for tests.
+    ///
+    /// ```
+    /// # use silverback::{Clock, ConfigError, SessionConfig, SessionRecords};
+    /// fn records(config: &SessionConfig, clock: &Clock) -> Result<SessionRecords, ConfigError> {
+    ///     Ok(SessionRecords::new(config)?.clock(clock.clone()))
+    /// }
+    /// ```
     #[must_use]
     pub fn clock(self, clock: Clock) -> Self {
         Self {
@@ -105,10 +127,21 @@ impl SessionRecords {
         }
     }
 
-    /// Returns the session of this key, loaded; `None` if it is not there, has expired, or was
+    /// Returns the session of this key, loaded. `None` if it is not there, has expired, or was
     /// renewed or destroyed.
     ///
-    /// It is always read as it is, also with [`recent_reads`](SessionConfig::recent_reads).
+    /// The read is always [current](Read::Current), even with
+    /// [`recent_reads`](SessionConfig::recent_reads).
+    ///
+    /// ```
+    /// # use silverback::{Error, SessionRecords, store::RecordKey};
+    /// async fn cart(records: &SessionRecords, key: &RecordKey) -> Result<Option<Vec<u64>>, Error> {
+    ///     match records.load(key).await? {
+    ///         Some(session) => session.get("cart"),
+    ///         None => Ok(None),
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -132,23 +165,32 @@ impl SessionRecords {
         })
     }
 
-    /// Ends the session of this key. Requests that are under way, or come later with its cookie, are
-    /// as after a logout: see [`Session::destroy`].
+    /// Ends the session of this key. For requests that are under way, or come later with its
+    /// cookie, this is a logout: see [`Session::destroy`].
     ///
-    /// Returns `false` if there was none, which also is what you get for a session that was renewed
-    /// more than a minute ago: it has another key. For sessions in a cookie with
-    /// [`revocation`](crate::store::CookieStore::revocation), nobody can tell which ones browsers
-    /// have, so this remembers the end of any key and returns `true` unless it was over before.
+    /// Returns `false` if there was none. A session that was renewed more than a minute ago has
+    /// another key, so this returns `false` for its old one. For sessions in a cookie with
+    /// [`revocation`](crate::store::CookieStore::revocation), nobody knows which ones browsers
+    /// have. There this remembers the end of any key, and returns `true` unless it had ended
+    /// before.
     ///
-    /// Its subject's list drops it when that is written next.
+    /// The list of its subject drops it with the list's next write.
+    ///
+    /// ```
+    /// # use silverback::{Error, SessionRecords, store::RecordKey};
+    /// async fn end(records: &SessionRecords, key: &RecordKey) -> Result<&'static str, Error> {
+    ///     Ok(if records.destroy(key).await? { "ended" } else { "not there" })
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
     /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed) if the session may still be there;
-    /// it can be called again. [`ErrorKind::Gone`](crate::ErrorKind::Gone) if its records are
-    /// encrypted and it was renewed or destroyed less than a minute ago: where it went is encrypted
-    /// too, so end it through its [subject](crate::Subjects). [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if it was
-    /// renewed more than eight times within a minute, or others kept writing.
+    /// you can call it again. [`ErrorKind::Gone`](crate::ErrorKind::Gone) if its records are
+    /// encrypted and it was renewed or destroyed less than a minute ago: its new ID is encrypted
+    /// too, so end it through its [subject](crate::Subjects).
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if it was renewed more than eight times
+    /// within a minute, or others kept writing.
     pub async fn destroy(&self, key: &RecordKey) -> Result<bool, Error> {
         let destroy = async {
             let meter = Meter::default();
@@ -160,7 +202,9 @@ impl SessionRecords {
                 is_open: false,
                 version: None,
             };
-            vault.destroy(&[doomed]).await
+            let ended = vault.destroy(&[doomed]).await?;
+            vault.report_ended(Cause::Operator, ended);
+            Ok(ended)
         };
         let ended = destroy.await.map_err(|error: Error| self.blame(error))?;
         Ok(ended > 0)
@@ -186,6 +230,7 @@ impl SessionRecords {
             settings: &self.settings,
             clock: &self.shared.clock,
             meter,
+            report: &self.shared.report,
         })
     }
 

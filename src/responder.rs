@@ -12,10 +12,9 @@ use crate::{
 
 /// Makes the response to a request whose sessions could not all be saved.
 ///
-/// The handler has done its work and says that all went well, but what it put into a session is
-/// lost. The [default](DefaultResponder) therefore answers with the error's [`Answer`]. Any
-/// function of this shape is a responder; it may look at the error, and let the handler's response
-/// pass:
+/// The handler has done its work and reports success, but what it put into a session is lost. The
+/// [default](DefaultResponder) therefore answers with the error's [`Answer`]. Any function of this
+/// shape is a responder. It may look at the error, and let the handler's response pass:
 ///
 /// ```
 /// use http::Response;
@@ -25,8 +24,8 @@ use crate::{
 /// let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?)).on_failure(
 ///     |failed: FailedCommit<String>| {
 ///         let text = match failed.error().kind() {
-///             ErrorKind::Gone => "you have logged out meanwhile",
-///             _ => "not saved",
+///             ErrorKind::Gone => "You have logged out meanwhile.",
+///             _ => "Your changes were not saved.",
 ///         };
 ///         let mut response = Response::new(text.to_owned());
 ///         *response.status_mut() = failed.answer().status();
@@ -37,18 +36,32 @@ use crate::{
 /// # }
 /// ```
 ///
-/// The closure has to name its argument's type; with axum it is `FailedCommit<axum::body::Body>`.
+/// The closure has to name its argument's type. With axum that is `FailedCommit<axum::body::Body>`.
 ///
-/// Cookies of the sessions that were saved are added to whatever it returns, those of a
-/// [`SessionLayer`](crate::SessionLayer) inside included: the session that it has renewed lives under
-/// its new ID alone. Other cookies of the handler's response go with that response.
+/// The layer adds the cookies of the sessions that were saved to whatever the responder returns,
+/// including those of an inner [`SessionLayer`](crate::SessionLayer): a renewed session lives only
+/// under its new ID. Other cookies of the handler's response go with that response.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot answer with a body of type `{B}`",
     label = "does not implement `Responder<{B}>`",
     note = "`DefaultResponder` needs a body that is `Default`; for another, give the layer a responder by `.on_failure(..)`"
 )]
 pub trait Responder<B> {
-    /// Returns the response that goes to the client.
+    /// Returns the response for the client.
+    ///
+    /// ```
+    /// use http::Response;
+    /// use silverback::{FailedCommit, Responder};
+    ///
+    /// /// Sends what the handler said, as if nothing had happened.
+    /// struct Shrug;
+    ///
+    /// impl<B> Responder<B> for Shrug {
+    ///     fn respond(&self, failed: FailedCommit<B>) -> Response<B> {
+    ///         failed.into_response()
+    ///     }
+    /// }
+    /// ```
     fn respond(&self, failed: FailedCommit<B>) -> Response<B>;
 }
 
@@ -74,7 +87,20 @@ impl<B> FailedCommit<B> {
         }
     }
 
-    /// Returns the status that the error gets after this request.
+    /// Returns how to answer the error after this request.
+    ///
+    /// ```
+    /// # use http::Response;
+    /// # use silverback::{DefaultResponder, FailedCommit, Keys, Responder};
+    /// # use silverback::{SessionConfig, SessionLayer};
+    /// # let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?));
+    /// let layer = layer.on_failure(|failed: FailedCommit<String>| {
+    ///     let mut response = Response::new("Please try again.".to_owned());
+    ///     *response.status_mut() = failed.answer().status();
+    ///     response
+    /// });
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub fn answer(&self) -> Answer {
         let again = if self.head.method.is_safe() {
@@ -85,32 +111,103 @@ impl<B> FailedCommit<B> {
         Answer::after_handler(&self.error, again)
     }
 
-    /// Returns the request's method. After a [safe](Method::is_safe) one nothing is done twice if
-    /// the client sends the request again.
+    /// Returns the request's method. After a [safe](Method::is_safe) one, a client that repeats the
+    /// request does nothing twice.
+    ///
+    /// ```
+    /// # use http::Response;
+    /// # use silverback::{DefaultResponder, FailedCommit, Keys, Responder};
+    /// # use silverback::{SessionConfig, SessionLayer};
+    /// # let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?));
+    /// let layer = layer.on_failure(|failed: FailedCommit<String>| {
+    ///     let is_read = failed.method().is_safe();
+    ///     let mut response = failed.into_response();
+    ///     if !is_read {
+    ///         *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+    ///     }
+    ///     response
+    /// });
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub const fn method(&self) -> &Method {
         &self.head.method
     }
 
-    /// Returns what went wrong; [`Error::failures`] has every session's failure.
+    /// Returns what went wrong. [`Error::failures`] has the failure of each session.
+    ///
+    /// ```
+    /// # use http::Response;
+    /// # use silverback::{DefaultResponder, FailedCommit, Keys, Responder};
+    /// # use silverback::{SessionConfig, SessionLayer};
+    /// # let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?));
+    /// let layer = layer.on_failure(|failed: FailedCommit<String>| {
+    ///     for failure in failed.error().failures() {
+    ///         eprintln!("{failure}");
+    ///     }
+    ///     failed.into_response()
+    /// });
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub const fn error(&self) -> &Error {
         &self.error
     }
 
     /// Returns the handler's response.
+    ///
+    /// ```
+    /// # use http::Response;
+    /// # use silverback::{DefaultResponder, FailedCommit, Keys, Responder};
+    /// # use silverback::{SessionConfig, SessionLayer};
+    /// # let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?));
+    /// let layer = layer.on_failure(|failed: FailedCommit<String>| {
+    ///     // A redirect would look like success.
+    ///     let was_redirect = failed.response().status().is_redirection();
+    ///     let text = if was_redirect { "The form was not saved." } else { "Not saved." };
+    ///     Response::new(text.to_owned())
+    /// });
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub const fn response(&self) -> &Response<B> {
         &self.response
     }
 
-    /// Returns the handler's response.
+    /// Returns the handler's response, to change it or to send it as it is.
+    ///
+    /// ```
+    /// # use http::Response;
+    /// # use silverback::{DefaultResponder, FailedCommit, Keys, Responder};
+    /// # use silverback::{SessionConfig, SessionLayer};
+    /// # let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?));
+    /// let layer = layer.on_failure(|failed: FailedCommit<String>| {
+    ///     let mut response = failed.into_response();
+    ///     response.body_mut().push_str("<p>Your changes were not saved.");
+    ///     response
+    /// });
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub fn into_response(self) -> Response<B> {
         self.response
     }
 
-    /// Says whether the request was a gRPC call.
+    /// Says whether the request was a gRPC call, whose client reads `grpc-status`.
+    ///
+    /// ```
+    /// # use http::Response;
+    /// # use silverback::{DefaultResponder, FailedCommit, Keys, Responder};
+    /// # use silverback::{SessionConfig, SessionLayer};
+    /// # let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?));
+    /// let layer = layer.on_failure(|failed: FailedCommit<String>| {
+    ///     if failed.is_grpc() {
+    ///         return DefaultResponder::default().respond(failed);
+    ///     }
+    ///     Response::new("Please try again.".to_owned())
+    /// });
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub const fn is_grpc(&self) -> bool {
         self.head.is_grpc

@@ -17,10 +17,10 @@ use crate::{
     session::Session,
 };
 
-/// The service made by [`SessionLayer`](crate::SessionLayer).
+/// The service that [`SessionLayer`](crate::SessionLayer) makes.
 ///
-/// It asks nothing of the inner service but that it takes and gives `http` messages: no `Clone`,
-/// `Send` or `'static`. Its errors are passed on untouched.
+/// It asks nothing of the inner service except that it takes and gives `http` messages: no `Clone`,
+/// `Send` or `'static`. The inner service's errors pass unchanged.
 pub struct SessionService<S, R> {
     inner: S,
     shared: Arc<Shared>,

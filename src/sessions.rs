@@ -17,8 +17,7 @@ use crate::{
 /// The sessions of a request, by name: those of the layer around the handler, and of the layers
 /// around that.
 ///
-/// With axum it is an extractor. Without, it is made of the [`Session`] in the request's
-/// extensions.
+/// With axum it is an extractor. Elsewhere, [`from_extensions`](Self::from_extensions) finds it.
 ///
 /// ```
 /// # use silverback::{Error, Sessions};
@@ -33,21 +32,48 @@ use crate::{
 pub struct Sessions(Arc<Registry>);
 
 impl Sessions {
-    /// Finds the sessions of a request; `None` if no [`SessionLayer`](crate::SessionLayer) is
-    /// around.
+    /// Finds the sessions of a request. `None` without a [`SessionLayer`](crate::SessionLayer)
+    /// around the service.
+    ///
+    /// ```
+    /// # use silverback::{Error, Sessions};
+    /// async fn items<B>(request: http::Request<B>) -> Result<Vec<u64>, Error> {
+    ///     let Some(sessions) = Sessions::from_extensions(request.extensions()) else {
+    ///         return Ok(Vec::new());
+    ///     };
+    ///     sessions.get("cart").await?.get_or_default("items")
+    /// }
+    /// ```
     #[must_use]
     pub fn from_extensions(extensions: &Extensions) -> Option<Self> {
         extensions.get::<Session>().cloned().map(Self::from)
     }
 
-    /// Returns the session of this name: a string, or a [`SessionName`](crate::SessionName). It is
-    /// loaded if its store waits, and otherwise when you first ask it something. It may be of any layer around the handler; of two that
-    /// have the name, the inner one counts. Every call of a request returns the same session.
+    /// Returns the session of this name: a string, or a [`SessionName`](crate::SessionName).
+    ///
+    /// It is loaded if its store waits, and otherwise opened when you first ask it something. It
+    /// may be of any layer around the handler. Of two that have the name, the inner one counts.
+    /// Each call in a request returns the same session.
+    ///
+    /// ```
+    /// # use silverback::{Error, SessionName, Sessions};
+    /// #[derive(Clone, Copy)]
+    /// struct Account;
+    ///
+    /// impl SessionName for Account {
+    ///     const NAME: &'static str = "account";
+    /// }
+    ///
+    /// async fn user(sessions: Sessions) -> Result<Option<u64>, Error> {
+    ///     let account = sessions.get(Account).await?; // or "account"
+    ///     account.get("user")
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::UnknownName`] if no layer names it and nobody has opened it;
-    /// otherwise as for [`Session::load`].
+    /// [`ErrorKind::UnknownName`] if no layer has a session of the name and [`open`](Self::open)
+    /// was not called for it. Otherwise as for [`Session::load`].
     pub async fn get(&self, name: impl Named) -> Result<Session, Error> {
         let found = self.named(name.name())?;
         found.fetch().await?;
@@ -60,13 +86,12 @@ impl Sessions {
             .ok_or_else(|| trace::misused(self.unknown(name)))
     }
 
-    /// Returns a session that the layer does not name, ready as by [`get`](Self::get); it is saved
-    /// with the others.
-    /// gorilla's `Registry.Get(store, name)`.
+    /// Returns a session that the layer does not name, ready as by [`get`](Self::get). It is saved
+    /// with the others. gorilla has `Registry.Get(store, name)`.
     ///
-    /// Make the settings once and keep them: the store is told apart by them and their clones. A
-    /// session of this name that is there already is returned as it is configured, if its store,
-    /// keys and audience are the same.
+    /// Make the settings once and keep them: two settings mean the same store only if one is a
+    /// clone of the other. If a session of this name is there already, you get that one as it is
+    /// configured, provided its store, keys and audience are the same.
     ///
     /// ```
     /// # use silverback::{Error, SessionConfig, Sessions};
@@ -78,10 +103,10 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::SettingsDiffer`] if the name belongs to a session of another cookie, store,
-    /// audience or other keys, [`ErrorKind::InvalidSettings`] if the settings do not work (its
-    /// source is the [`ConfigError`](crate::ConfigError)), [`ErrorKind::NameTaken`] if another
-    /// session has a cookie of the same name; otherwise as for [`Session::load`].
+    /// [`ErrorKind::SettingsDiffer`] if the name belongs to a session of another cookie, store or
+    /// audience, or of other keys. [`ErrorKind::InvalidSettings`] if the settings do not work; the
+    /// source is the [`ConfigError`](crate::ConfigError). [`ErrorKind::NameTaken`] if another
+    /// session has a cookie of the same name. Otherwise as for [`Session::load`].
     pub async fn open(&self, config: &SessionConfig) -> Result<Session, Error> {
         let name = config.name();
         let refuse =
@@ -107,8 +132,15 @@ impl Sessions {
         Ok(session)
     }
 
-    /// Iterates over the sessions, which may not be loaded: the layer's in its order, those opened
-    /// beside them, then those of the layers around it.
+    /// Iterates over the sessions, loaded or not: the layer's in its order, those opened beside
+    /// them, then those of the layers around it.
+    ///
+    /// ```
+    /// # use silverback::Sessions;
+    /// fn names(sessions: &Sessions) -> Vec<String> {
+    ///     sessions.iter().map(|session| session.name().to_owned()).collect()
+    /// }
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = Session> {
         let mut all: Vec<_> = self.0.configured().chain(self.0.opened()).collect();
         let mut outer = self.0.outer();
@@ -119,12 +151,12 @@ impl Sessions {
         all.into_iter().map(Session::from)
     }
 
-    /// Loads every session of the request, so that handlers and what they call need not wait: those
-    /// of [`iter`](Self::iter). One that is loaded already costs nothing.
+    /// Loads every session of the request, so that handlers and what they call need not wait. A
+    /// session that is loaded already costs nothing.
     ///
-    /// Sessions that are in one [`Store`](crate::store::Store) are read by one call of it, and several
+    /// Sessions in one [`Store`](crate::store::Store) are read by one call of it, and several
     /// stores are asked side by side. A session in a cookie with
-    /// [`revocation`](crate::CookieStore::revocation) asks for itself, beside the others.
+    /// [`revocation`](crate::CookieStore::revocation) asks on its own, beside the others.
     ///
     /// ```
     /// # use silverback::{Error, Sessions};
@@ -138,8 +170,8 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// As for [`Session::load`]. A failure does not keep the others from being loaded;
-    /// [`Error::failures`] has all of them, in that order, with their names.
+    /// As for [`Session::load`]. One failure does not keep the others from being loaded.
+    /// [`Error::failures`] has all of them with their names, in the order of [`iter`](Self::iter).
     pub async fn load_all(&self) -> Result<(), Error> {
         let all: Vec<_> = self.iter().collect();
         let handles: Vec<_> = all.iter().map(Session::handle).collect();
@@ -151,13 +183,24 @@ impl Sessions {
         Error::batch(failures).map_or(Ok(()), Err)
     }
 
-    /// Saves every session that was changed, now instead of with the response. Stores that wait are
-    /// asked side by side.
+    /// Saves every changed session, now instead of with the response. Stores that wait are asked
+    /// side by side.
+    ///
+    /// ```
+    /// # use silverback::{Error, Sessions};
+    /// async fn order(sessions: Sessions) -> Result<(), Error> {
+    ///     sessions.get("cart").await?.remove("items")?;
+    ///     sessions.get("account").await?.update("orders", |n: &mut u32| *n += 1)?;
+    ///     sessions.save_all().await?; // if this fails, nobody is charged
+    ///     // ... charge the card
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
-    /// As for [`Session::save`]. A failure does not keep the others from being saved;
-    /// [`Error::failures`] has all of them, in the order of [`iter`](Self::iter), with their names.
+    /// As for [`Session::save`]. One failure does not keep the others from being saved.
+    /// [`Error::failures`] has all of them with their names, in the order of [`iter`](Self::iter).
     pub async fn save_all(&self) -> Result<(), Error> {
         let all: Vec<_> = self.iter().collect();
         let saved = join::all(all.iter().map(Session::save).collect()).await;
@@ -181,7 +224,7 @@ impl Sessions {
             .iter()
             .map(|session| session.name().to_owned())
             .collect();
-        let known = format!("there is {}", names.join(", "));
+        let known = format!("known names: {}", names.join(", "));
         Error::with_source(ErrorKind::UnknownName, known).of(name)
     }
 }

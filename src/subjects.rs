@@ -10,12 +10,13 @@ use crate::{
     config::{SessionConfig, Settings},
     error::{ConfigError, Error},
     id::RecordKey,
+    report::{Cause, Report},
     roster::Entry,
     store::{self, Meter},
     vault::{Enrolled, Vault},
 };
 
-/// Finds and ends the sessions of a subject, without a request: for administrators, and for "log
+/// Lists and ends the sessions of a subject, without a request: for administrators, and for "log
 /// out everywhere" after a password was reset by mail.
 ///
 /// A session belongs to a subject from [`Session::set_subject`](crate::Session::set_subject) on. In
@@ -30,7 +31,7 @@ use crate::{
 /// let subjects = Subjects::new(&config)?; // and `config` goes into the layer
 ///
 /// for session in subjects.list("user-7").await? {
-///     println!("{} since {}, last seen {}", session.note(), session.created_at(), session.last_used());
+///     println!("{}, last used {}", session.note(), session.last_used());
 /// }
 /// let ended = subjects.destroy_all("user-7").await?;
 /// # Ok(())
@@ -41,29 +42,29 @@ use crate::{
 ///
 /// The list of a subject's sessions is one record in the store of the sessions, or for sessions in
 /// a cookie in that of [`revocation`](crate::CookieStore::revocation). It is encrypted with the
-/// session's keys, and found by a hash of the subject: a thief of the store can check whether a
-/// name they guess has a list, and nothing more. With
-/// [`subject_key`](SessionConfig::subject_key) they cannot. Each session name has lists of its own.
+/// session's keys, and found by a hash of the subject. A thief of the store can check whether a
+/// name that they guess has a list, and nothing more. With
+/// [`subject_key`](SessionConfig::subject_key) they cannot even do that. Each session name has
+/// lists of its own.
 ///
 /// # Limits
 ///
 /// A session enters the list before it is saved with its subject, and looks again after its record
-/// is made. So [`destroy_all`](Self::destroy_all) ends every session that is in the list, those of
-/// requests under way included: what they write is [`ErrorKind::Gone`](crate::ErrorKind::Gone). A
-/// login that enters the list after that lives. Change the password first, as nothing here keeps
-/// somebody from logging in again.
+/// is made. So [`destroy_all`](Self::destroy_all) ends every session that is in the list, including
+/// those of requests under way: what they write is [`ErrorKind::Gone`](crate::ErrorKind::Gone). A
+/// login that enters the list later lives. Change the password first, since nothing here keeps
+/// anyone from logging in again.
 ///
-/// A session that was renewed less than a minute ago, or is being renewed, is ended and spared by
+/// A session that is being renewed, or was renewed less than a minute ago, is ended and spared by
 /// its old ID as well as by its new one. [Who wins](crate#who-wins) has all cases.
 ///
-/// An end through a list leaves no mark in a store: a later request with the cookie is a new
-/// visitor's. If the store fails just when a session that is there gets its subject, the session may
-/// be in the list without it.
+/// An end through a list leaves no mark in a store: to a later request with the cookie, the visitor
+/// is new. If the store fails just when an existing session gets its subject, the session may be in
+/// the list without it.
 ///
-/// A list that is damaged is started anew, with an error for anyone who wants to see or end what was
-/// in it. One that is lost is started anew without an error, as when a
-/// [`MemoryStore`](crate::MemoryStore) was full: sessions are in the list again when they
-/// have been used for an hour.
+/// A damaged list is started anew. Seeing or ending the sessions that were in it is an error. A
+/// lost list is started anew without an error, as when a [`MemoryStore`](crate::MemoryStore) was
+/// full. Sessions enter the list again when they have been used for an hour.
 ///
 /// A subject has at most 1,000 sessions, or as many as
 /// [`sessions_per_subject`](SessionConfig::sessions_per_subject) says.
@@ -71,12 +72,14 @@ use crate::{
 pub struct Subjects {
     settings: Arc<Settings>,
     clock: Clock,
+    report: Arc<Report>,
 }
 
-/// A session as the list of its subject has it.
+/// A session in its subject's list.
 ///
-/// serde writes it, for a page or an interface of your own: `record_key`, `since`, `created_at`,
-/// `last_used`, `note` and `is_current`, under the names of the methods. It is not read back.
+/// serde serializes it, for a page or an interface of your own: `record_key`, `since`,
+/// `created_at`, `last_used`, `note` and `is_current`, named like the methods. It does not
+/// deserialize it.
 ///
 /// ```
 /// # use silverback::{Error, Session};
@@ -117,38 +120,85 @@ impl SubjectSession {
         sessions
     }
 
-    /// Returns what the session is called, as [`Session::record_key`](crate::Session::record_key).
+    /// Returns the session's name in its store, as
+    /// [`Session::record_key`](crate::Session::record_key) does. Put it into the form of the button
+    /// that ends the session.
+    ///
+    /// ```
+    /// # use silverback::SubjectSession;
+    /// fn button(login: &SubjectSession) -> String {
+    ///     format!("<button name=end value={}>Log out</button>", login.record_key())
+    /// }
+    /// ```
     #[must_use]
     pub fn record_key(&self) -> RecordKey {
         self.entry.key
     }
 
     /// Returns when the session got its subject: usually when the user logged in.
+    ///
+    /// ```
+    /// # use silverback::SubjectSession;
+    /// fn line(login: &SubjectSession) -> String {
+    ///     format!("{}: logged in at {}", login.note(), login.since())
+    /// }
+    /// ```
     #[must_use]
     pub fn since(&self) -> Timestamp {
         self.entry.since
     }
 
     /// Returns when the session was made: usually when the visitor came.
+    ///
+    /// ```
+    /// # use silverback::SubjectSession;
+    /// fn oldest(logins: &[SubjectSession]) -> Option<&SubjectSession> {
+    ///     logins.iter().min_by_key(|login| login.created_at())
+    /// }
+    /// ```
     #[must_use]
     pub fn created_at(&self) -> Timestamp {
         self.entry.created
     }
 
-    /// Returns when the session was used last: now for the current one, and for others to within a
-    /// tenth of the idle timeout and an hour at most.
+    /// Returns when the session was last used: now for the current one, and for others to within a
+    /// tenth of the idle timeout, and an hour at most.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{SubjectSession, Timestamp};
+    /// fn is_idle(login: &SubjectSession, now: Timestamp) -> bool {
+    ///     now.saturating_since(login.last_used()) > Duration::from_secs(86_400)
+    /// }
+    /// ```
     #[must_use]
     pub fn last_used(&self) -> Timestamp {
         self.entry.last_used
     }
 
-    /// Returns what the application noted when it set the subject.
+    /// Returns the note that you gave with the subject.
+    ///
+    /// ```
+    /// # use silverback::SubjectSession;
+    /// fn devices(logins: &[SubjectSession]) -> Vec<&str> {
+    ///     logins.iter().map(SubjectSession::note).collect()
+    /// }
+    /// ```
     #[must_use]
     pub fn note(&self) -> &str {
         &self.entry.note
     }
 
-    /// Says whether it is the session of the request that asks; never so for [`Subjects::list`].
+    /// Says whether this is the session of the request that asks. It is `false` in
+    /// [`Subjects::list`], where there is no request.
+    ///
+    /// ```
+    /// # use silverback::{Error, Session};
+    /// async fn others(session: Session) -> Result<usize, Error> {
+    ///     let logins = session.subject_sessions().await?;
+    ///     Ok(logins.iter().filter(|login| !login.is_current()).count())
+    /// }
+    /// ```
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.current
@@ -169,13 +219,26 @@ impl Serialize for SubjectSession {
 }
 
 impl Subjects {
-    /// Takes the settings that the layer has; the store is told apart by them and their clones.
+    /// Makes the lists of the sessions with these settings: those that the layer has, or a clone of
+    /// them, since two settings mean the same store only if one is a clone of the other.
+    ///
+    /// ```
+    /// use silverback::{Keys, MemoryStore, SessionConfig, SessionLayer, Subjects};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?);
+    /// let subjects = Subjects::new(&config)?;
+    /// let layer = SessionLayer::new(config);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`ConfigError::NeedsRevocation`] for sessions in a cookie that nothing remembers the end of;
-    /// [`ConfigError::ForgetfulStore`] for those in a store that may drop the lists of subjects;
-    /// otherwise what [`SessionLayer::try_new`](crate::SessionLayer::try_new) would say.
+    /// [`ConfigError::NeedsRevocation`] for sessions in a cookie without
+    /// [`revocation`](crate::CookieStore::revocation). [`ConfigError::ForgetfulStore`] for those in
+    /// a store that may drop the lists of subjects. Otherwise those of
+    /// [`SessionLayer::try_new`](crate::SessionLayer::try_new).
     pub fn new(config: &SessionConfig) -> Result<Self, ConfigError> {
         let settings = Arc::new(config.build()?);
         if settings.rosters.is_none() {
@@ -189,18 +252,32 @@ impl Subjects {
         Ok(Self {
             settings,
             clock: Clock::system(),
+            report: Arc::default(),
         })
     }
 
     /// Tells the time by another clock, for tests.
+    ///
+    /// ```
+    /// # use silverback::{Clock, ConfigError, SessionConfig, Subjects};
+    /// fn subjects(config: &SessionConfig, clock: &Clock) -> Result<Subjects, ConfigError> {
+    ///     Ok(Subjects::new(config)?.clock(clock.clone()))
+    /// }
+    /// ```
     #[must_use]
     pub fn clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
     }
 
-    /// Returns the subject's sessions that are alive, the one used last first.
+    /// Returns the subject's living sessions, the one used last first. It reads each of them, to be
+    /// sure.
     ///
-    /// It reads each of them, to be sure.
+    /// ```
+    /// # use silverback::{Error, Subjects};
+    /// async fn is_logged_in(subjects: &Subjects, user: &str) -> Result<bool, Error> {
+    ///     Ok(!subjects.list(user).await?.is_empty())
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -213,8 +290,17 @@ impl Subjects {
         Ok(SubjectSession::list(listed, None, self.clock.now()))
     }
 
-    /// Ends one session of the subject; says whether the subject had it. A session of another
-    /// subject is left alone, so the key may come from a form: it is [read](RecordKey) from text.
+    /// Ends one session of the subject. Returns whether the subject had it. A session of another
+    /// subject is left alone, so the key may come from a form: it is [parsed](RecordKey) from text.
+    ///
+    /// ```
+    /// # use silverback::{Error, Subjects, store::RecordKey};
+    /// /// The button beside a session on an administrator's page.
+    /// async fn end(subjects: &Subjects, user: &str, session: &str) -> Result<bool, Error> {
+    ///     let Ok(key) = session.parse::<RecordKey>() else { return Ok(false) };
+    ///     subjects.destroy(user, &key).await
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -226,15 +312,36 @@ impl Subjects {
 
     /// Ends all sessions of the subject, and returns how many there were in the list.
     ///
+    /// ```
+    /// # use silverback::{Error, Subjects};
+    /// async fn suspend(subjects: &Subjects, user: &str) -> Result<(), Error> {
+    ///     // ... keep the user from logging in again first
+    ///     let ended = subjects.destroy_all(user).await?;
+    ///     println!("{user} was logged out of {ended} sessions");
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed) if some may still be there; it can
-    /// be called again.
+    /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed) if some may still be there. You
+    /// can call it again.
     pub async fn destroy_all(&self, subject: &str) -> Result<usize, Error> {
         self.end(subject, |_| true, Enrolled::AndUnlisted).await
     }
 
-    /// Ends all sessions of the subject but this one, if it is in the list.
+    /// Ends all sessions of the subject except this one, if it is in the list.
+    ///
+    /// ```
+    /// # use silverback::{Error, Subjects, store::RecordKey};
+    /// async fn log_out_elsewhere(
+    ///     subjects: &Subjects,
+    ///     user: &str,
+    ///     here: &RecordKey,
+    /// ) -> Result<usize, Error> {
+    ///     subjects.destroy_all_but(user, here).await
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -253,7 +360,9 @@ impl Subjects {
         let meter = Meter::default();
         let end = async {
             let vault = self.vault(&meter)?;
-            vault.end_enrolled(subject, which, others).await
+            let ended = vault.end_enrolled(subject, which, others).await?;
+            vault.report_ended(Cause::Operator, ended);
+            Ok(ended)
         };
         end.await.map_err(|error| self.blame(error))
     }
@@ -266,6 +375,7 @@ impl Subjects {
             settings: &self.settings,
             clock: &self.clock,
             meter,
+            report: &self.report,
         })
     }
 

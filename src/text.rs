@@ -101,11 +101,18 @@ impl<T: Copy> Visitor<'_> for OfWords<T> {
 /// Not serde's own macro: it would make every application that uses this crate build `syn`.
 macro_rules! words {
     ($type:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+        impl $type {
+            #[allow(dead_code, reason = "not all of these types are reported")]
+            pub(crate) const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(match self {
-                    $(Self::$variant => $word,)+
-                })
+                serializer.serialize_str(self.word())
             }
         }
 

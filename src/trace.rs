@@ -1,106 +1,10 @@
 //! What is worth a line in the log. Target `silverback`; kinds and names only, never a token, ID,
 //! key or value. Without the feature `tracing` each of these is nothing.
 
-#[cfg(feature = "tracing")]
-use crate::throttle::Throttle;
 use crate::{
-    clock::Clock,
-    error::{Error, Rejection},
+    error::Error,
+    report::{event, metrics},
 };
-
-macro_rules! event {
-    ($level:ident, $($field:tt)*) => {
-        #[cfg(feature = "tracing")]
-        tracing::event!(target: "silverback", tracing::Level::$level, $($field)*);
-    };
-}
-
-/// What the clients of one layer provoke: a line a minute for each kind, with how many of the kind
-/// were left out since the line before.
-#[derive(Debug, Default)]
-pub(crate) struct Provoked {
-    #[cfg(feature = "tracing")]
-    throttle: Throttle<KINDS>,
-}
-
-/// Kinds beside the reasons of [`Rejection`], which come first.
-#[cfg(feature = "tracing")]
-mod kind {
-    pub(super) const LONG_REQUEST: usize = super::Rejection::Ended as usize + 1;
-    pub(super) const LONG_RESPONSE: usize = LONG_REQUEST + 1;
-    pub(super) const TOO_MANY_COOKIES: usize = LONG_RESPONSE + 1;
-}
-#[cfg(feature = "tracing")]
-const KINDS: usize = kind::TOO_MANY_COOKIES + 1;
-
-#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
-impl Provoked {
-    /// A cookie came that is not accepted. A stale one is everyday; the others are worth a look.
-    pub(crate) fn rejected(&self, clock: &Clock, session: &str, reason: Rejection) {
-        #[cfg(feature = "tracing")]
-        if let Some(left_out) = self.admit(clock, reason as usize) {
-            match reason {
-                // A second tab after a login or logout is everyday, too.
-                Rejection::Expired
-                | Rejection::NotFound
-                | Rejection::Renewed
-                | Rejection::Ended => {
-                    event!(DEBUG, session, %reason, left_out, "session cookie not accepted");
-                }
-                _ => {
-                    event!(WARN, session, %reason, left_out, "session cookie not accepted");
-                }
-            }
-        }
-    }
-
-    /// A logout came with more sessions than it ends.
-    pub(crate) fn too_many_cookies(&self, clock: &Clock, session: &str) {
-        #[cfg(feature = "tracing")]
-        if let Some(left_out) = self.admit(clock, kind::TOO_MANY_COOKIES) {
-            event!(
-                WARN,
-                session,
-                left_out,
-                "more cookies of the session's name than a logout ends"
-            );
-        }
-    }
-
-    /// A proxy may soon refuse what the browser sends.
-    pub(crate) fn long_request(&self, clock: &Clock, bytes: usize) {
-        #[cfg(feature = "tracing")]
-        if let Some(left_out) = self.admit(clock, kind::LONG_REQUEST) {
-            long_cookies("request", bytes, left_out);
-        }
-    }
-
-    /// A proxy may soon refuse what the server answers.
-    pub(crate) fn long_response(&self, clock: &Clock, bytes: usize) {
-        #[cfg(feature = "tracing")]
-        if let Some(left_out) = self.admit(clock, kind::LONG_RESPONSE) {
-            long_cookies("response", bytes, left_out);
-        }
-    }
-
-    /// A count of none is not written.
-    #[cfg(feature = "tracing")]
-    fn admit(&self, clock: &Clock, kind: usize) -> Option<Option<u64>> {
-        let left_out = self.throttle.admit(kind, clock.now())?;
-        Some((left_out > 0).then_some(left_out))
-    }
-}
-
-#[cfg(feature = "tracing")]
-fn long_cookies(message: &'static str, bytes: usize, left_out: Option<u64>) {
-    event!(
-        WARN,
-        message_kind = message,
-        bytes,
-        left_out,
-        "cookies come near the limit of proxies: see `CookieStore`"
-    );
-}
 
 pub(crate) fn commit_failed(error: &Error) {
     for failure in error.failures() {
@@ -192,9 +96,18 @@ pub(crate) fn touch_failed(session: &str, error: &(dyn std::error::Error + 'stat
     event!(WARN, session, error, "idle timeout not extended");
 }
 
+/// A key has become active, pending, retired or revoked while the server runs. Its id is no secret: it
+/// is in every cookie.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn key_changed(key: &dyn std::fmt::Display, state: &'static str) {
+    let event = "session_key_changed";
+    event!(INFO, event, %key, state, "session key changed");
+}
+
 /// Another request or process was faster; the change is tried again.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn lost_round(what: &'static str, round: u32) {
+    metrics::conflict(what);
     event!(DEBUG, what, round, "lost a compare and swap");
 }
 

@@ -4,6 +4,7 @@
 //! the name, purpose, mode and application bound in, so a token of one place never opens in
 //! another, and that costs nothing per message.
 
+mod head;
 mod token;
 
 use std::{
@@ -24,6 +25,7 @@ use crate::{
     key::{Key, KeyId, KeyState, Keys},
 };
 
+pub use self::head::{TokenHead, TokenTimes};
 use self::token::{KID, SALT, VERSION};
 pub(crate) use self::token::{Purpose, Stamp};
 
@@ -269,6 +271,15 @@ impl Codec {
             current,
             key,
         })
+    }
+
+    /// Returns what a cookie's value says, however old it is: to explain it, and never to believe it.
+    pub(crate) fn read(&self, value: &[u8]) -> Option<(Stamp, Tail)> {
+        let mut token = URL_SAFE_NO_PAD.decode_to_vec(value).ok()?;
+        let (written, ..) = self.open_bytes(&mut token).ok()?;
+        let stamped = token.get(written.clone())?;
+        let (stamp, len) = Stamp::decode(stamped, self.purpose)?;
+        Some((stamp, Tail::within(token, written.start + len..written.end)))
     }
 
     /// Opens sealed bytes where they are. Returns where in them is what was written, whether their key

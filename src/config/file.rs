@@ -11,11 +11,11 @@ use serde::{
 use super::given::{Expected, Given, Written};
 use crate::{clock::Timestamp, text};
 
-/// The settings of one session as a configuration file has them, for
-/// [`SessionConfig::settings`](crate::SessionConfig::settings). serde reads and writes them in TOML,
-/// JSON, YAML and other formats that people write.
+/// The settings of one session, as a configuration file has them, for
+/// [`SessionConfig::settings`](crate::SessionConfig::settings). serde reads and writes them in
+/// TOML, JSON, YAML and other text formats.
 ///
-/// Each field has the name of the method that does the same in a program, and each is optional.
+/// Each field is named like the method that does the same in a program, and each is optional.
 /// Secrets, stores and the session's name are not in the file: they stay in the program.
 ///
 /// ```
@@ -63,13 +63,16 @@ use crate::{clock::Timestamp, text};
 ///
 /// A number or a switch may be text as well, since environment variables have nothing else. A field
 /// whose value is `null` counts as left out. The cookie's attributes have their names from RFC
-/// 6265bis in the spelling of the other fields: `http_only`, `same_site`.
+/// 6265bis, spelled like the other fields: `http_only`, `same_site`.
 ///
 /// # Errors
 ///
-/// Reading fails for an unknown field, a field that comes twice, and a value of the wrong kind. The
-/// error names the field: `` `idle_timeout`: expected a length of time such as .., got "30x" ``. The
-/// layer checks what the values mean when you build it, as for settings that the program makes.
+/// Parsing fails for an unknown field, a field that comes twice, and a value of the wrong kind. The
+/// error names the field: `` `idle_timeout`: expected a length of time such as .., got "30x" ``.
+/// The layer checks what the values mean when you build it, as it does for settings made in the
+/// program.
+/// A struct of yours that has `#[serde(flatten)]` on this one hides unknown fields, as serde passes on
+/// the known ones alone: give it a table of its own.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct SessionSettings {

@@ -38,13 +38,14 @@ use crate::{
 /// | [`subject_key`](Self::subject_key) | none |
 /// | [`max_bytes`](Self::max_bytes) | 1 MiB in a store, or what that takes; what fits into 4,096 bytes in a cookie |
 ///
-/// What only sessions in a cookie have is set on [`CookieStore`]. A setting that does nothing for
-/// the session is a [`ConfigError::NoEffect`](crate::ConfigError::NoEffect) when the layer is built.
+/// [`CookieStore`] has the settings that only sessions in a cookie have. A setting that does
+/// nothing for the session is a [`ConfigError::NoEffect`](crate::ConfigError::NoEffect) when the
+/// layer is built.
 ///
 /// A configuration file sets them through [`settings`](Self::settings).
 ///
-/// The name is what handlers ask for; give it as a string or as a
-/// [`SessionName`](crate::SessionName), which the compiler checks. Clones are cheap, and refer to
+/// Handlers ask for a session by its name. Give it as a string or as a
+/// [`SessionName`](crate::SessionName), which the compiler checks. Clones are cheap and refer to
 /// the same store.
 #[derive(Clone)]
 pub struct SessionConfig {
@@ -73,14 +74,30 @@ pub struct SessionConfig {
 }
 
 impl SessionConfig {
-    /// A session kept whole in an encrypted cookie; see [`CookieStore`] for what that can and
-    /// cannot do, and for cookies that are signed only.
+    /// Keeps the whole session in an encrypted cookie. [`CookieStore`] says what that can and
+    /// cannot do, and how to sign cookies without encrypting them.
+    ///
+    /// ```
+    /// use silverback::{Keys, SessionConfig, SessionLayer};
+    ///
+    /// let keys = Keys::generate()?; // in production: `Keys::from_env("SESSION_KEY")`
+    /// let layer = SessionLayer::new(SessionConfig::cookie("session", keys));
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub fn cookie(name: impl Named, keys: impl Into<Keys>) -> Self {
         Self::new(name, CookieStore::new(), keys)
     }
 
-    /// A session kept in `store`, with its signed ID in the cookie.
+    /// Keeps the session in `store`. The cookie has only its signed ID.
+    ///
+    /// ```
+    /// use silverback::{Keys, MemoryStore, SessionConfig, SessionLayer};
+    ///
+    /// let keys = Keys::generate()?;
+    /// let layer = SessionLayer::new(SessionConfig::new("session", MemoryStore::new(), keys));
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     #[expect(
         clippy::needless_pass_by_value,
@@ -112,8 +129,15 @@ impl SessionConfig {
         }
     }
 
-    /// Gives the settings to a session of another name, for
+    /// Gives these settings to a session of another name, for
     /// [`Sessions::open`](crate::Sessions::open).
+    ///
+    /// ```
+    /// # use silverback::{Error, Session, SessionConfig, Sessions};
+    /// async fn cart(sessions: Sessions, carts: &SessionConfig, shop: u32) -> Result<Session, Error> {
+    ///     sessions.open(&carts.clone().named(format!("cart-{shop}"))).await
+    /// }
+    /// ```
     #[must_use]
     #[expect(
         clippy::needless_pass_by_value,
@@ -125,23 +149,23 @@ impl SessionConfig {
         self
     }
 
-    /// Calls the cookie this: `__Host-` and the session's name unless you set it, or the name alone
-    /// where the [attributes](Self::attributes) have a domain, another path than `/`, or no
-    /// `Secure`, with which browsers refuse that prefix (RFC 6265bis, section 4.1.3.2).
+    /// Sets the cookie's name. By default it is `__Host-` and the session's name, or the session's
+    /// name alone where the [attributes](Self::attributes) have a domain, a path other than `/`, or
+    /// no `Secure`: browsers refuse the prefix with these (RFC 6265bis, section 4.1.3.2).
     ///
-    /// The prefix makes browsers enforce that this host alone has set the cookie, over HTTPS: a
-    /// sibling domain cannot plant one. A cookie by another name is another cookie: after a change
-    /// of it, and so of attributes that change the default, everybody is logged out. Set the name
-    /// that cookies have had until then to prevent that.
+    /// The prefix makes browsers enforce that only this host, over HTTPS, has set the cookie. A
+    /// sibling domain cannot plant one. A cookie of another name is another cookie, so a change of
+    /// the name logs everybody out. So does a change of attributes that changes the default. Set
+    /// the name that cookies have had until then to prevent that.
     ///
-    /// It is a token of at most 256 bytes. The layer refuses two sessions of one cookie name.
+    /// The name is a token of at most 256 bytes. The layer refuses two sessions of one cookie name.
     ///
     /// ```
+    /// # use std::time::Duration;
     /// # use silverback::{Keys, MemoryStore, SessionConfig};
-    /// # fn main() -> Result<(), silverback::KeyError> {
-    /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?).cookie_name("id");
-    /// # Ok(())
-    /// # }
+    /// # let keys = Keys::generate()?;
+    /// let account = SessionConfig::new("account", MemoryStore::new(), keys).cookie_name("id");
+    /// # Ok::<(), silverback::KeyError>(())
     /// ```
     #[must_use]
     pub fn cookie_name(mut self, name: impl Into<String>) -> Self {
@@ -149,20 +173,18 @@ impl SessionConfig {
         self
     }
 
-    /// Changes the attributes of the cookie, starting from the strict ones: see
+    /// Changes the attributes of the cookie, starting from the strict defaults: see
     /// [`CookieAttributes`]. One session changes its own at run time with
     /// [`set_attributes`](crate::Session::set_attributes).
     ///
-    /// A browser sends a cookie of `/app` to `/app` and `/app/x`, and one of `/app/` to `/app/x`
-    /// alone (RFC 6265, section 5.1.4). The layer logs the second.
+    /// A browser sends a cookie of the path `/app` to `/app` and `/app/x`. It sends one of `/app/`
+    /// to `/app/x` alone (RFC 6265, section 5.1.4); the layer logs a warning about such a path.
     ///
     /// ```
     /// # use silverback::{Keys, SameSite, SessionConfig};
-    /// # fn main() -> Result<(), silverback::KeyError> {
     /// let theme = SessionConfig::cookie("theme", Keys::generate()?)
     ///     .attributes(|cookie| cookie.path("/shop").same_site(SameSite::Strict));
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), silverback::KeyError>(())
     /// ```
     #[must_use]
     pub fn attributes(mut self, change: impl FnOnce(CookieAttributes) -> CookieAttributes) -> Self {
@@ -170,29 +192,27 @@ impl SessionConfig {
         self
     }
 
-    /// Names attributes that the session's cookies had in an earlier release: browsers that still
-    /// have such a cookie are told to drop it, with the next one they get. May be called several
-    /// times.
+    /// Names attributes that the session's cookies had in an earlier release. A browser that still
+    /// has such a cookie is told to drop it with the next one that it gets. Call this once for each
+    /// set of attributes. By default there is none.
     ///
     /// To a browser, cookies of another path, domain or partition are other cookies (RFC 6265,
-    /// section 5.3), and it sends both. A session that a store has a say in needs this only to tidy
-    /// up: a cookie whose session is dead does not count. Of one in a cookie alone nobody can tell,
-    /// so neither of the two counts
+    /// section 5.3), and it sends both. Where a store knows which sessions live, a cookie of a dead
+    /// session does not count, and this setting only tidies up. A session in a cookie alone needs
+    /// it: nobody can tell which of the two is newer, so neither counts
     /// ([`Rejection::Ambiguous`](crate::Rejection::Ambiguous)) until the older one has expired.
     /// Leave the setting in for as long as the longest session lasts.
     ///
     /// Each one adds a `Set-Cookie` header to each response that sets the session's cookie, and to
-    /// none beside. None is named unless you do.
+    /// no other.
     ///
     /// ```
     /// # use silverback::{CookieAttributes, Keys, SessionConfig};
-    /// # fn main() -> Result<(), silverback::KeyError> {
     /// let config = SessionConfig::cookie("account", Keys::generate()?)
     ///     .cookie_name("account")
     ///     .attributes(|cookie| cookie.domain("example.com"))
     ///     .former_attributes(CookieAttributes::default().path("/shop"));
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), silverback::KeyError>(())
     /// ```
     #[must_use]
     pub fn former_attributes(mut self, attributes: CookieAttributes) -> Self {
@@ -200,22 +220,32 @@ impl SessionConfig {
         self
     }
 
-    /// For developing over plain HTTP: without `Secure`, so that anybody on the way can read and
-    /// use the cookie. dghubble's users know it as the debug configuration.
+    /// Sends the cookie over plain HTTP too, without `Secure`: for development. Anyone on the way
+    /// can read and use such a cookie. dghubble/sessions calls this the debug configuration.
     ///
-    /// It leaves the other attributes alone; a name or attribute that needs `Secure` is then an
-    /// error.
+    /// The other attributes stay. A name or an attribute that needs `Secure` is then an error.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
+    /// # let keys = Keys::generate()?;
+    /// let mut account = SessionConfig::cookie("account", keys);
+    /// if cfg!(debug_assertions) {
+    ///     account = account.insecure_local_http();
+    /// }
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub fn insecure_local_http(self) -> Self {
         self.attributes(|cookie| cookie.secure(false))
     }
 
-    /// Lets sessions outlast the browser: they end when nobody has used them for `max_age`, at
-    /// least a second and at most 400 days. `Expires` stands beside `Max-Age`.
+    /// Lets sessions outlast the browser. They end when nobody has used them for `max_age`: at
+    /// least a second and at most 400 days. The cookie says `Expires` beside `Max-Age`.
     ///
-    /// It is the cookie's `Max-Age` (RFC 6265, section 5.2.2), and the idle timeout unless you set a
-    /// shorter one. Both slide: each use puts off the end, and the cookie is sent again at most ten
-    /// times per `max_age`. gorilla's `MaxAge` option slides with each save.
+    /// This is the cookie's `Max-Age` (RFC 6265, section 5.2.2), and the idle timeout unless you
+    /// set a shorter one. Both slide: each use puts off the end, and the cookie is sent again at
+    /// most ten times per `max_age`. gorilla's `MaxAge` option slides with each save.
     ///
     /// Unless you set an [`absolute_timeout`](Self::absolute_timeout), the session ends 400 days
     /// after it was made, the longest that browsers keep a cookie (RFC 6265bis, section 5.5).
@@ -226,11 +256,9 @@ impl SessionConfig {
     /// ```
     /// # use std::time::Duration;
     /// # use silverback::{Keys, MemoryStore, SessionConfig};
-    /// # fn main() -> Result<(), silverback::KeyError> {
     /// let month = Duration::from_secs(30 * 86_400);
     /// let cart = SessionConfig::new("cart", MemoryStore::new(), Keys::generate()?).max_age(month);
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), silverback::KeyError>(())
     /// ```
     #[must_use]
     pub fn max_age(mut self, max_age: Duration) -> Self {
@@ -238,45 +266,53 @@ impl SessionConfig {
         self
     }
 
-    /// Ends a session that nobody used for this long: 24 hours, or [`max_age`](Self::max_age),
-    /// unless you set it.
+    /// Ends a session that nobody has used for this long. The default is 24 hours, or
+    /// [`max_age`](Self::max_age).
     ///
-    /// Each use restarts the timeout; to save writes, the store or the cookie is told at most ten
-    /// times per timeout. A shorter timeout applies to sessions that are there already when they
-    /// are used next; those in a store keep the longer one until then.
+    /// Each use restarts the timeout. To save writes, a store records this at most ten times per
+    /// timeout. A session kept in the cookie alone is reissued only in the second half of it. A
+    /// shorter timeout applies to existing sessions when they are next used; those in a store keep
+    /// the longer one until then.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
+    /// # let keys = Keys::generate()?;
+    /// let account = SessionConfig::new("account", MemoryStore::new(), keys)
+    ///     .idle_timeout(Duration::from_secs(30 * 60));
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub fn idle_timeout(mut self, idle: Duration) -> Self {
         self.idle = Some(idle);
         self
     }
 
-    /// Ends a session this early if no second request uses it: the idle timeout, unless you set it.
+    /// Ends a session this early if no second request uses it. The default is the idle timeout.
     ///
-    /// Most visitors that a crawler or a scanner makes up come once, and so do many people. Each gets
-    /// a session if your pages write to it, and a store keeps it for the idle timeout. With this, a
-    /// session ends `first` after the request that made it. A second request that uses it restarts
-    /// the full [`idle_timeout`](Self::idle_timeout), as [`touch`](crate::Session::touch) does. A
-    /// session that was [renewed](crate::Session::renew), has a
-    /// [subject](crate::Session::set_subject) or lasts
-    /// [for a fixed time](crate::Session::persist_for) has it from the start.
+    /// Crawlers and scanners come once, and so do many people. Each gets a session if your pages
+    /// write to it, and a store keeps it for the idle timeout. With this, a session ends `first`
+    /// after the request that made it. A second request that uses it restarts the full
+    /// [`idle_timeout`](Self::idle_timeout), as [`touch`](crate::Session::touch) does. A session
+    /// has the full one from the start if it was [renewed](crate::Session::renew), has a
+    /// [subject](crate::Session::set_subject) or lasts [for a fixed
+    /// time](crate::Session::persist_for).
     ///
-    /// A session in a cookie alone is sent again by a read only in the second half of `first`, and
-    /// with [`revocation`](CookieStore::revocation) after a tenth of it: a second request before that does
-    /// not count unless it changes something. So give such a cookie a `first` that is longer than a
-    /// first visit.
+    /// A read sends a session in a cookie alone again only in the second half of `first`, and one
+    /// with [`revocation`](CookieStore::revocation) after a tenth of it. A second request before
+    /// that does not count unless it changes something. So give such a cookie a `first` that is
+    /// longer than a first visit.
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use silverback::{Keys, SessionConfig, store::MemoryStore};
-    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
     /// let cart = SessionConfig::new("cart", MemoryStore::new(), Keys::generate()?)
     ///     .idle_timeout(Duration::from_secs(7 * 86_400))
     ///     .first_idle_timeout(Duration::from_secs(3_600));
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), silverback::KeyError>(())
     /// ```
     ///
-    /// Longer than the idle timeout, it is a
+    /// A `first` longer than the idle timeout is a
     /// [`ConfigError::FirstIdleLongerThanIdle`](crate::ConfigError::FirstIdleLongerThanIdle).
     #[must_use]
     pub fn first_idle_timeout(mut self, first: Duration) -> Self {
@@ -284,38 +320,54 @@ impl SessionConfig {
         self
     }
 
-    /// Ends a session this long after it was made, however much it is used: 14 days, or 400 days
-    /// with [`max_age`](Self::max_age), unless you set it.
+    /// Ends a session this long after it was made, however much it is used. The default is 14 days,
+    /// or 400 days with [`max_age`](Self::max_age).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
+    /// # let keys = Keys::generate()?;
+    /// let account = SessionConfig::new("account", MemoryStore::new(), keys)
+    ///     .absolute_timeout(Duration::from_secs(12 * 3_600));
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub fn absolute_timeout(mut self, absolute: Duration) -> Self {
         self.absolute = Some(absolute);
         self
     }
 
-    /// Sets both timeouts at once.
+    /// Sets both timeouts at once, such as a pair that a standard asks for: see [`Timeouts`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
+    /// # use silverback::Timeouts;
+    /// # let keys = Keys::generate()?;
+    /// let account = SessionConfig::cookie("account", keys).timeouts(Timeouts::LOW_RISK);
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub fn timeouts(self, timeouts: Timeouts) -> Self {
         self.idle_timeout(timeouts.idle)
             .absolute_timeout(timeouts.absolute)
     }
 
-    /// Bounds [`persist_for`](crate::Session::persist_for): the longest of 30 days,
-    /// [`max_age`](Self::max_age) and [`absolute_timeout`](Self::absolute_timeout), and at most 400
-    /// days, unless you set it.
+    /// Bounds [`persist_for`](crate::Session::persist_for). The default is the longest of 30 days,
+    /// [`max_age`](Self::max_age) and [`absolute_timeout`](Self::absolute_timeout), and the upper
+    /// limit is 400 days.
     ///
-    /// A longer wish is cut to it, and so is what sessions were granted before you lower it. With
+    /// A longer wish is cut to it. So is what sessions were granted before you lower it. With
     /// [`revocation`](CookieStore::revocation) or a [subject](crate::Session::set_subject), a store
-    /// remembers for this long that a session has ended, so a bound that you need not use costs
+    /// remembers for this long that a session has ended, so a bound that you do not need costs
     /// room.
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use silverback::{Keys, SessionConfig};
-    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
     /// let year = Duration::from_secs(365 * 86_400);
     /// let account = SessionConfig::cookie("account", Keys::generate()?).persist_up_to(year);
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), silverback::KeyError>(())
     /// ```
     #[must_use]
     pub fn persist_up_to(mut self, longest: Duration) -> Self {
@@ -326,17 +378,18 @@ impl SessionConfig {
     /// Refuses every session that was made before `time`, wherever it is kept, as
     /// [`Rejection::Expired`](crate::Rejection::Expired).
     ///
-    /// Set it to the present when you restore a store from a backup: sessions that have ended since
-    /// the backup was made would come back. Keep it until the longest session from before has
-    /// expired. A time in the future keeps everybody out until then.
+    /// Set it to the present when you restore a store from a backup. Otherwise sessions that have
+    /// ended since the backup come back. Keep it until the longest session from before has expired.
+    /// A time in the future keeps everybody out until then.
     ///
     /// ```
-    /// # use silverback::{Keys, MemoryStore, SessionConfig, Timestamp};
-    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// # use std::time::Duration;
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
+    /// # use silverback::Timestamp;
+    /// # let keys = Keys::generate()?;
     /// let restored = Timestamp::from_secs(1_800_000_000); // as `date +%s` prints it
-    /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?).not_before(restored);
-    /// # Ok(())
-    /// # }
+    /// let account = SessionConfig::new("account", MemoryStore::new(), keys).not_before(restored);
+    /// # Ok::<(), silverback::KeyError>(())
     /// ```
     #[must_use]
     pub fn not_before(mut self, time: Timestamp) -> Self {
@@ -344,33 +397,33 @@ impl SessionConfig {
         self
     }
 
-    /// Bounds how long a request waits for stores, 5 seconds unless you set it: all calls for its
-    /// sessions together, with the queues and pauses between them, and without the time of the
-    /// handler. A handle that outlives its request, [`Subjects`](crate::Subjects) and
-    /// [`SessionRecords`](crate::SessionRecords) may wait as long for each operation.
+    /// Bounds how long a request waits for stores. The default is 5 seconds and the minimum one. It
+    /// counts all calls for the request's sessions together, with the queues and pauses between
+    /// them, and not the time of the handler. A handle that outlives its request,
+    /// [`Subjects`](crate::Subjects) and [`SessionRecords`](crate::SessionRecords) may wait this
+    /// long for each operation.
     ///
     /// After that the operation is an [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed),
-    /// whose [answer](crate::Answer) is 503. What the store was asked to do at that moment may have
-    /// been done or not.
+    /// whose [answer](crate::Answer) is 503. What the store was doing at that moment may have
+    /// happened or not.
     ///
-    /// A store that reports [`Unavailable`](crate::store::StoreError::Unavailable), after a connection
-    /// that failed or an answer that got lost, is asked once more if half of this time is left.
-    /// Keep the timeouts of the store's client below that half, and its own retries off, or let the
-    /// store [say](crate::store::Limits::may_repeat) that it has them. So that a save is recognised
-    /// whose answer was lost, a record carries the ids of its last eight writes, 13 bytes each, for
-    /// this time and two seconds, and at least for seven. A session that [never waits](crate::store::Limits::never_waits) for its store has no timeout.
+    /// A store reports [`Unavailable`](crate::store::StoreError::Unavailable) after a failed
+    /// connection or a lost answer. It is then asked once more if half of this time is left. Keep
+    /// the timeouts of the store's client below that half and its own retries off, or let the store
+    /// [say](crate::store::Limits::may_repeat) that it has them. A record carries the ids of its
+    /// last eight writes, 13 bytes each, so that a save whose answer was lost is recognised. It
+    /// does so for this time and two seconds, and for at least seven. A session that [never
+    /// waits](crate::store::Limits::never_waits) for its store has no timeout.
+    ///
     /// Requests with several sessions count the time once, and each session has its own limit of
-    /// it. The shortest is a second. A session in its cookie alone waits for no store, and this setting
-    /// is an error there.
+    /// it. A session in its cookie alone waits for no store; this setting is an error there.
     ///
     /// ```
     /// # use std::time::Duration;
     /// # use silverback::{Keys, MemoryStore, SessionConfig};
-    /// # fn main() -> Result<(), silverback::KeyError> {
     /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?)
     ///     .store_timeout(Duration::from_secs(2));
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), silverback::KeyError>(())
     /// ```
     #[must_use]
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
@@ -378,28 +431,46 @@ impl SessionConfig {
         self
     }
 
-    /// Bounds the bytes of a session in a store, or of one that can [`overflow`](CookieStore::overflow)
-    /// into one, to at most 128 MiB; 1 MiB unless you set it. What the store takes bounds it too, if
-    /// that is less: its [`record_bytes`](crate::store::Limits::record_bytes) without the 115 bytes
-    /// that a record has besides the session, and 41 more for the seal of
-    /// [`encrypt_records`](Self::encrypt_records). A change beyond it is an error. Another session in
-    /// a cookie has the cookie's limit, and this setting is an error there.
+    /// Bounds the bytes of a session in a store, and of one that can
+    /// [`overflow`](CookieStore::overflow) into one. The default is 1 MiB and the maximum 128 MiB.
+    ///
+    /// The store bounds it too: its [`record_bytes`](crate::store::Limits::record_bytes) has to
+    /// hold the session, 115 bytes beside it, and 41 more for the seal of
+    /// [`encrypt_records`](Self::encrypt_records). A change beyond the limit is
+    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge). Any other session in a cookie has the
+    /// cookie's limit; this setting is an error there.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
+    /// # let keys = Keys::generate()?;
+    /// let cart = SessionConfig::new("cart", MemoryStore::new(), keys).max_bytes(16 << 10); // 16 KiB
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
         self.max_bytes = Some(max_bytes);
         self
     }
 
-    /// Encrypts what is put into the store, under a key derived from the session's ID, which only
-    /// the cookie has: a stolen store gives away neither IDs nor values, and nobody can change a
+    /// Encrypts what goes into the store, under a key derived from the session's ID. Only the
+    /// cookie has that. A stolen store reveals neither IDs nor values, and nobody can change a
     /// record in it unnoticed.
     ///
-    /// Somebody who can write to the store can still put an older record of the same session in
-    /// place of the newer one: only a counter outside of the store could tell. Keep what must not
-    /// come back, such as a balance, elsewhere.
+    /// Anyone who can write to the store can still replace a record by an older one of the same
+    /// session: only a counter outside of the store could tell. Keep what must not come back, such
+    /// as a balance, elsewhere.
     ///
-    /// Records that are there and not encrypted are refused from then on. Sessions in a cookie are
-    /// encrypted by their token, and this setting is an error if they never get a record.
+    /// Unencrypted records from before are refused. Sessions in a cookie are encrypted by their
+    /// token; this setting is an error if they never get a record.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
+    /// # let keys = Keys::generate()?;
+    /// let account = SessionConfig::new("account", MemoryStore::new(), keys).encrypt_records();
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub fn encrypt_records(mut self) -> Self {
         self.encrypts_records = true;
@@ -409,18 +480,18 @@ impl SessionConfig {
     /// Lets GET and HEAD requests open a session as a cache or a replica of the store has it:
     /// [`Read::Recent`](crate::store::Read::Recent) instead of `Current`.
     ///
-    /// A session that was ended or changed may then be seen as it was for as long as the store lags,
-    /// which its own docs say: such a page can miss a write, show a flash again, or show itself to
-    /// somebody who has just logged out. Whatever such a request writes is checked against the
-    /// present. That there is no session is believed of a current read alone. Other methods, ends,
-    /// lists of subjects and sessions that are loaded after the response are always read as they are.
+    /// Such a request may see a session as it was before it was changed or ended, for as long as
+    /// the store lags. The store's docs say how long. The page can miss a write, show a flash
+    /// again, or show itself to somebody who has just logged out. What such a request writes is
+    /// checked against the present. Only a current read decides that there is no session. Other
+    /// methods, ends, lists of subjects and sessions that are loaded after the response always read
+    /// what is current.
     ///
     /// ```
+    /// # use std::time::Duration;
     /// # use silverback::{Keys, MemoryStore, SessionConfig};
-    /// # fn main() -> Result<(), silverback::KeyError> {
     /// let cart = SessionConfig::new("cart", MemoryStore::new(), Keys::generate()?).recent_reads();
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), silverback::KeyError>(())
     /// ```
     #[must_use]
     pub fn recent_reads(mut self) -> Self {
@@ -428,22 +499,39 @@ impl SessionConfig {
         self
     }
 
-    /// Uses a store that [may forget](crate::store::Limits::may_forget), as memcached does or Redis
-    /// with an evicting policy, for [`revocation`](CookieStore::revocation) and the lists of
-    /// [subjects](crate::Session::set_subject) as well.
+    /// Allows a store that [may forget](crate::store::Limits::may_forget), such as memcached or
+    /// Redis with an evicting policy, for [`revocation`](CookieStore::revocation) and for the lists
+    /// of [subjects](crate::Session::set_subject).
     ///
-    /// Without this it is refused: the layer is not built with such a store for `revocation`, and
-    /// `set_subject` is an error with such a store for sessions. With it, a session that has ended
-    /// comes back when the store forgets that, and `destroy_all` misses sessions whose list is gone.
+    /// Without this, the layer refuses such a store for `revocation`, and `set_subject` is an error
+    /// if the sessions are in such a store. With it, a session that has ended comes back when the
+    /// store forgets its end, and `destroy_all` misses sessions whose list is gone.
+    ///
+    /// ```
+    /// # use silverback::store::Store;
+    /// # use silverback::{CookieStore, Keys, SessionConfig};
+    /// # fn f(memcached: impl Store, keys: Keys) {
+    /// let account = SessionConfig::new("account", CookieStore::new().revocation(memcached), keys)
+    ///     .allow_forgetful_stores();
+    /// # }
+    /// ```
     #[must_use]
     pub fn allow_forgetful_stores(mut self) -> Self {
         self.allows_forgetting = true;
         self
     }
 
-    /// Bounds how many sessions a subject has at a time, 1,000 unless you set it: when one more gets the
-    /// [subject](crate::Session::set_subject), those that were not used for longest are ended. With
-    /// 1, whoever logs in is logged out everywhere else.
+    /// Limits how many sessions a [subject](crate::Session::set_subject) has at a time. The default
+    /// is 1,000. When the limit is exceeded, the least recently used sessions end. A limit of 1
+    /// allows one login at a time.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
+    /// # let keys = Keys::generate()?;
+    /// let account = SessionConfig::new("account", MemoryStore::new(), keys).sessions_per_subject(5);
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub fn sessions_per_subject(mut self, limit: usize) -> Self {
         self.sessions_per_subject = Some(limit);
@@ -453,19 +541,20 @@ impl SessionConfig {
     /// Names the lists of a [subject](crate::Session::set_subject)'s sessions in the store by a
     /// keyed hash (HMAC-SHA256, RFC 2104) of the subject.
     ///
-    /// Without this key the hash has none, so anyone who reads the store can test whether a name or
+    /// Without this the hash has no key, so anyone who reads the store can test whether a name or
     /// an e-mail address that they guess has sessions. The key is apart from the session's
-    /// [`Keys`], as lists have to be found after a rotation: use one that is in no ring, and the
-    /// same one on all machines. Another key finds no list that is there, so set it before the first
-    /// login, or end all sessions.
+    /// [`Keys`], since lists have to be found after a rotation. Use one that is in no ring, and the
+    /// same one on all machines. Another key finds none of the existing lists, so set it before the
+    /// first login, or end all sessions.
     ///
     /// ```
-    /// # use silverback::{Key, Keys, MemoryStore, SessionConfig};
-    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// # use std::time::Duration;
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
+    /// # use silverback::Key;
+    /// # let keys = Keys::generate()?;
     /// let subjects = Key::generate()?; // and keep it, beside the others
-    /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?).subject_key(subjects);
-    /// # Ok(())
-    /// # }
+    /// let account = SessionConfig::new("account", MemoryStore::new(), keys).subject_key(subjects);
+    /// # Ok::<(), silverback::KeyError>(())
     /// ```
     #[must_use]
     pub fn subject_key(mut self, key: Key) -> Self {
@@ -473,12 +562,33 @@ impl SessionConfig {
         self
     }
 
-    /// Tells applications apart that share keys and a cookie's name: a token of one is nothing to
-    /// another.
+    /// Separates applications that share keys and a cookie's name: a cookie of one application is
+    /// rejected by the other. The default is empty.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Keys, MemoryStore, SessionConfig};
+    /// # let keys = Keys::generate()?;
+    /// let shop = SessionConfig::cookie("account", keys.clone()).audience("shop");
+    /// let staff = SessionConfig::cookie("account", keys).audience("staff");
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = audience.into();
         self
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The same settings with other keys.
+    pub(crate) fn with_keys(&self, keys: Keys) -> Self {
+        Self {
+            keys,
+            ..self.clone()
+        }
     }
 
     pub(crate) fn name(&self) -> &str {

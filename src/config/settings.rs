@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     binary::Tail,
     clock::Timestamp,
-    codec::{Codec, Opened, Refused},
+    codec::{Codec, Opened, Refused, Stamp},
     content::Content,
     cookie::{self as wire, CookieAttributes, Finder},
     crypto,
@@ -202,6 +202,13 @@ impl Settings {
             }),
             _ => opened,
         }
+    }
+
+    /// What a cookie's value says, however old it is: see [`Codec::read`].
+    pub(crate) fn read_cookie(&self, value: &[u8]) -> Option<(Stamp, Tail)> {
+        let overflow = self.overflow.as_ref();
+        let read = || overflow.and_then(|overflow| overflow.codec.read(value));
+        self.codec.read(value).or_else(read)
     }
 
     /// Whether a session of this many bytes, with these attributes if it has its own, can be kept.

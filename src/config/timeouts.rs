@@ -16,19 +16,17 @@ use std::time::Duration;
 /// OWASP's figures are the upper ones of its Session Management Cheat Sheet, NIST's those of SP
 /// 800-63B-4 (2025) for its authentication assurance levels.
 ///
-/// NIST counts the time in all from the login (section 5.2), and this crate from when the session
-/// was made. So a visitor who logs in late has less of it, never more. To grant all of it,
+/// NIST counts the time in all from the login (section 5.2), this crate from when the session was
+/// made. So a visitor who logs in late has less of it, never more. To grant all of it,
 /// [destroy](crate::Session::destroy) the session at the login and begin another.
 /// [`persist_for`](crate::Session::persist_for) goes beyond the pair: bound it with
 /// [`persist_up_to`](crate::SessionConfig::persist_up_to), or do not call it.
 ///
 /// ```
-/// # use silverback::{Keys, SessionConfig, Timeouts, store::MemoryStore};
-/// # fn main() -> Result<(), silverback::KeyError> {
+/// # use silverback::{Keys, MemoryStore, SessionConfig, Timeouts};
 /// let account = SessionConfig::new("account", MemoryStore::new(), Keys::generate()?)
 ///     .timeouts(Timeouts::AAL2);
-/// # Ok(())
-/// # }
+/// # Ok::<(), silverback::KeyError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Timeouts {
@@ -51,7 +49,14 @@ impl Timeouts {
     /// NIST SP 800-63B-4, section 2.3.3: at most 15 minutes idle, 12 hours in all.
     pub const AAL3: Self = Self::minutes(15, 12 * 60);
 
-    /// Makes a pair of one's own.
+    /// Makes a pair of your own.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use silverback::Timeouts;
+    ///
+    /// let shift = Timeouts::new(Duration::from_secs(3_600), Duration::from_secs(8 * 3_600));
+    /// ```
     #[must_use]
     pub const fn new(idle: Duration, absolute: Duration) -> Self {
         Self { idle, absolute }

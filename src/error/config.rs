@@ -2,42 +2,42 @@
 
 use std::{error, fmt, time::Duration};
 
-/// A session is configured in a way that cannot work; found when the layer is built.
+/// A session's settings cannot work. You learn it when the layer is built.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The cookie's name is empty or has a character that RFC 6265 does not allow in one.
+    /// The cookie's name is empty, or has a character that RFC 6265 does not allow in one.
     InvalidName(String),
-    /// The name is so long that no room is left for the value.
+    /// The cookie's name is so long that no room is left for the value.
     NameTooLong {
         /// The name.
         name: String,
         /// The most bytes it may have.
         limit: usize,
     },
-    /// The session's name begins with a prefix of cookies' names, which the cookie gets by itself.
+    /// The session's name begins with a prefix of cookie names. The cookie gets that by itself.
     PrefixedName(String),
     /// Cookies of [`former_attributes`](crate::SessionConfig::former_attributes) had this name, and
     /// new ones have another, so nobody would stay logged in.
     FormerName(String),
-    /// Two sessions of one layer have the same name, or their cookies have.
+    /// Two sessions of one layer, or their cookies, have the same name.
     DuplicateName(String),
     /// `Path` must start with `/`, be at most 1,024 printable ASCII characters, and have no `;` or
     /// space.
     InvalidPath(String),
     /// `Domain` must be a host name of at most 253 characters.
     InvalidDomain(String),
-    /// The name's prefix (`__Secure-`, `__Host-`, `__Http-`, `__Host-Http-`) asks for another
+    /// The name's prefix (`__Secure-`, `__Host-`, `__Http-`, `__Host-Http-`) needs another
     /// attribute.
     PrefixUnmet {
         /// The cookie's name.
         name: String,
-        /// What the prefix asks for.
+        /// What the prefix needs.
         needs: &'static str,
     },
-    /// `SameSite=None` and `Partitioned` work with `Secure` only.
+    /// `SameSite=None` and `Partitioned` work only with `Secure`.
     NeedsSecure {
-        /// The attribute that is the reason.
+        /// The attribute that needs it.
         attribute: &'static str,
     },
     /// Browsers cut a `Max-Age` of more than 400 days.
@@ -45,15 +45,15 @@ pub enum ConfigError {
         /// The method of [`SessionConfig`](crate::SessionConfig) that was called.
         setting: &'static str,
     },
-    /// An idle timeout, or a `Max-Age` that is the idle timeout, beyond the absolute one would never
-    /// be reached.
+    /// An idle timeout beyond the absolute timeout would never be reached. A `Max-Age` can be the
+    /// idle timeout.
     IdleLongerThanAbsolute {
         /// The idle timeout.
         idle: Duration,
         /// The absolute timeout.
         absolute: Duration,
     },
-    /// A first idle timeout beyond the idle timeout would keep sessions that nobody comes back to for
+    /// A first idle timeout beyond the idle timeout would keep sessions that nobody comes back to
     /// longer than others.
     FirstIdleLongerThanIdle {
         /// The first idle timeout.
@@ -78,8 +78,8 @@ pub enum ConfigError {
     },
     /// Sessions of this name are in a cookie, and nothing remembers which have ended.
     NeedsRevocation(String),
-    /// The ends or the subjects of sessions of this name are to be kept in a store that may drop
-    /// them before their time.
+    /// The ends or the subjects' lists of this session would be kept in a store that may drop them
+    /// before their time.
     ForgetfulStore(String),
     /// Sessions of this name are in their cookie alone, and have no records.
     NoRecords(String),
@@ -104,7 +104,7 @@ impl fmt::Display for ConfigError {
             Self::FormerName(name) => {
                 write!(
                     f,
-                    "cookies of the former attributes are called {name:?}, and others now: set \
+                    "cookies with the former attributes are named {name:?}, and new ones are not: set \
                      `.cookie_name({name:?})`, or everybody is logged out"
                 )
             }
@@ -133,7 +133,7 @@ impl fmt::Display for ConfigError {
             }
             Self::PrefixUnmet { name, needs } => write!(
                 f,
-                "the prefix of {name:?} asks for {needs}: change one of the two"
+                "the prefix of {name:?} needs {needs}: change one of the two"
             ),
             Self::NeedsSecure { attribute } => {
                 write!(
@@ -160,7 +160,7 @@ impl ConfigError {
             ),
             Self::IdleLongerThanAbsolute { idle, absolute } => write!(
                 f,
-                "an idle timeout of {} seconds is never reached, as every session ends {} seconds after it \
+                "an idle timeout of {} seconds is never reached, since every session ends {} seconds after it \
                  was made: use a shorter one, or a longer `.absolute_timeout(..)`",
                 idle.as_secs(),
                 absolute.as_secs()
@@ -189,16 +189,16 @@ impl ConfigError {
             Self::NoRecords(name) => {
                 write!(
                     f,
-                    "the sessions {name:?} are in their cookie alone: only a request can read them"
+                    "sessions of the name {name:?} are in their cookie alone: only a request can read them"
                 )
             }
             Self::NeedsRevocation(name) => {
                 write!(
                     f,
-                    "the sessions {name:?} are in a cookie: add `.revocation(store)` to their `CookieStore` to list and end them"
+                    "sessions of the name {name:?} are in a cookie: add `.revocation(store)` to their `CookieStore` to list and end them"
                 )
             }
-            _ => f.write_str("the settings do not go together"),
+            _ => f.write_str("the settings contradict each other"),
         }
     }
 }

@@ -13,8 +13,8 @@ pub(crate) type BoxError = Box<dyn error::Error + Send + Sync>;
 
 /// An operation on a session failed.
 ///
-/// [`kind`](Self::kind) says in which way, [`source`](error::Error::source) what caused it. Neither
-/// prints a session's values, its ID or a key. Clones are cheap.
+/// [`kind`](Self::kind) says how, [`source`](error::Error::source) why. Neither prints a session's
+/// values, its ID or a key. Clones are cheap.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -31,15 +31,15 @@ struct Inner {
     is_told: bool,
 }
 
-/// The way in which an operation on a session failed.
+/// How an operation on a session failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The session is kept in a store that waits and was used before
+    /// The session is in a store that waits, and was used before
     /// [`Session::load`](crate::Session::load).
     NotLoaded,
-    /// The response's headers have gone out, so the change could not be kept. A session in a store
-    /// can be [loaded](crate::Session::load) again, changed, and [saved](crate::Session::save).
+    /// The response's head has been sent, so the change could not be kept. A session in a store can
+    /// be [loaded](crate::Session::load) again, changed, and [saved](crate::Session::save).
     AlreadyCommitted,
     /// No [`SessionLayer`](crate::SessionLayer) wraps the service.
     MissingLayer,
@@ -50,57 +50,57 @@ pub enum ErrorKind {
     /// [`Sessions::open`](crate::Sessions::open) was called with the name of a session that has
     /// another store, other keys or another audience.
     SettingsDiffer,
-    /// The attributes asked for at run time do not go together; the
-    /// [source](error::Error::source) is the [`ConfigError`].
+    /// The attributes set at run time contradict each other. The [source](error::Error::source) is
+    /// the [`ConfigError`].
     InvalidAttributes,
-    /// [`Sessions::open`](crate::Sessions::open) was called with settings that cannot work; the
+    /// [`Sessions::open`](crate::Sessions::open) was called with settings that cannot work. The
     /// [source](error::Error::source) is the [`ConfigError`].
     InvalidSettings,
-    /// The value could not be turned into JSON, or would not read back as what it was.
+    /// The value has no JSON, or would read back as something else.
     SerializeFailed,
-    /// The stored value is not of the type asked for.
+    /// The stored value is not of the requested type.
     DeserializeFailed,
-    /// Another request saved first, and on what it left the closure of a
-    /// [`try_update`](crate::Session::try_update) failed. The source is the closure's error. Nothing
-    /// was saved.
+    /// Another request saved first, and on its values the closure of a
+    /// [`try_update`](crate::Session::try_update) failed. The source is the closure's error.
+    /// Nothing was saved.
     UpdateRefused,
-    /// The session would outgrow its cookie or its limit; sizes in bytes.
+    /// The session would outgrow its cookie or its limit. Sizes are in bytes.
     TooLarge {
-        /// What it would take.
+        /// The size that it would have.
         size: usize,
-        /// What there is.
+        /// The limit.
         limit: usize,
     },
-    /// Other requests kept changing the session until the retries were used up.
+    /// Other requests changed the session first, each time, until the retries were used up.
     Conflict,
     /// The session was destroyed, renewed or expired while this request was changing it, or was
-    /// destroyed or renewed less than a minute before the request. Nothing was saved. See
-    /// [what to answer](crate#login-and-logout), and [Who wins](crate#who-wins).
+    /// destroyed or renewed less than a minute before the request. Nothing was saved. See [what to
+    /// answer](crate#login-and-logout) and [Who wins](crate#who-wins).
     Gone,
     /// The session is, or can be, in its cookie. Only a response can bring one, so nothing can be
-    /// saved [at the end of a body](crate::Session::save_at_end); and an old one can be sent again, so
-    /// nothing can be [taken](crate::Session::take) by one request alone.
+    /// saved [at the end of a body](crate::Session::save_at_end). An old one can be sent again, so
+    /// one request cannot [take](crate::Session::take) a value for itself alone.
     NeedsStore,
     /// The subject is empty or longer than 256 bytes.
     InvalidSubject,
-    /// Sessions in a cookie can only be listed and ended if something remembers which have ended:
+    /// A session in a cookie can be listed and ended only if something remembers which have ended:
     /// configure [`revocation`](crate::CookieStore::revocation).
     NeedsRevocation,
-    /// The store may drop what it was told before its end, so it cannot list a subject's sessions:
-    /// see [`allow_forgetful_stores`](crate::SessionConfig::allow_forgetful_stores).
+    /// The store may drop records before their end, so it cannot list a subject's sessions: see
+    /// [`allow_forgetful_stores`](crate::SessionConfig::allow_forgetful_stores).
     ForgetfulStore,
     /// The session's record is [encrypted](crate::SessionConfig::encrypt_records) under its ID,
-    /// which only the cookie has: without a request it can be ended, and neither read nor changed.
+    /// which only the cookie has. Without a request it can be ended, but neither read nor changed.
     RecordsEncrypted,
-    /// The store's clock is so far ahead of the session's that the record would be over at once, and
-    /// each request would be a new session. Give both the same [`Clock`](crate::Clock).
+    /// The store's clock is so far ahead of the session's that the record would be over at once,
+    /// and each request would start a new session. Give both the same [`Clock`](crate::Clock).
     ClocksDiffer,
-    /// The store failed, and a save may have been done all the same. Also if the answer to a save was
-    /// lost, and eight others have saved since: nobody can tell whether it was done, and it is not
-    /// done again.
+    /// The store failed. A save may have happened all the same. This is also the error if a save
+    /// got no answer and eight other saves have followed: nothing shows whether it happened, and it
+    /// is not repeated.
     StoreFailed,
-    /// The cookie, or what the store has, was written by a later release, which may be running
-    /// beside this one. It is neither read nor replaced.
+    /// The cookie or the record was written by a later release, which may be running beside this
+    /// one. It is neither read nor replaced.
     LaterFormat,
     /// The operating system gave no random bytes.
     RandomFailed,
@@ -118,8 +118,8 @@ impl Error {
     /// Whether a save was done, nobody can tell: its answer was lost, and its record has forgotten it,
     /// if it ever had it.
     pub(crate) fn in_doubt() -> Self {
-        let cause = "the answer to a save was lost, and others have saved so often since that nobody \
-                     can tell whether it was done";
+        let cause = "the answer to a save was lost, and others have saved so often since that nothing \
+                     shows whether it happened";
         Self::with_source(ErrorKind::StoreFailed, cause)
     }
 
@@ -189,26 +189,66 @@ impl Error {
         self
     }
 
-    /// Returns the way in which the operation failed.
+    /// Returns how the operation failed.
+    ///
+    /// ```
+    /// # use silverback::{ErrorKind, Session};
+    /// fn add(session: &Session, item: &str) -> Result<&'static str, silverback::Error> {
+    ///     match session.insert("item", item) {
+    ///         Err(error) if matches!(error.kind(), ErrorKind::TooLarge { .. }) => Ok("your cart is full"),
+    ///         inserted => inserted.map(|()| "added"),
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Returns the name of the session that failed, where one is to blame.
+    /// Returns the name of the session that failed, if one did.
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # #[derive(serde::Deserialize)]
+    /// # struct User;
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// session.insert("user", 7)?;
+    /// let error = session.get::<String>("user").unwrap_err();
+    /// assert_eq!(error.session(), Some("account"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn session(&self) -> Option<&str> {
         self.0.session.as_deref()
     }
 
-    /// Returns the key of the value that could not be read or written, where one is to blame.
+    /// Returns the key of the value that could not be read or written, if one is to blame.
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// session.insert("user", 7)?;
+    /// let error = session.get::<String>("user").unwrap_err();
+    /// assert_eq!(error.value_key(), Some("user"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn value_key(&self) -> Option<&str> {
         self.0.value.as_deref()
     }
 
-    /// Iterates over all failures of a batch save: this one, then the others in the order of
-    /// saving.
+    /// Iterates over all failures of a batch: this one, then the others in the order of saving.
+    ///
+    /// ```
+    /// # use silverback::Sessions;
+    /// async fn save(sessions: &Sessions) {
+    ///     if let Err(error) = sessions.save_all().await {
+    ///         for failure in error.failures() {
+    ///             eprintln!("{}: {failure}", failure.session().unwrap_or("?"));
+    ///         }
+    ///     }
+    /// }
+    /// ```
     pub fn failures(&self) -> impl Iterator<Item = &Self> {
         std::iter::once(self).chain(&self.0.more)
     }
@@ -252,11 +292,11 @@ impl ErrorKind {
     fn sentence(self) -> &'static str {
         match self {
             Self::NotLoaded => {
-                "used before it was loaded: call `session.load().await?` first, or take it by an extractor"
+                "used before it was loaded: call `session.load().await?` first, or use an extractor"
             }
             Self::AlreadyCommitted => {
-                "the response is on its way: change the session before the handler returns, or load one \
-                 that is kept in a store again, and save it"
+                "the response has been sent: change the session before the handler returns, or load one \
+                 in a store again, change it and save it"
             }
             Self::MissingLayer => {
                 "no `SessionLayer` is around this handler: add `.layer(SessionLayer::new(..))` after the \
@@ -264,43 +304,43 @@ impl ErrorKind {
             }
             Self::UnknownName => "no `SessionLayer` around this handler has a session of this name",
             Self::NameTaken => {
-                "a `SessionLayer` further out has a session of this name: give one of the two another name"
+                "an outer `SessionLayer` has a session of this name too: rename one of the two"
             }
             Self::SettingsDiffer => {
-                "a session of this name is there, with another store, other keys or another audience: \
+                "a session of this name exists with another store, other keys or another audience: \
                  open it with a clone of its settings, or under another name"
             }
-            Self::InvalidAttributes => "the cookie's attributes do not go together",
+            Self::InvalidAttributes => "the cookie's attributes contradict each other or its name",
             Self::InvalidSettings => "the settings cannot work",
-            Self::SerializeFailed => "the value cannot be kept as JSON without loss",
-            Self::DeserializeFailed => "the value is not of the type asked for",
+            Self::SerializeFailed => "the value cannot be stored as JSON without loss",
+            Self::DeserializeFailed => "the stored value is not of the requested type",
             Self::TooLarge { .. } => "too large",
             Self::Conflict => "other requests kept changing it: try again",
-            Self::Gone => "it ended while this request was changing it, and nothing was saved",
+            Self::Gone => "it has ended or was renewed meanwhile, and nothing was saved",
             Self::InvalidSubject => "a subject must have 1 to 256 bytes",
             Self::NeedsRevocation => {
                 "a session in a cookie needs a `CookieStore` with `.revocation(store)` to have a subject"
             }
             Self::NeedsStore => {
-                "it can be in its cookie, and `take` and `save_at_end` need one in a store: only a response \
-                 can save a cookie, and a copy of it can be used again"
+                "it can be in its cookie, and `take` and `save_at_end` need a session in a store: only a \
+                 response can save a cookie, and a copy of one can be used again"
             }
             Self::UpdateRefused => {
-                "another request saved first, and an update fails on what it left"
+                "another request saved first, and an update failed on the newer value"
             }
             Self::ForgetfulStore => {
                 "the store may forget which sessions a subject has: use another, or add \
                  `.allow_forgetful_stores()` to the settings"
             }
             Self::RecordsEncrypted => {
-                "its record is encrypted, and only its cookie has the key: it can be ended, and not read or changed"
+                "its record is encrypted, and only its cookie has the key: it can be ended, but not read or changed"
             }
             Self::ClocksDiffer => {
-                "a record would be over as soon as it is written: give the `Clock` of the layer to the \
-                 store too, by its `clock`, or to neither"
+                "a record would expire as soon as it is written: give the store the layer's `Clock` too, by \
+                 its `clock`, or give neither one"
             }
             Self::StoreFailed => "the store failed",
-            Self::LaterFormat => "a later release has written it, and this one cannot read it",
+            Self::LaterFormat => "a later release wrote it, and this one cannot read it",
             Self::RandomFailed => "the operating system gave no random bytes",
         }
     }
@@ -317,8 +357,8 @@ impl fmt::Display for Error {
         match self.kind() {
             ErrorKind::TooLarge { size, limit } => write!(
                 f,
-                "it would take {size} bytes, and its limit is {limit}: keep less in it, or keep it in a store \
-                 that takes more"
+                "it would take {size} bytes, and its limit is {limit}: store less in it, or use a store that \
+                 takes more"
             ),
             kind => f.write_str(kind.sentence()),
         }?;

@@ -6,37 +6,37 @@ use crate::text::words;
 
 /// Why the cookie that came with the request was not accepted.
 ///
-/// The visitor gets an empty session. This is for the application and its log; none of it should be
-/// told to the client, who could use it as an oracle.
+/// The visitor gets an empty session. The reason is for your application and its log. Do not tell
+/// it to the client, who could use it as an oracle.
 ///
-/// serde has a word for each, for a log or a test: `"not_found"` is [`NotFound`](Self::NotFound).
+/// serde has a word for each, for a log or a test: [`NotFound`](Self::NotFound) is `"not_found"`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// It is not a token of ours: wrong alphabet, length, version, times or inside.
+    /// It is not a token of this crate: its alphabet, length, version, times or contents are wrong.
     Malformed,
-    /// It names a key that is not in use here, or one that was revoked.
+    /// It names a key that is not in use, or was revoked.
     UnknownKey,
-    /// Its tag does not fit: it was changed, or made for another name, purpose or application.
+    /// Its tag does not match: it was changed, or made for another name, purpose or application.
     Tampered,
     /// It holds a session and was issued further in the future than
     /// [`clock_skew`](crate::CookieStore::clock_skew) allows.
     NotYetValid,
-    /// Its idle timeout or absolute lifetime is over, or it was made before
+    /// Its idle timeout or absolute timeout has passed, or it was made before
     /// [`not_before`](crate::SessionConfig::not_before).
     Expired,
-    /// Several different valid cookies came under one name, and no order among them is safe.
+    /// Several valid cookies came under one name, and nothing safe tells which one counts.
     Ambiguous,
-    /// The store has no such session (any more): it was destroyed, renewed, swept or lost, or has
-    /// expired and the store says no more about it.
+    /// The store has no such session: it was destroyed, renewed, swept or lost, or has expired and
+    /// left nothing behind.
     NotFound,
-    /// The store's record cannot be read: it is damaged or of a newer version.
+    /// The store's record cannot be read: it is damaged.
     Corrupt,
-    /// The session in this cookie was destroyed or renewed, or all of its subject were, and that is
-    /// remembered.
+    /// The session in this cookie was destroyed or renewed, or all sessions of its subject were,
+    /// and the store remembers that.
     Revoked,
-    /// The session was renewed less than a minute ago: the browser has not heard of its new ID, or
-    /// somebody else has the old one. What the request writes is
+    /// The session was renewed less than a minute ago. The browser has not received the new ID yet,
+    /// or somebody else has the old one. What the request writes is
     /// [`ErrorKind::Gone`](crate::ErrorKind::Gone), unless it renews.
     Renewed,
     /// The session was destroyed less than a minute ago. What the request writes is
@@ -82,13 +82,13 @@ impl fmt::Display for Rejection {
         f.write_str(match self {
             Self::Malformed => "not a session token",
             Self::UnknownKey => "sealed with a key that is not in use",
-            Self::Tampered => "the tag does not fit",
+            Self::Tampered => "the tag does not match",
             Self::NotYetValid => "issued in the future",
             Self::Expired => "expired",
             Self::Ambiguous => "several different valid cookies under one name",
             Self::NotFound => "no such session in the store",
             Self::Corrupt => "the stored record cannot be read",
-            Self::Revoked => "ended before its time",
+            Self::Revoked => "ended, as the store remembers",
             Self::Renewed => "renewed a moment ago",
             Self::Ended => "destroyed a moment ago",
         })

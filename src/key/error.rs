@@ -12,14 +12,14 @@ const MAKE: &str = "`openssl rand -base64 32`";
 
 /// A key could not be read or used.
 ///
-/// `Debug` shows the same sentence as `Display`, because that is what a `main` that returns it
-/// prints.
+/// `Debug` shows the same sentence as `Display`, because a `main` that returns the error prints
+/// that.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum KeyError {
     /// The environment variable is not set, or empty.
     MissingVariable(String),
-    /// What is wrong with the keys of an environment variable or a file.
+    /// The keys of an environment variable or a file are wrong.
     In {
         /// The variable's name, or the file's path.
         place: String,
@@ -28,17 +28,17 @@ pub enum KeyError {
     },
     /// The key file could not be read.
     Unreadable(Arc<io::Error>),
-    /// There is no key in the text.
+    /// The text has no key.
     NoKey,
     /// The text is neither hexadecimal nor base64.
     InvalidEncoding,
-    /// There are quotes in the text, as from an env file whose reader keeps them.
+    /// The text has quotes, as from an env file whose reader keeps them.
     Quoted,
-    /// A key in base64 seems to go on after a line's end.
+    /// A key in base64 seems to continue on the next line.
     Wrapped,
     /// The secret has fewer than 32 bytes.
     TooShort {
-        /// How many it has.
+        /// How many bytes it has.
         len: usize,
     },
     /// All bytes of the secret are the same.
@@ -49,7 +49,7 @@ pub enum KeyError {
     Unknown(KeyId),
     /// The key was revoked and cannot come back.
     Revoked(KeyId),
-    /// Exactly one key must be active, before and after.
+    /// Exactly one key must be active, before and after the change.
     NotOneActive,
     /// The operating system gave no random bytes.
     RandomFailed,
@@ -78,33 +78,32 @@ impl fmt::Display for KeyError {
             Self::NoKey => write!(f, "there is no key in the text: make one with {MAKE}"),
             Self::InvalidEncoding => write!(
                 f,
-                "a key is neither hexadecimal nor base64 (nor active:, pending:, retired: or revoked: \
-                 and one of these): make one with {MAKE}",
+                "a key is neither hexadecimal nor base64 (nor either of these after active:, pending:, \
+                 retired: or revoked:): make one with {MAKE}",
             ),
             Self::Quoted => f.write_str(
-                "there are quotes around a key: leave them out, as not everything that reads an env \
-                 file does",
+                "there are quotes around a key: remove them, since not every reader of env files does",
             ),
             Self::Wrapped => f.write_str(
-                "a key in base64 seems to go on in the next line: put it into one, as with \
+                "a key in base64 seems to continue on the next line: put it on one line, as with \
                  `openssl rand -base64 96 | tr -d '\\n'`. If these are two keys, write a comma between them",
             ),
             Self::TooShort { len } => write!(
                 f,
-                "a key of {len} bytes is too short: it takes {MIN_LEN} random bytes, as from {MAKE}"
+                "a key of {len} bytes is too short: use at least {MIN_LEN} random bytes, as from {MAKE}"
             ),
             Self::Weak => write!(
                 f,
-                "all bytes of a key are the same: it takes random ones, as from {MAKE}"
+                "all bytes of a key are the same: use random ones, as from {MAKE}"
             ),
             Self::Duplicate(id) => write!(f, "the key {id} is there already: give each key once"),
-            Self::Unknown(id) => write!(f, "there is no key {id}: `Keys::list` has the ids there are"),
+            Self::Unknown(id) => write!(f, "there is no key {id}: `Keys::list` has the ids"),
             Self::Revoked(id) => {
                 write!(f, "the key {id} was revoked for good: make a new one with {MAKE}")
             }
             Self::NotOneActive => f.write_str(
-                "exactly one key must be active: say `active:` before one, and before no other; in a \
-                 running program, make another the active one first with `Keys::rotate`",
+                "exactly one key must be active: write `active:` before one, and before no other. In a \
+                 running program, first make another key active with `Keys::rotate`",
             ),
             Self::RandomFailed => f.write_str("the operating system gave no random bytes"),
         }

@@ -6,10 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::text::{self, OfText, ParseError, Text};
 
-/// Which key it is: four bytes derived from the secret.
+/// A key's name: four bytes derived from its secret.
 ///
-/// It prints as eight lower-case hexadecimal digits. They are what it is read from, and what serde
-/// makes of it.
+/// It displays as eight lower-case hexadecimal digits, parses from them, and serde uses them too.
 ///
 /// ```
 /// use silverback::{Key, KeyId};
@@ -26,6 +25,10 @@ pub struct KeyId(pub(super) [u8; 4]);
 
 impl KeyId {
     pub(crate) const LEN: usize = 4;
+
+    pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
 
     pub(crate) fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0

@@ -18,11 +18,12 @@ use super::{
     secret::Key,
     text::{self, KeyState},
 };
+use crate::trace;
 
-/// The keys of an application: one active, and any number of others.
+/// An application's keys: one active, and any number of others.
 ///
-/// Clones share the keys: a change through one is seen by every layer that was given another, from
-/// the next cookie on. See the [module docs](crate::key).
+/// Clones share the keys. A change through one reaches every layer that has another, from the next
+/// cookie on. See the [module docs](crate::key).
 #[derive(Clone)]
 pub struct Keys(Arc<Shared>);
 
@@ -33,12 +34,27 @@ struct Shared {
 
 impl Keys {
     /// Makes a ring of one active key.
+    ///
+    /// ```
+    /// use silverback::{Key, Keys};
+    ///
+    /// let keys = Keys::new(Key::generate()?);
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub fn new(active: Key) -> Self {
         Self::of(vec![(active, KeyState::Active)])
     }
 
-    /// Makes a ring of one random key: cookies do not outlive the process.
+    /// Makes a ring of one random key, for tests and first steps: nothing is written down, so no
+    /// cookie outlives the process.
+    ///
+    /// ```
+    /// use silverback::{Keys, SessionConfig};
+    ///
+    /// let config = SessionConfig::cookie("session", Keys::generate()?);
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -49,10 +65,17 @@ impl Keys {
 
     /// Reads the keys from an environment variable, written as [`parse`](Self::parse) takes them.
     ///
+    /// ```no_run
+    /// use silverback::Keys;
+    ///
+    /// let keys = Keys::from_env("SESSION_KEY")?; // from `openssl rand -base64 32`
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`KeyError::MissingVariable`] if it is not set or empty; otherwise [`KeyError::In`] with
-    /// what [`parse`](Self::parse) says.
+    /// [`KeyError::MissingVariable`] if the variable is not set, or empty. Otherwise
+    /// [`KeyError::In`] with the error of [`parse`](Self::parse).
     pub fn from_env(variable: &str) -> Result<Self, KeyError> {
         let text = match env::var(variable).map(Zeroizing::new) {
             Err(VarError::NotUnicode(_)) => Err(KeyError::InvalidEncoding),
@@ -68,10 +91,17 @@ impl Keys {
 
     /// Reads the keys from a file, written as [`parse`](Self::parse) takes them.
     ///
+    /// ```no_run
+    /// use silverback::Keys;
+    ///
+    /// let keys = Keys::from_file("/run/secrets/session_keys")?;
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`KeyError::In`] with [`KeyError::Unreadable`] if it cannot be read, or with what
-    /// [`parse`](Self::parse) says.
+    /// [`KeyError::In`] with [`KeyError::Unreadable`] if the file cannot be read, or with the error
+    /// of [`parse`](Self::parse).
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
         let path = path.as_ref();
         let read = || {
@@ -86,12 +116,21 @@ impl Keys {
 
     /// Reads keys as text: hexadecimal or base64, separated by commas or white space.
     ///
-    /// A key can say what it is: `active:…`, `pending:…`, `retired:…`, `revoked:…`. Of those that
-    /// do not, the first is active, unless there is an active one before it, and the others are
-    /// retired.
+    /// A word before a key says what it is for: `active:…`, `pending:…`, `retired:…`, `revoked:…`.
+    /// Of those without a word, the first is active, unless an active one stands before it, and the
+    /// others are retired.
+    ///
+    /// ```
+    /// use silverback::{KeyState, Keys};
+    ///
+    /// let (new, old) = ("9f0d1e6b7a5c4d3e".repeat(4), "5a4b3c2d1e0f9a8b".repeat(4));
+    /// let keys = Keys::parse(&format!("active:{new} retired:{old}"))?;
+    /// assert_eq!(keys.list().len(), 2);
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     ///
     /// A key is in one line. `openssl` breaks base64 after 64 characters and `base64` after 76, so
-    /// nothing tells a key of two such lines from two keys: that is an error, unless a comma or a
+    /// nothing tells a key of two such lines from two keys. That is an error, unless a comma or a
     /// word such as `retired:` stands between the two.
     ///
     /// ```
@@ -100,14 +139,15 @@ impl Keys {
     /// let line = "c2l4dHktZm91ciBjaGFyYWN0ZXJzIG9mIGJhc2U2NCwgYXMgb3BlbnNzbCBkb2Vz";
     /// let rest = line.replace('c', "d");
     /// assert!(matches!(Keys::parse(&format!("{line}\n{rest}")), Err(KeyError::Wrapped)));
-    /// assert_eq!(Keys::parse(&format!("{line},{rest}")).map(|keys| keys.list().len()).ok(), Some(2));
+    /// assert_eq!(Keys::parse(&format!("{line},{rest}"))?.list().len(), 2);
+    /// # Ok::<(), silverback::KeyError>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`KeyError::NoKey`] without any key, [`KeyError::NotOneActive`] unless exactly one is
-    /// active, [`KeyError::Duplicate`] if one is given twice, [`KeyError::Wrapped`] as above,
-    /// [`KeyError::Quoted`] for quotes around a key; otherwise as [`Key::from_bytes`] and
+    /// [`KeyError::NoKey`] without any key. [`KeyError::NotOneActive`] unless exactly one is
+    /// active. [`KeyError::Duplicate`] if one is given twice. [`KeyError::Wrapped`] as above.
+    /// [`KeyError::Quoted`] for quotes around a key. Otherwise as [`Key::from_bytes`] and
     /// [`Key::from_base64`].
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let mut ring: Vec<(Key, KeyState)> = Vec::new();
@@ -145,10 +185,20 @@ impl Keys {
 
     /// Adds a key that is not the active one.
     ///
+    /// ```
+    /// use silverback::{Key, KeyState, Keys};
+    ///
+    /// let keys = Keys::generate()?;
+    /// let next = Key::generate()?;
+    /// keys.add(next.clone(), KeyState::Pending)?; // on every machine
+    /// keys.rotate(next)?; // then on each
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`KeyError::Duplicate`] if the key is there already, [`KeyError::NotOneActive`] for an
-    /// active one: that is what [`rotate`](Self::rotate) is for.
+    /// [`KeyError::Duplicate`] if the key is there already. [`KeyError::NotOneActive`] for an
+    /// active one: use [`rotate`](Self::rotate).
     pub fn add(&self, key: Key, state: KeyState) -> Result<(), KeyError> {
         if state == KeyState::Active {
             return Err(KeyError::NotOneActive);
@@ -162,8 +212,17 @@ impl Keys {
         })
     }
 
-    /// Makes `key` the active one, whether it is new or pending; the key active until now is
-    /// retired.
+    /// Makes `key` the active one, whether it is new or pending. The key that was active until now
+    /// is retired: its cookies are still accepted.
+    ///
+    /// ```
+    /// use silverback::{Key, Keys};
+    ///
+    /// let keys = Keys::generate()?;
+    /// keys.rotate(Key::generate()?)?; // no restart, and nobody is logged out
+    /// assert_eq!(keys.list().len(), 2);
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -173,27 +232,27 @@ impl Keys {
         self.change(|ring| activate(ring, &key, KeyState::Retired))
     }
 
-    /// Makes `key` the active one, whether it is new, pending or retired, and revokes the key active
-    /// until now, for when that was stolen: every cookie of it is refused from then on.
+    /// Makes `key` the active one, whether it is new, pending or retired, and revokes the key that
+    /// was active until now. Use it when that key was stolen: all its cookies are refused from then
+    /// on.
     ///
-    /// Both happen at once. Between [`rotate`](Self::rotate) and [`revoke`](Self::revoke) a request
-    /// could still get a cookie of the new key for one that a thief has made.
+    /// Both happen at once. Between a [`rotate`](Self::rotate) and a [`revoke`](Self::revoke), a
+    /// thief could still turn a forged cookie into one of the new key.
     ///
     /// ```
-    /// # use silverback::{Key, KeyState, Keys};
-    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// use silverback::{Key, KeyState, Keys};
+    ///
     /// let keys = Keys::generate()?;
     /// let stolen = keys.list()[0].0;
     /// keys.rotate_and_revoke(Key::generate()?)?;
     /// assert!(keys.list().contains(&(stolen, KeyState::Revoked)));
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), silverback::KeyError>(())
     /// ```
     ///
     /// # Errors
     ///
     /// [`KeyError::Revoked`] if `key` was revoked, [`KeyError::Duplicate`] if it is the active one.
-    /// The keys are then as before.
+    /// The keys stay as they were.
     #[expect(clippy::needless_pass_by_value, reason = "the ring keeps the key")]
     pub fn rotate_and_revoke(&self, key: Key) -> Result<(), KeyError> {
         self.change(|ring| {
@@ -209,9 +268,20 @@ impl Keys {
 
     /// Refuses every cookie of this key from now on.
     ///
+    /// ```
+    /// use silverback::{Key, Keys};
+    ///
+    /// let keys = Keys::generate()?;
+    /// let old = keys.list()[0].0;
+    /// keys.rotate(Key::generate()?)?;
+    /// // Once the longest session has expired:
+    /// keys.revoke(old)?;
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`KeyError::Unknown`] if there is no such key, [`KeyError::NotOneActive`] if it is the
+    /// [`KeyError::Unknown`] if there is no such key. [`KeyError::NotOneActive`] if it is the
     /// active one: rotate first.
     pub fn revoke(&self, id: KeyId) -> Result<(), KeyError> {
         self.change(
@@ -226,7 +296,16 @@ impl Keys {
         )
     }
 
-    /// Takes over the keys of `other`, as after reading the key file again.
+    /// Replaces the keys by those of `other`, such as after reading the key file again.
+    ///
+    /// ```no_run
+    /// use silverback::Keys;
+    ///
+    /// let keys = Keys::from_file("/run/secrets/session_keys")?;
+    /// // On a signal: every layer that has a clone of `keys` uses the new ones.
+    /// keys.replace(&Keys::from_file("/run/secrets/session_keys")?);
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     pub fn replace(&self, other: &Self) {
         let new = other.snapshot();
         let _: Result<(), KeyError> = self.change(|ring| {
@@ -235,13 +314,19 @@ impl Keys {
         });
     }
 
-    /// Lists the ids of the keys and what each is used for.
+    /// Lists the keys' ids and states. Neither is secret.
+    ///
+    /// ```
+    /// use silverback::Keys;
+    ///
+    /// for (id, state) in Keys::generate()?.list() {
+    ///     println!("{id} {state:?}");
+    /// }
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub fn list(&self) -> Vec<(KeyId, KeyState)> {
-        self.snapshot()
-            .iter()
-            .map(|(key, state)| (key.id(), *state))
-            .collect()
+        states(&self.0.ring.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn change(
@@ -249,9 +334,27 @@ impl Keys {
         change: impl FnOnce(&mut Vec<(Key, KeyState)>) -> Result<(), KeyError>,
     ) -> Result<(), KeyError> {
         let mut ring = self.0.ring.write().unwrap_or_else(PoisonError::into_inner);
+        let before = states(&ring);
         change(&mut ring)?;
+        let after = states(&ring);
         self.0.generation.fetch_add(1, Ordering::Release);
+        drop(ring);
+        let changed = after.iter().filter(|state| !before.contains(state));
+        for (id, state) in changed {
+            trace::key_changed(id, state.word());
+        }
         Ok(())
+    }
+
+    /// The same keys, where revoked ones are as good as retired: to explain what one has made.
+    pub(crate) fn pardoned(&self) -> Self {
+        let mut ring = self.snapshot();
+        for (_, state) in &mut ring {
+            if *state == KeyState::Revoked {
+                *state = KeyState::Retired;
+            }
+        }
+        Self::of(ring)
     }
 
     pub(crate) fn snapshot(&self) -> Vec<(Key, KeyState)> {
@@ -278,6 +381,11 @@ impl Keys {
     pub(crate) fn generation(&self) -> u64 {
         self.0.generation.load(Ordering::Acquire)
     }
+}
+
+fn states(ring: &[(Key, KeyState)]) -> Vec<(KeyId, KeyState)> {
+    let state = |(key, state): &(Key, KeyState)| (key.id(), *state);
+    ring.iter().map(state).collect()
 }
 
 /// Makes `key` the active one; the one until now becomes `former`.

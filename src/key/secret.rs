@@ -24,6 +24,13 @@ impl Key {
 
     /// Makes a new random key of 32 bytes.
     ///
+    /// ```
+    /// use silverback::{Key, Keys};
+    ///
+    /// let keys = Keys::new(Key::generate()?);
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`KeyError::RandomFailed`] if the operating system gives no random bytes.
@@ -34,9 +41,15 @@ impl Key {
         Self::from_bytes(secret.as_slice())
     }
 
-    /// Makes a key of raw secret bytes, such as the 64 bytes of a `cookie::Key`.
+    /// Makes a key of raw secret bytes, such as the 64 bytes of a `cookie::Key`. Use random bytes:
+    /// a password is not such a secret.
     ///
-    /// A password is not such a secret: use random bytes.
+    /// ```
+    /// use silverback::{Key, KeyError};
+    ///
+    /// assert!(Key::from_bytes(b"0f8a51b3c7d96e24a90b5d3f7c1e8642").is_ok());
+    /// assert!(matches!(Key::from_bytes(b"secret"), Err(KeyError::TooShort { .. })));
+    /// ```
     ///
     /// # Errors
     ///
@@ -55,6 +68,13 @@ impl Key {
 
     /// Makes a key of hexadecimal digits, at least 64 of them.
     ///
+    /// ```
+    /// use silverback::Key;
+    ///
+    /// let key = Key::from_hex(&"9f0d1e6b7a5c4d3e".repeat(4))?; // as `openssl rand -hex 32` prints one
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`KeyError::InvalidEncoding`] if the text is not hexadecimal; otherwise as
@@ -66,6 +86,14 @@ impl Key {
     }
 
     /// Makes a key of base64 text, standard or URL-safe, with or without padding.
+    ///
+    /// ```
+    /// use silverback::Key;
+    ///
+    /// // As `openssl rand -base64 32` prints one.
+    /// let key = Key::from_base64("n0fQHmt6XE0+LxoLnI1+b1pLPC0eD5qLfG1eTzorHA0=")?;
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -91,7 +119,16 @@ impl Key {
         }
     }
 
-    /// Returns the key's id: not a secret, and the same on every machine.
+    /// Returns the key's id. It is not secret, and the same on every machine.
+    ///
+    /// ```
+    /// use silverback::{Key, KeyState, Keys};
+    ///
+    /// let key = Key::generate()?;
+    /// let keys = Keys::new(key.clone());
+    /// assert_eq!(keys.list(), [(key.id(), KeyState::Active)]);
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub const fn id(&self) -> KeyId {
         self.id

@@ -8,6 +8,7 @@ use super::registry::{Handle, Registry};
 use crate::{
     error::Error,
     join,
+    report::metrics::Stopwatch,
     state::Use,
     turn::{self, Anchor, Keep, Reply, commit_cookie},
 };
@@ -63,8 +64,9 @@ pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commi
             }
             Now::Waits => {
                 // Those before it stay as they were committed.
-                let rest = std::iter::once(handle).chain(all).collect();
-                return Commit::Waiting(Box::pin(commit_rest(rest, keep(), committed)));
+                let others = all.collect();
+                let rest = commit_rest(handle, others, keep(), committed);
+                return Commit::Waiting(Box::pin(rest));
             }
         }
     }
@@ -77,14 +79,31 @@ pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commi
     }
 }
 
-async fn commit_rest(handles: Vec<Handle>, keep: Keep, mut committed: Committed) -> Committed {
+/// Commits the first one that waits, and those behind it.
+async fn commit_rest(
+    first: Handle,
+    others: Vec<Handle>,
+    keep: Keep,
+    mut committed: Committed,
+) -> Committed {
+    let watch = Stopwatch::start();
+    if others.is_empty() {
+        let reply = first.commit_waiting(keep).await;
+        committed.add(&first, reply);
+        watch.of_commit(first.exchange().meter.calls());
+        return committed;
+    }
+    let handles: Vec<_> = std::iter::once(first).chain(others).collect();
     let commits = handles.iter().map(|handle| commit_one(handle, keep));
-    let outcomes = join::all(commits.collect()).await;
+    let outcomes = Box::pin(join::all(commits.collect())).await;
     for (handle, outcome) in handles.iter().zip(outcomes) {
         match outcome {
             Ok(used) => committed.used = committed.used.max(used),
             Err(reply) => committed.add(handle, reply),
         }
+    }
+    if let Some(handle) = handles.first() {
+        watch.of_commit(handle.exchange().meter.calls());
     }
     committed
 }
@@ -94,10 +113,7 @@ async fn commit_one(handle: &Handle, keep: Keep) -> Result<Use, Result<Reply, Er
     match handle.commit_now(|| keep) {
         Now::Nothing { used } => Ok(used),
         Now::Done(reply) => Err(reply),
-        Now::Waits => {
-            let name = handle.check_name();
-            Err(turn::run(handle, turn::Commit { keep, name }).await)
-        }
+        Now::Waits => Err(handle.commit_waiting(keep).await),
     }
 }
 
@@ -132,6 +148,11 @@ impl Handle {
         } else {
             commit_cookie(self, commit)
         })
+    }
+
+    async fn commit_waiting(&self, keep: Keep) -> Result<Reply, Error> {
+        let name = self.check_name();
+        turn::run(self, turn::Commit { keep, name }).await
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     config::Settings,
     error::{Error, ErrorKind},
     lock::Monitor,
-    trace::Provoked,
+    report::Report,
     turn::{Anchor, Cell, Exchange},
     vault::Vault,
 };
@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     pub(crate) keep_if: Option<Arc<KeepIf>>,
     pub(crate) allows_shared_caching: bool,
     /// Of all services that the layer makes: axum has one make a service for each route.
-    pub(crate) provoked: Arc<Provoked>,
+    pub(crate) report: Arc<Report>,
 }
 
 pub(crate) type KeepIf = dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync;
@@ -86,7 +86,7 @@ impl Shared {
             clock,
             keep_if: None,
             allows_shared_caching: false,
-            provoked: Arc::default(),
+            report: Arc::default(),
         }
     }
 
@@ -126,7 +126,7 @@ impl Registry {
                 .for_each(|field| registry.exchange.cookies.keep(field));
             if let Some(bytes) = registry.exchange.cookies.len_near_limit() {
                 let shared = &registry.shared;
-                shared.provoked.long_request(&shared.clock, bytes);
+                shared.report.long_request(&shared.clock, bytes);
             }
         }
         registry
@@ -326,14 +326,11 @@ impl Anchor for Handle {
             settings: self.settings(),
             clock: self.clock(),
             meter: &self.registry.exchange.meter,
+            report: &self.registry.shared.report,
         }
     }
 
     fn exchange(&self) -> &Exchange {
         &self.registry.exchange
-    }
-
-    fn provoked(&self) -> &Provoked {
-        &self.registry.shared.provoked
     }
 }

@@ -143,15 +143,17 @@ impl Roster {
         self.not_before = next.max(now);
     }
 
-    /// Marks the sessions that were not used for longest, until `limit` are left; `keep` stays.
-    pub(crate) fn make_room(&mut self, limit: usize, keep: &[RecordKey]) {
+    /// Marks the sessions that were not used for longest, until `limit` are left; `keep` stays. Says
+    /// how many those are.
+    pub(crate) fn make_room(&mut self, limit: usize, keep: &[RecordKey]) -> usize {
         let surplus = self.surplus(limit, keep);
         self.entries.sort_by_key(|entry| entry.last_used);
         self.entries
             .iter_mut()
             .filter(|entry| is_other(entry, keep))
             .take(surplus)
-            .for_each(|entry| entry.ended = true);
+            .map(|entry| entry.ended = true)
+            .count()
     }
 
     /// Takes out the half of the sessions that were not used for longest.

@@ -14,19 +14,20 @@ use crate::{
 
 /// A session without a layer.
 impl Session {
-    /// Makes a new, empty session that no layer and no request is around: for unit tests of handlers,
-    /// and of functions that take a `&Session`.
+    /// Makes a new, empty session outside of any layer and request: for unit tests of handlers, and
+    /// of functions that take a `&Session`.
     ///
-    /// It is loaded, whatever it is kept in, and does all that a new session does in a request.
+    /// It is loaded, wherever it is kept, and does all that a new session does in a request.
     /// [`save`](Self::save) puts one that is kept in a store there, under a
-    /// [`record_key`](Self::record_key); [`destroy`](Self::destroy) ends it. There is no response,
-    /// so there is no cookie; [`testing::commit`](crate::testing::commit) does what one would do.
+    /// [`record_key`](Self::record_key). [`destroy`](Self::destroy) ends it. There is no response,
+    /// so there is no cookie; [`testing::commit`](crate::testing::commit) does what a response
+    /// would do.
     ///
     /// A handler takes it as a `Session`, as [`SessionOf::of`](crate::SessionOf::of),
     /// [`Typed::of`](crate::Typed::of) or [`Flashes::of`](crate::Flashes::of), or as
-    /// [`Sessions::from`](crate::Sessions). A `Typed<T, Account>` or `Flashes<Account>` is made of
-    /// the `SessionOf<Account>` with `into()`. For several sessions, and for another clock than the
-    /// system's, there is [`SessionLayer::detached`](crate::SessionLayer::detached).
+    /// [`Sessions::from`](crate::Sessions). A `SessionOf<Account>` becomes a `Typed<T, Account>` or
+    /// a `Flashes<Account>` by `into()`. For several sessions, or a clock other than the system's,
+    /// see [`SessionLayer::detached`](crate::SessionLayer::detached).
     ///
     /// ```
     /// use silverback::{Error, Key, Session, SessionConfig};
@@ -47,7 +48,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// What [`SessionLayer::try_new`](crate::SessionLayer::try_new) would say.
+    /// Those of [`SessionLayer::try_new`](crate::SessionLayer::try_new).
     pub fn detached(config: &SessionConfig) -> Result<Self, ConfigError> {
         let shared = Shared::of(Arc::new(config.build()?), Clock::system());
         let registry = Registry::new(Arc::new(shared), [], false);

@@ -23,7 +23,16 @@ const DEFAULT_QUEUE: &str = "";
 impl Session {
     /// Leaves a message for the next page.
     ///
-    /// Messages have a place of their own beside the values, so no key can get in their way.
+    /// Messages have a place beside the values, so no key can get in their way.
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// session.flash("Your profile was saved")?;
+    /// // On the next page:
+    /// assert_eq!(session.flashes::<String>()?, ["Your profile was saved"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -34,7 +43,16 @@ impl Session {
         self.flash_in(DEFAULT_QUEUE, message)
     }
 
-    /// Leaves a message in a queue of its own, such as `"errors"`.
+    /// Leaves a message in a named queue, such as `"errors"`.
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// session.flash_in("errors", "The file was too large")?;
+    /// assert!(session.flashes::<String>()?.is_empty());
+    /// assert_eq!(session.flashes_in::<String>("errors")?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -56,17 +74,27 @@ impl Session {
         })
     }
 
-    /// Takes all messages that were left, oldest first.
+    /// Takes all messages, oldest first.
     ///
-    /// They are gone once this request is saved; if it fails, the next one gets them. So it does
-    /// if [nobody sees](Self#which-changes-last) the response. Of two
-    /// requests at the same time, both may get a message: see
-    /// [`claim_flashes`](Self::claim_flashes).
+    /// They are gone once this request is saved. If the request fails, or [nobody
+    /// sees](Self#which-changes-last) its response, the next one gets them. Two requests at the
+    /// same time may both get a message: see [`claim_flashes`](Self::claim_flashes).
     ///
-    /// A message that is not a `T`, as one of an older release, is dropped with an event in the log,
-    /// and the others are returned. So a queue is for messages of one type: what
-    /// [`Flashes::success`](crate::Flashes::success) and its like have left is a
-    /// [`FlashMessage`](crate::FlashMessage), and no `String`.
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// session.flash("Saved")?;
+    /// for message in session.flashes::<String>()? {
+    ///     println!("<p>{message}");
+    /// }
+    /// assert!(session.flashes::<String>()?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// A message that is not a `T`, such as one of an older release, is dropped with an event in
+    /// the log, and the others are returned. So keep one type of message in a queue:
+    /// [`Flashes::success`](crate::Flashes::success) and its like leave a
+    /// [`FlashMessage`](crate::FlashMessage), not a `String`.
     ///
     /// # Errors
     ///
@@ -76,7 +104,15 @@ impl Session {
         self.flashes_in(DEFAULT_QUEUE)
     }
 
-    /// Takes all messages of one queue.
+    /// Takes all messages of one queue, oldest first.
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// session.flash_in("errors", "The file was too large")?;
+    /// assert_eq!(session.flashes_in::<String>("errors")?, ["The file was too large"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -89,9 +125,21 @@ impl Session {
     /// Takes all messages and saves the session at once, so that of any number of concurrent
     /// requests exactly one gets each message.
     ///
-    /// For that price, a message is lost if the handler then fails. If
-    /// [nobody sees](Self#which-changes-last) the response, the message is put back with it, by
-    /// another save. Sessions in a cookie cannot promise it.
+    /// ```
+    /// # use silverback::{Key, MemoryStore, Session, SessionConfig};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let config = SessionConfig::new("account", MemoryStore::new(), Key::generate()?);
+    /// # let session = Session::detached(&config)?;
+    /// session.flash("You have won")?;
+    /// assert_eq!(session.claim_flashes::<String>().await?, ["You have won"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The price: a message is lost if the handler then fails. If [nobody
+    /// sees](Self#which-changes-last) the response, the message is put back with it, by another
+    /// save. Sessions in a cookie cannot promise that only one request gets it.
     ///
     /// # Errors
     ///
@@ -101,6 +149,18 @@ impl Session {
     }
 
     /// Takes all messages of one queue and saves the session at once.
+    ///
+    /// ```
+    /// # use silverback::{Key, MemoryStore, Session, SessionConfig};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let config = SessionConfig::new("account", MemoryStore::new(), Key::generate()?);
+    /// # let session = Session::detached(&config)?;
+    /// session.flash_in("prizes", "You have won")?;
+    /// assert_eq!(session.claim_flashes_in::<String>("prizes").await?, ["You have won"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -126,8 +186,17 @@ impl Session {
         Ok(claimed.map(|(_, message)| message).collect())
     }
 
-    /// Returns all messages that were left, oldest first, and leaves them there. One that is not a
-    /// `T` is left out.
+    /// Returns all messages, oldest first, and leaves them there. A message that is not a `T` is
+    /// left out.
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// session.flash("Saved")?;
+    /// assert_eq!(session.peek_flashes::<String>()?.len(), 1);
+    /// assert_eq!(session.flashes::<String>()?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -137,6 +206,15 @@ impl Session {
     }
 
     /// Returns all messages of one queue, and leaves them there.
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// session.flash_in("errors", "The file was too large")?;
+    /// let has_errors = !session.peek_flashes_in::<String>("errors")?.is_empty();
+    /// assert!(has_errors);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -153,21 +231,41 @@ impl Session {
         Ok(messages.collect())
     }
 
-    /// Puts the messages back that this request has taken, so that the next page gets them, in front
-    /// of newer ones. It is for a handler that redirects once more after its messages were taken;
-    /// Rails calls it `flash.keep`.
+    /// Puts the messages back that this request has taken, so that the next page gets them, before
+    /// newer ones. Use it in a handler that redirects once more after taking its messages. Rails
+    /// has `flash.keep`.
     ///
-    /// Messages that are not taken stay anyway, on however many pages nobody asks for them.
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// session.flash("Saved")?;
+    /// let taken: Vec<String> = session.flashes()?;
+    /// session.keep_flashes()?;
+    /// assert_eq!(session.flashes::<String>()?, taken);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Messages that are not taken stay anyway, for any number of pages.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) if the handler has left no room for them.
-    /// As for [`flashes`](Self::flashes).
+    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) if the handler has left no room for
+    /// them. Otherwise as for [`flashes`](Self::flashes).
     pub fn keep_flashes(&self) -> Result<(), Error> {
         self.keep_flashes_in(DEFAULT_QUEUE)
     }
 
     /// Puts the messages of one queue back that this request has taken.
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// session.flash_in("errors", "The file was too large")?;
+    /// let taken: Vec<String> = session.flashes_in("errors")?;
+    /// session.keep_flashes_in("errors")?;
+    /// assert_eq!(session.flashes_in::<String>("errors")?, taken);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -278,7 +376,17 @@ pub struct Flashes<N: Selector = Innermost> {
 }
 
 impl Flashes {
-    /// The messages of this session, whichever it is.
+    /// Returns the messages of this session, whatever its name: for code outside axum, and for
+    /// tests.
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// use silverback::Flashes;
+    ///
+    /// Flashes::of(&session).success("Saved")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn of(session: &Session) -> Self {
         Self::at(session.clone())
@@ -295,45 +403,95 @@ impl<N: Selector> Flashes<N> {
 
     /// Leaves a message; see [`Session::flash`].
     ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// # let flashes = silverback::Flashes::of(&session);
+    /// flashes.push("Saved")?;
+    /// assert_eq!(flashes.take::<String>()?, ["Saved"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`Session::flash`].
     pub fn push<T: Serialize>(&self, message: T) -> Result<(), Error> {
         self.session.flash(message)
     }
 
     /// Takes all messages; see [`Session::flashes`].
     ///
+    /// ```
+    /// # use silverback::{Error, FlashMessage, Flashes};
+    /// async fn page(flashes: Flashes) -> Result<String, Error> {
+    ///     let messages: Vec<FlashMessage> = flashes.take()?;
+    ///     Ok(messages.iter().map(|message| format!("<p class={}>{message}", message.level)).collect())
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`Session::flashes`].
     pub fn take<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
         self.session.flashes()
     }
 
     /// Returns all messages and leaves them there; see [`Session::peek_flashes`].
     ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// # let flashes = silverback::Flashes::of(&session);
+    /// flashes.push("Saved")?;
+    /// assert_eq!(flashes.peek::<String>()?, flashes.take::<String>()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`Session::peek_flashes`].
     pub fn peek<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
         self.session.peek_flashes()
     }
 
     /// Puts the messages back that this request has taken; see [`Session::keep_flashes`].
     ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// # let flashes = silverback::Flashes::of(&session);
+    /// flashes.push("Saved")?;
+    /// let taken: Vec<String> = flashes.take()?;
+    /// flashes.keep()?; // the next page shows them
+    /// assert_eq!(flashes.peek::<String>()?, taken);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`Session::keep_flashes`].
     pub fn keep(&self) -> Result<(), Error> {
         self.session.keep_flashes()
     }
 
     /// Takes all messages for this request alone; see [`Session::claim_flashes`].
     ///
+    /// ```
+    /// # use silverback::{Key, MemoryStore, Session, SessionConfig};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let config = SessionConfig::new("account", MemoryStore::new(), Key::generate()?);
+    /// # let session = Session::detached(&config)?;
+    /// # let flashes = silverback::Flashes::of(&session);
+    /// flashes.push("You have won")?;
+    /// assert_eq!(flashes.claim::<String>().await?, ["You have won"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`Session::claim_flashes`].
     pub async fn claim<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
         self.session.claim_flashes().await
     }

@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 
 use super::json::{from_json, is_json};
 
-/// What becomes of a stored value that is not of its [`SessionData`](crate::SessionData) type any
-/// more: [`SessionData::FORMER`](crate::SessionData::FORMER).
+/// What becomes of a stored value that no longer is of its [`SessionData`](crate::SessionData)
+/// type: [`SessionData::FORMER`](crate::SessionData::FORMER).
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -36,24 +36,42 @@ use super::json::{from_json, is_json};
 /// }
 /// ```
 ///
-/// [`Ignore`](Self::Ignore) and a migration say so in the log. Both leave the stored value as it is
-/// until you write.
+/// [`Ignore`](Self::Ignore) and a migration leave an event in the log. Both leave the stored value
+/// as it is until you write.
 #[non_exhaustive]
 pub enum Former<T> {
-    /// It counts as no value, so that no visitor is stuck with an error until the session ends.
+    /// The value counts as none, so that no visitor is stuck with an error until the session ends.
     Ignore,
-    /// Reading it is [`ErrorKind::DeserializeFailed`](crate::ErrorKind::DeserializeFailed): for
-    /// what must not be lost.
+    /// Reading it is [`ErrorKind::DeserializeFailed`](crate::ErrorKind::DeserializeFailed). For
+    /// values that must not be lost.
     Fail,
-    /// This makes a new value of the old JSON. Where it returns `None`, reading the value is an error
-    /// as with [`Fail`](Self::Fail); return `Some` of a default to ignore it instead.
+    /// This function makes a new value of the old JSON. Where it returns `None`, reading the value
+    /// is an error as with [`Fail`](Self::Fail). To ignore a value instead, return `Some` of a
+    /// default.
     ///
-    /// It runs without a lock, and again if another request saves first.
+    /// No lock is held while it runs. It runs again if another request saves first.
     Migrate(fn(json: &str) -> Option<T>),
 }
 
 impl<T> Former<T> {
     /// Migrates what was stored as an `Old`. Anything else is an error.
+    ///
+    /// ```
+    /// # use silverback::{Former, SessionData};
+    /// # #[derive(serde::Deserialize, serde::Serialize)]
+    /// struct Theme { name: String }
+    ///
+    /// impl From<String> for Theme {
+    ///     fn from(name: String) -> Self {
+    ///         Self { name }
+    ///     }
+    /// }
+    ///
+    /// impl SessionData for Theme {
+    ///     const KEY: &'static str = "theme";
+    ///     const FORMER: Former<Self> = Former::from_type::<String>(); // a bare name before
+    /// }
+    /// ```
     #[must_use]
     pub const fn from_type<Old: DeserializeOwned + Into<T>>() -> Self {
         Self::Migrate(migrate::<Old, T>)

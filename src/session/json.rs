@@ -63,8 +63,8 @@ impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { wanted, column, .. } = self;
         match &self.missing {
-            Some(field) => write!(f, "it is no `{wanted}`: field `{field}` is missing"),
-            None => write!(f, "its JSON is no `{wanted}`, as byte {column} shows"),
+            Some(field) => write!(f, "it is not a `{wanted}`: field `{field}` is missing"),
+            None => write!(f, "its JSON is not a `{wanted}`, as byte {column} shows"),
         }
     }
 }
@@ -79,7 +79,7 @@ pub(super) fn from_json<T: DeserializeOwned>(json: &[u8]) -> Result<Option<T>, E
             b"null" => Ok(None),
             [BYTES, ..] => Err(Error::with_source(
                 kind,
-                "it is bytes: read it by `get_bytes`",
+                "it is bytes: read it with `get_bytes`",
             )),
             _ => Err(Error::with_source(kind, Mismatch::of::<T>(&error))),
         }
@@ -106,7 +106,7 @@ pub(super) fn unwrap_bytes(value: &[u8]) -> Result<Vec<u8>, Error> {
         [BYTES, bytes @ ..] => Ok(bytes.to_vec()),
         _ => Err(Error::with_source(
             ErrorKind::DeserializeFailed,
-            "it is no bytes: read it by `get`",
+            "it is not bytes: read it with `get`",
         )),
     }
 }

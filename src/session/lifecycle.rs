@@ -15,27 +15,37 @@ use crate::{
 
 /// The session as a whole.
 impl Session {
-    /// Opens the session: one read for a store that waits, nothing for the others.
+    /// Opens the session: one read for a store that waits, none for the others.
     ///
-    /// Once the session is open this does nothing, until the response has been committed. From then
-    /// on, in a WebSocket or the stream of a body, each call asks the store again: a session that has
-    /// ended is empty then, with the reason in [`rejection`](Self::rejection). One in a store can be
-    /// changed again, and [saved](Self::save). In a cookie with
-    /// [`revocation`](crate::CookieStore::revocation), only the end shows. See
-    /// [After the response](Self#after-the-response).
+    /// Once the session is open this does nothing until the response has been sent. Afterwards, in
+    /// a WebSocket or the stream of a body, each call asks the store again. A session that has
+    /// ended is empty then, and [`rejection`](Self::rejection) says why. One in a store can be
+    /// changed again and [saved](Self::save). One in a cookie with
+    /// [`revocation`](crate::CookieStore::revocation) shows only that it has ended. See [After the
+    /// response](Self#after-the-response).
+    ///
+    /// axum's extractors load the session. Elsewhere you do:
+    ///
+    /// ```
+    /// # use silverback::{Error, Session};
+    /// async fn user<B>(request: http::Request<B>) -> Result<Option<u64>, Error> {
+    ///     let Some(session) = request.extensions().get::<Session>() else { return Ok(None) };
+    ///     session.load().await?;
+    ///     session.get("user")
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::StoreFailed`] if the store fails: the session is then not empty but unknown.
-    /// [`ErrorKind::LaterFormat`] if a later release has written it.
-    /// [`ErrorKind::NameTaken`] if a layer outside uses the same name.
+    /// [`ErrorKind::StoreFailed`] if the store fails: the session is unknown then, not empty.
+    /// [`ErrorKind::LaterFormat`] if a later release has written it. [`ErrorKind::NameTaken`] if an
+    /// outer layer uses the same name.
     pub async fn load(&self) -> Result<(), Error> {
         self.load_with(None).await
     }
 
-    /// As [`load`](Self::load), with what the session's store has answered already.
-    /// Loads it if its store waits. Otherwise the first method that asks for it does, and one that
-    /// nobody asks for costs nothing.
+    /// Loads the session if its store waits. Otherwise the first method that asks for it opens it,
+    /// and a session that nobody asks for costs nothing.
     pub(crate) async fn fetch(&self) -> Result<(), Error> {
         if self.settings().never_waits && !self.handle.exchange().is_over() {
             return self.handle.check_name().map_err(|error| self.fail(error));
@@ -43,6 +53,7 @@ impl Session {
         self.load().await
     }
 
+    /// As [`load`](Self::load), with what the session's store has answered already.
     pub(crate) async fn load_with(&self, fetched: Option<Fetched>) -> Result<(), Error> {
         let load = async {
             self.handle.check_name()?;
@@ -65,12 +76,12 @@ impl Session {
         })
     }
 
-    /// Saves the session now instead of with the response; the cookie still goes with the response.
+    /// Saves the session now instead of with the response. The cookie still goes with the response.
     ///
-    /// Call it before something that must not happen unless the session is saved. If another request
-    /// has saved meanwhile, this one's changes are applied to what that one left; see
-    /// [Who wins](crate#who-wins). For a session in a cookie, which the response itself saves, this
-    /// checks that it will fit.
+    /// Call it before something that must not happen unless the session is saved. If another
+    /// request has saved meanwhile, this request's changes are applied to the newer session; see
+    /// [Who wins](crate#who-wins). A session in a cookie is saved by the response itself; for such
+    /// a one, this checks that it will fit.
     ///
     /// ```
     /// # use silverback::{Error, Session};
@@ -85,14 +96,15 @@ impl Session {
     /// # Errors
     ///
     /// [`ErrorKind::Gone`] if the session was destroyed or renewed meanwhile, or less than a minute
-    /// before the request. [`ErrorKind::Conflict`] if other requests kept being faster.
+    /// before the request. [`ErrorKind::Conflict`] if other requests were faster each time.
     /// [`ErrorKind::TooLarge`]. [`ErrorKind::StoreFailed`] if the store failed, or did not answer
-    /// within [`store_timeout`](crate::SessionConfig::store_timeout): the save may have been done all
-    /// the same, and another call does nothing twice. Also if eight others have saved since a save of
-    /// this request whose answer was lost, so that nobody can tell whether it was done. After
-    /// each of these the changes are kept and can be saved again. [`ErrorKind::ClocksDiffer`] if the
-    /// store was not given the layer's clock. [`ErrorKind::AlreadyCommitted`] for a new session or a
-    /// renewal, whose cookie cannot be sent any more.
+    /// within [`store_timeout`](crate::SessionConfig::store_timeout). The save may have happened
+    /// all the same; calling again does nothing twice. [`ErrorKind::StoreFailed`] also if a save of
+    /// this request got no answer and eight other saves have followed, so that nothing shows
+    /// whether it happened. After each of these the changes are kept and can be saved again.
+    /// [`ErrorKind::ClocksDiffer`] if the store was not given the layer's clock.
+    /// [`ErrorKind::AlreadyCommitted`] for a new session or a renewal whose cookie can no longer be
+    /// sent.
     pub async fn save(&self) -> Result<(), Error> {
         let save = async {
             if self
@@ -116,19 +128,32 @@ impl Session {
     }
 
     /// Restarts the session's [idle timeout](crate::SessionConfig::idle_timeout) now, as a request
-    /// that uses it does, and saves what was changed. The absolute timeout stays.
+    /// that uses the session does, and saves its changes. The absolute timeout stays.
     ///
-    /// A request needs no call of this. It is for what lives longer than a request: a WebSocket that
-    /// calls it a few times per idle timeout keeps its visitor logged in, and learns when the session
-    /// has ended. Each call is one write. For a session in a cookie only a response can do that. See
-    /// [After the response](Self#after-the-response) for an example.
+    /// A request needs no such call. It is for what lives longer than a request: a WebSocket that
+    /// calls it a few times per idle timeout keeps its visitor logged in, and learns when the
+    /// session has ended. Each call is one write. A session in a cookie needs a response for this.
+    /// See [After the response](Self#after-the-response).
+    ///
+    /// ```
+    /// # use silverback::{Key, MemoryStore, Session, SessionConfig};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let config = SessionConfig::new("account", MemoryStore::new(), Key::generate()?);
+    /// # let session = Session::detached(&config)?;
+    /// session.insert("user", 7)?;
+    /// session.save().await?;
+    /// session.touch().await?; // each five minutes, say
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if the session has ended or was renewed, or its cookie's key was revoked;
-    /// [`load`](Self::load) it, and [`rejection`](Self::rejection) tells which of these. [`ErrorKind::AlreadyCommitted`] for a
-    /// session in a cookie after the response. [`ErrorKind::StoreFailed`], and those of
-    /// [`save`](Self::save).
+    /// [`ErrorKind::Gone`] if the session has ended or was renewed, or its cookie's key was
+    /// revoked. [`load`](Self::load) it, and [`rejection`](Self::rejection) says which.
+    /// [`ErrorKind::AlreadyCommitted`] for a session in a cookie after the response.
+    /// [`ErrorKind::StoreFailed`], and those of [`save`](Self::save).
     pub async fn touch(&self) -> Result<(), Error> {
         let touch = async {
             self.handle.check_name()?;
@@ -154,33 +179,34 @@ impl Session {
     ///
     /// # The old ID
     ///
-    /// The server remembers for 60 seconds that the old ID was renewed, in the store or in that of
-    /// [`revocation`](crate::CookieStore::revocation). A request that comes with it until then sees
-    /// an empty session and [`Rejection::Renewed`](crate::Rejection::Renewed). Reading sets no
-    /// cookie; writing is [`ErrorKind::Gone`], because the request may have been sent before the
-    /// login's response arrived. After that the ID is unknown. Of a session in a cookie alone nothing
-    /// is remembered: a copy of the old cookie stays valid until its timeouts end it.
+    /// For 60 seconds the server remembers that the old ID was renewed, in the session's store or
+    /// in that of [`revocation`](crate::CookieStore::revocation). A request that comes with it
+    /// until then sees an empty session and [`Rejection::Renewed`](crate::Rejection::Renewed).
+    /// Reading sets no cookie. Writing is [`ErrorKind::Gone`], because the request may have been
+    /// sent before the login's response arrived. After that the ID is unknown. A session in a
+    /// cookie alone leaves nothing behind: a copy of the old cookie stays valid until its timeouts
+    /// end it.
     ///
     /// A request under way that writes under the old ID is [`ErrorKind::Gone`]; one that only reads
-    /// is not disturbed. A logout follows the session to its new ID.
+    /// goes on undisturbed. A logout follows the session to its new ID.
     ///
     /// # Two renewals
     ///
-    /// Of two requests that renew one session at the same time, one gets what was in it. The other
-    /// gets a new session of what its own request put in, and of nothing it has read; if it put
-    /// nothing in, it is [`ErrorKind::Gone`] and sets no cookie. So after a double click on "log in"
-    /// the visitor is logged in by either response, and a cart may stay behind in one of the two
-    /// sessions. A renewal that is no login can displace a login in the same way, so put nothing in
-    /// with one, not even a flash message.
+    /// Of two requests that renew one session at the same time, one gets the session's values. The
+    /// other gets a new session with what it put in itself, and nothing that it read. If it put
+    /// nothing in, it is [`ErrorKind::Gone`] and sets no cookie. So after a double click on "log
+    /// in", either response logs the visitor in, and a cart may stay behind in one of the two
+    /// sessions. A renewal that is not a login can displace a login in the same way. So put nothing
+    /// in with such a renewal, not even a flash message.
     ///
     /// # Limits
     ///
     /// The new ID goes with the response, as [`persist_for`](Self::persist_for) and
-    /// [`until_browser_closes`](Self::until_browser_closes) do. Called after it, this does nothing,
-    /// and the next [`save`](Self::save) is [`ErrorKind::AlreadyCommitted`]. A browser that never
-    /// gets the response writes nothing for a minute, but can log in. If the store does not answer in
-    /// time, the renewal may have been done all the same. [Who wins](crate#who-wins) has
-    /// the other cases.
+    /// [`until_browser_closes`](Self::until_browser_closes) do. After the response this does
+    /// nothing, and the next [`save`](Self::save) is [`ErrorKind::AlreadyCommitted`]. A browser
+    /// that never gets the response writes nothing for a minute, but can log in. If the store does
+    /// not answer in time, the renewal may have happened all the same. [Who wins](crate#who-wins)
+    /// has the other cases.
     #[doc(alias = "cycle_id")]
     #[doc(alias = "regenerate")]
     pub fn renew(&self) {
@@ -188,8 +214,8 @@ impl Session {
         self.wish("renew", |state| state.renew(now));
     }
 
-    /// Returns when the session was last [renewed](Self::renew), which is when the visitor last
-    /// proved who they are, if you renew it at each login and nowhere else. `None` before the first
+    /// Returns when the session was last [renewed](Self::renew). If you renew at each login and
+    /// nowhere else, visitors last proved who they are at that time. `None` before the first
     /// renewal.
     ///
     /// Ask for the password again before something grave if this is long ago (OWASP ASVS 7.5.3).
@@ -220,31 +246,31 @@ impl Session {
     /// }
     /// ```
     ///
-    /// The logout wins against requests that overlap it. A write under way is
-    /// [`ErrorKind::Gone`], and so is one that comes with the old cookie in the next 60 seconds; such
-    /// a request sees an empty session and [`Rejection::Ended`](crate::Rejection::Ended). A renewal
-    /// that is under way, or was less than a minute ago, is followed to the session's new ID, up to
+    /// The logout wins against requests that overlap it. A write under way is [`ErrorKind::Gone`],
+    /// and so is one that comes with the old cookie in the next 60 seconds. Such a request sees an
+    /// empty session and [`Rejection::Ended`](crate::Rejection::Ended). If the session is being
+    /// renewed, or was renewed less than a minute ago, the logout follows it to its new ID, up to
     /// eight times. So anyone who knew the ID from before a login can end that login for a minute.
     /// [Who wins](crate#who-wins) has the other cases.
     ///
-    /// If several cookies of the session's name came, this ends the session of each that is valid, at
-    /// most 64. With more, an event says so.
+    /// If several cookies of the session's name came, this ends the session of each valid one, at
+    /// most 64. With more, the log has an event.
     ///
-    /// What you insert or flash afterwards makes a new session. Put a goodbye that should not start
-    /// one into the URL that you redirect to. A session in a cookie without
-    /// [`revocation`](crate::CookieStore::revocation) ends in this browser only: a copy of the
-    /// cookie stays valid, see [`CookieStore`](crate::CookieStore).
+    /// What you insert or flash afterwards starts a new session. A goodbye that should not start
+    /// one belongs in the URL that you redirect to. A session in a cookie without
+    /// [`revocation`](crate::CookieStore::revocation) ends in this browser only. A copy of the
+    /// cookie stays valid: see [`CookieStore`](crate::CookieStore).
     ///
     /// # Errors
     ///
     /// [`ErrorKind::StoreFailed`] if the store failed, or did not answer within
-    /// [`store_timeout`](crate::SessionConfig::store_timeout): the session may have ended or not, and
-    /// is as before for this request. [`ErrorKind::Gone`] if the session is not there any more and
-    /// nothing tells what became of it, so that it may live under another ID; the response removes
-    /// the cookie. [`ErrorKind::Conflict`] if it was renewed more than eight times within a minute,
-    /// or others kept writing. [`ErrorKind::AlreadyCommitted`] for a session in a cookie, if the
-    /// response has gone and no [`revocation`](crate::CookieStore::revocation) is
-    /// configured. [`ErrorKind::LaterFormat`], and those of [`load`](Self::load).
+    /// [`store_timeout`](crate::SessionConfig::store_timeout): the session may have ended or not,
+    /// and this request still has it. [`ErrorKind::Gone`] if the session's record has vanished and
+    /// left no trace, so that the session may live under another ID; the response removes the
+    /// cookie. [`ErrorKind::Conflict`] if the session was renewed more than eight times within a
+    /// minute, or others kept writing. [`ErrorKind::AlreadyCommitted`] for a session in a cookie
+    /// after the response, without [`revocation`](crate::CookieStore::revocation).
+    /// [`ErrorKind::LaterFormat`], and those of [`load`](Self::load).
     #[doc(alias = "delete")]
     #[doc(alias = "invalidate")]
     #[doc(alias = "flush")]
@@ -262,13 +288,13 @@ impl Session {
     /// "remember me".
     ///
     /// It is this session's `Max-Age`, idle timeout and absolute timeout in one. It does not slide;
-    /// for a session that does, set [`max_age`](crate::SessionConfig::max_age). Whole seconds count.
-    /// The length is at least one second, and is cut to
-    /// [`persist_up_to`](crate::SessionConfig::persist_up_to): 30 days or more by default. To end a
-    /// session, [`destroy`](Self::destroy) it.
+    /// for a session that does, set [`max_age`](crate::SessionConfig::max_age). Whole seconds
+    /// count. The length is at least one second and at most
+    /// [`persist_up_to`](crate::SessionConfig::persist_up_to), which is 30 days or more by default.
+    /// To end a session, [`destroy`](Self::destroy) it.
     ///
-    /// A session that should last is kept even if nothing is in it any more. Without this, one that
-    /// a request leaves empty loses its record and its cookie.
+    /// A session that should last is kept even when it is empty. Without this, a session that a
+    /// request leaves empty loses its record and its cookie.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -282,7 +308,7 @@ impl Session {
     /// }
     /// ```
     ///
-    /// It goes with the response. Called after that it does nothing, and the next
+    /// It goes with the response. After the response this does nothing, and the next
     /// [`save`](Self::save) is [`ErrorKind::AlreadyCommitted`]. Beside `Max-Age` the cookie says
     /// `Expires` (RFC 6265, section 4.1.2).
     #[doc(alias = "MaxAge")]
@@ -295,7 +321,16 @@ impl Session {
         });
     }
 
-    /// Lets this session end with the browser: no `Max-Age`, and the timeouts that are configured.
+    /// Lets this session end with the browser: its cookie has no `Max-Age`, and the configured
+    /// timeouts hold. This takes back [`persist_for`](Self::persist_for).
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// session.until_browser_closes();
+    /// assert!(!session.is_persistent()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn until_browser_closes(&self) {
         self.wish("until_browser_closes", |state| {
             state.persist(Persistence::UntilBrowserCloses)
@@ -303,26 +338,27 @@ impl Session {
     }
 
     /// Changes the attributes of this session's cookie, starting from those it has. They stay with
-    /// the session, so that later cookies, and its removal, match.
+    /// the session, so that later cookies, and the removal, match. gorilla has `Session.Options`.
     ///
     /// A browser keeps cookies of different paths, domains or partitions apart. After a change of
-    /// one of these, the response removes the cookie that came as well, so that the two do not stay
-    /// side by side. For a change in [`SessionConfig`](crate::SessionConfig), name the attributes
-    /// that browsers have by then in
-    /// [`former_attributes`](crate::SessionConfig::former_attributes).
+    /// one of these, the response removes the cookie that came as well, so that no two stay side by
+    /// side. For a change in [`SessionConfig`](crate::SessionConfig), name the attributes that
+    /// browsers have by then in [`former_attributes`](crate::SessionConfig::former_attributes).
     ///
     /// ```
-    /// # fn f(session: &silverback::Session) -> Result<(), silverback::Error> {
-    /// session.set_attributes(|cookie| cookie.path("/admin").same_site(silverback::SameSite::Strict))?;
-    /// # Ok(())
-    /// # }
+    /// # use silverback::{Key, SameSite, Session, SessionConfig};
+    /// # let config = SessionConfig::cookie("account", Key::generate()?).cookie_name("account");
+    /// # let session = Session::detached(&config)?;
+    /// session.set_attributes(|cookie| cookie.path("/admin").same_site(SameSite::Strict))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidAttributes`] if they do not go together, or with the name.
-    /// [`ErrorKind::TooLarge`] if they leave no room for the session in its cookie.
-    /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
+    /// [`ErrorKind::InvalidAttributes`] if they contradict each other or the cookie's name: a name
+    /// that begins with `__Host-` needs the path `/` and no domain. [`ErrorKind::TooLarge`] if they
+    /// leave no room for the session in its cookie. [`ErrorKind::NotLoaded`],
+    /// [`ErrorKind::AlreadyCommitted`].
     #[doc(alias = "Options")]
     pub fn set_attributes(
         &self,

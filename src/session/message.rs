@@ -13,8 +13,8 @@ use crate::error::Error;
 /// A flash message with a level, so that a page can show success and failure apart.
 ///
 /// It is a message like any other: [`flash`](crate::Session::flash) leaves one, and
-/// [`flashes::<FlashMessage>()`](crate::Session::flashes) takes them. A plain text that was left is
-/// read as [`Info`](FlashLevel::Info). Shown, it is its text; it is not escaped for HTML.
+/// [`flashes::<FlashMessage>()`](crate::Session::flashes) takes them. A plain text is read as
+/// [`Info`](FlashLevel::Info). It displays as its text, which is not escaped for HTML.
 ///
 /// ```
 /// use silverback::{Error, FlashMessage, Session};
@@ -33,49 +33,82 @@ use crate::error::Error;
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub struct FlashMessage {
-    /// How it is meant.
+    /// Its level.
     pub level: FlashLevel,
-    /// What it says.
+    /// Its text.
     pub text: String,
 }
 
-/// How a [`FlashMessage`] is meant. Its name, such as `success`, does for a CSS class.
+/// The level of a [`FlashMessage`]. It displays as its name, such as `success`, which does for a
+/// CSS class.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum FlashLevel {
     /// `success`: what the visitor asked for is done.
     Success,
-    /// `info`: good to know.
+    /// `info`: something worth knowing.
     Info,
-    /// `warning`: done, but look at it.
+    /// `warning`: done, but worth a look.
     Warning,
     /// `error`: not done.
     Error,
 }
 
 impl FlashMessage {
-    /// A message of this level.
+    /// Makes a message of this level.
+    ///
+    /// ```
+    /// use silverback::{FlashLevel, FlashMessage};
+    ///
+    /// let level = if 3 > 2 { FlashLevel::Warning } else { FlashLevel::Info };
+    /// let message = FlashMessage::new(level, "Three failed logins since your last visit");
+    /// assert_eq!(message.level, FlashLevel::Warning);
+    /// ```
     pub fn new(level: FlashLevel, text: impl Into<String>) -> Self {
         let text = text.into();
         Self { level, text }
     }
 
-    /// A message that something is done.
+    /// Makes a message of what is done.
+    ///
+    /// ```
+    /// use silverback::{FlashLevel, FlashMessage};
+    ///
+    /// assert_eq!(FlashMessage::success("Saved").level, FlashLevel::Success);
+    /// ```
     pub fn success(text: impl Into<String>) -> Self {
         Self::new(FlashLevel::Success, text)
     }
 
-    /// A message that is good to know.
+    /// Makes a message of something worth knowing.
+    ///
+    /// ```
+    /// use silverback::{FlashLevel, FlashMessage};
+    ///
+    /// assert_eq!(FlashMessage::info("We close at six").level, FlashLevel::Info);
+    /// ```
     pub fn info(text: impl Into<String>) -> Self {
         Self::new(FlashLevel::Info, text)
     }
 
-    /// A message that something is done, and to be looked at.
+    /// Makes a message of what is done, but worth a look.
+    ///
+    /// ```
+    /// use silverback::{FlashLevel, FlashMessage};
+    ///
+    /// assert_eq!(FlashMessage::warning("One item was sold out").level, FlashLevel::Warning);
+    /// ```
     pub fn warning(text: impl Into<String>) -> Self {
         Self::new(FlashLevel::Warning, text)
     }
 
-    /// A message that something is not done.
+    /// Makes a message of what is not done.
+    ///
+    /// ```
+    /// use silverback::{FlashLevel, FlashMessage};
+    ///
+    /// assert_eq!(FlashMessage::error("The card was refused").level, FlashLevel::Error);
+    /// ```
     pub fn error(text: impl Into<String>) -> Self {
         Self::new(FlashLevel::Error, text)
     }
@@ -85,7 +118,13 @@ impl FlashLevel {
     const ALL: [Self; 4] = [Self::Success, Self::Info, Self::Warning, Self::Error];
     const NAMES: &[&str] = &["success", "info", "warning", "error"];
 
-    /// Returns its name.
+    /// Returns the level's name.
+    ///
+    /// ```
+    /// use silverback::FlashLevel;
+    ///
+    /// assert_eq!(FlashLevel::Success.as_str(), "success");
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -99,7 +138,16 @@ impl FlashLevel {
 
 /// Messages with a level; see [`FlashMessage`].
 impl<N: Selector> Flashes<N> {
-    /// Leaves a message that something is done.
+    /// Leaves a message of what is done.
+    ///
+    /// ```
+    /// # use silverback::{FlashMessage, Flashes, Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// # let flashes = Flashes::of(&session);
+    /// flashes.success("Saved")?;
+    /// assert_eq!(flashes.take::<FlashMessage>()?, [FlashMessage::success("Saved")]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -108,7 +156,16 @@ impl<N: Selector> Flashes<N> {
         self.push(FlashMessage::success(text))
     }
 
-    /// Leaves a message that is good to know.
+    /// Leaves a message of something worth knowing.
+    ///
+    /// ```
+    /// # use silverback::{FlashMessage, Flashes, Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// # let flashes = Flashes::of(&session);
+    /// flashes.info("We close at six")?;
+    /// assert_eq!(flashes.take::<FlashMessage>()?, [FlashMessage::info("We close at six")]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -117,7 +174,16 @@ impl<N: Selector> Flashes<N> {
         self.push(FlashMessage::info(text))
     }
 
-    /// Leaves a message that something is done, and to be looked at.
+    /// Leaves a message of what is done, but worth a look.
+    ///
+    /// ```
+    /// # use silverback::{FlashMessage, Flashes, Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// # let flashes = Flashes::of(&session);
+    /// flashes.warning("One item was sold out")?;
+    /// assert_eq!(flashes.take::<FlashMessage>()?, [FlashMessage::warning("One item was sold out")]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -126,7 +192,16 @@ impl<N: Selector> Flashes<N> {
         self.push(FlashMessage::warning(text))
     }
 
-    /// Leaves a message that something is not done.
+    /// Leaves a message of what is not done.
+    ///
+    /// ```
+    /// # use silverback::{FlashMessage, Flashes, Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// # let flashes = Flashes::of(&session);
+    /// flashes.error("The card was refused")?;
+    /// assert_eq!(flashes.take::<FlashMessage>()?, [FlashMessage::error("The card was refused")]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

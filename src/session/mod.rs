@@ -34,15 +34,14 @@ use crate::{
     turn::{self, Anchor, Open, open_cookie},
 };
 
-/// A handle of one session of a request.
+/// One session of a request.
 ///
-/// [`SessionLayer`](crate::SessionLayer) puts the handle of its first session into the request's
-/// extensions; [`Sessions`](crate::Sessions) has the others. Clones are cheap and refer to the same
-/// session.
+/// [`SessionLayer`](crate::SessionLayer) puts its first session into the request's extensions.
+/// [`Sessions`](crate::Sessions) has the others. Clones are cheap and refer to the same session.
 ///
-/// Values are kept by key, as JSON. They are read and changed in memory, without waiting; what was
-/// changed goes to the store, and the cookie to the browser, when the handler has returned its
-/// response. A session that is not used costs nothing.
+/// Values are stored by key, as JSON. You read and change them in memory, without waiting. When the
+/// handler has returned its response, the changes go to the store and the cookie to the browser. A
+/// session that is not used costs nothing.
 ///
 /// ```
 /// # use silverback::{Session, Error};
@@ -58,9 +57,9 @@ use crate::{
 ///
 /// # Several layers
 ///
-/// A plain `Session` is the first one of the innermost layer around the handler. So what it is
-/// changes if somebody puts a layer between: here `page` gets the cart, although it was written for
-/// the account.
+/// A plain `Session` is the first one of the innermost layer around the handler. So it becomes
+/// another session if somebody puts a layer between. Here `page` gets the cart, although it was
+/// written for the account.
 ///
 /// ```text
 /// Router::new()
@@ -69,9 +68,9 @@ use crate::{
 ///     .layer(SessionLayer::new(account))
 /// ```
 ///
-/// Give the session a [`SessionName`](crate::SessionName) and ask for
-/// [`SessionOf<Account>`](crate::SessionOf), or for [`Sessions::get`](crate::Sessions::get): they
-/// find it in whichever layer has it.
+/// Give the session a [`SessionName`](crate::SessionName), and ask for
+/// [`SessionOf<Account>`](crate::SessionOf) or [`Sessions::get`](crate::Sessions::get). These find
+/// it in whichever layer it is.
 ///
 /// # Which changes last
 ///
@@ -86,33 +85,32 @@ use crate::{
 ///
 /// What an explicit [`save`](Self::save) has put into a store stays there in all cases.
 ///
-/// A timeout layer inside cuts the handler off and answers 408 (in tonic, gRPC status 1), so a
-/// session is not saved half-changed. The gRPC statuses that mean the same are 1 `CANCELLED`,
-/// 2 `UNKNOWN`, 4 `DEADLINE_EXCEEDED`, 12 `UNIMPLEMENTED`, 13 `INTERNAL`, 14 `UNAVAILABLE` and
-/// 15 `DATA_LOSS`, in the response's headers.
+/// An inner timeout layer cuts the handler off and answers 408 (in tonic, gRPC status 1), so a
+/// session is not saved half-changed. The gRPC statuses that mean the same are 1 `CANCELLED`, 2
+/// `UNKNOWN`, 4 `DEADLINE_EXCEEDED`, 12 `UNIMPLEMENTED`, 13 `INTERNAL`, 14 `UNAVAILABLE` and 15
+/// `DATA_LOSS`, in the response's headers.
 ///
 /// Nobody sees the response to a HEAD request, a 304 (Not Modified), or the response to a request
-/// with `Sec-Purpose: prefetch`. If the visitor then follows the link, a
-/// browser may show the prefetched page as it is: its message shows once more on the next one.
+/// with `Sec-Purpose: prefetch`. If the visitor then follows the link, a browser may show the
+/// prefetched page as it is, and its message appears once more on the next page.
 ///
 /// # Concurrent requests
 ///
-/// A session in a store keeps the changes of all requests, however they overlap: if another one has
-/// saved first, this one's changes are applied to what that one left. Inserts under different keys
-/// all survive, of those under one key the last, and [`update`](Self::update) is run again on the
-/// newer value. A session that was destroyed meanwhile stays destroyed, and saving into it is an
-/// error ([`ErrorKind::Gone`]). Sessions in a cookie cannot do that: there, the last response wins.
-/// [Who wins](crate#who-wins) has all cases.
+/// A session in a store keeps the changes of all requests, however they overlap. If another request
+/// has saved first, this one's changes are applied to the newer session. Inserts under different
+/// keys all survive. Of inserts under one key, the last survives, and [`update`](Self::update) runs
+/// again on the newer value. A session that was destroyed meanwhile stays destroyed, and saving it
+/// is an error ([`ErrorKind::Gone`]). Sessions in a cookie cannot do this: there, the last response
+/// wins. [Who wins](crate#who-wins) has all cases.
 ///
 /// # After the response
 ///
-/// A clone can outlive the request, in a spawned task, a WebSocket or the stream of a body. It goes
-/// on reading what it has. To see what has happened since, and to change a session in a store, it
-/// calls [`load`](Self::load) again, changes, and calls [`save`](Self::save). What needs the cookie
-/// can only be done before: to begin a session, changes of one in a cookie, `renew`, `persist_for`,
-/// attributes. The
-/// stream of a body need not save: [`save_at_end`](Self::save_at_end) does, and tells the client of a
-/// failure.
+/// A clone can outlive the request, in a spawned task, a WebSocket or the stream of a body. It
+/// keeps what it has read. To see what has happened since, and to change a session in a store, call
+/// [`load`](Self::load) again, change the session, and call [`save`](Self::save). Some changes need
+/// the cookie, so they are possible only before the response: starting a session, changing one in a
+/// cookie, `renew`, `persist_for` and attributes. The stream of a body need not save:
+/// [`save_at_end`](Self::save_at_end) does, and tells the client of a failure.
 ///
 /// A WebSocket calls [`touch`](Self::touch) a few times per idle timeout. That keeps a session in a
 /// store alive, and is [`ErrorKind::Gone`] once it has ended. Then [`load`](Self::load) it, and
@@ -120,7 +118,7 @@ use crate::{
 ///
 /// | Reason | What it means for the socket |
 /// |---|---|
-/// | [`Rejection::Renewed`] | The visitor logged in, or the session got a new ID for another reason. It goes on under an ID that only the browser knows: close, and let the page connect again. |
+/// | [`Rejection::Renewed`] | The visitor logged in, or the session got a new ID for another reason. Only the browser knows that ID: close, and let the page connect again. |
 /// | [`Rejection::Ended`], [`Rejection::Revoked`], [`Rejection::NotFound`] | The visitor was logged out, here or elsewhere. A logout of the last minute says `Ended`. |
 /// | [`Rejection::Expired`] | A timeout has ended it. |
 /// | [`Rejection::UnknownKey`] | The key of the cookie that the socket came with was [revoked](crate::Keys::revoke). |
@@ -140,8 +138,8 @@ use crate::{
 /// ```
 ///
 /// A session in a cookie with [`revocation`](crate::CookieStore::revocation) cannot be touched
-/// after the response: call `load` instead, which learns of the end in the same way. One in a cookie
-/// alone never learns of it.
+/// after the response. Call `load` instead, which finds the end in the same way. One in a cookie
+/// alone never learns of its end.
 ///
 /// # Times
 ///
@@ -149,7 +147,7 @@ use crate::{
 /// |---|---|---|---|
 /// | no session: none came, it was destroyed, or this request has emptied it | `None` | `None` | `None` |
 /// | a new session with something in it, not saved yet | when this request opened it | its end once the response has saved it | `None` |
-/// | a session in a cookie or a record | when it was made | its end after this response | the last use that is written down |
+/// | a session in a cookie or a record | when it was made | its end after this response | the last recorded use |
 ///
 /// All times are whole seconds of the layer's [`Clock`](crate::Clock).
 ///
@@ -157,15 +155,14 @@ use crate::{
 ///
 /// A session whose store waits has to be loaded before it is used: with [`load`](Self::load), by
 /// axum's extractors, or by [`Sessions::get`](crate::Sessions::get). Otherwise its accessors fail
-/// with [`ErrorKind::NotLoaded`]. A session in a cookie or in memory is opened by the first call that
-/// asks it something: an extractor or `Sessions::get` costs nothing there, and a cookie that cannot
-/// be read is an error of that call.
+/// with [`ErrorKind::NotLoaded`]. A session in a cookie or in memory is opened by the first call
+/// that asks it something. An extractor or `Sessions::get` costs nothing there, and a cookie that
+/// cannot be read is an error of that first call.
 ///
-/// Loading is not use. A session is used by the first call that asks it something, changes it, or
-/// wishes something of it, on every store alike. Only then does the request put off the idle
-/// timeout, and does the response say `Vary: Cookie`: a page whose extractor loads a session that
-/// the handler ignores stays the same for everybody. `Option<Session>` asks whether there is a
-/// session, so it is use.
+/// Loading is not use. The first call that reads the session, changes it, or sets something for its
+/// response uses it, on every store. Only then does the request restart the idle timeout, and does
+/// the response say `Vary: Cookie`: a page whose extractor loads a session that the handler ignores
+/// stays the same for everybody. `Option<Session>` asks whether there is a session, so it is use.
 #[derive(Clone)]
 pub struct Session {
     handle: Handle,
@@ -173,15 +170,34 @@ pub struct Session {
 
 /// What kind of session it is.
 impl Session {
-    /// Returns the session's name in the settings. Its cookie may have another: see
-    /// [`cookie_name`](crate::SessionConfig::cookie_name).
+    /// Returns the session's name in the settings.
+    ///
+    /// Its cookie may have another: see [`cookie_name`](crate::SessionConfig::cookie_name).
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// assert_eq!(session.name(), "account"); // the cookie is `__Host-account`
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> &str {
         &self.settings().name
     }
 
-    /// Says whether this request has no established session: no cookie came, or none that was
-    /// accepted.
+    /// Says whether this request has no session yet: no cookie came, or none was accepted.
+    ///
+    /// gorilla has `Session.IsNew` for this.
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// if session.is_new()? {
+    ///     session.insert("language", "de")?;
+    /// }
+    /// assert!(session.is_new()?); // until it is saved
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -191,25 +207,41 @@ impl Session {
         self.read(|view| Ok(view.home.is_nowhere()))
     }
 
-    /// Returns what the session is called in its store and in logs: the hash of its secret ID,
-    /// which is nowhere but in the cookie.
+    /// Returns the session's name in its store and in logs: the hash of its secret ID. The ID
+    /// itself is in the cookie and nowhere else.
     ///
     /// `None` for a session that is not loaded, or that is new and not saved yet.
+    ///
+    /// ```
+    /// # use silverback::{Key, MemoryStore, Session, SessionConfig};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let config = SessionConfig::new("account", MemoryStore::new(), Key::generate()?);
+    /// # let session = Session::detached(&config)?;
+    /// assert!(session.record_key().is_none());
+    /// session.insert("item", 7)?;
+    /// session.save().await?;
+    /// let key = session.record_key().expect("a saved session has one");
+    /// println!("cart saved as {key}");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn record_key(&self) -> Option<RecordKey> {
         self.look(|view| Ok(view.home.key())).ok().flatten()
     }
 
-    /// Returns why the cookie that came was not accepted; `None` if it was, if none came, or if the
-    /// session is not loaded.
+    /// Returns why the cookie that came was not accepted. The session is empty then.
     ///
-    /// The session is empty then. For 60 seconds after a session was renewed or destroyed, its old
-    /// cookie is rejected as [`Rejection::Renewed`] or [`Rejection::Ended`]; what such a request
-    /// writes is [`ErrorKind::Gone`], unless it [renews](Self::renew). Ask for these two before you
-    /// write to a session that every page writes to, such as a counter.
+    /// `None` if the cookie was accepted, if none came, or if the session is not loaded.
     ///
-    /// Tell visitors that they were logged out. Keep the other reasons for your log: telling them
-    /// to a client helps an attacker.
+    /// For 60 seconds after a renewal or a logout, the session's old cookie is rejected as
+    /// [`Rejection::Renewed`] or [`Rejection::Ended`]. What such a request writes is
+    /// [`ErrorKind::Gone`], unless it [renews](Self::renew). Check for these two before you write
+    /// to a session that every page writes to, such as one with a counter.
+    ///
+    /// Tell visitors that they were logged out. Keep the other reasons for your log: they would
+    /// help an attacker.
     ///
     /// ```
     /// # use silverback::{Error, Rejection, Session};
@@ -311,7 +343,7 @@ impl Session {
     fn opened<R>(&self, work: impl FnOnce(&mut State) -> Result<R, Error>) -> Result<R, Error> {
         let (cell, settings) = (self.handle.cell(), self.settings());
         let opens = !settings.has_store();
-        let mut rejection = None;
+        let mut opening = None;
         let worked = cell.with(|state| {
             state.is_used = true;
             if state.view.is_none() {
@@ -319,15 +351,14 @@ impl Session {
                     return Err(work);
                 }
                 match open_cookie(state, &self.handle.vault(), self.handle.exchange()) {
-                    Ok(reason) => rejection = reason,
+                    Ok(found) => opening = found,
                     Err(error) => return Ok(Err(error)),
                 }
             }
             Ok(work(state))
         });
-        if let Some(reason) = rejection {
-            let provoked = self.handle.provoked();
-            provoked.rejected(self.handle.clock(), self.name(), reason);
+        if let Some(opening) = opening {
+            self.handle.vault().report_opened(opening);
         }
         match worked {
             Ok(result) => result,

@@ -8,9 +8,9 @@ use crate::{
     name::SessionName,
 };
 
-/// The session of this [name](SessionName), in whichever layer has it: an extractor for axum.
+/// The session of this [name](SessionName), in whichever layer it is: an extractor for axum.
 ///
-/// It is used as the [`Session`] that it is. `Option<SessionOf<N>>` is `None` if the visitor has
+/// You use it as the [`Session`] that it is. `Option<SessionOf<N>>` is `None` if the visitor has
 /// none yet.
 ///
 /// ```
@@ -36,8 +36,8 @@ impl<N: SessionName> SessionOf<N> {
         }
     }
 
-    /// Says of this session that it is the one of the name: for a unit test of a handler, whose
-    /// session is [detached](Session::detached).
+    /// Takes a session as the one of this name: for a unit test of a handler, whose session is
+    /// [detached](Session::detached).
     ///
     /// ```
     /// # use silverback::{Error, Key, Session, SessionConfig, SessionName, SessionOf};
@@ -54,7 +54,7 @@ impl<N: SessionName> SessionOf<N> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::UnknownName`] if it has another name.
+    /// [`ErrorKind::UnknownName`] if the session has another name.
     pub fn of(session: &Session) -> Result<Self, Error> {
         if session.name() == N::NAME {
             Ok(Self::new(session.clone()))
@@ -63,7 +63,21 @@ impl<N: SessionName> SessionOf<N> {
         }
     }
 
-    /// Returns the session without its type.
+    /// Returns the session without its type, for functions that take any.
+    ///
+    /// ```
+    /// # use silverback::{Error, Session, SessionName, SessionOf};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Account;
+    /// # impl SessionName for Account { const NAME: &'static str = "account"; }
+    /// async fn log_out(account: SessionOf<Account>) -> Result<(), Error> {
+    ///     end(account.into_session()).await
+    /// }
+    ///
+    /// async fn end(session: Session) -> Result<(), Error> {
+    ///     session.destroy().await
+    /// }
+    /// ```
     #[must_use]
     pub fn into_session(self) -> Session {
         self.session
@@ -93,9 +107,11 @@ impl<N: SessionName> fmt::Debug for SessionOf<N> {
     }
 }
 
-/// The session that a plain [`Session`] is: the first one of the innermost layer around the handler.
+/// The session that a plain [`Session`] is: the first one of the innermost layer around the
+/// handler.
 ///
-/// Say a [`SessionName`] instead where layers are nested: see [`Session`](Session#several-layers).
+/// Where layers are nested, give a [`SessionName`] instead: see
+/// [`Session`](Session#several-layers).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Innermost;

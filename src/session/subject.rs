@@ -5,6 +5,7 @@ use crate::{
     content::Subject,
     error::{Error, ErrorKind},
     id::RecordKey,
+    report::Cause,
     roster::Entry,
     state::{Change, Effect, Enrolment, View},
     subjects::SubjectSession,
@@ -17,16 +18,16 @@ const MAX_LEN: usize = 256;
 
 /// The sessions of one user.
 impl Session {
-    /// Says whose session this is, so that the subject's sessions can be listed and ended, here and
-    /// by [`Subjects`](crate::Subjects). The subject is what the application calls a user: an ID from its database,
-    /// say.
+    /// Says whose session this is. From then on the subject's sessions can be listed and ended,
+    /// here and by [`Subjects`](crate::Subjects). A subject is what your application calls a user
+    /// by, such as an ID from your database.
     ///
-    /// A session that was nobody's, or somebody else's, gets a new ID with the response as by
-    /// [`renew`](Self::renew): whoever knew or planted the old one is not logged in. One that is the
-    /// subject's already keeps its ID.
+    /// A session that had no subject, or another one, gets a new ID with the response, as by
+    /// [`renew`](Self::renew): anyone who knew or planted the old ID is not logged in. A session
+    /// that has this subject already keeps its ID.
     ///
     /// The note is for the list: a device, a place. It is cut after 256 bytes. Call this once, at
-    /// login; each call is a change that is saved, and makes the note new.
+    /// login. Each call is a change that is saved, and replaces the note.
     ///
     /// ```
     /// # use silverback::{Error, Session};
@@ -35,17 +36,11 @@ impl Session {
     ///     session.insert("user", user)?;
     ///     session.set_subject(&user.to_string(), browser)
     /// }
-    ///
-    /// async fn change_password(session: Session) -> Result<usize, Error> {
-    ///     // ... the password first
-    ///     session.renew();
-    ///     session.destroy_others().await // log out everywhere else
-    /// }
     /// ```
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidSubject`] if it is empty or has more than 256 bytes.
+    /// [`ErrorKind::InvalidSubject`] if the subject is empty or has more than 256 bytes.
     /// [`ErrorKind::NeedsRevocation`] for a session in a cookie without
     /// [`revocation`](crate::CookieStore::revocation), [`ErrorKind::ForgetfulStore`] for one in a
     /// store that may drop the list of a subject's sessions. [`ErrorKind::AlreadyCommitted`] after
@@ -86,7 +81,21 @@ impl Session {
         })
     }
 
-    /// Makes the session nobody's; says whether it was somebody's.
+    /// Takes the subject from the session. Returns whether it had one. The session itself goes on;
+    /// a logout is [`destroy`](Self::destroy).
+    ///
+    /// ```
+    /// # use silverback::{Key, MemoryStore, Session, SessionConfig};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let config = SessionConfig::new("account", MemoryStore::new(), Key::generate()?);
+    /// # let session = Session::detached(&config)?;
+    /// session.set_subject("user-7", "Firefox")?;
+    /// assert!(session.remove_subject()?);
+    /// assert_eq!(session.subject()?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -104,6 +113,18 @@ impl Session {
 
     /// Returns whose session this is.
     ///
+    /// ```
+    /// # use silverback::{Key, MemoryStore, Session, SessionConfig};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let config = SessionConfig::new("account", MemoryStore::new(), Key::generate()?);
+    /// # let session = Session::detached(&config)?;
+    /// session.set_subject("user-7", "Firefox")?;
+    /// assert_eq!(session.subject()?.as_deref(), Some("user-7"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotLoaded`].
@@ -112,8 +133,21 @@ impl Session {
         self.read(|view| Ok(view.content.subject.as_deref().map(name)))
     }
 
-    /// Returns the subject's sessions, this one first and then the one used last; empty if it is
-    /// nobody's. One that is not saved yet is not among them.
+    /// Returns the subject's sessions: this one first, then the one used last, and so on. The list
+    /// is empty if the session has no subject. A session that is not saved yet is not in it.
+    ///
+    /// ```
+    /// # use silverback::{Error, Session};
+    /// /// The page "where you are logged in".
+    /// async fn logins(session: Session) -> Result<String, Error> {
+    ///     let mut page = String::new();
+    ///     for login in session.subject_sessions().await? {
+    ///         let here = if login.is_current() { " (here)" } else { "" };
+    ///         page += &format!("{}{here}, since {}\n", login.note(), login.since());
+    ///     }
+    ///     Ok(page)
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -130,25 +164,37 @@ impl Session {
         Ok(SubjectSession::list(listed, key.as_ref(), vault.now()))
     }
 
-    /// Ends another session of the subject, at once; says whether there was one. A session of
-    /// somebody else is left alone, so the key may come from a form: it is
-    /// [read](crate::store::RecordKey) from text. To end this session there is
+    /// Ends another session of the subject, at once. Returns whether there was one.
+    ///
+    /// A session of another subject is left alone, so the key may come from a form: it is
+    /// [parsed](crate::store::RecordKey) from text. To end this session, call
     /// [`destroy`](Self::destroy).
+    ///
+    /// ```
+    /// # use silverback::{Error, Session};
+    /// use silverback::store::RecordKey;
+    ///
+    /// /// The button beside a login in the list.
+    /// async fn end(session: Session, login: &str) -> Result<bool, Error> {
+    ///     let Ok(key) = login.parse::<RecordKey>() else { return Ok(false) };
+    ///     session.destroy_other(&key).await
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotLoaded`]; [`ErrorKind::StoreFailed`] if the other one may still be there.
+    /// [`ErrorKind::NotLoaded`]. [`ErrorKind::StoreFailed`] if the other session may still be
+    /// there.
     pub async fn destroy_other(&self, id: &RecordKey) -> Result<bool, Error> {
         match self.whose()? {
             Some((subject, key)) if key.as_ref() != Some(id) => {
                 let is_own = |entry: &Entry| key.is_some_and(|key| entry.has(&key));
                 let is_it = |entry: &Entry| entry.has(id) && !is_own(entry);
-                let ended = self
-                    .handle
-                    .vault()
-                    .end_enrolled(&subject, is_it, Enrolled::Only)
-                    .await;
-                Ok(ended.map_err(|error| self.fail(error))? > 0)
+                let vault = self.handle.vault();
+                let ended = vault.end_enrolled(&subject, is_it, Enrolled::Only).await;
+                let ended = ended.map_err(|error| self.fail(error))?;
+                vault.report_ended(Cause::Elsewhere, ended);
+                Ok(ended > 0)
             }
             _ => Ok(false),
         }
@@ -157,17 +203,27 @@ impl Session {
     /// Ends all other sessions of the subject, at once, and returns how many there were: "log out
     /// everywhere else".
     ///
-    /// This session is spared by any name that it had in the last minute, so a renewal of it at the
-    /// same time ends nothing. Requests of the others that are under way fail with
-    /// [`ErrorKind::Gone`]. A login that enters the list later lives; see
-    /// [Who wins](crate#who-wins).
+    /// ```
+    /// # use silverback::{Error, Session};
+    /// async fn change_password(session: Session) -> Result<usize, Error> {
+    ///     // ... the password first
+    ///     session.renew();
+    ///     session.destroy_others().await
+    /// }
+    /// ```
     ///
-    /// Copies of this session's own cookie go on, so [`renew`](Self::renew) it as well if somebody
-    /// may have one. Of two such requests at the same time one fails then, if it puts nothing in.
+    /// This session is spared under any ID that it had in the last minute, so a renewal of it at
+    /// the same time ends nothing. Requests of the others that are under way fail with
+    /// [`ErrorKind::Gone`]. A login that enters the list later lives; see [Who
+    /// wins](crate#who-wins).
+    ///
+    /// A copy of this session's own cookie stays valid, so [`renew`](Self::renew) the session as
+    /// well if somebody may have one. Of two such requests at the same time, one fails if it puts
+    /// nothing in.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if this session has itself been ended. [`ErrorKind::NotLoaded`];
+    /// [`ErrorKind::Gone`] if this session has itself been ended. [`ErrorKind::NotLoaded`].
     /// [`ErrorKind::StoreFailed`] if some may still be there.
     pub async fn destroy_others(&self) -> Result<usize, Error> {
         let destroy = async {
@@ -187,7 +243,9 @@ impl Session {
                 .end_enrolled(&subject, is_other, Enrolled::AndUnlisted)
                 .await
         };
-        destroy.await.map_err(|error| self.fail(error))
+        let ended = destroy.await.map_err(|error| self.fail(error))?;
+        self.handle.vault().report_ended(Cause::Elsewhere, ended);
+        Ok(ended)
     }
 
     fn whose(&self) -> Result<Option<Whose>, Error> {

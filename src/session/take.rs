@@ -10,11 +10,11 @@ use crate::error::{Error, ErrorKind};
 
 /// Taking a value for one request alone.
 impl Session {
-    /// Removes the value under `key` and saves the session at once, so that of any number of
-    /// concurrent requests exactly one gets it. The others get `None`.
+    /// Removes the value under `key` and saves the session at once, so that exactly one of any
+    /// number of concurrent requests gets it. The others get `None`.
     ///
-    /// It is for what may be used once: the token of a form, the state of an OAuth login, a
-    /// confirmed order.
+    /// Use it for what may be used once: a form's token, the state of an OAuth login, a confirmed
+    /// order.
     ///
     /// ```
     /// # use silverback::{Error, Session};
@@ -26,34 +26,47 @@ impl Session {
     /// }
     /// ```
     ///
-    /// For that price the value is gone if the handler then fails, if its future is dropped, or if
-    /// [nobody sees](Self#which-changes-last) the response. So take it in handlers of POST, which no
-    /// browser sends in advance. What else was changed is saved with it.
+    /// The price: the value is gone if the handler then fails, if its future is dropped, or if
+    /// [nobody sees](Self#which-changes-last) the response. So take it in handlers of POST, which
+    /// no browser sends in advance. The save includes the request's other changes.
     ///
-    /// You get what is there when the session is saved: if another request has stored a newer value
-    /// meanwhile, that one.
+    /// You get the value that is there when the session is saved. If another request has stored a
+    /// newer one meanwhile, you get that.
     ///
     /// # Sessions in a cookie
     ///
-    /// A browser, or a thief, can send an old cookie again, with the value in it. A token that can be
-    /// used twice, unnoticed, would be worse than none. So this is an error for every session that
-    /// can be in a cookie, also with [`revocation`](crate::store::CookieStore::revocation) or an
-    /// [overflow](crate::store::CookieStore::overflow) store. Keep one-time tokens in a second session
-    /// that is always in a store. Where twice does no harm, [`get`](Self::get) the value and
-    /// [`remove`](Self::remove) it.
+    /// A browser or a thief can send an old cookie again, with the value in it. A token that can be
+    /// used twice without notice would be worse than none. So this is an error for every session
+    /// that can be in a cookie, even with [`revocation`](crate::store::CookieStore::revocation) or
+    /// an [overflow](crate::store::CookieStore::overflow) store. Keep one-time tokens in a second
+    /// session that is always in a store. Where using a value twice does no harm,
+    /// [`get`](Self::get) it and [`remove`](Self::remove) it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NeedsStore`] for a session that can be in a cookie. As for [`get`](Self::get): a
-    /// value of another type stays. As for [`save`](Self::save), after which the value stays too,
-    /// unless the store has done the save and its answer was lost.
+    /// [`ErrorKind::NeedsStore`] for a session that can be in a cookie. As for [`get`](Self::get):
+    /// a value of another type stays. As for [`save`](Self::save): the value stays too, unless the
+    /// store did the save and its answer was lost.
     pub async fn take<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
         self.take_by(key, from_json, |value| from_json::<T>(value).is_ok())
             .await
     }
 
-    /// Takes bytes that [`insert_bytes`](Self::insert_bytes) has stored, for this request alone; see
-    /// [`take`](Self::take).
+    /// Takes bytes that [`insert_bytes`](Self::insert_bytes) has stored, for this request alone.
+    /// See [`take`](Self::take).
+    ///
+    /// ```
+    /// # use silverback::{Key, MemoryStore, Session, SessionConfig};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let config = SessionConfig::new("account", MemoryStore::new(), Key::generate()?);
+    /// # let session = Session::detached(&config)?;
+    /// session.insert_bytes("challenge", [1, 2])?;
+    /// assert_eq!(session.take_bytes("challenge").await?, Some(vec![1, 2]));
+    /// assert_eq!(session.take_bytes("challenge").await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

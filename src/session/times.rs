@@ -11,9 +11,22 @@ use crate::{
 
 /// The session's times.
 impl Session {
-    /// Returns when the session was made. A renewal keeps it; the absolute timeout counts from it.
+    /// Returns when the session was made. A renewal keeps it. The absolute timeout counts from it.
     ///
-    /// `None` if there is no session; see [the table](Self#times).
+    /// `None` if there is no session: see [the table](Self#times).
+    ///
+    /// ```
+    /// # use silverback::{Key, MemoryStore, Session, SessionConfig};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let config = SessionConfig::new("account", MemoryStore::new(), Key::generate()?);
+    /// # let session = Session::detached(&config)?;
+    /// assert!(session.created_at()?.is_none());
+    /// session.insert("user", 7)?;
+    /// assert!(session.created_at()?.is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -25,18 +38,18 @@ impl Session {
     /// Returns when the session ends if nobody uses it after this request: by its idle timeout, its
     /// absolute timeout, or the time it [lasts for](Self::persist_for), whichever is first.
     ///
-    /// It is the end that is written down when the response is sent, if that succeeds. A use puts
-    /// the end off in steps, ten per idle timeout, so this may be up to a tenth of the idle timeout
-    /// closer than you expect, and up to half of it for a session in a cookie alone. It is never
-    /// later than the true end. Changes that you make after this call move it.
+    /// It is the end that this response records, if it succeeds. A use puts the end off in steps,
+    /// ten per idle timeout. So this may be up to a tenth of the idle timeout closer than you
+    /// expect, and up to half of it for a session in a cookie alone. It is never later than the
+    /// true end. Changes that you make after this call move it.
     ///
-    /// `None` if there is no session; see [the table](Self#times).
+    /// `None` if there is no session: see [the table](Self#times).
     ///
     /// # "You will be logged out in 5 minutes"
     ///
     /// Send the page the seconds that are left, not the time, since the browser's clock may be
     /// wrong. The page counts down, and asks again before it warns: another tab may have used the
-    /// session. What it asks must not itself keep the session alive, so it calls
+    /// session. What it asks must not itself keep the session alive, so the handler calls
     /// [`skip_touch`](Self::skip_touch). A button "stay logged in" asks for any page that uses the
     /// session and does not skip.
     ///
@@ -72,7 +85,7 @@ impl Session {
         Ok(self.life()?.map(|life| life.expires))
     }
 
-    /// Returns when the session was used last before this request, as far as that is written down.
+    /// Returns when the session was last used before this request, as far as that is recorded.
     ///
     /// | The session | is at most this much too early |
     /// |---|---|
@@ -82,12 +95,22 @@ impl Session {
     /// | [lasting for a fixed time](Self::persist_for), with a [subject](Self::set_subject) | a tenth of that time, and an hour at most |
     /// | lasting for a fixed time, without one | back to its last change, or to [`persist_for`](Self::persist_for) if the store [never waits](crate::store::MemoryStore) |
     ///
-    /// A request that [skips the touch](Self::skip_touch) is no use, but one that also changes
-    /// something may show here. After a change of the timeouts it is off by the difference until the
-    /// session is written again. After a [`save`](Self::save) or [`touch`](Self::touch) in this
+    /// A request that [skips the touch](Self::skip_touch) is not a use, but one that also changes
+    /// something may show here. After a change of the timeouts this is off by the difference, until
+    /// the session is written again. After a [`save`](Self::save) or [`touch`](Self::touch) in this
     /// request it is the time of that. Ask before you change the session's lifetime.
     ///
-    /// `None` if there is no session or it is not saved yet.
+    /// `None` if there is no session, or it is not saved yet.
+    ///
+    /// ```
+    /// # use silverback::{Error, Session};
+    /// fn greet(session: &Session) -> Result<String, Error> {
+    ///     Ok(match session.last_used()? {
+    ///         Some(time) => format!("Welcome back. You were last here at {time}."),
+    ///         None => "Welcome.".to_owned(),
+    ///     })
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -96,10 +119,19 @@ impl Session {
         Ok(self.life()?.and_then(|life| life.last_used))
     }
 
-    /// Says whether the session's cookie outlasts the browser: it has a `Max-Age`, by
+    /// Says whether the session's cookie outlasts the browser. It does if it has a `Max-Age`, by
     /// [`max_age`](crate::SessionConfig::max_age) or [`persist_for`](Self::persist_for).
     ///
-    /// Of a session that is not there, or was destroyed, it says what a new one would be.
+    /// Without a session, and after its end, this is what a new one would have.
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// assert!(!session.is_persistent()?);
+    /// session.persist_for(std::time::Duration::from_secs(30 * 86_400));
+    /// assert!(session.is_persistent()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -114,13 +146,13 @@ impl Session {
         })
     }
 
-    /// Keeps this request from counting as use: it restarts no idle timeout, sends no cookie again
+    /// Keeps this request from counting as use. It restarts no idle timeout, sends no cookie again
     /// just because it is due, and tells no [list of sessions](Self::subject_sessions) that the
     /// session is in use.
     ///
-    /// Call it where a page asks by itself, such as for new mail each minute. Otherwise a
-    /// forgotten tab keeps its visitor logged in for ever, which an idle timeout is there to prevent
-    /// (OWASP ASVS 7.3.1).
+    /// Call it where a page asks by itself, such as for new mail each minute. Otherwise a forgotten
+    /// tab keeps its visitor logged in forever, which an idle timeout is there to prevent (OWASP
+    /// ASVS 7.3.1).
     ///
     /// ```
     /// # use silverback::{Error, Session};
@@ -131,12 +163,12 @@ impl Session {
     /// }
     /// ```
     ///
-    /// Everything else works. It may be called before the session is loaded or after, and by
+    /// Everything else works. You may call it before the session is loaded or after, and in
     /// middleware for a session that the handler never uses: it is not itself use, and adds no
     /// `Vary`. What such a request changes is saved, and the end stays where it was. A new session
     /// gets its usual end.
     ///
-    /// Whatever is about the session's lifetime counts all the same: [`renew`](Self::renew),
+    /// Calls that are about the session's lifetime count all the same: [`renew`](Self::renew),
     /// [`set_subject`](Self::set_subject), [`persist_for`](Self::persist_for),
     /// [`until_browser_closes`](Self::until_browser_closes) and [`touch`](Self::touch) do what they
     /// say, and restart the idle timeout.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{error::Error, name::SessionName, trace};
 
-/// A type that a session keeps one value of.
+/// A type of which a session keeps one value.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -31,36 +31,36 @@ use crate::{error::Error, name::SessionName, trace};
 ///
 /// # When a type changes
 ///
-/// Sessions outlive a deploy: the stored value may be one of the former type. Unless
+/// Sessions outlive a deploy, so a stored value may be of the former type. Unless
 /// [`FORMER`](Self::FORMER) says otherwise it counts as none, with an event in the log.
 ///
 /// | The change | What to do |
 /// |---|---|
 /// | a new field | `#[serde(default)]` on it |
-/// | a field that is gone | nothing: serde ignores it |
-/// | another name of a field | `#[serde(alias = "old")]` |
+/// | a removed field | nothing: serde ignores it |
+/// | a renamed field | `#[serde(alias = "old")]` |
 /// | anything else | [`Former::from_type`], which makes a new value of the old type; [`Former::Migrate`], of the old JSON |
-/// | the old value is worth nothing | nothing: it counts as none |
+/// | the old value is worthless | nothing: it counts as none |
 /// | the old value must not be lost | [`Former::Fail`]: reading it is an error |
 ///
-/// While two releases run side by side, the older one reads what the newer one has written. Deploy
-/// a release that reads both first, then the one that writes the new form.
+/// While two releases run side by side, the older one reads what the newer one has written. First
+/// deploy a release that reads both forms, then one that writes the new form.
 ///
-/// Flash messages of another type are dropped with an event in the log, and hold up no others: see
-/// [`Session::flashes`].
+/// Flash messages of another type are dropped with an event in the log, and do not hold up others:
+/// see [`Session::flashes`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say under which key a session keeps it",
     label = "does not implement `SessionData`",
     note = "write `impl SessionData for {Self} {{ const KEY: &'static str = \"..\"; }}`"
 )]
 pub trait SessionData: DeserializeOwned + Serialize + 'static {
-    /// The key it is kept under.
+    /// The key of the value in the session.
     const KEY: &'static str;
 
-    /// What becomes of a stored value that is not a `Self` any more.
+    /// What becomes of a stored value that no longer is a `Self`.
     ///
-    /// [`Typed::read`] leaves what is stored as it is; [`Typed::update`] and [`Typed::replace`] put
-    /// the new form in its place.
+    /// [`Typed::read`] leaves the stored value as it is. [`Typed::update`] and [`Typed::replace`]
+    /// replace it by the new form.
     const FORMER: Former<Self> = Former::Ignore;
 }
 
@@ -103,7 +103,20 @@ pub struct Typed<T: SessionData, N: Selector = Innermost> {
 }
 
 impl<T: SessionData> Typed<T> {
-    /// The place of `T` in this session, whichever it is.
+    /// Returns the place of `T` in this session, whatever its name: for code outside axum, and for
+    /// tests.
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use silverback::{Key, Session, SessionConfig, SessionData, Typed};
+    /// # #[derive(Default, Deserialize, Serialize)]
+    /// # struct Cart { items: Vec<u64> }
+    /// # impl SessionData for Cart { const KEY: &'static str = "cart"; }
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// let cart = Typed::<Cart>::of(&session);
+    /// assert!(cart.get()?.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn of(session: &Session) -> Self {
         Self::at(session.clone())
@@ -118,8 +131,22 @@ impl<T: SessionData, N: Selector> Typed<T, N> {
         }
     }
 
-    /// Returns the value, or `None` if there is none. One of a former type is what
-    /// [`SessionData::FORMER`] says.
+    /// Returns the value, or `None` if there is none. [`SessionData::FORMER`] decides about a value
+    /// of a former type.
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use silverback::{Key, Session, SessionConfig, SessionData, Typed};
+    /// # #[derive(Default, Deserialize, Serialize)]
+    /// # struct Cart { items: Vec<u64> }
+    /// # impl SessionData for Cart { const KEY: &'static str = "cart"; }
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// # let cart = Typed::<Cart>::of(&session);
+    /// assert!(cart.get()?.is_none());
+    /// cart.replace(&Cart { items: vec![7] })?;
+    /// assert_eq!(cart.get()?.map(|cart| cart.items), Some(vec![7]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -128,7 +155,19 @@ impl<T: SessionData, N: Selector> Typed<T, N> {
         self.session.get_by(T::KEY, parse)
     }
 
-    /// Returns the value, or the default if there is none; otherwise as [`get`](Self::get).
+    /// Returns the value, or the type's default if there is none. Otherwise as [`get`](Self::get).
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use silverback::{Key, Session, SessionConfig, SessionData, Typed};
+    /// # #[derive(Default, Deserialize, Serialize)]
+    /// # struct Cart { items: Vec<u64> }
+    /// # impl SessionData for Cart { const KEY: &'static str = "cart"; }
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// # let cart = Typed::<Cart>::of(&session);
+    /// assert!(cart.read()?.items.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -143,16 +182,45 @@ impl<T: SessionData, N: Selector> Typed<T, N> {
     /// Removes the value and saves the session at once, so that exactly one request gets it; see
     /// [`Session::take`].
     ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use silverback::{Error, SessionData, Typed};
+    /// /// What came back from the payment page.
+    /// #[derive(Deserialize, Serialize)]
+    /// struct Order { total: u64 }
+    /// # impl SessionData for Order { const KEY: &'static str = "order"; }
+    ///
+    /// async fn confirm(order: Typed<Order>) -> Result<String, Error> {
+    ///     match order.take().await? {
+    ///         Some(order) => Ok(format!("{} paid", order.total)),
+    ///         None => Ok("This order was confirmed already.".to_owned()),
+    ///     }
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`Session::take`].
     pub async fn take(&self) -> Result<Option<T>, Error> {
         self.session
             .take_by(T::KEY, parse, |stored| parse::<T>(stored).is_ok())
             .await
     }
 
-    /// Puts another value in its place.
+    /// Stores `value`, in place of the one before.
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use silverback::{Key, Session, SessionConfig, SessionData, Typed};
+    /// # #[derive(Default, Deserialize, Serialize)]
+    /// # struct Cart { items: Vec<u64> }
+    /// # impl SessionData for Cart { const KEY: &'static str = "cart"; }
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// # let cart = Typed::<Cart>::of(&session);
+    /// cart.replace(&Cart { items: vec![7] })?;
+    /// assert_eq!(cart.read()?.items, [7]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -163,9 +231,25 @@ impl<T: SessionData, N: Selector> Typed<T, N> {
 
     /// Changes the value in place and returns what the closure returns; see [`Session::update`].
     ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use silverback::{Key, Session, SessionConfig, SessionData, Typed};
+    /// # #[derive(Default, Deserialize, Serialize)]
+    /// # struct Cart { items: Vec<u64> }
+    /// # impl SessionData for Cart { const KEY: &'static str = "cart"; }
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// # let cart = Typed::<Cart>::of(&session);
+    /// let count = cart.update(|cart| {
+    ///     cart.items.push(7);
+    ///     cart.items.len()
+    /// })?;
+    /// assert_eq!(count, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`Session::update`].
     pub fn update<R>(
         &self,
         mut update: impl FnMut(&mut T) -> R + Send + 'static,
@@ -183,9 +267,25 @@ impl<T: SessionData, N: Selector> Typed<T, N> {
 
     /// Changes the value in place, unless the closure fails; see [`Session::try_update`].
     ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use silverback::{Key, Session, SessionConfig, SessionData, Typed};
+    /// # #[derive(Default, Deserialize, Serialize)]
+    /// # struct Cart { items: Vec<u64> }
+    /// # impl SessionData for Cart { const KEY: &'static str = "cart"; }
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// # let cart = Typed::<Cart>::of(&session);
+    /// let added = cart.try_update(|cart| match cart.items.len() {
+    ///     10.. => Err("the cart is full"),
+    ///     _ => Ok(cart.items.push(7)),
+    /// })?;
+    /// assert_eq!(added, Ok(()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`Session::try_update`].
     pub fn try_update<R, E>(
         &self,
         mut update: impl FnMut(&mut T) -> Result<R, E> + Send + 'static,
@@ -202,7 +302,20 @@ impl<T: SessionData, N: Selector> Typed<T, N> {
         Failed::part(updated)
     }
 
-    /// Removes the value; says whether there was one.
+    /// Removes the value. Returns whether there was one.
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use silverback::{Key, Session, SessionConfig, SessionData, Typed};
+    /// # #[derive(Default, Deserialize, Serialize)]
+    /// # struct Cart { items: Vec<u64> }
+    /// # impl SessionData for Cart { const KEY: &'static str = "cart"; }
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// # let cart = Typed::<Cart>::of(&session);
+    /// cart.replace(&Cart::default())?;
+    /// assert!(cart.remove()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -211,7 +324,19 @@ impl<T: SessionData, N: Selector> Typed<T, N> {
         self.session.remove(T::KEY)
     }
 
-    /// Returns the session it is kept in.
+    /// Returns the session that the value is in.
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use silverback::{Error, SessionData, Typed};
+    /// # #[derive(Default, Deserialize, Serialize)]
+    /// # struct Cart { items: Vec<u64> }
+    /// # impl SessionData for Cart { const KEY: &'static str = "cart"; }
+    /// async fn empty(cart: Typed<Cart>) -> Result<(), Error> {
+    ///     cart.remove()?;
+    ///     cart.session().flash("Your cart is empty")
+    /// }
+    /// ```
     #[must_use]
     pub const fn session(&self) -> &Session {
         &self.session

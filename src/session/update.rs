@@ -16,37 +16,39 @@ use crate::{
 
 /// Changing a value in place.
 impl Session {
-    /// Changes the value under `key` in place, starting from the default if there is none, and
-    /// returns what the closure returns.
+    /// Changes the value under `key` in place and returns what the closure returns. Without a
+    /// value, it starts from the type's default.
     ///
     /// ```
-    /// # fn f(session: &silverback::Session, item: String) -> Result<(), silverback::Error> {
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// # let item = "tea".to_owned();
     /// session.update("visits", |n: &mut u64| *n += 1)?;
-    /// let items = session.update("cart", move |items: &mut Vec<String>| {
+    /// let count = session.update("cart", move |items: &mut Vec<String>| {
     ///     items.push(item.clone());
     ///     items.len()
     /// })?;
-    /// # Ok(())
-    /// # }
+    /// assert_eq!(count, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// **The closure may run more than once**, each time on a newer value, so that no count is lost:
-    /// if the value is changed while it runs, at most eight times, and once more for each other
-    /// request that saves the session before this one does. So it changes its argument and does
-    /// nothing else that must not be done twice. It owns what it uses, and names its argument's type.
+    /// **The closure may run more than once**, each time on a newer value, so that no count is
+    /// lost. It runs again if the value changes while it runs, at most eight times, and once more
+    /// for each other request that saves the session before this one does. So let it change its
+    /// argument and nothing else. It owns what it uses and names the type of its argument.
     ///
-    /// It runs without a lock, and may read the session. It must not wait for another thread or
-    /// session that waits for this one. You get what it returns in this request; if another request
-    /// saves first, [`get`](Self::get) has the merged value after [`save`](Self::save). In a session
-    /// in a cookie nothing is merged: of two requests, the last response wins.
+    /// No lock is held while it runs, so it may read the session. It must not wait for a thread or
+    /// a session that waits for this one. You get what it returns in this request. If another
+    /// request saves first, [`get`](Self::get) has the merged value after [`save`](Self::save). A
+    /// session in a cookie merges nothing: of two requests, the last response wins.
     ///
-    /// For a type without a default, update an `Option` of it: `None` is the start, and what
+    /// For a type without a default, update an `Option` of it. `None` is the start, and what
     /// [`get`](Self::get) reads as no value.
     ///
     /// # Errors
     ///
     /// As for [`get`](Self::get) and [`insert`](Self::insert). [`ErrorKind::Conflict`] if the value
-    /// was changed during each of eight runs, as by a closure that changes it itself.
+    /// changed during each of eight runs, as with a closure that changes it itself.
     pub fn update<T, R, F>(&self, key: &str, mut update: F) -> Result<R, Error>
     where
         T: Default + DeserializeOwned + Serialize,
@@ -60,8 +62,8 @@ impl Session {
         updated.map_err(Failed::never)
     }
 
-    /// Changes the value under `key` in place, unless the closure fails: then nothing is changed, and
-    /// the inner result is its error.
+    /// Changes the value under `key` in place, unless the closure fails: then nothing changes, and
+    /// the inner result is the closure's error.
     ///
     /// ```
     /// # use silverback::{Error, Session};
@@ -84,17 +86,17 @@ impl Session {
     /// }
     /// ```
     ///
-    /// If your handler's error can be made of both errors, `session.try_update(..)??` gives the
+    /// If your handler's error converts from both errors, `session.try_update(..)??` gives the
     /// value.
     ///
     /// # If another request saves first
     ///
-    /// The closure runs again on what that one left, as for [`update`](Self::update), and may fail
-    /// then. Your handler has seen it succeed, so the save is what fails, once:
-    /// [`ErrorKind::UpdateRefused`], whose [source](std::error::Error::source) is the closure's
-    /// error. Nothing is saved, and the response is [409](crate::Answer). Call
-    /// [`save`](Self::save) to be told within the handler, while it can still answer in its own way;
-    /// the response then saves the rest without this update.
+    /// The closure runs again on the newer value, as for [`update`](Self::update), and may fail
+    /// then. Your handler has seen it succeed, so now the save fails, once, with
+    /// [`ErrorKind::UpdateRefused`]. Its [source](std::error::Error::source) is the closure's
+    /// error. Nothing is saved, and the response is [409](crate::Answer). To answer in your own
+    /// way, call [`save`](Self::save) in the handler and look at its error. The response then saves
+    /// the rest, without this update.
     ///
     /// # Errors
     ///

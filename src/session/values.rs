@@ -18,22 +18,34 @@ use crate::{
 impl Session {
     /// Returns the value under `key`, or `None` if there is none.
     ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// assert_eq!(session.get::<u64>("user")?, None);
+    /// session.insert("user", 7)?;
+    /// assert_eq!(session.get::<u64>("user")?, Some(7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::DeserializeFailed`] if it is not a `T`, as after a change of the type, or if it
-    /// was put there by [`insert_bytes`](Self::insert_bytes); it stays as it is. See
-    /// [`SessionData`](crate::SessionData#when-a-type-changes). [`ErrorKind::NotLoaded`].
+    /// [`ErrorKind::DeserializeFailed`] if the value is not a `T`, or was stored by
+    /// [`insert_bytes`](Self::insert_bytes). The value stays. It happens after a change of the
+    /// type: see [`SessionData`](crate::SessionData#when-a-type-changes). [`ErrorKind::NotLoaded`].
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Error> {
         self.get_by(key, from_json)
     }
 
-    /// Returns the value under `key`, or the default if there is none. The default is not stored.
+    /// Returns the value under `key`, or the type's default if there is none. The default is not
+    /// stored.
     ///
     /// ```
-    /// # fn f(session: &silverback::Session) -> Result<(), silverback::Error> {
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
     /// let cart: Vec<u64> = session.get_or_default("cart")?;
-    /// # Ok(())
-    /// # }
+    /// assert!(cart.is_empty());
+    /// assert!(!session.contains_key("cart")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
@@ -61,29 +73,37 @@ impl Session {
         parse(copy.as_slice()).map_err(|error| error.of(self.name()).of_value(key))
     }
 
-    /// Stores a value under `key`: a reference, or the value itself. Storing an equal value is not a
-    /// change and causes no save.
+    /// Stores `value` under `key`, as JSON. Storing an equal value is not a change and causes no
+    /// save.
     ///
-    /// What JSON cannot hold is refused. A few types write JSON that they do not read themselves,
-    /// which nobody can tell from outside: a `#[serde(flatten)]` field whose map has keys other than
-    /// strings, or any field with `serialize_with` and no matching `deserialize_with`. Read such a
-    /// value back once in a test.
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// session.insert("user", 7)?;
+    /// session.insert("roles", ["editor", "admin"])?; // a reference would do as well
+    /// assert_eq!(session.len()?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
-    /// `None` and `()` are `null`, which [`get`](Self::get) reads as the value that it was, or as no
-    /// value for a type that is never `null`: after `insert("user", None::<User>)`,
+    /// What JSON cannot hold is refused. A few types write JSON that they cannot read themselves,
+    /// and nothing shows that from outside: a `#[serde(flatten)]` field whose map has keys other
+    /// than strings, or a field with `serialize_with` and no matching `deserialize_with`. Read such
+    /// a value back once in a test.
+    ///
+    /// `None` and `()` are stored as `null`. [`get`](Self::get) reads `null` as the value it was,
+    /// or as no value for a type that is never `null`: after `insert("user", None::<User>)`,
     /// `get::<User>("user")` is `None`.
     ///
-    /// `Vec<u8>` and `&[u8]` become a list of numbers, three to four times as long: use
-    /// [`insert_bytes`](Self::insert_bytes).
+    /// `Vec<u8>` and `&[u8]` become a list of numbers, three to four times as long as the bytes.
+    /// Use [`insert_bytes`](Self::insert_bytes) for these.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::SerializeFailed`] if the value has no JSON, or would not read back as what it
-    /// is: NaN, integers beyond 64 bits, and `Some` of what is written as `null`, such as
-    /// `Some(())` or `Some(None)`, which would be `None`. The error's source says which.
-    /// [`ErrorKind::TooLarge`] if the session would outgrow its cookie or
-    /// [`max_bytes`](crate::SessionConfig::max_bytes); it stays as it was.
-    /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
+    /// [`ErrorKind::SerializeFailed`] if the value has no JSON, or would read back as something
+    /// else: NaN, integers beyond 64 bits, and `Some` of what is written as `null`. `Some(())` and
+    /// `Some(None)` would become `None`. The error's source says which. [`ErrorKind::TooLarge`] if
+    /// the session would outgrow its cookie or [`max_bytes`](crate::SessionConfig::max_bytes); it
+    /// stays as it was. [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     #[doc(alias = "set")]
     pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), Error> {
         let entry = Entry::new(key, |out| append_json(out, &value))
@@ -91,17 +111,18 @@ impl Session {
         self.put(key, entry)
     }
 
-    /// Stores bytes under `key` as they are. Storing equal ones is not a change.
+    /// Stores bytes under `key` as they are. Storing equal bytes is not a change.
     ///
-    /// They take one byte more than they are, where [`insert`](Self::insert) would write a list of
-    /// numbers.
+    /// They take one byte more than their length, where [`insert`](Self::insert) would write a list
+    /// of numbers.
     ///
     /// ```
-    /// # fn f(session: &silverback::Session, verifier: [u8; 32]) -> Result<(), silverback::Error> {
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// let verifier = [7; 32];
     /// session.insert_bytes("pkce", verifier)?;
     /// assert_eq!(session.get_bytes("pkce")?, Some(verifier.to_vec()));
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
@@ -117,10 +138,18 @@ impl Session {
 
     /// Returns the bytes under `key`, or `None` if there are none.
     ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// session.insert_bytes("challenge", b"\x01\x02")?;
+    /// assert_eq!(session.get_bytes("challenge")?, Some(vec![1, 2]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::DeserializeFailed`] if [`insert`](Self::insert) put something else there; it
-    /// stays as it is. [`ErrorKind::NotLoaded`].
+    /// [`ErrorKind::DeserializeFailed`] if the value was stored by [`insert`](Self::insert). The
+    /// value stays. [`ErrorKind::NotLoaded`].
     pub fn get_bytes(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
         self.get_by(key, |value| unwrap_bytes(value).map(Some))
     }
@@ -138,8 +167,19 @@ impl Session {
         })
     }
 
-    /// Removes the value under `key`; says whether there was one. Of several requests at the same
-    /// time, all may hear that there was: see [`take`](Self::take).
+    /// Removes the value under `key`. Returns whether there was one.
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// session.insert("cart", [7])?;
+    /// assert!(session.remove("cart")?);
+    /// assert!(!session.remove("cart")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Of several requests at the same time, each may get `true`. Where only one may succeed, use
+    /// [`take`](Self::take).
     ///
     /// # Errors
     ///
@@ -156,8 +196,19 @@ impl Session {
         Ok(removed)
     }
 
-    /// Removes all values and flash messages; ID, lifetime and [subject](Self::set_subject) stay.
-    /// It is no logout: see [`destroy`](Self::destroy).
+    /// Removes all values and flash messages. The ID, the lifetime and the
+    /// [subject](Self::set_subject) stay.
+    ///
+    /// This is not a logout: see [`destroy`](Self::destroy).
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// session.insert("cart", [7])?;
+    /// session.clear()?;
+    /// assert!(session.is_empty()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -178,6 +229,14 @@ impl Session {
 
     /// Says whether there is a value under `key`.
     ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// session.insert("user", 7)?;
+    /// assert!(session.contains_key("user")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotLoaded`].
@@ -185,7 +244,16 @@ impl Session {
         self.read(|view| Ok(view.content.frames.get(key).is_some()))
     }
 
-    /// Returns the keys, those changed last at the end.
+    /// Returns the keys. Those changed last are at the end.
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// session.insert("user", 7)?;
+    /// session.insert("language", "de")?;
+    /// assert_eq!(session.keys()?, ["user", "language"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -194,7 +262,16 @@ impl Session {
         self.read(|view| Ok(view.content.frames.keys().map(str::to_owned).collect()))
     }
 
-    /// Returns the number of values; flash messages are not counted.
+    /// Returns the number of values. Flash messages are not counted.
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// session.insert("user", 7)?;
+    /// session.flash("Welcome")?;
+    /// assert_eq!(session.len()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -203,7 +280,14 @@ impl Session {
         self.read(|view| Ok(view.content.frames.keys().count()))
     }
 
-    /// Says whether there are no values; flash messages are not counted.
+    /// Says whether there are no values. Flash messages are not counted.
+    ///
+    /// ```
+    /// # use silverback::{Key, Session, SessionConfig};
+    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
+    /// assert!(session.is_empty()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -4,6 +4,7 @@ use crate::{
     clock::Timestamp,
     content::{Browser, Writes},
     id::{RecordKey, SessionId},
+    report::Saved,
     store::Version,
 };
 
@@ -54,6 +55,18 @@ impl Home {
     }
 
     /// What the session is called in logs and stores.
+    /// What a save was that has brought the session here; `names` if it was to get a new name, `had`
+    /// if it had one before.
+    #[inline]
+    pub(crate) fn saved(&self, names: bool, had: bool) -> Saved {
+        match self {
+            Self::Nowhere if had => Saved::Emptied,
+            Self::Cookie { .. } | Self::Record(_) if names && had => Saved::Renewed,
+            Self::Cookie { .. } | Self::Record(_) if names => Saved::Created,
+            Self::Nowhere | Self::Cookie { .. } | Self::Record(_) | Self::Marked(_) => Saved::Again,
+        }
+    }
+
     pub(crate) fn key(&self) -> Option<RecordKey> {
         self.id().map(SessionId::record_key)
     }

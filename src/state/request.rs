@@ -18,6 +18,7 @@ use crate::{
     error::{Error, ErrorKind, Rejection},
     id::SessionId,
     key::KeyId,
+    report::Opening,
 };
 
 /// Empty until the session is used.
@@ -68,6 +69,18 @@ pub(crate) struct View {
     pub(crate) home: Home,
     pub(crate) content: Content,
     pub(crate) rejection: Option<Rejection>,
+}
+
+impl View {
+    /// What the request has found.
+    #[inline]
+    pub(crate) fn opening(&self) -> Opening {
+        match (self.rejection, &self.home) {
+            (Some(reason), _) => Opening::Refused(reason),
+            (None, Home::Nowhere) => Opening::New,
+            (None, _) => Opening::Found,
+        }
+    }
 }
 
 /// A save of which nobody knows whether the store has done it.

@@ -4,8 +4,7 @@ use std::fmt;
 
 use super::{CookieStore, DynStore, Store};
 
-/// What a session is kept in: the cookie itself, or any [`Store`]. Made of either by
-/// [`IntoBackend`].
+/// What keeps a session: its cookie, or any [`Store`]. [`IntoBackend`] makes it of either.
 #[derive(Clone)]
 pub struct Backend(Kind);
 
@@ -44,14 +43,27 @@ impl Backend {
 /// What [`SessionConfig::new`](crate::SessionConfig::new) takes: a [`CookieStore`], any [`Store`],
 /// or a [`Backend`].
 ///
-/// Implement [`Store`], and a type has this.
+/// A type that implements [`Store`] has it already.
 #[diagnostic::on_unimplemented(
     message = "a session cannot be kept in `{Self}`",
     label = "is no store",
     note = "give a `CookieStore`, `MemoryStore` or `FilesystemStore`, or implement `silverback::store::Store` for `{Self}`"
 )]
 pub trait IntoBackend {
-    /// Makes it what a session is kept in.
+    /// Makes it the backend of a session.
+    ///
+    /// ```
+    /// use silverback::store::{Backend, CookieStore, IntoBackend, MemoryStore};
+    ///
+    /// /// Where sessions are kept is decided at run time.
+    /// fn backend(in_memory: bool) -> Backend {
+    ///     if in_memory {
+    ///         MemoryStore::new().into_backend()
+    ///     } else {
+    ///         CookieStore::new().into_backend()
+    ///     }
+    /// }
+    /// ```
     fn into_backend(self) -> Backend;
 }
 

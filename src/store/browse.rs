@@ -5,12 +5,12 @@ use std::{future::Future, sync::Arc};
 use super::{Bytes, RecordKey, RecordKind, Store, StoreError};
 use crate::clock::Timestamp;
 
-/// A store whose records can be listed, page by page: for an operator who wants to know what takes
+/// A store whose records can be listed page by page: for an operator who wants to know what takes
 /// the room, or a job that copies a store.
 ///
-/// A record that is there all the while is on at least one of the pages. One that is made, changed
-/// or removed meanwhile may be on one, on two or on none. Expired records are listed as long as they
-/// are there. A listing tells no value of a session.
+/// A record that exists throughout is on at least one of the pages. One that is made, changed or
+/// removed meanwhile may be on one, on two or on none. Expired records are listed until they are
+/// removed. A listing reveals no value of a session.
 ///
 /// ```
 /// use silverback::{MemoryStore, store::{Browse, Cursor, RecordKind}};
@@ -30,13 +30,25 @@ use crate::clock::Timestamp;
 /// # }
 /// ```
 pub trait Browse: Store {
-    /// Lists so many records at most, from the cursor on. A limit of 0 is one of 1. A page may have
-    /// fewer, or none, and still not be the last: that one has no [`next`](Page::next).
+    /// Lists at most `limit` records, beginning at the cursor. A limit of 0 counts as 1. A page may
+    /// have fewer records, or none, without being the last: the last one has no
+    /// [`next`](Page::next).
+    ///
+    /// ```
+    /// use silverback::{MemoryStore, store::{Browse, Cursor}};
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), silverback::store::StoreError> {
+    /// let page = MemoryStore::new().browse(&Cursor::default(), 100).await?;
+    /// assert!(page.entries.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`StoreError::Refused`] if the cursor is none of this store; any other if the store cannot
-    /// look.
+    /// [`StoreError::Refused`] if the cursor is not one of this store. Any other if the store
+    /// cannot look.
     fn browse(
         &self,
         from: &Cursor,
@@ -55,27 +67,40 @@ impl<S: Browse> Browse for Arc<S> {
     }
 }
 
-/// Where a page begins: at the first record, or where the page before it ended. Its bytes mean
-/// something to the store alone.
+/// Where a page begins: at the first record, or where the page before it ended. Only the store can
+/// tell what its bytes mean.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Cursor(Bytes);
 
 impl Cursor {
-    /// Makes a cursor of what the store has to know, or of what [`as_bytes`](Self::as_bytes) returned.
-    /// Without bytes it is at the first record.
+    /// Makes a cursor of what the store has to know, or of what [`as_bytes`](Self::as_bytes)
+    /// returned. Without bytes it is at the first record.
+    ///
+    /// ```
+    /// use silverback::store::Cursor;
+    ///
+    /// assert_eq!(Cursor::new(Vec::new()), Cursor::default());
+    /// ```
     #[must_use]
     pub fn new(bytes: impl Into<Bytes>) -> Self {
         Self(bytes.into())
     }
 
-    /// Returns the bytes, for the address of the next page say.
+    /// Returns the bytes, such as for the address of the next page.
+    ///
+    /// ```
+    /// use silverback::store::Cursor;
+    ///
+    /// let next = Cursor::new(&b"17"[..]);
+    /// assert_eq!(Cursor::new(next.as_bytes().to_vec()), next);
+    /// ```
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// Some of a store's records.
+/// A page of a store's records.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Page {
@@ -86,30 +111,44 @@ pub struct Page {
 }
 
 impl Page {
-    /// Makes a page.
+    /// Makes a page, in a store of your own.
+    ///
+    /// ```
+    /// use silverback::store::Page;
+    ///
+    /// let last = Page::new(Vec::new(), None);
+    /// ```
     #[must_use]
     pub const fn new(entries: Vec<Listed>, next: Option<Cursor>) -> Self {
         Self { entries, next }
     }
 }
 
-/// What a page says of a record.
+/// A record on a page.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub struct Listed {
     /// The record's key.
     pub key: RecordKey,
-    /// What it is for, by [`RecordKind::of`].
+    /// What the record is for, by [`RecordKind::of`].
     pub kind: Option<RecordKind>,
-    /// When it is over.
+    /// When the record expires.
     pub expires: Timestamp,
-    /// The bytes of its data.
+    /// The size of its data, in bytes.
     pub size: usize,
 }
 
 impl Listed {
-    /// Makes what a page says of a record of so many bytes; `head` has the first of them, if there
-    /// is one.
+    /// Makes the entry of a record of `size` bytes, in a store of your own. `head` has the first
+    /// byte, if there is one.
+    ///
+    /// ```
+    /// use silverback::{Timestamp, store::{Listed, RecordKey}};
+    ///
+    /// let (key, end) = (RecordKey::from_bytes([7; 32]), Timestamp::from_secs(1_800_000_000));
+    /// let entry = Listed::new(key, b"", end, 0);
+    /// assert_eq!(entry.kind, None); // not a record of this crate
+    /// ```
     #[must_use]
     pub const fn new(key: RecordKey, head: &[u8], expires: Timestamp, size: usize) -> Self {
         Self {
@@ -123,5 +162,5 @@ impl Listed {
 
 /// What a store says to a cursor of another one.
 pub(crate) fn foreign_cursor() -> StoreError {
-    StoreError::refused("the cursor is none of this store")
+    StoreError::refused("the cursor is not one of this store")
 }

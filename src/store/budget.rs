@@ -1,6 +1,11 @@
 //! How long may be waited for stores.
 
-use std::{error, fmt, panic, pin::pin, task::Poll, time::Duration};
+use std::{
+    error, fmt, panic,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use tokio::time::{Instant, Sleep};
 
@@ -16,6 +21,7 @@ pub(crate) struct Meter(Monitor<Waited>);
 struct Waited {
     before: Duration,
     under_way: u32,
+    calls: u32,
     /// When the first of those that are under way began.
     since: Option<Instant>,
 }
@@ -65,11 +71,20 @@ impl Meter {
         });
     }
 
+    /// Counts a call of a store.
+    pub(super) fn count(&self) {
+        self.0.with(|waited| waited.calls += 1);
+    }
+
+    /// How many calls were counted.
+    pub(crate) fn calls(&self) -> u32 {
+        self.0.with(|waited| waited.calls)
+    }
+
     fn waited(&self) -> Duration {
-        let now = Instant::now();
         self.0.with(|waited| {
-            let since = waited.since.unwrap_or(now);
-            waited.before + now.saturating_duration_since(since)
+            let under_way = waited.since.map(|since| since.elapsed());
+            waited.before + under_way.unwrap_or_default()
         })
     }
 }
@@ -80,29 +95,23 @@ impl Drop for Counting<'_> {
     }
 }
 
-impl Budget<'_> {
-    /// Does this, which waits, as long as there is something left. What is dropped then may have
+impl<'a> Budget<'a> {
+    /// Does this, which may wait, as long as there is something left. What is dropped then may have
     /// been done.
+    ///
+    /// What is done when it is polled first has waited for nothing: it takes no timer, and does not
+    /// count.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`] of [`Late`] if it takes longer; [`StoreError::Refused`] if the
     /// runtime has no timer.
-    pub(crate) async fn wait<T>(self, work: impl Future<Output = T>) -> Result<T, StoreError> {
-        let (used, now) = self.meter.begin();
-        let _counting = Counting(self.meter);
-        let left = self.limit.saturating_sub(used);
-        if left.is_zero() {
-            return Err(self.late());
+    pub(crate) fn wait<F: Future + Unpin>(self, work: F) -> Wait<'a, F> {
+        Wait {
+            work,
+            budget: self,
+            patience: None,
         }
-        // Before anything begins, so that a runtime without a timer is seen first.
-        let mut timer = pin!(timer(now.checked_add(left))?);
-        let mut work = pin!(work);
-        let done = std::future::poll_fn(|cx| match work.as_mut().poll(cx) {
-            Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
-        });
-        done.await.ok_or_else(|| self.late())
     }
 
     /// Whether enough is left to ask a second time.
@@ -112,6 +121,51 @@ impl Budget<'_> {
 
     fn late(self) -> StoreError {
         StoreError::unavailable(Late(self.limit))
+    }
+}
+
+/// Somebody waits for this.
+#[must_use]
+pub(crate) struct Wait<'a, F> {
+    work: F,
+    budget: Budget<'a>,
+    patience: Option<Patience<'a>>,
+}
+
+/// How long somebody waits, from when there was something to wait for.
+struct Patience<'a> {
+    timer: Pin<Box<Sleep>>,
+    _counting: Counting<'a>,
+}
+
+impl<'a> Patience<'a> {
+    fn of(budget: Budget<'a>) -> Result<Self, StoreError> {
+        let (used, now) = budget.meter.begin();
+        let _counting = Counting(budget.meter);
+        let left = budget.limit.saturating_sub(used);
+        let timer = Box::pin(timer(now.checked_add(left))?);
+        Ok(Self { timer, _counting })
+    }
+}
+
+impl<F: Future + Unpin> Future for Wait<'_, F> {
+    type Output = Result<F::Output, StoreError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let budget = this.budget;
+        if this.patience.is_none() && budget.meter.waited() >= budget.limit {
+            return Poll::Ready(Err(budget.late()));
+        }
+        if let Poll::Ready(done) = Pin::new(&mut this.work).poll(cx) {
+            return Poll::Ready(Ok(done));
+        }
+        let patience = match &mut this.patience {
+            Some(patience) => patience,
+            none => none.insert(Patience::of(budget)?),
+        };
+        ready!(patience.timer.as_mut().poll(cx));
+        Poll::Ready(Err(budget.late()))
     }
 }
 
@@ -155,4 +209,51 @@ fn timer(deadline: Option<Instant>) -> Result<Sleep, StoreError> {
 /// [`StoreError::Refused`] with a sentence that says what to change.
 pub(crate) fn check_runtime() -> Result<(), StoreError> {
     timer(None).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::{Pending, pending, ready},
+        pin::pin,
+        task::Waker,
+    };
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    fn poll<F: Future + Unpin>(wait: Wait<'_, F>) -> Poll<Result<F::Output, StoreError>> {
+        pin!(wait).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// Outside of a runtime there is no timer.
+    #[test]
+    fn what_is_done_at_once_takes_no_timer_and_is_not_counted() {
+        let (meter, limit) = (Meter::default(), LIMIT);
+        let budget = Budget {
+            meter: &meter,
+            limit,
+        };
+        assert!(matches!(
+            poll(budget.wait(ready(7))),
+            Poll::Ready(Ok::<i32, _>(7))
+        ));
+        assert_eq!(meter.waited(), Duration::ZERO);
+        let waits: Pending<()> = pending();
+        let refused = poll(budget.wait(waits));
+        assert!(matches!(refused, Poll::Ready(Err(StoreError::Refused(_)))));
+    }
+
+    #[test]
+    fn nothing_is_asked_when_the_budget_is_used_up() {
+        let (meter, limit) = (Meter::default(), Duration::ZERO);
+        let budget = Budget {
+            meter: &meter,
+            limit,
+        };
+        let asked = std::future::poll_fn(|_| -> Poll<()> { panic!("it was asked") });
+        let late = poll(budget.wait(pin!(asked)));
+        assert!(matches!(late, Poll::Ready(Err(StoreError::Unavailable(_)))));
+    }
 }

@@ -1,16 +1,20 @@
 //! The way to the stores of sessions: no call waits for longer than its budget.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use super::{
     Budget, Bytes, DynStore, Expiry, Limits, Read, Record, RecordKey, Store as _, StoreError,
     Version,
     budget::Late,
+    dynamic::{Many, One},
     error::all_failed,
     followers::Followers,
     lines::{Lead, Line, Waited},
 };
-use crate::crypto;
+use crate::{
+    crypto,
+    report::metrics::{self, Stopwatch},
+};
 
 /// A store of sessions. It is no [`Store`](super::Store), so that nobody waits for it without a
 /// budget: what it can do is behind [`within`](Self::within).
@@ -99,10 +103,9 @@ impl<'a> Calls<'a> {
         key: &RecordKey,
         read: Read,
     ) -> Result<Option<Record>, StoreError> {
-        if self.never_waits {
-            return self.store.load(key, read).await;
-        }
-        self.twice(|| self.store.load(key, read)).await.0
+        self.twice("load", || self.store.calls().load(key, read))
+            .await
+            .0
     }
 
     pub(crate) async fn load_many(
@@ -110,11 +113,8 @@ impl<'a> Calls<'a> {
         keys: &[RecordKey],
         read: Read,
     ) -> Vec<Result<Option<Record>, StoreError>> {
-        if self.never_waits {
-            return self.store.load_many(keys, read).await;
-        }
-        self.all_twice(keys.len(), || self.store.load_many(keys, read))
-            .await
+        let load = || self.store.calls().load_many(keys, read);
+        self.all_twice("load_many", keys.len(), load).await
     }
 
     /// For what has this key and no other. The first call may have been done: an
@@ -125,10 +125,8 @@ impl<'a> Calls<'a> {
         data: Bytes,
         expiry: Expiry,
     ) -> Told<Version> {
-        if self.never_waits {
-            return (self.store.create(key, data, expiry).await, Sent::Once);
-        }
-        self.twice(|| self.store.create(key, data.clone(), expiry))
+        let calls = self.store.calls();
+        self.twice("create", || calls.create(key, data.clone(), expiry))
             .await
     }
 
@@ -140,12 +138,11 @@ impl<'a> Calls<'a> {
         data: Bytes,
         expiry: Expiry,
     ) -> Told<Version> {
-        let create = self.store.create(key, data, expiry);
-        if self.never_waits {
-            return (create.await, Sent::Once);
-        }
-        let answer = self.budget.wait(create).await;
-        self.answered_first(answer.unwrap_or_else(Err))
+        let create = self.store.calls().create(key, data, expiry);
+        let watch = Stopwatch::start();
+        let answer = self.budget.wait(create).await.unwrap_or_else(Err);
+        self.note_call("create", watch, answer.as_ref().err());
+        self.answered_first(answer)
     }
 
     pub(crate) async fn update(
@@ -155,12 +152,11 @@ impl<'a> Calls<'a> {
         data: Bytes,
         expiry: Expiry,
     ) -> Told<Version> {
-        if self.never_waits {
-            let answer = self.store.update(key, expected, data, expiry).await;
-            return (answer, Sent::Once);
-        }
-        self.twice(|| self.store.update(key, expected, data.clone(), expiry))
-            .await
+        let calls = self.store.calls();
+        self.twice("update", || {
+            calls.update(key, expected, data.clone(), expiry)
+        })
+        .await
     }
 
     pub(crate) async fn touch(
@@ -169,11 +165,9 @@ impl<'a> Calls<'a> {
         expected: Version,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        if self.never_waits {
-            return self.store.touch(key, expected, expiry).await;
-        }
-        let touch = || self.store.touch(key, expected, expiry);
-        self.twice(touch).await.0
+        self.twice("touch", || self.store.calls().touch(key, expected, expiry))
+            .await
+            .0
     }
 
     pub(crate) async fn delete(
@@ -181,26 +175,22 @@ impl<'a> Calls<'a> {
         key: &RecordKey,
         expected: Option<Version>,
     ) -> Result<(), StoreError> {
-        if self.never_waits {
-            return self.store.delete(key, expected).await;
-        }
-        self.twice(|| self.store.delete(key, expected)).await.0
+        self.twice("delete", || self.store.calls().delete(key, expected))
+            .await
+            .0
     }
 
     pub(crate) async fn delete_many(
         self,
         records: &[(RecordKey, Option<Version>)],
     ) -> Vec<Result<(), StoreError>> {
-        if self.never_waits {
-            return self.store.delete_many(records).await;
-        }
-        self.all_twice(records.len(), || self.store.delete_many(records))
-            .await
+        let delete = || self.store.calls().delete_many(records);
+        self.all_twice("delete_many", records.len(), delete).await
     }
 
     /// As [`load`](Self::load), of a store that never waits.
     pub(crate) fn load_now(self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
-        self.store.load_now(key)
+        self.store.calls().load(key, Read::Current).now()
     }
 
     /// As [`create_once`](Self::create_once), of a store that never waits.
@@ -210,7 +200,7 @@ impl<'a> Calls<'a> {
         data: Bytes,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        self.store.create_now(key, data, expiry)
+        self.store.calls().create(key, data, expiry).now()
     }
 
     /// As [`update`](Self::update), of a store that never waits.
@@ -221,7 +211,7 @@ impl<'a> Calls<'a> {
         data: Bytes,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        self.store.update_now(key, expected, data, expiry)
+        self.store.calls().update(key, expected, data, expiry).now()
     }
 
     /// Which writes this process has seen on top of which.
@@ -250,7 +240,7 @@ impl<'a> Calls<'a> {
         line: &Arc<Line>,
         is_done: impl Fn() -> bool,
     ) -> Result<Waited, StoreError> {
-        self.budget.wait(line.wait(is_done)).await?
+        self.budget.wait(pin!(line.wait(is_done))).await?
     }
 
     /// Those of a leader. If the store fails it, those who wait behind it fail as well.
@@ -286,6 +276,7 @@ impl<'a> Calls<'a> {
 
     /// Pauses before a store is asked once more.
     pub(crate) async fn pause_to_ask_again(self) -> Result<(), StoreError> {
+        metrics::retry();
         self.pause(PAUSE.min(self.budget.limit / PART)).await
     }
 
@@ -293,25 +284,56 @@ impl<'a> Calls<'a> {
         let part = crypto::random::<1>();
         let [part] = part.map_err(|_| StoreError::refused("no random bytes"))?;
         let pause = most * u32::from(part) / 256;
-        self.budget
-            .wait(async { tokio::time::sleep(pause).await })
-            .await
+        let sleep = pin!(async { tokio::time::sleep(pause).await });
+        self.budget.wait(sleep).await
     }
 
-    async fn twice<T, F>(self, call: impl Fn() -> F) -> Told<T>
-    where
-        F: Future<Output = Result<T, StoreError>>,
-    {
-        match self.budget.wait(call()).await {
-            Ok(Err(error)) if self.may_ask_again(&error) => {}
-            Ok(answer) => return self.answered_first(self.told(answer)),
-            Err(late) => return (Err(late), Sent::Once),
+    async fn twice<'b, T>(self, operation: &'static str, call: impl Fn() -> One<'b, T>) -> Told<T> {
+        match self.once(operation, call()).await {
+            Ok(Err(error)) if self.may_ask_again(&error) => {
+                (Box::pin(self.again(operation, call)).await, Sent::Again)
+            }
+            Ok(answer) => self.answered_first(self.told(answer)),
+            Err(late) => (Err(late), Sent::Once),
         }
-        let again = match self.pause_to_ask_again().await {
-            Ok(()) => self.budget.wait(call()).await,
-            Err(error) => Err(error),
+    }
+
+    async fn again<'b, T>(
+        self,
+        operation: &'static str,
+        call: impl Fn() -> One<'b, T>,
+    ) -> Result<T, StoreError> {
+        self.pause_to_ask_again().await?;
+        let answer = self.once(operation, call()).await?;
+        self.told(answer)
+    }
+
+    async fn once<T>(
+        self,
+        operation: &'static str,
+        call: One<'_, T>,
+    ) -> Result<Result<T, StoreError>, StoreError> {
+        let watch = Stopwatch::start();
+        let answer = self.budget.wait(call).await;
+        let error = match &answer {
+            Ok(answer) => answer.as_ref().err(),
+            Err(late) => Some(late),
         };
-        (again.and_then(|answer| self.told(answer)), Sent::Again)
+        self.note_call(operation, watch, error);
+        answer
+    }
+
+    /// Takes note of a call that has ended.
+    fn note_call(self, operation: &'static str, watch: Stopwatch, error: Option<&StoreError>) {
+        if self.never_waits {
+            return;
+        }
+        if cfg!(feature = "metrics") {
+            self.budget.meter.count();
+        }
+        watch.of_call(operation, error.map(StoreError::word));
+        let is_failure = |error: &&StoreError| matches!(error, StoreError::Unavailable(_));
+        self.store.note_answer(error.filter(is_failure));
     }
 
     /// What a first call was answered. The store's client may have made it before.
@@ -325,11 +347,13 @@ impl<'a> Calls<'a> {
     }
 
     /// As [`twice`](Self::twice), for a call that has so many answers.
-    async fn all_twice<T, F>(self, count: usize, call: impl Fn() -> F) -> Vec<Result<T, StoreError>>
-    where
-        F: Future<Output = Vec<Result<T, StoreError>>>,
-    {
-        let first = self.budget.wait(call()).await;
+    async fn all_twice<'b, T>(
+        self,
+        operation: &'static str,
+        count: usize,
+        call: impl Fn() -> Many<'b, T>,
+    ) -> Vec<Result<T, StoreError>> {
+        let first = self.all_once(operation, call()).await;
         let is_down = |answer: &Result<T, StoreError>| {
             let error = answer.as_ref().err();
             error.is_some_and(|error| self.may_ask_again(error))
@@ -337,11 +361,26 @@ impl<'a> Calls<'a> {
         let again = match first {
             Ok(all) if !all.iter().any(is_down) => return all,
             Ok(_) => match self.pause_to_ask_again().await {
-                Ok(()) => self.budget.wait(call()).await,
+                Ok(()) => self.all_once(operation, call()).await,
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),
         };
         again.unwrap_or_else(|error| all_failed(count, &error))
+    }
+
+    async fn all_once<T>(
+        self,
+        operation: &'static str,
+        call: Many<'_, T>,
+    ) -> Result<Vec<Result<T, StoreError>>, StoreError> {
+        let watch = Stopwatch::start();
+        let all = self.budget.wait(call).await;
+        let error = match &all {
+            Ok(all) => all.iter().find_map(|answer| answer.as_ref().err()),
+            Err(late) => Some(late),
+        };
+        self.note_call(operation, watch, error);
+        all
     }
 }

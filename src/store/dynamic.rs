@@ -1,7 +1,7 @@
 //! One type for every store.
 
 use std::{
-    any::Any,
+    any::{self, Any},
     fmt,
     pin::{Pin, pin},
     sync::Arc,
@@ -12,10 +12,11 @@ use super::{
     Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version, error::all_failed,
     followers::Followers, lines::Lines,
 };
+use crate::report::Health;
 
 /// A store of any type, chosen at run time. It is a [`Store`] itself.
 ///
-/// Clones are the same store, and two that were made apart are not, even of one [`Arc`]: make one
+/// Clones are the same store. Two that you make separately are not, even of one [`Arc`]: make one
 /// and clone it.
 ///
 /// ```
@@ -33,11 +34,27 @@ pub struct DynStore(Arc<Lined<dyn Erased>>);
 struct Lined<S: ?Sized> {
     lines: Lines,
     followers: Followers,
+    health: Health,
+    /// The type of the store, for the log.
+    name: &'static str,
     store: S,
 }
 
 impl DynStore {
-    /// Hides the type of a store. A `DynStore` stays the one it is.
+    /// Hides the type of a store. A `DynStore` stays the store that it is.
+    ///
+    /// ```
+    /// # #[cfg(feature = "filesystem")]
+    /// # fn f() -> Result<(), Box<dyn std::error::Error>> {
+    /// use silverback::{FilesystemStore, MemoryStore, store::DynStore};
+    ///
+    /// let store = match std::env::var("SESSIONS") {
+    ///     Ok(folder) => DynStore::new(FilesystemStore::open(folder)?),
+    ///     Err(_) => DynStore::new(MemoryStore::new()),
+    /// };
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(store: impl Store) -> Self {
         if let Some(same) = (&store as &dyn Any).downcast_ref::<Self>() {
@@ -46,6 +63,8 @@ impl DynStore {
         Self(Arc::new(Lined {
             lines: Lines::default(),
             followers: Followers::default(),
+            health: Health::default(),
+            name: any::type_name_of_val(&store),
             store,
         }))
     }
@@ -54,40 +73,28 @@ impl DynStore {
         self.0.store.limits().never_waits
     }
 
+    /// The store itself. One that never waits has answered when a call of it returns.
+    pub(super) fn calls(&self) -> &dyn Erased {
+        &self.0.store
+    }
+
     /// Who waits for this record in this process.
     pub(super) fn lines(&self) -> &Lines {
         &self.0.lines
     }
 
+    /// Takes note of whether the store has answered.
+    pub(super) fn note_answer(&self, failure: Option<&StoreError>) {
+        let Lined { health, name, .. } = &*self.0;
+        match failure {
+            Some(error) => health.failed(name, error),
+            None => health.answered(name),
+        }
+    }
+
     /// Which writes this process has seen on top of which.
     pub(super) fn followers(&self) -> &Followers {
         &self.0.followers
-    }
-}
-
-/// Without a future, of a store that never waits.
-impl DynStore {
-    pub(super) fn load_now(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
-        self.0.store.load(key, Read::Current).now()
-    }
-
-    pub(super) fn create_now(
-        &self,
-        key: &RecordKey,
-        data: Bytes,
-        expiry: Expiry,
-    ) -> Result<Version, StoreError> {
-        self.0.store.create(key, data, expiry).now()
-    }
-
-    pub(super) fn update_now(
-        &self,
-        key: &RecordKey,
-        expected: Version,
-        data: Bytes,
-        expiry: Expiry,
-    ) -> Result<Version, StoreError> {
-        self.0.store.update(key, expected, data, expiry).now()
     }
 }
 
@@ -164,7 +171,7 @@ impl fmt::Debug for DynStore {
 }
 
 /// The dyn-compatible twin of [`Store`].
-trait Erased: Send + Sync {
+pub(super) trait Erased: Send + Sync {
     fn load<'a>(&'a self, key: &'a RecordKey, read: Read) -> One<'a, Option<Record>>;
     fn load_many<'a>(&'a self, keys: &'a [RecordKey], read: Read) -> Many<'a, Option<Record>>;
     fn create<'a>(&'a self, key: &'a RecordKey, data: Bytes, expiry: Expiry) -> One<'a, Version>;
@@ -233,12 +240,12 @@ impl<S: Store> Erased for S {
     }
 }
 
-type One<'a, T> = Operation<'a, Result<T, StoreError>>;
-type Many<'a, T> = Operation<'a, Vec<Result<T, StoreError>>>;
+pub(super) type One<'a, T> = Operation<'a, Result<T, StoreError>>;
+pub(super) type Many<'a, T> = Operation<'a, Vec<Result<T, StoreError>>>;
 
 /// A store's operation: done already, or boxed because it has to wait.
 #[must_use]
-enum Operation<'a, O> {
+pub(super) enum Operation<'a, O> {
     Done(Option<O>),
     Waiting(Pin<Box<dyn Future<Output = O> + Send + 'a>>),
 }
@@ -258,7 +265,7 @@ impl<'a, O> Operation<'a, O> {
 }
 
 impl<T> One<'_, T> {
-    fn now(self) -> Result<T, StoreError> {
+    pub(super) fn now(self) -> Result<T, StoreError> {
         match self {
             Self::Done(Some(answer)) => answer,
             Self::Done(None) | Self::Waiting(_) => Err(it_waited()),
@@ -267,10 +274,13 @@ impl<T> One<'_, T> {
 }
 
 fn it_waited() -> StoreError {
-    StoreError::refused("the store says that it never waits, and it did")
+    StoreError::refused("the store says that it never waits, but it did")
 }
 
-impl<O: Unpin> Future for Operation<'_, O> {
+/// What is in it is never pinned.
+impl<O> Unpin for Operation<'_, O> {}
+
+impl<O> Future for Operation<'_, O> {
     type Output = O;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O> {

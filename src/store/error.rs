@@ -15,17 +15,17 @@ pub enum StoreError {
     Exists,
     /// The record has another version than expected.
     Conflict,
-    /// There is no such record (any more).
+    /// There is no such record, or no longer.
     Gone,
-    /// The record is larger than the store takes; sizes in bytes.
+    /// The record is larger than the store takes. Sizes are in bytes.
     TooLarge {
         /// What was asked for.
         size: usize,
         /// What the store takes.
         limit: usize,
     },
-    /// The record would be over at once, as the store's clock is ahead of the session's: one of them
-    /// is a [manual](crate::Clock::manual) one that the other was not given. See
+    /// The record would be over at once, because the store's clock is ahead of the session's: one
+    /// of them is a [manual](crate::Clock::manual) clock that the other was not given. See
     /// [`Expiry::checked_at`](super::Expiry::checked_at).
     ClocksDiffer {
         /// What the session's clock says.
@@ -33,25 +33,53 @@ pub enum StoreError {
         /// What the store's clock says.
         store: Timestamp,
     },
-    /// What is under the key is damaged, or no record at all. Its session is over, and the next
-    /// write makes a new one.
+    /// The data under the key is damaged, or not a record. Its session is over, and the next write
+    /// makes a new one.
     Corrupt(BoxError),
-    /// The store cannot be reached, or did not answer: a write may have been done or not.
+    /// The store cannot be reached, or did not answer. A write may have happened or not.
     Unavailable(BoxError),
-    /// The store was asked and did not do it, and would not if it were asked again: it is full or
-    /// read-only, or what it has was written by a later release.
+    /// The store was asked, did not do it, and would not do it the next time: it is full or
+    /// read-only, or its data was written by a later release.
     Refused(BoxError),
 }
 
 impl StoreError {
     /// Makes an error of what the store's client reports about the way to its server, or of a
     /// sentence.
+    ///
+    /// ```
+    /// use silverback::store::StoreError;
+    ///
+    /// fn of_client(error: std::io::Error) -> StoreError {
+    ///     StoreError::unavailable(error) // the session asks once more
+    /// }
+    /// ```
     #[must_use]
     pub fn unavailable(source: impl Into<BoxError>) -> Self {
         Self::Unavailable(source.into())
     }
 
+    /// What kind of error it is, for a count.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Exists => "exists",
+            Self::Conflict => "conflict",
+            Self::Gone => "gone",
+            Self::TooLarge { .. } => "too_large",
+            Self::ClocksDiffer { .. } => "clocks_differ",
+            Self::Corrupt(_) => "corrupt",
+            Self::Unavailable(_) => "unavailable",
+            Self::Refused(_) => "refused",
+        }
+    }
+
     /// Makes an error of what the server answers, or of a sentence.
+    ///
+    /// ```
+    /// use silverback::store::StoreError;
+    ///
+    /// let full = StoreError::refused("the disk quota is used up"); // nobody asks again
+    /// ```
     #[must_use]
     pub fn refused(source: impl Into<BoxError>) -> Self {
         Self::Refused(source.into())

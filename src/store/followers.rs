@@ -61,7 +61,8 @@ impl Followers {
         self.0.with(|table| table.noted)
     }
 
-    /// Notes each of these with the one that came on top of it.
+    /// Notes each of these with the one that came on top of it; the last write comes first. One that
+    /// is known was noted with all before it.
     pub(crate) fn note(&self, pairs: impl IntoIterator<Item = (Id, Id)>) {
         let mut pairs = pairs.into_iter().peekable();
         if pairs.peek().is_none() {
@@ -69,7 +70,13 @@ impl Followers {
         }
         self.0.with(|table| {
             table.slots.resize(ROWS * ROW, Slot::default());
-            pairs.for_each(|(below, above)| table.note(below, above));
+            for (below, above) in pairs {
+                let is_new = table.note(below, above);
+                // Those that somebody waits to hear of may have been pushed out since.
+                if !is_new && table.watched.is_empty() {
+                    break;
+                }
+            }
         });
     }
 
@@ -133,7 +140,8 @@ impl Table {
         Some(slot.above)
     }
 
-    fn note(&mut self, below: Id, above: Id) {
+    /// Says whether it was not known.
+    fn note(&mut self, below: Id, above: Id) -> bool {
         for watched in &mut self.watched {
             if watched.below == below {
                 watched.above = Some(above);
@@ -146,10 +154,12 @@ impl Table {
             Some(known) => row.get_mut(known),
             None => row.iter_mut().min_by_key(|slot| slot.at),
         };
-        if let Some(slot) = slot.filter(|slot| slot.below != below || slot.above != above) {
-            *slot = Slot { below, above, at };
-            self.noted = at;
-        }
+        let Some(slot) = slot.filter(|slot| slot.below != below || slot.above != above) else {
+            return false;
+        };
+        *slot = Slot { below, above, at };
+        self.noted = at;
+        true
     }
 }
 
@@ -193,6 +203,18 @@ mod tests {
         followers.note([(beside(17), [5; 8])]);
         let known = [1, 2, 17].map(|number| of(&followers, beside(number), 0));
         assert_eq!(known, [None, Some([4; 8]), Some([5; 8])]);
+    }
+
+    /// A record's last writes are noted each time that it is read.
+    #[test]
+    fn what_is_before_one_that_is_known_is_known_or_watched() {
+        let followers = Followers::default();
+        followers.note([([2; 8], [3; 8])]);
+        followers.note([([2; 8], [3; 8]), ([1; 8], [2; 8])]);
+        assert_eq!(followers.noted(), 1, "it was noted with all before it");
+        let watch = followers.watch([1; 8], 0);
+        followers.note([([2; 8], [3; 8]), ([1; 8], [2; 8])]);
+        assert_eq!(watch.above(), Some([2; 8]));
     }
 
     #[test]

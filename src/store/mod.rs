@@ -1,4 +1,4 @@
-//! Where sessions are kept: the stores of this crate, and the [`Store`] trait for one's own.
+//! Where sessions are kept: the stores of this crate, and the [`Store`] trait for your own.
 //!
 //! | Store | Keeps a session | Shared by | Never waits |
 //! |---|---|---|---|
@@ -112,67 +112,70 @@
 //! }
 //! ```
 //!
-//! A layer takes it as it takes any other: `SessionConfig::new("cart", MyStore::default(), keys)`.
+//! A layer takes it like any other: `SessionConfig::new("cart", MyStore::default(), keys)`.
 //!
-//! A store whose server does not remove what is expired is a [`Sweep`] too, and one that operators may
-//! look through is a [`Browse`].
+//! If the store's server does not remove expired records, implement [`Sweep`] too. If operators may
+//! look through it, implement [`Browse`].
 //!
 //! # A store on a server
 //!
-//! What goes wrong there has a right answer each:
+//! Each thing that goes wrong there has a right answer:
 //!
 //! **Errors.** A failed connection or a lost answer is [`StoreError::Unavailable`], never `None`:
-//! `None` logs the visitor out. What the server refuses is [`StoreError::Refused`]. Bytes that are no
-//! record, a value of another type (Redis says `WRONGTYPE`) and a head that cannot be read are
-//! [`StoreError::Corrupt`]; a `delete` without a version removes them like any record.
+//! `None` logs the visitor out. What the server refuses is [`StoreError::Refused`]. Bytes that are
+//! not a record, a value of another type (Redis says `WRONGTYPE`) and a head that cannot be read
+//! are [`StoreError::Corrupt`]. A `delete` without a version removes them like any record.
 //!
-//! **Who retries.** The session does: what is `Unavailable` is asked once more, if half of the time
-//! is left, and a write is recognised if it was done the first time. Do not send a write again whose
-//! answer you have lost: the second would be refused for what the first one did. A client that does it
-//! all the same is told by [`Limits::may_repeat`]. Send again what the server says it did not do: a deadlock (1213), a lock
-//! timeout (1205), a failed certification, a serialization failure, `MOVED`.
+//! **Who retries.** The session does. It asks once more after `Unavailable` if half of the time is
+//! left, and recognises a write that happened the first time. Do not repeat a write whose answer
+//! was lost: the second would be refused because of what the first did. If your client repeats
+//! writes all the same, say so in [`Limits::may_repeat`]. Do repeat what the server says it did not
+//! do: a deadlock (1213), a lock timeout (1205), a failed certification, a serialization failure,
+//! `MOVED`.
 //!
 //! **Deadlines.** The session gives up after
-//! [`store_timeout`](crate::SessionConfig::store_timeout), five seconds unless set, and drops the
-//! future. Give your client a shorter limit, for connecting and for waiting for a pool too: clients
-//! wait ten seconds, thirty, or for ever.
+//! [`store_timeout`](crate::SessionConfig::store_timeout), five seconds by default, and drops the
+//! future. Give your client a shorter limit, for connecting and for waiting for a pool too: by
+//! default clients wait ten seconds, thirty, or forever.
 //!
-//! **Dropped futures.** A command that was sent will be executed, whoever waits for it. So each
-//! method is one command, one script or one transaction; between two commands it may end. A shared
-//! connection goes on. One from a pool whose answer was not read must not go back to the pool.
+//! **Dropped futures.** The server executes a command that was sent, whether anyone waits for it or
+//! not. So each method is one command, one script or one transaction: between two commands it may
+//! end. A shared connection stays usable. A pooled one whose answer was not read must not go back
+//! to the pool.
 //!
-//! **Ends.** [`Expiry::after`] is for the server's own expiry, [`Expiry::at`] is kept beside the data
-//! and given back by [`Record::expires`]: the clocks of the two machines may differ. An end computed
-//! from what the server has left is wrong by as much. An `update` and a `touch` set the server's
-//! expiry too. An end may have come already (`after` is zero): the write succeeds and leaves no
-//! record, although many servers refuse that number or take it for "never". It may be one second
-//! away: round up. The latest is the last second of the year 9999; if the server cannot say it, it
-//! may keep the record as long as it can. A store that has no server, and goes by a clock of this
-//! process, takes the end from [`Expiry::checked_at`]: a session by another clock would be over as
-//! soon as it is written, and no request would find it.
+//! **Ends.** [`Expiry::after`] is for the server's own expiry. [`Expiry::at`] is stored beside the
+//! data and returned by [`Record::expires`], since the clocks of the two machines may differ: an
+//! end computed from the time that the server has left is wrong by as much. An `update` and a
+//! `touch` set the server's expiry too. An end may have passed already (`after` is zero): the write
+//! succeeds and leaves no record, although many servers refuse that number or take it for "never".
+//! It may be one second away: round up. The latest is the last second of the year 9999. If the
+//! server cannot express it, it may keep the record as long as it can. A store without a server,
+//! which goes by a clock of this process, takes the end from [`Expiry::checked_at`]: with two
+//! different clocks, a record would be over as soon as it is written, and no request would find it.
 //!
-//! **Versions.** No key ever has a version twice, in none of its lives, through restarts, failovers
-//! and restored backups. [`Version::random`] is that. A server's counter may not be: memcached's
+//! **Versions.** No key ever has a version twice, in any of its lives, through restarts, failovers
+//! and restored backups. [`Version::random`] does that. A server's counter may not: memcached's
 //! tokens begin at 1 again, and Redis scripts draw the same `math.random` after each start.
 //!
-//! **Reads.** [`Read::Current`] asks the one who has every write that was answered: the primary and
-//! no replica, past every cache, on Galera with `wsrep_sync_wait=1`, in DynamoDB with
-//! `ConsistentRead`. Else "log out everywhere" forgets a session for good, not for a moment.
+//! **Reads.** [`Read::Current`] asks the machine that has every answered write: the primary and not
+//! a replica, past every cache, on Galera with `wsrep_sync_wait=1`, in DynamoDB with
+//! `ConsistentRead`. Otherwise "log out everywhere" misses a session for good, not for a moment.
 //!
 //! **Replication.** Where the primary answers before its replicas have the write, a failover loses
-//! what was written last: updates, and also ends, so that a session is there again. Wait for a
-//! replica (`WAIT 1`) where the server can, and say what is lost where it cannot. A store that drops
-//! records by itself says [`Limits::may_forget`].
+//! the last writes: updates, and also ends, so that a session is back. Wait for a replica (`WAIT
+//! 1`) where the server can, and document what is lost where it cannot. A store that drops records
+//! by itself says so in [`Limits::may_forget`].
 //!
 //! **Many keys.** [`load_many`](Store::load_many) and [`delete_many`](Store::delete_many) are one
-//! round trip: `MGET`, `= ANY($1)`, a pipeline. A cluster is asked once a node, at the same time.
+//! round trip: `MGET`, `= ANY($1)`, a pipeline. In a cluster, ask each node once, all at the same
+//! time.
 //!
 //! # Testing a store
 //!
-//! With the feature `conformance`, among the `[dev-dependencies]`, one line in a test file runs the
-//! whole contract against it, each rule as a test:
-//! `silverback::store_conformance!(MyStore::default());`. See `store::conformance`, also for what it
-//! takes to check a server's expiry, two processes and an outage.
+//! With the feature `conformance` in your `[dev-dependencies]`, one line in a test file runs the
+//! whole contract against your store, each rule as a test:
+//! `silverback::store_conformance!(MyStore::default());`. `store::conformance` also says how to
+//! check a server's expiry, two processes and an outage.
 
 mod backend;
 mod browse;
@@ -218,20 +221,19 @@ pub(crate) use self::{
 };
 pub use crate::id::RecordKey;
 
-/// A place that keeps sessions on the server's side. See the [module docs](self) for one written
-/// out.
+/// A place that keeps sessions on the server's side. The [module docs](self) have one written out.
 ///
-/// To choose one of several at run time, make a [`DynStore`] of each.
+/// To choose between several at run time, make a [`DynStore`] of each.
 ///
 /// Every method is one atomic operation: of two concurrent calls for one key, one happens before
-/// the other. A method that is cancelled (its future dropped) has happened wholly or not at all.
+/// the other. A method that is cancelled, its future dropped, has happened wholly or not at all.
 /// The methods for many records do to each what the method for one does, in any order, and answer
 /// in the order in which they were asked.
 ///
-/// A record whose time has come (its [`Expiry`] is now or earlier) is as good as deleted: it is not
-/// loaded, updated or touched. Removing it is the store's own business.
+/// A record whose [`Expiry`] is now or earlier counts as deleted: it is not loaded, updated or
+/// touched. The store may remove it at any time.
 ///
-/// Every method is required, so that a store which wraps another forgets none.
+/// Every method is required, so that a store that wraps another forgets none.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no store of sessions",
     label = "does not implement `silverback::store::Store`",
@@ -240,32 +242,78 @@ pub use crate::id::RecordKey;
 pub trait Store: Send + Sync + 'static {
     /// Returns the record under `key`, or `None` if there is none.
     ///
+    /// ```
+    /// # use silverback::{MemoryStore, Timestamp, store::{Bytes, Expiry, Read, RecordKey, Store}};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), silverback::store::StoreError> {
+    /// # let (store, key) = (MemoryStore::new(), RecordKey::from_bytes([7; 32]));
+    /// # let end = Timestamp::from_secs(4_000_000_000);
+    /// # let now = Timestamp::from_secs(1_800_000_000);
+    /// # let expiry = Expiry::new(end, now);
+    /// assert!(store.load(&key, Read::Current).await?.is_none());
+    /// store.create(&key, Bytes::from("data"), expiry).await?;
+    /// let record = store.load(&key, Read::Current).await?.expect("it is there");
+    /// assert_eq!(record.data(), b"data");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`StoreError::Corrupt`] if the record is damaged; any other if the store cannot tell whether
-    /// there is one. "I could not look" must never be reported as `None`: it would log the visitor
-    /// out.
+    /// [`StoreError::Corrupt`] if the record is damaged. Any other if the store cannot tell whether
+    /// there is one: never report that as `None`, since it would log the visitor out.
     fn load(
         &self,
         key: &RecordKey,
         read: Read,
     ) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send;
 
-    /// Returns what [`load`](Self::load) does for each key, in the order of the keys. A store on a
-    /// network asks its server once.
+    /// Returns what [`load`](Self::load) returns for each key, in the order of the keys. A store on
+    /// a network asks its server once.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore, Timestamp, store::{Bytes, Expiry, Read, RecordKey, Store}};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), silverback::store::StoreError> {
+    /// # let (store, key) = (MemoryStore::new(), RecordKey::from_bytes([7; 32]));
+    /// # let end = Timestamp::from_secs(4_000_000_000);
+    /// # let now = Timestamp::from_secs(1_800_000_000);
+    /// # let expiry = Expiry::new(end, now);
+    /// let other = RecordKey::from_bytes([8; 32]);
+    /// store.create(&other, Bytes::from("data"), expiry).await?;
+    /// let loaded = store.load_many(&[key, other], Read::Current).await;
+    /// assert!(matches!(loaded[..], [Ok(None), Ok(Some(_))]));
+    /// # Ok(())
+    /// # }
+    /// ```
     fn load_many(
         &self,
         keys: &[RecordKey],
         read: Read,
     ) -> impl Future<Output = Vec<Result<Option<Record>, StoreError>>> + Send;
 
-    /// Puts a new record under `key`, in the place of an expired one if there is one, and returns
-    /// its version.
+    /// Puts a new record under `key` and returns its version. An expired record gives way.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore, Timestamp, store::{Bytes, Expiry, Read, RecordKey, Store}};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), silverback::store::StoreError> {
+    /// # let (store, key) = (MemoryStore::new(), RecordKey::from_bytes([7; 32]));
+    /// # let end = Timestamp::from_secs(4_000_000_000);
+    /// # let now = Timestamp::from_secs(1_800_000_000);
+    /// # let expiry = Expiry::new(end, now);
+    /// # use silverback::store::StoreError;
+    /// store.create(&key, Bytes::from("data"), expiry).await?;
+    /// let again = store.create(&key, Bytes::from("other"), expiry).await;
+    /// assert!(matches!(again, Err(StoreError::Exists)));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`StoreError::Exists`] if there is a record, which stays as it is; any other if it was not
-    /// kept.
+    /// [`StoreError::Exists`] if there is a record; it stays as it is. Any other if the new one was
+    /// not kept.
     fn create(
         &self,
         key: &RecordKey,
@@ -276,10 +324,28 @@ pub trait Store: Send + Sync + 'static {
     /// Replaces the record under `key` if its version is still `expected`, and returns the new
     /// version.
     ///
+    /// ```
+    /// # use silverback::{MemoryStore, Timestamp, store::{Bytes, Expiry, Read, RecordKey, Store}};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), silverback::store::StoreError> {
+    /// # let (store, key) = (MemoryStore::new(), RecordKey::from_bytes([7; 32]));
+    /// # let end = Timestamp::from_secs(4_000_000_000);
+    /// # let now = Timestamp::from_secs(1_800_000_000);
+    /// # let expiry = Expiry::new(end, now);
+    /// # use silverback::store::StoreError;
+    /// let first = store.create(&key, Bytes::from("data"), expiry).await?;
+    /// let second = store.update(&key, first, Bytes::from("newer"), expiry).await?;
+    /// let late = store.update(&key, first, Bytes::from("late"), expiry).await;
+    /// assert!(matches!(late, Err(StoreError::Conflict)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`StoreError::Gone`] if there is no record: it must not be made. [`StoreError::Conflict`] if
-    /// it has another version; it stays as it is. Any other if the old record is still there.
+    /// [`StoreError::Gone`] if there is no record: an update must not make one.
+    /// [`StoreError::Conflict`] if the record has another version; it stays as it is. Any other if
+    /// the old record is still there.
     fn update(
         &self,
         key: &RecordKey,
@@ -288,9 +354,23 @@ pub trait Store: Send + Sync + 'static {
         expiry: Expiry,
     ) -> impl Future<Output = Result<Version, StoreError>> + Send;
 
-    /// Changes when the record expires, if its version is still `expected`; the data stays. Returns
-    /// the version that the record has from then on: `expected`, or a new one where the server
-    /// makes one.
+    /// Changes when the record expires, if its version is still `expected`. The data stays. Returns
+    /// the record's version from then on: `expected`, or a new one if the server makes one.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore, Timestamp, store::{Bytes, Expiry, Read, RecordKey, Store}};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), silverback::store::StoreError> {
+    /// # let (store, key) = (MemoryStore::new(), RecordKey::from_bytes([7; 32]));
+    /// # let end = Timestamp::from_secs(4_000_000_000);
+    /// # let now = Timestamp::from_secs(1_800_000_000);
+    /// # let expiry = Expiry::new(end, now);
+    /// let version = store.create(&key, Bytes::from("data"), expiry).await?;
+    /// let later = Expiry::new(Timestamp::from_secs(4_100_000_000), now);
+    /// store.touch(&key, version, later).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -302,13 +382,28 @@ pub trait Store: Send + Sync + 'static {
         expiry: Expiry,
     ) -> impl Future<Output = Result<Version, StoreError>> + Send;
 
-    /// Removes the record under `key`; with an `expected` version, only if it has that one. That
-    /// there is none is no error.
+    /// Removes the record under `key`, if there is one. With an `expected` version, it removes only
+    /// a record of that version.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore, Timestamp, store::{Bytes, Expiry, Read, RecordKey, Store}};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), silverback::store::StoreError> {
+    /// # let (store, key) = (MemoryStore::new(), RecordKey::from_bytes([7; 32]));
+    /// # let end = Timestamp::from_secs(4_000_000_000);
+    /// # let now = Timestamp::from_secs(1_800_000_000);
+    /// # let expiry = Expiry::new(end, now);
+    /// let version = store.create(&key, Bytes::from("data"), expiry).await?;
+    /// store.delete(&key, Some(version)).await?;
+    /// store.delete(&key, None).await?; // there is none, which is fine
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] if it has another version than expected; it stays. Any other if the
-    /// record may still be there.
+    /// [`StoreError::Conflict`] if the record has another version than expected; it stays. Any
+    /// other if the record may still be there.
     fn delete(
         &self,
         key: &RecordKey,
@@ -317,12 +412,34 @@ pub trait Store: Send + Sync + 'static {
 
     /// Does what [`delete`](Self::delete) does to each record, and answers in their order. A store
     /// on a network asks its server once.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore, Timestamp, store::{Bytes, Expiry, Read, RecordKey, Store}};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), silverback::store::StoreError> {
+    /// # let (store, key) = (MemoryStore::new(), RecordKey::from_bytes([7; 32]));
+    /// # let end = Timestamp::from_secs(4_000_000_000);
+    /// # let now = Timestamp::from_secs(1_800_000_000);
+    /// # let expiry = Expiry::new(end, now);
+    /// let other = RecordKey::from_bytes([8; 32]);
+    /// let version = store.create(&other, Bytes::from("data"), expiry).await?;
+    /// let deleted = store.delete_many(&[(key, None), (other, Some(version))]).await;
+    /// assert!(deleted.iter().all(Result::is_ok));
+    /// # Ok(())
+    /// # }
+    /// ```
     fn delete_many(
         &self,
         records: &[(RecordKey, Option<Version>)],
     ) -> impl Future<Output = Vec<Result<(), StoreError>>> + Send;
 
-    /// Says what the store takes, and what can be relied on.
+    /// Returns what the store takes, and what its users can rely on.
+    ///
+    /// ```
+    /// use silverback::{MemoryStore, store::Store};
+    ///
+    /// assert!(MemoryStore::new().limits().never_waits);
+    /// ```
     fn limits(&self) -> Limits;
 }
 

@@ -8,26 +8,26 @@ use crate::{
     crypto,
 };
 
-/// Which read a load is.
+/// How fresh a load has to be.
 ///
-/// Sessions are read as `Current` but where their settings allow less; a store that has one kind of
-/// read ignores the difference.
+/// Sessions are read as `Current` except where their settings allow less. A store that has one kind
+/// of read ignores the difference.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[allow(
     clippy::exhaustive_enums,
     reason = "a store has to know each kind of read"
 )]
 pub enum Read {
-    /// What every write that has been answered left: a linearizable read, past any cache or
+    /// The result of every write that has been answered: a linearizable read, past any cache or
     /// replica.
     Current,
-    /// What the store had some time ago, at most as long as it says in its own docs. A cache may
-    /// answer, but must never keep that there is no record.
+    /// The store's state of some time ago; its own docs say how long at most. A cache may answer,
+    /// but must never keep that there is no record.
     Recent,
 }
 
-/// When a record is over, said in two ways: a store whose server has a clock of its own uses
-/// `after`, one that goes by this machine's uses [`checked_at`](Self::checked_at).
+/// When a record expires, in two ways: a store whose server has a clock uses `after`, one that goes
+/// by this machine's clock uses [`checked_at`](Self::checked_at).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[allow(
     clippy::exhaustive_structs,
@@ -41,8 +41,8 @@ pub struct Expiry {
 }
 
 impl Expiry {
-    /// Says when a record is over that is written `now`. An end after the year 9999 becomes the last
-    /// second of it: not every server knows a later one.
+    /// Makes the expiry of a record that is written `now`. An end after the year 9999 becomes that
+    /// year's last second: not every server knows a later time.
     ///
     /// ```
     /// use std::time::Duration;
@@ -77,9 +77,9 @@ impl Expiry {
     ///
     /// # Errors
     ///
-    /// [`StoreError::ClocksDiffer`] if the record is to live, and would be over at once by this
-    /// clock, which is more than ten minutes ahead of the session's. What takes less may have been
-    /// on its way for so long.
+    /// [`StoreError::ClocksDiffer`] if the record is meant to live, but is over by this clock,
+    /// which is more than ten minutes ahead of the session's. With a smaller difference, the write
+    /// may just have taken that long to arrive.
     pub fn checked_at(self, now: Timestamp) -> Result<Timestamp, StoreError> {
         let session = Timestamp::from_secs(self.at.as_secs().saturating_sub(self.after.as_secs()));
         let is_over = self.at <= now && !self.after.is_zero();
@@ -97,7 +97,7 @@ impl Expiry {
 /// meanwhile.
 const DELAY: Duration = Duration::from_secs(600);
 
-/// What a store takes, and what can be relied on.
+/// What a store takes, and what its users can rely on.
 ///
 /// ```
 /// use silverback::store::Limits;
@@ -117,19 +117,20 @@ pub struct Limits {
     /// Sessions of such a store need no [`load`](crate::Session::load) and allocate no future. If a
     /// method waits all the same, its session fails. The default is `false`.
     pub never_waits: bool,
-    /// The store may drop records before their end without a word, as memcached does, or Redis with
-    /// an evicting policy. The ends of sessions in cookies and the lists of subjects cannot be
-    /// kept there. The default is `false`.
+    /// The store may drop records before their end without notice, as memcached does, or Redis with
+    /// an evicting policy. The ends of sessions in cookies and the lists of subjects cannot be kept
+    /// there. The default is `false`.
     pub may_forget: bool,
-    /// The store's client sends a write again by itself if it has lost the answer, as that of Redis
+    /// The store's client itself sends a write again when it has lost the answer, as those of Redis
     /// Cluster and the AWS SDKs do. A [`Conflict`](StoreError::Conflict) or
-    /// [`Exists`](StoreError::Exists) may then be about what the same write did before, and a session
-    /// looks for itself each time. The default is `false`: every refusal is about a write that was
-    /// not done.
+    /// [`Exists`](StoreError::Exists) may then be about what the same write did before, so a
+    /// session checks each time. The default is `false`: every refusal is about a write that did
+    /// not happen.
     pub may_repeat: bool,
-    /// What the store was told to remember of ended sessions up to this time, it may have dropped:
-    /// sessions in a cookie that were made until then are refused. For a store of bounded size that
-    /// drops nothing else of its own accord before. The default is `None`.
+    /// The store may have dropped the ends of sessions that it was told to remember, if they were
+    /// set up to this time. Sessions in a cookie that were made until then are refused. Set it in a
+    /// store of bounded size that drops nothing else of its own accord before. The default is
+    /// `None`.
     pub forgotten_until: Option<Timestamp>,
 }
 
@@ -155,6 +156,13 @@ pub struct Record {
 
 impl Record {
     /// Makes a record of what the store has kept.
+    ///
+    /// ```
+    /// # use silverback::{Timestamp, store::{Record, Version}};
+    /// # let (version, end) = (Version::from_u64(7), Timestamp::from_secs(1_800_000_000));
+    /// let record = Record::new("data", version, end);
+    /// assert_eq!((record.data(), record.version(), record.expires()), (&b"data"[..], version, end));
+    /// ```
     #[must_use]
     pub fn new(data: impl Into<Bytes>, version: Version, expires: Timestamp) -> Self {
         Self {
@@ -165,36 +173,75 @@ impl Record {
     }
 
     /// Returns the session's bytes.
+    ///
+    /// ```
+    /// # use silverback::{Timestamp, store::{Record, Version}};
+    /// # let (version, end) = (Version::from_u64(7), Timestamp::from_secs(1_800_000_000));
+    /// assert_eq!(Record::new("data", version, end).data(), b"data");
+    /// ```
     #[must_use]
     pub fn data(&self) -> &[u8] {
         &self.data
     }
 
     /// Returns the session's bytes without copying them.
+    ///
+    /// ```
+    /// # use silverback::{Timestamp, store::{Record, Version}};
+    /// # let (version, end) = (Version::from_u64(7), Timestamp::from_secs(1_800_000_000));
+    /// # let record = Record::new("data", version, end);
+    /// let longer = Record::new(record.into_data(), version, Timestamp::from_secs(1_900_000_000));
+    /// ```
     #[must_use]
     pub fn into_data(self) -> Bytes {
         self.data
     }
 
     /// Returns the version that an [`update`](super::Store::update) has to expect.
+    ///
+    /// ```
+    /// # use silverback::{Timestamp, store::{Record, Version}};
+    /// # let (version, end) = (Version::from_u64(7), Timestamp::from_secs(1_800_000_000));
+    /// assert_eq!(Record::new("data", version, end).version(), version);
+    /// ```
     #[must_use]
     pub const fn version(&self) -> Version {
         self.version
     }
 
-    /// Returns when the record is over, by the session's clock.
+    /// Returns when the record expires, by the session's clock.
+    ///
+    /// ```
+    /// # use silverback::{Timestamp, store::{Record, Version}};
+    /// # let (version, end) = (Version::from_u64(7), Timestamp::from_secs(1_800_000_000));
+    /// assert_eq!(Record::new("data", version, end).expires(), end);
+    /// ```
     #[must_use]
     pub const fn expires(&self) -> Timestamp {
         self.expires
     }
 
-    /// Says whether the record is over by the system's clock.
+    /// Says whether the record has expired by the system's clock.
+    ///
+    /// ```
+    /// # use silverback::{Timestamp, store::{Record, Version}};
+    /// # let (version, end) = (Version::from_u64(7), Timestamp::from_secs(1_800_000_000));
+    /// let old = Record::new("data", version, Timestamp::from_secs(1_000));
+    /// assert!(old.is_expired());
+    /// ```
     #[must_use]
     pub fn is_expired(&self) -> bool {
         self.is_expired_at(Clock::system().now())
     }
 
-    /// Says whether the record is over at this time, for a store that takes a [`Clock`].
+    /// Says whether the record has expired at this time, for a store with a [`Clock`].
+    ///
+    /// ```
+    /// # use silverback::{Timestamp, store::{Record, Version}};
+    /// # let (version, end) = (Version::from_u64(7), Timestamp::from_secs(1_800_000_000));
+    /// let record = Record::new("data", version, end);
+    /// assert!(record.is_expired_at(end)); // from its end on
+    /// ```
     #[must_use]
     pub fn is_expired_at(&self, now: Timestamp) -> bool {
         self.expires <= now
@@ -212,22 +259,31 @@ impl fmt::Debug for Record {
     }
 }
 
-/// Which state of a record it is: 16 bytes that mean something to the store alone.
+/// Which state of a record it is: 16 bytes that only the store can read.
 ///
 /// Every [`create`](super::Store::create) and [`update`](super::Store::update) makes a version that
-/// its key has never had, also if the record was deleted, dropped or restored from a backup in
+/// its key has never had, even if the record was deleted, dropped or restored from a backup in
 /// between. A store makes a [random](Self::random) one, or uses a sequence of its server that
 /// outlives restarts and restores. A counter will do only where the data and all who read it die
-/// together, and must then be the store's and not the record's.
+/// together, and must then be the store's, not the record's.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct Version([u8; 16]);
 
 impl Version {
     /// Makes a version of 128 random bits.
     ///
+    /// ```
+    /// use silverback::store::Version;
+    ///
+    /// # fn main() -> Result<(), silverback::store::StoreError> {
+    /// assert_ne!(Version::random()?, Version::random()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`StoreError::Refused`] if the operating system gives none.
+    /// [`StoreError::Refused`] if the operating system gives no random bytes.
     pub fn random() -> Result<Self, StoreError> {
         let bytes = crypto::random()
             .map_err(|_| StoreError::refused("the operating system gave no random bytes"))?;
@@ -235,24 +291,50 @@ impl Version {
     }
 
     /// Makes a version of the bytes that a store has kept.
+    ///
+    /// ```
+    /// use silverback::store::Version;
+    ///
+    /// fn of_row(column: &[u8]) -> Option<Version> {
+    ///     Some(Version::from_bytes(column.try_into().ok()?))
+    /// }
+    /// ```
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
     /// Returns the 16 bytes.
+    ///
+    /// ```
+    /// use silverback::store::Version;
+    ///
+    /// assert_eq!(Version::from_bytes([7; 16]).as_bytes(), &[7; 16]);
+    /// ```
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 
     /// Makes a version of a server's number.
+    ///
+    /// ```
+    /// use silverback::store::Version;
+    ///
+    /// assert_eq!(Version::from_u64(7).to_u64(), Some(7));
+    /// ```
     #[must_use]
     pub const fn from_u64(number: u64) -> Self {
         Self((number as u128).to_be_bytes())
     }
 
-    /// Returns the server's number; `None` if the version was made of none.
+    /// Returns the server's number. `None` if the version was not made of one.
+    ///
+    /// ```
+    /// use silverback::store::Version;
+    ///
+    /// assert_eq!(Version::from_bytes([0xff; 16]).to_u64(), None);
+    /// ```
     #[must_use]
     pub const fn to_u64(self) -> Option<u64> {
         let number = u128::from_be_bytes(self.0);
@@ -278,21 +360,27 @@ impl fmt::Debug for Version {
 pub enum RecordKind {
     /// A session.
     Session,
-    /// What is left for a minute of a session that was renewed or destroyed. A store that makes
-    /// room keeps it until its end.
+    /// What a renewed or destroyed session leaves for a minute. A store that makes room keeps it
+    /// until its end.
     Mark,
     /// A subject's list of sessions. A store that makes room drops it after sessions. If its bytes 1
     /// to 5, a big-endian number of seconds, are not 0, sessions in a cookie were ended up to then,
     /// and the store says so in [`Limits::forgotten_until`].
     Roster,
-    /// That a session in a cookie has ended. A store that makes room drops it after all others, and
+    /// The end of a session in a cookie. A store that makes room drops it after all others, and
     /// says so in [`Limits::forgotten_until`].
     End,
 }
 
 impl RecordKind {
-    /// Returns what the record of these bytes is for; `None` if a later release wrote it, or another
+    /// Returns what a record of these bytes is for. `None` if a later release wrote it, or another
     /// program.
+    ///
+    /// ```
+    /// use silverback::store::RecordKind;
+    ///
+    /// assert_eq!(RecordKind::of(b"something else"), None);
+    /// ```
     #[must_use]
     pub const fn of(data: &[u8]) -> Option<Self> {
         match data {

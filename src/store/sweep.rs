@@ -6,10 +6,10 @@ use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time};
 
 use super::{Store, StoreError};
 
-/// A store that is swept: expired records take room in it until somebody removes them.
+/// A store that has to be swept: expired records take room in it until somebody removes them.
 ///
 /// Any number of tasks and processes may sweep at once. What they do for each other is left out or
-/// done twice, and harms nothing. Start a [`Sweeper`] to have it done in the background, or call
+/// done twice, and does no harm. Start a [`Sweeper`] to sweep in the background, or call
 /// [`sweep`](Self::sweep) from a job of your own.
 ///
 /// ```
@@ -26,13 +26,35 @@ use super::{Store, StoreError};
 /// A database removes a thousand records by `DELETE ... WHERE expires <= now() LIMIT 1000`, and is
 /// finished when that finds fewer.
 pub trait Sweep: Store {
-    /// Looks at so many records at most, and removes those of them that are expired. The next call
-    /// goes on where this one ended. A limit of 0 is one of 1.
+    /// Looks at up to `limit` records, and removes those that have expired. The next call continues
+    /// where this one ended. A limit of 0 counts as 1.
     ///
-    /// No error ends it: [`Swept`] counts them.
+    /// It never fails: [`Swept`] counts the errors.
+    ///
+    /// ```
+    /// use silverback::{MemoryStore, store::Sweep};
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// let store = MemoryStore::new();
+    /// while !store.sweep_some(1_000).await.is_finished() {
+    ///     tokio::task::yield_now().await; // let others have a turn
+    /// }
+    /// # }
+    /// ```
     fn sweep_some(&self, limit: usize) -> impl Future<Output = Swept> + Send;
 
-    /// Looks at every record, and removes those that were expired when this began.
+    /// Looks at every record, and removes those that had expired when this began.
+    ///
+    /// ```
+    /// use silverback::{MemoryStore, store::Sweep};
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// let swept = MemoryStore::new().sweep().await;
+    /// println!("{} of {} records removed", swept.removed(), swept.examined());
+    /// # }
+    /// ```
     fn sweep(&self) -> impl Future<Output = Swept> + Send;
 }
 
@@ -47,7 +69,7 @@ impl<S: Sweep> Sweep for Arc<S> {
     }
 }
 
-/// What a sweep did.
+/// The result of a sweep.
 #[derive(Debug, Default)]
 pub struct Swept {
     examined: u64,
@@ -58,7 +80,14 @@ pub struct Swept {
 }
 
 impl Swept {
-    /// Says that so many records were looked at, and that so many of them were removed.
+    /// Makes the result of a sweep that looked at `examined` records and removed `removed` of them.
+    ///
+    /// ```
+    /// use silverback::store::Swept;
+    ///
+    /// let swept = Swept::new(1_000, 12);
+    /// assert_eq!((swept.examined(), swept.removed()), (1_000, 12));
+    /// ```
     #[must_use]
     pub fn new(examined: u64, removed: u64) -> Self {
         Self {
@@ -68,7 +97,14 @@ impl Swept {
         }
     }
 
-    /// Says that a record could not be looked at or removed, or none at all.
+    /// Makes the result of a sweep that could not look at a record or remove one, or any at all.
+    ///
+    /// ```
+    /// use silverback::store::{StoreError, Swept};
+    ///
+    /// let swept = Swept::failure(StoreError::unavailable("the server does not answer"));
+    /// assert_eq!(swept.failed(), 1);
+    /// ```
     #[must_use]
     pub fn failure(error: StoreError) -> Self {
         Self {
@@ -78,7 +114,13 @@ impl Swept {
         }
     }
 
-    /// Says that the sweep came to its end.
+    /// Marks the sweep as complete.
+    ///
+    /// ```
+    /// use silverback::store::Swept;
+    ///
+    /// assert!(Swept::new(10, 1).finished().is_finished());
+    /// ```
     #[must_use]
     pub fn finished(self) -> Self {
         Self {
@@ -88,6 +130,15 @@ impl Swept {
     }
 
     /// Adds what came after this.
+    ///
+    /// ```
+    /// use silverback::store::Swept;
+    ///
+    /// let mut swept = Swept::new(1_000, 12);
+    /// swept.add(Swept::new(500, 3).finished());
+    /// assert_eq!(swept.removed(), 15);
+    /// assert!(swept.is_finished());
+    /// ```
     pub fn add(&mut self, next: Self) {
         self.examined += next.examined;
         self.removed += next.removed;
@@ -96,31 +147,61 @@ impl Swept {
         self.finished |= next.finished;
     }
 
-    /// Counts the records that were looked at; with files, also those that are none.
+    /// Returns how many records the sweep looked at. In a folder, files that are not records count
+    /// too.
+    ///
+    /// ```
+    /// # use silverback::store::Swept;
+    /// assert_eq!(Swept::new(1_000, 12).examined(), 1_000);
+    /// ```
     #[must_use]
     pub const fn examined(&self) -> u64 {
         self.examined
     }
 
-    /// Counts those that were removed.
+    /// Returns how many records the sweep removed.
+    ///
+    /// ```
+    /// # use silverback::store::Swept;
+    /// assert_eq!(Swept::new(1_000, 12).removed(), 12);
+    /// ```
     #[must_use]
     pub const fn removed(&self) -> u64 {
         self.removed
     }
 
-    /// Counts those that could not be looked at or removed. The sweep went on.
+    /// Returns how many records the sweep could not look at or remove. It went on to the others.
+    ///
+    /// ```
+    /// # use silverback::store::Swept;
+    /// fn report(swept: &Swept) {
+    ///     if let Some(error) = swept.error() {
+    ///         eprintln!("{} records were not swept, the first because: {error}", swept.failed());
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub const fn failed(&self) -> u64 {
         self.failed
     }
 
     /// Returns the first of the errors behind [`failed`](Self::failed).
+    ///
+    /// ```
+    /// # use silverback::store::Swept;
+    /// assert!(Swept::new(1_000, 12).error().is_none());
+    /// ```
     #[must_use]
     pub const fn error(&self) -> Option<&StoreError> {
         self.error.as_ref()
     }
 
-    /// Says whether the sweep came to its end. The next one begins anew.
+    /// Says whether the sweep is complete. The next one begins anew.
+    ///
+    /// ```
+    /// # use silverback::store::Swept;
+    /// assert!(!Swept::new(1_000, 12).is_finished());
+    /// ```
     #[must_use]
     pub const fn is_finished(&self) -> bool {
         self.finished
@@ -153,8 +234,20 @@ pub struct Sweeper {
 const BATCH: usize = 1_000;
 
 impl Sweeper {
-    /// Starts a task that sweeps the store now and then again after each `interval`, 1,000 records
-    /// at a time. After a step that failed as a whole, the task waits for the interval too.
+    /// Starts a task that sweeps the store now and after each `interval`, 1,000 records at a time.
+    /// After a step that failed as a whole, the task also waits for the interval.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use silverback::{MemoryStore, store::Sweeper};
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let store = MemoryStore::new();
+    /// let sweeper = Sweeper::start(store.clone(), Duration::from_secs(600))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -177,7 +270,18 @@ impl Sweeper {
         Ok(Self { stop, task })
     }
 
-    /// Stops the sweeping and waits until it has stopped: nothing is removed from then on.
+    /// Stops the sweeping, and waits until it has stopped: nothing is removed from then on.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{MemoryStore, store::Sweeper};
+    /// # #[tokio::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let sweeper = Sweeper::start(MemoryStore::new(), Duration::from_secs(600))?;
+    /// sweeper.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn stop(self) {
         drop(self.stop);
         // It fails if the runtime is about to end, or has no timer: then it has stopped as well.

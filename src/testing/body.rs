@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    fmt::Write as _,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -21,10 +22,44 @@ use http_body::{Frame, SizeHint};
 pub struct Body(Bytes);
 
 impl Body {
-    /// Makes a body of no bytes.
+    /// Makes an empty body.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use silverback::testing::Body;
+    ///
+    /// let request = Request::delete("/cart").body(Body::empty()).unwrap();
+    /// ```
     #[must_use]
     pub const fn empty() -> Self {
         Self(Bytes::new())
+    }
+}
+
+/// Encodes fields as a form: `application/x-www-form-urlencoded` (URL Standard, section 5.2).
+pub(super) fn encode(fields: &[(&str, &str)]) -> String {
+    let mut form = String::new();
+    for (name, value) in fields {
+        if !form.is_empty() {
+            form.push('&');
+        }
+        encode_text(name, &mut form);
+        form.push('=');
+        encode_text(value, &mut form);
+    }
+    form
+}
+
+fn encode_text(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        match byte {
+            b' ' => out.push('+'),
+            b'*' | b'-' | b'.' | b'_' => out.push(byte.into()),
+            _ if byte.is_ascii_alphanumeric() => out.push(byte.into()),
+            _ => {
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
     }
 }
 
@@ -55,5 +90,18 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.0.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_encoded_as_browsers_do() {
+        let fields = [("name", "Ada L."), ("q", "a&b=c+d~%/é"), ("", "*-._09")];
+        let expected = "name=Ada+L.&q=a%26b%3Dc%2Bd%7E%25%2F%C3%A9&=*-._09";
+        assert_eq!(encode(&fields), expected);
+        assert_eq!(encode(&[]), "");
     }
 }

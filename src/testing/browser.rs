@@ -11,7 +11,7 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use tower_service::Service;
 
-use super::{Body, Jar, Page, commit};
+use super::{Body, Jar, Page, body, commit};
 use crate::{
     clock::Clock,
     config::SessionConfig,
@@ -20,11 +20,12 @@ use crate::{
     session::Session,
 };
 
-/// A browser that visits a Tower service, without a network: it sends its cookies along, and keeps
-/// those it is sent.
+/// A browser that visits a Tower service, without a network. It sends its cookies along, and keeps
+/// those that it gets.
 ///
 /// The service is anything that takes and gives `http` messages: an axum `Router`, a
-/// [`SessionService`](crate::SessionService) around a function, a tonic server. It has to be `Clone`.
+/// [`SessionService`](crate::SessionService) around a function, a tonic server. It has to be
+/// `Clone`.
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -55,8 +56,8 @@ use crate::{
 /// ```
 ///
 /// A clone is another tab: it has the same jar, and requests of both may overlap.
-/// [`another`](Self::another) is another visitor. A browser is a Tower service itself, so clients
-/// that take one, such as tonic's, keep their cookies in its jar.
+/// [`another`](Self::another) is another visitor. A browser is a Tower service itself, so a client
+/// that takes one, such as tonic's, keeps its cookies in the jar.
 pub struct Browser<S> {
     service: S,
     jar: Arc<Mutex<Jar>>,
@@ -66,6 +67,19 @@ pub struct Browser<S> {
 
 impl<S> Browser<S> {
     /// Makes a browser without cookies, at `https://localhost`.
+    ///
+    /// ```
+    /// use silverback::{Keys, SessionConfig, SessionLayer, testing::Browser};
+    /// use tower::Layer;
+    ///
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// # #[derive(Clone)]
+    /// # struct MyService;
+    /// let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?));
+    /// let browser = Browser::new(layer.layer(MyService)); // or an axum `Router`
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(service: S) -> Self {
         Self {
@@ -76,8 +90,18 @@ impl<S> Browser<S> {
         }
     }
 
-    /// Lets the browser go by another clock: usually the one that the layer and the store have, so
-    /// that cookies are over when sessions are.
+    /// Sets the browser's clock, which decides when cookies expire. Give it the clock of the layer
+    /// and the store.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Clock, Timestamp, testing::Browser};
+    /// # fn f<S>(browser: Browser<S>) {
+    /// let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+    /// let browser = browser.clock(clock.clone()); // and the layer's, and the store's
+    /// clock.advance(Duration::from_secs(86_400));
+    /// # }
+    /// ```
     #[must_use]
     pub fn clock(self, clock: Clock) -> Self {
         self.jar(|jar| *jar = std::mem::take(jar).clock(clock.clone()));
@@ -86,9 +110,16 @@ impl<S> Browser<S> {
 
     /// Visits another host than `https://localhost`, such as `http://example.com:8080`.
     ///
+    /// ```
+    /// # use silverback::testing::Browser;
+    /// # fn f<S>(browser: Browser<S>) {
+    /// let browser = browser.at("https://shop.example.com");
+    /// # }
+    /// ```
+    ///
     /// # Panics
     ///
-    /// If it is not a scheme and a host.
+    /// If `origin` is not a scheme and a host.
     #[must_use]
     #[track_caller]
     pub fn at(self, origin: &str) -> Self {
@@ -100,7 +131,15 @@ impl<S> Browser<S> {
         Self { origin, ..self }
     }
 
-    /// Makes the browser of another visitor to the same service, with a jar of its own.
+    /// Makes the browser of another visitor to the same service, with an empty jar.
+    ///
+    /// ```
+    /// # use silverback::testing::Browser;
+    /// # fn f<S: Clone>(ada: Browser<S>) {
+    /// let bob = ada.another();
+    /// assert!(bob.jar(|jar| jar.is_empty()));
+    /// # }
+    /// ```
     #[must_use]
     pub fn another(&self) -> Self
     where
@@ -112,8 +151,8 @@ impl<S> Browser<S> {
         }
     }
 
-    /// Looks into the jar, or changes it. The closure uses neither this browser nor a clone of it:
-    /// they would wait for each other.
+    /// Looks into the jar, or changes it. The closure must use neither this browser nor a clone of
+    /// it: they would wait for each other.
     ///
     /// ```
     /// # use silverback::testing::Browser;
@@ -152,11 +191,30 @@ impl<S> Browser<S> {
 
 /// Requests.
 impl<S: Clone> Browser<S> {
-    /// Asks for a page, and reads it to its end.
+    /// Requests a page, and reads it to its end.
+    ///
+    /// ```
+    /// # use silverback::{Error, Key, Session, SessionConfig, SessionLayer, testing::Browser};
+    /// # async fn count<B>(request: http::Request<B>) -> Result<http::Response<String>, Error> {
+    /// #     let session = request.extensions().get::<Session>().expect("the layer is around");
+    /// #     let visits = session.update("visits", |n: &mut u32| { *n += 1; *n })?;
+    /// #     Ok(http::Response::new(format!("visit {visits}")))
+    /// # }
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let config = SessionConfig::cookie("session", Key::generate()?);
+    /// # let layer = SessionLayer::new(config.clone());
+    /// # let service = tower::Layer::layer(&layer, tower::service_fn(count));
+    /// let browser = Browser::new(service);
+    /// let page = browser.get("/").await;
+    /// assert_eq!(page.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Panics
     ///
-    /// If the path is not one, or the service or the body fails.
+    /// If `path` is not a path, or the service or the body fails.
     pub async fn get<R>(&self, path: &str) -> Page
     where
         S: Service<Request<Body>, Response = Response<R>>,
@@ -167,7 +225,69 @@ impl<S: Clone> Browser<S> {
         self.visit(request(Method::GET, path, Body::empty())).await
     }
 
-    /// Posts a body of this `Content-Type`, and reads the answer to its end.
+    /// Posts a body of this `Content-Type`, and reads the response to its end.
+    ///
+    /// ```
+    /// # use silverback::testing::{Body, Browser};
+    /// # async fn f<S, R>(browser: Browser<S>)
+    /// # where
+    /// #     S: tower::Service<http::Request<Body>, Response = http::Response<R>> + Clone,
+    /// #     S::Error: std::fmt::Debug,
+    /// #     R: http_body_util::BodyExt,
+    /// #     R::Error: std::fmt::Debug,
+    /// # {
+    /// let answer = browser.post("/cart", "application/json", r#"{"item":7}"#).await;
+    /// assert_eq!(answer.status(), 303);
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get), and if the content type is not a header's value.
+    pub async fn post<R>(&self, path: &str, content_type: &str, body: impl Into<Body>) -> Page
+    where
+        S: Service<Request<Body>, Response = Response<R>>,
+        S::Error: Debug,
+        R: http_body::Body,
+        R::Error: Debug,
+    {
+        let mut request = request(Method::POST, path, body.into());
+        let kind = HeaderValue::try_from(content_type).expect("a content type is a header's value");
+        request.headers_mut().insert(header::CONTENT_TYPE, kind);
+        self.visit(request).await
+    }
+
+    /// Submits a form with these fields, encoded as browsers do, and reads the answer to its end.
+    ///
+    /// ```
+    /// # use silverback::testing::Browser;
+    /// # async fn f<S, R>(browser: Browser<S>)
+    /// # where
+    /// #     S: tower::Service<http::Request<silverback::testing::Body>, Response = http::Response<R>> + Clone,
+    /// #     S::Error: std::fmt::Debug,
+    /// #     R: http_body_util::BodyExt,
+    /// #     R::Error: std::fmt::Debug,
+    /// # {
+    /// let answer = browser.submit("/login", &[("user", "ada"), ("password", "secret")]).await;
+    /// let home = browser.follow(&answer).await;
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get).
+    pub async fn submit<R>(&self, path: &str, fields: &[(&str, &str)]) -> Page
+    where
+        S: Service<Request<Body>, Response = Response<R>>,
+        S::Error: Debug,
+        R: http_body::Body,
+        R::Error: Debug,
+    {
+        let form = "application/x-www-form-urlencoded";
+        self.post(path, form, body::encode(fields)).await
+    }
+
+    /// Goes where a page redirects to, with a GET.
     ///
     /// ```
     /// # use silverback::testing::{Body, Browser};
@@ -186,25 +306,7 @@ impl<S: Clone> Browser<S> {
     ///
     /// # Panics
     ///
-    /// As [`get`](Self::get), and if the content type is none.
-    pub async fn post<R>(&self, path: &str, content_type: &str, body: impl Into<Body>) -> Page
-    where
-        S: Service<Request<Body>, Response = Response<R>>,
-        S::Error: Debug,
-        R: http_body::Body,
-        R::Error: Debug,
-    {
-        let mut request = request(Method::POST, path, body.into());
-        let kind = HeaderValue::try_from(content_type).expect("a content type is a header's value");
-        request.headers_mut().insert(header::CONTENT_TYPE, kind);
-        self.visit(request).await
-    }
-
-    /// Goes where a page redirects to, with a GET.
-    ///
-    /// # Panics
-    ///
-    /// As [`get`](Self::get), and if the page redirects nowhere.
+    /// As [`get`](Self::get), and if the page does not redirect.
     pub async fn follow<R>(&self, page: &Page) -> Page
     where
         S: Service<Request<Body>, Response = Response<R>>,
@@ -216,7 +318,21 @@ impl<S: Clone> Browser<S> {
         self.get(&to.to_string()).await
     }
 
-    /// Sends any request, and reads the answer to its end.
+    /// Sends any request, and reads the response to its end.
+    ///
+    /// ```
+    /// # use silverback::testing::{Body, Browser};
+    /// # async fn f<S, R>(browser: Browser<S>)
+    /// # where
+    /// #     S: tower::Service<http::Request<Body>, Response = http::Response<R>> + Clone,
+    /// #     S::Error: std::fmt::Debug,
+    /// #     R: http_body_util::BodyExt,
+    /// #     R::Error: std::fmt::Debug,
+    /// # {
+    /// let request = http::Request::delete("/cart").body(Body::empty()).unwrap();
+    /// assert_eq!(browser.visit(request).await.status(), 200);
+    /// # }
+    /// ```
     ///
     /// # Panics
     ///
@@ -234,11 +350,27 @@ impl<S: Clone> Browser<S> {
         Page::read(response).await
     }
 
-    /// Sends any request, and returns what the service returns. The cookies are in the jar then.
+    /// Sends any request, and returns what the service returns. By then the cookies are in the jar;
+    /// the body may still be streaming.
+    ///
+    /// ```
+    /// # use silverback::testing::{Body, Browser};
+    /// # async fn f<S, R>(browser: Browser<S>)
+    /// # where
+    /// #     S: tower::Service<http::Request<Body>, Response = http::Response<R>> + Clone,
+    /// #     S::Error: std::fmt::Debug,
+    /// #     R: http_body_util::BodyExt,
+    /// #     R::Error: std::fmt::Debug,
+    /// # {
+    /// let request = http::Request::get("/export").body(Body::empty()).unwrap();
+    /// let response = browser.send(request).await.unwrap();
+    /// assert_eq!(response.status(), 200);
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// That of the service.
+    /// Those of the service.
     pub async fn send<B, R>(&self, mut request: Request<B>) -> Result<Response<R>, S::Error>
     where
         S: Service<Request<B>, Response = Response<R>>,
@@ -256,7 +388,7 @@ impl<S: Clone> Browser<S> {
 /// Sessions behind the service's back.
 impl<S> Browser<S> {
     /// Opens the browser's session as the server would: to look into it, or to change it and
-    /// [`commit`](Self::commit) it. `config` is what the layer has, with the same store.
+    /// [`commit`](Self::commit) it. Give it the layer's `config`, with the same store.
     ///
     /// ```
     /// # use silverback::{Error, SessionConfig, testing::Browser};
@@ -269,7 +401,7 @@ impl<S> Browser<S> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidAttributes`] if the settings do not work; otherwise as for
+    /// [`ErrorKind::InvalidAttributes`] if the settings do not work. Otherwise as for
     /// [`Session::load`].
     pub async fn session(&self, config: &SessionConfig) -> Result<Session, Error> {
         let settings = config.build();
@@ -286,7 +418,17 @@ impl<S> Browser<S> {
         Ok(session)
     }
 
-    /// [Commits](commit) a session that no request is around, and keeps its cookies.
+    /// [Commits](commit) a detached session, and keeps its cookies in the jar.
+    ///
+    /// ```
+    /// # use silverback::{Error, SessionConfig, testing::Browser};
+    /// # async fn f<S>(browser: Browser<S>, config: SessionConfig) -> Result<(), Error> {
+    /// let session = browser.session(&config).await?;
+    /// session.insert("user", 7)?;
+    /// browser.commit(&session).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -301,20 +443,31 @@ impl<S> Browser<S> {
     /// Puts something into the browser's session before a request: a user who is logged in, a cart
     /// that is full.
     ///
-    /// It returns the session. What a request has made of it since shows after
-    /// [`load`](Session::load), if it is kept in a store.
+    /// It returns the session. To see later changes to a session in a store,
+    /// [`load`](Session::load) it again.
     ///
     /// ```
-    /// # use silverback::{Error, SessionConfig, testing::Browser};
-    /// # async fn f<S>(browser: Browser<S>, config: SessionConfig) -> Result<(), Error> {
-    /// browser.seed(&config, |session| session.insert("user", 7)).await?;
+    /// # use silverback::{Error, Key, Session, SessionConfig, SessionLayer, testing::Browser};
+    /// # async fn count<B>(request: http::Request<B>) -> Result<http::Response<String>, Error> {
+    /// #     let session = request.extensions().get::<Session>().expect("the layer is around");
+    /// #     let visits = session.update("visits", |n: &mut u32| { *n += 1; *n })?;
+    /// #     Ok(http::Response::new(format!("visit {visits}")))
+    /// # }
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let config = SessionConfig::cookie("session", Key::generate()?);
+    /// # let layer = SessionLayer::new(config.clone());
+    /// # let service = tower::Layer::layer(&layer, tower::service_fn(count));
+    /// let browser = Browser::new(service);
+    /// browser.seed(&config, |session| session.insert("visits", 7)).await?;
+    /// assert_eq!(browser.get("/").await.text(), "visit 8");
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// As for [`session`](Self::session) and [`commit`](Self::commit), and what `fill` returns.
+    /// As for [`session`](Self::session) and [`commit`](Self::commit), and those of `fill`.
     pub async fn seed(
         &self,
         config: &SessionConfig,

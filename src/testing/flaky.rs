@@ -13,11 +13,11 @@ use crate::store::{
 
 /// A store on a network, for tests: another store behind a wait, which fails when you say so.
 ///
-/// Sessions in it have to be [loaded](crate::Session::load) before they are used, whatever the store
-/// inside is, so a forgotten `load` shows in the test. Clones are the same store.
+/// Sessions in it have to be [loaded](crate::Session::load) before they are used, whatever store is
+/// inside, so the test finds a forgotten `load`. Clones are the same store.
 ///
 /// ```
-/// use silverback::{Key, Session, SessionConfig, ErrorKind, store::MemoryStore};
+/// use silverback::{ErrorKind, Key, MemoryStore, Session, SessionConfig};
 /// use silverback::testing::{Calls, FlakyStore};
 ///
 /// # #[tokio::main]
@@ -77,42 +77,127 @@ impl Calls {
 
 impl<S> FlakyStore<S> {
     /// Puts a store behind a wait.
+    ///
+    /// ```
+    /// use silverback::{Key, MemoryStore, SessionConfig, testing::FlakyStore};
+    ///
+    /// # fn main() -> Result<(), silverback::KeyError> {
+    /// let store = FlakyStore::new(MemoryStore::new());
+    /// let config = SessionConfig::new("cart", store.clone(), Key::generate()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(store: S) -> Self {
         let plan = Mutex::default();
         Self(Arc::new(Inner { store, plan }))
     }
 
-    /// Has the next of these calls fail: it is not done, and the answer is
-    /// [`StoreError::Refused`], after which the store is not asked again. Each call of this adds
-    /// one.
+    /// Makes the next of these calls fail: it does nothing and returns [`StoreError::Refused`],
+    /// after which nobody asks the store again. Each call of this adds one.
+    ///
+    /// ```
+    /// # use silverback::{ErrorKind, Key, MemoryStore, Session, SessionConfig};
+    /// # use silverback::testing::{Calls, FlakyStore};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = FlakyStore::new(MemoryStore::new());
+    /// # let config = SessionConfig::new("cart", store.clone(), Key::generate()?);
+    /// # let cart = Session::detached(&config)?;
+    /// # cart.insert("item", 7)?;
+    /// store.fail_next(Calls::Writes);
+    /// assert_eq!(cart.save().await.unwrap_err().kind(), ErrorKind::StoreFailed);
+    /// assert!(cart.save().await.is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fail_next(&self, calls: Calls) {
         self.plan().next.push_back((calls, Mishap::Fails));
     }
 
-    /// Has all of these calls fail, until [`heal`](Self::heal): the answer is
-    /// [`StoreError::Unavailable`].
+    /// Makes all of these calls fail until [`heal`](Self::heal), with [`StoreError::Unavailable`].
+    ///
+    /// ```
+    /// # use silverback::{ErrorKind, Key, MemoryStore, Session, SessionConfig};
+    /// # use silverback::testing::{Calls, FlakyStore};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = FlakyStore::new(MemoryStore::new());
+    /// # let config = SessionConfig::new("cart", store.clone(), Key::generate()?);
+    /// # let cart = Session::detached(&config)?;
+    /// # cart.insert("item", 7)?;
+    /// store.fail_all(Calls::All);
+    /// assert_eq!(cart.save().await.unwrap_err().kind(), ErrorKind::StoreFailed);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fail_all(&self, calls: Calls) {
         self.plan().down = Some(calls);
     }
 
-    /// Loses the answer of the next write: it is done, and the answer is
-    /// [`StoreError::Unavailable`], as when a connection breaks. The store is asked once more, and
-    /// nothing is done twice. Each call of this adds one.
+    /// Loses the answer of the next write: it happens, and returns [`StoreError::Unavailable`], as
+    /// when a connection breaks. The session asks the store once more, and nothing is done twice.
+    /// Each call of this adds one.
+    ///
+    /// ```
+    /// # use silverback::{ErrorKind, Key, MemoryStore, Session, SessionConfig};
+    /// # use silverback::testing::{Calls, FlakyStore};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = FlakyStore::new(MemoryStore::new());
+    /// # let config = SessionConfig::new("cart", store.clone(), Key::generate()?);
+    /// # let cart = Session::detached(&config)?;
+    /// # cart.insert("item", 7)?;
+    /// store.lose_next_answer();
+    /// assert!(cart.save().await.is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn lose_next_answer(&self) {
         let lost = (Calls::Writes, Mishap::AnswerLost);
         self.plan().next.push_back(lost);
     }
 
-    /// Lets all calls succeed again, and forgets what was to come.
+    /// Makes all calls succeed again.
+    ///
+    /// ```
+    /// # use silverback::{ErrorKind, Key, MemoryStore, Session, SessionConfig};
+    /// # use silverback::testing::{Calls, FlakyStore};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = FlakyStore::new(MemoryStore::new());
+    /// # let config = SessionConfig::new("cart", store.clone(), Key::generate()?);
+    /// # let cart = Session::detached(&config)?;
+    /// # cart.insert("item", 7)?;
+    /// store.fail_all(Calls::All);
+    /// store.heal();
+    /// assert!(cart.save().await.is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn heal(&self) {
         let mut plan = self.plan();
         plan.next.clear();
         plan.down = None;
     }
 
-    /// Returns how many calls there were since this was asked last: to see that a page does not ask
+    /// Returns how many calls there were since you last asked: to check that a page does not use
     /// the store.
+    ///
+    /// ```
+    /// # use silverback::{ErrorKind, Key, MemoryStore, Session, SessionConfig};
+    /// # use silverback::testing::{Calls, FlakyStore};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = FlakyStore::new(MemoryStore::new());
+    /// # let config = SessionConfig::new("cart", store.clone(), Key::generate()?);
+    /// # let cart = Session::detached(&config)?;
+    /// # cart.insert("item", 7)?;
+    /// cart.save().await?;
+    /// assert_eq!(store.take_count(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[expect(clippy::must_use_candidate, reason = "it may be called to begin anew")]
     pub fn take_count(&self) -> usize {
         std::mem::take(&mut self.plan().count)
@@ -141,7 +226,7 @@ impl<S> FlakyStore<S> {
         tokio::task::yield_now().await;
         match self.mishap(call) {
             None => answer.await,
-            Some(Mishap::Fails) => Err(StoreError::refused("the test has it fail")),
+            Some(Mishap::Fails) => Err(StoreError::refused("the test makes it fail")),
             Some(Mishap::IsDown) => Err(down()),
             Some(Mishap::AnswerLost) => {
                 // What it says is what nobody hears.

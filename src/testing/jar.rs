@@ -17,14 +17,14 @@ use crate::{
 /// | Rule | What it does |
 /// |---|---|
 /// | `Path` | a cookie goes to its path and those below; without one, to the folder of the address that set it |
-/// | `Domain` | goes to the host and those below; without one, to the host that set it |
-/// | `Secure` | is taken from and sent to `https` and loopback hosts alone |
-/// | `__Host-` and the other prefixes, `SameSite=None`, `Partitioned` | a cookie whose attributes do not go with these is not taken |
+/// | `Domain` | the cookie goes to the host and those below; without one, to the host that set it |
+/// | `Secure` | the cookie is taken from and sent to `https` and loopback hosts alone |
+/// | `__Host-` and the other prefixes, `SameSite=None`, `Partitioned` | a cookie without the attributes that these need is not taken |
 /// | `Max-Age`, `Expires` | a cookie goes when its time is over, by the jar's [`Clock`]; `Max-Age` counts if both are there, and at most 400 days |
 /// | two cookies of one name | stay side by side if host, path or `Partitioned` differ; otherwise the later one replaces the other |
 ///
-/// Every request counts as coming from the site itself, so `SameSite` keeps nothing back. There is
-/// no list of public suffixes.
+/// Every request counts as coming from the site itself, so `SameSite` keeps no cookie back. There
+/// is no list of public suffixes.
 ///
 /// ```
 /// use http::Uri;
@@ -58,20 +58,47 @@ struct Kept {
 }
 
 impl Jar {
-    /// Makes an empty jar, which goes by the system's clock.
+    /// Makes an empty jar that goes by the system's clock.
+    ///
+    /// ```
+    /// use silverback::testing::Jar;
+    ///
+    /// assert!(Jar::new().is_empty());
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Tells the time by another clock.
+    ///
+    /// ```
+    /// # use silverback::testing::Jar;
+    /// # let mut jar = Jar::new();
+    /// # let home = http::Uri::from_static("https://example.com/");
+    /// # use silverback::{Clock, Timestamp};
+    /// let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+    /// let mut jar = jar.clock(clock.clone());
+    /// jar.set(&home, "cart=7; Max-Age=60");
+    /// clock.advance(std::time::Duration::from_secs(60));
+    /// assert_eq!(jar.header(&home), None);
+    /// ```
     #[must_use]
     pub fn clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
     }
 
-    /// Takes the cookies of a response from this address. Those that a browser would refuse are left
-    /// out.
+    /// Takes the cookies of a response from this address, except those that a browser would refuse.
+    ///
+    /// ```
+    /// # use silverback::testing::Jar;
+    /// # let mut jar = Jar::new();
+    /// # let home = http::Uri::from_static("https://example.com/");
+    /// let response = http::Response::builder().header("set-cookie", "cart=7").body(())?;
+    /// jar.keep(&home, response.headers());
+    /// assert_eq!(jar.get("cart"), Some("7"));
+    /// # Ok::<(), http::Error>(())
+    /// ```
     pub fn keep(&mut self, from: &Uri, headers: &HeaderMap) {
         for cookie in headers.get_all(header::SET_COOKIE) {
             if let Ok(cookie) = cookie.to_str() {
@@ -80,8 +107,8 @@ impl Jar {
         }
     }
 
-    /// Takes one cookie, as a `Set-Cookie` header has it; says whether a browser would. One that is
-    /// over removes that of the same name, host, path and partition.
+    /// Takes one cookie, written as in a `Set-Cookie` header. Returns whether a browser would. A
+    /// cookie that has expired removes that of the same name, host, path and partition.
     ///
     /// ```
     /// # use http::Uri;
@@ -102,8 +129,17 @@ impl Jar {
         true
     }
 
-    /// Returns the `Cookie` header of a request to this address; `None` if no cookie goes there.
+    /// Returns the `Cookie` header of a request to this address. `None` if no cookie goes there.
     /// Cookies of longer paths come first (RFC 6265, section 5.4).
+    ///
+    /// ```
+    /// # use silverback::testing::Jar;
+    /// # let mut jar = Jar::new();
+    /// # let home = http::Uri::from_static("https://example.com/");
+    /// jar.set(&home, "cart=7");
+    /// jar.set(&home, "theme=dark");
+    /// assert_eq!(jar.header(&home).unwrap(), "cart=7; theme=dark");
+    /// ```
     #[must_use]
     pub fn header(&self, to: &Uri) -> Option<HeaderValue> {
         let now = self.clock.now();
@@ -120,8 +156,16 @@ impl Jar {
         HeaderValue::try_from(pairs.join("; ")).ok()
     }
 
-    /// Returns the value of the cookie of this name, whatever its host and path; of several, that of
-    /// the last one that came.
+    /// Returns the value of the cookie of this name, of any host and path. Of several it is the one
+    /// that came last.
+    ///
+    /// ```
+    /// # use silverback::testing::Jar;
+    /// # let mut jar = Jar::new();
+    /// # let home = http::Uri::from_static("https://example.com/");
+    /// jar.set(&home, "cart=7");
+    /// assert_eq!(jar.get("cart"), Some("7"));
+    /// ```
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let now = self.clock.now();
@@ -131,6 +175,14 @@ impl Jar {
     }
 
     /// Iterates over the names of the cookies.
+    ///
+    /// ```
+    /// # use silverback::testing::Jar;
+    /// # let mut jar = Jar::new();
+    /// # let home = http::Uri::from_static("https://example.com/");
+    /// jar.set(&home, "cart=7");
+    /// assert!(jar.names().eq(["cart"]));
+    /// ```
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let now = self.clock.now();
         let there = self
@@ -140,8 +192,16 @@ impl Jar {
         there.map(|cookie| cookie.name.as_str())
     }
 
-    /// Removes the cookies of this name, whatever their host and path, as a visitor does in the
-    /// browser's settings; says whether there was one.
+    /// Removes the cookies of this name, of any host and path, as visitors do in their browser's
+    /// settings. Returns whether there was one.
+    ///
+    /// ```
+    /// # use silverback::testing::Jar;
+    /// # let mut jar = Jar::new();
+    /// # let home = http::Uri::from_static("https://example.com/");
+    /// jar.set(&home, "cart=7");
+    /// assert!(jar.remove("cart"));
+    /// ```
     pub fn remove(&mut self, name: &str) -> bool {
         let before = self.cookies.len();
         self.cookies.retain(|cookie| cookie.name != name);
@@ -165,6 +225,14 @@ impl Jar {
     }
 
     /// Says whether there are no cookies.
+    ///
+    /// ```
+    /// # use silverback::testing::Jar;
+    /// # let mut jar = Jar::new();
+    /// # let home = http::Uri::from_static("https://example.com/");
+    /// jar.set(&home, "cart=7");
+    /// assert!(!jar.is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.names().next().is_none()

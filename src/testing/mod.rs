@@ -1,7 +1,7 @@
-//! What tests of an application are made of (feature `testing`): browsers, their cookies, sessions
-//! that are there already, and stores that fail.
+//! Tools for your application's tests (feature `testing`): browsers, their cookies, sessions
+//! that exist already, and stores that fail.
 //!
-//! Add the feature where tests are built, and nothing of this is in your program:
+//! Add the feature to your `[dev-dependencies]`, and none of this is in your program:
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -15,17 +15,17 @@
 //! | one function or handler | [`Session::detached`], or [`SessionLayer::detached`](crate::SessionLayer::detached) for several sessions |
 //! | pages, cookies, redirects | a [`Browser`] at your service |
 //! | a page for a user who is logged in | [`Browser::seed`] |
-//! | what a page has left in the session | [`Browser::session`] |
+//! | what a page has put into the session | [`Browser::session`] |
 //! | timeouts, "remember me" | [`Clock::manual`](crate::Clock::manual), [`Browser::clock`], [`Jar::close`]; give the same clock to the layer, its stores, [`Subjects`](crate::Subjects) and [`SessionRecords`](crate::SessionRecords) |
 //! | two tabs, two visitors | clones of a browser, [`Browser::another`] |
 //! | a logout in another browser, an administrator | [`Subjects`](crate::Subjects), [`SessionRecords`](crate::SessionRecords) |
 //! | a store that is down, an answer that is lost | [`FlakyStore`] |
 //! | a store of your own | [`store_conformance!`](macro@crate::store_conformance) (feature `conformance`) |
 //!
-//! None of it takes a network, and no test has to sleep. `examples/testing_axum.rs`,
-//! `testing_hyper.rs` and `testing_tonic.rs` are programs with their tests.
+//! No test needs a network, and none has to sleep. In the repository, `examples/testing` (axum),
+//! `examples/hyper` and `examples/tonic` are programs with their tests.
 //!
-//! **A function.** Call it with a session that no request is around:
+//! **A function.** Call it with a detached session:
 //!
 //! ```
 //! use silverback::{Error, Key, Session, SessionConfig};
@@ -44,9 +44,9 @@
 //! # }
 //! ```
 //!
-//! **A page.** Give the router, or any other Tower service, to a [`Browser`]. Write the function that
-//! makes it so that it takes its [`SessionConfig`](crate::SessionConfig) and
-//! [`Clock`](crate::Clock): the test keeps a clone of each, to put a user in and to let time pass.
+//! **A page.** Give the router, or any other Tower service, to a [`Browser`]. Let the function that
+//! makes the router take its [`SessionConfig`](crate::SessionConfig) and
+//! [`Clock`](crate::Clock). The test keeps a clone of each, to log a user in and to let time pass.
 //!
 //! ```
 //! # #[cfg(feature = "axum")] mod program {
@@ -88,10 +88,10 @@
 //! ```
 //!
 //! **A store that is down.** Wrap the store in a [`FlakyStore`], and keep a clone of it to say when
-//! it fails. It waits as a store on a network does, so it also finds a
-//! [`load`](Session::load) that was forgotten.
+//! it fails. It waits as a store on a network does, so it also finds a forgotten
+//! [`load`](Session::load).
 //!
-//! **hyper.** A handler that takes `Request<Incoming>` can be called by hyper alone. Make it generic,
+//! **hyper.** Only hyper can call a handler that takes `Request<Incoming>`. Make it generic,
 //! `async fn handle<B>(request: Request<B>)`, and a browser can call it too.
 //!
 //! **tonic.** A browser is a Tower service: give it to the generated client in place of a channel.
@@ -118,8 +118,8 @@ use crate::{
     turn::Keep,
 };
 
-/// Does what a response would do for a session that no request is around, and for those beside it:
-/// saves them, and returns the headers that set their cookies. What is asked for later is as after a
+/// Does what a response would do for a [detached](Session::detached) session and those beside it:
+/// saves them, and returns the headers that set their cookies. Later calls behave as after a
 /// response.
 ///
 /// ```
@@ -138,7 +138,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// As for [`Session::save`]; [`Error::failures`] has those of several sessions.
+/// As for [`Session::save`]. [`Error::failures`] has those of several sessions.
 pub async fn commit(session: &Session) -> Result<HeaderMap, Error> {
     let registry = session.registry();
     registry.exchange.close();

@@ -9,7 +9,7 @@ use crate::error::Error;
 
 /// What a [`Browser`](super::Browser) got: a response whose body has come to its end.
 ///
-/// Cookies are in the browser's [jar](super::Browser::jar) by then.
+/// By then its cookies are in the browser's [jar](super::Browser::jar).
 #[derive(Debug)]
 pub struct Page {
     response: Response<Bytes>,
@@ -45,30 +45,65 @@ impl Page {
     }
 
     /// Returns the status.
+    ///
+    /// ```
+    /// # use silverback::testing::Page;
+    /// # fn f(page: Page) {
+    /// assert_eq!(page.status(), http::StatusCode::OK);
+    /// # }
+    /// ```
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.response.status()
     }
 
     /// Returns the headers.
+    ///
+    /// ```
+    /// # use silverback::testing::Page;
+    /// # fn f(page: Page) {
+    /// assert_eq!(page.headers()["vary"], "Cookie");
+    /// # }
+    /// ```
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         self.response.headers()
     }
 
-    /// Returns the trailers, where gRPC has its status.
+    /// Returns the trailers. gRPC has its status there.
+    ///
+    /// ```
+    /// # use silverback::testing::Page;
+    /// # fn f(page: Page) {
+    /// assert_eq!(page.trailers()["grpc-status"], "0");
+    /// # }
+    /// ```
     #[must_use]
     pub fn trailers(&self) -> &HeaderMap {
         &self.trailers
     }
 
     /// Returns the body.
+    ///
+    /// ```
+    /// # use silverback::testing::Page;
+    /// # fn f(page: Page) {
+    /// assert!(page.bytes().starts_with(b"\x89PNG"));
+    /// # }
+    /// ```
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         self.response.body()
     }
 
     /// Returns the body as text.
+    ///
+    /// ```
+    /// # use silverback::testing::Page;
+    /// # fn f(page: Page) {
+    /// assert!(page.text().contains("Hello, Ada"));
+    /// # }
+    /// ```
     ///
     /// # Panics
     ///
@@ -79,8 +114,15 @@ impl Page {
         str::from_utf8(self.bytes()).expect("the body is text")
     }
 
-    /// Returns where the response redirects to; `None` if it has no `Location`, or one that is
+    /// Returns where the response redirects to. `None` if it has no `Location`, or one that is
     /// neither a whole address nor a path from the root.
+    ///
+    /// ```
+    /// # use silverback::testing::Page;
+    /// # fn f(page: Page) {
+    /// assert_eq!(page.location().unwrap(), "/account");
+    /// # }
+    /// ```
     #[must_use]
     pub fn location(&self) -> Option<Uri> {
         let location = self.headers().get(header::LOCATION)?;
@@ -91,12 +133,28 @@ impl Page {
 
     /// Returns why a session was not saved, or why an extractor refused: the [`Error`] that this
     /// crate leaves in the response's extensions.
+    ///
+    /// ```
+    /// # use silverback::testing::Page;
+    /// # fn f(page: Page) {
+    /// # use silverback::{Error, ErrorKind};
+    /// assert_eq!(page.error().map(Error::kind), Some(ErrorKind::Gone));
+    /// # }
+    /// ```
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
         self.response.extensions().get()
     }
 
     /// Returns the whole response.
+    ///
+    /// ```
+    /// # use silverback::testing::Page;
+    /// # fn f(page: Page) {
+    /// let (head, body) = page.into_response().into_parts();
+    /// assert_eq!((head.status.as_u16(), &body[..]), (200, &b"Hello"[..]));
+    /// # }
+    /// ```
     #[must_use]
     pub fn into_response(self) -> Response<Bytes> {
         self.response

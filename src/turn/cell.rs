@@ -11,7 +11,6 @@ use crate::{
     lock::{Monitor, Turnstile},
     state::State,
     store::{self, Meter},
-    trace::Provoked,
     vault::Vault,
 };
 
@@ -31,7 +30,6 @@ pub(crate) trait Anchor: Clone + Send + Sync + 'static {
     fn cell(&self) -> &Cell;
     fn vault(&self) -> Vault<'_>;
     fn exchange(&self) -> &Exchange;
-    fn provoked(&self) -> &Provoked;
 }
 
 /// The exclusive right to open, save, end or commit a session. Handlers go on reading and changing
@@ -40,7 +38,6 @@ pub(crate) struct Turn<'a> {
     cell: &'a Cell,
     pub(super) vault: Vault<'a>,
     pub(super) exchange: &'a Exchange,
-    pub(super) provoked: &'a Provoked,
 }
 
 /// What is done with a turn.
@@ -101,7 +98,6 @@ impl<'a> Turn<'a> {
             cell: anchor.cell(),
             vault,
             exchange: anchor.exchange(),
-            provoked: anchor.provoked(),
         }
     }
 

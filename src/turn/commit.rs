@@ -78,12 +78,12 @@ pub(crate) fn commit_cookie(anchor: &impl Anchor, commit: Commit) -> Result<Repl
     let (cell, vault, exchange) = (anchor.cell(), anchor.vault(), anchor.exchange());
     let settings = vault.settings;
     let mut dropped = Log::default();
-    let mut rejection = None;
+    let (mut opening, mut saved) = (None, None);
     let reply = cell.in_turn(|| {
         cell.with(|state| {
             dropped = commit.begin(state, settings)?;
             if state.needs_opening() {
-                rejection = open_cookie(state, &vault, exchange)?;
+                opening = open_cookie(state, &vault, exchange)?;
             }
             let now = vault.now();
             let mut plan = state.plan(settings, now, When::Response)?;
@@ -95,18 +95,23 @@ pub(crate) fn commit_cookie(anchor: &impl Anchor, commit: Commit) -> Result<Repl
             }
             let mut salt = None;
             if let Some(plan) = plan {
+                let (names, view) = (plan.write.names(), state.view.as_ref());
+                let had = view.is_some_and(|view| !view.home.is_nowhere());
                 let mut new = None;
-                if plan.write.names() {
+                if names {
                     (new, salt) = vault.new_id_and_salt().map(|(id, salt)| (Some(id), salt))?;
                 }
                 state.saved_in_cookie(new, &plan, settings, now);
+                saved = state.view.as_ref().map(|view| view.home.saved(names, had));
             }
             Reply::of(state, settings, salt, || now)
         })
     });
-    if let Some(reason) = rejection {
-        let provoked = anchor.provoked();
-        provoked.rejected(vault.clock, &settings.name, reason);
+    if let Some(opening) = opening {
+        vault.report_opened(opening);
+    }
+    if let Some(saved) = saved {
+        vault.report_saved(saved, None);
     }
     reply
 }

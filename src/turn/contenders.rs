@@ -46,6 +46,13 @@ impl Opened {
             came: Came::default(),
         }
     }
+
+    /// The session of a cookie that refers to its record.
+    pub(super) fn in_record(found: Found, id: SessionId, came: Came, now: Timestamp) -> Self {
+        let mut view = found.into_view(id, now);
+        view.home.hear();
+        Self { view, came }
+    }
 }
 
 impl Came {

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind},
+    report::Cause,
     state::{Home, View},
     vault::Doomed,
 };
@@ -38,7 +39,16 @@ impl Operation for Destroy {
         let doomed = doomed(turn, before.view.as_ref(), now);
         let destroyed = vault.destroy(&doomed).await;
         match destroyed {
-            Ok(_) => Ok(()),
+            Ok(ended) => {
+                // Without a store nobody knows whether they had ended before.
+                let ended = if settings.has_store() {
+                    ended
+                } else {
+                    doomed.len()
+                };
+                vault.report_ended(Cause::Logout, ended);
+                Ok(())
+            }
             // The browser has no use for its cookie.
             Err(error) if error.kind() == ErrorKind::Gone => Err(error),
             Err(error) => {
@@ -58,7 +68,7 @@ fn doomed(turn: &Turn<'_>, view: Option<&View>, now: Timestamp) -> Vec<Doomed> {
     let (presented, are_more) = Presented::all(settings, &turn.exchange.cookies, now);
     if are_more {
         let clock = turn.vault.clock;
-        turn.provoked.too_many_cookies(clock, &settings.name);
+        turn.vault.report.too_many_cookies(clock, &settings.name);
     }
     let presented = presented.into_iter().map(|(id, created)| Doomed {
         id,

@@ -7,6 +7,7 @@ use super::{applied::Applied, cell::Turn, contenders::Came, presented::Presented
 use crate::{
     config::Payload,
     error::Error,
+    report::Saved,
     state::{Home, Source, View},
     store::{Expiry, Read, StoreError},
 };
@@ -48,10 +49,7 @@ impl Turn<'_> {
     #[inline(never)]
     fn enter_directly(&self, view: View, came: Came) -> bool {
         let settings = self.vault.settings;
-        if let Some(reason) = view.rejection {
-            let clock = self.vault.clock;
-            self.provoked.rejected(clock, &settings.name, reason);
-        }
+        self.vault.report_opened(view.opening());
         self.state(|state| {
             // Another thread may have asked for changes before it was open.
             let is_fresh = matches!(state.source, Source::Cookie)
@@ -102,6 +100,7 @@ impl Turn<'_> {
             Err(error) => return Err(error.into()),
         };
         let saved = mem::take(&mut log.log);
+        let made = new.clone();
         let reply = self.state(|state| {
             match new {
                 Some(id) => {
@@ -114,6 +113,8 @@ impl Turn<'_> {
         });
         // Without the lock: it may have closures of the application.
         drop(saved);
+        let saved = made.as_ref().map_or(Saved::Again, |_| Saved::Created);
+        self.vault.report_saved(saved, made);
         reply.map(Some)
     }
 }

@@ -27,7 +27,29 @@ use crate::{
 
 /// The operation under way, if there is one.
 #[derive(Debug, Default)]
-pub(super) struct Flights(Mutex<Weak<Flight>>);
+pub(super) struct Flights(Mutex<Current>);
+
+#[derive(Debug)]
+enum Current {
+    /// An operation is polled for the first time. Most are done then, and need nothing to share.
+    First(First),
+    /// Has ended, or is gone, if nothing is under way.
+    Flight(Weak<Flight>),
+}
+
+impl Default for Current {
+    fn default() -> Self {
+        Self::Flight(Weak::new())
+    }
+}
+
+#[derive(Debug)]
+struct First {
+    /// The thread that polls it.
+    poller: usize,
+    /// Others, who can poll it themselves after that, or have their turn.
+    waiting: Option<Arc<Waiting>>,
+}
 
 type Operation = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -48,62 +70,191 @@ struct Flight {
 }
 
 /// Whom to wake. It is apart from the operation, which may hold its own waker.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Waiting(Mutex<Vec<Waker>>);
 
 /// An operation that has not begun. The type of its future is hidden, so that those of handlers who
 /// wait for it do not grow with it.
-pub(super) struct Prepared<T> {
-    flight: Owned,
-    result: Arc<Mutex<Option<Result<T, Error>>>>,
-}
+pub(super) struct Prepared<T>(Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>);
 
-impl<T: Send + 'static> Prepared<T> {
+impl<T> Prepared<T> {
     pub(super) fn of(operation: impl Future<Output = Result<T, Error>> + Send + 'static) -> Self {
-        let result = Arc::new(Mutex::new(None));
-        let landing = Arc::clone(&result);
-        let flight = Owned(Arc::new(Flight::new(async move {
-            let output = operation.await;
-            *landing.lock().unwrap_or_else(PoisonError::into_inner) = Some(output);
-        })));
-        Self { flight, result }
+        Self(Box::pin(operation))
     }
 }
 
 impl Flights {
     /// Runs an operation when those before it have ended. It is dropped with this future, also
     /// while others drive it; if it panics, this future does.
-    pub(super) async fn run<T>(&self, prepared: Prepared<T>) -> Result<T, Error> {
-        let Prepared { flight, result } = prepared;
-        while let Some(other) = self.start(&flight.0) {
-            Wait(other).await?;
+    pub(super) fn run<T: Send + 'static>(&self, prepared: Prepared<T>) -> Run<'_, T> {
+        Run {
+            flights: self,
+            stage: Stage::Waits(prepared, None),
         }
-        Wait(Arc::clone(&flight.0)).await?;
-        if let Some(panic) = flight.0.take_panic() {
-            panic::resume_unwind(panic);
-        }
-        let result = mem::take(&mut *result.lock().unwrap_or_else(PoisonError::into_inner));
-        result.unwrap_or_else(|| Err(Error::new(ErrorKind::StoreFailed)))
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        let flight = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .upgrade();
+        let flight = match &*self.current() {
+            Current::First(_) => return false,
+            Current::Flight(flight) => flight.upgrade(),
+        };
         flight.is_none_or(|flight| flight.has_ended())
     }
 
-    /// Starts a flight, unless another one is under way, which is returned.
-    fn start(&self, flight: &Arc<Flight>) -> Option<Arc<Flight>> {
-        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let other = current.upgrade().filter(|other| !other.has_ended());
-        if other.is_none() {
-            *current = Arc::downgrade(flight);
+    /// Gives an operation its turn, unless another one is under way.
+    fn begin(&self, cx: &Context<'_>) -> Begun<'_> {
+        let poller = lock::thread_id();
+        let mut registered = None;
+        loop {
+            let mut current = self.current();
+            let waiting = match &mut *current {
+                Current::First(first) if first.poller == poller => return Begun::WaitsForItself,
+                Current::First(first) => Arc::clone(first.waiting.get_or_insert_default()),
+                Current::Flight(flight) => {
+                    if let Some(other) = flight.upgrade().filter(|other| !other.has_ended()) {
+                        return Begun::Behind(Wait(other));
+                    }
+                    let waiting = None;
+                    *current = Current::First(First { poller, waiting });
+                    let (flights, next) = (self, Weak::new());
+                    return Begun::Now(FirstPoll { flights, next });
+                }
+            };
+            drop(current);
+            // Who ends the first poll after this look wakes all that are registered by then.
+            if registered.is_some_and(|known| Arc::ptr_eq(&known, &waiting)) {
+                return Begun::Pending;
+            }
+            waiting.register(cx.waker());
+            registered = Some(waiting);
         }
-        other
     }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Begun<'a> {
+    Now(FirstPoll<'a>),
+    /// Another operation is under way, which this one waits for and drives.
+    Behind(Wait),
+    /// Another one is polled for the first time.
+    Pending,
+    /// That is by this very thread.
+    WaitsForItself,
+}
+
+/// The first poll of an operation.
+struct FirstPoll<'a> {
+    flights: &'a Flights,
+    /// What is under way after that.
+    next: Weak<Flight>,
+}
+
+impl Drop for FirstPoll<'_> {
+    fn drop(&mut self) {
+        let next = Current::Flight(mem::take(&mut self.next));
+        let before = mem::replace(&mut *self.flights.current(), next);
+        if let Current::First(First {
+            waiting: Some(waiting),
+            ..
+        }) = before
+        {
+            waiting.wake_all();
+        }
+    }
+}
+
+/// See [`Flights::run`].
+#[must_use]
+pub(super) struct Run<'a, T> {
+    flights: &'a Flights,
+    stage: Stage<T>,
+}
+
+enum Stage<T> {
+    /// Perhaps for the end of another one.
+    Waits(Prepared<T>, Option<Wait>),
+    Flies(Owned, Arc<Landing<T>>),
+    Over,
+}
+
+/// What has come of an operation that was not done at its first poll.
+type Landing<T> = Mutex<Option<Result<T, Error>>>;
+
+impl<T: Send + 'static> Future for Run<'_, T> {
+    type Output = Result<T, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        // What panics is not polled again.
+        match mem::replace(&mut this.stage, Stage::Over) {
+            Stage::Waits(prepared, behind) => this.start(prepared, behind, cx),
+            Stage::Flies(flight, landing) => {
+                if flight.0.poll(cx)?.is_pending() {
+                    this.stage = Stage::Flies(flight, landing);
+                    return Poll::Pending;
+                }
+                if let Some(panic) = flight.0.take_panic() {
+                    panic::resume_unwind(panic);
+                }
+                let landed = landing
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take();
+                Poll::Ready(landed.unwrap_or_else(nothing))
+            }
+            Stage::Over => Poll::Ready(nothing()),
+        }
+    }
+}
+
+impl<T: Send + 'static> Run<'_, T> {
+    fn start(
+        &mut self,
+        prepared: Prepared<T>,
+        mut behind: Option<Wait>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, Error>> {
+        let first_poll = loop {
+            if let Some(other) = &behind
+                && other.0.poll(cx)?.is_pending()
+            {
+                break None;
+            }
+            match self.flights.begin(cx) {
+                Begun::Now(first_poll) => break Some(first_poll),
+                Begun::Behind(other) => behind = Some(other),
+                Begun::Pending => break None,
+                Begun::WaitsForItself => return Poll::Ready(Err(lock::waits_for_itself())),
+            }
+        };
+        let Some(mut first_poll) = first_poll else {
+            self.stage = Stage::Waits(prepared, behind);
+            return Poll::Pending;
+        };
+        // Dropped before the next one has its turn.
+        let Prepared(mut operation) = prepared;
+        if let Poll::Ready(output) = operation.as_mut().poll(cx) {
+            return Poll::Ready(output);
+        }
+        let landing = Arc::new(Landing::default());
+        let landed = Arc::clone(&landing);
+        let flight = Arc::new(Flight::new(async move {
+            let output = operation.await;
+            *landed.lock().unwrap_or_else(PoisonError::into_inner) = Some(output);
+        }));
+        // The operation knows this one's waker. Others who poll it give it another.
+        flight.waiting.register(cx.waker());
+        first_poll.next = Arc::downgrade(&flight);
+        self.stage = Stage::Flies(Owned(flight), landing);
+        Poll::Pending
+    }
+}
+
+fn nothing<T>() -> Result<T, Error> {
+    Err(Error::new(ErrorKind::StoreFailed))
 }
 
 impl Flight {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     binary::Tail,
     clock::Timestamp,
-    codec::Stamp,
+    codec::{Refused, Stamp},
     config::{Payload, Settings},
     content::Content,
     error::{Error, ErrorKind, Rejection},
@@ -184,6 +184,20 @@ fn open_token(
     Ok(view)
 }
 
+/// Why a cookie's value alone is refused, whatever a store says.
+pub(crate) fn check_cookie(
+    settings: &Settings,
+    value: &[u8],
+    now: Timestamp,
+) -> Result<(), Refused> {
+    let Candidate { stamp, payload, .. } = settings.open_cookie(value, now)?;
+    match payload {
+        Payload::Values(values) => open_token(&stamp, values, settings, now).map(drop)?,
+        Payload::Reference(..) => {}
+    }
+    Ok(())
+}
+
 fn check_times(view: &View, now: Timestamp) -> Result<(), Rejection> {
     match view.home.expires() {
         Some(expires) if expires <= now => Err(Rejection::Expired),
@@ -198,37 +212,30 @@ fn check_times(view: &View, now: Timestamp) -> Result<(), Rejection> {
 pub(super) async fn ask(
     vault: &Vault<'_>,
     looked: Looked,
-    (read, fetched): (Read, Option<Fetched>),
     now: Timestamp,
 ) -> Result<Opened, Error> {
     if !vault.settings.never_waits {
         store::check_runtime()?;
     }
-    let (view, came) = match looked {
-        Looked::Found(opened) => return Ok(opened),
-        Looked::LaterFormat => return Err(Error::new(ErrorKind::LaterFormat)),
+    match looked {
+        Looked::Found(opened) => Ok(opened),
+        Looked::LaterFormat => Err(Error::new(ErrorKind::LaterFormat)),
         Looked::Record(id, came) => {
-            let fetched = fetched.filter(|fetched| fetched.key == id.record_key());
-            let found = match fetched {
-                Some(fetched) => vault.read(&id, fetched.record, now)?,
-                None => vault.open(&id, read, now).await?,
-            };
-            let mut view = found.into_view(id, now);
-            view.home.hear();
-            (view, came)
+            let found = vault.open(&id, Read::Current, now).await?;
+            Ok(Opened::in_record(found, id, came, now))
         }
         Looked::Known(id) => {
-            let view = vault
-                .open(&id, Read::Current, now)
-                .await?
-                .into_view(id, now);
-            (view, Came::default())
+            let found = vault.open(&id, Read::Current, now).await?;
+            let (view, came) = (found.into_view(id, now), Came::default());
+            Ok(Opened { view, came })
         }
         Looked::Token(view, came) => match vault.is_over(token(&view)?).await? {
-            Some(over) => (over.into_view(&view, now), Came::default()),
-            None => (*view, came),
+            Some(over) => {
+                let (view, came) = (over.into_view(&view, now), Came::default());
+                Ok(Opened { view, came })
+            }
+            None => Ok(Opened { view: *view, came }),
         },
-        Looked::Several(contenders) => return ask_several(vault, contenders, now).await,
-    };
-    Ok(Opened { view, came })
+        Looked::Several(contenders) => ask_several(vault, contenders, now).await,
+    }
 }

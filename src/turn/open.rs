@@ -5,15 +5,18 @@ use std::mem;
 use super::{
     applied::Applied,
     cell::{Operation, Turn, finish_now},
-    contenders::Opened,
+    contenders::{Came, Opened},
     exchange::Exchange,
     look::{Fetched, Looked, ask, look},
 };
 use crate::{
+    clock::Timestamp,
     content::Content,
     error::{Error, ErrorKind, Rejection},
+    id::SessionId,
+    report::Opening,
     state::{Home, State, View},
-    store::Read,
+    store,
     vault::Vault,
 };
 
@@ -22,6 +25,13 @@ pub(crate) const ROUNDS: usize = 8;
 
 /// Opens the session.
 pub(crate) struct Open;
+
+/// What is left to ask.
+enum Next {
+    Nothing,
+    Record(SessionId, Came),
+    More(Box<Looked>),
+}
 
 /// As [`Open`], with what the session's store has answered already.
 pub(crate) struct OpenFetched(pub(crate) Fetched);
@@ -49,7 +59,10 @@ impl Operation for OpenFetched {
     type Output = ();
 
     async fn perform(self, turn: &Turn<'_>) -> Result<(), Error> {
-        turn.open_with(Some(self.0)).await
+        if turn.open_fetched(self.0)? {
+            return Ok(());
+        }
+        turn.open().await
     }
 }
 
@@ -68,7 +81,7 @@ impl Operation for Reopen {
             Some(view) => Looked::of_token(view, now),
             None => look(&source, settings, turn.exchange, now),
         };
-        let opened = ask(&turn.vault, looked, (Read::Current, None), now)
+        let opened = ask(&turn.vault, looked, now)
             .await
             .map_err(Error::of_load)?;
         // Dropped without the lock: it may have closures of the application.
@@ -81,7 +94,7 @@ impl Operation for Reopen {
     }
 }
 
-/// Opens a session that no store has a say in, and says why its cookie was not accepted.
+/// Opens a session that no store has a say in, and says what was found; `None` if it was open.
 ///
 /// # Errors
 ///
@@ -90,7 +103,7 @@ pub(crate) fn open_cookie(
     state: &mut State,
     vault: &Vault<'_>,
     exchange: &Exchange,
-) -> Result<Option<Rejection>, Error> {
+) -> Result<Option<Opening>, Error> {
     if state.view.is_some() {
         return Ok(None);
     }
@@ -101,7 +114,7 @@ pub(crate) fn open_cookie(
         Looked::LaterFormat => return Err(Error::new(ErrorKind::LaterFormat)),
         _ => Opened::new(now, Some(Rejection::NotFound)),
     };
-    let rejection = view.rejection;
+    let opening = view.opening();
     // Nothing is in the log but what was asked for before, and only an update can fail.
     state
         .log
@@ -109,38 +122,68 @@ pub(crate) fn open_cookie(
         .for_each(|change| drop(change.apply(&mut view.content)));
     came.enter(state, &view, vault.settings);
     state.view = Some(view);
-    Ok(rejection)
+    Ok(Some(opening))
 }
 
 impl Turn<'_> {
     pub(super) async fn open(&self) -> Result<(), Error> {
-        self.open_with(None).await
+        let now = self.vault.now();
+        let (id, came) = match self.begin_open(now)? {
+            Next::Nothing => return Ok(()),
+            Next::Record(id, came) => (id, came),
+            Next::More(looked) => {
+                let opened = Box::pin(ask(&self.vault, *looked, now)).await;
+                return self.enter(opened.map_err(Error::of_load)?);
+            }
+        };
+        let read = self.exchange.read(self.vault.settings);
+        let found = self.vault.open(&id, read, now).await;
+        let found = found.map_err(Error::of_load)?;
+        self.enter(Opened::in_record(found, id, came, now))
     }
 
-    async fn open_with(&self, fetched: Option<Fetched>) -> Result<(), Error> {
-        self.exchange.touch();
+    /// Opens the session as far as that takes no store.
+    fn begin_open(&self, now: Timestamp) -> Result<Next, Error> {
+        match self.look(now)? {
+            None => Ok(Next::Nothing),
+            Some(Looked::Found(opened)) => self.enter(opened).map(|()| Next::Nothing),
+            Some(Looked::Record(id, came)) => Ok(Next::Record(id, came)),
+            Some(looked) => Ok(Next::More(Box::new(looked))),
+        }
+    }
+
+    /// Opens the session from what its store has answered already. Says whether that was its record.
+    fn open_fetched(&self, fetched: Fetched) -> Result<bool, Error> {
         let now = self.vault.now();
-        let looked = self.state(|state| {
-            if state.view.is_some() {
-                return None;
+        match self.look(now)? {
+            Some(Looked::Record(id, came)) if id.record_key() == fetched.key => {
+                let found = self.vault.read(&id, fetched.record, now);
+                let found = found.map_err(Error::of_load)?;
+                self.enter(Opened::in_record(found, id, came, now))?;
+                Ok(true)
             }
-            Some(look(&state.source, self.vault.settings, self.exchange, now))
+            _ => Ok(false),
+        }
+    }
+
+    /// What can be told without a store of a session that is not open.
+    fn look(&self, now: Timestamp) -> Result<Option<Looked>, Error> {
+        let settings = self.vault.settings;
+        self.exchange.touch();
+        let looked = self.state(|state| {
+            let is_closed = state.view.is_none();
+            is_closed.then(|| look(&state.source, settings, self.exchange, now))
         });
-        let Some(looked) = looked else { return Ok(()) };
-        let read = self.exchange.read(self.vault.settings);
-        let opened = ask(&self.vault, looked, (read, fetched), now)
-            .await
-            .map_err(Error::of_load)?;
-        self.enter(opened)
+        if looked.is_some() && !settings.never_waits {
+            store::check_runtime().map_err(|error| Error::of_load(error.into()))?;
+        }
+        Ok(looked)
     }
 
     /// Takes what was read for the session, with what was asked for before or not saved yet.
     fn enter(&self, opened: Opened) -> Result<(), Error> {
         let (settings, Opened { view, came }) = (self.vault.settings, opened);
-        if let Some(reason) = view.rejection {
-            let clock = self.vault.clock;
-            self.provoked.rejected(clock, &settings.name, reason);
-        }
+        self.vault.report_opened(view.opening());
         if let Home::Record(place) = &view.home {
             let mut cut_off = self.state(|state| state.cut_off.clone());
             if !cut_off.is_empty() {

@@ -6,7 +6,8 @@ use super::cell::{Operation, Turn};
 use crate::{
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
-    state::{Job, Log, State, When, Written},
+    report::metrics,
+    state::{Home, Job, Log, State, When, Written},
     trace,
 };
 
@@ -75,6 +76,7 @@ impl Turn<'_> {
                 return Ok(());
             }
             Err(error) => {
+                metrics::save_failed(&self.vault.settings.name, &error);
                 // A conflict may be with an own write.
                 let kinds = [ErrorKind::StoreFailed, ErrorKind::Conflict];
                 taken.is_open = kinds.contains(&error.kind());
@@ -83,9 +85,7 @@ impl Turn<'_> {
         };
         if let (Some(enrolment), Some(key)) = (taken.job.draft.enrolment.take(), key) {
             let before = taken.job.before.as_ref().map(SessionId::record_key);
-            self.vault
-                .tidy_rosters(&enrolment, &key, before.as_ref())
-                .await;
+            Box::pin(self.vault.tidy_rosters(&enrolment, &key, before.as_ref())).await;
         }
         Ok(())
     }
@@ -139,13 +139,19 @@ impl Turn<'_> {
             merged,
             since,
         } = written;
-        let duty = job.plan.duty;
+        let (duty, names) = (job.plan.duty, job.plan.write.names());
+        let reported = home.saved(names, job.before.is_some() || !names);
+        let made = match &home {
+            Home::Record(place) if names => Some(place.id.clone()),
+            _ => None,
+        };
         let key = job.draft.enrolment.as_ref().and_then(|_| home.key());
         // Dropped without the lock: it may have closures of the application.
         let saved = mem::take(&mut job.log);
         let Some(mut content) = merged else {
             self.state(|state| state.saved(home, duty, since, now));
             drop(saved);
+            self.vault.report_saved(reported, made);
             return Ok(key);
         };
         content.mark_listed();
@@ -157,6 +163,7 @@ impl Turn<'_> {
             state.saved(home, duty, since, now);
         });
         entered.inspect_err(|_| self.state(|state| state.close(known)))?;
+        self.vault.report_saved(reported, made);
         Ok(key)
     }
 }

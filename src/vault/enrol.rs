@@ -9,6 +9,7 @@ use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind},
     id::RecordKey,
+    report::Cause,
     roster::{Entry, Roster},
     state::Enrolment,
 };
@@ -79,9 +80,11 @@ impl Vault<'_> {
         };
         let mut known = Known::default();
         loop {
-            let (now, mut question) = (self.now(), None);
+            let (now, mut question, mut ended) = (self.now(), None, 0);
             let limit = self.settings.sessions_per_subject;
-            let enter = |roster: &mut Roster| match entrant.enter(roster, limit, now, &known)? {
+            let enter = |roster: &mut Roster| match entrant
+                .enter(roster, limit, now, &known, &mut ended)?
+            {
                 None => Ok(()),
                 asks => {
                     question = asks;
@@ -90,7 +93,11 @@ impl Vault<'_> {
             };
             let changed = self.change(&subject.name, enter).await;
             match question {
-                None => return Ok(Some(changed?.not_before)),
+                None => {
+                    let roster = changed?;
+                    self.report_ended(Cause::Limit, ended);
+                    return Ok(Some(roster.not_before));
+                }
                 Some(Question::IsAlive(key)) => {
                     if self.lives(&[key]).await? != [Life::Alive] {
                         return Err(Error::new(ErrorKind::Gone));
@@ -134,13 +141,14 @@ enum Question {
 
 impl Entrant<'_> {
     /// Puts the session into the roster, unless it has been ended or nothing is new. May ask
-    /// something first, and is then to be tried again.
+    /// something first, and is then to be tried again. Counts the sessions that had to make room.
     fn enter(
         &self,
         roster: &mut Roster,
         limit: usize,
         now: Timestamp,
         known: &Known,
+        ended: &mut usize,
     ) -> Result<Option<Question>, Error> {
         let was_listed = self.since.or_else(|| self.enrolment.renamed_since());
         let is_over = was_listed.is_some_and(|since| !roster.admits(since, &self.before));
@@ -176,7 +184,7 @@ impl Entrant<'_> {
         roster.take(&self.key);
         roster.take(&self.before);
         roster.entries.push(entry);
-        roster.make_room(limit, &keep);
+        *ended = roster.make_room(limit, &keep);
         Ok(None)
     }
 

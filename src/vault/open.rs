@@ -31,7 +31,9 @@ impl Vault<'_> {
             }
             return self.find(id, now).await;
         }
-        let found = self.open_many(std::slice::from_ref(id), now).await?.pop();
+        let found = Box::pin(self.open_many(std::slice::from_ref(id), now))
+            .await?
+            .pop();
         Ok(found.unwrap_or(Found::Nothing(Rejection::NotFound)))
     }
 

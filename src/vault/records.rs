@@ -9,6 +9,7 @@ use crate::{
     crypto::{self, RandomError, Salt},
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
+    report::{Cause, Opening, Report, Saved},
     state::{Home, Lifetime, Place, View},
     store::{Budget, Bytes, Calls, Expiry, Meter, Read, Record, RecordKind, StoreError},
 };
@@ -20,6 +21,7 @@ pub(crate) struct Vault<'a> {
     pub(crate) clock: &'a Clock,
     /// How long has been waited for stores.
     pub(crate) meter: &'a Meter,
+    pub(crate) report: &'a Report,
 }
 
 /// What is in the store under a session's name.
@@ -48,6 +50,26 @@ impl Found {
 }
 
 impl<'a> Vault<'a> {
+    /// Reports what became of looking for the session.
+    #[inline]
+    pub(crate) fn report_opened(&self, opening: Opening) {
+        self.report.opened(self.clock, &self.settings.name, opening);
+    }
+
+    /// Reports that so many sessions have ended.
+    pub(crate) fn report_ended(&self, cause: Cause, count: usize) {
+        self.report
+            .ended(self.clock, &self.settings.name, cause, count);
+    }
+
+    /// Reports a save; `id` is what a record is called that it has made.
+    #[inline]
+    pub(crate) fn report_saved(&self, saved: Saved, id: Option<SessionId>) {
+        let key = || id.map(|id| id.record_key());
+        self.report
+            .saved(self.clock, &self.settings.name, saved, key);
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }

@@ -17,19 +17,19 @@ impl Vault<'_> {
     /// being faster, [`ErrorKind::TooLarge`], [`ErrorKind::StoreFailed`].
     pub(crate) async fn save(&self, job: &mut Job) -> Result<Written, Error> {
         let before = job.before.as_ref().map(SessionId::record_key);
-        let saved = self.enrol_and_write(before, job).await;
+        let error = match self.enrol_and_write(before, job).await {
+            Ok(written) => return Ok(written),
+            Err(error) => error,
+        };
         let enrolment = job.draft.enrolment.as_ref();
-        if let (Err(error), Some(_)) = (&saved, enrolment) {
-            // Nobody will ever hear of an ID that was to be new.
-            let is_unheard = job.plan.write.names();
-            // It got its subject when it was over.
-            let is_over =
-                error.kind() == ErrorKind::Gone && enrolment.is_some_and(Enrolment::is_new);
-            if is_unheard || is_over {
-                self.withdraw(enrolment, &job.id.record_key()).await;
-            }
+        // Nobody will ever hear of an ID that was to be new.
+        let is_unheard = job.plan.write.names();
+        // It got its subject when it was over.
+        let is_over = error.kind() == ErrorKind::Gone && enrolment.is_some_and(Enrolment::is_new);
+        if enrolment.is_some() && (is_unheard || is_over) {
+            Box::pin(self.withdraw(enrolment, &job.id.record_key())).await;
         }
-        saved
+        Err(error)
     }
 
     async fn enrol_and_write(
@@ -40,7 +40,7 @@ impl Vault<'_> {
         let mut since = None;
         if is_told(job) {
             let (enrolment, key) = (job.draft.enrolment.as_ref(), job.id.record_key());
-            since = self.enrol(enrolment, key, before).await?;
+            since = Box::pin(self.enrol(enrolment, key, before)).await?;
         }
         let written = self.write(before.as_ref(), job).await?;
         // It only grows: the last one counts.
@@ -48,17 +48,19 @@ impl Vault<'_> {
         Ok(Written { since, ..written })
     }
 
+    /// What few requests do is boxed: a future has room for the largest of its parts, and is moved
+    /// whole.
     async fn write(&self, before: Option<&RecordKey>, job: &mut Job) -> Result<Written, Error> {
         match job.plan.write {
-            Write::Cookie { .. } => self.write_cookie(before, job).await,
+            Write::Cookie { .. } => Box::pin(self.write_cookie(before, job)).await,
             Write::Create => self.create(job).await.map(Written::at),
-            Write::Outgrow { revision, .. } => self.outgrow(revision, before, job).await,
+            Write::Outgrow { revision, .. } => Box::pin(self.outgrow(revision, before, job)).await,
             Write::Update { version } => self.update(version, job).await,
             Write::Touch { version } => self.touch(version, job).await,
-            Write::Renew { version, when } => self.renew(version, when, job).await,
+            Write::Renew { version, when } => Box::pin(self.renew(version, when, job)).await,
             Write::Forget => {
-                self.check_alive(&job.id, job.created, job.draft.enrolment.as_ref())
-                    .await?;
+                let enrolment = job.draft.enrolment.as_ref();
+                Box::pin(self.check_alive(&job.id, job.created, enrolment)).await?;
                 Ok(Written::at(Home::Nowhere))
             }
         }

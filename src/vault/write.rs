@@ -60,11 +60,13 @@ impl Vault<'_> {
         let plain = mem::take(&mut job.draft.plain);
         let version = match self.make(plain, job).await?.0 {
             // Nobody else knows the name: it is this very write, whose answer was lost.
-            Err(StoreError::Exists) => self.own_version(&job.id, job.write).await?,
+            Err(StoreError::Exists) => Box::pin(self.own_version(&job.id, job.write)).await?,
             made => made?,
         };
-        self.check_enrolled(&job.id.record_key(), job.draft.enrolment.as_ref())
-            .await?;
+        if job.draft.enrolment.is_some() {
+            let key = job.id.record_key();
+            Box::pin(self.check_enrolled(&key, job.draft.enrolment.as_ref())).await?;
+        }
         Ok(Home::Record(job.draft.place(job.id.clone(), version)))
     }
 
@@ -83,6 +85,11 @@ impl Vault<'_> {
         let Some(plain) = again.filter(|_| is_lost) else {
             return Ok(made);
         };
+        Box::pin(self.make_again(plain, job)).await
+    }
+
+    async fn make_again(&self, plain: Bytes, job: &mut Job) -> Result<Told<Version>, Error> {
+        let (records, expiry) = (self.records()?, self.expiry(job.draft.expires));
         records.pause_to_ask_again().await?;
         let mut lost = None;
         if job.plan.write.names() {
@@ -155,7 +162,7 @@ impl Vault<'_> {
         let written = self.compare_and_swap(version, job).await?;
         match written.home {
             Home::Record(place) if job.draft.is_emptied => {
-                let (home, filled) = self.remove_emptied(place).await?;
+                let (home, filled) = Box::pin(self.remove_emptied(place)).await?;
                 let merged = filled.or(written.merged);
                 let since = written.since;
                 Ok(Written {
@@ -172,24 +179,34 @@ impl Vault<'_> {
         let key = job.id.record_key();
         // A write of its own would be in the way of theirs.
         if self.records()?.is_awaited(&key) {
-            return self.save_together(&key, job).await;
+            return Box::pin(self.save_together(&key, job)).await;
         }
-        let (replaced, sent) = self.replace(&key, version, job).await?;
-        match replaced {
-            Ok(home) => return Ok(Written::at(home)),
-            Err(StoreError::Conflict) => {}
-            Err(StoreError::Gone) if job.draft.is_emptied => return self.emptied_by_another(job),
-            Err(error) => return Err(error.into()),
-        }
+        let sent = match self.replace(&key, version, job).await? {
+            (Ok(home), _) => return Ok(Written::at(home)),
+            (Err(StoreError::Conflict), sent) => sent,
+            (Err(StoreError::Gone), _) if job.draft.is_emptied => {
+                return self.emptied_by_another(job);
+            }
+            (Err(error), _) => return Err(error.into()),
+        };
         if self.settings.never_waits {
-            return self.save_again(&key, job).await;
+            return Box::pin(self.save_again(&key, job)).await;
         }
+        Box::pin(self.save_after_conflict(&key, sent, job)).await
+    }
+
+    async fn save_after_conflict(
+        &self,
+        key: &RecordKey,
+        sent: Sent,
+        job: &mut Job,
+    ) -> Result<Written, Error> {
         trace::lost_round(SAVE.what, 0);
         let refused = self.refused(sent, &job.id, &job.draft.writes).await?;
         if refused.is_some_and(|refused| refused.was_done()) {
             return self.find_own(job).await;
         }
-        self.save_together(&key, job).await
+        self.save_together(key, job).await
     }
 
     /// Saves what a first attempt could not, in a store that never waits: what another thread has
@@ -298,7 +315,7 @@ impl Vault<'_> {
                 Ok(Written::at(Home::Record(place)))
             }
             // Another request was faster: its end will do.
-            Err(StoreError::Conflict) => match self.find(&job.id, self.now()).await? {
+            Err(StoreError::Conflict) => match Box::pin(self.find(&job.id, self.now())).await? {
                 Found::Session { content, place } => Ok(Written {
                     home: Home::Record(place),
                     merged: Some(content),

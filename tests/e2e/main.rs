@@ -1,12 +1,8 @@
-//! The demo as its visitors see it: through `curl` with a cookie jar, and through a browser. A small
-//! site behind proxies that cache, and as Java sees it.
+//! A small site behind proxies that cache, and as Java sees it. `examples/shop` has what browsers and
+//! `curl` see of a whole application.
 //!
-//! ```text
-//! cargo build --example demo --all-features && cargo test --test e2e --all-features
-//! ```
-//!
-//! A test whose program is missing (`curl`, `chromium` and `chromedriver`, `nginx`, `haproxy`,
-//! `varnishd`, `java`) says so and passes; where the environment variable `CI` is set it fails.
+//! A test whose program is missing (`curl`, `nginx`, `haproxy`, `varnishd`, `java`) says so and
+//! passes; where the environment variable `CI` is set it fails.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,22 +11,11 @@
     reason = "a test may fail by panicking"
 )]
 
-mod browser;
 mod clients;
-mod curl;
-mod demo;
 mod proxies;
 mod site;
-mod webdriver;
-/// Runs the unit tests of this part of the demo: Cargo runs none in examples.
-#[path = "../../examples/demo/words.rs"]
-mod words;
 
 use std::env;
-
-/// A key for demos that are started twice.
-const KEY: &str = "9f0d1e6b7a5c4d3e2f1a0b9c8d7e6f5a4b3c2d1e0f9a8b7c6d5e4f3a2b1c0d9e";
-const MONTH: u64 = 30 * 86_400;
 
 /// Says whether there is such a program on this machine.
 fn require(binary: &str) -> bool {

@@ -1,9 +1,10 @@
-//! A small site in this process, for what the demo does not have.
+//! A small site in this process, for what the shop does not have.
 
 use std::{
     net::SocketAddr,
     sync::atomic::{AtomicU32, Ordering},
     thread,
+    time::Duration,
 };
 
 use axum::{
@@ -11,10 +12,10 @@ use axum::{
     routing::{get, post},
 };
 use http::{HeaderName, header};
-use silverback::{Error, Key, Keys, Session, SessionConfig, SessionLayer, store::MemoryStore};
+use silverback::{Error, Keys, Session, SessionConfig, SessionLayer, store::MemoryStore};
 use tokio::{net::TcpListener, runtime::Builder, sync::oneshot};
 
-use crate::{KEY, MONTH};
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
 /// A running site; it ends when this is dropped.
 pub(crate) struct Site {
@@ -40,10 +41,8 @@ impl Site {
 }
 
 fn app() -> Router {
-    let keys = Keys::new(Key::from_hex(KEY).unwrap());
-    let month = std::time::Duration::from_secs(MONTH);
+    let keys = Keys::generate().unwrap();
     let config = SessionConfig::new("s", MemoryStore::new(), keys.clone());
-    let strict = SessionConfig::cookie("strict", keys.clone());
     let full = SessionConfig::cookie("full", keys).insecure_local_http();
     Router::new()
         .route("/log-in", post(log_in))
@@ -55,10 +54,9 @@ fn app() -> Router {
         .route("/page", get(page))
         .route("/visits", get(visits))
         .layer(SessionLayer::new(
-            config.insecure_local_http().max_age(month),
+            config.insecure_local_http().max_age(MONTH),
         ))
         .route("/full", get(full_cookie).layer(SessionLayer::new(full)))
-        .route("/strict", get(visits).layer(SessionLayer::new(strict)))
         .route("/public", get(public))
 }
 

@@ -134,7 +134,7 @@ async fn a_store_that_was_not_given_the_clock_is_an_error() {
         })
         .await;
         assert!(
-            log.contains("ERROR") && log.contains("give the `Clock`"),
+            log.contains("ERROR") && log.contains("the layer's `Clock`"),
             "{log}"
         );
         assert!(

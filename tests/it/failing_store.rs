@@ -63,7 +63,7 @@ async fn an_accessor_before_load_says_what_to_do() {
         .await;
     assert_eq!(
         error.to_string(),
-        "session \"s\": used before it was loaded: call `session.load().await?` first, or take it by an \
+        "session \"s\": used before it was loaded: call `session.load().await?` first, or use an \
          extractor"
     );
 }

@@ -85,13 +85,13 @@ async fn one_is_a_sentence_in_the_log_and_in_debug_builds_in_the_body() {
     let rows = [
         ("/outside",         "add `.layer(SessionLayer::new(..))` after"),
         ("/outside-flashes", "add `.layer(SessionLayer::new(..))` after"),
-        ("/twice",           "\"account\": a `SessionLayer` further out has"),
+        ("/twice",           "\"account\": an outer `SessionLayer` has"),
         ("/unloaded",        "\"cart\": used before it was loaded: call `session.load().await?`"),
         ("/misspelt",        "\"carts\": no `SessionLayer` around this handler has a session of this name"),
-        ("/misspelt",        "there is account, cart"),
+        ("/misspelt",        "known names: account, cart"),
         ("/invalid",         "\"x\": the settings cannot work: the prefix"),
-        ("/differs",         "\"account\": a session of this name is there, with another store"),
-        ("/mistyped",        "\"account\": value \"n\": the value is not of the type asked for: its JSON is no `u64`"),
+        ("/differs",         "\"account\": a session of this name exists with another store"),
+        ("/mistyped",        "\"account\": value \"n\": the stored value is not of the requested type: its JSON is not a `u64`"),
     ];
     for (path, sentence) in rows {
         let (status, body, log) = ask(&app, path).await;
@@ -159,7 +159,7 @@ async fn one_without_axum_is_logged_where_it_shows() {
     })
     .await;
     assert_eq!(log.lines().count(), 1, "{log}");
-    assert!(log.contains("there is s"), "{log}");
+    assert!(log.contains("known names: s"), "{log}");
 }
 
 const CHILD: &str = "SILVERBACK_TEST_WITHOUT_LOG";

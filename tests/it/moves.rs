@@ -1,4 +1,4 @@
-//! A store's records are copied into another one, as `docs/stores.md` says, and nobody is logged out.
+//! A store's records are copied into another one, as `docs/guides/stores.md` says, and nobody is logged out.
 
 use axum::{
     Router,

@@ -40,7 +40,10 @@ async fn one_in_two_layers_is_an_error() {
                 (error.kind(), error.session()),
                 (ErrorKind::NameTaken, Some("s"))
             );
-            assert!(error.to_string().contains("another name"), "{error}");
+            assert!(
+                error.to_string().contains("rename one of the two"),
+                "{error}"
+            );
         }
     };
     let response = nested(&layer, &Jar::default(), handler).await;

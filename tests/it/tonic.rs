@@ -19,12 +19,8 @@ use crate::support::{
     keys,
     scripted::{Before, Fail, Load, Scripted, Update},
     streams::Late,
+    visits::{VisitsClient, VisitsServer},
 };
-
-#[path = "../../examples/tonic/visits.rs"]
-mod visits;
-
-use visits::{VisitsClient, VisitsServer};
 
 async fn client(store: impl IntoBackend) -> VisitsClient {
     client_of(store, VisitsServer).await

@@ -68,7 +68,7 @@ async fn a_value_of_another_type_stays() {
                 (Some("s"), Some("user"))
             );
             let sentence = wrong.to_string();
-            assert!(sentence.starts_with("session \"s\": value \"user\": the value is not"));
+            assert!(sentence.starts_with("session \"s\": value \"user\": the stored value is not"));
         }
         let nan = session.insert("nan", f64::NAN).unwrap_err();
         assert_eq!(nan.value_key(), Some("nan"));

@@ -11,6 +11,7 @@
 //! | `macros` | what stands between the brackets of a macro |
 //! | `walk`, `edges` | which file uses which |
 //! | `graph`, `rules` | what is wrong with that |
+//! | `examples` | which public functions show how they are used |
 //!
 //! To see the graph:
 //!
@@ -25,6 +26,7 @@
 )]
 
 mod edges;
+mod examples;
 mod graph;
 mod items;
 mod locals;
@@ -38,13 +40,13 @@ mod walk;
 
 use std::{env, fs, path::Path, sync::LazyLock};
 
-use self::edges::Crate;
+use self::{edges::Crate, reader::Source};
 
 /// The modules of ARCHITECTURE.md, from the ground up. What a folder holds is on the floor of its
 /// name.
 const FLOORS: &[&[&str]] = &[
     &[
-        "error", "binary", "clock", "crypto", "id", "join", "lock", "name", "text", "throttle",
+        "error", "binary", "clock", "crypto", "id", "join", "lock", "name", "text", "report",
         "trace",
     ],
     &["key", "cookie", "codec"],
@@ -55,7 +57,7 @@ const FLOORS: &[&[&str]] = &[
     &["vault"],
     &["turn"],
     &["request"],
-    &["subjects", "session", "records"],
+    &["subjects", "session", "records", "explain"],
     &["sessions"],
     &[
         "answer",
@@ -68,6 +70,7 @@ const FLOORS: &[&[&str]] = &[
         "layer",
         "axum",
         "testing",
+        "guide",
     ],
 ];
 
@@ -82,7 +85,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
 /// The order within folders, lowest first: a file uses only those before it. A folder within counts
 /// as one.
 const FOLDERS: &[(&str, &[&str])] = &[
-    ("codec", &["token", "mod"]),
+    ("codec", &["token", "mod", "head"]),
     (
         "config",
         &[
@@ -181,16 +184,29 @@ const LONG_FILES: &[&str] = &[];
 const FUNCTION_LINES: usize = 60;
 const LONG_FUNCTIONS: &[&str] = &[];
 
+/// The least percentage of the public functions of a crate that have an example.
+const EXAMPLES: usize = 85;
+
+/// The folder of each crate that users depend on. The package that is published has `src` alone.
+const CRATES: &[&str] = &[
+    "src",
+    "stores/cached/src",
+    "stores/redis/src",
+    "stores/sqlx/src",
+];
+
 static CRATE: LazyLock<Crate> = LazyLock::new(|| {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let krate = edges::analyse(&reader::read(&|path| {
-        fs::read_to_string(src.join(path)).ok()
-    }));
+    let krate = edges::analyse(&sources("src"));
     if env::var_os("SILVERBACK_TIDY").is_some() {
         println!("{}", graph::print(&krate));
     }
     krate
 });
+
+fn sources(folder: &str) -> Vec<Source> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    reader::read(&|path| fs::read_to_string(folder.join(path)).ok())
+}
 
 fn none(faults: &[String]) {
     assert!(faults.is_empty(), "\n\n{}\n", faults.join("\n\n"));
@@ -228,4 +244,12 @@ fn functions_are_short() {
         FUNCTION_LINES,
         LONG_FUNCTIONS,
     ));
+}
+
+#[test]
+fn public_functions_have_examples() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = CRATES.iter().filter(|folder| root.join(folder).is_dir());
+    let counted = folders.map(|folder| (*folder, examples::public(&sources(folder))));
+    none(&rules::few_examples(&counted.collect::<Vec<_>>(), EXAMPLES));
 }

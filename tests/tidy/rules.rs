@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     edges::{Crate, Edge},
+    examples::Public,
     graph,
 };
 
@@ -168,4 +169,22 @@ fn longer(long: &[(String, String)], limit: usize, exceptions: &[&str]) -> Vec<S
         .filter(|(name, _)| !exceptions.contains(&name.as_str()));
     let new = new.map(|(name, length)| format!("{name} has {length}; {limit} are allowed"));
     new.chain(stale).collect()
+}
+
+/// Of the public functions of each crate, at least `least` percent have an example.
+pub(crate) fn few_examples(crates: &[(&str, Vec<Public>)], least: usize) -> Vec<String> {
+    let few = crates.iter().filter_map(|(folder, public)| {
+        let missing = public.iter().filter(|function| !function.has_example);
+        let missing: Vec<_> = missing.map(|function| function.name.as_str()).collect();
+        let (all, shown) = (public.len(), public.len() - missing.len());
+        println!("{folder}: {shown} of {all} public functions have an example");
+        (shown * 100 < all * least).then(|| {
+            format!(
+                "{folder}: {shown} of {all} public functions have an example; {least} % should. \
+                 Without one:\n    {}",
+                missing.join("\n    ")
+            )
+        })
+    });
+    few.collect()
 }

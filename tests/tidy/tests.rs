@@ -2,17 +2,21 @@
 
 use crate::{
     edges::{Crate, analyse},
+    examples::public,
     graph,
-    reader::read,
+    reader::{Source, read},
     rules,
 };
 
-fn crate_of(files: &[(&str, &str)]) -> Crate {
-    let load = |path: &str| {
+fn sources_of(files: &[(&str, &str)]) -> Vec<Source> {
+    read(&|path: &str| {
         let file = files.iter().find(|(name, _)| *name == path);
         file.map(|(_, text)| (*text).to_owned())
-    };
-    analyse(&read(&load))
+    })
+}
+
+fn crate_of(files: &[(&str, &str)]) -> Crate {
+    analyse(&sources_of(files))
 }
 
 /// As in ``a.rs:1 names `B`, defined in b.rs``.
@@ -506,5 +510,66 @@ fn lengths_count_code() {
     assert_eq!(
         rules::long_functions(&krate, 3, &["lib.rs S::long"]),
         ["lib.rs S::long is no exception any more: remove it from the list"]
+    );
+}
+
+#[test]
+fn examples_are_counted_where_rustdoc_compiles_them() {
+    let text = "
+        pub struct Bee;
+        impl Bee {
+            /// ```
+            /// Bee::new();
+            /// ```
+            pub fn new() -> Self { Self }
+            /// Told in words, and in
+            /// ```text
+            /// a drawing
+            /// ```
+            pub fn drawn(&self) {}
+            /// ```no_run
+            /// bee.fly();
+            /// ```
+            pub fn fly(&self) {}
+            fn private(&self) {}
+            pub(crate) fn inner(&self) {}
+            #[doc(hidden)]
+            pub fn hidden(&self) {}
+        }
+        impl Clone for Bee { fn clone(&self) -> Self { Self } }
+        pub trait Hum { fn hum(&self); }
+        trait Secret { fn tell(&self); }
+        pub fn bee() {}
+        #[test]
+        pub fn a_test() {}";
+    let counted = public(&sources_of(&[("lib.rs", text)]));
+    let counted: Vec<_> = counted
+        .iter()
+        .map(|f| (f.name.as_str(), f.has_example))
+        .collect();
+    let expected = [
+        ("lib.rs Bee::new", true),
+        ("lib.rs Bee::drawn", false),
+        ("lib.rs Bee::fly", true),
+        ("lib.rs Hum::hum", false),
+        ("lib.rs bee", false),
+    ];
+    assert_eq!(counted, expected);
+}
+
+#[test]
+fn a_crate_of_few_examples_is_told_which_are_missing() {
+    let text = "
+        /// ```
+        /// a();
+        /// ```
+        pub fn a() {}
+        pub fn b() {}";
+    let counted = || vec![("src", public(&sources_of(&[("lib.rs", text)])))];
+    assert!(rules::few_examples(&counted(), 50).is_empty());
+    let faults = rules::few_examples(&counted(), 51);
+    assert!(
+        faults[0].ends_with("Without one:\n    lib.rs b"),
+        "{faults:?}"
     );
 }

@@ -51,6 +51,7 @@ struct Options {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Mode {
     Requests,
+    Cycles,
     EndToEnd,
     Stores,
 }
@@ -67,6 +68,10 @@ fn main() -> Result<(), Failure> {
     let page = Page::open("performance.md", options.writes);
     match options.mode {
         Mode::Requests => requests(&options, &page),
+        Mode::Cycles => {
+            page.put("cycles", &cycles::table(&options.parent, options.effort)?)?;
+            page.put("machine-peers", &versions::all())
+        }
         Mode::EndToEnd => end_to_end::put(options.effort, &page),
         Mode::Stores => put_stores(options.effort.is_full, &page),
     }
@@ -83,13 +88,14 @@ impl Options {
         };
         for argument in arguments {
             match *argument {
+                "--cycles" => options.mode = Mode::Cycles,
                 "--end-to-end" => options.mode = Mode::EndToEnd,
                 "--stores" => options.mode = Mode::Stores,
                 "--quick" => options.effort = Effort::QUICK,
                 "--write" => options.writes = true,
                 "--counts" => options.counts = true,
                 parent if !parent.starts_with('-') => options.parent = PathBuf::from(parent),
-                _ => return Err("the arguments are --end-to-end, --stores, --quick, --counts, --write, and a directory for sessions in files".into()),
+                _ => return Err("the arguments are --cycles, --end-to-end, --stores, --quick, --counts, --write, and a directory for sessions in files".into()),
             }
         }
         Ok(options)

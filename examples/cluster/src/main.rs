@@ -3,8 +3,8 @@
 //! what was lost and what came back.
 //!
 //! ```text
-//! cargo run --release -p silverback-cluster -- postgres --seconds 60 --visitors 64
-//! cargo run --release -p silverback-cluster -- storm mariadb --seed 7
+//! cargo run --release -p example-cluster -- postgres --seconds 60 --visitors 64
+//! cargo run --release -p example-cluster -- storm mariadb --seed 7
 //! ```
 //!
 //! In a storm, visitors go to the servers themselves, and anything may break at any time.

@@ -6,7 +6,7 @@ use std::{env, process::Command};
 
 /// Prints what the run prints, which says what was skipped.
 fn run(arguments: &[&str]) {
-    let output = Command::new(env!("CARGO_BIN_EXE_silverback-cluster"))
+    let output = Command::new(env!("CARGO_BIN_EXE_example-cluster"))
         .args(arguments)
         .output()
         .unwrap();

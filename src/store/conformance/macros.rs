@@ -5,14 +5,14 @@
 /// See the [module docs](crate::store::conformance) for when to use which form:
 ///
 /// - `store_conformance!(MyStore::new())` for a store that goes by the system's clock,
-/// - `store_conformance!(|clock| MyStore::new().clock(clock))` for one that can be given a
+/// - `store_conformance!(|clock| MyStore::new().clock(clock))` for one that takes a
 ///   [`Clock`](crate::Clock),
 /// - `store_conformance!(once MyStore::connect().await)` for one that all tests share,
-/// - `store_conformance!(mod name, ...)`, with any of them, to name the module otherwise than
+/// - `store_conformance!(mod name, ...)`, with any of these, to give the module another name than
 ///   `store_conformance`.
 ///
-/// The expression makes a store, or a [`Subject`](crate::store::conformance::Subject) that says more
-/// of it, or a `Result` of either that fails with a reason to
+/// The expression makes a store, or a [`Subject`](crate::store::conformance::Subject) with more to
+/// check, or a `Result` of either whose error is a reason to
 /// [`Skip`](crate::store::conformance::Skip) its tests. It may `.await`.
 #[macro_export]
 macro_rules! store_conformance {

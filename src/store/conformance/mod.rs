@@ -1,41 +1,41 @@
-//! The contract of [`Store`] as tests, for stores of one's own.
+//! The contract of [`Store`] as tests, for your own stores.
 //!
-//! One line in a test file checks a store, each rule as a test of its own:
+//! One line in a test file checks a store, each rule as a separate test:
 //!
 //! ```
 //! # use silverback::MemoryStore as MyStore;
 //! silverback::store_conformance!(MyStore::new());
 //! ```
 //!
-//! A store that breaks a rule fails the test of that name,
-//! `store_conformance::an_update_never_makes_a_record` say, and the message tells what was done,
-//! what should have come of it and what did.
+//! A store that breaks a rule fails the test of that name, such as
+//! `store_conformance::an_update_never_makes_a_record`. The message tells what was done, what
+//! should have followed and what did.
 //!
 //! # Time
 //!
-//! A store that can be told the time is given a clock that stands still until a rule moves it.
-//! Records then have to end at the exact second, and no test sleeps:
+//! A store that takes a clock gets one that stands still until a rule moves it. Records then have
+//! to expire at the exact second, and no test sleeps:
 //!
 //! ```
 //! # use silverback::MemoryStore as MyStore;
 //! silverback::store_conformance!(|clock| MyStore::new().clock(clock));
 //! ```
 //!
-//! Without a clock, five rules wait for records to end: after five seconds, one of three seconds is
-//! gone, whatever end an update or a touch has moved to there, and what was put off is still there.
-//! They are checked side by side and take about six seconds. The store or its server needs a clock
-//! that goes as fast as this machine's; one that goes by [`Expiry::at`](super::Expiry::at) needs the
-//! same time too. All other rules use ends that have come or that are most of a day away.
+//! Without a clock, five rules wait for records to expire: after five seconds, a record of three
+//! seconds is gone, whichever way an update or a touch has moved its end, and one that was extended
+//! is still there. They run side by side and take about six seconds. The store's or its server's
+//! clock has to run as fast as this machine's. One that goes by [`Expiry::at`](super::Expiry::at)
+//! needs the same time too. All other rules use ends that have passed or are most of a day away.
 //!
-//! How long a rule takes makes no difference. What an answer came too late to tell is tried again;
-//! a machine too slow for it at all has the rule skipped.
+//! The result does not depend on how long a rule takes. If an answer came too late to tell, the rule
+//! tries again. On a machine too slow for it, the rule is skipped.
 //!
 //! # Servers
 //!
 //! The expression is evaluated for each rule, on that rule's runtime, and may wait:
-//! `MyStore::connect().await.unwrap()` will do. With `once` in front it is evaluated for the first
-//! rule, and all of them use one store, one pool and one runtime. Where there is no server, it says
-//! so by a [`Skip`], and no test runs; with `CI` in the environment each of them fails:
+//! `MyStore::connect().await.unwrap()` will do. With `once` before it, it is evaluated for the first
+//! rule, and all rules share one store, one pool and one runtime. Where there is no server, return a
+//! [`Skip`]: no test runs, and with `CI` in the environment each of them fails.
 //!
 //! ```
 //! # use silverback::MemoryStore as MyStore;
@@ -51,11 +51,12 @@
 //! ```
 //!
 //! The store need not be empty: no two rules, or runs, use the same keys, and each rule removes what
-//! it has made. It has to take records of 10,000 bytes; how many more it takes, the rules find out.
+//! it has made. The store has to take records of 10,000 bytes. The rules find out how much more it
+//! takes.
 //!
 //! # What else can be checked
 //!
-//! The expression may make a [`Subject`] instead, which gives the rules what they need to check more.
+//! The expression may make a [`Subject`] instead, which gives the rules the means to check more.
 //! A rule that lacks something is skipped, and a line of the output says what.
 //!
 //! | Give | and it is checked that |
@@ -67,7 +68,7 @@
 //! | the server's [`time_left`](Subject::time_left) for a key | create, update and touch tell the server the end that they were told |
 //! | how the store is [swept](Subject::sweep) | no sweep harms a record |
 //!
-//! It also says how the store is [closed](Subject::close), how much [time](Subject::patience) a rule
+//! It also says how to [close](Subject::close) the store, how much [time](Subject::patience) a rule
 //! has and how many [rounds](Subject::scale) it makes: some make a few thousand round trips. A test
 //! file for a server may look like this:
 //!
@@ -102,9 +103,9 @@
 //! ```
 //!
 //! The tests of one store may run at the same time, in any order. A rule that makes the server fail
-//! runs alone among those of its module: let two modules not share a proxy.
+//! runs alone among those of its module, so give each module its own proxy.
 //!
-//! # In a harness of one's own
+//! # In your own harness
 //!
 //! ```
 //! use silverback::{MemoryStore, store::conformance};
@@ -121,10 +122,10 @@
 //!
 //! # Limits
 //!
-//! Rules about races try many schedules, not all. A store whose methods wait is stopped, and
-//! overtaken, wherever it waits; what happens between two waits is left to the threads. No rule
-//! restarts a server, lets it fail over or restores a backup. A store that hides records in time is
-//! right by what its calls show; how long its server keeps them takes `time_left`.
+//! Rules about races try many schedules, not all. A store whose methods wait is stopped and
+//! overtaken wherever it waits. What happens between two waits is left to the threads. No rule
+//! restarts a server, lets it fail over or restores a backup. A store that hides expired records in
+//! time passes; only `time_left` shows how long its server keeps them.
 
 mod bench;
 mod cancelling;
@@ -172,7 +173,7 @@ use crate::{
     store_conformance_rules,
 };
 
-/// Where the clock stands that [`store_conformance!`](crate::store_conformance) gives to a store.
+/// The time of the clock that [`store_conformance!`](crate::store_conformance) gives to a store.
 pub const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 macro_rules! dispatch {
@@ -190,17 +191,28 @@ macro_rules! dispatch {
 
 store_conformance_rules!([dispatch]());
 
-/// What came of a rule.
+/// The outcome of a rule.
 type Checked = Result<Verdict, Violation>;
 
-/// Checks one rule, on the Tokio runtime this is called on, which needs its timer. What the rule has
-/// left in the store is removed.
+/// Checks one rule, on the Tokio runtime that this is called on, which needs its timer. What the
+/// rule leaves in the store is removed.
 ///
-/// A runtime of several threads finds more.
+/// A runtime with several threads finds more.
+///
+/// ```
+/// use silverback::{MemoryStore, store::conformance::{self, Rule}};
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), conformance::Violation> {
+/// let rule = Rule::named("a_create_never_overwrites").expect("there is such a rule");
+/// assert!(conformance::check(rule, MemoryStore::new()).await?.is_passed());
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 ///
-/// If the store breaks the rule; if this is not called on such a runtime.
+/// If the store breaks the rule, or this is not called on such a runtime.
 pub async fn check<S: Store>(
     rule: Rule,
     subject: impl Into<Subject<S>>,
@@ -235,8 +247,8 @@ async fn examine<S: Store>(rule: Rule, subject: Subject<S>) -> Checked {
 
 const CLEANING: Duration = Duration::from_secs(30);
 
-/// Checks every rule on one store, one after the other, but for those in real time, which are
-/// checked side by side. Returns what came of each.
+/// Checks every rule on one store, one after the other. Rules in real time are checked side by
+/// side. Returns the outcome of each.
 ///
 /// ```
 /// use silverback::{MemoryStore, store::conformance};

@@ -5,12 +5,19 @@ use std::fmt;
 use super::verdict::Need;
 use crate::store_conformance_rules;
 
-/// One rule of the contract; its name is a sentence, and that of its test.
+/// One rule of the contract. Its name is a sentence, and the name of its test.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Rule(&'static str);
 
 impl Rule {
     /// Returns the rule of this name.
+    ///
+    /// ```
+    /// use silverback::store::conformance::Rule;
+    ///
+    /// assert!(Rule::named("a_create_never_overwrites").is_some());
+    /// assert!(Rule::named("no_such_rule").is_none());
+    /// ```
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         rules().iter().copied().find(|rule| rule.name() == name)
@@ -20,7 +27,15 @@ impl Rule {
         Self(name)
     }
 
-    /// Returns the rule's name, as in `a_create_never_overwrites`.
+    /// Returns the rule's name, such as `a_create_never_overwrites`.
+    ///
+    /// ```
+    /// use silverback::store::conformance::rules;
+    ///
+    /// for rule in rules() {
+    ///     println!("{}", rule.name());
+    /// }
+    /// ```
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.0

@@ -11,7 +11,7 @@ use crate::{
     store::{RecordKey, Store},
 };
 
-/// A store to check, and what there is to check it with. Any store is made one with `into()`.
+/// A store to check, and what there is to check it with. Any store becomes one by `into()`.
 ///
 /// What you do not give is not checked: the rules that need it are skipped and say so.
 ///
@@ -60,8 +60,14 @@ const DEADLINE: Duration = Duration::from_secs(5);
 pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
 impl<S: Store> Subject<S> {
-    /// Makes a subject of a store that tells the time by the system's clock, or by one of its own
-    /// that goes as fast, and is not swept.
+    /// Makes a subject of a store that goes by the system's clock, or by a clock of its server that
+    /// runs as fast, and is not swept.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore as MyStore, store::conformance::Subject};
+    /// let subject = Subject::new(MyStore::new());
+    /// # drop(subject);
+    /// ```
     pub fn new(store: S) -> Self {
         Self(Ok(Parts {
             store: Arc::new(store),
@@ -82,24 +88,44 @@ impl<S: Store> Subject<S> {
         }))
     }
 
-    /// Gives a second handle on the same records, as another process would have: a connection, a
-    /// cache and a counter of its own.
+    /// Gives a second handle on the same records, as another process would have: with its own
+    /// connection, cache and counter.
     ///
     /// The rules on peers write through one and read through the other.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore as MyStore, store::conformance::Subject};
+    /// # let store = MyStore::new();
+    /// let subject = Subject::new(store.clone()).peer(store);
+    /// # drop(subject);
+    /// ```
     pub fn peer(self, store: S) -> Self {
         self.with(|parts| parts.peer = Some(Arc::new(store)))
     }
 
-    /// Says that the store tells the time by this clock, which has to be a [manual](Clock::manual)
-    /// one.
+    /// Gives the clock that the store goes by, which has to be a [manual](Clock::manual) one.
     ///
-    /// [`store_conformance!`](crate::store_conformance) does that for its clock. The rules in real
+    /// [`store_conformance!`](crate::store_conformance) does this for its clock. The rules in real
     /// time are skipped then, as others check the same to the second.
+    ///
+    /// ```
+    /// # use silverback::{Clock, MemoryStore as MyStore, store::conformance::{START, Subject}};
+    /// let clock = Clock::manual(START);
+    /// let subject = Subject::new(MyStore::new().clock(clock.clone())).clock(clock);
+    /// # drop(subject);
+    /// ```
     pub fn clock(self, clock: Clock) -> Self {
         self.with(|parts| parts.clock = Some(clock))
     }
 
-    /// Says how the store's expired records are removed.
+    /// Gives the function that removes the store's expired records.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore as MyStore, store::{Sweep, conformance::Subject}};
+    /// let subject = Subject::new(MyStore::new())
+    ///     .sweep(|store| async move { drop(store.sweep().await) });
+    /// # drop(subject);
+    /// ```
     pub fn sweep<F>(self, sweep: impl Fn(Arc<S>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -107,8 +133,8 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.sweep = Some(Arc::new(move |store| Box::pin(sweep(store)))))
     }
 
-    /// Says how the store's server falls silent: connections stay, and nothing is answered. It
-    /// lasts until what `silence` returns is dropped.
+    /// Gives the function that silences the store's server: connections stay, and nothing is
+    /// answered. It lasts until you drop what `silence` returns.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -127,8 +153,18 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.silence = Some(guarded(silence)))
     }
 
-    /// Says how the store's server is cut off: connections are closed, and no new one is taken. It
-    /// lasts until what `cut` returns is dropped.
+    /// Gives the function that cuts the store's server off: connections are closed, and no new one
+    /// is taken. It lasts until you drop what `cut` returns.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use silverback::{MemoryStore, store::conformance::Subject};
+    /// # let store = MemoryStore::new();
+    /// // The proxy between store and server takes no connection while somebody else has this lock.
+    /// let gate = Arc::new(tokio::sync::Mutex::new(()));
+    /// let subject = Subject::new(store).cut(move |_| Arc::clone(&gate).lock_owned());
+    /// # drop(subject);
+    /// ```
     pub fn cut<F, G>(self, cut: impl Fn(Arc<S>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = G> + Send + 'static,
@@ -137,8 +173,21 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.cut = Some(guarded(cut)))
     }
 
-    /// Says how something that is no record comes to be under a key. With several calls, each is
-    /// checked: other bytes, a value of another type, half a record.
+    /// Gives a function that puts something under a key that is not a record. Call it several times
+    /// to check each of them: other bytes, a value of another type, half a record.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore, store::{RecordKey, conformance::Subject}};
+    /// # #[derive(Clone)]
+    /// # struct Server;
+    /// # impl Server { async fn set(&self, _: String, _: &[u8]) {} }
+    /// # let (store, server) = (MemoryStore::new(), Server);
+    /// let subject = Subject::new(store).garbage(move |_, key: RecordKey| {
+    ///     let server = server.clone();
+    ///     async move { server.set(key.to_string(), b"not a record").await }
+    /// });
+    /// # drop(subject);
+    /// ```
     pub fn garbage<F>(
         self,
         garbage: impl Fn(Arc<S>, RecordKey) -> F + Send + Sync + 'static,
@@ -152,8 +201,20 @@ impl<S: Store> Subject<S> {
         })
     }
 
-    /// Says how many questions the store has asked its server so far, as a proxy between the two
-    /// counts them. Only the difference of two answers matters.
+    /// Gives a count of the questions that the store has asked its server so far, such as by a
+    /// proxy between the two. Only the difference of two counts matters.
+    ///
+    /// ```
+    /// # use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+    /// # use silverback::{MemoryStore, store::conformance::Subject};
+    /// # let store = MemoryStore::new();
+    /// let asked = Arc::new(AtomicU64::new(0)); // the proxy counts here
+    /// let subject = Subject::new(store).round_trips(move |_| {
+    ///     let so_far = asked.load(Ordering::Relaxed);
+    ///     async move { so_far }
+    /// });
+    /// # drop(subject);
+    /// ```
     pub fn round_trips<F>(self, count: impl Fn(Arc<S>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = u64> + Send + 'static,
@@ -161,8 +222,22 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.round_trips = Some(Arc::new(move |store| Box::pin(count(store)))))
     }
 
-    /// Asks the server how long it will keep what is under a key, as `PTTL` does in Redis; `None` for
-    /// ever, and where nothing is.
+    /// Gives a question to the server: how long it will keep what is under a key, as `PTTL` says in
+    /// Redis. `None` means forever, or that nothing is there.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{MemoryStore, store::{RecordKey, conformance::Subject}};
+    /// # #[derive(Clone)]
+    /// # struct Server;
+    /// # impl Server { async fn pttl(&self, _: String) -> Option<u64> { None } }
+    /// # let (store, server) = (MemoryStore::new(), Server);
+    /// let subject = Subject::new(store).time_left(move |_, key: RecordKey| {
+    ///     let server = server.clone();
+    ///     async move { server.pttl(key.to_string()).await.map(Duration::from_millis) }
+    /// });
+    /// # drop(subject);
+    /// ```
     pub fn time_left<F>(
         self,
         time_left: impl Fn(Arc<S>, RecordKey) -> F + Send + Sync + 'static,
@@ -177,8 +252,18 @@ impl<S: Store> Subject<S> {
         })
     }
 
-    /// Says how the store and its peer are closed when the last rule has been checked on them: pools
-    /// that have to be. A store that all tests share is closed by the end of the process.
+    /// Gives the function that closes the store and its peer after the last rule: pools need it. A
+    /// store that all tests share is closed by the end of the process.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore, store::{Sweep, conformance::Subject}};
+    /// # let store = MemoryStore::new();
+    /// let subject = Subject::new(store).close(|store| async move {
+    ///     // ... close its pool
+    ///     drop(store);
+    /// });
+    /// # drop(subject);
+    /// ```
     pub fn close<F>(self, close: impl Fn(Arc<S>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -186,31 +271,68 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.close = Some(Arc::new(move |store| Box::pin(close(store)))))
     }
 
-    /// Says when the store gives up by itself on a server that does not answer. The default is five
-    /// seconds, as long as a session waits for a store.
+    /// Sets when the store itself gives up on a server that does not answer. The default is five
+    /// seconds, which is how long a session waits for a store.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{MemoryStore, store::conformance::Subject};
+    /// let subject = Subject::new(MemoryStore::new()).deadline(Duration::from_secs(2));
+    /// # drop(subject);
+    /// ```
     pub fn deadline(self, deadline: Duration) -> Self {
         self.with(|parts| parts.deadline = deadline)
     }
 
-    /// Says how long a rule may take before it is broken. The default is five minutes.
+    /// Sets how long a rule may take before it counts as broken. The default is five minutes.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{MemoryStore, store::conformance::Subject};
+    /// let subject = Subject::new(MemoryStore::new()).patience(Duration::from_secs(60));
+    /// # drop(subject);
+    /// ```
     pub fn patience(self, patience: Duration) -> Self {
         self.with(|parts| parts.patience = patience)
     }
 
-    /// Says how many times the usual number of rounds the rules make that try many: 0.1 for a
-    /// server that is far away, 10 for a night. The default is 1.
+    /// Multiplies the number of rounds of the rules that try many: 0.1 for a server that is far
+    /// away, 10 for a night. The default is 1.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore, store::conformance::Subject};
+    /// let subject = Subject::new(MemoryStore::new()).scale(0.1);
+    /// # drop(subject);
+    /// ```
     pub fn scale(self, scale: f64) -> Self {
         self.with(|parts| parts.scale = scale)
     }
 
-    /// Leaves out a rule that the store cannot keep, and says why. The rule is skipped by that
+    /// Leaves out a rule that the store cannot keep, and says why. The rule is skipped for that
     /// reason. Your users should find it in the store's documentation.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore, store::conformance::{Rule, Subject}};
+    /// let rule = Rule::named("a_create_never_overwrites").expect("there is such a rule");
+    /// let subject = Subject::new(MemoryStore::new()).leave_out(rule, "the server has no `SET NX`");
+    /// # drop(subject);
+    /// ```
     pub fn leave_out(self, rule: Rule, reason: impl Into<String>) -> Self {
         self.with(|parts| parts.left_out.push((rule, Skip::new(reason))))
     }
 
-    /// Keeps something until the rule is checked: the guard of a temporary directory, a server's
+    /// Keeps something until the rule is checked: the guard of a temporary folder, a server's
     /// process.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore, store::conformance::Subject};
+    /// # fn main() -> std::io::Result<()> {
+    /// let folder = tempfile::tempdir()?;
+    /// let subject = Subject::new(MemoryStore::new()).keep(folder);
+    /// # drop(subject);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn keep(self, guard: impl Any + Send + Sync) -> Self {
         self.with(|parts| parts.kept.push(Arc::new(guard)))
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What came of a rule that the store did not break.
+/// The outcome of a rule that the store did not break.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -14,12 +14,31 @@ pub enum Verdict {
 
 impl Verdict {
     /// Says whether the rule was checked and holds.
+    ///
+    /// ```
+    /// use silverback::store::conformance::{Verdict, Violation};
+    ///
+    /// fn is_kept(checked: &Result<Verdict, Violation>) -> bool {
+    ///     checked.as_ref().is_ok_and(Verdict::is_passed)
+    /// }
+    /// ```
     #[must_use]
     pub const fn is_passed(&self) -> bool {
         matches!(self, Self::Passed)
     }
 
-    /// Returns why the rule was not checked.
+    /// Returns why the rule was not checked. `None` if it was.
+    ///
+    /// ```
+    /// use silverback::store::conformance::Verdict;
+    ///
+    /// fn report(verdict: &Verdict) -> String {
+    ///     match verdict.skipped() {
+    ///         Some(reason) => format!("skipped: {reason}"),
+    ///         None => "ok".to_owned(),
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub const fn skipped(&self) -> Option<&Skip> {
         match self {
@@ -57,6 +76,14 @@ pub struct Skip(String);
 
 impl Skip {
     /// Makes a reason of a sentence.
+    ///
+    /// ```
+    /// use silverback::store::conformance::Skip;
+    ///
+    /// fn server() -> Result<String, Skip> {
+    ///     std::env::var("MY_SERVER").map_err(|_| Skip::new("MY_SERVER is not set"))
+    /// }
+    /// ```
     #[must_use]
     pub fn new(reason: impl Into<String>) -> Self {
         Self(reason.into())

@@ -25,6 +25,14 @@ impl Violation {
     }
 
     /// Returns the rule that was broken.
+    ///
+    /// ```
+    /// use silverback::store::conformance::Violation;
+    ///
+    /// fn report(violation: &Violation) -> String {
+    ///     format!("{} is broken: {violation}", violation.rule())
+    /// }
+    /// ```
     #[must_use]
     pub const fn rule(&self) -> Rule {
         self.rule

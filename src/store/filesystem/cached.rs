@@ -31,6 +31,13 @@ const LONGEST: u64 = 64 << 10;
 
 type Changed = Result<Version, StoreError>;
 
+struct Change<'a> {
+    key: &'a RecordKey,
+    expected: Version,
+    /// Of the new data.
+    len: usize,
+}
+
 impl<F: Fs> Disk<F> {
     /// Loads from the page cache, without ever waiting for the disk.
     pub(super) fn load_cached(&self, key: &RecordKey) -> Option<Option<Record>> {
@@ -64,9 +71,16 @@ impl<F: Fs> Disk<F> {
         expires: Timestamp,
     ) -> Option<Changed> {
         self.check_size(data).ok()?;
-        self.change_cached(key, expected, data.len(), |locked, current| {
-            locked.write(current, version, expires, data)
-        })
+        let change = Change {
+            key,
+            expected,
+            len: data.len(),
+        };
+        self.change_cached(
+            &change,
+            |locked| locked.outline_cached(expected),
+            |locked, current| locked.write_in_place(current, version, expires, data),
+        )
     }
 
     pub(super) fn touch_cached(
@@ -75,11 +89,14 @@ impl<F: Fs> Disk<F> {
         expected: Version,
         expires: Timestamp,
     ) -> Option<Changed> {
-        self.change_cached(key, expected, 0, |locked, current| {
+        let len = 0;
+        let change = Change { key, expected, len };
+        let view = |locked: &Locked<'_, F>| locked.view_cached();
+        self.change_cached(&change, view, |locked, current| {
             if current.expires == expires {
                 Ok(expected)
             } else {
-                locked.write(current, expected, expires, &current.data)
+                locked.write_in_place(current, expected, expires, &current.data)
             }
         })
     }
@@ -101,12 +118,11 @@ impl<F: Fs> Disk<F> {
     }
 
     /// Times the change, and makes none while changes take long.
-    fn change_cached(
+    fn change_cached<D>(
         &self,
-        key: &RecordKey,
-        expected: Version,
-        len: usize,
-        write: impl FnOnce(&Locked<'_, F>, &Slot) -> io::Result<Version>,
+        change: &Change<'_>,
+        view: impl FnOnce(&Locked<'_, F>) -> Result<View<D>, StoreError>,
+        write: impl FnOnce(&Locked<'_, F>, &Slot<D>) -> io::Result<Version>,
     ) -> Option<Changed> {
         // On a network file system, a lock is a question to a server.
         let settings = &self.settings;
@@ -115,19 +131,19 @@ impl<F: Fs> Disk<F> {
             return None;
         }
         let start = self.brake.start(&self.fs)?;
-        let changed = self.change_now(key, start.at, expected, len, write);
+        let changed = self.change_now(change, start.at, view, write);
         self.brake.finish(&start, &self.fs);
         changed
     }
 
-    fn change_now(
+    fn change_now<D>(
         &self,
-        key: &RecordKey,
+        change: &Change<'_>,
         uptime: Duration,
-        expected: Version,
-        len: usize,
-        write: impl FnOnce(&Locked<'_, F>, &Slot) -> io::Result<Version>,
+        view: impl FnOnce(&Locked<'_, F>) -> Result<View<D>, StoreError>,
+        write: impl FnOnce(&Locked<'_, F>, &Slot<D>) -> io::Result<Version>,
     ) -> Option<Changed> {
+        let key = change.key;
         let shard = Shard::of(self, key);
         let kept = self.kept.take(key, uptime);
         let open = match kept.filter(|open| open.process == self.fs.process()) {
@@ -143,13 +159,13 @@ impl<F: Fs> Disk<F> {
         if stat.len > LONGEST {
             return None;
         }
-        let (View::Whole(current) | View::Doubtful(current)) = locked.view_cached().ok()? else {
+        let (View::Whole(current) | View::Doubtful(current)) = view(&locked).ok()? else {
             return None;
         };
-        if slot::HEADER + len > current.size {
+        if slot::HEADER + change.len > current.size {
             return None;
         }
-        let changed = self.check_current(&current, expected);
+        let changed = self.check_current(&current, change.expected);
         let changed = changed.and_then(|()| Ok(write(&locked, &current)?));
         // With a lock that is still held, or after a failure, it is better closed.
         let is_released = locked.release().is_ok();

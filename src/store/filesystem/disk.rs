@@ -133,9 +133,9 @@ impl<F: Fs> Disk<F> {
         Ok(write(&locked, &current)?)
     }
 
-    pub(super) fn check_current(
+    pub(super) fn check_current<D>(
         &self,
-        current: &Slot,
+        current: &Slot<D>,
         expected: Version,
     ) -> Result<(), StoreError> {
         if !self.is_alive(current) {
@@ -203,7 +203,7 @@ impl<F: Fs> Disk<F> {
         self.is_alive(&slot).then_some(slot)
     }
 
-    fn is_alive(&self, slot: &Slot) -> bool {
+    fn is_alive<D>(&self, slot: &Slot<D>) -> bool {
         slot.expires > self.settings.clock.now()
     }
 

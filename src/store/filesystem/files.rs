@@ -1,6 +1,6 @@
 //! A record's place: its shard, its name, and the files that may be there.
 
-use std::{cell::OnceCell, io};
+use std::{cell::OnceCell, io, ops::Range};
 
 use super::{
     fs::{Access, Fs, Stat},
@@ -11,11 +11,13 @@ use super::{
 use crate::{
     clock::Timestamp,
     crypto,
-    store::{Bytes, RecordKey, StoreError},
+    store::{Bytes, RecordKey, StoreError, Version},
 };
 
 pub(super) const TEMPORARY: &str = ".tmp";
 const QUARANTINE: &str = "quarantine";
+/// The length of most files. They are read into a buffer on the stack, and what counts is copied.
+const SMALL: usize = 2 * slot::SMALLEST;
 /// How many names somebody else may have taken before a new file's is found.
 const NAMES: usize = 4;
 
@@ -109,7 +111,7 @@ impl<'a, F: Fs> Shard<'a, F> {
 
     /// Looks at a whole file.
     pub(super) fn view(&self, file: &F::File, stat: Stat) -> Result<View, StoreError> {
-        view(self.disk, &self.key, stat, |fs, buffer| {
+        self.look(stat, |fs, buffer| {
             let mut done = 0;
             while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
                 match fs.read_at(file, rest, done as u64)? {
@@ -123,8 +125,64 @@ impl<'a, F: Fs> Shard<'a, F> {
 
     /// Looks at a whole file if it is in the page cache.
     pub(super) fn view_cached(&self, file: &F::File, stat: Stat) -> Result<View, StoreError> {
-        view(self.disk, &self.key, stat, |fs, buffer| {
-            fs.read_cached(file, buffer)
+        self.look(stat, |fs, buffer| fs.read_cached(file, buffer))
+    }
+
+    /// As [`view_cached`](Self::view_cached), but for the data.
+    pub(super) fn outline_cached(
+        &self,
+        file: &F::File,
+        stat: Stat,
+        seen: Version,
+    ) -> Result<View<Range<usize>>, StoreError> {
+        let read = |fs: &F, buffer: &mut [u8]| fs.read_cached(file, buffer);
+        let size = self.size_of(stat)?;
+        let mut small = [0; SMALL];
+        match small.get_mut(..size) {
+            Some(buffer) => self.read(buffer, read, Some(seen)),
+            None => self.read(&mut vec![0; size], read, Some(seen)),
+        }
+    }
+
+    fn look(
+        &self,
+        stat: Stat,
+        read: impl FnOnce(&F, &mut [u8]) -> io::Result<usize>,
+    ) -> Result<View, StoreError> {
+        let size = self.size_of(stat)?;
+        let mut small = [0; SMALL];
+        if let Some(buffer) = small.get_mut(..size) {
+            let view = self.read(buffer, read, None)?;
+            let data = |place| buffer.get(place).map(Bytes::copy_from_slice);
+            return Ok(view.map(|place| data(place).unwrap_or_default()));
+        }
+        let mut buffer = vec![0; size];
+        let view = self.read(&mut buffer, read, None)?;
+        Ok(view.map(|place| Bytes::from(buffer).slice(place)))
+    }
+
+    fn size_of(&self, stat: Stat) -> Result<usize, StoreError> {
+        fault_of(stat).map_or(Ok(()), Err)?;
+        let most = slot::HEADER.saturating_add(self.disk.settings.max_record_bytes);
+        let limit = 2 * slot::size_for(most);
+        let size = usize::try_from(stat.len).unwrap_or(usize::MAX);
+        if size > limit {
+            return Err(StoreError::TooLarge { size, limit });
+        }
+        Ok(size)
+    }
+
+    fn read(
+        &self,
+        buffer: &mut [u8],
+        read: impl FnOnce(&F, &mut [u8]) -> io::Result<usize>,
+        seen: Option<Version>,
+    ) -> Result<View<Range<usize>>, StoreError> {
+        let count = read(&self.disk.fs, buffer)?;
+        Ok(if count < buffer.len() {
+            View::Damaged
+        } else {
+            View::of(&self.key, buffer, seen)
         })
     }
 
@@ -266,27 +324,6 @@ fn make_dir<F: Fs>(disk: &Disk<F>, name: &str) -> Result<(), StoreError> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
         _ => Ok(()),
     }
-}
-
-fn view<F: Fs>(
-    disk: &Disk<F>,
-    key: &RecordKey,
-    stat: Stat,
-    read: impl FnOnce(&F, &mut [u8]) -> io::Result<usize>,
-) -> Result<View, StoreError> {
-    fault_of(stat).map_or(Ok(()), Err)?;
-    let limit = 2 * slot::size_for(slot::HEADER.saturating_add(disk.settings.max_record_bytes));
-    let size = usize::try_from(stat.len).unwrap_or(usize::MAX);
-    if size > limit {
-        return Err(StoreError::TooLarge { size, limit });
-    }
-    let mut buffer = vec![0; size];
-    let count = read(&disk.fs, &mut buffer)?;
-    Ok(if count < size {
-        View::Damaged
-    } else {
-        View::of(key, &Bytes::from(buffer))
-    })
 }
 
 pub(super) fn fault_of(stat: Stat) -> Option<StoreError> {

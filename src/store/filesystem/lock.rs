@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    ops::Deref,
+    ops::{Deref, Range},
     thread,
     time::{Duration, Instant},
 };
@@ -124,6 +124,12 @@ impl<'a, F: Fs> Locked<'a, F> {
         self.shard.view_cached(&self.file, self.stat)
     }
 
+    /// As [`view_cached`](Self::view_cached), but for the data. A state of the version `seen` is not
+    /// checked again.
+    pub(super) fn outline_cached(&self, seen: Version) -> Result<View<Range<usize>>, StoreError> {
+        self.shard.outline_cached(&self.file, self.stat, seen)
+    }
+
     /// Reads the record; a damaged one is put in quarantine.
     pub(super) fn current(&self) -> Result<Slot, StoreError> {
         match self.shard.view(&self.file, self.stat)? {
@@ -155,27 +161,63 @@ impl<'a, F: Fs> Locked<'a, F> {
         expires: Timestamp,
         data: &[u8],
     ) -> io::Result<Version> {
-        // Whoever put the file there may have been cut off before its name was made to last.
-        if current.is_alone {
-            self.shard.sync(Durability::Data)?;
-        }
-        let next = slot::encode(
-            &self.shard.key,
-            current.sequence.wrapping_add(1),
-            version,
-            expires,
-            data,
-        );
+        let next = self.next(current, version, expires, data)?;
         if next.len() <= current.size {
-            self.overwrite(&self.file, current.half.other().offset(current.size), &next)?;
-            // A later end is found out when the earlier one has come.
-            if expires < current.expires {
-                self.shard.set_hint(&self.file, expires);
-            }
+            self.write_beside(current, &next, expires)?;
         } else {
             self.grow(current, &next, expires)?;
         }
         Ok(version)
+    }
+
+    /// As [`write`](Self::write), of data for which the other slot has room.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::FileTooLarge`] if it has not.
+    pub(super) fn write_in_place<D>(
+        &self,
+        current: &Slot<D>,
+        version: Version,
+        expires: Timestamp,
+        data: &[u8],
+    ) -> io::Result<Version> {
+        let next = self.next(current, version, expires, data)?;
+        if next.len() > current.size {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.write_beside(current, &next, expires)?;
+        Ok(version)
+    }
+
+    fn next<D>(
+        &self,
+        current: &Slot<D>,
+        version: Version,
+        expires: Timestamp,
+        data: &[u8],
+    ) -> io::Result<Vec<u8>> {
+        // Whoever put the file there may have been cut off before its name was made to last.
+        if current.is_alone {
+            self.shard.sync(Durability::Data)?;
+        }
+        let sequence = current.sequence.wrapping_add(1);
+        let key = &self.shard.key;
+        Ok(slot::encode(key, sequence, version, expires, data))
+    }
+
+    fn write_beside<D>(
+        &self,
+        current: &Slot<D>,
+        next: &[u8],
+        expires: Timestamp,
+    ) -> io::Result<()> {
+        self.overwrite(&self.file, current.half.other().offset(current.size), next)?;
+        // A later end is found out when the earlier one has come.
+        if expires < current.expires {
+            self.shard.set_hint(&self.file, expires);
+        }
+        Ok(())
     }
 
     pub(super) fn remove(self) -> io::Result<()> {

@@ -9,8 +9,7 @@ use super::{
 };
 use crate::clock::Clock;
 
-/// Opens a [`FilesystemStore`] otherwise than usual. See the [module docs](crate::store) for what
-/// is usual.
+/// The settings of a [`FilesystemStore`], and a way to open one with them.
 #[derive(Clone, Debug)]
 #[must_use = "options do nothing until a store is opened with them"]
 pub struct FilesystemOptions {
@@ -18,25 +17,41 @@ pub struct FilesystemOptions {
 }
 
 impl FilesystemStore {
-    /// Opens a store in the directory, which is made if it is missing; its parent has to be there.
+    /// Opens a store in this folder, with the default settings. A missing folder is made; its
+    /// parent has to exist.
+    ///
+    /// ```
+    /// use silverback::{FilesystemStore, Keys, SessionConfig};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let folder = dir.path().join("sessions");
+    /// let store = FilesystemStore::open(folder)?;
+    /// let config = SessionConfig::new("cart", store, Keys::generate()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// If the directory cannot be opened or made; if it is a symbolic link, belongs to another user
-    /// or can be written to by other users; if it is on a network file system.
+    /// If the folder cannot be opened or made. If it is a symbolic link, belongs to another user or
+    /// can be written to by other users. If it is on a network file system.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         Self::options().open(path)
     }
 
-    /// Starts to open a store otherwise than usual.
+    /// Starts with the default settings of a store, to change some before it is opened.
     ///
     /// ```
     /// use silverback::{FilesystemStore, store::Durability};
     ///
     /// # fn main() -> std::io::Result<()> {
     /// # let dir = tempfile::tempdir()?;
-    /// # std::env::set_current_dir(&dir)?;
-    /// let store = FilesystemStore::options().durability(Durability::Data).max_record_bytes(64 << 10).open("sessions")?;
+    /// # let folder = dir.path().join("sessions");
+    /// let store = FilesystemStore::options()
+    ///     .durability(Durability::Data)
+    ///     .max_record_bytes(64 << 10)
+    ///     .open(folder)?;
     /// # Ok(())
     /// # }
     /// ```
@@ -59,35 +74,59 @@ impl FilesystemOptions {
         Self { settings }
     }
 
-    /// Sets what a session survives: [`Durability::None`], a crash of the process, unless set.
+    /// Sets what a saved session survives. The default is [`Durability::None`]: a crash of the
+    /// process.
+    ///
+    /// ```
+    /// use silverback::{FilesystemStore, store::Durability};
+    ///
+    /// let options = FilesystemStore::options().durability(Durability::Data);
+    /// ```
     pub fn durability(mut self, durability: Durability) -> Self {
         self.settings.durability = durability;
         self
     }
 
-    /// Bounds a session's size: 1 MiB unless set, and 1 GiB at most.
+    /// Bounds a session's size. The default is 1 MiB and the maximum 1 GiB.
     ///
-    /// Records beyond it, from before it was lowered, are errors.
+    /// Larger records, from before you lowered it, are errors.
+    ///
+    /// ```
+    /// # use silverback::FilesystemStore;
+    /// let options = FilesystemStore::options().max_record_bytes(64 << 10); // 64 KiB
+    /// ```
     pub fn max_record_bytes(mut self, max_record_bytes: usize) -> Self {
         self.settings.max_record_bytes = max_record_bytes.min(1 << 30);
         self
     }
 
-    /// Bounds the time a change waits for another change of the same session: 5 seconds unless set.
+    /// Bounds how long a change waits for another change of the same session. The default is 5
+    /// seconds.
     ///
     /// A change takes microseconds, so only a stopped process or a stuck disk makes it wait that
     /// long.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::FilesystemStore;
+    /// let options = FilesystemStore::options().lock_timeout(Duration::from_secs(1));
+    /// ```
     pub fn lock_timeout(mut self, lock_timeout: Duration) -> Self {
         self.settings.lock_timeout = lock_timeout;
         self
     }
 
-    /// Takes a directory on a file system of another machine, or of a process (FUSE), which is an
-    /// error unless set.
+    /// Allows a folder on a file system of another machine, or of a process (FUSE). By default that
+    /// is an error.
     ///
-    /// Locks there may not reach other machines, and what one machine writes another may see late
-    /// or in part. Allow it if one machine alone uses the directory, or if the file system is known
-    /// to do better.
+    /// Locks there may not reach other machines, and one machine may see late or in part what
+    /// another writes. Allow it if one machine alone uses the folder, or if you know that the file
+    /// system does better.
+    ///
+    /// ```
+    /// # use silverback::FilesystemStore;
+    /// let options = FilesystemStore::options().allow_network_filesystem(true);
+    /// ```
     pub fn allow_network_filesystem(mut self, allow: bool) -> Self {
         self.settings.is_network = allow;
         self
@@ -147,13 +186,29 @@ impl FilesystemOptions {
         self
     }
 
-    /// Tells the time by another clock.
+    /// Tells the time by another clock, for tests: the one that the layer has.
+    ///
+    /// ```
+    /// # use silverback::{Clock, FilesystemStore, Timestamp};
+    /// let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+    /// let options = FilesystemStore::options().clock(clock.clone());
+    /// ```
     pub fn clock(mut self, clock: Clock) -> Self {
         self.settings.clock = clock;
         self
     }
 
-    /// Opens a store in the directory, which is made if it is missing.
+    /// Opens a store in this folder, which is made if it is missing.
+    ///
+    /// ```
+    /// # use silverback::FilesystemStore;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let folder = dir.path().join("sessions");
+    /// let store = FilesystemStore::options().max_record_bytes(64 << 10).open(folder)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -4,24 +4,25 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 
-/// What has to happen for a session to be lost that was saved.
+/// What a saved session survives.
 ///
-/// None of these levels loses anything when the process crashes or is killed.
+/// At every level it survives that the process crashes or is killed. The levels differ in what can
+/// lose it.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Durability {
-    /// A power failure, or a disk that fails and is mounted again: it may take the last half minute
-    /// of sessions, or damage them. The default, and the fastest.
+    /// A power failure, or a failing disk that is mounted again, may lose the last half minute of
+    /// sessions, or damage them. The default, and the fastest.
     #[default]
     None,
-    /// A power failure or failing disk soon after the session was made: it may take the session, or
+    /// A power failure or a failing disk soon after the session was made may lose the session, or
     /// bring a deleted one back.
     ///
-    /// What was changed in a session that is there is kept, with one `fdatasync` for each change,
-    /// and one of the directory for the first.
+    /// Changes of a session that exists are kept, with one `fdatasync` for each change, and one of
+    /// the folder for the first.
     Data,
-    /// The loss of the disk: what was reported as done is kept, with one `fdatasync` and up to two
-    /// more of directories.
+    /// Only the loss of the disk loses it. What was reported as done is kept, with one `fdatasync`
+    /// and up to two more of folders.
     Full,
 }
 

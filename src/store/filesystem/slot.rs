@@ -19,6 +19,8 @@
 //! it leaves nothing to chance where 32 bits of CRC would, at the end of millions of torn reads. It
 //! guards against accidents, not against forgers.
 
+use std::ops::Range;
+
 use crate::{
     clock::Timestamp,
     crypto,
@@ -34,9 +36,9 @@ pub(super) const MAGIC_LEN: usize = 8;
 const FORMAT: u8 = 2;
 const CHECKED: usize = 24;
 
-/// One state of a record.
+/// One state of a record; `D` is its data, or where they are in the file.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Slot {
+pub(super) struct Slot<D = Bytes> {
     pub(super) half: Half,
     /// Whether the other slot was never written, or was taken back.
     pub(super) is_alone: bool,
@@ -45,7 +47,21 @@ pub(super) struct Slot {
     pub(super) sequence: u64,
     pub(super) version: Version,
     pub(super) expires: Timestamp,
-    pub(super) data: Bytes,
+    pub(super) data: D,
+}
+
+impl<D> Slot<D> {
+    fn map<E>(self, data: impl FnOnce(D) -> E) -> Slot<E> {
+        Slot {
+            half: self.half,
+            is_alone: self.is_alone,
+            size: self.size,
+            sequence: self.sequence,
+            version: self.version,
+            expires: self.expires,
+            data: data(self.data),
+        }
+    }
 }
 
 /// Where in its file a slot is.
@@ -64,43 +80,61 @@ impl Half {
     }
 
     pub(super) fn offset(self, size: usize) -> u64 {
+        self.start(size) as u64
+    }
+
+    fn start(self, size: usize) -> usize {
         match self {
             Self::First => 0,
-            Self::Second => size as u64,
+            Self::Second => size,
         }
     }
 }
 
 /// What a look at a file says.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum View {
+pub(super) enum View<D = Bytes> {
     /// The current state.
-    Whole(Slot),
+    Whole(Slot<D>),
     /// The current state, if nobody is writing: the other slot is torn, by a crash or by a writer
     /// at work.
-    Doubtful(Slot),
+    Doubtful(Slot<D>),
     /// No slot is valid.
     Damaged,
     /// A slot is in a format of the future.
     Newer,
 }
 
-impl View {
+impl<D> View<D> {
+    pub(super) fn map<E>(self, data: impl FnOnce(D) -> E) -> View<E> {
+        match self {
+            Self::Whole(slot) => View::Whole(slot.map(data)),
+            Self::Doubtful(slot) => View::Doubtful(slot.map(data)),
+            Self::Damaged => View::Damaged,
+            Self::Newer => View::Newer,
+        }
+    }
+}
+
+impl View<Range<usize>> {
     /// Looks at a whole file. The slots must have been read in order.
-    pub(super) fn of(key: &RecordKey, file: &Bytes) -> Self {
-        let middle = file.len() / 2;
-        let first = Content::of(key, &file.slice(..middle), Half::First);
-        let second = Content::of(key, &file.slice(middle..), Half::Second);
+    ///
+    /// A state of the version `seen` is not checked again: who knows that has seen it whole, and
+    /// nobody writes to the slot that counts.
+    pub(super) fn of(key: &RecordKey, file: &[u8], seen: Option<Version>) -> Self {
+        let (first, second) = file.split_at(file.len() / 2);
+        let first = Content::of(key, first, Half::First);
+        let second = Content::of(key, second, Half::Second);
         match (first, second) {
             (Content::Newer, _) | (_, Content::Newer) => Self::Newer,
             (Content::Claim(one), Content::Claim(other))
                 if one.slot.sequence >= other.slot.sequence =>
             {
-                Self::of_claims(one, other)
+                Self::of_claims(one, other, seen)
             }
-            (Content::Claim(one), Content::Claim(other)) => Self::of_claims(other, one),
+            (Content::Claim(one), Content::Claim(other)) => Self::of_claims(other, one, seen),
             (Content::Claim(claim), Content::Empty) | (Content::Empty, Content::Claim(claim)) => {
-                claim.checked().map_or(Self::Damaged, |slot| {
+                claim.checked(seen).map_or(Self::Damaged, |slot| {
                     Self::Whole(Slot {
                         is_alone: true,
                         ..slot
@@ -108,37 +142,39 @@ impl View {
                 })
             }
             (Content::Claim(claim), Content::Torn) | (Content::Torn, Content::Claim(claim)) => {
-                claim.checked().map_or(Self::Damaged, Self::Doubtful)
+                claim.checked(seen).map_or(Self::Damaged, Self::Doubtful)
             }
             (Content::Empty | Content::Torn, Content::Empty | Content::Torn) => Self::Damaged,
         }
     }
 
     /// The older slot need not be valid: a write to it starts with its header.
-    fn of_claims(newer: Claim, older: Claim) -> Self {
-        match newer.checked() {
+    fn of_claims(newer: Claim<'_>, older: Claim<'_>, seen: Option<Version>) -> Self {
+        // A touch that was cut off leaves two of one version, of which one is torn.
+        let seen = seen.filter(|_| newer.slot.version != older.slot.version);
+        match newer.checked(seen) {
             Some(slot) => Self::Whole(slot),
-            None => older.checked().map_or(Self::Damaged, Self::Doubtful),
+            None => older.checked(seen).map_or(Self::Damaged, Self::Doubtful),
         }
     }
 }
 
-enum Content {
+enum Content<'a> {
     Empty,
     Torn,
     Newer,
-    Claim(Claim),
+    Claim(Claim<'a>),
 }
 
 /// A slot whose checksum nobody has looked at.
-struct Claim {
-    slot: Slot,
+struct Claim<'a> {
+    slot: Slot<Range<usize>>,
     checksum: [u8; 16],
-    checked: Bytes,
+    checked: &'a [u8],
 }
 
-impl Content {
-    fn of(key: &RecordKey, bytes: &Bytes, half: Half) -> Self {
+impl<'a> Content<'a> {
+    fn of(key: &RecordKey, bytes: &'a [u8], half: Half) -> Self {
         match bytes.first_chunk::<MAGIC_LEN>() {
             Some([0, 0, 0, 0, 0, 0, 0, 0]) => Self::Empty,
             Some(found) if *found == magic(FORMAT) => {
@@ -183,12 +219,14 @@ impl Head {
     }
 }
 
-impl Claim {
-    fn of(key: &RecordKey, bytes: &Bytes, half: Half) -> Option<Self> {
+impl<'a> Claim<'a> {
+    fn of(key: &RecordKey, bytes: &'a [u8], half: Half) -> Option<Self> {
         let head = Head::of(key, bytes)?;
         let end = HEADER
             .checked_add(head.len)
             .filter(|end| *end <= bytes.len())?;
+        let start = half.start(bytes.len());
+        let checked = bytes.get(CHECKED..end)?;
         let slot = Slot {
             half,
             is_alone: false,
@@ -196,17 +234,18 @@ impl Claim {
             sequence: head.sequence,
             version: head.version,
             expires: head.expires,
-            data: bytes.slice(HEADER..end),
+            data: start + HEADER..start + end,
         };
         Some(Self {
-            slot,
             checksum: head.checksum,
-            checked: bytes.slice(CHECKED..end),
+            checked,
+            slot,
         })
     }
 
-    fn checked(self) -> Option<Slot> {
-        (checksum(&self.checked) == self.checksum).then_some(self.slot)
+    fn checked(self, seen: Option<Version>) -> Option<Slot<Range<usize>>> {
+        let is_sound = seen == Some(self.slot.version) || checksum(self.checked) == self.checksum;
+        is_sound.then_some(self.slot)
     }
 }
 

@@ -13,13 +13,13 @@ use crate::{
     },
 };
 
-/// Keeps sessions in a directory: they survive the process, and all processes of the machine share
+/// Keeps sessions in a folder: they survive the process, and all processes of the machine share
 /// them.
 ///
-/// Clones share the directory. Saved sessions survive a crash of the process;
-/// [`Durability`](crate::store::Durability) is about power failures. Sessions of up to 1 MiB are
-/// taken; [`options`](Self::options) has these and other limits. Expired sessions are not loaded,
-/// but their files stay until they are [swept](Sweep).
+/// Clones share the folder. Saved sessions survive a crash of the process;
+/// [`Durability`](crate::store::Durability) is about power failures. The store takes sessions of up
+/// to 1 MiB; [`options`](Self::options) changes this and other limits. Expired sessions are not
+/// loaded, but their files stay until they are [swept](Sweep).
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,35 +38,35 @@ use crate::{
 ///
 /// # Files
 ///
-/// The directory is for its owner alone, and so is everything in it. File names are hashes: no
-/// listing or backup of them is a list of valid cookies. What is in the files is not encrypted.
+/// The folder and everything in it belong to its owner alone. File names are hashes: a listing or a
+/// backup of them is not a list of valid cookies. The contents are not encrypted.
 ///
-/// A damaged record is an error once: it is moved to `quarantine/` in the directory, where nothing
-/// removes it. One in a format of the future is an error and stays.
+/// A damaged record is an error once. It is moved to `quarantine/` in the folder, where nothing
+/// removes it. A record in a later format is an error and stays.
 ///
-/// The time of last access of a file is when its session ends, or did when that was noted last. A
-/// sweep goes by it, and finds damage in a file of the right length only when that time has come.
+/// A file's time of last access is when its session ends, as last noted. A sweep goes by it, and
+/// finds damage in a file of the right length only once that time has come.
 ///
-/// The directory is opened once. If it is moved, the store moves with it; if it is removed, every
-/// operation fails. The files of the sessions used last
-/// [stay open](crate::store::FilesystemOptions::kept_files).
+/// The folder is opened once. If it is moved, the store moves with it. If it is removed, every
+/// operation fails. The files of the sessions used last [stay
+/// open](crate::store::FilesystemOptions::kept_files).
 ///
 /// # Waiting
 ///
-/// A load never waits for the disk on the thread that asks, on Linux: if the session is not in
-/// memory, another thread reads it. Changes that are [synced](crate::store::Durability), new
-/// sessions and removed ones are always left to other threads. A change without a sync is made on
-/// the thread that asks if the session is in memory and its file has room. That takes
-/// microseconds, and the kernel may still make it wait; [`FilesystemOptions::inline_writes`] says
-/// what happens then, and turns it off.
+/// On Linux, a load never waits for the disk on the thread that asks: if the session is not in
+/// memory, another thread reads it. [Synced](crate::store::Durability) changes, new sessions and
+/// removed ones are always left to other threads. A change without a sync is made on the thread
+/// that asks if the session is in memory and its file has room. That takes microseconds, and the
+/// kernel may still make it wait; [`FilesystemOptions::inline_writes`] says what happens then, and
+/// turns it off.
 ///
 /// [`FilesystemOptions::inline_writes`]: crate::store::FilesystemOptions::inline_writes
 ///
 /// # Systems
 ///
-/// Any Unix with a file system of its own. Network file systems are
-/// [refused](crate::store::FilesystemOptions::allow_network_filesystem) if they are recognized,
-/// which they are on Linux.
+/// Any Unix with a local file system. Network file systems are
+/// [refused](crate::store::FilesystemOptions::allow_network_filesystem) where they are recognized,
+/// which is on Linux.
 #[derive(Clone)]
 pub struct FilesystemStore {
     disk: Arc<Disk<Posix>>,

@@ -21,34 +21,33 @@ use super::{
 };
 use crate::{
     clock::{Clock, Timestamp},
+    report::metrics,
     trace,
 };
 
 /// Keeps sessions in memory: fast, bounded, and gone when the process ends.
 ///
-/// Clones share the records. Expired ones are removed in passing, a few for each new one that is
-/// made. The store takes 256 MiB unless [`max_bytes`](Self::max_bytes) says otherwise. It never
+/// Clones share the records. Expired records are removed in passing, a few for each new one that is
+/// made. The store takes 256 MiB by default; [`max_bytes`](Self::max_bytes) changes that. It never
 /// waits, so its sessions need no [`load`](crate::Session::load).
 ///
-/// A restart logs everybody out. It also forgets which sessions in a cookie have ended, if the store
-/// is that of [`revocation`](crate::CookieStore::revocation): copies of their cookies are valid
-/// again until their timeouts. Several processes need a store that they share.
+/// A restart logs everybody out. As the store of [`revocation`](crate::CookieStore::revocation) it
+/// also forgets which sessions in a cookie have ended: copies of their cookies are valid again
+/// until their timeouts. Several processes need a store that they share.
 ///
 /// ```
 /// use silverback::{Keys, MemoryStore, SessionConfig, SessionLayer};
 ///
-/// # fn main() -> Result<(), silverback::KeyError> {
 /// let store = MemoryStore::new().max_bytes(64 << 20);
 /// let layer = SessionLayer::new(SessionConfig::new("cart", store.clone(), Keys::generate()?));
 /// assert!(store.is_empty());
-/// # Ok(())
-/// # }
+/// # Ok::<(), silverback::KeyError>(())
 /// ```
 ///
 /// # When it is full
 ///
-/// Records make room in this order, so that a flood of visitors who come once does not log out those
-/// who are logged in:
+/// Records make room in this order, so that a flood of visitors who come once does not log out
+/// those who are logged in:
 ///
 /// 1. expired ones,
 /// 2. sessions that nobody came back to: their record was not loaded, updated or touched since it
@@ -57,15 +56,15 @@ use crate::{
 /// 4. subjects' lists of sessions,
 /// 5. ends of sessions in a cookie.
 ///
-/// From then on, sessions in a cookie that were made before such an end was set, or before all
-/// sessions of such a list were ended, are refused: see [`Limits::forgotten_until`]. Give the store
-/// the room that it needs, and watch [`Evicted::rosters`] and [`Evicted::ends`].
+/// After one of the last two, sessions in a cookie that were made before such an end was set, or
+/// before all sessions of such a list were ended, are refused: see [`Limits::forgotten_until`].
+/// Give the store the room that it needs, and watch [`Evicted::rosters`] and [`Evicted::ends`].
 ///
-/// Among a few hundred records of a kind, the sixteenth that is closest to its end goes; of ends, the
-/// one that was set first. What is left for a minute of a renewed or destroyed session makes no room:
-/// if there is nothing else, writes are [`StoreError::Refused`]. [`evicted`](Self::evicted) counts
-/// what made room. The first session that was in use, and each thousandth, is a warning in the log
-/// (with the feature `tracing`).
+/// Of a few hundred records of a kind, the sixteenth that is closest to its end goes first; of
+/// ends, the one that was set first. What a renewed or destroyed session leaves for a minute makes
+/// no room: if there is nothing else, writes are [`StoreError::Refused`].
+/// [`evicted`](Self::evicted) counts what made room. The first session that was in use, and each
+/// thousandth, is a warning in the log (with the feature `tracing`).
 #[derive(Clone)]
 pub struct MemoryStore {
     shared: Arc<Shared>,
@@ -112,6 +111,13 @@ pub struct Evicted {
 
 impl MemoryStore {
     /// Makes an empty store.
+    ///
+    /// ```
+    /// use silverback::{Keys, MemoryStore, SessionConfig};
+    ///
+    /// let config = SessionConfig::new("cart", MemoryStore::new(), Keys::generate()?);
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -126,22 +132,42 @@ impl MemoryStore {
         }
     }
 
-    /// Bounds the memory the store takes, about 96 bytes per record included. The default is
-    /// 256 MiB. One record takes a 64th of it at most.
+    /// Bounds the memory that the store takes, including about 96 bytes for each record. The
+    /// default is 256 MiB. One record takes a 64th of it at most.
+    ///
+    /// ```
+    /// use silverback::MemoryStore;
+    ///
+    /// let store = MemoryStore::new().max_bytes(1 << 30); // 1 GiB
+    /// ```
     #[must_use]
     pub fn max_bytes(self, max_bytes: usize) -> Self {
         Self { max_bytes, ..self }
     }
 
-    /// Tells the time by another clock.
+    /// Tells the time by another clock, for tests: the one that the layer has.
+    ///
+    /// ```
+    /// use silverback::{Clock, MemoryStore, Timestamp};
+    ///
+    /// let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+    /// let store = MemoryStore::new().clock(clock.clone());
+    /// ```
     #[must_use]
     pub fn clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
     }
 
-    /// Counts the records: sessions, subjects' lists of them, and ends of sessions in a cookie. Expired
-    /// ones that were not removed yet count; what is left for a minute of a renewed or destroyed
-    /// session does not.
+    /// Returns the number of records: sessions, subjects' lists of them, and ends of sessions in a
+    /// cookie. Expired ones that were not removed yet count. What a renewed or destroyed session
+    /// leaves for a minute does not.
+    ///
+    /// ```
+    /// use silverback::MemoryStore;
+    ///
+    /// let store = MemoryStore::new();
+    /// println!("{} sessions at most", store.len());
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared
@@ -152,12 +178,18 @@ impl MemoryStore {
     }
 
     /// Says whether [`len`](Self::len) is 0.
+    ///
+    /// ```
+    /// use silverback::MemoryStore;
+    ///
+    /// assert!(MemoryStore::new().is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Counts what made room before its end.
+    /// Returns what made room before its end.
     ///
     /// ```
     /// use silverback::MemoryStore;
@@ -287,6 +319,7 @@ impl MemoryStore {
             if more == 0 {
                 continue;
             }
+            metrics::evicted(class.name(), more);
             let before = count.fetch_add(more, Ordering::Relaxed);
             let is_worth_a_line = before == 0 || before / TOLD != (before + more) / TOLD;
             if is_worth_a_line && class != Class::Unused {

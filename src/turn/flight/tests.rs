@@ -239,6 +239,70 @@ fn who_finds_it_being_polled_is_woken_afterwards() {
     }
 }
 
+/// The first poll is nobody's but its caller's: others come when it is over, and then one of them may
+/// have to go on with the operation.
+#[test]
+fn who_comes_during_the_first_poll_is_woken_afterwards() {
+    for ends in [false, true] {
+        let flights: Arc<Flights> = Arc::default();
+        let (inside, entered) = mpsc::channel();
+        let (leave, left) = mpsc::channel();
+        let mut polls = 0;
+        let mut first = Caller::of(
+            &flights,
+            std::future::poll_fn(move |_| {
+                polls += 1;
+                if polls == 1 {
+                    inside.send(()).unwrap();
+                    left.recv_timeout(HANG).unwrap();
+                }
+                if polls == 1 && !ends {
+                    Poll::Pending
+                } else {
+                    Poll::Ready(Ok(1))
+                }
+            }),
+        );
+        let pilot = thread::spawn(move || (first.poll(), first));
+        entered.recv_timeout(HANG).unwrap();
+        let mut second = done(&flights, 2);
+        assert_eq!((second.poll(), second.poll()), (None, None));
+        assert!(!second.is_woken() && !flights.is_idle());
+        leave.send(()).unwrap();
+        let (found, mut first) = pilot.join().unwrap();
+        assert_eq!(found, ends.then_some(Ok(1)));
+        assert_eq!(second.bell.rings(), 1);
+        assert_eq!(second.poll(), Some(Ok(2)), "it has driven the first");
+        if !ends {
+            assert!(first.is_woken());
+            assert_eq!(first.poll(), Some(Ok(1)));
+        }
+    }
+}
+
+#[test]
+fn a_panic_in_the_first_poll_wakes_those_who_came_meanwhile() {
+    let flights: Arc<Flights> = Arc::default();
+    let (inside, entered) = mpsc::channel();
+    let (leave, left) = mpsc::channel::<()>();
+    let mut first = Caller::of(
+        &flights,
+        std::future::poll_fn(move |_| {
+            inside.send(()).unwrap();
+            left.recv_timeout(HANG).unwrap();
+            panic!("on purpose")
+        }),
+    );
+    let pilot = thread::spawn(move || poll_caught(&mut first));
+    entered.recv_timeout(HANG).unwrap();
+    let mut second = done(&flights, 2);
+    assert_eq!(second.poll(), None);
+    leave.send(()).unwrap();
+    assert_eq!(pilot.join().unwrap(), Err(()));
+    assert!(second.is_woken());
+    assert_eq!(second.poll(), Some(Ok(2)));
+}
+
 /// What it has taken goes back when it is dropped, and the next operation needs that.
 #[test]
 fn the_next_operation_waits_for_one_that_is_dropped() {

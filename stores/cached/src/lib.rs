@@ -1,5 +1,5 @@
-//! A cache in front of any store of [silverback](https://docs.rs/silverback) sessions: pages that
-//! only read a session are answered from this process, for a time that you choose.
+//! A cache in front of any store of [silverback](https://docs.rs/silverback) sessions. Pages that
+//! only read a session get it from this process, for a time that you choose.
 //!
 //! ```
 //! use std::time::Duration;
@@ -28,19 +28,19 @@
 //! | A request | Sees |
 //! |---|---|
 //! | GET or HEAD, on the server that wrote the session last | that write |
-//! | GET or HEAD, on another server | what the store had at most the staleness ago |
-//! | of any other method; a list of logins, a logout, a save | what the store has |
-//! | whose session is not in the cache | what the store has: "there is none" is never kept |
+//! | GET or HEAD, on another server | the store's state of at most the staleness ago |
+//! | of any other method; a list of logins, a logout, a save | the store's current state |
+//! | whose session is not in the cache | the store's current state: "there is none" is never cached |
 //!
-//! So no change is lost: a save that was made of an old read is a conflict in the store, and is made
-//! again of what is there. A session that ended anywhere is over for whatever writes at once, and for
+//! So no change is lost: a save after an old read conflicts in the store, and its changes are applied
+//! to the newer session. A session that has ended anywhere is over for every write at once, and for
 //! pages on every server when the staleness has passed.
 //!
 //! # What it costs
 //!
-//! At most [`max_bytes`](CachedStore::max_bytes) of memory, 32 MiB unless you say otherwise. What was
-//! not used lately makes room. Values of sessions are in this memory as they are in the store:
-//! [encrypted](silverback::SessionConfig::encrypt_records) ones stay so.
+//! At most [`max_bytes`](CachedStore::max_bytes) of memory, 32 MiB by default. Sessions that were not
+//! used lately make room. The cache holds sessions as the store does:
+//! [encrypted](silverback::SessionConfig::encrypt_records) ones stay encrypted.
 
 use std::{
     fmt,
@@ -60,7 +60,7 @@ use tokio::time::Instant;
 
 /// A store with a cache in front; see the [crate's docs](crate).
 ///
-/// Clones of an `Arc` share the cache. Two that were made apart are two servers to each other.
+/// Clones of an `Arc` share the cache. Two that you make separately are two servers to each other.
 pub struct CachedStore<S> {
     store: S,
     staleness: Duration,
@@ -97,8 +97,15 @@ impl Weighter<RecordKey, Kept> for Bytewise {
 }
 
 impl<S: Store> CachedStore<S> {
-    /// Puts a cache in front of `store`, whose records are at most `staleness` old. Without any
-    /// staleness it keeps nothing.
+    /// Puts a cache in front of `store`, whose records are at most `staleness` old. With a
+    /// staleness of zero it keeps nothing.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::MemoryStore;
+    /// # use silverback_cached::CachedStore;
+    /// let store = CachedStore::new(MemoryStore::new(), Duration::from_millis(500));
+    /// ```
     #[must_use]
     pub fn new(store: S, staleness: Duration) -> Self {
         Self {
@@ -110,7 +117,7 @@ impl<S: Store> CachedStore<S> {
         }
     }
 
-    /// Bounds the memory that records take, 32 MiB by default.
+    /// Bounds the memory that records take. The default is 32 MiB.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -126,19 +133,45 @@ impl<S: Store> CachedStore<S> {
         }
     }
 
-    /// Tells by another clock which records are over, for tests. How old they are is told by tokio's.
+    /// Sets the clock that decides which records have expired, for tests. Their age in the cache
+    /// goes by tokio's clock.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::{Clock, MemoryStore, Timestamp};
+    /// # use silverback_cached::CachedStore;
+    /// let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+    /// let inner = MemoryStore::new().clock(clock.clone());
+    /// let store = CachedStore::new(inner, Duration::from_secs(1)).clock(clock);
+    /// ```
     #[must_use]
     pub fn clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
     }
 
-    /// Returns how many bytes of memory the records in the cache take.
+    /// Returns how many bytes of memory the records in the cache take, for a metric.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::MemoryStore;
+    /// # use silverback_cached::CachedStore;
+    /// let store = CachedStore::new(MemoryStore::new(), Duration::from_secs(1));
+    /// assert_eq!(store.bytes(), 0);
+    /// ```
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.records.weight()
     }
 
-    /// Returns the store behind.
+    /// Returns the store behind the cache.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use silverback::MemoryStore;
+    /// # use silverback_cached::CachedStore;
+    /// let store = CachedStore::new(MemoryStore::new(), Duration::from_secs(1));
+    /// assert!(store.get_ref().is_empty());
+    /// ```
     #[must_use]
     pub const fn get_ref(&self) -> &S {
         &self.store

@@ -59,7 +59,7 @@ impl Place {
 impl Browse for RedisStore {
     async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
         let limit = limit.max(1);
-        let foreign = || StoreError::refused("the cursor is none of this store");
+        let foreign = || StoreError::refused("the cursor is not one of this store");
         let mut place = Place::read(from).ok_or_else(foreign)?;
         if place.left.is_empty()
             && let Some(scan) = place.scan

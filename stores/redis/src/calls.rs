@@ -103,7 +103,7 @@ pub(crate) fn is_unknown(failure: &redis::ServerError) -> bool {
 }
 
 pub(crate) fn no_answer() -> StoreError {
-    StoreError::unavailable("Redis has answered less than it was asked")
+    StoreError::unavailable("Redis has answered fewer commands than it was sent")
 }
 
 /// Whether there is nothing that a failover could lose.

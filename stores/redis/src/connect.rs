@@ -26,13 +26,22 @@ impl RedisStore {
     /// Connects to one server: `redis://user:password@host:6379/0`, `rediss://` with the feature
     /// `tls`, or `redis+unix:///path`.
     ///
-    /// The connection is shared by all tasks, and made anew when it is lost.
+    /// All tasks share the connection. It is made anew when it is lost.
+    ///
+    /// ```no_run
+    /// # use silverback::store::StoreError;
+    /// # use silverback_redis::RedisStore;
+    /// # async fn f() -> Result<(), StoreError> {
+    /// let store = RedisStore::connect("redis://127.0.0.1:6379").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`StoreError::Refused`] if the address cannot be read or the server does not let you in,
-    /// [`StoreError::Unavailable`] if it cannot be reached within ten seconds: a server that starts
-    /// together with the application is waited for.
+    /// [`StoreError::Refused`] if the address cannot be parsed or the server refuses the login.
+    /// [`StoreError::Unavailable`] if the server cannot be reached within ten seconds. This leaves
+    /// time for a server that starts together with the application.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let info = url.into_connection_info().map_err(bad_address)?;
         let client = Client::open(info.set_tcp_settings(at_once())).map_err(bad_address)?;
@@ -40,6 +49,15 @@ impl RedisStore {
     }
 
     /// Connects to a cluster, by the addresses of some of its servers.
+    ///
+    /// ```no_run
+    /// # use silverback::store::StoreError;
+    /// # use silverback_redis::RedisStore;
+    /// # async fn f() -> Result<(), StoreError> {
+    /// let store = RedisStore::connect_cluster(["redis://10.0.0.1", "redis://10.0.0.2"]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -66,24 +84,25 @@ impl RedisStore {
         Self::of(Source::Cluster(Box::new(client))).await
     }
 
-    /// Connects to the master of this name, by the addresses of the Sentinels that watch it, and to
-    /// its successor after a failover.
+    /// Connects to the master of this name, by the addresses of the Sentinels that watch it. After
+    /// a failover it connects to the successor.
     ///
-    /// The master is a name, or an address with its name in the place of the host where it takes a
-    /// password or another database: `redis://user:password@mymaster/1`.
-    ///
-    /// # Errors
-    ///
-    /// As [`connect`](Self::connect); also if the Sentinels know no master of this name.
+    /// The master is a name. If it needs a password or another database, give an address with the
+    /// name in place of the host: `redis://user:password@mymaster/1`.
     ///
     /// ```no_run
+    /// # use silverback::store::StoreError;
     /// # use silverback_redis::RedisStore;
-    /// # async fn f() -> Result<(), silverback::store::StoreError> {
+    /// # async fn f() -> Result<(), StoreError> {
     /// let sentinels = ["redis://10.0.0.1:26379", "redis://10.0.0.2:26379"];
     /// let store = RedisStore::connect_sentinel(sentinels, "mymaster").await?;
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect), and if the Sentinels know no master of this name.
     #[cfg(feature = "sentinel")]
     #[cfg_attr(docsrs, doc(cfg(feature = "sentinel")))]
     pub async fn connect_sentinel<U: AsRef<str>>(
@@ -123,11 +142,22 @@ impl RedisStore {
         Self::of(Source::Sentinel(Box::new(tokio::sync::Mutex::new(client)))).await
     }
 
-    /// Takes the application's own connection to one server, which makes itself anew.
+    /// Uses your application's own connection to one server, which reconnects by itself.
     ///
-    /// A connection that is slower than the store's [`timeout`](Self::timeout) by its own settings
-    /// is given up on by the store. With [`wait_replicas`](Self::wait_replicas), what else the
-    /// application sends on it waits for the replicas too.
+    /// The store gives up on a connection that is slower, by its own settings, than the store's
+    /// [`timeout`](Self::timeout). With [`wait_replicas`](Self::wait_replicas), whatever else the
+    /// application sends on the connection waits for the replicas too.
+    ///
+    /// ```no_run
+    /// # use silverback::store::StoreError;
+    /// # use silverback_redis::RedisStore;
+    /// # async fn f() -> Result<(), StoreError> {
+    /// let client = redis::Client::open("redis://127.0.0.1:6379").map_err(StoreError::unavailable)?;
+    /// let connection = client.get_connection_manager().await.map_err(StoreError::unavailable)?;
+    /// let store = RedisStore::from_connection(connection).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -140,14 +170,28 @@ impl RedisStore {
         Self::of(Source::Given(crate::link::Connection::Managed(connection))).await
     }
 
-    /// Takes the application's own connection to a cluster. Records are read from masters, whatever
+    /// Uses your application's own connection to a cluster. Records are read from masters, whatever
     /// the connection's strategy is.
     ///
-    /// Build its client with
-    /// [`retries(0)`](redis::cluster::ClusterClientBuilder::retries): the store follows redirections
-    /// and waits for a new master by itself. A client that retries also sends a write again whose
-    /// answer got lost, so the store says that it [may repeat](silverback::store::Limits::may_repeat)
-    /// one: a save that others have overtaken many times can then be an error where it need not be.
+    /// Build its client with [`retries(0)`](redis::cluster::ClusterClientBuilder::retries): the
+    /// store itself follows redirections and waits for a new master. A client that retries also
+    /// repeats a write whose answer was lost, so the store says that it [may
+    /// repeat](silverback::store::Limits::may_repeat) one. A save that others have overtaken many
+    /// times can then be an error where it need not be.
+    ///
+    /// ```no_run
+    /// # use silverback::store::StoreError;
+    /// # use silverback_redis::RedisStore;
+    /// # async fn f() -> Result<(), StoreError> {
+    /// let client = redis::cluster::ClusterClient::builder(["redis://10.0.0.1"])
+    ///     .retries(0)
+    ///     .build()
+    ///     .map_err(StoreError::unavailable)?;
+    /// let connection = client.get_async_connection().await.map_err(StoreError::unavailable)?;
+    /// let store = RedisStore::from_cluster_connection(connection).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -20,7 +20,6 @@ use crate::{
 /// The [crate's documentation](crate) says what it guarantees.
 ///
 /// ```no_run
-/// use std::time::Duration;
 /// use silverback::{Keys, SessionConfig};
 /// use silverback_redis::RedisStore;
 ///
@@ -64,46 +63,77 @@ impl RedisStore {
         }
     }
 
-    /// Sets what the store's keys begin with: after it come the 64 hexadecimal digits of the
-    /// [`RecordKey`]. The default is `silverback:`. Applications that share a server take one each.
+    /// Sets what the store's keys begin with. After it come the 64 hexadecimal digits of the
+    /// [`RecordKey`]. The default is `silverback:`. Give each application on a shared server its
+    /// own.
     ///
     /// In a cluster, braces in it put every session on one server: `{shop}:` is a hash tag.
+    ///
+    /// ```no_run
+    /// # use silverback::store::StoreError;
+    /// # use silverback_redis::RedisStore;
+    /// # async fn f() -> Result<(), StoreError> {
+    /// let store = RedisStore::connect("redis://127.0.0.1:6379").await?.prefix("shop:");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Sets how long a call may take, until it is [`StoreError::Unavailable`]. The default is 2
-    /// seconds, which leaves room in a request's budget of 5 seconds for a second attempt. A
+    /// Bounds how long a call may take. After that it is [`StoreError::Unavailable`]. The default
+    /// is 2 seconds, which leaves room in a request's budget of 5 seconds for a second attempt. A
     /// connection that does not answer in this time is replaced.
+    ///
+    /// ```no_run
+    /// # use silverback::store::StoreError;
+    /// # use silverback_redis::RedisStore;
+    /// # async fn f() -> Result<(), StoreError> {
+    /// # use std::time::Duration;
+    /// let store = RedisStore::connect("redis://127.0.0.1:6379").await?;
+    /// let store = store.timeout(Duration::from_millis(800));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sets the most bytes of a record. The default is 16 MiB; more than 512 MiB is 512 MiB, the
+    /// Bounds the bytes of a record. The default is 16 MiB and the maximum 512 MiB, which is the
     /// server's own limit.
+    ///
+    /// ```no_run
+    /// # use silverback::store::StoreError;
+    /// # use silverback_redis::RedisStore;
+    /// # async fn f() -> Result<(), StoreError> {
+    /// let store = RedisStore::connect("redis://127.0.0.1:6379").await?.record_bytes(64 << 10);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn record_bytes(mut self, bytes: usize) -> Self {
         self.record_bytes = bytes.min(LARGEST);
         self
     }
 
-    /// Has so many replicas confirm each write that a failover must not lose: new records, deletions,
-    /// and what remembers that a session has ended or was renewed. Other updates go on as before. The
-    /// default is none.
+    /// Waits until this many replicas confirm each write that a failover must not lose: new
+    /// records, deletions, and what remembers that a session has ended or was renewed. Other
+    /// updates do not wait. The default is none.
     ///
-    /// `WAIT` is sent with the write, in the same round trip, on a connection that is for such writes
-    /// alone. If too few have confirmed `within` this time, the call is [`StoreError::Unavailable`]:
-    /// the write stands, and a failover may lose it. Let it be shorter than the
-    /// [`timeout`](Self::timeout).
+    /// `WAIT` is sent with the write, in the same round trip, on a connection for such writes
+    /// alone. If too few have confirmed `within` this time, the call is
+    /// [`StoreError::Unavailable`]: the write stands, and a failover may lose it. Choose a time
+    /// shorter than the [`timeout`](Self::timeout).
     ///
     /// ```no_run
-    /// # use std::time::Duration;
+    /// # use silverback::store::StoreError;
     /// # use silverback_redis::RedisStore;
-    /// # async fn f() -> Result<(), silverback::store::StoreError> {
+    /// # async fn f() -> Result<(), StoreError> {
+    /// # use std::time::Duration;
     /// let store = RedisStore::connect("redis://10.0.0.1").await?;
     /// let store = store.wait_replicas(1, Duration::from_millis(500));
     /// # Ok(())

@@ -7,8 +7,8 @@
         reason = "there is no database to use them with"
     )
 )]
-//! Sessions in PostgreSQL, MySQL, MariaDB and SQLite for [`silverback`], through the pool that your
-//! application has already.
+//! Sessions in PostgreSQL, MySQL, MariaDB and SQLite for [`silverback`], through your application's
+//! own pool.
 //!
 //! ```
 //! # #[cfg(feature = "sqlite")]
@@ -31,44 +31,43 @@
 //! | `mysql` | [`MySqlStore`] | MariaDB 10.11, alone and as a Galera cluster of three |
 //! | `sqlite` | [`SqliteStore`] | the SQLite that sqlx builds |
 //!
-//! No feature is on by default. TLS is a feature of `sqlx`: turn it on in your own `Cargo.toml`, for
-//! instance `sqlx = { version = "0.9", features = ["tls-rustls-ring"] }`.
+//! No feature is on by default. TLS is a feature of `sqlx`: turn it on in your `Cargo.toml`, such as
+//! by `sqlx = { version = "0.9", features = ["tls-rustls-ring"] }`.
 //!
 //! # The table
 //!
 //! All records are in one table, by default `silverback_sessions`. [`SqlStore::create_table`] makes it,
-//! and [`SqlStore::schema`] returns the statements for those who run migrations themselves.
+//! and [`SqlStore::schema`] returns the statements for your own migrations.
 //!
 //! | Column | Holds |
 //! |---|---|
 //! | `id` | the record's key, 32 bytes: a hash of the session's ID, which logs nobody in |
 //! | `version` | 16 random bytes, new for each write |
-//! | `data` | the record; encrypted if the session's configuration says so |
-//! | `app_expires` | when the record is over by the application's clock, in seconds since 1970. SQLite has no such column. |
-//! | `expires` | when the record is over by the database's clock; indexed |
+//! | `data` | the record, [encrypted](silverback::SessionConfig::encrypt_records) on request |
+//! | `app_expires` | when the record expires by the application's clock, in seconds since 1970; SQLite has no such column |
+//! | `expires` | when the record expires by the database's clock; indexed |
 //!
 //! # Whose clock
 //!
-//! PostgreSQL and MySQL decide by their own clock whether a record is over, so servers of your
-//! application whose clocks differ agree about it. A record that is loaded tells the end that was
-//! written with it, by the application's clock. SQLite has no clock of its own: the store asks its
-//! [`Clock`](silverback::Clock).
+//! PostgreSQL and MySQL decide by their own clock whether a record has expired, so your servers agree
+//! about it even if their clocks differ. A loaded record has the end that was written with it, by the
+//! application's clock. SQLite has no clock: the store asks its [`Clock`](silverback::Clock).
 //!
 //! # Pools
 //!
 //! - Sessions take a connection for one statement at a time, and hold none between calls.
-//! - By default sqlx asks a connection whether it is alive before each use, which doubles the round
-//!   trips. With [`test_before_acquire(false)`](sqlx::pool::PoolOptions::test_before_acquire) it does
-//!   not. A session then tries once more if its connection turns out to be dead.
+//! - By default sqlx checks before each use whether a connection is alive, which doubles the round
+//!   trips. [`test_before_acquire(false)`](sqlx::pool::PoolOptions::test_before_acquire) turns that
+//!   off. A session then tries once more if its connection turns out to be dead.
 //! - Set [`acquire_timeout`](sqlx::pool::PoolOptions::acquire_timeout) to less than the session
 //!   layer's budget for stores. The default of sqlx is 30 s.
-//! - A pool of a standby or a replica loses updates from view. Give the store the pool of the primary.
+//! - Give the store the pool of the primary. A standby or a replica does not show the latest updates.
 //!
 //! # Sweeping
 //!
-//! Expired records take room until they are removed. Start a [`Sweeper`](silverback::store::Sweeper)
-//! in as many of your servers as you like, or call [`Sweep::sweep`](silverback::store::Sweep::sweep)
-//! from a job.
+//! Expired records take room until you remove them. Start a [`Sweeper`](silverback::store::Sweeper)
+//! on any number of your servers, or call [`Sweep::sweep`](silverback::store::Sweep::sweep) from a
+//! job.
 
 mod calls;
 mod connection;
@@ -95,7 +94,7 @@ pub type PostgresStore = SqlStore<sqlx::Postgres>;
 #[cfg(feature = "mysql")]
 pub type MySqlStore = SqlStore<sqlx::MySql>;
 
-/// Keeps sessions in a file of SQLite.
+/// Keeps sessions in an SQLite database.
 #[cfg(feature = "sqlite")]
 pub type SqliteStore = SqlStore<sqlx::Sqlite>;
 

@@ -29,14 +29,13 @@ impl Sealed for Sqlite {
 }
 
 impl SqlStore<Sqlite> {
-    /// Opens a file for sessions alone, or makes it, with a pool of its own: for an application that
-    /// has no other database. Processes of one machine may share the file.
+    /// Opens a file for sessions alone, or makes it, with a pool of its own: for an application
+    /// that has no other database. Processes of one machine may share the file.
     ///
-    /// The file is readable by its owner alone. It is in
-    /// [WAL mode](https://www.sqlite.org/wal.html) with `synchronous = NORMAL`: what was saved
-    /// survives a crash of the process, and the last moments before a power failure may be lost.
-    /// Beside it SQLite keeps two others, whose names end with `-wal` and `-shm`. None of them may be
-    /// on a network file system.
+    /// Only its owner can read the file. It is in [WAL mode](https://www.sqlite.org/wal.html) with
+    /// `synchronous = NORMAL`: what was saved survives a crash of the process, and a power failure
+    /// may lose the last moments. SQLite keeps two more files beside it, whose names end with
+    /// `-wal` and `-shm`. None of the three may be on a network file system.
     ///
     /// ```
     /// use std::time::Duration;
@@ -56,7 +55,7 @@ impl SqlStore<Sqlite> {
     ///
     /// # Errors
     ///
-    /// If the file cannot be made or read, or is none of SQLite.
+    /// If the file cannot be made or read, or is not a database of SQLite.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
         make_private(path)?;
@@ -76,8 +75,17 @@ impl SqlStore<Sqlite> {
         Ok(store)
     }
 
-    /// Takes the time from this clock. The default is the system's. Give it the clock of your
-    /// sessions if that is another one.
+    /// Tells the time by another clock, for tests: the one that the layer has. The default is the
+    /// system's.
+    ///
+    /// ```
+    /// # use silverback::{Clock, Timestamp};
+    /// # use silverback_sqlx::SqliteStore;
+    /// # fn f(pool: sqlx::SqlitePool) {
+    /// let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+    /// let store = SqliteStore::new(pool).clock(clock.clone());
+    /// # }
+    /// ```
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.table.clock = clock;

@@ -17,15 +17,16 @@ use crate::{
     table::TableName,
 };
 
-/// Keeps sessions in one table of a database, through the pool that it is given.
+/// Keeps sessions in one table of a database, through your own pool.
 ///
-/// See the [crate's documentation](crate) for the table and for advice about pools. Clones share the
-/// pool.
+/// See the [crate's documentation](crate) for the table and for advice about pools. Clones share
+/// the pool.
 ///
 /// Each call is one statement and one round trip. Where a statement finds nothing to change, a
-/// second one finds out why. There are no transactions: a call that is cancelled has happened wholly
-/// or not at all. The store repeats what the database rolled back because of a deadlock, a lost
-/// serialization or a full queue for a lock, a dozen times within a quarter of a second.
+/// second one finds out why. There are no transactions: a call that is cancelled has happened
+/// wholly or not at all. The store repeats what the database rolled back because of a deadlock, a
+/// serialization failure or a full queue for a lock, up to a dozen times within a quarter of a
+/// second.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]
@@ -50,8 +51,23 @@ pub struct SqlStore<DB: Dialect> {
 }
 
 impl<DB: Dialect> SqlStore<DB> {
-    /// Makes a store that uses this pool and the table `silverback_sessions`. Nothing is asked of the
-    /// database yet.
+    /// Makes a store that uses this pool and the table `silverback_sessions`. It does not ask the
+    /// database anything yet.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use silverback_sqlx::SqlStore;
+    /// # let pool = sqlx::SqlitePool::connect("sqlite::memory:").await?;
+    ///
+    /// let store = SqlStore::new(pool);
+    /// store.create_table().await?;
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "sqlite"))]
+    /// # fn main() {}
+    /// ```
     #[must_use]
     pub fn new(pool: Pool<DB>) -> Self {
         Self {
@@ -63,12 +79,26 @@ impl<DB: Dialect> SqlStore<DB> {
         }
     }
 
-    /// Uses another table: up to 48 letters `a` to `z`, digits and underscores, and a schema with a
-    /// dot before it if there is one. The default is `silverback_sessions`.
+    /// Uses another table. Its name has up to 48 letters `a` to `z`, digits and underscores, and
+    /// may have a schema and a dot before it. The default is `silverback_sessions`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use silverback_sqlx::SqlStore;
+    /// # let pool = sqlx::SqlitePool::connect("sqlite::memory:").await?;
+    ///
+    /// let store = SqlStore::new(pool).table("shop_sessions")?;
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "sqlite"))]
+    /// # fn main() {}
+    /// ```
     ///
     /// # Errors
     ///
-    /// If it is no such name.
+    /// If it is not such a name.
     pub fn table(self, name: &str) -> Result<Self, InvalidTableName> {
         Ok(Self {
             table: DB::Table::named(name.parse()?),
@@ -76,11 +106,25 @@ impl<DB: Dialect> SqlStore<DB> {
         })
     }
 
-    /// Takes records of up to so many bytes. The default is 1 MiB.
+    /// Bounds the bytes of a record. The default is 1 MiB.
     ///
-    /// MySQL and MariaDB take no statement that is longer than their `max_allowed_packet`. If records
-    /// of this size do not fit there, every call is [refused](StoreError::Refused) with a sentence
+    /// MySQL and MariaDB take no statement longer than their `max_allowed_packet`. If records of
+    /// this size do not fit there, every call is [refused](StoreError::Refused) with a sentence
     /// that says so.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use silverback_sqlx::SqlStore;
+    /// # let pool = sqlx::SqlitePool::connect("sqlite::memory:").await?;
+    ///
+    /// let store = SqlStore::new(pool).max_record_bytes(64 << 10); // 64 KiB
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "sqlite"))]
+    /// # fn main() {}
+    /// ```
     #[must_use]
     pub fn max_record_bytes(self, bytes: usize) -> Self {
         Self {
@@ -90,16 +134,47 @@ impl<DB: Dialect> SqlStore<DB> {
         }
     }
 
-    /// Waits for the database so long in a call of the session layer: for a connection, and for the
-    /// answer. A write that was not answered in time may have been done or not. The default is 2 s,
-    /// which leaves time for a second attempt within the layer's own budget.
+    /// Bounds how long a call of the session layer waits for the database: for a connection, and
+    /// for the answer. A write that was not answered in time may have happened or not. The default
+    /// is 2 seconds, which leaves time for a second attempt within the layer's own budget.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use silverback_sqlx::SqlStore;
+    /// # let pool = sqlx::SqlitePool::connect("sqlite::memory:").await?;
+    ///
+    /// # use std::time::Duration;
+    /// let store = SqlStore::new(pool).timeout(Duration::from_millis(800));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "sqlite"))]
+    /// # fn main() {}
+    /// ```
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// Makes the table and its index if they are missing. Any number of servers may do this at once,
-    /// each time they start: where the table is there, nothing is locked.
+    /// Makes the table and its index if they are missing. Any number of servers may do this at the
+    /// same time, each time they start: if the table exists, nothing is locked.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use silverback_sqlx::SqlStore;
+    /// # let pool = sqlx::SqlitePool::connect("sqlite::memory:").await?;
+    ///
+    /// let store = SqlStore::new(pool);
+    /// store.create_table().await?;
+    /// store.create_table().await?; // does nothing
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "sqlite"))]
+    /// # fn main() {}
+    /// ```
     ///
     /// # Errors
     ///
@@ -112,7 +187,22 @@ impl<DB: Dialect> SqlStore<DB> {
         .await
     }
 
-    /// Returns the statements that make the table, for those who run migrations themselves.
+    /// Returns the statements that make the table, for your own migrations.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use silverback_sqlx::SqlStore;
+    /// # let pool = sqlx::SqlitePool::connect("sqlite::memory:").await?;
+    ///
+    /// let statements = SqlStore::new(pool).schema();
+    /// assert!(statements[0].contains("silverback_sessions"));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "sqlite"))]
+    /// # fn main() {}
+    /// ```
     #[must_use]
     pub fn schema(&self) -> Vec<String> {
         self.table.schema()

@@ -79,7 +79,7 @@ impl fmt::Display for InvalidTableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} names no table: use up to {MOST} of a-z, 0-9 and _, not a digit first, and a \
+            "{:?} cannot be the name of a table: use up to {MOST} of a-z, 0-9 and _, not a digit first, and a \
              schema with a dot before it if there is one",
             self.0
         )
@@ -110,7 +110,7 @@ mod tests {
             "a-b", "ä", "a\0", &longer,
         ] {
             let error = text.parse::<TableName>().unwrap_err();
-            assert!(error.to_string().contains("names no table"), "{error}");
+            assert!(error.to_string().contains("cannot be the name"), "{error}");
         }
     }
 

@@ -8,6 +8,7 @@ mod site;
 mod sizes;
 pub(crate) mod steps;
 pub(crate) mod streams;
+pub(crate) mod visits;
 pub(crate) mod watched;
 mod world;
 

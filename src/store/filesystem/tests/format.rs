@@ -11,14 +11,15 @@ use super::{
 use crate::store::Bytes;
 
 fn view(file: &[u8]) -> View {
-    View::of(&KEY, &Bytes::copy_from_slice(file))
+    let file = Bytes::copy_from_slice(file);
+    View::of(&KEY, &file, None).map(|place| file.slice(place))
 }
 
 fn slot(sequence: u64, data: &[u8]) -> Vec<u8> {
     encode(&KEY, sequence, Version::from_u64(sequence), END, data)
 }
 
-fn sequence(view: &View) -> Option<u64> {
+fn sequence<D>(view: &View<D>) -> Option<u64> {
     match view {
         View::Whole(slot) | View::Doubtful(slot) => Some(slot.sequence),
         View::Damaged | View::Newer => None,
@@ -52,6 +53,30 @@ fn the_format_stays_as_it_is() {
 fn a_file_is_called_what_its_key_prints_as() {
     let key = RecordKey::from_bytes(std::array::from_fn(|at| (at * 9) as u8));
     assert_eq!(path_of(&key), format!("{}/{key}", &key.to_string()[..2]));
+}
+
+/// What is seen whole before is not hashed again.
+#[test]
+fn a_version_that_was_seen_is_believed() {
+    let mut file = file_of(2_048, &slot(4, b"old"), &slot(5, b"new"));
+    file[2_048 + HEADER] ^= 1;
+    let seen = |version| sequence(&View::of(&KEY, &file, Some(Version::from_u64(version))));
+    assert_eq!([5, 4, 6].map(seen), [Some(5), Some(4), Some(4)]);
+}
+
+/// A touch keeps the version. One that was cut off must not be taken for the state that is whole:
+/// the next change would be written over that.
+#[test]
+fn of_two_slots_of_one_version_neither_is_believed() {
+    let version = Version::from_u64(7);
+    let touched = |sequence| encode(&KEY, sequence, version, END, b"data");
+    for halves in [[4, 5], [5, 4]] {
+        let mut file = file_of(2_048, &touched(halves[0]), &touched(halves[1]));
+        let torn = if halves[0] == 5 { 0 } else { 2_048 };
+        assert_eq!(sequence(&View::of(&KEY, &file, Some(version))), Some(5));
+        file[torn + HEADER] ^= 1;
+        assert_eq!(sequence(&View::of(&KEY, &file, Some(version))), Some(4));
+    }
 }
 
 #[test]

@@ -1,0 +1,146 @@
+//! Ending sessions.
+
+use serde::Serialize;
+use silverback::{
+    ErrorKind, SessionRecords, SubjectSession, Subjects,
+    store::{Read, RecordKey, RecordKind, Store as _},
+};
+
+use super::pages::{find, no_sessions, short};
+use crate::{
+    args::{Common, End, EndUser},
+    ask,
+    failure::Failure,
+    out::{self, Out},
+    site::{self, Site},
+    stores::Opened,
+};
+
+#[derive(Serialize)]
+struct Ended {
+    ended: Vec<RecordKey>,
+    not_found: Vec<RecordKey>,
+    is_dry_run: bool,
+}
+
+#[derive(Serialize)]
+struct EndedUser<'a> {
+    user: &'a str,
+    ended: usize,
+    is_dry_run: bool,
+}
+
+pub(crate) async fn end(common: &Common, end: &End, out: &mut Out) -> Result<(), Failure> {
+    let store = site::store(common).await?;
+    let site = Site::new(common, Some(&store))?;
+    let records = SessionRecords::new(&site.config)?;
+    let mut keys = Vec::new();
+    for text in &end.keys {
+        let key = find(&store, text).await?;
+        check_kind(&store, &key).await?;
+        keys.push(key);
+    }
+    let (mut ended, mut not_found) = (Vec::new(), Vec::new());
+    if !end.sure.dry_run {
+        let shown: Vec<_> = keys.iter().map(short).collect();
+        let sessions = out::counted(keys.len() as u64, "session");
+        ask::whether(&format!("End {sessions} ({})?", shown.join(", ")), end.sure)?;
+    }
+    for key in keys {
+        let was_there = if end.sure.dry_run {
+            store.shared().load(&key, Read::Current).await?.is_some()
+        } else {
+            records
+                .destroy(&key)
+                .await
+                .map_err(|error| of_end(&key, error))?
+        };
+        if was_there {
+            ended.push(key)
+        } else {
+            not_found.push(key)
+        }
+    }
+    let is_dry_run = end.sure.dry_run;
+    if out.is_json {
+        out.json(&Ended {
+            ended,
+            not_found: not_found.clone(),
+            is_dry_run,
+        })?;
+    } else {
+        let done = if is_dry_run { "would end" } else { "ended" };
+        for key in ended {
+            out.line(format!("{done} {key}"))?;
+        }
+    }
+    match not_found.first() {
+        Some(key) => Err(Failure::NotFound(format!(
+            "{key}: there is no such session"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn of_end(key: &RecordKey, error: silverback::Error) -> Failure {
+    if error.kind() == ErrorKind::Gone {
+        return Failure::Failed(format!(
+            "{key}: it was ended or renewed less than a minute ago, and where it went is encrypted: \
+             end it by `silverback end-user`"
+        ));
+    }
+    error.into()
+}
+
+/// What is no session is not ended by its key: a list of a user's sessions would be lost.
+async fn check_kind(store: &Opened, key: &RecordKey) -> Result<(), Failure> {
+    let record = store.shared().load(key, Read::Current).await?;
+    let kind = record.and_then(|record| RecordKind::of(record.data()));
+    if matches!(kind, Some(RecordKind::Roster | RecordKind::End)) {
+        return Err(Failure::Refused(format!(
+            "{}: that is no session",
+            short(key)
+        )));
+    }
+    Ok(())
+}
+
+pub(crate) async fn end_user(common: &Common, end: &EndUser, out: &mut Out) -> Result<(), Failure> {
+    let store = site::store(common).await?;
+    let site = Site::with_keys(common, Some(&store))?;
+    let subjects = Subjects::new(&site.config)?;
+    let user = &*end.subject;
+    let keep = match &end.keep {
+        Some(text) => Some(find(&store, text).await?),
+        None => None,
+    };
+    let listed = subjects.list(user).await?;
+    let is_meant = |session: &&SubjectSession| Some(session.record_key()) != keep;
+    let count = listed.iter().filter(is_meant).count();
+    let sessions = out::counted(count as u64, "session");
+    if count == 0 && listed.is_empty() {
+        return Err(no_sessions(user, &site.name));
+    }
+    let is_dry_run = end.sure.dry_run;
+    let ended = if is_dry_run {
+        count
+    } else {
+        ask::whether(&format!("End {sessions} of {user:?}?"), end.sure)?;
+        let ended = match keep {
+            Some(keep) => subjects.destroy_all_but(user, &keep).await?,
+            None => subjects.destroy_all(user).await?,
+        };
+        // The list has those that were ended by their key until it is written next.
+        ended.min(count)
+    };
+    if out.is_json {
+        return out.json(&EndedUser {
+            user,
+            ended,
+            is_dry_run,
+        });
+    }
+    let done = if is_dry_run { "would end" } else { "ended" };
+    let sessions = out::counted(ended as u64, "session");
+    out.line(format!("{done} {sessions} of {}", out::one_line(user)))
+}

@@ -1,0 +1,21 @@
+//! The commands, each in a function.
+
+mod cookie;
+mod end;
+mod inspect;
+mod keys;
+mod list;
+mod pages;
+mod shell;
+mod sweep;
+
+pub(crate) use self::{
+    cookie::{decode, explain},
+    end::{end, end_user},
+    inspect::inspect,
+    keys::{keygen, rotate},
+    list::list,
+    pages::Pages,
+    shell::{completions, man},
+    sweep::sweep,
+};

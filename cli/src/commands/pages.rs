@@ -1,0 +1,122 @@
+//! Walking through a store, and finding a record by the first digits of its key.
+
+use silverback::store::{Cursor, Listed, RecordKey, RecordKind};
+
+use crate::{failure::Failure, stores::Opened};
+
+/// Records of one page: one round trip to a server, or a few.
+const PAGE: usize = 1_000;
+
+/// The digits of a key that tables show.
+pub(crate) const SHORT: usize = 12;
+
+/// From here on, two keys do not have the same digits by chance: one in 10^9 for a million records.
+const SURE: usize = SHORT;
+
+/// Fewer digits find too much.
+const LEAST: usize = 4;
+
+/// Pages of a store, from the first.
+pub(crate) struct Pages<'a> {
+    store: &'a Opened,
+    next: Option<Cursor>,
+}
+
+impl<'a> Pages<'a> {
+    pub(crate) fn of(store: &'a Opened) -> Self {
+        Self {
+            store,
+            next: Some(Cursor::default()),
+        }
+    }
+
+    /// The next page; `None` after the last. A page may have no records.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Listed>>, Failure> {
+        let Some(from) = self.next.take() else {
+            return Ok(None);
+        };
+        let page = self.store.page(&from, PAGE).await?;
+        self.next = page.next;
+        Ok(Some(page.entries))
+    }
+}
+
+/// Finds the key that begins so.
+pub(crate) async fn find(store: &Opened, text: &str) -> Result<RecordKey, Failure> {
+    let text = text.to_ascii_lowercase();
+    if let Ok(key) = text.parse() {
+        return Ok(key);
+    }
+    if !(LEAST..64).contains(&text.len()) {
+        return Err(no_key(&text));
+    }
+    let digits = text.chars().map(|letter| letter.to_digit(16));
+    let digits: Vec<_> = digits.collect::<Option<_>>().ok_or_else(|| no_key(&text))?;
+    let (mut pages, mut found) = (Pages::of(store), None::<RecordKey>);
+    while let Some(page) = pages.next().await? {
+        for entry in page.iter().filter(|entry| begins(&entry.key, &digits)) {
+            match found {
+                Some(other) if other != entry.key => {
+                    let several = "several records begin so: give more digits";
+                    return Err(Failure::Refused(format!("{text}: {several}")));
+                }
+                _ => found = Some(entry.key),
+            }
+        }
+        if digits.len() >= SURE && found.is_some() {
+            break;
+        }
+    }
+    found.ok_or_else(|| Failure::NotFound(format!("{text}: the store has no such record")))
+}
+
+fn no_key(text: &str) -> Failure {
+    let what = "a key is 64 hexadecimal digits, or the first of them and at least 4";
+    Failure::Refused(format!("{what}; got {} characters", text.chars().count()))
+}
+
+/// Whether these are the first hexadecimal digits of the key.
+fn begins(key: &RecordKey, digits: &[u32]) -> bool {
+    let halves = key
+        .as_bytes()
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15]);
+    halves
+        .zip(digits)
+        .all(|(half, digit)| u32::from(half) == *digit)
+}
+
+pub(crate) fn short(key: &RecordKey) -> String {
+    key.to_string().chars().take(SHORT).collect()
+}
+
+pub(crate) fn kind_of(kind: Option<RecordKind>) -> &'static str {
+    match kind {
+        Some(RecordKind::Session) => "session",
+        Some(RecordKind::Mark) => "mark",
+        Some(RecordKind::Roster) => "roster",
+        Some(RecordKind::End) => "end",
+        _ => "unknown",
+    }
+}
+
+/// Why a user has no sessions here, or seems to have none.
+pub(crate) fn no_sessions(user: &str, name: &str) -> Failure {
+    let check = "are --name, the keys and --subject-key-file those of your application?";
+    Failure::NotFound(format!(
+        "{user:?} has no sessions of the name {name:?}: {check}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_digits_are_of_halves_of_bytes() {
+        let key = RecordKey::from_bytes([0xab; 32]);
+        assert!(begins(&key, &[10, 11, 10]));
+        assert!(!begins(&key, &[10, 11, 11]));
+        assert_eq!(short(&key), "abababababab");
+    }
+}

@@ -1,0 +1,150 @@
+//! Removing what has expired.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+use silverback::store::Swept;
+use tokio::{
+    signal::unix::{self, SignalKind},
+    time,
+};
+
+use super::pages::Pages;
+use crate::{
+    args::{Common, Sweep},
+    failure::{Failure, chain},
+    out::{self, Out},
+    settings, site,
+    stores::Opened,
+};
+
+#[derive(Serialize)]
+struct Report {
+    examined: u64,
+    removed: u64,
+    failed: u64,
+    is_finished: bool,
+    is_dry_run: bool,
+}
+
+pub(crate) async fn sweep(common: &Common, sweep: &Sweep, out: &mut Out) -> Result<(), Failure> {
+    let store = site::store(common).await?;
+    let pause = match &sweep.pause {
+        Some(text) => settings::length("--pause", text)?,
+        None => Duration::ZERO,
+    };
+    if sweep.dry_run {
+        return count(&store, out).await;
+    }
+    let (mut swept, mut progress) = (Swept::default(), Progress::new());
+    // From here on, Ctrl-C ends the sweep between two batches.
+    let mut interrupt = unix::signal(SignalKind::interrupt())?;
+    loop {
+        let Some(step) = store.sweep_some(sweep.batch.max(1)).await else {
+            out::say("Redis removes by itself what has expired: there is nothing to sweep");
+            return report(&Swept::default().finished(), false, out);
+        };
+        let is_stuck = step.failed() > 0 && step.examined() == 0;
+        swept.add(step);
+        if swept.is_finished() || is_stuck {
+            break;
+        }
+        progress.show(&swept);
+        let is_interrupted = tokio::select! {
+            biased;
+            _ = interrupt.recv() => true,
+            () = time::sleep(pause) => false,
+        };
+        if is_interrupted {
+            progress.end();
+            report(&swept, false, out)?;
+            let far = out::counted(swept.removed(), "record");
+            return Err(Failure::Interrupted(format!(
+                "interrupted after {far} had been removed; the next sweep goes on"
+            )));
+        }
+    }
+    progress.end();
+    report(&swept, false, out)?;
+    match swept.error() {
+        Some(error) if swept.examined() == 0 => Err(Failure::Failed(chain(error))),
+        Some(error) => Err(Failure::Failed(format!(
+            "{} could not be looked at or removed; the first: {}",
+            out::counted(swept.failed(), "record"),
+            chain(error)
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Counts what a sweep would remove.
+async fn count(store: &Opened, out: &mut Out) -> Result<(), Failure> {
+    let (mut pages, now) = (Pages::of(store), out::now());
+    let (mut examined, mut expired) = (0, 0);
+    while let Some(page) = pages.next().await? {
+        examined += page.len() as u64;
+        expired += page.iter().filter(|entry| entry.expires <= now).count() as u64;
+    }
+    report(&Swept::new(examined, expired).finished(), true, out)
+}
+
+fn report(swept: &Swept, is_dry_run: bool, out: &mut Out) -> Result<(), Failure> {
+    if out.is_json {
+        return out.json(&Report {
+            examined: swept.examined(),
+            removed: swept.removed(),
+            failed: swept.failed(),
+            is_finished: swept.is_finished(),
+            is_dry_run,
+        });
+    }
+    let done = if is_dry_run {
+        "would remove"
+    } else {
+        "removed"
+    };
+    out.line(format!(
+        "{done} {} of {} looked at",
+        out::counted(swept.removed(), "record"),
+        swept.examined()
+    ))
+}
+
+/// How far it came, on stderr: one line that changes on a terminal, and a line a second elsewhere.
+struct Progress {
+    is_terminal: bool,
+    last: Option<Instant>,
+}
+
+/// A log wants fewer lines than there are batches.
+const RARELY: Duration = Duration::from_secs(1);
+
+impl Progress {
+    fn new() -> Self {
+        Self {
+            is_terminal: io::stderr().is_terminal(),
+            last: None,
+        }
+    }
+
+    fn show(&mut self, swept: &Swept) {
+        let (examined, removed) = (swept.examined(), swept.removed());
+        let text = format!("{examined} looked at, {removed} removed");
+        if self.is_terminal {
+            // Who has closed stderr has not asked for it.
+            let _ = write!(io::stderr(), "\r{text}");
+        } else if self.last.is_none_or(|last| last.elapsed() >= RARELY) {
+            self.last = Some(Instant::now());
+            out::say(&text);
+        }
+    }
+
+    fn end(&self) {
+        if self.is_terminal {
+            let _ = write!(io::stderr(), "\r\u{1b}[K");
+        }
+    }
+}

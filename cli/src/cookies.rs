@@ -1,0 +1,135 @@
+//! Cookies as operators have them, and what a server makes of one.
+
+use std::{
+    convert::Infallible,
+    io::{self, Read as _},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use http::{Method, Request, Response, header};
+use silverback::{Session, SessionConfig, SessionLayer};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+/// The longest input that can have a cookie in it.
+const LONGEST: u64 = 64 << 10;
+
+/// Takes a cookie's value out of what was given: the value, `name=value`, a whole header, or stdin.
+pub(crate) fn given(argument: &str, names: &[String]) -> Result<Zeroizing<String>, Failure> {
+    let mut text = Zeroizing::new(argument.to_owned());
+    if argument == "-" {
+        text.clear();
+        io::stdin()
+            .lock()
+            .take(LONGEST)
+            .read_to_string(&mut text)
+            .map_err(|error| Failure::failed("stdin", &error))?;
+    }
+    let value = value_in(text.trim(), names);
+    if value.is_empty() {
+        let names = names.join(" or ");
+        return Err(Failure::Refused(format!(
+            "there is no cookie {names} in what was given"
+        )));
+    }
+    Ok(Zeroizing::new(value.to_owned()))
+}
+
+/// The value of the session's cookie; of another one if that is the only one.
+fn value_in<'a>(text: &'a str, names: &[String]) -> &'a str {
+    let headers = ["cookie:", "set-cookie:"];
+    let header = |prefix: &&str| {
+        let head = text.get(..prefix.len())?;
+        let rest = text.get(prefix.len()..)?;
+        head.eq_ignore_ascii_case(prefix).then_some(rest)
+    };
+    let text = headers.iter().find_map(header).unwrap_or(text);
+    let mut pairs = text.split(';').map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or(("", pair));
+        (name.trim(), value.trim().trim_matches('"'))
+    });
+    let is_ours = |(name, _): &(&str, &str)| names.iter().any(|known| known == name);
+    let ours = pairs.clone().find(is_ours);
+    let ours = ours.or_else(|| {
+        pairs
+            .next()
+            .filter(|_| names.is_empty() || !text.contains(';'))
+    });
+    ours.map_or("", |(_, value)| value)
+}
+
+/// Has a server of this session serve one request with the cookie, and returns what the handler made
+/// of it. It is not use: no timeout restarts, and no store is written to.
+pub(crate) async fn ask<T: Send + 'static>(
+    config: SessionConfig,
+    names: &[String],
+    cookie: &str,
+    handler: impl FnOnce(Session) -> T + Send + 'static,
+) -> Result<Result<T, silverback::Error>, Failure> {
+    let layer = SessionLayer::try_new(config)?;
+    let (answer, handler) = (
+        Arc::new(Mutex::new(None)),
+        Arc::new(Mutex::new(Some(handler))),
+    );
+    let answered = Arc::clone(&answer);
+    let service = service_fn(move |request: Request<()>| {
+        let (answer, handler) = (Arc::clone(&answer), Arc::clone(&handler));
+        async move {
+            let session = request.extensions().get::<Session>().cloned();
+            let handler = handler
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            if let (Some(session), Some(handler)) = (session, handler) {
+                let loaded = session.load().await;
+                session.skip_touch();
+                let answered = loaded.map(|()| handler(session));
+                *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answered);
+            }
+            Ok::<_, Infallible>(Response::new(String::new()))
+        }
+    });
+    // The server knows which of its names the cookie has. POST has the store asked for what it has
+    // now.
+    let pairs: Vec<_> = names
+        .iter()
+        .map(|name| format!("{name}={cookie}"))
+        .collect();
+    let request = Request::builder()
+        .method(Method::POST)
+        .header(header::COOKIE, pairs.join("; "))
+        .body(())
+        .map_err(|error| Failure::refused("the cookie", &error))?;
+    let Ok(_) = layer.layer(service).oneshot(request).await;
+    let mut answered = answered.lock().unwrap_or_else(PoisonError::into_inner);
+    answered
+        .take()
+        .ok_or_else(|| Failure::Failed("the request was not answered".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_taken_out_of_what_browsers_show() {
+        let names = ["__Host-s".to_owned(), "s".to_owned()];
+        for (text, value) in [
+            ("abc", "abc"),
+            ("s=abc", "abc"),
+            ("__Host-s=abc", "abc"),
+            ("other=abc", "abc"),
+            ("Cookie: a=1; __Host-s=abc; b=2", "abc"),
+            ("cookie: s=\"abc\"", "abc"),
+            ("Set-Cookie: s=abc; Path=/; HttpOnly", "abc"),
+            ("a=1; b=2", ""),
+            ("", ""),
+            ("\u{e4}\u{e4}\u{e4}\u{e4}", "\u{e4}\u{e4}\u{e4}\u{e4}"),
+        ] {
+            assert_eq!(value_in(text, &names), value, "{text}");
+        }
+        assert_eq!(value_in("Cookie: x=abc; y=1", &[]), "abc");
+    }
+}

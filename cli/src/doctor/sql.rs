@@ -1,0 +1,208 @@
+//! Databases: the table, its index, and what is set so that writes last.
+
+use std::path::Path;
+
+use sqlx::{AssertSqlSafe, MySqlPool, PgPool, SqlitePool, query_as, query_scalar};
+
+use super::{Report, files, setup, timing};
+use crate::{
+    dsn::{Dsn, Place},
+    failure::chain,
+    out,
+};
+
+type Answer<T> = Result<T, sqlx::Error>;
+
+/// A schema and a name, which the store has checked: letters, digits and `_`.
+fn table(dsn: &Dsn) -> (Option<&str>, &str) {
+    let name = dsn.table.as_deref().unwrap_or("silverback_sessions");
+    match name.split_once('.') {
+        Some((schema, name)) => (Some(schema), name),
+        None => (None, name),
+    }
+}
+
+fn told(asked: Answer<()>, dsn: &Dsn, report: &mut Report) {
+    if let Err(error) = asked {
+        let found = dsn.hide(&chain(&error));
+        report.skipped("database", format!("the server does not tell: {found}"));
+    }
+}
+
+/// Says of the indexes whether the sweep has one, and which nobody uses.
+fn indexes(has_expires: bool, unused: &[String], report: &mut Report) {
+    report.either(
+        has_expires,
+        "index",
+        format!(
+            "the column `expires` has {} index",
+            if has_expires { "an" } else { "no" }
+        ),
+        "make the index of SqlStore::schema: else each sweep reads the whole table",
+    );
+    for name in unused {
+        report.change(
+            "index",
+            format!(
+                "{name} was not used since the server began to count, and each write pays for it"
+            ),
+            format!("DROP INDEX {name}, unless you have a use for it"),
+        );
+    }
+}
+
+fn missing(table: &str, report: &mut Report) {
+    let change = "SqlStore::create_table makes it; or correct ?table= in --store";
+    report.broken("table", format!("{table} is not there"), change);
+}
+
+pub(super) async fn postgres(pool: &PgPool, dsn: &Dsn, report: &mut Report) {
+    let asked = examine_postgres(pool, dsn, report).await;
+    told(asked, dsn, report);
+}
+
+async fn examine_postgres(pool: &PgPool, dsn: &Dsn, report: &mut Report) -> Answer<()> {
+    let before = out::now();
+    let time = query_scalar("SELECT extract(epoch FROM clock_timestamp())::float8");
+    timing::skew(time.fetch_one(pool).await?, before, out::now(), report);
+    let is_standby: bool = query_scalar("SELECT pg_is_in_recovery()")
+        .fetch_one(pool)
+        .await?;
+    if is_standby {
+        let change = "name the primary: a standby lacks what was written last";
+        report.broken("database", "the server is a standby", change);
+    }
+    let synchronous: String = query_scalar("SHOW synchronous_commit")
+        .fetch_one(pool)
+        .await?;
+    report.either(
+        synchronous != "off",
+        "durability",
+        format!("synchronous_commit is {synchronous}"),
+        "set it to on: a crash of the server loses the last logouts",
+    );
+    let (schema, name) = table(dsn);
+    let full = schema.map_or(name.to_owned(), |schema| format!("{schema}.{name}"));
+    let oid = "SELECT to_regclass($1)::oid::int8";
+    let oid: Option<i64> = query_scalar(oid).bind(&full).fetch_one(pool).await?;
+    let Some(oid) = oid else {
+        missing(&full, report);
+        return Ok(());
+    };
+    let sql = "SELECT i.indexrelid::regclass::text, a.attname = 'expires' AND i.indisvalid, \
+               i.indisprimary, coalesce(s.idx_scan, 0)::int8 FROM pg_index i \
+               JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] \
+               LEFT JOIN pg_stat_user_indexes s ON s.indexrelid = i.indexrelid \
+               WHERE i.indrelid = $1::int8::oid";
+    let found: Vec<(String, bool, bool, i64)> = query_as(sql).bind(oid).fetch_all(pool).await?;
+    let is_unused = |(_, is_swept_by, is_primary, scans): &&(String, bool, bool, i64)| {
+        !is_swept_by && !is_primary && *scans == 0
+    };
+    let unused: Vec<_> = found
+        .iter()
+        .filter(is_unused)
+        .map(|(name, ..)| name.clone())
+        .collect();
+    indexes(
+        found.iter().any(|(_, expires, ..)| *expires),
+        &unused,
+        report,
+    );
+    let sql = "SELECT n_live_tup::int8, n_dead_tup::int8 FROM pg_stat_user_tables \
+               WHERE relid = $1::int8::oid";
+    let rows: Option<(i64, i64)> = query_as(sql).bind(oid).fetch_optional(pool).await?;
+    let (live, dead) = rows.unwrap_or_default();
+    report.either(
+        dead < 10_000 || dead < live,
+        "vacuum",
+        format!("about {live} rows, and {dead} dead ones"),
+        format!("lower autovacuum_vacuum_scale_factor of {full}: dead rows slow reads down"),
+    );
+    Ok(())
+}
+
+pub(super) async fn mysql(pool: &MySqlPool, dsn: &Dsn, report: &mut Report) {
+    let asked = examine_mysql(pool, dsn, report).await;
+    told(asked, dsn, report);
+}
+
+async fn examine_mysql(pool: &MySqlPool, dsn: &Dsn, report: &mut Report) -> Answer<()> {
+    let before = out::now();
+    let time = "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) AS DOUBLE)";
+    let time = query_scalar(time).fetch_one(pool).await?;
+    timing::skew(time, before, out::now(), report);
+    let (read_only, flush): (i64, i64) = query_as(
+        "SELECT CAST(@@global.read_only AS SIGNED), \
+         CAST(@@global.innodb_flush_log_at_trx_commit AS SIGNED)",
+    )
+    .fetch_one(pool)
+    .await?;
+    if read_only != 0 {
+        let change = "name the primary: a replica lacks what was written last";
+        report.broken("database", "the server is read-only", change);
+    }
+    report.either(
+        flush == 1,
+        "durability",
+        format!("innodb_flush_log_at_trx_commit is {flush}"),
+        "set it to 1: a power failure loses the last logouts",
+    );
+    let (schema, name) = table(dsn);
+    let sql = "SELECT CAST(engine AS CHAR) FROM information_schema.tables \
+               WHERE table_schema = coalesce(?, database()) AND table_name = ?";
+    let engine = query_scalar::<_, Option<String>>(sql)
+        .bind(schema)
+        .bind(name);
+    let Some(engine) = engine.fetch_optional(pool).await? else {
+        missing(name, report);
+        return Ok(());
+    };
+    let engine = engine.unwrap_or_default();
+    report.either(
+        engine.eq_ignore_ascii_case("InnoDB"),
+        "table",
+        format!("the engine is {engine}"),
+        format!("ALTER TABLE {name} ENGINE = InnoDB"),
+    );
+    let sql = "SELECT count(*) FROM information_schema.statistics \
+               WHERE table_schema = coalesce(?, database()) AND table_name = ? \
+               AND column_name = 'expires' AND seq_in_index = 1";
+    let count = query_scalar::<_, i64>(sql).bind(schema).bind(name);
+    indexes(count.fetch_one(pool).await? > 0, &[], report);
+    Ok(())
+}
+
+pub(super) async fn sqlite(pool: &SqlitePool, dsn: &Dsn, report: &mut Report) {
+    if let Place::Sqlite(path) = &dsn.place {
+        setup::permissions(path, report);
+        let folder = path.parent().filter(|path| !path.as_os_str().is_empty());
+        files::room(folder.unwrap_or(Path::new(".")), report);
+    }
+    let asked = examine_sqlite(pool, dsn, report).await;
+    told(asked, dsn, report);
+}
+
+async fn examine_sqlite(pool: &SqlitePool, dsn: &Dsn, report: &mut Report) -> Answer<()> {
+    let journal: String = query_scalar("PRAGMA journal_mode").fetch_one(pool).await?;
+    report.either(
+        journal == "wal",
+        "journal",
+        format!("journal_mode is {journal}"),
+        "PRAGMA journal_mode = WAL: else readers and the writer wait for each other",
+    );
+    let (schema, name) = table(dsn);
+    let schema = schema.unwrap_or("main");
+    let sql = format!(
+        "SELECT count(*) FROM \"{schema}\".sqlite_schema WHERE type = 'table' AND name = ?"
+    );
+    let count = query_scalar::<_, i64>(AssertSqlSafe(sql)).bind(name);
+    if count.fetch_one(pool).await? == 0 {
+        missing(name, report);
+        return Ok(());
+    }
+    let sql = "SELECT count(*) FROM pragma_index_list(?1, ?2) AS i \
+               JOIN pragma_index_info(i.name, ?2) AS c WHERE c.seqno = 0 AND c.name = 'expires'";
+    let count = query_scalar::<_, i64>(sql).bind(name).bind(schema);
+    indexes(count.fetch_one(pool).await? > 0, &[], report);
+    Ok(())
+}

@@ -1,0 +1,244 @@
+//! The address of a store.
+
+use std::path::PathBuf;
+
+use crate::failure::Failure;
+
+/// An address, split into what each store's client is given.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Dsn {
+    pub(crate) place: Place,
+    /// The prefix of keys in Redis.
+    pub(crate) prefix: Option<String>,
+    /// The table in a database.
+    pub(crate) table: Option<String>,
+    /// A directory on a file system of another machine is meant to be one.
+    pub(crate) is_network: bool,
+    /// The address without what logs in.
+    pub(crate) shown: String,
+    /// What must not be printed.
+    pub(crate) secret: Option<String>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Place {
+    File(PathBuf),
+    Sqlite(PathBuf),
+    Redis(String),
+    RedisCluster(Vec<String>),
+    RedisSentinel(Vec<String>, String),
+    Postgres(String),
+    MySql(String),
+}
+
+impl Dsn {
+    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
+        let (address, query) = text.split_once('?').unwrap_or((text, ""));
+        let mut dsn = Self {
+            place: Place::File(PathBuf::new()),
+            prefix: None,
+            table: None,
+            is_network: false,
+            shown: String::new(),
+            secret: None,
+        };
+        let mut rest = Vec::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=') {
+                Some(("prefix", prefix)) => dsn.prefix = Some(prefix.to_owned()),
+                Some(("table", table)) => dsn.table = Some(table.to_owned()),
+                Some(("network", "true")) => dsn.is_network = true,
+                _ => rest.push(pair),
+            }
+        }
+        let query = if rest.is_empty() {
+            String::new()
+        } else {
+            format!("?{}", rest.join("&"))
+        };
+        let (scheme, rest) = address.split_once(':').ok_or_else(not_understood)?;
+        let (login, hosts) = split_login(rest);
+        dsn.secret = login
+            .and_then(|login| login.split_once(':'))
+            .map(|(_, password)| password.to_owned());
+        dsn.shown = match login {
+            Some(_) => format!("{scheme}://{hosts}"),
+            None => address.to_owned(),
+        };
+        let path = || PathBuf::from(rest.strip_prefix("//").unwrap_or(rest));
+        dsn.place = match scheme {
+            "file" => Place::File(path()),
+            "sqlite" => Place::Sqlite(path()),
+            "redis" | "rediss" | "redis+unix" => Place::Redis(format!("{address}{query}")),
+            "redis+cluster" | "rediss+cluster" => {
+                Place::RedisCluster(each(scheme, login, hosts, ""))
+            }
+            "redis+sentinel" | "rediss+sentinel" => {
+                let (hosts, master) = hosts.split_once('/').ok_or_else(no_master)?;
+                // Sentinels have a login of their own, which an address has no room for.
+                let hosts = each(scheme, None, hosts, "");
+                let plain = scheme.trim_end_matches("+sentinel");
+                let login = login.map_or(String::new(), |login| format!("{login}@"));
+                Place::RedisSentinel(hosts, format!("{plain}://{login}{master}"))
+            }
+            "postgres" | "postgresql" => Place::Postgres(format!("{address}{query}")),
+            "mysql" | "mariadb" => Place::MySql(format!("mysql:{rest}{query}")),
+            _ => return Err(not_understood()),
+        };
+        dsn.check()
+    }
+
+    /// Refuses what would be left out without a word.
+    fn check(self) -> Result<Self, Failure> {
+        let is_redis = matches!(
+            self.place,
+            Place::Redis(_) | Place::RedisCluster(_) | Place::RedisSentinel(..)
+        );
+        let is_sql = matches!(
+            self.place,
+            Place::Sqlite(_) | Place::Postgres(_) | Place::MySql(_)
+        );
+        let is_file = matches!(self.place, Place::File(_));
+        for (name, is_given, works) in [
+            ("prefix", self.prefix.is_some(), is_redis),
+            ("table", self.table.is_some(), is_sql),
+            ("network", self.is_network, is_file),
+        ] {
+            if is_given && !works {
+                let shown = &self.shown;
+                return Err(Failure::Refused(format!(
+                    "--store: `{name}` means nothing to {shown}"
+                )));
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// Splits what logs in off what comes after the scheme.
+fn split_login(rest: &str) -> (Option<&str>, &str) {
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (authority, _) = rest.split_at(end);
+    match authority.rfind('@') {
+        Some(at) => {
+            let (login, hosts) = rest.split_at(at);
+            (Some(login), hosts.strip_prefix('@').unwrap_or(hosts))
+        }
+        None => (None, rest),
+    }
+}
+
+/// The addresses of several servers.
+fn each(scheme: &str, login: Option<&str>, hosts: &str, end: &str) -> Vec<String> {
+    let plain = scheme.split('+').next().unwrap_or(scheme);
+    let login = login.map_or(String::new(), |login| format!("{login}@"));
+    let host = |host: &str| format!("{plain}://{login}{host}{end}");
+    hosts.split(',').map(host).collect()
+}
+
+fn not_understood() -> Failure {
+    let known = "redis://, rediss://, redis+cluster://, redis+sentinel://, postgres://, mysql://, sqlite: or file:";
+    Failure::Refused(format!("--store: an address begins with {known}"))
+}
+
+fn no_master() -> Failure {
+    let like = "redis+sentinel://HOST:26379,HOST:26379/mymaster";
+    Failure::Refused(format!(
+        "--store: the master's name is missing, as in {like}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_split_for_its_store() {
+        let redis = |address: &str| Place::Redis(address.to_owned());
+        for (text, place, shown) in [
+            ("file:/var/s", Place::File("/var/s".into()), "file:/var/s"),
+            (
+                "file:///var/s?network=true",
+                Place::File("/var/s".into()),
+                "file:///var/s",
+            ),
+            (
+                "sqlite:s.db?table=t",
+                Place::Sqlite("s.db".into()),
+                "sqlite:s.db",
+            ),
+            (
+                "sqlite:///s.db",
+                Place::Sqlite("/s.db".into()),
+                "sqlite:///s.db",
+            ),
+            (
+                "redis://h:1/2?prefix=p:",
+                redis("redis://h:1/2"),
+                "redis://h:1/2",
+            ),
+            ("rediss://u:p@h", redis("rediss://u:p@h"), "rediss://h"),
+            (
+                "redis+unix:///r.sock",
+                redis("redis+unix:///r.sock"),
+                "redis+unix:///r.sock",
+            ),
+            (
+                "redis+unix:///r.sock?db=1",
+                redis("redis+unix:///r.sock?db=1"),
+                "redis+unix:///r.sock",
+            ),
+            (
+                "redis+cluster://u:p@a:1,b:2",
+                Place::RedisCluster(vec!["redis://u:p@a:1".into(), "redis://u:p@b:2".into()]),
+                "redis+cluster://a:1,b:2",
+            ),
+            (
+                "rediss+sentinel://u:p@a:1,b:2/main/3",
+                Place::RedisSentinel(
+                    vec!["rediss://a:1".into(), "rediss://b:2".into()],
+                    "rediss://u:p@main/3".into(),
+                ),
+                "rediss+sentinel://a:1,b:2/main/3",
+            ),
+            (
+                "postgres://u:p@h/db?sslmode=require&table=a.b",
+                Place::Postgres("postgres://u:p@h/db?sslmode=require".into()),
+                "postgres://h/db",
+            ),
+            (
+                "mariadb://u@h/db",
+                Place::MySql("mysql://u@h/db".into()),
+                "mariadb://h/db",
+            ),
+        ] {
+            let dsn = Dsn::parse(text).unwrap();
+            assert_eq!((dsn.place, &*dsn.shown), (place, shown), "{text}");
+        }
+        let dsn = Dsn::parse("redis://u:s%40cret@h?prefix={shop}:").unwrap();
+        assert_eq!(
+            (dsn.secret.as_deref(), dsn.prefix.as_deref()),
+            (Some("s%40cret"), Some("{shop}:"))
+        );
+    }
+
+    #[test]
+    fn what_means_nothing_is_refused() {
+        for text in [
+            "",
+            "x",
+            "http://h",
+            "redis+sentinel://h",
+            "file:/s?table=x",
+            "redis://h?table=x",
+            "sqlite:s?prefix=x",
+            "mysql://h?network=true",
+        ] {
+            assert!(
+                matches!(Dsn::parse(text), Err(Failure::Refused(_))),
+                "{text}"
+            );
+        }
+    }
+}

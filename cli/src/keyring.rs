@@ -1,0 +1,215 @@
+//! Keys as the application reads them, and key files as they are written.
+
+use std::{env, fs, path::Path};
+
+use silverback::{Key, KeyId, KeyState, Keys};
+use zeroize::Zeroizing;
+
+use crate::{args::Common, failure::Failure};
+
+/// The variable that the application's own programs read, unless another is given.
+const VARIABLE: &str = "SESSION_KEY";
+
+/// Reads the keys from the file or the variable. `None` if neither is there and none was asked for.
+pub(crate) fn read(common: &Common) -> Result<Option<Keys>, Failure> {
+    if let Some(path) = &common.key_file {
+        return Ok(Some(Keys::from_file(path)?));
+    }
+    match &common.key_env {
+        Some(variable) => Ok(Some(Keys::from_env(variable)?)),
+        None if env::var_os(VARIABLE).is_some() => Ok(Some(Keys::from_env(VARIABLE)?)),
+        None => Ok(None),
+    }
+}
+
+/// Reads a file with one key.
+pub(crate) fn read_one(path: &Path) -> Result<Key, Failure> {
+    let shown = path.display();
+    let text = fs::read_to_string(path).map(Zeroizing::new);
+    let text = text.map_err(|error| Failure::failed(format!("{shown} cannot be read"), &error))?;
+    let word = text.trim();
+    let is_hex = word.len().is_multiple_of(2) && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let key = if is_hex {
+        Key::from_hex(word)
+    } else {
+        Key::from_base64(word)
+    };
+    key.map_err(|error| Failure::refused(shown.to_string(), &error))
+}
+
+/// Makes a new key, as text: base64, which is how `openssl rand -base64 32` prints it.
+pub(crate) fn generate(as_hex: bool) -> Result<(Zeroizing<String>, KeyId), Failure> {
+    let mut secret = Zeroizing::new([0; Key::MIN_LEN]);
+    getrandom::fill(secret.as_mut())
+        .map_err(|error| Failure::failed("the system gives no random bytes", &error))?;
+    let id = Key::from_bytes(secret.as_slice())?.id();
+    Ok((Zeroizing::new(encode(secret.as_slice(), as_hex)), id))
+}
+
+fn encode(secret: &[u8], as_hex: bool) -> String {
+    if as_hex {
+        secret.iter().map(|byte| format!("{byte:02x}")).collect()
+    } else {
+        base64_simd::STANDARD.encode_to_string(secret)
+    }
+}
+
+/// A key file in parts: what each key is used for, its id, and its text.
+pub(crate) struct KeyFile(pub(crate) Vec<Entry>);
+
+pub(crate) struct Entry {
+    pub(crate) state: KeyState,
+    pub(crate) id: KeyId,
+    word: Zeroizing<String>,
+}
+
+impl KeyFile {
+    /// Splits text that [`Keys::parse`] takes.
+    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
+        let ring = Keys::parse(text)?.list();
+        let is_gap = |letter: char| letter == ',' || letter.is_ascii_whitespace();
+        let words = text.split(is_gap).filter(|word| !word.is_empty());
+        let entry = |((id, state), word): ((KeyId, KeyState), &str)| {
+            let word = word.split_once(':').map_or(word, |(_, word)| word);
+            Entry {
+                state,
+                id,
+                word: Zeroizing::new(word.to_owned()),
+            }
+        };
+        Ok(Self(ring.into_iter().zip(words).map(entry).collect()))
+    }
+
+    /// One key a line, each with its state.
+    pub(crate) fn write(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::new());
+        for entry in &self.0 {
+            text.push_str(word_of(entry.state));
+            text.push(':');
+            text.push_str(&entry.word);
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Makes the new key the active one. The one until now becomes `former`.
+    pub(crate) fn rotate(&mut self, (word, id): (Zeroizing<String>, KeyId), former: KeyState) {
+        self.retire_active(former);
+        let state = KeyState::Active;
+        self.0.insert(0, Entry { state, id, word });
+    }
+
+    pub(crate) fn stage(&mut self, (word, id): (Zeroizing<String>, KeyId)) {
+        let state = KeyState::Pending;
+        self.0.push(Entry { state, id, word });
+    }
+
+    /// Makes the pending key the active one; the first, if there are several.
+    pub(crate) fn activate(&mut self, former: KeyState) -> Option<KeyId> {
+        let is_pending = |entry: &Entry| entry.state == KeyState::Pending;
+        let place = self.0.iter().position(is_pending)?;
+        self.retire_active(former);
+        let mut entry = self.0.remove(place);
+        entry.state = KeyState::Active;
+        let id = entry.id;
+        self.0.insert(0, entry);
+        Some(id)
+    }
+
+    fn retire_active(&mut self, former: KeyState) {
+        for entry in &mut self.0 {
+            if entry.state == KeyState::Active {
+                entry.state = former;
+            }
+        }
+    }
+
+    /// Drops retired keys beyond so many, from the end, where the oldest are.
+    pub(crate) fn drop_retired(&mut self, keep: usize) -> Vec<KeyId> {
+        let (mut retired, mut dropped) = (0, Vec::new());
+        self.0.retain(|entry| {
+            if entry.state != KeyState::Retired {
+                return true;
+            }
+            retired += 1;
+            if retired > keep {
+                dropped.push(entry.id);
+            }
+            retired <= keep
+        });
+        dropped
+    }
+}
+
+/// The word of a state, as key files have it.
+pub(crate) fn word_of(state: KeyState) -> &'static str {
+    match state {
+        KeyState::Active => "active",
+        KeyState::Pending => "pending",
+        KeyState::Retired => "retired",
+        KeyState::Revoked => "revoked",
+        // A state that a later release of the library has would not be parsed here.
+        _ => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new() -> (Zeroizing<String>, KeyId) {
+        generate(false).unwrap()
+    }
+
+    fn states(file: &KeyFile) -> Vec<(KeyState, KeyId)> {
+        file.0.iter().map(|entry| (entry.state, entry.id)).collect()
+    }
+
+    #[test]
+    fn a_new_key_is_read_as_the_library_reads_keys() {
+        for as_hex in [false, true] {
+            let (word, id) = generate(as_hex).unwrap();
+            assert_eq!(Keys::parse(&word).unwrap().list(), [(id, KeyState::Active)]);
+            assert_ne!(generate(as_hex).unwrap().1, id);
+        }
+    }
+
+    #[test]
+    fn a_rotation_keeps_what_the_library_would() {
+        let (first, second, third) = (new(), new(), new());
+        let ids = [first.1, second.1, third.1];
+        let text = format!("{},{}", *first.0, *second.0);
+        let mut file = KeyFile::parse(&text).unwrap();
+        file.rotate((third.0.clone(), third.1), KeyState::Retired);
+        let keys = Keys::parse(&text).unwrap();
+        keys.rotate(Key::from_base64(&third.0).unwrap()).unwrap();
+        assert_eq!(Keys::parse(&file.write()).unwrap().list(), keys.list());
+        assert_eq!(KeyFile::parse(&file.write()).unwrap().write(), file.write());
+
+        assert_eq!(file.drop_retired(1), [ids[1]]);
+        assert_eq!(
+            states(&file),
+            [(KeyState::Active, ids[2]), (KeyState::Retired, ids[0])]
+        );
+    }
+
+    #[test]
+    fn a_staged_key_is_activated_and_a_stolen_one_revoked() {
+        let (first, second) = (new(), new());
+        let ids = [first.1, second.1];
+        let mut file = KeyFile::parse(&format!("active:{}", *first.0)).unwrap();
+        assert_eq!(file.activate(KeyState::Retired), None);
+        file.stage(second);
+        assert_eq!(
+            states(&file),
+            [(KeyState::Active, ids[0]), (KeyState::Pending, ids[1])]
+        );
+        assert_eq!(file.activate(KeyState::Revoked), Some(ids[1]));
+        assert_eq!(
+            states(&file),
+            [(KeyState::Active, ids[1]), (KeyState::Revoked, ids[0])]
+        );
+        // Lists of users that a revoked key has sealed are still to be read.
+        assert_eq!(file.drop_retired(0), []);
+    }
+}

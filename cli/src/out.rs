@@ -1,0 +1,275 @@
+//! What is printed: tables for people, JSON for programs.
+
+use std::{
+    fmt::Write as _,
+    io::{self, BufWriter, IsTerminal as _, Stdout, Write},
+};
+
+use serde::Serialize;
+use silverback::{Clock, Timestamp};
+
+use crate::{args::Color, failure::Failure};
+
+/// Where answers go. What is said on the way goes to stderr.
+pub(crate) struct Out {
+    stdout: BufWriter<Stdout>,
+    pub(crate) is_json: bool,
+    is_colored: bool,
+}
+
+impl Out {
+    pub(crate) fn new(is_json: bool, color: Color) -> Self {
+        let is_colored = match color {
+            Color::Always => true,
+            Color::Never => false,
+            // https://no-color.org
+            Color::Auto => {
+                io::stdout().is_terminal()
+                    && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
+            }
+        };
+        Self {
+            stdout: BufWriter::new(io::stdout()),
+            is_json,
+            is_colored: is_colored && !is_json,
+        }
+    }
+
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.stdout.flush()?)
+    }
+
+    pub(crate) fn line(&mut self, line: impl AsRef<str>) -> Result<(), Failure> {
+        Ok(writeln!(self.stdout, "{}", line.as_ref())?)
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        Ok(self.stdout.write_all(bytes)?)
+    }
+
+    /// One line of JSON.
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        serde_json::to_writer(&mut self.stdout, value).map_err(io::Error::from)?;
+        Ok(writeln!(self.stdout)?)
+    }
+
+    pub(crate) fn bold(&self, text: &str) -> String {
+        self.painted("1", text)
+    }
+
+    pub(crate) fn red(&self, text: &str) -> String {
+        self.painted("31", text)
+    }
+
+    pub(crate) fn yellow(&self, text: &str) -> String {
+        self.painted("33", text)
+    }
+
+    pub(crate) fn green(&self, text: &str) -> String {
+        self.painted("32", text)
+    }
+
+    fn painted(&self, code: &str, text: &str) -> String {
+        if self.is_colored {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    pub(crate) fn table(&mut self, table: &Table) -> Result<(), Failure> {
+        for (number, row) in table.rows.iter().enumerate() {
+            let line = table.line(row);
+            let line = if number == 0 && table.has_head {
+                self.bold(&line)
+            } else {
+                line
+            };
+            self.line(line)?;
+        }
+        Ok(())
+    }
+}
+
+/// Columns side by side, each as wide as its widest cell.
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+    /// Columns of numbers.
+    right: &'static [usize],
+    widths: Vec<usize>,
+    has_head: bool,
+}
+
+impl Table {
+    pub(crate) fn with_head(head: &[&str], right: &'static [usize]) -> Self {
+        let mut table = Self {
+            rows: Vec::new(),
+            right,
+            widths: Vec::new(),
+            has_head: true,
+        };
+        table.row(head.iter().copied());
+        table
+    }
+
+    /// Names and what stands beside them.
+    pub(crate) fn plain() -> Self {
+        Self {
+            rows: Vec::new(),
+            right: &[],
+            widths: Vec::new(),
+            has_head: false,
+        }
+    }
+
+    pub(crate) fn row<T: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = T>) {
+        let row: Vec<_> = cells
+            .into_iter()
+            .map(|cell| one_line(cell.as_ref()))
+            .collect();
+        for (column, cell) in row.iter().enumerate() {
+            let width = cell.chars().count();
+            match self.widths.get_mut(column) {
+                Some(widest) => *widest = width.max(*widest),
+                None => self.widths.push(width),
+            }
+        }
+        self.rows.push(row);
+    }
+
+    /// The next rows of a long table: as wide as those before at least, and without the head.
+    pub(crate) fn next_page(&mut self) {
+        self.rows.clear();
+        self.has_head = false;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.len() <= usize::from(self.has_head)
+    }
+
+    fn line(&self, row: &[String]) -> String {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let width = self.widths.get(column).copied().unwrap_or_default();
+            let gap = if column == 0 { "" } else { "  " };
+            let _ = if self.right.contains(&column) {
+                write!(line, "{gap}{cell:>width$}")
+            } else {
+                write!(line, "{gap}{cell:<width$}")
+            };
+        }
+        line.trim_end().to_owned()
+    }
+}
+
+/// Text of others, such as a device's name, that shall not move the cursor or ring the bell.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() {
+            let _ = write!(clean, "{}", letter.escape_default());
+        } else {
+            clean.push(letter);
+        }
+    }
+    clean
+}
+
+pub(crate) fn now() -> Timestamp {
+    Clock::system().now()
+}
+
+/// How far off a time is: `in 3 h`, `2 d ago`.
+pub(crate) fn relative(time: Timestamp, now: Timestamp) -> String {
+    let (time, now) = (time.as_secs(), now.as_secs());
+    match time.abs_diff(now) {
+        0 => "now".to_owned(),
+        by if time > now => format!("in {}", length(by)),
+        by => format!("{} ago", length(by)),
+    }
+}
+
+/// A number of seconds, by its largest unit.
+pub(crate) fn length(seconds: u64) -> String {
+    let units = [(86_400, "d"), (3_600, "h"), (60, "min")];
+    let fitting = units.iter().find(|(unit, _)| seconds >= 2 * unit);
+    fitting.map_or(format!("{seconds} s"), |(unit, name)| {
+        format!("{} {name}", seconds / unit)
+    })
+}
+
+/// A time, and how far off it is.
+pub(crate) fn time(time: Timestamp, now: Timestamp) -> String {
+    format!("{time}  {}", relative(time, now))
+}
+
+/// A number of bytes, by its largest unit.
+pub(crate) fn bytes(count: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let fitting = units.iter().find(|(unit, _)| count >= 10 * unit);
+    fitting.map_or(format!("{count} B"), |(unit, name)| {
+        format!("{} {name}", count / unit)
+    })
+}
+
+/// Counts things: `1 session`, `2 sessions`.
+pub(crate) fn counted(count: u64, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}
+
+/// Says something on the way, on stderr, that no program reads.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", one_line(text));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_by_their_largest_unit() {
+        let now = Timestamp::from_secs(1_000_000);
+        for (by, text) in [
+            (0, "now"),
+            (1, "in 1 s"),
+            (119, "in 119 s"),
+            (120, "in 2 min"),
+            (7_200, "in 2 h"),
+            (172_800, "in 2 d"),
+            (-3_600, "60 min ago"),
+            (-864_000, "10 d ago"),
+        ] {
+            let time = Timestamp::from_secs(1_000_000_u64.saturating_add_signed(by));
+            assert_eq!(relative(time, now), text);
+        }
+    }
+
+    #[test]
+    fn what_others_wrote_moves_no_cursor() {
+        assert_eq!(
+            one_line("a\u{1b}[2Jb\n\u{9b}1m"),
+            "a\\u{1b}[2Jb\\n\\u{9b}1m"
+        );
+        let mut table = Table::with_head(&["NAME", "SIZE"], &[1]);
+        table.row(["ol\u{e9}!", "12"]);
+        table.row(["x\ty", "1234567"]);
+        let lines: Vec<_> = table.rows.iter().map(|row| table.line(row)).collect();
+        assert_eq!(
+            lines,
+            ["NAME     SIZE", "ol\u{e9}!       12", "x\\ty  1234567"]
+        );
+    }
+
+    #[test]
+    fn bytes_are_told_by_their_largest_unit() {
+        assert_eq!(
+            (bytes(9), bytes(10_239)),
+            ("9 B".to_owned(), "10239 B".to_owned())
+        );
+        assert_eq!(
+            (bytes(10_240), bytes(20 << 30)),
+            ("10 KiB".to_owned(), "20 GiB".to_owned())
+        );
+    }
+}

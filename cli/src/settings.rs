@@ -1,0 +1,151 @@
+//! The session's settings, from the file that the application reads.
+
+use std::{fs, path::Path, time::Duration};
+
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+use silverback::SessionSettings;
+
+use crate::failure::Failure;
+
+/// Reads the settings from a file, or from a table in it such as `sessions.account`.
+pub(crate) fn read(path: &Path, table: Option<&str>) -> Result<SessionSettings, Failure> {
+    let shown = path.display();
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::failed(format!("{shown} cannot be read"), &error))?;
+    let refused = |error: &dyn std::error::Error| {
+        // The line that parsers show may hold a password of the application.
+        let first = error
+            .to_string()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        Failure::Refused(format!("{shown}: {first}"))
+    };
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let mut all: Value = match extension.unwrap_or_default() {
+        "toml" => toml::from_str(&text).map_err(|error| refused(&error))?,
+        "json" => serde_json::from_str(&text).map_err(|error| refused(&error))?,
+        "yaml" | "yml" => serde_norway::from_str(&text).map_err(|error| refused(&error))?,
+        _ => {
+            let known = "the file's name has to end with .toml, .json, .yaml or .yml";
+            return Err(Failure::Refused(format!("{shown}: {known}")));
+        }
+    };
+    for part in table
+        .unwrap_or_default()
+        .split('.')
+        .filter(|part| !part.is_empty())
+    {
+        all = match all.get_mut(part) {
+            Some(inner) => inner.take(),
+            None => {
+                let table = table.unwrap_or_default();
+                return Err(Failure::Refused(format!(
+                    "{shown}: there is no section `{table}`"
+                )));
+            }
+        };
+    }
+    SessionSettings::deserialize(all).map_err(|error| {
+        let hint = if table.is_none() {
+            " (is it in a section? name that by --section)"
+        } else {
+            ""
+        };
+        Failure::Refused(format!("{shown}: {error}{hint}"))
+    })
+}
+
+/// Reads a length of time as settings have it: `90m`, `2 days`.
+pub(crate) fn length(option: &str, text: &str) -> Result<Duration, Failure> {
+    let read = SessionSettings::deserialize(json!({ "idle_timeout": text }));
+    let length = read.ok().and_then(|settings| settings.idle_timeout);
+    length.ok_or_else(|| {
+        let like = "a length of time such as 30s, 90m or \"2 days\"";
+        Failure::Refused(format!("{option}: expected {like}, got {text:?}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use silverback::{SameSite, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_by_its_extension_and_table() {
+        let dir = tempfile::tempdir().unwrap();
+        let time = "2027-01-15T08:00:00Z";
+        for (name, text) in [
+            (
+                "s.toml",
+                format!(
+                    "[a.b]\nidle_timeout = \"30m\"\nsame_site = \"strict\"\nnot_before = {time}"
+                ),
+            ),
+            (
+                "s.json",
+                format!(
+                    r#"{{"a": {{"b": {{"idle_timeout": 1800, "same_site": "Strict", "not_before": "{time}"}}}}}}"#
+                ),
+            ),
+            (
+                "s.yaml",
+                format!(
+                    "a:\n  b:\n    idle_timeout: 30m\n    same_site: Strict\n    not_before: {time}\n"
+                ),
+            ),
+        ] {
+            let path = dir.path().join(name);
+            fs::write(&path, text).unwrap();
+            let settings = read(&path, Some("a.b")).unwrap();
+            assert_eq!(
+                settings.idle_timeout,
+                Some(Duration::from_secs(1_800)),
+                "{name}"
+            );
+            assert_eq!(settings.same_site, Some(SameSite::Strict), "{name}");
+            assert_eq!(
+                settings.not_before,
+                Some(Timestamp::from_secs(1_800_000_000))
+            );
+            for (table, says) in [(Some("a.c"), "no section `a.c`"), (None, "--section")] {
+                let Err(Failure::Refused(message)) = read(&path, table) else {
+                    panic!("{name}")
+                };
+                assert!(message.contains(says), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_shows_no_line_of_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["s.toml", "s.json", "s.yaml", "s.ini"] {
+            let path = dir.path().join(name);
+            fs::write(&path, "password = \"hunter2\" {\n: ]").unwrap();
+            let Err(Failure::Refused(message)) = read(&path, None) else {
+                panic!("{name}")
+            };
+            assert!(!message.contains("hunter2"), "{message}");
+        }
+        assert!(matches!(
+            read(&dir.path().join("none.toml"), None),
+            Err(Failure::Failed(_))
+        ));
+    }
+
+    #[test]
+    fn a_length_of_time_is_written_as_in_settings() {
+        assert_eq!(
+            length("--within", "2 days").unwrap(),
+            Duration::from_secs(172_800)
+        );
+        assert!(matches!(
+            length("--within", "soon"),
+            Err(Failure::Refused(_))
+        ));
+    }
+}

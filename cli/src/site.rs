@@ -1,0 +1,144 @@
+//! The session as the application has configured it.
+
+use silverback::{
+    Key, Keys, MemoryStore, SessionConfig, SessionSettings,
+    store::{CookieStore, DynStore},
+};
+
+use crate::{
+    args::{Common, Kept},
+    dsn::Dsn,
+    failure::Failure,
+    keyring, settings,
+    stores::Opened,
+};
+
+/// What the options say of the application.
+pub(crate) struct Site {
+    pub(crate) config: SessionConfig,
+    pub(crate) name: String,
+    /// The cookie's names: the one that is set, or the two that are the default.
+    pub(crate) cookie_names: Vec<String>,
+    pub(crate) has_keys: bool,
+}
+
+impl Site {
+    /// For what needs the keys.
+    pub(crate) fn with_keys(common: &Common, store: Option<&Opened>) -> Result<Self, Failure> {
+        let site = Self::new(common, store)?;
+        if site.has_keys {
+            return Ok(site);
+        }
+        let how = "give the file by --key-file, or the keys in the environment as SESSION_KEY";
+        Err(Failure::Refused(format!("this needs the keys: {how}")))
+    }
+
+    /// For what can do without the keys too.
+    pub(crate) fn new(common: &Common, store: Option<&Opened>) -> Result<Self, Failure> {
+        let settings = read_settings(common)?;
+        let name = name(common);
+        let keys = keyring::read(common)?;
+        let has_keys = keys.is_some();
+        // Nothing is opened by these.
+        let keys = keys.map_or_else(Keys::generate, Ok)?;
+        let cookie_names = match &settings.cookie_name {
+            Some(cookie) => vec![cookie.clone()],
+            None => vec![format!("__Host-{name}"), name.clone()],
+        };
+        let config = configure(common, store.map(Opened::shared), &name, keys)?;
+        Ok(Self {
+            config: config.settings(settings),
+            name,
+            cookie_names,
+            has_keys,
+        })
+    }
+}
+
+pub(crate) fn read_settings(common: &Common) -> Result<SessionSettings, Failure> {
+    match &common.settings {
+        Some(path) => settings::read(path, common.section.as_deref()),
+        None => Ok(SessionSettings::default()),
+    }
+}
+
+/// What the session is called in the application.
+pub(crate) fn name(common: &Common) -> String {
+    let of_table = || {
+        common
+            .section
+            .as_ref()?
+            .rsplit('.')
+            .next()
+            .map(str::to_owned)
+    };
+    let name = common.name.clone().or_else(of_table);
+    name.unwrap_or_else(|| "session".to_owned())
+}
+
+fn configure(
+    common: &Common,
+    store: Option<DynStore>,
+    name: &str,
+    keys: Keys,
+) -> Result<SessionConfig, Failure> {
+    let in_cookie = common.kept_in != Kept::Store || common.overflow || common.revocation;
+    let config = if in_cookie {
+        let mut cookies = CookieStore::new();
+        if common.kept_in == Kept::SignedCookie {
+            cookies = cookies.signed();
+        }
+        if (common.overflow || common.revocation) && store.is_none() {
+            return Err(Failure::Refused(
+                "--overflow and --revocation need --store".to_owned(),
+            ));
+        }
+        if let Some(store) = store.as_ref().filter(|_| common.overflow) {
+            cookies = cookies.overflow(store.clone());
+        }
+        if let Some(store) = store.as_ref().filter(|_| common.revocation) {
+            cookies = cookies.revocation(store.clone());
+        }
+        SessionConfig::new(name, cookies, keys)
+    } else {
+        match store {
+            Some(store) => SessionConfig::new(name, store, keys),
+            None => SessionConfig::new(name, MemoryStore::new(), keys),
+        }
+    };
+    // An operator may look at what an application has told to be forgotten.
+    let config = config.allow_forgetful_stores();
+    let config = match &common.audience {
+        Some(audience) => config.audience(audience),
+        None => config,
+    };
+    Ok(match subject_key(common)? {
+        Some(key) => config.subject_key(key),
+        None => config,
+    })
+}
+
+pub(crate) fn subject_key(common: &Common) -> Result<Option<Key>, Failure> {
+    let Some(path) = &common.subject_key_file else {
+        return Ok(None);
+    };
+    keyring::read_one(path).map(Some)
+}
+
+/// Opens the store of --store.
+pub(crate) async fn store(common: &Common) -> Result<Opened, Failure> {
+    match open(common).await? {
+        Some(store) => Ok(store),
+        None => Err(Failure::Refused(
+            "name the store by --store or SILVERBACK_STORE".to_owned(),
+        )),
+    }
+}
+
+/// Opens the store of --store, if there is one.
+pub(crate) async fn open(common: &Common) -> Result<Option<Opened>, Failure> {
+    match &common.store {
+        Some(dsn) => Opened::open(Dsn::parse(dsn)?).await.map(Some),
+        None => Ok(None),
+    }
+}

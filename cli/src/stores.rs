@@ -1,0 +1,212 @@
+//! The stores, each by its address.
+
+use std::{path::PathBuf, str::FromStr as _, time::Duration};
+
+use silverback::{
+    FilesystemStore,
+    store::{Browse as _, Cursor, DynStore, Page, StoreError, Sweep as _, Swept},
+};
+use silverback_redis::RedisStore;
+use silverback_sqlx::{MySqlStore, PostgresStore, SqlStore, SqliteStore};
+use sqlx::{
+    Connection, MySqlConnection, MySqlPool, PgConnection, PgPool, SqlitePool,
+    mysql::MySqlPoolOptions, postgres::PgPoolOptions, sqlite::SqliteConnectOptions,
+};
+
+use crate::{
+    dsn::{Dsn, Place},
+    failure::Failure,
+};
+
+/// A store that was found at its address.
+pub(crate) struct Opened {
+    pub(crate) kind: Kind,
+    pub(crate) dsn: Dsn,
+    shared: DynStore,
+}
+
+/// The store, and what `doctor` asks about it.
+pub(crate) enum Kind {
+    File(FilesystemStore, PathBuf),
+    Redis(RedisStore),
+    Postgres(PostgresStore, PgPool),
+    MySql(MySqlStore, MySqlPool),
+    Sqlite(SqliteStore, SqlitePool),
+}
+
+/// How long a database may need to let this tool in.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Opened {
+    /// Opens what is there, and makes nothing.
+    pub(crate) async fn open(dsn: Dsn) -> Result<Self, Failure> {
+        let kind = match open(&dsn).await {
+            Err(Failure::Failed(message)) => return Err(Failure::Failed(dsn.hide(&message))),
+            Err(Failure::Refused(message)) => return Err(Failure::Refused(dsn.hide(&message))),
+            opened => opened?,
+        };
+        let shared = match &kind {
+            Kind::File(store, _) => DynStore::new(store.clone()),
+            Kind::Redis(store) => DynStore::new(store.clone()),
+            Kind::Postgres(store, _) => DynStore::new(store.clone()),
+            Kind::MySql(store, _) => DynStore::new(store.clone()),
+            Kind::Sqlite(store, _) => DynStore::new(store.clone()),
+        };
+        Ok(Self { kind, dsn, shared })
+    }
+
+    /// The store as a session's settings take it.
+    pub(crate) fn shared(&self) -> DynStore {
+        self.shared.clone()
+    }
+
+    pub(crate) async fn page(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
+        match &self.kind {
+            Kind::File(store, _) => store.browse(from, limit).await,
+            Kind::Redis(store) => store.browse(from, limit).await,
+            Kind::Postgres(store, _) => store.browse(from, limit).await,
+            Kind::MySql(store, _) => store.browse(from, limit).await,
+            Kind::Sqlite(store, _) => store.browse(from, limit).await,
+        }
+    }
+
+    /// Sweeps some records; `None` if the server removes by itself what is over.
+    pub(crate) async fn sweep_some(&self, limit: usize) -> Option<Swept> {
+        Some(match &self.kind {
+            Kind::Redis(_) => return None,
+            Kind::File(store, _) => store.sweep_some(limit).await,
+            Kind::Postgres(store, _) => store.sweep_some(limit).await,
+            Kind::MySql(store, _) => store.sweep_some(limit).await,
+            Kind::Sqlite(store, _) => store.sweep_some(limit).await,
+        })
+    }
+}
+
+impl Dsn {
+    /// Takes the password out of what a client says.
+    pub(crate) fn hide(&self, message: &str) -> String {
+        match &self.secret {
+            Some(secret) if !secret.is_empty() => message.replace(secret, "***"),
+            _ => message.to_owned(),
+        }
+    }
+}
+
+async fn open(dsn: &Dsn) -> Result<Kind, Failure> {
+    let shown = &dsn.shown;
+    Ok(match &dsn.place {
+        Place::File(path) => Kind::File(open_directory(path, dsn)?, path.clone()),
+        Place::Redis(url) => {
+            install_tls();
+            reach_redis(url, shown).await?;
+            prefixed(RedisStore::connect(url).await, dsn)?
+        }
+        Place::RedisCluster(urls) => {
+            install_tls();
+            prefixed(RedisStore::connect_cluster(urls).await, dsn)?
+        }
+        Place::RedisSentinel(urls, master) => {
+            install_tls();
+            prefixed(RedisStore::connect_sentinel(urls, master).await, dsn)?
+        }
+        Place::Postgres(url) => {
+            let options = PgPoolOptions::new()
+                .max_connections(2)
+                .acquire_timeout(PATIENCE);
+            reach::<PgConnection>(url, shown).await?;
+            let pool = options
+                .connect_lazy(url)
+                .map_err(|error| cannot_open(shown, &error))?;
+            Kind::Postgres(tabled(SqlStore::new(pool.clone()), dsn)?, pool)
+        }
+        Place::MySql(url) => {
+            let options = MySqlPoolOptions::new()
+                .max_connections(2)
+                .acquire_timeout(PATIENCE);
+            reach::<MySqlConnection>(url, shown).await?;
+            let pool = options
+                .connect_lazy(url)
+                .map_err(|error| cannot_open(shown, &error))?;
+            Kind::MySql(tabled(SqlStore::new(pool.clone()), dsn)?, pool)
+        }
+        Place::Sqlite(path) => {
+            if !path.is_file() {
+                return Err(Failure::Failed(format!("{shown}: there is no such file")));
+            }
+            let options = SqliteConnectOptions::from_str("sqlite:")
+                .map_err(|error| cannot_open(shown, &error))?
+                .filename(path)
+                .create_if_missing(false);
+            let pool = SqlitePool::connect_with(options).await;
+            let pool = pool.map_err(|error| cannot_open(shown, &error))?;
+            Kind::Sqlite(tabled(SqlStore::new(pool.clone()), dsn)?, pool)
+        }
+    })
+}
+
+/// Connects once: a pool would try a server that is away again and again.
+async fn reach<C: Connection>(url: &str, shown: &str) -> Result<(), Failure> {
+    let reached = tokio::time::timeout(PATIENCE, async { C::connect(url).await?.close().await });
+    match reached.await {
+        Ok(reached) => reached.map_err(|error| cannot_open(shown, &error)),
+        Err(error) => Err(cannot_open(shown, &error)),
+    }
+}
+
+/// Connects once: the store would wait for a server that is about to start.
+async fn reach_redis(url: &str, shown: &str) -> Result<(), Failure> {
+    let client = redis::Client::open(url).map_err(|error| Failure::refused("--store", &error))?;
+    let config = redis::AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE));
+    let reached = client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await;
+    reached
+        .map(drop)
+        .map_err(|error| cannot_open(shown, &error))
+}
+
+fn open_directory(path: &PathBuf, dsn: &Dsn) -> Result<FilesystemStore, Failure> {
+    let shown = &dsn.shown;
+    if !path.is_dir() {
+        return Err(Failure::Failed(format!(
+            "{shown}: there is no such directory"
+        )));
+    }
+    let options = FilesystemStore::options().allow_network_filesystem(dsn.is_network);
+    options
+        .max_record_bytes(usize::MAX)
+        .open(path)
+        .map_err(|error| cannot_open(shown, &error))
+}
+
+fn prefixed(store: Result<RedisStore, StoreError>, dsn: &Dsn) -> Result<Kind, Failure> {
+    let store = store.map_err(|error| match error {
+        StoreError::Unavailable(_) => cannot_open(&dsn.shown, &error),
+        _ => Failure::refused(&dsn.shown, &error),
+    })?;
+    Ok(Kind::Redis(match &dsn.prefix {
+        Some(prefix) => store.prefix(prefix),
+        None => store,
+    }))
+}
+
+fn tabled<DB: silverback_sqlx::Dialect>(
+    store: SqlStore<DB>,
+    dsn: &Dsn,
+) -> Result<SqlStore<DB>, Failure> {
+    match &dsn.table {
+        Some(table) => store
+            .table(table)
+            .map_err(|error| Failure::refused("--store", &error)),
+        None => Ok(store),
+    }
+}
+
+fn cannot_open(shown: &str, error: &(dyn std::error::Error + 'static)) -> Failure {
+    Failure::failed(format!("{shown} cannot be opened"), error)
+}
+
+/// rustls has no provider of its own where an application may choose one.
+fn install_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -1,0 +1,17 @@
+//! The tool as operators run it: on every store there is, filled through the library.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
+
+mod support;
+
+mod cookies;
+mod doctor;
+mod keys;
+mod refusals;
+mod stores;
+mod sweeping;
+mod terminal;

@@ -1,0 +1,122 @@
+//! What is not understood, and what is not done without a yes.
+
+use crate::support::{At, Tool, World};
+
+#[test]
+fn help_says_what_exit_codes_mean_and_shows_no_environment() {
+    let mut tool = Tool::default();
+    tool.env("SILVERBACK_STORE", "redis://ada:hunter2@localhost");
+    tool.secret("hunter2");
+    let help = tool.run(&["--help"]);
+    help.says(0, "Exit codes:");
+    help.says(0, "SILVERBACK_STORE");
+    for command in [
+        "list", "inspect", "end", "end-user", "sweep", "keygen", "rotate", "decode", "explain",
+        "doctor",
+    ] {
+        help.says(0, command);
+        tool.run(&[command, "--help"]).says(0, "Usage:");
+    }
+    tool.run(&["completions", "bash"]).says(0, "_silverback");
+    tool.run(&["man"]).says(0, ".TH silverback");
+}
+
+#[test]
+fn arguments_that_mean_nothing_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = format!("file:{}", dir.path().display());
+    let tool = Tool::default();
+    for (args, says) in [
+        (&[][..], "Usage:"),
+        (&["frobnicate"], "unrecognized"),
+        (&["list"], "--store"),
+        (&["inspect"], "<KEY>"),
+        (&["list", "--store", "http://x"], "redis://"),
+        (&["list", "--store", "file:/x?table=y"], "table"),
+        (
+            &["list", "--store", &folder, "--within", "soon"],
+            "--within",
+        ),
+        (
+            &["list", "--store", &folder, "--user", "ada"],
+            "needs the keys",
+        ),
+        (&["end-user", "ada", "--store", &folder], "needs the keys"),
+        (
+            &[
+                "end",
+                "0123456789ab",
+                "--store",
+                &folder,
+                "--kept-in",
+                "cookie",
+            ],
+            "in their cookie alone",
+        ),
+        (
+            &[
+                "list",
+                "--store",
+                &folder,
+                "--settings",
+                "none.ini",
+                "--user",
+                "a",
+            ],
+            "cannot be read",
+        ),
+        (&["rotate"], "--key-file"),
+        (&["explain", "x", "--key-env", "NOTHING"], "NOTHING"),
+    ] {
+        let output = tool.run(args);
+        let code = if says == "cannot be read" { 1 } else { 2 };
+        output.says(code, says);
+        assert_eq!(output.stdout, "", "{args:?}");
+    }
+}
+
+#[test]
+fn a_store_that_is_not_there_is_a_failure_and_is_not_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let none = dir.path().join("none");
+    let mut tool = Tool::default();
+    tool.secret("hunter2");
+    for dsn in [
+        format!("file:{}", none.display()),
+        format!("sqlite:{}", none.display()),
+        // Nobody listens on port 1, and the password is not said.
+        "postgres://ada:hunter2@127.0.0.1:1/x".to_owned(),
+        "mysql://ada:hunter2@127.0.0.1:1/x".to_owned(),
+        "redis://ada:hunter2@127.0.0.1:1".to_owned(),
+        "rediss://ada:hunter2@127.0.0.1:1".to_owned(),
+    ] {
+        tool.run(&["list", "--store", &dsn]).says(1, "silverback: ");
+        tool.run(&["doctor", "--store", &dsn]).says(4, "broken");
+    }
+    assert!(!none.exists());
+}
+
+#[tokio::test]
+async fn several_records_that_begin_so_are_not_guessed_at() {
+    use silverback::store::{Bytes, Expiry, RecordKey, Store as _};
+
+    let world = World::new(At::Files).await.unwrap();
+    let now = silverback::Clock::system().now();
+    let expiry = Expiry::new(
+        now.saturating_add(std::time::Duration::from_secs(3_600)),
+        now,
+    );
+    for last in [1, 2] {
+        let mut key = [0xab; 32];
+        key[31] = last;
+        let data = Bytes::from_static(b"\x01data");
+        world
+            .store
+            .create(&RecordKey::from_bytes(key), data, expiry)
+            .await
+            .unwrap();
+    }
+    world.tool.run(&["inspect", "abab"]).says(2, "several");
+    world.tool.run(&["end", "abab", "--yes"]).says(2, "several");
+    world.tool.run(&["inspect", "abc"]).says(2, "at least 4");
+}

@@ -1,0 +1,233 @@
+//! A site whose store is filled through the library, and the tool beside it.
+
+mod tool;
+
+use std::{convert::Infallible, fs, path::PathBuf, time::Duration};
+
+use http::Response;
+use silverback::{
+    FilesystemStore, Key, Keys, Session, SessionConfig, SessionSettings,
+    store::{DynStore, RecordKey},
+    testing::{Body, Browser},
+};
+use silverback_redis::RedisStore;
+use silverback_sqlx::{SqlStore, SqliteStore};
+use silverback_test_servers::{MariaDb, Postgres, Redis};
+use tower::service_fn;
+
+pub(crate) use self::tool::Tool;
+
+/// A key of the tests, as text and as bytes.
+pub(crate) const KEY: &str = "dGhlIGFjdGl2ZSBrZXkgb2YgdGhlIHRlc3RzLCAzMiBieXRlcw==";
+/// What nobody is to see who has not asked for it.
+pub(crate) const TREASURE: &str = "a-value-that-is-nobodys-business";
+
+/// Where sessions are kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum At {
+    Files,
+    Sqlite,
+    Redis,
+    Postgres,
+    MariaDb,
+}
+
+/// A server that runs as long as the test.
+enum Server {
+    None,
+    Redis(Redis),
+    Postgres(Postgres),
+    MariaDb(MariaDb),
+}
+
+/// A site, and what it has.
+pub(crate) struct World {
+    pub(crate) at: At,
+    pub(crate) store: DynStore,
+    pub(crate) config: SessionConfig,
+    pub(crate) tool: Tool,
+    pub(crate) dir: tempfile::TempDir,
+    server: Server,
+}
+
+/// A session that somebody has.
+pub(crate) struct Visit {
+    pub(crate) key: RecordKey,
+    pub(crate) cookie: String,
+}
+
+const SETTINGS: &str =
+    "[sessions.account]\nidle_timeout = \"30m\"\nabsolute_timeout = \"14 days\"\n";
+
+impl World {
+    /// `None` if the server is not installed.
+    pub(crate) async fn new(at: At) -> Option<Self> {
+        Self::with(at, SETTINGS).await
+    }
+
+    pub(crate) async fn with(at: At, settings: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let (dsn, store, server) = open(at, &dir).await?;
+        let file = dir.path().join("app.toml");
+        fs::write(&file, settings).unwrap();
+        let key_file = dir.path().join("keys");
+        write_private(&key_file, KEY);
+        let mut all: toml::Value = toml::from_str(settings).unwrap();
+        let own = all["sessions"]
+            .as_table_mut()
+            .unwrap()
+            .remove("account")
+            .unwrap();
+        let settings: SessionSettings = own.try_into().unwrap();
+        let keys = Keys::new(Key::from_base64(KEY).unwrap());
+        let config = SessionConfig::new("account", store.clone(), keys).settings(settings);
+        let mut tool = Tool::default();
+        tool.env("SILVERBACK_STORE", &dsn);
+        tool.env("SILVERBACK_SETTINGS", file.to_str().unwrap());
+        tool.env("SILVERBACK_SECTION", "sessions.account");
+        tool.env("SILVERBACK_KEY_FILE", key_file.to_str().unwrap());
+        tool.secret(KEY);
+        tool.secret("the active key of the tests");
+        tool.secret(TREASURE);
+        Some(Self {
+            at,
+            store,
+            config,
+            tool,
+            dir,
+            server,
+        })
+    }
+
+    /// Goes on with another store.
+    pub(crate) fn use_store(&mut self, dsn: &str, store: DynStore) {
+        let keys = Keys::new(Key::from_base64(KEY).unwrap());
+        self.config = SessionConfig::new("account", store.clone(), keys);
+        self.store = store;
+        self.tool.env("SILVERBACK_STORE", dsn);
+    }
+
+    pub(crate) fn key_file(&self) -> PathBuf {
+        self.dir.path().join("keys")
+    }
+
+    /// Somebody comes, and gets a session with this in it. The tool must not show its cookie.
+    pub(crate) async fn visit(&mut self, fill: impl FnOnce(&Session)) -> Visit {
+        let nothing = service_fn(async |_: http::Request<Body>| {
+            Ok::<_, Infallible>(Response::new(String::new()))
+        });
+        let browser = Browser::new(nothing);
+        let filled = browser.seed(&self.config, |session| {
+            fill(session);
+            Ok(())
+        });
+        let session = filled.await.unwrap();
+        let cookie = browser.jar(|jar| jar.get("__Host-account").unwrap().to_owned());
+        self.tool.cookie(&cookie);
+        Visit {
+            key: session.record_key().unwrap(),
+            cookie,
+        }
+    }
+
+    /// Somebody logs in, with a cart and a token.
+    pub(crate) async fn log_in(&mut self, user: &str, device: &str) -> Visit {
+        self.visit(|session| {
+            session.set_subject(user, device).unwrap();
+            session.insert("cart", [TREASURE, "x"]).unwrap();
+            session.insert_bytes("token", TREASURE).unwrap();
+        })
+        .await
+    }
+
+    /// Lets a record have expired days ago.
+    pub(crate) fn let_expire(&self, key: &RecordKey) {
+        let (then, id) = match self.at {
+            At::Postgres => (
+                "now() - interval '2 days'",
+                format!("decode('{key}', 'hex')"),
+            ),
+            _ => (
+                "UTC_TIMESTAMP(6) - INTERVAL 2 DAY",
+                format!("UNHEX('{key}')"),
+            ),
+        };
+        self.sql(&format!(
+            "UPDATE silverback_sessions SET expires = {then}, app_expires = 1000 WHERE id = {id}"
+        ));
+    }
+
+    /// Has the database do something.
+    pub(crate) fn sql(&self, statements: &str) {
+        match &self.server {
+            Server::Postgres(server) => drop(server.sql(statements)),
+            Server::MariaDb(server) => drop(server.sql(statements)),
+            Server::None | Server::Redis(_) => panic!("{:?} has no such statement", self.at),
+        }
+    }
+
+    pub(crate) fn redis(&self) -> Option<&Redis> {
+        match &self.server {
+            Server::Redis(redis) => Some(redis),
+            _ => None,
+        }
+    }
+}
+
+async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Server)> {
+    let long = Duration::from_secs(30);
+    Some(match at {
+        At::Files => {
+            let path = dir.path().join("sessions");
+            let store = FilesystemStore::open(&path).unwrap();
+            (
+                format!("file:{}", path.display()),
+                DynStore::new(store),
+                Server::None,
+            )
+        }
+        At::Sqlite => {
+            let path = dir.path().join("sessions.db");
+            let store = SqliteStore::open(&path).await.unwrap().timeout(long);
+            (
+                format!("sqlite:{}", path.display()),
+                DynStore::new(store),
+                Server::None,
+            )
+        }
+        At::Redis => {
+            let server = Redis::start()?;
+            let store = RedisStore::connect(&server.url())
+                .await
+                .unwrap()
+                .prefix("shop:");
+            let dsn = format!("{}?prefix=shop:", server.url());
+            (
+                dsn,
+                DynStore::new(store.timeout(long)),
+                Server::Redis(server),
+            )
+        }
+        At::Postgres => {
+            let server = Postgres::start()?;
+            let pool = sqlx::PgPool::connect(&server.url()).await.unwrap();
+            let store = SqlStore::new(pool).timeout(long);
+            store.create_table().await.unwrap();
+            (server.url(), DynStore::new(store), Server::Postgres(server))
+        }
+        At::MariaDb => {
+            let server = MariaDb::start()?;
+            let pool = sqlx::MySqlPool::connect(&server.url()).await.unwrap();
+            let store = SqlStore::new(pool).timeout(long);
+            store.create_table().await.unwrap();
+            (server.url(), DynStore::new(store), Server::MariaDb(server))
+        }
+    })
+}
+
+/// Writes a file that its owner alone can read.
+pub(crate) fn write_private(path: &std::path::Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}

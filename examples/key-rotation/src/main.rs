@@ -1,0 +1,126 @@
+//! Keys in a file, which the server reads again at SIGHUP. Nobody is logged out.
+//!
+//! ```text
+//! (umask 077; openssl rand -base64 32 > keys)
+//! cargo run -p example-key-rotation -- keys
+//! curl -b jar -c jar http://localhost:8080/
+//! ```
+//!
+//! To rotate, put the new key first, and send the signal:
+//!
+//! ```text
+//! (umask 077; openssl rand -base64 32 | cat - keys > new && mv new keys)
+//! kill -HUP PID
+//! ```
+//!
+//! The first key of the file seals cookies, the others open those that they have sealed. With several
+//! servers, give the new one to all of them as `pending:` before it comes first in any file. Remove the
+//! old key when its cookies have expired. One that was stolen is `revoked:` at once.
+
+use std::{env, error::Error as StdError, path::PathBuf};
+
+use axum::{Router, routing::get};
+use silverback::{Error, Keys, Session, SessionConfig, SessionLayer};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn StdError>> {
+    let path = PathBuf::from(env::args_os().nth(1).ok_or("which file has the keys?")?);
+    let keys = Keys::from_file(&path)?;
+    let listener = TcpListener::bind("127.0.0.1:8080").await?;
+    println!("http://localhost:8080, process {}", std::process::id());
+    let hangups = signal(SignalKind::hangup())?;
+    tokio::spawn(reload(hangups, path, keys.clone(), |said| {
+        println!("{said}")
+    }));
+    axum::serve(listener, app(keys)).await?;
+    Ok(())
+}
+
+fn app(keys: Keys) -> Router {
+    let config = SessionConfig::cookie("session", keys).insecure_local_http();
+    Router::new()
+        .route("/", get(visit))
+        .layer(SessionLayer::new(config))
+}
+
+/// All clones of `Keys` are the same ring, so the layer has the new ones at once. A file that cannot be
+/// read, or is wrong, changes nothing.
+async fn reload(mut hangups: Signal, path: PathBuf, keys: Keys, say: impl Fn(String)) {
+    while hangups.recv().await.is_some() {
+        match Keys::from_file(&path) {
+            Ok(new) => {
+                keys.replace(&new);
+                say(format!("{} keys", new.list().len()));
+            }
+            Err(error) => say(format!("the keys stay as they were: {error}")),
+        }
+    }
+}
+
+async fn visit(session: Session) -> Result<String, Error> {
+    let n = session.update("visits", |n: &mut u32| {
+        *n += 1;
+        *n
+    })?;
+    Ok(format!("visit {n}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, process::Command};
+
+    use silverback::testing::Browser;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    const OLD: &str = "YW4gb2xkIGtleSBvZiB0aGlydHktdHdvIGJ5dGVzIG9yIG1vcmU=";
+    const NEW: &str = "YSBrZXkgb2YgdGhpcnR5LXR3byBieXRlcywgb3IgbW9yZQ==";
+
+    fn hang_up() {
+        let this = std::process::id().to_string();
+        let status = Command::new("kill").args(["-HUP", &this]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// One test, as the signal is for the whole process.
+    #[tokio::test]
+    async fn keys_are_read_again_at_a_signal_and_nobody_is_logged_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        fs::write(&path, OLD).unwrap();
+        let keys = Keys::from_file(&path).unwrap();
+        let (say, mut said) = mpsc::unbounded_channel();
+        let hangups = signal(SignalKind::hangup()).unwrap();
+        let reload = reload(hangups, path.clone(), keys.clone(), move |text| {
+            say.send(text).unwrap();
+        });
+        tokio::spawn(reload);
+
+        let ada = Browser::new(app(keys));
+        assert_eq!(ada.get("/").await.text(), "visit 1\n");
+        let copy = ada.another();
+        copy.jar(|jar| *jar = ada.jar(|jar| jar.clone()));
+
+        fs::write(&path, format!("{NEW}\n{OLD}\n")).unwrap();
+        hang_up();
+        assert_eq!(said.recv().await.unwrap(), "2 keys");
+        assert_eq!(ada.get("/").await.text(), "visit 2\n", "of the old key");
+
+        fs::write(&path, format!("{NEW} revoked:{OLD}")).unwrap();
+        hang_up();
+        assert_eq!(said.recv().await.unwrap(), "2 keys");
+        assert_eq!(ada.get("/").await.text(), "visit 3\n", "of the new key");
+        assert_eq!(copy.get("/").await.text(), "visit 1\n", "refused");
+
+        fs::write(&path, "no key").unwrap();
+        hang_up();
+        let error = said.recv().await.unwrap();
+        assert!(error.starts_with("the keys stay as they were: "), "{error}");
+        assert_eq!(ada.get("/").await.text(), "visit 4\n");
+    }
+}

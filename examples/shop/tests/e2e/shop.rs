@@ -1,0 +1,79 @@
+//! The shop as a process of its own.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+use crate::KEY;
+
+/// A running shop; it is killed when this is dropped.
+pub(crate) struct Shop {
+    process: Child,
+    /// Kept open, as a process that cannot print may fail.
+    _output: BufReader<ChildStdout>,
+    url: String,
+    directory: TempDir,
+}
+
+impl Shop {
+    pub(crate) fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap())
+    }
+
+    fn start_in(directory: TempDir) -> Self {
+        let mut shop = Command::new(env!("CARGO_BIN_EXE_example-shop"));
+        shop.env("PORT", "0")
+            .env("SHOP_DIR", directory.path().join("sessions"))
+            .env("SESSION_KEY", KEY);
+        let (process, output, url) =
+            spawn(&mut shop, |line| line.strip_prefix("The shop is open at "));
+        Self {
+            process,
+            _output: output,
+            url,
+            directory,
+        }
+    }
+
+    /// Kills the process and starts another with the same key and directory, on another port.
+    pub(crate) fn restart(mut self) -> Self {
+        let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
+        drop(self);
+        Self::start_in(directory)
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+/// Starts a process and waits for the line in which it says that it is ready.
+pub(crate) fn spawn(
+    command: &mut Command,
+    ready: impl Fn(&str) -> Option<&str>,
+) -> (Child, BufReader<ChildStdout>, String) {
+    let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(process.stdout.take().unwrap());
+    let found = output
+        .by_ref()
+        .lines()
+        .find_map(|line| ready(&line.unwrap()).map(str::to_owned));
+    let Some(found) = found else {
+        panic!(
+            "{} ended before it was ready: {}",
+            command.get_program().display(),
+            process.wait().unwrap()
+        );
+    };
+    (process, output, found)
+}

@@ -1,0 +1,33 @@
+#![doc = include_str!("guide/links.md")]
+#![doc = include_str!("../docs/guides/README.md")]
+
+/// A page of `docs/guides`. There its links lead to docs.rs, and here into this documentation: of
+/// two definitions of a link the first one counts (CommonMark 0.31, section 4.7).
+macro_rules! pages {
+    ($($page:ident: $path:literal,)*) => {$(
+        #[doc = include_str!("guide/links.md")]
+        #[doc = include_str!($path)]
+        pub mod $page {}
+    )*};
+}
+
+pages! {
+    csrf: "../docs/guides/csrf.md",
+    events: "../docs/events.md",
+    keys: "../docs/guides/keys.md",
+    layers: "../docs/guides/layers.md",
+    login: "../docs/guides/login.md",
+    logs: "../docs/guides/logs.md",
+    operations: "../docs/guides/operations.md",
+    privacy: "../docs/guides/privacy.md",
+    proxy: "../docs/guides/proxy.md",
+    settings: "../docs/guides/settings.md",
+    several: "../docs/guides/several.md",
+    sizing: "../docs/guides/sizing.md",
+    sso: "../docs/guides/sso.md",
+    stores: "../docs/guides/stores.md",
+    streams: "../docs/guides/streams.md",
+    testing: "../docs/guides/testing.md",
+    threats: "../docs/guides/threats.md",
+    types: "../docs/guides/types.md",
+}

@@ -1,0 +1,88 @@
+//! Whether a store answers: a line when it stops, and one when it is back.
+
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::event;
+
+/// How a store is, as the calls of this process have found it.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    /// Read before anything else, so that a store that is well costs no lock.
+    is_down: AtomicBool,
+    outage: Mutex<Option<Outage>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Outage {
+    since: Instant,
+    last_failure: Instant,
+    failures: u64,
+}
+
+/// How long no call has failed when a store is back. One that fails now and then has one outage.
+const QUIET: Duration = Duration::from_secs(1);
+
+impl Health {
+    /// A call was answered, whatever the answer is.
+    pub(crate) fn answered(&self, store: &'static str) {
+        if self.is_down.load(Ordering::Relaxed) {
+            self.may_be_back(store);
+        }
+    }
+
+    #[cold]
+    fn may_be_back(&self, store: &'static str) {
+        let now = Instant::now();
+        let is_quiet = |outage: &mut Outage| now - outage.last_failure >= QUIET;
+        let Some(outage) = self.outage().take_if(is_quiet) else {
+            return;
+        };
+        self.is_down.store(false, Ordering::Relaxed);
+        let (event, failures) = ("store_available", outage.failures);
+        let seconds = (now - outage.since).as_secs();
+        event!(
+            WARN,
+            event,
+            store,
+            seconds,
+            failures,
+            "the store answers again"
+        );
+        #[cfg(not(feature = "tracing"))]
+        let _ = (event, store, failures, seconds);
+    }
+
+    /// A call was not answered.
+    #[cold]
+    pub(crate) fn failed(&self, store: &'static str, error: &(dyn std::error::Error + 'static)) {
+        let now = Instant::now();
+        let mut outage = self.outage();
+        let is_known = outage.is_some();
+        let known = outage.get_or_insert(Outage {
+            since: now,
+            last_failure: now,
+            failures: 0,
+        });
+        (known.last_failure, known.failures) = (now, known.failures + 1);
+        drop(outage);
+        self.is_down.store(true, Ordering::Relaxed);
+        if !is_known {
+            let event = "store_unavailable";
+            event!(ERROR, event, store, error, "the store does not answer");
+            #[cfg(not(feature = "tracing"))]
+            let _ = (event, store, error);
+        }
+    }
+
+    fn outage(&self) -> MutexGuard<'_, Option<Outage>> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

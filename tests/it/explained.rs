@@ -1,0 +1,168 @@
+//! What an operator is told of a cookie.
+
+use std::time::Duration;
+
+use base64_simd::URL_SAFE_NO_PAD;
+use silverback::{Explanation, Key, KeyState, Keys, Rejection, Timestamp};
+
+use crate::support::{HOUR, Jar, Kind, START, World, keys};
+
+const KINDS: [Kind; 5] = [
+    Kind::Cookie,
+    Kind::Revocable,
+    Kind::Overflow,
+    Kind::Memory,
+    Kind::Remote,
+];
+
+fn told(world: &World, keys: &Keys, jar: &Jar, now: Timestamp) -> Explanation {
+    let config = world.kind.config(&world.stores, keys.clone());
+    config.explain(jar.value("s"), now).unwrap()
+}
+
+/// What a server says to the same cookie, of which the store knows nothing.
+async fn refused(world: &World, jar: &Jar) -> Option<Rejection> {
+    world.rejection(&mut jar.clone()).await
+}
+
+#[tokio::test]
+async fn a_cookie_tells_its_key_its_times_and_its_record() {
+    for kind in KINDS {
+        let keys = keys();
+        let world = kind.with_keys(keys.clone());
+        let jar = &mut Jar::default();
+        world.put(jar, "user", 7).await;
+        let key = world.key(jar).await;
+        world.clock.advance(Duration::from_secs(60));
+        let told = told(&world, &keys, jar, world.clock.now());
+        assert_eq!(
+            (told.rejection, told.is_later_format),
+            (None, false),
+            "{kind:?}"
+        );
+        assert_eq!(
+            (told.key, told.record_key),
+            (Some(KeyState::Active), Some(key))
+        );
+        assert_eq!(told.holds_values, kind.is_cookie(), "{kind:?}");
+        let times = told.times.unwrap();
+        assert_eq!((times.issued, times.created), (START, START), "{kind:?}");
+        assert!(told.expires.unwrap() > START && told.expires.unwrap() <= times.expires);
+        let head = told.head.unwrap();
+        assert_eq!(Some(head.key), keys.list().first().map(|(id, _)| *id));
+        assert_eq!((head.version, head.is_sealed), (1, kind.is_cookie()));
+        // What is signed can be read by anyone, and what is sealed by nobody.
+        assert_eq!(
+            head.claims,
+            Some(times).filter(|_| !head.is_sealed),
+            "{kind:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_over_or_revoked_is_read_all_the_same() {
+    for kind in KINDS {
+        let keys = keys();
+        let world = kind.with_keys(keys.clone());
+        let jar = &mut Jar::default();
+        world.put(jar, "user", 7).await;
+        let key = world.key(jar).await;
+        keys.rotate_and_revoke(Key::generate().unwrap()).unwrap();
+        let revoked = told(&world, &keys, jar, START);
+        assert_eq!(revoked.rejection, Some(Rejection::UnknownKey), "{kind:?}");
+        assert_eq!(revoked.rejection, refused(&world, jar).await);
+        assert_eq!(revoked.key, Some(KeyState::Revoked), "{kind:?}");
+        assert_eq!(
+            (revoked.record_key, revoked.times.is_some()),
+            (Some(key), true)
+        );
+    }
+    for kind in [Kind::Cookie, Kind::Revocable, Kind::Overflow] {
+        let keys = keys();
+        let world = kind.with_keys(keys.clone());
+        let jar = &mut Jar::default();
+        world.put(jar, "user", 7).await;
+        let key = world.key(jar).await;
+        world.clock.advance(25 * HOUR);
+        let expired = told(&world, &keys, jar, world.clock.now());
+        assert_eq!(expired.rejection, Some(Rejection::Expired), "{kind:?}");
+        assert_eq!(expired.rejection, refused(&world, jar).await);
+        assert_eq!(
+            (expired.record_key, expired.times.is_some()),
+            (Some(key), true)
+        );
+        assert!(expired.expires.unwrap() <= world.clock.now());
+    }
+}
+
+#[tokio::test]
+async fn what_is_none_of_ours_is_told_as_a_server_sees_it() {
+    for kind in KINDS {
+        let keys = keys();
+        let world = kind.with_keys(keys.clone());
+        let jar = &mut Jar::default();
+        world.put(jar, "user", 7).await;
+        let value = jar.value("s").to_owned();
+        let mut bytes = URL_SAFE_NO_PAD.decode_to_vec(&value).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        let forged = Jar::with("s", &URL_SAFE_NO_PAD.encode_to_string(&bytes));
+        let strange = Keys::generate().unwrap();
+        for (jar, keys, reason, has_head) in [
+            (&forged, &keys, Rejection::Tampered, true),
+            (&*jar, &strange, Rejection::UnknownKey, true),
+            (&Jar::with("s", "x"), &keys, Rejection::Malformed, false),
+            (
+                &Jar::with("s", &value[1..]),
+                &keys,
+                Rejection::Malformed,
+                false,
+            ),
+            (
+                &Jar::with("s", &"A".repeat(5_000)),
+                &keys,
+                Rejection::Malformed,
+                false,
+            ),
+        ] {
+            let told = told(&world, keys, jar, START);
+            let other = world.beside(keys.clone());
+            assert_eq!(told.rejection, Some(reason), "{kind:?}");
+            assert_eq!(refused(&other, jar).await, Some(reason), "{kind:?}");
+            assert_eq!(told.head.is_some(), has_head, "{kind:?} {reason:?}");
+            assert_eq!((told.times, told.record_key), (None, None), "{kind:?}");
+        }
+        bytes[last] ^= 1;
+        bytes[0] += 1;
+        let later = Jar::with("s", &URL_SAFE_NO_PAD.encode_to_string(&bytes));
+        let told = told(&world, &keys, &later, START);
+        assert_eq!(
+            (told.is_later_format, told.rejection),
+            (true, None),
+            "{kind:?}"
+        );
+        assert_eq!(told.head.map(|head| head.version), Some(2), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_told_may_be_logged() {
+    for kind in KINDS {
+        let keys = keys();
+        let world = kind.with_keys(keys.clone());
+        let jar = &mut Jar::default();
+        world.put(jar, "user", "Ada Lovelace").await;
+        let printed = format!("{:?}", told(&world, &keys, jar, START));
+        let value = jar.value("s");
+        let bytes = URL_SAFE_NO_PAD.decode_to_vec(value).unwrap();
+        // The ID of a session in a store is between the times and the tag, and two bytes before that.
+        let id = bytes
+            .get(19..bytes.len().saturating_sub(34))
+            .unwrap_or_default();
+        let id = format!("{:?}", &id[..id.len().min(16)]);
+        for secret in [value, &id, "Ada"] {
+            assert!(!printed.contains(secret), "{kind:?}: {printed}");
+        }
+    }
+}

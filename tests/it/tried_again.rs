@@ -1,0 +1,153 @@
+//! A layer that sends a request again, around the session's layer and inside it: a row of the table
+//! in docs/guides/layers.md.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use http::{Request, StatusCode};
+use silverback::{
+    Error, Session, SessionConfig, SessionLayer,
+    store::MemoryStore,
+    testing::{Browser, Page},
+};
+use tower::{Service, ServiceBuilder, retry::Policy, service_fn};
+
+use crate::support::keys;
+
+fn config() -> SessionConfig {
+    SessionConfig::new("s", MemoryStore::new(), keys())
+}
+
+/// A visitor whose session has a 1 in it.
+async fn visitor<S>(service: S, config: &SessionConfig) -> Browser<S> {
+    let browser = Browser::new(service);
+    let fill = |session: &Session| session.insert("n", 1);
+    browser.seed(config, fill).await.unwrap();
+    browser
+}
+
+async fn n<S>(browser: &Browser<S>, config: &SessionConfig) -> Option<u32> {
+    let session = browser.session(config).await.unwrap();
+    session.get("n").unwrap()
+}
+
+/// Tries once more what was answered with 503.
+#[derive(Clone)]
+struct Twice(usize);
+
+impl<B, R> Policy<Request<B>, http::Response<R>, Infallible> for Twice
+where
+    Request<B>: Clone,
+{
+    type Future = std::future::Ready<()>;
+
+    fn retry(
+        &mut self,
+        _: &mut Request<B>,
+        result: &mut Result<http::Response<R>, Infallible>,
+    ) -> Option<Self::Future> {
+        let is_down =
+            |response: &mut http::Response<R>| response.status() == StatusCode::SERVICE_UNAVAILABLE;
+        self.0 += 1;
+        (self.0 < 2 && result.as_mut().is_ok_and(is_down)).then(|| std::future::ready(()))
+    }
+
+    fn clone_request(&mut self, request: &Request<B>) -> Option<Request<B>> {
+        Some(request.clone())
+    }
+}
+
+fn retry() -> tower::retry::RetryLayer<Twice> {
+    tower::retry::RetryLayer::new(Twice(0))
+}
+
+/// Runs `work` for each try, and answers the first one with 503.
+fn fails_once<F>(
+    work: impl Fn(Session) -> F + Clone,
+) -> impl Service<Request<()>, Response = http::Response<String>, Error = Infallible, Future: Send> + Clone
+where
+    F: Future<Output = Result<(), Error>> + Send,
+{
+    let tries = Arc::new(AtomicUsize::new(0));
+    service_fn(move |request: Request<()>| {
+        let session = request.extensions().get::<Session>().unwrap().clone();
+        let is_first = tries.fetch_add(1, Ordering::Relaxed) == 0;
+        let work = work(session);
+        async move {
+            let mut response = http::Response::new(String::new());
+            match work.await {
+                Err(error) => *response.status_mut() = error.answer().status(),
+                Ok(()) if is_first => *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE,
+                Ok(()) => {}
+            }
+            Ok(response)
+        }
+    })
+}
+
+async fn count(session: Session) -> Result<(), Error> {
+    session.update("n", |n: &mut u32| *n += 1)
+}
+
+async fn visit<S, R>(browser: &Browser<S>) -> Page
+where
+    S: Service<Request<()>, Response = http::Response<R>, Error = Infallible> + Clone,
+    R: http_body::Body<Error: std::fmt::Debug>,
+{
+    browser.visit(Request::new(())).await
+}
+
+#[tokio::test]
+async fn a_retry_outside_starts_from_the_session_as_it_was() {
+    let config = config();
+    let sessions = SessionLayer::new(config.clone());
+    let services = ServiceBuilder::new().layer(retry()).layer(sessions);
+    let browser = visitor(services.service(fails_once(count)), &config).await;
+    assert_eq!(visit(&browser).await.status(), StatusCode::OK);
+    assert_eq!(n(&browser, &config).await, Some(2));
+}
+
+#[tokio::test]
+async fn a_retry_inside_changes_the_session_twice() {
+    let config = config();
+    let sessions = SessionLayer::new(config.clone());
+    let services = ServiceBuilder::new().layer(sessions).layer(retry());
+    let browser = visitor(services.service(fails_once(count)), &config).await;
+    assert_eq!(visit(&browser).await.status(), StatusCode::OK);
+    assert_eq!(n(&browser, &config).await, Some(3));
+}
+
+async fn log_in(session: Session) -> Result<(), Error> {
+    session.renew();
+    session.insert("user", "ada")
+}
+
+/// Who is logged in after a request, and what is left of before it.
+async fn after_login<S, R>(service: S, config: &SessionConfig) -> (Option<String>, Option<u32>)
+where
+    S: Service<Request<()>, Response = http::Response<R>, Error = Infallible> + Clone,
+    R: http_body::Body<Error: std::fmt::Debug>,
+{
+    let browser = visitor(service, config).await;
+    assert_eq!(visit(&browser).await.status(), StatusCode::OK);
+    let session = browser.session(config).await.unwrap();
+    (session.get("user").unwrap(), session.get("n").unwrap())
+}
+
+#[tokio::test]
+async fn a_login_that_is_tried_again_outside_leaves_the_rest_behind() {
+    let (config, ada) = (config(), Some("ada".to_owned()));
+    let sessions = SessionLayer::new(config.clone());
+    let outside = ServiceBuilder::new().layer(retry()).layer(sessions.clone());
+    let outside = outside.service(fails_once(log_in));
+    assert_eq!(after_login(outside, &config).await, (ada.clone(), None));
+
+    let inside = ServiceBuilder::new().layer(sessions).layer(retry());
+    let inside = inside.service(fails_once(log_in));
+    assert_eq!(after_login(inside, &config).await, (ada, Some(1)));
+}
