@@ -1,42 +1,84 @@
 //! Numbers and texts as bytes, for tokens and records. Fixed widths are big-endian.
 
-use std::{fmt, ops::Range};
+use std::{fmt, mem, ops::Range};
+
+use bytes::Bytes;
 
 use crate::clock::Timestamp;
 
 /// Bytes behind others that were read already: moving them to the front would be a copy.
 #[derive(Clone, Default)]
 pub(crate) struct Tail {
-    bytes: Vec<u8>,
+    buffer: Buffer,
     start: usize,
+}
+
+#[derive(Clone)]
+enum Buffer {
+    Own(Vec<u8>),
+    /// A store has them too: they are copied before they are changed.
+    Shared(Bytes),
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self::Own(Vec::new())
+    }
 }
 
 impl Tail {
     pub(crate) fn as_slice(&self) -> &[u8] {
-        self.bytes.get(self.start..).unwrap_or_default()
+        let all = match &self.buffer {
+            Buffer::Own(bytes) => bytes,
+            Buffer::Shared(bytes) => &**bytes,
+        };
+        all.get(self.start..).unwrap_or_default()
     }
 
     /// Passes over the first so many bytes.
     pub(crate) fn advance(&mut self, len: usize) {
-        self.start = self.bytes.len().min(self.start + len);
+        self.start += self.as_slice().len().min(len);
     }
 
     pub(crate) fn clear(&mut self) {
-        self.bytes.truncate(self.start);
+        let start = self.start;
+        self.as_mut_vec().truncate(start);
     }
 
     pub(crate) fn remove(&mut self, range: Range<usize>) {
-        self.bytes
-            .drain(self.start + range.start..self.start + range.end);
+        let start = self.start;
+        self.as_mut_vec()
+            .drain(start + range.start..start + range.end);
     }
 
     pub(crate) fn get_mut(&mut self, range: Range<usize>) -> Option<&mut [u8]> {
-        self.bytes.get_mut(self.start..)?.get_mut(range)
+        let start = self.start;
+        self.as_mut_vec().get_mut(start..)?.get_mut(range)
     }
 
     /// For appending.
     pub(crate) fn as_mut_vec(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
+        if let Buffer::Shared(bytes) = &mut self.buffer {
+            self.buffer = Buffer::Own(mem::take(bytes).into());
+        }
+        match &mut self.buffer {
+            Buffer::Own(bytes) => bytes,
+            Buffer::Shared(_) => unreachable!("it is its own by now"),
+        }
+    }
+
+    /// Puts a head in front of the bytes, in the place of what was there, and shares both. `None` if
+    /// there is no room, or if they are shared already.
+    pub(crate) fn share_behind(&mut self, head: &[u8]) -> Option<Bytes> {
+        let Buffer::Own(bytes) = &mut self.buffer else {
+            return None;
+        };
+        let start = self.start.checked_sub(head.len())?;
+        bytes.get_mut(start..self.start)?.copy_from_slice(head);
+        let bytes = Bytes::from(mem::take(bytes));
+        let shared = bytes.slice(start..);
+        self.buffer = Buffer::Shared(bytes);
+        Some(shared)
     }
 }
 
@@ -45,13 +87,26 @@ impl Tail {
     pub(crate) fn within(mut bytes: Vec<u8>, range: Range<usize>) -> Self {
         bytes.truncate(range.end);
         let start = range.start.min(bytes.len());
-        Self { bytes, start }
+        let buffer = Buffer::Own(bytes);
+        Self { buffer, start }
     }
 }
 
 impl From<Vec<u8>> for Tail {
     fn from(bytes: Vec<u8>) -> Self {
-        Self { bytes, start: 0 }
+        let buffer = Buffer::Own(bytes);
+        Self { buffer, start: 0 }
+    }
+}
+
+/// Copies nothing.
+impl From<Bytes> for Tail {
+    fn from(bytes: Bytes) -> Self {
+        let buffer = match bytes.is_unique() {
+            true => Buffer::Own(bytes.into()),
+            false => Buffer::Shared(bytes),
+        };
+        Self { buffer, start: 0 }
     }
 }
 

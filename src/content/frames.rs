@@ -16,6 +16,8 @@ use std::{
     ops::Range,
 };
 
+use bytes::Bytes;
+
 use super::index::Index;
 use crate::binary::{Tail, put_varint, take_varint, varint_len};
 
@@ -84,6 +86,11 @@ impl Frames {
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.as_slice()
+    }
+
+    /// As [`Tail::share_behind`].
+    pub(super) fn share_behind(&mut self, head: &[u8]) -> Option<Bytes> {
+        self.bytes.share_behind(head)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -107,6 +107,40 @@ fn a_record_reads_back_as_it_was() {
     }
 }
 
+/// Whether it is copied or not, nobody sees what another changes later.
+#[test]
+fn a_shared_record_is_as_it_was_shared() {
+    let id = SessionId::generate().unwrap();
+    for len in [10, LARGE + 10] {
+        let mut new = Content::new(Timestamp::from_secs(1_800_000_000));
+        new.frames.insert("first", &vec![b'1'; len]);
+        new.frames.insert("second", b"1");
+        let record = new.encode_record(Writes::none(), Browser::Knows);
+        // One that the store keeps, and one that it does not.
+        let kept = Bytes::from(record);
+        let given = Bytes::copy_from_slice(&kept);
+        for bytes in [kept.clone(), given] {
+            let Ok(Stored::Session { mut content, .. }) = decode_record(bytes, &id, false) else {
+                panic!("it is a session");
+            };
+            assert_eq!(shown(&content), shown(&new));
+            content.revision = 0;
+            content.frames.insert("second", b"2");
+            let expected = content.encode_record(Writes::none(), Browser::Knows);
+            let shared = content.share_record(Writes::none(), Browser::Knows);
+            assert_eq!(shared, expected);
+            content.frames.insert("second", b"3");
+            content.frames.insert("third", b"3");
+            content.frames.remove("first");
+            assert_eq!(shared, expected);
+            assert_eq!(content.frames.get("second"), Some(b"3" as &[u8]));
+            content.frames.clear();
+            assert_eq!(shared, expected);
+        }
+        assert_eq!(kept, new.encode_record(Writes::none(), Browser::Knows));
+    }
+}
+
 #[test]
 fn a_sealed_record_opens_with_its_id_only_and_unchanged() {
     let id = SessionId::generate().unwrap();

@@ -57,6 +57,9 @@ const OUTGROWN: u8 = 3;
 const LATER: std::ops::Range<u8> = 4..8;
 const SEALED_HEAD: usize = 1 + SALT_LEN;
 
+/// Frames of more bytes than this cost more to copy than to share.
+const LARGE: usize = 1_024;
+
 const LASTS: u8 = 1;
 const UNTIL_BROWSER_CLOSES: u8 = 2;
 const ATTRIBUTES: u8 = 4;
@@ -68,6 +71,11 @@ const FLAGS: u8 = LASTS | UNTIL_BROWSER_CLOSES | ATTRIBUTES | SUBJECT | REVISION
 
 impl Content {
     pub(crate) fn encode_payload(&self, out: &mut Vec<u8>) {
+        self.encode_payload_head(out);
+        out.extend_from_slice(self.frames.as_bytes());
+    }
+
+    fn encode_payload_head(&self, out: &mut Vec<u8>) {
         let flags = flag(self.revision > 0, REVISION);
         match &self.particulars {
             None => out.push(flags),
@@ -76,7 +84,6 @@ impl Content {
         if self.revision > 0 {
             out.extend_from_slice(&self.revision.to_be_bytes());
         }
-        out.extend_from_slice(self.frames.as_bytes());
     }
 
     /// `None` for bytes that [`encode_payload`](Self::encode_payload) does not make.
@@ -134,14 +141,32 @@ impl Content {
         // Exact for most, so that it becomes `Bytes` as it is.
         let head = 1 + writes.encoded_len() + 5 + 1 + self.authenticated.map_or(0, |_| 5);
         let mut out = Vec::with_capacity(head + self.frames.as_bytes().len());
+        self.encode_record_head(writes, browser, &mut out);
+        out.extend_from_slice(self.frames.as_bytes());
+        out
+    }
+
+    /// As [`encode_record`](Self::encode_record), for a store in memory. Large frames are not copied:
+    /// the store and this content share them until one is changed.
+    pub(crate) fn share_record(&mut self, writes: &Writes, browser: Browser) -> Bytes {
+        if self.frames.as_bytes().len() > LARGE {
+            let mut head = Vec::new();
+            self.encode_record_head(writes, browser, &mut head);
+            if let Some(record) = self.frames.share_behind(&head) {
+                return record;
+            }
+        }
+        self.encode_record(writes, browser).into()
+    }
+
+    fn encode_record_head(&self, writes: &Writes, browser: Browser, out: &mut Vec<u8>) {
         out.push(match browser {
             Browser::Knows => SESSION,
             Browser::NeverHeard => OUTGROWN,
         });
-        writes.encode(&mut out);
-        put_u40(&mut out, self.created);
-        self.encode_payload(&mut out);
-        out
+        writes.encode(out);
+        put_u40(out, self.created);
+        self.encode_payload_head(out);
     }
 }
 
@@ -263,10 +288,8 @@ pub(crate) fn decode_record(
             None => Err(Unreadable::Damaged),
         };
     }
-    // Copies nothing if the store has kept none of it.
-    let bytes = Vec::from(bytes);
     match bytes.first() {
-        Some(&SEALED) => open_record(id, bytes),
+        Some(&SEALED) => open_record(id, bytes.into()),
         Some(_) if !must_be_sealed => decode_plain(bytes.into()).ok_or(Unreadable::Damaged),
         _ => Err(Unreadable::Damaged),
     }

@@ -37,10 +37,9 @@ impl State {
         settings: &Settings,
         now: Timestamp,
     ) -> Result<Option<Direct>, Error> {
-        let Some(view) = &self.view else {
+        let Some(View { content, .. }) = &self.view else {
             return Ok(None);
         };
-        let content = &view.content;
         let is_plain = content.subject.is_none() && content.former.is_none();
         if !is_plain
             || content.is_emptied()
@@ -51,7 +50,8 @@ impl State {
         {
             return Ok(None);
         }
-        let Some(plan) = self.plan(settings, now, When::Response)? else {
+        let plan = self.plan(settings, now, When::Response)?;
+        let (Some(plan), Some(view)) = (plan, &mut self.view) else {
             return Ok(None);
         };
         let (over, browser) = match (plan.write, &view.home) {
@@ -64,8 +64,8 @@ impl State {
         let written = view.home.expires();
         let direct = Direct {
             over,
-            data: content.encode_record(&Writes::default(), browser).into(),
-            expires: Lifetime::of(content, settings).expires_by(plan.term, now, written),
+            data: view.content.share_record(Writes::none(), browser),
+            expires: Lifetime::of(&view.content, settings).expires_by(plan.term, now, written),
             duty: plan.duty,
         };
         self.is_refused = false;
