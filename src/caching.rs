@@ -1,7 +1,7 @@
 //! What a response lets caches do with it.
 //!
 //! `Vary: Cookie` alone is not enough: a shared cache would show a flash message twice, and the page
-//! of a user who has logged out to whoever still sends the old cookie. A stored `Set-Cookie` would
+//! of a user who has logged out to anyone who still sends the old cookie. A stored `Set-Cookie` would
 //! hand one visitor's session to the next.
 
 use http::{

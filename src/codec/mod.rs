@@ -361,7 +361,7 @@ impl Codec {
         let mut derived = self.derived.write().unwrap_or_else(PoisonError::into_inner);
         let generation = self.keys.generation();
         let mut ring = self.keys.snapshot();
-        // A roster is not believed because of its key alone: whoever changes it has the store as
+        // A roster is not believed because of its key alone: anyone who changes it has the store as
         // well. And it has to be read after a key was revoked, to end the sessions that are in it.
         ring.retain(|(_, state)| *state != KeyState::Revoked || self.purpose == Purpose::Roster);
         ring.sort_by_key(|(_, state)| *state != KeyState::Active);

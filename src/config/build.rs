@@ -141,7 +141,7 @@ impl SessionConfig {
         }
     }
 
-    /// Refuses what does nothing: whoever asks for it counts on it.
+    /// Refuses settings that would have no effect: anyone who asks for them relies on them.
     #[rustfmt::skip]
     fn check_effects(&self) -> Result<(), ConfigError> {
         const IN_COOKIE: &str = "a session that is always in its cookie";

@@ -257,7 +257,7 @@ pub(crate) fn renote(record: &[u8], writes: &Writes) -> Vec<u8> {
     out
 }
 
-/// Encrypts a record, so that whoever has the store but not the cookie can neither read nor change
+/// Encrypts a record, so that anyone with the store but without the cookie can neither read nor change
 /// it.
 pub(crate) fn seal_record(id: &SessionId, record: &[u8]) -> Result<Vec<u8>, RandomError> {
     let salt: [u8; SALT_LEN] = crypto::random()?;

@@ -145,7 +145,7 @@ impl Error {
         self.change(|inner| inner.value = Some(key.into()))
     }
 
-    /// Notes that nothing was to be written, so that whoever asks again does nothing twice.
+    /// Notes that nothing was to be written, so that nothing is done twice when somebody asks again.
     pub(crate) fn of_load(self) -> Self {
         self.change(|inner| inner.is_of_load = true)
     }
@@ -255,8 +255,8 @@ impl Error {
 }
 
 impl ErrorKind {
-    /// Whether the program is put together in a way that cannot work, whoever comes and whatever
-    /// the stores hold.
+    /// Whether the program is put together in a way that cannot work, for any client and
+    /// whatever the stores hold.
     pub(crate) fn is_misuse(self) -> bool {
         matches!(
             self,

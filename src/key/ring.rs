@@ -346,7 +346,7 @@ impl Keys {
         Ok(())
     }
 
-    /// The same keys, where revoked ones are as good as retired: to explain what one has made.
+    /// The same keys, with revoked ones treated as retired: to explain what one has made.
     pub(crate) fn pardoned(&self) -> Self {
         let mut ring = self.snapshot();
         for (_, state) in &mut ring {

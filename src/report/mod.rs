@@ -1,4 +1,4 @@
-//! What happens to sessions, for whoever operates them: each fact is a line in the log (feature
+//! What happens to sessions, for their operators: each fact is a line in the log (feature
 //! `tracing`, target `silverback`) and a count (feature `metrics`). Both have kinds and names only,
 //! never an ID, token, key or value. `docs/events.md` lists them.
 

@@ -119,7 +119,7 @@ impl Roster {
     /// How many sessions would be too many with one more, whatever it is called.
     pub(crate) fn surplus(&self, limit: usize, keep: &[RecordKey]) -> usize {
         let others = self.entries.iter().filter(|entry| is_other(entry, keep));
-        // Whoever is about to get another key counts once.
+        // A session that is about to get another key counts once.
         (others.count() + 1).saturating_sub(limit.max(1))
     }
 

@@ -170,8 +170,8 @@ impl Rosters {
         (saved, sent)
     }
 
-    /// A roster of a key that is not known any more is as good as none: who is in it had a cookie
-    /// of that key, and a session that got a cookie of another one was listed again before.
+    /// A roster sealed by an unknown key counts as missing. The sessions in it had cookies of that
+    /// key, and a session is listed again before it gets a cookie of another key.
     ///
     /// # Errors
     ///
@@ -206,7 +206,7 @@ impl Rosters {
     }
 }
 
-/// A damaged list is an error for whoever asks what is in it.
+/// A damaged list is an error for a caller who asks what is in it.
 pub(crate) fn damaged() -> Error {
     Error::with_source(
         ErrorKind::StoreFailed,

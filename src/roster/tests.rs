@@ -342,7 +342,7 @@ fn a_roster_stays_as_long_as_it_is_needed() {
     );
 }
 
-/// Whoever was listed before may have been ended since.
+/// A session listed before may have been ended since.
 #[test]
 fn a_damaged_roster_admits_nobody_listed_before() {
     let roster = Roster::damaged(NOW);

@@ -155,7 +155,7 @@ impl Change {
                 Ok(Some(value)) => frames.insert(key, &value),
                 Ok(None) => {}
                 Err(error) => {
-                    // Whoever saves has been told, and it is left out of the next save.
+                    // The caller of the save got the error, so the next save leaves it out.
                     if error.kind() == ErrorKind::UpdateRefused {
                         *update = Box::new(|_| Ok(None));
                     }
@@ -209,7 +209,7 @@ impl Change {
         }
     }
 
-    /// It will not be saved: whoever waits to hear what is theirs gets nothing.
+    /// It will not be saved: a caller who waits for its result gets nothing.
     pub(crate) fn give_up(&self) {
         match self {
             Self::Take(taken) => drop(taken.give_up()),

@@ -259,7 +259,7 @@ impl<'a> Calls<'a> {
         answer
     }
 
-    /// Lets whoever is faster in another process finish: a random time, longer after each attempt.
+    /// Lets a faster process finish: a random time, longer after each attempt.
     pub(crate) async fn back_off(self, attempt: u32) -> Result<(), StoreError> {
         if self.never_waits {
             return Ok(());

@@ -120,7 +120,7 @@ impl Line {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] if the store fails a leader meanwhile: whoever went on would wait
+    /// [`StoreError::Unavailable`] if the store fails a leader meanwhile: a request that went on would wait
     /// out one timeout of the store after the other.
     pub(crate) async fn wait(
         self: &Arc<Self>,

@@ -1,4 +1,4 @@
-//! Changes that are with whoever applies or saves them.
+//! Changes while they are being applied or saved.
 
 use std::mem;
 

@@ -57,7 +57,7 @@ struct Flight {
     /// Locked while it is polled; `None` once it has ended.
     operation: Mutex<Option<Operation>>,
     has_ended: AtomicBool,
-    /// The runtime that it began in: its timers are there, whoever polls it.
+    /// The runtime in which it started. Its timers are there, no matter who polls it.
     runtime: Option<Handle>,
     /// The thread that polls or drops it.
     poller: AtomicUsize,

@@ -1,11 +1,11 @@
-//! Many requests that save one session at the same time: one of them does it for all.
+//! Many requests save one session at the same time: one of them writes for all.
 //!
-//! Each brings a [`Ticket`] with its changes to the record's line. Whoever leads the line applies
-//! them all to what it reads, in their order, and writes once. It takes the changes of a ticket out
-//! only while it applies them, which waits for nothing: at every other moment they are in the ticket,
-//! and who has brought them can take them back and go. So nobody depends on a leader. One that is
-//! dropped, panics or is never polled again leaves everything where the next one finds it, and what
-//! it may have written is known by the id of its write.
+//! Each request brings its changes to the record's line in a [`Ticket`]. The leader of the line applies
+//! all of them to the record, in order, and writes once. It holds the changes of a ticket only while it
+//! applies them, which never waits. At every other moment they are in the ticket, and their owner can
+//! take them and leave. So nobody depends on a leader: if it is dropped, panics or is never polled
+//! again, the next leader finds everything in its place, and the id of the write tells what was
+//! written.
 
 use std::{
     panic::{self, AssertUnwindSafe},
@@ -191,7 +191,7 @@ impl Vault<'_> {
                         Some(refused) => sent = Some((batch, refused)),
                         None => batch.was_not_done(),
                     }
-                    // Whoever goes on from the last write has not looked yet.
+                    // A leader that continued from the last write has not read the record yet.
                     if !goes_on {
                         rounds.lost().await?;
                     }
@@ -274,7 +274,7 @@ impl Vault<'_> {
         let Some(mut job) = ticket.lend() else {
             return false;
         };
-        // The panic is of whoever has brought the closure.
+        // The panic belongs to the request that brought the closure.
         let applied = panic::catch_unwind(AssertUnwindSafe(|| self.apply(&mut job, batch, now)));
         let failure = match applied {
             Ok(Ok(())) => None,

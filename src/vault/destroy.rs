@@ -47,7 +47,7 @@ enum Seen {
     Nothing,
     Session(Version),
     Marked(Mark),
-    /// A mark that only whoever has the session's ID can read.
+    /// A mark that only the holder of the session's ID can read.
     Sealed,
 }
 

@@ -12,7 +12,7 @@
 //! | any | destroy | - | revoked and removed |
 //!
 //! A request that knows the record counts as having come when it writes into it: to note a read
-//! would cost a write. So does whoever changes it by its key, without a request. A renewal that is
+//! would cost a write. A change by its key, without a request, does the same. A renewal that is
 //! saved before the response stays in a record, as no cookie has brought the session to the browser
 //! yet.
 //!

@@ -282,7 +282,7 @@ impl Vault<'_> {
             Err(StoreError::Conflict) => match self.find(&place.id, self.now()).await {
                 Ok(Found::Session { content, place }) => Ok((Home::Record(place), Some(content))),
                 Ok(Found::Marked(_)) => Err(Error::new(ErrorKind::Gone)),
-                // Whoever removed it after that removes the cookie.
+                // The request that removed it after that removes the cookie.
                 Ok(Found::Nothing(_)) => Ok((Home::Marked(place.id), None)),
                 // The next save finds out.
                 Err(_) => Ok((Home::Record(place), None)),

@@ -157,7 +157,7 @@ fn a_listing_is_a_change_of_the_record() {
     }
 }
 
-/// See `Rosters::open`: a roster of a key that is revoked is as good as none.
+/// See `Rosters::open`: a roster of a revoked key counts as missing.
 #[test]
 fn a_roster_is_sealed_anew_when_the_cookie_is() {
     let settings = Kept::InCookies.settings();

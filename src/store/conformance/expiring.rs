@@ -1,4 +1,4 @@
-//! When a record is over, and that it then is as good as deleted.
+//! When a record is over, and that it then counts as deleted.
 
 use std::time::Duration;
 

@@ -83,7 +83,7 @@ pub(super) async fn garbage_makes_room_for_a_record<S: Store>(bench: &Bench<S>) 
         let (key, end) = (bench.key(), bench.alive());
         let version = bench.create(&key, b"data", end).await?;
         garbage(Arc::clone(&bench.store), key).await;
-        // Whoever had the record must not be told that it is there.
+        // The owner of the record must not be told that it is there.
         for version in [version, another(version)] {
             let late = Bytes::from_static(b"late");
             let updated = bench

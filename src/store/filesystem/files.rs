@@ -280,7 +280,7 @@ impl<'a, F: Fs> Shard<'a, F> {
         }
     }
 
-    /// Moves a damaged record out of the way, for whoever wants to look into it.
+    /// Moves a damaged record out of the way, so that somebody can look into it.
     pub(super) fn quarantine(&self) -> Result<(), StoreError> {
         make_dir(self.disk, QUARANTINE)?;
         let quarantine = self.disk.open(|fs| fs.open_dir(QUARANTINE))?;

@@ -1,6 +1,6 @@
 //! Files of records that stay open, since opening and closing one costs more than reading it.
 //!
-//! Whoever uses a file takes it out: `flock` does not tell apart those who lock one open file. A
+//! A request takes a file out to use it: `flock` does not tell apart those who lock one open file. A
 //! second one who comes meanwhile opens the file himself.
 //!
 //! A kept file says nothing about the record's name. Its user looks at its links, of which it has

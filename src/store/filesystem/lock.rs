@@ -197,7 +197,7 @@ impl<'a, F: Fs> Locked<'a, F> {
         expires: Timestamp,
         data: &[u8],
     ) -> io::Result<Vec<u8>> {
-        // Whoever put the file there may have been cut off before its name was made to last.
+        // The process that created the file may have been cut off before its name was made to last.
         if current.is_alone {
             self.shard.sync(Durability::Data)?;
         }

@@ -36,7 +36,7 @@
 //! process. A file that was moved by hand still has one: it is used until it is opened by its name
 //! again, after a second.
 //!
-//! `flock` belongs to the open file. So whoever uses a kept file takes it out, and two threads
+//! `flock` belongs to the open file. So a request takes a kept file out to use it, and two threads
 //! never lock the same one; and a child process that shares files with its parent locks none of
 //! them.
 //!

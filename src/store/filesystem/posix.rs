@@ -30,7 +30,7 @@ pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
-/// `NONBLOCK`: a FIFO in a record's place must not hang whoever opens it.
+/// `NONBLOCK`: a FIFO in a record's place must not hang the process that opens it.
 const FILE: OFlags = OFlags::NOFOLLOW
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY)

@@ -152,7 +152,7 @@ impl<F: Fs> Disk<F> {
         if age < STRAY_AFTER {
             return Ok(false);
         }
-        // Whoever writes it has it locked.
+        // A writer has it locked.
         let Some(file) = shard.open_file(Access::Write)? else {
             return Ok(false);
         };

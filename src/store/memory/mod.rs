@@ -80,7 +80,7 @@ struct Shared {
     sweep: Mutex<Position>,
 }
 
-/// Where a sweep is. A shard has its next turn when all others have had theirs: whoever waits for it
+/// Where a sweep is. A shard has its next turn when all others have had theirs: a thread that waits for it
 /// gets it first.
 #[derive(Clone, Copy, Default)]
 struct Position {

@@ -218,7 +218,7 @@ impl Store for RedisStore {
         let Some(first) = names.first() else {
             return Vec::new();
         };
-        // Not `MGET`, to which a key of another type is as good as none.
+        // Not `MGET`, which takes a key of another type for a missing one.
         let mut commands = Pipeline::with_capacity(names.len());
         for name in &names {
             commands.cmd("GET").arg(name);

@@ -19,7 +19,7 @@
 //! Everything blocks: in an asynchronous test, that is a moment in which other tasks of the thread
 //! wait.
 #![cfg(unix)]
-#![allow(clippy::panic, reason = "whoever calls this is a test")]
+#![allow(clippy::panic, reason = "only tests call this")]
 
 mod galera;
 mod mariadb;

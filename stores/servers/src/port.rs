@@ -13,7 +13,7 @@ use std::{
 #[derive(Debug)]
 pub struct Port {
     number: u16,
-    /// Locked by whoever has the port. The system takes the lock back with the process.
+    /// Locked by the owner of the port. The system takes the lock back with the process.
     _lock: File,
 }
 
@@ -53,7 +53,7 @@ impl Port {
             .unwrap_or_else(|error| panic!("no folder {}: {error}", folder.display()));
         let lock = File::create(folder.join(number.to_string())).ok()?;
         lock.try_lock().ok()?;
-        // Whoever else listens there, on whichever address.
+        // Another program listens there, on some address.
         let free = |address| TcpListener::bind((address, number)).is_ok();
         (free(Ipv4Addr::LOCALHOST) && free(Ipv4Addr::UNSPECIFIED)).then_some(Self {
             number,

@@ -11,7 +11,7 @@ pub(crate) struct User {
 
 impl User {
     /// Returns the user of this name, or `nobody`, if this process is root's; otherwise `None`:
-    /// the server runs as whoever runs the test.
+    /// the server runs as the user who runs the test.
     pub(crate) fn instead_of_root(name: &str) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             return None;

@@ -6,7 +6,7 @@ use silverback::store::{StoreError, Version};
 
 use crate::fault::Fault;
 
-/// After these, whoever is still in the way has a transaction that does not end.
+/// After these, the transaction that is still in the way does not end.
 const ATTEMPTS: u32 = 12;
 
 /// The most of the last pauses, in milliseconds.

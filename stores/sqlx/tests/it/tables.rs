@@ -116,7 +116,7 @@ async fn a_missing_table_is_said_with_what_to_do() {
     }
 }
 
-/// Whoever runs migrations of their own needs no right to make tables in the application.
+/// An application whose tables come from migrations needs no right to create them.
 #[tokio::test]
 async fn a_table_may_come_from_a_migration() {
     let Some(server) = postgres() else { return };

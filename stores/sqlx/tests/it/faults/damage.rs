@@ -17,7 +17,7 @@ async fn is_got_over<S: Store + Clone>(store: S, damages: &[&str], run: impl Asy
         let visitor = site.visitor();
         has_a_session(&visitor).await;
         run(format!("UPDATE damaged SET {damage}")).await;
-        // Whoever was here has a new session, and that one is kept.
+        // The visitor has a new session, and that one is kept.
         has_a_session(&visitor).await;
     }
     let visitor = site.visitor();
