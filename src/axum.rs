@@ -102,8 +102,8 @@ async fn session_of<N: Selector>(parts: &Parts) -> Result<Session, Error> {
     Ok(session)
 }
 
-/// Answers as [`Answer`](crate::Answer) says, with [`Error::client_message`] as the body; the error is
-/// in the response's extensions, and logged.
+/// Answers as [`Answer`](crate::Answer) says, with [`Error::client_message`] as the body; the error
+/// is in the response's extensions, and logged.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let answer = self.answer();

@@ -67,8 +67,8 @@ impl Tail {
         }
     }
 
-    /// Puts a head in front of the bytes, in the place of what was there, and shares both. `None` if
-    /// there is no room, or if they are shared already.
+    /// Puts a head in front of the bytes, in the place of what was there, and shares both. `None`
+    /// if there is no room, or if they are shared already.
     pub(crate) fn share_behind(&mut self, head: &[u8]) -> Option<Bytes> {
         let Buffer::Own(bytes) = &mut self.buffer else {
             return None;

@@ -21,9 +21,9 @@ use crate::{
 pin_project! {
     /// A body that saves its session before it ends: see [`Session::save_at_end`].
     ///
-    /// It yields what the body inside yields, and fails with that body's error, or with an [`Error`]
-    /// if the session cannot be saved. Both come boxed, as hyper, axum and tonic take them;
-    /// `downcast_ref::<silverback::Error>()` tells the second.
+    /// It yields what the body inside yields, and fails with that body's error, or with an
+    /// [`Error`] if the session cannot be saved. Both come boxed, as hyper, axum and tonic take
+    /// them; `downcast_ref::<silverback::Error>()` tells the second.
     pub struct SavingBody<B: Body> {
         #[pin]
         inner: B,

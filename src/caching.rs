@@ -1,8 +1,8 @@
 //! What a response lets caches do with it.
 //!
-//! `Vary: Cookie` alone is not enough: a shared cache would show a flash message twice, and the page
-//! of a user who has logged out to anyone who still sends the old cookie. A stored `Set-Cookie` would
-//! hand one visitor's session to the next.
+//! `Vary: Cookie` alone is not enough: a shared cache would show a flash message twice, and the
+//! page of a user who has logged out to anyone who still sends the old cookie. A stored
+//! `Set-Cookie` would hand one visitor's session to the next.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,

@@ -257,8 +257,8 @@ impl CookieAttributes {
         self
     }
 
-    /// Hides the cookie from scripts, so that an injected one cannot send it elsewhere. The default is
-    /// `true`.
+    /// Hides the cookie from scripts, so that an injected one cannot send it elsewhere. The default
+    /// is `true`.
     ///
     /// ```
     /// # use silverback::CookieAttributes;
@@ -271,8 +271,8 @@ impl CookieAttributes {
     }
 
     /// Sets whether the browser sends the cookie with requests that come from another site. The
-    /// default is [`Lax`](SameSite::Lax): a link from there brings the cookie, a form that posts or a
-    /// frame does not.
+    /// default is [`Lax`](SameSite::Lax): a link from there brings the cookie, a form that posts or
+    /// a frame does not.
     ///
     /// ```
     /// # use silverback::{CookieAttributes, SameSite};

@@ -103,8 +103,8 @@ impl SealKey {
         message.extend_from_slice(tag.as_ref());
     }
 
-    /// Decrypts what [`seal`](Self::seal) made, in place. Returns where the plain text ends that begins
-    /// at `start`.
+    /// Decrypts what [`seal`](Self::seal) made, in place. Returns where the plain text ends that
+    /// begins at `start`.
     pub(crate) fn open(
         &self,
         salt: &Salt,

@@ -16,8 +16,8 @@ use crate::{
 /// What a cookie says, and what the settings and keys say to it: by
 /// [`SessionConfig::explain`].
 ///
-/// It tells no value and no secret, so it may be printed and logged. Do not show it to the client: it
-/// says of a forged cookie what is wrong with it.
+/// It tells no value and no secret, so it may be printed and logged. Do not show it to the client:
+/// it says of a forged cookie what is wrong with it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -35,8 +35,8 @@ pub struct Explanation {
     pub record_key: Option<RecordKey>,
     /// Whether the cookie holds the session itself. Otherwise its record does, in the store.
     pub holds_values: bool,
-    /// Why the cookie is refused, whatever a store would say. `None` if a server opens it, or asks its
-    /// store.
+    /// Why the cookie is refused, whatever a store would say. `None` if a server opens it, or asks
+    /// its store.
     pub rejection: Option<Rejection>,
     /// A later release has made it: requests with it are answered by
     /// [`ErrorKind::LaterFormat`](crate::ErrorKind::LaterFormat).
@@ -48,9 +48,9 @@ impl SessionConfig {
     /// user's cookie in hand.
     ///
     /// It takes the cookie's value, without its name, and asks no store: a session that was ended
-    /// there has a cookie without fault. [`SessionRecords`](crate::SessionRecords) has the record of
-    /// [`record_key`](Explanation::record_key). A cookie that has expired, or whose key was revoked,
-    /// is read all the same.
+    /// there has a cookie without fault. [`SessionRecords`](crate::SessionRecords) has the record
+    /// of [`record_key`](Explanation::record_key). A cookie that has expired, or whose key was
+    /// revoked, is read all the same.
     ///
     /// ```
     /// use silverback::{Key, Keys, Rejection, SessionConfig, Timestamp};

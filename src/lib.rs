@@ -1,8 +1,8 @@
 //! Sessions for every Tower stack.
 //!
-//! You put one [`SessionLayer`] around your app, whether it is axum, hyper, tonic or any other Tower
-//! service of `http` messages, and get a [`Session`] in every request. When the response is ready,
-//! the layer saves every changed session, wherever it is stored, and sets its cookie.
+//! You put one [`SessionLayer`] around your app, whether it is axum, hyper, tonic or any other
+//! Tower service of `http` messages, and get a [`Session`] in every request. When the response is
+//! ready, the layer saves every changed session, wherever it is stored, and sets its cookie.
 //!
 //! ```no_run
 //! # #[cfg(feature = "axum")] mod program {
@@ -73,10 +73,10 @@
 //!
 //! # axum
 //!
-//! With the feature `axum` these are extractors. An extractor loads its session if the store waits; a
-//! session in a cookie or in memory is opened when you first use it. An extractor that fails responds
-//! with its [`Error`], in the status that [`Answer`] lists, and leaves the error in the response's
-//! extensions.
+//! With the feature `axum` these are extractors. An extractor loads its session if the store waits;
+//! a session in a cookie or in memory is opened when you first use it. An extractor that fails
+//! responds with its [`Error`], in the status that [`Answer`] lists, and leaves the error in the
+//! response's extensions.
 //!
 //! | Extractor | Gives |
 //! |---|---|
@@ -104,9 +104,10 @@
 //! A release build says only `session error` to the client. Outside axum, [`Error::client_message`]
 //! returns that text.
 //!
-//! The log is the feature `tracing`, on by default: events on the target `silverback`. A debug build
-//! without a subscriber prints the sentence to the terminal. Clients can send bad cookies at will, so
-//! such events are logged at most once a minute for each kind and layer; `left_out` counts the rest.
+//! The log is the feature `tracing`, on by default: events on the target `silverback`. A debug
+//! build without a subscriber prints the sentence to the terminal. Clients can send bad cookies at
+//! will, so such events are logged at most once a minute for each kind and layer; `left_out` counts
+//! the rest.
 //!
 //! # Without a framework
 //!
@@ -147,26 +148,26 @@
 //! }
 //! ```
 //!
-//! [`set_subject`](Session::set_subject) works for a session in a store, and for one in a cookie with
-//! [`revocation`](crate::CookieStore::revocation); leave it out for one in a cookie alone.
+//! [`set_subject`](Session::set_subject) works for a session in a store, and for one in a cookie
+//! with [`revocation`](crate::CookieStore::revocation); leave it out for one in a cookie alone.
 //!
-//! Renew at every login, and insert everything that belongs to the login in the same request. Values
-//! from before the login, such as a cart, stay. If another user may still be logged in, destroy the
-//! session first; what you insert afterwards starts a new one.
+//! Renew at every login, and insert everything that belongs to the login in the same request.
+//! Values from before the login, such as a cart, stay. If another user may still be logged in,
+//! destroy the session first; what you insert afterwards starts a new one.
 //!
-//! **A form that is sent twice.** A double click on "log in" sends two requests with one cookie. Both
-//! renew the session. One gets the values from before the login; both are logged in, because each
-//! keeps what it inserted. Any other form that is sent twice is two requests that change one session,
-//! and a store keeps both changes.
+//! **A form that is sent twice.** A double click on "log in" sends two requests with one cookie.
+//! Both renew the session. One gets the values from before the login; both are logged in, because
+//! each keeps what it inserted. Any other form that is sent twice is two requests that change one
+//! session, and a store keeps both changes.
 //!
-//! **[`Gone`](ErrorKind::Gone), a 409.** The session was renewed or destroyed while the request ran,
-//! or less than a minute earlier. Nothing was saved, and the browser keeps its cookie. Show a page
-//! that asks the user to try again: by then the browser has the newer cookie. Whatever your handler
-//! did elsewhere, such as charging a card, has happened. Give each form a number if it must not
-//! happen twice.
+//! **[`Gone`](ErrorKind::Gone), a 409.** The session was renewed or destroyed while the request
+//! ran, or less than a minute earlier. Nothing was saved, and the browser keeps its cookie. Show a
+//! page that asks the user to try again: by then the browser has the newer cookie. Whatever your
+//! handler did elsewhere, such as charging a card, has happened. Give each form a number if it must
+//! not happen twice.
 //!
-//! **A user who was logged out elsewhere** gets an empty session, and [`Session::rejection`] returns
-//! [`Ended`](Rejection::Ended), [`Revoked`](Rejection::Revoked) or
+//! **A user who was logged out elsewhere** gets an empty session, and [`Session::rejection`]
+//! returns [`Ended`](Rejection::Ended), [`Revoked`](Rejection::Revoked) or
 //! [`NotFound`](Rejection::NotFound). Say so on the page. Every request gets that reason until the
 //! session is written again, or [destroyed](Session::destroy), which removes the cookie. For the
 //! first minute a write is `Gone` unless the request renews:
@@ -186,10 +187,10 @@
 //! }
 //! ```
 //!
-//! **[`Ambiguous`](Rejection::Ambiguous).** The request carried two cookies of the session's name, and
-//! both sessions are live. Anyone who controls a subdomain can plant the cookie of their own session
-//! beside the user's (RFC 6265, section 8.6), and no server can tell which is which. So neither
-//! counts and neither is removed. The user is logged out until one of the sessions ends; a
+//! **[`Ambiguous`](Rejection::Ambiguous).** The request carried two cookies of the session's name,
+//! and both sessions are live. Anyone who controls a subdomain can plant the cookie of their own
+//! session beside the user's (RFC 6265, section 8.6), and no server can tell which is which. So
+//! neither counts and neither is removed. The user is logged out until one of the sessions ends; a
 //! [logout](Session::destroy) ends both. The default cookie name starts with `__Host-` where its
 //! attributes allow that, and browsers accept such a cookie from your own host alone (RFC 6265bis,
 //! section 4.1.3.2).
@@ -198,7 +199,8 @@
 //!
 //! Requests of one session overlap: a second tab, a double click, a slow upload, an attacker with a
 //! copy of the cookie. "In a store" means every session that has a record, "in a cookie" one with
-//! [`revocation`](crate::CookieStore::revocation). The last row is about a session in a cookie alone.
+//! [`revocation`](crate::CookieStore::revocation). The last row is about a session in a cookie
+//! alone.
 //!
 //! | These overlap | What happens |
 //! |---|---|
@@ -232,10 +234,10 @@
 //!   that is no login can displace another in the same way, if its request inserts something.
 //! - A copy of a session in a cookie alone stays valid until its timeouts.
 //!
-//! A lagging replica adds nothing to this list, because sessions are read as they
-//! [are now](store::Read::Current). With [`recent_reads`](SessionConfig::recent_reads), a GET or HEAD
-//! request may see a session as it was before a change or an end, for as long as the replica lags, and
-//! may show a flash message twice. Its writes are checked against the present.
+//! A lagging replica adds nothing to this list, because sessions are read as they [are
+//! now](store::Read::Current). With [`recent_reads`](SessionConfig::recent_reads), a GET or HEAD
+//! request may see a session as it was before a change or an end, for as long as the replica lags,
+//! and may show a flash message twice. Its writes are checked against the present.
 //!
 //! # Round trips
 //!
@@ -258,12 +260,12 @@
 //! | opens several sessions of one store by [`Sessions::load_all`] | 1 | as many, side by side |
 //! | changes several sessions | as many, side by side | as many, side by side |
 //!
-//! A login writes the subject's list first and checks it again once the session exists, so an end of
-//! all sessions misses none. Two more calls, once an hour at most, record in the list that a session
-//! is in use. A session in a cookie alone never waits. A session that can
-//! [outgrow](CookieStore::overflow) its cookie costs what its present place costs; with `revocation`
-//! as well, an end takes one call per session, side by side. A logout with several cookies makes the
-//! calls of each session side by side, too.
+//! A login writes the subject's list first and checks it again once the session exists, so an end
+//! of all sessions misses none. Two more calls, once an hour at most, record in the list that a
+//! session is in use. A session in a cookie alone never waits. A session that can
+//! [outgrow](CookieStore::overflow) its cookie costs what its present place costs; with
+//! `revocation` as well, an end takes one call per session, side by side. A logout with several
+//! cookies makes the calls of each session side by side, too.
 //!
 //! # What it promises
 //!
@@ -285,10 +287,11 @@
 //!
 //! # Dropping futures
 //!
-//! A server drops the response's future when the client is gone. That loses what the handler changed
-//! and nothing else: saved changes stay saved, and a destroyed session stays destroyed. You can drop
-//! the futures of [`Session::save`], [`load`](Session::load) and [`destroy`](Session::destroy), too.
-//! The next save recognises a save that was cut off, and does not repeat it.
+//! A server drops the response's future when the client is gone. That loses what the handler
+//! changed and nothing else: saved changes stay saved, and a destroyed session stays destroyed. You
+//! can drop the futures of [`Session::save`], [`load`](Session::load) and
+//! [`destroy`](Session::destroy), too. The next save recognises a save that was cut off, and does
+//! not repeat it.
 //!
 //! # Features
 //!

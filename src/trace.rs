@@ -96,8 +96,8 @@ pub(crate) fn touch_failed(session: &str, error: &(dyn std::error::Error + 'stat
     event!(WARN, session, error, "idle timeout not extended");
 }
 
-/// A key has become active, pending, retired or revoked while the server runs. Its id is no secret: it
-/// is in every cookie.
+/// A key has become active, pending, retired or revoked while the server runs. Its id is no secret:
+/// it is in every cookie.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn key_changed(key: &dyn std::fmt::Display, state: &'static str) {
     let event = "session_key_changed";

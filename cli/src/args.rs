@@ -56,7 +56,8 @@ pub(crate) struct Common {
         hide_env_values = true
     )]
     pub(crate) section: Option<String>,
-    /// The session's name in your application. Unless given, the last part of --section, or "session".
+    /// The session's name in your application. Unless given, the last part of --section, or
+    /// "session".
     #[arg(long, global = true, env = "SILVERBACK_NAME", hide_env_values = true)]
     pub(crate) name: Option<String>,
     /// The file with the keys.
@@ -68,7 +69,8 @@ pub(crate) struct Common {
         hide_env_values = true
     )]
     pub(crate) key_file: Option<PathBuf>,
-    /// The environment variable with the keys, where there is no key file. Unless given, SESSION_KEY.
+    /// The environment variable with the keys, where there is no key file. Unless given,
+    /// SESSION_KEY.
     #[arg(long, global = true, value_name = "VARIABLE")]
     pub(crate) key_env: Option<String>,
     /// The file with the key of SessionConfig::subject_key, if your application sets one.

@@ -60,8 +60,8 @@ fn value_in<'a>(text: &'a str, names: &[String]) -> &'a str {
     ours.map_or("", |(_, value)| value)
 }
 
-/// Has a server of this session serve one request with the cookie, and returns what the handler made
-/// of it. It is not use: no timeout restarts, and no store is written to.
+/// Has a server of this session serve one request with the cookie, and returns what the handler
+/// made of it. It is not use: no timeout restarts, and no store is written to.
 pub(crate) async fn ask<T: Send + 'static>(
     config: SessionConfig,
     names: &[String],

@@ -1,5 +1,5 @@
-//! `silverback`, the operator's tool for sessions: what is there, who is logged in, why a cookie was
-//! refused, and whether keys and stores are as they should be.
+//! `silverback`, the operator's tool for sessions: what is there, who is logged in, why a cookie
+//! was refused, and whether keys and stores are as they should be.
 
 mod args;
 mod ask;

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{clock::Timestamp, cookie::MAX_COOKIE_LEN, key::KeyId};
 
-/// What anyone can read off a cookie's value without a key: for an operator who wants to know what a
-/// cookie is. Nothing of it is checked, as that takes the key:
+/// What anyone can read off a cookie's value without a key: for an operator who wants to know what
+/// a cookie is. Nothing of it is checked, as that takes the key:
 /// [`SessionConfig::explain`](crate::SessionConfig::explain).
 ///
 /// ```

@@ -107,8 +107,8 @@ impl From<Rejection> for Refused {
     }
 }
 
-/// The most bytes of a token that is opened without an allocation. Those that refer to a record have
-/// less than a hundred.
+/// The most bytes of a token that is opened without an allocation. Those that refer to a record
+/// have less than a hundred.
 const SHORT: usize = 128;
 
 /// A token that was accepted.
@@ -273,7 +273,8 @@ impl Codec {
         })
     }
 
-    /// Returns what a cookie's value says, however old it is: to explain it, and never to believe it.
+    /// Returns what a cookie's value says, however old it is: to explain it, and never to believe
+    /// it.
     pub(crate) fn read(&self, value: &[u8]) -> Option<(Stamp, Tail)> {
         let mut token = URL_SAFE_NO_PAD.decode_to_vec(value).ok()?;
         let (written, ..) = self.open_bytes(&mut token).ok()?;
@@ -282,8 +283,8 @@ impl Codec {
         Some((stamp, Tail::within(token, written.start + len..written.end)))
     }
 
-    /// Opens sealed bytes where they are. Returns where in them is what was written, whether their key
-    /// is the active one, and that key.
+    /// Opens sealed bytes where they are. Returns where in them is what was written, whether their
+    /// key is the active one, and that key.
     pub(crate) fn open_bytes(
         &self,
         token: &mut [u8],

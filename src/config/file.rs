@@ -70,9 +70,8 @@ use crate::{clock::Timestamp, text};
 /// Parsing fails for an unknown field, a field that comes twice, and a value of the wrong kind. The
 /// error names the field: `` `idle_timeout`: expected a length of time such as .., got "30x" ``.
 /// The layer checks what the values mean when you build it, as it does for settings made in the
-/// program.
-/// A struct of yours that has `#[serde(flatten)]` on this one hides unknown fields, as serde passes on
-/// the known ones alone: give it a table of its own.
+/// program. A struct of yours that has `#[serde(flatten)]` on this one hides unknown fields, as
+/// serde passes on the known ones alone: give it a table of its own.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct SessionSettings {
@@ -100,7 +99,8 @@ pub struct SessionSettings {
     /// A length of time:
     /// [`SessionConfig::first_idle_timeout`](crate::SessionConfig::first_idle_timeout).
     pub first_idle_timeout: Option<Duration>,
-    /// A length of time: [`SessionConfig::absolute_timeout`](crate::SessionConfig::absolute_timeout).
+    /// A length of time:
+    /// [`SessionConfig::absolute_timeout`](crate::SessionConfig::absolute_timeout).
     pub absolute_timeout: Option<Duration>,
     /// A length of time: [`SessionConfig::persist_up_to`](crate::SessionConfig::persist_up_to).
     pub persist_up_to: Option<Duration>,
@@ -114,7 +114,8 @@ pub struct SessionSettings {
     pub encrypt_records: Option<bool>,
     /// A switch: [`SessionConfig::recent_reads`](crate::SessionConfig::recent_reads).
     pub recent_reads: Option<bool>,
-    /// A number of sessions: [`SessionConfig::sessions_per_subject`](crate::SessionConfig::sessions_per_subject).
+    /// A number of sessions:
+    /// [`SessionConfig::sessions_per_subject`](crate::SessionConfig::sessions_per_subject).
     pub sessions_per_subject: Option<usize>,
     /// A number of bytes, for a session in a cookie that may overflow:
     /// [`CookieStore::up_to`](crate::CookieStore::up_to).

@@ -4,8 +4,8 @@ use std::hash::{BuildHasher, RandomState};
 
 /// An open hash table of the places at which values' frames start.
 ///
-/// It has no keys: who looks for one says whether it is at a place. So a frame that is not there any
-/// more needs no look-up of its own to be taken out. A place is where the frame would start if
+/// It has no keys: who looks for one says whether it is at a place. So a frame that is not there
+/// any more needs no look-up of its own to be taken out. A place is where the frame would start if
 /// nothing had been cut out since the table was made, and the cuts are kept beside: moving all
 /// places at each of them would cost more than the search that the table saves.
 ///

@@ -146,8 +146,8 @@ impl Content {
         out
     }
 
-    /// As [`encode_record`](Self::encode_record), for a store in memory. Large frames are not copied:
-    /// the store and this content share them until one is changed.
+    /// As [`encode_record`](Self::encode_record), for a store in memory. Large frames are not
+    /// copied: the store and this content share them until one is changed.
     pub(crate) fn share_record(&mut self, writes: &Writes, browser: Browser) -> Bytes {
         if self.frames.as_bytes().len() > LARGE {
             let mut head = Vec::new();
@@ -257,8 +257,8 @@ pub(crate) fn renote(record: &[u8], writes: &Writes) -> Vec<u8> {
     out
 }
 
-/// Encrypts a record, so that anyone with the store but without the cookie can neither read nor change
-/// it.
+/// Encrypts a record, so that anyone with the store but without the cookie can neither read nor
+/// change it.
 pub(crate) fn seal_record(id: &SessionId, record: &[u8]) -> Result<Vec<u8>, RandomError> {
     let salt: [u8; SALT_LEN] = crypto::random()?;
     let mut sealed = Vec::with_capacity(SEALED_HEAD + record.len() + crypto::TAG_LEN);

@@ -189,8 +189,8 @@ mod tests {
         assert!(later.would_have(at(1), at(7)) && !later.would_have(at(0), at(7)));
     }
 
-    /// The answer to a write of this server may take as long. What is not there may have been left out
-    /// by a server that waits for less.
+    /// The answer to a write of this server may take as long. What is not there may have been left
+    /// out by a server that waits for less.
     #[test]
     fn they_are_kept_for_as_long_as_an_answer_is_waited_for() {
         let minute = Duration::from_secs(60);

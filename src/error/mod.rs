@@ -115,8 +115,8 @@ impl Error {
         Self::build(kind, Some(source.into()))
     }
 
-    /// Whether a save was done, nobody can tell: its answer was lost, and its record has forgotten it,
-    /// if it ever had it.
+    /// Whether a save was done, nobody can tell: its answer was lost, and its record has forgotten
+    /// it, if it ever had it.
     pub(crate) fn in_doubt() -> Self {
         let cause = "the answer to a save was lost, and others have saved so often since that nothing \
                      shows whether it happened";
@@ -145,7 +145,8 @@ impl Error {
         self.change(|inner| inner.value = Some(key.into()))
     }
 
-    /// Notes that nothing was to be written, so that nothing is done twice when somebody asks again.
+    /// Notes that nothing was to be written, so that nothing is done twice when somebody asks
+    /// again.
     pub(crate) fn of_load(self) -> Self {
         self.change(|inner| inner.is_of_load = true)
     }

@@ -24,8 +24,8 @@ macro_rules! event {
 }
 pub(crate) use event;
 
-/// What is reported of the sessions of one layer. A client can provoke any of it at will, so each kind
-/// has so many lines a minute, and the next line says how many were left out.
+/// What is reported of the sessions of one layer. A client can provoke any of it at will, so each
+/// kind has so many lines a minute, and the next line says how many were left out.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     #[cfg(feature = "tracing")]
@@ -55,8 +55,8 @@ const KINDS: usize = kind::COUNT;
 /// How many lines a minute tell of bad cookies: they all say the same.
 #[cfg(feature = "tracing")]
 const FEW: u64 = 1;
-/// How many lines a minute tell of sessions that begin, are renewed and end: a line for each, unless
-/// there is a flood.
+/// How many lines a minute tell of sessions that begin, are renewed and end: a line for each,
+/// unless there is a flood.
 #[cfg(feature = "tracing")]
 const MANY: u64 = 100;
 

@@ -19,8 +19,8 @@ const COUNT: u64 = (1 << COUNT_BITS) - 1;
 #[derive(Debug)]
 pub(crate) struct Throttle<const N: usize>([Gate; N]);
 
-/// When the time ends in which lines are counted, and how many there would have been since it began. One
-/// word has both, so that a flood takes no lock.
+/// When the time ends in which lines are counted, and how many there would have been since it
+/// began. One word has both, so that a flood takes no lock.
 #[derive(Debug, Default)]
 struct Gate(AtomicU64);
 

@@ -152,8 +152,8 @@ impl Registry {
         self.at(0)
     }
 
-    /// Of a session of the layer. Only `first`, which is 0, and what enumerates or finds sessions in
-    /// `shared.sessions` call it, and these never change: there is one of this number.
+    /// Of a session of the layer. Only `first`, which is 0, and what enumerates or finds sessions
+    /// in `shared.sessions` call it, and these never change: there is one of this number.
     fn at(self: &Arc<Self>, index: usize) -> Handle {
         Handle {
             registry: Arc::clone(self),

@@ -143,8 +143,8 @@ impl Roster {
         self.not_before = next.max(now);
     }
 
-    /// Marks the sessions that were not used for longest, until `limit` are left; `keep` stays. Says
-    /// how many those are.
+    /// Marks the sessions that were not used for longest, until `limit` are left; `keep` stays.
+    /// Says how many those are.
     pub(crate) fn make_room(&mut self, limit: usize, keep: &[RecordKey]) -> usize {
         let surplus = self.surplus(limit, keep);
         self.entries.sort_by_key(|entry| entry.last_used);

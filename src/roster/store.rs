@@ -147,8 +147,8 @@ impl Rosters {
         })
     }
 
-    /// Writes a roster in place of what was loaded; `Conflict` if there is another one by now, which
-    /// may be this one if it was sent again.
+    /// Writes a roster in place of what was loaded; `Conflict` if there is another one by now,
+    /// which may be this one if it was sent again.
     pub(crate) async fn save(
         &self,
         store: Calls<'_>,

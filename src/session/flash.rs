@@ -345,8 +345,8 @@ struct Taking<T> {
 
 /// The flash messages of a session, for handlers that need nothing else of it.
 ///
-/// With axum it is an extractor. `Flashes` are those of the session that a plain [`Session`] is, and
-/// `Flashes<Account>` those of the [`SessionName`](crate::SessionName) `Account`.
+/// With axum it is an extractor. `Flashes` are those of the session that a plain [`Session`] is,
+/// and `Flashes<Account>` those of the [`SessionName`](crate::SessionName) `Account`.
 ///
 /// | You want to | Call | Of a queue of its own |
 /// |---|---|---|

@@ -19,8 +19,8 @@ const MAX_DEPTH: usize = 127;
 /// # Errors
 ///
 /// [`ErrorKind::SerializeFailed`] for what JSON has no word for, and for what would read back as
-/// something else: NaN and infinity (written as `null`), `Some` of what is written as `null`, integers
-/// beyond 64 bits (read as floats by most readers), and values nested more than 127 deep.
+/// something else: NaN and infinity (written as `null`), `Some` of what is written as `null`,
+/// integers beyond 64 bits (read as floats by most readers), and values nested more than 127 deep.
 pub(super) fn append_json<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     value: &T,

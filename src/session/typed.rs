@@ -79,9 +79,9 @@ fn parse<T: SessionData>(stored: &[u8]) -> Result<Option<T>, Error> {
 ///
 /// With axum it is an extractor. `Option<Typed<T>>` is `None` if nothing is stored there.
 ///
-/// `Typed<Cart>` is in the session that a plain [`Session`] is, and `Typed<Cart, Account>` in that of
-/// the [`SessionName`](crate::SessionName) `Account`. Say it once with an alias:
-/// `type MyCart = Typed<Cart, Account>`.
+/// `Typed<Cart>` is in the session that a plain [`Session`] is, and `Typed<Cart, Account>` in that
+/// of the [`SessionName`](crate::SessionName) `Account`. Say it once with an alias: `type MyCart =
+/// Typed<Cart, Account>`.
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};

@@ -54,9 +54,8 @@ impl Home {
         }
     }
 
-    /// What the session is called in logs and stores.
-    /// What a save was that has brought the session here; `names` if it was to get a new name, `had`
-    /// if it had one before.
+    /// What the session is called in logs and stores. What a save was that has brought the session
+    /// here; `names` if it was to get a new name, `had` if it had one before.
     #[inline]
     pub(crate) fn saved(&self, names: bool, had: bool) -> Saved {
         match self {

@@ -108,9 +108,9 @@ impl Lifetime {
     }
 
     /// Whether a session that is only read, and in a cookie of this span, gets another one. In a
-    /// cookie alone it does from half of the time that it was given on: a response that is late puts
-    /// an old state in the place of a newer one. Where a store tells whether the session is alive,
-    /// it does from a tenth on.
+    /// cookie alone it does from half of the time that it was given on: a response that is late
+    /// puts an old state in the place of a newer one. Where a store tells whether the session is
+    /// alive, it does from a tenth on.
     pub(crate) fn is_worth_resealing(
         self,
         now: Timestamp,

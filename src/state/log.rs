@@ -2,8 +2,8 @@
 
 use super::change::Change;
 
-/// Changes that no store has yet. The first one is kept in place, as most requests make one. What kinds
-/// there are is noted with each, so that nobody has to look through them for that.
+/// Changes that no store has yet. The first one is kept in place, as most requests make one. What
+/// kinds there are is noted with each, so that nobody has to look through them for that.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     /// There is one if there are others.

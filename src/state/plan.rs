@@ -102,8 +102,8 @@ impl State {
     ///
     /// [`ErrorKind::TooLarge`], and [`ErrorKind::Gone`] if the session was renewed or destroyed a
     /// moment before the request came: what it wants to save may be of the time before a login. A
-    /// request that renews, as a login does, gets a session of what it put in itself. `Gone` as well
-    /// if the session is in a cookie and has expired since it was opened.
+    /// request that renews, as a login does, gets a session of what it put in itself. `Gone` as
+    /// well if the session is in a cookie and has expired since it was opened.
     pub(crate) fn plan(
         &self,
         settings: &Settings,

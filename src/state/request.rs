@@ -102,15 +102,15 @@ impl CutOff {
         self.is_done || writes.contain(self.write)
     }
 
-    /// Whether it may have been done, and its record cannot tell: neither it nor the write below it is
-    /// among the last ones, which are without a gap.
+    /// Whether it may have been done, and its record cannot tell: neither it nor the write below it
+    /// is among the last ones, which are without a gap.
     pub(crate) fn is_unknown(&self, writes: &Writes, now: Timestamp) -> bool {
         let is_above = self.base.is_some_and(|base| writes.contain(base));
         !self.is_in(writes) && !is_above && !writes.would_have(self.at, now)
     }
 
-    /// Keeps what is known of saves that were cut off; `above` tells what has come on top of a write.
-    /// Of two writes over one, the store takes one.
+    /// Keeps what is known of saves that were cut off; `above` tells what has come on top of a
+    /// write. Of two writes over one, the store takes one.
     pub(crate) fn settle(all: &mut Vec<Self>, above: impl Fn(WriteId) -> Option<WriteId>) {
         all.retain_mut(|cut_off| match cut_off.base.and_then(&above) {
             Some(above) => {
@@ -240,8 +240,8 @@ impl State {
         self.log.push(change);
     }
 
-    /// Takes a value out of the view for this request alone, which is to be saved at once. `fits` says
-    /// whether what a store has by then is of its type.
+    /// Takes a value out of the view for this request alone, which is to be saved at once. `fits`
+    /// says whether what a store has by then is of its type.
     pub(crate) fn take_value(
         &mut self,
         key: &str,
@@ -266,8 +266,8 @@ impl State {
         }
     }
 
-    /// The next page gets the messages of these queues that this one took. Those for which the handler
-    /// has left no room are lost, as with a response that is seen.
+    /// The next page gets the messages of these queues that this one took. Those for which the
+    /// handler has left no room are lost, as with a response that is seen.
     pub(crate) fn put_back_flashes(
         &mut self,
         is_of: impl Fn(&str) -> bool,
@@ -440,8 +440,8 @@ impl State {
         }
     }
 
-    /// The session as the browser has it in its cookie, if it has: with a subject that is not saved,
-    /// it has not.
+    /// The session as the browser has it in its cookie, if it has: with a subject that is not
+    /// saved, it has not.
     pub(crate) fn in_cookie(&self) -> Option<View> {
         let view = self.view.as_ref()?;
         let subject = view.content.subject.as_deref();

@@ -130,8 +130,8 @@ impl<'a> Calls<'a> {
             .await
     }
 
-    /// As [`create`](Self::create), but it asks once: a session's record that comes late would bring
-    /// back what has ended since. The next attempt takes another key.
+    /// As [`create`](Self::create), but it asks once: a session's record that comes late would
+    /// bring back what has ended since. The next attempt takes another key.
     pub(crate) async fn create_once(
         self,
         key: &RecordKey,

@@ -61,8 +61,8 @@ impl Followers {
         self.0.with(|table| table.noted)
     }
 
-    /// Notes each of these with the one that came on top of it; the last write comes first. One that
-    /// is known was noted with all before it.
+    /// Notes each of these with the one that came on top of it; the last write comes first. One
+    /// that is known was noted with all before it.
     pub(crate) fn note(&self, pairs: impl IntoIterator<Item = (Id, Id)>) {
         let mut pairs = pairs.into_iter().peekable();
         if pairs.peek().is_none() {

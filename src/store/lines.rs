@@ -120,8 +120,8 @@ impl Line {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] if the store fails a leader meanwhile: a request that went on would wait
-    /// out one timeout of the store after the other.
+    /// [`StoreError::Unavailable`] if the store fails a leader meanwhile: a request that went on
+    /// would wait out one timeout of the store after the other.
     pub(crate) async fn wait(
         self: &Arc<Self>,
         is_done: impl Fn() -> bool,

@@ -363,9 +363,9 @@ pub enum RecordKind {
     /// What a renewed or destroyed session leaves for a minute. A store that makes room keeps it
     /// until its end.
     Mark,
-    /// A subject's list of sessions. A store that makes room drops it after sessions. If its bytes 1
-    /// to 5, a big-endian number of seconds, are not 0, sessions in a cookie were ended up to then,
-    /// and the store says so in [`Limits::forgotten_until`].
+    /// A subject's list of sessions. A store that makes room drops it after sessions. If its bytes
+    /// 1 to 5, a big-endian number of seconds, are not 0, sessions in a cookie were ended up to
+    /// then, and the store says so in [`Limits::forgotten_until`].
     Roster,
     /// The end of a session in a cookie. A store that makes room drops it after all others, and
     /// says so in [`Limits::forgotten_until`].

@@ -61,8 +61,8 @@ impl Operation for Destroy {
     }
 }
 
-/// What was opened, and what the cookies say: the two differ after a renewal, or if the cookies were
-/// ambiguous.
+/// What was opened, and what the cookies say: the two differ after a renewal, or if the cookies
+/// were ambiguous.
 fn doomed(turn: &Turn<'_>, view: Option<&View>, now: Timestamp) -> Vec<Doomed> {
     let settings = turn.vault.settings;
     let (presented, are_more) = Presented::all(settings, &turn.exchange.cookies, now);

@@ -1,5 +1,5 @@
-//! The short ways of a session whose store never waits: opened from its record, and saved over it or
-//! as a new one. Whatever is unusual about it goes the way of all.
+//! The short ways of a session whose store never waits: opened from its record, and saved over it
+//! or as a new one. Whatever is unusual about it goes the way of all.
 
 use std::mem;
 
@@ -45,7 +45,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Says whether the session was still as it came. Not inlined: what is large is moved once then.
+    /// Says whether the session was still as it came. Not inlined: what is large is moved once
+    /// then.
     #[inline(never)]
     fn enter_directly(&self, view: View, came: Came) -> bool {
         let settings = self.vault.settings;

@@ -278,8 +278,8 @@ impl Flight {
     }
 
     fn poll(&self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
-        // Before anything is looked at: who ends it or lets go of the lock after that wakes all that
-        // are registered by then.
+        // Before anything is looked at: who ends it or lets go of the lock after that wakes all
+        // that are registered by then.
         self.waiting.register(cx.waker());
         if self.has_ended() {
             return Poll::Ready(Ok(()));

@@ -152,7 +152,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Opens the session from what its store has answered already. Says whether that was its record.
+    /// Opens the session from what its store has answered already. Says whether that was its
+    /// record.
     fn open_fetched(&self, fetched: Fetched) -> Result<bool, Error> {
         let now = self.vault.now();
         match self.look(now)? {

@@ -1,11 +1,11 @@
 //! Many requests save one session at the same time: one of them writes for all.
 //!
-//! Each request brings its changes to the record's line in a [`Ticket`]. The leader of the line applies
-//! all of them to the record, in order, and writes once. It holds the changes of a ticket only while it
-//! applies them, which never waits. At every other moment they are in the ticket, and their owner can
-//! take them and leave. So nobody depends on a leader: if it is dropped, panics or is never polled
-//! again, the next leader finds everything in its place, and the id of the write tells what was
-//! written.
+//! Each request brings its changes to the record's line in a [`Ticket`]. The leader of the line
+//! applies all of them to the record, in order, and writes once. It holds the changes of a ticket
+//! only while it applies them, which never waits. At every other moment they are in the ticket, and
+//! their owner can take them and leave. So nobody depends on a leader: if it is dropped, panics or
+//! is never polled again, the next leader finds everything in its place, and the id of the write
+//! tells what was written.
 
 use std::{
     panic::{self, AssertUnwindSafe},
@@ -146,8 +146,8 @@ impl Vault<'_> {
     ///
     /// # Errors
     ///
-    /// What is this one's alone: that its time is over, or that it keeps losing. What the store says
-    /// of itself all others in the line are told.
+    /// What is this one's alone: that its time is over, or that it keeps losing. What the store
+    /// says of itself all others in the line are told.
     async fn lead(&self, lead: &Lead, own: &Arc<Ticket>, id: &SessionId) -> Result<(), Error> {
         let Some(crowd) = lead.line().luggage::<Crowd>() else {
             return Ok(());
@@ -396,7 +396,8 @@ impl Crowd {
         *self.last() = Some(Last { content, place, by });
     }
 
-    /// A store refuses to replace a record that is over, or another version: nothing else is checked.
+    /// A store refuses to replace a record that is over, or another version: nothing else is
+    /// checked.
     fn take_last(&self, settings: &Settings) -> Option<(Content, Place)> {
         let last = self.last().take()?;
         (last.by == address(settings)).then_some((last.content, last.place))

@@ -59,8 +59,8 @@ impl Vault<'_> {
     ///
     /// [`ErrorKind::Gone`] if one that the request had open is not there, and no mark tells what
     /// became of it, or if only a sealed mark does: it may live under a new name.
-    /// [`ErrorKind::Conflict`] if a session has had too many names, or was written by others all the
-    /// time; [`ErrorKind::StoreFailed`].
+    /// [`ErrorKind::Conflict`] if a session has had too many names, or was written by others all
+    /// the time; [`ErrorKind::StoreFailed`].
     pub(crate) async fn destroy(&self, doomed: &[Doomed]) -> Result<usize, Error> {
         let mark = Mark {
             fate: Fate::Ended,

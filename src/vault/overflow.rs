@@ -36,8 +36,8 @@ use crate::{
 const OUTGROW: Policy = Policy::new("outgrow", Queue::FromStart);
 
 impl Vault<'_> {
-    /// Moves a session of this revision from its cookie into a record, under the same name unless it
-    /// is renewed; `before` is its name until now.
+    /// Moves a session of this revision from its cookie into a record, under the same name unless
+    /// it is renewed; `before` is its name until now.
     pub(super) async fn outgrow(
         &self,
         revision: u32,

@@ -22,8 +22,8 @@ pub(super) struct Refused<'a> {
 }
 
 impl<'a> Refused<'a> {
-    /// Begins to hear of what came in the place of a write; `since` is when its record was read that
-    /// was not there.
+    /// Begins to hear of what came in the place of a write; `since` is when its record was read
+    /// that was not there.
     pub(super) fn new(
         followers: &'a Followers,
         key: &RecordKey,

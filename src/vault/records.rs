@@ -87,8 +87,8 @@ impl<'a> Vault<'a> {
         SessionId::generate()
     }
 
-    /// As [`new_id`](Self::new_id), with a salt for the session's cookie if that takes one and holds the
-    /// session.
+    /// As [`new_id`](Self::new_id), with a salt for the session's cookie if that takes one and
+    /// holds the session.
     pub(crate) fn new_id_and_salt(&self) -> Result<(SessionId, Option<Salt>), RandomError> {
         if self.settings.may_be_in_cookie() && self.settings.codec.is_salted() {
             let (id, salt) = SessionId::generate_in_cookie()?;

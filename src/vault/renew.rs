@@ -34,8 +34,8 @@ impl Vault<'_> {
     /// request that comes late that it is too late. At no step two names work for the visitor, and
     /// at no step none does without an error.
     ///
-    /// Who finds another renewal's mark, or a logout's, gets a new session of what it put in itself:
-    /// one name alone carries what was in the old record.
+    /// Who finds another renewal's mark, or a logout's, gets a new session of what it put in
+    /// itself: one name alone carries what was in the old record.
     pub(super) async fn renew(
         &self,
         mut version: Version,
@@ -191,8 +191,8 @@ impl Vault<'_> {
         Ok(Home::Record(job.draft.place(job.id.clone(), version)))
     }
 
-    /// Makes of the new place a session of what this request put in, and of nothing it has read: for
-    /// the loser of two renewals, and of a renewal and a logout.
+    /// Makes of the new place a session of what this request put in, and of nothing it has read:
+    /// for the loser of two renewals, and of a renewal and a logout.
     ///
     /// # Errors
     ///

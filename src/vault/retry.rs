@@ -69,8 +69,8 @@ impl<'a> Rounds<'a> {
         })
     }
 
-    /// The calls of this attempt. If the store fails one whose turn it is, those who wait for theirs
-    /// fail as well.
+    /// The calls of this attempt. If the store fails one whose turn it is, those who wait for
+    /// theirs fail as well.
     pub(super) fn store(&self) -> Calls<'_> {
         match &self.lead {
             Some(lead) => self.store.led_by(lead),

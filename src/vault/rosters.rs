@@ -154,8 +154,8 @@ impl Vault<'_> {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Changes a roster by compare and swap; says what it has become. A change whose answer got lost
-    /// is not made again.
+    /// Changes a roster by compare and swap; says what it has become. A change whose answer got
+    /// lost is not made again.
     async fn write_roster(
         &self,
         subject: &str,

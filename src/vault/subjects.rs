@@ -44,8 +44,8 @@ impl Vault<'_> {
         Ok(entries.into_iter().filter_map(living).collect())
     }
 
-    /// Ends the subject's sessions but the one that is called `key`, or was until a moment ago. That
-    /// one is put into the roster first if it is missing there: it would count as ended.
+    /// Ends the subject's sessions but the one that is called `key`, or was until a moment ago.
+    /// That one is put into the roster first if it is missing there: it would count as ended.
     ///
     /// # Errors
     ///

@@ -52,8 +52,8 @@ fn percentile(times: &[Duration], percent: usize) -> Duration {
     times.get(rank - 1).copied().unwrap_or_default()
 }
 
-/// Compares a server's clock, in seconds since 1970, with this one, of which whole seconds were read
-/// before and after it was asked.
+/// Compares a server's clock, in seconds since 1970, with this one, of which whole seconds were
+/// read before and after it was asked.
 pub(super) fn skew(server: f64, before: Timestamp, after: Timestamp, report: &mut Report) {
     let seconds = |time: Timestamp| Duration::from_secs(time.as_secs()).as_secs_f64();
     let (earliest, latest) = (seconds(before), seconds(after) + 1.0);

@@ -244,8 +244,8 @@ fn what_a_save_has_carried_is_not_done_again() {
     }
 }
 
-/// Loads find one after the other what has come to be. The first save carried one change, the second
-/// two, the third three.
+/// Loads find one after the other what has come to be. The first save carried one change, the
+/// second two, the third three.
 #[test]
 fn what_a_load_finds_is_not_saved_again() {
     let rows: [(&[&[u8]], usize); 8] = [

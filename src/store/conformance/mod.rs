@@ -27,14 +27,15 @@
 //! clock has to run as fast as this machine's. One that goes by [`Expiry::at`](super::Expiry::at)
 //! needs the same time too. All other rules use ends that have passed or are most of a day away.
 //!
-//! The result does not depend on how long a rule takes. If an answer came too late to tell, the rule
-//! tries again. On a machine too slow for it, the rule is skipped.
+//! The result does not depend on how long a rule takes. If an answer came too late to tell, the
+//! rule tries again. On a machine too slow for it, the rule is skipped.
 //!
 //! # Servers
 //!
 //! The expression is evaluated for each rule, on that rule's runtime, and may wait:
-//! `MyStore::connect().await.unwrap()` will do. With `once` before it, it is evaluated for the first
-//! rule, and all rules share one store, one pool and one runtime. Where there is no server, return a
+//! `MyStore::connect().await.unwrap()` will do. With `once` before it, it is evaluated for the
+//! first rule, and all rules share one store, one pool and one runtime. Where there is no server,
+//! return a
 //! [`Skip`]: no test runs, and with `CI` in the environment each of them fails.
 //!
 //! ```
@@ -50,9 +51,9 @@
 //! silverback::store_conformance!(once connect().await);
 //! ```
 //!
-//! The store need not be empty: no two rules, or runs, use the same keys, and each rule removes what
-//! it has made. The store has to take records of 10,000 bytes. The rules find out how much more it
-//! takes.
+//! The store need not be empty: no two rules, or runs, use the same keys, and each rule removes
+//! what it has made. The store has to take records of 10,000 bytes. The rules find out how much
+//! more it takes.
 //!
 //! # What else can be checked
 //!

@@ -216,7 +216,8 @@ pub(super) async fn of_two_peers_one_updates<S: Store>(bench: &Bench<S>) -> Outc
     Ok(())
 }
 
-/// Runs two operations, by turns or on two threads; one has to succeed, and the other to be refused.
+/// Runs two operations, by turns or on two threads; one has to succeed, and the other to be
+/// refused.
 async fn winner(
     numbers: &mut Numbers,
     round: u64,

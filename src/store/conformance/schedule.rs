@@ -84,8 +84,8 @@ impl<T> Slot<'_, T> {
 }
 
 /// Runs operations against each other: one of those that were woken, whichever the numbers say, is
-/// polled at a time. In every other run all of them begin before any goes on, as two requests do that
-/// look first and write then.
+/// polled at a time. In every other run all of them begin before any goes on, as two requests do
+/// that look first and write then.
 pub(super) async fn interleave<T, const N: usize>(
     numbers: &mut Numbers,
     steps: [Step<'_, T>; N],

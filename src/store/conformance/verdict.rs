@@ -56,8 +56,8 @@ impl From<()> for Verdict {
 
 /// Why a rule was not checked, in a sentence: "no redis-server here".
 ///
-/// An expression of [`store_conformance!`](crate::store_conformance) that finds no server makes one.
-/// Its tests then say so, and fail where the environment has `CI`.
+/// An expression of [`store_conformance!`](crate::store_conformance) that finds no server makes
+/// one. Its tests then say so, and fail where the environment has `CI`.
 ///
 /// ```
 /// use silverback::{MemoryStore, store::conformance::Skip};

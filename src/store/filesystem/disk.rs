@@ -113,7 +113,8 @@ impl<F: Fs> Disk<F> {
             Err(StoreError::Corrupt(_)) => shard.remove()?,
             Err(error) => return Err(error),
         }
-        // Also if it was gone already: the process that removed it may have failed to make that last.
+        // Also if it was gone already: the process that removed it may have failed to make that
+        // last.
         match shard.sync(Durability::Full) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             synced => Ok(synced?),

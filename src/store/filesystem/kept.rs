@@ -1,7 +1,7 @@
 //! Files of records that stay open, since opening and closing one costs more than reading it.
 //!
-//! A request takes a file out to use it: `flock` does not tell apart those who lock one open file. A
-//! second one who comes meanwhile opens the file himself.
+//! A request takes a file out to use it: `flock` does not tell apart those who lock one open file.
+//! A second one who comes meanwhile opens the file himself.
 //!
 //! A kept file says nothing about the record's name. Its user looks at its links, of which it has
 //! none once it was removed or replaced.

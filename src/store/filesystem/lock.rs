@@ -124,8 +124,8 @@ impl<'a, F: Fs> Locked<'a, F> {
         self.shard.view_cached(&self.file, self.stat)
     }
 
-    /// As [`view_cached`](Self::view_cached), but for the data. A state of the version `seen` is not
-    /// checked again.
+    /// As [`view_cached`](Self::view_cached), but for the data. A state of the version `seen` is
+    /// not checked again.
     pub(super) fn outline_cached(&self, seen: Version) -> Result<View<Range<usize>>, StoreError> {
         self.shard.outline_cached(&self.file, self.stat, seen)
     }

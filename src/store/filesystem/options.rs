@@ -138,9 +138,9 @@ impl FilesystemOptions {
     /// 64 KiB do not stay open. If the process runs out of descriptors in this store, it closes the
     /// files and goes on.
     ///
-    /// A session that is removed or replaced by another process is neither shown nor written. A file
-    /// that you move by hand may be used for another second. You cannot remount the file system
-    /// read-only while files are open.
+    /// A session that is removed or replaced by another process is neither shown nor written. A
+    /// file that you move by hand may be used for another second. You cannot remount the file
+    /// system read-only while files are open.
     ///
     /// ```
     /// use silverback::FilesystemStore;

@@ -80,8 +80,8 @@ struct Shared {
     sweep: Mutex<Position>,
 }
 
-/// Where a sweep is. A shard has its next turn when all others have had theirs: a thread that waits for it
-/// gets it first.
+/// Where a sweep is. A shard has its next turn when all others have had theirs: a thread that waits
+/// for it gets it first.
 #[derive(Clone, Copy, Default)]
 struct Position {
     /// The slot at which all shards have their turn.

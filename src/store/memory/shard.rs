@@ -399,7 +399,8 @@ fn set_at(entry: &Entry) -> Option<Timestamp> {
     Some(time_in(data).unwrap_or(UNKNOWN))
 }
 
-/// Up to when a roster remembers that all of a subject's sessions in cookies were ended, if it does.
+/// Up to when a roster remembers that all of a subject's sessions in cookies were ended, if it
+/// does.
 fn ended_until(entry: &Entry) -> Option<Timestamp> {
     let data = entry.data.bytes();
     RecordKind::of(data).filter(|kind| *kind == RecordKind::Roster)?;

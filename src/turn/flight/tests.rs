@@ -239,8 +239,8 @@ fn who_finds_it_being_polled_is_woken_afterwards() {
     }
 }
 
-/// The first poll is nobody's but its caller's: others come when it is over, and then one of them may
-/// have to go on with the operation.
+/// The first poll is nobody's but its caller's: others come when it is over, and then one of them
+/// may have to go on with the operation.
 #[test]
 fn who_comes_during_the_first_poll_is_woken_afterwards() {
     for ends in [false, true] {

@@ -101,8 +101,8 @@ impl Ticket {
     }
 
     /// Takes the job back for good. If a leader applies it just now, on another thread, that comes
-    /// to its end first. On this very thread it cannot: a closure has dropped the future that brought
-    /// it, and its changes with it.
+    /// to its end first. On this very thread it cannot: a closure has dropped the future that
+    /// brought it, and its changes with it.
     pub(super) fn take_back(&self) -> Option<(Job, Option<Outcome>)> {
         let mut slot = self.slot();
         loop {

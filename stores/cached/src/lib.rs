@@ -15,8 +15,8 @@
 //! # }
 //! ```
 //!
-//! **It needs [`recent_reads`](silverback::SessionConfig::recent_reads).** Without that setting every
-//! read of a session asks the store, and the cache does nothing.
+//! **It needs [`recent_reads`](silverback::SessionConfig::recent_reads).** Without that setting
+//! every read of a session asks the store, and the cache does nothing.
 //!
 //! # What may be old, and for how long
 //!
@@ -32,14 +32,14 @@
 //! | of any other method; a list of logins, a logout, a save | the store's current state |
 //! | whose session is not in the cache | the store's current state: "there is none" is never cached |
 //!
-//! So no change is lost: a save after an old read conflicts in the store, and its changes are applied
-//! to the newer session. A session that has ended anywhere is over for every write at once, and for
-//! pages on every server when the staleness has passed.
+//! So no change is lost: a save after an old read conflicts in the store, and its changes are
+//! applied to the newer session. A session that has ended anywhere is over for every write at once,
+//! and for pages on every server when the staleness has passed.
 //!
 //! # What it costs
 //!
-//! At most [`max_bytes`](CachedStore::max_bytes) of memory, 32 MiB by default. Sessions that were not
-//! used lately make room. The cache holds sessions as the store does:
+//! At most [`max_bytes`](CachedStore::max_bytes) of memory, 32 MiB by default. Sessions that were
+//! not used lately make room. The cache holds sessions as the store does:
 //! [encrypted](silverback::SessionConfig::encrypt_records) ones stay encrypted.
 
 use std::{

@@ -54,8 +54,8 @@ impl Place {
     }
 }
 
-/// In a cluster, each server is looked through in turn. A page that a failover overtakes is an error,
-/// or misses what moved.
+/// In a cluster, each server is looked through in turn. A page that a failover overtakes is an
+/// error, or misses what moved.
 impl Browse for RedisStore {
     async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
         let limit = limit.max(1);
@@ -113,8 +113,8 @@ impl RedisStore {
         Ok(((next != 0).then_some(next), keys))
     }
 
-    /// Looks at the head and the length of each record. One that has ended meanwhile, or is none, is
-    /// left out.
+    /// Looks at the head and the length of each record. One that has ended meanwhile, or is none,
+    /// is left out.
     async fn look(&self, keys: &[RecordKey]) -> Result<Vec<Listed>, StoreError> {
         #[cfg(feature = "cluster")]
         if self.link.is_cluster() {

@@ -1,5 +1,5 @@
-//! How a call goes to the server and what its answers mean: as commands of one round trip, confirmed by
-//! replicas where that is asked for, or by a script.
+//! How a call goes to the server and what its answers mean: as commands of one round trip,
+//! confirmed by replicas where that is asked for, or by a script.
 
 use redis::{Cmd, Pipeline, Value};
 use silverback::store::{Record, StoreError, Version};

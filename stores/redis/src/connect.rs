@@ -13,8 +13,8 @@ use crate::{
 };
 
 /// Has each command sent at once. The system would keep it back until the one before it on the
-/// connection is acknowledged (RFC 896), which the server does with its answer: under load, each call
-/// would wait for another one's round trip too.
+/// connection is acknowledged (RFC 896), which the server does with its answer: under load, each
+/// call would wait for another one's round trip too.
 fn at_once() -> TcpSettings {
     TcpSettings::default().set_nodelay(true)
 }
@@ -71,8 +71,8 @@ impl RedisStore {
             .into_iter()
             .map(|url| url.as_ref().to_owned())
             .collect();
-        // The client would send again what got no answer, and what was done would be done twice. The
-        // link sends again what was not done.
+        // The client would send again what got no answer, and what was done would be done twice.
+        // The link sends again what was not done.
         let client = redis::cluster::ClusterClient::builder(urls)
             .connection_timeout(crate::link::CONNECTING)
             .response_timeout(STARTING)

@@ -53,8 +53,8 @@ pub(crate) fn will_pass(error: &RedisError) -> bool {
     is_not_done || error.is_connection_refusal() || error.code() == Some("BUSY")
 }
 
-/// Whether another connection is needed: this one is dead, or leads to a server that is no longer the
-/// master.
+/// Whether another connection is needed: this one is dead, or leads to a server that is no longer
+/// the master.
 pub(crate) fn needs_another_connection(error: &RedisError) -> bool {
     let is_no_master = matches!(
         error.kind(),

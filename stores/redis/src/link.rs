@@ -80,8 +80,8 @@ pub(crate) enum Connection {
 }
 
 impl Connection {
-    /// Sends commands of one key to the server that has it, and returns an answer for each, which may
-    /// be an error.
+    /// Sends commands of one key to the server that has it, and returns an answer for each, which
+    /// may be an error.
     #[cfg_attr(
         not(feature = "cluster"),
         expect(unused_variables, reason = "there is one server alone")
@@ -189,9 +189,9 @@ impl Link {
         }
     }
 
-    /// Sends commands, and returns an answer for each, which may be an error. Waits for a server that
-    /// is not there yet, or not the master, as long as the whole may take. What it sent and got no
-    /// answer to, it does not send again.
+    /// Sends commands, and returns an answer for each, which may be an error. Waits for a server
+    /// that is not there yet, or not the master, as long as the whole may take. What it sent and
+    /// got no answer to, it does not send again.
     pub(crate) async fn run(
         &self,
         to: To<'_>,
@@ -264,8 +264,8 @@ impl Link {
         current.number
     }
 
-    /// Has the next call make another connection in the place of one that is broken. A cluster's, and
-    /// the application's own, do that by themselves.
+    /// Has the next call make another connection in the place of one that is broken. A cluster's,
+    /// and the application's own, do that by themselves.
     fn lose(&self, number: u64) {
         if matches!(self.connected(), Some((_, Connection::One(_)))) {
             self.give_up(number);
@@ -273,8 +273,8 @@ impl Link {
     }
 
     /// Has the next call make another connection, unless it is the application's own. That of a
-    /// cluster waits for a silent server as long as for any other, and does not look for another one
-    /// in its place.
+    /// cluster waits for a silent server as long as for any other, and does not look for another
+    /// one in its place.
     fn give_up(&self, number: u64) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if current.number == number {

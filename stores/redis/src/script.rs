@@ -4,8 +4,8 @@
 //! keep each record that it has read and send it back with the next one. A script compares the 16
 //! bytes of the version, which stand at the record's beginning.
 //!
-//! A write is recognised by the version that it brings: a client that sends it again after its answer
-//! got lost is told that it was done.
+//! A write is recognised by the version that it brings: a client that sends it again after its
+//! answer got lost is told that it was done.
 
 use std::sync::LazyLock;
 
@@ -107,7 +107,8 @@ pub(crate) static DELETE: Call = call!(|| {
     )
 });
 
-/// Reads the version, and ends the script where there is none, with this answer if there is nothing.
+/// Reads the version, and ends the script where there is none, with this answer if there is
+/// nothing.
 fn look(nothing: i64) -> String {
     format!(
         "local head = redis.pcall('GETRANGE', KEYS[1], 0, {last})\n\

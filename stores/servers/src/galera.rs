@@ -47,7 +47,8 @@ impl Galera {
             .map(|ports| prepare(&programs, ports, &group));
         let nodes: Vec<_> = nodes.collect();
         for (index, node) in nodes.iter().enumerate() {
-            // Only the first begins a cluster; when it is restarted, it joins the others as they do.
+            // Only the first begins a cluster; when it is restarted, it joins the others as they
+            // do.
             let more: &[_] = if index == 0 {
                 &["--wsrep-new-cluster"]
             } else {

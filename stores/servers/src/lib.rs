@@ -1,5 +1,5 @@
-//! Servers for tests: each on a free port of the loopback, in a folder of its own, and ended when it
-//! is dropped or when the test's process ends, however it ends.
+//! Servers for tests: each on a free port of the loopback, in a folder of its own, and ended when
+//! it is dropped or when the test's process ends, however it ends.
 //!
 //! ```no_run
 //! use silverback_test_servers::Redis;
@@ -13,8 +13,8 @@
 //! ```
 //!
 //! `start` returns `None` after it has printed the name of a program that is not installed. With
-//! `CI` set it panics instead, so that no test is skipped where all are meant to run. It also panics
-//! if the server does not start.
+//! `CI` set it panics instead, so that no test is skipped where all are meant to run. It also
+//! panics if the server does not start.
 //!
 //! Everything blocks: in an asynchronous test, that is a moment in which other tasks of the thread
 //! wait.

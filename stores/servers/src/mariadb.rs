@@ -26,8 +26,8 @@ pub struct MariaDb {
 }
 
 impl MariaDb {
-    /// Starts a MariaDB that survives [`kill`](Server::kill), and not the end of the machine: it does
-    /// not wait for the disk.
+    /// Starts a MariaDB that survives [`kill`](Server::kill), and not the end of the machine: it
+    /// does not wait for the disk.
     ///
     /// # Panics
     ///

@@ -10,9 +10,9 @@ use std::{
 /// Passes connections on to a server, counts what passes, and lets a test cut them, hold their
 /// answers back or silence them. It knows no protocol. It ends when it is dropped.
 ///
-/// A *request* is what a client sends from an answer on until the next answer comes. On a connection
-/// that is used by one task at a time, that is a round trip; on a shared one, what several tasks send
-/// at once may be one request.
+/// A *request* is what a client sends from an answer on until the next answer comes. On a
+/// connection that is used by one task at a time, that is a round trip; on a shared one, what
+/// several tasks send at once may be one request.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,

@@ -113,8 +113,8 @@ impl Server {
         })
     }
 
-    /// Runs it again after [`kill`](Self::kill) or [`stop`](Self::stop), on the same port and in the
-    /// same folder, and waits until it answers. One that runs is stopped before.
+    /// Runs it again after [`kill`](Self::kill) or [`stop`](Self::stop), on the same port and in
+    /// the same folder, and waits until it answers. One that runs is stopped before.
     ///
     /// # Panics
     ///

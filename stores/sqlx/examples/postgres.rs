@@ -6,8 +6,8 @@
 //! curl -b jar -c jar http://localhost:8080/
 //! ```
 //!
-//! For MySQL and MariaDB, take `sqlx::mysql::MySqlPoolOptions`, the feature `mysql`, and an address as
-//! `mysql://root@localhost/shop`. The rest is the same.
+//! For MySQL and MariaDB, take `sqlx::mysql::MySqlPoolOptions`, the feature `mysql`, and an address
+//! as `mysql://root@localhost/shop`. The rest is the same.
 
 use std::{env, time::Duration};
 

@@ -192,6 +192,6 @@ fn changing() -> Fault {
     ))
 }
 
-/// How often a statement is repeated on its connection that had not seen yet what others wrote. Once
-/// is enough, unless the record changes meanwhile.
+/// How often a statement is repeated on its connection that had not seen yet what others wrote.
+/// Once is enough, unless the record changes meanwhile.
 const LOOKS: usize = 3;

@@ -9,10 +9,10 @@ use sqlx::{Connection as _, Database, pool::PoolConnection};
 
 /// A connection for one call.
 ///
-/// A call that is given up leaves a statement under way. sqlx then waits for the answer before others
-/// may have the connection, for as long as the system keeps it open: a server that has vanished
-/// would take the whole pool with it for a quarter of an hour. So a connection
-/// that is not [given back](Self::give_back) is closed unless it answers soon.
+/// A call that is given up leaves a statement under way. sqlx then waits for the answer before
+/// others may have the connection, for as long as the system keeps it open: a server that has
+/// vanished would take the whole pool with it for a quarter of an hour. So a connection that is not
+/// [given back](Self::give_back) is closed unless it answers soon.
 pub(crate) struct Borrowed<DB: Database>(Option<PoolConnection<DB>>);
 
 /// How long a statement that nobody waits for may still take.

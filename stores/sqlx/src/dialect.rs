@@ -22,8 +22,8 @@ impl<DB: Sealed> Dialect for DB {}
 
 pub(crate) type Answer<T> = Result<T, sqlx::Error>;
 
-/// The statements about one table, each of them atomic, and nothing beside them: whatever is made of
-/// their answers is the same for all databases.
+/// The statements about one table, each of them atomic, and nothing beside them: whatever is made
+/// of their answers is the same for all databases.
 ///
 /// "Living" records are those that are not over.
 pub(crate) trait Table: Clone + Send + Sync + 'static {

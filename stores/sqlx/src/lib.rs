@@ -31,13 +31,13 @@
 //! | `mysql` | [`MySqlStore`] | MariaDB 10.11, alone and as a Galera cluster of three |
 //! | `sqlite` | [`SqliteStore`] | the SQLite that sqlx builds |
 //!
-//! No feature is on by default. TLS is a feature of `sqlx`: turn it on in your `Cargo.toml`, such as
-//! by `sqlx = { version = "0.9", features = ["tls-rustls-ring"] }`.
+//! No feature is on by default. TLS is a feature of `sqlx`: turn it on in your `Cargo.toml`, such
+//! as by `sqlx = { version = "0.9", features = ["tls-rustls-ring"] }`.
 //!
 //! # The table
 //!
-//! All records are in one table, by default `silverback_sessions`. [`SqlStore::create_table`] makes it,
-//! and [`SqlStore::schema`] returns the statements for your own migrations.
+//! All records are in one table, by default `silverback_sessions`. [`SqlStore::create_table`] makes
+//! it, and [`SqlStore::schema`] returns the statements for your own migrations.
 //!
 //! | Column | Holds |
 //! |---|---|
@@ -49,9 +49,10 @@
 //!
 //! # Whose clock
 //!
-//! PostgreSQL and MySQL decide by their own clock whether a record has expired, so your servers agree
-//! about it even if their clocks differ. A loaded record has the end that was written with it, by the
-//! application's clock. SQLite has no clock: the store asks its [`Clock`](silverback::Clock).
+//! PostgreSQL and MySQL decide by their own clock whether a record has expired, so your servers
+//! agree about it even if their clocks differ. A loaded record has the end that was written with
+//! it, by the application's clock. SQLite has no clock: the store asks its
+//! [`Clock`](silverback::Clock).
 //!
 //! # Pools
 //!

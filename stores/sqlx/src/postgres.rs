@@ -49,8 +49,8 @@ impl Table for PostgresTable {
         ]
     }
 
-    /// `IF NOT EXISTS` looks first and makes then, so of several servers that start at once some are
-    /// told that the table, its type or its index is there. And `CREATE INDEX` locks the table
+    /// `IF NOT EXISTS` looks first and makes then, so of several servers that start at once some
+    /// are told that the table, its type or its index is there. And `CREATE INDEX` locks the table
     /// before it looks.
     async fn create(&self, conn: &mut PgConnection) -> Answer<()> {
         for _ in 0..STARTS {

@@ -93,8 +93,8 @@ impl SqlStore<Sqlite> {
     }
 }
 
-/// In the statements `?1` is the time now. All places are numbered: sqlx gives those that are not the
-/// first arguments.
+/// In the statements `?1` is the time now. All places are numbered: sqlx gives those that are not
+/// the first arguments.
 #[derive(Clone)]
 pub(crate) struct SqliteTable {
     name: TableName,

@@ -51,7 +51,8 @@ async fn a_key_is_found_while_it_moves_and_after() {
     update(&store, 1, version, SESSION).await.unwrap();
 }
 
-/// The server has done it, and nobody else than the session layer knows whether it may be asked again.
+/// The server has done it, and nobody else than the session layer knows whether it may be asked
+/// again.
 #[tokio::test]
 async fn a_write_without_an_answer_is_sent_once() {
     let Some(cluster) = Cluster::start() else {

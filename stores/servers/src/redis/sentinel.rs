@@ -9,8 +9,8 @@ use crate::{
     waiting::until,
 };
 
-/// A master, a replica, and three Sentinels that make the replica a master if they get no answer for
-/// two seconds.
+/// A master, a replica, and three Sentinels that make the replica a master if they get no answer
+/// for two seconds.
 #[derive(Debug)]
 pub struct Sentinel {
     nodes: Vec<Redis>,
@@ -119,7 +119,8 @@ impl Sentinel {
             .unwrap_or_else(|| panic!("the master is none of these servers: {address:?}"))
     }
 
-    /// Waits until the Sentinels know each other, and the replica that runs has what the master has.
+    /// Waits until the Sentinels know each other, and the replica that runs has what the master
+    /// has.
     ///
     /// # Panics
     ///

@@ -1,5 +1,5 @@
-//! The stores on their real servers. Where a server is not installed, its tests are skipped by name;
-//! with `CI` set they fail.
+//! The stores on their real servers. Where a server is not installed, its tests are skipped by
+//! name; with `CI` set they fail.
 //!
 //! ```text
 //! SILVERBACK_SOAK=1 cargo test -p silverback-sqlx --all-features --test it faults -- --nocapture
