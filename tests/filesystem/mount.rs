@@ -72,6 +72,11 @@ impl Mount {
         Some(Self::make(kind, TempDir::new_in(parent).unwrap()).unwrap())
     }
 
+    /// Has the file system write everything.
+    pub(crate) fn sync(&self) {
+        rustix::fs::syncfs(File::open(self.path()).unwrap()).unwrap();
+    }
+
     fn make(kind: Kind, home: TempDir) -> Result<Self, String> {
         let image = image(&home);
         if let Kind::Ext4(options, _) = kind {
