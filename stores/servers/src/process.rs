@@ -15,6 +15,9 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::user::User;
 
+/// How long a process may take to end.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What is run, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
@@ -145,19 +148,29 @@ impl Process {
             let _ = kill_process(pid, signal);
         }
         let begin = Instant::now();
-        while !self.has_ended() && begin.elapsed() < Duration::from_secs(30) {
+        while !self.has_ended() && begin.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(10));
         }
         self.kill();
     }
 
-    /// Ends it and its children at once.
+    /// Ends it and its children at once. When this returns, they have let go of what they shared, such
+    /// as PostgreSQL's memory: the next one would not start beside them.
     pub(crate) fn kill(&mut self) {
         let Some(mut guard) = self.guard.take() else {
             return;
         };
+        // So that it makes no more children while they are looked for.
+        if let Some(pid) = self.pid().filter(|_| !self.has_ended()) {
+            let _ = kill_process(pid, Signal::STOP);
+        }
+        let family = self.family();
         self.signal(Signal::KILL);
         let _ = self.child.wait();
+        let begin = Instant::now();
+        while family.iter().any(|pid| is_running(*pid)) && begin.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(1));
+        }
         // The guard is told that there is nothing left to end.
         if let Some(mut word) = guard.stdin.take() {
             let _ = word.write_all(b"ended\n");
@@ -233,12 +246,24 @@ fn parents() -> Vec<(Pid, Pid)> {
     let names = entries.flatten().map(|entry| entry.file_name());
     names
         .filter_map(|name| {
-            let child = name.to_str()?.parse().ok()?;
-            let status = fs::read_to_string(format!("/proc/{child}/stat")).ok()?;
-            // After the name, which may have spaces and parentheses: state, parent.
-            let (_, rest) = status.rsplit_once(')')?;
-            let parent = rest.split_whitespace().nth(1)?.parse().ok()?;
-            Some((Pid::from_raw(child)?, Pid::from_raw(parent)?))
+            let child = Pid::from_raw(name.to_str()?.parse().ok()?)?;
+            let (_, parent) = state_and_parent(child)?;
+            Some((child, parent))
         })
         .collect()
+}
+
+/// Whether it still has memory and files. One that has ended stays as a zombie until it is waited
+/// for.
+fn is_running(pid: Pid) -> bool {
+    state_and_parent(pid).is_some_and(|(state, _)| state != "Z" && state != "X")
+}
+
+fn state_and_parent(pid: Pid) -> Option<(String, Pid)> {
+    let status = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    // After the name, which may have spaces and parentheses.
+    let (_, rest) = status.rsplit_once(')')?;
+    let mut rest = rest.split_whitespace();
+    let (state, parent) = (rest.next()?, rest.next()?.parse().ok()?);
+    Some((state.to_owned(), Pid::from_raw(parent)?))
 }
