@@ -58,12 +58,13 @@ impl Tail {
 
     /// For appending.
     pub(crate) fn as_mut_vec(&mut self) -> &mut Vec<u8> {
-        if let Buffer::Shared(bytes) = &mut self.buffer {
-            self.buffer = Buffer::Own(mem::take(bytes).into());
-        }
-        match &mut self.buffer {
-            Buffer::Own(bytes) => bytes,
-            Buffer::Shared(_) => unreachable!("it is its own by now"),
+        loop {
+            match self.buffer {
+                Buffer::Own(ref mut bytes) => return bytes,
+                Buffer::Shared(ref mut bytes) => {
+                    self.buffer = Buffer::Own(mem::take(bytes).into());
+                }
+            }
         }
     }
 

@@ -15,6 +15,14 @@ const KINDS: [Kind; 5] = [
     Kind::Remote,
 ];
 
+/// A site, its keys, and the jar of a visitor with a session.
+async fn saved(kind: Kind) -> (World, Keys, Jar) {
+    let (keys, mut jar) = (keys(), Jar::default());
+    let world = kind.with_keys(keys.clone());
+    world.put(&mut jar, "user", "Ada Lovelace").await;
+    (world, keys, jar)
+}
+
 fn told(world: &World, keys: &Keys, jar: &Jar, now: Timestamp) -> Explanation {
     let config = world.kind.config(&world.stores, keys.clone());
     config.explain(jar.value("s"), now).unwrap()
@@ -28,13 +36,10 @@ async fn refused(world: &World, jar: &Jar) -> Option<Rejection> {
 #[tokio::test]
 async fn a_cookie_tells_its_key_its_times_and_its_record() {
     for kind in KINDS {
-        let keys = keys();
-        let world = kind.with_keys(keys.clone());
-        let jar = &mut Jar::default();
-        world.put(jar, "user", 7).await;
+        let (world, keys, jar) = &mut saved(kind).await;
         let key = world.key(jar).await;
         world.clock.advance(Duration::from_secs(60));
-        let told = told(&world, &keys, jar, world.clock.now());
+        let told = told(world, keys, jar, world.clock.now());
         assert_eq!(
             (told.rejection, told.is_later_format),
             (None, false),
@@ -63,15 +68,12 @@ async fn a_cookie_tells_its_key_its_times_and_its_record() {
 #[tokio::test]
 async fn one_that_is_over_or_revoked_is_read_all_the_same() {
     for kind in KINDS {
-        let keys = keys();
-        let world = kind.with_keys(keys.clone());
-        let jar = &mut Jar::default();
-        world.put(jar, "user", 7).await;
+        let (world, keys, jar) = &mut saved(kind).await;
         let key = world.key(jar).await;
         keys.rotate_and_revoke(Key::generate().unwrap()).unwrap();
-        let revoked = told(&world, &keys, jar, START);
+        let revoked = told(world, keys, jar, START);
         assert_eq!(revoked.rejection, Some(Rejection::UnknownKey), "{kind:?}");
-        assert_eq!(revoked.rejection, refused(&world, jar).await);
+        assert_eq!(revoked.rejection, refused(world, jar).await);
         assert_eq!(revoked.key, Some(KeyState::Revoked), "{kind:?}");
         assert_eq!(
             (revoked.record_key, revoked.times.is_some()),
@@ -79,15 +81,12 @@ async fn one_that_is_over_or_revoked_is_read_all_the_same() {
         );
     }
     for kind in [Kind::Cookie, Kind::Revocable, Kind::Overflow] {
-        let keys = keys();
-        let world = kind.with_keys(keys.clone());
-        let jar = &mut Jar::default();
-        world.put(jar, "user", 7).await;
+        let (world, keys, jar) = &mut saved(kind).await;
         let key = world.key(jar).await;
         world.clock.advance(25 * HOUR);
-        let expired = told(&world, &keys, jar, world.clock.now());
+        let expired = told(world, keys, jar, world.clock.now());
         assert_eq!(expired.rejection, Some(Rejection::Expired), "{kind:?}");
-        assert_eq!(expired.rejection, refused(&world, jar).await);
+        assert_eq!(expired.rejection, refused(world, jar).await);
         assert_eq!(
             (expired.record_key, expired.times.is_some()),
             (Some(key), true)
@@ -99,10 +98,7 @@ async fn one_that_is_over_or_revoked_is_read_all_the_same() {
 #[tokio::test]
 async fn what_is_none_of_ours_is_told_as_a_server_sees_it() {
     for kind in KINDS {
-        let keys = keys();
-        let world = kind.with_keys(keys.clone());
-        let jar = &mut Jar::default();
-        world.put(jar, "user", 7).await;
+        let (world, keys, jar) = &mut saved(kind).await;
         let value = jar.value("s").to_owned();
         let mut bytes = URL_SAFE_NO_PAD.decode_to_vec(&value).unwrap();
         let last = bytes.len() - 1;
@@ -110,23 +106,23 @@ async fn what_is_none_of_ours_is_told_as_a_server_sees_it() {
         let forged = Jar::with("s", &URL_SAFE_NO_PAD.encode_to_string(&bytes));
         let strange = Keys::generate().unwrap();
         for (jar, keys, reason, has_head) in [
-            (&forged, &keys, Rejection::Tampered, true),
+            (&forged, &*keys, Rejection::Tampered, true),
             (&*jar, &strange, Rejection::UnknownKey, true),
-            (&Jar::with("s", "x"), &keys, Rejection::Malformed, false),
+            (&Jar::with("s", "x"), &*keys, Rejection::Malformed, false),
             (
                 &Jar::with("s", &value[1..]),
-                &keys,
+                &*keys,
                 Rejection::Malformed,
                 false,
             ),
             (
                 &Jar::with("s", &"A".repeat(5_000)),
-                &keys,
+                &*keys,
                 Rejection::Malformed,
                 false,
             ),
         ] {
-            let told = told(&world, keys, jar, START);
+            let told = told(world, keys, jar, START);
             let other = world.beside(keys.clone());
             assert_eq!(told.rejection, Some(reason), "{kind:?}");
             assert_eq!(refused(&other, jar).await, Some(reason), "{kind:?}");
@@ -136,7 +132,7 @@ async fn what_is_none_of_ours_is_told_as_a_server_sees_it() {
         bytes[last] ^= 1;
         bytes[0] += 1;
         let later = Jar::with("s", &URL_SAFE_NO_PAD.encode_to_string(&bytes));
-        let told = told(&world, &keys, &later, START);
+        let told = told(world, keys, &later, START);
         assert_eq!(
             (told.is_later_format, told.rejection),
             (true, None),
@@ -149,11 +145,8 @@ async fn what_is_none_of_ours_is_told_as_a_server_sees_it() {
 #[tokio::test]
 async fn what_is_told_may_be_logged() {
     for kind in KINDS {
-        let keys = keys();
-        let world = kind.with_keys(keys.clone());
-        let jar = &mut Jar::default();
-        world.put(jar, "user", "Ada Lovelace").await;
-        let printed = format!("{:?}", told(&world, &keys, jar, START));
+        let (world, keys, jar) = &mut saved(kind).await;
+        let printed = format!("{:?}", told(world, keys, jar, START));
         let value = jar.value("s");
         let bytes = URL_SAFE_NO_PAD.decode_to_vec(value).unwrap();
         // The ID of a session in a store is between the times and the tag, and two bytes before that.

@@ -22,6 +22,7 @@ use tower_http::{
 };
 
 use crate::support::{
+    counting::{config, n, visitor},
     keys,
     scripted::{After, Hang, Scripted, Update},
     streams::Late,
@@ -29,23 +30,6 @@ use crate::support::{
 
 const SECOND: Duration = Duration::from_secs(1);
 const COOKIE: &str = "__Host-s";
-
-fn config() -> SessionConfig {
-    SessionConfig::new("s", MemoryStore::new(), keys())
-}
-
-/// A visitor whose session has a 1 in it.
-async fn visitor<S>(service: S, config: &SessionConfig) -> Browser<S> {
-    let browser = Browser::new(service);
-    let fill = |session: &Session| session.insert("n", 1);
-    browser.seed(config, fill).await.unwrap();
-    browser
-}
-
-async fn n<S>(browser: &Browser<S>, config: &SessionConfig) -> Option<u32> {
-    let session = browser.session(config).await.unwrap();
-    session.get("n").unwrap()
-}
 
 fn cookie<S>(browser: &Browser<S>) -> Option<String> {
     browser.jar(|jar| jar.get(COOKIE).map(str::to_owned))

@@ -12,29 +12,11 @@ use std::{
 use http::{Request, StatusCode};
 use silverback::{
     Error, Session, SessionConfig, SessionLayer,
-    store::MemoryStore,
     testing::{Browser, Page},
 };
 use tower::{Service, ServiceBuilder, retry::Policy, service_fn};
 
-use crate::support::keys;
-
-fn config() -> SessionConfig {
-    SessionConfig::new("s", MemoryStore::new(), keys())
-}
-
-/// A visitor whose session has a 1 in it.
-async fn visitor<S>(service: S, config: &SessionConfig) -> Browser<S> {
-    let browser = Browser::new(service);
-    let fill = |session: &Session| session.insert("n", 1);
-    browser.seed(config, fill).await.unwrap();
-    browser
-}
-
-async fn n<S>(browser: &Browser<S>, config: &SessionConfig) -> Option<u32> {
-    let session = browser.session(config).await.unwrap();
-    session.get("n").unwrap()
-}
+use crate::support::counting::{config, n, visitor};
 
 /// Tries once more what was answered with 503.
 #[derive(Clone)]

@@ -202,30 +202,41 @@ fn an_operation_that_waits_for_its_own_turn_gets_an_error() {
     assert_eq!(done(&flights, 2).poll(), Some(Ok(2)));
 }
 
+/// An operation that is done in the poll `ends_in`, and tells when poll `held_in` has begun and waits
+/// in it for a word.
+fn held(
+    held_in: usize,
+    ends_in: usize,
+) -> (
+    impl Future<Output = Result<u32, Error>> + Send,
+    mpsc::Receiver<()>,
+    mpsc::Sender<()>,
+) {
+    let (inside, entered) = mpsc::channel();
+    let (leave, left) = mpsc::channel();
+    let mut polls = 0;
+    let operation = std::future::poll_fn(move |_| {
+        polls += 1;
+        if polls == held_in {
+            inside.send(()).unwrap();
+            left.recv_timeout(HANG).unwrap();
+        }
+        match polls >= ends_in {
+            true => Poll::Ready(Ok(1)),
+            false => Poll::Pending,
+        }
+    });
+    (operation, entered, leave)
+}
+
 /// One that finds the operation being polled on another thread is woken when that poll is over,
 /// even if the operation wakes nobody.
 #[test]
 fn who_finds_it_being_polled_is_woken_afterwards() {
     for ends in [false, true] {
         let flights: Arc<Flights> = Arc::default();
-        let (inside, entered) = mpsc::channel();
-        let (leave, left) = mpsc::channel();
-        let mut polls = 0;
-        let mut first = Caller::of(
-            &flights,
-            std::future::poll_fn(move |_| {
-                polls += 1;
-                if polls == 2 {
-                    inside.send(()).unwrap();
-                    left.recv_timeout(HANG).unwrap();
-                }
-                if polls == 1 || !ends {
-                    Poll::Pending
-                } else {
-                    Poll::Ready(Ok(1))
-                }
-            }),
-        );
+        let (operation, entered, leave) = held(2, if ends { 2 } else { usize::MAX });
+        let mut first = Caller::of(&flights, operation);
         assert_eq!(first.poll(), None);
         let pilot = thread::spawn(move || (first.poll(), first));
         entered.recv_timeout(HANG).unwrap();
@@ -245,24 +256,8 @@ fn who_finds_it_being_polled_is_woken_afterwards() {
 fn who_comes_during_the_first_poll_is_woken_afterwards() {
     for ends in [false, true] {
         let flights: Arc<Flights> = Arc::default();
-        let (inside, entered) = mpsc::channel();
-        let (leave, left) = mpsc::channel();
-        let mut polls = 0;
-        let mut first = Caller::of(
-            &flights,
-            std::future::poll_fn(move |_| {
-                polls += 1;
-                if polls == 1 {
-                    inside.send(()).unwrap();
-                    left.recv_timeout(HANG).unwrap();
-                }
-                if polls == 1 && !ends {
-                    Poll::Pending
-                } else {
-                    Poll::Ready(Ok(1))
-                }
-            }),
-        );
+        let (operation, entered, leave) = held(1, if ends { 1 } else { 2 });
+        let mut first = Caller::of(&flights, operation);
         let pilot = thread::spawn(move || (first.poll(), first));
         entered.recv_timeout(HANG).unwrap();
         let mut second = done(&flights, 2);

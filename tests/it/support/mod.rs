@@ -1,6 +1,7 @@
 //! What tests are made of: browsers, sites, stores that obey a script, and schedules.
 
 mod browser;
+pub(crate) mod counting;
 pub(crate) mod log;
 pub(crate) mod schedule;
 pub(crate) mod scripted;

@@ -58,15 +58,14 @@ impl Driver {
     pub(crate) async fn browser(&self, profile: &Path) -> Browser {
         let profile = format!("--user-data-dir={}", profile.display());
         let flags: Vec<_> = FLAGS.iter().copied().chain([&*profile]).collect();
-        let wanted = json!({
-            "goog:chromeOptions": { "args": flags },
-            "timeouts": { "implicit": MILLIS, "pageLoad": MILLIS, "script": MILLIS },
-        });
-        let Value::Object(wanted) = wanted else {
-            unreachable!()
-        };
+        let timeouts = json!({ "implicit": MILLIS, "pageLoad": MILLIS, "script": MILLIS });
+        let wanted = [
+            ("goog:chromeOptions", json!({ "args": flags })),
+            ("timeouts", timeouts),
+        ];
+        let wanted = wanted.map(|(name, value)| (name.to_owned(), value));
         let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(wanted)
+            .capabilities(wanted.into_iter().collect())
             .connect(&format!("http://{}", self.address))
             .await;
         Browser(client.unwrap())
