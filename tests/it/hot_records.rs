@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use crate::support::{
     Jar, Kind, MINUTE, SECOND, World, keys, one_more,
     schedule::{all, cut_off},
-    scripted::{After, Before, Cut, Fail, Hang, Load, Lose, Op, Take, Update, Wait},
+    scripted::{ANY, After, Before, Cut, Fail, Hang, Load, Lose, Op, Take, Update, Wait},
     watched::kept,
 };
 
@@ -103,9 +103,10 @@ async fn those_who_come_later_make_no_attempt_and_no_look_of_their_own() {
 /// Another process writes between two leaders of this one, and each time the second finds out.
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_goes_on_from_an_old_write_looks_again() {
-    for ends in [false, true] {
+    for other_does in ["change", "renew", "destroy"] {
         let (world, jar, sessions) = counted(2).await;
         let (other, later) = (world.beside(keys()), fresh(&world, &jar, 4).await);
+        let new = &mut jar.clone();
         world.records().take_log();
         world.records().nth(3, Before, Update, Wait);
         let join = async {
@@ -115,23 +116,58 @@ async fn a_leader_that_goes_on_from_an_old_write_looks_again() {
                 world.records().nth(1, Before, Update, Wait);
                 world.records().go();
                 world.records().reached().await;
-                match ends {
-                    false => drop(other.put(&mut jar.clone(), "other", 2).await),
-                    true => drop(other.destroy(&mut jar.clone()).await),
-                }
+                let _ = match other_does {
+                    "change" => other.put(new, "other", 2).await,
+                    "renew" => other.renew(new).await,
+                    _ => other.destroy(new).await,
+                };
                 world.records().go();
             };
             tokio::join!(futures(&later), go).0
         };
         let (first, later) = tokio::join!(save(&sessions), join);
-        assert!(first.iter().all(Result::is_ok));
-        let kind = ends.then_some(ErrorKind::Gone);
-        assert_eq!(later, [kind; 4]);
-        if !ends {
-            assert_eq!(count(&world, &jar).await, 6);
-            assert_eq!(world.get(&mut jar.clone(), "other").await, Some(2));
+        assert!(first.iter().all(Result::is_ok), "{other_does}");
+        let changes = other_does == "change";
+        let kind = (!changes).then_some(ErrorKind::Gone);
+        assert_eq!(later, [kind; 4], "{other_does}");
+        let n = world.get(new, "n").await;
+        let expected = match other_does {
+            "change" => Some(6),
+            "renew" => Some(2),
+            _ => None,
+        };
+        assert_eq!(n, expected, "{other_does}");
+        if changes {
+            assert_eq!(world.get(new, "other").await, Some(2));
         }
     }
+}
+
+/// They wait for the leader, and then each has a line to itself.
+#[tokio::test(start_paused = true)]
+async fn those_who_join_a_leader_in_silence_are_answered_within_their_own_time() {
+    let (world, jar, sessions) = counted(2).await;
+    let later = fresh(&world, &jar, 4).await;
+    world.records().take_log();
+    world.records().nth(3, Before, Update, Wait);
+    let join = async {
+        world.records().reached().await;
+        world.records().every(Before, ANY, Hang);
+        world.records().go();
+        let start = Instant::now();
+        let kinds = futures(&later).await;
+        (start.elapsed(), kinds)
+    };
+    let (_, (elapsed, kinds)) = tokio::join!(save(&sessions), join);
+    assert_eq!(kinds, [Some(ErrorKind::StoreFailed); 4]);
+    assert!(elapsed <= 5 * SECOND, "{elapsed:?}");
+    world.records().calm();
+    let (first, later) = (save(&sessions).await, save(&later).await);
+    assert!(
+        first.iter().chain(&later).all(Result::is_ok),
+        "{first:?} {later:?}"
+    );
+    assert_eq!(count(&world, &jar).await, 6);
 }
 
 /// The last write of a line may get old.
@@ -333,6 +369,28 @@ async fn an_answer_that_gets_lost_is_everybodys() {
         world.records().nth(41, After, Update, act);
         assert!(save(&sessions).await.iter().all(Result::is_ok), "{act:?}");
         assert_eq!(count(&world, &jar).await, MANY, "{act:?}");
+    }
+}
+
+/// Also if the leader has gone on from the last write.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_gets_lost_after_the_first_write_is_everybodys() {
+    for act in [Cut, Lose] {
+        let (world, jar, sessions) = counted(2).await;
+        let later = fresh(&world, &jar, MANY).await;
+        world.records().nth(3, Before, Update, Wait);
+        world.records().nth(4, After, Update, act);
+        let join = async {
+            world.records().reached().await;
+            let go = async {
+                sleep(SECOND / 2).await;
+                world.records().go();
+            };
+            tokio::join!(save(&later), go).0
+        };
+        let (first, later) = tokio::join!(save(&sessions), join);
+        assert!(first.iter().chain(&later).all(Result::is_ok), "{act:?}");
+        assert_eq!(count(&world, &jar).await, MANY + 2, "{act:?}");
     }
 }
 
