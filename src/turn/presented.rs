@@ -73,6 +73,15 @@ impl Presented {
         }
     }
 
+    /// The session that the cookies name, whether it is alive or not: of several, the first.
+    pub(super) fn claimed(&self) -> Option<SessionId> {
+        match self {
+            Self::One(candidate) => id_of(candidate),
+            Self::Several(candidates) => candidates.first().and_then(id_of),
+            Self::Nothing(_) | Self::TooMany | Self::LaterFormat => None,
+        }
+    }
+
     /// The sessions that the cookies hold or refer to, as many as are looked at, and whether there
     /// are more: nobody shall be able to keep another from logging out by planting cookies.
     pub(super) fn all(
