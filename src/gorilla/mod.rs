@@ -1,0 +1,3 @@
+//! Sessions shared with Go: what gorilla/sessions and its relatives keep.
+
+pub mod gob;
