@@ -3,6 +3,7 @@
 mod base64;
 mod envelope;
 mod error;
+pub mod gob;
 
 pub use self::{
     envelope::{KeyPair, OpenedCookie, SecureCookie},
