@@ -405,12 +405,8 @@ impl Session {
     }
 
     fn check_growth(&self, content: &Content, growth: usize) -> Result<(), Error> {
-        self.settings()
-            .check_size(
-                content.payload_len() + growth,
-                content.attributes.as_deref(),
-            )
-            .map_err(Error::new)
+        let checked = self.settings().check_growth(content, growth);
+        checked.map_err(Error::new)
     }
 }
 
