@@ -11,6 +11,7 @@ use crate::{
     crypto,
     error::{ErrorKind, Rejection},
     id::SessionId,
+    report::metrics::SessionMetrics,
     roster::Rosters,
     store::{Backend, Reserve},
 };
@@ -19,6 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) name: Box<str>,
+    pub(crate) metrics: SessionMetrics,
     pub(crate) cookie_name: Box<str>,
     pub(crate) finder: Finder,
     /// What tells the store from others; to call it, there is `records`.
