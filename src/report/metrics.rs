@@ -261,3 +261,19 @@ impl Stopwatch {
         }
     }
 }
+
+#[cfg(all(test, feature = "metrics"))]
+mod tests {
+    use super::*;
+
+    /// A variant is found by its number.
+    #[test]
+    fn keys_are_in_the_order_of_their_enums() {
+        for (number, reason) in Rejection::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, number, "{reason:?}");
+        }
+        for (number, cause) in Cause::ALL.into_iter().enumerate() {
+            assert_eq!(cause as usize, number, "{cause:?}");
+        }
+    }
+}

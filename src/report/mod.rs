@@ -1,6 +1,6 @@
 //! What happens to sessions, for their operators: each fact is a line in the log (feature
-//! `tracing`, target `silverback`), by [`Report`], and a count (feature `metrics`), by [`metrics`]. Both have kinds and names only,
-//! never an ID, token, key or value. `docs/events.md` lists them.
+//! `tracing`, target `silverback`), by [`Report`], and a count (feature `metrics`), by [`metrics`].
+//! Both have kinds and names only, never an ID, token, key or value. `docs/events.md` lists them.
 
 mod fact;
 mod health;
