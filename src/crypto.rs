@@ -93,6 +93,55 @@ impl MacKey {
     }
 }
 
+/// Which hash an HMAC of gorilla/securecookie is made with.
+#[cfg(feature = "gorilla")]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum HashFunction {
+    /// SHA-1, which nothing new should use.
+    Sha1,
+    /// SHA-256: what gorilla/securecookie uses unless it is told otherwise.
+    #[default]
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
+
+/// Signs with an HMAC whose key was made elsewhere, and is of any length.
+#[cfg(feature = "gorilla")]
+#[derive(Clone)]
+pub(crate) struct ForeignMac(hmac::Key);
+
+#[cfg(feature = "gorilla")]
+impl ForeignMac {
+    pub(crate) fn new(hash: HashFunction, key: &[u8]) -> Self {
+        let algorithm = match hash {
+            HashFunction::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+            HashFunction::Sha256 => hmac::HMAC_SHA256,
+            HashFunction::Sha384 => hmac::HMAC_SHA384,
+            HashFunction::Sha512 => hmac::HMAC_SHA512,
+        };
+        Self(hmac::Key::new(algorithm, key))
+    }
+
+    /// The length of its tags.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.algorithm().digest_algorithm().output_len()
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        hmac::sign(&self.0, message).as_ref().to_vec()
+    }
+
+    /// Compares the whole tag, in constant time.
+    pub(crate) fn verify(&self, message: &[u8], tag: &[u8]) -> Result<(), Forged> {
+        hmac::verify(&self.0, message, tag).map_err(|_| Forged)
+    }
+}
+
 /// Seals with AES-256-GCM under a fresh key for each message.
 ///
 /// The message key is HKDF-Expand of this key and a random 24-byte salt, so the nonce can be zero
