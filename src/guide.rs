@@ -13,6 +13,7 @@ macro_rules! pages {
 
 pages! {
     csrf: "../docs/guides/csrf.md",
+    drills: "../docs/guides/drills.md",
     events: "../docs/events.md",
     keys: "../docs/guides/keys.md",
     layers: "../docs/guides/layers.md",
