@@ -43,21 +43,36 @@ impl Kept {
 
 type Attributes = fn(CookieAttributes) -> CookieAttributes;
 
+/// A cookie: its name and its attributes.
+type Cookie = (&'static str, Attributes);
+
 /// A release of the application.
 #[derive(Clone, Copy)]
 struct Release {
-    attributes: Attributes,
-    /// Those that cookies have in the release before or after it.
-    others: Option<Attributes>,
+    cookie: Cookie,
+    /// The one that it has in the release before or after it.
+    other: Option<Cookie>,
 }
 
 impl Release {
     fn apply(self, config: SessionConfig) -> SessionConfig {
-        let config = config.cookie_name("account").attributes(self.attributes);
-        match self.others {
-            Some(others) => config.former_attributes(others(CookieAttributes::default())),
-            None => config,
+        let (name, attributes) = self.cookie;
+        let config = config.cookie_name(name).attributes(attributes);
+        let Some((other, attributes)) = self.other else {
+            return config;
+        };
+        let attributes = attributes(CookieAttributes::default());
+        if other == name {
+            config.former_attributes(attributes)
+        } else {
+            config.former_cookie(other, attributes)
         }
+    }
+
+    /// The plan from one cookie to another.
+    fn plan(before: Cookie, after: Cookie) -> [Self; 3] {
+        [(before, None), (before, Some(after)), (after, Some(before))]
+            .map(|(cookie, other)| Self { cookie, other })
     }
 }
 
@@ -65,9 +80,7 @@ impl Release {
 fn cookies_of(visitor: &Visitor) -> usize {
     let page = format!("{ORIGIN}{FOLDER}/").parse().unwrap();
     let header = visitor.jar(|jar| jar.header(&page));
-    header.map_or(0, |cookies| {
-        cookies.to_str().unwrap().matches("account=").count()
-    })
+    header.map_or(0, |cookies| cookies.to_str().unwrap().matches('=').count())
 }
 
 /// One server after the other gets the next release, while visitors meet both.
@@ -103,42 +116,36 @@ fn what_is_the_same_cookie_to_browsers_takes_one_deploy() {
     let same_site: Attributes = |cookie| cookie.same_site(SameSite::Strict);
     let readable: Attributes = |cookie| cookie.http_only(false);
     for (seed, attributes) in [same_site, readable].into_iter().enumerate() {
+        let releases = [AS_IT_IS, ("account", attributes)];
+        let releases = releases.map(|cookie| Release {
+            cookie,
+            other: None,
+        });
         for kept in Kept::ALL {
-            let before = Release {
-                attributes: |cookie| cookie,
-                others: None,
-            };
-            let after = Release {
-                attributes,
-                others: None,
-            };
-            played(async |_| rolls_out(kept, &[before, after], seed as u64).await);
+            played(async |_| rolls_out(kept, &releases, seed as u64).await);
         }
     }
 }
 
-/// The first deploy gives both releases both sets, so that each removes the other's cookies.
+const AS_IT_IS: Cookie = ("account", |cookie| cookie);
+
+/// The first deploy gives both releases both cookies, so that each reads and removes the other's.
 #[test]
 fn what_is_another_cookie_to_browsers_takes_two() {
-    let before: Attributes = |cookie| cookie;
-    let path: Attributes = |cookie| cookie.path("/shop");
-    let domain: Attributes = |cookie| cookie.domain("example.com");
-    for (seed, after) in [path, domain].into_iter().enumerate() {
+    let path: Cookie = ("account", |cookie| cookie.path("/shop"));
+    let domain: Cookie = ("account", |cookie| cookie.domain("example.com"));
+    let name: Cookie = ("id", |cookie| cookie);
+    let host: Cookie = ("__Host-account", |cookie| cookie);
+    let moves = [
+        (AS_IT_IS, path),
+        (AS_IT_IS, domain),
+        (AS_IT_IS, name),
+        (domain, host),
+        (host, domain),
+    ];
+    for (seed, (before, after)) in moves.into_iter().enumerate() {
+        let plan = Release::plan(before, after);
         for kept in Kept::ALL {
-            let plan = [
-                Release {
-                    attributes: before,
-                    others: None,
-                },
-                Release {
-                    attributes: before,
-                    others: Some(after),
-                },
-                Release {
-                    attributes: after,
-                    others: Some(before),
-                },
-            ];
             played(async |_| rolls_out(kept, &plan, 10 + seed as u64).await);
         }
     }
@@ -151,7 +158,7 @@ fn a_name_that_would_change_is_an_error() {
     let moved = config
         .attributes(|cookie| cookie.path("/shop"))
         .former_attributes(CookieAttributes::default());
-    let refused = SessionLayer::try_new(moved.clone()).unwrap_err();
+    let refused = SessionLayer::try_new(moved).unwrap_err();
     assert_eq!(
         refused,
         ConfigError::FormerName("__Host-account".to_owned())
