@@ -159,6 +159,8 @@ pub(crate) enum Command {
     Keygen(Keygen),
     /// Put a new key into the key file and keep the others for reading.
     Rotate(Rotate),
+    /// Revoke a key of the key file that seals no cookies any more.
+    Revoke(Revoke),
     /// Say what a cookie is, without any key.
     Decode(Decode),
     /// Say what a cookie is, what is wrong with it and what a server would answer.
@@ -230,6 +232,10 @@ pub(crate) struct End {
     /// The sessions' keys, or the first digits of them.
     #[arg(required = true, value_name = "KEY")]
     pub(crate) keys: Vec<String>,
+    /// The user (subject) whose sessions they are; takes the keys. It ends sessions in cookies too,
+    /// and looks through no store.
+    #[arg(long, value_name = "SUBJECT")]
+    pub(crate) user: Option<String>,
     #[command(flatten)]
     pub(crate) sure: Sure,
 }
@@ -296,6 +302,16 @@ pub(crate) struct Rotate {
     /// Revoke the key that is active until now, for when it was stolen: its cookies are refused.
     #[arg(long)]
     pub(crate) revoke: bool,
+    #[command(flatten)]
+    pub(crate) sure: Sure,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Revoke {
+    /// The key's id, or the first digits of it.
+    pub(crate) key: String,
+    /// The key file. Unless given, that of --key-file.
+    pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) sure: Sure,
 }

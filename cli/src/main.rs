@@ -61,6 +61,7 @@ async fn perform(args: &Args, out: &mut Out) -> Result<(), Failure> {
         Command::Sweep(sweep) => commands::sweep(common, sweep, out).await,
         Command::Keygen(keygen) => commands::keygen(keygen, out),
         Command::Rotate(rotate) => commands::rotate(common, rotate, out),
+        Command::Revoke(revoke) => commands::revoke(common, revoke, out),
         Command::Decode(decode) => commands::decode(common, decode, out),
         Command::Explain(explain) => commands::explain(common, explain, out).await,
         Command::Doctor(doctor) => doctor::run(common, doctor, out).await,

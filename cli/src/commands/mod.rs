@@ -13,7 +13,7 @@ pub(crate) use self::{
     cookie::{decode, explain},
     end::{end, end_user},
     inspect::inspect,
-    keys::{keygen, rotate},
+    keys::{keygen, revoke, rotate},
     list::list,
     pages::Pages,
     shell::{completions, man},

@@ -10,6 +10,7 @@ mod support;
 
 mod cookies;
 mod doctor;
+mod drills;
 mod keys;
 mod refusals;
 mod stores;
