@@ -114,7 +114,6 @@ impl ForeignMac {
     }
 
     /// The length of its tags.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.0.algorithm().digest_algorithm().output_len()
     }

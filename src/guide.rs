@@ -14,6 +14,7 @@ macro_rules! pages {
 pages! {
     csrf: "../docs/guides/csrf.md",
     events: "../docs/events.md",
+    gorilla: "../docs/guides/gorilla.md",
     keys: "../docs/guides/keys.md",
     layers: "../docs/guides/layers.md",
     login: "../docs/guides/login.md",
