@@ -30,7 +30,20 @@ pub(crate) struct Forged;
 /// Draws from the operating system each time: a generator in user space would repeat itself after a
 /// fork or in the copy of a virtual machine.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], RandomError> {
+    #[cfg(test)]
+    DRAWS.with(|draws| draws.set(draws.get() + 1));
     random_from(|bytes| SystemRandom::new().fill(bytes).map_err(|_| RandomError))
+}
+
+#[cfg(test)]
+thread_local! {
+    static DRAWS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// How often this thread has drawn random bytes: each time is a call of the operating system.
+#[cfg(test)]
+pub(crate) fn draws() -> usize {
+    DRAWS.get()
 }
 
 pub(crate) fn random_from<const N: usize>(

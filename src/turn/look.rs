@@ -73,6 +73,13 @@ pub(crate) fn wanted(anchor: &impl Anchor) -> Option<RecordKey> {
     }
 }
 
+/// The record that the request's cookie names, which may have ended.
+pub(crate) fn claimed(anchor: &impl Anchor) -> Option<RecordKey> {
+    let (vault, exchange) = (anchor.vault(), anchor.exchange());
+    let presented = Presented::find(vault.settings, &exchange.cookies, vault.now());
+    presented.claimed().map(|id| id.record_key())
+}
+
 /// Opens the session as far as that takes no store.
 pub(super) fn look(
     source: &Source,
