@@ -15,7 +15,7 @@ use self::go::Go;
 pub use self::{file::SessionSettings, timeouts::Timeouts};
 pub(crate) use self::{
     go::Foreign,
-    settings::{Accepted, AttributesTag, Overflow, Payload, Settings, Value},
+    settings::{Accepted, AttributesTag, CookieValue, Overflow, Payload, Settings},
 };
 #[cfg(feature = "gorilla")]
 use crate::gorilla::Gorilla;
@@ -724,6 +724,7 @@ impl SessionConfig {
         *self.cookie_name_of(&self.attributes) == *settings.cookie_name
             && settings.backend.is_same(&self.backend)
             && settings.codec.is_of(&self.keys, &self.audience)
+            && settings.is_shared_as(self.go.as_ref())
     }
 }
 

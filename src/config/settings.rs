@@ -98,12 +98,12 @@ pub(crate) enum Payload {
 }
 
 /// A cookie's value that was made.
-pub(crate) enum Value {
+pub(crate) enum CookieValue {
     Token(Token),
     Text(String),
 }
 
-impl Value {
+impl CookieValue {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Token(token) => token.encoded_len(),
@@ -296,14 +296,19 @@ impl Settings {
         content: &Content,
         stamp: &Stamp,
         salt: Option<Salt>,
-    ) -> Result<Value, Error> {
+    ) -> Result<CookieValue, Error> {
         if let Some(go) = self.of_go() {
             let value = go.seal(&self.cookie_name, content, stamp.issued);
-            return value.map(Value::Text);
+            return value.map(CookieValue::Text);
         }
         let payload = |out: &mut Vec<u8>| content.encode_payload(out);
         let token = self.codec.seal(stamp, salt, content.payload_len(), payload);
-        Ok(Value::Token(token?))
+        Ok(CookieValue::Token(token?))
+    }
+
+    /// Whether the session is shared with Go just so.
+    pub(super) fn is_shared_as(&self, go: Option<&Go>) -> bool {
+        self.go.as_ref().map(Go::writes) == go.map(Go::writes)
     }
 
     /// The format of new cookies, if it is Go's.

@@ -7,7 +7,7 @@ use http::HeaderValue;
 use crate::{
     clock::Timestamp,
     codec::Stamp,
-    config::{Settings, Value},
+    config::{CookieValue, Settings},
     cookie::{self, CookieAttributes},
     crypto::Salt,
     error::{Error, ErrorKind},
@@ -116,7 +116,7 @@ fn render(
             );
             let payload = |out: &mut Vec<u8>| Settings::put_reference(&place.id, tag, out);
             let codec = settings.reference_codec();
-            Value::Token(codec.seal(&stamp, None, len, payload)?)
+            CookieValue::Token(codec.seal(&stamp, None, len, payload)?)
         }
     };
     let lasts = lifetime.max_age(now, used, content, settings);
