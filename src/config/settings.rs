@@ -13,6 +13,7 @@ use crate::{
     error::{Error, ErrorKind, Rejection},
     id::SessionId,
     key::KeyId,
+    report::metrics::SessionMetrics,
     roster::Rosters,
     store::{Backend, Reserve},
 };
@@ -21,6 +22,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) name: Box<str>,
+    pub(crate) metrics: SessionMetrics,
     pub(crate) cookie_name: Box<str>,
     pub(crate) finder: Finder,
     /// What tells the store from others; to call it, there is `records`.

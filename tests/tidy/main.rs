@@ -213,6 +213,8 @@ const EXAMPLES: usize = 85;
 const CRATES: &[&str] = &[
     "src",
     "stores/cached/src",
+    "stores/memcached/src",
+    "stores/redb/src",
     "stores/redis/src",
     "stores/sqlx/src",
 ];
