@@ -1,0 +1,55 @@
+//! Moves among operations of several processes, with kills, lost answers and late writes.
+
+mod oracle;
+mod steps;
+mod wires;
+mod world;
+
+use std::env;
+
+use self::{
+    wires::Lie,
+    world::{Fault, run},
+};
+
+/// How many random schedules are tried.
+fn worlds(few: u64) -> u64 {
+    let given = env::var("SILVERBACK_WORLDS").ok();
+    given.and_then(|text| text.parse().ok()).unwrap_or(few)
+}
+
+fn first_seed() -> u64 {
+    let given = env::var("SILVERBACK_SEED").ok();
+    given.and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+#[test]
+fn nothing_is_lost_and_nothing_comes_back_whatever_happens() {
+    let is_long = env::var_os("SILVERBACK_SOAK").is_some();
+    let count = worlds(if is_long { 2_000_000 } else { 4_000 });
+    for seed in (first_seed()..).take(usize::try_from(count).unwrap()) {
+        if let Err(Fault(fault)) = run(seed, Lie::None) {
+            panic!("SILVERBACK_SEED={seed} SILVERBACK_WORLDS=1: {fault}");
+        }
+    }
+}
+
+/// Each step of the protocol is there for a reason: without it, some schedule goes wrong.
+#[test]
+fn each_step_left_out_is_found() {
+    for lie in [
+        Lie::AnyCopyCounts,
+        Lie::CopyOfAnyVersion,
+        Lie::NoMark,
+        Lie::NoClaim,
+        Lie::MoveAtAnyVersion,
+        Lie::TouchKeepsVersion,
+        Lie::SameVersions,
+    ] {
+        let found = (first_seed()..)
+            .take(40_000)
+            .find(|seed| run(*seed, lie).is_err());
+        let seed = found.unwrap_or_else(|| panic!("{lie:?} goes unnoticed"));
+        println!("{lie:?} is found by seed {seed}");
+    }
+}
