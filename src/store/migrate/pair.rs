@@ -227,8 +227,11 @@ impl<From: Store, To: Store> Pair<From, To> {
     }
 }
 
-/// The end of the mark of a record that ends then.
+/// The end of the mark of a record that ends then. One that is over leaves none.
 pub(super) fn later(expiry: Expiry) -> Expiry {
+    if expiry.after.is_zero() {
+        return expiry;
+    }
     Expiry {
         at: expiry.at.saturating_add(MARGIN).min(Timestamp::LATEST),
         after: expiry.after.saturating_add(MARGIN),

@@ -5,7 +5,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     task::Poll,
 };
@@ -52,7 +52,19 @@ pub(super) struct Net {
     pub(super) stores: [MemoryStore; 2],
     numbers: AtomicU64,
     late: Mutex<Vec<(Wire, RecordKey, Write)>>,
-    is_calm: AtomicBool,
+    mode: Mutex<Mode>,
+}
+
+/// How a network treats calls.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Mode {
+    /// It delays and loses them.
+    Faulty,
+    /// It answers after one wait each: the call is done before the wait, or after it.
+    Early,
+    Late,
+    /// It answers at once.
+    Calm,
 }
 
 impl Net {
@@ -62,7 +74,7 @@ impl Net {
             stores,
             numbers: AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             late: Mutex::default(),
-            is_calm: AtomicBool::new(false),
+            mode: Mutex::new(Mode::Faulty),
         })
     }
 
@@ -78,13 +90,12 @@ impl Net {
         (z ^ (z >> 31)) % limit
     }
 
-    /// From now on every call is answered at once.
-    pub(super) fn calm(&self) {
-        self.is_calm.store(true, Ordering::Relaxed);
+    pub(super) fn set(&self, mode: Mode) {
+        *self.mode.lock().unwrap() = mode;
     }
 
-    fn is_calm(&self) -> bool {
-        self.is_calm.load(Ordering::Relaxed)
+    fn mode(&self) -> Mode {
+        *self.mode.lock().unwrap()
     }
 
     /// Delivers a late write, if there is one.
@@ -158,8 +169,8 @@ impl Wire {
 
     async fn write(&self, key: &RecordKey, write: Write) -> Result<Version, StoreError> {
         let net = &self.net;
-        if net.is_calm() {
-            return self.apply(key, write);
+        if net.mode() != Mode::Faulty {
+            return self.waiting(|| self.apply(key, write)).await;
         }
         pause().await;
         let mut sent = Sent {
@@ -240,17 +251,32 @@ impl Wire {
 
     async fn ask(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
         let net = &self.net;
-        if !net.is_calm() {
-            pause().await;
-            if net.below(32) == 0 {
-                return Err(StoreError::unavailable("no answer"));
-            }
+        if net.mode() != Mode::Faulty {
+            return Ok(self.waiting(|| self.look(key)).await);
+        }
+        pause().await;
+        if net.below(32) == 0 {
+            return Err(StoreError::unavailable("no answer"));
         }
         let record = self.look(key);
-        if !net.is_calm() {
-            pause().await;
-        }
+        pause().await;
         Ok(record)
+    }
+
+    /// Does it before the only wait or after it.
+    async fn waiting<T>(&self, call: impl FnOnce() -> T) -> T {
+        match self.net.mode() {
+            Mode::Early => {
+                let answer = call();
+                pause().await;
+                answer
+            }
+            Mode::Late => {
+                pause().await;
+                call()
+            }
+            Mode::Faulty | Mode::Calm => call(),
+        }
     }
 
     fn look(&self, key: &RecordKey) -> Option<Record> {
@@ -295,6 +321,10 @@ impl Store for Wire {
         keys: &[RecordKey],
         _: Read,
     ) -> Vec<Result<Option<Record>, StoreError>> {
+        if self.net.mode() != Mode::Faulty {
+            let look = || keys.iter().map(|key| Ok(self.look(key))).collect();
+            return self.waiting(look).await;
+        }
         let mut loaded = Vec::new();
         for key in keys {
             loaded.push(self.ask(key).await);
@@ -338,6 +368,12 @@ impl Store for Wire {
         &self,
         records: &[(RecordKey, Option<Version>)],
     ) -> Vec<Result<(), StoreError>> {
+        if self.net.mode() != Mode::Faulty {
+            let delete = |(key, expected): &(_, Option<Version>)| {
+                self.apply(key, Write::Delete(*expected)).map(drop)
+            };
+            return self.waiting(|| records.iter().map(delete).collect()).await;
+        }
         let mut deleted = Vec::new();
         for (key, expected) in records {
             deleted.push(self.delete(key, *expected).await);

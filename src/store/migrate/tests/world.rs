@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     oracle::{Answer, Asked, Call, is_linearizable},
-    wires::{Lie, Net, Side, Wire},
+    wires::{Lie, Mode, Net, Side, Wire},
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -258,7 +258,7 @@ pub(super) fn run(seed: u64, lie: Lie) -> Result<(), Fault> {
     }
     live(&world);
     while net.below(2) == 0 && net.deliver() {}
-    net.calm();
+    net.set(Mode::Calm);
     at_once(world.load(&world.store(false)));
     world.check()?;
     if !at_once(world.migrate(40)) {
