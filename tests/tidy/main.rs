@@ -49,7 +49,7 @@ const FLOORS: &[&[&str]] = &[
         "error", "binary", "clock", "crypto", "id", "join", "lock", "name", "text", "report",
         "trace",
     ],
-    &["key", "cookie", "codec"],
+    &["key", "cookie", "codec", "gorilla"],
     &["store"],
     &["content", "roster"],
     &["config"],
@@ -95,6 +95,23 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "content",
         &["index", "frames", "writes", "mark", "mod", "wire"],
+    ),
+    ("gorilla", &["base64", "error", "envelope", "gob", "mod"]),
+    (
+        "gorilla/gob",
+        &[
+            "types",
+            "limits",
+            "error",
+            "input",
+            "output",
+            "definition",
+            "value",
+            "time",
+            "reader",
+            "writer",
+            "mod",
+        ],
     ),
     ("request", &["registry", "fetch", "commit", "mod"]),
     ("error", &["config", "rejection", "mod"]),
@@ -192,6 +209,8 @@ const EXAMPLES: usize = 85;
 const CRATES: &[&str] = &[
     "src",
     "stores/cached/src",
+    "stores/memcached/src",
+    "stores/redb/src",
     "stores/redis/src",
     "stores/sqlx/src",
 ];

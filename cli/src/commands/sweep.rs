@@ -44,7 +44,7 @@ pub(crate) async fn sweep(common: &Common, sweep: &Sweep, out: &mut Out) -> Resu
     let mut interrupt = unix::signal(SignalKind::interrupt())?;
     loop {
         let Some(step) = store.sweep_some(sweep.batch.max(1)).await else {
-            out::say("Redis removes by itself what has expired: there is nothing to sweep");
+            out::say("The server removes by itself what has expired: there is nothing to sweep");
             return report(&Swept::default().finished(), false, out);
         };
         let is_stuck = step.failed() > 0 && step.examined() == 0;

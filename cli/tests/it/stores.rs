@@ -19,6 +19,11 @@ async fn sqlite() {
 }
 
 #[tokio::test]
+async fn redb() {
+    run(At::Redb).await;
+}
+
+#[tokio::test]
 async fn redis() {
     run(At::Redis).await;
 }
@@ -31,6 +36,31 @@ async fn postgres() {
 #[tokio::test]
 async fn mariadb() {
     run(At::MariaDb).await;
+}
+
+/// It cannot list, and knows no subjects.
+#[tokio::test]
+async fn memcached() {
+    let Some(mut world) = World::new(At::Memcached).await else {
+        return;
+    };
+    let visitor = world
+        .visit(|session| session.insert("cart", [1]).unwrap())
+        .await;
+    let (tool, key) = (&world.tool, visitor.key.to_string());
+    tool.run(&["list"])
+        .says(1, "memcached cannot list its keys");
+    tool.run(&["inspect", &key[..12]])
+        .says(1, "memcached cannot list its keys");
+    tool.run(&["inspect", &key]).says(0, "cart");
+    tool.run(&["explain", &visitor.cookie])
+        .says(0, "opens the session");
+    tool.run(&["sweep"]).says(0, "by itself");
+    doctor::examines(&world);
+    tool.run(&["end", &key, "--yes"]).says(0, "ended");
+    tool.run(&["explain", &visitor.cookie]).says(4, "destroyed a moment ago");
+    world.forget();
+    tool.run(&["inspect", &key]).says(3, "no such session");
 }
 
 async fn run(at: At) {

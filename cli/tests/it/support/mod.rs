@@ -1,5 +1,6 @@
 //! A site whose store is filled through the library, and the tool beside it.
 
+mod reopened;
 mod tool;
 
 use std::{convert::Infallible, fs, path::PathBuf, time::Duration};
@@ -10,11 +11,13 @@ use silverback::{
     store::{DynStore, RecordKey},
     testing::{Body, Browser},
 };
+use silverback_memcached::MemcachedStore;
 use silverback_redis::RedisStore;
 use silverback_sqlx::{SqlStore, SqliteStore};
-use silverback_test_servers::{MariaDb, Postgres, Redis};
+use silverback_test_servers::{MariaDb, Memcached, Postgres, Redis};
 use tower::service_fn;
 
+use self::reopened::Reopened;
 pub(crate) use self::tool::Tool;
 
 /// A key of the tests, as text and as bytes.
@@ -27,9 +30,11 @@ pub(crate) const TREASURE: &str = "a-value-that-is-nobodys-business";
 pub(crate) enum At {
     Files,
     Sqlite,
+    Redb,
     Redis,
     Postgres,
     MariaDb,
+    Memcached,
 }
 
 /// A server that runs as long as the test.
@@ -38,6 +43,7 @@ enum Server {
     Redis(Redis),
     Postgres(Postgres),
     MariaDb(MariaDb),
+    Memcached(Memcached),
 }
 
 /// A site, and what it has.
@@ -162,7 +168,17 @@ impl World {
         match &self.server {
             Server::Postgres(server) => drop(server.sql(statements)),
             Server::MariaDb(server) => drop(server.sql(statements)),
-            Server::None | Server::Redis(_) => panic!("{:?} has no such statement", self.at),
+            Server::None | Server::Redis(_) | Server::Memcached(_) => {
+                panic!("{:?} has no such statement", self.at)
+            }
+        }
+    }
+
+    /// Has memcached forget everything.
+    pub(crate) fn forget(&self) {
+        match &self.server {
+            Server::Memcached(server) => server.flush(),
+            _ => panic!("{:?} forgets nothing", self.at),
         }
     }
 
@@ -195,6 +211,13 @@ async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Serv
                 Server::None,
             )
         }
+        At::Redb => {
+            let path = dir.path().join("sessions.redb");
+            let store = Reopened::new(&path);
+            store.open().await.close().await;
+            let dsn = format!("redb:{}", path.display());
+            (dsn, DynStore::new(store), Server::None)
+        }
         At::Redis => {
             let server = Redis::start()?;
             let store = RedisStore::connect(&server.url())
@@ -221,6 +244,13 @@ async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Serv
             let store = SqlStore::new(pool).timeout(long);
             store.create_table().await.unwrap();
             (server.url(), DynStore::new(store), Server::MariaDb(server))
+        }
+        At::Memcached => {
+            let server = Memcached::start()?;
+            let store = MemcachedStore::connect(&server.url()).await.unwrap();
+            let store = store.prefix("shop:").unwrap().timeout(long);
+            let dsn = format!("{}?prefix=shop:", server.url());
+            (dsn, DynStore::new(store), Server::Memcached(server))
         }
     })
 }
