@@ -405,4 +405,10 @@ impl RecordKind {
             _ => None,
         }
     }
+
+    /// Whether a record is being moved to another store, and can be read through a
+    /// [`MigratingStore`](super::MigratingStore) alone.
+    pub(crate) const fn is_migrating(data: &[u8]) -> bool {
+        matches!(data, [MOVING..=MOVED, ..])
+    }
 }

@@ -11,6 +11,7 @@ mod support;
 mod cookies;
 mod doctor;
 mod keys;
+mod migrating;
 mod refusals;
 mod stores;
 mod sweeping;

@@ -255,9 +255,9 @@ impl<From: Store, To: Store> MigratingStore<From, To> {
             return Ok(false);
         }
         let there = self.pair.to.load(key, Read::Current).await?;
-        match there.filter(|record| Form::of(record.data()) != Form::Plain) {
-            Some(useless) => self.pair.remove(key, useless.version()).await?,
-            None => {}
+        let useless = there.filter(|record| Form::of(record.data()) != Form::Plain);
+        if let Some(useless) = useless {
+            self.pair.remove(key, useless.version()).await?;
         }
         Ok(true)
     }
@@ -356,9 +356,9 @@ impl<From: Store, To: Store> Store for MigratingStore<From, To> {
     ) -> Result<Version, StoreError> {
         self.check(&data)?;
         let Pair { from, to, .. } = &self.pair;
-        match unless_overtaken(to.update(key, expected, data.clone(), expiry).await)? {
-            Some(version) => return Ok(version),
-            None => {}
+        let updated = to.update(key, expected, data.clone(), expiry).await;
+        if let Some(version) = unless_overtaken(updated)? {
+            return Ok(version);
         }
         let updated = from.update(key, of_from(expected), data, expiry).await;
         match unless_overtaken(updated)? {
