@@ -155,6 +155,8 @@ pub(crate) enum Command {
     EndUser(EndUser),
     /// Remove what has expired.
     Sweep(Sweep),
+    /// Move all records to another store, while servers use both by a MigratingStore.
+    Migrate(Migrate),
     /// Print a new key, or put it into a new key file.
     Keygen(Keygen),
     /// Put a new key into the key file and keep the others for reading.
@@ -210,6 +212,8 @@ pub(crate) enum Kind {
     Roster,
     /// That a session in a cookie has ended.
     End,
+    /// What stands for a record that `migrate` has moved to another store.
+    Moved,
     /// Of a later release, or of another program.
     Unknown,
 }
@@ -272,6 +276,22 @@ pub(crate) struct Sweep {
     /// Count what would be removed.
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Migrate {
+    /// The store that sessions are in, as for --store.
+    pub(crate) from: String,
+    /// The store that they move to.
+    pub(crate) to: String,
+    /// Look at so many records at a time.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
+    pub(crate) batch: usize,
+    /// Rest between two batches, such as 1s, so that the stores have time for others.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) pause: Option<String>,
+    #[command(flatten)]
+    pub(crate) sure: Sure,
 }
 
 #[derive(Debug, Group)]

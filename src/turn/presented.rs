@@ -143,6 +143,7 @@ fn session_of(payload: &Payload) -> Option<(SessionId, Timestamp)> {
             Some((id, stamp.created))
         }
         Payload::Reference(stamp, id, _) => Some((id.clone(), stamp.created)),
+        Payload::Foreign(foreign) => Some((foreign.id.clone(), foreign.content.created)),
     }
 }
 

@@ -36,6 +36,8 @@ mod first_use;
 mod flaky_store;
 mod flash;
 mod former_names;
+#[cfg(feature = "gorilla")]
+mod gorilla;
 mod grpc;
 mod headers;
 mod hot_records;

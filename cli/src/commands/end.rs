@@ -159,7 +159,10 @@ fn of_end(key: &RecordKey, error: silverback::Error) -> Failure {
 async fn check_kind(store: &Opened, key: &RecordKey) -> Result<(), Failure> {
     let record = store.shared().load(key, Read::Current).await?;
     let kind = record.and_then(|record| RecordKind::of(record.data()));
-    if matches!(kind, Some(RecordKind::Roster | RecordKind::End)) {
+    if matches!(
+        kind,
+        Some(RecordKind::Roster | RecordKind::End | RecordKind::Moved)
+    ) {
         return Err(Failure::Refused(format!(
             "{}: that is no session",
             short(key)

@@ -5,7 +5,9 @@ mod end;
 mod inspect;
 mod keys;
 mod list;
+mod migrate;
 mod pages;
+mod progress;
 mod shell;
 mod sweep;
 
@@ -15,6 +17,7 @@ pub(crate) use self::{
     inspect::inspect,
     keys::{keygen, revoke, rotate},
     list::list,
+    migrate::migrate,
     pages::Pages,
     shell::{completions, man},
     sweep::sweep,

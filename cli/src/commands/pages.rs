@@ -125,6 +125,7 @@ pub(crate) fn kind_of(kind: Option<RecordKind>) -> &'static str {
         Some(RecordKind::Mark) => "mark",
         Some(RecordKind::Roster) => "roster",
         Some(RecordKind::End) => "end",
+        Some(RecordKind::Moved) => "moved",
         _ => "unknown",
     }
 }

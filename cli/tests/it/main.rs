@@ -12,6 +12,7 @@ mod cookies;
 mod doctor;
 mod drills;
 mod keys;
+mod migrating;
 mod refusals;
 mod stores;
 mod sweeping;
