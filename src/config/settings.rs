@@ -1,6 +1,6 @@
 //! The settings of one session, checked and ready for requests. Nothing here waits.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use super::go::{Foreign, Go};
 use crate::{
@@ -38,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) tag: AttributesTag,
     /// The attributes of cookies from before, whose removal goes out with the next one.
     pub(crate) former: Vec<String>,
+    /// The same session with other names of its cookie, which is read under these too.
+    pub(crate) formerly: Box<[Self]>,
     pub(crate) max_age: Option<Duration>,
     pub(crate) idle: Duration,
     /// The idle timeout of a session that only one request has used.
@@ -153,7 +155,13 @@ impl Settings {
 
     /// Whether a name would not tell the two apart, in a handler or in the browser.
     pub(crate) fn is_called_as(&self, other: &Self) -> bool {
-        self.name == other.name || self.cookie_name == other.cookie_name
+        let is_cookie_of = |name: &str| other.names().any(|named| *named.cookie_name == *name);
+        self.name == other.name || self.names().any(|named| is_cookie_of(&named.cookie_name))
+    }
+
+    /// These settings, and those for each other name of the cookie.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Self> {
+        iter::once(self).chain(&self.formerly)
     }
 
     /// The store of the session's records, if it has any.

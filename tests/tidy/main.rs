@@ -165,6 +165,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("store/memory", &["table", "shard", "mod"]),
+    ("store/migrate", &["wire", "pair", "many", "pass", "mod"]),
     (
         "testing",
         &["body", "jar", "page", "flaky", "mod", "browser"],
