@@ -96,7 +96,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
         "content",
         &["index", "frames", "writes", "mark", "mod", "wire"],
     ),
-    ("gorilla", &["gob", "mod"]),
+    ("gorilla", &["base64", "error", "envelope", "gob", "mod"]),
     (
         "gorilla/gob",
         &[
