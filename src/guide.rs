@@ -16,6 +16,7 @@ pages! {
     axum_session: "../docs/guides/axum_session.md",
     csrf: "../docs/guides/csrf.md",
     events: "../docs/events.md",
+    gorilla: "../docs/guides/gorilla.md",
     keys: "../docs/guides/keys.md",
     layers: "../docs/guides/layers.md",
     login: "../docs/guides/login.md",

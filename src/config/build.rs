@@ -26,6 +26,7 @@ impl SessionConfig {
         let cookie_name = self.check_names()?;
         let absolute = self.check_times()?;
         self.check_effects()?;
+        self.check_shared()?;
         let cookies = self.backend.server().err();
         let revocations = cookies.and_then(|cookies| cookies.revocation.clone());
         if revocations.as_ref().is_some_and(|ends| self.forgets(ends)) {
@@ -70,7 +71,9 @@ impl SessionConfig {
             sessions_per_subject: self.sessions_per_subject.unwrap_or(1_000).max(1),
             store_timeout: self.store_timeout.unwrap_or(STORE_TIMEOUT),
             never_waits: false,
+            go: self.go.clone(),
         }
+        .last_as_in_go()
         .checked())
     }
 
@@ -171,6 +174,33 @@ impl SessionConfig {
         let useless = |(_, is_set, works, _): &(_, bool, bool, _)| *is_set && !works;
         match settings.into_iter().find(useless) {
             Some((setting, _, _, session)) => Err(ConfigError::NoEffect { setting, session }),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses what the cookies of a session that is shared with Go cannot do.
+    #[rustfmt::skip]
+    fn check_shared(&self) -> Result<(), ConfigError> {
+        let Some(go) = &self.go else {
+            return Ok(());
+        };
+        let Err(cookies) = self.backend.server() else {
+            return Err(ConfigError::NotInGorilla { setting: "new" });
+        };
+        let writes = go.writes();
+        let asked = [
+            ("overflow",           cookies.overflow.is_some()),
+            ("revocation",         writes && cookies.revocation.is_some()),
+            ("signed",             writes && cookies.is_signed()),
+            ("clock_skew",         writes && cookies.clock_skew.is_some()),
+            ("idle_timeout",       writes && self.idle.is_some()),
+            ("first_idle_timeout", writes && self.first_idle.is_some()),
+            ("absolute_timeout",   writes && self.absolute.is_some()),
+            ("persist_up_to",      writes && self.persist_up_to.is_some()),
+            ("audience",           writes && !self.audience.is_empty()),
+        ];
+        match asked.into_iter().find(|(_, is_asked)| *is_asked) {
+            Some((setting, _)) => Err(ConfigError::NotInGorilla { setting }),
             None => Ok(()),
         }
     }

@@ -45,7 +45,7 @@ fn samples() -> Vec<Content> {
                     attributes,
                     authenticated,
                     subject,
-                    former: None,
+                    ..Particulars::default()
                 };
                 samples.push(Content {
                     created,

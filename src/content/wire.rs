@@ -225,7 +225,7 @@ impl Particulars {
             attributes,
             authenticated,
             subject,
-            former: None,
+            ..Self::default()
         })
     }
 

@@ -73,10 +73,12 @@ impl Presented {
     /// The session that the cookies name, whether it is alive or not: of several, the first.
     pub(super) fn claimed(&self) -> Option<SessionId> {
         match self {
-            Self::One(candidate) => id_of(candidate),
-            Self::Several(candidates) => candidates.first().and_then(id_of),
+            Self::One(candidate) => Some(candidate),
+            Self::Several(candidates) => candidates.first(),
             Self::Nothing(_) | Self::TooMany | Self::LaterFormat => None,
         }
+        .and_then(|candidate| session_of(&candidate.payload))
+        .map(|(id, _)| id)
     }
 
     /// The sessions that the cookies hold or refer to, as many as are looked at, and whether there
@@ -91,7 +93,7 @@ impl Presented {
             let Ok(candidate) = settings.open_cookie(value, now) else {
                 continue;
             };
-            let Some((id, created)) = session_of(candidate.payload) else {
+            let Some((id, created)) = session_of(&candidate.payload) else {
                 continue;
             };
             if all.iter().any(|(known, _)| *known == id) {
@@ -107,13 +109,14 @@ impl Presented {
 }
 
 /// Which session it is of, and when that was made.
-fn session_of(payload: Payload) -> Option<(SessionId, Timestamp)> {
+fn session_of(payload: &Payload) -> Option<(SessionId, Timestamp)> {
     match payload {
         Payload::Values(stamp, _) => {
             let id = stamp.token_id.as_ref().map(SessionId::of_token)?;
             Some((id, stamp.created))
         }
-        Payload::Reference(stamp, id, _) => Some((id, stamp.created)),
+        Payload::Reference(stamp, id, _) => Some((id.clone(), stamp.created)),
+        Payload::Foreign(foreign) => Some((foreign.id.clone(), foreign.content.created)),
     }
 }
 

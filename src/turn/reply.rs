@@ -7,7 +7,7 @@ use http::HeaderValue;
 use crate::{
     clock::Timestamp,
     codec::Stamp,
-    config::Settings,
+    config::{Settings, Value},
     cookie::{self, CookieAttributes},
     crypto::Salt,
     error::{Error, ErrorKind},
@@ -94,7 +94,7 @@ fn render(
         }
     };
     let mut used = now;
-    let token = match &view.home {
+    let value = match &view.home {
         Home::Nowhere | Home::Marked(_) => return Err(Error::new(ErrorKind::Gone)),
         Home::Cookie {
             id,
@@ -103,9 +103,7 @@ fn render(
         } => {
             used = *issued;
             let stamp = stamp(used, *expires, id.token_id());
-            let payload = |out: &mut Vec<u8>| content.encode_payload(out);
-            let len = content.payload_len();
-            settings.codec.seal(&stamp, salt, len, payload)
+            settings.seal_cookie(content, &stamp, salt)?
         }
         Home::Record(place) => {
             let tag = match own_attributes(Some(view)) {
@@ -118,12 +116,12 @@ fn render(
             );
             let payload = |out: &mut Vec<u8>| Settings::put_reference(&place.id, tag, out);
             let codec = settings.reference_codec();
-            codec.seal(&stamp, None, len, payload)
+            Value::Token(codec.seal(&stamp, None, len, payload)?)
         }
-    }?;
+    };
     let lasts = lifetime.max_age(now, used, content, settings);
     let lasts = lasts.map(|age| (age, now));
-    let value = (token.encoded_len(), |out: &mut String| token.encode_to(out));
+    let value = (value.len(), |out: &mut String| value.append_to(out));
     let cookie = match own_attributes(Some(view)) {
         None => cookie::set(&settings.cookie_name, value, lasts, &settings.rendered),
         Some(attributes) => cookie::set(&settings.cookie_name, value, lasts, &attributes.render()),

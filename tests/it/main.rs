@@ -35,6 +35,8 @@ mod first_idle;
 mod first_use;
 mod flaky_store;
 mod flash;
+#[cfg(feature = "gorilla")]
+mod gorilla;
 mod grpc;
 mod headers;
 mod hot_records;
