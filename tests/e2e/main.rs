@@ -15,6 +15,8 @@ mod clients;
 #[cfg(feature = "gorilla")]
 mod go;
 #[cfg(feature = "gorilla")]
+mod go_sessions;
+#[cfg(feature = "gorilla")]
 mod gobs;
 mod proxies;
 mod site;
