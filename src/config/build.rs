@@ -7,6 +7,7 @@ use crate::{
     codec::{Codec, Mode, Purpose},
     cookie::{self as wire, CookieAttributes},
     error::ConfigError,
+    report::metrics::SessionMetrics,
     roster::Rosters,
     store::{DynStore, Reserve, Store as _},
 };
@@ -45,6 +46,7 @@ impl SessionConfig {
         let persist_up_to = self.persist_up_to.unwrap_or(longest);
         Ok(Settings {
             name: self.name.as_str().into(),
+            metrics: SessionMetrics::new(&self.name),
             finder: wire::Finder::new(&cookie_name),
             backend: self.backend.clone(),
             records: self.records(),
@@ -54,6 +56,7 @@ impl SessionConfig {
             tag: Settings::tag_of(&self.attributes.render()),
             rendered: self.attributes.render(),
             former: self.former.iter().map(CookieAttributes::render).collect(),
+            formerly: self.build_former()?,
             attributes: self.attributes.clone(),
             max_age: self.max_age,
             idle: self.idle.or(self.max_age).unwrap_or(Timeouts::DEFAULT.idle),
@@ -85,6 +88,16 @@ impl SessionConfig {
         }
         let name = self.cookie_name_of(&self.attributes);
         self.attributes.check(&name)?;
+        if self
+            .former_cookies
+            .iter()
+            .any(|(former, _)| *former == name)
+        {
+            return Err(ConfigError::NoEffect {
+                setting: "former_cookie",
+                session: "a session whose cookie has this name now: see `former_attributes`",
+            });
+        }
         for former in &self.former {
             if *former == self.attributes {
                 return Err(ConfigError::NoEffect {
@@ -221,6 +234,21 @@ impl SessionConfig {
 
     fn codec(&self, mode: Mode, purpose: Purpose, name: &str) -> Codec {
         Codec::new(self.keys.clone(), mode, purpose, name, &self.audience)
+    }
+
+    /// The session as it is with the other names of its cookie.
+    fn build_former(&self) -> Result<Box<[Settings]>, ConfigError> {
+        let former = |(name, attributes): &(String, CookieAttributes)| {
+            let config = Self {
+                cookie_name: Some(name.clone()),
+                attributes: attributes.clone(),
+                former: Vec::new(),
+                former_cookies: Vec::new(),
+                ..self.clone()
+            };
+            config.build()
+        };
+        self.former_cookies.iter().map(former).collect()
     }
 
     fn build_overflow(&self, cookie_name: &str) -> Option<Overflow> {

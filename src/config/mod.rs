@@ -15,7 +15,7 @@ use self::go::Go;
 pub use self::{file::SessionSettings, timeouts::Timeouts};
 pub(crate) use self::{
     go::Foreign,
-    settings::{Accepted, AttributesTag, Overflow, Payload, Settings, Value},
+    settings::{Accepted, AttributesTag, CookieValue, Overflow, Payload, Settings},
 };
 #[cfg(feature = "gorilla")]
 use crate::gorilla::Gorilla;
@@ -63,6 +63,8 @@ pub struct SessionConfig {
     audience: String,
     attributes: CookieAttributes,
     former: Vec<CookieAttributes>,
+    /// Cookies of other names.
+    former_cookies: Vec<(String, CookieAttributes)>,
     max_age: Option<Duration>,
     idle: Option<Duration>,
     first_idle: Option<Duration>,
@@ -120,6 +122,7 @@ impl SessionConfig {
             audience: String::new(),
             attributes: CookieAttributes::default(),
             former: Vec::new(),
+            former_cookies: Vec::new(),
             max_age: None,
             idle: None,
             first_idle: None,
@@ -155,6 +158,7 @@ impl SessionConfig {
     pub fn named(mut self, name: impl Named) -> Self {
         self.name = name.name().to_owned();
         self.cookie_name = None;
+        self.former_cookies.clear();
         self
     }
 
@@ -164,8 +168,9 @@ impl SessionConfig {
     ///
     /// The prefix makes browsers enforce that only this host, over HTTPS, has set the cookie. A
     /// sibling domain cannot plant one. A cookie of another name is another cookie, so a change of
-    /// the name logs everybody out. So does a change of attributes that changes the default. Set
-    /// the name that cookies have had until then to prevent that.
+    /// the name logs everybody out. So does a change of attributes that changes the default. To
+    /// prevent that, set the name that cookies have had until then, or name the
+    /// [`former_cookie`](Self::former_cookie).
     ///
     /// The name is a token of at most 256 bytes. The layer refuses two sessions of one cookie name.
     ///
@@ -226,6 +231,40 @@ impl SessionConfig {
     #[must_use]
     pub fn former_attributes(mut self, attributes: CookieAttributes) -> Self {
         self.former.push(attributes);
+        self
+    }
+
+    /// Reads the session from a cookie of another name too, which had these attributes: one that it
+    /// had in an earlier release, or will have in the next. Call this once for each. By default
+    /// there is none.
+    ///
+    /// A browser that comes with such a cookie gets one of the present name when the session is
+    /// used. A session in a cookie alone gets it with its next change, or in the second half of its
+    /// idle timeout. The other cookie is removed by each response that sets the session's cookie.
+    /// If cookies of both names are valid, the one whose session lives counts. Two that live are
+    /// [`Rejection::Ambiguous`](crate::Rejection::Ambiguous).
+    ///
+    /// A release that does not know the new name finds no session in it. So change a name in two
+    /// deploys: the first one reads the new name and keeps the old, the second one writes the new
+    /// name and reads the old. Leave the setting in for as long as the longest session lasts, and
+    /// no longer: where the other name has no `__Host-`, a sibling domain can plant such a cookie.
+    ///
+    /// ```
+    /// # use silverback::{CookieAttributes, Keys, SessionConfig};
+    /// # let keys = Keys::generate()?;
+    /// // From `account` of a whole domain to `__Host-account` of this host. First deploy:
+    /// let config = SessionConfig::cookie("account", keys.clone())
+    ///     .cookie_name("account")
+    ///     .attributes(|cookie| cookie.domain("example.com"))
+    ///     .former_cookie("__Host-account", CookieAttributes::default());
+    /// // Second deploy:
+    /// let config = SessionConfig::cookie("account", keys)
+    ///     .former_cookie("account", CookieAttributes::default().domain("example.com"));
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
+    #[must_use]
+    pub fn former_cookie(mut self, name: impl Into<String>, attributes: CookieAttributes) -> Self {
+        self.former_cookies.push((name.into(), attributes));
         self
     }
 
@@ -724,6 +763,7 @@ impl SessionConfig {
         *self.cookie_name_of(&self.attributes) == *settings.cookie_name
             && settings.backend.is_same(&self.backend)
             && settings.codec.is_of(&self.keys, &self.audience)
+            && settings.is_shared_as(self.go.as_ref())
     }
 }
 

@@ -1,6 +1,6 @@
 //! The settings of one session, checked and ready for requests. Nothing here waits.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use super::go::{Foreign, Go};
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     error::{Error, ErrorKind, Rejection},
     id::SessionId,
     key::KeyId,
+    report::metrics::SessionMetrics,
     roster::Rosters,
     store::{Backend, Reserve},
 };
@@ -21,6 +22,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) name: Box<str>,
+    pub(crate) metrics: SessionMetrics,
     pub(crate) cookie_name: Box<str>,
     pub(crate) finder: Finder,
     /// What tells the store from others; to call it, there is `records`.
@@ -36,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) tag: AttributesTag,
     /// The attributes of cookies from before, whose removal goes out with the next one.
     pub(crate) former: Vec<String>,
+    /// The same session with other names of its cookie, which is read under these too.
+    pub(crate) formerly: Box<[Self]>,
     pub(crate) max_age: Option<Duration>,
     pub(crate) idle: Duration,
     /// The idle timeout of a session that only one request has used.
@@ -98,12 +102,12 @@ pub(crate) enum Payload {
 }
 
 /// A cookie's value that was made.
-pub(crate) enum Value {
+pub(crate) enum CookieValue {
     Token(Token),
     Text(String),
 }
 
-impl Value {
+impl CookieValue {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Token(token) => token.encoded_len(),
@@ -151,7 +155,13 @@ impl Settings {
 
     /// Whether a name would not tell the two apart, in a handler or in the browser.
     pub(crate) fn is_called_as(&self, other: &Self) -> bool {
-        self.name == other.name || self.cookie_name == other.cookie_name
+        let is_cookie_of = |name: &str| other.names().any(|named| *named.cookie_name == *name);
+        self.name == other.name || self.names().any(|named| is_cookie_of(&named.cookie_name))
+    }
+
+    /// These settings, and those for each other name of the cookie.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Self> {
+        iter::once(self).chain(&self.formerly)
     }
 
     /// The store of the session's records, if it has any.
@@ -296,14 +306,19 @@ impl Settings {
         content: &Content,
         stamp: &Stamp,
         salt: Option<Salt>,
-    ) -> Result<Value, Error> {
+    ) -> Result<CookieValue, Error> {
         if let Some(go) = self.of_go() {
             let value = go.seal(&self.cookie_name, content, stamp.issued);
-            return value.map(Value::Text);
+            return value.map(CookieValue::Text);
         }
         let payload = |out: &mut Vec<u8>| content.encode_payload(out);
         let token = self.codec.seal(stamp, salt, content.payload_len(), payload);
-        Ok(Value::Token(token?))
+        Ok(CookieValue::Token(token?))
+    }
+
+    /// Whether the session is shared with Go just so.
+    pub(super) fn is_shared_as(&self, go: Option<&Go>) -> bool {
+        self.go.as_ref().map(Go::writes) == go.map(Go::writes)
     }
 
     /// The format of new cookies, if it is Go's.

@@ -112,7 +112,7 @@ impl fmt::Display for ConfigError {
                 write!(
                     f,
                     "cookies with the former attributes are named {name:?}, and new ones are not: set \
-                     `.cookie_name({name:?})`, or everybody is logged out"
+                     `.cookie_name({name:?})` or `.former_cookie({name:?}, ..)`, or everybody is logged out"
                 )
             }
             Self::NameTooLong { name, limit } => {

@@ -244,7 +244,7 @@ impl Session {
     #[must_use]
     pub fn has_cookie(&self) -> bool {
         let exchange = self.handle.exchange();
-        exchange.has_cookie(&self.settings().finder)
+        exchange.has_cookie(self.settings())
     }
 
     /// Returns the [`record_key`](Self::record_key) of the session that the request's cookie names.

@@ -172,18 +172,12 @@ fn open_values(payload: Payload, settings: &Settings, now: Timestamp) -> Result<
     }
 }
 
-/// Nothing says when the session was used, but for its last save. So it does not idle, unless it
-/// stays in such a cookie.
 fn open_foreign(foreign: Foreign, settings: &Settings, now: Timestamp) -> Result<View, Rejection> {
-    let lifetime = Lifetime::of(&foreign.content, settings);
-    let end = match settings.is_of_go() {
-        true => lifetime.expires(foreign.saved),
-        false => lifetime.end,
-    };
+    let expires = Lifetime::end_of(&foreign, settings);
     let home = Home::Cookie {
         id: foreign.id,
         issued: foreign.saved,
-        expires: foreign.expires.min(end),
+        expires,
     };
     let view = View {
         home,

@@ -636,6 +636,31 @@ async fn a_renewal_of_a_cookie_of_go_ends_it() {
     );
 }
 
+#[test]
+fn a_cookie_of_go_is_explained() {
+    let gob = session(&[("n", Value::Int(1).named("int"))]);
+    let (jar, later) = (go_cookie(&gob, START), START.saturating_add(DAY));
+    let gorilla = || Gorilla::new(cookies());
+    for (config, days) in [
+        (config().write_gorilla(gorilla()), 30),
+        (config().read_gorilla(gorilla()), 14),
+    ] {
+        let told = config.explain(jar.value("sid"), later).unwrap();
+        assert_eq!(
+            (told.head, told.rejection, told.holds_values),
+            (None, None, true)
+        );
+        assert_eq!(told.times.map(|times| times.issued), Some(START));
+        assert_eq!(told.expires, Some(START.saturating_add(days * DAY)));
+        assert!(told.record_key.is_some());
+    }
+    let told = config().explain(jar.value("sid"), later).unwrap();
+    assert_eq!(
+        (told.rejection, told.times),
+        (Some(Rejection::Malformed), None)
+    );
+}
+
 /// Of two cookies of one name nobody can tell which one counts.
 #[tokio::test]
 async fn two_cookies_are_none() {

@@ -166,6 +166,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("store/memory", &["table", "shard", "mod"]),
+    ("store/migrate", &["wire", "pair", "many", "pass", "mod"]),
     (
         "testing",
         &["body", "jar", "page", "flaky", "mod", "browser"],
@@ -214,6 +215,8 @@ const EXAMPLES: usize = 85;
 const CRATES: &[&str] = &[
     "src",
     "stores/cached/src",
+    "stores/memcached/src",
+    "stores/redb/src",
     "stores/redis/src",
     "stores/sqlx/src",
 ];
