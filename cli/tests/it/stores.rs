@@ -58,7 +58,8 @@ async fn memcached() {
     tool.run(&["sweep"]).says(0, "by itself");
     doctor::examines(&world);
     tool.run(&["end", &key, "--yes"]).says(0, "ended");
-    tool.run(&["explain", &visitor.cookie]).says(4, "destroyed a moment ago");
+    tool.run(&["explain", &visitor.cookie])
+        .says(4, "destroyed a moment ago");
     world.forget();
     tool.run(&["inspect", &key]).says(3, "no such session");
 }

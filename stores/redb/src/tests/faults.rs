@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use redb::{StorageBackend as _, backends::FileBackend};
@@ -57,15 +58,21 @@ async fn failing(dir: &TempDir) -> (RedbStore, Arc<Failing>) {
 const ONE: Bytes = Bytes::from_static(b"\x01one");
 const TWO: Bytes = Bytes::from_static(b"\x01two");
 
+/// Bounds a hang.
+const HANG: Duration = Duration::from_secs(600);
+
 /// Asks until the file is open again. Another thread opens it.
 async fn loaded(store: &RedbStore, number: u8) -> Option<Bytes> {
-    loop {
-        match store.load(&key(number), Read::Current).await {
-            Ok(record) => return record.map(silverback::store::Record::into_data),
-            Err(StoreError::Unavailable(_)) => tokio::task::yield_now().await,
-            Err(error) => panic!("{error:?}"),
+    let loaded = async {
+        loop {
+            match store.load(&key(number), Read::Current).await {
+                Ok(record) => return record.map(silverback::store::Record::into_data),
+                Err(StoreError::Unavailable(_)) => tokio::task::yield_now().await,
+                Err(error) => panic!("{error:?}"),
+            }
         }
-    }
+    };
+    tokio::time::timeout(HANG, loaded).await.unwrap()
 }
 
 #[tokio::test]
