@@ -12,6 +12,8 @@ macro_rules! pages {
 }
 
 pages! {
+    actix_session: "../docs/guides/actix-session.md",
+    axum_session: "../docs/guides/axum_session.md",
     csrf: "../docs/guides/csrf.md",
     events: "../docs/events.md",
     keys: "../docs/guides/keys.md",

@@ -7,6 +7,7 @@ use crate::{
     codec::{Codec, Mode, Purpose},
     cookie::{self as wire, CookieAttributes},
     error::ConfigError,
+    report::metrics::SessionMetrics,
     roster::Rosters,
     store::{DynStore, Reserve, Store as _},
 };
@@ -44,6 +45,7 @@ impl SessionConfig {
         let persist_up_to = self.persist_up_to.unwrap_or(longest);
         Ok(Settings {
             name: self.name.as_str().into(),
+            metrics: SessionMetrics::new(&self.name),
             finder: wire::Finder::new(&cookie_name),
             backend: self.backend.clone(),
             records: self.records(),

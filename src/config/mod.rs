@@ -10,7 +10,7 @@ mod timeouts;
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-pub(crate) use self::settings::{AttributesTag, Overflow, Payload, Settings};
+pub(crate) use self::settings::{Accepted, AttributesTag, Overflow, Payload, Settings};
 pub use self::{file::SessionSettings, timeouts::Timeouts};
 use crate::{
     clock::Timestamp,

@@ -11,6 +11,8 @@ use crate::{
     crypto,
     error::{ErrorKind, Rejection},
     id::SessionId,
+    key::KeyId,
+    report::metrics::SessionMetrics,
     roster::Rosters,
     store::{Backend, Reserve},
 };
@@ -19,6 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) name: Box<str>,
+    pub(crate) metrics: SessionMetrics,
     pub(crate) cookie_name: Box<str>,
     pub(crate) finder: Finder,
     /// What tells the store from others; to call it, there is `records`.
@@ -70,13 +73,33 @@ pub(crate) struct Overflow {
 /// Tells cookies of other attributes from those that are made now.
 pub(crate) type AttributesTag = [u8; 2];
 
+/// A cookie that was accepted, of whatever format.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) payload: Payload,
+    /// Made with the active key; otherwise it is time for a new one.
+    pub(crate) current: bool,
+    /// The key that made it, if its format says which.
+    pub(crate) key: Option<KeyId>,
+}
+
 /// What a cookie has of a session.
 #[derive(Debug)]
 pub(crate) enum Payload {
-    /// The session itself.
-    Values(Tail),
+    /// The session itself, in a token.
+    Values(Stamp, Tail),
     /// The ID of one in a store, and the attributes of this cookie.
-    Reference(SessionId, AttributesTag),
+    Reference(Stamp, SessionId, AttributesTag),
+}
+
+impl Accepted {
+    fn of<P>(opened: Opened<P>, payload: impl FnOnce(Stamp, P) -> Payload) -> Self {
+        Self {
+            payload: payload(opened.stamp, opened.payload),
+            current: opened.current,
+            key: Some(opened.key),
+        }
+    }
 }
 
 impl Settings {
@@ -175,21 +198,17 @@ impl Settings {
     }
 
     /// Opens a cookie's value; one that can be of two kinds as either.
-    pub(crate) fn open_cookie(
-        &self,
-        value: &[u8],
-        now: Timestamp,
-    ) -> Result<Opened<Payload>, Refused> {
+    pub(crate) fn open_cookie(&self, value: &[u8], now: Timestamp) -> Result<Accepted, Refused> {
         let reference = |codec: &Codec| {
-            codec.open_short(value, now, |payload| {
-                Self::open_reference(payload).map(|(id, tag)| Payload::Reference(id, tag))
-            })
+            let opened = codec.open_short(value, now, Self::open_reference)?;
+            let payload = |stamp, (id, tag)| Payload::Reference(stamp, id, tag);
+            Ok(Accepted::of(opened, payload))
         };
         if !self.may_be_in_cookie() {
             return reference(&self.codec);
         }
         let opened = self.codec.open(value, now);
-        let opened = opened.and_then(|opened| opened.read(|tail| Ok(Payload::Values(tail))));
+        let opened = opened.map(|opened| Accepted::of(opened, Payload::Values));
         match (&opened, &self.overflow) {
             (
                 Err(Refused::For(
@@ -209,6 +228,12 @@ impl Settings {
         let overflow = self.overflow.as_ref();
         let read = || overflow.and_then(|overflow| overflow.codec.read(value));
         self.codec.read(value).or_else(read)
+    }
+
+    /// Whether a session can be kept that has so many more bytes of values.
+    pub(crate) fn check_growth(&self, content: &Content, growth: usize) -> Result<(), ErrorKind> {
+        let own = content.attributes.as_deref();
+        self.check_size(content.payload_len() + growth, own)
     }
 
     /// Whether a session of this many bytes, with these attributes if it has its own, can be kept.

@@ -231,6 +231,40 @@ impl Session {
         self.look(|view| Ok(view.home.key())).ok().flatten()
     }
 
+    /// Says whether the request has a cookie of the session's name, valid or not. That is no use of
+    /// the session, and asks no store.
+    ///
+    /// ```
+    /// # use silverback::Session;
+    /// /// A page that is the same for everybody who has never been here.
+    /// fn is_first_visit(session: &Session) -> bool {
+    ///     !session.has_cookie()
+    /// }
+    /// ```
+    #[must_use]
+    pub fn has_cookie(&self) -> bool {
+        let exchange = self.handle.exchange();
+        exchange.has_cookie(&self.settings().finder)
+    }
+
+    /// Returns the [`record_key`](Self::record_key) of the session that the request's cookie names.
+    /// That is no use of the session, and asks no store: the session may have ended.
+    ///
+    /// `None` if no cookie came, or none that is valid. Of several valid cookies it is the first
+    /// one's.
+    ///
+    /// ```
+    /// # use silverback::Session;
+    /// /// For a limit on requests, which should cost less than what it limits.
+    /// fn bucket(session: &Session) -> String {
+    ///     session.claimed_key().map_or_else(|| "new".to_owned(), |key| key.to_string())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn claimed_key(&self) -> Option<RecordKey> {
+        turn::claimed(&self.handle)
+    }
+
     /// Returns why the cookie that came was not accepted. The session is empty then.
     ///
     /// `None` if the cookie was accepted, if none came, or if the session is not loaded.
@@ -371,12 +405,8 @@ impl Session {
     }
 
     fn check_growth(&self, content: &Content, growth: usize) -> Result<(), Error> {
-        self.settings()
-            .check_size(
-                content.payload_len() + growth,
-                content.attributes.as_deref(),
-            )
-            .map_err(Error::new)
+        let checked = self.settings().check_growth(content, growth);
+        checked.map_err(Error::new)
     }
 }
 

@@ -204,7 +204,7 @@ pub(crate) use self::error::all_failed;
 pub use self::filesystem::{Durability, FilesystemOptions, FilesystemStore};
 pub use self::{
     backend::{Backend, IntoBackend},
-    browse::{Browse, Cursor, Listed, Page},
+    browse::{Browse, Cursor, Listed, Page, count_sessions},
     cookie::CookieStore,
     dynamic::DynStore,
     error::StoreError,

@@ -2,10 +2,9 @@
 
 use std::cmp::Ordering;
 
-use super::presented::Candidate;
 use crate::{
     clock::Timestamp,
-    config::{AttributesTag, Payload, Settings},
+    config::{Accepted, AttributesTag, Payload, Settings},
     error::{Error, ErrorKind, Rejection},
     id::SessionId,
     key::KeyId,
@@ -56,16 +55,16 @@ impl Opened {
 }
 
 impl Came {
-    pub(super) fn of(candidate: &Candidate) -> Self {
-        let tag = match candidate.payload {
-            Payload::Values(_) => None,
-            Payload::Reference(_, tag) => Some(tag),
+    pub(super) fn of(cookie: &Accepted) -> Self {
+        let (tag, sent) = match &cookie.payload {
+            Payload::Values(..) => (None, None),
+            Payload::Reference(stamp, _, tag) => (Some(*tag), Some(stamp.issued)),
         };
         Self {
-            is_outdated: !candidate.current,
+            is_outdated: !cookie.current,
             tag,
-            key: Some(candidate.key),
-            sent: tag.map(|_| candidate.stamp.issued),
+            key: cookie.key,
+            sent,
         }
     }
 

@@ -4,13 +4,13 @@ use super::{
     cell::Anchor,
     contenders::{Came, Contender, Opened, ask_several, token},
     exchange::Exchange,
-    presented::{Candidate, Presented},
+    presented::Presented,
 };
 use crate::{
     binary::Tail,
     clock::Timestamp,
     codec::{Refused, Stamp},
-    config::{Payload, Settings},
+    config::{Accepted, Payload, Settings},
     content::Content,
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
@@ -73,6 +73,13 @@ pub(crate) fn wanted(anchor: &impl Anchor) -> Option<RecordKey> {
     }
 }
 
+/// The record that the request's cookie names, which may have ended.
+pub(crate) fn claimed(anchor: &impl Anchor) -> Option<RecordKey> {
+    let (vault, exchange) = (anchor.vault(), anchor.exchange());
+    let presented = Presented::find(vault.settings, &exchange.cookies, vault.now());
+    presented.claimed().map(|id| id.record_key())
+}
+
 /// Opens the session as far as that takes no store.
 pub(super) fn look(
     source: &Source,
@@ -93,11 +100,11 @@ pub(super) fn look(
     }
 }
 
-fn look_at(candidate: Candidate, settings: &Settings, now: Timestamp) -> Looked {
+fn look_at(candidate: Accepted, settings: &Settings, now: Timestamp) -> Looked {
     let came = Came::of(&candidate);
     match candidate.payload {
-        Payload::Reference(id, _) => Looked::Record(id, came),
-        Payload::Values(values) => match open_token(&candidate.stamp, values, settings, now) {
+        Payload::Reference(_, id, _) => Looked::Record(id, came),
+        Payload::Values(stamp, values) => match open_token(&stamp, values, settings, now) {
             Ok(view) if settings.has_store() => Looked::Token(Box::new(view), came),
             Ok(view) => Looked::Found(Opened { view, came }),
             Err(rejection) => Looked::new(now, Some(rejection)),
@@ -108,13 +115,13 @@ fn look_at(candidate: Candidate, settings: &Settings, now: Timestamp) -> Looked 
 /// Only sessions that live count, so that a cookie whose session is dead keeps nobody out: one of
 /// former attributes, for example.
 #[cold]
-fn look_at_several(candidates: Vec<Candidate>, settings: &Settings, now: Timestamp) -> Looked {
+fn look_at_several(candidates: Vec<Accepted>, settings: &Settings, now: Timestamp) -> Looked {
     let (mut contenders, mut rejection) = (Vec::<Contender>::new(), None);
     for candidate in candidates {
         let came = Came::of(&candidate);
         let (id, token) = match candidate.payload {
-            Payload::Reference(id, _) => (id, None),
-            Payload::Values(values) => match open_token(&candidate.stamp, values, settings, now) {
+            Payload::Reference(_, id, _) => (id, None),
+            Payload::Values(stamp, values) => match open_token(&stamp, values, settings, now) {
                 Ok(view) => match view.home.id().cloned() {
                     Some(id) => (id, Some(view)),
                     None => continue,
@@ -190,9 +197,8 @@ pub(crate) fn check_cookie(
     value: &[u8],
     now: Timestamp,
 ) -> Result<(), Refused> {
-    let Candidate { stamp, payload, .. } = settings.open_cookie(value, now)?;
-    match payload {
-        Payload::Values(values) => open_token(&stamp, values, settings, now).map(drop)?,
+    match settings.open_cookie(value, now)?.payload {
+        Payload::Values(stamp, values) => open_token(&stamp, values, settings, now).map(drop)?,
         Payload::Reference(..) => {}
     }
     Ok(())

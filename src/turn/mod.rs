@@ -20,7 +20,7 @@ pub(crate) use self::{
     commit::{Commit, Keep, commit_cookie},
     destroy::Destroy,
     exchange::Exchange,
-    look::{Fetched, check_cookie, wanted},
+    look::{Fetched, check_cookie, claimed, wanted},
     open::{Open, OpenFetched, ROUNDS, Reopen, open_cookie},
     reply::Reply,
     save::{Save, Touch},

@@ -2,8 +2,8 @@
 
 use crate::{
     clock::Timestamp,
-    codec::{Opened, Refused},
-    config::{Payload, Settings},
+    codec::Refused,
+    config::{Accepted, Payload, Settings},
     cookie::{Named, RequestCookies},
     error::Rejection,
     id::SessionId,
@@ -16,17 +16,14 @@ const MAX_TRIED: usize = 64;
 
 pub(super) enum Presented {
     Nothing(Option<Rejection>),
-    One(Candidate),
+    One(Accepted),
     /// At most [`MAX_CANDIDATES`].
-    Several(Vec<Candidate>),
+    Several(Vec<Accepted>),
     /// More than anybody has by accident.
     TooMany,
     /// None is valid, and one is of a later release.
     LaterFormat,
 }
-
-/// A cookie that holds.
-pub(super) type Candidate = Opened<Payload>;
 
 impl Presented {
     /// Opens the cookies of the session's name and finds those that are valid.
@@ -73,6 +70,17 @@ impl Presented {
         }
     }
 
+    /// The session that the cookies name, whether it is alive or not: of several, the first.
+    pub(super) fn claimed(&self) -> Option<SessionId> {
+        match self {
+            Self::One(candidate) => Some(candidate),
+            Self::Several(candidates) => candidates.first(),
+            Self::Nothing(_) | Self::TooMany | Self::LaterFormat => None,
+        }
+        .and_then(|candidate| session_of(&candidate.payload))
+        .map(|(id, _)| id)
+    }
+
     /// The sessions that the cookies hold or refer to, as many as are looked at, and whether there
     /// are more: nobody shall be able to keep another from logging out by planting cookies.
     pub(super) fn all(
@@ -85,7 +93,7 @@ impl Presented {
             let Ok(candidate) = settings.open_cookie(value, now) else {
                 continue;
             };
-            let Some(id) = id_of(&candidate) else {
+            let Some((id, created)) = session_of(&candidate.payload) else {
                 continue;
             };
             if all.iter().any(|(known, _)| *known == id) {
@@ -94,16 +102,20 @@ impl Presented {
             if all.len() == MAX_TRIED {
                 return (all, true);
             }
-            all.push((id, candidate.stamp.created));
+            all.push((id, created));
         }
         (all, false)
     }
 }
 
-fn id_of(candidate: &Candidate) -> Option<SessionId> {
-    match &candidate.payload {
-        Payload::Values(_) => candidate.stamp.token_id.as_ref().map(SessionId::of_token),
-        Payload::Reference(id, _) => Some(id.clone()),
+/// Which session it is of, and when that was made.
+fn session_of(payload: &Payload) -> Option<(SessionId, Timestamp)> {
+    match payload {
+        Payload::Values(stamp, _) => {
+            let id = stamp.token_id.as_ref().map(SessionId::of_token)?;
+            Some((id, stamp.created))
+        }
+        Payload::Reference(stamp, id, _) => Some((id.clone(), stamp.created)),
     }
 }
 

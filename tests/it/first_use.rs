@@ -26,6 +26,30 @@ fn varies<B>(response: &Response<B>) -> bool {
 }
 
 #[tokio::test]
+async fn to_ask_which_session_the_cookie_names_is_no_use() {
+    let claim = async |session: Session| (session.has_cookie(), session.claimed_key());
+    for kind in KINDS {
+        let stores = crate::support::Stores::new();
+        let config = kind.config(&stores, Keys::generate().unwrap());
+        let world = crate::support::World::new(kind, stores, config);
+        let jar = &mut Jar::default();
+        let (claimed, _) = world.visit(jar, claim).await;
+        assert_eq!(claimed, (false, None), "{kind:?}");
+        world.put(jar, "n", "x".repeat(600)).await;
+        world.records().take_log();
+        let (claimed, response) = world.visit(jar, claim).await;
+        assert!(no_cookie(&response) && !varies(&response), "{kind:?}");
+        assert!(world.records().take_log().is_empty(), "{kind:?}");
+        let load = async |session: Session| {
+            session.load().await.unwrap();
+            session.record_key()
+        };
+        let (key, _) = world.visit(jar, load).await;
+        assert_eq!(claimed, (true, key), "{kind:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_session_that_was_only_loaded_is_not_used() {
     for kind in KINDS {
         // Its cookie would be due for three reasons: half of the idle timeout, `Max-Age`, a new key.
