@@ -127,7 +127,6 @@ impl ForeignMac {
     }
 
     /// The length of its tags.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.0.algorithm().digest_algorithm().output_len()
     }

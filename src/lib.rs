@@ -317,6 +317,7 @@ mod future;
     unix,
     feature = "axum",
     feature = "filesystem",
+    feature = "gorilla",
     feature = "metrics",
     feature = "testing"
 ))]

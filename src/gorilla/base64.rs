@@ -12,7 +12,6 @@ pub(super) fn encode(bytes: &[u8]) -> String {
 }
 
 /// How many characters so many bytes take.
-#[cfg(test)]
 pub(super) const fn encoded_len(bytes: usize) -> usize {
     bytes.div_ceil(3) * 4
 }

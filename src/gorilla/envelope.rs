@@ -348,6 +348,14 @@ impl SecureCookie {
         self
     }
 
+    pub(crate) const fn lasts(&self) -> Option<Duration> {
+        self.max_age
+    }
+
+    pub(crate) const fn longest(&self) -> Option<usize> {
+        self.max_length
+    }
+
     /// Makes a cookie's value of `payload`, with the first pair of keys.
     ///
     /// # Errors
@@ -388,7 +396,6 @@ impl SecureCookie {
     }
 
     /// The length of the cookie's value for a payload of this length.
-    #[cfg(test)]
     pub(crate) fn encoded_len(&self, payload: usize, now: Timestamp) -> usize {
         let pair = self.pairs.first();
         let iv = pair.map_or(0, |pair| pair.block_key.as_ref().map_or(0, |_| IV_LEN));

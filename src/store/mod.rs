@@ -191,6 +191,7 @@ mod filesystem;
 mod followers;
 mod lines;
 mod memory;
+mod migrate;
 mod record;
 mod sweep;
 
@@ -209,6 +210,7 @@ pub use self::{
     dynamic::DynStore,
     error::StoreError,
     memory::{Evicted, MemoryStore},
+    migrate::{Migrated, MigratingStore, Migration},
     record::{Expiry, Limits, Read, Record, RecordKind, Version},
     sweep::{Sweep, Sweeper, Swept},
 };

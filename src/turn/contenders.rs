@@ -21,6 +21,8 @@ pub(super) struct Came {
     key: Option<KeyId>,
     /// When it was made, if it refers to a record.
     sent: Option<Timestamp>,
+    /// New ones are of another format.
+    moves: bool,
 }
 
 /// An open session, and the cookie that it came in.
@@ -57,7 +59,7 @@ impl Opened {
 impl Came {
     pub(super) fn of(cookie: &Accepted) -> Self {
         let (tag, sent) = match &cookie.payload {
-            Payload::Values(..) => (None, None),
+            Payload::Values(..) | Payload::Foreign(_) => (None, None),
             Payload::Reference(stamp, _, tag) => (Some(*tag), Some(stamp.issued)),
         };
         Self {
@@ -65,6 +67,7 @@ impl Came {
             tag,
             key: cookie.key,
             sent,
+            moves: cookie.moves,
         }
     }
 
@@ -78,6 +81,7 @@ impl Came {
         state.is_outdated = self.is_outdated || self.tag.is_some_and(is_other);
         state.sealed_by = self.key;
         state.sent = self.sent;
+        state.moves = self.moves;
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     binary::Tail,
     clock::Timestamp,
     codec::{Refused, Stamp},
-    config::{Accepted, Payload, Settings},
+    config::{Accepted, Foreign, Payload, Settings},
     content::Content,
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
@@ -104,7 +104,7 @@ fn look_at(candidate: Accepted, settings: &Settings, now: Timestamp) -> Looked {
     let came = Came::of(&candidate);
     match candidate.payload {
         Payload::Reference(_, id, _) => Looked::Record(id, came),
-        Payload::Values(stamp, values) => match open_token(&stamp, values, settings, now) {
+        payload => match open_values(payload, settings, now) {
             Ok(view) if settings.has_store() => Looked::Token(Box::new(view), came),
             Ok(view) => Looked::Found(Opened { view, came }),
             Err(rejection) => Looked::new(now, Some(rejection)),
@@ -121,7 +121,7 @@ fn look_at_several(candidates: Vec<Accepted>, settings: &Settings, now: Timestam
         let came = Came::of(&candidate);
         let (id, token) = match candidate.payload {
             Payload::Reference(_, id, _) => (id, None),
-            Payload::Values(stamp, values) => match open_token(&stamp, values, settings, now) {
+            payload => match open_values(payload, settings, now) {
                 Ok(view) => match view.home.id().cloned() {
                     Some(id) => (id, Some(view)),
                     None => continue,
@@ -163,6 +163,31 @@ fn look_at_several(candidates: Vec<Accepted>, settings: &Settings, now: Timestam
     }
 }
 
+/// Opens what a cookie holds.
+fn open_values(payload: Payload, settings: &Settings, now: Timestamp) -> Result<View, Rejection> {
+    match payload {
+        Payload::Values(stamp, values) => open_token(&stamp, values, settings, now),
+        Payload::Foreign(foreign) => open_foreign(*foreign, settings, now),
+        Payload::Reference(..) => Err(Rejection::Malformed),
+    }
+}
+
+fn open_foreign(foreign: Foreign, settings: &Settings, now: Timestamp) -> Result<View, Rejection> {
+    let expires = Lifetime::end_of(&foreign, settings);
+    let home = Home::Cookie {
+        id: foreign.id,
+        issued: foreign.saved,
+        expires,
+    };
+    let view = View {
+        home,
+        content: foreign.content,
+        rejection: None,
+    };
+    check_times(&view, now)?;
+    Ok(view)
+}
+
 fn open_token(
     stamp: &Stamp,
     values: Tail,
@@ -198,10 +223,9 @@ pub(crate) fn check_cookie(
     now: Timestamp,
 ) -> Result<(), Refused> {
     match settings.open_cookie(value, now)?.payload {
-        Payload::Values(stamp, values) => open_token(&stamp, values, settings, now).map(drop)?,
-        Payload::Reference(..) => {}
+        Payload::Reference(..) => Ok(()),
+        payload => Ok(open_values(payload, settings, now).map(drop)?),
     }
-    Ok(())
 }
 
 fn check_times(view: &View, now: Timestamp) -> Result<(), Rejection> {

@@ -1,4 +1,4 @@
-//! What the request's cookies of one name amount to.
+//! What the request's cookies of a session's names amount to.
 
 use crate::{
     clock::Timestamp,
@@ -26,12 +26,15 @@ pub(super) enum Presented {
 }
 
 impl Presented {
-    /// Opens the cookies of the session's name and finds those that are valid.
+    /// Opens the cookies of the session's names and finds those that are valid.
     ///
     /// An attacker who can set cookies for a parent domain can add a valid session of their own
     /// under our name, and neither the first nor the last is safe to prefer. So two that live are
     /// none.
     pub(super) fn find(settings: &Settings, cookies: &RequestCookies, now: Timestamp) -> Self {
+        if !settings.formerly.is_empty() {
+            return Self::several(settings, cookies, now);
+        }
         match cookies.named(&settings.finder) {
             Named::Nothing => Self::Nothing(None),
             Named::One(value) => match settings.open_cookie(value, now) {
@@ -46,16 +49,17 @@ impl Presented {
     #[cold]
     fn several(settings: &Settings, cookies: &RequestCookies, now: Timestamp) -> Self {
         let (mut found, mut rejection, mut is_later) = (Vec::new(), None, false);
-        let mut tried: Vec<&[u8]> = Vec::new();
-        for value in cookies.all_named(&settings.finder) {
-            if tried.contains(&value) {
+        let mut tried: Vec<(&str, &[u8])> = Vec::new();
+        for (named, value) in of_all_names(settings, cookies) {
+            let pair = (&*named.cookie_name, value);
+            if tried.contains(&pair) {
                 continue;
             }
             if tried.len() == MAX_TRIED || found.len() > MAX_CANDIDATES {
                 return Self::TooMany;
             }
-            tried.push(value);
-            match settings.open_cookie(value, now) {
+            tried.push(pair);
+            match open(settings, named, value, now) {
                 Ok(candidate) => found.push(candidate),
                 Err(Refused::For(reason)) => rejection = rejection.or(Some(reason)),
                 Err(Refused::LaterFormat) => is_later = true,
@@ -89,8 +93,8 @@ impl Presented {
         now: Timestamp,
     ) -> (Vec<(SessionId, Timestamp)>, bool) {
         let mut all: Vec<(SessionId, Timestamp)> = Vec::new();
-        for value in cookies.all_named(&settings.finder) {
-            let Ok(candidate) = settings.open_cookie(value, now) else {
+        for (named, value) in of_all_names(settings, cookies) {
+            let Ok(candidate) = named.open_cookie(value, now) else {
                 continue;
             };
             let Some((id, created)) = session_of(&candidate.payload) else {
@@ -108,6 +112,29 @@ impl Presented {
     }
 }
 
+/// The session's cookies of its present name, then those of its other names.
+fn of_all_names<'a>(
+    settings: &'a Settings,
+    cookies: &'a RequestCookies,
+) -> impl Iterator<Item = (&'a Settings, &'a [u8])> {
+    settings.names().flat_map(|named| {
+        let values = cookies.all_named(&named.finder);
+        values.map(move |value| (named, value))
+    })
+}
+
+/// A cookie of another name makes room for one of the present name when its session is used.
+fn open(
+    settings: &Settings,
+    named: &Settings,
+    value: &[u8],
+    now: Timestamp,
+) -> Result<Accepted, Refused> {
+    let opened = named.open_cookie(value, now)?;
+    let current = opened.current && named.cookie_name == settings.cookie_name;
+    Ok(Accepted { current, ..opened })
+}
+
 /// Which session it is of, and when that was made.
 fn session_of(payload: &Payload) -> Option<(SessionId, Timestamp)> {
     match payload {
@@ -116,6 +143,7 @@ fn session_of(payload: &Payload) -> Option<(SessionId, Timestamp)> {
             Some((id, stamp.created))
         }
         Payload::Reference(stamp, id, _) => Some((id.clone(), stamp.created)),
+        Payload::Foreign(foreign) => Some((foreign.id.clone(), foreign.content.created)),
     }
 }
 

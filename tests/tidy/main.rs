@@ -89,14 +89,19 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "timeouts", "duration", "given", "file", "settings", "mod", "build", "apply",
+            "timeouts", "duration", "given", "file", "go", "settings", "mod", "build", "apply",
         ],
     ),
     (
         "content",
-        &["index", "frames", "writes", "mark", "mod", "wire"],
+        &["index", "frames", "writes", "mark", "mod", "go", "wire"],
     ),
-    ("gorilla", &["base64", "error", "envelope", "gob", "mod"]),
+    (
+        "gorilla",
+        &[
+            "base64", "error", "envelope", "gob", "convert", "settings", "mod",
+        ],
+    ),
     (
         "gorilla/gob",
         &[
@@ -160,6 +165,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("store/memory", &["table", "shard", "mod"]),
+    ("store/migrate", &["wire", "pair", "many", "pass", "mod"]),
     (
         "testing",
         &["body", "jar", "page", "flaky", "mod", "browser"],

@@ -11,8 +11,8 @@ fn help_says_what_exit_codes_mean_and_shows_no_environment() {
     help.says(0, "Exit codes:");
     help.says(0, "SILVERBACK_STORE");
     for command in [
-        "list", "inspect", "end", "end-user", "sweep", "keygen", "rotate", "decode", "explain",
-        "doctor",
+        "list", "inspect", "end", "end-user", "sweep", "migrate", "keygen", "rotate", "decode",
+        "explain", "doctor",
     ] {
         help.says(0, command);
         tool.run(&[command, "--help"]).says(0, "Usage:");

@@ -67,7 +67,7 @@ impl Class {
             Some(RecordKind::Session) | None => Self::Session,
             Some(RecordKind::Roster) => Self::Roster,
             Some(RecordKind::End) => Self::End,
-            Some(RecordKind::Mark) => Self::Mark,
+            Some(RecordKind::Mark | RecordKind::Moved) => Self::Mark,
         }
     }
 }

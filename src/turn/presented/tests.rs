@@ -144,6 +144,7 @@ fn name(candidate: &Accepted) -> String {
             assert_eq!(*tag, TAG);
             (stamp, "r", id.as_bytes().to_vec())
         }
+        Payload::Foreign(_) => panic!("nothing is shared"),
     };
     let number = id[0];
     let (special, of) = match candidate.current {

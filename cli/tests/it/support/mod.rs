@@ -3,7 +3,12 @@
 mod reopened;
 mod tool;
 
-use std::{convert::Infallible, fs, path::PathBuf, time::Duration};
+use std::{
+    convert::Infallible,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use http::Response;
 use silverback::{
@@ -18,7 +23,7 @@ use silverback_test_servers::{MariaDb, Memcached, Postgres, Redis};
 use tower::service_fn;
 
 use self::reopened::Reopened;
-pub(crate) use self::tool::Tool;
+pub(crate) use self::tool::{Output, Tool};
 
 /// A key of the tests, as text and as bytes.
 pub(crate) const KEY: &str = "dGhlIGFjdGl2ZSBrZXkgb2YgdGhlIHRlc3RzLCAzMiBieXRlcw==";
@@ -78,15 +83,8 @@ impl World {
         fs::write(&file, settings).unwrap();
         let key_file = dir.path().join("keys");
         write_private(&key_file, KEY);
-        let mut all: toml::Value = toml::from_str(settings).unwrap();
-        let own = all["sessions"]
-            .as_table_mut()
-            .unwrap()
-            .remove("account")
-            .unwrap();
-        let settings: SessionSettings = own.try_into().unwrap();
         let keys = Keys::new(Key::from_base64(KEY).unwrap());
-        let config = SessionConfig::new("account", store.clone(), keys).settings(settings);
+        let config = SessionConfig::new("account", store.clone(), keys).settings(read(&file));
         let mut tool = Tool::default();
         tool.env("SILVERBACK_STORE", &dsn);
         tool.env("SILVERBACK_SETTINGS", file.to_str().unwrap());
@@ -115,6 +113,15 @@ impl World {
 
     pub(crate) fn key_file(&self) -> PathBuf {
         self.dir.path().join("keys")
+    }
+
+    pub(crate) fn settings_file(&self) -> PathBuf {
+        self.dir.path().join("app.toml")
+    }
+
+    /// The settings that a server finds that starts now.
+    pub(crate) fn settings(&self) -> SessionSettings {
+        read(&self.settings_file())
     }
 
     /// Somebody comes, and gets a session with this in it. The tool must not show its cookie.
@@ -190,6 +197,12 @@ impl World {
     }
 }
 
+fn read(settings: &Path) -> SessionSettings {
+    let mut all: toml::Value = toml::from_str(&fs::read_to_string(settings).unwrap()).unwrap();
+    let sessions = all["sessions"].as_table_mut().unwrap();
+    sessions.remove("account").unwrap().try_into().unwrap()
+}
+
 async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Server)> {
     let long = Duration::from_secs(30);
     Some(match at {
@@ -256,7 +269,7 @@ async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Serv
 }
 
 /// Writes a file that its owner alone can read.
-pub(crate) fn write_private(path: &std::path::Path, text: &str) {
+pub(crate) fn write_private(path: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
