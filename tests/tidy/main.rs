@@ -193,6 +193,7 @@ const CRATES: &[&str] = &[
     "stores/cached/src",
     "stores/redis/src",
     "stores/sqlx/src",
+    "stores/tower-sessions/src",
 ];
 
 static CRATE: LazyLock<Crate> = LazyLock::new(|| {
