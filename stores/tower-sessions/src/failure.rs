@@ -12,6 +12,12 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// A database has failed.
+    #[cfg(any(feature = "postgres", feature = "redis-1"))]
+    pub(crate) fn backend(error: &dyn error::Error) -> Self {
+        Self::Backend(sentence(error))
+    }
+
     /// The session has ended while somebody still had it.
     pub(crate) fn gone() -> Self {
         Self::Backend("the session has ended".to_owned())

@@ -19,6 +19,8 @@
 //! |---|---|---|
 //! | `v0_14` | tower-sessions 0.14, which axum-login 0.18 and axum-messages 0.8 need | no |
 //! | `v0_15` | tower-sessions 0.15 | no |
+//! | `redis-1` | [`Former::redis`], with redis 1.x | no |
+//! | `postgres` | [`Former::postgres`], with sqlx 0.9, which needs Rust 1.94 | no |
 //! | `signed` | [`FormerSessions::signed`] | no |
 //! | `private` | [`FormerSessions::private`] | no |
 //!

@@ -113,13 +113,25 @@ macro_rules! version {
                 }
             }
 
+            /// The ID that a cookie's value is.
+            pub(crate) fn parse(text: &str) -> Option<i128> {
+                text.parse().ok().map(|id: Id| id.0)
+            }
+
+            /// As the cookie has it, and the published stores.
+            #[cfg(any(feature = "postgres", feature = "redis-1"))]
+            #[allow(dead_code, reason = "one version's is enough")]
+            pub(crate) fn text(id: i128) -> String {
+                Id(id).to_string()
+            }
+
             /// A store of this version.
             pub(crate) struct Of<T>(pub(crate) T);
 
             #[async_trait]
             impl<T: SessionStore> Rows for Of<T> {
                 fn parse(&self, text: &str) -> Option<i128> {
-                    text.parse().ok().map(|id: Id| id.0)
+                    parse(text)
                 }
 
                 async fn load(&self, id: i128) -> std::result::Result<Option<Row>, Failure> {
@@ -180,6 +192,11 @@ macro_rules! version {
         }
     };
 }
+
+#[cfg(all(any(feature = "postgres", feature = "redis-1"), not(feature = "v0_15")))]
+pub(crate) use self::v0_14::{parse, text};
+#[cfg(all(any(feature = "postgres", feature = "redis-1"), feature = "v0_15"))]
+pub(crate) use self::v0_15::{parse, text};
 
 #[cfg(feature = "v0_14")]
 version!(v0_14, tower_sessions_core_0_14);

@@ -8,11 +8,11 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use http::{Request, Response, StatusCode, header};
-use silverback::Session;
-use time::{Duration, OffsetDateTime};
+use silverback::{Clock, Session};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     answer::{failed, failed_with},
     failure::Failure,
-    row::Row,
+    row::{Row, date},
 };
 
 /// A layer that moves the sessions of tower-sessions into silverback's, each when its visitor comes.
@@ -77,10 +77,11 @@ pub struct FormerSessions(Arc<Shared>);
 struct Shared {
     former: Former,
     cookie: FormerCookie,
+    clock: Clock,
 }
 
 /// How long a session that has been moved can be moved again.
-const GRACE: Duration = Duration::seconds(60);
+const GRACE: Duration = Duration::from_secs(60);
 
 impl FormerSessions {
     /// Moves the sessions of `former`. The cookie is that of tower-sessions' defaults: it is called
@@ -99,7 +100,11 @@ impl FormerSessions {
             domain: None,
             seal: Seal::None,
         };
-        Self(Arc::new(Shared { former, cookie }))
+        Self(Arc::new(Shared {
+            former,
+            cookie,
+            clock: Clock::system(),
+        }))
     }
 
     /// Names the cookie, as `SessionManagerLayer::with_name` did.
@@ -111,7 +116,7 @@ impl FormerSessions {
     /// ```
     #[must_use]
     pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.with(|cookie| cookie.name = name.into())
+        self.with(|shared| shared.cookie.name = name.into())
     }
 
     /// Sets the cookie's path, as `SessionManagerLayer::with_path` did. Browsers remove a cookie
@@ -124,7 +129,7 @@ impl FormerSessions {
     /// ```
     #[must_use]
     pub fn path(self, path: impl Into<Cow<'static, str>>) -> Self {
-        self.with(|cookie| cookie.path = path.into())
+        self.with(|shared| shared.cookie.path = path.into())
     }
 
     /// Sets the cookie's domain, as `SessionManagerLayer::with_domain` did.
@@ -136,7 +141,7 @@ impl FormerSessions {
     /// ```
     #[must_use]
     pub fn domain(self, domain: impl Into<Cow<'static, str>>) -> Self {
-        self.with(|cookie| cookie.domain = Some(domain.into()))
+        self.with(|shared| shared.cookie.domain = Some(domain.into()))
     }
 
     /// Takes signed cookies alone, as `SessionManagerLayer::with_signed` made them.
@@ -151,7 +156,7 @@ impl FormerSessions {
     #[cfg(feature = "signed")]
     #[must_use]
     pub fn signed(self, key: cookie::Key) -> Self {
-        self.with(|cookie| cookie.seal = Seal::Signed(key))
+        self.with(|shared| shared.cookie.seal = Seal::Signed(key))
     }
 
     /// Takes encrypted cookies alone, as `SessionManagerLayer::with_private` made them.
@@ -166,11 +171,26 @@ impl FormerSessions {
     #[cfg(feature = "private")]
     #[must_use]
     pub fn private(self, key: cookie::Key) -> Self {
-        self.with(|cookie| cookie.seal = Seal::Private(key))
+        self.with(|shared| shared.cookie.seal = Seal::Private(key))
     }
 
-    fn with(mut self, change: impl FnOnce(&mut FormerCookie)) -> Self {
-        change(&mut Arc::make_mut(&mut self.0).cookie);
+    /// Sets the clock that the 60 seconds of an old record are counted by. Its store goes by the
+    /// system's.
+    ///
+    /// ```
+    /// # use silverback::{Clock, Timestamp};
+    /// # use silverback_tower_sessions::{Former, FormerSessions};
+    /// # let old = tower_sessions_0_14::MemoryStore::default();
+    /// let clock = Clock::manual(Timestamp::from_secs(4_000_000_000));
+    /// let former = FormerSessions::new(Former::v0_14(old)).clock(clock);
+    /// ```
+    #[must_use]
+    pub fn clock(self, clock: Clock) -> Self {
+        self.with(|shared| shared.clock = clock)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Shared)) -> Self {
+        change(Arc::make_mut(&mut self.0));
         self
     }
 }
@@ -292,8 +312,8 @@ impl Visit {
     }
 
     async fn retire(&self, row: Row) -> Result<(), Failure> {
-        let end = OffsetDateTime::now_utc() + GRACE;
-        let expires = row.expires.min(end);
+        let end = self.shared.clock.now().saturating_add(GRACE);
+        let expires = row.expires.min(date(end));
         self.shared.former.save(Row { expires, ..row }).await
     }
 }

@@ -13,5 +13,6 @@
 
 mod axum_login;
 mod axum_messages;
+mod rows;
 mod v0_14;
 mod v0_15;
