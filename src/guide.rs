@@ -32,7 +32,7 @@ pages! {
     types: "../docs/guides/types.md",
 }
 
-/// Its programs are tests of `stores/tower-sessions`, whose dependencies they need.
+// Its programs are tests of `stores/tower-sessions`, whose dependencies they need.
 #[cfg(not(doctest))]
 #[doc = include_str!("guide/links.md")]
 #[doc = include_str!("../docs/guides/tower-sessions.md")]
