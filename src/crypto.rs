@@ -30,7 +30,20 @@ pub(crate) struct Forged;
 /// Draws from the operating system each time: a generator in user space would repeat itself after a
 /// fork or in the copy of a virtual machine.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], RandomError> {
+    #[cfg(test)]
+    DRAWS.with(|draws| draws.set(draws.get() + 1));
     random_from(|bytes| SystemRandom::new().fill(bytes).map_err(|_| RandomError))
+}
+
+#[cfg(test)]
+thread_local! {
+    static DRAWS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// How often this thread has drawn random bytes: each time is a call of the operating system.
+#[cfg(test)]
+pub(crate) fn draws() -> usize {
+    DRAWS.get()
 }
 
 pub(crate) fn random_from<const N: usize>(
@@ -76,6 +89,54 @@ impl MacKey {
 
     /// Compares in constant time.
     pub(crate) fn verify(&self, message: &[u8], tag: &[u8; MAC_LEN]) -> Result<(), Forged> {
+        hmac::verify(&self.0, message, tag).map_err(|_| Forged)
+    }
+}
+
+/// Which hash an HMAC of gorilla/securecookie is made with.
+#[cfg(feature = "gorilla")]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum HashFunction {
+    /// SHA-1, which nothing new should use.
+    Sha1,
+    /// SHA-256: what gorilla/securecookie uses unless it is told otherwise.
+    #[default]
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
+
+/// Signs with an HMAC whose key was made elsewhere, and is of any length.
+#[cfg(feature = "gorilla")]
+#[derive(Clone)]
+pub(crate) struct ForeignMac(hmac::Key);
+
+#[cfg(feature = "gorilla")]
+impl ForeignMac {
+    pub(crate) fn new(hash: HashFunction, key: &[u8]) -> Self {
+        let algorithm = match hash {
+            HashFunction::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+            HashFunction::Sha256 => hmac::HMAC_SHA256,
+            HashFunction::Sha384 => hmac::HMAC_SHA384,
+            HashFunction::Sha512 => hmac::HMAC_SHA512,
+        };
+        Self(hmac::Key::new(algorithm, key))
+    }
+
+    /// The length of its tags.
+    pub(crate) fn len(&self) -> usize {
+        self.0.algorithm().digest_algorithm().output_len()
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        hmac::sign(&self.0, message).as_ref().to_vec()
+    }
+
+    /// Compares the whole tag, in constant time.
+    pub(crate) fn verify(&self, message: &[u8], tag: &[u8]) -> Result<(), Forged> {
         hmac::verify(&self.0, message, tag).map_err(|_| Forged)
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     binary::Tail,
     clock::Timestamp,
     codec::{Refused, Stamp, TokenHead, TokenTimes},
-    config::{SessionConfig, Settings},
+    config::{Payload, SessionConfig, Settings},
     content::Content,
     error::{ConfigError, Rejection},
     id::{RecordKey, SessionId},
@@ -21,7 +21,7 @@ use crate::{
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// What anyone can read off it; `None` if it is no token.
+    /// What anyone can read off it; `None` if it is no token, as a cookie that Go has made.
     pub head: Option<TokenHead>,
     /// What the key is used for that it names; `None` if that key is not among the keys.
     pub key: Option<KeyState>,
@@ -87,7 +87,10 @@ impl SessionConfig {
         };
         // Longer ones are not looked at.
         if head.is_none() {
-            return Ok(told);
+            return Ok(match settings.open_cookie(value, now) {
+                Ok(cookie) => told.of_foreign(&settings, cookie.payload),
+                Err(_) => told,
+            });
         }
         let pardoned = self.with_keys(self.keys().pardoned()).build()?;
         Ok(match pardoned.read_cookie(value) {
@@ -98,6 +101,24 @@ impl SessionConfig {
 }
 
 impl Explanation {
+    /// Of a cookie that Go made.
+    fn of_foreign(self, settings: &Settings, payload: Payload) -> Self {
+        let Payload::Foreign(foreign) = payload else {
+            return self;
+        };
+        Self {
+            times: Some(TokenTimes {
+                issued: foreign.saved,
+                created: foreign.saved,
+                expires: foreign.expires,
+            }),
+            expires: Some(Lifetime::end_of(&foreign, settings)),
+            record_key: Some(foreign.id.record_key()),
+            holds_values: true,
+            ..self
+        }
+    }
+
     fn of_token(self, settings: &Settings, stamp: &Stamp, payload: Tail) -> Self {
         let id = match &stamp.token_id {
             Some(id) => Some(SessionId::of_token(id)),

@@ -167,11 +167,11 @@ fn finish<B>(
         caching::note_use(headers, committed.used);
         return response;
     }
-    caching::keep_cookies_out(headers, registry.shared().allows_shared_caching);
     for cookie in inner.0 {
         headers.append(header::SET_COOKIE, cookie);
     }
     set_cookies(headers, committed.cookies, registry.shared());
+    caching::keep_cookies_out(headers, registry.shared().allows_shared_caching);
     response
 }
 

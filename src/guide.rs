@@ -12,8 +12,12 @@ macro_rules! pages {
 }
 
 pages! {
+    actix_session: "../docs/guides/actix-session.md",
+    axum_session: "../docs/guides/axum_session.md",
     csrf: "../docs/guides/csrf.md",
+    drills: "../docs/guides/drills.md",
     events: "../docs/events.md",
+    gorilla: "../docs/guides/gorilla.md",
     keys: "../docs/guides/keys.md",
     layers: "../docs/guides/layers.md",
     login: "../docs/guides/login.md",

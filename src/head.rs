@@ -19,7 +19,8 @@ impl Head {
         let may_prefetch = has_cookies && method == Method::GET;
         Self {
             method: method.clone(),
-            is_grpc: is_grpc(headers),
+            // Every call of gRPC is a POST (its protocol over HTTP/2, "Requests").
+            is_grpc: method == Method::POST && is_grpc(headers),
             is_unseen: method == Method::HEAD || may_prefetch && is_prefetch(headers),
         }
     }
@@ -55,6 +56,23 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_of_grpc_is_a_post_of_its_type() {
+        for (method, kind, expected) in [
+            (Method::POST, "application/grpc", true),
+            (Method::POST, "application/grpc+proto", true),
+            (Method::POST, "application/grpc; x=y", true),
+            (Method::POST, "application/grpc-web", false),
+            (Method::POST, "text/html", false),
+            (Method::GET, "application/grpc", false),
+        ] {
+            let request = Request::builder().method(&method);
+            let request = request.header(header::CONTENT_TYPE, kind).body(());
+            let head = Head::of(&request.expect("a request"), false);
+            assert_eq!(head.is_grpc, expected, "{method} {kind}");
+        }
+    }
 
     #[test]
     fn a_prefetch_is_known_by_its_first_token() {

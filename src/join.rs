@@ -2,7 +2,7 @@
 
 use std::{
     future::poll_fn,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
 
@@ -56,6 +56,35 @@ pub(crate) async fn all<F: Future<Output: Unpin>>(mut futures: Vec<F>) -> Vec<F:
     outputs.collect()
 }
 
+/// Runs two futures side by side until both are done, or the first is and its output is enough.
+pub(crate) async fn unless<A: Unpin, B: Unpin>(
+    first: impl Future<Output = A>,
+    second: impl Future<Output = B>,
+    is_enough: impl Fn(&A) -> bool,
+) -> (A, Option<B>) {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    let (mut one, mut other) = (None, None);
+    poll_fn(|cx| {
+        if one.is_none()
+            && let Poll::Ready(output) = first.as_mut().poll(cx)
+        {
+            one = Some(output);
+        }
+        let is_enough = one.as_ref().is_some_and(&is_enough);
+        if !is_enough
+            && other.is_none()
+            && let Poll::Ready(output) = second.as_mut().poll(cx)
+        {
+            other = Some(output);
+        }
+        match one.take_if(|_| is_enough || other.is_some()) {
+            Some(output) => Poll::Ready((output, other.take())),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
 #[cfg(test)]
 mod tests {
     use std::{future::ready, pin::pin, task::Waker};
@@ -74,6 +103,27 @@ mod tests {
             }
         })
         .await
+    }
+
+    #[test]
+    fn the_second_of_two_is_left_if_the_first_is_enough() {
+        for (one, other, is_enough, polls, both) in [
+            (1, 9, true, 1, false),
+            (3, 2, true, 3, true),
+            (1, 4, false, 4, true),
+            (4, 1, false, 4, true),
+        ] {
+            let mut two = pin!(unless(after(one), after(other), |_| is_enough));
+            let mut cx = Context::from_waker(Waker::noop());
+            let mut polled = 1;
+            let output = loop {
+                match two.as_mut().poll(&mut cx) {
+                    Poll::Ready(output) => break output,
+                    Poll::Pending => polled += 1,
+                }
+            };
+            assert_eq!((output, polled), ((one, both.then_some(other)), polls));
+        }
     }
 
     #[test]

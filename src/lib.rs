@@ -300,6 +300,7 @@
 //! | `filesystem` | [`FilesystemStore`] (Unix) | yes |
 //! | `axum` | [extractors](#axum), and `IntoResponse` for [`Error`] | no |
 //! | `conformance` | [`store_conformance!`]: tests of the [`Store`](store::Store) contract, for your own store | no |
+//! | `gorilla` | [`gorilla`](mod@gorilla): sessions shared with Go's gorilla/sessions | no |
 //! | `metrics` | counts and times for a recorder of the `metrics` facade: see `docs/events.md` | no |
 //! | `testing` | [`testing`](mod@testing): browsers, seeded sessions and failing stores for your tests | no |
 //! | `tracing` | events on the target `silverback`: kinds and names, never a secret | yes |
@@ -316,6 +317,7 @@ mod future;
     unix,
     feature = "axum",
     feature = "filesystem",
+    feature = "gorilla",
     feature = "metrics",
     feature = "testing"
 ))]
@@ -351,6 +353,8 @@ pub mod store;
 
 mod codec;
 mod cookie;
+#[cfg(feature = "gorilla")]
+pub mod gorilla;
 pub mod key;
 
 mod binary;

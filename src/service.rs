@@ -80,3 +80,63 @@ impl<S: fmt::Debug, R> fmt::Debug for SessionService<S, R> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, future::ready, pin::pin};
+
+    use http::HeaderValue;
+    use tower::{Layer, ServiceExt, service_fn};
+
+    use super::*;
+    use crate::{
+        Error, Keys, SessionConfig, SessionLayer, crypto,
+        store::{CookieStore, IntoBackend, MemoryStore, now},
+    };
+
+    type Action = fn(&Session) -> Result<(), Error>;
+
+    /// How often a request draws random bytes, and the cookie that it sets.
+    fn draws(
+        layer: &SessionLayer,
+        cookie: Option<&HeaderValue>,
+        act: Action,
+    ) -> (usize, Option<HeaderValue>) {
+        let service = layer.layer(service_fn(|request: Request<()>| {
+            let session = request.extensions().get::<Session>();
+            act(session.expect("the layer is around")).expect("nothing here fails");
+            ready(Ok::<_, Infallible>(Response::new(())))
+        }));
+        let mut request = Request::new(());
+        let cookie = cookie.map(|cookie| (header::COOKIE, cookie.clone()));
+        request.headers_mut().extend(cookie);
+        let before = crypto::draws();
+        let answer = now(pin!(service.oneshot(request))).expect("nothing here waits");
+        let Ok(response) = answer;
+        let cookie = response.headers().get(header::SET_COOKIE).cloned();
+        (crypto::draws() - before, cookie)
+    }
+
+    #[test]
+    fn a_request_draws_random_bytes_once_if_at_all() {
+        let keys = Keys::generate().expect("random bytes");
+        for (backend, of_change) in [
+            // Each message is sealed under a key of its own.
+            (CookieStore::new().into_backend(), 1),
+            (CookieStore::new().signed().into_backend(), 0),
+            (MemoryStore::new().into_backend(), 0),
+        ] {
+            let layer = SessionLayer::new(SessionConfig::new("s", backend, keys.clone()));
+            let (of_new, cookie) = draws(&layer, None, |session| session.insert("n", 1));
+            assert_eq!(of_new, 1, "{layer:?}");
+            let (of_read, _) = draws(&layer, cookie.as_ref(), |session| {
+                session
+                    .get::<u8>("n")
+                    .map(|found| assert_eq!(found, Some(1)))
+            });
+            assert_eq!(of_read, 0, "{layer:?}");
+            let (drawn, _) = draws(&layer, cookie.as_ref(), |session| session.insert("n", 2));
+            assert_eq!(drawn, of_change, "{layer:?}");
+        }
+    }
+}

@@ -101,8 +101,10 @@ impl<T: Copy> Visitor<'_> for OfWords<T> {
 /// Not serde's own macro: it would make every application that uses this crate build `syn`.
 macro_rules! words {
     ($type:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+        #[allow(dead_code, reason = "not all of these types are reported")]
         impl $type {
-            #[allow(dead_code, reason = "not all of these types are reported")]
+            pub(crate) const ALL: [Self; [$($word),+].len()] = [$(Self::$variant),+];
+
             pub(crate) const fn word(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)+
@@ -120,7 +122,7 @@ macro_rules! words {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 deserializer.deserialize_str($crate::text::OfWords {
                     words: &[$($word),+],
-                    values: &[$(Self::$variant),+],
+                    values: &Self::ALL,
                 })
             }
         }

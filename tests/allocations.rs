@@ -145,8 +145,8 @@ fn a_request_that_reads_costs_few_more() {
             Ok::<_, Infallible>(Response::new(()))
         }));
         let (all, _) = count(&mut read, &[&valid]);
-        // Two as above; the list of cookies of our name, the token, a record's bytes, and the
-        // `Vary` header.
-        assert!(all <= 7, "{all} allocations");
+        // Two as above; the list of cookies of our name, the token or a record's bytes, and the
+        // `Vary` header. What is counted of it (feature `metrics`) takes none.
+        assert!(all <= 5, "{all} allocations");
     }
 }

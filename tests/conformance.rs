@@ -29,7 +29,7 @@ use std::{
 use silverback::{
     Clock, Timestamp,
     store::{
-        FilesystemStore, MemoryStore, RecordKey, Sweep,
+        FilesystemStore, MemoryStore, MigratingStore, RecordKey, Sweep,
         conformance::{self, Rule, START, Subject},
     },
     store_conformance,
@@ -46,12 +46,31 @@ store_conformance!(mod filesystem_of_the_systems_time, files(&Clock::system()));
 store_conformance!(mod map, sound::MapStore::default());
 store_conformance!(mod remote, |clock| sound::Remote::new(MemoryStore::new().clock(clock)));
 store_conformance!(mod flaky, |clock| FlakyStore::new(MemoryStore::new().clock(clock)));
+store_conformance!(mod migrating, |clock| migrating(&clock, MigratingStore::new));
+store_conformance!(mod prepared, |clock| migrating(&clock, MigratingStore::prepared));
+store_conformance!(mod half_migrated, |clock| sound::HalfMigrated::new(&clock));
 store_conformance!(mod locking, sound::connect(3).await);
 store_conformance!(mod stopped, stopped());
 store_conformance!(mod networked_once, once networked());
 
 fn swept(store: MemoryStore) -> Subject<MemoryStore> {
     Subject::new(store).sweep(|store| async move { drop(store.sweep().await) })
+}
+
+type Remotes = MigratingStore<sound::Remote, sound::Remote>;
+
+fn migrating(clock: &Clock, make: fn(sound::Remote, sound::Remote) -> Remotes) -> Subject<Remotes> {
+    let stores = [(); 2].map(|()| MemoryStore::new().clock(clock.clone()));
+    let [from, to] = stores.clone();
+    let sweep = move |_| {
+        let [from, to] = stores.clone();
+        async move {
+            from.sweep().await;
+            to.sweep().await;
+        }
+    };
+    let [from, to] = [from, to].map(sound::Remote::new);
+    Subject::new(make(from, to).clock(clock.clone())).sweep(sweep)
 }
 
 /// Its clock is not this machine's, so nobody can wait for its ends.

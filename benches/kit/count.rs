@@ -48,19 +48,41 @@ impl std::ops::Sub for Counts {
 /// when the bare service is subtracted.
 #[derive(Debug, Default)]
 pub struct Steps {
-    pub instructions: u64,
     pub allocations: u64,
-    /// How often the instruction at each address was executed.
-    pub executed: HashMap<u64, u64>,
+    /// In their order.
+    pub all: Vec<Step>,
 }
+
+/// One instruction that is executed.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    pub address: u64,
+    /// Where the stack ends.
+    pub stack: u64,
+}
+
+impl Steps {
+    /// How often the instruction at each address was executed.
+    pub fn executed(&self) -> HashMap<u64, u64> {
+        let mut executed = HashMap::new();
+        for step in &self.all {
+            *executed.entry(step.address).or_default() += 1;
+        }
+        executed
+    }
+}
+
+/// How many functions of the C library allocate.
+const ALLOCATORS: usize = 4;
 
 /// Lets the parent step through this process: from now on it stops at each mark that `work` makes.
 pub fn traced(work: impl FnOnce(&dyn Fn())) -> io::Result<()> {
-    let allocators: [*const (); 4] = [
+    let allocators: [*const (); ALLOCATORS + 1] = [
         libc::malloc as _,
         libc::calloc as _,
         libc::realloc as _,
         libc::posix_memalign as _,
+        libc::free as _,
     ];
     println!(
         "{}",
@@ -77,6 +99,7 @@ pub fn traced(work: impl FnOnce(&dyn Fn())) -> io::Result<()> {
 pub struct Stepped {
     child: Child,
     pid: Pid,
+    /// Those that allocate, and the one that frees.
     allocators: Vec<u64>,
     /// The processors of this process, before it shared one with that.
     processors: CpuSet,
@@ -120,7 +143,7 @@ impl Stepped {
             median(steps.iter().map(|steps| count(steps) as f64).collect())
         };
         Ok(Counts {
-            instructions: of(|steps| steps.instructions),
+            instructions: of(|steps| steps.all.len() as u64),
             allocations: of(|steps| steps.allocations),
         })
     }
@@ -139,13 +162,18 @@ impl Stepped {
                 WaitStatus::Stopped(_, Signal::SIGSTOP) => break,
                 status => return Err(unexpected(status)),
             }
-            let address = instruction(&ptrace::getregs(self.pid)?);
-            steps.instructions += 1;
-            steps.allocations += u64::from(self.allocators.contains(&address));
-            *steps.executed.entry(address).or_default() += 1;
+            let step = step(&ptrace::getregs(self.pid)?);
+            let mut allocators = self.allocators.iter().take(ALLOCATORS);
+            steps.allocations += u64::from(allocators.any(|address| *address == step.address));
+            steps.all.push(step);
         }
         ptrace::cont(self.pid, None)?;
         Ok(steps)
+    }
+
+    /// Whether a function of the C library's allocator is at this address.
+    pub fn is_allocator(&self, address: u64) -> bool {
+        self.allocators.contains(&address)
     }
 
     /// What is where in the memory of the process, as the kernel tells it.
@@ -182,13 +210,19 @@ fn read_addresses(stdout: ChildStdout) -> io::Result<Vec<u64>> {
 }
 
 #[cfg(target_arch = "x86_64")]
-const fn instruction(registers: &libc::user_regs_struct) -> u64 {
-    registers.rip
+const fn step(registers: &libc::user_regs_struct) -> Step {
+    Step {
+        address: registers.rip,
+        stack: registers.rsp,
+    }
 }
 
 #[cfg(target_arch = "aarch64")]
-const fn instruction(registers: &libc::user_regs_struct) -> u64 {
-    registers.pc
+const fn step(registers: &libc::user_regs_struct) -> Step {
+    Step {
+        address: registers.pc,
+        stack: registers.sp,
+    }
 }
 
 fn unexpected(status: WaitStatus) -> io::Error {

@@ -162,21 +162,6 @@ fn read(path: &Path) -> io::Result<Counts> {
     })
 }
 
-/// What each function of a scenario costs that was counted: of the bare service, the floor, and
-/// silverback.
-pub(crate) fn functions(scenario: &Scenario, kind: Kind) -> io::Result<Vec<Vec<(String, f64)>>> {
-    let of_subject = |subject| {
-        let text = fs::read_to_string(file(scenario, kind, subject))?;
-        Ok(costs(&text)
-            .map(|cost| (cost.function.to_owned(), per_call(cost.instructions)))
-            .collect())
-    };
-    names(scenario)
-        .iter()
-        .map(|subject| of_subject(*subject))
-        .collect()
-}
-
 fn per_call(count: u64) -> f64 {
     count as f64 / f64::from(CALLS)
 }

@@ -46,6 +46,8 @@ const SKEW: u64 = 60;
 
 pub(crate) struct Floor {
     in_memory: bool,
+    /// It says `Vary` and `Cache-Control` as well.
+    tells_caches: bool,
     head: [u8; HEAD],
     key: Key,
     records: Mutex<HashMap<[u8; 32], Record>>,
@@ -103,6 +105,7 @@ impl Floor {
         let key: [u8; 32] = expand(&root, &info);
         Self {
             in_memory: kind == Kind::Memory,
+            tells_caches: false,
             head: [if sealed { 0x11 } else { 0x21 }, a, b, c, d],
             key: if sealed {
                 Key::Seal(Prk::new_less_safe(HKDF_SHA256, &key))
@@ -110,6 +113,14 @@ impl Floor {
                 Key::Sign(hmac::Key::new(HMAC_SHA256, &key))
             },
             records: Mutex::default(),
+        }
+    }
+
+    /// One whose responses have the header fields that silverback's have.
+    pub(crate) fn telling_caches(kind: Kind) -> Self {
+        Self {
+            tells_caches: true,
+            ..Self::new(kind)
         }
     }
 
@@ -122,13 +133,19 @@ impl Floor {
         let slot = Slot::default();
         request.extensions_mut().insert(Arc::clone(&slot));
         let mut response = inner(request);
-        let open = slot
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-            .filter(|open| open.is_changed);
-        if let Some(cookie) = open.and_then(|open| self.save(open)) {
+        let open = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let is_used = open.is_some();
+        let mut directives = "private, no-cache";
+        let changed = open.filter(|open| open.is_changed);
+        if let Some(cookie) = changed.and_then(|open| self.save(open)) {
             response.headers_mut().append(header::SET_COOKIE, cookie);
+            directives = "no-store";
+        }
+        if self.tells_caches && is_used {
+            let headers = response.headers_mut();
+            headers.append(header::VARY, HeaderValue::from_static("Cookie"));
+            let directives = HeaderValue::from_static(directives);
+            headers.insert(header::CACHE_CONTROL, directives);
         }
         response
     }

@@ -26,6 +26,7 @@ use kit::{
 use crate::{
     cost,
     subjects::{self, has_floor},
+    symbols::Symbols,
 };
 
 /// Bytes of a line.
@@ -90,7 +91,7 @@ fn footprints(scenario: &Scenario, kind: Kind) -> Result<Vec<Footprint>, Box<dyn
     let of = |(steps, accesses): (Steps, Lines)| {
         let (stack, data) = accesses.into_iter().partition(|line| line * LINE >= STACK);
         Footprint {
-            code: lines(steps.executed.keys()),
+            code: lines(steps.executed().keys()),
             data,
             stack,
         }
@@ -206,15 +207,16 @@ pub(crate) fn functions(scenario: &Scenario, kind: Kind) -> Result<String, Box<d
     let (bare, own) = steps.first().zip(steps.last()).ok_or("nobody was traced")?;
     let symbols = Symbols::of_this_program(&maps)?;
     let mut sums: BTreeMap<&str, (i64, u32)> = BTreeMap::new();
-    for (executed, sign) in [(&own.executed, 1), (&bare.executed, -1)] {
+    let (bare, own) = (bare.executed(), own.executed());
+    for (executed, sign) in [(&own, 1), (&bare, -1)] {
         for (address, times) in executed {
             let (instructions, _) = sums.entry(symbols.find(*address)).or_default();
             *instructions += sign * i64::try_from(*times)?;
         }
     }
-    let bare = lines(bare.executed.keys());
+    let bare = lines(bare.keys());
     let mut first: BTreeMap<u64, u64> = BTreeMap::new();
-    for address in own.executed.keys().copied() {
+    for address in own.keys().copied() {
         let line = address / LINE;
         if !bare.contains(&line) {
             let first = first.entry(line).or_insert(address);
@@ -240,58 +242,4 @@ pub(crate) fn functions(scenario: &Scenario, kind: Kind) -> Result<String, Box<d
     let lines = u32::try_from(first.len())?;
     let head = [head, row("all".to_owned(), (all, lines))];
     Ok(markdown(&head.into_iter().chain(rows).collect::<Vec<_>>()))
-}
-
-/// The functions of this program, by their first address.
-struct Symbols {
-    base: u64,
-    names: BTreeMap<u64, String>,
-    end: u64,
-}
-
-impl Symbols {
-    fn of_this_program(maps: &str) -> Result<Self, Box<dyn Error>> {
-        let program = env::current_exe()?;
-        let path = program.to_string_lossy();
-        let places = maps.lines().filter(|line| line.ends_with(&*path));
-        let places: Vec<_> = places
-            .filter_map(|line| line.split_once(' ')?.0.split_once('-'))
-            .collect();
-        let (first, last) = places
-            .first()
-            .zip(places.last())
-            .ok_or("the program is nowhere")?;
-        let base = u64::from_str_radix(first.0, 16)?;
-        let output = Command::new("nm")
-            .args(["--demangle", "--defined-only"])
-            .arg(&program)
-            .output()?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let symbol = |line: &str| {
-            let (address, rest) = line.split_once(' ')?;
-            let (kind, name) = rest.split_once(' ')?;
-            let address = u64::from_str_radix(address, 16).ok()?;
-            kind.eq_ignore_ascii_case("t")
-                .then(|| (address, short(name)))
-        };
-        Ok(Self {
-            base,
-            names: text.lines().filter_map(symbol).collect(),
-            end: u64::from_str_radix(last.1, 16)?,
-        })
-    }
-
-    fn find(&self, address: u64) -> &str {
-        if !(self.base..self.end).contains(&address) {
-            return "shared libraries";
-        }
-        let mut before = self.names.range(..=address - self.base);
-        before.next_back().map_or("unknown", |(_, name)| name)
-    }
-}
-
-/// Without the hash at the end.
-fn short(name: &str) -> String {
-    let (front, hash) = name.rsplit_once("::h").unwrap_or((name, ""));
-    if hash.len() == 16 { front } else { name }.to_owned()
 }

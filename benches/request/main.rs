@@ -12,13 +12,14 @@
 //! --write                write the tables into docs/performance.md
 //! --counts               instructions and allocations alone, which a busy machine does not change
 //! --footprint            the lines of code and data that a request touches, beside the floor's
+//! --profile              what the instructions are for, and which aims are out of reach
 //! --functions E4 memory  of which functions the instructions and those lines of code are
 //! --check                instructions and allocations against benches/baseline.tsv, by callgrind
 //! --accept               a new baseline
 //! ```
 //!
-//! The service is called directly, in process, with nothing in between. `--check`, `--accept`,
-//! `--footprint` and the profile take valgrind.
+//! The service is called directly, in process, with nothing in between. `--check`, `--accept` and
+//! `--footprint` take valgrind, `--functions` and the profile binutils.
 
 mod baseline;
 mod callgrind;
@@ -27,6 +28,7 @@ mod floor;
 mod footprint;
 mod profile;
 mod subjects;
+mod symbols;
 mod table;
 
 use std::{env, error::Error, process::ExitCode};
@@ -54,6 +56,8 @@ fn main() -> Result<ExitCode, Failure> {
         ["--counts"] => tables(false, false)?,
         ["--write", "--counts"] | ["--counts", "--write"] => tables(true, false)?,
         ["--footprint"] => println!("{}", footprint::table()?),
+        ["--profile"] => put_profile(&page(false))?,
+        ["--profile", "--write"] => put_profile(&page(true))?,
         ["--functions", scenario, kind] => {
             println!(
                 "{}",
@@ -64,7 +68,7 @@ fn main() -> Result<ExitCode, Failure> {
         ["--check"] => return Ok(ExitCode::FAILURE),
         ["--accept"] => baseline::accept(&counted()?)?,
         ["--subjects", mode, scenario, kind] => run_subjects(mode, scenario, find(kind)?)?,
-        _ => return Err("the arguments are --write, --counts, --footprint, --functions, --check, --accept or none".into()),
+        _ => return Err("the arguments are --write, --counts, --footprint, --profile, --functions, --check, --accept or none".into()),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -83,6 +87,7 @@ fn run_subjects(mode: &str, scenario: &str, kind: Kind) -> Result<(), Failure> {
     match mode {
         "step" => count::traced(|mark| cost::run_counted(scenario, kind, mark))?,
         "once" => count::traced(|mark| cost::run(scenario, kind, 1, mark))?,
+        "profile" => count::traced(|mark| profile::run(scenario, kind, mark))?,
         "trace" => footprint::run_traced(scenario, kind)?,
         _ => return Err("there is no such mode".into()),
     }
@@ -97,7 +102,7 @@ fn counted() -> Result<Vec<OfKind>, Failure> {
 
 fn tables(writes: bool, times: bool) -> Result<(), Failure> {
     subjects::check();
-    let page = Page::open("performance.md", writes);
+    let page = page(writes);
     page.put("machine", &machine::sentence(&[machine::valgrind()]))?;
     for of_kind in measure(&SEVEN, times)? {
         page.put(of_kind.0.name(), &table::beside_floor(&of_kind))?;
@@ -113,12 +118,18 @@ fn tables(writes: bool, times: bool) -> Result<(), Failure> {
     page.put("more", &table::side_by_side(&more))?;
     if machine::valgrind().is_some() {
         page.put("footprint", &footprint::table()?)?;
-        counted()?;
-        page.put("profile", &profile::table()?)?;
     } else {
-        eprintln!("Valgrind is not installed: no footprint and no profile.");
+        eprintln!("Valgrind is not installed: no footprint.");
     }
-    Ok(())
+    put_profile(&page)
+}
+
+fn put_profile(page: &Page) -> Result<(), Failure> {
+    page.put("profile", &profile::tables()?)
+}
+
+fn page(writes: bool) -> Page {
+    Page::open("performance.md", writes)
 }
 
 fn measure(scenarios: &[Scenario], times: bool) -> Result<Vec<OfKind>, Failure> {

@@ -1,80 +1,265 @@
-//! Where the instructions go, by what they are for.
+//! Where the instructions go, by what they are for, and which aims that leaves out of reach.
+//!
+//! Requests are stepped through natively. An instruction belongs to the innermost function around
+//! it that a part is named after. Functions that are compiled into others are told by the lines of
+//! the debug information; what has no part of its own counts for its caller.
 
-use std::io;
+use std::{
+    collections::{HashMap, HashSet},
+    error::Error,
+};
 
 use kit::{
+    count::{Step, Stepped, Steps},
+    scenario::Scenario,
     sessions::Kind,
     table::{markdown, number},
 };
 
-use crate::{callgrind, subjects};
+use crate::{
+    subjects::{self, Subjects},
+    symbols::{Place, Symbols},
+};
 
-/// What the parts are called, and how the names of their functions are told.
-const PARTS: [(&str, &[&str]); 8] = [
-    ("cryptography (ring)", &["ring_core", "ring::", "_aesni"]),
-    ("base64", &["base64_simd"]),
+/// What the parts are called, and how their functions are told, by their names or files. The first
+/// that fits counts.
+const PARTS: [(&str, &[&str]); 17] = [
+    (ALLOCATOR, &["__rust_", "__rdl_"]),
+    (COPIES, &[]),
     (
-        "allocator",
+        CLOCK,
+        &["sys/pal/unix/time.rs", "std/src/time.rs", "src/clock.rs"],
+    ),
+    (RANDOM, &["getrandom", "src/rand.rs"]),
+    (
+        "AES-GCM, HMAC, SHA-256 (ring)",
+        &["/ring-", "ring_core", "_aesni", "gcm_", "/src/crypto.rs"],
+    ),
+    ("base64", &["/base64-simd-", "/vsimd-"]),
+    (
+        "reading and writing JSON",
+        &["/serde", "/itoa-", "/src/session/json.rs"],
+    ),
+    ("dropping what is over", &["drop_in_place"]),
+    (
+        "`Set-Cookie`",
+        &["future::set_cookies", "cookie::set", "/src/turn/reply.rs"],
+    ),
+    ("`Vary` and `Cache-Control`", &["/src/caching.rs"]),
+    (
+        "finding the cookie",
+        &["/memchr-", "/src/cookie.rs", "/src/turn/presented.rs"],
+    ),
+    ("head and times of the token", &["/src/codec/"]),
+    ("frames, record", &["/src/content/", "/src/binary.rs"]),
+    (
+        "the store's table",
+        &["/src/store/", "hashbrown", "collections/hash"],
+    ),
+    ("state, plan, settings", &["/src/state/", "/src/config/"]),
+    (
+        "handle, turn, vault",
         &[
-            "malloc", "free", "alloc::", "_int_", "__rust", "__rdl", "alloc_",
+            "/src/session/",
+            "/src/turn/",
+            "/src/vault/",
+            "/src/lock.rs",
+            "/src/id.rs",
+            "/src/report/",
         ],
     ),
-    ("copying, filling, comparing", &["__mem", "__bcmp"]),
-    ("finding bytes", &["memchr"]),
-    ("reading and writing JSON", &["serde"]),
+    (REST, &[]),
+];
+const ALLOCATOR: &str = "allocator";
+const COPIES: &str = "copying, filling, comparing";
+const CLOCK: &str = "clock";
+const RANDOM: &str = "random bytes";
+const REST: &str = "registry, the way in and out; the floor itself";
+
+/// What the crate is built to reach, in instructions above the bare service.
+const AIMS: [(Kind, [Aim; 4]); 3] = [
     (
-        "clock and random bytes",
-        &["Timespec", "SystemTime", "clock_gettime", "getrandom"],
+        Kind::Encrypted,
+        [
+            ("S3", Some(7_200.0)),
+            ("S4", Some(13_500.0)),
+            ("S5", Some(10_500.0)),
+            ("S6", Some(28_000.0)),
+        ],
     ),
-    ("types of http", &["http::", "bytes::", "hashbrown"]),
+    (
+        Kind::Signed,
+        [
+            ("S3", Some(5_500.0)),
+            ("S4", Some(9_900.0)),
+            ("S5", None),
+            ("S6", Some(30_000.0)),
+        ],
+    ),
+    (
+        Kind::Memory,
+        [
+            ("S3", Some(5_500.0)),
+            ("S4", Some(7_500.0)),
+            ("S5", Some(9_000.0)),
+            ("S6", Some(9_000.0)),
+        ],
+    ),
 ];
-const OWN: &str = "silverback, or the floor, itself";
 
-const COLUMNS: [(&str, Kind); 4] = [
-    ("S3", Kind::Encrypted),
-    ("S4", Kind::Encrypted),
-    ("S3", Kind::Memory),
-    ("S4", Kind::Memory),
-];
+/// A scenario, and the aim if there is one.
+type Aim = (&'static str, Option<f64>);
 
-/// Of scenarios that were counted before.
-pub(crate) fn table() -> io::Result<String> {
-    let labels = PARTS.iter().map(|(name, _)| *name).chain([OWN]);
-    let mut rows: Vec<Vec<String>> = [""]
-        .into_iter()
-        .chain(labels)
-        .map(|label| vec![label.to_owned()])
-        .collect();
-    for (name, kind) in COLUMNS {
-        let functions = callgrind::functions(&subjects::find(name)?, kind)?;
-        let [bare, floor, silverback] = &*functions else {
-            return Err(io::Error::other("three subjects were counted"));
-        };
-        let (bare, floor, silverback) = (sums(bare), sums(floor), sums(silverback));
-        let cells = bare.iter().zip(floor).zip(silverback);
-        let cells = cells.map(|((bare, floor), ours)| {
-            format!("{} / {}", number(ours - bare), number(floor - bare))
-        });
-        let title = format!("{name}, {}", kind.name());
-        for (row, text) in rows.iter_mut().zip(std::iter::once(title).chain(cells)) {
-            row.push(text);
+/// Instructions by part.
+type Sums = [f64; PARTS.len()];
+
+/// What is stepped through.
+pub(crate) fn run(scenario: &Scenario, kind: Kind, mark: &dyn Fn()) {
+    for mut subject in Subjects::profiled(scenario, kind) {
+        subject.answer(scenario, 1, mark);
+    }
+}
+
+/// One for each way to keep a session.
+pub(crate) fn tables() -> Result<String, Box<dyn Error>> {
+    let tables = AIMS.iter().map(|(kind, aims)| table(*kind, aims));
+    Ok(tables.collect::<Result<Vec<_>, _>>()?.join("\n\n"))
+}
+
+fn table(kind: Kind, aims: &[Aim]) -> Result<String, Box<dyn Error>> {
+    let labels = PARTS.iter().map(|(name, _)| *name);
+    let last = [
+        "**all**",
+        "the floor with `Vary` and `Cache-Control`",
+        "the aim",
+        "which leaves for the library / it takes",
+    ];
+    let title = format!("**{}**", kind.title());
+    let labels = [&*title].into_iter().chain(labels).chain(last);
+    let mut rows: Vec<Vec<String>> = labels.map(|label| vec![label.to_owned()]).collect();
+    for (name, aim) in aims {
+        let cells = column(&subjects::find(name)?, kind, *aim)?;
+        for (row, cell) in rows.iter_mut().zip(cells) {
+            row.push(cell);
         }
     }
     Ok(markdown(&rows))
 }
 
-/// By part, and what is in none of them.
-fn sums(functions: &[(String, f64)]) -> [f64; PARTS.len() + 1] {
-    let mut sums = [0.0; PARTS.len() + 1];
-    for (function, instructions) in functions {
-        let is_own = function.contains("silverback::") || function.contains("request::");
-        let part = PARTS
-            .iter()
-            .position(|(_, names)| names.iter().any(|name| function.contains(name)));
-        let part = part.filter(|_| !is_own).unwrap_or(PARTS.len());
-        if let Some(sum) = sums.get_mut(part) {
-            *sum += instructions;
-        }
+fn column(
+    scenario: &Scenario,
+    kind: Kind,
+    aim: Option<f64>,
+) -> Result<Vec<String>, Box<dyn Error>> {
+    let [bare, floor, least, own] = sums(scenario, kind)?;
+    let above = |sums: Sums| {
+        let mut sums = sums;
+        let bare = sums.iter_mut().zip(bare);
+        bare.for_each(|(sum, bare)| *sum -= bare);
+        sums
+    };
+    let (floor, own) = (above(floor), above(own));
+    let parts = own.iter().zip(floor);
+    let parts = parts.map(|(own, floor)| format!("{} / {}", number(*own), number(floor)));
+    let total = |sums: Sums| sums.iter().sum::<f64>();
+    let (floor, least, own) = (total(floor), total(above(least)), total(own));
+    let all = format!("{} / {}", number(own), number(floor));
+    // What an aim leaves for the library, and what that takes.
+    let rest = match aim.map(|aim| aim - least) {
+        None => number(own - least),
+        Some(left) if left < 0.0 => format!("nothing / {}", number(own - least)),
+        Some(left) => format!("{} / {}", number(left), number(own - least)),
+    };
+    let aim = aim.map_or("–".to_owned(), number);
+    let title = format!("{}: {}", scenario.name, scenario.text);
+    let last = [all, number(least), aim, rest];
+    Ok([title].into_iter().chain(parts).chain(last).collect())
+}
+
+/// Of each of the subjects.
+fn sums(scenario: &Scenario, kind: Kind) -> Result<[Sums; 4], Box<dyn Error>> {
+    let stepped = Stepped::start(&["--subjects", "profile", scenario.name, kind.name()])?;
+    let mut all = Vec::new();
+    for _ in 0..4 {
+        all.push(stepped.next()?);
     }
-    sums
+    let symbols = Symbols::of_this_program(&stepped.maps()?)?;
+    let parts = Parts::of(&symbols, &all)?;
+    let is_allocator = |address| stepped.is_allocator(address);
+    let sums = all.iter().map(|steps| parts.sums(steps, is_allocator));
+    let sums: Vec<Sums> = sums.collect();
+    stepped.finish()?;
+    Ok(sums.try_into().map_err(|_| "four were stepped through")?)
+}
+
+/// Which part the code at an address is of.
+struct Parts<'a> {
+    symbols: &'a Symbols,
+    /// By all functions around it.
+    all: HashMap<u64, Option<usize>>,
+    /// By the outermost alone.
+    outer: HashMap<u64, Option<usize>>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(symbols: &'a Symbols, all: &[Steps]) -> Result<Self, Box<dyn Error>> {
+        let steps = all.iter().flat_map(|steps| &steps.all);
+        let own = steps.map(|step| step.address);
+        let own: HashSet<u64> = own.filter(|address| symbols.contain(*address)).collect();
+        let own: Vec<u64> = own.into_iter().collect();
+        let places = symbols.places(&own)?;
+        let around = |places: &Vec<Place>| places.iter().find_map(part_of);
+        let outer = |places: &Vec<Place>| places.last().and_then(part_of);
+        Ok(Self {
+            symbols,
+            all: own.iter().copied().zip(places.iter().map(around)).collect(),
+            outer: own.iter().copied().zip(places.iter().map(outer)).collect(),
+        })
+    }
+
+    fn sums(&self, steps: &Steps, is_allocator: impl Fn(u64) -> bool) -> Sums {
+        let mut sums = [0.0; PARTS.len()];
+        // The parts of the functions that are not over, and where the stack ended when they began.
+        let mut calls: Vec<(usize, u64)> = Vec::new();
+        let (mut part, mut was_own) = (named(REST), true);
+        for &Step { address, stack } in &steps.all {
+            calls.retain(|(_, end)| stack <= *end);
+            let is_own = self.symbols.contain(address);
+            if self.symbols.is_entry(address) {
+                let outer = self.outer.get(&address).copied().flatten();
+                calls.push((outer.unwrap_or(part), stack));
+            } else if was_own && !is_own {
+                calls.push((foreign(part, is_allocator(address)), stack));
+            }
+            let caller = calls.last().map_or(named(REST), |(part, _)| *part);
+            part = self.all.get(&address).copied().flatten().unwrap_or(caller);
+            was_own = is_own;
+            if let Some(sum) = sums.get_mut(part) {
+                *sum += 1.0;
+            }
+        }
+        sums
+    }
+}
+
+/// The part of a shared library's function that is called from a part: nothing else is called there
+/// but the allocator, the system, and what copies.
+fn foreign(caller: usize, is_allocator: bool) -> usize {
+    if is_allocator {
+        named(ALLOCATOR)
+    } else if [CLOCK, RANDOM].map(named).contains(&caller) {
+        caller
+    } else {
+        named(COPIES)
+    }
+}
+
+fn part_of(place: &Place) -> Option<usize> {
+    let fits = |name: &&str| place.function.contains(name) || place.file.contains(name);
+    PARTS.iter().position(|(_, names)| names.iter().any(fits))
+}
+
+fn named(name: &str) -> usize {
+    let is_it = |(part, _): &(&str, &[&str])| *part == name;
+    PARTS.iter().position(is_it).unwrap_or(PARTS.len())
 }

@@ -32,6 +32,21 @@ impl Subjects {
         }
     }
 
+    /// The bare service, the floor, the floor that has the same header fields, and silverback.
+    pub(crate) fn profiled(scenario: &Scenario, kind: Kind) -> [Subject; 4] {
+        let floor = |floor: Floor| {
+            let floor = Arc::new(floor);
+            Subject::new(scenario, |action| floor::endpoint(&floor, action))
+        };
+        let silverback = Subject::silverback(scenario, kind);
+        [
+            Subject::bare(scenario, silverback.field.clone()),
+            floor(Floor::new(kind)),
+            floor(Floor::telling_caches(kind)),
+            silverback,
+        ]
+    }
+
     pub(crate) fn into_all(self) -> impl Iterator<Item = Subject> {
         [Some(self.bare), self.floor, Some(self.silverback)]
             .into_iter()

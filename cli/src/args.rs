@@ -155,10 +155,14 @@ pub(crate) enum Command {
     EndUser(EndUser),
     /// Remove what has expired.
     Sweep(Sweep),
+    /// Move all records to another store, while servers use both by a MigratingStore.
+    Migrate(Migrate),
     /// Print a new key, or put it into a new key file.
     Keygen(Keygen),
     /// Put a new key into the key file and keep the others for reading.
     Rotate(Rotate),
+    /// Revoke a key of the key file that seals no cookies any more.
+    Revoke(Revoke),
     /// Say what a cookie is, without any key.
     Decode(Decode),
     /// Say what a cookie is, what is wrong with it and what a server would answer.
@@ -208,6 +212,8 @@ pub(crate) enum Kind {
     Roster,
     /// That a session in a cookie has ended.
     End,
+    /// What stands for a record that `migrate` has moved to another store.
+    Moved,
     /// Of a later release, or of another program.
     Unknown,
 }
@@ -230,6 +236,10 @@ pub(crate) struct End {
     /// The sessions' keys, or the first digits of them.
     #[arg(required = true, value_name = "KEY")]
     pub(crate) keys: Vec<String>,
+    /// The user (subject) whose sessions they are; takes the keys. It ends sessions in cookies too,
+    /// and looks through no store.
+    #[arg(long, value_name = "SUBJECT")]
+    pub(crate) user: Option<String>,
     #[command(flatten)]
     pub(crate) sure: Sure,
 }
@@ -269,6 +279,22 @@ pub(crate) struct Sweep {
 }
 
 #[derive(Debug, Group)]
+pub(crate) struct Migrate {
+    /// The store that sessions are in, as for --store.
+    pub(crate) from: String,
+    /// The store that they move to.
+    pub(crate) to: String,
+    /// Look at so many records at a time.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
+    pub(crate) batch: usize,
+    /// Rest between two batches, such as 1s, so that the stores have time for others.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) pause: Option<String>,
+    #[command(flatten)]
+    pub(crate) sure: Sure,
+}
+
+#[derive(Debug, Group)]
 pub(crate) struct Keygen {
     /// Print hexadecimal digits instead of base64.
     #[arg(long)]
@@ -296,6 +322,16 @@ pub(crate) struct Rotate {
     /// Revoke the key that is active until now, for when it was stolen: its cookies are refused.
     #[arg(long)]
     pub(crate) revoke: bool,
+    #[command(flatten)]
+    pub(crate) sure: Sure,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Revoke {
+    /// The key's id, or the first digits of it.
+    pub(crate) key: String,
+    /// The key file. Unless given, that of --key-file.
+    pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) sure: Sure,
 }

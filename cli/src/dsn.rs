@@ -8,7 +8,7 @@ use crate::failure::Failure;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Dsn {
     pub(crate) place: Place,
-    /// The prefix of keys in Redis.
+    /// The prefix of keys in Redis and memcached.
     pub(crate) prefix: Option<String>,
     /// The table in a database.
     pub(crate) table: Option<String>,
@@ -23,12 +23,14 @@ pub(crate) struct Dsn {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Place {
     File(PathBuf),
+    Redb(PathBuf),
     Sqlite(PathBuf),
     Redis(String),
     RedisCluster(Vec<String>),
     RedisSentinel(Vec<String>, String),
     Postgres(String),
     MySql(String),
+    Memcached(String),
 }
 
 impl Dsn {
@@ -68,6 +70,7 @@ impl Dsn {
         let path = || PathBuf::from(rest.strip_prefix("//").unwrap_or(rest));
         dsn.place = match scheme {
             "file" => Place::File(path()),
+            "redb" => Place::Redb(path()),
             "sqlite" => Place::Sqlite(path()),
             "redis" | "rediss" | "redis+unix" => Place::Redis(format!("{address}{query}")),
             "redis+cluster" | "rediss+cluster" => {
@@ -83,6 +86,7 @@ impl Dsn {
             }
             "postgres" | "postgresql" => Place::Postgres(format!("{address}{query}")),
             "mysql" | "mariadb" => Place::MySql(format!("mysql:{rest}{query}")),
+            "memcached" => Place::Memcached(format!("{address}{query}")),
             _ => return Err(not_understood()),
         };
         dsn.check()
@@ -90,9 +94,12 @@ impl Dsn {
 
     /// Refuses what would be left out without a word.
     fn check(self) -> Result<Self, Failure> {
-        let is_redis = matches!(
+        let has_prefix = matches!(
             self.place,
-            Place::Redis(_) | Place::RedisCluster(_) | Place::RedisSentinel(..)
+            Place::Redis(_)
+                | Place::RedisCluster(_)
+                | Place::RedisSentinel(..)
+                | Place::Memcached(_)
         );
         let is_sql = matches!(
             self.place,
@@ -100,7 +107,7 @@ impl Dsn {
         );
         let is_file = matches!(self.place, Place::File(_));
         for (name, is_given, works) in [
-            ("prefix", self.prefix.is_some(), is_redis),
+            ("prefix", self.prefix.is_some(), has_prefix),
             ("table", self.table.is_some(), is_sql),
             ("network", self.is_network, is_file),
         ] {
@@ -138,7 +145,7 @@ fn each(scheme: &str, login: Option<&str>, hosts: &str, end: &str) -> Vec<String
 }
 
 fn not_understood() -> Failure {
-    let known = "redis://, rediss://, redis+cluster://, redis+sentinel://, postgres://, mysql://, sqlite: or file:";
+    let known = "redis://, rediss://, redis+cluster://, redis+sentinel://, postgres://, mysql://, memcached://, sqlite:, redb: or file:";
     Failure::Refused(format!("--store: an address begins with {known}"))
 }
 
@@ -167,6 +174,17 @@ mod tests {
                 "sqlite:s.db?table=t",
                 Place::Sqlite("s.db".into()),
                 "sqlite:s.db",
+            ),
+            ("redb:s.redb", Place::Redb("s.redb".into()), "redb:s.redb"),
+            (
+                "redb:///var/s",
+                Place::Redb("/var/s".into()),
+                "redb:///var/s",
+            ),
+            (
+                "memcached://h:1?prefix=p:",
+                Place::Memcached("memcached://h:1".into()),
+                "memcached://h:1",
             ),
             (
                 "sqlite:///s.db",
@@ -233,6 +251,9 @@ mod tests {
             "file:/s?table=x",
             "redis://h?table=x",
             "sqlite:s?prefix=x",
+            "redb:s?prefix=x",
+            "redb:s?table=x",
+            "memcached://h?table=x",
             "mysql://h?network=true",
         ] {
             assert!(

@@ -116,6 +116,30 @@ impl KeyFile {
         Some(id)
     }
 
+    /// Revokes the key whose id begins so. The active one is not to be revoked without another in
+    /// its place.
+    pub(crate) fn revoke(&mut self, text: &str) -> Result<KeyId, Failure> {
+        let text = text.to_ascii_lowercase();
+        let begins = |entry: &&mut Entry| entry.id.to_string().starts_with(&text);
+        let mut found = self.0.iter_mut().filter(begins);
+        let (Some(entry), false) = (found.next(), text.is_empty()) else {
+            let missing = "the key file has no key of this id";
+            return Err(Failure::NotFound(format!("{text}: {missing}")));
+        };
+        if found.next().is_some() {
+            let several = "several keys begin so: give more digits";
+            return Err(Failure::Refused(format!("{text}: {several}")));
+        }
+        if entry.state == KeyState::Active {
+            return Err(Failure::Refused(format!(
+                "{}: it seals new cookies: `silverback rotate --revoke` puts a new key in its place",
+                entry.id
+            )));
+        }
+        entry.state = KeyState::Revoked;
+        Ok(entry.id)
+    }
+
     fn retire_active(&mut self, former: KeyState) {
         for entry in &mut self.0 {
             if entry.state == KeyState::Active {

@@ -3,6 +3,7 @@
 
 mod args;
 mod ask;
+mod browsed;
 mod commands;
 mod cookies;
 mod doctor;
@@ -59,8 +60,10 @@ async fn perform(args: &Args, out: &mut Out) -> Result<(), Failure> {
         Command::End(end) => commands::end(common, end, out).await,
         Command::EndUser(end) => commands::end_user(common, end, out).await,
         Command::Sweep(sweep) => commands::sweep(common, sweep, out).await,
+        Command::Migrate(migrate) => commands::migrate(migrate, out).await,
         Command::Keygen(keygen) => commands::keygen(keygen, out),
         Command::Rotate(rotate) => commands::rotate(common, rotate, out),
+        Command::Revoke(revoke) => commands::revoke(common, revoke, out),
         Command::Decode(decode) => commands::decode(common, decode, out),
         Command::Explain(explain) => commands::explain(common, explain, out).await,
         Command::Doctor(doctor) => doctor::run(common, doctor, out).await,

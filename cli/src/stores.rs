@@ -1,11 +1,17 @@
 //! The stores, each by its address.
 
-use std::{path::PathBuf, str::FromStr as _, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr as _,
+    time::Duration,
+};
 
 use silverback::{
     FilesystemStore,
     store::{Browse as _, Cursor, DynStore, Page, StoreError, Sweep as _, Swept},
 };
+use silverback_memcached::MemcachedStore;
+use silverback_redb::RedbStore;
 use silverback_redis::RedisStore;
 use silverback_sqlx::{MySqlStore, PostgresStore, SqlStore, SqliteStore};
 use sqlx::{
@@ -32,6 +38,8 @@ pub(crate) enum Kind {
     Postgres(PostgresStore, PgPool),
     MySql(MySqlStore, MySqlPool),
     Sqlite(SqliteStore, SqlitePool),
+    Redb(RedbStore, PathBuf),
+    Memcached(MemcachedStore),
 }
 
 /// How long a database may need to let this tool in.
@@ -51,6 +59,8 @@ impl Opened {
             Kind::Postgres(store, _) => DynStore::new(store.clone()),
             Kind::MySql(store, _) => DynStore::new(store.clone()),
             Kind::Sqlite(store, _) => DynStore::new(store.clone()),
+            Kind::Redb(store, _) => DynStore::new(store.clone()),
+            Kind::Memcached(store) => DynStore::new(store.clone()),
         };
         Ok(Self { kind, dsn, shared })
     }
@@ -67,17 +77,20 @@ impl Opened {
             Kind::Postgres(store, _) => store.browse(from, limit).await,
             Kind::MySql(store, _) => store.browse(from, limit).await,
             Kind::Sqlite(store, _) => store.browse(from, limit).await,
+            Kind::Redb(store, _) => store.browse(from, limit).await,
+            Kind::Memcached(_) => Err(StoreError::refused("memcached cannot list its keys")),
         }
     }
 
     /// Sweeps some records; `None` if the server removes by itself what is over.
     pub(crate) async fn sweep_some(&self, limit: usize) -> Option<Swept> {
         Some(match &self.kind {
-            Kind::Redis(_) => return None,
+            Kind::Redis(_) | Kind::Memcached(_) => return None,
             Kind::File(store, _) => store.sweep_some(limit).await,
             Kind::Postgres(store, _) => store.sweep_some(limit).await,
             Kind::MySql(store, _) => store.sweep_some(limit).await,
             Kind::Sqlite(store, _) => store.sweep_some(limit).await,
+            Kind::Redb(store, _) => store.sweep_some(limit).await,
         })
     }
 }
@@ -129,10 +142,24 @@ async fn open(dsn: &Dsn) -> Result<Kind, Failure> {
                 .map_err(|error| cannot_open(shown, &error))?;
             Kind::MySql(tabled(SqlStore::new(pool.clone()), dsn)?, pool)
         }
+        Place::Redb(path) => {
+            check_file(path, shown)?;
+            let options = RedbStore::options().max_record_bytes(usize::MAX);
+            let opened = options.open(path).await;
+            let store = opened.map_err(|error| cannot_open(shown, &error))?;
+            Kind::Redb(store, path.clone())
+        }
+        Place::Memcached(url) => {
+            let connected = MemcachedStore::connect(url).await;
+            let store = connected.map_err(|error| not_connected(shown, &error))?;
+            let prefixed = dsn
+                .prefix
+                .iter()
+                .try_fold(store, |store, it| store.prefix(it));
+            Kind::Memcached(prefixed.map_err(|error| Failure::refused("--store", &error))?)
+        }
         Place::Sqlite(path) => {
-            if !path.is_file() {
-                return Err(Failure::Failed(format!("{shown}: there is no such file")));
-            }
+            check_file(path, shown)?;
             let options = SqliteConnectOptions::from_str("sqlite:")
                 .map_err(|error| cannot_open(shown, &error))?
                 .filename(path)
@@ -180,10 +207,7 @@ fn open_directory(path: &PathBuf, dsn: &Dsn) -> Result<FilesystemStore, Failure>
 }
 
 fn prefixed(store: Result<RedisStore, StoreError>, dsn: &Dsn) -> Result<Kind, Failure> {
-    let store = store.map_err(|error| match error {
-        StoreError::Unavailable(_) => cannot_open(&dsn.shown, &error),
-        _ => Failure::refused(&dsn.shown, &error),
-    })?;
+    let store = store.map_err(|error| not_connected(&dsn.shown, &error))?;
     Ok(Kind::Redis(match &dsn.prefix {
         Some(prefix) => store.prefix(prefix),
         None => store,
@@ -199,6 +223,20 @@ fn tabled<DB: silverback_sqlx::Dialect>(
             .table(table)
             .map_err(|error| Failure::refused("--store", &error)),
         None => Ok(store),
+    }
+}
+
+fn check_file(path: &Path, shown: &str) -> Result<(), Failure> {
+    if path.is_file() {
+        return Ok(());
+    }
+    Err(Failure::Failed(format!("{shown}: there is no such file")))
+}
+
+fn not_connected(shown: &str, error: &StoreError) -> Failure {
+    match error {
+        StoreError::Unavailable(_) => cannot_open(shown, error),
+        _ => Failure::refused(shown, error),
     }
 }
 

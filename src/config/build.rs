@@ -7,6 +7,7 @@ use crate::{
     codec::{Codec, Mode, Purpose},
     cookie::{self as wire, CookieAttributes},
     error::ConfigError,
+    report::metrics::SessionMetrics,
     roster::Rosters,
     store::{DynStore, Reserve, Store as _},
 };
@@ -26,6 +27,7 @@ impl SessionConfig {
         let cookie_name = self.check_names()?;
         let absolute = self.check_times()?;
         self.check_effects()?;
+        self.check_shared()?;
         let cookies = self.backend.server().err();
         let revocations = cookies.and_then(|cookies| cookies.revocation.clone());
         if revocations.as_ref().is_some_and(|ends| self.forgets(ends)) {
@@ -44,6 +46,7 @@ impl SessionConfig {
         let persist_up_to = self.persist_up_to.unwrap_or(longest);
         Ok(Settings {
             name: self.name.as_str().into(),
+            metrics: SessionMetrics::new(&self.name),
             finder: wire::Finder::new(&cookie_name),
             backend: self.backend.clone(),
             records: self.records(),
@@ -53,6 +56,7 @@ impl SessionConfig {
             tag: Settings::tag_of(&self.attributes.render()),
             rendered: self.attributes.render(),
             former: self.former.iter().map(CookieAttributes::render).collect(),
+            formerly: self.build_former()?,
             attributes: self.attributes.clone(),
             max_age: self.max_age,
             idle: self.idle.or(self.max_age).unwrap_or(Timeouts::DEFAULT.idle),
@@ -70,7 +74,9 @@ impl SessionConfig {
             sessions_per_subject: self.sessions_per_subject.unwrap_or(1_000).max(1),
             store_timeout: self.store_timeout.unwrap_or(STORE_TIMEOUT),
             never_waits: false,
+            go: self.go.clone(),
         }
+        .last_as_in_go()
         .checked())
     }
 
@@ -82,6 +88,16 @@ impl SessionConfig {
         }
         let name = self.cookie_name_of(&self.attributes);
         self.attributes.check(&name)?;
+        if self
+            .former_cookies
+            .iter()
+            .any(|(former, _)| *former == name)
+        {
+            return Err(ConfigError::NoEffect {
+                setting: "former_cookie",
+                session: "a session whose cookie has this name now: see `former_attributes`",
+            });
+        }
         for former in &self.former {
             if *former == self.attributes {
                 return Err(ConfigError::NoEffect {
@@ -175,6 +191,33 @@ impl SessionConfig {
         }
     }
 
+    /// Refuses what the cookies of a session that is shared with Go cannot do.
+    #[rustfmt::skip]
+    fn check_shared(&self) -> Result<(), ConfigError> {
+        let Some(go) = &self.go else {
+            return Ok(());
+        };
+        let Err(cookies) = self.backend.server() else {
+            return Err(ConfigError::NotInGorilla { setting: "new" });
+        };
+        let writes = go.writes();
+        let asked = [
+            ("overflow",           cookies.overflow.is_some()),
+            ("revocation",         writes && cookies.revocation.is_some()),
+            ("signed",             writes && cookies.is_signed()),
+            ("clock_skew",         writes && cookies.clock_skew.is_some()),
+            ("idle_timeout",       writes && self.idle.is_some()),
+            ("first_idle_timeout", writes && self.first_idle.is_some()),
+            ("absolute_timeout",   writes && self.absolute.is_some()),
+            ("persist_up_to",      writes && self.persist_up_to.is_some()),
+            ("audience",           writes && !self.audience.is_empty()),
+        ];
+        match asked.into_iter().find(|(_, is_asked)| *is_asked) {
+            Some((setting, _)) => Err(ConfigError::NotInGorilla { setting }),
+            None => Ok(()),
+        }
+    }
+
     /// Whether this store is not to be relied on for what has ended.
     fn forgets(&self, store: &DynStore) -> bool {
         store.limits().may_forget && !self.allows_forgetting
@@ -191,6 +234,21 @@ impl SessionConfig {
 
     fn codec(&self, mode: Mode, purpose: Purpose, name: &str) -> Codec {
         Codec::new(self.keys.clone(), mode, purpose, name, &self.audience)
+    }
+
+    /// The session as it is with the other names of its cookie.
+    fn build_former(&self) -> Result<Box<[Settings]>, ConfigError> {
+        let former = |(name, attributes): &(String, CookieAttributes)| {
+            let config = Self {
+                cookie_name: Some(name.clone()),
+                attributes: attributes.clone(),
+                former: Vec::new(),
+                former_cookies: Vec::new(),
+                ..self.clone()
+            };
+            config.build()
+        };
+        self.former_cookies.iter().map(former).collect()
     }
 
     fn build_overflow(&self, cookie_name: &str) -> Option<Overflow> {

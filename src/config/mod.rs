@@ -5,13 +5,20 @@ mod build;
 mod duration;
 mod file;
 mod given;
+mod go;
 mod settings;
 mod timeouts;
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-pub(crate) use self::settings::{AttributesTag, Overflow, Payload, Settings};
+use self::go::Go;
 pub use self::{file::SessionSettings, timeouts::Timeouts};
+pub(crate) use self::{
+    go::Foreign,
+    settings::{Accepted, AttributesTag, CookieValue, Overflow, Payload, Settings},
+};
+#[cfg(feature = "gorilla")]
+use crate::gorilla::Gorilla;
 use crate::{
     clock::Timestamp,
     cookie::CookieAttributes,
@@ -56,6 +63,8 @@ pub struct SessionConfig {
     audience: String,
     attributes: CookieAttributes,
     former: Vec<CookieAttributes>,
+    /// Cookies of other names.
+    former_cookies: Vec<(String, CookieAttributes)>,
     max_age: Option<Duration>,
     idle: Option<Duration>,
     first_idle: Option<Duration>,
@@ -69,6 +78,7 @@ pub struct SessionConfig {
     allows_forgetting: bool,
     sessions_per_subject: Option<usize>,
     subject_key: Option<Key>,
+    go: Option<Go>,
     /// What a file asked of cookies, of which there are none that hold the session.
     without_effect: Option<&'static str>,
 }
@@ -112,6 +122,7 @@ impl SessionConfig {
             audience: String::new(),
             attributes: CookieAttributes::default(),
             former: Vec::new(),
+            former_cookies: Vec::new(),
             max_age: None,
             idle: None,
             first_idle: None,
@@ -125,6 +136,7 @@ impl SessionConfig {
             allows_forgetting: false,
             sessions_per_subject: None,
             subject_key: None,
+            go: None,
             without_effect: None,
         }
     }
@@ -146,6 +158,7 @@ impl SessionConfig {
     pub fn named(mut self, name: impl Named) -> Self {
         self.name = name.name().to_owned();
         self.cookie_name = None;
+        self.former_cookies.clear();
         self
     }
 
@@ -155,8 +168,9 @@ impl SessionConfig {
     ///
     /// The prefix makes browsers enforce that only this host, over HTTPS, has set the cookie. A
     /// sibling domain cannot plant one. A cookie of another name is another cookie, so a change of
-    /// the name logs everybody out. So does a change of attributes that changes the default. Set
-    /// the name that cookies have had until then to prevent that.
+    /// the name logs everybody out. So does a change of attributes that changes the default. To
+    /// prevent that, set the name that cookies have had until then, or name the
+    /// [`former_cookie`](Self::former_cookie).
     ///
     /// The name is a token of at most 256 bytes. The layer refuses two sessions of one cookie name.
     ///
@@ -217,6 +231,40 @@ impl SessionConfig {
     #[must_use]
     pub fn former_attributes(mut self, attributes: CookieAttributes) -> Self {
         self.former.push(attributes);
+        self
+    }
+
+    /// Reads the session from a cookie of another name too, which had these attributes: one that it
+    /// had in an earlier release, or will have in the next. Call this once for each. By default
+    /// there is none.
+    ///
+    /// A browser that comes with such a cookie gets one of the present name when the session is
+    /// used. A session in a cookie alone gets it with its next change, or in the second half of its
+    /// idle timeout. The other cookie is removed by each response that sets the session's cookie.
+    /// If cookies of both names are valid, the one whose session lives counts. Two that live are
+    /// [`Rejection::Ambiguous`](crate::Rejection::Ambiguous).
+    ///
+    /// A release that does not know the new name finds no session in it. So change a name in two
+    /// deploys: the first one reads the new name and keeps the old, the second one writes the new
+    /// name and reads the old. Leave the setting in for as long as the longest session lasts, and
+    /// no longer: where the other name has no `__Host-`, a sibling domain can plant such a cookie.
+    ///
+    /// ```
+    /// # use silverback::{CookieAttributes, Keys, SessionConfig};
+    /// # let keys = Keys::generate()?;
+    /// // From `account` of a whole domain to `__Host-account` of this host. First deploy:
+    /// let config = SessionConfig::cookie("account", keys.clone())
+    ///     .cookie_name("account")
+    ///     .attributes(|cookie| cookie.domain("example.com"))
+    ///     .former_cookie("__Host-account", CookieAttributes::default());
+    /// // Second deploy:
+    /// let config = SessionConfig::cookie("account", keys)
+    ///     .former_cookie("account", CookieAttributes::default().domain("example.com"));
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
+    #[must_use]
+    pub fn former_cookie(mut self, name: impl Into<String>, attributes: CookieAttributes) -> Self {
+        self.former_cookies.push((name.into(), attributes));
         self
     }
 
@@ -579,6 +627,108 @@ impl SessionConfig {
         self
     }
 
+    /// Shares the session with a Go program that keeps it in a cookie, both ways: it reads that
+    /// program's cookies, and writes such as that program reads.
+    ///
+    /// Give it Go's keys, and the session the name, path and domain that it has in Go. Both
+    /// programs may change the session as long as they run side by side; the last response wins, as
+    /// with any session in a cookie. Cookies of this crate's own format are read as well, with the
+    /// [`Keys`] of the session, and written as Go's when they are used. So you can go back from
+    /// [`read_gorilla`](Self::read_gorilla).
+    ///
+    /// The cookie is called as the session, without `__Host-`, unless you set
+    /// [`cookie_name`](Self::cookie_name).
+    ///
+    /// # What Go's format cannot carry
+    ///
+    /// - **When the session was made.** A cookie has the time of its last save and nothing else. It
+    ///   ends [`SecureCookie::max_age`](crate::gorilla::SecureCookie::max_age) after that: 30 days,
+    ///   unless you say otherwise. A read saves it again in the second half of that.
+    ///   [`Session::created_at`](crate::Session::created_at) and
+    ///   [`not_before`](Self::not_before) are about the last save.
+    /// - **An ID.** Nothing can list or end sessions, and
+    ///   [`Session::record_key`](crate::Session::record_key) changes with each save. A copy of a
+    ///   cookie works until its time is over, also after [`destroy`](crate::Session::destroy) and
+    ///   [`renew`](crate::Session::renew).
+    /// - **What was said at run time.** [`persist_for`](crate::Session::persist_for),
+    ///   [`until_browser_closes`](crate::Session::until_browser_closes) and
+    ///   [`set_attributes`](crate::Session::set_attributes) are about the cookie of this response,
+    ///   as `session.Options` is in Go. [`authenticated_at`](crate::Session::authenticated_at) is
+    ///   `None` in the next request.
+    ///
+    /// So [`idle_timeout`](Self::idle_timeout), [`first_idle_timeout`](Self::first_idle_timeout),
+    /// [`absolute_timeout`](Self::absolute_timeout), [`persist_up_to`](Self::persist_up_to),
+    /// [`audience`](Self::audience) and all settings of [`CookieStore`] are a
+    /// [`ConfigError::NotInGorilla`](crate::ConfigError::NotInGorilla), and so is another store.
+    ///
+    /// ```
+    /// use silverback::{
+    ///     Keys, SessionConfig, SessionLayer,
+    ///     gorilla::{Gorilla, KeyPair, SecureCookie},
+    /// };
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (hash_key, block_key, keys) = ([7; 32], [9; 16], Keys::generate()?);
+    /// let cookies = SecureCookie::new([KeyPair::encrypting(hash_key, block_key)?])?;
+    /// let account = SessionConfig::cookie("account", keys).write_gorilla(Gorilla::new(cookies));
+    /// let layer = SessionLayer::try_new(account)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "gorilla")]
+    #[must_use]
+    pub fn write_gorilla(mut self, format: Gorilla) -> Self {
+        self.go = Some(Go {
+            format,
+            writes: true,
+        });
+        self
+    }
+
+    /// Takes sessions over from a Go program that kept them in a cookie: its cookies are read, and
+    /// the first use of a session moves it into a cookie of this crate's format, which Go cannot
+    /// read.
+    ///
+    /// Give it Go's keys, and the session the name, path and domain that it has in Go. From its
+    /// move on, a session has everything that a session in a cookie has. Until then it counts as
+    /// made when Go saved it last, and ends at
+    /// [`SecureCookie::max_age`](crate::gorilla::SecureCookie::max_age) or the
+    /// [`absolute_timeout`](Self::absolute_timeout) after that, whichever comes first; the idle
+    /// timeout begins with the move. Leave the setting in for as long as Go's last cookie is valid.
+    ///
+    /// With [`revocation`](CookieStore::revocation), an end is that of Go's cookie too, if the
+    /// session came from there. Two cookies that Go has made with the same values in the same
+    /// second, without a block key, are the same cookie and so the same session.
+    ///
+    /// The cookie is called as the session, without `__Host-`, unless you set
+    /// [`cookie_name`](Self::cookie_name). A session in another store than a [`CookieStore`], or in
+    /// one with [`overflow`](CookieStore::overflow), is a
+    /// [`ConfigError::NotInGorilla`](crate::ConfigError::NotInGorilla).
+    ///
+    /// ```
+    /// use silverback::{
+    ///     Keys, SessionConfig, SessionLayer,
+    ///     gorilla::{Gorilla, KeyPair, SecureCookie},
+    /// };
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (hash_key, block_key, keys) = ([7; 32], [9; 16], Keys::generate()?);
+    /// let cookies = SecureCookie::new([KeyPair::encrypting(hash_key, block_key)?])?;
+    /// let account = SessionConfig::cookie("account", keys).read_gorilla(Gorilla::new(cookies));
+    /// let layer = SessionLayer::try_new(account)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "gorilla")]
+    #[must_use]
+    pub fn read_gorilla(mut self, format: Gorilla) -> Self {
+        self.go = Some(Go {
+            format,
+            writes: false,
+        });
+        self
+    }
+
     pub(crate) fn keys(&self) -> &Keys {
         &self.keys
     }
@@ -599,7 +749,10 @@ impl SessionConfig {
     fn cookie_name_of(&self, attributes: &CookieAttributes) -> Cow<'_, str> {
         match &self.cookie_name {
             Some(name) => name.into(),
-            None if attributes.allow_host_prefix() => format!("__Host-{}", self.name).into(),
+            // Go's cookies have the session's name.
+            None if self.go.is_none() && attributes.allow_host_prefix() => {
+                format!("__Host-{}", self.name).into()
+            }
             None => self.name.as_str().into(),
         }
     }
@@ -610,6 +763,7 @@ impl SessionConfig {
         *self.cookie_name_of(&self.attributes) == *settings.cookie_name
             && settings.backend.is_same(&self.backend)
             && settings.codec.is_of(&self.keys, &self.audience)
+            && settings.is_shared_as(self.go.as_ref())
     }
 }
 

@@ -1,16 +1,19 @@
 //! The settings of one session, checked and ready for requests. Nothing here waits.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
+use super::go::{Foreign, Go};
 use crate::{
     binary::Tail,
     clock::Timestamp,
-    codec::{Codec, Opened, Refused, Stamp},
+    codec::{Codec, Opened, Refused, Stamp, Token},
     content::Content,
     cookie::{self as wire, CookieAttributes, Finder},
-    crypto,
-    error::{ErrorKind, Rejection},
+    crypto::{self, Salt},
+    error::{Error, ErrorKind, Rejection},
     id::SessionId,
+    key::KeyId,
+    report::metrics::SessionMetrics,
     roster::Rosters,
     store::{Backend, Reserve},
 };
@@ -19,6 +22,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) name: Box<str>,
+    pub(crate) metrics: SessionMetrics,
     pub(crate) cookie_name: Box<str>,
     pub(crate) finder: Finder,
     /// What tells the store from others; to call it, there is `records`.
@@ -26,12 +30,16 @@ pub(crate) struct Settings {
     /// Where the session's records are, if it has any.
     pub(super) records: Option<Reserve>,
     pub(crate) codec: Codec,
+    /// How the session's cookies are shared with Go, if they are.
+    pub(super) go: Option<Go>,
     pub(crate) attributes: CookieAttributes,
     /// The attributes as they stand at the end of every cookie.
     pub(crate) rendered: String,
     pub(crate) tag: AttributesTag,
     /// The attributes of cookies from before, whose removal goes out with the next one.
     pub(crate) former: Vec<String>,
+    /// The same session with other names of its cookie, which is read under these too.
+    pub(crate) formerly: Box<[Self]>,
     pub(crate) max_age: Option<Duration>,
     pub(crate) idle: Duration,
     /// The idle timeout of a session that only one request has used.
@@ -70,13 +78,60 @@ pub(crate) struct Overflow {
 /// Tells cookies of other attributes from those that are made now.
 pub(crate) type AttributesTag = [u8; 2];
 
+/// A cookie that was accepted, of whatever format.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) payload: Payload,
+    /// Made with the active key; otherwise it is time for a new one.
+    pub(crate) current: bool,
+    /// The key that made it, if its format says which.
+    pub(crate) key: Option<KeyId>,
+    /// New cookies are of another format: when the session is used, it moves there.
+    pub(crate) moves: bool,
+}
+
 /// What a cookie has of a session.
 #[derive(Debug)]
 pub(crate) enum Payload {
-    /// The session itself.
-    Values(Tail),
+    /// The session itself, in a token.
+    Values(Stamp, Tail),
     /// The ID of one in a store, and the attributes of this cookie.
-    Reference(SessionId, AttributesTag),
+    Reference(Stamp, SessionId, AttributesTag),
+    /// The session itself, as another maker has it.
+    Foreign(Box<Foreign>),
+}
+
+/// A cookie's value that was made.
+pub(crate) enum CookieValue {
+    Token(Token),
+    Text(String),
+}
+
+impl CookieValue {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Token(token) => token.encoded_len(),
+            Self::Text(text) => text.len(),
+        }
+    }
+
+    pub(crate) fn append_to(&self, out: &mut String) {
+        match self {
+            Self::Token(token) => token.encode_to(out),
+            Self::Text(text) => out.push_str(text),
+        }
+    }
+}
+
+impl Accepted {
+    fn of<P>(opened: Opened<P>, payload: impl FnOnce(Stamp, P) -> Payload) -> Self {
+        Self {
+            payload: payload(opened.stamp, opened.payload),
+            current: opened.current,
+            key: Some(opened.key),
+            moves: false,
+        }
+    }
 }
 
 impl Settings {
@@ -100,7 +155,13 @@ impl Settings {
 
     /// Whether a name would not tell the two apart, in a handler or in the browser.
     pub(crate) fn is_called_as(&self, other: &Self) -> bool {
-        self.name == other.name || self.cookie_name == other.cookie_name
+        let is_cookie_of = |name: &str| other.names().any(|named| *named.cookie_name == *name);
+        self.name == other.name || self.names().any(|named| is_cookie_of(&named.cookie_name))
+    }
+
+    /// These settings, and those for each other name of the cookie.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Self> {
+        iter::once(self).chain(&self.formerly)
     }
 
     /// The store of the session's records, if it has any.
@@ -167,29 +228,64 @@ impl Settings {
     /// sent.
     fn cookie_len(&self, payload: usize, own: Option<&CookieAttributes>) -> usize {
         let revision = size_of::<u32>();
-        let rest = match own {
-            None => wire::longest_rest(&self.rendered),
-            Some(own) => wire::longest_rest(&own.render()),
-        };
-        self.cookie_name.len() + self.codec.token_len(payload + revision) + rest
+        self.cookie_name.len() + self.codec.token_len(payload + revision) + self.rest_len(own)
     }
 
-    /// Opens a cookie's value; one that can be of two kinds as either.
-    pub(crate) fn open_cookie(
+    fn rest_len(&self, own: Option<&CookieAttributes>) -> usize {
+        match own {
+            None => wire::longest_rest(&self.rendered),
+            Some(own) => wire::longest_rest(&own.render()),
+        }
+    }
+
+    /// Opens a cookie's value, of whichever format.
+    pub(crate) fn open_cookie(&self, value: &[u8], now: Timestamp) -> Result<Accepted, Refused> {
+        let opened = self.open_token(value, now);
+        match &self.go {
+            None => opened,
+            Some(go) => self.open_shared(go, opened, value, now),
+        }
+    }
+
+    /// Opens a cookie's value of a session that is shared with Go, unless it is one of ours.
+    #[cold]
+    fn open_shared(
         &self,
+        go: &Go,
+        opened: Result<Accepted, Refused>,
         value: &[u8],
         now: Timestamp,
-    ) -> Result<Opened<Payload>, Refused> {
+    ) -> Result<Accepted, Refused> {
+        match opened {
+            Ok(opened) => Ok(Accepted {
+                moves: go.writes(),
+                ..opened
+            }),
+            Err(Refused::For(Rejection::Malformed)) => {
+                let foreign = go.open(&self.cookie_name, value, now)?;
+                Ok(Accepted {
+                    current: foreign.current,
+                    payload: Payload::Foreign(Box::new(foreign)),
+                    key: None,
+                    moves: !go.writes(),
+                })
+            }
+            Err(refused) => Err(refused),
+        }
+    }
+
+    /// Opens a token; one that can be of two kinds as either.
+    fn open_token(&self, value: &[u8], now: Timestamp) -> Result<Accepted, Refused> {
         let reference = |codec: &Codec| {
-            codec.open_short(value, now, |payload| {
-                Self::open_reference(payload).map(|(id, tag)| Payload::Reference(id, tag))
-            })
+            let opened = codec.open_short(value, now, Self::open_reference)?;
+            let payload = |stamp, (id, tag)| Payload::Reference(stamp, id, tag);
+            Ok(Accepted::of(opened, payload))
         };
         if !self.may_be_in_cookie() {
             return reference(&self.codec);
         }
         let opened = self.codec.open(value, now);
-        let opened = opened.and_then(|opened| opened.read(|tail| Ok(Payload::Values(tail))));
+        let opened = opened.map(|opened| Accepted::of(opened, Payload::Values));
         match (&opened, &self.overflow) {
             (
                 Err(Refused::For(
@@ -204,11 +300,75 @@ impl Settings {
         }
     }
 
+    /// Makes the value of a cookie that holds its session.
+    pub(crate) fn seal_cookie(
+        &self,
+        content: &Content,
+        stamp: &Stamp,
+        salt: Option<Salt>,
+    ) -> Result<CookieValue, Error> {
+        if let Some(go) = self.of_go() {
+            let value = go.seal(&self.cookie_name, content, stamp.issued);
+            return value.map(CookieValue::Text);
+        }
+        let payload = |out: &mut Vec<u8>| content.encode_payload(out);
+        let token = self.codec.seal(stamp, salt, content.payload_len(), payload);
+        Ok(CookieValue::Token(token?))
+    }
+
+    /// Whether the session is shared with Go just so.
+    pub(super) fn is_shared_as(&self, go: Option<&Go>) -> bool {
+        self.go.as_ref().map(Go::writes) == go.map(Go::writes)
+    }
+
+    /// The format of new cookies, if it is Go's.
+    fn of_go(&self) -> Option<&Go> {
+        self.go.as_ref().filter(|go| go.writes())
+    }
+
+    /// Whether new cookies are of Go's format.
+    pub(crate) fn is_of_go(&self) -> bool {
+        self.of_go().is_some()
+    }
+
+    /// Lets sessions last as long as their format says, where nothing else can.
+    pub(super) fn last_as_in_go(mut self) -> Self {
+        if let Some(go) = self.of_go() {
+            (self.idle, self.absolute) = (go.lasts(), Duration::MAX);
+        }
+        self
+    }
+
     /// What a cookie's value says, however old it is: see [`Codec::read`].
     pub(crate) fn read_cookie(&self, value: &[u8]) -> Option<(Stamp, Tail)> {
         let overflow = self.overflow.as_ref();
         let read = || overflow.and_then(|overflow| overflow.codec.read(value));
         self.codec.read(value).or_else(read)
+    }
+
+    /// Whether a session can be kept that has so many more bytes of values.
+    pub(crate) fn check_growth(&self, content: &Content, growth: usize) -> Result<(), ErrorKind> {
+        let own = content.attributes.as_deref();
+        self.check_size(content.payload_len() + growth, own)
+    }
+
+    /// Whether a session can be kept as it is, in a cookie of Go's format: how long that gets, and
+    /// whether Go has such values, shows when it is written.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TooLarge`], [`ErrorKind::SerializeFailed`].
+    pub(crate) fn check_in_go(&self, content: &Content) -> Result<(), Error> {
+        let Some(go) = self.of_go().filter(|_| !content.is_empty()) else {
+            return Ok(());
+        };
+        let len = go.sealed_len(content)?;
+        let whole = self.cookie_name.len() + len + self.rest_len(content.attributes.as_deref());
+        let bounds = [(len, go.max_len()), (whole, wire::MAX_COOKIE_LEN)];
+        let over = bounds.into_iter().find(|(size, limit)| size > limit);
+        over.map_or(Ok(()), |(size, limit)| {
+            Err(Error::new(ErrorKind::TooLarge { size, limit }))
+        })
     }
 
     /// Whether a session of this many bytes, with these attributes if it has its own, can be kept.

@@ -58,6 +58,16 @@ struct Frame<'a> {
     value: &'a [u8],
 }
 
+/// What is in one frame.
+#[cfg(feature = "gorilla")]
+#[derive(Clone, Copy)]
+pub(super) enum Kept<'a> {
+    /// A key and its value.
+    Value(&'a str, &'a [u8]),
+    /// A queue, and a message in it.
+    Flash(&'a str, FlashId, &'a [u8]),
+}
+
 /// Where the value of a key is, or would be.
 pub(crate) struct Place<'a> {
     key: &'a str,
@@ -106,6 +116,25 @@ impl Frames {
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         let values = self.iter().filter(|frame| frame.kind == Kind::Value);
         values.filter_map(|frame| std::str::from_utf8(frame.key).ok())
+    }
+
+    /// Everything, in its order.
+    #[cfg(feature = "gorilla")]
+    pub(super) fn kept(&self) -> impl Iterator<Item = Kept<'_>> {
+        self.iter().filter_map(
+            |Frame {
+                 kind, key, value, ..
+             }| {
+                let key = std::str::from_utf8(key).ok()?;
+                Some(match kind {
+                    Kind::Value => Kept::Value(key, value),
+                    Kind::Flash => {
+                        let (id, message) = value.split_first_chunk()?;
+                        Kept::Flash(key, *id, message)
+                    }
+                })
+            },
+        )
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&[u8]> {

@@ -1,6 +1,8 @@
 //! What is kept of a session: its values, its lifetime, its cookie's attributes, its subject.
 
 mod frames;
+#[cfg(feature = "gorilla")]
+mod go;
 mod index;
 mod mark;
 mod wire;
@@ -43,6 +45,9 @@ pub(crate) struct Particulars {
     /// The subject whose roster still has the session, if it got another subject since it was
     /// saved; not encoded.
     pub(crate) former: Option<Box<Subject>>,
+    /// What Go had in the session's cookie, if it is still written for Go.
+    #[cfg(feature = "gorilla")]
+    pub(crate) go: Option<std::sync::Arc<crate::gorilla::gob::Gob>>,
 }
 
 static NO_PARTICULARS: Particulars = Particulars {
@@ -51,6 +56,8 @@ static NO_PARTICULARS: Particulars = Particulars {
     authenticated: None,
     subject: None,
     former: None,
+    #[cfg(feature = "gorilla")]
+    go: None,
 };
 
 impl Deref for Content {

@@ -35,7 +35,7 @@ use crate::{
     cookie::CookieAttributes,
     crypto::{self, RandomError, RootKey, SALT_LEN, SealKey},
     id::SessionId,
-    store::Bytes,
+    store::{Bytes, RecordKind},
 };
 
 /// What a record says.
@@ -225,7 +225,7 @@ impl Particulars {
             attributes,
             authenticated,
             subject,
-            former: None,
+            ..Self::default()
         })
     }
 
@@ -285,6 +285,7 @@ pub(crate) fn decode_record(
             None if bytes.first().is_some_and(|first| LATER.contains(first)) => {
                 Err(Unreadable::Later)
             }
+            None if RecordKind::is_migrating(&bytes) => Err(Unreadable::Later),
             None => Err(Unreadable::Damaged),
         };
     }

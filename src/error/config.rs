@@ -69,6 +69,13 @@ pub enum ConfigError {
         /// For which sessions it does nothing.
         session: &'static str,
     },
+    /// A session that is shared with Go's gorilla/sessions asks for something that its cookies
+    /// cannot carry.
+    NotInGorilla {
+        /// The method of [`SessionConfig`](crate::SessionConfig) or
+        /// [`CookieStore`](crate::CookieStore) that was called.
+        setting: &'static str,
+    },
     /// Clocks that differ by more than an hour are wrong.
     ClockSkewTooLong,
     /// A timeout, lifetime or `Max-Age` of less than a second ends every session at once.
@@ -105,7 +112,7 @@ impl fmt::Display for ConfigError {
                 write!(
                     f,
                     "cookies with the former attributes are named {name:?}, and new ones are not: set \
-                     `.cookie_name({name:?})`, or everybody is logged out"
+                     `.cookie_name({name:?})` or `.former_cookie({name:?}, ..)`, or everybody is logged out"
                 )
             }
             Self::NameTooLong { name, limit } => {
@@ -177,6 +184,13 @@ impl ConfigError {
                     "`.{setting}(..)` does nothing for {session}: leave it out"
                 )
             }
+            Self::NotInGorilla { setting: "new" } => f.write_str(
+                "gorilla's cookies hold their session: use `SessionConfig::cookie` or a `CookieStore`",
+            ),
+            Self::NotInGorilla { setting } => write!(
+                f,
+                "gorilla's cookies cannot carry what `.{setting}(..)` asks for: leave it out"
+            ),
             Self::ClockSkewTooLong => f.write_str(
                 "`clock_skew`: clocks that differ by more than an hour are wrong: set them right and allow less",
             ),

@@ -18,6 +18,16 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
+    #[cfg(feature = "metrics")]
+    pub(super) const ALL: [Self; 5] = [
+        Self::Logout,
+        Self::Emptied,
+        Self::Elsewhere,
+        Self::Operator,
+        Self::Limit,
+    ];
+
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Logout => "logout",

@@ -1,99 +1,223 @@
 //! Counts and times, for a recorder of the `metrics` facade. Without the feature `metrics` each of
 //! these is nothing.
+//!
+//! A count allocates nothing. Where the compiler knows the labels, the key of a metric is a static;
+//! where a session's name is one of them, it is made with the settings of the session.
 #![cfg_attr(
     not(feature = "metrics"),
     allow(unused_variables, unused_macros, reason = "nothing is counted")
 )]
 
-use super::fact::{Opening, Saved};
-use crate::error::{Error, ErrorKind};
+#[cfg(feature = "metrics")]
+use metrics::{Key, Level, Metadata};
 
-macro_rules! count {
-    ($count:expr, $name:literal $(, $label:literal => $value:expr)*) => {
-        #[cfg(feature = "metrics")]
-        metrics::counter!($name $(, $label => $value)*).increment($count);
-    };
+use super::fact::{Cause, Opening, Saved};
+use crate::error::Error;
+#[cfg(feature = "metrics")]
+use crate::error::{ErrorKind, Rejection};
+
+/// What is counted of the sessions of one name.
+#[derive(Debug)]
+pub(crate) struct SessionMetrics {
+    #[cfg(feature = "metrics")]
+    keys: Keys,
 }
 
-pub(super) fn ended(session: &str, cause: &'static str, count: usize) {
-    count!(
-        count as u64,
-        "silverback.sessions.ended",
-        "session" => session.to_owned(),
-        "cause" => cause
-    );
+#[cfg(feature = "metrics")]
+#[derive(Debug)]
+struct Keys {
+    loaded: [Key; LOADED.len()],
+    refused: [Key; Rejection::ALL.len()],
+    saved: [Key; SAVED.len()],
+    created: Key,
+    renewed: Key,
+    ended: [Key; Cause::ALL.len()],
 }
 
-pub(super) fn opened(session: &str, opening: Opening) {
-    let outcome = match opening {
-        Opening::Found => "found",
-        Opening::New => "new",
-        Opening::Refused(reason) => {
-            count!(
-                1,
-                "silverback.cookies.refused",
-                "session" => session.to_owned(),
-                "reason" => reason.word()
-            );
-            "refused"
-        }
-    };
-    count!(
-        1,
-        "silverback.sessions.loaded",
-        "session" => session.to_owned(),
-        "outcome" => outcome
-    );
-}
+/// What a request has found.
+#[cfg(feature = "metrics")]
+const LOADED: [&str; 3] = ["found", "new", "refused"];
 
-pub(super) fn saved(session: &str, saved: Saved) {
-    match saved {
-        Saved::Created => {
-            count!(1, "silverback.sessions.created", "session" => session.to_owned());
+/// What became of a save; see [`outcome`].
+#[cfg(feature = "metrics")]
+const SAVED: [&str; 7] = [
+    "saved",
+    "gone",
+    "conflict",
+    "too_large",
+    "update_refused",
+    "store_failed",
+    "other",
+];
+
+#[cfg(feature = "metrics")]
+impl Keys {
+    fn new(session: &str) -> Self {
+        let session: std::sync::Arc<str> = session.into();
+        let plain =
+            |name| Key::from_parts(name, vec![metrics::Label::new("session", session.clone())]);
+        let with = |name, label, value| {
+            plain(name).with_extra_labels(vec![metrics::Label::new(label, value)])
+        };
+        Self {
+            loaded: LOADED.map(|outcome| with("silverback.sessions.loaded", "outcome", outcome)),
+            refused: Rejection::ALL
+                .map(|reason| with("silverback.cookies.refused", "reason", reason.word())),
+            saved: SAVED.map(|outcome| with("silverback.sessions.saved", "outcome", outcome)),
+            created: plain("silverback.sessions.created"),
+            renewed: plain("silverback.sessions.renewed"),
+            ended: Cause::ALL.map(|cause| with("silverback.sessions.ended", "cause", cause.word())),
         }
-        Saved::Renewed => {
-            count!(1, "silverback.sessions.renewed", "session" => session.to_owned());
-        }
-        Saved::Emptied | Saved::Again => {}
     }
-    save_ended(session, "saved");
 }
 
-pub(crate) fn save_failed(session: &str, error: &Error) {
-    save_ended(
-        session,
-        match error.kind() {
-            ErrorKind::Gone => "gone",
-            ErrorKind::Conflict => "conflict",
-            ErrorKind::TooLarge { .. } => "too_large",
-            ErrorKind::UpdateRefused => "update_refused",
-            ErrorKind::StoreFailed => "store_failed",
-            _ => "other",
-        },
-    );
+#[cfg(feature = "metrics")]
+fn count<'a>(key: impl Into<Option<&'a Key>>, count: u64) {
+    static METADATA: Metadata<'static> =
+        Metadata::new("silverback", Level::INFO, Some(module_path!()));
+    if let Some(key) = key.into() {
+        metrics::with_recorder(|recorder| recorder.register_counter(key, &METADATA))
+            .increment(count);
+    }
 }
 
-fn save_ended(session: &str, outcome: &'static str) {
-    count!(
-        1,
-        "silverback.sessions.saved",
-        "session" => session.to_owned(),
-        "outcome" => outcome
-    );
+impl SessionMetrics {
+    pub(crate) fn new(session: &str) -> Self {
+        Self {
+            #[cfg(feature = "metrics")]
+            keys: Keys::new(session),
+        }
+    }
+
+    pub(crate) fn opened(&self, opening: Opening) {
+        #[cfg(feature = "metrics")]
+        {
+            let found = match opening {
+                Opening::Found => 0,
+                Opening::New => 1,
+                Opening::Refused(reason) => {
+                    count(self.keys.refused.get(reason as usize), 1);
+                    2
+                }
+            };
+            count(self.keys.loaded.get(found), 1);
+        }
+    }
+
+    pub(crate) fn saved(&self, saved: Saved) {
+        #[cfg(feature = "metrics")]
+        {
+            match saved {
+                Saved::Created => count(&self.keys.created, 1),
+                Saved::Renewed => count(&self.keys.renewed, 1),
+                Saved::Emptied => self.ended(Cause::Emptied, 1),
+                Saved::Again => {}
+            }
+            count(self.keys.saved.first(), 1);
+        }
+    }
+
+    pub(crate) fn save_failed(&self, error: &Error) {
+        #[cfg(feature = "metrics")]
+        count(self.keys.saved.get(outcome(error)), 1);
+    }
+
+    pub(crate) fn ended(&self, cause: Cause, sessions: usize) {
+        #[cfg(feature = "metrics")]
+        if sessions > 0 {
+            count(self.keys.ended.get(cause as usize), sessions as u64);
+        }
+    }
+}
+
+/// Where the outcome of such a save is in [`SAVED`].
+#[cfg(feature = "metrics")]
+fn outcome(error: &Error) -> usize {
+    match error.kind() {
+        ErrorKind::Gone => 1,
+        ErrorKind::Conflict => 2,
+        ErrorKind::TooLarge { .. } => 3,
+        ErrorKind::UpdateRefused => 4,
+        ErrorKind::StoreFailed => 5,
+        _ => 6,
+    }
+}
+
+/// A counter or histogram of one label, whose key is a static if the label is one of these words.
+macro_rules! of_word {
+    ($metric:ident, $name:literal, $label:literal, $value:expr, [$($word:literal)+]) => {
+        match $value {
+            $($word => metrics::$metric!($name, $label => $word),)+
+            other => metrics::$metric!($name, $label => other),
+        }
+    };
 }
 
 /// Another request or server was faster.
 pub(crate) fn conflict(operation: &'static str) {
-    count!(1, "silverback.store.conflicts", "operation" => operation);
+    #[cfg(feature = "metrics")]
+    of_word!(
+        counter,
+        "silverback.store.conflicts",
+        "operation",
+        operation,
+        ["save" "save together" "renew" "destroy" "roster" "outgrow"]
+    )
+    .increment(1);
 }
 
 /// A store was asked once more.
 pub(crate) fn retry() {
-    count!(1, "silverback.store.retries");
+    #[cfg(feature = "metrics")]
+    metrics::counter!("silverback.store.retries").increment(1);
 }
 
 pub(crate) fn evicted(kind: &'static str, records: u64) {
-    count!(records, "silverback.store.evictions", "kind" => kind);
+    #[cfg(feature = "metrics")]
+    of_word!(
+        counter,
+        "silverback.store.evictions",
+        "kind",
+        kind,
+        ["unused sessions" "sessions" "rosters" "ends"]
+    )
+    .increment(records);
+}
+
+/// So many sessions are in a store that the application calls so.
+pub(crate) fn sessions(store: &str, count: u64) {
+    #[cfg(feature = "metrics")]
+    {
+        let gauge = metrics::gauge!("silverback.store.sessions", "store" => store.to_owned());
+        // No store has as many as an `f64` cannot count.
+        gauge.set(count as f64);
+    }
+}
+
+/// The histogram of a store call, whose key is a static as well.
+macro_rules! of_call {
+    (@ $operation:tt, $error:expr) => {
+        of_call!(@ $operation, $error, [
+            "exists" "conflict" "gone" "too_large" "clocks_differ" "corrupt" "unavailable" "refused"
+        ])
+    };
+    (@ $operation:tt, $error:expr, [$($known:literal)+]) => {
+        match $error {
+            None => metrics::histogram!("silverback.store.duration", "operation" => $operation),
+            $(Some($known) => metrics::histogram!(
+                "silverback.store.duration", "operation" => $operation, "error.type" => $known
+            ),)+
+            Some(other) => metrics::histogram!(
+                "silverback.store.duration", "operation" => $operation, "error.type" => other
+            ),
+        }
+    };
+    ($operation:expr, $error:expr, [$($known:literal)+]) => {
+        match $operation {
+            $($known => of_call!(@ $known, $error),)+
+            other => of_call!(@ other, $error),
+        }
+    };
 }
 
 /// Measures how long something takes.
@@ -115,14 +239,11 @@ impl Stopwatch {
     pub(crate) fn of_call(self, operation: &'static str, error: Option<&'static str>) {
         #[cfg(feature = "metrics")]
         {
-            let histogram = match error {
-                None => metrics::histogram!("silverback.store.duration", "operation" => operation),
-                Some(error) => metrics::histogram!(
-                    "silverback.store.duration",
-                    "operation" => operation,
-                    "error.type" => error
-                ),
-            };
+            let histogram = of_call!(
+                operation,
+                error,
+                ["load" "load_many" "create" "update" "touch" "delete" "delete_many"]
+            );
             metrics::Histogram::record(&histogram, self.start.elapsed());
         }
     }
@@ -137,6 +258,22 @@ impl Stopwatch {
             );
             metrics::Histogram::record(&time, self.start.elapsed());
             metrics::Histogram::record(&count, calls);
+        }
+    }
+}
+
+#[cfg(all(test, feature = "metrics"))]
+mod tests {
+    use super::*;
+
+    /// A variant is found by its number.
+    #[test]
+    fn keys_are_in_the_order_of_their_enums() {
+        for (number, reason) in Rejection::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, number, "{reason:?}");
+        }
+        for (number, cause) in Cause::ALL.into_iter().enumerate() {
+            assert_eq!(cause as usize, number, "{cause:?}");
         }
     }
 }

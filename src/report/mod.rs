@@ -1,6 +1,6 @@
 //! What happens to sessions, for their operators: each fact is a line in the log (feature
-//! `tracing`, target `silverback`) and a count (feature `metrics`). Both have kinds and names only,
-//! never an ID, token, key or value. `docs/events.md` lists them.
+//! `tracing`, target `silverback`), by [`Report`], and a count (feature `metrics`), by [`metrics`].
+//! Both have kinds and names only, never an ID, token, key or value. `docs/events.md` lists them.
 
 mod fact;
 mod health;
@@ -61,11 +61,8 @@ const FEW: u64 = 1;
 const MANY: u64 = 100;
 
 #[cfg_attr(
-    not(all(feature = "tracing", feature = "metrics")),
-    allow(
-        unused_variables,
-        reason = "each feature needs some of what there is to tell"
-    )
+    not(feature = "tracing"),
+    allow(unused_variables, reason = "only lines need what there is to tell")
 )]
 impl Report {
     /// A session was saved; `record` is the key of a record that was made for that.
@@ -77,7 +74,6 @@ impl Report {
         saved: Saved,
         record: impl FnOnce() -> Option<RecordKey>,
     ) {
-        metrics::saved(session, saved);
         if saved != Saved::Again {
             self.changed(clock, session, saved, record);
         }
@@ -106,12 +102,10 @@ impl Report {
 
     /// So many sessions have ended.
     pub(crate) fn ended(&self, clock: &Clock, session: &str, cause: Cause, count: usize) {
-        if count == 0 {
-            return;
-        }
-        metrics::ended(session, cause.word(), count);
         #[cfg(feature = "tracing")]
-        if let Some(left_out) = self.admit_info(clock, kind::ENDED + cause as usize) {
+        if count > 0
+            && let Some(left_out) = self.admit_info(clock, kind::ENDED + cause as usize)
+        {
             let (event, cause) = ("session_expired", cause.word());
             event!(
                 INFO,
@@ -128,7 +122,6 @@ impl Report {
     /// A session was opened.
     #[inline]
     pub(crate) fn opened(&self, clock: &Clock, session: &str, opening: Opening) {
-        metrics::opened(session, opening);
         if let Opening::Refused(reason) = opening {
             self.rejected(clock, session, reason);
         }

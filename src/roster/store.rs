@@ -11,7 +11,9 @@ use crate::{
     error::{Error, ErrorKind, Rejection},
     id::RecordKey,
     key::Key,
-    store::{Budget, Bytes, Calls, Expiry, Read, Record, Reserve, StoreError, Told, Version},
+    store::{
+        Budget, Bytes, Calls, Expiry, Read, Record, RecordKind, Reserve, StoreError, Told, Version,
+    },
 };
 
 /// What a roster's record begins with; see [`RecordKind`](crate::store::RecordKind). Behind it
@@ -183,6 +185,9 @@ impl Rosters {
         now: Timestamp,
     ) -> Result<Roster, Error> {
         let later = || Error::new(ErrorKind::LaterFormat);
+        if RecordKind::is_migrating(sealed) {
+            return Err(later());
+        }
         let head = sealed.strip_prefix(&[ROSTER]);
         let sealed = head.and_then(|rest| rest.get(5..)).unwrap_or_default();
         let mut is_outdated = false;

@@ -411,7 +411,10 @@ fn a_roster_of_a_later_format_is_an_error() {
         MEMORY,
     );
     let open = |sealed: &[u8]| rosters.open(&key(7), sealed, NOW);
-    assert_eq!(open(&later).unwrap_err().kind(), ErrorKind::LaterFormat);
+    let migrating = [&[0x80 | 16], &own[1..]].concat();
+    for unread in [&later, &migrating] {
+        assert_eq!(open(unread).unwrap_err().kind(), ErrorKind::LaterFormat);
+    }
     assert!(open(&torn).unwrap().is_damaged);
     assert_eq!(text(&open(&own).unwrap().entries), "1");
 }

@@ -389,7 +389,7 @@ impl Session {
                 (),
             ))
         })?;
-        if self.handle.exchange().has_cookie(&self.settings().finder) {
+        if self.handle.exchange().has_cookie(self.settings()) {
             let old = Box::new(old);
             self.handle.cell().with(|state| {
                 state.moved_from.get_or_insert(old);

@@ -258,7 +258,7 @@ impl Session {
     #[must_use]
     pub fn has_cookie(&self) -> bool {
         let exchange = self.handle.exchange();
-        exchange.has_cookie(&self.settings().finder)
+        exchange.has_cookie(self.settings())
     }
 
     /// Returns the [`record_key`](Self::record_key) of the session that the request's cookie names.
@@ -355,7 +355,11 @@ impl Session {
         change: impl FnOnce(&mut Content) -> Result<(Effect<C>, R), Error>,
     ) -> Result<R, Error> {
         self.write_state(|state| {
-            let (effect, result) = change(state.content()?)?;
+            let content = state.content()?;
+            let (effect, result) = match self.settings().is_of_go() {
+                false => change(content)?,
+                true => self.change_in_go(content, change)?,
+            };
             state.enter(effect, keeps_log);
             Ok(result)
         })
@@ -418,13 +422,29 @@ impl Session {
         }
     }
 
+    /// Undoes a change that cookies of Go's format cannot carry. What makes the session smaller is
+    /// always done.
+    #[cold]
+    fn change_in_go<R>(
+        &self,
+        content: &mut Content,
+        change: impl FnOnce(&mut Content) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let before = content.frames.clone();
+        let changed = change(content)?;
+        let is_larger = content.frames.as_bytes().len() > before.as_bytes().len();
+        match self.settings().check_in_go(content) {
+            Err(error) if is_larger || error.kind() == ErrorKind::SerializeFailed => {
+                content.frames = before;
+                Err(error)
+            }
+            _ => Ok(changed),
+        }
+    }
+
     fn check_growth(&self, content: &Content, growth: usize) -> Result<(), Error> {
-        self.settings()
-            .check_size(
-                content.payload_len() + growth,
-                content.attributes.as_deref(),
-            )
-            .map_err(Error::new)
+        let checked = self.settings().check_growth(content, growth);
+        checked.map_err(Error::new)
     }
 }
 

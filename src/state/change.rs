@@ -21,7 +21,7 @@ pub(crate) enum Change {
     },
     Clear,
     Update {
-        key: Box<str>,
+        key: String,
         update: Update,
     },
     Take(Arc<TakenValue>),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     clock::Timestamp,
-    config::Settings,
+    config::{Foreign, Settings},
     content::{Content, Persistence},
 };
 
@@ -59,6 +59,19 @@ impl Lifetime {
             },
             _ => lifetime,
         }
+    }
+
+    /// When a session is over that came in a cookie of another maker.
+    ///
+    /// Nothing says when it was used, but for its last save. So it does not idle, unless it stays
+    /// in such a cookie.
+    pub(crate) fn end_of(foreign: &Foreign, settings: &Settings) -> Timestamp {
+        let lifetime = Self::of(&foreign.content, settings);
+        let end = match settings.is_of_go() {
+            true => lifetime.expires(foreign.saved),
+            false => lifetime.end,
+        };
+        foreign.expires.min(end)
     }
 
     fn new(idle: Duration, end: Timestamp) -> Self {

@@ -129,6 +129,7 @@ impl State {
         if is_change {
             let own = view.content.attributes.as_deref();
             settings.check_size(len, own).map_err(Error::new)?;
+            settings.check_in_go(&view.content)?;
         }
         let due = self.due(view, settings, now);
         let Some(write) = self.choose(view, settings, when, due, len) else {
@@ -225,7 +226,7 @@ impl State {
                 Home::Record(ref place) => lifetime.is_worth_touching(now, place.expires),
                 Home::Cookie {
                     issued, expires, ..
-                } => lifetime.is_worth_resealing(now, (issued, expires), settings),
+                } => self.moves || lifetime.is_worth_resealing(now, (issued, expires), settings),
                 Home::Nowhere | Home::Marked(_) => false,
             };
         let is_cookie_due = |sent| lifetime.is_cookie_due(now, sent, &view.content, settings);

@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub(crate) sealed_by: Option<KeyId>,
     /// When the cookie was made that came and refers to the session's record.
     pub(crate) sent: Option<Timestamp>,
+    /// The cookie that came is of another format than new ones: use moves the session.
+    pub(crate) moves: bool,
     /// This request made the session.
     pub(crate) has_begun: bool,
     /// This request does not count as use of the session: its end stays.

@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc};
 
 use super::{Bytes, RecordKey, RecordKind, Store, StoreError};
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, report::metrics};
 
 /// A store whose records can be listed page by page: for an operator who wants to know what takes
 /// the room, or a job that copies a store.
@@ -65,6 +65,51 @@ impl<S: Browse> Browse for Arc<S> {
     ) -> impl Future<Output = Result<Page, StoreError>> + Send {
         S::browse(self, from, limit)
     }
+}
+
+/// The page of a count: a few milliseconds' work.
+const PAGE: usize = 1_000;
+
+/// Counts the sessions in a store that have not expired at `now`, by looking at every record. With
+/// the feature `metrics` it also sets the gauge `silverback.store.sessions`, whose label `store` is
+/// the name that you give.
+///
+/// It makes a call per 1,000 records, so count every few minutes, in one process of those that share
+/// a store. Sessions in a cookie are nowhere counted. Sessions that are made or end meanwhile may
+/// be counted or not.
+///
+/// ```
+/// use silverback::{Clock, MemoryStore, store};
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), silverback::store::StoreError> {
+/// let carts = MemoryStore::new();
+/// let now = Clock::system().now();
+/// assert_eq!(store::count_sessions(&carts, "carts", now).await?, 0);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// Those of [`Browse::browse`]. The gauge stays as it was.
+pub async fn count_sessions(
+    store: &impl Browse,
+    name: &str,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let (mut cursor, mut count) = (Some(Cursor::default()), 0);
+    while let Some(from) = cursor {
+        let page = store.browse(&from, PAGE).await?;
+        let is_alive = |entry: &&Listed| entry.expires > now;
+        let sessions = page.entries.iter().filter(is_alive);
+        count += sessions
+            .filter(|entry| entry.kind == Some(RecordKind::Session))
+            .count() as u64;
+        cursor = page.next;
+    }
+    metrics::sessions(name, count);
+    Ok(count)
 }
 
 /// Where a page begins: at the first record, or where the page before it ended. Only the store can

@@ -191,6 +191,7 @@ mod filesystem;
 mod followers;
 mod lines;
 mod memory;
+mod migrate;
 mod record;
 mod sweep;
 
@@ -204,11 +205,12 @@ pub(crate) use self::error::all_failed;
 pub use self::filesystem::{Durability, FilesystemOptions, FilesystemStore};
 pub use self::{
     backend::{Backend, IntoBackend},
-    browse::{Browse, Cursor, Listed, Page},
+    browse::{Browse, Cursor, Listed, Page, count_sessions},
     cookie::CookieStore,
     dynamic::DynStore,
     error::StoreError,
     memory::{Evicted, MemoryStore},
+    migrate::{Migrated, MigratingStore, Migration},
     record::{Expiry, Limits, Read, Record, RecordKind, Version},
     sweep::{Sweep, Sweeper, Swept},
 };

@@ -370,7 +370,19 @@ pub enum RecordKind {
     /// The end of a session in a cookie. A store that makes room drops it after all others, and
     /// says so in [`Limits::forgotten_until`].
     End,
+    /// What stands for a record that a [`MigratingStore`](super::MigratingStore) has moved to
+    /// another store. A store that makes room keeps it until its end.
+    Moved,
 }
+
+/// What the first byte of a record has beside that of its data while it is moved.
+pub(super) const MOVING: u8 = 0x80;
+/// The same of its copy in the other store.
+pub(super) const COPY: u8 = 0xa0;
+/// What a record begins with that has been moved.
+pub(super) const MOVED: u8 = 0xc0;
+/// What is left of the first byte of the data then. All of it: the data follows whole.
+pub(super) const FIRST: u8 = 0x1f;
 
 impl RecordKind {
     /// Returns what a record of these bytes is for. `None` if a later release wrote it, or another
@@ -388,7 +400,15 @@ impl RecordKind {
             [8 | 9, ..] => Some(Self::Mark),
             [16, ..] => Some(Self::Roster),
             [24, ..] => Some(Self::End),
+            [MOVED, ..] => Some(Self::Moved),
+            [first @ MOVING..MOVED, ..] => Self::of(&[*first & FIRST]),
             _ => None,
         }
+    }
+
+    /// Whether a record is being moved to another store, and can be read through a
+    /// [`MigratingStore`](super::MigratingStore) alone.
+    pub(crate) const fn is_migrating(data: &[u8]) -> bool {
+        matches!(data, [MOVING..=MOVED, ..])
     }
 }

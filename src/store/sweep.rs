@@ -129,6 +129,14 @@ impl Swept {
         }
     }
 
+    /// The same of a sweep that has more to look at.
+    pub(super) fn unfinished(self) -> Self {
+        Self {
+            finished: false,
+            ..self
+        }
+    }
+
     /// Adds what came after this.
     ///
     /// ```

@@ -62,10 +62,7 @@ impl Commit {
             Keep::Everything => {}
             Keep::Unseen => state.put_back_flashes(
                 |_| true,
-                |content, growth| {
-                    let (len, own) = (content.payload_len(), content.attributes.as_deref());
-                    settings.check_size(len + growth, own).is_ok()
-                },
+                |content, growth| settings.check_growth(content, growth).is_ok(),
             ),
             Keep::Identity => return Ok(state.discard_changes()),
         }

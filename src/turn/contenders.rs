@@ -2,10 +2,9 @@
 
 use std::cmp::Ordering;
 
-use super::presented::Candidate;
 use crate::{
     clock::Timestamp,
-    config::{AttributesTag, Payload, Settings},
+    config::{Accepted, AttributesTag, Payload, Settings},
     error::{Error, ErrorKind, Rejection},
     id::SessionId,
     key::KeyId,
@@ -22,6 +21,8 @@ pub(super) struct Came {
     key: Option<KeyId>,
     /// When it was made, if it refers to a record.
     sent: Option<Timestamp>,
+    /// New ones are of another format.
+    moves: bool,
 }
 
 /// An open session, and the cookie that it came in.
@@ -56,16 +57,17 @@ impl Opened {
 }
 
 impl Came {
-    pub(super) fn of(candidate: &Candidate) -> Self {
-        let tag = match candidate.payload {
-            Payload::Values(_) => None,
-            Payload::Reference(_, tag) => Some(tag),
+    pub(super) fn of(cookie: &Accepted) -> Self {
+        let (tag, sent) = match &cookie.payload {
+            Payload::Values(..) | Payload::Foreign(_) => (None, None),
+            Payload::Reference(stamp, _, tag) => (Some(*tag), Some(stamp.issued)),
         };
         Self {
-            is_outdated: !candidate.current,
+            is_outdated: !cookie.current,
             tag,
-            key: Some(candidate.key),
-            sent: tag.map(|_| candidate.stamp.issued),
+            key: cookie.key,
+            sent,
+            moves: cookie.moves,
         }
     }
 
@@ -79,6 +81,7 @@ impl Came {
         state.is_outdated = self.is_outdated || self.tag.is_some_and(is_other);
         state.sealed_by = self.key;
         state.sent = self.sent;
+        state.moves = self.moves;
     }
 }
 

@@ -34,7 +34,7 @@ impl Operation for Destroy {
             return Err(Error::new(ErrorKind::AlreadyCommitted));
         }
         let now = vault.now();
-        let has_cookie = exchange.has_cookie(&settings.finder);
+        let has_cookie = exchange.has_cookie(settings);
         let before = turn.state(|state| state.forget(now, has_cookie));
         let doomed = doomed(turn, before.view.as_ref(), now);
         let destroyed = vault.destroy(&doomed).await;

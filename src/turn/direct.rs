@@ -32,7 +32,7 @@ impl Turn<'_> {
             }
             Presented::One(candidate) => {
                 let came = Came::of(&candidate);
-                let Payload::Reference(id, _) = candidate.payload else {
+                let Payload::Reference(_, id, _) = candidate.payload else {
                     return Ok(false);
                 };
                 let record = records.load_now(&id.record_key());

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{
     config::Settings,
-    cookie::{Finder, RequestCookies},
+    cookie::RequestCookies,
     store::{Meter, Read},
 };
 
@@ -85,7 +85,9 @@ impl Exchange {
         self.is_over() || self.is_detached.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn has_cookie(&self, finder: &Finder) -> bool {
-        self.cookies.all_named(finder).next().is_some()
+    /// Whether a cookie of the session came, under any of its names.
+    pub(crate) fn has_cookie(&self, settings: &Settings) -> bool {
+        let mut names = settings.names();
+        names.any(|named| self.cookies.all_named(&named.finder).next().is_some())
     }
 }

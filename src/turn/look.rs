@@ -4,13 +4,13 @@ use super::{
     cell::Anchor,
     contenders::{Came, Contender, Opened, ask_several, token},
     exchange::Exchange,
-    presented::{Candidate, Presented},
+    presented::Presented,
 };
 use crate::{
     binary::Tail,
     clock::Timestamp,
     codec::{Refused, Stamp},
-    config::{Payload, Settings},
+    config::{Accepted, Foreign, Payload, Settings},
     content::Content,
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
@@ -100,11 +100,11 @@ pub(super) fn look(
     }
 }
 
-fn look_at(candidate: Candidate, settings: &Settings, now: Timestamp) -> Looked {
+fn look_at(candidate: Accepted, settings: &Settings, now: Timestamp) -> Looked {
     let came = Came::of(&candidate);
     match candidate.payload {
-        Payload::Reference(id, _) => Looked::Record(id, came),
-        Payload::Values(values) => match open_token(&candidate.stamp, values, settings, now) {
+        Payload::Reference(_, id, _) => Looked::Record(id, came),
+        payload => match open_values(payload, settings, now) {
             Ok(view) if settings.has_store() => Looked::Token(Box::new(view), came),
             Ok(view) => Looked::Found(Opened { view, came }),
             Err(rejection) => Looked::new(now, Some(rejection)),
@@ -115,13 +115,13 @@ fn look_at(candidate: Candidate, settings: &Settings, now: Timestamp) -> Looked 
 /// Only sessions that live count, so that a cookie whose session is dead keeps nobody out: one of
 /// former attributes, for example.
 #[cold]
-fn look_at_several(candidates: Vec<Candidate>, settings: &Settings, now: Timestamp) -> Looked {
+fn look_at_several(candidates: Vec<Accepted>, settings: &Settings, now: Timestamp) -> Looked {
     let (mut contenders, mut rejection) = (Vec::<Contender>::new(), None);
     for candidate in candidates {
         let came = Came::of(&candidate);
         let (id, token) = match candidate.payload {
-            Payload::Reference(id, _) => (id, None),
-            Payload::Values(values) => match open_token(&candidate.stamp, values, settings, now) {
+            Payload::Reference(_, id, _) => (id, None),
+            payload => match open_values(payload, settings, now) {
                 Ok(view) => match view.home.id().cloned() {
                     Some(id) => (id, Some(view)),
                     None => continue,
@@ -163,6 +163,31 @@ fn look_at_several(candidates: Vec<Candidate>, settings: &Settings, now: Timesta
     }
 }
 
+/// Opens what a cookie holds.
+fn open_values(payload: Payload, settings: &Settings, now: Timestamp) -> Result<View, Rejection> {
+    match payload {
+        Payload::Values(stamp, values) => open_token(&stamp, values, settings, now),
+        Payload::Foreign(foreign) => open_foreign(*foreign, settings, now),
+        Payload::Reference(..) => Err(Rejection::Malformed),
+    }
+}
+
+fn open_foreign(foreign: Foreign, settings: &Settings, now: Timestamp) -> Result<View, Rejection> {
+    let expires = Lifetime::end_of(&foreign, settings);
+    let home = Home::Cookie {
+        id: foreign.id,
+        issued: foreign.saved,
+        expires,
+    };
+    let view = View {
+        home,
+        content: foreign.content,
+        rejection: None,
+    };
+    check_times(&view, now)?;
+    Ok(view)
+}
+
 fn open_token(
     stamp: &Stamp,
     values: Tail,
@@ -197,12 +222,10 @@ pub(crate) fn check_cookie(
     value: &[u8],
     now: Timestamp,
 ) -> Result<(), Refused> {
-    let Candidate { stamp, payload, .. } = settings.open_cookie(value, now)?;
-    match payload {
-        Payload::Values(values) => open_token(&stamp, values, settings, now).map(drop)?,
-        Payload::Reference(..) => {}
+    match settings.open_cookie(value, now)?.payload {
+        Payload::Reference(..) => Ok(()),
+        payload => Ok(open_values(payload, settings, now).map(drop)?),
     }
-    Ok(())
 }
 
 fn check_times(view: &View, now: Timestamp) -> Result<(), Rejection> {

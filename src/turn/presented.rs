@@ -1,9 +1,9 @@
-//! What the request's cookies of one name amount to.
+//! What the request's cookies of a session's names amount to.
 
 use crate::{
     clock::Timestamp,
-    codec::{Opened, Refused},
-    config::{Payload, Settings},
+    codec::Refused,
+    config::{Accepted, Payload, Settings},
     cookie::{Named, RequestCookies},
     error::Rejection,
     id::SessionId,
@@ -16,25 +16,25 @@ const MAX_TRIED: usize = 64;
 
 pub(super) enum Presented {
     Nothing(Option<Rejection>),
-    One(Candidate),
+    One(Accepted),
     /// At most [`MAX_CANDIDATES`].
-    Several(Vec<Candidate>),
+    Several(Vec<Accepted>),
     /// More than anybody has by accident.
     TooMany,
     /// None is valid, and one is of a later release.
     LaterFormat,
 }
 
-/// A cookie that holds.
-pub(super) type Candidate = Opened<Payload>;
-
 impl Presented {
-    /// Opens the cookies of the session's name and finds those that are valid.
+    /// Opens the cookies of the session's names and finds those that are valid.
     ///
     /// An attacker who can set cookies for a parent domain can add a valid session of their own
     /// under our name, and neither the first nor the last is safe to prefer. So two that live are
     /// none.
     pub(super) fn find(settings: &Settings, cookies: &RequestCookies, now: Timestamp) -> Self {
+        if !settings.formerly.is_empty() {
+            return Self::several(settings, cookies, now);
+        }
         match cookies.named(&settings.finder) {
             Named::Nothing => Self::Nothing(None),
             Named::One(value) => match settings.open_cookie(value, now) {
@@ -49,16 +49,17 @@ impl Presented {
     #[cold]
     fn several(settings: &Settings, cookies: &RequestCookies, now: Timestamp) -> Self {
         let (mut found, mut rejection, mut is_later) = (Vec::new(), None, false);
-        let mut tried: Vec<&[u8]> = Vec::new();
-        for value in cookies.all_named(&settings.finder) {
-            if tried.contains(&value) {
+        let mut tried: Vec<(&str, &[u8])> = Vec::new();
+        for (named, value) in of_all_names(settings, cookies) {
+            let pair = (&*named.cookie_name, value);
+            if tried.contains(&pair) {
                 continue;
             }
             if tried.len() == MAX_TRIED || found.len() > MAX_CANDIDATES {
                 return Self::TooMany;
             }
-            tried.push(value);
-            match settings.open_cookie(value, now) {
+            tried.push(pair);
+            match open(settings, named, value, now) {
                 Ok(candidate) => found.push(candidate),
                 Err(Refused::For(reason)) => rejection = rejection.or(Some(reason)),
                 Err(Refused::LaterFormat) => is_later = true,
@@ -76,10 +77,12 @@ impl Presented {
     /// The session that the cookies name, whether it is alive or not: of several, the first.
     pub(super) fn claimed(&self) -> Option<SessionId> {
         match self {
-            Self::One(candidate) => id_of(candidate),
-            Self::Several(candidates) => candidates.first().and_then(id_of),
+            Self::One(candidate) => Some(candidate),
+            Self::Several(candidates) => candidates.first(),
             Self::Nothing(_) | Self::TooMany | Self::LaterFormat => None,
         }
+        .and_then(|candidate| session_of(&candidate.payload))
+        .map(|(id, _)| id)
     }
 
     /// The sessions that the cookies hold or refer to, as many as are looked at, and whether there
@@ -90,11 +93,11 @@ impl Presented {
         now: Timestamp,
     ) -> (Vec<(SessionId, Timestamp)>, bool) {
         let mut all: Vec<(SessionId, Timestamp)> = Vec::new();
-        for value in cookies.all_named(&settings.finder) {
-            let Ok(candidate) = settings.open_cookie(value, now) else {
+        for (named, value) in of_all_names(settings, cookies) {
+            let Ok(candidate) = named.open_cookie(value, now) else {
                 continue;
             };
-            let Some(id) = id_of(&candidate) else {
+            let Some((id, created)) = session_of(&candidate.payload) else {
                 continue;
             };
             if all.iter().any(|(known, _)| *known == id) {
@@ -103,16 +106,44 @@ impl Presented {
             if all.len() == MAX_TRIED {
                 return (all, true);
             }
-            all.push((id, candidate.stamp.created));
+            all.push((id, created));
         }
         (all, false)
     }
 }
 
-fn id_of(candidate: &Candidate) -> Option<SessionId> {
-    match &candidate.payload {
-        Payload::Values(_) => candidate.stamp.token_id.as_ref().map(SessionId::of_token),
-        Payload::Reference(id, _) => Some(id.clone()),
+/// The session's cookies of its present name, then those of its other names.
+fn of_all_names<'a>(
+    settings: &'a Settings,
+    cookies: &'a RequestCookies,
+) -> impl Iterator<Item = (&'a Settings, &'a [u8])> {
+    settings.names().flat_map(|named| {
+        let values = cookies.all_named(&named.finder);
+        values.map(move |value| (named, value))
+    })
+}
+
+/// A cookie of another name makes room for one of the present name when its session is used.
+fn open(
+    settings: &Settings,
+    named: &Settings,
+    value: &[u8],
+    now: Timestamp,
+) -> Result<Accepted, Refused> {
+    let opened = named.open_cookie(value, now)?;
+    let current = opened.current && named.cookie_name == settings.cookie_name;
+    Ok(Accepted { current, ..opened })
+}
+
+/// Which session it is of, and when that was made.
+fn session_of(payload: &Payload) -> Option<(SessionId, Timestamp)> {
+    match payload {
+        Payload::Values(stamp, _) => {
+            let id = stamp.token_id.as_ref().map(SessionId::of_token)?;
+            Some((id, stamp.created))
+        }
+        Payload::Reference(stamp, id, _) => Some((id.clone(), stamp.created)),
+        Payload::Foreign(foreign) => Some((foreign.id.clone(), foreign.content.created)),
     }
 }
 

@@ -7,7 +7,7 @@ use http::HeaderValue;
 use crate::{
     clock::Timestamp,
     codec::Stamp,
-    config::Settings,
+    config::{CookieValue, Settings},
     cookie::{self, CookieAttributes},
     crypto::Salt,
     error::{Error, ErrorKind},
@@ -50,11 +50,10 @@ impl Reply {
         let moved_from = state.moved_from.take().filter(|_| duty == CookieDuty::Set);
         let moved_from = moved_from.filter(|from| differs(state.view.as_ref(), settings, from));
         let moved_from = moved_from.map(|from| from.render());
-        let former = settings.former.iter().filter(|_| cookie.is_some());
-        let leftovers = moved_from.iter().chain(former);
-        let leftovers = leftovers
-            .filter_map(|rendered| cookie::removal(&settings.cookie_name, rendered))
-            .collect();
+        let leftovers = match &cookie {
+            Some(_) => leftovers(settings, moved_from.as_deref()),
+            None => Vec::new(),
+        };
         let is_refresh = duty == CookieDuty::Refresh;
         Ok(Self {
             cookie,
@@ -63,6 +62,19 @@ impl Reply {
             is_refresh,
         })
     }
+}
+
+/// The removals of the cookies that one cookie takes the place of.
+fn leftovers(settings: &Settings, moved_from: Option<&str>) -> Vec<HeaderValue> {
+    let former = settings.former.iter().map(String::as_str);
+    let of_name = moved_from.into_iter().chain(former);
+    let of_name = of_name.map(|rendered| (&*settings.cookie_name, rendered));
+    let formerly = settings.formerly.iter();
+    let of_others = formerly.map(|other| (&*other.cookie_name, &*other.rendered));
+    of_name
+        .chain(of_others)
+        .filter_map(|(name, rendered)| cookie::removal(name, rendered))
+        .collect()
 }
 
 fn own_attributes(view: Option<&View>) -> Option<&CookieAttributes> {
@@ -94,7 +106,7 @@ fn render(
         }
     };
     let mut used = now;
-    let token = match &view.home {
+    let value = match &view.home {
         Home::Nowhere | Home::Marked(_) => return Err(Error::new(ErrorKind::Gone)),
         Home::Cookie {
             id,
@@ -103,9 +115,7 @@ fn render(
         } => {
             used = *issued;
             let stamp = stamp(used, *expires, id.token_id());
-            let payload = |out: &mut Vec<u8>| content.encode_payload(out);
-            let len = content.payload_len();
-            settings.codec.seal(&stamp, salt, len, payload)
+            settings.seal_cookie(content, &stamp, salt)?
         }
         Home::Record(place) => {
             let tag = match own_attributes(Some(view)) {
@@ -118,12 +128,12 @@ fn render(
             );
             let payload = |out: &mut Vec<u8>| Settings::put_reference(&place.id, tag, out);
             let codec = settings.reference_codec();
-            codec.seal(&stamp, None, len, payload)
+            CookieValue::Token(codec.seal(&stamp, None, len, payload)?)
         }
-    }?;
+    };
     let lasts = lifetime.max_age(now, used, content, settings);
     let lasts = lasts.map(|age| (age, now));
-    let value = (token.encoded_len(), |out: &mut String| token.encode_to(out));
+    let value = (value.len(), |out: &mut String| value.append_to(out));
     let cookie = match own_attributes(Some(view)) {
         None => cookie::set(&settings.cookie_name, value, lasts, &settings.rendered),
         Some(attributes) => cookie::set(&settings.cookie_name, value, lasts, &attributes.render()),

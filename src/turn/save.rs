@@ -6,7 +6,6 @@ use super::cell::{Operation, Turn};
 use crate::{
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
-    report::metrics,
     state::{Home, Job, Log, State, When, Written},
     trace,
 };
@@ -76,7 +75,7 @@ impl Turn<'_> {
                 return Ok(());
             }
             Err(error) => {
-                metrics::save_failed(&self.vault.settings.name, &error);
+                self.vault.settings.metrics.save_failed(&error);
                 // A conflict may be with an own write.
                 let kinds = [ErrorKind::StoreFailed, ErrorKind::Conflict];
                 taken.is_open = kinds.contains(&error.kind());

@@ -53,11 +53,13 @@ impl<'a> Vault<'a> {
     /// Reports what became of looking for the session.
     #[inline]
     pub(crate) fn report_opened(&self, opening: Opening) {
+        self.settings.metrics.opened(opening);
         self.report.opened(self.clock, &self.settings.name, opening);
     }
 
     /// Reports that so many sessions have ended.
     pub(crate) fn report_ended(&self, cause: Cause, count: usize) {
+        self.settings.metrics.ended(cause, count);
         self.report
             .ended(self.clock, &self.settings.name, cause, count);
     }
@@ -65,6 +67,7 @@ impl<'a> Vault<'a> {
     /// Reports a save; `id` is what a record is called that it has made.
     #[inline]
     pub(crate) fn report_saved(&self, saved: Saved, id: Option<SessionId>) {
+        self.settings.metrics.saved(saved);
         let key = || id.map(|id| id.record_key());
         self.report
             .saved(self.clock, &self.settings.name, saved, key);

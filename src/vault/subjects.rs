@@ -28,7 +28,8 @@ impl Vault<'_> {
         if roster.is_damaged {
             return Err(damaged());
         }
-        let is_listed = |entry: &Entry| !entry.ended;
+        let oldest = self.settings.not_before;
+        let is_listed = |entry: &Entry| !entry.ended && entry.created >= oldest;
         let entries: Vec<_> = roster.entries.into_iter().filter(is_listed).collect();
         let names: Vec<_> = entries.iter().flat_map(Entry::names).collect();
         if names.is_empty() {

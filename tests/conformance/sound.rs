@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use silverback::{
     Clock, Timestamp,
     store::{
-        Bytes, Expiry, Limits, MemoryStore, Read, Record, RecordKey, Store, StoreError, Sweep,
-        Version,
+        Bytes, Expiry, Limits, MemoryStore, MigratingStore, Read, Record, RecordKey, Store,
+        StoreError, Sweep, Version,
     },
 };
 use tokio::{sync::Mutex, task::yield_now};
@@ -411,5 +411,88 @@ impl Store for Locking {
 
     fn limits(&self) -> Limits {
         Limits::default()
+    }
+}
+
+/// A move that is half done: some records are in the one store, the others in the other, and two
+/// servers are a step apart.
+pub(crate) struct HalfMigrated {
+    prepared: MigratingStore<MemoryStore, MemoryStore>,
+    moving: MigratingStore<MemoryStore, MemoryStore>,
+}
+
+impl HalfMigrated {
+    pub(crate) fn new(clock: &Clock) -> Self {
+        let [from, to] = [(); 2].map(|()| MemoryStore::new().clock(clock.clone()));
+        let prepared = MigratingStore::prepared(from.clone(), to.clone());
+        Self {
+            prepared: prepared.clock(clock.clone()),
+            moving: MigratingStore::new(from, to).clock(clock.clone()),
+        }
+    }
+
+    /// The server that makes the record of this key.
+    fn of(&self, key: &RecordKey) -> &MigratingStore<MemoryStore, MemoryStore> {
+        match key.as_bytes() {
+            [first, ..] if first % 2 == 0 => &self.prepared,
+            _ => &self.moving,
+        }
+    }
+}
+
+impl Store for HalfMigrated {
+    async fn load(&self, key: &RecordKey, read: Read) -> Result<Option<Record>, StoreError> {
+        self.moving.load(key, read).await
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        self.prepared.load_many(keys, read).await
+    }
+
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.of(key).create(key, data, expiry).await
+    }
+
+    async fn update(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.moving.update(key, expected, data, expiry).await
+    }
+
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.prepared.touch(key, expected, expiry).await
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        self.moving.delete(key, expected).await
+    }
+
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        self.prepared.delete_many(records).await
+    }
+
+    fn limits(&self) -> Limits {
+        self.moving.limits()
     }
 }

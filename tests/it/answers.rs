@@ -82,7 +82,7 @@ async fn what_ended_meanwhile_is_a_conflict() {
 async fn what_can_never_be_saved_is_an_error_of_the_server() {
     let world = Kind::Cookie.world();
     for (kind, expected) in [(HTML, (500, None, None)), (GRPC, (200, None, Some("13")))] {
-        let mut request = Request::new(());
+        let mut request = Request::post("/").body(()).unwrap();
         let kind = header::HeaderValue::from_static(kind);
         request.headers_mut().insert(header::CONTENT_TYPE, kind);
         // A layer outside has a session of this name.

@@ -6,7 +6,7 @@ use silverback::{
     Clock, Timestamp,
     store::{
         Browse, Bytes, Cursor, FilesystemStore, Listed, MemoryStore, Read, RecordKey, RecordKind,
-        Store, StoreError, Sweep, Sweeper,
+        Store, StoreError, Sweep, Sweeper, count_sessions,
     },
 };
 use tempfile::TempDir;
@@ -46,6 +46,22 @@ async fn all(store: &impl Browse, limit: usize) -> Vec<Listed> {
         from = page.next;
     }
     listed
+}
+
+/// Over several pages.
+#[tokio::test]
+async fn living_sessions_are_counted() {
+    let store = MemoryStore::new().clock(Clock::manual(START));
+    fill(&store, 2_500).await;
+    let roster = Bytes::from_static(&[16]);
+    store
+        .create(&key(5_000), roster, until(LATER))
+        .await
+        .unwrap();
+    for (now, alive) in [(START, 2_500), (SOON, 1_250), (LATER, 0)] {
+        let counted = count_sessions(&store, "carts", now).await;
+        assert_eq!(counted.unwrap(), alive, "{now}");
+    }
 }
 
 async fn shows_all(store: &impl Browse) {

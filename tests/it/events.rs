@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use silverback::{Key, Keys};
+use silverback::{Key, Keys, MemoryStore, store::count_sessions};
 use tokio::time::advance;
 
 use crate::support::{
@@ -208,7 +208,7 @@ fn counted(recorder: &DebuggingRecorder) -> Vec<String> {
     let snapshot = recorder.snapshotter().snapshot().into_vec();
     let mut lines: Vec<_> = snapshot
         .into_iter()
-        .filter_map(|(key, _, _, value)| {
+        .map(|(key, _, _, value)| {
             let key = key.key();
             let labels: Vec<_> = key
                 .labels()
@@ -217,9 +217,9 @@ fn counted(recorder: &DebuggingRecorder) -> Vec<String> {
             let value = match value {
                 DebugValue::Counter(count) => count.to_string(),
                 DebugValue::Histogram(all) => format!("of {}", all.len()),
-                DebugValue::Gauge(_) => return None,
+                DebugValue::Gauge(value) => value.to_string(),
             };
-            Some(format!("{} {} {value}", key.name(), labels.join(" ")))
+            format!("{} {} {value}", key.name(), labels.join(" "))
         })
         .collect();
     lines.sort();
@@ -246,6 +246,9 @@ async fn what_happens_is_counted() {
     world.records().at(Before, Update, Fail);
     world.put(jar, "n", 3).await;
     world.destroy(jar).await;
+    let store = MemoryStore::new();
+    let now = world.clock.now();
+    count_sessions(&store, "carts", now).await.unwrap();
     let counted = counted(&recorder);
     let has = |line: &str| {
         assert!(
@@ -260,6 +263,7 @@ async fn what_happens_is_counted() {
     has("silverback.sessions.loaded session=s outcome=refused 1");
     has("silverback.sessions.loaded session=s outcome=new 1");
     has("silverback.store.conflicts operation=save 1");
+    has("silverback.store.sessions store=carts 0");
     let named = |name: &str| counted.iter().any(|line| line.starts_with(name));
     for name in [
         "silverback.commit.duration",

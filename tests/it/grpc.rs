@@ -67,7 +67,7 @@ async fn failed_commit(content_type: &str) -> Response<String> {
         Ok::<_, Infallible>(Response::new(String::from("message")))
     });
     world.records().at(Before, Create, Fail);
-    let mut request = Request::new(());
+    let mut request = Request::post("/").body(()).unwrap();
     let value = content_type.parse().unwrap();
     request.headers_mut().insert(header::CONTENT_TYPE, value);
     world.layer.layer(service).oneshot(request).await.unwrap()

@@ -2,10 +2,10 @@
 
 use std::pin::pin;
 
-use silverback::{ErrorKind, Session, store::RecordKey};
+use silverback::{ErrorKind, Session, Subjects, store::RecordKey};
 
 use crate::support::{
-    HOUR, Jar, Kind, MINUTE, failure, log_in,
+    HOUR, Jar, Kind, MINUTE, START, failure, keys, log_in, notes,
     schedule::cut_off,
     scripted::{ANY, Calls, Create, Delete, Load, Touch, Update},
     steps::at_every_step,
@@ -235,4 +235,21 @@ async fn one_that_is_over_before_it_has_its_subject_is_not_listed() {
     let response = world.visit(&mut late, set_subject).await.1;
     assert_eq!(failure(&response), Some(ErrorKind::Gone));
     assert_eq!(world.notes("ada").await, [""; 0]);
+}
+
+/// After a backup was restored.
+#[tokio::test]
+async fn a_session_that_is_refused_as_too_old_is_not_shown() {
+    for kind in KINDS {
+        let world = kind.world();
+        world.logged_in("ada", "laptop").await;
+        world.clock.advance(HOUR);
+        world.logged_in("ada", "phone").await;
+        let restored = START.saturating_add(HOUR);
+        let config = kind.config(&world.stores, keys()).not_before(restored);
+        let subjects = Subjects::new(&config).unwrap().clock(world.clock.clone());
+        let listed = subjects.list("ada").await.unwrap();
+        assert_eq!(notes(&listed), ["phone"], "{kind:?}");
+        assert_eq!(world.notes("ada").await.len(), 2, "{kind:?}");
+    }
 }

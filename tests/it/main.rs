@@ -35,6 +35,9 @@ mod first_idle;
 mod first_use;
 mod flaky_store;
 mod flash;
+mod former_names;
+#[cfg(feature = "gorilla")]
+mod gorilla;
 mod grpc;
 mod headers;
 mod hot_records;

@@ -49,7 +49,7 @@ const FLOORS: &[&[&str]] = &[
         "error", "binary", "clock", "crypto", "id", "join", "lock", "name", "text", "report",
         "trace",
     ],
-    &["key", "cookie", "codec"],
+    &["key", "cookie", "codec", "gorilla"],
     &["store"],
     &["content", "roster"],
     &["config"],
@@ -89,12 +89,34 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "timeouts", "duration", "given", "file", "settings", "mod", "build", "apply",
+            "timeouts", "duration", "given", "file", "go", "settings", "mod", "build", "apply",
         ],
     ),
     (
         "content",
-        &["index", "frames", "writes", "mark", "mod", "wire"],
+        &["index", "frames", "writes", "mark", "mod", "go", "wire"],
+    ),
+    (
+        "gorilla",
+        &[
+            "base64", "error", "envelope", "gob", "convert", "settings", "mod",
+        ],
+    ),
+    (
+        "gorilla/gob",
+        &[
+            "types",
+            "limits",
+            "error",
+            "input",
+            "output",
+            "definition",
+            "value",
+            "time",
+            "reader",
+            "writer",
+            "mod",
+        ],
     ),
     ("request", &["registry", "fetch", "commit", "mod"]),
     ("error", &["config", "rejection", "mod"]),
@@ -143,6 +165,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("store/memory", &["table", "shard", "mod"]),
+    ("store/migrate", &["wire", "pair", "many", "pass", "mod"]),
     (
         "testing",
         &["body", "jar", "page", "flaky", "mod", "browser"],
@@ -191,6 +214,8 @@ const EXAMPLES: usize = 85;
 const CRATES: &[&str] = &[
     "src",
     "stores/cached/src",
+    "stores/memcached/src",
+    "stores/redb/src",
     "stores/redis/src",
     "stores/sqlx/src",
     "stores/tower-sessions/src",

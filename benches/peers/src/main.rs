@@ -72,7 +72,11 @@ fn main() -> Result<(), Failure> {
             page.put("cycles", &cycles::table(&options.parent, options.effort)?)?;
             page.put("machine-peers", &versions::all())
         }
-        Mode::EndToEnd => end_to_end::put(options.effort, &page),
+        Mode::EndToEnd => {
+            let runtime = no_runtime()?;
+            let _guard = runtime.enter();
+            end_to_end::put(options.effort, &page)
+        }
         Mode::Stores => put_stores(options.effort.is_full, &page),
     }
 }

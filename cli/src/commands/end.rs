@@ -6,7 +6,7 @@ use silverback::{
     store::{Read, RecordKey, RecordKind, Store as _},
 };
 
-use super::pages::{find, no_sessions, short};
+use super::pages::{find, find_among, no_sessions, short};
 use crate::{
     args::{Common, End, EndUser},
     ask,
@@ -17,9 +17,9 @@ use crate::{
 };
 
 #[derive(Serialize)]
-struct Ended {
-    ended: Vec<RecordKey>,
-    not_found: Vec<RecordKey>,
+struct Ended<'a> {
+    ended: &'a [RecordKey],
+    not_found: &'a [RecordKey],
     is_dry_run: bool,
 }
 
@@ -32,28 +32,23 @@ struct EndedUser<'a> {
 
 pub(crate) async fn end(common: &Common, end: &End, out: &mut Out) -> Result<(), Failure> {
     let store = site::store(common).await?;
-    let site = Site::new(common, Some(&store))?;
-    let records = SessionRecords::new(&site.config)?;
+    let way = Way::new(common, end, &store).await?;
     let mut keys = Vec::new();
     for text in &end.keys {
-        let key = find(&store, text).await?;
-        check_kind(&store, &key).await?;
-        keys.push(key);
+        keys.push(way.find(&store, text).await?);
     }
-    let (mut ended, mut not_found) = (Vec::new(), Vec::new());
-    if !end.sure.dry_run {
+    let is_dry_run = end.sure.dry_run;
+    if !is_dry_run {
         let shown: Vec<_> = keys.iter().map(short).collect();
         let sessions = out::counted(keys.len() as u64, "session");
         ask::whether(&format!("End {sessions} ({})?", shown.join(", ")), end.sure)?;
     }
+    let (mut ended, mut not_found) = (Vec::new(), Vec::new());
     for key in keys {
-        let was_there = if end.sure.dry_run {
-            store.shared().load(&key, Read::Current).await?.is_some()
+        let was_there = if is_dry_run {
+            way.has(&store, &key).await?
         } else {
-            records
-                .destroy(&key)
-                .await
-                .map_err(|error| of_end(&key, error))?
+            way.destroy(&key).await?
         };
         if was_there {
             ended.push(key)
@@ -61,20 +56,28 @@ pub(crate) async fn end(common: &Common, end: &End, out: &mut Out) -> Result<(),
             not_found.push(key)
         }
     }
-    let is_dry_run = end.sure.dry_run;
+    let done = Ended {
+        ended: &ended,
+        not_found: &not_found,
+        is_dry_run,
+    };
+    print(&done, out)
+}
+
+fn print(done: &Ended<'_>, out: &mut Out) -> Result<(), Failure> {
     if out.is_json {
-        out.json(&Ended {
-            ended,
-            not_found: not_found.clone(),
-            is_dry_run,
-        })?;
+        out.json(done)?;
     } else {
-        let done = if is_dry_run { "would end" } else { "ended" };
-        for key in ended {
-            out.line(format!("{done} {key}"))?;
+        let word = if done.is_dry_run {
+            "would end"
+        } else {
+            "ended"
+        };
+        for key in done.ended {
+            out.line(format!("{word} {key}"))?;
         }
     }
-    match not_found.first() {
+    match done.not_found.first() {
         Some(key) => Err(Failure::NotFound(format!(
             "{key}: there is no such session"
         ))),
@@ -82,11 +85,71 @@ pub(crate) async fn end(common: &Common, end: &End, out: &mut Out) -> Result<(),
     }
 }
 
+/// How sessions are found and ended.
+enum Way<'a> {
+    /// By their records.
+    Records(SessionRecords),
+    /// By the list of their user, which has those in cookies too.
+    User {
+        subjects: Subjects,
+        user: &'a str,
+        listed: Vec<RecordKey>,
+    },
+}
+
+impl<'a> Way<'a> {
+    async fn new(common: &Common, end: &'a End, store: &Opened) -> Result<Self, Failure> {
+        let Some(user) = end.user.as_deref() else {
+            let site = Site::new(common, Some(store))?;
+            return Ok(Self::Records(SessionRecords::new(&site.config)?));
+        };
+        let site = Site::with_keys(common, Some(store))?;
+        let subjects = Subjects::new(&site.config)?;
+        let listed = subjects.list(user).await?;
+        if listed.is_empty() {
+            return Err(no_sessions(user, &site.name));
+        }
+        Ok(Self::User {
+            subjects,
+            user,
+            listed: listed.iter().map(SubjectSession::record_key).collect(),
+        })
+    }
+
+    async fn find(&self, store: &Opened, text: &str) -> Result<RecordKey, Failure> {
+        match self {
+            Self::Records(_) => {
+                let key = find(store, text).await?;
+                check_kind(store, &key).await?;
+                Ok(key)
+            }
+            Self::User { listed, .. } => find_among(listed, text),
+        }
+    }
+
+    async fn has(&self, store: &Opened, key: &RecordKey) -> Result<bool, Failure> {
+        match self {
+            Self::Records(_) => Ok(store.shared().load(key, Read::Current).await?.is_some()),
+            Self::User { listed, .. } => Ok(listed.contains(key)),
+        }
+    }
+
+    async fn destroy(&self, key: &RecordKey) -> Result<bool, Failure> {
+        match self {
+            Self::Records(records) => {
+                let ended = records.destroy(key).await;
+                ended.map_err(|error| of_end(key, error))
+            }
+            Self::User { subjects, user, .. } => Ok(subjects.destroy(user, key).await?),
+        }
+    }
+}
+
 fn of_end(key: &RecordKey, error: silverback::Error) -> Failure {
     if error.kind() == ErrorKind::Gone {
         return Failure::Failed(format!(
             "{key}: it was ended or renewed less than a minute ago, and where it went is encrypted: \
-             end it by `silverback end-user`"
+             name its user by --user, or end it by `silverback end-user`"
         ));
     }
     error.into()
@@ -96,7 +159,10 @@ fn of_end(key: &RecordKey, error: silverback::Error) -> Failure {
 async fn check_kind(store: &Opened, key: &RecordKey) -> Result<(), Failure> {
     let record = store.shared().load(key, Read::Current).await?;
     let kind = record.and_then(|record| RecordKind::of(record.data()));
-    if matches!(kind, Some(RecordKind::Roster | RecordKind::End)) {
+    if matches!(
+        kind,
+        Some(RecordKind::Roster | RecordKind::End | RecordKind::Moved)
+    ) {
         return Err(Failure::Refused(format!(
             "{}: that is no session",
             short(key)

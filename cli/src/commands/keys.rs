@@ -4,7 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde::Serialize;
@@ -12,7 +12,7 @@ use silverback::{KeyId, KeyState, Keys};
 use zeroize::Zeroizing;
 
 use crate::{
-    args::{Common, Keygen, Rotate},
+    args::{Common, Keygen, Revoke, Rotate, Sure},
     ask,
     failure::Failure,
     keyring::{self, KeyFile, word_of},
@@ -67,33 +67,63 @@ pub(crate) fn keygen(keygen: &Keygen, out: &mut Out) -> Result<(), Failure> {
 }
 
 pub(crate) fn rotate(common: &Common, rotate: &Rotate, out: &mut Out) -> Result<(), Failure> {
-    let path = rotate
-        .file
-        .as_ref()
-        .or(common.key_file.as_ref())
-        .ok_or_else(|| {
-            Failure::Refused("name the key file, or give it by --key-file".to_owned())
-        })?;
+    edit(common, rotate.file.as_ref(), rotate.sure, out, |keys| {
+        let dropped = change(keys, rotate)?;
+        let question = question(&dropped, rotate);
+        Ok(Edit { dropped, question })
+    })
+}
+
+pub(crate) fn revoke(common: &Common, revoke: &Revoke, out: &mut Out) -> Result<(), Failure> {
+    edit(common, revoke.file.as_ref(), revoke.sure, out, |keys| {
+        let id = keys.revoke(&revoke.key)?;
+        Ok(Edit {
+            dropped: Vec::new(),
+            question: Some(format!(
+                "Revoke {id}? Its cookies are refused from then on."
+            )),
+        })
+    })
+}
+
+/// What is to be done to a key file.
+struct Edit {
+    dropped: Vec<KeyId>,
+    /// Asked before anything is destroyed.
+    question: Option<String>,
+}
+
+fn edit(
+    common: &Common,
+    file: Option<&PathBuf>,
+    sure: Sure,
+    out: &mut Out,
+    change: impl FnOnce(&mut KeyFile) -> Result<Edit, Failure>,
+) -> Result<(), Failure> {
+    let path = file.or(common.key_file.as_ref()).ok_or_else(|| {
+        Failure::Refused("name the key file, or give it by --key-file".to_owned())
+    })?;
     // Not the link to it, which would be replaced by a file.
     let path = fs::canonicalize(path)
         .map_err(|error| Failure::failed(format!("{} cannot be read", path.display()), &error))?;
     let failed = |error: &io::Error| Failure::failed(path.display().to_string(), error);
     let (file, text) = read_locked(&path).map_err(|error| failed(&error))?;
     let mut keys = KeyFile::parse(&text)?;
-    let dropped = change(&mut keys, rotate)?;
+    let Edit { dropped, question } = change(&mut keys)?;
     let text = keys.write();
     // What cannot be read again would keep the application from starting.
     Keys::parse(&text)?;
-    let is_dry_run = rotate.sure.dry_run;
-    if !is_dry_run {
-        ask_if_destroying(&dropped, rotate)?;
+    if !sure.dry_run {
+        if let Some(question) = question {
+            ask::whether(&question, sure)?;
+        }
         let was = file.metadata().map_err(|error| failed(&error))?;
         replace(&path, &text, &was).map_err(|error| failed(&error))?;
         if was.mode() & 0o077 != 0 {
             out::say("others could read the file: now its owner alone can");
         }
     }
-    print(keys, dropped, is_dry_run, out)
+    print(keys, dropped, sure.dry_run, out)
 }
 
 /// Changes the keys as asked, and says which were dropped.
@@ -117,15 +147,19 @@ fn change(keys: &mut KeyFile, rotate: &Rotate) -> Result<Vec<KeyId>, Failure> {
         .map_or_else(Vec::new, |keep| keys.drop_retired(keep)))
 }
 
-fn ask_if_destroying(dropped: &[KeyId], rotate: &Rotate) -> Result<(), Failure> {
+/// What to ask, if something is destroyed.
+fn question(dropped: &[KeyId], rotate: &Rotate) -> Option<String> {
     let shown: Vec<_> = dropped.iter().map(ToString::to_string).collect();
     let shown = shown.join(", ");
-    let question = match (rotate.revoke, dropped.is_empty()) {
-        (true, _) => "Revoke the active key? Its cookies are refused from then on.".to_owned(),
-        (false, false) => format!("Drop {shown}? Their cookies are refused from then on."),
-        (false, true) => return Ok(()),
-    };
-    ask::whether(&question, rotate.sure)
+    match (rotate.revoke, dropped.is_empty()) {
+        (true, _) => {
+            Some("Revoke the active key? Its cookies are refused from then on.".to_owned())
+        }
+        (false, false) => Some(format!(
+            "Drop {shown}? Their cookies are refused from then on."
+        )),
+        (false, true) => None,
+    }
 }
 
 /// Reads a file and keeps others from rotating it meanwhile.

@@ -96,6 +96,7 @@ fn is_of(wanted: Kind, kind: Option<RecordKind>) -> bool {
             Kind::Mark => "mark",
             Kind::Roster => "roster",
             Kind::End => "end",
+            Kind::Moved => "moved",
             Kind::Unknown => "unknown",
         }
 }

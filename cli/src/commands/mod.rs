@@ -5,7 +5,9 @@ mod end;
 mod inspect;
 mod keys;
 mod list;
+mod migrate;
 mod pages;
+mod progress;
 mod shell;
 mod sweep;
 
@@ -13,8 +15,9 @@ pub(crate) use self::{
     cookie::{decode, explain},
     end::{end, end_user},
     inspect::inspect,
-    keys::{keygen, rotate},
+    keys::{keygen, revoke, rotate},
     list::list,
+    migrate::migrate,
     pages::Pages,
     shell::{completions, man},
     sweep::sweep,

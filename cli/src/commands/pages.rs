@@ -43,31 +43,60 @@ impl<'a> Pages<'a> {
 
 /// Finds the key that begins so.
 pub(crate) async fn find(store: &Opened, text: &str) -> Result<RecordKey, Failure> {
-    let text = text.to_ascii_lowercase();
-    if let Ok(key) = text.parse() {
-        return Ok(key);
-    }
-    if !(LEAST..64).contains(&text.len()) {
-        return Err(no_key(&text));
-    }
-    let digits = text.chars().map(|letter| letter.to_digit(16));
-    let digits: Vec<_> = digits.collect::<Option<_>>().ok_or_else(|| no_key(&text))?;
+    let wanted = match Wanted::parse(text)? {
+        Wanted::Key(key) => return Ok(key),
+        Wanted::Digits(digits) => digits,
+    };
     let (mut pages, mut found) = (Pages::of(store), None::<RecordKey>);
     while let Some(page) = pages.next().await? {
-        for entry in page.iter().filter(|entry| begins(&entry.key, &digits)) {
-            match found {
-                Some(other) if other != entry.key => {
-                    let several = "several records begin so: give more digits";
-                    return Err(Failure::Refused(format!("{text}: {several}")));
-                }
-                _ => found = Some(entry.key),
-            }
+        for entry in page.iter().filter(|entry| begins(&entry.key, &wanted)) {
+            found = Some(only(found, entry.key, text)?);
         }
-        if digits.len() >= SURE && found.is_some() {
+        if wanted.len() >= SURE && found.is_some() {
             break;
         }
     }
     found.ok_or_else(|| Failure::NotFound(format!("{text}: the store has no such record")))
+}
+
+/// Finds the key that begins so among those of a user.
+pub(crate) fn find_among(keys: &[RecordKey], text: &str) -> Result<RecordKey, Failure> {
+    let wanted = match Wanted::parse(text)? {
+        Wanted::Key(key) => return Ok(key),
+        Wanted::Digits(digits) => digits,
+    };
+    let mut found = None;
+    for key in keys.iter().filter(|key| begins(key, &wanted)) {
+        found = Some(only(found, *key, text)?);
+    }
+    found.ok_or_else(|| Failure::NotFound(format!("{text}: the user has no such session")))
+}
+
+/// What was typed: a key, or the first digits of one.
+enum Wanted {
+    Key(RecordKey),
+    Digits(Vec<u32>),
+}
+
+impl Wanted {
+    fn parse(text: &str) -> Result<Self, Failure> {
+        if let Ok(key) = text.to_ascii_lowercase().parse() {
+            return Ok(Self::Key(key));
+        }
+        let digits = text.chars().map(|letter| letter.to_digit(16));
+        match digits.collect::<Option<Vec<_>>>() {
+            Some(digits) if (LEAST..64).contains(&digits.len()) => Ok(Self::Digits(digits)),
+            _ => Err(no_key(text)),
+        }
+    }
+}
+
+fn only(found: Option<RecordKey>, key: RecordKey, text: &str) -> Result<RecordKey, Failure> {
+    if found.is_some_and(|other| other != key) {
+        let several = "several records begin so: give more digits";
+        return Err(Failure::Refused(format!("{text}: {several}")));
+    }
+    Ok(key)
 }
 
 fn no_key(text: &str) -> Failure {
@@ -96,6 +125,7 @@ pub(crate) fn kind_of(kind: Option<RecordKind>) -> &'static str {
         Some(RecordKind::Mark) => "mark",
         Some(RecordKind::Roster) => "roster",
         Some(RecordKind::End) => "end",
+        Some(RecordKind::Moved) => "moved",
         _ => "unknown",
     }
 }

@@ -1,9 +1,6 @@
 //! Removing what has expired.
 
-use std::{
-    io::{self, IsTerminal as _, Write as _},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use serde::Serialize;
 use silverback::store::Swept;
@@ -12,7 +9,7 @@ use tokio::{
     time,
 };
 
-use super::pages::Pages;
+use super::{pages::Pages, progress::Progress};
 use crate::{
     args::{Common, Sweep},
     failure::{Failure, chain},
@@ -44,7 +41,7 @@ pub(crate) async fn sweep(common: &Common, sweep: &Sweep, out: &mut Out) -> Resu
     let mut interrupt = unix::signal(SignalKind::interrupt())?;
     loop {
         let Some(step) = store.sweep_some(sweep.batch.max(1)).await else {
-            out::say("Redis removes by itself what has expired: there is nothing to sweep");
+            out::say("The server removes by itself what has expired: there is nothing to sweep");
             return report(&Swept::default().finished(), false, out);
         };
         let is_stuck = step.failed() > 0 && step.examined() == 0;
@@ -52,7 +49,8 @@ pub(crate) async fn sweep(common: &Common, sweep: &Sweep, out: &mut Out) -> Resu
         if swept.is_finished() || is_stuck {
             break;
         }
-        progress.show(&swept);
+        let (examined, removed) = (swept.examined(), swept.removed());
+        progress.show(&format!("{examined} looked at, {removed} removed"));
         let is_interrupted = tokio::select! {
             biased;
             _ = interrupt.recv() => true,
@@ -111,40 +109,4 @@ fn report(swept: &Swept, is_dry_run: bool, out: &mut Out) -> Result<(), Failure>
         out::counted(swept.removed(), "record"),
         swept.examined()
     ))
-}
-
-/// How far it came, on stderr: one line that changes on a terminal, and a line a second elsewhere.
-struct Progress {
-    is_terminal: bool,
-    last: Option<Instant>,
-}
-
-/// A log wants fewer lines than there are batches.
-const RARELY: Duration = Duration::from_secs(1);
-
-impl Progress {
-    fn new() -> Self {
-        Self {
-            is_terminal: io::stderr().is_terminal(),
-            last: None,
-        }
-    }
-
-    fn show(&mut self, swept: &Swept) {
-        let (examined, removed) = (swept.examined(), swept.removed());
-        let text = format!("{examined} looked at, {removed} removed");
-        if self.is_terminal {
-            // Who has closed stderr has not asked for it.
-            let _ = write!(io::stderr(), "\r{text}");
-        } else if self.last.is_none_or(|last| last.elapsed() >= RARELY) {
-            self.last = Some(Instant::now());
-            out::say(&text);
-        }
-    }
-
-    fn end(&self) {
-        if self.is_terminal {
-            let _ = write!(io::stderr(), "\r\u{1b}[K");
-        }
-    }
 }

@@ -9,6 +9,17 @@ use crate::out;
 const LEAST: u64 = 256 << 20;
 
 pub(super) fn directory(path: &Path, report: &mut Report) {
+    permissions(path, "700", report);
+    room(path, report);
+}
+
+/// One file with all sessions.
+pub(super) fn file(path: &Path, report: &mut Report) {
+    permissions(path, "600", report);
+    room(path, report);
+}
+
+fn permissions(path: &Path, least: &str, report: &mut Report) {
     let shown = path.display();
     if let Ok(found) = fs::metadata(path) {
         let mode = found.permissions().mode();
@@ -16,10 +27,9 @@ pub(super) fn directory(path: &Path, report: &mut Report) {
             mode & 0o077 == 0,
             "permissions",
             format!("{shown} has the mode {:03o}", mode & 0o777),
-            format!("chmod 700 {shown}"),
+            format!("chmod {least} {shown}"),
         );
     }
-    room(path, report);
 }
 
 /// Room for files on the file system.

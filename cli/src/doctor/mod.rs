@@ -127,8 +127,10 @@ async fn examine(store: &Opened, doctor: &Doctor, report: &mut Report) {
         Kind::Postgres(_, pool) => sql::postgres(pool, &store.dsn, report).await,
         Kind::MySql(_, pool) => sql::mysql(pool, &store.dsn, report).await,
         Kind::Sqlite(_, pool) => sql::sqlite(pool, &store.dsn, report).await,
+        Kind::Redb(_, path) => files::file(path, report),
+        Kind::Memcached(_) => report.skipped("eviction", "memcached does not say what it forgets"),
     }
-    if !matches!(store.kind, Kind::Redis(_)) {
+    if !matches!(store.kind, Kind::Redis(_) | Kind::Memcached(_)) {
         backlog(store, report).await;
     }
 }

@@ -154,6 +154,14 @@ async fn ends_of_sessions_in_cookies_are_in_the_store() {
     assert_eq!(with(&["list", "--user", "ada", "--json"]).lines().len(), 1);
     with(&["explain", &ada.cookie]).says(0, "in the cookie");
     with(&["end", &ada.key.to_string(), "--yes"]).says(2, "in their cookie alone");
+    let phone = world.log_in("ada", "phone").await;
+    let tool = &world.tool;
+    let with = |args: &[&str]| tool.run(&[args, &["--kept-in", "cookie", "--revocation"]].concat());
+    let key = phone.key.to_string();
+    with(&["end", &key[..12], "--user", "ada", "--yes"]).says(0, "ended");
+    let told = with(&["explain", &phone.cookie, "--json"]).json(4);
+    assert_eq!(told["rejection"], "ended");
+    with(&["explain", &ada.cookie]).says(0, "in the cookie");
     with(&["end-user", "ada", "--yes"]).says(0, "ended 1 session");
     let told = with(&["explain", &ada.cookie, "--json"]).json(4);
     assert_eq!(

@@ -126,6 +126,36 @@ async fn a_key_is_staged_activated_and_revoked() {
 }
 
 #[tokio::test]
+async fn a_key_that_seals_nothing_any_more_is_revoked() {
+    let mut world = World::new(At::Files).await.unwrap();
+    let ada = world.log_in("ada", "laptop").await;
+    let (path, tool) = (world.key_file(), &world.tool);
+    let first = Keys::from_file(&path).unwrap().list()[0].0;
+    let text = first.to_string();
+    tool.run(&["revoke", &text, "--yes"])
+        .says(2, "rotate --revoke");
+    tool.run(&["rotate"]).says(0, "retired");
+    let before = fs::read_to_string(&path).unwrap();
+    tool.run(&["revoke", &text]).says(2, "--yes");
+    tool.run(&["revoke", &text, "--dry-run"])
+        .says(0, "nothing was written");
+    tool.run(&["revoke", "ffffffff", "--yes"]).says(3, "no key");
+    tool.run(&["revoke", "", "--yes"]).says(3, "no key");
+    assert_eq!(fs::read_to_string(&path).unwrap(), before);
+    let done = tool.run(&["revoke", &text[..6], "--yes", "--json"]).json(0);
+    assert_eq!(
+        done["keys"][1],
+        json!({ "id": first, "state": "revoked" }),
+        "{done}"
+    );
+    let told = tool.run(&["explain", &ada.cookie, "--json"]).json(4);
+    assert_eq!(
+        (&told["rejection"], &told["key_state"]),
+        (&json!("unknown_key"), &json!("revoked"))
+    );
+}
+
+#[tokio::test]
 async fn a_key_file_is_replaced_at_once_and_stays_where_it_was() {
     let world = World::new(At::Files).await.unwrap();
     let path = world.key_file();

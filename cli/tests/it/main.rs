@@ -10,7 +10,9 @@ mod support;
 
 mod cookies;
 mod doctor;
+mod drills;
 mod keys;
+mod migrating;
 mod refusals;
 mod stores;
 mod sweeping;

@@ -11,14 +11,32 @@ fn help_says_what_exit_codes_mean_and_shows_no_environment() {
     help.says(0, "Exit codes:");
     help.says(0, "SILVERBACK_STORE");
     for command in [
-        "list", "inspect", "end", "end-user", "sweep", "keygen", "rotate", "decode", "explain",
-        "doctor",
+        "list", "inspect", "end", "end-user", "sweep", "migrate", "keygen", "rotate", "decode",
+        "explain", "doctor",
     ] {
         help.says(0, command);
         tool.run(&[command, "--help"]).says(0, "Usage:");
     }
     tool.run(&["completions", "bash"]).says(0, "_silverback");
     tool.run(&["man"]).says(0, ".TH silverback");
+}
+
+#[tokio::test]
+async fn a_file_that_a_server_has_open_is_left_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sessions.redb");
+    let store = silverback_redb::RedbStore::open(&path).await.unwrap();
+    let dsn = format!("redb:{}", path.display());
+    let tool = Tool::default();
+    tool.run(&["list", "--store", &dsn])
+        .says(1, "another process has the file of sessions open");
+    store.close().await;
+    assert_eq!(tool.run(&["list", "--store", &dsn]).code, 0);
+    let none = format!("redb:{}", dir.path().join("none").display());
+    tool.run(&["list", "--store", &none])
+        .says(1, "there is no such file");
+    std::fs::write(&path, "another program's").unwrap();
+    tool.run(&["list", "--store", &dsn]).says(1, "is damaged");
 }
 
 #[test]

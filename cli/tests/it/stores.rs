@@ -19,6 +19,11 @@ async fn sqlite() {
 }
 
 #[tokio::test]
+async fn redb() {
+    run(At::Redb).await;
+}
+
+#[tokio::test]
 async fn redis() {
     run(At::Redis).await;
 }
@@ -31,6 +36,32 @@ async fn postgres() {
 #[tokio::test]
 async fn mariadb() {
     run(At::MariaDb).await;
+}
+
+/// It cannot list, and knows no subjects.
+#[tokio::test]
+async fn memcached() {
+    let Some(mut world) = World::new(At::Memcached).await else {
+        return;
+    };
+    let visitor = world
+        .visit(|session| session.insert("cart", [1]).unwrap())
+        .await;
+    let (tool, key) = (&world.tool, visitor.key.to_string());
+    tool.run(&["list"])
+        .says(1, "memcached cannot list its keys");
+    tool.run(&["inspect", &key[..12]])
+        .says(1, "memcached cannot list its keys");
+    tool.run(&["inspect", &key]).says(0, "cart");
+    tool.run(&["explain", &visitor.cookie])
+        .says(0, "opens the session");
+    tool.run(&["sweep"]).says(0, "by itself");
+    doctor::examines(&world);
+    tool.run(&["end", &key, "--yes"]).says(0, "ended");
+    tool.run(&["explain", &visitor.cookie])
+        .says(4, "destroyed a moment ago");
+    world.forget();
+    tool.run(&["inspect", &key]).says(3, "no such session");
 }
 
 async fn run(at: At) {
@@ -47,6 +78,7 @@ async fn run(at: At) {
     shows(&world, &ada);
     explains(&world, &ada);
     ends_one(&world, &visitor);
+    ends_one_of_user(&world, &ada, &bob);
     ends_of_user(&world, &ada, &phone);
     ends_all_of_user(&world, &bob);
     doctor::examines(&world);
@@ -184,6 +216,21 @@ fn ends_one(world: &World, visitor: &Visit) {
     let roster = tool.run(&["list", "--kind", "roster", "--json"]).lines();
     let roster = roster[0]["key"].as_str().unwrap();
     tool.run(&["end", roster, "--yes"]).says(2, "no session");
+}
+
+/// One that is found in the list of its user.
+fn ends_one_of_user(world: &World, ada: &Visit, bob: &Visit) {
+    let (tool, ada) = (&world.tool, &ada.key.to_string());
+    let bob = bob.key.to_string();
+    let of_ada = |key: &str, how: &str| tool.run(&["end", key, "--user", "ada", how]);
+    of_ada(&bob[..12], "--yes").says(3, "no such session");
+    of_ada(&bob, "--yes").says(3, "no such session");
+    of_ada(&bob, "--dry-run").says(3, "no such session");
+    of_ada(&ada[..12], "--dry-run").says(0, "would end");
+    tool.run(&["end", ada, "--user", "nobody", "--yes"])
+        .says(3, "no sessions");
+    tool.run(&["list", "--user", "bob"]).says(0, &bob[..12]);
+    tool.run(&["list", "--user", "ada"]).says(0, &ada[..12]);
 }
 
 fn ends_of_user(world: &World, ada: &Visit, phone: &Visit) {

@@ -41,7 +41,14 @@ pub(crate) async fn fill(world: &World, count: u8) {
                 world.let_expire(&key);
             }
         }
-        At::Redis => {}
+        At::Redb => {
+            let options = silverback_redb::RedbStore::options().clock(clock);
+            let path = world.dir.path().join("sessions.redb");
+            let store = options.open(path).await.unwrap();
+            create(&store, count, then).await;
+            store.close().await;
+        }
+        At::Redis | At::Memcached => {}
     }
 }
 
@@ -95,7 +102,7 @@ pub(crate) async fn sweeps(world: &mut World) {
 
 #[tokio::test]
 async fn a_sweep_is_interrupted_between_two_batches() {
-    for at in [At::Files, At::Sqlite] {
+    for at in [At::Files, At::Sqlite, At::Redb] {
         let world = World::new(at).await.unwrap();
         fill(&world, 3).await;
         // The second batch would come in a day.

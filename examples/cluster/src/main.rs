@@ -133,6 +133,10 @@ async fn run(
         "{} visitors at http://127.0.0.1:{port}",
         options.visitors
     ));
+    let [one, two] = site.ports();
+    say(&format!(
+        "metrics at http://127.0.0.1:{one}/metrics and http://127.0.0.1:{two}/metrics"
+    ));
     let backend = Arc::new(backend);
     let pause = options.length / 6;
 

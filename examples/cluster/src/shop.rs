@@ -7,7 +7,10 @@ use axum::{
     extract::Path,
     routing::{get, post},
 };
-use silverback::{Keys, Session, SessionConfig, SessionLayer, store::DynStore};
+use silverback::{
+    Keys, Session, SessionConfig, SessionLayer,
+    store::{Browse, DynStore},
+};
 use silverback_redis::RedisStore;
 use silverback_sqlx::{Dialect, SqlStore};
 use sqlx::{mysql::MySqlPoolOptions, pool::PoolOptions, postgres::PgPoolOptions};
@@ -16,6 +19,7 @@ use tokio::net::TcpListener;
 /// Serves the shop on this port of the loopback, with its sessions in the store of this address.
 pub(crate) async fn serve(port: u16, store: &str) -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt::init();
+    let metrics = example_prometheus::install()?;
     let keys = Keys::from_env("SESSION_KEY")?;
     let config = SessionConfig::new("account", open(store).await?, keys).insecure_local_http();
     let app = Router::new()
@@ -24,6 +28,7 @@ pub(crate) async fn serve(port: u16, store: &str) -> Result<(), Box<dyn Error>> 
         .route("/add", post(add))
         .route("/logout", post(log_out))
         .layer(SessionLayer::try_new(config)?)
+        .route("/metrics", get(async move || metrics.render()))
         .route("/health", get(async || "well"));
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     axum::serve(listener, app).await?;
@@ -32,13 +37,11 @@ pub(crate) async fn serve(port: u16, store: &str) -> Result<(), Box<dyn Error>> 
 
 async fn open(url: &str) -> Result<DynStore, Box<dyn Error>> {
     if url.starts_with("redis") && !url.contains(',') {
-        return Ok(DynStore::new(RedisStore::connect(url).await?));
+        return Ok(counted(RedisStore::connect(url).await?));
     }
     if url.starts_with("redis") {
         let store = RedisStore::connect_cluster(url.split(',')).await?;
-        return Ok(DynStore::new(
-            store.wait_replicas(1, Duration::from_secs(1)),
-        ));
+        return Ok(counted(store.wait_replicas(1, Duration::from_secs(1))));
     }
     if url.starts_with("mysql") {
         return table(MySqlPoolOptions::new(), url).await;
@@ -58,7 +61,18 @@ async fn table<DB: Dialect>(
         .await?;
     let store = SqlStore::new(pool);
     store.create_table().await?;
-    Ok(DynStore::new(store))
+    Ok(counted(store))
+}
+
+/// Shows how many sessions there are, too.
+fn counted(store: impl Browse + Clone) -> DynStore {
+    let pause = Duration::from_secs(5);
+    tokio::spawn(example_prometheus::count_sessions(
+        store.clone(),
+        "account",
+        pause,
+    ));
+    DynStore::new(store)
 }
 
 async fn log_in(session: Session, Path(user): Path<String>) -> Result<(), silverback::Error> {

@@ -13,7 +13,7 @@ use std::{
 
 use self::{
     shard::{Class, OVERHEAD, Removed, STEP, Shard},
-    table::{Data, Entry, Stamp},
+    table::{Data, Entry},
 };
 use super::{
     Browse, Bytes, Cursor, Expiry, Limits, Listed, Page, Read, Record, RecordKey, Store,
@@ -260,7 +260,7 @@ impl MemoryStore {
         let end = slot + limit.min(STEP);
         entries.extend(shard.entries(slot..end).map(|entry| {
             let data = entry.data.bytes();
-            Listed::new(entry.key, data, entry.expires, data.len())
+            Listed::new(entry.key, data, entry.expires(), data.len())
         }));
         (end < shard.slots()).then_some(end)
     }
@@ -375,12 +375,7 @@ impl Store for MemoryStore {
         let now = self.clock.now();
         let expires = expiry.checked_at(now)?;
         let (size, limit) = self.check_size(&data)?;
-        let mut entry = Entry {
-            key: *key,
-            data: data.into(),
-            stamp: Stamp::new(0),
-            expires,
-        };
+        let mut entry = Entry::new(*key, data.into(), expires);
         let mut room = Room {
             now,
             spare: None,
@@ -399,7 +394,7 @@ impl Store for MemoryStore {
                 continue;
             }
             shard.sweep_in_passing(now, &mut removed);
-            entry.stamp = Stamp::new(shard.next_version());
+            entry.set_version(shard.next_version());
             let version = entry.version();
             shard.insert(entry);
             return Ok(version);
@@ -434,7 +429,7 @@ impl Store for MemoryStore {
             let count = shard.next_version();
             shard.change(slot, |entry| {
                 entry.set_version(count);
-                entry.expires = expires;
+                entry.set_expires(expires);
                 mem::swap(&mut entry.data, &mut data);
             });
             return Ok(Version::from_u64(count));
@@ -451,7 +446,7 @@ impl Store for MemoryStore {
         let expires = expiry.checked_at(now)?;
         let mut shard = self.shard(key);
         let slot = shard.expect(key, expected, now)?;
-        shard.change(slot, |entry| entry.expires = expires);
+        shard.change(slot, |entry| entry.set_expires(expires));
         Ok(expected)
     }
 

@@ -67,7 +67,7 @@ impl Class {
             Some(RecordKind::Session) | None => Self::Session,
             Some(RecordKind::Roster) => Self::Roster,
             Some(RecordKind::End) => Self::End,
-            Some(RecordKind::Mark) => Self::Mark,
+            Some(RecordKind::Mark | RecordKind::Moved) => Self::Mark,
         }
     }
 }
@@ -133,7 +133,7 @@ impl Shard {
     /// The slot of a record that is alive.
     pub(super) fn find(&self, key: &RecordKey, now: Timestamp) -> Option<usize> {
         let slot = self.table.find(key)?;
-        (self.table.at(slot)?.expires > now).then_some(slot)
+        (self.table.at(slot)?.expires() > now).then_some(slot)
     }
 
     /// The slot of a record that is alive and has the expected version.
@@ -183,8 +183,10 @@ impl Shard {
         let (new_class, new_size, set) =
             (Class::of(entry), size_of_record(&entry.data), set_at(entry));
         self.bytes = self.bytes - size + new_size;
-        self.leave(slot, class);
-        self.enter(slot, new_class, set);
+        if new_class != class || set.is_some() {
+            self.leave(slot, class);
+            self.enter(slot, new_class, set);
+        }
     }
 
     /// How many bytes the shard would take with so many instead of the record's.
@@ -256,7 +258,7 @@ impl Shard {
         removed: &mut Vec<Entry>,
     ) -> bool {
         for slot in slots.clone() {
-            let over = self.table.at(slot).filter(|entry| entry.expires <= now);
+            let over = self.table.at(slot).filter(|entry| entry.expires() <= now);
             if let Some(key) = over.map(|entry| entry.key) {
                 removed.extend(self.remove(&key));
             }
@@ -306,7 +308,7 @@ impl Shard {
         self.leaving = (window + 1) % self.windows.len().max(1);
         let mut ends: Vec<_> = self
             .in_window(window, class, spare)
-            .map(|entry| (entry.expires, entry.key))
+            .map(|entry| (entry.expires(), entry.key))
             .collect();
         ends.sort_unstable();
         ends.truncate(ends.len().div_ceil(PART));

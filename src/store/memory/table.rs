@@ -5,7 +5,7 @@
 //! of the standard library moves all of its entries when it grows, which takes milliseconds if
 //! there are many, cannot be gone through in steps, and keeps up to half of its places free.
 
-use std::mem;
+use std::{mem, num::NonZeroU64};
 
 use crate::{
     clock::Timestamp,
@@ -23,7 +23,7 @@ pub(super) struct Table {
 
 enum Slot {
     Vacant { next: Link },
-    Taken { next: Link, entry: Entry },
+    Taken(Entry),
 }
 
 /// The number of a slot.
@@ -33,25 +33,30 @@ type Link = u32;
 const END: Link = Link::MAX;
 /// How many entries a chain has on average, at most.
 const LOAD: usize = 1;
-const BLOCK: usize = 64;
+/// How many slots a block has: to begin with a line, it takes one more.
+const BLOCK: usize = 256;
 
+/// One line of a processor's caches, so that a search waits for no more than one in each slot.
+#[repr(align(64))]
 pub(super) struct Entry {
     pub(super) key: RecordKey,
     pub(super) data: Data,
-    pub(super) stamp: Stamp,
-    pub(super) expires: Timestamp,
+    /// From the highest bit on: the version, which is what its shard has counted and never zero; the
+    /// high part of the time of its end; and whether anybody came for the record since it was made.
+    /// Fields of their own would make all slots larger.
+    stamp: NonZeroU64,
+    /// The low part of the time of its end.
+    expires: u32,
+    next: Link,
 }
 
-/// What its shard has counted, and in the last bit whether anybody came for the record since it was
-/// made. A field of its own for that would make all slots larger.
-#[derive(Clone, Copy)]
-pub(super) struct Stamp(u64);
-
-impl Stamp {
-    pub(super) const fn new(count: u64) -> Self {
-        Self(count << 1)
-    }
-}
+/// The lowest bit of a stamp.
+const USED: u64 = 1;
+/// How many bits of a stamp are below the version. A time has 38: that is the year 9999.
+const BELOW: u32 = 7;
+const HIGH_OF_TIME: u64 = (1 << BELOW) - 1 - USED;
+/// The stamp of the first version.
+const FIRST: NonZeroU64 = NonZeroU64::MIN.saturating_add((1 << BELOW) - 1);
 
 impl Default for Table {
     fn default() -> Self {
@@ -78,14 +83,14 @@ impl Table {
 
     pub(super) fn at(&self, slot: usize) -> Option<&Entry> {
         match self.blocks.get(slot / BLOCK)?.get(slot % BLOCK)? {
-            Slot::Taken { entry, .. } => Some(entry),
+            Slot::Taken(entry) => Some(entry),
             Slot::Vacant { .. } => None,
         }
     }
 
     pub(super) fn at_mut(&mut self, slot: usize) -> Option<&mut Entry> {
         match self.blocks.get_mut(slot / BLOCK)?.get_mut(slot % BLOCK)? {
-            Slot::Taken { entry, .. } => Some(entry),
+            Slot::Taken(entry) => Some(entry),
             Slot::Vacant { .. } => None,
         }
     }
@@ -96,13 +101,13 @@ impl Table {
     }
 
     /// Adds an entry, whose key must not be there yet, and returns its slot.
-    pub(super) fn insert(&mut self, entry: Entry) -> usize {
+    pub(super) fn insert(&mut self, mut entry: Entry) -> usize {
         if self.len >= self.heads.len() * LOAD {
             self.split();
         }
         let place = self.place(&entry.key);
-        let next = self.heads.get(place).copied().unwrap_or(END);
-        let link = self.put(Slot::Taken { next, entry });
+        entry.next = self.heads.get(place).copied().unwrap_or(END);
+        let link = self.put(Slot::Taken(entry));
         self.set_head(place, link);
         self.len += 1;
         link as usize
@@ -112,14 +117,14 @@ impl Table {
     pub(super) fn remove(&mut self, key: &RecordKey) -> Option<(usize, Entry)> {
         let (before, link) = self.link(key)?;
         let vacant = Slot::Vacant { next: self.vacant };
-        let Slot::Taken { next, entry } = mem::replace(self.slot_mut(link)?, vacant) else {
+        let Slot::Taken(entry) = mem::replace(self.slot_mut(link)?, vacant) else {
             return None;
         };
         self.vacant = link;
         self.len -= 1;
         match self.slot_mut(before) {
-            Some(Slot::Taken { next: after, .. } | Slot::Vacant { next: after }) => *after = next,
-            None => self.set_head(self.place(key), next),
+            Some(before) => before.set_next(entry.next),
+            None => self.set_head(self.place(key), entry.next),
         }
         Some((link as usize, entry))
     }
@@ -129,8 +134,8 @@ impl Table {
         let (mut before, mut link) = (END, *self.heads.get(self.place(key))?);
         loop {
             match self.slot(link)? {
-                Slot::Taken { entry, .. } if entry.key == *key => return Some((before, link)),
-                Slot::Taken { next, .. } | Slot::Vacant { next } => (before, link) = (link, *next),
+                Slot::Taken(entry) if entry.key == *key => return Some((before, link)),
+                slot => (before, link) = (link, slot.next()),
             }
         }
     }
@@ -154,11 +159,11 @@ impl Table {
             .heads
             .get_mut(old)
             .map_or(END, |head| mem::replace(head, END));
-        while let Some(Slot::Taken { next, entry }) = self.slot(link) {
-            let (place, after) = (self.place(&entry.key), *next);
+        while let Some(Slot::Taken(entry)) = self.slot(link) {
+            let (place, after) = (self.place(&entry.key), entry.next);
             let head = self.heads.get(place).copied().unwrap_or(END);
-            if let Some(Slot::Taken { next, .. }) = self.slot_mut(link) {
-                *next = head;
+            if let Some(slot) = self.slot_mut(link) {
+                slot.set_next(head);
             }
             self.set_head(place, link);
             link = after;
@@ -204,6 +209,20 @@ impl Table {
     }
 }
 
+impl Slot {
+    const fn next(&self) -> Link {
+        match self {
+            Self::Vacant { next } | Self::Taken(Entry { next, .. }) => *next,
+        }
+    }
+
+    const fn set_next(&mut self, link: Link) {
+        match self {
+            Self::Vacant { next } | Self::Taken(Entry { next, .. }) => *next = link,
+        }
+    }
+}
+
 const fn mask(count: usize) -> usize {
     count.next_power_of_two() - 1
 }
@@ -220,25 +239,60 @@ fn hash(key: &RecordKey) -> usize {
 }
 
 impl Entry {
+    /// An entry that nobody came for yet, of the first version.
+    pub(super) fn new(key: RecordKey, data: Data, expires: Timestamp) -> Self {
+        let mut entry = Self {
+            key,
+            data,
+            stamp: FIRST,
+            expires: 0,
+            next: END,
+        };
+        entry.set_expires(expires);
+        entry
+    }
+
     pub(super) fn record(&self) -> Record {
-        Record::new(self.data.to_bytes(), self.version(), self.expires)
+        Record::new(self.data.to_bytes(), self.version(), self.expires())
     }
 
     pub(super) const fn version(&self) -> Version {
-        Version::from_u64(self.stamp.0 >> 1)
+        Version::from_u64(self.stamp.get() >> BELOW)
     }
 
-    /// Puts a new version in place of the old one.
-    pub(super) const fn set_version(&mut self, count: u64) {
-        self.stamp.0 = count << 1 | self.stamp.0 & 1;
+    pub(super) const fn expires(&self) -> Timestamp {
+        let high = (self.stamp.get() & HIGH_OF_TIME) >> 1;
+        Timestamp::from_secs(high << u32::BITS | self.expires as u64)
     }
 
     pub(super) const fn is_used(&self) -> bool {
-        self.stamp.0 & 1 == 1
+        self.stamp.get() & USED == USED
     }
 
-    pub(super) const fn set_used(&mut self) {
-        self.stamp.0 |= 1;
+    pub(super) fn set_used(&mut self) {
+        self.stamp |= USED;
+    }
+
+    /// Puts a new version in place of the old one.
+    pub(super) fn set_version(&mut self, version: u64) {
+        self.set_stamp(version, self.expires(), self.stamp.get() & USED);
+    }
+
+    pub(super) fn set_expires(&mut self, expires: Timestamp) {
+        let version = self.stamp.get() >> BELOW;
+        self.set_stamp(version, expires, self.stamp.get() & USED);
+    }
+
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the low part is kept alone"
+    )]
+    fn set_stamp(&mut self, version: u64, expires: Timestamp, used: u64) {
+        let expires = expires.min(Timestamp::LATEST).as_secs();
+        let high = (expires >> u32::BITS) << 1;
+        self.expires = expires as u32;
+        let version = NonZeroU64::new(version << BELOW).unwrap_or(FIRST);
+        self.stamp = version | high | used;
     }
 }
 
@@ -298,28 +352,47 @@ mod tests {
     }
 
     fn entry(number: u64, data: Vec<u8>) -> Entry {
-        let data = Bytes::from(data).into();
-        Entry {
-            key: key(number),
-            data,
-            stamp: Stamp::new(number),
-            expires: Timestamp::from_secs(number),
-        }
+        let expires = Timestamp::from_secs(number);
+        Entry::new(key(number), Bytes::from(data).into(), expires)
     }
 
     fn longest_chain(table: &Table) -> usize {
         let chain = |head: &Link| {
-            let next = |link: &Link| match table.slot(*link)? {
-                Slot::Taken { next, .. } | Slot::Vacant { next } => Some(*next),
-            };
+            let next = |link: &Link| table.slot(*link).map(Slot::next);
             std::iter::successors(Some(*head), next).count() - 1
         };
         table.heads.iter().map(chain).max().unwrap_or_default()
     }
 
     #[test]
-    fn a_slot_takes_72_bytes() {
-        assert_eq!(size_of::<Slot>(), 72);
+    fn a_slot_is_a_line_of_the_cache() {
+        assert_eq!((size_of::<Slot>(), align_of::<Slot>()), (64, 64));
+    }
+
+    #[test]
+    fn version_end_and_use_stay_apart() {
+        let times = [
+            0,
+            1,
+            u64::from(u32::MAX),
+            1 << 32,
+            (1 << 37) + 5,
+            Timestamp::LATEST.as_secs(),
+        ];
+        let mut entry = entry(0, Vec::new());
+        for used in [false, true] {
+            for version in [1, 2, u64::MAX >> BELOW] {
+                entry.set_version(version);
+                for time in times.map(Timestamp::from_secs) {
+                    entry.set_expires(time);
+                    let found = (entry.version(), entry.expires(), entry.is_used());
+                    assert_eq!(found, (Version::from_u64(version), time, used));
+                }
+            }
+            entry.set_used();
+        }
+        entry.set_expires(Timestamp::from_secs(u64::MAX));
+        assert_eq!(entry.expires(), Timestamp::LATEST);
     }
 
     #[test]
@@ -384,7 +457,7 @@ mod tests {
                     0 => assert_eq!(table.remove(&key(number)).is_some(), map.remove(&number).is_some()),
                     1 => {
                         let over = (0..table.slots()).filter_map(|slot| table.at(slot));
-                        let over: Vec<_> = over.filter(|entry| entry.expires.as_secs() % 7 == number % 7).collect();
+                        let over: Vec<_> = over.filter(|entry| entry.expires().as_secs() % 7 == number % 7).collect();
                         for key in over.into_iter().map(|entry| entry.key).collect::<Vec<_>>() {
                             assert!(table.remove(&key).is_some());
                         }

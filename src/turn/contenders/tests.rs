@@ -195,6 +195,7 @@ fn a_cookie_tells_whether_it_is_outdated() {
             tag,
             key,
             sent: tag.map(|_| NOW),
+            moves: false,
         };
         let mut view = record(1);
         view.content.attributes = has_own.then(|| Box::new(own.clone()));

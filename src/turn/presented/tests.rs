@@ -137,20 +137,21 @@ fn described(presented: &Presented) -> String {
 }
 
 /// As in [`value`], with the key of a retired one behind it.
-fn name(candidate: &Candidate) -> String {
-    let number = id_of(candidate).unwrap().as_bytes()[0];
-    let kind = match &candidate.payload {
-        Payload::Values(_) => "t",
-        Payload::Reference(_, tag) => {
+fn name(candidate: &Accepted) -> String {
+    let (stamp, kind, id) = match &candidate.payload {
+        Payload::Values(stamp, _) => (stamp, "t", stamp.token_id.unwrap().to_vec()),
+        Payload::Reference(stamp, id, tag) => {
             assert_eq!(*tag, TAG);
-            "r"
+            (stamp, "r", id.as_bytes().to_vec())
         }
+        Payload::Foreign(_) => panic!("nothing is shared"),
     };
+    let number = id[0];
     let (special, of) = match candidate.current {
         true => ("", key(1)),
         false => ("-", key(2)),
     };
-    assert!(candidate.key == of.id() && candidate.stamp.created == CREATED);
+    assert!(candidate.key == Some(of.id()) && stamp.created == CREATED);
     format!("{kind}{number}{special}")
 }
 

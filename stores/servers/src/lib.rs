@@ -23,6 +23,7 @@
 
 mod galera;
 mod mariadb;
+mod memcached;
 mod port;
 mod postgres;
 mod process;
@@ -36,6 +37,7 @@ mod waiting;
 pub use self::{
     galera::Galera,
     mariadb::{MariaDb, MariaDbOptions},
+    memcached::Memcached,
     port::Port,
     postgres::{Postgres, PostgresOptions},
     proxy::{Outage, Proxy},

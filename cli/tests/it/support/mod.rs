@@ -1,8 +1,14 @@
 //! A site whose store is filled through the library, and the tool beside it.
 
+mod reopened;
 mod tool;
 
-use std::{convert::Infallible, fs, path::PathBuf, time::Duration};
+use std::{
+    convert::Infallible,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use http::Response;
 use silverback::{
@@ -10,12 +16,14 @@ use silverback::{
     store::{DynStore, RecordKey},
     testing::{Body, Browser},
 };
+use silverback_memcached::MemcachedStore;
 use silverback_redis::RedisStore;
 use silverback_sqlx::{SqlStore, SqliteStore};
-use silverback_test_servers::{MariaDb, Postgres, Redis};
+use silverback_test_servers::{MariaDb, Memcached, Postgres, Redis};
 use tower::service_fn;
 
-pub(crate) use self::tool::Tool;
+use self::reopened::Reopened;
+pub(crate) use self::tool::{Output, Tool};
 
 /// A key of the tests, as text and as bytes.
 pub(crate) const KEY: &str = "dGhlIGFjdGl2ZSBrZXkgb2YgdGhlIHRlc3RzLCAzMiBieXRlcw==";
@@ -27,9 +35,11 @@ pub(crate) const TREASURE: &str = "a-value-that-is-nobodys-business";
 pub(crate) enum At {
     Files,
     Sqlite,
+    Redb,
     Redis,
     Postgres,
     MariaDb,
+    Memcached,
 }
 
 /// A server that runs as long as the test.
@@ -38,6 +48,7 @@ enum Server {
     Redis(Redis),
     Postgres(Postgres),
     MariaDb(MariaDb),
+    Memcached(Memcached),
 }
 
 /// A site, and what it has.
@@ -72,15 +83,8 @@ impl World {
         fs::write(&file, settings).unwrap();
         let key_file = dir.path().join("keys");
         write_private(&key_file, KEY);
-        let mut all: toml::Value = toml::from_str(settings).unwrap();
-        let own = all["sessions"]
-            .as_table_mut()
-            .unwrap()
-            .remove("account")
-            .unwrap();
-        let settings: SessionSettings = own.try_into().unwrap();
         let keys = Keys::new(Key::from_base64(KEY).unwrap());
-        let config = SessionConfig::new("account", store.clone(), keys).settings(settings);
+        let config = SessionConfig::new("account", store.clone(), keys).settings(read(&file));
         let mut tool = Tool::default();
         tool.env("SILVERBACK_STORE", &dsn);
         tool.env("SILVERBACK_SETTINGS", file.to_str().unwrap());
@@ -109,6 +113,15 @@ impl World {
 
     pub(crate) fn key_file(&self) -> PathBuf {
         self.dir.path().join("keys")
+    }
+
+    pub(crate) fn settings_file(&self) -> PathBuf {
+        self.dir.path().join("app.toml")
+    }
+
+    /// The settings that a server finds that starts now.
+    pub(crate) fn settings(&self) -> SessionSettings {
+        read(&self.settings_file())
     }
 
     /// Somebody comes, and gets a session with this in it. The tool must not show its cookie.
@@ -162,7 +175,17 @@ impl World {
         match &self.server {
             Server::Postgres(server) => drop(server.sql(statements)),
             Server::MariaDb(server) => drop(server.sql(statements)),
-            Server::None | Server::Redis(_) => panic!("{:?} has no such statement", self.at),
+            Server::None | Server::Redis(_) | Server::Memcached(_) => {
+                panic!("{:?} has no such statement", self.at)
+            }
+        }
+    }
+
+    /// Has memcached forget everything.
+    pub(crate) fn forget(&self) {
+        match &self.server {
+            Server::Memcached(server) => server.flush(),
+            _ => panic!("{:?} forgets nothing", self.at),
         }
     }
 
@@ -172,6 +195,12 @@ impl World {
             _ => None,
         }
     }
+}
+
+fn read(settings: &Path) -> SessionSettings {
+    let mut all: toml::Value = toml::from_str(&fs::read_to_string(settings).unwrap()).unwrap();
+    let sessions = all["sessions"].as_table_mut().unwrap();
+    sessions.remove("account").unwrap().try_into().unwrap()
 }
 
 async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Server)> {
@@ -194,6 +223,13 @@ async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Serv
                 DynStore::new(store),
                 Server::None,
             )
+        }
+        At::Redb => {
+            let path = dir.path().join("sessions.redb");
+            let store = Reopened::new(&path);
+            store.open().await.close().await;
+            let dsn = format!("redb:{}", path.display());
+            (dsn, DynStore::new(store), Server::None)
         }
         At::Redis => {
             let server = Redis::start()?;
@@ -222,11 +258,18 @@ async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Serv
             store.create_table().await.unwrap();
             (server.url(), DynStore::new(store), Server::MariaDb(server))
         }
+        At::Memcached => {
+            let server = Memcached::start()?;
+            let store = MemcachedStore::connect(&server.url()).await.unwrap();
+            let store = store.prefix("shop:").unwrap().timeout(long);
+            let dsn = format!("{}?prefix=shop:", server.url());
+            (dsn, DynStore::new(store), Server::Memcached(server))
+        }
     })
 }
 
 /// Writes a file that its owner alone can read.
-pub(crate) fn write_private(path: &std::path::Path, text: &str) {
+pub(crate) fn write_private(path: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();

@@ -3,49 +3,32 @@
 use std::sync::Arc;
 
 use axum::{Router, routing::get};
+use example_kit::{Browser, Driver, require};
 use silverback::{Error, Keys, Session, SessionConfig, SessionLayer};
-use tempfile::TempDir;
-use tokio::{
-    net::TcpListener,
-    sync::{Mutex, MutexGuard},
-};
+use tokio::net::TcpListener;
 
 use crate::{
     curl::{Curl, LOGGED_IN},
-    driver::{Browser, Driver},
-    require,
     shop::Shop,
 };
 
-/// The shop and the means to open browsers, which are too heavy to run several tests at once.
+/// The shop and the means to open browsers.
 pub(crate) struct Desk {
     driver: Driver,
     shop: Arc<Shop>,
-    profile: TempDir,
-    _turn: MutexGuard<'static, ()>,
 }
-
-static TURN: Mutex<()> = Mutex::const_new(());
 
 impl Desk {
     pub(crate) async fn start() -> Option<Self> {
-        if !(require("chromium") && require("chromedriver")) {
-            return None;
-        }
-        let turn = TURN.lock().await;
-        let profile = tempfile::tempdir().unwrap();
-        Some(Self {
-            driver: Driver::start(),
-            shop: Arc::new(Shop::start()),
-            profile,
-            _turn: turn,
-        })
+        let driver = Driver::start().await?;
+        let shop = Arc::new(Shop::start());
+        Some(Self { driver, shop })
     }
 
     /// Opens a browser, with the profile that the last one has left.
     pub(crate) async fn open(&self) -> Visitor<'_> {
         Visitor {
-            browser: self.driver.browser(self.profile.path()).await,
+            browser: self.driver.browser().await,
             shop: &self.shop,
         }
     }
@@ -82,14 +65,7 @@ impl Visitor<'_> {
 
     /// The flash messages of the page, also those that have faded.
     async fn messages(&self) -> Vec<String> {
-        self.texts(".toast").await
-    }
-
-    async fn texts(&self, selector: &str) -> Vec<String> {
-        let script = format!(
-            "return [...document.querySelectorAll('{selector}')].map(found => found.textContent)"
-        );
-        serde_json::from_value(self.browser.script(&script).await).unwrap()
+        self.browser.texts(".toast").await
     }
 
     async fn quantity(&self, product: &str) -> String {
@@ -252,16 +228,22 @@ async fn a_click_logs_out_everywhere_else() {
     assert!(curl.get("/account").has(LOGGED_IN));
     visitor.visit("/account").await;
     assert_eq!(
-        visitor.texts(".logins h3").await,
+        visitor.browser.texts(".logins h3").await,
         ["Chrome on Linux", "curl"]
     );
-    assert_eq!(visitor.texts(".logins .pill").await, ["this browser"]);
-    assert_eq!(visitor.texts(".logins button").await, ["Log out"]);
+    assert_eq!(
+        visitor.browser.texts(".logins .pill").await,
+        ["this browser"]
+    );
+    assert_eq!(visitor.browser.texts(".logins button").await, ["Log out"]);
 
     visitor.browser.follow("#end-others").await;
     assert_eq!(visitor.heading().await, "Hello, Ada");
     assert_eq!(visitor.messages().await, ["Logged out in one other place."]);
-    assert_eq!(visitor.texts(".logins h3").await, ["Chrome on Linux"]);
+    assert_eq!(
+        visitor.browser.texts(".logins h3").await,
+        ["Chrome on Linux"]
+    );
     assert!(curl.get("/account").has("Hello, stranger"));
 }
 
@@ -287,7 +269,7 @@ async fn a_browser_that_was_logged_out_from_elsewhere_shows_it_on_its_next_page(
     );
     visitor.log_in(true).await;
     assert_eq!(
-        visitor.texts(".logins h3").await,
+        visitor.browser.texts(".logins h3").await,
         ["Chrome on Linux", "curl"]
     );
 }
@@ -301,7 +283,7 @@ async fn the_default_cookie_works_on_localhost() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(axum::serve(listener, strict_site()).into_future());
-    let browser = desk.driver.browser(desk.profile.path()).await;
+    let browser = desk.driver.browser().await;
     for visit in ["1", "2", "3"] {
         browser.go(&format!("http://localhost:{port}/")).await;
         assert_eq!(browser.text("pre").await, visit);

@@ -2,9 +2,10 @@
 
 use std::{path::PathBuf, process::Command, sync::Arc, thread};
 
+use example_kit::require;
 use tempfile::TempDir;
 
-use crate::{MONTH, require, shop::Shop};
+use crate::{MONTH, shop::Shop};
 
 fn program() -> Command {
     let mut curl = Command::new("curl");

@@ -1,10 +1,11 @@
 //! The shop as a process of its own.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
-    process::{Child, ChildStdout, Command, Stdio},
+    io::BufReader,
+    process::{Child, ChildStdout, Command},
 };
 
+use example_kit::spawn;
 use tempfile::TempDir;
 
 use crate::KEY;
@@ -55,25 +56,4 @@ impl Drop for Shop {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
-}
-
-/// Starts a process and waits for the line in which it says that it is ready.
-pub(crate) fn spawn(
-    command: &mut Command,
-    ready: impl Fn(&str) -> Option<&str>,
-) -> (Child, BufReader<ChildStdout>, String) {
-    let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut output = BufReader::new(process.stdout.take().unwrap());
-    let found = output
-        .by_ref()
-        .lines()
-        .find_map(|line| ready(&line.unwrap()).map(str::to_owned));
-    let Some(found) = found else {
-        panic!(
-            "{} ended before it was ready: {}",
-            command.get_program().display(),
-            process.wait().unwrap()
-        );
-    };
-    (process, output, found)
 }

@@ -1,6 +1,6 @@
 //! What leaves when room is made, and that no step looks at more than some hundred records.
 
-use super::{super::table::Stamp, *};
+use super::*;
 use crate::store::Bytes;
 
 const START: Timestamp = Timestamp::from_secs(0);
@@ -20,12 +20,8 @@ fn end(set: u64) -> Vec<u8> {
 }
 
 fn put(shard: &mut Shard, number: u32, data: &[u8], expires: Timestamp) {
-    shard.insert(Entry {
-        key: key(number),
-        data: Bytes::copy_from_slice(data).into(),
-        stamp: Stamp::new(1),
-        expires,
-    });
+    let data = Bytes::copy_from_slice(data).into();
+    shard.insert(Entry::new(key(number), data, expires));
 }
 
 fn shard(count: u32) -> Shard {
@@ -122,7 +118,10 @@ fn what_is_closest_to_its_end_leaves() {
         put(&mut shard, number, SESSION, end);
     }
     assert!(shard.make_room(None, START, &mut removed));
-    let ends = removed.entries.iter().map(|entry| entry.expires.as_secs());
+    let ends = removed
+        .entries
+        .iter()
+        .map(|entry| entry.expires().as_secs());
     assert_eq!(ends.collect::<Vec<_>>(), (1_000..1_010).collect::<Vec<_>>());
 }
 
@@ -159,7 +158,7 @@ fn a_session_is_in_use_once_somebody_comes_for_it() {
     let acts: [Act; 3] = [
         |shard, _| assert!(shard.load(&key(7), START).is_some()),
         |shard, slot| shard.change(slot, |entry| entry.set_version(2)),
-        |shard, slot| shard.change(slot, |entry| entry.expires = END),
+        |shard, slot| shard.change(slot, |entry| entry.set_expires(END)),
     ];
     for act in acts {
         let mut shard = shard(16);

@@ -4,7 +4,6 @@
 use std::{
     io::{BufReader, Read as _, Write as _},
     net::TcpStream,
-    path::Path,
     process::{Child, ChildStdout, Command},
     time::{Duration, Instant},
 };
@@ -13,10 +12,21 @@ use fantoccini::{Client, ClientBuilder, Locator, wd::WebDriverCompatibleCommand}
 use http::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tempfile::TempDir;
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::sleep,
+};
 use url::{ParseError, Url};
 
-use crate::shop::spawn;
+use crate::{require, spawn};
+
+/// The narrowest phone that is around, in CSS pixels.
+const PHONE: u32 = 320;
+const DESKTOP: u32 = 1_280;
+
+/// Browsers are too heavy to run several tests at once.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Bounds a hang: a busy machine is slow.
 const HANG: Duration = Duration::from_secs(120);
@@ -34,29 +44,39 @@ const FLAGS: [&str; 9] = [
     "--password-store=basic",
 ];
 
-/// A running chromedriver; it and its browsers end when this is dropped.
-pub(crate) struct Driver {
+/// A running chromedriver; it and its browsers end when this is dropped. There is one at a time.
+#[derive(Debug)]
+pub struct Driver {
     process: Child,
     _output: BufReader<ChildStdout>,
     address: String,
+    profile: TempDir,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Driver {
-    pub(crate) fn start() -> Self {
+    /// Starts it, if it and its browser are installed.
+    pub async fn start() -> Option<Self> {
+        if !(require("chromium") && require("chromedriver")) {
+            return None;
+        }
+        let turn = TURN.lock().await;
         let (process, output, port) = spawn(Command::new("chromedriver").arg("--port=0"), |line| {
             line.strip_prefix("ChromeDriver was started successfully on port ")?
                 .strip_suffix('.')
         });
-        Self {
+        Some(Self {
             process,
             _output: output,
             address: format!("127.0.0.1:{port}"),
-        }
+            profile: tempfile::tempdir().unwrap(),
+            _turn: turn,
+        })
     }
 
-    /// Starts a browser whose cookies are kept in the directory `profile`.
-    pub(crate) async fn browser(&self, profile: &Path) -> Browser {
-        let profile = format!("--user-data-dir={}", profile.display());
+    /// Starts a browser, with the profile that the last one has left.
+    pub async fn browser(&self) -> Browser {
+        let profile = format!("--user-data-dir={}", self.profile.path().display());
         let flags: Vec<_> = FLAGS.iter().copied().chain([&*profile]).collect();
         let timeouts = json!({ "implicit": MILLIS, "pageLoad": MILLIS, "script": MILLIS });
         let wanted = [
@@ -94,26 +114,37 @@ impl Drop for Driver {
 }
 
 /// A browser with one or more tabs, one of which is current.
-pub(crate) struct Browser(pub(crate) Client);
+#[derive(Debug)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "what is not here is asked of the client"
+)]
+pub struct Browser(
+    /// For all that has no method here.
+    pub Client,
+);
 
 impl Browser {
-    pub(crate) async fn go(&self, url: &str) {
+    /// Opens a page.
+    pub async fn go(&self, url: &str) {
         self.0.goto(url).await.unwrap();
     }
 
-    pub(crate) async fn fill(&self, selector: &str, text: &str) {
+    /// Types into a field.
+    pub async fn fill(&self, selector: &str, text: &str) {
         let element = self.0.find(Locator::Css(selector)).await.unwrap();
         element.send_keys(text).await.unwrap();
     }
 
-    pub(crate) async fn click(&self, selector: &str) {
+    /// Clicks what does not lead to another page.
+    pub async fn click(&self, selector: &str) {
         let element = self.0.find(Locator::Css(selector)).await.unwrap();
         element.click().await.unwrap();
     }
 
     /// Clicks what leads to another page and waits until that is there, for which a click itself
     /// does not wait.
-    pub(crate) async fn follow(&self, selector: &str) {
+    pub async fn follow(&self, selector: &str) {
         self.script("window.isOld = true").await;
         self.click(selector).await;
         let arrived = "return !window.isOld && document.readyState === 'complete'";
@@ -128,32 +159,70 @@ impl Browser {
         }
     }
 
-    pub(crate) async fn text(&self, selector: &str) -> String {
+    /// Returns what the first element says.
+    pub async fn text(&self, selector: &str) -> String {
         let element = self.0.find(Locator::Css(selector)).await.unwrap();
         element.text().await.unwrap()
     }
 
     /// Runs the body of a function in the page; a promise that it returns is waited for.
-    pub(crate) async fn script(&self, script: &str) -> Value {
+    pub async fn script(&self, script: &str) -> Value {
         self.0.execute(script, Vec::new()).await.unwrap()
     }
 
-    pub(crate) async fn cookie(&self, name: &str) -> Option<String> {
+    /// Returns the value of a cookie of this page.
+    pub async fn cookie(&self, name: &str) -> Option<String> {
         let cookies = self.0.get_all_cookies().await.unwrap();
         let found = cookies.iter().find(|cookie| cookie.name() == name)?;
         Some(found.value().into())
     }
 
     /// `add_cookie` of fantoccini asks for a domain, which the shop's cookies do not have.
-    pub(crate) async fn set_cookie(&self, name: &str, value: &str) {
+    pub async fn set_cookie(&self, name: &str, value: &str) {
         let url = self.0.current_url().await.unwrap();
         let cookie = json!({ "name": name, "value": value, "url": url.as_str() });
         let set = DevTools("Network.setCookie", cookie);
         self.0.issue_cmd(set).await.unwrap();
     }
 
-    /// Has the window this width, in CSS pixels, and the visitor prefer these colours.
-    pub(crate) async fn look(&self, width: u32, colours: &str) {
+    /// Returns the text of all such elements, also of those that have faded.
+    pub async fn texts(&self, selector: &str) -> Vec<String> {
+        let script = format!(
+            "return [...document.querySelectorAll('{selector}')].map(found => found.textContent)"
+        );
+        serde_json::from_value(self.script(&script).await).unwrap()
+    }
+
+    /// Panics if something on the page is wider than a phone.
+    pub async fn assert_fits_a_phone(&self, page: &str) {
+        let script = "return document.documentElement.scrollWidth";
+        let width = self.script(script).await.as_u64().unwrap();
+        assert!(width <= PHONE.into(), "{page}: {width} pixels");
+    }
+
+    /// Has axe-core look for mistakes. It knows a good half of the rules of WCAG that a program can
+    /// know, contrast among them.
+    pub async fn assert_accessible(&self, axe: &str, page: &str) {
+        self.script(axe).await;
+        // A message fades in, and what is half there has half of its contrast.
+        let run = "document.getAnimations().forEach(one => one.pause());
+            document.querySelectorAll('.toast').forEach(one => one.style.animation = 'none');
+            return axe.run().then(({ violations }) => violations.map(({ id, nodes }) =>
+                `${id}: ${nodes.map(node => node.target.join(' ')).join(', ')}`))";
+        assert_eq!(self.script(run).await, json!([]), "{page}");
+    }
+
+    /// Becomes a narrow phone of somebody who prefers dark pages.
+    pub async fn be_a_phone(&self) {
+        self.look(PHONE, "dark").await;
+    }
+
+    /// Becomes a desktop of somebody who prefers light pages.
+    pub async fn be_a_desktop(&self) {
+        self.look(DESKTOP, "light").await;
+    }
+
+    async fn look(&self, width: u32, colours: &str) {
         let size =
             json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": colours }] });
@@ -166,7 +235,7 @@ impl Browser {
     }
 
     /// Closes the browser, which writes down the cookies that outlast it.
-    pub(crate) async fn quit(self) {
+    pub async fn quit(self) {
         self.0.close().await.unwrap();
     }
 }

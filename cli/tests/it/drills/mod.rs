@@ -1,0 +1,33 @@
+//! What operators do when something happens, played under traffic as `docs/guides/drills.md` tells
+//! it.
+
+mod chance;
+mod log;
+mod site;
+mod traffic;
+
+mod attributes;
+mod backup;
+mod laptop;
+mod leak;
+mod outage;
+mod page;
+mod releases;
+mod sweep;
+
+use tokio::task::spawn_blocking;
+
+use self::{
+    log::{Log, played},
+    site::{Node, Site},
+    traffic::{Faults, Traffic},
+};
+use crate::support::{Output, Tool};
+
+/// An operator types a command while the site goes on.
+async fn operator(tool: &Tool, args: &[&str]) -> Output {
+    let (tool, args) = (tool.clone(), args.iter().map(|arg| (*arg).to_owned()));
+    let args: Vec<_> = args.collect();
+    let typed = move || tool.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    spawn_blocking(typed).await.unwrap()
+}

@@ -1,0 +1,137 @@
+//! Who may see the page: whoever knows the password, at a limited number of guesses, and by forms of
+//! the page alone.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use argon2::{
+    Argon2,
+    password_hash::{PasswordVerifier as _, phc::PasswordHash},
+};
+use axum::{
+    Form,
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{StatusCode, request::Parts},
+    response::{IntoResponse, Redirect, Response},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use silverback::{Clock, Error, Session};
+use subtle::ConstantTimeEq as _;
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
+use crate::Desk;
+
+/// The token of the session's forms. There is one from the login on, so it says who is logged in, too.
+const CSRF: &str = "csrf";
+
+/// Somebody who is logged in here. As an extractor it sends everybody else to the login.
+pub(crate) struct Administrator {
+    pub(crate) session: Session,
+    pub(crate) csrf: String,
+}
+
+impl Administrator {
+    /// Logs in: a new ID, and a token that nobody has seen.
+    pub(crate) fn admit(session: &Session) -> Result<(), Error> {
+        session.renew();
+        session.insert(CSRF, format!("{:032x}", rand::random::<u128>()))
+    }
+}
+
+impl FromRequestParts<Arc<Desk>> for Administrator {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, desk: &Arc<Desk>) -> Result<Self, Response> {
+        let session = Session::from_request_parts(parts, desk)
+            .await
+            .map_err(IntoResponse::into_response)?;
+        let csrf = session.get(CSRF).map_err(IntoResponse::into_response)?;
+        match csrf {
+            Some(csrf) => Ok(Self { session, csrf }),
+            None => Err(Redirect::to(&format!("{}/login", desk.path)).into_response()),
+        }
+    }
+}
+
+/// A form that came with the token of the administrator's session.
+pub(crate) struct Checked<T>(pub(crate) T);
+
+#[derive(Deserialize)]
+struct WithToken<T> {
+    #[serde(default)]
+    csrf: String,
+    #[serde(flatten)]
+    form: T,
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<Desk>> for Checked<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, desk: &Arc<Desk>) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let administrator = Administrator::from_request_parts(&mut parts, desk).await?;
+        let request = Request::from_parts(parts, body);
+        let Form(sent) = Form::<WithToken<T>>::from_request(request, desk)
+            .await
+            .map_err(IntoResponse::into_response)?;
+        let expected = administrator.csrf.as_bytes();
+        if bool::from(expected.ct_eq(sent.csrf.as_bytes())) {
+            return Ok(Self(sent.form));
+        }
+        let reason = "This form is too old, or of another site. Load the page again.\n";
+        Err((StatusCode::FORBIDDEN, reason).into_response())
+    }
+}
+
+/// A check takes 19 MiB and a core for some 20 ms, so there is one at a time.
+static CHECK: Semaphore = Semaphore::const_new(1);
+
+/// Says whether this is the password. It computes on a thread of its own, since it would hold up all
+/// other requests of this one.
+pub(crate) async fn check(hash: &PasswordHash, password: String) -> bool {
+    let hash = hash.clone();
+    let Ok(_turn) = CHECK.acquire().await else {
+        return false;
+    };
+    let check = move || {
+        Argon2::default()
+            .verify_password(password.as_bytes(), &hash)
+            .is_ok()
+    };
+    spawn_blocking(check).await.unwrap_or(false)
+}
+
+/// How many wrong passwords of a minute are checked, of all who try.
+const MOST: u32 = 5;
+
+/// Counts wrong passwords.
+pub(crate) struct Guesses {
+    clock: Clock,
+    /// The minute of the last one, and how many there were in it.
+    wrong: Mutex<(u64, u32)>,
+}
+
+impl Guesses {
+    pub(crate) const fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            wrong: Mutex::new((0, 0)),
+        }
+    }
+
+    pub(crate) fn are_too_many(&self) -> bool {
+        self.with(|wrong| *wrong >= MOST)
+    }
+
+    pub(crate) fn add(&self) {
+        self.with(|wrong| *wrong += 1);
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut u32) -> T) -> T {
+        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        let minute = self.clock.now().as_secs() / 60;
+        if wrong.0 != minute {
+            *wrong = (minute, 0);
+        }
+        work(&mut wrong.1)
+    }
+}

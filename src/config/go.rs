@@ -1,0 +1,170 @@
+//! The format of a session that is shared with Go.
+
+#[cfg(feature = "gorilla")]
+pub(crate) use self::format::Go;
+
+use crate::{clock::Timestamp, content::Content, id::SessionId};
+
+/// What a cookie of another maker has of a session.
+#[derive(Debug)]
+pub(crate) struct Foreign {
+    pub(crate) content: Content,
+    /// Made of the cookie, as such a format has none.
+    pub(crate) id: SessionId,
+    /// When it was saved.
+    pub(crate) saved: Timestamp,
+    /// When its maker refuses it, whatever the settings are.
+    pub(crate) expires: Timestamp,
+    pub(crate) current: bool,
+}
+
+/// Without the feature there is none.
+#[cfg(not(feature = "gorilla"))]
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Go {}
+
+#[cfg(not(feature = "gorilla"))]
+impl Go {
+    pub(crate) const fn writes(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) const fn lasts(&self) -> std::time::Duration {
+        match *self {}
+    }
+
+    pub(crate) const fn open(
+        &self,
+        _: &str,
+        _: &[u8],
+        _: Timestamp,
+    ) -> Result<Foreign, crate::error::Rejection> {
+        match *self {}
+    }
+
+    pub(crate) const fn seal(
+        &self,
+        _: &str,
+        _: &Content,
+        _: Timestamp,
+    ) -> Result<String, crate::error::Error> {
+        match *self {}
+    }
+
+    pub(crate) const fn sealed_len(&self, _: &Content) -> Result<usize, crate::error::Error> {
+        match *self {}
+    }
+
+    pub(crate) const fn max_len(&self) -> usize {
+        match *self {}
+    }
+}
+
+#[cfg(feature = "gorilla")]
+mod format {
+    use std::time::Duration;
+
+    use super::Foreign;
+    use crate::{
+        clock::Timestamp,
+        content::Content,
+        error::{Error, ErrorKind, Rejection},
+        gorilla::{Gorilla, SecureCookieError, Unfit},
+        id::SessionId,
+    };
+
+    /// How a session is shared with Go.
+    #[derive(Clone, Debug)]
+    pub(crate) struct Go {
+        pub(in crate::config) format: Gorilla,
+        /// New cookies are of Go's format. Otherwise only those that come may be.
+        pub(in crate::config) writes: bool,
+    }
+
+    impl Go {
+        pub(crate) const fn writes(&self) -> bool {
+            self.writes
+        }
+
+        /// How long a cookie lasts.
+        pub(crate) fn lasts(&self) -> Duration {
+            self.format.cookies.lasts().unwrap_or(Duration::MAX)
+        }
+
+        pub(crate) fn open(
+            &self,
+            name: &str,
+            value: &[u8],
+            now: Timestamp,
+        ) -> Result<Foreign, Rejection> {
+            // It is given its time when that is known.
+            let read = |payload: Vec<u8>| Content::of_go(&payload, &self.format, now);
+            let opened = self.format.cookies.decode_with(name, value, now, read);
+            let opened = opened.map_err(refused)?;
+            // The clocks of Go's servers may be ahead.
+            let saved = opened.saved.min(now);
+            let (id, _) = opened
+                .digest
+                .split_first_chunk()
+                .ok_or(Rejection::Malformed)?;
+            let mut content = opened.payload;
+            content.created = saved;
+            if !self.writes {
+                content.go = None;
+            }
+            Ok(Foreign {
+                content,
+                id: SessionId::of_token(id),
+                saved,
+                expires: saved.saturating_add(self.lasts()),
+                current: opened.is_current,
+            })
+        }
+
+        /// # Errors
+        ///
+        /// [`ErrorKind::SerializeFailed`], [`ErrorKind::TooLarge`], [`ErrorKind::RandomFailed`].
+        pub(crate) fn seal(
+            &self,
+            name: &str,
+            content: &Content,
+            saved: Timestamp,
+        ) -> Result<String, Error> {
+            let payload = content.to_go(&self.format).map_err(unfit)?;
+            let sealed = self.format.cookies.encode(name, &payload, saved);
+            sealed.map_err(|error| match error {
+                SecureCookieError::TooLongToEncode(size) => {
+                    let limit = self.max_len();
+                    Error::new(ErrorKind::TooLarge { size, limit })
+                }
+                error => Error::with_source(ErrorKind::RandomFailed, error),
+            })
+        }
+
+        /// How long the cookie's value is.
+        pub(crate) fn sealed_len(&self, content: &Content) -> Result<usize, Error> {
+            let payload = content.to_go(&self.format).map_err(unfit)?;
+            // The last time that has so many digits.
+            let saved = Timestamp::LATEST;
+            Ok(self.format.cookies.encoded_len(payload.len(), saved))
+        }
+
+        /// The most that a cookie's value may have.
+        pub(crate) fn max_len(&self) -> usize {
+            self.format.cookies.longest().unwrap_or(usize::MAX)
+        }
+    }
+
+    fn unfit(error: Unfit) -> Error {
+        Error::with_source(ErrorKind::SerializeFailed, error.what)
+    }
+
+    fn refused(error: SecureCookieError) -> Rejection {
+        match error {
+            SecureCookieError::InvalidMac => Rejection::Tampered,
+            SecureCookieError::Expired => Rejection::Expired,
+            SecureCookieError::TooNew => Rejection::NotYetValid,
+            _ => Rejection::Malformed,
+        }
+    }
+}

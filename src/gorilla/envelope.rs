@@ -1,0 +1,494 @@
+//! Cookies of gorilla/securecookie v1.1.2.
+//!
+//! ```text
+//! body   = payload                                      without a block key
+//!        | IV (16) | AES-CTR(block key, IV, payload)    the IV is the first counter, big-endian
+//! inner  = base64url(body), with padding
+//! date   = the Unix time in decimal
+//! mac    = HMAC(hash key, name "|" date "|" inner)
+//! cookie = base64url(date "|" inner "|" mac), with padding
+//! ```
+//!
+//! The keys are used as they are. The name is authenticated, and not in the cookie.
+
+use std::{fmt, time::Duration};
+
+use aes::{Aes128, Aes192, Aes256};
+use ctr::{
+    Ctr128BE,
+    cipher::{KeyIvInit as _, StreamCipher as _},
+};
+use zeroize::Zeroizing;
+
+use super::{base64, error::SecureCookieError};
+use crate::{
+    clock::Timestamp,
+    crypto::{self, ForeignMac, HashFunction},
+};
+
+const IV_LEN: usize = 16;
+/// As in gorilla/securecookie.
+const MAX_AGE: Duration = Duration::from_secs(30 * 86_400);
+const MAX_LENGTH: usize = 4_096;
+
+/// A hash key and, if cookies are encrypted, a block key: two of the arguments of Go's
+/// `sessions.NewCookieStore` or `securecookie.CodecsFromPairs`.
+#[derive(Clone)]
+pub struct KeyPair {
+    hash_key: Zeroizing<Vec<u8>>,
+    block_key: Option<Zeroizing<Vec<u8>>>,
+    mac: ForeignMac,
+}
+
+impl KeyPair {
+    /// Makes a pair for cookies that anyone can read, and nobody can change.
+    ///
+    /// # Errors
+    ///
+    /// [`SecureCookieError::EmptyHashKey`]. Any other length works; gorilla advises 32 or 64 bytes.
+    ///
+    /// ```
+    /// use silverback::gorilla::KeyPair;
+    ///
+    /// let pair = KeyPair::signing([7; 32])?; // securecookie.New(hashKey, nil)
+    /// # Ok::<(), silverback::gorilla::SecureCookieError>(())
+    /// ```
+    pub fn signing(hash_key: impl AsRef<[u8]>) -> Result<Self, SecureCookieError> {
+        let hash_key = Zeroizing::new(hash_key.as_ref().to_vec());
+        if hash_key.is_empty() {
+            return Err(SecureCookieError::EmptyHashKey);
+        }
+        Ok(Self {
+            mac: ForeignMac::new(HashFunction::default(), &hash_key),
+            hash_key,
+            block_key: None,
+        })
+    }
+
+    /// Makes a pair for cookies that are encrypted as well, with AES-128, AES-192 or AES-256: a
+    /// block key has 16, 24 or 32 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`SecureCookieError::EmptyHashKey`], [`SecureCookieError::BlockKeyLength`]. Go accepts such
+    /// keys, and fails at the first save or uses the next pair.
+    ///
+    /// ```
+    /// use silverback::gorilla::{KeyPair, SecureCookieError};
+    ///
+    /// let pair = KeyPair::encrypting([7; 64], [9; 32])?; // securecookie.New(hashKey, blockKey)
+    /// assert_eq!(
+    ///     KeyPair::encrypting([7; 64], [9; 15]).unwrap_err(),
+    ///     SecureCookieError::BlockKeyLength(15)
+    /// );
+    /// # Ok::<(), SecureCookieError>(())
+    /// ```
+    pub fn encrypting(
+        hash_key: impl AsRef<[u8]>,
+        block_key: impl AsRef<[u8]>,
+    ) -> Result<Self, SecureCookieError> {
+        let block_key = Zeroizing::new(block_key.as_ref().to_vec());
+        if !matches!(block_key.len(), 16 | 24 | 32) {
+            return Err(SecureCookieError::BlockKeyLength(block_key.len()));
+        }
+        Ok(Self {
+            block_key: Some(block_key),
+            ..Self::signing(hash_key)?
+        })
+    }
+
+    fn hashed_with(self, hash: HashFunction) -> Self {
+        let mac = ForeignMac::new(hash, &self.hash_key);
+        Self { mac, ..self }
+    }
+
+    /// What is encrypted, and what is not, is the same operation.
+    fn apply(&self, iv: &[u8], text: &mut [u8]) {
+        let Some(key) = self.block_key.as_deref() else {
+            return;
+        };
+        // Key and IV have the lengths of the cipher: the former is checked when the pair is made.
+        match key.len() {
+            16 => {
+                let cipher = Ctr128BE::<Aes128>::new_from_slices(key, iv);
+                cipher
+                    .expect("a key and an IV of 16 bytes")
+                    .apply_keystream(text);
+            }
+            24 => {
+                let cipher = Ctr128BE::<Aes192>::new_from_slices(key, iv);
+                cipher
+                    .expect("a key of 24 bytes and an IV of 16")
+                    .apply_keystream(text);
+            }
+            _ => {
+                let cipher = Ctr128BE::<Aes256>::new_from_slices(key, iv);
+                cipher
+                    .expect("a key of 32 bytes and an IV of 16")
+                    .apply_keystream(text);
+            }
+        }
+    }
+
+    fn encode(&self, name: &str, payload: &[u8], now: Timestamp, iv: &[u8; IV_LEN]) -> String {
+        let mut body = Vec::with_capacity(IV_LEN + payload.len());
+        if self.block_key.is_some() {
+            body.extend_from_slice(iv);
+        }
+        let start = body.len();
+        body.extend_from_slice(payload);
+        if let Some(text) = body.get_mut(start..) {
+            self.apply(iv, text);
+        }
+        let signed = format!("{name}|{}|{}|", now.as_secs(), base64::encode(&body));
+        let signed = signed.as_bytes();
+        let (message, _) = signed.split_at(signed.len() - 1);
+        let cookie = signed.get(name.len() + 1..).unwrap_or_default();
+        base64::encode(&[cookie, &self.mac.sign(message)].concat())
+    }
+
+    fn verify(&self, name: &str, cookie: &Parts<'_>) -> Result<(), SecureCookieError> {
+        let message = [name.as_bytes(), b"|", cookie.signed].concat();
+        let verified = self.mac.verify(&message, cookie.mac);
+        verified.map_err(|_| SecureCookieError::InvalidMac)
+    }
+
+    fn open(&self, inner: &[u8]) -> Result<Vec<u8>, SecureCookieError> {
+        let mut body = base64::decode(inner).ok_or(SecureCookieError::InvalidBase64)?;
+        if self.block_key.is_none() {
+            return Ok(body);
+        }
+        if body.len() <= IV_LEN {
+            return Err(SecureCookieError::Undecryptable);
+        }
+        let mut text = body.split_off(IV_LEN);
+        self.apply(&body, &mut text);
+        Ok(text)
+    }
+}
+
+/// Shows no key.
+impl fmt::Debug for KeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyPair")
+            .field("encrypts", &self.block_key.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The parts of a cookie.
+struct Parts<'a> {
+    /// Date and inner text, as they are signed behind the name.
+    signed: &'a [u8],
+    date: &'a [u8],
+    inner: &'a [u8],
+    mac: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// The MAC may have the separator in it.
+    fn of(cookie: &'a [u8]) -> Option<Self> {
+        let mut bars = memchr::memchr_iter(b'|', cookie);
+        let (first, second) = (bars.next()?, bars.next()?);
+        Some(Self {
+            signed: cookie.get(..second)?,
+            date: cookie.get(..first)?,
+            inner: cookie.get(first + 1..second)?,
+            mac: cookie.get(second + 1..)?,
+        })
+    }
+
+    /// As Go's `strconv.ParseInt` reads it, and Rust's `parse`: a sign and leading zeros are fine.
+    fn seconds(&self) -> Option<i64> {
+        std::str::from_utf8(self.date).ok()?.parse().ok()
+    }
+}
+
+/// Makes and opens cookies as gorilla/securecookie does, with one or more pairs of keys.
+///
+/// The first pair makes cookies, and every pair opens them, in order: `EncodeMulti` and
+/// `DecodeMulti`. To rotate keys, put a new pair in front on all machines, and take the old one out
+/// when the last cookie that it made is over.
+///
+/// | Setting | Default |
+/// |---|---|
+/// | [`hash`](Self::hash) | SHA-256 |
+/// | [`max_age`](Self::max_age) | 30 days |
+/// | [`min_age`](Self::min_age) | none |
+/// | [`max_length`](Self::max_length) | 4,096 characters |
+///
+/// ```
+/// use silverback::{Timestamp, gorilla::{KeyPair, SecureCookie, SecureCookieError}};
+///
+/// let now = Timestamp::from_secs(1_800_000_000);
+/// let cookies = SecureCookie::new([KeyPair::encrypting([7; 32], [9; 16])?])?;
+/// let value = cookies.encode("prefs", b"dark", now)?;
+/// assert_eq!(cookies.decode("prefs", value.as_bytes(), now)?.payload, b"dark");
+/// assert_eq!(
+///     cookies.decode("other", value.as_bytes(), now).unwrap_err(),
+///     SecureCookieError::InvalidMac
+/// );
+/// # Ok::<(), SecureCookieError>(())
+/// ```
+///
+/// # What it cannot do
+///
+/// The format has no key id, so each pair is tried. A cookie's time is that of its last save: how
+/// old a session is, nobody can tell. AES-CTR hides what a cookie says and not how long it is.
+#[derive(Clone, Debug)]
+pub struct SecureCookie {
+    pairs: Vec<KeyPair>,
+    max_age: Option<Duration>,
+    min_age: Duration,
+    max_length: Option<usize>,
+}
+
+/// What a cookie of gorilla/securecookie holds.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct OpenedCookie<P = Vec<u8>> {
+    /// What was put in: gob, JSON, or anything else.
+    pub payload: P,
+    /// When the cookie was made. A time before 1970 becomes 1970.
+    pub saved: Timestamp,
+    /// Whether the first pair of keys has made it. Otherwise it is time for a new one.
+    pub is_current: bool,
+    /// Tells the cookie from others, however it is spelled.
+    pub(crate) digest: [u8; 32],
+}
+
+impl SecureCookie {
+    /// Takes the pairs of keys, the one for new cookies first.
+    ///
+    /// # Errors
+    ///
+    /// [`SecureCookieError::NoKeyPairs`].
+    ///
+    /// ```
+    /// use silverback::gorilla::{KeyPair, SecureCookie, SecureCookieError};
+    ///
+    /// let (new, old) = (KeyPair::signing([2; 32])?, KeyPair::signing([1; 32])?);
+    /// let cookies = SecureCookie::new([new, old])?;
+    /// assert_eq!(SecureCookie::new([]).unwrap_err(), SecureCookieError::NoKeyPairs);
+    /// # Ok::<(), SecureCookieError>(())
+    /// ```
+    pub fn new(pairs: impl IntoIterator<Item = KeyPair>) -> Result<Self, SecureCookieError> {
+        let pairs: Vec<_> = pairs.into_iter().collect();
+        if pairs.is_empty() {
+            return Err(SecureCookieError::NoKeyPairs);
+        }
+        Ok(Self {
+            pairs,
+            max_age: Some(MAX_AGE),
+            min_age: Duration::ZERO,
+            max_length: Some(MAX_LENGTH),
+        })
+    }
+
+    /// Sets the hash of the HMAC, as Go's `HashFunc` does. It is that of all pairs.
+    ///
+    /// ```
+    /// use silverback::gorilla::{HashFunction, KeyPair, SecureCookie};
+    ///
+    /// let cookies = SecureCookie::new([KeyPair::signing([7; 64])?])?.hash(HashFunction::Sha512);
+    /// # Ok::<(), silverback::gorilla::SecureCookieError>(())
+    /// ```
+    #[must_use]
+    pub fn hash(mut self, hash: HashFunction) -> Self {
+        let pairs = self.pairs.into_iter();
+        self.pairs = pairs.map(|pair| pair.hashed_with(hash)).collect();
+        self
+    }
+
+    /// Refuses cookies that were saved longer ago, as Go's `MaxAge` does. `None` is Go's 0: they
+    /// never expire. A cookie of just this age is accepted.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use silverback::gorilla::{KeyPair, SecureCookie};
+    ///
+    /// let cookies = SecureCookie::new([KeyPair::signing([7; 32])?])?
+    ///     .max_age(Duration::from_secs(7 * 86_400));
+    /// # Ok::<(), silverback::gorilla::SecureCookieError>(())
+    /// ```
+    #[must_use]
+    pub fn max_age(mut self, age: impl Into<Option<Duration>>) -> Self {
+        self.max_age = age.into();
+        self
+    }
+
+    /// Refuses cookies that were saved less long ago, as Go's `MinAge` does. Zero is off.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use silverback::gorilla::{KeyPair, SecureCookie};
+    ///
+    /// // A form that comes back within two seconds was not filled in by a person.
+    /// let forms = SecureCookie::new([KeyPair::signing([7; 32])?])?.min_age(Duration::from_secs(2));
+    /// # Ok::<(), silverback::gorilla::SecureCookieError>(())
+    /// ```
+    #[must_use]
+    pub const fn min_age(mut self, age: Duration) -> Self {
+        self.min_age = age;
+        self
+    }
+
+    /// Bounds a cookie's value, both ways, as Go's `MaxLength` does. `None` is Go's 0: no bound.
+    /// The cookie of a session is bounded by what browsers take, whatever is set here.
+    ///
+    /// ```
+    /// use silverback::gorilla::{KeyPair, SecureCookie};
+    ///
+    /// let files = SecureCookie::new([KeyPair::signing([7; 32])?])?.max_length(None);
+    /// # Ok::<(), silverback::gorilla::SecureCookieError>(())
+    /// ```
+    #[must_use]
+    pub fn max_length(mut self, len: impl Into<Option<usize>>) -> Self {
+        self.max_length = len.into();
+        self
+    }
+
+    pub(crate) const fn lasts(&self) -> Option<Duration> {
+        self.max_age
+    }
+
+    pub(crate) const fn longest(&self) -> Option<usize> {
+        self.max_length
+    }
+
+    /// Makes a cookie's value of `payload`, with the first pair of keys.
+    ///
+    /// # Errors
+    ///
+    /// [`SecureCookieError::TooLongToEncode`], [`SecureCookieError::RandomFailed`].
+    ///
+    /// ```
+    /// use silverback::{Timestamp, gorilla::{KeyPair, SecureCookie}};
+    ///
+    /// let cookies = SecureCookie::new([KeyPair::signing([7; 32])?])?;
+    /// let value = cookies.encode("prefs", b"dark", Timestamp::from_secs(1_800_000_000))?;
+    /// assert!(value.starts_with("MTgwMDAwMDAwMHxaR0Z5YXc9PX")); // 1800000000|ZGFyaw==|
+    /// # Ok::<(), silverback::gorilla::SecureCookieError>(())
+    /// ```
+    pub fn encode(
+        &self,
+        name: &str,
+        payload: &[u8],
+        now: Timestamp,
+    ) -> Result<String, SecureCookieError> {
+        let iv = crypto::random().map_err(|_| SecureCookieError::RandomFailed)?;
+        self.encode_with(name, payload, now, &iv)
+    }
+
+    fn encode_with(
+        &self,
+        name: &str,
+        payload: &[u8],
+        now: Timestamp,
+        iv: &[u8; IV_LEN],
+    ) -> Result<String, SecureCookieError> {
+        let pair = self.pairs.first().ok_or(SecureCookieError::NoKeyPairs)?;
+        let value = pair.encode(name, payload, now, iv);
+        match self.max_length {
+            Some(max) if value.len() > max => Err(SecureCookieError::TooLongToEncode(value.len())),
+            _ => Ok(value),
+        }
+    }
+
+    /// The length of the cookie's value for a payload of this length.
+    pub(crate) fn encoded_len(&self, payload: usize, now: Timestamp) -> usize {
+        let pair = self.pairs.first();
+        let iv = pair.map_or(0, |pair| pair.block_key.as_ref().map_or(0, |_| IV_LEN));
+        let mac = pair.map_or(0, |pair| pair.mac.len());
+        let date = now.as_secs().to_string().len();
+        base64::encoded_len(date + 1 + base64::encoded_len(iv + payload) + 1 + mac)
+    }
+
+    /// Opens a cookie's value, whichever pair of keys made it.
+    ///
+    /// The order is that of gorilla/securecookie: length, base64, MAC, time, and only then the
+    /// rest. MACs are compared in constant time. Of the errors of several pairs it is the one that
+    /// got furthest.
+    ///
+    /// # Errors
+    ///
+    /// Any of which [`is_decode`](SecureCookieError::is_decode) is true.
+    ///
+    /// ```
+    /// use silverback::{Timestamp, gorilla::{KeyPair, SecureCookie, SecureCookieError}};
+    ///
+    /// let (saved, now) = (Timestamp::from_secs(1_700_000_000), Timestamp::from_secs(1_800_000_000));
+    /// let cookies = SecureCookie::new([KeyPair::signing([7; 32])?])?;
+    /// let value = cookies.encode("prefs", b"dark", saved)?;
+    /// let error = cookies.decode("prefs", value.as_bytes(), now).unwrap_err();
+    /// assert_eq!((error, error.is_decode()), (SecureCookieError::Expired, true));
+    /// # Ok::<(), SecureCookieError>(())
+    /// ```
+    pub fn decode(
+        &self,
+        name: &str,
+        value: &[u8],
+        now: Timestamp,
+    ) -> Result<OpenedCookie, SecureCookieError> {
+        self.decode_with(name, value, now, Some)
+    }
+
+    /// As [`decode`](Self::decode), and reads the payload. As in Go, a pair of keys counts only if
+    /// what it opens can be read: one without a block key may be in front of the one with it.
+    pub(crate) fn decode_with<P>(
+        &self,
+        name: &str,
+        value: &[u8],
+        now: Timestamp,
+        read: impl Fn(Vec<u8>) -> Option<P>,
+    ) -> Result<OpenedCookie<P>, SecureCookieError> {
+        if self.max_length.is_some_and(|max| value.len() > max) {
+            return Err(SecureCookieError::TooLong(value.len()));
+        }
+        let cookie = base64::decode(value).ok_or(SecureCookieError::InvalidBase64)?;
+        let parts = Parts::of(&cookie).ok_or(SecureCookieError::InvalidMac)?;
+        let mut refused = SecureCookieError::InvalidMac;
+        for (at, pair) in self.pairs.iter().enumerate() {
+            let opened = pair.verify(name, &parts).and_then(|()| {
+                let saved = self.check_time(&parts, now)?;
+                let payload = read(pair.open(parts.inner)?);
+                Ok((saved, payload.ok_or(SecureCookieError::Unreadable)?))
+            });
+            match opened {
+                Ok((saved, payload)) => {
+                    return Ok(OpenedCookie {
+                        payload,
+                        saved,
+                        is_current: at == 0,
+                        digest: crypto::sha256(&[parts.signed, b"|", parts.mac].concat()),
+                    });
+                }
+                Err(SecureCookieError::InvalidMac) => {}
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
+    }
+
+    fn check_time(
+        &self,
+        cookie: &Parts<'_>,
+        now: Timestamp,
+    ) -> Result<Timestamp, SecureCookieError> {
+        let seconds = cookie
+            .seconds()
+            .ok_or(SecureCookieError::InvalidTimestamp)?;
+        let (saved, now) = (i128::from(seconds), i128::from(now.as_secs()));
+        let ago = |age: Duration| now - i128::from(age.as_secs());
+        if !self.min_age.is_zero() && saved > ago(self.min_age) {
+            return Err(SecureCookieError::TooNew);
+        }
+        if self.max_age.is_some_and(|age| saved < ago(age)) {
+            return Err(SecureCookieError::Expired);
+        }
+        Ok(Timestamp::from_secs(u64::try_from(seconds).unwrap_or(0)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! The types of a gob: Go's own, and those that the gob defines.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Names a type within a gob.
+///
+/// The ids of Go's basic types are constants. All others differ from program to program: a gob
+/// defines each that it uses, and [`Types`] knows what it means there.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct TypeId(i32);
+
+impl TypeId {
+    /// `bool`.
+    pub const BOOL: Self = Self(1);
+    /// `int`, `int8`, `int16`, `int32` and `int64`.
+    pub const INT: Self = Self(2);
+    /// `uint`, `uint8`, `uint16`, `uint32`, `uint64` and `uintptr`.
+    pub const UINT: Self = Self(3);
+    /// `float32` and `float64`.
+    pub const FLOAT: Self = Self(4);
+    /// `[]byte`.
+    pub const BYTES: Self = Self(5);
+    /// `string`.
+    pub const STRING: Self = Self(6);
+    /// `complex64` and `complex128`.
+    pub const COMPLEX: Self = Self(7);
+    /// `interface{}` and every other interface.
+    pub const INTERFACE: Self = Self(8);
+
+    /// The first id that a gob may define.
+    pub(super) const FIRST: Self = Self(64);
+
+    pub(super) const fn new(id: i32) -> Self {
+        Self(id)
+    }
+
+    /// Returns the id as the gob has it.
+    #[must_use]
+    pub const fn get(self) -> i32 {
+        self.0
+    }
+
+    fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// What a gob says about a type.
+///
+/// The names of slices, arrays and maps are empty, unless Go's source names the type.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Definition {
+    /// An array.
+    Array {
+        /// What Go's source calls it, without the package.
+        name: String,
+        /// The type of its elements.
+        elem: TypeId,
+        /// How many it has.
+        len: usize,
+    },
+    /// A slice of anything but bytes.
+    Slice {
+        /// What Go's source calls it, without the package.
+        name: String,
+        /// The type of its elements.
+        elem: TypeId,
+    },
+    /// A struct.
+    Struct {
+        /// What Go's source calls it, without the package.
+        name: String,
+        /// Its exported fields, in the order of Go's source.
+        fields: Vec<Field>,
+    },
+    /// A map.
+    Map {
+        /// What Go's source calls it, without the package.
+        name: String,
+        /// The type of its keys.
+        key: TypeId,
+        /// The type of its elements.
+        elem: TypeId,
+    },
+    /// A type that writes its own bytes, as `time.Time` does.
+    Opaque {
+        /// What Go's source calls it, without the package.
+        name: String,
+        /// By which of Go's interfaces.
+        by: Marshaler,
+    },
+}
+
+/// A field of a struct.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: TypeId,
+}
+
+impl Field {
+    /// Makes a field.
+    #[must_use]
+    pub fn new(name: impl Into<String>, ty: TypeId) -> Self {
+        let name = name.into();
+        Self { name, ty }
+    }
+}
+
+/// The Go interface by which a type writes its own bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Marshaler {
+    /// `gob.GobEncoder`.
+    Gob,
+    /// `encoding.BinaryMarshaler`.
+    Binary,
+    /// `encoding.TextMarshaler`.
+    Text,
+}
+
+/// The types that a gob defines.
+///
+/// ```
+/// use silverback::gorilla::gob::{TypeId, Types};
+///
+/// let mut types = Types::new();
+/// let flashes = types.slice_of(TypeId::INTERFACE);
+/// assert_eq!(flashes, types.slice_of(TypeId::INTERFACE));
+/// ```
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Types(BTreeMap<TypeId, Arc<Definition>>);
+
+impl Types {
+    /// Makes a table without types.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns what `id` means. Go's basic types have no definition.
+    #[must_use]
+    pub fn get(&self, id: TypeId) -> Option<&Definition> {
+        self.0.get(&id).map(|definition| &**definition)
+    }
+
+    pub(super) fn shared(&self, id: TypeId) -> Option<Arc<Definition>> {
+        self.0.get(&id).cloned()
+    }
+
+    /// Returns the id of a type with this definition, and defines it if there is none.
+    ///
+    /// ```
+    /// use silverback::gorilla::gob::{Definition, Field, TypeId, Types};
+    ///
+    /// let mut types = Types::new();
+    /// let fields = vec![Field::new("Name", TypeId::STRING)];
+    /// let person = Definition::Struct { name: "Person".into(), fields };
+    /// let id = types.define(person.clone());
+    /// assert_eq!(types.get(id), Some(&person));
+    /// ```
+    pub fn define(&mut self, definition: Definition) -> TypeId {
+        let mut known = self.0.iter();
+        if let Some((id, _)) = known.find(|(_, known)| ***known == definition) {
+            return *id;
+        }
+        let mut id = TypeId::FIRST;
+        while self.0.contains_key(&id) {
+            id = id.next();
+        }
+        self.0.insert(id, Arc::new(definition));
+        id
+    }
+
+    /// Returns the id of the slice of `elem`, as [`define`](Self::define) does.
+    pub fn slice_of(&mut self, elem: TypeId) -> TypeId {
+        let name = String::new();
+        self.define(Definition::Slice { name, elem })
+    }
+
+    /// Returns the id of the map from `key` to `elem`, as [`define`](Self::define) does.
+    pub fn map_of(&mut self, key: TypeId, elem: TypeId) -> TypeId {
+        let name = String::new();
+        self.define(Definition::Map { name, key, elem })
+    }
+
+    /// Enters what a gob defines. `false` if the id is not free.
+    pub(super) fn enter(&mut self, id: TypeId, definition: Definition) -> bool {
+        let is_free = id >= TypeId::FIRST && !self.0.contains_key(&id);
+        if is_free {
+            self.0.insert(id, Arc::new(definition));
+        }
+        is_free
+    }
+}
+
+impl Definition {
+    /// Returns the types that this one is made of.
+    pub(super) fn parts(&self) -> Vec<TypeId> {
+        match self {
+            Self::Array { elem, .. } | Self::Slice { elem, .. } => vec![*elem],
+            Self::Map { key, elem, .. } => vec![*key, *elem],
+            Self::Struct { fields, .. } => fields.iter().map(|field| field.ty).collect(),
+            Self::Opaque { .. } => Vec::new(),
+        }
+    }
+}

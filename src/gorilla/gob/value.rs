@@ -1,0 +1,219 @@
+//! A Go value, as gob writes it.
+
+use super::types::TypeId;
+
+/// A Go value, as gob writes it.
+///
+/// Gob writes all of Go's signed integers alike, and so it does with unsigned ones, floats and
+/// complex numbers. Which one it was, the registered name says if the value is in an interface, as
+/// everything in a session is: `int8` there is [`Named`](Self::Named) with the name `int8` and an
+/// [`Int`](Self::Int). Pointers are written as what they point to.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// A `bool`.
+    Bool(bool),
+    /// A signed integer of any size.
+    Int(i64),
+    /// An unsigned integer of any size.
+    Uint(u64),
+    /// A float of any size.
+    Float(f64),
+    /// A complex number of any size: its real and its imaginary part.
+    Complex(f64, f64),
+    /// A `string`, which need not be UTF-8 in Go.
+    String(Vec<u8>),
+    /// A `[]byte`.
+    Bytes(Vec<u8>),
+    /// An interface that holds nothing.
+    Nil,
+    /// An interface that holds a value.
+    Named {
+        /// The name under which Go has registered the value's type, as `int64`,
+        /// `[]interface {}` or `main.Person`.
+        name: String,
+        /// The value.
+        value: Box<Self>,
+    },
+    /// A slice or an array.
+    List {
+        /// The type of the list.
+        ty: TypeId,
+        /// The elements.
+        items: Vec<Self>,
+    },
+    /// A map. Go writes it in a random order; here it keeps its order.
+    Map {
+        /// The type of the map.
+        ty: TypeId,
+        /// The keys and their elements.
+        entries: Vec<(Self, Self)>,
+    },
+    /// A struct.
+    Struct {
+        /// The type of the struct.
+        ty: TypeId,
+        /// The fields that are not zero, in order: their index in
+        /// [`Definition::Struct`](super::Definition::Struct), and their value.
+        fields: Vec<(usize, Self)>,
+    },
+    /// A value that Go has written by a method of its own, as `time.Time`.
+    Opaque {
+        /// The type of the value.
+        ty: TypeId,
+        /// What the method wrote.
+        bytes: Vec<u8>,
+    },
+}
+
+impl Value {
+    /// Makes a `string`.
+    ///
+    /// ```
+    /// use silverback::gorilla::gob::Value;
+    ///
+    /// assert_eq!(Value::string("user").as_str(), Some("user"));
+    /// ```
+    #[must_use]
+    pub fn string(text: impl Into<String>) -> Self {
+        Self::String(text.into().into_bytes())
+    }
+
+    /// Puts the value into an interface, under the name by which Go has registered its type.
+    ///
+    /// ```
+    /// use silverback::gorilla::gob::Value;
+    ///
+    /// let age = Value::Int(41).named("int");
+    /// assert_eq!(age.name(), Some("int"));
+    /// assert_eq!(age.concrete(), &Value::Int(41));
+    /// ```
+    #[must_use]
+    pub fn named(self, name: impl Into<String>) -> Self {
+        let (name, value) = (name.into(), Box::new(self));
+        Self::Named { name, value }
+    }
+
+    /// Returns the text of a `string`, in an interface or not. `None` for anything else, and for a
+    /// text that is not UTF-8.
+    ///
+    /// ```
+    /// use silverback::gorilla::gob::Value;
+    ///
+    /// assert_eq!(Value::string("a").named("string").as_str(), Some("a"));
+    /// assert_eq!(Value::String(vec![0xff]).as_str(), None);
+    /// ```
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self.concrete() {
+            Self::String(bytes) => std::str::from_utf8(bytes).ok(),
+            _ => None,
+        }
+    }
+
+    /// Returns the registered name, if this is an interface that holds something.
+    ///
+    /// ```
+    /// use silverback::gorilla::gob::Value;
+    ///
+    /// assert_eq!(Value::Uint(1).named("uint8").name(), Some("uint8"));
+    /// assert_eq!(Value::Nil.name(), None);
+    /// ```
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Named { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Returns what the interface holds, or the value itself if it is in none.
+    ///
+    /// ```
+    /// use silverback::gorilla::gob::Value;
+    ///
+    /// assert_eq!(Value::Bool(true).named("bool").concrete(), &Value::Bool(true));
+    /// ```
+    #[must_use]
+    pub fn concrete(&self) -> &Self {
+        let mut value = self;
+        while let Self::Named { value: held, .. } = value {
+            value = held;
+        }
+        value
+    }
+
+    /// Returns the type.
+    ///
+    /// ```
+    /// use silverback::gorilla::gob::{TypeId, Value};
+    ///
+    /// assert_eq!(Value::Int(1).type_id(), TypeId::INT);
+    /// assert_eq!(Value::Nil.type_id(), TypeId::INTERFACE);
+    /// ```
+    #[must_use]
+    pub const fn type_id(&self) -> TypeId {
+        match self {
+            Self::Bool(_) => TypeId::BOOL,
+            Self::Int(_) => TypeId::INT,
+            Self::Uint(_) => TypeId::UINT,
+            Self::Float(_) => TypeId::FLOAT,
+            Self::Complex(..) => TypeId::COMPLEX,
+            Self::String(_) => TypeId::STRING,
+            Self::Bytes(_) => TypeId::BYTES,
+            Self::Nil | Self::Named { .. } => TypeId::INTERFACE,
+            Self::List { ty, .. }
+            | Self::Map { ty, .. }
+            | Self::Struct { ty, .. }
+            | Self::Opaque { ty, .. } => *ty,
+        }
+    }
+
+    /// Says whether Go's type of this name holds the number: Go refuses 300 for an `int8`.
+    ///
+    /// Go's `int`, `uint` and `uintptr` count as 64 bits wide. A name that is none of Go's basic
+    /// types is a type of the application, which may be of any size.
+    ///
+    /// ```
+    /// use silverback::gorilla::gob::Value;
+    ///
+    /// assert!(Value::Int(127).fits("int8"));
+    /// assert!(!Value::Int(128).fits("int8"));
+    /// assert!(!Value::Float(1e300).fits("float32"));
+    /// ```
+    #[must_use]
+    pub fn fits(&self, name: &str) -> bool {
+        match (self.concrete(), name) {
+            (Self::Int(number), "int8") => i8::try_from(*number).is_ok(),
+            (Self::Int(number), "int16") => i16::try_from(*number).is_ok(),
+            (Self::Int(number), "int32") => i32::try_from(*number).is_ok(),
+            (Self::Uint(number), "uint8") => u8::try_from(*number).is_ok(),
+            (Self::Uint(number), "uint16") => u16::try_from(*number).is_ok(),
+            (Self::Uint(number), "uint32") => u32::try_from(*number).is_ok(),
+            (Self::Float(number), "float32") => fits_float32(*number),
+            (Self::Complex(real, imaginary), "complex64") => {
+                fits_float32(*real) && fits_float32(*imaginary)
+            }
+            (value, name) => basic(name).is_none_or(|ty| ty == value.type_id()),
+        }
+    }
+}
+
+/// Go compares the size alone: digits that a `float32` has not are lost.
+fn fits_float32(number: f64) -> bool {
+    !number.is_finite() || number.abs() <= f64::from(f32::MAX)
+}
+
+/// How gob writes Go's basic types.
+fn basic(name: &str) -> Option<TypeId> {
+    Some(match name {
+        "bool" => TypeId::BOOL,
+        "int" | "int8" | "int16" | "int32" | "int64" => TypeId::INT,
+        "uint" | "uint8" | "uint16" | "uint32" | "uint64" | "uintptr" => TypeId::UINT,
+        "float32" | "float64" => TypeId::FLOAT,
+        "complex64" | "complex128" => TypeId::COMPLEX,
+        "string" => TypeId::STRING,
+        "[]uint8" => TypeId::BYTES,
+        _ => return None,
+    })
+}

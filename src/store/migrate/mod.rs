@@ -1,0 +1,501 @@
+//! Moving records from one store to another while sessions are in use.
+//!
+//! A record is in `from` as it always was, then in `to` as it always was. In between its bytes are
+//! wrapped (`wire`), and each step is one compare and swap:
+//!
+//! | Step | `from` | `to` | The record is |
+//! |---|---|---|---|
+//! | before | plain | nothing, or a copy of no use | what `from` has |
+//! | 1. `from`: update at the version that was read | **moving**, with the data | the same | what the moving record has |
+//! | 2. `to`: create | moving | **copy** of that version of the moving record | the same |
+//! | 3. `from`: update at the moving record's version | **moved**, with the copy's version | copy | the copy |
+//! | 4. `to`: update at the copy's version | moved | **plain** | what `to` has |
+//! | a new record: `from`: create, `to`: create | **moved**, without a version | **plain** | what `to` has |
+//! | an end before step 1 | **nothing** | nothing | over |
+//! | an end after step 3 | moved | **nothing** | over |
+//!
+//! - **Any operation that meets a step goes the rest of the way**, so nobody waits for a process
+//!   that was killed. An operation never sees a version of a wrapped record, so it cannot write one.
+//! - **What is in `from` decides which copy counts**: the one that the moved mark names. A copy is
+//!   made of one version of a moving record, and no version comes back. So a copy that arrives late,
+//!   when the session has ended, counts for nothing. Whoever finds it in the way removes it.
+//! - **A moved mark stays**, for ten minutes longer than its record. So a record that has left `from`
+//!   is never created there again, and `from` alone says whether a key may still be in it.
+//! - **Versions of `from` are handed out with their first bit turned**, since two stores that count
+//!   may both have a version 5 of a key.
+//! - **A touch in `from` is an update**, because a touch may keep the version: step 1 would not
+//!   notice that the end has moved, and take it back.
+//! - **A record that `to` refuses is taken back**, by an update of the moving record.
+//!
+//! Rosters, marks and ends are records like any other. Each of them is in one place at a time for
+//! every process, so neither their order nor a second write matters.
+
+mod many;
+mod pair;
+mod pass;
+mod wire;
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU8, Ordering},
+};
+
+pub use self::pass::{Migrated, Migration};
+use self::{
+    many::answer,
+    pair::{Found, Pair, Place, ROUNDS, found, later, of_from, unless_overtaken, unsettled},
+    wire::Form,
+};
+use super::{
+    Browse, Bytes, Cursor, Expiry, Limits, Page, Read, Record, RecordKey, RecordKind, Store,
+    StoreError, Sweep, Swept, Version, browse::foreign_cursor,
+};
+use crate::{clock::Clock, join};
+
+/// Two stores as one, while sessions move from the first to the second. Everybody stays logged in,
+/// and you change the configuration step by step:
+///
+/// 1. On every server, put [`MigratingStore::prepared`] in the place of the old store. Nothing
+///    moves, but each server now knows what a moved record looks like.
+/// 2. On every server, replace that by [`MigratingStore::new`]. New sessions are made in the new
+///    store. Run a [`migration`](Self::migration), or `silverback migrate`, until it is complete.
+/// 3. On every server, configure the new store alone.
+///
+/// A single server begins with the second step. To go back, finish the move first, then do the same
+/// with the stores exchanged. The guide "Choosing a store" has the whole procedure.
+///
+/// ```
+/// use silverback::{Keys, MemoryStore, SessionConfig, store::MigratingStore};
+///
+/// # fn main() -> Result<(), silverback::KeyError> {
+/// # let (files, redis) = (MemoryStore::new(), MemoryStore::new());
+/// let store = MigratingStore::new(files, redis);
+/// let account = SessionConfig::new("account", store, Keys::generate()?);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It holds whatever a [`Store`] promises, if every process that uses one of the two stores uses
+/// both through this type: with any number of processes, if any of them is killed at any point, and
+/// if answers are lost.
+///
+/// # What it costs
+///
+/// Round trips, one after the other. A record in the new store is *settled* as soon as its move is
+/// over, and a new one at once:
+///
+/// | Operation | In the new store | In the old store |
+/// |---|---|---|
+/// | `load`, `load_many` | 1 | 2 |
+/// | `create` | 2 | 2, by a [prepared](Self::prepared) store |
+/// | `update` | 1 | 2 |
+/// | `touch` | 1 | 2 |
+/// | `delete`, `delete_many` | 2 | 2 |
+///
+/// Four things take a few more: an operation that meets a record just while it moves, a refusal, a
+/// load of a session that was moved and has ended since, and a new record under a key that had one.
+///
+/// A move changes the version of a record but not its data. A save that overlaps it conflicts, and
+/// is applied again as after any conflict. Both stores have to be reachable.
+pub struct MigratingStore<From, To> {
+    pair: Pair<From, To>,
+    makes: Makes,
+    /// Which of the stores has been swept while the other has not.
+    swept: AtomicU8,
+}
+
+/// Where new records are made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Makes {
+    InFrom,
+    InTo,
+}
+
+impl<From: Store, To: Store> MigratingStore<From, To> {
+    /// Moves records from one store to the other: makes new ones in `to`, and leaves the others
+    /// where they are until a [`migration`](Self::migration) moves them.
+    ///
+    /// Where several servers use `from`, each of them has to have a [prepared](Self::prepared)
+    /// store before the first has this one.
+    ///
+    /// ```
+    /// use silverback::{MemoryStore, store::MigratingStore};
+    ///
+    /// let store = MigratingStore::new(MemoryStore::new(), MemoryStore::new());
+    /// ```
+    #[must_use]
+    pub fn new(from: From, to: To) -> Self {
+        Self {
+            pair: Pair {
+                from,
+                to,
+                clock: Clock::system(),
+            },
+            makes: Makes::InTo,
+            swept: AtomicU8::new(0),
+        }
+    }
+
+    /// Prepares a move: makes new records in `from`, and finds those that others have moved.
+    ///
+    /// Servers with this store work beside servers with `from` alone and beside servers with
+    /// [`new`](Self::new). Those two must not meet.
+    ///
+    /// ```
+    /// use silverback::{MemoryStore, store::MigratingStore};
+    ///
+    /// let store = MigratingStore::prepared(MemoryStore::new(), MemoryStore::new());
+    /// ```
+    #[must_use]
+    pub fn prepared(from: From, to: To) -> Self {
+        Self {
+            makes: Makes::InFrom,
+            ..Self::new(from, to)
+        }
+    }
+
+    /// Tells the time by another clock, for tests: the one that the stores have.
+    ///
+    /// ```
+    /// use silverback::{Clock, MemoryStore, Timestamp, store::MigratingStore};
+    ///
+    /// let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+    /// let [from, to] = [(); 2].map(|()| MemoryStore::new().clock(clock.clone()));
+    /// let store = MigratingStore::new(from, to).clock(clock);
+    /// ```
+    #[must_use]
+    pub fn clock(self, clock: Clock) -> Self {
+        let pair = Pair { clock, ..self.pair };
+        Self { pair, ..self }
+    }
+
+    /// Begins to move all records, a few at each [`step`](Migration::step). It begins anew where
+    /// another has ended or was interrupted, and any number may run at once, in any processes.
+    ///
+    /// ```
+    /// use silverback::{MemoryStore, store::MigratingStore};
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// let store = MigratingStore::new(MemoryStore::new(), MemoryStore::new());
+    /// let mut migration = store.migration();
+    /// while !migration.step(1_000).await.is_finished() {}
+    /// # }
+    /// ```
+    pub fn migration(&self) -> Migration<'_, From, To>
+    where
+        From: Browse,
+        To: Browse,
+    {
+        Migration::of(&self.pair)
+    }
+
+    /// What to tell whose version was refused.
+    async fn refusal(&self, key: &RecordKey) -> StoreError {
+        match self.pair.find(key, Read::Current).await {
+            Ok(Place::Nowhere) => StoreError::Gone,
+            Ok(Place::From(_) | Place::To(_)) => StoreError::Conflict,
+            Err(error) => error,
+        }
+    }
+
+    fn check(&self, data: &Bytes) -> Result<(), StoreError> {
+        let (size, limit) = (data.len(), self.limits().record_bytes);
+        if size > limit {
+            return Err(StoreError::TooLarge { size, limit });
+        }
+        match Form::of(data) {
+            Form::Plain => Ok(()),
+            _ => Err(StoreError::refused(
+                "this is no record, but one that is moved",
+            )),
+        }
+    }
+
+    /// Makes sure that a new record cannot be made in `from`. `Some` if it is made there.
+    async fn claim(
+        &self,
+        key: &RecordKey,
+        data: &Bytes,
+        expiry: Expiry,
+    ) -> Result<Option<Version>, StoreError> {
+        let Pair { from, to, .. } = &self.pair;
+        for _ in 0..ROUNDS {
+            let made = match self.makes {
+                Makes::InFrom => {
+                    // The mark may be over before its record, which was touched.
+                    let there = to.load(key, Read::Current).await?;
+                    if there.is_some_and(|record| Form::of(record.data()) == Form::Plain) {
+                        return Err(StoreError::Exists);
+                    }
+                    from.create(key, data.clone(), expiry).await.map(Some)
+                }
+                Makes::InTo => {
+                    let mark = from.create(key, wire::moved(None), later(expiry));
+                    mark.await.map(|_| None)
+                }
+            };
+            match made {
+                Err(StoreError::Exists) => {}
+                made => return Ok(made?.map(of_from)),
+            }
+            let here = from.load(key, Read::Current).await?;
+            match here.map(|record| Form::of(record.data())) {
+                None => {}
+                Some(Form::Moved(_)) => return Ok(None),
+                Some(_) => return Err(StoreError::Exists),
+            }
+        }
+        Err(unsettled())
+    }
+
+    /// Says whether there was room to make in `to` for a record that has its mark in `from`.
+    async fn make_room(&self, key: &RecordKey) -> Result<bool, StoreError> {
+        if !matches!(self.pair.find(key, Read::Current).await?, Place::Nowhere) {
+            return Ok(false);
+        }
+        let there = self.pair.to.load(key, Read::Current).await?;
+        let useless = there.filter(|record| Form::of(record.data()) != Form::Plain);
+        if let Some(useless) = useless {
+            self.pair.remove(key, useless.version()).await?;
+        }
+        Ok(true)
+    }
+
+    /// Deletes once; `None` if it takes another look.
+    async fn delete_once(
+        &self,
+        key: &RecordKey,
+        expected: Option<Version>,
+    ) -> Result<Option<()>, StoreError> {
+        let Pair { from, to, .. } = &self.pair;
+        let here = match from.load(key, Read::Current).await {
+            Err(StoreError::Corrupt(_)) if expected.is_none() => {
+                from.delete(key, None).await?;
+                None
+            }
+            here => here?,
+        };
+        // Nobody has been told a version of what is wrapped in `to`.
+        match found(None, here)? {
+            Found::Placed(Place::From(record)) => {
+                let version = record.version();
+                if expected.is_some_and(|expected| expected != of_from(version)) {
+                    return Err(StoreError::Conflict);
+                }
+                unless_overtaken(from.delete(key, Some(version)).await)
+            }
+            Found::Moving(moving) => self.pair.carry(key, &moving).await.map(|_| None),
+            Found::Placed(_) | Found::Counting(..) | Found::Moved => {
+                match to.delete(key, expected).await {
+                    Err(StoreError::Conflict) => match self.refusal(key).await {
+                        StoreError::Gone => Ok(Some(())),
+                        error => Err(error),
+                    },
+                    deleted => deleted.map(Some),
+                }
+            }
+        }
+    }
+}
+
+/// The record of a place as it is handed out.
+fn handed_out(place: Place) -> Option<Record> {
+    match place {
+        Place::Nowhere => None,
+        Place::From(record) => {
+            let (version, expires) = (of_from(record.version()), record.expires());
+            Some(Record::new(record.into_data(), version, expires))
+        }
+        Place::To(record) => Some(record),
+    }
+}
+
+impl<From: Store, To: Store> Store for MigratingStore<From, To> {
+    async fn load(&self, key: &RecordKey, read: Read) -> Result<Option<Record>, StoreError> {
+        self.pair.find(key, read).await.map(handed_out)
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let places = self.pair.find_many(keys, read).await;
+        places
+            .into_iter()
+            .map(|place| place.map(handed_out))
+            .collect()
+    }
+
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.check(&data)?;
+        if let Some(version) = self.claim(key, &data, expiry).await? {
+            return Ok(version);
+        }
+        for _ in 0..ROUNDS {
+            match self.pair.to.create(key, data.clone(), expiry).await {
+                Err(StoreError::Exists) if self.make_room(key).await? => {}
+                created => return created,
+            }
+        }
+        Err(unsettled())
+    }
+
+    async fn update(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.check(&data)?;
+        let Pair { from, to, .. } = &self.pair;
+        let updated = to.update(key, expected, data.clone(), expiry).await;
+        if let Some(version) = unless_overtaken(updated)? {
+            return Ok(version);
+        }
+        let updated = from.update(key, of_from(expected), data, expiry).await;
+        match unless_overtaken(updated)? {
+            Some(version) => Ok(of_from(version)),
+            None => Err(self.refusal(key).await),
+        }
+    }
+
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        let Pair { from, to, .. } = &self.pair;
+        let (there, here) = join::unless(
+            to.touch(key, expected, expiry),
+            from.load(key, Read::Current),
+            |there| !matches!(there, Err(StoreError::Conflict | StoreError::Gone)),
+        )
+        .await;
+        if let Some(version) = unless_overtaken(there)? {
+            return Ok(version);
+        }
+        let here = here.transpose()?.flatten();
+        let is_meant = |record: &Record| record.version() == of_from(expected);
+        if let Some(record) = here.filter(is_meant) {
+            let updated = from.update(key, record.version(), record.into_data(), expiry);
+            if let Some(version) = unless_overtaken(updated.await)? {
+                return Ok(of_from(version));
+            }
+        }
+        Err(self.refusal(key).await)
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        for _ in 0..ROUNDS {
+            if self.delete_once(key, expected).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(unsettled())
+    }
+
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        let deleted = self.pair.delete_many(records).await;
+        let alone = records.iter().zip(&deleted);
+        let alone = alone.filter(|(_, deleted)| deleted.is_none());
+        let alone = alone.map(|((key, expected), _)| self.delete(key, *expected));
+        let mut alone = join::all(alone.collect()).await.into_iter();
+        let deleted = deleted.into_iter();
+        deleted
+            .map(|deleted| deleted.unwrap_or_else(|| answer(alone.next())))
+            .collect()
+    }
+
+    fn limits(&self) -> Limits {
+        let (from, to) = (self.pair.from.limits(), self.pair.to.limits());
+        Limits {
+            record_bytes: from
+                .record_bytes
+                .min(to.record_bytes)
+                .saturating_sub(wire::OVERHEAD),
+            never_waits: from.never_waits && to.never_waits,
+            may_forget: from.may_forget || to.may_forget,
+            may_repeat: from.may_repeat || to.may_repeat,
+            forgotten_until: from.forgotten_until.max(to.forgotten_until),
+        }
+    }
+}
+
+/// Lists the records of both stores. One that moves meanwhile may be listed twice.
+impl<From: Browse, To: Browse> Browse for MigratingStore<From, To> {
+    async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
+        // A record goes from the first to the second: it is in one of them when that is listed.
+        let (store, cursor) = from.as_bytes().split_first().unwrap_or((&FROM, &[]));
+        let cursor = Cursor::new(cursor.to_vec());
+        let mut page = match *store {
+            FROM => self.pair.from.browse(&cursor, limit).await?,
+            TO => self.pair.to.browse(&cursor, limit).await?,
+            _ => return Err(foreign_cursor()),
+        };
+        page.entries
+            .retain(|entry| entry.kind != Some(RecordKind::Moved));
+        page.next = match page.next {
+            Some(next) => Some(Cursor::new([&[*store], next.as_bytes()].concat())),
+            None if *store == FROM => Some(Cursor::new(vec![TO])),
+            None => None,
+        };
+        Ok(page)
+    }
+}
+
+/// Which store a cursor is of, or a sweep has finished.
+const FROM: u8 = 1;
+const TO: u8 = 2;
+
+/// Sweeps both stores.
+impl<From: Sweep, To: Sweep> Sweep for MigratingStore<From, To> {
+    async fn sweep_some(&self, limit: usize) -> Swept {
+        let before = self.swept.load(Ordering::Relaxed);
+        let from = match before & FROM {
+            0 => self.pair.from.sweep_some(limit).await,
+            _ => Swept::default().finished(),
+        };
+        let to = match before & TO {
+            0 => self.pair.to.sweep_some(limit).await,
+            _ => Swept::default().finished(),
+        };
+        let (is_from, is_to) = (from.is_finished(), to.is_finished());
+        let (mut swept, is_finished) = (from.unfinished(), is_from && is_to);
+        swept.add(to.unfinished());
+        let done = u8::from(is_from) * FROM + u8::from(is_to) * TO;
+        let done = if is_finished { 0 } else { done };
+        self.swept.store(done, Ordering::Relaxed);
+        if is_finished { swept.finished() } else { swept }
+    }
+
+    async fn sweep(&self) -> Swept {
+        let mut swept = self.pair.from.sweep().await;
+        swept.add(self.pair.to.sweep().await);
+        swept
+    }
+}
+
+impl<From: fmt::Debug, To: fmt::Debug> fmt::Debug for MigratingStore<From, To> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MigratingStore")
+            .field("from", &self.pair.from)
+            .field("to", &self.pair.to)
+            .field("makes", &self.makes)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,293 @@
+//! The steps by which a record gets from one store to the other.
+
+use std::time::Duration;
+
+use super::wire::{self, Form};
+use crate::{
+    clock::{Clock, Timestamp},
+    store::{Bytes, Expiry, Read, Record, RecordKey, Store, StoreError, Version},
+};
+
+/// The two stores of a move.
+pub(super) struct Pair<From, To> {
+    pub(super) from: From,
+    pub(super) to: To,
+    pub(super) clock: Clock,
+}
+
+/// Where a record is. A version is as its store made it.
+#[derive(Debug)]
+pub(super) enum Place {
+    Nowhere,
+    From(Record),
+    To(Record),
+}
+
+/// A record whose move has begun, and its version in `from`.
+pub(super) struct Moving {
+    pub(super) data: Bytes,
+    pub(super) version: Version,
+    pub(super) expires: Timestamp,
+}
+
+/// How a move has ended that was begun.
+pub(super) enum Carried {
+    /// The copy of this version counts.
+    Copied(Version),
+    /// Somebody else has ended it, or removed what was in its way: it takes another look.
+    Overtaken,
+    /// `to` does not take the record, which is in `from` as before.
+    TakenBack(StoreError),
+}
+
+/// What follows from what is found in both stores.
+pub(super) enum Found {
+    Placed(Place),
+    /// A copy that counts, and has to become a record before anybody writes it.
+    Counting(Record, Bytes),
+    /// A move has begun.
+    Moving(Moving),
+    /// The record has been moved since `to` was asked, or is over.
+    Moved,
+}
+
+/// For so much longer than its record a mark in `from` is kept: clocks differ, and writes are late.
+const MARGIN: Duration = Duration::from_secs(600);
+
+/// So often at most an operation looks again because another has changed what it saw.
+pub(super) const ROUNDS: u32 = 16;
+
+impl<From: Store, To: Store> Pair<From, To> {
+    /// Says where a record is. A move that has begun is ended first, so the place is of use to one
+    /// who writes.
+    pub(super) async fn find(&self, key: &RecordKey, read: Read) -> Result<Place, StoreError> {
+        let mut read = read;
+        for _ in 0..ROUNDS {
+            if let Some(place) = self.look(key, read).await? {
+                return Ok(place);
+            }
+            read = Read::Current;
+        }
+        Err(unsettled())
+    }
+
+    /// Looks once; `None` if something was changed and it takes another look.
+    async fn look(&self, key: &RecordKey, read: Read) -> Result<Option<Place>, StoreError> {
+        let there = self.to.load(key, read).await?;
+        let there = match there {
+            Some(record) if Form::of(record.data()) == Form::Plain => {
+                return Ok(Some(Place::To(record)));
+            }
+            there => there,
+        };
+        let here = self.from.load(key, Read::Current).await?;
+        let is_moved = here.clone();
+        match found(there, here)? {
+            // From now on only what is in `to` counts.
+            Found::Moved => {
+                let there = self.to.load(key, Read::Current).await?;
+                match found(there, is_moved)? {
+                    Found::Moved => Ok(Some(Place::Nowhere)),
+                    found => self.follow(key, found).await,
+                }
+            }
+            found => self.follow(key, found).await,
+        }
+    }
+
+    async fn follow(&self, key: &RecordKey, found: Found) -> Result<Option<Place>, StoreError> {
+        match found {
+            Found::Placed(place) => Ok(Some(place)),
+            Found::Counting(copy, data) => {
+                self.settle(key, copy.version(), data, copy.expires()).await
+            }
+            Found::Moving(moving) => match self.carry(key, &moving).await? {
+                Carried::Copied(copy) => {
+                    let Moving { data, expires, .. } = moving;
+                    self.settle(key, copy, data, expires).await
+                }
+                Carried::Overtaken | Carried::TakenBack(_) => Ok(None),
+            },
+            Found::Moved => Ok(None),
+        }
+    }
+
+    /// Makes a record of a copy that counts; `None` if somebody else has, or has removed it.
+    pub(super) async fn settle(
+        &self,
+        key: &RecordKey,
+        copy: Version,
+        data: Bytes,
+        expires: Timestamp,
+    ) -> Result<Option<Place>, StoreError> {
+        let settled = self
+            .to
+            .update(key, copy, data.clone(), self.expiry(expires));
+        let settled = unless_overtaken(settled.await)?;
+        Ok(settled.map(|version| Place::To(Record::new(data, version, expires))))
+    }
+
+    /// Begins the move of a record; `None` if it has changed.
+    pub(super) async fn begin(
+        &self,
+        key: &RecordKey,
+        record: Record,
+    ) -> Result<Option<Moving>, StoreError> {
+        let (version, expires) = (record.version(), record.expires());
+        let data = record.into_data();
+        let begun = self
+            .from
+            .update(key, version, wire::moving(&data), self.expiry(expires));
+        let begun = unless_overtaken(begun.await)?;
+        Ok(begun.map(|version| Moving {
+            data,
+            version,
+            expires,
+        }))
+    }
+
+    /// Ends a move that has begun.
+    pub(super) async fn carry(
+        &self,
+        key: &RecordKey,
+        moving: &Moving,
+    ) -> Result<Carried, StoreError> {
+        let data = wire::copy(&moving.data, moving.version);
+        let copied = self.to.create(key, data, self.expiry(moving.expires)).await;
+        let copy = match copied {
+            Ok(version) => version,
+            Err(StoreError::Exists) => match self.copy_of(key, moving).await? {
+                Some(version) => version,
+                None => return Ok(Carried::Overtaken),
+            },
+            Err(error @ (StoreError::TooLarge { .. } | StoreError::Refused(_))) => {
+                return self.take_back(key, moving, error).await;
+            }
+            Err(error) => return Err(error),
+        };
+        let (mark, end) = (wire::moved(Some(copy)), self.mark_end(moving.expires));
+        let marked = self.from.update(key, moving.version, mark, end).await;
+        Ok(match unless_overtaken(marked)? {
+            Some(_) => Carried::Copied(copy),
+            None => Carried::Overtaken,
+        })
+    }
+
+    /// Finds the copy that somebody else has made; `None` if there was something else, which is
+    /// removed if it is of no use to anybody.
+    async fn copy_of(
+        &self,
+        key: &RecordKey,
+        moving: &Moving,
+    ) -> Result<Option<Version>, StoreError> {
+        let Some(there) = self.to.load(key, Read::Current).await? else {
+            return Ok(None);
+        };
+        match Form::of(there.data()) {
+            // As after a backup of `from` was restored.
+            Form::Plain => return Ok(Some(there.version())),
+            Form::Copy { of, .. } if of == moving.version => return Ok(Some(there.version())),
+            Form::Moving(_) => return Err(other_way()),
+            Form::Copy { .. } | Form::Moved(_) => {}
+        }
+        // A copy of another version is of no use once this one is seen to be the current one.
+        let here = self.from.load(key, Read::Current).await?;
+        if here.is_some_and(|record| record.version() == moving.version) {
+            self.remove(key, there.version()).await?;
+        }
+        Ok(None)
+    }
+
+    /// Removes from `to` what nobody has a use for.
+    pub(super) async fn remove(&self, key: &RecordKey, version: Version) -> Result<(), StoreError> {
+        unless_overtaken(self.to.delete(key, Some(version)).await).map(drop)
+    }
+
+    /// Undoes the beginning of a move.
+    async fn take_back(
+        &self,
+        key: &RecordKey,
+        moving: &Moving,
+        error: StoreError,
+    ) -> Result<Carried, StoreError> {
+        let (data, expiry) = (moving.data.clone(), self.expiry(moving.expires));
+        let restored = self.from.update(key, moving.version, data, expiry).await;
+        Ok(match unless_overtaken(restored)? {
+            Some(_) => Carried::TakenBack(error),
+            None => Carried::Overtaken,
+        })
+    }
+
+    pub(super) fn expiry(&self, end: Timestamp) -> Expiry {
+        Expiry::new(end, self.clock.now())
+    }
+
+    fn mark_end(&self, end: Timestamp) -> Expiry {
+        later(self.expiry(end))
+    }
+}
+
+/// The end of the mark of a record that ends then. One that is over leaves none.
+pub(super) fn later(expiry: Expiry) -> Expiry {
+    if expiry.after.is_zero() {
+        return expiry;
+    }
+    Expiry {
+        at: expiry.at.saturating_add(MARGIN).min(Timestamp::LATEST),
+        after: expiry.after.saturating_add(MARGIN),
+    }
+}
+
+/// Says what follows from what is in both stores, `to` having been asked first.
+pub(super) fn found(there: Option<Record>, here: Option<Record>) -> Result<Found, StoreError> {
+    let copy = match there {
+        None => None,
+        Some(record) => match Form::of(record.data()) {
+            Form::Plain => return Ok(Found::Placed(Place::To(record))),
+            Form::Copy { data, .. } => Some((record, data)),
+            Form::Moving(_) => return Err(other_way()),
+            // Of an earlier move the other way.
+            Form::Moved(_) => None,
+        },
+    };
+    let Some(record) = here else {
+        return Ok(Found::Placed(Place::Nowhere));
+    };
+    Ok(match Form::of(record.data()) {
+        Form::Plain => Found::Placed(Place::From(record)),
+        Form::Moving(data) => Found::Moving(Moving {
+            data,
+            version: record.version(),
+            expires: record.expires(),
+        }),
+        Form::Moved(version) => match copy {
+            Some((copy, data)) if Some(copy.version()) == version => Found::Counting(copy, data),
+            _ => Found::Moved,
+        },
+        Form::Copy { .. } => return Err(other_way()),
+    })
+}
+
+/// What a write at a version has done; `None` if another came before it.
+pub(super) fn unless_overtaken<T>(written: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match written {
+        Ok(done) => Ok(Some(done)),
+        Err(StoreError::Conflict | StoreError::Gone) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A version of `from` as it is handed out, and back: two stores that count may both have a
+/// version 5 of a key.
+pub(super) fn of_from(version: Version) -> Version {
+    let turned = u128::from_be_bytes(*version.as_bytes()) ^ 1 << 127;
+    Version::from_bytes(turned.to_be_bytes())
+}
+
+pub(super) fn unsettled() -> StoreError {
+    StoreError::unavailable("the record is changed all the time while it is moved")
+}
+
+fn other_way() -> StoreError {
+    StoreError::refused("a move the other way has begun and has to be finished first")
+}

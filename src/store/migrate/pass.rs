@@ -1,0 +1,359 @@
+//! Moving all records, in the background.
+
+use std::{fmt, mem};
+
+use super::{
+    pair::{Carried, Pair, Place},
+    wire::{self, Form},
+};
+use crate::{
+    join,
+    store::{Browse, Cursor, Read, Record, RecordKey, Store, StoreError},
+};
+
+/// A move of all records, of [`MigratingStore::migration`](super::MigratingStore::migration).
+///
+/// It goes through the old store and then through the new one, again and again, until there is
+/// nothing left to do.
+///
+/// ```
+/// use silverback::{MemoryStore, store::MigratingStore};
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let store = MigratingStore::new(MemoryStore::new(), MemoryStore::new());
+/// let (mut migration, mut moved) = (store.migration(), 0);
+/// loop {
+///     let step = migration.step(1_000).await;
+///     moved += step.moved();
+///     println!("{moved} records moved");
+///     if step.is_finished() {
+///         break;
+///     }
+/// }
+/// # }
+/// ```
+#[must_use]
+pub struct Migration<'a, From, To> {
+    pair: &'a Pair<From, To>,
+    /// The store that is gone through now.
+    stage: Stage,
+    cursor: Cursor,
+    /// What was done and failed since `from` was begun.
+    round: Migrated,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    From,
+    To,
+}
+
+impl<From, To> fmt::Debug for Migration<'_, From, To> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Migration")
+            .field("stage", &self.stage)
+            .field("cursor", &self.cursor)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The result of a step of a [`Migration`].
+#[derive(Debug, Default)]
+pub struct Migrated {
+    examined: u64,
+    moved: u64,
+    /// Others were faster, and nobody has moved them.
+    left: u64,
+    failed: u64,
+    error: Option<StoreError>,
+    finished: bool,
+}
+
+impl Migrated {
+    /// Returns how many records the step looked at, in either store.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore, store::MigratingStore};
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// # let store = MigratingStore::new(MemoryStore::new(), MemoryStore::new());
+    /// assert_eq!(store.migration().step(1_000).await.examined(), 0);
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn examined(&self) -> u64 {
+        self.examined
+    }
+
+    /// Returns how many records the step moved, or ended the move of.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore, store::MigratingStore};
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// # let store = MigratingStore::new(MemoryStore::new(), MemoryStore::new());
+    /// assert_eq!(store.migration().step(1_000).await.moved(), 0);
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// Returns how many records could not be moved. They are where they were, and in use. The
+    /// [migration](Migration) tries them again in its next round.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore, store::MigratingStore};
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// # let store = MigratingStore::new(MemoryStore::new(), MemoryStore::new());
+    /// assert_eq!(store.migration().step(1_000).await.failed(), 0);
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn failed(&self) -> u64 {
+        self.failed
+    }
+
+    /// Returns the first error of the step.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore, store::MigratingStore};
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// # let store = MigratingStore::new(MemoryStore::new(), MemoryStore::new());
+    /// assert!(store.migration().step(1_000).await.error().is_none());
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn error(&self) -> Option<&StoreError> {
+        self.error.as_ref()
+    }
+
+    /// Says whether the migration has ended: a whole round had nothing to do, or could do nothing.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore, store::MigratingStore};
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// # let store = MigratingStore::new(MemoryStore::new(), MemoryStore::new());
+    /// let mut migration = store.migration();
+    /// while !migration.step(1_000).await.is_finished() {}
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Adds what came after this.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore, store::{Migrated, MigratingStore}};
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// # let store = MigratingStore::new(MemoryStore::new(), MemoryStore::new());
+    /// let (mut all, mut migration) = (Migrated::default(), store.migration());
+    /// while !all.is_finished() {
+    ///     all.add(migration.step(1_000).await);
+    /// }
+    /// # }
+    /// ```
+    pub fn add(&mut self, next: Self) {
+        self.examined += next.examined;
+        self.moved += next.moved;
+        self.left += next.left;
+        self.failed += next.failed;
+        self.error = self.error.take().or(next.error);
+        self.finished |= next.finished;
+    }
+
+    fn note(&mut self, done: Result<bool, StoreError>) {
+        match done {
+            Ok(true) => self.moved += 1,
+            Ok(false) => self.left += 1,
+            Err(error) => {
+                self.failed += 1;
+                self.error.get_or_insert(error);
+            }
+        }
+    }
+}
+
+/// So many records are moved at the same time.
+const AT_ONCE: usize = 32;
+
+impl<'a, From: Browse, To: Browse> Migration<'a, From, To> {
+    pub(super) fn of(pair: &'a Pair<From, To>) -> Self {
+        Self {
+            pair,
+            stage: Stage::From,
+            cursor: Cursor::default(),
+            round: Migrated::default(),
+        }
+    }
+
+    /// Looks at up to `limit` records, and moves those that are not moved. A limit of 0 counts as
+    /// 1. The next step continues where this one ended.
+    ///
+    /// It never fails: [`Migrated`] counts the errors. If a store could not be asked at all, the
+    /// step has looked at nothing, and the next one tries again. If a step is dropped, the next one
+    /// does the same again.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore, store::MigratingStore};
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// # let store = MigratingStore::new(MemoryStore::new(), MemoryStore::new());
+    /// let step = store.migration().step(1_000).await;
+    /// println!("{} of {} records moved", step.moved(), step.examined());
+    /// # }
+    /// ```
+    pub async fn step(&mut self, limit: usize) -> Migrated {
+        let mut step = Migrated::default();
+        let next = match self.stage {
+            Stage::From => self.pair.move_page(&self.cursor, limit, &mut step).await,
+            Stage::To => self.pair.settle_page(&self.cursor, limit, &mut step).await,
+        };
+        match next {
+            Ok(Some(next)) => self.cursor = next,
+            Ok(None) => self.cursor = Cursor::default(),
+            Err(error) => {
+                step.note(Err(error));
+                return step;
+            }
+        }
+        self.round.moved += step.moved;
+        self.round.left += step.left;
+        if self.cursor == Cursor::default() {
+            self.stage = match self.stage {
+                Stage::From => Stage::To,
+                Stage::To => {
+                    let round = mem::take(&mut self.round);
+                    step.finished = round.moved + round.left == 0;
+                    Stage::From
+                }
+            };
+        }
+        step
+    }
+}
+
+impl<From: Browse, To: Browse> Pair<From, To> {
+    /// Moves the records of a page of `from`, and returns where the next one begins.
+    async fn move_page(
+        &self,
+        cursor: &Cursor,
+        limit: usize,
+        step: &mut Migrated,
+    ) -> Result<Option<Cursor>, StoreError> {
+        let page = self.from.browse(cursor, limit).await?;
+        let keys: Vec<_> = page.entries.iter().map(|entry| entry.key).collect();
+        let records = load(&self.from, &keys, step).await;
+        let mut moves = records
+            .into_iter()
+            .filter(|(_, record)| !matches!(Form::of(record.data()), Form::Moved(_)))
+            .map(|(key, record)| self.move_one(key, record))
+            .peekable();
+        while moves.peek().is_some() {
+            for moved in join::all(moves.by_ref().take(AT_ONCE).collect()).await {
+                step.note(moved);
+            }
+        }
+        Ok(page.next)
+    }
+
+    /// Settles what is left of moves on a page of `to`, and returns where the next one begins.
+    async fn settle_page(
+        &self,
+        cursor: &Cursor,
+        limit: usize,
+        step: &mut Migrated,
+    ) -> Result<Option<Cursor>, StoreError> {
+        let page = self.to.browse(cursor, limit).await?;
+        let keys: Vec<_> = page.entries.iter().map(|entry| entry.key).collect();
+        let records = load(&self.to, &keys, step).await;
+        let mut settled = records
+            .into_iter()
+            .filter(|(_, record)| Form::of(record.data()) != Form::Plain)
+            .map(|(key, record)| self.settle_one(key, record))
+            .peekable();
+        while settled.peek().is_some() {
+            for settled in join::all(settled.by_ref().take(AT_ONCE).collect()).await {
+                step.note(settled);
+            }
+        }
+        Ok(page.next)
+    }
+
+    /// Says whether it has moved the record: `false` if another was faster, and it takes another
+    /// round.
+    async fn move_one(&self, key: RecordKey, record: Record) -> Result<bool, StoreError> {
+        let moving = match Form::of(record.data()) {
+            Form::Plain => {
+                self.check_size(&record)?;
+                self.begin(&key, record).await?
+            }
+            // It has begun.
+            _ => None,
+        };
+        let carried = match moving {
+            Some(moving) => match self.carry(&key, &moving).await? {
+                Carried::Copied(copy) => {
+                    self.settle(&key, copy, moving.data, moving.expires).await?;
+                    return Ok(true);
+                }
+                carried => carried,
+            },
+            None => Carried::Overtaken,
+        };
+        match carried {
+            Carried::TakenBack(error) => Err(error),
+            _ => Ok(!matches!(
+                self.find(&key, Read::Current).await?,
+                Place::From(_)
+            )),
+        }
+    }
+
+    /// A record that is too large for `to` is left alone.
+    fn check_size(&self, record: &Record) -> Result<(), StoreError> {
+        let (size, limit) = (record.data().len(), self.to.limits().record_bytes);
+        let limit = limit.saturating_sub(wire::OVERHEAD);
+        if size > limit {
+            return Err(StoreError::TooLarge { size, limit });
+        }
+        Ok(())
+    }
+
+    /// Settles a copy, or removes what counts for nothing.
+    async fn settle_one(&self, key: RecordKey, record: Record) -> Result<bool, StoreError> {
+        if !matches!(self.find(&key, Read::Current).await?, Place::To(_)) {
+            self.remove(&key, record.version()).await?;
+        }
+        Ok(true)
+    }
+}
+
+/// Loads what was listed, and counts it.
+async fn load<S: Store>(
+    store: &S,
+    keys: &[RecordKey],
+    step: &mut Migrated,
+) -> Vec<(RecordKey, Record)> {
+    step.examined += keys.len() as u64;
+    if keys.is_empty() {
+        return Vec::new();
+    }
+    let loaded = store.load_many(keys, Read::Current).await;
+    let mut records = Vec::new();
+    for (key, loaded) in keys.iter().zip(loaded) {
+        match loaded {
+            Ok(record) => records.extend(record.map(|record| (*key, record))),
+            Err(error) => step.note(Err(error)),
+        }
+    }
+    records
+}

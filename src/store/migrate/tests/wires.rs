@@ -1,0 +1,396 @@
+//! A store behind a network that delays, loses and delivers late.
+
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Poll,
+};
+
+use crate::store::{
+    Browse, Bytes, Cursor, Expiry, Limits, MemoryStore, Page, Read, Record, RecordKey, Store,
+    StoreError, Version,
+    migrate::{
+        pair::of_from,
+        wire::{self, Form},
+    },
+    now,
+};
+
+/// What a store does not do that it should have: as if the protocol had left out a step.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Lie {
+    None,
+    /// A copy counts whatever its version is.
+    AnyCopyCounts,
+    /// A move accepts a copy of an earlier one.
+    CopyOfAnyVersion,
+    /// The record is removed from `from` instead of marked.
+    NoMark,
+    /// A new record leaves no mark in `from`.
+    NoClaim,
+    /// A move begins whatever has changed.
+    MoveAtAnyVersion,
+    /// An update of the end alone is a touch.
+    TouchKeepsVersion,
+    /// Both stores count from 1, and it shows.
+    SameVersions,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Side {
+    From,
+    To,
+}
+
+/// What the wires of a world share.
+pub(super) struct Net {
+    pub(super) lie: Lie,
+    pub(super) stores: [MemoryStore; 2],
+    numbers: AtomicU64,
+    late: Mutex<Vec<(Wire, RecordKey, Write)>>,
+    mode: Mutex<Mode>,
+}
+
+/// How a network treats calls.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Mode {
+    /// It delays and loses them.
+    Faulty,
+    /// It answers after one wait each: the call is done before the wait, or after it.
+    Early,
+    Late,
+    /// It answers at once.
+    Calm,
+}
+
+impl Net {
+    pub(super) fn new(seed: u64, lie: Lie, stores: [MemoryStore; 2]) -> Arc<Self> {
+        Arc::new(Self {
+            lie,
+            stores,
+            numbers: AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            late: Mutex::default(),
+            mode: Mutex::new(Mode::Faulty),
+        })
+    }
+
+    /// The next random number below this (splitmix64).
+    pub(super) fn below(&self, limit: u64) -> u64 {
+        let step = 0x9e37_79b9_7f4a_7c15;
+        let mut z = self
+            .numbers
+            .fetch_add(step, Ordering::Relaxed)
+            .wrapping_add(step);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % limit
+    }
+
+    pub(super) fn set(&self, mode: Mode) {
+        *self.mode.lock().unwrap() = mode;
+    }
+
+    fn mode(&self) -> Mode {
+        *self.mode.lock().unwrap()
+    }
+
+    /// Delivers a late write, if there is one.
+    pub(super) fn deliver(&self) -> bool {
+        let mut late = self.late.lock().unwrap();
+        if late.is_empty() {
+            return false;
+        }
+        let index = self.below(late.len() as u64) as usize;
+        let (wire, key, write) = late.swap_remove(index);
+        drop(late);
+        let _ = wire.apply(&key, write);
+        true
+    }
+}
+
+#[derive(Clone)]
+enum Write {
+    Create(Bytes, Expiry),
+    Update(Version, Bytes, Expiry),
+    Touch(Version, Expiry),
+    Delete(Option<Version>),
+}
+
+#[derive(Clone)]
+pub(super) struct Wire {
+    side: Side,
+    pub(super) net: Arc<Net>,
+}
+
+/// A write under way: if nobody waits for it any more, it may arrive late.
+struct Sent<'a> {
+    wire: &'a Wire,
+    key: RecordKey,
+    write: Option<Write>,
+}
+
+impl Drop for Sent<'_> {
+    fn drop(&mut self) {
+        if let Some(write) = self.write.take()
+            && self.wire.net.below(2) == 0
+        {
+            self.wire.later(self.key, write);
+        }
+    }
+}
+
+async fn pause() {
+    let mut is_over = false;
+    poll_fn(|_| match std::mem::replace(&mut is_over, true) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
+}
+
+impl Wire {
+    pub(super) fn new(side: Side, net: &Arc<Net>) -> Self {
+        let net = Arc::clone(net);
+        Self { side, net }
+    }
+
+    fn store(&self) -> &MemoryStore {
+        &self.net.stores[self.side as usize]
+    }
+
+    fn later(&self, key: RecordKey, write: Write) {
+        let late = (self.clone(), key, write);
+        self.net.late.lock().unwrap().push(late);
+    }
+
+    async fn write(&self, key: &RecordKey, write: Write) -> Result<Version, StoreError> {
+        let net = &self.net;
+        if net.mode() != Mode::Faulty {
+            return self.waiting(|| self.apply(key, write)).await;
+        }
+        pause().await;
+        let mut sent = Sent {
+            wire: self,
+            key: *key,
+            write: Some(write),
+        };
+        pause().await;
+        let Some(write) = sent.write.take() else {
+            unreachable!("it is sent once")
+        };
+        let lost = || StoreError::unavailable("the answer is lost");
+        match net.below(24) {
+            0 => Err(lost()),
+            1 => {
+                self.later(*key, write);
+                Err(lost())
+            }
+            2 => {
+                let _ = self.apply(key, write);
+                Err(lost())
+            }
+            3 if matches!(write, Write::Create(..)) => Err(StoreError::refused("it is full")),
+            _ => {
+                let answer = self.apply(key, write);
+                pause().await;
+                answer
+            }
+        }
+    }
+
+    fn apply(&self, key: &RecordKey, write: Write) -> Result<Version, StoreError> {
+        let (lie, is_from) = (self.net.lie, self.side == Side::From);
+        let store = self.store();
+        let current = || at_once(store.load(key, Read::Current)).unwrap();
+        let form = |data: &Bytes| Form::of(data);
+        match write {
+            Write::Create(data, _) if lie == Lie::NoClaim && form(&data) == Form::Moved(None) => {
+                Ok(Version::from_u64(1))
+            }
+            Write::Create(data, expiry) => at_once(store.create(key, data, expiry)),
+            Write::Update(expected, data, expiry) => {
+                let expected = self.seen(expected);
+                let is_moved = matches!(form(&data), Form::Moved(_));
+                if lie == Lie::NoMark && is_from && is_moved {
+                    return match at_once(store.delete(key, Some(expected))) {
+                        Ok(()) => Ok(expected),
+                        Err(error) => Err(error),
+                    };
+                }
+                let expected = match current() {
+                    Some(record)
+                        if lie == Lie::MoveAtAnyVersion
+                            && form(&data) != Form::Plain
+                            && Form::of(record.data()) == Form::Plain =>
+                    {
+                        record.version()
+                    }
+                    Some(record)
+                        if lie == Lie::TouchKeepsVersion && is_from && record.data() == data =>
+                    {
+                        return at_once(store.touch(key, expected, expiry)).map(|v| self.seen(v));
+                    }
+                    _ => expected,
+                };
+                at_once(store.update(key, expected, data, expiry))
+            }
+            Write::Touch(expected, expiry) => {
+                at_once(store.touch(key, self.seen(expected), expiry))
+            }
+            Write::Delete(expected) => {
+                let expected = expected.map(|version| self.seen(version));
+                return at_once(store.delete(key, expected)).map(|()| Version::from_u64(0));
+            }
+        }
+        .map(|version| self.seen(version))
+    }
+
+    async fn ask(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+        let net = &self.net;
+        if net.mode() != Mode::Faulty {
+            return Ok(self.waiting(|| self.look(key)).await);
+        }
+        pause().await;
+        if net.below(32) == 0 {
+            return Err(StoreError::unavailable("no answer"));
+        }
+        let record = self.look(key);
+        pause().await;
+        Ok(record)
+    }
+
+    /// Does it before the only wait or after it.
+    async fn waiting<T>(&self, call: impl FnOnce() -> T) -> T {
+        match self.net.mode() {
+            Mode::Early => {
+                let answer = call();
+                pause().await;
+                answer
+            }
+            Mode::Late => {
+                pause().await;
+                call()
+            }
+            Mode::Faulty | Mode::Calm => call(),
+        }
+    }
+
+    fn look(&self, key: &RecordKey) -> Option<Record> {
+        let of = |store: &MemoryStore| at_once(store.load(key, Read::Current)).unwrap();
+        let [from, to] = &self.net.stores;
+        let record = of(self.store())?;
+        let data = match (self.net.lie, Form::of(record.data())) {
+            (Lie::AnyCopyCounts, Form::Moved(_)) => {
+                let copy = of(to).map(|copy| copy.version());
+                wire::moved(copy)
+            }
+            (Lie::CopyOfAnyVersion, Form::Copy { data, of: version }) => {
+                let moving = of(from).map_or(version, |moving| moving.version());
+                wire::copy(&data, moving)
+            }
+            _ => record.clone().into_data(),
+        };
+        let (version, expires) = (self.seen(record.version()), record.expires());
+        Some(Record::new(data, version, expires))
+    }
+
+    /// A version as it is seen outside, and back.
+    fn seen(&self, version: Version) -> Version {
+        match (self.net.lie, self.side) {
+            (Lie::SameVersions, Side::From) => of_from(version),
+            _ => version,
+        }
+    }
+}
+
+fn at_once<T>(done: impl Future<Output = T>) -> T {
+    now(pin!(done)).unwrap()
+}
+
+impl Store for Wire {
+    async fn load(&self, key: &RecordKey, _: Read) -> Result<Option<Record>, StoreError> {
+        self.ask(key).await
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        _: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        if self.net.mode() != Mode::Faulty {
+            let look = || keys.iter().map(|key| Ok(self.look(key))).collect();
+            return self.waiting(look).await;
+        }
+        let mut loaded = Vec::new();
+        for key in keys {
+            loaded.push(self.ask(key).await);
+        }
+        loaded
+    }
+
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.write(key, Write::Create(data, expiry)).await
+    }
+
+    async fn update(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.write(key, Write::Update(expected, data, expiry)).await
+    }
+
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.write(key, Write::Touch(expected, expiry)).await
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        self.write(key, Write::Delete(expected)).await.map(drop)
+    }
+
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        if self.net.mode() != Mode::Faulty {
+            let delete = |(key, expected): &(_, Option<Version>)| {
+                self.apply(key, Write::Delete(*expected)).map(drop)
+            };
+            return self.waiting(|| records.iter().map(delete).collect()).await;
+        }
+        let mut deleted = Vec::new();
+        for (key, expected) in records {
+            deleted.push(self.delete(key, *expected).await);
+        }
+        deleted
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            never_waits: false,
+            ..self.store().limits()
+        }
+    }
+}
+
+impl Browse for Wire {
+    async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
+        self.store().browse(from, limit).await
+    }
+}

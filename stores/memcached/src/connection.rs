@@ -1,0 +1,196 @@
+//! One connection that all tasks share: what they ask is sent at once, and answered in the order in
+//! which it was sent.
+
+use std::{
+    io,
+    sync::{Arc, atomic::AtomicU64},
+};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use crate::{
+    address::Address,
+    error::{Lost, broken},
+    meta::{self, Answer, Commands},
+};
+
+/// A connection to the server. It is closed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    questions: mpsc::Sender<Question>,
+    numbers: AtomicU64,
+    pub(crate) facts: Facts,
+    tasks: [JoinHandle<io::Result<()>>; 2],
+}
+
+/// What the server says of itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Facts {
+    /// The most bytes of an item: the key, the value and what the server needs for itself.
+    pub(crate) item_bytes: usize,
+    /// Whether values have compare-and-swap tokens.
+    pub(crate) has_tokens: bool,
+}
+
+/// What somebody asks.
+#[derive(Debug)]
+struct Question {
+    bytes: Vec<u8>,
+    expected: Vec<u64>,
+    answer: oneshot::Sender<Vec<Answer>>,
+}
+
+/// Who waits for which answers.
+type Waiting = (Vec<u64>, oneshot::Sender<Vec<Answer>>);
+
+/// So many questions wait to be sent. Whoever comes then waits for room.
+const QUEUE: usize = 1_024;
+
+/// What waits to be sent goes out in pieces of about this many bytes.
+const PIECE: usize = 64 << 10;
+
+impl Connection {
+    pub(crate) async fn open(address: &Address) -> io::Result<Self> {
+        let stream = TcpStream::connect(address.as_str()).await?;
+        stream.set_nodelay(true)?;
+        let (from, mut to) = stream.into_split();
+        let mut from = BufReader::new(from);
+        let facts = Facts::ask(&mut from, &mut to).await?;
+        let (questions, asked) = mpsc::channel(QUEUE);
+        let (waiting, answered) = mpsc::unbounded_channel();
+        let most = facts.item_bytes;
+        Ok(Self {
+            questions,
+            numbers: AtomicU64::new(1),
+            facts,
+            tasks: [
+                tokio::spawn(send(to, asked, waiting)),
+                tokio::spawn(receive(from, answered, most)),
+            ],
+        })
+    }
+
+    /// Sends commands, and waits for an answer to each. If this is dropped before, the server does
+    /// what it was sent, and nobody takes its answers for others.
+    pub(crate) async fn ask(
+        &self,
+        commands: impl FnOnce(&mut Commands<'_>),
+    ) -> Result<Vec<Answer>, Lost> {
+        let mut asked = Commands::new(&self.numbers);
+        commands(&mut asked);
+        let (answer, answered) = oneshot::channel();
+        let question = Question {
+            bytes: asked.bytes,
+            expected: asked.expected,
+            answer,
+        };
+        let sent = self.questions.send(question).await;
+        sent.map_err(|_| Lost::Unsent)?;
+        answered.await.map_err(|_| Lost::Unanswered)
+    }
+
+    /// As [`ask`](Self::ask), of one command.
+    pub(crate) async fn ask_one(
+        &self,
+        command: impl FnOnce(&mut Commands<'_>),
+    ) -> Result<Answer, Lost> {
+        let mut answers = self.ask(command).await?;
+        answers.pop().ok_or(Lost::Unanswered)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // A silent server would keep them waiting.
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Sends what is asked, until the connection or everybody's interest is over.
+async fn send(
+    mut to: OwnedWriteHalf,
+    mut asked: mpsc::Receiver<Question>,
+    waiting: mpsc::UnboundedSender<Waiting>,
+) -> io::Result<()> {
+    let mut piece = Vec::new();
+    loop {
+        let question = tokio::select! {
+            question = asked.recv() => question,
+            () = waiting.closed() => None,
+        };
+        let Some(question) = question else {
+            return Ok(());
+        };
+        let mut next = Some(question);
+        while let Some(question) = next {
+            piece.extend_from_slice(&question.bytes);
+            if waiting.send((question.expected, question.answer)).is_err() {
+                return Ok(());
+            }
+            let has_room = piece.len() < PIECE;
+            next = has_room.then(|| asked.try_recv().ok()).flatten();
+        }
+        to.write_all(&piece).await?;
+        piece.clear();
+        piece.shrink_to(PIECE);
+    }
+}
+
+/// Reads the answers for those who wait. Whoever still waits at the end has none.
+async fn receive(
+    mut from: BufReader<OwnedReadHalf>,
+    mut waiting: mpsc::UnboundedReceiver<Waiting>,
+    most: usize,
+) -> io::Result<()> {
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = waiting.recv() => next,
+            // The server closes a connection, or talks without being asked.
+            _ = from.fill_buf() => return Ok(()),
+        };
+        let Some((expected, answer)) = next else {
+            return Ok(());
+        };
+        let mut answers = Vec::with_capacity(expected.len());
+        for number in expected {
+            answers.push(meta::read(&mut from, number, most).await?);
+        }
+        // Whoever does not wait any more has got over it.
+        let _ = answer.send(answers);
+    }
+}
+
+impl Facts {
+    async fn ask(from: &mut BufReader<OwnedReadHalf>, to: &mut OwnedWriteHalf) -> io::Result<Self> {
+        to.write_all(b"stats settings\r\n").await?;
+        let mut facts = Self {
+            item_bytes: 0,
+            has_tokens: false,
+        };
+        loop {
+            let line = meta::read_line(from).await?;
+            match line.split(' ').collect::<Vec<_>>()[..] {
+                ["STAT", "item_size_max", bytes] => {
+                    let bytes = bytes.parse();
+                    facts.item_bytes = bytes.map_err(|_| broken("item_size_max is no number"))?;
+                }
+                ["STAT", "cas_enabled", enabled] => facts.has_tokens = enabled == "yes",
+                ["STAT", ..] => {}
+                ["END"] => return Ok(facts),
+                _ => return Err(broken(&format!("memcached says {line:?}"))),
+            }
+        }
+    }
+}
+
+/// Shared by those who use it.
+pub(crate) type Shared = Arc<Connection>;

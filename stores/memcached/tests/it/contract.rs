@@ -1,0 +1,98 @@
+//! The contract of a store.
+
+use std::{future::ready, sync::Arc, time::Duration};
+
+use silverback::{
+    store::{
+        RecordKey,
+        conformance::{self, Rule, Skip, Subject},
+    },
+    store_conformance,
+};
+use silverback_memcached::MemcachedStore;
+use silverback_test_servers::{Memcached, Proxy};
+use tokio::task::JoinSet;
+
+use crate::at;
+
+store_conformance!(mod memcached, once behind_a_proxy().await);
+
+/// Where the server fails, calls are waited for this long; a busy machine may take as long for one.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Elsewhere, only a hang comes to an end.
+const FOR_EVER: Duration = Duration::from_secs(120);
+
+/// A server that takes larger records than the rules try, and a proxy before it.
+fn servers() -> Result<(Arc<Memcached>, Arc<Proxy>), Skip> {
+    let server = Memcached::start_with(&["-m", "256", "-I", "12m"]);
+    let server = server.ok_or_else(|| Skip::new("memcached is not installed"))?;
+    let proxy = Proxy::to(server.port());
+    Ok((Arc::new(server), Arc::new(proxy)))
+}
+
+async fn through(proxy: &Proxy) -> MemcachedStore {
+    at(&format!("memcached://127.0.0.1:{}", proxy.port())).await
+}
+
+/// A store behind a proxy that counts, and its peer that goes to the server itself.
+async fn behind_a_proxy() -> Result<Subject<MemcachedStore>, Skip> {
+    let (server, proxy) = servers()?;
+    let put = |value: &'static [u8]| {
+        let server = Arc::clone(&server);
+        move |_, key: RecordKey| {
+            let set = format!("set silverback:{key} 0 0 {}\r\n", value.len());
+            let bytes = [set.as_bytes(), value, b"\r\n"].concat();
+            assert_eq!(server.ask(&bytes, "\r\n"), "STORED\r\n");
+            ready(())
+        }
+    };
+    let (asked, counting) = (Arc::clone(&server), Arc::clone(&proxy));
+    Ok(Subject::new(through(&proxy).await.timeout(FOR_EVER))
+        .peer(at(&server.url()).await.timeout(FOR_EVER))
+        .garbage(put(b"a cart of another program, and long enough"))
+        .garbage(put(b""))
+        .garbage(put(b"sbm1 half"))
+        .time_left(move |_, key| ready(left(&asked, &key)))
+        .round_trips(move |_| ready(counting.requests()))
+        .keep(proxy)
+        .keep(server))
+}
+
+/// How long the server keeps a record, in whole seconds.
+fn left(server: &Memcached, key: &RecordKey) -> Option<Duration> {
+    let answer = server.ask(format!("mg silverback:{key} t\r\n").as_bytes(), "\r\n");
+    let left = answer.strip_prefix("HD t")?.trim_end();
+    left.parse().ok().map(Duration::from_secs)
+}
+
+/// Each of them waits for a deadline, some twice. Side by side they wait at the same time.
+const OUTAGES: [&str; 6] = [
+    "silence_is_an_error_and_never_no_record",
+    "silence_ends_at_the_deadline",
+    "a_cut_is_an_error_and_never_no_record",
+    "a_cut_is_noticed_by_the_deadline",
+    "a_write_without_an_answer_happens_wholly_or_not_at_all",
+    "a_store_comes_back_with_its_server",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rules_about_outages_are_kept() {
+    let mut checking = JoinSet::new();
+    for name in OUTAGES {
+        let Ok((server, proxy)) = servers() else {
+            return;
+        };
+        let [silent, cut] = std::array::from_fn(|_| Arc::clone(&proxy));
+        let subject = Subject::new(through(&proxy).await.timeout(DEADLINE))
+            .silence(move |_| ready(silent.silenced()))
+            .cut(move |_| ready(cut.cut_off()))
+            .deadline(DEADLINE)
+            .keep((server, proxy));
+        let rule = Rule::named(name).unwrap();
+        checking.spawn(async move { conformance::check(rule, subject).await });
+    }
+    for verdict in checking.join_all().await {
+        let verdict = verdict.unwrap_or_else(|violation| panic!("{violation}"));
+        assert!(verdict.is_passed(), "{verdict:?}");
+    }
+}

@@ -1,0 +1,135 @@
+//! What an error of redb means.
+
+use std::{error, fmt, io};
+
+use redb::{DatabaseError, StorageError};
+use silverback::store::StoreError;
+
+/// Why a file could not be opened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process has the file open, or another store of this process.
+    InUse,
+    /// The file is damaged, or not one of redb. Move it away to start with an empty one: everybody
+    /// logs in again.
+    Damaged(Box<dyn error::Error + Send + Sync>),
+    /// The file cannot be made, read or written.
+    Io(io::Error),
+}
+
+impl From<redb::Error> for OpenError {
+    fn from(error: redb::Error) -> Self {
+        match error {
+            redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => Self::InUse,
+            redb::Error::Io(error) => error.into(),
+            other => Self::Damaged(other.into()),
+        }
+    }
+}
+
+/// redb says of a file that is none of its own that the data is invalid, and of one that was cut
+/// that it ends too soon.
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+                Self::Damaged(error.into())
+            }
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<DatabaseError> for OpenError {
+    fn from(error: DatabaseError) -> Self {
+        redb::Error::from(error).into()
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InUse => "another process has the file of sessions open",
+            Self::Damaged(_) => "the file of sessions is damaged",
+            Self::Io(_) => "the file of sessions cannot be opened",
+        })
+    }
+}
+
+impl error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::InUse => None,
+            Self::Damaged(source) => Some(&**source),
+            Self::Io(source) => Some(source),
+        }
+    }
+}
+
+/// What became of a file that was used: redb refuses to go on after any error, until it is opened
+/// again.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// Nothing was written.
+    Undone(redb::Error),
+    /// Nobody knows whether it was written.
+    Unknown(redb::Error),
+    /// redb panicked, as it does over a file that was damaged while it was open.
+    Panicked,
+    /// The file could not be opened again.
+    Closed,
+}
+
+impl Fault {
+    pub(crate) fn undone(error: impl Into<redb::Error>) -> Self {
+        Self::Undone(error.into())
+    }
+
+    pub(crate) fn unknown(error: impl Into<redb::Error>) -> Self {
+        Self::Unknown(error.into())
+    }
+
+    /// What it means for each of those who wait.
+    pub(crate) fn error(&self) -> StoreError {
+        match self {
+            Self::Undone(redb::Error::Io(error)) => copy(error).into(),
+            Self::Undone(redb::Error::Corrupted(what)) => damaged(what),
+            Self::Unknown(redb::Error::Io(error)) => StoreError::unavailable(copy(error)),
+            Self::Undone(error) | Self::Unknown(error) => {
+                StoreError::unavailable(error.to_string())
+            }
+            Self::Panicked => damaged("redb panicked"),
+            Self::Closed => StoreError::unavailable("the file of sessions is not open"),
+        }
+    }
+}
+
+impl From<StorageError> for Fault {
+    fn from(error: StorageError) -> Self {
+        Self::undone(error)
+    }
+}
+
+/// What a call about so many records answers that failed as a whole.
+pub(crate) fn all_failed<T>(count: usize, error: &StoreError) -> Vec<Result<T, StoreError>> {
+    let cause = error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    let of: fn(String) -> StoreError = match error {
+        StoreError::Refused(_) => StoreError::refused,
+        _ => StoreError::unavailable,
+    };
+    let failed = || Err(of(cause.clone()));
+    std::iter::repeat_with(failed).take(count).collect()
+}
+
+fn damaged(what: &str) -> StoreError {
+    StoreError::refused(format!("the file of sessions is damaged: {what}"))
+}
+
+/// An error is told to everybody who waits for the same write.
+fn copy(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}

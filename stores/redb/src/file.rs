@@ -1,0 +1,189 @@
+//! The file: opened, read, written in transactions, and opened again after an error.
+
+use std::{
+    fs::{File as OsFile, OpenOptions},
+    io,
+    panic::{self, AssertUnwindSafe},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, PoisonError, RwLock, RwLockWriteGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use redb::{Database, ReadOnlyTable, ReadableDatabase, backends::FileBackend};
+use silverback::Timestamp;
+
+use crate::{
+    disk::{Access, Disk},
+    error::{Fault, OpenError},
+    operation::{Operation, Outcome, Records, TABLE},
+};
+
+/// How a file is opened.
+#[derive(Clone, Debug)]
+pub(crate) struct Way {
+    pub(crate) path: PathBuf,
+    pub(crate) access: Arc<dyn Access>,
+    pub(crate) cache_bytes: usize,
+    pub(crate) checks: bool,
+}
+
+/// A file of records.
+#[derive(Debug)]
+pub(crate) struct File {
+    way: Way,
+    /// None after an error, until it is opened again, and in the end.
+    database: RwLock<Option<Database>>,
+    /// redb does nothing more after an error.
+    is_broken: AtomicBool,
+}
+
+/// The records as of the last commit.
+pub(crate) type Snapshot = ReadOnlyTable<&'static [u8; 32], &'static [u8]>;
+
+impl File {
+    pub(crate) fn open(way: Way) -> Result<Self, OpenError> {
+        let database = way.open()?;
+        Ok(Self {
+            way,
+            database: RwLock::new(Some(database)),
+            is_broken: AtomicBool::new(false),
+        })
+    }
+
+    /// Reads what is committed.
+    pub(crate) fn read<T>(
+        &self,
+        work: impl FnOnce(&Snapshot) -> Result<T, redb::Error>,
+    ) -> Result<T, Fault> {
+        self.with(|database| {
+            let read = database.begin_read().map_err(Fault::undone)?;
+            let table = read.open_table(TABLE).map_err(Fault::undone)?;
+            work(&table).map_err(Fault::Undone)
+        })
+    }
+
+    /// Does all operations in one transaction. It is on the disk when this returns.
+    pub(crate) fn write<'a>(
+        &self,
+        operations: impl Iterator<Item = &'a Operation>,
+        now: Timestamp,
+    ) -> Result<Vec<Outcome>, Fault> {
+        self.with(|database| {
+            let write = database.begin_write().map_err(Fault::undone)?;
+            let mut table: Records<'_> = write.open_table(TABLE).map_err(Fault::undone)?;
+            let apply = |operation: &Operation| operation.apply(&mut table, now);
+            let outcomes = operations.map(apply).collect::<Result<Vec<_>, _>>()?;
+            drop(table);
+            if outcomes.iter().any(|outcome| matches!(outcome, Ok(true))) {
+                write.commit().map_err(Fault::unknown)?;
+            } else {
+                write.abort()?;
+            }
+            Ok(outcomes)
+        })
+    }
+
+    /// A file that was damaged while it was open can make redb panic. That must not end the thread
+    /// that all writes wait for.
+    pub(crate) fn with<T>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_ref().ok_or(Fault::Closed)?;
+        let done = panic::catch_unwind(AssertUnwindSafe(|| work(database)));
+        let done = done.unwrap_or(Err(Fault::Panicked));
+        if done.is_err() {
+            self.is_broken.store(true, Ordering::Relaxed);
+        }
+        done
+    }
+
+    /// Opens the file again, if there was an error. Until that is done, whoever uses it gets an
+    /// error.
+    pub(crate) fn mend(&self) {
+        if self.is_broken.load(Ordering::Relaxed) {
+            self.close();
+            if let Ok(opened) = self.way.open() {
+                *self.slot() = Some(opened);
+                self.is_broken.store(false, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Waits for those who read.
+    pub(crate) fn close(&self) {
+        let closing = self.slot().take();
+        // Writes what makes the next opening quick. An error leaves that to the next opening.
+        drop(panic::catch_unwind(AssertUnwindSafe(|| drop(closing))));
+    }
+
+    fn slot(&self) -> RwLockWriteGuard<'_, Option<Database>> {
+        self.database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Way {
+    fn open(&self) -> Result<Database, OpenError> {
+        let is_new = !self.path.exists();
+        let file = private(&self.path)?;
+        let disk = Disk::new(FileBackend::new(file)?, Arc::clone(&self.access));
+        let mut builder = Database::builder();
+        builder
+            .set_cache_size(self.cache_bytes)
+            .set_check_integrity_on_open(self.checks);
+        let opened = panic::catch_unwind(AssertUnwindSafe(|| {
+            let database = builder.create_with_backend(disk)?;
+            make_table(&database)?;
+            Ok(database)
+        }));
+        let database =
+            opened.unwrap_or_else(|_| Err(OpenError::Damaged("redb panicked over it".into())))?;
+        if is_new {
+            sync_name(&self.path)?;
+        }
+        Ok(database)
+    }
+}
+
+/// Readers find a table, even if nothing was ever written.
+fn make_table(database: &Database) -> Result<(), OpenError> {
+    let of = |error: redb::Error| OpenError::from(error);
+    let read = database.begin_read().map_err(|error| of(error.into()))?;
+    match read.open_table(TABLE) {
+        Ok(_) => return Ok(()),
+        Err(redb::TableError::TableDoesNotExist(_)) => {}
+        Err(error) => return Err(of(error.into())),
+    }
+    let write = database.begin_write().map_err(|error| of(error.into()))?;
+    drop(write.open_table(TABLE).map_err(|error| of(error.into()))?);
+    write.commit().map_err(|error| of(error.into()))
+}
+
+/// Opens a file that its owner alone can read, if it is made now.
+fn private(path: &Path) -> io::Result<OsFile> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Has the disk know the name of a new file.
+#[cfg(unix)]
+fn sync_name(path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    OsFile::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_name(_: &Path) -> io::Result<()> {
+    Ok(())
+}
