@@ -294,4 +294,6 @@ async fn refusals_of_the_last_hour_are_counted_by_reason() {
     assert!(!page.text().contains("forged"), "a cookie is not shown");
     stage.clock.advance(Duration::from_secs(3_300));
     assert_eq!(refused().await, "2", "of the first minute nothing is left");
+    forge(1).await;
+    assert_eq!(refused().await, "3", "nor in its place");
 }
