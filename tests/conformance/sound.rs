@@ -434,7 +434,7 @@ impl HalfMigrated {
     /// The server that makes the record of this key.
     fn of(&self, key: &RecordKey) -> &MigratingStore<MemoryStore, MemoryStore> {
         match key.as_bytes() {
-            [first, ..] if first % 2 == 0 => &self.prepared,
+            [first, ..] if *first < 0x80 => &self.prepared,
             _ => &self.moving,
         }
     }

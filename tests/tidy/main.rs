@@ -219,6 +219,7 @@ const CRATES: &[&str] = &[
     "stores/redb/src",
     "stores/redis/src",
     "stores/sqlx/src",
+    "stores/tower-sessions/src",
 ];
 
 static CRATE: LazyLock<Crate> = LazyLock::new(|| {

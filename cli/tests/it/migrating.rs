@@ -162,7 +162,7 @@ impl Site {
         let moving = MigratingStore::new(from, to);
         let mut known: Vec<u64> = self.kept[server].lock().unwrap().keys().copied().collect();
         while !self.is_over.load(Ordering::Relaxed) {
-            let is_ahead = server % 2 == 0 || self.is_moving.load(Ordering::Relaxed);
+            let is_ahead = server == 0 || self.is_moving.load(Ordering::Relaxed);
             let store = if is_ahead { &moving } else { &prepared };
             let what = numbers.below(16);
             let number = match what {
