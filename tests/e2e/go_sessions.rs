@@ -68,11 +68,26 @@ async fn slow(session: Session, Form(given): Form<Given>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Shares sessions with Go.
 fn app(bytes: &[u8], folder: Option<&Path>) -> Router {
+    let share = |config: SessionConfig, cookies| config.write_gorilla(Gorilla::new(cookies));
+    app_of(bytes, folder, share)
+}
+
+/// Takes sessions over from Go.
+fn heir(bytes: &[u8], folder: Option<&Path>) -> Router {
+    let take = |config: SessionConfig, cookies| config.read_gorilla(Gorilla::new(cookies));
+    app_of(bytes, folder, take)
+}
+
+fn app_of(
+    bytes: &[u8],
+    folder: Option<&Path>,
+    with: impl Fn(SessionConfig, SecureCookie) -> SessionConfig,
+) -> Router {
     let cookies = SecureCookie::new(bytes.iter().copied().map(pair)).unwrap();
-    let config = SessionConfig::cookie("account", Keys::generate().unwrap())
-        .write_gorilla(Gorilla::new(cookies.clone()))
-        .insecure_local_http();
+    let config = SessionConfig::cookie("account", Keys::generate().unwrap());
+    let config = with(config, cookies.clone()).insecure_local_http();
     let app = Router::new()
         .route("/show", get(show))
         .route("/insert", get(insert))
@@ -290,6 +305,47 @@ fn a_logout_on_either_side_ends_the_session_for_both() {
             assert_eq!(both.sessions(), [""; 0]);
         }
     }
+}
+
+#[test]
+fn sessions_are_taken_over() {
+    for mut both in Both::each() {
+        let path = both.files.as_ref().map(TempDir::path);
+        both.rust = Site::of(heir(&[1], path));
+        assert_eq!(both.go("/set?key=n&type=int64&value=1"), "");
+        assert_eq!(both.go("/flash?text=from+Go"), "");
+        assert_eq!(both.rust("/show?key=n"), "1");
+        assert_eq!(both.rust("/insert?key=n&json=2"), "");
+        assert_eq!(both.rust("/show?key=n"), "2");
+        assert_eq!(both.rust("/flashes"), r#"["from Go"]"#);
+        assert_eq!(both.rust("/flashes"), "[]");
+        // Go cannot read the cookie any more.
+        assert!(both.go("/show").starts_with("refused: securecookie: "));
+        assert_eq!(both.rust("/logout"), "");
+        assert_eq!(both.rust("/show?key=n"), "null");
+    }
+}
+
+#[test]
+fn go_never_finds_half_of_a_file() {
+    let Some(both) = Both::start(true) else {
+        return;
+    };
+    assert_eq!(both.rust("/insert?key=n&json=0"), "");
+    let (jar, writer) = (both.jar(), both.rust.address);
+    let writing = thread::spawn(move || {
+        for n in 1..=40 {
+            let url = format!("http://{writer}/insert?key=n&json={n}");
+            assert_eq!(curl(&["-b", &jar], &url), "");
+        }
+    });
+    let (jar, url) = (both.jar(), format!("http://{}/show", both.go.address));
+    while !writing.is_finished() {
+        let page = curl(&["-b", &jar], &url);
+        assert!(page.starts_with("n int "), "{page}");
+    }
+    writing.join().unwrap();
+    assert_eq!(curl(&["-b", &jar], &url), "n int 40\n");
 }
 
 #[test]
