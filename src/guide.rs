@@ -35,3 +35,9 @@ pages! {
     threats: "../docs/guides/threats.md",
     types: "../docs/guides/types.md",
 }
+
+// Its programs are tests of `stores/tower-sessions`, whose dependencies they need.
+#[cfg(not(doctest))]
+#[doc = include_str!("guide/links.md")]
+#[doc = include_str!("../docs/guides/tower-sessions.md")]
+pub mod tower_sessions {}

@@ -312,6 +312,8 @@ mod answer;
 mod body;
 mod caching;
 mod future;
+#[cfg(all(feature = "gorilla", feature = "filesystem", unix))]
+mod go_files;
 #[cfg(all(
     doc,
     unix,
@@ -399,6 +401,9 @@ pub use self::{
 
 #[cfg(all(feature = "filesystem", unix))]
 pub use self::store::FilesystemStore;
+
+#[cfg(all(feature = "gorilla", feature = "filesystem", unix))]
+pub use self::go_files::GorillaFilesService;
 
 #[cfg(all(doctest, feature = "axum", feature = "filesystem"))]
 #[doc = include_str!("../README.md")]

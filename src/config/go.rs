@@ -20,7 +20,7 @@ pub(crate) struct Foreign {
 
 /// Without the feature there is none.
 #[cfg(not(feature = "gorilla"))]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Go {}
 
 #[cfg(not(feature = "gorilla"))]

@@ -272,6 +272,7 @@ impl SecureCookie {
     /// assert_eq!(SecureCookie::new([]).unwrap_err(), SecureCookieError::NoKeyPairs);
     /// # Ok::<(), SecureCookieError>(())
     /// ```
+    #[doc(alias = "CodecsFromPairs")]
     pub fn new(pairs: impl IntoIterator<Item = KeyPair>) -> Result<Self, SecureCookieError> {
         let pairs: Vec<_> = pairs.into_iter().collect();
         if pairs.is_empty() {

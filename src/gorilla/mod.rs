@@ -4,6 +4,7 @@
 //! |---|---|
 //! | share a session's cookie with a Go program, both ways | [`SessionConfig::write_gorilla`](crate::SessionConfig::write_gorilla) |
 //! | take sessions over from a Go program that is gone | [`SessionConfig::read_gorilla`](crate::SessionConfig::read_gorilla) |
+//! | do the same with the files of gorilla's `FilesystemStore` | `GorillaFiles` (feature `filesystem`) |
 //! | read or make another cookie of gorilla/securecookie | [`SecureCookie`] |
 //! | read or write gob | [`gob`] |
 //!
@@ -35,6 +36,8 @@ mod base64;
 mod convert;
 mod envelope;
 mod error;
+#[cfg(all(feature = "filesystem", unix))]
+mod files;
 pub mod gob;
 mod settings;
 
@@ -45,3 +48,8 @@ pub use self::{
     settings::{GoKey, GoPayload, GoType, Gorilla},
 };
 pub use crate::crypto::HashFunction;
+
+#[cfg(all(feature = "filesystem", unix))]
+pub use self::files::GorillaFiles;
+#[cfg(all(feature = "filesystem", unix))]
+pub(crate) use self::files::{FileId, Presented};

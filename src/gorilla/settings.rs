@@ -104,6 +104,7 @@ impl Gorilla {
     /// let gorilla = Gorilla::new(SecureCookie::new([KeyPair::signing([7; 32])?])?);
     /// # Ok::<(), silverback::gorilla::SecureCookieError>(())
     /// ```
+    #[doc(alias = "NewCookieStore")]
     #[must_use]
     pub fn new(cookies: SecureCookie) -> Self {
         Self {

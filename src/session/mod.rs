@@ -231,6 +231,20 @@ impl Session {
         self.look(|view| Ok(view.home.key())).ok().flatten()
     }
 
+    /// Says whether this request has [used](Self#loading) the session. To ask is no use.
+    ///
+    /// ```
+    /// # use silverback::Session;
+    /// /// For a layer that marks the pages which are about the visitor.
+    /// fn is_personal(session: &Session) -> bool {
+    ///     session.is_used()
+    /// }
+    /// ```
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.handle.cell().with(|state| state.is_used)
+    }
+
     /// Says whether the request has a cookie of the session's name, valid or not. That is no use of
     /// the session, and asks no store.
     ///

@@ -1,7 +1,7 @@
 //! A small site behind proxies that cache, and as Java sees it. `examples/shop` has what browsers and
 //! `curl` see of a whole application.
 //!
-//! A test whose program is missing (`curl`, `nginx`, `haproxy`, `varnishd`, `java`) says so and
+//! A test whose program is missing (`curl`, `go`, `nginx`, `haproxy`, `varnishd`, `java`) says so and
 //! passes; where the environment variable `CI` is set it fails.
 
 #![allow(
@@ -12,6 +12,12 @@
 )]
 
 mod clients;
+#[cfg(feature = "gorilla")]
+mod go;
+#[cfg(feature = "gorilla")]
+mod go_sessions;
+#[cfg(feature = "gorilla")]
+mod gobs;
 mod proxies;
 mod site;
 

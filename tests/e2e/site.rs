@@ -25,12 +25,16 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn start() -> Self {
+        Self::of(app())
+    }
+
+    pub(crate) fn of(app: Router) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         thread::spawn(move || {
-            let server = axum::serve(listener, app()).with_graceful_shutdown(async move {
+            let server = axum::serve(listener, app).with_graceful_shutdown(async move {
                 let _ = stopped.await;
             });
             runtime.block_on(async { server.await.unwrap() });

@@ -27,7 +27,10 @@ fn varies<B>(response: &Response<B>) -> bool {
 
 #[tokio::test]
 async fn to_ask_which_session_the_cookie_names_is_no_use() {
-    let claim = async |session: Session| (session.has_cookie(), session.claimed_key());
+    let claim = async |session: Session| {
+        assert!(!session.is_used());
+        (session.has_cookie(), session.claimed_key())
+    };
     for kind in KINDS {
         let stores = crate::support::Stores::new();
         let config = kind.config(&stores, Keys::generate().unwrap());
@@ -42,7 +45,10 @@ async fn to_ask_which_session_the_cookie_names_is_no_use() {
         assert!(world.records().take_log().is_empty(), "{kind:?}");
         let load = async |session: Session| {
             session.load().await.unwrap();
-            session.record_key()
+            assert!(!session.is_used());
+            let key = session.record_key();
+            assert!(session.is_used());
+            key
         };
         let (key, _) = world.visit(jar, load).await;
         assert_eq!(claimed, (true, key), "{kind:?}");

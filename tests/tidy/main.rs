@@ -69,6 +69,7 @@ const FLOORS: &[&[&str]] = &[
         "service",
         "layer",
         "axum",
+        "go_files",
         "testing",
         "guide",
     ],
@@ -99,7 +100,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "gorilla",
         &[
-            "base64", "error", "envelope", "gob", "convert", "settings", "mod",
+            "base64", "error", "envelope", "gob", "convert", "settings", "files", "mod",
         ],
     ),
     (
@@ -218,6 +219,7 @@ const CRATES: &[&str] = &[
     "stores/redb/src",
     "stores/redis/src",
     "stores/sqlx/src",
+    "stores/tower-sessions/src",
 ];
 
 static CRATE: LazyLock<Crate> = LazyLock::new(|| {

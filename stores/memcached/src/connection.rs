@@ -107,6 +107,14 @@ impl Connection {
     }
 }
 
+#[cfg(test)]
+impl Connection {
+    /// Whether it is known that nothing more can be sent.
+    pub(crate) fn is_over(&self) -> bool {
+        self.questions.is_closed()
+    }
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
         // A silent server would keep them waiting.

@@ -115,3 +115,58 @@ impl Link {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead as _, BufReader, Write as _},
+        net::{Ipv4Addr, TcpListener, TcpStream},
+        sync::mpsc,
+        thread,
+    };
+
+    use super::*;
+    use crate::meta::Answer;
+
+    /// Greets as memcached does, and says that it has nothing.
+    fn serve(client: TcpStream) {
+        let mut to = client.try_clone().unwrap();
+        for line in BufReader::new(client).lines().map_while(Result::ok) {
+            let answer = match line.rsplit_once(" O") {
+                Some((_, number)) => format!("EN O{number}\r\n"),
+                None => "STAT item_size_max 1000\r\nSTAT cas_enabled yes\r\nEND\r\n".to_owned(),
+            };
+            if to.write_all(answer.as_bytes()).is_err() {
+                break;
+            }
+        }
+    }
+
+    /// What was not sent is sent on the next connection.
+    #[tokio::test]
+    async fn a_connection_that_is_known_to_be_over_costs_no_error() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (accepted, connections) = mpsc::channel();
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let served = client.try_clone().unwrap();
+                thread::spawn(move || serve(served));
+                let _ = accepted.send(client);
+            }
+        });
+        let link = Link::new(Address::parse(&format!("memcached://127.0.0.1:{port}")).unwrap());
+        let ask = |connection: Shared| async move {
+            Ok(Ok(connection.ask_one(|asked| asked.get("key")).await?))
+        };
+        let within = Duration::from_secs(600);
+        for _ in 0..5 {
+            assert_eq!(link.run(within, ask).await.unwrap(), Answer::Missing);
+            let client = connections.recv().unwrap();
+            client.shutdown(std::net::Shutdown::Both).unwrap();
+            while !link.connected().unwrap().is_over() {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}

@@ -1,5 +1,6 @@
 mod bytes;
 mod hostile;
+mod kinds;
 mod random;
 mod shown;
 mod time;

@@ -115,6 +115,27 @@ async fn the_server_is_told_the_end() {
 }
 
 #[tokio::test]
+async fn what_is_no_record_gives_way() {
+    let Some(server) = Memcached::start() else {
+        return;
+    };
+    let store = connect(&server).await;
+    for value in ["a value of another program, of some length", "", "sbm1"] {
+        let set = format!(
+            "set silverback:{} 0 0 {}\r\n{value}\r\n",
+            key(1),
+            value.len()
+        );
+        assert_eq!(server.ask(set.as_bytes(), "\r\n"), "STORED\r\n");
+        let loaded = store.load(&key(1), Read::Current).await;
+        assert!(matches!(loaded, Err(StoreError::Corrupt(_))), "{loaded:?}");
+        create(&store, 1).await;
+        let again = store.create(&key(1), Bytes::new(), day()).await;
+        assert!(matches!(again, Err(StoreError::Exists)), "{again:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_without_tokens_is_refused() {
     let Some(server) = Memcached::start_with(&["-C"]) else {
         return;

@@ -86,6 +86,7 @@ async fn silence_is_an_error_within_the_timeout_and_never_no_record() {
     create(&patient, 1).await;
     let store = patient.clone().timeout(Duration::from_millis(50));
     let visitor = visitor_within(store.clone(), Duration::from_secs(1));
+    let before = proxy.connections();
     proxy.silence();
     let loaded = store.load(&key(1), Read::Current).await;
     assert!(
@@ -99,6 +100,8 @@ async fn silence_is_an_error_within_the_timeout_and_never_no_record() {
     assert_eq!(visitor.get("/free").await.text(), "free");
     proxy.speak();
     assert!(data(&patient, 1).await.is_some());
+    // Nobody relies on a connection again that did not answer.
+    assert!(proxy.connections() > before);
 }
 
 #[tokio::test]

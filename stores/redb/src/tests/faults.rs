@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use redb::{StorageBackend as _, backends::FileBackend};
@@ -57,15 +58,21 @@ async fn failing(dir: &TempDir) -> (RedbStore, Arc<Failing>) {
 const ONE: Bytes = Bytes::from_static(b"\x01one");
 const TWO: Bytes = Bytes::from_static(b"\x01two");
 
+/// Bounds a hang.
+const HANG: Duration = Duration::from_secs(600);
+
 /// Asks until the file is open again. Another thread opens it.
 async fn loaded(store: &RedbStore, number: u8) -> Option<Bytes> {
-    loop {
-        match store.load(&key(number), Read::Current).await {
-            Ok(record) => return record.map(silverback::store::Record::into_data),
-            Err(StoreError::Unavailable(_)) => tokio::task::yield_now().await,
-            Err(error) => panic!("{error:?}"),
+    let loaded = async {
+        loop {
+            match store.load(&key(number), Read::Current).await {
+                Ok(record) => return record.map(silverback::store::Record::into_data),
+                Err(StoreError::Unavailable(_)) => tokio::task::yield_now().await,
+                Err(error) => panic!("{error:?}"),
+            }
         }
-    }
+    };
+    tokio::time::timeout(HANG, loaded).await.unwrap()
 }
 
 #[tokio::test]
@@ -152,4 +159,25 @@ async fn a_damaged_record_is_counted_by_a_sweep_and_left_out_of_a_list() {
     assert_eq!(listed, [key(1)]);
     store.delete(&key(2), None).await.unwrap();
     assert_eq!(store.sweep().await.failed(), 0);
+}
+
+#[tokio::test]
+async fn what_is_no_record_gives_way_and_what_is_a_later_one_stays() {
+    let dir = TempDir::new().unwrap();
+    let store = RedbStore::open(path(&dir)).await.unwrap();
+    for bytes in [&b""[..], b"\x01half", b"\0another program's"] {
+        store.damage(key(1), bytes);
+        let loaded = store.load(&key(1), Read::Current).await;
+        assert!(matches!(loaded, Err(StoreError::Corrupt(_))), "{loaded:?}");
+        store.create(&key(1), ONE, END).await.unwrap();
+        assert_eq!(data(&store, 1).await, Some(ONE));
+    }
+    store.damage(key(1), b"\x02 of a later release");
+    let loaded = store.load(&key(1), Read::Current).await;
+    assert!(matches!(loaded, Err(StoreError::Refused(_))), "{loaded:?}");
+    let created = store.create(&key(1), ONE, END).await;
+    assert!(
+        matches!(created, Err(StoreError::Refused(_))),
+        "{created:?}"
+    );
 }

@@ -6,19 +6,22 @@ use silverback::store::{Bytes, Read, Store, StoreError};
 use silverback_redb::RedbStore;
 
 use crate::{
-    END, data, key,
+    END, HANG, data, key,
     mount::{Kind, Mount},
 };
 
 /// Asks until the store has opened its file again, which another thread does.
 async fn loaded(store: &RedbStore, number: u8) -> Option<Bytes> {
-    loop {
-        match store.load(&key(number), Read::Current).await {
-            Ok(record) => return record.map(silverback::store::Record::into_data),
-            Err(StoreError::Unavailable(_)) => tokio::task::yield_now().await,
-            Err(error) => panic!("{error:?}"),
+    let loaded = async {
+        loop {
+            match store.load(&key(number), Read::Current).await {
+                Ok(record) => return record.map(silverback::store::Record::into_data),
+                Err(StoreError::Unavailable(_)) => tokio::task::yield_now().await,
+                Err(error) => panic!("{error:?}"),
+            }
         }
-    }
+    };
+    tokio::time::timeout(HANG, loaded).await.unwrap()
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! Draws what the dashboard shows while servers, their store and connections are killed: it runs the
-//! example `cluster` under a Prometheus, asks that what the panels ask, and draws the answers. The
+//! example `cluster` under a Prometheus, asks it what the panels ask, and draws the answers. The
 //! drawing is not Grafana's.
 //!
 //! ```text

@@ -1,0 +1,397 @@
+//! The files of gorilla's `FilesystemStore`.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use super::{
+    envelope::SecureCookie,
+    error::SecureCookieError,
+    gob::{Gob, Types, Value},
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    crypto,
+};
+
+/// What is read of a file at most: more than a gob can be.
+const MAX_LEN: u64 = 16 << 20;
+
+/// How often a file that cannot be opened is read again, and after which pause. Go empties a file
+/// before it writes it anew.
+const READS: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// The sessions of gorilla's `FilesystemStore`, shared with Go or taken over: a layer around the
+/// [`SessionLayer`](crate::SessionLayer).
+///
+/// gorilla keeps a session in the file `session_<ID>`, whose text is that of a cookie of its
+/// `CookieStore`. The browser has a cookie with the ID. This layer puts the file's text in the
+/// place of the ID in each request, and takes it out of each response. So the session within is one
+/// that is [shared](crate::SessionConfig::write_gorilla) with a `CookieStore`, and has the same
+/// name and keys.
+///
+/// ```no_run
+/// use axum::{Router, routing::get};
+/// use silverback::{
+///     Keys, SessionConfig, SessionLayer,
+///     gorilla::{Gorilla, GorillaFiles, KeyPair, SecureCookie},
+/// };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (hash_key, block_key, keys) = ([7; 32], [9; 16], Keys::generate()?);
+/// // Go: sessions.NewFilesystemStore("/var/lib/app/sessions", hashKey, blockKey)
+/// let cookies = SecureCookie::new([KeyPair::encrypting(hash_key, block_key)?])?;
+/// let files = GorillaFiles::new("/var/lib/app/sessions", "account", cookies.clone());
+/// let account = SessionConfig::cookie("account", keys).write_gorilla(Gorilla::new(cookies));
+/// let app: Router = Router::new()
+///     .route("/", get(async || "hello"))
+///     .layer(SessionLayer::new(account))
+///     .layer(files);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Beside Go
+///
+/// gorilla's files have no lock that two programs know. What this layer does about it:
+///
+/// | | gorilla | This layer |
+/// |---|---|---|
+/// | writes a file | in place: a reader may find it empty | by a rename: a reader finds the old text or the new one |
+/// | finds a file that cannot be opened | the session is new, with an error | reads it again for some milliseconds, in case Go is writing it |
+/// | saves a session whose file is gone, as after a logout | makes the file anew, under the old ID | answers 409 and sets no cookie; nothing comes back (on Linux; elsewhere, if the logout is not at the same moment) |
+/// | gets an ID without a file | keeps it for the next save | a new session has a new ID |
+/// | gets an ID of another form | joins it to the path, before v1.3.0 | refuses it: an ID is 52 letters and digits of base32 |
+///
+/// Of two requests that save one session at the same time, the later one wins, with all its values:
+/// gorilla does the same. [`renew`](crate::Session::renew) keeps the ID, and
+/// [`destroy`](crate::Session::destroy) removes the file, so the session is over for Go too.
+///
+/// A session has room for what a cookie has room for, whatever Go's `MaxLength` is; a longer file is
+/// read, and written only if the session has become short enough. Files are not synced to the disk,
+/// as in Go.
+///
+/// # Taking sessions over
+///
+/// With [`read_gorilla`](crate::SessionConfig::read_gorilla) instead, the first use of a session
+/// moves it from its file into a cookie of this crate's format. The file is left where it is, since
+/// other requests of the same page may be under way with the old cookie. The cookie of a session
+/// that has moved is passed on as it is. Remove the folder when the last of Go's cookies is over.
+#[derive(Clone, Debug)]
+pub struct GorillaFiles {
+    shared: Arc<Folder>,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    name: String,
+    cookies: SecureCookie,
+}
+
+/// What a cookie says.
+#[derive(Debug)]
+pub(crate) enum Presented {
+    /// The session with this ID, whose file has this text.
+    Open(FileId, Vec<u8>),
+    /// A session that there is not, or a cookie that no browser was ever sent.
+    Refused,
+    /// It is none of gorilla's.
+    Other,
+}
+
+/// A session's ID: 52 digits of base32, which are 32 bytes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct FileId(String);
+
+const ID_LEN: usize = 52;
+const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+impl FileId {
+    fn parse(text: &str) -> Option<Self> {
+        let is_id = text.len() == ID_LEN && text.bytes().all(|byte| DIGITS.contains(&byte));
+        is_id.then(|| Self(text.to_owned()))
+    }
+
+    fn random() -> io::Result<Self> {
+        let bytes = crypto::random::<32>();
+        let bytes = bytes.map_err(|_| io::Error::other("no random bytes"))?;
+        Ok(Self(base32(&bytes)))
+    }
+
+    fn of_gob(payload: &[u8]) -> Option<Self> {
+        Self::parse(Gob::decode(payload).ok()?.value.as_str()?)
+    }
+
+    fn to_gob(&self) -> Result<Vec<u8>, io::Error> {
+        let gob = Gob::new(Types::new(), Value::string(&*self.0));
+        gob.encode().map_err(io::Error::other)
+    }
+}
+
+/// RFC 4648, section 6, without padding.
+fn base32(bytes: &[u8]) -> String {
+    let digits = bytes.chunks(5).flat_map(|chunk| {
+        let word = chunk
+            .iter()
+            .fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
+        let bits = chunk.len() * 8;
+        let word = word << (40 - bits);
+        (0..bits.div_ceil(5)).map(move |at| (word >> (35 - 5 * at)) as usize & 31)
+    });
+    let digits = digits.filter_map(|digit| DIGITS.get(digit));
+    digits.map(|digit| char::from(*digit)).collect()
+}
+
+impl GorillaFiles {
+    /// Takes the folder, the name of the session in Go, and the keys of Go's store.
+    ///
+    /// ```
+    /// use silverback::gorilla::{GorillaFiles, KeyPair, SecureCookie};
+    ///
+    /// let cookies = SecureCookie::new([KeyPair::signing([7; 32])?])?;
+    /// let files = GorillaFiles::new("/var/lib/app/sessions", "account", cookies);
+    /// # Ok::<(), silverback::gorilla::SecureCookieError>(())
+    /// ```
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>, name: impl Into<String>, cookies: SecureCookie) -> Self {
+        let (path, name) = (folder.into(), name.into());
+        Self {
+            shared: Arc::new(Folder {
+                path,
+                name,
+                cookies,
+            }),
+            clock: Clock::system(),
+        }
+    }
+
+    /// Sets the clock, for tests.
+    ///
+    /// ```
+    /// # use silverback::{Clock, gorilla::GorillaFiles};
+    /// fn with_clock(files: GorillaFiles, clock: &Clock) -> GorillaFiles {
+    ///     files.clock(clock.clone())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Returns the values of the session that a cookie names, for a program that takes sessions over
+    /// in its own way. `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read, though it may be there.
+    ///
+    /// ```
+    /// # use silverback::gorilla::GorillaFiles;
+    /// fn user(files: &GorillaFiles, cookie: &str) -> std::io::Result<Option<String>> {
+    ///     let session = files.load(cookie)?;
+    ///     Ok(session.and_then(|gob| gob.get("user")?.as_str().map(str::to_owned)))
+    /// }
+    /// ```
+    pub fn load(&self, cookie: &str) -> io::Result<Option<Gob>> {
+        let Presented::Open(_, text) = self.open(cookie.as_bytes())? else {
+            return Ok(None);
+        };
+        let opened = self.decode(&text, |payload| Gob::decode(&payload).ok());
+        Ok(opened.ok())
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn decode<P>(
+        &self,
+        text: &[u8],
+        read: impl Fn(Vec<u8>) -> Option<P>,
+    ) -> Result<P, SecureCookieError> {
+        let (name, cookies) = (self.name(), &self.shared.cookies);
+        let opened = cookies.decode_with(name, text, self.now(), read)?;
+        Ok(opened.payload)
+    }
+
+    /// Opens the session that a cookie names.
+    pub(crate) fn open(&self, cookie: &[u8]) -> io::Result<Presented> {
+        let id = match self.decode(cookie, |payload| Some(FileId::of_gob(&payload))) {
+            Ok(Some(id)) => id,
+            // A text of a file is no cookie here: it would outlive the file.
+            Ok(None) => return Ok(Presented::Refused),
+            Err(SecureCookieError::InvalidBase64 | SecureCookieError::InvalidMac) => {
+                return Ok(Presented::Other);
+            }
+            Err(_) => return Ok(Presented::Refused),
+        };
+        Ok(match self.read(&id)? {
+            Some(text) => Presented::Open(id, text),
+            None => Presented::Refused,
+        })
+    }
+
+    fn read(&self, id: &FileId) -> io::Result<Option<Vec<u8>>> {
+        for read in 1..=READS {
+            let Some(text) = found(read_file(&self.shared.path_of(id)))? else {
+                return Ok(None);
+            };
+            match self.decode(&text, Some) {
+                Ok(_) => return Ok(Some(text)),
+                Err(SecureCookieError::InvalidBase64 | SecureCookieError::InvalidMac) => {}
+                Err(_) => return Ok(None),
+            }
+            if read < READS {
+                thread::sleep(PAUSE);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether this is the text of a session, and no cookie of another format.
+    pub(crate) fn is_text(&self, value: &[u8]) -> bool {
+        !matches!(
+            self.decode(value, Some),
+            Err(SecureCookieError::InvalidBase64 | SecureCookieError::InvalidMac)
+        )
+    }
+
+    /// Keeps the text under the ID of a session that was open, or a new one, and returns the value
+    /// of its cookie. `None` if the file of the open session is gone.
+    pub(crate) fn save(&self, open: Option<FileId>, text: &[u8]) -> io::Result<Option<String>> {
+        let (id, is_new) = match open {
+            Some(id) => (id, false),
+            None => (FileId::random()?, true),
+        };
+        if !self.shared.write(&id, text, is_new)? {
+            return Ok(None);
+        }
+        let cookies = &self.shared.cookies;
+        let cookie = cookies.encode(self.name(), &id.to_gob()?, self.now());
+        cookie.map(Some).map_err(io::Error::other)
+    }
+
+    pub(crate) fn remove(&self, id: &FileId) -> io::Result<()> {
+        found(fs::remove_file(self.shared.path_of(id))).map(drop)
+    }
+}
+
+impl Folder {
+    fn path_of(&self, id: &FileId) -> PathBuf {
+        self.path.join(format!("session_{}", id.0))
+    }
+
+    /// Writes another file and renames it. `false` if the file that it replaces is gone.
+    fn write(&self, id: &FileId, text: &[u8], is_new: bool) -> io::Result<bool> {
+        let path = self.path_of(id);
+        let other = self.path.join(format!(".{}", FileId::random()?.0));
+        let written = write_file(&other, text).and_then(|()| match is_new {
+            true => fs::rename(&other, &path).map(|()| true),
+            false => replace(&other, &path),
+        });
+        if !is_new || written.is_err() {
+            // What was replaced, or has not replaced anything. Elsewhere than on Linux it is gone.
+            drop(fs::remove_file(&other));
+        }
+        written
+    }
+}
+
+/// `None` if there is no such file.
+fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(MAX_LEN).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// As gorilla's files are: for nobody else.
+fn write_file(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let mut file: File = options.open(path)?;
+    file.write_all(text)
+}
+
+/// Exchanges the files, which takes that both are there. `false` if there is none to replace.
+#[cfg(target_os = "linux")]
+fn replace(other: &Path, path: &Path) -> io::Result<bool> {
+    use rustix::{
+        fs::{CWD, RenameFlags, renameat_with},
+        io::Errno,
+    };
+    match renameat_with(CWD, other, CWD, path, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        // The filesystem cannot do that.
+        Err(Errno::INVAL | Errno::NOSYS) => rename_over(other, path),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn replace(other: &Path, path: &Path) -> io::Result<bool> {
+    rename_over(other, path)
+}
+
+fn rename_over(other: &Path, path: &Path) -> io::Result<bool> {
+    match path.try_exists()? {
+        true => fs::rename(other, path).map(|()| true),
+        false => Ok(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_those_of_go() {
+        let bytes: Vec<_> = (0..32).map(|at| at * 8 + 1).collect();
+        // Python: base64.b32encode(bytes(at * 8 + 1 for at in range(32))).rstrip(b"=")
+        assert_eq!(
+            base32(&bytes),
+            "AEERCGJBFEYTSQKJKFMWC2LRPGAYTEMZUGU3DOOBZHI5TYPJ6H4Q"
+        );
+        assert_eq!(base32(b"f"), "MY");
+        assert_eq!(base32(b"foobar"), "MZXW6YTBOI");
+        let id = FileId::random().unwrap();
+        assert_eq!(FileId::of_gob(&id.to_gob().unwrap()), Some(id));
+    }
+
+    #[test]
+    fn nothing_else_is_an_id() {
+        for text in [
+            "",
+            "A",
+            "../../../../etc/passwd",
+            &"a".repeat(52),
+            &"A".repeat(53),
+        ] {
+            assert_eq!(FileId::parse(text), None);
+        }
+        let path = format!("{}/..", "A".repeat(49));
+        assert_eq!(FileId::parse(&path), None);
+    }
+}

@@ -1,0 +1,147 @@
+//! Sessions that tower-sessions has kept so far.
+
+mod cookie;
+mod layer;
+#[cfg(any(feature = "postgres", feature = "redis-1"))]
+mod packed;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis-1")]
+mod redis;
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+
+pub use self::layer::{FormerSessionService, FormerSessions};
+use crate::{failure::Failure, row::Row};
+
+/// A store of tower-sessions that you are leaving: any type that implements its `SessionStore`, or
+/// what `tower-sessions-redis-store` or `tower-sessions-sqlx-store` have written.
+///
+/// [`FormerSessions`] and [`TowerSessionStore::moving_from`](crate::TowerSessionStore::moving_from)
+/// read it. For these two you need neither of these crates any more, and not their clients.
+#[derive(Clone)]
+pub struct Former(Arc<dyn Rows>);
+
+/// A `SessionStore`, whatever its version.
+#[async_trait]
+pub(crate) trait Rows: Send + Sync + 'static {
+    /// The ID that a cookie's value is.
+    fn parse(&self, text: &str) -> Option<i128>;
+    async fn load(&self, id: i128) -> Result<Option<Row>, Failure>;
+    async fn save(&self, row: Row) -> Result<(), Failure>;
+    async fn delete(&self, id: i128) -> Result<(), Failure>;
+}
+
+impl Former {
+    /// Takes a store for tower-sessions 0.14.
+    ///
+    /// ```
+    /// use silverback_tower_sessions::Former;
+    /// # use tower_sessions_0_14 as tower_sessions;
+    ///
+    /// let former = Former::v0_14(tower_sessions::MemoryStore::default());
+    /// ```
+    #[cfg(feature = "v0_14")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "v0_14")))]
+    #[must_use]
+    pub fn v0_14(store: impl tower_sessions_core_0_14::SessionStore) -> Self {
+        Self(Arc::new(crate::version::v0_14::Of(store)))
+    }
+
+    /// Takes a store for tower-sessions 0.15.
+    ///
+    /// ```
+    /// use silverback_tower_sessions::Former;
+    /// # use tower_sessions_0_15 as tower_sessions;
+    ///
+    /// let former = Former::v0_15(tower_sessions::MemoryStore::default());
+    /// ```
+    #[cfg(feature = "v0_15")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "v0_15")))]
+    #[must_use]
+    pub fn v0_15(store: impl tower_sessions_core_0_15::SessionStore) -> Self {
+        Self(Arc::new(crate::version::v0_15::Of(store)))
+    }
+
+    /// Takes the records of `tower-sessions-redis-store` in Redis or Valkey: MessagePack under the
+    /// bare ID.
+    ///
+    /// ```no_run
+    /// use silverback_tower_sessions::Former;
+    ///
+    /// # async fn f() -> redis::RedisResult<()> {
+    /// let client = redis::Client::open("redis://127.0.0.1")?;
+    /// let former = Former::redis(client.get_multiplexed_async_connection().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "redis-1")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "redis-1")))]
+    #[must_use]
+    pub fn redis(
+        connection: impl ::redis::aio::ConnectionLike + Clone + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(self::redis::RedisRows(connection)))
+    }
+
+    /// Takes the rows of `tower-sessions-sqlx-store` in PostgreSQL, in its table
+    /// `tower_sessions.session`.
+    ///
+    /// ```no_run
+    /// use silverback_tower_sessions::Former;
+    /// use sqlx::PgPool;
+    ///
+    /// # async fn f() -> sqlx::Result<()> {
+    /// let former = Former::postgres(PgPool::connect("postgres://localhost/shop").await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "postgres")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+    #[must_use]
+    pub fn postgres(pool: sqlx::PgPool) -> Self {
+        Self::postgres_table(pool, "tower_sessions", "session")
+    }
+
+    /// As [`postgres`](Self::postgres), for what `with_schema_name` and `with_table_name` have
+    /// named otherwise.
+    ///
+    /// ```no_run
+    /// # use silverback_tower_sessions::Former;
+    /// # fn f(pool: sqlx::PgPool) {
+    /// let former = Former::postgres_table(pool, "public", "sessions");
+    /// # }
+    /// ```
+    #[cfg(feature = "postgres")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+    #[must_use]
+    pub fn postgres_table(pool: sqlx::PgPool, schema: &str, table: &str) -> Self {
+        Self(Arc::new(self::postgres::PostgresRows::new(
+            pool, schema, table,
+        )))
+    }
+
+    pub(crate) fn parse(&self, text: &str) -> Option<i128> {
+        self.0.parse(text)
+    }
+
+    pub(crate) async fn load(&self, id: i128) -> Result<Option<Row>, Failure> {
+        self.0.load(id).await
+    }
+
+    pub(crate) async fn save(&self, row: Row) -> Result<(), Failure> {
+        self.0.save(row).await
+    }
+
+    pub(crate) async fn delete(&self, id: i128) -> Result<(), Failure> {
+        self.0.delete(id).await
+    }
+}
+
+impl fmt::Debug for Former {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Former").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,138 @@
+//! What tower-sessions keeps of a session, without its version, and the bytes of it in a store.
+//!
+//! ```text
+//! record: 64 u8 | JSON object of the values
+//! ended:  65 u8
+//! ```
+//!
+//! No record of silverback's own begins with one of these
+//! ([`RecordKind`](silverback::store::RecordKind)).
+
+use std::collections::HashMap;
+
+use ring::digest;
+use serde_json::Value;
+use silverback::{
+    Timestamp,
+    store::{Bytes, RecordKey, StoreError, Version},
+};
+use time::{OffsetDateTime, PrimitiveDateTime};
+
+use crate::failure::Failure;
+
+/// The values of a session, as tower-sessions has them.
+pub(crate) type Data = HashMap<String, Value>;
+
+const VALUES: u8 = 64;
+const ENDED: u8 = 65;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) id: i128,
+    pub(crate) data: Data,
+    pub(crate) expires: OffsetDateTime,
+}
+
+/// What a record of a store says.
+pub(crate) enum Kept {
+    Values(Data),
+    /// The session has ended, and must not come back.
+    Ended,
+}
+
+impl Kept {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Failure> {
+        match bytes {
+            [VALUES, json @ ..] => {
+                let data = serde_json::from_slice(json);
+                // serde's sentence quotes the value.
+                let data = data.map_err(|_| Failure::Decode("the values are no JSON".to_owned()));
+                data.map(Self::Values)
+            }
+            [ENDED] => Ok(Self::Ended),
+            _ => Err(Failure::Decode("it is no record of this crate".to_owned())),
+        }
+    }
+
+    pub(crate) const fn ended() -> Bytes {
+        Bytes::from_static(&[ENDED])
+    }
+}
+
+pub(crate) fn values(data: &Data) -> Result<Bytes, Failure> {
+    let mut bytes = vec![VALUES];
+    match serde_json::to_writer(&mut bytes, data) {
+        Ok(()) => Ok(bytes.into()),
+        Err(error) => Err(Failure::Encode(error.to_string())),
+    }
+}
+
+/// The key of a session's record: whoever reads the store learns no ID.
+pub(crate) fn key_of(id: i128) -> RecordKey {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    hash.update(b"silverback tower-sessions v1");
+    hash.update(&id.to_le_bytes());
+    let mut key = [0; 32];
+    key.copy_from_slice(hash.finish().as_ref());
+    RecordKey::from_bytes(key)
+}
+
+/// A new ID from the system's randomness.
+pub(crate) fn random_id() -> Result<i128, StoreError> {
+    let bytes = Version::random()?;
+    Ok(i128::from_le_bytes(*bytes.as_bytes()))
+}
+
+/// The second in which the time is over, since stores keep whole seconds.
+pub(crate) fn timestamp(time: OffsetDateTime) -> Timestamp {
+    let begun = u8::from(time.nanosecond() > 0);
+    let seconds = time.unix_timestamp().saturating_add(begun.into());
+    Timestamp::from_secs(seconds.try_into().unwrap_or_default())
+}
+
+pub(crate) fn date(time: Timestamp) -> OffsetDateTime {
+    let seconds = time.as_secs().try_into().unwrap_or(i64::MAX);
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .unwrap_or_else(|_| PrimitiveDateTime::MAX.assume_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_key_shows_no_id() {
+        let key = key_of(7);
+        assert_eq!(key, key_of(7));
+        assert_ne!(key, key_of(8));
+        assert!(!key.as_bytes().windows(2).any(|bytes| bytes == [7, 0]));
+    }
+
+    #[test]
+    fn an_end_is_never_too_early() {
+        let second = OffsetDateTime::UNIX_EPOCH + Duration::seconds(9);
+        assert_eq!(timestamp(second).as_secs(), 9);
+        assert_eq!(timestamp(second + Duration::nanoseconds(1)).as_secs(), 10);
+        assert_eq!(timestamp(second - Duration::days(1)).as_secs(), 0);
+        assert_eq!(date(Timestamp::from_secs(9)), second);
+        // The last second that a store can keep.
+        let latest = OffsetDateTime::from_unix_timestamp(253_402_300_799);
+        assert_eq!(date(Timestamp::from_secs(253_402_300_799)), latest.unwrap());
+    }
+
+    #[test]
+    fn records_are_read_as_they_were_written() {
+        let data = Data::from([("n".to_owned(), Value::from(7))]);
+        let bytes = values(&data).unwrap();
+        assert!(matches!(Kept::read(&bytes), Ok(Kept::Values(read)) if read == data));
+        assert!(matches!(Kept::read(&Kept::ended()), Ok(Kept::Ended)));
+        for other in [&[] as &[u8], &[1, 2, 3], &[VALUES], &[ENDED, 1]] {
+            assert!(
+                matches!(Kept::read(other), Err(Failure::Decode(_))),
+                "{other:?}"
+            );
+        }
+    }
+}

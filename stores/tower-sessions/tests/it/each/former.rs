@@ -1,0 +1,280 @@
+//! Visitors who were logged in with tower-sessions stay logged in.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    http::StatusCode,
+    routing::{get, post},
+};
+use silverback::{
+    Clock, CookieStore, Key, MemoryStore, Session, SessionConfig, SessionLayer, store::IntoBackend,
+    testing::Browser,
+};
+use silverback_tower_sessions::{FormerSessions, TowerSessionStore};
+use tower_sessions_0_14::cookie;
+
+use super::{
+    former, layer,
+    tower_sessions::{
+        self, SessionManagerLayer, SessionStore,
+        session::{Id, Record},
+        session_store::{Error, Result},
+    },
+};
+
+type Old = tower_sessions::MemoryStore;
+
+/// How the application looked with tower-sessions.
+fn before() -> Router {
+    async fn log_in(session: tower_sessions::Session) {
+        session.insert("user", 7).await.unwrap();
+        session.insert("cart", [1, 2]).await.unwrap();
+    }
+    Router::new().route("/login", post(log_in))
+}
+
+/// And with silverback.
+fn after(former: FormerSessions, store: impl IntoBackend) -> Router {
+    let config = SessionConfig::new("account", store, Key::generate().unwrap());
+    after_with(former, config)
+}
+
+fn after_with(former: FormerSessions, config: SessionConfig) -> Router {
+    async fn user(session: Session) -> String {
+        format!("{:?}", session.get::<u32>("user").unwrap())
+    }
+    async fn log_out(session: Session) {
+        session.destroy().await.unwrap();
+    }
+    async fn fail(session: Session) -> StatusCode {
+        session.insert("cart", 3).unwrap();
+        StatusCode::INTERNAL_SERVER_ERROR
+    }
+    Router::new()
+        .route("/", get(user))
+        .route("/logout", post(log_out))
+        .route("/fail", get(fail))
+        .layer((SessionLayer::new(config), former))
+}
+
+/// A visitor who has logged in before the move, and the ID of their session.
+async fn visitor(old: &Old, former: FormerSessions) -> (Browser<Router>, Id) {
+    let layer = SessionManagerLayer::new(old.clone());
+    let browser = logged_in(before().layer(layer)).await;
+    let id = browser.jar(|jar| jar.get("id").unwrap().parse().unwrap());
+    (moved(&browser, after(former, MemoryStore::new())), id)
+}
+
+async fn logged_in(app: Router) -> Browser<Router> {
+    let browser = Browser::new(app);
+    let page = browser.submit("/login", &[]).await;
+    assert_eq!(page.status(), StatusCode::OK);
+    browser
+}
+
+/// The same browser at another service.
+fn moved(browser: &Browser<Router>, app: Router) -> Browser<Router> {
+    let moved = Browser::new(app);
+    moved.jar(|jar| *jar = browser.jar(|jar| jar.clone()));
+    moved
+}
+
+fn names(browser: &Browser<Router>) -> Vec<String> {
+    browser.jar(|jar| jar.names().map(str::to_owned).collect())
+}
+
+#[tokio::test]
+async fn a_visitor_stays_logged_in_and_gets_the_new_cookie() {
+    let old = Old::default();
+    // The old store goes by the system's clock: to that, a minute from now is in an hour.
+    let now = Clock::system()
+        .now()
+        .saturating_add(Duration::from_secs(3_600));
+    let former = FormerSessions::new(former(old.clone())).clock(Clock::manual(now));
+    let (browser, id) = visitor(&old, former).await;
+    assert_eq!(names(&browser), ["id"]);
+    assert_eq!(browser.get("/").await.text(), "Some(7)");
+    assert_eq!(names(&browser), ["__Host-account"]);
+    let rest = old.load(&id).await.unwrap().unwrap();
+    assert_eq!(rest.expiry_date.unix_timestamp(), now.as_secs() as i64 + 60);
+    old.delete(&id).await.unwrap();
+    assert_eq!(browser.get("/").await.text(), "Some(7)");
+}
+
+#[tokio::test]
+async fn signed_and_encrypted_cookies_are_read_with_their_key_alone() {
+    let (key, other) = (cookie::Key::generate(), cookie::Key::generate());
+    let old = Old::default();
+    let of = |old: &Old| FormerSessions::new(former(old.clone())).name("sid");
+    let layer = SessionManagerLayer::new(old.clone()).with_name("sid");
+    let signed = logged_in(before().layer(layer.clone().with_signed(key.clone()))).await;
+    let private = logged_in(before().layer(layer.with_private(key.clone()))).await;
+    for (browser, right, wrong) in [
+        (
+            &signed,
+            of(&old).signed(key.clone()),
+            of(&old).signed(other.clone()),
+        ),
+        (
+            &private,
+            of(&old).private(key.clone()),
+            of(&old).private(other),
+        ),
+    ] {
+        for refusing in [wrong, of(&old), FormerSessions::new(former(old.clone()))] {
+            let refused = moved(browser, after(refusing, MemoryStore::new()));
+            assert_eq!(refused.get("/").await.text(), "None");
+            assert_eq!(names(&refused), ["sid"]);
+        }
+        let accepted = moved(browser, after(right, MemoryStore::new()));
+        assert_eq!(accepted.get("/").await.text(), "Some(7)");
+        assert_eq!(names(&accepted), ["__Host-account"]);
+    }
+}
+
+#[tokio::test]
+async fn a_session_moves_into_a_cookie_as_well() {
+    let old = Old::default();
+    let app = after(FormerSessions::new(former(old.clone())), CookieStore::new());
+    let browser = moved(
+        &logged_in(before().layer(SessionManagerLayer::new(old))).await,
+        app,
+    );
+    assert_eq!(browser.get("/").await.text(), "Some(7)");
+    assert_eq!(names(&browser), ["__Host-account"]);
+    assert_eq!(browser.get("/").await.text(), "Some(7)");
+}
+
+#[tokio::test]
+async fn the_new_cookie_may_have_the_name_of_the_old_one() {
+    let old = Old::default();
+    let config = SessionConfig::new("id", MemoryStore::new(), Key::generate().unwrap());
+    let former = FormerSessions::new(former(old.clone()));
+    let app = after_with(former, config.cookie_name("id"));
+    let browser = logged_in(before().layer(SessionManagerLayer::new(old))).await;
+    let browser = moved(&browser, app);
+    assert_eq!(browser.get("/").await.text(), "Some(7)");
+    assert!(browser.jar(|jar| jar.get("id").unwrap().len() > 22));
+    assert_eq!(browser.get("/").await.text(), "Some(7)");
+}
+
+#[tokio::test]
+async fn a_session_moves_from_the_first_step_to_the_second() {
+    let old = TowerSessionStore::new(MemoryStore::new());
+    let browser = logged_in(before().layer(SessionManagerLayer::new(old.clone()))).await;
+    let former = FormerSessions::new(former(old));
+    let browser = moved(&browser, after(former, MemoryStore::new()));
+    assert_eq!(browser.get("/").await.text(), "Some(7)");
+    assert_eq!(names(&browser), ["__Host-account"]);
+}
+
+#[tokio::test]
+async fn the_handler_that_moves_a_session_may_be_one_of_tower_sessions() {
+    async fn user(session: tower_sessions::Session) -> String {
+        assert!(session.id().is_some());
+        format!("{:?}", session.remove::<u32>("user").await.unwrap())
+    }
+    for store in [
+        MemoryStore::new().into_backend(),
+        CookieStore::new().into_backend(),
+    ] {
+        let old = Old::default();
+        let config = SessionConfig::new("account", store, Key::generate().unwrap());
+        let former = FormerSessions::new(former(old.clone()));
+        let app = Router::new().route("/", get(user));
+        let app = app.layer((SessionLayer::new(config), former, layer()));
+        let browser = logged_in(before().layer(SessionManagerLayer::new(old))).await;
+        let browser = moved(&browser, app);
+        assert_eq!(browser.get("/").await.text(), "Some(7)");
+        assert_eq!(browser.get("/").await.text(), "None");
+    }
+}
+
+#[tokio::test]
+async fn requests_at_the_same_time_are_all_logged_in() {
+    let old = Old::default();
+    let now = Clock::system()
+        .now()
+        .saturating_add(Duration::from_secs(3_600));
+    let former = FormerSessions::new(former(old.clone())).clock(Clock::manual(now));
+    let (browser, _) = visitor(&old, former).await;
+    let slower = browser.another();
+    slower.jar(|jar| *jar = browser.jar(|jar| jar.clone()));
+    assert_eq!(browser.get("/").await.text(), "Some(7)");
+    assert_eq!(slower.get("/").await.text(), "Some(7)");
+}
+
+#[tokio::test]
+async fn a_handler_that_fails_loses_no_session() {
+    let old = Old::default();
+    let (browser, id) = visitor(&old, FormerSessions::new(former(old.clone()))).await;
+    let page = browser.get("/fail").await;
+    assert_eq!(page.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(names(&browser).contains(&"id".to_owned()));
+    assert!(old.load(&id).await.unwrap().is_some());
+    assert_eq!(browser.get("/").await.text(), "Some(7)");
+    assert_eq!(names(&browser), ["__Host-account"]);
+}
+
+#[tokio::test]
+async fn a_logout_ends_the_old_session_too() {
+    let old = Old::default();
+    let (browser, id) = visitor(&old, FormerSessions::new(former(old.clone()))).await;
+    browser.submit("/logout", &[]).await;
+    assert!(old.load(&id).await.unwrap().is_none());
+    assert!(browser.jar(|jar| jar.is_empty()));
+
+    // A browser that has both cookies.
+    let (browser, id) = visitor(&old, FormerSessions::new(former(old.clone()))).await;
+    browser.get("/").await;
+    let uri = "https://localhost".parse().unwrap();
+    browser.jar(|jar| jar.set(&uri, &format!("id={id}")));
+    browser.submit("/logout", &[]).await;
+    assert!(old.load(&id).await.unwrap().is_none());
+    browser.jar(|jar| jar.set(&uri, &format!("id={id}")));
+    assert_eq!(browser.get("/").await.text(), "None");
+    assert!(browser.jar(|jar| jar.is_empty()));
+}
+
+#[derive(Clone, Debug)]
+struct Down;
+
+#[async_trait::async_trait]
+impl SessionStore for Down {
+    async fn save(&self, _: &Record) -> Result<()> {
+        Err(Error::Backend("down".to_owned()))
+    }
+
+    async fn load(&self, _: &Id) -> Result<Option<Record>> {
+        Err(Error::Backend("down".to_owned()))
+    }
+
+    async fn delete(&self, _: &Id) -> Result<()> {
+        Err(Error::Backend("down".to_owned()))
+    }
+}
+
+#[tokio::test]
+async fn a_failing_former_store_is_no_empty_session() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    async fn count() {
+        CALLS.fetch_add(1, Ordering::SeqCst);
+    }
+    let config = SessionConfig::new("account", MemoryStore::new(), Key::generate().unwrap());
+    let former = FormerSessions::new(former(Down));
+    let app = Router::new().route("/", get(count));
+    let browser = Browser::new(app.layer((SessionLayer::new(config), former)));
+    assert_eq!(browser.get("/").await.status(), StatusCode::OK);
+    let cookie = format!("id={}", Id::default());
+    browser.jar(|jar| jar.set(&"https://localhost".parse().unwrap(), &cookie));
+    assert_eq!(
+        browser.get("/").await.status(),
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    assert_eq!(CALLS.load(Ordering::SeqCst), 1);
+    assert_eq!(names(&browser), ["id"]);
+}

@@ -1,0 +1,64 @@
+//! The programs of `tests/go`, built with what Debian has of Go and gorilla.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
+};
+
+use crate::require;
+
+/// Where Debian has the sources of Go's packages.
+const PACKAGES: &str = "/usr/share/gocode";
+
+/// Runs a program of `tests/go`. `None` if the test has to be skipped, which it says.
+pub(crate) fn program(name: &'static str) -> Option<Command> {
+    static BUILT: Mutex<Option<HashMap<&str, PathBuf>>> = Mutex::new(None);
+    if !require("go") || !has_gorilla() {
+        return None;
+    }
+    // A build that has failed is tried again by the next test, which then fails as well.
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let built = built.get_or_insert_default();
+    let program = built.entry(name).or_insert_with(|| build(name));
+    let mut command = Command::new(program);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    Some(command)
+}
+
+fn has_gorilla() -> bool {
+    let packages = Path::new(PACKAGES).join("src/github.com/gorilla");
+    let missing = ["securecookie", "sessions"].map(|name| (name, packages.join(name)));
+    let mut missing = missing.iter().filter(|(_, path)| !path.is_dir());
+    let Some((name, _)) = missing.next() else {
+        return true;
+    };
+    assert!(
+        std::env::var_os("CI").is_none_or(|ci| ci.is_empty()),
+        "gorilla/{name} is not installed, and with CI set no test may be skipped"
+    );
+    println!("skipped: gorilla/{name} is not installed");
+    false
+}
+
+fn build(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (program, cache) = (folder.join(name), folder.join("go"));
+    let source = format!("tests/go/{name}.go");
+    let output = Command::new("go")
+        .args(["build", "-o"])
+        .args([&program, Path::new(&source)])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .envs([
+            ("GO111MODULE", "off"),
+            ("GOFLAGS", ""),
+            ("GOPATH", PACKAGES),
+        ])
+        .env("GOCACHE", cache)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    program
+}
