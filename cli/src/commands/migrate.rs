@@ -25,7 +25,7 @@ struct Report {
     examined: u64,
     moved: u64,
     failed: u64,
-    is_finished: bool,
+    is_complete: bool,
     is_dry_run: bool,
 }
 
@@ -50,10 +50,10 @@ pub(crate) async fn migrate(migrate: &Migrate, out: &mut Out) -> Result<(), Fail
     let store = MigratingStore::new(from, to);
     let moved = run(&store, migrate.batch.max(1), pause, out).await?;
     report(&moved, out)?;
-    match moved.error() {
+    let error = moved.error().filter(|_| !moved.is_complete());
+    match error {
         Some(error) => Err(Failure::Failed(format!(
-            "{} could not be moved at the first attempt or at all; the first: {}",
-            out::counted(moved.failed(), "record"),
+            "not every record could be moved; the first error: {}",
             chain(error)
         ))),
         None => Ok(()),
@@ -120,7 +120,7 @@ async fn count(from: &Opened, out: &mut Out) -> Result<(), Failure> {
         examined,
         moved: left,
         failed: 0,
-        is_finished: true,
+        is_complete: false,
         is_dry_run: true,
     };
     print(&report, out)
@@ -131,7 +131,7 @@ fn report(moved: &Migrated, out: &mut Out) -> Result<(), Failure> {
         examined: moved.examined(),
         moved: moved.moved(),
         failed: moved.failed(),
-        is_finished: moved.is_finished(),
+        is_complete: moved.is_complete(),
         is_dry_run: false,
     };
     print(&report, out)

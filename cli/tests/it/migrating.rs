@@ -352,7 +352,7 @@ async fn a_move_says_what_it_would_do_and_asks() {
         [
             &back["moved"],
             &back["failed"],
-            &back["is_finished"],
+            &back["is_complete"],
             &back["is_dry_run"]
         ],
         [&json!(3), &json!(0), &json!(true), &json!(false)]
@@ -383,7 +383,7 @@ async fn a_move_is_interrupted_between_two_batches() {
     assert_eq!(output.status.code(), Some(130));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
-        (&report["moved"], &report["is_finished"]),
+        (&report["moved"], &report["is_complete"]),
         (&json!(1), &json!(false))
     );
     let args = ["migrate", store_of(&from), store_of(&to), "--yes"];

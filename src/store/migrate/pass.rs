@@ -68,6 +68,7 @@ pub struct Migrated {
     failed: u64,
     error: Option<StoreError>,
     finished: bool,
+    complete: bool,
 }
 
 impl Migrated {
@@ -148,6 +149,29 @@ impl Migrated {
         self.finished
     }
 
+    /// Says whether the migration has ended with every record in the new store, and as it would be
+    /// without a move.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore, store::MigratingStore};
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// # let store = MigratingStore::new(MemoryStore::new(), MemoryStore::new());
+    /// let mut migration = store.migration();
+    /// let last = loop {
+    ///     let step = migration.step(1_000).await;
+    ///     if step.is_finished() {
+    ///         break step;
+    ///     }
+    /// };
+    /// assert!(last.is_complete());
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.complete
+    }
+
     /// Adds what came after this.
     ///
     /// ```
@@ -168,6 +192,7 @@ impl Migrated {
         self.failed += next.failed;
         self.error = self.error.take().or(next.error);
         self.finished |= next.finished;
+        self.complete |= next.complete;
     }
 
     fn note(&mut self, done: Result<bool, StoreError>) {
@@ -227,12 +252,14 @@ impl<'a, From: Browse, To: Browse> Migration<'a, From, To> {
         }
         self.round.moved += step.moved;
         self.round.left += step.left;
+        self.round.failed += step.failed;
         if self.cursor == Cursor::default() {
             self.stage = match self.stage {
                 Stage::From => Stage::To,
                 Stage::To => {
                     let round = mem::take(&mut self.round);
                     step.finished = round.moved + round.left == 0;
+                    step.complete = step.finished && round.failed == 0;
                     Stage::From
                 }
             };

@@ -126,7 +126,7 @@ impl World {
         let end = expiry.at.as_secs();
         let call = self.begin(Asked::Create { data, end });
         let created = store.create(&KEY, bytes, expiry).await;
-        self.written(call, data, created);
+        self.written(call, data, &created);
     }
 
     async fn update(&self, store: &Migrating, (version, over): (Version, u64)) {
@@ -135,7 +135,7 @@ impl World {
         let end = expiry.at.as_secs();
         let call = self.begin(Asked::Update { over, data, end });
         let updated = store.update(&KEY, version, bytes, expiry).await;
-        self.written(call, data, updated);
+        self.written(call, data, &updated);
     }
 
     async fn touch(&self, store: &Migrating, (version, over): (Version, u64)) {
@@ -143,7 +143,7 @@ impl World {
         let end = expiry.at.as_secs();
         let call = self.begin(Asked::Touch { over, end });
         let touched = store.touch(&KEY, version, expiry).await;
-        self.written(call, over, touched);
+        self.written(call, over, &touched);
     }
 
     async fn delete(&self, store: &Migrating, of: Option<(Version, u64)>) {
@@ -155,17 +155,17 @@ impl World {
             0 => store.delete(&KEY, expected).await,
             _ => store.delete_many(&[(KEY, expected)]).await.remove(0),
         };
-        self.answered(call, deleted);
+        self.answered(call, &deleted);
     }
 
-    fn written(&self, call: usize, data: u64, written: Result<Version, StoreError>) {
+    fn written(&self, call: usize, data: u64, written: &Result<Version, StoreError>) {
         if let Ok(version) = written {
-            self.know(version, data);
+            self.know(*version, data);
         }
         self.answered(call, written);
     }
 
-    fn answered<T>(&self, call: usize, result: Result<T, StoreError>) {
+    fn answered<T>(&self, call: usize, result: &Result<T, StoreError>) {
         let answer = match result {
             Ok(_) => Answer::Done,
             Err(StoreError::Exists) => Answer::Exists,
@@ -181,8 +181,9 @@ impl World {
         let store = self.store(self.net.below(2) == 0);
         let mut migration = store.migration();
         for _ in 0..steps {
-            if migration.step(10).await.is_finished() {
-                return true;
+            let step = migration.step(10).await;
+            if step.is_finished() {
+                return step.is_complete();
             }
         }
         false
@@ -254,7 +255,7 @@ pub(super) fn run(seed: u64, lie: Lie) -> Result<(), Fault> {
         let end = expiry(data).at.as_secs();
         let call = world.begin(Asked::Create { data, end });
         let created = at_once(net.stores[0].create(&KEY, bytes(data), expiry(data)));
-        world.answered(call, created);
+        world.answered(call, &created);
     }
     live(&world);
     while net.below(2) == 0 && net.deliver() {}
