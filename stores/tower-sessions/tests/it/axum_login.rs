@@ -154,7 +154,7 @@ fn pages() -> Router {
 }
 
 /// As the examples have it: another store is the only change.
-fn on(store: impl Store + Clone) -> Router {
+pub(crate) fn on(store: impl Store + Clone) -> Router {
     let sessions = SessionManagerLayer::new(TowerSessionStore::new(store))
         .with_secure(false)
         .with_expiry(Expiry::OnInactivity(time::Duration::days(1)));
@@ -162,7 +162,7 @@ fn on(store: impl Store + Clone) -> Router {
 }
 
 /// Over silverback's layer.
-fn over(config: SessionConfig) -> Router {
+pub(crate) fn over(config: SessionConfig) -> Router {
     let auth = layer_fn(|inner| AuthManager::new(inner, Backend, "axum-login.data"));
     pages().layer((
         SessionLayer::new(config.insecure_local_http()),
@@ -225,10 +225,9 @@ where
 #[tokio::test]
 async fn it_runs_on_the_stores_of_silverback() {
     logs_in_and_out(&Browser::new(on(MemoryStore::new())), "id").await;
-    let folder = std::env::temp_dir().join(format!("axum-login-{}", std::process::id()));
-    let files = FilesystemStore::open(&folder).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let files = FilesystemStore::open(folder.path()).unwrap();
     logs_in_and_out(&Browser::new(on(files)), "id").await;
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[tokio::test]
@@ -240,10 +239,13 @@ async fn it_runs_over_the_layer_of_silverback() {
         "account",
     )
     .await;
-    let folder = std::env::temp_dir().join(format!("axum-login-over-{}", std::process::id()));
-    let files = SessionConfig::new("account", FilesystemStore::open(&folder).unwrap(), keys);
+    let folder = tempfile::tempdir().unwrap();
+    let files = SessionConfig::new(
+        "account",
+        FilesystemStore::open(folder.path()).unwrap(),
+        keys,
+    );
     logs_in_and_out(&Browser::new(over(files)).at("http://localhost"), "account").await;
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 /// A server of its own, and a browser that comes to it over HTTP.

@@ -117,7 +117,7 @@ async fn a_session_that_begins_after_flush_is_another_one() {
             }
             session.flush().await.unwrap();
             assert!(session.is_empty().await && session.id().is_none());
-            session.insert("user", 8).await.unwrap();
+            session.insert("user", 8).await.unwrap(); // the second time it is the old value
             session.cycle_id().await.unwrap(); // as a login does
             session.insert("greeting", 9).await.unwrap();
             session.save().await.unwrap();
@@ -303,6 +303,27 @@ async fn a_save_is_in_the_store_when_it_returns() {
     };
     site.serve(jar, save).await;
     assert_eq!(site.get(jar, "a").await, Some(2));
+}
+
+#[tokio::test]
+async fn a_response_that_saves_nothing_passes_as_it_is() {
+    let site = Site::new();
+    let jar = &mut site.jar();
+    site.put(jar, "a", 1).await;
+    let cut_off = |both: Both| async move {
+        both.tower.insert("a", 2).await.unwrap();
+        ((), StatusCode::REQUEST_TIMEOUT)
+    };
+    let (_, response) = site.serve(jar, cut_off).await;
+    assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
+    assert_eq!(site.get(jar, "a").await, Some(1));
+    let fail = |both: Both| async move {
+        both.tower.set_expiry(Some(Expiry::OnSessionEnd));
+        ((), StatusCode::BAD_GATEWAY)
+    };
+    site.store.fail_all(Calls::All);
+    let (_, response) = site.serve(jar, fail).await;
+    assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
 }
 
 #[tokio::test]

@@ -106,9 +106,8 @@ async fn is_a_store_of_their_layer(store: impl Store) {
 #[tokio::test]
 async fn their_layer_works_on_any_store() {
     is_a_store_of_their_layer(MemoryStore::new()).await;
-    let folder = std::env::temp_dir().join(format!("tower-{:x}", Id::default().0));
-    is_a_store_of_their_layer(FilesystemStore::open(&folder).unwrap()).await;
-    std::fs::remove_dir_all(folder).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    is_a_store_of_their_layer(FilesystemStore::open(folder.path()).unwrap()).await;
 }
 
 #[tokio::test]
