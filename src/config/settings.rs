@@ -164,6 +164,11 @@ impl Settings {
         iter::once(self).chain(&self.formerly)
     }
 
+    /// Whether browsers may have the session's cookie with other attributes or under another name.
+    pub(crate) fn has_former_cookies(&self) -> bool {
+        !(self.former.is_empty() && self.formerly.is_empty())
+    }
+
     /// The store of the session's records, if it has any.
     pub(crate) fn records(&self) -> Option<&Reserve> {
         self.records.as_ref()

@@ -50,9 +50,10 @@ impl Reply {
         let moved_from = state.moved_from.take().filter(|_| duty == CookieDuty::Set);
         let moved_from = moved_from.filter(|from| differs(state.view.as_ref(), settings, from));
         let moved_from = moved_from.map(|from| from.render());
+        let leaves = moved_from.is_some() || settings.has_former_cookies();
         let leftovers = match &cookie {
-            Some(_) => leftovers(settings, moved_from.as_deref()),
-            None => Vec::new(),
+            Some(_) if leaves => leftovers(settings, moved_from.as_deref()),
+            _ => Vec::new(),
         };
         let is_refresh = duty == CookieDuty::Refresh;
         Ok(Self {
@@ -65,6 +66,7 @@ impl Reply {
 }
 
 /// The removals of the cookies that one cookie takes the place of.
+#[cold]
 fn leftovers(settings: &Settings, moved_from: Option<&str>) -> Vec<HeaderValue> {
     let former = settings.former.iter().map(String::as_str);
     let of_name = moved_from.into_iter().chain(former);
