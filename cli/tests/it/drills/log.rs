@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    env,
     fmt::{self, Write as _},
     sync::{Arc, Mutex, Once},
     time::Duration,
@@ -45,7 +46,10 @@ pub(super) fn played(drill: impl AsyncFnOnce(Log)) {
         .build();
     LOG.set(Some(log.clone()));
     // This ends a hang, and nothing else.
-    let patience = Duration::from_secs(600);
+    let patience = match env::var_os("SILVERBACK_SOAK") {
+        Some(_) => Duration::from_secs(7_200),
+        None => Duration::from_secs(600),
+    };
     runtime.unwrap().block_on(async {
         tokio::time::timeout(patience, drill(log)).await.unwrap();
     });

@@ -91,13 +91,11 @@ async fn swept(world: &World, store: impl Sweep) {
     );
 
     traffic.goes_on(16).await;
-    assert_eq!(
-        operator(&world.tool, &["list", "--expired", "--json"])
-            .await
-            .lines()
-            .len(),
-        0
-    );
+    // What the visitors have left may have expired by now, if there were many to sweep.
+    let expired = operator(&world.tool, &["list", "--expired", "--json"]).await;
+    let then = THEN.to_string();
+    let day = then.get(..10).unwrap();
+    assert!(!expired.stdout.contains(day), "{expired:?}");
     let doctor = operator(&world.tool, &["doctor"]).await;
     assert!(!doctor.stdout.contains("silverback sweep"), "{doctor:?}");
     let (tally, _) = traffic.end().await;
