@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -154,16 +154,17 @@ async fn send(
 
 /// Reads the answers for those who wait. Whoever still waits at the end has none.
 async fn receive(
-    mut from: BufReader<OwnedReadHalf>,
+    mut from: impl AsyncBufRead + Unpin,
     mut waiting: mpsc::UnboundedReceiver<Waiting>,
     most: usize,
 ) -> io::Result<()> {
     loop {
         let next = tokio::select! {
-            biased;
             next = waiting.recv() => next,
-            // The server closes a connection, or talks without being asked.
-            _ = from.fill_buf() => return Ok(()),
+            // Whoever asks waits before the question is sent, but perhaps not yet when the line
+            // above looked. If nobody waits now, the server closes the connection or talks
+            // without being asked.
+            _ = from.fill_buf() => waiting.try_recv().ok(),
         };
         let Some((expected, answer)) = next else {
             return Ok(());
@@ -202,3 +203,47 @@ impl Facts {
 
 /// Shared by those who use it.
 pub(crate) type Shared = Arc<Connection>;
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use tokio::io::{AsyncRead, ReadBuf};
+
+    use super::*;
+
+    /// A server whose answer to a question is there when the connection is looked at.
+    struct Prompt {
+        question: Option<(mpsc::UnboundedSender<Waiting>, Waiting)>,
+    }
+
+    impl AsyncRead for Prompt {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            into: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if let Some((waiting, question)) = self.question.take() {
+                waiting.send(question).unwrap();
+                into.put_slice(b"HD O7\r\n");
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_between_two_looks_is_read() {
+        // Which of the two is looked at first is left to chance.
+        for _ in 0..64 {
+            let (waiting, asked) = mpsc::unbounded_channel();
+            let (answer, answered) = oneshot::channel();
+            let question = Some((waiting, (vec![7], answer)));
+            let from = BufReader::new(Prompt { question });
+            receive(from, asked, 100).await.unwrap();
+            assert_eq!(answered.await.unwrap(), [Answer::Done]);
+        }
+    }
+}
