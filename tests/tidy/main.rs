@@ -92,7 +92,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "timeouts", "duration", "given", "file", "go", "settings", "mod", "build", "apply",
+            "timeouts", "duration", "given", "file", "go", "settings", "mod", "cookie", "lifetime",
+            "store", "gorilla", "build", "apply",
         ],
     ),
     (
