@@ -337,13 +337,15 @@ impl<From: Browse, To: Browse> Pair<From, To> {
             },
             None => Carried::Overtaken,
         };
-        match carried {
-            Carried::TakenBack(error) => Err(error),
-            _ => Ok(!matches!(
-                self.find(&key, Read::Current).await?,
-                Place::From(_)
-            )),
+        if let Carried::TakenBack(error) = carried {
+            return Err(error);
         }
+        match self.find(&key, Read::Current).await? {
+            Place::From(_) => return Ok(false),
+            Place::Copy(copy) => self.settle(&key, copy).await?,
+            Place::To(_) | Place::Nowhere => {}
+        }
+        Ok(true)
     }
 
     /// A record that is too large for `to` is left alone.

@@ -10,7 +10,7 @@ use super::wires::{Lie, Mode, Net, Side, Wire};
 use crate::{
     clock::{Clock, Timestamp},
     store::{
-        Browse as _, Bytes, Cursor, Expiry, MemoryStore, MigratingStore, Read, RecordKey,
+        Browse as _, Bytes, Cursor, Expiry, MemoryStore, Migrated, MigratingStore, Read, RecordKey,
         RecordKind, Store, StoreError, Sweep as _, Version, migrate::pair::of_from, now,
     },
 };
@@ -443,6 +443,21 @@ fn a_move_back_gives_everything_back() {
         // Another one is made there, and ends.
         at_once(store.create(&OTHER, NEW, expiry(60))).unwrap();
         at_once(store.delete(&OTHER, None)).unwrap();
+    }
+}
+
+#[test]
+fn a_record_is_counted_once_on_its_way_back() {
+    let [one, other] = [(); 2].map(|()| MemoryStore::new());
+    let end = Expiry::new(Timestamp::LATEST, Clock::system().now());
+    at_once(one.create(&KEY, OLD, end)).unwrap();
+    for (from, to) in [(&one, &other), (&other, &one)] {
+        let store = MigratingStore::new(from.clone(), to.clone());
+        let (mut migration, mut moved) = (store.migration(), Migrated::default());
+        while !moved.is_finished() {
+            moved.add(at_once(migration.step(10)));
+        }
+        assert_eq!(moved.moved(), 1);
     }
 }
 
