@@ -174,7 +174,10 @@ const FOLDERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("store/memory", &["table", "shard", "mod"]),
-    ("store/migrate", &["wire", "pair", "many", "pass", "mod"]),
+    (
+        "store/migrate",
+        &["wire", "pair", "many", "save", "seen", "pass", "mod"],
+    ),
     (
         "testing",
         &["body", "jar", "page", "flaky", "mod", "browser"],
