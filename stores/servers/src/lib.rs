@@ -42,6 +42,7 @@ pub use self::{
     memcached::Memcached,
     port::Port,
     postgres::{Postgres, PostgresOptions},
+    program::find,
     proxy::{Outage, Proxy},
     redis::{Cluster, ClusterOptions, Flavour, Redis, RedisOptions, Reply, Sentinel},
     server::Server,
