@@ -1,10 +1,10 @@
 use std::{net::SocketAddr, process::Output};
 
-use example_kit::require;
 use silverback::{
     DefaultResponder, SessionService,
     testing::{Browser, Calls, FlakyStore},
 };
+use silverback_test_servers::find;
 use tokio::{net::TcpListener, process::Command};
 use tonic::{Code, transport::server::TcpIncoming};
 use tower::Layer;
@@ -127,7 +127,7 @@ fn cookie(output: &Output) -> &str {
 
 #[tokio::test]
 async fn another_client_logs_in_and_out() {
-    if !require("buf") {
+    if find("buf").is_none() {
         return;
     }
     let server = serve().await;
