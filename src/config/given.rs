@@ -109,7 +109,7 @@ pub(super) enum Written {
     Bool(bool),
     Count(usize),
     Text(String),
-    Tables(Vec<Vec<(&'static str, Written)>>),
+    Tables(Vec<Vec<(&'static str, Self)>>),
 }
 
 impl Written {
