@@ -92,8 +92,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "timeouts", "duration", "given", "file", "go", "settings", "mod", "cookie", "lifetime",
-            "store", "gorilla", "build", "apply",
+            "timeouts", "duration", "given", "file", "format", "go", "settings", "mod", "cookie",
+            "lifetime", "store", "gorilla", "build", "apply",
         ],
     ),
     (

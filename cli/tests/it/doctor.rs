@@ -73,7 +73,7 @@ pub(crate) fn misses_indexes(world: &World) {
     let report = world.tool.run(&["doctor", "--json"]).json(4);
     assert_eq!(item(&report, "index", "no index")["level"], "change");
     if world.at == At::Postgres {
-        let item = item(&report, "index", "extra was not used");
+        let item = item(&report, "index", "extra has not been used");
         assert!(
             item["change"]
                 .as_str()
@@ -122,7 +122,7 @@ async fn keys_and_settings_are_examined() {
     let report = tool.run(&["doctor", "--json"]).json(4);
     for (topic, found, change) in [
         ("keys", "6 retired", "rotate --keep"),
-        ("keys", "subject key", "no ring"),
+        ("keys", "subject key", "separate key"),
         ("permissions", "mode 644", "chmod 600"),
         ("settings", "plain HTTP", "HTTPS"),
     ] {
