@@ -30,6 +30,7 @@ mod process;
 mod program;
 mod proxy;
 mod redis;
+mod secantus;
 mod server;
 mod user;
 mod waiting;
@@ -42,5 +43,6 @@ pub use self::{
     postgres::{Postgres, PostgresOptions},
     proxy::{Outage, Proxy},
     redis::{Cluster, ClusterOptions, Flavour, Redis, RedisOptions, Reply, Sentinel},
+    secantus::SecantusDb,
     server::Server,
 };
