@@ -17,7 +17,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    gorilla::{FileId, GorillaFiles, Presented},
+    gorilla::{FileId, GorillaFiles, Presented, with_text},
     trace,
 };
 
@@ -104,19 +104,19 @@ async fn blocking<T: Send + 'static>(
     spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-/// Puts a session's text in the place of its ID.
+/// Puts a session's text beside its ID.
 async fn enter(files: &GorillaFiles, headers: &mut HeaderMap) -> io::Result<Option<FileId>> {
     let Some(cookie) = first(headers, files.name()) else {
         return Ok(None);
     };
     let at_work = files.clone();
-    let presented = blocking(move || at_work.open(&cookie)).await?;
-    let (open, text) = match presented {
-        Presented::Other => return Ok(None),
-        Presented::Refused => (None, None),
-        Presented::Open(id, text) => (Some(id), Some(text)),
+    let presented = blocking(move || at_work.open(&cookie).map(|found| (found, cookie))).await?;
+    let (open, value) = match presented {
+        (Presented::Other, _) => return Ok(None),
+        (Presented::Refused, _) => (None, None),
+        (Presented::Open(id, text), cookie) => (Some(id), Some(with_text(&cookie, &text))),
     };
-    replace(headers, files.name(), text.as_deref());
+    replace(headers, files.name(), value.as_deref());
     Ok(open)
 }
 

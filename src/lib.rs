@@ -314,6 +314,8 @@ mod caching;
 mod future;
 #[cfg(all(feature = "gorilla", feature = "filesystem", unix))]
 mod go_files;
+#[cfg(all(feature = "gorilla", feature = "filesystem", unix))]
+mod go_import;
 #[cfg(all(
     doc,
     unix,
@@ -403,7 +405,10 @@ pub use self::{
 pub use self::store::FilesystemStore;
 
 #[cfg(all(feature = "gorilla", feature = "filesystem", unix))]
-pub use self::go_files::GorillaFilesService;
+pub use self::{
+    go_files::GorillaFilesService,
+    go_import::{GorillaImport, GorillaImported},
+};
 
 #[cfg(all(doctest, feature = "axum", feature = "filesystem"))]
 #[doc = include_str!("../README.md")]

@@ -5,6 +5,7 @@ mod frames;
 mod go;
 mod index;
 mod mark;
+mod moved;
 mod wire;
 mod writes;
 
@@ -17,6 +18,7 @@ use std::{
 pub(crate) use self::{
     frames::{FlashId, Frames},
     mark::{End, Fate, Mark, Name, Unreadable},
+    moved::{Moved, Origin},
     wire::{Stored, decode_record, renote, seal_record},
     writes::{Done, WriteId, Writes},
 };

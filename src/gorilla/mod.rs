@@ -5,6 +5,7 @@
 //! | share a session's cookie with a Go program, both ways | [`SessionConfig::write_gorilla`](crate::SessionConfig::write_gorilla) |
 //! | take sessions over from a Go program that is gone | [`SessionConfig::read_gorilla`](crate::SessionConfig::read_gorilla) |
 //! | do the same with the files of gorilla's `FilesystemStore` | `GorillaFiles` (feature `filesystem`) |
+//! | move all of these files into a store at once | `GorillaFiles::import`, or `silverback import` |
 //! | read or make another cookie of gorilla/securecookie | [`SecureCookie`] |
 //! | read or write gob | [`gob`] |
 //!
@@ -40,8 +41,12 @@ mod error;
 mod files;
 pub mod gob;
 mod settings;
+mod texts;
 
-pub(crate) use self::convert::{Fitter, Unfit, key_text, stored, to_json};
+pub(crate) use self::{
+    convert::{Fitter, Unfit, key_text, stored, to_json},
+    texts::{id_of, split_text},
+};
 pub use self::{
     envelope::{KeyPair, OpenedCookie, SecureCookie},
     error::SecureCookieError,
@@ -52,4 +57,7 @@ pub use crate::crypto::HashFunction;
 #[cfg(all(feature = "filesystem", unix))]
 pub use self::files::GorillaFiles;
 #[cfg(all(feature = "filesystem", unix))]
-pub(crate) use self::files::{FileId, Presented};
+pub(crate) use self::{
+    files::{FileId, FileSession, Presented},
+    texts::with_text,
+};

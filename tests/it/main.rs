@@ -38,6 +38,9 @@ mod flash;
 mod former_names;
 #[cfg(feature = "gorilla")]
 mod gorilla;
+mod gorilla_cases;
+mod gorilla_files;
+mod gorilla_moves;
 mod grpc;
 mod headers;
 mod hot_records;

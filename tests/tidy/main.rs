@@ -70,6 +70,7 @@ const FLOORS: &[&[&str]] = &[
         "layer",
         "axum",
         "go_files",
+        "go_import",
         "testing",
         "guide",
     ],
@@ -96,12 +97,14 @@ const FOLDERS: &[(&str, &[&str])] = &[
     ),
     (
         "content",
-        &["index", "frames", "writes", "mark", "mod", "go", "wire"],
+        &[
+            "index", "frames", "writes", "mark", "moved", "mod", "go", "wire",
+        ],
     ),
     (
         "gorilla",
         &[
-            "base64", "error", "envelope", "gob", "convert", "settings", "files", "mod",
+            "base64", "error", "envelope", "gob", "convert", "settings", "texts", "files", "mod",
         ],
     ),
     (
@@ -195,7 +198,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
         "vault",
         &[
             "retry", "records", "own", "ends", "open", "rosters", "enrol", "subjects", "crowd",
-            "write", "renew", "overflow", "destroy", "save", "mod",
+            "write", "foreign", "renew", "overflow", "destroy", "save", "mod",
         ],
     ),
 ];
