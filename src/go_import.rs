@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use crate::{
     config::{SessionConfig, Settings},
     error::{ConfigError, Error, ErrorKind, Rejection},
-    gorilla::{FileId, FileSession, GorillaFiles, with_text},
+    gorilla::{FileSession, GoId, GorillaFiles, with_text},
     request::{Registry, Shared},
     session::Session,
 };
@@ -173,7 +173,7 @@ impl GorillaImport {
         Ok(step)
     }
 
-    async fn take(&self, id: FileId) -> Result<Taken, Error> {
+    async fn take(&self, id: GoId) -> Result<Taken, Error> {
         let files = self.files.clone();
         let session = blocking(move || files.session(id)).await.map_err(failed)?;
         let Some(session) = session else {

@@ -268,7 +268,10 @@ impl Settings {
             }),
             Err(Refused::For(Rejection::Malformed)) => {
                 let in_record = !self.may_be_in_cookie();
-                let foreign = go.open(&self.cookie_name, value, in_record, now)?;
+                let mut foreign = go.open(&self.cookie_name, value, in_record, now)?;
+                if go.carries_end() {
+                    foreign.was_saved(now, self.max_age.unwrap_or(self.idle).min(self.idle));
+                }
                 Ok(Accepted {
                     // A session in a record needs another cookie.
                     current: foreign.current && !in_record,
@@ -321,7 +324,7 @@ impl Settings {
         salt: Option<Salt>,
     ) -> Result<CookieValue, Error> {
         if let Some(go) = self.of_go() {
-            let value = go.seal(&self.cookie_name, content, stamp.issued);
+            let value = go.seal(&self.cookie_name, content, stamp);
             return value.map(CookieValue::Text);
         }
         let payload = |out: &mut Vec<u8>| content.encode_payload(out);
@@ -375,10 +378,12 @@ impl Settings {
         let Some(go) = self.of_go().filter(|_| !content.is_empty()) else {
             return Ok(());
         };
-        let len = go.sealed_len(content)?;
+        let (len, most) = go.kept_len(content)?;
         let whole = self.cookie_name.len() + len + self.rest_len(content.attributes.as_deref());
-        let bounds = [(len, go.max_len()), (whole, wire::MAX_COOKIE_LEN)];
-        let over = bounds.into_iter().find(|(size, limit)| size > limit);
+        let header = (whole, wire::MAX_COOKIE_LEN);
+        let bounds = [Some((len, most)), (!go.is_kept()).then_some(header)];
+        let mut bounds = bounds.into_iter().flatten();
+        let over = bounds.find(|(size, limit)| size > limit);
         over.map_or(Ok(()), |(size, limit)| {
             Err(Error::new(ErrorKind::TooLarge { size, limit }))
         })
@@ -392,6 +397,7 @@ impl Settings {
     ) -> Result<(), ErrorKind> {
         let (size, limit) = match self.records() {
             Some(_) => (payload, self.max_bytes),
+            None if self.of_go().is_some_and(Go::is_kept) => (payload, self.max_bytes),
             None => (self.cookie_len(payload, own), wire::MAX_COOKIE_LEN),
         };
         if size > limit {

@@ -34,22 +34,29 @@
 //! `map[string]interface {}`, which Go reads only after `gob.Register(map[string]interface{}{})`.
 
 mod base64;
+mod carried;
 mod convert;
 mod envelope;
 mod error;
 #[cfg(all(feature = "filesystem", unix))]
 mod files;
 pub mod gob;
+mod id;
+mod layout;
 mod settings;
 mod texts;
 
 pub(crate) use self::{
+    carried::{Carried, CarriedId},
     convert::{Fitter, Unfit, key_text, stored, to_json},
+    id::GoId,
+    layout::GoIds,
     texts::{id_of, split_text},
 };
 pub use self::{
     envelope::{KeyPair, OpenedCookie, SecureCookie},
     error::SecureCookieError,
+    layout::{GoData, GoLayout},
     settings::{GoKey, GoPayload, GoType, Gorilla},
 };
 pub use crate::crypto::HashFunction;
@@ -58,6 +65,6 @@ pub use crate::crypto::HashFunction;
 pub use self::files::GorillaFiles;
 #[cfg(all(feature = "filesystem", unix))]
 pub(crate) use self::{
-    files::{FileId, FileSession, Presented},
+    files::{FileSession, Presented},
     texts::with_text,
 };

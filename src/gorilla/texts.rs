@@ -1,7 +1,10 @@
 //! Sessions that Go keeps beside their cookies: a cookie has an ID, and what is kept under it is the
 //! text of a cookie with the values.
 
-use super::gob::Gob;
+use super::id::GoId;
+
+/// As `FilesystemStore` makes them.
+pub(super) const ID_BYTES: usize = 32;
 
 /// Between a cookie and a text. It is no character of either, which are base64.
 const BETWEEN: u8 = b'.';
@@ -21,11 +24,8 @@ pub(crate) fn split_text(value: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// The ID that a cookie's payload is: 32 bytes in base32.
+/// The ID that a cookie's payload is.
 pub(crate) fn id_of(payload: &[u8]) -> Option<String> {
-    let gob = Gob::decode(payload).ok()?;
-    let id = gob.value.as_str()?;
-    let is_digit = |byte: u8| matches!(byte, b'A'..=b'Z' | b'2'..=b'7');
-    let is_id = id.len() == 52 && id.bytes().all(is_digit);
-    is_id.then(|| id.to_owned())
+    let id = GoId::of_gob(payload, ID_BYTES)?;
+    Some(id.as_str().to_owned())
 }

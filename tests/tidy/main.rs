@@ -69,8 +69,10 @@ const FLOORS: &[&[&str]] = &[
         "service",
         "layer",
         "axum",
+        "go_cookies",
         "go_files",
         "go_import",
+        "go_records",
         "testing",
         "guide",
     ],
@@ -104,7 +106,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "gorilla",
         &[
-            "base64", "error", "envelope", "gob", "convert", "settings", "texts", "files", "mod",
+            "base64", "error", "envelope", "gob", "id", "convert", "layout", "settings", "carried",
+            "texts", "files", "mod",
         ],
     ),
     (
@@ -122,6 +125,10 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "writer",
             "mod",
         ],
+    ),
+    (
+        "go_records",
+        &["records", "kept", "exchange", "service", "mod"],
     ),
     ("request", &["registry", "fetch", "commit", "mod"]),
     ("error", &["config", "rejection", "mod"]),
@@ -170,7 +177,10 @@ const FOLDERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("store/memory", &["table", "shard", "mod"]),
-    ("store/migrate", &["wire", "pair", "many", "pass", "mod"]),
+    (
+        "store/migrate",
+        &["wire", "pair", "many", "save", "seen", "pass", "mod"],
+    ),
     (
         "testing",
         &["body", "jar", "page", "flaky", "mod", "browser"],

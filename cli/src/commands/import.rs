@@ -107,9 +107,8 @@ fn bytes(path: &Path, hex: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     };
     let bytes: Option<Vec<_>> = digits.map(byte).collect();
     let shown = path.display();
-    let bytes =
-        bytes.ok_or_else(|| Failure::Refused(format!("{shown}: a key is no hexadecimal digits")));
-    Ok(Zeroizing::new(bytes))
+    let bad = || Failure::Refused(format!("{shown}: a key has hexadecimal digits alone"));
+    bytes.map(Zeroizing::new).ok_or_else(bad)
 }
 
 fn refused(path: &Path, error: &dyn std::error::Error) -> Failure {

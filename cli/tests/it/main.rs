@@ -15,6 +15,7 @@ mod importing;
 mod keys;
 mod migrating;
 mod refusals;
+mod shell;
 mod stores;
 mod sweeping;
 mod terminal;

@@ -22,6 +22,7 @@
 #![allow(clippy::panic, reason = "only tests call this")]
 
 mod galera;
+mod go;
 mod mariadb;
 mod memcached;
 mod port;
@@ -36,10 +37,12 @@ mod waiting;
 
 pub use self::{
     galera::Galera,
+    go::GoServer,
     mariadb::{MariaDb, MariaDbOptions},
     memcached::Memcached,
     port::Port,
     postgres::{Postgres, PostgresOptions},
+    program::find,
     proxy::{Outage, Proxy},
     redis::{Cluster, ClusterOptions, Flavour, Redis, RedisOptions, Reply, Sentinel},
     server::Server,
