@@ -115,8 +115,8 @@ impl Explanation {
                 expires: foreign.expires,
             }),
             expires: Some(Lifetime::end_of(&foreign, settings)),
-            record_key: Some(foreign.id.record_key()),
-            holds_values: true,
+            record_key: foreign.id.as_ref().map(SessionId::record_key),
+            holds_values: foreign.is_whole,
             ..self
         }
     }

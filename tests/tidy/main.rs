@@ -71,6 +71,7 @@ const FLOORS: &[&[&str]] = &[
         "axum",
         "go_cookies",
         "go_files",
+        "go_import",
         "go_records",
         "testing",
         "guide",
@@ -98,13 +99,15 @@ const FOLDERS: &[(&str, &[&str])] = &[
     ),
     (
         "content",
-        &["index", "frames", "writes", "mark", "mod", "go", "wire"],
+        &[
+            "index", "frames", "writes", "mark", "moved", "mod", "go", "wire",
+        ],
     ),
     (
         "gorilla",
         &[
             "base64", "error", "envelope", "gob", "id", "convert", "layout", "settings", "carried",
-            "files", "mod",
+            "texts", "files", "mod",
         ],
     ),
     (
@@ -205,7 +208,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
         "vault",
         &[
             "retry", "records", "own", "ends", "open", "rosters", "enrol", "subjects", "crowd",
-            "write", "renew", "overflow", "destroy", "save", "mod",
+            "write", "foreign", "renew", "overflow", "destroy", "save", "mod",
         ],
     ),
 ];
