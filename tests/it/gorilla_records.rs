@@ -158,7 +158,7 @@ impl Site {
         let (table, clock) = (Table::of(layout), Clock::manual(START));
         let records = GorillaRecords::new(table.clone(), "sid", format).clock(clock.clone());
         let config = SessionConfig::cookie("sid", Keys::generate().unwrap());
-        let config = configure(config, records.format());
+        let config = configure(config, records.session_format());
         Self {
             table,
             sessions: SessionLayer::new(config).clock(clock.clone()),
