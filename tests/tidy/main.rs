@@ -128,7 +128,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
     ),
     (
         "go_records",
-        &["records", "kept", "exchange", "service", "mod"],
+        &["records", "kept", "save", "exchange", "service", "mod"],
     ),
     ("request", &["registry", "fetch", "commit", "mod"]),
     ("error", &["config", "rejection", "mod"]),
