@@ -227,6 +227,7 @@ const CRATES: &[&str] = &[
     "src",
     "stores/cached/src",
     "stores/memcached/src",
+    "stores/mongodb/src",
     "stores/redb/src",
     "stores/redis/src",
     "stores/sqlx/src",
