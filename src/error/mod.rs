@@ -100,7 +100,7 @@ pub enum ErrorKind {
     /// is not repeated.
     StoreFailed,
     /// The cookie or the record was written by a later release, which may be running beside this
-    /// one. It is neither read nor replaced. The same goes for a record that is being moved, in a
+    /// one. It is neither read nor replaced. The same applies to a record that is being moved, in a
     /// store that is used without its [`MigratingStore`](crate::store::MigratingStore).
     LaterFormat,
     /// The operating system gave no random bytes.

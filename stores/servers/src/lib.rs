@@ -22,6 +22,7 @@
 #![allow(clippy::panic, reason = "only tests call this")]
 
 mod galera;
+mod go;
 mod mariadb;
 mod memcached;
 mod port;
@@ -30,17 +31,21 @@ mod process;
 mod program;
 mod proxy;
 mod redis;
+mod secantus;
 mod server;
 mod user;
 mod waiting;
 
 pub use self::{
     galera::Galera,
+    go::GoServer,
     mariadb::{MariaDb, MariaDbOptions},
     memcached::Memcached,
     port::Port,
     postgres::{Postgres, PostgresOptions},
+    program::find,
     proxy::{Outage, Proxy},
     redis::{Cluster, ClusterOptions, Flavour, Redis, RedisOptions, Reply, Sentinel},
+    secantus::SecantusDb,
     server::Server,
 };
