@@ -129,6 +129,9 @@ async fn examine(store: &Opened, doctor: &Doctor, report: &mut Report) {
         Kind::Sqlite(_, pool) => sql::sqlite(pool, &store.dsn, report).await,
         Kind::Redb(_, path) => files::file(path, report),
         Kind::Memcached(_) => report.skipped("eviction", "memcached does not say what it forgets"),
+        Kind::Firestore(_) => {
+            report.skipped("policy", "whether Firestore removes what has expired")
+        }
     }
     if !matches!(store.kind, Kind::Redis(_) | Kind::Memcached(_)) {
         backlog(store, report).await;
