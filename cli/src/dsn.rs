@@ -12,7 +12,7 @@ pub(crate) struct Dsn {
     pub(crate) prefix: Option<String>,
     /// The table in a database.
     pub(crate) table: Option<String>,
-    /// The collection in Firestore.
+    /// The collection in MongoDB or Firestore.
     pub(crate) collection: Option<String>,
     /// A directory on a file system of another machine is meant to be one.
     pub(crate) is_network: bool,
@@ -34,6 +34,7 @@ pub(crate) enum Place {
     MySql(String),
     Memcached(String),
     Firestore(String),
+    MongoDb(String),
 }
 
 impl Dsn {
@@ -93,6 +94,7 @@ impl Dsn {
             "mysql" | "mariadb" => Place::MySql(format!("mysql:{rest}{query}")),
             "memcached" => Place::Memcached(format!("{address}{query}")),
             "firestore" => Place::Firestore(format!("{address}{query}")),
+            "mongodb" => Place::MongoDb(format!("{address}{query}")),
             _ => return Err(not_understood()),
         };
         dsn.check()
@@ -111,12 +113,12 @@ impl Dsn {
             self.place,
             Place::Sqlite(_) | Place::Postgres(_) | Place::MySql(_)
         );
+        let has_collection = matches!(self.place, Place::MongoDb(_) | Place::Firestore(_));
         let is_file = matches!(self.place, Place::File(_));
-        let is_firestore = matches!(self.place, Place::Firestore(_));
         for (name, is_given, works) in [
             ("prefix", self.prefix.is_some(), has_prefix),
             ("table", self.table.is_some(), is_sql),
-            ("collection", self.collection.is_some(), is_firestore),
+            ("collection", self.collection.is_some(), has_collection),
             ("network", self.is_network, is_file),
         ] {
             if is_given && !works {
@@ -153,7 +155,7 @@ fn each(scheme: &str, login: Option<&str>, hosts: &str, end: &str) -> Vec<String
 }
 
 fn not_understood() -> Failure {
-    let known = "redis://, rediss://, redis+cluster://, redis+sentinel://, postgres://, mysql://, memcached://, firestore://, sqlite:, redb: or file:";
+    let known = "redis://, rediss://, redis+cluster://, redis+sentinel://, postgres://, mysql://, mongodb://, memcached://, firestore://, sqlite:, redb: or file:";
     Failure::Refused(format!("--store: an address begins with {known}"))
 }
 
@@ -198,6 +200,11 @@ mod tests {
                 "firestore://shop/eu?collection=s",
                 Place::Firestore("firestore://shop/eu".into()),
                 "firestore://shop/eu",
+            ),
+            (
+                "mongodb://u:p@a:1,b/shop?replicaSet=rs0&collection=carts",
+                Place::MongoDb("mongodb://u:p@a:1,b/shop?replicaSet=rs0".into()),
+                "mongodb://a:1,b/shop",
             ),
             (
                 "sqlite:///s.db",
@@ -269,6 +276,8 @@ mod tests {
             "memcached://h?table=x",
             "firestore://shop?table=x",
             "sqlite:s?collection=x",
+            "mongodb://h/d?table=x",
+            "postgres://h/d?collection=x",
             "mysql://h?network=true",
         ] {
             assert!(

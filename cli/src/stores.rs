@@ -13,6 +13,7 @@ use silverback::{
 };
 use silverback_firestore::FirestoreStore;
 use silverback_memcached::MemcachedStore;
+use silverback_mongodb::MongoStore;
 use silverback_redb::RedbStore;
 use silverback_redis::RedisStore;
 use silverback_sqlx::{MySqlStore, PostgresStore, SqlStore, SqliteStore};
@@ -43,6 +44,7 @@ pub(crate) enum Kind {
     Redb(RedbStore, PathBuf),
     Memcached(MemcachedStore),
     Firestore(FirestoreStore),
+    MongoDb(MongoStore),
 }
 
 /// How long a database may need to let this tool in.
@@ -65,6 +67,7 @@ impl Opened {
             Kind::Redb(store, _) => DynStore::new(store.clone()),
             Kind::Memcached(store) => DynStore::new(store.clone()),
             Kind::Firestore(store) => DynStore::new(store.clone()),
+            Kind::MongoDb(store) => DynStore::new(store.clone()),
         };
         Ok(Self { kind, dsn, shared })
     }
@@ -83,6 +86,7 @@ impl Opened {
             Kind::Sqlite(store, _) => store.browse(from, limit).await,
             Kind::Redb(store, _) => store.browse(from, limit).await,
             Kind::Firestore(store) => store.browse(from, limit).await,
+            Kind::MongoDb(store) => store.browse(from, limit).await,
             Kind::Memcached(_) => Err(StoreError::refused("memcached cannot list its keys")),
         }
     }
@@ -97,6 +101,7 @@ impl Opened {
             Kind::Sqlite(store, _) => store.sweep_some(limit).await,
             Kind::Redb(store, _) => store.sweep_some(limit).await,
             Kind::Firestore(store) => store.sweep_some(limit).await,
+            Kind::MongoDb(store) => store.sweep_some(limit).await,
         })
     }
 }
@@ -165,6 +170,15 @@ async fn open(dsn: &Dsn) -> Result<Kind, Failure> {
             Kind::Memcached(prefixed.map_err(|error| Failure::refused("--store", &error))?)
         }
         Place::Firestore(url) => Kind::Firestore(open_firestore(url, dsn).await?),
+        Place::MongoDb(url) => {
+            let connected = MongoStore::connect(url).await;
+            let store = connected.map_err(|error| not_connected(shown, &error))?;
+            let store = store.max_record_bytes(usize::MAX);
+            Kind::MongoDb(match &dsn.collection {
+                Some(name) => store.collection(name),
+                None => store,
+            })
+        }
         Place::Sqlite(path) => {
             check_file(path, shown)?;
             let options = SqliteConnectOptions::from_str("sqlite:")

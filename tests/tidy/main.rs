@@ -69,7 +69,9 @@ const FLOORS: &[&[&str]] = &[
         "service",
         "layer",
         "axum",
+        "go_cookies",
         "go_files",
+        "go_records",
         "testing",
         "guide",
     ],
@@ -90,8 +92,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "timeouts", "duration", "given", "file", "go", "settings", "mod", "cookie", "lifetime",
-            "store", "gorilla", "build", "apply",
+            "timeouts", "duration", "given", "file", "format", "go", "settings", "mod", "cookie",
+            "lifetime", "store", "gorilla", "build", "apply",
         ],
     ),
     (
@@ -101,7 +103,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "gorilla",
         &[
-            "base64", "error", "envelope", "gob", "convert", "settings", "files", "mod",
+            "base64", "error", "envelope", "gob", "id", "convert", "layout", "settings", "carried",
+            "files", "mod",
         ],
     ),
     (
@@ -119,6 +122,10 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "writer",
             "mod",
         ],
+    ),
+    (
+        "go_records",
+        &["records", "kept", "exchange", "service", "mod"],
     ),
     ("request", &["registry", "fetch", "commit", "mod"]),
     ("error", &["config", "rejection", "mod"]),
@@ -167,7 +174,10 @@ const FOLDERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("store/memory", &["table", "shard", "mod"]),
-    ("store/migrate", &["wire", "pair", "many", "pass", "mod"]),
+    (
+        "store/migrate",
+        &["wire", "pair", "many", "save", "seen", "pass", "mod"],
+    ),
     (
         "testing",
         &["body", "jar", "page", "flaky", "mod", "browser"],
@@ -218,6 +228,7 @@ const CRATES: &[&str] = &[
     "stores/cached/src",
     "stores/firestore/src",
     "stores/memcached/src",
+    "stores/mongodb/src",
     "stores/redb/src",
     "stores/redis/src",
     "stores/sqlx/src",

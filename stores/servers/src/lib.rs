@@ -23,6 +23,7 @@
 
 mod firestore;
 mod galera;
+mod go;
 mod mariadb;
 mod memcached;
 mod port;
@@ -31,6 +32,7 @@ mod process;
 mod program;
 mod proxy;
 mod redis;
+mod secantus;
 mod server;
 mod user;
 mod waiting;
@@ -38,11 +40,14 @@ mod waiting;
 pub use self::{
     firestore::Firestore,
     galera::Galera,
+    go::GoServer,
     mariadb::{MariaDb, MariaDbOptions},
     memcached::Memcached,
     port::Port,
     postgres::{Postgres, PostgresOptions},
+    program::find,
     proxy::{Outage, Proxy},
     redis::{Cluster, ClusterOptions, Flavour, Redis, RedisOptions, Reply, Sentinel},
+    secantus::SecantusDb,
     server::Server,
 };

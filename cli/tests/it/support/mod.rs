@@ -18,9 +18,10 @@ use silverback::{
 };
 use silverback_firestore::FirestoreStore;
 use silverback_memcached::MemcachedStore;
+use silverback_mongodb::MongoStore;
 use silverback_redis::RedisStore;
 use silverback_sqlx::{SqlStore, SqliteStore};
-use silverback_test_servers::{Firestore, MariaDb, Memcached, Postgres, Redis};
+use silverback_test_servers::{Firestore, MariaDb, Memcached, Postgres, Redis, SecantusDb};
 use tower::service_fn;
 
 use self::reopened::Reopened;
@@ -42,6 +43,7 @@ pub(crate) enum At {
     MariaDb,
     Memcached,
     Firestore,
+    MongoDb,
 }
 
 /// A server that runs as long as the test.
@@ -52,6 +54,7 @@ enum Server {
     MariaDb(MariaDb),
     Memcached(Memcached),
     Firestore(Firestore),
+    MongoDb(SecantusDb),
 }
 
 /// A site, and what it has.
@@ -181,7 +184,11 @@ impl World {
         match &self.server {
             Server::Postgres(server) => drop(server.sql(statements)),
             Server::MariaDb(server) => drop(server.sql(statements)),
-            Server::None | Server::Redis(_) | Server::Memcached(_) | Server::Firestore(_) => {
+            Server::None
+            | Server::Redis(_)
+            | Server::Memcached(_)
+            | Server::MongoDb(_)
+            | Server::Firestore(_) => {
                 panic!("{:?} has no such statement", self.at)
             }
         }
@@ -192,6 +199,13 @@ impl World {
         match &self.server {
             Server::Memcached(server) => server.flush(),
             _ => panic!("{:?} forgets nothing", self.at),
+        }
+    }
+
+    pub(crate) fn mongodb(&self) -> Option<&SecantusDb> {
+        match &self.server {
+            Server::MongoDb(server) => Some(server),
+            _ => None,
         }
     }
 
@@ -281,6 +295,13 @@ async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Serv
                 DynStore::new(store.timeout(long)),
                 Server::Firestore(server),
             )
+        }
+        At::MongoDb => {
+            let server = SecantusDb::start()?;
+            let dsn = format!("{}&collection=carts", server.url("shop"));
+            let store = MongoStore::connect(&server.url("shop")).await.unwrap();
+            let store = store.collection("carts").timeout(long);
+            (dsn, DynStore::new(store), Server::MongoDb(server))
         }
     })
 }
