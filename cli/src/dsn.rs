@@ -12,7 +12,7 @@ pub(crate) struct Dsn {
     pub(crate) prefix: Option<String>,
     /// The table in a database.
     pub(crate) table: Option<String>,
-    /// The collection in MongoDB.
+    /// The collection in MongoDB or Firestore.
     pub(crate) collection: Option<String>,
     /// A directory on a file system of another machine is meant to be one.
     pub(crate) is_network: bool,
@@ -33,6 +33,7 @@ pub(crate) enum Place {
     Postgres(String),
     MySql(String),
     Memcached(String),
+    Firestore(String),
     MongoDb(String),
 }
 
@@ -92,6 +93,7 @@ impl Dsn {
             "postgres" | "postgresql" => Place::Postgres(format!("{address}{query}")),
             "mysql" | "mariadb" => Place::MySql(format!("mysql:{rest}{query}")),
             "memcached" => Place::Memcached(format!("{address}{query}")),
+            "firestore" => Place::Firestore(format!("{address}{query}")),
             "mongodb" => Place::MongoDb(format!("{address}{query}")),
             _ => return Err(not_understood()),
         };
@@ -111,12 +113,12 @@ impl Dsn {
             self.place,
             Place::Sqlite(_) | Place::Postgres(_) | Place::MySql(_)
         );
-        let is_mongodb = matches!(self.place, Place::MongoDb(_));
+        let has_collection = matches!(self.place, Place::MongoDb(_) | Place::Firestore(_));
         let is_file = matches!(self.place, Place::File(_));
         for (name, is_given, works) in [
             ("prefix", self.prefix.is_some(), has_prefix),
             ("table", self.table.is_some(), is_sql),
-            ("collection", self.collection.is_some(), is_mongodb),
+            ("collection", self.collection.is_some(), has_collection),
             ("network", self.is_network, is_file),
         ] {
             if is_given && !works {
@@ -153,7 +155,7 @@ fn each(scheme: &str, login: Option<&str>, hosts: &str, end: &str) -> Vec<String
 }
 
 fn not_understood() -> Failure {
-    let known = "redis://, rediss://, redis+cluster://, redis+sentinel://, postgres://, mysql://, mongodb://, memcached://, sqlite:, redb: or file:";
+    let known = "redis://, rediss://, redis+cluster://, redis+sentinel://, postgres://, mysql://, mongodb://, memcached://, firestore://, sqlite:, redb: or file:";
     Failure::Refused(format!("--store: an address begins with {known}"))
 }
 
@@ -193,6 +195,11 @@ mod tests {
                 "memcached://h:1?prefix=p:",
                 Place::Memcached("memcached://h:1".into()),
                 "memcached://h:1",
+            ),
+            (
+                "firestore://shop/eu?collection=s",
+                Place::Firestore("firestore://shop/eu".into()),
+                "firestore://shop/eu",
             ),
             (
                 "mongodb://u:p@a:1,b/shop?replicaSet=rs0&collection=carts",
@@ -267,6 +274,8 @@ mod tests {
             "redb:s?prefix=x",
             "redb:s?table=x",
             "memcached://h?table=x",
+            "firestore://shop?table=x",
+            "sqlite:s?collection=x",
             "mongodb://h/d?table=x",
             "postgres://h/d?collection=x",
             "mysql://h?network=true",

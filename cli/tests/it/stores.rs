@@ -39,6 +39,11 @@ async fn mariadb() {
 }
 
 #[tokio::test]
+async fn firestore() {
+    run(At::Firestore).await;
+}
+
+#[tokio::test]
 async fn mongodb() {
     run(At::MongoDb).await;
 }

@@ -21,6 +21,7 @@
 #![cfg(unix)]
 #![allow(clippy::panic, reason = "only tests call this")]
 
+mod firestore;
 mod galera;
 mod go;
 mod mariadb;
@@ -37,6 +38,7 @@ mod user;
 mod waiting;
 
 pub use self::{
+    firestore::Firestore,
     galera::Galera,
     go::GoServer,
     mariadb::{MariaDb, MariaDbOptions},

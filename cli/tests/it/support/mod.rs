@@ -16,11 +16,12 @@ use silverback::{
     store::{DynStore, RecordKey},
     testing::{Body, Browser},
 };
+use silverback_firestore::FirestoreStore;
 use silverback_memcached::MemcachedStore;
 use silverback_mongodb::MongoStore;
 use silverback_redis::RedisStore;
 use silverback_sqlx::{SqlStore, SqliteStore};
-use silverback_test_servers::{MariaDb, Memcached, Postgres, Redis, SecantusDb};
+use silverback_test_servers::{Firestore, MariaDb, Memcached, Postgres, Redis, SecantusDb};
 use tower::service_fn;
 
 use self::reopened::Reopened;
@@ -41,6 +42,7 @@ pub(crate) enum At {
     Postgres,
     MariaDb,
     Memcached,
+    Firestore,
     MongoDb,
 }
 
@@ -51,6 +53,7 @@ enum Server {
     Postgres(Postgres),
     MariaDb(MariaDb),
     Memcached(Memcached),
+    Firestore(Firestore),
     MongoDb(SecantusDb),
 }
 
@@ -90,6 +93,9 @@ impl World {
         let config = SessionConfig::new("account", store.clone(), keys).settings(read(&file));
         let mut tool = Tool::default();
         tool.env("SILVERBACK_STORE", &dsn);
+        if let Server::Firestore(server) = &server {
+            tool.env("FIRESTORE_EMULATOR_HOST", &server.host());
+        }
         tool.env("SILVERBACK_SETTINGS", file.to_str().unwrap());
         tool.env("SILVERBACK_SECTION", "sessions.account");
         tool.env("SILVERBACK_KEY_FILE", key_file.to_str().unwrap());
@@ -178,7 +184,11 @@ impl World {
         match &self.server {
             Server::Postgres(server) => drop(server.sql(statements)),
             Server::MariaDb(server) => drop(server.sql(statements)),
-            Server::None | Server::Redis(_) | Server::Memcached(_) | Server::MongoDb(_) => {
+            Server::None
+            | Server::Redis(_)
+            | Server::Memcached(_)
+            | Server::MongoDb(_)
+            | Server::Firestore(_) => {
                 panic!("{:?} has no such statement", self.at)
             }
         }
@@ -274,6 +284,17 @@ async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Serv
             let store = store.prefix("shop:").unwrap().timeout(long);
             let dsn = format!("{}?prefix=shop:", server.url());
             (dsn, DynStore::new(store), Server::Memcached(server))
+        }
+        At::Firestore => {
+            let server = Firestore::start()?;
+            let store = FirestoreStore::connect_emulator(&server.host(), "firestore://shop").await;
+            let store = store.unwrap().collection("sessions").unwrap();
+            let dsn = "firestore://shop?collection=sessions".to_owned();
+            (
+                dsn,
+                DynStore::new(store.timeout(long)),
+                Server::Firestore(server),
+            )
         }
         At::MongoDb => {
             let server = SecantusDb::start()?;
