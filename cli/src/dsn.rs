@@ -12,6 +12,8 @@ pub(crate) struct Dsn {
     pub(crate) prefix: Option<String>,
     /// The table in a database.
     pub(crate) table: Option<String>,
+    /// The collection in MongoDB.
+    pub(crate) collection: Option<String>,
     /// A directory on a file system of another machine is meant to be one.
     pub(crate) is_network: bool,
     /// The address without what logs in.
@@ -31,6 +33,7 @@ pub(crate) enum Place {
     Postgres(String),
     MySql(String),
     Memcached(String),
+    MongoDb(String),
 }
 
 impl Dsn {
@@ -40,6 +43,7 @@ impl Dsn {
             place: Place::File(PathBuf::new()),
             prefix: None,
             table: None,
+            collection: None,
             is_network: false,
             shown: String::new(),
             secret: None,
@@ -49,6 +53,7 @@ impl Dsn {
             match pair.split_once('=') {
                 Some(("prefix", prefix)) => dsn.prefix = Some(prefix.to_owned()),
                 Some(("table", table)) => dsn.table = Some(table.to_owned()),
+                Some(("collection", name)) => dsn.collection = Some(name.to_owned()),
                 Some(("network", "true")) => dsn.is_network = true,
                 _ => rest.push(pair),
             }
@@ -87,6 +92,7 @@ impl Dsn {
             "postgres" | "postgresql" => Place::Postgres(format!("{address}{query}")),
             "mysql" | "mariadb" => Place::MySql(format!("mysql:{rest}{query}")),
             "memcached" => Place::Memcached(format!("{address}{query}")),
+            "mongodb" => Place::MongoDb(format!("{address}{query}")),
             _ => return Err(not_understood()),
         };
         dsn.check()
@@ -105,10 +111,12 @@ impl Dsn {
             self.place,
             Place::Sqlite(_) | Place::Postgres(_) | Place::MySql(_)
         );
+        let is_mongodb = matches!(self.place, Place::MongoDb(_));
         let is_file = matches!(self.place, Place::File(_));
         for (name, is_given, works) in [
             ("prefix", self.prefix.is_some(), has_prefix),
             ("table", self.table.is_some(), is_sql),
+            ("collection", self.collection.is_some(), is_mongodb),
             ("network", self.is_network, is_file),
         ] {
             if is_given && !works {
@@ -145,7 +153,7 @@ fn each(scheme: &str, login: Option<&str>, hosts: &str, end: &str) -> Vec<String
 }
 
 fn not_understood() -> Failure {
-    let known = "redis://, rediss://, redis+cluster://, redis+sentinel://, postgres://, mysql://, memcached://, sqlite:, redb: or file:";
+    let known = "redis://, rediss://, redis+cluster://, redis+sentinel://, postgres://, mysql://, mongodb://, memcached://, sqlite:, redb: or file:";
     Failure::Refused(format!("--store: an address begins with {known}"))
 }
 
@@ -185,6 +193,11 @@ mod tests {
                 "memcached://h:1?prefix=p:",
                 Place::Memcached("memcached://h:1".into()),
                 "memcached://h:1",
+            ),
+            (
+                "mongodb://u:p@a:1,b/shop?replicaSet=rs0&collection=carts",
+                Place::MongoDb("mongodb://u:p@a:1,b/shop?replicaSet=rs0".into()),
+                "mongodb://a:1,b/shop",
             ),
             (
                 "sqlite:///s.db",
@@ -254,6 +267,8 @@ mod tests {
             "redb:s?prefix=x",
             "redb:s?table=x",
             "memcached://h?table=x",
+            "mongodb://h/d?table=x",
+            "postgres://h/d?collection=x",
             "mysql://h?network=true",
         ] {
             assert!(

@@ -31,6 +31,7 @@ mod process;
 mod program;
 mod proxy;
 mod redis;
+mod secantus;
 mod server;
 mod user;
 mod waiting;
@@ -45,5 +46,6 @@ pub use self::{
     program::find,
     proxy::{Outage, Proxy},
     redis::{Cluster, ClusterOptions, Flavour, Redis, RedisOptions, Reply, Sentinel},
+    secantus::SecantusDb,
     server::Server,
 };

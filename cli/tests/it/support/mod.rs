@@ -17,9 +17,10 @@ use silverback::{
     testing::{Body, Browser},
 };
 use silverback_memcached::MemcachedStore;
+use silverback_mongodb::MongoStore;
 use silverback_redis::RedisStore;
 use silverback_sqlx::{SqlStore, SqliteStore};
-use silverback_test_servers::{MariaDb, Memcached, Postgres, Redis};
+use silverback_test_servers::{MariaDb, Memcached, Postgres, Redis, SecantusDb};
 use tower::service_fn;
 
 use self::reopened::Reopened;
@@ -40,6 +41,7 @@ pub(crate) enum At {
     Postgres,
     MariaDb,
     Memcached,
+    MongoDb,
 }
 
 /// A server that runs as long as the test.
@@ -49,6 +51,7 @@ enum Server {
     Postgres(Postgres),
     MariaDb(MariaDb),
     Memcached(Memcached),
+    MongoDb(SecantusDb),
 }
 
 /// A site, and what it has.
@@ -175,7 +178,7 @@ impl World {
         match &self.server {
             Server::Postgres(server) => drop(server.sql(statements)),
             Server::MariaDb(server) => drop(server.sql(statements)),
-            Server::None | Server::Redis(_) | Server::Memcached(_) => {
+            Server::None | Server::Redis(_) | Server::Memcached(_) | Server::MongoDb(_) => {
                 panic!("{:?} has no such statement", self.at)
             }
         }
@@ -186,6 +189,13 @@ impl World {
         match &self.server {
             Server::Memcached(server) => server.flush(),
             _ => panic!("{:?} forgets nothing", self.at),
+        }
+    }
+
+    pub(crate) fn mongodb(&self) -> Option<&SecantusDb> {
+        match &self.server {
+            Server::MongoDb(server) => Some(server),
+            _ => None,
         }
     }
 
@@ -264,6 +274,13 @@ async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Serv
             let store = store.prefix("shop:").unwrap().timeout(long);
             let dsn = format!("{}?prefix=shop:", server.url());
             (dsn, DynStore::new(store), Server::Memcached(server))
+        }
+        At::MongoDb => {
+            let server = SecantusDb::start()?;
+            let dsn = format!("{}&collection=carts", server.url("shop"));
+            let store = MongoStore::connect(&server.url("shop")).await.unwrap();
+            let store = store.collection("carts").timeout(long);
+            (dsn, DynStore::new(store), Server::MongoDb(server))
         }
     })
 }
