@@ -74,7 +74,7 @@ pub(crate) struct Visit {
 }
 
 const SETTINGS: &str =
-    "[sessions.account]\nidle_timeout = \"30m\"\nabsolute_timeout = \"14 days\"\n";
+    "[sessions.account]\nidle_timeout = \"1 day\"\nabsolute_timeout = \"14 days\"\n";
 
 impl World {
     /// `None` if the server is not installed.
