@@ -155,6 +155,7 @@ impl<S: Store> TowerSessionStore<S> {
     /// let store = TowerSessionStore::new(MemoryStore::new()).moving_from(Former::v0_14(old));
     /// assert!(store.migration().is_none()); // theirs in memory cannot be listed
     /// ```
+    #[must_use]
     pub fn migration(&self) -> Option<FormerMigration<'_, S>> {
         FormerMigration::new(self, self.former.as_ref()?)
     }
