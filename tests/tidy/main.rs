@@ -216,6 +216,7 @@ const EXAMPLES: usize = 85;
 const CRATES: &[&str] = &[
     "src",
     "stores/cached/src",
+    "stores/dynamodb/src",
     "stores/memcached/src",
     "stores/redb/src",
     "stores/redis/src",

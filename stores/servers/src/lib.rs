@@ -21,6 +21,7 @@
 #![cfg(unix)]
 #![allow(clippy::panic, reason = "only tests call this")]
 
+mod dynamodb;
 mod galera;
 mod mariadb;
 mod memcached;
@@ -35,6 +36,7 @@ mod user;
 mod waiting;
 
 pub use self::{
+    dynamodb::DynamoDb,
     galera::Galera,
     mariadb::{MariaDb, MariaDbOptions},
     memcached::Memcached,
