@@ -12,6 +12,9 @@ pub(crate) struct Dsn {
     pub(crate) prefix: Option<String>,
     /// The table in a database.
     pub(crate) table: Option<String>,
+    /// Where the table of DynamoDB is, if it is not where the AWS CLI would look.
+    pub(crate) region: Option<String>,
+    pub(crate) endpoint: Option<String>,
     /// A directory on a file system of another machine is meant to be one.
     pub(crate) is_network: bool,
     /// The address without what logs in.
@@ -31,6 +34,7 @@ pub(crate) enum Place {
     Postgres(String),
     MySql(String),
     Memcached(String),
+    DynamoDb(String),
 }
 
 impl Dsn {
@@ -40,6 +44,8 @@ impl Dsn {
             place: Place::File(PathBuf::new()),
             prefix: None,
             table: None,
+            region: None,
+            endpoint: None,
             is_network: false,
             shown: String::new(),
             secret: None,
@@ -49,6 +55,8 @@ impl Dsn {
             match pair.split_once('=') {
                 Some(("prefix", prefix)) => dsn.prefix = Some(prefix.to_owned()),
                 Some(("table", table)) => dsn.table = Some(table.to_owned()),
+                Some(("region", region)) => dsn.region = Some(region.to_owned()),
+                Some(("endpoint", endpoint)) => dsn.endpoint = Some(endpoint.to_owned()),
                 Some(("network", "true")) => dsn.is_network = true,
                 _ => rest.push(pair),
             }
@@ -87,6 +95,7 @@ impl Dsn {
             "postgres" | "postgresql" => Place::Postgres(format!("{address}{query}")),
             "mysql" | "mariadb" => Place::MySql(format!("mysql:{rest}{query}")),
             "memcached" => Place::Memcached(format!("{address}{query}")),
+            "dynamodb" => Place::DynamoDb(rest.strip_prefix("//").unwrap_or(rest).to_owned()),
             _ => return Err(not_understood()),
         };
         dsn.check()
@@ -106,9 +115,12 @@ impl Dsn {
             Place::Sqlite(_) | Place::Postgres(_) | Place::MySql(_)
         );
         let is_file = matches!(self.place, Place::File(_));
+        let is_aws = matches!(self.place, Place::DynamoDb(_));
         for (name, is_given, works) in [
             ("prefix", self.prefix.is_some(), has_prefix),
             ("table", self.table.is_some(), is_sql),
+            ("region", self.region.is_some(), is_aws),
+            ("endpoint", self.endpoint.is_some(), is_aws),
             ("network", self.is_network, is_file),
         ] {
             if is_given && !works {
@@ -145,7 +157,7 @@ fn each(scheme: &str, login: Option<&str>, hosts: &str, end: &str) -> Vec<String
 }
 
 fn not_understood() -> Failure {
-    let known = "redis://, rediss://, redis+cluster://, redis+sentinel://, postgres://, mysql://, memcached://, sqlite:, redb: or file:";
+    let known = "redis://, rediss://, redis+cluster://, redis+sentinel://, postgres://, mysql://, memcached://, dynamodb:, sqlite:, redb: or file:";
     Failure::Refused(format!("--store: an address begins with {known}"))
 }
 
@@ -185,6 +197,16 @@ mod tests {
                 "memcached://h:1?prefix=p:",
                 Place::Memcached("memcached://h:1".into()),
                 "memcached://h:1",
+            ),
+            (
+                "dynamodb:shop?region=eu-central-1&endpoint=http://h:1",
+                Place::DynamoDb("shop".into()),
+                "dynamodb:shop",
+            ),
+            (
+                "dynamodb:arn:aws:dynamodb:eu-central-1:1:table/shop",
+                Place::DynamoDb("arn:aws:dynamodb:eu-central-1:1:table/shop".into()),
+                "dynamodb:arn:aws:dynamodb:eu-central-1:1:table/shop",
             ),
             (
                 "sqlite:///s.db",
@@ -254,6 +276,9 @@ mod tests {
             "redb:s?prefix=x",
             "redb:s?table=x",
             "memcached://h?table=x",
+            "memcached://h?region=x",
+            "dynamodb:t?table=x",
+            "sqlite:s?endpoint=x",
             "mysql://h?network=true",
         ] {
             assert!(

@@ -6,10 +6,16 @@ use std::{
     time::Duration,
 };
 
+use aws_config::{BehaviorVersion, Region};
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use silverback::{
     FilesystemStore,
-    store::{Browse as _, Cursor, DynStore, Page, StoreError, Sweep as _, Swept},
+    store::{
+        Browse as _, Cursor, DynStore, Page, Read, RecordKey, Store as _, StoreError, Sweep as _,
+        Swept,
+    },
 };
+use silverback_dynamodb::DynamoDbStore;
 use silverback_memcached::MemcachedStore;
 use silverback_redb::RedbStore;
 use silverback_redis::RedisStore;
@@ -40,6 +46,7 @@ pub(crate) enum Kind {
     Sqlite(SqliteStore, SqlitePool),
     Redb(RedbStore, PathBuf),
     Memcached(MemcachedStore),
+    DynamoDb(DynamoDbStore),
 }
 
 /// How long a database may need to let this tool in.
@@ -61,6 +68,7 @@ impl Opened {
             Kind::Sqlite(store, _) => DynStore::new(store.clone()),
             Kind::Redb(store, _) => DynStore::new(store.clone()),
             Kind::Memcached(store) => DynStore::new(store.clone()),
+            Kind::DynamoDb(store) => DynStore::new(store.clone()),
         };
         Ok(Self { kind, dsn, shared })
     }
@@ -78,6 +86,7 @@ impl Opened {
             Kind::MySql(store, _) => store.browse(from, limit).await,
             Kind::Sqlite(store, _) => store.browse(from, limit).await,
             Kind::Redb(store, _) => store.browse(from, limit).await,
+            Kind::DynamoDb(store) => store.browse(from, limit).await,
             Kind::Memcached(_) => Err(StoreError::refused("memcached cannot list its keys")),
         }
     }
@@ -85,7 +94,7 @@ impl Opened {
     /// Sweeps some records; `None` if the server removes by itself what is over.
     pub(crate) async fn sweep_some(&self, limit: usize) -> Option<Swept> {
         Some(match &self.kind {
-            Kind::Redis(_) | Kind::Memcached(_) => return None,
+            Kind::Redis(_) | Kind::Memcached(_) | Kind::DynamoDb(_) => return None,
             Kind::File(store, _) => store.sweep_some(limit).await,
             Kind::Postgres(store, _) => store.sweep_some(limit).await,
             Kind::MySql(store, _) => store.sweep_some(limit).await,
@@ -158,6 +167,7 @@ async fn open(dsn: &Dsn) -> Result<Kind, Failure> {
                 .try_fold(store, |store, it| store.prefix(it));
             Kind::Memcached(prefixed.map_err(|error| Failure::refused("--store", &error))?)
         }
+        Place::DynamoDb(table) => Kind::DynamoDb(open_table(table, dsn).await?),
         Place::Sqlite(path) => {
             check_file(path, shown)?;
             let options = SqliteConnectOptions::from_str("sqlite:")
@@ -190,6 +200,27 @@ async fn reach_redis(url: &str, shown: &str) -> Result<(), Failure> {
     reached
         .map(drop)
         .map_err(|error| cannot_open(shown, &error))
+}
+
+/// With the credentials that the AWS CLI would take, and asked once, for any key.
+async fn open_table(table: &str, dsn: &Dsn) -> Result<DynamoDbStore, Failure> {
+    let tls = tls::Provider::Rustls(CryptoMode::Ring);
+    let http = aws_smithy_http_client::Builder::new().tls_provider(tls);
+    let mut config =
+        aws_config::defaults(BehaviorVersion::latest()).http_client(http.build_https());
+    if let Some(region) = &dsn.region {
+        config = config.region(Region::new(region.clone()));
+    }
+    if let Some(endpoint) = &dsn.endpoint {
+        config = config.endpoint_url(endpoint);
+    }
+    let client = aws_sdk_dynamodb::Client::new(&config.load().await);
+    let store = DynamoDbStore::new(&client, table).timeout(PATIENCE);
+    let any = RecordKey::from_bytes([0; 32]);
+    match store.load(&any, Read::Recent).await {
+        Ok(_) | Err(StoreError::Corrupt(_)) => Ok(store),
+        Err(error) => Err(not_connected(&dsn.shown, &error)),
+    }
 }
 
 fn open_directory(path: &PathBuf, dsn: &Dsn) -> Result<FilesystemStore, Failure> {

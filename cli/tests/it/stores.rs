@@ -38,6 +38,11 @@ async fn mariadb() {
     run(At::MariaDb).await;
 }
 
+#[tokio::test]
+async fn dynamodb() {
+    run(At::DynamoDb).await;
+}
+
 /// It cannot list, and knows no subjects.
 #[tokio::test]
 async fn memcached() {
