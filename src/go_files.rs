@@ -8,16 +8,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode,
-    header::{COOKIE, RETRY_AFTER, SET_COOKIE},
-};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header::RETRY_AFTER};
 use tokio::task::spawn_blocking;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    gorilla::{FileId, GorillaFiles, Presented},
+    go_cookies,
+    gorilla::{GoId, GorillaFiles, Presented},
     trace,
 };
 
@@ -105,10 +103,12 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Puts a session's text in the place of its ID.
-async fn enter(files: &GorillaFiles, headers: &mut HeaderMap) -> io::Result<Option<FileId>> {
-    let Some(cookie) = first(headers, files.name()) else {
+async fn enter(files: &GorillaFiles, headers: &mut HeaderMap) -> io::Result<Option<GoId>> {
+    // Of several cookies of a name, the first counts in Go.
+    let Some(cookie) = go_cookies::presented(headers, files.name()).next() else {
         return Ok(None);
     };
+    let cookie = cookie.to_vec();
     let at_work = files.clone();
     let presented = blocking(move || at_work.open(&cookie)).await?;
     let (open, text) = match presented {
@@ -116,84 +116,36 @@ async fn enter(files: &GorillaFiles, headers: &mut HeaderMap) -> io::Result<Opti
         Presented::Refused => (None, None),
         Presented::Open(id, text) => (Some(id), Some(text)),
     };
-    replace(headers, files.name(), text.as_deref());
+    go_cookies::replace(headers, files.name(), |_| true, text.as_deref());
     Ok(open)
-}
-
-/// The cookies of a header, each with its name and the value that Go would see.
-fn pairs(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], &[u8])> {
-    header.split(|byte| *byte == b';').map(|pair| {
-        let pair = pair.trim_ascii();
-        let at = memchr::memchr(b'=', pair).unwrap_or(pair.len());
-        let (name, value) = pair.split_at(at);
-        let value = value.get(1..).unwrap_or_default();
-        let bare = value.strip_prefix(b"\"");
-        let bare = bare.and_then(|value| value.strip_suffix(b"\""));
-        (pair, name.trim_ascii(), bare.unwrap_or(value))
-    })
-}
-
-/// Of several cookies of a name, the first counts in Go.
-fn first(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
-    let all = headers.get_all(COOKIE).iter();
-    let mut all = all.flat_map(|header| pairs(header.as_bytes()));
-    let cookie = all.find(|(_, other, _)| *other == name.as_bytes());
-    cookie.map(|(_, _, value)| value.to_vec())
-}
-
-/// Puts one cookie in the place of all of its name.
-fn replace(headers: &mut HeaderMap, name: &str, value: Option<&[u8]>) {
-    let mut kept: Vec<Vec<u8>> = Vec::new();
-    for header in headers.get_all(COOKIE) {
-        let others = pairs(header.as_bytes()).filter(|(_, other, _)| *other != name.as_bytes());
-        kept.extend(others.map(|(pair, _, _)| pair.to_vec()));
-    }
-    if let Some(value) = value {
-        kept.push([name.as_bytes(), b"=", value].concat());
-    }
-    headers.remove(COOKIE);
-    // What came out of a header, and the text of a cookie, can be in one.
-    if let Ok(cookies) = HeaderValue::from_bytes(&kept.join(&b"; "[..]))
-        && !kept.is_empty()
-    {
-        headers.insert(COOKIE, cookies);
-    }
 }
 
 /// Keeps the text that the response sends, and puts the ID in its place. `false` if the session is
 /// gone.
 async fn leave(
     files: &GorillaFiles,
-    open: Option<FileId>,
+    open: Option<GoId>,
     headers: &mut HeaderMap,
 ) -> io::Result<bool> {
-    let mut cookies: Vec<_> = headers.get_all(SET_COOKIE).iter().cloned().collect();
+    let mut cookies = go_cookies::set(headers);
     for header in &mut cookies {
-        let Some((text, attributes)) = sent(header.as_bytes(), files.name()) else {
+        let Some((text, attributes)) = go_cookies::sent(header, files.name()) else {
             continue;
         };
+        let (text, attributes) = (text.to_vec(), attributes.to_vec());
         let (files, open) = (files.clone(), open.clone());
         let saved = blocking(move || kept(&files, open, &text)).await?;
         match saved {
             Kept::Other => continue,
             Kept::Gone => return Ok(false),
             Kept::Under(cookie, name) => {
-                let value = [name.as_bytes(), b"=", cookie.as_bytes(), &attributes].concat();
-                *header = HeaderValue::from_bytes(&value).map_err(io::Error::other)?;
+                let set = go_cookies::header(&name, &cookie, &attributes);
+                *header = set.ok_or_else(|| io::Error::other("no header"))?;
             }
         }
     }
-    headers.remove(SET_COOKIE);
-    headers.extend(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
+    go_cookies::put_back(headers, cookies);
     Ok(true)
-}
-
-/// The value that a header sets for a cookie of this name, and the attributes behind it.
-fn sent(header: &[u8], name: &str) -> Option<(Vec<u8>, Vec<u8>)> {
-    let set = header.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-    let end = memchr::memchr(b';', set).unwrap_or(set.len());
-    let (value, attributes) = set.split_at(end);
-    Some((value.to_vec(), attributes.to_vec()))
 }
 
 enum Kept {
@@ -204,7 +156,7 @@ enum Kept {
     Under(String, String),
 }
 
-fn kept(files: &GorillaFiles, open: Option<FileId>, text: &[u8]) -> io::Result<Kept> {
+fn kept(files: &GorillaFiles, open: Option<GoId>, text: &[u8]) -> io::Result<Kept> {
     if text.is_empty() {
         if let Some(id) = &open {
             files.remove(id)?;

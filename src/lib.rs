@@ -312,8 +312,12 @@ mod answer;
 mod body;
 mod caching;
 mod future;
+#[cfg(feature = "gorilla")]
+mod go_cookies;
 #[cfg(all(feature = "gorilla", feature = "filesystem", unix))]
 mod go_files;
+#[cfg(feature = "gorilla")]
+mod go_records;
 #[cfg(all(
     doc,
     unix,
@@ -404,6 +408,8 @@ pub use self::store::FilesystemStore;
 
 #[cfg(all(feature = "gorilla", feature = "filesystem", unix))]
 pub use self::go_files::GorillaFilesService;
+#[cfg(feature = "gorilla")]
+pub use self::go_records::{GoRecord, GoRecords, GorillaRecords, GorillaRecordsService};
 
 #[cfg(all(doctest, feature = "axum", feature = "filesystem"))]
 #[doc = include_str!("../README.md")]

@@ -169,12 +169,10 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Check settings, keys and the store, and say what to change.
     Doctor(Doctor),
-    /// Print the completions for a shell.
-    #[command(hide = true)]
+    /// Print the script by which a shell completes this tool's arguments.
     Completions { shell: Shell },
-    /// Print the manual page.
-    #[command(hide = true)]
-    Man,
+    /// Print the manual page, or write one for each command.
+    Man(Manual),
 }
 
 #[derive(Debug, Group)]
@@ -353,4 +351,11 @@ pub(crate) struct Doctor {
     /// Read so many times to measure how fast the store answers.
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     pub(crate) reads: usize,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Manual {
+    /// Write silverback.1, silverback-list.1 and so on into this folder instead.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: Option<PathBuf>,
 }

@@ -68,6 +68,6 @@ async fn perform(args: &Args, out: &mut Out) -> Result<(), Failure> {
         Command::Explain(explain) => commands::explain(common, explain, out).await,
         Command::Doctor(doctor) => doctor::run(common, doctor, out).await,
         Command::Completions { shell } => commands::completions(*shell, out),
-        Command::Man => commands::man(out),
+        Command::Man(manual) => commands::man(manual, out),
     }
 }

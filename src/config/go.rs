@@ -1,8 +1,12 @@
 //! The format of a session that is shared with Go.
 
+use std::time::Duration;
+
 #[cfg(feature = "gorilla")]
 pub(crate) use self::format::Go;
 
+#[cfg(not(feature = "gorilla"))]
+use crate::codec::Stamp;
 use crate::{clock::Timestamp, content::Content, id::SessionId};
 
 /// What a cookie of another maker has of a session.
@@ -18,6 +22,15 @@ pub(crate) struct Foreign {
     pub(crate) current: bool,
 }
 
+impl Foreign {
+    /// It was given so long when it was saved, at the latest now: that is when that was.
+    pub(crate) fn was_saved(&mut self, now: Timestamp, given: Duration) {
+        let saved = self.expires.as_secs().saturating_sub(given.as_secs());
+        self.saved = Timestamp::from_secs(saved).min(now);
+        self.content.created = self.saved;
+    }
+}
+
 /// Without the feature there is none.
 #[cfg(not(feature = "gorilla"))]
 #[derive(Clone, Debug)]
@@ -29,7 +42,7 @@ impl Go {
         match *self {}
     }
 
-    pub(crate) const fn lasts(&self) -> std::time::Duration {
+    pub(crate) const fn lasts(&self) -> Duration {
         match *self {}
     }
 
@@ -46,16 +59,23 @@ impl Go {
         &self,
         _: &str,
         _: &Content,
-        _: Timestamp,
+        _: &Stamp,
     ) -> Result<String, crate::error::Error> {
         match *self {}
     }
 
-    pub(crate) const fn sealed_len(&self, _: &Content) -> Result<usize, crate::error::Error> {
+    pub(crate) const fn carries_end(&self) -> bool {
         match *self {}
     }
 
-    pub(crate) const fn max_len(&self) -> usize {
+    pub(crate) const fn is_kept(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) const fn kept_len(
+        &self,
+        _: &Content,
+    ) -> Result<(usize, usize), crate::error::Error> {
         match *self {}
     }
 }
@@ -67,6 +87,7 @@ mod format {
     use super::Foreign;
     use crate::{
         clock::Timestamp,
+        codec::Stamp,
         content::Content,
         error::{Error, ErrorKind, Rejection},
         gorilla::{Gorilla, SecureCookieError, Unfit},
@@ -99,8 +120,7 @@ mod format {
         ) -> Result<Foreign, Rejection> {
             // It is given its time when that is known.
             let read = |payload: Vec<u8>| Content::of_go(&payload, &self.format, now);
-            let opened = self.format.cookies.decode_with(name, value, now, read);
-            let opened = opened.map_err(refused)?;
+            let opened = self.format.open(name, value, now, read).map_err(refused)?;
             // The clocks of Go's servers may be ahead.
             let saved = opened.saved.min(now);
             let (id, _) = opened
@@ -116,7 +136,10 @@ mod format {
                 content,
                 id: SessionId::of_token(id),
                 saved,
-                expires: saved.saturating_add(self.lasts()),
+                expires: match self.format.carries_end() {
+                    true => opened.saved,
+                    false => saved.saturating_add(self.lasts()),
+                },
                 current: opened.is_current,
             })
         }
@@ -128,30 +151,36 @@ mod format {
             &self,
             name: &str,
             content: &Content,
-            saved: Timestamp,
+            stamp: &Stamp,
         ) -> Result<String, Error> {
             let payload = content.to_go(&self.format).map_err(unfit)?;
-            let sealed = self.format.cookies.encode(name, &payload, saved);
+            let sealed = self
+                .format
+                .seal(name, stamp.token_id, &payload, stamp.issued);
             sealed.map_err(|error| match error {
                 SecureCookieError::TooLongToEncode(size) => {
-                    let limit = self.max_len();
+                    let limit = self.format.cookies.longest().unwrap_or(usize::MAX);
                     Error::new(ErrorKind::TooLarge { size, limit })
                 }
                 error => Error::with_source(ErrorKind::RandomFailed, error),
             })
         }
 
-        /// How long the cookie's value is.
-        pub(crate) fn sealed_len(&self, content: &Content) -> Result<usize, Error> {
-            let payload = content.to_go(&self.format).map_err(unfit)?;
-            // The last time that has so many digits.
-            let saved = Timestamp::LATEST;
-            Ok(self.format.cookies.encoded_len(payload.len(), saved))
+        /// Whether nothing tells when a session was saved.
+        pub(crate) fn carries_end(&self) -> bool {
+            self.format.carries_end()
         }
 
-        /// The most that a cookie's value may have.
-        pub(crate) fn max_len(&self) -> usize {
-            self.format.cookies.longest().unwrap_or(usize::MAX)
+        /// Whether a layer outside has the cookie.
+        pub(crate) fn is_kept(&self) -> bool {
+            self.format.is_kept()
+        }
+
+        /// How long the cookie's value is, or what is kept in its place, and the most that it may
+        /// be.
+        pub(crate) fn kept_len(&self, content: &Content) -> Result<(usize, usize), Error> {
+            let payload = content.to_go(&self.format).map_err(unfit)?;
+            Ok(self.format.kept_len(payload.len()))
         }
     }
 

@@ -267,7 +267,10 @@ impl Settings {
                 ..opened
             }),
             Err(Refused::For(Rejection::Malformed)) => {
-                let foreign = go.open(&self.cookie_name, value, now)?;
+                let mut foreign = go.open(&self.cookie_name, value, now)?;
+                if go.carries_end() {
+                    foreign.was_saved(now, self.max_age.unwrap_or(self.idle).min(self.idle));
+                }
                 Ok(Accepted {
                     current: foreign.current,
                     payload: Payload::Foreign(Box::new(foreign)),
@@ -313,7 +316,7 @@ impl Settings {
         salt: Option<Salt>,
     ) -> Result<CookieValue, Error> {
         if let Some(go) = self.of_go() {
-            let value = go.seal(&self.cookie_name, content, stamp.issued);
+            let value = go.seal(&self.cookie_name, content, stamp);
             return value.map(CookieValue::Text);
         }
         let payload = |out: &mut Vec<u8>| content.encode_payload(out);
@@ -367,10 +370,12 @@ impl Settings {
         let Some(go) = self.of_go().filter(|_| !content.is_empty()) else {
             return Ok(());
         };
-        let len = go.sealed_len(content)?;
+        let (len, most) = go.kept_len(content)?;
         let whole = self.cookie_name.len() + len + self.rest_len(content.attributes.as_deref());
-        let bounds = [(len, go.max_len()), (whole, wire::MAX_COOKIE_LEN)];
-        let over = bounds.into_iter().find(|(size, limit)| size > limit);
+        let header = (whole, wire::MAX_COOKIE_LEN);
+        let bounds = [Some((len, most)), (!go.is_kept()).then_some(header)];
+        let mut bounds = bounds.into_iter().flatten();
+        let over = bounds.find(|(size, limit)| size > limit);
         over.map_or(Ok(()), |(size, limit)| {
             Err(Error::new(ErrorKind::TooLarge { size, limit }))
         })
@@ -384,6 +389,7 @@ impl Settings {
     ) -> Result<(), ErrorKind> {
         let (size, limit) = match self.records() {
             Some(_) => (payload, self.max_bytes),
+            None if self.of_go().is_some_and(Go::is_kept) => (payload, self.max_bytes),
             None => (self.cookie_len(payload, own), wire::MAX_COOKIE_LEN),
         };
         if size > limit {

@@ -53,15 +53,86 @@ impl Content {
     }
 }
 
-/// The messages that came have their places as ids; new ones have random ids.
-fn flash_id(at: usize) -> FlashId {
-    (at as u64).to_be_bytes()
+/// Does to a session what another request has done to it: `mine` came of `old`, and so did `theirs`.
+/// All are payloads of one session. `None` if one of them cannot be read.
+///
+/// A value that both have changed is mine. Messages that I have shown are gone, and mine are behind
+/// theirs.
+pub(crate) fn merge_go(
+    [old, mine, theirs]: [&[u8]; 3],
+    format: &Gorilla,
+) -> Option<Result<Vec<u8>, Unfit>> {
+    let read = |payload| Content::of_go(payload, format, Timestamp::default());
+    let (old, mine, mut theirs) = (read(old)?, read(mine)?, read(theirs)?);
+    theirs.frames = merged(&old.frames, &mine.frames, &theirs.frames);
+    Some(theirs.to_go(format))
+}
+
+fn merged(old: &Frames, mine: &Frames, theirs: &Frames) -> Frames {
+    let mut frames = Frames::default();
+    let mut added: Vec<_> = mine.messages().collect();
+    let mut shown: Vec<_> = old.messages().collect();
+    shown.retain(|message| !take(&mut added, *message));
+    for kept in theirs.kept() {
+        match kept {
+            Kept::Value(key, value) => match (old.get(key), mine.get(key)) {
+                (Some(_), None) => {}
+                (before, Some(after)) if before != Some(after) => frames.insert(key, after),
+                _ => frames.insert(key, value),
+            },
+            Kept::Flash(queue, id, message) if !take(&mut shown, (queue, message)) => {
+                frames.push_flash(queue, id, message);
+            }
+            Kept::Flash(..) => {}
+        }
+    }
+    for key in mine.keys().filter(|key| theirs.get(key).is_none()) {
+        match mine.get(key) {
+            Some(value) if old.get(key) != Some(value) => frames.insert(key, value),
+            _ => {}
+        }
+    }
+    for (queue, message) in added {
+        frames.push_flash(queue, NEW, message);
+    }
+    frames
+}
+
+/// The id of a message that no gob had.
+const NEW: FlashId = [0xff; 8];
+
+type Message<'a> = (&'a str, &'a [u8]);
+
+/// Takes one such message out, if there is one.
+fn take(messages: &mut Vec<Message<'_>>, message: Message<'_>) -> bool {
+    let found = messages.iter().position(|other| *other == message);
+    found.map(|at| messages.remove(at)).is_some()
+}
+
+impl Frames {
+    fn messages(&self) -> impl Iterator<Item = Message<'_>> {
+        self.kept().filter_map(|kept| match kept {
+            Kept::Flash(queue, _, message) => Some((queue, message)),
+            Kept::Value(..) => None,
+        })
+    }
+}
+
+/// The messages that came have their places as ids: that of the queue among the values, and that in
+/// the queue. New ones have random ids.
+fn flash_id(queue: usize, at: usize) -> FlashId {
+    ((queue as u64) << 32 | at as u64).to_be_bytes()
+}
+
+/// The place in its queue. A random one matters to nobody: it lends a type that may not fit.
+fn place(id: FlashId) -> usize {
+    u64::from_be_bytes(id) as u32 as usize
 }
 
 fn of_json(payload: &[u8], format: &Gorilla) -> Option<Frames> {
     let values: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(payload).ok()?;
     let mut frames = Frames::default();
-    for (key, value) in &values {
+    for (place, (key, value)) in values.iter().enumerate() {
         let messages = || serde_json::from_str::<Vec<Box<RawValue>>>(value.get()).ok();
         match format
             .queue_of(key)
@@ -69,7 +140,7 @@ fn of_json(payload: &[u8], format: &Gorilla) -> Option<Frames> {
         {
             Some((queue, messages)) => {
                 for (at, message) in messages.iter().enumerate() {
-                    frames.push_flash(queue, flash_id(at), message.get().as_bytes());
+                    frames.push_flash(queue, flash_id(place, at), message.get().as_bytes());
                 }
             }
             None => frames.insert(key, value.get().as_bytes()),
@@ -122,13 +193,13 @@ fn of_gob(gob: &Gob, format: &Gorilla) -> Option<Frames> {
         return None;
     };
     let (mut frames, types) = (Frames::default(), &gob.types);
-    for (key, value) in entries {
+    for (place, (key, value)) in entries.iter().enumerate() {
         let key = key_text(key, types);
         match (format.queue_of(&key), value.concrete()) {
             (Some(queue), Value::List { items, .. }) => {
                 for (at, message) in items.iter().enumerate() {
                     let json = to_json(message, types).to_string();
-                    frames.push_flash(queue, flash_id(at), json.as_bytes());
+                    frames.push_flash(queue, flash_id(place, at), json.as_bytes());
                 }
             }
             _ => frames.insert(&key, &stored(value, types)),
@@ -207,8 +278,7 @@ struct Queue<'a> {
 
 impl Queue<'_> {
     fn push(&mut self, id: FlashId, message: &[u8], types: &mut Types) -> Result<(), Unfit> {
-        let old = usize::try_from(u64::from_be_bytes(id)).ok();
-        let old = old.and_then(|at| self.old.get(at));
+        let old = self.old.get(place(id));
         let message = Fitter { types }.value(message, old, TypeId::INTERFACE);
         self.items
             .push(message.map_err(|error| error.of(self.key))?);
@@ -231,4 +301,119 @@ fn key_of<'a>(queue: &'a str, format: &Gorilla) -> Result<&'a str, Unfit> {
 
 fn unfit(what: &str) -> Unfit {
     Unfit { what: what.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::gorilla::{KeyPair, SecureCookie};
+
+    fn format() -> Gorilla {
+        let cookies = SecureCookie::new([KeyPair::signing([1; 32]).unwrap()]).unwrap();
+        Gorilla::new(cookies).flash_queue("errors")
+    }
+
+    /// A session of these values, and of messages in two queues.
+    fn payload(values: &[(&str, i64)], messages: &[(&str, &str)], of: &Gorilla) -> Vec<u8> {
+        let mut content = Content::new(Timestamp::default());
+        for (key, value) in values {
+            let value = json!(value).to_string();
+            content.frames.insert(key, value.as_bytes());
+        }
+        for (at, (queue, text)) in messages.iter().enumerate() {
+            let text = json!(text).to_string();
+            let id = flash_id(9, at);
+            content.frames.push_flash(queue, id, text.as_bytes());
+        }
+        content.to_go(of).unwrap()
+    }
+
+    fn told(payload: &[u8], of: &Gorilla) -> Vec<String> {
+        let content = Content::of_go(payload, of, Timestamp::default()).unwrap();
+        let mut all: Vec<_> = content
+            .frames
+            .kept()
+            .map(|kept| match kept {
+                Kept::Value(key, value) => format!("{key}={}", String::from_utf8_lossy(value)),
+                Kept::Flash(queue, _, text) => format!("{queue}!{}", String::from_utf8_lossy(text)),
+            })
+            .collect();
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn what_two_requests_change_is_changed() {
+        for kind in [GoPayload::Sessions, GoPayload::Json] {
+            let of = format().payload(kind);
+            let old = payload(
+                &[("a", 1), ("b", 1), ("c", 1), ("d", 1), ("e", 1)],
+                &[("", "shown"), ("", "kept"), ("errors", "kept")],
+                &of,
+            );
+            let mine = payload(
+                &[("a", 2), ("c", 1), ("d", 2), ("mine", 1), ("e", 1)],
+                &[("", "kept"), ("errors", "kept"), ("", "mine")],
+                &of,
+            );
+            let theirs = payload(
+                &[("a", 1), ("b", 3), ("c", 3), ("d", 3), ("theirs", 1)],
+                &[
+                    ("", "shown"),
+                    ("", "kept"),
+                    ("errors", "kept"),
+                    ("", "theirs"),
+                ],
+                &of,
+            );
+            let merged = merge_go([&old, &mine, &theirs], &of).unwrap().unwrap();
+            assert_eq!(
+                told(&merged, &of),
+                [
+                    "!\"kept\"",
+                    "!\"mine\"",
+                    "!\"theirs\"",
+                    "a=2",
+                    "c=3",
+                    "d=2",
+                    "errors!\"kept\"",
+                    "mine=1",
+                    "theirs=1"
+                ]
+            );
+            assert!(merge_go([&old, &mine, b"garbage"], &of).is_none());
+        }
+    }
+
+    #[test]
+    fn types_of_go_survive_a_merge() {
+        let of = format();
+        let mut gob = Gob::session();
+        gob.insert("n", Value::Int(5).named("int64"));
+        let old = gob.encode().unwrap();
+        let mut changed = gob.clone();
+        changed.insert("n", Value::Int(6).named("int64"));
+        let mine = changed.encode().unwrap();
+        gob.insert("small", Value::Uint(7).named("uint8"));
+        let theirs = gob.encode().unwrap();
+        let merged = merge_go([&old, &mine, &theirs], &of).unwrap().unwrap();
+        let merged = Gob::decode(&merged).unwrap();
+        assert_eq!(merged.get("n"), Some(&Value::Int(6).named("int64")));
+        assert_eq!(merged.get("small"), Some(&Value::Uint(7).named("uint8")));
+    }
+
+    /// A message is taken by its id.
+    #[test]
+    fn messages_of_two_queues_have_ids_of_their_own() {
+        let of = format();
+        let gob = payload(&[], &[("", "one"), ("errors", "other")], &of);
+        let content = Content::of_go(&gob, &of, Timestamp::default()).unwrap();
+        let ids: Vec<_> = ["", "errors"]
+            .iter()
+            .flat_map(|queue| content.frames.flashes(queue).map(|(id, _)| id))
+            .collect();
+        assert!(ids.len() == 2 && ids[0] != ids[1], "{ids:?}");
+    }
 }

@@ -14,6 +14,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "gorilla")]
+pub(crate) use self::go::merge_go;
 pub(crate) use self::{
     frames::{FlashId, Frames},
     mark::{End, Fate, Mark, Name, Unreadable},

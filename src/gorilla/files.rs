@@ -10,15 +10,8 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    envelope::SecureCookie,
-    error::SecureCookieError,
-    gob::{Gob, Types, Value},
-};
-use crate::{
-    clock::{Clock, Timestamp},
-    crypto,
-};
+use super::{envelope::SecureCookie, error::SecureCookieError, gob::Gob, id::GoId};
+use crate::clock::{Clock, Timestamp};
 
 /// What is read of a file at most: more than a gob can be.
 const MAX_LEN: u64 = 16 << 20;
@@ -101,55 +94,15 @@ struct Folder {
 #[derive(Debug)]
 pub(crate) enum Presented {
     /// The session with this ID, whose file has this text.
-    Open(FileId, Vec<u8>),
+    Open(GoId, Vec<u8>),
     /// A session that there is not, or a cookie that no browser was ever sent.
     Refused,
     /// It is none of gorilla's.
     Other,
 }
 
-/// A session's ID: 52 digits of base32, which are 32 bytes.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct FileId(String);
-
-const ID_LEN: usize = 52;
-const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-
-impl FileId {
-    fn parse(text: &str) -> Option<Self> {
-        let is_id = text.len() == ID_LEN && text.bytes().all(|byte| DIGITS.contains(&byte));
-        is_id.then(|| Self(text.to_owned()))
-    }
-
-    fn random() -> io::Result<Self> {
-        let bytes = crypto::random::<32>();
-        let bytes = bytes.map_err(|_| io::Error::other("no random bytes"))?;
-        Ok(Self(base32(&bytes)))
-    }
-
-    fn of_gob(payload: &[u8]) -> Option<Self> {
-        Self::parse(Gob::decode(payload).ok()?.value.as_str()?)
-    }
-
-    fn to_gob(&self) -> Result<Vec<u8>, io::Error> {
-        let gob = Gob::new(Types::new(), Value::string(&*self.0));
-        gob.encode().map_err(io::Error::other)
-    }
-}
-
-/// RFC 4648, section 6, without padding.
-fn base32(bytes: &[u8]) -> String {
-    let digits = bytes.chunks(5).flat_map(|chunk| {
-        let word = chunk
-            .iter()
-            .fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
-        let bits = chunk.len() * 8;
-        let word = word << (40 - bits);
-        (0..bits.div_ceil(5)).map(move |at| (word >> (35 - 5 * at)) as usize & 31)
-    });
-    let digits = digits.filter_map(|digit| DIGITS.get(digit));
-    digits.map(|digit| char::from(*digit)).collect()
-}
+/// How many bytes an ID is.
+const ID_BYTES: usize = 32;
 
 impl GorillaFiles {
     /// Takes the folder, the name of the session in Go, and the keys of Go's store.
@@ -230,7 +183,7 @@ impl GorillaFiles {
 
     /// Opens the session that a cookie names.
     pub(crate) fn open(&self, cookie: &[u8]) -> io::Result<Presented> {
-        let id = match self.decode(cookie, |payload| Some(FileId::of_gob(&payload))) {
+        let id = match self.decode(cookie, |payload| Some(GoId::of_gob(&payload, ID_BYTES))) {
             Ok(Some(id)) => id,
             // A text of a file is no cookie here: it would outlive the file.
             Ok(None) => return Ok(Presented::Refused),
@@ -245,7 +198,7 @@ impl GorillaFiles {
         })
     }
 
-    fn read(&self, id: &FileId) -> io::Result<Option<Vec<u8>>> {
+    fn read(&self, id: &GoId) -> io::Result<Option<Vec<u8>>> {
         for read in 1..=READS {
             let Some(text) = found(read_file(&self.shared.path_of(id)))? else {
                 return Ok(None);
@@ -272,33 +225,38 @@ impl GorillaFiles {
 
     /// Keeps the text under the ID of a session that was open, or a new one, and returns the value
     /// of its cookie. `None` if the file of the open session is gone.
-    pub(crate) fn save(&self, open: Option<FileId>, text: &[u8]) -> io::Result<Option<String>> {
+    pub(crate) fn save(&self, open: Option<GoId>, text: &[u8]) -> io::Result<Option<String>> {
         let (id, is_new) = match open {
             Some(id) => (id, false),
-            None => (FileId::random()?, true),
+            None => (random_id()?, true),
         };
         if !self.shared.write(&id, text, is_new)? {
             return Ok(None);
         }
         let cookies = &self.shared.cookies;
-        let cookie = cookies.encode(self.name(), &id.to_gob()?, self.now());
+        let id = id.to_gob().map_err(io::Error::other)?;
+        let cookie = cookies.encode(self.name(), &id, self.now());
         cookie.map(Some).map_err(io::Error::other)
     }
 
-    pub(crate) fn remove(&self, id: &FileId) -> io::Result<()> {
+    pub(crate) fn remove(&self, id: &GoId) -> io::Result<()> {
         found(fs::remove_file(self.shared.path_of(id))).map(drop)
     }
 }
 
+fn random_id() -> io::Result<GoId> {
+    GoId::random::<ID_BYTES>().map_err(|_| io::Error::other("no random bytes"))
+}
+
 impl Folder {
-    fn path_of(&self, id: &FileId) -> PathBuf {
-        self.path.join(format!("session_{}", id.0))
+    fn path_of(&self, id: &GoId) -> PathBuf {
+        self.path.join(format!("session_{}", id.as_str()))
     }
 
     /// Writes another file and renames it. `false` if the file that it replaces is gone.
-    fn write(&self, id: &FileId, text: &[u8], is_new: bool) -> io::Result<bool> {
+    fn write(&self, id: &GoId, text: &[u8], is_new: bool) -> io::Result<bool> {
         let path = self.path_of(id);
-        let other = self.path.join(format!(".{}", FileId::random()?.0));
+        let other = self.path.join(format!(".{}", random_id()?.as_str()));
         let written = write_file(&other, text).and_then(|()| match is_new {
             true => fs::rename(&other, &path).map(|()| true),
             false => replace(&other, &path),
@@ -359,39 +317,5 @@ fn rename_over(other: &Path, path: &Path) -> io::Result<bool> {
     match path.try_exists()? {
         true => fs::rename(other, path).map(|()| true),
         false => Ok(false),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_those_of_go() {
-        let bytes: Vec<_> = (0..32).map(|at| at * 8 + 1).collect();
-        // Python: base64.b32encode(bytes(at * 8 + 1 for at in range(32))).rstrip(b"=")
-        assert_eq!(
-            base32(&bytes),
-            "AEERCGJBFEYTSQKJKFMWC2LRPGAYTEMZUGU3DOOBZHI5TYPJ6H4Q"
-        );
-        assert_eq!(base32(b"f"), "MY");
-        assert_eq!(base32(b"foobar"), "MZXW6YTBOI");
-        let id = FileId::random().unwrap();
-        assert_eq!(FileId::of_gob(&id.to_gob().unwrap()), Some(id));
-    }
-
-    #[test]
-    fn nothing_else_is_an_id() {
-        for text in [
-            "",
-            "A",
-            "../../../../etc/passwd",
-            &"a".repeat(52),
-            &"A".repeat(53),
-        ] {
-            assert_eq!(FileId::parse(text), None);
-        }
-        let path = format!("{}/..", "A".repeat(49));
-        assert_eq!(FileId::parse(&path), None);
     }
 }

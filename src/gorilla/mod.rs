@@ -33,18 +33,27 @@
 //! `map[string]interface {}`, which Go reads only after `gob.Register(map[string]interface{}{})`.
 
 mod base64;
+mod carried;
 mod convert;
 mod envelope;
 mod error;
 #[cfg(all(feature = "filesystem", unix))]
 mod files;
 pub mod gob;
+mod id;
+mod layout;
 mod settings;
 
-pub(crate) use self::convert::{Fitter, Unfit, key_text, stored, to_json};
+pub(crate) use self::{
+    carried::{Carried, CarriedId},
+    convert::{Fitter, Unfit, key_text, stored, to_json},
+    id::GoId,
+    layout::GoIds,
+};
 pub use self::{
     envelope::{KeyPair, OpenedCookie, SecureCookie},
     error::SecureCookieError,
+    layout::{GoData, GoLayout},
     settings::{GoKey, GoPayload, GoType, Gorilla},
 };
 pub use crate::crypto::HashFunction;
@@ -52,4 +61,4 @@ pub use crate::crypto::HashFunction;
 #[cfg(all(feature = "filesystem", unix))]
 pub use self::files::GorillaFiles;
 #[cfg(all(feature = "filesystem", unix))]
-pub(crate) use self::files::{FileId, Presented};
+pub(crate) use self::files::Presented;

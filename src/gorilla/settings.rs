@@ -9,6 +9,7 @@ use super::{
     convert,
     envelope::SecureCookie,
     gob::{Gob, TypeId, Types, Value},
+    layout::GoLayout,
 };
 
 /// The format of a session that gorilla/sessions or dghubble/sessions keeps in a cookie, for
@@ -42,6 +43,8 @@ pub struct Gorilla {
     pub(crate) cookies: SecureCookie,
     pub(crate) payload: GoPayload,
     queues: Vec<String>,
+    /// Of a store on a server, if a layer outside keeps the sessions there.
+    pub(super) layout: Option<GoLayout>,
 }
 
 /// What is in a cookie of Go's.
@@ -111,6 +114,7 @@ impl Gorilla {
             cookies,
             payload: GoPayload::default(),
             queues: Vec::new(),
+            layout: None,
         }
     }
 

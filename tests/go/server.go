@@ -4,7 +4,7 @@
 //	server cookie KEYS...
 //	server files FOLDER KEYS...
 //
-// KEYS are hash keys and block keys in turn, in hexadecimal digits; a block key may be empty. The
+// With redis.go or postgres.go it has other stores too. KEYS are hash keys and block keys in turn, in hexadecimal digits; a block key may be empty. The
 // server prints its address, and ends with its input.
 package main
 
@@ -149,15 +149,23 @@ func keys(texts []string) [][]byte {
 	return pairs
 }
 
+// stores makes a store of a name, of what it is told. Other files add theirs.
+var stores = map[string]func(arguments []string) (sessions.Store, error){
+	"cookie": func(arguments []string) (sessions.Store, error) {
+		return sessions.NewCookieStore(keys(arguments)...), nil
+	},
+	"files": func(arguments []string) (sessions.Store, error) {
+		return sessions.NewFilesystemStore(arguments[0], keys(arguments[1:])...), nil
+	},
+}
+
 func main() {
-	var store sessions.Store
-	switch args := os.Args[1:]; {
-	case len(args) > 1 && args[0] == "cookie":
-		store = sessions.NewCookieStore(keys(args[1:])...)
-	case len(args) > 2 && args[0] == "files":
-		store = sessions.NewFilesystemStore(args[1], keys(args[2:])...)
-	default:
-		log.Fatal("usage: server cookie KEYS... | server files FOLDER KEYS...")
+	if len(os.Args) < 3 || stores[os.Args[1]] == nil {
+		log.Fatal("usage: server STORE ARGUMENTS...")
+	}
+	store, err := stores[os.Args[1]](os.Args[2:])
+	if err != nil {
+		log.Fatal(err)
 	}
 	site := site{store}
 	http.Handle("/show", site.with(show))

@@ -38,6 +38,8 @@ mod flash;
 mod former_names;
 #[cfg(feature = "gorilla")]
 mod gorilla;
+#[cfg(feature = "gorilla")]
+mod gorilla_records;
 mod grpc;
 mod headers;
 mod hot_records;

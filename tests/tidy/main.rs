@@ -69,7 +69,9 @@ const FLOORS: &[&[&str]] = &[
         "service",
         "layer",
         "axum",
+        "go_cookies",
         "go_files",
+        "go_records",
         "testing",
         "guide",
     ],
@@ -101,7 +103,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "gorilla",
         &[
-            "base64", "error", "envelope", "gob", "convert", "settings", "files", "mod",
+            "base64", "error", "envelope", "gob", "id", "convert", "layout", "settings", "carried",
+            "files", "mod",
         ],
     ),
     (
@@ -119,6 +122,10 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "writer",
             "mod",
         ],
+    ),
+    (
+        "go_records",
+        &["records", "kept", "exchange", "service", "mod"],
     ),
     ("request", &["registry", "fetch", "commit", "mod"]),
     ("error", &["config", "rejection", "mod"]),
@@ -167,7 +174,10 @@ const FOLDERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("store/memory", &["table", "shard", "mod"]),
-    ("store/migrate", &["wire", "pair", "many", "pass", "mod"]),
+    (
+        "store/migrate",
+        &["wire", "pair", "many", "save", "seen", "pass", "mod"],
+    ),
     (
         "testing",
         &["body", "jar", "page", "flaky", "mod", "browser"],

@@ -14,6 +14,7 @@ mod drills;
 mod keys;
 mod migrating;
 mod refusals;
+mod shell;
 mod stores;
 mod sweeping;
 mod terminal;

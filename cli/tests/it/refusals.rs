@@ -17,8 +17,6 @@ fn help_says_what_exit_codes_mean_and_shows_no_environment() {
         help.says(0, command);
         tool.run(&[command, "--help"]).says(0, "Usage:");
     }
-    tool.run(&["completions", "bash"]).says(0, "_silverback");
-    tool.run(&["man"]).says(0, ".TH silverback");
 }
 
 #[tokio::test]

@@ -104,7 +104,8 @@
 //! ```
 //!
 //! The tests of one store may run at the same time, in any order. A rule that makes the server fail
-//! runs alone among those of its module, so give each module its own proxy.
+//! runs alone among those of its module, so give each module its own proxy. With
+//! [`outages`](Subject::outages), each of these rules has a proxy of its own and they run side by side.
 //!
 //! # In your own harness
 //!
@@ -225,6 +226,15 @@ pub async fn check<S: Store>(
 }
 
 async fn examine<S: Store>(rule: Rule, subject: Subject<S>) -> Checked {
+    let Some(apart) = subject.of_outage(rule).await else {
+        return examine_here(rule, subject).await;
+    };
+    let checked = examine_here(rule, apart.clone()).await;
+    apart.end().await;
+    checked
+}
+
+async fn examine_here<S: Store>(rule: Rule, subject: Subject<S>) -> Checked {
     let parts = match subject.0 {
         Ok(parts) => parts,
         Err(skip) => return Ok(Verdict::Skipped(skip)),
@@ -273,14 +283,17 @@ pub async fn check_all<S: Store>(
     for rule in rules().iter().filter(|rule| !rule.is_in_real_time()) {
         checked.push((*rule, examine(*rule, subject.clone()).await));
     }
-    checked.extend(examine_in_real_time(&subject).await);
+    checked.extend(side_by_side(&subject, Rule::is_in_real_time).await);
     subject.end().await;
     checked
 }
 
-async fn examine_in_real_time<S: Store>(subject: &Subject<S>) -> Vec<(Rule, Checked)> {
+async fn side_by_side<S: Store>(
+    subject: &Subject<S>,
+    these: impl Fn(Rule) -> bool,
+) -> Vec<(Rule, Checked)> {
     let mut checking = JoinSet::new();
-    for rule in rules().iter().filter(|rule| rule.is_in_real_time()) {
+    for rule in rules().iter().filter(|rule| these(**rule)) {
         let subject = subject.clone();
         checking.spawn(async move { (*rule, examine(*rule, subject).await) });
     }

@@ -65,10 +65,11 @@ impl Rule {
 
     /// Says whether the rule makes the server fail, which others must not meet.
     pub(super) fn disturbs_others(self) -> bool {
-        matches!(
-            self.needs(),
-            Some(Need::Silence | Need::Cut | Need::Outage | Need::RoundTrips)
-        )
+        self.needs_an_outage() || self.needs() == Some(Need::RoundTrips)
+    }
+
+    pub(super) fn needs_an_outage(self) -> bool {
+        matches!(self.needs(), Some(Need::Silence | Need::Cut | Need::Outage))
     }
 }
 

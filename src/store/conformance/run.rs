@@ -15,8 +15,9 @@ use std::{
 use tokio::runtime::{Builder, Runtime};
 
 use super::{
-    Checked, examine, examine_in_real_time,
+    Checked, examine,
     rule::Rule,
+    side_by_side,
     subject::{PATIENCE, Subject},
     verdict::{Need, Verdict},
     violation::Violation,
@@ -31,7 +32,8 @@ pub struct Run {
     name: &'static str,
     /// Taken alone by a rule that makes the server fail.
     undisturbed: RwLock<()>,
-    in_real_time: OnceLock<Result<Vec<(Rule, Checked)>, Violation>>,
+    in_real_time: OnceLock<Vec<(Rule, Checked)>>,
+    in_outages: OnceLock<Vec<(Rule, Checked)>>,
     once: Mutex<Option<Arc<Once>>>,
     has_told: AtomicBool,
 }
@@ -54,6 +56,7 @@ impl Run {
             name,
             undisturbed: RwLock::new(()),
             in_real_time: OnceLock::new(),
+            in_outages: OnceLock::new(),
             once: Mutex::new(None),
             has_told: AtomicBool::new(false),
         }
@@ -118,22 +121,23 @@ impl Run {
         rule: Rule,
         subject: impl Future<Output = Result<Subject<S>, Violation>>,
     ) -> Result<(), Violation> {
-        let subject = async { self.tell(rule, subject.await?, env::var_os("CI").is_some()) };
+        let must_run = env::var_os("CI").is_some();
+        let subject = self.tell(rule, runtime.block_on(subject)?, must_run)?;
         let verdict = if rule.is_in_real_time() {
             let all = self.in_real_time.get_or_init(|| {
                 let _beside_others = self.undisturbed.read();
-                runtime.block_on(async { Ok(examine_in_real_time(&subject.await?).await) })
+                runtime.block_on(side_by_side(&subject, Rule::is_in_real_time))
             });
-            let all = all.as_ref().map_err(|violation| violation.of(rule))?;
-            let mine = all.iter().find(|(checked, _)| *checked == rule);
-            let mine = mine.ok_or_else(|| Violation::new(rule, "it was not checked"))?;
-            mine.1.clone()?
+            of(rule, all)?
+        } else if rule.needs_an_outage() && subject.makes_outages().is_some() {
+            let make_all = || runtime.block_on(side_by_side(&subject, Rule::needs_an_outage));
+            of(rule, self.in_outages.get_or_init(make_all))?
         } else if rule.disturbs_others() {
             let _alone = self.undisturbed.write();
-            runtime.block_on(async { examine(rule, subject.await?).await })?
+            runtime.block_on(examine(rule, subject))?
         } else {
             let _beside_others = self.undisturbed.read();
-            runtime.block_on(async { examine(rule, subject.await?).await })?
+            runtime.block_on(examine(rule, subject))?
         };
         if let Verdict::Skipped(skip) = verdict {
             println!("{}: `{}` is skipped: {skip}", self.name, rule.name());
@@ -168,6 +172,13 @@ impl Run {
     }
 }
 
+/// What came of a rule that was checked with others.
+fn of(rule: Rule, all: &[(Rule, Checked)]) -> Checked {
+    let mine = all.iter().find(|(checked, _)| *checked == rule);
+    let mine = mine.ok_or_else(|| Violation::new(rule, "it was not checked"))?;
+    mine.1.clone()
+}
+
 fn missing(has: impl Fn(Need) -> bool) -> Option<String> {
     let missing: Vec<_> = Need::GIVEN
         .into_iter()
@@ -199,7 +210,12 @@ async fn patiently<S>(
 
 #[cfg(test)]
 mod tests {
-    use super::{super::verdict::Skip, *};
+    use std::{future::ready, sync::atomic::AtomicUsize, time::Duration};
+
+    use super::{
+        super::{rule::rules, verdict::Skip},
+        *,
+    };
     use crate::store::MemoryStore;
 
     const RULE: Rule = Rule::of("a_create_never_overwrites");
@@ -238,6 +254,30 @@ mod tests {
             run.check_once(name, Box::pin(making())).unwrap();
         }
         assert_eq!(made.get(), 1);
+    }
+
+    #[test]
+    fn each_rule_about_outages_has_a_store_of_its_own() {
+        let made = Arc::new(AtomicUsize::new(0));
+        let making = Arc::clone(&made);
+        let subject = Subject::new(MemoryStore::new()).outages(move || {
+            making.fetch_add(1, Ordering::SeqCst);
+            // Nothing fails, which each of these rules finds.
+            let store = Subject::new(MemoryStore::new()).deadline(Duration::ZERO);
+            ready(store.silence(|_| ready(())).cut(|_| ready(())))
+        });
+        let run = Run::new("tests");
+        let names = [
+            "silence_is_an_error_and_never_no_record",
+            "a_cut_is_an_error_and_never_no_record",
+        ];
+        for name in names {
+            let subject = subject.clone();
+            let checked = run.check(name, Box::pin(async { subject }));
+            assert_eq!(checked.unwrap_err().rule().name(), name);
+        }
+        let rules = rules().iter().filter(|rule| rule.needs_an_outage());
+        assert_eq!(made.load(Ordering::SeqCst), rules.count());
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub(super) struct Parts<S> {
     pub(super) sweep: Option<Hook<S, ()>>,
     pub(super) silence: Option<Hook<S, Guard>>,
     pub(super) cut: Option<Hook<S, Guard>>,
+    pub(super) outages: Option<Maker<S>>,
     pub(super) garbage: Vec<Garbage<S>>,
     pub(super) round_trips: Option<Hook<S, u64>>,
     pub(super) time_left: Option<TimeLeft<S>>,
@@ -48,6 +49,7 @@ pub(super) struct Parts<S> {
     pub(super) kept: Vec<Guard>,
 }
 
+pub(super) type Maker<S> = Arc<dyn Fn() -> Doing<Subject<S>> + Send + Sync>;
 pub(super) type Guard = Arc<dyn Any + Send + Sync>;
 pub(super) type Doing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(super) type Hook<S, T> = Arc<dyn Fn(Arc<S>) -> Doing<T> + Send + Sync>;
@@ -76,6 +78,7 @@ impl<S: Store> Subject<S> {
             sweep: None,
             silence: None,
             cut: None,
+            outages: None,
             garbage: Vec::new(),
             round_trips: None,
             time_left: None,
@@ -171,6 +174,32 @@ impl<S: Store> Subject<S> {
         G: Any + Send + Sync,
     {
         self.with(|parts| parts.cut = Some(guarded(cut)))
+    }
+
+    /// Gives the function that makes a subject of its own for each rule that needs an outage: a
+    /// store behind a proxy that no other rule uses, with [`silence`](Self::silence) and
+    /// [`cut`](Self::cut). These rules are then checked side by side.
+    ///
+    /// Without it they are checked one after the other, and each waits for the
+    /// [`deadline`](Self::deadline) once or more.
+    ///
+    /// ```
+    /// # use silverback::{MemoryStore, store::conformance::Subject};
+    /// # let (store, server) = (MemoryStore::new(), MemoryStore::new());
+    /// let subject = Subject::new(store).outages(move || {
+    ///     let server = server.clone();
+    ///     async move {
+    ///         // ... a proxy before that server, and a store behind it
+    ///         Subject::new(server).silence(|_| async {}).cut(|_| async {})
+    ///     }
+    /// });
+    /// # drop(subject);
+    /// ```
+    pub fn outages<F>(self, make: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Self> + Send + 'static,
+    {
+        self.with(|parts| parts.outages = Some(Arc::new(move || Box::pin(make()))))
     }
 
     /// Gives a function that puts something under a key that is not a record. Call it several times
@@ -337,6 +366,16 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.kept.push(Arc::new(guard)))
     }
 
+    /// Makes the subject of a rule that needs an outage, if that has its own.
+    pub(super) async fn of_outage(&self, rule: Rule) -> Option<Self> {
+        let make = self.makes_outages().filter(|_| rule.needs_an_outage())?;
+        Some(make().await)
+    }
+
+    pub(super) fn makes_outages(&self) -> Option<&Maker<S>> {
+        self.0.as_ref().ok()?.outages.as_ref()
+    }
+
     /// Is called when no more rules are checked on this.
     pub(super) async fn end(&self) {
         let Ok(parts) = &self.0 else {
@@ -388,9 +427,9 @@ impl<S: Store> Parts<S> {
             Need::Clock => self.clock.is_some(),
             Need::RealTime => self.clock.is_none(),
             Need::Peer => self.peer.is_some(),
-            Need::Silence => self.silence.is_some(),
-            Need::Cut => self.cut.is_some(),
-            Need::Outage => self.silence.is_some() || self.cut.is_some(),
+            Need::Silence => self.silence.is_some() || self.outages.is_some(),
+            Need::Cut => self.cut.is_some() || self.outages.is_some(),
+            Need::Outage => self.has(Need::Silence) || self.has(Need::Cut),
             Need::Garbage => !self.garbage.is_empty(),
             Need::RoundTrips => self.round_trips.is_some(),
             Need::TimeLeft => self.time_left.is_some(),
@@ -414,6 +453,7 @@ impl<S> Clone for Parts<S> {
             sweep: self.sweep.clone(),
             silence: self.silence.clone(),
             cut: self.cut.clone(),
+            outages: self.outages.clone(),
             garbage: self.garbage.clone(),
             round_trips: self.round_trips.clone(),
             time_left: self.time_left.clone(),

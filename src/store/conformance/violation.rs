@@ -19,11 +19,6 @@ impl Violation {
         }
     }
 
-    /// The same of another rule.
-    pub(super) fn of(&self, rule: Rule) -> Self {
-        Self::new(rule, self.story.clone())
-    }
-
     /// Returns the rule that was broken.
     ///
     /// ```

@@ -1,7 +1,7 @@
 //! The steps for many records at once: each store is asked twice at most, unless a record moves
 //! just then.
 
-use super::pair::{Found, Pair, Place, found, of_from};
+use super::pair::{Found, Pair, Place, found, meant, of_from};
 use super::wire::Form;
 use crate::{
     join,
@@ -110,7 +110,11 @@ impl<From: Store, To: Store> Pair<From, To> {
                     }
                 }
                 Ok(Ok(Found::Moving(_))) => Known::Alone,
-                Ok(Ok(_)) => {
+                Ok(Ok(Found::Moved(copy))) => {
+                    in_to.push((*key, meant(*expected, copy)));
+                    Known::To
+                }
+                Ok(Ok(Found::Placed(_))) => {
                     in_to.push((*key, *expected));
                     Known::To
                 }
@@ -139,8 +143,8 @@ fn of_both(
     let both = there.and_then(|there| found(there, here?));
     match both {
         Ok(Found::Placed(place)) => Known::Done(Ok(place)),
-        Ok(Found::Moved) => Known::To,
-        Ok(Found::Counting(..) | Found::Moving(_)) => Known::Alone,
+        Ok(Found::Moved(_)) => Known::To,
+        Ok(Found::Moving(_)) => Known::Alone,
         Err(error) => Known::Done(Err(error)),
     }
 }

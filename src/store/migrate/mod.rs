@@ -10,21 +10,28 @@
 //! | 2. `to`: create | moving | **copy** of that version of the moving record | the same |
 //! | 3. `from`: update at the moving record's version | **moved**, with the copy's version | copy | the copy |
 //! | 4. `to`: update at the copy's version | moved | **plain** | what `to` has |
+//! | a save instead of 1 to 3: `to`: create | plain | a **copy** of what is saved | what `from` has |
+//! | and `from`: update at the version that was read | **moved**, with the copy's version | copy | the copy |
 //! | a new record: `from`: create, `to`: create | **moved**, without a version | **plain** | what `to` has |
 //! | an end before step 1 | **nothing** | nothing | over |
 //! | an end after step 3 | moved | **nothing** | over |
 //!
-//! - **Any operation that meets a step goes the rest of the way**, so nobody waits for a process
-//!   that was killed. An operation never sees a version of a wrapped record, so it cannot write one.
+//! - **Any operation that meets a moving record goes the rest of the way**, to the copy, so nobody
+//!   waits for a process that was killed. The next write of that makes it plain.
 //! - **What is in `from` decides which copy counts**: the one that the moved mark names. A copy is
-//!   made of one version of a moving record, and no version comes back. So a copy that arrives late,
-//!   when the session has ended, counts for nothing. Whoever finds it in the way removes it.
+//!   made of one version of a record in `from`, and no version comes back. So a copy that arrives
+//!   late, when the session has ended, counts for nothing.
+//! - **A copy is removed only once the record that it was made of is no longer there**: its mark may
+//!   be under way. A save that finds one in its way saves in `from`. Step 1 replaces the record, so
+//!   a move can remove it.
+//! - **A save moves its record if its process has found that in `from`** (`seen`). Only so is
+//!   it two round trips: to ask first would be a third.
 //! - **A moved mark stays**, for ten minutes longer than its record. So a record that has left `from`
 //!   is never created there again, and `from` alone says whether a key may still be in it.
 //! - **Versions of `from` are handed out with their first bit turned**, since two stores that count
-//!   may both have a version 5 of a key.
-//! - **A touch in `from` is an update**, because a touch may keep the version: step 1 would not
-//!   notice that the end has moved, and take it back.
+//!   may both have a version 5 of a key, and those of copies with their second.
+//! - **A touch in `from` or of a copy is an update**, because a touch may keep the version: step 1
+//!   would not notice that the end has moved, and take it back, and the copy would outlive its mark.
 //! - **A record that `to` refuses is taken back**, by an update of the moving record.
 //!
 //! Rosters, marks and ends are records like any other. Each of them is in one place at a time for
@@ -33,6 +40,8 @@
 mod many;
 mod pair;
 mod pass;
+mod save;
+mod seen;
 mod wire;
 
 use std::{
@@ -43,7 +52,11 @@ use std::{
 pub use self::pass::{Migrated, Migration};
 use self::{
     many::answer,
-    pair::{Found, Pair, Place, ROUNDS, found, later, of_from, unless_overtaken, unsettled},
+    pair::{
+        Found, Pair, Place, ROUNDS, found, later, meant, of_copy, of_from, unless_overtaken,
+        unsettled,
+    },
+    seen::Seen,
     wire::Form,
 };
 use super::{
@@ -58,7 +71,8 @@ use crate::{clock::Clock, join};
 /// 1. On every server, put [`MigratingStore::prepared`] in the place of the old store. Nothing
 ///    moves, but each server now knows what a moved record looks like.
 /// 2. On every server, replace that by [`MigratingStore::new`]. New sessions are made in the new
-///    store. Run a [`migration`](Self::migration), or `silverback migrate`, until it is complete.
+///    store, and others move there when they are saved. For the rest, run a
+///    [`migration`](Self::migration), or `silverback migrate`, until it is complete.
 /// 3. On every server, configure the new store alone.
 ///
 /// A single server begins with the second step. To go back, finish the move first, then do the same
@@ -84,22 +98,27 @@ use crate::{clock::Clock, join};
 /// Round trips, one after the other. A record in the new store is *settled* as soon as its move is
 /// over, and a new one at once:
 ///
-/// | Operation | In the new store | In the old store |
+/// | Operation | In the new store | In the old store, or just moved by a save |
 /// |---|---|---|
 /// | `load`, `load_many` | 1 | 2 |
 /// | `create` | 2 | 2, by a [prepared](Self::prepared) store |
-/// | `update` | 1 | 2 |
+/// | `update` | 1 | 2, which moves the record, or settles it |
 /// | `touch` | 1 | 2 |
 /// | `delete`, `delete_many` | 2 | 2 |
 ///
 /// Four things take a few more: an operation that meets a record just while it moves, a refusal, a
 /// load of a session that was moved and has ended since, and a new record under a key that had one.
 ///
+/// A load moves nothing, since that would take two more. A save moves a record that its process has
+/// loaded lately: each store of a move remembers 4,096 of them, in 32 KiB. It leaves others where
+/// they are.
+///
 /// A move changes the version of a record but not its data. A save that overlaps it conflicts, and
 /// is applied again as after any conflict. Both stores have to be reachable.
 pub struct MigratingStore<From, To> {
     pair: Pair<From, To>,
     makes: Makes,
+    seen: Seen,
     /// Which of the stores has been swept while the other has not.
     swept: AtomicU8,
 }
@@ -112,8 +131,8 @@ enum Makes {
 }
 
 impl<From: Store, To: Store> MigratingStore<From, To> {
-    /// Moves records from one store to the other: makes new ones in `to`, and leaves the others
-    /// where they are until a [`migration`](Self::migration) moves them.
+    /// Moves records from one store to the other: makes new ones in `to`, and moves others there
+    /// when they are saved. A [`migration`](Self::migration) moves the rest.
     ///
     /// Where several servers use `from`, each of them has to have a [prepared](Self::prepared)
     /// store before the first has this one.
@@ -132,6 +151,7 @@ impl<From: Store, To: Store> MigratingStore<From, To> {
                 clock: Clock::system(),
             },
             makes: Makes::InTo,
+            seen: Seen::new(),
             swept: AtomicU8::new(0),
         }
     }
@@ -194,7 +214,7 @@ impl<From: Store, To: Store> MigratingStore<From, To> {
     async fn refusal(&self, key: &RecordKey) -> StoreError {
         match self.pair.find(key, Read::Current).await {
             Ok(Place::Nowhere) => StoreError::Gone,
-            Ok(Place::From(_) | Place::To(_)) => StoreError::Conflict,
+            Ok(Place::From(_) | Place::Copy(_) | Place::To(_)) => StoreError::Conflict,
             Err(error) => error,
         }
     }
@@ -268,7 +288,7 @@ impl<From: Store, To: Store> MigratingStore<From, To> {
         key: &RecordKey,
         expected: Option<Version>,
     ) -> Result<Option<()>, StoreError> {
-        let Pair { from, to, .. } = &self.pair;
+        let from = &self.pair.from;
         let here = match from.load(key, Read::Current).await {
             Err(StoreError::Corrupt(_)) if expected.is_none() => {
                 from.delete(key, None).await?;
@@ -286,34 +306,45 @@ impl<From: Store, To: Store> MigratingStore<From, To> {
                 unless_overtaken(from.delete(key, Some(version)).await)
             }
             Found::Moving(moving) => self.pair.carry(key, &moving).await.map(|_| None),
-            Found::Placed(_) | Found::Counting(..) | Found::Moved => {
-                match to.delete(key, expected).await {
-                    Err(StoreError::Conflict) => match self.refusal(key).await {
-                        StoreError::Gone => Ok(Some(())),
-                        error => Err(error),
-                    },
-                    deleted => deleted.map(Some),
-                }
-            }
+            Found::Placed(_) => self.delete_in_to(key, expected).await,
+            Found::Moved(copy) => self.delete_in_to(key, meant(expected, copy)).await,
         }
     }
-}
 
-/// The record of a place as it is handed out.
-fn handed_out(place: Place) -> Option<Record> {
-    match place {
-        Place::Nowhere => None,
-        Place::From(record) => {
-            let (version, expires) = (of_from(record.version()), record.expires());
-            Some(Record::new(record.into_data(), version, expires))
+    async fn delete_in_to(
+        &self,
+        key: &RecordKey,
+        expected: Option<Version>,
+    ) -> Result<Option<()>, StoreError> {
+        match self.pair.to.delete(key, expected).await {
+            Err(StoreError::Conflict) => match self.refusal(key).await {
+                StoreError::Gone => Ok(Some(())),
+                error => Err(error),
+            },
+            deleted => deleted.map(Some),
         }
-        Place::To(record) => Some(record),
+    }
+
+    /// The record of a place as it is handed out.
+    fn handed_out(&self, key: &RecordKey, place: Place) -> Option<Record> {
+        if self.makes == Makes::InTo {
+            self.seen.note(key, matches!(place, Place::From(_)));
+        }
+        let (record, version): (Record, fn(Version) -> Version) = match place {
+            Place::Nowhere => return None,
+            Place::From(record) => (record, of_from),
+            Place::Copy(record) => (record, of_copy),
+            Place::To(record) => return Some(record),
+        };
+        let (version, expires) = (version(record.version()), record.expires());
+        Some(Record::new(record.into_data(), version, expires))
     }
 }
 
 impl<From: Store, To: Store> Store for MigratingStore<From, To> {
     async fn load(&self, key: &RecordKey, read: Read) -> Result<Option<Record>, StoreError> {
-        self.pair.find(key, read).await.map(handed_out)
+        let place = self.pair.find(key, read).await?;
+        Ok(self.handed_out(key, place))
     }
 
     async fn load_many(
@@ -322,10 +353,9 @@ impl<From: Store, To: Store> Store for MigratingStore<From, To> {
         read: Read,
     ) -> Vec<Result<Option<Record>, StoreError>> {
         let places = self.pair.find_many(keys, read).await;
-        places
-            .into_iter()
-            .map(|place| place.map(handed_out))
-            .collect()
+        let places = keys.iter().zip(places);
+        let loaded = places.map(|(key, place)| Ok(self.handed_out(key, place?)));
+        loaded.collect()
     }
 
     async fn create(
@@ -355,14 +385,16 @@ impl<From: Store, To: Store> Store for MigratingStore<From, To> {
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
         self.check(&data)?;
-        let Pair { from, to, .. } = &self.pair;
-        let updated = to.update(key, expected, data.clone(), expiry).await;
-        if let Some(version) = unless_overtaken(updated)? {
-            return Ok(version);
+        if self.seen.has(key) {
+            let replaced = of_from(expected);
+            let moved = self.pair.save_over(key, replaced, &data, expiry).await?;
+            if let Some(version) = moved {
+                self.seen.note(key, false);
+                return Ok(version);
+            }
         }
-        let updated = from.update(key, of_from(expected), data, expiry).await;
-        match unless_overtaken(updated)? {
-            Some(version) => Ok(of_from(version)),
+        match self.pair.save_in_place(key, expected, data, expiry).await? {
+            Some(version) => Ok(version),
             None => Err(self.refusal(key).await),
         }
     }
@@ -373,25 +405,10 @@ impl<From: Store, To: Store> Store for MigratingStore<From, To> {
         expected: Version,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        let Pair { from, to, .. } = &self.pair;
-        let (there, here) = join::unless(
-            to.touch(key, expected, expiry),
-            from.load(key, Read::Current),
-            |there| !matches!(there, Err(StoreError::Conflict | StoreError::Gone)),
-        )
-        .await;
-        if let Some(version) = unless_overtaken(there)? {
-            return Ok(version);
+        match self.pair.touch(key, expected, expiry).await? {
+            Some(version) => Ok(version),
+            None => Err(self.refusal(key).await),
         }
-        let here = here.transpose()?.flatten();
-        let is_meant = |record: &Record| record.version() == of_from(expected);
-        if let Some(record) = here.filter(is_meant) {
-            let updated = from.update(key, record.version(), record.into_data(), expiry);
-            if let Some(version) = unless_overtaken(updated.await)? {
-                return Ok(of_from(version));
-            }
-        }
-        Err(self.refusal(key).await)
     }
 
     async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {

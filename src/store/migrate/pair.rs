@@ -20,6 +20,8 @@ pub(super) struct Pair<From, To> {
 pub(super) enum Place {
     Nowhere,
     From(Record),
+    /// In `to`, as a copy that counts, and whose next write makes a record of it.
+    Copy(Record),
     To(Record),
 }
 
@@ -43,12 +45,10 @@ pub(super) enum Carried {
 /// What follows from what is found in both stores.
 pub(super) enum Found {
     Placed(Place),
-    /// A copy that counts, and has to become a record before anybody writes it.
-    Counting(Record, Bytes),
     /// A move has begun.
     Moving(Moving),
-    /// The record has been moved since `to` was asked, or is over.
-    Moved,
+    /// The record has been moved since `to` was asked, to a copy of this version, or is over.
+    Moved(Option<Version>),
 }
 
 /// For so much longer than its record a mark in `from` is kept: clocks differ, and writes are late.
@@ -84,10 +84,10 @@ impl<From: Store, To: Store> Pair<From, To> {
         let is_moved = here.clone();
         match found(there, here)? {
             // From now on only what is in `to` counts.
-            Found::Moved => {
+            Found::Moved(_) => {
                 let there = self.to.load(key, Read::Current).await?;
                 match found(there, is_moved)? {
-                    Found::Moved => Ok(Some(Place::Nowhere)),
+                    Found::Moved(_) => Ok(Some(Place::Nowhere)),
                     found => self.follow(key, found).await,
                 }
             }
@@ -98,33 +98,22 @@ impl<From: Store, To: Store> Pair<From, To> {
     async fn follow(&self, key: &RecordKey, found: Found) -> Result<Option<Place>, StoreError> {
         match found {
             Found::Placed(place) => Ok(Some(place)),
-            Found::Counting(copy, data) => {
-                self.settle(key, copy.version(), data, copy.expires()).await
-            }
             Found::Moving(moving) => match self.carry(key, &moving).await? {
                 Carried::Copied(copy) => {
                     let Moving { data, expires, .. } = moving;
-                    self.settle(key, copy, data, expires).await
+                    Ok(Some(Place::Copy(Record::new(data, copy, expires))))
                 }
                 Carried::Overtaken | Carried::TakenBack(_) => Ok(None),
             },
-            Found::Moved => Ok(None),
+            Found::Moved(_) => Ok(None),
         }
     }
 
-    /// Makes a record of a copy that counts; `None` if somebody else has, or has removed it.
-    pub(super) async fn settle(
-        &self,
-        key: &RecordKey,
-        copy: Version,
-        data: Bytes,
-        expires: Timestamp,
-    ) -> Result<Option<Place>, StoreError> {
-        let settled = self
-            .to
-            .update(key, copy, data.clone(), self.expiry(expires));
-        let settled = unless_overtaken(settled.await)?;
-        Ok(settled.map(|version| Place::To(Record::new(data, version, expires))))
+    /// Makes a record of a copy that counts, unless somebody else has, or has removed it.
+    pub(super) async fn settle(&self, key: &RecordKey, copy: Record) -> Result<(), StoreError> {
+        let (version, expiry) = (copy.version(), self.expiry(copy.expires()));
+        let settled = self.to.update(key, version, copy.into_data(), expiry).await;
+        unless_overtaken(settled).map(drop)
     }
 
     /// Begins the move of a record; `None` if it has changed.
@@ -238,7 +227,8 @@ pub(super) fn later(expiry: Expiry) -> Expiry {
     }
 }
 
-/// Says what follows from what is in both stores, `to` having been asked first.
+/// Says what follows from what is in both stores, `to` having been asked first. A copy that counts
+/// did so when `to` was asked, or began to before `from` was: only a write under its version ends it.
 pub(super) fn found(there: Option<Record>, here: Option<Record>) -> Result<Found, StoreError> {
     let copy = match there {
         None => None,
@@ -261,8 +251,11 @@ pub(super) fn found(there: Option<Record>, here: Option<Record>) -> Result<Found
             expires: record.expires(),
         }),
         Form::Moved(version) => match copy {
-            Some((copy, data)) if Some(copy.version()) == version => Found::Counting(copy, data),
-            _ => Found::Moved,
+            Some((copy, data)) if Some(copy.version()) == version => {
+                let copy = Record::new(data, copy.version(), copy.expires());
+                Found::Placed(Place::Copy(copy))
+            }
+            _ => Found::Moved(version),
         },
         Form::Copy { .. } => return Err(other_way()),
     })
@@ -280,8 +273,26 @@ pub(super) fn unless_overtaken<T>(written: Result<T, StoreError>) -> Result<Opti
 /// A version of `from` as it is handed out, and back: two stores that count may both have a
 /// version 5 of a key.
 pub(super) fn of_from(version: Version) -> Version {
-    let turned = u128::from_be_bytes(*version.as_bytes()) ^ 1 << 127;
+    turned(version, 127)
+}
+
+/// The same for the version of a copy. A touch, which may keep the version, must not find it: the
+/// mark in `from` names the copy, and would be over before it.
+pub(super) fn of_copy(version: Version) -> Version {
+    turned(version, 126)
+}
+
+fn turned(version: Version, bit: u32) -> Version {
+    let turned = u128::from_be_bytes(*version.as_bytes()) ^ 1 << bit;
     Version::from_bytes(turned.to_be_bytes())
+}
+
+/// The version that is meant in `to`, where `from` names a copy of that one.
+pub(super) fn meant(expected: Option<Version>, copy: Option<Version>) -> Option<Version> {
+    match copy {
+        Some(copy) if expected == Some(of_copy(copy)) => Some(copy),
+        _ => expected,
+    }
 }
 
 pub(super) fn unsettled() -> StoreError {

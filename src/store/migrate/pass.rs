@@ -329,20 +329,23 @@ impl<From: Browse, To: Browse> Pair<From, To> {
         let carried = match moving {
             Some(moving) => match self.carry(&key, &moving).await? {
                 Carried::Copied(copy) => {
-                    self.settle(&key, copy, moving.data, moving.expires).await?;
+                    let copy = Record::new(moving.data, copy, moving.expires);
+                    self.settle(&key, copy).await?;
                     return Ok(true);
                 }
                 carried => carried,
             },
             None => Carried::Overtaken,
         };
-        match carried {
-            Carried::TakenBack(error) => Err(error),
-            _ => Ok(!matches!(
-                self.find(&key, Read::Current).await?,
-                Place::From(_)
-            )),
+        if let Carried::TakenBack(error) = carried {
+            return Err(error);
         }
+        match self.find(&key, Read::Current).await? {
+            Place::From(_) => return Ok(false),
+            Place::Copy(copy) => self.settle(&key, copy).await?,
+            Place::To(_) | Place::Nowhere => {}
+        }
+        Ok(true)
     }
 
     /// A record that is too large for `to` is left alone.
@@ -357,8 +360,12 @@ impl<From: Browse, To: Browse> Pair<From, To> {
 
     /// Settles a copy, or removes what counts for nothing.
     async fn settle_one(&self, key: RecordKey, record: Record) -> Result<bool, StoreError> {
-        if !matches!(self.find(&key, Read::Current).await?, Place::To(_)) {
-            self.remove(&key, record.version()).await?;
+        match self.find(&key, Read::Current).await? {
+            Place::To(_) => {}
+            Place::Copy(copy) => self.settle(&key, copy).await?,
+            // A save may be about to name the copy: what it would replace has to move first.
+            Place::From(here) => return self.move_one(key, here).await,
+            Place::Nowhere => self.remove(&key, record.version()).await?,
         }
         Ok(true)
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! moving: 0x80 | first byte, data | TAIL               in `from`
-//! copy:   0xa0 | first byte, data | version (16) | TAIL    in `to`; of the moving record
+//! copy:   0xa0 | first byte, data | version (16) | TAIL    in `to`; of the record that it replaces
 //! moved:  0xc0 | [version of the copy (16)] | TAIL         in `from`
 //! ```
 //!
@@ -29,7 +29,7 @@ pub(super) enum Form {
     Plain,
     /// A record whose move has begun, with its data.
     Moving(Bytes),
-    /// A copy of the data of a moving record, of which this is the version.
+    /// A copy of a moving record, or what a save has instead of a plain one: that has this version.
     Copy { data: Bytes, of: Version },
     /// A record that is in the other store, and the version of the copy that counts. Without one
     /// the record was made there.

@@ -7,9 +7,14 @@ mod calls;
 mod cluster;
 mod connect;
 mod error;
+#[cfg(feature = "gorilla")]
+mod gorilla;
 mod link;
 mod record;
 mod script;
 mod store;
 
+#[cfg(feature = "gorilla")]
+#[cfg_attr(docsrs, doc(cfg(feature = "gorilla")))]
+pub use self::gorilla::GorillaRedis;
 pub use self::store::RedisStore;

@@ -107,6 +107,18 @@ pub(crate) static DELETE: Call = call!(|| {
     )
 });
 
+/// ARGV: the value that is expected, the one that takes its place, seconds.
+#[cfg(feature = "gorilla")]
+pub(crate) static SWAP: Call = call!(|| {
+    format!(
+        "local found = redis.pcall('GET', KEYS[1])\n\
+         if type(found) == 'table' then return found end\n\
+         if found ~= ARGV[1] then return {CONFLICT} end\n\
+         redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])\n\
+         return {DONE}"
+    )
+});
+
 /// Reads the version, and ends the script where there is none, with this answer if there is
 /// nothing.
 fn look(nothing: i64) -> String {

@@ -56,20 +56,26 @@ fn there<T>(server: &'static Option<T>) -> Result<&'static T, Skip> {
 /// A store behind a proxy, and its peer that goes to the server itself.
 async fn behind_a_proxy(server: &'static Option<Redis>) -> Result<Subject<RedisStore>, Skip> {
     let server = there(server)?;
-    let proxy = Arc::new(Proxy::to(server.port()));
-    let connect = async |port: u16| {
-        let store = RedisStore::connect(&format!("redis://127.0.0.1:{port}")).await;
-        store.unwrap().timeout(DEADLINE)
-    };
-    let [silent, cut, counting] = std::array::from_fn(|_| Arc::clone(&proxy));
-    let subject = beside(connect(proxy.port()).await, server)
-        .peer(connect(server.port()).await)
+    let proxy = Proxy::to(server.port());
+    let subject = beside(connect(proxy.port()).await.timeout(FOR_EVER), server)
+        .peer(connect(server.port()).await.timeout(FOR_EVER))
+        .round_trips(move |_| ready(proxy.requests()))
+        .outages(move || before_a_failing(server));
+    Ok(subject)
+}
+
+async fn before_a_failing(server: &Redis) -> Subject<RedisStore> {
+    let silent = Arc::new(Proxy::to(server.port()));
+    let cut = Arc::clone(&silent);
+    Subject::new(connect(silent.port()).await.timeout(DEADLINE))
         .silence(move |_| ready(silent.silenced()))
         .cut(move |_| ready(cut.cut_off()))
-        .round_trips(move |_| ready(counting.requests()))
         .deadline(DEADLINE)
-        .keep(proxy);
-    Ok(subject)
+}
+
+async fn connect(port: u16) -> RedisStore {
+    let store = RedisStore::connect(&format!("redis://127.0.0.1:{port}")).await;
+    store.unwrap()
 }
 
 async fn alone(server: &'static Option<Redis>) -> Result<Subject<RedisStore>, Skip> {

@@ -23,6 +23,7 @@
 
 mod dynamodb;
 mod galera;
+mod go;
 mod mariadb;
 mod memcached;
 mod port;
@@ -38,10 +39,12 @@ mod waiting;
 pub use self::{
     dynamodb::DynamoDb,
     galera::Galera,
+    go::GoServer,
     mariadb::{MariaDb, MariaDbOptions},
     memcached::Memcached,
     port::Port,
     postgres::{Postgres, PostgresOptions},
+    program::find,
     proxy::{Outage, Proxy},
     redis::{Cluster, ClusterOptions, Flavour, Redis, RedisOptions, Reply, Sentinel},
     server::Server,

@@ -153,6 +153,8 @@ impl Programs {
             format!("--port={port}"),
             "--bind-address=127.0.0.1".to_owned(),
             "--innodb-flush-log-at-trx-commit=2".to_owned(),
+            // Tests have pools side by side.
+            "--max-connections=400".to_owned(),
         ];
         let given = settings
             .iter()

@@ -123,6 +123,8 @@ impl PostgresOptions {
             ("listen_addresses", "127.0.0.1"),
             ("unix_socket_directories", ""),
             ("fsync", "off"),
+            // Tests have pools side by side.
+            ("max_connections", "400"),
         ];
         let given = self
             .settings

@@ -10,12 +10,12 @@ use std::{
 /// Folders that are not in every user's `PATH`.
 const MORE: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 
-/// Finds a program.
+/// Finds a program. If it is not installed, its name is printed.
 ///
 /// # Panics
 ///
 /// If it is not installed and `CI` is set.
-pub(crate) fn find(name: &str) -> Option<PathBuf> {
+pub fn find(name: &str) -> Option<PathBuf> {
     let found = look_for(name);
     if found.is_none() {
         missing(name);

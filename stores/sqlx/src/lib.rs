@@ -30,6 +30,7 @@
 //! | `postgres` | [`PostgresStore`] | PostgreSQL 15 |
 //! | `mysql` | [`MySqlStore`] | MariaDB 10.11, alone and as a Galera cluster of three |
 //! | `sqlite` | [`SqliteStore`] | the SQLite that sqlx builds |
+//! | `gorilla` | `GorillaPostgres`, with `postgres`: the table of Go's pgstore | PostgreSQL 15, beside Go |
 //!
 //! No feature is on by default. TLS is a feature of `sqlx`: turn it on in your `Cargo.toml`, such
 //! as by `sqlx = { version = "0.9", features = ["tls-rustls-ring"] }`.
@@ -74,6 +75,8 @@ mod calls;
 mod connection;
 mod dialect;
 mod fault;
+#[cfg(all(feature = "gorilla", feature = "postgres"))]
+mod gorilla;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]
@@ -85,6 +88,9 @@ mod store;
 mod table;
 mod upkeep;
 
+#[cfg(all(feature = "gorilla", feature = "postgres"))]
+#[cfg_attr(docsrs, doc(cfg(all(feature = "gorilla", feature = "postgres"))))]
+pub use self::gorilla::GorillaPostgres;
 pub use self::{dialect::Dialect, store::SqlStore, table::InvalidTableName};
 
 /// Keeps sessions in PostgreSQL.

@@ -219,7 +219,7 @@ impl<DB: Dialect> SqlStore<DB> {
     }
 
     /// Ends a call that takes longer than the store waits for the database.
-    async fn in_time<T>(
+    pub(crate) async fn in_time<T>(
         &self,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {

@@ -32,7 +32,7 @@ impl Jar {
         request
     }
 
-    pub(super) fn keep(&mut self, headers: &HeaderMap) {
+    pub(crate) fn keep(&mut self, headers: &HeaderMap) {
         for cookie in set_cookies(headers) {
             let pair = cookie.split(';').next().unwrap();
             let (name, value) = pair.split_once('=').unwrap();

@@ -46,6 +46,9 @@ fn each_step_left_out_is_found() {
         (Lie::MoveAtAnyVersion, 1),
         (Lie::TouchKeepsVersion, 400),
         (Lie::SameVersions, 1),
+        (Lie::CopyOverCopy, 1),
+        (Lie::CopyRemovedEarly, 1),
+        (Lie::TouchOfCopy, 1),
     ] {
         let found = (seed..seed + 100_000).find(|seed| run(*seed, lie).is_err());
         let seed = found.unwrap_or_else(|| panic!("{lie:?} goes unnoticed"));

@@ -10,7 +10,7 @@ use super::wires::{Lie, Mode, Net, Side, Wire};
 use crate::{
     clock::{Clock, Timestamp},
     store::{
-        Browse as _, Bytes, Cursor, Expiry, MemoryStore, MigratingStore, Read, RecordKey,
+        Browse as _, Bytes, Cursor, Expiry, MemoryStore, Migrated, MigratingStore, Read, RecordKey,
         RecordKind, Store, StoreError, Sweep as _, Version, migrate::pair::of_from, now,
     },
 };
@@ -100,6 +100,34 @@ fn waits<T>(mut future: Pin<&mut impl Future<Output = T>>, most: usize) -> Optio
         }
     }
     None
+}
+
+/// After each cut of a save that moves its record, and whether the save was done.
+fn at_each_cut_of_a_save(check: impl Fn(&Bench, bool)) {
+    let mut cuts = 0;
+    for mode in [Mode::Early, Mode::Late] {
+        for wait in 0.. {
+            let bench = Bench::new();
+            bench.load();
+            bench.net.set(mode);
+            let save = pin!(bench.store.update(&KEY, bench.version, NEW, expiry(90)));
+            let is_done = waits(save, wait).is_some();
+            bench.net.set(Mode::Calm);
+            let loaded = bench.load();
+            let is_saved = loaded == Some((NEW, expiry(90).at));
+            assert!(
+                is_saved || loaded == Some((OLD, expiry(60).at)),
+                "{loaded:?}"
+            );
+            assert!(is_saved || !is_done);
+            check(&bench, is_saved);
+            cuts += 1;
+            if is_done {
+                break;
+            }
+        }
+    }
+    assert_eq!(cuts, 8);
 }
 
 /// How often it waits until it is done.
@@ -223,6 +251,107 @@ fn a_copy_that_arrives_late_counts_for_nothing() {
 }
 
 #[test]
+fn a_save_that_moves_its_record_is_done_or_not_at_each_cut() {
+    at_each_cut_of_a_save(|bench, is_saved| {
+        let kept = bench.load();
+        let late = at_once(bench.store.update(&KEY, bench.version, OLD, expiry(99)));
+        match is_saved {
+            true => assert!(matches!(late, Err(StoreError::Conflict)), "{late:?}"),
+            false => assert!(late.is_ok(), "{late:?}"),
+        }
+        let kept = if is_saved {
+            kept
+        } else {
+            Some((OLD, expiry(99).at))
+        };
+        assert_eq!((bench.load(), bench.moved()), (kept.clone(), kept));
+    });
+    at_each_cut_of_a_save(|bench, _| {
+        let touched = at_once(bench.store.touch(&KEY, bench.current(), expiry(99)));
+        touched.unwrap();
+        let kept = bench.load();
+        assert_eq!(kept.as_ref().map(|(_, end)| *end), Some(expiry(99).at));
+        assert_eq!(bench.moved(), kept);
+    });
+    at_each_cut_of_a_save(|bench, _| {
+        at_once(bench.store.delete(&KEY, Some(bench.current()))).unwrap();
+        assert_eq!((bench.load(), bench.moved()), (None, None));
+        at_once(bench.store.create(&KEY, OLD, expiry(99))).unwrap();
+        assert_eq!(bench.moved(), Some((OLD, expiry(99).at)));
+    });
+    at_each_cut_of_a_save(|bench, _| {
+        let version = bench.current();
+        let deleted = at_once(bench.store.delete_many(&[(KEY, Some(version))]));
+        assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
+        assert_eq!((bench.load(), bench.moved()), (None, None));
+    });
+}
+
+/// Nobody has loaded it here: to find out where it is would be another round trip.
+#[test]
+fn a_save_of_a_record_that_was_not_loaded_leaves_it_where_it_is() {
+    let bench = Bench::new();
+    at_once(bench.store.update(&KEY, bench.version, NEW, expiry(90))).unwrap();
+    let in_from = |bench: &Bench| {
+        let record = at_once(bench.net.stores[0].load(&KEY, Read::Current)).unwrap();
+        record.is_some_and(|record| record.data() == NEW)
+    };
+    assert!(in_from(&bench));
+    let version = bench.current();
+    at_once(bench.store.update(&KEY, version, NEW, expiry(99))).unwrap();
+    assert!(!in_from(&bench));
+}
+
+/// Its copy is worth as much to everybody as a record, and the next write makes it one.
+#[test]
+fn a_record_that_was_moved_by_a_save_takes_no_more_round_trips_than_one_that_was_not() {
+    let saved = || {
+        let bench = Bench::new();
+        bench.load();
+        at_once(bench.store.update(&KEY, bench.version, NEW, expiry(90))).unwrap();
+        let version = bench.current();
+        bench.net.set(Mode::Early);
+        (bench, version)
+    };
+    let trips = |count, trips, what: &str| assert_eq!(trips, count, "{what}");
+    let (bench, version) = saved();
+    trips(
+        2,
+        round_trips(bench.store.load(&KEY, Read::Current)).0,
+        "load",
+    );
+    trips(
+        2,
+        round_trips(bench.store.load_many(&[KEY; 2], Read::Current)).0,
+        "load_many",
+    );
+    let update = bench.store.update(&KEY, version, OLD, expiry(99));
+    trips(2, round_trips(update).0, "update");
+    trips(
+        1,
+        round_trips(bench.store.load(&KEY, Read::Current)).0,
+        "load after that",
+    );
+    let (bench, version) = saved();
+    let (count, touched) = round_trips(bench.store.touch(&KEY, version, expiry(99)));
+    touched.unwrap();
+    trips(2, count, "touch");
+    trips(
+        1,
+        round_trips(bench.store.load(&KEY, Read::Current)).0,
+        "load after that",
+    );
+    let (bench, version) = saved();
+    let (count, deleted) = round_trips(bench.store.delete(&KEY, Some(version)));
+    deleted.unwrap();
+    trips(2, count, "delete");
+    let (bench, version) = saved();
+    let (count, deleted) = round_trips(bench.store.delete_many(&[(KEY, Some(version))]));
+    assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
+    trips(2, count, "delete_many");
+}
+
+#[test]
 fn operations_make_as_many_round_trips_as_their_docs_say() {
     for (is_moved, [load, update, touch, delete, create]) in
         [(false, [2, 2, 2, 2, 2]), (true, [1, 1, 1, 2, 2])]
@@ -314,6 +443,21 @@ fn a_move_back_gives_everything_back() {
         // Another one is made there, and ends.
         at_once(store.create(&OTHER, NEW, expiry(60))).unwrap();
         at_once(store.delete(&OTHER, None)).unwrap();
+    }
+}
+
+#[test]
+fn a_record_is_counted_once_on_its_way_back() {
+    let [one, other] = [(); 2].map(|()| MemoryStore::new());
+    let end = Expiry::new(Timestamp::LATEST, Clock::system().now());
+    at_once(one.create(&KEY, OLD, end)).unwrap();
+    for (from, to) in [(&one, &other), (&other, &one)] {
+        let store = MigratingStore::new(from.clone(), to.clone());
+        let (mut migration, mut moved) = (store.migration(), Migrated::default());
+        while !moved.is_finished() {
+            moved.add(at_once(migration.step(10)));
+        }
+        assert_eq!(moved.moved(), 1);
     }
 }
 

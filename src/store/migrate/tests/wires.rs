@@ -14,7 +14,7 @@ use crate::store::{
     Browse, Bytes, Cursor, Expiry, Limits, MemoryStore, Page, Read, Record, RecordKey, Store,
     StoreError, Version,
     migrate::{
-        pair::of_from,
+        pair::{of_copy, of_from},
         wire::{self, Form},
     },
     now,
@@ -38,6 +38,12 @@ pub(super) enum Lie {
     TouchKeepsVersion,
     /// Both stores count from 1, and it shows.
     SameVersions,
+    /// A save takes the place of the copy of another one, which may be about to be named.
+    CopyOverCopy,
+    /// A copy is removed while the record that it was made of is there.
+    CopyRemovedEarly,
+    /// A touch finds a copy.
+    TouchOfCopy,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -211,10 +217,21 @@ impl Wire {
             Write::Create(data, _) if lie == Lie::NoClaim && form(&data) == Form::Moved(None) => {
                 Ok(Version::from_u64(1))
             }
-            Write::Create(data, expiry) => at_once(store.create(key, data, expiry)),
+            Write::Create(data, expiry) => {
+                let is_copy = |data: &[u8]| matches!(Form::of(data), Form::Copy { .. });
+                let in_its_way = current().filter(|record| is_copy(record.data()));
+                if lie == Lie::CopyOverCopy && is_copy(&data) && in_its_way.is_some() {
+                    let _ = at_once(store.delete(key, None));
+                }
+                at_once(store.create(key, data, expiry))
+            }
             Write::Update(expected, data, expiry) => {
                 let expected = self.seen(expected);
                 let is_moved = matches!(form(&data), Form::Moved(_));
+                if lie == Lie::CopyRemovedEarly && matches!(form(&data), Form::Moving(_)) {
+                    self.remove_copy(key, expected);
+                    return Err(StoreError::unavailable("it was killed between the two"));
+                }
                 if lie == Lie::NoMark && is_from && is_moved {
                     return match at_once(store.delete(key, Some(expected))) {
                         Ok(()) => Ok(expected),
@@ -239,7 +256,12 @@ impl Wire {
                 at_once(store.update(key, expected, data, expiry))
             }
             Write::Touch(expected, expiry) => {
-                at_once(store.touch(key, self.seen(expected), expiry))
+                let copy = of_copy(expected);
+                let is_copy = current().is_some_and(|record| record.version() == copy);
+                match lie == Lie::TouchOfCopy && !is_from && is_copy {
+                    true => at_once(store.touch(key, copy, expiry)),
+                    false => at_once(store.touch(key, self.seen(expected), expiry)),
+                }
             }
             Write::Delete(expected) => {
                 let expected = expected.map(|version| self.seen(version));
@@ -247,6 +269,16 @@ impl Wire {
             }
         }
         .map(|version| self.seen(version))
+    }
+
+    /// Removes the copy of a record of this version.
+    fn remove_copy(&self, key: &RecordKey, version: Version) {
+        let [_, to] = &self.net.stores;
+        let there = at_once(to.load(key, Read::Current)).unwrap();
+        let is_it = |record: &Record| matches!(Form::of(record.data()), Form::Copy { of, .. } if of == version);
+        if there.is_some_and(|record| is_it(&record)) {
+            at_once(to.delete(key, None)).unwrap();
+        }
     }
 
     async fn ask(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {

@@ -12,8 +12,7 @@ use silverback::{
     store_conformance,
 };
 use silverback_dynamodb::DynamoDbStore;
-use silverback_test_servers::Proxy;
-use tokio::task::JoinSet;
+use silverback_test_servers::{DynamoDb, Proxy};
 
 use crate::{
     FOR_EVER, client, server,
@@ -29,16 +28,17 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// A few rounds are hundreds of questions, and an emulator answers hundreds in a second.
 const SCALE: f64 = 0.02;
 
-/// A proxy before the server, and a table.
-async fn places() -> Result<(Arc<Proxy>, Table), Skip> {
+/// The server, and a table of its own for these tests.
+async fn places() -> Result<(&'static DynamoDb, Table), Skip> {
     let server = server().ok_or_else(|| Skip::new("dynalite is not installed"))?;
     let table = create(client(&server.url())).await;
-    Ok((Arc::new(Proxy::to(server.port())), table))
+    Ok((server, table))
 }
 
 /// A store behind a proxy that counts, and its peer that goes to the server itself.
 async fn behind_a_proxy() -> Result<Subject<DynamoDbStore>, Skip> {
-    let (proxy, table) = places().await?;
+    let (server, table) = places().await?;
+    let proxy = Arc::new(Proxy::to(server.port()));
     let (asked, counting) = (table.clone(), Arc::clone(&proxy));
     let put = |attributes: &'static [fn() -> (&'static str, AttributeValue)]| {
         let table = table.clone();
@@ -60,7 +60,7 @@ async fn behind_a_proxy() -> Result<Subject<DynamoDbStore>, Skip> {
         }
     };
     let alone = Rule::named("delete_many_asks_for_all_keys_at_once").unwrap();
-    let halved = table.clone();
+    let (halved, failing) = (table.clone(), table.clone());
     Ok(
         Subject::new(DynamoDbStore::new(&through(&proxy), &table.name).timeout(FOR_EVER))
             .peer(DynamoDbStore::new(&table.client, &table.name).timeout(FOR_EVER))
@@ -87,6 +87,7 @@ async fn behind_a_proxy() -> Result<Subject<DynamoDbStore>, Skip> {
             })
             .time_left(time_left)
             .round_trips(move |_| ready(counting.requests()))
+            .outages(move || before_a_failing(server, failing.clone()))
             // `batches` counts what is asked instead.
             .leave_out(alone, "DynamoDB has no batch of deletions at versions")
             .scale(SCALE)
@@ -94,36 +95,16 @@ async fn behind_a_proxy() -> Result<Subject<DynamoDbStore>, Skip> {
     )
 }
 
-/// Each of them waits for a deadline, some twice. Side by side they wait at the same time.
-const OUTAGES: [&str; 6] = [
-    "silence_is_an_error_and_never_no_record",
-    "silence_ends_at_the_deadline",
-    "a_cut_is_an_error_and_never_no_record",
-    "a_cut_is_noticed_by_the_deadline",
-    "a_write_without_an_answer_happens_wholly_or_not_at_all",
-    "a_store_comes_back_with_its_server",
-];
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_rules_about_outages_are_kept() {
-    let mut checking = JoinSet::new();
-    for name in OUTAGES {
-        let Ok((proxy, table)) = places().await else {
-            return;
-        };
-        let [silent, cut] = std::array::from_fn(|_| Arc::clone(&proxy));
-        let store = DynamoDbStore::new(&through(&proxy), &table.name).timeout(DEADLINE);
-        let subject = Subject::new(store)
-            .silence(move |_| ready(silent.silenced()))
-            .cut(move |_| ready(cut.cut_off()))
-            .deadline(DEADLINE)
-            .keep(proxy);
-        let rule = Rule::named(name).unwrap();
-        checking.spawn(async move { conformance::check(rule, subject).await });
-    }
-    for verdict in checking.join_all().await {
-        assert!(passed(verdict).is_passed());
-    }
+/// What a rule about outages is checked on.
+async fn before_a_failing(server: &DynamoDb, table: Table) -> Subject<DynamoDbStore> {
+    let proxy = Arc::new(Proxy::to(server.port()));
+    let [silent, cut] = std::array::from_fn(|_| Arc::clone(&proxy));
+    let store = DynamoDbStore::new(&through(&proxy), &table.name).timeout(DEADLINE);
+    Subject::new(store)
+        .silence(move |_| ready(silent.silenced()))
+        .cut(move |_| ready(cut.cut_off()))
+        .deadline(DEADLINE)
+        .keep(proxy)
 }
 
 /// Those that a clock makes exact.

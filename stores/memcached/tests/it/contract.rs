@@ -5,13 +5,12 @@ use std::{future::ready, sync::Arc, time::Duration};
 use silverback::{
     store::{
         RecordKey,
-        conformance::{self, Rule, Skip, Subject},
+        conformance::{Skip, Subject},
     },
     store_conformance,
 };
 use silverback_memcached::MemcachedStore;
 use silverback_test_servers::{Memcached, Proxy};
-use tokio::task::JoinSet;
 
 use crate::at;
 
@@ -47,6 +46,7 @@ async fn behind_a_proxy() -> Result<Subject<MemcachedStore>, Skip> {
         }
     };
     let (asked, counting) = (Arc::clone(&server), Arc::clone(&proxy));
+    let failing = Arc::clone(&server);
     Ok(Subject::new(through(&proxy).await.timeout(FOR_EVER))
         .peer(at(&server.url()).await.timeout(FOR_EVER))
         .garbage(put(b"a cart of another program, and long enough"))
@@ -54,6 +54,7 @@ async fn behind_a_proxy() -> Result<Subject<MemcachedStore>, Skip> {
         .garbage(put(b"sbm1 half"))
         .time_left(move |_, key| ready(left(&asked, &key)))
         .round_trips(move |_| ready(counting.requests()))
+        .outages(move || before_a_failing(Arc::clone(&failing)))
         .keep(proxy)
         .keep(server))
 }
@@ -65,34 +66,12 @@ fn left(server: &Memcached, key: &RecordKey) -> Option<Duration> {
     left.parse().ok().map(Duration::from_secs)
 }
 
-/// Each of them waits for a deadline, some twice. Side by side they wait at the same time.
-const OUTAGES: [&str; 6] = [
-    "silence_is_an_error_and_never_no_record",
-    "silence_ends_at_the_deadline",
-    "a_cut_is_an_error_and_never_no_record",
-    "a_cut_is_noticed_by_the_deadline",
-    "a_write_without_an_answer_happens_wholly_or_not_at_all",
-    "a_store_comes_back_with_its_server",
-];
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_rules_about_outages_are_kept() {
-    let mut checking = JoinSet::new();
-    for name in OUTAGES {
-        let Ok((server, proxy)) = servers() else {
-            return;
-        };
-        let [silent, cut] = std::array::from_fn(|_| Arc::clone(&proxy));
-        let subject = Subject::new(through(&proxy).await.timeout(DEADLINE))
-            .silence(move |_| ready(silent.silenced()))
-            .cut(move |_| ready(cut.cut_off()))
-            .deadline(DEADLINE)
-            .keep((server, proxy));
-        let rule = Rule::named(name).unwrap();
-        checking.spawn(async move { conformance::check(rule, subject).await });
-    }
-    for verdict in checking.join_all().await {
-        let verdict = verdict.unwrap_or_else(|violation| panic!("{violation}"));
-        assert!(verdict.is_passed(), "{verdict:?}");
-    }
+async fn before_a_failing(server: Arc<Memcached>) -> Subject<MemcachedStore> {
+    let proxy = Arc::new(Proxy::to(server.port()));
+    let [silent, cut] = std::array::from_fn(|_| Arc::clone(&proxy));
+    Subject::new(through(&proxy).await.timeout(DEADLINE))
+        .silence(move |_| ready(silent.silenced()))
+        .cut(move |_| ready(cut.cut_off()))
+        .deadline(DEADLINE)
+        .keep((server, proxy))
 }

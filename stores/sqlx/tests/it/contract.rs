@@ -76,16 +76,28 @@ async fn damage_sqlite(pool: SqlitePool, key: RecordKey) {
 async fn postgres() -> Result<Subject<PostgresStore>, Skip> {
     let server = Postgres::start().ok_or_else(|| Skip::new("PostgreSQL is not installed"))?;
     let proxy = Proxy::to(server.port());
-    let url = through(&server.url(), server.port(), &proxy);
-    let store = postgres_store(&url).await.max_record_bytes(ROOM);
-    let peer = postgres_store(&server.url()).await.max_record_bytes(ROOM);
-    let (pool, asked) = (postgres_pool(&server.url()), postgres_pool(&server.url()));
-    let subject = Subject::new(store.timeout(TIMEOUT))
-        .peer(peer.timeout(TIMEOUT))
+    let (url, port) = (server.url(), server.port());
+    let store = patient_postgres(&through(&url, port, &proxy)).await;
+    let peer = patient_postgres(&url).await;
+    let (pool, asked) = (postgres_pool(&url), postgres_pool(&url));
+    let subject = Subject::new(store)
+        .peer(peer)
         .sweep(sweep)
         .garbage(move |_, key| damage_postgres(pool.clone(), key))
-        .time_left(move |_, key| left_in_postgres(asked.clone(), key));
-    Ok(failing(subject, vec![proxy]).keep(server))
+        .time_left(move |_, key| left_in_postgres(asked.clone(), key))
+        .outages(move || postgres_that_fails(url.clone(), port));
+    Ok(counted(subject, vec![proxy]).keep(server))
+}
+
+async fn patient_postgres(url: &str) -> PostgresStore {
+    let store = postgres_store(url).await;
+    store.max_record_bytes(ROOM).timeout(TIMEOUT)
+}
+
+async fn postgres_that_fails(url: String, port: u16) -> Subject<PostgresStore> {
+    let proxy = Proxy::to(port);
+    let store = patient_postgres(&through(&url, port, &proxy)).await;
+    failing(Subject::new(store).deadline(TIMEOUT), vec![proxy])
 }
 
 async fn left_in_postgres(pool: PgPool, key: RecordKey) -> Option<Duration> {
@@ -107,16 +119,28 @@ async fn damage_postgres(pool: PgPool, key: RecordKey) {
 async fn mariadb() -> Result<Subject<MySqlStore>, Skip> {
     let server = MariaDb::start().ok_or_else(|| Skip::new("MariaDB is not installed"))?;
     let proxy = Proxy::to(server.port());
-    let url = through(&server.url(), server.port(), &proxy);
-    let store = mysql_store(&url).await.max_record_bytes(ROOM);
-    let peer = mysql_store(&server.url()).await.max_record_bytes(ROOM);
-    let (pool, asked) = (mysql_pool(&server.url()), mysql_pool(&server.url()));
-    let subject = Subject::new(store.timeout(TIMEOUT))
-        .peer(peer.timeout(TIMEOUT))
+    let (url, port) = (server.url(), server.port());
+    let store = patient_mysql(&through(&url, port, &proxy), TIMEOUT).await;
+    let peer = patient_mysql(&url, TIMEOUT).await;
+    let (pool, asked) = (mysql_pool(&url), mysql_pool(&url));
+    let subject = Subject::new(store)
+        .peer(peer)
         .sweep(sweep)
         .garbage(move |_, key| damage_mysql(pool.clone(), key))
-        .time_left(move |_, key| left_in_mysql(asked.clone(), key));
-    Ok(failing(subject, vec![proxy]).keep(server))
+        .time_left(move |_, key| left_in_mysql(asked.clone(), key))
+        .outages(move || mariadb_that_fails(url.clone(), port));
+    Ok(counted(subject, vec![proxy]).keep(server))
+}
+
+async fn patient_mysql(url: &str, timeout: Duration) -> MySqlStore {
+    let store = mysql_store(url).await;
+    store.max_record_bytes(ROOM).timeout(timeout)
+}
+
+async fn mariadb_that_fails(url: String, port: u16) -> Subject<MySqlStore> {
+    let proxy = Proxy::to(port);
+    let store = patient_mysql(&through(&url, port, &proxy), TIMEOUT).await;
+    failing(Subject::new(store).deadline(TIMEOUT), vec![proxy])
 }
 
 /// The columns for keys and versions take no other lengths, so an end before 1970 has to do.
@@ -151,36 +175,52 @@ async fn left_in_mysql(pool: MySqlPool, key: RecordKey) -> Option<Duration> {
 /// proxies.
 async fn galera() -> Result<Subject<Nodes<MySqlStore>>, Skip> {
     let cluster = Galera::start().ok_or_else(|| Skip::new("Galera is not installed"))?;
-    let (mut store, mut peer, mut proxies) = (Vec::new(), Vec::new(), Vec::new());
-    for node in cluster.nodes() {
-        let proxy = Proxy::to(node.port());
-        let behind = mysql_store(&through(&node.url(), node.port(), &proxy)).await;
-        store.push(behind.max_record_bytes(ROOM).timeout(OF_NODES));
-        let direct = mysql_store(&node.url()).await;
-        peer.insert(0, direct.max_record_bytes(ROOM).timeout(OF_NODES));
-        proxies.push(proxy);
+    let nodes = cluster.nodes().iter().map(|node| (node.url(), node.port()));
+    let nodes: Vec<_> = nodes.collect();
+    let (store, proxies) = behind_proxies(&nodes).await;
+    let mut peer = Vec::new();
+    for (url, _) in nodes.iter().rev() {
+        peer.push(patient_mysql(url, OF_NODES).await);
     }
-    let url = &cluster.urls()[0];
-    let (pool, asked) = (mysql_pool(url), mysql_pool(url));
-    let subject = Subject::new(Nodes::new(store)).peer(Nodes::new(peer));
-    let subject = subject
+    let (pool, asked) = (mysql_pool(&nodes[0].0), mysql_pool(&nodes[0].0));
+    let subject = Subject::new(store)
+        .peer(Nodes::new(peer))
         .sweep(sweep)
         .garbage(move |_, key| damage_mysql(pool.clone(), key))
-        .time_left(move |_, key| left_in_mysql(asked.clone(), key));
-    Ok(failing(subject, proxies).deadline(OF_NODES).keep(cluster))
+        .time_left(move |_, key| left_in_mysql(asked.clone(), key))
+        .outages(move || galera_that_fails(nodes.clone()));
+    Ok(counted(subject, proxies).keep(cluster))
+}
+
+async fn behind_proxies(nodes: &[(String, u16)]) -> (Nodes<MySqlStore>, Vec<Proxy>) {
+    let (mut store, mut proxies) = (Vec::new(), Vec::new());
+    for (url, port) in nodes {
+        let proxy = Proxy::to(*port);
+        store.push(patient_mysql(&through(url, *port, &proxy), OF_NODES).await);
+        proxies.push(proxy);
+    }
+    (Nodes::new(store), proxies)
+}
+
+async fn galera_that_fails(nodes: Vec<(String, u16)>) -> Subject<Nodes<MySqlStore>> {
+    let (store, proxies) = behind_proxies(&nodes).await;
+    failing(Subject::new(store).deadline(OF_NODES), proxies)
 }
 
 async fn sweep<S: Sweep>(store: Arc<S>) {
     drop(store.sweep().await);
 }
 
-/// Checks what becomes of a store if the proxies before its servers fail.
+/// Counts what passes the proxies before a store's servers.
+fn counted<S: Store>(subject: Subject<S>, proxies: Vec<Proxy>) -> Subject<S> {
+    subject.round_trips(move |_| ready(proxies.iter().map(Proxy::requests).sum()))
+}
+
+/// Lets the proxies before a store's servers fail.
 fn failing<S: Store>(subject: Subject<S>, proxies: Vec<Proxy>) -> Subject<S> {
-    let proxies: Arc<[_]> = proxies.into_iter().map(Arc::new).collect();
-    let [silenced, cut, counted] = std::array::from_fn(|_| Arc::clone(&proxies));
+    let silenced: Arc<[_]> = proxies.into_iter().map(Arc::new).collect();
+    let cut = Arc::clone(&silenced);
     subject
-        .deadline(TIMEOUT)
         .silence(move |_| ready(silenced.iter().map(Proxy::silenced).collect::<Vec<_>>()))
         .cut(move |_| ready(cut.iter().map(Proxy::cut_off).collect::<Vec<_>>()))
-        .round_trips(move |_| ready(counted.iter().map(|proxy| proxy.requests()).sum()))
 }

@@ -1,0 +1,124 @@
+//! Sessions in the place of their IDs: on the way in, and on the way out.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use super::{
+    kept::{Claim, GorillaRecords, Opened, Presented},
+    records::GoRecords,
+};
+use crate::{
+    error::{Error, ErrorKind},
+    go_cookies,
+    store::StoreError,
+};
+
+/// How many cookies of one name are looked for on the server.
+const MOST: usize = 4;
+
+impl<R: GoRecords> GorillaRecords<R> {
+    /// Puts a session in the place of its ID.
+    pub(super) async fn enter(
+        &self,
+        headers: &mut HeaderMap,
+    ) -> Result<Option<Opened>, StoreError> {
+        let Some(claims) = self.claims(headers) else {
+            return Ok(None);
+        };
+        let mut living = Vec::new();
+        if claims.len() <= MOST {
+            for claim in claims {
+                living.extend(self.open(claim).await?);
+            }
+        }
+        // Of two that live, nobody can tell which one is the visitor's.
+        let opened = living.pop().filter(|_| living.is_empty());
+        let text = opened.as_ref().map(|opened| {
+            let Opened { name, payload, .. } = opened;
+            self.format.carry(&self.name, name, payload, opened.time)
+        });
+        let text = text.transpose().map_err(StoreError::refused)?;
+        let goes = |value: &[u8]| !matches!(self.presented(value), Presented::Other);
+        let text = text.as_deref().map(str::as_bytes);
+        go_cookies::replace(headers, &self.name, goes, text);
+        Ok(opened)
+    }
+
+    /// The IDs in a request's cookies. `None` if there is no cookie of Go's.
+    fn claims(&self, headers: &HeaderMap) -> Option<Vec<Claim>> {
+        let (mut claims, mut is_of_go) = (Vec::<Claim>::new(), false);
+        for cookie in go_cookies::presented(headers, &self.name) {
+            let claim = match self.presented(cookie) {
+                Presented::Other => continue,
+                Presented::Refused => None,
+                Presented::Id(claim) => Some(claim),
+            };
+            is_of_go = true;
+            let Some(claim) = claim else { continue };
+            match claims.iter_mut().find(|known| known.id == claim.id) {
+                Some(known) => known.made = known.made.max(claim.made),
+                None => claims.push(claim),
+            }
+        }
+        is_of_go.then_some(claims)
+    }
+
+    /// Keeps the session that the response sends, and puts its ID in its place.
+    pub(super) async fn leave(
+        &self,
+        opened: Option<&Opened>,
+        headers: &mut HeaderMap,
+    ) -> Result<(), Error> {
+        let mut cookies = go_cookies::set(headers);
+        let (mut ends, mut lives) = (false, false);
+        for header in &mut cookies {
+            let Some((value, attributes)) = go_cookies::sent(header, &self.name) else {
+                continue;
+            };
+            // Beside a new cookie, the removal of one with other attributes.
+            ends |= value.is_empty();
+            lives |= !value.is_empty();
+            let Ok(carried) = self.format.carried(&self.name, value, self.now()) else {
+                continue;
+            };
+            let lasts = self.lasts(max_age(attributes));
+            let id = self.save(opened, &carried, lasts).await?;
+            let changed = go_cookies::header(&self.name, &self.cookie(&id)?, attributes);
+            *header = changed.ok_or_else(|| Error::new(ErrorKind::InvalidAttributes))?;
+        }
+        if let Some(opened) = opened.filter(|_| ends && !lives) {
+            self.records.remove(opened.id.as_str()).await?;
+        }
+        go_cookies::put_back(headers, cookies);
+        Ok(())
+    }
+}
+
+/// The `Max-Age` among a cookie's attributes.
+fn max_age(attributes: &[u8]) -> Option<Duration> {
+    let attributes = std::str::from_utf8(attributes).ok()?;
+    let age = attributes
+        .split("; ")
+        .find_map(|attribute| attribute.strip_prefix("Max-Age="));
+    Some(Duration::from_secs(age?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_found_among_attributes() {
+        for (attributes, age) in [
+            ("; Max-Age=1200; Expires=x; Path=/", Some(1_200)),
+            ("; Path=/; Max-Age=1", Some(1)),
+            ("; Path=/", None),
+            ("; Path=/Max-Age=1", None),
+            ("", None),
+        ] {
+            let age = age.map(Duration::from_secs);
+            assert_eq!(max_age(attributes.as_bytes()), age, "{attributes}");
+        }
+    }
+}

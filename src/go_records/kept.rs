@@ -1,0 +1,388 @@
+//! The layer, and what it makes of records.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::records::{GoRecord, GoRecords};
+use crate::{
+    clock::{Clock, Timestamp},
+    content::{Content, merge_go},
+    cookie,
+    crypto::{self, RandomError},
+    error::{Error, ErrorKind},
+    gorilla::{
+        Carried, CarriedId, GoData, GoId, GoIds, GoLayout, Gorilla, SecureCookie, SecureCookieError,
+    },
+    store::StoreError,
+};
+
+/// The sessions of one of gorilla's stores on a server, shared with Go or taken over: a layer around
+/// the [`SessionLayer`](crate::SessionLayer).
+///
+/// Such a store has the session on a server, and its ID in the browser's cookie. This layer puts the
+/// session in the place of the ID in each request, and takes it out of each response. The session
+/// within is one [with a format of Go's](crate::SessionConfig::write_gorilla), which you get from
+/// [`format`](Self::format).
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use silverback::{
+///     GoRecords, GorillaRecords, Keys, SessionConfig, SessionLayer,
+///     gorilla::{Gorilla, KeyPair, SecureCookie},
+/// };
+///
+/// fn app(
+///     records: impl GoRecords, // of `silverback-redis` or `silverback-sqlx`
+///     (hash_key, block_key): (&[u8], &[u8]),
+///     keys: Keys,
+/// ) -> Result<Router, Box<dyn std::error::Error>> {
+///     let cookies = SecureCookie::new([KeyPair::encrypting(hash_key, block_key)?])?;
+///     let records = GorillaRecords::new(records, "account", Gorilla::new(cookies));
+///     let account = SessionConfig::cookie("account", keys).write_gorilla(records.format());
+///     Ok(Router::new()
+///         .route("/", get(async || "hello"))
+///         .layer(SessionLayer::try_new(account)?)
+///         .layer(records))
+/// }
+/// ```
+///
+/// # Beside Go
+///
+/// No store of gorilla's compares before it writes. What this layer does about it:
+///
+/// | | gorilla | This layer |
+/// |---|---|---|
+/// | saves a session that another request has changed meanwhile | over it: the other changes are lost | compares and swaps, and puts its own changes into what is there; a value that both have changed is its own. After eight rounds: 409 |
+/// | saves a session whose record is gone, as after a logout | makes the record anew, under the old ID | answers 409 and sets no cookie; nothing comes back |
+/// | gets an ID without a record | keeps it for the next save | a new session has a new ID |
+/// | [renews](crate::Session::renew) a session | cannot | gives it a new ID and removes the old record; of two renewals one gets 409 |
+/// | ends a session | removes the record | the same |
+/// | gets several cookies of the name | takes the first | takes the one whose session lives; if two live, none |
+///
+/// A save of Go's still goes over what came after its load, changes of yours included, and brings
+/// back a session that you have ended in between.
+///
+/// # What it costs
+///
+/// A request with a cookie of the session loads its record, whether the handler uses the session or
+/// not. So put the layer around the routes that do. A request without a cookie costs nothing.
+///
+/// # Errors
+///
+/// A record that cannot be loaded is answered with 503 and `Retry-After`, before the handler runs. A
+/// session that cannot be saved is answered with 409 if it has ended meanwhile, and otherwise with
+/// 503, as [`DefaultResponder`](crate::DefaultResponder) does.
+///
+/// # Taking sessions over
+///
+/// With [`read_gorilla`](crate::SessionConfig::read_gorilla) instead, the first use of a session
+/// moves it into this crate's format. Its record is left where it is, since other requests of the
+/// same page may be under way with the old cookie.
+#[derive(Clone)]
+pub struct GorillaRecords<R> {
+    pub(super) records: R,
+    pub(super) name: Arc<str>,
+    pub(super) format: Gorilla,
+    layout: GoLayout,
+    clock: Clock,
+}
+
+/// What a cookie of a request says.
+pub(super) enum Presented {
+    Id(Claim),
+    /// It was never one of a browser's, or is too old.
+    Refused,
+    /// It is of another format.
+    Other,
+}
+
+/// An ID that a cookie has.
+pub(super) struct Claim {
+    pub(super) id: GoId,
+    /// When the cookie was made, if it says so.
+    pub(super) made: Option<Timestamp>,
+}
+
+/// The session of a request.
+pub(super) struct Opened {
+    pub(super) id: GoId,
+    pub(super) name: CarriedId,
+    /// As it is on the server.
+    data: Vec<u8>,
+    pub(super) payload: Vec<u8>,
+    /// When it was saved or, if nothing says so, when it is over.
+    pub(super) time: Timestamp,
+}
+
+/// How many bytes an ID is made of.
+const SIGNED: usize = 32;
+const BARE: usize = 64;
+
+/// How often a change is put into what others have saved.
+const ROUNDS: usize = 8;
+
+impl<R: GoRecords> GorillaRecords<R> {
+    /// Takes the records, the name of the session in Go, and its format: the keys of Go's store,
+    /// and what Go's serializer writes.
+    ///
+    /// ```
+    /// use silverback::{
+    ///     GoRecords, GorillaRecords,
+    ///     gorilla::{GoPayload, Gorilla, SecureCookie},
+    /// };
+    ///
+    /// fn of_json(records: impl GoRecords, cookies: SecureCookie) -> GorillaRecords<impl GoRecords> {
+    ///     let format = Gorilla::new(cookies).payload(GoPayload::Json);
+    ///     GorillaRecords::new(records, "account", format)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn new(records: R, name: &str, format: Gorilla) -> Self {
+        let layout = records.layout();
+        Self {
+            records,
+            name: name.into(),
+            format: format.kept_in(layout),
+            layout,
+            clock: Clock::system(),
+        }
+    }
+
+    /// Returns the format of the session within, for
+    /// [`write_gorilla`](crate::SessionConfig::write_gorilla) or
+    /// [`read_gorilla`](crate::SessionConfig::read_gorilla). It differs from the one that
+    /// [`new`](Self::new) takes: a session has as much room as it has on the server.
+    ///
+    /// ```
+    /// # use silverback::{GoRecords, GorillaRecords, Keys, SessionConfig};
+    /// fn account(records: &GorillaRecords<impl GoRecords>, keys: Keys) -> SessionConfig {
+    ///     SessionConfig::cookie("account", keys).write_gorilla(records.format())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn format(&self) -> Gorilla {
+        self.format.clone()
+    }
+
+    /// Sets the clock, for tests.
+    ///
+    /// ```
+    /// # use silverback::{Clock, GoRecords, GorillaRecords};
+    /// fn at<R: GoRecords>(records: GorillaRecords<R>, clock: &Clock) -> GorillaRecords<R> {
+    ///     records.clock(clock.clone())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Returns the gob or JSON of the session that a cookie's value names, for a program that takes
+    /// sessions over in its own way. `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the server does, so that nobody knows whether there is one.
+    ///
+    /// ```
+    /// # use silverback::{GoRecords, GorillaRecords, gorilla::gob::Gob, store::StoreError};
+    /// async fn user(
+    ///     records: &GorillaRecords<impl GoRecords>,
+    ///     cookie: &str,
+    /// ) -> Result<Option<String>, StoreError> {
+    ///     let session = records.load(cookie).await?;
+    ///     let session = session.and_then(|payload| Gob::decode(&payload).ok());
+    ///     Ok(session.and_then(|gob| gob.get("user")?.as_str().map(str::to_owned)))
+    /// }
+    /// ```
+    pub async fn load(&self, cookie: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let Presented::Id(claim) = self.presented(cookie.as_bytes()) else {
+            return Ok(None);
+        };
+        let opened = self.open(claim).await?;
+        Ok(opened.map(|opened| opened.payload))
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn cookies(&self) -> &SecureCookie {
+        &self.format.cookies
+    }
+
+    /// Says what a cookie is. The text of a record is no cookie: it would outlive the record.
+    pub(super) fn presented(&self, cookie: &[u8]) -> Presented {
+        let now = self.now();
+        let is_carried = || self.format.carried(&self.name, cookie, now).is_ok();
+        match self.layout.ids {
+            GoIds::Bare => {
+                let text = std::str::from_utf8(cookie).ok();
+                match text.and_then(|text| GoId::parse(text, BARE)) {
+                    Some(id) => Presented::Id(Claim { id, made: None }),
+                    None if is_carried() => Presented::Refused,
+                    None => Presented::Other,
+                }
+            }
+            GoIds::Signed => {
+                let read = |payload: Vec<u8>| GoId::of_gob(&payload, SIGNED);
+                match self.cookies().decode_with(&self.name, cookie, now, read) {
+                    Ok(opened) => Presented::Id(Claim {
+                        id: opened.payload,
+                        made: Some(opened.saved),
+                    }),
+                    Err(SecureCookieError::InvalidBase64 | SecureCookieError::InvalidMac)
+                        if !is_carried() =>
+                    {
+                        Presented::Other
+                    }
+                    Err(_) => Presented::Refused,
+                }
+            }
+        }
+    }
+
+    /// Loads a session. One that cannot be read is none, as in Go.
+    pub(super) async fn open(&self, claim: Claim) -> Result<Option<Opened>, StoreError> {
+        let Claim { id, made } = claim;
+        let Some(record) = self.records.load(id.as_str()).await? else {
+            return Ok(None);
+        };
+        let GoRecord { data, remains } = record;
+        let Some((payload, saved)) = self.unpack(&data) else {
+            return Ok(None);
+        };
+        let end = || self.now().saturating_add(self.lasts(remains));
+        Ok(Some(Opened {
+            name: crypto::sha256(id.as_str().as_bytes()),
+            time: saved.or(made).unwrap_or_else(end),
+            id,
+            data,
+            payload,
+        }))
+    }
+
+    /// The payload of what is on the server, and when it was saved if that is in there.
+    fn unpack(&self, data: &[u8]) -> Option<(Vec<u8>, Option<Timestamp>)> {
+        let read = |payload: Vec<u8>| {
+            let content = Content::of_go(&payload, &self.format, Timestamp::default());
+            content.map(|_| payload)
+        };
+        match self.layout.data {
+            GoData::Payload => Some((read(data.to_vec())?, None)),
+            GoData::Text => {
+                let opened = self
+                    .cookies()
+                    .decode_with(&self.name, data, self.now(), read);
+                let opened = opened.ok()?;
+                Some((opened.payload, Some(opened.saved)))
+            }
+        }
+    }
+
+    /// What is on the server for a payload.
+    fn pack(&self, payload: &[u8]) -> Result<Vec<u8>, Error> {
+        let (size, limit) = self.format.kept_len(payload.len());
+        if size > limit {
+            return Err(Error::new(ErrorKind::TooLarge { size, limit }));
+        }
+        match self.layout.data {
+            GoData::Payload => Ok(payload.to_vec()),
+            GoData::Text => self.seal(payload).map(String::into_bytes),
+        }
+    }
+
+    fn seal(&self, payload: &[u8]) -> Result<String, Error> {
+        let sealed = self.cookies().encode(&self.name, payload, self.now());
+        sealed.map_err(|error| Error::with_source(ErrorKind::RandomFailed, error))
+    }
+
+    /// The value of a session's cookie.
+    pub(super) fn cookie(&self, id: &GoId) -> Result<String, Error> {
+        match self.layout.ids {
+            GoIds::Bare => Ok(id.as_str().to_owned()),
+            GoIds::Signed => {
+                let payload = id.to_gob().map_err(unwritable)?;
+                self.seal(&payload)
+            }
+        }
+    }
+
+    /// How long a record lasts of which this is known, as by the `Max-Age` of its cookie.
+    pub(super) fn lasts(&self, known: Option<Duration>) -> Duration {
+        let by_default = self.layout.lasts.or(self.cookies().lasts());
+        known.or(by_default).unwrap_or(cookie::MAX_AGE)
+    }
+
+    /// Saves what comes out of the session layer, and returns the ID that it has from now on.
+    pub(super) async fn save(
+        &self,
+        opened: Option<&Opened>,
+        carried: &Carried,
+        lasts: Duration,
+    ) -> Result<GoId, Error> {
+        match opened {
+            Some(opened) if carried.is_still(&opened.name) => {
+                self.change(opened, &carried.payload, lasts).await?;
+                Ok(opened.id.clone())
+            }
+            _ => self.begin(opened, &carried.payload, lasts).await,
+        }
+    }
+
+    /// Puts the changes of a request into the record.
+    async fn change(&self, opened: &Opened, mine: &[u8], lasts: Duration) -> Result<(), Error> {
+        let (id, mut old, mut new) = (opened.id.as_str(), opened.data.clone(), mine.to_vec());
+        for _ in 0..ROUNDS {
+            let data = self.pack(&new)?;
+            if self.records.replace(id, &old, &data, lasts).await? {
+                return Ok(());
+            }
+            let gone = || Error::new(ErrorKind::Gone);
+            let record = self.records.load(id).await?.ok_or_else(gone)?;
+            let (theirs, _) = self.unpack(&record.data).ok_or_else(gone)?;
+            let merged = merge_go([&opened.payload, mine, &theirs], &self.format);
+            let merged = merged.ok_or_else(gone)?;
+            new = merged.map_err(|unfit| unwritable(unfit.what))?;
+            old = record.data;
+        }
+        Err(Error::new(ErrorKind::Conflict))
+    }
+
+    /// Keeps a session under a new ID. One that was renewed, or ended, leaves its old one. Of two
+    /// requests that do that, only the one that removes the old record keeps its values.
+    async fn begin(
+        &self,
+        opened: Option<&Opened>,
+        payload: &[u8],
+        lasts: Duration,
+    ) -> Result<GoId, Error> {
+        let id = match self.layout.ids {
+            GoIds::Signed => GoId::random::<SIGNED>(),
+            GoIds::Bare => GoId::random::<BARE>(),
+        };
+        let id = id.map_err(|RandomError| Error::new(ErrorKind::RandomFailed))?;
+        let data = self.pack(payload)?;
+        self.records.create(id.as_str(), &data, lasts).await?;
+        if let Some(opened) = opened
+            && !self.records.remove(opened.id.as_str()).await?
+        {
+            self.records.remove(id.as_str()).await?;
+            return Err(Error::new(ErrorKind::Gone));
+        }
+        Ok(id)
+    }
+}
+
+fn unwritable(source: impl Into<crate::error::BoxError>) -> Error {
+    Error::with_source(ErrorKind::SerializeFailed, source)
+}
+
+impl<R> fmt::Debug for GorillaRecords<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GorillaRecords")
+            .field("name", &self.name)
+            .field("layout", &self.layout)
+            .finish_non_exhaustive()
+    }
+}

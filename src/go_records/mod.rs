@@ -1,0 +1,12 @@
+//! Sessions that gorilla's stores keep on servers, shared with Go or taken over from it.
+
+mod exchange;
+mod kept;
+mod records;
+mod service;
+
+pub use self::{
+    kept::GorillaRecords,
+    records::{GoRecord, GoRecords},
+    service::GorillaRecordsService,
+};

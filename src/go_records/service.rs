@@ -1,0 +1,95 @@
+//! The service: what happens to a request.
+
+use std::{
+    fmt,
+    future::Future,
+    mem,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::{Method, Request, Response, header};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{kept::GorillaRecords, records::GoRecords};
+use crate::{
+    error::Error,
+    head::Head,
+    responder::{DefaultResponder, FailedCommit, Responder},
+    trace,
+};
+
+/// The service that [`GorillaRecords`] makes.
+#[derive(Clone)]
+pub struct GorillaRecordsService<S, R> {
+    inner: S,
+    records: GorillaRecords<R>,
+}
+
+impl<S, R: Clone> Layer<S> for GorillaRecords<R> {
+    type Service = GorillaRecordsService<S, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let records = self.clone();
+        GorillaRecordsService { inner, records }
+    }
+}
+
+impl<S: fmt::Debug, R> fmt::Debug for GorillaRecordsService<S, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GorillaRecordsService")
+            .field("inner", &self.inner)
+            .field("records", &self.records)
+            .finish()
+    }
+}
+
+impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for GorillaRecordsService<S, R>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    R: GoRecords,
+    ReqBody: Send + 'static,
+    ResBody: Default + Send,
+{
+    type Response = Response<ResBody>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let records = self.records.clone();
+        // The one that is ready, not its clone.
+        let clone = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, clone);
+        Box::pin(async move {
+            let head = Head::of(&request, request.headers().contains_key(header::COOKIE));
+            let opened = match records.enter(request.headers_mut()).await {
+                Ok(opened) => opened,
+                Err(error) => {
+                    let error = trace::load_failed(Error::from(error).of_load());
+                    // The handler has not run, so whatever it does is done once.
+                    let method = Method::GET;
+                    return Ok(refuse(error, Response::default(), Head { method, ..head }));
+                }
+            };
+            let mut response = inner.call(request).await?;
+            match records.leave(opened.as_ref(), response.headers_mut()).await {
+                Ok(()) => Ok(response),
+                Err(error) => {
+                    trace::commit_failed(&error);
+                    Ok(refuse(error, response, head))
+                }
+            }
+        })
+    }
+}
+
+fn refuse<B: Default>(error: Error, response: Response<B>, head: Head) -> Response<B> {
+    DefaultResponder.respond(FailedCommit::new(error, response, head))
+}

@@ -1,0 +1,214 @@
+//! A session on its way between the session layer and a layer around that, which keeps it on a
+//! server.
+//!
+//! It stands in the place of the session's cookie: a text of gorilla/securecookie with
+//! `id (32) | payload`, under a name that no cookie can have. Its date is when the session was saved
+//! or, where nothing tells that, when it is over. So no cookie is taken for it, it opens
+//! nowhere else, and a program that forgot the layer outside gives nothing away.
+
+use std::time::Duration;
+
+use super::{
+    envelope::{OpenedCookie, SecureCookie},
+    error::SecureCookieError,
+    layout::{GoData, GoIds, GoLayout},
+    settings::Gorilla,
+};
+use crate::{clock::Timestamp, id::TokenId};
+
+const ID_LEN: usize = 32;
+
+/// What tells sessions apart on their way.
+pub(crate) type CarriedId = [u8; ID_LEN];
+
+#[derive(Debug)]
+pub(crate) struct Carried {
+    pub(crate) id: CarriedId,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// The name that is signed. A cookie's name has no such byte.
+fn carried_name(name: &str) -> String {
+    format!("{name}\0carried")
+}
+
+fn split(payload: &[u8]) -> Option<Carried> {
+    let (id, payload) = payload.split_first_chunk()?;
+    Some(Carried {
+        id: *id,
+        payload: payload.to_vec(),
+    })
+}
+
+impl Carried {
+    /// Whether the session has kept the name that it came with: otherwise it was renewed, or ended
+    /// and another one begun.
+    pub(crate) fn is_still(&self, other: &CarriedId) -> bool {
+        let name = size_of::<TokenId>();
+        self.id.get(..name) == other.get(..name)
+    }
+}
+
+impl Gorilla {
+    /// The same format for sessions of which a layer outside has the cookie.
+    pub(crate) fn kept_in(mut self, layout: GoLayout) -> Self {
+        self.layout = Some(layout);
+        self
+    }
+
+    /// Whether a layer outside has the cookie.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.layout.is_some()
+    }
+
+    /// Whether what is carried says when a session is over, and not when it was saved.
+    pub(crate) fn carries_end(&self) -> bool {
+        let is_bare =
+            |layout: &GoLayout| (layout.ids, layout.data) == (GoIds::Bare, GoData::Payload);
+        self.layout.as_ref().is_some_and(is_bare)
+    }
+
+    /// Its length and its age are no concern of a cookie's.
+    fn carrier(&self) -> SecureCookie {
+        let cookies = self.cookies.clone().max_length(None);
+        cookies.max_age(None).min_age(Duration::ZERO)
+    }
+
+    pub(crate) fn carry(
+        &self,
+        name: &str,
+        id: &CarriedId,
+        payload: &[u8],
+        saved: Timestamp,
+    ) -> Result<String, SecureCookieError> {
+        let carried = [id, payload].concat();
+        self.carrier().encode(&carried_name(name), &carried, saved)
+    }
+
+    pub(crate) fn carried(
+        &self,
+        name: &str,
+        value: &[u8],
+        now: Timestamp,
+    ) -> Result<Carried, SecureCookieError> {
+        let read = |payload: Vec<u8>| split(&payload);
+        let opened = self
+            .carrier()
+            .decode_with(&carried_name(name), value, now, read)?;
+        Ok(opened.payload)
+    }
+
+    /// Opens a session's cookie, or what a layer outside has put in its place.
+    pub(crate) fn open<P>(
+        &self,
+        name: &str,
+        value: &[u8],
+        now: Timestamp,
+        read: impl Fn(Vec<u8>) -> Option<P>,
+    ) -> Result<OpenedCookie<P>, SecureCookieError> {
+        if !self.is_kept() {
+            return self.cookies.decode_with(name, value, now, read);
+        }
+        let read = |payload: Vec<u8>| {
+            let Carried { id, payload } = split(&payload)?;
+            Some((id, read(payload)?))
+        };
+        let opened = self
+            .carrier()
+            .decode_with(&carried_name(name), value, now, read)?;
+        let (digest, payload) = opened.payload;
+        Ok(OpenedCookie {
+            payload,
+            saved: opened.saved,
+            is_current: opened.is_current,
+            digest,
+        })
+    }
+
+    /// Makes a session's cookie, or what a layer outside puts one in the place of.
+    pub(crate) fn seal(
+        &self,
+        name: &str,
+        id: Option<TokenId>,
+        payload: &[u8],
+        saved: Timestamp,
+    ) -> Result<String, SecureCookieError> {
+        if !self.is_kept() {
+            return self.cookies.encode(name, payload, saved);
+        }
+        let mut carried = CarriedId::default();
+        let id = id.unwrap_or_default();
+        carried.iter_mut().zip(id).for_each(|(to, from)| *to = from);
+        self.carry(name, &carried, payload, saved)
+    }
+
+    /// The length of what is kept of a payload of this length, and the most that may be.
+    pub(crate) fn kept_len(&self, payload: usize) -> (usize, usize) {
+        match self.layout {
+            Some(layout) if layout.data == GoData::Payload => {
+                (payload, layout.max_bytes.unwrap_or(usize::MAX))
+            }
+            _ => {
+                // The last time that has so many digits.
+                let len = self.cookies.encoded_len(payload, Timestamp::LATEST);
+                (len, self.cookies.longest().unwrap_or(usize::MAX))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gorilla::{KeyPair, SecureCookie};
+
+    fn format() -> Gorilla {
+        let cookies = SecureCookie::new([KeyPair::encrypting([1; 32], [1; 16]).unwrap()]);
+        Gorilla::new(cookies.unwrap())
+    }
+
+    fn kept() -> Gorilla {
+        format().kept_in(GoLayout::signed_ids(GoData::Payload))
+    }
+
+    #[test]
+    fn what_is_carried_is_no_cookie_and_no_cookie_is_carried() {
+        let now = Timestamp::from_secs(1_800_000_000);
+        let payload = [7; 5_000];
+        let carried = kept().carry("sid", &[3; 32], &payload, now).unwrap();
+        let open = |format: Gorilla, name: &str, value: &str| {
+            let opened = format.open(name, value.as_bytes(), now, Some);
+            opened.map(|opened| (opened.payload, opened.digest))
+        };
+        assert_eq!(
+            open(kept(), "sid", &carried),
+            Ok((payload.to_vec(), [3; 32]))
+        );
+        assert!(open(kept(), "other", &carried).is_err());
+        let cookies = format().cookies.max_length(None);
+        assert_eq!(
+            open(Gorilla::new(cookies), "sid", &carried),
+            Err(SecureCookieError::InvalidMac)
+        );
+        let cookie = format().seal("sid", None, &[0; 64], now).unwrap();
+        assert_eq!(
+            open(kept(), "sid", &cookie),
+            Err(SecureCookieError::InvalidMac)
+        );
+    }
+
+    #[test]
+    fn a_session_keeps_its_name_on_the_way_back() {
+        let now = Timestamp::from_secs(1_800_000_000);
+        let mut id = [9; 16];
+        let back = kept().seal("sid", Some(id), b"gob", now).unwrap();
+        let back = kept().carried("sid", back.as_bytes(), now).unwrap();
+        let mut came = [0; 32];
+        came[..16].copy_from_slice(&id);
+        came[31] = 1;
+        assert!(back.is_still(&came));
+        id[15] ^= 1;
+        came[..16].copy_from_slice(&id);
+        assert!(!back.is_still(&came));
+    }
+}

@@ -1,0 +1,117 @@
+//! Saves and touches: a save may move its record.
+
+use super::{
+    pair::{Pair, Place, later, of_copy, of_from, unless_overtaken},
+    wire::{self, Form},
+};
+use crate::{
+    join,
+    store::{Bytes, Expiry, Read, Record, RecordKey, Store, StoreError, Version},
+};
+
+impl<From: Store, To: Store> Pair<From, To> {
+    /// Saves a record of `from` as a copy in `to`, and lets `from` name that. `None` if something
+    /// is in its way.
+    ///
+    /// Only the mark says whether it is saved. What is in the way may be the copy of a save whose
+    /// mark is still to come, so this one leaves it there.
+    pub(super) async fn save_over(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        data: &Bytes,
+        expiry: Expiry,
+    ) -> Result<Option<Version>, StoreError> {
+        let copied = wire::copy(data, expected);
+        let copy = match self.to.create(key, copied, expiry).await {
+            Ok(copy) => copy,
+            Err(StoreError::Exists | StoreError::TooLarge { .. } | StoreError::Refused(_)) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let (mark, end) = (wire::moved(Some(copy)), later(expiry));
+        let marked = self.from.update(key, expected, mark, end).await;
+        if unless_overtaken(marked)?.is_some() {
+            return Ok(Some(of_copy(copy)));
+        }
+        match self.find(key, Read::Current).await? {
+            // A store that asks twice may have been answered about the second time.
+            Place::Copy(found) if found.version() == copy => Ok(Some(of_copy(copy))),
+            _ => self.remove(key, copy).await.map(|()| None),
+        }
+    }
+
+    /// Saves a record where it is: where `to` has a record in its place, as that, or as its copy.
+    pub(super) async fn save_in_place(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Option<Version>, StoreError> {
+        let saved = self.to.update(key, expected, data.clone(), expiry).await;
+        let is_there = matches!(saved, Err(StoreError::Conflict));
+        if let Some(version) = unless_overtaken(saved)? {
+            return Ok(Some(version));
+        }
+        let copy = async {
+            match is_there {
+                true => {
+                    self.to
+                        .update(key, of_copy(expected), data.clone(), expiry)
+                        .await
+                }
+                false => Err(StoreError::Gone),
+            }
+        };
+        let here = self
+            .from
+            .update(key, of_from(expected), data.clone(), expiry);
+        // No version is one of both.
+        let (copy, here) = join::unless(copy, here, Result::is_ok).await;
+        if let Some(version) = unless_overtaken(copy)? {
+            return Ok(Some(version));
+        }
+        let here = here.map_or(Ok(None), unless_overtaken)?;
+        Ok(here.map(of_from))
+    }
+
+    /// Moves the end of a record where it is. One in `from` and a copy are updated.
+    pub(super) async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> Result<Option<Version>, StoreError> {
+        let (touched, loaded) = join::unless(
+            self.to.touch(key, expected, expiry),
+            self.load_both(key),
+            |touched| !matches!(touched, Err(StoreError::Conflict | StoreError::Gone)),
+        )
+        .await;
+        if let Some(version) = unless_overtaken(touched)? {
+            return Ok(Some(version));
+        }
+        let [here, there] = loaded.transpose()?.unwrap_or_default();
+        if let Some(record) = here.filter(|record| record.version() == of_from(expected)) {
+            let version = record.version();
+            let updated = self.from.update(key, version, record.into_data(), expiry);
+            return Ok(unless_overtaken(updated.await)?.map(of_from));
+        }
+        let copy = there.filter(|record| record.version() == of_copy(expected));
+        match copy.map(|copy| (copy.version(), Form::of(copy.data()))) {
+            Some((version, Form::Copy { data, .. })) => {
+                unless_overtaken(self.to.update(key, version, data, expiry).await)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn load_both(&self, key: &RecordKey) -> Result<[Option<Record>; 2], StoreError> {
+        let here = self.from.load(key, Read::Current);
+        let there = self.to.load(key, Read::Current);
+        let (here, there) = join::unless(here, there, Result::is_err).await;
+        Ok([here?, there.transpose()?.flatten()])
+    }
+}

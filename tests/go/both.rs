@@ -1,0 +1,311 @@
+//! A site in Go and one in Rust with the same sessions on a server, and a browser that visits both.
+//! The tests of each store that keeps sessions as Go does have this as a module of theirs.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc, LazyLock, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::{Path as Parts, State},
+    routing::get,
+};
+use silverback::{
+    Error, GoRecords, GorillaRecords, Keys, Session, SessionConfig, SessionLayer,
+    gorilla::{GoPayload, Gorilla, KeyPair, SecureCookie},
+};
+use silverback_test_servers::GoServer;
+use tokio::{
+    net::TcpListener,
+    runtime::Runtime,
+    task::{AbortHandle, spawn_blocking},
+};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Both sites, and the browser's jar of cookies.
+pub(crate) struct Both {
+    go: GoServer,
+    rust: Site,
+    meanwhile: Meanwhile,
+    jar: PathBuf,
+}
+
+/// The page that is visited while another one has the session.
+type Meanwhile = Arc<Mutex<Option<(String, PathBuf)>>>;
+
+/// The keys of both, for Go.
+const KEYS: [&str; 2] = [
+    "0101010101010101010101010101010101010101010101010101010101010101",
+    "02020202020202020202020202020202",
+];
+
+fn cookies() -> SecureCookie {
+    SecureCookie::new([KeyPair::encrypting([1; 32], [2; 16]).unwrap()]).unwrap()
+}
+
+impl Both {
+    /// Starts both. `store` is the Go program's, with what it is told before the keys; a store
+    /// without signatures takes none.
+    pub(crate) fn start(
+        (source, packages): (&str, &[&str]),
+        store: &[&str],
+        has_keys: bool,
+        records: impl GoRecords,
+        payload: GoPayload,
+    ) -> Option<Self> {
+        let format = Gorilla::new(cookies()).payload(payload);
+        let records = GorillaRecords::new(records, "account", format);
+        let config = SessionConfig::cookie("account", Keys::generate().unwrap());
+        let config = config.write_gorilla(records.format());
+        let config = config.max_age(30 * DAY).insecure_local_http();
+        let meanwhile = Meanwhile::default();
+        let app = app(&meanwhile).layer(SessionLayer::new(config));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/go");
+        let sources = [sources.join("server.go"), sources.join(source)];
+        let sources = sources.each_ref().map(PathBuf::as_path);
+        let needed = ["github.com/gorilla/sessions"];
+        let packages: Vec<_> = needed.iter().chain(packages).copied().collect();
+        let keys: &[_] = if has_keys { &KEYS } else { &[] };
+        let arguments: Vec<_> = store.iter().chain(keys).copied().collect();
+        static JARS: AtomicU32 = AtomicU32::new(0);
+        let jar = JARS.fetch_add(1, Ordering::SeqCst);
+        let jar = folder.join(format!("jar-{}-{jar}", std::process::id()));
+        Some(Self {
+            go: GoServer::start(folder, &sources, &packages, &arguments)?,
+            rust: Site::of(app.layer(records)),
+            meanwhile,
+            jar,
+        })
+    }
+
+    pub(crate) fn go(&self, path: &str) -> String {
+        self.visit(self.go.address(), path)
+    }
+
+    pub(crate) fn rust(&self, path: &str) -> String {
+        self.visit(&self.rust.address.to_string(), path)
+    }
+
+    fn visit(&self, address: &str, path: &str) -> String {
+        let jar = self.jar.to_str().unwrap();
+        let url = format!("http://{address}{path}");
+        curl(&["-b", jar, "-c", jar], &url)
+    }
+
+    /// The status of a page in Rust, of which the browser hears nothing else.
+    pub(crate) fn status(&self, path: &str) -> String {
+        let url = format!("http://{}{path}", self.rust.address);
+        let jar = self.jar.to_str().unwrap();
+        curl(&["-b", jar, "-o", "/dev/null", "-w", "%{http_code}"], &url)
+    }
+
+    /// The value of the session's cookie.
+    pub(crate) fn cookie(&self) -> String {
+        let jar = std::fs::read_to_string(&self.jar).unwrap();
+        let line = jar.lines().find(|line| line.contains("\taccount\t"));
+        let value = line.and_then(|line| line.split('\t').next_back());
+        value.unwrap_or_default().to_owned()
+    }
+
+    /// The browser has this cookie instead.
+    pub(crate) fn plant(&self, cookie: &str) {
+        let line = format!("127.0.0.1\tFALSE\t/\tFALSE\t0\taccount\t{cookie}\n");
+        std::fs::write(&self.jar, line).unwrap();
+    }
+
+    /// A page in Rust during which this one in Go is visited, after the session was loaded.
+    pub(crate) fn slow(&self, path: &str) -> String {
+        let url = format!("http://{}{path}", self.go.address());
+        *self.meanwhile.lock().unwrap() = Some((url, self.jar.clone()));
+        self.status("/slow")
+    }
+}
+
+impl Drop for Both {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.jar));
+    }
+}
+
+fn curl(options: &[&str], url: &str) -> String {
+    let output = Command::new("curl")
+        .args(["-sS", "--max-time", "60"])
+        .args(options)
+        .arg(url)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{url}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Where the sites in Rust run, and the connections of their stores.
+pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+
+/// The site in Rust. It ends when this is dropped.
+struct Site {
+    address: SocketAddr,
+    server: AbortHandle,
+}
+
+impl Site {
+    fn of(app: Router) -> Self {
+        let listener = RUNTIME.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = RUNTIME.spawn(async { axum::serve(listener, app).await.unwrap() });
+        Self {
+            address,
+            server: server.abort_handle(),
+        }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+fn app(meanwhile: &Meanwhile) -> Router {
+    Router::new()
+        .route("/show/{key}", get(show))
+        .route("/insert/{key}/{json}", get(insert))
+        .route("/flash/{text}", get(flash))
+        .route("/flashes", get(flashes))
+        .route("/renew", get(async |session: Session| session.renew()))
+        .route("/logout", get(log_out))
+        .route("/slow", get(slow).with_state(Arc::clone(meanwhile)))
+}
+
+async fn show(session: Session, Parts(key): Parts<String>) -> Result<String, Error> {
+    let value: Option<serde_json::Value> = session.get(&key)?;
+    Ok(value.unwrap_or_default().to_string())
+}
+
+async fn insert(session: Session, Parts(given): Parts<(String, String)>) -> Result<(), Error> {
+    let (key, json) = given;
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    session.insert(&key, value)
+}
+
+async fn flash(session: Session, Parts(text): Parts<String>) -> Result<(), Error> {
+    session.flash(text)
+}
+
+async fn flashes(session: Session) -> Result<String, Error> {
+    Ok(format!("{:?}", session.flashes::<String>()?))
+}
+
+async fn log_out(session: Session) -> Result<(), Error> {
+    session.destroy().await
+}
+
+async fn slow(State(meanwhile): State<Meanwhile>, session: Session) -> Result<(), Error> {
+    session.insert("late", true)?;
+    let (url, jar) = meanwhile.lock().unwrap().take().unwrap();
+    let visit = move || curl(&["-b", jar.to_str().unwrap()], &url);
+    assert_eq!(spawn_blocking(visit).await.unwrap(), "");
+    Ok(())
+}
+
+// What holds for every store of Go's on a server.
+
+pub(crate) fn values_go_to_and_fro(both: &Both) {
+    for (key, kind, value) in [
+        ("n", "int64", "5"),
+        ("small", "uint8", "200"),
+        ("left", "int", "-1"),
+        ("t", "time", "2024-02-29T12:34:56.789Z"),
+        ("p", "person", "Ann"),
+    ] {
+        let path = format!("/set?key={key}&type={kind}&value={value}");
+        assert_eq!(both.go(&path), "");
+    }
+    assert_eq!(both.go("/set-number"), "");
+    assert_eq!(both.rust("/show/n"), "5");
+    let person = r#"{"Age":41,"Name":"Ann","Tags":["a","b"]}"#;
+    assert_eq!(both.rust("/show/p"), person);
+    for (key, json) in [("n", "6"), ("small", "7"), ("new", "%22x%22")] {
+        assert_eq!(both.rust(&format!("/insert/{key}/{json}")), "");
+    }
+    assert_eq!(
+        both.go("/show").lines().collect::<Vec<_>>(),
+        [
+            "42 int 43",
+            "left int -1",
+            "n int64 6",
+            "new string x",
+            "p main.Person {Ann 41 [a b]}",
+            "small uint8 7",
+            "t time.Time 2024-02-29 12:34:56.789 +0000 UTC",
+        ]
+    );
+    assert_eq!(both.go("/set?key=n&type=int64&value=8"), "");
+    assert_eq!(both.rust("/show/n"), "8");
+}
+
+pub(crate) fn a_message_is_shown_once(both: &Both) {
+    assert_eq!(both.rust("/flash/from%20Rust"), "");
+    assert_eq!(both.go("/flashes"), "string from Rust\n");
+    assert_eq!(both.go("/flashes"), "");
+    assert_eq!(both.rust("/flashes"), "[]");
+    assert_eq!(both.go("/flash?text=from+Go"), "");
+    assert_eq!(both.rust("/flash/and%20Rust"), "");
+    assert_eq!(both.rust("/flashes"), r#"["from Go", "and Rust"]"#);
+    assert_eq!(both.rust("/flashes"), "[]");
+    assert_eq!(both.go("/flashes"), "");
+}
+
+/// `count` says how many sessions the server has.
+pub(crate) fn a_logout_ends_the_session_for_both(both: &Both, count: impl Fn() -> usize) {
+    assert_eq!(both.go("/set?key=n&type=int&value=1"), "");
+    assert_eq!(count(), 1);
+    assert_eq!(both.rust("/logout"), "");
+    assert_eq!(count(), 0);
+    assert_eq!(both.go("/show"), "");
+    assert_eq!(both.rust("/insert/n/2"), "");
+    assert_eq!(both.go("/show"), "n int 2\n");
+    assert_eq!(both.go("/logout"), "");
+    assert_eq!(count(), 0);
+    assert_eq!(both.rust("/show/n"), "null");
+    // An old cookie is nobody's.
+    assert_eq!(both.rust("/insert/n/3"), "");
+    let old = both.cookie();
+    assert_eq!(both.go("/logout"), "");
+    both.plant(&old);
+    assert_eq!(both.rust("/show/n"), "null");
+    assert_eq!(both.rust("/insert/n/4"), "");
+    assert_ne!(both.cookie(), old);
+    both.plant(&old);
+    assert_eq!(both.go("/show"), "");
+}
+
+/// A request in Rust that is slower than one in Go.
+pub(crate) fn nothing_of_a_faster_request_is_lost(both: &Both, count: impl Fn() -> usize) {
+    assert_eq!(both.rust("/insert/n/1"), "");
+    assert_eq!(both.slow("/set?key=n&type=int&value=2"), "200");
+    assert_eq!(both.go("/show"), "late bool true\nn int 2\n");
+    assert_eq!(both.slow("/flash?text=hello"), "200");
+    assert_eq!(both.rust("/flashes"), r#"["hello"]"#);
+    assert_eq!(both.slow("/logout"), "409");
+    assert_eq!(count(), 0);
+}
+
+pub(crate) fn a_renewal_locks_an_old_cookie_out(both: &Both, count: impl Fn() -> usize) {
+    assert_eq!(both.go("/set?key=n&type=int&value=1"), "");
+    let old = both.cookie();
+    assert_eq!(both.rust("/renew"), "");
+    assert_eq!((both.go("/show"), count()), ("n int 1\n".to_owned(), 1));
+    both.plant(&old);
+    assert_eq!(both.rust("/show/n"), "null");
+    assert_eq!(both.go("/show"), "");
+}
