@@ -15,6 +15,7 @@ const MORE: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 /// # Panics
 ///
 /// If it is not installed and `CI` is set.
+#[must_use]
 pub fn find(name: &str) -> Option<PathBuf> {
     let found = look_for(name);
     if found.is_none() {
