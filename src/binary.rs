@@ -16,7 +16,7 @@ pub(crate) struct Tail {
 #[derive(Clone)]
 enum Buffer {
     Own(Vec<u8>),
-    /// A store has them too: they are copied before they are changed.
+    /// A store may have them too: then they are copied before they are changed.
     Shared(Bytes),
 }
 
@@ -100,13 +100,10 @@ impl From<Vec<u8>> for Tail {
     }
 }
 
-/// Copies nothing.
+/// Copies nothing. They become a vector when they are changed, as most are read alone.
 impl From<Bytes> for Tail {
     fn from(bytes: Bytes) -> Self {
-        let buffer = match bytes.is_unique() {
-            true => Buffer::Own(bytes.into()),
-            false => Buffer::Shared(bytes),
-        };
+        let buffer = Buffer::Shared(bytes);
         Self { buffer, start: 0 }
     }
 }

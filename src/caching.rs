@@ -6,7 +6,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{self, Entry},
+    header::{self, Entry, OccupiedEntry},
 };
 
 use crate::{state::Use, trace};
@@ -18,41 +18,50 @@ pub(crate) fn note_use(headers: &mut HeaderMap, used: Use) {
     }
     // It is one visitor's, and out of date as soon as the session changes or ends.
     if used == Use::There {
-        tell_caches(headers, HeaderValue::from_static("private, no-cache"));
+        let directives = const { HeaderValue::from_static("private, no-cache") };
+        insert_first(headers, header::CACHE_CONTROL, directives);
     }
 }
 
-/// Says whether the handler has said something else.
+/// Sets a field that the handler has not set; otherwise returns what it has set. Not inlined: all
+/// fields share one copy of it.
 #[inline(never)]
-fn tell_caches(headers: &mut HeaderMap, directives: HeaderValue) -> bool {
-    match headers.entry(header::CACHE_CONTROL) {
+fn insert_first(
+    headers: &mut HeaderMap,
+    name: HeaderName,
+    value: HeaderValue,
+) -> Option<OccupiedEntry<'_, HeaderValue>> {
+    match headers.entry(name) {
         Entry::Vacant(entry) => {
-            entry.insert(directives);
-            false
+            entry.insert(value);
+            None
         }
-        Entry::Occupied(_) => true,
+        Entry::Occupied(entry) => Some(entry),
     }
 }
 
 fn vary_by_cookie(headers: &mut HeaderMap) {
-    let covers = |token: &[u8]| token == b"*" || token.eq_ignore_ascii_case(b"cookie");
-    let mut tokens = headers
-        .get_all(header::VARY)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    if !tokens.any(|token| covers(token.trim_ascii())) {
-        headers.append(header::VARY, HeaderValue::from_static("Cookie"));
+    let cookie = || const { HeaderValue::from_static("Cookie") };
+    if let Some(mut there) = insert_first(headers, header::VARY, cookie()) {
+        let covers = |token: &[u8]| token == b"*" || token.eq_ignore_ascii_case(b"cookie");
+        let mut tokens = there
+            .iter()
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        if !tokens.any(|token| covers(token.trim_ascii())) {
+            there.append(cookie());
+        }
     }
 }
 
 /// The response has a session's cookie. What the handler said about caches stays, unless it would
 /// let one that many visitors share keep the cookie.
 pub(crate) fn keep_cookies_out(headers: &mut HeaderMap, allows_shared: bool) {
-    if !allows_shared {
+    if !allows_shared && headers.keys().any(|name| is_targeted(name.as_str())) {
         remove_targeted(headers);
     }
     vary_by_cookie(headers);
-    let is_said = tell_caches(headers, HeaderValue::from_static("no-store"));
+    let directive = const { HeaderValue::from_static("no-store") };
+    let is_said = insert_first(headers, header::CACHE_CONTROL, directive).is_some();
     if is_said && !allows_shared && directives(headers, &header::CACHE_CONTROL).allow_shared() {
         trace::forbade_shared_caching(header::CACHE_CONTROL.as_str());
         headers.insert(
@@ -64,6 +73,7 @@ pub(crate) fn keep_cookies_out(headers: &mut HeaderMap, allows_shared: bool) {
 
 /// Fields for certain caches, which follow them instead of `Cache-Control`: RFC 9213, and what was
 /// there before it.
+#[cold]
 fn remove_targeted(headers: &mut HeaderMap) {
     let targeted = headers.keys().filter(|name| is_targeted(name.as_str()));
     let allowing = targeted.filter(|name| match name.as_str() {

@@ -13,44 +13,46 @@ use crate::{
     turn,
 };
 
-/// What a cookie says, and what the settings and keys say to it: by
+/// What a cookie says, checked against your settings and keys: the result of
 /// [`SessionConfig::explain`].
 ///
-/// It tells no value and no secret, so it may be printed and logged. Do not show it to the client:
-/// it says of a forged cookie what is wrong with it.
+/// It contains no value and no secret, so you may print and log it. Do not show it to the client:
+/// it tells the maker of a forged cookie what is wrong with it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// What anyone can read off it; `None` if it is no token, as a cookie that Go has made.
+    /// What anyone can read from the cookie without a key; `None` if it is not a token, such as a
+    /// cookie made by Go.
     pub head: Option<TokenHead>,
-    /// What the key is used for that it names; `None` if that key is not among the keys.
+    /// The state of the key that the cookie names; `None` if the keys do not include it.
     pub key: Option<KeyState>,
-    /// When it was made and for how long, checked by its tag. `None` if the tag does not fit: the
-    /// cookie was changed, or made for another name, session or audience.
+    /// When the cookie was made, and for how long, as its tag confirms. `None` if the tag is wrong:
+    /// the cookie was changed, or made for another name, session or audience.
     pub times: Option<TokenTimes>,
-    /// When the session is over if nobody uses it again, by the settings; of a session in a store,
-    /// when the cookie is. The record says when that session is over.
+    /// When the session expires if nobody uses it again. For a session in a store, this is when the
+    /// cookie expires; its record says when the session does.
     pub expires: Option<Timestamp>,
-    /// What the session is called: [`Session::record_key`](crate::Session::record_key).
+    /// The session's key: [`Session::record_key`](crate::Session::record_key).
     pub record_key: Option<RecordKey>,
-    /// Whether the cookie holds the session itself. Otherwise its record does, in the store.
+    /// Whether the cookie holds the session itself. Otherwise a record in the store does.
     pub holds_values: bool,
-    /// Why the cookie is refused, whatever a store would say. `None` if a server opens it, or asks
-    /// its store.
+    /// Why a server refuses the cookie without asking a store. `None` if it opens the cookie, or
+    /// asks its store.
     pub rejection: Option<Rejection>,
-    /// A later release has made it: requests with it are answered by
+    /// Whether a later release has made the cookie. Requests with it fail with
     /// [`ErrorKind::LaterFormat`](crate::ErrorKind::LaterFormat).
     pub is_later_format: bool,
 }
 
 impl SessionConfig {
-    /// Says what a cookie of this session is and why a server refuses it: for an operator with a
-    /// user's cookie in hand.
+    /// Says what a cookie of this session is, and why a server refuses it. This is for an operator
+    /// who has a user's cookie.
     ///
-    /// It takes the cookie's value, without its name, and asks no store: a session that was ended
-    /// there has a cookie without fault. [`SessionRecords`](crate::SessionRecords) has the record
-    /// of [`record_key`](Explanation::record_key). A cookie that has expired, or whose key was
-    /// revoked, is read all the same.
+    /// It takes the cookie's value without its name, and asks no store, so it finds no fault with
+    /// the cookie of a session that has ended in its store.
+    /// [`SessionRecords`](crate::SessionRecords) loads the record of
+    /// [`record_key`](Explanation::record_key). It reads cookies that have expired, or whose key
+    /// was revoked, too.
     ///
     /// ```
     /// use silverback::{Key, Keys, Rejection, SessionConfig, Timestamp};

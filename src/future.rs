@@ -150,29 +150,46 @@ fn finish<B>(
     if response.status() == StatusCode::NOT_MODIFIED {
         committed.cookies.drop_refreshes();
     }
-    let has_any = !committed.cookies.is_empty() || !inner.0.is_empty();
-    if has_any && registry.outer().is_some() {
-        let own = committed.cookies.values().cloned();
-        let for_outer = response.extensions_mut().get_or_insert_default::<Inner>();
-        for_outer.0.extend(inner.0.iter().cloned().chain(own));
+    if registry.outer().is_some() {
+        tell_outer(&mut response, &inner, &committed.cookies);
     }
     let headers = response.headers_mut();
-    // A responder may have let the response pass.
+    let has_any = !inner.0.is_empty() && carry_over(headers, inner);
+    if !has_any && committed.cookies.is_empty() {
+        caching::note_use(headers, committed.used);
+        return response;
+    }
+    set_cookies(headers, committed.cookies, registry.shared());
+    caching::keep_cookies_out(headers, registry.shared().allows_shared_caching);
+    response
+}
+
+/// Keeps the cookies that are set for a layer outside.
+#[cold]
+fn tell_outer<B>(response: &mut Response<B>, inner: &Inner, own: &Cookies) {
+    if inner.0.is_empty() && own.is_empty() {
+        return;
+    }
+    let for_outer = response.extensions_mut().get_or_insert_default::<Inner>();
+    for_outer
+        .0
+        .extend(inner.0.iter().chain(own.values()).cloned());
+}
+
+/// Sets the cookies of layers inside, and says whether there were any to set: a responder may have
+/// let the response pass, which has them.
+#[cold]
+fn carry_over(headers: &mut HeaderMap, mut inner: Inner) -> bool {
     let is_there = |cookie: &HeaderValue| {
         let mut there = headers.get_all(header::SET_COOKIE).iter();
         there.any(|other| other == cookie)
     };
     inner.0.retain(|cookie| !is_there(cookie));
-    if committed.cookies.is_empty() && inner.0.is_empty() {
-        caching::note_use(headers, committed.used);
-        return response;
-    }
+    let has_any = !inner.0.is_empty();
     for cookie in inner.0 {
         headers.append(header::SET_COOKIE, cookie);
     }
-    set_cookies(headers, committed.cookies, registry.shared());
-    caching::keep_cookies_out(headers, registry.shared().allows_shared_caching);
-    response
+    has_any
 }
 
 /// The response in the place of one whose sessions could not be saved, and what layers inside had
@@ -192,9 +209,6 @@ fn fail<B>(
 }
 
 fn set_cookies(headers: &mut HeaderMap, cookies: Cookies, shared: &Shared) {
-    if cookies.is_empty() {
-        return;
-    }
     let bytes = cookies.values().map(HeaderValue::len).sum();
     if bytes >= NEAR_LIMIT {
         shared.report.long_response(&shared.clock, bytes);
@@ -204,9 +218,7 @@ fn set_cookies(headers: &mut HeaderMap, cookies: Cookies, shared: &Shared) {
             .values()
             .for_each(|cookie| replace_namesake(headers, cookie));
     }
-    for cookie in cookies.into_values() {
-        headers.append(header::SET_COOKIE, cookie);
-    }
+    cookies.append_to(headers);
 }
 
 /// A response must not set one cookie twice (RFC 6265bis), and the service may have tried.

@@ -17,6 +17,7 @@ pages! {
     csrf: "../docs/guides/csrf.md",
     drills: "../docs/guides/drills.md",
     events: "../docs/events.md",
+    flash: "../docs/guides/flash.md",
     gorilla: "../docs/guides/gorilla.md",
     keys: "../docs/guides/keys.md",
     layers: "../docs/guides/layers.md",

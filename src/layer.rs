@@ -32,9 +32,9 @@ use crate::{
 /// [`Session`](crate::Session). [`Sessions`](crate::Sessions) has all of them. Sessions added by
 /// [`with`](Self::with) are saved together.
 ///
-/// Layers can be nested. Each commits its own sessions, and [`Sessions`](crate::Sessions) finds
-/// those of the outer ones too. If an inner layer cannot save its sessions, its 503 is a response
-/// like any other to the outer layers, which save nothing then.
+/// Layers can be nested. Each saves its own sessions, and [`Sessions`](crate::Sessions) finds those
+/// of outer layers too. If an inner layer cannot save its sessions, its 503 is a response like any
+/// other to the outer layers, which save nothing then.
 pub struct SessionLayer<R = DefaultResponder> {
     shared: Shared,
     responder: Arc<R>,
@@ -173,12 +173,12 @@ impl<R> SessionLayer<R> {
         }
     }
 
-    /// Decides by the head of a response whether its handler's changes are kept.
+    /// Decides from the head of a response whether to keep its handler's changes.
     ///
-    /// `false` does what a 500 from the handler would do: values, flash messages and lifetimes are
-    /// as before, while a renewal is done and an end stays one. `true` changes nothing: 408 and 5xx
-    /// keep nothing in any case. [`Session`](crate::Session#which-changes-last) has the table. By
-    /// default every response below 500 but 408 keeps its changes.
+    /// `false` treats the response like a 500: values, flash messages and lifetimes stay as they
+    /// were, a renewal is still carried out, and an ended session stays ended. `true` cannot keep
+    /// what a 408 or 5xx discards. [`Session`](crate::Session#which-changes-last) has the table. By
+    /// default, every response with a status below 500 other than 408 keeps its changes.
     ///
     /// The function is asked once the response is there, and only for requests that used a session.
     /// It must not wait.
@@ -198,7 +198,7 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// Leaves a handler's `Cache-Control: public` and the like alone beside a session's cookie.
+    /// Keeps a handler's `Cache-Control: public` and the like, even beside a session's cookie.
     ///
     /// By default the layer controls what caches may do with a response:
     ///
@@ -209,14 +209,14 @@ impl<R> SessionLayer<R> {
     /// | used a session that is there | `Cookie` | the handler's, or `private, no-cache` |
     /// | sets or removes a session's cookie | `Cookie` | the handler's if no shared cache may keep it, or `no-store` |
     ///
-    /// A shared cache may keep what has neither `private` nor `no-store`, unless it says `no-cache`
-    /// and no time (RFC 9111, section 5.2). Beside a session's cookie such a `Cache-Control`
-    /// becomes `private, no-store`, with an event, because the cache would hand one visitor's
-    /// session to the next. `CDN-Cache-Control` and its kind (RFC 9213), `Surrogate-Control`,
-    /// `Edge-Control` and `X-Accel-Expires` are removed if they allow it.
+    /// A shared cache may keep a response with neither `private` nor `no-store`, unless it has
+    /// `no-cache` and no lifetime (RFC 9111, section 5.2). Beside a session's cookie such a
+    /// `Cache-Control` becomes `private, no-store`, with an event, because the cache would hand one
+    /// visitor's session to the next. `CDN-Cache-Control` and its kind (RFC 9213),
+    /// `Surrogate-Control`, `Edge-Control` and `X-Accel-Expires` are removed if they allow it.
     ///
-    /// Call this if your cache drops `Set-Cookie` from what it keeps, or keeps nothing that has
-    /// one.
+    /// Call this if your cache drops `Set-Cookie` from the responses that it keeps, or keeps none
+    /// that has one.
     ///
     /// ```
     /// # use silverback::{Keys, SessionConfig, SessionLayer};
@@ -231,8 +231,8 @@ impl<R> SessionLayer<R> {
     }
 
     /// Makes sessions outside of any request: new and empty, with this layer's settings and clock.
-    /// Like [`Session::detached`](crate::Session::detached), it is for unit tests, of handlers that
-    /// use several sessions or the time.
+    /// Like [`Session::detached`](crate::Session::detached), this is for unit tests: of handlers
+    /// that use several sessions, or the time.
     ///
     /// ```
     /// # use silverback::{Error, Keys, MemoryStore, SessionConfig, SessionLayer, Sessions};
@@ -262,10 +262,10 @@ impl<R> SessionLayer<R> {
         Sessions::from(Session::from(registry.first()))
     }
 
-    /// Tells the time by another clock, for tests.
+    /// Uses another clock, for tests.
     ///
-    /// Stores have a clock of their own: give them the same. If a store's clock is so far ahead
-    /// that a session would be over at once, saving is
+    /// Stores have their own clock: give them the same one. If a store's clock is so far ahead that
+    /// a session would be over at once, saving is
     /// [`ErrorKind::ClocksDiffer`](crate::ErrorKind::ClocksDiffer).
     ///
     /// ```

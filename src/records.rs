@@ -20,7 +20,7 @@ use crate::{
 ///
 /// The key of a session is [`Session::record_key`]. [`Subjects::list`](crate::Subjects::list) has
 /// those of a user's sessions, and a store's [`browse`](crate::store::Browse::browse) has all. It
-/// is a hash of the secret ID, so it may be in a log or in the address of an administrator's page.
+/// is a hash of the secret ID, so it may appear in a log or in the URL of an administrator's page.
 ///
 /// ```
 /// use silverback::{MemoryStore, SessionConfig, SessionRecords, store::RecordKey};
@@ -59,7 +59,7 @@ use crate::{
 /// [`load`](Session::load) reads the session again, and [`destroy`](Session::destroy) ends it. A
 /// change that is not saved is lost.
 ///
-/// None of this is use by the visitor: the idle timeout goes on, and
+/// None of this counts as use by the visitor: the idle timeout keeps running, and
 /// [`last_used`](Session::last_used) stays. [`touch`](Session::touch) restarts it.
 ///
 /// Some changes need a response to reach the browser: another ID, and so another subject; a
@@ -82,8 +82,8 @@ pub struct SessionRecords {
 }
 
 impl SessionRecords {
-    /// Takes the settings that the layer has, or a clone of them: two settings mean the same store
-    /// only if one is a clone of the other.
+    /// Pass the layer's settings or a clone of them: two settings mean the same store only if one
+    /// is a clone of the other.
     ///
     /// ```
     /// use silverback::{Keys, MemoryStore, SessionConfig, SessionLayer, SessionRecords};
@@ -111,7 +111,7 @@ impl SessionRecords {
         })
     }
 
-    /// Tells the time by another clock, for tests.
+    /// Uses another clock, for tests.
     ///
     /// ```
     /// # use silverback::{Clock, ConfigError, SessionConfig, SessionRecords};
@@ -165,16 +165,16 @@ impl SessionRecords {
         })
     }
 
-    /// Ends the session of this key. For requests that are under way, or come later with its
-    /// cookie, this is a logout: see [`Session::destroy`].
+    /// Ends the session of this key. To requests that are running, or come later with its cookie,
+    /// this is a logout: see [`Session::destroy`].
     ///
     /// Returns `false` if there was none. A session that was renewed more than a minute ago has
     /// another key, so this returns `false` for its old one. For sessions in a cookie with
-    /// [`revocation`](crate::store::CookieStore::revocation), nobody knows which ones browsers
-    /// have. There this remembers the end of any key, and returns `true` unless it had ended
-    /// before.
+    /// [`revocation`](crate::store::CookieStore::revocation), the server does not know which
+    /// sessions exist. There this records an end for any key, and returns `true` unless there was
+    /// one already.
     ///
-    /// The list of its subject drops it with the list's next write.
+    /// The subject's list drops the session with its next write.
     ///
     /// ```
     /// # use silverback::{Error, SessionRecords, store::RecordKey};

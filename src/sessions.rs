@@ -51,9 +51,9 @@ impl Sessions {
 
     /// Returns the session of this name: a string, or a [`SessionName`](crate::SessionName).
     ///
-    /// It is loaded if its store waits, and otherwise opened when you first ask it something. It
-    /// may be of any layer around the handler. Of two that have the name, the inner one counts.
-    /// Each call in a request returns the same session.
+    /// It is loaded if its store waits, and otherwise opened when you first use it. It may belong
+    /// to any layer around the handler. If two have the name, you get the inner one. Each call in a
+    /// request returns the same session.
     ///
     /// ```
     /// # use silverback::{Error, SessionName, Sessions};
@@ -86,8 +86,8 @@ impl Sessions {
             .ok_or_else(|| trace::misused(self.unknown(name)))
     }
 
-    /// Returns a session that the layer does not name, ready as by [`get`](Self::get). It is saved
-    /// with the others. gorilla has `Registry.Get(store, name)`.
+    /// Returns a session that the layer does not name, ready to use as with [`get`](Self::get). It
+    /// is saved with the others. gorilla has `Registry.Get(store, name)`.
     ///
     /// Make the settings once and keep them: two settings mean the same store only if one is a
     /// clone of the other. If a session of this name is there already, you get that one as it is
@@ -151,11 +151,11 @@ impl Sessions {
         all.into_iter().map(Session::from)
     }
 
-    /// Loads every session of the request, so that handlers and what they call need not wait. A
-    /// session that is loaded already costs nothing.
+    /// Loads every session of the request, so that the code after it need not wait. A session that
+    /// is already loaded costs nothing.
     ///
-    /// Sessions in one [`Store`](crate::store::Store) are read by one call of it, and several
-    /// stores are asked side by side. A session in a cookie with
+    /// Sessions in the same [`Store`](crate::store::Store) are read by one call, and several stores
+    /// are asked side by side. A session in a cookie with
     /// [`revocation`](crate::CookieStore::revocation) asks on its own, beside the others.
     ///
     /// ```

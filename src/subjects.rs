@@ -19,8 +19,9 @@ use crate::{
 /// Lists and ends the sessions of a subject, without a request: for administrators, and for "log
 /// out everywhere" after a password was reset by mail.
 ///
-/// A session belongs to a subject from [`Session::set_subject`](crate::Session::set_subject) on. In
-/// a request, [`Session::subject_sessions`](crate::Session::subject_sessions) and
+/// A session belongs to a subject once a handler calls
+/// [`Session::set_subject`](crate::Session::set_subject). In a request,
+/// [`Session::subject_sessions`](crate::Session::subject_sessions) and
 /// [`Session::destroy_others`](crate::Session::destroy_others) do the same for the current
 /// session's subject.
 ///
@@ -40,34 +41,34 @@ use crate::{
 ///
 /// # What is kept where
 ///
-/// The list of a subject's sessions is one record in the store of the sessions, or for sessions in
-/// a cookie in that of [`revocation`](crate::CookieStore::revocation). It is encrypted with the
-/// session's keys, and found by a hash of the subject. A thief of the store can check whether a
-/// name that they guess has a list, and nothing more. With
+/// The list of a subject's sessions is one record in the sessions' store, or for sessions in a
+/// cookie in the store of [`revocation`](crate::CookieStore::revocation). It is encrypted with the
+/// session's keys, and stored under a hash of the subject. A thief of the store can check whether a
+/// guessed name has a list, and nothing more. With
 /// [`subject_key`](SessionConfig::subject_key) they cannot even do that. Each session name has
 /// lists of its own.
 ///
 /// # Limits
 ///
-/// A session enters the list before it is saved with its subject, and looks again after its record
-/// is made. So [`destroy_all`](Self::destroy_all) ends every session that is in the list, including
-/// those of requests under way: what they write is [`ErrorKind::Gone`](crate::ErrorKind::Gone). A
-/// login that enters the list later lives. Change the password first, since nothing here keeps
-/// anyone from logging in again.
+/// A session enters the list before it is saved with its subject, and checks the list again once
+/// its record exists. So [`destroy_all`](Self::destroy_all) ends every session in the list,
+/// including those of running requests: what they write is
+/// [`ErrorKind::Gone`](crate::ErrorKind::Gone). A login that enters the list later lives. Change
+/// the password first: nothing here keeps anyone from logging in again.
 ///
-/// A session that is being renewed, or was renewed less than a minute ago, is ended and spared by
-/// its old ID as well as by its new one. [Who wins](crate#who-wins) has all cases.
+/// A session that is being renewed, or was renewed less than a minute ago, can be ended or spared
+/// by its old ID as well as by its new one. [Who wins](crate#who-wins) has all cases.
 ///
 /// An end through a list leaves no mark in a store: to a later request with the cookie, the visitor
 /// is new. If the store fails just when an existing session gets its subject, the session may be in
 /// the list without it.
 ///
-/// A damaged list is started anew. Seeing or ending the sessions that were in it is an error. A
-/// lost list is started anew without an error, as when a [`MemoryStore`](crate::MemoryStore) was
-/// full. Sessions enter the list again when they have been used for an hour.
+/// A damaged list is replaced by an empty one, and listing or ending the sessions that were in it
+/// is an error. A lost list, for example after a [`MemoryStore`](crate::MemoryStore) was full, is
+/// replaced without an error. Sessions enter the list again after an hour of use.
 ///
-/// A subject has at most 1,000 sessions, or as many as
-/// [`sessions_per_subject`](SessionConfig::sessions_per_subject) says.
+/// A subject has at most 1,000 sessions, unless
+/// [`sessions_per_subject`](SessionConfig::sessions_per_subject) says otherwise.
 #[derive(Clone)]
 pub struct Subjects {
     settings: Arc<Settings>,
@@ -219,8 +220,8 @@ impl Serialize for SubjectSession {
 }
 
 impl Subjects {
-    /// Makes the lists of the sessions with these settings: those that the layer has, or a clone of
-    /// them, since two settings mean the same store only if one is a clone of the other.
+    /// Manages the subjects of the sessions with these settings. Pass the layer's settings or a
+    /// clone of them: two settings mean the same store only if one is a clone of the other.
     ///
     /// ```
     /// use silverback::{Keys, MemoryStore, SessionConfig, SessionLayer, Subjects};
@@ -256,7 +257,7 @@ impl Subjects {
         })
     }
 
-    /// Tells the time by another clock, for tests.
+    /// Uses another clock, for tests.
     ///
     /// ```
     /// # use silverback::{Clock, ConfigError, SessionConfig, Subjects};
@@ -269,8 +270,8 @@ impl Subjects {
         Self { clock, ..self }
     }
 
-    /// Returns the subject's living sessions, the one used last first. It reads each of them, to be
-    /// sure.
+    /// Returns the subject's live sessions, the most recently used first. It reads each of them to
+    /// be sure.
     ///
     /// ```
     /// # use silverback::{Error, Subjects};

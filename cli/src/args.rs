@@ -7,11 +7,11 @@ use clap_complete::Shell;
 
 use crate::failure::EXIT_CODES;
 
-/// Sees, ends and explains the sessions of silverback, and looks after its keys and stores.
+/// Lists, ends and explains silverback's sessions, and manages their keys and stores.
 ///
-/// Name the store by --store or SILVERBACK_STORE, and give the settings and keys that your
-/// application has. No command prints a key or a cookie, but for `keygen`, and none a session's
-/// value, but for `inspect --value`.
+/// Name the store with --store or SILVERBACK_STORE, and give the settings and keys that your
+/// application uses. Only `keygen` prints a key, only `inspect --value` prints a session's value,
+/// and no command prints a cookie.
 #[derive(Debug, Parser)]
 #[command(name = "silverback", version, after_help = EXIT_CODES, max_term_width = 100)]
 #[command(disable_help_subcommand = true)]
@@ -24,7 +24,7 @@ pub(crate) struct Args {
 
 /// What most commands take.
 #[derive(Clone, Debug, Group)]
-#[command(next_help_heading = "What your application has")]
+#[command(next_help_heading = "What your application uses")]
 pub(crate) struct Common {
     /// Where sessions are kept: redis://HOST, rediss://HOST, redis+cluster://HOST,HOST,
     /// redis+sentinel://HOST,HOST/MASTER, postgres://HOST/DB, mysql://HOST/DB, sqlite:FILE or
@@ -47,7 +47,7 @@ pub(crate) struct Common {
         hide_env_values = true
     )]
     pub(crate) settings: Option<PathBuf>,
-    /// The section (table) of that file, such as sessions.account. Unless given, the whole file.
+    /// The section (table) of that file, such as sessions.account. By default, the whole file.
     #[arg(
         long,
         global = true,
@@ -56,7 +56,7 @@ pub(crate) struct Common {
         hide_env_values = true
     )]
     pub(crate) section: Option<String>,
-    /// The session's name in your application. Unless given, the last part of --section, or
+    /// The session's name in your application. By default, the last part of --section, or
     /// "session".
     #[arg(long, global = true, env = "SILVERBACK_NAME", hide_env_values = true)]
     pub(crate) name: Option<String>,
@@ -69,8 +69,7 @@ pub(crate) struct Common {
         hide_env_values = true
     )]
     pub(crate) key_file: Option<PathBuf>,
-    /// The environment variable with the keys, where there is no key file. Unless given,
-    /// SESSION_KEY.
+    /// The environment variable with the keys, if there is no key file. By default, SESSION_KEY.
     #[arg(long, global = true, value_name = "VARIABLE")]
     pub(crate) key_env: Option<String>,
     /// The file with the key of SessionConfig::subject_key, if your application sets one.
@@ -91,7 +90,7 @@ pub(crate) struct Common {
         hide_env_values = true
     )]
     pub(crate) audience: Option<String>,
-    /// Where the session is kept.
+    /// Where your application keeps the session.
     #[arg(
         long,
         global = true,
@@ -117,21 +116,21 @@ pub(crate) struct Common {
         hide_env_values = true
     )]
     pub(crate) revocation: bool,
-    /// Print JSON: one document, or one a line for lists.
+    /// Print JSON: one document, or for lists one per line.
     #[arg(long, global = true, help_heading = "Output")]
     pub(crate) json: bool,
-    /// Color what is printed.
+    /// Color the output.
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, help_heading = "Output")]
     pub(crate) color: Color,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Kept {
-    /// In the store, with its ID in the cookie.
+    /// In the store; the cookie has only its ID.
     Store,
     /// In an encrypted cookie.
     Cookie,
-    /// In a cookie that is signed and not encrypted.
+    /// In a cookie that is signed but not encrypted.
     SignedCookie,
 }
 
@@ -153,19 +152,19 @@ pub(crate) enum Command {
     End(End),
     /// End all sessions of a user.
     EndUser(EndUser),
-    /// Remove what has expired.
+    /// Remove expired records.
     Sweep(Sweep),
-    /// Move all records to another store, while servers use both by a MigratingStore.
+    /// Move all records to another store, while servers use both through a MigratingStore.
     Migrate(Migrate),
-    /// Print a new key, or put it into a new key file.
+    /// Print a new key, or write it into a new key file.
     Keygen(Keygen),
-    /// Put a new key into the key file and keep the others for reading.
+    /// Add a new key to the key file, and keep the others for reading.
     Rotate(Rotate),
-    /// Revoke a key of the key file that seals no cookies any more.
+    /// Revoke a key of the key file that no longer seals cookies.
     Revoke(Revoke),
-    /// Say what a cookie is, without any key.
+    /// Say what a cookie is, without a key.
     Decode(Decode),
-    /// Say what a cookie is, what is wrong with it and what a server would answer.
+    /// Say what a cookie is, what is wrong with it, and what a server would answer.
     Explain(Explain),
     /// Check settings, keys and the store, and say what to change.
     Doctor(Doctor),
@@ -177,22 +176,22 @@ pub(crate) enum Command {
 
 #[derive(Debug, Group)]
 pub(crate) struct List {
-    /// The user (subject) whose sessions to list; takes the keys.
+    /// List this user's (subject's) sessions instead. Needs the keys.
     #[arg(long, value_name = "SUBJECT", conflicts_with_all = ["kind", "expired", "within", "summary"])]
     pub(crate) user: Option<String>,
     /// Only records of this kind.
     #[arg(long, value_enum)]
     pub(crate) kind: Option<Kind>,
-    /// Only records that are over and not yet swept.
+    /// Only records that have expired and are not swept yet.
     #[arg(long, conflicts_with = "within")]
     pub(crate) expired: bool,
-    /// Only records that end within this time, such as 90m or "2 days".
+    /// Only records that expire within this time, such as 90m or "2 days".
     #[arg(long, value_name = "TIME")]
     pub(crate) within: Option<String>,
-    /// Stop after so many.
+    /// Stop after this many records.
     #[arg(long, value_name = "COUNT")]
     pub(crate) limit: Option<usize>,
-    /// Add up by kind instead.
+    /// Print totals for each kind instead.
     #[arg(long)]
     pub(crate) summary: bool,
     /// Print whole keys.
@@ -204,24 +203,24 @@ pub(crate) struct List {
 pub(crate) enum Kind {
     /// A session.
     Session,
-    /// What is left for a minute of a session that was renewed or destroyed.
+    /// What a renewed or destroyed session leaves for a minute.
     Mark,
     /// The list of a user's sessions.
     Roster,
-    /// That a session in a cookie has ended.
+    /// The end of a session in a cookie.
     End,
-    /// What stands for a record that `migrate` has moved to another store.
+    /// Stands for a record that `migrate` has moved to another store.
     Moved,
-    /// Of a later release, or of another program.
+    /// Written by a later release, or by another program.
     Unknown,
 }
 
 #[derive(Debug, Group)]
 pub(crate) struct Inspect {
-    /// The session's key, or the first digits of it.
+    /// The session's key, or its first digits.
     #[arg(required_unless_present = "cookie")]
     pub(crate) key: Option<String>,
-    /// Print this value, as JSON. May be given several times.
+    /// Print this value as JSON. May be given several times.
     #[arg(long, value_name = "NAME")]
     pub(crate) value: Vec<String>,
     /// The session's cookie, for encrypted records and sessions in cookies; - reads it from stdin.
@@ -231,11 +230,11 @@ pub(crate) struct Inspect {
 
 #[derive(Debug, Group)]
 pub(crate) struct End {
-    /// The sessions' keys, or the first digits of them.
+    /// The sessions' keys, or their first digits.
     #[arg(required = true, value_name = "KEY")]
     pub(crate) keys: Vec<String>,
-    /// The user (subject) whose sessions they are; takes the keys. It ends sessions in cookies too,
-    /// and looks through no store.
+    /// The user (subject) whose sessions these are. Ends sessions in cookies too, and needs no scan
+    /// of the store. Needs the keys.
     #[arg(long, value_name = "SUBJECT")]
     pub(crate) user: Option<String>,
     #[command(flatten)]
@@ -244,9 +243,9 @@ pub(crate) struct End {
 
 #[derive(Debug, Group)]
 pub(crate) struct EndUser {
-    /// The user, as your application calls set_subject.
+    /// The user, as your application names them to set_subject.
     pub(crate) subject: String,
-    /// Spare the session of this key.
+    /// Spare the session with this key.
     #[arg(long, value_name = "KEY")]
     pub(crate) keep: Option<String>,
     #[command(flatten)]
@@ -265,10 +264,10 @@ pub(crate) struct Sure {
 
 #[derive(Debug, Group)]
 pub(crate) struct Sweep {
-    /// Look at so many records at a time.
+    /// How many records to look at in one batch.
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     pub(crate) batch: usize,
-    /// Rest between two batches, such as 1s, so that the store has time for others.
+    /// Pause between two batches, such as 1s, so that the store has time for others.
     #[arg(long, value_name = "TIME")]
     pub(crate) pause: Option<String>,
     /// Count what would be removed.
@@ -278,14 +277,14 @@ pub(crate) struct Sweep {
 
 #[derive(Debug, Group)]
 pub(crate) struct Migrate {
-    /// The store that sessions are in, as for --store.
+    /// The store to move from, as for --store.
     pub(crate) from: String,
-    /// The store that they move to.
+    /// The store to move to.
     pub(crate) to: String,
-    /// Look at so many records at a time.
+    /// How many records to look at in one batch.
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     pub(crate) batch: usize,
-    /// Rest between two batches, such as 1s, so that the stores have time for others.
+    /// Pause between two batches, such as 1s, so that the stores have time for others.
     #[arg(long, value_name = "TIME")]
     pub(crate) pause: Option<String>,
     #[command(flatten)]
@@ -297,7 +296,7 @@ pub(crate) struct Keygen {
     /// Print hexadecimal digits instead of base64.
     #[arg(long)]
     pub(crate) hex: bool,
-    /// Write the key to a new file that its owner alone can read, and print only its id.
+    /// Write the key to a new file that only its owner can read, and print only its id.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     #[arg(from_global)]
@@ -306,18 +305,18 @@ pub(crate) struct Keygen {
 
 #[derive(Debug, Group)]
 pub(crate) struct Rotate {
-    /// The key file. Unless given, that of --key-file.
+    /// The key file. By default, the one of --key-file.
     pub(crate) file: Option<PathBuf>,
-    /// Drop retired keys beyond the newest N: their cookies are refused from then on.
+    /// Drop all retired keys except the newest N. Cookies of dropped keys are refused.
     #[arg(long, value_name = "N")]
     pub(crate) keep: Option<usize>,
-    /// Add the new key as pending: the first of two steps where several servers have the file.
+    /// Add the new key as pending: the first of two steps if several servers have the file.
     #[arg(long, conflicts_with_all = ["activate", "revoke"])]
     pub(crate) stage: bool,
     /// Make the pending key the active one: the second of two steps.
     #[arg(long)]
     pub(crate) activate: bool,
-    /// Revoke the key that is active until now, for when it was stolen: its cookies are refused.
+    /// Revoke the key that was active until now, because it was stolen. Its cookies are refused.
     #[arg(long)]
     pub(crate) revoke: bool,
     #[command(flatten)]
@@ -326,9 +325,9 @@ pub(crate) struct Rotate {
 
 #[derive(Debug, Group)]
 pub(crate) struct Revoke {
-    /// The key's id, or the first digits of it.
+    /// The key's id, or its first digits.
     pub(crate) key: String,
-    /// The key file. Unless given, that of --key-file.
+    /// The key file. By default, the one of --key-file.
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) sure: Sure,
@@ -348,7 +347,7 @@ pub(crate) struct Explain {
 
 #[derive(Debug, Group)]
 pub(crate) struct Doctor {
-    /// Read so many times to measure how fast the store answers.
+    /// How many reads measure how fast the store answers.
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     pub(crate) reads: usize,
 }

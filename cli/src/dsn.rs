@@ -12,6 +12,8 @@ pub(crate) struct Dsn {
     pub(crate) prefix: Option<String>,
     /// The table in a database.
     pub(crate) table: Option<String>,
+    /// The collection in MongoDB.
+    pub(crate) collection: Option<String>,
     /// Where the table of DynamoDB is, if it is not where the AWS CLI would look.
     pub(crate) region: Option<String>,
     pub(crate) endpoint: Option<String>,
@@ -34,6 +36,7 @@ pub(crate) enum Place {
     Postgres(String),
     MySql(String),
     Memcached(String),
+    MongoDb(String),
     DynamoDb(String),
 }
 
@@ -44,6 +47,7 @@ impl Dsn {
             place: Place::File(PathBuf::new()),
             prefix: None,
             table: None,
+            collection: None,
             region: None,
             endpoint: None,
             is_network: false,
@@ -55,6 +59,7 @@ impl Dsn {
             match pair.split_once('=') {
                 Some(("prefix", prefix)) => dsn.prefix = Some(prefix.to_owned()),
                 Some(("table", table)) => dsn.table = Some(table.to_owned()),
+                Some(("collection", name)) => dsn.collection = Some(name.to_owned()),
                 Some(("region", region)) => dsn.region = Some(region.to_owned()),
                 Some(("endpoint", endpoint)) => dsn.endpoint = Some(endpoint.to_owned()),
                 Some(("network", "true")) => dsn.is_network = true,
@@ -95,6 +100,7 @@ impl Dsn {
             "postgres" | "postgresql" => Place::Postgres(format!("{address}{query}")),
             "mysql" | "mariadb" => Place::MySql(format!("mysql:{rest}{query}")),
             "memcached" => Place::Memcached(format!("{address}{query}")),
+            "mongodb" => Place::MongoDb(format!("{address}{query}")),
             "dynamodb" => Place::DynamoDb(rest.strip_prefix("//").unwrap_or(rest).to_owned()),
             _ => return Err(not_understood()),
         };
@@ -114,11 +120,13 @@ impl Dsn {
             self.place,
             Place::Sqlite(_) | Place::Postgres(_) | Place::MySql(_)
         );
+        let is_mongodb = matches!(self.place, Place::MongoDb(_));
         let is_file = matches!(self.place, Place::File(_));
         let is_aws = matches!(self.place, Place::DynamoDb(_));
         for (name, is_given, works) in [
             ("prefix", self.prefix.is_some(), has_prefix),
             ("table", self.table.is_some(), is_sql),
+            ("collection", self.collection.is_some(), is_mongodb),
             ("region", self.region.is_some(), is_aws),
             ("endpoint", self.endpoint.is_some(), is_aws),
             ("network", self.is_network, is_file),
@@ -157,7 +165,7 @@ fn each(scheme: &str, login: Option<&str>, hosts: &str, end: &str) -> Vec<String
 }
 
 fn not_understood() -> Failure {
-    let known = "redis://, rediss://, redis+cluster://, redis+sentinel://, postgres://, mysql://, memcached://, dynamodb:, sqlite:, redb: or file:";
+    let known = "redis://, rediss://, redis+cluster://, redis+sentinel://, postgres://, mysql://, mongodb://, memcached://, dynamodb:, sqlite:, redb: or file:";
     Failure::Refused(format!("--store: an address begins with {known}"))
 }
 
@@ -207,6 +215,11 @@ mod tests {
                 "dynamodb:arn:aws:dynamodb:eu-central-1:1:table/shop",
                 Place::DynamoDb("arn:aws:dynamodb:eu-central-1:1:table/shop".into()),
                 "dynamodb:arn:aws:dynamodb:eu-central-1:1:table/shop",
+            ),
+            (
+                "mongodb://u:p@a:1,b/shop?replicaSet=rs0&collection=carts",
+                Place::MongoDb("mongodb://u:p@a:1,b/shop?replicaSet=rs0".into()),
+                "mongodb://a:1,b/shop",
             ),
             (
                 "sqlite:///s.db",
@@ -276,6 +289,8 @@ mod tests {
             "redb:s?prefix=x",
             "redb:s?table=x",
             "memcached://h?table=x",
+            "mongodb://h/d?table=x",
+            "postgres://h/d?collection=x",
             "memcached://h?region=x",
             "dynamodb:t?table=x",
             "sqlite:s?endpoint=x",

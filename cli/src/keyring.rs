@@ -233,7 +233,20 @@ mod tests {
             states(&file),
             [(KeyState::Active, ids[1]), (KeyState::Revoked, ids[0])]
         );
-        // Lists of users that a revoked key has sealed are still to be read.
+        // Users' lists that a revoked key has sealed must stay readable.
         assert_eq!(file.drop_retired(0), []);
+    }
+
+    #[test]
+    fn a_key_to_revoke_is_named_by_enough_digits() {
+        let first = new();
+        let digit = |key: &(_, KeyId)| key.1.to_string()[..1].to_owned();
+        let same = std::iter::repeat_with(new).find(|key| digit(key) == digit(&first));
+        let same = same.unwrap();
+        let (text, upper) = (digit(&first), same.1.to_string().to_uppercase());
+        let mut file = KeyFile::parse(&format!("{},{}", *first.0, *same.0)).unwrap();
+        assert!(matches!(file.revoke(&text), Err(Failure::Refused(_))));
+        assert_eq!(file.revoke(&upper).unwrap(), same.1);
+        assert_eq!(states(&file)[1], (KeyState::Revoked, same.1));
     }
 }

@@ -17,6 +17,7 @@ use silverback::{
 };
 use silverback_dynamodb::DynamoDbStore;
 use silverback_memcached::MemcachedStore;
+use silverback_mongodb::MongoStore;
 use silverback_redb::RedbStore;
 use silverback_redis::RedisStore;
 use silverback_sqlx::{MySqlStore, PostgresStore, SqlStore, SqliteStore};
@@ -46,6 +47,7 @@ pub(crate) enum Kind {
     Sqlite(SqliteStore, SqlitePool),
     Redb(RedbStore, PathBuf),
     Memcached(MemcachedStore),
+    MongoDb(MongoStore),
     DynamoDb(DynamoDbStore),
 }
 
@@ -68,6 +70,7 @@ impl Opened {
             Kind::Sqlite(store, _) => DynStore::new(store.clone()),
             Kind::Redb(store, _) => DynStore::new(store.clone()),
             Kind::Memcached(store) => DynStore::new(store.clone()),
+            Kind::MongoDb(store) => DynStore::new(store.clone()),
             Kind::DynamoDb(store) => DynStore::new(store.clone()),
         };
         Ok(Self { kind, dsn, shared })
@@ -86,6 +89,7 @@ impl Opened {
             Kind::MySql(store, _) => store.browse(from, limit).await,
             Kind::Sqlite(store, _) => store.browse(from, limit).await,
             Kind::Redb(store, _) => store.browse(from, limit).await,
+            Kind::MongoDb(store) => store.browse(from, limit).await,
             Kind::DynamoDb(store) => store.browse(from, limit).await,
             Kind::Memcached(_) => Err(StoreError::refused("memcached cannot list its keys")),
         }
@@ -100,6 +104,7 @@ impl Opened {
             Kind::MySql(store, _) => store.sweep_some(limit).await,
             Kind::Sqlite(store, _) => store.sweep_some(limit).await,
             Kind::Redb(store, _) => store.sweep_some(limit).await,
+            Kind::MongoDb(store) => store.sweep_some(limit).await,
         })
     }
 }
@@ -166,6 +171,15 @@ async fn open(dsn: &Dsn) -> Result<Kind, Failure> {
                 .iter()
                 .try_fold(store, |store, it| store.prefix(it));
             Kind::Memcached(prefixed.map_err(|error| Failure::refused("--store", &error))?)
+        }
+        Place::MongoDb(url) => {
+            let connected = MongoStore::connect(url).await;
+            let store = connected.map_err(|error| not_connected(shown, &error))?;
+            let store = store.max_record_bytes(usize::MAX);
+            Kind::MongoDb(match &dsn.collection {
+                Some(name) => store.collection(name),
+                None => store,
+            })
         }
         Place::DynamoDb(table) => Kind::DynamoDb(open_table(table, dsn).await?),
         Place::Sqlite(path) => {

@@ -6,12 +6,13 @@ use super::{SessionConfig, SessionSettings};
 use crate::clock::Timestamp;
 
 impl SessionConfig {
-    /// Sets what a configuration file says. What it leaves out stays as you have set it, and what
-    /// you set after this call replaces what the file says.
+    /// Applies the settings of a configuration file. Fields that the file leaves out stay as you
+    /// have set them, and what you set after this call replaces what the file says. Former cookies
+    /// and attributes are added to those that you have set.
     ///
-    /// `up_to` and `clock_skew` are those of the session's [`CookieStore`](crate::CookieStore); for
-    /// a session in a store each of them is a
-    /// [`ConfigError::NoEffect`](crate::ConfigError::NoEffect) when the layer is built.
+    /// `up_to` and `clock_skew` are settings of [`CookieStore`](crate::CookieStore). For a session
+    /// in a store, each is a [`ConfigError::NoEffect`](crate::ConfigError::NoEffect) when the layer
+    /// is built.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -26,15 +27,16 @@ impl SessionConfig {
     /// ```
     #[must_use]
     pub fn settings(mut self, settings: SessionSettings) -> Self {
+        self = self.attributes(|cookie| settings.attributes(cookie));
         // Taken apart, so that no field is forgotten.
         let SessionSettings {
             cookie_name,
-            path,
-            domain,
-            secure,
-            http_only,
-            same_site,
-            partitioned,
+            path: _,
+            domain: _,
+            secure: _,
+            http_only: _,
+            same_site: _,
+            partitioned: _,
             max_age,
             idle_timeout,
             first_idle_timeout,
@@ -48,6 +50,8 @@ impl SessionConfig {
             sessions_per_subject,
             up_to,
             clock_skew,
+            former_cookie,
+            former_attributes,
         } = settings;
         self.cookie_name = cookie_name.or(self.cookie_name);
         self.max_age = max_age.or(self.max_age);
@@ -61,18 +65,10 @@ impl SessionConfig {
         self.encrypts_records = encrypt_records.unwrap_or(self.encrypts_records);
         self.reads_recent = recent_reads.unwrap_or(self.reads_recent);
         self.sessions_per_subject = sessions_per_subject.or(self.sessions_per_subject);
+        self.former_cookies.extend(former_cookie);
+        self.former.extend(former_attributes);
         self.set_of_cookies(up_to, clock_skew);
-        self.attributes(|mut cookie| {
-            cookie.path = path.unwrap_or(cookie.path);
-            cookie.secure = secure.unwrap_or(cookie.secure);
-            cookie.http_only = http_only.unwrap_or(cookie.http_only);
-            cookie.same_site = same_site.unwrap_or(cookie.same_site);
-            cookie.partitioned = partitioned.unwrap_or(cookie.partitioned);
-            match domain {
-                Some(domain) => cookie.domain(domain),
-                None => cookie,
-            }
-        })
+        self
     }
 
     /// Sets what only cookies have, or notes that there are none.
@@ -88,8 +84,8 @@ impl SessionConfig {
     }
 }
 
-/// Everything that was set, by the program or a file, to write it out. Defaults are left out, apart
-/// from the cookie's attributes.
+/// The settings that the program or a file has set, ready to be written out. Defaults are left out,
+/// except for the cookie's attributes.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -106,15 +102,8 @@ impl SessionConfig {
 impl From<&SessionConfig> for SessionSettings {
     fn from(config: &SessionConfig) -> Self {
         let cookies = config.backend.server().err();
-        let attributes = config.attributes.clone();
+        let cookie = Self::of_cookie(config.cookie_name.clone(), config.attributes.clone());
         Self {
-            cookie_name: config.cookie_name.clone(),
-            path: Some(attributes.path),
-            domain: attributes.domain,
-            secure: Some(attributes.secure),
-            http_only: Some(attributes.http_only),
-            same_site: Some(attributes.same_site),
-            partitioned: Some(attributes.partitioned),
             max_age: config.max_age,
             idle_timeout: config.idle,
             first_idle_timeout: config.first_idle,
@@ -128,6 +117,9 @@ impl From<&SessionConfig> for SessionSettings {
             sessions_per_subject: config.sessions_per_subject,
             up_to: cookies.and_then(|cookies| cookies.up_to),
             clock_skew: cookies.and_then(|cookies| cookies.clock_skew),
+            former_cookie: config.former_cookies.clone(),
+            former_attributes: config.former.clone(),
+            ..cookie
         }
     }
 }

@@ -11,7 +11,7 @@ impl SessionConfig {
     /// The prefix makes browsers enforce that only this host, over HTTPS, has set the cookie. A
     /// sibling domain cannot plant one. A cookie of another name is another cookie, so a change of
     /// the name logs everybody out. So does a change of attributes that changes the default. To
-    /// prevent that, set the name that cookies have had until then, or name the
+    /// prevent that, set the name that the cookies have had so far, or name the
     /// [`former_cookie`](Self::former_cookie).
     ///
     /// The name is a token of at most 256 bytes. The layer refuses two sessions of one cookie name.
@@ -49,8 +49,8 @@ impl SessionConfig {
     }
 
     /// Names attributes that the session's cookies had in an earlier release. A browser that still
-    /// has such a cookie is told to drop it with the next one that it gets. Call this once for each
-    /// set of attributes. By default there is none.
+    /// has such a cookie is told to drop it when it gets the next one. Call this once for each set
+    /// of attributes. By default there is none.
     ///
     /// To a browser, cookies of another path, domain or partition are other cookies (RFC 6265,
     /// section 5.3), and it sends both. Where a store knows which sessions live, a cookie of a dead
@@ -76,9 +76,8 @@ impl SessionConfig {
         self
     }
 
-    /// Reads the session from a cookie of another name too, which had these attributes: one that it
-    /// had in an earlier release, or will have in the next. Call this once for each. By default
-    /// there is none.
+    /// Reads the session from a cookie with another name and these attributes, too: the one of an
+    /// earlier release, or of the next. Call this once for each. By default there is none.
     ///
     /// A browser that comes with such a cookie gets one of the present name when the session is
     /// used. A session in a cookie alone gets it with its next change, or in the second half of its
@@ -110,8 +109,9 @@ impl SessionConfig {
         self
     }
 
-    /// Sends the cookie over plain HTTP too, without `Secure`: for development. Anyone on the way
-    /// can read and use such a cookie. dghubble/sessions calls this the debug configuration.
+    /// Sends the cookie over plain HTTP too, without `Secure`: for development. Anyone on the
+    /// network path can read and use such a cookie. dghubble/sessions calls this the debug
+    /// configuration.
     ///
     /// The other attributes stay. A name or an attribute that needs `Secure` is then an error.
     ///

@@ -1,22 +1,18 @@
-//! The settings of one session as a file has them.
+//! The settings of one session as a file has them: every field, in one place.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use cookie::SameSite;
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor},
-};
 
 use super::given::{Expected, Given, Written};
-use crate::{clock::Timestamp, text};
+use crate::{clock::Timestamp, cookie::CookieAttributes};
 
 /// The settings of one session, as a configuration file has them, for
 /// [`SessionConfig::settings`](crate::SessionConfig::settings). serde reads and writes them in
 /// TOML, JSON, YAML and other text formats.
 ///
 /// Each field is named like the method that does the same in a program, and each is optional.
-/// Secrets, stores and the session's name are not in the file: they stay in the program.
+/// Secrets, stores and the session's name stay in the program.
 ///
 /// ```
 /// use serde::Deserialize;
@@ -60,8 +56,9 @@ use crate::{clock::Timestamp, text};
 /// | a point in time | `"2027-01-15T08:00:00Z"` (RFC 3339), which TOML takes without quotes too; or a number of seconds since 1970 |
 /// | `same_site` | `"Strict"`, `"Lax"` or `"None"`, in any case |
 /// | a switch, a number of bytes or sessions | `true` or `false`, a whole number |
+/// | former cookies | a list of tables, each with the fields that the cookie had |
 ///
-/// A number or a switch may be text as well, since environment variables have nothing else. A field
+/// A number or a switch may be text as well, since environment variables hold nothing else. A field
 /// whose value is `null` counts as left out. The cookie's attributes have their names from RFC
 /// 6265bis, spelled like the other fields: `http_only`, `same_site`.
 ///
@@ -123,9 +120,18 @@ pub struct SessionSettings {
     /// A length of time, for a session in a cookie:
     /// [`CookieStore::clock_skew`](crate::CookieStore::clock_skew).
     pub clock_skew: Option<Duration>,
+    /// Cookies of other names that are read too, each with its attributes:
+    /// [`SessionConfig::former_cookie`](crate::SessionConfig::former_cookie). In the file, each is
+    /// a table of `cookie_name` and the attributes.
+    pub former_cookie: Vec<(String, CookieAttributes)>,
+    /// Attributes that the cookie had in earlier releases:
+    /// [`SessionConfig::former_attributes`](crate::SessionConfig::former_attributes). In the file,
+    /// each is a table of attributes.
+    pub former_attributes: Vec<CookieAttributes>,
 }
 
-const FIELDS: &[&str] = &[
+/// In the order in which they are written. Tables come last, as TOML wants it.
+pub(super) const FIELDS: &[&str] = &[
     "cookie_name",
     "path",
     "domain",
@@ -146,10 +152,61 @@ const FIELDS: &[&str] = &[
     "sessions_per_subject",
     "up_to",
     "clock_skew",
+    "former_cookie",
+    "former_attributes",
 ];
 
 impl SessionSettings {
-    fn set(&mut self, field: &str, given: &Given<'_>) -> Result<(), Expected> {
+    /// What a table of a former cookie has: the cookie as it was.
+    pub(super) fn of_cookie(name: Option<String>, attributes: CookieAttributes) -> Self {
+        Self {
+            cookie_name: name,
+            path: Some(attributes.path),
+            domain: attributes.domain,
+            secure: Some(attributes.secure),
+            http_only: Some(attributes.http_only),
+            same_site: Some(attributes.same_site),
+            partitioned: Some(attributes.partitioned),
+            ..Self::default()
+        }
+    }
+
+    /// Changes the attributes that the file has.
+    pub(super) fn attributes(&self, mut cookie: CookieAttributes) -> CookieAttributes {
+        cookie.path = self.path.clone().unwrap_or(cookie.path);
+        cookie.secure = self.secure.unwrap_or(cookie.secure);
+        cookie.http_only = self.http_only.unwrap_or(cookie.http_only);
+        cookie.same_site = self.same_site.unwrap_or(cookie.same_site);
+        cookie.partitioned = self.partitioned.unwrap_or(cookie.partitioned);
+        match &self.domain {
+            Some(domain) => cookie.domain(domain),
+            None => cookie,
+        }
+    }
+
+    /// The fields of each table in this field, where it is one of tables.
+    pub(super) fn fields_within(field: &str) -> Option<&'static [&'static str]> {
+        // The cookie's name and its six attributes come first.
+        let (with_name, _) = FIELDS.split_at(7);
+        match field {
+            "former_cookie" => Some(with_name),
+            "former_attributes" => with_name.get(1..),
+            _ => None,
+        }
+    }
+
+    /// Adds a table to one of these fields.
+    pub(super) fn add(&mut self, field: &str, cookie: &Self) -> Result<(), &'static str> {
+        let attributes = cookie.attributes(CookieAttributes::default());
+        match (field, &cookie.cookie_name) {
+            ("former_cookie", Some(name)) => self.former_cookie.push((name.clone(), attributes)),
+            ("former_cookie", None) => return Err("missing field `cookie_name`"),
+            _ => self.former_attributes.push(attributes),
+        }
+        Ok(())
+    }
+
+    pub(super) fn set(&mut self, field: &str, given: &Given<'_>) -> Result<(), Expected> {
         match field {
             "cookie_name" => self.cookie_name = Some(given.text()?),
             "path" => self.path = Some(given.text()?),
@@ -171,17 +228,31 @@ impl SessionSettings {
             "sessions_per_subject" => self.sessions_per_subject = Some(given.count()?),
             "up_to" => self.up_to = Some(given.count()?),
             "clock_skew" => self.clock_skew = Some(given.duration()?),
-            _ => return Err("another field"),
+            _ => return Err("a list of tables"),
         }
         Ok(())
     }
 
+    /// What is set, with the names of the fields.
+    pub(super) fn written(&self) -> Vec<(&'static str, Written)> {
+        let all = FIELDS.iter().zip(self.values());
+        all.filter_map(|(field, value)| Some((*field, value?)))
+            .collect()
+    }
+
     /// In the order of [`FIELDS`].
-    fn written(&self) -> [Option<Written>; FIELDS.len()] {
+    fn values(&self) -> [Option<Written>; FIELDS.len()] {
         let switch = |is: Option<bool>| is.map(Written::Bool);
         let count = |count: Option<usize>| count.map(Written::Count);
         let text = |text: &Option<String>| text.as_ref().map(Written::text);
         let length = |length: Option<Duration>| length.map(Written::duration);
+        let table = |name: Option<&String>, attributes: &CookieAttributes| {
+            Self::of_cookie(name.cloned(), attributes.clone()).written()
+        };
+        let named = self.former_cookie.iter();
+        let named = named.map(|(name, attributes)| table(Some(name), attributes));
+        let unnamed = self.former_attributes.iter();
+        let unnamed = unnamed.map(|attributes| table(None, attributes));
         [
             text(&self.cookie_name),
             text(&self.path),
@@ -203,151 +274,8 @@ impl SessionSettings {
             count(self.sessions_per_subject),
             count(self.up_to),
             length(self.clock_skew),
+            Written::tables(named),
+            Written::tables(unnamed),
         ]
-    }
-}
-
-impl Serialize for SessionSettings {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let all = FIELDS.iter().zip(self.written());
-        let set = all.filter_map(|(field, value)| Some((field, value?)));
-        serializer.collect_map(set.collect::<Vec<_>>())
-    }
-}
-
-// By hand: serde's own macro would make every application build `syn`, and its errors say in
-// TOML alone which field it is.
-impl<'de> Deserialize<'de> for SessionSettings {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_struct("SessionSettings", FIELDS, OfFields)
-    }
-}
-
-struct OfFields;
-
-impl<'de> Visitor<'de> for OfFields {
-    type Value = SessionSettings;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the settings of a session")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SessionSettings, A::Error> {
-        let mut settings = SessionSettings::default();
-        let mut seen = Vec::new();
-        while let Some(Field(field)) = map.next_key()? {
-            if seen.contains(&field) {
-                return Err(de::Error::duplicate_field(field));
-            }
-            seen.push(field);
-            map.next_value_seed(Setting {
-                field,
-                settings: &mut settings,
-            })?;
-        }
-        Ok(settings)
-    }
-}
-
-/// One of [`FIELDS`].
-struct Field(&'static str);
-
-impl<'de> Deserialize<'de> for Field {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_identifier(OfField)
-    }
-}
-
-struct OfField;
-
-impl Visitor<'_> for OfField {
-    type Value = Field;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name of a setting")
-    }
-
-    fn visit_str<E: de::Error>(self, name: &str) -> Result<Field, E> {
-        let field = FIELDS.iter().find(|field| **field == name);
-        field
-            .map(|field| Field(field))
-            .ok_or_else(|| E::unknown_field(name, FIELDS))
-    }
-}
-
-/// The value of one field, which its errors name: JSON's tell only the line.
-struct Setting<'s> {
-    field: &'static str,
-    settings: &'s mut SessionSettings,
-}
-
-impl Setting<'_> {
-    fn set<E: de::Error>(self, given: &Given<'_>) -> Result<(), E> {
-        let Self { field, settings } = self;
-        settings.set(field, given).map_err(|expected| {
-            E::custom(format_args!("`{field}`: expected {expected}, got {given}"))
-        })
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Setting<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Setting<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a value for `{}`", self.field)
-    }
-
-    fn visit_bool<E: de::Error>(self, is: bool) -> Result<(), E> {
-        self.set(&Given::Bool(is))
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<(), E> {
-        self.set(&Given::Number(number))
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<(), E> {
-        match u64::try_from(number) {
-            Ok(number) => self.visit_u64(number),
-            Err(_) => self.set(&Given::Other("a number below zero")),
-        }
-    }
-
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
-        self.set(&Given::Other("a number with a fraction"))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
-        self.set(&Given::Text(text))
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_none<E: de::Error>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<(), A::Error> {
-        self.set(&Given::Other("a list"))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        match text::of_toml(map)? {
-            Some(time) => self.visit_str(&time),
-            None => self.set(&Given::Other("a table")),
-        }
     }
 }

@@ -109,9 +109,16 @@ pub(super) enum Written {
     Bool(bool),
     Count(usize),
     Text(String),
+    Tables(Vec<Vec<(&'static str, Self)>>),
 }
 
 impl Written {
+    /// None where there is no table.
+    pub(super) fn tables(tables: impl Iterator<Item = Vec<(&'static str, Self)>>) -> Option<Self> {
+        let tables: Vec<_> = tables.collect();
+        (!tables.is_empty()).then_some(Self::Tables(tables))
+    }
+
     pub(super) fn duration(duration: Duration) -> Self {
         Self::Text(duration::write(duration))
     }
@@ -127,6 +134,16 @@ impl Serialize for Written {
             Self::Bool(is) => is.serialize(serializer),
             Self::Count(count) => count.serialize(serializer),
             Self::Text(text) => text.serialize(serializer),
+            Self::Tables(tables) => serializer.collect_seq(tables.iter().map(|it| Fields(it))),
         }
+    }
+}
+
+/// A table to be written.
+struct Fields<'a>(&'a [(&'static str, Written)]);
+
+impl Serialize for Fields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(field, value)| (field, value)))
     }
 }

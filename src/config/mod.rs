@@ -5,6 +5,7 @@ mod build;
 mod cookie;
 mod duration;
 mod file;
+mod format;
 mod given;
 mod go;
 #[cfg(feature = "gorilla")]

@@ -24,7 +24,8 @@ use crate::binary::{Tail, put_varint, take_varint, varint_len};
 #[derive(Default)]
 pub(crate) struct Frames {
     bytes: Tail,
-    /// Where the frame starts that was found last: who has read a value often writes it next.
+    /// Where the frame starts that was found last: who has read a value often writes it next. To
+    /// begin with, it is the frame at the end, where the value is that was written last.
     last: Cell<Option<usize>>,
     /// Once a search was long.
     far: OnceCell<Box<Far>>,
@@ -80,18 +81,19 @@ pub(crate) type FlashId = [u8; 8];
 impl Frames {
     /// Takes bytes that [`as_bytes`](Self::as_bytes) once gave; `None` if they are anything else.
     pub(crate) fn parse(bytes: Tail) -> Option<Self> {
-        let frames = Self {
-            bytes,
-            ..Self::default()
-        };
-        let mut end = 0;
-        for frame in frames.iter() {
+        let (mut end, mut last) = (0, None);
+        for frame in frames_of(bytes.as_slice(), 0) {
             if !frame.key.is_ascii() {
                 std::str::from_utf8(frame.key).ok()?;
             }
+            last = Some(frame.range.start);
             end = frame.range.end;
         }
-        (end == frames.as_bytes().len()).then_some(frames)
+        (end == bytes.as_slice().len()).then_some(Self {
+            bytes,
+            last: Cell::new(last),
+            far: OnceCell::new(),
+        })
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -297,28 +299,31 @@ impl Frames {
     }
 
     fn iter_from(&self, start: usize) -> impl Iterator<Item = Frame<'_>> {
-        let all = self.as_bytes();
-        let mut rest = all.get(start..).unwrap_or_default();
-        std::iter::from_fn(move || {
-            let start = all.len() - rest.len();
-            let (head, after) = take_varint(rest)?;
-            let (key, after) = after.split_at_checked(head >> 1)?;
-            let (len, after) = take_varint(after)?;
-            let (value, after) = after.split_at_checked(len)?;
-            let kind = if head & 1 == 1 {
-                Kind::Flash
-            } else {
-                Kind::Value
-            };
-            rest = after;
-            Some(Frame {
-                range: start..all.len() - rest.len(),
-                kind,
-                key,
-                value,
-            })
-        })
+        frames_of(self.as_bytes(), start)
     }
+}
+
+fn frames_of(all: &[u8], start: usize) -> impl Iterator<Item = Frame<'_>> {
+    let mut rest = all.get(start..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let start = all.len() - rest.len();
+        let (head, after) = take_varint(rest)?;
+        let (key, after) = after.split_at_checked(head >> 1)?;
+        let (len, after) = take_varint(after)?;
+        let (value, after) = after.split_at_checked(len)?;
+        let kind = if head & 1 == 1 {
+            Kind::Flash
+        } else {
+            Kind::Value
+        };
+        rest = after;
+        Some(Frame {
+            range: start..all.len() - rest.len(),
+            kind,
+            key,
+            value,
+        })
+    })
 }
 
 impl Frame<'_> {
@@ -392,6 +397,16 @@ mod tests {
             let parsed = Frames::parse(whole.as_bytes()[..end].to_vec().into());
             assert_eq!(parsed.is_some(), ends.contains(&end), "first {end} bytes");
         }
+    }
+
+    #[test]
+    fn the_value_at_the_end_is_looked_at_first() {
+        let parsed = Frames::parse(sample().as_bytes().to_vec().into()).expect("own bytes");
+        let last = parsed.iter().last().map(|frame| frame.range.start);
+        assert_eq!(parsed.last.get(), last);
+        assert_eq!(parsed.get("cart"), Some(b"[1,2]" as &[u8]));
+        assert_eq!(parsed.get("user"), Some(b"7" as &[u8]));
+        assert_ne!(parsed.last.get(), last);
     }
 
     #[test]

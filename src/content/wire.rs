@@ -150,7 +150,7 @@ impl Content {
     /// copied: the store and this content share them until one is changed.
     pub(crate) fn share_record(&mut self, writes: &Writes, browser: Browser) -> Bytes {
         if self.frames.as_bytes().len() > LARGE {
-            let mut head = Vec::new();
+            let mut head = Vec::with_capacity(64);
             self.encode_record_head(writes, browser, &mut head);
             if let Some(record) = self.frames.share_behind(&head) {
                 return record;

@@ -100,7 +100,7 @@ pub enum ErrorKind {
     /// is not repeated.
     StoreFailed,
     /// The cookie or the record was written by a later release, which may be running beside this
-    /// one. It is neither read nor replaced. The same goes for a record that is being moved, in a
+    /// one. It is neither read nor replaced. The same applies to a record that is being moved, in a
     /// store that is used without its [`MigratingStore`](crate::store::MigratingStore).
     LaterFormat,
     /// The operating system gave no random bytes.
@@ -108,10 +108,12 @@ pub enum ErrorKind {
 }
 
 impl Error {
+    #[cold]
     pub(crate) fn new(kind: ErrorKind) -> Self {
         Self::build(kind, None)
     }
 
+    #[cold]
     pub(crate) fn with_source(kind: ErrorKind, source: impl Into<BoxError>) -> Self {
         Self::build(kind, Some(source.into()))
     }
@@ -184,6 +186,7 @@ impl Error {
         Some(first.change(|inner| inner.more = failures.collect()))
     }
 
+    #[cold]
     fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             change(inner);

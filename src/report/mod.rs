@@ -72,7 +72,7 @@ impl Report {
         clock: &Clock,
         session: &str,
         saved: Saved,
-        record: impl FnOnce() -> Option<RecordKey>,
+        record: Option<RecordKey>,
     ) {
         if saved != Saved::Again {
             self.changed(clock, session, saved, record);
@@ -80,13 +80,7 @@ impl Report {
     }
 
     #[cold]
-    fn changed(
-        &self,
-        clock: &Clock,
-        session: &str,
-        saved: Saved,
-        record: impl FnOnce() -> Option<RecordKey>,
-    ) {
+    fn changed(&self, clock: &Clock, session: &str, saved: Saved, record: Option<RecordKey>) {
         let (kind, event, what) = match saved {
             Saved::Again => return,
             Saved::Emptied => return self.ended(clock, session, Cause::Emptied, 1),
@@ -95,7 +89,7 @@ impl Report {
         };
         #[cfg(feature = "tracing")]
         if let Some(left_out) = self.admit_info(clock, kind) {
-            let record = record().map(tracing::field::display);
+            let record = record.map(tracing::field::display);
             event!(INFO, event, session, record, left_out, "{what}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{mem, pin::Pin, sync::Arc};
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, header};
 
 use super::registry::{Handle, Registry};
 use crate::{
@@ -175,11 +175,15 @@ impl Committed {
                 is_refresh,
             }) => {
                 self.used = self.used.max(used);
-                let leftovers = leftovers.into_iter();
-                self.cookies
-                    .extend(leftovers.map(|value| NewCookie { value, is_refresh }));
-                self.cookies
-                    .extend(cookie.map(|value| NewCookie { value, is_refresh }));
+                // Most have none, and an iterator costs as much as all of this.
+                if !leftovers.is_empty() {
+                    let leftovers = leftovers.into_iter();
+                    self.cookies
+                        .extend(leftovers.map(|value| NewCookie { value, is_refresh }));
+                }
+                if let Some(value) = cookie {
+                    self.cookies.push(NewCookie { value, is_refresh });
+                }
             }
             Err(error) => {
                 self.used = Use::There;
@@ -208,20 +212,26 @@ impl Cookies {
             .map(|cookie| &cookie.value)
     }
 
-    pub(crate) fn into_values(self) -> impl Iterator<Item = HeaderValue> {
-        self.first
-            .into_iter()
-            .chain(self.others)
-            .map(|cookie| cookie.value)
+    pub(crate) fn append_to(self, headers: &mut HeaderMap) {
+        if let Some(first) = self.first {
+            headers.append(header::SET_COOKIE, first.value);
+        }
+        if !self.others.is_empty() {
+            for other in self.others {
+                headers.append(header::SET_COOKIE, other.value);
+            }
+        }
     }
 
     fn extend(&mut self, cookies: impl IntoIterator<Item = NewCookie>) {
-        for cookie in cookies {
-            if self.first.is_none() {
-                self.first = Some(cookie);
-            } else {
-                self.others.push(cookie);
-            }
+        cookies.into_iter().for_each(|cookie| self.push(cookie));
+    }
+
+    fn push(&mut self, cookie: NewCookie) {
+        if self.first.is_none() {
+            self.first = Some(cookie);
+        } else {
+            self.others.push(cookie);
         }
     }
 }

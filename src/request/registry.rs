@@ -306,7 +306,14 @@ impl Handle {
     /// [`ErrorKind::NameTaken`] if a layer around this one has a session of this name, or of this
     /// cookie.
     pub(crate) fn check_name(&self) -> Result<(), Error> {
-        let mut outer = self.registry.outer();
+        self.registry
+            .outer()
+            .map_or(Ok(()), |outer| self.check_name_in(outer))
+    }
+
+    #[cold]
+    fn check_name_in(&self, outer: &Arc<Registry>) -> Result<(), Error> {
+        let mut outer = Some(outer);
         while let Some(registry) = outer {
             if registry.has(self.settings()) {
                 return Err(Error::new(ErrorKind::NameTaken));

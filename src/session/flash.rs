@@ -366,8 +366,10 @@ struct Taking<T> {
 ///     Flashes::of(session).success("Your cart was saved")
 /// }
 ///
-/// fn next_page(session: &Session) -> Result<Vec<FlashMessage>, Error> {
-///     Flashes::of(session).take()
+/// fn next_page(session: &Session) -> Result<String, Error> {
+///     let messages = Flashes::of(session).take::<FlashMessage>()?; // the type that was left
+///     let line = |message: &FlashMessage| format!("{}: {}\n", message.level, message.text);
+///     Ok(messages.iter().map(line).collect()) // in HTML, escape the text
 /// }
 /// ```
 pub struct Flashes<N: Selector = Innermost> {

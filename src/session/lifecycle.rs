@@ -53,7 +53,7 @@ impl Session {
         self.load().await
     }
 
-    /// As [`load`](Self::load), with what the session's store has answered already.
+    /// Like [`load`](Self::load), with an answer that the session's store has already given.
     pub(crate) async fn load_with(&self, fetched: Option<Fetched>) -> Result<(), Error> {
         let load = async {
             self.handle.check_name()?;
@@ -187,8 +187,8 @@ impl Session {
     /// cookie alone leaves nothing behind: a copy of the old cookie stays valid until its timeouts
     /// end it.
     ///
-    /// A request under way that writes under the old ID is [`ErrorKind::Gone`]; one that only reads
-    /// goes on undisturbed. A logout follows the session to its new ID.
+    /// A running request that writes under the old ID is [`ErrorKind::Gone`]; one that only reads
+    /// is not disturbed. A logout follows the session to its new ID.
     ///
     /// # Two renewals
     ///
@@ -246,11 +246,12 @@ impl Session {
     /// }
     /// ```
     ///
-    /// The logout wins against requests that overlap it. A write under way is [`ErrorKind::Gone`],
-    /// and so is one that comes with the old cookie in the next 60 seconds. Such a request sees an
-    /// empty session and [`Rejection::Ended`](crate::Rejection::Ended). If the session is being
-    /// renewed, or was renewed less than a minute ago, the logout follows it to its new ID, up to
-    /// eight times. So anyone who knew the ID from before a login can end that login for a minute.
+    /// The logout wins against requests that overlap it. A write of a running request is
+    /// [`ErrorKind::Gone`], and so is one that comes with the old cookie in the next 60 seconds.
+    /// Such a request sees an empty session and [`Rejection::Ended`](crate::Rejection::Ended). If
+    /// the session is being renewed, or was renewed less than a minute ago, the logout follows it
+    /// to its new ID, up to eight times. So anyone who knew the ID from before a login can end that
+    /// login for a minute.
     /// [Who wins](crate#who-wins) has the other cases.
     ///
     /// If several cookies of the session's name came, this ends the session of each valid one, at

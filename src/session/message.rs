@@ -10,7 +10,7 @@ use serde::{
 use super::{Flashes, named::Selector};
 use crate::error::Error;
 
-/// A flash message with a level, so that a page can show success and failure apart.
+/// A flash message with a level, so that a page can show successes and failures differently.
 ///
 /// It is a message like any other: [`flash`](crate::Session::flash) leaves one, and
 /// [`flashes::<FlashMessage>()`](crate::Session::flashes) takes them. A plain text is read as

@@ -19,15 +19,15 @@ const MAX_LEN: usize = 256;
 /// The sessions of one user.
 impl Session {
     /// Says whose session this is. From then on the subject's sessions can be listed and ended,
-    /// here and by [`Subjects`](crate::Subjects). A subject is what your application calls a user
-    /// by, such as an ID from your database.
+    /// here and by [`Subjects`](crate::Subjects). A subject is your application's name for a user,
+    /// such as an ID from your database.
     ///
     /// A session that had no subject, or another one, gets a new ID with the response, as by
     /// [`renew`](Self::renew): anyone who knew or planted the old ID is not logged in. A session
     /// that has this subject already keeps its ID.
     ///
-    /// The note is for the list: a device, a place. It is cut after 256 bytes. Call this once, at
-    /// login. Each call is a change that is saved, and replaces the note.
+    /// The note is shown in the list: a device, a place. It is cut off after 256 bytes. Call this
+    /// once, at login. Each call is a change that is saved, and replaces the note.
     ///
     /// ```
     /// # use silverback::{Error, Session};
@@ -81,8 +81,8 @@ impl Session {
         })
     }
 
-    /// Takes the subject from the session. Returns whether it had one. The session itself goes on;
-    /// a logout is [`destroy`](Self::destroy).
+    /// Removes the subject from the session. Returns whether it had one. The session itself lives
+    /// on; for a logout, call [`destroy`](Self::destroy).
     ///
     /// ```
     /// # use silverback::{Key, MemoryStore, Session, SessionConfig};
@@ -213,9 +213,8 @@ impl Session {
     /// ```
     ///
     /// This session is spared under any ID that it had in the last minute, so a renewal of it at
-    /// the same time ends nothing. Requests of the others that are under way fail with
-    /// [`ErrorKind::Gone`]. A login that enters the list later lives; see [Who
-    /// wins](crate#who-wins).
+    /// the same time ends nothing. Running requests of the others fail with [`ErrorKind::Gone`]. A
+    /// login that enters the list later lives; see [Who wins](crate#who-wins).
     ///
     /// A copy of this session's own cookie stays valid, so [`renew`](Self::renew) the session as
     /// well if somebody may have one. Of two such requests at the same time, one fails if it puts

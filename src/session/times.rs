@@ -11,7 +11,8 @@ use crate::{
 
 /// The session's times.
 impl Session {
-    /// Returns when the session was made. A renewal keeps it. The absolute timeout counts from it.
+    /// Returns when the session was created. A renewal does not change that. The absolute timeout
+    /// counts from it.
     ///
     /// `None` if there is no session: see [the table](Self#times).
     ///
@@ -38,10 +39,10 @@ impl Session {
     /// Returns when the session ends if nobody uses it after this request: by its idle timeout, its
     /// absolute timeout, or the time it [lasts for](Self::persist_for), whichever is first.
     ///
-    /// It is the end that this response records, if it succeeds. A use puts the end off in steps,
-    /// ten per idle timeout. So this may be up to a tenth of the idle timeout closer than you
-    /// expect, and up to half of it for a session in a cookie alone. It is never later than the
-    /// true end. Changes that you make after this call move it.
+    /// It is the end that this response records, if it succeeds. Use moves the end in steps, ten
+    /// per idle timeout. So this may be up to a tenth of the idle timeout closer than you expect,
+    /// and up to half of it for a session in a cookie alone. It is never later than the true end.
+    /// Changes that you make after this call move it.
     ///
     /// `None` if there is no session: see [the table](Self#times).
     ///

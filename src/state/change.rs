@@ -127,6 +127,44 @@ impl Entry {
     }
 }
 
+/// What is said of a change, or of any of several.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Kinds {
+    /// There is a reason to save the session.
+    pub(crate) is_due: bool,
+    /// It is about how long the session lasts, and counts as use in any request.
+    pub(crate) is_of_lifetime: bool,
+    pub(crate) is_of_subject: bool,
+    /// The roster has to be told. A session that is to last longer is to be listed longer, and a
+    /// save that failed may have told nobody.
+    pub(crate) is_told: bool,
+    /// The browser has to be told, even if only the record changes.
+    pub(crate) shows_in_cookie: bool,
+    /// It has code of the application in it, which must not run under a lock.
+    pub(crate) runs_code: bool,
+}
+
+impl Kinds {
+    pub(super) fn add(&mut self, other: Self) {
+        self.is_due |= other.is_due;
+        self.is_of_lifetime |= other.is_of_lifetime;
+        self.is_of_subject |= other.is_of_subject;
+        self.is_told |= other.is_told;
+        self.shows_in_cookie |= other.shows_in_cookie;
+        self.runs_code |= other.runs_code;
+    }
+
+    /// Of a change that changes nothing.
+    fn same(self) -> Self {
+        let (is_of_lifetime, runs_code) = (self.is_of_lifetime, self.runs_code);
+        Self {
+            is_of_lifetime,
+            runs_code,
+            ..Self::default()
+        }
+    }
+}
+
 impl<C> Effect<C> {
     pub(crate) fn unless(is_same: bool, change: C) -> Self {
         match is_same {
@@ -196,16 +234,46 @@ impl Change {
         Self::Same(self.into())
     }
 
-    /// Whether it is a reason to save the session.
-    pub(crate) fn is_due(&self) -> bool {
-        !matches!(self, Self::Same(_))
-    }
-
-    /// Whether it has code of the application in it, which must not run under a lock.
-    pub(crate) fn runs_code(&self) -> bool {
+    pub(crate) fn kinds(&self) -> Kinds {
+        let due = Kinds {
+            is_due: true,
+            ..Kinds::default()
+        };
         match self {
-            Self::Same(change) => change.runs_code(),
-            change => matches!(change, Self::Update { .. } | Self::Take(_)),
+            Self::Insert(_) | Self::Remove { .. } | Self::Clear => due,
+            Self::PushFlash { .. } | Self::TakeFlashes(_) | Self::PutBackFlashes(_) => due,
+            Self::Update { .. } | Self::Take(_) => Kinds {
+                runs_code: true,
+                ..due
+            },
+            Self::Persist(_) => Kinds {
+                is_of_lifetime: true,
+                is_told: true,
+                shows_in_cookie: true,
+                ..due
+            },
+            Self::Authenticate(_) => Kinds {
+                is_of_lifetime: true,
+                ..due
+            },
+            Self::Attributes(_) => Kinds {
+                shows_in_cookie: true,
+                ..due
+            },
+            Self::SetSubject { .. } => Kinds {
+                is_of_lifetime: true,
+                is_of_subject: true,
+                ..due
+            },
+            Self::RemoveSubject => Kinds {
+                is_of_subject: true,
+                ..due
+            },
+            Self::Listed(_) => Kinds {
+                is_told: true,
+                ..due
+            },
+            Self::Same(change) => change.kinds().same(),
         }
     }
 
@@ -232,32 +300,6 @@ impl Change {
                 .is_some_and(|theirs| *theirs.name == *name)
         };
         matches!(self, Self::SetSubject { name, .. } if !is_theirs(name))
-    }
-
-    pub(crate) fn is_of_subject(&self) -> bool {
-        matches!(self, Self::SetSubject { .. } | Self::RemoveSubject)
-    }
-
-    /// Whether it is about how long the session lasts: it counts as use in any request.
-    pub(crate) fn is_of_lifetime(&self) -> bool {
-        match self {
-            Self::Same(change) => change.is_of_lifetime(),
-            change => matches!(
-                change,
-                Self::Persist(_) | Self::Authenticate(_) | Self::SetSubject { .. }
-            ),
-        }
-    }
-
-    /// Whether the roster has to be told. One that is to last longer is to be listed longer, and a
-    /// save that failed may have told nobody.
-    pub(crate) fn is_told(&self) -> bool {
-        matches!(self, Self::Persist(_) | Self::Listed(_))
-    }
-
-    /// Whether the browser has to be told, even if only the record changes.
-    pub(crate) fn shows_in_cookie(&self) -> bool {
-        matches!(self, Self::Persist(_) | Self::Attributes(_))
     }
 }
 

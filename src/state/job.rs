@@ -146,17 +146,26 @@ impl State {
         let lifetime = Lifetime::of(&view.content, settings);
         let issued = view.issued(plan.term, now);
         let expires = lifetime.expires_by(plan.term, now, view.home.expires());
-        let kept = match mem::take(&mut view.home) {
-            Home::Cookie { id, .. } => Some(id),
-            Home::Nowhere | Home::Marked(_) | Home::Record(_) => None,
-        };
-        let home = match new.or(kept).filter(|_| plan.duty != CookieDuty::Remove) {
-            Some(id) => Home::Cookie {
+        let home = match (&mut view.home, new) {
+            _ if plan.duty == CookieDuty::Remove => Home::Nowhere,
+            (_, Some(id)) => Home::Cookie {
                 id,
                 issued,
                 expires,
             },
-            None => Home::Nowhere,
+            // Its name stays where it is.
+            (
+                Home::Cookie {
+                    issued: from,
+                    expires: to,
+                    ..
+                },
+                None,
+            ) => {
+                (*from, *to) = (issued, expires);
+                return self.saved_again(plan.duty, None, now);
+            }
+            (_, None) => Home::Nowhere,
         };
         self.saved(home, plan.duty, None, now);
     }
@@ -170,6 +179,17 @@ impl State {
         now: Timestamp,
     ) {
         let Some(view) = &mut self.view else { return };
+        if view.home.id() != home.id() {
+            self.renews = false;
+        }
+        self.has_begun |= view.home.is_nowhere() && !home.is_nowhere();
+        view.home = home;
+        self.saved_again(duty, since, now);
+    }
+
+    /// As [`saved`](Self::saved), where the session is already.
+    fn saved_again(&mut self, duty: CookieDuty, since: Option<Timestamp>, now: Timestamp) {
+        let Some(view) = &mut self.view else { return };
         // A subject that was set while the save ran is not enrolled yet.
         if !self.log.kinds().is_of_subject {
             view.content.mark_listed();
@@ -177,23 +197,14 @@ impl State {
         if let Some((since, subject)) = since.zip(view.content.subject_mut()) {
             (subject.since, subject.listed) = (since, now);
         }
-        let is_renamed = view.home.id() != home.id();
-        if let Home::Cookie { .. } = home
-            && duty == CookieDuty::Set
-        {
+        if view.home.is_cookie() && duty == CookieDuty::Set {
             view.content.revision = view.content.revision.saturating_add(1);
         }
-        if is_renamed {
-            self.renews = false;
-        }
-        self.has_begun |= view.home.is_nowhere() && !home.is_nowhere();
-        let duty = match home {
+        self.duty = match view.home {
             Home::Nowhere => CookieDuty::Remove,
             Home::Marked(_) => CookieDuty::Nothing,
             Home::Cookie { .. } | Home::Record(_) => self.duty.max(duty),
         };
-        view.home = home;
-        self.duty = duty;
     }
 }
 

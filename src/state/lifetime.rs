@@ -172,19 +172,17 @@ impl Lifetime {
     /// The `Max-Age` of the cookie of a session that was used at `used`; none if it goes when the
     /// browser closes.
     pub(crate) fn max_age(
-        self,
-        now: Timestamp,
-        used: Timestamp,
         content: &Content,
         settings: &Settings,
+        now: Timestamp,
+        used: Timestamp,
     ) -> Option<Duration> {
-        let left = self.end.saturating_since(now);
-        match content.persistence {
-            Persistence::For { .. } => Some(left),
-            Persistence::Configured => settings
-                .max_age
-                .map(|age| age.saturating_sub(now.saturating_since(used)).min(left)),
-            Persistence::UntilBrowserCloses => None,
-        }
+        let age = match content.persistence {
+            Persistence::For { .. } => Duration::MAX,
+            Persistence::Configured => settings.max_age?.saturating_sub(now.saturating_since(used)),
+            Persistence::UntilBrowserCloses => return None,
+        };
+        let left = Self::of(content, settings).end.saturating_since(now);
+        Some(age.min(left))
     }
 }

@@ -1,6 +1,6 @@
 //! The changes of one request, in their order.
 
-use super::change::Change;
+use super::change::{Change, Kinds};
 
 /// Changes that no store has yet. The first one is kept in place, as most requests make one. What
 /// kinds there are is noted with each, so that nobody has to look through them for that.
@@ -10,23 +10,6 @@ pub(crate) struct Log {
     first: Option<Change>,
     others: Vec<Change>,
     kinds: Kinds,
-}
-
-/// What is said of any of the changes.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Kinds {
-    /// There is a reason to save the session.
-    pub(crate) is_due: bool,
-    /// See [`Change::is_of_lifetime`].
-    pub(crate) is_of_lifetime: bool,
-    /// See [`Change::is_of_subject`].
-    pub(crate) is_of_subject: bool,
-    /// See [`Change::is_told`].
-    pub(crate) is_told: bool,
-    /// See [`Change::shows_in_cookie`].
-    pub(crate) shows_in_cookie: bool,
-    /// See [`Change::runs_code`].
-    pub(crate) runs_code: bool,
 }
 
 impl Log {
@@ -51,7 +34,7 @@ impl Log {
     }
 
     pub(crate) fn push(&mut self, change: Change) {
-        self.kinds.add(&change);
+        self.kinds.add(change.kinds());
         if self.first.is_none() {
             self.first = Some(change);
         } else {
@@ -108,17 +91,6 @@ impl FromIterator<Change> for Log {
         let mut log = Self::default();
         log.extend(changes);
         log
-    }
-}
-
-impl Kinds {
-    fn add(&mut self, change: &Change) {
-        self.is_due |= change.is_due();
-        self.is_of_lifetime |= change.is_of_lifetime();
-        self.is_of_subject |= change.is_of_subject();
-        self.is_told |= change.is_told();
-        self.shows_in_cookie |= change.shows_in_cookie();
-        self.runs_code |= change.runs_code();
     }
 }
 

@@ -5,12 +5,12 @@ use std::{future::Future, sync::Arc};
 use super::{Bytes, RecordKey, RecordKind, Store, StoreError};
 use crate::{clock::Timestamp, report::metrics};
 
-/// A store whose records can be listed page by page: for an operator who wants to know what takes
-/// the room, or a job that copies a store.
+/// A store whose records can be listed page by page: for an operator who wants to know what fills
+/// the store, or for a job that copies it.
 ///
-/// A record that exists throughout is on at least one of the pages. One that is made, changed or
-/// removed meanwhile may be on one, on two or on none. Expired records are listed until they are
-/// removed. A listing reveals no value of a session.
+/// A record that exists the whole time is on at least one page. A record that is created, changed
+/// or removed meanwhile may be on one page, on two, or on none. Expired records are listed until
+/// they are removed. A listing reveals no value of a session.
 ///
 /// ```
 /// use silverback::{MemoryStore, store::{Browse, Cursor, RecordKind}};
@@ -47,8 +47,8 @@ pub trait Browse: Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Refused`] if the cursor is not one of this store. Any other if the store
-    /// cannot look.
+    /// [`StoreError::Refused`] if the cursor comes from another store. Any other if the store
+    /// fails.
     fn browse(
         &self,
         from: &Cursor,
@@ -56,7 +56,7 @@ pub trait Browse: Store {
     ) -> impl Future<Output = Result<Page, StoreError>> + Send;
 }
 
-/// A shared store is browsed as the store is.
+/// A shared store is browsed like the store itself.
 impl<S: Browse> Browse for Arc<S> {
     fn browse(
         &self,
@@ -74,9 +74,9 @@ const PAGE: usize = 1_000;
 /// the feature `metrics` it also sets the gauge `silverback.store.sessions`, whose label `store` is
 /// the name that you give.
 ///
-/// It makes a call per 1,000 records, so count every few minutes, in one process of those that share
-/// a store. Sessions in a cookie are nowhere counted. Sessions that are made or end meanwhile may
-/// be counted or not.
+/// It makes one call per 1,000 records, so count every few minutes, and in only one of the
+/// processes that share a store. Sessions in a cookie are not counted. Sessions that begin or end
+/// meanwhile may be counted or not.
 ///
 /// ```
 /// use silverback::{Clock, MemoryStore, store};
@@ -118,8 +118,8 @@ pub async fn count_sessions(
 pub struct Cursor(Bytes);
 
 impl Cursor {
-    /// Makes a cursor of what the store has to know, or of what [`as_bytes`](Self::as_bytes)
-    /// returned. Without bytes it is at the first record.
+    /// Makes a cursor from what the store needs to know, or from what [`as_bytes`](Self::as_bytes)
+    /// returned. An empty cursor is at the first record.
     ///
     /// ```
     /// use silverback::store::Cursor;
@@ -131,7 +131,7 @@ impl Cursor {
         Self(bytes.into())
     }
 
-    /// Returns the bytes, such as for the address of the next page.
+    /// Returns the bytes, for example for the URL of the next page.
     ///
     /// ```
     /// use silverback::store::Cursor;
@@ -156,7 +156,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Makes a page, in a store of your own.
+    /// Makes a page. This is for stores of your own.
     ///
     /// ```
     /// use silverback::store::Page;
@@ -184,7 +184,7 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// Makes the entry of a record of `size` bytes, in a store of your own. `head` has the first
+    /// Makes the entry of a record of `size` bytes, for stores of your own. `head` has the first
     /// byte, if there is one.
     ///
     /// ```

@@ -1,4 +1,4 @@
-//! Sessions that travel in their own cookies, with or without help of a store.
+//! Sessions that travel in their own cookies, with or without the help of a store.
 
 use std::{fmt, time::Duration};
 
@@ -6,7 +6,7 @@ use super::{DynStore, Store};
 
 /// Keeps the whole session in its cookie, encrypted by default.
 ///
-/// The server keeps nothing, so it works on any number of machines without a database. These are
+/// The server stores nothing, so this works on any number of machines without a database. These are
 /// its limits:
 ///
 /// | | In a cookie alone | With [`revocation`](Self::revocation) |
@@ -21,7 +21,7 @@ use super::{DynStore, Store};
 /// | store calls | none | one to open it, one before a cookie is set |
 ///
 /// [Who wins](crate#who-wins) has all cases. Keep logins in a store, or give them `revocation`. A
-/// cookie alone is for what may come back, such as a theme or a language.
+/// cookie alone is for data that an old cookie may bring back, such as a theme or a language.
 ///
 /// **Size.** A session fits if its `Set-Cookie` header is at most 4,096 bytes, name and attributes
 /// included: about 2,900 bytes of values. An insert beyond that is
@@ -31,8 +31,8 @@ use super::{DynStore, Store};
 /// **Idle timeout.** A request that only reads reissues the cookie in the second half of the [idle
 /// timeout](crate::SessionConfig::idle_timeout), or after a tenth of it with `revocation`. So a
 /// session in a cookie alone can end after half of the timeout without a *write*: a visitor who
-/// reads a page after 11 of 24 hours and comes back 14 hours later is logged out. The reason: a
-/// late response of a reader would replace a newer state by an old one.
+/// reads a page after 11 of 24 hours and comes back 14 hours later is logged out. If readers
+/// reissued the cookie earlier, their late responses could replace a newer state by an old one.
 ///
 /// **Two cookies.** If two cookies of one name are valid, and the session is in a cookie alone,
 /// nobody can tell which of them is newer, and neither counts
@@ -45,7 +45,8 @@ use super::{DynStore, Store};
 /// A cookie that is accepted here can be too large for a proxy's defaults. nginx answers 502 if the
 /// head of a response is larger than 4 KiB (8 KiB on some platforms), which a cookie with 2,800
 /// bytes of values reaches. It answers 400 if the `Cookie` field of a request is larger than 8 KiB,
-/// which three full cookies reach, and then not even a logout gets through. The cure is more room:
+/// which three full cookies reach, and then not even a logout gets through. Give the proxy more
+/// room:
 ///
 /// ```nginx
 /// large_client_header_buffers 4 32k; # requests: one field per buffer
@@ -56,7 +57,7 @@ use super::{DynStore, Store};
 /// If the cookies of a request, or those that one response sets, reach 7 KiB, the log has a `WARN`
 /// (with the feature `tracing`). Then move the largest session to a store, or bound it with
 /// [`overflow`](Self::overflow) and [`up_to`](Self::up_to): a session in a store has a cookie of
-/// some 200 bytes.
+/// about 200 bytes.
 ///
 /// ```
 /// use silverback::{CookieStore, Keys, SessionConfig};
@@ -105,8 +106,8 @@ impl CookieStore {
         self
     }
 
-    /// Remembers in `store` which sessions in a cookie have ended. Then a copy of the cookie is
-    /// worthless after a logout or a renewal, a request that overlaps one undoes nothing, and a
+    /// Remembers in `store` which sessions in a cookie have ended. A copy of the cookie is then
+    /// worthless after a logout or a renewal, an overlapping request undoes neither, and a
     /// [subject](crate::Session::set_subject)'s sessions can be listed and ended. By default
     /// nothing is remembered.
     ///
@@ -122,16 +123,16 @@ impl CookieStore {
     /// [`load`](crate::Session::load) the session first. If the store fails, opening the session is
     /// an error, never an empty or a valid session.
     ///
-    /// **What may forget.** A full [`MemoryStore`](crate::MemoryStore) that has to drop an end
-    /// refuses all sessions made until that end was set, as
+    /// **Stores that forget.** A full [`MemoryStore`](crate::MemoryStore) that has to drop an end
+    /// refuses all sessions created before that end was set, as
     /// [`Rejection::Revoked`](crate::Rejection::Revoked). It forgets everything when its process
     /// ends: copies of ended cookies are valid again. So keep ends that matter in a store that
     /// outlives a restart. A store that [may forget](crate::store::Limits::may_forget) is a
     /// [`ConfigError::ForgetfulStore`](crate::ConfigError::ForgetfulStore) when the layer is built,
     /// unless you [allow it](crate::SessionConfig::allow_forgetful_stores).
     ///
-    /// Sessions that are kept in a store do not need this. The store may be that of
-    /// [`overflow`](Self::overflow) or of other sessions.
+    /// Sessions in a store do not need this. The store may be the same as for
+    /// [`overflow`](Self::overflow), or one that other sessions use.
     ///
     /// ```
     /// # use silverback::{Keys, SessionConfig};

@@ -114,12 +114,12 @@
 //!
 //! A layer takes it like any other: `SessionConfig::new("cart", MyStore::default(), keys)`.
 //!
-//! If the store's server does not remove expired records, implement [`Sweep`] too. If operators may
-//! look through it, implement [`Browse`].
+//! If the store's server does not remove expired records, implement [`Sweep`] too. To let operators
+//! look through the store, implement [`Browse`].
 //!
 //! # A store on a server
 //!
-//! Each thing that goes wrong there has a right answer:
+//! A store on a network also has to get these right:
 //!
 //! **Errors.** A failed connection or a lost answer is [`StoreError::Unavailable`], never `None`:
 //! `None` logs the visitor out. What the server refuses is [`StoreError::Refused`]. Bytes that are
@@ -150,12 +150,13 @@
 //! succeeds and leaves no record, although many servers refuse that number or take it for "never".
 //! It may be one second away: round up. The latest is the last second of the year 9999. If the
 //! server cannot express it, it may keep the record as long as it can. A store without a server,
-//! which goes by a clock of this process, takes the end from [`Expiry::checked_at`]: with two
+//! which uses a clock of this process, takes the end from [`Expiry::checked_at`]: with two
 //! different clocks, a record would be over as soon as it is written, and no request would find it.
 //!
-//! **Versions.** No key ever has a version twice, in any of its lives, through restarts, failovers
-//! and restored backups. [`Version::random`] does that. A server's counter may not: memcached's
-//! tokens begin at 1 again, and Redis scripts draw the same `math.random` after each start.
+//! **Versions.** A key never has the same version twice, even if its record is deleted and created
+//! again, and across restarts, failovers and restored backups. [`Version::random`] guarantees that.
+//! A server's counter may not: memcached's tokens begin at 1 again, and Redis scripts draw the same
+//! `math.random` after each start.
 //!
 //! **Reads.** [`Read::Current`] asks the machine that has every answered write: the primary and not
 //! a replica, past every cache, on Galera with `wsrep_sync_wait=1`, in DynamoDB with
@@ -229,13 +230,13 @@ pub use crate::id::RecordKey;
 ///
 /// Every method is one atomic operation: of two concurrent calls for one key, one happens before
 /// the other. A method that is cancelled, its future dropped, has happened wholly or not at all.
-/// The methods for many records do to each what the method for one does, in any order, and answer
-/// in the order in which they were asked.
+/// The methods for many records treat each like the method for one does, in any order, and return
+/// the results in the order of the keys.
 ///
 /// A record whose [`Expiry`] is now or earlier counts as deleted: it is not loaded, updated or
 /// touched. The store may remove it at any time.
 ///
-/// Every method is required, so that a store that wraps another forgets none.
+/// Every method is required, so that a wrapper around another store forgets none.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no store of sessions",
     label = "does not implement `silverback::store::Store`",
@@ -445,7 +446,7 @@ pub trait Store: Send + Sync + 'static {
     fn limits(&self) -> Limits;
 }
 
-/// A shared store is a store.
+/// A shared store is a store, too.
 impl<S: Store> Store for Arc<S> {
     fn load(
         &self,

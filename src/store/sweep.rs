@@ -6,10 +6,10 @@ use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time};
 
 use super::{Store, StoreError};
 
-/// A store that has to be swept: expired records take room in it until somebody removes them.
+/// A store that has to be swept: its expired records take room until somebody removes them.
 ///
-/// Any number of tasks and processes may sweep at once. What they do for each other is left out or
-/// done twice, and does no harm. Start a [`Sweeper`] to sweep in the background, or call
+/// Any number of tasks and processes may sweep at once. They may do the same work twice, which does
+/// no harm. Start a [`Sweeper`] to sweep in the background, or call
 /// [`sweep`](Self::sweep) from a job of your own.
 ///
 /// ```
@@ -58,7 +58,7 @@ pub trait Sweep: Store {
     fn sweep(&self) -> impl Future<Output = Swept> + Send;
 }
 
-/// A shared store is swept as the store is.
+/// A shared store is swept like the store itself.
 impl<S: Sweep> Sweep for Arc<S> {
     fn sweep_some(&self, limit: usize) -> impl Future<Output = Swept> + Send {
         S::sweep_some(self, limit)
@@ -178,7 +178,8 @@ impl Swept {
         self.removed
     }
 
-    /// Returns how many records the sweep could not look at or remove. It went on to the others.
+    /// Returns how many records the sweep could not look at or remove. It continued with the
+    /// others.
     ///
     /// ```
     /// # use silverback::store::Swept;
@@ -204,7 +205,7 @@ impl Swept {
         self.error.as_ref()
     }
 
-    /// Says whether the sweep is complete. The next one begins anew.
+    /// Says whether the sweep is complete. The next one starts from the beginning.
     ///
     /// ```
     /// # use silverback::store::Swept;
@@ -259,7 +260,7 @@ impl Sweeper {
     ///
     /// # Errors
     ///
-    /// Outside of a Tokio runtime. The runtime needs its timer too.
+    /// Outside of a Tokio runtime, or if the runtime has no timer.
     pub fn start(store: impl Sweep, interval: Duration) -> io::Result<Self> {
         let (stop, mut stopped) = watch::channel(());
         let task = Handle::try_current()

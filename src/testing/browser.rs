@@ -23,7 +23,7 @@ use crate::{
 /// A browser that visits a Tower service, without a network. It sends its cookies along, and keeps
 /// those that it gets.
 ///
-/// The service is anything that takes and gives `http` messages: an axum `Router`, a
+/// The service is anything that takes and returns `http` messages: an axum `Router`, a
 /// [`SessionService`](crate::SessionService) around a function, a tonic server. It has to be
 /// `Clone`.
 ///
@@ -287,7 +287,7 @@ impl<S: Clone> Browser<S> {
         self.post(path, form, body::encode(fields)).await
     }
 
-    /// Goes where a page redirects to, with a GET.
+    /// Follows a page's redirect, with a GET.
     ///
     /// ```
     /// # use silverback::testing::{Body, Browser};
@@ -440,8 +440,8 @@ impl<S> Browser<S> {
         Ok(())
     }
 
-    /// Puts something into the browser's session before a request: a user who is logged in, a cart
-    /// that is full.
+    /// Puts something into the browser's session before a request, such as a logged-in user or a
+    /// full cart.
     ///
     /// It returns the session. To see later changes to a session in a store,
     /// [`load`](Session::load) it again.

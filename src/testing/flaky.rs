@@ -135,9 +135,9 @@ impl<S> FlakyStore<S> {
         self.plan().down = Some(calls);
     }
 
-    /// Loses the answer of the next write: it happens, and returns [`StoreError::Unavailable`], as
-    /// when a connection breaks. The session asks the store once more, and nothing is done twice.
-    /// Each call of this adds one.
+    /// Loses the answer of the next write: the write happens, but returns
+    /// [`StoreError::Unavailable`], as when a connection breaks. The session asks the store once
+    /// more, and nothing is done twice. Each call of this adds one.
     ///
     /// ```
     /// # use silverback::{ErrorKind, Key, MemoryStore, Session, SessionConfig};

@@ -102,7 +102,7 @@ mod flaky;
 mod jar;
 mod page;
 
-use http::{HeaderMap, header};
+use http::HeaderMap;
 
 pub use self::{
     body::Body,
@@ -151,6 +151,7 @@ pub async fn commit(session: &Session) -> Result<HeaderMap, Error> {
     if let Some(error) = committed.take_error() {
         return Err(error);
     }
-    let cookies = committed.cookies.into_values();
-    Ok(cookies.map(|cookie| (header::SET_COOKIE, cookie)).collect())
+    let mut headers = HeaderMap::new();
+    committed.cookies.append_to(&mut headers);
+    Ok(headers)
 }

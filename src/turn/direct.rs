@@ -7,6 +7,7 @@ use super::{applied::Applied, cell::Turn, contenders::Came, presented::Presented
 use crate::{
     config::Payload,
     error::Error,
+    id::SessionId,
     report::Saved,
     state::{Home, Source, View},
     store::{Expiry, Read, StoreError},
@@ -101,7 +102,7 @@ impl Turn<'_> {
             Err(error) => return Err(error.into()),
         };
         let saved = mem::take(&mut log.log);
-        let made = new.clone();
+        let made = new.as_ref().map(SessionId::record_key);
         let reply = self.state(|state| {
             match new {
                 Some(id) => {
@@ -114,7 +115,7 @@ impl Turn<'_> {
         });
         // Without the lock: it may have closures of the application.
         drop(saved);
-        let saved = made.as_ref().map_or(Saved::Again, |_| Saved::Created);
+        let saved = made.map_or(Saved::Again, |_| Saved::Created);
         self.vault.report_saved(saved, made);
         reply.map(Some)
     }

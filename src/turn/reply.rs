@@ -47,12 +47,13 @@ impl Reply {
             }
             _ => None,
         };
-        let moved_from = state.moved_from.take().filter(|_| duty == CookieDuty::Set);
-        let moved_from = moved_from.filter(|from| differs(state.view.as_ref(), settings, from));
-        let moved_from = moved_from.map(|from| from.render());
+        let moved_from = state.moved_from.take();
         let leaves = moved_from.is_some() || settings.has_former_cookies();
         let leftovers = match &cookie {
-            Some(_) if leaves => leftovers(settings, moved_from.as_deref()),
+            Some(_) if leaves => {
+                let moved_from = moved_from.filter(|_| duty == CookieDuty::Set);
+                leftovers(state.view.as_ref(), settings, moved_from)
+            }
             _ => Vec::new(),
         };
         let is_refresh = duty == CookieDuty::Refresh;
@@ -67,9 +68,15 @@ impl Reply {
 
 /// The removals of the cookies that one cookie takes the place of.
 #[cold]
-fn leftovers(settings: &Settings, moved_from: Option<&str>) -> Vec<HeaderValue> {
+fn leftovers(
+    view: Option<&View>,
+    settings: &Settings,
+    moved_from: Option<Box<CookieAttributes>>,
+) -> Vec<HeaderValue> {
+    let moved_from = moved_from.filter(|from| differs(view, settings, from));
+    let moved_from = moved_from.map(|from| from.render());
     let former = settings.former.iter().map(String::as_str);
-    let of_name = moved_from.into_iter().chain(former);
+    let of_name = moved_from.as_deref().into_iter().chain(former);
     let of_name = of_name.map(|rendered| (&*settings.cookie_name, rendered));
     let formerly = settings.formerly.iter();
     let of_others = formerly.map(|other| (&*other.cookie_name, &*other.rendered));
@@ -96,7 +103,7 @@ fn render(
     salt: Option<Salt>,
     now: Timestamp,
 ) -> Result<HeaderValue, Error> {
-    let (content, lifetime) = (&view.content, Lifetime::of(&view.content, settings));
+    let content = &view.content;
     let stamp = |issued: Timestamp, until: Timestamp, token_id| {
         let ttl = u32::try_from(until.saturating_since(issued).as_secs()).unwrap_or(u32::MAX);
         Stamp {
@@ -125,7 +132,7 @@ fn render(
                 Some(own) => Settings::tag_of(&own.render()),
             };
             let (stamp, len) = (
-                stamp(now, lifetime.end, None),
+                stamp(now, Lifetime::of(content, settings).end, None),
                 place.id.as_bytes().len() + tag.len(),
             );
             let payload = |out: &mut Vec<u8>| Settings::put_reference(&place.id, tag, out);
@@ -133,7 +140,7 @@ fn render(
             CookieValue::Token(codec.seal(&stamp, None, len, payload)?)
         }
     };
-    let lasts = lifetime.max_age(now, used, content, settings);
+    let lasts = Lifetime::max_age(content, settings, now, used);
     let lasts = lasts.map(|age| (age, now));
     let value = (value.len(), |out: &mut String| value.append_to(out));
     let cookie = match own_attributes(Some(view)) {

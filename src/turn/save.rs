@@ -141,7 +141,7 @@ impl Turn<'_> {
         let (duty, names) = (job.plan.duty, job.plan.write.names());
         let reported = home.saved(names, job.before.is_some() || !names);
         let made = match &home {
-            Home::Record(place) if names => Some(place.id.clone()),
+            Home::Record(place) if names => Some(place.id.record_key()),
             _ => None,
         };
         let key = job.draft.enrolment.as_ref().and_then(|_| home.key());

@@ -64,13 +64,12 @@ impl<'a> Vault<'a> {
             .ended(self.clock, &self.settings.name, cause, count);
     }
 
-    /// Reports a save; `id` is what a record is called that it has made.
+    /// Reports a save; `record` is the key of a record that it has made.
     #[inline]
-    pub(crate) fn report_saved(&self, saved: Saved, id: Option<SessionId>) {
+    pub(crate) fn report_saved(&self, saved: Saved, record: Option<RecordKey>) {
         self.settings.metrics.saved(saved);
-        let key = || id.map(|id| id.record_key());
         self.report
-            .saved(self.clock, &self.settings.name, saved, key);
+            .saved(self.clock, &self.settings.name, saved, record);
     }
 
     pub(crate) fn now(&self) -> Timestamp {

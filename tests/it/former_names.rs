@@ -86,8 +86,9 @@ impl Site {
         browser.at("https://www.example.com")
     }
 
-    /// Whether a browser gets a cookie of the new name when it only looks.
-    fn moves_when_read(&self) -> bool {
+    /// Whether a store is asked which sessions live. Then a browser that only looks gets a cookie of
+    /// the new name, and a copy of a cookie is refused after the logout.
+    fn knows_ends(&self) -> bool {
         self.kept == Kept::Store || self.kept == Kept::Revocable
     }
 }
@@ -130,16 +131,26 @@ fn names(browser: &Browser<Router>) -> Vec<String> {
     browser.jar(|jar| jar.names().map(str::to_owned).collect())
 }
 
-#[tokio::test]
-async fn a_session_moves_to_the_cookie_of_the_new_name() {
+/// Each way of keeping sessions, and a visitor of the release before who comes to the last one.
+async fn visitors() -> Vec<(Site, Browser<Router>, Browser<Router>)> {
+    let mut visitors = Vec::new();
     for kept in ALL {
         let site = Site::new(kept);
         let before = site.browser(site.named_before());
         send(&before, "/add").await;
         let after = site.browser(site.second_deploy());
         hand_over(&before, &after);
+        visitors.push((site, before, after));
+    }
+    visitors
+}
+
+#[tokio::test]
+async fn a_session_moves_to_the_cookie_of_the_new_name() {
+    for (site, _, after) in visitors().await {
+        let kept = site.kept;
         assert_eq!(after.get("/").await.text(), "1", "{kept:?}");
-        let expected = match site.moves_when_read() {
+        let expected = match site.knows_ends() {
             true => "__Host-account",
             false => "account",
         };
@@ -152,15 +163,10 @@ async fn a_session_moves_to_the_cookie_of_the_new_name() {
 
 #[tokio::test]
 async fn a_reader_gets_the_new_name_in_the_second_half_of_its_idle_timeout() {
-    for kept in ALL {
-        let site = Site::new(kept);
-        let before = site.browser(site.named_before());
-        send(&before, "/add").await;
-        let after = site.browser(site.second_deploy());
-        hand_over(&before, &after);
+    for (site, _, after) in visitors().await {
         site.clock.advance(13 * HOUR);
-        assert_eq!(after.get("/").await.text(), "1", "{kept:?}");
-        assert_eq!(names(&after), ["__Host-account"], "{kept:?}");
+        assert_eq!(after.get("/").await.text(), "1", "{:?}", site.kept);
+        assert_eq!(names(&after), ["__Host-account"], "{:?}", site.kept);
     }
 }
 
@@ -187,16 +193,11 @@ async fn both_releases_run_side_by_side_after_the_first_deploy() {
 
 #[tokio::test]
 async fn a_logout_ends_the_session_of_either_name() {
-    for kept in ALL {
-        let site = Site::new(kept);
-        let before = site.browser(site.named_before());
-        send(&before, "/add").await;
-        let after = site.browser(site.second_deploy());
-        hand_over(&before, &after);
+    for (site, before, after) in visitors().await {
         send(&after, "/logout").await;
-        assert_eq!(names(&after), [""; 0], "{kept:?}");
-        if kept == Kept::Store || kept == Kept::Revocable {
-            assert_eq!(before.get("/").await.text(), "0 Ended", "{kept:?}");
+        assert_eq!(names(&after), [""; 0], "{:?}", site.kept);
+        if site.knows_ends() {
+            assert_eq!(before.get("/").await.text(), "0 Ended", "{:?}", site.kept);
         }
     }
 }
@@ -245,19 +246,46 @@ async fn of_two_names_the_session_that_lives_counts() {
     }
 }
 
+#[tokio::test]
+async fn a_logout_ends_the_sessions_of_both_names() {
+    for kept in [Kept::Store, Kept::Revocable] {
+        let site = Site::new(kept);
+        let before = site.browser(site.named_before());
+        let after = site.browser(site.second_deploy());
+        send(&before, "/add").await;
+        send(&after, "/add").await;
+        let visitor = site.browser(site.second_deploy());
+        visitor.jar(|own| *own = both(&before, &after));
+        send(&visitor, "/logout").await;
+        for browser in [before, after] {
+            assert_eq!(browser.get("/").await.text(), "0 Ended", "{kept:?}");
+        }
+    }
+}
+
 /// A cookie is bound to its name, which is no secret of ours.
 #[tokio::test]
 async fn a_cookie_of_one_name_is_none_under_the_other() {
+    let copy = |browser: &Browser<Router>, from: &str, to: &str| {
+        let home = "https://www.example.com/".parse().unwrap();
+        browser.jar(|jar| {
+            let value = jar.get(from).unwrap().to_owned();
+            assert!(jar.set(&home, &format!("{to}={value}; Path=/; Secure")));
+        });
+    };
     let site = Site::new(Kept::Store);
     let after = site.browser(site.second_deploy());
     send(&after, "/add").await;
-    let value = after.jar(|jar| jar.get("__Host-account").unwrap().to_owned());
-    after.jar(|jar| {
-        jar.remove("__Host-account");
-        let home = "https://www.example.com/".parse().unwrap();
-        assert!(jar.set(&home, &format!("account={value}; Path=/; Secure")));
-    });
+    copy(&after, "__Host-account", "account");
+    after.jar(|jar| jar.remove("__Host-account"));
     assert_eq!(after.get("/").await.text(), "0 Tampered");
+
+    // And does no harm to the one that it was copied from.
+    let before = site.browser(site.named_before());
+    send(&before, "/add").await;
+    copy(&before, "account", "__Host-account");
+    hand_over(&before, &after);
+    assert_eq!(after.get("/").await.text(), "1");
 }
 
 #[tokio::test]
@@ -273,28 +301,27 @@ async fn an_untouched_session_of_the_present_name_sets_no_cookie() {
 
 #[test]
 fn what_cannot_be_is_an_error() {
-    let config = || SessionConfig::new("account", MemoryStore::new(), Keys::generate().unwrap());
+    let config = |name| SessionConfig::new(name, MemoryStore::new(), Keys::generate().unwrap());
     let plain = CookieAttributes::default;
-    let same = config().former_cookie("__Host-account", plain());
-    let refused = SessionLayer::try_new(same).unwrap_err();
-    let ConfigError::NoEffect { setting, .. } = refused else {
-        panic!("{refused:?}")
-    };
-    assert_eq!(setting, "former_cookie");
-    let unmet = config()
-        .cookie_name("id")
-        .former_cookie("__Host-account", domain(plain()));
-    let refused = SessionLayer::try_new(unmet).unwrap_err();
+    let refused = |config| SessionLayer::try_new(config).unwrap_err();
+    let same = refused(config("account").former_cookie("__Host-account", plain()));
+    let is_former = |setting| setting == "former_cookie";
     assert!(
-        matches!(refused, ConfigError::PrefixUnmet { .. }),
-        "{refused:?}"
+        matches!(same, ConfigError::NoEffect { setting, .. } if is_former(setting)),
+        "{same}"
     );
+    let unmet = config("account").cookie_name("id");
+    let unmet = refused(unmet.former_cookie("__Host-account", domain(plain())));
+    assert!(matches!(unmet, ConfigError::PrefixUnmet { .. }), "{unmet}");
     // Two sessions would read each other's cookies.
-    let other = SessionConfig::new("cart", MemoryStore::new(), Keys::generate().unwrap());
-    let taken = config().former_cookie("__Host-cart", plain());
-    let refused = SessionLayer::new(other).try_with(taken).unwrap_err();
-    assert!(
-        matches!(refused, ConfigError::DuplicateName(_)),
-        "{refused:?}"
-    );
+    let former = config("account").former_cookie("__Host-cart", plain());
+    let other = config("other").former_cookie("__Host-cart", plain());
+    for (first, second) in [
+        (config("cart"), former.clone()),
+        (former.clone(), config("cart")),
+        (former, other),
+    ] {
+        let taken = SessionLayer::new(first).try_with(second).unwrap_err();
+        assert!(matches!(taken, ConfigError::DuplicateName(_)), "{taken}");
+    }
 }

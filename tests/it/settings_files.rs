@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use silverback::{
-    ConfigError, CookieStore, MemoryStore, SameSite, SessionConfig, SessionLayer, SessionSettings,
-    Timestamp,
+    ConfigError, CookieAttributes, CookieStore, MemoryStore, SameSite, SessionConfig, SessionLayer,
+    SessionSettings, Timestamp,
 };
 
 use crate::support::{DAY, HOUR, Jar, Site, keys, set_cookie};
@@ -267,6 +267,87 @@ fn values_are_written_in_several_ways() {
     );
 }
 
+/// Cookies as an earlier release had them, in the file of the next one.
+const FORMER: &str = r#"
+[[former_cookie]]
+cookie_name = "account"
+domain = "example.com"
+
+[[former_cookie]]
+cookie_name = "id"
+path = "/shop"
+secure = false
+http_only = false
+same_site = "Strict"
+partitioned = false
+
+[[former_attributes]]
+path = "/shop"
+"#;
+
+#[test]
+fn former_cookies_are_those_that_a_program_names() {
+    let plain = CookieAttributes::default;
+    let account = ("account".to_owned(), plain().domain("example.com"));
+    let id = plain().path("/shop").secure(false).http_only(false);
+    let id = ("id".to_owned(), id.same_site(SameSite::Strict));
+    let settings = read(FORMER);
+    assert_eq!(settings.former_cookie, [account.clone(), id]);
+    assert_eq!(settings.former_attributes, [plain().path("/shop")]);
+
+    // Those of the program come first.
+    let config = in_store()
+        .former_cookie("older", plain())
+        .former_attributes(plain().path("/"))
+        .settings(settings.clone());
+    let both = SessionSettings::from(&config);
+    assert_eq!(both.former_cookie[0], ("older".to_owned(), plain()));
+    assert_eq!(both.former_cookie[1..], settings.former_cookie);
+    assert_eq!(both.former_attributes, [plain(), plain().path("/shop")]);
+    let left_out = SessionSettings::from(&config.settings(read("former_cookie = []")));
+    assert_eq!(left_out, both);
+
+    // And in every format.
+    let toml = toml::to_string(&both).unwrap();
+    assert!(
+        toml.contains("\n[[former_attributes]]\npath = \"/shop\"\n"),
+        "{toml}"
+    );
+    assert_eq!(read(&toml), both);
+    let json = serde_json::to_string(&both).unwrap();
+    assert_eq!(
+        serde_json::from_str::<SessionSettings>(&json).unwrap(),
+        both
+    );
+}
+
+#[test]
+fn an_error_says_what_is_wrong_with_a_former_cookie() {
+    const TABLES: &str = "expected a list of tables, got";
+    #[rustfmt::skip]
+    let rows = [
+        (r#"{ "former_cookie": "account" }"#,         format!("`former_cookie`: {TABLES} \"account\"")),
+        (r#"{ "former_cookie": 7 }"#,                 format!("`former_cookie`: {TABLES} 7")),
+        (r#"{ "former_attributes": { "path": "/" } }"#, format!("`former_attributes`: {TABLES} a table")),
+        (r#"{ "former_cookie": ["account"] }"#,       "expected a table of `former_cookie`".to_owned()),
+        (r#"{ "former_cookie": [{ "path": "/" }] }"#, "`former_cookie`: missing field `cookie_name`".to_owned()),
+        (r#"{ "former_cookie": [{ "cookie_name": 7 }] }"#,
+            "`former_cookie.cookie_name`: expected text, in quotes, got 7".to_owned()),
+        (r#"{ "former_attributes": [{}, { "secure": 1 }] }"#,
+            "`former_attributes.secure`: expected true or false, got 1".to_owned()),
+        (r#"{ "former_attributes": [{ "path": "/", "path": "/" }] }"#, "duplicate field `path`".to_owned()),
+        (r#"{ "former_cookie": [{ "max_age": "1d" }] }"#,
+            "unknown field `max_age`, expected one of `cookie_name`, `path`, `domain`, `secure`, \
+             `http_only`, `same_site`, `partitioned` at".to_owned()),
+        (r#"{ "former_attributes": [{ "cookie_name": "a" }] }"#,
+            "unknown field `cookie_name`, expected one of `path`, `domain`".to_owned()),
+    ];
+    for (json, message) in rows {
+        let error = json_error(json);
+        assert!(error.contains(&message), "{error}");
+    }
+}
+
 /// In JSON's errors the field is nowhere but in the message.
 #[test]
 fn an_error_says_which_field_and_what_it_takes() {
@@ -380,6 +461,11 @@ fn what_the_values_mean_is_checked_at_start_up() {
         let (text, _) = build(in_cookie(), file);
         assert!(text.starts_with(message), "{text}");
     }
+    let (text, _) = build(in_store(), FORMER);
+    assert!(
+        text.starts_with("cookies with the former attributes are named \"s\""),
+        "{text}"
+    );
     for (file, setting) in [("up_to = 9", "up_to"), ("clock_skew = 9", "clock_skew")] {
         let (text, refused) = build(in_store(), file);
         let session = "a session in a store";

@@ -92,8 +92,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "timeouts", "duration", "given", "file", "go", "settings", "mod", "cookie", "lifetime",
-            "store", "gorilla", "build", "apply",
+            "timeouts", "duration", "given", "file", "format", "go", "settings", "mod", "cookie",
+            "lifetime", "store", "gorilla", "build", "apply",
         ],
     ),
     (
@@ -228,6 +228,7 @@ const CRATES: &[&str] = &[
     "stores/cached/src",
     "stores/dynamodb/src",
     "stores/memcached/src",
+    "stores/mongodb/src",
     "stores/redb/src",
     "stores/redis/src",
     "stores/sqlx/src",

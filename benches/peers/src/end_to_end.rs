@@ -19,8 +19,8 @@ use crate::{
 
 const SCENARIOS: [&str; 2] = ["E2", "E4"];
 
-/// A table for each scenario, if there is a load generator.
-pub(crate) fn put(effort: Effort, page: &Page) -> Result<(), Box<dyn Error>> {
+/// A table for each scenario, if there is a load generator; `own` is of silverback alone.
+pub(crate) fn put(effort: Effort, own: bool, page: &Page) -> Result<(), Box<dyn Error>> {
     if versions::wrk().is_none() {
         println!("Skipped: wrk is not installed (`apt-get install wrk`).");
         return Ok(());
@@ -29,7 +29,8 @@ pub(crate) fn put(effort: Effort, page: &Page) -> Result<(), Box<dyn Error>> {
     let mut guests = Vec::new();
     for (index, system) in SYSTEMS.iter().enumerate() {
         let has_router = (system.new)().router(&[]).is_some();
-        if has_router && system.kind != Kind::Nothing {
+        let is_asked_for = !own || system.name == "silverback";
+        if has_router && system.kind != Kind::Nothing && is_asked_for {
             let server = Server::start(&index.to_string())?;
             let session = server
                 .session()

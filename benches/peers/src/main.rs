@@ -44,6 +44,8 @@ struct Options {
     writes: bool,
     /// Counts alone, which a busy machine does not change.
     counts: bool,
+    /// End to end, silverback alone: it is no whole table, and is printed.
+    own: bool,
     /// Where the sessions in files are.
     parent: PathBuf,
 }
@@ -75,7 +77,7 @@ fn main() -> Result<(), Failure> {
         Mode::EndToEnd => {
             let runtime = no_runtime()?;
             let _guard = runtime.enter();
-            end_to_end::put(options.effort, &page)
+            end_to_end::put(options.effort, options.own, &page)
         }
         Mode::Stores => put_stores(options.effort.is_full, &page),
     }
@@ -88,6 +90,7 @@ impl Options {
             effort: Effort::FULL,
             writes: false,
             counts: false,
+            own: false,
             parent: env::temp_dir(),
         };
         for argument in arguments {
@@ -98,9 +101,13 @@ impl Options {
                 "--quick" => options.effort = Effort::QUICK,
                 "--write" => options.writes = true,
                 "--counts" => options.counts = true,
+                "--own" => options.own = true,
                 parent if !parent.starts_with('-') => options.parent = PathBuf::from(parent),
-                _ => return Err("the arguments are --cycles, --end-to-end, --stores, --quick, --counts, --write, and a directory for sessions in files".into()),
+                _ => return Err("the arguments are --cycles, --end-to-end, --stores, --quick, --counts, --own, --write, and a directory for sessions in files".into()),
             }
+        }
+        if options.own && options.writes {
+            return Err("--own prints".into());
         }
         Ok(options)
     }

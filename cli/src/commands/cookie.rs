@@ -92,7 +92,7 @@ pub(crate) fn decode(common: &Common, decode: &Decode, out: &mut Out) -> Result<
     }
     out.table(&table)?;
     out.line("")?;
-    out.line("Nothing of this is checked: that takes the key (silverback explain).")
+    out.line("None of this is verified: that needs the key (silverback explain).")
 }
 
 fn no_token(cookie: &str, out: &mut Out) -> Result<(), Failure> {
@@ -114,11 +114,11 @@ fn why_no_token(cookie: &str) -> &'static str {
     if cookie.len() > 4_096 {
         "It is longer than a cookie can be."
     } else if cookie.contains('%') {
-        "It has a percent sign: something has encoded it for an address."
+        "It has a percent sign: something has URL-encoded it."
     } else if !cookie.chars().all(is_ours) {
-        "It has letters that base64url has not: is something of another cookie with it?"
+        "It has characters outside base64url: is part of another cookie attached?"
     } else {
-        "It is cut off, or of another program."
+        "It is cut off, or from another program."
     }
 }
 

@@ -149,4 +149,18 @@ mod tests {
         assert!(!begins(&key, &[10, 11, 11]));
         assert_eq!(short(&key), "abababababab");
     }
+
+    #[test]
+    fn digits_that_several_sessions_begin_with_name_none() {
+        let [one, other] = [1, 2].map(|last| {
+            let mut key = [0xab; 32];
+            key[31] = last;
+            RecordKey::from_bytes(key)
+        });
+        assert_eq!(find_among(&[one], "abab").unwrap(), one);
+        let several = find_among(&[one, other], "abab");
+        assert!(matches!(several, Err(Failure::Refused(_))), "{several:?}");
+        let whole = other.to_string();
+        assert_eq!(find_among(&[one, other], &whole).unwrap(), other);
+    }
 }

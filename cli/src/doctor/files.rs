@@ -35,7 +35,7 @@ fn permissions(path: &Path, least: &str, report: &mut Report) {
 /// Room for files on the file system.
 pub(super) fn room(path: &Path, report: &mut Report) {
     let Ok(found) = rustix::fs::statvfs(path) else {
-        report.skipped("disk", "the file system does not tell its room");
+        report.skipped("disk", "the file system does not report its free space");
         return;
     };
     let free = found.f_bavail.saturating_mul(found.f_frsize);

@@ -23,7 +23,7 @@ pub(super) async fn examine(dsn: &Dsn, report: &mut Report) {
     for url in urls {
         if let Err(error) = server(url, report).await {
             let found = dsn.hide(&chain(&error));
-            report.skipped("redis", format!("the server does not tell: {found}"));
+            report.skipped("redis", format!("the server does not say: {found}"));
         }
     }
 }
@@ -53,7 +53,7 @@ fn judge(info: &HashMap<&str, &str>, report: &mut Report) {
     let says = |name: &str| info.get(name).copied().unwrap_or("unknown");
     let number = |name: &str| says(name).parse::<f64>().unwrap_or_default();
     if says("role") == "slave" {
-        let change = "name the master: a replica lacks what was written last";
+        let change = "name the master: a replica lacks the latest writes";
         report.broken("redis", "the server is a replica", change);
     }
     let policy = says("maxmemory_policy");
@@ -76,7 +76,7 @@ fn judge(info: &HashMap<&str, &str>, report: &mut Report) {
         says("aof_enabled") == "1",
         "persistence",
         format!("aof_enabled is {}", says("aof_enabled")),
-        "CONFIG SET appendonly yes: else a restart loses sessions and brings ended ones back",
+        "CONFIG SET appendonly yes: otherwise a restart loses sessions and brings ended ones back",
     );
     for name in ["rdb_last_bgsave_status", "aof_last_write_status"] {
         if !matches!(says(name), "ok" | "unknown") {
@@ -96,7 +96,7 @@ fn judge(info: &HashMap<&str, &str>, report: &mut Report) {
     } else if number("connected_slaves") > 0.0 {
         report.change(
             "replicas",
-            "a master that is cut off goes on taking writes, which are lost",
+            "a master that is cut off keeps accepting writes, which are lost",
             "CONFIG SET min-replicas-to-write 1, and RedisStore::wait_replicas for ends",
         );
     }

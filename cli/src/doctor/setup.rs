@@ -47,7 +47,7 @@ pub(super) fn session(common: &Common, store: &Opened, report: &mut Report) {
         report.change(
             topic,
             "the store may forget: set_subject and revocation are refused",
-            "see what is said of the store, or allow_forgetful_stores",
+            "see the line about the store, or call allow_forgetful_stores",
         );
     }
 }
@@ -79,7 +79,7 @@ pub(super) fn keys(common: &Common, report: &mut Report) {
             if let Ok(Some(subject_key)) = site::subject_key(common)
                 && list.iter().any(|(id, _)| *id == subject_key.id())
             {
-                let change = "use a key for it that is in no ring, as it is never rotated";
+                let change = "use a separate key: the subject key is never rotated";
                 report.change(topic, "the subject key is one of the keys", change);
             }
         }

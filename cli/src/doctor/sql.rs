@@ -25,7 +25,7 @@ fn table(dsn: &Dsn) -> (Option<&str>, &str) {
 fn told(asked: Answer<()>, dsn: &Dsn, report: &mut Report) {
     if let Err(error) = asked {
         let found = dsn.hide(&chain(&error));
-        report.skipped("database", format!("the server does not tell: {found}"));
+        report.skipped("database", format!("the server does not say: {found}"));
     }
 }
 
@@ -38,15 +38,15 @@ fn indexes(has_expires: bool, unused: &[String], report: &mut Report) {
             "the column `expires` has {} index",
             if has_expires { "an" } else { "no" }
         ),
-        "make the index of SqlStore::schema: else each sweep reads the whole table",
+        "create the index from SqlStore::schema: without it, each sweep reads the whole table",
     );
     for name in unused {
         report.change(
             "index",
             format!(
-                "{name} was not used since the server began to count, and each write pays for it"
+                "{name} has not been used since the server began to count, and slows down each write"
             ),
-            format!("DROP INDEX {name}, unless you have a use for it"),
+            format!("DROP INDEX {name}, unless you need it"),
         );
     }
 }
@@ -69,7 +69,7 @@ async fn examine_postgres(pool: &PgPool, dsn: &Dsn, report: &mut Report) -> Answ
         .fetch_one(pool)
         .await?;
     if is_standby {
-        let change = "name the primary: a standby lacks what was written last";
+        let change = "name the primary: a standby lacks the latest writes";
         report.broken("database", "the server is a standby", change);
     }
     let synchronous: String = query_scalar("SHOW synchronous_commit")
@@ -138,7 +138,7 @@ async fn examine_mysql(pool: &MySqlPool, dsn: &Dsn, report: &mut Report) -> Answ
     .fetch_one(pool)
     .await?;
     if read_only != 0 {
-        let change = "name the primary: a replica lacks what was written last";
+        let change = "name the primary: a replica lacks the latest writes";
         report.broken("database", "the server is read-only", change);
     }
     report.either(
@@ -188,7 +188,7 @@ async fn examine_sqlite(pool: &SqlitePool, dsn: &Dsn, report: &mut Report) -> An
         journal == "wal",
         "journal",
         format!("journal_mode is {journal}"),
-        "PRAGMA journal_mode = WAL: else readers and the writer wait for each other",
+        "PRAGMA journal_mode = WAL: otherwise readers and the writer wait for each other",
     );
     let (schema, name) = table(dsn);
     let schema = schema.unwrap_or("main");

@@ -42,7 +42,7 @@ pub(super) async fn reads(store: &Opened, count: usize, report: &mut Report) {
         most < SLOW,
         "latency",
         format!("{count} reads: median {median:.1?}, 99 % below {most:.1?}"),
-        "move the store closer to your servers, or see what keeps it busy: requests wait for it",
+        "move the store closer to your servers, or find out what keeps it busy: requests wait for it",
     );
 }
 
@@ -67,7 +67,7 @@ pub(super) fn skew(server: f64, before: Timestamp, after: Timestamp, report: &mu
         off.abs() < 1.0,
         "clock",
         format!("the server's clock is {off:+.1} s off from this one"),
-        "set the clocks by NTP on all machines: sessions end by them",
+        "synchronize the clocks of all machines by NTP: they decide when sessions end",
     );
 }
 

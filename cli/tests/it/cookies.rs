@@ -104,7 +104,7 @@ async fn what_is_wrong_with_a_cookie_is_said_in_a_sentence() {
         (&*forged, "tampered", "compare --settings"),
         ("gibberish", "malformed", "cut off"),
         ("with%20percent", "malformed", "percent sign"),
-        ("account=a/b", "malformed", "letters that base64url has not"),
+        ("account=a/b", "malformed", "characters outside base64url"),
         (&long, "malformed", "longer than a cookie"),
     ] {
         tool.run(&["explain", cookie]).says(4, says);

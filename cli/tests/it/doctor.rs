@@ -33,7 +33,7 @@ pub(crate) fn examines(world: &World) {
         At::Files => &[("disk", "free"), ("permissions", "mode 700")],
         At::Redb => &[("disk", "free"), ("permissions", "mode 600")],
         At::Redis => &[("clock", ""), ("eviction", "noeviction")],
-        At::Memcached | At::DynamoDb => &[],
+        At::Memcached | At::DynamoDb | At::MongoDb => &[],
         At::Sqlite => &[("journal", "wal"), ("index", "an index")],
         At::Postgres => &[
             ("clock", ""),
@@ -69,12 +69,12 @@ pub(crate) fn misses_indexes(world: &World) {
             world.sql("DROP INDEX silverback_sessions_expires ON silverback_sessions");
         }
         At::DynamoDb => return misses_time_to_live(world),
-        At::Files | At::Sqlite | At::Redb | At::Redis | At::Memcached => return,
+        At::Files | At::Sqlite | At::Redb | At::Redis | At::Memcached | At::MongoDb => return,
     }
     let report = world.tool.run(&["doctor", "--json"]).json(4);
     assert_eq!(item(&report, "index", "no index")["level"], "change");
     if world.at == At::Postgres {
-        let item = item(&report, "index", "extra was not used");
+        let item = item(&report, "index", "extra has not been used");
         assert!(
             item["change"]
                 .as_str()
@@ -131,7 +131,7 @@ async fn keys_and_settings_are_examined() {
     let report = tool.run(&["doctor", "--json"]).json(4);
     for (topic, found, change) in [
         ("keys", "6 retired", "rotate --keep"),
-        ("keys", "subject key", "no ring"),
+        ("keys", "subject key", "separate key"),
         ("permissions", "mode 644", "chmod 600"),
         ("settings", "plain HTTP", "HTTPS"),
     ] {

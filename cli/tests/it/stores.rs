@@ -43,6 +43,11 @@ async fn dynamodb() {
     run(At::DynamoDb).await;
 }
 
+#[tokio::test]
+async fn mongodb() {
+    run(At::MongoDb).await;
+}
+
 /// It cannot list, and knows no subjects.
 #[tokio::test]
 async fn memcached() {

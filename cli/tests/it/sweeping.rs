@@ -11,6 +11,7 @@ use silverback::{
     Clock, FilesystemStore, Timestamp,
     store::{Bytes, Expiry, RecordKey, Store},
 };
+use silverback_mongodb::MongoStore;
 use silverback_sqlx::SqliteStore;
 
 use crate::support::{At, World};
@@ -47,6 +48,11 @@ pub(crate) async fn fill(world: &World, count: u8) {
             let store = options.open(path).await.unwrap();
             create(&store, count, then).await;
             store.close().await;
+        }
+        At::MongoDb => {
+            let url = world.mongodb().unwrap().url("shop");
+            let store = MongoStore::connect(&url).await.unwrap().collection("carts");
+            create(&store.clock(clock), count, then).await;
         }
         At::Redis | At::Memcached | At::DynamoDb => {}
     }

@@ -1,8 +1,8 @@
-//! A page on which administrators see who is logged in, end logins, and see the keys and which
-//! cookies were refused in the last hour.
+//! A page for administrators. It shows who is logged in, the keys, and the cookies that were
+//! refused in the last hour, and it can end logins.
 //!
-//! It has a session of its own: another cookie, on its own path alone, with short timeouts. It is off
-//! unless [`Settings`] turn it on and have a password.
+//! It has a session of its own: another cookie, only on its own path, with short timeouts. It is
+//! off unless [`Settings`] turn it on and have a password.
 
 mod access;
 mod page;
@@ -32,7 +32,7 @@ pub use refusals::Refusals;
 const IDLE: Duration = Duration::from_secs(10 * 60);
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
-/// What an operator sets, such as in a file.
+/// What an operator sets, for example in a file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -69,12 +69,13 @@ pub struct Site {
     pub keys: Keys,
     /// The cookies that were refused.
     pub refusals: Refusals,
-    /// What tells how long ago something was.
+    /// Tells how long ago something happened.
     pub clock: Clock,
 }
 
 impl Site {
-    /// Takes the sessions with these settings, which the site's layer has, and their keys.
+    /// Shows the sessions with these settings, which must be those of the site's layer, and their
+    /// keys.
     ///
     /// # Errors
     ///
@@ -92,7 +93,7 @@ impl Site {
         })
     }
 
-    /// Tells the time by another clock, for tests.
+    /// Uses another clock, for tests.
     #[must_use]
     pub fn clock(self, clock: Clock) -> Self {
         let subjects = self.subjects.clock(clock.clone());
@@ -108,11 +109,11 @@ impl Site {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SettingsError {
-    /// The password's hash is none of Argon2.
+    /// The password's hash was not made by Argon2.
     PasswordHash,
-    /// The path is not one, or has a slash at its end.
+    /// The path is invalid, or ends with a slash.
     Path,
-    /// The session of the page cannot be made.
+    /// The page's session cannot be configured.
     Session(Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -138,7 +139,8 @@ struct Desk {
 
 /// Returns the page, to be merged into the site's router; `None` if it is off or has no password.
 ///
-/// Merge it before you add the site's session layer, and a login of the visitor's own is marked.
+/// Merge it before you add the site's session layer, and the page marks the administrator's own
+/// login.
 ///
 /// # Errors
 ///
@@ -196,7 +198,7 @@ async fn show_login(State(desk): State<Arc<Desk>>) -> Page {
     page::login(&desk.path, None)
 }
 
-/// A wrong password makes no session: strangers leave nothing behind.
+/// A wrong password creates no session: strangers leave nothing behind.
 async fn log_in(
     State(desk): State<Arc<Desk>>,
     session: Session,
@@ -273,7 +275,7 @@ struct End {
     session: String,
 }
 
-/// Both come from a form and may be anything: `destroy` leaves alone what is not the user's.
+/// Both come from a form and may be anything: `destroy` leaves other users' sessions alone.
 async fn end(
     State(desk): State<Arc<Desk>>,
     administrator: Administrator,

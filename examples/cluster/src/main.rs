@@ -1,5 +1,5 @@
 //! Two servers of a shop behind haproxy, on one store. Visitors log in, buy with two tabs at once,
-//! and log out, while a server, the store and connections are killed in turn. At the end it tells
+//! and log out, while a server, the store and connections are killed in turn. At the end it prints
 //! what was lost and what came back.
 //!
 //! ```text
@@ -7,7 +7,7 @@
 //! cargo run --release -p example-cluster -- storm mariadb --seed 7
 //! ```
 //!
-//! In a storm, visitors go to the servers themselves, and anything may break at any time.
+//! In a storm, visitors talk to the servers directly, and anything may break at any time.
 //!
 //! See `docs/cluster.md` for what it prints and how to read it.
 

@@ -1,4 +1,4 @@
-//! Your own store: this one keeps sessions in a map and prints what it is asked to do.
+//! Your own store. This one keeps sessions in a map, and prints each call.
 //!
 //! ```text
 //! cargo run -p example-custom-store
@@ -115,7 +115,7 @@ impl Store for PrintingStore {
 }
 
 impl PrintingStore {
-    /// Tests move the clock; a program takes `Clock::system()`.
+    /// Tests move the clock. A program uses `Clock::system()`.
     fn new(clock: Clock) -> Self {
         Self {
             records: Mutex::default(),
@@ -123,7 +123,7 @@ impl PrintingStore {
         }
     }
 
-    /// The records that are not over.
+    /// The records that have not expired.
     fn records(&self) -> MutexGuard<'_, HashMap<RecordKey, Record>> {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
@@ -131,7 +131,7 @@ impl PrintingStore {
         records
     }
 
-    /// The end, unless it is over already by the store's clock.
+    /// The end, unless it has already passed by the store's clock.
     fn end(&self, expiry: Expiry) -> Result<Timestamp, StoreError> {
         expiry.checked_at(self.clock.now())
     }

@@ -1,5 +1,5 @@
-//! htmx: a page whose parts the server sends. A visitor whose login has ended gets the login page, and
-//! not its HTML in the middle of a list.
+//! htmx: the server sends fragments of a page. A visitor whose login has ended gets the whole login
+//! page, not its HTML in the middle of a list.
 //!
 //! ```text
 //! cargo run -p example-htmx
@@ -22,8 +22,8 @@ use tower_http::csrf::CsrfLayer;
 
 /// htmx sends it with each request.
 const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
-/// htmx goes to this page as a whole. It would follow a 303 itself, and put the login page where the
-/// list is.
+/// htmx loads this page as a whole. It would follow a 303 by itself, and put the login page in
+/// place of the list.
 const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
 
 #[tokio::main]
@@ -84,7 +84,7 @@ async fn show(LoggedIn(session): LoggedIn) -> Result<Markup, Error> {
     }))
 }
 
-/// Answers with the list alone, which htmx puts in the place of the old one.
+/// Answers with only the list, which htmx puts in place of the old one.
 async fn add(LoggedIn(session): LoggedIn, Form(task): Form<Task>) -> Result<Markup, Error> {
     let tasks = session.update("tasks", move |tasks: &mut Vec<String>| {
         tasks.push(task.task.clone());

@@ -1,5 +1,5 @@
-//! Plain hyper and Tower, no framework: counts a visitor's visits. The handler takes requests of any
-//! body, so that a test can call it: hyper alone can make an `Incoming`.
+//! Plain hyper and Tower, no framework: counts a visitor's visits. The handler takes requests with
+//! any body, so that a test can call it: only hyper can make an `Incoming`.
 //!
 //! ```text
 //! cargo run -p example-hyper

@@ -1,4 +1,4 @@
-//! Keys in a file, which the server reads again at SIGHUP. Nobody is logged out.
+//! Keys in a file, which the server reloads on SIGHUP. Nobody is logged out.
 //!
 //! ```text
 //! (umask 077; openssl rand -base64 32 > keys)
@@ -13,9 +13,10 @@
 //! kill -HUP PID
 //! ```
 //!
-//! The first key of the file seals cookies, the others open those that they have sealed. With several
-//! servers, give the new one to all of them as `pending:` before it comes first in any file. Remove the
-//! old key when its cookies have expired. One that was stolen is `revoked:` at once.
+//! The first key in the file seals cookies. The others only open the cookies that they have sealed.
+//! With several servers, add the new key as `pending:` to all of them before you put it first
+//! anywhere. Remove the old key when its cookies have expired. If a key is stolen, mark it
+//! `revoked:` at once.
 
 use std::{env, error::Error as StdError, path::PathBuf};
 
@@ -47,8 +48,8 @@ fn app(keys: Keys) -> Router {
         .layer(SessionLayer::new(config))
 }
 
-/// All clones of `Keys` are the same ring, so the layer has the new ones at once. A file that cannot be
-/// read, or is wrong, changes nothing.
+/// All clones of `Keys` share their keys, so the layer uses the new ones at once. A file that is
+/// missing or wrong changes nothing.
 async fn reload(mut hangups: Signal, path: PathBuf, keys: Keys, say: impl Fn(String)) {
     while hangups.recv().await.is_some() {
         match Keys::from_file(&path) {

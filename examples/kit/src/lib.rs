@@ -1,6 +1,6 @@
-//! What the tests of the examples share: programs as processes of their own, and browsers.
+//! Shared by the examples' tests: programs in processes of their own, and browsers.
 //!
-//! A test whose program is missing says so and passes; where the environment variable `CI` is set it
+//! A test whose program is missing says so and passes. If the environment variable `CI` is set, it
 //! fails.
 
 #![allow(

@@ -1,4 +1,5 @@
-//! Several layers: sessions of a whole site, of a part of it, and other middleware around and inside.
+//! Several layers: a session for the whole site, another for a part of it, and other middleware
+//! around and inside.
 //!
 //! ```text
 //! cargo run -p example-layers
@@ -16,7 +17,7 @@ use silverback::{
 use tokio::net::TcpListener;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 
-/// The session of everybody, for the whole site.
+/// Every visitor's session, for the whole site.
 #[derive(Clone, Copy)]
 struct Visitor;
 
@@ -24,7 +25,7 @@ impl SessionName for Visitor {
     const NAME: &'static str = "visitor";
 }
 
-/// The session of an administrator. Browsers send its cookie to `/admin` alone.
+/// An administrator's session. Browsers send its cookie only to `/admin`.
 #[derive(Clone, Copy)]
 struct Admin;
 
@@ -73,12 +74,12 @@ fn count(session: &Session) -> Result<u32, Error> {
     })
 }
 
-/// Behind one layer, a `Session` is the one of that layer.
+/// Behind one layer, `Session` is that layer's.
 async fn visit(visitor: Session) -> Result<String, Error> {
     Ok(format!("visit {}\n", count(&visitor)?))
 }
 
-/// Behind two, a `Session` would be the inner layer's. By their types, each is the one that is meant.
+/// Behind two, `Session` would be the inner layer's. The types say which one is meant.
 async fn administer(visitor: SessionOf<Visitor>, admin: SessionOf<Admin>) -> Result<String, Error> {
     Ok(format!(
         "visit {}, {} here\n",

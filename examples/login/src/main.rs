@@ -6,8 +6,8 @@
 //! curl -b jar -c jar http://localhost:8080/admin
 //! ```
 //!
-//! There are two users: `ada`, an administrator, and `bob`, whose password is `battery staple`. A real
-//! site also slows down who guesses passwords.
+//! There are two users: `ada`, an administrator, and `bob`, whose password is `battery staple`. A
+//! real site also slows down anyone who guesses passwords.
 
 mod users;
 
@@ -39,8 +39,8 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     Ok(())
 }
 
-/// `CsrfLayer` refuses forms of other sites: without it, one of them could log a visitor in under a
-/// name that is not theirs.
+/// `CsrfLayer` refuses forms from other sites. Without it, another site could log a visitor in to
+/// someone else's account.
 fn app(users: Users, keys: Keys) -> Router {
     let config = SessionConfig::new("account", MemoryStore::new(), keys).insecure_local_http();
     Router::new()
@@ -53,7 +53,7 @@ fn app(users: Users, keys: Keys) -> Router {
         .layer(CsrfLayer::new())
 }
 
-/// Who is logged in. As an extractor it sends everybody else to the login page.
+/// The logged-in user. This extractor sends everybody else to the login page.
 struct LoggedIn {
     name: String,
     role: Role,
@@ -66,8 +66,8 @@ where
 {
     type Rejection = Response;
 
-    /// The session says who it is, and the users say what they may: a role that is taken away is
-    /// gone with the next request.
+    /// The session has the user's name, and the user table has the role. So a revoked role is gone
+    /// with the next request.
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         let session = Session::from_request_parts(parts, state)
             .await
@@ -82,7 +82,7 @@ where
     }
 }
 
-/// An administrator who is logged in. Members are refused.
+/// A logged-in administrator. Members are refused.
 struct Administrator(String);
 
 impl<S> FromRequestParts<S> for Administrator
@@ -107,7 +107,7 @@ struct Login {
     password: String,
 }
 
-/// A new ID, and all of the login, in one request: whoever knew the old ID is locked out.
+/// A new ID and the whole login in one request: anyone who knew the old ID is locked out.
 async fn log_in(
     State(users): State<Users>,
     session: Session,

@@ -1,11 +1,11 @@
-//! Login by another site: OAuth 2.0 with PKCE, as RFC 9700 asks for it. By default the other site is
-//! GitHub.
+//! Login through another site: OAuth 2.0 with PKCE, as RFC 9700 recommends. By default the other
+//! site is GitHub.
 //!
 //! ```text
 //! CLIENT_ID=... CLIENT_SECRET=... cargo run -p example-oauth2
 //! ```
 //!
-//! Register `http://localhost:8080/callback` there as the address to come back to.
+//! Register `http://localhost:8080/callback` there as the callback URL.
 
 #[cfg(test)]
 mod tests;
@@ -79,8 +79,8 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     Ok(())
 }
 
-/// The cookie is `SameSite=Lax`, which is the default. With `Strict` it would not come along when the
-/// provider sends the browser back.
+/// The cookie is `SameSite=Lax`, the default. Browsers would not send a `Strict` one when the
+/// provider redirects back.
 fn app(provider: Provider, keys: Keys) -> Router {
     let config = SessionConfig::new("account", MemoryStore::new(), keys).insecure_local_http();
     Router::new()
@@ -99,7 +99,8 @@ async fn home(session: Session) -> Result<String, Error> {
     })
 }
 
-/// What a login that was begun needs at its end. It stays on the server, with the session.
+/// What the end of a login needs to know about its beginning. It stays on the server, in the
+/// session.
 #[derive(Deserialize, Serialize)]
 struct Begun {
     state: CsrfToken,
@@ -123,8 +124,8 @@ struct Answer {
     state: CsrfToken,
 }
 
-/// `take` gives the begun login to one request, so an answer counts once. `state` ties it to this
-/// browser: otherwise somebody could log a visitor in under their own name, by a link.
+/// `take` gives the pending login to one request, so an answer counts once. `state` ties it to this
+/// browser: otherwise anyone could log a visitor in to their own account with a link.
 async fn come_back(
     State(provider): State<Provider>,
     session: Session,
@@ -155,7 +156,8 @@ struct User {
     login: String,
 }
 
-/// Asks the provider who it is. The access token is not needed any more after that, so it is not kept.
+/// Asks the provider who the user is. The access token is not needed after that, so it is not
+/// stored.
 async fn user(
     provider: &Provider,
     code: AuthorizationCode,

@@ -1,13 +1,14 @@
-//! Step-up: what matters asks for the passkey again, if the last time was more than five minutes ago.
+//! Step-up: a sensitive action asks for the passkey again if the last time was more than five
+//! minutes ago.
 //!
 //! ```text
 //! cargo test -p example-passkey
 //! PASSKEY=... cargo run -p example-passkey
 //! ```
 //!
-//! It is a sketch of what the session has to do with it: `PASSKEY` is a public key that was registered
-//! elsewhere, an uncompressed point of P-256 in base64url, and there is no page. `webauthn-rs`
-//! registers keys, and checks those of all authenticators.
+//! This is a sketch of the session's part in it, without a page: `PASSKEY` is a public key that was
+//! registered elsewhere, an uncompressed P-256 point in base64url. `webauthn-rs` registers keys,
+//! and checks those of all authenticators.
 
 mod passkey;
 
@@ -30,7 +31,7 @@ const RECENT: Duration = Duration::from_secs(5 * 60);
 
 #[derive(Clone)]
 struct Site {
-    /// Of the only user. A real site has those of all in its database.
+    /// The only user's key. A real site has its users' keys in its database.
     passkey: Passkey,
     clock: Clock,
 }
@@ -60,8 +61,8 @@ fn app(site: Site, config: SessionConfig) -> Router {
         .layer(layer)
 }
 
-/// The page hands it to `navigator.credentials.get({publicKey: {challenge}})`. The session remembers
-/// it, as an answer has to be to the last question of this browser.
+/// The page hands it to `navigator.credentials.get({publicKey: {challenge}})`. The session
+/// remembers it, since the answer must match this browser's last challenge.
 async fn challenge(session: Session) -> Result<String, Response> {
     let challenge = passkey::challenge().map_err(IntoResponse::into_response)?;
     session
@@ -70,8 +71,8 @@ async fn challenge(session: Session) -> Result<String, Response> {
     Ok(challenge)
 }
 
-/// `take` gives the challenge to one request, so that no answer counts twice. `renew` gives the session
-/// a new ID, since the visitor gains rights, and notes the time for `authenticated_at`.
+/// `take` gives the challenge to one request, so no answer counts twice. `renew` gives the session
+/// a new ID, because the visitor gains rights, and records the time for `authenticated_at`.
 async fn answer(
     State(site): State<Site>,
     session: Session,
@@ -88,7 +89,7 @@ async fn answer(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The page asks for the passkey at 401, and sends this again.
+/// On a 401 the page asks for the passkey, and repeats the request.
 async fn transfer(State(site): State<Site>, session: Session) -> Result<Response, Error> {
     let now = site.clock.now();
     let is_recent = |at| now.saturating_since(at) <= RECENT;

@@ -20,7 +20,7 @@ const SECONDS: [f64; 13] = [
 /// The bounds between which the calls of a request are counted.
 const CALLS: [f64; 9] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0];
 
-/// How often what was measured is added up, if nobody asks for it.
+/// How often measurements are aggregated if nobody scrapes them.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Installs the exporter for this process, and returns what renders the page `/metrics`.
@@ -75,7 +75,7 @@ pub fn describe() {
     );
 }
 
-/// Counts the sessions of a store again and again. Each count looks at every record.
+/// Counts the sessions of a store periodically. Each count looks at every record.
 pub async fn count_sessions(store: impl Browse, name: &str, pause: Duration) {
     loop {
         if let Err(error) = store::count_sessions(&store, name, Clock::system().now()).await {

@@ -6,8 +6,8 @@
 //! curl http://localhost:9464/metrics
 //! ```
 //!
-//! The metrics have a port of their own, which you do not open to the internet. The only setting is
-//! `SESSION_DIR`, the folder of the logins.
+//! The metrics have their own port, which you do not expose to the internet. The only setting is
+//! `SESSION_DIR`, the folder for logins.
 
 use std::{env, error::Error as StdError, path::PathBuf, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Sessions in cookies, with a store for two things that a cookie cannot do: an end that holds for
-//! every copy, and more values than fit.
+//! Sessions in cookies, with a store for two things that a cookie cannot do: end every copy of a
+//! session, and hold more than fits.
 //!
 //! ```text
 //! cargo run -p example-revocation
@@ -19,9 +19,9 @@ use silverback::{
 };
 use tokio::net::TcpListener;
 
-/// In production this is a store that outlives a restart and is shared by all servers: files, Redis,
-/// a database. It holds ends, and the sessions that have outgrown their cookies; all others are in
-/// their cookies alone.
+/// In production, use a store that survives a restart and is shared by all servers: files, Redis, a
+/// database. It holds ends, and sessions that have outgrown their cookies. All other sessions are
+/// only in their cookies.
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn StdError>> {
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
@@ -41,7 +41,7 @@ fn app(store: &(impl Store + Clone), keys: Keys) -> Router {
         .layer(SessionLayer::new(config))
 }
 
-/// The handlers know nothing of cookies and stores.
+/// The handlers know nothing about cookies and stores.
 async fn note(session: Session, text: String) -> Result<(), Error> {
     session.update("notes", move |notes: &mut Vec<String>| {
         notes.push(text.clone())

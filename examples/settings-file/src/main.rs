@@ -1,4 +1,4 @@
-//! Settings from a file. Mistakes in it are found before the server starts, and name their field.
+//! Settings from a file. The server refuses to start with a mistake in it, and names the field.
 //!
 //! ```text
 //! SESSION_KEY=$(openssl rand -base64 32) cargo run -p example-settings-file -- examples/settings-file/settings.toml
@@ -22,8 +22,8 @@ struct Settings {
     cart: Section,
 }
 
-/// `session` is a table of its own, and not `#[serde(flatten)]`: serde shows a flattened struct the
-/// fields alone that it knows, and a misspelt one would go unnoticed.
+/// `session` is a table of its own instead of `#[serde(flatten)]`: serde passes a flattened struct
+/// only the fields it knows, so a misspelt one would go unnoticed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Section {
@@ -66,7 +66,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     Ok(())
 }
 
-/// `try_new` and `try_with` return what is wrong with the settings; `new` and `with` panic.
+/// `try_new` and `try_with` return what is wrong with the settings. `new` and `with` panic.
 fn app(settings: Settings, keys: &Keys) -> Result<Router, Box<dyn StdError>> {
     let account = config(Account, settings.account, keys)?;
     let cart = config(Cart, settings.cart, keys)?;

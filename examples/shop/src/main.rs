@@ -1,13 +1,13 @@
-//! A small shop that shows what sessions are for: two of them side by side, a cart that loses
-//! nothing, "remember me", flash messages, logout here and on other devices, and keys that are
-//! rotated while it runs.
+//! A small shop that shows what sessions are for: two sessions side by side, a cart that loses
+//! nothing, "remember me", flash messages, logout here and on other devices, and keys that rotate
+//! while the shop runs.
 //!
 //! ```text
 //! cargo run -p example-shop
 //! ```
 //!
-//! All settings are optional: `PORT`, `SHOP_DIR` (for the carts, who is logged in where, and which
-//! logins have ended) and `SESSION_KEY`.
+//! All settings are optional: `PORT`, `SHOP_DIR` (the folder for carts, lists of logins, and ends
+//! of logins) and `SESSION_KEY`.
 
 mod logins;
 mod page;
@@ -59,13 +59,13 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     Ok(())
 }
 
-/// The login travels in an encrypted cookie; the cart is a file, found by the signed ID in another
-/// cookie. Beside the carts the server keeps who is logged in where, and which logins have ended,
-/// so that it can end one.
+/// The login is in an encrypted cookie. The cart is in a file, found by the signed ID in another
+/// cookie. To end logins, the server also stores who is logged in where, and which logins have
+/// ended.
 ///
-/// Every change is a POST, and `CsrfLayer` refuses one that comes from another site. Both cookies have
-/// the default `SameSite=Lax` as well, so a browser would not send them along. That alone leaves the
-/// login open: another site could have a visitor logged in under a name that is not theirs.
+/// Every change is a POST, and `CsrfLayer` refuses one that comes from another site. Both cookies
+/// also have the default `SameSite=Lax`, so a browser would not send them with it. That alone does
+/// not protect the login form: another site could log a visitor in to someone else's account.
 fn app(store: FilesystemStore, keys: Keys) -> Router {
     let cookies = CookieStore::new().revocation(store.clone());
     let account = SessionConfig::new(Account, cookies, keys.clone()).insecure_local_http();
@@ -111,10 +111,11 @@ fn directory() -> PathBuf {
     env::var_os("SHOP_DIR").map_or_else(|| env::temp_dir().join("silverback-shop"), PathBuf::from)
 }
 
-/// The client is told nothing but a status; what happened is in the response's extensions.
+/// The client gets only a status. The error is in the response's extensions.
 ///
-/// A session that was renewed or destroyed while a request changed it is no failure of the server's:
-/// the browser has another cookie by now, or none, and is led to a page that shows what is true.
+/// If a session was renewed or destroyed while a request changed it, the server has not failed. The
+/// browser has another cookie by now, or none, so a redirect leads it to a page that shows the
+/// current state.
 async fn log_failure(mut response: Response) -> Response {
     let Some(error) = response.extensions().get::<Error>() else {
         return response;
@@ -128,7 +129,7 @@ async fn log_failure(mut response: Response) -> Response {
     response
 }
 
-/// Outside the layers, as it is the same for everybody.
+/// Outside the layers, because it is the same for everybody.
 async fn favicon() -> ([(HeaderName, &'static str); 2], &'static str) {
     let headers = [
         (CONTENT_TYPE, "image/svg+xml"),
@@ -176,7 +177,7 @@ fn is_over(session: &Session) -> bool {
     )
 }
 
-/// Leaves a message for the next page, where that can be saved. The page is right without it.
+/// Leaves a message for the next page if it can be saved. The page is correct without it.
 fn tell(session: &Session, message: &str) -> Result<(), Error> {
     if is_over(session) {
         return Ok(());
@@ -192,7 +193,7 @@ async fn show_cart(visitor: Visitor, cart: MyCart) -> Result<Page, Error> {
     Ok(page::cart(&visitor, &cart.read()?))
 }
 
-/// `update` is run again if another tab has saved the cart meanwhile, so that no count is lost.
+/// `update` runs again if another tab has saved the cart meanwhile, so that no count is lost.
 async fn add(Path(product): Path<Product>, cart: MyCart) -> Result<Redirect, Error> {
     cart.update(move |cart| cart.add(product))?;
     let label = product.label();
@@ -242,11 +243,10 @@ async fn show_login(visitor: Visitor) -> Page {
     page::login(&visitor)
 }
 
-/// Both sessions get a new ID, so anyone who knew or planted the old one is locked out. A cookie of a
-/// session that has ended keeps nobody from logging in: a renewal makes a new session.
+/// Both sessions get a new ID, so anyone who knew or planted the old one is locked out. The cookie
+/// of an ended session does not prevent a login, because a renewal makes a new session.
 ///
-/// The account becomes that of a subject: whose login it is, and what it is listed as on the
-/// account page.
+/// `set_subject` says whose login this is, and how the account page lists it.
 async fn log_in(
     sessions: Sessions,
     headers: HeaderMap,
@@ -277,7 +277,7 @@ async fn log_in(
     Ok(Redirect::to("/account"))
 }
 
-/// On a shared computer the cart is nobody else's business either, so both sessions end.
+/// On a shared computer the next visitor should not see the cart either, so both sessions end.
 async fn log_out(sessions: Sessions) -> Result<Redirect, Error> {
     for session in sessions.iter() {
         session.destroy().await?;
@@ -285,7 +285,7 @@ async fn log_out(sessions: Sessions) -> Result<Redirect, Error> {
     Ok(Redirect::to("/goodbye"))
 }
 
-/// Uses no session, and so sends no cookie: a flash message would have started a new one.
+/// Uses no session, so it sends no cookie. A flash message would start a new session.
 async fn goodbye() -> Page {
     page::goodbye()
 }

@@ -1,5 +1,5 @@
-//! Server-sent events for a visitor who is logged in. The stream ends with the login, and alone keeps
-//! nobody logged in.
+//! Server-sent events for a logged-in visitor. The stream ends with the login, and does not extend
+//! it.
 //!
 //! ```text
 //! cargo run -p example-sse
@@ -30,7 +30,7 @@ use tokio::{
 #[derive(Clone)]
 enum News {
     Published(String),
-    /// Somebody logged out: each stream looks whether it was its visitor.
+    /// Somebody logged out: each stream checks whether it was its visitor.
     LoggedOut,
 }
 
@@ -72,8 +72,8 @@ async fn publish(State(site): Site, news: String) {
     let _ = site.send(News::Published(news));
 }
 
-/// A browser opens the stream again whenever it breaks, also in a tab that nobody looks at. So that is
-/// no use of the session: its idle timeout goes on.
+/// A browser reopens the stream whenever it breaks, even in a tab that nobody looks at. So this
+/// does not count as use of the session, and the idle timeout keeps running.
 async fn events(State(site): Site, session: Session) -> Result<Response, Error> {
     session.skip_touch();
     if session.subject()?.is_none() {
@@ -91,8 +91,8 @@ async fn events(State(site): Site, session: Session) -> Result<Response, Error> 
         .into_response())
 }
 
-/// The page closes its `EventSource` at the event `logout`, or it would come again and again. The event
-/// has data, as browsers drop one without.
+/// The page closes its `EventSource` at the event `logout`; otherwise the browser would reconnect
+/// again and again. The event has data because browsers drop events without.
 async fn next(news: &mut broadcast::Receiver<News>, session: &Session) -> Option<(Event, bool)> {
     loop {
         let news = match news.recv().await {

@@ -13,7 +13,7 @@ use axum::{
 use silverback::{Clock, Error, Keys, Session, SessionConfig, SessionLayer, store::MemoryStore};
 use tokio::net::TcpListener;
 
-/// What is the same in production and in tests. Tests give it another store and clock.
+/// The same in production and in tests. Tests pass another store and clock.
 fn app(config: SessionConfig, clock: Clock) -> Router {
     Router::new()
         .route("/", get(home))
@@ -32,7 +32,7 @@ fn greeting(session: &Session) -> Result<String, Error> {
     Ok(format!("Hello, {}.", user.as_deref().unwrap_or("stranger")))
 }
 
-/// The user comes as the body: a form would take axum's feature for forms.
+/// The body is the user's name: a form would need axum's `form` feature.
 async fn log_in(session: Session, user: String) -> Result<Redirect, Error> {
     session.renew();
     session.insert("user", &user)?;
@@ -92,7 +92,7 @@ mod tests {
         }
     }
 
-    /// A user who is logged in, without the login page.
+    /// A logged-in user, without the login page.
     async fn logged_in() -> Test {
         let test = test();
         let fill = |session: &Session| {

@@ -4,8 +4,8 @@
 //! cargo run -p example-websocket
 //! ```
 //!
-//! A browser sends the cookie along when it opens a socket. `SameSite=Lax`, the default, keeps pages of
-//! other sites from doing that.
+//! A browser sends the cookie when it opens a socket. `SameSite=Lax`, the default, prevents that
+//! for pages of other sites.
 
 use std::{error::Error as StdError, time::Duration};
 
@@ -30,10 +30,10 @@ const OPEN_AGAIN: u16 = 4002;
 
 #[derive(Clone)]
 struct Site {
-    /// Changes with each logout on this server, so that its sockets look at once.
+    /// Changes with each logout on this server, so that its sockets check their sessions at once.
     logouts: watch::Sender<()>,
-    /// How often a socket looks for ends that came from elsewhere. A look restarts the session's idle
-    /// timeout, so let there be a few in each.
+    /// How often a socket checks for logouts elsewhere. A check restarts the session's idle
+    /// timeout, so make a few in each timeout.
     look_every: Duration,
 }
 
@@ -113,7 +113,7 @@ async fn serve(mut socket: WebSocket, site: Site, session: Session, name: String
     }
 }
 
-/// Restarts the session's idle timeout, for a visitor whose socket is open is there.
+/// Restarts the session's idle timeout, since a visitor with an open socket is present.
 async fn keep_alive(session: &Session) -> Option<(u16, &'static str)> {
     match session.touch().await {
         Ok(()) => None,
@@ -126,8 +126,8 @@ async fn keep_alive(session: &Session) -> Option<(u16, &'static str)> {
     }
 }
 
-/// Says why the session has ended, if it has. A renewed one lives on under the browser's new cookie,
-/// which a new socket brings along.
+/// Says why the session has ended, if it has. A renewed session lives on under the browser's new
+/// cookie, which a new socket sends.
 async fn end(session: &Session) -> Option<(u16, &'static str)> {
     match session.load().await.and_then(|()| session.subject()) {
         Ok(Some(_)) => None,
@@ -164,7 +164,7 @@ mod tests {
         url: String,
     }
 
-    /// The browser visits the site in this process, and its sockets go over a connection.
+    /// The browser visits the site in this process; its sockets use a connection.
     async fn test(look_every: Duration) -> Test {
         let keys = Keys::generate().unwrap();
         let config = SessionConfig::new("account", MemoryStore::new(), keys);
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(close_code(&mut socket).await, OPEN_AGAIN);
     }
 
-    /// As an administrator's console does, which does not tell this server.
+    /// As an administrator's console does, without telling this server.
     #[tokio::test]
     async fn an_end_that_came_from_elsewhere_closes_the_socket() {
         let test = test(Duration::from_millis(10)).await;

@@ -311,17 +311,17 @@ fn a_change_says_what_it_is() {
         (Change::Listed(NOW),              false, false,  false, "Listed"),
     ];
     for (change, runs_code, is_of_subject, shows_in_cookie, debug) in rows {
-        let found = (
-            change.runs_code(),
-            change.is_of_subject(),
-            change.shows_in_cookie(),
-        );
+        let kinds = change.kinds();
+        let found = (kinds.runs_code, kinds.is_of_subject, kinds.shows_in_cookie);
         assert_eq!(
             found,
             (runs_code, is_of_subject, shows_in_cookie),
             "{debug}"
         );
         assert_eq!(format!("{change:?}"), debug);
+        let same = change.same().kinds();
+        assert_eq!(same.runs_code, runs_code, "{debug}");
+        assert!(!same.is_due && !same.is_of_subject && !same.shows_in_cookie);
     }
 }
 

@@ -217,8 +217,8 @@ fn a_cookie_is_kept_as_long_as_the_session_at_most() {
     ];
     for (persistence, max_age, used, expected) in rows {
         let (content, settings) = kept_for(persistence, max_age);
-        let (lifetime, now) = (Lifetime::of(&content, &settings), after(used));
-        let age = lifetime.max_age(now, now, &content, &settings);
+        let now = after(used);
+        let age = Lifetime::max_age(&content, &settings, now, now);
         let row = format!("{persistence:?} {max_age:?} {used}");
         assert_eq!(age, expected.map(secs), "{row}");
     }

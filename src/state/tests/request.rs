@@ -115,7 +115,13 @@ fn the_same_persistence_again_is_no_change() {
     ];
     for (row, mut state, persistence, changes) in rows {
         state.persist(persistence);
-        let due = |state: &State| state.log.changes().filter(|change| change.is_due()).count();
+        let due = |state: &State| {
+            state
+                .log
+                .changes()
+                .filter(|change| change.kinds().is_due)
+                .count()
+        };
         assert_eq!(due(&state), changes, "{row}");
         if let Some(view) = &state.view {
             assert_eq!(view.content.persistence, persistence, "{row}");

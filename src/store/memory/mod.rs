@@ -27,9 +27,9 @@ use crate::{
 
 /// Keeps sessions in memory: fast, bounded, and gone when the process ends.
 ///
-/// Clones share the records. Expired records are removed in passing, a few for each new one that is
-/// made. The store takes 256 MiB by default; [`max_bytes`](Self::max_bytes) changes that. It never
-/// waits, so its sessions need no [`load`](crate::Session::load).
+/// Clones share the records. Expired records are removed in passing, a few for each new record. The
+/// store takes 256 MiB by default; [`max_bytes`](Self::max_bytes) changes that. It never waits, so
+/// its sessions need no [`load`](crate::Session::load).
 ///
 /// A restart logs everybody out. As the store of [`revocation`](crate::CookieStore::revocation) it
 /// also forgets which sessions in a cookie have ended: copies of their cookies are valid again
@@ -46,8 +46,8 @@ use crate::{
 ///
 /// # When it is full
 ///
-/// Records make room in this order, so that a flood of visitors who come once does not log out
-/// those who are logged in:
+/// When the store is full, it evicts records in this order, so that a flood of one-time visitors
+/// logs nobody out:
 ///
 /// 1. expired ones,
 /// 2. sessions that nobody came back to: their record was not loaded, updated or touched since it
@@ -58,7 +58,7 @@ use crate::{
 ///
 /// After one of the last two, sessions in a cookie that were made before such an end was set, or
 /// before all sessions of such a list were ended, are refused: see [`Limits::forgotten_until`].
-/// Give the store the room that it needs, and watch [`Evicted::rosters`] and [`Evicted::ends`].
+/// Give the store enough room, and watch [`Evicted::rosters`] and [`Evicted::ends`].
 ///
 /// Of a few hundred records of a kind, the sixteenth that is closest to its end goes first; of
 /// ends, the one that was set first. What a renewed or destroyed session leaves for a minute makes
@@ -145,7 +145,7 @@ impl MemoryStore {
         Self { max_bytes, ..self }
     }
 
-    /// Tells the time by another clock, for tests: the one that the layer has.
+    /// Uses another clock, for tests: the layer's.
     ///
     /// ```
     /// use silverback::{Clock, MemoryStore, Timestamp};
@@ -159,8 +159,8 @@ impl MemoryStore {
     }
 
     /// Returns the number of records: sessions, subjects' lists of them, and ends of sessions in a
-    /// cookie. Expired ones that were not removed yet count. What a renewed or destroyed session
-    /// leaves for a minute does not.
+    /// cookie. Expired records that are not removed yet count. The mark that a renewed or destroyed
+    /// session leaves for a minute does not.
     ///
     /// ```
     /// use silverback::MemoryStore;

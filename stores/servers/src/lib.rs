@@ -32,6 +32,7 @@ mod process;
 mod program;
 mod proxy;
 mod redis;
+mod secantus;
 mod server;
 mod user;
 mod waiting;
@@ -47,5 +48,6 @@ pub use self::{
     program::find,
     proxy::{Outage, Proxy},
     redis::{Cluster, ClusterOptions, Flavour, Redis, RedisOptions, Reply, Sentinel},
+    secantus::SecantusDb,
     server::Server,
 };

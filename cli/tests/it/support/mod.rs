@@ -18,9 +18,10 @@ use silverback::{
 };
 use silverback_dynamodb::DynamoDbStore;
 use silverback_memcached::MemcachedStore;
+use silverback_mongodb::MongoStore;
 use silverback_redis::RedisStore;
 use silverback_sqlx::{SqlStore, SqliteStore};
-use silverback_test_servers::{DynamoDb, MariaDb, Memcached, Postgres, Redis};
+use silverback_test_servers::{DynamoDb, MariaDb, Memcached, Postgres, Redis, SecantusDb};
 use tower::service_fn;
 
 use self::reopened::Reopened;
@@ -43,6 +44,7 @@ pub(crate) enum At {
     Postgres,
     MariaDb,
     Memcached,
+    MongoDb,
     DynamoDb,
 }
 
@@ -53,6 +55,7 @@ enum Server {
     Postgres(Postgres),
     MariaDb(MariaDb),
     Memcached(Memcached),
+    MongoDb(SecantusDb),
     DynamoDb { _server: DynamoDb },
 }
 
@@ -183,7 +186,11 @@ impl World {
         match &self.server {
             Server::Postgres(server) => drop(server.sql(statements)),
             Server::MariaDb(server) => drop(server.sql(statements)),
-            Server::None | Server::Redis(_) | Server::Memcached(_) | Server::DynamoDb { .. } => {
+            Server::None
+            | Server::Redis(_)
+            | Server::Memcached(_)
+            | Server::DynamoDb { .. }
+            | Server::MongoDb(_) => {
                 panic!("{:?} has no such statement", self.at)
             }
         }
@@ -194,6 +201,13 @@ impl World {
         match &self.server {
             Server::Memcached(server) => server.flush(),
             _ => panic!("{:?} forgets nothing", self.at),
+        }
+    }
+
+    pub(crate) fn mongodb(&self) -> Option<&SecantusDb> {
+        match &self.server {
+            Server::MongoDb(server) => Some(server),
+            _ => None,
         }
     }
 
@@ -284,6 +298,13 @@ async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Serv
             );
             let server = Server::DynamoDb { _server: server };
             (dsn, DynStore::new(store), server)
+        }
+        At::MongoDb => {
+            let server = SecantusDb::start()?;
+            let dsn = format!("{}&collection=carts", server.url("shop"));
+            let store = MongoStore::connect(&server.url("shop")).await.unwrap();
+            let store = store.collection("carts").timeout(long);
+            (dsn, DynStore::new(store), Server::MongoDb(server))
         }
     })
 }

@@ -1,0 +1,189 @@
+//! Reading and writing a settings file.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor},
+};
+
+use super::{
+    file::{FIELDS, SessionSettings},
+    given::Given,
+};
+use crate::text;
+
+impl Serialize for SessionSettings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.written())
+    }
+}
+
+// By hand: serde's own macro would make every application build `syn`, and its errors say in
+// TOML alone which field it is.
+impl<'de> Deserialize<'de> for SessionSettings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let all = Table {
+            within: None,
+            fields: FIELDS,
+        };
+        deserializer.deserialize_struct("SessionSettings", FIELDS, all)
+    }
+}
+
+/// A table of settings, or one within.
+#[derive(Clone, Copy)]
+struct Table {
+    within: Option<&'static str>,
+    fields: &'static [&'static str],
+}
+
+impl<'de> DeserializeSeed<'de> for Table {
+    type Value = SessionSettings;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Table {
+    type Value = SessionSettings;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.within {
+            None => f.write_str("the settings of a session"),
+            Some(field) => write!(f, "a table of `{field}`"),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SessionSettings, A::Error> {
+        let mut settings = SessionSettings::default();
+        let mut seen = Vec::new();
+        while let Some(field) = map.next_key_seed(Field(self.fields))? {
+            if seen.contains(&field) {
+                return Err(de::Error::duplicate_field(field));
+            }
+            seen.push(field);
+            map.next_value_seed(Setting {
+                within: self.within,
+                field,
+                settings: &mut settings,
+            })?;
+        }
+        Ok(settings)
+    }
+}
+
+/// The name of one of these fields.
+struct Field(&'static [&'static str]);
+
+impl<'de> DeserializeSeed<'de> for Field {
+    type Value = &'static str;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for Field {
+    type Value = &'static str;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a setting")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<&'static str, E> {
+        let field = self.0.iter().find(|field| **field == name);
+        field.copied().ok_or_else(|| E::unknown_field(name, self.0))
+    }
+}
+
+/// The value of one field, which its errors name: JSON's tell only the line.
+struct Setting<'s> {
+    within: Option<&'static str>,
+    field: &'static str,
+    settings: &'s mut SessionSettings,
+}
+
+impl Setting<'_> {
+    fn set<E: de::Error>(self, given: &Given<'_>) -> Result<(), E> {
+        let set = self.settings.set(self.field, given);
+        set.map_err(|expected| {
+            let within = self.within.map(|field| format!("{field}."));
+            let (within, field) = (within.unwrap_or_default(), self.field);
+            E::custom(format_args!(
+                "`{within}{field}`: expected {expected}, got {given}"
+            ))
+        })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Setting<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Setting<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a value for `{}`", self.field)
+    }
+
+    fn visit_bool<E: de::Error>(self, is: bool) -> Result<(), E> {
+        self.set(&Given::Bool(is))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<(), E> {
+        self.set(&Given::Number(number))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<(), E> {
+        match u64::try_from(number) {
+            Ok(number) => self.visit_u64(number),
+            Err(_) => self.set(&Given::Other("a number below zero")),
+        }
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        self.set(&Given::Other("a number with a fraction"))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
+        self.set(&Given::Text(text))
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let Some(fields) = SessionSettings::fields_within(self.field) else {
+            return self.set(&Given::Other("a list"));
+        };
+        let (field, within) = (self.field, Some(self.field));
+        while let Some(table) = list.next_element_seed(Table { within, fields })? {
+            let added = self.settings.add(field, &table);
+            added.map_err(|why| de::Error::custom(format_args!("`{field}`: {why}")))?;
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        match text::of_toml(map)? {
+            Some(time) => self.visit_str(&time),
+            None => self.set(&Given::Other("a table")),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The commands: what each asks the server, in one step, and what the answers mean.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use mongodb::{
+    Collection,
+    bson::{Document, RawDocumentBuf, doc},
+    options::{
+        Acknowledgment, CollectionOptions, ReadConcern, ReadPreference, SelectionCriteria,
+        WriteConcern,
+    },
+};
+use silverback::store::{Read, RecordKey, StoreError, Version};
+
+use crate::{
+    MongoStore,
+    fault::Fault,
+    record::{self, DATA, EXPIRES, ID, VERSION, binary, date},
+};
+
+/// Documents by their keys.
+pub(crate) type Found = HashMap<RecordKey, RawDocumentBuf>;
+
+impl MongoStore {
+    /// The collection, which is asked at the primary, shows what a majority has, and answers a
+    /// write when a majority has it in its journal. A server that is alone is its own majority.
+    pub(crate) fn records(&self, read: Read) -> Collection<RawDocumentBuf> {
+        let concern = match read {
+            Read::Current if self.is_linearizable => ReadConcern::linearizable(),
+            _ => ReadConcern::majority(),
+        };
+        let confirmed = WriteConcern::builder()
+            .w(Acknowledgment::Majority)
+            .w_timeout(self.timeout)
+            .journal(true);
+        let options = CollectionOptions::builder()
+            .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
+            .read_concern(concern)
+            .write_concern(confirmed.build());
+        self.database
+            .collection_with_options(&self.collection, options.build())
+    }
+
+    /// Those that are not over. What has no end is none of ours, and shall be seen.
+    fn alive(&self) -> Document {
+        doc! { "$not": { "$lte": date(self.clock.now()) } }
+    }
+
+    /// Finds the documents of these keys, in one round trip unless they are over 16 MiB.
+    pub(crate) async fn find(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+        fields: Document,
+    ) -> Result<Found, Fault> {
+        let Ok(count @ 1..) = u32::try_from(keys.len()) else {
+            return Ok(Found::new());
+        };
+        let ids: Vec<_> = keys.iter().map(|key| binary(key.as_bytes())).collect();
+        let filter = doc! { ID: { "$in": ids }, EXPIRES: self.alive() };
+        let (records, timeout) = (self.records(read), self.timeout);
+        complete(async move {
+            let find = records.find(filter).projection(fields).max_time(timeout);
+            let mut cursor = find.limit(count.into()).batch_size(count).await?;
+            let mut found = Found::new();
+            while cursor.advance().await? {
+                if let Some(key) = record::key(cursor.current()) {
+                    found.insert(key, cursor.current().to_owned());
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Stores a document where there is none, or one that is over. One command does it: if there is
+    /// one that lives, nothing matches, and the insertion that follows finds the `_id` taken.
+    pub(crate) async fn insert(
+        &self,
+        key: &RecordKey,
+        document: RawDocumentBuf,
+    ) -> Result<(), Fault> {
+        let over = doc! { "$lte": date(self.clock.now()) };
+        let filter = doc! { ID: binary(key.as_bytes()), EXPIRES: over };
+        let records = self.records(Read::Current);
+        complete(async move { records.replace_one(filter, document).upsert(true).await }).await?;
+        Ok(())
+    }
+
+    /// Sets some fields of a record that lives and has this version.
+    pub(crate) async fn set(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        fields: impl Fn() -> Document,
+    ) -> Result<(), StoreError> {
+        loop {
+            let filter = doc! {
+                ID: binary(key.as_bytes()),
+                VERSION: binary(expected.as_bytes()),
+                EXPIRES: { "$gt": date(self.clock.now()) },
+            };
+            let (records, change) = (self.records(Read::Current), doc! { "$set": fields() });
+            let set = complete(async move { records.update_one(filter, change).await }).await?;
+            if set.matched_count == 1 {
+                return Ok(());
+            }
+            match self.versions(&[*key]).await?.get(key) {
+                None => return Err(StoreError::Gone),
+                Some(found) if *found == Some(expected) => pause().await,
+                Some(_) => return Err(StoreError::Conflict),
+            }
+        }
+    }
+
+    /// Deletes records, and returns those that are left: their versions are others than expected.
+    pub(crate) async fn remove(
+        &self,
+        removals: &[(RecordKey, Option<Version>)],
+    ) -> Result<HashSet<RecordKey>, Fault> {
+        let conditional: HashMap<_, _> = removals
+            .iter()
+            .filter_map(|(key, expected)| Some((*key, (*expected)?)))
+            .collect();
+        let looks: Vec<_> = conditional.keys().copied().collect();
+        let keys: HashSet<_> = removals.iter().map(|(key, _)| key).collect();
+        loop {
+            let each: Vec<_> = removals.iter().map(removal).collect();
+            let records = self.records(Read::Current);
+            let filter = doc! { "$or": each };
+            let deleted = complete(async move { records.delete_many(filter).await }).await?;
+            if deleted.deleted_count == keys.len() as u64 {
+                return Ok(HashSet::new());
+            }
+            let left = self.versions(&looks).await?;
+            let is_expected = |(key, found): (&RecordKey, &Option<Version>)| {
+                *found == conditional.get(key).copied()
+            };
+            if !left.iter().any(is_expected) {
+                return Ok(left.into_keys().collect());
+            }
+            pause().await;
+        }
+    }
+
+    /// The versions of records that live; none of what is no record.
+    async fn versions(
+        &self,
+        keys: &[RecordKey],
+    ) -> Result<HashMap<RecordKey, Option<Version>>, Fault> {
+        let found = self.find(keys, Read::Current, doc! { VERSION: 1 }).await?;
+        let version = |(key, document): (_, RawDocumentBuf)| (key, record::version(&document));
+        Ok(found.into_iter().map(version).collect())
+    }
+}
+
+fn removal((key, expected): &(RecordKey, Option<Version>)) -> Document {
+    let mut filter = doc! { ID: binary(key.as_bytes()) };
+    if let Some(expected) = expected {
+        filter.insert(VERSION, binary(expected.as_bytes()));
+    }
+    filter
+}
+
+/// Every field of a record but its key.
+pub(crate) fn fields(version: Version, data: &[u8], end: mongodb::bson::DateTime) -> Document {
+    doc! { VERSION: binary(version.as_bytes()), DATA: binary(data), EXPIRES: end }
+}
+
+/// Runs a command to its end, on a task of its own, whether somebody waits for it or not.
+///
+/// A call is given up when its time is over. The driver's futures must not be dropped in mid-air
+/// (<https://docs.rs/mongodb/latest/mongodb/#warning-about-timeouts--cancellation>): the server
+/// session of the command would be given to the next one while the server is still busy with it.
+pub(crate) async fn complete<T: Send + 'static>(
+    command: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
+) -> Result<T, Fault> {
+    match tokio::spawn(command).await {
+        Ok(done) => done.map_err(|error| Fault::of(&error)),
+        Err(error) => Err(Fault::Unavailable(error.to_string())),
+    }
+}
+
+/// Waits before the next look at a record that a write has found otherwise than a read. A write
+/// sees what the primary has, a read what a majority has.
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(5)).await;
+}

@@ -1,0 +1,106 @@
+//! What becomes of an error of the driver.
+
+use mongodb::error::{Error, ErrorKind, RETRYABLE_ERROR, RETRYABLE_WRITE_ERROR, WriteFailure};
+use silverback::store::StoreError;
+
+/// Why MongoDB did not do what it was asked to, or may not have.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Fault {
+    /// There is a document of this `_id`.
+    Exists,
+    /// It cannot be reached, did not answer, or cannot say how far it came.
+    Unavailable(String),
+    /// It did not do it, and will not.
+    Refused(String),
+}
+
+impl Fault {
+    /// Sorts an error. One of the driver's leaves open how far the server came, and so does what
+    /// the driver or the server calls retryable.
+    ///
+    /// The text leaves out what the server says about documents: a validator shows their values.
+    pub(crate) fn of(error: &Error) -> Self {
+        let may_pass = [RETRYABLE_WRITE_ERROR, RETRYABLE_ERROR]
+            .iter()
+            .any(|label| error.contains_label(label));
+        match &*error.kind {
+            ErrorKind::Write(WriteFailure::WriteError(error)) if error.code == DUPLICATE_KEY => {
+                Self::Exists
+            }
+            ErrorKind::Write(WriteFailure::WriteError(error)) => Self::by(
+                may_pass || is_passing(error.code),
+                format!("MongoDB says: {} ({})", error.message, error.code),
+            ),
+            ErrorKind::Command(error) => {
+                Self::by(may_pass || is_passing(error.code), error.to_string())
+            }
+            // Done on one server, and not confirmed by most of them.
+            ErrorKind::Write(WriteFailure::WriteConcernError(error)) => Self::Unavailable(format!(
+                "not confirmed by a majority: {} ({})",
+                error.message, error.code
+            )),
+            kind @ (ErrorKind::Authentication { .. }
+            | ErrorKind::Bson(_)
+            | ErrorKind::IncompatibleServer { .. }
+            | ErrorKind::InvalidArgument { .. }
+            | ErrorKind::InvalidTlsConfig { .. }
+            | ErrorKind::SessionsNotSupported) => Self::Refused(kind.to_string()),
+            kind => Self::Unavailable(kind.to_string()),
+        }
+    }
+
+    fn by(may_pass: bool, sentence: String) -> Self {
+        if may_pass {
+            Self::Unavailable(sentence)
+        } else {
+            Self::Refused(sentence)
+        }
+    }
+}
+
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Exists => Self::Exists,
+            Fault::Unavailable(sentence) => Self::unavailable(sentence),
+            Fault::Refused(sentence) => Self::refused(sentence),
+        }
+    }
+}
+
+const DUPLICATE_KEY: i32 = 11_000;
+
+/// Says whether a server answers so that stops, starts, has lost its rank, its rest or its way, or
+/// has too much to do. What it was asked may have happened.
+fn is_passing(code: i32) -> bool {
+    PASSING.contains(&code)
+}
+
+/// Of <https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml>.
+const PASSING: &[i32] = &[
+    6,      // HostUnreachable
+    7,      // HostNotFound
+    50,     // MaxTimeMSExpired
+    63,     // StaleShardVersion
+    64,     // WriteConcernTimeout
+    89,     // NetworkTimeout
+    91,     // ShutdownInProgress
+    112,    // WriteConflict
+    133,    // FailedToSatisfyReadPreference
+    134,    // ReadConcernMajorityNotAvailableYet
+    150,    // StaleEpoch
+    189,    // PrimarySteppedDown
+    202,    // NetworkInterfaceExceededTimeLimit
+    217,    // IncompleteTransactionHistory
+    262,    // ExceededTimeLimit
+    365,    // TemporarilyUnavailable
+    9_001,  // SocketException
+    10_058, // LegacyNotPrimary
+    10_107, // NotWritablePrimary
+    11_600, // InterruptedAtShutdown
+    11_601, // Interrupted
+    11_602, // InterruptedDueToReplStateChange
+    13_388, // StaleConfig
+    13_435, // NotPrimaryNoSecondaryOk
+    13_436, // NotPrimaryOrSecondary
+];

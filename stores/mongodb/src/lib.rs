@@ -1,0 +1,9 @@
+#![doc = include_str!("../README.md")]
+
+mod commands;
+mod fault;
+mod record;
+mod store;
+mod upkeep;
+
+pub use self::store::MongoStore;

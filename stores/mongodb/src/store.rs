@@ -1,0 +1,371 @@
+//! The store: where it is, and what its calls are made of.
+
+use std::{collections::HashSet, fmt, time::Duration};
+
+use mongodb::{
+    Client, Database, IndexModel,
+    bson::{Document, doc},
+    options::{ClientOptions, IndexOptions},
+};
+use silverback::{
+    Clock,
+    store::{Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version},
+};
+
+use crate::{
+    commands::{Found, complete, fields},
+    fault::Fault,
+    record::{self, EXPIRES, ROOM, date},
+};
+
+/// Keeps sessions in a collection of MongoDB, through your own client. Clones are the same store.
+///
+/// The [crate's documentation](crate) says what it guarantees, and what it was run against.
+///
+/// ```no_run
+/// use silverback::{Keys, SessionConfig};
+/// use silverback_mongodb::MongoStore;
+///
+/// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = mongodb::Client::with_uri_str("mongodb://127.0.0.1:27017").await?;
+/// let store = MongoStore::new(client.database("shop"));
+/// store.create_index().await?;
+/// let sessions = SessionConfig::new("account", store, Keys::generate()?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct MongoStore {
+    pub(crate) database: Database,
+    pub(crate) collection: String,
+    pub(crate) timeout: Duration,
+    pub(crate) clock: Clock,
+    pub(crate) is_linearizable: bool,
+    record_bytes: usize,
+    /// The client sends a write again whose answer it has lost, or is told to.
+    may_repeat: bool,
+}
+
+const TIMEOUT: Duration = Duration::from_secs(2);
+const RECORD_BYTES: usize = 1 << 20;
+
+/// How long after its end the server removes a record. Its clock may be ahead of the application's
+/// by as much, and no session is over too early.
+const GRACE: Duration = Duration::from_secs(600);
+
+impl MongoStore {
+    /// Makes a store that uses this database, and the collection `silverback_sessions` in it. It
+    /// does not ask the server anything yet.
+    ///
+    /// The concerns and the read preference of the database do not count: the store has its own.
+    /// Its client may have `retryWrites` on. The store cannot see that, so it [says
+    /// so](Limits::may_repeat), and sessions look for their own write after each refusal.
+    ///
+    /// ```no_run
+    /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+    /// use silverback_mongodb::MongoStore;
+    ///
+    /// let client = mongodb::Client::with_uri_str("mongodb://127.0.0.1:27017").await?;
+    /// let store = MongoStore::new(client.database("shop"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn new(database: Database) -> Self {
+        Self {
+            database,
+            collection: "silverback_sessions".to_owned(),
+            timeout: TIMEOUT,
+            clock: Clock::system(),
+            is_linearizable: false,
+            record_bytes: RECORD_BYTES,
+            may_repeat: true,
+        }
+    }
+
+    /// Connects to the database of an address, `mongodb://USER:PASSWORD@HOST:PORT/DATABASE`, with
+    /// a client of its own. Unless the address says otherwise, that waits 2 seconds at most to
+    /// connect and to find the primary, and sends no write again (`retryWrites=false`): sessions do
+    /// so themselves.
+    ///
+    /// ```no_run
+    /// # use silverback::store::StoreError;
+    /// # async fn f() -> Result<(), StoreError> {
+    /// use silverback_mongodb::MongoStore;
+    ///
+    /// let store = MongoStore::connect("mongodb://10.0.0.1,10.0.0.2/shop?replicaSet=rs0").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] if this is no such address, or the server does not let the user in.
+    /// [`StoreError::Unavailable`] if there is no answer within 2 seconds.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let parsed = ClientOptions::parse(url).await;
+        let mut options = parsed.map_err(|error| Fault::of(&error))?;
+        let Some(database) = options.default_database.clone() else {
+            return Err(StoreError::refused(
+                "the address names no database: mongodb://HOST/DATABASE",
+            ));
+        };
+        options.connect_timeout.get_or_insert(TIMEOUT);
+        options.server_selection_timeout.get_or_insert(TIMEOUT);
+        let may_repeat = *options.retry_writes.get_or_insert(false);
+        let client = Client::with_options(options).map_err(|error| Fault::of(&error))?;
+        let store = Self {
+            may_repeat,
+            ..Self::new(client.database(&database))
+        };
+        let database = store.database.clone();
+        let ping = complete(async move { database.run_command(doc! { "ping": 1 }).await });
+        store.in_time(ping).await?;
+        Ok(store)
+    }
+
+    /// Uses another collection. The default is `silverback_sessions`.
+    ///
+    /// ```no_run
+    /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use silverback_mongodb::MongoStore;
+    /// # let client = mongodb::Client::with_uri_str("mongodb://127.0.0.1:27017").await?;
+    /// let store = MongoStore::new(client.database("shop")).collection("carts");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn collection(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.collection);
+        self
+    }
+
+    /// Bounds how long a call may take. After that it is [`StoreError::Unavailable`]. The server is
+    /// told too: after this time it gives up reading, and waiting for a majority. The default is 2
+    /// seconds, which leaves room in a request's budget of 5 seconds for a second attempt.
+    ///
+    /// ```no_run
+    /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use std::time::Duration;
+    /// # use silverback_mongodb::MongoStore;
+    /// # let client = mongodb::Client::with_uri_str("mongodb://127.0.0.1:27017").await?;
+    /// let store = MongoStore::new(client.database("shop")).timeout(Duration::from_millis(800));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Bounds the bytes of a record. The default is 1 MiB. The maximum is 16 MiB less 1 KiB, as
+    /// MongoDB takes no larger document.
+    ///
+    /// ```no_run
+    /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use silverback_mongodb::MongoStore;
+    /// # let client = mongodb::Client::with_uri_str("mongodb://127.0.0.1:27017").await?;
+    /// let store = MongoStore::new(client.database("shop")).max_record_bytes(64 << 10);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn max_record_bytes(mut self, bytes: usize) -> Self {
+        self.record_bytes = bytes.min(ROOM);
+        self
+    }
+
+    /// Has each read that must be [current](Read::Current) confirmed by a majority, which costs a
+    /// round trip between the servers and an entry in their log.
+    ///
+    /// Without it, a primary that has lost the others and does not know so yet, for up to ten
+    /// seconds by default, may still show a session that was ended through the new primary. Nothing
+    /// can be written there. A server that is alone, and no replica set, refuses such reads.
+    ///
+    /// ```no_run
+    /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use silverback_mongodb::MongoStore;
+    /// # let client = mongodb::Client::with_uri_str("mongodb://127.0.0.1:27017").await?;
+    /// let store = MongoStore::new(client.database("shop")).linearizable();
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn linearizable(mut self) -> Self {
+        self.is_linearizable = true;
+        self
+    }
+
+    /// Uses another clock, which says what is over. Give the session the same one.
+    ///
+    /// ```no_run
+    /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use silverback::{Clock, Timestamp};
+    /// # use silverback_mongodb::MongoStore;
+    /// # let client = mongodb::Client::with_uri_str("mongodb://127.0.0.1:27017").await?;
+    /// let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+    /// let store = MongoStore::new(client.database("shop")).clock(clock);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Makes the index by which the server removes records ten minutes after their end, and the
+    /// collection with it. Any number of servers may do this each time they start: if the index is
+    /// there, nothing happens.
+    ///
+    /// ```no_run
+    /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use silverback_mongodb::MongoStore;
+    /// # let client = mongodb::Client::with_uri_str("mongodb://127.0.0.1:27017").await?;
+    /// MongoStore::new(client.database("shop")).create_index().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] if the user may not, or there is an index of this field with other
+    /// options. [`StoreError::Unavailable`] if the server cannot be reached.
+    pub async fn create_index(&self) -> Result<(), StoreError> {
+        let options = IndexOptions::builder().expire_after(GRACE).build();
+        let index = IndexModel::builder().keys(doc! { EXPIRES: 1 });
+        let index = index.options(options).build();
+        let records = self.records(Read::Current);
+        complete(async move { records.create_index(index).await }).await?;
+        Ok(())
+    }
+
+    /// Ends a call that takes longer than the store waits for the server.
+    async fn in_time<T, E: From<Fault>>(
+        &self,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let answered = tokio::time::timeout(self.timeout, call).await;
+        answered.unwrap_or_else(|_| {
+            let sentence = format!("MongoDB did not answer within {:?}", self.timeout);
+            Err(Fault::Unavailable(sentence).into())
+        })
+    }
+
+    fn check(&self, data: &Bytes) -> Result<(), StoreError> {
+        let (size, limit) = (data.len(), self.record_bytes);
+        if size > limit {
+            return Err(StoreError::TooLarge { size, limit });
+        }
+        Ok(())
+    }
+}
+
+impl Store for MongoStore {
+    async fn load(&self, key: &RecordKey, read: Read) -> Result<Option<Record>, StoreError> {
+        let find = self.find(std::slice::from_ref(key), read, Document::new());
+        answer(&self.in_time(find).await?, key)
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        match self.in_time(self.find(keys, read, Document::new())).await {
+            Ok(found) => keys.iter().map(|key| answer(&found, key)).collect(),
+            Err(fault) => keys.iter().map(|_| Err(fault.clone().into())).collect(),
+        }
+    }
+
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.check(&data)?;
+        let (version, end) = (Version::random()?, expiry.checked_at(self.clock.now())?);
+        let document = record::write(key, version, &data, end);
+        self.in_time(self.insert(key, document)).await?;
+        Ok(version)
+    }
+
+    async fn update(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.check(&data)?;
+        let (version, end) = (Version::random()?, expiry.checked_at(self.clock.now())?);
+        let update = || fields(version, &data, date(end));
+        self.in_time(self.set(key, expected, update)).await?;
+        Ok(version)
+    }
+
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        let end = expiry.checked_at(self.clock.now())?;
+        let touch = || doc! { EXPIRES: date(end) };
+        self.in_time(self.set(key, expected, touch)).await?;
+        Ok(expected)
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        let record = (*key, expected);
+        deleted(&record, &self.in_time(self.remove(&[record])).await?)
+    }
+
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        if records.is_empty() {
+            return Vec::new();
+        }
+        match self.in_time(self.remove(records)).await {
+            Ok(left) => records.iter().map(|one| deleted(one, &left)).collect(),
+            Err(fault) => records.iter().map(|_| Err(fault.clone().into())).collect(),
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            record_bytes: self.record_bytes,
+            may_repeat: self.may_repeat,
+            ..Limits::default()
+        }
+    }
+}
+
+/// What was found under a key, which may be asked for twice.
+fn answer(found: &Found, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+    let document = found.get(key);
+    document.map(|document| record::read(document)).transpose()
+}
+
+fn deleted(
+    (key, expected): &(RecordKey, Option<Version>),
+    left: &HashSet<RecordKey>,
+) -> Result<(), StoreError> {
+    match expected {
+        Some(_) if left.contains(key) => Err(StoreError::Conflict),
+        _ => Ok(()),
+    }
+}
+
+impl fmt::Debug for MongoStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MongoStore")
+            .field("database", &self.database.name())
+            .field("collection", &self.collection)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,108 @@
+//! What operators and background tasks do.
+
+use mongodb::bson::{Document, doc};
+use silverback::store::{Browse, Cursor, Listed, Page, Read, RecordKey, StoreError, Sweep, Swept};
+
+use crate::{
+    MongoStore,
+    commands::complete,
+    fault::Fault,
+    record::{self, DATA, EXPIRES, ID, binary, date},
+};
+
+/// Removed by one command.
+const BATCH: usize = 1_000;
+
+/// The most that one command removes or lists.
+const MOST: usize = 10_000;
+
+/// The key of a document, and what it says if it is a record.
+type Seen = (Option<RecordKey>, Option<Listed>);
+
+impl MongoStore {
+    /// Looks at up to so many documents of a range of keys, in their order.
+    async fn list(&self, range: Document, limit: usize) -> Result<Vec<Seen>, Fault> {
+        let records = self.records(Read::Recent);
+        complete(async move {
+            let find = records.find(doc! { ID: range }).sort(doc! { ID: 1 });
+            let find = find.projection(doc! { DATA: 1, EXPIRES: 1 });
+            let mut cursor = find.limit(limit as i64).await?;
+            let mut seen = Vec::new();
+            while cursor.advance().await? {
+                let document = cursor.current();
+                seen.push((record::key(document), record::listed(document)));
+            }
+            Ok(seen)
+        })
+        .await
+    }
+
+    /// Removes up to so many of those that are over, and returns how many it found and removed.
+    async fn remove_expired(&self, limit: usize) -> Result<(u64, u64), Fault> {
+        let over = doc! { "$lte": date(self.clock.now()) };
+        let records = self.records(Read::Recent).clone_with_type::<Document>();
+        complete(async move {
+            let find = records.find(doc! { EXPIRES: over.clone() });
+            let find = find.projection(doc! { ID: 1 }).limit(limit as i64);
+            let (mut cursor, mut ids) = (find.await?, Vec::new());
+            while cursor.advance().await? {
+                ids.extend(cursor.deserialize_current()?.remove(ID));
+            }
+            let found = ids.len() as u64;
+            if found == 0 {
+                return Ok((0, 0));
+            }
+            // Somebody may have made a new one in its place.
+            let filter = doc! { ID: { "$in": ids }, EXPIRES: over };
+            let deleted = records.delete_many(filter).await?;
+            Ok((found, deleted.deleted_count))
+        })
+        .await
+    }
+}
+
+/// The server removes what is over by itself, if it has [the index](MongoStore::create_index), and
+/// a sweep finds what it has not come to. The index leads a sweep there too.
+impl Sweep for MongoStore {
+    async fn sweep_some(&self, limit: usize) -> Swept {
+        let limit = limit.clamp(1, MOST);
+        match self.remove_expired(limit).await {
+            Ok((found, removed)) if found < limit as u64 => Swept::new(found, removed).finished(),
+            Ok((found, removed)) => Swept::new(found, removed),
+            Err(fault) => Swept::failure(fault.into()),
+        }
+    }
+
+    async fn sweep(&self) -> Swept {
+        let mut swept = Swept::default();
+        loop {
+            swept.add(self.sweep_some(BATCH).await);
+            if swept.is_finished() || swept.failed() > 0 {
+                return swept;
+            }
+        }
+    }
+}
+
+/// Pages are in the order of keys. The server sends whole records, as it cannot take the first byte
+/// of one that says what it is for.
+impl Browse for MongoStore {
+    async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
+        let limit = limit.clamp(1, MOST);
+        let first = RecordKey::from_bytes([0; 32]);
+        let (after, bytes): (_, &[u8]) = match from.as_bytes() {
+            [] => ("$gte", first.as_bytes()),
+            bytes if bytes.len() == first.as_bytes().len() => ("$gt", bytes),
+            _ => return Err(StoreError::refused("the cursor is none of this store")),
+        };
+        // Shorter keys come before these, longer ones after them.
+        let range = doc! { after: binary(bytes), "$lte": binary(&[0xff; 32]) };
+        let seen = self.list(range, limit).await?;
+        let is_last = seen.len() < limit;
+        let last = seen.iter().filter_map(|(key, _)| *key).next_back();
+        let next = last.filter(|_| !is_last);
+        let next = next.map(|key| Cursor::new(key.as_bytes().to_vec()));
+        let entries = seen.into_iter().filter_map(|(_, listed)| listed);
+        Ok(Page::new(entries.collect(), next))
+    }
+}

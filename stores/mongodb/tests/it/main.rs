@@ -1,0 +1,103 @@
+//! A store in MongoDB, on a server that stands in for it.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
+#![cfg(unix)]
+
+mod contract;
+mod cuts;
+mod limits;
+mod outage;
+mod refusals;
+mod repeats;
+mod site;
+mod upkeep;
+
+use std::time::Duration;
+
+use mongodb::{
+    Client, Collection,
+    bson::{Binary, Document, doc, spec::BinarySubtype},
+};
+use silverback::{
+    Clock,
+    store::{Bytes, Expiry, Read, RecordKey, Store, StoreError, Version},
+};
+use silverback_mongodb::MongoStore;
+use silverback_test_servers::{Proxy, SecantusDb};
+
+const DATA: &[u8] = b"\x01data";
+
+fn key(number: u32) -> RecordKey {
+    let mut bytes = [7; 32];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    RecordKey::from_bytes(bytes)
+}
+
+/// A day, so that nothing ends during a test.
+fn day() -> Expiry {
+    let now = Clock::system().now();
+    Expiry::new(now.saturating_add(Duration::from_secs(86_400)), now)
+}
+
+/// A busy machine may need longer than the default.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn at(url: &str) -> MongoStore {
+    let store = loop {
+        match MongoStore::connect(url).await {
+            Err(StoreError::Unavailable(_)) => {}
+            connected => break connected.unwrap(),
+        }
+    };
+    store.timeout(PATIENCE)
+}
+
+async fn connect(server: &SecantusDb) -> MongoStore {
+    at(&server.url("shop")).await
+}
+
+async fn through(proxy: &Proxy) -> MongoStore {
+    at(&SecantusDb::url_at(proxy.port(), "shop")).await
+}
+
+/// The same with a client of the application, which sends writes again where a server has numbers
+/// for them.
+async fn through_repeating(proxy: &Proxy) -> MongoStore {
+    let url = SecantusDb::url_at(proxy.port(), "shop");
+    let client = Client::with_uri_str(url).await.unwrap();
+    MongoStore::new(client.database("shop")).timeout(PATIENCE)
+}
+
+/// What another program does with the collection.
+async fn documents(server: &SecantusDb, collection: &str) -> Collection<Document> {
+    let client = Client::with_uri_str(server.url("shop")).await.unwrap();
+    client.database("shop").collection(collection)
+}
+
+async fn put(documents: &Collection<Document>, key: RecordKey, mut document: Document) {
+    let id = id(&key);
+    document.insert("_id", id.clone());
+    let put = documents.replace_one(doc! { "_id": id }, document);
+    put.upsert(true).await.unwrap();
+}
+
+fn id(key: &RecordKey) -> Binary {
+    Binary {
+        subtype: BinarySubtype::Generic,
+        bytes: key.as_bytes().to_vec(),
+    }
+}
+
+async fn create(store: &MongoStore, number: u32) -> Version {
+    let (key, data) = (key(number), Bytes::from_static(DATA));
+    store.create(&key, data, day()).await.unwrap()
+}
+
+async fn data(store: &MongoStore, number: u32) -> Option<Bytes> {
+    let record = store.load(&key(number), Read::Current).await.unwrap();
+    record.map(silverback::store::Record::into_data)
+}

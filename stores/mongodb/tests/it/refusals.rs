@@ -1,0 +1,62 @@
+//! What the server or the store refuses, and what it says then.
+
+use std::error::Error as _;
+
+use silverback::store::{Read, Store as _, StoreError};
+use silverback_mongodb::MongoStore;
+use silverback_test_servers::SecantusDb;
+
+use crate::{at, connect, create, key};
+
+#[tokio::test]
+async fn an_address_without_a_database_is_refused() {
+    for url in [
+        "",
+        "localhost",
+        "postgres://localhost/shop",
+        "mongodb://",
+        "mongodb://localhost",
+        "mongodb://localhost/?replicaSet=rs0",
+    ] {
+        let refused = MongoStore::connect(url).await;
+        assert!(
+            matches!(refused, Err(StoreError::Refused(_))),
+            "{url}: {refused:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_user_who_is_not_let_in_is_refused_without_the_password() {
+    let Some(server) = SecantusDb::start_with(&["--auth"]) else {
+        return;
+    };
+    let url = server.url("shop").replace("://", "://ada:swordfish@");
+    let refused = loop {
+        match MongoStore::connect(&url).await {
+            Err(StoreError::Unavailable(_)) => {}
+            answered => break answered.unwrap_err(),
+        }
+    };
+    assert!(matches!(refused, StoreError::Refused(_)), "{refused:?}");
+    let source = refused.source().unwrap().to_string();
+    assert!(!source.contains("swordfish"), "{source}");
+
+    // Nobody has logged in on this connection, and its ping is answered.
+    let store = at(&server.url("shop")).await;
+    let loaded = store.load(&key(1), Read::Current).await;
+    assert!(matches!(loaded, Err(StoreError::Refused(_))), "{loaded:?}");
+}
+
+/// The server that is tested on takes them. MongoDB does so in a replica set alone.
+#[tokio::test]
+async fn current_reads_are_linearizable_on_request() {
+    let Some(server) = SecantusDb::start() else {
+        return;
+    };
+    let store = connect(&server).await.linearizable();
+    create(&store, 1).await;
+    for read in [Read::Current, Read::Recent] {
+        assert!(store.load(&key(1), read).await.unwrap().is_some());
+    }
+}

@@ -1,0 +1,85 @@
+//! A write whose answer was lost. The client may send it again by itself, where the server can tell
+//! that it has done it, and nowhere else: a refusal is never about what the same write did before.
+
+use silverback::store::{Bytes, Store as _, StoreError, Version};
+use silverback_mongodb::MongoStore;
+use silverback_test_servers::{Proxy, SecantusDb};
+
+use crate::{DATA, create, data, day, key, through, through_repeating};
+
+const NEW: Bytes = Bytes::from_static(b"\x01new");
+
+/// Does each kind of write once with its answer lost, and hands over what came of it.
+async fn each_write(
+    store: &MongoStore,
+    proxy: &Proxy,
+    is_right: impl Fn(&str, &Result<(), StoreError>) -> bool,
+) {
+    for (number, what) in (0..).zip(["create", "update", "touch", "delete"]) {
+        let key = key(number);
+        let version = match what {
+            "create" => Version::from_u64(0),
+            _ => create(store, number).await,
+        };
+        // Whose answer is next is not said: the client looks after its servers too.
+        let before = proxy.lost();
+        proxy.lose_answer(0);
+        let done = match what {
+            "create" => store.create(&key, NEW, day()).await.map(drop),
+            "update" => store.update(&key, version, NEW, day()).await.map(drop),
+            "touch" => store.touch(&key, version, day()).await.map(drop),
+            _ => store.delete(&key, Some(version)).await,
+        };
+        assert_eq!(proxy.lost(), before + 1, "{what}");
+        assert!(is_right(what, &done), "{what}: {done:?}");
+        let expected = match what {
+            "create" | "update" => Some(NEW),
+            "touch" => Some(Bytes::from_static(DATA)),
+            _ => None,
+        };
+        assert_eq!(data(store, number).await, expected, "{what}");
+    }
+}
+
+fn is_lost(done: &Result<(), StoreError>) -> bool {
+    matches!(done, Err(StoreError::Unavailable(_)))
+}
+
+#[tokio::test]
+async fn a_replica_set_is_asked_again_and_has_done_it_once() {
+    let Some(server) = SecantusDb::start() else {
+        return;
+    };
+    let proxy = Proxy::to(server.port());
+    let store = through_repeating(&proxy).await;
+    assert!(
+        store.limits().may_repeat,
+        "sessions have to look all the same"
+    );
+    each_write(&store, &proxy, |what, done| {
+        // No client sends a deletion of many again.
+        done.is_ok() || (what == "delete" && is_lost(done))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_single_server_is_not_asked_again() {
+    let Some(server) = SecantusDb::start_with(&["--standalone"]) else {
+        return;
+    };
+    let proxy = Proxy::to(server.port());
+    let store = through_repeating(&proxy).await;
+    each_write(&store, &proxy, |_, done| done.is_ok() || is_lost(done)).await;
+}
+
+#[tokio::test]
+async fn the_stores_own_client_asks_nobody_again() {
+    let Some(server) = SecantusDb::start() else {
+        return;
+    };
+    let proxy = Proxy::to(server.port());
+    let store = through(&proxy).await;
+    assert!(!store.limits().may_repeat);
+    each_write(&store, &proxy, |_, done| done.is_ok() || is_lost(done)).await;
+}
