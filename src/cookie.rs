@@ -164,11 +164,7 @@ impl Finder {
                 let rest = field
                     .get(end..)
                     .filter(|rest| rest.len() >= self.0.needle().len())?;
-                // A search takes longer to begin than to look at the first pair.
-                let start = match rest.starts_with(self.0.needle()) {
-                    true => end,
-                    false => end + self.0.find(rest)?,
-                };
+                let start = end + self.0.find(rest)?;
                 end = start + self.0.needle().len();
                 let (before, rest) = (field.get(..start)?, field.get(end..)?);
                 if trim_end(before).last().is_none_or(|byte| *byte == b';') {

@@ -70,7 +70,12 @@ impl SessionConfig {
     /// What [`SessionLayer::try_new`](crate::SessionLayer::try_new) would say.
     pub fn explain(&self, cookie: &str, now: Timestamp) -> Result<Explanation, ConfigError> {
         let (settings, value) = (self.build()?, cookie.as_bytes());
-        let (rejection, is_later_format) = match turn::check_cookie(&settings, value, now) {
+        let pardoned = self.with_keys(self.keys().pardoned()).build()?;
+        // The value alone does not show which of its names the cookie has.
+        let mut read = pardoned.names().map(|named| named.read_cookie(value));
+        let place = read.position(|read| read.is_some()).unwrap_or_default();
+        let named = settings.names().nth(place).unwrap_or(&settings);
+        let (rejection, is_later_format) = match turn::check_cookie(named, value, now) {
             Ok(()) => (None, false),
             Err(Refused::For(rejection)) => (Some(rejection), false),
             Err(Refused::LaterFormat) => (None, true),
@@ -94,8 +99,8 @@ impl SessionConfig {
                 Err(_) => told,
             });
         }
-        let pardoned = self.with_keys(self.keys().pardoned()).build()?;
-        Ok(match pardoned.read_cookie(value) {
+        let read = pardoned.names().find_map(|named| named.read_cookie(value));
+        Ok(match read {
             Some((stamp, payload)) => told.of_token(&settings, &stamp, payload),
             None => told,
         })
@@ -115,8 +120,8 @@ impl Explanation {
                 expires: foreign.expires,
             }),
             expires: Some(Lifetime::end_of(&foreign, settings)),
-            record_key: Some(foreign.id.record_key()),
-            holds_values: true,
+            record_key: foreign.id.as_ref().map(SessionId::record_key),
+            holds_values: foreign.is_whole,
             ..self
         }
     }

@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use crate::{
     go_cookies,
-    gorilla::{GoId, GorillaFiles, Presented},
+    gorilla::{GoId, GorillaFiles, Presented, with_text},
     trace,
 };
 
@@ -102,7 +102,7 @@ async fn blocking<T: Send + 'static>(
     spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-/// Puts a session's text in the place of its ID.
+/// Puts a session's text beside its ID.
 async fn enter(files: &GorillaFiles, headers: &mut HeaderMap) -> io::Result<Option<GoId>> {
     // Of several cookies of a name, the first counts in Go.
     let Some(cookie) = go_cookies::presented(headers, files.name()).next() else {
@@ -110,13 +110,13 @@ async fn enter(files: &GorillaFiles, headers: &mut HeaderMap) -> io::Result<Opti
     };
     let cookie = cookie.to_vec();
     let at_work = files.clone();
-    let presented = blocking(move || at_work.open(&cookie)).await?;
-    let (open, text) = match presented {
-        Presented::Other => return Ok(None),
-        Presented::Refused => (None, None),
-        Presented::Open(id, text) => (Some(id), Some(text)),
+    let presented = blocking(move || at_work.open(&cookie).map(|found| (found, cookie))).await?;
+    let (open, value) = match presented {
+        (Presented::Other, _) => return Ok(None),
+        (Presented::Refused, _) => (None, None),
+        (Presented::Open(id, text), cookie) => (Some(id), Some(with_text(&cookie, &text))),
     };
-    go_cookies::replace(headers, files.name(), |_| true, text.as_deref());
+    go_cookies::replace(headers, files.name(), |_| true, value.as_deref());
     Ok(open)
 }
 

@@ -316,6 +316,8 @@ mod future;
 mod go_cookies;
 #[cfg(all(feature = "gorilla", feature = "filesystem", unix))]
 mod go_files;
+#[cfg(all(feature = "gorilla", feature = "filesystem", unix))]
+mod go_import;
 #[cfg(feature = "gorilla")]
 mod go_records;
 #[cfg(all(
@@ -406,10 +408,13 @@ pub use self::{
 #[cfg(all(feature = "filesystem", unix))]
 pub use self::store::FilesystemStore;
 
-#[cfg(all(feature = "gorilla", feature = "filesystem", unix))]
-pub use self::go_files::GorillaFilesService;
 #[cfg(feature = "gorilla")]
 pub use self::go_records::{GoRecord, GoRecords, GorillaRecords, GorillaRecordsService};
+#[cfg(all(feature = "gorilla", feature = "filesystem", unix))]
+pub use self::{
+    go_files::GorillaFilesService,
+    go_import::{GorillaImport, GorillaImported},
+};
 
 #[cfg(all(doctest, feature = "axum", feature = "filesystem"))]
 #[doc = include_str!("../README.md")]

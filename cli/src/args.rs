@@ -156,6 +156,8 @@ pub(crate) enum Command {
     Sweep(Sweep),
     /// Move all records to another store, while servers use both through a MigratingStore.
     Migrate(Migrate),
+    /// Move the sessions of gorilla's FilesystemStore, of a Go program, into the store.
+    Import(Import),
     /// Print a new key, or write it into a new key file.
     Keygen(Keygen),
     /// Add a new key to the key file, and keep the others for reading.
@@ -289,6 +291,34 @@ pub(crate) struct Migrate {
     pub(crate) pause: Option<String>,
     #[command(flatten)]
     pub(crate) sure: Sure,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Import {
+    /// The folder with the files session_ID.
+    pub(crate) folder: PathBuf,
+    /// The file with the keys of the Go program: on each line a hash key and, if there is one, its
+    /// block key, in hexadecimal digits, the newest pair first.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) go_key_file: PathBuf,
+    /// How old a file may be, as Go's MaxAge, such as "7 days". Unless given, 30 days.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) go_max_age: Option<String>,
+    /// A key that the Go program gives to AddFlash, if it is not the default one; once for each.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) go_flash_queue: Vec<String>,
+    /// Remove each file when its session is in the store, or over: switch the Go program off first.
+    #[arg(long)]
+    pub(crate) remove: bool,
+    /// Look at so many files at a time.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
+    pub(crate) batch: usize,
+    /// Rest between two batches, such as 1s, so that the store has time for others.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) pause: Option<String>,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Group)]

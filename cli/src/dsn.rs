@@ -12,7 +12,7 @@ pub(crate) struct Dsn {
     pub(crate) prefix: Option<String>,
     /// The table in a database.
     pub(crate) table: Option<String>,
-    /// The collection in MongoDB.
+    /// The collection in MongoDB or Firestore.
     pub(crate) collection: Option<String>,
     /// Where the table of DynamoDB is, if it is not where the AWS CLI would look.
     pub(crate) region: Option<String>,
@@ -36,6 +36,7 @@ pub(crate) enum Place {
     Postgres(String),
     MySql(String),
     Memcached(String),
+    Firestore(String),
     MongoDb(String),
     DynamoDb(String),
 }
@@ -100,6 +101,7 @@ impl Dsn {
             "postgres" | "postgresql" => Place::Postgres(format!("{address}{query}")),
             "mysql" | "mariadb" => Place::MySql(format!("mysql:{rest}{query}")),
             "memcached" => Place::Memcached(format!("{address}{query}")),
+            "firestore" => Place::Firestore(format!("{address}{query}")),
             "mongodb" => Place::MongoDb(format!("{address}{query}")),
             "dynamodb" => Place::DynamoDb(rest.strip_prefix("//").unwrap_or(rest).to_owned()),
             _ => return Err(not_understood()),
@@ -120,13 +122,13 @@ impl Dsn {
             self.place,
             Place::Sqlite(_) | Place::Postgres(_) | Place::MySql(_)
         );
-        let is_mongodb = matches!(self.place, Place::MongoDb(_));
+        let has_collection = matches!(self.place, Place::MongoDb(_) | Place::Firestore(_));
         let is_file = matches!(self.place, Place::File(_));
         let is_aws = matches!(self.place, Place::DynamoDb(_));
         for (name, is_given, works) in [
             ("prefix", self.prefix.is_some(), has_prefix),
             ("table", self.table.is_some(), is_sql),
-            ("collection", self.collection.is_some(), is_mongodb),
+            ("collection", self.collection.is_some(), has_collection),
             ("region", self.region.is_some(), is_aws),
             ("endpoint", self.endpoint.is_some(), is_aws),
             ("network", self.is_network, is_file),
@@ -165,7 +167,7 @@ fn each(scheme: &str, login: Option<&str>, hosts: &str, end: &str) -> Vec<String
 }
 
 fn not_understood() -> Failure {
-    let known = "redis://, rediss://, redis+cluster://, redis+sentinel://, postgres://, mysql://, mongodb://, memcached://, dynamodb:, sqlite:, redb: or file:";
+    let known = "redis://, rediss://, redis+cluster://, redis+sentinel://, postgres://, mysql://, mongodb://, memcached://, firestore://, dynamodb:, sqlite:, redb: or file:";
     Failure::Refused(format!("--store: an address begins with {known}"))
 }
 
@@ -215,6 +217,11 @@ mod tests {
                 "dynamodb:arn:aws:dynamodb:eu-central-1:1:table/shop",
                 Place::DynamoDb("arn:aws:dynamodb:eu-central-1:1:table/shop".into()),
                 "dynamodb:arn:aws:dynamodb:eu-central-1:1:table/shop",
+            ),
+            (
+                "firestore://shop/eu?collection=s",
+                Place::Firestore("firestore://shop/eu".into()),
+                "firestore://shop/eu",
             ),
             (
                 "mongodb://u:p@a:1,b/shop?replicaSet=rs0&collection=carts",
@@ -289,6 +296,8 @@ mod tests {
             "redb:s?prefix=x",
             "redb:s?table=x",
             "memcached://h?table=x",
+            "firestore://shop?table=x",
+            "sqlite:s?collection=x",
             "mongodb://h/d?table=x",
             "postgres://h/d?collection=x",
             "memcached://h?region=x",

@@ -22,11 +22,16 @@ pub(crate) fn read(common: &Common) -> Result<Option<Keys>, Failure> {
     }
 }
 
+/// Reads a file with secrets.
+pub(crate) fn text_of(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let text = fs::read_to_string(path).map(Zeroizing::new);
+    let shown = path.display();
+    text.map_err(|error| Failure::failed(format!("{shown} cannot be read"), &error))
+}
+
 /// Reads a file with one key.
 pub(crate) fn read_one(path: &Path) -> Result<Key, Failure> {
-    let shown = path.display();
-    let text = fs::read_to_string(path).map(Zeroizing::new);
-    let text = text.map_err(|error| Failure::failed(format!("{shown} cannot be read"), &error))?;
+    let (shown, text) = (path.display(), text_of(path)?);
     let word = text.trim();
     let is_hex = word.len().is_multiple_of(2) && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     let key = if is_hex {

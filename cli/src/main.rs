@@ -61,6 +61,7 @@ async fn perform(args: &Args, out: &mut Out) -> Result<(), Failure> {
         Command::EndUser(end) => commands::end_user(common, end, out).await,
         Command::Sweep(sweep) => commands::sweep(common, sweep, out).await,
         Command::Migrate(migrate) => commands::migrate(migrate, out).await,
+        Command::Import(import) => commands::import(common, import, out).await,
         Command::Keygen(keygen) => commands::keygen(keygen, out),
         Command::Rotate(rotate) => commands::rotate(common, rotate, out),
         Command::Revoke(revoke) => commands::revoke(common, revoke, out),

@@ -17,7 +17,7 @@ use crate::{
 pub(crate) struct Site {
     pub(crate) config: SessionConfig,
     pub(crate) name: String,
-    /// The cookie's names: the one that is set, or the two that are the default.
+    /// The cookie's names: the one that is set, or the two that are the default, and former ones.
     pub(crate) cookie_names: Vec<String>,
     pub(crate) has_keys: bool,
 }
@@ -41,10 +41,12 @@ impl Site {
         let has_keys = keys.is_some();
         // Nothing is opened by these.
         let keys = keys.map_or_else(Keys::generate, Ok)?;
-        let cookie_names = match &settings.cookie_name {
+        let mut cookie_names = match &settings.cookie_name {
             Some(cookie) => vec![cookie.clone()],
             None => vec![format!("__Host-{name}"), name.clone()],
         };
+        let former = settings.former_cookie.iter();
+        cookie_names.extend(former.map(|(name, _)| name.clone()));
         let config = configure(common, store.map(Opened::shared), &name, keys)?;
         Ok(Self {
             config: config.settings(settings),

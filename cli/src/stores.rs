@@ -1,6 +1,7 @@
 //! The stores, each by its address.
 
 use std::{
+    env,
     path::{Path, PathBuf},
     str::FromStr as _,
     time::Duration,
@@ -16,6 +17,7 @@ use silverback::{
     },
 };
 use silverback_dynamodb::DynamoDbStore;
+use silverback_firestore::FirestoreStore;
 use silverback_memcached::MemcachedStore;
 use silverback_mongodb::MongoStore;
 use silverback_redb::RedbStore;
@@ -47,6 +49,7 @@ pub(crate) enum Kind {
     Sqlite(SqliteStore, SqlitePool),
     Redb(RedbStore, PathBuf),
     Memcached(MemcachedStore),
+    Firestore(FirestoreStore),
     MongoDb(MongoStore),
     DynamoDb(DynamoDbStore),
 }
@@ -70,6 +73,7 @@ impl Opened {
             Kind::Sqlite(store, _) => DynStore::new(store.clone()),
             Kind::Redb(store, _) => DynStore::new(store.clone()),
             Kind::Memcached(store) => DynStore::new(store.clone()),
+            Kind::Firestore(store) => DynStore::new(store.clone()),
             Kind::MongoDb(store) => DynStore::new(store.clone()),
             Kind::DynamoDb(store) => DynStore::new(store.clone()),
         };
@@ -89,6 +93,7 @@ impl Opened {
             Kind::MySql(store, _) => store.browse(from, limit).await,
             Kind::Sqlite(store, _) => store.browse(from, limit).await,
             Kind::Redb(store, _) => store.browse(from, limit).await,
+            Kind::Firestore(store) => store.browse(from, limit).await,
             Kind::MongoDb(store) => store.browse(from, limit).await,
             Kind::DynamoDb(store) => store.browse(from, limit).await,
             Kind::Memcached(_) => Err(StoreError::refused("memcached cannot list its keys")),
@@ -104,6 +109,7 @@ impl Opened {
             Kind::MySql(store, _) => store.sweep_some(limit).await,
             Kind::Sqlite(store, _) => store.sweep_some(limit).await,
             Kind::Redb(store, _) => store.sweep_some(limit).await,
+            Kind::Firestore(store) => store.sweep_some(limit).await,
             Kind::MongoDb(store) => store.sweep_some(limit).await,
         })
     }
@@ -172,6 +178,7 @@ async fn open(dsn: &Dsn) -> Result<Kind, Failure> {
                 .try_fold(store, |store, it| store.prefix(it));
             Kind::Memcached(prefixed.map_err(|error| Failure::refused("--store", &error))?)
         }
+        Place::Firestore(url) => Kind::Firestore(open_firestore(url, dsn).await?),
         Place::MongoDb(url) => {
             let connected = MongoStore::connect(url).await;
             let store = connected.map_err(|error| not_connected(shown, &error))?;
@@ -249,6 +256,29 @@ fn open_directory(path: &PathBuf, dsn: &Dsn) -> Result<FilesystemStore, Failure>
         .max_record_bytes(usize::MAX)
         .open(path)
         .map_err(|error| cannot_open(shown, &error))
+}
+
+/// Opens Google's service with a token, or the emulator, by the variables that Google's own tools
+/// and Terraform know.
+async fn open_firestore(url: &str, dsn: &Dsn) -> Result<FirestoreStore, Failure> {
+    let connected = match env::var("FIRESTORE_EMULATOR_HOST") {
+        Ok(host) => FirestoreStore::connect_emulator(&host, url).await,
+        Err(_) => FirestoreStore::connect(url, async || token()).await,
+    };
+    let store = connected.map_err(|error| not_connected(&dsn.shown, &error))?;
+    let store = store.timeout(PATIENCE);
+    let named = dsn
+        .collection
+        .iter()
+        .try_fold(store, |store, name| store.collection(name));
+    named.map_err(|error| Failure::refused("--store", &error))
+}
+
+/// From `gcloud auth print-access-token`.
+const TOKEN: &str = "GOOGLE_OAUTH_ACCESS_TOKEN";
+
+fn token() -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+    env::var(TOKEN).map_err(|error| format!("{TOKEN}: {error}").into())
 }
 
 fn prefixed(store: Result<RedisStore, StoreError>, dsn: &Dsn) -> Result<Kind, Failure> {

@@ -28,6 +28,9 @@ impl SessionConfig {
         let absolute = self.check_times()?;
         self.check_effects()?;
         self.check_shared()?;
+        if self.go.is_some() && self.backend.server().is_ok_and(|store| self.forgets(store)) {
+            return Err(ConfigError::ForgetfulStore(self.name.clone()));
+        }
         let cookies = self.backend.server().err();
         let revocations = cookies.and_then(|cookies| cookies.revocation.clone());
         if revocations.as_ref().is_some_and(|ends| self.forgets(ends)) {
@@ -197,10 +200,13 @@ impl SessionConfig {
         let Some(go) = &self.go else {
             return Ok(());
         };
-        let Err(cookies) = self.backend.server() else {
-            return Err(ConfigError::NotInGorilla { setting: "new" });
-        };
         let writes = go.writes();
+        let Err(cookies) = self.backend.server() else {
+            return match writes {
+                true => Err(ConfigError::NotInGorilla { setting: "new" }),
+                false => Ok(()),
+            };
+        };
         let asked = [
             ("overflow",           cookies.overflow.is_some()),
             ("revocation",         writes && cookies.revocation.is_some()),

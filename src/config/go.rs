@@ -7,14 +7,24 @@ pub(crate) use self::format::Go;
 
 #[cfg(not(feature = "gorilla"))]
 use crate::codec::Stamp;
-use crate::{clock::Timestamp, content::Content, id::SessionId};
+use crate::{
+    clock::Timestamp,
+    content::{Content, Origin},
+    id::SessionId,
+};
 
 /// What a cookie of another maker has of a session.
 #[derive(Debug)]
 pub(crate) struct Foreign {
     pub(crate) content: Content,
-    /// Made of the cookie, as such a format has none.
-    pub(crate) id: SessionId,
+    /// Its values came. Otherwise only a record has them.
+    pub(crate) is_whole: bool,
+    /// What the session is called in a cookie, if it may be in one: made of this one, as such a
+    /// format has no IDs.
+    pub(crate) id: Option<SessionId>,
+    pub(crate) origin: Origin,
+    /// No other visitor has a cookie that is equal to it.
+    pub(crate) is_unique: bool,
     /// When it was saved.
     pub(crate) saved: Timestamp,
     /// When its maker refuses it, whatever the settings are.
@@ -50,6 +60,7 @@ impl Go {
         &self,
         _: &str,
         _: &[u8],
+        _: bool,
         _: Timestamp,
     ) -> Result<Foreign, crate::error::Rejection> {
         match *self {}
@@ -88,11 +99,18 @@ mod format {
     use crate::{
         clock::Timestamp,
         codec::Stamp,
-        content::Content,
+        content::{Content, Origin},
+        crypto,
         error::{Error, ErrorKind, Rejection},
-        gorilla::{Gorilla, SecureCookieError, Unfit},
-        id::SessionId,
+        gorilla::{self, Gorilla, OpenedCookie, SecureCookieError, Unfit},
     };
+
+    /// What a cookie says.
+    enum Said {
+        Session(Content),
+        /// The ID of one that is elsewhere.
+        Id(String),
+    }
 
     /// How a session is shared with Go.
     #[derive(Clone, Debug)]
@@ -107,34 +125,55 @@ mod format {
             self.writes
         }
 
-        /// How long a cookie lasts.
+        /// How long a cookie lasts: Go accepts one of just the greatest age.
         pub(crate) fn lasts(&self) -> Duration {
-            self.format.cookies.lasts().unwrap_or(Duration::MAX)
+            let age = self.format.cookies.lasts();
+            age.map_or(Duration::MAX, |age| {
+                age.saturating_add(Duration::from_secs(1))
+            })
         }
 
+        /// Opens a cookie, alone or with a text: see [`with_text`](gorilla::with_text). `in_record`
+        /// if its session is to be in a record.
         pub(crate) fn open(
             &self,
             name: &str,
             value: &[u8],
+            in_record: bool,
             now: Timestamp,
         ) -> Result<Foreign, Rejection> {
-            // It is given its time when that is known.
-            let read = |payload: Vec<u8>| Content::of_go(&payload, &self.format, now);
-            let opened = self.format.open(name, value, now, read).map_err(refused)?;
+            let (cookie, text) = gorilla::split_text(value);
+            let opened = self.decode(name, cookie, now)?;
+            let (mut origin, mut is_unique) = (Origin::new(opened.digest), opened.is_unique);
+            let (opened, is_whole) = match (&opened.payload, text) {
+                (Said::Session(_), None) => (opened, true),
+                (Said::Session(_), Some(_)) => return Err(Rejection::Malformed),
+                (Said::Id(id), text) => {
+                    (origin, is_unique) = (origin_of(name, id), true);
+                    match text {
+                        Some(text) => (self.decode(name, text, now)?, true),
+                        None => (opened, false),
+                    }
+                }
+            };
             // The clocks of Go's servers may be ahead.
             let saved = opened.saved.min(now);
-            let (id, _) = opened
-                .digest
-                .split_first_chunk()
-                .ok_or(Rejection::Malformed)?;
-            let mut content = opened.payload;
+            let mut content = match opened.payload {
+                Said::Session(content) => content,
+                Said::Id(_) if is_whole => return Err(Rejection::Malformed),
+                Said::Id(_) if !in_record => return Err(Rejection::NotFound),
+                Said::Id(_) => Content::new(saved),
+            };
             content.created = saved;
             if !self.writes {
                 content.go = None;
             }
             Ok(Foreign {
                 content,
-                id: SessionId::of_token(id),
+                is_whole,
+                id: (!in_record).then(|| origin.token_id()),
+                origin,
+                is_unique,
                 saved,
                 expires: match self.format.carries_end() {
                     true => opened.saved,
@@ -142,6 +181,20 @@ mod format {
                 },
                 current: opened.is_current,
             })
+        }
+
+        fn decode(
+            &self,
+            name: &str,
+            value: &[u8],
+            now: Timestamp,
+        ) -> Result<OpenedCookie<Said>, Rejection> {
+            // A content is given its time when that is known.
+            let read = |payload: Vec<u8>| match Content::of_go(&payload, &self.format, now) {
+                Some(content) => Some(Said::Session(content)),
+                None => gorilla::id_of(&payload).map(Said::Id),
+            };
+            self.format.open(name, value, now, read).map_err(refused)
         }
 
         /// # Errors
@@ -182,6 +235,12 @@ mod format {
             let payload = content.to_go(&self.format).map_err(unfit)?;
             Ok(self.format.kept_len(payload.len()))
         }
+    }
+
+    /// The ID of a session is a secret, and stays while its cookie is made anew.
+    fn origin_of(name: &str, id: &str) -> Origin {
+        let parts = ["silverback gorilla ID v1", name, id];
+        Origin::new(crypto::sha256(parts.join("|").as_bytes()))
     }
 
     fn unfit(error: Unfit) -> Error {

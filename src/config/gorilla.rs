@@ -64,23 +64,44 @@ impl SessionConfig {
     }
 
     /// Takes sessions over from a Go program that kept them in a cookie: its cookies are read, and
-    /// the first use of a session moves it into a cookie of this crate's format, which Go cannot
-    /// read.
+    /// the first use of a session moves it to where this session is kept, in a cookie or in any
+    /// store. Its new cookie is of this crate's format, which Go cannot read.
     ///
     /// Give it Go's keys, and the session the name, path and domain that it has in Go. From its
-    /// move on, a session has everything that a session in a cookie has. Until then it counts as
-    /// made when Go saved it last, and ends at
+    /// move on, a session has everything that other sessions of its store have. Until then it
+    /// counts as made when Go saved it last, and ends at
     /// [`SecureCookie::max_age`](crate::gorilla::SecureCookie::max_age) or the
     /// [`absolute_timeout`](Self::absolute_timeout) after that, whichever comes first; the idle
     /// timeout begins with the move. Leave the setting in for as long as Go's last cookie is valid.
     ///
-    /// With [`revocation`](CookieStore::revocation), an end is that of Go's cookie too, if the
-    /// session came from there. Two cookies that Go has made with the same values in the same
-    /// second, without a block key, are the same cookie and so the same session.
-    ///
     /// The cookie is called as the session, without `__Host-`, unless you set
-    /// [`cookie_name`](Self::cookie_name). A session in another store than a [`CookieStore`], or in
-    /// one with [`overflow`](CookieStore::overflow), is a
+    /// [`cookie_name`](Self::cookie_name).
+    ///
+    /// # In a store
+    ///
+    /// The first request that opens a session makes its record, and the store remembers for as long
+    /// as Go's cookie is valid which record that is. So whoever brings that cookie again, from
+    /// another tab or because a response was lost, finds the same session, with what either tab has
+    /// changed. Once the record has ended, by a logout, a renewal, a timeout or an administrator,
+    /// Go's cookie is refused with [`Rejection::Revoked`](crate::Rejection::Revoked). A move costs a
+    /// load and two creates.
+    ///
+    /// Without a block key, two visitors may have the same cookie: Go makes equal ones of equal
+    /// values in the same second, as of visitors who have just come. They must not see each other's
+    /// sessions, so each request with such a cookie gets a record of its own, and the browser keeps
+    /// the one whose response comes last. The first of these records that ends, ends the cookie. A
+    /// copy made before stays, also if it was made with a stolen cookie. At most 64 are made.
+    ///
+    /// A store that forgets too early would revive sessions. One that
+    /// [may](crate::store::Limits::may_forget) is refused without
+    /// [`allow_forgetful_stores`](Self::allow_forgetful_stores), and a
+    /// [`MemoryStore`](crate::MemoryStore) forgets when the process ends.
+    ///
+    /// # In a cookie
+    ///
+    /// With [`revocation`](CookieStore::revocation), an end is that of Go's cookie too, if the
+    /// session came from there. Two cookies that are equal are the same session. A [`CookieStore`]
+    /// with [`overflow`](CookieStore::overflow) is a
     /// [`ConfigError::NotInGorilla`](crate::ConfigError::NotInGorilla).
     ///
     /// ```

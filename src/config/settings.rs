@@ -267,12 +267,14 @@ impl Settings {
                 ..opened
             }),
             Err(Refused::For(Rejection::Malformed)) => {
-                let mut foreign = go.open(&self.cookie_name, value, now)?;
+                let in_record = !self.may_be_in_cookie();
+                let mut foreign = go.open(&self.cookie_name, value, in_record, now)?;
                 if go.carries_end() {
                     foreign.was_saved(now, self.max_age.unwrap_or(self.idle).min(self.idle));
                 }
                 Ok(Accepted {
-                    current: foreign.current,
+                    // A session in a record needs another cookie.
+                    current: foreign.current && !in_record,
                     payload: Payload::Foreign(Box::new(foreign)),
                     key: None,
                     moves: !go.writes(),
@@ -306,6 +308,12 @@ impl Settings {
             }),
             _ => opened,
         }
+    }
+
+    /// Whether sessions that come in a cookie of another maker's are put into records.
+    #[cfg(all(feature = "gorilla", feature = "filesystem", unix))]
+    pub(crate) fn takes_in(&self) -> bool {
+        self.go.is_some() && !self.may_be_in_cookie()
     }
 
     /// Makes the value of a cookie that holds its session.

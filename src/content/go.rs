@@ -26,6 +26,9 @@ impl Content {
             return Some(content);
         }
         let gob = Gob::decode(payload).ok()?;
+        if !format.takes(&gob) {
+            return None;
+        }
         content.frames = of_gob(&gob, format)?;
         content.go = Some(Arc::new(gob));
         Some(content)

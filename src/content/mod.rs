@@ -5,6 +5,7 @@ mod frames;
 mod go;
 mod index;
 mod mark;
+mod moved;
 mod wire;
 mod writes;
 
@@ -19,6 +20,7 @@ pub(crate) use self::go::merge_go;
 pub(crate) use self::{
     frames::{FlashId, Frames},
     mark::{End, Fate, Mark, Name, Unreadable},
+    moved::{Moved, Origin},
     wire::{Stored, decode_record, renote, seal_record},
     writes::{Done, WriteId, Writes},
 };

@@ -5,13 +5,11 @@ use std::{fmt, sync::Arc, time::Duration};
 use super::records::{GoRecord, GoRecords};
 use crate::{
     clock::{Clock, Timestamp},
-    content::{Content, merge_go},
+    content::Content,
     cookie,
     crypto::{self, RandomError},
     error::{Error, ErrorKind},
-    gorilla::{
-        Carried, CarriedId, GoData, GoId, GoIds, GoLayout, Gorilla, SecureCookie, SecureCookieError,
-    },
+    gorilla::{CarriedId, GoData, GoId, GoIds, GoLayout, Gorilla, SecureCookie, SecureCookieError},
     store::StoreError,
 };
 
@@ -21,7 +19,7 @@ use crate::{
 /// Such a store has the session on a server, and its ID in the browser's cookie. This layer puts the
 /// session in the place of the ID in each request, and takes it out of each response. The session
 /// within is one [with a format of Go's](crate::SessionConfig::write_gorilla), which you get from
-/// [`format`](Self::format).
+/// [`session_format`](Self::session_format).
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -37,7 +35,7 @@ use crate::{
 /// ) -> Result<Router, Box<dyn std::error::Error>> {
 ///     let cookies = SecureCookie::new([KeyPair::encrypting(hash_key, block_key)?])?;
 ///     let records = GorillaRecords::new(records, "account", Gorilla::new(cookies));
-///     let account = SessionConfig::cookie("account", keys).write_gorilla(records.format());
+///     let account = SessionConfig::cookie("account", keys).write_gorilla(records.session_format());
 ///     Ok(Router::new()
 ///         .route("/", get(async || "hello"))
 ///         .layer(SessionLayer::try_new(account)?)
@@ -54,7 +52,7 @@ use crate::{
 /// | saves a session that another request has changed meanwhile | over it: the other changes are lost | compares and swaps, and puts its own changes into what is there; a value that both have changed is its own. After eight rounds: 409 |
 /// | saves a session whose record is gone, as after a logout | makes the record anew, under the old ID | answers 409 and sets no cookie; nothing comes back |
 /// | gets an ID without a record | keeps it for the next save | a new session has a new ID |
-/// | [renews](crate::Session::renew) a session | cannot | gives it a new ID and removes the old record; of two renewals one gets 409 |
+/// | [renews](crate::Session::renew) a session | cannot | gives it a new ID and removes the old record; of two renewals one gets 409, and what another request changes in between stays behind |
 /// | ends a session | removes the record | the same |
 /// | gets several cookies of the name | takes the first | takes the one whose session lives; if two live, none |
 ///
@@ -107,7 +105,7 @@ pub(super) struct Opened {
     pub(super) id: GoId,
     pub(super) name: CarriedId,
     /// As it is on the server.
-    data: Vec<u8>,
+    pub(super) data: Vec<u8>,
     pub(super) payload: Vec<u8>,
     /// When it was saved or, if nothing says so, when it is over.
     pub(super) time: Timestamp,
@@ -116,9 +114,6 @@ pub(super) struct Opened {
 /// How many bytes an ID is made of.
 const SIGNED: usize = 32;
 const BARE: usize = 64;
-
-/// How often a change is put into what others have saved.
-const ROUNDS: usize = 8;
 
 impl<R: GoRecords> GorillaRecords<R> {
     /// Takes the records, the name of the session in Go, and its format: the keys of Go's store,
@@ -155,11 +150,11 @@ impl<R: GoRecords> GorillaRecords<R> {
     /// ```
     /// # use silverback::{GoRecords, GorillaRecords, Keys, SessionConfig};
     /// fn account(records: &GorillaRecords<impl GoRecords>, keys: Keys) -> SessionConfig {
-    ///     SessionConfig::cookie("account", keys).write_gorilla(records.format())
+    ///     SessionConfig::cookie("account", keys).write_gorilla(records.session_format())
     /// }
     /// ```
     #[must_use]
-    pub fn format(&self) -> Gorilla {
+    pub fn session_format(&self) -> Gorilla {
         self.format.clone()
     }
 
@@ -263,7 +258,7 @@ impl<R: GoRecords> GorillaRecords<R> {
     }
 
     /// The payload of what is on the server, and when it was saved if that is in there.
-    fn unpack(&self, data: &[u8]) -> Option<(Vec<u8>, Option<Timestamp>)> {
+    pub(super) fn unpack(&self, data: &[u8]) -> Option<(Vec<u8>, Option<Timestamp>)> {
         let read = |payload: Vec<u8>| {
             let content = Content::of_go(&payload, &self.format, Timestamp::default());
             content.map(|_| payload)
@@ -281,7 +276,7 @@ impl<R: GoRecords> GorillaRecords<R> {
     }
 
     /// What is on the server for a payload.
-    fn pack(&self, payload: &[u8]) -> Result<Vec<u8>, Error> {
+    pub(super) fn pack(&self, payload: &[u8]) -> Result<Vec<u8>, Error> {
         let (size, limit) = self.format.kept_len(payload.len());
         if size > limit {
             return Err(Error::new(ErrorKind::TooLarge { size, limit }));
@@ -295,6 +290,14 @@ impl<R: GoRecords> GorillaRecords<R> {
     fn seal(&self, payload: &[u8]) -> Result<String, Error> {
         let sealed = self.cookies().encode(&self.name, payload, self.now());
         sealed.map_err(|error| Error::with_source(ErrorKind::RandomFailed, error))
+    }
+
+    pub(super) fn new_id(&self) -> Result<GoId, Error> {
+        let id = match self.layout.ids {
+            GoIds::Signed => GoId::random::<SIGNED>(),
+            GoIds::Bare => GoId::random::<BARE>(),
+        };
+        id.map_err(|RandomError| Error::new(ErrorKind::RandomFailed))
     }
 
     /// The value of a session's cookie.
@@ -313,68 +316,9 @@ impl<R: GoRecords> GorillaRecords<R> {
         let by_default = self.layout.lasts.or(self.cookies().lasts());
         known.or(by_default).unwrap_or(cookie::MAX_AGE)
     }
-
-    /// Saves what comes out of the session layer, and returns the ID that it has from now on.
-    pub(super) async fn save(
-        &self,
-        opened: Option<&Opened>,
-        carried: &Carried,
-        lasts: Duration,
-    ) -> Result<GoId, Error> {
-        match opened {
-            Some(opened) if carried.is_still(&opened.name) => {
-                self.change(opened, &carried.payload, lasts).await?;
-                Ok(opened.id.clone())
-            }
-            _ => self.begin(opened, &carried.payload, lasts).await,
-        }
-    }
-
-    /// Puts the changes of a request into the record.
-    async fn change(&self, opened: &Opened, mine: &[u8], lasts: Duration) -> Result<(), Error> {
-        let (id, mut old, mut new) = (opened.id.as_str(), opened.data.clone(), mine.to_vec());
-        for _ in 0..ROUNDS {
-            let data = self.pack(&new)?;
-            if self.records.replace(id, &old, &data, lasts).await? {
-                return Ok(());
-            }
-            let gone = || Error::new(ErrorKind::Gone);
-            let record = self.records.load(id).await?.ok_or_else(gone)?;
-            let (theirs, _) = self.unpack(&record.data).ok_or_else(gone)?;
-            let merged = merge_go([&opened.payload, mine, &theirs], &self.format);
-            let merged = merged.ok_or_else(gone)?;
-            new = merged.map_err(|unfit| unwritable(unfit.what))?;
-            old = record.data;
-        }
-        Err(Error::new(ErrorKind::Conflict))
-    }
-
-    /// Keeps a session under a new ID. One that was renewed, or ended, leaves its old one. Of two
-    /// requests that do that, only the one that removes the old record keeps its values.
-    async fn begin(
-        &self,
-        opened: Option<&Opened>,
-        payload: &[u8],
-        lasts: Duration,
-    ) -> Result<GoId, Error> {
-        let id = match self.layout.ids {
-            GoIds::Signed => GoId::random::<SIGNED>(),
-            GoIds::Bare => GoId::random::<BARE>(),
-        };
-        let id = id.map_err(|RandomError| Error::new(ErrorKind::RandomFailed))?;
-        let data = self.pack(payload)?;
-        self.records.create(id.as_str(), &data, lasts).await?;
-        if let Some(opened) = opened
-            && !self.records.remove(opened.id.as_str()).await?
-        {
-            self.records.remove(id.as_str()).await?;
-            return Err(Error::new(ErrorKind::Gone));
-        }
-        Ok(id)
-    }
 }
 
-fn unwritable(source: impl Into<crate::error::BoxError>) -> Error {
+pub(super) fn unwritable(source: impl Into<crate::error::BoxError>) -> Error {
     Error::with_source(ErrorKind::SerializeFailed, source)
 }
 

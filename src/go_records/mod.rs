@@ -3,6 +3,7 @@
 mod exchange;
 mod kept;
 mod records;
+mod save;
 mod service;
 
 pub use self::{

@@ -122,6 +122,7 @@ impl Gorilla {
             saved: opened.saved,
             is_current: opened.is_current,
             digest,
+            is_unique: true,
         })
     }
 

@@ -255,6 +255,8 @@ pub struct OpenedCookie<P = Vec<u8>> {
     pub is_current: bool,
     /// Tells the cookie from others, however it is spelled.
     pub(crate) digest: [u8; 32],
+    /// No other visitor has one that is equal to it: it has a random IV.
+    pub(crate) is_unique: bool,
 }
 
 impl SecureCookie {
@@ -462,6 +464,7 @@ impl SecureCookie {
                         saved,
                         is_current: at == 0,
                         digest: crypto::sha256(&[parts.signed, b"|", parts.mac].concat()),
+                        is_unique: pair.block_key.is_some(),
                     });
                 }
                 Err(SecureCookieError::InvalidMac) => {}

@@ -1,7 +1,7 @@
 //! The files of gorilla's `FilesystemStore`.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, ReadDir},
     io::{self, ErrorKind, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
@@ -10,7 +10,13 @@ use std::{
     time::Duration,
 };
 
-use super::{envelope::SecureCookie, error::SecureCookieError, gob::Gob, id::GoId};
+use super::{
+    envelope::{OpenedCookie, SecureCookie},
+    error::SecureCookieError,
+    gob::Gob,
+    id::GoId,
+    texts::ID_BYTES,
+};
 use crate::clock::{Clock, Timestamp};
 
 /// What is read of a file at most: more than a gob can be.
@@ -74,9 +80,13 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// # Taking sessions over
 ///
 /// With [`read_gorilla`](crate::SessionConfig::read_gorilla) instead, the first use of a session
-/// moves it from its file into a cookie of this crate's format. The file is left where it is, since
-/// other requests of the same page may be under way with the old cookie. The cookie of a session
-/// that has moved is passed on as it is. Remove the folder when the last of Go's cookies is over.
+/// moves it from its file to where the session is kept. The file is left where it is, since other
+/// requests of the same page may be under way with the old cookie. The cookie of a session that has
+/// moved is passed on as it is. Remove the folder when the last of Go's cookies is over.
+///
+/// In a store, the session goes by the ID in Go's cookie: the cookie finds it also when the file was
+/// removed, and once the session has ended, neither cookie nor file brings it back.
+/// [`import`](Self::import) moves all files at once.
 #[derive(Clone, Debug)]
 pub struct GorillaFiles {
     shared: Arc<Folder>,
@@ -95,14 +105,11 @@ struct Folder {
 pub(crate) enum Presented {
     /// The session with this ID, whose file has this text.
     Open(GoId, Vec<u8>),
-    /// A session that there is not, or a cookie that no browser was ever sent.
+    /// A cookie that no browser was ever sent.
     Refused,
-    /// It is none of gorilla's.
+    /// The ID of a session without a file, or none of gorilla's.
     Other,
 }
-
-/// How many bytes an ID is.
-const ID_BYTES: usize = 32;
 
 impl GorillaFiles {
     /// Takes the folder, the name of the session in Go, and the keys of Go's store.
@@ -194,7 +201,7 @@ impl GorillaFiles {
         };
         Ok(match self.read(&id)? {
             Some(text) => Presented::Open(id, text),
-            None => Presented::Refused,
+            None => Presented::Other,
         })
     }
 
@@ -241,6 +248,64 @@ impl GorillaFiles {
 
     pub(crate) fn remove(&self, id: &GoId) -> io::Result<()> {
         found(fs::remove_file(self.shared.path_of(id))).map(drop)
+    }
+}
+
+/// A session of a file, as its owner's visit brings it.
+#[derive(Clone, Debug)]
+pub(crate) struct FileSession {
+    id: GoId,
+    pub(crate) text: Vec<u8>,
+    /// With its ID.
+    pub(crate) cookie: String,
+}
+
+/// For those who read all files.
+impl GorillaFiles {
+    pub(crate) fn of_clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    pub(crate) fn folder(&self) -> io::Result<ReadDir> {
+        fs::read_dir(&self.shared.path)
+    }
+
+    /// The IDs of the next sessions in the folder.
+    pub(crate) fn ids(folder: &mut ReadDir) -> impl Iterator<Item = io::Result<GoId>> {
+        folder.filter_map(|entry| {
+            let name = match entry {
+                Ok(entry) => entry.file_name(),
+                Err(error) => return Some(Err(error)),
+            };
+            let id = name.to_str()?.strip_prefix("session_")?;
+            GoId::parse(id, ID_BYTES).map(Ok)
+        })
+    }
+
+    /// The session of this ID, if Go would open it.
+    pub(crate) fn session(&self, id: GoId) -> io::Result<Option<FileSession>> {
+        let Some(text) = self.read(&id)? else {
+            return Ok(None);
+        };
+        let cookies = &self.shared.cookies;
+        let opened = cookies.decode(self.name(), &text, self.now());
+        let Ok(OpenedCookie { saved, .. }) = opened else {
+            return Ok(None);
+        };
+        // Go saves both at the same time.
+        let id_gob = id.to_gob().map_err(io::Error::other)?;
+        let cookie = cookies.encode(self.name(), &id_gob, saved);
+        let cookie = cookie.map_err(io::Error::other)?;
+        Ok(Some(FileSession { id, text, cookie }))
+    }
+
+    /// Removes the file of a session, unless it was written anew.
+    pub(crate) fn remove_read(&self, session: &FileSession) -> io::Result<()> {
+        let text = found(read_file(&self.shared.path_of(&session.id)))?;
+        match text {
+            Some(text) if text == session.text => self.remove(&session.id),
+            _ => Ok(()),
+        }
     }
 }
 

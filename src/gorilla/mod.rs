@@ -5,6 +5,7 @@
 //! | share a session's cookie with a Go program, both ways | [`SessionConfig::write_gorilla`](crate::SessionConfig::write_gorilla) |
 //! | take sessions over from a Go program that is gone | [`SessionConfig::read_gorilla`](crate::SessionConfig::read_gorilla) |
 //! | do the same with the files of gorilla's `FilesystemStore` | `GorillaFiles` (feature `filesystem`) |
+//! | move all of these files into a store at once | `GorillaFiles::import`, or `silverback import` |
 //! | read or make another cookie of gorilla/securecookie | [`SecureCookie`] |
 //! | read or write gob | [`gob`] |
 //!
@@ -43,12 +44,14 @@ pub mod gob;
 mod id;
 mod layout;
 mod settings;
+mod texts;
 
 pub(crate) use self::{
     carried::{Carried, CarriedId},
     convert::{Fitter, Unfit, key_text, stored, to_json},
     id::GoId,
     layout::GoIds,
+    texts::{id_of, split_text},
 };
 pub use self::{
     envelope::{KeyPair, OpenedCookie, SecureCookie},
@@ -61,4 +64,7 @@ pub use crate::crypto::HashFunction;
 #[cfg(all(feature = "filesystem", unix))]
 pub use self::files::GorillaFiles;
 #[cfg(all(feature = "filesystem", unix))]
-pub(crate) use self::files::Presented;
+pub(crate) use self::{
+    files::{FileSession, Presented},
+    texts::with_text,
+};

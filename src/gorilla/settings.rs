@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::{
     convert,
     envelope::SecureCookie,
-    gob::{Gob, TypeId, Types, Value},
+    gob::{Definition, Gob, TypeId, Types, Value},
     layout::GoLayout,
 };
 
@@ -154,6 +154,18 @@ impl Gorilla {
     pub fn flash_queue(mut self, key: impl Into<String>) -> Self {
         self.queues.push(key.into());
         self
+    }
+
+    /// Whether a Go program with such a map would read it.
+    pub(crate) fn takes(&self, gob: &Gob) -> bool {
+        let expected = match self.payload {
+            GoPayload::MapOf(ty) => (TypeId::STRING, ty.id()),
+            GoPayload::Sessions | GoPayload::Json => (TypeId::INTERFACE, TypeId::INTERFACE),
+        };
+        match gob.types.get(gob.value.type_id()) {
+            Some(Definition::Map { key, elem, .. }) => (*key, *elem) == expected,
+            _ => false,
+        }
     }
 
     /// The queue whose messages are under a key.

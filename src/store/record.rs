@@ -367,8 +367,9 @@ pub enum RecordKind {
     /// 1 to 5, a big-endian number of seconds, are not 0, sessions in a cookie were ended up to
     /// then, and the store says so in [`Limits::forgotten_until`].
     Roster,
-    /// The end of a session in a cookie. A store that makes room drops it after all others, and
-    /// says so in [`Limits::forgotten_until`].
+    /// The end of a session in a cookie, or what tells that a session has left a cookie of Go's. A
+    /// store that makes room drops it after all others, and says so in
+    /// [`Limits::forgotten_until`].
     End,
     /// What stands for a record that a [`MigratingStore`](super::MigratingStore) has moved to
     /// another store. A store that makes room keeps it until its end.
@@ -399,7 +400,7 @@ impl RecordKind {
             [1..=3, ..] => Some(Self::Session),
             [8 | 9, ..] => Some(Self::Mark),
             [16, ..] => Some(Self::Roster),
-            [24, ..] => Some(Self::End),
+            [24 | 25, ..] => Some(Self::End),
             [MOVED, ..] => Some(Self::Moved),
             [first @ MOVING..MOVED, ..] => Self::of(&[*first & FIRST]),
             _ => None,

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use crate::{
     clock::Timestamp,
-    config::{Accepted, AttributesTag, Payload, Settings},
+    config::{Accepted, AttributesTag, Foreign, Payload, Settings},
     error::{Error, ErrorKind, Rejection},
     id::SessionId,
     key::KeyId,
@@ -39,6 +39,9 @@ pub(super) struct Contender {
     pub(super) is_reference: bool,
     pub(super) came: Came,
 }
+
+/// A session that came in a cookie of another maker's, and is to be in a record.
+pub(super) type Stranger = (Box<Foreign>, Came);
 
 impl Opened {
     pub(super) fn new(now: Timestamp, rejection: Option<Rejection>) -> Self {
@@ -130,8 +133,28 @@ pub(super) fn token(view: &View) -> Result<Token<'_>, Error> {
 pub(super) async fn ask_several(
     vault: &Vault<'_>,
     contenders: Vec<Contender>,
+    strangers: Vec<Stranger>,
     now: Timestamp,
 ) -> Result<Opened, Error> {
+    let mut tally = ask_known(vault, contenders, now).await?;
+    for (foreign, came) in strangers {
+        let living = tally.living.iter();
+        let living: Vec<_> = living.filter_map(|one| one.view.home.key()).collect();
+        let view = vault.take_in(*foreign, &living, now).await?;
+        let is_known = view.home.key().is_some_and(|key| living.contains(&key));
+        // If it has moved, its other cookie may have come as well.
+        if !is_known {
+            tally.count(vec![view], came);
+        }
+    }
+    Ok(tally.outcome(now))
+}
+
+async fn ask_known(
+    vault: &Vault<'_>,
+    contenders: Vec<Contender>,
+    now: Timestamp,
+) -> Result<Tally, Error> {
     let references = contenders.iter().filter(|contender| contender.is_reference);
     let ids: Vec<_> = references.map(|contender| contender.id.clone()).collect();
     let mut found = match ids.as_slice() {
@@ -167,7 +190,7 @@ pub(super) async fn ask_several(
         }
         tally.count(views, came);
     }
-    Ok(tally.outcome(now))
+    Ok(tally)
 }
 
 /// Which of the sessions live, as far as they were looked at.

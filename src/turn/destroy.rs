@@ -4,14 +4,16 @@ use std::mem;
 
 use super::{
     cell::{Operation, Turn},
-    presented::Presented,
+    presented::{Claims, Presented},
 };
 use crate::{
     clock::Timestamp,
+    config::Foreign,
     error::{Error, ErrorKind},
+    id::SessionId,
     report::Cause,
     state::{Home, View},
-    vault::Doomed,
+    vault::{Doomed, Vault},
 };
 
 /// Ends the session: nobody opens it any more when this is done, whatever becomes of the request.
@@ -36,16 +38,15 @@ impl Operation for Destroy {
         let now = vault.now();
         let has_cookie = exchange.has_cookie(settings);
         let before = turn.state(|state| state.forget(now, has_cookie));
-        let doomed = doomed(turn, before.view.as_ref(), now);
-        let destroyed = vault.destroy(&doomed).await;
-        match destroyed {
-            Ok(ended) => {
+        let claims = claims(turn, now);
+        let mut doomed: Vec<_> = claims.sessions.into_iter().map(presented).collect();
+        if let Some(view) = &before.view {
+            add(&mut doomed, view);
+        }
+        match destroy(&vault, doomed, claims.foreign, now).await {
+            Ok((ended, count)) => {
                 // Without a store nobody knows whether they had ended before.
-                let ended = if settings.has_store() {
-                    ended
-                } else {
-                    doomed.len()
-                };
+                let ended = if settings.has_store() { ended } else { count };
                 vault.report_ended(Cause::Logout, ended);
                 Ok(())
             }
@@ -61,25 +62,48 @@ impl Operation for Destroy {
     }
 }
 
-/// What was opened, and what the cookies say: the two differ after a renewal, or if the cookies
-/// were ambiguous.
-fn doomed(turn: &Turn<'_>, view: Option<&View>, now: Timestamp) -> Vec<Doomed> {
+fn claims(turn: &Turn<'_>, now: Timestamp) -> Claims {
     let settings = turn.vault.settings;
-    let (presented, are_more) = Presented::all(settings, &turn.exchange.cookies, now);
-    if are_more {
+    let claims = Presented::all(settings, &turn.exchange.cookies, now);
+    if claims.are_more {
         let clock = turn.vault.clock;
         turn.vault.report.too_many_cookies(clock, &settings.name);
     }
-    let presented = presented.into_iter().map(|(id, created)| Doomed {
+    claims
+}
+
+/// Ends these sessions, and those of other makers' cookies. Returns how many were there, of how
+/// many.
+async fn destroy(
+    vault: &Vault<'_>,
+    mut doomed: Vec<Doomed>,
+    strangers: Vec<Foreign>,
+    now: Timestamp,
+) -> Result<(usize, usize), Error> {
+    for foreign in strangers {
+        let known: Vec<_> = doomed.iter().map(|one| one.id.record_key()).collect();
+        // What has no record yet gets one, for its end to be remembered.
+        let view = vault.take_in(foreign, &known, now).await?;
+        add(&mut doomed, &view);
+    }
+    let ended = vault.destroy(&doomed).await?;
+    Ok((ended, doomed.len()))
+}
+
+fn presented((id, created): (SessionId, Timestamp)) -> Doomed {
+    Doomed {
         id,
         created,
         is_open: false,
         version: None,
-    });
-    let mut doomed: Vec<_> = presented.collect();
-    let Some(view) = view else { return doomed };
+    }
+}
+
+/// What was opened, and what the cookies say, differ after a renewal, or if the cookies were
+/// ambiguous.
+fn add(doomed: &mut Vec<Doomed>, view: &View) {
     let (id, version) = match &view.home {
-        Home::Nowhere => return doomed,
+        Home::Nowhere => return,
         Home::Cookie { id, .. } | Home::Marked(id) => (id, None),
         Home::Record(place) => (&place.id, Some(place.version)),
     };
@@ -93,5 +117,4 @@ fn doomed(turn: &Turn<'_>, view: Option<&View>, now: Timestamp) -> Vec<Doomed> {
             version,
         }),
     }
-    doomed
 }

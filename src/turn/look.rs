@@ -2,7 +2,7 @@
 
 use super::{
     cell::Anchor,
-    contenders::{Came, Contender, Opened, ask_several, token},
+    contenders::{Came, Contender, Opened, Stranger, ask_several, token},
     exchange::Exchange,
     presented::Presented,
 };
@@ -28,10 +28,12 @@ pub(super) enum Looked {
     Known(SessionId),
     /// It is in the cookie, but a store may know better.
     Token(Box<View>, Came),
+    /// It came in a cookie of another maker's, and is to be in a record.
+    Stranger(Box<Foreign>, Came),
     /// Only a later release can tell.
     LaterFormat,
     /// Several cookies hold, and a store has to say which of their sessions live.
-    Several(Vec<Contender>),
+    Several(Vec<Contender>, Vec<Stranger>),
 }
 
 impl Looked {
@@ -104,6 +106,7 @@ fn look_at(candidate: Accepted, settings: &Settings, now: Timestamp) -> Looked {
     let came = Came::of(&candidate);
     match candidate.payload {
         Payload::Reference(_, id, _) => Looked::Record(id, came),
+        Payload::Foreign(foreign) if foreign.id.is_none() => Looked::Stranger(foreign, came),
         payload => match open_values(payload, settings, now) {
             Ok(view) if settings.has_store() => Looked::Token(Box::new(view), came),
             Ok(view) => Looked::Found(Opened { view, came }),
@@ -117,10 +120,18 @@ fn look_at(candidate: Accepted, settings: &Settings, now: Timestamp) -> Looked {
 #[cold]
 fn look_at_several(candidates: Vec<Accepted>, settings: &Settings, now: Timestamp) -> Looked {
     let (mut contenders, mut rejection) = (Vec::<Contender>::new(), None);
+    let mut strangers = Vec::<Stranger>::new();
     for candidate in candidates {
         let came = Came::of(&candidate);
         let (id, token) = match candidate.payload {
             Payload::Reference(_, id, _) => (id, None),
+            Payload::Foreign(foreign) if foreign.id.is_none() => {
+                let is_same = |(known, _): &Stranger| known.origin == foreign.origin;
+                if !strangers.iter().any(is_same) {
+                    strangers.push((foreign, came));
+                }
+                continue;
+            }
             payload => match open_values(payload, settings, now) {
                 Ok(view) => match view.home.id().cloned() {
                     Some(id) => (id, Some(view)),
@@ -146,8 +157,8 @@ fn look_at_several(candidates: Vec<Accepted>, settings: &Settings, now: Timestam
             }),
         }
     }
-    if settings.has_store() && !contenders.is_empty() {
-        return Looked::Several(contenders);
+    if settings.has_store() && !(contenders.is_empty() && strangers.is_empty()) {
+        return Looked::Several(contenders, strangers);
     }
     let mut living = contenders.into_iter();
     match (living.next(), living.next()) {
@@ -175,7 +186,7 @@ fn open_values(payload: Payload, settings: &Settings, now: Timestamp) -> Result<
 fn open_foreign(foreign: Foreign, settings: &Settings, now: Timestamp) -> Result<View, Rejection> {
     let expires = Lifetime::end_of(&foreign, settings);
     let home = Home::Cookie {
-        id: foreign.id,
+        id: foreign.id.ok_or(Rejection::Malformed)?,
         issued: foreign.saved,
         expires,
     };
@@ -266,6 +277,12 @@ pub(super) async fn ask(
             }
             None => Ok(Opened { view: *view, came }),
         },
-        Looked::Several(contenders) => ask_several(vault, contenders, now).await,
+        Looked::Stranger(foreign, came) => {
+            let view = Box::pin(vault.take_in(*foreign, &[], now)).await?;
+            Ok(Opened { view, came })
+        }
+        Looked::Several(contenders, strangers) => {
+            ask_several(vault, contenders, strangers, now).await
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     clock::Timestamp,
     codec::Refused,
-    config::{Accepted, Payload, Settings},
+    config::{Accepted, Foreign, Payload, Settings},
     cookie::{Named, RequestCookies},
     error::Rejection,
     id::SessionId,
@@ -85,31 +85,41 @@ impl Presented {
         .map(|(id, _)| id)
     }
 
-    /// The sessions that the cookies hold or refer to, as many as are looked at, and whether there
-    /// are more: nobody shall be able to keep another from logging out by planting cookies.
-    pub(super) fn all(
-        settings: &Settings,
-        cookies: &RequestCookies,
-        now: Timestamp,
-    ) -> (Vec<(SessionId, Timestamp)>, bool) {
-        let mut all: Vec<(SessionId, Timestamp)> = Vec::new();
+    /// What the cookies hold or refer to, as many as are looked at: nobody shall be able to keep
+    /// another from logging out by planting cookies.
+    pub(super) fn all(settings: &Settings, cookies: &RequestCookies, now: Timestamp) -> Claims {
+        let mut all = Claims::default();
         for (named, value) in of_all_names(settings, cookies) {
             let Ok(candidate) = named.open_cookie(value, now) else {
                 continue;
             };
-            let Some((id, created)) = session_of(&candidate.payload) else {
-                continue;
-            };
-            if all.iter().any(|(known, _)| *known == id) {
+            let session = session_of(&candidate.payload);
+            let is_known = |(id, _): &_| all.sessions.iter().any(|(known, _)| known == id);
+            if session.as_ref().is_some_and(is_known) {
                 continue;
             }
-            if all.len() == MAX_TRIED {
-                return (all, true);
+            if all.sessions.len() + all.foreign.len() == MAX_TRIED {
+                all.are_more = true;
+                return all;
             }
-            all.push((id, created));
+            match (session, candidate.payload) {
+                (Some(session), _) => all.sessions.push(session),
+                (None, Payload::Foreign(foreign)) => all.foreign.push(*foreign),
+                (None, _) => {}
+            }
         }
-        (all, false)
+        all
     }
+}
+
+/// All sessions whose cookies came, dead or alive.
+#[derive(Default)]
+pub(super) struct Claims {
+    /// With the time when each was made.
+    pub(super) sessions: Vec<(SessionId, Timestamp)>,
+    /// Those of another maker that are to be in records: a store knows what they are called.
+    pub(super) foreign: Vec<Foreign>,
+    pub(super) are_more: bool,
 }
 
 /// The session's cookies of its present name, then those of its other names.
@@ -143,7 +153,7 @@ fn session_of(payload: &Payload) -> Option<(SessionId, Timestamp)> {
             Some((id, stamp.created))
         }
         Payload::Reference(stamp, id, _) => Some((id.clone(), stamp.created)),
-        Payload::Foreign(foreign) => Some((foreign.id.clone(), foreign.content.created)),
+        Payload::Foreign(foreign) => Some((foreign.id.clone()?, foreign.content.created)),
     }
 }
 

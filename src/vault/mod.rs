@@ -4,6 +4,7 @@ mod crowd;
 mod destroy;
 mod ends;
 mod enrol;
+mod foreign;
 mod open;
 mod overflow;
 mod own;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read as _},
     path::Path,
     process::{Child, Command},
     thread,
@@ -12,7 +12,7 @@ use axum::{Form, Router, routing::get};
 use serde::Deserialize;
 use serde_json::Value;
 use silverback::{
-    Error, Keys, Session, SessionConfig, SessionLayer,
+    Error, Keys, MemoryStore, Session, SessionConfig, SessionLayer,
     gorilla::{Gorilla, GorillaFiles, KeyPair, SecureCookie},
 };
 use tempfile::TempDir;
@@ -74,9 +74,19 @@ fn app(bytes: &[u8], folder: Option<&Path>) -> Router {
     app_of(bytes, folder, share)
 }
 
-/// Takes sessions over from Go.
+/// Takes sessions over from Go, into cookies.
 fn heir(bytes: &[u8], folder: Option<&Path>) -> Router {
     let take = |config: SessionConfig, cookies| config.read_gorilla(Gorilla::new(cookies));
+    app_of(bytes, folder, take)
+}
+
+/// The same, into a store.
+fn heir_with_store(bytes: &[u8], folder: Option<&Path>) -> Router {
+    let take = |_, cookies| {
+        let keys = Keys::generate().unwrap();
+        let config = SessionConfig::new("account", MemoryStore::new(), keys);
+        config.read_gorilla(Gorilla::new(cookies))
+    };
     app_of(bytes, folder, take)
 }
 
@@ -327,11 +337,43 @@ fn sessions_are_taken_over() {
 }
 
 #[test]
+fn sessions_are_taken_over_into_a_store() {
+    for mut both in Both::each() {
+        let path = both.files.as_ref().map(TempDir::path);
+        both.rust = Site::of(heir_with_store(&[1], path));
+        assert_eq!(both.go("/set?key=n&type=int64&value=1"), "");
+        assert_eq!(both.go("/flash?text=from+Go"), "");
+        let of_go = fs::read(both.jar()).unwrap();
+        assert_eq!(both.rust("/insert?key=n&json=2"), "");
+        assert!(both.go("/show").starts_with("refused: securecookie: "));
+        // Another tab has Go's cookie still.
+        let ours = fs::read(both.jar()).unwrap();
+        fs::write(both.jar(), &of_go).unwrap();
+        assert_eq!(both.rust("/show?key=n"), "2");
+        assert_eq!(both.rust("/flashes"), r#"["from Go"]"#);
+        fs::write(both.jar(), ours).unwrap();
+        assert_eq!(both.rust("/flashes"), "[]");
+        assert_eq!(both.rust("/logout"), "");
+        fs::write(both.jar(), &of_go).unwrap();
+        assert_eq!(both.rust("/show?key=n"), "null");
+    }
+}
+
+#[test]
 fn go_never_finds_half_of_a_file() {
     let Some(both) = Both::start(true) else {
         return;
     };
     assert_eq!(both.rust("/insert?key=n&json=0"), "");
+    // Who has begun to read reads to the end.
+    let name = both.sessions().remove(0);
+    let file = both.files.as_ref().unwrap().path().join(name);
+    let text = fs::read(&file).unwrap();
+    let mut reading = fs::File::open(&file).unwrap();
+    assert_eq!(both.rust("/insert?key=n&json=-1"), "");
+    let mut read = Vec::new();
+    reading.read_to_end(&mut read).unwrap();
+    assert_eq!(read, text);
     let (jar, writer) = (both.jar(), both.rust.address);
     let writing = thread::spawn(move || {
         for n in 1..=40 {
@@ -402,9 +444,15 @@ fn a_file_that_cannot_be_opened_is_a_new_session() {
     let name = both.sessions().remove(0);
     let file = both.files.as_ref().unwrap().path().join(name);
     let text = fs::read(&file).unwrap();
+    let before = fs::read(both.jar()).unwrap();
     for damaged in [&b""[..], &text[..text.len() - 1], b"no text of gorilla's"] {
         fs::write(&file, damaged).unwrap();
         assert_eq!(both.rust("/show?key=n"), "null");
+        // It gets an ID of its own, and nothing goes over what may be half of Go's.
+        assert_eq!(both.rust("/insert?key=n&json=2"), "");
+        assert_eq!(both.rust("/show?key=n"), "2");
+        assert_eq!(fs::read(&file).unwrap(), damaged);
+        fs::write(both.jar(), &before).unwrap();
     }
     // The text is no cookie for the browser.
     let jar = fs::read_to_string(both.jar()).unwrap();

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use base64_simd::URL_SAFE_NO_PAD;
-use silverback::{Explanation, Key, KeyState, Keys, Rejection, Timestamp};
+use silverback::{
+    CookieAttributes, Explanation, Key, KeyState, Keys, Rejection, SessionConfig, Timestamp,
+};
 
 use crate::support::{HOUR, Jar, Kind, START, World, keys};
 
@@ -62,6 +64,24 @@ async fn a_cookie_tells_its_key_its_times_and_its_record() {
             Some(times).filter(|_| !head.is_sealed),
             "{kind:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn one_of_a_former_name_is_told_as_any_other() {
+    for kind in KINDS {
+        let (world, keys, jar) = saved(kind).await;
+        let renamed = kind.config(&world.stores, keys.clone()).cookie_name("new");
+        let told = |config: &SessionConfig| {
+            let told = config.explain(jar.value("s"), world.clock.now()).unwrap();
+            (told.rejection, told.times.is_some())
+        };
+        assert!(!told(&renamed).1, "{kind:?}: it is of another name");
+        let renamed = renamed.former_cookie("s", CookieAttributes::default());
+        assert_eq!(told(&renamed), (None, true), "{kind:?}");
+        keys.rotate_and_revoke(Key::generate().unwrap()).unwrap();
+        let revoked = (Some(Rejection::UnknownKey), true);
+        assert_eq!(told(&renamed), revoked, "{kind:?}");
     }
 }
 

@@ -158,7 +158,7 @@ impl Site {
         let (table, clock) = (Table::of(layout), Clock::manual(START));
         let records = GorillaRecords::new(table.clone(), "sid", format).clock(clock.clone());
         let config = SessionConfig::cookie("sid", Keys::generate().unwrap());
-        let config = configure(config, records.format());
+        let config = configure(config, records.session_format());
         Self {
             table,
             sessions: SessionLayer::new(config).clock(clock.clone()),
@@ -268,7 +268,7 @@ async fn the_browser_has_the_id_and_the_server_the_session() {
         assert_eq!(site.get(jar, "n").await, Some(1));
         site.put(jar, "n", 2).await;
         assert_eq!(site.get(jar, "n").await, Some(2));
-        assert_eq!(site.table.ids(), [id.clone()]);
+        assert_eq!(site.table.ids(), std::slice::from_ref(&id));
         let cookie = jar.value("sid");
         let is_id = cookie == id || cookies().decode("sid", cookie.as_bytes(), START).is_ok();
         assert!(is_id, "{cookie}");

@@ -39,6 +39,12 @@ mod former_names;
 #[cfg(feature = "gorilla")]
 mod gorilla;
 #[cfg(feature = "gorilla")]
+mod gorilla_cases;
+#[cfg(feature = "gorilla")]
+mod gorilla_files;
+#[cfg(feature = "gorilla")]
+mod gorilla_moves;
+#[cfg(feature = "gorilla")]
 mod gorilla_records;
 mod grpc;
 mod headers;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use http::{Method, Request, Response};
 use silverback::{
     ConfigError, ErrorKind, Rejection, Session, SessionConfig, SessionLayer, Subjects,
+    gorilla::{Gorilla, KeyPair, SecureCookie},
     store::{
         Bytes, CookieStore, Expiry, Limits, MemoryStore, Read, Record, RecordKey, Store,
         StoreError, Version,
@@ -216,6 +217,13 @@ async fn what_has_ended_is_kept_in_no_store_that_may_forget() {
     let layer = SessionLayer::try_new(in_cookie.clone());
     assert_eq!(layer.unwrap_err(), error);
     assert!(SessionLayer::try_new(in_cookie.allow_forgetful_stores()).is_ok());
+
+    let pair = KeyPair::signing([1; 32]).unwrap();
+    let gorilla = Gorilla::new(SecureCookie::new([pair]).unwrap());
+    let of_go = SessionConfig::new("s", forgetful(), keys()).read_gorilla(gorilla);
+    let layer = SessionLayer::try_new(of_go.clone());
+    assert_eq!(layer.unwrap_err(), error);
+    assert!(SessionLayer::try_new(of_go.allow_forgetful_stores()).is_ok());
 
     let in_store = SessionConfig::new("s", forgetful(), keys());
     assert_eq!(Subjects::new(&in_store).unwrap_err(), error);

@@ -71,6 +71,7 @@ const FLOORS: &[&[&str]] = &[
         "axum",
         "go_cookies",
         "go_files",
+        "go_import",
         "go_records",
         "testing",
         "guide",
@@ -98,13 +99,15 @@ const FOLDERS: &[(&str, &[&str])] = &[
     ),
     (
         "content",
-        &["index", "frames", "writes", "mark", "mod", "go", "wire"],
+        &[
+            "index", "frames", "writes", "mark", "moved", "mod", "go", "wire",
+        ],
     ),
     (
         "gorilla",
         &[
             "base64", "error", "envelope", "gob", "id", "convert", "layout", "settings", "carried",
-            "files", "mod",
+            "texts", "files", "mod",
         ],
     ),
     (
@@ -125,7 +128,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
     ),
     (
         "go_records",
-        &["records", "kept", "exchange", "service", "mod"],
+        &["records", "kept", "save", "exchange", "service", "mod"],
     ),
     ("request", &["registry", "fetch", "commit", "mod"]),
     ("error", &["config", "rejection", "mod"]),
@@ -205,7 +208,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
         "vault",
         &[
             "retry", "records", "own", "ends", "open", "rosters", "enrol", "subjects", "crowd",
-            "write", "renew", "overflow", "destroy", "save", "mod",
+            "write", "foreign", "renew", "overflow", "destroy", "save", "mod",
         ],
     ),
 ];
@@ -227,6 +230,7 @@ const CRATES: &[&str] = &[
     "src",
     "stores/cached/src",
     "stores/dynamodb/src",
+    "stores/firestore/src",
     "stores/memcached/src",
     "stores/mongodb/src",
     "stores/redb/src",

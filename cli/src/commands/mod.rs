@@ -2,6 +2,7 @@
 
 mod cookie;
 mod end;
+mod import;
 mod inspect;
 mod keys;
 mod list;
@@ -14,6 +15,7 @@ mod sweep;
 pub(crate) use self::{
     cookie::{decode, explain},
     end::{end, end_user},
+    import::import,
     inspect::inspect,
     keys::{keygen, revoke, rotate},
     list::list,

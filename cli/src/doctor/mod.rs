@@ -133,6 +133,9 @@ async fn examine(store: &Opened, doctor: &Doctor, report: &mut Report) {
         // Whether it has its index shows in what is left of those that are over.
         Kind::MongoDb(_) => {}
         Kind::Memcached(_) => report.skipped("eviction", "memcached does not say what it forgets"),
+        Kind::Firestore(_) => {
+            report.skipped("policy", "whether Firestore removes what has expired")
+        }
     }
     if !matches!(
         store.kind,

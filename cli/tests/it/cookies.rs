@@ -128,6 +128,22 @@ async fn what_is_wrong_with_a_cookie_is_said_in_a_sentence() {
 }
 
 #[tokio::test]
+async fn a_cookie_of_a_former_name_is_explained() {
+    const RENAMED: &str = "[sessions.account]\ncookie_name = \"id\"\n\
+        [[sessions.account.former_cookie]]\ncookie_name = \"__Host-account\"\n";
+    let mut world = World::with(At::Files, RENAMED).await.unwrap();
+    let keys = Keys::from_file(world.key_file()).unwrap();
+    world.config = SessionConfig::new("account", world.store.clone(), keys)
+        .idle_timeout(std::time::Duration::from_secs(1_800));
+    let ada = world.log_in("ada", "laptop").await;
+    let header = format!("Cookie: theme=dark; __Host-account={}", ada.cookie);
+    world
+        .tool
+        .run_with(&["explain", "-"], &header)
+        .says(0, "opens the session");
+}
+
+#[tokio::test]
 async fn a_cookie_is_decoded_without_keys() {
     let mut world = World::new(At::Files).await.unwrap();
     let ada = world.log_in("ada", "laptop").await;

@@ -33,7 +33,7 @@ pub(crate) fn examines(world: &World) {
         At::Files => &[("disk", "free"), ("permissions", "mode 700")],
         At::Redb => &[("disk", "free"), ("permissions", "mode 600")],
         At::Redis => &[("clock", ""), ("eviction", "noeviction")],
-        At::Memcached | At::DynamoDb | At::MongoDb => &[],
+        At::Memcached | At::DynamoDb | At::MongoDb | At::Firestore => &[],
         At::Sqlite => &[("journal", "wal"), ("index", "an index")],
         At::Postgres => &[
             ("clock", ""),
@@ -69,7 +69,13 @@ pub(crate) fn misses_indexes(world: &World) {
             world.sql("DROP INDEX silverback_sessions_expires ON silverback_sessions");
         }
         At::DynamoDb => return misses_time_to_live(world),
-        At::Files | At::Sqlite | At::Redb | At::Redis | At::Memcached | At::MongoDb => return,
+        At::Files
+        | At::Sqlite
+        | At::Redb
+        | At::Redis
+        | At::Memcached
+        | At::MongoDb
+        | At::Firestore => return,
     }
     let report = world.tool.run(&["doctor", "--json"]).json(4);
     assert_eq!(item(&report, "index", "no index")["level"], "change");

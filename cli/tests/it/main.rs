@@ -11,6 +11,7 @@ mod support;
 mod cookies;
 mod doctor;
 mod drills;
+mod importing;
 mod keys;
 mod migrating;
 mod refusals;

@@ -44,6 +44,11 @@ async fn dynamodb() {
 }
 
 #[tokio::test]
+async fn firestore() {
+    run(At::Firestore).await;
+}
+
+#[tokio::test]
 async fn mongodb() {
     run(At::MongoDb).await;
 }

@@ -49,6 +49,10 @@ pub(crate) async fn fill(world: &World, count: u8) {
             create(&store, count, then).await;
             store.close().await;
         }
+        At::Firestore => {
+            let over = Expiry::new(then, Clock::system().now());
+            create_until(&world.store, count, over).await;
+        }
         At::MongoDb => {
             let url = world.mongodb().unwrap().url("shop");
             let store = MongoStore::connect(&url).await.unwrap().collection("carts");
@@ -58,8 +62,13 @@ pub(crate) async fn fill(world: &World, count: u8) {
     }
 }
 
+/// Creates records that live for ten minutes, by this clock.
 async fn create(store: &impl Store, count: u8, now: Timestamp) -> Vec<RecordKey> {
-    let expiry = Expiry::new(now.saturating_add(std::time::Duration::from_secs(600)), now);
+    let end = now.saturating_add(std::time::Duration::from_secs(600));
+    create_until(store, count, Expiry::new(end, now)).await
+}
+
+async fn create_until(store: &impl Store, count: u8, expiry: Expiry) -> Vec<RecordKey> {
     let mut keys = Vec::new();
     for number in 0..count {
         let mut key = [number; 32];

@@ -72,6 +72,59 @@ pub struct Migrated {
 }
 
 impl Migrated {
+    /// Makes the result of a step that looked at so many records and moved so many, for a move from
+    /// what is not a [`Store`].
+    ///
+    /// ```
+    /// use silverback::store::Migrated;
+    ///
+    /// let step = Migrated::new(1_000, 12);
+    /// assert_eq!((step.examined(), step.moved()), (1_000, 12));
+    /// ```
+    #[must_use]
+    pub fn new(examined: u64, moved: u64) -> Self {
+        Self {
+            examined,
+            moved,
+            ..Self::default()
+        }
+    }
+
+    /// Makes the result of a step that could not move a record, or look at any.
+    ///
+    /// ```
+    /// use silverback::store::{Migrated, StoreError};
+    ///
+    /// let step = Migrated::failure(StoreError::unavailable("the server does not answer"));
+    /// assert_eq!(step.failed(), 1);
+    /// ```
+    #[must_use]
+    pub fn failure(error: StoreError) -> Self {
+        Self {
+            failed: 1,
+            error: Some(error),
+            ..Self::default()
+        }
+    }
+
+    /// Marks the step as the last one of a migration, and says whether that is
+    /// [complete](Self::is_complete).
+    ///
+    /// ```
+    /// use silverback::store::Migrated;
+    ///
+    /// let last = Migrated::new(10, 0).finished(true);
+    /// assert!(last.is_finished() && last.is_complete());
+    /// ```
+    #[must_use]
+    pub fn finished(self, is_complete: bool) -> Self {
+        Self {
+            finished: true,
+            complete: is_complete,
+            ..self
+        }
+    }
+
     /// Returns how many records the step looked at, in either store.
     ///
     /// ```
@@ -258,8 +311,9 @@ impl<'a, From: Browse, To: Browse> Migration<'a, From, To> {
                 Stage::From => Stage::To,
                 Stage::To => {
                     let round = mem::take(&mut self.round);
-                    step.finished = round.moved + round.left == 0;
-                    step.complete = step.finished && round.failed == 0;
+                    if round.moved + round.left == 0 {
+                        step = step.finished(round.failed == 0);
+                    }
                     Stage::From
                 }
             };

@@ -249,7 +249,7 @@ fn all_valid_sessions_are_there_to_be_ended() {
         ("t1 t2 t3 t4 t5 t6 r7 xyz",  &[1, 2, 3, 4, 5, 6, 7]),
     ];
     for (words, numbers) in rows {
-        let (all, are_more) = Presented::all(&settings(), &cookies(words), NOW);
+        let Claims { sessions: all, are_more, .. } = Presented::all(&settings(), &cookies(words), NOW);
         let found: Vec<_> = all.iter().map(|(id, _)| id.as_bytes()[0]).collect();
         assert_eq!((&*found, are_more), (numbers, false), "{words}");
         assert!(all.iter().all(|(_, created)| *created == CREATED), "{words}");
@@ -277,7 +277,11 @@ fn a_logout_ends_up_to_64_sessions() {
         (70, 0, 64, true),
     ];
     for (good, bad, ends, more) in rows {
-        let (all, are_more) = Presented::all(&settings(), &flood(good, bad), NOW);
+        let Claims {
+            sessions: all,
+            are_more,
+            ..
+        } = Presented::all(&settings(), &flood(good, bad), NOW);
         assert_eq!((all.len(), are_more), (ends, more), "{good} {bad}");
         let first = |number| SessionId::of_token(&[number; 16]);
         let numbers = 0..u8::try_from(ends).unwrap();

@@ -41,7 +41,7 @@ use crate::{RedisStore, calls::no_answer, error, link::To, script};
 /// let cookies = SecureCookie::new([KeyPair::encrypting(hash_key, block_key)?])?;
 /// let records = GorillaRedis::redistore(redis);
 /// let records = GorillaRecords::new(records, "account", Gorilla::new(cookies));
-/// let account = SessionConfig::cookie("account", keys).write_gorilla(records.format());
+/// let account = SessionConfig::cookie("account", keys).write_gorilla(records.session_format());
 /// let app: Router = Router::new()
 ///     .route("/", get(async || "hello"))
 ///     .layer(SessionLayer::new(account))

@@ -22,6 +22,7 @@
 #![allow(clippy::panic, reason = "only tests call this")]
 
 mod dynamodb;
+mod firestore;
 mod galera;
 mod go;
 mod mariadb;
@@ -39,6 +40,7 @@ mod waiting;
 
 pub use self::{
     dynamodb::DynamoDb,
+    firestore::Firestore,
     galera::Galera,
     go::GoServer,
     mariadb::{MariaDb, MariaDbOptions},

@@ -44,7 +44,7 @@ use crate::{InvalidTableName, SqlStore, fault::Fault, retry::retry, table::Table
 /// let cookies = SecureCookie::new([KeyPair::encrypting(hash_key, block_key)?])?;
 /// let records = GorillaPostgres::new(pool);
 /// let records = GorillaRecords::new(records, "account", Gorilla::new(cookies));
-/// let account = SessionConfig::cookie("account", keys).write_gorilla(records.format());
+/// let account = SessionConfig::cookie("account", keys).write_gorilla(records.session_format());
 /// let app: Router = Router::new()
 ///     .route("/", get(async || "hello"))
 ///     .layer(SessionLayer::new(account))

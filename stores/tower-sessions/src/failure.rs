@@ -13,7 +13,7 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// A database has failed.
-    #[cfg(any(feature = "postgres", feature = "redis-1"))]
+    #[cfg(any(feature = "redis-1", feature = "sqlx"))]
     pub(crate) fn backend(error: &dyn error::Error) -> Self {
         Self::Backend(sentence(error))
     }

@@ -20,7 +20,8 @@
 //! | `v0_14` | tower-sessions 0.14, which axum-login 0.18 and axum-messages 0.8 need | no |
 //! | `v0_15` | tower-sessions 0.15 | no |
 //! | `redis-1` | [`Former::redis`], with redis 1.x | no |
-//! | `postgres` | [`Former::postgres`], with sqlx 0.9, which needs Rust 1.94 | no |
+//! | `sqlx` | [`Former::sqlx`], with sqlx 0.9, which needs Rust 1.94, and the driver that you choose | no |
+//! | `deletion-task` | tower-sessions' feature of that name: `continuously_delete_expired` | no |
 //! | `signed` | [`FormerSessions::signed`] | no |
 //! | `private` | [`FormerSessions::private`] | no |
 //!
@@ -33,6 +34,7 @@ mod answer;
 mod failure;
 mod former;
 mod layer;
+mod migration;
 mod request;
 mod row;
 mod store;
@@ -41,6 +43,7 @@ mod version;
 pub use self::{
     former::{Former, FormerSessionService, FormerSessions},
     layer::{TowerSessionLayer, TowerSessionService},
+    migration::FormerMigration,
     store::TowerSessionStore,
 };
 

@@ -10,6 +10,7 @@ use silverback::{
 use crate::{
     failure::Failure,
     former::Former,
+    migration::FormerMigration,
     row::{Kept, Row, date, key_of, random_id, timestamp, values},
 };
 
@@ -122,7 +123,8 @@ impl<S: Store> TowerSessionStore<S> {
     /// A session that has been moved is deleted from the former store. One that ends is deleted from
     /// both, and for 60 seconds this store remembers that it has ended, so that a request which read
     /// the former store earlier does not bring it back. A session that is in neither store costs one
-    /// call of each. When the longest session of the former store is over, take this out again.
+    /// call of each. When the longest session of the former store is over, or a
+    /// [`migration`](Self::migration) is complete, take this out again.
     ///
     /// Switch all servers at once: those that still run without this do not find a session that has
     /// been moved.
@@ -131,6 +133,40 @@ impl<S: Store> TowerSessionStore<S> {
         Self {
             former: Some(former),
             ..self
+        }
+    }
+
+    /// Begins to move all sessions of the former store, a few at each
+    /// [`step`](FormerMigration::step), while they are in use. `None` if this store [moves from
+    /// none](Self::moving_from), or from one that cannot list what it has: that can
+    /// [`Former::redis`] and [`Former::sqlx`] alone.
+    ///
+    /// Begin when all servers have `moving_from`. It begins anew where another has ended or was
+    /// interrupted, and any number may run at once, in any processes. A session takes five calls of
+    /// the stores, one after the other. Once it is complete, nothing is left in the former store but
+    /// what has been copied.
+    ///
+    /// ```
+    /// use silverback::MemoryStore;
+    /// use silverback_tower_sessions::{Former, TowerSessionStore};
+    /// # use tower_sessions_0_14 as tower_sessions;
+    ///
+    /// let old = tower_sessions::MemoryStore::default();
+    /// let store = TowerSessionStore::new(MemoryStore::new()).moving_from(Former::v0_14(old));
+    /// assert!(store.migration().is_none()); // theirs in memory cannot be listed
+    /// ```
+    pub fn migration(&self) -> Option<FormerMigration<'_, S>> {
+        FormerMigration::new(self, self.former.as_ref()?)
+    }
+
+    /// Moves a session, and says whether it has.
+    ///
+    /// One that is here already may be about to be deleted there by the one who has moved it: what
+    /// else deleted it there would look to that one like a logout.
+    pub(crate) async fn move_one(&self, former: &Former, id: i128) -> Result<bool, Failure> {
+        match self.look(id).await? {
+            Found::Nothing => Ok(self.move_in(former, id).await?.is_some()),
+            Found::Row(..) | Found::Ended => Ok(false),
         }
     }
 
@@ -193,6 +229,13 @@ impl<S: Store> TowerSessionStore<S> {
         };
         let (data, expiry) = (values(&row.data)?, self.expiry(&row));
         match self.store.create(&key_of(id), data, expiry).await {
+            // It may have ended since it was read, and longer ago than that is remembered.
+            Ok(version) if former.load(id).await?.is_none() => {
+                match self.store.delete(&key_of(id), Some(version)).await {
+                    Ok(()) | Err(StoreError::Conflict) => Ok(None),
+                    Err(error) => Err(error.into()),
+                }
+            }
             Ok(version) => {
                 // It is here now, whether it is still there or not: its end removes both.
                 let _ = former.delete(id).await;

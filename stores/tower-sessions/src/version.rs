@@ -119,7 +119,7 @@ macro_rules! version {
             }
 
             /// As the cookie has it, and the published stores.
-            #[cfg(any(feature = "postgres", feature = "redis-1"))]
+            #[cfg(any(feature = "redis-1", feature = "sqlx"))]
             #[allow(dead_code, reason = "one version's is enough")]
             pub(crate) fn text(id: i128) -> String {
                 Id(id).to_string()
@@ -193,9 +193,9 @@ macro_rules! version {
     };
 }
 
-#[cfg(all(any(feature = "postgres", feature = "redis-1"), not(feature = "v0_15")))]
+#[cfg(all(any(feature = "redis-1", feature = "sqlx"), not(feature = "v0_15")))]
 pub(crate) use self::v0_14::{parse, text};
-#[cfg(all(any(feature = "postgres", feature = "redis-1"), feature = "v0_15"))]
+#[cfg(all(any(feature = "redis-1", feature = "sqlx"), feature = "v0_15"))]
 pub(crate) use self::v0_15::{parse, text};
 
 #[cfg(feature = "v0_14")]

@@ -17,11 +17,14 @@ use silverback::{
     testing::{Body, Browser},
 };
 use silverback_dynamodb::DynamoDbStore;
+use silverback_firestore::FirestoreStore;
 use silverback_memcached::MemcachedStore;
 use silverback_mongodb::MongoStore;
 use silverback_redis::RedisStore;
 use silverback_sqlx::{SqlStore, SqliteStore};
-use silverback_test_servers::{DynamoDb, MariaDb, Memcached, Postgres, Redis, SecantusDb};
+use silverback_test_servers::{
+    DynamoDb, Firestore, MariaDb, Memcached, Postgres, Redis, SecantusDb,
+};
 use tower::service_fn;
 
 use self::reopened::Reopened;
@@ -44,6 +47,7 @@ pub(crate) enum At {
     Postgres,
     MariaDb,
     Memcached,
+    Firestore,
     MongoDb,
     DynamoDb,
 }
@@ -55,6 +59,7 @@ enum Server {
     Postgres(Postgres),
     MariaDb(MariaDb),
     Memcached(Memcached),
+    Firestore(Firestore),
     MongoDb(SecantusDb),
     DynamoDb { _server: DynamoDb },
 }
@@ -76,7 +81,7 @@ pub(crate) struct Visit {
 }
 
 const SETTINGS: &str =
-    "[sessions.account]\nidle_timeout = \"30m\"\nabsolute_timeout = \"14 days\"\n";
+    "[sessions.account]\nidle_timeout = \"1 day\"\nabsolute_timeout = \"14 days\"\n";
 
 impl World {
     /// `None` if the server is not installed.
@@ -95,6 +100,9 @@ impl World {
         let config = SessionConfig::new("account", store.clone(), keys).settings(read(&file));
         let mut tool = Tool::default();
         tool.env("SILVERBACK_STORE", &dsn);
+        if let Server::Firestore(server) = &server {
+            tool.env("FIRESTORE_EMULATOR_HOST", &server.host());
+        }
         tool.env("SILVERBACK_SETTINGS", file.to_str().unwrap());
         tool.env("SILVERBACK_SECTION", "sessions.account");
         tool.env("SILVERBACK_KEY_FILE", key_file.to_str().unwrap());
@@ -190,7 +198,8 @@ impl World {
             | Server::Redis(_)
             | Server::Memcached(_)
             | Server::DynamoDb { .. }
-            | Server::MongoDb(_) => {
+            | Server::MongoDb(_)
+            | Server::Firestore(_) => {
                 panic!("{:?} has no such statement", self.at)
             }
         }
@@ -298,6 +307,17 @@ async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Serv
             );
             let server = Server::DynamoDb { _server: server };
             (dsn, DynStore::new(store), server)
+        }
+        At::Firestore => {
+            let server = Firestore::start()?;
+            let store = FirestoreStore::connect_emulator(&server.host(), "firestore://shop").await;
+            let store = store.unwrap().collection("sessions").unwrap();
+            let dsn = "firestore://shop?collection=sessions".to_owned();
+            (
+                dsn,
+                DynStore::new(store.timeout(long)),
+                Server::Firestore(server),
+            )
         }
         At::MongoDb => {
             let server = SecantusDb::start()?;

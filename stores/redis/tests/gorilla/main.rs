@@ -69,6 +69,11 @@ impl Bench {
         both.into_iter().filter_map(|start| start())
     }
 
+    fn tell(&self, command: &[&str]) {
+        let reply = self.redis.ask(command);
+        assert!(!matches!(reply, Reply::Error(_)), "{reply:?}");
+    }
+
     fn keys(&self) -> Vec<String> {
         keys(&self.redis)
     }
@@ -157,20 +162,20 @@ fn redis_has_what_go_puts_there() {
         let key = bench.keys().remove(0);
         let month = left(&bench.redis, &key);
         assert!((2_591_000..=2_592_000).contains(&month), "{month}");
-        bench.redis.ask(&["EXPIRE", &key, "1000"]);
+        bench.tell(&["EXPIRE", &key, "1000"]);
         assert_eq!(bench.both.rust("/insert/n/2"), "");
-        assert_eq!(bench.keys(), [key.clone()]);
+        assert_eq!(bench.keys(), std::slice::from_ref(&key));
         assert!(left(&bench.redis, &key) > 2_000_000);
         // What another program puts there is no session, and stays.
-        bench.redis.ask(&["SET", &key, "garbage"]);
+        bench.tell(&["SET", &key, "garbage"]);
         assert_eq!(bench.both.rust("/show/n"), "null");
         assert_eq!(bench.both.rust("/insert/n/3"), "");
         assert_eq!(bench.count(), 2);
         assert_eq!(bench.both.go("/show"), "n int 3\n");
-        bench.redis.ask(&["DEL", &key]);
+        bench.tell(&["DEL", &key]);
         let key = bench.keys().remove(0);
-        bench.redis.ask(&["DEL", &key]);
-        bench.redis.ask(&["LPUSH", &key, "a list"]);
+        bench.tell(&["DEL", &key]);
+        bench.tell(&["LPUSH", &key, "a list"]);
         assert_eq!(bench.both.status("/show/n"), "503");
     }
 }

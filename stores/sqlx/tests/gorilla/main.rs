@@ -10,12 +10,12 @@
 #[path = "../../../../tests/go/both.rs"]
 mod both;
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use silverback::{GoRecords, gorilla::GoPayload};
 use silverback_sqlx::GorillaPostgres;
 use silverback_test_servers::Postgres;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::{PgPool, postgres::PgPoolOptions, query_scalar, raw_sql};
 
 use self::both::{Both, RUNTIME};
 
@@ -24,72 +24,97 @@ const PROGRAM: (&str, &[&str]) = ("postgres.go", &["github.com/lib/pq"]);
 /// Longer than a busy machine keeps a call waiting.
 const LONG: Duration = Duration::from_secs(120);
 
+/// The server of all tests, each with a database of its own.
+fn server() -> Option<&'static Postgres> {
+    static SERVER: OnceLock<Option<Postgres>> = OnceLock::new();
+    SERVER.get_or_init(Postgres::start).as_ref()
+}
+
 /// A database with pgstore's table.
 struct Bench {
-    postgres: Postgres,
     both: Both,
+    pool: PgPool,
 }
 
 impl Bench {
-    fn start() -> Option<Self> {
-        let postgres = Postgres::start()?;
-        let url = format!("{}?sslmode=disable", postgres.url());
-        let store = ["pgstore", &url];
-        let records = records(&postgres);
-        let both = Both::start(PROGRAM, &store, true, records, GoPayload::Sessions)?;
-        Some(Self { postgres, both })
+    fn start(database: &str) -> Option<Self> {
+        let server = server()?;
+        server.sql(&format!("CREATE DATABASE {database}"));
+        let url = server.url_of(database);
+        let options = PgPoolOptions::new().acquire_timeout(LONG);
+        let pool = RUNTIME.block_on(async { options.connect_lazy(&url) });
+        let pool = pool.unwrap();
+        let url = format!("{url}?sslmode=disable");
+        let (store, payload) = (["pgstore", &url], GoPayload::Sessions);
+        let both = Both::start(PROGRAM, &store, true, records(&pool), payload)?;
+        Some(Self { both, pool })
     }
 
-    fn sql(&self, statement: &str) -> String {
-        self.postgres.sql(statement).trim_end().to_owned()
+    fn records(&self) -> GorillaPostgres {
+        records(&self.pool)
+    }
+
+    fn sql(&self, statements: &'static str) {
+        let done = raw_sql(statements).execute(&self.pool);
+        RUNTIME.block_on(done).unwrap();
     }
 
     fn count(&self) -> usize {
-        self.sql("SELECT count(*) FROM http_sessions")
-            .parse()
-            .unwrap()
+        let count = query_scalar::<_, i64>("SELECT count(*) FROM http_sessions");
+        let count = RUNTIME.block_on(count.fetch_one(&self.pool)).unwrap();
+        usize::try_from(count).unwrap()
     }
 }
 
-fn records(postgres: &Postgres) -> GorillaPostgres {
-    let pool = PgPoolOptions::new().acquire_timeout(LONG);
-    let pool = RUNTIME.block_on(async { pool.connect_lazy(&postgres.url()) });
-    GorillaPostgres::new(pool.unwrap()).timeout(LONG)
+fn records(pool: &PgPool) -> GorillaPostgres {
+    GorillaPostgres::new(pool.clone()).timeout(LONG)
 }
 
 #[test]
 fn values_go_to_and_fro() {
-    let Some(bench) = Bench::start() else { return };
+    let Some(bench) = Bench::start("values") else {
+        return;
+    };
     both::values_go_to_and_fro(&bench.both);
 }
 
 #[test]
 fn a_message_is_shown_once() {
-    let Some(bench) = Bench::start() else { return };
+    let Some(bench) = Bench::start("messages") else {
+        return;
+    };
     both::a_message_is_shown_once(&bench.both);
 }
 
 #[test]
 fn a_logout_ends_the_session_for_both() {
-    let Some(bench) = Bench::start() else { return };
+    let Some(bench) = Bench::start("logouts") else {
+        return;
+    };
     both::a_logout_ends_the_session_for_both(&bench.both, || bench.count());
 }
 
 #[test]
 fn nothing_of_a_faster_request_is_lost() {
-    let Some(bench) = Bench::start() else { return };
+    let Some(bench) = Bench::start("conflicts") else {
+        return;
+    };
     both::nothing_of_a_faster_request_is_lost(&bench.both, || bench.count());
 }
 
 #[test]
 fn a_renewal_locks_an_old_cookie_out() {
-    let Some(bench) = Bench::start() else { return };
+    let Some(bench) = Bench::start("renewals") else {
+        return;
+    };
     both::a_renewal_locks_an_old_cookie_out(&bench.both, || bench.count());
 }
 
 #[test]
 fn a_row_that_is_over_is_none() {
-    let Some(bench) = Bench::start() else { return };
+    let Some(bench) = Bench::start("ends") else {
+        return;
+    };
     assert_eq!(bench.both.go("/set?key=n&type=int&value=1"), "");
     let cookie = bench.both.cookie();
     bench.sql(
@@ -106,7 +131,7 @@ fn a_row_that_is_over_is_none() {
     bench.sql("UPDATE http_sessions SET modified_on = now(), expires_on = now()");
     bench.both.plant(&cookie);
     assert_eq!(bench.both.rust("/show/n"), "1");
-    let sweep = || RUNTIME.block_on(records(&bench.postgres).sweep()).unwrap();
+    let sweep = || RUNTIME.block_on(bench.records().sweep()).unwrap();
     assert_eq!(sweep(), 0);
     bench.sql(
         "UPDATE http_sessions SET modified_on = now() - interval '2 hours', \
@@ -118,7 +143,9 @@ fn a_row_that_is_over_is_none() {
 /// Two requests of Go's that find no row make one each.
 #[test]
 fn of_two_rows_the_next_save_leaves_one() {
-    let Some(bench) = Bench::start() else { return };
+    let Some(bench) = Bench::start("twins") else {
+        return;
+    };
     assert_eq!(bench.both.go("/set?key=n&type=int&value=1"), "");
     bench.sql(
         "INSERT INTO http_sessions (key, data, created_on, modified_on, expires_on) \
@@ -145,10 +172,12 @@ fn of_two_rows_the_next_save_leaves_one() {
 
 #[test]
 fn calls_say_what_they_did() {
-    let Some(bench) = Bench::start() else { return };
+    let Some(bench) = Bench::start("calls") else {
+        return;
+    };
     let minute = Duration::from_secs(60);
     bench.sql("CREATE SCHEMA app; CREATE TABLE app.rows (LIKE http_sessions INCLUDING ALL)");
-    let records = records(&bench.postgres).table("app.rows").unwrap();
+    let records = bench.records().table("app.rows").unwrap();
     RUNTIME.block_on(async {
         assert_eq!(records.load("ID").await.unwrap(), None);
         assert!(!records.replace("ID", b"", b"x", minute).await.unwrap());
@@ -165,9 +194,7 @@ fn calls_say_what_they_did() {
 
 #[test]
 fn a_name_that_is_none_is_refused() {
-    let Some(postgres) = Postgres::start() else {
-        return;
-    };
-    let table = records(&postgres).table("http_sessions; DROP");
+    let pool = RUNTIME.block_on(async { PgPoolOptions::new().connect_lazy("postgres://nowhere") });
+    let table = records(&pool.unwrap()).table("http_sessions; DROP");
     assert!(table.is_err());
 }

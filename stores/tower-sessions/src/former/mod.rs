@@ -2,18 +2,25 @@
 
 mod cookie;
 mod layer;
-#[cfg(any(feature = "postgres", feature = "redis-1"))]
+mod list;
+#[cfg(any(feature = "redis-1", feature = "sqlx"))]
 mod packed;
-#[cfg(feature = "postgres")]
-mod postgres;
 #[cfg(feature = "redis-1")]
 mod redis;
+#[cfg(feature = "sqlx")]
+mod sql;
 
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
+#[cfg(feature = "sqlx")]
+use ::sqlx::{ColumnIndex, Database, Decode, Encode, Executor, IntoArguments, Type};
+#[cfg(feature = "sqlx")]
+use ::time::OffsetDateTime;
+
 pub use self::layer::{FormerSessionService, FormerSessions};
+pub(crate) use self::list::List;
 use crate::{failure::Failure, row::Row};
 
 /// A store of tower-sessions that you are leaving: any type that implements its `SessionStore`, or
@@ -32,6 +39,11 @@ pub(crate) trait Rows: Send + Sync + 'static {
     async fn load(&self, id: i128) -> Result<Option<Row>, Failure>;
     async fn save(&self, row: Row) -> Result<(), Failure>;
     async fn delete(&self, id: i128) -> Result<(), Failure>;
+
+    /// Itself, if it can be listed.
+    fn list(&self) -> Option<&dyn List> {
+        None
+    }
 }
 
 impl Former {
@@ -86,41 +98,35 @@ impl Former {
         Self(Arc::new(self::redis::RedisRows(connection)))
     }
 
-    /// Takes the rows of `tower-sessions-sqlx-store` in PostgreSQL, in its table
-    /// `tower_sessions.session`.
+    /// Takes the rows of `tower-sessions-sqlx-store` in PostgreSQL, MySQL or SQLite. Your sqlx has
+    /// the driver.
+    ///
+    /// The store's own names of its table are `["tower_sessions", "session"]` in PostgreSQL and
+    /// MySQL, and `["tower_sessions"]` in SQLite.
     ///
     /// ```no_run
     /// use silverback_tower_sessions::Former;
     /// use sqlx::PgPool;
     ///
     /// # async fn f() -> sqlx::Result<()> {
-    /// let former = Former::postgres(PgPool::connect("postgres://localhost/shop").await?);
+    /// let pool = PgPool::connect("postgres://localhost/shop").await?;
+    /// let former = Former::sqlx(pool, &["tower_sessions", "session"]);
     /// # Ok(())
     /// # }
     /// ```
-    #[cfg(feature = "postgres")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+    #[cfg(feature = "sqlx")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sqlx")))]
     #[must_use]
-    pub fn postgres(pool: sqlx::PgPool) -> Self {
-        Self::postgres_table(pool, "tower_sessions", "session")
-    }
-
-    /// As [`postgres`](Self::postgres), for what `with_schema_name` and `with_table_name` have
-    /// named otherwise.
-    ///
-    /// ```no_run
-    /// # use silverback_tower_sessions::Former;
-    /// # fn f(pool: sqlx::PgPool) {
-    /// let former = Former::postgres_table(pool, "public", "sessions");
-    /// # }
-    /// ```
-    #[cfg(feature = "postgres")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
-    #[must_use]
-    pub fn postgres_table(pool: sqlx::PgPool, schema: &str, table: &str) -> Self {
-        Self(Arc::new(self::postgres::PostgresRows::new(
-            pool, schema, table,
-        )))
+    pub fn sqlx<DB>(pool: ::sqlx::Pool<DB>, table: &[&str]) -> Self
+    where
+        DB: Database<Arguments: IntoArguments<DB>>,
+        for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+        for<'v> String: Decode<'v, DB> + Encode<'v, DB> + Type<DB>,
+        for<'v> Vec<u8>: Decode<'v, DB> + Encode<'v, DB> + Type<DB>,
+        for<'v> OffsetDateTime: Encode<'v, DB> + Type<DB>,
+        usize: ColumnIndex<DB::Row>,
+    {
+        Self(Arc::new(sql::SqlRows::new(pool, table)))
     }
 
     pub(crate) fn parse(&self, text: &str) -> Option<i128> {
@@ -137,6 +143,10 @@ impl Former {
 
     pub(crate) async fn delete(&self, id: i128) -> Result<(), Failure> {
         self.0.delete(id).await
+    }
+
+    pub(crate) fn list(&self) -> Option<&dyn List> {
+        self.0.list()
     }
 }
 

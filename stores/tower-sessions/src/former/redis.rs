@@ -5,6 +5,7 @@ use redis::{Cmd, FromRedisValue, aio::ConnectionLike, cmd};
 
 use super::{
     Rows,
+    list::{Ids, List},
     packed::{pack, unpack},
 };
 use crate::{
@@ -46,5 +47,32 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Rows for RedisRows<C> {
 
     async fn delete(&self, id: i128) -> Result<(), Failure> {
         self.ask(cmd("DEL").arg(text(id))).await
+    }
+
+    fn list(&self) -> Option<&dyn List> {
+        Some(self)
+    }
+}
+
+/// Keys that are as long as an ID is in base64.
+const LIKE_AN_ID: &str = "??????????????????????";
+
+#[async_trait]
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> List for RedisRows<C> {
+    async fn ids(&self, from: &str, limit: usize) -> Result<Ids, Failure> {
+        let mut scan = cmd("SCAN");
+        scan.arg(if from.is_empty() { "0" } else { from })
+            .arg("MATCH")
+            .arg(LIKE_AN_ID)
+            .arg("COUNT")
+            .arg(limit)
+            .arg("TYPE")
+            .arg("string");
+        let (next, keys): (String, Vec<Vec<u8>>) = self.ask(&scan).await?;
+        let texts = keys.iter().filter_map(|key| str::from_utf8(key).ok());
+        Ok(Ids {
+            ids: texts.filter_map(parse).collect(),
+            next: Some(next).filter(|next| next != "0"),
+        })
     }
 }

@@ -251,6 +251,46 @@ async fn sessions_move_from_a_former_store_once() {
     assert!(store.save(&record).await.is_err());
 }
 
+/// A store that is being left, whose only session ends as soon as it was read.
+#[derive(Debug)]
+struct Ending(Record, AtomicBool);
+
+#[async_trait::async_trait]
+impl SessionStore for Ending {
+    async fn save(&self, _: &Record) -> Result<()> {
+        unreachable!("nobody writes to a store that is being left")
+    }
+
+    async fn load(&self, _: &Id) -> Result<Option<Record>> {
+        let has_ended = self.1.swap(true, Ordering::SeqCst);
+        Ok((!has_ended).then(|| self.0.clone()))
+    }
+
+    async fn delete(&self, _: &Id) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Whoever moves it may be stopped for longer than an end is remembered.
+#[tokio::test]
+async fn a_session_that_ends_while_it_is_moved_does_not_come_back() {
+    let (store, _) = in_memory();
+    let mut record = record(1, 60);
+    record.expiry_date = OffsetDateTime::now_utc() + time::Duration::days(9_999);
+    let id = record.id;
+    let store = store.moving_from(former(Ending(record, AtomicBool::new(false))));
+    for _ in 0..2 {
+        assert_eq!(store.load(&id).await.unwrap(), None);
+    }
+}
+
+/// axum-login's example has it.
+#[test]
+fn expired_sessions_can_be_deleted_by_a_task() {
+    let (store, _) = in_memory();
+    drop(store.continuously_delete_expired(Duration::from_secs(60)));
+}
+
 #[tokio::test]
 async fn no_visitor_notices_a_move_to_another_store() {
     let old = tower_sessions::MemoryStore::default();

@@ -1,0 +1,170 @@
+//! Moving the sessions of a Go program's files into the store.
+
+use std::{path::Path, time::Duration};
+
+use serde::Serialize;
+use silverback::{
+    GorillaImport, GorillaImported,
+    gorilla::{Gorilla, GorillaFiles, KeyPair, SecureCookie},
+};
+use tokio::{
+    signal::unix::{self, SignalKind},
+    time,
+};
+
+use zeroize::Zeroizing;
+
+use super::progress::Progress;
+use crate::{
+    args::{Common, Import, Sure},
+    ask,
+    failure::{Failure, chain},
+    keyring,
+    out::{self, Out},
+    settings,
+    site::{self, Site},
+};
+
+#[derive(Serialize)]
+struct Report {
+    moved: u64,
+    over: u64,
+    refused: u64,
+    failed: u64,
+    is_complete: bool,
+}
+
+pub(crate) async fn import(common: &Common, import: &Import, out: &mut Out) -> Result<(), Failure> {
+    let length = |name, text: &Option<String>| {
+        let length = text.as_ref().map(|text| settings::length(name, text));
+        length.transpose()
+    };
+    let pause = length("--pause", &import.pause)?.unwrap_or_default();
+    let mut cookies = SecureCookie::new(pairs(&import.go_key_file)?)
+        .map_err(|error| refused(&import.go_key_file, &error))?
+        .max_length(None);
+    if let Some(age) = length("--go-max-age", &import.go_max_age)? {
+        cookies = cookies.max_age(age);
+    }
+    let store = site::store(common).await?;
+    let site = Site::with_keys(common, Some(&store))?;
+    let files = GorillaFiles::new(&import.folder, site.name.as_str(), cookies.clone());
+    let config = site.config.cookie_name(site.name.as_str());
+    let queues = import.go_flash_queue.iter();
+    let gorilla = queues.fold(Gorilla::new(cookies), |gorilla, queue| {
+        gorilla.flash_queue(queue)
+    });
+    let files = files.import(&config.read_gorilla(gorilla))?;
+    let (folder, shown) = (import.folder.display(), &store.dsn.shown);
+    let left = if import.remove { "remove" } else { "leave" };
+    let question = format!("Move the sessions of {folder} to {shown}, and {left} the files?");
+    let yes = import.yes;
+    ask::whether(
+        &question,
+        Sure {
+            yes,
+            dry_run: false,
+        },
+    )?;
+    let files = match import.remove {
+        true => files.remove_files(),
+        false => files,
+    };
+    let all = run(files, import.batch, pause, out).await?;
+    report(&all, out)?;
+    match all.error() {
+        Some(error) => Err(Failure::Failed(format!(
+            "not every file could be imported; the first error: {}",
+            chain(error)
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The keys of the Go program.
+fn pairs(path: &Path) -> Result<Vec<KeyPair>, Failure> {
+    let text = keyring::text_of(path)?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let pair = |line: &str| {
+        let mut words = line.split_whitespace().map(|word| bytes(path, word));
+        let hash_key = words.next().transpose()?.unwrap_or_default();
+        let pair = match words.next().transpose()? {
+            Some(block_key) => KeyPair::encrypting(hash_key, block_key),
+            None => KeyPair::signing(hash_key),
+        };
+        pair.map_err(|error| refused(path, &error))
+    };
+    lines.map(pair).collect()
+}
+
+fn bytes(path: &Path, hex: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let digits = hex.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| {
+        let pair = std::str::from_utf8(pair)
+            .ok()
+            .filter(|pair| pair.len() == 2)?;
+        u8::from_str_radix(pair, 16).ok()
+    };
+    let bytes: Option<Vec<_>> = digits.map(byte).collect();
+    let shown = path.display();
+    let bad = || Failure::Refused(format!("{shown}: a key has hexadecimal digits alone"));
+    bytes.map(Zeroizing::new).ok_or_else(bad)
+}
+
+fn refused(path: &Path, error: &dyn std::error::Error) -> Failure {
+    Failure::Refused(format!("{}: {error}", path.display()))
+}
+
+/// Imports until there is nothing left to do.
+async fn run(
+    mut files: GorillaImport,
+    batch: usize,
+    pause: Duration,
+    out: &mut Out,
+) -> Result<GorillaImported, Failure> {
+    let (mut all, mut progress) = (GorillaImported::default(), Progress::new());
+    // From here on, Ctrl-C ends it between two batches.
+    let mut interrupt = unix::signal(SignalKind::interrupt())?;
+    loop {
+        let step = files.step(batch).await;
+        all.add(step.map_err(|error| Failure::failed("the folder cannot be read", &error))?);
+        if all.is_finished() {
+            break;
+        }
+        let (moved, over) = (all.moved(), all.over());
+        progress.show(&format!("{moved} in the store, {over} over"));
+        let is_interrupted = tokio::select! {
+            biased;
+            _ = interrupt.recv() => true,
+            () = time::sleep(pause) => false,
+        };
+        if is_interrupted {
+            progress.end();
+            report(&all, out)?;
+            let far = out::counted(all.moved(), "session");
+            return Err(Failure::Interrupted(format!(
+                "interrupted after {far} had been imported; the next import passes over them"
+            )));
+        }
+    }
+    progress.end();
+    Ok(all)
+}
+
+fn report(all: &GorillaImported, out: &mut Out) -> Result<(), Failure> {
+    let report = Report {
+        moved: all.moved(),
+        over: all.over(),
+        refused: all.refused(),
+        failed: all.failed(),
+        is_complete: all.is_finished() && all.failed() == 0,
+    };
+    if out.is_json {
+        return out.json(&report);
+    }
+    let moved = out::counted(report.moved, "session");
+    let (over, refused, failed) = (report.over, report.refused, report.failed);
+    out.line(format!(
+        "{moved} in the store, {over} over, {refused} refused by Go too, {failed} failed"
+    ))
+}

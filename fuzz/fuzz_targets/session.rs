@@ -1,0 +1,78 @@
+//! Any bytes as the payload of a session's cookie: it is read, changed and written, and Go's side
+//! of it can be read again.
+#![no_main]
+
+use std::convert::Infallible;
+
+use http::{Request, Response, header};
+use libfuzzer_sys::fuzz_target;
+use silverback::{
+    Clock, Key, Session, SessionConfig, SessionLayer, Timestamp,
+    gorilla::{GoPayload, GoType, Gorilla, KeyPair, SecureCookie, gob::Gob},
+};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+fn cookies() -> SecureCookie {
+    let pair = KeyPair::signing([1; 32]).expect("a key");
+    SecureCookie::new([pair]).expect("a pair")
+}
+
+/// Reads everything, and changes something of each kind.
+fn handle(session: &Session) {
+    for key in session.keys().unwrap_or_default() {
+        let value = session.get::<serde_json::Value>(&key);
+        if let Ok(Some(value)) = value {
+            drop(session.insert(&key, [value]));
+        }
+    }
+    drop(session.flashes::<serde_json::Value>());
+    drop(session.insert("n", -1));
+    drop(session.flash("hello"));
+}
+
+fn visit(payload: GoPayload, bytes: &[u8]) {
+    // What is too long for a cookie is refused before it is read.
+    let Ok(value) = cookies().encode("s", bytes, NOW) else {
+        return;
+    };
+    let key = Key::from_bytes(&[3; 32]).expect("a key of 32 bytes");
+    let config = SessionConfig::cookie("s", key);
+    let config = config.write_gorilla(Gorilla::new(cookies()).payload(payload));
+    let service = service_fn(async |request: Request<()>| {
+        let session = request.extensions().get::<Session>();
+        handle(session.expect("the layer inserts it"));
+        Ok::<_, Infallible>(Response::new(String::new()))
+    });
+    let layer = SessionLayer::new(config).clock(Clock::manual(NOW));
+    let request = Request::builder().header(header::COOKIE, format!("s={value}"));
+    let request = request.body(()).expect("base64 goes into a header");
+    let response = layer.layer(service).oneshot(request);
+    let response = pollster::block_on(response).expect("it cannot fail");
+    for cookie in response.headers().get_all(header::SET_COOKIE) {
+        let cookie = cookie.as_bytes().strip_prefix(b"s=").expect("its name");
+        let value = cookie
+            .split(|byte| *byte == b';')
+            .next()
+            .unwrap_or_default();
+        if value.is_empty() {
+            continue;
+        }
+        let opened = cookies().decode("s", value, NOW).expect("it was just made");
+        if payload != GoPayload::Json {
+            Gob::decode(&opened.payload).expect("Go can read it");
+        }
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    for payload in [
+        GoPayload::Sessions,
+        GoPayload::Json,
+        GoPayload::MapOf(GoType::Any),
+        GoPayload::MapOf(GoType::String),
+    ] {
+        visit(payload, bytes);
+    }
+});

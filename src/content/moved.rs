@@ -1,0 +1,115 @@
+//! What is remembered of a session that came in a cookie of another maker's: its records.
+//!
+//! ```text
+//! moved: 25 u8 | set u40 s | salt (24) | AES-256-GCM of the records' IDs (32 each) | tag (16)
+//! ```
+//!
+//! It stands under a key that is derived from the cookie, and is sealed by another one, which nobody
+//! has who has the store alone.
+
+use crate::{
+    binary::{put_u40, take_u40},
+    clock::Timestamp,
+    crypto::{self, RandomError, RootKey, SALT_LEN, SealKey},
+    id::{RecordKey, SessionId},
+    store::Bytes,
+};
+
+const MOVED: u8 = 25;
+const HEAD: usize = 1 + 5 + SALT_LEN;
+const ID_LEN: usize = 32;
+const CONTEXT: &[u8] = b"silverback moved v1";
+
+/// Tells a cookie of another maker's from others: a hash of what nobody else knows.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Origin([u8; 32]);
+
+/// The records of a session that came in such a cookie. Where its cookie may be that of several
+/// visitors, each has a copy.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Moved {
+    pub(crate) ids: Vec<SessionId>,
+    /// When the last one was made.
+    pub(crate) set: Timestamp,
+}
+
+impl Origin {
+    #[cfg(any(test, feature = "gorilla"))]
+    pub(crate) fn new(secret: [u8; 32]) -> Self {
+        Self(secret)
+    }
+
+    /// What a session in a cookie is called that came from there.
+    #[cfg(feature = "gorilla")]
+    pub(crate) fn token_id(&self) -> SessionId {
+        let (id, _) = self.0.split_first_chunk().expect("16 of 32 bytes");
+        SessionId::of_token(id)
+    }
+
+    /// Under which key it is remembered where the session went.
+    pub(crate) fn key(&self) -> RecordKey {
+        RecordKey::of(&[CONTEXT, &self.0].concat())
+    }
+
+    fn seal(&self) -> SealKey {
+        SealKey::new(&RootKey::extract(CONTEXT, &self.0).expand(&[b"seal"]))
+    }
+}
+
+impl Moved {
+    pub(crate) fn encode(&self, origin: &Origin) -> Result<Bytes, RandomError> {
+        let salt: [u8; SALT_LEN] = crypto::random()?;
+        let mut out = vec![MOVED];
+        put_u40(&mut out, self.set);
+        out.extend_from_slice(&salt);
+        for id in &self.ids {
+            out.extend_from_slice(id.as_bytes());
+        }
+        origin.seal().seal(&salt, &mut out, HEAD);
+        Ok(out.into())
+    }
+
+    /// `None` if it is damaged or of a later format: nobody knows then where the session is.
+    pub(crate) fn decode(bytes: &[u8], origin: &Origin) -> Option<Self> {
+        let (set, rest) = take_u40(bytes.strip_prefix(&[MOVED])?)?;
+        let (salt, _) = rest.split_first_chunk()?;
+        let mut message = bytes.to_vec();
+        let end = origin.seal().open(salt, &mut message, HEAD).ok()?;
+        let ids = message.get(HEAD..end)?.chunks(ID_LEN);
+        let ids = ids.map(SessionId::from_slice).collect::<Option<Vec<_>>>()?;
+        Some(Self { ids, set })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moved(count: usize) -> Moved {
+        let id = |_| SessionId::generate().unwrap();
+        Moved {
+            ids: (0..count).map(id).collect(),
+            set: Timestamp::from_secs(1_800_000_000),
+        }
+    }
+
+    #[test]
+    fn it_opens_by_its_cookie_alone_and_unchanged() {
+        let (origin, other) = (Origin::new([1; 32]), Origin::new([2; 32]));
+        assert_ne!(origin.key(), other.key());
+        for count in 1..4 {
+            let moved = moved(count);
+            let bytes = moved.encode(&origin).unwrap();
+            assert_eq!(Moved::decode(&bytes, &other), None);
+            for bit in 0..bytes.len() * 8 {
+                let mut bent = bytes.to_vec();
+                bent[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(Moved::decode(&bent, &origin), None, "bit {bit}");
+            }
+            for len in 0..bytes.len() {
+                assert_eq!(Moved::decode(&bytes[..len], &origin), None, "{len} bytes");
+            }
+            assert_eq!(Moved::decode(&bytes, &origin), Some(moved));
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What a request saves: into the record that it has opened, or into a new one.
+
+use std::time::Duration;
+
+use super::{
+    kept::{GorillaRecords, Opened, unwritable},
+    records::GoRecords,
+};
+use crate::{
+    content::merge_go,
+    error::{Error, ErrorKind},
+    gorilla::{Carried, GoId},
+};
+
+/// How often a change is put into what others have saved.
+const ROUNDS: usize = 8;
+
+impl<R: GoRecords> GorillaRecords<R> {
+    /// Saves what comes out of the session layer, and returns the ID that it has from now on.
+    pub(super) async fn save(
+        &self,
+        opened: Option<&Opened>,
+        carried: &Carried,
+        lasts: Duration,
+    ) -> Result<GoId, Error> {
+        match opened {
+            Some(opened) if carried.is_still(&opened.name) => {
+                self.change(opened, &carried.payload, lasts).await?;
+                Ok(opened.id.clone())
+            }
+            _ => self.begin(opened, &carried.payload, lasts).await,
+        }
+    }
+
+    /// Puts the changes of a request into the record.
+    async fn change(&self, opened: &Opened, mine: &[u8], lasts: Duration) -> Result<(), Error> {
+        let (id, mut old, mut new) = (opened.id.as_str(), opened.data.clone(), mine.to_vec());
+        for _ in 0..ROUNDS {
+            let data = self.pack(&new)?;
+            if self.records.replace(id, &old, &data, lasts).await? {
+                return Ok(());
+            }
+            let gone = || Error::new(ErrorKind::Gone);
+            let record = self.records.load(id).await?.ok_or_else(gone)?;
+            let (theirs, _) = self.unpack(&record.data).ok_or_else(gone)?;
+            let merged = merge_go([&opened.payload, mine, &theirs], &self.format);
+            let merged = merged.ok_or_else(gone)?;
+            new = merged.map_err(|unfit| unwritable(unfit.what))?;
+            old = record.data;
+        }
+        Err(Error::new(ErrorKind::Conflict))
+    }
+
+    /// Keeps a session under a new ID. One that was renewed, or ended, leaves its old one. Of two
+    /// requests that do that, only the one that removes the old record keeps its values.
+    async fn begin(
+        &self,
+        opened: Option<&Opened>,
+        payload: &[u8],
+        lasts: Duration,
+    ) -> Result<GoId, Error> {
+        let id = self.new_id()?;
+        let data = self.pack(payload)?;
+        self.records.create(id.as_str(), &data, lasts).await?;
+        if let Some(opened) = opened
+            && !self.records.remove(opened.id.as_str()).await?
+        {
+            self.records.remove(id.as_str()).await?;
+            return Err(Error::new(ErrorKind::Gone));
+        }
+        Ok(id)
+    }
+}

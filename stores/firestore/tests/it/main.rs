@@ -1,0 +1,122 @@
+//! A store in Firestore, on Google's emulator.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
+#![cfg(unix)]
+
+mod contract;
+mod cuts;
+mod limits;
+mod outage;
+mod scripted;
+mod site;
+mod upkeep;
+
+use std::{
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use silverback::{
+    Timestamp,
+    store::{Bytes, Expiry, Read, Record, RecordKey, Store as _, StoreError, Version},
+};
+use silverback_firestore::FirestoreStore;
+use silverback_test_servers::Firestore;
+
+const DATA: &[u8] = b"\x01data";
+const COLLECTION: &str = "silverback_sessions";
+
+/// One for all tests, as it takes seconds to start. It ends with the process.
+fn emulator() -> Option<&'static Firestore> {
+    static EMULATOR: LazyLock<Option<Firestore>> = LazyLock::new(Firestore::start);
+    EMULATOR.as_ref()
+}
+
+/// A project of an emulator that no other test has.
+struct Project {
+    emulator: &'static Firestore,
+    name: String,
+}
+
+impl Project {
+    fn new() -> Option<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let emulator = emulator()?;
+        let name = format!("test-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        Some(Self { emulator, name })
+    }
+
+    fn url(&self) -> String {
+        format!("firestore://{}", self.name)
+    }
+
+    async fn store(&self) -> FirestoreStore {
+        at(&self.emulator.host(), &self.url()).await
+    }
+
+    /// By a port that leads to it.
+    async fn through(&self, port: u16) -> FirestoreStore {
+        at(&format!("127.0.0.1:{port}"), &self.url()).await
+    }
+
+    fn path(&self, key: &RecordKey) -> String {
+        let project = &self.name;
+        format!("/v1/projects/{project}/databases/(default)/documents/{COLLECTION}/{key}")
+    }
+
+    /// Puts a document there, whose fields are JSON.
+    fn put(&self, key: &RecordKey, fields: &str) {
+        let document = format!(r#"{{"fields":{fields}}}"#);
+        let answer = self.emulator.ask("PATCH", &self.path(key), &document);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    /// The document as JSON, after the answer's head.
+    fn get(&self, key: &RecordKey) -> String {
+        self.emulator.ask("GET", &self.path(key), "")
+    }
+}
+
+/// A busy machine may need longer than the default.
+async fn at(host: &str, url: &str) -> FirestoreStore {
+    let store = loop {
+        match FirestoreStore::connect_emulator(host, url).await {
+            Err(StoreError::Unavailable(_)) => {}
+            connected => break connected.unwrap(),
+        }
+    };
+    store.timeout(Duration::from_secs(60))
+}
+
+fn key(number: u32) -> RecordKey {
+    let mut bytes = [7; 32];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    RecordKey::from_bytes(bytes)
+}
+
+/// A day, so that nothing ends during a test.
+fn day() -> Expiry {
+    seconds(86_400)
+}
+
+fn seconds(after: u64) -> Expiry {
+    let now = Timestamp::from_secs(1_800_000_000);
+    let at = Timestamp::from_secs(now.as_secs().saturating_add(after));
+    Expiry::new(at, now)
+}
+
+async fn create(store: &FirestoreStore, number: u32) -> Version {
+    let data = Bytes::from_static(DATA);
+    store.create(&key(number), data, day()).await.unwrap()
+}
+
+async fn load(store: &FirestoreStore, number: u32) -> Option<Record> {
+    store.load(&key(number), Read::Current).await.unwrap()
+}

@@ -1,0 +1,286 @@
+//! The files of gorilla's `FilesystemStore`, moved into a store: when a visitor comes, or all at once.
+
+use std::{fs, path::PathBuf};
+
+use axum::{Router, body::Body, extract::Path, response::IntoResponse, routing::get};
+use http::{Response, StatusCode};
+use http_body_util::BodyExt as _;
+use silverback::{
+    Clock, ConfigError, Error, GorillaImport, GorillaImported, Session, SessionConfig,
+    SessionLayer,
+    gorilla::{Gorilla, GorillaFiles, KeyPair, SecureCookie},
+    store::{CookieStore, RecordKind},
+};
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+use crate::support::{
+    DAY, HOUR, Jar, SECOND, START, keys,
+    scripted::{ANY, Before, Fail, Scripted},
+    set_cookies,
+};
+
+/// A folder of Go's, and a store.
+struct Place {
+    folder: TempDir,
+    store: Scripted,
+    clock: Clock,
+}
+
+async fn show(session: Session) -> Result<String, Error> {
+    Ok(format!("{:?}", session.get::<String>("user")?))
+}
+
+async fn put(session: Session, Path(user): Path<String>) -> Result<(), Error> {
+    session.insert("user", user)
+}
+
+async fn log_out(session: Session) -> Result<(), Error> {
+    session.destroy().await
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            store: Scripted::default(),
+            clock: Clock::manual(START),
+        }
+    }
+
+    /// Without a block key: texts of the same values are equal.
+    fn cookies() -> SecureCookie {
+        SecureCookie::new([KeyPair::signing([1; 32]).unwrap()]).unwrap()
+    }
+
+    fn files(&self) -> GorillaFiles {
+        let files = GorillaFiles::new(self.folder.path(), "s", Self::cookies());
+        files.clock(self.clock.clone())
+    }
+
+    fn app(&self, config: SessionConfig) -> Router {
+        let layer = SessionLayer::new(config).clock(self.clock.clone());
+        Router::new()
+            .route("/", get(show))
+            .route("/put/{user}", get(put))
+            .route("/logout", get(log_out))
+            .layer(layer)
+            .layer(self.files())
+    }
+
+    /// The site as it was before the move.
+    fn in_go(&self) -> Router {
+        let config = SessionConfig::cookie("s", keys());
+        self.app(config.write_gorilla(Gorilla::new(Self::cookies())))
+    }
+
+    fn config(&self) -> SessionConfig {
+        let config = SessionConfig::new("s", self.store.clone(), keys()).store_timeout(HOUR);
+        config.read_gorilla(Gorilla::new(Self::cookies()))
+    }
+
+    fn moved(&self) -> Router {
+        self.app(self.config())
+    }
+
+    /// A browser that has a session in a file.
+    async fn visitor(&self, user: &str) -> Jar {
+        let mut jar = Jar::default();
+        visit(&self.in_go(), &mut jar, &format!("/put/{user}")).await;
+        jar
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.folder.path()).unwrap();
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths
+    }
+
+    fn import(&self) -> GorillaImport {
+        self.files().import(&self.config()).unwrap()
+    }
+
+    async fn sessions(&self) -> usize {
+        self.store.sessions().await
+    }
+}
+
+async fn visit(app: &Router, jar: &mut Jar, path: &str) -> String {
+    let (mut parts, ()) = jar.request().into_parts();
+    parts.uri = path.parse().unwrap();
+    let request = http::Request::from_parts(parts, Body::empty());
+    let response: Response<Body> = app.clone().oneshot(request).await.into_response();
+    assert_eq!(response.status(), StatusCode::OK, "{path}");
+    for cookie in set_cookies(response.headers()) {
+        let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+        match value {
+            "" => jar.0.remove(name),
+            value => jar.0.insert(name.into(), value.into()),
+        };
+    }
+    let body = response.into_body().collect().await.unwrap();
+    String::from_utf8(body.to_bytes().into()).unwrap()
+}
+
+async fn user(app: &Router, jar: &mut Jar) -> Option<String> {
+    let page = visit(app, jar, "/").await;
+    let user = page.strip_prefix("Some(\"")?.strip_suffix("\")")?;
+    Some(user.to_owned())
+}
+
+/// Imports everything, two files at a time.
+async fn all(mut import: GorillaImport) -> GorillaImported {
+    let mut all = GorillaImported::default();
+    while !all.is_finished() {
+        all.add(import.step(2).await.unwrap());
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_visitor_brings_their_session() {
+    let place = Place::new();
+    let (mut ann, mut other) = (place.visitor("ann").await, place.visitor("ann").await);
+    let texts: Vec<_> = place
+        .paths()
+        .iter()
+        .map(|path| fs::read(path).unwrap())
+        .collect();
+    assert_eq!(texts[0], texts[1], "and yet they are two sessions");
+    let (app, mut tab) = (place.moved(), ann.clone());
+    assert_eq!(user(&app, &mut ann).await.as_deref(), Some("ann"));
+    assert_ne!(ann.0, tab.0);
+    visit(&app, &mut ann, "/put/anne").await;
+    assert_eq!(
+        user(&app, &mut tab).await.as_deref(),
+        Some("anne"),
+        "it is one session"
+    );
+    assert_eq!(user(&app, &mut other).await.as_deref(), Some("ann"));
+    assert_eq!(place.sessions().await, 2);
+    assert_eq!(place.paths().len(), 2, "files stay");
+}
+
+#[tokio::test]
+async fn a_file_brings_nothing_back() {
+    let place = Place::new();
+    let mut ann = place.visitor("ann").await;
+    let (app, replay, file) = (place.moved(), ann.clone(), place.paths().remove(0));
+    let text = fs::read(&file).unwrap();
+    visit(&app, &mut ann, "/logout").await;
+    assert!(!file.exists(), "a logout removes it");
+    fs::write(&file, text).unwrap();
+    for later in [SECOND, HOUR, 29 * DAY] {
+        assert_eq!(user(&app, &mut replay.clone()).await, None);
+        let imported = all(place.import()).await;
+        assert_eq!((imported.moved(), imported.over()), (0, 1), "{imported:?}");
+        place.clock.advance(later);
+    }
+}
+
+#[tokio::test]
+async fn all_files_are_imported_once() {
+    let place = Place::new();
+    let mut jars = Vec::new();
+    for user in ["ann", "bob", "cid", "dan", "eve"] {
+        jars.push((user, place.visitor(user).await));
+    }
+    // No sessions, and what Go would refuse.
+    let file = |name: &str| place.folder.path().join(name);
+    fs::write(file("notes"), "x").unwrap();
+    fs::write(file("session_short"), "x").unwrap();
+    fs::write(file(&format!("session_{}", "A".repeat(52))), "x").unwrap();
+    // The process is killed in the middle.
+    let first = place.import().step(3).await.unwrap();
+    assert!(!first.is_finished() && first.moved() >= 2, "{first:?}");
+    for _ in 0..2 {
+        let imported = all(place.import()).await;
+        let counts = (
+            imported.moved(),
+            imported.over(),
+            imported.refused(),
+            imported.failed(),
+        );
+        assert_eq!(counts, (5, 0, 1, 0), "{imported:?}");
+        assert_eq!(place.sessions().await, 5);
+        assert_eq!(place.store.count(RecordKind::End).await, 5);
+    }
+    assert_eq!(place.paths().len(), 8);
+    let imported = all(place.import().remove_files()).await;
+    assert_eq!(imported.moved(), 5);
+    assert_eq!(place.paths().len(), 3, "what was not moved stays");
+    let app = place.moved();
+    for (name, mut jar) in jars {
+        let replay = jar.clone();
+        assert_eq!(
+            user(&app, &mut jar).await.as_deref(),
+            Some(name),
+            "without its file"
+        );
+        assert_ne!(jar.0, replay.0);
+        visit(&app, &mut jar, "/logout").await;
+        assert_eq!(user(&app, &mut replay.clone()).await, None);
+    }
+    assert_eq!(place.sessions().await, 0);
+}
+
+#[tokio::test]
+async fn what_the_store_does_not_take_stays() {
+    let place = Place::new();
+    let mut ann = place.visitor("ann").await;
+    place.store.every(Before, ANY, Fail);
+    let imported = all(place.import().remove_files()).await;
+    assert_eq!((imported.moved(), imported.failed()), (0, 1));
+    assert!(imported.error().is_some());
+    assert_eq!(place.paths().len(), 1);
+    place.store.calm();
+    let imported = all(place.import().remove_files()).await;
+    assert_eq!((imported.moved(), place.paths().len()), (1, 0));
+    assert_eq!(user(&place.moved(), &mut ann).await.as_deref(), Some("ann"));
+}
+
+#[tokio::test]
+async fn a_file_that_is_too_old_is_not_imported() {
+    let place = Place::new();
+    let mut ann = place.visitor("ann").await;
+    place.clock.advance(31 * DAY);
+    let imported = all(place.import().remove_files()).await;
+    assert_eq!(
+        (imported.refused(), place.paths().len()),
+        (1, 1),
+        "it is too old"
+    );
+    assert_eq!(user(&place.moved(), &mut ann).await, None);
+    assert_eq!(place.sessions().await, 0);
+}
+
+#[test]
+fn only_a_session_in_a_store_is_imported_into() {
+    let place = Place::new();
+    let gorilla = || Gorilla::new(Place::cookies());
+    let in_store = |name| SessionConfig::new(name, place.store.clone(), keys());
+    for config in [
+        in_store("s"),
+        in_store("other").read_gorilla(gorilla()),
+        SessionConfig::new("s", CookieStore::new(), keys()).read_gorilla(gorilla()),
+    ] {
+        let refused = place.files().import(&config).unwrap_err();
+        assert!(
+            matches!(
+                refused,
+                ConfigError::NoEffect {
+                    setting: "import",
+                    ..
+                }
+            ),
+            "{refused}"
+        );
+    }
+    assert!(
+        place
+            .files()
+            .import(&in_store("s").read_gorilla(gorilla()))
+            .is_ok()
+    );
+}
