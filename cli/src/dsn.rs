@@ -14,6 +14,9 @@ pub(crate) struct Dsn {
     pub(crate) table: Option<String>,
     /// The collection in MongoDB or Firestore.
     pub(crate) collection: Option<String>,
+    /// Where the table of DynamoDB is, if it is not where the AWS CLI would look.
+    pub(crate) region: Option<String>,
+    pub(crate) endpoint: Option<String>,
     /// A directory on a file system of another machine is meant to be one.
     pub(crate) is_network: bool,
     /// The address without what logs in.
@@ -35,6 +38,7 @@ pub(crate) enum Place {
     Memcached(String),
     Firestore(String),
     MongoDb(String),
+    DynamoDb(String),
 }
 
 impl Dsn {
@@ -45,6 +49,8 @@ impl Dsn {
             prefix: None,
             table: None,
             collection: None,
+            region: None,
+            endpoint: None,
             is_network: false,
             shown: String::new(),
             secret: None,
@@ -55,6 +61,8 @@ impl Dsn {
                 Some(("prefix", prefix)) => dsn.prefix = Some(prefix.to_owned()),
                 Some(("table", table)) => dsn.table = Some(table.to_owned()),
                 Some(("collection", name)) => dsn.collection = Some(name.to_owned()),
+                Some(("region", region)) => dsn.region = Some(region.to_owned()),
+                Some(("endpoint", endpoint)) => dsn.endpoint = Some(endpoint.to_owned()),
                 Some(("network", "true")) => dsn.is_network = true,
                 _ => rest.push(pair),
             }
@@ -95,6 +103,7 @@ impl Dsn {
             "memcached" => Place::Memcached(format!("{address}{query}")),
             "firestore" => Place::Firestore(format!("{address}{query}")),
             "mongodb" => Place::MongoDb(format!("{address}{query}")),
+            "dynamodb" => Place::DynamoDb(rest.strip_prefix("//").unwrap_or(rest).to_owned()),
             _ => return Err(not_understood()),
         };
         dsn.check()
@@ -115,10 +124,13 @@ impl Dsn {
         );
         let has_collection = matches!(self.place, Place::MongoDb(_) | Place::Firestore(_));
         let is_file = matches!(self.place, Place::File(_));
+        let is_aws = matches!(self.place, Place::DynamoDb(_));
         for (name, is_given, works) in [
             ("prefix", self.prefix.is_some(), has_prefix),
             ("table", self.table.is_some(), is_sql),
             ("collection", self.collection.is_some(), has_collection),
+            ("region", self.region.is_some(), is_aws),
+            ("endpoint", self.endpoint.is_some(), is_aws),
             ("network", self.is_network, is_file),
         ] {
             if is_given && !works {
@@ -155,7 +167,7 @@ fn each(scheme: &str, login: Option<&str>, hosts: &str, end: &str) -> Vec<String
 }
 
 fn not_understood() -> Failure {
-    let known = "redis://, rediss://, redis+cluster://, redis+sentinel://, postgres://, mysql://, mongodb://, memcached://, firestore://, sqlite:, redb: or file:";
+    let known = "redis://, rediss://, redis+cluster://, redis+sentinel://, postgres://, mysql://, mongodb://, memcached://, firestore://, dynamodb:, sqlite:, redb: or file:";
     Failure::Refused(format!("--store: an address begins with {known}"))
 }
 
@@ -195,6 +207,16 @@ mod tests {
                 "memcached://h:1?prefix=p:",
                 Place::Memcached("memcached://h:1".into()),
                 "memcached://h:1",
+            ),
+            (
+                "dynamodb:shop?region=eu-central-1&endpoint=http://h:1",
+                Place::DynamoDb("shop".into()),
+                "dynamodb:shop",
+            ),
+            (
+                "dynamodb:arn:aws:dynamodb:eu-central-1:1:table/shop",
+                Place::DynamoDb("arn:aws:dynamodb:eu-central-1:1:table/shop".into()),
+                "dynamodb:arn:aws:dynamodb:eu-central-1:1:table/shop",
             ),
             (
                 "firestore://shop/eu?collection=s",
@@ -278,6 +300,9 @@ mod tests {
             "sqlite:s?collection=x",
             "mongodb://h/d?table=x",
             "postgres://h/d?collection=x",
+            "memcached://h?region=x",
+            "dynamodb:t?table=x",
+            "sqlite:s?endpoint=x",
             "mysql://h?network=true",
         ] {
             assert!(

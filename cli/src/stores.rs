@@ -7,10 +7,16 @@ use std::{
     time::Duration,
 };
 
+use aws_config::{BehaviorVersion, Region};
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use silverback::{
     FilesystemStore,
-    store::{Browse as _, Cursor, DynStore, Page, StoreError, Sweep as _, Swept},
+    store::{
+        Browse as _, Cursor, DynStore, Page, Read, RecordKey, Store as _, StoreError, Sweep as _,
+        Swept,
+    },
 };
+use silverback_dynamodb::DynamoDbStore;
 use silverback_firestore::FirestoreStore;
 use silverback_memcached::MemcachedStore;
 use silverback_mongodb::MongoStore;
@@ -45,6 +51,7 @@ pub(crate) enum Kind {
     Memcached(MemcachedStore),
     Firestore(FirestoreStore),
     MongoDb(MongoStore),
+    DynamoDb(DynamoDbStore),
 }
 
 /// How long a database may need to let this tool in.
@@ -68,6 +75,7 @@ impl Opened {
             Kind::Memcached(store) => DynStore::new(store.clone()),
             Kind::Firestore(store) => DynStore::new(store.clone()),
             Kind::MongoDb(store) => DynStore::new(store.clone()),
+            Kind::DynamoDb(store) => DynStore::new(store.clone()),
         };
         Ok(Self { kind, dsn, shared })
     }
@@ -87,6 +95,7 @@ impl Opened {
             Kind::Redb(store, _) => store.browse(from, limit).await,
             Kind::Firestore(store) => store.browse(from, limit).await,
             Kind::MongoDb(store) => store.browse(from, limit).await,
+            Kind::DynamoDb(store) => store.browse(from, limit).await,
             Kind::Memcached(_) => Err(StoreError::refused("memcached cannot list its keys")),
         }
     }
@@ -94,7 +103,7 @@ impl Opened {
     /// Sweeps some records; `None` if the server removes by itself what is over.
     pub(crate) async fn sweep_some(&self, limit: usize) -> Option<Swept> {
         Some(match &self.kind {
-            Kind::Redis(_) | Kind::Memcached(_) => return None,
+            Kind::Redis(_) | Kind::Memcached(_) | Kind::DynamoDb(_) => return None,
             Kind::File(store, _) => store.sweep_some(limit).await,
             Kind::Postgres(store, _) => store.sweep_some(limit).await,
             Kind::MySql(store, _) => store.sweep_some(limit).await,
@@ -179,6 +188,7 @@ async fn open(dsn: &Dsn) -> Result<Kind, Failure> {
                 None => store,
             })
         }
+        Place::DynamoDb(table) => Kind::DynamoDb(open_table(table, dsn).await?),
         Place::Sqlite(path) => {
             check_file(path, shown)?;
             let options = SqliteConnectOptions::from_str("sqlite:")
@@ -211,6 +221,27 @@ async fn reach_redis(url: &str, shown: &str) -> Result<(), Failure> {
     reached
         .map(drop)
         .map_err(|error| cannot_open(shown, &error))
+}
+
+/// With the credentials that the AWS CLI would take, and asked once, for any key.
+async fn open_table(table: &str, dsn: &Dsn) -> Result<DynamoDbStore, Failure> {
+    let tls = tls::Provider::Rustls(CryptoMode::Ring);
+    let http = aws_smithy_http_client::Builder::new().tls_provider(tls);
+    let mut config =
+        aws_config::defaults(BehaviorVersion::latest()).http_client(http.build_https());
+    if let Some(region) = &dsn.region {
+        config = config.region(Region::new(region.clone()));
+    }
+    if let Some(endpoint) = &dsn.endpoint {
+        config = config.endpoint_url(endpoint);
+    }
+    let client = aws_sdk_dynamodb::Client::new(&config.load().await);
+    let store = DynamoDbStore::new(&client, table).timeout(PATIENCE);
+    let any = RecordKey::from_bytes([0; 32]);
+    match store.load(&any, Read::Recent).await {
+        Ok(_) | Err(StoreError::Corrupt(_)) => Ok(store),
+        Err(error) => Err(not_connected(&dsn.shown, &error)),
+    }
 }
 
 fn open_directory(path: &PathBuf, dsn: &Dsn) -> Result<FilesystemStore, Failure> {

@@ -229,6 +229,7 @@ const EXAMPLES: usize = 85;
 const CRATES: &[&str] = &[
     "src",
     "stores/cached/src",
+    "stores/dynamodb/src",
     "stores/firestore/src",
     "stores/memcached/src",
     "stores/mongodb/src",

@@ -1,5 +1,6 @@
 //! Whether settings, keys and the store are as they should be, and what to change.
 
+mod dynamodb;
 mod files;
 mod redis;
 mod setup;
@@ -128,6 +129,7 @@ async fn examine(store: &Opened, doctor: &Doctor, report: &mut Report) {
         Kind::MySql(_, pool) => sql::mysql(pool, &store.dsn, report).await,
         Kind::Sqlite(_, pool) => sql::sqlite(pool, &store.dsn, report).await,
         Kind::Redb(_, path) => files::file(path, report),
+        Kind::DynamoDb(store) => dynamodb::examine(store, report).await,
         // Whether it has its index shows in what is left of those that are over.
         Kind::MongoDb(_) => {}
         Kind::Memcached(_) => report.skipped("eviction", "memcached does not say what it forgets"),
@@ -135,7 +137,10 @@ async fn examine(store: &Opened, doctor: &Doctor, report: &mut Report) {
             report.skipped("policy", "whether Firestore removes what has expired")
         }
     }
-    if !matches!(store.kind, Kind::Redis(_) | Kind::Memcached(_)) {
+    if !matches!(
+        store.kind,
+        Kind::Redis(_) | Kind::Memcached(_) | Kind::DynamoDb(_)
+    ) {
         backlog(store, report).await;
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn examines(world: &World) {
         At::Files => &[("disk", "free"), ("permissions", "mode 700")],
         At::Redb => &[("disk", "free"), ("permissions", "mode 600")],
         At::Redis => &[("clock", ""), ("eviction", "noeviction")],
-        At::Memcached | At::MongoDb | At::Firestore => &[],
+        At::Memcached | At::DynamoDb | At::MongoDb | At::Firestore => &[],
         At::Sqlite => &[("journal", "wal"), ("index", "an index")],
         At::Postgres => &[
             ("clock", ""),
@@ -68,6 +68,7 @@ pub(crate) fn misses_indexes(world: &World) {
         At::MariaDb => {
             world.sql("DROP INDEX silverback_sessions_expires ON silverback_sessions");
         }
+        At::DynamoDb => return misses_time_to_live(world),
         At::Files
         | At::Sqlite
         | At::Redb
@@ -96,6 +97,14 @@ pub(crate) fn misses_indexes(world: &World) {
         "broken"
     );
     assert_eq!(item(&report, "table", "not there")["level"], "broken");
+}
+
+/// The emulator has none.
+fn misses_time_to_live(world: &World) {
+    let report = world.tool.run(&["doctor", "--json"]).json(4);
+    let item = item(&report, "time to live", "nothing removes");
+    let change = item["change"].as_str().unwrap();
+    assert!(change.contains("update-time-to-live"), "{change}");
 }
 
 #[tokio::test]

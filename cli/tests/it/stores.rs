@@ -39,6 +39,11 @@ async fn mariadb() {
 }
 
 #[tokio::test]
+async fn dynamodb() {
+    run(At::DynamoDb).await;
+}
+
+#[tokio::test]
 async fn firestore() {
     run(At::Firestore).await;
 }

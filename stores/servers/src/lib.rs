@@ -21,6 +21,7 @@
 #![cfg(unix)]
 #![allow(clippy::panic, reason = "only tests call this")]
 
+mod dynamodb;
 mod firestore;
 mod galera;
 mod go;
@@ -38,6 +39,7 @@ mod user;
 mod waiting;
 
 pub use self::{
+    dynamodb::DynamoDb,
     firestore::Firestore,
     galera::Galera,
     go::GoServer,

@@ -15,9 +15,19 @@ const MORE: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 /// # Panics
 ///
 /// If it is not installed and `CI` is set.
+#[must_use]
 pub fn find(name: &str) -> Option<PathBuf> {
+    let found = look_for(name);
+    if found.is_none() {
+        missing(name);
+    }
+    found
+}
+
+/// Finds a program that the tests can do without.
+pub(crate) fn look_for(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    find_in(name, env::split_paths(&path).chain(MORE.map(PathBuf::from)))
+    look_in(name, env::split_paths(&path).chain(MORE.map(PathBuf::from)))
 }
 
 /// Finds a program in one of these folders.
@@ -26,12 +36,16 @@ pub fn find(name: &str) -> Option<PathBuf> {
 ///
 /// If it is not installed and `CI` is set.
 pub(crate) fn find_in(name: &str, folders: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
-    let mut paths = folders.into_iter().map(|folder| folder.join(name));
-    let found = paths.find(|path| is_program(path));
+    let found = look_in(name, folders);
     if found.is_none() {
         missing(name);
     }
     found
+}
+
+fn look_in(name: &str, folders: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
+    let mut paths = folders.into_iter().map(|folder| folder.join(name));
+    paths.find(|path| is_program(path))
 }
 
 /// Says that something is not installed.

@@ -16,12 +16,15 @@ use silverback::{
     store::{DynStore, RecordKey},
     testing::{Body, Browser},
 };
+use silverback_dynamodb::DynamoDbStore;
 use silverback_firestore::FirestoreStore;
 use silverback_memcached::MemcachedStore;
 use silverback_mongodb::MongoStore;
 use silverback_redis::RedisStore;
 use silverback_sqlx::{SqlStore, SqliteStore};
-use silverback_test_servers::{Firestore, MariaDb, Memcached, Postgres, Redis, SecantusDb};
+use silverback_test_servers::{
+    DynamoDb, Firestore, MariaDb, Memcached, Postgres, Redis, SecantusDb,
+};
 use tower::service_fn;
 
 use self::reopened::Reopened;
@@ -31,6 +34,8 @@ pub(crate) use self::tool::{Output, Tool};
 pub(crate) const KEY: &str = "dGhlIGFjdGl2ZSBrZXkgb2YgdGhlIHRlc3RzLCAzMiBieXRlcw==";
 /// What nobody is to see who has not asked for it.
 pub(crate) const TREASURE: &str = "a-value-that-is-nobodys-business";
+
+const AWS_SECRET: &str = "nobody-checks-this-secret";
 
 /// Where sessions are kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,6 +49,7 @@ pub(crate) enum At {
     Memcached,
     Firestore,
     MongoDb,
+    DynamoDb,
 }
 
 /// A server that runs as long as the test.
@@ -55,6 +61,7 @@ enum Server {
     Memcached(Memcached),
     Firestore(Firestore),
     MongoDb(SecantusDb),
+    DynamoDb { _server: DynamoDb },
 }
 
 /// A site, and what it has.
@@ -99,6 +106,9 @@ impl World {
         tool.env("SILVERBACK_SETTINGS", file.to_str().unwrap());
         tool.env("SILVERBACK_SECTION", "sessions.account");
         tool.env("SILVERBACK_KEY_FILE", key_file.to_str().unwrap());
+        tool.env("AWS_ACCESS_KEY_ID", "tests");
+        tool.env("AWS_SECRET_ACCESS_KEY", AWS_SECRET);
+        tool.secret(AWS_SECRET);
         tool.secret(KEY);
         tool.secret("the active key of the tests");
         tool.secret(TREASURE);
@@ -187,6 +197,7 @@ impl World {
             Server::None
             | Server::Redis(_)
             | Server::Memcached(_)
+            | Server::DynamoDb { .. }
             | Server::MongoDb(_)
             | Server::Firestore(_) => {
                 panic!("{:?} has no such statement", self.at)
@@ -285,6 +296,18 @@ async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Serv
             let dsn = format!("{}?prefix=shop:", server.url());
             (dsn, DynStore::new(store), Server::Memcached(server))
         }
+        At::DynamoDb => {
+            let server = DynamoDb::start()?;
+            let store = DynamoDbStore::new(&dynamodb(&server.url()), "shop").timeout(long);
+            // The emulator makes the table, and knows no time to live.
+            store.create_table().await.unwrap_err();
+            let dsn = format!(
+                "dynamodb:shop?region=eu-central-1&endpoint={}",
+                server.url()
+            );
+            let server = Server::DynamoDb { _server: server };
+            (dsn, DynStore::new(store), server)
+        }
         At::Firestore => {
             let server = Firestore::start()?;
             let store = FirestoreStore::connect_emulator(&server.host(), "firestore://shop").await;
@@ -304,6 +327,17 @@ async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Serv
             (dsn, DynStore::new(store), Server::MongoDb(server))
         }
     })
+}
+
+fn dynamodb(url: &str) -> aws_sdk_dynamodb::Client {
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-central-1"))
+        .credentials_provider(Credentials::new("tests", AWS_SECRET, None, None, "tests"))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .endpoint_url(url);
+    aws_sdk_dynamodb::Client::from_conf(config.build())
 }
 
 /// Writes a file that its owner alone can read.

@@ -1,19 +1,20 @@
-//! An application on this store, and its visitors.
+//! An application on a store, and its visitors.
 
 use std::time::Duration;
 
 use axum::{Router, routing::get};
-use silverback::{Error, Keys, Session, SessionConfig, SessionLayer, testing::Browser};
-use silverback_memcached::MemcachedStore;
+use silverback::{
+    Error, Keys, Session, SessionConfig, SessionLayer, store::Store, testing::Browser,
+};
 
 pub(crate) type Visitor = Browser<Router>;
 
-pub(crate) fn visitor(store: MemcachedStore) -> Visitor {
+pub(crate) fn visitor(store: impl Store) -> Visitor {
     // A busy machine may need longer than the default.
     visitor_within(store, Duration::from_secs(60))
 }
 
-pub(crate) fn visitor_within(store: MemcachedStore, budget: Duration) -> Visitor {
+pub(crate) fn visitor_within(store: impl Store, budget: Duration) -> Visitor {
     let config = SessionConfig::new("session", store, Keys::generate().unwrap());
     Browser::new(app(config.store_timeout(budget)))
 }

@@ -1,0 +1,112 @@
+//! A question to DynamoDB, within the time of a call.
+//!
+//! The AWS client would send a question again whose answer was lost, and then report a conflict
+//! with what the first one did. So [`client`] takes that from it, and a question is repeated here
+//! alone: when DynamoDB says that it has not begun with it.
+
+use std::{error::Error, time::Duration};
+
+use aws_sdk_dynamodb::{
+    Client,
+    config::{http::HttpResponse, retry::RetryConfig},
+    error::{ProvideErrorMetadata, SdkError},
+    operation::RequestId,
+};
+use silverback::store::Version;
+use tokio::time::{self, Instant};
+
+use crate::failure::Failure;
+
+/// Makes a client that repeats nothing of its own accord, and is the same otherwise.
+pub(crate) fn client(theirs: &Client) -> Client {
+    let config = theirs.config().to_builder();
+    Client::from_conf(config.retry_config(RetryConfig::disabled()).build())
+}
+
+/// Until when a call may ask.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    given: Duration,
+    end: Instant,
+}
+
+impl Deadline {
+    pub(crate) fn after(given: Duration) -> Self {
+        let now = Instant::now();
+        // Longer than anybody waits, and no overflow.
+        let end = now.checked_add(given).unwrap_or(now + YEAR);
+        Self { given, end }
+    }
+
+    /// Asks until DynamoDB has begun with it. An answer without a request's ID is none of
+    /// DynamoDB's: a proxy's `{}` would be a record that is not there.
+    pub(crate) async fn ask<T, E, F>(self, send: impl Fn() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        E: ProvideErrorMetadata + Error + 'static,
+        T: RequestId,
+    {
+        let mut pauses = Pauses::default();
+        loop {
+            let Ok(answer) = time::timeout_at(self.end, send()).await else {
+                let given = self.given;
+                let sentence = format!("DynamoDB has not answered within {given:?}");
+                return Err(Failure::Unavailable(sentence));
+            };
+            let failure = match answer {
+                Ok(done) if done.request_id().is_some() => return Ok(done),
+                Ok(_) => Failure::Unavailable("the answer is not DynamoDB's".to_owned()),
+                Err(error) => Failure::of(&error),
+            };
+            if !matches!(failure, Failure::Busy(_)) || !self.pause(&mut pauses).await {
+                return Err(failure);
+            }
+        }
+    }
+
+    /// Waits a moment. Returns `false` if there is no time left for that.
+    pub(crate) async fn pause(self, pauses: &mut Pauses) -> bool {
+        let until = Instant::now() + pauses.next(Version::random().ok());
+        let is_in_time = until < self.end;
+        if is_in_time {
+            time::sleep_until(until).await;
+        }
+        is_in_time
+    }
+}
+
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+/// Pauses that get longer, and are random, so that those who met do not meet again.
+#[derive(Debug, Default)]
+pub(crate) struct Pauses(u32);
+
+impl Pauses {
+    const FIRST: Duration = Duration::from_millis(20);
+    const LONGEST: Duration = Duration::from_millis(640);
+
+    /// A version is as random as any other bytes. Without one the pause is the longest.
+    fn next(&mut self, random: Option<Version>) -> Duration {
+        let longest = Self::LONGEST.min(Self::FIRST * (1 << self.0.min(16)));
+        self.0 += 1;
+        let [part, ..] = random.map_or([u8::MAX; 16], |random| *random.as_bytes());
+        longest / 2 + longest / 2 * u32::from(part) / 256
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_stay_short() {
+        for random in [0, u8::MAX] {
+            let mut pauses = Pauses::default();
+            let mut next = || pauses.next(Some(Version::from_bytes([random; 16])));
+            let all: Vec<_> = (0..200).map(|_| next()).collect();
+            assert!(all[..6].is_sorted_by(|one, other| one < other), "{all:?}");
+            assert!(all.iter().all(|pause| *pause >= Duration::from_millis(10)));
+            assert!(all.iter().all(|pause| *pause <= Pauses::LONGEST));
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Many records: what is asked, and what of it is answered.
+
+use silverback::store::{Read, Record, Store as _, StoreError, Version};
+use silverback_test_servers::Proxy;
+
+use crate::{add, client, data, day, key, server, store, table::create, through};
+
+#[tokio::test]
+async fn a_key_that_is_asked_for_twice_is_answered_twice() {
+    let Some(server) = server() else {
+        return;
+    };
+    let table = create(client(&server.url())).await;
+    let store = store(&table.client, &table.name);
+    let version = add(&store, 1).await;
+    let loaded = store
+        .load_many(&[key(1), key(2), key(1)], Read::Current)
+        .await;
+    let found = |loaded: &Result<Option<Record>, _>| loaded.as_ref().unwrap().is_some();
+    assert_eq!(
+        loaded.iter().map(found).collect::<Vec<_>>(),
+        [true, false, true]
+    );
+    let records = [
+        (key(2), None),
+        (key(1), Some(Version::from_u64(1))),
+        (key(2), None),
+        (key(1), Some(version)),
+    ];
+    let deleted = store.delete_many(&records).await;
+    // The first may find what the last has deleted.
+    assert!(matches!(&deleted[1], Ok(()) | Err(StoreError::Conflict)));
+    assert!(
+        [0, 2, 3].iter().all(|at| deleted[*at].is_ok()),
+        "{deleted:?}"
+    );
+    assert_eq!(data(&store, 1).await, None);
+    assert!(store.load_many(&[], Read::Current).await.is_empty());
+    assert!(store.delete_many(&[]).await.is_empty());
+}
+
+/// DynamoDB takes 100 keys at once, deletes 25 items, and has no deletions at versions in batches.
+#[tokio::test]
+async fn many_records_are_asked_for_by_few_questions() {
+    let Some(server) = server() else {
+        return;
+    };
+    let proxy = Proxy::to(server.port());
+    let table = create(client(&server.url())).await;
+    let store = store(&through(&proxy), &table.name);
+    let mut versions = Vec::new();
+    for number in 0..10 {
+        versions.push(add(&store, number).await);
+    }
+    let keys: Vec<_> = (0..250).map(key).collect();
+    let before = proxy.requests();
+    let loaded = store.load_many(&keys, Read::Current).await;
+    let found = loaded
+        .iter()
+        .filter(|loaded| loaded.as_ref().unwrap().is_some());
+    assert_eq!(found.count(), 10);
+    assert_eq!(proxy.requests() - before, 3);
+    let mut records: Vec<_> = keys[5..].iter().map(|key| (*key, None)).collect();
+    for (number, version) in (0..).zip(&versions[..5]) {
+        records.push((key(number), Some(*version)));
+    }
+    let before = proxy.requests();
+    let deleted = store.delete_many(&records).await;
+    assert!(
+        deleted.len() == 250 && deleted.iter().all(Result::is_ok),
+        "{deleted:?}"
+    );
+    assert_eq!(proxy.requests() - before, 10 + 5);
+    let loaded = store.load_many(&keys, Read::Current).await;
+    assert!(loaded.into_iter().all(|loaded| loaded.unwrap().is_none()));
+}
+
+/// An answer has an end, and DynamoDB says what is left.
+#[tokio::test]
+async fn what_did_not_fit_into_an_answer_is_asked_for_again() {
+    let Some(server) = server() else {
+        return;
+    };
+    let proxy = Proxy::to(server.port());
+    let table = create(client(&server.url())).await;
+    let store = store(&through(&proxy), &table.name);
+    let keys: Vec<_> = (0..40).map(key).collect();
+    for (number, key) in (0..).zip(&keys) {
+        let created = store.create(key, vec![number; 100_000].into(), day());
+        created.await.unwrap();
+    }
+    for read in [Read::Current, Read::Recent] {
+        let before = proxy.requests();
+        let loaded = store.load_many(&keys, read).await;
+        for (number, loaded) in (0_u8..).zip(loaded) {
+            assert_eq!(loaded.unwrap().unwrap().data(), vec![number; 100_000]);
+        }
+        assert!(proxy.requests() - before > 1);
+    }
+}

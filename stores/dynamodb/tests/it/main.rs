@@ -1,0 +1,108 @@
+//! A store in DynamoDB, on emulators.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
+#![cfg(unix)]
+
+mod answers;
+mod batches;
+mod browsing;
+mod contract;
+mod cuts;
+mod limits;
+mod moto;
+mod outage;
+mod scripted;
+#[path = "../../../memcached/tests/it/site.rs"]
+#[allow(dead_code, reason = "the tests of memcached use the rest")]
+mod site;
+mod table;
+
+use std::{sync::LazyLock, time::Duration};
+
+use aws_sdk_dynamodb::{
+    Client,
+    config::{BehaviorVersion, Config, Credentials, Region},
+};
+use silverback::{
+    Clock, Timestamp,
+    store::{Bytes, Expiry, Read, Record, RecordKey, Store as _, Version},
+};
+use silverback_dynamodb::DynamoDbStore;
+use silverback_test_servers::{DynamoDb, Proxy};
+
+use self::table::{Table, create};
+
+const DATA: &[u8] = b"\x01data";
+
+/// Nothing of a test ends in time.
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+/// The last second of the year 9999.
+const LATEST: Timestamp = Timestamp::from_secs(253_402_300_799);
+
+/// Only a hang comes to an end.
+const FOR_EVER: Duration = Duration::from_secs(300);
+
+fn key(number: u32) -> RecordKey {
+    let mut bytes = [7; 32];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    RecordKey::from_bytes(bytes)
+}
+
+fn seconds(after: u64) -> Expiry {
+    Expiry::new(NOW.saturating_add(Duration::from_secs(after)), NOW)
+}
+
+fn day() -> Expiry {
+    seconds(86_400)
+}
+
+/// What an application makes of its settings. Nobody checks these credentials.
+fn config(endpoint: &str) -> aws_sdk_dynamodb::config::Builder {
+    Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-central-1"))
+        .credentials_provider(Credentials::new("id", "secret", None, None, "tests"))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .endpoint_url(endpoint)
+}
+
+fn client(endpoint: &str) -> Client {
+    Client::from_conf(config(endpoint).build())
+}
+
+/// The server of those tests that do it no harm.
+fn server() -> Option<&'static DynamoDb> {
+    static SERVER: LazyLock<Option<DynamoDb>> = LazyLock::new(DynamoDb::start);
+    SERVER.as_ref()
+}
+
+fn through(proxy: &Proxy) -> Client {
+    client(&format!("http://127.0.0.1:{}", proxy.port()))
+}
+
+/// A store whose clock stands still. A busy machine may need longer than the default.
+fn store(client: &Client, table: &str) -> DynamoDbStore {
+    let store = DynamoDbStore::new(client, table).clock(Clock::manual(NOW));
+    store.timeout(FOR_EVER)
+}
+
+/// A store in a table of its own.
+async fn fresh() -> Option<(DynamoDbStore, Table)> {
+    let table = create(client(&server()?.url())).await;
+    Some((store(&table.client, &table.name), table))
+}
+
+async fn add(store: &DynamoDbStore, number: u32) -> Version {
+    let (key, data) = (key(number), Bytes::from_static(DATA));
+    store.create(&key, data, day()).await.unwrap()
+}
+
+async fn data(store: &DynamoDbStore, number: u32) -> Option<Bytes> {
+    let record = store.load(&key(number), Read::Current).await.unwrap();
+    record.map(Record::into_data)
+}
