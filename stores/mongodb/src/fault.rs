@@ -104,3 +104,60 @@ const PASSING: &[i32] = &[
     13_435, // NotPrimaryNoSecondaryOk
     13_436, // NotPrimaryOrSecondary
 ];
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::{deserialize_from_document, doc};
+
+    use super::*;
+
+    fn of_command(code: i32) -> Fault {
+        let answer = doc! { "code": code, "codeName": "Name", "errmsg": "why" };
+        let error = deserialize_from_document(answer).unwrap();
+        Fault::of(&ErrorKind::Command(error).into())
+    }
+
+    fn of_write(code: i32) -> Fault {
+        let details = doc! { "value": "a secret" };
+        let answer = doc! { "code": code, "errmsg": "why", "errInfo": details };
+        let error = deserialize_from_document(answer).unwrap();
+        Fault::of(&ErrorKind::Write(WriteFailure::WriteError(error)).into())
+    }
+
+    #[test]
+    fn what_the_server_says_is_a_refusal_unless_it_passes() {
+        const UNAUTHORIZED: i32 = 13;
+        const NOT_A_REPLICA_SET: i32 = 123;
+        for code in [UNAUTHORIZED, NOT_A_REPLICA_SET, 0, -1] {
+            assert!(matches!(of_command(code), Fault::Refused(_)), "{code}");
+            assert!(matches!(of_write(code), Fault::Refused(_)), "{code}");
+        }
+        for code in PASSING {
+            assert!(matches!(of_command(*code), Fault::Unavailable(_)), "{code}");
+            assert!(matches!(of_write(*code), Fault::Unavailable(_)), "{code}");
+        }
+        assert_eq!(of_write(DUPLICATE_KEY), Fault::Exists);
+    }
+
+    #[test]
+    fn no_value_of_a_document_is_told() {
+        const DOCUMENT_VALIDATION_FAILURE: i32 = 121;
+        let told = of_write(DOCUMENT_VALIDATION_FAILURE);
+        assert_eq!(told, Fault::Refused("MongoDB says: why (121)".to_owned()));
+    }
+
+    #[test]
+    fn what_is_not_confirmed_may_have_happened() {
+        const WRITE_CONCERN_TIMEOUT: i32 = 64;
+        let answer = doc! { "code": WRITE_CONCERN_TIMEOUT, "errmsg": "slow", "errInfo": {} };
+        let error = deserialize_from_document(answer).unwrap();
+        let kind = ErrorKind::Write(WriteFailure::WriteConcernError(error));
+        assert!(matches!(Fault::of(&kind.into()), Fault::Unavailable(_)));
+    }
+
+    #[test]
+    fn an_error_on_the_way_leaves_it_open() {
+        let lost = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert!(matches!(Fault::of(&lost.into()), Fault::Unavailable(_)));
+    }
+}

@@ -7,7 +7,7 @@ use silverback_test_servers::{Proxy, SecantusDb};
 use tokio::task::JoinSet;
 
 use crate::{
-    connect,
+    connect, server,
     site::{Visitor, app, count, ok, visitor},
     through, through_repeating,
 };
@@ -68,8 +68,8 @@ async fn cut_each(server: Arc<SecantusDb>, repeats: bool, case: Case) -> u64 {
         // All are the same user, and each has keys of its own.
         let collection = format!("{} {call}", case.name);
         let store = match repeats {
-            true => through_repeating(&proxy).await,
-            false => through(&proxy).await,
+            true => through_repeating(&proxy, "shop").await,
+            false => through(&proxy, "shop").await,
         };
         let visitor = visitor(store.collection(&collection));
         for path in case.before {
@@ -124,13 +124,14 @@ async fn lost_answers_of_a_single_server_cost_nobody_an_error() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_increment_of_two_servers_is_lost() {
-    let Some(server) = SecantusDb::start() else {
+    let Some(server) = server() else {
         return;
     };
     let keys = Keys::generate().unwrap();
     let mut nodes = Vec::new();
     for _ in 0..2 {
-        let config = SessionConfig::new("session", connect(&server).await, keys.clone());
+        let config =
+            SessionConfig::new("session", connect(server, "increments").await, keys.clone());
         let config = config.store_timeout(std::time::Duration::from_secs(120));
         nodes.push(Visitor::new(app(config)));
     }

@@ -7,20 +7,19 @@ use silverback::{
     Clock, Timestamp,
     store::{Bytes, Expiry, Read, Store as _, StoreError},
 };
-use silverback_test_servers::SecantusDb;
 
-use crate::{connect, create, data, day, documents, id, key};
+use crate::{connect, create, data, day, documents, id, key, server};
 
 #[tokio::test]
 async fn a_record_is_a_document_of_four_fields() {
-    let Some(server) = SecantusDb::start() else {
+    let Some(server) = server() else {
         return;
     };
-    let store = connect(&server).await;
+    let store = connect(server, "fields").await;
     let expiry = day();
     let bytes = Bytes::from_static(b"\x01data");
     let version = store.create(&key(1), bytes, expiry).await.unwrap();
-    let records = documents(&server, "silverback_sessions").await;
+    let records = documents(server, "fields", "silverback_sessions").await;
     let found = records.find_one(doc! { "_id": id(&key(1)) }).await.unwrap();
     let found = found.unwrap();
     assert_eq!(found.len(), 4, "{found}");
@@ -42,10 +41,10 @@ async fn a_record_is_a_document_of_four_fields() {
 
 #[tokio::test]
 async fn records_are_checked_before_they_are_sent() {
-    let Some(server) = SecantusDb::start() else {
+    let Some(server) = server() else {
         return;
     };
-    let store = connect(&server).await;
+    let store = connect(server, "sizes").await;
     assert_eq!(store.limits().record_bytes, 1 << 20);
     let store = store.max_record_bytes(usize::MAX);
     let limit = store.limits().record_bytes;
@@ -71,12 +70,12 @@ async fn records_are_checked_before_they_are_sent() {
 
 #[tokio::test]
 async fn a_record_is_over_by_the_clock_of_the_application() {
-    let Some(server) = SecantusDb::start() else {
+    let Some(server) = server() else {
         return;
     };
     let start = Timestamp::from_secs(1_800_000_000);
     let clock = Clock::manual(start);
-    let store = connect(&server).await.clock(clock.clone());
+    let store = connect(server, "ends").await.clock(clock.clone());
     let minute = Expiry::new(start.saturating_add(Duration::from_secs(60)), start);
     let data = || Bytes::from_static(b"\x01data");
     let version = store.create(&key(1), data(), minute).await.unwrap();
@@ -103,14 +102,14 @@ async fn a_record_is_over_by_the_clock_of_the_application() {
 
 #[tokio::test]
 async fn the_index_has_the_server_remove_what_is_over() {
-    let Some(server) = SecantusDb::start() else {
+    let Some(server) = server() else {
         return;
     };
-    let store = connect(&server).await;
+    let store = connect(server, "index").await;
     for _ in 0..2 {
         store.create_index().await.unwrap();
     }
-    let records = documents(&server, "silverback_sessions").await;
+    let records = documents(server, "index", "silverback_sessions").await;
     let mut indexes = records.list_indexes().await.unwrap();
     let mut after = Vec::new();
     while indexes.advance().await.unwrap() {
@@ -119,7 +118,7 @@ async fn the_index_has_the_server_remove_what_is_over() {
     }
     assert_eq!(after, [Duration::from_secs(600)]);
 
-    let carts = documents(&server, "carts").await;
+    let carts = documents(server, "index", "carts").await;
     let index = mongodb::IndexModel::builder().keys(doc! { "expires": 1 });
     carts.create_index(index.build()).await.unwrap();
     let other = store.collection("carts").create_index().await;

@@ -7,6 +7,7 @@
 )]
 #![cfg(unix)]
 
+mod concerns;
 mod contract;
 mod cuts;
 mod limits;
@@ -16,7 +17,7 @@ mod repeats;
 mod site;
 mod upkeep;
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use mongodb::{
     Client, Collection,
@@ -56,26 +57,33 @@ async fn at(url: &str) -> MongoStore {
     store.timeout(PATIENCE)
 }
 
-async fn connect(server: &SecantusDb) -> MongoStore {
-    at(&server.url("shop")).await
+/// The server of all tests that do not harm it, each of which has a database of its own: to start
+/// one takes a processor a second.
+fn server() -> Option<&'static SecantusDb> {
+    static SERVER: OnceLock<Option<SecantusDb>> = OnceLock::new();
+    SERVER.get_or_init(SecantusDb::start).as_ref()
 }
 
-async fn through(proxy: &Proxy) -> MongoStore {
-    at(&SecantusDb::url_at(proxy.port(), "shop")).await
+async fn connect(server: &SecantusDb, database: &str) -> MongoStore {
+    at(&server.url(database)).await
+}
+
+async fn through(proxy: &Proxy, database: &str) -> MongoStore {
+    at(&SecantusDb::url_at(proxy.port(), database)).await
 }
 
 /// The same with a client of the application, which sends writes again where a server has numbers
 /// for them.
-async fn through_repeating(proxy: &Proxy) -> MongoStore {
-    let url = SecantusDb::url_at(proxy.port(), "shop");
+async fn through_repeating(proxy: &Proxy, database: &str) -> MongoStore {
+    let url = SecantusDb::url_at(proxy.port(), database);
     let client = Client::with_uri_str(url).await.unwrap();
-    MongoStore::new(client.database("shop")).timeout(PATIENCE)
+    MongoStore::new(client.database(database)).timeout(PATIENCE)
 }
 
 /// What another program does with the collection.
-async fn documents(server: &SecantusDb, collection: &str) -> Collection<Document> {
-    let client = Client::with_uri_str(server.url("shop")).await.unwrap();
-    client.database("shop").collection(collection)
+async fn documents(server: &SecantusDb, database: &str, collection: &str) -> Collection<Document> {
+    let client = Client::with_uri_str(server.url(database)).await.unwrap();
+    client.database(database).collection(collection)
 }
 
 async fn put(documents: &Collection<Document>, key: RecordKey, mut document: Document) {

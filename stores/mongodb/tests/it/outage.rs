@@ -8,7 +8,7 @@ use silverback_test_servers::{Proxy, SecantusDb};
 use tokio::task::JoinSet;
 
 use crate::{
-    connect, create, data, key,
+    connect, create, data, key, server,
     site::{Visitor, count, ok, visitor, visitor_within},
     through,
 };
@@ -37,7 +37,7 @@ async fn what_was_answered_survives_kills_in_mid_run() {
     let Some(server) = SecantusDb::start() else {
         return;
     };
-    let visitor = visitor(connect(&server).await);
+    let visitor = visitor(connect(&server, "shop").await);
     ok(&visitor, "/add").await;
     let mut answers = BTreeMap::from([(200, 1)]);
     for _ in 0..2 {
@@ -60,11 +60,11 @@ async fn what_was_answered_survives_kills_in_mid_run() {
 
 #[tokio::test]
 async fn silence_is_an_error_within_the_timeout_and_never_no_record() {
-    let Some(server) = SecantusDb::start() else {
+    let Some(server) = server() else {
         return;
     };
     let proxy = Proxy::to(server.port());
-    let patient = through(&proxy).await;
+    let patient = through(&proxy, "silence").await;
     create(&patient, 1).await;
     let store = patient.clone().timeout(Duration::from_millis(50));
     let visitor = visitor_within(store.clone(), Duration::from_secs(1));
@@ -87,11 +87,11 @@ async fn silence_is_an_error_within_the_timeout_and_never_no_record() {
 
 #[tokio::test]
 async fn a_login_that_an_outage_has_stopped_succeeds_after_it() {
-    let Some(server) = SecantusDb::start() else {
+    let Some(server) = server() else {
         return;
     };
     let proxy = Proxy::to(server.port());
-    let store = through(&proxy).await;
+    let store = through(&proxy, "login").await;
     let visitor = visitor(store.clone());
     ok(&visitor, "/add").await;
     let hasty = visitor_within(
@@ -109,11 +109,11 @@ async fn a_login_that_an_outage_has_stopped_succeeds_after_it() {
 
 #[tokio::test]
 async fn an_idle_connection_that_was_cut_costs_nobody_an_error() {
-    let Some(server) = SecantusDb::start() else {
+    let Some(server) = server() else {
         return;
     };
     let proxy = Proxy::to(server.port());
-    let visitor = visitor(through(&proxy).await);
+    let visitor = visitor(through(&proxy, "idle").await);
     ok(&visitor, "/add").await;
     for expected in 1..=3 {
         proxy.cut();
@@ -128,7 +128,7 @@ async fn a_server_that_is_not_there_is_waited_for() {
     let Some(server) = SecantusDb::start() else {
         return;
     };
-    let store = connect(&server).await;
+    let store = connect(&server, "shop").await;
     create(&store, 1).await;
     server.kill();
     let soon = store.clone().timeout(Duration::from_millis(30));

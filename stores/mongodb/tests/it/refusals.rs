@@ -6,7 +6,7 @@ use silverback::store::{Read, Store as _, StoreError};
 use silverback_mongodb::MongoStore;
 use silverback_test_servers::SecantusDb;
 
-use crate::{at, connect, create, key};
+use crate::{at, key};
 
 #[tokio::test]
 async fn an_address_without_a_database_is_refused() {
@@ -46,17 +46,4 @@ async fn a_user_who_is_not_let_in_is_refused_without_the_password() {
     let store = at(&server.url("shop")).await;
     let loaded = store.load(&key(1), Read::Current).await;
     assert!(matches!(loaded, Err(StoreError::Refused(_))), "{loaded:?}");
-}
-
-/// The server that is tested on takes them. MongoDB does so in a replica set alone.
-#[tokio::test]
-async fn current_reads_are_linearizable_on_request() {
-    let Some(server) = SecantusDb::start() else {
-        return;
-    };
-    let store = connect(&server).await.linearizable();
-    create(&store, 1).await;
-    for read in [Read::Current, Read::Recent] {
-        assert!(store.load(&key(1), read).await.unwrap().is_some());
-    }
 }

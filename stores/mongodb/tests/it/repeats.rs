@@ -5,7 +5,7 @@ use silverback::store::{Bytes, Store as _, StoreError, Version};
 use silverback_mongodb::MongoStore;
 use silverback_test_servers::{Proxy, SecantusDb};
 
-use crate::{DATA, create, data, day, key, through, through_repeating};
+use crate::{DATA, create, data, day, key, server, through, through_repeating};
 
 const NEW: Bytes = Bytes::from_static(b"\x01new");
 
@@ -47,11 +47,11 @@ fn is_lost(done: &Result<(), StoreError>) -> bool {
 
 #[tokio::test]
 async fn a_replica_set_is_asked_again_and_has_done_it_once() {
-    let Some(server) = SecantusDb::start() else {
+    let Some(server) = server() else {
         return;
     };
     let proxy = Proxy::to(server.port());
-    let store = through_repeating(&proxy).await;
+    let store = through_repeating(&proxy, "asked_again").await;
     assert!(
         store.limits().may_repeat,
         "sessions have to look all the same"
@@ -69,17 +69,17 @@ async fn a_single_server_is_not_asked_again() {
         return;
     };
     let proxy = Proxy::to(server.port());
-    let store = through_repeating(&proxy).await;
+    let store = through_repeating(&proxy, "shop").await;
     each_write(&store, &proxy, |_, done| done.is_ok() || is_lost(done)).await;
 }
 
 #[tokio::test]
 async fn the_stores_own_client_asks_nobody_again() {
-    let Some(server) = SecantusDb::start() else {
+    let Some(server) = server() else {
         return;
     };
     let proxy = Proxy::to(server.port());
-    let store = through(&proxy).await;
+    let store = through(&proxy, "asked_once").await;
     assert!(!store.limits().may_repeat);
     each_write(&store, &proxy, |_, done| done.is_ok() || is_lost(done)).await;
 }

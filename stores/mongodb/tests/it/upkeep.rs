@@ -13,7 +13,7 @@ use silverback_mongodb::MongoStore;
 use silverback_test_servers::SecantusDb;
 use tokio::task::JoinSet;
 
-use crate::{connect, documents, key, put};
+use crate::{connect, documents, key, put, server};
 
 const RECORDS: u32 = 120;
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -38,11 +38,11 @@ async fn all(store: &impl Browse, limit: usize) -> Vec<Listed> {
 
 #[tokio::test]
 async fn pages_show_every_record_once_in_the_order_of_keys() {
-    let Some(server) = SecantusDb::start() else {
+    let Some(server) = server() else {
         return;
     };
-    let store = connect(&server).await;
-    let records = documents(&server, "silverback_sessions").await;
+    let store = connect(server, "pages").await;
+    let records = documents(server, "pages", "silverback_sessions").await;
     put(&records, key(7), doc! { "a": "record that is damaged" }).await;
     records
         .insert_one(doc! { "_id": "another's" })
@@ -78,11 +78,11 @@ async fn pages_show_every_record_once_in_the_order_of_keys() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_sweep_at_once_and_leave_what_lives() {
-    let Some(server) = SecantusDb::start() else {
+    let Some(server) = server() else {
         return;
     };
     let clock = Clock::manual(NOW);
-    let store = connect(&server).await.clock(clock.clone());
+    let store = connect(server, "swept").await.clock(clock.clone());
     for number in 0..RECORDS {
         let life = if number % 3 == 0 { 3_600 } else { 60 };
         make(&store, number, Bytes::from_static(b"\x01old"), life).await;
@@ -125,7 +125,7 @@ async fn a_sweep_that_fails_says_so() {
     let Some(server) = SecantusDb::start_with(&["--auth"]) else {
         return;
     };
-    let store = connect(&server).await;
+    let store = connect(&server, "shop").await;
     for swept in [store.sweep_some(9).await, store.sweep().await] {
         assert!(swept.failed() == 1 && !swept.is_finished(), "{swept:?}");
     }
