@@ -280,7 +280,7 @@ impl Fitter<'_> {
     }
 
     fn concrete(&mut self, json: &Json, old: Option<&Value>, ty: TypeId) -> Result<Value, Unfit> {
-        let number = |json: &Json| json.as_f64().ok_or_else(|| unfit("a number", json));
+        let number = |json: &Json| float(json).ok_or_else(|| unfit("a number", json));
         Ok(match ty {
             TypeId::BOOL => Value::Bool(json.as_bool().ok_or_else(|| unfit("a bool", json))?),
             TypeId::INT => Value::Int(json.as_i64().ok_or_else(|| unfit("an integer", json))?),
@@ -404,6 +404,15 @@ impl Fitter<'_> {
         }
         Ok(Value::Struct { ty, fields })
     }
+}
+
+/// None for a whole number that a float64 has not all digits of.
+fn float(json: &Json) -> Option<f64> {
+    let float = json.as_f64()?;
+    let whole = json.as_i64().map(i128::from);
+    let whole = whole.or_else(|| json.as_u64().map(i128::from));
+    let keeps_it = whole.is_none_or(|whole| format!("{float:.0}") == whole.to_string());
+    keeps_it.then_some(float)
 }
 
 fn unfit(wanted: &str, json: &Json) -> Unfit {

@@ -790,6 +790,20 @@ async fn keeps(first: BTreeMap<String, Json>, second: BTreeMap<String, Json>, pa
     }
 }
 
+#[tokio::test]
+async fn a_whole_number_in_the_place_of_a_float_keeps_its_digits() {
+    for payload in [GoPayload::Sessions, GoPayload::Json] {
+        for whole in [
+            json!(7_562_229_244_809_086_889_u64),
+            json!(-9_007_199_254_740_993_i64),
+        ] {
+            let [first, second] =
+                [json!(0.5), whole].map(|n| BTreeMap::from([("n".to_owned(), n)]));
+            keeps(first, second, payload).await;
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -25,11 +25,14 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{DAY, Jar, MINUTE, START, no_cookie, set_cookie};
 
-/// What a server has: what Go would find there, and how long it lasts.
+/// What Go would find there, and how long it lasts.
+type Rows = BTreeMap<String, (Vec<u8>, Duration)>;
+
+/// What a server has.
 #[derive(Clone)]
 struct Table {
     layout: GoLayout,
-    rows: Arc<Mutex<BTreeMap<String, (Vec<u8>, Duration)>>>,
+    rows: Arc<Mutex<Rows>>,
     fails: Arc<AtomicBool>,
 }
 
@@ -506,7 +509,7 @@ async fn nothing_else_opens_a_session() {
             &other_name,
             &id.to_lowercase(),
             &format!("{id}="),
-            &signed(&format!("../{id}")).value("sid").to_owned(),
+            signed(&format!("../{id}")).value("sid"),
         ] {
             let value: String = value.chars().filter(|one| one.is_ascii_graphic()).collect();
             let planted = &mut Jar::with("sid", &value);
