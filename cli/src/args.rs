@@ -279,7 +279,8 @@ pub(crate) struct Sweep {
 
 #[derive(Debug, Group)]
 pub(crate) struct Migrate {
-    /// The store to move from, as for --store.
+    /// The store to move from, as for --store. tower-sessions+redis://, +postgres://, +mysql://
+    /// and +sqlite: are what the published stores of tower-sessions have written.
     pub(crate) from: String,
     /// The store to move to.
     pub(crate) to: String,

@@ -320,6 +320,6 @@ fn cannot_open(shown: &str, error: &(dyn std::error::Error + 'static)) -> Failur
 }
 
 /// rustls has no provider of its own where an application may choose one.
-fn install_tls() {
+pub(crate) fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

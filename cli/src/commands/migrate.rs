@@ -4,21 +4,24 @@ use std::time::Duration;
 
 use serde::Serialize;
 use silverback::store::{Migrated, MigratingStore, RecordKind};
-use tokio::{
-    signal::unix::{self, SignalKind},
-    time,
-};
+use silverback_tower_sessions::{Former, TowerSessionStore};
 
-use super::{pages::Pages, progress::Progress};
+use super::{
+    batches::{self, Ended},
+    pages::Pages,
+};
 use crate::{
     args::Migrate,
     ask,
-    dsn::Dsn,
+    dsn::{Dsn, Place},
     failure::{Failure, chain},
     out::{self, Out},
     settings,
-    stores::{Kind, Opened},
+    stores::{Kind, Opened, install_tls},
 };
+
+/// What the address of tower-sessions' own records begins with.
+const TOWER_SESSIONS: &str = "tower-sessions+";
 
 #[derive(Serialize)]
 struct Report {
@@ -30,14 +33,17 @@ struct Report {
 }
 
 pub(crate) async fn migrate(migrate: &Migrate, out: &mut Out) -> Result<(), Failure> {
-    let (from, to) = (Dsn::parse(&migrate.from)?, Dsn::parse(&migrate.to)?);
-    if from == to {
-        return Err(Failure::Refused("FROM and TO are one store".to_owned()));
-    }
     let pause = match &migrate.pause {
         Some(text) => settings::length("--pause", text)?,
         None => Duration::ZERO,
     };
+    if let Some(from) = migrate.from.strip_prefix(TOWER_SESSIONS) {
+        return move_in(from, migrate, pause, out).await;
+    }
+    let (from, to) = (Dsn::parse(&migrate.from)?, Dsn::parse(&migrate.to)?);
+    if from == to {
+        return Err(Failure::Refused("FROM and TO are one store".to_owned()));
+    }
     let [from, to] = [open(from).await?, open(to).await?];
     if migrate.sure.dry_run {
         return count(&from, out).await;
@@ -48,7 +54,80 @@ pub(crate) async fn migrate(migrate: &Migrate, out: &mut Out) -> Result<(), Fail
     );
     ask::whether(&question, migrate.sure)?;
     let store = MigratingStore::new(from, to);
-    let moved = run(&store, migrate.batch.max(1), pause, out).await?;
+    let (mut migration, batch) = (store.migration(), migrate.batch.max(1));
+    let moved = batches::run(pause, async || Some(migration.step(batch).await)).await?;
+    end(moved, out)
+}
+
+/// Moves the sessions of tower-sessions, under the IDs that its cookies have.
+async fn move_in(
+    from: &str,
+    migrate: &Migrate,
+    pause: Duration,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    if migrate.sure.dry_run {
+        let why = "--dry-run does not count the sessions of tower-sessions";
+        return Err(Failure::Refused(why.to_owned()));
+    }
+    let (from, to) = (Dsn::parse(from)?, Dsn::parse(&migrate.to)?);
+    let question = format!(
+        "Move all sessions of tower-sessions from {} to {}? Every server that uses them must have a \
+         TowerSessionStore that moves from there.",
+        from.shown, to.shown
+    );
+    let (former, to) = (former(from).await?, Opened::open(to).await?);
+    ask::whether(&question, migrate.sure)?;
+    let store = TowerSessionStore::new(to.shared()).moving_from(former);
+    let (mut migration, batch) = (store.migration(), migrate.batch);
+    let moved = batches::run(pause, async || Some(migration.as_mut()?.step(batch).await)).await?;
+    end(moved, out)
+}
+
+/// What the published stores of tower-sessions have in a place.
+async fn former(from: Dsn) -> Result<Former, Failure> {
+    let usual = match &from.place {
+        Place::Redis(url) if from.prefix.is_none() => return former_redis(url, &from.shown).await,
+        Place::Postgres(_) | Place::MySql(_) => "tower_sessions.session",
+        Place::Sqlite(_) => "tower_sessions",
+        _ => return Err(not_theirs(&from.shown)),
+    };
+    let table = from.table.clone().unwrap_or_else(|| usual.to_owned());
+    let table: Vec<_> = table.split('.').collect();
+    let opened = Opened::open(from).await?;
+    match opened.kind {
+        Kind::Postgres(_, pool) => Ok(Former::sqlx(pool, &table)),
+        Kind::MySql(_, pool) => Ok(Former::sqlx(pool, &table)),
+        Kind::Sqlite(_, pool) => Ok(Former::sqlx(pool, &table)),
+        _ => Err(not_theirs(&opened.dsn.shown)),
+    }
+}
+
+async fn former_redis(url: &str, shown: &str) -> Result<Former, Failure> {
+    install_tls();
+    let failed = |error| Failure::failed(shown, &error);
+    let client = redis::Client::open(url).map_err(failed)?;
+    let connection = client.get_multiplexed_async_connection().await;
+    connection.map(Former::redis).map_err(failed)
+}
+
+fn not_theirs(shown: &str) -> Failure {
+    let why = "the published stores of tower-sessions keep nothing there";
+    Failure::Refused(format!("{shown}: {why}"))
+}
+
+fn end(moved: Option<Ended<Migrated>>, out: &mut Out) -> Result<(), Failure> {
+    let moved = match moved {
+        None => return Ok(()),
+        Some(Ended::Done(moved)) => moved,
+        Some(Ended::Interrupted(moved)) => {
+            report(&moved, out)?;
+            let far = out::counted(moved.moved(), "record");
+            return Err(Failure::Interrupted(format!(
+                "interrupted after {far} had been moved; the next migration goes on"
+            )));
+        }
+    };
     report(&moved, out)?;
     let error = moved.error().filter(|_| !moved.is_complete());
     match error {
@@ -68,44 +147,6 @@ async fn open(dsn: Dsn) -> Result<Opened, Failure> {
         return Err(Failure::Refused(format!("{shown}: {why}")));
     }
     Ok(store)
-}
-
-/// Moves until there is nothing left to do, or a store does not answer.
-async fn run(
-    store: &MigratingStore<Opened, Opened>,
-    batch: usize,
-    pause: Duration,
-    out: &mut Out,
-) -> Result<Migrated, Failure> {
-    let (mut migration, mut moved) = (store.migration(), Migrated::default());
-    let mut progress = Progress::new();
-    // From here on, Ctrl-C ends it between two batches.
-    let mut interrupt = unix::signal(SignalKind::interrupt())?;
-    loop {
-        let step = migration.step(batch).await;
-        let is_stuck = step.failed() > 0 && step.examined() == 0;
-        moved.add(step);
-        if moved.is_finished() || is_stuck {
-            break;
-        }
-        let (examined, count) = (moved.examined(), moved.moved());
-        progress.show(&format!("{examined} looked at, {count} moved"));
-        let is_interrupted = tokio::select! {
-            biased;
-            _ = interrupt.recv() => true,
-            () = time::sleep(pause) => false,
-        };
-        if is_interrupted {
-            progress.end();
-            report(&moved, out)?;
-            let far = out::counted(moved.moved(), "record");
-            return Err(Failure::Interrupted(format!(
-                "interrupted after {far} had been moved; the next migration goes on"
-            )));
-        }
-    }
-    progress.end();
-    Ok(moved)
 }
 
 /// Counts what would be moved.

@@ -1,5 +1,6 @@
 //! The commands, each in a function.
 
+mod batches;
 mod cookie;
 mod end;
 mod import;

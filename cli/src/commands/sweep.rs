@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 use silverback::store::Swept;
-use tokio::{
-    signal::unix::{self, SignalKind},
-    time,
-};
 
-use super::{pages::Pages, progress::Progress};
+use super::{
+    batches::{self, Ended},
+    pages::Pages,
+};
 use crate::{
     args::{Common, Sweep},
     failure::{Failure, chain},
@@ -36,36 +35,21 @@ pub(crate) async fn sweep(common: &Common, sweep: &Sweep, out: &mut Out) -> Resu
     if sweep.dry_run {
         return count(&store, out).await;
     }
-    let (mut swept, mut progress) = (Swept::default(), Progress::new());
-    // From here on, Ctrl-C ends the sweep between two batches.
-    let mut interrupt = unix::signal(SignalKind::interrupt())?;
-    loop {
-        let Some(step) = store.sweep_some(sweep.batch.max(1)).await else {
+    let batch = sweep.batch.max(1);
+    let swept = match batches::run(pause, async || store.sweep_some(batch).await).await? {
+        None => {
             out::say("The server removes by itself what has expired: there is nothing to sweep");
             return report(&Swept::default().finished(), false, out);
-        };
-        let is_stuck = step.failed() > 0 && step.examined() == 0;
-        swept.add(step);
-        if swept.is_finished() || is_stuck {
-            break;
         }
-        let (examined, removed) = (swept.examined(), swept.removed());
-        progress.show(&format!("{examined} looked at, {removed} removed"));
-        let is_interrupted = tokio::select! {
-            biased;
-            _ = interrupt.recv() => true,
-            () = time::sleep(pause) => false,
-        };
-        if is_interrupted {
-            progress.end();
+        Some(Ended::Done(swept)) => swept,
+        Some(Ended::Interrupted(swept)) => {
             report(&swept, false, out)?;
             let far = out::counted(swept.removed(), "record");
             return Err(Failure::Interrupted(format!(
                 "interrupted after {far} had been removed; the next sweep goes on"
             )));
         }
-    }
-    progress.end();
+    };
     report(&swept, false, out)?;
     match swept.error() {
         Some(error) if swept.examined() == 0 => Err(Failure::Failed(chain(error))),

@@ -17,7 +17,10 @@ use silverback::{
     Clock, Timestamp,
     store::{Bytes, DynStore, Expiry, MigratingStore, Read, RecordKey, Store, StoreError},
 };
+use silverback_tower_sessions::TowerSessionStore;
+use sqlx::SqlitePool;
 use tokio::task::{JoinSet, yield_now};
+use tower_sessions_core::SessionStore;
 
 use crate::support::{At, Tool, World};
 
@@ -388,4 +391,52 @@ async fn a_move_is_interrupted_between_two_batches() {
     );
     let args = ["migrate", store_of(&from), store_of(&to), "--yes"];
     from.tool.run(&args).says(0, "moved 2 records");
+}
+
+/// The row of a session as tower-sessions-sqlx-store has written it. It ends in the year 2096.
+const ROW: &str = "INSERT INTO tower_sessions VALUES ('EA8ODQwLCgkIBwYFBAMCAQ', \
+    X'93c4100102030405060708090a0b0c0d0e0f1081a4757365\
+    720799cd0830cd0114070628ce075bcd15000000', '2096-10-02T07:06:40Z')";
+
+#[tokio::test]
+async fn sessions_of_tower_sessions_move_in_and_keep_their_ids() {
+    let to = World::new(At::Files).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("old.db");
+    let url = format!("sqlite:{}?mode=rwc", file.display());
+    let pool = SqlitePool::connect(&url).await.unwrap();
+    for statement in [
+        "CREATE TABLE tower_sessions (id text PRIMARY KEY NOT NULL, data blob NOT NULL, \
+         expiry_date integer NOT NULL)",
+        ROW,
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let from = format!("tower-sessions+sqlite:{}", file.display());
+    let new = store_of(&to);
+    for (args, code, text) in [
+        (
+            &["migrate", &from, new, "--dry-run"][..],
+            2,
+            "does not count",
+        ),
+        (
+            &["migrate", &from, new],
+            2,
+            "a TowerSessionStore that moves from there",
+        ),
+        (
+            &["migrate", "tower-sessions+redb:old", new, "--yes"],
+            2,
+            "keep nothing there",
+        ),
+        (&["migrate", &from, new, "--yes"], 0, "moved 1 record"),
+        (&["migrate", &from, new, "--yes"], 0, "moved 0 records"),
+    ] {
+        to.tool.run(args).says(code, text);
+    }
+    let store = TowerSessionStore::new(to.store.clone());
+    let id = "EA8ODQwLCgkIBwYFBAMCAQ".parse().unwrap();
+    let record = SessionStore::load(&store, &id).await.unwrap().unwrap();
+    assert_eq!(record.data.get("user"), Some(&json!(7)));
 }
