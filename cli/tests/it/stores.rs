@@ -122,7 +122,7 @@ fn lists(world: &World) {
         tool.run(&["list", "--json", "--within", "10m"]).lines(),
         [json!(null); 0]
     );
-    let within = tool.run(&["list", "--json", "--within", "1h", "--kind", "session"]);
+    let within = tool.run(&["list", "--json", "--within", "2d", "--kind", "session"]);
     assert_eq!(within.lines().len(), 4);
     tool.run(&["list", "--expired"]).says(0, "no such records");
 
