@@ -259,7 +259,7 @@ async fn examine_here<S: Store>(rule: Rule, subject: Subject<S>) -> Checked {
 const CLEANING: Duration = Duration::from_secs(30);
 
 /// Checks every rule on one store, one after the other. Rules in real time are checked side by
-/// side. Returns the outcome of each.
+/// side, and so are rules about outages with [`Subject::outages`]. Returns the outcome of each.
 ///
 /// ```
 /// use silverback::{MemoryStore, store::conformance};
@@ -280,10 +280,12 @@ pub async fn check_all<S: Store>(
 ) -> Vec<(Rule, Result<Verdict, Violation>)> {
     let subject = subject.into();
     let mut checked = Vec::new();
-    for rule in rules().iter().filter(|rule| !rule.is_in_real_time()) {
+    let fails_apart = subject.makes_outages().is_some();
+    let waits = |rule: Rule| rule.is_in_real_time() || fails_apart && rule.needs_an_outage();
+    for rule in rules().iter().filter(|rule| !waits(**rule)) {
         checked.push((*rule, examine(*rule, subject.clone()).await));
     }
-    checked.extend(side_by_side(&subject, Rule::is_in_real_time).await);
+    checked.extend(side_by_side(&subject, waits).await);
     subject.end().await;
     checked
 }

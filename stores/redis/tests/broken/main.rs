@@ -64,26 +64,38 @@ const BROKEN: [(Fault, &[&str]); 12] = [
     ),
 ];
 
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A store behind a proxy, and its peer that goes to the server itself.
 fn subject(fault: Fault, server: &Arc<Redis>) -> Subject<Broken> {
-    let proxy = Arc::new(Proxy::to(server.port()));
-    let [silent, cut, counting] = std::array::from_fn(|_| Arc::clone(&proxy));
-    let [dirty, asked] = [(); 2].map(|()| Arc::clone(server));
-    let url = format!("redis://127.0.0.1:{}", proxy.port());
-    Subject::new(Broken::new(fault, &url))
+    let proxy = Proxy::to(server.port());
+    let [dirty, asked, failing] = [(); 3].map(|()| Arc::clone(server));
+    Subject::new(Broken::new(fault, &behind(&proxy)))
         .peer(Broken::new(fault, &server.url()))
-        .silence(move |_| ready(silent.silenced()))
-        .cut(move |_| ready(cut.cut_off()))
+        .outages(move || ready(subject_that_fails(fault, &failing)))
         .garbage(move |_, key| {
             let _ = dirty.ask(&["SET", &client::name(&key), "a cart"]);
             ready(())
         })
-        .round_trips(move |_| ready(counting.requests()))
+        .round_trips(move |_| ready(proxy.requests()))
         .time_left(move |_, key| ready(left(&asked, &key)))
-        .deadline(DEADLINE * 2)
-        .patience(Duration::from_secs(60))
+        .patience(PATIENCE)
         .scale(0.3)
-        .keep(proxy)
+}
+
+fn subject_that_fails(fault: Fault, server: &Redis) -> Subject<Broken> {
+    let silent = Arc::new(Proxy::to(server.port()));
+    let cut = Arc::clone(&silent);
+    Subject::new(Broken::new(fault, &behind(&silent)))
+        .silence(move |_| ready(silent.silenced()))
+        .cut(move |_| ready(cut.cut_off()))
+        .deadline(DEADLINE * 2)
+        .patience(PATIENCE)
+        .scale(0.3)
+}
+
+fn behind(proxy: &Proxy) -> String {
+    format!("redis://127.0.0.1:{}", proxy.port())
 }
 
 fn left(server: &Redis, key: &RecordKey) -> Option<Duration> {
