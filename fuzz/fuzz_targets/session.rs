@@ -37,7 +37,7 @@ fn visit(payload: GoPayload, bytes: &[u8]) {
     let Ok(value) = cookies().encode("s", bytes, NOW) else {
         return;
     };
-    let key = Key::from_bytes(&[3; 32]).expect("a key of 32 bytes");
+    let key = Key::from_bytes(b"fuzzing needs a key of 32 bytes.").expect("a key of 32 bytes");
     let config = SessionConfig::cookie("s", key);
     let config = config.write_gorilla(Gorilla::new(cookies()).payload(payload));
     let service = service_fn(async |request: Request<()>| {
