@@ -50,6 +50,10 @@ pub(crate) fn scenarios(kind: Kind) -> Vec<Scenario> {
 /// Runs the scenarios of a kind under callgrind and leaves its files in `target/tmp`.
 pub(crate) fn count(kind: Kind) -> io::Result<Vec<(Scenario, Costs)>> {
     let out = folder().join(format!("{}.callgrind", kind.name()));
+    let program = env::current_exe()?;
+    let (Some(within), Some(name)) = (program.parent(), program.file_name()) else {
+        return Err(io::Error::other("this program has no path"));
+    };
     let output = Command::new("valgrind")
         .args([
             "--tool=callgrind",
@@ -60,7 +64,11 @@ pub(crate) fn count(kind: Kind) -> io::Result<Vec<(Scenario, Costs)>> {
             "--compress-strings=no",
         ])
         .arg(format!("--callgrind-out-file={}", out.display()))
-        .arg(env::current_exe()?)
+        // The environment and the program's path lie on its stack and heap, and what they move
+        // is copied by other instructions.
+        .env_clear()
+        .current_dir(within)
+        .arg(Path::new(".").join(name))
         .args(["--subjects", "callgrind", "all", kind.name()])
         .stdin(Stdio::null())
         .output()
