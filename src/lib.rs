@@ -314,10 +314,6 @@ mod caching;
 mod future;
 #[cfg(feature = "gorilla")]
 mod go_cookies;
-#[cfg(all(feature = "gorilla", feature = "filesystem", unix))]
-mod go_files;
-#[cfg(all(feature = "gorilla", feature = "filesystem", unix))]
-mod go_import;
 #[cfg(feature = "gorilla")]
 mod go_records;
 #[cfg(all(
@@ -411,10 +407,7 @@ pub use self::store::FilesystemStore;
 #[cfg(feature = "gorilla")]
 pub use self::go_records::{GoRecord, GoRecords, GorillaRecords, GorillaRecordsService};
 #[cfg(all(feature = "gorilla", feature = "filesystem", unix))]
-pub use self::{
-    go_files::GorillaFilesService,
-    go_import::{GorillaImport, GorillaImported},
-};
+pub use self::go_records::{GorillaFiles, GorillaImport, GorillaImported};
 
 #[cfg(all(doctest, feature = "axum", feature = "filesystem"))]
 #[doc = include_str!("../README.md")]

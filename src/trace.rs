@@ -42,17 +42,6 @@ pub(crate) fn load_failed(error: Error) -> Error {
     error.told()
 }
 
-/// A file that is shared with Go could not be read or written.
-#[cfg(all(feature = "gorilla", feature = "filesystem", unix))]
-#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
-pub(crate) fn go_file_failed(error: &std::io::Error) {
-    event!(
-        ERROR,
-        error = error as &(dyn std::error::Error + 'static),
-        "gorilla's session file not read or written"
-    );
-}
-
 /// A program that cannot work is told so where that shows, as its handler may say no more than
 /// that something failed. Other errors are for the caller to tell.
 pub(crate) fn misused(error: Error) -> Error {

@@ -100,16 +100,15 @@ mod format {
         clock::Timestamp,
         codec::Stamp,
         content::{Content, Origin},
-        crypto,
         error::{Error, ErrorKind, Rejection},
-        gorilla::{self, Gorilla, OpenedCookie, SecureCookieError, Unfit},
+        gorilla::{GoId, Gorilla, OpenedCookie, SecureCookieError, Unfit},
     };
 
-    /// What a cookie says.
+    /// What a cookie says, or what a layer outside has put in its place.
     enum Said {
         Session(Content),
-        /// The ID of one that is elsewhere.
-        Id(String),
+        /// Its ID alone.
+        Elsewhere,
     }
 
     /// How a session is shared with Go.
@@ -133,8 +132,7 @@ mod format {
             })
         }
 
-        /// Opens a cookie, alone or with a text: see [`with_text`](gorilla::with_text). `in_record`
-        /// if its session is to be in a record.
+        /// Opens a cookie. `in_record` if its session is to be in a record.
         pub(crate) fn open(
             &self,
             name: &str,
@@ -142,27 +140,14 @@ mod format {
             in_record: bool,
             now: Timestamp,
         ) -> Result<Foreign, Rejection> {
-            let (cookie, text) = gorilla::split_text(value);
-            let opened = self.decode(name, cookie, now)?;
-            let (mut origin, mut is_unique) = (Origin::new(opened.digest), opened.is_unique);
-            let (opened, is_whole) = match (&opened.payload, text) {
-                (Said::Session(_), None) => (opened, true),
-                (Said::Session(_), Some(_)) => return Err(Rejection::Malformed),
-                (Said::Id(id), text) => {
-                    (origin, is_unique) = (origin_of(name, id), true);
-                    match text {
-                        Some(text) => (self.decode(name, text, now)?, true),
-                        None => (opened, false),
-                    }
-                }
-            };
+            let opened = self.decode(name, value, now)?;
+            let origin = Origin::new(opened.digest);
             // The clocks of Go's servers may be ahead.
             let saved = opened.saved.min(now);
-            let mut content = match opened.payload {
-                Said::Session(content) => content,
-                Said::Id(_) if is_whole => return Err(Rejection::Malformed),
-                Said::Id(_) if !in_record => return Err(Rejection::NotFound),
-                Said::Id(_) => Content::new(saved),
+            let (mut content, is_whole) = match opened.payload {
+                Said::Session(content) => (content, true),
+                Said::Elsewhere if !in_record => return Err(Rejection::NotFound),
+                Said::Elsewhere => (Content::new(saved), false),
             };
             content.created = saved;
             if !self.writes {
@@ -173,7 +158,7 @@ mod format {
                 is_whole,
                 id: (!in_record).then(|| origin.token_id()),
                 origin,
-                is_unique,
+                is_unique: opened.is_unique,
                 saved,
                 expires: match self.format.carries_end() {
                     true => opened.saved,
@@ -192,9 +177,17 @@ mod format {
             // A content is given its time when that is known.
             let read = |payload: Vec<u8>| match Content::of_go(&payload, &self.format, now) {
                 Some(content) => Some(Said::Session(content)),
-                None => gorilla::id_of(&payload).map(Said::Id),
+                None => self.is_id(&payload).then_some(Said::Elsewhere),
             };
             self.format.open(name, value, now, read).map_err(refused)
+        }
+
+        /// Whether the cookie of a session has this, and its values are elsewhere.
+        fn is_id(&self, payload: &[u8]) -> bool {
+            match self.is_kept() {
+                true => payload.is_empty(),
+                false => GoId::of_gob(payload, GoId::SIGNED).is_some(),
+            }
         }
 
         /// # Errors
@@ -235,12 +228,6 @@ mod format {
             let payload = content.to_go(&self.format).map_err(unfit)?;
             Ok(self.format.kept_len(payload.len()))
         }
-    }
-
-    /// The ID of a session is a secret, and stays while its cookie is made anew.
-    fn origin_of(name: &str, id: &str) -> Origin {
-        let parts = ["silverback gorilla ID v1", name, id];
-        Origin::new(crypto::sha256(parts.join("|").as_bytes()))
     }
 
     fn unfit(error: Unfit) -> Error {

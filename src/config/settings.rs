@@ -310,10 +310,10 @@ impl Settings {
         }
     }
 
-    /// Whether sessions that come in a cookie of another maker's are put into records.
+    /// Whether sessions of another maker's that a layer outside brings are put into records.
     #[cfg(all(feature = "gorilla", feature = "filesystem", unix))]
     pub(crate) fn takes_in(&self) -> bool {
-        self.go.is_some() && !self.may_be_in_cookie()
+        self.go.as_ref().is_some_and(Go::is_kept) && !self.may_be_in_cookie()
     }
 
     /// Makes the value of a cookie that holds its session.

@@ -28,17 +28,18 @@ impl<R: GoRecords> GorillaRecords<R> {
         };
         let mut living = Vec::new();
         if claims.len() <= MOST {
-            for claim in claims {
+            for claim in &claims {
                 living.extend(self.open(claim).await?);
             }
         }
         // Of two that live, nobody can tell which one is the visitor's.
-        let opened = living.pop().filter(|_| living.is_empty());
-        let text = opened.as_ref().map(|opened| {
-            let Opened { name, payload, .. } = opened;
-            self.format.carry(&self.name, name, payload, opened.time)
-        });
-        let text = text.transpose().map_err(StoreError::refused)?;
+        let is_clear = living.len() < 2;
+        let opened = living.pop().filter(|_| is_clear);
+        let text = match (&opened, &*claims) {
+            (Some(opened), _) => Some(self.carry(opened)?),
+            (None, [claim]) => Some(self.carry_name(claim)?),
+            (None, _) => None,
+        };
         let goes = |value: &[u8]| !matches!(self.presented(value), Presented::Other);
         let text = text.as_deref().map(str::as_bytes);
         go_cookies::replace(headers, &self.name, goes, text);

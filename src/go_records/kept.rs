@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use tokio::time::sleep;
+
 use super::records::{GoRecord, GoRecords};
 use crate::{
     clock::{Clock, Timestamp},
@@ -10,7 +12,7 @@ use crate::{
     crypto::{self, RandomError},
     error::{Error, ErrorKind},
     gorilla::{CarriedId, GoData, GoId, GoIds, GoLayout, Gorilla, SecureCookie, SecureCookieError},
-    store::StoreError,
+    store::{StoreError, check_runtime},
 };
 
 /// The sessions of one of gorilla's stores on a server, shared with Go or taken over: a layer around
@@ -29,7 +31,7 @@ use crate::{
 /// };
 ///
 /// fn app(
-///     records: impl GoRecords, // of `silverback-redis` or `silverback-sqlx`
+///     records: impl GoRecords, // `GorillaFiles`, or of `silverback-redis` or `silverback-sqlx`
 ///     (hash_key, block_key): (&[u8], &[u8]),
 ///     keys: Keys,
 /// ) -> Result<Router, Box<dyn std::error::Error>> {
@@ -75,13 +77,16 @@ use crate::{
 /// With [`read_gorilla`](crate::SessionConfig::read_gorilla) instead, the first use of a session
 /// moves it into this crate's format. Its record is left where it is, since other requests of the
 /// same page may be under way with the old cookie.
+///
+/// In a store, the session goes by the ID in Go's cookie: the cookie finds it also when the record
+/// is gone, and once the session has ended, neither cookie nor record brings it back.
 #[derive(Clone)]
 pub struct GorillaRecords<R> {
     pub(super) records: R,
     pub(super) name: Arc<str>,
     pub(super) format: Gorilla,
     layout: GoLayout,
-    clock: Clock,
+    pub(super) clock: Clock,
 }
 
 /// What a cookie of a request says.
@@ -111,9 +116,21 @@ pub(super) struct Opened {
     pub(super) time: Timestamp,
 }
 
-/// How many bytes an ID is made of.
-const SIGNED: usize = 32;
-const BARE: usize = 64;
+/// What is under an ID.
+pub(super) struct Loaded {
+    pub(super) data: Vec<u8>,
+    pub(super) payload: Vec<u8>,
+    saved: Option<Timestamp>,
+    remains: Option<Duration>,
+}
+
+fn carried_id(id: &GoId) -> CarriedId {
+    crypto::sha256(id.as_str().as_bytes())
+}
+
+/// How often a record is loaded that Go may be writing, and after which pause.
+const LOADS: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(1);
 
 impl<R: GoRecords> GorillaRecords<R> {
     /// Takes the records, the name of the session in Go, and its format: the keys of Go's store,
@@ -194,7 +211,7 @@ impl<R: GoRecords> GorillaRecords<R> {
         let Presented::Id(claim) = self.presented(cookie.as_bytes()) else {
             return Ok(None);
         };
-        let opened = self.open(claim).await?;
+        let opened = self.open(&claim).await?;
         Ok(opened.map(|opened| opened.payload))
     }
 
@@ -213,14 +230,14 @@ impl<R: GoRecords> GorillaRecords<R> {
         match self.layout.ids {
             GoIds::Bare => {
                 let text = std::str::from_utf8(cookie).ok();
-                match text.and_then(|text| GoId::parse(text, BARE)) {
+                match text.and_then(|text| GoId::parse(text, GoId::BARE)) {
                     Some(id) => Presented::Id(Claim { id, made: None }),
                     None if is_carried() => Presented::Refused,
                     None => Presented::Other,
                 }
             }
             GoIds::Signed => {
-                let read = |payload: Vec<u8>| GoId::of_gob(&payload, SIGNED);
+                let read = |payload: Vec<u8>| GoId::of_gob(&payload, GoId::SIGNED);
                 match self.cookies().decode_with(&self.name, cookie, now, read) {
                     Ok(opened) => Presented::Id(Claim {
                         id: opened.payload,
@@ -238,39 +255,89 @@ impl<R: GoRecords> GorillaRecords<R> {
     }
 
     /// Loads a session. One that cannot be read is none, as in Go.
-    pub(super) async fn open(&self, claim: Claim) -> Result<Option<Opened>, StoreError> {
+    pub(super) async fn open(&self, claim: &Claim) -> Result<Option<Opened>, StoreError> {
         let Claim { id, made } = claim;
-        let Some(record) = self.records.load(id.as_str()).await? else {
-            return Ok(None);
-        };
-        let GoRecord { data, remains } = record;
-        let Some((payload, saved)) = self.unpack(&data) else {
-            return Ok(None);
-        };
-        let end = || self.now().saturating_add(self.lasts(remains));
-        Ok(Some(Opened {
-            name: crypto::sha256(id.as_str().as_bytes()),
-            time: saved.or(made).unwrap_or_else(end),
-            id,
+        let Some(Loaded {
             data,
             payload,
+            saved,
+            remains,
+        }) = self.load_readable(id).await?
+        else {
+            return Ok(None);
+        };
+        Ok(Some(Opened {
+            id: id.clone(),
+            name: carried_id(id),
+            data,
+            payload,
+            time: self.time(saved.or(*made), remains),
         }))
     }
 
+    /// When a session was saved, if that is known, or else when it is over.
+    fn time(&self, saved: Option<Timestamp>, remains: Option<Duration>) -> Timestamp {
+        saved.unwrap_or_else(|| self.now().saturating_add(self.lasts(remains)))
+    }
+
+    /// What the session layer gets in the place of a session.
+    pub(super) fn carry(&self, opened: &Opened) -> Result<String, StoreError> {
+        let Opened { name, payload, .. } = opened;
+        let carried = self.format.carry(&self.name, name, payload, opened.time);
+        carried.map_err(StoreError::refused)
+    }
+
+    /// What the session layer gets in the place of an ID that is nobody's here. A session that has
+    /// moved goes by it.
+    pub(super) fn carry_name(&self, claim: &Claim) -> Result<String, StoreError> {
+        let (name, time) = (carried_id(&claim.id), self.time(claim.made, None));
+        let carried = self.format.carry(&self.name, &name, &[], time);
+        carried.map_err(StoreError::refused)
+    }
+
+    pub(super) async fn load_readable(&self, id: &GoId) -> Result<Option<Loaded>, StoreError> {
+        let mut loads = 1;
+        loop {
+            let Some(GoRecord { data, remains }) = self.records.load(id.as_str()).await? else {
+                return Ok(None);
+            };
+            match self.unpack(&data) {
+                Ok((payload, saved)) => {
+                    return Ok(Some(Loaded {
+                        data,
+                        payload,
+                        saved,
+                        remains,
+                    }));
+                }
+                Err(SecureCookieError::InvalidBase64 | SecureCookieError::InvalidMac)
+                    if self.layout.is_written_in_place && loads < LOADS =>
+                {
+                    loads += 1;
+                    check_runtime()?;
+                    sleep(PAUSE).await;
+                }
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+
     /// The payload of what is on the server, and when it was saved if that is in there.
-    pub(super) fn unpack(&self, data: &[u8]) -> Option<(Vec<u8>, Option<Timestamp>)> {
+    fn unpack(&self, data: &[u8]) -> Result<(Vec<u8>, Option<Timestamp>), SecureCookieError> {
         let read = |payload: Vec<u8>| {
             let content = Content::of_go(&payload, &self.format, Timestamp::default());
             content.map(|_| payload)
         };
         match self.layout.data {
-            GoData::Payload => Some((read(data.to_vec())?, None)),
+            GoData::Payload => {
+                let payload = read(data.to_vec()).ok_or(SecureCookieError::Unreadable)?;
+                Ok((payload, None))
+            }
             GoData::Text => {
                 let opened = self
                     .cookies()
-                    .decode_with(&self.name, data, self.now(), read);
-                let opened = opened.ok()?;
-                Some((opened.payload, Some(opened.saved)))
+                    .decode_with(&self.name, data, self.now(), read)?;
+                Ok((opened.payload, Some(opened.saved)))
             }
         }
     }
@@ -294,8 +361,8 @@ impl<R: GoRecords> GorillaRecords<R> {
 
     pub(super) fn new_id(&self) -> Result<GoId, Error> {
         let id = match self.layout.ids {
-            GoIds::Signed => GoId::random::<SIGNED>(),
-            GoIds::Bare => GoId::random::<BARE>(),
+            GoIds::Signed => GoId::random::<{ GoId::SIGNED }>(),
+            GoIds::Bare => GoId::random::<{ GoId::BARE }>(),
         };
         id.map_err(|RandomError| Error::new(ErrorKind::RandomFailed))
     }

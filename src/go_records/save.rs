@@ -41,12 +41,11 @@ impl<R: GoRecords> GorillaRecords<R> {
                 return Ok(());
             }
             let gone = || Error::new(ErrorKind::Gone);
-            let record = self.records.load(id).await?.ok_or_else(gone)?;
-            let (theirs, _) = self.unpack(&record.data).ok_or_else(gone)?;
-            let merged = merge_go([&opened.payload, mine, &theirs], &self.format);
+            let found = self.load_readable(&opened.id).await?.ok_or_else(gone)?;
+            let merged = merge_go([&opened.payload, mine, &found.payload], &self.format);
             let merged = merged.ok_or_else(gone)?;
             new = merged.map_err(|unfit| unwritable(unfit.what))?;
-            old = record.data;
+            old = found.data;
         }
         Err(Error::new(ErrorKind::Conflict))
     }

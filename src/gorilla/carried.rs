@@ -2,7 +2,8 @@
 //! server.
 //!
 //! It stands in the place of the session's cookie: a text of gorilla/securecookie with
-//! `id (32) | payload`, under a name that no cookie can have. Its date is when the session was saved
+//! `id (32) | payload`, under a name that no cookie can have. Without a payload, the server has no
+//! such session: it may have moved to where the session layer keeps its own. Its date is when the session was saved
 //! or, where nothing tells that, when it is over. So no cookie is taken for it, it opens
 //! nowhere else, and a program that forgot the layer outside gives nothing away.
 

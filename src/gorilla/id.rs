@@ -13,6 +13,11 @@ pub(crate) struct GoId(String);
 const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 impl GoId {
+    /// How many bytes one is made of that is in a signed cookie.
+    pub(crate) const SIGNED: usize = 32;
+    /// The same of one that is a cookie as it is.
+    pub(crate) const BARE: usize = 64;
+
     /// `None` for anything but the digits of so many bytes.
     pub(crate) fn parse(text: &str, bytes: usize) -> Option<Self> {
         let is_id = text.len() == digits(bytes) && text.bytes().all(|byte| DIGITS.contains(&byte));

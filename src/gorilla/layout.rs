@@ -10,6 +10,7 @@ use std::time::Duration;
 /// | boj/redistore | a [signed](Self::signed_ids) ID | a [payload](GoData::Payload) |
 /// | rbcervilla/redisstore | a [bare](Self::bare_ids) ID | a [payload](GoData::Payload) |
 /// | antonlindstrom/pgstore | a [signed](Self::signed_ids) ID | a [text](GoData::Text) |
+/// | gorilla's `FilesystemStore` | a [signed](Self::signed_ids) ID | a [text](GoData::Text), [written in place](Self::written_in_place) |
 ///
 /// The stores of silverback have these layouts ready. You need one to write a
 /// [`GoRecords`](crate::GoRecords) of your own.
@@ -19,6 +20,7 @@ pub struct GoLayout {
     pub(crate) data: GoData,
     pub(crate) max_bytes: Option<usize>,
     pub(crate) lasts: Option<Duration>,
+    pub(crate) is_written_in_place: bool,
 }
 
 /// What of a session is on the server.
@@ -72,6 +74,7 @@ impl GoLayout {
             data,
             max_bytes: None,
             lasts: None,
+            is_written_in_place: false,
         }
     }
 
@@ -103,6 +106,20 @@ impl GoLayout {
     #[must_use]
     pub const fn default_max_age(mut self, age: Duration) -> Self {
         self.lasts = Some(age);
+        self
+    }
+
+    /// Says that Go writes a record in place, so that a load may find half of it. A
+    /// [text](GoData::Text) that cannot be opened is then loaded again, for some milliseconds.
+    ///
+    /// ```
+    /// use silverback::gorilla::{GoData, GoLayout};
+    ///
+    /// let files = GoLayout::signed_ids(GoData::Text).written_in_place();
+    /// ```
+    #[must_use]
+    pub const fn written_in_place(mut self) -> Self {
+        self.is_written_in_place = true;
         self
     }
 }

@@ -38,20 +38,16 @@ mod carried;
 mod convert;
 mod envelope;
 mod error;
-#[cfg(all(feature = "filesystem", unix))]
-mod files;
 pub mod gob;
 mod id;
 mod layout;
 mod settings;
-mod texts;
 
 pub(crate) use self::{
     carried::{Carried, CarriedId},
     convert::{Fitter, Unfit, key_text, stored, to_json},
     id::GoId,
     layout::GoIds,
-    texts::{id_of, split_text},
 };
 pub use self::{
     envelope::{KeyPair, OpenedCookie, SecureCookie},
@@ -60,11 +56,3 @@ pub use self::{
     settings::{GoKey, GoPayload, GoType, Gorilla},
 };
 pub use crate::crypto::HashFunction;
-
-#[cfg(all(feature = "filesystem", unix))]
-pub use self::files::GorillaFiles;
-#[cfg(all(feature = "filesystem", unix))]
-pub(crate) use self::{
-    files::{FileSession, Presented},
-    texts::with_text,
-};

@@ -12,8 +12,8 @@ use axum::{Form, Router, routing::get};
 use serde::Deserialize;
 use serde_json::Value;
 use silverback::{
-    Error, Keys, MemoryStore, Session, SessionConfig, SessionLayer,
-    gorilla::{Gorilla, GorillaFiles, KeyPair, SecureCookie},
+    Error, GorillaFiles, GorillaRecords, Keys, MemoryStore, Session, SessionConfig, SessionLayer,
+    gorilla::{Gorilla, KeyPair, SecureCookie},
 };
 use tempfile::TempDir;
 
@@ -70,22 +70,20 @@ async fn slow(session: Session, Form(given): Form<Given>) -> Result<(), Error> {
 
 /// Shares sessions with Go.
 fn app(bytes: &[u8], folder: Option<&Path>) -> Router {
-    let share = |config: SessionConfig, cookies| config.write_gorilla(Gorilla::new(cookies));
-    app_of(bytes, folder, share)
+    app_of(bytes, folder, SessionConfig::write_gorilla)
 }
 
 /// Takes sessions over from Go, into cookies.
 fn heir(bytes: &[u8], folder: Option<&Path>) -> Router {
-    let take = |config: SessionConfig, cookies| config.read_gorilla(Gorilla::new(cookies));
-    app_of(bytes, folder, take)
+    app_of(bytes, folder, SessionConfig::read_gorilla)
 }
 
 /// The same, into a store.
 fn heir_with_store(bytes: &[u8], folder: Option<&Path>) -> Router {
-    let take = |_, cookies| {
+    let take = |_, format| {
         let keys = Keys::generate().unwrap();
         let config = SessionConfig::new("account", MemoryStore::new(), keys);
-        config.read_gorilla(Gorilla::new(cookies))
+        config.read_gorilla(format)
     };
     app_of(bytes, folder, take)
 }
@@ -93,11 +91,17 @@ fn heir_with_store(bytes: &[u8], folder: Option<&Path>) -> Router {
 fn app_of(
     bytes: &[u8],
     folder: Option<&Path>,
-    with: impl Fn(SessionConfig, SecureCookie) -> SessionConfig,
+    with: impl Fn(SessionConfig, Gorilla) -> SessionConfig,
 ) -> Router {
     let cookies = SecureCookie::new(bytes.iter().copied().map(pair)).unwrap();
+    let format = Gorilla::new(cookies);
+    let records = folder
+        .map(|folder| GorillaRecords::new(GorillaFiles::new(folder), "account", format.clone()));
+    let format = records
+        .as_ref()
+        .map_or(format, GorillaRecords::session_format);
     let config = SessionConfig::cookie("account", Keys::generate().unwrap());
-    let config = with(config, cookies.clone()).insecure_local_http();
+    let config = with(config, format).insecure_local_http();
     let app = Router::new()
         .route("/show", get(show))
         .route("/insert", get(insert))
@@ -106,8 +110,8 @@ fn app_of(
         .route("/logout", get(logout))
         .route("/slow", get(slow))
         .layer(SessionLayer::new(config));
-    match folder {
-        Some(folder) => app.layer(GorillaFiles::new(folder, "account", cookies)),
+    match records {
+        Some(records) => app.layer(records),
         None => app,
     }
 }

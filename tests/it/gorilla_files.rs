@@ -1,17 +1,20 @@
-//! The files of gorilla's `FilesystemStore`, moved into a store: when a visitor comes, or all at once.
+//! The files of gorilla's `FilesystemStore`: shared, and moved into a store, when a visitor comes or
+//! all at once.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, sync::Arc};
 
 use axum::{Router, body::Body, extract::Path, response::IntoResponse, routing::get};
+use futures_util::future::join_all;
 use http::{Response, StatusCode};
 use http_body_util::BodyExt as _;
 use silverback::{
-    Clock, ConfigError, Error, GorillaImport, GorillaImported, Session, SessionConfig,
-    SessionLayer,
-    gorilla::{Gorilla, GorillaFiles, KeyPair, SecureCookie},
+    Clock, ConfigError, Error, GorillaFiles, GorillaImport, GorillaImported, GorillaRecords,
+    Session, SessionConfig, SessionLayer,
+    gorilla::{Gorilla, KeyPair, SecureCookie, gob::Gob},
     store::{CookieStore, RecordKind},
 };
 use tempfile::TempDir;
+use tokio::sync::Barrier;
 use tower::ServiceExt as _;
 
 use crate::support::{
@@ -53,9 +56,10 @@ impl Place {
         SecureCookie::new([KeyPair::signing([1; 32]).unwrap()]).unwrap()
     }
 
-    fn files(&self) -> GorillaFiles {
-        let files = GorillaFiles::new(self.folder.path(), "s", Self::cookies());
-        files.clock(self.clock.clone())
+    fn files(&self) -> GorillaRecords<GorillaFiles> {
+        let files = GorillaFiles::new(self.folder.path());
+        let records = GorillaRecords::new(files, "s", Gorilla::new(Self::cookies()));
+        records.clock(self.clock.clone())
     }
 
     fn app(&self, config: SessionConfig) -> Router {
@@ -71,12 +75,12 @@ impl Place {
     /// The site as it was before the move.
     fn in_go(&self) -> Router {
         let config = SessionConfig::cookie("s", keys());
-        self.app(config.write_gorilla(Gorilla::new(Self::cookies())))
+        self.app(config.write_gorilla(self.files().session_format()))
     }
 
     fn config(&self) -> SessionConfig {
         let config = SessionConfig::new("s", self.store.clone(), keys()).store_timeout(HOUR);
-        config.read_gorilla(Gorilla::new(Self::cookies()))
+        config.read_gorilla(self.files().session_format())
     }
 
     fn moved(&self) -> Router {
@@ -136,6 +140,68 @@ async fn all(mut import: GorillaImport) -> GorillaImported {
         all.add(import.step(2).await.unwrap());
     }
     all
+}
+
+/// A request that puts a value of its own into the session, beside others that do.
+async fn put_beside(place: &Place, jar: &Jar, key: String, barrier: Arc<Barrier>) -> StatusCode {
+    let handler = async move |session: Session| {
+        // Each has opened the session before one of them saves.
+        session.get::<String>("user")?;
+        barrier.wait().await;
+        session.insert(&key, true)
+    };
+    // Another process: it knows the folder alone.
+    let records = place.files();
+    let config = SessionConfig::cookie("s", keys()).write_gorilla(records.session_format());
+    let app: Router = Router::new()
+        .route("/", get(handler))
+        .layer(SessionLayer::new(config).clock(place.clock.clone()))
+        .layer(records);
+    let request = jar.request().map(|()| Body::empty());
+    app.oneshot(request).await.into_response().status()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn requests_at_once_keep_all_changes() {
+    const REQUESTS: usize = 6;
+    let place = Place::new();
+    let jar = place.visitor("ann").await;
+    let barrier = Arc::new(Barrier::new(REQUESTS));
+    let keys: Vec<_> = (0..REQUESTS).map(|n| format!("key{n}")).collect();
+    let requests = keys
+        .iter()
+        .map(|key| put_beside(&place, &jar, key.clone(), barrier.clone()));
+    for status in join_all(requests).await {
+        assert_eq!(status, StatusCode::OK);
+    }
+    let text = fs::read(place.paths().remove(0)).unwrap();
+    let session = Place::cookies().decode("s", &text, START).unwrap();
+    let session = Gob::decode(&session.payload).unwrap();
+    for key in &keys {
+        assert!(session.get(key).is_some(), "{key} is lost");
+    }
+    assert_eq!(place.paths().len(), 1, "nothing else stays");
+}
+
+#[tokio::test]
+async fn half_of_a_file_is_read_again() {
+    let place = Place::new();
+    let mut ann = place.visitor("ann").await;
+    let file = place.paths().remove(0);
+    let text = fs::read(&file).unwrap();
+    for half in [0, text.len() / 2] {
+        fs::write(&file, &text[..half]).unwrap();
+        let (path, text) = (file.clone(), text.clone());
+        let app = place.in_go();
+        let (found, ()) = tokio::join!(user(&app, &mut ann), async move {
+            // The request has found the half, if it is as slow as that.
+            tokio::task::yield_now().await;
+            fs::write(path, text).unwrap();
+        });
+        assert_eq!(found.as_deref(), Some("ann"));
+    }
+    fs::write(&file, &text[..8]).unwrap();
+    assert_eq!(user(&place.in_go(), &mut ann).await, None, "it ends");
 }
 
 #[tokio::test]
@@ -258,12 +324,13 @@ async fn a_file_that_is_too_old_is_not_imported() {
 #[test]
 fn only_a_session_in_a_store_is_imported_into() {
     let place = Place::new();
-    let gorilla = || Gorilla::new(Place::cookies());
+    let gorilla = || place.files().session_format();
     let in_store = |name| SessionConfig::new(name, place.store.clone(), keys());
     for config in [
         in_store("s"),
         in_store("other").read_gorilla(gorilla()),
         SessionConfig::new("s", CookieStore::new(), keys()).read_gorilla(gorilla()),
+        in_store("s").read_gorilla(Gorilla::new(Place::cookies())),
     ] {
         let refused = place.files().import(&config).unwrap_err();
         assert!(

@@ -13,7 +13,7 @@ use std::{
 
 use http::{Method, Request, Response, header};
 use silverback::{
-    Clock, ErrorKind, GoRecord, GoRecords, GorillaRecords, Keys, Session, SessionConfig,
+    Clock, ErrorKind, GoRecord, GoRecords, GorillaRecords, Keys, Rejection, Session, SessionConfig,
     SessionLayer,
     gorilla::{
         GoData, GoLayout, GoPayload, Gorilla, KeyPair, SecureCookie,
@@ -23,7 +23,7 @@ use silverback::{
 };
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{DAY, Jar, MINUTE, START, no_cookie, set_cookie};
+use crate::support::{DAY, Jar, MINUTE, START, keys, no_cookie, scripted::Scripted, set_cookie};
 
 /// What Go would find there, and how long it lasts.
 type Rows = BTreeMap<String, (Vec<u8>, Duration)>;
@@ -243,6 +243,14 @@ fn gob(values: &[(&str, i64)]) -> Vec<u8> {
         gob.insert(key, Value::Int(*value).named("int64"));
     }
     gob.encode().unwrap()
+}
+
+/// The cookie of an ID that the server never had.
+fn stranger(id: &str) -> Jar {
+    match id.len() {
+        52 => signed(id),
+        _ => Jar::with("sid", id),
+    }
 }
 
 /// The cookie that Go makes for an ID.
@@ -664,6 +672,54 @@ async fn sessions_are_taken_over() {
         // The record stays for requests that are under way.
         assert_eq!(shared.table.ids(), id);
         assert_eq!(shared.get(&mut Jar::with("sid", &go), "n").await, Some(1));
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_moved_into_a_store_needs_no_record_and_ends_once() {
+    let layouts = sites().map(|site| (site.table.layout, site.is_text));
+    for (layout, is_text) in layouts.into_iter().take(3) {
+        let store = Scripted::default();
+        let take = |_, format| {
+            let config = SessionConfig::new("sid", store.clone(), keys());
+            config.store_timeout(DAY).read_gorilla(format)
+        };
+        let mut site = Site::configured(layout, Gorilla::new(cookies()), take);
+        site.is_text = is_text;
+        let go = Site::of(layout);
+        let of_go = &mut Jar::default();
+        go.put(of_go, "n", 1).await;
+        let (id, data, _) = go.table.only();
+        site.table.put(&id, data.clone());
+        let ours = &mut of_go.clone();
+        let change = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("n", 2).unwrap();
+        };
+        site.visit(ours, change).await;
+        assert_ne!(ours.0, of_go.0);
+        assert_eq!(store.sessions().await, 1);
+        // Another tab has Go's cookie, and the record is over.
+        site.table.remove(&id).await.unwrap();
+        let look = async |session: Session| {
+            session.load().await.unwrap();
+            (session.get::<i64>("n").unwrap(), session.rejection())
+        };
+        let (found, _) = site.visit(&mut of_go.clone(), look).await;
+        assert_eq!(found, (Some(2), None));
+        let stranger = &mut stranger(&"A".repeat(id.len()));
+        let (found, _) = site.visit(stranger, look).await;
+        assert_eq!(found, (None, Some(Rejection::NotFound)));
+        let destroy = async |session: Session| session.destroy().await.unwrap();
+        site.visit(ours, destroy).await;
+        for record in [None, Some(data)] {
+            if let Some(data) = record {
+                site.table.put(&id, data);
+            }
+            let (found, _) = site.visit(&mut of_go.clone(), look).await;
+            assert_eq!(found, (None, Some(Rejection::Ended)));
+        }
+        assert_eq!(store.sessions().await, 0);
     }
 }
 

@@ -70,8 +70,6 @@ const FLOORS: &[&[&str]] = &[
         "layer",
         "axum",
         "go_cookies",
-        "go_files",
-        "go_import",
         "go_records",
         "testing",
         "guide",
@@ -107,7 +105,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
         "gorilla",
         &[
             "base64", "error", "envelope", "gob", "id", "convert", "layout", "settings", "carried",
-            "texts", "files", "mod",
+            "mod",
         ],
     ),
     (
@@ -128,7 +126,9 @@ const FOLDERS: &[(&str, &[&str])] = &[
     ),
     (
         "go_records",
-        &["records", "kept", "save", "exchange", "service", "mod"],
+        &[
+            "records", "files", "kept", "save", "exchange", "service", "import", "mod",
+        ],
     ),
     ("request", &["registry", "fetch", "commit", "mod"]),
     ("error", &["config", "rejection", "mod"]),

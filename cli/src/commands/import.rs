@@ -4,8 +4,8 @@ use std::{path::Path, time::Duration};
 
 use serde::Serialize;
 use silverback::{
-    GorillaImport, GorillaImported,
-    gorilla::{Gorilla, GorillaFiles, KeyPair, SecureCookie},
+    GorillaFiles, GorillaImport, GorillaImported, GorillaRecords,
+    gorilla::{Gorilla, KeyPair, SecureCookie},
 };
 use tokio::{
     signal::unix::{self, SignalKind},
@@ -48,13 +48,14 @@ pub(crate) async fn import(common: &Common, import: &Import, out: &mut Out) -> R
     }
     let store = site::store(common).await?;
     let site = Site::with_keys(common, Some(&store))?;
-    let files = GorillaFiles::new(&import.folder, site.name.as_str(), cookies.clone());
     let config = site.config.cookie_name(site.name.as_str());
     let queues = import.go_flash_queue.iter();
     let gorilla = queues.fold(Gorilla::new(cookies), |gorilla, queue| {
         gorilla.flash_queue(queue)
     });
-    let files = files.import(&config.read_gorilla(gorilla))?;
+    let files = GorillaFiles::new(&import.folder);
+    let records = GorillaRecords::new(files, &site.name, gorilla);
+    let files = records.import(&config.read_gorilla(records.session_format()))?;
     let (folder, shown) = (import.folder.display(), &store.dsn.shown);
     let left = if import.remove { "remove" } else { "leave" };
     let question = format!("Move the sessions of {folder} to {shown}, and {left} the files?");

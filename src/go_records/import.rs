@@ -1,23 +1,27 @@
 //! Moving gorilla's files into a store, without their visitors.
 
-use std::{fs::ReadDir, io, sync::Arc};
+use std::{fs::ReadDir, sync::Arc};
 
 use http::HeaderValue;
-use tokio::task::spawn_blocking;
 
+use super::{
+    files::{GorillaFiles, ids},
+    kept::{Claim, GorillaRecords, Opened},
+};
 use crate::{
     config::{SessionConfig, Settings},
-    error::{ConfigError, Error, ErrorKind, Rejection},
-    gorilla::{FileSession, GoId, GorillaFiles, with_text},
+    error::{ConfigError, Error, Rejection},
+    gorilla::GoId,
     request::{Registry, Shared},
     session::Session,
+    store::StoreError,
 };
 
 /// Moves the sessions of a folder of gorilla's `FilesystemStore` into the store of a session, for
-/// visitors who have not come yet: [`GorillaFiles::import`].
+/// visitors who have not come yet: [`GorillaRecords::import`].
 ///
 /// It is the visit of each session's owner, without the owner: the session gets a record, and the
-/// cookie that Go has given its owner finds that record from then on, by [`GorillaFiles`] around a
+/// cookie that Go has given its owner finds that record from then on, by [`GorillaRecords`] around a
 /// layer with the same settings. So the application may run meanwhile. A session that its owner has
 /// brought already is left as it is, and one that has ended does not come back.
 ///
@@ -25,15 +29,14 @@ use crate::{
 /// store has. Files stay, unless you ask to [remove](Self::remove_files) them.
 ///
 /// ```
-/// use silverback::{SessionConfig, gorilla::{Gorilla, GorillaFiles, SecureCookie}};
+/// use silverback::{GorillaFiles, GorillaRecords, SessionConfig};
 ///
 /// async fn import(
-///     files: &GorillaFiles,
+///     records: &GorillaRecords<GorillaFiles>,
 ///     account: SessionConfig, // in a store, and not in a cookie
-///     cookies: SecureCookie,
 /// ) -> Result<u64, Box<dyn std::error::Error>> {
-///     let account = account.read_gorilla(Gorilla::new(cookies));
-///     let (mut import, mut moved) = (files.import(&account)?, 0);
+///     let account = account.read_gorilla(records.session_format());
+///     let (mut import, mut moved) = (records.import(&account)?, 0);
 ///     loop {
 ///         let step = import.step(1_000).await?;
 ///         moved += step.moved();
@@ -50,7 +53,7 @@ use crate::{
 /// a day, its owner has a day to come.
 #[derive(Debug)]
 pub struct GorillaImport {
-    files: GorillaFiles,
+    records: GorillaRecords<GorillaFiles>,
     shared: Arc<Shared>,
     /// Where in the folder it is.
     folder: Option<ReadDir>,
@@ -75,30 +78,32 @@ enum Taken {
     Refused,
 }
 
-impl GorillaFiles {
+impl GorillaRecords<GorillaFiles> {
     /// Starts an import of these files into the store of a session.
     ///
     /// # Errors
     ///
     /// Those of [`SessionLayer::try_new`](crate::SessionLayer::try_new), and
     /// [`ConfigError::NoEffect`] for a session in a cookie, of another name, or without
-    /// [`read_gorilla`](SessionConfig::read_gorilla).
+    /// [`read_gorilla`](SessionConfig::read_gorilla) of
+    /// [`session_format`](GorillaRecords::session_format).
     ///
     /// ```
-    /// # use silverback::gorilla::{Gorilla, GorillaFiles, KeyPair, SecureCookie};
-    /// use silverback::{Key, MemoryStore, SessionConfig};
+    /// # use silverback::gorilla::{Gorilla, KeyPair, SecureCookie};
+    /// use silverback::{GorillaFiles, GorillaRecords, Key, MemoryStore, SessionConfig};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let cookies = SecureCookie::new([KeyPair::signing([7; 32])?])?;
-    /// let files = GorillaFiles::new("/var/lib/app/sessions", "account", cookies.clone());
+    /// let files = GorillaFiles::new("/var/lib/app/sessions");
+    /// let records = GorillaRecords::new(files, "account", Gorilla::new(cookies));
     /// let account = SessionConfig::new("account", MemoryStore::new(), Key::generate()?);
-    /// let import = files.import(&account.read_gorilla(Gorilla::new(cookies)))?;
+    /// let import = records.import(&account.read_gorilla(records.session_format()))?;
     /// # Ok(())
     /// # }
     /// ```
     pub fn import(&self, config: &SessionConfig) -> Result<GorillaImport, ConfigError> {
         let settings = config.build()?;
-        let is_read = |named: &Settings| *named.cookie_name == *self.name();
+        let is_read = |named: &Settings| *named.cookie_name == *self.name;
         if !(settings.takes_in() && settings.names().any(is_read)) {
             return Err(ConfigError::NoEffect {
                 setting: "import",
@@ -106,8 +111,8 @@ impl GorillaFiles {
             });
         }
         Ok(GorillaImport {
-            files: self.clone(),
-            shared: Arc::new(Shared::of(Arc::new(settings), self.of_clock())),
+            records: self.clone(),
+            shared: Arc::new(Shared::of(Arc::new(settings), self.clock.clone())),
             folder: None,
             removes: false,
         })
@@ -139,21 +144,23 @@ impl GorillaImport {
     ///
     /// ```
     /// # use silverback::GorillaImport;
-    /// async fn some(import: &mut GorillaImport) -> std::io::Result<()> {
+    /// # use silverback::store::StoreError;
+    /// async fn some(import: &mut GorillaImport) -> Result<(), StoreError> {
     ///     let step = import.step(100).await?;
     ///     println!("{} moved, {} over", step.moved(), step.over());
     ///     Ok(())
     /// }
     /// ```
-    pub async fn step(&mut self, count: usize) -> io::Result<GorillaImported> {
-        let (files, folder) = (self.files.clone(), self.folder.take());
-        let (folder, ids) = blocking(move || {
-            let mut folder = folder.map_or_else(|| files.folder(), Ok)?;
-            let ids: io::Result<Vec<_>> =
-                GorillaFiles::ids(&mut folder).take(count.max(1)).collect();
-            Ok((folder, ids?))
-        })
-        .await?;
+    pub async fn step(&mut self, count: usize) -> Result<GorillaImported, StoreError> {
+        let (files, folder) = (&self.records.records, self.folder.take());
+        let list = files.run(move |files| {
+            let mut folder = folder.map_or_else(|| files.open(), Ok)?;
+            let ids: Vec<_> = ids(&mut folder)
+                .take(count.max(1))
+                .collect::<Result<_, _>>()?;
+            Ok((folder, ids))
+        });
+        let (folder, ids) = list.await?;
         let mut step = GorillaImported {
             is_finished: ids.len() < count.max(1),
             ..GorillaImported::default()
@@ -174,26 +181,25 @@ impl GorillaImport {
     }
 
     async fn take(&self, id: GoId) -> Result<Taken, Error> {
-        let files = self.files.clone();
-        let session = blocking(move || files.session(id)).await.map_err(failed)?;
-        let Some(session) = session else {
+        let claim = Claim { id, made: None };
+        let Some(opened) = self.records.open(&claim).await? else {
             return Ok(Taken::Refused);
         };
-        let taken = self.visit(&session).await?;
+        let taken = self.visit(&opened).await?;
         if self.removes && !matches!(taken, Taken::Refused) {
-            let files = self.files.clone();
-            let removed = blocking(move || files.remove_read(&session)).await;
-            removed.map_err(failed)?;
+            let Opened { id, data, .. } = opened;
+            let files = &self.records.records;
+            let remove = files.run(move |files| files.remove_read(id.as_str(), &data));
+            remove.await?;
         }
         Ok(taken)
     }
 
     /// Opens the session as a request would that has its owner's cookie.
-    async fn visit(&self, session: &FileSession) -> Result<Taken, Error> {
-        let value = with_text(session.cookie.as_bytes(), &session.text);
-        let header = [self.files.name().as_bytes(), b"=", &value].concat();
-        let header =
-            HeaderValue::from_bytes(&header).map_err(|error| failed(io::Error::other(error)))?;
+    async fn visit(&self, opened: &Opened) -> Result<Taken, Error> {
+        let carried = self.records.carry(opened)?;
+        let header = [&*self.records.name, "=", &carried].concat();
+        let header = HeaderValue::try_from(header).map_err(StoreError::refused)?;
         let registry = Registry::new(Arc::clone(&self.shared), [&header], false);
         let session = Session::from(registry.first());
         session.load().await?;
@@ -203,17 +209,6 @@ impl GorillaImport {
             Some(_) => Taken::Refused,
         })
     }
-}
-
-/// What a file cannot be read for, or a store be reached.
-fn failed(error: io::Error) -> Error {
-    Error::with_source(ErrorKind::StoreFailed, error)
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 impl GorillaImported {
