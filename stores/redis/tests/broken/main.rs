@@ -64,7 +64,8 @@ const BROKEN: [(Fault, &[&str]); 12] = [
     ),
 ];
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Two of them are found out by waiting for all of it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A store behind a proxy, and its peer that goes to the server itself.
 fn subject(fault: Fault, server: &Arc<Redis>) -> Subject<Broken> {
