@@ -245,6 +245,7 @@ impl Fitter<'_> {
         if let Some(Value::Named { name, value }) = old
             && let Ok(fit) = self.fit(json, Some(value), value.type_id())
             && fit.fits(name)
+            && keeps_digits(json, name)
         {
             return Ok(fit.named(name));
         }
@@ -406,13 +407,27 @@ impl Fitter<'_> {
     }
 }
 
+fn whole(json: &Json) -> Option<i128> {
+    let signed = json.as_i64().map(i128::from);
+    signed.or_else(|| json.as_u64().map(i128::from))
+}
+
 /// None for a whole number that a float64 has not all digits of.
 fn float(json: &Json) -> Option<f64> {
     let float = json.as_f64()?;
-    let whole = json.as_i64().map(i128::from);
-    let whole = whole.or_else(|| json.as_u64().map(i128::from));
-    let keeps_it = whole.is_none_or(|whole| format!("{float:.0}") == whole.to_string());
+    let keeps_it = whole(json).is_none_or(|whole| format!("{float:.0}") == whole.to_string());
     keeps_it.then_some(float)
+}
+
+/// Whether a type with fewer digits than gob writes has all those of a whole number.
+fn keeps_digits(json: &Json, name: &str) -> bool {
+    match (json, name) {
+        (Json::Number(_), "float32") => {
+            whole(json).is_none_or(|whole| format!("{:.0}", whole as f32) == whole.to_string())
+        }
+        (Json::Array(parts), "complex64") => parts.iter().all(|part| keeps_digits(part, "float32")),
+        _ => true,
+    }
 }
 
 fn unfit(wanted: &str, json: &Json) -> Unfit {

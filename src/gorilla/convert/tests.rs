@@ -252,6 +252,29 @@ fn a_value_that_changes_keeps_its_type_if_it_fits() {
             json!(1e300),
             Value::Float(1e300).named("float64"),
         ),
+        (
+            Value::Float(1.5).named("float32"),
+            json!(1 << 24),
+            Value::Float(16_777_216.0).named("float32"),
+        ),
+        (
+            Value::Float(1.5).named("float32"),
+            json!((1 << 24) + 1),
+            Value::Int((1 << 24) + 1).named("int"),
+        ),
+        (
+            Value::Complex(1.5, 0.0).named("complex64"),
+            json!([0.1, -2]),
+            Value::Complex(0.1, -2.0).named("complex64"),
+        ),
+        (
+            Value::Complex(1.5, 0.0).named("complex64"),
+            json!([0, i32::MAX]),
+            go.anything(vec![
+                Value::Int(0).named("int"),
+                Value::Int(i32::MAX.into()).named("int"),
+            ]),
+        ),
         (Value::Bool(true).named("bool"), json!(null), Value::Nil),
         (
             Value::Nil,
