@@ -25,6 +25,8 @@ mod dynamodb;
 mod firestore;
 mod galera;
 mod go;
+#[cfg(feature = "kit")]
+pub mod kit;
 mod mariadb;
 mod memcached;
 mod port;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use silverback::store::{Browse as _, Cursor, Expiry, Read, Store as _, StoreError, Version};
 use silverback_dynamodb::DynamoDbStore;
+use silverback_test_servers::kit::{DATA, key};
 
 use crate::{
-    DATA, day, key,
+    day,
     scripted::{Answer, DONE, answering, operations},
 };
 

@@ -1,18 +1,21 @@
 //! Many records: what is asked, and what of it is answered.
 
 use silverback::store::{Read, Record, Store as _, StoreError, Version};
-use silverback_test_servers::Proxy;
+use silverback_test_servers::{
+    Proxy,
+    kit::{create, data, key},
+};
 
-use crate::{add, client, data, day, key, server, store, table::create, through};
+use crate::{client, day, server, store, table, through};
 
 #[tokio::test]
 async fn a_key_that_is_asked_for_twice_is_answered_twice() {
     let Some(server) = server() else {
         return;
     };
-    let table = create(client(&server.url())).await;
+    let table = table::create(client(&server.url())).await;
     let store = store(&table.client, &table.name);
-    let version = add(&store, 1).await;
+    let version = create(&store, 1, day()).await;
     let loaded = store
         .load_many(&[key(1), key(2), key(1)], Read::Current)
         .await;
@@ -46,11 +49,11 @@ async fn many_records_are_asked_for_by_few_questions() {
         return;
     };
     let proxy = Proxy::to(server.port());
-    let table = create(client(&server.url())).await;
-    let store = store(&through(&proxy), &table.name);
+    let table = table::create(client(&server.url())).await;
+    let store = store(&through(proxy.port()), &table.name);
     let mut versions = Vec::new();
     for number in 0..10 {
-        versions.push(add(&store, number).await);
+        versions.push(create(&store, number, day()).await);
     }
     let keys: Vec<_> = (0..250).map(key).collect();
     let before = proxy.requests();
@@ -82,8 +85,8 @@ async fn what_did_not_fit_into_an_answer_is_asked_for_again() {
         return;
     };
     let proxy = Proxy::to(server.port());
-    let table = create(client(&server.url())).await;
-    let store = store(&through(&proxy), &table.name);
+    let table = table::create(client(&server.url())).await;
+    let store = store(&through(proxy.port()), &table.name);
     let keys: Vec<_> = (0..40).map(key).collect();
     for (number, key) in (0..).zip(&keys) {
         let created = store.create(key, vec![number; 100_000].into(), day());

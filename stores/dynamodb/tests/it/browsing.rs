@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use silverback::store::{Browse as _, Cursor, RecordKind, StoreError};
+use silverback_test_servers::kit::{create, key};
 
 use crate::{
-    NOW, add, fresh, key,
+    NOW, day, fresh,
     table::{binary, number},
 };
 
@@ -15,7 +16,7 @@ async fn every_record_is_on_a_page_and_nothing_else_is() {
         return;
     };
     for number in 0..50 {
-        add(&store, number).await;
+        create(&store, number, day()).await;
     }
     for id in ["cart", "A", &"f".repeat(64), &"F".repeat(64)] {
         table.put(id, &[("content", binary(b"\x01data"))]).await;

@@ -62,7 +62,7 @@ async fn behind_a_proxy() -> Result<Subject<DynamoDbStore>, Skip> {
     let alone = Rule::named("delete_many_asks_for_all_keys_at_once").unwrap();
     let (halved, failing) = (table.clone(), table.clone());
     Ok(
-        Subject::new(DynamoDbStore::new(&through(&proxy), &table.name).timeout(FOR_EVER))
+        Subject::new(DynamoDbStore::new(&through(proxy.port()), &table.name).timeout(FOR_EVER))
             .peer(DynamoDbStore::new(&table.client, &table.name).timeout(FOR_EVER))
             .garbage(put(&[]))
             .garbage(put(&[|| ("cart", AttributeValue::S("a book".to_owned()))]))
@@ -99,7 +99,7 @@ async fn behind_a_proxy() -> Result<Subject<DynamoDbStore>, Skip> {
 async fn before_a_failing(server: &DynamoDb, table: Table) -> Subject<DynamoDbStore> {
     let proxy = Arc::new(Proxy::to(server.port()));
     let [silent, cut] = std::array::from_fn(|_| Arc::clone(&proxy));
-    let store = DynamoDbStore::new(&through(&proxy), &table.name).timeout(DEADLINE);
+    let store = DynamoDbStore::new(&through(proxy.port()), &table.name).timeout(DEADLINE);
     Subject::new(store)
         .silence(move |_| ready(silent.silenced()))
         .cut(move |_| ready(cut.cut_off()))

@@ -7,9 +7,10 @@ use silverback::{
     store::{Bytes, Expiry, Read, Store as _, StoreError, Version},
 };
 use silverback_dynamodb::DynamoDbStore;
+use silverback_test_servers::kit::{DATA, create, data, key};
 
 use crate::{
-    DATA, LATEST, NOW, add, data, day, fresh, key, seconds,
+    LATEST, NOW, day, fresh, seconds,
     table::{binary, number},
 };
 
@@ -55,7 +56,7 @@ async fn the_table_takes_no_larger_item() {
     let Some((store, table)) = fresh().await else {
         return;
     };
-    add(&store, 1).await;
+    create(&store, 1, day()).await;
     let put = table.client.put_item().table_name(&table.name);
     let put = put.item(
         "id",
@@ -72,7 +73,7 @@ async fn dynamodb_is_told_the_end() {
         return;
     };
     let now = NOW.as_secs();
-    let version = add(&store, 1).await;
+    let version = create(&store, 1, day()).await;
     assert_eq!(table.expires(&key(1)).await, Some(now + 86_400));
     let version = store
         .update(&key(1), version, DATA.into(), seconds(60))
@@ -95,9 +96,9 @@ async fn what_ended_long_ago_ends_now() {
     };
     let long_ago = Expiry::new(Timestamp::from_secs(1), NOW);
     store.create(&key(1), DATA.into(), long_ago).await.unwrap();
-    let version = add(&store, 2).await;
+    let version = create(&store, 2, day()).await;
     store.touch(&key(2), version, long_ago).await.unwrap();
-    let version = add(&store, 3).await;
+    let version = create(&store, 3, day()).await;
     store
         .update(&key(3), version, DATA.into(), long_ago)
         .await
@@ -142,7 +143,7 @@ async fn half_a_record_is_for_no_write_and_gives_way() {
         return;
     };
     for (id, attribute) in [(1, "content"), (2, "version"), (3, "expires")] {
-        let version = add(&store, id).await;
+        let version = create(&store, id, day()).await;
         table.remove(&key(id), attribute).await;
         for refused in [
             store.load(&key(id), Read::Recent).await.map(drop),

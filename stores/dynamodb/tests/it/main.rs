@@ -16,9 +16,6 @@ mod limits;
 mod moto;
 mod outage;
 mod scripted;
-#[path = "../../../memcached/tests/it/site.rs"]
-#[allow(dead_code, reason = "the tests of memcached use the rest")]
-mod site;
 mod table;
 
 use std::{sync::LazyLock, time::Duration};
@@ -27,16 +24,11 @@ use aws_sdk_dynamodb::{
     Client,
     config::{BehaviorVersion, Config, Credentials, Region},
 };
-use silverback::{
-    Clock, Timestamp,
-    store::{Bytes, Expiry, Read, Record, RecordKey, Store as _, Version},
-};
+use silverback::{Clock, Timestamp, store::Expiry};
 use silverback_dynamodb::DynamoDbStore;
-use silverback_test_servers::{DynamoDb, Proxy};
+use silverback_test_servers::DynamoDb;
 
 use self::table::{Table, create};
-
-const DATA: &[u8] = b"\x01data";
 
 /// Nothing of a test ends in time.
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -46,12 +38,6 @@ const LATEST: Timestamp = Timestamp::from_secs(253_402_300_799);
 
 /// Only a hang comes to an end.
 const FOR_EVER: Duration = Duration::from_secs(300);
-
-fn key(number: u32) -> RecordKey {
-    let mut bytes = [7; 32];
-    bytes[..4].copy_from_slice(&number.to_be_bytes());
-    RecordKey::from_bytes(bytes)
-}
 
 fn seconds(after: u64) -> Expiry {
     Expiry::new(NOW.saturating_add(Duration::from_secs(after)), NOW)
@@ -81,8 +67,9 @@ fn server() -> Option<&'static DynamoDb> {
     SERVER.as_ref()
 }
 
-fn through(proxy: &Proxy) -> Client {
-    client(&format!("http://127.0.0.1:{}", proxy.port()))
+/// By a port that leads to the server.
+fn through(port: u16) -> Client {
+    client(&format!("http://127.0.0.1:{port}"))
 }
 
 /// A store whose clock stands still. A busy machine may need longer than the default.
@@ -95,14 +82,4 @@ fn store(client: &Client, table: &str) -> DynamoDbStore {
 async fn fresh() -> Option<(DynamoDbStore, Table)> {
     let table = create(client(&server()?.url())).await;
     Some((store(&table.client, &table.name), table))
-}
-
-async fn add(store: &DynamoDbStore, number: u32) -> Version {
-    let (key, data) = (key(number), Bytes::from_static(DATA));
-    store.create(&key, data, day()).await.unwrap()
-}
-
-async fn data(store: &DynamoDbStore, number: u32) -> Option<Bytes> {
-    let record = store.load(&key(number), Read::Current).await.unwrap();
-    record.map(Record::into_data)
 }

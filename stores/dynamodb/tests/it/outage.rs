@@ -1,62 +1,38 @@
 //! A server that is away, starts anew, or does not answer.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use silverback::store::{Read, Store as _, StoreError};
+use silverback::store::Store as _;
 use silverback_dynamodb::DynamoDbStore;
-use silverback_test_servers::{DynamoDb, Proxy};
-
-use crate::{
-    FOR_EVER, add, client, data, key, server,
-    site::{count, ok, visitor, visitor_within},
-    table::create,
-    through,
+use silverback_test_servers::{
+    DynamoDb, Proxy,
+    kit::{
+        Adding, Answers, count, create, data, is_unavailable, key, ok, silence_is_an_error, visitor,
+    },
 };
+
+use crate::{FOR_EVER, client, day, server, table, through};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_in_mid_run_lose_nothing_that_was_acknowledged() {
     let Some(server) = DynamoDb::start() else {
         return;
     };
-    let table = create(client(&server.url())).await;
+    let table = table::create(client(&server.url())).await;
     let store = DynamoDbStore::new(&table.client, &table.name).timeout(FOR_EVER);
     let visitor = visitor(store);
     ok(&visitor, "/add").await;
-    let mut answers: BTreeMap<u16, u64> = BTreeMap::new();
+    let mut answers = Answers::default();
     for round in 0..4 {
-        let tasks: Vec<_> = (0..8)
-            .map(|_| {
-                let visitor = visitor.clone();
-                tokio::spawn(async move {
-                    let mut seen = Vec::new();
-                    for _ in 0..10 {
-                        seen.push(visitor.get("/add").await.status().as_u16());
-                    }
-                    seen
-                })
-            })
-            .collect();
+        let adding = Adding::start(&visitor, 8, 10);
         if round % 2 == 1 {
             server.kill();
             server.restart();
         }
-        for task in tasks {
-            for status in task.await.unwrap() {
-                *answers.entry(status).or_default() += 1;
-            }
-        }
+        answers.extend(adding.answers().await);
     }
-    let kept = count(&visitor).await - 1;
-    println!("{answers:?}, and {kept} are kept");
-    let mut statuses = answers.keys();
-    assert!(
-        statuses.all(|status| matches!(status, 200 | 409 | 503)),
-        "{answers:?}"
-    );
-    assert!(
-        (answers[&200]..=320).contains(&kept),
-        "{answers:?}, {kept} are kept"
-    );
+    answers.are_among(&[200, 409, 503]);
+    answers.are_kept(count(&visitor).await - 1);
 }
 
 #[tokio::test]
@@ -65,32 +41,16 @@ async fn silence_is_an_error_within_the_timeout_and_never_no_record() {
         return;
     };
     let proxy = Proxy::to(server.port());
-    let table = create(client(&server.url())).await;
-    let patient = DynamoDbStore::new(&through(&proxy), &table.name).timeout(FOR_EVER);
-    let version = add(&patient, 1).await;
-    let store = patient.clone().timeout(Duration::from_millis(50));
-    let visitor = visitor_within(store.clone(), Duration::from_secs(1));
+    let table = table::create(client(&server.url())).await;
+    let patient = DynamoDbStore::new(&through(proxy.port()), &table.name).timeout(FOR_EVER);
+    let version = create(&patient, 1, day()).await;
+    let hasty = patient.clone().timeout(Duration::from_millis(50));
+    silence_is_an_error(&proxy, hasty.clone(), &["/add"]).await;
     proxy.silence();
-    let loaded = store.load(&key(1), Read::Current).await;
-    let is_unavailable = |error: &_| matches!(error, StoreError::Unavailable(_));
-    assert!(loaded.as_ref().is_err_and(is_unavailable), "{loaded:?}");
-    let many = store.load_many(&[key(1), key(2)], Read::Current).await;
-    let mut failed = many
-        .iter()
-        .map(|loaded| loaded.as_ref().is_err_and(is_unavailable));
-    assert!(many.len() == 2 && failed.all(|failed| failed), "{many:?}");
-    let deleted = store
-        .delete_many(&[(key(1), Some(version)), (key(2), None)])
-        .await;
-    let mut failed = deleted
-        .iter()
-        .map(|it| it.as_ref().is_err_and(is_unavailable));
-    assert!(
-        deleted.len() == 2 && failed.all(|failed| failed),
-        "{deleted:?}"
-    );
-    assert_eq!(visitor.get("/add").await.status(), 503);
-    assert_eq!(visitor.get("/free").await.text(), "free");
+    let deletions = [(key(1), Some(version)), (key(2), None)];
+    let deleted = hasty.delete_many(&deletions).await;
+    assert_eq!(deleted.len(), 2, "{deleted:?}");
+    deleted.iter().for_each(is_unavailable);
     proxy.speak();
     assert!(data(&patient, 2).await.is_none());
 }
@@ -101,8 +61,8 @@ async fn a_login_during_an_outage_is_an_error_and_logs_nobody_in() {
         return;
     };
     let proxy = Proxy::to(server.port());
-    let table = create(client(&server.url())).await;
-    let store = DynamoDbStore::new(&through(&proxy), &table.name).timeout(FOR_EVER);
+    let table = table::create(client(&server.url())).await;
+    let store = DynamoDbStore::new(&through(proxy.port()), &table.name).timeout(FOR_EVER);
     let visitor = visitor(store);
     ok(&visitor, "/add").await;
     let cookie = || visitor.jar(|jar| jar.get("__Host-session").map(str::to_owned));

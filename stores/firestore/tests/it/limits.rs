@@ -2,8 +2,9 @@
 
 use silverback::store::{Bytes, Read, Store as _, StoreError};
 use silverback_firestore::FirestoreStore;
+use silverback_test_servers::kit::{DATA, create, key, load};
 
-use crate::{DATA, Project, at, create, day, key, load};
+use crate::{Project, at, day};
 
 #[tokio::test]
 async fn the_largest_record_fits_with_the_longest_name() {
@@ -35,7 +36,7 @@ async fn more_than_one_question_takes_are_asked_for_in_several() {
     };
     let store = project.store().await;
     for number in [0, 499, 500, 1_100] {
-        create(&store, number).await;
+        create(&store, number, day()).await;
     }
     let keys: Vec<_> = (0..=1_100).map(key).collect();
     let there = async || {
@@ -61,7 +62,7 @@ async fn applications_share_a_database_by_their_collections() {
     };
     let store = project.store().await;
     let [shop, admin] = ["shop", "admin"].map(|name| store.clone().collection(name).unwrap());
-    create(&shop, 1).await;
+    create(&shop, 1, day()).await;
     assert_eq!(load(&admin, 1).await, None);
     admin.delete(&key(1), None).await.unwrap();
     assert!(load(&shop, 1).await.is_some());
@@ -89,7 +90,7 @@ async fn a_write_of_the_same_bytes_is_a_write() {
         return;
     };
     let store = project.store().await;
-    let mut versions = vec![create(&store, 1).await];
+    let mut versions = vec![create(&store, 1, day()).await];
     for _ in 0..3 {
         let data = Bytes::from_static(DATA);
         let last = *versions.last().unwrap();

@@ -12,7 +12,6 @@ mod cuts;
 mod limits;
 mod outage;
 mod scripted;
-mod site;
 mod upkeep;
 
 use std::{
@@ -25,12 +24,11 @@ use std::{
 
 use silverback::{
     Timestamp,
-    store::{Bytes, Expiry, Read, Record, RecordKey, Store as _, StoreError, Version},
+    store::{Expiry, RecordKey, StoreError},
 };
 use silverback_firestore::FirestoreStore;
 use silverback_test_servers::Firestore;
 
-const DATA: &[u8] = b"\x01data";
 const COLLECTION: &str = "silverback_sessions";
 
 /// One for all tests, as it takes seconds to start. It ends with the process.
@@ -95,12 +93,6 @@ async fn at(host: &str, url: &str) -> FirestoreStore {
     store.timeout(Duration::from_secs(60))
 }
 
-fn key(number: u32) -> RecordKey {
-    let mut bytes = [7; 32];
-    bytes[..4].copy_from_slice(&number.to_be_bytes());
-    RecordKey::from_bytes(bytes)
-}
-
 /// A day, so that nothing ends during a test.
 fn day() -> Expiry {
     seconds(86_400)
@@ -110,13 +102,4 @@ fn seconds(after: u64) -> Expiry {
     let now = Timestamp::from_secs(1_800_000_000);
     let at = Timestamp::from_secs(now.as_secs().saturating_add(after));
     Expiry::new(at, now)
-}
-
-async fn create(store: &FirestoreStore, number: u32) -> Version {
-    let data = Bytes::from_static(DATA);
-    store.create(&key(number), data, day()).await.unwrap()
-}
-
-async fn load(store: &FirestoreStore, number: u32) -> Option<Record> {
-    store.load(&key(number), Read::Current).await.unwrap()
 }

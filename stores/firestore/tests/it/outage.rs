@@ -1,15 +1,17 @@
 //! A server that is away, starts anew, or does not answer.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use silverback::store::{Read, Store as _, StoreError};
+use silverback::store::{Read, Store as _};
 use silverback_firestore::FirestoreStore;
-use silverback_test_servers::{Firestore, Proxy};
-
-use crate::{
-    Project, at, create, key, load,
-    site::{ok, visitor, visitor_within},
+use silverback_test_servers::{
+    Firestore, Proxy,
+    kit::{
+        Adding, create, is_unavailable, key, load, ok, silence_is_an_error, visitor, visitor_within,
+    },
 };
+
+use crate::{Project, at, day};
 
 /// The emulator forgets everything then, which the service does not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -20,38 +22,16 @@ async fn a_kill_in_mid_run_is_no_500() {
     let store = at(&emulator.host(), "firestore://shop").await;
     let visitor = visitor_within(store.clone(), Duration::from_secs(10));
     ok(&visitor, "/login").await;
-    let tasks: Vec<_> = (0..8)
-        .map(|_| {
-            let visitor = visitor.clone();
-            tokio::spawn(async move {
-                let mut seen = Vec::new();
-                for _ in 0..20 {
-                    seen.push(visitor.get("/add").await.status().as_u16());
-                }
-                seen
-            })
-        })
-        .collect();
+    let adding = Adding::start(&visitor, 8, 20);
     emulator.kill();
     let away = FirestoreStore::connect_emulator(&emulator.host(), "firestore://shop").await;
-    assert!(matches!(away, Err(StoreError::Unavailable(_))), "{away:?}");
+    is_unavailable(&away.map(drop));
     let loaded = store.load(&key(1), Read::Current).await;
-    assert!(
-        matches!(loaded, Err(StoreError::Unavailable(_))),
-        "{loaded:?}"
-    );
+    is_unavailable(&loaded);
     emulator.restart();
-    let mut answers: BTreeMap<u16, u64> = BTreeMap::new();
-    for task in tasks {
-        for status in task.await.unwrap() {
-            *answers.entry(status).or_default() += 1;
-        }
-    }
+    let answers = adding.answers().await;
     println!("{answers:?}");
-    let are_known = answers
-        .keys()
-        .all(|status| matches!(status, 200 | 409 | 503));
-    assert!(are_known, "{answers:?}");
+    answers.are_among(&[200, 409, 503]);
     ok(&visitor, "/add").await;
 }
 
@@ -62,22 +42,10 @@ async fn silence_is_an_error_within_the_timeout_and_never_no_record() {
     };
     let proxy = Proxy::to(project.emulator.port());
     let patient = project.through(proxy.port()).await;
-    create(&patient, 1).await;
-    let store = patient.clone().timeout(Duration::from_millis(50));
-    let visitor = visitor_within(store.clone(), Duration::from_secs(1));
+    create(&patient, 1, day()).await;
     let before = proxy.connections();
-    proxy.silence();
-    let loaded = store.load(&key(1), Read::Current).await;
-    assert!(
-        matches!(loaded, Err(StoreError::Unavailable(_))),
-        "{loaded:?}"
-    );
-    let many = store.load_many(&[key(1), key(2)], Read::Current).await;
-    let all_failed = |result| matches!(result, &Err(StoreError::Unavailable(_)));
-    assert!(many.len() == 2 && many.iter().all(all_failed), "{many:?}");
-    assert_eq!(visitor.get("/login").await.status(), 503);
-    assert_eq!(visitor.get("/free").await.text(), "free");
-    proxy.speak();
+    let hasty = patient.clone().timeout(Duration::from_millis(50));
+    silence_is_an_error(&proxy, hasty, &["/login"]).await;
     assert!(load(&patient, 1).await.is_some());
     // Nobody relies on a connection again that did not answer.
     assert!(proxy.connections() > before);

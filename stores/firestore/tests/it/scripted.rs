@@ -15,9 +15,10 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
 use silverback::store::{Bytes, Read, RecordKey, Store as _, StoreError, Sweep as _, Version};
 use silverback_firestore::FirestoreStore;
+use silverback_test_servers::kit::{DATA, key};
 use tower::service_fn;
 
-use crate::{DATA, day, key, seconds};
+use crate::{day, seconds};
 
 /// A Firestore that answers what a test has written down, and keeps what it was asked.
 #[derive(Clone, Default)]

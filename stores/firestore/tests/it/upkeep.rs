@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use silverback::store::{
     Browse, Bytes, Cursor, Listed, RecordKey, RecordKind, Store as _, StoreError, Sweep as _,
 };
+use silverback_test_servers::kit::{create, key, load};
 use tokio::task::JoinSet;
 
-use crate::{Project, create, day, key, load, seconds};
+use crate::{Project, day, seconds};
 
 async fn all(store: &impl Browse, limit: usize) -> Vec<Listed> {
     let (mut listed, mut from) = (Vec::new(), Some(Cursor::default()));
@@ -93,7 +94,7 @@ async fn several_sweep_at_once_and_remove_nothing_that_lives() {
     // Those that come to life again meanwhile stay.
     let anew = [1, 10, 22];
     for number in anew {
-        create(&store, number).await;
+        create(&store, number, day()).await;
     }
     let removed: u64 = sweepers.join_all().await.iter().sum();
     let last = store.sweep().await;

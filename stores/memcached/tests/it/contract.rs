@@ -12,7 +12,7 @@ use silverback::{
 use silverback_memcached::MemcachedStore;
 use silverback_test_servers::{Memcached, Proxy};
 
-use crate::at;
+use crate::{at, through};
 
 store_conformance!(mod memcached, once behind_a_proxy().await);
 
@@ -29,10 +29,6 @@ fn servers() -> Result<(Arc<Memcached>, Arc<Proxy>), Skip> {
     Ok((Arc::new(server), Arc::new(proxy)))
 }
 
-async fn through(proxy: &Proxy) -> MemcachedStore {
-    at(&format!("memcached://127.0.0.1:{}", proxy.port())).await
-}
-
 /// A store behind a proxy that counts, and its peer that goes to the server itself.
 async fn behind_a_proxy() -> Result<Subject<MemcachedStore>, Skip> {
     let (server, proxy) = servers()?;
@@ -47,7 +43,7 @@ async fn behind_a_proxy() -> Result<Subject<MemcachedStore>, Skip> {
     };
     let (asked, counting) = (Arc::clone(&server), Arc::clone(&proxy));
     let failing = Arc::clone(&server);
-    Ok(Subject::new(through(&proxy).await.timeout(FOR_EVER))
+    Ok(Subject::new(through(proxy.port()).await.timeout(FOR_EVER))
         .peer(at(&server.url()).await.timeout(FOR_EVER))
         .garbage(put(b"a cart of another program, and long enough"))
         .garbage(put(b""))
@@ -69,7 +65,7 @@ fn left(server: &Memcached, key: &RecordKey) -> Option<Duration> {
 async fn before_a_failing(server: Arc<Memcached>) -> Subject<MemcachedStore> {
     let proxy = Arc::new(Proxy::to(server.port()));
     let [silent, cut] = std::array::from_fn(|_| Arc::clone(&proxy));
-    Subject::new(through(&proxy).await.timeout(DEADLINE))
+    Subject::new(through(proxy.port()).await.timeout(DEADLINE))
         .silence(move |_| ready(silent.silenced()))
         .cut(move |_| ready(cut.cut_off()))
         .deadline(DEADLINE)

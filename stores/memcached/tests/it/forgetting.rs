@@ -1,17 +1,17 @@
 //! What the server forgets, and what becomes of a session then.
 
-use axum::{Router, extract::State, routing::get};
-use silverback::{
-    ConfigError, CookieStore, Error, ErrorKind, Keys, Session, SessionConfig, SessionLayer,
-    store::{Bytes, Read, Store as _, StoreError},
-    testing::Browser,
-};
-use silverback_test_servers::Memcached;
+use std::sync::Arc;
 
-use crate::{
-    connect, create, data, day, key,
-    site::{Visitor, add, app, count, ok, visitor},
+use silverback::{
+    ConfigError, CookieStore, Error, ErrorKind, Keys, SessionConfig, SessionLayer,
+    store::{Bytes, Read, Store as _, StoreError},
 };
+use silverback_test_servers::{
+    Memcached,
+    kit::{self, count, create, data, key, ok, visitor, visitor_with},
+};
+
+use crate::{connect, day};
 
 #[tokio::test]
 async fn a_full_server_forgets_sessions_and_never_serves_another() {
@@ -75,18 +75,7 @@ async fn a_server_that_does_not_evict_refuses() {
     assert_eq!(data(&store, 0).await, None);
     // What makes room is taken.
     store.delete(&key(1), None).await.unwrap();
-    create(&store, 0).await;
-}
-
-/// Loads the session, and has the server forget everything before it is saved.
-async fn flushed(State(port): State<u16>, session: Session) -> Result<String, Error> {
-    use std::io::{Read as _, Write as _};
-
-    session.load().await?;
-    let mut server = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-    server.write_all(b"flush_all\r\n").unwrap();
-    server.read_exact(&mut [0; 4]).unwrap();
-    add(session).await
+    create(&store, 0, day()).await;
 }
 
 #[tokio::test]
@@ -94,18 +83,8 @@ async fn a_flush_between_load_and_save_is_a_conflict() {
     let Some(server) = Memcached::start() else {
         return;
     };
-    let config = SessionConfig::new("session", connect(&server).await, Keys::generate().unwrap());
-    let app = Router::new()
-        .route("/flushed", get(flushed))
-        .with_state(server.port())
-        .route("/add", get(add))
-        .layer(SessionLayer::new(config));
-    let visitor = Browser::new(app);
-    assert_eq!(visitor.get("/add").await.text(), "1");
-    assert_eq!(visitor.get("/add").await.text(), "2");
-    assert_eq!(visitor.get("/flushed").await.status(), 409);
-    assert_eq!(visitor.get("/add").await.text(), "1");
-    assert_eq!(visitor.get("/add").await.text(), "2");
+    let (store, server) = (connect(&server).await, Arc::new(server));
+    kit::a_flush_between_load_and_save_is_a_conflict(store, move || server.flush()).await;
 }
 
 /// The record of an ended session is away whether its mark is kept or forgotten.
@@ -140,15 +119,11 @@ async fn what_rests_on_memory_is_refused_unless_it_is_allowed() {
     let allowed = SessionConfig::new("session", revoking(), keys.clone());
     assert!(SessionLayer::try_new(allowed.allow_forgetful_stores()).is_ok());
 
-    let config = || SessionConfig::new("session", store.clone(), keys.clone());
-    let page = Visitor::new(app(config())).get("/login").await;
+    let page = visitor(store.clone()).get("/login").await;
     assert_eq!(
         page.error().map(Error::kind),
         Some(ErrorKind::ForgetfulStore)
     );
-    ok(
-        &Visitor::new(app(config().allow_forgetful_stores())),
-        "/login",
-    )
-    .await;
+    let allowed = visitor_with([store], SessionConfig::allow_forgetful_stores);
+    ok(&allowed, "/login").await;
 }

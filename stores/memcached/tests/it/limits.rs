@@ -2,9 +2,12 @@
 
 use silverback::store::{Bytes, Read, Store as _, StoreError};
 use silverback_memcached::MemcachedStore;
-use silverback_test_servers::Memcached;
+use silverback_test_servers::{
+    Memcached,
+    kit::{create, data, key},
+};
 
-use crate::{at, connect, create, data, day, key, seconds};
+use crate::{at, connect, day, seconds};
 
 #[tokio::test]
 async fn the_largest_record_is_what_the_server_says() {
@@ -49,7 +52,7 @@ async fn a_server_that_takes_less_than_before_refuses() {
         }
     };
     assert!(matches!(tried, Err(StoreError::Refused(_))), "{tried:?}");
-    create(&store, 2).await;
+    create(&store, 2, day()).await;
 }
 
 #[tokio::test]
@@ -59,7 +62,7 @@ async fn applications_share_a_server_by_their_prefixes() {
     };
     let store = connect(&server).await;
     let [shop, admin] = ["shop:", "admin:"].map(|prefix| store.clone().prefix(prefix).unwrap());
-    create(&shop, 1).await;
+    create(&shop, 1, day()).await;
     assert_eq!(data(&admin, 1).await, None);
     admin.delete(&key(1), None).await.unwrap();
     assert!(data(&shop, 1).await.is_some());
@@ -93,7 +96,7 @@ async fn the_server_is_told_the_end() {
         let left = left().unwrap();
         assert!((seconds - 120..=seconds + 2).contains(&left), "{left}");
     };
-    let version = create(&store, 1).await;
+    let version = create(&store, 1, day()).await;
     is_about(86_400);
     // Beyond thirty days the server is told a time, by the clock.
     let year = 366 * 86_400;
@@ -129,7 +132,7 @@ async fn what_is_no_record_gives_way() {
         assert_eq!(server.ask(set.as_bytes(), "\r\n"), "STORED\r\n");
         let loaded = store.load(&key(1), Read::Current).await;
         assert!(matches!(loaded, Err(StoreError::Corrupt(_))), "{loaded:?}");
-        create(&store, 1).await;
+        create(&store, 1, day()).await;
         let again = store.create(&key(1), Bytes::new(), day()).await;
         assert!(matches!(again, Err(StoreError::Exists)), "{again:?}");
     }

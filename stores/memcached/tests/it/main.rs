@@ -13,24 +13,15 @@ mod forgetting;
 mod limits;
 mod nonsense;
 mod outage;
-mod site;
 
 use std::time::Duration;
 
 use silverback::{
     Timestamp,
-    store::{Bytes, Expiry, Read, RecordKey, Store, StoreError, Version},
+    store::{Expiry, StoreError},
 };
 use silverback_memcached::MemcachedStore;
 use silverback_test_servers::Memcached;
-
-const DATA: &[u8] = b"\x01data";
-
-fn key(number: u32) -> RecordKey {
-    let mut bytes = [7; 32];
-    bytes[..4].copy_from_slice(&number.to_be_bytes());
-    RecordKey::from_bytes(bytes)
-}
 
 /// A day, so that nothing ends during a test.
 fn day() -> Expiry {
@@ -58,13 +49,7 @@ async fn connect(server: &Memcached) -> MemcachedStore {
     at(&server.url()).await
 }
 
-async fn create(store: &MemcachedStore, number: u32) -> Version {
-    let key = key(number);
-    let created = store.create(&key, Bytes::from_static(DATA), day());
-    created.await.unwrap()
-}
-
-async fn data(store: &MemcachedStore, number: u32) -> Option<Bytes> {
-    let record = store.load(&key(number), Read::Current).await.unwrap();
-    record.map(silverback::store::Record::into_data)
+/// By a port that leads to the server.
+async fn through(port: u16) -> MemcachedStore {
+    at(&format!("memcached://127.0.0.1:{port}")).await
 }

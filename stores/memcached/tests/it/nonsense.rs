@@ -9,8 +9,9 @@ use std::{
 
 use silverback::store::{Bytes, Read, Store as _, StoreError};
 use silverback_memcached::MemcachedStore;
+use silverback_test_servers::kit::key;
 
-use crate::{day, key};
+use crate::day;
 
 /// Starts a server that greets as memcached does, and answers every command like this. It ends with
 /// the test's process.

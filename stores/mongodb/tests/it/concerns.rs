@@ -12,8 +12,9 @@ use mongodb::{
 };
 use silverback::store::{Browse as _, Bytes, Cursor, Read, Store as _, Sweep as _};
 use silverback_mongodb::MongoStore;
+use silverback_test_servers::kit::{DATA, create, key};
 
-use crate::{DATA, PATIENCE, create, day, key, server};
+use crate::{PATIENCE, day, server};
 
 type Commands = Arc<Mutex<Vec<Document>>>;
 
@@ -46,7 +47,7 @@ async fn every_command_asks_for_a_majority() {
     let Some(server) = server() else { return };
     let (client, commands) = careless(&server.url("concerns")).await;
     let store = MongoStore::new(client.database("concerns")).timeout(PATIENCE);
-    let version = create(&store, 1).await;
+    let version = create(&store, 1, day()).await;
     let new = Bytes::from_static(DATA);
     let newer = store.update(&key(1), version, new.clone(), day()).await;
     store.touch(&key(1), newer.unwrap(), day()).await.unwrap();
@@ -93,7 +94,7 @@ async fn reads_that_must_be_current_are_linearizable_on_request() {
     let (client, commands) = careless(&server.url("linearizable")).await;
     let store = MongoStore::new(client.database("linearizable")).timeout(PATIENCE);
     let store = store.linearizable();
-    create(&store, 1).await;
+    create(&store, 1, day()).await;
     sent(&commands);
     for (read, level) in [(Read::Current, "linearizable"), (Read::Recent, "majority")] {
         assert!(store.load(&key(1), read).await.unwrap().is_some());

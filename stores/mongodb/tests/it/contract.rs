@@ -35,7 +35,7 @@ async fn behind_a_proxy() -> Result<Subject<MongoStore>, Skip> {
     let proxy = Arc::new(Proxy::to(server.port()));
     let direct = connect(&server, "shop").await.timeout(FOR_EVER);
     direct.create_index().await.unwrap();
-    let store = through(&proxy, "shop").await.timeout(FOR_EVER);
+    let store = through(proxy.port(), "shop").await.timeout(FOR_EVER);
     let records = documents(&server, "shop", "silverback_sessions").await;
     let (asked, counting) = (records.clone(), Arc::clone(&proxy));
     let mut subject = Subject::new(store.max_record_bytes(ROOM))
@@ -98,7 +98,7 @@ async fn the_rules_about_outages_are_kept() {
     for name in OUTAGES {
         let proxy = Arc::new(Proxy::to(server.port()));
         let [silent, cut] = std::array::from_fn(|_| Arc::clone(&proxy));
-        let subject = Subject::new(through(&proxy, "outages").await.timeout(DEADLINE))
+        let subject = Subject::new(through(proxy.port(), "outages").await.timeout(DEADLINE))
             .silence(move |_| ready(silent.silenced()))
             .cut(move |_| ready(cut.cut_off()))
             .deadline(DEADLINE)

@@ -7,8 +7,9 @@ use silverback::{
     Clock, Timestamp,
     store::{Bytes, Expiry, Read, Store as _, StoreError},
 };
+use silverback_test_servers::kit::{create, data, key};
 
-use crate::{connect, create, data, day, documents, id, key, server};
+use crate::{connect, day, documents, id, server};
 
 #[tokio::test]
 async fn a_record_is_a_document_of_four_fields() {
@@ -34,7 +35,7 @@ async fn a_record_is_a_document_of_four_fields() {
     // Another collection is another store.
     let carts = store.clone().collection("carts");
     assert_eq!(data(&carts, 1).await, None);
-    create(&carts, 1).await;
+    create(&carts, 1, day()).await;
     carts.delete(&key(1), None).await.unwrap();
     assert!(data(&store, 1).await.is_some());
 }

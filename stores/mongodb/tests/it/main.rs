@@ -14,7 +14,6 @@ mod limits;
 mod outage;
 mod refusals;
 mod repeats;
-mod site;
 mod upkeep;
 
 use std::{sync::OnceLock, time::Duration};
@@ -25,18 +24,10 @@ use mongodb::{
 };
 use silverback::{
     Clock,
-    store::{Bytes, Expiry, Read, RecordKey, Store, StoreError, Version},
+    store::{Expiry, RecordKey, StoreError},
 };
 use silverback_mongodb::MongoStore;
-use silverback_test_servers::{Proxy, SecantusDb};
-
-const DATA: &[u8] = b"\x01data";
-
-fn key(number: u32) -> RecordKey {
-    let mut bytes = [7; 32];
-    bytes[..4].copy_from_slice(&number.to_be_bytes());
-    RecordKey::from_bytes(bytes)
-}
+use silverback_test_servers::SecantusDb;
 
 /// A day, so that nothing ends during a test.
 fn day() -> Expiry {
@@ -68,14 +59,15 @@ async fn connect(server: &SecantusDb, database: &str) -> MongoStore {
     at(&server.url(database)).await
 }
 
-async fn through(proxy: &Proxy, database: &str) -> MongoStore {
-    at(&SecantusDb::url_at(proxy.port(), database)).await
+/// By a port that leads to the server.
+async fn through(port: u16, database: &str) -> MongoStore {
+    at(&SecantusDb::url_at(port, database)).await
 }
 
 /// The same with a client of the application, which sends writes again where a server has numbers
 /// for them.
-async fn through_repeating(proxy: &Proxy, database: &str) -> MongoStore {
-    let url = SecantusDb::url_at(proxy.port(), database);
+async fn through_repeating(port: u16, database: &str) -> MongoStore {
+    let url = SecantusDb::url_at(port, database);
     let client = Client::with_uri_str(url).await.unwrap();
     MongoStore::new(client.database(database)).timeout(PATIENCE)
 }
@@ -98,14 +90,4 @@ fn id(key: &RecordKey) -> Binary {
         subtype: BinarySubtype::Generic,
         bytes: key.as_bytes().to_vec(),
     }
-}
-
-async fn create(store: &MongoStore, number: u32) -> Version {
-    let (key, data) = (key(number), Bytes::from_static(DATA));
-    store.create(&key, data, day()).await.unwrap()
-}
-
-async fn data(store: &MongoStore, number: u32) -> Option<Bytes> {
-    let record = store.load(&key(number), Read::Current).await.unwrap();
-    record.map(silverback::store::Record::into_data)
 }

@@ -4,9 +4,9 @@ use std::error::Error as _;
 
 use silverback::store::{Read, Store as _, StoreError};
 use silverback_mongodb::MongoStore;
-use silverback_test_servers::SecantusDb;
+use silverback_test_servers::{SecantusDb, kit::key};
 
-use crate::{at, key};
+use crate::at;
 
 #[tokio::test]
 async fn an_address_without_a_database_is_refused() {

@@ -3,9 +3,12 @@
 
 use silverback::store::{Bytes, Store as _, StoreError, Version};
 use silverback_mongodb::MongoStore;
-use silverback_test_servers::{Proxy, SecantusDb};
+use silverback_test_servers::{
+    Proxy, SecantusDb,
+    kit::{DATA, create, data, key},
+};
 
-use crate::{DATA, create, data, day, key, server, through, through_repeating};
+use crate::{day, server, through, through_repeating};
 
 const NEW: Bytes = Bytes::from_static(b"\x01new");
 
@@ -19,7 +22,7 @@ async fn each_write(
         let key = key(number);
         let version = match what {
             "create" => Version::from_u64(0),
-            _ => create(store, number).await,
+            _ => create(store, number, day()).await,
         };
         // Whose answer is next is not said: the client looks after its servers too.
         let before = proxy.lost();
@@ -51,7 +54,7 @@ async fn a_replica_set_is_asked_again_and_has_done_it_once() {
         return;
     };
     let proxy = Proxy::to(server.port());
-    let store = through_repeating(&proxy, "asked_again").await;
+    let store = through_repeating(proxy.port(), "asked_again").await;
     assert!(
         store.limits().may_repeat,
         "sessions have to look all the same"
@@ -69,7 +72,7 @@ async fn a_single_server_is_not_asked_again() {
         return;
     };
     let proxy = Proxy::to(server.port());
-    let store = through_repeating(&proxy, "shop").await;
+    let store = through_repeating(proxy.port(), "shop").await;
     each_write(&store, &proxy, |_, done| done.is_ok() || is_lost(done)).await;
 }
 
@@ -79,7 +82,7 @@ async fn the_stores_own_client_asks_nobody_again() {
         return;
     };
     let proxy = Proxy::to(server.port());
-    let store = through(&proxy, "asked_once").await;
+    let store = through(proxy.port(), "asked_once").await;
     assert!(!store.limits().may_repeat);
     each_write(&store, &proxy, |_, done| done.is_ok() || is_lost(done)).await;
 }

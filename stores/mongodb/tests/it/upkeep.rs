@@ -10,10 +10,10 @@ use silverback::{
     },
 };
 use silverback_mongodb::MongoStore;
-use silverback_test_servers::SecantusDb;
+use silverback_test_servers::{SecantusDb, kit::key};
 use tokio::task::JoinSet;
 
-use crate::{connect, documents, key, put, server};
+use crate::{connect, documents, put, server};
 
 const RECORDS: u32 = 120;
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);

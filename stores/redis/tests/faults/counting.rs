@@ -1,7 +1,6 @@
 //! Many tasks of two servers count in one session.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,32 +9,12 @@ use std::{
 };
 
 use silverback_redis::RedisStore;
-use silverback_test_servers::Redis;
+use silverback_test_servers::{
+    Redis,
+    kit::{Adding, Answers, count_at_last, no_increment_is_lost, ok, visitor_with},
+};
 
-use crate::site::{Visitor, added, at, count, scaled, visitor};
-
-/// Has so many tasks add one so often, and counts their answers.
-async fn add_all(visitor: &Visitor, tasks: u64, rounds: u64) -> BTreeMap<u16, u64> {
-    let running: Vec<_> = (0..tasks)
-        .map(|_| {
-            let visitor = visitor.clone();
-            tokio::spawn(async move {
-                let mut answers: BTreeMap<u16, u64> = BTreeMap::new();
-                for _ in 0..rounds {
-                    *answers.entry(added(&visitor).await).or_default() += 1;
-                }
-                answers
-            })
-        })
-        .collect();
-    let mut all = BTreeMap::new();
-    for task in running {
-        for (status, count) in task.await.unwrap() {
-            *all.entry(status).or_default() += count;
-        }
-    }
-    all
-}
+use crate::site::{at, scaled};
 
 async fn two(redis: &Redis) -> [RedisStore; 2] {
     [at(&redis.url()).await, at(&redis.url()).await]
@@ -44,13 +23,8 @@ async fn two(redis: &Redis) -> [RedisStore; 2] {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_and_nothing_is_refused() {
     let Some(redis) = Redis::start() else { return };
-    let visitor = visitor(two(&redis).await);
-    assert_eq!(added(&visitor).await, 200);
     let (tasks, rounds) = scaled((16, 10), (64, 200));
-    let answers = add_all(&visitor, tasks, rounds).await;
-    assert_eq!(answers, BTreeMap::from([(200, tasks * rounds)]));
-    assert_eq!(count(&visitor).await, 1 + tasks * rounds);
-    println!("{tasks} tasks of two servers counted to {}", tasks * rounds);
+    no_increment_is_lost(two(&redis).await, tasks, rounds).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,8 +32,8 @@ async fn what_was_answered_is_there_after_kills() {
     let Some(redis) = Redis::options().durable().start() else {
         return;
     };
-    let visitor = visitor(two(&redis).await);
-    assert_eq!(added(&visitor).await, 200);
+    let visitor = visitor_with(two(&redis).await, |config| config);
+    ok(&visitor, "/add").await;
     let redis = Arc::new(redis);
     let is_over = Arc::new(AtomicBool::new(false));
     let kills = scaled(2, 30);
@@ -74,21 +48,13 @@ async fn what_was_answered_is_there_after_kills() {
             is_over.store(true, Ordering::Relaxed);
         }
     });
-    let mut answers: BTreeMap<u16, u64> = BTreeMap::new();
+    let mut answers = Answers::default();
     while !is_over.load(Ordering::Relaxed) {
-        for (status, count) in add_all(&visitor, 8, 5).await {
-            *answers.entry(status).or_default() += count;
-        }
+        answers.extend(Adding::start(&visitor, 8, 5).answers().await);
     }
     killer.await.unwrap();
-    let (kept, all) = (count(&visitor).await, 1 + answers.values().sum::<u64>());
-    let answered = 1 + answers.get(&200).copied().unwrap_or_default();
-    println!("{kills} kills: {answers:?}, {kept} kept of {answered} answered with 200");
+    println!("{kills} kills");
     // Never 500. A write that others have overtaken too often while it waited is a conflict.
-    assert!(
-        answers
-            .keys()
-            .all(|status| matches!(status, 200 | 409 | 503))
-    );
-    assert!((answered..=all).contains(&kept));
+    answers.are_among(&[200, 409, 503]);
+    answers.are_kept(count_at_last(&visitor).await - 1);
 }

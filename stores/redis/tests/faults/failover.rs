@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use silverback_redis::RedisStore;
-use silverback_test_servers::Cluster;
+use silverback_test_servers::{
+    Cluster,
+    kit::{Visitor, count_at_last, visitor_with},
+};
 
-use crate::site::{Visitor, count, scaled, visitor};
+use crate::site::scaled;
 
 async fn status(visitor: &Visitor, path: &str) -> u16 {
     visitor.get(path).await.status().as_u16()
@@ -21,7 +24,7 @@ async fn nothing_confirmed_is_lost_and_no_session_comes_back() {
         let store = store.timeout(Duration::from_secs(30));
         store.wait_replicas(1, Duration::from_secs(20))
     };
-    let first = visitor([connect().await, connect().await]);
+    let first = visitor_with([connect().await, connect().await], |config| config);
     let (rounds, each) = scaled((1, 30), (6, 150));
     let (mut lost, mut back, mut kept) = (0, 0, 0);
     for _ in 0..rounds {
@@ -44,12 +47,12 @@ async fn nothing_confirmed_is_lost_and_no_session_comes_back() {
         masters[0].kill();
         cluster.settle();
         for one in &alive {
-            let n = count(one).await;
+            let n = count_at_last(one).await;
             lost += u32::from(n == 0);
             kept += u32::from(n == 1);
         }
         for thief in &ended {
-            back += u32::from(count(thief).await > 0);
+            back += u32::from(count_at_last(thief).await > 0);
         }
         masters[0].restart();
         cluster.settle();

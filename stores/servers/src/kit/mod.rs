@@ -1,0 +1,29 @@
+//! What the tests of several stores check alike: an application on a store, its visitors, and what
+//! they may see while a proxy or a server fails. Each check takes the store and what is to fail, and
+//! panics where the store does not keep its word.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "a check fails by panicking"
+)]
+
+mod adding;
+mod cuts;
+mod outages;
+mod records;
+mod site;
+
+pub use self::{
+    adding::{Adding, Answers, no_increment_is_lost},
+    cuts::{
+        Case, an_idle_connection_may_be_cut, everybody_gets_their_own_answers, lost_answers,
+        lost_answers_cost_nobody_an_error,
+    },
+    outages::{
+        a_flush_between_load_and_save_is_a_conflict, a_server_that_is_away_is_waited_for,
+        is_unavailable, silence_is_an_error,
+    },
+    records::{DATA, create, data, key, load},
+    site::{Site, Visitor, count, count_at_last, ok, visitor, visitor_with, visitor_within},
+};
