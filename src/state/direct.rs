@@ -2,7 +2,6 @@
 
 use super::{
     home::{Home, Place},
-    lifetime::Lifetime,
     plan::{When, Write},
     request::{CookieDuty, State, View},
 };
@@ -65,7 +64,7 @@ impl State {
         let direct = Direct {
             over,
             data: view.content.share_record(Writes::none(), browser),
-            expires: Lifetime::of(&view.content, settings).expires_by(plan.term, now, written),
+            expires: plan.lifetime.expires_by(plan.term, now, written),
             duty: plan.duty,
         };
         self.is_refused = false;

@@ -135,17 +135,12 @@ impl State {
     }
 
     /// Enters that the session is saved by its cookie; `new` is the name it got, if it got one.
-    pub(crate) fn saved_in_cookie(
-        &mut self,
-        new: Option<SessionId>,
-        plan: &Plan,
-        settings: &Settings,
-        now: Timestamp,
-    ) {
+    pub(crate) fn saved_in_cookie(&mut self, new: Option<SessionId>, plan: &Plan, now: Timestamp) {
         let Some(view) = &mut self.view else { return };
-        let lifetime = Lifetime::of(&view.content, settings);
         let issued = view.issued(plan.term, now);
-        let expires = lifetime.expires_by(plan.term, now, view.home.expires());
+        let expires = plan
+            .lifetime
+            .expires_by(plan.term, now, view.home.expires());
         let home = match (&mut view.home, new) {
             _ if plan.duty == CookieDuty::Remove => Home::Nowhere,
             (_, Some(id)) => Home::Cookie {

@@ -25,6 +25,7 @@ pub(crate) enum When {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Plan {
     pub(crate) write: Write,
+    pub(crate) lifetime: Lifetime,
     /// What it does to the session's end.
     pub(crate) term: Term,
     /// The roster is told that the session is in use.
@@ -91,7 +92,9 @@ impl Due {
 impl State {
     /// Whether there is nothing to save, nothing to put back and nothing to tell the browser.
     pub(crate) fn rests(&self, settings: &Settings, now: impl FnOnce() -> Timestamp) -> bool {
-        let is_due = |view: &View| self.due(view, settings, now()) != Due::default();
+        let lifetime = |view: &View| Lifetime::of(&view.content, settings);
+        let is_due =
+            |view: &View| self.due(view, settings, lifetime(view), now()) != Due::default();
         !self.is_changed()
             && self.taken.is_empty()
             && self.duty == CookieDuty::Nothing
@@ -131,7 +134,8 @@ impl State {
             settings.check_size(len, own).map_err(Error::new)?;
             settings.check_in_go(&view.content)?;
         }
-        let due = self.due(view, settings, now);
+        let lifetime = Lifetime::of(&view.content, settings);
+        let due = self.due(view, settings, lifetime, now);
         let Some(write) = self.choose(view, settings, when, due, len) else {
             return Ok(None);
         };
@@ -149,6 +153,7 @@ impl State {
         };
         Ok(Some(Plan {
             write,
+            lifetime,
             term: self.term(view, when),
             lists: due.listing,
             duty,
@@ -213,11 +218,10 @@ impl State {
         }
     }
 
-    fn due(&self, view: &View, settings: &Settings, now: Timestamp) -> Due {
+    fn due(&self, view: &View, settings: &Settings, lifetime: Lifetime, now: Timestamp) -> Due {
         if !self.is_used {
             return Due::default();
         }
-        let lifetime = Lifetime::of(&view.content, settings);
         let term = self.term(view, When::Response);
         let is_use = term != Term::Stays;
         let is_second = is_use && !(term == Term::Begins && lifetime.grows());

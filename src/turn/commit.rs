@@ -98,7 +98,7 @@ pub(crate) fn commit_cookie(anchor: &impl Anchor, commit: Commit) -> Result<Repl
                 if names {
                     (new, salt) = vault.new_id_and_salt().map(|(id, salt)| (Some(id), salt))?;
                 }
-                state.saved_in_cookie(new, &plan, settings, now);
+                state.saved_in_cookie(new, &plan, now);
                 saved = state.view.as_ref().map(|view| view.home.saved(names, had));
             }
             Reply::of(state, settings, salt, || now)

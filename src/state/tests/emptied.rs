@@ -135,8 +135,7 @@ fn a_session_that_went_owes_the_removal_of_its_cookie() {
         }
     }
     let mut state = changed(cookie(), Left::Nothing);
-    let settings = Kept::InCookies.settings();
-    state.saved_in_cookie(None, &plan_of_cookie(CookieDuty::Remove), &settings, NOW);
+    state.saved_in_cookie(None, &plan_of_cookie(CookieDuty::Remove), NOW);
     assert!(state.view.as_ref().unwrap().home.is_nowhere());
     assert_eq!(state.duty, CookieDuty::Remove);
 }

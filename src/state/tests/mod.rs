@@ -16,7 +16,9 @@ mod term;
 use std::time::Duration;
 
 use super::{
-    Change, CookieDuty, Entry, Home, Place, Source, State, View, Write, lifetime::Term, plan::Plan,
+    Change, CookieDuty, Entry, Home, Place, Source, State, View, Write,
+    lifetime::{Lifetime, Term},
+    plan::Plan,
 };
 use crate::{
     clock::Timestamp,
@@ -111,6 +113,7 @@ fn cookie_of(id: SessionId, issued: Timestamp) -> Home {
 fn plan_of_cookie(duty: CookieDuty) -> Plan {
     Plan {
         write: Write::Cookie { names: false },
+        lifetime: Lifetime::of(&content(10), &Kept::InCookies.settings()),
         term: Term::Restarts,
         lists: false,
         duty,

@@ -146,8 +146,7 @@ fn a_cookie_keeps_its_name_or_gets_one() {
         (Home::Nowhere, Some(id()), cookie()),
     ] {
         let mut state = opened(was, content(10));
-        let settings = Kept::InCookies.settings();
-        state.saved_in_cookie(new, &plan_of_cookie(CookieDuty::Set), &settings, NOW);
+        state.saved_in_cookie(new, &plan_of_cookie(CookieDuty::Set), NOW);
         let home = state.view.unwrap().home;
         assert_eq!(home.id(), is.id());
         assert!(matches!(home, Home::Cookie { issued: NOW, .. }));

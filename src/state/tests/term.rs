@@ -174,7 +174,6 @@ fn a_session_has_begun_when_its_request_has_saved_it() {
 /// An end that stays takes along from when the cookie counts.
 #[test]
 fn a_cookie_whose_end_stays_counts_from_where_it_did() {
-    let settings = Kept::InCookies.settings();
     for (term, issued, expires) in [
         (Term::Restarts, NOW, after(IDLE)),
         (Term::Stays, before(300), after(IDLE - 300)),
@@ -184,7 +183,7 @@ fn a_cookie_whose_end_stays_counts_from_where_it_did() {
             term,
             ..plan_of_cookie(CookieDuty::Set)
         };
-        state.saved_in_cookie(None, &plan, &settings, NOW);
+        state.saved_in_cookie(None, &plan, NOW);
         let home = state.view.unwrap().home;
         let span = match home {
             Home::Cookie {
