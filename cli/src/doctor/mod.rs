@@ -2,6 +2,7 @@
 
 mod dynamodb;
 mod files;
+mod mongodb;
 mod redis;
 mod setup;
 mod sql;
@@ -130,8 +131,7 @@ async fn examine(store: &Opened, doctor: &Doctor, report: &mut Report) {
         Kind::Sqlite(_, pool) => sql::sqlite(pool, &store.dsn, report).await,
         Kind::Redb(_, path) => files::file(path, report),
         Kind::DynamoDb(store) => dynamodb::examine(store, report).await,
-        // Whether it has its index shows in what is left of those that are over.
-        Kind::MongoDb(_) => {}
+        Kind::MongoDb(store) => mongodb::examine(store, report).await,
         Kind::Memcached(_) => report.skipped("eviction", "memcached does not say what it forgets"),
         Kind::Firestore(_) => {
             report.skipped("policy", "whether Firestore removes what has expired")

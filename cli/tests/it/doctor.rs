@@ -3,6 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use serde_json::Value;
+use silverback_mongodb::MongoStore;
 
 use crate::support::{At, KEY, World, write_private};
 
@@ -59,7 +60,7 @@ pub(crate) fn examines(world: &World) {
 }
 
 /// The doctor misses an index that is gone, and one that nobody needs.
-pub(crate) fn misses_indexes(world: &World) {
+pub(crate) async fn misses_indexes(world: &World) {
     match world.at {
         At::Postgres => world.sql(
             "DROP INDEX silverback_sessions_expires; \
@@ -69,13 +70,8 @@ pub(crate) fn misses_indexes(world: &World) {
             world.sql("DROP INDEX silverback_sessions_expires ON silverback_sessions");
         }
         At::DynamoDb => return misses_time_to_live(world),
-        At::Files
-        | At::Sqlite
-        | At::Redb
-        | At::Redis
-        | At::Memcached
-        | At::MongoDb
-        | At::Firestore => return,
+        At::MongoDb => return misses_the_index_of_mongodb(world).await,
+        At::Files | At::Sqlite | At::Redb | At::Redis | At::Memcached | At::Firestore => return,
     }
     let report = world.tool.run(&["doctor", "--json"]).json(4);
     assert_eq!(item(&report, "index", "no index")["level"], "change");
@@ -105,6 +101,20 @@ fn misses_time_to_live(world: &World) {
     let item = item(&report, "time to live", "nothing removes");
     let change = item["change"].as_str().unwrap();
     assert!(change.contains("update-time-to-live"), "{change}");
+}
+
+/// So far nobody has made it.
+async fn misses_the_index_of_mongodb(world: &World) {
+    let report = world.tool.run(&["doctor", "--json"]).json(4);
+    let missed = item(&report, "index", "nothing removes");
+    let change = missed["change"].as_str().unwrap();
+    assert!(change.contains("expireAfterSeconds: 600"), "{change}");
+    let url = world.mongodb().unwrap().url("shop");
+    let store = MongoStore::connect(&url).await.unwrap().collection("carts");
+    store.create_index().await.unwrap();
+    let output = world.tool.run(&["doctor", "--json"]);
+    let report: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(item(&report, "index", "an index")["level"], "good");
 }
 
 #[tokio::test]

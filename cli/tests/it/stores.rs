@@ -98,7 +98,7 @@ async fn run(at: At) {
     ends_all_of_user(&world, &bob);
     doctor::examines(&world);
     sweeping::sweeps(&mut world).await;
-    doctor::misses_indexes(&world);
+    doctor::misses_indexes(&world).await;
 }
 
 fn lists(world: &World) {

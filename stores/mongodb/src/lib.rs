@@ -2,6 +2,7 @@
 
 mod commands;
 mod fault;
+mod index;
 mod record;
 mod store;
 mod upkeep;

@@ -3,9 +3,9 @@
 use std::{collections::HashSet, fmt, time::Duration};
 
 use mongodb::{
-    Client, Database, IndexModel,
+    Client, Database,
     bson::{Document, doc},
-    options::{ClientOptions, IndexOptions},
+    options::ClientOptions,
 };
 use silverback::{
     Clock,
@@ -48,10 +48,6 @@ pub struct MongoStore {
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 const RECORD_BYTES: usize = 1 << 20;
-
-/// How long after its end the server removes a record. Its clock may be ahead of the application's
-/// by as much, and no session is over too early.
-const GRACE: Duration = Duration::from_secs(600);
 
 impl MongoStore {
     /// Makes a store that uses this database, and the collection `silverback_sessions` in it. It
@@ -215,34 +211,8 @@ impl MongoStore {
         self
     }
 
-    /// Makes the index by which the server removes records ten minutes after their end, and the
-    /// collection with it. Any number of servers may do this each time they start: if the index is
-    /// there, nothing happens.
-    ///
-    /// ```no_run
-    /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use silverback_mongodb::MongoStore;
-    /// # let client = mongodb::Client::with_uri_str("mongodb://127.0.0.1:27017").await?;
-    /// MongoStore::new(client.database("shop")).create_index().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Refused`] if the user may not, or there is an index of this field with other
-    /// options. [`StoreError::Unavailable`] if the server cannot be reached.
-    pub async fn create_index(&self) -> Result<(), StoreError> {
-        let options = IndexOptions::builder().expire_after(GRACE).build();
-        let index = IndexModel::builder().keys(doc! { EXPIRES: 1 });
-        let index = index.options(options).build();
-        let records = self.records(Read::Current);
-        complete(async move { records.create_index(index).await }).await?;
-        Ok(())
-    }
-
     /// Ends a call that takes longer than the store waits for the server.
-    async fn in_time<T, E: From<Fault>>(
+    pub(crate) async fn in_time<T, E: From<Fault>>(
         &self,
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {

@@ -23,41 +23,47 @@ impl MongoStore {
     /// Looks at up to so many documents of a range of keys, in their order.
     async fn list(&self, range: Document, limit: usize) -> Result<Vec<Seen>, Fault> {
         let records = self.records(Read::Recent);
-        complete(async move {
+        let find = complete(async move {
             let find = records.find(doc! { ID: range }).sort(doc! { ID: 1 });
             let find = find.projection(doc! { DATA: 1, EXPIRES: 1 });
-            let mut cursor = find.limit(limit as i64).await?;
-            let mut seen = Vec::new();
-            while cursor.advance().await? {
-                let document = cursor.current();
-                seen.push((record::key(document), record::listed(document)));
+            find.limit(limit as i64).await
+        });
+        let (mut cursor, mut seen) = (self.in_time(find).await?, Vec::new());
+        loop {
+            // A page may take many round trips, each of which has the time of a call.
+            let next = complete(async move { Ok((cursor.advance().await?, cursor)) });
+            let (is_one, back) = self.in_time(next).await?;
+            if !is_one {
+                return Ok(seen);
             }
-            Ok(seen)
-        })
-        .await
+            cursor = back;
+            let document = cursor.current();
+            seen.push((record::key(document), record::listed(document)));
+        }
     }
 
     /// Removes up to so many of those that are over, and returns how many it found and removed.
     async fn remove_expired(&self, limit: usize) -> Result<(u64, u64), Fault> {
         let over = doc! { "$lte": date(self.clock.now()) };
         let records = self.records(Read::Recent).clone_with_type::<Document>();
-        complete(async move {
-            let find = records.find(doc! { EXPIRES: over.clone() });
-            let find = find.projection(doc! { ID: 1 }).limit(limit as i64);
-            let (mut cursor, mut ids) = (find.await?, Vec::new());
+        let (looked_at, filter) = (records.clone(), doc! { EXPIRES: over.clone() });
+        let find = complete(async move {
+            let find = looked_at.find(filter).projection(doc! { ID: 1 });
+            let (mut cursor, mut ids) = (find.limit(limit as i64).await?, Vec::new());
             while cursor.advance().await? {
                 ids.extend(cursor.deserialize_current()?.remove(ID));
             }
-            let found = ids.len() as u64;
-            if found == 0 {
-                return Ok((0, 0));
-            }
-            // Somebody may have made a new one in its place.
-            let filter = doc! { ID: { "$in": ids }, EXPIRES: over };
-            let deleted = records.delete_many(filter).await?;
-            Ok((found, deleted.deleted_count))
-        })
-        .await
+            Ok(ids)
+        });
+        let ids = self.in_time(find).await?;
+        let found = ids.len() as u64;
+        if found == 0 {
+            return Ok((0, 0));
+        }
+        // Somebody may have made a new one in its place.
+        let filter = doc! { ID: { "$in": ids }, EXPIRES: over };
+        let remove = complete(async move { records.delete_many(filter).await });
+        Ok((found, self.in_time(remove).await?.deleted_count))
     }
 }
 

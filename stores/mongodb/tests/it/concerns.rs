@@ -10,9 +10,9 @@ use mongodb::{
         Acknowledgment, ClientOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
     },
 };
-use silverback::store::{Browse as _, Bytes, Cursor, Read, Store as _, Sweep as _};
+use silverback::store::{Browse as _, Bytes, Cursor, Read, Store as _, Sweep as _, Version};
 use silverback_mongodb::MongoStore;
-use silverback_test_servers::kit::{DATA, create, key};
+use silverback_test_servers::kit::{DATA, create, data, key};
 
 use crate::{PATIENCE, day, server};
 
@@ -36,6 +36,19 @@ async fn careless(url: &str) -> (Client, Commands) {
     let secondary = ReadPreference::SecondaryPreferred { options: None };
     options.selection_criteria = Some(SelectionCriteria::ReadPreference(secondary));
     (Client::with_options(options).unwrap(), commands)
+}
+
+fn number(command: &Document, name: &str) -> u64 {
+    let number = command.get(name).unwrap();
+    let number = number.as_i64().or(number.as_i32().map(i64::from));
+    number.unwrap().cast_unsigned()
+}
+
+/// Whether it looks for records by their keys.
+fn is_by_keys(command: &Document) -> bool {
+    let filter = command.get_document("filter").ok();
+    let id = filter.and_then(|filter| filter.get_document("_id").ok());
+    id.is_some_and(|id| id.contains_key("$in"))
 }
 
 fn sent(commands: &Commands) -> Vec<Document> {
@@ -77,6 +90,13 @@ async fn every_command_asks_for_a_majority() {
     for command in reads {
         let concern = command.get_document("readConcern").unwrap();
         assert_eq!(concern.get_str("level").unwrap(), "majority", "{command}");
+        if is_by_keys(command) {
+            let most = number(command, "maxTimeMS");
+            assert_eq!(u128::from(most), PATIENCE.as_millis(), "{command}");
+            // A second batch would be a second round trip.
+            let all = number(command, "limit");
+            assert!(number(command, "batchSize") >= all, "{command}");
+        }
         // To one server alone, the client says that it may be a secondary.
         let preference = command.get_document("$readPreference").ok();
         let mode = preference.map(|preference| preference.get_str("mode").unwrap());
@@ -102,4 +122,37 @@ async fn reads_that_must_be_current_are_linearizable_on_request() {
         let concern = sent.get_document("readConcern").unwrap();
         assert_eq!(concern.get_str("level").unwrap(), level, "{sent}");
     }
+
+    // Why a write was refused is asked as strictly, and without the session's bytes.
+    let stale = Version::from_u64(7);
+    let new = Bytes::from_static(DATA);
+    store.update(&key(1), stale, new, day()).await.unwrap_err();
+    store.delete(&key(1), Some(stale)).await.unwrap_err();
+    let sent = sent(&commands);
+    let looks: Vec<_> = sent.iter().filter(|command| is_by_keys(command)).collect();
+    assert_eq!((sent.len(), looks.len()), (4, 2), "{sent:?}");
+    for look in looks {
+        let concern = look.get_document("readConcern").unwrap();
+        assert_eq!(concern.get_str("level").unwrap(), "linearizable", "{look}");
+        let fields = look.get_document("projection").unwrap();
+        assert!(fields.keys().eq(["version"]), "{look}");
+    }
+}
+
+/// What is to be deleted in any state is not looked for afterwards.
+#[tokio::test]
+async fn a_deletion_without_a_version_is_one_command() {
+    let Some(server) = server() else { return };
+    let (client, commands) = careless(&server.url("deletions")).await;
+    let store = MongoStore::new(client.database("deletions")).timeout(PATIENCE);
+    create(&store, 1, day()).await;
+    sent(&commands);
+    store.delete(&key(2), None).await.unwrap();
+    let records = [(key(1), None), (key(1), None), (key(2), None)];
+    for deleted in store.delete_many(&records).await {
+        deleted.unwrap();
+    }
+    assert!(store.delete_many(&[]).await.is_empty());
+    assert_eq!(sent(&commands).len(), 2);
+    assert_eq!(data(&store, 1).await, None);
 }

@@ -107,8 +107,12 @@ async fn the_index_has_the_server_remove_what_is_over() {
         return;
     };
     let store = connect(server, "index").await;
+    assert!(!store.removes_expired().await.unwrap());
+    create(&store, 1, day()).await;
+    assert!(!store.removes_expired().await.unwrap());
     for _ in 0..2 {
         store.create_index().await.unwrap();
+        assert!(store.removes_expired().await.unwrap());
     }
     let records = documents(server, "index", "silverback_sessions").await;
     let mut indexes = records.list_indexes().await.unwrap();
@@ -122,6 +126,11 @@ async fn the_index_has_the_server_remove_what_is_over() {
     let carts = documents(server, "index", "carts").await;
     let index = mongodb::IndexModel::builder().keys(doc! { "expires": 1 });
     carts.create_index(index.build()).await.unwrap();
-    let other = store.collection("carts").create_index().await;
-    assert!(matches!(other, Err(StoreError::Refused(_))), "{other:?}");
+    let other = store.collection("carts");
+    let refused = other.create_index().await;
+    assert!(
+        matches!(refused, Err(StoreError::Refused(_))),
+        "{refused:?}"
+    );
+    assert!(!other.removes_expired().await.unwrap());
 }

@@ -1,13 +1,16 @@
 //! A server that is away, starts anew, or does not answer.
 
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
+use silverback::store::{
+    Browse as _, Bytes, Cursor, Read, Store as _, StoreError, Sweep as _, Version,
+};
 use silverback_mongodb::MongoStore;
 use silverback_test_servers::{
     Proxy, SecantusDb,
     kit::{
-        Adding, Answers, a_server_that_is_away_is_waited_for, an_idle_connection_may_be_cut, count,
-        create, data, is_unavailable, ok, silence_is_an_error, visitor, visitor_within,
+        Adding, Answers, DATA, a_server_that_is_away_is_waited_for, an_idle_connection_may_be_cut,
+        count, create, data, is_unavailable, key, ok, silence_is_an_error, visitor, visitor_within,
     },
 };
 
@@ -31,6 +34,13 @@ async fn what_was_answered_survives_kills_in_mid_run() {
     answers.are_kept(count(&visitor).await - 1);
 }
 
+/// Whether the store itself has given up: the client would do so too, after a while.
+fn is_late(error: &StoreError) -> bool {
+    let cause = error.source().map(ToString::to_string);
+    let says_so = cause.is_some_and(|cause| cause.contains("did not answer within 50ms"));
+    matches!(error, StoreError::Unavailable(_)) && says_so
+}
+
 #[tokio::test]
 async fn silence_is_an_error_within_the_timeout_and_never_no_record() {
     let Some(server) = server() else {
@@ -39,8 +49,33 @@ async fn silence_is_an_error_within_the_timeout_and_never_no_record() {
     let proxy = Proxy::to(server.port());
     let patient = through(proxy.port(), "silence").await;
     create(&patient, 1, day()).await;
-    let hasty = patient.clone().timeout(Duration::from_millis(50));
-    silence_is_an_error(&proxy, hasty, &["/add", "/login"]).await;
+    let store = patient.clone().timeout(Duration::from_millis(50));
+    silence_is_an_error(&proxy, store.clone(), &["/add", "/login"]).await;
+    proxy.silence();
+    assert!(is_late(
+        &store.load(&key(1), Read::Current).await.unwrap_err()
+    ));
+    let many = store.load_many(&[key(1), key(2)], Read::Current).await;
+    let all_late = many.iter().all(|one| is_late(one.as_ref().unwrap_err()));
+    assert!(many.len() == 2 && all_late, "{many:?}");
+    let (stale, bytes) = (Version::from_u64(7), || Bytes::from_static(DATA));
+    for written in [
+        store.create(&key(2), bytes(), day()).await.map(drop),
+        store.update(&key(3), stale, bytes(), day()).await.map(drop),
+        store.touch(&key(3), stale, day()).await.map(drop),
+        store.delete(&key(3), Some(stale)).await,
+        store.delete_many(&[(key(3), None)]).await.remove(0),
+    ] {
+        assert!(is_late(&written.unwrap_err()));
+    }
+    let browsed = store.browse(&Cursor::default(), 9).await;
+    assert!(is_late(&browsed.unwrap_err()));
+    let swept = store.sweep().await;
+    assert!(swept.failed() == 1 && !swept.is_finished(), "{swept:?}");
+    assert!(is_late(swept.error().unwrap()));
+    let index = store.removes_expired().await;
+    assert!(is_late(&index.unwrap_err()));
+    proxy.speak();
     assert!(data(&patient, 1).await.is_some());
 }
 
