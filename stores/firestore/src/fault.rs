@@ -125,7 +125,8 @@ impl Status {
             (None, 10) => "ABORTED",
             (None, 13) => "INTERNAL",
             (None, 14) => "UNAVAILABLE",
-            (None, 7 | 11 | 12 | 15 | 16) => "REFUSED",
+            (None, 15) => "DATA_LOSS",
+            (None, 7 | 11 | 12 | 16) => "REFUSED",
             _ => "UNKNOWN",
         }
     }
@@ -183,6 +184,10 @@ mod tests {
             (500, "INTERNAL", Kind::Unavailable),
             (503, "UNAVAILABLE", Kind::Unavailable),
             (504, "DEADLINE_EXCEEDED", Kind::Unavailable),
+            (499, "CANCELLED", Kind::Unavailable),
+            (500, "UNKNOWN", Kind::Unavailable),
+            (500, "DATA_LOSS", Kind::Unavailable),
+            (501, "UNIMPLEMENTED", Kind::Refused),
         ] {
             let error = format!(r#"{{"error":{{"code":{code},"message":"m","status":"{name}"}}}}"#);
             assert_eq!(kind(code, &error), expected, "{name}");
@@ -218,8 +223,14 @@ mod tests {
             (10, Kind::Contention),
             (3, Kind::Invalid),
             (7, Kind::Refused),
+            (16, Kind::Refused),
+            (1, Kind::Unavailable),
             (2, Kind::Unavailable),
+            (4, Kind::Unavailable),
+            (8, Kind::Unavailable),
+            (13, Kind::Unavailable),
             (14, Kind::Unavailable),
+            (15, Kind::Unavailable),
         ] {
             let failed = result(&format!(r#"{{"code":{code},"message":"m"}}"#));
             assert_eq!(failed.unwrap_err().kind, expected, "{code}");

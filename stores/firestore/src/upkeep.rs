@@ -97,7 +97,7 @@ impl FirestoreStore {
             }
         }
         // Documents of others would be found again and again.
-        let is_over = is_last || swept.removed() == 0;
+        let is_over = swept.failed() == 0 && (is_last || swept.removed() == 0);
         Ok(if is_over { swept.finished() } else { swept })
     }
 

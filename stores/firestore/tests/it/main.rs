@@ -7,6 +7,7 @@
 )]
 #![cfg(unix)]
 
+mod answers;
 mod contract;
 mod cuts;
 mod limits;

@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, header::AUTHORIZATION};
+use http::{
+    Request, Response,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
 use silverback::store::{Bytes, Read, RecordKey, Store as _, StoreError, Sweep as _, Version};
@@ -22,7 +25,7 @@ use crate::{day, seconds};
 
 /// A Firestore that answers what a test has written down, and keeps what it was asked.
 #[derive(Clone, Default)]
-struct Script(Arc<Mutex<Lines>>);
+pub(crate) struct Script(Arc<Mutex<Lines>>);
 
 #[derive(Default)]
 struct Lines {
@@ -31,14 +34,14 @@ struct Lines {
 }
 
 #[derive(Clone)]
-struct Asked {
-    method: String,
+pub(crate) struct Asked {
+    pub(crate) method: String,
     bearer: String,
-    body: Value,
+    pub(crate) body: Value,
 }
 
 impl Script {
-    fn answer(&self, status: u16, body: &Value) -> &Self {
+    pub(crate) fn answer(&self, status: u16, body: &Value) -> &Self {
         self.answer_with(status, &body.to_string())
     }
 
@@ -49,18 +52,21 @@ impl Script {
     }
 
     /// What was asked since the last time.
-    fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.0.lock().unwrap().asked)
     }
 
-    async fn serve(
+    pub(crate) async fn serve(
         self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         let (head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         let path = head.uri.path().to_owned();
-        let bearer = head.headers[AUTHORIZATION].to_str().unwrap().to_owned();
+        assert_eq!(head.headers[CONTENT_TYPE], "application/json");
+        let bearer = &head.headers[AUTHORIZATION];
+        assert!(bearer.is_sensitive(), "it would be logged");
+        let bearer = bearer.to_str().unwrap().to_owned();
         let mut lines = self.0.lock().unwrap();
         lines.asked.push(Asked {
             method: path.rsplit(':').next().unwrap().to_owned(),
@@ -73,8 +79,12 @@ impl Script {
         Ok(response)
     }
 
-    async fn connect(&self, now: &str) -> FirestoreStore {
-        self.answer(200, &json!([missing(&RecordKey::from_bytes([0; 32]), now)]));
+    pub(crate) fn has_answers(&self) -> bool {
+        !self.0.lock().unwrap().answers.is_empty()
+    }
+
+    pub(crate) async fn connect(&self, now: &str) -> FirestoreStore {
+        self.answer(200, &json!([missing(&FIRST, now)]));
         let script = self.clone();
         let service = service_fn(move |request| script.clone().serve(request));
         let token = async || Ok("secret".to_owned());
@@ -85,19 +95,21 @@ impl Script {
     }
 }
 
-const ENDPOINT: &str = "https://firestore.googleapis.com";
-const NOW: &str = "2026-11-26T21:32:36.032665Z";
-const LATER: &str = "2026-11-26T21:32:37Z";
+pub(crate) const ENDPOINT: &str = "https://firestore.googleapis.com";
+/// Who connects looks for it.
+pub(crate) const FIRST: RecordKey = RecordKey::from_bytes([0; 32]);
+pub(crate) const NOW: &str = "2026-11-26T21:32:36.032665Z";
+pub(crate) const LATER: &str = "2026-11-26T21:32:37Z";
 
-fn name(key: &RecordKey) -> String {
+pub(crate) fn name(key: &RecordKey) -> String {
     format!("projects/shop/databases/(default)/documents/silverback_sessions/{key}")
 }
 
-fn missing(key: &RecordKey, now: &str) -> Value {
+pub(crate) fn missing(key: &RecordKey, now: &str) -> Value {
     json!({ "missing": name(key), "readTime": now })
 }
 
-fn found(key: &RecordKey, expires: &str) -> Value {
+pub(crate) fn found(key: &RecordKey, expires: &str) -> Value {
     let fields = json!({
         "data": { "bytesValue": "AWRhdGE=" },
         "end": { "integerValue": "1900000000" },
@@ -107,19 +119,19 @@ fn found(key: &RecordKey, expires: &str) -> Value {
     json!({ "found": document, "readTime": LATER })
 }
 
-fn committed(time: &str) -> Value {
+pub(crate) fn committed(time: &str) -> Value {
     json!({ "writeResults": [{ "updateTime": time }], "commitTime": time })
 }
 
-fn error(code: u16, status: &str) -> Value {
+pub(crate) fn error(code: u16, status: &str) -> Value {
     json!({ "error": { "code": code, "message": "as scripted", "status": status } })
 }
 
-fn is_unavailable<T>(result: &Result<T, StoreError>) -> bool {
+pub(crate) fn is_unavailable<T>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::Unavailable(_)))
 }
 
-fn is_refused<T>(result: &Result<T, StoreError>) -> bool {
+pub(crate) fn is_refused<T>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::Refused(_)))
 }
 
@@ -350,7 +362,7 @@ async fn a_version_of_another_store_is_a_conflict() {
 #[tokio::test]
 async fn each_request_has_a_token_and_none_is_sent_without() {
     let script = Script::default();
-    script.answer(200, &json!([missing(&RecordKey::from_bytes([0; 32]), NOW)]));
+    script.answer(200, &json!([missing(&FIRST, NOW)]));
     let service = {
         let script = script.clone();
         service_fn(move |request| script.clone().serve(request))
@@ -387,7 +399,7 @@ async fn each_request_has_a_token_and_none_is_sent_without() {
 #[tokio::test]
 async fn a_token_that_takes_too_long_is_an_outage() {
     let script = Script::default();
-    script.answer(200, &json!([missing(&RecordKey::from_bytes([0; 32]), NOW)]));
+    script.answer(200, &json!([missing(&FIRST, NOW)]));
     let service = {
         let script = script.clone();
         service_fn(move |request| script.clone().serve(request))
