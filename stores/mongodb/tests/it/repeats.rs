@@ -8,7 +8,7 @@ use silverback_test_servers::{
     kit::{DATA, create, data, key},
 };
 
-use crate::{day, server, through, through_repeating};
+use crate::{at, day, server, through, through_repeating};
 
 const NEW: Bytes = Bytes::from_static(b"\x01new");
 
@@ -84,5 +84,8 @@ async fn the_stores_own_client_asks_nobody_again() {
     let proxy = Proxy::to(server.port());
     let store = through(proxy.port(), "asked_once").await;
     assert!(!store.limits().may_repeat);
+    let url = SecantusDb::url_at(proxy.port(), "asked_again");
+    let told_to = at(&format!("{url}&retryWrites=true")).await;
+    assert!(told_to.limits().may_repeat, "as the address says");
     each_write(&store, &proxy, |_, done| done.is_ok() || is_lost(done)).await;
 }

@@ -6,14 +6,15 @@ use mongodb::bson::doc;
 use silverback::{
     Clock, Timestamp,
     store::{
-        Browse, Bytes, Cursor, Expiry, Listed, RecordKind, Store as _, StoreError, Sweep as _,
+        Browse, Bytes, Cursor, Expiry, Listed, RecordKey, RecordKind, Store as _, StoreError,
+        Sweep as _,
     },
 };
 use silverback_mongodb::MongoStore;
 use silverback_test_servers::{SecantusDb, kit::key};
 use tokio::task::JoinSet;
 
-use crate::{connect, documents, put, server};
+use crate::{connect, documents, id, put, server};
 
 const RECORDS: u32 = 120;
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -129,4 +130,44 @@ async fn a_sweep_that_fails_says_so() {
     for swept in [store.sweep_some(9).await, store.sweep().await] {
         assert!(swept.failed() == 1 && !swept.is_finished(), "{swept:?}");
     }
+}
+
+#[tokio::test]
+async fn the_first_and_the_last_key_are_on_a_page() {
+    let Some(server) = server() else {
+        return;
+    };
+    let store = connect(server, "ends_of_keys").await;
+    let keys = [[0; 32], [7; 32], [0xff; 32]].map(RecordKey::from_bytes);
+    for key in keys {
+        let expiry = Expiry::new(NOW.saturating_add(Duration::from_secs(60)), NOW);
+        let made = store.create(&key, Bytes::from_static(b"\x01"), expiry);
+        made.await.unwrap();
+    }
+    for limit in [1, 9] {
+        let listed = all(&store, limit).await;
+        assert!(listed.iter().map(|one| one.key).eq(keys), "{limit}");
+    }
+}
+
+/// More than one command removes.
+#[tokio::test]
+async fn a_sweep_goes_on_to_the_end_and_a_step_keeps_to_its_limit() {
+    let Some(server) = server() else {
+        return;
+    };
+    let clock = Clock::manual(NOW);
+    let store = connect(server, "long_sweep").await.clock(clock);
+    let records = documents(server, "long_sweep", "silverback_sessions").await;
+    let over = mongodb::bson::DateTime::from_millis(1_000);
+    let document = |number| doc! { "_id": id(&key(number)), "expires": over };
+    records.insert_many((0..1_003).map(document)).await.unwrap();
+    for limit in [0, 1] {
+        let swept = store.sweep_some(limit).await;
+        assert_eq!((swept.examined(), swept.removed()), (1, 1), "{limit}");
+        assert!(!swept.is_finished(), "{limit}");
+    }
+    let swept = store.sweep().await;
+    assert_eq!(swept.removed(), 1_001);
+    assert!(swept.is_finished(), "{swept:?}");
 }
