@@ -169,6 +169,29 @@ fn seconds(lasts: Duration) -> u64 {
     lasts.as_secs().max(1)
 }
 
+/// PTTL's answer for what lasts for ever.
+const FOR_EVER: i64 = -1;
+
+/// Reads the answers to GET and PTTL. The key may end between them.
+fn record(data: Value, left: Value) -> Result<Option<GoRecord>, StoreError> {
+    let record = match data {
+        Value::Nil => return Ok(None),
+        Value::BulkString(data) => GoRecord::new(data),
+        Value::ServerError(failure) => return Err(error::of(failure.into())),
+        other => return Err(error::unexpected(&other)),
+    };
+    match left {
+        Value::Int(FOR_EVER) => Ok(Some(record)),
+        Value::Int(left @ 1..) => {
+            let left = Duration::from_millis(left.unsigned_abs());
+            Ok(Some(record.remains(left)))
+        }
+        Value::Int(_) => Ok(None),
+        Value::ServerError(failure) => Err(error::of(failure.into())),
+        other => Err(error::unexpected(&other)),
+    }
+}
+
 impl GoRecords for GorillaRedis {
     fn layout(&self) -> GoLayout {
         self.layout
@@ -181,19 +204,8 @@ impl GoRecords for GorillaRedis {
         let (link, timeout) = (&self.store.link, self.store.timeout);
         let answers = link.run(To::Key(&name), &commands, timeout).await?;
         let mut answers = answers.into_iter();
-        let record = match answers.next().ok_or_else(no_answer)? {
-            Value::Nil => return Ok(None),
-            Value::BulkString(data) => GoRecord::new(data),
-            Value::ServerError(failure) => return Err(error::of(failure.into())),
-            other => return Err(error::unexpected(&other)),
-        };
-        Ok(Some(match answers.next() {
-            Some(Value::Int(left)) if left > 0 => {
-                record.remains(Duration::from_millis(left.unsigned_abs()))
-            }
-            // It lasts for ever.
-            _ => record,
-        }))
+        let mut next = || answers.next().ok_or_else(no_answer);
+        record(next()?, next()?)
     }
 
     async fn create(&self, id: &str, data: &[u8], lasts: Duration) -> Result<(), StoreError> {
@@ -249,5 +261,24 @@ impl fmt::Debug for GorillaRedis {
             .field("layout", &self.layout)
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_ends_while_it_is_read_is_none() {
+        let read = |left| record(Value::BulkString(b"gob".to_vec()), left);
+        let shown = |left| format!("{:?}", read(Value::Int(left)).unwrap());
+        assert!(shown(-1).contains("remains: None"), "{}", shown(-1));
+        assert!(shown(1).contains("remains: Some(1ms)"), "{}", shown(1));
+        for over in [-2, 0] {
+            assert_eq!(read(Value::Int(over)).unwrap(), None, "{over}");
+        }
+        assert_eq!(record(Value::Nil, Value::Int(-2)).unwrap(), None);
+        // No answer is not "for ever".
+        read(Value::Nil).unwrap_err();
     }
 }
