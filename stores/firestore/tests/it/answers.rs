@@ -7,10 +7,11 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use silverback::store::{Browse as _, Bytes, Cursor, Read, Store as _, StoreError, Sweep as _};
 use silverback_firestore::FirestoreStore;
+use silverback_test_servers::kit::{DATA, key};
 use tower::service_fn;
 
 use crate::{
-    DATA, day, key,
+    day,
     scripted::{
         ENDPOINT, LATER, NOW, Script, committed, error, found, is_refused, is_unavailable, missing,
         name,
@@ -276,4 +277,20 @@ async fn silence_ends_every_call() {
     }
     let swept = store.sweep().await;
     assert!(is_late(swept.error().unwrap()), "{swept:?}");
+}
+
+/// What another program has left under a record's name is in nobody's way.
+#[tokio::test]
+async fn garbage_gives_way_to_a_record() {
+    let script = Script::default();
+    let store = script.connect(NOW).await;
+    let mut garbage = found(&key(1), LIVES);
+    garbage["found"]["fields"] = json!({ "data": { "stringValue": "a cart" } });
+    script
+        .answer(409, &error(409, "ALREADY_EXISTS"))
+        .answer(200, &json!([garbage]))
+        .answer(200, &committed(LATER));
+    store.create(&key(1), data(), day()).await.unwrap();
+    let condition = &script.asked()[2].body["writes"][0]["currentDocument"];
+    assert_eq!(condition["updateTime"], garbage["found"]["updateTime"]);
 }
