@@ -38,6 +38,10 @@ async fn put(session: Session, Path(user): Path<String>) -> Result<(), Error> {
     session.insert("user", user)
 }
 
+async fn renew(session: Session) {
+    session.renew();
+}
+
 async fn log_out(session: Session) -> Result<(), Error> {
     session.destroy().await
 }
@@ -67,6 +71,7 @@ impl Place {
         Router::new()
             .route("/", get(show))
             .route("/put/{user}", get(put))
+            .route("/renew", get(renew))
             .route("/logout", get(log_out))
             .layer(layer)
             .layer(self.files())
@@ -319,6 +324,34 @@ async fn a_file_that_is_too_old_is_not_imported() {
     );
     assert_eq!(user(&place.moved(), &mut ann).await, None);
     assert_eq!(place.sessions().await, 0);
+}
+
+#[tokio::test]
+async fn a_session_that_is_too_old_here_keeps_its_file() {
+    let place = Place::new();
+    let mut ann = place.visitor("ann").await;
+    place.clock.advance(2 * HOUR);
+    let config = place.config().absolute_timeout(HOUR);
+    let import = place.files().import(&config).unwrap();
+    let imported = all(import.remove_files()).await;
+    assert_eq!(
+        (imported.refused(), place.paths().len()),
+        (1, 1),
+        "{imported:?}"
+    );
+    assert_eq!(user(&place.in_go(), &mut ann).await.as_deref(), Some("ann"));
+}
+
+#[tokio::test]
+async fn a_session_that_was_renewed_has_been_imported() {
+    let place = Place::new();
+    let mut ann = place.visitor("ann").await;
+    visit(&place.moved(), &mut ann, "/renew").await;
+    let imported = all(place.import().remove_files()).await;
+    let counts = (imported.moved(), imported.over(), imported.refused());
+    assert_eq!(counts, (0, 1, 0), "{imported:?}");
+    assert_eq!(place.paths().len(), 0);
+    assert_eq!(user(&place.moved(), &mut ann).await.as_deref(), Some("ann"));
 }
 
 #[test]

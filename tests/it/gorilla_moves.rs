@@ -4,7 +4,7 @@ use std::{sync::LazyLock, time::Duration};
 
 use http::{HeaderValue, StatusCode, header};
 use silverback::{
-    Rejection, Session, SessionConfig,
+    Rejection, Session, SessionConfig, Timestamp,
     gorilla::{
         Gorilla, KeyPair, SecureCookie,
         gob::{Gob, Types, Value},
@@ -443,6 +443,22 @@ async fn an_id_without_its_text_is_no_session() {
             assert!(world.rejection(&mut jar).await.is_some(), "{value}");
         }
         assert_eq!(sessions(&world).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_whose_end_may_be_forgotten_is_refused() {
+    for (cookies, kind) in each() {
+        for (until, expected) in [
+            (Timestamp::from_secs(START.as_secs() - 1), None),
+            (START, Some(Rejection::Revoked)),
+            (START.saturating_add(HOUR), Some(Rejection::Revoked)),
+        ] {
+            let world = cookies.site(kind);
+            world.records().forgets(until);
+            let mut jar = cookies.jar();
+            assert_eq!(world.rejection(&mut jar).await, expected, "{until}");
+        }
     }
 }
 

@@ -592,6 +592,87 @@ async fn of_two_cookies_the_one_that_lives_counts() {
 }
 
 #[tokio::test]
+async fn a_server_is_not_asked_for_many_cookies() {
+    for site in sites() {
+        let jar = &mut Jar::default();
+        site.put(jar, "n", 1).await;
+        let id = site.table.only().0;
+        let others = ["A", "B", "C", "D"].map(|digit| stranger(&digit.repeat(id.len())));
+        let mut cookies = jar.value("sid").to_owned();
+        for (at, other) in others.iter().enumerate() {
+            let found = site.get(&mut Jar::with("sid", &cookies), "n").await;
+            assert_eq!(found, Some(1), "{at} others");
+            cookies = format!("{cookies}; sid={}", other.value("sid"));
+        }
+        let found = site.get(&mut Jar::with("sid", &cookies), "n").await;
+        assert_eq!(found, None);
+    }
+}
+
+/// The ID's cookie has been made anew, and the browser has both.
+#[tokio::test]
+async fn of_two_cookies_of_one_id_the_younger_one_says_when_it_was_saved() {
+    let site = Site::of(GoLayout::signed_ids(GoData::Payload));
+    let jar = &mut Jar::default();
+    site.put(jar, "n", 1).await;
+    let old = jar.value("sid").to_owned();
+    site.clock.advance(DAY / 2);
+    site.put(jar, "n", 2).await;
+    site.clock.advance(MINUTE);
+    let read = async |session: Session| session.get::<i64>("n").unwrap();
+    for both in [
+        format!("{old}; sid={}", jar.value("sid")),
+        format!("{}; sid={old}", jar.value("sid")),
+    ] {
+        let (found, response) = site.visit(&mut Jar::with("sid", &both), read).await;
+        assert_eq!(found, Some(2));
+        assert!(no_cookie(&response), "it is new enough");
+    }
+}
+
+/// Without the layer around, the browser has got what was for that one.
+#[tokio::test]
+async fn what_is_on_its_way_to_the_server_is_no_cookie() {
+    for site in sites() {
+        let service = service_fn(async |request: Request<()>| {
+            let session = request.extensions().get::<Session>().unwrap();
+            session.insert("n", 1).unwrap();
+            Ok::<_, Infallible>(Response::new(String::new()))
+        });
+        let layer = &site.sessions;
+        let response = layer.layer(service).oneshot(Request::new(())).await;
+        let cookie = set_cookie(&response.unwrap()).to_owned();
+        let value = cookie.split(';').next().unwrap();
+        let value = value.strip_prefix("sid=").unwrap();
+        let jar = &mut Jar::with("sid", value);
+        assert_eq!(site.get(jar, "n").await, None);
+        assert_eq!(site.table.ids().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn two_changes_that_fit_alone_may_be_too_much() {
+    let layout = GoLayout::signed_ids(GoData::Payload).max_bytes(4_096);
+    let site = Site::of(layout);
+    let jar = &mut Jar::default();
+    site.put(jar, "n", 1).await;
+    let text = || "x".repeat(2_500);
+    let (id, before, _) = site.table.only();
+    let theirs = async move |session: Session| session.insert("theirs", text()).unwrap();
+    site.visit(jar, theirs).await;
+    let after = site.table.only().1;
+    site.table.put(&id, before);
+    let (table, at, theirs) = (site.table.clone(), id.clone(), after.clone());
+    let late = async move |session: Session| {
+        session.insert("mine", text()).unwrap();
+        table.put(&at, theirs);
+    };
+    let (_, response) = site.visit(jar, late).await;
+    assert_eq!(status(&response), 500);
+    assert_eq!(site.table.only().1, after);
+}
+
+#[tokio::test]
 async fn reading_saves_a_session_again_in_the_second_half_of_its_time() {
     let hours = |n: u64| Duration::from_secs(n * 3_600);
     for site in sites() {

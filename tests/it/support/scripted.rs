@@ -9,9 +9,12 @@ use std::{
     time::Duration,
 };
 
-use silverback::store::{
-    Bytes, Expiry, Limits, MemoryStore, Read, Record, RecordKey, RecordKind, Store, StoreError,
-    Version,
+use silverback::{
+    Timestamp,
+    store::{
+        Bytes, Expiry, Limits, MemoryStore, Read, Record, RecordKey, RecordKind, Store, StoreError,
+        Version,
+    },
 };
 use tokio::sync::Semaphore;
 
@@ -136,6 +139,7 @@ struct Script {
     rules: Vec<Rule>,
     /// A write has been, or will be, sent again by the store's client.
     repeats: bool,
+    forgotten_until: Option<Timestamp>,
     log: Vec<Op>,
     /// The keys that records were made under, and whether they are rosters.
     created: BTreeMap<RecordKey, bool>,
@@ -204,6 +208,11 @@ impl Scripted {
     pub(crate) fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self
+    }
+
+    /// Says that it may have forgotten ends that were set until then.
+    pub(crate) fn forgets(&self, until: Timestamp) {
+        self.script().forgotten_until = Some(until);
     }
 
     /// Acts at the next of these calls.
@@ -440,11 +449,13 @@ impl Store for Scripted {
 
     /// Says nothing of its [`limit`](Self::limit): sessions learn of it when they save.
     fn limits(&self) -> Limits {
+        let (script, memory) = (self.script(), self.memory.limits());
         Limits {
             never_waits: !self.waits,
             record_bytes: usize::MAX,
-            may_repeat: self.script().repeats,
-            ..self.memory.limits()
+            may_repeat: script.repeats,
+            forgotten_until: script.forgotten_until.max(memory.forgotten_until),
+            ..memory
         }
     }
 }
