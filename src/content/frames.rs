@@ -82,7 +82,7 @@ impl Frames {
     /// Takes bytes that [`as_bytes`](Self::as_bytes) once gave; `None` if they are anything else.
     pub(crate) fn parse(bytes: Tail) -> Option<Self> {
         let (mut end, mut last) = (0, None);
-        for frame in frames_of(bytes.as_slice(), 0) {
+        for frame in frames_of(bytes.as_slice()) {
             if !frame.key.is_ascii() {
                 std::str::from_utf8(frame.key).ok()?;
             }
@@ -217,8 +217,10 @@ impl Frames {
 
     fn find(&self, key: &str) -> Option<Frame<'_>> {
         let key = key.as_bytes();
-        let last = self.last.get().and_then(|start| self.frame_at(start));
-        if let Some(last) = last.filter(|last| last.is_value_of(key)) {
+        if let Some(start) = self.last.get()
+            && let Some(last) = self.frame_at(start)
+            && last.is_value_of(key)
+        {
             return Some(last);
         }
         let found = self.search(key);
@@ -262,7 +264,7 @@ impl Frames {
     }
 
     fn frame_at(&self, start: usize) -> Option<Frame<'_>> {
-        self.iter_from(start).next()
+        frame_at(self.as_bytes(), start)
     }
 
     /// The index, if there is one that goes on.
@@ -295,34 +297,33 @@ impl Frames {
 
     /// Ends at the first byte that is not part of a whole frame.
     fn iter(&self) -> impl Iterator<Item = Frame<'_>> {
-        self.iter_from(0)
-    }
-
-    fn iter_from(&self, start: usize) -> impl Iterator<Item = Frame<'_>> {
-        frames_of(self.as_bytes(), start)
+        frames_of(self.as_bytes())
     }
 }
 
-fn frames_of(all: &[u8], start: usize) -> impl Iterator<Item = Frame<'_>> {
-    let mut rest = all.get(start..).unwrap_or_default();
+fn frames_of(all: &[u8]) -> impl Iterator<Item = Frame<'_>> {
+    let mut start = 0;
     std::iter::from_fn(move || {
-        let start = all.len() - rest.len();
-        let (head, after) = take_varint(rest)?;
-        let (key, after) = after.split_at_checked(head >> 1)?;
-        let (len, after) = take_varint(after)?;
-        let (value, after) = after.split_at_checked(len)?;
-        let kind = if head & 1 == 1 {
-            Kind::Flash
-        } else {
-            Kind::Value
-        };
-        rest = after;
-        Some(Frame {
-            range: start..all.len() - rest.len(),
-            kind,
-            key,
-            value,
-        })
+        let frame = frame_at(all, start)?;
+        start = frame.range.end;
+        Some(frame)
+    })
+}
+
+fn frame_at(all: &[u8], start: usize) -> Option<Frame<'_>> {
+    let (head, rest) = take_varint(all.get(start..)?)?;
+    let (key, rest) = rest.split_at_checked(head >> 1)?;
+    let (len, rest) = take_varint(rest)?;
+    let (value, rest) = rest.split_at_checked(len)?;
+    let kind = match head & 1 {
+        0 => Kind::Value,
+        _ => Kind::Flash,
+    };
+    Some(Frame {
+        range: start..all.len() - rest.len(),
+        kind,
+        key,
+        value,
     })
 }
 

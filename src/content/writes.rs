@@ -69,6 +69,10 @@ impl Writes {
         self.0.get(1).map(|(id, _)| *id)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Each with the one that was written on top of it.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (WriteId, WriteId)> {
         let above = self.0.iter().map(|(id, _)| *id);

@@ -7,7 +7,7 @@
 //!
 //! No JSON begins with a zero byte (RFC 8259, section 2).
 
-use std::{any::type_name, fmt};
+use std::{any::type_name, fmt, io};
 
 use serde::{Serialize, de::DeserializeOwned, ser};
 
@@ -22,7 +22,7 @@ const MAX_DEPTH: usize = 127;
 /// something else: NaN and infinity (written as `null`), `Some` of what is written as `null`,
 /// integers beyond 64 bits (read as floats by most readers), and values nested more than 127 deep.
 pub(super) fn append_json<T: Serialize + ?Sized>(
-    out: &mut Vec<u8>,
+    out: &mut impl io::Write,
     value: &T,
 ) -> Result<(), Error> {
     let refuse = |error: serde_json::Error| Error::with_source(ErrorKind::SerializeFailed, error);
@@ -93,9 +93,8 @@ pub(super) fn is_json(value: &[u8]) -> bool {
     value.first() != Some(&BYTES)
 }
 
-pub(super) fn append_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.push(BYTES);
-    out.extend_from_slice(bytes);
+pub(super) fn wrap_bytes(bytes: &[u8]) -> Vec<u8> {
+    [&[BYTES], bytes].concat()
 }
 
 /// # Errors
@@ -108,37 +107,6 @@ pub(super) fn unwrap_bytes(value: &[u8]) -> Result<Vec<u8>, Error> {
             ErrorKind::DeserializeFailed,
             "it is not bytes: read it with `get`",
         )),
-    }
-}
-
-/// A copy of a value; a small one takes no allocation.
-pub(super) struct ValueCopy {
-    small: [u8; Self::SMALL],
-    len: usize,
-    large: Vec<u8>,
-}
-
-impl ValueCopy {
-    const SMALL: usize = 64;
-
-    pub(super) const fn new() -> Self {
-        Self {
-            small: [0; Self::SMALL],
-            len: 0,
-            large: Vec::new(),
-        }
-    }
-
-    pub(super) fn fill(&mut self, value: &[u8]) {
-        match self.small.get_mut(..value.len()) {
-            Some(small) => small.copy_from_slice(value),
-            None => self.large.extend_from_slice(value),
-        }
-        self.len = value.len();
-    }
-
-    pub(super) fn as_slice(&self) -> &[u8] {
-        self.small.get(..self.len).unwrap_or(&self.large)
     }
 }
 

@@ -1,5 +1,6 @@
 //! One visitor's session in one request: the [`Session`] handle.
 
+mod buffer;
 mod detached;
 mod flash;
 mod former;

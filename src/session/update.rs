@@ -6,6 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Session,
+    buffer::ValueBuffer,
     json::{append_json, from_json, to_json},
 };
 use crate::{
@@ -126,25 +127,26 @@ impl Session {
         // been faster.
         let mut apply = Some(apply);
         for _ in 0..ROUNDS {
-            let mut buffer = Buffer::new(key);
-            self.read(|view| {
-                buffer.put_old(view.content.frames.get(key));
-                Ok(())
+            let (mut old, mut new) = (ValueBuffer::new(), ValueBuffer::new());
+            let had = self.read(|view| {
+                let found = view.content.frames.get(key);
+                Ok(found.map(|value| old.extend_from_slice(value)).is_some())
             })?;
+            let old = had.then(|| old.as_slice());
             let mut run = || {
                 let Some(apply) = &mut apply else {
                     return Ok(None);
                 };
-                let (value, result) = apply(buffer.old())?;
-                append_json(&mut buffer.bytes, &value)?;
+                let (value, result) = apply(old)?;
+                append_json(&mut new, &value)?;
                 Ok(Some(result))
             };
             let result = run().map_err(|error: Failed<E>| error.of(self.name(), key))?;
             let apply = &mut apply;
-            let is_done = self.write(move |content| {
-                let (old, new) = (buffer.old(), buffer.new_value());
-                let place = content.frames.place(key);
-                if content.frames.at(&place) != old {
+            let is_done = self.write(|content| {
+                let (frames, new) = (&mut content.frames, new.as_slice());
+                let place = frames.place(key);
+                if frames.at(&place) != old {
                     return Ok((Effect::Nothing, false));
                 }
                 let is_same = old == Some(new);
@@ -152,8 +154,8 @@ impl Session {
                     self.check_growth(content, place.growth(new.len()))?;
                     content.frames.put(&place, new);
                 }
-                let change = move || Change::Update {
-                    key: buffer.into_key(),
+                let change = || Change::Update {
+                    key: key.into(),
                     update: again(apply.take().expect("this is the last round")),
                 };
                 Ok((Effect::unless(is_same, change), true))
@@ -163,48 +165,6 @@ impl Session {
             }
         }
         Err(Error::new(ErrorKind::Conflict).of(self.name()).into())
-    }
-}
-
-/// The key of an update, what is stored under it, and what that becomes, one after the other: the
-/// change takes it along for the key.
-struct Buffer {
-    bytes: Vec<u8>,
-    key: usize,
-    /// Where the old value ends, if there is one.
-    old: Option<usize>,
-}
-
-impl Buffer {
-    fn new(key: &str) -> Self {
-        const USUAL: usize = 128;
-        let mut bytes = Vec::with_capacity(key.len() + USUAL);
-        bytes.extend_from_slice(key.as_bytes());
-        let key = key.len();
-        Self {
-            bytes,
-            key,
-            old: None,
-        }
-    }
-
-    fn put_old(&mut self, value: Option<&[u8]>) {
-        self.bytes.extend_from_slice(value.unwrap_or_default());
-        self.old = value.map(|_| self.bytes.len());
-    }
-
-    fn old(&self) -> Option<&[u8]> {
-        self.bytes.get(self.key..self.old?)
-    }
-
-    fn new_value(&self) -> &[u8] {
-        let start = self.old.unwrap_or(self.key);
-        self.bytes.get(start..).unwrap_or_default()
-    }
-
-    fn into_key(mut self) -> String {
-        self.bytes.truncate(self.key);
-        String::from_utf8(self.bytes).unwrap_or_default()
     }
 }
 

@@ -4,13 +4,14 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Session,
-    json::{ValueCopy, append_bytes, append_json, from_json, unwrap_bytes},
+    buffer::ValueBuffer,
+    json::{from_json, to_json, unwrap_bytes, wrap_bytes},
 };
 #[cfg(doc)]
 use crate::ErrorKind;
 use crate::{
     error::Error,
-    state::{Change, Effect, Entry},
+    state::{Change, Effect},
     turn::Anchor,
 };
 
@@ -62,10 +63,10 @@ impl Session {
         parse: impl FnOnce(&[u8]) -> Result<Option<T>, Error>,
     ) -> Result<Option<T>, Error> {
         // Parsed without the lock: to deserialize a `T` is code of the application.
-        let mut copy = ValueCopy::new();
+        let mut copy = ValueBuffer::new();
         let found = self.read(|view| {
             let found = view.content.frames.get(key);
-            Ok(found.map(|value| copy.fill(value)).is_some())
+            Ok(found.map(|value| copy.extend_from_slice(value)).is_some())
         })?;
         if !found {
             return Ok(None);
@@ -106,9 +107,8 @@ impl Session {
     /// stays as it was. [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     #[doc(alias = "set")]
     pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), Error> {
-        let entry = Entry::new(key, |out| append_json(out, &value))
-            .map_err(|error| error.of(self.name()).of_value(key))?;
-        self.put(key, entry)
+        let json = to_json(&value).map_err(|error| error.of(self.name()).of_value(key))?;
+        self.put(key, json)
     }
 
     /// Stores bytes under `key` as they are. Storing equal bytes is not a change.
@@ -129,11 +129,7 @@ impl Session {
     ///
     /// As for [`insert`](Self::insert).
     pub fn insert_bytes(&self, key: &str, bytes: impl AsRef<[u8]>) -> Result<(), Error> {
-        let entry = Entry::new(key, |out| {
-            append_bytes(out, bytes.as_ref());
-            Ok(())
-        });
-        self.put(key, entry?)
+        self.put(key, wrap_bytes(bytes.as_ref()))
     }
 
     /// Returns the bytes under `key`, or `None` if there are none.
@@ -154,16 +150,19 @@ impl Session {
         self.get_by(key, |value| unwrap_bytes(value).map(Some))
     }
 
-    fn put(&self, key: &str, entry: Entry) -> Result<(), Error> {
+    fn put(&self, key: &str, value: Vec<u8>) -> Result<(), Error> {
         self.write(|content| {
-            let value = entry.value();
             let place = content.frames.place(key);
-            let is_same = content.frames.at(&place) == Some(value);
+            let is_same = content.frames.at(&place) == Some(&*value);
             if !is_same {
                 self.check_growth(content, place.growth(value.len()))?;
-                content.frames.put(&place, value);
+                content.frames.put(&place, &value);
             }
-            Ok((Effect::unless(is_same, || Change::Insert(entry)), ()))
+            let change = || Change::Insert {
+                key: key.into(),
+                value,
+            };
+            Ok((Effect::unless(is_same, change), ()))
         })
     }
 

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use super::value_key::ValueKey;
 use crate::{
     clock::Timestamp,
     content::{Content, FlashId, Frames, Persistence, Subject},
@@ -15,13 +16,16 @@ use crate::{
 
 /// One step; applied once to the view of this request, and again to a newer state after a conflict.
 pub(crate) enum Change {
-    Insert(Entry),
+    Insert {
+        key: ValueKey,
+        value: Vec<u8>,
+    },
     Remove {
-        key: Box<str>,
+        key: ValueKey,
     },
     Clear,
     Update {
-        key: String,
+        key: ValueKey,
         update: Update,
     },
     Take(Arc<TakenValue>),
@@ -93,40 +97,6 @@ pub(crate) enum Effect<C> {
     Change(C),
 }
 
-/// A key and its value, in one buffer.
-pub(crate) struct Entry {
-    bytes: Vec<u8>,
-    key: usize,
-}
-
-impl Entry {
-    /// `write` appends the value.
-    ///
-    /// # Errors
-    ///
-    /// That of `write`.
-    pub(crate) fn new(
-        key: &str,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>,
-    ) -> Result<Self, Error> {
-        const USUAL: usize = 128;
-        let mut bytes = Vec::with_capacity(key.len() + USUAL);
-        bytes.extend_from_slice(key.as_bytes());
-        write(&mut bytes)?;
-        let key = key.len();
-        Ok(Self { bytes, key })
-    }
-
-    fn key(&self) -> &str {
-        let key = self.bytes.get(..self.key).unwrap_or_default();
-        std::str::from_utf8(key).unwrap_or_default()
-    }
-
-    pub(crate) fn value(&self) -> &[u8] {
-        self.bytes.get(self.key..).unwrap_or_default()
-    }
-}
-
 /// What is said of a change, or of any of several.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Kinds {
@@ -186,18 +156,18 @@ impl Change {
     pub(crate) fn apply(&mut self, content: &mut Content) -> Result<(), Error> {
         let frames = &mut content.frames;
         match self {
-            Self::Insert(entry) => frames.insert(entry.key(), entry.value()),
-            Self::Remove { key } => drop(frames.remove(key)),
+            Self::Insert { key, value } => frames.insert(key.as_str(), value),
+            Self::Remove { key } => drop(frames.remove(key.as_str())),
             Self::Clear => frames.clear(),
-            Self::Update { key, update } => match update(frames.get(key)) {
-                Ok(Some(value)) => frames.insert(key, &value),
+            Self::Update { key, update } => match update(frames.get(key.as_str())) {
+                Ok(Some(value)) => frames.insert(key.as_str(), &value),
                 Ok(None) => {}
                 Err(error) => {
                     // The caller of the save got the error, so the next save leaves it out.
                     if error.kind() == ErrorKind::UpdateRefused {
                         *update = Box::new(|_| Ok(None));
                     }
-                    return Err(error.of_value(key));
+                    return Err(error.of_value(key.as_str()));
                 }
             },
             Self::Take(taken) => taken.take(frames),
@@ -240,7 +210,7 @@ impl Change {
             ..Kinds::default()
         };
         match self {
-            Self::Insert(_) | Self::Remove { .. } | Self::Clear => due,
+            Self::Insert { .. } | Self::Remove { .. } | Self::Clear => due,
             Self::PushFlash { .. } | Self::TakeFlashes(_) | Self::PutBackFlashes(_) => due,
             Self::Update { .. } | Self::Take(_) => Kinds {
                 runs_code: true,
@@ -416,7 +386,7 @@ fn remove_subject(content: &mut Content) {
 impl fmt::Debug for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Insert(_) => "Insert",
+            Self::Insert { .. } => "Insert",
             Self::Remove { .. } => "Remove",
             Self::Clear => "Clear",
             Self::Update { .. } => "Update",

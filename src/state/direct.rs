@@ -22,6 +22,8 @@ pub(crate) struct Direct {
     pub(crate) data: Bytes,
     pub(crate) expires: Timestamp,
     pub(crate) duty: CookieDuty,
+    /// How many changes of the log it carries, from the first on.
+    pub(crate) changes: usize,
 }
 
 impl State {
@@ -66,6 +68,7 @@ impl State {
             data: view.content.share_record(Writes::none(), browser),
             expires: plan.lifetime.expires_by(plan.term, now, written),
             duty: plan.duty,
+            changes: self.log.len(),
         };
         self.is_refused = false;
         Ok(Some(direct))

@@ -54,6 +54,9 @@ impl Log {
     /// Takes so many out from the first on.
     #[must_use]
     pub(crate) fn take_first(&mut self, count: usize) -> Self {
+        if count >= self.len() {
+            return std::mem::take(self);
+        }
         let mut all = std::mem::take(self).into_iter();
         let taken = all.by_ref().take(count).collect();
         self.extend(all);
@@ -100,7 +103,7 @@ mod tests {
 
     fn keys(log: &Log) -> String {
         let key = |change: &Change| match change {
-            Change::Remove { key } => key.to_string(),
+            Change::Remove { key } => key.as_str().to_owned(),
             change => format!("{change:?}"),
         };
         log.changes().map(key).collect::<Vec<_>>().join(" ")

@@ -9,9 +9,10 @@ mod life;
 mod lifetime;
 mod log;
 mod plan;
+mod value_key;
 
 pub(crate) use self::{
-    change::{Change, Effect, Entry, RawFlash, Taken, TakenFlashes, Update},
+    change::{Change, Effect, RawFlash, Taken, TakenFlashes, Update},
     enrolment::Enrolment,
     home::{Home, Place},
     job::{Draft, Job, Written},

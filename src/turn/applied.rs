@@ -1,12 +1,12 @@
-//! Changes while they are being applied or saved.
+//! Changes while they are being applied.
 
 use std::mem;
 
 use super::cell::Turn;
 use crate::state::{Log, State};
 
-/// Changes that were taken from the session's state to be applied or saved, and go back in front of
-/// those that were made meanwhile.
+/// Changes that were taken from the session's state to be applied, and go back in front of those
+/// that were made meanwhile.
 pub(super) struct Applied<'a> {
     turn: &'a Turn<'a>,
     pub(super) log: Log,
@@ -16,10 +16,6 @@ impl<'a> Applied<'a> {
     pub(super) fn none(turn: &'a Turn<'a>) -> Self {
         let log = Log::default();
         Self { turn, log }
-    }
-
-    pub(super) fn take(&mut self, state: &mut State) {
-        self.log = mem::take(&mut state.log);
     }
 
     pub(super) fn give_back(&mut self, state: &mut State) {

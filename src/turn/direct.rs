@@ -3,7 +3,7 @@
 
 use std::mem;
 
-use super::{applied::Applied, cell::Turn, contenders::Came, presented::Presented, reply::Reply};
+use super::{cell::Turn, contenders::Came, presented::Presented, reply::Reply};
 use crate::{
     config::Payload,
     error::Error,
@@ -72,15 +72,7 @@ impl Turn<'_> {
             return Ok(None);
         };
         let (now, settings) = (self.vault.now(), self.vault.settings);
-        let mut log = Applied::none(self);
-        let direct = self.state(|state| {
-            let direct = state.direct(settings, now)?;
-            if direct.is_some() {
-                log.take(state);
-            }
-            Ok::<_, Error>(direct)
-        })?;
-        let Some(mut direct) = direct else {
+        let Some(mut direct) = self.state(|state| state.direct(settings, now))? else {
             return Ok(None);
         };
         let (data, expiry) = (
@@ -101,9 +93,10 @@ impl Turn<'_> {
             Err(StoreError::Conflict | StoreError::Exists) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let saved = mem::take(&mut log.log);
         let made = new.as_ref().map(SessionId::record_key);
-        let reply = self.state(|state| {
+        let (saved, reply) = self.state(|state| {
+            // Another thread may have added some.
+            let saved = state.log.take_first(direct.changes);
             match new {
                 Some(id) => {
                     let home = Home::Record(direct.place(id, version));
@@ -111,9 +104,9 @@ impl Turn<'_> {
                 }
                 None => state.saved_over(version, direct.expires, direct.duty),
             }
-            Reply::of(state, settings, None, || now)
+            (saved, Reply::of(state, settings, None, || now))
         });
-        // Without the lock: it may have closures of the application.
+        // Without the lock: they may have closures of the application.
         drop(saved);
         let saved = made.map_or(Saved::Again, |_| Saved::Created);
         self.vault.report_saved(saved, made);

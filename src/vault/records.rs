@@ -205,7 +205,7 @@ impl<'a> Vault<'a> {
                 if expires.min(Lifetime::of(&content, self.settings).end) <= now {
                     return Ok(Found::Nothing(Rejection::Expired));
                 }
-                if let Some(records) = self.of_records() {
+                if let Some(records) = self.of_records().filter(|_| !writes.is_empty()) {
                     records.followers().note(writes.pairs());
                 }
                 let place = Place {

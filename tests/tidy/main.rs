@@ -137,6 +137,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "session",
         &[
+            "buffer",
             "json",
             "former",
             "mod",
@@ -158,6 +159,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
         &[
             "home",
             "lifetime",
+            "value_key",
             "change",
             "enrolment",
             "log",

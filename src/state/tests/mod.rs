@@ -16,7 +16,7 @@ mod term;
 use std::time::Duration;
 
 use super::{
-    Change, CookieDuty, Entry, Home, Place, Source, State, View, Write,
+    Change, CookieDuty, Home, Place, Source, State, View, Write,
     lifetime::{Lifetime, Term},
     plan::Plan,
 };
@@ -172,11 +172,10 @@ fn content_of(state: &State) -> &Content {
 }
 
 fn insert(key: &str, value: &str) -> Change {
-    let write = |out: &mut Vec<u8>| {
-        out.extend_from_slice(value.as_bytes());
-        Ok(())
-    };
-    Change::Insert(Entry::new(key, write).unwrap())
+    Change::Insert {
+        key: key.into(),
+        value: value.into(),
+    }
 }
 
 /// `"nothing"`, `"cookie"`, or which ID is known.
