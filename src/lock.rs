@@ -62,6 +62,7 @@ impl Turnstile {
     /// # Errors
     ///
     /// [`ErrorKind::Conflict`] if this thread has the right already.
+    #[inline]
     pub(crate) fn pass<R>(&self, work: impl FnOnce() -> R) -> Result<R, Error> {
         let me = thread_id();
         if self.holder.load(Ordering::Relaxed) == me {

@@ -310,6 +310,7 @@ fn frames_of(all: &[u8]) -> impl Iterator<Item = Frame<'_>> {
     })
 }
 
+#[inline]
 fn frame_at(all: &[u8], start: usize) -> Option<Frame<'_>> {
     let (head, rest) = take_varint(all.get(start..)?)?;
     let (key, rest) = rest.split_at_checked(head >> 1)?;

@@ -125,6 +125,7 @@ enum Now {
 }
 
 impl Handle {
+    #[inline]
     fn commit_now(&self, keep: impl FnOnce() -> Keep) -> Now {
         let (cell, settings) = (self.cell(), self.settings());
         // What a save under way has taken is not seen in the state.

@@ -33,6 +33,7 @@ impl State {
     /// # Errors
     ///
     /// As for [`plan`](Self::plan).
+    #[inline]
     pub(crate) fn direct(
         &mut self,
         settings: &Settings,
@@ -75,6 +76,7 @@ impl State {
     }
 
     /// Enters that the record has another version now, and the session the name that it had.
+    #[inline]
     pub(crate) fn saved_over(&mut self, version: Version, expires: Timestamp, duty: CookieDuty) {
         if let Some(View {
             home: Home::Record(place),

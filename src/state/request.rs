@@ -222,6 +222,7 @@ impl State {
     }
 
     /// Notes what was done to the view; `keeps_log` unless nothing is ever merged.
+    #[inline]
     pub(crate) fn enter<C: FnOnce() -> Change>(&mut self, effect: Effect<C>, keeps_log: bool) {
         match effect {
             Effect::Change(change) => self.note(keeps_log.then(change)),

@@ -70,11 +70,13 @@ pub(super) fn finish_now<O: Operation>(operation: O, turn: &Turn<'_>) -> Result<
 }
 
 impl Cell {
+    #[inline]
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
         self.state.with(work)
     }
 
     /// Does what takes no future in a turn of its own.
+    #[inline]
     pub(super) fn in_turn<R>(&self, work: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
         self.turnstile.pass(work)?
     }
@@ -101,6 +103,7 @@ impl<'a> Turn<'a> {
         }
     }
 
+    #[inline]
     pub(super) fn state<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
         self.cell.with(work)
     }

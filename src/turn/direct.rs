@@ -16,6 +16,7 @@ use crate::{
 impl Turn<'_> {
     /// Opens the session from the record that its only cookie refers to, or a new one if none came.
     /// Says whether it is open.
+    #[inline]
     pub(super) fn open_directly(&self) -> Result<bool, Error> {
         let Some(records) = self.vault.alone() else {
             return Ok(false);
@@ -67,6 +68,7 @@ impl Turn<'_> {
     }
 
     /// Saves the session and says what its response owes; `None` if that takes more.
+    #[inline]
     pub(super) fn commit_directly(&self) -> Result<Option<Reply>, Error> {
         let Some(records) = self.vault.alone().filter(|_| !self.exchange.is_over()) else {
             return Ok(None);

@@ -109,19 +109,18 @@ pub(crate) fn open_cookie(
     }
     exchange.touch();
     let now = vault.now();
-    let Opened { mut view, came } = match look(&state.source, vault.settings, exchange, now) {
+    let Opened { view, came } = match look(&state.source, vault.settings, exchange, now) {
         Looked::Found(opened) => opened,
         Looked::LaterFormat => return Err(Error::new(ErrorKind::LaterFormat)),
         _ => Opened::new(now, Some(Rejection::NotFound)),
     };
+    came.enter(state, &view, vault.settings);
+    let view = state.view.insert(view);
     let opening = view.opening();
     // Nothing is in the log but what was asked for before, and only an update can fail.
-    state
-        .log
-        .changes_mut()
-        .for_each(|change| drop(change.apply(&mut view.content)));
-    came.enter(state, &view, vault.settings);
-    state.view = Some(view);
+    for change in state.log.changes_mut() {
+        drop(change.apply(&mut view.content));
+    }
     Ok(Some(opening))
 }
 

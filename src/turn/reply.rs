@@ -26,6 +26,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     /// `salt` is for the cookie that it has, if it was drawn already.
+    #[inline]
     pub(super) fn of(
         state: &mut State,
         settings: &Settings,
