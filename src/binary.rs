@@ -35,9 +35,10 @@ impl Tail {
         all.get(self.start..).unwrap_or_default()
     }
 
-    /// Passes over the first so many bytes.
+    /// Passes over the first so many bytes, which are there.
     pub(crate) fn advance(&mut self, len: usize) {
-        self.start += self.as_slice().len().min(len);
+        debug_assert!(len <= self.as_slice().len(), "{len} bytes were read");
+        self.start += len;
     }
 
     pub(crate) fn clear(&mut self) {

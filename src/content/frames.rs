@@ -81,15 +81,16 @@ pub(crate) type FlashId = [u8; 8];
 impl Frames {
     /// Takes bytes that [`as_bytes`](Self::as_bytes) once gave; `None` if they are anything else.
     pub(crate) fn parse(bytes: Tail) -> Option<Self> {
+        let all = bytes.as_slice();
         let (mut end, mut last) = (0, None);
-        for frame in frames_of(bytes.as_slice()) {
+        for frame in frames_of(all) {
             if !frame.key.is_ascii() {
                 std::str::from_utf8(frame.key).ok()?;
             }
             last = Some(frame.range.start);
             end = frame.range.end;
         }
-        (end == bytes.as_slice().len()).then_some(Self {
+        (end == all.len()).then_some(Self {
             bytes,
             last: Cell::new(last),
             far: OnceCell::new(),

@@ -88,8 +88,8 @@ impl Content {
 
     /// `None` for bytes that [`encode_payload`](Self::encode_payload) does not make.
     pub(crate) fn decode_payload(created: Timestamp, mut bytes: Tail) -> Option<Self> {
-        let all = bytes.as_slice().len();
-        let (&flags, mut rest) = bytes.as_slice().split_first()?;
+        let all = bytes.as_slice();
+        let (&flags, mut rest) = all.split_first()?;
         if flags & !FLAGS != 0 {
             return None;
         }
@@ -101,8 +101,8 @@ impl Content {
             0 => 0,
             _ => take(&mut rest, decode_u32)?,
         };
-        let frames = all - rest.len();
-        bytes.advance(frames);
+        let head = all.len() - rest.len();
+        bytes.advance(head);
         let frames = Frames::parse(bytes)?;
         Some(Self {
             created,
