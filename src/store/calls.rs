@@ -190,7 +190,7 @@ impl<'a> Calls<'a> {
 
     /// As [`load`](Self::load), of a store that never waits.
     pub(crate) fn load_now(self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
-        self.store.calls().load(key, Read::Current).now()
+        self.store.calls().load_now(key)
     }
 
     /// As [`create_once`](Self::create_once), of a store that never waits.
@@ -200,7 +200,7 @@ impl<'a> Calls<'a> {
         data: Bytes,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        self.store.calls().create(key, data, expiry).now()
+        self.store.calls().create_now(key, data, expiry)
     }
 
     /// As [`update`](Self::update), of a store that never waits.
@@ -211,7 +211,7 @@ impl<'a> Calls<'a> {
         data: Bytes,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        self.store.calls().update(key, expected, data, expiry).now()
+        self.store.calls().update_now(key, expected, data, expiry)
     }
 
     /// Which writes this process has seen on top of which.

@@ -40,6 +40,12 @@ struct Lined<S: ?Sized> {
     store: S,
 }
 
+/// A store that was asked once whether it waits.
+struct Asked<S> {
+    store: S,
+    never_waits: bool,
+}
+
 impl DynStore {
     /// Hides the type of a store. A `DynStore` stays the store that it is.
     ///
@@ -65,12 +71,15 @@ impl DynStore {
             followers: Followers::default(),
             health: Health::default(),
             name: any::type_name_of_val(&store),
-            store,
+            store: Asked {
+                never_waits: store.limits().never_waits,
+                store,
+            },
         }))
     }
 
     pub(crate) fn never_waits(&self) -> bool {
-        self.0.store.limits().never_waits
+        self.0.store.never_waits()
     }
 
     /// The store itself. One that never waits has answered when a call of it returns.
@@ -170,7 +179,7 @@ impl fmt::Debug for DynStore {
     }
 }
 
-/// The dyn-compatible twin of [`Store`].
+/// The dyn-compatible twin of [`Store`]. What ends with `now` is of a store that never waits.
 pub(super) trait Erased: Send + Sync {
     fn load<'a>(&'a self, key: &'a RecordKey, read: Read) -> One<'a, Option<Record>>;
     fn load_many<'a>(&'a self, keys: &'a [RecordKey], read: Read) -> Many<'a, Option<Record>>;
@@ -190,21 +199,50 @@ pub(super) trait Erased: Send + Sync {
     ) -> One<'a, Version>;
     fn delete<'a>(&'a self, key: &'a RecordKey, expected: Option<Version>) -> One<'a, ()>;
     fn delete_many<'a>(&'a self, records: &'a [(RecordKey, Option<Version>)]) -> Many<'a, ()>;
+    fn load_now(&self, key: &RecordKey) -> Result<Option<Record>, StoreError>;
+    fn create_now(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError>;
+    fn update_now(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError>;
+    fn never_waits(&self) -> bool;
     fn limits(&self) -> Limits;
 }
 
-impl<S: Store> Erased for S {
+impl<S> Asked<S> {
+    fn of<'a, O>(
+        &self,
+        future: impl Future<Output = O> + Send + 'a,
+        waited: impl FnOnce(StoreError) -> O,
+    ) -> Operation<'a, O> {
+        if !self.never_waits {
+            return Operation::Waiting(Box::pin(future));
+        }
+        let output = now(pin!(future)).unwrap_or_else(|| waited(it_waited()));
+        Operation::Done(Some(output))
+    }
+}
+
+impl<S: Store> Erased for Asked<S> {
     fn load<'a>(&'a self, key: &'a RecordKey, read: Read) -> One<'a, Option<Record>> {
-        Operation::of(self, Store::load(self, key, read), Err)
+        self.of(self.store.load(key, read), Err)
     }
 
     fn load_many<'a>(&'a self, keys: &'a [RecordKey], read: Read) -> Many<'a, Option<Record>> {
         let waited = |error| all_failed(keys.len(), &error);
-        Operation::of(self, Store::load_many(self, keys, read), waited)
+        self.of(self.store.load_many(keys, read), waited)
     }
 
     fn create<'a>(&'a self, key: &'a RecordKey, data: Bytes, expiry: Expiry) -> One<'a, Version> {
-        Operation::of(self, Store::create(self, key, data, expiry), Err)
+        self.of(self.store.create(key, data, expiry), Err)
     }
 
     fn update<'a>(
@@ -214,7 +252,7 @@ impl<S: Store> Erased for S {
         data: Bytes,
         expiry: Expiry,
     ) -> One<'a, Version> {
-        Operation::of(self, Store::update(self, key, expected, data, expiry), Err)
+        self.of(self.store.update(key, expected, data, expiry), Err)
     }
 
     fn touch<'a>(
@@ -223,20 +261,48 @@ impl<S: Store> Erased for S {
         expected: Version,
         expiry: Expiry,
     ) -> One<'a, Version> {
-        Operation::of(self, Store::touch(self, key, expected, expiry), Err)
+        self.of(self.store.touch(key, expected, expiry), Err)
     }
 
     fn delete<'a>(&'a self, key: &'a RecordKey, expected: Option<Version>) -> One<'a, ()> {
-        Operation::of(self, Store::delete(self, key, expected), Err)
+        self.of(self.store.delete(key, expected), Err)
     }
 
     fn delete_many<'a>(&'a self, records: &'a [(RecordKey, Option<Version>)]) -> Many<'a, ()> {
         let waited = |error| all_failed(records.len(), &error);
-        Operation::of(self, Store::delete_many(self, records), waited)
+        self.of(self.store.delete_many(records), waited)
+    }
+
+    fn load_now(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+        now(pin!(self.store.load(key, Read::Current))).unwrap_or_else(|| Err(it_waited()))
+    }
+
+    fn create_now(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        now(pin!(self.store.create(key, data, expiry))).unwrap_or_else(|| Err(it_waited()))
+    }
+
+    fn update_now(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        let update = self.store.update(key, expected, data, expiry);
+        now(pin!(update)).unwrap_or_else(|| Err(it_waited()))
+    }
+
+    fn never_waits(&self) -> bool {
+        self.never_waits
     }
 
     fn limits(&self) -> Limits {
-        Store::limits(self)
+        self.store.limits()
     }
 }
 
@@ -248,29 +314,6 @@ pub(super) type Many<'a, T> = Operation<'a, Vec<Result<T, StoreError>>>;
 pub(super) enum Operation<'a, O> {
     Done(Option<O>),
     Waiting(Pin<Box<dyn Future<Output = O> + Send + 'a>>),
-}
-
-impl<'a, O> Operation<'a, O> {
-    fn of<S: Store>(
-        store: &S,
-        future: impl Future<Output = O> + Send + 'a,
-        waited: impl FnOnce(StoreError) -> O,
-    ) -> Self {
-        if !Store::limits(store).never_waits {
-            return Self::Waiting(Box::pin(future));
-        }
-        let output = now(pin!(future)).unwrap_or_else(|| waited(it_waited()));
-        Self::Done(Some(output))
-    }
-}
-
-impl<T> One<'_, T> {
-    pub(super) fn now(self) -> Result<T, StoreError> {
-        match self {
-            Self::Done(Some(answer)) => answer,
-            Self::Done(None) | Self::Waiting(_) => Err(it_waited()),
-        }
-    }
 }
 
 fn it_waited() -> StoreError {
