@@ -276,7 +276,7 @@ fn set_cookie(headers: &HeaderMap) -> Option<HeaderValue> {
 fn sizes(scale: &Scale, rows: &mut Vec<[String; 5]>) -> Result<(), Box<dyn Error>> {
     let floor = filled("bare", scale.sessions)?;
     for (kind, name, most) in [
-        ("requests", "made by requests", 256.0),
+        ("requests", "made by requests", 225.0),
         ("records", "of 120 B, each loaded once", 225.0),
     ] {
         let bytes = filled(kind, scale.sessions)?;

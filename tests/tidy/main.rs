@@ -178,7 +178,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "cached", "open", "sweep", "browse", "store", "options", "mod",
         ],
     ),
-    ("store/memory", &["table", "shard", "mod"]),
+    ("store/memory", &["data", "table", "shard", "mod"]),
     (
         "store/migrate",
         &["wire", "pair", "many", "save", "seen", "pass", "mod"],

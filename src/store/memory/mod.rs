@@ -1,10 +1,11 @@
 //! Sessions in this process's memory.
 
+mod data;
 mod shard;
 mod table;
 
 use std::{
-    fmt, mem,
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -13,7 +14,7 @@ use std::{
 
 use self::{
     shard::{Class, OVERHEAD, Removed, STEP, Shard},
-    table::{Data, Entry},
+    table::Entry,
 };
 use super::{
     Browse, Bytes, Cursor, Expiry, Limits, Listed, Page, Read, Record, RecordKey, Store,
@@ -73,12 +74,18 @@ pub struct MemoryStore {
 }
 
 struct Shared {
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [Apart<Mutex<Shard>>; SHARDS],
     evicted: [AtomicU64; 4],
     /// In seconds; 0 before anything is forgotten.
     forgotten_until: AtomicU64,
     sweep: Mutex<Position>,
 }
+
+/// In lines of a processor's caches that it shares with nothing else, and in pairs of them as
+/// processors fetch them: a thread at one shard takes no line from a thread at another.
+#[derive(Default)]
+#[repr(align(128))]
+struct Apart<T>(T);
 
 /// Where a sweep is. A shard has its next turn when all others have had theirs: a thread that waits
 /// for it gets it first.
@@ -122,7 +129,7 @@ impl MemoryStore {
     pub fn new() -> Self {
         Self {
             shared: Arc::new(Shared {
-                shards: std::array::from_fn(|_| Mutex::default()),
+                shards: std::array::from_fn(|_| Apart::default()),
                 evicted: std::array::from_fn(|_| AtomicU64::default()),
                 forgotten_until: AtomicU64::default(),
                 sweep: Mutex::default(),
@@ -173,7 +180,7 @@ impl MemoryStore {
         self.shared
             .shards
             .iter()
-            .map(|shard| lock(shard).len())
+            .map(|shard| shard.lock().len())
             .sum()
     }
 
@@ -231,7 +238,7 @@ impl MemoryStore {
             };
             let count = left.min(STEP - position.done);
             let start = position.start + position.done;
-            let mut shard = lock(shard);
+            let mut shard = shard.lock();
             let (slots, examined) = (shard.slots(), shard.taken(start..start + count));
             let is_done = shard.sweep(start..start + count, now, &mut removed);
             drop(shard);
@@ -251,16 +258,16 @@ impl MemoryStore {
 
     /// Lists so many records at most of a shard, from a slot on, and says where to go on in it.
     fn browse_shard(
-        shard: &Mutex<Shard>,
+        shard: &Apart<Mutex<Shard>>,
         slot: usize,
         limit: usize,
         entries: &mut Vec<Listed>,
     ) -> Option<usize> {
-        let shard = lock(shard);
+        let shard = shard.lock();
         let end = slot + limit.min(STEP);
         entries.extend(shard.entries(slot..end).map(|entry| {
-            let data = entry.data.bytes();
-            Listed::new(entry.key, data, entry.expires(), data.len())
+            let (head, size) = (entry.data.head(), entry.data.len());
+            Listed::new(entry.key, head, entry.expires(), size)
         }));
         (end < shard.slots()).then_some(end)
     }
@@ -281,12 +288,10 @@ impl MemoryStore {
 
     fn shard(&self, key: &RecordKey) -> MutexGuard<'_, Shard> {
         let [first, ..] = key.as_bytes();
-        let shard = self
-            .shared
-            .shards
-            .get(usize::from(*first) % SHARDS)
-            .expect("a number modulo SHARDS is below SHARDS");
-        lock(shard)
+        let shard = self.shared.shards.get(usize::from(*first) % SHARDS);
+        shard
+            .expect("a number modulo SHARDS is below SHARDS")
+            .lock()
     }
 
     /// Makes some room; the lock is free again when what was in the way is dropped and told.
@@ -344,8 +349,10 @@ struct Room {
     in_vain: usize,
 }
 
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+impl Apart<Mutex<Shard>> {
+    fn lock(&self) -> MutexGuard<'_, Shard> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Store for MemoryStore {
@@ -405,14 +412,12 @@ impl Store for MemoryStore {
         &self,
         key: &RecordKey,
         expected: Version,
-        data: Bytes,
+        mut data: Bytes,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
         let now = self.clock.now();
         let expires = expiry.checked_at(now)?;
         let (size, limit) = self.check_size(&data)?;
-        // The old data, in the end: dropped after the lock.
-        let mut data = Data::from(data);
         let mut room = Room {
             now,
             spare: None,
@@ -420,19 +425,16 @@ impl Store for MemoryStore {
         };
         loop {
             let mut shard = self.shard(key);
-            let slot = shard.expect(key, expected, now)?;
-            if shard.bytes_with(slot, size) > limit {
-                room.spare = Some(slot);
+            let found = shard.expect(key, expected, now)?;
+            if found.bytes_with(size) > limit {
+                room.spare = Some(found.slot());
                 self.make_room(shard, &mut room)?;
                 continue;
             }
-            let count = shard.next_version();
-            shard.change(slot, |entry| {
-                entry.set_version(count);
-                entry.set_expires(expires);
-                mem::swap(&mut entry.data, &mut data);
-            });
-            return Ok(Version::from_u64(count));
+            let (version, old) = found.replace(&mut data, expires);
+            drop(shard);
+            drop((old, data));
+            return Ok(version);
         }
     }
 
@@ -445,8 +447,7 @@ impl Store for MemoryStore {
         let now = self.clock.now();
         let expires = expiry.checked_at(now)?;
         let mut shard = self.shard(key);
-        let slot = shard.expect(key, expected, now)?;
-        shard.change(slot, |entry| entry.set_expires(expires));
+        shard.expect(key, expected, now)?.touch(expires);
         Ok(expected)
     }
 

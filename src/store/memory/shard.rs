@@ -2,10 +2,13 @@
 
 use std::ops::Range;
 
-use super::table::{Data, Entry, Table};
+use super::{
+    data::Data,
+    table::{Entry, Table},
+};
 use crate::{
     clock::Timestamp,
-    store::{RecordKey, RecordKind, StoreError, Version},
+    store::{Bytes, RecordKey, RecordKind, StoreError, Version},
 };
 
 /// How many records are looked at before others get the lock.
@@ -20,18 +23,37 @@ const PART: usize = 16;
 /// What a record takes besides its bytes: its entry, its share of the table's and the allocator's.
 pub(super) const OVERHEAD: usize = 96;
 
+/// What each write changes is in one line of a processor's caches with the lock, and what it only
+/// reads in the next.
 #[derive(Default)]
+#[repr(C)]
 pub(super) struct Shard {
-    table: Table,
-    bytes: usize,
     /// Counts writes: no key gets a version twice, as the records die with the count.
     written: u64,
-    counts: [usize; CLASSES],
-    windows: Vec<Window>,
+    bytes: usize,
+    census: Census,
     /// The slot to look at next in passing, and the windows to sweep next and to make room.
     passing: usize,
     sweeping: usize,
+    table: Table,
     leaving: usize,
+}
+
+/// How many records of each class there are, and where.
+#[derive(Default)]
+struct Census {
+    windows: Vec<Window>,
+}
+
+/// A record that is alive, as it was found.
+pub(super) struct Found<'a> {
+    slot: usize,
+    class: Class,
+    size: usize,
+    entry: &'a mut Entry,
+    written: &'a mut u64,
+    bytes: &'a mut usize,
+    census: &'a mut Census,
 }
 
 /// What records make room for others, in this order. Marks never do.
@@ -61,14 +83,26 @@ impl Class {
         }
     }
 
-    fn of(entry: &Entry) -> Self {
-        match RecordKind::of(entry.data.bytes()) {
-            Some(RecordKind::Session) if !entry.is_used() => Self::Unused,
+    /// What it is when somebody came for the record.
+    const fn once_used(self) -> Self {
+        match self {
+            Self::Unused => Self::Session,
+            Self::Session | Self::Roster | Self::End | Self::Mark => self,
+        }
+    }
+
+    const fn of(kind: Option<RecordKind>, is_used: bool) -> Self {
+        match kind {
+            Some(RecordKind::Session) if !is_used => Self::Unused,
             Some(RecordKind::Session) | None => Self::Session,
             Some(RecordKind::Roster) => Self::Roster,
             Some(RecordKind::End) => Self::End,
             Some(RecordKind::Mark | RecordKind::Moved) => Self::Mark,
         }
+    }
+
+    fn of_entry(entry: &Entry) -> Self {
+        Self::of(entry.data.kind(), entry.is_used())
     }
 }
 
@@ -88,6 +122,12 @@ impl Window {
         counts: [0; CLASSES],
         first_set: NEVER,
     };
+
+    fn count(&self, class: Class) -> usize {
+        self.counts
+            .get(class as usize)
+            .map_or(0, |count| usize::from(*count))
+    }
 }
 
 /// What was taken out. It is freed, counted and told when nobody waits for the lock.
@@ -113,43 +153,56 @@ impl Shard {
 
     /// Counts the records but for marks.
     pub(super) fn len(&self) -> usize {
-        self.table.len() - self.count(Class::Mark)
+        self.table.len() - self.census.count(Class::Mark)
     }
 
     /// How many steps it takes to come by every record.
     pub(super) const fn steps(&self) -> usize {
-        self.windows.len()
+        self.census.windows.len()
     }
 
     /// The record, if it is alive. It is in use from then on.
     pub(super) fn load(&mut self, key: &RecordKey, now: Timestamp) -> Option<&Entry> {
-        let slot = self.find(key, now)?;
-        if !self.table.at(slot)?.is_used() {
-            self.change(slot, |_| ());
+        let (slot, entry) = self.table.find_mut(key)?;
+        if entry.expires() <= now {
+            return None;
         }
-        self.table.at(slot)
+        if !entry.is_used() {
+            let class = Class::of_entry(entry);
+            entry.set_used();
+            self.census.move_to(slot, class, class.once_used(), entry);
+        }
+        Some(entry)
     }
 
     /// The slot of a record that is alive.
     pub(super) fn find(&self, key: &RecordKey, now: Timestamp) -> Option<usize> {
-        let slot = self.table.find(key)?;
-        (self.table.at(slot)?.expires() > now).then_some(slot)
+        let (slot, entry) = self.table.find(key)?;
+        (entry.expires() > now).then_some(slot)
     }
 
-    /// The slot of a record that is alive and has the expected version.
+    /// The record, if it is alive and has the expected version.
     pub(super) fn expect(
-        &self,
+        &mut self,
         key: &RecordKey,
         expected: Version,
         now: Timestamp,
-    ) -> Result<usize, StoreError> {
-        let slot = self.find(key, now).ok_or(StoreError::Gone)?;
-        let is_it = |entry: &Entry| entry.version() == expected;
-        if self.table.at(slot).is_some_and(is_it) {
-            Ok(slot)
-        } else {
-            Err(StoreError::Conflict)
+    ) -> Result<Found<'_>, StoreError> {
+        let is_alive = |(_, entry): &(_, &mut Entry)| entry.expires() > now;
+        let found = self.table.find_mut(key).filter(is_alive);
+        let (slot, entry) = found.ok_or(StoreError::Gone)?;
+        if entry.version() != expected {
+            return Err(StoreError::Conflict);
         }
+        Ok(Found {
+            slot,
+            class: Class::of_entry(entry),
+            size: size_of_record(entry.data.len()),
+            entry,
+            written: &mut self.written,
+            bytes: &mut self.bytes,
+            census: &mut self.census,
+        })
     }
 
     /// Counts one more write.
@@ -159,81 +212,25 @@ impl Shard {
     }
 
     pub(super) fn insert(&mut self, entry: Entry) {
-        self.bytes += size_of_record(&entry.data);
-        let (class, set) = (Class::of(&entry), set_at(&entry));
+        self.bytes += size_of_record(entry.data.len());
+        let (class, set) = (Class::of_entry(&entry), set_at(&entry));
         let slot = self.table.insert(entry);
-        self.enter(slot, class, set);
+        self.census.enter(slot, class, set);
     }
 
     pub(super) fn remove(&mut self, key: &RecordKey) -> Option<Entry> {
         let (slot, entry) = self.table.remove(key)?;
-        self.bytes -= size_of_record(&entry.data);
-        self.leave(slot, Class::of(&entry));
+        self.bytes -= size_of_record(entry.data.len());
+        self.census.leave(slot, Class::of_entry(&entry));
         Some(entry)
-    }
-
-    /// Changes a record, which is in use from then on.
-    pub(super) fn change(&mut self, slot: usize, change: impl FnOnce(&mut Entry)) {
-        let Some(entry) = self.table.at_mut(slot) else {
-            return;
-        };
-        let (class, size) = (Class::of(entry), size_of_record(&entry.data));
-        entry.set_used();
-        change(entry);
-        let (new_class, new_size, set) =
-            (Class::of(entry), size_of_record(&entry.data), set_at(entry));
-        self.bytes = self.bytes - size + new_size;
-        if new_class != class || set.is_some() {
-            self.leave(slot, class);
-            self.enter(slot, new_class, set);
-        }
-    }
-
-    /// How many bytes the shard would take with so many instead of the record's.
-    pub(super) fn bytes_with(&self, slot: usize, size: usize) -> usize {
-        let old = self
-            .table
-            .at(slot)
-            .map_or(0, |entry| size_of_record(&entry.data));
-        self.bytes - old + size
     }
 
     /// Counts a record again among the ends, of which it was left out when room was made for it.
     pub(super) fn keep(&mut self, slot: usize) {
         let set = self.table.at(slot).and_then(set_at);
-        if let Some(window) = self.windows.get_mut(slot / WINDOW) {
+        if let Some(window) = self.census.windows.get_mut(slot / WINDOW) {
             window.first_set = window.first_set.min(set.unwrap_or(NEVER));
         }
-    }
-
-    fn enter(&mut self, slot: usize, class: Class, set: Option<Timestamp>) {
-        let at = slot / WINDOW;
-        if at >= self.windows.len() {
-            self.windows.resize_with(at + 1, || Window::EMPTY);
-        }
-        if let Some(window) = self.windows.get_mut(at) {
-            if let Some(count) = window.counts.get_mut(class as usize) {
-                *count += 1;
-            }
-            window.first_set = window.first_set.min(set.unwrap_or(NEVER));
-        }
-        if let Some(count) = self.counts.get_mut(class as usize) {
-            *count += 1;
-        }
-    }
-
-    fn leave(&mut self, slot: usize, class: Class) {
-        let window = self.windows.get_mut(slot / WINDOW);
-        if let Some(count) = window.and_then(|window| window.counts.get_mut(class as usize)) {
-            *count -= 1;
-        }
-        if let Some(count) = self.counts.get_mut(class as usize) {
-            *count -= 1;
-        }
-    }
-
-    fn count(&self, class: Class) -> usize {
-        self.counts.get(class as usize).copied().unwrap_or(0)
     }
 
     pub(super) fn slots(&self) -> usize {
@@ -283,15 +280,15 @@ impl Shard {
     ) -> bool {
         let before = self.bytes;
         let window = self.sweeping;
-        self.sweeping = (window + 1) % self.windows.len().max(1);
+        self.sweeping = (window + 1) % self.census.windows.len().max(1);
         self.sweep(slots_of(window), now, &mut removed.entries);
         if self.bytes < before {
             return true;
         }
-        let spared = spare.and_then(|slot| Some((slot, Class::of(self.table.at(slot)?))));
+        let spared = spare.and_then(|slot| Some((slot, Class::of_entry(self.table.at(slot)?))));
         let is_there = |class: &Class| {
             let is_spared = spared.is_some_and(|(_, spared)| spared == *class);
-            self.count(*class) > usize::from(is_spared)
+            self.census.has_more(*class, usize::from(is_spared))
         };
         match LEAVING.into_iter().find(is_there) {
             None => return false,
@@ -305,7 +302,7 @@ impl Shard {
     fn evict(&mut self, class: Class, spared: Option<(usize, Class)>, removed: &mut Removed) {
         let window = self.window_with(class, spared);
         let spare = spared.map(|(slot, _)| slot);
-        self.leaving = (window + 1) % self.windows.len().max(1);
+        self.leaving = (window + 1) % self.census.windows.len().max(1);
         let mut ends: Vec<_> = self
             .in_window(window, class, spare)
             .map(|entry| (entry.expires(), entry.key))
@@ -323,10 +320,9 @@ impl Shard {
     fn window_with(&self, class: Class, spared: Option<(usize, Class)>) -> usize {
         let spared = spared.map(|(slot, class)| (slot / WINDOW, class));
         let count = |(at, window): &(usize, &Window)| {
-            let count = window.counts.get(class as usize).copied().unwrap_or(0);
-            usize::from(count) - usize::from(spared == Some((*at, class)))
+            window.count(class) - usize::from(spared == Some((*at, class)))
         };
-        let windows = || self.windows.iter().enumerate();
+        let windows = || self.census.windows.iter().enumerate();
         let from_here = windows()
             .skip(self.leaving)
             .chain(windows().take(self.leaving));
@@ -339,7 +335,12 @@ impl Shard {
 
     /// Takes out the end that was set first, if the window that may have it does.
     fn forget(&mut self, spare: Option<usize>, now: Timestamp, removed: &mut Removed) {
-        let mut windows: Vec<_> = self.windows.iter().map(|window| window.first_set).collect();
+        let mut windows: Vec<_> = self
+            .census
+            .windows
+            .iter()
+            .map(|window| window.first_set)
+            .collect();
         let Some(at) = (0..windows.len()).min_by_key(|at| windows.get(*at).copied()) else {
             return;
         };
@@ -360,7 +361,7 @@ impl Shard {
             let set = if set == UNKNOWN { now } else { set };
             removed.forgotten = removed.forgotten.max(Some(set));
         }
-        if let Some(window) = self.windows.get_mut(at) {
+        if let Some(window) = self.census.windows.get_mut(at) {
             window.first_set = ends.next().map_or(NEVER, |(set, _)| set);
         }
     }
@@ -374,7 +375,7 @@ impl Shard {
         slots_of(window)
             .filter(move |slot| Some(*slot) != spare)
             .filter_map(|slot| self.table.at(slot))
-            .filter(move |entry| Class::of(entry) == class)
+            .filter(move |entry| Class::of_entry(entry) == class)
     }
 
     fn evict_one(&mut self, key: &RecordKey, class: Class, removed: &mut Removed) {
@@ -385,36 +386,116 @@ impl Shard {
     }
 }
 
+impl<'a> Found<'a> {
+    pub(super) const fn slot(&self) -> usize {
+        self.slot
+    }
+
+    /// How many bytes the shard would take if the record counted for so many.
+    pub(super) const fn bytes_with(&self, size: usize) -> usize {
+        *self.bytes - self.size + size
+    }
+
+    /// Puts a new version in place of the record, which is in use from then on. What is left of the
+    /// old data and the new is for the caller to drop when nobody waits.
+    pub(super) fn replace(self, data: &mut Bytes, expires: Timestamp) -> (Version, Option<Data>) {
+        *self.written += 1;
+        let count = *self.written;
+        self.entry.set_used();
+        self.entry.set_stamp(count, expires);
+        *self.bytes = self.bytes_with(size_of_record(data.len()));
+        let class = Class::of(RecordKind::of(data), true);
+        let old = self.entry.data.put(data);
+        self.census
+            .move_to(self.slot, self.class, class, self.entry);
+        (Version::from_u64(count), old)
+    }
+
+    /// Sets another end of the record, which is in use from then on.
+    pub(super) fn touch(self, expires: Timestamp) {
+        self.entry.set_used();
+        self.entry.set_expires(expires);
+        let class = self.class.once_used();
+        self.census
+            .move_to(self.slot, self.class, class, self.entry);
+    }
+}
+
+impl Census {
+    /// Counts a record that was of a class as one of another. An end may have been set anew.
+    fn move_to(&mut self, slot: usize, from: Class, to: Class, entry: &Entry) {
+        if to != from || to == Class::End {
+            self.leave(slot, from);
+            self.enter(slot, to, set_at(entry));
+        }
+    }
+
+    fn enter(&mut self, slot: usize, class: Class, set: Option<Timestamp>) {
+        let at = slot / WINDOW;
+        if at >= self.windows.len() {
+            self.windows.resize_with(at + 1, || Window::EMPTY);
+        }
+        if let Some(window) = self.windows.get_mut(at) {
+            if let Some(count) = window.counts.get_mut(class as usize) {
+                *count += 1;
+            }
+            window.first_set = window.first_set.min(set.unwrap_or(NEVER));
+        }
+    }
+
+    fn leave(&mut self, slot: usize, class: Class) {
+        let window = self.windows.get_mut(slot / WINDOW);
+        if let Some(count) = window.and_then(|window| window.counts.get_mut(class as usize)) {
+            *count -= 1;
+        }
+    }
+
+    fn count(&self, class: Class) -> usize {
+        self.counts(class).sum()
+    }
+
+    /// Whether there are more of a class than so many.
+    fn has_more(&self, class: Class, count: usize) -> bool {
+        let mut left = count;
+        self.counts(class).any(|count| {
+            let is_more = count > left;
+            left = left.saturating_sub(count);
+            is_more
+        })
+    }
+
+    fn counts(&self, class: Class) -> impl Iterator<Item = usize> {
+        self.windows.iter().map(move |window| window.count(class))
+    }
+}
+
 const fn slots_of(window: usize) -> Range<usize> {
     window * WINDOW..(window + 1) * WINDOW
 }
 
 /// What a record counts for.
-pub(super) fn size_of_record(data: &Data) -> usize {
-    data.len() + OVERHEAD
+const fn size_of_record(len: usize) -> usize {
+    len + OVERHEAD
 }
 
 /// When the end was set that the record is for.
 fn set_at(entry: &Entry) -> Option<Timestamp> {
-    let data = entry.data.bytes();
-    RecordKind::of(data).filter(|kind| *kind == RecordKind::End)?;
-    Some(time_in(data).unwrap_or(UNKNOWN))
+    let is_end = entry.data.kind() == Some(RecordKind::End);
+    is_end.then(|| time_in(&entry.data).unwrap_or(UNKNOWN))
 }
 
 /// Up to when a roster remembers that all of a subject's sessions in cookies were ended, if it
 /// does.
 fn ended_until(entry: &Entry) -> Option<Timestamp> {
-    let data = entry.data.bytes();
-    RecordKind::of(data).filter(|kind| *kind == RecordKind::Roster)?;
-    time_in(data).filter(|time| time.as_secs() > 0)
+    let is_roster = entry.data.kind() == Some(RecordKind::Roster);
+    let time = is_roster.then(|| time_in(&entry.data)).flatten();
+    time.filter(|time| time.as_secs() > 0)
 }
 
 /// Five bytes of seconds after the first byte.
-fn time_in(data: &[u8]) -> Option<Timestamp> {
-    let [_, a, b, c, d, e, ..] = data else {
-        return None;
-    };
-    let secs = u64::from_be_bytes([0, 0, 0, *a, *b, *c, *d, *e]);
+fn time_in(data: &Data) -> Option<Timestamp> {
+    let [_, a, b, c, d, e] = data.first_six()?;
+    let secs = u64::from_be_bytes([0, 0, 0, a, b, c, d, e]);
     Some(Timestamp::from_secs(secs))
 }
 

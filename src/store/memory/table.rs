@@ -5,17 +5,22 @@
 //! of the standard library moves all of its entries when it grows, which takes milliseconds if
 //! there are many, cannot be gone through in steps, and keeps up to half of its places free.
 
-use std::{mem, num::NonZeroU64};
+use std::{iter, mem, num::NonZeroU64};
 
+use super::data::Data;
 use crate::{
     clock::Timestamp,
-    store::{Bytes, Record, RecordKey, Version},
+    store::{Record, RecordKey, Version},
 };
 
+/// What is looked up comes first.
+#[repr(C)]
 pub(super) struct Table {
     /// Where the chains begin.
     heads: Vec<Link>,
-    blocks: Vec<Vec<Slot>>,
+    blocks: Vec<Box<[Slot; BLOCK]>>,
+    /// How many slots have been taken; those that are vacant again count.
+    slots: usize,
     /// Where the chain of vacant slots begins.
     vacant: Link,
     len: usize,
@@ -63,6 +68,7 @@ impl Default for Table {
         Self {
             heads: Vec::new(),
             blocks: Vec::new(),
+            slots: 0,
             vacant: END,
             len: 0,
         }
@@ -75,10 +81,8 @@ impl Table {
     }
 
     /// Counts the slots that [`at`](Self::at) knows; some of them may be vacant.
-    pub(super) fn slots(&self) -> usize {
-        self.blocks
-            .last()
-            .map_or(0, |last| (self.blocks.len() - 1) * BLOCK + last.len())
+    pub(super) const fn slots(&self) -> usize {
+        self.slots
     }
 
     pub(super) fn at(&self, slot: usize) -> Option<&Entry> {
@@ -95,9 +99,16 @@ impl Table {
         }
     }
 
-    /// Returns the slot of the key's entry.
-    pub(super) fn find(&self, key: &RecordKey) -> Option<usize> {
-        Some(self.link(key)?.1 as usize)
+    /// Returns the key's entry and its slot.
+    pub(super) fn find(&self, key: &RecordKey) -> Option<(usize, &Entry)> {
+        let slot = self.link(key)?.1 as usize;
+        Some((slot, self.at(slot)?))
+    }
+
+    /// Returns the key's entry, to be changed, and its slot.
+    pub(super) fn find_mut(&mut self, key: &RecordKey) -> Option<(usize, &mut Entry)> {
+        let slot = self.link(key)?.1 as usize;
+        Some((slot, self.at_mut(slot)?))
     }
 
     /// Adds an entry, whose key must not be there yet, and returns its slot.
@@ -184,16 +195,16 @@ impl Table {
             }
             return link;
         }
-        let link = self.slots();
-        match self.blocks.last_mut().filter(|block| block.len() < BLOCK) {
-            Some(block) => block.push(slot),
-            None => {
-                let mut block = Vec::with_capacity(BLOCK);
-                block.push(slot);
-                self.blocks.push(block);
-            }
+        let link = Link::try_from(self.slots);
+        let link = link.expect("a shard has fewer sessions than a link can number");
+        if self.slots == self.blocks.len() * BLOCK {
+            self.blocks.push(vacant_block());
         }
-        Link::try_from(link).expect("a shard has fewer sessions than a link can number")
+        self.slots += 1;
+        if let Some(place) = self.slot_mut(link) {
+            *place = slot;
+        }
+        link
     }
 
     fn slot(&self, link: Link) -> Option<&Slot> {
@@ -221,6 +232,12 @@ impl Slot {
             Self::Vacant { next } | Self::Taken(Entry { next, .. }) => *next = link,
         }
     }
+}
+
+fn vacant_block() -> Box<[Slot; BLOCK]> {
+    let slots = iter::repeat_with(|| Slot::Vacant { next: END });
+    let block: Vec<_> = slots.take(BLOCK).collect();
+    block.try_into().ok().expect("it has that many slots")
 }
 
 const fn mask(count: usize) -> usize {
@@ -275,77 +292,35 @@ impl Entry {
 
     /// Puts a new version in place of the old one.
     pub(super) fn set_version(&mut self, version: u64) {
-        self.set_stamp(version, self.expires(), self.stamp.get() & USED);
+        self.set_stamp(version, self.expires());
     }
 
     pub(super) fn set_expires(&mut self, expires: Timestamp) {
-        let version = self.stamp.get() >> BELOW;
-        self.set_stamp(version, expires, self.stamp.get() & USED);
+        self.set_stamp(self.stamp.get() >> BELOW, expires);
     }
 
     #[allow(
         clippy::cast_possible_truncation,
         reason = "the low part is kept alone"
     )]
-    fn set_stamp(&mut self, version: u64, expires: Timestamp, used: u64) {
+    pub(super) fn set_stamp(&mut self, version: u64, expires: Timestamp) {
         let expires = expires.min(Timestamp::LATEST).as_secs();
         let high = (expires >> u32::BITS) << 1;
         self.expires = expires as u32;
+        let used = self.stamp.get() & USED;
         let version = NonZeroU64::new(version << BELOW).unwrap_or(FIRST);
         self.stamp = version | high | used;
     }
 }
 
-/// A session's bytes: few of them by themselves, with nothing around them, and many so that nobody
-/// copies them while others wait.
-pub(super) enum Data {
-    Few(Box<[u8]>),
-    Many(Box<Bytes>),
-}
-
-const FEW: usize = 512;
-
-impl Data {
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Few(bytes) => bytes.len(),
-            Self::Many(bytes) => bytes.len(),
-        }
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Few(bytes) => bytes,
-            Self::Many(bytes) => bytes,
-        }
-    }
-
-    fn to_bytes(&self) -> Bytes {
-        match self {
-            Self::Few(bytes) => Bytes::copy_from_slice(bytes),
-            Self::Many(bytes) => Bytes::clone(bytes),
-        }
-    }
-}
-
-impl From<Bytes> for Data {
-    /// Copies nothing that nobody else has.
-    fn from(bytes: Bytes) -> Self {
-        if bytes.len() <= FEW {
-            Self::Few(Vec::from(bytes).into())
-        } else {
-            Self::Many(Box::new(bytes))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::{collections::HashMap, mem::offset_of};
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::store::Bytes;
 
     fn key(number: u64) -> RecordKey {
         RecordKey::of(&number.to_be_bytes())
@@ -367,6 +342,12 @@ mod tests {
     #[test]
     fn a_slot_is_a_line_of_the_cache() {
         assert_eq!((size_of::<Slot>(), align_of::<Slot>()), (64, 64));
+    }
+
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn what_is_looked_up_is_in_one_line() {
+        assert_eq!(offset_of!(Table, len), 64);
     }
 
     #[test]
@@ -438,16 +419,6 @@ mod tests {
         assert_eq!((table.len(), table.slots()), (100, 101));
     }
 
-    #[test]
-    fn few_bytes_are_kept_alone_and_many_are_not_copied() {
-        let large = Bytes::from(vec![7; 1 << 20]);
-        let (few, many) = (Data::from(large.slice(..100)), Data::from(large.clone()));
-        drop(large.clone());
-        assert!(matches!(&few, Data::Few(bytes) if bytes.len() == 100));
-        assert_eq!(many.to_bytes().as_ptr(), large.as_ptr());
-        assert_eq!((few.to_bytes(), many.len()), (large.slice(..100), 1 << 20));
-    }
-
     proptest! {
         #[test]
         fn it_is_a_map(operations in prop::collection::vec((0..300_u64, 0..40_u8), 0..3_000)) {
@@ -465,8 +436,8 @@ mod tests {
                     }
                     _ if map.contains_key(&number) => {
                         let data = vec![operation; 3];
-                        let slot = table.find(&key(number)).unwrap();
-                        table.at_mut(slot).unwrap().data = Bytes::from(data.clone()).into();
+                        let (_, entry) = table.find_mut(&key(number)).unwrap();
+                        entry.data = Bytes::from(data.clone()).into();
                         map.insert(number, data);
                     }
                     _ => {
@@ -477,7 +448,7 @@ mod tests {
                 assert_eq!(table.len(), map.len());
             }
             for number in 0..300 {
-                let found = table.find(&key(number)).and_then(|slot| table.at(slot)).map(|entry| entry.record().data().to_vec());
+                let found = table.find(&key(number)).map(|(_, entry)| entry.record().data().to_vec());
                 assert_eq!(found.as_ref(), map.get(&number));
             }
         }

@@ -1,0 +1,248 @@
+//! A record's bytes in a slot of the table.
+
+use std::mem;
+
+use crate::store::{Bytes, RecordKind};
+
+/// The first of few bytes, and how many they all are. It has the alignment of a byte.
+#[derive(Clone, Copy)]
+pub(super) struct Head {
+    first: [u8; HEAD],
+    len: [u8; 2],
+}
+
+/// So many of the first bytes are in the slot itself.
+const HEAD: usize = 5;
+/// The most bytes that are kept by themselves. More are not copied while others wait.
+const FEW: usize = 512;
+
+impl Head {
+    /// Splits few bytes into their head and the rest.
+    fn split(bytes: &[u8]) -> (Self, &[u8]) {
+        let len = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_le_bytes();
+        if let Some((first, rest)) = bytes.split_first_chunk() {
+            return (Self { first: *first, len }, rest);
+        }
+        let mut first = [0; HEAD];
+        copy(bytes, &mut first);
+        (Self { first, len }, &[])
+    }
+
+    const fn len(self) -> usize {
+        u16::from_le_bytes(self.len) as usize
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.first.get(..self.len()).unwrap_or(&self.first)
+    }
+}
+
+/// Makes the type of what is kept, with a variant for each size of a box. An allocator gives a
+/// multiple of 16 bytes, of which it takes 8 for itself.
+macro_rules! data {
+    ($($variant:ident $size:literal)*) => {
+        /// A session's bytes: few of them in a box of the next size, whose length then takes no
+        /// room in the slot, and many so that nobody copies them while others wait.
+        pub(super) enum Data {
+            Many(Box<Bytes>),
+            $($variant(Head, Box<[u8; $size]>),)*
+        }
+
+        impl Data {
+            /// In the first box that is large enough, if there is one.
+            fn few(bytes: &[u8]) -> Option<Self> {
+                let (head, rest) = Head::split(bytes);
+                $(if rest.len() <= $size {
+                    let mut boxed = Box::new([0; $size]);
+                    copy(rest, boxed.as_mut_slice());
+                    return Some(Self::$variant(head, boxed));
+                })*
+                None
+            }
+
+            /// The head of few bytes, and the box that has the rest.
+            fn parts(&self) -> Result<(&Head, &[u8]), &Bytes> {
+                match self {
+                    Self::Many(bytes) => Err(bytes),
+                    $(Self::$variant(head, boxed) => Ok((head, boxed.as_slice())),)*
+                }
+            }
+
+            fn parts_mut(&mut self) -> Result<(&mut Head, &mut [u8]), &mut Bytes> {
+                match self {
+                    Self::Many(bytes) => Err(bytes),
+                    $(Self::$variant(head, boxed) => Ok((head, boxed.as_mut_slice())),)*
+                }
+            }
+        }
+    };
+}
+
+data! {
+    B24 24 B40 40 B56 56 B72 72 B88 88 B104 104 B120 120 B136 136
+    B152 152 B168 168 B184 184 B200 200 B216 216 B232 232 B248 248 B264 264
+    B280 280 B296 296 B312 312 B328 328 B344 344 B360 360 B376 376 B392 392
+    B408 408 B424 424 B440 440 B456 456 B472 472 B488 488 B504 504 B520 520
+}
+
+/// The size of the box for so many bytes.
+const fn size_for(len: usize) -> usize {
+    let size = (len + 7) / 16 * 16 + 8;
+    if size < 24 { 24 } else { size }
+}
+
+fn copy(from: &[u8], to: &mut [u8]) {
+    if let Some(to) = to.get_mut(..from.len()) {
+        to.copy_from_slice(from);
+    }
+}
+
+impl Data {
+    pub(super) fn len(&self) -> usize {
+        match self.parts() {
+            Ok((head, _)) => head.len(),
+            Err(bytes) => bytes.len(),
+        }
+    }
+
+    /// The first bytes, if there are any: more than one if there are more.
+    pub(super) fn head(&self) -> &[u8] {
+        match self.parts() {
+            Ok((head, _)) => head.bytes(),
+            Err(bytes) => bytes,
+        }
+    }
+
+    pub(super) fn first_six(&self) -> Option<[u8; 6]> {
+        match self.parts() {
+            Ok((head, boxed)) => {
+                let ([a, b, c, d, e], f) = (head.first, *boxed.first()?);
+                (head.len() > HEAD).then_some([a, b, c, d, e, f])
+            }
+            Err(bytes) => bytes.first_chunk().copied(),
+        }
+    }
+
+    pub(super) fn kind(&self) -> Option<RecordKind> {
+        RecordKind::of(self.head())
+    }
+
+    pub(super) fn to_bytes(&self) -> Bytes {
+        let (head, boxed) = match self.parts() {
+            Ok(parts) => parts,
+            Err(bytes) => return bytes.clone(),
+        };
+        let mut all = Vec::with_capacity(head.len());
+        match head.len().checked_sub(HEAD) {
+            // The length of the first part is known beforehand.
+            Some(rest) => {
+                all.extend_from_slice(&head.first);
+                all.extend_from_slice(boxed.get(..rest).unwrap_or(&[]));
+            }
+            None => all.extend_from_slice(head.bytes()),
+        }
+        all.into()
+    }
+
+    /// Takes other bytes in place of these, in the same box if that has the right size. What is
+    /// left of both is for the caller to drop when nobody waits.
+    pub(super) fn put(&mut self, bytes: &mut Bytes) -> Option<Self> {
+        let is_few = bytes.len() <= FEW;
+        match self.parts_mut() {
+            Err(old) if !is_few => {
+                mem::swap(old, bytes);
+                return None;
+            }
+            Ok((old, boxed)) if is_few => {
+                let (head, rest) = Head::split(bytes);
+                if boxed.len() == size_for(rest.len()) {
+                    *old = head;
+                    copy(rest, boxed);
+                    return None;
+                }
+            }
+            _ => {}
+        }
+        Some(mem::replace(self, mem::take(bytes).into()))
+    }
+}
+
+impl From<Bytes> for Data {
+    fn from(bytes: Bytes) -> Self {
+        let few = (bytes.len() <= FEW).then(|| Self::few(&bytes));
+        few.flatten().unwrap_or_else(|| Self::Many(Box::new(bytes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bytes(len: usize) -> Bytes {
+        (0..len).map(|at| at as u8 ^ 0x5a).collect()
+    }
+
+    fn size(data: &Data) -> Option<usize> {
+        data.parts().ok().map(|(_, boxed)| boxed.len())
+    }
+
+    #[test]
+    fn it_takes_two_words() {
+        assert_eq!(size_of::<Option<Data>>(), 16);
+    }
+
+    #[test]
+    fn each_length_has_the_smallest_box() {
+        for len in 0..=FEW {
+            let data = Data::from(bytes(len));
+            assert_eq!((data.to_bytes(), data.len()), (bytes(len), len));
+            assert_eq!(data.head(), &bytes(len)[..len.min(HEAD)]);
+            let rest = len.saturating_sub(HEAD);
+            assert_eq!(size(&data), Some(size_for(rest)), "{len}");
+            assert!(size_for(rest) == 24 || rest + 16 > size_for(rest), "{len}");
+        }
+        assert_eq!(size(&Data::from(bytes(FEW + 1))), None);
+    }
+
+    #[test]
+    fn the_first_six_are_there_if_all_of_them_are() {
+        for len in [0, 1, 5, 6, 7, FEW, FEW + 1] {
+            let first = Data::from(bytes(len)).first_six();
+            assert_eq!(first, bytes(len).first_chunk().copied(), "{len}");
+        }
+    }
+
+    #[test]
+    fn many_are_not_copied() {
+        let large = Bytes::from(vec![7; 1 << 20]);
+        let (few, mut many) = (Data::from(large.slice(..100)), Data::from(large.clone()));
+        assert_eq!((few.to_bytes(), many.len()), (large.slice(..100), 1 << 20));
+        assert_eq!(many.to_bytes().as_ptr(), large.as_ptr());
+        let other = bytes(FEW + 1);
+        let mut next = other.clone();
+        assert!(many.put(&mut next).is_none());
+        assert_eq!(many.to_bytes().as_ptr(), other.as_ptr());
+        assert_eq!(
+            next.as_ptr(),
+            large.as_ptr(),
+            "who puts drops what was there"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_put_last_is_there(lens in prop::collection::vec(0..600_usize, 1..20)) {
+            let mut data = Data::from(bytes(0));
+            for len in lens {
+                let before = data.len();
+                let left = data.put(&mut bytes(len));
+                assert_eq!(data.to_bytes(), bytes(len));
+                assert_eq!(data.first_six(), bytes(len).first_chunk().copied());
+                assert!(left.is_none_or(|left| left.len() == before));
+                assert_eq!(size(&data), size(&Data::from(bytes(len))));
+            }
+        }
+    }
+}
