@@ -286,9 +286,23 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-            Source::System => SystemTime::now().into(),
+            Source::System => of_the_system(),
             Source::Manual(secs) => Timestamp(secs.load(Ordering::SeqCst)),
         }
     }
+}
+
+/// On Linux, the time of the kernel's last tick, a few milliseconds ago. It is what the kernel
+/// writes into the times of files, and reading it does not wait for the processor's counter.
+#[cfg(all(feature = "filesystem", target_os = "linux"))]
+fn of_the_system() -> Timestamp {
+    use rustix::time::{ClockId, clock_gettime};
+    let time = clock_gettime(ClockId::RealtimeCoarse);
+    Timestamp(time.tv_sec.try_into().unwrap_or(0))
+}
+
+#[cfg(not(all(feature = "filesystem", target_os = "linux")))]
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+fn of_the_system() -> Timestamp {
+    SystemTime::now().into()
 }

@@ -28,7 +28,13 @@ const PARTS: [(&str, &[&str]); 17] = [
     (COPIES, &[]),
     (
         CLOCK,
-        &["sys/pal/unix/time.rs", "std/src/time.rs", "src/clock.rs"],
+        &[
+            "sys/pal/unix/time.rs",
+            "std/src/time.rs",
+            "src/time/clock.rs",
+            "vdso_wrappers.rs",
+            "src/clock.rs",
+        ],
     ),
     (RANDOM, &["getrandom", "src/rand.rs"]),
     (
