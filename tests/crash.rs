@@ -546,20 +546,22 @@ const WAYS: [Way; 2] = [
 ];
 
 /// What an operation does on the thread that asks for it.
-const CALLS_HERE: [(&str, &str); 5] = [
+const CALLS_HERE: [(&str, &str); 6] = [
     ("openat2", "EMFILE"),
     ("flock", "ENOLCK"),
     ("fstat", "EIO"),
+    ("statx", "EIO"),
     ("preadv2", "EIO"),
     ("pwrite64", "ENOSPC"),
 ];
 
 /// Every system call that the store makes, and an error that it may give.
-const CALLS: [(&str, &str); 12] = [
+const CALLS: [(&str, &str); 13] = [
     ("openat", "EMFILE"),
     ("mkdirat", "ENOSPC"),
     ("flock", "ENOLCK"),
     ("fstat", "EIO"),
+    ("statx", "EIO"),
     ("newfstatat", "EIO"),
     ("pread64", "EIO"),
     ("pwrite64", "ENOSPC"),

@@ -33,6 +33,7 @@ pub(super) trait Fs: Send + Sync + 'static {
     fn open(&self, path: &str, access: Access) -> io::Result<Self::File>;
     /// Opens `<shard>/<name>` if that needs no disk, or fails with [`io::ErrorKind::WouldBlock`].
     fn open_cached(&self, path: &str, access: Access) -> io::Result<Self::File>;
+    /// What is there but for the times: who asks for them makes the next write take longer.
     fn stat(&self, file: &Self::File) -> io::Result<Stat>;
     fn try_lock(&self, file: &Self::File) -> io::Result<bool>;
     fn unlock(&self, file: &Self::File) -> io::Result<()>;
@@ -66,9 +67,9 @@ pub(super) struct Stat {
     pub(super) id: (u64, u64),
     pub(super) links: u64,
     pub(super) len: u64,
-    /// In seconds since 1970.
+    /// In seconds since 1970, or zero if that was not asked for.
     pub(super) modified: u64,
-    /// When it is worth a look, if that was noted.
+    /// When it is worth a look, if that was noted and asked for.
     pub(super) hint: Option<Timestamp>,
     /// Why it cannot be a file of this store.
     pub(super) fault: Option<&'static str>,
