@@ -1,6 +1,7 @@
 //! The file operations as system calls, all of them below one handle on the store's directory.
 
 use std::{
+    ffi::CStr,
     io,
     os::fd::OwnedFd,
     time::{Duration, Instant},
@@ -10,8 +11,7 @@ use std::{
 use rustix::fs::StatxFlags;
 use rustix::{
     fs::{
-        AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RawMode, Timespec, Timestamps,
-        UTIME_OMIT,
+        AtFlags, FileType, FlockOperation, Mode, OFlags, RawMode, Timespec, Timestamps, UTIME_OMIT,
     },
     io::{Errno, retry_on_intr},
     process::{RawUid, Uid},
@@ -137,17 +137,8 @@ impl Fs for Posix {
         self.sync_dir(&self.root)
     }
 
-    /// Leaves out names that are not UTF-8: they are not this store's.
     fn list(&self, dir: &OwnedFd) -> io::Result<Vec<String>> {
-        let names = Dir::read_from(dir)?
-            .map(|entry| Ok(entry?.file_name().to_str().ok().map(str::to_owned)));
-        let names = names.filter_map(Result::transpose);
-        names
-            .filter(|name| {
-                name.as_ref()
-                    .map_or(true, |name| name != "." && name != "..")
-            })
-            .collect()
+        list(dir)
     }
 
     fn sync_dir(&self, dir: &OwnedFd) -> io::Result<()> {
@@ -286,6 +277,39 @@ impl Fs for Posix {
     fn process(&self) -> u32 {
         std::process::id()
     }
+}
+
+/// A buffer for the names of a directory.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const NAMES: usize = 32 << 10;
+
+#[cfg(any(target_os = "android", target_os = "linux"))]
+fn list(dir: &OwnedFd) -> io::Result<Vec<String>> {
+    rustix::fs::seek(dir, rustix::fs::SeekFrom::Start(0))?;
+    let mut buffer = Vec::with_capacity(NAMES);
+    let mut entries = rustix::fs::RawDir::new(dir, buffer.spare_capacity_mut());
+    let mut names = Vec::new();
+    loop {
+        match entries.next() {
+            Some(Ok(entry)) => names.extend(name_of(entry.file_name())),
+            Some(Err(Errno::INTR)) => {}
+            // A directory that was removed has no names.
+            Some(Err(Errno::NOENT)) | None => return Ok(names),
+            Some(Err(error)) => return Err(error.into()),
+        }
+    }
+}
+
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+fn list(dir: &OwnedFd) -> io::Result<Vec<String>> {
+    let names = rustix::fs::Dir::read_from(dir)?.map(|entry| Ok(name_of(entry?.file_name())));
+    names.filter_map(Result::transpose).collect()
+}
+
+/// Leaves out names that are not UTF-8: they are not this store's.
+fn name_of(name: &CStr) -> Option<String> {
+    let name = name.to_str().ok()?;
+    (name != "." && name != "..").then(|| name.to_owned())
 }
 
 fn flags_of(access: Access) -> OFlags {

@@ -36,12 +36,13 @@ impl<F: Fs> Disk<F> {
         self.kept.close_old(self.fs.uptime());
         let mut swept = Swept::default();
         let mut dir = None;
+        let now = self.settings.clock.now();
         for _ in 0..limit.max(1) {
             let Some(name) = self.next_name(cursor, &mut dir, &mut swept) else {
                 *cursor = Cursor::default();
                 return swept.finished();
             };
-            match self.sweep_file(cursor.shard - 1, &mut dir, &name) {
+            match self.sweep_file(cursor.shard - 1, &mut dir, &name, now) {
                 Ok(removed) => swept.add(Swept::new(1, u64::from(removed))),
                 Err(error) => {
                     swept.add(Swept::new(1, 0));
@@ -86,20 +87,20 @@ impl<F: Fs> Disk<F> {
         shard: u16,
         dir: &mut Option<F::Dir>,
         name: &str,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
         if name.ends_with(TEMPORARY) {
             return self.sweep_stray(shard, name);
         }
-        let path = path_of(&key_in(shard));
         let key = name.parse::<RecordKey>().ok();
-        let Some(key) = key.filter(|_| shard_of(name) == shard_of(&path)) else {
+        let Some(key) = key.filter(|key| u16::from(key.as_bytes()[0]) == shard) else {
             return Ok(false);
         };
         let dir = match dir {
             Some(dir) => dir,
-            None => dir.insert(self.open(|fs| fs.open_dir(shard_of(&path)))?),
+            None => dir.insert(self.open(|fs| fs.open_dir(shard_of(&path_of(&key))))?),
         };
-        if self.is_hinted(dir, name)? {
+        if self.is_hinted(dir, name, now)? {
             Ok(false)
         } else {
             self.sweep_record(&key)
@@ -108,14 +109,11 @@ impl<F: Fs> Disk<F> {
 
     /// Says whether it is noted beside the file that its time has not come: most sweeps look into
     /// few files.
-    fn is_hinted(&self, dir: &F::Dir, name: &str) -> io::Result<bool> {
+    fn is_hinted(&self, dir: &F::Dir, name: &str, now: Timestamp) -> io::Result<bool> {
         match self.fs.stat_at(dir, name) {
             Ok(stat) => {
                 let is_sound = fault_of(stat).is_none() && slot::is_file_len(stat.len);
-                Ok(is_sound
-                    && stat
-                        .hint
-                        .is_some_and(|hint| hint > self.settings.clock.now()))
+                Ok(is_sound && stat.hint.is_some_and(|hint| hint > now))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
             Err(error) => Err(error),
