@@ -5,6 +5,7 @@
 //! service costs without sessions is subtracted.
 
 pub mod browser;
+pub mod calls;
 pub mod count;
 pub mod endpoint;
 pub mod machine;

@@ -1,20 +1,17 @@
-//! The filesystem store beside the same system calls by hand, on the same files.
+//! The filesystem store beside the same system calls by hand, on files of its own.
 
 use std::{
-    error::Error,
-    hint::black_box,
-    io,
-    os::fd::OwnedFd,
-    path::{Path, PathBuf},
+    error::Error, ffi::OsStr, fs::File, hint::black_box, io, os::unix::ffi::OsStrExt, path::Path,
 };
 
-use rustix::fs::{AtFlags, CWD, Dir, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir};
 use silverback::{
     Clock, Timestamp,
-    store::{Bytes, Durability, FilesystemStore, Read, RecordKey, Store, Sweep},
+    store::{Bytes, Durability, FilesystemStore, Read, Store, Sweep},
 };
 
 use kit::{
+    calls::{Calls, path_of},
     page::Page,
     time::{cpu_of, cpu_per_call, micros, percentile, wall_of, wall_of_calls},
 };
@@ -25,18 +22,20 @@ use crate::{
     key_of, now, until,
 };
 
-const LEN: usize = 300;
+pub(crate) const LEN: usize = 300;
 /// What the store writes for it, with its header.
-const SLOT: usize = LEN + 88;
+const SLOT: usize = LEN + 96;
 const START: Timestamp = Timestamp::from_secs(1_000_000_000);
 const STEP: usize = 1_000;
+/// A buffer for the names of a directory.
+const NAMES: usize = 32 << 10;
 
 pub(crate) fn run(scale: &Scale, parent: &Path, page: &Page) -> Result<(), Box<dyn Error>> {
     let mut rows = Vec::new();
-    let [load, update] = few(scale, parent, &mut rows)?;
+    let few = few(scale, parent, &mut rows)?;
     rows.push(cycle::row(scale, parent)?);
     synced(scale, parent, &mut rows)?;
-    many(scale, parent, [load, update], &mut rows)?;
+    many(scale, parent, few, &mut rows)?;
     put(page, "files", GOAL, &rows)
 }
 
@@ -44,17 +43,19 @@ fn data() -> Bytes {
     Bytes::from(vec![7; LEN])
 }
 
-/// One record, in the page cache.
+/// One record, in the page cache; the floor has one of its own.
 fn few(
     scale: &Scale,
     parent: &Path,
     rows: &mut Vec<[String; 5]>,
-) -> Result<[f64; 2], Box<dyn Error>> {
+) -> Result<[[f64; 2]; 2], Box<dyn Error>> {
     let dir = tempfile::tempdir_in(parent)?;
     let store = FilesystemStore::open(dir.path())?;
     let key = key_of(1);
     let mut version = now(store.create(&key, data(), NEVER));
-    let floor = Floor::open(dir.path())?;
+    let other = key_of(2);
+    now(store.create(&other, data(), NEVER));
+    let [mut reader, mut writer] = floors(dir.path())?;
     let data = data();
     let [load, load_floor, update, update_floor] = cpu_per_call(
         scale.rounds,
@@ -66,9 +67,9 @@ fn few(
                     Some(LEN)
                 )
             },
-            &mut || assert_eq!(floor.load(&key).expect("the file is there"), FILE),
+            &mut || reader.load(&other).expect("the file is there"),
             &mut || version = now(store.update(&key, version, data.clone(), NEVER)),
-            &mut || floor.update(&key).expect("the file is there"),
+            &mut || writer.update(&other).expect("the file is there"),
         ],
     );
     assert_eq!(
@@ -90,7 +91,12 @@ fn few(
         micros(update_floor),
         update <= 5.7,
     ));
-    Ok([load, update])
+    Ok([[load, load_floor], [update, update_floor]])
+}
+
+/// One to load by, and one to update by.
+fn floors(path: &Path) -> io::Result<[Calls; 2]> {
+    Ok([Calls::open(path, LEN)?, Calls::open(path, LEN)?])
 }
 
 fn synced(scale: &Scale, parent: &Path, rows: &mut Vec<[String; 5]>) -> Result<(), Box<dyn Error>> {
@@ -101,7 +107,8 @@ fn synced(scale: &Scale, parent: &Path, rows: &mut Vec<[String; 5]>) -> Result<(
     let (key, other) = (key_of(1), key_of(2));
     let mut version = now(store.create(&key, data(), NEVER));
     now(store.create(&other, data(), NEVER));
-    let file = Floor::open(dir.path())?.file(&other, OFlags::RDWR)?;
+    let path = dir.path().join(OsStr::from_bytes(&path_of(&other)));
+    let file = File::options().read(true).write(true).open(path)?;
     let data = data();
     let mut turn = 0;
     let [update, sync] = wall_of_calls(
@@ -132,7 +139,7 @@ fn synced(scale: &Scale, parent: &Path, rows: &mut Vec<[String; 5]>) -> Result<(
 fn many(
     scale: &Scale,
     parent: &Path,
-    few: [f64; 2],
+    few: [[f64; 2]; 2],
     rows: &mut Vec<[String; 5]>,
 ) -> Result<(), Box<dyn Error>> {
     let dir = tempfile::tempdir_in(parent)?;
@@ -145,8 +152,8 @@ fn many(
     eprintln!("making {count} files");
     let create = |number| now(store.create(&key_of(number), data(), end));
     let versions: Vec<_> = (0..count).map(create).collect();
-    let floor = Floor::open(dir.path())?;
-    sweeps(&store, &floor, count, "sweep", rows)?;
+    let [mut reader, mut writer] = floors(dir.path())?;
+    sweeps(&store, dir.path(), count, rows)?;
     // Each key once: its version is known then.
     let mut next = 0;
     let mut number = move || {
@@ -171,7 +178,7 @@ fn many(
                     Some(LEN)
                 )
             },
-            &mut || assert_eq!(floor.load(&key_of(a())).expect("the file is there"), FILE),
+            &mut || reader.load(&key_of(a())).expect("the file is there"),
             &mut || {
                 let number = b();
                 let version = versions
@@ -180,20 +187,20 @@ fn many(
                 let key = key_of(number);
                 let _ = black_box(now(store.update(&key, *version, data.clone(), end)));
             },
-            &mut || floor.update(&key_of(c())).expect("the file is there"),
+            &mut || writer.update(&key_of(c())).expect("the file is there"),
         ],
     );
-    for (name, time, floor, few) in [
-        ("load", load, load_floor, few[0]),
-        ("update", update, update_floor, few[1]),
+    for (name, [time, floor], [few, few_floor]) in [
+        ("load", [load, load_floor], few[0]),
+        ("update", [update, update_floor], few[1]),
     ] {
-        let measured = format!("{:.1} times: {time:.2} µs", time / few);
+        let times = |time: f64, few: f64| format!("{:.1} times: {time:.2} µs", time / few);
         let name = format!("{name} at {count} sessions, processor time");
         rows.push(goal(
             &name,
             "≤ 2 times that of one",
-            measured,
-            format!("{floor:.2} µs"),
+            times(time, few),
+            times(floor, few_floor),
             time <= 2.0 * few,
         ));
     }
@@ -210,12 +217,11 @@ fn many(
 /// A sweep in steps that finds nothing to remove, and the stat of each file by hand.
 fn sweeps(
     store: &FilesystemStore,
-    floor: &Floor,
+    path: &Path,
     count: u64,
-    name: &str,
     rows: &mut Vec<[String; 5]>,
 ) -> Result<(), Box<dyn Error>> {
-    let (floor_time, found) = wall_of(|| floor.stat_all());
+    let (floor_time, found) = wall_of(|| stat_all(path));
     assert_eq!(found?, count);
     let (mut steps, mut examined, mut cpu) = (Vec::new(), 0, 0.0);
     loop {
@@ -233,7 +239,7 @@ fn sweeps(
     let total = steps.iter().sum::<f64>() / 1e6;
     let longest = percentile(steps.clone(), 100 - 1);
     rows.push(goal(
-        &format!("{name} of {count}, in steps of {STEP}"),
+        &format!("sweep of {count}, in steps of {STEP}"),
         "≤ 2.5 s",
         format!("{total:.2} s ({cpu:.2} s processor); {longest:.0} µs a step, 99 %"),
         format!("{:.2} s: list and stat", floor_time.as_secs_f64()),
@@ -242,94 +248,26 @@ fn sweeps(
     Ok(())
 }
 
-/// The two slots of a small record.
-const FILE: usize = 4_096;
-
-/// System calls on a store's files, by hand and without a look at what is in them.
-struct Floor {
-    root: OwnedFd,
-    path: PathBuf,
-}
-
-impl Floor {
-    fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self {
-            root: rustix::fs::openat(CWD, path, flags, Mode::empty())?,
-            path: path.to_owned(),
-        })
-    }
-
-    fn file(&self, key: &RecordKey, flags: OFlags) -> io::Result<OwnedFd> {
-        Ok(rustix::fs::openat(
-            &self.root,
-            &path_of(key)[..],
-            flags | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?)
-    }
-
-    /// Opens and reads.
-    fn load(&self, key: &RecordKey) -> io::Result<usize> {
-        let mut buffer = [0; FILE];
-        let file = self.file(key, OFlags::RDONLY)?;
-        Ok(rustix::io::read(&file, &mut buffer)?)
-    }
-
-    /// Opens, locks, looks whether the file still has a name, reads, and writes what was there.
-    fn update(&self, key: &RecordKey) -> io::Result<()> {
-        let mut buffer = [0; FILE];
-        let file = self.file(key, OFlags::RDWR)?;
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        assert_eq!(rustix::fs::fstat(&file)?.st_nlink, 1);
-        assert_eq!(rustix::io::pread(&file, &mut buffer, 0)?, FILE);
-        let (slot, _) = buffer.split_at(SLOT);
-        rustix::io::pwrite(&file, slot, 0)?;
-        Ok(())
-    }
-
-    fn stat_all(&self) -> io::Result<u64> {
-        let mut count = 0;
-        for shard in std::fs::read_dir(&self.path)? {
-            let shard = rustix::fs::openat(
-                &self.root,
-                shard?.file_name(),
-                OFlags::RDONLY,
-                Mode::empty(),
-            )?;
-            for entry in Dir::read_from(&shard)? {
-                let entry = entry?;
-                if !entry.file_name().to_bytes().starts_with(b".") {
-                    black_box(rustix::fs::statat(
-                        &shard,
-                        entry.file_name(),
-                        AtFlags::SYMLINK_NOFOLLOW,
-                    )?);
-                    count += 1;
-                }
+/// Lists the store's folders and stats all files.
+fn stat_all(path: &Path) -> io::Result<u64> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
+    let mut count = 0;
+    for shard in std::fs::read_dir(path)? {
+        let shard = rustix::fs::openat(&root, shard?.file_name(), flags, Mode::empty())?;
+        let mut buffer = Vec::with_capacity(NAMES);
+        let mut entries = RawDir::new(&shard, buffer.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            if !entry.file_name().to_bytes().starts_with(b".") {
+                black_box(rustix::fs::statat(
+                    &shard,
+                    entry.file_name(),
+                    AtFlags::SYMLINK_NOFOLLOW,
+                )?);
+                count += 1;
             }
         }
-        Ok(count)
     }
-}
-
-/// `<shard>/<name>`, without the formatter's detours.
-fn path_of(key: &RecordKey) -> [u8; 67] {
-    let digits = key
-        .as_bytes()
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15]);
-    let mut path = [b'/'; 67];
-    let places = [0, 1].into_iter().chain(3..67);
-    let shard = digits.clone().take(2);
-    for (place, digit) in places.zip(shard.chain(digits)) {
-        if let Some(byte) = path.get_mut(place) {
-            *byte = if digit < 10 {
-                b'0' + digit
-            } else {
-                b'a' + digit - 10
-            };
-        }
-    }
-    path
+    Ok(count)
 }

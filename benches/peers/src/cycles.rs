@@ -8,14 +8,15 @@ use std::{convert::Infallible, io, path::Path};
 
 use http::{HeaderValue, Request, Response, header};
 use kit::{
+    calls::Calls,
     machine,
     scenario::{ADA, COUNT, NAME, PROFILES, Profile},
     table::markdown,
     time::{median, process_time},
 };
 use silverback::{
-    Error, Keys, Session, SessionConfig, SessionLayer,
-    store::{Backend, CookieStore, FilesystemStore, IntoBackend},
+    Error, Keys, Session, SessionConfig, SessionLayer, Timestamp,
+    store::{Backend, Bytes, CookieStore, Expiry, FilesystemStore, IntoBackend, RecordKey, Store},
 };
 use tokio::runtime::Runtime;
 use tower::{Layer, Service, service_fn};
@@ -23,6 +24,8 @@ use tower::{Layer, Service, service_fn};
 use crate::{effort::Effort, gorilla::Gorilla};
 
 const ROUNDS: usize = 21;
+/// About as long as the record of the session.
+const LEN: usize = 200;
 
 /// What a cycle takes on either side; sessions in files are below this directory.
 pub(crate) fn table(parent: &Path, effort: Effort) -> io::Result<String> {
@@ -38,10 +41,15 @@ pub(crate) fn table(parent: &Path, effort: Effort) -> io::Result<String> {
     ];
     let mut visitors =
         stores.map(|(name, store)| (Visitor::new(name, store), Vec::new(), Vec::new()));
+    let alone = tempfile::tempdir_in(parent)?;
+    let (mut calls, mut floor) = (SystemCalls::new(alone.path(), &runtime)?, Vec::new());
     let mut gorilla = Gorilla::start(theirs.path());
     for _ in 0..ROUNDS {
         for (visitor, ours, theirs) in &mut visitors {
             ours.push(visitor.cycles(&runtime, effort.cycles));
+            if visitor.store == "filesystem" {
+                floor.push(calls.cycles(effort.cycles)?);
+            }
             if let Ok(gorilla) = &mut gorilla {
                 theirs.push(gorilla.cycles(visitor.store, effort.cycles)? / 1000.0);
             }
@@ -52,19 +60,58 @@ pub(crate) fn table(parent: &Path, effort: Effort) -> io::Result<String> {
         "silverback",
         "gorilla/sessions",
         "ratio",
+        "silverback's system calls alone",
+        "ratio of these",
     ]
     .map(str::to_owned);
+    let floor = median(floor);
     let rows = visitors.map(|(visitor, ours, theirs)| {
         let (ours, theirs) = (median(ours), median(theirs));
+        let floor = (visitor.store == "filesystem").then_some(floor);
+        let alone = floor.map_or_else(none, |floor| format!("{floor:.1}"));
+        let most = floor.filter(|_| gorilla.is_ok());
+        let most = most.map_or_else(none, |floor| format!("{:.1}x", theirs / floor));
         let (theirs, ratio) = match &gorilla {
             Ok(_) => (format!("{theirs:.1}"), format!("{:.1}x", theirs / ours)),
-            Err(reason) => (format!("skipped: {reason}"), "–".to_owned()),
+            Err(reason) => (format!("skipped: {reason}"), none()),
         };
-        [visitor.title(parent), format!("{ours:.1}"), theirs, ratio]
+        let ours = format!("{ours:.1}");
+        [visitor.title(parent), ours, theirs, ratio, alone, most]
     });
     Ok(markdown(
         &[head].into_iter().chain(rows).collect::<Vec<_>>(),
     ))
+}
+
+fn none() -> String {
+    "–".to_owned()
+}
+
+/// What the filesystem store asks of the kernel in a cycle, on a record that nobody else uses.
+struct SystemCalls {
+    calls: Calls,
+    key: RecordKey,
+}
+
+impl SystemCalls {
+    fn new(folder: &Path, runtime: &Runtime) -> io::Result<Self> {
+        let store = FilesystemStore::open(folder)?;
+        let key = RecordKey::from_bytes([7; 32]);
+        let never = Expiry::new(Timestamp::from_secs(u64::MAX), Timestamp::from_secs(0));
+        let create = store.create(&key, Bytes::from(vec![7; LEN]), never);
+        runtime.block_on(create).map_err(io::Error::other)?;
+        let calls = Calls::open(folder, LEN)?;
+        Ok(Self { calls, key })
+    }
+
+    /// Microseconds of CPU time for each of so many cycles.
+    fn cycles(&mut self, cycles: u32) -> io::Result<f64> {
+        let start = process_time();
+        for _ in 0..cycles {
+            self.calls.cycle(&self.key)?;
+        }
+        Ok((process_time() - start).as_secs_f64() * 1e6 / f64::from(cycles))
+    }
 }
 
 /// A browser that comes back with the cookie that it got last.
