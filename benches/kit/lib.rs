@@ -8,6 +8,7 @@ pub mod browser;
 pub mod calls;
 pub mod count;
 pub mod endpoint;
+pub mod floor;
 pub mod machine;
 pub mod page;
 pub mod scenario;

@@ -24,7 +24,6 @@
 mod baseline;
 mod callgrind;
 mod cost;
-mod floor;
 mod footprint;
 mod profile;
 mod subjects;

@@ -5,12 +5,11 @@ use std::{io, sync::Arc};
 use kit::{
     browser::Browser,
     endpoint::Endpoint,
+    floor::{self, Floor},
     scenario::{ADA, Action, Content, EXTRACTED, LARGE, MORE, SEVEN, Scenario, Way},
     sessions::{self, Kind},
     subject::Subject,
 };
-
-use crate::floor::{self, Floor};
 
 /// What is measured in a scenario, in this order. The floor is of one session in the extensions.
 pub(crate) struct Subjects {

@@ -4,6 +4,9 @@
 //! opened, changed and sealed in one buffer. What makes a library of it is left out: several
 //! sessions, keys and cookies, key rotation, renewal, errors with reasons, a log of changes to
 //! apply again after a conflict, timeouts beyond the token's own, `Vary` and `Cache-Control`.
+//!
+//! Its functions are `#[inline]`, so that a bench compiles them as its own, and not for all who call
+//! them.
 
 use std::{
     collections::HashMap,
@@ -26,13 +29,13 @@ use ring::{
 };
 use serde::Serialize;
 use silverback::Clock;
+use tower::{Service, service_fn};
 
-use kit::{
+use crate::{
     endpoint::{Endpoint, Exchange, Now, Plain, now as answer},
     scenario::{ADA, Action, COUNT, NAME, PROFILES, profile_key},
     sessions::{Kind, SECRET},
 };
-use tower::{Service, service_fn};
 
 const PREFIX: &[u8] = b"session=";
 const ATTRIBUTES: &[u8] = b"; HttpOnly; SameSite=Lax; Secure; Path=/";
@@ -44,7 +47,7 @@ const TIMES: usize = 14;
 const TTL: u32 = 24 * 3_600;
 const SKEW: u64 = 60;
 
-pub(crate) struct Floor {
+pub struct Floor {
     in_memory: bool,
     /// It says `Vary` and `Cache-Control` as well.
     tells_caches: bool,
@@ -85,7 +88,7 @@ struct Open {
 }
 
 impl Floor {
-    pub(crate) fn new(kind: Kind) -> Self {
+    pub fn new(kind: Kind) -> Self {
         let root = Salt::new(HKDF_SHA256, b"silverback v1").extract(SECRET);
         let [a, b, c, d] = expand(&root, &[b"kid"]);
         let sealed = kind == Kind::Encrypted;
@@ -117,7 +120,7 @@ impl Floor {
     }
 
     /// One whose responses have the header fields that silverback's have.
-    pub(crate) fn telling_caches(kind: Kind) -> Self {
+    pub fn telling_caches(kind: Kind) -> Self {
         Self {
             tells_caches: true,
             ..Self::new(kind)
@@ -125,7 +128,8 @@ impl Floor {
     }
 
     /// The way in and out.
-    pub(crate) fn around(
+    #[inline]
+    fn around(
         &self,
         mut request: Request<()>,
         inner: impl FnOnce(Request<()>) -> Response<()>,
@@ -150,7 +154,8 @@ impl Floor {
         response
     }
 
-    pub(crate) fn handle(&self, request: &Request<()>, action: Action) -> Option<()> {
+    #[inline]
+    fn handle(&self, request: &Request<()>, action: Action) -> Option<()> {
         if action == Action::Nothing {
             return Some(());
         }
@@ -185,6 +190,7 @@ impl Floor {
         Some(())
     }
 
+    #[inline]
     fn open(&self, headers: &HeaderMap) -> Option<Open> {
         let mut token = URL_SAFE_NO_PAD
             .decode_to_vec(find_cookie(headers.get(header::COOKIE)?.as_bytes())?)
@@ -243,6 +249,7 @@ impl Floor {
         })
     }
 
+    #[inline]
     fn create(&self) -> Option<Open> {
         let bytes = if self.in_memory {
             Vec::with_capacity(256)
@@ -258,6 +265,7 @@ impl Floor {
     }
 
     /// A token that was not sealed yet.
+    #[inline]
     fn token<const N: usize>(&self, id: [u8; N], flags: &[u8]) -> Vec<u8> {
         let mut token = Vec::with_capacity(256);
         token.extend_from_slice(&self.head);
@@ -271,6 +279,7 @@ impl Floor {
         token
     }
 
+    #[inline]
     fn save(&self, mut open: Open) -> Option<HeaderValue> {
         let now = now();
         if !self.in_memory {
@@ -338,6 +347,7 @@ impl Floor {
         HeaderValue::from_maybe_shared(Bytes::from(cookie)).ok()
     }
 
+    #[inline]
     const fn times(&self) -> usize {
         match self.key {
             Key::Seal(_) => HEAD + SALT,
@@ -366,6 +376,7 @@ impl Open {
     }
 
     /// Where the frame of this key is, and where the value in it.
+    #[inline]
     fn find(&self, key: &str) -> Option<(Range<usize>, Range<usize>)> {
         let mut start = self.frames;
         while start < self.bytes.len() {
@@ -381,6 +392,7 @@ impl Open {
     }
 
     /// The number at this place, and where it ends.
+    #[inline]
     fn varint(&self, mut at: usize) -> Option<(usize, usize)> {
         let (mut number, mut shift) = (0, 0);
         loop {
@@ -395,6 +407,7 @@ impl Open {
     }
 }
 
+#[inline]
 fn put_varint(out: &mut Vec<u8>, mut number: usize) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
@@ -403,6 +416,7 @@ fn put_varint(out: &mut Vec<u8>, mut number: usize) {
     out.push(number as u8);
 }
 
+#[inline]
 fn find_cookie(mut field: &[u8]) -> Option<&[u8]> {
     loop {
         let end = memchr::memchr(b';', field);
@@ -414,17 +428,20 @@ fn find_cookie(mut field: &[u8]) -> Option<&[u8]> {
     }
 }
 
+#[inline]
 fn message_key(key: &Prk, salt: &[u8]) -> Option<LessSafeKey> {
     let key: [u8; 32] = expand(key, &[b"msg", salt]);
     Some(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).ok()?))
 }
 
+#[inline]
 fn zero_nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; NONCE_LEN])
 }
 
 /// A service with the floor around it.
-pub(crate) fn endpoint(floor: &Arc<Floor>, action: Action) -> Box<dyn Endpoint> {
+#[inline]
+pub fn endpoint(floor: &Arc<Floor>, action: Action) -> Box<dyn Endpoint> {
     let (around, within) = (Arc::clone(floor), Arc::clone(floor));
     let service = service_fn(move |request: Request<()>| {
         within
@@ -481,6 +498,7 @@ fn expand<const N: usize>(key: &Prk, info: &[&[u8]]) -> [u8; N] {
     out
 }
 
+#[inline]
 fn record_key(id: &[u8]) -> Option<[u8; 32]> {
     digest(&SHA256, id).as_ref().try_into().ok()
 }
@@ -491,6 +509,7 @@ fn random<const N: usize>() -> Option<[u8; N]> {
     Some(bytes)
 }
 
+#[inline]
 fn now() -> u64 {
     Clock::system().now().as_secs()
 }
