@@ -6,12 +6,10 @@
 //! apply again after a conflict, timeouts beyond the token's own, `Vary` and `Cache-Control`.
 //!
 //! Its functions are `#[inline]`, so that a bench compiles them as its own, and not for all who call
-//! them.
+//! them. What is around them, a bench adds.
 
 use std::{
     collections::HashMap,
-    convert::Infallible,
-    future::ready,
     hint::black_box,
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
@@ -19,7 +17,7 @@ use std::{
 
 use base64_simd::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, header};
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     digest::{SHA256, digest},
@@ -27,13 +25,13 @@ use ring::{
     hmac::{self, HMAC_SHA256},
     rand::{SecureRandom, SystemRandom},
 };
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use silverback::Clock;
-use tower::{Service, service_fn};
 
 use crate::{
-    endpoint::{Endpoint, Exchange, Now, Plain, now as answer},
-    scenario::{ADA, Action, COUNT, NAME, PROFILES, profile_key},
+    browser::Browser,
+    endpoint::Endpoint,
+    scenario::{ADA, Action, COUNT, Content, NAME, PROFILES, Profile, profile_key, text_key},
     sessions::{Kind, SECRET},
 };
 
@@ -74,10 +72,10 @@ const PLAIN: [u8; 5] = [16, 0, 0, 0, 0];
 const TAG: [u8; 2] = [0; 2];
 
 /// What the service and the handler share, in the request's extensions.
-type Slot = Arc<Mutex<Option<Open>>>;
+pub type Slot = Arc<Mutex<Option<Open>>>;
 
 /// A session in use.
-struct Open {
+pub struct Open {
     /// The token but for its tag, decrypted; with a store, the record.
     bytes: Vec<u8>,
     /// Where in it the frames begin.
@@ -127,45 +125,49 @@ impl Floor {
         }
     }
 
-    /// The way in and out.
+    /// As a server has it, which ends with its process.
+    #[must_use]
+    pub fn for_ever(self) -> &'static Self {
+        Box::leak(Box::new(self))
+    }
+
+    /// What is said in the response.
     #[inline]
-    fn around(
-        &self,
-        mut request: Request<()>,
-        inner: impl FnOnce(Request<()>) -> Response<()>,
-    ) -> Response<()> {
-        let slot = Slot::default();
-        request.extensions_mut().insert(Arc::clone(&slot));
-        let mut response = inner(request);
+    pub fn finish(&self, slot: &Slot, headers: &mut HeaderMap) {
         let open = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
         let is_used = open.is_some();
         let mut directives = "private, no-cache";
         let changed = open.filter(|open| open.is_changed);
         if let Some(cookie) = changed.and_then(|open| self.save(open)) {
-            response.headers_mut().append(header::SET_COOKIE, cookie);
+            headers.append(header::SET_COOKIE, cookie);
             directives = "no-store";
         }
         if self.tells_caches && is_used {
-            let headers = response.headers_mut();
             headers.append(header::VARY, HeaderValue::from_static("Cookie"));
             let directives = HeaderValue::from_static(directives);
             headers.insert(header::CACHE_CONTROL, directives);
         }
-        response
     }
 
+    /// What a handler does, with what its request has.
     #[inline]
-    fn handle(&self, request: &Request<()>, action: Action) -> Option<()> {
+    pub fn act<'a>(
+        &self,
+        slot: impl FnOnce() -> Option<&'a Slot>,
+        field: impl FnOnce() -> Option<&'a HeaderValue>,
+        action: Action,
+    ) -> Option<()> {
         if action == Action::Nothing {
             return Some(());
         }
-        let slot = request.extensions().get::<Slot>()?;
+        let slot = slot()?;
         let mut open = match action {
             Action::Create(_) | Action::Prepare(_) => self.create()?,
-            _ => self.open(request.headers())?,
+            Action::ExpectEmpty => return self.opens_nothing(field()),
+            _ => self.open(field()?)?,
         };
         match action {
-            Action::Nothing => {}
+            Action::Nothing | Action::ExpectEmpty => {}
             Action::Read => {
                 black_box(open.count()?);
             }
@@ -181,19 +183,25 @@ impl Floor {
             Action::Prepare(content) => {
                 let mut numbers = 0..content.profiles;
                 numbers.try_for_each(|number| open.insert(&profile_key(number), &ADA))?;
+                let mut numbers = 0..content.texts;
+                numbers.try_for_each(|number| open.insert(&text_key(number), &content.text()))?;
                 open.insert(COUNT, &0)?;
             }
-            Action::Expect(_, count) => assert_eq!(open.count(), count),
-            Action::ExpectEmpty => return None,
+            Action::Expect(content, count) => open.expect(content, count),
         }
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(open);
         Some(())
     }
 
+    fn opens_nothing(&self, field: Option<&HeaderValue>) -> Option<()> {
+        let open = field.and_then(|field| self.open(field));
+        open.is_none().then_some(())
+    }
+
     #[inline]
-    fn open(&self, headers: &HeaderMap) -> Option<Open> {
+    fn open(&self, field: &HeaderValue) -> Option<Open> {
         let mut token = URL_SAFE_NO_PAD
-            .decode_to_vec(find_cookie(headers.get(header::COOKIE)?.as_bytes())?)
+            .decode_to_vec(find_cookie(field.as_bytes())?)
             .ok()?;
         if !token.starts_with(&self.head) {
             return None;
@@ -358,7 +366,23 @@ impl Floor {
 
 impl Open {
     fn count(&self) -> Option<u64> {
-        let (_, value) = self.find(COUNT)?;
+        self.get(COUNT)
+    }
+
+    fn expect(&self, content: Content, count: Option<u64>) {
+        for number in 0..content.profiles {
+            let profile: Option<Profile> = self.get(&profile_key(number));
+            assert_eq!(profile, Some(ADA.to_owned()));
+        }
+        for number in 0..content.texts {
+            let text: Option<String> = self.get(&text_key(number));
+            assert_eq!(text, Some(content.text()));
+        }
+        assert!(count.is_none() || self.count() == count);
+    }
+
+    fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        let (_, value) = self.find(key)?;
         serde_json::from_slice(self.bytes.get(value)?).ok()
     }
 
@@ -439,49 +463,6 @@ fn zero_nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; NONCE_LEN])
 }
 
-/// A service with the floor around it.
-#[inline]
-pub fn endpoint(floor: &Arc<Floor>, action: Action) -> Box<dyn Endpoint> {
-    let (around, within) = (Arc::clone(floor), Arc::clone(floor));
-    let service = service_fn(move |request: Request<()>| {
-        within
-            .handle(&request, action)
-            .expect("the cookie is valid");
-        ready(Ok::<_, Infallible>(Response::new(())))
-    });
-    Box::new(Floored {
-        floor: around,
-        service,
-    })
-}
-
-struct Floored<S> {
-    floor: Arc<Floor>,
-    service: S,
-}
-
-impl<S> Exchange for Floored<S>
-where
-    S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
-{
-    type Request = Request<()>;
-    type Response = Response<()>;
-
-    fn request(field: Option<&Bytes>) -> Request<()> {
-        Plain::<S, Now>::request(field)
-    }
-
-    fn call(&mut self, request: Request<()>) -> Response<()> {
-        self.floor.around(request, |request| {
-            answer(self.service.call(request)).unwrap_or_else(|never| match never {})
-        })
-    }
-
-    fn set_cookies(response: &Response<()>) -> Vec<String> {
-        Plain::<S, Now>::set_cookies(response)
-    }
-}
-
 struct Length(usize);
 
 impl KeyType for Length {
@@ -512,4 +493,44 @@ fn random<const N: usize>() -> Option<[u8; N]> {
 #[inline]
 fn now() -> u64 {
     Clock::system().now().as_secs()
+}
+
+/// One that does what it is given, with the same store or key as the others of its side.
+pub type Make<'a> = &'a dyn Fn(Action) -> Box<dyn Endpoint>;
+
+/// Sees to it that the floor does the same job: in a cookie, each side counts on in what the other
+/// has made. A record in memory is known to one side alone.
+///
+/// # Panics
+///
+/// If it does not.
+pub fn check(kind: Kind, silverback: Make<'_>, floor: Make<'_>) {
+    let length = serde_json::to_vec(&ADA).map(|json| json.len()).ok();
+    assert_eq!(
+        length,
+        Some(119),
+        "with the counter it is 120 bytes of JSON"
+    );
+    if kind == Kind::Memory {
+        check_pair(silverback, silverback);
+        check_pair(floor, floor);
+    } else {
+        check_pair(silverback, floor);
+        check_pair(floor, silverback);
+    }
+}
+
+fn check_pair(first: Make<'_>, second: Make<'_>) {
+    let content = Content::profiles(2);
+    let mut browser = Browser::default();
+    browser.visit(&mut *first(Action::Prepare(content)));
+    let prepared = browser.field().len();
+    for (side, action) in [
+        (second, Action::Count),
+        (first, Action::Count),
+        (second, Action::Expect(content, Some(2))),
+    ] {
+        browser.visit(&mut *side(action));
+        assert_eq!(browser.field().len(), prepared);
+    }
 }

@@ -24,6 +24,7 @@
 mod baseline;
 mod callgrind;
 mod cost;
+mod floor;
 mod footprint;
 mod profile;
 mod subjects;

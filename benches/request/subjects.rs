@@ -3,13 +3,13 @@
 use std::{io, sync::Arc};
 
 use kit::{
-    browser::Browser,
-    endpoint::Endpoint,
-    floor::{self, Floor},
-    scenario::{ADA, Action, Content, EXTRACTED, LARGE, MORE, SEVEN, Scenario, Way},
+    floor::Floor,
+    scenario::{EXTRACTED, LARGE, MORE, SEVEN, Scenario, Way},
     sessions::{self, Kind},
     subject::Subject,
 };
+
+use crate::floor;
 
 /// What is measured in a scenario, in this order. The floor is of one session in the extensions.
 pub(crate) struct Subjects {
@@ -68,44 +68,13 @@ pub(crate) fn find(name: &str) -> io::Result<Scenario> {
     found.ok_or_else(|| io::Error::other(format!("no scenario {name}")))
 }
 
-/// Sees to it that the floor does the same job: in a cookie, each side counts on in what the other
-/// has made.
+/// Sees to it that the floor does the same job.
 pub(crate) fn check() {
-    let length = serde_json::to_vec(&ADA).map(|json| json.len()).ok();
-    assert_eq!(
-        length,
-        Some(119),
-        "with the counter it is 120 bytes of JSON"
-    );
     for kind in Kind::ALL {
         let scenario = &SEVEN[0];
         let layer = sessions::layer(kind.backend(), 1);
         let floor = Arc::new(Floor::new(kind));
         let ours = |action| sessions::endpoint(&layer, scenario.way, scenario.used, action);
-        let theirs = |action| floor::endpoint(&floor, action);
-        if kind == Kind::Memory {
-            check_pair(&ours, &ours);
-            check_pair(&theirs, &theirs);
-        } else {
-            check_pair(&ours, &theirs);
-            check_pair(&theirs, &ours);
-        }
-    }
-}
-
-type Make<'a> = &'a dyn Fn(Action) -> Box<dyn Endpoint>;
-
-fn check_pair(first: Make<'_>, second: Make<'_>) {
-    let content = Content::profiles(2);
-    let mut browser = Browser::default();
-    browser.visit(&mut *first(Action::Prepare(content)));
-    let prepared = browser.field().len();
-    for (side, action) in [
-        (second, Action::Count),
-        (first, Action::Count),
-        (second, Action::Expect(content, Some(2))),
-    ] {
-        browser.visit(&mut *side(action));
-        assert_eq!(browser.field().len(), prepared);
+        kit::floor::check(kind, &ours, &|action| floor::endpoint(&floor, action));
     }
 }

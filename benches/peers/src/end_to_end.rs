@@ -1,79 +1,65 @@
 //! Requests over loopback to axum with sessions, beside axum without: CPU time and requests per
 //! second.
 
-use std::{error::Error, io, process::Command};
+use std::{error::Error, io, process::Command, time::Instant};
 
 use kit::{
     page::Page,
     scenario::{EXTRACTED, Scenario},
     table::{markdown, number},
-    time::median,
+    time::{median, percentile},
 };
 
 use crate::{
     effort::Effort,
-    server::{self, Server},
-    systems::{Kind, SYSTEMS, System},
+    server::{Server, Who},
+    subject,
+    systems::{self, FLOORS, Kind},
     versions,
 };
 
+/// The part of the time in which a server is busy, or wrk is too slow or the machine too busy.
+const ENOUGH_TO_DO: f64 = 0.9;
 const SCENARIOS: [&str; 2] = ["E2", "E4"];
 
-/// A table for each scenario, if there is a load generator; `own` is of silverback alone.
-pub(crate) fn put(effort: Effort, own: bool, page: &Page) -> Result<(), Box<dyn Error>> {
+/// A table for each scenario, if there is a load generator; with names, of those alone that have one
+/// of them in theirs.
+pub(crate) fn put(effort: Effort, only: &[String], page: &Page) -> Result<(), Box<dyn Error>> {
     if versions::wrk().is_none() {
         println!("Skipped: wrk is not installed (`apt-get install wrk`).");
         return Ok(());
     }
-    let bare = Server::start(server::BARE)?;
-    let mut guests = Vec::new();
-    for (index, system) in SYSTEMS.iter().enumerate() {
-        let has_router = (system.new)().router(&[]).is_some();
-        let is_asked_for = !own || system.name == "silverback";
-        if has_router && system.kind != Kind::Nothing && is_asked_for {
-            let server = Server::start(&index.to_string())?;
-            let session = server
-                .session()
-                .map_err(|error| io::Error::other(format!("{}: {error}", system.name)))?;
-            guests.push(Guest {
-                system: Some(system),
-                server,
-                session,
-                turns: Vec::new(),
-            });
+    systems::check_floors();
+    subject::check(FLOORS);
+    let is_asked_for = |who: &Who| match who {
+        Who::Bare | Who::Idle => true,
+        Who::System(system) => {
+            only.is_empty() || only.iter().any(|name| system.name.contains(&**name))
         }
-    }
-    let session = guests
-        .first()
-        .map(|guest| guest.session.clone())
-        .unwrap_or_default();
-    guests.push(Guest {
-        system: None,
-        server: Server::start(server::IDLE)?,
-        session,
-        turns: Vec::new(),
-    });
+    };
+    let asked_for: Vec<_> = Who::all().filter(is_asked_for).collect();
     let scenarios = EXTRACTED.iter();
     for scenario in scenarios.filter(|scenario| SCENARIOS.contains(&scenario.name)) {
         eprintln!("{}: {}", scenario.name, scenario.text);
-        measure(scenario, &bare, &mut guests, effort)?;
+        let able = asked_for.iter().filter(|who| who.serves(scenario.action));
+        let guests = measure(scenario, able.copied(), effort.loads)?;
         let name = format!("end-to-end-{}", scenario.name);
         page.put(&name, &markdown(&table(scenario, &guests)))?;
+        warn_if_idle(&guests);
     }
-    let systems = guests.iter().filter_map(|guest| guest.system);
+    let systems = asked_for.iter().filter_map(|who| match who {
+        Who::System(system) => Some(*system),
+        Who::Bare | Who::Idle => None,
+    });
     page.put("machine-end-to-end", &versions::end_to_end(systems))
 }
 
-/// A system on its server; without one, a layer that does nothing.
 struct Guest {
-    system: Option<&'static System>,
-    server: Server,
-    /// The cookies of its session.
-    session: String,
+    who: Who,
     turns: Vec<Turn>,
 }
 
-/// What a load has cost, and what the same load on the bare server has right before.
+/// What a load has cost, and what the same load on a bare server has right before.
 #[derive(Clone, Copy, Debug)]
 struct Turn {
     bare: Load,
@@ -86,41 +72,50 @@ struct Load {
     cpu: f64,
     /// Requests per second.
     rate: f64,
+    /// Which part of the time the server has had a processor.
+    busy: f64,
 }
 
 /// As [`kit::time::above_bare`] does, in turns.
 fn measure(
     scenario: &Scenario,
-    bare: &Server,
-    guests: &mut [Guest],
-    effort: Effort,
-) -> io::Result<()> {
-    for guest in &mut *guests {
-        guest.turns.clear();
-    }
-    let busy = |guest: &&mut Guest| {
-        guest
-            .system
-            .is_none_or(|system| (system.new)().endpoint(scenario.action).is_some())
+    all: impl Iterator<Item = Who>,
+    rounds: usize,
+) -> io::Result<Vec<Guest>> {
+    let guest = |who| Guest {
+        who,
+        turns: Vec::new(),
     };
-    for round in 0..effort.loads {
-        let mut turns: Vec<_> = guests.iter_mut().filter(busy).collect();
+    let mut guests: Vec<_> = all.map(guest).collect();
+    for round in 0..rounds {
+        let mut turns: Vec<_> = guests.iter_mut().collect();
         let first = round % turns.len();
         turns.rotate_left(first);
         for guest in turns {
-            let bare = load(bare, scenario, &guest.session)?;
-            let own = load(&guest.server, scenario, &guest.session)?;
-            guest.turns.push(Turn { bare, own });
+            let turn = turn(scenario, guest.who);
+            let turn =
+                turn.map_err(|error| io::Error::other(format!("{}: {error}", guest.who.name())))?;
+            guest.turns.push(turn);
         }
     }
-    guests
-        .iter()
-        .try_for_each(|guest| guest.server.check(&guest.session))
+    Ok(guests)
+}
+
+/// Both servers are new, so what depends on where a process has its memory is in the spread.
+fn turn(scenario: &Scenario, who: Who) -> io::Result<Turn> {
+    let (bare, own) = (Server::start(Who::Bare)?, Server::start(who)?);
+    let session = own.session()?;
+    let turn = Turn {
+        bare: load(&bare, scenario, &session)?,
+        own: load(&own, scenario, &session)?,
+    };
+    own.check(&session)?;
+    Ok(turn)
 }
 
 /// A second of as many requests as 32 connections that stay open get answered.
 fn load(server: &Server, scenario: &Scenario, session: &str) -> io::Result<Load> {
-    let before = server.cpu()?;
+    let (start, before) = (Instant::now(), server.cpu()?);
     let output = Command::new("wrk")
         .args([
             "--threads=1",
@@ -131,7 +126,7 @@ fn load(server: &Server, scenario: &Scenario, session: &str) -> io::Result<Load>
         .arg(format!("Cookie: {session}"))
         .arg(format!("http://{}/{}", server.address, scenario.name))
         .output()?;
-    let time = server.cpu()? - before;
+    let (time, wall) = (server.cpu()? - before, start.elapsed());
     let text = String::from_utf8_lossy(&output.stdout);
     let failed =
         !output.status.success() || text.contains("Socket errors") || text.contains("Non-2xx");
@@ -151,58 +146,65 @@ fn load(server: &Server, scenario: &Scenario, session: &str) -> io::Result<Load>
         (Some(requests), Some(rate)) if !failed => Ok(Load {
             cpu: time / 1000.0 / requests,
             rate,
+            busy: time / wall.as_nanos() as f64,
         }),
         _ => Err(io::Error::other(format!("wrk: {text}"))),
     }
 }
 
-/// Rows by kind, below that of the bare server.
+/// A server that waits for wrk does each request by itself, and not those of a whole round of its
+/// sockets, which costs more.
+fn warn_if_idle(guests: &[Guest]) {
+    for guest in guests {
+        let busy = median(guest.turns.iter().map(|turn| turn.own.busy).collect());
+        if busy < ENOUGH_TO_DO {
+            let (kind, name) = (guest.who.kind().title(), guest.who.name());
+            eprintln!(
+                "{name} ({kind}) had a processor for {:.0} % of the time.",
+                busy * 100.0
+            );
+        }
+    }
+}
+
+/// Rows by kind, below those without sessions.
 fn table(scenario: &Scenario, guests: &[Guest]) -> Vec<Vec<String>> {
     let title = format!("{}: {}", scenario.name, scenario.text);
     let head = [
         &title,
         "µs of CPU time",
+        "above bare axum",
         "to bare axum",
         "requests per second",
         "to bare axum",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    let bare = guests
-        .iter()
-        .flat_map(|guest| &guest.turns)
-        .map(|turn| Turn {
-            own: turn.bare,
-            ..*turn
-        });
-    rows.push(row("bare axum", &bare.collect::<Vec<_>>()));
-    let kinds = [Kind::Encrypted, Kind::Signed, Kind::Memory];
-    for kind in [None].into_iter().chain(kinds.map(Some)) {
-        rows.extend(kind.map(|kind| vec![format!("**{}**", kind.title())]));
-        let guests = guests
+    for kind in Kind::ALL {
+        let mut guests = guests
             .iter()
-            .filter(|guest| guest.system.map(|system| system.kind) == kind);
-        let guests = guests.filter(|guest| !guest.turns.is_empty());
-        let name = |guest: &Guest| {
-            guest
-                .system
-                .map_or("axum with a layer that does nothing", |system| system.name)
-        };
-        rows.extend(guests.map(|guest| row(name(guest), &guest.turns)));
+            .filter(|guest| guest.who.kind() == kind)
+            .peekable();
+        if kind != Kind::Nothing && guests.peek().is_some() {
+            rows.push(vec![format!("**{}**", kind.title())]);
+        }
+        rows.extend(guests.map(|guest| row(guest.who.name(), &guest.turns)));
     }
     rows
 }
 
-/// Medians of all turns.
+/// Medians of all turns, and the quartiles of the ratios.
 fn row(name: &str, turns: &[Turn]) -> Vec<String> {
-    let median = |value: fn(&Turn) -> f64| median(turns.iter().map(value).collect());
-    let cpu = format!("{:.2}", median(|turn| turn.own.cpu));
-    let cpu_ratio = format!("{:.2}x", median(|turn| turn.own.cpu / turn.bare.cpu));
-    let rate_ratio = format!("{:.2}", median(|turn| turn.own.rate / turn.bare.rate));
+    let of = |value: fn(&Turn) -> f64| turns.iter().map(value).collect::<Vec<_>>();
+    let ratio = |value: fn(&Turn) -> f64, unit: &str| {
+        let [low, middle, high] = [25, 50, 75].map(|percent| percentile(of(value), percent));
+        format!("{middle:.2}{unit} ({low:.2}–{high:.2})")
+    };
     vec![
         name.to_owned(),
-        cpu,
-        cpu_ratio,
-        number(median(|turn| turn.own.rate)),
-        rate_ratio,
+        format!("{:.2}", median(of(|turn| turn.own.cpu))),
+        format!("{:.2}", median(of(|turn| turn.own.cpu - turn.bare.cpu))),
+        ratio(|turn| turn.own.cpu / turn.bare.cpu, "x"),
+        number(median(of(|turn| turn.own.rate))),
+        ratio(|turn| turn.own.rate / turn.bare.rate, ""),
     ]
 }

@@ -44,8 +44,8 @@ struct Options {
     writes: bool,
     /// Counts alone, which a busy machine does not change.
     counts: bool,
-    /// End to end, silverback alone: it is no whole table, and is printed.
-    own: bool,
+    /// End to end, parts of the names of those that are asked for; nothing asks for all.
+    only: Vec<String>,
     /// Where the sessions in files are.
     parent: PathBuf,
 }
@@ -62,7 +62,7 @@ fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match *arguments {
-        ["--serve", who] => return Ok(server::run(who)?),
+        ["--serve", kind, name] => return Ok(server::run(kind, name)?),
         [CHILD, scenario, calls] => return run_counted(&find(scenario)?, calls.parse()?),
         _ => {}
     }
@@ -77,7 +77,7 @@ fn main() -> Result<(), Failure> {
         Mode::EndToEnd => {
             let runtime = no_runtime()?;
             let _guard = runtime.enter();
-            end_to_end::put(options.effort, options.own, &page)
+            end_to_end::put(options.effort, &options.only, &page)
         }
         Mode::Stores => put_stores(options.effort.is_full, &page),
     }
@@ -90,10 +90,14 @@ impl Options {
             effort: Effort::FULL,
             writes: false,
             counts: false,
-            own: false,
+            only: Vec::new(),
             parent: env::temp_dir(),
         };
         for argument in arguments {
+            if let Some(names) = argument.strip_prefix("--only=") {
+                options.only = names.split(',').map(str::to_owned).collect();
+                continue;
+            }
             match *argument {
                 "--cycles" => options.mode = Mode::Cycles,
                 "--end-to-end" => options.mode = Mode::EndToEnd,
@@ -101,13 +105,12 @@ impl Options {
                 "--quick" => options.effort = Effort::QUICK,
                 "--write" => options.writes = true,
                 "--counts" => options.counts = true,
-                "--own" => options.own = true,
                 parent if !parent.starts_with('-') => options.parent = PathBuf::from(parent),
-                _ => return Err("the arguments are --cycles, --end-to-end, --stores, --quick, --counts, --own, --write, and a directory for sessions in files".into()),
+                _ => return Err("the arguments are --cycles, --end-to-end, --stores, --quick, --counts, --only=names, --write, and a directory for sessions in files".into()),
             }
         }
-        if options.own && options.writes {
-            return Err("--own prints".into());
+        if !options.only.is_empty() && (options.writes || options.mode != Mode::EndToEnd) {
+            return Err("--only is for --end-to-end, which prints then".into());
         }
         Ok(options)
     }
@@ -131,7 +134,7 @@ fn put_stores(_is_full: bool, _page: &Page) -> Result<(), Failure> {
 fn requests(options: &Options, page: &Page) -> Result<(), Failure> {
     let guard_of = no_runtime()?;
     let guard = guard_of.enter();
-    subject::check();
+    subject::check(SYSTEMS);
     let column = |scenario: &Scenario| column(scenario, options);
     let columns = EXTRACTED
         .iter()

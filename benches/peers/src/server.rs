@@ -20,12 +20,18 @@ use kit::{
     time::process_time,
 };
 
-use crate::systems::SYSTEMS;
+use crate::systems::{FLOORS, Kind, SYSTEMS, System};
 
-/// axum alone.
-pub(crate) const BARE: &str = "bare";
-/// axum with a layer that does nothing, which is what any layer costs.
-pub(crate) const IDLE: &str = "idle";
+/// Who serves.
+#[derive(Clone, Copy)]
+pub(crate) enum Who {
+    /// axum alone.
+    Bare,
+    /// axum with a layer that does nothing, which is what any layer costs.
+    Idle,
+    /// One of [`FLOORS`] and [`SYSTEMS`] that is for axum.
+    System(&'static System),
+}
 
 /// The requests of [`crate::end_to_end`], and those before and after them.
 const ROUTES: [(&str, Action); 5] = [
@@ -41,13 +47,16 @@ const ONE: Content = Content::profiles(1);
 ///
 /// One thread does everything, so that the server's share of the machine is one processor, whatever
 /// it serves.
-pub(crate) fn run(who: &str) -> io::Result<()> {
+pub(crate) fn run(kind: &str, name: &str) -> io::Result<()> {
     runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
         .block_on(async {
             let cpu = get(|| ready(process_time().as_nanos().to_string()));
-            let router = router(who)
+            let mut all = Who::all();
+            let router = all
+                .find(|who| who.kind().title() == kind && who.name() == name)
+                .and_then(Who::router)
                 .ok_or_else(|| io::Error::other("nobody of that name is for axum"))?
                 .route("/cpu", cpu);
             let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -61,26 +70,65 @@ pub(crate) fn run(who: &str) -> io::Result<()> {
         })
 }
 
-fn router(who: &str) -> Option<Router> {
-    let bare = || bare_router(&ROUTES.map(|(path, _)| path));
-    match who {
-        BARE => Some(bare()),
-        IDLE => Some(bare().layer(Identity::new())),
-        index => (SYSTEMS.get(index.parse::<usize>().ok()?)?.new)().router(&ROUTES),
+impl Who {
+    /// By kind, the floor of each before the others.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        let of = |kind| {
+            let systems = FLOORS.iter().chain(SYSTEMS);
+            systems.filter(move |system| system.kind == kind)
+        };
+        let systems = Kind::KEPT.into_iter().flat_map(of).map(Self::System);
+        [Self::Bare, Self::Idle].into_iter().chain(systems)
+    }
+
+    /// Whether it has anything to do for a handler that does this.
+    pub(crate) fn serves(self, action: Action) -> bool {
+        match self {
+            Self::Bare | Self::Idle => true,
+            Self::System(system) => {
+                let sessions = (system.new)();
+                sessions.router(&[]).is_some() && sessions.endpoint(action).is_some()
+            }
+        }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Bare => "bare axum",
+            Self::Idle => "axum with a layer that does nothing",
+            Self::System(system) => system.name,
+        }
+    }
+
+    pub(crate) const fn kind(self) -> Kind {
+        match self {
+            Self::Bare | Self::Idle => Kind::Nothing,
+            Self::System(system) => system.kind,
+        }
+    }
+
+    fn router(self) -> Option<Router> {
+        let bare = || bare_router(&ROUTES.map(|(path, _)| path));
+        match self {
+            Self::Bare => Some(bare()),
+            Self::Idle => Some(bare().layer(Identity::new())),
+            Self::System(system) => (system.new)().router(&ROUTES),
+        }
     }
 }
 
 pub(crate) struct Server {
+    who: Who,
     child: Child,
     pub(crate) address: String,
 }
 
 impl Server {
-    /// Serves [`BARE`], [`IDLE`], or that of [`SYSTEMS`] with this index.
-    pub(crate) fn start(who: &str) -> io::Result<Self> {
+    /// In a new process, so that no two turns have the same luck with where things are in memory.
+    pub(crate) fn start(who: Who) -> io::Result<Self> {
         let mut command = Command::new(env::current_exe()?);
         let mut child = command
-            .args(["--serve", who])
+            .args(["--serve", who.kind().title(), who.name()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -89,13 +137,18 @@ impl Server {
             BufReader::new(output).read_line(&mut line)?;
         }
         Ok(Self {
+            who,
             child,
             address: line.trim().to_owned(),
         })
     }
 
-    /// The cookies of a session that has a profile, and counted up to 2 by two requests.
+    /// The cookies of a session that has a profile, and counted up to 2 by two requests; without
+    /// sessions, others that are as long.
     pub(crate) fn session(&self) -> io::Result<String> {
+        if matches!(self.who, Who::Bare | Who::Idle) {
+            return Ok(format!("session={}", "x".repeat(300)));
+        }
         let mut browser = Browser::default();
         browser.keep(self.get("/prepare", "")?.0);
         for path in ["/E4", "/E4", "/expect-2"] {

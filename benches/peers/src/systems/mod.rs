@@ -3,6 +3,7 @@
 mod actix_session;
 mod axum_extra;
 mod axum_session;
+mod floor;
 mod silverback;
 mod tower_sessions;
 mod tower_sessions_cookie_store;
@@ -32,6 +33,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Those of sessions.
+    pub(crate) const KEPT: [Self; 3] = [Self::Encrypted, Self::Signed, Self::Memory];
     pub(crate) const ALL: [Self; 4] = [Self::Nothing, Self::Encrypted, Self::Signed, Self::Memory];
 
     pub(crate) const fn title(self) -> &'static str {
@@ -82,6 +85,8 @@ pub(crate) fn handlers(
             router.route(path, handler(action))
         })
 }
+
+pub(crate) use self::floor::check as check_floors;
 
 pub(crate) struct System {
     pub(crate) kind: Kind,
@@ -166,6 +171,15 @@ pub(crate) const SYSTEMS: &[System] = &[
         axum_session::plain,
     ),
 ];
+
+/// What each kind takes at least, beside silverback on a server.
+pub(crate) const FLOORS: &[System] = &[
+    tower(Kind::Encrypted, FLOOR, "ring", floor::encrypted),
+    tower(Kind::Signed, FLOOR, "ring", floor::signed),
+    tower(Kind::Memory, FLOOR, "ring", floor::memory),
+];
+
+const FLOOR: &str = "the least code";
 
 const fn tower(
     kind: Kind,

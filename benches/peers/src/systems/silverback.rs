@@ -21,7 +21,7 @@ pub(super) fn memory() -> Box<dyn Sessions> {
     layer(Kind::Memory)
 }
 
-fn layer(kind: Kind) -> Box<dyn Sessions> {
+pub(super) fn layer(kind: Kind) -> Box<dyn Sessions> {
     Box::new(sessions::layer(kind.backend(), 1))
 }
 
