@@ -1,6 +1,11 @@
 //! With what something was measured.
 
-use std::{env, fs, path::Path, process::Command, thread};
+use std::{env, fs, io, path::Path, process::Command, thread};
+
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    unistd::Pid,
+};
 
 /// One sentence: the sources, the compiler, the system, the processor, and what else is given.
 pub fn sentence(more: &[Option<String>]) -> String {
@@ -42,6 +47,20 @@ pub fn processor() -> String {
         "{threads} threads of {}",
         model.map_or("an unknown processor", |model| model.1)
     )
+}
+
+/// The numbers of those that this process may run on.
+pub fn processors() -> io::Result<Vec<usize>> {
+    let all = sched_getaffinity(Pid::this())?;
+    let is_set = |number: &usize| all.is_set(*number).unwrap_or(false);
+    Ok((0..CpuSet::count()).filter(is_set).collect())
+}
+
+/// Has this process, and those that it starts, run on this one alone.
+pub fn stay_on(processor: usize) -> io::Result<()> {
+    let mut one = CpuSet::new();
+    one.set(processor)?;
+    Ok(sched_setaffinity(Pid::this(), &one)?)
 }
 
 /// The kind of file system that a directory is on.

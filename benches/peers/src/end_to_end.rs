@@ -4,6 +4,7 @@
 use std::{error::Error, io, process::Command, time::Instant};
 
 use kit::{
+    machine,
     page::Page,
     scenario::{EXTRACTED, Scenario},
     table::{markdown, number},
@@ -29,6 +30,9 @@ pub(crate) fn put(effort: Effort, only: &[String], page: &Page) -> Result<(), Bo
         println!("Skipped: wrk is not installed (`apt-get install wrk`).");
         return Ok(());
     }
+    let &[ours, .., theirs] = &*machine::processors()? else {
+        return Err("wrk and a server take a processor each".into());
+    };
     systems::check_floors();
     subject::check(FLOORS);
     let is_asked_for = |who: &Who| match who {
@@ -38,20 +42,23 @@ pub(crate) fn put(effort: Effort, only: &[String], page: &Page) -> Result<(), Bo
         }
     };
     let asked_for: Vec<_> = Who::all().filter(is_asked_for).collect();
-    let scenarios = EXTRACTED.iter();
-    for scenario in scenarios.filter(|scenario| SCENARIOS.contains(&scenario.name)) {
-        eprintln!("{}: {}", scenario.name, scenario.text);
-        let able = asked_for.iter().filter(|who| who.serves(scenario.action));
-        let guests = measure(scenario, able.copied(), effort.loads)?;
-        let name = format!("end-to-end-{}", scenario.name);
-        page.put(&name, &markdown(&table(scenario, &guests)))?;
-        warn_if_idle(&guests);
-    }
     let systems = asked_for.iter().filter_map(|who| match who {
         Who::System(system) => Some(*system),
         Who::Bare | Who::Idle => None,
     });
-    page.put("machine-end-to-end", &versions::end_to_end(systems))
+    let versions = versions::end_to_end(systems);
+    // wrk is there too.
+    machine::stay_on(ours)?;
+    let scenarios = EXTRACTED.iter();
+    for scenario in scenarios.filter(|scenario| SCENARIOS.contains(&scenario.name)) {
+        eprintln!("{}: {}", scenario.name, scenario.text);
+        let able = asked_for.iter().filter(|who| who.serves(scenario.action));
+        let guests = measure(scenario, able.copied(), theirs, effort.loads)?;
+        let name = format!("end-to-end-{}", scenario.name);
+        page.put(&name, &markdown(&table(scenario, &guests)))?;
+        warn_if_idle(&guests);
+    }
+    page.put("machine-end-to-end", &versions)
 }
 
 struct Guest {
@@ -80,6 +87,7 @@ struct Load {
 fn measure(
     scenario: &Scenario,
     all: impl Iterator<Item = Who>,
+    processor: usize,
     rounds: usize,
 ) -> io::Result<Vec<Guest>> {
     let guest = |who| Guest {
@@ -92,7 +100,7 @@ fn measure(
         let first = round % turns.len();
         turns.rotate_left(first);
         for guest in turns {
-            let turn = turn(scenario, guest.who);
+            let turn = turn(scenario, guest.who, processor);
             let turn =
                 turn.map_err(|error| io::Error::other(format!("{}: {error}", guest.who.name())))?;
             guest.turns.push(turn);
@@ -102,8 +110,11 @@ fn measure(
 }
 
 /// Both servers are new, so what depends on where a process has its memory is in the spread.
-fn turn(scenario: &Scenario, who: Who) -> io::Result<Turn> {
-    let (bare, own) = (Server::start(Who::Bare)?, Server::start(who)?);
+fn turn(scenario: &Scenario, who: Who, processor: usize) -> io::Result<Turn> {
+    let (bare, own) = (
+        Server::start(Who::Bare, processor)?,
+        Server::start(who, processor)?,
+    );
     let session = own.session()?;
     let turn = Turn {
         bare: load(&bare, scenario, &session)?,
@@ -202,7 +213,7 @@ fn row(name: &str, turns: &[Turn]) -> Vec<String> {
     vec![
         name.to_owned(),
         format!("{:.2}", median(of(|turn| turn.own.cpu))),
-        format!("{:.2}", median(of(|turn| turn.own.cpu - turn.bare.cpu))),
+        format!("{:.2}", median(of(|turn| turn.own.cpu - turn.bare.cpu))).replace('-', "−"),
         ratio(|turn| turn.own.cpu / turn.bare.cpu, "x"),
         number(median(of(|turn| turn.own.rate))),
         ratio(|turn| turn.own.rate / turn.bare.rate, ""),

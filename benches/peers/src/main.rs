@@ -18,6 +18,7 @@ use std::{env, error::Error, path::PathBuf};
 
 use kit::{
     count::{self, Stepped},
+    machine,
     page::Page,
     scenario::{EXTRACTED, MORE, Scenario},
     time::{Pair, above_bare},
@@ -62,7 +63,10 @@ fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match *arguments {
-        ["--serve", kind, name] => return Ok(server::run(kind, name)?),
+        ["--serve", kind, name, processor] => {
+            machine::stay_on(processor.parse()?)?;
+            return Ok(server::run(kind, name)?);
+        }
         [CHILD, scenario, calls] => return run_counted(&find(scenario)?, calls.parse()?),
         _ => {}
     }

@@ -125,10 +125,11 @@ pub(crate) struct Server {
 
 impl Server {
     /// In a new process, so that no two turns have the same luck with where things are in memory.
-    pub(crate) fn start(who: Who) -> io::Result<Self> {
+    pub(crate) fn start(who: Who, processor: usize) -> io::Result<Self> {
         let mut command = Command::new(env::current_exe()?);
         let mut child = command
             .args(["--serve", who.kind().title(), who.name()])
+            .arg(processor.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
