@@ -226,6 +226,9 @@ enum Source {
 impl Clock {
     /// Makes a clock that reads the system's time: the default of layers and stores.
     ///
+    /// On Linux, with the feature `filesystem`, that is the time of the kernel's last tick, which is
+    /// up to 10 ms behind [`SystemTime`].
+    ///
     /// ```
     /// # use silverback::{Clock, Timestamp};
     /// assert!(Clock::system().now() > Timestamp::from_secs(1_700_000_000));
