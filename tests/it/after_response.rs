@@ -2,7 +2,7 @@
 
 use http::{Request, Response};
 use silverback::{ErrorKind, Session};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{
@@ -63,6 +63,27 @@ async fn writes_are_errors() {
         let (read, response) = world.visit(jar, read).await;
         assert_eq!(read, Some(1));
         assert!(no_cookie(&response));
+    }
+}
+
+/// What the response saved is done: its closures live no longer.
+#[tokio::test]
+async fn what_was_saved_is_let_go() {
+    for kind in Kind::SIMPLE {
+        let world = kind.world();
+        let held = Arc::new(());
+        let of_update = Arc::clone(&held);
+        let (late, _) = world
+            .visit(&mut Jar::default(), async |session| {
+                let held = Arc::clone(&of_update);
+                let count = move |n: &mut usize| *n += Arc::strong_count(&held);
+                session.update("n", count).unwrap();
+                session
+            })
+            .await;
+        drop(of_update);
+        assert_eq!(Arc::strong_count(&held), 1);
+        drop(late);
     }
 }
 
