@@ -31,7 +31,7 @@ pin_project! {
         #[pin]
         state: State<F, B>,
         registry: Closing,
-        responder: Arc<R>,
+        responder: R,
         head: Head,
     }
 }
@@ -54,7 +54,7 @@ impl Drop for Closing {
 }
 
 impl<F, B, R> ResponseFuture<F, B, R> {
-    pub(crate) fn new(inner: F, registry: Arc<Registry>, responder: Arc<R>, head: Head) -> Self {
+    pub(crate) fn new(inner: F, registry: Arc<Registry>, responder: R, head: Head) -> Self {
         Self {
             state: State::Handling { inner },
             registry: Closing(registry),
@@ -90,7 +90,7 @@ where
                             return Poll::Ready(Ok(response));
                         }
                         Commit::Done(committed) => {
-                            let responder = &**this.responder;
+                            let responder = &*this.responder;
                             let request = (&*this.head, &**registry);
                             return Poll::Ready(Ok(finish(
                                 response, committed, responder, request,
@@ -105,7 +105,7 @@ where
                 StateProj::Committing { commit, response } => {
                     let committed = ready!(commit.as_mut().poll(cx));
                     let response = response.take().expect("polled again after it was ready");
-                    let responder = &**this.responder;
+                    let responder = &*this.responder;
                     let request = (&*this.head, &*this.registry.0);
                     return Poll::Ready(Ok(finish(response, committed, responder, request)));
                 }

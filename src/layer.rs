@@ -37,7 +37,7 @@ use crate::{
 /// other to the outer layers, which save nothing then.
 pub struct SessionLayer<R = DefaultResponder> {
     shared: Shared,
-    responder: Arc<R>,
+    responder: R,
 }
 
 impl SessionLayer {
@@ -85,7 +85,7 @@ impl SessionLayer {
         };
         Self {
             shared,
-            responder: Arc::new(DefaultResponder),
+            responder: DefaultResponder,
         }
         .try_with(config)
     }
@@ -152,6 +152,7 @@ impl<R> SessionLayer<R> {
     /// Changes the response to a request whose sessions could not be saved; see
     /// [`Responder`](crate::Responder).
     ///
+    ///
     /// ```
     /// use http::Response;
     /// use silverback::{FailedCommit, Keys, SessionConfig, SessionLayer};
@@ -165,11 +166,43 @@ impl<R> SessionLayer<R> {
     /// );
     /// # Ok::<(), silverback::KeyError>(())
     /// ```
+    ///
+    /// Each request has a clone of the responder. One that is large or has no `Clone` goes into an
+    /// [`Arc`]:
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use http::Response;
+    /// use silverback::{FailedCommit, Keys, Responder, SessionConfig, SessionLayer};
+    ///
+    /// struct Page {
+    ///     text: String,
+    /// }
+    ///
+    /// impl Responder<String> for Page {
+    ///     fn respond(&self, failed: FailedCommit<String>) -> Response<String> {
+    ///         let mut response = Response::new(self.text.clone());
+    ///         *response.status_mut() = failed.answer().status();
+    ///         response
+    ///     }
+    /// }
+    ///
+    /// let page = Arc::new(Page { text: "Please try again.".to_owned() });
+    /// let config = SessionConfig::cookie("session", Keys::generate()?);
+    /// let layer = SessionLayer::new(config).on_failure(page);
+    /// # use tower::Layer;
+    /// # let _ = async |request: http::Request<()>| {
+    /// #     let inner = tower::service_fn(async |_| Ok::<_, ()>(Response::new(String::new())));
+    /// #     tower::Service::call(&mut layer.layer(inner), request).await
+    /// # };
+    /// # Ok::<(), silverback::KeyError>(())
+    /// ```
     #[must_use]
-    pub fn on_failure<T>(self, responder: T) -> SessionLayer<T> {
+    pub fn on_failure<T: Clone>(self, responder: T) -> SessionLayer<T> {
         SessionLayer {
             shared: self.shared,
-            responder: Arc::new(responder),
+            responder,
         }
     }
 
@@ -292,23 +325,19 @@ fn refuse<T>(error: &ConfigError) -> T {
     panic!("invalid session configuration: {error}")
 }
 
-impl<S, R> Layer<S> for SessionLayer<R> {
+impl<S, R: Clone> Layer<S> for SessionLayer<R> {
     type Service = SessionService<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SessionService::new(
-            inner,
-            Arc::new(self.shared.clone()),
-            Arc::clone(&self.responder),
-        )
+        SessionService::new(inner, Arc::new(self.shared.clone()), self.responder.clone())
     }
 }
 
-impl<R> Clone for SessionLayer<R> {
+impl<R: Clone> Clone for SessionLayer<R> {
     fn clone(&self) -> Self {
         Self {
             shared: self.shared.clone(),
-            responder: Arc::clone(&self.responder),
+            responder: self.responder.clone(),
         }
     }
 }

@@ -69,13 +69,15 @@ impl Turnstile {
             return Err(waits_for_itself());
         }
         let _turn = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        self.holder.store(me, Ordering::SeqCst);
+        self.holder.store(me, Ordering::Relaxed);
         let _holder = Holder(&self.holder);
         Ok(work())
     }
 
+    /// Whether nobody has it, as far as this thread can know: what it has seen of a thread inside,
+    /// by another lock, tells it that this one is there.
     pub(crate) fn is_free(&self) -> bool {
-        self.holder.load(Ordering::SeqCst) == 0
+        self.holder.load(Ordering::Relaxed) == 0
     }
 }
 

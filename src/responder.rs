@@ -1,6 +1,6 @@
 //! What the client gets when a session could not be saved.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use http::{HeaderValue, Method, Response, header};
 
@@ -68,6 +68,12 @@ pub trait Responder<B> {
 impl<B, F: Fn(FailedCommit<B>) -> Response<B>> Responder<B> for F {
     fn respond(&self, failed: FailedCommit<B>) -> Response<B> {
         self(failed)
+    }
+}
+
+impl<B, R: Responder<B>> Responder<B> for Arc<R> {
+    fn respond(&self, failed: FailedCommit<B>) -> Response<B> {
+        (**self).respond(failed)
     }
 }
 

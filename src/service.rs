@@ -24,11 +24,11 @@ use crate::{
 pub struct SessionService<S, R> {
     inner: S,
     shared: Arc<Shared>,
-    responder: Arc<R>,
+    responder: R,
 }
 
 impl<S, R> SessionService<S, R> {
-    pub(crate) fn new(inner: S, shared: Arc<Shared>, responder: Arc<R>) -> Self {
+    pub(crate) fn new(inner: S, shared: Arc<Shared>, responder: R) -> Self {
         Self {
             inner,
             shared,
@@ -40,7 +40,7 @@ impl<S, R> SessionService<S, R> {
 impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for SessionService<S, R>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    R: Responder<ResBody>,
+    R: Responder<ResBody> + Clone,
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
@@ -58,17 +58,17 @@ where
             .extensions_mut()
             .insert(Session::from(registry.first()));
         registry.set_outer(outer.map(|session| Arc::clone(session.registry())));
-        let responder = Arc::clone(&self.responder);
+        let responder = self.responder.clone();
         ResponseFuture::new(self.inner.call(request), registry, responder, head)
     }
 }
 
-impl<S: Clone, R> Clone for SessionService<S, R> {
+impl<S: Clone, R: Clone> Clone for SessionService<S, R> {
     fn clone(&self) -> Self {
         Self::new(
             self.inner.clone(),
             Arc::clone(&self.shared),
-            Arc::clone(&self.responder),
+            self.responder.clone(),
         )
     }
 }

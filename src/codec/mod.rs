@@ -7,13 +7,9 @@
 mod head;
 mod token;
 
-use std::{
-    fmt,
-    ops::Range,
-    sync::{PoisonError, RwLock, RwLockReadGuard},
-    time::Duration,
-};
+use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
+use arc_swap::{ArcSwap, Guard};
 use base64_simd::{AsOut as _, Base64, URL_SAFE_NO_PAD};
 
 use crate::{
@@ -66,13 +62,23 @@ pub(crate) struct Codec {
     audience: Box<str>,
     keys: Keys,
     skew: Duration,
-    derived: RwLock<Derived>,
+    derived: ArcSwap<Derived>,
 }
 
 /// The keys of one codec, derived from one generation of the root keys; the active one first.
+#[derive(Default)]
 struct Derived {
-    generation: u64,
+    /// `None` until the first use.
+    generation: Option<u64>,
     keys: Vec<(KeyId, Cipher)>,
+}
+
+impl Derived {
+    /// `derive` puts the active key first; `Keys` is made with one, and only `rotate` replaces it.
+    fn active(&self) -> &(KeyId, Cipher) {
+        let active = self.keys.first();
+        active.expect("a ring has one active key at all times")
+    }
 }
 
 enum Cipher {
@@ -132,10 +138,6 @@ impl Codec {
         name: &str,
         audience: &str,
     ) -> Self {
-        let derived = RwLock::new(Derived {
-            generation: 0,
-            keys: Vec::new(),
-        });
         Self {
             mode,
             purpose,
@@ -143,7 +145,7 @@ impl Codec {
             audience: audience.into(),
             keys,
             skew: Self::SKEW,
-            derived,
+            derived: ArcSwap::default(),
         }
     }
 
@@ -203,12 +205,7 @@ impl Codec {
         let derived = self.derived();
         let mut token = Vec::with_capacity(self.mode.overhead() + len);
         token.push(self.mode.version());
-        // `derive` puts the active key first; `Keys` is made with one, and only `rotate` replaces
-        // it.
-        let (id, cipher) = derived
-            .keys
-            .first()
-            .expect("a ring has one active key at all times");
+        let (id, cipher) = derived.active();
         token.extend_from_slice(id.as_bytes());
         if let Cipher::Seal(_) = cipher {
             token.extend_from_slice(&salt);
@@ -323,7 +320,7 @@ impl Codec {
 
     /// Whether cookies of this key are still opened.
     pub(crate) fn accepts(&self, key: KeyId) -> bool {
-        self.keys.accepts(key)
+        self.derived().keys.iter().any(|(id, _)| *id == key)
     }
 
     /// Why a token is refused that is not of this format.
@@ -346,21 +343,22 @@ impl Codec {
         (bytes * 4).div_ceil(3)
     }
 
-    fn derived(&self) -> RwLockReadGuard<'_, Derived> {
-        let derived = self.derived.read().unwrap_or_else(PoisonError::into_inner);
-        if derived.generation == self.keys.generation() && !derived.keys.is_empty() {
+    /// The keys to use now. It writes nothing that other threads read: a lock that all requests
+    /// share keeps processors waiting for each other, however briefly each of them holds it.
+    fn derived(&self) -> Guard<Arc<Derived>> {
+        let derived = self.derived.load();
+        if derived.generation == Some(self.keys.generation()) {
             return derived;
         }
         drop(derived);
         self.derive();
-        self.derived.read().unwrap_or_else(PoisonError::into_inner)
+        self.derived.load()
     }
 
+    #[cold]
     fn derive(&self) {
-        // Locked from the first look at the keys, so that newer ones are never overwritten by older
-        // ones.
-        let mut derived = self.derived.write().unwrap_or_else(PoisonError::into_inner);
-        let generation = self.keys.generation();
+        // Of keys that change after this line, the next use makes another.
+        let generation = Some(self.keys.generation());
         let mut ring = self.keys.snapshot();
         // A roster is not believed because of its key alone: anyone who changes it has the store as
         // well. And it has to be read after a key was revoked, to end the sessions that are in it.
@@ -370,7 +368,12 @@ impl Codec {
             .iter()
             .map(|(key, _)| (key.id(), self.cipher(key)))
             .collect();
-        *derived = Derived { generation, keys };
+        let newer = Arc::new(Derived { generation, keys });
+        // Another thread may have seen newer keys.
+        self.derived.rcu(|current| {
+            let is_behind = current.generation < newer.generation;
+            Arc::clone(if is_behind { &newer } else { current })
+        });
     }
 
     fn cipher(&self, key: &Key) -> Cipher {

@@ -365,13 +365,6 @@ impl Keys {
             .clone()
     }
 
-    /// Whether cookies of this key are still opened.
-    pub(crate) fn accepts(&self, id: KeyId) -> bool {
-        let ring = self.0.ring.read().unwrap_or_else(PoisonError::into_inner);
-        ring.iter()
-            .any(|(key, state)| key.id() == id && *state != KeyState::Revoked)
-    }
-
     /// Whether these are the same keys, each in the same state.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.list() == other.list()

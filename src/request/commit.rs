@@ -128,9 +128,7 @@ impl Handle {
     #[inline]
     fn commit_now(&self, keep: impl FnOnce() -> Keep) -> Now {
         let (cell, settings) = (self.cell(), self.settings());
-        // What a save under way has taken is not seen in the state.
-        let is_idle = cell.is_idle(settings.never_waits);
-        let rest = cell.with(|state| {
+        let rest = cell.with_rest(settings.never_waits, |state, is_idle| {
             let rests = is_idle && state.rests(settings, || self.clock().now());
             (rests || !state.is_in_use()).then(|| state.made_use())
         });

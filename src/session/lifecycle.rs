@@ -122,9 +122,11 @@ impl Session {
 
     /// Whether something was changed and not saved, or is being saved.
     pub(crate) fn has_unsaved(&self) -> bool {
+        let never_waits = self.settings().never_waits;
         let cell = self.handle.cell();
-        !cell.is_idle(self.settings().never_waits)
-            || cell.with(|state| state.is_changed() || state.is_refused)
+        cell.with_rest(never_waits, |state, is_idle| {
+            !is_idle || state.is_changed() || state.is_refused
+        })
     }
 
     /// Restarts the session's [idle timeout](crate::SessionConfig::idle_timeout) now, as a request

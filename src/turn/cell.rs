@@ -81,13 +81,18 @@ impl Cell {
         self.turnstile.pass(work)?
     }
 
-    /// Whether no operation is under way.
-    pub(crate) fn is_idle(&self, never_waits: bool) -> bool {
-        if never_waits {
-            self.turnstile.is_free()
-        } else {
-            self.flights.is_idle()
-        }
+    /// As [`with`](Self::with), and says whether no operation is under way. What one has taken is
+    /// not seen in the state.
+    #[inline]
+    pub(crate) fn with_rest<R>(
+        &self,
+        never_waits: bool,
+        work: impl FnOnce(&mut State, bool) -> R,
+    ) -> R {
+        // Not with the lock: it may drop an operation, which has values of the application.
+        let flies = !never_waits && !self.flights.is_idle();
+        // An operation that is seen in the state is seen here.
+        self.with(|state| work(state, !flies && self.turnstile.is_free()))
     }
 }
 

@@ -52,8 +52,8 @@ impl Turn<'_> {
     #[inline(never)]
     fn enter_directly(&self, view: View, came: Came) -> bool {
         let settings = self.vault.settings;
-        self.vault.report_opened(view.opening());
-        self.state(|state| {
+        let opening = view.opening();
+        let is_fresh = self.state(|state| {
             // Another thread may have asked for changes before it was open.
             let is_fresh = matches!(state.source, Source::Cookie)
                 && state.view.is_none()
@@ -64,7 +64,11 @@ impl Turn<'_> {
                 state.view = Some(view);
             }
             is_fresh
-        })
+        });
+        if is_fresh {
+            self.vault.report_opened(opening);
+        }
+        is_fresh
     }
 
     /// Saves the session and says what its response owes; `None` if that takes more.

@@ -45,7 +45,10 @@ impl Exchange {
 
     /// Notes that a session may have been used.
     pub(crate) fn touch(&self) {
-        self.is_touched.store(true, Ordering::SeqCst);
+        // A store that others have to see is what costs.
+        if !self.is_touched() {
+            self.is_touched.store(true, Ordering::SeqCst);
+        }
     }
 
     pub(crate) fn is_touched(&self) -> bool {
@@ -57,7 +60,9 @@ impl Exchange {
     /// Who closes looks for touches after that, and who touches looks whether it is closed after
     /// that: one of the two sees the other.
     pub(crate) fn close(&self) {
-        self.is_closed.store(true, Ordering::SeqCst);
+        if !self.is_closed() {
+            self.is_closed.store(true, Ordering::SeqCst);
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {

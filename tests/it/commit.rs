@@ -11,7 +11,8 @@ use std::{
     thread,
 };
 
-use http::{Request, Response, StatusCode};
+use futures_util::FutureExt;
+use http::{HeaderMap, Request, Response, StatusCode};
 use silverback::{Session, SessionConfig, SessionLayer};
 use tokio::task::coop;
 use tower::{Layer, ServiceExt, service_fn};
@@ -141,6 +142,46 @@ async fn it_waits_for_a_save_under_way() {
     };
     world.visit(jar, write).await;
     assert_eq!(world.get(jar, "n").await, Some(7));
+}
+
+/// Of a store that never waits: the save runs in another thread, and has taken the changes.
+#[tokio::test]
+async fn it_waits_for_a_save_of_another_thread() {
+    let stores = Stores::new();
+    let (go, gone) = mpsc::channel::<()>();
+    let let_go = move |_, _: &HeaderMap| {
+        // Asked when the layer has seen that there is something to commit.
+        let _ = go.send(());
+        true
+    };
+    let layer = SessionLayer::new(Kind::Memory.config(&stores, keys())).keep_if(let_go);
+    let site = Site::at(&stores.clock, layer);
+    let jar = &mut Jar::default();
+    site.visit(jar, async |session: Session| {
+        session.insert("n", 1).unwrap()
+    })
+    .await;
+    let (tell, told) = mpsc::channel();
+    let mut runs = 0;
+    let again = move |n: &mut u32| {
+        runs += 1;
+        if runs == 2 {
+            while gone.try_recv().is_ok() {}
+            tell.send(()).unwrap();
+            let _ = gone.recv();
+        }
+        *n += 10;
+    };
+    let write = async |session: Session| {
+        session.update("n", again).unwrap();
+        let other = async |session: Session| session.insert("z", 1).unwrap();
+        site.visit(&mut jar.clone(), other).await;
+        thread::spawn(move || session.save().now_or_never().unwrap().unwrap());
+        told.recv().unwrap();
+    };
+    site.visit(&mut jar.clone(), write).await;
+    let read = async |session: Session| session.get::<u32>("n").unwrap();
+    assert_eq!(site.visit(jar, read).await.0, Some(11));
 }
 
 /// Writes in a thread of its own, while the request ends in this one.
