@@ -60,15 +60,12 @@ fn threads(scale: &Scale, rows: &mut Vec<[String; 5]>) -> Result<(), Box<dyn Err
         now(store.create(&key_of(number), data(), NEVER));
         bare.insert(number);
     }
-    let layer = SessionLayer::new(SessionConfig::new(
-        "s",
-        MemoryStore::new(),
-        Keys::generate()?,
-    ));
+    let service = service(MemoryStore::new())?;
     let cookies: Vec<_> = (0..count)
-        .map(|_| visit(&layer, None))
+        .map(|_| visit(&service, None))
         .collect::<Result<_, _>>()?;
-    // Each thread has sessions of its own, as visitors are, in shards that all of them share.
+    // Both threads come to all sessions, far from each other: a visitor's requests are served by
+    // whichever processor is free.
     let of = |thread: u64, call: u64| (call * 7_919 + thread * (count / 2)) % count;
     let in_store = |thread: u64| {
         for call in 0..calls {
@@ -95,7 +92,7 @@ fn threads(scale: &Scale, rows: &mut Vec<[String; 5]>) -> Result<(), Box<dyn Err
     let in_layer = |thread: u64| {
         let sent = usize::try_from(thread).ok().and_then(|at| sent.get(at));
         for cookie in sent.into_iter().flatten() {
-            let _ = black_box(visit(&layer, Some(cookie)));
+            let _ = black_box(visit(&service, Some(cookie)));
         }
     };
     let mut rates: [Vec<f64>; 6] = Default::default();
@@ -244,16 +241,12 @@ impl Bare {
     }
 }
 
-/// One request: it makes a session, or counts in the one of the cookie. The cookie it ends with.
-fn visit(
-    layer: &SessionLayer,
-    cookie: Option<&HeaderValue>,
-) -> Result<HeaderValue, Box<dyn Error>> {
-    let mut request = Request::new(());
-    if let Some(cookie) = cookie {
-        request.headers_mut().insert(header::COOKIE, cookie.clone());
-    }
-    let mut service = layer.layer(service_fn(async |request: Request<()>| {
+/// What a server asks, with a clone for each request, as axum has it.
+fn service(
+    store: MemoryStore,
+) -> Result<impl Service<Request<()>, Response = Response<()>> + Clone + Sync, Box<dyn Error>> {
+    let layer = SessionLayer::new(SessionConfig::new("s", store, Keys::generate()?));
+    Ok(layer.layer(service_fn(async |request: Request<()>| {
         if let Some(session) = request.extensions().get::<Session>() {
             let count = session.get::<u64>("n").ok().flatten();
             let _ = match count {
@@ -264,10 +257,20 @@ fn visit(
             };
         }
         Ok::<_, Infallible>(Response::new(()))
-    }));
-    let Poll::Ready(Ok(response)) =
-        pin!(service.call(request)).poll(&mut Context::from_waker(Waker::noop()))
-    else {
+    })))
+}
+
+/// One request: it makes a session, or counts in the one of the cookie. The cookie it ends with.
+fn visit(
+    service: &(impl Service<Request<()>, Response = Response<()>> + Clone),
+    cookie: Option<&HeaderValue>,
+) -> Result<HeaderValue, Box<dyn Error>> {
+    let mut request = Request::new(());
+    if let Some(cookie) = cookie {
+        request.headers_mut().insert(header::COOKIE, cookie.clone());
+    }
+    let answer = pin!(service.clone().call(request)).poll(&mut Context::from_waker(Waker::noop()));
+    let Poll::Ready(Ok(response)) = answer else {
         return Err("the request waits".into());
     };
     set_cookie(response.headers()).ok_or_else(|| "no session was made".into())
@@ -319,10 +322,10 @@ pub(crate) fn fill(mut arguments: impl Iterator<Item = String>) -> Result<(), Bo
     let count: u64 = count.parse()?;
     let store = MemoryStore::new().max_bytes(usize::MAX);
     let bare = Bare::default();
-    let layer = SessionLayer::new(SessionConfig::new("s", store.clone(), Keys::generate()?));
+    let service = service(store.clone())?;
     let before = resident()?;
     match &*kind {
-        "requests" => (0..count).try_for_each(|_| visit(&layer, None).map(drop))?,
+        "requests" => (0..count).try_for_each(|_| visit(&service, None).map(drop))?,
         "records" => {
             (0..count).for_each(|number| _ = now(store.create(&key_of(number), data(), NEVER)))
         }
