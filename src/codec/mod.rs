@@ -351,12 +351,11 @@ impl Codec {
             return derived;
         }
         drop(derived);
-        self.derive();
-        self.derived.load()
+        self.derive()
     }
 
     #[cold]
-    fn derive(&self) {
+    fn derive(&self) -> Guard<Arc<Derived>> {
         // Of keys that change after this line, the next use makes another.
         let generation = Some(self.keys.generation());
         let mut ring = self.keys.snapshot();
@@ -368,12 +367,11 @@ impl Codec {
             .iter()
             .map(|(key, _)| (key.id(), self.cipher(key)))
             .collect();
-        let newer = Arc::new(Derived { generation, keys });
-        // Another thread may have seen newer keys.
-        self.derived.rcu(|current| {
-            let is_behind = current.generation < newer.generation;
-            Arc::clone(if is_behind { &newer } else { current })
-        });
+        let derived = Arc::new(Derived { generation, keys });
+        // Another thread may put older ones in their place. They serve nobody: the next use sees
+        // their generation.
+        self.derived.store(Arc::clone(&derived));
+        Guard::from_inner(derived)
     }
 
     fn cipher(&self, key: &Key) -> Cipher {

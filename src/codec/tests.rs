@@ -1,3 +1,8 @@
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -293,6 +298,35 @@ fn rotation_logs_nobody_out_and_revocation_does() {
         assert_eq!(open(&codec, &old), Err(Rejection::UnknownKey.into()));
         assert_eq!(open(&codec, &new).unwrap(), b"new");
     }
+}
+
+/// Whatever other threads derive at that moment.
+#[test]
+fn a_revocation_counts_from_the_next_token_on() {
+    let keys = Keys::generate().unwrap();
+    let codec = codec_of(&keys, Mode::Signed, Purpose::Reference);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    seal(&codec, b"payload");
+                }
+            });
+        }
+        for round in 0..2_000 {
+            let stolen = seal(&codec, b"payload");
+            keys.rotate_and_revoke(Key::generate().unwrap()).unwrap();
+            let opened = open(&codec, &stolen);
+            if opened != Err(Rejection::UnknownKey.into()) || seal(&codec, b"payload") == stolen {
+                is_over.store(true, Ordering::Relaxed);
+                panic!("round {round}: {opened:?}");
+            }
+            // It knows no more than these two, so that deriving takes as long at the end.
+            keys.replace(&Keys::new(Key::generate().unwrap()));
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]
