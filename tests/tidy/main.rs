@@ -181,7 +181,9 @@ const FOLDERS: &[(&str, &[&str])] = &[
     ("store/memory", &["data", "table", "shard", "mod"]),
     (
         "store/migrate",
-        &["wire", "pair", "many", "save", "seen", "pass", "mod"],
+        &[
+            "wire", "pair", "create", "delete", "many", "save", "seen", "upkeep", "pass", "mod",
+        ],
     ),
     (
         "testing",

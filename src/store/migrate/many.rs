@@ -87,8 +87,24 @@ impl<From: Store, To: Store> Pair<From, To> {
         }
     }
 
-    /// Deletes each record that stands still. The others are `None`.
+    /// As [`delete`](Self::delete), for each record.
     pub(super) async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        let deleted = self.delete_unmoved(records).await;
+        let alone = records.iter().zip(&deleted);
+        let alone = alone.filter(|(_, deleted)| deleted.is_none());
+        let alone = alone.map(|((key, expected), _)| self.delete(key, *expected));
+        let mut alone = join::all(alone.collect()).await.into_iter();
+        let deleted = deleted.into_iter();
+        deleted
+            .map(|deleted| deleted.unwrap_or_else(|| answer(alone.next())))
+            .collect()
+    }
+
+    /// Deletes each record that is not just moved. The others are `None`.
+    async fn delete_unmoved(
         &self,
         records: &[(RecordKey, Option<Version>)],
     ) -> Vec<Option<Result<(), StoreError>>> {
@@ -167,6 +183,6 @@ fn unless_changed(deleted: Result<(), StoreError>) -> Option<Result<(), StoreErr
 }
 
 /// The next of as many answers as there were questions.
-pub(super) fn answer<T>(next: Option<Result<T, StoreError>>) -> Result<T, StoreError> {
+fn answer<T>(next: Option<Result<T, StoreError>>) -> Result<T, StoreError> {
     next.unwrap_or_else(|| Err(StoreError::unavailable("the store left an answer out")))
 }

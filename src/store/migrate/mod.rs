@@ -37,33 +37,30 @@
 //! Rosters, marks and ends are records like any other. Each of them is in one place at a time for
 //! every process, so neither their order nor a second write matters.
 
+mod create;
+mod delete;
 mod many;
 mod pair;
 mod pass;
 mod save;
 mod seen;
+mod upkeep;
 mod wire;
 
-use std::{
-    fmt,
-    sync::atomic::{AtomicU8, Ordering},
-};
+use std::{fmt, sync::atomic::AtomicU8};
 
 pub use self::pass::{Migrated, Migration};
 use self::{
-    many::answer,
-    pair::{
-        Found, Pair, Place, ROUNDS, found, later, meant, of_copy, of_from, unless_overtaken,
-        unsettled,
-    },
+    create::Makes,
+    pair::{Pair, Place, of_copy, of_from},
     seen::Seen,
     wire::Form,
 };
 use super::{
-    Browse, Bytes, Cursor, Expiry, Limits, Page, Read, Record, RecordKey, RecordKind, Store,
-    StoreError, Sweep, Swept, Version, browse::foreign_cursor,
+    Browse, Bytes, Cursor, Expiry, Limits, Page, Read, Record, RecordKey, Store, StoreError, Sweep,
+    Swept, Version,
 };
-use crate::{clock::Clock, join};
+use crate::clock::Clock;
 
 /// Two stores as one, while sessions move from the first to the second. Everybody stays logged in,
 /// and you change the configuration step by step:
@@ -121,13 +118,6 @@ pub struct MigratingStore<From, To> {
     seen: Seen,
     /// Which of the stores has been swept while the other has not.
     swept: AtomicU8,
-}
-
-/// Where new records are made.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Makes {
-    InFrom,
-    InTo,
 }
 
 impl<From: Store, To: Store> MigratingStore<From, To> {
@@ -210,15 +200,6 @@ impl<From: Store, To: Store> MigratingStore<From, To> {
         Migration::of(&self.pair)
     }
 
-    /// What to tell whose version was refused.
-    async fn refusal(&self, key: &RecordKey) -> StoreError {
-        match self.pair.find(key, Read::Current).await {
-            Ok(Place::Nowhere) => StoreError::Gone,
-            Ok(Place::From(_) | Place::Copy(_) | Place::To(_)) => StoreError::Conflict,
-            Err(error) => error,
-        }
-    }
-
     fn check(&self, data: &Bytes) -> Result<(), StoreError> {
         let (size, limit) = (data.len(), self.limits().record_bytes);
         if size > limit {
@@ -229,99 +210,6 @@ impl<From: Store, To: Store> MigratingStore<From, To> {
             _ => Err(StoreError::refused(
                 "this is no record, but one that is moved",
             )),
-        }
-    }
-
-    /// Makes sure that a new record cannot be made in `from`. `Some` if it is made there.
-    async fn claim(
-        &self,
-        key: &RecordKey,
-        data: &Bytes,
-        expiry: Expiry,
-    ) -> Result<Option<Version>, StoreError> {
-        let Pair { from, to, .. } = &self.pair;
-        for _ in 0..ROUNDS {
-            let made = match self.makes {
-                Makes::InFrom => {
-                    // The mark may be over before its record, which was touched.
-                    let there = to.load(key, Read::Current).await?;
-                    if there.is_some_and(|record| Form::of(record.data()) == Form::Plain) {
-                        return Err(StoreError::Exists);
-                    }
-                    from.create(key, data.clone(), expiry).await.map(Some)
-                }
-                Makes::InTo => {
-                    let mark = from.create(key, wire::moved(None), later(expiry));
-                    mark.await.map(|_| None)
-                }
-            };
-            match made {
-                Err(StoreError::Exists) => {}
-                made => return Ok(made?.map(of_from)),
-            }
-            let here = from.load(key, Read::Current).await?;
-            match here.map(|record| Form::of(record.data())) {
-                None => {}
-                Some(Form::Moved(_)) => return Ok(None),
-                Some(_) => return Err(StoreError::Exists),
-            }
-        }
-        Err(unsettled())
-    }
-
-    /// Says whether there was room to make in `to` for a record that has its mark in `from`.
-    async fn make_room(&self, key: &RecordKey) -> Result<bool, StoreError> {
-        if !matches!(self.pair.find(key, Read::Current).await?, Place::Nowhere) {
-            return Ok(false);
-        }
-        let there = self.pair.to.load(key, Read::Current).await?;
-        let useless = there.filter(|record| Form::of(record.data()) != Form::Plain);
-        if let Some(useless) = useless {
-            self.pair.remove(key, useless.version()).await?;
-        }
-        Ok(true)
-    }
-
-    /// Deletes once; `None` if it takes another look.
-    async fn delete_once(
-        &self,
-        key: &RecordKey,
-        expected: Option<Version>,
-    ) -> Result<Option<()>, StoreError> {
-        let from = &self.pair.from;
-        let here = match from.load(key, Read::Current).await {
-            Err(StoreError::Corrupt(_)) if expected.is_none() => {
-                from.delete(key, None).await?;
-                None
-            }
-            here => here?,
-        };
-        // Nobody has been told a version of what is wrapped in `to`.
-        match found(None, here)? {
-            Found::Placed(Place::From(record)) => {
-                let version = record.version();
-                if expected.is_some_and(|expected| expected != of_from(version)) {
-                    return Err(StoreError::Conflict);
-                }
-                unless_overtaken(from.delete(key, Some(version)).await)
-            }
-            Found::Moving(moving) => self.pair.carry(key, &moving).await.map(|_| None),
-            Found::Placed(_) => self.delete_in_to(key, expected).await,
-            Found::Moved(copy) => self.delete_in_to(key, meant(expected, copy)).await,
-        }
-    }
-
-    async fn delete_in_to(
-        &self,
-        key: &RecordKey,
-        expected: Option<Version>,
-    ) -> Result<Option<()>, StoreError> {
-        match self.pair.to.delete(key, expected).await {
-            Err(StoreError::Conflict) => match self.refusal(key).await {
-                StoreError::Gone => Ok(Some(())),
-                error => Err(error),
-            },
-            deleted => deleted.map(Some),
         }
     }
 
@@ -365,16 +253,7 @@ impl<From: Store, To: Store> Store for MigratingStore<From, To> {
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
         self.check(&data)?;
-        if let Some(version) = self.claim(key, &data, expiry).await? {
-            return Ok(version);
-        }
-        for _ in 0..ROUNDS {
-            match self.pair.to.create(key, data.clone(), expiry).await {
-                Err(StoreError::Exists) if self.make_room(key).await? => {}
-                created => return created,
-            }
-        }
-        Err(unsettled())
+        self.pair.create(self.makes, key, data, expiry).await
     }
 
     async fn update(
@@ -395,7 +274,7 @@ impl<From: Store, To: Store> Store for MigratingStore<From, To> {
         }
         match self.pair.save_in_place(key, expected, data, expiry).await? {
             Some(version) => Ok(version),
-            None => Err(self.refusal(key).await),
+            None => Err(self.pair.refusal(key).await),
         }
     }
 
@@ -407,32 +286,19 @@ impl<From: Store, To: Store> Store for MigratingStore<From, To> {
     ) -> Result<Version, StoreError> {
         match self.pair.touch(key, expected, expiry).await? {
             Some(version) => Ok(version),
-            None => Err(self.refusal(key).await),
+            None => Err(self.pair.refusal(key).await),
         }
     }
 
     async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
-        for _ in 0..ROUNDS {
-            if self.delete_once(key, expected).await?.is_some() {
-                return Ok(());
-            }
-        }
-        Err(unsettled())
+        self.pair.delete(key, expected).await
     }
 
     async fn delete_many(
         &self,
         records: &[(RecordKey, Option<Version>)],
     ) -> Vec<Result<(), StoreError>> {
-        let deleted = self.pair.delete_many(records).await;
-        let alone = records.iter().zip(&deleted);
-        let alone = alone.filter(|(_, deleted)| deleted.is_none());
-        let alone = alone.map(|((key, expected), _)| self.delete(key, *expected));
-        let mut alone = join::all(alone.collect()).await.into_iter();
-        let deleted = deleted.into_iter();
-        deleted
-            .map(|deleted| deleted.unwrap_or_else(|| answer(alone.next())))
-            .collect()
+        self.pair.delete_many(records).await
     }
 
     fn limits(&self) -> Limits {
@@ -453,54 +319,18 @@ impl<From: Store, To: Store> Store for MigratingStore<From, To> {
 /// Lists the records of both stores. One that moves meanwhile may be listed twice.
 impl<From: Browse, To: Browse> Browse for MigratingStore<From, To> {
     async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
-        // A record goes from the first to the second: it is in one of them when that is listed.
-        let (store, cursor) = from.as_bytes().split_first().unwrap_or((&FROM, &[]));
-        let cursor = Cursor::new(cursor.to_vec());
-        let mut page = match *store {
-            FROM => self.pair.from.browse(&cursor, limit).await?,
-            TO => self.pair.to.browse(&cursor, limit).await?,
-            _ => return Err(foreign_cursor()),
-        };
-        page.entries
-            .retain(|entry| entry.kind != Some(RecordKind::Moved));
-        page.next = match page.next {
-            Some(next) => Some(Cursor::new([&[*store], next.as_bytes()].concat())),
-            None if *store == FROM => Some(Cursor::new(vec![TO])),
-            None => None,
-        };
-        Ok(page)
+        self.pair.browse(from, limit).await
     }
 }
-
-/// Which store a cursor is of, or a sweep has finished.
-const FROM: u8 = 1;
-const TO: u8 = 2;
 
 /// Sweeps both stores.
 impl<From: Sweep, To: Sweep> Sweep for MigratingStore<From, To> {
     async fn sweep_some(&self, limit: usize) -> Swept {
-        let before = self.swept.load(Ordering::Relaxed);
-        let from = match before & FROM {
-            0 => self.pair.from.sweep_some(limit).await,
-            _ => Swept::default().finished(),
-        };
-        let to = match before & TO {
-            0 => self.pair.to.sweep_some(limit).await,
-            _ => Swept::default().finished(),
-        };
-        let (is_from, is_to) = (from.is_finished(), to.is_finished());
-        let (mut swept, is_finished) = (from.unfinished(), is_from && is_to);
-        swept.add(to.unfinished());
-        let done = u8::from(is_from) * FROM + u8::from(is_to) * TO;
-        let done = if is_finished { 0 } else { done };
-        self.swept.store(done, Ordering::Relaxed);
-        if is_finished { swept.finished() } else { swept }
+        self.pair.sweep_some(&self.swept, limit).await
     }
 
     async fn sweep(&self) -> Swept {
-        let mut swept = self.pair.from.sweep().await;
-        swept.add(self.pair.to.sweep().await);
-        swept
+        self.pair.sweep().await
     }
 }
 

@@ -192,6 +192,15 @@ impl<From: Store, To: Store> Pair<From, To> {
         unless_overtaken(self.to.delete(key, Some(version)).await).map(drop)
     }
 
+    /// What to tell whose version was refused.
+    pub(super) async fn refusal(&self, key: &RecordKey) -> StoreError {
+        match self.find(key, Read::Current).await {
+            Ok(Place::Nowhere) => StoreError::Gone,
+            Ok(Place::From(_) | Place::Copy(_) | Place::To(_)) => StoreError::Conflict,
+            Err(error) => error,
+        }
+    }
+
     /// Undoes the beginning of a move.
     async fn take_back(
         &self,
