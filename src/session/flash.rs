@@ -1,19 +1,17 @@
 //! Flash messages: shown once, usually on the page after a redirect.
 
-use std::{any::type_name, fmt, marker::PhantomData, mem, sync::Arc};
+use std::{any::type_name, mem, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Session,
     json::{from_json, to_json},
-    named::{Innermost, Selector, SessionOf},
 };
 use crate::{
     content::{Content, FlashId, Frames},
     crypto,
     error::Error,
-    name::SessionName,
     state::{Change, Effect, RawFlash, Taken, TakenFlashes},
     trace,
 };
@@ -341,178 +339,4 @@ struct Taking<T> {
     ids: Vec<FlashId>,
     /// Those of them that nobody else has taken before, after a save.
     taken: Taken,
-}
-
-/// The flash messages of a session, for handlers that need nothing else of it.
-///
-/// With axum it is an extractor. `Flashes` are those of the session that a plain [`Session`] is,
-/// and `Flashes<Account>` those of the [`SessionName`](crate::SessionName) `Account`.
-///
-/// | You want to | Call | Of a queue of its own |
-/// |---|---|---|
-/// | leave a message for the next page | [`push`](Self::push), [`Session::flash`] | [`Session::flash_in`] |
-/// | leave one with a level | [`success`](Self::success), [`info`](Self::info), [`warning`](Self::warning), [`error`](Self::error) | `flash_in` of a [`FlashMessage`](crate::FlashMessage) |
-/// | show them | [`take`](Self::take), [`Session::flashes`] | [`Session::flashes_in`] |
-/// | show them in exactly one of several requests | [`claim`](Self::claim), [`Session::claim_flashes`] | [`Session::claim_flashes_in`] |
-/// | look whether there are any | [`peek`](Self::peek), [`Session::peek_flashes`] | [`Session::peek_flashes_in`] |
-/// | put back those that were taken | [`keep`](Self::keep), [`Session::keep_flashes`] | [`Session::keep_flashes_in`] |
-///
-/// A message for the page that is being answered needs no flash: show it.
-///
-/// ```
-/// use silverback::{Error, FlashMessage, Flashes, Session};
-///
-/// fn save_cart(session: &Session) -> Result<(), Error> {
-///     Flashes::of(session).success("Your cart was saved")
-/// }
-///
-/// fn next_page(session: &Session) -> Result<String, Error> {
-///     let messages = Flashes::of(session).take::<FlashMessage>()?; // the type that was left
-///     let line = |message: &FlashMessage| format!("{}: {}\n", message.level, message.text);
-///     Ok(messages.iter().map(line).collect()) // in HTML, escape the text
-/// }
-/// ```
-pub struct Flashes<N: Selector = Innermost> {
-    session: Session,
-    name: PhantomData<fn() -> N>,
-}
-
-impl Flashes {
-    /// Returns the messages of this session, whatever its name: for code outside axum, and for
-    /// tests.
-    ///
-    /// ```
-    /// # use silverback::{Key, Session, SessionConfig};
-    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
-    /// use silverback::Flashes;
-    ///
-    /// Flashes::of(&session).success("Saved")?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn of(session: &Session) -> Self {
-        Self::at(session.clone())
-    }
-}
-
-impl<N: Selector> Flashes<N> {
-    pub(crate) fn at(session: Session) -> Self {
-        Self {
-            session,
-            name: PhantomData,
-        }
-    }
-
-    /// Leaves a message; see [`Session::flash`].
-    ///
-    /// ```
-    /// # use silverback::{Key, Session, SessionConfig};
-    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
-    /// # let flashes = silverback::Flashes::of(&session);
-    /// flashes.push("Saved")?;
-    /// assert_eq!(flashes.take::<String>()?, ["Saved"]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As for [`Session::flash`].
-    pub fn push<T: Serialize>(&self, message: T) -> Result<(), Error> {
-        self.session.flash(message)
-    }
-
-    /// Takes all messages; see [`Session::flashes`].
-    ///
-    /// ```
-    /// # use silverback::{Error, FlashMessage, Flashes};
-    /// async fn page(flashes: Flashes) -> Result<String, Error> {
-    ///     let messages: Vec<FlashMessage> = flashes.take()?;
-    ///     Ok(messages.iter().map(|message| format!("<p class={}>{message}", message.level)).collect())
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As for [`Session::flashes`].
-    pub fn take<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
-        self.session.flashes()
-    }
-
-    /// Returns all messages and leaves them there; see [`Session::peek_flashes`].
-    ///
-    /// ```
-    /// # use silverback::{Key, Session, SessionConfig};
-    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
-    /// # let flashes = silverback::Flashes::of(&session);
-    /// flashes.push("Saved")?;
-    /// assert_eq!(flashes.peek::<String>()?, flashes.take::<String>()?);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As for [`Session::peek_flashes`].
-    pub fn peek<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
-        self.session.peek_flashes()
-    }
-
-    /// Puts the messages back that this request has taken; see [`Session::keep_flashes`].
-    ///
-    /// ```
-    /// # use silverback::{Key, Session, SessionConfig};
-    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
-    /// # let flashes = silverback::Flashes::of(&session);
-    /// flashes.push("Saved")?;
-    /// let taken: Vec<String> = flashes.take()?;
-    /// flashes.keep()?; // the next page shows them
-    /// assert_eq!(flashes.peek::<String>()?, taken);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As for [`Session::keep_flashes`].
-    pub fn keep(&self) -> Result<(), Error> {
-        self.session.keep_flashes()
-    }
-
-    /// Takes all messages for this request alone; see [`Session::claim_flashes`].
-    ///
-    /// ```
-    /// # use silverback::{Key, MemoryStore, Session, SessionConfig};
-    /// # #[tokio::main]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let config = SessionConfig::new("account", MemoryStore::new(), Key::generate()?);
-    /// # let session = Session::detached(&config)?;
-    /// # let flashes = silverback::Flashes::of(&session);
-    /// flashes.push("You have won")?;
-    /// assert_eq!(flashes.claim::<String>().await?, ["You have won"]);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As for [`Session::claim_flashes`].
-    pub async fn claim<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
-        self.session.claim_flashes().await
-    }
-}
-
-impl<N: SessionName> From<SessionOf<N>> for Flashes<N> {
-    fn from(session: SessionOf<N>) -> Self {
-        Self::at(session.into_session())
-    }
-}
-
-impl<N: Selector> Clone for Flashes<N> {
-    fn clone(&self) -> Self {
-        Self::at(self.session.clone())
-    }
-}
-
-impl<N: Selector> fmt::Debug for Flashes<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Flashes").field(&self.session).finish()
-    }
 }

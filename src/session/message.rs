@@ -7,9 +7,6 @@ use serde::{
     de::{self, SeqAccess, Visitor},
 };
 
-use super::{Flashes, named::Selector};
-use crate::error::Error;
-
 /// A flash message with a level, so that a page can show successes and failures differently.
 ///
 /// It is a message like any other: [`flash`](crate::Session::flash) leaves one, and
@@ -133,81 +130,6 @@ impl FlashLevel {
             Self::Warning => "warning",
             Self::Error => "error",
         }
-    }
-}
-
-/// Messages with a level; see [`FlashMessage`].
-impl<N: Selector> Flashes<N> {
-    /// Leaves a message of what is done.
-    ///
-    /// ```
-    /// # use silverback::{FlashMessage, Flashes, Key, Session, SessionConfig};
-    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
-    /// # let flashes = Flashes::of(&session);
-    /// flashes.success("Saved")?;
-    /// assert_eq!(flashes.take::<FlashMessage>()?, [FlashMessage::success("Saved")]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As for [`Session::flash`](crate::Session::flash).
-    pub fn success(&self, text: impl Into<String>) -> Result<(), Error> {
-        self.push(FlashMessage::success(text))
-    }
-
-    /// Leaves a message of something worth knowing.
-    ///
-    /// ```
-    /// # use silverback::{FlashMessage, Flashes, Key, Session, SessionConfig};
-    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
-    /// # let flashes = Flashes::of(&session);
-    /// flashes.info("We close at six")?;
-    /// assert_eq!(flashes.take::<FlashMessage>()?, [FlashMessage::info("We close at six")]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As for [`Session::flash`](crate::Session::flash).
-    pub fn info(&self, text: impl Into<String>) -> Result<(), Error> {
-        self.push(FlashMessage::info(text))
-    }
-
-    /// Leaves a message of what is done, but worth a look.
-    ///
-    /// ```
-    /// # use silverback::{FlashMessage, Flashes, Key, Session, SessionConfig};
-    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
-    /// # let flashes = Flashes::of(&session);
-    /// flashes.warning("One item was sold out")?;
-    /// assert_eq!(flashes.take::<FlashMessage>()?, [FlashMessage::warning("One item was sold out")]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As for [`Session::flash`](crate::Session::flash).
-    pub fn warning(&self, text: impl Into<String>) -> Result<(), Error> {
-        self.push(FlashMessage::warning(text))
-    }
-
-    /// Leaves a message of what is not done.
-    ///
-    /// ```
-    /// # use silverback::{FlashMessage, Flashes, Key, Session, SessionConfig};
-    /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
-    /// # let flashes = Flashes::of(&session);
-    /// flashes.error("The card was refused")?;
-    /// assert_eq!(flashes.take::<FlashMessage>()?, [FlashMessage::error("The card was refused")]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As for [`Session::flash`](crate::Session::flash).
-    pub fn error(&self, text: impl Into<String>) -> Result<(), Error> {
-        self.push(FlashMessage::error(text))
     }
 }
 

@@ -3,6 +3,7 @@
 mod buffer;
 mod detached;
 mod flash;
+mod flashes;
 mod former;
 mod json;
 mod lifecycle;
@@ -18,7 +19,7 @@ mod values;
 use std::{fmt, sync::Arc};
 
 pub use self::{
-    flash::Flashes,
+    flashes::Flashes,
     former::Former,
     message::{FlashLevel, FlashMessage},
     named::{Innermost, Selector, SessionOf},

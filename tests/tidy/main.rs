@@ -150,6 +150,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "times",
             "flash",
             "message",
+            "flashes",
             "typed",
             "detached",
         ],
