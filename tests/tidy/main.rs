@@ -179,7 +179,12 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "cached", "open", "sweep", "browse", "store", "options", "mod",
         ],
     ),
-    ("store/memory", &["data", "table", "shard", "mod"]),
+    (
+        "store/memory",
+        &[
+            "data", "table", "shard", "shards", "sweep", "browse", "eviction", "mod",
+        ],
+    ),
     (
         "store/migrate",
         &[

@@ -1,30 +1,31 @@
 //! Sessions in this process's memory.
 
+mod browse;
 mod data;
+mod eviction;
 mod shard;
+mod shards;
+mod sweep;
 mod table;
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
+pub use self::eviction::Evicted;
 use self::{
-    shard::{Class, OVERHEAD, Removed, STEP, Shard},
+    eviction::{Evictions, Room},
+    shard::OVERHEAD,
+    shards::{SHARDS, Shards},
+    sweep::Position,
     table::Entry,
 };
 use super::{
-    Browse, Bytes, Cursor, Expiry, Limits, Listed, Page, Read, Record, RecordKey, Store,
-    StoreError, Sweep, Swept, Version, browse::foreign_cursor,
+    Browse, Bytes, Cursor, Expiry, Limits, Page, Read, Record, RecordKey, Store, StoreError, Sweep,
+    Swept, Version,
 };
-use crate::{
-    clock::{Clock, Timestamp},
-    report::metrics,
-    trace,
-};
+use crate::clock::Clock;
 
 /// Keeps sessions in memory: fast, bounded, and gone when the process ends.
 ///
@@ -73,47 +74,12 @@ pub struct MemoryStore {
     clock: Clock,
 }
 
-struct Shared {
-    shards: [Apart<Mutex<Shard>>; SHARDS],
-    evicted: [AtomicU64; 4],
-    /// In seconds; 0 before anything is forgotten.
-    forgotten_until: AtomicU64,
-    sweep: Mutex<Position>,
-}
-
-/// In lines of a processor's caches that it shares with nothing else, and in pairs of them as
-/// processors fetch them: a thread at one shard takes no line from a thread at another.
+/// What clones share.
 #[derive(Default)]
-#[repr(align(128))]
-struct Apart<T>(T);
-
-/// Where a sweep is. A shard has its next turn when all others have had theirs: a thread that waits
-/// for it gets it first.
-#[derive(Clone, Copy, Default)]
-struct Position {
-    /// The slot at which all shards have their turn.
-    start: usize,
-    shard: usize,
-    /// How many of the turn's slots were looked at.
-    done: usize,
-    /// Some shard has slots beyond the turn.
-    goes_on: bool,
-}
-
-const SHARDS: usize = 64;
-
-/// What made room in a full [`MemoryStore`] before its end, since the store was made.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub struct Evicted {
-    /// Sessions that nobody came back to.
-    pub unused_sessions: u64,
-    /// Sessions that were in use. A store that evicts them is too small.
-    pub sessions: u64,
-    /// Subjects' lists of sessions.
-    pub rosters: u64,
-    /// Ends of sessions in a cookie.
-    pub ends: u64,
+struct Shared {
+    shards: Shards,
+    evictions: Evictions,
+    sweep: Mutex<Position>,
 }
 
 impl MemoryStore {
@@ -128,12 +94,7 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            shared: Arc::new(Shared {
-                shards: std::array::from_fn(|_| Apart::default()),
-                evicted: std::array::from_fn(|_| AtomicU64::default()),
-                forgotten_until: AtomicU64::default(),
-                sweep: Mutex::default(),
-            }),
+            shared: Arc::default(),
             max_bytes: 256 << 20,
             clock: Clock::system(),
         }
@@ -206,70 +167,7 @@ impl MemoryStore {
     /// ```
     #[must_use]
     pub fn evicted(&self) -> Evicted {
-        let [unused_sessions, sessions, rosters, ends] = self
-            .shared
-            .evicted
-            .each_ref()
-            .map(|count| count.load(Ordering::Relaxed));
-        Evicted {
-            unused_sessions,
-            sessions,
-            rosters,
-            ends,
-        }
-    }
-
-    /// Looks at so many slots at most, from a position on, which it moves.
-    fn sweep_from(&self, position: &mut Position, limit: usize) -> Swept {
-        let now = self.clock.now();
-        let (mut swept, mut left) = (Swept::default(), limit.max(1));
-        let mut removed = Vec::new();
-        while left > 0 {
-            let Some(shard) = self.shared.shards.get(position.shard) else {
-                if !position.goes_on {
-                    *position = Position::default();
-                    return swept.finished();
-                }
-                *position = Position {
-                    start: position.start + STEP,
-                    ..Position::default()
-                };
-                continue;
-            };
-            let count = left.min(STEP - position.done);
-            let start = position.start + position.done;
-            let mut shard = shard.lock();
-            let (slots, examined) = (shard.slots(), shard.taken(start..start + count));
-            let is_done = shard.sweep(start..start + count, now, &mut removed);
-            drop(shard);
-            swept.add(Swept::new(examined, removed.len() as u64));
-            // Freeing so much at once may take the allocator long.
-            removed.clear();
-            position.done += count;
-            left -= count.min(slots.saturating_sub(start));
-            if is_done || position.done == STEP {
-                position.goes_on |= !is_done;
-                position.shard += 1;
-                position.done = 0;
-            }
-        }
-        swept
-    }
-
-    /// Lists so many records at most of a shard, from a slot on, and says where to go on in it.
-    fn browse_shard(
-        shard: &Apart<Mutex<Shard>>,
-        slot: usize,
-        limit: usize,
-        entries: &mut Vec<Listed>,
-    ) -> Option<usize> {
-        let shard = shard.lock();
-        let end = slot + limit.min(STEP);
-        entries.extend(shard.entries(slot..end).map(|entry| {
-            let (head, size) = (entry.data.head(), entry.data.len());
-            Listed::new(entry.key, head, entry.expires(), size)
-        }));
-        (end < shard.slots()).then_some(end)
+        self.shared.evictions.so_far()
     }
 
     /// What the record counts for, and what its shard takes.
@@ -285,80 +183,12 @@ impl MemoryStore {
             Ok((size, limit))
         }
     }
-
-    fn shard(&self, key: &RecordKey) -> MutexGuard<'_, Shard> {
-        let [first, ..] = key.as_bytes();
-        let shard = self.shared.shards.get(usize::from(*first) % SHARDS);
-        shard
-            .expect("a number modulo SHARDS is below SHARDS")
-            .lock()
-    }
-
-    /// Makes some room; the lock is free again when what was in the way is dropped and told.
-    fn make_room(
-        &self,
-        mut shard: MutexGuard<'_, Shard>,
-        room: &mut Room,
-    ) -> Result<(), StoreError> {
-        let mut removed = Removed::default();
-        let found = shard.make_room(room.spare, room.now, &mut removed);
-        room.in_vain = if found { 0 } else { room.in_vain + 1 };
-        if room.in_vain > shard.steps() {
-            if let Some(slot) = room.spare {
-                shard.keep(slot);
-            }
-            return Err(StoreError::refused(
-                "it is full: raise `MemoryStore::max_bytes`",
-            ));
-        }
-        drop(shard);
-        self.note(&removed);
-        Ok(())
-    }
-
-    /// Counts what made room, and raises the time up to which ends are forgotten.
-    fn note(&self, removed: &Removed) {
-        let classes = [Class::Unused, Class::Session, Class::Roster, Class::End];
-        for (count, class) in self.shared.evicted.iter().zip(classes) {
-            let more = removed.of(class);
-            if more == 0 {
-                continue;
-            }
-            metrics::evicted(class.name(), more);
-            let before = count.fetch_add(more, Ordering::Relaxed);
-            let is_worth_a_line = before == 0 || before / TOLD != (before + more) / TOLD;
-            if is_worth_a_line && class != Class::Unused {
-                trace::evicted(class.name(), before + more);
-            }
-        }
-        if let Some(until) = removed.forgotten {
-            self.shared
-                .forgotten_until
-                .fetch_max(until.as_secs().max(1), Ordering::Relaxed);
-        }
-    }
-}
-
-/// After so many more a store says again that it has evicted what was in use.
-const TOLD: u64 = 1_000;
-
-/// Who needs room, and how often there was none to be made.
-struct Room {
-    now: Timestamp,
-    spare: Option<usize>,
-    in_vain: usize,
-}
-
-impl Apart<Mutex<Shard>> {
-    fn lock(&self) -> MutexGuard<'_, Shard> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Store for MemoryStore {
     async fn load(&self, key: &RecordKey, _: Read) -> Result<Option<Record>, StoreError> {
         let now = self.clock.now();
-        Ok(self.shard(key).load(key, now).map(Entry::record))
+        Ok(self.shared.shards.of(key).load(key, now).map(Entry::record))
     }
 
     async fn load_many(
@@ -383,21 +213,17 @@ impl Store for MemoryStore {
         let expires = expiry.checked_at(now)?;
         let (size, limit) = self.check_size(&data)?;
         let mut entry = Entry::new(*key, data.into(), expires);
-        let mut room = Room {
-            now,
-            spare: None,
-            in_vain: 0,
-        };
+        let mut room = Room::at(now);
         loop {
             // Dropped after the lock.
             let mut removed = Vec::new();
-            let mut shard = self.shard(key);
+            let mut shard = self.shared.shards.of(key);
             if shard.find(key, now).is_some() {
                 return Err(StoreError::Exists);
             }
             removed.extend(shard.remove(key));
             if shard.bytes() + size > limit {
-                self.make_room(shard, &mut room)?;
+                self.shared.evictions.make_room(shard, &mut room)?;
                 continue;
             }
             shard.sweep_in_passing(now, &mut removed);
@@ -418,17 +244,13 @@ impl Store for MemoryStore {
         let now = self.clock.now();
         let expires = expiry.checked_at(now)?;
         let (size, limit) = self.check_size(&data)?;
-        let mut room = Room {
-            now,
-            spare: None,
-            in_vain: 0,
-        };
+        let mut room = Room::at(now);
         loop {
-            let mut shard = self.shard(key);
+            let mut shard = self.shared.shards.of(key);
             let found = shard.expect(key, expected, now)?;
             if found.bytes_with(size) > limit {
                 room.spare = Some(found.slot());
-                self.make_room(shard, &mut room)?;
+                self.shared.evictions.make_room(shard, &mut room)?;
                 continue;
             }
             let (version, old) = found.replace(&mut data, expires);
@@ -446,14 +268,14 @@ impl Store for MemoryStore {
     ) -> Result<Version, StoreError> {
         let now = self.clock.now();
         let expires = expiry.checked_at(now)?;
-        let mut shard = self.shard(key);
+        let mut shard = self.shared.shards.of(key);
         shard.expect(key, expected, now)?.touch(expires);
         Ok(expected)
     }
 
     async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let mut shard = self.shard(key);
+        let mut shard = self.shared.shards.of(key);
         if let Some(expected) = expected
             && let Err(StoreError::Conflict) = shard.expect(key, expected, now)
         {
@@ -477,13 +299,12 @@ impl Store for MemoryStore {
     }
 
     fn limits(&self) -> Limits {
-        let forgotten = self.shared.forgotten_until.load(Ordering::Relaxed);
         Limits {
             record_bytes: (self.max_bytes / SHARDS).saturating_sub(OVERHEAD),
             never_waits: true,
             may_forget: false,
             may_repeat: false,
-            forgotten_until: (forgotten > 0).then(|| Timestamp::from_secs(forgotten)),
+            forgotten_until: self.shared.evictions.forgotten_until(),
         }
     }
 }
@@ -491,36 +312,8 @@ impl Store for MemoryStore {
 /// A page comes by so many slots of the store as it may have records, or a few hundred more.
 impl Browse for MemoryStore {
     async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
-        let (mut shard, mut slot) = place_of(from)?;
-        let (mut entries, limit) = (Vec::new(), limit.max(1));
-        while let Some(current) = self.shared.shards.get(shard) {
-            if entries.len() == limit {
-                return Ok(Page::new(entries, Some(cursor_at(shard, slot))));
-            }
-            let left = limit - entries.len();
-            match Self::browse_shard(current, slot, left, &mut entries) {
-                Some(next) => slot = next,
-                None => (shard, slot) = (shard + 1, 0),
-            }
-        }
-        Ok(Page::new(entries, None))
+        browse::page(&self.shared.shards, from, limit)
     }
-}
-
-fn cursor_at(shard: usize, slot: usize) -> Cursor {
-    let place = [shard as u64, slot as u64];
-    Cursor::new(place.map(u64::to_be_bytes).concat())
-}
-
-fn place_of(cursor: &Cursor) -> Result<(usize, usize), StoreError> {
-    let number = |bytes: &[u8; 8]| usize::try_from(u64::from_be_bytes(*bytes)).ok();
-    let place = match cursor.as_bytes().as_chunks() {
-        ([], []) => return Ok((0, 0)),
-        ([shard, slot], []) => number(shard).zip(number(slot)),
-        _ => None,
-    };
-    let is_place = |(_, slot): &(usize, usize)| *slot < usize::MAX - STEP;
-    place.filter(is_place).ok_or_else(foreign_cursor)
 }
 
 /// Nobody waits for more than a step of some hundred records. Clones take turns in the steps.
@@ -528,13 +321,14 @@ impl Sweep for MemoryStore {
     async fn sweep_some(&self, limit: usize) -> Swept {
         let lock = || self.shared.sweep.lock();
         let mut position = *lock().unwrap_or_else(PoisonError::into_inner);
-        let swept = self.sweep_from(&mut position, limit);
+        let swept = position.sweep(&self.shared.shards, self.clock.now(), limit);
         *lock().unwrap_or_else(PoisonError::into_inner) = position;
         swept
     }
 
     async fn sweep(&self) -> Swept {
-        self.sweep_from(&mut Position::default(), usize::MAX)
+        let now = self.clock.now();
+        Position::default().sweep(&self.shared.shards, now, usize::MAX)
     }
 }
 

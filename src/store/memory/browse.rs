@@ -1,0 +1,58 @@
+//! Lists of records, a page at a time.
+
+use std::sync::Mutex;
+
+use super::{
+    shard::{STEP, Shard},
+    shards::{Apart, Shards},
+};
+use crate::store::{Cursor, Listed, Page, StoreError, browse::foreign_cursor};
+
+/// Lists so many records at most, and says where the next page begins.
+pub(super) fn page(shards: &Shards, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
+    let (mut shard, mut slot) = place_of(from)?;
+    let (mut entries, limit) = (Vec::new(), limit.max(1));
+    while let Some(current) = shards.get(shard) {
+        if entries.len() == limit {
+            return Ok(Page::new(entries, Some(cursor_at(shard, slot))));
+        }
+        let left = limit - entries.len();
+        match browse_shard(current, slot, left, &mut entries) {
+            Some(next) => slot = next,
+            None => (shard, slot) = (shard + 1, 0),
+        }
+    }
+    Ok(Page::new(entries, None))
+}
+
+/// Lists so many records at most of a shard, from a slot on, and says where to go on in it.
+fn browse_shard(
+    shard: &Apart<Mutex<Shard>>,
+    slot: usize,
+    limit: usize,
+    entries: &mut Vec<Listed>,
+) -> Option<usize> {
+    let shard = shard.lock();
+    let end = slot + limit.min(STEP);
+    entries.extend(shard.entries(slot..end).map(|entry| {
+        let (head, size) = (entry.data.head(), entry.data.len());
+        Listed::new(entry.key, head, entry.expires(), size)
+    }));
+    (end < shard.slots()).then_some(end)
+}
+
+fn cursor_at(shard: usize, slot: usize) -> Cursor {
+    let place = [shard as u64, slot as u64];
+    Cursor::new(place.map(u64::to_be_bytes).concat())
+}
+
+fn place_of(cursor: &Cursor) -> Result<(usize, usize), StoreError> {
+    let number = |bytes: &[u8; 8]| usize::try_from(u64::from_be_bytes(*bytes)).ok();
+    let place = match cursor.as_bytes().as_chunks() {
+        ([], []) => return Ok((0, 0)),
+        ([shard, slot], []) => number(shard).zip(number(slot)),
+        _ => None,
+    };
+    let is_place = |(_, slot): &(usize, usize)| *slot < usize::MAX - STEP;
+    place.filter(is_place).ok_or_else(foreign_cursor)
+}

@@ -1,0 +1,116 @@
+//! What makes room in a full store.
+
+use std::sync::{
+    MutexGuard,
+    atomic::{AtomicU64, Ordering},
+};
+
+use super::shard::{Class, Removed, Shard};
+use crate::{clock::Timestamp, report::metrics, store::StoreError, trace};
+
+/// What made room in a full [`MemoryStore`](crate::MemoryStore) before its end, since the store was
+/// made.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct Evicted {
+    /// Sessions that nobody came back to.
+    pub unused_sessions: u64,
+    /// Sessions that were in use. A store that evicts them is too small.
+    pub sessions: u64,
+    /// Subjects' lists of sessions.
+    pub rosters: u64,
+    /// Ends of sessions in a cookie.
+    pub ends: u64,
+}
+
+/// Counts what made room.
+#[derive(Default)]
+pub(super) struct Evictions {
+    evicted: [AtomicU64; 4],
+    /// In seconds; 0 before anything is forgotten.
+    forgotten_until: AtomicU64,
+}
+
+/// After so many more a store says again that it has evicted what was in use.
+const TOLD: u64 = 1_000;
+
+/// Who needs room, and how often there was none to be made.
+pub(super) struct Room {
+    now: Timestamp,
+    pub(super) spare: Option<usize>,
+    in_vain: usize,
+}
+
+impl Room {
+    pub(super) const fn at(now: Timestamp) -> Self {
+        Self {
+            now,
+            spare: None,
+            in_vain: 0,
+        }
+    }
+}
+
+impl Evictions {
+    pub(super) fn so_far(&self) -> Evicted {
+        let [unused_sessions, sessions, rosters, ends] = self
+            .evicted
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed));
+        Evicted {
+            unused_sessions,
+            sessions,
+            rosters,
+            ends,
+        }
+    }
+
+    /// The time up to which ends are forgotten.
+    pub(super) fn forgotten_until(&self) -> Option<Timestamp> {
+        let forgotten = self.forgotten_until.load(Ordering::Relaxed);
+        (forgotten > 0).then(|| Timestamp::from_secs(forgotten))
+    }
+
+    /// Makes some room; the lock is free again when what was in the way is dropped and told.
+    pub(super) fn make_room(
+        &self,
+        mut shard: MutexGuard<'_, Shard>,
+        room: &mut Room,
+    ) -> Result<(), StoreError> {
+        let mut removed = Removed::default();
+        let found = shard.make_room(room.spare, room.now, &mut removed);
+        room.in_vain = if found { 0 } else { room.in_vain + 1 };
+        if room.in_vain > shard.steps() {
+            if let Some(slot) = room.spare {
+                shard.keep(slot);
+            }
+            return Err(StoreError::refused(
+                "it is full: raise `MemoryStore::max_bytes`",
+            ));
+        }
+        drop(shard);
+        self.note(&removed);
+        Ok(())
+    }
+
+    /// Counts what made room, and raises the time up to which ends are forgotten.
+    fn note(&self, removed: &Removed) {
+        let classes = [Class::Unused, Class::Session, Class::Roster, Class::End];
+        for (count, class) in self.evicted.iter().zip(classes) {
+            let more = removed.of(class);
+            if more == 0 {
+                continue;
+            }
+            metrics::evicted(class.name(), more);
+            let before = count.fetch_add(more, Ordering::Relaxed);
+            let is_worth_a_line = before == 0 || before / TOLD != (before + more) / TOLD;
+            if is_worth_a_line && class != Class::Unused {
+                trace::evicted(class.name(), before + more);
+            }
+        }
+        if let Some(until) = removed.forgotten {
+            self.forgotten_until
+                .fetch_max(until.as_secs().max(1), Ordering::Relaxed);
+        }
+    }
+}
