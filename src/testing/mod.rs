@@ -101,6 +101,7 @@ mod browser;
 mod flaky;
 mod jar;
 mod page;
+mod seed;
 
 use http::HeaderMap;
 

@@ -193,7 +193,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
     ),
     (
         "testing",
-        &["body", "jar", "page", "flaky", "mod", "browser"],
+        &["body", "jar", "page", "flaky", "mod", "browser", "seed"],
     ),
     (
         "turn",
