@@ -274,7 +274,7 @@ impl<S: Store> Erased for Asked<S> {
     }
 
     fn load_now(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
-        now(pin!(self.store.load(key, Read::Current))).unwrap_or_else(|| Err(it_waited()))
+        at_once(self.store.load(key, Read::Current))
     }
 
     fn create_now(
@@ -283,7 +283,7 @@ impl<S: Store> Erased for Asked<S> {
         data: Bytes,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        now(pin!(self.store.create(key, data, expiry))).unwrap_or_else(|| Err(it_waited()))
+        at_once(self.store.create(key, data, expiry))
     }
 
     fn update_now(
@@ -293,8 +293,7 @@ impl<S: Store> Erased for Asked<S> {
         data: Bytes,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        let update = self.store.update(key, expected, data, expiry);
-        now(pin!(update)).unwrap_or_else(|| Err(it_waited()))
+        at_once(self.store.update(key, expected, data, expiry))
     }
 
     fn never_waits(&self) -> bool {
@@ -314,6 +313,11 @@ pub(super) type Many<'a, T> = Operation<'a, Vec<Result<T, StoreError>>>;
 pub(super) enum Operation<'a, O> {
     Done(Option<O>),
     Waiting(Pin<Box<dyn Future<Output = O> + Send + 'a>>),
+}
+
+/// The answer of a store that never waits.
+fn at_once<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    now(pin!(call)).unwrap_or_else(|| Err(it_waited()))
 }
 
 fn it_waited() -> StoreError {
