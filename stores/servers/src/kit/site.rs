@@ -35,6 +35,17 @@ pub struct Site {
     turn: Arc<AtomicUsize>,
 }
 
+impl Site {
+    /// Makes a site of these servers.
+    #[must_use]
+    pub fn of(servers: impl IntoIterator<Item = Router>) -> Self {
+        Self {
+            servers: servers.into_iter().collect(),
+            turn: Arc::default(),
+        }
+    }
+}
+
 impl Service<Request<Body>> for Site {
     type Response = Response<axum::body::Body>;
     type Error = Infallible;
@@ -76,10 +87,7 @@ pub fn visitor_with<S: Store>(
         let config = SessionConfig::new("session", store, keys.clone());
         app(settings(config.store_timeout(PATIENCE)))
     });
-    Browser::new(Site {
-        servers: servers.collect(),
-        turn: Arc::default(),
-    })
+    Browser::new(Site::of(servers))
 }
 
 fn app(config: SessionConfig) -> Router {

@@ -1,21 +1,11 @@
 //! A small application on several nodes, and browsers in front of a load balancer.
 
-use std::{
-    convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::Body,
     extract::Path,
-    http::{Request, StatusCode},
-    response::Response,
+    http::StatusCode,
     routing::{get, post},
 };
 use silverback::{
@@ -23,14 +13,12 @@ use silverback::{
     store::{DynStore, Store},
     testing::{Browser, Page},
 };
+use silverback_test_servers::kit;
 use tokio::sync::Semaphore;
-use tower::{Service, util::Oneshot};
 
-/// The nodes of an application, with a store and a pool each.
-#[derive(Clone)]
+/// The nodes of an application, with a store and a pool each. Each request goes to the next one.
 pub(crate) struct Site {
-    nodes: Arc<[Router]>,
-    turn: Arc<AtomicUsize>,
+    nodes: kit::Site,
     pub(crate) gate: Arc<Gate>,
 }
 
@@ -71,8 +59,7 @@ impl Site {
             app(Arc::clone(&gate)).layer(SessionLayer::new(config))
         });
         Self {
-            nodes: nodes.collect(),
-            turn: Arc::default(),
+            nodes: kit::Site::of(nodes),
             gate,
         }
     }
@@ -83,23 +70,7 @@ impl Site {
     }
 
     pub(crate) fn visitor(&self) -> Visitor {
-        Visitor(Browser::new(self.clone()))
-    }
-}
-
-/// Each request goes to the next node.
-impl Service<Request<Body>> for Site {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Oneshot<Router, Request<Body>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        Oneshot::new(self.nodes[turn % self.nodes.len()].clone(), request)
+        Visitor(Browser::new(self.nodes.clone()))
     }
 }
 
@@ -149,7 +120,7 @@ async fn slow(session: Session, gate: &Gate) -> Result<&'static str, Error> {
 
 /// A visitor with a browser. A clone is another tab of it.
 #[derive(Clone)]
-pub(crate) struct Visitor(Browser<Site>);
+pub(crate) struct Visitor(Browser<kit::Site>);
 
 impl Visitor {
     /// Adds one to a number of the session.
@@ -164,16 +135,11 @@ impl Visitor {
     }
 
     pub(crate) async fn post(&self, path: &str) -> Page {
-        let mut request = Request::new(Body::empty());
-        *request.method_mut() = axum::http::Method::POST;
-        *request.uri_mut() = path.parse().unwrap();
-        self.0.visit(request).await
+        self.0.submit(path, &[]).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Page {
-        let mut request = Request::new(Body::empty());
-        *request.uri_mut() = path.parse().unwrap();
-        self.0.visit(request).await
+        self.0.get(path).await
     }
 
     pub(crate) fn has_cookie(&self) -> bool {
