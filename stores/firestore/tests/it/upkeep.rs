@@ -3,24 +3,12 @@
 use std::collections::BTreeMap;
 
 use silverback::store::{
-    Browse, Bytes, Cursor, Listed, RecordKey, RecordKind, Store as _, StoreError, Sweep as _,
+    Browse as _, Bytes, Cursor, RecordKey, RecordKind, Store as _, StoreError, Sweep as _,
 };
-use silverback_test_servers::kit::{create, key, load};
+use silverback_test_servers::kit::{create, key, listed, load, swept};
 use tokio::task::JoinSet;
 
 use crate::{Project, day, seconds};
-
-async fn all(store: &impl Browse, limit: usize) -> Vec<Listed> {
-    let (mut listed, mut from) = (Vec::new(), Some(Cursor::default()));
-    while let Some(cursor) = from {
-        let page = store.browse(&cursor, limit).await.unwrap();
-        assert!(page.entries.len() <= limit.max(1));
-        listed.extend(page.entries);
-        assert!(listed.len() <= 1_000, "it comes to an end");
-        from = page.next;
-    }
-    listed
-}
 
 const RECORDS: u32 = 25;
 
@@ -42,7 +30,7 @@ async fn pages_show_every_record_once() {
         .await
         .unwrap();
     for limit in [0, 1, 2, 7, 100, 5_000] {
-        let listed = all(&store, limit).await;
+        let listed = listed(&store, limit).await;
         let by_key: BTreeMap<RecordKey, _> = listed.iter().map(|it| (it.key, it)).collect();
         assert_eq!(listed.len(), RECORDS as usize, "{limit}");
         assert!(listed.iter().map(|it| it.key).eq(by_key.keys().copied()));
@@ -79,17 +67,7 @@ async fn several_sweep_at_once_and_remove_nothing_that_lives() {
     }
     let mut sweepers = JoinSet::new();
     for node in [store.clone(), project.store().await, store.clone()] {
-        sweepers.spawn(async move {
-            let mut removed = 0;
-            loop {
-                let swept = node.sweep_some(4).await;
-                assert!(swept.examined() <= 4 && swept.failed() == 0, "{swept:?}");
-                removed += swept.removed();
-                if swept.is_finished() {
-                    break removed;
-                }
-            }
-        });
+        sweepers.spawn(async move { swept(&node, 4).await });
     }
     // Those that come to life again meanwhile stay.
     let anew = [1, 10, 22];
@@ -104,7 +82,7 @@ async fn several_sweep_at_once_and_remove_nothing_that_lives() {
         let lives = number % 3 == 0 || anew.contains(&number);
         assert_eq!(load(&store, number).await.is_some(), lives, "{number}");
     }
-    assert_eq!(all(&store, 100).await.len(), 9 + anew.len());
+    assert_eq!(listed(&store, 100).await.len(), 9 + anew.len());
     assert_eq!(store.sweep().await.examined(), 0);
 }
 

@@ -6,12 +6,15 @@ use mongodb::bson::doc;
 use silverback::{
     Clock, Timestamp,
     store::{
-        Browse, Bytes, Cursor, Expiry, Listed, RecordKey, RecordKind, Store as _, StoreError,
+        Browse as _, Bytes, Cursor, Expiry, RecordKey, RecordKind, Store as _, StoreError,
         Sweep as _,
     },
 };
 use silverback_mongodb::MongoStore;
-use silverback_test_servers::{SecantusDb, kit::key};
+use silverback_test_servers::{
+    SecantusDb,
+    kit::{key, listed, swept},
+};
 use tokio::task::JoinSet;
 
 use crate::{connect, documents, id, put, server};
@@ -23,18 +26,6 @@ async fn make(store: &MongoStore, number: u32, data: Bytes, life: u64) -> Expiry
     let expiry = Expiry::new(NOW.saturating_add(Duration::from_secs(life)), NOW);
     store.create(&key(number), data, expiry).await.unwrap();
     expiry
-}
-
-async fn all(store: &impl Browse, limit: usize) -> Vec<Listed> {
-    let (mut listed, mut from) = (Vec::new(), Some(Cursor::default()));
-    while let Some(cursor) = from {
-        let page = store.browse(&cursor, limit).await.unwrap();
-        assert!(page.entries.len() <= limit.max(1));
-        listed.extend(page.entries);
-        assert!(listed.len() <= 1_000, "it comes to an end");
-        from = page.next;
-    }
-    listed
 }
 
 #[tokio::test]
@@ -54,7 +45,7 @@ async fn pages_show_every_record_once_in_the_order_of_keys() {
         make(&store, number, Bytes::from(bytes), 3_600).await;
     }
     for limit in [0, 1, 4, 100] {
-        let listed = all(&store, limit).await;
+        let listed = listed(&store, limit).await;
         let keys: BTreeSet<_> = listed.iter().map(|listed| listed.key).collect();
         assert!(listed.iter().map(|one| one.key).eq(keys), "{limit}");
         let numbers = (0..30).filter(|number| *number != 7);
@@ -92,17 +83,7 @@ async fn several_sweep_at_once_and_leave_what_lives() {
     let mut sweepers = JoinSet::new();
     for _ in 0..3 {
         let node = store.clone();
-        sweepers.spawn(async move {
-            let mut removed = 0;
-            loop {
-                let swept = node.sweep_some(7).await;
-                assert!(swept.examined() <= 7 && swept.failed() == 0, "{swept:?}");
-                removed += swept.removed();
-                if swept.is_finished() {
-                    break removed;
-                }
-            }
-        });
+        sweepers.spawn(async move { swept(&node, 7).await });
     }
     // In the place of one that is over, whether it was swept or not.
     for number in [1, 61] {
@@ -112,7 +93,11 @@ async fn several_sweep_at_once_and_leave_what_lives() {
     let last = store.sweep().await;
     assert!(last.is_finished() && last.failed() == 0, "{last:?}");
     assert!(removed + last.removed() <= u64::from(RECORDS) * 2 / 3);
-    let left: Vec<_> = all(&store, 1_000).await.iter().map(|one| one.key).collect();
+    let left: Vec<_> = listed(&store, 1_000)
+        .await
+        .iter()
+        .map(|one| one.key)
+        .collect();
     let lives = |number: &u32| number.is_multiple_of(3) || matches!(number, 1 | 61);
     assert_eq!(
         left,
@@ -145,7 +130,7 @@ async fn the_first_and_the_last_key_are_on_a_page() {
         made.await.unwrap();
     }
     for limit in [1, 9] {
-        let listed = all(&store, limit).await;
+        let listed = listed(&store, limit).await;
         assert!(listed.iter().map(|one| one.key).eq(keys), "{limit}");
     }
 }

@@ -13,6 +13,7 @@ mod cuts;
 mod outages;
 mod records;
 mod site;
+mod upkeep;
 
 pub use self::{
     adding::{Adding, Answers, no_increment_is_lost},
@@ -26,4 +27,5 @@ pub use self::{
     },
     records::{DATA, create, data, key, load},
     site::{Site, Visitor, count, count_at_last, ok, visitor, visitor_with, visitor_within},
+    upkeep::{listed, swept},
 };

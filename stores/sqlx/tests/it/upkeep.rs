@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use silverback::store::{
-    Browse, Bytes, Cursor, Listed, RecordKind, Store, StoreError, Sweep, Sweeper,
+    Browse as _, Bytes, Cursor, RecordKind, Store, StoreError, Sweep, Sweeper,
 };
 use silverback_sqlx::{Dialect, SqlStore};
+use silverback_test_servers::kit::{listed, swept};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -38,17 +39,7 @@ async fn is_swept_by_all<DB: Dialect>(nodes: Vec<SqlStore<DB>>) {
     fill(&first).await;
     let mut sweepers = JoinSet::new();
     for node in [nodes.clone(), nodes.clone()].concat() {
-        sweepers.spawn(async move {
-            let mut removed = 0;
-            loop {
-                let swept = node.sweep_some(7).await;
-                assert!(swept.examined() <= 7 && swept.failed() == 0, "{swept:?}");
-                removed += swept.removed();
-                if swept.is_finished() {
-                    break removed;
-                }
-            }
-        });
+        sweepers.spawn(async move { swept(&node, 7).await });
     }
     let mut anew = Vec::new();
     for (node, number) in nodes.iter().cycle().zip((1..RECORDS).step_by(30)) {
@@ -59,7 +50,7 @@ async fn is_swept_by_all<DB: Dialect>(nodes: Vec<SqlStore<DB>>) {
     let last = first.sweep().await;
     assert!(last.is_finished() && last.failed() == 0, "{last:?}");
     assert!(removed + last.removed() <= u64::from(RECORDS) * 2 / 3);
-    let left = all(&first, 1_000).await.len();
+    let left = listed(&first, 1_000).await.len();
     assert_eq!(left, RECORDS as usize / 3 + anew.len());
     for number in 0..RECORDS {
         let expected: Option<&[u8]> = match number {
@@ -72,18 +63,6 @@ async fn is_swept_by_all<DB: Dialect>(nodes: Vec<SqlStore<DB>>) {
     assert_eq!(first.sweep().await.examined(), 0);
 }
 
-async fn all(store: &impl Browse, limit: usize) -> Vec<Listed> {
-    let (mut listed, mut from) = (Vec::new(), Some(Cursor::default()));
-    while let Some(cursor) = from {
-        let page = store.browse(&cursor, limit).await.unwrap();
-        assert!(page.entries.len() <= limit.max(1));
-        listed.extend(page.entries);
-        assert!(listed.len() <= 1_000, "it comes to an end");
-        from = page.next;
-    }
-    listed
-}
-
 async fn shows_all<DB: Dialect>(store: SqlStore<DB>) {
     store.create_table().await.unwrap();
     let end = until(HOUR);
@@ -93,7 +72,7 @@ async fn shows_all<DB: Dialect>(store: SqlStore<DB>) {
         store.create(&key(number), data, end).await.unwrap();
     }
     for limit in [0, 1, 7, 100, 5_000] {
-        let listed = all(&store, limit).await;
+        let listed = listed(&store, limit).await;
         let by_key: BTreeMap<_, _> = listed.iter().map(|listed| (listed.key, listed)).collect();
         assert_eq!(listed.len(), RECORDS as usize, "{limit}");
         assert!(
@@ -172,7 +151,7 @@ async fn a_sweeper_goes_through_a_table() {
     let store = file_store(&dir.path().join("sessions.db")).await;
     fill(&store).await;
     let sweeper = Sweeper::start(store.clone(), HOUR).unwrap();
-    while all(&store, 1_000).await.len() > RECORDS as usize / 3 {
+    while listed(&store, 1_000).await.len() > RECORDS as usize / 3 {
         tokio::task::yield_now().await;
     }
     sweeper.stop().await;
