@@ -2,8 +2,9 @@
 
 use std::{
     collections::HashMap,
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{Mutex, PoisonError},
 };
 
@@ -11,6 +12,34 @@ use crate::require;
 
 /// Where Debian has the sources of Go's packages.
 const PACKAGES: &str = "/usr/share/gocode";
+
+/// The site of `tests/go/server.go`. It ends with its input.
+pub(crate) struct GoServer {
+    child: Child,
+    address: String,
+}
+
+impl GoServer {
+    pub(crate) fn start(arguments: &[&str]) -> Option<Self> {
+        let mut child = program("server")?.args(arguments).spawn().unwrap();
+        let mut address = String::new();
+        let output = child.stdout.as_mut().unwrap();
+        BufReader::new(output).read_line(&mut address).unwrap();
+        let address = address.trim_end().to_owned();
+        Some(Self { child, address })
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+impl Drop for GoServer {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        drop(self.child.wait());
+    }
+}
 
 /// Runs a program of `tests/go`. `None` if the test has to be skipped, which it says.
 pub(crate) fn program(name: &'static str) -> Option<Command> {

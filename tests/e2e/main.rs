@@ -11,6 +11,9 @@
     reason = "a test may fail by panicking"
 )]
 
+#[cfg(feature = "gorilla")]
+#[path = "../go/both.rs"]
+mod both;
 mod clients;
 #[cfg(feature = "gorilla")]
 mod go;
@@ -22,6 +25,9 @@ mod proxies;
 mod site;
 
 use std::env;
+
+#[cfg(feature = "gorilla")]
+use self::go::GoServer;
 
 /// Says whether there is such a program on this machine.
 fn require(binary: &str) -> bool {

@@ -9,12 +9,14 @@
 
 #[path = "../../../../tests/go/both.rs"]
 mod both;
+#[path = "../../../../tests/go/on_server.rs"]
+mod on_server;
 
 use std::time::Duration;
 
 use silverback::{GoRecords, gorilla::GoPayload};
 use silverback_redis::{GorillaRedis, RedisStore};
-use silverback_test_servers::{Redis, Reply};
+use silverback_test_servers::{GoServer, Redis, Reply};
 
 use self::both::{Both, RUNTIME};
 
@@ -43,7 +45,7 @@ impl Bench {
         let address = address(&redis);
         let records = records(&redis, GorillaRedis::redistore);
         let store = ["redistore", &address, serializer];
-        let both = Both::start(PROGRAM, &store, true, records, payload)?;
+        let both = on_server::start(PROGRAM, &store, true, records, payload)?;
         Some(Self {
             redis,
             both,
@@ -56,7 +58,7 @@ impl Bench {
         let address = address(&redis);
         let records = records(&redis, GorillaRedis::redisstore);
         let store = ["redisstore", &address];
-        let both = Both::start(PROGRAM, &store, false, records, GoPayload::Sessions)?;
+        let both = on_server::start(PROGRAM, &store, false, records, GoPayload::Sessions)?;
         Some(Self {
             redis,
             both,
@@ -125,7 +127,15 @@ fn a_message_is_shown_once() {
 #[test]
 fn a_logout_ends_the_session_for_both() {
     for bench in Bench::each() {
-        both::a_logout_ends_the_session_for_both(&bench.both, || bench.count());
+        both::a_logout_ends_the_session_for_both(&bench.both);
+        assert_eq!(bench.count(), 0);
+    }
+}
+
+#[test]
+fn an_old_cookie_revives_nothing() {
+    for bench in Bench::each() {
+        both::an_old_cookie_revives_nothing(&bench.both, || bench.count());
     }
 }
 

@@ -9,12 +9,14 @@
 
 #[path = "../../../../tests/go/both.rs"]
 mod both;
+#[path = "../../../../tests/go/on_server.rs"]
+mod on_server;
 
 use std::{sync::OnceLock, time::Duration};
 
 use silverback::{GoRecords, gorilla::GoPayload};
 use silverback_sqlx::GorillaPostgres;
-use silverback_test_servers::Postgres;
+use silverback_test_servers::{GoServer, Postgres};
 use sqlx::{PgPool, postgres::PgPoolOptions, query_scalar, raw_sql};
 
 use self::both::{Both, RUNTIME};
@@ -46,7 +48,7 @@ impl Bench {
         let pool = pool.unwrap();
         let url = format!("{url}?sslmode=disable");
         let (store, payload) = (["pgstore", &url], GoPayload::Sessions);
-        let both = Both::start(PROGRAM, &store, true, records(&pool), payload)?;
+        let both = on_server::start(PROGRAM, &store, true, records(&pool), payload)?;
         Some(Self { both, pool })
     }
 
@@ -91,7 +93,16 @@ fn a_logout_ends_the_session_for_both() {
     let Some(bench) = Bench::start("logouts") else {
         return;
     };
-    both::a_logout_ends_the_session_for_both(&bench.both, || bench.count());
+    both::a_logout_ends_the_session_for_both(&bench.both);
+    assert_eq!(bench.count(), 0);
+}
+
+#[test]
+fn an_old_cookie_revives_nothing() {
+    let Some(bench) = Bench::start("old_cookies") else {
+        return;
+    };
+    both::an_old_cookie_revives_nothing(&bench.both, || bench.count());
 }
 
 #[test]
