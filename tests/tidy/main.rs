@@ -188,7 +188,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "store/migrate",
         &[
-            "wire", "pair", "create", "delete", "many", "save", "seen", "upkeep", "pass", "mod",
+            "wire", "pair", "create", "delete", "many", "save", "seen", "upkeep", "migrated",
+            "pass", "mod",
         ],
     ),
     (

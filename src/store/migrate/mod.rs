@@ -40,6 +40,7 @@
 mod create;
 mod delete;
 mod many;
+mod migrated;
 mod pair;
 mod pass;
 mod save;
@@ -49,13 +50,13 @@ mod wire;
 
 use std::{fmt, sync::atomic::AtomicU8};
 
-pub use self::pass::{Migrated, Migration};
 use self::{
     create::Makes,
     pair::{Pair, Place, of_copy, of_from},
     seen::Seen,
     wire::Form,
 };
+pub use self::{migrated::Migrated, pass::Migration};
 use super::{
     Browse, Bytes, Cursor, Expiry, Limits, Page, Read, Record, RecordKey, Store, StoreError, Sweep,
     Swept, Version,
