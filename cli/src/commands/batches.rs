@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use silverback::store::{Migrated, Swept};
+use silverback::{
+    GorillaImported,
+    store::{Migrated, Swept},
+};
 use tokio::{
     signal::unix::{self, SignalKind},
     time,
@@ -27,22 +30,21 @@ pub(super) enum Ended<T> {
     Interrupted(T),
 }
 
-/// Does batch after batch. The answer `None` ends it as well.
+/// Does batch after batch. The answer `None` ends it as well, and so does a failure.
 pub(super) async fn run<T: Tally>(
     pause: Duration,
-    mut batch: impl AsyncFnMut() -> Option<T>,
+    mut batch: impl AsyncFnMut() -> Result<Option<T>, Failure>,
 ) -> Result<Option<Ended<T>>, Failure> {
     let (mut done, mut progress) = (T::default(), Progress::new());
     // From here on, Ctrl-C ends it between two batches.
     let mut interrupt = unix::signal(SignalKind::interrupt())?;
     loop {
-        let Some(step) = batch().await else {
+        let Some(step) = batch().await? else {
             return Ok(None);
         };
         let is_stuck = step.is_stuck();
         done.add(step);
         if done.is_finished() || is_stuck {
-            progress.end();
             return Ok(Some(Ended::Done(done)));
         }
         progress.show(&done.shown());
@@ -52,7 +54,6 @@ pub(super) async fn run<T: Tally>(
             () = time::sleep(pause) => false,
         };
         if is_interrupted {
-            progress.end();
             return Ok(Some(Ended::Interrupted(done)));
         }
     }
@@ -91,5 +92,24 @@ impl Tally for Swept {
 
     fn shown(&self) -> String {
         format!("{} looked at, {} removed", self.examined(), self.removed())
+    }
+}
+
+impl Tally for GorillaImported {
+    fn add(&mut self, next: Self) {
+        Self::add(self, next);
+    }
+
+    fn is_finished(&self) -> bool {
+        Self::is_finished(self)
+    }
+
+    fn is_stuck(&self) -> bool {
+        // A folder that cannot be read is a failure, and a store that fails is counted.
+        false
+    }
+
+    fn shown(&self) -> String {
+        format!("{} in the store, {} over", self.moved(), self.over())
     }
 }

@@ -1,20 +1,15 @@
 //! Moving the sessions of a Go program's files into the store.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use serde::Serialize;
 use silverback::{
-    GorillaFiles, GorillaImport, GorillaImported, GorillaRecords,
+    GorillaFiles, GorillaImported, GorillaRecords,
     gorilla::{Gorilla, KeyPair, SecureCookie},
 };
-use tokio::{
-    signal::unix::{self, SignalKind},
-    time,
-};
-
 use zeroize::Zeroizing;
 
-use super::progress::Progress;
+use super::batches::{self, Ended};
 use crate::{
     args::{Common, Import, Sure},
     ask,
@@ -67,19 +62,15 @@ pub(crate) async fn import(common: &Common, import: &Import, out: &mut Out) -> R
             dry_run: false,
         },
     )?;
-    let files = match import.remove {
+    let mut files = match import.remove {
         true => files.remove_files(),
         false => files,
     };
-    let all = run(files, import.batch, pause, out).await?;
-    report(&all, out)?;
-    match all.error() {
-        Some(error) => Err(Failure::Failed(format!(
-            "not every file could be imported; the first error: {}",
-            chain(error)
-        ))),
-        None => Ok(()),
-    }
+    let imported = batches::run(pause, async || match files.step(import.batch).await {
+        Ok(step) => Ok(Some(step)),
+        Err(error) => Err(Failure::failed("the folder cannot be read", &error)),
+    });
+    end(imported.await?, out)
 }
 
 /// The keys of the Go program.
@@ -116,40 +107,26 @@ fn refused(path: &Path, error: &dyn std::error::Error) -> Failure {
     Failure::Refused(format!("{}: {error}", path.display()))
 }
 
-/// Imports until there is nothing left to do.
-async fn run(
-    mut files: GorillaImport,
-    batch: usize,
-    pause: Duration,
-    out: &mut Out,
-) -> Result<GorillaImported, Failure> {
-    let (mut all, mut progress) = (GorillaImported::default(), Progress::new());
-    // From here on, Ctrl-C ends it between two batches.
-    let mut interrupt = unix::signal(SignalKind::interrupt())?;
-    loop {
-        let step = files.step(batch).await;
-        all.add(step.map_err(|error| Failure::failed("the folder cannot be read", &error))?);
-        if all.is_finished() {
-            break;
-        }
-        let (moved, over) = (all.moved(), all.over());
-        progress.show(&format!("{moved} in the store, {over} over"));
-        let is_interrupted = tokio::select! {
-            biased;
-            _ = interrupt.recv() => true,
-            () = time::sleep(pause) => false,
-        };
-        if is_interrupted {
-            progress.end();
+fn end(imported: Option<Ended<GorillaImported>>, out: &mut Out) -> Result<(), Failure> {
+    let all = match imported {
+        None => return Ok(()),
+        Some(Ended::Done(all)) => all,
+        Some(Ended::Interrupted(all)) => {
             report(&all, out)?;
             let far = out::counted(all.moved(), "session");
             return Err(Failure::Interrupted(format!(
                 "interrupted after {far} had been imported; the next import passes over them"
             )));
         }
+    };
+    report(&all, out)?;
+    match all.error() {
+        Some(error) => Err(Failure::Failed(format!(
+            "not every file could be imported; the first error: {}",
+            chain(error)
+        ))),
+        None => Ok(()),
     }
-    progress.end();
-    Ok(all)
 }
 
 fn report(all: &GorillaImported, out: &mut Out) -> Result<(), Failure> {

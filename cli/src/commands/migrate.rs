@@ -55,7 +55,7 @@ pub(crate) async fn migrate(migrate: &Migrate, out: &mut Out) -> Result<(), Fail
     ask::whether(&question, migrate.sure)?;
     let store = MigratingStore::new(from, to);
     let (mut migration, batch) = (store.migration(), migrate.batch.max(1));
-    let moved = batches::run(pause, async || Some(migration.step(batch).await)).await?;
+    let moved = batches::run(pause, async || Ok(Some(migration.step(batch).await))).await?;
     end(moved, out)
 }
 
@@ -80,7 +80,11 @@ async fn move_in(
     ask::whether(&question, migrate.sure)?;
     let store = TowerSessionStore::new(to.shared()).moving_from(former);
     let (mut migration, batch) = (store.migration(), migrate.batch);
-    let moved = batches::run(pause, async || Some(migration.as_mut()?.step(batch).await)).await?;
+    let moved = batches::run(pause, async || match &mut migration {
+        Some(migration) => Ok(Some(migration.step(batch).await)),
+        None => Ok(None),
+    });
+    let moved = moved.await?;
     end(moved, out)
 }
 

@@ -33,8 +33,11 @@ impl Progress {
             out::say(text);
         }
     }
+}
 
-    pub(super) fn end(&self) {
+/// Whatever comes next has the line for itself.
+impl Drop for Progress {
+    fn drop(&mut self) {
         if self.is_terminal {
             let _ = write!(io::stderr(), "\r\u{1b}[K");
         }

@@ -36,7 +36,7 @@ pub(crate) async fn sweep(common: &Common, sweep: &Sweep, out: &mut Out) -> Resu
         return count(&store, out).await;
     }
     let batch = sweep.batch.max(1);
-    let swept = match batches::run(pause, async || store.sweep_some(batch).await).await? {
+    let swept = match batches::run(pause, async || Ok(store.sweep_some(batch).await)).await? {
         None => {
             out::say("The server removes by itself what has expired: there is nothing to sweep");
             return report(&Swept::default().finished(), false, out);
