@@ -83,7 +83,7 @@ impl Session {
     /// # let session = Session::detached(&SessionConfig::cookie("account", Key::generate()?))?;
     /// session.flash("Saved")?;
     /// for message in session.flashes::<String>()? {
-    ///     println!("<p>{message}");
+    ///     println!("{message}"); // in HTML, escape it
     /// }
     /// assert!(session.flashes::<String>()?.is_empty());
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -95,7 +95,7 @@ impl<N: Selector> Flashes<N> {
     /// # use silverback::{Error, FlashMessage, Flashes};
     /// async fn page(flashes: Flashes) -> Result<String, Error> {
     ///     let messages: Vec<FlashMessage> = flashes.take()?;
-    ///     Ok(messages.iter().map(|message| format!("<p class={}>{message}", message.level)).collect())
+    ///     Ok(messages.iter().map(|message| format!("{}: {message}\n", message.level)).collect())
     /// }
     /// ```
     ///

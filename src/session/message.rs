@@ -23,7 +23,7 @@ use serde::{
 /// /// On the next page.
 /// fn notes(session: &Session) -> Result<Vec<String>, Error> {
 ///     let messages: Vec<FlashMessage> = session.flashes()?;
-///     let note = |message: &FlashMessage| format!("<p class={}>{message}", message.level);
+///     let note = |message: &FlashMessage| format!("{}: {message}", message.level);
 ///     Ok(messages.iter().map(note).collect())
 /// }
 /// ```

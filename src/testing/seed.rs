@@ -10,7 +10,7 @@ use crate::{
     session::Session,
 };
 
-/// Sessions behind the service's back.
+/// The browser's session, without a request.
 impl<S> Browser<S> {
     /// Opens the browser's session as the server would: to look into it, or to change it and
     /// [`commit`](Self::commit) it. Give it the layer's `config`, with the same store.

@@ -62,11 +62,14 @@ use crate::clock::Clock;
 /// before all sessions of such a list were ended, are refused: see [`Limits::forgotten_until`].
 /// Give the store enough room, and watch [`Evicted::rosters`] and [`Evicted::ends`].
 ///
-/// Of a few hundred records of a kind, the sixteenth that is closest to its end goes first; of
-/// ends, the one that was set first. What a renewed or destroyed session leaves for a minute makes
-/// no room: if there is nothing else, writes are [`StoreError::Refused`].
-/// [`evicted`](Self::evicted) counts what made room. The first session that was in use, and each
-/// thousandth, is a warning in the log (with the feature `tracing`).
+/// Among records of a kind, it looks at a few hundred at a time, and evicts those that are closest
+/// to their end, one in sixteen. Of ends, those go first that were set first. What a renewed or
+/// destroyed session leaves for a minute makes no room: if there is nothing else, writes are
+/// [`StoreError::Refused`].
+///
+/// [`evicted`](Self::evicted) counts what made room. Of sessions in use, of lists and of ends, the
+/// first eviction and every thousandth after it is a warning in the log (with the feature
+/// `tracing`).
 #[derive(Clone)]
 pub struct MemoryStore {
     shared: Arc<Shared>,
