@@ -163,14 +163,20 @@ impl Data {
             }
             _ => {}
         }
-        Some(mem::replace(self, mem::take(bytes).into()))
+        Some(mem::replace(self, Self::take(bytes)))
+    }
+
+    /// Leaves few bytes where they are, for the caller to drop.
+    fn take(bytes: &mut Bytes) -> Self {
+        let few = (bytes.len() <= FEW).then(|| Self::few(bytes));
+        few.flatten()
+            .unwrap_or_else(|| Self::Many(Box::new(mem::take(bytes))))
     }
 }
 
 impl From<Bytes> for Data {
-    fn from(bytes: Bytes) -> Self {
-        let few = (bytes.len() <= FEW).then(|| Self::few(&bytes));
-        few.flatten().unwrap_or_else(|| Self::Many(Box::new(bytes)))
+    fn from(mut bytes: Bytes) -> Self {
+        Self::take(&mut bytes)
     }
 }
 
@@ -229,6 +235,24 @@ mod tests {
             large.as_ptr(),
             "who puts drops what was there"
         );
+    }
+
+    #[test]
+    fn about_as_many_are_written_into_the_same_box() {
+        let place = |data: &Data| data.parts().ok().map(|(_, boxed)| boxed.as_ptr());
+        let mut data = Data::from(bytes(HEAD + 50));
+        let first = place(&data);
+        for rest in [50, 41, 56] {
+            assert!(data.put(&mut bytes(HEAD + rest)).is_none());
+            assert_eq!(place(&data), first, "{rest}");
+        }
+        for rest in [40, 41, 57] {
+            assert!(data.put(&mut bytes(HEAD + rest)).is_some(), "{rest}");
+        }
+        for (len, expected) in [(FEW + 1, None), (FEW, Some(520)), (FEW + 1, None)] {
+            data.put(&mut bytes(len));
+            assert_eq!(size(&data), expected, "{len}");
+        }
     }
 
     proptest! {

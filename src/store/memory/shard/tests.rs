@@ -325,3 +325,84 @@ fn what_is_counted_is_what_is_there() {
         (0, 0, 1_000)
     );
 }
+
+#[test]
+fn a_window_with_just_enough_has_its_turn() {
+    let (mut shard, mut removed) = (shard((WINDOW + PART) as u32), Removed::default());
+    for _ in 0..2 {
+        assert!(shard.make_room(None, START, &mut removed));
+    }
+    let left = |window: &Window| window.counts[Class::Unused as usize];
+    assert_eq!(
+        shard.census.windows.iter().map(left).collect::<Vec<_>>(),
+        [240, 15]
+    );
+}
+
+#[test]
+fn of_ends_that_were_set_at_once_one_leaves() {
+    let (mut shard, mut removed) = (Shard::default(), Removed::default());
+    for number in 0..WINDOW as u32 + 1 {
+        put(&mut shard, number, &end(7), END);
+    }
+    assert!(shard.make_room(None, START, &mut removed));
+    assert_eq!(removed.of(Class::End), 1);
+}
+
+#[test]
+fn an_end_that_got_no_room_is_before_those_of_another_window() {
+    let mut shard = Shard::default();
+    put(&mut shard, 0, &end(3), END);
+    for number in 1..WINDOW as u32 {
+        put(&mut shard, number, MARK, END);
+    }
+    put(&mut shard, 256, &end(5), END);
+    assert_eq!(emptied(&mut shard, Some(0)), [(Class::End, 1)]);
+    let slot = shard.find(&key(0), START).unwrap();
+    shard.keep(slot);
+    put(&mut shard, 256, &end(7), END);
+    shard.assert_counted();
+    let mut removed = Removed::default();
+    assert!(shard.make_room(None, START, &mut removed));
+    assert!(!has(&shard, 0) && has(&shard, 256));
+}
+
+#[test]
+fn the_latest_end_of_all_in_a_roster_that_leaves_is_told() {
+    for (sets, expected) in [([0, 0], None), ([9, 5], Some(9)), ([5, 9], Some(9))] {
+        let (mut shard, mut removed) = (Shard::default(), Removed::default());
+        for number in 0..2 * PART as u32 {
+            let set = sets.get(number as usize).copied().unwrap_or(50);
+            let data = [16, 0, 0, 0, 0, set];
+            put(
+                &mut shard,
+                number,
+                &data,
+                Timestamp::from_secs(u64::from(number) + 1),
+            );
+        }
+        assert!(shard.make_room(None, START, &mut removed));
+        assert_eq!(removed.of(Class::Roster), 2);
+        assert_eq!(removed.forgotten.map(Timestamp::as_secs), expected);
+    }
+}
+
+impl Shard {
+    /// Counts everything anew.
+    pub(in super::super) fn assert_counted(&self) {
+        let entries = || self.entries(0..self.slots());
+        let bytes = entries().map(|entry| size_of_record(entry.data.len()));
+        assert_eq!(self.bytes, bytes.sum::<usize>());
+        assert_eq!(self.table.len(), entries().count());
+        for (at, window) in self.census.windows.iter().enumerate() {
+            let mut counts = [0; CLASSES];
+            for entry in self.entries(slots_of(at)) {
+                counts[Class::of_entry(entry) as usize] += 1;
+                let set = set_at(entry).unwrap_or(NEVER);
+                assert!(window.first_set <= set, "an end is hidden");
+            }
+            assert_eq!(window.counts, counts, "window {at}");
+        }
+        assert!(self.slots() <= self.census.windows.len() * WINDOW);
+    }
+}
