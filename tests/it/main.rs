@@ -110,4 +110,5 @@ mod tried_again;
 mod two_cookies;
 mod unseen;
 mod user_code;
+mod value_model;
 mod values;
