@@ -279,7 +279,8 @@ impl State {
         let all = mem::take(&mut self.taken).into_iter();
         let (back, rest) = all.partition::<Vec<_>, _>(|taken| is_of(&taken.queue));
         self.taken = rest;
-        for taken in back {
+        // Each goes in front of those that are there.
+        for taken in back.into_iter().rev() {
             if taken.ids().is_empty() {
                 continue;
             }

@@ -372,3 +372,28 @@ fn what_may_be_saved_as_taken_is_put_back_by_another_change() {
         assert_eq!(view.content.frames.flashes("q").count(), 1);
     }
 }
+
+#[test]
+fn what_was_taken_first_is_put_back_first() {
+    for is_saved in [false, true] {
+        let mut state = State {
+            view: Some(View::new(NOW, None)),
+            ..State::default()
+        };
+        for (id, message) in [(ONE, "one"), (TWO, "two"), (THREE, "three")] {
+            let messages = vec![(id, message.into())];
+            let taken = Arc::new(TakenFlashes::new("q", messages));
+            state.note(Some(Change::TakeFlashes(taken)));
+        }
+        if is_saved {
+            drop(state.log.take_first(3));
+        }
+        state.put_back_flashes(|_| true, |_, _| true);
+        let mut all = vec![text(&state.view.unwrap().content)];
+        if is_saved {
+            let mut again: Vec<_> = state.log.into_iter().collect();
+            all.push(text(&apply(&mut again, Content::new(NOW))));
+        }
+        assert!(all.iter().all(|all| all == "!one !two !three"), "{all:?}");
+    }
+}
