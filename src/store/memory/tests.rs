@@ -507,10 +507,14 @@ fn what_is_over_makes_room_wherever_it_is() {
 
 #[test]
 fn an_end_that_got_no_room_is_still_counted() {
-    let (_, store) = with_marks(1_000, 8, |_| in_secs(9));
+    let (_, store) = with_marks(1_000, 7, |_| in_secs(9));
     let key = key(400);
-    let version = done(store.create(&key, bytes(50, 24, 7), in_secs(9))).unwrap();
-    let larger = done(store.update(&key, version, bytes(200, 24, 7), in_secs(9)));
+    let version = done(store.create(&key, bytes(6, 24, 7), in_secs(9))).unwrap();
+    store.shared.shards[0].lock().assert_counted();
+    // Another one leaves for it, in vain.
+    let other = bytes(1, 24, 0);
+    done(store.create(&self::key(404), other, in_secs(9))).unwrap();
+    let larger = done(store.update(&key, version, bytes(300, 24, 7), in_secs(9)));
     assert!(matches!(larger, Err(StoreError::Refused { .. })));
     store.shared.shards[0].lock().assert_counted();
 }
