@@ -11,8 +11,15 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::store::{self, RecordKind};
+use super::{
+    shard::{Class, STEP},
+    shards::SHARDS,
+    *,
+};
+use crate::{
+    clock::Timestamp,
+    store::{self, Listed, RecordKind},
+};
 
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 /// Only a hang takes this long.
@@ -510,13 +517,13 @@ fn an_end_that_got_no_room_is_still_counted() {
     let (_, store) = with_marks(1_000, 7, |_| in_secs(9));
     let key = key(400);
     let version = done(store.create(&key, bytes(6, 24, 7), in_secs(9))).unwrap();
-    store.shared.shards[0].lock().assert_counted();
+    store.shared.shards.get(0).unwrap().lock().assert_counted();
     // Another one leaves for it, in vain.
     let other = bytes(1, 24, 0);
     done(store.create(&self::key(404), other, in_secs(9))).unwrap();
     let larger = done(store.update(&key, version, bytes(300, 24, 7), in_secs(9)));
     assert!(matches!(larger, Err(StoreError::Refused { .. })));
-    store.shared.shards[0].lock().assert_counted();
+    store.shared.shards.get(0).unwrap().lock().assert_counted();
 }
 
 #[test]
@@ -526,7 +533,7 @@ fn a_record_that_is_over_is_replaced_wherever_it_is() {
         let (clock, store) = with_marks(1 << 20, 40, end);
         clock.advance(Duration::from_secs(1));
         done(store.create(&key(over * 4), bytes(4, 8, 0), in_secs(9))).unwrap();
-        store.shared.shards[0].lock().assert_counted();
+        store.shared.shards.get(0).unwrap().lock().assert_counted();
         let listed = done(store.browse(&Cursor::default(), 100)).unwrap().entries;
         assert_eq!(listed.len(), 40, "{over}");
     }
@@ -610,7 +617,7 @@ fn threads_at_one_shard_lose_nothing_of_each_other() {
         }
     });
     done(store.sweep());
-    let shard = store.shared.shards[0].lock();
+    let shard = store.shared.shards.get(0).unwrap().lock();
     shard.assert_counted();
     assert_eq!(shard.len(), usize::from(THREADS) * (50 - 7));
 }
