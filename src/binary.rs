@@ -71,13 +71,19 @@ impl Tail {
 
     /// Puts a head in front of the bytes, in the place of what was there, and shares both. `None`
     /// if there is no room, or if they are shared already.
+    ///
+    /// Who keeps them counts their length, so most of what was allocated for more is given back.
     pub(crate) fn share_behind(&mut self, head: &[u8]) -> Option<Bytes> {
         let Buffer::Own(bytes) = &mut self.buffer else {
             return None;
         };
         let start = self.start.checked_sub(head.len())?;
         bytes.get_mut(start..self.start)?.copy_from_slice(head);
-        let bytes = Bytes::from(mem::take(bytes));
+        let mut bytes = mem::take(bytes);
+        if bytes.capacity() - bytes.len() > bytes.len() / 4 {
+            bytes.shrink_to_fit();
+        }
+        let bytes = Bytes::from(bytes);
         let shared = bytes.slice(start..);
         self.buffer = Buffer::Shared(bytes);
         Some(shared)

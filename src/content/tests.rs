@@ -141,6 +141,28 @@ fn a_shared_record_is_as_it_was_shared() {
     }
 }
 
+/// A store in memory counts what it was given, and keeps what was allocated.
+#[test]
+fn a_shared_record_takes_little_more_than_its_length() {
+    let id = SessionId::generate().unwrap();
+    for grown in 0..40 {
+        let mut new = Content::new(Timestamp::from_secs(1_800_000_000));
+        new.frames.insert("first", &[b'1'; LARGE + 10]);
+        let record = Bytes::from(new.encode_record(Writes::none(), Browser::Knows));
+        let Ok(Stored::Session { mut content, .. }) = decode_record(record, &id, false) else {
+            panic!("it is a session");
+        };
+        for number in 0..grown {
+            content.frames.insert(&number.to_string(), &[b'2'; 100]);
+        }
+        let shared = content.share_record(Writes::none(), Browser::Knows);
+        drop(content);
+        let len = shared.len();
+        let capacity = shared.try_into_mut().unwrap().capacity();
+        assert!(capacity <= len + len / 4 + 64, "{grown}: {len}, {capacity}");
+    }
+}
+
 #[test]
 fn a_sealed_record_opens_with_its_id_only_and_unchanged() {
     let id = SessionId::generate().unwrap();

@@ -301,7 +301,10 @@ impl<S: Store> Erased for Asked<S> {
     }
 
     fn limits(&self) -> Limits {
-        self.store.limits()
+        Limits {
+            never_waits: self.never_waits,
+            ..self.store.limits()
+        }
     }
 }
 
