@@ -12,7 +12,7 @@ use std::{
     collections::HashMap,
     hint::black_box,
     ops::Range,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use base64_simd::URL_SAFE_NO_PAD;
@@ -51,8 +51,13 @@ pub struct Floor {
     tells_caches: bool,
     head: [u8; HEAD],
     key: Key,
-    records: Mutex<HashMap<[u8; 32], Record>>,
+    /// By the first byte of their keys, as two threads seldom want the same.
+    records: [Mutex<Records>; PARTS],
 }
+
+type Records = HashMap<[u8; 32], Record>;
+
+const PARTS: usize = 64;
 
 enum Key {
     Seal(Prk),
@@ -113,7 +118,7 @@ impl Floor {
             } else {
                 Key::Sign(hmac::Key::new(HMAC_SHA256, &key))
             },
-            records: Mutex::default(),
+            records: std::array::from_fn(|_| Mutex::default()),
         }
     }
 
@@ -244,7 +249,7 @@ impl Floor {
             });
         }
         let key = record_key(token.get(id..token.len() - TAG.len())?)?;
-        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = self.records(&key);
         let Record { version, bytes, .. } = records
             .get(&key)
             .filter(|record| record.expires > now)?
@@ -304,9 +309,9 @@ impl Floor {
             *revision = (u32::from_be_bytes(*revision) + 1).to_be_bytes();
             return self.cookie(open.bytes);
         }
-        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let expires = now + u64::from(TTL);
         if let Some((key, version)) = open.record {
+            let mut records = self.records(&key);
             let record = records
                 .get_mut(&key)
                 .filter(|record| record.version == version)?;
@@ -318,16 +323,22 @@ impl Floor {
             return None;
         }
         let id = random::<32>()?;
-        records.insert(
-            record_key(&id)?,
-            Record {
-                version: 1,
-                expires,
-                bytes: open.bytes,
-            },
-        );
-        drop(records);
+        let key = record_key(&id)?;
+        let record = Record {
+            version: 1,
+            expires,
+            bytes: open.bytes,
+        };
+        self.records(&key).insert(key, record);
         self.cookie(self.token(id, &TAG))
+    }
+
+    #[inline]
+    fn records(&self, key: &[u8; 32]) -> MutexGuard<'_, Records> {
+        let [first, ..] = *key;
+        let records = self.records.get(usize::from(first) % PARTS);
+        let records = records.expect("a number modulo PARTS is below PARTS");
+        records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn cookie(&self, mut token: Vec<u8>) -> Option<HeaderValue> {
