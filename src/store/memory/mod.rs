@@ -33,6 +33,9 @@ use crate::clock::Clock;
 /// store takes 256 MiB by default; [`max_bytes`](Self::max_bytes) changes that. It never waits, so
 /// its sessions need no [`load`](crate::Session::load).
 ///
+/// A record that is gone leaves its place for the next one: what a peak has taken is given back but
+/// for less than a hundred bytes a record.
+///
 /// A restart logs everybody out. As the store of [`revocation`](crate::CookieStore::revocation) it
 /// also forgets which sessions in a cookie have ended: copies of their cookies are valid again
 /// until their timeouts. Several processes need a store that they share.
