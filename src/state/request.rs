@@ -291,11 +291,9 @@ impl State {
                 taken.put_back(&mut view.content);
             }
             let at = self.log.changes().position(|change| change.takes(&taken));
-            // A save may count the changes before it: one that was cut off, or one under way, beside
-            // which nothing but a session that was loaded again is changed.
-            let is_counted = self.is_reopened || !self.cut_off.is_empty();
             match at {
-                Some(at) if !is_counted => drop(self.log.remove(at)),
+                // Saves that were cut off count the changes before it.
+                Some(at) if self.cut_off.is_empty() => drop(self.log.remove(at)),
                 _ => self.log.push(Change::PutBackFlashes(taken)),
             }
         }
