@@ -194,6 +194,7 @@ mod tests {
         data.parts().ok().map(|(_, boxed)| boxed.len())
     }
 
+    #[cfg(target_pointer_width = "64")]
     #[test]
     fn it_takes_two_words() {
         assert_eq!(size_of::<Option<Data>>(), 16);

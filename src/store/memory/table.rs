@@ -315,7 +315,7 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::HashMap, mem::offset_of};
+    use std::collections::HashMap;
 
     use proptest::prelude::*;
 
@@ -347,7 +347,7 @@ mod tests {
     #[cfg(target_pointer_width = "64")]
     #[test]
     fn what_is_looked_up_is_in_one_line() {
-        assert_eq!(offset_of!(Table, len), 64);
+        assert_eq!(std::mem::offset_of!(Table, len), 64);
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! What leaves when room is made, and that no step looks at more than some hundred records.
 
-use std::mem::offset_of;
-
 use super::*;
 
 const START: Timestamp = Timestamp::from_secs(0);
@@ -302,7 +300,7 @@ fn an_end_that_got_no_room_leaves_in_its_turn() {
 #[cfg(target_pointer_width = "64")]
 #[test]
 fn what_a_write_changes_is_beside_the_lock() {
-    assert_eq!(offset_of!(Shard, table), 64 - 8);
+    assert_eq!(std::mem::offset_of!(Shard, table), 64 - 8);
 }
 
 #[test]
