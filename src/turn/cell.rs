@@ -89,10 +89,13 @@ impl Cell {
         never_waits: bool,
         work: impl FnOnce(&mut State, bool) -> R,
     ) -> R {
-        // Not with the lock: it may drop an operation, which has values of the application.
-        let flies = !never_waits && !self.flights.is_idle();
-        // An operation that is seen in the state is seen here.
-        self.with(|state| work(state, !flies && self.turnstile.is_free()))
+        // Dropped without the lock.
+        let mut look = None;
+        self.with(|state| {
+            // An operation that is seen in the state is seen here.
+            let flies = !never_waits && !look.insert(self.flights.look()).is_idle;
+            work(state, !flies && self.turnstile.is_free())
+        })
     }
 }
 
@@ -146,3 +149,6 @@ pub(crate) fn run_now<O: Operation>(
         .cell()
         .in_turn(|| operation.perform_now(&Turn::of(anchor, None)))
 }
+
+#[cfg(test)]
+mod tests;

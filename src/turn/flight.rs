@@ -93,12 +93,20 @@ impl Flights {
         }
     }
 
-    pub(super) fn is_idle(&self) -> bool {
+    pub(super) fn look(&self) -> Look {
         let flight = match &*self.current() {
-            Current::First(_) => return false,
+            Current::First(_) => {
+                return Look {
+                    is_idle: false,
+                    _flight: None,
+                };
+            }
             Current::Flight(flight) => flight.upgrade(),
         };
-        flight.is_none_or(|flight| flight.has_ended())
+        Look {
+            is_idle: flight.as_ref().is_none_or(|flight| flight.has_ended()),
+            _flight: flight,
+        }
     }
 
     /// Gives an operation its turn, unless another one is under way.
@@ -106,13 +114,18 @@ impl Flights {
         let poller = lock::thread_id();
         let mut registered = None;
         loop {
+            // Dropped behind the lock, as a `Look` is.
+            let latest;
             let mut current = self.current();
             let waiting = match &mut *current {
                 Current::First(first) if first.poller == poller => return Begun::WaitsForItself,
                 Current::First(first) => Arc::clone(first.waiting.get_or_insert_default()),
                 Current::Flight(flight) => {
-                    if let Some(other) = flight.upgrade().filter(|other| !other.has_ended()) {
-                        return Begun::Behind(Wait(other));
+                    latest = flight.upgrade();
+                    if let Some(other) = &latest
+                        && !other.has_ended()
+                    {
+                        return Begun::Behind(Wait(Arc::clone(other)));
                     }
                     let waiting = None;
                     *current = Current::First(First { poller, waiting });
@@ -133,6 +146,14 @@ impl Flights {
     fn current(&self) -> MutexGuard<'_, Current> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is under way. It is dropped without a lock: it may be the last to hold an operation, whose
+/// values are the application's.
+pub(super) struct Look {
+    /// No operation is.
+    pub(super) is_idle: bool,
+    _flight: Option<Arc<Flight>>,
 }
 
 enum Begun<'a> {

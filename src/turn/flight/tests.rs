@@ -20,25 +20,25 @@ fn an_operation_that_is_ready_takes_one_poll() {
         Caller::of(&flights, error).poll(),
         Some(Err(ErrorKind::Gone))
     );
-    assert!(flights.is_idle());
+    assert!(flights.look().is_idle);
 }
 
 #[test]
 fn flights_are_idle_when_none_is_under_way() {
     let flights = Arc::default();
     let (mut first, gate, _) = gated(&flights, 1);
-    assert!(flights.is_idle(), "it has not started");
+    assert!(flights.look().is_idle, "it has not started");
     assert_eq!(first.poll(), None);
-    assert!(!flights.is_idle());
+    assert!(!flights.look().is_idle);
     gate.open();
-    assert!(!flights.is_idle(), "it has not been polled");
+    assert!(!flights.look().is_idle, "it has not been polled");
     assert_eq!(first.poll(), Some(Ok(1)));
-    assert!(flights.is_idle());
+    assert!(flights.look().is_idle);
 
     let (mut second, _, _) = gated(&flights, 2);
     assert_eq!(second.poll(), None);
     drop(second);
-    assert!(flights.is_idle(), "nobody waits");
+    assert!(flights.look().is_idle, "nobody waits");
 }
 
 #[test]
@@ -51,7 +51,10 @@ fn the_next_operation_starts_when_the_one_before_has_ended() {
     gate.open();
     assert!(first.is_woken() && second.is_woken());
     assert_eq!(first.poll(), Some(Ok(1)));
-    assert!(flights.is_idle(), "although the second has not heard of it");
+    assert!(
+        flights.look().is_idle,
+        "although the second has not heard of it"
+    );
     assert_eq!(second.poll(), Some(Ok(2)));
 }
 
@@ -66,7 +69,7 @@ fn who_waits_drives_the_operation_of_another() {
     gate.open();
     assert!(second.is_woken());
     assert_eq!(second.poll(), Some(Ok(2)), "it has driven the first");
-    assert!(guard.is_dropped() && flights.is_idle());
+    assert!(guard.is_dropped() && flights.look().is_idle);
     assert_eq!(kept.poll(), Some(Ok(1)), "its result is kept for it");
 }
 
@@ -78,7 +81,7 @@ fn an_operation_ends_with_its_caller() {
     let mut second = done(&flights, 2);
     assert_eq!(second.poll(), None);
     drop(left);
-    assert!(guard.is_dropped() && flights.is_idle());
+    assert!(guard.is_dropped() && flights.look().is_idle);
     assert!(second.is_woken());
     assert_eq!(second.poll(), Some(Ok(2)));
 }
@@ -139,7 +142,7 @@ fn a_panic_is_its_callers() {
     let flights = Arc::default();
     let mut first = panicking(&flights);
     assert_eq!(poll_caught(&mut first), Err(()));
-    assert!(flights.is_idle());
+    assert!(flights.look().is_idle);
     assert_eq!(done(&flights, 2).poll(), Some(Ok(2)));
 }
 
@@ -193,7 +196,7 @@ fn an_operation_that_waits_for_its_own_turn_gets_an_error() {
         nested.or(Ok(9))
     });
     assert_eq!(outer.poll(), Some(Ok(9)));
-    assert!(flights.is_idle());
+    assert!(flights.look().is_idle);
 
     let inner = Arc::clone(&flights);
     let nested = async move { inner.run(Prepared::of(std::future::ready(Ok(1)))).await };
@@ -242,7 +245,7 @@ fn who_finds_it_being_polled_is_woken_afterwards() {
         entered.recv_timeout(HANG).unwrap();
         let mut second = done(&flights, 2);
         assert_eq!(second.poll(), None);
-        assert!(!second.is_woken() && !flights.is_idle());
+        assert!(!second.is_woken() && !flights.look().is_idle);
         leave.send(()).unwrap();
         let (found, _first) = pilot.join().unwrap();
         assert_eq!(found, ends.then_some(Ok(1)));
@@ -262,7 +265,7 @@ fn who_comes_during_the_first_poll_is_woken_afterwards() {
         entered.recv_timeout(HANG).unwrap();
         let mut second = done(&flights, 2);
         assert_eq!((second.poll(), second.poll()), (None, None));
-        assert!(!second.is_woken() && !flights.is_idle());
+        assert!(!second.is_woken() && !flights.look().is_idle);
         leave.send(()).unwrap();
         let (found, mut first) = pilot.join().unwrap();
         assert_eq!(found, ends.then_some(Ok(1)));
@@ -381,7 +384,7 @@ fn who_waits_in_the_drop_of_an_operation_gets_an_error() {
     assert_eq!(first.poll(), None);
     drop(first);
     assert_eq!(*seen.lock().unwrap(), Some(ErrorKind::Conflict));
-    assert!(flights.is_idle());
+    assert!(flights.look().is_idle);
 }
 
 #[test]
@@ -399,6 +402,6 @@ fn a_drop_that_panics_hits_nobody() {
     });
     assert_eq!(first.poll(), None);
     drop(first);
-    assert!(flights.is_idle());
+    assert!(flights.look().is_idle);
     assert_eq!(done(&flights, 2).poll(), Some(Ok(2)));
 }

@@ -1,0 +1,40 @@
+//! What one thread sees of what another does.
+
+use std::{
+    sync::mpsc,
+    task::{Context, Waker},
+    thread,
+    time::Duration,
+};
+
+use super::*;
+
+/// Ends a hang; nothing depends on how long it is.
+const HANG: Duration = Duration::from_secs(30);
+
+/// Otherwise a response that is just committed would miss what a save has taken from the state.
+#[test]
+fn an_operation_that_begins_before_the_state_is_entered_is_under_way() {
+    let cell = &Cell::default();
+    let operation = std::future::pending::<Result<(), Error>>();
+    let mut operation = pin!(cell.flights.run(Prepared::of(operation)));
+    let (inside, entered) = mpsc::channel();
+    let (leave, left) = mpsc::channel();
+    let is_idle = thread::scope(|scope| {
+        scope.spawn(move || {
+            cell.with(|_| {
+                inside.send(()).unwrap();
+                left.recv_timeout(HANG).unwrap();
+            });
+        });
+        entered.recv_timeout(HANG).unwrap();
+        let asking = scope.spawn(|| cell.with_rest(false, |_, is_idle| is_idle));
+        // It waits for the state by then. If it comes later, it finds the same.
+        thread::sleep(Duration::from_millis(50));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(operation.as_mut().poll(&mut cx).is_pending());
+        leave.send(()).unwrap();
+        asking.join().unwrap()
+    });
+    assert!(!is_idle);
+}
