@@ -276,6 +276,35 @@ async fn what_happens_is_counted() {
     }
 }
 
+/// Also one that was asked for something before it was open, and is opened another way then.
+#[tokio::test]
+async fn an_opening_is_counted_once() {
+    for kind in Kind::ALL {
+        for is_asked_before in [false, true] {
+            let (world, jar) = (kind.world(), &mut Jar::default());
+            world.put(jar, "n", 1).await;
+            let recorder = DebuggingRecorder::new();
+            let _guard = metrics::set_default_local_recorder(&recorder);
+            world
+                .visit(jar, async |session| {
+                    if is_asked_before {
+                        session.renew();
+                    }
+                    session.load().await.unwrap();
+                    session.len().unwrap();
+                })
+                .await;
+            let mut counted = counted(&recorder);
+            counted.retain(|line| line.starts_with("silverback.sessions.loaded"));
+            assert_eq!(
+                counted,
+                ["silverback.sessions.loaded session=s outcome=found 1"],
+                "{kind:?}"
+            );
+        }
+    }
+}
+
 /// Values and cookies, over many lives on many layers.
 #[tokio::test(start_paused = true)]
 async fn no_secret_is_in_many_lines() {

@@ -1,13 +1,16 @@
 //! Stores that lag behind, and stores that may forget.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 use http::{Method, Request, Response};
 use silverback::{
     ConfigError, ErrorKind, Rejection, Session, SessionConfig, SessionLayer, Subjects,
     gorilla::{Gorilla, KeyPair, SecureCookie},
     store::{
-        Bytes, CookieStore, Expiry, Limits, MemoryStore, Read, Record, RecordKey, Store,
+        Bytes, CookieStore, DynStore, Expiry, Limits, MemoryStore, Read, Record, RecordKey, Store,
         StoreError, Version,
     },
 };
@@ -21,6 +24,7 @@ struct Lagging {
     past: Arc<Mutex<Option<Option<Record>>>>,
     reads: Arc<Mutex<Vec<Read>>>,
     may_forget: bool,
+    never_waits: Arc<AtomicBool>,
 }
 
 impl Lagging {
@@ -98,6 +102,7 @@ impl Store for Lagging {
     fn limits(&self) -> Limits {
         Limits {
             may_forget: self.may_forget,
+            never_waits: self.never_waits.load(Ordering::SeqCst),
             ..Limits::default()
         }
     }
@@ -246,5 +251,17 @@ async fn what_has_ended_is_kept_in_no_store_that_may_forget() {
             false => Err(ErrorKind::ForgetfulStore),
         };
         assert_eq!(set, expected);
+    }
+}
+
+/// Its calls are made as it said then.
+#[test]
+fn a_store_says_once_whether_it_waits() {
+    for first in [false, true] {
+        let store = Lagging::default();
+        store.never_waits.store(first, Ordering::SeqCst);
+        let erased = DynStore::new(store.clone());
+        store.never_waits.store(!first, Ordering::SeqCst);
+        assert_eq!(erased.limits().never_waits, first);
     }
 }
