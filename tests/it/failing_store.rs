@@ -1,9 +1,9 @@
 //! A store that fails is never an empty session, and never a silent success.
 
-use std::{convert::Infallible, error::Error as _};
+use std::{convert::Infallible, error::Error as _, sync::Arc};
 
 use http::{Request, Response, StatusCode};
-use silverback::{Error, ErrorKind, FailedCommit, Session, SessionConfig, SessionLayer};
+use silverback::{Error, ErrorKind, FailedCommit, Responder, Session, SessionConfig, SessionLayer};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{
@@ -178,4 +178,38 @@ async fn a_responder_can_let_the_response_pass() {
         (response.status(), response.body().0),
         (StatusCode::SERVICE_UNAVAILABLE, "handler")
     );
+}
+
+#[derive(Clone)]
+struct Apology(&'static str);
+
+impl Responder<String> for Apology {
+    fn respond(&self, failed: FailedCommit<String>) -> Response<String> {
+        failed
+            .into_response()
+            .map(|body| format!("{body}: {}", self.0))
+    }
+}
+
+/// What the client reads whose session is not saved, by clones of layer and service.
+async fn answer(responder: impl Responder<String> + Clone) -> String {
+    let store = Scripted::default();
+    store.every(Before, Create, Fail);
+    let config = SessionConfig::new("s", store, keys());
+    let layer = SessionLayer::new(config).on_failure(responder).clone();
+    let service = layer.layer(service_fn(async |request: Request<()>| {
+        let session = request.extensions().get::<Session>().unwrap();
+        session.load().await.unwrap();
+        session.insert("n", 1).unwrap();
+        Ok::<_, Infallible>(Response::new("handler".to_owned()))
+    }));
+    let response = service.clone().oneshot(Request::new(())).await.unwrap();
+    response.into_body()
+}
+
+#[tokio::test]
+async fn a_responder_is_a_clone_or_shared() {
+    let apology = Apology("not saved");
+    assert_eq!(answer(apology.clone()).await, "handler: not saved");
+    assert_eq!(answer(Arc::new(apology)).await, "handler: not saved");
 }
