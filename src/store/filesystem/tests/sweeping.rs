@@ -73,6 +73,7 @@ fn a_sweep_in_steps_looks_at_each_file_once() {
     assert_eq!(steps.iter().map(|step| step.removed()).sum::<u64>(), 50);
     assert_eq!(steps.iter().position(|step| step.is_finished()), Some(14));
     assert_eq!(disk.sweep_some(1_000).examined(), 50, "it begins anew");
+    assert_eq!(disk.sweep_some(0).examined(), 1, "it goes on");
 }
 
 #[test]
@@ -216,5 +217,32 @@ fn a_record_whose_end_comes_earlier_than_it_did_is_removed_in_time() {
         disk.make(&KEY, b"data", LATER).unwrap();
         act(&disk);
         assert_eq!(disk_at(&fake, Durability::None, 2_500).sweep().removed(), 1);
+    }
+}
+
+/// Neither the hint nor the file may be the store's then.
+#[test]
+fn a_file_that_is_not_sound_is_looked_into_before_its_time() {
+    let spoils: [(&str, fn(&Fake)); 3] = [
+        ("nothing", |_| {}),
+        ("another name", |fake| fake.link(SHARD, &name(), "other")),
+        ("another length", |fake| {
+            let content = [fake.content(SHARD, &name()), vec![0]].concat();
+            fake.set_content(SHARD, &name(), content);
+        }),
+    ];
+    for (what, spoil) in spoils {
+        let fake = Fake::new();
+        let disk = disk(&fake, Durability::None);
+        disk.make(&KEY, b"data", LATER).unwrap();
+        spoil(&fake);
+        let shard = Shard::of(&disk, &KEY);
+        let file = shard.open_file(Access::Write).unwrap().unwrap();
+        fake.set_hint(&file, LATER).unwrap();
+        fake.plan(usize::MAX, Fault::Error(EIO));
+        let swept = disk.sweep();
+        let is_linked = what == "another name";
+        assert_eq!(swept.failed(), u64::from(is_linked), "{what}");
+        assert_eq!(fake.log().contains(&"open"), what != "nothing", "{what}");
     }
 }

@@ -139,6 +139,14 @@ impl Fake {
         );
     }
 
+    /// Gives a file another name.
+    pub(super) fn link(&self, shard: &str, name: &str, other: &str) {
+        let mut state = self.state();
+        let dir = state.dirs[&0].entries[shard];
+        let file = state.dirs[&dir].entries[name];
+        state.change(dir, vec![(other.to_owned(), Some(file))]);
+    }
+
     /// Locks a file as another process would.
     pub(super) fn hold(&self, shard: &str, name: &str) {
         let mut state = self.state();
