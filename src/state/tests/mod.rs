@@ -2,6 +2,7 @@
 //! 1,000 seconds and an absolute one of 100,000.
 
 mod change;
+mod direct;
 mod emptied;
 mod enrolment;
 mod life;
