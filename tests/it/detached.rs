@@ -2,7 +2,7 @@
 
 use silverback::{
     ConfigError, ErrorKind, Flashes, Session, SessionConfig, SessionLayer, SessionName, SessionOf,
-    Sessions, Typed, store::MemoryStore,
+    Sessions, Typed, store::MemoryStore, testing::commit,
 };
 
 use crate::support::{
@@ -168,4 +168,19 @@ impl silverback::SessionData for Visits {
 fn settings_that_cannot_work_are_an_error() {
     let refused = Session::detached(&SessionConfig::cookie("a b", keys())).unwrap_err();
     assert_eq!(refused, ConfigError::InvalidName("a b".to_owned()));
+}
+
+/// There is no response for its cookie.
+#[tokio::test]
+async fn a_commit_after_the_response_makes_no_session() {
+    for kind in [Kind::Memory, Kind::Remote] {
+        let stores = Stores::new();
+        let session = detached(kind, &stores);
+        commit(&session).await.unwrap();
+        session.load().await.unwrap();
+        session.insert("n", 1).unwrap();
+        let error = commit(&session).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyCommitted, "{kind:?}");
+        assert_eq!(stores.records.sessions().await, 0, "{kind:?}");
+    }
 }

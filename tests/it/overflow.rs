@@ -1,12 +1,15 @@
 //! Sessions that overflow into a store: each row of the table in `src/vault/overflow.rs`.
 
 use http::{Response, StatusCode};
-use silverback::{Session, store::RecordKey};
+use silverback::{
+    Session, SessionConfig,
+    store::{CookieStore, RecordKey},
+};
 
 use crate::support::{
     Jar, Kind,
     Place::{self, Cookie, Nowhere, Record},
-    World, no_cookie,
+    Stores, World, keys, no_cookie,
     scripted::{Create, Delete, Load, Op, Update},
 };
 
@@ -80,10 +83,19 @@ impl Seen {
     }
 }
 
-/// The worlds of a row: encrypted and signed, with and without revocation.
+/// The worlds of a row: encrypted and signed, with and without revocation, and with a store that
+/// never waits.
 fn worlds() -> impl Iterator<Item = World> {
     let both = |kind: Kind| [kind.world(), kind.signed()];
-    Kind::OVERFLOWING.into_iter().flat_map(both)
+    let waiting = Kind::OVERFLOWING.into_iter().flat_map(both);
+    waiting.chain([at_once()])
+}
+
+fn at_once() -> World {
+    let stores = Stores::new();
+    let cookies = CookieStore::new().overflow(stores.records.at_once());
+    let config = SessionConfig::new("s", cookies.up_to(500), keys()).cookie_name("s");
+    World::new(Kind::Overflow, stores, config)
 }
 
 /// Expects a session that these events have brought somewhere to get to this place by this event,

@@ -110,7 +110,10 @@ impl Store for Lagging {
 
 /// A site whose pages may be read as they were, its store, and a browser with a session.
 async fn site(allows: bool) -> (Site, Lagging, Jar, RecordKey) {
-    let store = Lagging::default();
+    site_of(Lagging::default(), allows).await
+}
+
+async fn site_of(store: Lagging, allows: bool) -> (Site, Lagging, Jar, RecordKey) {
     let config = SessionConfig::new("s", store.clone(), keys());
     let config = if allows {
         config.recent_reads()
@@ -154,10 +157,14 @@ async fn only_pages_that_may_are_read_as_they_were() {
         (true, Method::DELETE, Read::Current),
         (false, Method::GET, Read::Current),
     ] {
-        let (site, store, jar, _) = site(allows).await;
-        let found = read(&site, &jar, method.clone()).await;
-        assert_eq!(found, (Some(1), None), "{method}");
-        assert_eq!(store.take_reads(), [expected], "{allows} {method}");
+        for never_waits in [false, true] {
+            let store = Lagging::default();
+            store.never_waits.store(never_waits, Ordering::SeqCst);
+            let (site, store, jar, _) = site_of(store, allows).await;
+            let found = read(&site, &jar, method.clone()).await;
+            assert_eq!(found, (Some(1), None), "{method}");
+            assert_eq!(store.take_reads(), [expected], "{allows} {method}");
+        }
     }
 }
 
