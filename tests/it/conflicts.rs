@@ -7,7 +7,7 @@ use http::StatusCode;
 use silverback::{ErrorKind, Session};
 
 use crate::support::{
-    Jar, Kind,
+    Jar, Kind, failure,
     schedule::cut_off,
     scripted::{ANY, After, Before, Create, Fail, Lose, Update},
     steps::at_every_step,
@@ -166,4 +166,14 @@ async fn an_update_of_another_type_overwrites_nothing() {
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(world.get::<String>(jar, "n").await.as_deref(), Some("text"));
     assert_eq!(world.get(jar, "mine").await, Some(1));
+}
+
+/// As if the random number had been drawn before.
+#[tokio::test]
+async fn a_new_session_whose_name_is_taken_gets_another() {
+    let (world, jar) = (Kind::Memory.world(), &mut Jar::default());
+    world.records().at(After, Create, Lose);
+    let response = world.put(jar, "n", 1).await;
+    assert_eq!(failure(&response), None);
+    assert_eq!(world.get(jar, "n").await, Some(1));
 }

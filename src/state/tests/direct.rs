@@ -111,7 +111,11 @@ fn a_save_is_entered_beside_the_sessions_name() {
             CookieDuty::Refresh,
         ),
     ] {
-        let mut state = changed(record());
+        let Home::Record(mut place) = record() else {
+            unreachable!("it is one")
+        };
+        place.writes = place.writes.with(Some([1; 8]), NOW, secs(1));
+        let mut state = changed(Home::Record(place));
         state.duty = owed;
         let next = Version::from_u64(8);
         state.saved_over(next, after(5), duty);
@@ -120,5 +124,6 @@ fn a_save_is_entered_beside_the_sessions_name() {
         };
         assert_eq!((place.id, place.version), (id(), next));
         assert_eq!((place.expires, state.duty), (after(5), is_owed));
+        assert!(place.writes.is_empty());
     }
 }
