@@ -13,7 +13,7 @@ use cookie::{Cookie, SameSite, time::OffsetDateTime};
 use http::HeaderValue;
 use memchr::memmem;
 
-use crate::{clock::Timestamp, error::ConfigError};
+use crate::{clock::Timestamp, error::ConfigError, small_vec::SmallVec};
 
 /// The most bytes of a `Set-Cookie` header's value. Browsers count name and value alone (RFC
 /// 6265bis), other clients the attributes too.
@@ -38,8 +38,7 @@ const INLINE_LEN: usize = 352;
 pub(crate) struct RequestCookies {
     inline: [u8; INLINE_LEN],
     len: usize,
-    long: Option<HeaderValue>,
-    more: Vec<HeaderValue>,
+    long: SmallVec<HeaderValue>,
 }
 
 /// What came under one name.
@@ -56,8 +55,7 @@ impl RequestCookies {
         Self {
             inline: [b';'; INLINE_LEN],
             len: 0,
-            long: None,
-            more: Vec::new(),
+            long: SmallVec::Empty,
         }
     }
 
@@ -67,17 +65,15 @@ impl RequestCookies {
             room.copy_from_slice(bytes);
             // The byte in between is a semicolon already.
             self.len += bytes.len() + 1;
-        } else if self.long.is_none() {
-            self.long = Some(field.clone());
         } else {
-            self.more.push(field.clone());
+            self.long.push(field.clone());
         }
     }
 
     /// How many bytes they are, if that is near to what proxies take.
     pub(crate) fn len_near_limit(&self) -> Option<usize> {
         // What is copied is short.
-        let long = self.long.iter().chain(&self.more).map(HeaderValue::len);
+        let long = self.long.iter().map(HeaderValue::len);
         let len = self.len + long.sum::<usize>();
         (len >= NEAR_LIMIT).then_some(len)
     }
@@ -92,11 +88,7 @@ impl RequestCookies {
             .inline
             .get(..self.len.min(INLINE_LEN))
             .unwrap_or_default();
-        let long = self
-            .long
-            .iter()
-            .chain(&self.more)
-            .map(HeaderValue::as_bytes);
+        let long = self.long.iter().map(HeaderValue::as_bytes);
         std::iter::once(short).chain(long)
     }
 

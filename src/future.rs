@@ -74,7 +74,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            match this.state.as_mut().project() {
+            let (response, committed) = match this.state.as_mut().project() {
                 StateProj::Handling { inner } => {
                     let mut response = ready!(inner.poll(cx))?;
                     let registry = &this.registry.0;
@@ -89,27 +89,26 @@ where
                             caching::note_use(response.headers_mut(), used);
                             return Poll::Ready(Ok(response));
                         }
-                        Commit::Done(committed) => {
-                            let responder = &*this.responder;
-                            let request = (&*this.head, &**registry);
-                            return Poll::Ready(Ok(finish(
-                                response, committed, responder, request,
-                            )));
-                        }
+                        Commit::Done(committed) => (response, committed),
                         Commit::Waiting(commit) => {
                             let response = Some(response);
                             this.state.set(State::Committing { commit, response });
+                            continue;
                         }
                     }
                 }
                 StateProj::Committing { commit, response } => {
                     let committed = ready!(commit.as_mut().poll(cx));
-                    let response = response.take().expect("polled again after it was ready");
-                    let responder = &*this.responder;
-                    let request = (&*this.head, &*this.registry.0);
-                    return Poll::Ready(Ok(finish(response, committed, responder, request)));
+                    let response = response.take();
+                    (
+                        response.expect("polled again after it was ready"),
+                        committed,
+                    )
                 }
-            }
+            };
+            let request = (&*this.head, &*this.registry.0);
+            let response = finish(response, committed, &*this.responder, request);
+            return Poll::Ready(Ok(response));
         }
     }
 }
@@ -139,41 +138,45 @@ struct Inner(Vec<HeaderValue>);
 
 fn finish<B>(
     mut response: Response<B>,
-    mut committed: Committed,
+    committed: Committed,
     responder: &impl Responder<B>,
     (head, registry): (&Head, &Registry),
 ) -> Response<B> {
-    let mut inner = Inner::default();
-    if let Some(error) = committed.take_error() {
+    let Committed {
+        mut cookies,
+        used,
+        failure,
+    } = committed;
+    let mut inner = None;
+    if let Some(error) = failure {
         (response, inner) = fail(error, response, responder, head);
     }
     if response.status() == StatusCode::NOT_MODIFIED {
-        committed.cookies.drop_refreshes();
+        cookies.drop_refreshes();
     }
     if registry.outer().is_some() {
-        tell_outer(&mut response, &inner, &committed.cookies);
+        tell_outer(&mut response, inner.as_ref(), &cookies);
     }
     let headers = response.headers_mut();
-    let has_any = !inner.0.is_empty() && carry_over(headers, inner);
-    if !has_any && committed.cookies.is_empty() {
-        caching::note_use(headers, committed.used);
+    let has_any = inner.is_some_and(|inner| carry_over(headers, inner));
+    if !has_any && cookies.is_empty() {
+        caching::note_use(headers, used);
         return response;
     }
-    set_cookies(headers, committed.cookies, registry.shared());
+    set_cookies(headers, cookies, registry.shared());
     caching::keep_cookies_out(headers, registry.shared().allows_shared_caching);
     response
 }
 
 /// Keeps the cookies that are set for a layer outside.
 #[cold]
-fn tell_outer<B>(response: &mut Response<B>, inner: &Inner, own: &Cookies) {
-    if inner.0.is_empty() && own.is_empty() {
-        return;
+fn tell_outer<B>(response: &mut Response<B>, inner: Option<&Inner>, own: &Cookies) {
+    let inner = inner.into_iter().flat_map(|inner| &inner.0);
+    let all: Vec<_> = inner.chain(own.values()).cloned().collect();
+    if !all.is_empty() {
+        let for_outer = response.extensions_mut().get_or_insert_default::<Inner>();
+        for_outer.0.extend(all);
     }
-    let for_outer = response.extensions_mut().get_or_insert_default::<Inner>();
-    for_outer
-        .0
-        .extend(inner.0.iter().chain(own.values()).cloned());
 }
 
 /// Sets the cookies of layers inside, and says whether there were any to set: a responder may have
@@ -200,9 +203,9 @@ fn fail<B>(
     mut response: Response<B>,
     responder: &impl Responder<B>,
     head: &Head,
-) -> (Response<B>, Inner) {
+) -> (Response<B>, Option<Inner>) {
     trace::commit_failed(&error);
-    let inner = response.extensions_mut().remove().unwrap_or_default();
+    let inner = response.extensions_mut().remove();
     let mut response = responder.respond(FailedCommit::new(error.clone(), response, head.clone()));
     response.extensions_mut().insert(error);
     (response, inner)

@@ -370,6 +370,7 @@ mod join;
 mod lock;
 mod name;
 mod report;
+mod small_vec;
 mod text;
 mod trace;
 

@@ -186,6 +186,11 @@ impl Error {
         Some(first.change(|inner| inner.more = failures.collect()))
     }
 
+    /// Makes one error of this one and another of the same batch.
+    pub(crate) fn and(self, other: Self) -> Self {
+        self.change(|inner| inner.more.push(other))
+    }
+
     #[cold]
     fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {

@@ -1,6 +1,6 @@
 //! Committing the sessions of one layer: one call on the way out.
 
-use std::{mem, pin::Pin, sync::Arc};
+use std::{pin::Pin, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, header};
 
@@ -9,6 +9,7 @@ use crate::{
     error::Error,
     join,
     report::metrics::Stopwatch,
+    small_vec::SmallVec,
     state::Use,
     turn::{self, Anchor, Keep, Reply, commit_cookie},
 };
@@ -29,15 +30,13 @@ pub(crate) enum Commit {
 pub(crate) struct Committed {
     pub(crate) cookies: Cookies,
     pub(crate) used: Use,
-    failures: Vec<Error>,
+    /// All failures as one.
+    pub(crate) failure: Option<Error>,
 }
 
-/// The cookies to set: usually one, which takes no allocation.
+/// The cookies to set.
 #[derive(Debug, Default)]
-pub(crate) struct Cookies {
-    first: Option<NewCookie>,
-    others: Vec<NewCookie>,
-}
+pub(crate) struct Cookies(SmallVec<NewCookie>);
 
 #[derive(Debug)]
 struct NewCookie {
@@ -54,18 +53,17 @@ struct NewCookie {
 pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commit {
     let mut committed = Committed::default();
     let mut is_idle = true;
-    let mut all = registry.in_use();
-    while let Some(handle) = all.next() {
+    let all = registry.in_use();
+    for (index, handle) in all.iter().enumerate() {
         match handle.commit_now(&keep) {
             Now::Nothing { used } => committed.used = committed.used.max(used),
             Now::Done(reply) => {
                 is_idle = false;
-                committed.add(&handle, reply);
+                committed.add(handle, reply);
             }
             Now::Waits => {
                 // Those before it stay as they were committed.
-                let others = all.collect();
-                let rest = commit_rest(handle, others, keep(), committed);
+                let rest = commit_rest(all, index, keep(), committed);
                 return Commit::Waiting(Box::pin(rest));
             }
         }
@@ -81,19 +79,19 @@ pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commi
 
 /// Commits the first one that waits, and those behind it.
 async fn commit_rest(
-    first: Handle,
-    others: Vec<Handle>,
+    all: SmallVec<Handle>,
+    first: usize,
     keep: Keep,
     mut committed: Committed,
 ) -> Committed {
     let watch = Stopwatch::start();
-    if others.is_empty() {
-        let reply = first.commit_waiting(keep).await;
-        committed.add(&first, reply);
-        watch.of_commit(first.exchange().meter.calls());
+    let handles = all.get(first..).unwrap_or_default();
+    if let [only] = handles {
+        let reply = only.commit_waiting(keep).await;
+        committed.add(only, reply);
+        watch.of_commit(only.exchange().meter.calls());
         return committed;
     }
-    let handles: Vec<_> = std::iter::once(first).chain(others).collect();
     let commits = handles.iter().map(|handle| commit_one(handle, keep));
     let outcomes = Box::pin(join::all(commits.collect())).await;
     for (handle, outcome) in handles.iter().zip(outcomes) {
@@ -156,15 +154,6 @@ impl Handle {
 }
 
 impl Committed {
-    /// All failures as one.
-    pub(crate) fn take_error(&mut self) -> Option<Error> {
-        if self.failures.is_empty() {
-            None
-        } else {
-            Error::batch(mem::take(&mut self.failures))
-        }
-    }
-
     fn add(&mut self, handle: &Handle, reply: Result<Reply, Error>) {
         match reply {
             Ok(Reply {
@@ -176,17 +165,21 @@ impl Committed {
                 self.used = self.used.max(used);
                 // Most have none, and an iterator costs as much as all of this.
                 if !leftovers.is_empty() {
-                    let leftovers = leftovers.into_iter();
-                    self.cookies
-                        .extend(leftovers.map(|value| NewCookie { value, is_refresh }));
+                    for value in leftovers {
+                        self.cookies.0.push(NewCookie { value, is_refresh });
+                    }
                 }
                 if let Some(value) = cookie {
-                    self.cookies.push(NewCookie { value, is_refresh });
+                    self.cookies.0.push(NewCookie { value, is_refresh });
                 }
             }
             Err(error) => {
                 self.used = Use::There;
-                self.failures.push(error.of(&handle.settings().name));
+                let error = error.of(&handle.settings().name);
+                self.failure = Some(match self.failure.take() {
+                    None => error,
+                    Some(first) => first.and(error),
+                });
             }
         }
     }
@@ -194,43 +187,21 @@ impl Committed {
 
 impl Cookies {
     pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_none()
+        self.0.is_empty()
     }
 
     /// Leaves out what need not be sent.
     pub(crate) fn drop_refreshes(&mut self) {
-        let all = mem::take(self);
-        let all = all.first.into_iter().chain(all.others);
-        self.extend(all.filter(|cookie| !cookie.is_refresh));
+        self.0.retain(|cookie| !cookie.is_refresh);
     }
 
     pub(crate) fn values(&self) -> impl Iterator<Item = &HeaderValue> {
-        self.first
-            .iter()
-            .chain(&self.others)
-            .map(|cookie| &cookie.value)
+        self.0.iter().map(|cookie| &cookie.value)
     }
 
     pub(crate) fn append_to(self, headers: &mut HeaderMap) {
-        if let Some(first) = self.first {
-            headers.append(header::SET_COOKIE, first.value);
-        }
-        if !self.others.is_empty() {
-            for other in self.others {
-                headers.append(header::SET_COOKIE, other.value);
-            }
-        }
-    }
-
-    fn extend(&mut self, cookies: impl IntoIterator<Item = NewCookie>) {
-        cookies.into_iter().for_each(|cookie| self.push(cookie));
-    }
-
-    fn push(&mut self, cookie: NewCookie) {
-        if self.first.is_none() {
-            self.first = Some(cookie);
-        } else {
-            self.others.push(cookie);
-        }
+        self.0.for_each(|cookie| {
+            headers.append(header::SET_COOKIE, cookie.value);
+        });
     }
 }

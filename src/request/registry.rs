@@ -16,6 +16,7 @@ use crate::{
     error::{Error, ErrorKind},
     lock::Monitor,
     report::Report,
+    small_vec::SmallVec,
     turn::{Anchor, Cell, Exchange},
     vault::Vault,
 };
@@ -183,17 +184,25 @@ impl Registry {
         self.with_opened(handles).unwrap_or_default()
     }
 
-    /// The sessions that may have been used, in a fixed order. It allocates nothing where none was
-    /// opened beside those that the layer names.
-    pub(crate) fn in_use(self: &Arc<Self>) -> impl Iterator<Item = Handle> {
-        let others = self.more.get().and_then(|more| more.others.get());
-        let has_cell = move |index: usize| {
-            let place = others.and_then(|others| others.get(index));
-            self.owner.load(Ordering::SeqCst) == index || place.is_some_and(|it| it.get().is_some())
+    /// The sessions that may have been used, in a fixed order.
+    pub(crate) fn in_use(self: &Arc<Self>) -> SmallVec<Handle> {
+        match (self.more.get(), self.owner.load(Ordering::SeqCst)) {
+            (Some(more), owner) => SmallVec::Several(self.several_in_use(more, owner)),
+            (None, NOBODY) => SmallVec::Empty,
+            (None, owner) => SmallVec::One(self.at(owner)),
+        }
+    }
+
+    #[cold]
+    fn several_in_use(self: &Arc<Self>, more: &More, owner: usize) -> Vec<Handle> {
+        let others = more.others.get();
+        let has_cell = |index: &usize| {
+            let place = others.and_then(|others| others.get(*index));
+            *index == owner || place.is_some_and(|place| place.get().is_some())
         };
-        let all = 0..self.shared.sessions.len();
-        let configured = all.filter(move |index| has_cell(*index));
-        configured.map(|index| self.at(index)).chain(self.opened())
+        let configured = (0..self.shared.sessions.len()).filter(has_cell);
+        let configured = configured.map(|index| self.at(index));
+        configured.chain(self.opened()).collect()
     }
 
     /// The session of this name, if the layer names one or one was opened.

@@ -143,13 +143,13 @@ use crate::{
 pub async fn commit(session: &Session) -> Result<HeaderMap, Error> {
     let registry = session.registry();
     registry.exchange.close();
-    let mut committed = match request::commit(registry, || Keep::Everything) {
+    let committed = match request::commit(registry, || Keep::Everything) {
         Commit::Nothing { .. } => Committed::default(),
         Commit::Done(committed) => committed,
         Commit::Waiting(commit) => commit.await,
     };
     registry.exchange.end();
-    if let Some(error) = committed.take_error() {
+    if let Some(error) = committed.failure {
         return Err(error);
     }
     let mut headers = HeaderMap::new();

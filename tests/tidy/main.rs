@@ -46,7 +46,17 @@ use self::{edges::Crate, reader::Source};
 /// name.
 const FLOORS: &[&[&str]] = &[
     &[
-        "error", "binary", "clock", "crypto", "id", "join", "lock", "name", "text", "report",
+        "error",
+        "binary",
+        "clock",
+        "crypto",
+        "id",
+        "join",
+        "lock",
+        "name",
+        "small_vec",
+        "text",
+        "report",
         "trace",
     ],
     &["key", "cookie", "codec", "gorilla"],

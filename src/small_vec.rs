@@ -1,0 +1,102 @@
+//! Lists that have one item at most nearly always.
+
+use std::{mem, ops::Deref, slice};
+
+/// A vector whose first item takes no allocation. Dropping one without items costs a comparison.
+#[derive(Debug, Default)]
+pub(crate) enum SmallVec<T> {
+    #[default]
+    Empty,
+    One(T),
+    Several(Vec<T>),
+}
+
+impl<T> SmallVec<T> {
+    #[inline]
+    pub(crate) fn push(&mut self, item: T) {
+        match self {
+            Self::Empty => *self = Self::One(item),
+            Self::One(_) | Self::Several(_) => self.push_another(item),
+        }
+    }
+
+    #[cold]
+    fn push_another(&mut self, item: T) {
+        let mut all = mem::take(self).into_vec();
+        all.push(item);
+        *self = Self::Several(all);
+    }
+
+    pub(crate) fn retain(&mut self, keeps: impl Fn(&T) -> bool) {
+        match self {
+            Self::One(item) if !keeps(item) => *self = Self::Empty,
+            Self::Empty | Self::One(_) => {}
+            Self::Several(all) => all.retain(keeps),
+        }
+    }
+
+    pub(crate) fn for_each(self, mut use_item: impl FnMut(T)) {
+        match self {
+            Self::Empty => {}
+            Self::One(item) => use_item(item),
+            Self::Several(all) => all.into_iter().for_each(use_item),
+        }
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<T> {
+        match self {
+            Self::Empty => Vec::new(),
+            Self::One(item) => vec![item],
+            Self::Several(all) => all,
+        }
+    }
+}
+
+impl<T> Deref for SmallVec<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::Empty => &[],
+            Self::One(item) => slice::from_ref(item),
+            Self::Several(all) => all,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(items: &[u8]) -> SmallVec<u8> {
+        let mut all = SmallVec::default();
+        items.iter().for_each(|item| all.push(*item));
+        all
+    }
+
+    #[test]
+    fn it_has_what_was_pushed() {
+        for items in [&[] as &[u8], &[1], &[1, 2], &[1, 2, 3]] {
+            assert_eq!(&*of(items), items);
+            assert_eq!(of(items).into_vec(), items);
+            let mut seen = Vec::new();
+            of(items).for_each(|item| seen.push(item));
+            assert_eq!(seen, items);
+        }
+    }
+
+    #[test]
+    fn it_retains_what_it_is_told() {
+        for (items, retained) in [
+            (&[] as &[u8], &[] as &[u8]),
+            (&[1], &[]),
+            (&[2], &[2]),
+            (&[1, 2, 3, 4], &[2, 4]),
+            (&[1, 3], &[]),
+        ] {
+            let mut all = of(items);
+            all.retain(|item| item % 2 == 0);
+            assert_eq!(&*all, retained, "{items:?}");
+        }
+    }
+}
