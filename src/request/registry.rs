@@ -117,8 +117,8 @@ impl Registry {
         cookies: impl IntoIterator<Item = &'a HeaderValue>,
         is_read_only: bool,
     ) -> Arc<Self> {
-        // What is large is moved once, and filled where it stays.
-        let mut registry = Arc::new(Self {
+        // Allocates first: what is large is made where it stays.
+        let mut registry = Arc::new_cyclic(|_| Self {
             shared,
             exchange: Exchange::new(is_read_only),
             outer: OnceLock::new(),
