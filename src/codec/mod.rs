@@ -291,12 +291,9 @@ impl Codec {
         }
         let derived = self.derived();
         let id = token.get(KID).ok_or(Rejection::Malformed)?;
-        let found = derived
-            .keys
-            .iter()
-            .position(|(key, _)| key.as_bytes() == id);
-        let (index, (key, cipher)) = found
-            .and_then(|index| Some((index, derived.keys.get(index)?)))
+        let mut keys = derived.keys.iter().enumerate();
+        let (index, (key, cipher)) = keys
+            .find(|(_, (key, _))| key.as_bytes() == id)
             .ok_or(Rejection::UnknownKey)?;
         let written = match cipher {
             Cipher::Seal(seal) => {
