@@ -294,19 +294,19 @@ impl Settings {
         if !self.may_be_in_cookie() {
             return reference(&self.codec);
         }
-        let opened = self.codec.open(value, now);
-        let opened = opened.map(|opened| Accepted::of(opened, Payload::Values));
-        match (&opened, &self.overflow) {
+        let refused = match self.codec.open(value, now) {
+            Ok(opened) => return Ok(Accepted::of(opened, Payload::Values)),
+            Err(refused) => refused,
+        };
+        match (refused, &self.overflow) {
             (
-                Err(Refused::For(
-                    Rejection::Malformed | Rejection::UnknownKey | Rejection::Tampered,
-                )),
+                Refused::For(Rejection::Malformed | Rejection::UnknownKey | Rejection::Tampered),
                 Some(overflow),
-            ) => reference(&overflow.codec).or_else(|other| match other {
-                Refused::For(Rejection::Malformed) => opened,
-                other => Err(other),
+            ) => reference(&overflow.codec).map_err(|other| match other {
+                Refused::For(Rejection::Malformed) => refused,
+                other => other,
             }),
-            _ => opened,
+            _ => Err(refused),
         }
     }
 
