@@ -43,7 +43,7 @@ impl<T> SmallVec<T> {
         }
     }
 
-    pub(crate) fn into_vec(self) -> Vec<T> {
+    fn into_vec(self) -> Vec<T> {
         match self {
             Self::Empty => Vec::new(),
             Self::One(item) => vec![item],
