@@ -3,6 +3,9 @@
 use super::{super::CutOff, *};
 use crate::state::When;
 
+/// What else has a say, and how a state gets it.
+type Row = (&'static str, fn(&mut State));
+
 fn changed(home: Home) -> State {
     let mut state = opened(home, content(10));
     state.log.push(insert("k", "1"));
@@ -47,7 +50,7 @@ fn an_end_that_a_request_leaves_alone_stays() {
 
 #[test]
 fn what_else_has_a_say_in_it_goes_the_way_of_all() {
-    let rows: [(&str, fn(&mut State)); 9] = [
+    let rows: [Row; 9] = [
         ("a roster", |state| {
             state.content().unwrap().subject = subject("ada", NOW);
         }),

@@ -10,6 +10,9 @@ use super::{
     *,
 };
 
+/// What is wrong with a file, and how it gets so.
+type Spoil = (&'static str, fn(&Fake));
+
 fn key(number: u8) -> RecordKey {
     let mut bytes = [number; 32];
     bytes[0] = number % 4;
@@ -223,7 +226,7 @@ fn a_record_whose_end_comes_earlier_than_it_did_is_removed_in_time() {
 /// Neither the hint nor the file may be the store's then.
 #[test]
 fn a_file_that_is_not_sound_is_looked_into_before_its_time() {
-    let spoils: [(&str, fn(&Fake)); 3] = [
+    let spoils: [Spoil; 3] = [
         ("nothing", |_| {}),
         ("another name", |fake| fake.link(SHARD, &name(), "other")),
         ("another length", |fake| {
