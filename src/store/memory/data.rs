@@ -60,6 +60,14 @@ macro_rules! data {
                 None
             }
 
+            /// The head of few bytes: it is in the same place whatever the size of their box is.
+            const fn of_few(&self) -> Result<&Head, &Bytes> {
+                match self {
+                    Self::Many(bytes) => Err(bytes),
+                    $(Self::$variant(head, _) => Ok(head),)*
+                }
+            }
+
             /// The head of few bytes, and the box that has the rest.
             fn parts(&self) -> Result<(&Head, &[u8]), &Bytes> {
                 match self {
@@ -85,10 +93,13 @@ data! {
     B408 408 B424 424 B440 440 B456 456 B472 472 B488 488 B504 504 B520 520
 }
 
-/// The size of the box for so many bytes.
-const fn size_for(len: usize) -> usize {
-    let size = (len + 7) / 16 * 16 + 8;
-    if size < 24 { 24 } else { size }
+/// The size of the box for so many bytes; `None` if they are too many for one.
+const fn size_for(len: usize) -> Option<usize> {
+    if len > FEW {
+        return None;
+    }
+    let size = (len.saturating_sub(HEAD) + 7) / 16 * 16 + 8;
+    Some(if size < 24 { 24 } else { size })
 }
 
 fn copy(from: &[u8], to: &mut [u8]) {
@@ -99,16 +110,16 @@ fn copy(from: &[u8], to: &mut [u8]) {
 
 impl Data {
     pub(super) fn len(&self) -> usize {
-        match self.parts() {
-            Ok((head, _)) => head.len(),
+        match self.of_few() {
+            Ok(head) => head.len(),
             Err(bytes) => bytes.len(),
         }
     }
 
     /// The first bytes, if there are any: more than one if there are more.
     pub(super) fn head(&self) -> &[u8] {
-        match self.parts() {
-            Ok((head, _)) => head.bytes(),
+        match self.of_few() {
+            Ok(head) => head.bytes(),
             Err(bytes) => bytes,
         }
     }
@@ -147,23 +158,18 @@ impl Data {
     /// Takes other bytes in place of these, in the same box if that has the right size. What is
     /// left of both is for the caller to drop when nobody waits.
     pub(super) fn put(&mut self, bytes: &mut Bytes) -> Option<Self> {
-        let is_few = bytes.len() <= FEW;
-        match self.parts_mut() {
-            Err(old) if !is_few => {
-                mem::swap(old, bytes);
-                return None;
-            }
-            Ok((old, boxed)) if is_few => {
-                let (head, rest) = Head::split(bytes);
-                if boxed.len() == size_for(rest.len()) {
-                    *old = head;
-                    copy(rest, boxed);
-                    return None;
-                }
-            }
-            _ => {}
+        if size_for(bytes.len()) != size_for(self.len()) {
+            return Some(mem::replace(self, Self::take(bytes)));
         }
-        Some(mem::replace(self, Self::take(bytes)))
+        match self.parts_mut() {
+            Ok((head, boxed)) => {
+                let (first, rest) = Head::split(bytes);
+                *head = first;
+                copy(rest, boxed);
+            }
+            Err(old) => mem::swap(old, bytes),
+        }
+        None
     }
 
     /// Leaves few bytes where they are, for the caller to drop.
@@ -206,11 +212,14 @@ mod tests {
             let data = Data::from(bytes(len));
             assert_eq!((data.to_bytes(), data.len()), (bytes(len), len));
             assert_eq!(data.head(), &bytes(len)[..len.min(HEAD)]);
-            let rest = len.saturating_sub(HEAD);
-            assert_eq!(size(&data), Some(size_for(rest)), "{len}");
-            assert!(size_for(rest) == 24 || rest + 16 > size_for(rest), "{len}");
+            let (rest, size) = (len.saturating_sub(HEAD), size(&data).unwrap());
+            assert_eq!(Some(size), size_for(len), "{len}");
+            assert!(size == 24 || rest + 16 > size, "{len}");
         }
-        assert_eq!(size(&Data::from(bytes(FEW + 1))), None);
+        assert_eq!(
+            (size(&Data::from(bytes(FEW + 1))), size_for(FEW + 1)),
+            (None, None)
+        );
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::{
 
 pub use self::eviction::Evicted;
 use self::{
+    data::Data,
     eviction::{Evictions, Room},
     shard::OVERHEAD,
     shards::{SHARDS, Shards},
@@ -218,25 +219,19 @@ impl Store for MemoryStore {
         let now = self.clock.now();
         let expires = expiry.checked_at(now)?;
         let (size, limit) = self.check_size(&data)?;
-        let mut entry = Entry::new(*key, data.into(), expires);
+        let data = Data::from(data);
         let mut room = Room::at(now);
         loop {
             // Dropped after the lock.
             let mut removed = Vec::new();
             let mut shard = self.shared.shards.of(key);
-            if shard.find(key, now).is_some() {
-                return Err(StoreError::Exists);
-            }
-            removed.extend(shard.remove(key));
+            shard.vacate(key, now, &mut removed)?;
             if shard.bytes() + size > limit {
                 self.shared.evictions.make_room(shard, &mut room)?;
                 continue;
             }
             shard.sweep_in_passing(now, &mut removed);
-            entry.set_version(shard.next_version());
-            let version = entry.version();
-            shard.insert(entry);
-            return Ok(version);
+            return Ok(shard.insert(*key, data, expires));
         }
     }
 

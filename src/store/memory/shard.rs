@@ -48,8 +48,6 @@ struct Census {
 /// A record that is alive, as it was found.
 pub(super) struct Found<'a> {
     slot: usize,
-    class: Class,
-    size: usize,
     entry: &'a mut Entry,
     written: &'a mut u64,
     bytes: &'a mut usize,
@@ -175,13 +173,28 @@ impl Shard {
         Some(entry)
     }
 
-    /// The slot of a record that is alive.
-    pub(super) fn find(&self, key: &RecordKey, now: Timestamp) -> Option<usize> {
-        let (slot, entry) = self.table.find(key)?;
-        (entry.expires() > now).then_some(slot)
+    /// Takes out the record of this key if it is over.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Exists`] if it is alive.
+    pub(super) fn vacate(
+        &mut self,
+        key: &RecordKey,
+        now: Timestamp,
+        removed: &mut Vec<Entry>,
+    ) -> Result<(), StoreError> {
+        if let Some((_, entry)) = self.table.find(key) {
+            if entry.expires() > now {
+                return Err(StoreError::Exists);
+            }
+            removed.extend(self.remove(key));
+        }
+        Ok(())
     }
 
     /// The record, if it is alive and has the expected version.
+    #[inline]
     pub(super) fn expect(
         &mut self,
         key: &RecordKey,
@@ -189,15 +202,14 @@ impl Shard {
         now: Timestamp,
     ) -> Result<Found<'_>, StoreError> {
         let is_alive = |(_, entry): &(_, &mut Entry)| entry.expires() > now;
-        let found = self.table.find_mut(key).filter(is_alive);
-        let (slot, entry) = found.ok_or(StoreError::Gone)?;
+        let Some((slot, entry)) = self.table.find_mut(key).filter(is_alive) else {
+            return Err(StoreError::Gone);
+        };
         if entry.version() != expected {
             return Err(StoreError::Conflict);
         }
         Ok(Found {
             slot,
-            class: Class::of_entry(entry),
-            size: size_of_record(entry.data.len()),
             entry,
             written: &mut self.written,
             bytes: &mut self.bytes,
@@ -205,17 +217,15 @@ impl Shard {
         })
     }
 
-    /// Counts one more write.
-    pub(super) const fn next_version(&mut self) -> u64 {
+    /// Adds a record, whose key must not be there yet.
+    pub(super) fn insert(&mut self, key: RecordKey, data: Data, expires: Timestamp) -> Version {
         self.written += 1;
-        self.written
-    }
-
-    pub(super) fn insert(&mut self, entry: Entry) {
-        self.bytes += size_of_record(entry.data.len());
-        let (class, set) = (Class::of_entry(&entry), set_at(&entry));
+        self.bytes += size_of_record(data.len());
+        let entry = Entry::new(key, data, self.written, expires);
+        let (version, class, set) = (entry.version(), Class::of_entry(&entry), set_at(&entry));
         let slot = self.table.insert(entry);
         self.census.enter(slot, class, set);
+        version
     }
 
     pub(super) fn remove(&mut self, key: &RecordKey) -> Option<Entry> {
@@ -392,32 +402,32 @@ impl<'a> Found<'a> {
     }
 
     /// How many bytes the shard would take if the record counted for so many.
-    pub(super) const fn bytes_with(&self, size: usize) -> usize {
-        *self.bytes - self.size + size
+    pub(super) fn bytes_with(&self, size: usize) -> usize {
+        *self.bytes - size_of_record(self.entry.data.len()) + size
     }
 
     /// Puts a new version in place of the record, which is in use from then on. What is left of the
     /// old data and the new is for the caller to drop when nobody waits.
+    #[inline]
     pub(super) fn replace(self, data: &mut Bytes, expires: Timestamp) -> (Version, Option<Data>) {
-        *self.written += 1;
-        let count = *self.written;
-        self.entry.set_used();
-        self.entry.set_stamp(count, expires);
+        let class = Class::of_entry(self.entry);
         *self.bytes = self.bytes_with(size_of_record(data.len()));
-        let class = Class::of(RecordKind::of(data), true);
+        *self.written += 1;
+        self.entry.set_used();
+        self.entry.set_stamp(*self.written, expires);
         let old = self.entry.data.put(data);
         self.census
-            .move_to(self.slot, self.class, class, self.entry);
-        (Version::from_u64(count), old)
+            .move_to(self.slot, class, Class::of_entry(self.entry), self.entry);
+        (self.entry.version(), old)
     }
 
     /// Sets another end of the record, which is in use from then on.
     pub(super) fn touch(self, expires: Timestamp) {
+        let class = Class::of_entry(self.entry);
         self.entry.set_used();
         self.entry.set_expires(expires);
-        let class = self.class.once_used();
         self.census
-            .move_to(self.slot, self.class, class, self.entry);
+            .move_to(self.slot, class, class.once_used(), self.entry);
     }
 }
 

@@ -256,8 +256,8 @@ fn hash(key: &RecordKey) -> usize {
 }
 
 impl Entry {
-    /// An entry that nobody came for yet, of the first version.
-    pub(super) fn new(key: RecordKey, data: Data, expires: Timestamp) -> Self {
+    /// An entry that nobody came for yet.
+    pub(super) fn new(key: RecordKey, data: Data, version: u64, expires: Timestamp) -> Self {
         let mut entry = Self {
             key,
             data,
@@ -265,7 +265,7 @@ impl Entry {
             expires: 0,
             next: END,
         };
-        entry.set_expires(expires);
+        entry.set_stamp(version, expires);
         entry
     }
 
@@ -288,11 +288,6 @@ impl Entry {
 
     pub(super) fn set_used(&mut self) {
         self.stamp |= USED;
-    }
-
-    /// Puts a new version in place of the old one.
-    pub(super) fn set_version(&mut self, version: u64) {
-        self.set_stamp(version, self.expires());
     }
 
     pub(super) fn set_expires(&mut self, expires: Timestamp) {
@@ -328,7 +323,7 @@ mod tests {
 
     fn entry(number: u64, data: Vec<u8>) -> Entry {
         let expires = Timestamp::from_secs(number);
-        Entry::new(key(number), Bytes::from(data).into(), expires)
+        Entry::new(key(number), Bytes::from(data).into(), 1, expires)
     }
 
     fn longest_chain(table: &Table) -> usize {
@@ -363,7 +358,7 @@ mod tests {
         let mut entry = entry(0, Vec::new());
         for used in [false, true] {
             for version in [1, 2, u64::MAX >> BELOW] {
-                entry.set_version(version);
+                entry.set_stamp(version, entry.expires());
                 for time in times.map(Timestamp::from_secs) {
                     entry.set_expires(time);
                     let found = (entry.version(), entry.expires(), entry.is_used());

@@ -20,7 +20,7 @@ fn end(set: u64) -> Vec<u8> {
 
 fn put(shard: &mut Shard, number: u32, data: &[u8], expires: Timestamp) {
     let data = Bytes::copy_from_slice(data).into();
-    shard.insert(Entry::new(key(number), data, expires));
+    shard.insert(key(number), data, expires);
 }
 
 fn shard(count: u32) -> Shard {
@@ -31,8 +31,12 @@ fn shard(count: u32) -> Shard {
     shard
 }
 
+fn slot(shard: &Shard, number: u32) -> Option<usize> {
+    shard.table.find(&key(number)).map(|(slot, _)| slot)
+}
+
 fn has(shard: &Shard, number: u32) -> bool {
-    shard.find(&key(number), START).is_some()
+    slot(shard, number).is_some()
 }
 
 fn found(shard: &mut Shard, number: u32) -> Found<'_> {
@@ -49,7 +53,7 @@ fn replace(shard: &mut Shard, number: u32, data: &[u8]) {
 fn emptied(shard: &mut Shard, spare: Option<u32>) -> Vec<(Class, u64)> {
     let mut left: Vec<(Class, u64)> = Vec::new();
     loop {
-        let spare = spare.and_then(|number| shard.find(&key(number), START));
+        let spare = spare.and_then(|number| slot(shard, number));
         let mut removed = Removed::default();
         if !shard.make_room(spare, START, &mut removed) {
             return left;
@@ -276,7 +280,7 @@ fn the_record_that_the_room_is_for_is_not_looked_for() {
     for number in 257..300 {
         put(&mut shard, number, MARK, END);
     }
-    let slot = shard.find(&key(256), START);
+    let slot = slot(&shard, 256);
     let mut removed = Removed::default();
     assert!(shard.make_room(slot, START, &mut removed));
     assert_eq!(removed.of(Class::Unused), 1);
@@ -290,7 +294,7 @@ fn an_end_that_got_no_room_leaves_in_its_turn() {
     put(&mut shard, 0, &end(3), END);
     put(&mut shard, 1, &end(7), END);
     assert_eq!(emptied(&mut shard, Some(0)), [(Class::End, 1)]);
-    let slot = shard.find(&key(0), START).unwrap();
+    let slot = slot(&shard, 0).unwrap();
     shard.keep(slot);
     assert_eq!(emptied(&mut shard, None), [(Class::End, 1)]);
     assert!(!has(&shard, 0));
@@ -356,7 +360,7 @@ fn an_end_that_got_no_room_is_before_those_of_another_window() {
     }
     put(&mut shard, 256, &end(5), END);
     assert_eq!(emptied(&mut shard, Some(0)), [(Class::End, 1)]);
-    let slot = shard.find(&key(0), START).unwrap();
+    let slot = slot(&shard, 0).unwrap();
     shard.keep(slot);
     put(&mut shard, 256, &end(7), END);
     shard.assert_counted();
