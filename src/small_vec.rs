@@ -22,9 +22,14 @@ impl<T> SmallVec<T> {
 
     #[cold]
     fn push_another(&mut self, item: T) {
-        let mut all = mem::take(self).into_vec();
-        all.push(item);
-        *self = Self::Several(all);
+        *self = Self::Several(match mem::take(self) {
+            Self::Empty => vec![item],
+            Self::One(first) => vec![first, item],
+            Self::Several(mut all) => {
+                all.push(item);
+                all
+            }
+        });
     }
 
     pub(crate) fn retain(&mut self, keeps: impl Fn(&T) -> bool) {
@@ -40,14 +45,6 @@ impl<T> SmallVec<T> {
             Self::Empty => {}
             Self::One(item) => use_item(item),
             Self::Several(all) => all.into_iter().for_each(use_item),
-        }
-    }
-
-    fn into_vec(self) -> Vec<T> {
-        match self {
-            Self::Empty => Vec::new(),
-            Self::One(item) => vec![item],
-            Self::Several(all) => all,
         }
     }
 }
@@ -78,7 +75,6 @@ mod tests {
     fn it_has_what_was_pushed() {
         for items in [&[] as &[u8], &[1], &[1, 2], &[1, 2, 3]] {
             assert_eq!(&*of(items), items);
-            assert_eq!(of(items).into_vec(), items);
             let mut seen = Vec::new();
             of(items).for_each(|item| seen.push(item));
             assert_eq!(seen, items);

@@ -53,17 +53,18 @@ struct NewCookie {
 pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commit {
     let mut committed = Committed::default();
     let mut is_idle = true;
-    let all = registry.in_use();
-    for (index, handle) in all.iter().enumerate() {
+    let mut all = registry.in_use();
+    while let Some(handle) = all.next() {
         match handle.commit_now(&keep) {
             Now::Nothing { used } => committed.used = committed.used.max(used),
             Now::Done(reply) => {
                 is_idle = false;
-                committed.add(handle, reply);
+                committed.add(&handle, reply);
             }
             Now::Waits => {
                 // Those before it stay as they were committed.
-                let rest = commit_rest(all, index, keep(), committed);
+                let others = all.collect();
+                let rest = commit_rest(handle, others, keep(), committed);
                 return Commit::Waiting(Box::pin(rest));
             }
         }
@@ -79,19 +80,19 @@ pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commi
 
 /// Commits the first one that waits, and those behind it.
 async fn commit_rest(
-    all: SmallVec<Handle>,
-    first: usize,
+    first: Handle,
+    others: Vec<Handle>,
     keep: Keep,
     mut committed: Committed,
 ) -> Committed {
     let watch = Stopwatch::start();
-    let handles = all.get(first..).unwrap_or_default();
-    if let [only] = handles {
-        let reply = only.commit_waiting(keep).await;
-        committed.add(only, reply);
-        watch.of_commit(only.exchange().meter.calls());
+    if others.is_empty() {
+        let reply = first.commit_waiting(keep).await;
+        committed.add(&first, reply);
+        watch.of_commit(first.exchange().meter.calls());
         return committed;
     }
+    let handles: Vec<_> = std::iter::once(first).chain(others).collect();
     let commits = handles.iter().map(|handle| commit_one(handle, keep));
     let outcomes = Box::pin(join::all(commits.collect())).await;
     for (handle, outcome) in handles.iter().zip(outcomes) {

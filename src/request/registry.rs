@@ -16,7 +16,6 @@ use crate::{
     error::{Error, ErrorKind},
     lock::Monitor,
     report::Report,
-    small_vec::SmallVec,
     turn::{Anchor, Cell, Exchange},
     vault::Vault,
 };
@@ -184,25 +183,23 @@ impl Registry {
         self.with_opened(handles).unwrap_or_default()
     }
 
-    /// The sessions that may have been used, in a fixed order.
-    pub(crate) fn in_use(self: &Arc<Self>) -> SmallVec<Handle> {
-        match (self.more.get(), self.owner.load(Ordering::SeqCst)) {
-            (Some(more), owner) => SmallVec::Several(self.several_in_use(more, owner)),
-            (None, NOBODY) => SmallVec::Empty,
-            (None, owner) => SmallVec::One(self.at(owner)),
-        }
-    }
-
-    #[cold]
-    fn several_in_use(self: &Arc<Self>, more: &More, owner: usize) -> Vec<Handle> {
-        let others = more.others.get();
-        let has_cell = |index: &usize| {
+    /// The sessions that may have been used, in a fixed order. It allocates nothing.
+    pub(crate) fn in_use(self: &Arc<Self>) -> impl Iterator<Item = Handle> {
+        let others = self.more.get().and_then(|more| more.others.get());
+        let has_cell = move |index: &usize| {
             let place = others.and_then(|others| others.get(*index));
-            *index == owner || place.is_some_and(|place| place.get().is_some())
+            self.owner.load(Ordering::SeqCst) == *index
+                || place.is_some_and(|place| place.get().is_some())
         };
         let configured = (0..self.shared.sessions.len()).filter(has_cell);
-        let configured = configured.map(|index| self.at(index));
-        configured.chain(self.opened()).collect()
+        let opened = (0..).map_while(|index| self.opened_at(index));
+        configured.map(|index| self.at(index)).chain(opened)
+    }
+
+    fn opened_at(self: &Arc<Self>, index: usize) -> Option<Handle> {
+        let all = &self.more.get()?.opened;
+        let opened = all.with(|all| all.get(index).map(Arc::clone));
+        opened.map(|opened| self.handle(opened))
     }
 
     /// The session of this name, if the layer names one or one was opened.
