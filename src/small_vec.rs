@@ -1,6 +1,10 @@
 //! Lists that have one item at most nearly always.
 
-use std::{mem, ops::Deref, slice};
+use std::{
+    mem,
+    ops::{Deref, DerefMut},
+    slice,
+};
 
 /// A vector whose first item takes no allocation. Dropping one without items costs a comparison.
 #[derive(Debug, Default)]
@@ -22,14 +26,17 @@ impl<T> SmallVec<T> {
 
     #[cold]
     fn push_another(&mut self, item: T) {
-        *self = Self::Several(match mem::take(self) {
-            Self::Empty => vec![item],
-            Self::One(first) => vec![first, item],
-            Self::Several(mut all) => {
-                all.push(item);
-                all
-            }
-        });
+        let mut all = mem::take(self).into_vec();
+        all.push(item);
+        *self = Self::Several(all);
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<T> {
+        match self {
+            Self::Empty => Vec::new(),
+            Self::One(item) => vec![item],
+            Self::Several(all) => all,
+        }
     }
 
     pub(crate) fn retain(&mut self, keeps: impl Fn(&T) -> bool) {
@@ -45,6 +52,16 @@ impl<T> SmallVec<T> {
             Self::Empty => {}
             Self::One(item) => use_item(item),
             Self::Several(all) => all.into_iter().for_each(use_item),
+        }
+    }
+}
+
+impl<T> DerefMut for SmallVec<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        match self {
+            Self::Empty => &mut [],
+            Self::One(item) => slice::from_mut(item),
+            Self::Several(all) => all,
         }
     }
 }
@@ -75,6 +92,7 @@ mod tests {
     fn it_has_what_was_pushed() {
         for items in [&[] as &[u8], &[1], &[1, 2], &[1, 2, 3]] {
             assert_eq!(&*of(items), items);
+            assert_eq!(of(items).into_vec(), items);
             let mut seen = Vec::new();
             of(items).for_each(|item| seen.push(item));
             assert_eq!(seen, items);

@@ -164,12 +164,7 @@ impl Committed {
                 is_refresh,
             }) => {
                 self.used = self.used.max(used);
-                // Most have none, and an iterator costs as much as all of this.
-                if !leftovers.is_empty() {
-                    for value in leftovers {
-                        self.cookies.0.push(NewCookie { value, is_refresh });
-                    }
-                }
+                leftovers.for_each(|value| self.cookies.0.push(NewCookie { value, is_refresh }));
                 if let Some(value) = cookie {
                     self.cookies.0.push(NewCookie { value, is_refresh });
                 }

@@ -1,24 +1,25 @@
 //! The changes of one request, in their order.
 
-use super::change::{Change, Kinds};
+use std::{mem, vec};
 
-/// Changes that no store has yet. The first one is kept in place, as most requests make one. What
-/// kinds there are is noted with each, so that nobody has to look through them for that.
+use super::change::{Change, Kinds};
+use crate::small_vec::SmallVec;
+
+/// Changes that no store has yet. Most requests make one. What kinds there are is noted with each,
+/// so that nobody has to look through them for that.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// There is one if there are others.
-    first: Option<Change>,
-    others: Vec<Change>,
+    changes: SmallVec<Change>,
     kinds: Kinds,
 }
 
 impl Log {
     pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_none()
+        self.changes.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.others.len()
+        self.changes.len()
     }
 
     pub(crate) fn kinds(&self) -> Kinds {
@@ -26,28 +27,24 @@ impl Log {
     }
 
     pub(crate) fn changes(&self) -> impl Iterator<Item = &Change> {
-        self.first.iter().chain(&self.others)
+        self.changes.iter()
     }
 
     pub(crate) fn changes_mut(&mut self) -> impl Iterator<Item = &mut Change> {
-        self.first.iter_mut().chain(&mut self.others)
+        self.changes.iter_mut()
     }
 
     pub(crate) fn push(&mut self, change: Change) {
         self.kinds.add(change.kinds());
-        if self.first.is_none() {
-            self.first = Some(change);
-        } else {
-            self.others.push(change);
-        }
+        self.changes.push(change);
     }
 
     /// Moves all of another one behind these.
     pub(crate) fn append(&mut self, other: &mut Self) {
         if self.is_empty() {
-            std::mem::swap(self, other);
+            mem::swap(self, other);
         } else {
-            self.extend(std::mem::take(other));
+            self.extend(mem::take(other));
         }
     }
 
@@ -55,9 +52,9 @@ impl Log {
     #[must_use]
     pub(crate) fn take_first(&mut self, count: usize) -> Self {
         if count >= self.len() {
-            return std::mem::take(self);
+            return mem::take(self);
         }
-        let mut all = std::mem::take(self).into_iter();
+        let mut all = mem::take(self).into_iter();
         let taken = all.by_ref().take(count).collect();
         self.extend(all);
         taken
@@ -66,7 +63,7 @@ impl Log {
     /// Takes the one at a place out.
     pub(crate) fn remove(&mut self, at: usize) -> Option<Change> {
         let mut taken = self.take_first(at);
-        let mut rest = std::mem::take(self).into_iter();
+        let mut rest = mem::take(self).into_iter();
         let removed = rest.next();
         taken.extend(rest);
         *self = taken;
@@ -76,10 +73,10 @@ impl Log {
 
 impl IntoIterator for Log {
     type Item = Change;
-    type IntoIter = std::iter::Chain<std::option::IntoIter<Change>, std::vec::IntoIter<Change>>;
+    type IntoIter = vec::IntoIter<Change>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.first.into_iter().chain(self.others)
+        self.changes.into_vec().into_iter()
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     cookie::{self, CookieAttributes},
     crypto::Salt,
     error::{Error, ErrorKind},
+    small_vec::SmallVec,
     state::{CookieDuty, Home, Lifetime, State, Use, View},
 };
 
@@ -18,7 +19,7 @@ use crate::{
 pub(crate) struct Reply {
     pub(crate) cookie: Option<HeaderValue>,
     /// Remove the cookies of another path, domain or partition that this one takes the place of.
-    pub(crate) leftovers: Vec<HeaderValue>,
+    pub(crate) leftovers: SmallVec<HeaderValue>,
     pub(crate) used: Use,
     /// Nothing is lost if this cookie is not sent.
     pub(crate) is_refresh: bool,
@@ -55,7 +56,7 @@ impl Reply {
                 let moved_from = moved_from.filter(|_| duty == CookieDuty::Set);
                 leftovers(state.view.as_ref(), settings, moved_from)
             }
-            _ => Vec::new(),
+            _ => SmallVec::Empty,
         };
         let is_refresh = duty == CookieDuty::Refresh;
         Ok(Self {
@@ -73,7 +74,7 @@ fn leftovers(
     view: Option<&View>,
     settings: &Settings,
     moved_from: Option<Box<CookieAttributes>>,
-) -> Vec<HeaderValue> {
+) -> SmallVec<HeaderValue> {
     let moved_from = moved_from.filter(|from| differs(view, settings, from));
     let moved_from = moved_from.map(|from| from.render());
     let former = settings.former.iter().map(String::as_str);
@@ -81,10 +82,9 @@ fn leftovers(
     let of_name = of_name.map(|rendered| (&*settings.cookie_name, rendered));
     let formerly = settings.formerly.iter();
     let of_others = formerly.map(|other| (&*other.cookie_name, &*other.rendered));
-    of_name
-        .chain(of_others)
-        .filter_map(|(name, rendered)| cookie::removal(name, rendered))
-        .collect()
+    let all = of_name.chain(of_others);
+    let removals = all.filter_map(|(name, rendered)| cookie::removal(name, rendered));
+    SmallVec::Several(removals.collect())
 }
 
 fn own_attributes(view: Option<&View>) -> Option<&CookieAttributes> {
