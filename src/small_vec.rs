@@ -26,9 +26,14 @@ impl<T> SmallVec<T> {
 
     #[cold]
     fn push_another(&mut self, item: T) {
-        let mut all = mem::take(self).into_vec();
-        all.push(item);
-        *self = Self::Several(all);
+        *self = Self::Several(match mem::take(self) {
+            Self::Empty => vec![item],
+            Self::One(first) => vec![first, item],
+            Self::Several(mut all) => {
+                all.push(item);
+                all
+            }
+        });
     }
 
     pub(crate) fn into_vec(self) -> Vec<T> {
