@@ -176,7 +176,7 @@ impl GorillaImport {
                 }
             }
         }
-        self.folder = Some(folder).filter(|_| !step.is_finished);
+        self.folder = (!step.is_finished).then_some(folder);
         Ok(step)
     }
 
