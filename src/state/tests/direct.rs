@@ -115,7 +115,7 @@ fn a_save_is_entered_beside_the_sessions_name() {
         ),
     ] {
         let Home::Record(mut place) = record() else {
-            unreachable!("it is one")
+            panic!("it is one")
         };
         place.writes = place.writes.with(Some([1; 8]), NOW, secs(1));
         let mut state = changed(Home::Record(place));
