@@ -1,4 +1,4 @@
-//! The place of one session in one request, and the right to work on it.
+//! One session within one request, and the exclusive right to work on it.
 
 use std::{future::Future, pin::pin};
 
@@ -16,31 +16,31 @@ use crate::{
 
 #[derive(Debug, Default)]
 pub(crate) struct Cell {
-    /// Operations on a session whose store waits; those of another pass the turnstile. Each goes
-    /// from its beginning to its end before the next. Opening a session that no store has a say in
-    /// takes `state` alone.
+    /// Serializes operations on a session whose store waits.
     flights: Flights,
+    /// Serializes operations on a session whose store never waits. Opening a session that needs no
+    /// store takes only `state`.
     turnstile: Turnstile,
-    /// Entered for a moment at a time, and never while waiting.
+    /// Locked briefly, and never across an await.
     state: Monitor<State>,
 }
 
-/// Where a cell is, kept alive while an operation waits.
+/// A handle that keeps a cell alive while an operation on it waits.
 pub(crate) trait Anchor: Clone + Send + Sync + 'static {
     fn cell(&self) -> &Cell;
     fn vault(&self) -> Vault<'_>;
     fn exchange(&self) -> &Exchange;
 }
 
-/// The exclusive right to open, save, end or commit a session. Handlers go on reading and changing
-/// it meanwhile.
+/// The exclusive right to open, save, end or commit a session. Handlers can still read and change
+/// the session meanwhile.
 pub(crate) struct Turn<'a> {
     cell: &'a Cell,
     pub(super) vault: Vault<'a>,
     pub(super) exchange: &'a Exchange,
 }
 
-/// What is done with a turn.
+/// Work that needs a turn.
 pub(crate) trait Operation: Send + 'static {
     type Output: Send + 'static;
 
@@ -50,7 +50,7 @@ pub(crate) trait Operation: Send + 'static {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::StoreFailed`] if it waits all the same.
+    /// [`ErrorKind::StoreFailed`] if the store waits after all.
     fn perform_now(self, turn: &Turn<'_>) -> Result<Self::Output, Error>
     where
         Self: Sized,
@@ -59,7 +59,7 @@ pub(crate) trait Operation: Send + 'static {
     }
 }
 
-/// The way of all, for a session whose store never waits.
+/// Performs an operation on a session whose store never waits, by the general path.
 ///
 /// # Errors
 ///
@@ -75,24 +75,25 @@ impl Cell {
         self.state.with(work)
     }
 
-    /// Does what takes no future in a turn of its own.
+    /// Does synchronous work in a turn.
     #[inline]
     pub(super) fn in_turn<R>(&self, work: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
         self.turnstile.pass(work)?
     }
 
-    /// As [`with`](Self::with), and says whether no operation is under way. What one has taken is
-    /// not seen in the state.
+    /// As [`with`](Self::with). `work` also learns whether no operation is under way: what an
+    /// operation has taken is missing from the state.
     #[inline]
     pub(crate) fn with_rest<R>(
         &self,
         never_waits: bool,
         work: impl FnOnce(&mut State, bool) -> R,
     ) -> R {
-        // Dropped without the lock.
+        // Dropped after the lock is released.
         let mut look = None;
         self.with(|state| {
-            // An operation that is seen in the state is seen here.
+            // Asked under the lock, so that an operation whose effect shows in the state shows
+            // here too.
             let flies = !never_waits && !look.insert(self.flights.look()).is_idle;
             work(state, !flies && self.turnstile.is_free())
         })
@@ -100,7 +101,7 @@ impl Cell {
 }
 
 impl<'a> Turn<'a> {
-    /// `meter` counts what is waited for stores, unless the request's does.
+    /// `meter` counts the time spent waiting for stores. Without one, the request's meter does.
     fn of(anchor: &'a impl Anchor, meter: Option<&'a Meter>) -> Self {
         let mut vault = anchor.vault();
         vault.meter = meter.unwrap_or(vault.meter);
@@ -117,7 +118,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// Runs an operation when it is its turn.
+/// Runs an operation once its turn comes.
 ///
 /// # Errors
 ///
@@ -130,7 +131,7 @@ pub(crate) async fn run<O: Operation>(
         return run_now(anchor, operation);
     }
     let kept = anchor.clone();
-    // It counts the operations before this one as well.
+    // Time spent behind earlier operations counts as well.
     let meter = kept.exchange().counts_apart().then(Meter::running);
     let flight = async move { operation.perform(&Turn::of(&kept, meter.as_ref())).await };
     anchor.cell().flights.run(Prepared::of(flight)).await
@@ -140,7 +141,7 @@ pub(crate) async fn run<O: Operation>(
 ///
 /// # Errors
 ///
-/// [`ErrorKind::StoreFailed`] if it waits all the same, and that of the operation.
+/// [`ErrorKind::StoreFailed`] if the store waits after all, and that of the operation.
 pub(crate) fn run_now<O: Operation>(
     anchor: &impl Anchor,
     operation: O,

@@ -1,4 +1,4 @@
-//! The end of a session's part in a request: what is kept, and what the response says.
+//! Committing a session at the end of a request: what is kept, and what the response says.
 
 use super::{
     cell::{Anchor, Operation, Turn, finish_now},
@@ -11,18 +11,18 @@ use crate::{
     state::{Log, State, When},
 };
 
-/// What of a request's changes is kept.
+/// Which of a request's changes are kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Keep {
     Everything,
-    /// Nobody sees the response: the flash messages that were taken are put back.
+    /// Nobody sees the response, so flash messages that were taken are put back.
     Unseen,
-    /// The handler failed on the server's side: a new ID stays new and a destroyed session
-    /// destroyed, but what else it did to the session is not done.
+    /// The handler failed with a server error. A renewal or a destroy stays; every other change is
+    /// discarded.
     Identity,
 }
 
-/// Saves the session and says what to tell the browser. `name` is an error if a layer outside uses
+/// Saves the session and makes the reply to the browser. `name` is an error if an outer layer uses
 /// the session's name.
 pub(crate) struct Commit {
     pub(crate) keep: Keep,
@@ -53,7 +53,7 @@ impl Operation for Commit {
 }
 
 impl Commit {
-    /// Returns the changes that are not kept, to be dropped without the lock.
+    /// Returns the discarded changes. Drop them outside the lock.
     fn begin(self, state: &mut State, settings: &Settings) -> Result<Log, Error> {
         if state.is_changed() {
             self.name?;
@@ -70,7 +70,7 @@ impl Commit {
     }
 }
 
-/// Commits a session that no store has a say in: in one go, without a future.
+/// Commits a session that needs no store, in one go and without a future.
 pub(crate) fn commit_cookie(anchor: &impl Anchor, commit: Commit) -> Result<Reply, Error> {
     let (cell, vault, exchange) = (anchor.cell(), anchor.vault(), anchor.exchange());
     let settings = vault.settings;

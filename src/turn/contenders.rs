@@ -1,4 +1,4 @@
-//! Which of several sessions counts whose cookies came.
+//! Which session counts if the cookies of several came.
 
 use std::cmp::Ordering;
 
@@ -12,54 +12,59 @@ use crate::{
     vault::{Found, Token, Vault},
 };
 
-/// What a cookie tells beside its session.
+/// What a cookie says about itself, apart from its session.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Came {
-    /// It is not of the active key.
+pub(super) struct Provenance {
+    /// Sealed by a key other than the active one.
     is_outdated: bool,
     tag: Option<AttributesTag>,
     key: Option<KeyId>,
-    /// When it was made, if it refers to a record.
+    /// When the cookie was issued, if it refers to a record.
     sent: Option<Timestamp>,
-    /// New ones are of another format.
+    /// New cookies have another format.
     moves: bool,
 }
 
-/// An open session, and the cookie that it came in.
+/// An open session and its cookie.
 pub(super) struct Opened {
     pub(super) view: View,
-    pub(super) came: Came,
+    pub(super) provenance: Provenance,
 }
 
 /// One of several sessions whose cookies came.
 pub(super) struct Contender {
     pub(super) id: SessionId,
-    /// In the cookie.
+    /// The session as a cookie holds it.
     pub(super) token: Option<View>,
     pub(super) is_reference: bool,
-    pub(super) came: Came,
+    pub(super) provenance: Provenance,
 }
 
-/// A session that came in a cookie of another maker's, and is to be in a record.
-pub(super) type Stranger = (Box<Foreign>, Came);
+/// A session from another maker's cookie that belongs in a record.
+pub(super) type Stranger = (Box<Foreign>, Provenance);
 
 impl Opened {
     pub(super) fn new(now: Timestamp, rejection: Option<Rejection>) -> Self {
         Self {
             view: View::new(now, rejection),
-            came: Came::default(),
+            provenance: Provenance::default(),
         }
     }
 
-    /// The session of a cookie that refers to its record.
-    pub(super) fn in_record(found: Found, id: SessionId, came: Came, now: Timestamp) -> Self {
+    /// Opens the session of a cookie that refers to a record.
+    pub(super) fn in_record(
+        found: Found,
+        id: SessionId,
+        provenance: Provenance,
+        now: Timestamp,
+    ) -> Self {
         let mut view = found.into_view(id, now);
         view.home.hear();
-        Self { view, came }
+        Self { view, provenance }
     }
 }
 
-impl Came {
+impl Provenance {
     pub(super) fn of(cookie: &Accepted) -> Self {
         let (tag, sent) = match &cookie.payload {
             Payload::Values(..) | Payload::Foreign(_) => (None, None),
@@ -74,7 +79,7 @@ impl Came {
         }
     }
 
-    /// Notes what the cookie tells of itself.
+    /// Notes in the state what the cookie says about itself.
     pub(super) fn enter(self, state: &mut State, view: &View, settings: &Settings) {
         let own = view.content.attributes.as_deref();
         let is_other = |tag| match own {
@@ -89,9 +94,9 @@ impl Came {
 }
 
 impl Contender {
-    /// Takes another cookie of the same session: of two that hold it, the later one counts. Says
-    /// whether it can be told which that is.
-    pub(super) fn unite(&mut self, token: Option<View>, came: Came) -> bool {
+    /// Adds another cookie of the same session. Of two that hold the session, the later one counts.
+    /// Returns `false` if neither is later and they differ.
+    pub(super) fn unite(&mut self, token: Option<View>, provenance: Provenance) -> bool {
         let age = |view: &View| match view.home {
             Home::Cookie { issued, .. } => (view.content.revision, issued),
             _ => (view.content.revision, Timestamp::default()),
@@ -99,14 +104,14 @@ impl Contender {
         match (&self.token, token) {
             (_, None) => {
                 self.is_reference = true;
-                self.came.is_outdated &= came.is_outdated;
+                self.provenance.is_outdated &= provenance.is_outdated;
             }
             (None, token) => self.token = token,
             (Some(own), Some(other)) => {
                 let is_same = payload(own) == payload(&other);
                 match age(own).cmp(&age(&other)) {
                     Ordering::Equal if !is_same => return false,
-                    Ordering::Less => (self.token, self.came) = (Some(other), came),
+                    Ordering::Less => (self.token, self.provenance) = (Some(other), provenance),
                     Ordering::Equal | Ordering::Greater => {}
                 }
             }
@@ -129,7 +134,8 @@ pub(super) fn token(view: &View) -> Result<Token<'_>, Error> {
     })
 }
 
-/// Finds the one that lives, if it is one: an error is never "dead".
+/// Asks the store which of the sessions live. If exactly one does, it is opened. A store's error is
+/// an error, and never means that a session is dead.
 pub(super) async fn ask_several(
     vault: &Vault<'_>,
     contenders: Vec<Contender>,
@@ -137,14 +143,14 @@ pub(super) async fn ask_several(
     now: Timestamp,
 ) -> Result<Opened, Error> {
     let mut tally = ask_known(vault, contenders, now).await?;
-    for (foreign, came) in strangers {
+    for (foreign, provenance) in strangers {
         let living = tally.living.iter();
         let living: Vec<_> = living.filter_map(|one| one.view.home.key()).collect();
         let view = vault.take_in(*foreign, &living, now).await?;
         let is_known = view.home.key().is_some_and(|key| living.contains(&key));
-        // If it has moved, its other cookie may have come as well.
+        // A session that moved to a record may have come in its new cookie as well.
         if !is_known {
-            tally.count(vec![view], came);
+            tally.count(vec![view], provenance);
         }
     }
     Ok(tally.outcome(now))
@@ -173,7 +179,7 @@ async fn ask_known(
             id,
             token,
             is_reference,
-            came,
+            provenance,
         } = contender;
         let mut views = Vec::new();
         if is_reference {
@@ -188,12 +194,12 @@ async fn ask_known(
                 None => view,
             });
         }
-        tally.count(views, came);
+        tally.count(views, provenance);
     }
     Ok(tally)
 }
 
-/// Which of the sessions live, as far as they were looked at.
+/// The sessions examined so far.
 #[derive(Default)]
 struct Tally {
     living: Vec<Opened>,
@@ -202,9 +208,9 @@ struct Tally {
 }
 
 impl Tally {
-    /// Takes what was found of one session. Its record comes after its cookie, and a mark in the
-    /// record's place tells of cookies as well.
-    fn count(&mut self, mut views: Vec<View>, came: Came) {
+    /// Counts the views of one session. Its record is newer than its cookie, and a mark in place of
+    /// the record ends the cookie as well.
+    fn count(&mut self, mut views: Vec<View>, provenance: Provenance) {
         let is_marked = |view: &View| matches!(view.home, Home::Marked(_));
         if let Some(marked) = views.iter().position(is_marked) {
             self.marked.get_or_insert(views.swap_remove(marked));
@@ -212,7 +218,7 @@ impl Tally {
         }
         if let Some(alive) = views.iter().position(|view| !view.home.is_nowhere()) {
             let view = views.swap_remove(alive);
-            self.living.push(Opened { view, came });
+            self.living.push(Opened { view, provenance });
             return;
         }
         self.dead = self.dead.take().or(views.pop());
@@ -223,8 +229,8 @@ impl Tally {
             0 => {
                 let view = self.marked.or(self.dead);
                 let view = view.unwrap_or_else(|| View::new(now, Some(Rejection::NotFound)));
-                let came = Came::default();
-                Opened { view, came }
+                let provenance = Provenance::default();
+                Opened { view, provenance }
             }
             1 => self.living.remove(0),
             _ => Opened::new(now, Some(Rejection::Ambiguous)),

@@ -1,4 +1,4 @@
-//! Ending a session at once.
+//! Destroying a session.
 
 use std::mem;
 
@@ -16,10 +16,10 @@ use crate::{
     vault::{Doomed, Vault},
 };
 
-/// Ends the session: nobody opens it any more when this is done, whatever becomes of the request.
+/// Ends the session. Once this is done nobody can open it, whatever happens to the request.
 ///
-/// The session counts as ended from the first step on, so that being cut off in the middle leaves
-/// nobody logged in; if the store says that it failed, everything is as before.
+/// The session counts as ended from the first step on, so a request that is cut off in the middle
+/// leaves nobody logged in. If the store reports a failure, everything is as before.
 pub(crate) struct Destroy;
 
 impl Operation for Destroy {
@@ -45,15 +45,15 @@ impl Operation for Destroy {
         }
         match destroy(&vault, doomed, claims.foreign, now).await {
             Ok((ended, count)) => {
-                // Without a store nobody knows whether they had ended before.
+                // Without a store it is unknown whether they had ended before.
                 let ended = if settings.has_store() { ended } else { count };
                 vault.report_ended(Cause::Logout, ended);
                 Ok(())
             }
-            // The browser has no use for its cookie.
+            // The session had ended before, so the state keeps the cookie's removal.
             Err(error) if error.kind() == ErrorKind::Gone => Err(error),
             Err(error) => {
-                // Dropped without the lock: it may have closures of the application.
+                // Dropped outside the lock: it may own closures of the application.
                 let dropped = turn.state(|state| mem::replace(state, before));
                 drop(dropped);
                 Err(error)
@@ -72,8 +72,7 @@ fn claims(turn: &Turn<'_>, now: Timestamp) -> Claims {
     claims
 }
 
-/// Ends these sessions, and those of other makers' cookies. Returns how many were there, of how
-/// many.
+/// Ends these sessions and those from other makers' cookies. Returns how many of how many existed.
 async fn destroy(
     vault: &Vault<'_>,
     mut doomed: Vec<Doomed>,
@@ -82,7 +81,7 @@ async fn destroy(
 ) -> Result<(usize, usize), Error> {
     for foreign in strangers {
         let known: Vec<_> = doomed.iter().map(|one| one.id.record_key()).collect();
-        // What has no record yet gets one, for its end to be remembered.
+        // A session without a record gets one, so that its end is remembered.
         let view = vault.take_in(foreign, &known, now).await?;
         add(&mut doomed, &view);
     }
@@ -99,8 +98,8 @@ fn presented((id, created): (SessionId, Timestamp)) -> Doomed {
     }
 }
 
-/// What was opened, and what the cookies say, differ after a renewal, or if the cookies were
-/// ambiguous.
+/// Adds the opened session. It differs from those in the cookies after a renewal, or if the cookies
+/// were ambiguous.
 fn add(doomed: &mut Vec<Doomed>, view: &View) {
     let (id, version) = match &view.home {
         Home::Nowhere => return,

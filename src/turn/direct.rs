@@ -1,9 +1,9 @@
-//! The short ways of a session whose store never waits: opened from its record, and saved over it
-//! or as a new one. Whatever is unusual about it goes the way of all.
+//! The direct path of a session whose store never waits: it opens from its record, and is saved
+//! over that record or as a new one. Every unusual case takes the general path.
 
 use std::mem;
 
-use super::{cell::Turn, contenders::Came, presented::Presented, reply::Reply};
+use super::{cell::Turn, contenders::Provenance, presented::Presented, reply::Reply};
 use crate::{
     config::Payload,
     error::Error,
@@ -14,15 +14,15 @@ use crate::{
 };
 
 impl Turn<'_> {
-    /// Opens the session from the record that its only cookie refers to, or a new one if none came.
-    /// Says whether it is open.
+    /// Opens the session from the record that its only cookie refers to, or a new session if no
+    /// cookie came. Returns whether the session is open.
     #[inline]
     pub(super) fn open_directly(&self) -> Result<bool, Error> {
         let Some(records) = self.vault.alone() else {
             return Ok(false);
         };
         let settings = self.vault.settings;
-        // A cache in front of such a store answers a recent read by itself.
+        // A recent read may be answered by a cache, which the general path asks.
         if self.exchange.read(settings) == Read::Recent {
             return Ok(false);
         }
@@ -30,10 +30,10 @@ impl Turn<'_> {
         let now = self.vault.now();
         match Presented::find(settings, &self.exchange.cookies, now) {
             Presented::Nothing(rejection) => {
-                Ok(self.enter_directly(View::new(now, rejection), Came::default()))
+                Ok(self.enter_directly(View::new(now, rejection), Provenance::default()))
             }
             Presented::One(candidate) => {
-                let came = Came::of(&candidate);
+                let provenance = Provenance::of(&candidate);
                 let Payload::Reference(_, id, _) = candidate.payload else {
                     return Ok(false);
                 };
@@ -41,26 +41,27 @@ impl Turn<'_> {
                 let found = self.vault.read(&id, record, now).map_err(Error::of_load)?;
                 let mut view = found.into_view(id, now);
                 view.home.hear();
-                Ok(self.enter_directly(view, came))
+                Ok(self.enter_directly(view, provenance))
             }
             _ => Ok(false),
         }
     }
 
-    /// Says whether the session was still as it came. Not inlined: what is large is moved once
-    /// then.
+    /// Enters the view, unless another thread has already used the session. Returns whether it did.
+    ///
+    /// Not inlined, so that the large `View` moves only once.
     #[inline(never)]
-    fn enter_directly(&self, view: View, came: Came) -> bool {
+    fn enter_directly(&self, view: View, provenance: Provenance) -> bool {
         let settings = self.vault.settings;
         let opening = view.opening();
         let is_fresh = self.state(|state| {
-            // Another thread may have asked for changes before it was open.
+            // Another thread may have changed the session before it was open.
             let is_fresh = matches!(state.source, Source::Cookie)
                 && state.view.is_none()
                 && state.log.is_empty()
                 && state.cut_off.is_empty();
             if is_fresh {
-                came.enter(state, &view, settings);
+                provenance.enter(state, &view, settings);
                 state.view = Some(view);
             }
             is_fresh
@@ -71,7 +72,8 @@ impl Turn<'_> {
         is_fresh
     }
 
-    /// Saves the session and says what its response owes; `None` if that takes more.
+    /// Saves the session and returns what its response owes. Returns `None` if the general path is
+    /// needed.
     #[inline]
     pub(super) fn commit_directly(&self) -> Result<Option<Reply>, Error> {
         let Some(records) = self.vault.alone().filter(|_| !self.exchange.is_over()) else {
@@ -95,13 +97,13 @@ impl Turn<'_> {
         };
         let version = match written {
             Ok(version) => version,
-            // Another request was faster.
+            // Another request was faster. The general path merges.
             Err(StoreError::Conflict | StoreError::Exists) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let made = new.as_ref().map(SessionId::record_key);
         let (saved, reply) = self.state(|state| {
-            // Another thread may have added some.
+            // Another thread may have added changes meanwhile. They stay.
             let saved = state.log.take_first(direct.changes);
             match new {
                 Some(id) => {
@@ -112,7 +114,7 @@ impl Turn<'_> {
             }
             (saved, Reply::of(state, settings, None, || now))
         });
-        // Without the lock: they may have closures of the application.
+        // Dropped outside the lock: they may own closures of the application.
         drop(saved);
         let saved = made.map_or(Saved::Again, |_| Saved::Created);
         self.vault.report_saved(saved, made);

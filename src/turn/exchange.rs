@@ -1,4 +1,4 @@
-//! What the sessions of one request share: its cookies, and how far it is.
+//! What the sessions of one request share: its cookies and its progress.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,13 +11,13 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) cookies: RequestCookies,
-    /// Its method is one that only reads.
+    /// Whether the request's method is safe (RFC 9110, section 9.2.1).
     is_read_only: bool,
     is_touched: AtomicBool,
     is_closed: AtomicBool,
     is_over: AtomicBool,
     is_detached: AtomicBool,
-    /// How long its sessions have waited for stores.
+    /// How long the request's sessions have waited for stores.
     pub(crate) meter: Meter,
 }
 
@@ -45,7 +45,7 @@ impl Exchange {
 
     /// Notes that a session may have been used.
     pub(crate) fn touch(&self) {
-        // A store that others have to see is what costs.
+        // Only the atomic write is costly.
         if !self.is_touched() {
             self.is_touched.store(true, Ordering::SeqCst);
         }
@@ -55,10 +55,10 @@ impl Exchange {
         self.is_touched.load(Ordering::SeqCst)
     }
 
-    /// From here on, a change cannot reach the response any more.
+    /// From now on a change cannot reach the response.
     ///
-    /// Who closes looks for touches after that, and who touches looks whether it is closed after
-    /// that: one of the two sees the other.
+    /// The closer checks for touches after closing, and a toucher checks for the closing after
+    /// touching. So one of the two sees the other.
     pub(crate) fn close(&self) {
         if !self.is_closed() {
             self.is_closed.store(true, Ordering::SeqCst);
@@ -69,7 +69,7 @@ impl Exchange {
         self.is_closed.load(Ordering::SeqCst)
     }
 
-    /// The request has ended, with its commit done or never to be.
+    /// The request has ended. Its commit is done or will never come.
     pub(crate) fn end(&self) {
         self.close();
         self.is_over.store(true, Ordering::SeqCst);
@@ -79,18 +79,18 @@ impl Exchange {
         self.is_over.load(Ordering::SeqCst)
     }
 
-    /// No request is around its sessions.
+    /// The sessions belong to no request.
     pub(crate) fn detach(&self) {
         self.is_detached.store(true, Ordering::SeqCst);
     }
 
-    /// Whether each operation may wait for stores as long as a whole request. Nobody knows how many
-    /// there will be of a handle that is kept.
+    /// Whether each operation may wait for stores as long as a whole request may. A handle that
+    /// outlives its request may run any number of operations.
     pub(crate) fn counts_apart(&self) -> bool {
         self.is_over() || self.is_detached.load(Ordering::SeqCst)
     }
 
-    /// Whether a cookie of the session came, under any of its names.
+    /// Whether the request has a cookie under any of the session's names.
     pub(crate) fn has_cookie(&self, settings: &Settings) -> bool {
         let mut names = settings.names();
         names.any(|named| self.cookies.all_named(&named.finder).next().is_some())

@@ -1,8 +1,9 @@
-//! Operations that wait, one at a time: each is driven by every caller who waits for it to end.
+//! Asynchronous operations on one session, one at a time. Every caller that waits for the current
+//! one also drives it.
 //!
-//! A lock of futures would be kept by a caller that has polled `save` once and then does something
-//! else, and the response would wait for that caller for ever. Here the response polls the `save`
-//! itself.
+//! An async mutex would not do: a caller that polls `save` once and then does something else would
+//! hold it, and the response would wait for that caller forever. Here the response polls that
+//! `save` itself.
 
 use std::{
     any::Any,
@@ -25,15 +26,16 @@ use crate::{
     lock,
 };
 
-/// The operation under way, if there is one.
+/// The operation under way, if any.
 #[derive(Debug, Default)]
 pub(super) struct Flights(Mutex<Current>);
 
 #[derive(Debug)]
 enum Current {
-    /// An operation is polled for the first time. Most are done then, and need nothing to share.
+    /// An operation is in its first poll. Most finish there and need nothing shared.
     First(First),
-    /// Has ended, or is gone, if nothing is under way.
+    /// The last operation that outlived its first poll. If it has ended or is gone, nothing is under
+    /// way.
     Flight(Weak<Flight>),
 }
 
@@ -47,34 +49,36 @@ impl Default for Current {
 struct First {
     /// The thread that polls it.
     poller: usize,
-    /// Others, who can poll it themselves after that, or have their turn.
+    /// Other callers. After the first poll they can poll the operation themselves or have their
+    /// turn.
     waiting: Option<Arc<Waiting>>,
 }
 
 type Operation = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 struct Flight {
-    /// Locked while it is polled; `None` once it has ended.
+    /// Locked while it is polled. `None` once it has ended.
     operation: Mutex<Option<Operation>>,
     has_ended: AtomicBool,
-    /// The runtime in which it started. Its timers are there, no matter who polls it.
+    /// The runtime in which it started. Its timers live there, whoever polls it.
     runtime: Option<Handle>,
     /// The thread that polls or drops it.
     poller: AtomicUsize,
-    /// Its owner has dropped it while another caller polled it.
+    /// Its owner dropped it while another caller was polling it.
     is_cancelled: AtomicBool,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
-    /// Another caller has found it being polled.
+    /// A caller has found the operation locked.
     is_contended: AtomicBool,
     waiting: Arc<Waiting>,
 }
 
-/// Whom to wake. It is apart from the operation, which may hold its own waker.
+/// The wakers of everyone who waits. Shared apart from the operation, which may hold a waker of its
+/// own: that would be a cycle.
 #[derive(Debug, Default)]
 struct Waiting(Mutex<Vec<Waker>>);
 
-/// An operation that has not begun. The type of its future is hidden, so that those of handlers who
-/// wait for it do not grow with it.
+/// An operation that has not begun. It is boxed, so that the futures of handlers that wait for it
+/// stay small.
 pub(super) struct Prepared<T>(Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>);
 
 impl<T> Prepared<T> {
@@ -84,8 +88,8 @@ impl<T> Prepared<T> {
 }
 
 impl Flights {
-    /// Runs an operation when those before it have ended. It is dropped with this future, also
-    /// while others drive it; if it panics, this future does.
+    /// Runs an operation after those before it have ended. Dropping this future drops the operation,
+    /// even while others drive it. If the operation panics, this future panics.
     pub(super) fn run<T: Send + 'static>(&self, prepared: Prepared<T>) -> Run<'_, T> {
         Run {
             flights: self,
@@ -109,12 +113,12 @@ impl Flights {
         }
     }
 
-    /// Gives an operation its turn, unless another one is under way.
+    /// Gives an operation its turn, unless another is under way.
     fn begin(&self, cx: &Context<'_>) -> Begun<'_> {
         let poller = lock::thread_id();
         let mut registered = None;
         loop {
-            // Dropped behind the lock, as a `Look` is.
+            // Dropped after the lock is released, like a `Look`.
             let latest;
             let mut current = self.current();
             let waiting = match &mut *current {
@@ -134,7 +138,8 @@ impl Flights {
                 }
             };
             drop(current);
-            // Who ends the first poll after this look wakes all that are registered by then.
+            // The end of the first poll wakes everyone registered by then. That includes this
+            // caller if it registered before this look.
             if registered.is_some_and(|known| Arc::ptr_eq(&known, &waiting)) {
                 return Begun::Pending;
             }
@@ -148,28 +153,28 @@ impl Flights {
     }
 }
 
-/// What is under way. It is dropped without a lock: it may be the last to hold an operation, whose
-/// values are the application's.
+/// Whether an operation is under way. Drop it outside any lock: it may be the last owner of an
+/// operation, which holds values of the application.
 pub(super) struct Look {
-    /// No operation is.
+    /// No operation is under way.
     pub(super) is_idle: bool,
     _flight: Option<Arc<Flight>>,
 }
 
 enum Begun<'a> {
     Now(FirstPoll<'a>),
-    /// Another operation is under way, which this one waits for and drives.
+    /// Another operation is under way. This one waits for it and drives it.
     Behind(Wait),
-    /// Another one is polled for the first time.
+    /// Another operation is in its first poll.
     Pending,
-    /// That is by this very thread.
+    /// This very thread is polling that operation.
     WaitsForItself,
 }
 
 /// The first poll of an operation.
 struct FirstPoll<'a> {
     flights: &'a Flights,
-    /// What is under way after that.
+    /// What is under way after it.
     next: Weak<Flight>,
 }
 
@@ -195,13 +200,13 @@ pub(super) struct Run<'a, T> {
 }
 
 enum Stage<T> {
-    /// Perhaps for the end of another one.
+    /// The operation waits for its turn, perhaps behind another.
     Waits(Prepared<T>, Option<Wait>),
     Flies(Owned, Arc<Landing<T>>),
     Over,
 }
 
-/// What has come of an operation that was not done at its first poll.
+/// Where an operation that outlived its first poll leaves its result.
 type Landing<T> = Mutex<Option<Result<T, Error>>>;
 
 impl<T: Send + 'static> Future for Run<'_, T> {
@@ -209,7 +214,7 @@ impl<T: Send + 'static> Future for Run<'_, T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        // What panics is not polled again.
+        // An operation that panics is not polled again.
         match mem::replace(&mut this.stage, Stage::Over) {
             Stage::Waits(prepared, behind) => this.start(prepared, behind, cx),
             Stage::Flies(flight, landing) => {
@@ -255,7 +260,7 @@ impl<T: Send + 'static> Run<'_, T> {
             self.stage = Stage::Waits(prepared, behind);
             return Poll::Pending;
         };
-        // Dropped before the next one has its turn.
+        // Dropped before the next operation has its turn.
         let Prepared(mut operation) = prepared;
         if let Poll::Ready(output) = operation.as_mut().poll(cx) {
             return Poll::Ready(output);
@@ -266,7 +271,7 @@ impl<T: Send + 'static> Run<'_, T> {
             let output = operation.await;
             *landed.lock().unwrap_or_else(PoisonError::into_inner) = Some(output);
         }));
-        // The operation knows this one's waker. Others who poll it give it another.
+        // The operation holds this caller's waker. A poll by another caller replaces it.
         flight.waiting.register(cx.waker());
         first_poll.next = Arc::downgrade(&flight);
         self.stage = Stage::Flies(Owned(flight), landing);
@@ -292,15 +297,15 @@ impl Flight {
         }
     }
 
-    /// It takes no lock: who waits must find that held by a caller who polls, and wakes others
-    /// afterwards.
+    /// Takes no lock: a waiting caller must find the lock held by a caller that polls, which wakes
+    /// the others afterwards.
     fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::SeqCst)
     }
 
     fn poll(&self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
-        // Before anything is looked at: who ends it or lets go of the lock after that wakes all
-        // that are registered by then.
+        // First of all: a caller that ends the operation or releases the lock after this wakes
+        // everyone registered by then.
         self.waiting.register(cx.waker());
         if self.has_ended() {
             return Poll::Ready(Ok(()));
@@ -308,7 +313,7 @@ impl Flight {
         let Some(mut operation) = self.try_operation() else {
             return self.wait();
         };
-        // If there is none it is about to end, and wakes this one then.
+        // Without an operation the flight is about to end, and then wakes this caller.
         let Some(running) = operation.take() else {
             return self.wait();
         };
@@ -316,7 +321,7 @@ impl Flight {
             self.end(operation, running);
             return Poll::Ready(Ok(()));
         }
-        // Dropped after the lock.
+        // Dropped after the lock is released.
         let mut finish = Finish {
             flight: self,
             has_ended: true,
@@ -328,7 +333,7 @@ impl Flight {
 
     /// # Errors
     ///
-    /// If it is this very thread that polls or drops the operation.
+    /// If this very thread polls or drops the operation.
     fn wait(&self) -> Poll<Result<(), Error>> {
         if self.poller.load(Ordering::SeqCst) == lock::thread_id() {
             return Poll::Ready(Err(lock::waits_for_itself()));
@@ -336,7 +341,8 @@ impl Flight {
         Poll::Pending
     }
 
-    /// Polls what was taken out, so that one that panics is not polled again.
+    /// Polls an operation that was taken out of the lock, so that one that panics is not polled
+    /// again.
     fn poll_locked(
         &self,
         mut operation: MutexGuard<'_, Option<Operation>>,
@@ -346,7 +352,7 @@ impl Flight {
         self.poller.store(lock::thread_id(), Ordering::SeqCst);
         let waker = Waker::from(Arc::clone(&self.waiting));
         let poll = || running.as_mut().poll(&mut Context::from_waker(&waker));
-        // A panic is its owner's, not of a caller who helps.
+        // A panic belongs to the owner, not to a caller that helps.
         let poll = panic::catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
             *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
             Poll::Ready(())
@@ -365,7 +371,7 @@ impl Flight {
             .take()
     }
 
-    /// Drops the operation, now or when another caller who polls it is done with that.
+    /// Drops the operation, now or after the poll of another caller.
     fn cancel(&self) {
         if self.has_ended() {
             return;
@@ -379,8 +385,7 @@ impl Flight {
         }
     }
 
-    /// Ends without the rest of the operation, which is dropped without the lock, and before the
-    /// next one starts.
+    /// Ends the flight early. The operation is dropped outside the lock, before the next one starts.
     fn end(&self, operation: MutexGuard<'_, Option<Operation>>, running: Operation) {
         let _finish = Finish {
             flight: self,
@@ -389,12 +394,12 @@ impl Flight {
         drop(operation);
         let _entered = self.runtime.as_ref().map(Handle::enter);
         self.poller.store(lock::thread_id(), Ordering::SeqCst);
-        // A panic is of nobody who is left.
+        // The owner is gone, so nobody is left to panic.
         let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(running)));
         self.poller.store(0, Ordering::SeqCst);
     }
 
-    /// `None` while another caller polls it, who wakes this one afterwards.
+    /// Returns `None` while another caller polls the operation. It wakes this one afterwards.
     fn try_operation(&self) -> Option<MutexGuard<'_, Option<Operation>>> {
         let try_lock = || match self.operation.try_lock() {
             Ok(operation) => Some(operation),
@@ -416,8 +421,8 @@ impl fmt::Debug for Flight {
     }
 }
 
-/// Wakes those who have to know that an operation has ended, also by a panic, or that they can poll
-/// it themselves: what woke this one may have found them waiting for the lock.
+/// Wakes the waiting callers when an operation has ended, even by a panic, or when they can poll it
+/// themselves: the event that woke this caller may have woken them while the lock was held.
 struct Finish<'a> {
     flight: &'a Flight,
     has_ended: bool,
@@ -437,7 +442,7 @@ impl Drop for Finish<'_> {
 
 impl Waiting {
     fn register(&self, waker: &Waker) {
-        // Cloned and dropped without the lock: a waker is code of the application.
+        // Cloned and dropped outside the lock: a waker runs code of the application.
         let mut waker = Some(waker.clone());
         let mut wakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = |waker: &Waker| wakers.iter().any(|other| other.will_wake(waker));
@@ -462,7 +467,7 @@ impl Wake for Waiting {
     }
 }
 
-/// A flight that ends with this.
+/// A flight that ends when this is dropped.
 struct Owned(Arc<Flight>);
 
 impl Drop for Owned {
@@ -474,7 +479,7 @@ impl Drop for Owned {
 /// Waits for a flight to end, and drives it.
 struct Wait(Arc<Flight>);
 
-/// The last to look at one that was cancelled while it was polled.
+/// A flight may have been cancelled while this caller held its lock, so it is cancelled again.
 impl Drop for Wait {
     fn drop(&mut self) {
         if self.0.is_cancelled.load(Ordering::SeqCst) {

@@ -1,8 +1,8 @@
-//! From the request's cookies to the session that they mean.
+//! Finding the session that the request's cookies mean.
 
 use super::{
     cell::Anchor,
-    contenders::{Came, Contender, Opened, Stranger, ask_several, token},
+    contenders::{Contender, Opened, Provenance, Stranger, ask_several, token},
     exchange::Exchange,
     presented::Presented,
 };
@@ -19,45 +19,45 @@ use crate::{
     vault::Vault,
 };
 
-/// What can be told of a session without a store.
-pub(super) enum Looked {
+/// What is known about a session before a store is asked.
+pub(super) enum Lookup {
     Found(Opened),
-    /// It is in a record, whose ID the browser knows.
-    Record(SessionId, Came),
-    /// It is in a record that this request knows.
+    /// It is in a record that the browser's cookie refers to.
+    Record(SessionId, Provenance),
+    /// It is in a record that this request has made or found.
     Known(SessionId),
-    /// It is in the cookie, but a store may know better.
-    Token(Box<View>, Came),
-    /// It came in a cookie of another maker's, and is to be in a record.
-    Stranger(Box<Foreign>, Came),
-    /// Only a later release can tell.
+    /// It is in the cookie, but a store may know that it has ended or moved.
+    Token(Box<View>, Provenance),
+    /// It came in another maker's cookie and belongs in a record.
+    Stranger(Box<Foreign>, Provenance),
+    /// Its cookie was made by a later release.
     LaterFormat,
-    /// Several cookies hold, and a store has to say which of their sessions live.
+    /// Several cookies are valid. The store knows which of their sessions live.
     Several(Vec<Contender>, Vec<Stranger>),
 }
 
-impl Looked {
+impl Lookup {
     pub(super) fn new(now: Timestamp, rejection: Option<Rejection>) -> Self {
         Self::Found(Opened::new(now, rejection))
     }
 
-    /// A session that a request had in its cookie.
+    /// The session that a request had in its own new cookie.
     pub(super) fn of_token(view: View, now: Timestamp) -> Self {
         match check_times(&view, now) {
-            Ok(()) => Self::Token(Box::new(view), Came::default()),
+            Ok(()) => Self::Token(Box::new(view), Provenance::default()),
             Err(rejection) => Self::new(now, Some(rejection)),
         }
     }
 }
 
-/// What a store has answered already.
+/// A store's answer, fetched in advance.
 pub(crate) struct Fetched {
     pub(crate) key: RecordKey,
     pub(crate) record: Result<Option<Record>, StoreError>,
 }
 
-/// The record that the session would be read from if it were opened now, and nothing else: of a
-/// store that waits, as it is now.
+/// The one record that opening the session now would read. `None` if the opening needs no store that
+/// waits, or more than that record in its current version.
 pub(crate) fn wanted(anchor: &impl Anchor) -> Option<RecordKey> {
     let (vault, exchange) = (anchor.vault(), anchor.exchange());
     let settings = vault.settings;
@@ -65,70 +65,70 @@ pub(crate) fn wanted(anchor: &impl Anchor) -> Option<RecordKey> {
     if !is_plain || exchange.is_over() || exchange.read(settings) == Read::Recent {
         return None;
     }
-    let looked = anchor.cell().with(|state| {
+    let lookup = anchor.cell().with(|state| {
         let is_closed = state.view.is_none();
         is_closed.then(|| look(&state.source, settings, exchange, vault.now()))
     });
-    match looked? {
-        Looked::Record(id, _) => Some(id.record_key()),
+    match lookup? {
+        Lookup::Record(id, _) => Some(id.record_key()),
         _ => None,
     }
 }
 
-/// The record that the request's cookie names, which may have ended.
+/// The key of the record that the request's cookie names. The record may have ended.
 pub(crate) fn claimed(anchor: &impl Anchor) -> Option<RecordKey> {
     let (vault, exchange) = (anchor.vault(), anchor.exchange());
     let presented = Presented::find(vault.settings, &exchange.cookies, vault.now());
     presented.claimed().map(|id| id.record_key())
 }
 
-/// Opens the session as far as that takes no store.
+/// Opens the session as far as possible without a store.
 pub(super) fn look(
     source: &Source,
     settings: &Settings,
     exchange: &Exchange,
     now: Timestamp,
-) -> Looked {
+) -> Lookup {
     match source {
-        Source::Nothing => Looked::new(now, None),
-        Source::Known(id) => Looked::Known((**id).clone()),
+        Source::Nothing => Lookup::new(now, None),
+        Source::Known(id) => Lookup::Known((**id).clone()),
         Source::Cookie => match Presented::find(settings, &exchange.cookies, now) {
-            Presented::Nothing(rejection) => Looked::new(now, rejection),
-            Presented::LaterFormat => Looked::LaterFormat,
-            Presented::TooMany => Looked::new(now, Some(Rejection::Ambiguous)),
+            Presented::Nothing(rejection) => Lookup::new(now, rejection),
+            Presented::LaterFormat => Lookup::LaterFormat,
+            Presented::TooMany => Lookup::new(now, Some(Rejection::Ambiguous)),
             Presented::One(candidate) => look_at(candidate, settings, now),
             Presented::Several(candidates) => look_at_several(candidates, settings, now),
         },
     }
 }
 
-fn look_at(candidate: Accepted, settings: &Settings, now: Timestamp) -> Looked {
-    let came = Came::of(&candidate);
+fn look_at(candidate: Accepted, settings: &Settings, now: Timestamp) -> Lookup {
+    let provenance = Provenance::of(&candidate);
     match candidate.payload {
-        Payload::Reference(_, id, _) => Looked::Record(id, came),
-        Payload::Foreign(foreign) if foreign.id.is_none() => Looked::Stranger(foreign, came),
+        Payload::Reference(_, id, _) => Lookup::Record(id, provenance),
+        Payload::Foreign(foreign) if foreign.id.is_none() => Lookup::Stranger(foreign, provenance),
         payload => match open_values(payload, settings, now) {
-            Ok(view) if settings.has_store() => Looked::Token(Box::new(view), came),
-            Ok(view) => Looked::Found(Opened { view, came }),
-            Err(rejection) => Looked::new(now, Some(rejection)),
+            Ok(view) if settings.has_store() => Lookup::Token(Box::new(view), provenance),
+            Ok(view) => Lookup::Found(Opened { view, provenance }),
+            Err(rejection) => Lookup::new(now, Some(rejection)),
         },
     }
 }
 
-/// Only sessions that live count, so that a cookie whose session is dead keeps nobody out: one of
-/// former attributes, for example.
+/// Only live sessions count. A cookie of a dead session, such as one left from former attributes,
+/// locks nobody out.
 #[cold]
-fn look_at_several(candidates: Vec<Accepted>, settings: &Settings, now: Timestamp) -> Looked {
+fn look_at_several(candidates: Vec<Accepted>, settings: &Settings, now: Timestamp) -> Lookup {
     let (mut contenders, mut rejection) = (Vec::<Contender>::new(), None);
     let mut strangers = Vec::<Stranger>::new();
     for candidate in candidates {
-        let came = Came::of(&candidate);
+        let provenance = Provenance::of(&candidate);
         let (id, token) = match candidate.payload {
             Payload::Reference(_, id, _) => (id, None),
             Payload::Foreign(foreign) if foreign.id.is_none() => {
                 let is_same = |(known, _): &Stranger| known.origin == foreign.origin;
                 if !strangers.iter().any(is_same) {
-                    strangers.push((foreign, came));
+                    strangers.push((foreign, provenance));
                 }
                 continue;
             }
@@ -145,36 +145,36 @@ fn look_at_several(candidates: Vec<Accepted>, settings: &Settings, now: Timestam
         };
         match contenders.iter_mut().find(|other| other.id == id) {
             Some(other) => {
-                if !other.unite(token, came) {
-                    return Looked::new(now, Some(Rejection::Ambiguous));
+                if !other.unite(token, provenance) {
+                    return Lookup::new(now, Some(Rejection::Ambiguous));
                 }
             }
             None => contenders.push(Contender {
                 id,
                 is_reference: token.is_none(),
                 token,
-                came,
+                provenance,
             }),
         }
     }
     if settings.has_store() && !(contenders.is_empty() && strangers.is_empty()) {
-        return Looked::Several(contenders, strangers);
+        return Lookup::Several(contenders, strangers);
     }
     let mut living = contenders.into_iter();
     match (living.next(), living.next()) {
-        (None, _) => Looked::new(now, rejection),
+        (None, _) => Lookup::new(now, rejection),
         (Some(one), None) => match one.token {
             Some(view) => {
-                let came = one.came;
-                Looked::Found(Opened { view, came })
+                let provenance = one.provenance;
+                Lookup::Found(Opened { view, provenance })
             }
-            None => Looked::new(now, Some(Rejection::NotFound)),
+            None => Lookup::new(now, Some(Rejection::NotFound)),
         },
-        (Some(_), Some(_)) => Looked::new(now, Some(Rejection::Ambiguous)),
+        (Some(_), Some(_)) => Lookup::new(now, Some(Rejection::Ambiguous)),
     }
 }
 
-/// Opens what a cookie holds.
+/// Opens the session that a cookie holds.
 fn open_values(payload: Payload, settings: &Settings, now: Timestamp) -> Result<View, Rejection> {
     match payload {
         Payload::Values(stamp, values) => open_token(&stamp, values, settings, now),
@@ -209,7 +209,7 @@ fn open_token(
     let (Some(content), Some(id)) = (content, stamp.token_id) else {
         return Err(Rejection::Malformed);
     };
-    // The timeouts may have been shortened since the token was made, or made longer.
+    // The configured timeouts may have changed since the token was made. The shorter ones count.
     let expires = Lifetime::of(&content, settings)
         .expires(stamp.issued)
         .min(stamp.expires());
@@ -227,7 +227,11 @@ fn open_token(
     Ok(view)
 }
 
-/// Why a cookie's value alone is refused, whatever a store says.
+/// Checks a cookie's value without asking a store.
+///
+/// # Errors
+///
+/// Why the value is refused.
 pub(crate) fn check_cookie(
     settings: &Settings,
     value: &[u8],
@@ -246,42 +250,45 @@ fn check_times(view: &View, now: Timestamp) -> Result<(), Rejection> {
     }
 }
 
-/// Opens the rest of the way.
+/// Asks the store and opens the session.
 ///
-/// A cookie whose record is missing stays in the browser: it may be about to get a newer one, from
-/// the response of another request that has renewed the session.
+/// A cookie whose record is missing stays in the browser: another request may have renewed the
+/// session, and its response may be about to bring a newer cookie.
 pub(super) async fn ask(
     vault: &Vault<'_>,
-    looked: Looked,
+    lookup: Lookup,
     now: Timestamp,
 ) -> Result<Opened, Error> {
     if !vault.settings.never_waits {
         store::check_runtime()?;
     }
-    match looked {
-        Looked::Found(opened) => Ok(opened),
-        Looked::LaterFormat => Err(Error::new(ErrorKind::LaterFormat)),
-        Looked::Record(id, came) => {
+    match lookup {
+        Lookup::Found(opened) => Ok(opened),
+        Lookup::LaterFormat => Err(Error::new(ErrorKind::LaterFormat)),
+        Lookup::Record(id, provenance) => {
             let found = vault.open(&id, Read::Current, now).await?;
-            Ok(Opened::in_record(found, id, came, now))
+            Ok(Opened::in_record(found, id, provenance, now))
         }
-        Looked::Known(id) => {
+        Lookup::Known(id) => {
             let found = vault.open(&id, Read::Current, now).await?;
-            let (view, came) = (found.into_view(id, now), Came::default());
-            Ok(Opened { view, came })
+            let (view, provenance) = (found.into_view(id, now), Provenance::default());
+            Ok(Opened { view, provenance })
         }
-        Looked::Token(view, came) => match vault.is_over(token(&view)?).await? {
+        Lookup::Token(view, provenance) => match vault.is_over(token(&view)?).await? {
             Some(over) => {
-                let (view, came) = (over.into_view(&view, now), Came::default());
-                Ok(Opened { view, came })
+                let (view, provenance) = (over.into_view(&view, now), Provenance::default());
+                Ok(Opened { view, provenance })
             }
-            None => Ok(Opened { view: *view, came }),
+            None => Ok(Opened {
+                view: *view,
+                provenance,
+            }),
         },
-        Looked::Stranger(foreign, came) => {
+        Lookup::Stranger(foreign, provenance) => {
             let view = Box::pin(vault.take_in(*foreign, &[], now)).await?;
-            Ok(Opened { view, came })
+            Ok(Opened { view, provenance })
         }
-        Looked::Several(contenders, strangers) => {
+        Lookup::Several(contenders, strangers) => {
             ask_several(vault, contenders, strangers, now).await
         }
     }

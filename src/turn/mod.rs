@@ -1,7 +1,5 @@
-//! What is done to one session of one request from beginning to end: opening, saving, ending and
-//! committing it.
+//! The operations on one session of one request: opening, saving, ending and committing it.
 
-mod applied;
 mod cell;
 mod commit;
 mod contenders;
@@ -12,6 +10,7 @@ mod flight;
 mod look;
 mod open;
 mod presented;
+mod rebase;
 mod reply;
 mod save;
 

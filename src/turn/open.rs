@@ -3,11 +3,11 @@
 use std::mem;
 
 use super::{
-    applied::Applied,
     cell::{Operation, Turn, finish_now},
-    contenders::{Came, Opened},
+    contenders::{Opened, Provenance},
     exchange::Exchange,
-    look::{Fetched, Looked, ask, look},
+    look::{Fetched, Lookup, ask, look},
+    rebase::Rebase,
 };
 use crate::{
     clock::Timestamp,
@@ -20,24 +20,24 @@ use crate::{
     vault::Vault,
 };
 
-/// How often the closure of an `update` runs again because what it works on was changed meanwhile.
+/// How often the closure of an `update` reruns because its value has changed meanwhile.
 pub(crate) const ROUNDS: usize = 8;
 
 /// Opens the session.
 pub(crate) struct Open;
 
-/// What is left to ask.
+/// What is left to ask the store.
 enum Next {
     Nothing,
-    Record(SessionId, Came),
-    More(Box<Looked>),
+    Record(SessionId, Provenance),
+    More(Box<Lookup>),
 }
 
-/// As [`Open`], with what the session's store has answered already.
+/// As [`Open`], with an answer that the session's store has already given.
 pub(crate) struct OpenFetched(pub(crate) Fetched);
 
-/// Opens a session anew after the request has ended, if a store has a say in it. What the request
-/// changed and did not save is dropped, what was changed since then is not.
+/// Reopens a session after its request has ended, if it needs a store. Changes that the request did
+/// not save are dropped. Changes made since then stay.
 pub(crate) struct Reopen;
 
 impl Operation for Open {
@@ -75,26 +75,26 @@ impl Operation for Reopen {
         let (source, kept) = turn.state(|state| (state.source_again(), state.in_cookie()));
         let (key, is_locked_out) =
             turn.state(|state| (state.sealed_by, state.is_locked_out(settings)));
-        let looked = match kept {
-            _ if is_locked_out => Looked::new(now, Some(Rejection::UnknownKey)),
-            // The request's own response may have brought another cookie than came.
-            Some(view) => Looked::of_token(view, now),
+        let lookup = match kept {
+            _ if is_locked_out => Lookup::new(now, Some(Rejection::UnknownKey)),
+            // This request's response may have replaced the cookie that came with it.
+            Some(view) => Lookup::of_token(view, now),
             None => look(&source, settings, turn.exchange, now),
         };
-        let opened = ask(&turn.vault, looked, now)
+        let opened = ask(&turn.vault, lookup, now)
             .await
             .map_err(Error::of_load)?;
-        // Dropped without the lock: it may have closures of the application.
+        // Dropped outside the lock: it may own closures of the application.
         let dropped = turn.state(|state| state.reopen(source));
         drop(dropped);
         turn.enter(opened)?;
-        // It still is the session of that cookie.
+        // The session still belongs to the same cookie.
         turn.state(|state| state.sealed_by = state.sealed_by.or(key));
         Ok(())
     }
 }
 
-/// Opens a session that no store has a say in, and says what was found; `None` if it was open.
+/// Opens a session that needs no store. Returns what was found, or `None` if it was already open.
 ///
 /// # Errors
 ///
@@ -109,15 +109,15 @@ pub(crate) fn open_cookie(
     }
     exchange.touch();
     let now = vault.now();
-    let Opened { view, came } = match look(&state.source, vault.settings, exchange, now) {
-        Looked::Found(opened) => opened,
-        Looked::LaterFormat => return Err(Error::new(ErrorKind::LaterFormat)),
+    let Opened { view, provenance } = match look(&state.source, vault.settings, exchange, now) {
+        Lookup::Found(opened) => opened,
+        Lookup::LaterFormat => return Err(Error::new(ErrorKind::LaterFormat)),
         _ => Opened::new(now, Some(Rejection::NotFound)),
     };
-    came.enter(state, &view, vault.settings);
+    provenance.enter(state, &view, vault.settings);
     let view = state.view.insert(view);
     let opening = view.opening();
-    // Nothing is in the log but what was asked for before, and only an update can fail.
+    // The log holds only changes from before the opening. Of these only an update can fail.
     for change in state.log.changes_mut() {
         drop(change.apply(&mut view.content));
     }
@@ -127,62 +127,62 @@ pub(crate) fn open_cookie(
 impl Turn<'_> {
     pub(super) async fn open(&self) -> Result<(), Error> {
         let now = self.vault.now();
-        let (id, came) = match self.begin_open(now)? {
+        let (id, provenance) = match self.begin_open(now)? {
             Next::Nothing => return Ok(()),
-            Next::Record(id, came) => (id, came),
-            Next::More(looked) => {
-                let opened = Box::pin(ask(&self.vault, *looked, now)).await;
+            Next::Record(id, provenance) => (id, provenance),
+            Next::More(lookup) => {
+                let opened = Box::pin(ask(&self.vault, *lookup, now)).await;
                 return self.enter(opened.map_err(Error::of_load)?);
             }
         };
         let read = self.exchange.read(self.vault.settings);
         let found = self.vault.open(&id, read, now).await;
         let found = found.map_err(Error::of_load)?;
-        self.enter(Opened::in_record(found, id, came, now))
+        self.enter(Opened::in_record(found, id, provenance, now))
     }
 
-    /// Opens the session as far as that takes no store.
+    /// Opens the session as far as possible without a store.
     fn begin_open(&self, now: Timestamp) -> Result<Next, Error> {
         match self.look(now)? {
             None => Ok(Next::Nothing),
-            Some(Looked::Found(opened)) => self.enter(opened).map(|()| Next::Nothing),
-            Some(Looked::Record(id, came)) => Ok(Next::Record(id, came)),
-            Some(looked) => Ok(Next::More(Box::new(looked))),
+            Some(Lookup::Found(opened)) => self.enter(opened).map(|()| Next::Nothing),
+            Some(Lookup::Record(id, provenance)) => Ok(Next::Record(id, provenance)),
+            Some(lookup) => Ok(Next::More(Box::new(lookup))),
         }
     }
 
-    /// Opens the session from what its store has answered already. Says whether that was its
-    /// record.
+    /// Opens the session from a record that its store has already returned. Returns whether it was
+    /// the right record.
     fn open_fetched(&self, fetched: Fetched) -> Result<bool, Error> {
         let now = self.vault.now();
         match self.look(now)? {
-            Some(Looked::Record(id, came)) if id.record_key() == fetched.key => {
+            Some(Lookup::Record(id, provenance)) if id.record_key() == fetched.key => {
                 let found = self.vault.read(&id, fetched.record, now);
                 let found = found.map_err(Error::of_load)?;
-                self.enter(Opened::in_record(found, id, came, now))?;
+                self.enter(Opened::in_record(found, id, provenance, now))?;
                 Ok(true)
             }
             _ => Ok(false),
         }
     }
 
-    /// What can be told without a store of a session that is not open.
-    fn look(&self, now: Timestamp) -> Result<Option<Looked>, Error> {
+    /// What can be learned without a store about a session that is not open.
+    fn look(&self, now: Timestamp) -> Result<Option<Lookup>, Error> {
         let settings = self.vault.settings;
         self.exchange.touch();
-        let looked = self.state(|state| {
+        let lookup = self.state(|state| {
             let is_closed = state.view.is_none();
             is_closed.then(|| look(&state.source, settings, self.exchange, now))
         });
-        if looked.is_some() && !settings.never_waits {
+        if lookup.is_some() && !settings.never_waits {
             store::check_runtime().map_err(|error| Error::of_load(error.into()))?;
         }
-        Ok(looked)
+        Ok(lookup)
     }
 
-    /// Takes what was read for the session, with what was asked for before or not saved yet.
+    /// Enters what was read for the session and applies its pending changes.
     fn enter(&self, opened: Opened) -> Result<(), Error> {
-        let (settings, Opened { view, came }) = (self.vault.settings, opened);
+        let (settings, Opened { view, provenance }) = (self.vault.settings, opened);
         self.vault.report_opened(view.opening());
         if let Home::Record(place) = &view.home {
             let mut cut_off = self.state(|state| state.cut_off.clone());
@@ -198,7 +198,7 @@ impl Turn<'_> {
             if state.log.is_empty()
                 && let Some(view) = view.take()
             {
-                came.enter(state, &view, settings);
+                provenance.enter(state, &view, settings);
                 state.view = Some(view);
             }
         });
@@ -216,38 +216,38 @@ impl Turn<'_> {
                 content,
                 rejection,
             };
-            came.enter(state, &view, settings);
+            provenance.enter(state, &view, settings);
             state.view = Some(view);
         })
     }
 
-    /// Applies the changes that are not saved yet to what a store has, and enters both at once.
+    /// Applies the unsaved changes to `content` from a store, and enters both at once.
     ///
-    /// An `update` runs again for that, without the lock: its closure may use the session. What is
-    /// changed meanwhile comes behind.
+    /// The closure of an `update` reruns for that outside the lock, because it may use the session.
+    /// Changes made meanwhile follow.
     ///
     /// # Errors
     ///
-    /// What the closure or its value's type says, or [`ErrorKind::Conflict`] if each run brings
-    /// another change. Nothing is entered then, and the changes stay.
+    /// The error of the closure or of the value's type, or [`ErrorKind::Conflict`] if each run
+    /// brings another change. In that case nothing is entered, and the changes stay.
     pub(super) fn rebase(
         &self,
         mut content: Content,
         enter: impl FnOnce(&mut State, Content),
     ) -> Result<(), Error> {
-        let mut applied = Applied::none(self);
+        let mut rebase = Rebase::none(self);
         let mut enter = Some(enter);
         for _ in 0..ROUNDS {
             let newer = self.state(|state| {
                 if state.log.kinds().runs_code {
                     return Some(mem::take(&mut state.log));
                 }
-                // Only what runs code can fail.
+                // Only a change that runs code can fail.
                 state
                     .log
                     .changes_mut()
                     .for_each(|change| drop(change.apply(&mut content)));
-                applied.give_back(state);
+                rebase.give_back(state);
                 if let Some(enter) = enter.take() {
                     let created = content.created;
                     enter(state, mem::replace(&mut content, Content::new(created)));
@@ -257,10 +257,10 @@ impl Turn<'_> {
             let Some(mut newer) = newer else {
                 return Ok(());
             };
-            // Given back also if a closure panics.
-            let first = applied.log.len();
-            applied.log.append(&mut newer);
-            let mut newer = applied.log.changes_mut().skip(first);
+            // `rebase` gives them back even if a closure panics.
+            let first = rebase.log.len();
+            rebase.log.append(&mut newer);
+            let mut newer = rebase.log.changes_mut().skip(first);
             newer.try_for_each(|change| change.apply(&mut content))?;
         }
         Err(Error::new(ErrorKind::Conflict))

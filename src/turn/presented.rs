@@ -1,4 +1,4 @@
-//! What the request's cookies of a session's names amount to.
+//! The request's cookies under a session's names, and what they amount to.
 
 use crate::{
     clock::Timestamp,
@@ -9,9 +9,9 @@ use crate::{
     id::SessionId,
 };
 
-/// How many cookies of one name may hold, before anybody looks whether it is alive.
+/// How many valid cookies of one name are considered. Whether their sessions live is not known yet.
 const MAX_CANDIDATES: usize = 4;
-/// How many cookies of one name are looked at.
+/// How many cookies of one name are tried.
 const MAX_TRIED: usize = 64;
 
 pub(super) enum Presented {
@@ -21,16 +21,16 @@ pub(super) enum Presented {
     Several(Vec<Accepted>),
     /// More than anybody has by accident.
     TooMany,
-    /// None is valid, and one is of a later release.
+    /// None is valid, and a later release made one of them.
     LaterFormat,
 }
 
 impl Presented {
-    /// Opens the cookies of the session's names and finds those that are valid.
+    /// Opens the cookies under the session's names and finds the valid ones.
     ///
     /// An attacker who can set cookies for a parent domain can add a valid session of their own
-    /// under our name, and neither the first nor the last is safe to prefer. So two that live are
-    /// none.
+    /// under our name. Neither the first nor the last cookie is safe to prefer, so two live
+    /// sessions count as none.
     pub(super) fn find(settings: &Settings, cookies: &RequestCookies, now: Timestamp) -> Self {
         if !settings.formerly.is_empty() {
             return Self::several(settings, cookies, now);
@@ -74,7 +74,7 @@ impl Presented {
         }
     }
 
-    /// The session that the cookies name, whether it is alive or not: of several, the first.
+    /// The session that the cookies name, alive or not. Of several, the first.
     pub(super) fn claimed(&self) -> Option<SessionId> {
         match self {
             Self::One(candidate) => Some(candidate),
@@ -85,8 +85,8 @@ impl Presented {
         .map(|(id, _)| id)
     }
 
-    /// What the cookies hold or refer to, as many as are looked at: nobody shall be able to keep
-    /// another from logging out by planting cookies.
+    /// Every session that the cookies hold or refer to, up to the limit of cookies tried. A logout
+    /// ends them all, so that planted cookies cannot prevent it.
     pub(super) fn all(settings: &Settings, cookies: &RequestCookies, now: Timestamp) -> Claims {
         let mut all = Claims::default();
         for (named, value) in of_all_names(settings, cookies) {
@@ -112,17 +112,17 @@ impl Presented {
     }
 }
 
-/// All sessions whose cookies came, dead or alive.
+/// All sessions whose cookies came with the request, dead or alive.
 #[derive(Default)]
 pub(super) struct Claims {
-    /// With the time when each was made.
+    /// Each with its creation time.
     pub(super) sessions: Vec<(SessionId, Timestamp)>,
-    /// Those of another maker that are to be in records: a store knows what they are called.
+    /// Sessions of another maker that belong in records. Only the store knows their IDs.
     pub(super) foreign: Vec<Foreign>,
     pub(super) are_more: bool,
 }
 
-/// The session's cookies of its present name, then those of its other names.
+/// The cookies under the session's present name, then those under its former names.
 fn of_all_names<'a>(
     settings: &'a Settings,
     cookies: &'a RequestCookies,
@@ -133,7 +133,8 @@ fn of_all_names<'a>(
     })
 }
 
-/// A cookie of another name makes room for one of the present name when its session is used.
+/// Opens a cookie. One under a former name counts as outdated, so that the session's next use
+/// replaces it.
 fn open(
     settings: &Settings,
     named: &Settings,
@@ -145,7 +146,7 @@ fn open(
     Ok(Accepted { current, ..opened })
 }
 
-/// Which session it is of, and when that was made.
+/// The ID and the creation time of the cookie's session.
 fn session_of(payload: &Payload) -> Option<(SessionId, Timestamp)> {
     match payload {
         Payload::Values(stamp, _) => {

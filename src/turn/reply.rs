@@ -18,15 +18,15 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
     pub(crate) cookie: Option<HeaderValue>,
-    /// Remove the cookies of another path, domain or partition that this one takes the place of.
+    /// Removals of the cookies under another name, path, domain or partition that `cookie` replaces.
     pub(crate) leftovers: SmallVec<HeaderValue>,
     pub(crate) used: Use,
-    /// Nothing is lost if this cookie is not sent.
+    /// Whether nothing is lost if the cookie is not sent.
     pub(crate) is_refresh: bool,
 }
 
 impl Reply {
-    /// `salt` is for the cookie that it has, if it was drawn already.
+    /// `salt` is for the cookie, if it was drawn already.
     #[inline]
     pub(super) fn of(
         state: &mut State,
@@ -40,7 +40,7 @@ impl Reply {
                 Some(render(view, settings, salt, now())?)
             }
             (CookieDuty::Remove, view) => {
-                // The browser has not heard of attributes that this request gave it.
+                // The browser does not know the attributes that this request gave the cookie.
                 let of_browser = state
                     .moved_from
                     .as_deref()
@@ -68,7 +68,7 @@ impl Reply {
     }
 }
 
-/// The removals of the cookies that one cookie takes the place of.
+/// The removals of the cookies that a new one replaces.
 #[cold]
 fn leftovers(
     view: Option<&View>,
@@ -91,7 +91,7 @@ fn own_attributes(view: Option<&View>) -> Option<&CookieAttributes> {
     view?.content.attributes.as_deref()
 }
 
-/// Whether the session's cookie is another one to a browser than one of these attributes.
+/// Whether browsers keep the session's cookie and one with the attributes `from` apart.
 fn differs(view: Option<&View>, settings: &Settings, from: &CookieAttributes) -> bool {
     let own = own_attributes(view).unwrap_or(&settings.attributes);
     let identity = |of: &CookieAttributes| (of.path.clone(), of.domain.clone(), of.partitioned);
@@ -109,7 +109,7 @@ fn render(
         let ttl = u32::try_from(until.saturating_since(issued).as_secs()).unwrap_or(u32::MAX);
         Stamp {
             issued,
-            // The machine that made the session may have a clock that is ahead.
+            // The clock of the machine that made the session may be ahead.
             created: content.created.min(issued),
             ttl,
             token_id,

@@ -1,4 +1,4 @@
-//! Saving a session, with the response or by itself.
+//! Saving a session, with the response or before it.
 
 use std::mem;
 
@@ -10,7 +10,7 @@ use crate::{
     trace,
 };
 
-/// Saves the session now. What needs the response waits for it.
+/// Saves the session now. What needs the response, such as a cookie, waits for it.
 pub(crate) struct Save;
 
 impl Operation for Save {
@@ -21,7 +21,7 @@ impl Operation for Save {
     }
 }
 
-/// Puts off the session's end now, and says whether it is alive. What was changed is saved.
+/// Restarts the session's idle timeout now and saves its changes. Fails if the session has ended.
 pub(crate) struct Touch;
 
 impl Operation for Touch {
@@ -37,19 +37,19 @@ impl Operation for Touch {
     }
 }
 
-/// A save under way. What it has taken from the session's state goes back there if it does not
-/// succeed, also if it is cancelled.
+/// A save under way. What it has taken from the session's state goes back if the save fails or is
+/// cancelled.
 struct Taken<'a> {
     turn: &'a Turn<'a>,
     job: Job,
-    /// Nobody knows yet whether the store has done it.
+    /// Whether the store may or may not have done the write.
     is_open: bool,
 }
 
 impl Turn<'_> {
     pub(super) async fn save(&self, when: When) -> Result<(), Error> {
         self.save_once(when).await?;
-        // What it emptied and was to renew, another request has filled again.
+        // This request emptied the session and was to renew it. Another request has filled it again.
         if self.state(|state| state.is_to_be_renewed()) {
             self.save_once(when).await?;
         }
@@ -65,7 +65,7 @@ impl Turn<'_> {
         };
         let key = match self.vault.save(&mut taken.job).await {
             Ok(written) => self.finish(&mut taken.job, written)?,
-            // The cookie that came still works, and the next request tries again.
+            // The old cookie still works, and the next request tries again.
             Err(error) if taken.job.plan.is_optional() && when != When::Touch => {
                 if error.kind() != ErrorKind::Gone {
                     trace::touch_failed(&self.vault.settings.name, &error);
@@ -76,7 +76,7 @@ impl Turn<'_> {
             }
             Err(error) => {
                 self.vault.settings.metrics.save_failed(&error);
-                // A conflict may be with an own write.
+                // A conflict may be with this request's own write.
                 let kinds = [ErrorKind::StoreFailed, ErrorKind::Conflict];
                 taken.is_open = kinds.contains(&error.kind());
                 return Err(error);
@@ -89,14 +89,14 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Decides what there is to do, and takes what it needs.
+    /// Decides what to do and takes what that needs from the state.
     fn begin(&self, when: When) -> Result<Option<Taken<'_>>, Error> {
         let settings = self.vault.settings;
         let job = self.state(|state| {
             let now = self.vault.now();
             state.check_late(when != When::Response && self.exchange.is_closed())?;
             let Some(plan) = state.plan(settings, now, when)? else {
-                // A new session in a cookie, which no response will bring.
+                // A new session in a cookie, but no response will carry that cookie.
                 return if self.exchange.is_over() && state.is_filled() {
                     Err(Error::new(state.too_late()))
                 } else {
@@ -145,7 +145,7 @@ impl Turn<'_> {
             _ => None,
         };
         let key = job.draft.enrolment.as_ref().and_then(|_| home.key());
-        // Dropped without the lock: it may have closures of the application.
+        // Dropped outside the lock: it may own closures of the application.
         let saved = mem::take(&mut job.log);
         let Some(mut content) = merged else {
             self.state(|state| state.saved(home, duty, since, now));
@@ -173,7 +173,7 @@ impl Drop for Taken<'_> {
             return;
         }
         if let Some(write) = self.job.write.filter(|_| self.is_open) {
-            // The store has it with the time of the draft, if it has.
+            // If the store has the write, it has the draft's time.
             let at = self.job.draft.writes.time_of(write);
             let at = at.unwrap_or_else(|| self.turn.vault.now());
             self.job
@@ -182,7 +182,7 @@ impl Drop for Taken<'_> {
         let Job { log, cut_off, .. } = &mut self.job;
         self.turn.state(|state| {
             state.cut_off = mem::take(cut_off);
-            // Changes made while the save ran stay behind those it carried.
+            // Changes made while the save ran follow those that it carried.
             log.append(&mut state.log);
             state.log = mem::take(log);
         });

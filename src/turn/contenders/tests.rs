@@ -55,10 +55,10 @@ fn dead(reason: Rejection) -> View {
     View::new(NOW, Some(reason))
 }
 
-fn came(number: u8) -> Came {
-    Came {
+fn provenance(number: u8) -> Provenance {
+    Provenance {
         tag: Some([number; 2]),
-        ..Came::default()
+        ..Provenance::default()
     }
 }
 
@@ -85,15 +85,15 @@ fn of_two_cookies_of_one_session_the_later_counts() {
             id: id(1),
             token: Some(cookie(own.0, own.1, own.2)),
             is_reference: false,
-            came: came(1),
+            provenance: provenance(1),
         };
-        let can_be_told = contender.unite(Some(cookie(other.0, other.1, other.2)), came(2));
+        let can_be_told = contender.unite(Some(cookie(other.0, other.1, other.2)), provenance(2));
         assert_eq!(can_be_told, expected.is_some(), "{row}");
         let Some(expected) = expected else { continue };
         assert_eq!(value(contender.token.as_ref().unwrap()), expected, "{row}");
         // What the cookie that counts tells.
         let number = if expected == own.2 { 1 } else { 2 };
-        assert_eq!(contender.came.tag, Some([number; 2]), "{row}");
+        assert_eq!(contender.provenance.tag, Some([number; 2]), "{row}");
     }
 }
 
@@ -105,10 +105,10 @@ fn a_session_may_come_in_a_cookie_and_by_reference() {
             id: id(1),
             token: token().filter(|_| is_token_first),
             is_reference: !is_token_first,
-            came: Came::default(),
+            provenance: Provenance::default(),
         };
         let second = token().filter(|_| !is_token_first);
-        assert!(contender.unite(second, Came::default()));
+        assert!(contender.unite(second, Provenance::default()));
         assert!(contender.is_reference && contender.token.is_some());
     }
 }
@@ -149,10 +149,10 @@ fn the_one_that_lives_counts() {
     for (found, expected) in rows {
         let mut tally = Tally::default();
         for (number, views) in (1..).zip(&found) {
-            tally.count(views(), came(number));
+            tally.count(views(), provenance(number));
         }
-        let Opened { view, came } = tally.outcome(NOW);
-        let number = came.tag.map_or(0, |[number, _]| number);
+        let Opened { view, provenance } = tally.outcome(NOW);
+        let number = provenance.tag.map_or(0, |[number, _]| number);
         let text = match (&view.home, view.rejection) {
             (Home::Record(_), None) => format!("record {number}"),
             (Home::Cookie { .. }, None) => format!("cookie {number}"),
@@ -190,7 +190,7 @@ fn a_cookie_tells_whether_it_is_outdated() {
     ];
     for (is_outdated, tag, has_own, expected) in rows {
         let key = Some(crate::key::Key::generate().unwrap().id());
-        let came = Came {
+        let provenance = Provenance {
             is_outdated,
             tag,
             key,
@@ -200,7 +200,7 @@ fn a_cookie_tells_whether_it_is_outdated() {
         let mut view = record(1);
         view.content.attributes = has_own.then(|| Box::new(own.clone()));
         let mut state = State::default();
-        came.enter(&mut state, &view, &settings);
+        provenance.enter(&mut state, &view, &settings);
         assert_eq!(state.is_outdated, expected, "{is_outdated} {tag:?}");
         assert_eq!(state.sealed_by, key);
     }

@@ -1,18 +1,17 @@
-//! Changes while they are being applied.
+//! Unsaved changes while they are applied to newer content.
 
 use std::mem;
 
 use super::cell::Turn;
 use crate::state::{Log, State};
 
-/// Changes that were taken from the session's state to be applied, and go back in front of those
-/// that were made meanwhile.
-pub(super) struct Applied<'a> {
+/// Changes taken out of the session's state. They go back in front of those made meanwhile.
+pub(super) struct Rebase<'a> {
     turn: &'a Turn<'a>,
     pub(super) log: Log,
 }
 
-impl<'a> Applied<'a> {
+impl<'a> Rebase<'a> {
     pub(super) fn none(turn: &'a Turn<'a>) -> Self {
         let log = Log::default();
         Self { turn, log }
@@ -24,7 +23,7 @@ impl<'a> Applied<'a> {
     }
 }
 
-impl Drop for Applied<'_> {
+impl Drop for Rebase<'_> {
     fn drop(&mut self) {
         if !self.log.is_empty() {
             self.turn.state(|state| self.give_back(state));
