@@ -1,5 +1,4 @@
-//! What a request did to a session, kept so that it can be done again to what another request has
-//! saved.
+//! Changes to a session, kept so that they can be applied again to what another request has saved.
 
 use std::{
     fmt,
@@ -14,7 +13,8 @@ use crate::{
     error::{Error, ErrorKind},
 };
 
-/// One step; applied once to the view of this request, and again to a newer state after a conflict.
+/// One change. It is applied once to this request's view, and again to newer content after a
+/// conflict.
 pub(crate) enum Change {
     Insert {
         key: ValueKey,
@@ -35,7 +35,7 @@ pub(crate) enum Change {
         value: Vec<u8>,
     },
     TakeFlashes(Taken),
-    /// Nobody has seen what was taken and saved.
+    /// Messages that were taken and saved go back, because nobody has seen them.
     PutBackFlashes(Taken),
     Persist(Persistence),
     /// The session was renewed.
@@ -46,9 +46,9 @@ pub(crate) enum Change {
         note: Box<str>,
     },
     RemoveSubject,
-    /// The subject's roster is told that the session is in use.
+    /// The subject's roster notes that the session is in use.
     Listed(Timestamp),
-    /// The session was like that already: nothing to save, unless it begins anew.
+    /// A change that changed nothing. It is saved only if a new session takes this one's place.
     Same(Box<Self>),
 }
 
@@ -59,7 +59,7 @@ pub(crate) type Taken = Arc<TakenFlashes>;
 pub(crate) struct TakenFlashes {
     pub(crate) queue: Box<str>,
     pub(crate) messages: Vec<RawFlash>,
-    /// Those of them that are this request's: after a save, the ones that no other request had
+    /// The messages that this request has for itself. After a save, those that no other request had
     /// taken before.
     ids: Mutex<Vec<FlashId>>,
 }
@@ -67,50 +67,49 @@ pub(crate) struct TakenFlashes {
 /// A value that a request takes for itself alone.
 pub(crate) struct TakenValue {
     key: Box<str>,
-    /// Whether stored bytes are of the type that is taken. It runs code of the application.
+    /// Whether stored bytes are of the type to be taken. It runs code of the application.
     fits: fn(&[u8]) -> bool,
     taking: Mutex<Taking>,
 }
 
 #[derive(Default)]
 struct Taking {
-    /// What was there when the session was changed last: in this request, or in the write that took
-    /// it.
+    /// The value found by the latest attempt: in this request's view, or in the write that took it.
     found: Option<Vec<u8>>,
-    /// The write failed: nothing is to be taken any more.
+    /// The write failed, so that nothing may be taken any more.
     is_given_up: bool,
-    /// The request has removed the key since: a write that fails does not bring it back.
+    /// The request has since removed the key, so that a failed write must not bring the value back.
     is_removed: bool,
 }
 
 /// A message's id and JSON.
 pub(crate) type RawFlash = (FlashId, Vec<u8>);
 
-/// From the JSON that is there to the JSON that shall be; `None` to leave it.
+/// Maps the stored JSON to new JSON, or to `None` to leave it as it is.
 pub(crate) type Update = Box<dyn FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> + Send>;
 
-/// What an accessor has done to the content.
+/// What an accessor did to the content.
 pub(crate) enum Effect<C> {
     Nothing,
-    /// What it asked for was there already.
+    /// The content already was as the change would make it.
     Same(C),
     Change(C),
 }
 
-/// What is said of a change, or of any of several.
+/// Properties of a change, or the union of those of several.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Kinds {
-    /// There is a reason to save the session.
+    /// The session must be saved.
     pub(crate) is_due: bool,
-    /// It is about how long the session lasts, and counts as use in any request.
+    /// The change concerns how long the session lasts, and counts as use in any request.
     pub(crate) is_of_lifetime: bool,
     pub(crate) is_of_subject: bool,
-    /// The roster has to be told. A session that is to last longer is to be listed longer, and a
-    /// save that failed may have told nobody.
+    /// The roster must learn of it. A session that lasts longer must be listed longer, and the
+    /// roster may have missed a save that failed.
     pub(crate) is_told: bool,
-    /// The browser has to be told, even if only the record changes.
+    /// The browser needs a new cookie, even if only the record changes.
     pub(crate) shows_in_cookie: bool,
-    /// It has code of the application in it, which must not run under a lock.
+    /// The change holds code of the application, which must not run under a lock.
     pub(crate) runs_code: bool,
 }
 
@@ -124,7 +123,7 @@ impl Kinds {
         self.runs_code |= other.runs_code;
     }
 
-    /// Of a change that changes nothing.
+    /// The properties of the change if it changes nothing.
     fn same(self) -> Self {
         let (is_of_lifetime, runs_code) = (self.is_of_lifetime, self.runs_code);
         Self {
@@ -143,16 +142,18 @@ impl<C> Effect<C> {
         }
     }
 
-    /// A change if there is one.
+    /// `Change` if there is one, otherwise `Nothing`.
     pub(crate) fn some(change: Option<C>) -> Self {
         change.map_or(Self::Nothing, Self::Change)
     }
 }
 
 impl Change {
+    /// Applies the change to the content.
+    ///
     /// # Errors
     ///
-    /// Only an update can fail: when what it finds is not of its type any more, or by itself.
+    /// Only an update can fail: its closure may, and the stored value may have another type by now.
     pub(crate) fn apply(&mut self, content: &mut Content) -> Result<(), Error> {
         let frames = &mut content.frames;
         match self {
@@ -163,7 +164,7 @@ impl Change {
                 Ok(Some(value)) => frames.insert(key.as_str(), &value),
                 Ok(None) => {}
                 Err(error) => {
-                    // The caller of the save got the error, so the next save leaves it out.
+                    // The caller of the save gets the error. The next save omits the update.
                     if error.kind() == ErrorKind::UpdateRefused {
                         *update = Box::new(|_| Ok(None));
                     }
@@ -172,7 +173,7 @@ impl Change {
             },
             Self::Take(taken) => taken.take(frames),
             Self::PushFlash { queue, id, value } => frames.push_flash(queue, *id, value),
-            // What another request has taken meanwhile is no longer this one's.
+            // Messages that another request has taken meanwhile do not belong to this one.
             Self::TakeFlashes(taken) => taken.ids().retain(|id| frames.remove_flash(*id)),
             Self::PutBackFlashes(taken) => taken.put_back(content),
             Self::Persist(persistence) => content.persistence = *persistence,
@@ -247,7 +248,8 @@ impl Change {
         }
     }
 
-    /// It will not be saved: a caller who waits for its result gets nothing.
+    /// Gives the change up because it will not be saved. A caller that waits for its result gets
+    /// nothing.
     pub(crate) fn give_up(&self) {
         match self {
             Self::Take(taken) => drop(taken.give_up()),
@@ -256,12 +258,12 @@ impl Change {
         }
     }
 
-    /// Whether it takes just these messages.
+    /// Whether the change takes exactly these messages.
     pub(crate) fn takes(&self, taken: &Taken) -> bool {
         matches!(self, Self::TakeFlashes(other) if Arc::ptr_eq(other, taken))
     }
 
-    /// Whether it makes this session somebody's whose it is not.
+    /// Whether the change logs in somebody who is not the content's subject.
     pub(crate) fn is_login_to(&self, content: &Content) -> bool {
         let is_theirs = |name: &str| {
             content
@@ -287,7 +289,7 @@ impl TakenFlashes {
         self.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts those that are this request's in front of those that came since.
+    /// Puts this request's messages back in front of newer ones.
     pub(crate) fn put_back(&self, content: &mut Content) {
         let (ids, frames) = (self.ids(), &mut content.frames);
         let newer = frames.flashes(&self.queue);
@@ -303,7 +305,7 @@ impl TakenFlashes {
         }
     }
 
-    /// How many bytes they take.
+    /// How many bytes the content grows if they are put back.
     pub(crate) fn growth(&self) -> usize {
         let ids = self.ids();
         let ours = self.messages.iter().filter(|(id, _)| ids.contains(id));
@@ -325,7 +327,8 @@ impl TakenValue {
         }
     }
 
-    /// Takes what is there now: another request may have been faster. One of another type stays.
+    /// Takes the value that is there now, if any: another request may have been faster. A value of
+    /// another type stays.
     fn take(&self, frames: &mut Frames) {
         if self.taking().is_given_up {
             return;
@@ -337,19 +340,19 @@ impl TakenValue {
         self.taking().found = found;
     }
 
-    /// The value, once the session is saved. `None` if another request has it.
+    /// The value, once the session is saved. `None` if another request has taken it.
     pub(crate) fn value(&self) -> Option<Vec<u8>> {
         self.taking().found.clone()
     }
 
-    /// The request removes this key, or all of them.
+    /// Notes that the request removes `key`, or all keys.
     pub(crate) fn remove(&self, key: Option<&str>) {
         if key.is_none_or(|key| *key == *self.key) {
             self.taking().is_removed = true;
         }
     }
 
-    /// Nobody gets it: it goes back where it was, unless there is another one or it was removed.
+    /// Puts the value back, unless the key has another value by now or was removed.
     pub(crate) fn return_to(&self, frames: &mut Frames) {
         let is_free = frames.get(&self.key).is_none() && !self.taking().is_removed;
         if let Some(value) = self.give_up().filter(|_| is_free) {
@@ -372,7 +375,7 @@ fn remove_subject(content: &mut Content) {
     if content.subject.is_none() {
         return;
     }
-    // One with a note is in no roster yet.
+    // A subject with a note is in no roster yet.
     if let Some(subject) = content
         .subject
         .take()
@@ -382,7 +385,7 @@ fn remove_subject(content: &mut Content) {
     }
 }
 
-/// Shows which step it is, and no value.
+/// Shows the kind of change and no values.
 impl fmt::Debug for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

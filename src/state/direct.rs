@@ -1,4 +1,4 @@
-//! A save that nothing but its record has a say in: as a new one, or over the one that was read.
+//! A save that concerns nothing but the session's record: a new one, or the one that was read.
 
 use super::{
     home::{Home, Place},
@@ -14,21 +14,21 @@ use crate::{
     store::{Bytes, Version},
 };
 
-/// What is to be written of a session that is changed, and of which no answer gets lost.
+/// The write that a changed session needs if its store's answers cannot be lost.
 #[derive(Debug)]
 pub(crate) struct Direct {
-    /// The record that it is written over; `None` if it is to be made.
+    /// The record to overwrite. `None` for a new one.
     pub(crate) over: Option<(RecordKey, Version)>,
     pub(crate) data: Bytes,
     pub(crate) expires: Timestamp,
     pub(crate) duty: CookieDuty,
-    /// How many changes of the log it carries, from the first on.
+    /// How many changes it carries, from the start of the log.
     pub(crate) changes: usize,
 }
 
 impl State {
-    /// What to write with the response, if that is all there is to do: no roster, no cookie with
-    /// values, no new name for a session that has one, nothing to remove and nothing to seal.
+    /// The write for the response, if that is all there is to do. `None` if a roster, a cookie with
+    /// values, a renewal, a removal or a sealed record is involved.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl State {
         Ok(Some(direct))
     }
 
-    /// Enters that the record has another version now, and the session the name that it had.
+    /// Enters the record's new version. The session keeps its ID.
     #[inline]
     pub(crate) fn saved_over(&mut self, version: Version, expires: Timestamp, duty: CookieDuty) {
         if let Some(View {
@@ -91,7 +91,7 @@ impl State {
 }
 
 impl Direct {
-    /// Where the session is when this has made its record.
+    /// Where the session is once its record is made.
     pub(crate) fn place(&self, id: SessionId, version: Version) -> Place {
         Place {
             id,

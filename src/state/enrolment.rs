@@ -1,4 +1,4 @@
-//! What a session that is saved has to do with the rosters of subjects.
+//! What saving a session changes in the rosters of subjects.
 
 use std::time::Duration;
 
@@ -9,8 +9,7 @@ use crate::{
     content::{Content, Subject},
 };
 
-/// The roster is told of a session's use once in a tenth of its idle timeout, and at least this
-/// often.
+/// A roster learns of a session's use once per tenth of the idle timeout, and at least this often.
 const MAX_INTERVAL: Duration = Duration::from_secs(3_600);
 
 #[derive(Clone, Debug)]
@@ -20,14 +19,14 @@ pub(crate) struct Enrolment {
     pub(crate) former: Option<Box<Subject>>,
     pub(crate) created: Timestamp,
     pub(crate) expires: Timestamp,
-    /// How long the session may be used, and saved, before the roster is told again.
+    /// How long the session may be used and saved before the roster must learn of it again.
     pub(crate) interval: Duration,
-    /// The cookie will be of a new key, and so the roster has to be.
+    /// The roster must be sealed with a new key, because the cookie is.
     pub(crate) reseals: bool,
 }
 
 impl Enrolment {
-    /// `None` if the session is in no roster and goes into none.
+    /// Returns `None` if the session neither is in a roster nor goes into one.
     pub(crate) fn of(content: &Content, settings: &Settings, now: Timestamp) -> Option<Self> {
         let (subject, former) = (content.subject.clone(), content.former.clone());
         if settings.rosters.is_none() || (subject.is_none() && former.is_none()) {
@@ -50,21 +49,21 @@ impl Enrolment {
         })
     }
 
-    /// Whether the session is to be enrolled before it is saved: nobody must find one of theirs
-    /// that is not listed.
+    /// Whether the session must be enrolled before it is saved, so that a subject never has a
+    /// session that is not listed.
     pub(crate) fn is_new(&self) -> bool {
         self.subject
             .as_ref()
             .is_some_and(|subject| subject.note.is_some())
     }
 
-    /// The subject whose roster the session leaves, if it is another than the one it goes into.
+    /// The subject whose roster the session leaves, unless it goes into the same one.
     pub(crate) fn left(&self) -> Option<&Subject> {
         let former = self.former.as_deref();
         former.filter(|former| !self.is_of(former))
     }
 
-    /// When the session was listed, if it has been given the subject that it had.
+    /// When the session was first listed, if its new subject is the one that it had before.
     pub(crate) fn renamed_since(&self) -> Option<Timestamp> {
         let former = self.former.as_deref();
         former
@@ -72,7 +71,7 @@ impl Enrolment {
             .map(|former| former.since)
     }
 
-    /// Whether both go into the same roster.
+    /// Whether both have the same subject, and so the same roster.
     pub(crate) fn has_subject_of(&self, other: Option<&Self>) -> bool {
         let subject = other.and_then(|other| other.subject.as_deref());
         subject.is_some_and(|subject| self.is_of(subject))
@@ -84,7 +83,7 @@ impl Enrolment {
     }
 }
 
-/// Whether it is time to tell the roster of this subject that the session is in use.
+/// Whether the subject's roster must learn that the session is in use.
 pub(super) fn is_due(subject: &Subject, lifetime: Lifetime, now: Timestamp) -> bool {
     now.saturating_since(subject.listed) >= interval(lifetime)
 }

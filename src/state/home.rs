@@ -1,4 +1,4 @@
-//! Where a session is.
+//! Where a session is stored.
 
 use crate::{
     clock::Timestamp,
@@ -13,16 +13,16 @@ pub(crate) enum Home {
     /// It is new and not saved.
     #[default]
     Nowhere,
-    /// In its cookie, which counts from `issued` and is over at `expires`.
+    /// In its cookie, which was issued at `issued` and expires at `expires`.
     Cookie {
         id: SessionId,
         issued: Timestamp,
         expires: Timestamp,
     },
-    /// In a record, to which the cookie refers.
+    /// In a record that the cookie refers to.
     Record(Place),
-    /// Nowhere, and nothing may be saved: the session of this ID was renewed or ended a moment ago,
-    /// and the browser may not have heard of that yet.
+    /// Nowhere, and nothing may be saved: the session with this ID was renewed or ended a moment
+    /// ago, and the browser may not know yet.
     Marked(SessionId),
 }
 
@@ -45,7 +45,7 @@ impl Home {
         }
     }
 
-    /// The end that was written down last.
+    /// The expiry that is stored.
     pub(crate) fn expires(&self) -> Option<Timestamp> {
         match self {
             Self::Nowhere | Self::Marked(_) => None,
@@ -54,8 +54,8 @@ impl Home {
         }
     }
 
-    /// What the session is called in logs and stores. What a save was that has brought the session
-    /// here; `names` if it was to get a new name, `had` if it had one before.
+    /// How reports call the save that brought the session here. `names`: the save gave a new ID.
+    /// `had`: the session had one before.
     #[inline]
     pub(crate) fn saved(&self, names: bool, had: bool) -> Saved {
         match self {
@@ -78,7 +78,7 @@ impl Home {
         }
     }
 
-    /// The last writes of a record that is left by a renewal.
+    /// The last writes of the record, if a renewal leaves it.
     pub(super) fn left(&self, is_left: bool) -> Writes {
         match self {
             Self::Record(place) if is_left => place.writes.clone(),
@@ -86,7 +86,7 @@ impl Home {
         }
     }
 
-    /// A request has come with the record's ID.
+    /// Notes that a request has brought the record's ID.
     pub(crate) fn hear(&mut self) {
         if let Self::Record(place) = self {
             place.browser = Browser::Knows;

@@ -1,4 +1,4 @@
-//! What a save takes along from the state, and what it leaves there.
+//! What a save takes out of the state, and what it enters there.
 
 use std::mem;
 
@@ -20,59 +20,59 @@ use crate::{
     store::{Bytes, Version},
 };
 
-/// A plan, and what a save takes along from the state.
+/// A plan and what its save takes out of the state.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) plan: Plan,
-    /// What the session is called when it is saved.
+    /// The ID under which the session is saved.
     pub(crate) id: SessionId,
-    /// What it was called until then, if it gets a new name.
+    /// The old ID, if the session gets a new one.
     pub(crate) before: Option<SessionId>,
-    /// When the session was made.
+    /// When the session was created.
     pub(crate) created: Timestamp,
     pub(crate) draft: Draft,
     pub(crate) log: Log,
-    /// None in a store that never waits: no answer of it gets lost.
+    /// `None` for a store that never waits, whose answers cannot be lost.
     pub(crate) write: Option<WriteId>,
     /// The last writes of the record that a renewal leaves.
     pub(crate) left: Writes,
     pub(crate) cut_off: Vec<CutOff>,
-    /// The roster's `not_before` when the session was enrolled under another name than its first.
+    /// The roster's `not_before` at the enrolment, if that was under an ID other than the first.
     pub(crate) since: Option<Timestamp>,
 }
 
-/// A record about to be written, and what else depends on the content.
+/// A record to be written, and what else depends on the content.
 #[derive(Debug)]
 pub(crate) struct Draft {
     /// Empty if the record's bytes stay.
     pub(crate) plain: Bytes,
-    /// From when its cookie counts, if that is what is written.
+    /// When the cookie is issued, if the session goes into one.
     pub(crate) issued: Timestamp,
     pub(crate) expires: Timestamp,
     pub(crate) enrolment: Option<Enrolment>,
-    /// It is small enough for a cookie.
+    /// The session is small enough for a cookie.
     pub(crate) fits_cookie: bool,
-    /// Nothing is left of the session: its record goes.
+    /// The session is empty, so that its record is removed.
     pub(crate) is_emptied: bool,
-    /// What the browser knows of the record when it is written.
+    /// Whether the browser knows the record at the time of the write.
     pub(crate) browser: Browser,
-    /// The record's last writes, this one included.
+    /// The record's last writes, including this one.
     pub(crate) writes: Writes,
 }
 
-/// What became of a save.
+/// The outcome of a save.
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) home: Home,
-    /// The content as it is in the store, if it is not what this request saw.
+    /// The content in the store, if it differs from this request's view.
     pub(crate) merged: Option<Content>,
-    /// The roster's `not_before` when the session was enrolled, if it was.
+    /// The roster's `not_before` at the enrolment, if the session was enrolled.
     pub(crate) since: Option<Timestamp>,
 }
 
 impl State {
-    /// Takes along what a plan needs; `new` is the name it gives, if it gives one. The log is to be
-    /// given back if the save fails.
+    /// Takes what a plan needs out of the state. `new` is the session's new ID, if the plan gives
+    /// one. If the save fails, the caller gives the log back.
     pub(crate) fn take(
         &mut self,
         plan: Plan,
@@ -134,7 +134,7 @@ impl State {
         })
     }
 
-    /// Enters that the session is saved by its cookie; `new` is the name it got, if it got one.
+    /// Enters that the session is saved by its cookie. `new` is its new ID, if it got one.
     pub(crate) fn saved_in_cookie(&mut self, new: Option<SessionId>, plan: &Plan, now: Timestamp) {
         let Some(view) = &mut self.view else { return };
         let issued = view.issued(plan.term, now);
@@ -148,7 +148,7 @@ impl State {
                 issued,
                 expires,
             },
-            // Its name stays where it is.
+            // The ID stays where it is.
             (
                 Home::Cookie {
                     issued: from,
@@ -165,7 +165,7 @@ impl State {
         self.saved(home, plan.duty, None, now);
     }
 
-    /// Enters what became of a save.
+    /// Enters the outcome of a save.
     pub(crate) fn saved(
         &mut self,
         home: Home,
@@ -182,7 +182,7 @@ impl State {
         self.saved_again(duty, since, now);
     }
 
-    /// As [`saved`](Self::saved), where the session is already.
+    /// As [`saved`](Self::saved), for a session that stays where it is.
     fn saved_again(&mut self, duty: CookieDuty, since: Option<Timestamp>, now: Timestamp) {
         let Some(view) = &mut self.view else { return };
         // A subject that was set while the save ran is not enrolled yet.
@@ -204,7 +204,7 @@ impl State {
 }
 
 impl View {
-    /// From when a cookie counts that is made now.
+    /// The time of issue of a cookie that is made now.
     fn issued(&self, term: Term, now: Timestamp) -> Timestamp {
         match self.home {
             Home::Cookie { issued, .. } if term == Term::Stays => issued,
@@ -214,7 +214,7 @@ impl View {
 }
 
 impl Draft {
-    /// Without its bytes; `written` is the end that was written down last.
+    /// Makes a draft without bytes. `written` is the stored expiry.
     pub(crate) fn of(
         content: &Content,
         settings: &Settings,
@@ -234,13 +234,13 @@ impl Draft {
         }
     }
 
-    /// Puts in these last writes, of the record that it is written over, and itself.
+    /// Replaces the last writes, which are those of the record to be overwritten and this one.
     pub(crate) fn renote(&mut self, writes: Writes) {
         self.writes = writes;
         self.plain = renote(&self.plain, &self.writes).into();
     }
 
-    /// Where the session is when the response brings it.
+    /// Where the session is once the response has brought it.
     pub(crate) fn in_cookie(&self, id: SessionId) -> Home {
         let (issued, expires) = (self.issued, self.expires);
         Home::Cookie {
@@ -250,7 +250,7 @@ impl Draft {
         }
     }
 
-    /// Where the session is when this is written as this version.
+    /// Where the session is once the draft is written as `version`.
     pub(crate) fn place(&self, id: SessionId, version: Version) -> Place {
         Place {
             id,
@@ -263,8 +263,7 @@ impl Draft {
 }
 
 impl Job {
-    /// Notes that the store may do this write of these changes, or not.
-    /// `base` is the write that it comes on top of.
+    /// Notes that it is unknown whether the store does this write. `base` is the write below it.
     pub(crate) fn note_unknown(&mut self, write: WriteId, base: Option<WriteId>, at: Timestamp) {
         self.cut_off.push(CutOff {
             write,
@@ -275,12 +274,12 @@ impl Job {
         });
     }
 
-    /// Notes that the store has not done it.
+    /// Notes that the store has not done the write.
     pub(crate) fn note_refused(&mut self, write: WriteId) {
         self.cut_off.retain(|cut_off| cut_off.write != write);
     }
 
-    /// Whether all of its changes are in a record with these writes.
+    /// Whether a record with these writes has all of the job's changes.
     pub(crate) fn is_in(&self, writes: &Writes) -> bool {
         let whole = self.cut_off.iter();
         let mut whole = whole.filter(|cut_off| cut_off.changes == self.log.len());
@@ -288,7 +287,7 @@ impl Job {
             || whole.any(|cut_off| cut_off.is_in(writes))
     }
 
-    /// Hands over what is to be done to the session, for another to do it.
+    /// Hands the changes and the draft over to another request that writes them.
     pub(crate) fn lend(&mut self) -> Self {
         let draft = Draft {
             plain: Bytes::new(),
@@ -318,12 +317,12 @@ impl Job {
         (self.draft, self.log, self.cut_off) = (draft, log, cut_off);
     }
 
-    /// What the request itself put in, and nothing that it has read: the session that the loser of
-    /// two renewals gets.
+    /// The content that this request alone has made, without anything that it has read. The loser
+    /// of two renewals gets a session of that.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if it put nothing in, and that of an update.
+    /// [`ErrorKind::Gone`] if that is empty, and the error of an update.
     pub(crate) fn alone(&mut self, now: Timestamp) -> Result<Content, Error> {
         let mut content = Content::new(now);
         let mut changes = self.log.changes_mut();
@@ -334,15 +333,14 @@ impl Job {
         Ok(content)
     }
 
-    /// Applies the changes that it takes along to what other writes left, but for those that came
-    /// with one of them.
+    /// Applies the job's changes to content that other requests wrote, except those that one of the
+    /// writes has already brought.
     ///
     /// # Errors
     ///
-    /// That of an update whose value is not of its type any more; that of
-    /// [`Error::in_doubt`] if nobody can tell whether a save that was cut off came to be;
-    /// [`ErrorKind::Gone`] if another request
-    /// has taken the subject from it that this one took for its own: a login needs a new ID.
+    /// The error of an update. [`Error::in_doubt`] if the record cannot tell whether a cut-off save
+    /// was done. [`ErrorKind::Gone`] if this request relied on a subject that another request has
+    /// removed or replaced: a login needs a new ID.
     pub(crate) fn apply(
         &mut self,
         content: &mut Content,

@@ -1,4 +1,4 @@
-//! When a session was made and used, and when it ends, as far as one request can tell.
+//! When a session was created, last used and will expire, as far as one request can tell.
 
 use super::{
     home::Home,
@@ -12,19 +12,19 @@ use crate::{
     content::{Content, Persistence},
 };
 
-/// The times of a session that is there, or will be when the response is sent.
+/// The times of a session that exists, or will when the response is sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Life {
     pub(crate) created: Timestamp,
-    /// As it is written down; none for a session that is not saved yet.
+    /// As stored. `None` for a session that is not saved yet.
     pub(crate) last_used: Option<Timestamp>,
-    /// When it is over if nobody uses it after this request.
+    /// When the session expires if nobody uses it after this request.
     pub(crate) expires: Timestamp,
 }
 
 impl State {
-    /// `None` if there is no session, and this response will bring none. Once the response is
-    /// closed, what it saves is done.
+    /// Returns `None` if there is no session and this response will bring none. `is_closed`: the
+    /// response has been committed and saves nothing more.
     pub(crate) fn life(
         &self,
         settings: &Settings,
@@ -43,7 +43,7 @@ impl State {
             (Some(plan), _) => lifetime.expires_by(plan.term, now, written),
             (None, None) => lifetime.expires(now),
         };
-        // The browser may drop its cookie before that.
+        // The browser may drop its cookie earlier.
         let stays = plan.is_none_or(|plan| plan.duty == CookieDuty::Nothing);
         let sent = self
             .sent
@@ -68,7 +68,7 @@ impl State {
     }
 }
 
-/// The latest time that something which is written down tells the session was used at.
+/// The latest use of the session that anything stored reveals.
 fn last_used(view: &View, lifetime: Option<Lifetime>, now: Timestamp) -> Option<Timestamp> {
     let content = &view.content;
     let used = match &view.home {
@@ -84,7 +84,7 @@ fn last_used(view: &View, lifetime: Option<Lifetime>, now: Timestamp) -> Option<
     Some(used.min(now))
 }
 
-/// When the end was put off last, unless it is the last end there is: then it was after this.
+/// When the idle timeout was last restarted. At the absolute timeout this is too early.
 fn put_off(expires: Timestamp, lifetime: Lifetime) -> Timestamp {
     Timestamp::from_secs(expires.as_secs().saturating_sub(lifetime.idle.as_secs()))
 }

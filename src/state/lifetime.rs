@@ -1,4 +1,4 @@
-//! The two clocks of a session.
+//! The idle and the absolute timeout of a session.
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use crate::{
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Lifetime {
-    /// How long it lasts if nobody uses it.
+    /// How long the session lasts without use.
     pub(crate) idle: Duration,
-    /// How long it lasts until a second request uses it: no longer than `idle`.
+    /// How long the session lasts until a second request uses it. At most `idle`.
     pub(crate) first: Duration,
-    /// When it is over, however much it is used.
+    /// When the session ends, however much it is used.
     pub(crate) end: Timestamp,
 }
 
-/// What a save does to the session's end.
+/// How a save moves the session's expiry.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Term {
-    /// Somebody uses the session: the idle timeout starts anew.
+    /// The visitor uses the session, so the idle timeout restarts.
     #[default]
     Restarts,
-    /// The request that made it saves it, and may be the only one there will be.
+    /// The request that made the session saves it. There may never be a second one.
     Begins,
-    /// The request does not count as use: the end stays.
+    /// The request does not count as use, so the expiry stays.
     Stays,
 }
 
@@ -36,15 +36,15 @@ impl Lifetime {
             return Self::new(Duration::ZERO, Timestamp::default());
         }
         let last = content.created.saturating_add(settings.absolute);
-        // A store is told of no later end, and every read would seem worth a touch.
+        // Stores keep no later expiry. Without the bound every read would seem worth a touch.
         let last = last.min(Timestamp::LATEST);
         let lifetime = match content.persistence {
             Persistence::For { since, length } => {
-                // It may have been granted before the bound was lowered.
+                // The length may have been granted before the bound was lowered.
                 let idle = length.min(settings.persist_up_to);
                 return Self::new(idle, since.saturating_add(idle));
             }
-            // A browser that forgets the cookie earlier ends the session then.
+            // A browser that drops the cookie earlier ends the session then.
             Persistence::Configured => Self::new(
                 settings.max_age.unwrap_or(settings.idle).min(settings.idle),
                 last,
@@ -52,7 +52,7 @@ impl Lifetime {
             Persistence::UntilBrowserCloses => Self::new(settings.idle, last),
         };
         match settings.first_idle {
-            // Who has logged in is no passer-by.
+            // A visitor who has logged in is no passer-by.
             Some(first) if content.subject.is_none() && content.authenticated.is_none() => Self {
                 first: first.min(lifetime.idle),
                 ..lifetime
@@ -61,10 +61,10 @@ impl Lifetime {
         }
     }
 
-    /// When a session is over that came in a cookie of another maker.
+    /// When a session from another maker's cookie expires.
     ///
-    /// Nothing says when it was used, but for its last save. So it does not idle, unless it stays
-    /// in such a cookie.
+    /// Such a cookie tells only when it was saved, not when it was used. So the idle timeout
+    /// applies only to a session that stays in such cookies.
     pub(crate) fn end_of(foreign: &Foreign, settings: &Settings) -> Timestamp {
         let lifetime = Self::of(&foreign.content, settings);
         let end = match settings.is_of_go() {
@@ -82,12 +82,12 @@ impl Lifetime {
         }
     }
 
-    /// When the session is over if nobody uses it again.
+    /// When the session expires if nobody uses it after `now`.
     pub(crate) fn expires(self, now: Timestamp) -> Timestamp {
         now.saturating_add(self.idle).min(self.end)
     }
 
-    /// When it is over if it is saved now; `written` is the end that was written down last.
+    /// When the session expires if it is saved now. `written` is the stored expiry.
     pub(crate) fn expires_by(
         self,
         term: Term,
@@ -100,19 +100,19 @@ impl Lifetime {
             (Term::Stays, Some(written)) => written.min(latest),
             (Term::Begins | Term::Stays, written) => {
                 let first = now.saturating_add(self.first);
-                // A second request may have put the end off.
+                // A second request may have restarted the timeout.
                 first.max(written.unwrap_or_default()).min(latest)
             }
         }
     }
 
-    /// Whether a second request makes it last longer.
+    /// Whether a second request makes the session last longer.
     pub(crate) fn grows(self) -> bool {
         self.first < self.idle
     }
 
-    /// Whether the end has moved so far, since it was last written down, that it is worth another
-    /// write: by a tenth of the idle timeout, or to the last end there is.
+    /// Whether the expiry has moved far enough from the stored one to be worth a write: by a tenth
+    /// of the idle timeout, or to the absolute timeout.
     pub(crate) fn is_worth_touching(self, now: Timestamp, written: Timestamp) -> bool {
         let expires = self.expires(now);
         let gained = expires.saturating_since(written);
@@ -120,10 +120,11 @@ impl Lifetime {
         gained > Duration::ZERO && (is_much || expires == self.end)
     }
 
-    /// Whether a session that is only read, and in a cookie of this span, gets another one. In a
-    /// cookie alone it does from half of the time that it was given on: a response that is late
-    /// puts an old state in the place of a newer one. Where a store tells whether the session is
-    /// alive, it does from a tenth on.
+    /// Whether a session that is only read gets a new cookie in place of the one with these times.
+    ///
+    /// Without a store this happens in the second half of the cookie's time only, because a late
+    /// response replaces newer values with older ones. Where a store knows whether the session is
+    /// alive, it happens after a tenth.
     pub(crate) fn is_worth_resealing(
         self,
         now: Timestamp,
@@ -136,8 +137,8 @@ impl Lifetime {
         self.expires(now) > expires && age.saturating_mul(part) >= given
     }
 
-    /// Whether it is time to send the cookie of a session in a record again, before the browser
-    /// drops the one that was sent at `sent`.
+    /// Whether to send the cookie of a session in a record again, before the browser drops the one
+    /// that was sent at `sent`.
     pub(crate) fn is_cookie_due(
         self,
         now: Timestamp,
@@ -149,7 +150,7 @@ impl Lifetime {
         of_cookie.is_some_and(|cookie| cookie.is_worth_touching(now, cookie.expires(sent)))
     }
 
-    /// When the browser drops the cookie that was sent at `sent`, if it does so by itself.
+    /// When the browser drops the cookie that was sent at `sent`. `None` without a `Max-Age`.
     pub(crate) fn forgotten(
         self,
         sent: Timestamp,
@@ -160,7 +161,7 @@ impl Lifetime {
         of_cookie.map(|cookie| cookie.expires(sent))
     }
 
-    /// That of a cookie which slides.
+    /// The lifetime of a cookie that slides with use.
     fn of_cookie(self, content: &Content, settings: &Settings) -> Option<Self> {
         let idle = match content.persistence {
             Persistence::Configured => settings.max_age,
@@ -169,8 +170,8 @@ impl Lifetime {
         idle.map(|idle| Self { idle, ..self })
     }
 
-    /// The `Max-Age` of the cookie of a session that was used at `used`; none if it goes when the
-    /// browser closes.
+    /// The `Max-Age` of the cookie of a session that was used at `used`. `None` if the cookie ends
+    /// when the browser closes.
     pub(crate) fn max_age(
         content: &Content,
         settings: &Settings,

@@ -1,12 +1,12 @@
-//! The changes of one request, in their order.
+//! The changes of one request, in order.
 
 use std::{mem, vec};
 
 use super::change::{Change, Kinds};
 use crate::small_vec::SmallVec;
 
-/// Changes that no store has yet. Most requests make one. What kinds there are is noted with each,
-/// so that nobody has to look through them for that.
+/// Changes that no store has yet. Most requests make one. The kinds of all changes are kept up to
+/// date, so that asking for them takes no search.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     changes: SmallVec<Change>,
@@ -39,7 +39,7 @@ impl Log {
         self.changes.push(change);
     }
 
-    /// Moves all of another one behind these.
+    /// Moves all changes of `other` to the end.
     pub(crate) fn append(&mut self, other: &mut Self) {
         if self.is_empty() {
             mem::swap(self, other);
@@ -48,7 +48,7 @@ impl Log {
         }
     }
 
-    /// Takes so many out from the first on.
+    /// Takes the first `count` changes out.
     #[must_use]
     pub(crate) fn take_first(&mut self, count: usize) -> Self {
         if count >= self.len() {
@@ -60,7 +60,7 @@ impl Log {
         taken
     }
 
-    /// Takes the one at a place out.
+    /// Takes the change at a position out.
     pub(crate) fn remove(&mut self, at: usize) -> Option<Change> {
         let mut taken = self.take_first(at);
         let mut rest = mem::take(self).into_iter();

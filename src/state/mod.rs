@@ -1,4 +1,4 @@
-//! What one request knows of one session. Nothing here waits, reads a clock or asks a store.
+//! What one request knows about one session. Nothing here waits, reads a clock or asks a store.
 
 mod change;
 mod direct;

@@ -1,4 +1,4 @@
-//! What there is to do for a session, decided once for cookie and record.
+//! Deciding what to do for a session, once for cookies and records.
 
 use super::{
     enrolment,
@@ -13,12 +13,14 @@ use crate::{
     store::Version,
 };
 
-/// Whether the session is saved with the response, or before or after it by itself.
+/// When a session is saved.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum When {
+    /// Before or after the response.
     Now,
-    /// Now, and its end is put off in any case.
+    /// As `Now`, and the idle timeout restarts in any case.
     Touch,
+    /// With the response.
     Response,
 }
 
@@ -26,27 +28,27 @@ pub(crate) enum When {
 pub(crate) struct Plan {
     pub(crate) write: Write,
     pub(crate) lifetime: Lifetime,
-    /// What it does to the session's end.
     pub(crate) term: Term,
-    /// The roster is told that the session is in use.
+    /// The roster must learn that the session is in use.
     pub(crate) lists: bool,
-    /// What the response owes the browser when this is done.
+    /// What the response owes the browser once the write is done.
     pub(crate) duty: CookieDuty,
-    /// The handler, and not time alone, is the reason.
+    /// A change by the handler is the reason, not just the passing of time.
     pub(crate) is_change: bool,
-    /// The roster gets a new key, as the cookie does.
+    /// The roster must be sealed with a new key, because the cookie is.
     pub(super) reseals: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Write {
-    /// The session is saved by its cookie, under a new name if it is new or renewed.
+    /// Saves the session by its cookie. `names`: it gets a new ID, being new or renewed.
     Cookie {
         names: bool,
     },
-    /// A new session into a record.
+    /// Saves a new session in a record.
     Create,
-    /// A session in a cookie, of this revision, into a record; under a new name if it is renewed.
+    /// Moves a session from its cookie, of this revision, into a record. `renews`: it gets a new
+    /// ID.
     Outgrow {
         revision: u32,
         renews: bool,
@@ -54,43 +56,44 @@ pub(crate) enum Write {
     Update {
         version: Version,
     },
-    /// To a new name, in a record or, if it fits and the response brings it, in the cookie.
+    /// Moves the session to a new ID: into the cookie if it fits and the response brings it,
+    /// otherwise into a record.
     Renew {
         version: Version,
         when: When,
     },
-    /// Puts off the record's end.
+    /// Moves the record's expiry.
     Touch {
         version: Version,
     },
-    /// The session in its cookie is empty now: the cookie goes.
+    /// Removes the cookie of a session that is empty now.
     Forget,
 }
 
-/// What it is time for, although the handler changed nothing.
+/// What is due because of the time, even if the handler changed nothing.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Due {
-    /// To put off the session's end.
+    /// Moving the session's expiry.
     end: bool,
-    /// To send the cookie again, as the browser would drop it before that, or as new ones are of
-    /// another key.
+    /// Sending the cookie again, because the browser would drop it too early, or because new
+    /// cookies have another key.
     cookie: bool,
-    /// To tell the roster that the session is in use.
+    /// Telling the roster that the session is in use.
     listing: bool,
-    /// To write the roster under a new key, as the cookie gets one: see `Rosters::open`.
+    /// Sealing the roster with a new key, because the cookie gets one. See `Rosters::open`.
     new_key: bool,
 }
 
 impl Due {
-    /// Whether a session in a record has a reason to be touched: before its cookie is sent again,
-    /// it has to be seen that it is alive.
+    /// Whether a session in a record must be touched. A cookie that is to be sent again is a
+    /// reason, because the touch finds out whether the session is alive.
     fn in_record(self) -> bool {
         self.end || self.listing || self.cookie
     }
 }
 
 impl State {
-    /// Whether there is nothing to save, nothing to put back and nothing to tell the browser.
+    /// Whether there is nothing to save, to put back or to tell the browser.
     pub(crate) fn rests(&self, settings: &Settings, now: impl FnOnce() -> Timestamp) -> bool {
         let lifetime = |view: &View| Lifetime::of(&view.content, settings);
         let is_due =
@@ -101,12 +104,15 @@ impl State {
             && !self.view.as_ref().is_some_and(is_due)
     }
 
+    /// Decides what to do now. Returns `None` if there is nothing to do.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::TooLarge`], and [`ErrorKind::Gone`] if the session was renewed or destroyed a
-    /// moment before the request came: what it wants to save may be of the time before a login. A
-    /// request that renews, as a login does, gets a session of what it put in itself. `Gone` as
-    /// well if the session is in a cookie and has expired since it was opened.
+    /// - [`ErrorKind::TooLarge`].
+    /// - [`ErrorKind::Gone`] if the session was renewed or destroyed a moment before the request
+    ///   came, because the changes may date from before a login. A request that itself renews, as a
+    ///   login does, gets a session of its own changes instead.
+    /// - [`ErrorKind::Gone`] if the session is in a cookie and has expired since it was opened.
     pub(crate) fn plan(
         &self,
         settings: &Settings,
@@ -145,7 +151,7 @@ impl State {
             Write::Forget => CookieDuty::Remove,
             Write::Update { .. } if !shows && !due.cookie => CookieDuty::Nothing,
             Write::Update { .. } if !shows => CookieDuty::Refresh,
-            // Without the cookie of a save before, the session would be lost.
+            // Without the cookie of an earlier save the session would be lost.
             Write::Touch { .. } if self.duty == CookieDuty::Set => CookieDuty::Set,
             Write::Touch { .. } if due.cookie => CookieDuty::Refresh,
             Write::Touch { .. } => CookieDuty::Nothing,
@@ -200,12 +206,13 @@ impl State {
         }
     }
 
-    /// Whether a save in mid-request has left a cookie to the response: it may have ended since.
+    /// Whether the response still owes the cookie of a save in mid-request. The session may have
+    /// ended since, which a touch finds out.
     fn owes_cookie(&self) -> bool {
         matches!(self.duty, CookieDuty::Refresh | CookieDuty::Set)
     }
 
-    /// What a save does to the session's end.
+    /// How a save moves the session's expiry.
     fn term(&self, view: &View, when: When) -> Term {
         if when == When::Touch || self.renews || self.log.kinds().is_of_lifetime {
             Term::Restarts
@@ -236,7 +243,7 @@ impl State {
         let is_cookie_due = |sent| lifetime.is_cookie_due(now, sent, &view.content, settings);
         let is_late = self.sent.is_some_and(is_cookie_due);
         let cookie = is_use && view.home.is_record() && (self.is_outdated || is_late);
-        // What is in its cookie gets a new one with each change.
+        // A session in its cookie gets a new cookie with each change.
         let is_known_alive = is_use && view.home.is_cookie() && settings.ends().is_some();
         let is_resealed = self.is_changed() && (is_use || view.home.is_cookie());
         let reseals = cookie || end || is_resealed || is_known_alive;
@@ -254,7 +261,7 @@ impl State {
 }
 
 impl Write {
-    /// Whether the session gets a name.
+    /// Whether the session gets a new ID.
     pub(crate) fn names(self) -> bool {
         match self {
             Self::Create | Self::Renew { .. } => true,
@@ -265,12 +272,12 @@ impl Write {
 }
 
 impl Plan {
-    /// Whether nothing is lost if it is not done.
+    /// Whether nothing is lost without it.
     pub(crate) fn is_optional(&self) -> bool {
         !self.is_change && self.duty < CookieDuty::Set
     }
 
-    /// Whether it makes an ID that only a response can tell the browser.
+    /// Whether it makes a new ID, which only a response can tell the browser.
     pub(crate) fn needs_response(&self) -> bool {
         matches!(
             self.write,

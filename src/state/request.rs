@@ -25,41 +25,39 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) view: Option<View>,
-    /// What this request changed and no store has yet.
+    /// This request's changes that no store has yet.
     pub(crate) log: Log,
     /// The flash messages that were taken, in case the visitor does not see the response.
     pub(crate) taken: Vec<Taken>,
     /// The values that are being taken.
     pub(crate) takes: Vec<Weak<TakenValue>>,
-    /// Something was changed that need not be in the log, as nothing is ever merged: the session is
-    /// in its cookie.
+    /// There are changes outside the log. A session in its cookie never merges, so it needs no log.
     pub(crate) is_changed_unlogged: bool,
-    /// Where the session is to be found when it is opened (again).
+    /// Where to find the session when it is opened, or opened again.
     pub(crate) source: Source,
-    /// It shall get another ID.
+    /// The session is to get a new ID.
     pub(crate) renews: bool,
     pub(crate) duty: CookieDuty,
-    /// The cookie that came is of a key, or has attributes, that new ones have not.
+    /// The request's cookie has another key or other attributes than new cookies.
     pub(crate) is_outdated: bool,
-    /// The key of the cookie that came.
+    /// The key of the request's cookie.
     pub(crate) sealed_by: Option<KeyId>,
-    /// When the cookie was made that came and refers to the session's record.
+    /// When the request's cookie was issued, if it refers to the session's record.
     pub(crate) sent: Option<Timestamp>,
-    /// The cookie that came is of another format than new ones: use moves the session.
+    /// The request's cookie has another format than new cookies, so that use moves the session.
     pub(crate) moves: bool,
     /// This request made the session.
     pub(crate) has_begun: bool,
-    /// This request does not count as use of the session: its end stays.
+    /// This request does not count as use of the session, so that the session's end stays.
     pub(crate) skips_touch: bool,
-    /// Somebody asked it something, changed it, or tried to: the response depends on the cookie. To
-    /// load it is not enough.
+    /// The session was read or changed, or somebody tried to, so that the response depends on the
+    /// cookie. Loading alone is no use.
     pub(crate) is_used: bool,
-    /// Something was asked for after the response that only a response can do.
+    /// Something that needs a response was asked for after the response.
     pub(crate) is_refused: bool,
-    /// It was loaded again after the response was committed, for use with `save`.
+    /// The session was loaded again after the response was committed, for use with `save`.
     pub(crate) is_reopened: bool,
-    /// The attributes of the browser's cookie, if the session has got others that make it another
-    /// cookie.
+    /// The attributes of the browser's cookie, if those of the session now make it another cookie.
     pub(crate) moved_from: Option<Box<CookieAttributes>>,
     /// Saves that were cut off or failed.
     pub(crate) cut_off: Vec<CutOff>,
@@ -74,7 +72,7 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// What the request has found.
+    /// What the opening found.
     #[inline]
     pub(crate) fn opening(&self) -> Opening {
         match (self.rejection, &self.home) {
@@ -85,34 +83,35 @@ impl View {
     }
 }
 
-/// A save of which nobody knows whether the store has done it.
+/// A save whose outcome in the store is unknown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct CutOff {
     pub(crate) write: WriteId,
-    /// The write that it was to come on top of, if there was one.
+    /// The write that it was based on, if any.
     pub(crate) base: Option<WriteId>,
-    /// It is known to have been done, whatever its record still says.
+    /// The write is known to be done, whatever the record still says.
     pub(crate) is_done: bool,
-    /// How many changes of the log it carried, from the first on.
+    /// How many changes it carried, from the start of the log.
     pub(crate) changes: usize,
     pub(crate) at: Timestamp,
 }
 
 impl CutOff {
-    /// Whether it was done, by its record's last writes or by what was known before.
+    /// Whether the write is done, by the record's last writes or by earlier knowledge.
     pub(crate) fn is_in(&self, writes: &Writes) -> bool {
         self.is_done || writes.contain(self.write)
     }
 
-    /// Whether it may have been done, and its record cannot tell: neither it nor the write below it
-    /// is among the last ones, which are without a gap.
+    /// Whether the write may be done without a trace in the record. The record's last writes have
+    /// no gap, so this needs both the write and its base to be missing there.
     pub(crate) fn is_unknown(&self, writes: &Writes, now: Timestamp) -> bool {
         let is_above = self.base.is_some_and(|base| writes.contain(base));
         !self.is_in(writes) && !is_above && !writes.would_have(self.at, now)
     }
 
-    /// Keeps what is known of saves that were cut off; `above` tells what has come on top of a
-    /// write. Of two writes over one, the store takes one.
+    /// Settles cut-off saves whose outcome has become known. `above` returns the write on top of a
+    /// base, if it is known. A store takes one write per base: either this one, which is then done,
+    /// or another, and then this one is dropped.
     pub(crate) fn settle(all: &mut Vec<Self>, above: impl Fn(WriteId) -> Option<WriteId>) {
         all.retain_mut(|cut_off| match cut_off.base.and_then(&above) {
             Some(above) => {
@@ -129,9 +128,9 @@ pub(crate) enum Source {
     /// In the request's cookie.
     #[default]
     Cookie,
-    /// Under an ID that this request gave it.
+    /// In a record under this ID.
     Known(Box<SessionId>),
-    /// Nowhere: it was destroyed.
+    /// Nowhere, because the session was destroyed.
     Nothing,
 }
 
@@ -140,11 +139,11 @@ pub(crate) enum Source {
 pub(crate) enum CookieDuty {
     #[default]
     Nothing,
-    /// The cookie came, and is of no use.
+    /// The removal of a useless cookie.
     Remove,
-    /// A new one in place of one that still works.
+    /// A new cookie in place of one that still works.
     Refresh,
-    /// A new one without which the session or a change would be lost.
+    /// A new cookie without which the session or a change would be lost.
     Set,
 }
 
@@ -153,9 +152,9 @@ pub(crate) enum CookieDuty {
 pub(crate) enum Use {
     #[default]
     Not,
-    /// It was asked for, and there is none: the response is the same for all such visitors.
+    /// The session was asked for and there is none. Every such visitor gets the same response.
     Absent,
-    /// It is there, or nobody knows.
+    /// The session exists, or that is unknown.
     There,
 }
 
@@ -170,7 +169,7 @@ impl View {
 }
 
 impl View {
-    /// An empty session in the place of one that was renewed or destroyed a moment ago.
+    /// An empty session in place of one that was renewed or destroyed a moment ago.
     pub(crate) fn marked(id: SessionId, reason: Rejection, now: Timestamp) -> Self {
         Self {
             home: Home::Marked(id),
@@ -197,7 +196,7 @@ impl State {
         self.renews || self.is_changed_unlogged || self.log.kinds().is_due
     }
 
-    /// Whether something was put in that is not saved.
+    /// Whether there are unsaved changes and the session is not empty.
     pub(crate) fn is_filled(&self) -> bool {
         let is_filled = |view: &View| !view.content.is_empty();
         self.is_changed() && self.view.as_ref().is_some_and(is_filled)
@@ -221,7 +220,7 @@ impl State {
         self.view.is_none() && self.is_changed()
     }
 
-    /// Notes what was done to the view; `keeps_log` unless nothing is ever merged.
+    /// Notes an effect on the view. `keeps_log` is `false` for a session that never merges.
     #[inline]
     pub(crate) fn enter<C: FnOnce() -> Change>(&mut self, effect: Effect<C>, keeps_log: bool) {
         match effect {
@@ -231,7 +230,8 @@ impl State {
         }
     }
 
-    /// Notes a change of the view, to be saved; `None` if nothing is ever merged.
+    /// Notes an unsaved change of the view. `None` stands for a change of a session that never
+    /// merges.
     pub(crate) fn note(&mut self, change: Option<Change>) {
         let Some(change) = change else {
             self.is_changed_unlogged = true;
@@ -243,8 +243,8 @@ impl State {
         self.log.push(change);
     }
 
-    /// Takes a value out of the view for this request alone, which is to be saved at once. `fits`
-    /// says whether what a store has by then is of its type.
+    /// Takes a value out of the view for this request alone. The caller saves at once. `fits`
+    /// checks that the value which the store has by then is still of its type.
     pub(crate) fn take_value(
         &mut self,
         key: &str,
@@ -262,15 +262,16 @@ impl State {
         Ok(Some(taken))
     }
 
-    /// What is being taken stays away: the handler removes this key, or all of them.
+    /// Keeps values that are being taken from coming back, because the handler removes `key`, or
+    /// all keys.
     pub(crate) fn keep_taken(&self, key: Option<&str>) {
         for taken in self.takes.iter().filter_map(Weak::upgrade) {
             taken.remove(key);
         }
     }
 
-    /// The next page gets the messages of these queues that this one took. Those for which the
-    /// handler has left no room are lost, as with a response that is seen.
+    /// Returns the taken messages of these queues to the session, for the next page. Messages that
+    /// no longer fit are lost, as with a response that is seen.
     pub(crate) fn put_back_flashes(
         &mut self,
         is_of: impl Fn(&str) -> bool,
@@ -279,7 +280,7 @@ impl State {
         let all = mem::take(&mut self.taken).into_iter();
         let (back, rest) = all.partition::<Vec<_>, _>(|taken| is_of(&taken.queue));
         self.taken = rest;
-        // Each goes in front of those that are there.
+        // Each goes to the front.
         for taken in back.into_iter().rev() {
             if taken.ids().is_empty() {
                 continue;
@@ -292,26 +293,27 @@ impl State {
             }
             let at = self.log.changes().position(|change| change.takes(&taken));
             match at {
-                // Saves that were cut off count the changes before it.
+                // A save that was cut off counts changes from the start of the log, so the log must
+                // not shrink.
                 Some(at) if self.cut_off.is_empty() => drop(self.log.remove(at)),
                 _ => self.log.push(Change::PutBackFlashes(taken)),
             }
         }
     }
 
-    /// A cookie that is not worth an error is not sent.
+    /// Drops the duty to send a refresh, which is not worth an error.
     pub(crate) fn forgo_refresh(&mut self) {
         if self.duty == CookieDuty::Refresh {
             self.duty = CookieDuty::Nothing;
         }
     }
 
-    /// Takes those changes from the log that a save which was cut off has made after all, by the
-    /// last writes of the record that was read. They are to be dropped without the lock.
+    /// Takes the changes out of the log that a cut-off save has made after all, according to the
+    /// last writes of the record that was read. Drop them outside the lock.
     ///
     /// # Errors
     ///
-    /// As for [`Error::in_doubt`], if nobody can tell.
+    /// [`Error::in_doubt`] if the record cannot tell.
     pub(crate) fn take_done(&mut self, writes: &Writes, now: Timestamp) -> Result<Log, Error> {
         let is_in = |cut_off: &CutOff| cut_off.is_in(writes);
         let Some(at) = self.cut_off.iter().rposition(is_in) else {
@@ -329,8 +331,8 @@ impl State {
         Ok(self.log.take_first(done))
     }
 
-    /// Asks for a new ID, and notes when. What the handler does is not kept if it fails, and then
-    /// nobody has been authenticated: the time is a change like others.
+    /// Asks for a new ID and notes the time. The time is a change like any other: if the handler
+    /// fails, its changes are discarded, and nobody was authenticated.
     pub(crate) fn renew(&mut self, now: Timestamp) {
         self.renews = true;
         if let Some(view) = &mut self.view {
@@ -350,8 +352,8 @@ impl State {
         self.log.push(Change::Persist(persistence));
     }
 
-    /// After the request has ended, only changes made since the session was loaded again can be
-    /// saved.
+    /// Checks that a save is not too late. After the response only changes made since the session
+    /// was loaded again can be saved.
     ///
     /// # Errors
     ///
@@ -364,7 +366,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether a session in a record was to get another ID, and has not got one.
+    /// Whether a session in a record still waits for its new ID.
     pub(crate) fn is_to_be_renewed(&self) -> bool {
         let in_record = |view: &View| view.home.is_record();
         self.renews && self.view.as_ref().is_some_and(in_record)
@@ -372,8 +374,8 @@ impl State {
 
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if the session has ended; [`ErrorKind::AlreadyCommitted`] if only a
-    /// response could put off its end.
+    /// [`ErrorKind::Gone`] if the session has ended. [`ErrorKind::AlreadyCommitted`] if only a
+    /// response could restart its timeout.
     pub(crate) fn check_touched(&mut self, is_closed: bool) -> Result<(), Error> {
         self.is_used = true;
         match self.view.as_ref().map(|view| &view.home) {
@@ -384,21 +386,21 @@ impl State {
         }
     }
 
-    /// Whether the cookie that the session came in is of a key that was revoked since.
+    /// Whether the key of the request's cookie has been revoked since the session was opened.
     pub(crate) fn is_locked_out(&self, settings: &Settings) -> bool {
         self.sealed_by
             .is_some_and(|key| !settings.codec.accepts(key))
     }
 
-    /// Whether a session in a cookie has ended since it was opened, as one in a record that is not
-    /// there any more.
+    /// Whether a session in a cookie has expired since it was opened. For a session in a record,
+    /// the store notices.
     pub(crate) fn has_run_out(&self, now: Timestamp) -> bool {
         let home = self.view.as_ref().map(|view| &view.home);
         matches!(home, Some(Home::Cookie { expires, .. }) if *expires <= now)
     }
 
-    /// What a save is after the response that would make a new session: the one there was has
-    /// ended, or there never was one.
+    /// The error of a save after the response that would make a new session: either the old session
+    /// has ended, or there never was one.
     pub(crate) fn too_late(&self) -> ErrorKind {
         let has_ended = |view: &View| view.rejection.is_some_and(Rejection::is_of_end);
         let is_destroyed = matches!(self.source, Source::Nothing);
@@ -409,8 +411,8 @@ impl State {
         }
     }
 
-    /// Forgets what the handler changed, but not that the session was renewed or destroyed. The
-    /// changes are to be dropped without the lock: they may have closures of the application.
+    /// Discards the handler's changes. A renewal or a destroy stays. Drop the returned changes
+    /// outside the lock: they may own closures of the application.
     #[must_use]
     pub(crate) fn discard_changes(&mut self) -> Log {
         if !self.is_changed_unlogged && !self.log.kinds().is_due {
@@ -421,8 +423,7 @@ impl State {
         self.taken.clear();
         self.source = self.source_again();
         match (&self.source, &mut self.view) {
-            // The attributes of the destroyed session are those that the removal of its cookie
-            // needs.
+            // The removal of the cookie needs the attributes of the destroyed session.
             (Source::Nothing, Some(view)) => {
                 let attributes = view.content.attributes.take();
                 view.content = Content::new(view.content.created);
@@ -433,7 +434,7 @@ impl State {
         mem::take(&mut self.log)
     }
 
-    /// Where to read the session again: where it was saved, if it was.
+    /// Where to read the session again: in the record that this request saved, if it did.
     pub(crate) fn source_again(&self) -> Source {
         match &self.view {
             Some(View {
@@ -444,8 +445,8 @@ impl State {
         }
     }
 
-    /// The session as the browser has it in its cookie, if it has: with a subject that is not
-    /// saved, it has not.
+    /// The session as the browser has it in its cookie. `None` if it is not there, or has a subject
+    /// that is not saved yet.
     pub(crate) fn in_cookie(&self) -> Option<View> {
         let view = self.view.as_ref()?;
         let subject = view.content.subject.as_deref();
@@ -457,8 +458,8 @@ impl State {
         })
     }
 
-    /// Gets ready to be opened anew; returns what the request changed and did not save, to be
-    /// dropped without the lock. What was changed since the session was last opened anew stays.
+    /// Prepares for being opened again. Returns the request's unsaved changes, to be dropped
+    /// outside the lock. Changes made since an earlier reopening stay.
     #[must_use]
     pub(crate) fn reopen(&mut self, source: Source) -> Log {
         self.source = source;
@@ -472,15 +473,15 @@ impl State {
         mem::take(&mut self.log)
     }
 
-    /// Is opened without a request: as one that was opened anew after its response. It is not the
-    /// visitor who uses it.
+    /// Opens the session without a request, like one that is reopened after its response. The
+    /// visitor does not use it.
     pub(crate) fn open_late(&mut self, id: SessionId, view: View) {
         self.source = Source::Known(id.into());
         self.view = Some(view);
         (self.is_reopened, self.skips_touch) = (true, true);
     }
 
-    /// Forgets what the session is, but not where: it is read again when it is used again.
+    /// Forgets the content but not the place. The next use reads the session again.
     pub(crate) fn close(&mut self, home: Home) {
         self.view = None;
         if let Home::Record(place) = home {
@@ -489,9 +490,8 @@ impl State {
         }
     }
 
-    /// Becomes a new session whose cookie, if there is one, has to go. The attributes of the
-    /// browser's cookie stay with its name: they are what the removal, or the new session's cookie,
-    /// must carry.
+    /// Becomes a new session whose old cookie, if any, has to go. The attributes of the browser's
+    /// cookie stay: its removal, or the new session's cookie, must carry them.
     #[must_use]
     pub(crate) fn forget(&mut self, now: Timestamp, has_cookie: bool) -> Self {
         let mut view = View::new(now, None);
@@ -516,7 +516,8 @@ impl State {
         mem::replace(self, new)
     }
 
-    /// A save in mid-request has made a record, and its later changes were discarded.
+    /// Whether the response owes the cookie of a record that was saved in mid-request, while the
+    /// changes after that were discarded.
     pub(crate) fn owes_unopened(&self) -> bool {
         self.view.is_none() && self.duty == CookieDuty::Set
     }

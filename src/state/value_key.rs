@@ -1,15 +1,15 @@
-//! The keys of values in what a request keeps note of.
+//! The keys of values in a request's log of changes.
 
 use std::{fmt, str};
 
-/// What a value is called. A short one takes no allocation.
+/// The key of a value. A short one takes no allocation.
 #[derive(Clone)]
 pub(crate) enum ValueKey {
     Short { len: u8, bytes: [u8; SHORT] },
     Long(Box<str>),
 }
 
-/// As many as fit into the space of three words.
+/// As many bytes as keep the type at three words.
 const SHORT: usize = 22;
 
 impl ValueKey {

@@ -34,8 +34,8 @@ pub(super) struct Flights(Mutex<Current>);
 enum Current {
     /// An operation is in its first poll. Most finish there and need nothing shared.
     First(First),
-    /// The last operation that outlived its first poll. If it has ended or is gone, nothing is under
-    /// way.
+    /// The last operation that outlived its first poll. If it has ended or is gone, nothing is
+    /// under way.
     Flight(Weak<Flight>),
 }
 
@@ -88,8 +88,8 @@ impl<T> Prepared<T> {
 }
 
 impl Flights {
-    /// Runs an operation after those before it have ended. Dropping this future drops the operation,
-    /// even while others drive it. If the operation panics, this future panics.
+    /// Runs an operation after those before it have ended. Dropping this future drops the
+    /// operation, even while others drive it. If the operation panics, this future panics.
     pub(super) fn run<T: Send + 'static>(&self, prepared: Prepared<T>) -> Run<'_, T> {
         Run {
             flights: self,
@@ -385,7 +385,8 @@ impl Flight {
         }
     }
 
-    /// Ends the flight early. The operation is dropped outside the lock, before the next one starts.
+    /// Ends the flight early. The operation is dropped outside the lock, before the next one
+    /// starts.
     fn end(&self, operation: MutexGuard<'_, Option<Operation>>, running: Operation) {
         let _finish = Finish {
             flight: self,

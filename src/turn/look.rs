@@ -56,8 +56,8 @@ pub(crate) struct Fetched {
     pub(crate) record: Result<Option<Record>, StoreError>,
 }
 
-/// The one record that opening the session now would read. `None` if the opening needs no store that
-/// waits, or more than that record in its current version.
+/// The one record that opening the session now would read. `None` if the opening needs no store
+/// that waits, or more than that record in its current version.
 pub(crate) fn wanted(anchor: &impl Anchor) -> Option<RecordKey> {
     let (vault, exchange) = (anchor.vault(), anchor.exchange());
     let settings = vault.settings;

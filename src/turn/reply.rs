@@ -18,7 +18,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
     pub(crate) cookie: Option<HeaderValue>,
-    /// Removals of the cookies under another name, path, domain or partition that `cookie` replaces.
+    /// Removals of the cookies under another name, path, domain or partition that `cookie`
+    /// replaces.
     pub(crate) leftovers: SmallVec<HeaderValue>,
     pub(crate) used: Use,
     /// Whether nothing is lost if the cookie is not sent.

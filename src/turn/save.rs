@@ -49,7 +49,8 @@ struct Taken<'a> {
 impl Turn<'_> {
     pub(super) async fn save(&self, when: When) -> Result<(), Error> {
         self.save_once(when).await?;
-        // This request emptied the session and was to renew it. Another request has filled it again.
+        // This request emptied the session and was to renew it. Another request has filled it
+        // again.
         if self.state(|state| state.is_to_be_renewed()) {
             self.save_once(when).await?;
         }
