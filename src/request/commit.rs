@@ -1,4 +1,4 @@
-//! Committing the sessions of one layer: one call on the way out.
+//! Committing all sessions of one layer.
 
 use std::{pin::Pin, sync::Arc};
 
@@ -14,18 +14,18 @@ use crate::{
     turn::{self, Anchor, Keep, Reply, commit_cookie},
 };
 
-/// What there is to do for the sessions of a request.
+/// The state of a commit.
 pub(crate) enum Commit {
-    /// Nothing was changed, and nothing is due.
+    /// There was nothing to do.
     Nothing {
         used: Use,
     },
     Done(Committed),
-    /// A store waits.
+    /// A store has to be waited for.
     Waiting(Pin<Box<dyn Future<Output = Committed> + Send>>),
 }
 
-/// What the response has to say about all sessions of one layer.
+/// What the response owes for all sessions of one layer.
 #[derive(Debug, Default)]
 pub(crate) struct Committed {
     pub(crate) cookies: Cookies,
@@ -41,15 +41,15 @@ pub(crate) struct Cookies(SmallVec<NewCookie>);
 #[derive(Debug)]
 struct NewCookie {
     value: HeaderValue,
-    /// Nothing is lost if it is not sent.
+    /// Whether nothing is lost if the cookie is not sent.
     is_refresh: bool,
 }
 
-/// Saves the sessions of one layer, and goes on after a failure: those whose stores never wait one
-/// after the other, and from the first that waits on side by side. Cookies and failures are in the
-/// order of the sessions.
+/// Saves the sessions of one layer, and goes on after a failure. Sessions whose stores never wait
+/// are saved one after the other. From the first that waits on, the rest are saved concurrently.
+/// Cookies and failures are in the order of the sessions.
 ///
-/// What to keep is asked only if there is something to commit.
+/// `keep` is asked only if there is something to commit.
 pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commit {
     let mut committed = Committed::default();
     let mut is_idle = true;
@@ -62,7 +62,7 @@ pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commi
                 committed.add(&handle, reply);
             }
             Now::Waits => {
-                // Those before it stay as they were committed.
+                // The sessions before this one are committed already.
                 let others = all.collect();
                 let rest = commit_rest(handle, others, keep(), committed);
                 return Commit::Waiting(Box::pin(rest));
@@ -78,7 +78,7 @@ pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commi
     }
 }
 
-/// Commits the first one that waits, and those behind it.
+/// Commits the first session that waits and those after it.
 async fn commit_rest(
     first: Handle,
     others: Vec<Handle>,
@@ -107,7 +107,7 @@ async fn commit_rest(
     committed
 }
 
-/// Commits one session; `Ok` if there was nothing to do.
+/// Commits one session. Returns `Ok` if there was nothing to do.
 async fn commit_one(handle: &Handle, keep: Keep) -> Result<Use, Result<Reply, Error>> {
     match handle.commit_now(|| keep) {
         Now::Nothing { used } => Ok(used),
@@ -116,7 +116,7 @@ async fn commit_one(handle: &Handle, keep: Keep) -> Result<Use, Result<Reply, Er
     }
 }
 
-/// What can be done for one session without waiting.
+/// How far one session can be committed without waiting.
 enum Now {
     Nothing { used: Use },
     Done(Result<Reply, Error>),
@@ -186,7 +186,7 @@ impl Cookies {
         self.0.is_empty()
     }
 
-    /// Leaves out what need not be sent.
+    /// Drops the cookies without which nothing is lost.
     pub(crate) fn drop_refreshes(&mut self) {
         self.0.retain(|cookie| !cookie.is_refresh);
     }

@@ -1,4 +1,4 @@
-//! Reading the records of several sessions by one call.
+//! Reading the records of several sessions in one call.
 
 use super::registry::Handle;
 use crate::{
@@ -7,14 +7,14 @@ use crate::{
     turn::{self, Anchor, Fetched},
 };
 
-/// Sessions whose records one store has.
+/// Sessions whose records are in one store.
 struct Group<'a> {
     first: &'a Handle,
     members: Vec<(usize, RecordKey)>,
 }
 
-/// Reads the records of those sessions that are not open yet and are in one store with others, each
-/// store once. What one of them alone asks its store for it reads itself.
+/// Reads the records of sessions that are not open yet and share a store, with one call for each
+/// store. A session that is alone in its store is left to read its own record.
 pub(crate) async fn fetch(handles: &[&Handle]) -> Vec<Option<Fetched>> {
     let mut groups = Vec::<Group<'_>>::new();
     for (at, handle) in handles.iter().enumerate() {

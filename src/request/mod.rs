@@ -1,4 +1,4 @@
-//! The sessions of one request, side by side: one cell each, empty until somebody asks for it.
+//! The sessions of one request. Each has a cell, which is empty until the session is used.
 
 mod commit;
 mod fetch;

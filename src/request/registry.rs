@@ -1,4 +1,4 @@
-//! Which sessions a request has.
+//! The registry of a request's sessions.
 
 use std::{
     fmt,
@@ -25,45 +25,45 @@ use crate::{
 pub(crate) struct Shared {
     pub(crate) sessions: Vec<Arc<Settings>>,
     pub(crate) clock: Clock,
-    /// Says whether a handler meant what it did, by its response.
+    /// Decides by the response whether the handler's changes are kept.
     pub(crate) keep_if: Option<Arc<KeepIf>>,
     pub(crate) allows_shared_caching: bool,
-    /// Of all services that the layer makes: axum has one make a service for each route.
+    /// Shared by all services that the layer makes. axum makes one for each route.
     pub(crate) report: Arc<Report>,
 }
 
 pub(crate) type KeepIf = dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync;
 
-/// What the sessions of one request share. Making it is the one allocation of an untouched request,
-/// beside the entry in the request's extensions.
+/// The sessions of one request and what they share. An untouched request allocates this and the
+/// entry in the request's extensions, and nothing else.
 #[derive(Debug)]
 pub(crate) struct Registry {
     shared: Arc<Shared>,
     pub(crate) exchange: Exchange,
-    /// The sessions of the layer around this one, if there is one.
+    /// The sessions of the next outer layer, if there is one.
     outer: OnceLock<Arc<Self>>,
-    /// The cell of whichever session the layer names is asked for first, and which one that is.
+    /// The cell of the configured session that is used first.
     first: Cell,
+    /// The index of that session.
     owner: AtomicUsize,
     more: OnceLock<Box<More>>,
 }
 
 const NOBODY: usize = usize::MAX;
 
-/// The counters of its `Arc` are two words more, and glibc serves what is larger than 1,032 bytes
-/// from its slow path.
+/// The counters of the `Arc` add two words, and glibc serves more than 1,032 bytes from a slow path.
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Registry>() <= 1_016);
 
-/// What few requests have.
+/// What few requests need.
 #[derive(Debug, Default)]
 struct More {
-    /// A place for each session that the layer names.
+    /// A place for each configured session.
     others: OnceLock<Box<[OnceLock<Cell>]>>,
     opened: Monitor<Vec<Arc<Opened>>>,
 }
 
-/// A session that the layer did not name.
+/// A session that was opened by its settings, and not configured in the layer.
 #[derive(Debug)]
 struct Opened {
     settings: Arc<Settings>,
@@ -84,7 +84,7 @@ enum At {
 }
 
 impl Shared {
-    /// For one session that has no layer.
+    /// For a session without a layer.
     pub(crate) fn of(settings: Arc<Settings>, clock: Clock) -> Self {
         Self {
             sessions: vec![settings],
@@ -116,7 +116,7 @@ impl Registry {
         cookies: impl IntoIterator<Item = &'a HeaderValue>,
         is_read_only: bool,
     ) -> Arc<Self> {
-        // Allocates first: what is large is made where it stays.
+        // `new_cyclic` allocates first, so that the large registry is built in place.
         let mut registry = Arc::new_cyclic(|_| Self {
             shared,
             exchange: Exchange::new(is_read_only),
@@ -141,14 +141,14 @@ impl Registry {
         &self.shared
     }
 
-    /// Says which layer is around this one, if there is one.
+    /// Sets the sessions of the next outer layer, if there is one.
     pub(crate) fn set_outer(&self, outer: Option<Arc<Self>>) {
         if let Some(outer) = outer {
             let _ = self.outer.set(outer);
         }
     }
 
-    /// The sessions of the layer around this one.
+    /// The sessions of the next outer layer.
     pub(crate) fn outer(&self) -> Option<&Arc<Self>> {
         self.outer.get()
     }
@@ -157,8 +157,8 @@ impl Registry {
         self.at(0)
     }
 
-    /// Of a session of the layer. Only `first`, which is 0, and what enumerates or finds sessions
-    /// in `shared.sessions` call it, and these never change: there is one of this number.
+    /// The handle of a configured session. `index` is 0, or comes from searching or enumerating
+    /// `shared.sessions`, which never change. So there always is a session with this index.
     fn at(self: &Arc<Self>, index: usize) -> Handle {
         Handle {
             registry: Arc::clone(self),
@@ -166,13 +166,13 @@ impl Registry {
         }
     }
 
-    /// The sessions the layer names, in its order.
+    /// The configured sessions, in the layer's order.
     pub(crate) fn configured(self: &Arc<Self>) -> impl Iterator<Item = Handle> {
         let all = 0..self.shared.sessions.len();
         all.map(|index| self.at(index))
     }
 
-    /// The sessions opened beside those, in the order of opening.
+    /// The other sessions, in the order of opening.
     pub(crate) fn opened(self: &Arc<Self>) -> Vec<Handle> {
         let handles = |opened: &[Arc<Opened>]| {
             opened
@@ -183,7 +183,7 @@ impl Registry {
         self.with_opened(handles).unwrap_or_default()
     }
 
-    /// The sessions that may have been used, in a fixed order. It allocates nothing.
+    /// The sessions that may have been used, in a fixed order. Allocates nothing.
     pub(crate) fn in_use(self: &Arc<Self>) -> impl Iterator<Item = Handle> {
         let others = self.more.get().and_then(|more| more.others.get());
         let has_cell = move |index: &usize| {
@@ -202,7 +202,7 @@ impl Registry {
         opened.map(|opened| self.handle(opened))
     }
 
-    /// The session of this name, if the layer names one or one was opened.
+    /// The configured or opened session of this name.
     pub(crate) fn named(self: &Arc<Self>, name: &str) -> Option<Handle> {
         let mut configured = self.shared.sessions.iter();
         if let Some(index) = configured.position(|settings| &*settings.name == name) {
@@ -213,7 +213,7 @@ impl Registry {
         opened.flatten().map(|opened| self.handle(opened))
     }
 
-    /// The opened session of this name, which is made if there is none.
+    /// The opened session of this name. Makes it if there is none.
     pub(crate) fn open(self: &Arc<Self>, settings: Settings) -> Handle {
         let more = self.more.get_or_init(Box::default);
         let opened = more.opened.with(|all| {
@@ -247,7 +247,7 @@ impl Registry {
             .map(|more| more.opened.with(|opened| look(opened)))
     }
 
-    /// Whether this layer has another session that a name would not tell from this one.
+    /// Whether this layer has a session whose name or cookie is the same.
     fn has(&self, settings: &Settings) -> bool {
         let is_opened = |opened: &[Arc<Opened>]| {
             opened
@@ -271,7 +271,7 @@ impl Registry {
         }
     }
 
-    /// Returns whose the first cell is then.
+    /// Takes the first cell unless another session has it. Returns the index of its owner.
     fn take_first(&self, index: usize) -> usize {
         let (success, failure) = (Ordering::SeqCst, Ordering::SeqCst);
         let took = self.owner.compare_exchange(NOBODY, index, success, failure);
@@ -283,7 +283,7 @@ impl Registry {
         let places = || self.shared.sessions.iter().map(|_| OnceLock::new());
         let others = &self.more.get_or_init(Box::default).others;
         let place = others.get_or_init(|| places().collect()).get(index);
-        let place = place.expect("`Registry::at` is called with the numbers of sessions");
+        let place = place.expect("`Registry::at` gets the index of a session");
         place.get_or_init(Cell::default)
     }
 }
@@ -297,7 +297,7 @@ impl Handle {
         match &self.at {
             At::Configured(index) => {
                 let settings = self.registry.shared.sessions.get(*index);
-                settings.expect("`Registry::at` is called with the numbers of sessions")
+                settings.expect("`Registry::at` gets the index of a session")
             }
             At::Opened(opened) => &opened.settings,
         }
@@ -309,8 +309,7 @@ impl Handle {
 
     /// # Errors
     ///
-    /// [`ErrorKind::NameTaken`] if a layer around this one has a session of this name, or of this
-    /// cookie.
+    /// [`ErrorKind::NameTaken`] if an outer layer has a session with this name or this cookie.
     pub(crate) fn check_name(&self) -> Result<(), Error> {
         self.registry
             .outer()

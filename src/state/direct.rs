@@ -3,7 +3,8 @@
 use super::{
     home::{Home, Place},
     plan::{When, Write},
-    request::{CookieDuty, State, View},
+    request::{CookieDuty, State},
+    view::View,
 };
 use crate::{
     clock::Timestamp,

@@ -4,12 +4,14 @@ use std::mem;
 
 use super::{
     change::Change,
+    cut_off::CutOff,
     enrolment::Enrolment,
     home::{Home, Place},
     lifetime::{Lifetime, Term},
     log::Log,
     plan::{Plan, Write},
-    request::{CookieDuty, CutOff, State, View},
+    request::{CookieDuty, State},
+    view::View,
 };
 use crate::{
     clock::Timestamp,

@@ -4,7 +4,8 @@ use super::{
     home::Home,
     lifetime::Lifetime,
     plan::When,
-    request::{CookieDuty, State, View},
+    request::{CookieDuty, State},
+    view::View,
 };
 use crate::{
     clock::Timestamp,

@@ -1,6 +1,7 @@
 //! What one request knows about one session. Nothing here waits, reads a clock or asks a store.
 
 mod change;
+mod cut_off;
 mod direct;
 mod enrolment;
 mod home;
@@ -9,10 +10,13 @@ mod life;
 mod lifetime;
 mod log;
 mod plan;
+mod request;
 mod value_key;
+mod view;
 
 pub(crate) use self::{
     change::{Change, Effect, RawFlash, Taken, TakenFlashes, Update},
+    cut_off::CutOff,
     enrolment::Enrolment,
     home::{Home, Place},
     job::{Draft, Job, Written},
@@ -20,10 +24,9 @@ pub(crate) use self::{
     lifetime::Lifetime,
     log::Log,
     plan::{When, Write},
-    request::{CookieDuty, CutOff, Source, State, Use, View},
+    request::{CookieDuty, Source, State, Use},
+    view::View,
 };
-
-mod request;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,8 @@ use super::{
     enrolment,
     home::{Home, Place},
     lifetime::{Lifetime, Term},
-    request::{CookieDuty, State, View},
+    request::{CookieDuty, State},
+    view::View,
 };
 use crate::{
     clock::Timestamp,

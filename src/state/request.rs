@@ -7,18 +7,19 @@ use std::{
 
 use super::{
     change::{Change, Effect, Taken, TakenValue},
+    cut_off::CutOff,
     home::Home,
     log::Log,
+    view::View,
 };
 use crate::{
     clock::Timestamp,
     config::Settings,
-    content::{Content, Persistence, WriteId, Writes},
+    content::{Content, Persistence, Writes},
     cookie::CookieAttributes,
     error::{Error, ErrorKind, Rejection},
     id::SessionId,
     key::KeyId,
-    report::Opening,
 };
 
 /// Empty until the session is used.
@@ -63,66 +64,6 @@ pub(crate) struct State {
     pub(crate) cut_off: Vec<CutOff>,
 }
 
-/// An opened session.
-#[derive(Debug)]
-pub(crate) struct View {
-    pub(crate) home: Home,
-    pub(crate) content: Content,
-    pub(crate) rejection: Option<Rejection>,
-}
-
-impl View {
-    /// What the opening found.
-    #[inline]
-    pub(crate) fn opening(&self) -> Opening {
-        match (self.rejection, &self.home) {
-            (Some(reason), _) => Opening::Refused(reason),
-            (None, Home::Nowhere) => Opening::New,
-            (None, _) => Opening::Found,
-        }
-    }
-}
-
-/// A save whose outcome in the store is unknown.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct CutOff {
-    pub(crate) write: WriteId,
-    /// The write that it was based on, if any.
-    pub(crate) base: Option<WriteId>,
-    /// The write is known to be done, whatever the record still says.
-    pub(crate) is_done: bool,
-    /// How many changes it carried, from the start of the log.
-    pub(crate) changes: usize,
-    pub(crate) at: Timestamp,
-}
-
-impl CutOff {
-    /// Whether the write is done, by the record's last writes or by earlier knowledge.
-    pub(crate) fn is_in(&self, writes: &Writes) -> bool {
-        self.is_done || writes.contain(self.write)
-    }
-
-    /// Whether the write may be done without a trace in the record. The record's last writes have
-    /// no gap, so this needs both the write and its base to be missing there.
-    pub(crate) fn is_unknown(&self, writes: &Writes, now: Timestamp) -> bool {
-        let is_above = self.base.is_some_and(|base| writes.contain(base));
-        !self.is_in(writes) && !is_above && !writes.would_have(self.at, now)
-    }
-
-    /// Settles cut-off saves whose outcome has become known. `above` returns the write on top of a
-    /// base, if it is known. A store takes one write per base: either this one, which is then done,
-    /// or another, and then this one is dropped.
-    pub(crate) fn settle(all: &mut Vec<Self>, above: impl Fn(WriteId) -> Option<WriteId>) {
-        all.retain_mut(|cut_off| match cut_off.base.and_then(&above) {
-            Some(above) => {
-                cut_off.is_done |= above == cut_off.write;
-                cut_off.is_done
-            }
-            None => true,
-        });
-    }
-}
-
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Source {
     /// In the request's cookie.
@@ -156,26 +97,6 @@ pub(crate) enum Use {
     Absent,
     /// The session exists, or that is unknown.
     There,
-}
-
-impl View {
-    pub(crate) fn new(now: Timestamp, rejection: Option<Rejection>) -> Self {
-        Self {
-            home: Home::Nowhere,
-            content: Content::new(now),
-            rejection,
-        }
-    }
-}
-
-impl View {
-    /// An empty session in place of one that was renewed or destroyed a moment ago.
-    pub(crate) fn marked(id: SessionId, reason: Rejection, now: Timestamp) -> Self {
-        Self {
-            home: Home::Marked(id),
-            ..Self::new(now, Some(reason))
-        }
-    }
 }
 
 impl State {

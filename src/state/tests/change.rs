@@ -1,4 +1,4 @@
-//! Each change: once, again, and on what others have left meanwhile.
+//! Each change, applied once, again, and to content that others have changed meanwhile.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use crate::{
     ErrorKind,
     content::{FlashId, Persistence},
     cookie::CookieAttributes,
-    state::{Source, Taken, TakenFlashes, change::TakenValue, request::CutOff},
+    state::{Source, Taken, TakenFlashes, change::TakenValue, cut_off::CutOff},
 };
 
 const ONE: FlashId = *b"flash  1";
 const TWO: FlashId = *b"flash  2";
 const THREE: FlashId = *b"flash  3";
 
-/// Values, messages (`!`), the subject (`@`; `+` before its roster has it), and the one it was
-/// before (`-`).
+/// Values, messages (`!`), the subject (`@`, and `+` until its roster has it), and the former
+/// subject (`-`).
 fn text(content: &Content) -> String {
     let frames = &content.frames;
     let values = frames
@@ -68,7 +68,7 @@ fn set(name: &str) -> Change {
     Change::SetSubject { name, note }
 }
 
-/// Counts what is there by one more.
+/// Adds one to the value.
 fn count() -> Change {
     Change::Update {
         key: "n".into(),
@@ -79,7 +79,7 @@ fn count() -> Change {
     }
 }
 
-/// A session of Ada's with one value and one message.
+/// Ada's session, with one value and one message.
 fn start() -> Content {
     let mut content = Content::new(NOW);
     content.frames.insert("a", b"1");
@@ -87,7 +87,7 @@ fn start() -> Content {
     apply(&mut [push(ONE, "hi")], content)
 }
 
-/// The same after other requests.
+/// The same session after other requests.
 fn meanwhile() -> Content {
     let mut content = start();
     content.subject = subject("bo", NOW);
@@ -130,7 +130,7 @@ fn each_change_on_old_and_new_content() {
     }
 }
 
-/// A message that another request has taken is no longer this one's.
+/// A message that another request has taken does not belong to this one.
 #[test]
 fn messages_are_taken_once() {
     let Change::TakeFlashes(taken) = take(&[ONE, TWO]) else {
@@ -180,7 +180,7 @@ fn a_listing_is_noted_where_there_is_a_subject() {
     assert!(content.subject.is_none());
 }
 
-/// Only what a roster may have is to be taken out of it.
+/// Only a subject that a roster may have must be withdrawn from it.
 #[test]
 fn a_subject_that_was_never_listed_leaves_no_roster() {
     let content = apply(&mut [set("ev"), set("mal")], Content::new(NOW));
@@ -231,7 +231,7 @@ fn take_value(key: &str) -> Change {
     Change::Take(taken_value(key))
 }
 
-/// Applied again it takes what is there then, which may be nothing.
+/// Applied again, it takes what is there by then, which may be nothing.
 #[test]
 fn a_value_is_taken_as_it_is_found() {
     let value = |change: &Change| match change {
@@ -271,7 +271,7 @@ fn a_value_that_is_given_up_stays() {
     }
 }
 
-/// Who waits for the save hears that nothing is theirs.
+/// A caller that waits for the save learns that it gets nothing.
 #[test]
 fn what_is_dropped_takes_nothing() {
     for reopens in [false, true] {
@@ -337,7 +337,7 @@ fn messages_are_put_back_in_their_place() {
     assert_eq!(text(&apply(&mut put_back, content)), "!hi !new @al");
 }
 
-/// How a save that was cut off counts the changes before is not disturbed.
+/// A cut-off save counts the changes before it, so their number must not change.
 #[test]
 fn what_may_be_saved_as_taken_is_put_back_by_another_change() {
     for cut_off in [false, true] {

@@ -1,9 +1,9 @@
-//! Saves that nothing but a record has a say in.
+//! Saves that concern nothing but the session's record.
 
 use super::{super::CutOff, *};
 use crate::state::When;
 
-/// What else has a say, and how a state gets it.
+/// Something else that a save may concern, and how a state gets it.
 type Row = (&'static str, fn(&mut State));
 
 fn changed(home: Home) -> State {
@@ -95,7 +95,7 @@ fn what_else_has_a_say_in_it_goes_the_way_of_all() {
     }
 }
 
-/// As any save does.
+/// As after any save.
 #[test]
 fn what_was_refused_before_is_over() {
     let mut state = changed(record());

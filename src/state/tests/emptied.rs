@@ -1,4 +1,4 @@
-//! A session of which nothing is left: its cookie and its record go.
+//! A session that is empty now: its cookie and its record are removed.
 
 use super::*;
 use crate::{
@@ -12,12 +12,12 @@ enum Left {
     Value,
     Message,
     Subject,
-    /// It was asked to last.
+    /// It was made persistent.
     Length,
     UntilBrowserCloses,
 }
 
-/// A session that a request has changed so that only this is left.
+/// A session that a request has changed so that only this remains.
 fn changed(home: Home, left: Left) -> State {
     let mut content = Content::new(NOW);
     match left {
@@ -87,7 +87,7 @@ fn take(state: &mut State, kept: Kept, when: When) -> Job {
     job.unwrap()
 }
 
-/// Nothing is to be moved to another name.
+/// There is nothing to move to a new ID.
 #[test]
 fn an_emptied_record_gets_no_new_name() {
     for (left, renews) in [(Left::Nothing, false), (Left::Value, true)] {
@@ -116,7 +116,7 @@ fn what_goes_has_no_bytes_and_keeps_its_name() {
     assert!(job.id == id() && job.created == NOW);
 }
 
-/// Also if the browser was to get a cookie.
+/// Even if the browser was to get a cookie.
 #[test]
 fn a_session_that_went_owes_the_removal_of_its_cookie() {
     for duty in [
@@ -140,7 +140,7 @@ fn a_session_that_went_owes_the_removal_of_its_cookie() {
     assert_eq!(state.duty, CookieDuty::Remove);
 }
 
-/// What is put in afterwards is a new session.
+/// What is stored afterwards makes a new session.
 #[test]
 fn a_session_that_went_can_begin_anew() {
     let mut state = changed(record(), Left::Nothing);

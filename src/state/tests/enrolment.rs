@@ -1,4 +1,4 @@
-//! What a save has to do with rosters.
+//! What a save changes in rosters.
 
 use super::*;
 use crate::{
@@ -70,7 +70,7 @@ fn a_subject_with_a_note_is_new() {
     assert!(!enrolment.is_new());
 }
 
-/// The roster is told once in the interval, so an entry has to last as much longer.
+/// The roster learns of use once per interval, so an entry must last longer by one interval.
 #[test]
 fn an_interval_is_a_tenth_and_at_most_an_hour() {
     const HOUR: u64 = 3_600;

@@ -1,9 +1,9 @@
-//! What a request can tell of a session's times.
+//! What a request can tell about a session's times.
 
 use super::*;
 use crate::content::Persistence;
 
-/// Made 500 seconds ago, and used 300 seconds ago.
+/// Created 500 seconds ago and used 300 seconds ago.
 fn used(home: Home) -> State {
     let mut content = content(10);
     content.created = before(500);
@@ -63,7 +63,7 @@ fn record_until(end: Timestamp) -> Home {
     home
 }
 
-/// A store that waits notes when it was written.
+/// A store that waits notes the time of each write.
 #[test]
 fn a_record_tells_when_it_was_written() {
     let mut home = record_used();
@@ -73,7 +73,7 @@ fn a_record_tells_when_it_was_written() {
     assert_eq!(last_used(&used(home)), Some(before(20)));
 }
 
-/// It is not before the session was made, nor after now, whatever the settings were.
+/// The last use is never before the session was created nor after now, whatever the settings.
 #[test]
 fn odd_times_are_bounded() {
     let early = used(record_until(after(1)));
@@ -82,7 +82,7 @@ fn odd_times_are_bounded() {
     assert_eq!(last_used(&late), Some(NOW));
 }
 
-/// What is asked for in this request says nothing of the time before it.
+/// A change in this request reveals nothing about earlier use.
 #[test]
 fn a_wish_is_no_earlier_use() {
     let mut state = used(record_used());

@@ -1,10 +1,10 @@
-//! When a session is over, and when that is written down again.
+//! When a session expires, and when a new expiry is stored.
 
 use super::*;
 use crate::{content::Persistence, state::Lifetime};
 
 const TENTH: u64 = IDLE / 10;
-/// The longest that a session can be asked to last.
+/// The longest lifetime that a session can ask for.
 const PERSIST: u64 = 30 * 86_400;
 
 fn lifetime() -> Lifetime {
@@ -56,7 +56,8 @@ fn a_session_from_before_a_backup_was_restored_is_over() {
     }
 }
 
-/// `Max-Age` is the idle timeout, unless that is shorter; the last end is 400 days off by default.
+/// `Max-Age` is the idle timeout unless it is configured shorter. By default a session ends after
+/// 400 days.
 #[test]
 fn max_age_slides_as_the_idle_timeout_does() {
     const MAX_AGE: u64 = 400 * 86_400;
@@ -142,8 +143,8 @@ fn a_tenth_of_the_idle_timeout_is_worth_a_write() {
     }
 }
 
-/// From half of the idle timeout on, or a tenth where a store tells whether the session is alive,
-/// and while that puts the end off.
+/// In the second half of the idle timeout, or after a tenth where a store knows whether the session
+/// is alive, as long as the expiry moves.
 #[test]
 fn a_session_in_a_cookie_is_seldom_sealed_again_for_a_read() {
     //   the cookie's age, and whether it is worth it in a cookie alone, and with a store
@@ -179,7 +180,7 @@ fn a_session_in_a_cookie_is_seldom_sealed_again_for_a_read() {
     }
 }
 
-/// A tenth of less than ten seconds is less than the clock can tell.
+/// A tenth of less than ten seconds is below the clock's resolution.
 #[test]
 fn a_short_timeout_is_refreshed_each_second() {
     for (idle, gained, is_worth) in [
@@ -235,7 +236,7 @@ fn kept_for(persistence: Persistence, max_age: Option<u64>) -> (Content, Setting
     (content, config.build().unwrap())
 }
 
-/// The browser of a session that is used drops no cookie before the last end.
+/// While its session is used, the browser drops no cookie before the absolute timeout.
 #[test]
 fn a_cookie_is_sent_again_ten_times_per_max_age() {
     let last = ABSOLUTE - 500;

@@ -1,5 +1,5 @@
-//! A request that comes with the name of a session that was renewed or destroyed a moment ago, and
-//! one that has lost a renewal to another.
+//! A request with the ID of a session that was renewed or destroyed a moment ago, and one that has
+//! lost a renewal to another.
 
 use super::*;
 use crate::{
@@ -20,7 +20,7 @@ fn marked() -> State {
     }
 }
 
-/// Does this to the session as a handler does.
+/// Changes the session as a handler does.
 fn with(mut state: State, mut change: Change) -> State {
     let content = &mut state.view.as_mut().unwrap().content;
     change.apply(content).unwrap();
@@ -54,7 +54,7 @@ fn a_marked_session_is_empty_and_says_why() {
     }
 }
 
-/// Only a request that renews gets a session, and only if it put something in.
+/// Only a request that renews gets a session, and only of values that it has stored itself.
 #[test]
 #[rustfmt::skip]
 fn a_request_with_a_marked_name_saves_nothing_but_a_login() {
@@ -89,7 +89,7 @@ fn a_request_with_a_marked_name_saves_nothing_but_a_login() {
     }
 }
 
-/// Neither the name of the session behind the mark nor that of the mark.
+/// Neither the ID of the session behind the mark nor that of the mark.
 #[test]
 fn a_login_with_a_marked_name_replaces_nobody() {
     for kept in [Kept::InCookies, Kept::InRecords] {
@@ -109,7 +109,7 @@ fn taken(state: &mut State, kept: Kept) -> Job {
     job.unwrap()
 }
 
-/// Of a session with a value, a subject, a length and a history.
+/// A session with a value, a subject, a persistence and a history.
 fn renewal(log: impl IntoIterator<Item = Change>) -> Job {
     let mut content = content(10);
     content.created = before(500);
@@ -122,7 +122,7 @@ fn renewal(log: impl IntoIterator<Item = Change>) -> Job {
     taken(&mut state, Kept::InRecords)
 }
 
-/// One name alone carries what was in the old record.
+/// Only the winner's ID carries on what the old record held.
 #[test]
 #[rustfmt::skip]
 fn the_loser_of_a_renewal_has_what_it_put_in_itself() {
@@ -160,7 +160,7 @@ fn the_loser_of_a_renewal_has_what_it_put_in_itself() {
     }
 }
 
-/// The values, and behind `@` the subject.
+/// The values, and the subject after `@`.
 fn text(content: &Content) -> String {
     let value = |key| std::str::from_utf8(content.frames.get(key).unwrap()).unwrap();
     let values = content.frames.keys();

@@ -1,5 +1,5 @@
-//! The decisions as tables. `NOW` is when a test plays; the default settings are an idle timeout of
-//! 1,000 seconds and an absolute one of 100,000.
+//! The decisions, as tables. Tests play at `NOW`. By default the idle timeout is 1,000 seconds and
+//! the absolute timeout 100,000.
 
 mod change;
 mod direct;
@@ -47,14 +47,14 @@ fn before(seconds: u64) -> Timestamp {
     Timestamp::from_secs(NOW.as_secs() - seconds)
 }
 
-/// Where sessions of one configuration are kept.
+/// Where the sessions of one configuration are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kept {
-    /// No store knows of them.
+    /// In cookies, unknown to any store.
     InCookiesAlone,
-    /// A store remembers which have ended.
+    /// In cookies. A store remembers which sessions have ended.
     InCookies,
-    /// In a cookie up to 100 bytes, and in a record from there on.
+    /// In a cookie below 100 bytes, otherwise in a record.
     Overflowing,
     InRecords,
 }
@@ -67,7 +67,7 @@ impl Kept {
         Self::InRecords,
     ];
 
-    /// A subject's sessions are listed in each of them but the first.
+    /// All kinds except the first list a subject's sessions.
     fn config(self) -> SessionConfig {
         let key = Key::from_bytes(b"a key of thirty-two bytes or so.").unwrap();
         let (idle, absolute) = (secs(IDLE), secs(ABSOLUTE));
@@ -110,7 +110,7 @@ fn cookie_of(id: SessionId, issued: Timestamp) -> Home {
     }
 }
 
-/// The plan of a session that its cookie saves.
+/// The plan to save a session by its cookie.
 fn plan_of_cookie(duty: CookieDuty) -> Plan {
     Plan {
         write: Write::Cookie { names: false },
@@ -137,7 +137,7 @@ fn record_of(id: SessionId, browser: Browser) -> Home {
     })
 }
 
-/// One value of so many bytes.
+/// One value of this length.
 fn content(value: usize) -> Content {
     let mut content = Content::new(NOW);
     content.frames.insert("k", &vec![b'1'; value]);
@@ -179,7 +179,7 @@ fn insert(key: &str, value: &str) -> Change {
     }
 }
 
-/// `"nothing"`, `"cookie"`, or which ID is known.
+/// `"nothing"`, `"cookie"`, or the known ID.
 fn source(state: &State) -> &'static str {
     named(&state.source)
 }

@@ -1,4 +1,4 @@
-//! What became of a save.
+//! The outcomes of a save.
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn other_record() -> Home {
     record_of(other_id(), Browser::Knows)
 }
 
-/// A renewal that is not done yet stays asked for.
+/// A renewal that is not done yet stays pending.
 #[test]
 #[rustfmt::skip]
 fn a_session_is_known_by_the_id_it_got() {
@@ -42,7 +42,8 @@ fn a_session_is_known_by_the_id_it_got() {
     }
 }
 
-/// It counts the cookies that brought a change, as that tells which of two is the later one.
+/// The revision counts the cookies that carried a change. It tells which of two cookies is the
+/// later one.
 #[test]
 #[rustfmt::skip]
 fn a_revision_counts_cookies() {
@@ -137,7 +138,7 @@ fn a_session_that_was_closed_meanwhile_stays_closed() {
     );
 }
 
-/// A session that is saved by its cookie keeps its name, unless it gets one.
+/// A session that is saved by its cookie keeps its ID, unless it gets a new one.
 #[test]
 fn a_cookie_keeps_its_name_or_gets_one() {
     for (was, new, is) in [

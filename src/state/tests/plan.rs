@@ -1,5 +1,4 @@
-//! What is to be done, for each combination of where a session is, what was done to it, and what it
-//! is time for.
+//! The plan for each combination of where a session is, how it was changed and what is due.
 
 use super::*;
 use crate::{
@@ -12,7 +11,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Where {
     Nowhere,
-    /// Where a session was that was renewed or destroyed a moment ago.
+    /// In place of a session that was renewed or destroyed a moment ago.
     Marked,
     Cookie,
     Record,
@@ -21,11 +20,11 @@ enum Where {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Done {
     Untouched,
-    /// A change that is in the log.
+    /// A change in the log.
     Logged,
-    /// One of a session that is never merged.
+    /// A change of a session that never merges.
     Unlogged,
-    /// One that the browser has to be told.
+    /// A change that needs a new cookie.
     Shown,
     Renewed,
 }
@@ -39,17 +38,17 @@ enum Room {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Time {
     Early,
-    /// A tenth of the idle timeout has passed since the end was written down.
+    /// A tenth of the idle timeout has passed since the expiry was stored.
     Tenth,
     /// A tenth of `Max-Age` has passed since the cookie was sent.
     MaxAge,
-    /// Half of the idle timeout has.
+    /// Half of the idle timeout has passed.
     Half,
-    /// Of a session in a roster, which has heard of it a tenth ago.
+    /// The session's roster learned of its use a tenth of the idle timeout ago.
     Roster,
-    /// The cookie that came is of a retired key.
+    /// The request's cookie has a retired key.
     RetiredKey,
-    /// The same, of a session in a roster.
+    /// The same, for a session in a roster.
     RetiredKeyOfListed,
 }
 
@@ -72,7 +71,7 @@ const TIME: [Time; 7] = [
     Time::RetiredKeyOfListed,
 ];
 
-/// What is written, and behind the colon what the response owes the browser then.
+/// What is written and, after the colon, what the response then owes the browser.
 #[rustfmt::skip]
 fn expected(row: Row, when: When) -> &'static str {
     use {Done::*, Room::*, Time::*, When::*, Where::*};
@@ -109,7 +108,7 @@ fn expected(row: Row, when: When) -> &'static str {
     }
 }
 
-/// Whether the browser needs another cookie of a session in a record.
+/// Whether the browser needs a new cookie for a session in a record.
 fn tells(time: Time) -> bool {
     use Time::*;
     matches!(time, MaxAge | RetiredKey | RetiredKeyOfListed)
@@ -224,7 +223,7 @@ fn arrange(row: Row) -> (State, Settings) {
     (state, config.build().unwrap())
 }
 
-/// Each condition that a session can be in.
+/// Every condition that a session can be in.
 fn conditions() -> Vec<Row> {
     let mut all = Vec::new();
     for kept in Kept::ALL {
@@ -309,7 +308,7 @@ fn a_duty_does_not_rest_even_unopened() {
     }
 }
 
-/// What is due is due for a session that is used.
+/// Time makes something due only for a session that is used.
 #[test]
 fn a_session_that_was_only_loaded_rests() {
     for row in conditions() {
@@ -342,7 +341,7 @@ fn what_is_not_open_or_new_and_empty_has_no_plan() {
     }
 }
 
-/// The browser has to be told, and the roster as well.
+/// The browser needs a new cookie, and the roster must learn of the change.
 #[test]
 fn a_session_that_is_to_last_longer_is_listed_longer() {
     let persists = || Change::Persist(Persistence::UntilBrowserCloses);

@@ -1,12 +1,12 @@
-//! What a request does to a session's state between one save and the next.
+//! How a request changes a session's state between two saves.
 
 use super::*;
 use crate::{
     ErrorKind, content::Persistence, cookie::CookieAttributes, error::Rejection, key::KeyState,
-    state::request::CutOff,
+    state::cut_off::CutOff,
 };
 
-/// A state in which everything is set.
+/// A state in which every field is set.
 fn busy() -> State {
     let mut content = content(10);
     content.attributes = Some(Box::new(CookieAttributes::default().path("/shop")));
@@ -103,7 +103,7 @@ fn a_change_is_noted_in_the_log_or_beside_it() {
     assert!(unlogged.log.is_empty() && unlogged.is_changed_unlogged);
 }
 
-/// What is not open may have been asked to last before, so the question stays.
+/// The persistence of a session that is not open is unknown, so the change stays.
 #[test]
 fn the_same_persistence_again_is_no_change() {
     let until_close = Persistence::UntilBrowserCloses;
@@ -364,7 +364,7 @@ fn a_late_session_has_ended_or_never_was() {
     }
 }
 
-/// Only a response can put off the end of a session in a cookie.
+/// Only a response can restart the timeout of a session in a cookie.
 #[test]
 fn a_touch_is_a_use_and_reaches_a_session_that_is_there() {
     for (home, is_closed, expected) in [

@@ -1,9 +1,9 @@
-//! What a save takes along.
+//! What a save takes out of the state.
 
 use super::*;
 use crate::{
     content::{Stored, WriteId, Writes, decode_record},
-    state::{Job, When, request::CutOff},
+    state::{Job, When, cut_off::CutOff},
 };
 
 const WRITE: WriteId = *b"a write.";
@@ -55,7 +55,7 @@ fn a_session_that_is_not_open_takes_nothing() {
     assert_eq!(state.log.len(), 1, "it stays where it was");
 }
 
-/// Whether the record's bytes are made, and what the browser knows of it then.
+/// Whether the record's bytes are made, and whether the browser knows the record then.
 #[test]
 fn bytes_are_made_for_what_writes_them() {
     use Browser::*;
@@ -103,7 +103,7 @@ fn bytes_are_made_for_what_writes_them() {
     }
 }
 
-/// A session in a record or a cookie keeps its name, or gets the one that was made for it.
+/// A session in a record or a cookie keeps its ID, or gets the new one.
 #[test]
 fn a_save_knows_both_names() {
     let renewed = |home| {
@@ -125,7 +125,7 @@ fn a_save_knows_both_names() {
     }
 }
 
-/// The request has come with the record's ID.
+/// The request came with the record's ID.
 #[test]
 fn who_comes_for_the_record_is_remembered() {
     let mut home = record_of(id(), Browser::NeverHeard);
@@ -157,7 +157,7 @@ fn a_listing_is_a_change_of_the_record() {
     }
 }
 
-/// See `Rosters::open`: a roster of a revoked key counts as missing.
+/// See `Rosters::open`: a roster with a revoked key counts as missing.
 #[test]
 fn a_roster_is_sealed_anew_when_the_cookie_is() {
     let settings = Kept::InCookies.settings();
@@ -189,7 +189,7 @@ fn a_draft_says_when_it_is_over_and_where_it_fits() {
     }
 }
 
-/// A record's last writes, the last one last.
+/// A record's last writes, oldest first.
 fn writes(numbers: &[u8]) -> Writes {
     let mut writes = Writes::default();
     for number in numbers {
@@ -198,7 +198,7 @@ fn writes(numbers: &[u8]) -> Writes {
     writes
 }
 
-/// The store has done a save that was cut off, or has not.
+/// The store has done a cut-off save, or has not.
 #[test]
 fn what_a_save_has_carried_is_not_done_again() {
     let count = |name: &str| Change::Update {
@@ -244,8 +244,8 @@ fn what_a_save_has_carried_is_not_done_again() {
     }
 }
 
-/// Loads find one after the other what has come to be. The first save carried one change, the
-/// second two, the third three.
+/// Loads find the writes done one by one. The first save carried one change, the second two, the
+/// third three.
 #[test]
 fn what_a_load_finds_is_not_saved_again() {
     let rows: [(&[&[u8]], usize); 8] = [
@@ -278,8 +278,8 @@ fn what_a_load_finds_is_not_saved_again() {
     }
 }
 
-/// A save that was cut off may have come to be, and been pushed out by others: nobody can tell, so
-/// nothing is done again.
+/// A cut-off save may be done and its write pushed out by others. Nobody can tell, so nothing is
+/// done again.
 #[test]
 fn a_save_that_nobody_can_tell_of_is_not_done_again() {
     let others = [9, 8, 7, 6, 5, 4, 3, 12];
@@ -321,7 +321,7 @@ fn a_save_that_nobody_can_tell_of_is_not_done_again() {
     }
 }
 
-/// A record's writes are those of its name: they go on with an update, and begin with a new record.
+/// A record's writes belong to its ID: an update adds to them, and a new record starts without any.
 #[test]
 fn a_record_keeps_the_writes_of_its_name() {
     let of = |writes| {

@@ -1,4 +1,4 @@
-//! What a save does to the session's end.
+//! How a save moves a session's expiry.
 
 use super::*;
 use crate::{
@@ -113,7 +113,7 @@ fn a_request_counts_unless_it_began_the_session_or_says_otherwise() {
     }
 }
 
-/// What would be due for a request that counts.
+/// What would be due for a request that counts as use.
 #[test]
 fn nothing_is_due_for_a_request_that_does_not_count() {
     for kept in Kept::ALL {
@@ -136,7 +136,7 @@ fn nothing_is_due_for_a_request_that_does_not_count() {
     }
 }
 
-/// A new cookie is of a new key, and the roster goes along.
+/// A new cookie has a new key, and the roster follows.
 #[test]
 fn a_change_in_such_a_request_takes_the_roster_along_to_a_new_key() {
     for (home, kept, lists) in [
@@ -171,7 +171,7 @@ fn a_session_has_begun_when_its_request_has_saved_it() {
     }
 }
 
-/// An end that stays takes along from when the cookie counts.
+/// An expiry that stays keeps the cookie's time of issue.
 #[test]
 fn a_cookie_whose_end_stays_counts_from_where_it_did() {
     for (term, issued, expires) in [

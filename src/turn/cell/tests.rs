@@ -1,4 +1,4 @@
-//! What one thread sees of what another does.
+//! What one thread sees of another's operation.
 
 use std::{
     sync::mpsc,
@@ -9,10 +9,10 @@ use std::{
 
 use super::*;
 
-/// Ends a hang; nothing depends on how long it is.
+/// Bounds a hang. Nothing depends on its length.
 const HANG: Duration = Duration::from_secs(30);
 
-/// Otherwise a response that is just committed would miss what a save has taken from the state.
+/// Otherwise a response committed at that moment would miss what the save has taken from the state.
 #[test]
 fn an_operation_that_begins_before_the_state_is_entered_is_under_way() {
     let cell = &Cell::default();

@@ -1,4 +1,4 @@
-//! Which of several sessions counts, as tables of what was found.
+//! Which of several sessions counts, as tables.
 
 use super::*;
 use crate::{
@@ -16,7 +16,7 @@ fn id(number: u8) -> SessionId {
     SessionId::of_token(&[number; 16])
 }
 
-/// A session in a cookie of this revision, issued at that second, with this value.
+/// A session in a cookie with this revision, second of issue and value.
 fn cookie(revision: u32, issued: u64, value: &str) -> View {
     let mut content = Content::new(NOW);
     content.frames.insert("k", value.as_bytes());
@@ -66,7 +66,8 @@ fn value(view: &View) -> &str {
     std::str::from_utf8(view.content.frames.get("k").unwrap()).unwrap()
 }
 
-/// The higher revision, then the later issue; of two that are equal and differ, none.
+/// The higher revision counts, then the later issue. If both are equal and the values differ,
+/// neither does.
 #[test]
 #[rustfmt::skip]
 fn of_two_cookies_of_one_session_the_later_counts() {
@@ -113,7 +114,7 @@ fn a_session_may_come_in_a_cookie_and_by_reference() {
     }
 }
 
-/// Two that live are none, and one that lives is not kept out by the dead.
+/// Two live sessions count as none. Dead ones do not lock out a live one.
 #[test]
 #[rustfmt::skip]
 fn the_one_that_lives_counts() {
@@ -166,7 +167,7 @@ fn the_one_that_lives_counts() {
     }
 }
 
-/// A cookie of an older key or of other attributes is to be sent again.
+/// A cookie with an older key or with other attributes is sent again.
 #[test]
 fn a_cookie_tells_whether_it_is_outdated() {
     let config = SessionConfig::new("sid", MemoryStore::new(), Keys::generate().unwrap());

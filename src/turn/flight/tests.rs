@@ -1,4 +1,4 @@
-//! Who drives an operation, whom it wakes, and what is left of it when nobody waits.
+//! Who drives an operation, whom it wakes, and what remains of it when nobody waits.
 
 mod caller;
 mod schedules;
@@ -8,7 +8,7 @@ use std::{sync::mpsc, thread, time::Duration};
 use self::caller::{Caller, Gate, done, gated, panicking, poll_caught};
 use super::*;
 
-/// Ends a hang; nothing depends on how long it is.
+/// Bounds a hang. Nothing depends on its length.
 const HANG: Duration = Duration::from_secs(30);
 
 #[test]
@@ -136,7 +136,7 @@ fn all_who_wait_are_woken_each_time() {
     assert_eq!((first.bell.rings(), rings), (1, vec![2, 1, 1]));
 }
 
-/// Its own caller unwinds, as it would without others.
+/// The owner unwinds, as it would without other callers.
 #[test]
 fn a_panic_is_its_callers() {
     let flights = Arc::default();
@@ -164,7 +164,7 @@ fn a_panic_is_not_of_a_caller_who_helps() {
     assert_eq!(done(&flights, 3).poll(), Some(Ok(3)));
 }
 
-/// Nobody else would tell those who wait.
+/// Nobody else would wake the callers that wait.
 #[test]
 fn a_panic_wakes_those_who_wait() {
     let flights: Arc<Flights> = Arc::default();
@@ -205,8 +205,8 @@ fn an_operation_that_waits_for_its_own_turn_gets_an_error() {
     assert_eq!(done(&flights, 2).poll(), Some(Ok(2)));
 }
 
-/// An operation that is done in the poll `ends_in`, and tells when poll `held_in` has begun and waits
-/// in it for a word.
+/// An operation that ends in its poll `ends_in`. When poll `held_in` has begun, it reports that and
+/// waits for permission to go on.
 fn held(
     held_in: usize,
     ends_in: usize,
@@ -232,8 +232,8 @@ fn held(
     (operation, entered, leave)
 }
 
-/// One that finds the operation being polled on another thread is woken when that poll is over,
-/// even if the operation wakes nobody.
+/// A caller that finds the operation polled on another thread is woken after that poll, even if the
+/// operation wakes nobody.
 #[test]
 fn who_finds_it_being_polled_is_woken_afterwards() {
     for ends in [false, true] {
@@ -253,8 +253,8 @@ fn who_finds_it_being_polled_is_woken_afterwards() {
     }
 }
 
-/// The first poll is nobody's but its caller's: others come when it is over, and then one of them
-/// may have to go on with the operation.
+/// Only the owner makes the first poll. Others come when it is over, and one of them may have to
+/// drive the operation then.
 #[test]
 fn who_comes_during_the_first_poll_is_woken_afterwards() {
     for ends in [false, true] {
@@ -301,7 +301,7 @@ fn a_panic_in_the_first_poll_wakes_those_who_came_meanwhile() {
     assert_eq!(second.poll(), Some(Ok(2)));
 }
 
-/// What it has taken goes back when it is dropped, and the next operation needs that.
+/// What the operation has taken goes back when it is dropped. The next operation needs it.
 #[test]
 fn the_next_operation_waits_for_one_that_is_dropped() {
     struct Slow(mpsc::Sender<()>, Mutex<mpsc::Receiver<()>>);
@@ -331,7 +331,7 @@ fn the_next_operation_waits_for_one_that_is_dropped() {
     assert_eq!(second.poll(), Some(Ok(2)));
 }
 
-/// A store sets timers of its own in the runtime that polls it.
+/// A store sets its timers in the runtime that polls it.
 #[test]
 fn timers_are_of_the_runtime_that_began() {
     let own = runtime();

@@ -1,4 +1,4 @@
-//! What the cookies of one name amount to, as tables of what came.
+//! What the cookies under one name amount to, as tables.
 
 use base64_simd::URL_SAFE_NO_PAD;
 use http::HeaderValue;
@@ -13,7 +13,7 @@ use crate::{
 
 const CREATED: Timestamp = Timestamp::from_secs(1_799_996_400);
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
-/// Of the attributes that a cookie of a reference has.
+/// The attributes tag in a cookie with a reference.
 const TAG: AttributesTag = *b"@;";
 
 fn key(byte: u8) -> Key {
@@ -21,7 +21,7 @@ fn key(byte: u8) -> Key {
     Key::from_bytes(&secret).unwrap()
 }
 
-/// Sessions that are in a cookie or, if they have outgrown it, in a record.
+/// A session that is in a cookie or, once it has outgrown it, in a record.
 fn settings() -> Settings {
     let keys = Keys::new(key(1));
     keys.add(key(2), KeyState::Retired).unwrap();
@@ -34,8 +34,8 @@ fn settings_of(keys: Keys) -> Settings {
     config.build().unwrap()
 }
 
-/// A cookie's value: a session (`t`) or a reference to one (`r`), the session's number, and behind
-/// it what is special.
+/// A cookie's value: a session (`t`) or a reference to one (`r`), the session's number, then
+/// modifiers.
 ///
 /// | | |
 /// |---|---|
@@ -44,10 +44,10 @@ fn settings_of(keys: Keys) -> Settings {
 /// | `?` | of an unknown key |
 /// | `!` | changed |
 /// | `<`, `>` | expired, of the future |
-/// | `.` | refers to what is no ID |
+/// | `.` | refers to an invalid ID |
 /// | `+` | of a later release |
 ///
-/// `x` is no token at all.
+/// `x` is not a token.
 fn value(word: &str) -> String {
     let (kind, rest) = word.split_at(1);
     if kind == "x" {
@@ -110,7 +110,7 @@ fn cookies(words: &str) -> RequestCookies {
     field(words.split_whitespace().map(value))
 }
 
-/// All in one field, which keeps their order.
+/// All cookies in one field, which keeps their order.
 fn field(values: impl Iterator<Item = String>) -> RequestCookies {
     let pairs: Vec<_> = values.map(|value| format!("sid={value}")).collect();
     let mut cookies = RequestCookies::new();
@@ -136,7 +136,7 @@ fn described(presented: &Presented) -> String {
     }
 }
 
-/// As in [`value`], with the key of a retired one behind it.
+/// As [`value`], followed by the key of a retired cookie.
 fn name(candidate: &Accepted) -> String {
     let (stamp, kind, id) = match &candidate.payload {
         Payload::Values(stamp, _) => (stamp, "t", stamp.token_id.unwrap().to_vec()),
@@ -230,7 +230,7 @@ fn the_same_cookie_twice_is_one() {
     assert_eq!(described(&found), "t1");
 }
 
-/// Nobody may keep others from logging out by planting cookies, so each session counts.
+/// Planted cookies must not prevent a logout, so every session counts.
 #[test]
 #[rustfmt::skip]
 fn all_valid_sessions_are_there_to_be_ended() {
@@ -256,15 +256,15 @@ fn all_valid_sessions_are_there_to_be_ended() {
     }
 }
 
-/// So many good ones behind so many bad ones.
+/// `good` valid cookies after `bad` invalid ones.
 fn flood(good: u8, bad: u8) -> RequestCookies {
     let good = (0..good).map(|number| value_of(number, "t", ""));
     let bad = (0..bad).map(|number| format!("bad{number}"));
     field(bad.chain(good))
 }
 
-/// A logout ends those that hold, however many others came; beyond so many it says that there are
-/// more.
+/// A logout ends every valid session, however many others came. Beyond the limit it reports that
+/// there are more.
 #[test]
 fn a_logout_ends_up_to_64_sessions() {
     //   good bad  ends  there are more
@@ -293,7 +293,7 @@ fn a_logout_ends_up_to_64_sessions() {
     }
 }
 
-/// Opening a session looks at no more.
+/// Opening a session tries no more than the limit.
 #[test]
 fn a_session_is_looked_for_in_64_cookies() {
     //   good bad
@@ -312,7 +312,7 @@ fn a_session_is_looked_for_in_64_cookies() {
     }
 }
 
-/// Of a session that is always in a record.
+/// For a session that is always in a record.
 #[test]
 fn a_session_in_a_store_has_references_alone() {
     let config = SessionConfig::new("sid", MemoryStore::new(), key(1)).cookie_name("sid");
