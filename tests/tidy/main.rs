@@ -169,6 +169,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
         "state",
         &[
             "home",
+            "view",
+            "cut_off",
             "lifetime",
             "value_key",
             "change",
@@ -212,7 +214,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "flight",
             "exchange",
             "cell",
-            "applied",
+            "rebase",
             "presented",
             "contenders",
             "look",
