@@ -1,4 +1,4 @@
-//! A browser that sends the cookies that it got last.
+//! A browser that sends the cookies it last received.
 
 use bytes::Bytes;
 
@@ -18,7 +18,7 @@ impl Browser {
         self.0.is_empty()
     }
 
-    /// Takes what a response sets.
+    /// Applies the `Set-Cookie` fields of a response.
     pub fn keep(&mut self, cookies: Vec<String>) {
         for cookie in cookies {
             let pair = cookie
@@ -42,7 +42,7 @@ impl Browser {
             .join("; ")
     }
 
-    /// With another character in the middle of each value.
+    /// The browser with one character changed in the middle of each value.
     #[must_use]
     pub fn altered(mut self) -> Self {
         for (_, value) in &mut self.0 {

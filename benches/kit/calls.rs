@@ -1,6 +1,6 @@
-//! The filesystem store's system calls by hand, in its order and on its files, with nothing around
-//! them: what is read is not looked at. One is left out, a look at the scheduler's statistics that
-//! the store takes twice in a millisecond at most.
+//! The filesystem store's system calls by hand, in the same order, on the same files and with
+//! nothing around them: no data is examined. One call is missing, the read of the scheduler's
+//! statistics, which the store makes at most twice a millisecond.
 
 use std::{io, os::fd::OwnedFd, path::Path};
 
@@ -14,31 +14,31 @@ use silverback::store::RecordKey;
 /// The two slots of a small record.
 const FILE: usize = 2 * SLOT;
 const SLOT: usize = 2_048;
-/// What the store writes before the data.
+/// Bytes that the store writes before the data.
 const HEADER: usize = 96;
-/// As many files as the store keeps open unless told otherwise.
+/// The number of files that the store keeps open by default.
 const KEPT: usize = 128;
 
-/// A folder with records of one length.
+/// A folder of records that all have the same length.
 pub struct Calls {
     root: OwnedFd,
-    /// What an update writes.
+    /// Bytes that an update writes.
     len: usize,
-    /// Each record has one place, so that nobody has to search.
+    /// Each record has a fixed place, so no call searches.
     kept: Vec<Option<Kept>>,
 }
 
 struct Kept {
     key: RecordKey,
     file: OwnedFd,
-    /// Who opened it, as a child shares open files.
+    /// The process that opened the file. A child shares its parent's open files.
     process: u32,
-    /// Where the next update goes.
+    /// Offset of the next update.
     offset: u64,
 }
 
 impl Calls {
-    /// The records have so many bytes of data.
+    /// Opens a folder whose records hold `len` bytes of data.
     pub fn open(folder: &Path, len: usize) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self {
@@ -57,7 +57,7 @@ impl Calls {
         Ok(())
     }
 
-    /// Locks the record, and writes what is in its first slot into either slot in turn.
+    /// Locks the record and writes its first slot into the two slots alternately.
     pub fn update(&mut self, key: &RecordKey) -> io::Result<()> {
         draw::<16>()?;
         let mut kept = match self.take(key) {
@@ -76,7 +76,7 @@ impl Calls {
         Ok(())
     }
 
-    /// A request that loads the record and changes it; its write has an id.
+    /// The calls of a request that loads the record and changes it. Its write draws an id.
     pub fn cycle(&mut self, key: &RecordKey) -> io::Result<()> {
         self.load(key)?;
         draw::<8>()?;
@@ -88,7 +88,7 @@ impl Calls {
         place.take_if(|kept| kept.key == *key)
     }
 
-    /// Closes the file that had the place.
+    /// Keeps the file open and closes the one that had its place.
     fn keep(&mut self, kept: Kept) {
         if let Some(place) = self.kept.get_mut(place_of(&kept.key)) {
             *place = Some(kept);
@@ -104,7 +104,7 @@ impl Calls {
         Ok(Kept {
             key: *key,
             file: match open(resolve | ResolveFlags::CACHED) {
-                // It takes a look at the disk.
+                // The path is not cached, so the kernel has to read the disk.
                 Err(Errno::AGAIN) => open(resolve)?,
                 opened => opened?,
             },
@@ -115,7 +115,7 @@ impl Calls {
 }
 
 impl Kept {
-    /// Asks for all but the times, as the store does since Linux 6.13.
+    /// Asks for everything but the times, as the store does since Linux 6.13.
     fn look(&self) -> io::Result<()> {
         let wanted = StatxFlags::TYPE
             | StatxFlags::MODE
@@ -150,7 +150,7 @@ fn place_of(key: &RecordKey) -> usize {
     usize::from(*last) % KEPT
 }
 
-/// `<shard>/<name>`, without the formatter's detours.
+/// `<shard>/<name>`, without the cost of the formatter.
 pub fn path_of(key: &RecordKey) -> [u8; 67] {
     let digits = key
         .as_bytes()

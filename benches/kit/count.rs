@@ -1,10 +1,10 @@
 //! Instructions and allocations of a request, counted one by one.
 //!
-//! A program runs itself and steps through that process from one mark to the next (`ptrace`). So it
-//! counts what the processor does, its cryptography included, which the emulated one of valgrind
-//! has not. A string instruction that moves many bytes counts once for each repetition. An
-//! allocation is a call of the C library's allocator. Only the thread that makes the marks is
-//! stepped through; what others do for it is not counted.
+//! A program starts itself again and single-steps that process from one mark to the next
+//! (`ptrace`). So it counts what the real processor executes, including its instructions for
+//! cryptography, which valgrind's emulated processor lacks. A string instruction that moves many
+//! bytes counts once per repetition. An allocation is a call of the C library's allocator. Only the
+//! thread that makes the marks is stepped through; work of other threads is not counted.
 
 use std::{
     collections::HashMap,
@@ -26,7 +26,7 @@ use nix::{
 
 use crate::time::median;
 
-/// Of one request.
+/// The counts of one request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     pub instructions: f64,
@@ -44,20 +44,20 @@ impl std::ops::Sub for Counts {
     }
 }
 
-/// What was executed between two marks. What a mark itself takes is the same everywhere, and goes
-/// when the bare service is subtracted.
+/// The instructions executed between two marks. A mark itself always takes the same number, which
+/// cancels out when the bare service is subtracted.
 #[derive(Debug, Default)]
 pub struct Steps {
     pub allocations: u64,
-    /// In their order.
+    /// In order of execution.
     pub all: Vec<Step>,
 }
 
-/// One instruction that is executed.
+/// One executed instruction.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
     pub address: u64,
-    /// Where the stack ends.
+    /// The stack pointer.
     pub stack: u64,
 }
 
@@ -72,12 +72,13 @@ impl Steps {
     }
 }
 
-/// So many instructions take long to step through.
+/// A request of more instructions takes long to step through.
 const LONG: usize = 100_000;
-/// How many functions of the C library allocate.
+/// The number of the C library's functions that allocate.
 const ALLOCATORS: usize = 4;
 
-/// Lets the parent step through this process: from now on it stops at each mark that `work` makes.
+/// Lets the parent step through this process, which from now on stops at each mark that `work`
+/// makes.
 pub fn traced(work: impl FnOnce(&dyn Fn())) -> io::Result<()> {
     let allocators: [*const (); ALLOCATORS + 1] = [
         libc::malloc as _,
@@ -101,16 +102,16 @@ pub fn traced(work: impl FnOnce(&dyn Fn())) -> io::Result<()> {
 pub struct Stepped {
     child: Child,
     pid: Pid,
-    /// Those that allocate, and the one that frees.
+    /// The addresses of the functions that allocate, then of the one that frees.
     allocators: Vec<u64>,
-    /// The processors of this process, before it shared one with that.
+    /// The processors this process could use before it was pinned to one.
     processors: CpuSet,
 }
 
 impl Stepped {
-    /// Runs this program with arguments that lead it to [`traced`].
+    /// Starts this program with arguments that make it call [`traced`].
     pub fn start(arguments: &[&str]) -> io::Result<Self> {
-        // A step is much faster if nobody has to wake another processor.
+        // On one processor a step is much faster, as it wakes no other.
         let processors = sched_getaffinity(Pid::this())?;
         let mut one = CpuSet::new();
         let first = (0..CpuSet::count()).find(|&number| processors.is_set(number).unwrap_or(false));
@@ -136,8 +137,8 @@ impl Stepped {
         })
     }
 
-    /// The median of so many requests. Of long ones the first is enough: what differs from one to
-    /// the next is no part of them that would show.
+    /// The median counts of this many requests. Of long requests only the first is counted: the
+    /// differences between them are too small to show.
     pub fn median(&self, requests: u32) -> io::Result<Counts> {
         let mut steps = vec![self.next()?];
         for _ in 1..requests {
@@ -156,7 +157,7 @@ impl Stepped {
         })
     }
 
-    /// Lets it run from the next mark to the one after it.
+    /// Lets the process run freely from the next mark to the one after it.
     fn skip(&self) -> io::Result<()> {
         for _ in 0..2 {
             self.wait_for_mark()?;
@@ -172,7 +173,7 @@ impl Stepped {
         }
     }
 
-    /// Steps from the next mark to the one after it.
+    /// Steps through the process from the next mark to the one after it.
     pub fn next(&self) -> io::Result<Steps> {
         self.wait_for_mark()?;
         let mut steps = Steps::default();
@@ -192,17 +193,17 @@ impl Stepped {
         Ok(steps)
     }
 
-    /// Whether a function of the C library's allocator is at this address.
+    /// Returns whether a function of the C library's allocator begins at this address.
     pub fn is_allocator(&self, address: u64) -> bool {
         self.allocators.contains(&address)
     }
 
-    /// What is where in the memory of the process, as the kernel tells it.
+    /// The kernel's map of the memory of the process.
     pub fn maps(&self) -> io::Result<String> {
         fs::read_to_string(format!("/proc/{}/maps", self.pid))
     }
 
-    /// Waits for its end.
+    /// Waits for the process to exit.
     pub fn finish(mut self) -> io::Result<()> {
         let status = self.child.wait()?;
         if status.success() {
@@ -215,7 +216,7 @@ impl Stepped {
 
 impl Drop for Stepped {
     fn drop(&mut self) {
-        // If it is over already, there is nothing to kill.
+        // The process may have exited, so `kill` may fail.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = sched_setaffinity(Pid::this(), &self.processors);

@@ -1,4 +1,4 @@
-//! A service that is called directly, whatever its framework's types are.
+//! A service of any framework, called directly.
 
 use std::{
     convert::Infallible,
@@ -18,24 +18,24 @@ use tower::Service;
 
 use crate::time::{process_time, thread_time};
 
-/// What answers requests, of any framework.
+/// A service of any framework that answers requests with this `Cookie` field.
 pub trait Endpoint {
-    /// Answers one request and gives its `Set-Cookie` fields.
+    /// Answers one request and returns the response's `Set-Cookie` fields.
     fn visit(&mut self, field: Option<&Bytes>) -> Vec<String>;
 
-    /// Answers so many requests.
+    /// Answers `calls` requests.
     fn warm_up(&mut self, field: Option<&Bytes>, calls: u32);
 
-    /// Answers so many requests, and calls what is given before and after each. The request is made
-    /// before, and the response dropped within.
+    /// Answers `calls` requests and calls `mark` before and after each. The request is made before
+    /// the first mark; the response is dropped before the second.
     fn answer(&mut self, field: Option<&Bytes>, calls: u32, mark: &dyn Fn());
 
-    /// Nanoseconds of CPU time for each of so many requests, made before: of this thread, and of
-    /// the whole process where other threads may work for it.
+    /// Nanoseconds of CPU time for each of `calls` requests, which are made beforehand. The time is
+    /// that of this thread, or of the whole process if other threads may work for it.
     fn time(&mut self, field: Option<&Bytes>, calls: u32) -> f64;
 }
 
-/// A framework's way to ask a service.
+/// How a framework calls a service.
 pub trait Exchange {
     type Request;
     type Response;
@@ -44,19 +44,19 @@ pub trait Exchange {
     fn call(&mut self, request: Self::Request) -> Self::Response;
     fn set_cookies(response: &Self::Response) -> Vec<String>;
 
-    /// The CPU time of all that works for a request.
+    /// The CPU time so far of all threads that work for a request.
     fn clock(&self) -> Duration {
         thread_time()
     }
 }
 
-/// What drives a service's future.
+/// A driver of a service's future.
 pub trait Drive {
     fn drive<F: Future>(&self, future: F) -> F::Output;
     fn clock(&self) -> Duration;
 }
 
-/// For those that do not wait: no runtime.
+/// Drives futures that never wait, without a runtime.
 #[derive(Clone, Copy, Debug)]
 pub struct Now;
 
@@ -70,7 +70,7 @@ impl Drive for Now {
     }
 }
 
-/// For those that hand work to other threads.
+/// Drives futures that hand work to other threads.
 impl Drive for Arc<Runtime> {
     fn drive<F: Future>(&self, future: F) -> F::Output {
         self.block_on(future)
@@ -111,7 +111,7 @@ impl<E: Exchange> Endpoint for E {
     }
 }
 
-/// Callgrind collects in it, by its name.
+/// Callgrind finds this function by name and collects inside it.
 #[inline(never)]
 fn measured_call<E: Exchange>(endpoint: &mut E, request: E::Request) {
     drop(black_box(endpoint.call(request)));
@@ -147,7 +147,7 @@ where
     }
 }
 
-/// A router of axum.
+/// An axum router.
 pub struct Web<D>(Router, D);
 
 impl Web<Now> {
@@ -157,7 +157,7 @@ impl Web<Now> {
 }
 
 impl<D> Web<D> {
-    /// As axum's server does it: handlers and layers are put together once, and not by each request.
+    /// As axum's server does, this assembles handlers and layers once and not for each request.
     pub fn serve_by(router: Router, drive: D) -> Self {
         Self(router.with_state(()), drive)
     }
@@ -167,7 +167,7 @@ impl<D: Drive> Exchange for Web<D> {
     type Request = Request<Body>;
     type Response = Response<Body>;
 
-    /// With the fields that every client sends.
+    /// A request with the fields that every client sends.
     fn request(field: Option<&Bytes>) -> Request<Body> {
         let mut request = request(field).map(|()| Body::empty());
         let headers = request.headers_mut();
@@ -196,8 +196,8 @@ impl<D: Drive> Exchange for Web<D> {
     }
 }
 
-/// A request as a server makes it: with extensions, and a header value that is a slice of a shared
-/// buffer.
+/// A request as a server makes it: with extensions, and with a header value that is a slice of a
+/// shared buffer.
 pub fn request(field: Option<&Bytes>) -> Request<()> {
     let mut request = Request::new(());
     request.extensions_mut().insert("as every real request has");
@@ -223,10 +223,12 @@ pub fn set_cookies(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
+/// The output of a future that never waits. Sessions in cookies and in memory do not wait, and
+/// outside a runtime no store does.
+///
 /// # Panics
 ///
-/// If the future waits: sessions in cookies and in memory do not, and no store does outside of a
-/// runtime.
+/// If the future waits.
 pub fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,

@@ -1,12 +1,12 @@
 //! The floor: the least code that does the same job with the same tokens (format version 1).
 //!
 //! It is ring, base64-simd and copying: one session, one key, one `Cookie` field. A token is
-//! opened, changed and sealed in one buffer. What makes a library of it is left out: several
-//! sessions, keys and cookies, key rotation, renewal, errors with reasons, a log of changes to
-//! apply again after a conflict, timeouts beyond the token's own, `Vary` and `Cache-Control`.
+//! opened, changed and sealed in one buffer. Everything that would make it a library is left out:
+//! several sessions, keys and cookies, key rotation, renewal, errors with reasons, a log of changes
+//! to apply again after a conflict, timeouts beyond the token's own, `Vary` and `Cache-Control`.
 //!
-//! Its functions are `#[inline]`, so that a bench compiles them as its own, and not for all who call
-//! them. What is around them, a bench adds.
+//! Its functions are `#[inline]`, so each bench compiles copies for its own calls. The bench adds
+//! the service around them.
 
 use std::{
     collections::HashMap,
@@ -40,18 +40,18 @@ const ATTRIBUTES: &[u8] = b"; HttpOnly; SameSite=Lax; Secure; Path=/";
 /// Version and key id.
 const HEAD: usize = 5;
 const SALT: usize = 24;
-/// Issued, created, time to live; then the id.
+/// Issued, created, time to live. The id follows.
 const TIMES: usize = 14;
 const TTL: u32 = 24 * 3_600;
 const SKEW: u64 = 60;
 
 pub struct Floor {
     in_memory: bool,
-    /// It says `Vary` and `Cache-Control` as well.
+    /// Whether its responses have `Vary` and `Cache-Control` as well.
     tells_caches: bool,
     head: [u8; HEAD],
     key: Key,
-    /// By the first byte of their keys, as two threads seldom want the same.
+    /// By the first byte of their keys, so that two threads seldom need the same lock.
     records: [Mutex<Records>; PARTS],
 }
 
@@ -71,21 +71,21 @@ struct Record {
     bytes: Vec<u8>,
 }
 
-/// A payload's head: a flag, and the count of cookies that it is for.
+/// A payload's head: a flag, and the revision, which every new cookie raises.
 const PLAIN: [u8; 5] = [16, 0, 0, 0, 0];
-/// Of the attributes, in cookies that refer to a record.
+/// The tag of the cookie's attributes, in references to a record.
 const TAG: [u8; 2] = [0; 2];
 
-/// What the service and the handler share, in the request's extensions.
+/// The open session, which the service and the handler share in the request's extensions.
 pub type Slot = Arc<Mutex<Option<Open>>>;
 
 /// A session in use.
 pub struct Open {
-    /// The token but for its tag, decrypted; with a store, the record.
+    /// The decrypted token without its tag or, with a store, the record.
     bytes: Vec<u8>,
-    /// Where in it the frames begin.
+    /// Offset of the frames in `bytes`.
     frames: usize,
-    /// What the record is called and which version of it this is; none if it is new.
+    /// The record's key and version, or `None` if the session is new.
     record: Option<([u8; 32], u64)>,
     is_changed: bool,
 }
@@ -122,7 +122,7 @@ impl Floor {
         }
     }
 
-    /// One whose responses have the header fields that silverback's have.
+    /// A floor whose responses have the same header fields as silverback's.
     pub fn telling_caches(kind: Kind) -> Self {
         Self {
             tells_caches: true,
@@ -130,13 +130,13 @@ impl Floor {
         }
     }
 
-    /// As a server has it, which ends with its process.
+    /// Leaks the floor, which in a server lives as long as the process.
     #[must_use]
     pub fn for_ever(self) -> &'static Self {
         Box::leak(Box::new(self))
     }
 
-    /// What is said in the response.
+    /// Saves a changed session and adds the header fields to the response.
     #[inline]
     pub fn finish(&self, slot: &Slot, headers: &mut HeaderMap) {
         let open = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -154,7 +154,7 @@ impl Floor {
         }
     }
 
-    /// What a handler does, with what its request has.
+    /// Does what the handler does. The arguments find the request's slot and `Cookie` field.
     #[inline]
     pub fn act<'a>(
         &self,
@@ -239,8 +239,8 @@ impl Floor {
         }
         let id = times + TIMES;
         if !self.in_memory {
-            // The token's id, and what says that this session has no lifetime or attributes of its
-            // own.
+            // The frames follow the token's id and the head, which says that this session has the
+            // configured lifetime and attributes.
             return Some(Open {
                 bytes: token,
                 frames: id + 16 + PLAIN.len(),
@@ -277,7 +277,7 @@ impl Floor {
         })
     }
 
-    /// A token that was not sealed yet.
+    /// A token that is not sealed yet.
     #[inline]
     fn token<const N: usize>(&self, id: [u8; N], flags: &[u8]) -> Vec<u8> {
         let mut token = Vec::with_capacity(256);
@@ -410,7 +410,7 @@ impl Open {
         Some(())
     }
 
-    /// Where the frame of this key is, and where the value in it.
+    /// The range of this key's frame, and that of the value in it.
     #[inline]
     fn find(&self, key: &str) -> Option<(Range<usize>, Range<usize>)> {
         let mut start = self.frames;
@@ -426,7 +426,7 @@ impl Open {
         None
     }
 
-    /// The number at this place, and where it ends.
+    /// The number at this offset, and the offset after it.
     #[inline]
     fn varint(&self, mut at: usize) -> Option<(usize, usize)> {
         let (mut number, mut shift) = (0, 0);
@@ -506,15 +506,16 @@ fn now() -> u64 {
     Clock::system().now().as_secs()
 }
 
-/// One that does what it is given, with the same store or key as the others of its side.
+/// Makes an endpoint that does this action. All endpoints of one side share a store or key.
 pub type Make<'a> = &'a dyn Fn(Action) -> Box<dyn Endpoint>;
 
-/// Sees to it that the floor does the same job: in a cookie, each side counts on in what the other
-/// has made. A record in memory is known to one side alone.
+/// Checks that the floor does the same job: with cookies, each side continues to count in the
+/// session that the other has made. A record in memory is visible to one side only, so each side
+/// then checks itself.
 ///
 /// # Panics
 ///
-/// If it does not.
+/// If the floor does something else.
 pub fn check(kind: Kind, silverback: Make<'_>, floor: Make<'_>) {
     let length = serde_json::to_vec(&ADA).map(|json| json.len()).ok();
     assert_eq!(

@@ -1,8 +1,9 @@
-//! What the benches share: what is asked, who answers, and how that is counted, timed and printed.
+//! The kit of all benches: scenarios, the services that answer them, and how these are counted,
+//! timed and printed.
 //!
 //! A bench measures [`Subject`](subject::Subject)s: a service behind an
-//! [`Endpoint`](endpoint::Endpoint), and the cookies of the requests that it gets. What the same
-//! service costs without sessions is subtracted.
+//! [`Endpoint`](endpoint::Endpoint), and the cookies of its requests. The cost of the same service
+//! without sessions is subtracted.
 
 pub mod browser;
 pub mod calls;

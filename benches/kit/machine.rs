@@ -1,4 +1,4 @@
-//! With what something was measured.
+//! The machine and the tools of a measurement.
 
 use std::{env, fs, io, path::Path, process::Command, thread};
 
@@ -7,7 +7,8 @@ use nix::{
     unistd::Pid,
 };
 
-/// One sentence: the sources, the compiler, the system, the processor, and what else is given.
+/// One sentence that names the commit, the compiler, the kernel, the facts in `more` and the
+/// processor.
 pub fn sentence(more: &[Option<String>]) -> String {
     let facts = [silverback(), rustc(), kernel()].into_iter();
     let facts = facts.chain(more.iter().cloned()).flatten();
@@ -15,7 +16,7 @@ pub fn sentence(more: &[Option<String>]) -> String {
     format!("Measured with {}.", facts.join(",\n"))
 }
 
-/// The commit of the sources that are measured.
+/// The commit of the measured sources.
 pub fn silverback() -> Option<String> {
     let folder = env!("CARGO_MANIFEST_DIR");
     let commit = run("git", &["-C", folder, "describe", "--always", "--dirty"])?;
@@ -49,21 +50,21 @@ pub fn processor() -> String {
     )
 }
 
-/// The numbers of those that this process may run on.
+/// The numbers of the processors that this process may run on.
 pub fn processors() -> io::Result<Vec<usize>> {
     let all = sched_getaffinity(Pid::this())?;
     let is_set = |number: &usize| all.is_set(*number).unwrap_or(false);
     Ok((0..CpuSet::count()).filter(is_set).collect())
 }
 
-/// Has this process, and those that it starts, run on this one alone.
+/// Pins this process, and every process that it starts, to one processor.
 pub fn stay_on(processor: usize) -> io::Result<()> {
     let mut one = CpuSet::new();
     one.set(processor)?;
     Ok(sched_setaffinity(Pid::this(), &one)?)
 }
 
-/// The kind of file system that a directory is on.
+/// The type of the file system that holds a directory.
 pub fn filesystem(folder: &Path) -> Option<String> {
     let folder = folder.to_string_lossy();
     run(
@@ -72,7 +73,7 @@ pub fn filesystem(folder: &Path) -> Option<String> {
     )
 }
 
-/// The first line that a program prints, if it is installed and content.
+/// The first line that a program prints, if it is installed and succeeds.
 pub fn run(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program)
         .args(arguments)

@@ -1,4 +1,4 @@
-//! A page of the documents, with tables that commands write.
+//! A page of the documentation, with tables that the benches write.
 
 use std::{
     error::Error,
@@ -8,14 +8,14 @@ use std::{
 
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
 
-/// Shows each text as soon as it is there, and writes it into the page.
+/// Prints each text at once and, if asked for, writes it into the page.
 pub struct Page {
     path: PathBuf,
     writes: bool,
 }
 
 impl Page {
-    /// The page of this name in docs, which is written only if asked for.
+    /// The page of this name in `docs`, which changes only if `writes` is true.
     pub fn open(name: &str, writes: bool) -> Self {
         Self {
             path: docs().join(name),
@@ -23,7 +23,7 @@ impl Page {
         }
     }
 
-    /// Prints the text, and puts it between the two comments of this name.
+    /// Prints the text and puts it between the two comments with this name.
     pub fn put(&self, name: &str, text: &str) -> Result<(), Box<dyn Error>> {
         println!("\n{text}");
         if !self.writes {
@@ -39,7 +39,7 @@ impl Page {
     }
 }
 
-/// Where the documents are.
+/// The folder of the documentation.
 pub fn docs() -> &'static Path {
     Path::new(DOCS)
 }

@@ -1,4 +1,4 @@
-//! What is asked.
+//! The requests that are measured.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -7,27 +7,28 @@ use serde::{Deserialize, Serialize};
 pub const NAME: &str = "session";
 pub const COUNT: &str = "count";
 
-/// A request, and what its handler does with which sessions.
+/// A request, and what its handler does with its sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
     pub name: &'static str,
     pub text: &'static str,
     pub way: Way,
-    /// What is in each session beside the counter; without any session, no cookie comes.
+    /// Content of each session, apart from the counter. With `None` the request has no session and
+    /// no cookie.
     pub content: Option<Content>,
     pub other_cookies: usize,
-    /// How many sessions the layer has.
+    /// The number of sessions in the layer.
     pub configured: usize,
     pub used: Used,
     pub action: Action,
 }
 
-/// How a handler comes by its session.
+/// How a handler gets its session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Way {
-    /// A Tower service takes it out of the request's extensions.
+    /// A Tower service takes it from the request's extensions.
     Extensions,
-    /// An `async fn` behind axum's router gets it by an extractor.
+    /// An `async fn` behind axum's router gets it from an extractor.
     Extractor,
 }
 
@@ -41,13 +42,13 @@ pub enum Used {
     Two,
 }
 
-/// What is in a session beside the counter, which is behind it.
+/// The values of a session, apart from the counter, which comes last.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Content {
     pub profiles: usize,
-    /// How many texts.
+    /// The number of texts.
     pub texts: usize,
-    /// Of each text's JSON.
+    /// The length of each text's JSON.
     pub bytes: usize,
 }
 
@@ -56,20 +57,20 @@ pub enum Action {
     Nothing,
     /// Reads the counter.
     Read,
-    /// Reads the counter and writes it one higher.
+    /// Increments the counter.
     Count,
-    /// Puts so many profiles into a session that is new.
+    /// Puts this many profiles into a new session.
     Create(usize),
-    /// Makes the session that the request comes with.
+    /// Makes the session that later requests bring.
     Prepare(Content),
-    /// Sees to it that the session has this in it, and a counter that is this high if one is given.
+    /// Asserts that the session has this content, and this count if there is one.
     Expect(Content, Option<u64>),
-    /// Sees to it that there is nothing in the session.
+    /// Asserts that the session is empty.
     ExpectEmpty,
 }
 
-/// Makes a handler for an action. For those that are measured the action is a constant, so that a
-/// closure captures nothing: axum copies handlers for each request, and that of an application is a
+/// Makes a handler for an action. Each measured action becomes a constant, so that its closure
+/// captures nothing: axum clones the handler for each request, and an application's handler is a
 /// function, which takes no memory.
 #[macro_export]
 macro_rules! for_action {
@@ -110,7 +111,7 @@ impl Content {
         }
     }
 
-    /// One text, so that with the counter it is so many bytes of JSON.
+    /// One text, which together with the counter is this many bytes of JSON.
     pub const fn of_bytes(bytes: usize) -> Self {
         Self {
             texts: 1,
@@ -119,14 +120,14 @@ impl Content {
         }
     }
 
-    /// Each text.
+    /// The text, which is the same under each key.
     pub fn text(&self) -> String {
         "x".repeat(self.bytes - 2)
     }
 }
 
 impl Scenario {
-    /// One session by its extension, which a browser has that has no other cookie.
+    /// A scenario of one session, taken from the extensions, in a browser without other cookies.
     pub const fn new(
         name: &'static str,
         text: &'static str,
@@ -145,7 +146,7 @@ impl Scenario {
         }
     }
 
-    /// Under another name, by axum's extractor.
+    /// The same scenario under another name, with axum's extractor.
     pub const fn extracted(self, name: &'static str) -> Self {
         Self {
             name,
@@ -154,18 +155,18 @@ impl Scenario {
         }
     }
 
-    /// What makes the sessions that the request comes with.
+    /// The action that makes the sessions of the request, if it has any.
     pub fn preparation(&self) -> Option<Action> {
         self.content.map(Action::Prepare)
     }
 
-    /// The `Cookie` field of the request: the session's cookies amid the others.
+    /// The `Cookie` field of the request: the sessions' cookies amid the others.
     pub fn field(&self, pairs: &str) -> Bytes {
         foreign(pairs, self.other_cookies)
     }
 }
 
-/// A `Cookie` field with so many cookies of others around these.
+/// A `Cookie` field of these pairs with foreign cookies around them.
 pub fn foreign(pairs: &str, others: usize) -> Bytes {
     let others = (0..others).map(|number| format!("other{number}=0123456789abcdef01234567"));
     let mut all: Vec<String> = others.collect();
@@ -173,7 +174,7 @@ pub fn foreign(pairs: &str, others: usize) -> Bytes {
     all.join("; ").into()
 }
 
-/// 119 bytes of JSON; the counter is the 120th.
+/// A value of 119 bytes of JSON. The counter is the 120th byte.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Profile<S = String> {
     id: u32,
@@ -203,15 +204,15 @@ impl Profile<&str> {
     }
 }
 
-/// The keys of the first profiles, so that nothing has to be formatted for them.
+/// The keys of the first profiles, as constants that no request has to format.
 pub const PROFILES: [&str; 4] = ["profile0", "profile1", "profile2", "profile3"];
 
-/// Under which key the profile of this number is.
+/// The key of the profile with this number.
 pub fn profile_key(number: usize) -> String {
     format!("profile{number}")
 }
 
-/// Under which key the text of this number is.
+/// The key of the text with this number.
 pub fn text_key(number: usize) -> String {
     format!("text{number}")
 }
@@ -233,7 +234,7 @@ pub const SEVEN: [Scenario; 7] = [
     },
 ];
 
-/// The same with an `async fn` that axum gives the session.
+/// The same requests to an `async fn` that gets the session from axum's extractor.
 pub const EXTRACTED: [Scenario; 7] = {
     let [a, b, c, d, e, f, g] = SEVEN;
     [
@@ -247,7 +248,7 @@ pub const EXTRACTED: [Scenario; 7] = {
     ]
 };
 
-/// Others, by the extractor too.
+/// Other requests, with the extractor too.
 pub const MORE: [Scenario; 7] = {
     let [_, unused, _, count, create, ..] = EXTRACTED;
     [
@@ -284,7 +285,7 @@ pub const MORE: [Scenario; 7] = {
     ]
 };
 
-/// For sessions in stores: in a cookie it does not fit.
+/// For sessions in stores only, as it does not fit into a cookie.
 pub const LARGE: Scenario = sized("P3K", "E4 with 3 KiB in one value", 3_072);
 
 const fn sized(name: &'static str, text: &'static str, bytes: usize) -> Scenario {

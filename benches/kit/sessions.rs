@@ -1,4 +1,4 @@
-//! silverback in a scenario: which layer, and what its handlers do.
+//! silverback in a scenario: its layer and its handlers.
 
 use std::{convert::Infallible, future::ready, hint::black_box};
 
@@ -16,7 +16,7 @@ use crate::{
     scenario::{ADA, Action, COUNT, NAME, PROFILES, Profile, Used, Way, profile_key, text_key},
 };
 
-/// How a session is kept.
+/// Where a session is kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     Encrypted,
@@ -56,7 +56,7 @@ impl Kind {
     }
 }
 
-/// So that a floor can open what silverback has sealed.
+/// A fixed secret, so that the floor can open silverback's tokens.
 pub const SECRET: &[u8; 32] = b"not a secret: for measuring only";
 
 const NAMES: [&str; 4] = [NAME, "account", "cart", "locale"];
@@ -77,7 +77,7 @@ impl SessionName for Third {
     const NAME: &'static str = "cart";
 }
 
-/// A layer of so many sessions, which are kept in the same place.
+/// A layer with this many sessions, all kept in one backend.
 pub fn layer(backend: impl IntoBackend, configured: usize) -> SessionLayer {
     let keys = Keys::new(Key::from_bytes(SECRET).expect("it is long enough"));
     let config = SessionConfig::new(NAME, backend, keys);
@@ -88,7 +88,7 @@ pub fn layer(backend: impl IntoBackend, configured: usize) -> SessionLayer {
     })
 }
 
-/// A service whose handler does this, inside of the layer.
+/// A service inside the layer, with a handler that does this action.
 pub fn endpoint(layer: &SessionLayer, way: Way, used: Used, action: Action) -> Box<dyn Endpoint> {
     match way {
         Way::Extensions => {
@@ -103,8 +103,8 @@ pub fn endpoint(layer: &SessionLayer, way: Way, used: Used, action: Action) -> B
     }
 }
 
-/// What costs are above of. For the extractor it has a layer that does nothing, as axum boxes what
-/// is in a layer.
+/// The bare service, whose cost is subtracted. For the extractor it has a layer that does nothing,
+/// since axum boxes every service inside a layer.
 pub fn bare(way: Way) -> Box<dyn Endpoint> {
     match way {
         Way::Extensions => {
@@ -118,14 +118,14 @@ pub fn bare(way: Way) -> Box<dyn Endpoint> {
     }
 }
 
-/// axum without sessions and layers.
+/// An axum router without sessions and layers.
 pub fn bare_router(paths: &[&str]) -> Router {
     paths.iter().fold(Router::new(), |router, path| {
         router.route(path, get(async || Response::new(Body::empty())))
     })
 }
 
-/// axum with sessions, and a handler at each of these paths.
+/// An axum router with sessions, and a handler at each of these paths.
 pub fn router(layer: &SessionLayer, used: Used, routes: &[(&str, Action)]) -> Router {
     let method = |action| match used {
         Used::None => get(async || Response::new(Body::empty())),

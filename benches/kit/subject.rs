@@ -1,4 +1,4 @@
-//! Who is measured.
+//! The services that are measured.
 
 use bytes::Bytes;
 use silverback::SessionLayer;
@@ -10,13 +10,13 @@ use crate::{
     sessions::{self, Kind},
 };
 
-/// After so many requests the heap is as it stays.
+/// The heap is stable after this many requests.
 const WARM_UP: u32 = 20;
-/// After so many a store in memory is that gets a session with each: its 64 tables have 168 records
-/// each then, and grow at 112 and 224.
+/// A memory store that gets a session with each request is stable after this many: each of its 64
+/// tables then has 168 records, and they grow at 112 and 224.
 const WARM_UP_STORE: u32 = 64 * 168;
 
-/// A service, and the cookies of the requests that it gets.
+/// A service, and the `Cookie` field of its requests.
 pub struct Subject {
     pub endpoint: Box<dyn Endpoint>,
     pub field: Option<Bytes>,
@@ -29,7 +29,7 @@ impl Subject {
         Self::of_layer(scenario, &layer)
     }
 
-    /// The same with a layer that has as many sessions as the scenario says.
+    /// The same with this layer, which has as many sessions as the scenario says.
     pub fn of_layer(scenario: &Scenario, layer: &SessionLayer) -> Self {
         let Scenario { way, used, .. } = *scenario;
         Self::new(scenario, |action| {
@@ -41,7 +41,8 @@ impl Subject {
         })
     }
 
-    /// One whose session is made by what is measured.
+    /// A subject whose cookies are set by the same implementation, in an endpoint that prepares the
+    /// session.
     pub fn new(scenario: &Scenario, make: impl Fn(Action) -> Box<dyn Endpoint>) -> Self {
         let cookies = scenario.preparation().map(|action| {
             let mut browser = Browser::default();
@@ -55,7 +56,7 @@ impl Subject {
         }
     }
 
-    /// What costs of this one are above of.
+    /// The bare service, whose cost is subtracted, with the same requests.
     pub fn bare(scenario: &Scenario, field: Option<Bytes>) -> Self {
         Self {
             endpoint: sessions::bare(scenario.way),
@@ -63,7 +64,7 @@ impl Subject {
         }
     }
 
-    /// Warms up and answers so many requests, with a mark before and after each.
+    /// Warms up, then answers `calls` requests with a mark before and after each.
     pub fn answer(&mut self, scenario: &Scenario, calls: u32, mark: &dyn Fn()) {
         let grows = matches!(scenario.action, Action::Create(_));
         let warm_up = if grows { WARM_UP_STORE } else { WARM_UP };
@@ -72,7 +73,7 @@ impl Subject {
         self.endpoint.answer(field, calls, mark);
     }
 
-    /// Nanoseconds of one of so many requests.
+    /// Nanoseconds of CPU time for each of `calls` requests.
     pub fn time(&mut self, calls: u32) -> f64 {
         self.endpoint.time(self.field.as_ref(), calls)
     }

@@ -1,6 +1,6 @@
-//! Tables in Markdown, and what is in their cells.
+//! Tables in Markdown, and the numbers in their cells.
 
-/// A whole number, with commas.
+/// A whole number with thousands separators.
 pub fn number(number: f64) -> String {
     let digits = format!("{:.0}", number.abs());
     let groups: Vec<_> = digits
@@ -13,7 +13,7 @@ pub fn number(number: f64) -> String {
     format!("{sign}{}", groups.join(","))
 }
 
-/// `instructions / allocations / nanoseconds`, without those that were not measured.
+/// `instructions / allocations / nanoseconds`, without the parts that were not measured.
 pub fn cell(parts: &[f64]) -> String {
     let known = parts.iter().filter(|part| !part.is_nan());
     let text: Vec<_> = known.map(|part| number(*part)).collect();
@@ -33,8 +33,8 @@ pub fn ratio(one: f64, other: f64) -> String {
     }
 }
 
-/// The first row is the head. Short rows are filled up with empty cells, and all columns but the
-/// first are numbers, so they end at the right.
+/// A table in Markdown. The first row is its head, and short rows are padded with empty cells. All
+/// columns but the first hold numbers and are aligned to the right.
 pub fn markdown<R: AsRef<[String]>>(rows: &[R]) -> String {
     let columns = rows.iter().map(|row| row.as_ref().len()).max();
     let columns = columns.unwrap_or_default();

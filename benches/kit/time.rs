@@ -1,4 +1,4 @@
-//! CPU time, on a machine that does other things as well.
+//! CPU time, on a machine that has other work too.
 
 use std::time::{Duration, Instant};
 
@@ -6,12 +6,12 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::subject::Subject;
 
-/// What this thread has had of the processor so far, in user space and in the kernel.
+/// The CPU time of this thread so far, in user space and in the kernel.
 pub fn thread_time() -> Duration {
     read(ClockId::ThreadCPUTime)
 }
 
-/// What all threads of this process have had.
+/// The CPU time of all threads of this process so far.
 pub fn process_time() -> Duration {
     read(ClockId::ProcessCPUTime)
 }
@@ -24,32 +24,32 @@ fn read(clock: ClockId) -> Duration {
     )
 }
 
-/// Nanoseconds of this thread's CPU time for each of so many operations.
+/// Nanoseconds of this thread's CPU time for each of the operations in `work`.
 pub fn each(operations: u32, work: impl FnOnce()) -> f64 {
     let start = thread_time();
     work();
     (thread_time() - start).as_nanos() as f64 / f64::from(operations)
 }
 
-/// How much of the processor this thread has for it.
+/// The CPU time that this thread spends on `work`.
 pub fn cpu_of<T>(work: impl FnOnce() -> T) -> (Duration, T) {
     let start = thread_time();
     let done = work();
     (thread_time() - start, done)
 }
 
-/// How long it takes by the clock.
+/// The time that `work` takes on the clock.
 pub fn wall_of<T>(work: impl FnOnce() -> T) -> (Duration, T) {
     let start = Instant::now();
     let done = work();
     (start.elapsed(), done)
 }
 
-/// Nanoseconds that each subject costs above its bare service: the fastest tenth of the rounds of
-/// either, subtracted.
+/// Nanoseconds that each subject costs above its bare service: of each, the slowest of the fastest
+/// tenth of its rounds, subtracted.
 ///
-/// In a round everyone has a turn, right after its bare service has, and no round begins with the
-/// same one as the last: so a machine that is busy for a while is so for all of them.
+/// In a round each subject has a turn, right after its bare service, and each round begins with the
+/// next subject. So a machine that is busy for a while slows all of them down.
 pub fn above_bare(pairs: &mut [Pair], rounds: usize, calls: u32) -> Vec<f64> {
     let mut times = vec![(Vec::new(), Vec::new()); pairs.len()];
     for round in 0..rounds {
@@ -58,7 +58,7 @@ pub fn above_bare(pairs: &mut [Pair], rounds: usize, calls: u32) -> Vec<f64> {
         turns.rotate_left(first);
         for (pair, (bare, own)) in turns {
             let calls = pair.calls.unwrap_or(calls);
-            // Warms up, after whatever the one before has left.
+            // Warms up the caches, which the previous subject has filled.
             pair.subject.time(calls.div_ceil(10));
             bare.push(pair.bare.time(calls));
             own.push(pair.subject.time(calls));
@@ -70,15 +70,15 @@ pub fn above_bare(pairs: &mut [Pair], rounds: usize, calls: u32) -> Vec<f64> {
         .collect()
 }
 
-/// What is timed, beside its bare service, which gets the same requests.
+/// A timed subject beside its bare service, which gets the same requests.
 pub struct Pair {
     pub bare: Subject,
     pub subject: Subject,
-    /// How many requests make a round, if not as many as of others.
+    /// The number of requests in a round, if it differs from the other subjects'.
     pub calls: Option<u32>,
 }
 
-/// The slowest of the fastest tenth: what else runs on the machine only ever adds.
+/// The slowest of the fastest tenth: other work on the machine can only add time.
 pub fn fast(times: Vec<f64>) -> f64 {
     percentile(times, 10)
 }
@@ -99,7 +99,7 @@ pub fn micros(time: Duration) -> f64 {
     time.as_nanos() as f64 / 1_000.0
 }
 
-/// Microseconds of CPU time per call of each, in rounds in which they take turns.
+/// Microseconds of CPU time per call of each subject. They take turns in each round.
 pub fn cpu_per_call<const N: usize>(
     rounds: usize,
     calls: u32,
@@ -114,7 +114,7 @@ pub fn cpu_per_call<const N: usize>(
     times.map(fast)
 }
 
-/// Microseconds on the clock of each call, of subjects that take turns.
+/// Microseconds on the clock of each call of each subject. They take turns.
 pub fn wall_of_calls<const N: usize>(
     calls: usize,
     mut subjects: [&mut dyn FnMut(); N],

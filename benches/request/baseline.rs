@@ -1,4 +1,4 @@
-//! The counts that are accepted, in `benches/baseline.tsv`.
+//! The accepted counts, in `benches/baseline.tsv`.
 
 use std::{
     collections::BTreeMap,
@@ -10,26 +10,26 @@ use kit::{machine, table::number};
 
 use crate::{cost::Costs, table::OfKind};
 
-/// By which part the instructions above the floor may rise. Allocations may not.
+/// The share by which the instructions above the floor may rise. Allocations may not rise.
 ///
-/// What moves the floor as well is not the crate's doing: a processor, a dependency, a version of a
-/// tool.
+/// A change of the processor, a dependency or a tool moves the floor as well, so it does not count
+/// against the crate.
 const TOLERANCE: f64 = 0.02;
-/// The same if other tools count than did for the baseline.
+/// The tolerance if the baseline was counted by other tools.
 const TOLERANCE_OF_OTHER_TOOLS: f64 = 0.10;
-/// So many more are never too many: random bytes and addresses make a difference of up to 30.
+/// A rise always allowed: random bytes and addresses alone make a difference of up to 30.
 const SLACK: f64 = 40.0;
 
 const ACCEPT: &str = "cargo bench -p silverback-benches --bench request -- --accept";
 
-/// By scenario and kind, with a tab between.
+/// Rows by scenario and kind, separated by a tab.
 type Rows = BTreeMap<String, Row>;
 
 #[derive(Clone, Copy, Debug)]
 struct Row {
     instructions: f64,
     allocations: f64,
-    /// Instructions of the floor, or none if there is no floor.
+    /// Instructions of the floor, 0 if there is no floor.
     floor: f64,
 }
 
@@ -40,7 +40,7 @@ enum Verdict {
     Better,
 }
 
-/// Takes what was counted as the baseline.
+/// Writes these counts as the new baseline.
 pub(crate) fn accept(all: &[OfKind]) -> io::Result<()> {
     let mut text = format!(
         "# Per request, above the bare service. Written by `{ACCEPT}`.\n# {}\n",
@@ -56,13 +56,14 @@ pub(crate) fn accept(all: &[OfKind]) -> io::Result<()> {
     fs::write(path(), text)
 }
 
-/// Compares with the baseline and says what has moved; whether nothing has become worse.
+/// Compares the counts with the baseline and prints what has changed. Returns whether no row is
+/// worse.
 pub(crate) fn check(all: &[OfKind]) -> io::Result<bool> {
     let text = fs::read_to_string(path())?;
     let old: Rows = text.lines().filter_map(Row::parse).collect();
     let new = rows(all);
     if !old.keys().eq(new.keys()) {
-        println!("The baseline has other rows than were counted. For a new one: {ACCEPT}");
+        println!("The baseline has other rows than this count. For a new one: {ACCEPT}");
         return Ok(false);
     }
     let tolerance = tolerance(&text);
@@ -91,10 +92,10 @@ pub(crate) fn check(all: &[OfKind]) -> io::Result<bool> {
     );
     if worse > 0 {
         println!(
-            "If that is meant, run\n    {ACCEPT}\nand commit benches/baseline.tsv with the reason."
+            "If that is intended, run\n    {ACCEPT}\nand commit benches/baseline.tsv with the reason."
         );
     } else if better > 0 {
-        println!("To keep it so, run\n    {ACCEPT}\nand commit benches/baseline.tsv.");
+        println!("To keep the gain, run\n    {ACCEPT}\nand commit benches/baseline.tsv.");
     }
     Ok(worse == 0)
 }
@@ -167,7 +168,7 @@ fn rows(all: &[OfKind]) -> Rows {
     all.iter().flat_map(of_kind).collect()
 }
 
-/// Says so if the counts are not those of the baseline's tools.
+/// The tolerance for this baseline. Prints a note if other tools counted it.
 fn tolerance(baseline: &str) -> f64 {
     let now = tools();
     let then = baseline
@@ -179,11 +180,11 @@ fn tolerance(baseline: &str) -> f64 {
         return TOLERANCE;
     }
     println!("The baseline was counted by {then}, this by {now}, so the tolerance is wider.");
-    println!("To be exact again, run `{ACCEPT}` on a commit that is known to be good.");
+    println!("To be exact again, run `{ACCEPT}` on a known good commit.");
     TOLERANCE_OF_OTHER_TOOLS
 }
 
-/// What decides about counts, beside the code.
+/// The tools and the architecture, on which the counts depend beside the code.
 fn tools() -> String {
     let known = |tool: Option<String>| tool.unwrap_or_else(|| "unknown".to_owned());
     let (rustc, valgrind) = (known(machine::rustc()), known(machine::valgrind()));

@@ -1,9 +1,9 @@
 //! Instructions and allocations of a request, counted by callgrind, for the gate.
 //!
-//! This program runs itself under callgrind, which collects in [`kit`]'s `measured_call` alone and
+//! This program runs itself under callgrind, which collects only in [`kit`]'s `measured_call` and
 //! writes a file after each [`measured_subject`]. An allocation is a call of the C library's
-//! allocator. Callgrind's processor has no SHA-NI and no VAES, so ring takes other ways there than
-//! natively; what is above the floor, which does the same cryptography, is free of that.
+//! allocator. Callgrind's processor has no SHA-NI and no VAES, so ring runs other code there than
+//! natively. The floor does the same cryptography, so the instructions above it are not affected.
 
 use std::{
     collections::HashMap,
@@ -33,7 +33,8 @@ const ALLOCATORS: [&str; 5] = [
 ];
 const CALLS: u32 = 100;
 
-/// What is counted for a kind: the seven requests, and of the others those that take other ways.
+/// The scenarios counted for a kind: the seven requests, and those of the others that run other
+/// code.
 pub(crate) fn scenarios(kind: Kind) -> Vec<Scenario> {
     let others: &[&str] = match kind {
         Kind::Encrypted => &["E2", "E3", "E4", "F5", "N4", "T3", "T2"],
@@ -47,7 +48,7 @@ pub(crate) fn scenarios(kind: Kind) -> Vec<Scenario> {
     SEVEN.into_iter().chain(others).collect()
 }
 
-/// Runs the scenarios of a kind under callgrind and leaves its files in `target/tmp`.
+/// Runs the scenarios of a kind under callgrind, whose files stay in `target/tmp`.
 pub(crate) fn count(kind: Kind) -> io::Result<Vec<(Scenario, Costs)>> {
     let out = folder().join(format!("{}.callgrind", kind.name()));
     let program = env::current_exe()?;
@@ -64,8 +65,8 @@ pub(crate) fn count(kind: Kind) -> io::Result<Vec<(Scenario, Costs)>> {
             "--compress-strings=no",
         ])
         .arg(format!("--callgrind-out-file={}", out.display()))
-        // The environment and the program's path lie on its stack and heap, and what they move
-        // is copied by other instructions.
+        // The environment and the program's path are on its stack and heap. They would move the
+        // data there, and data at other addresses is copied by other instructions.
         .env_clear()
         .current_dir(within)
         .arg(Path::new(".").join(name))
@@ -99,7 +100,7 @@ pub(crate) fn count(kind: Kind) -> io::Result<Vec<(Scenario, Costs)>> {
             scenario,
             costs.ok_or_else(|| {
                 io::Error::other(format!(
-                    "callgrind does not see what it shall count: {counts:?}"
+                    "callgrind does not see what it should count: {counts:?}"
                 ))
             })?,
         ));
@@ -107,7 +108,7 @@ pub(crate) fn count(kind: Kind) -> io::Result<Vec<(Scenario, Costs)>> {
     Ok(all)
 }
 
-/// Of those that are counted, in their order.
+/// The names of the subjects, in the order in which they are counted.
 fn names(scenario: &Scenario) -> &'static [&'static str] {
     if has_floor(scenario) {
         &["bare", "floor", "silverback"]
@@ -128,7 +129,7 @@ fn file(scenario: &Scenario, kind: Kind, subject: &str) -> PathBuf {
     ))
 }
 
-/// What runs under callgrind.
+/// Answers the requests of all subjects, in the process under callgrind.
 pub(crate) fn run(kind: Kind) {
     for scenario in scenarios(kind) {
         for mut subject in Subjects::new(&scenario, kind).into_all() {
@@ -142,11 +143,11 @@ fn measured_subject(subject: &mut Subject, scenario: &Scenario) {
     subject.answer(scenario, CALLS, &unmarked);
 }
 
-/// Not a closure, whose name would have that of [`measured_subject`] in it.
+/// Not a closure: its name would contain that of [`measured_subject`].
 fn unmarked() {}
 
-/// Its numbers of calls include those outside of what is collected. So a call of a function is
-/// counted by the function's first instruction.
+/// Reads the counts of one subject. The numbers of calls in the file include calls outside the
+/// collected code, so a function's calls are counted by its first instruction.
 fn read(path: &Path) -> io::Result<Counts> {
     let text = fs::read_to_string(path)?;
     let mut instructions = 0;
@@ -174,15 +175,14 @@ fn per_call(count: u64) -> f64 {
     count as f64 / f64::from(CALLS)
 }
 
-/// What was collected at one address.
+/// The instructions collected at one address.
 struct Cost<'a> {
     function: &'a str,
     address: u64,
     instructions: u64,
 }
 
-/// Reads a file in callgrind's format: lines of address, line and cost, below the name of their
-/// function.
+/// Parses callgrind's format: lines of address, line and cost, below the name of their function.
 fn costs(text: &str) -> impl Iterator<Item = Cost<'_>> {
     let (mut lines, mut function) = (text.lines(), "");
     std::iter::from_fn(move || {
@@ -191,7 +191,7 @@ fn costs(text: &str) -> impl Iterator<Item = Cost<'_>> {
             if let Some(name) = line.strip_prefix("fn=") {
                 function = name;
             } else if line.starts_with("calls=") {
-                // What follows is the cost of the callee.
+                // The next line is the cost of the callee.
                 lines.next();
             } else if let Some((address, instructions)) =
                 line.strip_prefix("0x").and_then(parse_cost)

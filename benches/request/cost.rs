@@ -1,4 +1,4 @@
-//! What a request costs above the bare service.
+//! The cost of a request above the bare service.
 
 use std::ops::Sub;
 
@@ -13,17 +13,17 @@ use crate::subjects::{Subjects, has_floor};
 
 const ROUNDS: usize = 200;
 const CALLS: u32 = 250;
-/// Of which the median counts.
+/// The number of requests stepped through, of which the median counts.
 const STEPPED: u32 = 3;
 
-/// A part that was not measured is not a number.
+/// A part that was not measured is NaN.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
     pub(crate) counts: Counts,
     pub(crate) nanoseconds: f64,
 }
 
-/// The two that are compared.
+/// The two costs that are compared.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Costs {
     pub(crate) floor: Option<Cost>,
@@ -48,7 +48,7 @@ impl Cost {
 }
 
 impl Costs {
-    /// Of what was counted for the bare service, the floor if there is one, and silverback.
+    /// The costs from the counts of the bare service, the floor if there is one, and silverback.
     pub(crate) fn of_counts(counts: &[Counts]) -> Option<Self> {
         let (bare, above) = counts.split_first()?;
         let above: Vec<_> = above
@@ -61,7 +61,7 @@ impl Costs {
         })
     }
 
-    /// Times of different scenarios are too far apart to be subtracted.
+    /// The counts alone. Times of different scenarios are measured too far apart to be subtracted.
     pub(crate) fn without_times(self) -> Self {
         let without = |cost: Cost| Cost::counted(cost.counts);
         Self {
@@ -93,7 +93,7 @@ impl Sub for Costs {
     }
 }
 
-/// Natively, in a process that is stepped through.
+/// Counts natively, in a process that is stepped through.
 pub(crate) fn count(scenario: &Scenario, kind: Kind) -> Result<Costs, Box<dyn std::error::Error>> {
     let stepped = Stepped::start(&["--subjects", "step", scenario.name, kind.name()])?;
     let subjects = if has_floor(scenario) { 3 } else { 2 };
@@ -104,19 +104,19 @@ pub(crate) fn count(scenario: &Scenario, kind: Kind) -> Result<Costs, Box<dyn st
     Ok(Costs::of_counts(&counts).ok_or("nothing was counted")?)
 }
 
-/// What is stepped through: `requests` of each subject.
+/// Answers `requests` requests with each subject, in the process that is stepped through.
 pub(crate) fn run(scenario: &Scenario, kind: Kind, requests: u32, mark: &dyn Fn()) {
     for mut subject in Subjects::new(scenario, kind).into_all() {
         subject.answer(scenario, requests, mark);
     }
 }
 
-/// The same for a parent that takes the median.
+/// Answers as many requests as [`count`] steps through.
 pub(crate) fn run_counted(scenario: &Scenario, kind: Kind, mark: &dyn Fn()) {
     run(scenario, kind, STEPPED, mark);
 }
 
-/// Adds nanoseconds of CPU time.
+/// Adds the nanoseconds of CPU time to the costs.
 pub(crate) fn time(scenario: &Scenario, kind: Kind, costs: &mut Costs) {
     let pair = |subject| {
         let subject = subject?;

@@ -1,4 +1,4 @@
-//! The floor around a service, which finds what they share in the request's extensions.
+//! The floor around a service. They share a slot in the request's extensions.
 
 use std::{convert::Infallible, future::ready, sync::Arc};
 

@@ -1,10 +1,10 @@
-//! How many lines of the processor's caches a request touches: what it waits for where everything
-//! else that a server does has pushed them out since the last request.
+//! The number of cache lines that a request touches. It waits for them if the server's other work
+//! has evicted them since the last request.
 //!
-//! Lines of code are those of a native run that is stepped through. Lines of data are those of a
-//! run in valgrind's lackey, which prints every access: its processor knows fewer instructions for
-//! cryptography, and touches a few tables more. Lines that the bare service touches as well are not
-//! counted.
+//! Lines of code come from a native run that is stepped through. Lines of data come from a run in
+//! valgrind's lackey, which prints every access. Its processor has fewer instructions for
+//! cryptography, so the code touches a few more tables there. Lines that the bare service touches
+//! as well are not counted.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -33,21 +33,21 @@ use crate::{
 const LINE: u64 = 64;
 const SCENARIOS: [&str; 4] = ["S2", "S4", "E2", "E4"];
 const KINDS: [Kind; 2] = [Kind::Encrypted, Kind::Memory];
-/// How many functions are printed.
+/// The number of functions printed.
 const FUNCTIONS: usize = 40;
-/// The stack of valgrind's process is above this.
+/// The stack of a process under valgrind is above this address.
 const STACK: u64 = 0x1f_0000_0000;
 
 type Lines = HashSet<u64>;
 
-/// Of what was touched by a request.
+/// The lines that a request touches.
 struct Footprint {
     code: Lines,
     data: Lines,
     stack: Lines,
 }
 
-/// The lines of scenarios, silverback's beside the floor's.
+/// The table of lines in each scenario, silverback's beside the floor's.
 pub(crate) fn table() -> Result<String, Box<dyn Error>> {
     let head = [
         "lines of 64 bytes: code / data / stack",
@@ -81,12 +81,12 @@ impl Footprint {
     }
 }
 
-/// Of each subject.
+/// The footprint of each subject.
 fn footprints(scenario: &Scenario, kind: Kind) -> Result<Vec<Footprint>, Box<dyn Error>> {
     let (steps, _) = step(scenario, kind)?;
     let data = trace(scenario, kind)?;
     if data.len() != steps.len() {
-        return Err(format!("lackey has seen {} of {} subjects", data.len(), steps.len()).into());
+        return Err(format!("lackey saw {} of {} subjects", data.len(), steps.len()).into());
     }
     let of = |(steps, accesses): (Steps, Lines)| {
         let (stack, data) = accesses.into_iter().partition(|line| line * LINE >= STACK);
@@ -103,7 +103,7 @@ fn lines<'a>(addresses: impl Iterator<Item = &'a u64>) -> Lines {
     addresses.map(|address| address / LINE).collect()
 }
 
-/// What each subject executes, and what is where in its process.
+/// The steps of each subject, and the memory map of the process.
 fn step(scenario: &Scenario, kind: Kind) -> io::Result<(Vec<Steps>, String)> {
     let stepped = Stepped::start(&["--subjects", "once", scenario.name, kind.name()])?;
     let subjects = if has_floor(scenario) { 3 } else { 2 };
@@ -115,7 +115,7 @@ fn step(scenario: &Scenario, kind: Kind) -> io::Result<(Vec<Steps>, String)> {
     Ok((steps, maps?))
 }
 
-/// Each line that a subject reads or writes.
+/// The lines that each subject reads or writes.
 fn trace(scenario: &Scenario, kind: Kind) -> Result<Vec<Lines>, Box<dyn Error>> {
     let mut child = Command::new("valgrind")
         .args(["--tool=lackey", "--trace-mem=yes"])
@@ -146,7 +146,7 @@ fn trace(scenario: &Scenario, kind: Kind) -> Result<Vec<Lines>, Box<dyn Error>> 
     Ok(all?)
 }
 
-/// Reads what lackey prints: `I  4e0,3` for an instruction of three bytes, ` L 4e0,8` for a load,
+/// Parses lackey's output: `I  4e0,3` for an instruction of three bytes, ` L 4e0,8` for a load,
 /// ` S` for a store, ` M` for both.
 fn read(mut trace: impl BufRead, mark: &OnceLock<u64>) -> io::Result<Vec<Lines>> {
     let (mut all, mut touched) = (Vec::new(), None::<Lines>);
@@ -185,7 +185,8 @@ fn access(line: &[u8]) -> Option<(u8, u64, u64)> {
     ))
 }
 
-/// What runs in lackey.
+/// Prints the address of [`mark`], waits until the parent has it, and answers one request with each
+/// subject, in the process under lackey.
 pub(crate) fn run_traced(scenario: &Scenario, kind: Kind) -> io::Result<()> {
     println!("{}", (mark as fn() as *const ()).addr());
     io::stdin().read_line(&mut String::new())?;
@@ -193,15 +194,15 @@ pub(crate) fn run_traced(scenario: &Scenario, kind: Kind) -> io::Result<()> {
     Ok(())
 }
 
-/// Lackey prints its address when it is called.
+/// Lackey prints the address of this function at each call.
 #[inline(never)]
 fn mark() {
     std::hint::black_box(0);
 }
 
-/// What a request executes above the bare service, by function, most instructions first. Instructions
-/// are counted as often as they are executed. A line of code with several functions in it is that
-/// of the first of them, and one that the bare service touches is nobody's.
+/// A table of the instructions that a request executes above the bare service, by function, most
+/// instructions first. Each execution of an instruction counts. A line of code that several
+/// functions share belongs to the first of them. Lines that the bare service touches are left out.
 pub(crate) fn functions(scenario: &Scenario, kind: Kind) -> Result<String, Box<dyn Error>> {
     let (steps, maps) = step(scenario, kind)?;
     let (bare, own) = steps.first().zip(steps.last()).ok_or("nobody was traced")?;

@@ -1,4 +1,4 @@
-//! What a request costs above the bare service, beside a floor that does the same job with the
+//! The cost of a request above the bare service, beside a floor that does the same job with the
 //! least code.
 //!
 //! ```text
@@ -10,16 +10,17 @@
 //!
 //! ```text
 //! --write                write the tables into docs/performance.md
-//! --counts               instructions and allocations alone, which a busy machine does not change
+//! --counts               only instructions and allocations, which a busy machine does not change
 //! --footprint            the lines of code and data that a request touches, beside the floor's
-//! --profile              what the instructions are for, and which aims are out of reach
-//! --functions E4 memory  of which functions the instructions and those lines of code are
-//! --check                instructions and allocations against benches/baseline.tsv, by callgrind
-//! --accept               a new baseline
+//! --profile              the purpose of the instructions, and the aims that are out of reach
+//! --functions E4 memory  instructions and lines of code by function
+//! --check                compare instructions and allocations, by callgrind, with the baseline in
+//!                        benches/baseline.tsv
+//! --accept               write a new baseline
 //! ```
 //!
 //! The service is called directly, in process, with nothing in between. `--check`, `--accept` and
-//! `--footprint` take valgrind, `--functions` and the profile binutils.
+//! `--footprint` need valgrind; `--functions` and the profile need binutils.
 
 mod baseline;
 mod callgrind;
@@ -77,7 +78,7 @@ fn find(kind: &str) -> Result<Kind, Failure> {
     Ok(Kind::find(kind).ok_or("the kinds are encrypted, signed and memory")?)
 }
 
-/// What runs in a process of its own.
+/// Answers requests, in a process that this program has started.
 fn run_subjects(mode: &str, scenario: &str, kind: Kind) -> Result<(), Failure> {
     if mode == "callgrind" {
         callgrind::run(kind);

@@ -1,8 +1,8 @@
-//! Where the instructions go, by what they are for, and which aims that leaves out of reach.
+//! The instructions of a request by purpose, and the aims that are out of reach.
 //!
-//! Requests are stepped through natively. An instruction belongs to the innermost function around
-//! it that a part is named after. Functions that are compiled into others are told by the lines of
-//! the debug information; what has no part of its own counts for its caller.
+//! Requests are stepped through natively. An instruction belongs to the part of the innermost
+//! function around it that names one. Inlined functions are found in the debug information. A
+//! function without a part counts for its caller.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,8 +21,8 @@ use crate::{
     symbols::{Place, Symbols},
 };
 
-/// What the parts are called, and how their functions are told, by their names or files. The first
-/// that fits counts.
+/// The names of the parts, with text in the names or files of their functions. The first part that
+/// matches counts.
 const PARTS: [(&str, &[&str]); 17] = [
     (ALLOCATOR, &["__rust_", "__rdl_"]),
     (COPIES, &[]),
@@ -82,7 +82,7 @@ const CLOCK: &str = "clock";
 const RANDOM: &str = "random bytes";
 const REST: &str = "registry, the way in and out; the floor itself";
 
-/// What the crate is built to reach, in instructions above the bare service.
+/// The aims of the crate, in instructions above the bare service.
 const AIMS: [(Kind, [Aim; 4]); 3] = [
     (
         Kind::Encrypted,
@@ -113,20 +113,20 @@ const AIMS: [(Kind, [Aim; 4]); 3] = [
     ),
 ];
 
-/// A scenario, and the aim if there is one.
+/// A scenario and its aim, if there is one.
 type Aim = (&'static str, Option<f64>);
 
 /// Instructions by part.
 type Sums = [f64; PARTS.len()];
 
-/// What is stepped through.
+/// Answers one request with each subject, in the process that is stepped through.
 pub(crate) fn run(scenario: &Scenario, kind: Kind, mark: &dyn Fn()) {
     for mut subject in Subjects::profiled(scenario, kind) {
         subject.answer(scenario, 1, mark);
     }
 }
 
-/// One for each way to keep a session.
+/// A table for each kind of session.
 pub(crate) fn tables() -> Result<String, Box<dyn Error>> {
     let tables = AIMS.iter().map(|(kind, aims)| table(*kind, aims));
     Ok(tables.collect::<Result<Vec<_>, _>>()?.join("\n\n"))
@@ -170,7 +170,7 @@ fn column(
     let total = |sums: Sums| sums.iter().sum::<f64>();
     let (floor, least, own) = (total(floor), total(above(least)), total(own));
     let all = format!("{} / {}", number(own), number(floor));
-    // What an aim leaves for the library, and what that takes.
+    // The instructions that the aim leaves for the library, and those that the library takes.
     let rest = match aim.map(|aim| aim - least) {
         None => number(own - least),
         Some(left) if left < 0.0 => format!("nothing / {}", number(own - least)),
@@ -182,7 +182,7 @@ fn column(
     Ok([title].into_iter().chain(parts).chain(last).collect())
 }
 
-/// Of each of the subjects.
+/// The sums of each of the four subjects.
 fn sums(scenario: &Scenario, kind: Kind) -> Result<[Sums; 4], Box<dyn Error>> {
     let stepped = Stepped::start(&["--subjects", "profile", scenario.name, kind.name()])?;
     let mut all = Vec::new();
@@ -198,12 +198,12 @@ fn sums(scenario: &Scenario, kind: Kind) -> Result<[Sums; 4], Box<dyn Error>> {
     Ok(sums.try_into().map_err(|_| "four were stepped through")?)
 }
 
-/// Which part the code at an address is of.
+/// The part of the code at each address.
 struct Parts<'a> {
     symbols: &'a Symbols,
-    /// By all functions around it.
+    /// According to all functions around it.
     all: HashMap<u64, Option<usize>>,
-    /// By the outermost alone.
+    /// According to the outermost function only.
     outer: HashMap<u64, Option<usize>>,
 }
 
@@ -225,7 +225,7 @@ impl<'a> Parts<'a> {
 
     fn sums(&self, steps: &Steps, is_allocator: impl Fn(u64) -> bool) -> Sums {
         let mut sums = [0.0; PARTS.len()];
-        // The parts of the functions that are not over, and where the stack ended when they began.
+        // The parts of the functions that have not returned, with the stack pointer at their entry.
         let mut calls: Vec<(usize, u64)> = Vec::new();
         let (mut part, mut was_own) = (named(REST), true);
         for &Step { address, stack } in &steps.all {
@@ -248,8 +248,8 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The part of a shared library's function that is called from a part: nothing else is called there
-/// but the allocator, the system, and what copies.
+/// The part of a shared library's function that is called from a part. The only such functions are
+/// the allocator, system calls, and those that copy, fill and compare.
 fn foreign(caller: usize, is_allocator: bool) -> usize {
     if is_allocator {
         named(ALLOCATOR)

@@ -1,4 +1,4 @@
-//! Who answers: the bare service, the floor, and silverback around the same service.
+//! The subjects: the bare service, the floor, and silverback around the same service.
 
 use std::{io, sync::Arc};
 
@@ -11,7 +11,8 @@ use kit::{
 
 use crate::floor;
 
-/// What is measured in a scenario, in this order. The floor is of one session in the extensions.
+/// The subjects of a scenario, measured in this order. The floor exists only for one session in the
+/// extensions.
 pub(crate) struct Subjects {
     pub(crate) bare: Subject,
     pub(crate) floor: Option<Subject>,
@@ -31,7 +32,7 @@ impl Subjects {
         }
     }
 
-    /// The bare service, the floor, the floor that has the same header fields, and silverback.
+    /// The bare service, the floor, the floor with silverback's header fields, and silverback.
     pub(crate) fn profiled(scenario: &Scenario, kind: Kind) -> [Subject; 4] {
         let floor = |floor: Floor| {
             let floor = Arc::new(floor);
@@ -57,7 +58,7 @@ pub(crate) fn has_floor(scenario: &Scenario) -> bool {
     scenario.way == Way::Extensions
 }
 
-/// Of all tables, by its name.
+/// The scenario with this name, from any of the tables.
 pub(crate) fn find(name: &str) -> io::Result<Scenario> {
     let mut all = SEVEN
         .into_iter()
@@ -68,7 +69,7 @@ pub(crate) fn find(name: &str) -> io::Result<Scenario> {
     found.ok_or_else(|| io::Error::other(format!("no scenario {name}")))
 }
 
-/// Sees to it that the floor does the same job.
+/// Checks that the floor does the same job.
 pub(crate) fn check() {
     for kind in Kind::ALL {
         let scenario = &SEVEN[0];

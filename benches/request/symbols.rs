@@ -1,4 +1,4 @@
-//! What is where in this program.
+//! The functions at the addresses of this program.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-/// A function, and the file and line in it.
+/// A function, and a file with a line number.
 pub(crate) struct Place {
     pub(crate) function: String,
     pub(crate) file: String,
@@ -33,7 +33,7 @@ impl Symbols {
         let (first, last) = places
             .first()
             .zip(places.last())
-            .ok_or("the program is nowhere")?;
+            .ok_or("the program is not in the map")?;
         let base = u64::from_str_radix(first.0, 16)?;
         let output = Command::new("nm")
             .args(["--demangle", "--defined-only"])
@@ -54,18 +54,18 @@ impl Symbols {
         })
     }
 
-    /// Whether it is of this program, and not of a shared library.
+    /// Returns whether the address is in this program, not in a shared library.
     pub(crate) fn contain(&self, address: u64) -> bool {
         (self.base..self.end).contains(&address)
     }
 
-    /// Whether a function begins there.
+    /// Returns whether a function begins at this address.
     pub(crate) fn is_entry(&self, address: u64) -> bool {
         self.contain(address) && self.names.contains_key(&(address - self.base))
     }
 
-    /// Whose code is at each of these addresses: functions and their files, from the one that is
-    /// compiled into others outwards. The last one has its whole name.
+    /// The functions around each of these addresses and their files, from the innermost inlined
+    /// function outwards. The last one has its full name.
     pub(crate) fn places(&self, addresses: &[u64]) -> Result<Vec<Vec<Place>>, Box<dyn Error>> {
         let mut child = Command::new("addr2line")
             .args(["-a", "-f", "-i", "-C", "-e"])
@@ -76,10 +76,10 @@ impl Symbols {
         let mut input = child.stdin.take().ok_or("no input")?;
         let offset = |address: &u64| format!("{:#x}\n", address - self.base);
         let offsets: String = addresses.iter().map(offset).collect();
-        // It answers before it has read all.
+        // addr2line answers before it has read all of its input.
         let writer = thread::spawn(move || input.write_all(offsets.as_bytes()));
         let output = child.wait_with_output()?;
-        writer.join().map_err(|_| "nobody has written")??;
+        writer.join().map_err(|_| "the writer has panicked")??;
         let text = String::from_utf8(output.stdout)?;
         let mut all: Vec<Vec<Place>> = Vec::new();
         let mut lines = text.lines().map(str::to_owned);
@@ -107,7 +107,7 @@ impl Symbols {
     }
 }
 
-/// Without the hash at the end.
+/// The name without the hash at its end.
 fn short(name: &str) -> String {
     let (front, hash) = name.rsplit_once("::h").unwrap_or((name, ""));
     if hash.len() == 16 { front } else { name }.to_owned()

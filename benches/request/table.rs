@@ -11,7 +11,7 @@ use crate::cost::{Cost, Costs};
 /// The costs of scenarios, for one kind of session.
 pub(crate) type OfKind = (Kind, Vec<(Scenario, Costs)>);
 
-/// What a part of the way costs: what one scenario does and another does not.
+/// Pairs of scenarios whose difference is the cost of one part of a request.
 const PARTS: [(&str, &str, &str); 5] = [
     ("S3", "S2", "find the cookie, open it, read"),
     ("S4", "S3", "write, save, set the cookie"),
@@ -20,7 +20,7 @@ const PARTS: [(&str, &str, &str); 5] = [
     ("S7", "S3", "ten cookies more"),
 ];
 
-/// One kind beside the floor.
+/// The table of one kind beside the floor.
 pub(crate) fn beside_floor((kind, all): &OfKind) -> String {
     let title = format!("**{}**", kind.title());
     let head = ["silverback", "floor", "above the floor", "ratio"].map(str::to_owned);
@@ -66,7 +66,7 @@ fn ratios(one: Cost, other: Cost) -> String {
     ratios.join(" / ")
 }
 
-/// All kinds side by side.
+/// The table of all kinds side by side.
 pub(crate) fn side_by_side(all: &[OfKind]) -> String {
     let titles = all.iter().map(|(kind, _)| kind.title().to_owned());
     let mut rows = vec![

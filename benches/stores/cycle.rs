@@ -1,4 +1,4 @@
-//! Whole requests, each of which loads a session and counts in it.
+//! Whole requests, each of which loads a session and increments a counter in it.
 
 use std::{convert::Infallible, error::Error, path::Path};
 
@@ -20,8 +20,8 @@ use crate::{NEVER, Scale, files::LEN, goals::goal, key_of, now};
 const PROFILE: &str =
     "Ada Lovelace, Analytical Engine, London; likes numbers, notes and long walks in the park.";
 
-/// Microseconds of processor time, in a runtime, on all threads of the process, beside the system
-/// calls alone.
+/// Microseconds of CPU time of a request, on all threads of the process and its runtime, beside the
+/// system calls alone.
 pub(crate) fn row(scale: &Scale, parent: &Path) -> Result<[String; 5], Box<dyn Error>> {
     let runtime = Runtime::new()?;
     let dir = tempfile::tempdir_in(parent)?;
@@ -63,7 +63,8 @@ pub(crate) fn row(scale: &Scale, parent: &Path) -> Result<[String; 5], Box<dyn E
     ))
 }
 
-/// It makes a session, or counts in the one of the cookie. The cookie it ends with.
+/// Makes a session, or increments the counter of the cookie's session. Returns the cookie that the
+/// browser then has.
 async fn visit(
     layer: &SessionLayer,
     cookie: Option<&HeaderValue>,

@@ -1,4 +1,4 @@
-//! The filesystem store beside the same system calls by hand, on files of its own.
+//! The filesystem store beside a floor: the same system calls by hand, on other files.
 
 use std::{
     error::Error, ffi::OsStr, fs::File, hint::black_box, io, os::unix::ffi::OsStrExt, path::Path,
@@ -23,11 +23,11 @@ use crate::{
 };
 
 pub(crate) const LEN: usize = 300;
-/// What the store writes for it, with its header.
+/// Bytes that the store writes for such a record, with the header.
 const SLOT: usize = LEN + 96;
 const START: Timestamp = Timestamp::from_secs(1_000_000_000);
 const STEP: usize = 1_000;
-/// A buffer for the names of a directory.
+/// Bytes of the buffer for a directory's names.
 const NAMES: usize = 32 << 10;
 
 pub(crate) fn run(scale: &Scale, parent: &Path, page: &Page) -> Result<(), Box<dyn Error>> {
@@ -43,7 +43,7 @@ fn data() -> Bytes {
     Bytes::from(vec![7; LEN])
 }
 
-/// One record, in the page cache; the floor has one of its own.
+/// One record in the page cache. The floor has another.
 fn few(
     scale: &Scale,
     parent: &Path,
@@ -94,7 +94,7 @@ fn few(
     Ok([[load, load_floor], [update, update_floor]])
 }
 
-/// One to load by, and one to update by.
+/// One floor that loads and one that updates.
 fn floors(path: &Path) -> io::Result<[Calls; 2]> {
     Ok([Calls::open(path, LEN)?, Calls::open(path, LEN)?])
 }
@@ -135,7 +135,7 @@ fn synced(scale: &Scale, parent: &Path, rows: &mut Vec<[String; 5]>) -> Result<(
     Ok(())
 }
 
-/// As many records as the goals speak of.
+/// As many records as the goals name.
 fn many(
     scale: &Scale,
     parent: &Path,
@@ -154,7 +154,7 @@ fn many(
     let versions: Vec<_> = (0..count).map(create).collect();
     let [mut reader, mut writer] = floors(dir.path())?;
     sweeps(&store, dir.path(), count, rows)?;
-    // Each key once: its version is known then.
+    // Each key comes once, so that its version is known.
     let mut next = 0;
     let mut number = move || {
         next = (next + 7_919) % count;
@@ -163,7 +163,7 @@ fn many(
     let data = data();
     let [mut a, mut b, mut c] = [number; 3];
     let rounds = usize::try_from(count / 4 / u64::from(scale.calls))?.clamp(1, scale.rounds);
-    // Each of the four comes to a record that none has come to lately.
+    // Each of the four starts elsewhere, so that it uses records that none has used lately.
     (0..count / 4).for_each(|_| _ = a());
     (0..count / 2).for_each(|_| _ = b());
     (0..count / 4 * 3).for_each(|_| _ = c());
@@ -214,7 +214,7 @@ fn many(
     Ok(())
 }
 
-/// A sweep in steps that finds nothing to remove, and the stat of each file by hand.
+/// A sweep in steps that removes nothing, beside a stat of each file by hand.
 fn sweeps(
     store: &FilesystemStore,
     path: &Path,

@@ -1,4 +1,4 @@
-//! Rows that say what was aimed at.
+//! Tables of results beside their goals.
 
 use std::error::Error;
 
@@ -17,7 +17,7 @@ pub(crate) fn put<const N: usize>(
     page.put(name, &markdown(&all))
 }
 
-/// A row of a goal: what is asked, what came out, what the floor beside it took.
+/// A row of a goal, the measured result, and that of the floor.
 pub(crate) fn goal(
     name: &str,
     goal: &str,

@@ -1,4 +1,4 @@
-//! What the stores take by themselves, beside a floor that does the same job with the least code.
+//! The cost of the stores alone, beside a floor that does the same job with the least code.
 //!
 //! ```text
 //! cargo bench -p silverback-benches --bench stores
@@ -8,13 +8,13 @@
 //!
 //! ```text
 //! --write                    write the tables into docs/performance.md
-//! DIR                        have the files in another directory than the temporary one
+//! DIR                        keep the files in this directory, not in that for temporary files
 //! memory, files, requests, waits
-//!                            one of the four alone
-//! 100000                     with so many sessions instead of a million
+//!                            run one of the four only
+//! 100000                     use this many sessions instead of a million
 //! ```
 //!
-//! With `--test` it does all of it once and small.
+//! With `--test` it runs everything once, at a small scale.
 
 mod cycle;
 mod files;
@@ -40,7 +40,7 @@ use silverback::{
     store::{Expiry, RecordKey},
 };
 
-/// When sessions end that never do.
+/// The expiry of records that never expire.
 pub(crate) const NEVER: Expiry = until(Timestamp::from_secs(u64::MAX));
 
 pub(crate) const fn until(end: Timestamp) -> Expiry {
@@ -99,7 +99,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     page.put("machine-stores", &machine::sentence(&[files]))
 }
 
-/// How much is measured.
+/// The sizes of the measurements.
 pub(crate) struct Scale {
     pub(crate) sessions: u64,
     pub(crate) rounds: usize,
@@ -108,7 +108,7 @@ pub(crate) struct Scale {
     pub(crate) updates: u64,
 }
 
-/// Keys that are spread as hashes are.
+/// A key for each number. The keys are spread like hashes.
 pub(crate) fn key_of(number: u64) -> RecordKey {
     let mut bytes = [0; 32];
     let mut hash = number;
@@ -121,7 +121,8 @@ pub(crate) fn key_of(number: u64) -> RecordKey {
     RecordKey::from_bytes(bytes)
 }
 
-/// The store does its work when it is polled first: in memory, or outside of a runtime.
+/// The result of a store's operation. In memory, or outside a runtime, a store completes it in the
+/// first poll.
 pub(crate) fn now<T, E: fmt::Debug>(future: impl Future<Output = Result<T, E>>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output.expect("the store works"),

@@ -1,5 +1,5 @@
-//! The memory store: threads that share it, bytes of a session, and how long others wait while it
-//! sweeps or grows.
+//! The memory store: threads that share it, bytes per session, and how long other threads wait
+//! while it sweeps or grows.
 
 use std::{
     collections::HashMap,
@@ -42,7 +42,7 @@ use crate::{
 
 const LEN: usize = 120;
 const START: Timestamp = Timestamp::from_secs(1_000_000_000);
-/// As many bytes as a profile in the other benchmarks.
+/// A value as long as a profile in the other benchmarks.
 const VALUE: &str = "a profile of a visitor, as an application might keep it: a name, a mail address, a language, \
     and what was put aside";
 
@@ -65,8 +65,8 @@ fn threads(scale: &Scale, rows: &mut Vec<[String; 5]>) -> Result<(), Box<dyn Err
     let (service, floor) = (service(MemoryStore::new())?, Floor::new(Kind::Memory));
     let in_service = |cookie: Option<&HeaderValue>| visit(&service, cookie);
     let in_floor = |cookie: Option<&HeaderValue>| visit_floor(&floor, cookie);
-    // Each thread comes to all sessions, far from where the other is: a visitor's requests are
-    // served by whichever processor is free.
+    // Each thread uses all sessions, far from those that the other thread uses: any free processor
+    // may serve a visitor's next request.
     let of = |thread: u64, call: u64| (call * 7_919 + thread * (count / 2)) % count;
     let in_store = |thread: u64| {
         for call in 0..count {
@@ -75,7 +75,7 @@ fn threads(scale: &Scale, rows: &mut Vec<[String; 5]>) -> Result<(), Box<dyn Err
                 unreachable!("it was made")
             };
             let version = record.version();
-            // What a session does: its values go into a new record.
+            // Like a session, this copies the values into a new record.
             let data = Bytes::from(record.data().to_vec());
             let _ = black_box(now_or_conflict(store.update(&key, version, data, NEVER)));
         }
@@ -103,7 +103,7 @@ fn threads(scale: &Scale, rows: &mut Vec<[String; 5]>) -> Result<(), Box<dyn Err
             rates.push((threads * count) as f64 / together(threads, work));
         }
     }
-    // Millions a second, in the fastest tenth.
+    // Millions a second, the slowest of the fastest tenth.
     let [
         one,
         two,
@@ -165,7 +165,7 @@ fn data() -> Bytes {
     Bytes::from(vec![7; LEN])
 }
 
-/// Two threads may meet at one session; that is a conflict and no failure of the store.
+/// The output, or `None` on a conflict: two threads may update one session at the same time.
 fn now_or_conflict<T, E>(future: impl Future<Output = Result<T, E>>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output.ok(),
@@ -173,8 +173,8 @@ fn now_or_conflict<T, E>(future: impl Future<Output = Result<T, E>>) -> Option<T
     }
 }
 
-/// Seconds from when the first thread begins until the last is done, by their own clocks: whoever
-/// started them may not get a processor meanwhile.
+/// Seconds from the start of the first thread to the end of the last. Each thread reads the clock
+/// itself, as the thread that started them may not get a processor meanwhile.
 fn together(threads: u64, work: &(dyn Fn(u64) + Sync)) -> f64 {
     let barrier = Barrier::new(usize::try_from(threads).unwrap_or(1));
     std::thread::scope(|scope| {
@@ -200,7 +200,7 @@ fn together(threads: u64, work: &(dyn Fn(u64) + Sync)) -> f64 {
     })
 }
 
-/// The floor: maps behind locks, and nothing that makes a store.
+/// The floor: maps behind locks, without anything else that a store has.
 struct Bare([Mutex<HashMap<[u8; 32], Record>>; 64]);
 
 impl Default for Bare {
@@ -242,7 +242,7 @@ impl Bare {
     }
 }
 
-/// What a server asks, with a clone for each request, as axum has it.
+/// The service that is called. As in axum, each request gets a clone.
 fn service(
     store: MemoryStore,
 ) -> Result<impl Service<Request<()>, Response = Response<()>> + Clone + Sync, Box<dyn Error>> {
@@ -261,7 +261,8 @@ fn service(
     })))
 }
 
-/// One request: it makes a session, or counts in the one of the cookie. The cookie it sets.
+/// Makes a session, or increments the counter of the cookie's session. Returns the cookie of the
+/// response.
 fn visit(
     service: &(impl Service<Request<()>, Response = Response<()>> + Clone),
     cookie: Option<&HeaderValue>,
@@ -274,7 +275,7 @@ fn visit(
     set_cookie(response.headers())
 }
 
-/// The same with the least code.
+/// The same request to the floor.
 fn visit_floor(floor: &Floor, cookie: Option<&HeaderValue>) -> Option<HeaderValue> {
     const NEW: Content = Content {
         profiles: 1,
@@ -301,20 +302,19 @@ fn request(cookie: Option<&HeaderValue>) -> Request<()> {
     request
 }
 
-/// Requests of two threads to the sessions of one store, with a cookie each.
+/// Requests of two threads to the sessions of one store, each with a cookie.
 struct Visits<V> {
     sent: [Vec<HeaderValue>; 2],
     visit: V,
 }
 
 impl<V: Fn(Option<&HeaderValue>) -> Option<HeaderValue>> Visits<V> {
-    /// Makes so many sessions, for each thread to come to in its order.
+    /// Makes `count` sessions. `of` is the order in which a thread uses them.
     fn new(count: u64, of: impl Fn(u64, u64) -> u64, visit: V) -> Result<Self, Box<dyn Error>> {
         let cookies = (0..count).map(|_| visit(None));
         let cookies: Option<Vec<_>> = cookies.collect();
         let cookies = cookies.ok_or("no session was made")?;
-        // In the order in which they come. A server has read them just before: they are in its
-        // caches.
+        // In the order of use. A server has just read a cookie, so it is in the caches.
         let sent = [0, 1].map(|thread| {
             let cookies = (0..count).filter_map(|call| {
                 let at = usize::try_from(of(thread, call)).ok()?;
@@ -340,8 +340,8 @@ fn set_cookie(headers: &HeaderMap) -> Option<HeaderValue> {
     HeaderValue::from_str(text.split(';').next()?).ok()
 }
 
-/// Fills a store in a process of its own, and compares what that process has of the memory before
-/// and after.
+/// Fills a store in a separate process and compares that process's resident memory before and
+/// after.
 fn sizes(scale: &Scale, rows: &mut Vec<[String; 5]>) -> Result<(), Box<dyn Error>> {
     let floor = filled("bare", scale.sessions)?;
     for (kind, name, most) in [
@@ -372,7 +372,7 @@ fn filled(kind: &str, count: u64) -> Result<f64, Box<dyn Error>> {
         .map_err(|_| format!("{kind}: {text} {}", String::from_utf8_lossy(&output.stderr)))?)
 }
 
-/// What the process does that [`filled`] starts: prints bytes per session.
+/// Fills a store and prints the bytes per session, in the process that [`filled`] starts.
 pub(crate) fn fill(mut arguments: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let (kind, count) = arguments
         .next()
@@ -401,20 +401,20 @@ pub(crate) fn fill(mut arguments: impl Iterator<Item = String>) -> Result<(), Bo
     Ok(())
 }
 
-/// Bytes of memory that this process has.
+/// Bytes of resident memory of this process.
 fn resident() -> Result<u64, Box<dyn Error>> {
     let statm = fs::read_to_string("/proc/self/statm")?;
     let pages: u64 = statm
         .split(' ')
         .nth(1)
-        .ok_or("/proc/self/statm is of another kind")?
+        .ok_or("/proc/self/statm has another format")?
         .parse()?;
     Ok(pages * 4_096)
 }
 
-/// How long a load takes at most while another thread does something to all of the store. Of some
-/// rounds the shortest counts: a machine that is busy with something else makes single ones longer,
-/// a store that holds a lock all of them.
+/// The longest load while another thread works on the whole store. The shortest result of several
+/// rounds counts: other work on the machine lengthens some of them, a store that holds a lock
+/// lengthens all.
 fn waits(scale: &Scale, rows: &mut Vec<[String; 5]>) {
     let clock = Clock::manual(START);
     let end = until(Timestamp::from_secs(START.as_secs() + 1));

@@ -1,5 +1,5 @@
-//! What the operations of a filesystem store take on the clock, on the thread that calls and on one
-//! for blocking work.
+//! The time on the clock of a filesystem store's operations, on the calling thread and on one for
+//! blocking work.
 
 use std::{error::Error, hint::black_box, path::Path};
 

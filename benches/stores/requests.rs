@@ -1,5 +1,5 @@
-//! Whole requests with sessions in files, by axum's extractor, in a runtime of one thread: there
-//! the store may hand work to another thread, and a request waits for it.
+//! Whole requests with sessions in files, through axum's extractor, in a runtime of one thread. In
+//! a runtime the store may hand work to another thread, and the request waits for it.
 
 use std::{
     error::Error,
@@ -24,11 +24,12 @@ use tower::layer::util::Identity;
 
 use crate::Scale;
 
-/// The argument of the process that is stepped through, before the directory and the scenario.
+/// The first argument of the process that is stepped through, before the directory and the
+/// scenario.
 pub(crate) const CHILD: &str = "--step";
 
 const NAMES: [&str; 8] = ["E2", "E3", "E4", "E5", "P40", "P600", "P2K", "P3K"];
-/// Of which the median counts.
+/// The number of requests stepped through, of which the median counts.
 const STEPPED: u32 = 3;
 
 pub(crate) fn run(scale: &Scale, parent: &Path, page: &Page) -> Result<(), Box<dyn Error>> {
@@ -80,7 +81,7 @@ fn subjects(scenario: &Scenario, folder: &Path) -> Result<[Subject; 2], Box<dyn 
     Ok([bare, silverback])
 }
 
-/// Microseconds above the bare service.
+/// Microseconds of CPU time above the bare service.
 fn time(scenario: &Scenario, scale: &Scale, parent: &Path) -> Result<f64, Box<dyn Error>> {
     let folder = tempfile::tempdir_in(parent)?;
     let mut subjects = subjects(scenario, folder.path())?;
@@ -104,7 +105,7 @@ fn counted(scenario: &Scenario, parent: &Path) -> Result<Counts, Box<dyn Error>>
     Ok(silverback - bare)
 }
 
-/// What is stepped through.
+/// Answers the requests, in the process that is stepped through.
 pub(crate) fn step(mut arguments: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let (folder, name) = arguments
         .next()

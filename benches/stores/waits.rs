@@ -1,5 +1,5 @@
-//! What the promise about waiting is worth: updates on the thread that asks, while the disk is idle
-//! and while another process writes to it and syncs.
+//! A test of the promise about waiting: updates on the calling thread, while the disk is idle and
+//! while another process writes to it and syncs.
 
 use std::{
     error::Error,
@@ -44,7 +44,7 @@ pub(crate) fn run(scale: &Scale, parent: &Path, page: &Page) -> Result<(), Box<d
         "waits",
         [
             &title,
-            "on the thread that asks",
+            "on the calling thread",
             "slept there, times",
             "longer than 1 ms",
             "median",
@@ -55,10 +55,10 @@ pub(crate) fn run(scale: &Scale, parent: &Path, page: &Page) -> Result<(), Box<d
     )
 }
 
-/// Times are microseconds, of the updates on the thread that asked.
+/// Times in microseconds, of the updates on the calling thread.
 struct Run {
     on_the_clock: Vec<f64>,
-    /// Less the time for which the thread waited for a processor.
+    /// The same without the time for which the thread waited for a processor.
     with_a_processor: Vec<f64>,
     statistics: File,
     elsewhere: u64,
@@ -91,7 +91,8 @@ impl Run {
         Ok(run)
     }
 
-    /// The thread's switches since `before` are those of updates on it.
+    /// Runs one update. `before` is the number of the thread's switches after the last update that
+    /// ran elsewhere, so all switches since belong to updates on this thread.
     fn update(
         &mut self,
         update: impl Future<Output = Result<Version, StoreError>>,
@@ -147,7 +148,7 @@ impl Run {
     }
 }
 
-/// For how many microseconds this thread has waited for a processor: the second number of its
+/// Microseconds for which this thread has waited for a processor, the second number of its
 /// scheduler statistics.
 fn queued(statistics: &File) -> io::Result<f64> {
     let mut buffer = [0; 64];
@@ -159,7 +160,7 @@ fn queued(statistics: &File) -> io::Result<f64> {
         .ok_or_else(|| io::Error::other("the kernel keeps no statistics of its scheduler"))
 }
 
-/// What all but a thousandth are below.
+/// The 99.9th percentile.
 fn thousandth(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     let place = times.len() - times.len() / 1_000;
@@ -169,8 +170,8 @@ fn thousandth(mut times: Vec<f64>) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
-/// How often this thread has given up the processor to wait for something: `ru_nvcsw` of
-/// getrusage(2).
+/// The number of times that this thread has given up the processor to wait for something,
+/// `ru_nvcsw` of getrusage(2).
 fn switches() -> io::Result<u64> {
     let status = fs::read_to_string("/proc/thread-self/status")?;
     let line = status
@@ -199,7 +200,7 @@ impl Writer {
     }
 }
 
-/// The shell ends when its directory is gone, and `dd` when it has written its file.
+/// The shell ends when its directory is gone, `dd` when it has written its file.
 impl Drop for Writer {
     fn drop(&mut self) {
         let _ = self.child.kill();
