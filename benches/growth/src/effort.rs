@@ -1,4 +1,4 @@
-//! How much is done.
+//! The sizes of the measurements.
 
 use std::time::Duration;
 
@@ -7,11 +7,12 @@ use std::time::Duration;
 pub(crate) struct Effort {
     pub(crate) is_full: bool,
     pub(crate) rounds: usize,
-    /// How long a round of one subject takes, about, in nanoseconds.
+    /// The approximate length of a round of one subject, in nanoseconds.
     pub(crate) round: f64,
-    /// How many sessions are in a store at the most.
+    /// The largest number of sessions in a store.
     pub(crate) sessions: usize,
-    /// How many times one and two threads run in turn, and how long.
+    /// The number of times that one thread and two threads take turns. `sprint` is the length of a
+    /// turn.
     pub(crate) sprints: usize,
     pub(crate) sprint: Duration,
 }

@@ -1,11 +1,11 @@
-//! What is plotted and tabulated.
+//! The data of a plot and its table.
 
 use kit::table::number;
 
 /// A plot, and the table of its numbers.
 #[derive(Debug)]
 pub(crate) struct Figure {
-    /// Of the file, and of the table's place in docs/growth.md.
+    /// The name of the file, and of the table's place in docs/growth.md.
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
     pub(crate) x: Axis,
@@ -22,7 +22,7 @@ pub(crate) struct Axis {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Scale {
-    /// From zero.
+    /// Begins at zero.
     Linear,
     Logarithmic,
 }
@@ -33,7 +33,7 @@ pub(crate) enum Unit {
     Count,
     /// Whole numbers of bytes, KiB or MiB.
     Bytes,
-    /// Three digits.
+    /// Numbers of three digits.
     Measure,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Line {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
-/// What most figures show.
+/// The y axis of most figures.
 pub(crate) const COST: Axis = Axis {
     title: "µs of CPU time above the bare service",
     scale: Scale::Logarithmic,
@@ -51,7 +51,7 @@ pub(crate) const COST: Axis = Axis {
 };
 
 impl Figure {
-    /// Where something was measured, in order.
+    /// The x coordinates of all points, in order.
     pub(crate) fn places(&self) -> Vec<f64> {
         let mut places: Vec<f64> = self
             .lines
@@ -64,7 +64,7 @@ impl Figure {
         places
     }
 
-    /// A head, and a row of cells for each line.
+    /// The head, then a row of cells for each line.
     pub(crate) fn table(&self) -> Vec<Vec<String>> {
         let places = self.places();
         let head = [self.x.title.to_owned()]
@@ -115,7 +115,7 @@ impl Unit {
         }
     }
 
-    /// Without zeros at the end that say nothing.
+    /// The text without trailing zeros behind the point.
     pub(crate) fn tick(self, value: f64) -> String {
         let text = self.text(value);
         if text.contains('.') {

@@ -1,13 +1,13 @@
-//! How what a session costs grows: with its size, with what else is in the request, and with how
-//! many there are.
+//! How the cost of a session grows: with its size, with the rest of the request, and with the
+//! number of sessions.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/growth/Cargo.toml
 //! ```
 //!
-//! measures all of it, writes the plots to docs/growth and the tables into docs/growth.md.
-//! `-- --quick` does less of everything and writes the plots to a temporary directory. A directory
-//! as the last argument is where the sessions in files are.
+//! measures everything, writes the plots to docs/growth and the tables into docs/growth.md.
+//! `-- --quick` does less of everything and writes the plots to a temporary directory. If the last
+//! argument is a directory, it holds the sessions in files.
 
 mod effort;
 mod figure;

@@ -1,5 +1,5 @@
-//! How much memory an idle session takes. Each number of sessions gets a process of its own, so
-//! that none lives in what another has freed.
+//! The memory of an idle session. Each number of sessions is measured in a separate process, so
+//! that none reuses memory that another has freed.
 
 use std::{env, error::Error, fs, process::Command};
 
@@ -12,7 +12,7 @@ use crate::{
     service::{Action, Count, Handler, Kind},
 };
 
-/// The argument of such a process, before the number of sessions.
+/// The first argument of such a process, before the number of sessions.
 pub(crate) const CHILD: &str = "--memory-of";
 
 const COUNTS: [usize; 7] = [1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000];
@@ -48,7 +48,7 @@ fn bytes_of_one(count: usize) -> Result<f64, Box<dyn Error>> {
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }
 
-/// Makes so many sessions by requests and prints the bytes that one takes.
+/// Makes this many sessions by requests and prints the bytes that one takes.
 pub(crate) fn print(count: usize) -> Result<(), Box<dyn Error>> {
     let store = MemoryStore::new().max_bytes(4 << 30);
     let layer = SessionLayer::new(SessionConfig::new(
@@ -68,19 +68,19 @@ pub(crate) fn print(count: usize) -> Result<(), Box<dyn Error>> {
     let before = resident()?;
     (0..count).for_each(|_| make());
     let grown = resident()? - before;
-    assert_eq!(store.len(), count + 1, "no session made room");
+    assert_eq!(store.len(), count + 1, "no session was evicted");
     println!("{}", grown / count as f64);
     Ok(())
 }
 
-/// Bytes of this process that are in memory. Other files of /proc have a count that lags behind.
+/// Bytes of resident memory of this process. The counts in other files of /proc lag behind.
 fn resident() -> Result<f64, Box<dyn Error>> {
     let text = fs::read_to_string("/proc/self/smaps_rollup")?;
     let kib = text
         .lines()
         .find_map(|line| line.strip_prefix("Rss:")?.trim().strip_suffix("kB"));
     Ok(kib
-        .ok_or("the kernel does not count")?
+        .ok_or("the kernel does not count resident memory")?
         .trim()
         .parse::<f64>()?
         * 1_024.0)

@@ -1,4 +1,4 @@
-//! A figure as SVG.
+//! Draws a figure as SVG.
 
 use std::{error::Error, path::Path};
 
@@ -14,9 +14,10 @@ use plotters::{
 use crate::figure::{Axis, Figure, Line, Scale};
 
 const SIZE: (u32, u32) = (900, 420);
-/// From here to the right is the legend.
+/// The left edge of the legend.
 const LEGEND: u32 = 640;
-/// Of Okabe and Ito: told apart by everybody, and on paper by their markers.
+/// The colors of Okabe and Ito, which color-blind readers can tell apart. On paper the markers
+/// distinguish the lines.
 const COLORS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -65,7 +66,7 @@ fn draw_chart(figure: &Figure, area: &Area<'_>) -> Result<(), Failure> {
         .draw()
         .map_err(text)?;
     for (index, line) in figure.lines.iter().enumerate() {
-        // A difference can be below zero, which no logarithmic axis has.
+        // A difference can be negative, but a logarithmic axis has only positive values.
         let points = || line.points.iter().copied().filter(|point| point.1 > 0.0);
         chart
             .draw_series(LineSeries::new(points(), color(index).stroke_width(2)))
@@ -96,7 +97,7 @@ fn color(index: usize) -> RGBColor {
     COLORS.get(index % COLORS.len()).copied().unwrap_or(BLACK)
 }
 
-/// A dot for every other line, a diamond for those between.
+/// A dot for lines of even index, a diamond for those of odd index.
 fn marker(index: usize, (x, y): (i32, i32)) -> Polygon<(i32, i32)> {
     let corners = if index.is_multiple_of(2) { 12 } else { 4 };
     let corner = |number: u32| {
@@ -112,10 +113,10 @@ fn marker(index: usize, (x, y): (i32, i32)) -> Polygon<(i32, i32)> {
     )
 }
 
-/// An axis from end to end.
+/// The range of an axis.
 struct Range {
     scale: Scale,
-    /// As the scale maps them.
+    /// Both ends, mapped by the scale.
     ends: (f64, f64),
     ticks: Vec<f64>,
 }
@@ -165,7 +166,7 @@ fn values(lines: &[Line]) -> Vec<f64> {
         .collect()
 }
 
-/// Round numbers from below the least value, or from zero, to above the greatest.
+/// Round numbers that enclose all values. On a linear scale they begin at zero.
 fn ticks(scale: Scale, values: &[f64]) -> Vec<f64> {
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let greatest = values.iter().copied().fold(0.0, f64::max);
@@ -209,7 +210,7 @@ fn ticks(scale: Scale, values: &[f64]) -> Vec<f64> {
     }
 }
 
-/// The errors of a drawing area know its lifetime.
+/// Copies the text of an error, since the errors of a drawing area borrow from it.
 fn text(error: impl Error) -> Failure {
     error.to_string().into()
 }

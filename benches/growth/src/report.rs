@@ -11,10 +11,10 @@ use kit::{machine, page, page::Page, table::markdown};
 
 use crate::{figure::Figure, plot};
 
-/// Shows each figure as soon as it is measured.
+/// Prints and writes each figure as soon as it is measured.
 pub(crate) struct Report {
     plots: PathBuf,
-    /// docs/growth.md; `--quick` leaves it alone.
+    /// docs/growth.md, which `--quick` does not change.
     page: Page,
 }
 

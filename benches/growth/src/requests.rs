@@ -1,4 +1,4 @@
-//! What a request costs: by the size of a value, the number of keys, of sessions, and of foreign
+//! The cost of a request by the size of a value and the number of keys, of sessions, and of foreign
 //! cookies.
 
 use std::error::Error;
@@ -23,7 +23,8 @@ pub(crate) const USUAL: Content = Content {
     bytes: 119,
 };
 
-/// What is in a request at a place of a figure, and how many foreign cookies.
+/// Maps an x coordinate to the sessions of a request, their content and the number of foreign
+/// cookies.
 type At = fn(usize) -> (Count, Content, usize);
 
 /// A line of a figure.
@@ -43,7 +44,7 @@ fn plan(kind: Kind, verb: &str, action: Action, at: At) -> Plan {
     }
 }
 
-/// Reads and updates of each kind.
+/// Plans for a read and an update of each kind.
 fn both(kinds: [Kind; 2], at: At) -> Vec<Plan> {
     let of_kind = |kind| {
         [
@@ -54,7 +55,7 @@ fn both(kinds: [Kind; 2], at: At) -> Vec<Plan> {
     kinds.into_iter().flat_map(of_kind).collect()
 }
 
-/// Measures all lines at all places in turns.
+/// Measures all lines at all places. They take turns.
 fn lines(
     stores: &Stores,
     effort: Effort,
@@ -105,7 +106,7 @@ fn cookie_values(stores: &Stores, effort: Effort) -> Result<Figure, Box<dyn Erro
             unit: Unit::Bytes,
         },
         y: COST,
-        // In base64 and with its attributes, little more fills the 4,096 bytes of a cookie.
+        // Base64 and the attributes included, a little more would exceed a cookie's 4,096 bytes.
         lines: lines(stores, effort, plans, &[64, 256, 1_024, 2_048, 2_816])?,
     })
 }

@@ -1,4 +1,4 @@
-//! The services that are called: in process, with nothing in between.
+//! The measured services, which are called in process with nothing in between.
 
 use std::{convert::Infallible, hint::black_box, io, path::Path, sync::Arc};
 
@@ -11,7 +11,7 @@ use silverback::{
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, service_fn};
 
-/// How the sessions are kept.
+/// Where the sessions are kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
     Encrypted,
@@ -20,20 +20,20 @@ pub(crate) enum Kind {
     Files,
 }
 
-/// What is in each session beside the counter, which is behind it.
+/// The values of each session, apart from the counter, which comes last.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Content {
     pub(crate) values: usize,
-    /// Of each value's JSON.
+    /// The length of each value's JSON.
     pub(crate) bytes: usize,
 }
 
-/// Which sessions a layer has, and how a handler comes by them.
+/// The sessions of a layer, and how a handler gets them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Count {
-    /// One, which is in the request's extensions.
+    /// One session, from the request's extensions.
     One,
-    /// So many, each by its name.
+    /// This many sessions, each by its name.
     Named(usize),
 }
 
@@ -43,11 +43,11 @@ pub(crate) enum Action {
     Nothing,
     /// Reads the counter.
     Read,
-    /// Reads the counter and writes it one higher.
+    /// Increments the counter.
     Update,
     /// Makes the session.
     Prepare,
-    /// Sees to it that all values are there and the counter is this high.
+    /// Asserts that all values are there and the counter has this value.
     Expect(u64),
 }
 
@@ -65,7 +65,7 @@ const COUNT: &str = "count";
 const NAMES: [&str; 8] = [
     "session", "account", "cart", "locale", "tour", "consent", "draft", "admin",
 ];
-/// For a value of 1 MiB and what else is in its session.
+/// Enough for a value of 1 MiB and the rest of its session.
 const MAX_BYTES: usize = 2 << 20;
 
 impl Kind {
@@ -79,7 +79,7 @@ impl Kind {
     }
 }
 
-/// Where sessions are kept that are in no cookie.
+/// The stores of sessions.
 #[derive(Debug)]
 pub(crate) struct Stores {
     files: FilesystemStore,
@@ -130,7 +130,7 @@ impl Handler {
         Self { action, ..self }
     }
 
-    /// One service inside of the layer, if there is one, for so many threads.
+    /// A clone for each thread of the service, inside the layer if there is one.
     pub(crate) fn calls(self, layer: Option<&SessionLayer>, threads: usize) -> Vec<Call> {
         let service = service_fn(move |request: Request<()>| async move {
             self.handle(&request)
@@ -218,8 +218,8 @@ where
     Box::new(Plain(service, drive))
 }
 
-/// A store that may wait wants one, and each thread has its own.
+/// A store that may wait needs a runtime. Each thread has its own.
 fn runtime() -> Arc<Runtime> {
     let runtime = Builder::new_current_thread().enable_all().build();
-    Arc::new(runtime.expect("the system has what a runtime takes"))
+    Arc::new(runtime.expect("the system has resources for a runtime"))
 }

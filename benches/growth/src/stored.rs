@@ -1,4 +1,4 @@
-//! What a store's operations cost by how many sessions are in it.
+//! The cost of a store's operations by the number of its sessions.
 
 use std::{collections::BTreeSet, error::Error, hint::black_box, path::Path};
 
@@ -18,10 +18,10 @@ use crate::{
 };
 
 const END: Expiry = Expiry::new(Timestamp::from_secs(u64::MAX), Timestamp::from_secs(0));
-/// What a session of 120 bytes of JSON takes in a record.
+/// A record as long as that of a session with 120 bytes of JSON.
 const RECORD: [u8; 150] = [7; 150];
 const COUNTS: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
-/// How many sessions are picked for a round.
+/// The number of sessions picked for a round.
 const PICKED: usize = 200;
 
 pub(crate) fn figure(folder: &Path, effort: Effort) -> Result<Figure, Box<dyn Error>> {
@@ -32,7 +32,7 @@ pub(crate) fn figure(folder: &Path, effort: Effort) -> Result<Figure, Box<dyn Er
     let in_memory = |count: &usize| Crowd::new(MemoryStore::new().max_bytes(4 << 30), *count);
     let (mut memory, mut files): (Vec<_>, _) = (counts.iter().map(in_memory).collect(), Vec::new());
     for count in counts {
-        eprintln!("makes {count} files");
+        eprintln!("making {count} files");
         files.push(Crowd::new(
             FilesystemStore::open(folder.join(count.to_string()))?,
             count,
@@ -60,10 +60,10 @@ pub(crate) fn figure(folder: &Path, effort: Effort) -> Result<Figure, Box<dyn Er
     })
 }
 
-/// Of random sessions, of the same ones at once again, and of an update of those.
+/// A load of random sessions, a second load of the same sessions, and an update of them.
 const OPERATIONS: [&str; 3] = ["load", "load again", "update"];
 
-/// The stores take turns.
+/// Measures stores that take turns.
 fn lines<S: Store>(name: &str, crowds: &mut [Crowd<S>], effort: Effort) -> Vec<Line> {
     let mut all: Vec<[Vec<f64>; 3]> = vec![Default::default(); crowds.len()];
     for _ in 0..effort.rounds {
@@ -118,7 +118,7 @@ impl<S: Store> Crowd<S> {
         }
     }
 
-    /// Random sessions, none of them twice.
+    /// Distinct random sessions.
     fn pick(&mut self) -> Vec<(usize, RecordKey)> {
         let random = (0..PICKED).map(|_| {
             self.random += 1;
@@ -158,7 +158,7 @@ impl<S: Store> Crowd<S> {
     }
 }
 
-/// As random as the hash of a session's ID.
+/// A key as random as the hash of a session's ID.
 fn key(number: usize) -> RecordKey {
     let mut bytes = [0; 32];
     for (place, word) in bytes.chunks_exact_mut(8).zip(1..) {

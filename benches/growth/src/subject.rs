@@ -1,4 +1,4 @@
-//! What is timed: a session in a request, beside the bare service that gets the same request.
+//! The timed services: one with sessions, and the bare service, which gets the same requests.
 
 use bytes::Bytes;
 use kit::{browser::Browser, scenario::foreign, subject::Subject, time::Pair};
@@ -9,7 +9,7 @@ use crate::{
     service::{Action, Handler, Stores},
 };
 
-/// Makes the sessions, and has them count once before.
+/// Makes the sessions, increments their counters as a check, and returns the pair to time.
 pub(crate) fn pair(
     stores: &Stores,
     handler: Handler,
@@ -24,7 +24,7 @@ pub(crate) fn pair(
         endpoint: handler.call(Some(&layer)),
         field: Some(field.clone()),
     };
-    // How many requests fill a round.
+    // Finds the number of requests that fill a round.
     subject.time(5);
     let calls = (effort.round / subject.time(5)).clamp(1.0, 250.0) as u32;
     Ok(Pair {
@@ -37,11 +37,11 @@ pub(crate) fn pair(
     })
 }
 
-/// A browser with sessions that have counted: whatever is measured then, counts.
+/// A browser whose sessions have counted to two, as a check that updates work.
 ///
 /// # Panics
 ///
-/// If they do not count, or a value is lost.
+/// If a session does not count, or loses a value.
 pub(crate) fn with_sessions(layer: &SessionLayer, handler: Handler) -> Browser {
     let mut browser = Browser::default();
     for action in [

@@ -1,5 +1,5 @@
-//! How many requests one thread and two threads answer that share a layer and its store, each with
-//! its own sessions.
+//! The number of requests that one thread answers, and that two threads answer. They share a layer
+//! and its store, and each has its own sessions.
 
 use std::{
     error::Error,
@@ -49,7 +49,7 @@ pub(crate) fn figure(stores: &Stores, effort: Effort) -> Result<Figure, Box<dyn 
     })
 }
 
-/// Two threads, and how fast one and both of them have been.
+/// Two threads, and the rates of one alone and of both together.
 struct Team {
     name: &'static str,
     members: Vec<Member>,
@@ -64,7 +64,7 @@ struct Member {
 }
 
 impl Team {
-    /// Without a kind it is the bare service, which says what the machine gives to two threads.
+    /// Without a kind it is the bare service, which shows how much the machine gives two threads.
     fn new(stores: &Stores, kind: Option<Kind>) -> Result<Self, KeyError> {
         let content = Handler {
             kind: Kind::Memory,
@@ -117,7 +117,7 @@ impl Team {
     }
 }
 
-/// Requests per second of all of them.
+/// Requests per second of all members together.
 fn rate(members: &mut [Member], length: Duration) -> f64 {
     let start = Barrier::new(members.len());
     thread::scope(|scope| {

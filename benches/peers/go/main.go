@@ -1,7 +1,7 @@
 // Full cycles of gorilla/sessions: read the cookie, get the session, change the counter, save, set the cookie.
 //
-// Each line of the input is a store and a number of cycles, and is answered by the nanoseconds of CPU time that they
-// took. The argument is the directory of the filesystem store.
+// Each line of input is a store and a number of cycles. The answer is the CPU time of these cycles in nanoseconds. The
+// argument is the directory of the filesystem store.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 
 const name = "session"
 
-// 119 bytes in JSON.
+// A value of 119 bytes of JSON.
 type profile struct {
 	ID       int
 	Name     string
@@ -31,7 +31,7 @@ type profile struct {
 
 var ada = profile{181512100, "Ada Lovelace", "ada.lovelace@example.com", []string{"author", "editor"}, "en-GB"}
 
-// What a response is written to.
+// A response writer that discards the body.
 type writer struct{ header http.Header }
 
 func (w *writer) Header() http.Header         { return w.header }

@@ -1,8 +1,8 @@
 //! Full cycles beside gorilla/sessions: read the cookie, get the session, change the counter, save,
 //! set the cookie.
 //!
-//! What is measured is the CPU time of the whole process, so that the work of other threads is in
-//! it: the garbage collector of one side, the threads for blocking work of the other.
+//! The CPU time is that of the whole process, so it includes the work of other threads: Go's
+//! garbage collector on one side, the threads for blocking work on the other.
 
 use std::{convert::Infallible, io, path::Path};
 
@@ -27,7 +27,7 @@ const ROUNDS: usize = 21;
 /// About as long as the record of the session.
 const LEN: usize = 200;
 
-/// What a cycle takes on either side; sessions in files are below this directory.
+/// The table of cycles on both sides. Sessions in files are below `parent`.
 pub(crate) fn table(parent: &Path, effort: Effort) -> io::Result<String> {
     let runtime = Runtime::new()?;
     let (ours, theirs) = (tempfile::tempdir_in(parent)?, tempfile::tempdir_in(parent)?);
@@ -87,7 +87,7 @@ fn none() -> String {
     "–".to_owned()
 }
 
-/// What the filesystem store asks of the kernel in a cycle, on a record that nobody else uses.
+/// The filesystem store's system calls in a cycle, on a record of their own.
 struct SystemCalls {
     calls: Calls,
     key: RecordKey,
@@ -104,7 +104,7 @@ impl SystemCalls {
         Ok(Self { calls, key })
     }
 
-    /// Microseconds of CPU time for each of so many cycles.
+    /// Microseconds of CPU time for each of the cycles.
     fn cycles(&mut self, cycles: u32) -> io::Result<f64> {
         let start = process_time();
         for _ in 0..cycles {
@@ -114,7 +114,7 @@ impl SystemCalls {
     }
 }
 
-/// A browser that comes back with the cookie that it got last.
+/// A browser that returns with the cookie it last received.
 struct Visitor {
     store: &'static str,
     layer: SessionLayer,
@@ -122,7 +122,7 @@ struct Visitor {
     count: u64,
 }
 
-/// What is done with the session, once it is loaded.
+/// A handler for the loaded session.
 type Handler = fn(&Session) -> Result<u64, Error>;
 
 impl Visitor {
@@ -149,7 +149,7 @@ impl Visitor {
         }
     }
 
-    /// Microseconds of CPU time for each of so many cycles.
+    /// Microseconds of CPU time for each of the cycles.
     fn cycles(&mut self, runtime: &Runtime, cycles: u32) -> f64 {
         if self.cookie.is_none() {
             self.visit(runtime, prepare, 1);
@@ -166,7 +166,7 @@ impl Visitor {
         time.as_secs_f64() * 1e6 / f64::from(cycles)
     }
 
-    /// Runs where a server's handlers do, on a thread of the runtime.
+    /// Visits on a thread of the runtime, where a server's handlers run.
     fn visit(&mut self, runtime: &Runtime, handler: Handler, times: u32) -> u64 {
         let (layer, cookie) = (self.layer.clone(), self.cookie.take());
         let task = runtime.spawn(async move { visit(&layer, cookie, handler, times).await });

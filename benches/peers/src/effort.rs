@@ -1,4 +1,4 @@
-//! How much is done.
+//! The sizes of the measurements.
 
 /// `--quick` does less.
 #[derive(Clone, Copy, Debug)]

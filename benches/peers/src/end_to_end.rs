@@ -1,5 +1,4 @@
-//! Requests over loopback to axum with sessions, beside axum without: CPU time and requests per
-//! second.
+//! Requests over loopback to axum with and without sessions: CPU time and requests per second.
 
 use std::{error::Error, io, process::Command, time::Instant};
 
@@ -19,19 +18,20 @@ use crate::{
     versions,
 };
 
-/// The part of the time in which a server is busy, or wrk is too slow or the machine too busy.
+/// The least share of the time in which a server must be busy. Below it wrk is too slow, or the
+/// machine too busy.
 const ENOUGH_TO_DO: f64 = 0.9;
 const SCENARIOS: [&str; 2] = ["E2", "E4"];
 
-/// A table for each scenario, if there is a load generator; with names, of those alone that have one
-/// of them in theirs.
+/// Prints a table for each scenario, if wrk is installed. With names in `only`, measures only
+/// systems whose name contains one of them.
 pub(crate) fn put(effort: Effort, only: &[String], page: &Page) -> Result<(), Box<dyn Error>> {
     if versions::wrk().is_none() {
         println!("Skipped: wrk is not installed (`apt-get install wrk`).");
         return Ok(());
     }
     let &[ours, .., theirs] = &*machine::processors()? else {
-        return Err("wrk and a server take a processor each".into());
+        return Err("wrk and a server need a processor each".into());
     };
     systems::check_floors();
     subject::check(FLOORS);
@@ -47,7 +47,7 @@ pub(crate) fn put(effort: Effort, only: &[String], page: &Page) -> Result<(), Bo
         Who::Bare | Who::Idle => None,
     });
     let versions = versions::end_to_end(systems);
-    // wrk is there too.
+    // wrk, a child of this process, stays on this processor too.
     machine::stay_on(ours)?;
     let scenarios = EXTRACTED.iter();
     for scenario in scenarios.filter(|scenario| SCENARIOS.contains(&scenario.name)) {
@@ -66,7 +66,7 @@ struct Guest {
     turns: Vec<Turn>,
 }
 
-/// What a load has cost, and what the same load on a bare server has right before.
+/// The cost of a load, and that of the same load on a bare server right before.
 #[derive(Clone, Copy, Debug)]
 struct Turn {
     bare: Load,
@@ -79,11 +79,11 @@ struct Load {
     cpu: f64,
     /// Requests per second.
     rate: f64,
-    /// Which part of the time the server has had a processor.
+    /// The share of the time in which the server had a processor.
     busy: f64,
 }
 
-/// As [`kit::time::above_bare`] does, in turns.
+/// Measures in turns, like [`kit::time::above_bare`].
 fn measure(
     scenario: &Scenario,
     all: impl Iterator<Item = Who>,
@@ -109,7 +109,8 @@ fn measure(
     Ok(guests)
 }
 
-/// Both servers are new, so what depends on where a process has its memory is in the spread.
+/// One turn. Both servers are new, so the spread of the turns includes the effect of a process's
+/// memory layout.
 fn turn(scenario: &Scenario, who: Who, processor: usize) -> io::Result<Turn> {
     let (bare, own) = (
         Server::start(Who::Bare, processor)?,
@@ -124,7 +125,7 @@ fn turn(scenario: &Scenario, who: Who, processor: usize) -> io::Result<Turn> {
     Ok(turn)
 }
 
-/// A second of as many requests as 32 connections that stay open get answered.
+/// A second of requests, as many as the server answers over 32 connections that stay open.
 fn load(server: &Server, scenario: &Scenario, session: &str) -> io::Result<Load> {
     let (start, before) = (Instant::now(), server.cpu()?);
     let output = Command::new("wrk")
@@ -163,8 +164,8 @@ fn load(server: &Server, scenario: &Scenario, session: &str) -> io::Result<Load>
     }
 }
 
-/// A server that waits for wrk does each request by itself, and not those of a whole round of its
-/// sockets, which costs more.
+/// Prints the servers that waited for wrk. Such a server wakes up for fewer requests at a time, so
+/// each request costs more.
 fn warn_if_idle(guests: &[Guest]) {
     for guest in guests {
         let busy = median(guest.turns.iter().map(|turn| turn.own.busy).collect());
@@ -178,7 +179,7 @@ fn warn_if_idle(guests: &[Guest]) {
     }
 }
 
-/// Rows by kind, below those without sessions.
+/// Rows by kind, the rows without sessions first.
 fn table(scenario: &Scenario, guests: &[Guest]) -> Vec<Vec<String>> {
     let title = format!("{}: {}", scenario.name, scenario.text);
     let head = [

@@ -1,4 +1,4 @@
-//! The program in `go/`, which answers each line with the time that it took.
+//! The program in `go/`, which runs the cycles that each line asks for and answers with their time.
 
 use std::{
     io::{self, BufRead, BufReader, Write},
@@ -7,7 +7,7 @@ use std::{
 };
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/go");
-/// Where Debian has the sources of Go packages.
+/// Debian's folder of Go sources.
 const PACKAGES: &str = "/usr/share/gocode";
 
 pub(crate) struct Gorilla {
@@ -18,7 +18,8 @@ pub(crate) struct Gorilla {
 }
 
 impl Gorilla {
-    /// Builds and starts it with a directory for its files, or says why not.
+    /// Builds and starts the program with a directory for its files. Returns the reason if that
+    /// fails.
     pub(crate) fn start(dir: &Path) -> Result<Self, String> {
         let place = tempfile::tempdir().map_err(|error| error.to_string())?;
         let program = place.path().join("gorilla");
@@ -40,7 +41,7 @@ impl Gorilla {
         start().map_err(|error: io::Error| error.to_string())
     }
 
-    /// Nanoseconds of CPU time for each of so many cycles.
+    /// Nanoseconds of CPU time for each of the cycles.
     pub(crate) fn cycles(&mut self, store: &str, cycles: u32) -> io::Result<f64> {
         writeln!(self.input.as_mut().ok_or_else(ended)?, "{store} {cycles}")?;
         let mut line = String::new();

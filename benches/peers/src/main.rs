@@ -1,4 +1,4 @@
-//! What a request with a session costs, beside other session crates and gorilla/sessions. See
+//! The cost of a request with a session, beside other session crates and gorilla/sessions. See
 //! README.md.
 
 mod cycles;
@@ -34,20 +34,20 @@ use self::{
 
 type Failure = Box<dyn Error>;
 
-/// The argument of a process that is stepped through.
+/// The first argument of the process that is stepped through.
 const CHILD: &str = "--count";
 
-/// What is asked for.
+/// The arguments.
 struct Options {
     mode: Mode,
     effort: Effort,
-    /// Into the documents.
+    /// Whether to write into the documentation.
     writes: bool,
-    /// Counts alone, which a busy machine does not change.
+    /// Only counts, which a busy machine does not change.
     counts: bool,
-    /// End to end, parts of the names of those that are asked for; nothing asks for all.
+    /// Parts of the names of the systems to measure end to end, or empty for all systems.
     only: Vec<String>,
-    /// Where the sessions in files are.
+    /// The directory for sessions in files.
     parent: PathBuf,
 }
 
@@ -114,7 +114,7 @@ impl Options {
             }
         }
         if !options.only.is_empty() && (options.writes || options.mode != Mode::EndToEnd) {
-            return Err("--only is for --end-to-end, which prints then".into());
+            return Err("--only needs --end-to-end and excludes --write".into());
         }
         Ok(options)
     }
@@ -160,7 +160,7 @@ fn requests(options: &Options, page: &Page) -> Result<(), Failure> {
     page.put("machine-peers", &versions::all())
 }
 
-/// Those of other sizes that everyone can do.
+/// The scenarios of other sizes, of one session, which every system can do.
 fn sized() -> Vec<Scenario> {
     let of_one = |scenario: &&Scenario| scenario.configured == 1;
     MORE.iter().filter(of_one).copied().collect()
@@ -172,7 +172,7 @@ fn find(name: &str) -> Result<Scenario, Failure> {
     Ok(found.ok_or("there is no such scenario")?)
 }
 
-/// axum_session starts a task for each layer. Nobody runs it, nor any other task of this runtime.
+/// axum_session spawns a task for each layer. This runtime never runs it, nor any other task.
 fn no_runtime() -> Result<runtime::Runtime, Failure> {
     Ok(runtime::Builder::new_current_thread().build()?)
 }
@@ -206,7 +206,7 @@ fn column(scenario: &Scenario, options: &Options) -> Result<Column, Failure> {
     Ok(column)
 }
 
-/// What is stepped through.
+/// Answers the requests, in the process that is stepped through.
 fn run_counted(scenario: &Scenario, calls: u32) -> Result<(), Failure> {
     let runtime = no_runtime()?;
     let _guard = runtime.enter();

@@ -1,4 +1,4 @@
-//! What a session adds to a request, as bars.
+//! A bar chart of the time that a session adds to a request.
 
 use std::{
     env,
@@ -17,7 +17,7 @@ use crate::{
     table::Column,
 };
 
-/// Of each panel: a session that is not used, one that is read, one that is written.
+/// The groups of each panel: a session that is not used, one that is read, one that is written.
 const SCENARIOS: [(&str, &str); 3] = [
     ("E2", "The handler takes the session and does not use it"),
     ("E3", "It reads a value"),
@@ -29,7 +29,7 @@ const KINDS: [(Kind, &str); 2] = [
 ];
 
 const WIDTH: u32 = 900;
-/// Where the bars begin and how far they may go.
+/// The left edge of the bars, and the right edge of the longest.
 const BARS: (i32, i32) = (290, 820);
 const ROW: i32 = 22;
 const OURS: RGBColor = RGBColor(0, 114, 178);
@@ -47,7 +47,7 @@ struct Group {
     bars: Vec<(&'static str, f64)>,
 }
 
-/// In docs, or beside other temporary files.
+/// The path of the plot: in docs, or in the directory of temporary files.
 pub(crate) fn path(writes: bool) -> PathBuf {
     if writes {
         page::docs().join("performance.svg")
@@ -136,7 +136,7 @@ pub(crate) fn draw(panels: &[Panel], path: &Path) -> Result<(), Box<dyn Error>> 
     root.present().map_err(failure)
 }
 
-/// The errors of a drawing area know its lifetime.
+/// Copies the text of an error, since the errors of a drawing area borrow from it.
 fn failure(error: impl Error) -> Box<dyn Error> {
     error.to_string().into()
 }

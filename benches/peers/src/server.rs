@@ -1,4 +1,4 @@
-//! axum's server on loopback, in a process of its own, so that the CPU time is its own too.
+//! axum's server on loopback. It has its own process, whose CPU time is that of the server alone.
 
 use std::{
     env,
@@ -22,18 +22,18 @@ use kit::{
 
 use crate::systems::{FLOORS, Kind, SYSTEMS, System};
 
-/// Who serves.
+/// The contents of a server.
 #[derive(Clone, Copy)]
 pub(crate) enum Who {
     /// axum alone.
     Bare,
-    /// axum with a layer that does nothing, which is what any layer costs.
+    /// axum with a layer that does nothing, which has the cost of any layer.
     Idle,
-    /// One of [`FLOORS`] and [`SYSTEMS`] that is for axum.
+    /// A system of [`FLOORS`] or [`SYSTEMS`] that works with axum.
     System(&'static System),
 }
 
-/// The requests of [`crate::end_to_end`], and those before and after them.
+/// The requests of [`crate::end_to_end`], and the checks before and after them.
 const ROUTES: [(&str, Action); 5] = [
     ("/E2", Action::Nothing),
     ("/E4", Action::Count),
@@ -43,10 +43,9 @@ const ROUTES: [(&str, Action); 5] = [
 ];
 const ONE: Content = Content::profiles(1);
 
-/// What runs in the process. It prints its address, and ends when its input does.
+/// Runs the server, in its process. Prints the address, and exits when standard input ends.
 ///
-/// One thread does everything, so that the server's share of the machine is one processor, whatever
-/// it serves.
+/// One thread does everything, so every server has exactly one processor.
 pub(crate) fn run(kind: &str, name: &str) -> io::Result<()> {
     runtime::Builder::new_current_thread()
         .enable_all()
@@ -57,7 +56,7 @@ pub(crate) fn run(kind: &str, name: &str) -> io::Result<()> {
             let router = all
                 .find(|who| who.kind().title() == kind && who.name() == name)
                 .and_then(Who::router)
-                .ok_or_else(|| io::Error::other("nobody of that name is for axum"))?
+                .ok_or_else(|| io::Error::other("no system of that name works with axum"))?
                 .route("/cpu", cpu);
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             println!("{}", listener.local_addr()?);
@@ -71,7 +70,7 @@ pub(crate) fn run(kind: &str, name: &str) -> io::Result<()> {
 }
 
 impl Who {
-    /// By kind, the floor of each before the others.
+    /// All servers by kind, the floor of each kind first.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let of = |kind| {
             let systems = FLOORS.iter().chain(SYSTEMS);
@@ -81,7 +80,7 @@ impl Who {
         [Self::Bare, Self::Idle].into_iter().chain(systems)
     }
 
-    /// Whether it has anything to do for a handler that does this.
+    /// Returns whether it has anything to do for this action.
     pub(crate) fn serves(self, action: Action) -> bool {
         match self {
             Self::Bare | Self::Idle => true,
@@ -124,7 +123,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// In a new process, so that no two turns have the same luck with where things are in memory.
+    /// Starts a server in a new process, so that each turn has another memory layout.
     pub(crate) fn start(who: Who, processor: usize) -> io::Result<Self> {
         let mut command = Command::new(env::current_exe()?);
         let mut child = command
@@ -144,8 +143,8 @@ impl Server {
         })
     }
 
-    /// The cookies of a session that has a profile, and counted up to 2 by two requests; without
-    /// sessions, others that are as long.
+    /// The cookies of a session that has a profile and has counted to 2. A server without sessions
+    /// gets other cookies of about the same length.
     pub(crate) fn session(&self) -> io::Result<String> {
         if matches!(self.who, Who::Bare | Who::Idle) {
             return Ok(format!("session={}", "x".repeat(300)));
@@ -159,7 +158,7 @@ impl Server {
         Ok(browser.field())
     }
 
-    /// Sees to it that these cookies are of a session with its profile.
+    /// Checks that these cookies are those of a session with its profile.
     pub(crate) fn check(&self, session: &str) -> io::Result<()> {
         self.visit("/expect", session).map(drop)
     }
@@ -168,12 +167,13 @@ impl Server {
         Ok(self.get(path, &format!("Cookie: {cookies}\r\n"))?.0)
     }
 
-    /// Nanoseconds that all threads of the process have had until now.
+    /// Nanoseconds of CPU time of all threads of the process so far.
     pub(crate) fn cpu(&self) -> io::Result<f64> {
         self.get("/cpu", "")?.1.parse().map_err(io::Error::other)
     }
 
-    /// The `Set-Cookie` fields and the body of a response. A handler that panics gives none.
+    /// The `Set-Cookie` fields and the body of a response. There is no response, and so an error,
+    /// if the handler panics.
     fn get(&self, path: &str, fields: &str) -> io::Result<(Vec<String>, String)> {
         let mut stream = TcpStream::connect(&self.address)?;
         let request = format!(

@@ -1,4 +1,4 @@
-//! A system in a scenario, and whether it does what it shall.
+//! A system in a scenario, and the checks that it works.
 
 use bytes::Bytes;
 use kit::{
@@ -11,14 +11,14 @@ use kit::{
 
 use crate::systems::{Kind, SYSTEMS, Sessions, System};
 
-/// One of [`SYSTEMS`], by its place there, beside its bare service, which gets the same requests.
+/// A system, by its index in [`SYSTEMS`], beside its bare service, which gets the same requests.
 pub(crate) struct Turn {
     pub(crate) index: usize,
     pub(crate) pair: Pair,
 }
 
 impl Turn {
-    /// Of those systems that have anything to do in this scenario.
+    /// The turns of all systems that have anything to do in this scenario.
     pub(crate) fn all(scenario: &Scenario) -> Vec<Self> {
         SYSTEMS
             .iter()
@@ -49,12 +49,12 @@ impl Turn {
     }
 }
 
-/// Sees to it that each of these systems reads, counts and makes sessions, and takes only the cookies that
-/// it has made.
+/// Checks that each of these systems reads, counts and makes sessions, and accepts only the cookies
+/// that it has made.
 ///
 /// # Panics
 ///
-/// If one does not, or keeps the values elsewhere than its kind says.
+/// If a system does not, or keeps the values elsewhere than its kind says.
 pub(crate) fn check(systems: &[System]) {
     let length = serde_json::to_vec(&ADA).map(|json| json.len()).ok();
     assert_eq!(
@@ -113,11 +113,11 @@ fn check_making(system: &System) {
     );
 }
 
-/// A browser with a session of this content, and the counter.
+/// A browser with a session of this content and a counter.
 fn prepare(sessions: &dyn Sessions, system: &System, content: Content) -> Browser {
     let mut browser = Browser::default();
     if system.kind == Kind::Nothing {
-        // As long as a session's cookie.
+        // About as long as a session's cookie.
         browser.keep(vec![format!("session={}", "x".repeat(300))]);
         return browser;
     }
@@ -126,7 +126,7 @@ fn prepare(sessions: &dyn Sessions, system: &System, content: Content) -> Browse
     browser
 }
 
-/// The handler fails if the session is not as it shall be, so a panic is what says so.
+/// Visits the handler, which panics if the session is not as expected.
 fn visit(browser: &mut Browser, sessions: &dyn Sessions, action: Action) {
     let mut endpoint: Box<dyn Endpoint> = sessions
         .endpoint(action)

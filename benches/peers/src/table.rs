@@ -1,4 +1,4 @@
-//! What is printed: Markdown.
+//! The tables in Markdown.
 
 use kit::{
     count::Counts,
@@ -8,7 +8,7 @@ use kit::{
 
 use crate::systems::{Kind, SYSTEMS, System};
 
-/// What a request costs above bare axum, or above bare actix-web.
+/// The cost of a request above bare axum or bare actix-web.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
     pub(crate) counts: Counts,
@@ -25,13 +25,13 @@ impl Cost {
     }
 }
 
-/// Of which there is no ratio.
+/// The index of the part that has no ratio.
 const ALLOCATIONS: usize = 1;
 
-/// The costs of a scenario, in the order of [`SYSTEMS`]; `None` for who has nothing to do in it.
+/// The costs of a scenario, in the order of [`SYSTEMS`]. `None` if a system has nothing to do.
 pub(crate) type Column = Vec<Option<Cost>>;
 
-/// Rows by kind, each beginning with silverback, and the ratio to it in the others.
+/// Rows by kind. The first row of each kind is silverback; the others have a ratio to it.
 pub(crate) fn table(scenarios: &[Scenario], columns: &[Column]) -> String {
     let names = scenarios
         .iter()

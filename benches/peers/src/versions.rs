@@ -1,4 +1,4 @@
-//! With what the figures were made.
+//! The versions of everything that was measured, and of the tools.
 
 use std::{collections::BTreeSet, process::Command};
 
@@ -9,13 +9,13 @@ use crate::systems::{SYSTEMS, System};
 const LOCK: &str = include_str!("../Cargo.lock");
 const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Those of all the systems.
+/// The versions of all systems.
 pub(crate) fn all() -> String {
     let tools = [rustc(), run("go", &["version"]), gorilla()];
     those(SYSTEMS.iter().map(|system| system.package), &tools)
 }
 
-/// Those of what a server and its load are made of.
+/// The versions of the parts of a server and of its load.
 pub(crate) fn end_to_end<'a>(systems: impl Iterator<Item = &'a System>) -> String {
     those(
         systems
@@ -25,7 +25,7 @@ pub(crate) fn end_to_end<'a>(systems: impl Iterator<Item = &'a System>) -> Strin
     )
 }
 
-/// Those of stores, and of their servers.
+/// The versions of the stores and their servers.
 #[cfg(feature = "stores")]
 pub(crate) fn stores(servers: impl Iterator<Item = String>) -> String {
     const PACKAGES: [&str; 12] = [
@@ -58,15 +58,15 @@ fn those<'a>(packages: impl Iterator<Item = &'a str>, tools: &[Option<String>]) 
     )
 }
 
-/// It is never content when it is asked for its version.
+/// wrk fails whenever it is asked for its version, so its exit status is ignored.
 pub(crate) fn wrk() -> Option<String> {
     let output = Command::new("wrk").arg("--version").output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
     Some(text.split(" [").next()?.trim().to_owned())
 }
 
-/// Name and version of a package, and the commit of the one that is measured from its sources. Of
-/// `name@0.14`, which has other versions in Cargo.lock, it is the newest that begins so.
+/// Name and version of a package, and for silverback the commit of its sources. `name@0.14` stands
+/// for the newest version in Cargo.lock that begins with 0.14.
 fn package(name: &str) -> String {
     let (name, begin) = name.split_once('@').unwrap_or((name, ""));
     let version = locked(name, begin).unwrap_or("of unknown version");
@@ -79,7 +79,7 @@ fn package(name: &str) -> String {
     format!("{name} {version}{commit}")
 }
 
-/// The newest version of a package in Cargo.lock that begins so.
+/// The newest version of a package in Cargo.lock that begins with `begin`.
 fn locked(name: &str, begin: &str) -> Option<&'static str> {
     let entries = LOCK
         .split("[[package]]")

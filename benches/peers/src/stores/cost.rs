@@ -22,7 +22,7 @@ struct Subject {
     times: Vec<f64>,
 }
 
-/// Of the whole process, in which no server is, one request after the other.
+/// The CPU time of the whole process, which contains no server, for one request after the other.
 pub(super) async fn table(places: &[Place], effort: Effort) -> Result<Vec<Vec<String>>> {
     let head = [
         "µs of CPU time of the application",
@@ -77,7 +77,7 @@ impl Subject {
     }
 }
 
-/// What is in such a session beside the counter.
+/// The text of such a session, apart from the counter.
 pub(super) fn text(bytes: usize) -> String {
     Content::of_bytes(bytes).text()
 }

@@ -1,4 +1,4 @@
-//! A server that is further away than it is.
+//! A proxy that delays answers, as if the server were further away.
 
 use std::{
     io::{self, Read, Write},
@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Returns a port of the loopback whose connections go to that of a server. Each piece of an answer
-/// comes so much later than the server has sent it, however many are under way.
+/// Returns a loopback port whose connections lead to the port of a server. Each piece of an answer
+/// arrives `delay` after the server has sent it, no matter how many are under way.
 pub(super) fn apart(server: u16, delay: Duration) -> io::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
@@ -31,7 +31,7 @@ fn open(client: &TcpStream, server: u16, delay: Duration) -> io::Result<()> {
     Ok(())
 }
 
-/// One thread reads and another one writes, so that pieces wait side by side.
+/// One thread reads and another writes, so that several pieces wait at the same time.
 fn pass(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
     let (pieces, due) = mpsc::channel::<(Instant, Vec<u8>)>();
     thread::spawn(move || {

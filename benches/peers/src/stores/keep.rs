@@ -1,4 +1,4 @@
-//! What is left after requests that overlap.
+//! The content of a session after requests that overlap.
 
 use axum::http::StatusCode;
 use tokio::task::JoinSet;
@@ -9,7 +9,7 @@ use super::{
     site::{Site, path},
 };
 
-/// Requests at once, each with a key of its own.
+/// The number of simultaneous requests, each of which puts a different key.
 pub(super) const CROWD: usize = 16;
 
 pub(super) async fn table(places: &[Place], effort: Effort) -> Result<Vec<Vec<String>>> {
@@ -32,7 +32,7 @@ pub(super) async fn table(places: &[Place], effort: Effort) -> Result<Vec<Vec<St
     Ok(vec![head, keys, slow, lives])
 }
 
-/// The mean number of keys.
+/// The mean number of keys kept.
 async fn crowd(site: &Site, effort: Effort) -> Result<String> {
     let mut kept = 0;
     for _ in 0..effort.crowds {
@@ -51,8 +51,8 @@ async fn crowd(site: &Site, effort: Effort) -> Result<String> {
     Ok(format!("{:.1}", kept as f64 / effort.crowds as f64))
 }
 
-/// A request reads, the session is logged out, the request writes. How that one is answered, and
-/// whether the old cookie is good for the values again.
+/// A request reads, the session is logged out, the request writes. Returns the status of its
+/// answer, and whether the old cookie has the values again.
 async fn overtaken(site: &Site) -> Result<(StatusCode, bool)> {
     let cookie = site.start().await?;
     let slow = {

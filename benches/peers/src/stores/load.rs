@@ -1,4 +1,4 @@
-//! Requests that read and write, as many as get answered in a while.
+//! Requests that read and write, as many as are answered in a given time.
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,12 @@ use super::{
     site::{Site, path},
 };
 
-/// Who comes at once.
+/// Simultaneous requests.
 #[derive(Clone, Copy, Debug)]
 struct Load {
     name: &'static str,
     sessions: usize,
-    /// Tasks that ask one after the other, for each session.
+    /// The number of tasks for each session. A task sends one request after the other.
     tasks: usize,
     path: &'static str,
 }
@@ -44,17 +44,17 @@ const fn load(name: &'static str, sessions: usize, tasks: usize, path: &'static 
     }
 }
 
-/// How far the server is.
+/// The distances of the server.
 const DISTANCES: [(&str, Duration); 2] = [
     ("on the loopback", Duration::ZERO),
     ("1 ms away", Duration::from_millis(1)),
 ];
 
-/// What a contestant did in its turns.
+/// The results of a contestant's turns.
 #[derive(Debug, Default)]
 struct Score {
     rates: Vec<f64>,
-    /// Of requests, in milliseconds.
+    /// Milliseconds of each request.
     times: Vec<f64>,
     answered: u64,
     refused: u64,
@@ -95,7 +95,7 @@ pub(super) async fn table(places: &[Place], effort: Effort) -> Result<Vec<Vec<St
     Ok(rows)
 }
 
-/// In turns, so that a machine that is busy for a while is so for both, and neither is always the
+/// Measures in turns, so that a machine that is busy for a while slows both down. Neither is always
 /// first.
 async fn row(load: &Load, contestants: &[Contestant], effort: Effort) -> Result<Vec<String>> {
     let mut scores: Vec<Score> = contestants.iter().map(|_| Score::default()).collect();
@@ -140,7 +140,7 @@ impl Contestant {
         Ok(Self { site, cookies })
     }
 
-    /// What the sessions have counted, of all together.
+    /// The sum of the sessions' counters.
     async fn counted(&self, cookies: &[String]) -> Result<u64> {
         let mut sum = 0;
         for cookie in cookies {
@@ -174,7 +174,7 @@ impl Contestant {
     }
 }
 
-/// One request after the other, until the time is over.
+/// Sends one request after the other until `end`.
 async fn ask(site: Site, path: &'static str, cookie: String, end: Instant) -> Score {
     let mut score = Score::default();
     loop {
@@ -209,7 +209,7 @@ impl Score {
         format!("{:.2} / {:.2}", at(0.5), at(0.99))
     }
 
-    /// Of how many that were answered with success.
+    /// The lost increments, of all requests that were answered with success.
     fn lost(&self) -> String {
         let refused = match self.refused {
             0 => String::new(),

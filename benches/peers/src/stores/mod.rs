@@ -1,5 +1,5 @@
-//! Sessions in Redis and in PostgreSQL, beside tower-sessions with the stores that are published
-//! for it. See README.md.
+//! Sessions in Redis and in PostgreSQL, beside tower-sessions with the stores published for it. See
+//! README.md.
 
 mod cost;
 mod distance;
@@ -23,15 +23,15 @@ use crate::versions;
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 pub(crate) type Result<T = (), E = Failure> = std::result::Result<T, E>;
 
-/// How much is done.
+/// The sizes of the measurements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
-    /// Turns that each contestant has under each load.
+    /// The number of turns of each contestant under each load.
     turns: usize,
     turn: Duration,
-    /// Requests of a kind whose round trips are counted.
+    /// The number of requests of each kind whose round trips are counted.
     counted: usize,
-    /// Sessions that get several requests at once.
+    /// The number of sessions that get several requests at once.
     crowds: usize,
 }
 
@@ -50,12 +50,12 @@ impl Effort {
     };
 }
 
-/// The tables of those servers that are installed.
+/// Writes the tables of all servers that are installed.
 pub(crate) fn put(effort: Effort, page: &Page) -> Result {
     site::check();
     let places: Vec<Place> = Kind::ALL.into_iter().filter_map(Place::start).collect();
-    // Contestants and what asks them share the threads, as an application and its clients would not;
-    // so neither has more of the machine than the other.
+    // Unlike an application and its clients, the contestants and the tasks that send requests share
+    // threads, so neither contestant has more of the machine than the other.
     let runtime = Runtime::new()?;
     let [trips, cost, load, keep] = runtime.block_on(async {
         eprintln!("round trips");
@@ -78,7 +78,7 @@ pub(crate) fn put(effort: Effort, page: &Page) -> Result {
     put_into(page, "machine-servers", &versions::stores(servers))
 }
 
-/// Its errors are for one thread.
+/// Writes a table. Copies the text of an error, since a page's errors are not `Send`.
 fn put_into(page: &Page, name: &str, text: &str) -> Result {
     page.put(name, text)
         .map_err(|error| error.to_string().into())

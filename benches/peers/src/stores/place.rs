@@ -6,7 +6,7 @@ use silverback_test_servers::{Postgres, Redis};
 
 use super::{Result, distance, silverback, site::Site, tower_sessions};
 
-/// What is compared, in this order.
+/// The contestants, in the order of the tables.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Who {
     Silverback,
@@ -47,16 +47,16 @@ pub(super) enum Place {
     Postgres(Postgres),
 }
 
-/// What both give sqlx.
+/// The settings of sqlx's pool, the same for both contestants.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PoolSettings {
     pub(super) connections: u32,
-    /// Whether a connection is asked before each use whether it is alive.
+    /// Whether the pool tests each connection before use.
     pub(super) asks: bool,
 }
 
 impl PoolSettings {
-    /// As many connections as sqlx has without settings.
+    /// The number of connections is sqlx's default.
     pub(super) const USUAL: Self = Self {
         connections: 10,
         asks: false,
@@ -64,7 +64,7 @@ impl PoolSettings {
 }
 
 impl Place {
-    /// `None` if it is not installed, which has been printed.
+    /// Starts a server. Prints a note and returns `None` if it is not installed.
     pub(super) fn start(kind: Kind) -> Option<Self> {
         match kind {
             Kind::Redis => Redis::start().map(Self::Redis),
@@ -86,7 +86,7 @@ impl Place {
         }
     }
 
-    /// The port where its answers come so much later.
+    /// A port through which the server's answers arrive this much later.
     pub(super) fn port_apart(&self, delay: Duration) -> Result<u16> {
         if delay.is_zero() {
             Ok(self.port())

@@ -1,4 +1,4 @@
-//! An application with sessions, and what it is asked.
+//! An application with sessions, and its requests.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,34 +19,34 @@ pub(super) const PROFILE: &str = "profile";
 pub(super) const USER: &str = "user";
 pub(super) const TEXT: &str = "text";
 
-/// What the paths do.
+/// The paths, each with its own handler.
 pub(super) mod path {
     /// Makes a session of a profile and a counter.
     pub(crate) const START: &str = "/start";
-    /// Makes a session of so many bytes of values, a counter among them.
+    /// Makes a session with this many bytes of values, including a counter.
     pub(crate) const START_WITH: &str = "/start/{bytes}";
-    /// Reads the counter alone, and writes it one higher.
+    /// Increments the counter, and reads nothing else.
     pub(crate) const COUNT_ALONE: &str = "/count-alone";
     /// Reads both, and answers with the counter.
     pub(crate) const READ: &str = "/read";
-    /// Reads both, and writes the counter one higher.
+    /// Reads both, and increments the counter.
     pub(crate) const COUNT: &str = "/count";
-    /// The same by `get` and `insert`, whatever else there is.
+    /// The same by `get` and `insert`, even if the crate has a better way.
     pub(crate) const INSERT: &str = "/insert";
-    /// Reads the counter, waits for the [`Gate`](super::Gate), and writes it one higher.
+    /// Reads the counter, waits for the [`Gate`](super::Gate), and increments the counter.
     pub(crate) const SLOW: &str = "/slow";
-    /// Writes a value under a key of that number.
+    /// Writes a value under a key with this number.
     pub(crate) const PUT: &str = "/put/{number}";
     /// Answers with the number of such keys.
     pub(crate) const KEPT: &str = "/kept";
-    /// Writes whose session it is, under a new ID.
+    /// Renews the ID and writes the user's number.
     pub(crate) const LOG_IN: &str = "/login";
     /// The same, and lists the session among those of its user.
     pub(crate) const LOG_IN_LISTED: &str = "/login-listed";
     pub(crate) const LOG_OUT: &str = "/logout";
 }
 
-/// 200 bytes of JSON, as [`check`] sees to.
+/// A value of 200 bytes of JSON, as [`check`] verifies.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct Profile {
     id: u32,
@@ -72,17 +72,17 @@ impl Profile {
     }
 }
 
-/// Sees to it that the profile is what the tables say.
+/// Checks that the profile has the length that the tables name.
 ///
 /// # Panics
 ///
-/// If it is not.
+/// If it has another.
 pub(super) fn check() {
     let length = serde_json::to_vec(&Profile::ada()).map(|json| json.len());
     assert_eq!(length.ok(), Some(200), "bytes of JSON");
 }
 
-/// Where a slow request waits.
+/// A gate at which a slow request waits.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     arrived: Notify,
@@ -90,13 +90,13 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// Of the request.
+    /// Announces the request and waits until the gate opens.
     pub(super) async fn pass(&self) {
         self.arrived.notify_one();
         self.opened.notified().await;
     }
 
-    /// Waits until a request is there.
+    /// Waits until a request is at the gate.
     pub(super) async fn arrived(&self) {
         self.arrived.notified().await;
     }
@@ -111,7 +111,7 @@ impl Gate {
 pub(super) struct Site {
     pub(super) router: Router,
     pub(super) gate: Arc<Gate>,
-    /// Whether none of its connections is under way.
+    /// Returns whether all connections are back in the pool.
     pub(super) is_idle: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
@@ -122,7 +122,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// What a handler answers with.
+    /// The number in the body.
     pub(super) async fn number(self) -> Result<u64> {
         let bytes = body::to_bytes(self.body, 1 << 10).await?;
         Ok(str::from_utf8(&bytes)?.parse()?)
@@ -145,7 +145,7 @@ impl Site {
         }
     }
 
-    /// Asks for what cannot be refused.
+    /// Sends a request that must succeed.
     pub(super) async fn visit(&self, path: &str, cookie: &str) -> Result<Answer> {
         let answer = self.ask(path, cookie).await;
         if answer.status == StatusCode::OK {
@@ -170,7 +170,7 @@ impl Site {
         Ok(browser.field())
     }
 
-    /// Waits until the pool has all its connections back, which it asks whether they are alive.
+    /// Waits until all connections are back in the pool, which tests each as it returns.
     pub(super) async fn settle(&self) {
         while !(self.is_idle)() {
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -1,4 +1,4 @@
-//! tower-sessions, of the version that its published stores are for.
+//! tower-sessions, in the version that its published stores support.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::{
     site::{COUNT, Gate, PROFILE, Profile, Site, TEXT, USER, path},
 };
 
-/// How many connections the example in its documentation has.
+/// The number of connections in the example of its documentation.
 const REDIS_CONNECTIONS: usize = 6;
 
 pub(super) async fn redis(url: &str) -> Result<Site> {

@@ -1,4 +1,4 @@
-//! Round trips of a request.
+//! The round trips of a request.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use super::{
     site::{Site, path},
 };
 
-/// How much later answers come: so a request that takes three times as long waits for three of them,
-/// one after the other.
+/// The delay of each answer. A request that takes three times as long waits for three answers, one
+/// after the other.
 const DELAY: Duration = Duration::from_millis(20);
-/// After so many requests the server has prepared the statements.
+/// The number of requests after which all statements are prepared.
 const WARM_UP: usize = 3;
 
-/// Requests, the last of which is counted.
+/// Requests of a browser, of which the last is counted.
 struct Row {
     name: &'static str,
     paths: &'static [&'static str],
@@ -54,7 +54,7 @@ const ROWS: [Row; 7] = [
     },
 ];
 
-/// Both in front of one server, each on a way of its own.
+/// A contestant on a server, with its own proxy in between.
 struct Column {
     name: String,
     site: Site,
@@ -101,7 +101,7 @@ impl Column {
         Ok(Self { name, site, proxy })
     }
 
-    /// The fewest, as nothing but preparing and the machine adds to them.
+    /// The fewest round trips, as only preparation and the machine add to them.
     async fn cell(&self, row: &Row, effort: Effort) -> Result<String> {
         let mut fewest: Option<(u64, u64)> = None;
         for _ in 0..WARM_UP + effort.counted {
@@ -114,7 +114,8 @@ impl Column {
         Ok(fewest.map_or_else(String::new, |(waited, all)| format!("{waited} / {all}")))
     }
 
-    /// Counts for the last of these requests of a browser; `None` if there is no such path.
+    /// The round trips of the last of these requests, waited for and all. `None` if the contestant
+    /// lacks one of the paths.
     async fn count(&self, paths: &[&str]) -> Result<Option<(u64, u64)>> {
         let mut browser = Browser::default();
         let mut counted = (0, 0);

@@ -1,5 +1,5 @@
-//! actix-session: the values are in the cookie. Its services are those of actix-web, and so is the
-//! bare one.
+//! actix-session: the values are in the cookie. Its services are those of actix-web, including the
+//! bare service.
 
 use std::future::ready;
 

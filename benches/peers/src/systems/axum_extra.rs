@@ -1,7 +1,7 @@
-//! axum-extra: a jar of cookies, and in one of them the values as JSON.
+//! axum-extra: a cookie jar, with the values as JSON in one cookie.
 //!
-//! Its jars are extractors: a handler that does not use its session does not take one, and nothing
-//! is around it.
+//! Its jars are extractors. A handler that does not use its session takes no jar, and no layer is
+//! around it.
 
 use std::{hint::black_box, marker::PhantomData};
 
@@ -35,7 +35,7 @@ pub(super) fn signed() -> Box<dyn Sessions> {
 
 struct Jars<J>(Key, PhantomData<J>);
 
-/// The same methods of either jar.
+/// The methods that both jars share.
 trait Jar: FromRequestParts<Key> + IntoResponseParts + Send + 'static {
     fn get(&self, name: &str) -> Option<Cookie<'static>>;
     fn add(self, cookie: Cookie<'static>) -> Self;
@@ -61,7 +61,7 @@ impl Jar for SignedCookieJar {
     }
 }
 
-/// What is in the cookie.
+/// The content of the cookie.
 #[derive(Default, Deserialize, Serialize)]
 struct Values<S = String> {
     count: u64,

@@ -1,5 +1,4 @@
-//! axum_session: the values are in memory, as its pool of no database has it; the cookie has the
-//! ID.
+//! axum_session: the values are in memory, with its pool for no database. The cookie holds the ID.
 
 use axum::{Router, body::Body, response::Response, routing::get};
 use axum_session::{Session, SessionConfig, SessionLayer, SessionNullPool, SessionStore};

@@ -1,7 +1,7 @@
-//! The least code that does what silverback does, with the same tokens: a layer around the handlers,
-//! which get their session by an extractor.
+//! The least code that does what silverback does, with the same tokens: a layer around the
+//! handlers, which get their session from an extractor.
 //!
-//! The layer's future is an `async` block, so nothing is boxed but what axum boxes of any layer.
+//! The layer's future is an `async` block, so only axum boxes, as for any layer.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -38,7 +38,7 @@ pub(super) fn memory() -> Box<dyn Sessions> {
     floor(Kind::Memory)
 }
 
-/// A server has one for as long as it runs.
+/// Leaks a floor, which in a server lives as long as the process.
 fn floor(kind: Kind) -> Box<dyn Sessions> {
     let floor = Box::leak(Box::new(Floor::telling_caches(kind)));
     Box::new(&*floor)
@@ -57,14 +57,14 @@ impl Sessions for &'static Floor {
     }
 }
 
-/// What the layer puts into the extensions.
+/// The layer's handle in the request's extensions.
 #[derive(Clone)]
 struct Handle {
     floor: &'static Floor,
     slot: Slot,
 }
 
-/// What a handler gets.
+/// The session that a handler gets from the extractor.
 struct Session {
     handle: Handle,
     field: Option<HeaderValue>,
@@ -91,7 +91,7 @@ impl<S: Sync> FromRequestParts<S> for Session {
     }
 }
 
-/// The way in and out.
+/// The layer's service around `inner`.
 fn around(
     floor: &'static Floor,
     mut inner: Route,
@@ -118,12 +118,12 @@ fn around(
     })
 }
 
-/// Sees to it that the floor does silverback's job, and that their responses have the same header
+/// Checks that the floor does silverback's job, and that the responses of both have the same header
 /// fields.
 ///
 /// # Panics
 ///
-/// If it does not.
+/// If they differ.
 pub(crate) fn check() {
     for kind in Kind::ALL {
         let (ours, theirs) = (silverback::layer(kind), floor(kind));
@@ -138,7 +138,7 @@ pub(crate) fn check() {
     }
 }
 
-/// Those of responses to a browser that makes a session and uses it.
+/// The header fields of the responses to a browser that makes a session and uses it.
 fn fields(sessions: &dyn Sessions) -> [HeaderMap; 4] {
     let mut browser = Browser::default();
     let prepare = Action::Prepare(Content::profiles(1));
@@ -157,7 +157,7 @@ fn fields(sessions: &dyn Sessions) -> [HeaderMap; 4] {
     })
 }
 
-/// As long a cookie with the same attributes.
+/// A cookie of the same length with the same attributes.
 fn without_value(cookie: &HeaderValue) -> HeaderValue {
     let text = cookie.to_str().expect("cookies are visible ASCII");
     let (pair, attributes) = text.split_once(';').expect("it has attributes");

@@ -1,4 +1,4 @@
-//! Who is asked: silverback and its peers, each with the settings that its documents start with.
+//! silverback and its peers, each with the settings with which its documentation begins.
 
 mod actix_session;
 mod axum_extra;
@@ -22,7 +22,7 @@ use kit::{
 };
 use tower::layer::util::Identity;
 
-/// How a session is kept. What is compared is of one kind.
+/// Where a session is kept. Only systems of one kind are compared.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
     /// There is no session.
@@ -33,7 +33,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Those of sessions.
+    /// The kinds with sessions.
     pub(crate) const KEPT: [Self; 3] = [Self::Encrypted, Self::Signed, Self::Memory];
     pub(crate) const ALL: [Self; 4] = [Self::Nothing, Self::Encrypted, Self::Signed, Self::Memory];
 
@@ -49,17 +49,18 @@ impl Kind {
 
 /// A store or a key, and the sessions made with it.
 pub(crate) trait Sessions {
-    /// axum with an `async fn` at each of these paths, which gets the session by an extractor.
+    /// An axum router with an `async fn` at each of these paths, which gets the session from an
+    /// extractor.
     fn router(&self, routes: &[(&str, Action)]) -> Option<Router>;
 
-    /// A handler that does this, called directly; nothing if one that does not use its session has
-    /// nothing around it.
+    /// A handler that does this action, called directly. `None` if it does not use its session and
+    /// so has nothing around it.
     fn endpoint(&self, action: Action) -> Option<Box<dyn Endpoint>> {
         Some(Box::new(Web::serve(self.router(&[("/", action)])?)))
     }
 }
 
-/// axum with a layer and an extractor that do nothing, which is what any of them costs.
+/// axum with a layer and an extractor that do nothing, which has the least cost of any system.
 struct Nothing;
 
 impl Sessions for Nothing {
@@ -91,7 +92,7 @@ pub(crate) use self::floor::check as check_floors;
 pub(crate) struct System {
     pub(crate) kind: Kind,
     pub(crate) name: &'static str,
-    /// The package of which the version is told.
+    /// The package whose version is printed.
     pub(crate) package: &'static str,
     pub(crate) new: fn() -> Box<dyn Sessions>,
     /// The same service without sessions.
@@ -100,7 +101,7 @@ pub(crate) struct System {
 
 const COOKIE_STORE: &str = "tower-sessions-cookie-store";
 
-/// Of each kind, silverback first.
+/// All systems by kind, silverback first in each kind.
 pub(crate) const SYSTEMS: &[System] = &[
     tower(
         Kind::Nothing,
@@ -172,7 +173,7 @@ pub(crate) const SYSTEMS: &[System] = &[
     ),
 ];
 
-/// What each kind takes at least, beside silverback on a server.
+/// The floor of each kind, which is measured end to end.
 pub(crate) const FLOORS: &[System] = &[
     tower(Kind::Encrypted, FLOOR, "ring", floor::encrypted),
     tower(Kind::Signed, FLOOR, "ring", floor::signed),

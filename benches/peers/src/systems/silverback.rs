@@ -1,4 +1,4 @@
-//! silverback: the session's values are in the cookie, or in memory under an ID that is sealed.
+//! silverback: the values are in the cookie, or in memory under a sealed ID.
 
 use axum::Router;
 use kit::{

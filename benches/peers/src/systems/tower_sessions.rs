@@ -1,4 +1,4 @@
-//! tower-sessions: the values are in its memory store, the cookie has the ID.
+//! tower-sessions: the values are in its memory store, the cookie holds the ID.
 
 use axum::{Router, body::Body, response::Response, routing::get};
 use kit::{for_action, scenario::Action};
@@ -35,8 +35,8 @@ impl<C: CookieController + Sync> Sessions for SessionManagerLayer<MemoryStore, C
     }
 }
 
-/// Defines what a handler does, for a type of sessions: of tower-sessions, or of the older core
-/// that its cookie store needs.
+/// Defines the handler for a type of sessions: that of tower-sessions, or that of the older core
+/// which its cookie store needs.
 macro_rules! define_handle {
     ($session:ty) => {
         use kit::scenario::{ADA, COUNT, PROFILES, Profile, profile_key, text_key};
