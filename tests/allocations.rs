@@ -1,4 +1,4 @@
-//! What sessions cost: heap allocations above the bare service, counted.
+//! The heap allocations of sessions, above those of the bare service.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::convert::Infallible;
@@ -17,7 +17,7 @@ where
         let mut request = Request::new(());
         request.extensions_mut().insert("as every real request has");
         for cookie in cookies {
-            // A server's header values are slices of a shared buffer: a clone of one does not
+            // A server's header values are slices of a shared buffer, so cloning one does not
             // allocate.
             let buffer = Bytes::copy_from_slice(cookie.as_bytes());
             let value = HeaderValue::from_maybe_shared(buffer.clone()).unwrap();
@@ -99,10 +99,10 @@ fn an_untouched_request_costs_two_allocations_and_no_header() {
     }
 }
 
-/// A session of a store that never waits is opened by whoever asks for something in it.
+/// If its store never waits, a session opens on first use, not when it is extracted.
 #[cfg(feature = "axum")]
 #[test]
-fn a_session_that_is_extracted_and_not_used_costs_no_more() {
+fn an_extracted_but_unused_session_costs_no_more() {
     use axum::extract::FromRequestParts;
     use silverback::{Flashes, SessionName, SessionOf, Sessions};
 
@@ -145,8 +145,8 @@ fn a_request_that_reads_costs_few_more() {
             Ok::<_, Infallible>(Response::new(()))
         }));
         let (all, _) = count(&mut read, &[&valid]);
-        // Two as above; the list of cookies of our name, the token or a record's bytes, and the
-        // `Vary` header. What is counted of it (feature `metrics`) takes none.
+        // The two above, the list of cookies with our name, the bytes of the token or record, and
+        // the `Vary` header. Counting them (feature `metrics`) allocates nothing.
         assert!(all <= 5, "{all} allocations");
     }
 }

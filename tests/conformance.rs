@@ -1,5 +1,5 @@
-//! Every store of the crate follows the contract, and a store that does not is found out by the
-//! rule it breaks.
+//! Every store of the crate follows the contract, and a store that does not fails the check of the
+//! rule that it breaks.
 #![cfg(unix)]
 #![allow(
     clippy::indexing_slicing,
@@ -73,7 +73,7 @@ fn migrating(clock: &Clock, make: fn(sound::Remote, sound::Remote) -> Remotes) -
     Subject::new(make(from, to).clock(clock.clone())).sweep(sweep)
 }
 
-/// Its clock is not this machine's, so nobody can wait for its ends.
+/// A store whose clock is not the machine's, so rules cannot wait until a record ends.
 fn stopped() -> Subject<sound::Stopped> {
     let subject = Subject::new(sound::Stopped::new());
     let subject = subject.sweep(|store| async move { store.sweep().await });
@@ -104,7 +104,7 @@ fn files(clock: &Clock) -> Subject<FilesystemStore> {
             let name = key.to_string();
             let shard = path.join(&name[..2]);
             fs::create_dir_all(&shard).unwrap();
-            // A program that overwrites a file leaves its links and its mode.
+            // A program that overwrites a file does not change its links and mode.
             fs::write(shard.join(&name), bytes).unwrap();
             fs::set_permissions(shard.join(&name), Permissions::from_mode(0o600)).unwrap();
             std::future::ready(())
@@ -149,7 +149,7 @@ async fn a_clock_that_cannot_be_set_is_noticed() {
 }
 
 #[test]
-fn a_rule_takes_a_runtime() {
+fn a_rule_needs_a_runtime() {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let check = std::pin::pin!(conformance::check(
         conformance::rules()[0],

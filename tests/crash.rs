@@ -1,7 +1,7 @@
-//! The filesystem store under processes that are killed, and system calls that fail.
+//! The filesystem store with processes that are killed and system calls that fail.
 //!
-//! The test binary runs itself as the processes. `SILVERBACK_SOAK=1` makes the rounds many and
-//! tells what they saw.
+//! The processes run this test binary. `SILVERBACK_SOAK=1` runs many rounds and prints their
+//! results.
 #![cfg(all(target_os = "linux", feature = "filesystem"))]
 #![allow(
     clippy::indexing_slicing,
@@ -41,18 +41,18 @@ const ROLE: &str = "SILVERBACK_TEST_ROLE";
 const WRITERS: u8 = 4;
 const SHARED_KEYS: u8 = 3;
 const HOUR: Duration = Duration::from_secs(3_600);
-/// Bounds a hang, and nothing that a busy machine or a stopped process makes slow.
+/// Bounds a hang, but is far longer than a busy machine or a stopped process takes.
 const HANG: Duration = Duration::from_secs(600);
 
 const fn until(end: u64) -> Expiry {
     Expiry::new(Timestamp::from_secs(end), Timestamp::from_secs(0))
 }
 
-/// Outside of a runtime, the store does its work on the calling thread.
+/// The output of the future. Outside a runtime, the store works on the calling thread.
 fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
-        Poll::Pending => panic!("nothing waits outside of a runtime"),
+        Poll::Pending => panic!("nothing waits outside a runtime"),
     }
 }
 
@@ -60,7 +60,7 @@ fn is_soak() -> bool {
     env::var_os("SILVERBACK_SOAK").is_some()
 }
 
-/// Runs this binary in a role: `child` below is what it does.
+/// A command that runs this binary in a role, which `child` performs.
 fn command(role: &str, dir: &Path) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
     as_child(&mut command, role, dir);
@@ -76,7 +76,7 @@ fn as_child(command: &mut Command, role: &str, dir: &Path) {
         .stderr(Stdio::piped());
 }
 
-/// A line for the parent, in one write.
+/// Prints a line for the parent, in one write.
 fn say(line: &str) {
     std::io::stdout()
         .write_all(format!("@{line}\n").as_bytes())
@@ -155,7 +155,8 @@ fn no_increment_of_four_processes_is_lost() {
     assert_eq!(record.data(), 12_800_u64.to_le_bytes());
 }
 
-/// This process has the record's file open, and never shows or writes what it is not any more.
+/// This process keeps the record's file open. After the file was replaced or removed, it is neither
+/// read nor written.
 #[test]
 fn a_file_that_another_process_ends_or_replaces_is_not_used() {
     for (operation, left) in [
@@ -190,7 +191,8 @@ fn own_key(writer: u8) -> RecordKey {
     RecordKey::from_bytes([0x80 + writer; 32])
 }
 
-/// What a writer puts under a shared key as its state of this number: no part of it fits another.
+/// The data of a writer's state of this number under a shared key. It differs from every other
+/// state in all of its parts.
 fn shared_data(number: u64, writer: u8) -> Vec<u8> {
     let seed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(writer);
     let len = 16 + (seed >> 40) as usize % 1_800 + if seed.is_multiple_of(64) { 6_000 } else { 0 };
@@ -199,7 +201,7 @@ fn shared_data(number: u64, writer: u8) -> Vec<u8> {
     data
 }
 
-/// The number of the state, which is whole.
+/// Checks that the state is whole, and returns its number.
 fn check_shared(record: &Record) -> u64 {
     let (writer, rest) = record.data().split_first().unwrap();
     let number = u64::from_le_bytes(*rest.first_chunk().unwrap());
@@ -211,7 +213,7 @@ fn check_shared(record: &Record) -> u64 {
     number
 }
 
-/// The steps of a writer's own record: made, changed, outgrown, deleted.
+/// The state of a writer's own record after this step: created, changed, outgrown or deleted.
 fn own_state(step: u64) -> Option<Vec<u8>> {
     let len = [300, 1_500, 3_000 + step as usize % 20_000]
         .get(step as usize % 4)
@@ -254,10 +256,10 @@ fn write(store: &FilesystemStore, writer: u8) {
     }
 }
 
-/// What the writers said was done.
+/// The changes that the writers reported as done.
 #[derive(Default)]
 struct Said {
-    /// By key: the highest number, and who wrote it.
+    /// The highest number under each key, and its writer.
     shared: HashMap<u8, (u64, u8)>,
     own: HashMap<u8, u64>,
     count: u64,
@@ -303,7 +305,7 @@ impl Said {
     }
 }
 
-/// Starts the writers and kills them, with no mercy, when they have said so many lines.
+/// Starts the writers, and kills them with SIGKILL after they have printed this many lines.
 fn kill_round(dir: &Path, durability: Durability, lines: u64, said: &mut Said) {
     let (sender, receiver) = mpsc::channel();
     let mut children = Vec::new();
@@ -405,7 +407,7 @@ fn four_writers_that_are_killed_lose_nothing() {
     );
 }
 
-/// Takes a record's lock as a writer does, and keeps it.
+/// Takes a record's lock like a writer, and holds it.
 fn hold(dir: &Path) {
     let file = fs::File::open(dir.join("ab").join(KEY.to_string())).unwrap();
     file.lock().unwrap();
@@ -440,7 +442,7 @@ fn a_lock_dies_with_its_holder() {
     holder.kill().unwrap();
     holder.wait().unwrap();
     let version = now(store.update(&KEY, version, Bytes::from_static(b"new"), END)).unwrap();
-    // A writer that waits goes on by itself, before its time is over.
+    // A waiting writer continues before its timeout.
     let mut holder = command("hold", dir.path()).spawn().unwrap();
     let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().ends_with("@locked")));
@@ -509,7 +511,7 @@ fn once(operation: &str, version: Version, dir: &std::ffi::OsStr) {
     try_out(&store, operation, version);
 }
 
-/// As [`once`], without syncs and with the record's file open.
+/// Like [`once`], without syncs and with the record's file open.
 fn here(operation: &str, version: Version, dir: &std::ffi::OsStr) {
     let store = open(dir, Durability::None);
     let _ = now(store.load(&KEY, Read::Current));
@@ -525,27 +527,27 @@ fn try_out(store: &FilesystemStore, operation: &str, version: Version) {
     });
 }
 
-/// How the operations are done, those that are tried, and the calls that are struck.
-struct Way {
+/// The role of the child, its operations, and the system calls that a fault strikes.
+struct Trial {
     role: &'static str,
     operations: &'static [&'static str],
     calls: &'static [(&'static str, &'static str)],
 }
 
-const WAYS: [Way; 2] = [
-    Way {
+const TRIALS: [Trial; 2] = [
+    Trial {
         role: "once",
         operations: &OPERATIONS,
         calls: &CALLS,
     },
-    Way {
+    Trial {
         role: "here",
         operations: &["update", "touch", "grow"],
         calls: &CALLS_HERE,
     },
 ];
 
-/// What an operation does on the thread that asks for it.
+/// The system calls of an operation on the calling thread, and an error that each may return.
 const CALLS_HERE: [(&str, &str); 6] = [
     ("openat2", "EMFILE"),
     ("flock", "ENOLCK"),
@@ -555,7 +557,7 @@ const CALLS_HERE: [(&str, &str); 6] = [
     ("pwrite64", "ENOSPC"),
 ];
 
-/// Every system call that the store makes, and an error that it may give.
+/// Every system call of the store, and an error that it may return.
 const CALLS: [(&str, &str); 13] = [
     ("openat", "EMFILE"),
     ("mkdirat", "ENOSPC"),
@@ -572,11 +574,11 @@ const CALLS: [(&str, &str); 13] = [
     ("unlinkat", "EROFS"),
 ];
 
-/// What the child said, and whether the fault happened.
+/// The lines that the child printed, and whether the fault happened.
 struct Trace {
     said: Vec<String>,
     struck: bool,
-    /// What the record had before.
+    /// The record's version before.
     version: Version,
 }
 
@@ -609,17 +611,17 @@ fn trace(role: &str, operation: &str, dir: &Path, call: &str, fault: &str) -> Tr
     }
 }
 
-/// Has a fault strike at the first call, the second, and so on, until there is none to strike at.
+/// Injects a fault into the first call, the second, and so on, until there are no more calls.
 fn trace_all(
     mut check: impl FnMut(&str, &Trace, &FilesystemStore, &str),
     fault_of: impl Fn(&str) -> String,
 ) -> usize {
     let mut count = 0;
-    for Way {
+    for Trial {
         role,
         operations,
         calls,
-    } in WAYS
+    } in TRIALS
     {
         let struck = operations
             .iter()
@@ -654,7 +656,7 @@ fn trace_all(
     count
 }
 
-/// Under `CI=true`, it must not be skipped.
+/// Returns whether strace works. With `CI=true` it must.
 fn has_strace() -> bool {
     let works = Command::new("strace")
         .args(["-o", "/dev/null", "true"])
@@ -665,7 +667,7 @@ fn has_strace() -> bool {
         "strace is missing"
     );
     if !works {
-        println!("skipped: there is no strace, or it may not trace");
+        println!("skipped: strace is missing or not allowed to trace");
     }
     works
 }
@@ -703,8 +705,7 @@ fn an_error_of_any_system_call_leaves_the_old_record() {
             let found = state(store);
             match trace.said.last().map(String::as_str) {
                 Some("done") => assert_eq!(found, new, "{what}"),
-                // That a removal could not be made to last has to be said, but it cannot be taken
-                // back.
+                // The store must report a removal that may not be durable, but cannot undo it.
                 _ => assert!(
                     found == old || (found.is_none() && operation == "delete"),
                     "{what}: {found:?}"

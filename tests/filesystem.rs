@@ -1,4 +1,4 @@
-//! The filesystem store, as a user of the crate sees it.
+//! The filesystem store, as users of the crate see it.
 #![cfg(all(unix, feature = "filesystem"))]
 #![allow(
     clippy::indexing_slicing,
@@ -48,7 +48,7 @@ const fn until(end: u64) -> Expiry {
     Expiry::new(Timestamp::from_secs(end), Timestamp::from_secs(0))
 }
 
-/// Bounds a hang, and nothing that a busy machine or a stopped process makes slow.
+/// Bounds a hang, but is far longer than a busy machine or a stopped process takes.
 const HANG: Duration = Duration::from_secs(600);
 
 fn options() -> FilesystemOptions {
@@ -123,7 +123,7 @@ async fn a_record_lives_and_dies() -> Outcome {
 }
 
 #[tokio::test]
-async fn an_expired_record_is_as_good_as_deleted() -> Outcome {
+async fn an_expired_record_counts_as_deleted() -> Outcome {
     let dir = TempDir::new()?;
     let clock = Clock::manual(Timestamp::from_secs(1_000));
     let store = FilesystemStore::options()
@@ -167,7 +167,7 @@ async fn sessions_survive_the_store_and_are_shared() -> Outcome {
 }
 
 #[test]
-fn it_works_outside_of_a_runtime() {
+fn it_works_outside_a_runtime() {
     let (_dir, store) = store();
     let mut context = Context::from_waker(Waker::noop());
     assert!(
@@ -183,9 +183,9 @@ fn it_works_outside_of_a_runtime() {
     assert!(Sweeper::start(store.clone(), Duration::from_secs(1)).is_err());
 }
 
-/// The future is dropped when its work is under way; the work comes to its end all the same.
+/// The future is dropped while its work is under way. The work continues to its end.
 #[tokio::test]
-async fn a_cancelled_update_is_done_wholly_or_not_at_all() {
+async fn a_cancelled_update_is_done_completely() {
     let (dir, store) = store();
     let mut version = store
         .create(&KEY, Bytes::from(vec![0; 1_000]), END)
@@ -205,7 +205,7 @@ async fn a_cancelled_update_is_done_wholly_or_not_at_all() {
     }
 }
 
-/// Looks at the record until it has another version.
+/// Loads the record until it has another version.
 async fn next_version(store: &FilesystemStore, version: Version) -> Version {
     loop {
         let record = load(store).await.unwrap();
@@ -295,7 +295,7 @@ async fn a_deleted_record_never_comes_back() {
         1_000
     };
     let mut late = 0;
-    // On a busy machine, the updates of all these rounds may come first.
+    // On a busy machine the updates of all these rounds may win the race.
     for round in 0..1_000 * rounds {
         if round >= rounds && late > 0 {
             break;
@@ -353,7 +353,7 @@ async fn a_live_record_is_never_swept() {
 }
 
 #[tokio::test]
-async fn sweeping_keeps_to_its_limits_and_goes_on() {
+async fn sweeping_keeps_its_limits_and_continues() {
     let dir = TempDir::new().unwrap();
     let clock = Clock::manual(Timestamp::from_secs(1_000));
     let store = FilesystemStore::options()
@@ -434,7 +434,7 @@ async fn a_dropped_sweeper_stops() {
 }
 
 #[tokio::test]
-async fn files_are_for_their_owner_alone_and_named_by_hash() {
+async fn files_are_private_to_their_owner_and_named_by_hash() {
     let parent = TempDir::new().unwrap();
     let path = parent.path().join("sessions");
     let store = FilesystemStore::open(&path).unwrap();
@@ -519,12 +519,12 @@ fn unsafe_directories_are_refused() {
         assert!(error.contains("belongs to another user"), "{error}");
         assert!(error.contains("chown -R 0 "), "{error}");
     } else {
-        println!("skipped a directory of another user: giving one away takes root");
+        println!("skipped: only root can give a directory to another user");
     }
 }
 
 #[tokio::test]
-async fn what_is_planted_in_a_records_place_is_refused() {
+async fn a_planted_file_is_refused() {
     type Plant = fn(&Path, &Path);
     let plants: [(&str, Plant); 5] = [
         ("symbolic link", |record, other| {
@@ -652,7 +652,7 @@ async fn a_directory_that_is_moved_and_replaced_stays_the_stores() {
     assert!(moved.join("01").is_dir());
 }
 
-/// The open files of this process that are in the directory.
+/// The number of this process's open files in the directory.
 #[cfg(target_os = "linux")]
 fn open_files(dir: &TempDir) -> usize {
     let files = fs::read_dir("/proc/self/fd").unwrap();
@@ -694,10 +694,10 @@ async fn make(options: FilesystemOptions, dir: &TempDir) -> (FilesystemStore, Ve
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_change_that_fits_is_made_when_it_is_asked_for() {
+async fn a_change_that_fits_is_made_at_once() {
     let dir = TempDir::new().unwrap();
     let (store, mut version) = make(options(), &dir).await;
-    // After a slow one, changes are made elsewhere for a while.
+    // After a slow change, further ones run on another thread for a while.
     for _ in 0..1_000_000 {
         let mut update = Box::pin(store.update(&KEY, version, SMALL, END));
         let mut context = Context::from_waker(Waker::noop());
@@ -706,10 +706,10 @@ async fn a_change_that_fits_is_made_when_it_is_asked_for() {
             Poll::Pending => update.await.unwrap(),
         };
     }
-    panic!("no change was made when it was asked for");
+    panic!("no change was made at once");
 }
 
-/// The only other thread has something else to do, so what is left to it is not done yet.
+/// The only other thread is busy, so a change that is left to it is still pending.
 #[test]
 fn a_change_that_may_wait_is_left_to_another_thread() {
     let large = Bytes::from(vec![7; 9_000]);
@@ -760,14 +760,14 @@ async fn a_shard_that_is_a_link_is_not_followed() {
     assert_eq!(fs::read_dir(trap.path()).unwrap().count(), 0);
 }
 
-/// A key of the same shard as the others.
+/// A key in the same shard as the others.
 fn key(number: u16) -> RecordKey {
     let mut bytes = [0xab; 32];
     bytes[30..].copy_from_slice(&number.to_be_bytes());
     RecordKey::from_bytes(bytes)
 }
 
-/// A record of it fits on none of the disks below.
+/// The length of a record that fits on none of the disks below.
 const HUGE: usize = 2_000_000;
 
 fn open(mount: &Mount, durability: Durability) -> FilesystemStore {
@@ -778,7 +778,7 @@ fn open(mount: &Mount, durability: Durability) -> FilesystemStore {
         .unwrap()
 }
 
-/// Finds these records in the store's directory, and no other file.
+/// Checks that the store's directory has these records and no other file.
 async fn check(mount: &Mount, records: &[(RecordKey, Record)], what: &str) {
     let store = open(mount, Durability::Full);
     for (key, record) in records {
@@ -792,7 +792,7 @@ async fn check(mount: &Mount, records: &[(RecordKey, Record)], what: &str) {
     assert_eq!(files, records.len(), "{what}: nothing else is left");
 }
 
-/// A file system says that it is full, or that the disk failed.
+/// Returns whether the file system reports that it is full, or that the disk failed.
 fn is_full_or_failed<T>(result: &Result<T, StoreError>) -> bool {
     matches!(
         result,
@@ -809,9 +809,9 @@ fn is_full<T>(result: Result<T, StoreError>) -> bool {
         .is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::StorageFull)
 }
 
-/// Makes records until none fits. A file system that allocates late gives room back when it does, so
-/// the last ones are made until none fits right after that. One that was just made may say for a
-/// while that it is full.
+/// Creates records until none fits. A file system with delayed allocation frees room when it
+/// allocates, so this continues until none fits right after a sync. A new file system may report
+/// for a while that it is full.
 async fn fill(mount: &Mount, store: &FilesystemStore) -> Vec<(RecordKey, Record)> {
     let (mut records, mut tries) = (Vec::new(), 1_000);
     for size in [100_000, 10_000, 300] {
@@ -882,7 +882,7 @@ async fn a_full_disk_keeps_old_sessions_and_takes_updates() {
         check(&mount, &kept, &what).await;
         let (deleted, _) = kept.remove(0);
         store.delete(&deleted, None).await.unwrap();
-        // Now a part of it fits.
+        // Now part of the record fits.
         outgrow(&store, &kept[0], &what).await;
         check(&mount, &kept, &what).await;
         let version = store.create(&deleted, Bytes::new(), END).await.unwrap();
@@ -898,8 +898,8 @@ async fn a_full_disk_keeps_old_sessions_and_takes_updates() {
     }
 }
 
-/// The disk promises more than it has: what it has no room for is written without an error, and
-/// fails when it is synced.
+/// The disk promises more room than it has, so writes that do not fit succeed and fail only when
+/// they are synced.
 #[tokio::test]
 async fn a_disk_that_fails_late_keeps_old_sessions() {
     let disks = [
@@ -1050,13 +1050,13 @@ async fn every_durability_works_on_a_real_disk() {
     }
 }
 
-/// A damaged file of the right length is found when its hint has passed: nobody has looked into it
-/// before.
+/// A sweep detects a damaged file of the right length only after the file's hint has passed, since
+/// it does not open the file before.
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 #[tokio::test]
 async fn a_sweep_goes_by_the_time_of_last_access() {
     let dir = TempDir::new().unwrap();
-    // Reading leaves a time of access alone that is in the future.
+    // Reading does not change an access time in the future.
     let now = Clock::system().now();
     let [soon, later] = [2, 4].map(|hours| now.as_secs() + hours * 3_600);
     let clock = Clock::manual(now);
@@ -1083,7 +1083,7 @@ async fn a_sweep_goes_by_the_time_of_last_access() {
         .update(&KEY, version, Bytes::from_static(b"more"), until(later))
         .await
         .unwrap();
-    assert_eq!(hint(), soon, "an update leaves it as it is");
+    assert_eq!(hint(), soon, "an update does not change it");
     clock.set(Timestamp::from_secs(soon));
     assert_eq!((store.sweep().await.removed(), hint()), (0, later));
     let accessed = fs::metadata(&path).unwrap().accessed().unwrap();

@@ -1,4 +1,4 @@
-//! Any bytes as a gob: what is read can be written, and reads the same again.
+//! Any bytes as a gob: a gob that can be read can be written, and reads the same again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -13,6 +13,6 @@ fuzz_target!(|bytes: &[u8]| {
         Err(error) => panic!("{error}"),
     };
     let again = Gob::decode(&written).expect("it was just written");
-    // Bytes are compared, as no NaN is equal to itself.
+    // Compares bytes, since NaN is not equal to itself.
     assert_eq!(again.encode().expect("it was written before"), written);
 });

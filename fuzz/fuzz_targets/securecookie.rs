@@ -43,13 +43,13 @@ fuzz_target!(|bytes: &[u8]| {
         let cookies = cookies(encrypts);
         assert!(
             cookies.decode("n", bytes, NOW).is_err(),
-            "nobody has signed it"
+            "it is not signed"
         );
         if let Ok(opened) = cookies.decode("n", signed(date, inner).as_bytes(), NOW) {
             let oldest = NOW.as_secs() - Duration::from_secs(30 * 86_400).as_secs();
             assert!(opened.saved.as_secs() >= oldest, "30 days are the default");
         }
-        let made = cookies.encode("n", bytes, NOW).expect("there is no bound");
+        let made = cookies.encode("n", bytes, NOW).expect("there is no limit");
         assert!(
             cookies.decode("m", made.as_bytes(), NOW).is_err(),
             "it has another name"

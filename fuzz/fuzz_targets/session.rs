@@ -1,5 +1,5 @@
-//! Any bytes as the payload of a session's cookie: it is read, changed and written, and Go's side
-//! of it can be read again.
+//! Any bytes as the payload of a session's cookie: the session is read, changed and written, and
+//! its gob can be read again.
 #![no_main]
 
 use std::convert::Infallible;
@@ -19,7 +19,7 @@ fn cookies() -> SecureCookie {
     SecureCookie::new([pair]).expect("a pair")
 }
 
-/// Reads everything, and changes something of each kind.
+/// Reads everything, and makes a change of each kind.
 fn handle(session: &Session) {
     for key in session.keys().unwrap_or_default() {
         let value = session.get::<serde_json::Value>(&key);
@@ -33,7 +33,7 @@ fn handle(session: &Session) {
 }
 
 fn visit(payload: GoPayload, bytes: &[u8]) {
-    // What is too long for a cookie is refused before it is read.
+    // A payload too long for a cookie is refused before it is read.
     let Ok(value) = cookies().encode("s", bytes, NOW) else {
         return;
     };

@@ -18,7 +18,7 @@ use silverback::{
 };
 use tokio::task::yield_now;
 
-/// What is wrong with a store.
+/// The fault of a store.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
     None,
@@ -94,7 +94,8 @@ enum Fault {
     TakesAnyClock,
 }
 
-/// Sound on one thread, but for its fault: a method is interrupted where it waits only.
+/// A store that is sound on one thread except for its fault. A method is interrupted only where it
+/// waits.
 struct Broken {
     fault: Fault,
     clock: Clock,
@@ -102,9 +103,9 @@ struct Broken {
     marked: Mutex<HashMap<RecordKey, Record>>,
     locked: Mutex<bool>,
     latest: Mutex<Timestamp>,
-    /// Counts writes.
+    /// The number of writes.
     written: AtomicU64,
-    /// What recent reads have seen.
+    /// The results of `Recent` reads.
     seen: Mutex<HashMap<RecordKey, Option<Record>>>,
     /// The keys of expired records that were replaced.
     over: Mutex<Vec<RecordKey>>,
@@ -212,7 +213,7 @@ impl Broken {
     fn first(&self, key: &RecordKey) -> Version {
         match self.fault {
             Fault::VersionAlternates | Fault::VersionsStartAnew => Version::from_u64(1),
-            // A new record counts on from an expired one, as long as that is there.
+            // A new record continues the versions of an expired one that is not swept yet.
             Fault::VersionsGoOnUntilSwept => {
                 let over = self.raw(key).and_then(|over| over.version().to_u64());
                 Version::from_u64(over.unwrap_or(0) + 1)
@@ -243,7 +244,7 @@ impl Broken {
         }
     }
 
-    /// What a cache in front of this store knows, if it asks that.
+    /// The answer of a cache in front of this store, if there is one.
     fn cached(&self, key: &RecordKey, read: Read) -> Option<Option<Record>> {
         let mut seen = self.seen.lock().unwrap();
         let found = self.alive(key);
@@ -268,7 +269,7 @@ impl Broken {
         *latest = now;
     }
 
-    /// The record for a change, as this store sees it.
+    /// The record to change, as this store sees it.
     fn current(
         &self,
         key: &RecordKey,
@@ -303,7 +304,7 @@ impl Broken {
         None
     }
 
-    /// Whoever was cancelled here has left the lock behind.
+    /// A call that was cancelled before this has left the lock behind.
     fn leave(&self, lock: Option<Unlock<'_>>) -> Result<(), StoreError> {
         match (lock, self.has(Fault::LocksForEver)) {
             (None, true) => Err(StoreError::unavailable("the lock is taken")),
@@ -324,8 +325,8 @@ impl Broken {
         }
     }
 
-    /// Removes expired records in passing, a hundred at a time, without a second look at what has
-    /// their keys by now.
+    /// Removes expired records in passing, a hundred at a time, without checking which records have
+    /// their keys by then.
     fn sweep_in_passing(&self, key: &RecordKey) {
         let mut over = self.over.lock().unwrap();
         over.extend(self.raw(key).map(|_| *key));
@@ -665,7 +666,7 @@ impl Store for Broken {
     }
 }
 
-/// A store that says that it never waits, and does.
+/// A store that waits although it says that it never does.
 struct Waiting(Broken);
 
 impl Store for Waiting {
@@ -729,7 +730,7 @@ impl Store for Waiting {
     }
 }
 
-/// What is wrong, and the rules it breaks; it may break others too.
+/// Each fault, with the rules that it must break. It may break others too.
 const BROKEN: &[(Fault, &[&str])] = &[
     (Fault::Invents, &["a_key_without_a_record_has_none"]),
     (
@@ -1068,9 +1069,10 @@ async fn check(fault: Fault, rule: Rule) -> Result<Verdict, conformance::Violati
     .await
 }
 
-// Nothing in it waits but for looks at what does not come, and those at this time cost none.
+// The test waits only when a rule polls for a change that never comes. With time paused that takes
+// no time.
 #[tokio::test(start_paused = true)]
-async fn a_broken_store_is_found_out_by_the_rule_it_breaks() {
+async fn a_broken_store_fails_the_rule_it_breaks() {
     let mut missed = Vec::new();
     for (fault, rules) in BROKEN {
         for name in *rules {
@@ -1084,7 +1086,7 @@ async fn a_broken_store_is_found_out_by_the_rule_it_breaks() {
             }
         }
     }
-    assert!(missed.is_empty(), "not found out: {missed:?}");
+    assert!(missed.is_empty(), "not detected: {missed:?}");
 }
 
 #[tokio::test]
@@ -1095,7 +1097,7 @@ async fn the_same_store_without_a_fault_passes() {
 }
 
 #[tokio::test]
-async fn a_store_that_waits_against_its_word_is_found_out() {
+async fn a_store_that_wrongly_says_it_never_waits_is_detected() {
     let rule = Rule::named("a_store_that_never_waits_is_done_at_once").unwrap();
     let store = Waiting(Broken::new(Fault::SaysItNeverWaits, Clock::system()));
     let violation = conformance::check(rule, store).await.unwrap_err();
@@ -1107,12 +1109,12 @@ async fn a_store_that_waits_against_its_word_is_found_out() {
     );
 }
 
-/// A rule that no broken store breaks may check nothing; the one about waiting has a store to
-/// itself, above.
+/// A rule that no broken store breaks may check nothing. The rule about waiting has its own store,
+/// above.
 #[test]
 fn every_rule_is_broken_by_some_store() {
     let broken = BROKEN.iter().flat_map(|(_, rules)| *rules).copied();
-    let broken: Vec<_> = broken.chain(crate::faults::found_out()).collect();
+    let broken: Vec<_> = broken.chain(crate::faults::detecting_rules()).collect();
     let apart = ["a_store_that_never_waits_is_done_at_once"];
     for rule in conformance::rules() {
         let found = broken.contains(&rule.name()) || apart.contains(&rule.name());

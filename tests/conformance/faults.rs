@@ -1,4 +1,4 @@
-//! Each broken store on a server fails by the rules that it breaks, and by no other.
+//! Each broken store on a server fails the rules that it breaks, and no others.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -10,10 +10,10 @@ use crate::{
     server::Server,
 };
 
-/// The rules that a fault breaks besides.
+/// Other rules that a fault may break.
 enum Besides {
     Nothing,
-    /// Where there is a race to be lost, it may be lost under any rule.
+    /// A race may be lost under any rule.
     Any,
 }
 
@@ -38,7 +38,7 @@ const ENDS: &[&str] = &[
     "what_ended_by_itself_is_gone_for_every_call",
     "a_server_keeps_a_record_until_its_end",
 ];
-/// The twelve that a store on a network was seen to be, and what else the rules are there for.
+/// Twelve faults that were seen in stores on a network, and others that the rules must detect.
 const BROKEN: &[Broken] = &[
     broken(
         Fault::TouchLeavesTheTtl,
@@ -171,7 +171,7 @@ const BROKEN: &[Broken] = &[
     ),
 ];
 
-/// What takes the rule's whole patience to be seen.
+/// Faults that are detected only when the rule's patience has run out.
 const SLOW: &[(Fault, &str)] = &[
     (
         Fault::RecentNeverAges,
@@ -184,16 +184,16 @@ const SLOW: &[(Fault, &str)] = &[
     (Fault::StaysAway, "a_store_comes_back_with_its_server"),
 ];
 
-/// The rules that the stores above are found out by.
-pub(crate) fn found_out() -> impl Iterator<Item = &'static str> {
+/// The rules that detect the faults above.
+pub(crate) fn detecting_rules() -> impl Iterator<Item = &'static str> {
     let rules = BROKEN.iter().flat_map(|broken| broken.rules).copied();
     rules.chain(SLOW.iter().map(|(_, rule)| *rule))
 }
 
-/// All at once would keep those waiting that look at the time.
+/// Limits the rules that run at once, which would otherwise delay those that measure time.
 static AT_ONCE: Semaphore = Semaphore::const_new(4);
 
-/// Checks a rule on a server of its own.
+/// Checks a rule on a new server. Returns `None` if the store breaks the rule.
 async fn check(fault: Fault, rule: Rule, patience: Duration) -> Option<Verdict> {
     let waits = [
         "real_time",
@@ -224,7 +224,7 @@ const LONG: Duration = Duration::from_secs(240);
 async fn broken_rules(faults: impl Iterator<Item = Fault>) -> BTreeSet<(String, &'static str)> {
     let mut checking = JoinSet::new();
     for fault in faults {
-        // What would take the whole patience is in `SLOW`.
+        // `SLOW` has the pair that would take the whole patience.
         let slow = "a_recent_read_comes_to_show_what_a_peer_wrote";
         let is_slow = |rule: &Rule| fault == Fault::CachesInProcess && rule.name() == slow;
         for rule in conformance::rules()
@@ -245,7 +245,7 @@ async fn broken_rules(faults: impl Iterator<Item = Fault>) -> BTreeSet<(String, 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_broken_store_on_a_server_fails_by_the_rules_it_breaks() {
+async fn a_broken_store_on_a_server_fails_the_rules_it_breaks() {
     let found = broken_rules(BROKEN.iter().map(|broken| broken.fault)).await;
     let mut wrong = Vec::new();
     for Broken {
@@ -269,7 +269,7 @@ async fn a_broken_store_on_a_server_fails_by_the_rules_it_breaks() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_never_comes_right_breaks_a_rule_in_the_end() {
+async fn a_lasting_fault_breaks_a_rule_in_the_end() {
     let mut checking = JoinSet::new();
     for (fault, name) in SLOW {
         let rule = Rule::named(name).unwrap();
@@ -295,6 +295,6 @@ async fn the_same_store_without_a_fault_passes_every_rule_and_leaves_nothing() {
         let skipped = verdict.skipped().map(ToString::to_string);
         assert_eq!(skipped.as_deref(), lacks, "{rule}");
     }
-    // What was given up may arrive when the rule has cleaned up: a create now and then.
+    // A call that was given up, such as a create, may arrive after the rule has cleaned up.
     assert!(server.len() < 10, "{} records are left", server.len());
 }

@@ -1,4 +1,4 @@
-//! A store on a server, right but for one fault that its own process alone does not show.
+//! A store on a server that is sound except for one fault, which does not show in one process.
 
 use std::{
     collections::HashMap,
@@ -34,7 +34,7 @@ pub(crate) enum Fault {
     EndIsOfTheTtl,
     CutsAtAMebibyte,
     CachesInProcess,
-    // Twelve so far. The others break what those do not.
+    // The twelve faults above were seen in stores. The others break rules that those keep.
     LoadManyLoops,
     DeleteManyLoops,
     WaitsForEver,
@@ -52,13 +52,13 @@ pub(crate) enum Fault {
 pub(crate) struct Client {
     fault: Fault,
     server: Arc<Server>,
-    /// What this process has seen last.
+    /// The records that this process has last seen.
     cache: Mutex<HashMap<RecordKey, Record>>,
     has_failed: AtomicBool,
     written: AtomicU64,
 }
 
-/// Longer than a busy machine keeps a question waiting.
+/// Longer than a busy machine delays an answer.
 const DEADLINE: Duration = Duration::from_secs(5);
 const EVER: Duration = Duration::from_secs(3_600);
 
@@ -113,7 +113,7 @@ impl Client {
         Version::random()
     }
 
-    /// The row to be written; `None` if it is over.
+    /// The row to write, or `None` if it would have expired.
     fn row(&self, data: Bytes, version: Version, expiry: Expiry) -> Option<Row> {
         let short = Duration::from_secs(2);
         if expiry.after.is_zero() || self.has(Fault::ShortIsNotStored) && expiry.after < short {
@@ -137,7 +137,7 @@ impl Client {
         })
     }
 
-    /// What a row is to the session.
+    /// The record of a row.
     fn read(fault: Fault, kept: Option<Kept>) -> Result<Option<Record>, StoreError> {
         match kept.filter(|kept| !is_hidden(fault, kept)) {
             None => Ok(None),
@@ -177,7 +177,7 @@ impl Client {
         cache.extend(record.map(|record| (*key, record.clone())));
     }
 
-    /// Writes over a record of that version.
+    /// Replaces a record of this version.
     async fn replace(
         &self,
         key: RecordKey,
@@ -415,7 +415,7 @@ impl Store for Client {
     }
 }
 
-/// Two processes on one server, and all that the rules may ask for.
+/// Two processes on one server, with everything that the rules can use.
 pub(crate) fn subject(fault: Fault, server: &Arc<Server>) -> Subject<Client> {
     let is_race = matches!(fault, Fault::ComparesThenSets | Fault::LooksThenSets);
     let [silent, cut, dirty, counted, asked] = [(); 5].map(|()| Arc::clone(server));
@@ -430,6 +430,6 @@ pub(crate) fn subject(fault: Fault, server: &Arc<Server>) -> Subject<Client> {
         .round_trips(move |_| std::future::ready(counted.asked()))
         .time_left(move |_, key| std::future::ready(asked.time_left(&key)))
         .deadline(DEADLINE)
-        // A race has to be tried often to be lost.
+        // A race is lost only after many tries.
         .scale(if is_race { 1.0 } else { 0.1 })
 }

@@ -1,4 +1,4 @@
-//! A server of records in memory, with a clock of its own, that can be silent or away.
+//! A server of records in memory with its own clock, which can be silent or cut off.
 
 use std::{
     collections::HashMap,
@@ -15,11 +15,11 @@ use silverback::{
 };
 use tokio::{sync::watch, task::yield_now, time::timeout};
 
-/// What is under a key.
+/// The value under a key.
 #[derive(Clone)]
 pub(crate) enum Kept {
     Record(Row),
-    /// Something that is no record.
+    /// A value that is not a record.
     Garbage,
 }
 
@@ -27,9 +27,9 @@ pub(crate) enum Kept {
 pub(crate) struct Row {
     pub(crate) data: Bytes,
     pub(crate) version: Version,
-    /// The end as the session told it.
+    /// The end that the session set.
     pub(crate) told: Timestamp,
-    /// The end by the server's clock; `None` is never.
+    /// The end by the server's clock, or `None` for never.
     pub(crate) gone: Option<Instant>,
 }
 
@@ -45,7 +45,7 @@ impl Rows {
         self.0.get(key).cloned()
     }
 
-    /// What is there, over or not.
+    /// The value, even if it has expired.
     pub(crate) fn raw(&self, key: &RecordKey) -> Option<Kept> {
         self.0.get(key).cloned()
     }
@@ -64,16 +64,16 @@ impl Rows {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Way {
+enum Link {
     Open,
-    /// Questions arrive when the silence is over.
+    /// Questions arrive after the silence.
     Silent,
     Cut,
 }
 
 pub(crate) struct Server {
     rows: Mutex<Rows>,
-    way: watch::Sender<Way>,
+    link: watch::Sender<Link>,
     asked: AtomicU64,
 }
 
@@ -81,34 +81,34 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             rows: Mutex::default(),
-            way: watch::Sender::new(Way::Open),
+            link: watch::Sender::new(Link::Open),
             asked: AtomicU64::new(0),
         }
     }
 }
 
-/// Ends a failure when it is dropped.
+/// A failure of the server, which ends on drop.
 pub(crate) struct Failure(Arc<Server>);
 
 impl Drop for Failure {
     fn drop(&mut self) {
-        self.0.way.send_replace(Way::Open);
+        self.0.link.send_replace(Link::Open);
     }
 }
 
 impl Server {
     pub(crate) fn silence(self: &Arc<Self>) -> Failure {
-        self.way.send_replace(Way::Silent);
+        self.link.send_replace(Link::Silent);
         Failure(Arc::clone(self))
     }
 
     pub(crate) fn cut(self: &Arc<Self>) -> Failure {
-        self.way.send_replace(Way::Cut);
+        self.link.send_replace(Link::Cut);
         Failure(Arc::clone(self))
     }
 
     pub(crate) fn is_cut(&self) -> bool {
-        *self.way.borrow() == Way::Cut
+        *self.link.borrow() == Link::Cut
     }
 
     pub(crate) fn asked(&self) -> u64 {
@@ -131,7 +131,8 @@ impl Server {
         self.rows.lock().unwrap().put(key, Kept::Garbage);
     }
 
-    /// Sends a question, and waits so long for the answer. Who stops waiting has asked all the same.
+    /// Sends a question and waits this long for the answer. The server gets the question even if
+    /// the caller stops waiting.
     pub(crate) async fn ask<R: Send + 'static>(
         self: &Arc<Self>,
         patience: Duration,
@@ -143,9 +144,9 @@ impl Server {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let server = Arc::clone(self);
         let answer = tokio::spawn(async move {
-            let mut way = server.way.subscribe();
-            let open = way.wait_for(|way| *way != Way::Silent).await;
-            let is_cut = open.is_ok_and(|way| *way == Way::Cut);
+            let mut link = server.link.subscribe();
+            let open = link.wait_for(|link| *link != Link::Silent).await;
+            let is_cut = open.is_ok_and(|link| *link == Link::Cut);
             (!is_cut).then(|| question(&mut server.rows.lock().unwrap()))
         });
         yield_now().await;

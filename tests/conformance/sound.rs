@@ -1,4 +1,4 @@
-//! Stores that follow the contract, each in another way.
+//! Stores that follow the contract, each in a different way.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use silverback::{
 };
 use tokio::{sync::Mutex, task::yield_now};
 
-/// The store that the documentation writes out, but that a touch makes a new version.
+/// The example store of the documentation, except that a touch makes a new version.
 #[derive(Default)]
 pub(crate) struct MapStore(std::sync::Mutex<HashMap<RecordKey, Record>>);
 
@@ -132,7 +132,7 @@ impl Store for MapStore {
     }
 }
 
-/// A memory store behind a wait for the question and one for the answer, as a network would be.
+/// A memory store that waits before the question and before the answer, like one on a network.
 pub(crate) struct Remote(MemoryStore);
 
 impl Remote {
@@ -222,12 +222,12 @@ impl Store for Remote {
     }
 }
 
-/// A memory store whose clock is ten minutes further at each call, as is that of a process that is
-/// stopped before each of them.
+/// A memory store whose clock advances by ten minutes before each call, as if the process were
+/// stopped for that time.
 pub(crate) struct Stopped {
     records: MemoryStore,
     clock: Clock,
-    /// From here on the clock stands still, as some rules make calls until they are done.
+    /// The clock stops at this time, since some rules call until something happens.
     latest: Timestamp,
 }
 
@@ -321,7 +321,7 @@ impl Store for Stopped {
     }
 }
 
-/// Keeps a lock while it waits, which is allowed: nobody sees what is under it.
+/// A store that holds a lock while it waits. That is allowed, as the lock hides the records.
 pub(crate) struct Locking {
     waits: usize,
     records: Arc<Mutex<MapStore>>,
@@ -414,8 +414,8 @@ impl Store for Locking {
     }
 }
 
-/// A move that is half done: some records are in the one store, the others in the other, and two
-/// servers are a step apart.
+/// A half-finished migration: the records are spread over both stores, and the two servers are one
+/// step apart.
 pub(crate) struct HalfMigrated {
     prepared: MigratingStore<MemoryStore, MemoryStore>,
     moving: MigratingStore<MemoryStore, MemoryStore>,
@@ -431,7 +431,7 @@ impl HalfMigrated {
         }
     }
 
-    /// The server that makes the record of this key.
+    /// The server that creates the record of this key.
     fn of(&self, key: &RecordKey) -> &MigratingStore<MemoryStore, MemoryStore> {
         match key.as_bytes() {
             [first, ..] if *first < 0x80 => &self.prepared,

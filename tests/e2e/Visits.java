@@ -2,7 +2,7 @@ import java.net.CookieHandler;
 import java.net.CookieManager;
 import java.net.URI;
 
-/** Visits an address three times, with Java's own cookie jar, and prints what it gets. */
+/** Visits an address three times, with Java's own cookie jar, and prints the responses. */
 public class Visits {
     public static void main(String[] arguments) throws Exception {
         CookieHandler.setDefault(new CookieManager());

@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use crate::{require, site::Site};
 
-/// It takes a cookie with `Max-Age` and without `Expires` for one of RFC 2965, and sends its value
+/// Java treats a cookie that has `Max-Age` but no `Expires` as one of RFC 2965 and sends its value
 /// back in quotes.
 #[test]
 fn javas_cookie_manager_keeps_a_session() {

@@ -1,4 +1,4 @@
-//! The programs of `tests/go`, built with what Debian has of Go and gorilla.
+//! The programs of `tests/go`, built with Debian's packages of Go and gorilla.
 
 use std::{
     collections::HashMap,
@@ -10,10 +10,10 @@ use std::{
 
 use crate::require;
 
-/// Where Debian has the sources of Go's packages.
+/// Debian's folder of Go sources.
 const PACKAGES: &str = "/usr/share/gocode";
 
-/// The site of `tests/go/server.go`. It ends with its input.
+/// The site of `tests/go/server.go`, which ends when its input does.
 pub(crate) struct GoServer {
     child: Child,
     address: String,
@@ -41,13 +41,13 @@ impl Drop for GoServer {
     }
 }
 
-/// Runs a program of `tests/go`. `None` if the test has to be skipped, which it says.
+/// Builds a program of `tests/go`. Prints a note and returns `None` if the test has to be skipped.
 pub(crate) fn program(name: &'static str) -> Option<Command> {
     static BUILT: Mutex<Option<HashMap<&str, PathBuf>>> = Mutex::new(None);
     if !require("go") || !has_gorilla() {
         return None;
     }
-    // A build that has failed is tried again by the next test, which then fails as well.
+    // After a failed build the next test tries again, and fails as well.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_default();
     let program = built.entry(name).or_insert_with(|| build(name));

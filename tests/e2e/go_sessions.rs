@@ -1,4 +1,4 @@
-//! Sessions that a site in Go and one in Rust have in common, in cookies and in files.
+//! Sessions that a site in Go and one in Rust share, in cookies and in files.
 
 use std::{fs, io::Read as _, path::Path, thread};
 
@@ -15,7 +15,7 @@ use crate::{
     require,
 };
 
-/// A hash key and a block key of these bytes, for Rust and for Go.
+/// A hash key and a block key of these bytes, for Rust. [`texts`] has the same for Go.
 fn pair(byte: u8) -> KeyPair {
     KeyPair::encrypting([byte; 32], [byte; 16]).unwrap()
 }
@@ -25,22 +25,22 @@ fn texts(byte: u8) -> [String; 2] {
     [hex.repeat(32), hex.repeat(16)]
 }
 
-/// How a site in Rust takes the sessions of Go.
+/// How a site in Rust treats the sessions of Go.
 type Way = fn(SessionConfig, Gorilla) -> SessionConfig;
 
-/// It shares them with Go.
+/// The site shares them with Go.
 const SHARES: Way = SessionConfig::write_gorilla;
 
-/// It takes them over, into cookies.
+/// The site takes them over into its own cookies.
 const TAKES: Way = SessionConfig::read_gorilla;
 
-/// The same, into a store.
+/// The site takes them over into a store.
 fn stores(_: SessionConfig, format: Gorilla) -> SessionConfig {
     let keys = Keys::generate().unwrap();
     SessionConfig::new("account", MemoryStore::new(), keys).read_gorilla(format)
 }
 
-/// Both sites, and the folder of gorilla's files, if sessions are in files.
+/// Both sites and, if sessions are in files, the folder of gorilla's files.
 struct Shared {
     both: Both,
     files: Option<TempDir>,
@@ -66,7 +66,7 @@ impl Shared {
         Self::start(true, SHARES)
     }
 
-    /// Starts the sites anew with other keys.
+    /// Restarts the sites with other keys.
     fn keys(&mut self, in_go: &[u8], in_rust: &[u8]) {
         let path = self.files.as_ref().map(TempDir::path);
         self.both.go = go(in_go, path).unwrap();
@@ -157,7 +157,7 @@ fn a_renewal_locks_an_old_cookie_out() {
 fn keys_are_rotated_on_both_sides() {
     for mut shared in Shared::each(SHARES) {
         assert_eq!(shared.both.go("/set?key=n&type=int&value=1"), "");
-        // Both read the new keys before one of them writes with them.
+        // Both sites read with the new keys before either writes with them.
         shared.keys(&[1, 2], &[2, 1]);
         assert_eq!(shared.both.rust("/insert/n/2"), "");
         assert_eq!(shared.both.go("/show"), "n int 2\n");
@@ -185,7 +185,7 @@ fn sessions_are_taken_over() {
         assert_eq!(shared.both.rust("/show/n"), "2");
         assert_eq!(shared.both.rust("/flashes"), r#"["from Go"]"#);
         assert_eq!(shared.both.rust("/flashes"), "[]");
-        // Go cannot read the cookie any more.
+        // Go can no longer read the cookie.
         assert!(
             shared
                 .both
@@ -210,7 +210,7 @@ fn sessions_are_taken_over_into_a_store() {
                 .go("/show")
                 .starts_with("refused: securecookie: ")
         );
-        // Another tab has Go's cookie still.
+        // Another tab still has Go's cookie.
         let ours = shared.both.cookie();
         shared.both.plant(&of_go);
         assert_eq!(shared.both.rust("/show/n"), "2");
@@ -229,7 +229,7 @@ fn go_never_finds_half_of_a_file() {
         return;
     };
     assert_eq!(shared.both.rust("/insert/n/0"), "");
-    // Who has begun to read reads to the end.
+    // A reader that has begun can read to the end.
     let name = shared.names().remove(0);
     let file = shared.files.as_ref().unwrap().path().join(name);
     let text = fs::read(&file).unwrap();
@@ -282,13 +282,13 @@ fn a_file_that_cannot_be_opened_is_a_new_session() {
     for damaged in [&b""[..], &text[..text.len() - 1], b"no text of gorilla's"] {
         fs::write(&file, damaged).unwrap();
         assert_eq!(shared.both.rust("/show/n"), "null");
-        // It gets an ID of its own, and nothing goes over what may be half of Go's.
+        // The session gets a new ID, so that it does not overwrite a file that Go may be writing.
         assert_eq!(shared.both.rust("/insert/n/2"), "");
         assert_eq!(shared.both.rust("/show/n"), "2");
         assert_eq!(fs::read(&file).unwrap(), damaged);
         shared.both.plant(&before);
     }
-    // The text is no cookie for the browser.
+    // The file's text is not a valid cookie.
     shared.both.plant(std::str::from_utf8(&text).unwrap());
     assert_eq!(shared.both.rust("/show/n"), "null");
 }
@@ -302,7 +302,7 @@ fn a_disk_that_fails_is_no_empty_session() {
     let name = shared.names().remove(0);
     let file = shared.files.as_ref().unwrap().path().join(name);
     fs::remove_file(&file).unwrap();
-    // Reading a folder fails, whoever runs this.
+    // Reading a folder fails even for root.
     fs::create_dir(&file).unwrap();
     assert_eq!(shared.both.status("/show/n"), "503");
 }

@@ -20,13 +20,13 @@ fn from_hex(text: &str) -> Vec<u8> {
     bytes.collect::<Result<_, _>>().unwrap()
 }
 
-/// What the program prints after it has read these lines.
+/// The output of the program for these lines of input.
 fn answer(mut child: Child, lines: &[String]) -> String {
     let mut input = child.stdin.take().unwrap();
     let mut said = String::new();
     thread::scope(|scope| {
-        // At the same time, as the program stops reading while nobody reads what it says. One that
-        // fails stops for good.
+        // Writes while the output is read: with a full output pipe the program stops reading. A
+        // program that fails ends this loop.
         scope.spawn(move || lines.iter().try_for_each(|line| writeln!(input, "{line}")));
         let output = child.stdout.as_mut().unwrap();
         output.read_to_string(&mut said).unwrap();
@@ -35,7 +35,7 @@ fn answer(mut child: Child, lines: &[String]) -> String {
     said
 }
 
-/// Any value that Go writes is read, and Go reads the same from what is written then.
+/// Every value that Go writes can be read, and after it is written back Go reads the same value.
 #[test]
 fn random_values_of_go_are_kept() {
     let Some(mut gobs) = go::program("gobs") else {
@@ -85,7 +85,7 @@ fn session(types: Types, entries: Vec<(Value, Value)>) -> String {
     hex(&gob.encode().unwrap())
 }
 
-/// Values of which Go has seen nothing before have the types there that their names say.
+/// Go reads new values, whose types it has not written itself, with the types they are named after.
 #[test]
 fn go_reads_new_values_of_every_kind() {
     let Some(mut gobs) = go::program("gobs") else {

@@ -1,8 +1,8 @@
-//! A small site behind proxies that cache, and as Java sees it. `examples/shop` has what browsers and
-//! `curl` see of a whole application.
+//! A small site behind caching proxies, and with Java as its client. `examples/shop` tests a whole
+//! application with browsers and `curl`.
 //!
-//! A test whose program is missing (`curl`, `go`, `nginx`, `haproxy`, `varnishd`, `java`) says so and
-//! passes; where the environment variable `CI` is set it fails.
+//! A test whose program is missing (`curl`, `go`, `nginx`, `haproxy`, `varnishd`, `java`) prints a
+//! note and passes, or fails if the environment variable `CI` is set.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,7 +29,7 @@ use std::env;
 #[cfg(feature = "gorilla")]
 use self::go::GoServer;
 
-/// Says whether there is such a program on this machine.
+/// Returns whether the program is installed. If not, prints a note, or panics if `CI` is set.
 fn require(binary: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let found = env::split_paths(&path).any(|directory| directory.join(binary).is_file());

@@ -1,4 +1,4 @@
-//! A site behind proxies that cache: a message shows once, and no page outlives its session.
+//! A site behind caching proxies: a message shows once, and no page outlives its session.
 
 use std::{
     fs,
@@ -13,10 +13,10 @@ use tempfile::TempDir;
 
 use crate::{require, site::Site};
 
-/// Bounds a hang: a busy machine is slow.
+/// The longest wait for a proxy, generous because a busy machine is slow.
 const HANG: Duration = Duration::from_secs(120);
 
-/// A running proxy in front of a site; it is killed when this is dropped.
+/// A running proxy in front of a site, killed on drop.
 struct Proxy {
     process: Child,
     directory: TempDir,
@@ -24,8 +24,8 @@ struct Proxy {
 }
 
 impl Proxy {
-    /// Starts the program with a configuration, in which `{d}` is a directory of its own and
-    /// `{site}` the site's address. It listens on the socket `{d}/socket`.
+    /// Starts the program with a configuration, in which `{d}` is a new directory, and `{host}` and
+    /// `{port}` are the site's address. The program listens on the socket `{d}/socket`.
     fn start(program: &str, config: &str, arguments: &[&str]) -> Option<Self> {
         if !(require(program) && require("curl")) {
             return None;
@@ -67,14 +67,14 @@ impl Proxy {
         self.directory.path().join("socket")
     }
 
-    /// Returns the status and the cookies that are set, and the body.
+    /// Sends a request with these cookies.
     fn ask(&self, method: &str, path: &str, cookies: &[String]) -> Answer {
         let url = format!("http://localhost{path}");
         let output = Command::new("curl")
             .args(["--silent", "--show-error", "--include", "--max-time", "300"])
             .arg("--unix-socket")
             .arg(self.socket())
-            // Of its own accord curl sends 8 KiB of cookies at most.
+            // By `--cookie` curl sends at most 8 KiB.
             .args(["--header", &format!("cookie: {}", cookies.join("; "))])
             .args(["--request", method, &url])
             .output()
@@ -102,7 +102,7 @@ struct Answer {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // A program that is asked to end takes its workers along.
+        // Unlike SIGKILL, SIGTERM ends the program's workers too.
         let pid = self.process.id().to_string();
         let asked = Command::new("kill").arg(pid).status();
         assert!(asked.is_ok_and(|status| status.success()) || thread::panicking());
@@ -136,7 +136,7 @@ fn no_page_outlives_its_session(proxy: &Proxy) {
     );
 }
 
-/// As a site is set up that wants pages of its own for each cookie, and has not thought of more.
+/// A configuration that caches every response that allows it, and has no rule about cookies.
 const NGINX: &str = "
 daemon off;
 user root;
@@ -233,7 +233,7 @@ sub vcl_recv {
     no_page_outlives_its_session(&proxy);
 }
 
-/// The settings that `CookieStore` shows.
+/// The settings in the documentation of `CookieStore`.
 fn guide() -> String {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/cookie.rs");
     let source = fs::read_to_string(source).unwrap();

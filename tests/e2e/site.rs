@@ -1,4 +1,4 @@
-//! A small site in this process, for what the shop does not have.
+//! A small site in this process, with pages that the shop lacks.
 
 use std::{
     net::SocketAddr,
@@ -17,7 +17,7 @@ use tokio::{net::TcpListener, runtime::Builder, sync::oneshot};
 
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
-/// A running site; it ends when this is dropped.
+/// A running site, which ends on drop.
 pub(crate) struct Site {
     pub(crate) address: SocketAddr,
     _stop: oneshot::Sender<()>,
@@ -86,7 +86,7 @@ async fn visits(session: Session) -> Result<String, Error> {
     Ok(session.update("visits", count)?.to_string())
 }
 
-/// Fills its cookie and says how long its value is, which was there before.
+/// Fills the cookie, and answers with the length of the previous value.
 async fn full_cookie(session: Session) -> Result<String, Error> {
     let before = session.get::<String>("x")?.unwrap_or_default();
     let fits = |len: &usize| session.insert("x", "x".repeat(*len)).is_ok();
@@ -94,7 +94,7 @@ async fn full_cookie(session: Session) -> Result<String, Error> {
     Ok(before.len().to_string())
 }
 
-/// What a cache may keep: it says how often it was asked for.
+/// A page that caches may keep. It counts its own requests.
 async fn public() -> ([(HeaderName, &'static str); 1], String) {
     static ASKED: AtomicU32 = AtomicU32::new(0);
     let asked = ASKED.fetch_add(1, Ordering::SeqCst);

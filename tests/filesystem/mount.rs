@@ -1,4 +1,4 @@
-//! File systems that are mounted for one test.
+//! File systems mounted for one test.
 
 use std::{
     env,
@@ -26,8 +26,8 @@ pub(crate) enum Kind {
 const IMAGE_BYTES: u64 = 8 << 20;
 
 impl Kind {
-    /// Tells why there can be none of this kind here. It is found out once: what fails later is a
-    /// failure.
+    /// The reason why this kind cannot be mounted here. It is determined once, so a later error
+    /// fails the test.
     fn obstacle(self) -> Option<&'static str> {
         static TMPFS: LazyLock<Option<String>> =
             LazyLock::new(|| Kind::Tmpfs("size=64k").try_out());
@@ -43,20 +43,20 @@ impl Kind {
     }
 }
 
-/// A file system of its own, until it is dropped.
+/// A separate file system, mounted until this is dropped.
 pub(crate) struct Mount {
     kind: Kind,
-    /// Has the directory to mount it on, and the image.
+    /// Contains the mount point and the image.
     home: TempDir,
 }
 
 impl Mount {
-    /// Says so if there can be none on this machine, or for this user.
+    /// Mounts a file system. Prints a note and returns `None` if this machine or user cannot.
     pub(crate) fn new(kind: Kind) -> Option<Self> {
         Self::new_in(kind, &env::temp_dir())
     }
 
-    /// As `new`, with the image in another directory.
+    /// Like `new`, with the image in another directory.
     pub(crate) fn new_in(kind: Kind, parent: &Path) -> Option<Self> {
         let obstacle = if !is_root() {
             Some("mounting takes root")
@@ -72,7 +72,7 @@ impl Mount {
         Some(Self::make(kind, TempDir::new_in(parent).unwrap()).unwrap())
     }
 
-    /// Has the file system write everything.
+    /// Syncs the file system.
     pub(crate) fn sync(&self) {
         rustix::fs::syncfs(File::open(self.path()).unwrap()).unwrap();
     }
@@ -94,7 +94,7 @@ impl Mount {
     }
 
     fn attach(kind: Kind, home: TempDir) -> Result<Self, String> {
-        // It exists before the mount does: whatever happens from here on, it is unmounted.
+        // Made before the mount, so that the drop unmounts it even after a panic.
         let this = Self { kind, home };
         fs::create_dir(this.path()).unwrap();
         this.mount()?;
@@ -105,7 +105,7 @@ impl Mount {
         let mut mount = Command::new("mount");
         match self.kind {
             Kind::Tmpfs(options) => mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]),
-            // The kernel detaches the loop device when it is unmounted.
+            // The kernel detaches the loop device on unmount.
             Kind::Ext4(_, options) => mount
                 .args(["-t", "ext4", "-o", &format!("loop,{options}")])
                 .arg(image(&self.home)),
@@ -125,8 +125,8 @@ impl Mount {
         );
     }
 
-    /// Unmounts it and mounts it again; nothing of it may be open. What is in memory alone stays
-    /// mounted.
+    /// Unmounts and mounts the file system again. None of its files may be open. A file system in
+    /// memory stays mounted.
     pub(crate) fn mount_again(&self) {
         if let Kind::Tmpfs(_) = self.kind {
             return self.remount("rw");
@@ -135,8 +135,8 @@ impl Mount {
         self.mount().unwrap();
     }
 
-    /// What a power failure at this moment leaves: all that has been written to the device, and no
-    /// more.
+    /// The file system after a power failure at this moment, with exactly the data that has been
+    /// written to the device.
     pub(crate) fn after_power_failure(&self) -> Option<Self> {
         let Kind::Ext4(..) = self.kind else {
             return None;
@@ -146,7 +146,8 @@ impl Mount {
         Some(Self::attach(self.kind, home).unwrap())
     }
 
-    /// Has the kernel find it damaged; `errors=` tells what follows. Says so if it cannot be done.
+    /// Makes the kernel find damage, and react as `errors=` says. Prints a note and returns `false`
+    /// if that is impossible.
     pub(crate) fn damage(&self) -> bool {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
         let path = fs::canonicalize(self.path()).unwrap();
@@ -165,7 +166,7 @@ impl Mount {
             .is_ok()
     }
 
-    /// Uses up all the room there is.
+    /// Uses up all free room.
     pub(crate) fn fill(&self) {
         let mut file = File::create(self.path().join("filler")).unwrap();
         for size in [1 << 16, 1 << 12] {
@@ -191,7 +192,7 @@ pub(crate) fn is_root() -> bool {
         .is_ok_and(|output| output.stdout == b"0\n")
 }
 
-/// Under `CI`, it must not be missing.
+/// Returns whether mkfs.ext4 is installed. With `CI` set it must be.
 fn has_mkfs() -> bool {
     let found = find("mkfs.ext4").is_some();
     let ci = env::var_os("CI").is_some_and(|ci| !ci.is_empty());
@@ -202,7 +203,7 @@ fn has_mkfs() -> bool {
     found
 }
 
-/// Looks where administrators have their programs, too.
+/// Finds a program in the path or in the directories for administrators.
 fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
@@ -222,8 +223,8 @@ fn run(command: &mut Command) -> Result<(), String> {
     }
 }
 
-/// For what cannot be done while something is open: a process that another test starts has all of
-/// it open too, for the moment until it runs its program.
+/// Repeats a command that fails while files are open. A process that another test forks has all
+/// files open until it executes its program.
 fn insist(command: &mut Command) {
     let start = Instant::now();
     while let Err(error) = run(command) {

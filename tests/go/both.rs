@@ -1,5 +1,5 @@
-//! A site in Go and one in Rust with the same sessions, and a browser that visits both. What has
-//! sessions as Go does has this as a module of its tests, beside the `GoServer` that it starts.
+//! A site in Go and one in Rust with the same sessions, and a browser that visits both. The tests
+//! of each package that shares sessions with Go include this module, beside their `GoServer`.
 
 use std::{
     net::SocketAddr,
@@ -25,7 +25,7 @@ use tokio::{
 
 use crate::GoServer;
 
-/// Both sites, and the browser's jar of cookies.
+/// Both sites, and the browser's cookie jar.
 pub(crate) struct Both {
     pub(crate) go: GoServer,
     pub(crate) rust: Site,
@@ -33,11 +33,11 @@ pub(crate) struct Both {
     pub(crate) jar: PathBuf,
 }
 
-/// The page that is visited while another one has the session.
+/// The page to visit, with the browser's cookie jar, while another page has the session loaded.
 pub(crate) type Meanwhile = Arc<Mutex<Option<(String, PathBuf)>>>;
 
 impl Both {
-    /// A browser at a site in Go, and at one in Rust with these layers.
+    /// A browser for a site in Go and for one in Rust with these layers.
     pub(crate) fn of(go: GoServer, layers: impl FnOnce(Router) -> Router) -> Self {
         static JARS: AtomicU32 = AtomicU32::new(0);
         let jar = JARS.fetch_add(1, Ordering::SeqCst);
@@ -65,7 +65,7 @@ impl Both {
         curl(&["-b", jar, "-c", jar], &url)
     }
 
-    /// The status of a page in Rust, of which the browser hears nothing else.
+    /// The status of a page in Rust. The browser keeps no cookie of it.
     pub(crate) fn status(&self, path: &str) -> String {
         let url = format!("http://{}{path}", self.rust.address);
         let jar = self.jar.to_str().unwrap();
@@ -80,13 +80,13 @@ impl Both {
         value.unwrap_or_default().to_owned()
     }
 
-    /// The browser has this cookie instead.
+    /// Replaces the browser's cookie with this one.
     pub(crate) fn plant(&self, cookie: &str) {
         let line = format!("127.0.0.1\tFALSE\t/\tFALSE\t0\taccount\t{cookie}\n");
         std::fs::write(&self.jar, line).unwrap();
     }
 
-    /// A page in Rust during which this one in Go is visited, after the session was loaded.
+    /// The status of a page in Rust that visits this page in Go after it has loaded the session.
     pub(crate) fn slow(&self, path: &str) -> String {
         let url = format!("http://{}{path}", self.go.address());
         *self.meanwhile.lock().unwrap() = Some((url, self.jar.clone()));
@@ -112,10 +112,10 @@ pub(crate) fn curl(options: &[&str], url: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Where the sites in Rust run, and the connections of their stores.
+/// Runs the sites in Rust and the connections of their stores.
 pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
-/// The site in Rust. It ends when this is dropped.
+/// The site in Rust, which ends on drop.
 pub(crate) struct Site {
     pub(crate) address: SocketAddr,
     server: AbortHandle,
@@ -183,7 +183,7 @@ async fn slow(State(meanwhile): State<Meanwhile>, session: Session) -> Result<()
     Ok(())
 }
 
-// What holds wherever Go keeps sessions.
+// Tests for every place in which Go keeps sessions.
 
 pub(crate) fn values_go_to_and_fro(both: &Both) {
     for (key, kind, value) in [
@@ -252,7 +252,7 @@ pub(crate) fn a_logout_ends_the_session_for_both(both: &Both) {
     assert_eq!(both.rust("/show/n"), "null");
 }
 
-// What holds where Go keeps sessions on a server or in files. `count` says how many are there.
+// Tests for sessions that Go keeps on a server or in files. `count` returns their number.
 
 pub(crate) fn an_old_cookie_revives_nothing(both: &Both, count: impl Fn() -> usize) {
     assert_eq!(both.go("/set?key=n&type=int&value=1"), "");
@@ -272,7 +272,7 @@ pub(crate) fn an_old_cookie_revives_nothing(both: &Both, count: impl Fn() -> usi
     assert!(is_over_in_go(both));
 }
 
-/// A request in Rust that is slower than one in Go.
+/// A request in Rust loads the session before one in Go, and saves it after that.
 pub(crate) fn nothing_of_a_faster_request_is_lost(both: &Both, count: impl Fn() -> usize) {
     assert_eq!(both.rust("/insert/n/1"), "");
     assert_eq!(both.slow("/set?key=n&type=int&value=2"), "200");
@@ -294,7 +294,7 @@ pub(crate) fn a_renewal_locks_an_old_cookie_out(both: &Both, count: impl Fn() ->
     assert!(is_over_in_go(both));
 }
 
-/// Go says nothing of a session that is over, or that its file is not there.
+/// Returns whether the session is over in Go, which then shows nothing or a missing file.
 fn is_over_in_go(both: &Both) -> bool {
     let page = both.go("/show");
     page.is_empty() || page.starts_with("refused: open ")

@@ -3,11 +3,11 @@
 //	gobs compare SEED COUNT
 //
 // prints COUNT random values as gobs, a line of hexadecimal digits each. Then it reads as many
-// lines, and says of each whether Go reads the same value from it.
+// lines, and prints for each whether Go reads the same value from it.
 //
 //	gobs describe
 //
-// reads sessions, a line each, and prints their values as Go has them: `key type value`.
+// reads sessions, a line each, and prints their values in Go: `key type value`.
 //
 //	gobs vectors
 //
@@ -106,7 +106,7 @@ func (p *Point) UnmarshalBinary(data []byte) error {
 	return nil
 }
 
-// Those that gob registers itself, and those that this program does.
+// Values of the types that gob registers itself, and of those that this program registers.
 var basic = []interface{}{
 	false, int(0), int8(0), int16(0), int32(0), int64(0), uint(0), uint8(0), uint16(0), uint32(0), uint64(0),
 	uintptr(0), float32(0), float64(0), complex64(0), complex128(0), "", []byte(nil), []int(nil), []int8(nil),
@@ -120,7 +120,7 @@ var registered = []interface{}{
 	Person{}, Empty{}, Node{}, &Pointed{}, Celsius{}, Point{},
 }
 
-// What else a gob may be of, beside a session.
+// Values of other types that a gob may have at the top, beside a session.
 var tops = []interface{}{
 	session(nil), map[string]string(nil), map[string]int(nil), map[string]interface{}(nil), map[string]Person(nil),
 	"", Person{}, Node{}, []interface{}(nil), time.Time{},
@@ -157,7 +157,7 @@ func decode(data []byte, rt reflect.Type) (interface{}, error) {
 	return value.Elem().Interface(), err
 }
 
-// random makes a value of a type.
+// random makes a random value of a type.
 func random(r *rand.Rand, rt reflect.Type, depth int) reflect.Value {
 	value := reflect.New(rt).Elem()
 	count := func() int {
@@ -236,7 +236,7 @@ func anyType(r *rand.Rand) reflect.Type {
 	return concrete[names[r.Intn(len(names))]]
 }
 
-// key makes a key of a map. Those of a session are mostly texts.
+// key makes a random key of a map. Most keys of a session are strings.
 func key(r *rand.Rand, rt reflect.Type) reflect.Value {
 	if rt.Kind() != reflect.Interface {
 		return random(r, rt, 0)
@@ -261,7 +261,7 @@ func compare(seed int64, count int) {
 			rt = reflect.TypeOf(tops[r.Intn(len(tops))])
 		}
 		data := encode(random(r, rt, 5))
-		// Gob does not tell nil from empty: Go's own reading is what counts.
+		// Gob does not distinguish nil from empty, so the value that Go itself reads counts.
 		own, err := decode(data, rt)
 		check(err)
 		written[i] = own

@@ -1,4 +1,4 @@
-//! Both sites, where Go keeps sessions on a server.
+//! Both sites, with sessions that Go keeps on a server.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,7 +14,7 @@ use crate::{GoServer, both::Both};
 
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
-/// The keys of both, for Go.
+/// The keys of both sites, in Go's form.
 const KEYS: [&str; 2] = [
     "0101010101010101010101010101010101010101010101010101010101010101",
     "02020202020202020202020202020202",
@@ -24,8 +24,8 @@ fn cookies() -> SecureCookie {
     SecureCookie::new([KeyPair::encrypting([1; 32], [2; 16]).unwrap()]).unwrap()
 }
 
-/// Starts both. `store` is the Go program's, with what it is told before the keys; a store without
-/// signatures takes none.
+/// Starts both sites. `store` names the store of the Go program, followed by its arguments before
+/// the keys. A store without signatures has no keys.
 pub(crate) fn start(
     (source, packages): (&str, &[&str]),
     store: &[&str],

@@ -32,9 +32,9 @@ func init() {
 	}
 }
 
-// rowStore keeps sessions as antonlindstrom/pgstore does, which Debian does not have: a row of the
-// table http_sessions, whose data is a cookie's text. A session that it has not found it inserts
-// under the ID that came. The values for a row's times are left out.
+// rowStore keeps sessions like antonlindstrom/pgstore, which Debian does not have: a row of the
+// table http_sessions, whose data is a cookie's text. If it finds no session, it inserts one under
+// the ID that came. It leaves out the values for a row's times.
 type rowStore struct {
 	db     *sql.DB
 	codecs []securecookie.Codec

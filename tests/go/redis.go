@@ -33,9 +33,9 @@ func init() {
 	}
 }
 
-// bareStore keeps sessions as rbcervilla/redisstore v9 does, which Debian does not have: a gob under
-// "session:" and an ID of 64 bytes, which the cookie has as it is. It takes the ID that comes,
-// whether there is such a session or not. It is for one request at a time.
+// bareStore keeps sessions like rbcervilla/redisstore v9, which Debian does not have: a gob under
+// "session:" and an ID of 64 bytes, which is plain in the cookie. It accepts any ID that comes,
+// even if there is no such session. It serves one request at a time.
 type bareStore struct {
 	conn redis.Conn
 }

@@ -4,8 +4,9 @@
 //	server cookie KEYS...
 //	server files FOLDER KEYS...
 //
-// With redis.go or postgres.go it has other stores too. KEYS are hash keys and block keys in turn, in hexadecimal digits; a block key may be empty. The
-// server prints its address, and ends with its input.
+// With redis.go or postgres.go it has other stores too. KEYS are hash keys and block keys in turn,
+// in hexadecimal digits; a block key may be empty. The server prints its address, and ends when its
+// input does.
 package main
 
 import (
@@ -67,7 +68,7 @@ type site struct {
 	store sessions.Store
 }
 
-// with runs a handler that has the session, and saves it if the handler says so.
+// with runs a handler with the session, and saves the session if the handler returns true.
 func (s site) with(handle func(*sessions.Session, *http.Request, io.Writer) (bool, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		session, err := s.store.Get(r, "account")
@@ -149,7 +150,7 @@ func keys(texts []string) [][]byte {
 	return pairs
 }
 
-// stores makes a store of a name, of what it is told. Other files add theirs.
+// stores makes the store with a name from its arguments. Other files add theirs.
 var stores = map[string]func(arguments []string) (sessions.Store, error){
 	"cookie": func(arguments []string) (sessions.Store, error) {
 		return sessions.NewCookieStore(keys(arguments)...), nil

@@ -1,7 +1,7 @@
-//! Which file uses which: by the paths it names, and by the methods it calls.
+//! The files that each file uses: by the paths it names, and by the methods it calls.
 //!
-//! A method needs no import, so its file is found by the receiver's type. Where that is unknown the
-//! name decides, if it is one of this crate alone.
+//! A method needs no import, so its file is found by the receiver's type. If that is unknown, the
+//! method's name decides, provided that only this crate has such a method.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -14,7 +14,7 @@ use crate::{
     types::Ty,
 };
 
-/// Names of methods that types of other crates have too: alone they say nothing.
+/// Methods that types of other crates have too, so the name alone decides nothing.
 const COMMON: &str = "\
     all append as_bytes as_mut as_ref as_secs as_slice as_str at borrow call chain check clear \
     clone close cmp collect contains count create default drain drop end entry eq extend fill \
@@ -24,25 +24,25 @@ const COMMON: &str = "\
     put read remove replace reserve retain run set size skip source split split_at start store \
     swap sync take then to_owned to_string try_lock update unlock value values wait with write zip";
 
-/// What the rules are about. It holds no syntax, so that all tests can share one.
+/// The files and edges that the rules check. A crate holds no syntax, so all tests can share it.
 #[derive(Default)]
 pub(crate) struct Crate {
     pub(crate) files: Vec<File>,
     pub(crate) edges: Vec<Edge>,
     /// Paths that lead to other crates.
     pub(crate) outside: Vec<Outside>,
-    /// Calls that may be of a method of this crate, or not.
+    /// Calls that may or may not mean a method of this crate.
     pub(crate) doubtful: Vec<String>,
 }
 
 pub(crate) struct File {
-    /// Below `src`, as in `store/mod.rs`.
+    /// The path below `src`, as in `store/mod.rs`.
     pub(crate) path: String,
     pub(crate) lines: usize,
     pub(crate) functions: Vec<Function>,
 }
 
-/// A file uses what is defined in another.
+/// A use of one file by another.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Edge {
     pub(crate) from: usize,
@@ -55,7 +55,7 @@ pub(crate) struct Edge {
 pub(crate) struct Outside {
     pub(crate) file: usize,
     pub(crate) line: usize,
-    /// The path's first word.
+    /// The first segment of the path.
     pub(crate) name: String,
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn analyse(sources: &[Source]) -> Crate {
     found
 }
 
-/// A call of which only the method's name is known.
+/// A call of a method whose type is unknown.
 struct Doubt {
     method: String,
     line: usize,
@@ -91,7 +91,7 @@ pub(crate) struct Finder<'n, 'a> {
     outside: Vec<Outside>,
     doubts: Vec<Doubt>,
     doubtful: Vec<String>,
-    /// The types that are named in the file, or defined there.
+    /// The types that the file names or defines.
     mentioned: HashSet<Id>,
 }
 
@@ -132,7 +132,7 @@ impl<'n, 'a> Finder<'n, 'a> {
         }
     }
 
-    /// The file uses the item, and the function or constant of it that comes next in the path.
+    /// Notes a use of the item, and of its function or constant that comes next in the path.
     pub(crate) fn uses(&mut self, id: Id, rest: &[String], line: usize) {
         let names = self.names();
         let definition = &names.definitions[id];
@@ -186,8 +186,8 @@ impl<'n, 'a> Finder<'n, 'a> {
         });
     }
 
-    /// If one file alone has methods of the name, it is one of them. Otherwise it may be one of
-    /// those whose type the file knows.
+    /// If only one file has methods of this name, the call means one of them. Otherwise it may mean
+    /// the method of any type that the file mentions.
     fn settle_doubts(&mut self, sources: &[Source]) {
         for Doubt { method, line } in std::mem::take(&mut self.doubts) {
             let names = self.names();

@@ -1,7 +1,7 @@
-//! Which public functions show how they are used.
+//! The public functions that have an example.
 //!
-//! The lint `unreachable_pub` lets `pub` stand only on what users of the crate can name. So the
-//! public functions are those that say `pub`, and those of traits that say it.
+//! The lint `unreachable_pub` allows `pub` only on items that users of the crate can name. So the
+//! public functions are those with `pub`, and those of traits with `pub`.
 
 use syn::{Attribute, Expr, ExprLit, ImplItem, Item, Lit, Meta, TraitItem, Visibility};
 
@@ -11,11 +11,11 @@ use crate::reader::Source;
 pub(crate) struct Public {
     /// As in `session/save.rs Session::save`.
     pub(crate) name: String,
-    /// Whether its own documentation has a block of Rust.
+    /// Whether the documentation of the function has a block of Rust.
     pub(crate) has_example: bool,
 }
 
-/// The public functions and methods, without those of `impl Trait for` blocks.
+/// The public functions and methods, except those of `impl Trait for` blocks.
 pub(crate) fn public(sources: &[Source]) -> Vec<Public> {
     let mut found = Vec::new();
     for source in sources {
@@ -84,7 +84,7 @@ fn is_hidden(attributes: &[Attribute]) -> bool {
     docs.any(|doc| matches!(&doc.meta, Meta::List(list) if list.tokens.to_string() == "hidden"))
 }
 
-/// Whether rustdoc takes a block of the documentation for Rust and compiles it.
+/// Returns whether rustdoc compiles a block of the documentation as Rust.
 fn has_example(attributes: &[Attribute]) -> bool {
     let lines = attributes.iter().filter_map(line).collect::<Vec<_>>();
     let fences = lines.iter().flat_map(|line| line.lines());

@@ -13,7 +13,7 @@ pub(crate) fn uses(krate: &Crate) -> Vec<BTreeSet<usize>> {
     uses
 }
 
-/// Files that use each other, in however many steps: the largest groups there are.
+/// The largest groups of files that use each other, in any number of steps.
 pub(crate) fn circles(uses: &[BTreeSet<usize>]) -> Vec<BTreeSet<usize>> {
     let reached: Vec<_> = (0..uses.len()).map(|from| reached(uses, from)).collect();
     let mut circles = BTreeSet::new();
@@ -41,7 +41,7 @@ fn reached(uses: &[BTreeSet<usize>], from: usize) -> BTreeSet<usize> {
     reached
 }
 
-/// The shortest way round within the files, from a step that counts.
+/// The shortest circle within the files that has a step which counts, beginning with that step.
 pub(crate) fn shortest(
     uses: &[BTreeSet<usize>],
     within: &BTreeSet<usize>,
@@ -57,7 +57,7 @@ pub(crate) fn shortest(
     rounds.min_by_key(Vec::len).unwrap_or_default()
 }
 
-/// The shortest way between two files, with the last one in front of the first.
+/// The shortest way between two files, preceded by the last file.
 fn way(
     uses: &[BTreeSet<usize>],
     within: &BTreeSet<usize>,
@@ -91,7 +91,7 @@ pub(crate) fn sentence(krate: &Crate, edge: &Edge) -> String {
     format!("{from}:{} {}, defined in {to}", edge.line, edge.what)
 }
 
-/// The first use of one file by another, and how many there are.
+/// The first use of one file by another, and the number of further uses.
 pub(crate) fn explain(krate: &Crate, from: usize, to: usize) -> String {
     let mut edges = krate
         .edges
@@ -107,7 +107,7 @@ pub(crate) fn explain(krate: &Crate, from: usize, to: usize) -> String {
     }
 }
 
-/// All edges, by folder, for people: `SILVERBACK_TIDY=print cargo test --test tidy -- --nocapture`.
+/// All edges by folder, for `SILVERBACK_TIDY=print cargo test --test tidy -- --nocapture`.
 pub(crate) fn print(krate: &Crate) -> String {
     let mut text = String::new();
     let folder = |file: usize| {
@@ -133,7 +133,7 @@ pub(crate) fn print(krate: &Crate) -> String {
             }
         }
     }
-    text += "\nCalls that may be of a method of this crate, and are not counted\n";
+    text += "\nCalls that may mean a method of this crate, and are not counted\n";
     krate
         .doubtful
         .iter()

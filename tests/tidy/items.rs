@@ -39,8 +39,8 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Notes what is defined and imported, also inside functions: names that are unique in their
-/// module are as good there.
+/// Notes definitions and imports. It treats those inside functions like those of the module, which
+/// works as long as names are unique in their module.
 struct Collector<'n, 'a> {
     names: &'n mut Names<'a>,
     file: usize,
@@ -150,7 +150,7 @@ impl<'a> Visit<'a> for Collector<'_, 'a> {
     }
 }
 
-/// Notes the methods, once all types are known.
+/// Notes the methods after all types are known.
 struct Impls<'n, 'a> {
     names: &'n mut Names<'a>,
     file: usize,

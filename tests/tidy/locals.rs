@@ -1,4 +1,4 @@
-//! The types of expressions: enough to know whose method is called in nearly every call there is.
+//! The types of expressions, well enough to find the method that nearly every call means.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::{
     types::Ty,
 };
 
-/// What takes a value out of a holder.
+/// Methods that take a value out of a holder.
 const OPENERS: &[&str] = &[
     "borrow",
     "borrow_mut",
@@ -24,10 +24,10 @@ const OPENERS: &[&str] = &[
     "unwrap_or_else",
 ];
 
-/// What leads from a value to the same or to a copy.
+/// Methods that lead from a value to itself or to a copy.
 const ITSELF: &[&str] = &["as_mut", "as_ref", "borrow", "clone", "to_owned"];
 
-/// Functions of other crates that return what they are given, and those that wrap it.
+/// Functions of other crates that return their argument, or a pointer to it.
 const SAME: &[&str] = &[
     "Arc::clone",
     "Arc::new",
@@ -40,6 +40,7 @@ const SAME: &[&str] = &[
     "mem::take",
     "pin",
 ];
+/// Functions of other crates that wrap their argument in a holder.
 const WRAP: &[&str] = &[
     "Mutex::new",
     "Ok",
@@ -50,7 +51,7 @@ const WRAP: &[&str] = &[
     "iter::once",
 ];
 
-/// What is known of the local names at one point of a function.
+/// The known types of local names at one point of a function.
 pub(crate) struct Locals<'n, 'a> {
     pub(crate) names: &'n Names<'a>,
     pub(crate) place: Place,
@@ -97,7 +98,7 @@ impl<'n, 'a> Locals<'n, 'a> {
         }
     }
 
-    /// Gives the names in a pattern the types they have if it is matched with a `ty`.
+    /// Gives the names in a pattern the types that they have when it matches a `ty`.
     pub(crate) fn bind(&mut self, pattern: &Pat, ty: Ty) {
         match pattern {
             Pat::Ident(pattern) => {
@@ -202,7 +203,7 @@ impl<'n, 'a> Locals<'n, 'a> {
         }
     }
 
-    /// Which method of a type of this crate is called, if it is one.
+    /// The type of the receiver, and the method that is called if the type belongs to this crate.
     pub(crate) fn method(&mut self, call: &ExprMethodCall) -> (Ty, Option<&'n Member<'a>>) {
         let receiver = self.ty(&call.receiver);
         let member = match receiver {
@@ -212,7 +213,7 @@ impl<'n, 'a> Locals<'n, 'a> {
         (receiver, member)
     }
 
-    /// What the closures get that are handed to a function of this crate.
+    /// The input types of the closures that are passed to a function of this crate.
     pub(crate) fn closures_of(&self, function: &Expr) -> Vec<Vec<Ty>> {
         let Expr::Path(function) = function else {
             return Vec::new();
@@ -374,7 +375,7 @@ impl<'n, 'a> Locals<'n, 'a> {
         }
     }
 
-    /// What the last argument, a closure, makes of an `inner`.
+    /// The type that the last argument, a closure, returns for an `inner`.
     fn closure(&mut self, call: &ExprMethodCall, inner: Ty) -> Ty {
         let Some(Expr::Closure(closure)) = call.args.last() else {
             return Ty::Unknown;

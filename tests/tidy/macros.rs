@@ -1,4 +1,4 @@
-//! What stands between the brackets of a macro.
+//! The code between the brackets of a macro.
 
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use syn::{
@@ -9,14 +9,14 @@ use syn::{
 
 pub(crate) enum Body {
     Expressions(Punctuated<Expr, Token![,]>),
-    /// Of a `matches!`; a guard is part of the pattern.
+    /// The arguments of `matches!`. A guard is part of the pattern.
     Match(Box<(Expr, Pat)>),
     Statements(Vec<Stmt>),
-    Looks(Vec<Look>),
+    Mentions(Vec<Mention>),
 }
 
-/// What looks like a use of a name, in tokens that are neither expressions nor statements.
-pub(crate) enum Look {
+/// Tokens that look like the use of a name, in tokens that are neither expressions nor statements.
+pub(crate) enum Mention {
     Path { words: Vec<String>, line: usize },
     Method(Ident),
 }
@@ -35,7 +35,7 @@ pub(crate) fn read(name: &str, tokens: &TokenStream) -> Body {
     expressions
         .map(Body::Expressions)
         .or_else(|_| statements().map(Body::Statements))
-        .unwrap_or_else(|_| Body::Looks(looks(tokens)))
+        .unwrap_or_else(|_| Body::Mentions(mentions(tokens)))
 }
 
 fn matched(input: ParseStream<'_>) -> syn::Result<(Expr, Pat)> {
@@ -54,13 +54,13 @@ fn matched(input: ParseStream<'_>) -> syn::Result<(Expr, Pat)> {
     Ok((expression, pattern))
 }
 
-pub(crate) fn looks(tokens: &TokenStream) -> Vec<Look> {
+pub(crate) fn mentions(tokens: &TokenStream) -> Vec<Mention> {
     let tokens: Vec<_> = tokens.clone().into_iter().collect();
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
         if let TokenTree::Group(group) = token {
-            found.extend(looks(&group.stream()));
+            found.extend(mentions(&group.stream()));
         }
         if let TokenTree::Ident(first) = token {
             let follows_dot = at > 0 && is(&tokens[at - 1], '.');
@@ -71,9 +71,9 @@ pub(crate) fn looks(tokens: &TokenStream) -> Vec<Look> {
             }
             if !follows_dot {
                 let line = first.span().start().line;
-                found.push(Look::Path { words, line });
+                found.push(Mention::Path { words, line });
             } else if tokens.get(at + 1).is_some_and(is_parenthesis) {
-                found.push(Look::Method(first.clone()));
+                found.push(Mention::Method(first.clone()));
             }
         }
         at += 1;

@@ -1,17 +1,17 @@
 //! The structure of the source: which file may use which, and how long a file may be.
 //!
-//! A file uses another if it names something that is defined there, or calls a method that is. The
+//! A file uses another if it names an item that is defined there, or calls a method that is. The
 //! source is read with `syn`, without a compiler:
 //!
-//! | Module | Knows |
+//! | Module | Finds |
 //! |---|---|
 //! | `reader` | the files, without their tests |
-//! | `items`, `names` | what is defined where, and what a path leads to |
-//! | `types`, `locals` | the types of expressions, to tell whose method is called |
-//! | `macros` | what stands between the brackets of a macro |
-//! | `walk`, `edges` | which file uses which |
-//! | `graph`, `rules` | what is wrong with that |
-//! | `examples` | which public functions show how they are used |
+//! | `items`, `names` | the definitions, and the item that a path leads to |
+//! | `types`, `locals` | the types of expressions, and so the method that a call means |
+//! | `macros` | the code between the brackets of a macro |
+//! | `walk`, `edges` | the files that each file uses |
+//! | `graph`, `rules` | the faults in that |
+//! | `examples` | the public functions with an example |
 //!
 //! To see the graph:
 //!
@@ -42,8 +42,7 @@ use std::{env, fs, path::Path, sync::LazyLock};
 
 use self::{edges::Crate, reader::Source};
 
-/// The modules of ARCHITECTURE.md, from the ground up. What a folder holds is on the floor of its
-/// name.
+/// The modules of ARCHITECTURE.md, from the ground up. All files of a folder are on its floor.
 const FLOORS: &[&[&str]] = &[
     &[
         "error",
@@ -86,7 +85,7 @@ const FLOORS: &[&[&str]] = &[
     ],
 ];
 
-/// Neighbours that must not know each other although the floors alone would allow it.
+/// Modules that must not use each other, although the floors alone would allow it.
 const FORBIDDEN: &[(&str, &str)] = &[
     ("store", "codec"),
     ("store", "key"),
@@ -94,8 +93,8 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("codec", "store"),
 ];
 
-/// The order within folders, lowest first: a file uses only those before it. A folder within counts
-/// as one.
+/// The order within folders, lowest first: a file uses only files before it. A folder inside counts
+/// as one file.
 const FOLDERS: &[(&str, &[&str])] = &[
     ("codec", &["token", "mod", "head"]),
     (
@@ -236,7 +235,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Circles of files that are still there. A file that has left its circle has to leave the list.
+/// Circles of files that still exist. A file that has left its circle must leave the list.
 const KNOWN: &[&[&str]] = &[];
 
 const FILE_LINES: usize = 450;
@@ -248,7 +247,7 @@ const LONG_FUNCTIONS: &[&str] = &[];
 /// The least percentage of the public functions of a crate that have an example.
 const EXAMPLES: usize = 85;
 
-/// The folder of each crate that users depend on. The package that is published has `src` alone.
+/// The folder of each crate that users depend on. The published package contains only `src`.
 const CRATES: &[&str] = &[
     "src",
     "stores/cached/src",
@@ -275,38 +274,38 @@ fn sources(folder: &str) -> Vec<Source> {
     reader::read(&|path| fs::read_to_string(folder.join(path)).ok())
 }
 
-fn none(faults: &[String]) {
+fn assert_none(faults: &[String]) {
     assert!(faults.is_empty(), "\n\n{}\n", faults.join("\n\n"));
 }
 
 #[test]
 fn no_files_use_each_other() {
-    none(&rules::circles(&CRATE, KNOWN));
+    assert_none(&rules::circles(&CRATE, KNOWN));
 }
 
 #[test]
 fn modules_use_their_floor_and_lower_ones() {
-    none(&rules::floors(&CRATE, FLOORS, FORBIDDEN));
+    assert_none(&rules::floors(&CRATE, FLOORS, FORBIDDEN));
 }
 
 #[test]
 fn files_keep_the_order_of_their_folder() {
-    none(&rules::folders(&CRATE, FOLDERS));
+    assert_none(&rules::folders(&CRATE, FOLDERS));
 }
 
 #[test]
-fn only_crypto_knows_ring() {
-    none(&rules::alone(&CRATE, "crypto", "ring"));
+fn only_crypto_uses_ring() {
+    assert_none(&rules::alone(&CRATE, "crypto", "ring"));
 }
 
 #[test]
 fn files_are_short() {
-    none(&rules::long_files(&CRATE, FILE_LINES, LONG_FILES));
+    assert_none(&rules::long_files(&CRATE, FILE_LINES, LONG_FILES));
 }
 
 #[test]
 fn functions_are_short() {
-    none(&rules::long_functions(
+    assert_none(&rules::long_functions(
         &CRATE,
         FUNCTION_LINES,
         LONG_FUNCTIONS,
@@ -318,5 +317,5 @@ fn public_functions_have_examples() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folders = CRATES.iter().filter(|folder| root.join(folder).is_dir());
     let counted = folders.map(|folder| (*folder, examples::public(&sources(folder))));
-    none(&rules::few_examples(&counted.collect::<Vec<_>>(), EXAMPLES));
+    assert_none(&rules::few_examples(&counted.collect::<Vec<_>>(), EXAMPLES));
 }

@@ -1,5 +1,5 @@
-//! What the crate's names stand for: a path leads to the file that defines the item, through as
-//! many re-exports as there are.
+//! The meaning of the crate's names. A path leads to the file that defines its item, through any
+//! number of re-exports.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -10,10 +10,10 @@ use syn::{Fields, Generics, Path, Signature, Type, UseTree, Variant};
 
 use crate::{reader::join, types::Ty};
 
-/// The place of a definition in [`Names::definitions`].
+/// The index of a definition in [`Names::definitions`].
 pub(crate) type Id = usize;
 
-/// What the names in a piece of code are relative to.
+/// The surroundings of a piece of code, which give its names their meaning.
 #[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) module: String,
@@ -34,13 +34,13 @@ pub(crate) enum Kind<'a> {
     Enum(Vec<&'a Variant>),
     Trait,
     Function(&'a Signature),
-    /// A constant, or a static.
+    /// A constant or a static.
     Value(&'a Type),
     Alias(&'a Type),
     Macro,
 }
 
-/// A function or constant of a type, or of a trait.
+/// A function or constant of a type or trait.
 pub(crate) struct Member<'a> {
     pub(crate) file: usize,
     pub(crate) place: Place,
@@ -51,9 +51,9 @@ pub(crate) struct Member<'a> {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Found {
     Module(String),
-    /// An item, and what follows it in the path: a variant, or a function of a type.
+    /// An item, and the rest of the path: a variant, or a function of a type.
     Item(Id, Vec<String>),
-    /// Not of this crate, as far as can be told.
+    /// As far as can be told, not in this crate.
     Outside,
 }
 
@@ -70,11 +70,11 @@ pub(crate) struct Names<'a> {
     /// By module.
     scopes: HashMap<String, Scope>,
     members: HashMap<(Id, String), Vec<Member<'a>>>,
-    /// The types that have a method of this name that needs no trait, and the traits that have one.
+    /// The types with an inherent method of this name, and the traits with one.
     with_method: HashMap<String, BTreeSet<Id>>,
 }
 
-/// How many imports may lead from one to the next; names that import each other lead nowhere.
+/// The longest chain of imports that is followed. It bounds names that import each other.
 const DEPTH: usize = 8;
 
 impl<'a> Names<'a> {
@@ -90,12 +90,12 @@ impl<'a> Names<'a> {
         self.with_method.get(name).into_iter().flatten().copied()
     }
 
-    /// What `path` stands for in `module`.
+    /// The meaning of `path` in `module`.
     pub(crate) fn find(&self, module: &str, path: &[String]) -> Found {
         self.find_at(module, path, false, DEPTH)
     }
 
-    /// A macro is found where a `use` has it, and in the modules around without one.
+    /// The meaning of a macro's path. A macro without `use` is also found in the modules around.
     pub(crate) fn find_macro(&self, module: &str, path: &[String]) -> Found {
         let mut around = Some(module);
         while let (Some(module), [_]) = (around, path) {
@@ -107,7 +107,7 @@ impl<'a> Names<'a> {
         self.find(module, path)
     }
 
-    /// The type of this crate that an `impl` block is for.
+    /// The type of an `impl` block, if it belongs to this crate.
     pub(crate) fn self_type(&self, module: &str, ty: &Type) -> Option<Id> {
         let path = match ty {
             Type::Path(ty) => &ty.path,
@@ -123,8 +123,8 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// `goes_on` says that there is more to the path than `path`.
-    fn find_at(&self, module: &str, path: &[String], goes_on: bool, depth: usize) -> Found {
+    /// `continues` means that `path` is only the beginning of a path.
+    fn find_at(&self, module: &str, path: &[String], continues: bool, depth: usize) -> Found {
         let Some((first, rest)) = path.split_first() else {
             return Found::Module(module.to_owned());
         };
@@ -135,10 +135,10 @@ impl<'a> Names<'a> {
                 Some(parent) => Found::Module(parent.to_owned()),
                 None => Found::Outside,
             },
-            name => self.look_up(module, name, goes_on || !rest.is_empty(), depth),
+            name => self.look_up(module, name, continues || !rest.is_empty(), depth),
         };
         match start {
-            Found::Module(module) => self.walk(module, rest, goes_on, depth),
+            Found::Module(module) => self.walk(module, rest, continues, depth),
             Found::Item(id, mut after) => {
                 after.extend(rest.iter().cloned());
                 Found::Item(id, after)
@@ -147,11 +147,17 @@ impl<'a> Names<'a> {
         }
     }
 
-    fn walk(&self, mut module: String, mut path: &[String], goes_on: bool, depth: usize) -> Found {
+    fn walk(
+        &self,
+        mut module: String,
+        mut path: &[String],
+        continues: bool,
+        depth: usize,
+    ) -> Found {
         while let Some((first, rest)) = path.split_first() {
             let next = match (first.as_str(), parent(&module)) {
                 ("super", Some(parent)) => Found::Module(parent.to_owned()),
-                _ => self.look_up(&module, first, goes_on || !rest.is_empty(), depth),
+                _ => self.look_up(&module, first, continues || !rest.is_empty(), depth),
             };
             match next {
                 Found::Module(next) => (module, path) = (next, rest),
@@ -165,15 +171,15 @@ impl<'a> Names<'a> {
         Found::Module(module)
     }
 
-    /// A module and an item may have one name; with more of the path to come it is the module.
-    fn look_up(&self, module: &str, name: &str, goes_on: bool, depth: usize) -> Found {
+    /// A module and an item may share a name. If the path continues, the name means the module.
+    fn look_up(&self, module: &str, name: &str, continues: bool, depth: usize) -> Found {
         let Some((scope, depth)) = self.scopes.get(module).zip(depth.checked_sub(1)) else {
             return Found::Outside;
         };
         let item = scope.items.get(name).map(|id| Found::Item(*id, Vec::new()));
         let below = Some(join(module, name)).filter(|below| self.scopes.contains_key(below));
         let below = below.map(Found::Module);
-        let here = if goes_on {
+        let here = if continues {
             below.or(item)
         } else {
             item.or(below)
@@ -182,12 +188,12 @@ impl<'a> Names<'a> {
             return here;
         }
         if let Some(import) = scope.imports.get(name) {
-            return self.find_at(module, import, goes_on, depth);
+            return self.find_at(module, import, continues, depth);
         }
         let mut globs = scope.globs.iter();
         let found = globs.find_map(|glob| match self.find_at(module, glob, true, depth) {
             Found::Module(glob) if glob != module => {
-                match self.look_up(&glob, name, goes_on, depth) {
+                match self.look_up(&glob, name, continues, depth) {
                     Found::Outside => None,
                     found => Some(found),
                 }
@@ -241,13 +247,13 @@ pub(crate) fn parent(module: &str) -> Option<&str> {
     }
 }
 
-/// `a::b::C`, without what is in angle brackets.
+/// The segments of a path such as `a::b::C`, without their angle brackets.
 pub(crate) fn words(path: &Path) -> Vec<String> {
     let segments = path.segments.iter();
     segments.map(|segment| segment.ident.to_string()).collect()
 }
 
-/// The leaves of a `use`: the path, and the name it gets.
+/// Collects the leaves of a `use`: each path, with the name that it gets.
 pub(crate) fn leaves(tree: &UseTree, before: &[String], into: &mut Vec<Leaf>) {
     let with = |name: &syn::Ident| [before, &[name.to_string()]].concat();
     let mut leaf = |path: Vec<String>, name: Option<String>, at: proc_macro2::Span| {
@@ -285,7 +291,7 @@ pub(crate) fn leaves(tree: &UseTree, before: &[String], into: &mut Vec<Leaf>) {
 
 pub(crate) struct Leaf {
     pub(crate) path: Vec<String>,
-    /// None for a `*`.
+    /// `None` for a `*`.
     pub(crate) name: Option<String>,
     pub(crate) line: usize,
 }

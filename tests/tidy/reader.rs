@@ -1,4 +1,4 @@
-//! From source text to syntax: which files there are, without their tests.
+//! Reads the crate's files into syntax, without their tests.
 
 use std::ops::RangeInclusive;
 
@@ -9,18 +9,18 @@ use syn::{
 
 /// A file of the crate.
 pub(crate) struct Source {
-    /// Below `src`, as in `store/mod.rs`.
+    /// The path below `src`, as in `store/mod.rs`.
     pub(crate) path: String,
-    /// As in `store::memory`; the root's is empty.
+    /// The path of the module, as in `store::memory`. That of the root is empty.
     pub(crate) module: String,
-    /// Without tests; what stands in a macro's braces, as in `pin_project!`, is among them.
+    /// All items except tests, including those in a macro's braces, as in `pin_project!`.
     pub(crate) items: Vec<Item>,
-    /// How many lines hold code: neither blank nor a comment nor a test.
+    /// The number of lines of code, which are neither blank nor a comment nor in a test.
     pub(crate) lines: usize,
     pub(crate) functions: Vec<Function>,
 }
 
-/// A function and its length, counted as that of a file.
+/// A function and its length in lines of code.
 #[derive(Clone)]
 pub(crate) struct Function {
     pub(crate) name: String,
@@ -28,7 +28,7 @@ pub(crate) struct Function {
     pub(crate) lines: usize,
 }
 
-/// Reads `lib.rs` and every module that is declared in it or below.
+/// Reads `lib.rs` and every module declared in it or below it.
 ///
 /// `load` returns the text of a file, if there is one.
 pub(crate) fn read(load: &dyn Fn(&str) -> Option<String>) -> Vec<Source> {
@@ -78,7 +78,7 @@ fn read_file(
     }
 }
 
-/// The modules that have a file of their own.
+/// Collects the modules that are declared without a body, and so have their own file.
 fn declared(module: &str, items: &[Item], into: &mut Vec<String>) {
     for item in items {
         if let Item::Mod(declaration) = item {
@@ -136,7 +136,7 @@ fn lines(of: &impl Spanned) -> RangeInclusive<usize> {
     of.span().start().line..=of.span().end().line
 }
 
-/// Whether it is compiled for tests only.
+/// Returns whether the item is compiled only for tests.
 fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let Meta::List(list) = &attribute.meta else {
@@ -166,7 +166,7 @@ fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// The numbers of the lines that hold code.
+/// The numbers of the lines of code.
 fn lines_of_code(text: &str, tests: &[RangeInclusive<usize>]) -> Vec<usize> {
     let numbered = (1..).zip(text.lines().map(str::trim_start));
     numbered
@@ -178,13 +178,13 @@ fn lines_of_code(text: &str, tests: &[RangeInclusive<usize>]) -> Vec<usize> {
 
 struct Functions<'a> {
     code: &'a [usize],
-    /// The type whose `impl` block this is.
+    /// The type of the current `impl` block.
     within: Option<String>,
     found: Vec<Function>,
 }
 
 impl Functions<'_> {
-    /// `from` and `to` are the first and the last part of the function; attributes do not count.
+    /// Notes a function. `from` and `to` are its first and last part, without attributes.
     fn note(&mut self, name: &syn::Ident, from: &impl Spanned, to: &impl Spanned) {
         let (line, end) = (*lines(from).start(), *lines(to).end());
         let name = match &self.within {

@@ -1,4 +1,4 @@
-//! The rules. Each returns what is wrong, a sentence for each fault; none is wrong if it is empty.
+//! The rules. Each returns a sentence for each fault.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +8,10 @@ use crate::{
     graph,
 };
 
-/// No file uses one that uses it, in however many steps.
+/// No two files use each other, in any number of steps.
 ///
-/// `known` are the circles that are allowed for now; a file that is in one no more has to leave.
+/// `known` are the circles that are allowed for now. A file that has left its circle must leave the
+/// list.
 pub(crate) fn circles(krate: &Crate, known: &[&[&str]]) -> Vec<String> {
     let uses = graph::uses(krate);
     let path = |file: usize| krate.files[file].path.as_str();
@@ -42,12 +43,12 @@ pub(crate) fn circles(krate: &Crate, known: &[&[&str]]) -> Vec<String> {
     faults.extend(
         stale
             .iter()
-            .map(|file| format!("{file} is in no circle any more: remove it from `KNOWN`")),
+            .map(|file| format!("{file} is no longer in a circle: remove it from `KNOWN`")),
     );
     faults
 }
 
-/// Modules use those of their own floor and of lower ones.
+/// Modules use only modules of their own floor and of lower floors.
 pub(crate) fn floors(krate: &Crate, floors: &[&[&str]], forbidden: &[(&str, &str)]) -> Vec<String> {
     let module = |file: usize| child(&krate.files[file].path, "").unwrap_or_default();
     let floor = |module: &str| floors.iter().position(|floor| floor.contains(&module));
@@ -61,12 +62,12 @@ pub(crate) fn floors(krate: &Crate, floors: &[&[&str]], forbidden: &[(&str, &str
         .collect();
     let listed = floors.concat().into_iter();
     let stale = listed.filter(|module| !modules.contains(module));
-    faults.extend(stale.map(|module| format!("`{module}` is on a floor, and there is none")));
+    faults.extend(stale.map(|module| format!("`{module}` is on a floor but does not exist")));
     for edge in &krate.edges {
         let (from, to) = (module(edge.from), module(edge.to));
         if floor(from) < floor(to) || forbidden.contains(&(from, to)) {
             faults.push(format!(
-                "`{from}` must not know `{to}`: {}",
+                "`{from}` must not use `{to}`: {}",
                 graph::sentence(krate, edge)
             ));
         }
@@ -74,7 +75,7 @@ pub(crate) fn floors(krate: &Crate, floors: &[&[&str]], forbidden: &[(&str, &str
     faults
 }
 
-/// The files and folders of some folders have an order, and use only those before them.
+/// In folders with an order, each file or folder uses only those before it.
 pub(crate) fn folders(krate: &Crate, folders: &[(&str, &[&str])]) -> Vec<String> {
     let mut faults = Vec::new();
     for (folder, order) in folders {
@@ -89,7 +90,7 @@ pub(crate) fn folders(krate: &Crate, folders: &[(&str, &[&str])]) -> Vec<String>
         }
         for stale in listed.difference(&names) {
             faults.push(format!(
-                "{folder}/{stale} is in the order of its folder, and there is none"
+                "{folder}/{stale} is in the order of its folder but does not exist"
             ));
         }
         let is_up = |edge: &&Edge| match (rank(edge.from), rank(edge.to)) {
@@ -102,8 +103,7 @@ pub(crate) fn folders(krate: &Crate, folders: &[(&str, &[&str])]) -> Vec<String>
     faults
 }
 
-/// What stands for a file in its folder: the name of the file, or of the folder within that it is
-/// in. A file outside has none.
+/// The name of the child of `folder` that is or contains this file. `None` for a file elsewhere.
 fn child<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
     let below = match folder {
         "" => path,
@@ -112,7 +112,7 @@ fn child<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
     Some(below.split('/').next()?.trim_end_matches(".rs"))
 }
 
-/// One module alone names another crate, and it does.
+/// Only this module names the other crate, and it does name it.
 pub(crate) fn alone(krate: &Crate, module: &str, other: &str) -> Vec<String> {
     let named = krate.outside.iter().filter(|outside| outside.name == other);
     let (own, others): (Vec<_>, Vec<_>) =
@@ -122,27 +122,27 @@ pub(crate) fn alone(krate: &Crate, module: &str, other: &str) -> Vec<String> {
         .map(|outside| {
             let path = &krate.files[outside.file].path;
             format!(
-                "{path}:{} names `{other}`, which `{module}` alone may",
+                "{path}:{} names `{other}`, which only `{module}` may",
                 outside.line
             )
         })
         .collect();
     if own.is_empty() {
         faults.push(format!(
-            "`{module}` does not name `{other}`: is the rule still about anything?"
+            "`{module}` does not name `{other}`: is the rule still needed?"
         ));
     }
     faults
 }
 
-/// No file is longer than `limit` lines of code, but for those of `exceptions`, which are.
+/// No file is longer than `limit` lines of code, except those in `exceptions`, which are.
 pub(crate) fn long_files(krate: &Crate, limit: usize, exceptions: &[&str]) -> Vec<String> {
     let long = krate.files.iter().filter(|file| file.lines > limit);
     let long = long.map(|file| (file.path.clone(), format!("{} lines of code", file.lines)));
     longer(&long.collect::<Vec<_>>(), limit, exceptions)
 }
 
-/// The same for functions, which are called as in `session/save.rs Session::save`.
+/// The same for functions, with names as in `session/save.rs Session::save`.
 pub(crate) fn long_functions(krate: &Crate, limit: usize, exceptions: &[&str]) -> Vec<String> {
     let all = krate.files.iter().flat_map(|file| {
         let path = &file.path;
@@ -162,8 +162,7 @@ pub(crate) fn long_functions(krate: &Crate, limit: usize, exceptions: &[&str]) -
 fn longer(long: &[(String, String)], limit: usize, exceptions: &[&str]) -> Vec<String> {
     let is_long = |exception: &&&str| long.iter().any(|(name, _)| name == *exception);
     let stale = exceptions.iter().filter(|exception| !is_long(exception));
-    let stale =
-        stale.map(|name| format!("{name} is no exception any more: remove it from the list"));
+    let stale = stale.map(|name| format!("{name} is no longer too long: remove it from the list"));
     let new = long
         .iter()
         .filter(|(name, _)| !exceptions.contains(&name.as_str()));
@@ -171,7 +170,7 @@ fn longer(long: &[(String, String)], limit: usize, exceptions: &[&str]) -> Vec<S
     new.chain(stale).collect()
 }
 
-/// Of the public functions of each crate, at least `least` percent have an example.
+/// At least `least` percent of the public functions of each crate have an example.
 pub(crate) fn few_examples(crates: &[(&str, Vec<Public>)], least: usize) -> Vec<String> {
     let few = crates.iter().filter_map(|(folder, public)| {
         let missing = public.iter().filter(|function| !function.has_example);

@@ -1,4 +1,4 @@
-//! The reader and the rules on small crates.
+//! Tests of the reader and the rules, on small crates.
 
 use crate::{
     edges::{Crate, analyse},
@@ -19,15 +19,14 @@ fn crate_of(files: &[(&str, &str)]) -> Crate {
     analyse(&sources_of(files))
 }
 
-/// As in ``a.rs:1 names `B`, defined in b.rs``.
+/// The edges as sentences, as in ``a.rs:1 names `B`, defined in b.rs``.
 fn edges(files: &[(&str, &str)]) -> Vec<String> {
     let krate = crate_of(files);
     let edges = krate.edges.iter();
     edges.map(|edge| graph::sentence(&krate, edge)).collect()
 }
 
-/// What `a.rs` uses, where `b.rs` and `c.rs` define some types and functions. The lines of `a.rs`
-/// count from the first of `text`.
+/// The uses of `a.rs`, which contains `text`. `b.rs` and `c.rs` define some types and functions.
 fn uses(text: &str) -> Vec<String> {
     let b = "
         pub struct Bee { pub sea: Sea, pub all: Vec<Sea>, pub maybe: Option<Sea> }
@@ -65,7 +64,7 @@ fn uses(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// As [`uses`], of a function that has a `bee: &Bee`, and without what that names.
+/// The [`uses`] of a function with a parameter `bee: &Bee`, except that of the parameter.
 fn calls(body: &str) -> Vec<String> {
     let mut uses = uses(&format!("fn f(bee: &crate::b::Bee) {{ {body} }}"));
     uses.retain(|edge| edge != "1 names `Bee`: b.rs");
@@ -239,7 +238,7 @@ fn a_type_parameter_has_the_methods_of_its_bounds() {
 }
 
 #[test]
-fn methods_that_are_shadowed_or_foreign_are_not_the_crates() {
+fn shadowed_and_foreign_methods_are_not_the_crates() {
     for body in [
         "let bee = String::new(); bee.buzz()",
         "bee.all.ebb()",
@@ -259,7 +258,7 @@ fn methods_that_are_shadowed_or_foreign_are_not_the_crates() {
 }
 
 #[test]
-fn a_call_of_an_unknown_receiver_goes_by_its_name() {
+fn a_call_on_an_unknown_receiver_is_found_by_name() {
     let seems = "1 seems to call `Sea::ebb`: c.rs";
     assert_eq!(uses("fn f() { unknown().ebb() }"), [seems]);
     assert_eq!(
@@ -358,7 +357,7 @@ const ROUND: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn a_circle_by_methods_alone_is_found() {
+fn a_circle_of_method_calls_is_found() {
     let krate = crate_of(ROUND);
     assert_eq!(
         rules::circles(&krate, &[]),
@@ -371,7 +370,7 @@ fn a_circle_by_methods_alone_is_found() {
 }
 
 #[test]
-fn the_shortest_way_round_is_told() {
+fn the_shortest_way_round_is_reported() {
     let file = |uses: &[&'static str]| {
         let uses = uses.iter().map(|to| format!("use crate::{to}::T;\n"));
         format!("pub struct T;\n{}", uses.collect::<String>())
@@ -402,15 +401,15 @@ fn known_circles_are_allowed_while_they_last() {
     assert!(rules::circles(&krate, &[&circle]).is_empty());
     assert_eq!(
         rules::circles(&krate, &[&["s/load.rs", "s/mod.rs", "s/save.rs"]]),
-        ["s/mod.rs is in no circle any more: remove it from `KNOWN`"]
+        ["s/mod.rs is no longer in a circle: remove it from `KNOWN`"]
     );
-    // Two known circles do not allow one of both.
+    // Two known circles do not allow a circle across both.
     let faults = rules::circles(&krate, &[&["s/load.rs"], &["s/save.rs"]]);
     assert!(matches!(&*faults, [fault] if fault.contains("use each other")));
 }
 
 #[test]
-fn the_way_round_is_the_new_one() {
+fn the_reported_way_round_is_the_new_one() {
     let krate = crate_of(&[
         ("lib.rs", "mod a; mod b; mod c; mod d;"),
         ("a.rs", "pub struct T; use crate::b::T as _;"),
@@ -441,7 +440,7 @@ fn floors_hold() {
         ),
         ("high/inner.rs", "use super::High;"),
     ]);
-    let up = "`low` must not know `high`: low.rs:2 names `High`, defined in high/mod.rs";
+    let up = "`low` must not use `high`: low.rs:2 names `High`, defined in high/mod.rs";
     assert_eq!(rules::floors(&krate, &[&["low"], &["high"]], &[]), [up]);
     assert!(rules::floors(&krate, &[&["low", "high"]], &[]).is_empty());
     assert_eq!(
@@ -450,7 +449,7 @@ fn floors_hold() {
     );
     assert_eq!(
         rules::floors(&krate, &[&["low", "high", "none"]], &[]),
-        ["`none` is on a floor, and there is none"]
+        ["`none` is on a floor but does not exist"]
     );
     assert_eq!(
         rules::floors(&krate, &[&["high"]], &[])[0],
@@ -470,14 +469,14 @@ fn folders_keep_their_order() {
         rules::folders(&krate, &[("s", &["mod", "save", "load", "none"])]),
         [
             "s/apart is not in the order of its folder",
-            "s/none is in the order of its folder, and there is none",
+            "s/none is in the order of its folder but does not exist",
             up,
         ]
     );
 }
 
 #[test]
-fn another_crate_is_for_one_module() {
+fn only_one_module_may_name_another_crate() {
     let krate = crate_of(&[
         ("lib.rs", "mod crypto; mod key;"),
         ("crypto.rs", "use ring::hkdf; fn f(ring: u8) {}"),
@@ -488,7 +487,7 @@ fn another_crate_is_for_one_module() {
     ]);
     assert_eq!(
         rules::alone(&krate, "crypto", "ring"),
-        ["key.rs:3 names `ring`, which `crypto` alone may"]
+        ["key.rs:3 names `ring`, which only `crypto` may"]
     );
     assert_eq!(rules::alone(&krate, "crypto", "none").len(), 1);
 }
@@ -509,12 +508,12 @@ fn lengths_count_code() {
     assert!(rules::long_functions(&krate, 2, &["lib.rs S::long"]).is_empty());
     assert_eq!(
         rules::long_functions(&krate, 3, &["lib.rs S::long"]),
-        ["lib.rs S::long is no exception any more: remove it from the list"]
+        ["lib.rs S::long is no longer too long: remove it from the list"]
     );
 }
 
 #[test]
-fn examples_are_counted_where_rustdoc_compiles_them() {
+fn only_examples_that_rustdoc_compiles_count() {
     let text = "
         pub struct Bee;
         impl Bee {
@@ -558,7 +557,7 @@ fn examples_are_counted_where_rustdoc_compiles_them() {
 }
 
 #[test]
-fn a_crate_of_few_examples_is_told_which_are_missing() {
+fn missing_examples_are_listed() {
     let text = "
         /// ```
         /// a();

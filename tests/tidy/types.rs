@@ -1,4 +1,4 @@
-//! Declared types, as far as they matter here.
+//! Declared types, in as much detail as the rules need.
 
 use syn::{
     Fields, FnArg, GenericArgument, GenericParam, PathArguments, ReturnType, Signature, Token,
@@ -15,14 +15,14 @@ pub(crate) enum Ty {
     Unknown,
     /// A type or trait of this crate. References and smart pointers are looked through.
     Own(Id),
-    /// Something of another crate around a type, as `Option`, `Vec`, `Mutex` or a future.
+    /// A type of another crate around a type: `Option`, `Vec`, `Mutex` or a future.
     Holder(Box<Self>),
     Tuple(Vec<Self>),
     /// A type of another crate.
     Foreign,
 }
 
-/// What is called as if it were what it points to.
+/// Smart pointers, whose methods are those of the type they point to.
 const POINTERS: &[&str] = &[
     "Arc",
     "Box",
@@ -102,7 +102,7 @@ impl Names<'_> {
     }
 
     fn foreign(&self, place: &Place, path: &syn::Path) -> Ty {
-        // `Self::Item`, `F::File`: it depends.
+        // `Self::Item` and `F::File` depend on the implementation.
         let first = &path.segments[0].ident;
         if path.segments.len() > 1
             && (first == "Self" || bounds(place, &first.to_string()).is_some())
@@ -152,7 +152,7 @@ impl Names<'_> {
         }
     }
 
-    /// What a function of this crate returns.
+    /// The return type of a function of this crate.
     pub(crate) fn output(&self, place: &Place, signature: &Signature) -> Ty {
         let output = match &signature.output {
             ReturnType::Type(_, ty) => self.ty(place, ty),
@@ -165,7 +165,7 @@ impl Names<'_> {
         }
     }
 
-    /// What a closure gets that is handed to a parameter of this type.
+    /// The input types of a closure that is passed to a parameter of this type.
     fn closure_inputs(&self, place: &Place, ty: &Type) -> Vec<Ty> {
         let mut found = Vec::new();
         match ty {
@@ -199,7 +199,7 @@ impl Names<'_> {
         typed.collect()
     }
 
-    /// The type of a field, for a piece of code at `here`.
+    /// The type of a field, as seen from code at `here`.
     pub(crate) fn field(&self, here: &Place, of: &Ty, member: &syn::Member) -> Ty {
         match (of, member) {
             (Ty::Tuple(elements), syn::Member::Unnamed(index)) => elements
@@ -215,7 +215,7 @@ impl Names<'_> {
         }
     }
 
-    /// A struct often says nothing of its type parameters, but `impl<F: Fs> Disk<F>` does.
+    /// A struct often has no bounds on its type parameters, but `impl<F: Fs> Disk<F>` has.
     pub(crate) fn field_of(
         &self,
         here: &Place,
@@ -238,7 +238,7 @@ impl Names<'_> {
     }
 }
 
-/// The bounds of a type parameter, if there is one of this name.
+/// The bounds of the type parameter with this name, if there is one.
 fn bounds<'p>(place: &'p Place, name: &str) -> Option<Vec<&'p Bounds>> {
     let mut found = None;
     for generics in place.generics.iter().rev() {

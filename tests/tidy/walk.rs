@@ -1,4 +1,4 @@
-//! The walk through a file, with what is known of the names at each point.
+//! The walk through a file, which tracks the meaning of names at each point.
 
 use std::rc::Rc;
 
@@ -11,14 +11,14 @@ use syn::{
 
 use crate::{
     edges::Finder,
-    macros::{self, Body, Look},
+    macros::{self, Body, Mention},
     names::{Found, leaves, words},
     reader::join,
     types::Ty,
 };
 
 impl Finder<'_, '_> {
-    /// Runs `inside` where these generics are known.
+    /// Runs `inside` with these generics in scope.
     fn with(&mut self, generics: &Generics, inside: impl FnOnce(&mut Self)) {
         self.locals.place.generics.push(Rc::new(generics.clone()));
         inside(self);
@@ -45,7 +45,7 @@ impl Finder<'_, '_> {
         self.locals.leave();
     }
 
-    /// Arguments, with what is known of the inputs of those that are closures.
+    /// Visits arguments. `inputs` are the known input types of those that are closures.
     fn arguments<'e>(
         &mut self,
         arguments: impl IntoIterator<Item = &'e Expr>,
@@ -64,7 +64,7 @@ impl Finder<'_, '_> {
         match body {
             Body::Expressions(found) => found.iter().for_each(|found| self.visit_expr(found)),
             Body::Statements(found) => found.iter().for_each(|found| self.visit_stmt(found)),
-            Body::Looks(found) => found.iter().for_each(|found| self.look(found)),
+            Body::Mentions(found) => found.iter().for_each(|found| self.mention(found)),
             Body::Match(found) => {
                 let (matched, pattern) = &**found;
                 self.visit_expr(matched);
@@ -76,10 +76,10 @@ impl Finder<'_, '_> {
         self.locals.leave();
     }
 
-    fn look(&mut self, look: &Look) {
-        match look {
-            Look::Path { words, line } => self.path(words, *line),
-            Look::Method(name) => self.doubt(name),
+    fn mention(&mut self, mention: &Mention) {
+        match mention {
+            Mention::Path { words, line } => self.path(words, *line),
+            Mention::Method(name) => self.doubt(name),
         }
     }
 }
@@ -94,7 +94,7 @@ impl<'ast> Visit<'ast> for Finder<'_, '_> {
         self.locals.place.module = outer;
     }
 
-    /// A re-export is no use of what it names: those who use it by this name are.
+    /// A re-export does not use the item that it names. The files that use the new name do.
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
         let mut found = Vec::new();
         leaves(&item.tree, &[], &mut found);
@@ -246,7 +246,7 @@ impl<'ast> Visit<'ast> for Finder<'_, '_> {
             None => None,
         };
         let held = match receiver {
-            // Of a `Result` it is the error.
+            // These closures get the error of a `Result`.
             Ty::Holder(_) if matches!(&*name, "map_err" | "or_else" | "inspect_err") => Ty::Unknown,
             Ty::Holder(inner) => *inner,
             Ty::Foreign => Ty::Foreign,
@@ -281,13 +281,13 @@ impl<'ast> Visit<'ast> for Finder<'_, '_> {
     }
 
     fn visit_item_macro(&mut self, item: &'ast ItemMacro) {
-        // What an exported macro names is used where it is called, in another crate.
+        // The items that an exported macro names are used where it is called, in another crate.
         let is_exported = item.attrs.iter().any(|a| a.path().is_ident("macro_export"));
         match item.ident {
             Some(_) if is_exported => {}
-            Some(_) => macros::looks(&item.mac.tokens)
+            Some(_) => macros::mentions(&item.mac.tokens)
                 .iter()
-                .for_each(|look| self.look(look)),
+                .for_each(|mention| self.mention(mention)),
             None => self.visit_macro(&item.mac),
         }
     }

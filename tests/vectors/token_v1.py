@@ -1,4 +1,4 @@
-"""Makes token_v1.json: tokens of format version 1, by a second implementation.
+"""Makes token_v1.json: tokens of format version 1, made by a second implementation.
 
     python3 -m pip install cryptography && python3 tests/vectors/token_v1.py > tests/vectors/token_v1.json
 
