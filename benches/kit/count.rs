@@ -79,7 +79,7 @@ const ALLOCATORS: usize = 4;
 
 /// Lets the parent step through this process, which from now on stops at each mark that `work`
 /// makes.
-pub fn traced(work: impl FnOnce(&dyn Fn())) -> io::Result<()> {
+pub fn run_traced(work: impl FnOnce(&dyn Fn())) -> io::Result<()> {
     let allocators: [*const (); ALLOCATORS + 1] = [
         libc::malloc as _,
         libc::calloc as _,
@@ -98,8 +98,8 @@ pub fn traced(work: impl FnOnce(&dyn Fn())) -> io::Result<()> {
     Ok(())
 }
 
-/// A process that is stepped through.
-pub struct Stepped {
+/// A process that is stepped through, in the words of ptrace(2) the tracee.
+pub struct Tracee {
     child: Child,
     pid: Pid,
     /// The addresses of the functions that allocate, then of the one that frees.
@@ -108,8 +108,8 @@ pub struct Stepped {
     processors: CpuSet,
 }
 
-impl Stepped {
-    /// Starts this program with arguments that make it call [`traced`].
+impl Tracee {
+    /// Starts this program with arguments that make it call [`run_traced`].
     pub fn start(arguments: &[&str]) -> io::Result<Self> {
         // On one processor a step is much faster, as it wakes no other.
         let processors = sched_getaffinity(Pid::this())?;
@@ -214,7 +214,7 @@ impl Stepped {
     }
 }
 
-impl Drop for Stepped {
+impl Drop for Tracee {
     fn drop(&mut self) {
         // The process may have exited, so `kill` may fail.
         let _ = self.child.kill();

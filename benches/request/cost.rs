@@ -3,7 +3,7 @@
 use std::ops::Sub;
 
 use kit::{
-    count::{Counts, Stepped},
+    count::{Counts, Tracee},
     scenario::Scenario,
     sessions::Kind,
     time::{Pair, above_bare},
@@ -95,12 +95,12 @@ impl Sub for Costs {
 
 /// Counts natively, in a process that is stepped through.
 pub(crate) fn count(scenario: &Scenario, kind: Kind) -> Result<Costs, Box<dyn std::error::Error>> {
-    let stepped = Stepped::start(&["--subjects", "step", scenario.name, kind.name()])?;
+    let tracee = Tracee::start(&["--subjects", "step", scenario.name, kind.name()])?;
     let subjects = if has_floor(scenario) { 3 } else { 2 };
     let counts = (0..subjects)
-        .map(|_| stepped.median(STEPPED))
+        .map(|_| tracee.median(STEPPED))
         .collect::<Result<Vec<_>, _>>()?;
-    stepped.finish()?;
+    tracee.finish()?;
     Ok(Costs::of_counts(&counts).ok_or("nothing was counted")?)
 }
 

@@ -17,7 +17,7 @@ use std::{
 };
 
 use kit::{
-    count::{Stepped, Steps},
+    count::{Steps, Tracee},
     scenario::Scenario,
     sessions::Kind,
     table::{markdown, number},
@@ -105,13 +105,13 @@ fn lines<'a>(addresses: impl Iterator<Item = &'a u64>) -> Lines {
 
 /// The steps of each subject, and the memory map of the process.
 fn step(scenario: &Scenario, kind: Kind) -> io::Result<(Vec<Steps>, String)> {
-    let stepped = Stepped::start(&["--subjects", "once", scenario.name, kind.name()])?;
+    let tracee = Tracee::start(&["--subjects", "once", scenario.name, kind.name()])?;
     let subjects = if has_floor(scenario) { 3 } else { 2 };
     let steps: Vec<_> = (0..subjects)
-        .map(|_| stepped.next())
+        .map(|_| tracee.next())
         .collect::<io::Result<_>>()?;
-    let maps = stepped.maps();
-    stepped.finish()?;
+    let maps = tracee.maps();
+    tracee.finish()?;
     Ok((steps, maps?))
 }
 

@@ -86,9 +86,9 @@ fn run_subjects(mode: &str, scenario: &str, kind: Kind) -> Result<(), Failure> {
     }
     let scenario = &subjects::find(scenario)?;
     match mode {
-        "step" => count::traced(|mark| cost::run_counted(scenario, kind, mark))?,
-        "once" => count::traced(|mark| cost::run(scenario, kind, 1, mark))?,
-        "profile" => count::traced(|mark| profile::run(scenario, kind, mark))?,
+        "step" => count::run_traced(|mark| cost::run_counted(scenario, kind, mark))?,
+        "once" => count::run_traced(|mark| cost::run(scenario, kind, 1, mark))?,
+        "profile" => count::run_traced(|mark| profile::run(scenario, kind, mark))?,
         "trace" => footprint::run_traced(scenario, kind)?,
         _ => return Err("there is no such mode".into()),
     }

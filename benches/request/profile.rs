@@ -10,7 +10,7 @@ use std::{
 };
 
 use kit::{
-    count::{Step, Stepped, Steps},
+    count::{Step, Steps, Tracee},
     scenario::Scenario,
     sessions::Kind,
     table::{markdown, number},
@@ -184,17 +184,17 @@ fn column(
 
 /// The sums of each of the four subjects.
 fn sums(scenario: &Scenario, kind: Kind) -> Result<[Sums; 4], Box<dyn Error>> {
-    let stepped = Stepped::start(&["--subjects", "profile", scenario.name, kind.name()])?;
+    let tracee = Tracee::start(&["--subjects", "profile", scenario.name, kind.name()])?;
     let mut all = Vec::new();
     for _ in 0..4 {
-        all.push(stepped.next()?);
+        all.push(tracee.next()?);
     }
-    let symbols = Symbols::of_this_program(&stepped.maps()?)?;
+    let symbols = Symbols::of_this_program(&tracee.maps()?)?;
     let parts = Parts::of(&symbols, &all)?;
-    let is_allocator = |address| stepped.is_allocator(address);
+    let is_allocator = |address| tracee.is_allocator(address);
     let sums = all.iter().map(|steps| parts.sums(steps, is_allocator));
     let sums: Vec<Sums> = sums.collect();
-    stepped.finish()?;
+    tracee.finish()?;
     Ok(sums.try_into().map_err(|_| "four were stepped through")?)
 }
 

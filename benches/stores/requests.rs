@@ -9,7 +9,7 @@ use std::{
 
 use axum::Router;
 use kit::{
-    count::{self, Counts, Stepped},
+    count::{self, Counts, Tracee},
     endpoint::{Endpoint, Web},
     page::Page,
     scenario::{Action, EXTRACTED, LARGE, MORE, Scenario},
@@ -98,10 +98,10 @@ fn time(scenario: &Scenario, scale: &Scale, parent: &Path) -> Result<f64, Box<dy
 fn counted(scenario: &Scenario, parent: &Path) -> Result<Counts, Box<dyn Error>> {
     let folder = tempfile::tempdir_in(parent)?;
     let path = folder.path().to_string_lossy();
-    let stepped = Stepped::start(&[CHILD, &path, scenario.name])?;
-    let bare = stepped.median(STEPPED)?;
-    let silverback = stepped.median(STEPPED)?;
-    stepped.finish()?;
+    let tracee = Tracee::start(&[CHILD, &path, scenario.name])?;
+    let bare = tracee.median(STEPPED)?;
+    let silverback = tracee.median(STEPPED)?;
+    tracee.finish()?;
     Ok(silverback - bare)
 }
 
@@ -115,7 +115,7 @@ pub(crate) fn step(mut arguments: impl Iterator<Item = String>) -> Result<(), Bo
         .find(|scenario| scenario.name == name)
         .ok_or("there is no such scenario")?;
     let mut subjects = subjects(&scenario, &PathBuf::from(folder))?;
-    Ok(count::traced(|mark| {
+    Ok(count::run_traced(|mark| {
         for subject in &mut subjects {
             subject.endpoint.warm_up(subject.field.as_ref(), 20);
             let field = subject.field.as_ref();

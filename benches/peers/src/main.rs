@@ -17,7 +17,7 @@ mod versions;
 use std::{env, error::Error, path::PathBuf};
 
 use kit::{
-    count::{self, Stepped},
+    count::{self, Tracee},
     machine,
     page::Page,
     scenario::{EXTRACTED, MORE, Scenario},
@@ -190,11 +190,11 @@ fn column(scenario: &Scenario, options: &Options) -> Result<Column, Failure> {
         above_bare(&mut pairs, effort.rounds, effort.calls)
     };
     let calls = effort.counted_calls;
-    let stepped = Stepped::start(&[CHILD, scenario.name, &calls.to_string()])?;
+    let tracee = Tracee::start(&[CHILD, scenario.name, &calls.to_string()])?;
     let mut column = vec![None; SYSTEMS.len()];
     for (index, nanoseconds) in indexes.into_iter().zip(times) {
-        let bare = stepped.median(calls)?;
-        let counts = stepped.median(calls)? - bare;
+        let bare = tracee.median(calls)?;
+        let counts = tracee.median(calls)? - bare;
         if let Some(cell) = column.get_mut(index) {
             *cell = Some(Cost {
                 counts,
@@ -202,7 +202,7 @@ fn column(scenario: &Scenario, options: &Options) -> Result<Column, Failure> {
             });
         }
     }
-    stepped.finish()?;
+    tracee.finish()?;
     Ok(column)
 }
 
@@ -210,7 +210,7 @@ fn column(scenario: &Scenario, options: &Options) -> Result<Column, Failure> {
 fn run_counted(scenario: &Scenario, calls: u32) -> Result<(), Failure> {
     let runtime = no_runtime()?;
     let _guard = runtime.enter();
-    Ok(count::traced(|mark| {
+    Ok(count::run_traced(|mark| {
         for Turn { pair, .. } in Turn::all(scenario) {
             for mut subject in [pair.bare, pair.subject] {
                 subject.answer(scenario, calls, mark);
