@@ -21,18 +21,18 @@ pub(crate) fn endpoint(floor: &Arc<Floor>, action: Action) -> Box<dyn Endpoint> 
             .expect("the cookie is valid");
         ready(Ok::<_, Infallible>(Response::new(())))
     });
-    Box::new(Floored {
+    Box::new(FloorService {
         floor: around,
         service,
     })
 }
 
-struct Floored<S> {
+struct FloorService<S> {
     floor: Arc<Floor>,
     service: S,
 }
 
-impl<S> Exchange for Floored<S>
+impl<S> Exchange for FloorService<S>
 where
     S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
 {
