@@ -58,11 +58,11 @@ pub trait Drive {
 
 /// Drives futures that never wait, without a runtime.
 #[derive(Clone, Copy, Debug)]
-pub struct Now;
+pub struct NoRuntime;
 
-impl Drive for Now {
+impl Drive for NoRuntime {
     fn drive<F: Future>(&self, future: F) -> F::Output {
-        now(future)
+        poll_once(future)
     }
 
     fn clock(&self) -> Duration {
@@ -150,9 +150,9 @@ where
 /// An axum router.
 pub struct Web<D>(Router, D);
 
-impl Web<Now> {
+impl Web<NoRuntime> {
     pub fn serve(router: Router) -> Self {
-        Self::serve_by(router, Now)
+        Self::serve_by(router, NoRuntime)
     }
 }
 
@@ -229,7 +229,7 @@ pub fn set_cookies(headers: &HeaderMap) -> Vec<String> {
 /// # Panics
 ///
 /// If the future waits.
-pub fn now<T>(future: impl Future<Output = T>) -> T {
+pub fn poll_once<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
         Poll::Pending => unreachable!("nothing here waits"),

@@ -11,7 +11,7 @@ use silverback::{
 use tower::{Layer, layer::util::Identity, service_fn};
 
 use crate::{
-    endpoint::{Endpoint, Now, Plain, Web},
+    endpoint::{Endpoint, NoRuntime, Plain, Web},
     for_action,
     scenario::{ADA, Action, COUNT, NAME, PROFILES, Profile, Used, Way, profile_key, text_key},
 };
@@ -97,7 +97,7 @@ pub fn endpoint(layer: &SessionLayer, way: Way, used: Used, action: Action) -> B
                 act(session.expect("the layer is around"), action);
                 ready(Ok::<_, Infallible>(http::Response::new(())))
             });
-            Box::new(Plain(layer.layer(service), Now))
+            Box::new(Plain(layer.layer(service), NoRuntime))
         }
         Way::Extractor => Box::new(Web::serve(router(layer, used, &[("/", action)]))),
     }
@@ -112,7 +112,7 @@ pub fn bare(way: Way) -> Box<dyn Endpoint> {
                 black_box(&request);
                 ready(Ok::<_, Infallible>(http::Response::new(())))
             });
-            Box::new(Plain(service, Now))
+            Box::new(Plain(service, NoRuntime))
         }
         Way::Extractor => Box::new(Web::serve(bare_router(&["/"]).layer(Identity::new()))),
     }

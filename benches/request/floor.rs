@@ -5,7 +5,7 @@ use std::{convert::Infallible, future::ready, sync::Arc};
 use bytes::Bytes;
 use http::{Request, Response, header};
 use kit::{
-    endpoint::{Endpoint, Exchange, Now, Plain, now},
+    endpoint::{Endpoint, Exchange, NoRuntime, Plain, poll_once},
     floor::{Floor, Slot},
     scenario::Action,
 };
@@ -40,18 +40,19 @@ where
     type Response = Response<()>;
 
     fn request(field: Option<&Bytes>) -> Request<()> {
-        Plain::<S, Now>::request(field)
+        Plain::<S, NoRuntime>::request(field)
     }
 
     fn call(&mut self, mut request: Request<()>) -> Response<()> {
         let slot = Slot::default();
         request.extensions_mut().insert(Arc::clone(&slot));
-        let mut response = now(self.service.call(request)).unwrap_or_else(|never| match never {});
+        let mut response =
+            poll_once(self.service.call(request)).unwrap_or_else(|never| match never {});
         self.floor.finish(&slot, response.headers_mut());
         response
     }
 
     fn set_cookies(response: &Response<()>) -> Vec<String> {
-        Plain::<S, Now>::set_cookies(response)
+        Plain::<S, NoRuntime>::set_cookies(response)
     }
 }

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, hint::black_box, io, path::Path, sync::Arc};
 
 use http::{Request, Response};
-use kit::endpoint::{Drive, Endpoint, Now, Plain};
+use kit::endpoint::{Drive, Endpoint, NoRuntime, Plain};
 use silverback::{
     Error, KeyError, Keys, Session, SessionConfig, SessionLayer, Sessions,
     store::{Backend, CookieStore, FilesystemStore, IntoBackend, MemoryStore},
@@ -143,11 +143,11 @@ impl Handler {
                 let service = layer.layer(service);
                 let one = |_| match self.kind {
                     Kind::Files => call(service.clone(), runtime()),
-                    _ => call(service.clone(), Now),
+                    _ => call(service.clone(), NoRuntime),
                 };
                 (0..threads).map(one).collect()
             }
-            None => (0..threads).map(|_| call(service, Now)).collect(),
+            None => (0..threads).map(|_| call(service, NoRuntime)).collect(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, error::Error, hint::black_box, path::Path};
 
 use bytes::Bytes;
 use kit::{
-    endpoint::now,
+    endpoint::poll_once,
     time::{each, fast},
 };
 use silverback::{
@@ -107,7 +107,8 @@ struct Crowd<S> {
 
 impl<S: Store> Crowd<S> {
     fn new(store: S, count: usize) -> Self {
-        let create = |number| now(store.create(&key(number), Bytes::copy_from_slice(&RECORD), END));
+        let create =
+            |number| poll_once(store.create(&key(number), Bytes::copy_from_slice(&RECORD), END));
         let versions = (0..count)
             .map(|number| create(number).expect("there is room"))
             .collect();
@@ -134,7 +135,7 @@ impl<S: Store> Crowd<S> {
     fn load(&self, picked: &[(usize, RecordKey)]) -> f64 {
         each(picked.len() as u32, || {
             for (_, key) in picked {
-                let record = now(self.store.load(key, Read::Current))
+                let record = poll_once(self.store.load(key, Read::Current))
                     .expect("the store is sound")
                     .expect("the session is there");
                 assert_eq!(black_box(record).data().first(), RECORD.first());
@@ -152,7 +153,7 @@ impl<S: Store> Crowd<S> {
                 let update = self
                     .store
                     .update(key, *version, Bytes::copy_from_slice(&RECORD), END);
-                *version = now(update).expect("nobody else updates");
+                *version = poll_once(update).expect("nobody else updates");
             }
         })
     }

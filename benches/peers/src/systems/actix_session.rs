@@ -18,7 +18,7 @@ use actix_web::{
 use axum::Router;
 use bytes::Bytes;
 use kit::{
-    endpoint::{Endpoint, Exchange, now},
+    endpoint::{Endpoint, Exchange, poll_once},
     scenario::{ADA, Action, COUNT, NAME, PROFILES, Profile, profile_key, text_key},
 };
 
@@ -39,7 +39,7 @@ pub(super) fn signed() -> Box<dyn Sessions> {
 }
 
 pub(super) fn bare() -> Box<dyn Endpoint> {
-    Box::new(Actix(now(init_service(
+    Box::new(Actix(poll_once(init_service(
         App::new().route("/", web::get().to(|| ready(HttpResponse::Ok()))),
     ))))
 }
@@ -63,7 +63,7 @@ impl Sessions for Middleware {
                 ready(HttpResponse::Ok())
             }),
         };
-        Some(Box::new(Actix(now(init_service(
+        Some(Box::new(Actix(poll_once(init_service(
             App::new().wrap(middleware).route("/", route),
         )))))
     }
@@ -137,7 +137,7 @@ where
     }
 
     fn call(&mut self, request: actix_http::Request) -> ServiceResponse<B> {
-        now(self.0.call(request)).expect("sessions in cookies do not fail")
+        poll_once(self.0.call(request)).expect("sessions in cookies do not fail")
     }
 
     fn set_cookies(response: &ServiceResponse<B>) -> Vec<String> {

@@ -3,7 +3,7 @@
 use axum::{Router, body::Body, response::Response, routing::get};
 use axum_session::{Session, SessionConfig, SessionLayer, SessionNullPool, SessionStore};
 use kit::{
-    endpoint::now,
+    endpoint::poll_once,
     for_action,
     scenario::{ADA, Action, COUNT, PROFILES, Profile, profile_key, text_key},
 };
@@ -11,7 +11,7 @@ use kit::{
 use super::{Sessions, handlers};
 
 pub(super) fn plain() -> Box<dyn Sessions> {
-    let store = now(SessionStore::new(None, SessionConfig::default()))
+    let store = poll_once(SessionStore::new(None, SessionConfig::default()))
         .expect("there is no database to fail");
     Box::new(SessionLayer::<SessionNullPool>::new(store))
 }

@@ -16,7 +16,7 @@ use axum::{
 use bytes::Bytes;
 use kit::{
     browser::Browser,
-    endpoint::{now, request, set_cookies},
+    endpoint::{poll_once, request, set_cookies},
     floor::{Floor, Slot},
     for_action,
     scenario::{Action, Content},
@@ -147,7 +147,7 @@ fn fields(sessions: &dyn Sessions) -> [HeaderMap; 4] {
         let mut router = router.expect("either has a layer").with_state::<()>(());
         let field = (!browser.is_empty()).then(|| Bytes::from(browser.field()));
         let request = request(field.as_ref()).map(|()| Body::empty());
-        let response = now(router.call(request)).unwrap_or_else(|never| match never {});
+        let response = poll_once(router.call(request)).unwrap_or_else(|never| match never {});
         let (mut parts, _) = response.into_parts();
         browser.keep(set_cookies(&parts.headers));
         if let Some(cookie) = parts.headers.get_mut(header::SET_COOKIE) {
