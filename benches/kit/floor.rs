@@ -48,7 +48,7 @@ const SKEW: u64 = 60;
 pub struct Floor {
     in_memory: bool,
     /// Whether its responses have `Vary` and `Cache-Control` as well.
-    tells_caches: bool,
+    has_cache_headers: bool,
     head: [u8; HEAD],
     key: Key,
     /// By the first byte of their keys, so that two threads seldom need the same lock.
@@ -111,7 +111,7 @@ impl Floor {
         let key: [u8; 32] = expand(&root, &info);
         Self {
             in_memory: kind == Kind::Memory,
-            tells_caches: false,
+            has_cache_headers: false,
             head: [if sealed { 0x11 } else { 0x21 }, a, b, c, d],
             key: if sealed {
                 Key::Seal(Prk::new_less_safe(HKDF_SHA256, &key))
@@ -123,17 +123,11 @@ impl Floor {
     }
 
     /// A floor whose responses have the same header fields as silverback's.
-    pub fn telling_caches(kind: Kind) -> Self {
+    pub fn with_cache_headers(kind: Kind) -> Self {
         Self {
-            tells_caches: true,
+            has_cache_headers: true,
             ..Self::new(kind)
         }
-    }
-
-    /// Leaks the floor, which in a server lives as long as the process.
-    #[must_use]
-    pub fn for_ever(self) -> &'static Self {
-        Box::leak(Box::new(self))
     }
 
     /// Saves a changed session and adds the header fields to the response.
@@ -147,7 +141,7 @@ impl Floor {
             headers.append(header::SET_COOKIE, cookie);
             directives = "no-store";
         }
-        if self.tells_caches && is_used {
+        if self.has_cache_headers && is_used {
             headers.append(header::VARY, HeaderValue::from_static("Cookie"));
             let directives = HeaderValue::from_static(directives);
             headers.insert(header::CACHE_CONTROL, directives);

@@ -42,7 +42,7 @@ impl Subjects {
         [
             Subject::bare(scenario, silverback.field.clone()),
             floor(Floor::new(kind)),
-            floor(Floor::telling_caches(kind)),
+            floor(Floor::with_cache_headers(kind)),
             silverback,
         ]
     }

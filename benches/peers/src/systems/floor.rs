@@ -40,7 +40,7 @@ pub(super) fn memory() -> Box<dyn Sessions> {
 
 /// Leaks a floor, which in a server lives as long as the process.
 fn floor(kind: Kind) -> Box<dyn Sessions> {
-    let floor = Box::leak(Box::new(Floor::telling_caches(kind)));
+    let floor = Box::leak(Box::new(Floor::with_cache_headers(kind)));
     Box::new(&*floor)
 }
 
