@@ -154,11 +154,11 @@ pub fn router(layer: &SessionLayer, used: Used, routes: &[(&str, Action)]) -> Ro
 }
 
 fn act(session: &Session, action: Action) {
-    try_to(session, action)
+    try_act(session, action)
         .expect("sessions in cookies, in memory and on a sound disk do not fail");
 }
 
-fn try_to(session: &Session, action: Action) -> Result<(), Error> {
+fn try_act(session: &Session, action: Action) -> Result<(), Error> {
     match action {
         Action::Nothing => {}
         Action::Read => {
