@@ -12,7 +12,7 @@ use kit::{
 
 use crate::{
     effort::Effort,
-    server::{Server, Who},
+    server::{Application, Server},
     subject,
     systems::{self, FLOORS, Kind},
     versions,
@@ -35,34 +35,38 @@ pub(crate) fn put(effort: Effort, only: &[String], page: &Page) -> Result<(), Bo
     };
     systems::check_floors();
     subject::check(FLOORS);
-    let is_asked_for = |who: &Who| match who {
-        Who::Bare | Who::Idle => true,
-        Who::System(system) => {
+    let is_asked_for = |application: &Application| match application {
+        Application::Bare | Application::Idle => true,
+        Application::System(system) => {
             only.is_empty() || only.iter().any(|name| system.name.contains(&**name))
         }
     };
-    let asked_for: Vec<_> = Who::all().filter(is_asked_for).collect();
-    let systems = asked_for.iter().filter_map(|who| match who {
-        Who::System(system) => Some(*system),
-        Who::Bare | Who::Idle => None,
-    });
+    let asked_for: Vec<_> = Application::all().filter(is_asked_for).collect();
+    let systems = asked_for
+        .iter()
+        .filter_map(|application| match application {
+            Application::System(system) => Some(*system),
+            Application::Bare | Application::Idle => None,
+        });
     let versions = versions::end_to_end(systems);
     // wrk, a child of this process, stays on this processor too.
     machine::stay_on(ours)?;
     let scenarios = EXTRACTED.iter();
     for scenario in scenarios.filter(|scenario| SCENARIOS.contains(&scenario.name)) {
         eprintln!("{}: {}", scenario.name, scenario.text);
-        let able = asked_for.iter().filter(|who| who.serves(scenario.action));
-        let guests = measure(scenario, able.copied(), theirs, effort.loads)?;
+        let able = asked_for
+            .iter()
+            .filter(|application| application.serves(scenario.action));
+        let contestants = measure(scenario, able.copied(), theirs, effort.loads)?;
         let name = format!("end-to-end-{}", scenario.name);
-        page.put(&name, &markdown(&table(scenario, &guests)))?;
-        warn_if_idle(&guests);
+        page.put(&name, &markdown(&table(scenario, &contestants)))?;
+        warn_if_idle(&contestants);
     }
     page.put("machine-end-to-end", &versions)
 }
 
-struct Guest {
-    who: Who,
+struct Contestant {
+    application: Application,
     turns: Vec<Turn>,
 }
 
@@ -86,35 +90,36 @@ struct Load {
 /// Measures in turns, like [`kit::time::above_bare`].
 fn measure(
     scenario: &Scenario,
-    all: impl Iterator<Item = Who>,
+    all: impl Iterator<Item = Application>,
     processor: usize,
     rounds: usize,
-) -> io::Result<Vec<Guest>> {
-    let guest = |who| Guest {
-        who,
+) -> io::Result<Vec<Contestant>> {
+    let contestant = |application| Contestant {
+        application,
         turns: Vec::new(),
     };
-    let mut guests: Vec<_> = all.map(guest).collect();
+    let mut contestants: Vec<_> = all.map(contestant).collect();
     for round in 0..rounds {
-        let mut turns: Vec<_> = guests.iter_mut().collect();
+        let mut turns: Vec<_> = contestants.iter_mut().collect();
         let first = round % turns.len();
         turns.rotate_left(first);
-        for guest in turns {
-            let turn = turn(scenario, guest.who, processor);
-            let turn =
-                turn.map_err(|error| io::Error::other(format!("{}: {error}", guest.who.name())))?;
-            guest.turns.push(turn);
+        for contestant in turns {
+            let turn = turn(scenario, contestant.application, processor);
+            let turn = turn.map_err(|error| {
+                io::Error::other(format!("{}: {error}", contestant.application.name()))
+            })?;
+            contestant.turns.push(turn);
         }
     }
-    Ok(guests)
+    Ok(contestants)
 }
 
 /// One turn. Both servers are new, so the spread of the turns includes the effect of a process's
 /// memory layout.
-fn turn(scenario: &Scenario, who: Who, processor: usize) -> io::Result<Turn> {
+fn turn(scenario: &Scenario, application: Application, processor: usize) -> io::Result<Turn> {
     let (bare, own) = (
-        Server::start(Who::Bare, processor)?,
-        Server::start(who, processor)?,
+        Server::start(Application::Bare, processor)?,
+        Server::start(application, processor)?,
     );
     let session = own.session()?;
     let turn = Turn {
@@ -166,11 +171,14 @@ fn load(server: &Server, scenario: &Scenario, session: &str) -> io::Result<Load>
 
 /// Prints the servers that waited for wrk. Such a server wakes up for fewer requests at a time, so
 /// each request costs more.
-fn warn_if_idle(guests: &[Guest]) {
-    for guest in guests {
-        let busy = median(guest.turns.iter().map(|turn| turn.own.busy).collect());
+fn warn_if_idle(contestants: &[Contestant]) {
+    for contestant in contestants {
+        let busy = median(contestant.turns.iter().map(|turn| turn.own.busy).collect());
         if busy < ENOUGH_TO_DO {
-            let (kind, name) = (guest.who.kind().title(), guest.who.name());
+            let (kind, name) = (
+                contestant.application.kind().title(),
+                contestant.application.name(),
+            );
             eprintln!(
                 "{name} ({kind}) had a processor for {:.0} % of the time.",
                 busy * 100.0
@@ -180,7 +188,7 @@ fn warn_if_idle(guests: &[Guest]) {
 }
 
 /// Rows by kind, the rows without sessions first.
-fn table(scenario: &Scenario, guests: &[Guest]) -> Vec<Vec<String>> {
+fn table(scenario: &Scenario, contestants: &[Contestant]) -> Vec<Vec<String>> {
     let title = format!("{}: {}", scenario.name, scenario.text);
     let head = [
         &title,
@@ -192,14 +200,16 @@ fn table(scenario: &Scenario, guests: &[Guest]) -> Vec<Vec<String>> {
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for kind in Kind::ALL {
-        let mut guests = guests
+        let mut contestants = contestants
             .iter()
-            .filter(|guest| guest.who.kind() == kind)
+            .filter(|contestant| contestant.application.kind() == kind)
             .peekable();
-        if kind != Kind::Nothing && guests.peek().is_some() {
+        if kind != Kind::Nothing && contestants.peek().is_some() {
             rows.push(vec![format!("**{}**", kind.title())]);
         }
-        rows.extend(guests.map(|guest| row(guest.who.name(), &guest.turns)));
+        rows.extend(
+            contestants.map(|contestant| row(contestant.application.name(), &contestant.turns)),
+        );
     }
     rows
 }

@@ -22,9 +22,9 @@ use kit::{
 
 use crate::systems::{FLOORS, Kind, SYSTEMS, System};
 
-/// The contents of a server.
+/// The application of a server.
 #[derive(Clone, Copy)]
-pub(crate) enum Who {
+pub(crate) enum Application {
     /// axum alone.
     Bare,
     /// axum with a layer that does nothing, which has the cost of any layer.
@@ -52,10 +52,12 @@ pub(crate) fn run(kind: &str, name: &str) -> io::Result<()> {
         .build()?
         .block_on(async {
             let cpu = get(|| ready(process_time().as_nanos().to_string()));
-            let mut all = Who::all();
+            let mut all = Application::all();
             let router = all
-                .find(|who| who.kind().title() == kind && who.name() == name)
-                .and_then(Who::router)
+                .find(|application| {
+                    application.kind().title() == kind && application.name() == name
+                })
+                .and_then(Application::router)
                 .ok_or_else(|| io::Error::other("no system of that name works with axum"))?
                 .route("/cpu", cpu);
             let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -69,7 +71,7 @@ pub(crate) fn run(kind: &str, name: &str) -> io::Result<()> {
         })
 }
 
-impl Who {
+impl Application {
     /// All servers by kind, the floor of each kind first.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let of = |kind| {
@@ -117,17 +119,17 @@ impl Who {
 }
 
 pub(crate) struct Server {
-    who: Who,
+    application: Application,
     child: Child,
     pub(crate) address: String,
 }
 
 impl Server {
     /// Starts a server in a new process, so that each turn has another memory layout.
-    pub(crate) fn start(who: Who, processor: usize) -> io::Result<Self> {
+    pub(crate) fn start(application: Application, processor: usize) -> io::Result<Self> {
         let mut command = Command::new(env::current_exe()?);
         let mut child = command
-            .args(["--serve", who.kind().title(), who.name()])
+            .args(["--serve", application.kind().title(), application.name()])
             .arg(processor.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -137,7 +139,7 @@ impl Server {
             BufReader::new(output).read_line(&mut line)?;
         }
         Ok(Self {
-            who,
+            application,
             child,
             address: line.trim().to_owned(),
         })
@@ -146,7 +148,7 @@ impl Server {
     /// The cookies of a session that has a profile and has counted to 2. A server without sessions
     /// gets other cookies of about the same length.
     pub(crate) fn session(&self) -> io::Result<String> {
-        if matches!(self.who, Who::Bare | Who::Idle) {
+        if matches!(self.application, Application::Bare | Application::Idle) {
             return Ok(format!("session={}", "x".repeat(300)));
         }
         let mut browser = Browser::default();
