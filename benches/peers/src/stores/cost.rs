@@ -7,7 +7,7 @@ use kit::{
 
 use super::{
     Effort, Result,
-    place::{Place, PoolSettings, Who},
+    servers::{Library, PoolSettings, Server},
     site::{Site, path},
 };
 
@@ -23,20 +23,20 @@ struct Subject {
 }
 
 /// The CPU time of the whole process, which contains no server, for one request after the other.
-pub(super) async fn table(places: &[Place], effort: Effort) -> Result<Vec<Vec<String>>> {
+pub(super) async fn table(servers: &[Server], effort: Effort) -> Result<Vec<Vec<String>>> {
     let head = [
         "µs of CPU time of the application",
         "silverback",
         "tower-sessions",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    for place in places {
+    for server in servers {
         for bytes in SIZES {
-            eprintln!("{}: {bytes} B", place.kind().name());
-            let mut cells = vec![format!("{}, {bytes} B of values", place.kind().name())];
+            eprintln!("{}: {bytes} B", server.kind().name());
+            let mut cells = vec![format!("{}, {bytes} B of values", server.kind().name())];
             let mut subjects = Vec::new();
-            for who in Who::ALL {
-                subjects.push(Subject::new(place, who, bytes).await?);
+            for library in Library::ALL {
+                subjects.push(Subject::new(server, library, bytes).await?);
             }
             for _ in 0..effort.turns * 3 {
                 for subject in &mut subjects {
@@ -55,8 +55,10 @@ pub(super) async fn table(places: &[Place], effort: Effort) -> Result<Vec<Vec<St
 }
 
 impl Subject {
-    async fn new(place: &Place, who: Who, bytes: usize) -> Result<Self> {
-        let site = place.open(who, place.port(), PoolSettings::USUAL).await?;
+    async fn new(server: &Server, library: Library, bytes: usize) -> Result<Self> {
+        let site = server
+            .open(library, server.port(), PoolSettings::USUAL)
+            .await?;
         let path = path::START_WITH.replace("{bytes}", &bytes.to_string());
         let cookie = site.start_at(&path).await?;
         Ok(Self {

@@ -10,7 +10,7 @@ use std::{
 
 /// Returns a loopback port whose connections lead to the port of a server. Each piece of an answer
 /// arrives `delay` after the server has sent it, no matter how many are under way.
-pub(super) fn apart(server: u16, delay: Duration) -> io::Result<u16> {
+pub(super) fn delayed_port(server: u16, delay: Duration) -> io::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
     thread::spawn(move || {

@@ -5,24 +5,26 @@ use tokio::task::JoinSet;
 
 use super::{
     Effort, Result,
-    place::{Place, PoolSettings, Who},
+    servers::{Library, PoolSettings, Server},
     site::{Site, path},
 };
 
 /// The number of simultaneous requests, each of which puts a different key.
 pub(super) const CROWD: usize = 16;
 
-pub(super) async fn table(places: &[Place], effort: Effort) -> Result<Vec<Vec<String>>> {
+pub(super) async fn table(servers: &[Server], effort: Effort) -> Result<Vec<Vec<String>>> {
     let mut head = vec![String::new()];
     let mut keys = vec![format!(
         "of {CROWD} requests at once that each put a key of their own: keys kept"
     )];
     let mut slow = vec!["a write that a logout has overtaken is answered with".to_owned()];
     let mut lives = vec!["and the session that was logged out".to_owned()];
-    for place in places {
-        for who in Who::ALL {
-            let site = place.open(who, place.port(), PoolSettings::USUAL).await?;
-            head.push(format!("{}: {}", place.kind().name(), who.name()));
+    for server in servers {
+        for library in Library::ALL {
+            let site = server
+                .open(library, server.port(), PoolSettings::USUAL)
+                .await?;
+            head.push(format!("{}: {}", server.kind().name(), library.name()));
             keys.push(crowd(&site, effort).await?);
             let (status, is_alive) = overtaken(&site).await?;
             slow.push(status.to_string());

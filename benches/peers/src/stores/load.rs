@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::{
     Effort, Result,
-    place::{Place, PoolSettings, Who},
+    servers::{Library, PoolSettings, Server},
     site::{Site, path},
 };
 
@@ -66,7 +66,7 @@ struct Contestant {
     cookies: Vec<String>,
 }
 
-pub(super) async fn table(places: &[Place], effort: Effort) -> Result<Vec<Vec<String>>> {
+pub(super) async fn table(servers: &[Server], effort: Effort) -> Result<Vec<Vec<String>>> {
     let head = [
         "reads and writes",
         "silverback: requests per second",
@@ -78,16 +78,16 @@ pub(super) async fn table(places: &[Place], effort: Effort) -> Result<Vec<Vec<St
         "tower-sessions",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    for place in places {
+    for server in servers {
         for (distance, delay) in DISTANCES {
-            rows.push(vec![format!("**{}, {distance}**", place.kind().name())]);
-            let port = place.port_apart(delay)?;
+            rows.push(vec![format!("**{}, {distance}**", server.kind().name())]);
+            let port = server.delayed_port(delay)?;
             let mut contestants = Vec::new();
-            for who in Who::ALL {
-                contestants.push(Contestant::enter(place, who, port).await?);
+            for library in Library::ALL {
+                contestants.push(Contestant::enter(server, library, port).await?);
             }
             for load in LOADS {
-                eprintln!("{}, {distance}: {}", place.kind().name(), load.name);
+                eprintln!("{}, {distance}: {}", server.kind().name(), load.name);
                 rows.push(row(&load, &contestants, effort).await?);
             }
         }
@@ -130,8 +130,8 @@ async fn row(load: &Load, contestants: &[Contestant], effort: Effort) -> Result<
 }
 
 impl Contestant {
-    async fn enter(place: &Place, who: Who, port: u16) -> Result<Self> {
-        let site = place.open(who, port, PoolSettings::USUAL).await?;
+    async fn enter(server: &Server, library: Library, port: u16) -> Result<Self> {
+        let site = server.open(library, port, PoolSettings::USUAL).await?;
         let sessions = LOADS.iter().map(|load| load.sessions).max();
         let mut cookies = Vec::new();
         for _ in 0..sessions.unwrap_or_default() {

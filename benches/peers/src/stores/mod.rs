@@ -5,7 +5,7 @@ mod cost;
 mod distance;
 mod keep;
 mod load;
-mod place;
+mod servers;
 mod silverback;
 mod site;
 mod tower_sessions;
@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 
 use kit::{page::Page, table::markdown};
 
-use self::place::{Kind, Place};
+use self::servers::{Kind, Server};
 use crate::versions;
 
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
@@ -53,17 +53,17 @@ impl Effort {
 /// Writes the tables of all servers that are installed.
 pub(crate) fn put(effort: Effort, page: &Page) -> Result {
     site::check();
-    let places: Vec<Place> = Kind::ALL.into_iter().filter_map(Place::start).collect();
+    let servers: Vec<Server> = Kind::ALL.into_iter().filter_map(Server::start).collect();
     // Unlike an application and its clients, the contestants and the tasks that send requests share
     // threads, so neither contestant has more of the machine than the other.
     let runtime = Runtime::new()?;
     let [trips, cost, load, keep] = runtime.block_on(async {
         eprintln!("round trips");
-        let trips = trips::table(&places, effort).await?;
-        let cost = cost::table(&places, effort).await?;
-        let load = load::table(&places, effort).await?;
+        let trips = trips::table(&servers, effort).await?;
+        let cost = cost::table(&servers, effort).await?;
+        let load = load::table(&servers, effort).await?;
         eprintln!("what overlapping requests keep");
-        let keep = keep::table(&places, effort).await?;
+        let keep = keep::table(&servers, effort).await?;
         Ok::<_, Failure>([trips, cost, load, keep])
     })?;
     for (name, table) in [
@@ -74,8 +74,8 @@ pub(crate) fn put(effort: Effort, page: &Page) -> Result {
     ] {
         put_into(page, name, &markdown(&table))?;
     }
-    let servers = places.iter().filter_map(Place::version);
-    put_into(page, "machine-servers", &versions::stores(servers))
+    let versions = servers.iter().filter_map(Server::version);
+    put_into(page, "machine-servers", &versions::stores(versions))
 }
 
 /// Writes a table. Copies the text of an error, since a page's errors are not `Send`.

@@ -17,7 +17,7 @@ use sqlx::postgres::PgPoolOptions;
 use super::{
     Result,
     cost::text,
-    place::PoolSettings,
+    servers::PoolSettings,
     site::{COUNT, Gate, PROFILE, Profile, Site, TEXT, USER, path},
 };
 

@@ -16,7 +16,7 @@ use tower_sessions_sqlx_store::{PostgresStore, sqlx};
 use super::{
     Result,
     cost::text,
-    place::PoolSettings,
+    servers::PoolSettings,
     site::{COUNT, Gate, PROFILE, Profile, Site, TEXT, USER, path},
 };
 

@@ -7,7 +7,7 @@ use silverback_test_servers::Proxy;
 
 use super::{
     Effort, Result, distance,
-    place::{Kind, Place, PoolSettings, Who},
+    servers::{Kind, Library, PoolSettings, Server},
     site::{Site, path},
 };
 
@@ -61,16 +61,16 @@ struct Column {
     proxy: Proxy,
 }
 
-pub(super) async fn table(places: &[Place], effort: Effort) -> Result<Vec<Vec<String>>> {
+pub(super) async fn table(servers: &[Server], effort: Effort) -> Result<Vec<Vec<String>>> {
     let mut columns = Vec::new();
-    for place in places {
-        let pools: &[bool] = match place.kind() {
+    for server in servers {
+        let pools: &[bool] = match server.kind() {
             Kind::Redis => &[false],
             Kind::Postgres => &[false, true],
         };
         for &asks in pools {
-            for who in Who::ALL {
-                columns.push(Column::open(place, who, asks).await?);
+            for library in Library::ALL {
+                columns.push(Column::open(server, library, asks).await?);
             }
         }
     }
@@ -88,16 +88,16 @@ pub(super) async fn table(places: &[Place], effort: Effort) -> Result<Vec<Vec<St
 }
 
 impl Column {
-    async fn open(place: &Place, who: Who, asks: bool) -> Result<Self> {
-        let proxy = Proxy::to(place.port());
+    async fn open(server: &Server, library: Library, asks: bool) -> Result<Self> {
+        let proxy = Proxy::to(server.port());
         let settings = PoolSettings {
             connections: 2,
             asks,
         };
-        let port = distance::apart(proxy.port(), DELAY)?;
-        let site = place.open(who, port, settings).await?;
+        let port = distance::delayed_port(proxy.port(), DELAY)?;
+        let site = server.open(library, port, settings).await?;
         let pool = if asks { ", a pool that asks" } else { "" };
-        let name = format!("{}{pool}: {}", place.kind().name(), who.name());
+        let name = format!("{}{pool}: {}", server.kind().name(), library.name());
         Ok(Self { name, site, proxy })
     }
 

@@ -1,4 +1,4 @@
-//! The servers, and the contestants on them.
+//! The servers, and the libraries compared on them.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use silverback_test_servers::{Postgres, Redis};
 
 use super::{Result, distance, silverback, site::Site, tower_sessions};
 
-/// The contestants, in the order of the tables.
+/// The compared libraries, in the order of the tables.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Who {
+pub(super) enum Library {
     Silverback,
     TowerSessions,
 }
 
-impl Who {
+impl Library {
     pub(super) const ALL: [Self; 2] = [Self::Silverback, Self::TowerSessions];
 
     pub(super) const fn name(self) -> &'static str {
@@ -42,7 +42,7 @@ impl Kind {
 }
 
 /// A running server.
-pub(super) enum Place {
+pub(super) enum Server {
     Redis(Redis),
     Postgres(Postgres),
 }
@@ -63,7 +63,7 @@ impl PoolSettings {
     };
 }
 
-impl Place {
+impl Server {
     /// Starts a server. Prints a note and returns `None` if it is not installed.
     pub(super) fn start(kind: Kind) -> Option<Self> {
         match kind {
@@ -87,22 +87,29 @@ impl Place {
     }
 
     /// A port through which the server's answers arrive this much later.
-    pub(super) fn port_apart(&self, delay: Duration) -> Result<u16> {
+    pub(super) fn delayed_port(&self, delay: Duration) -> Result<u16> {
         if delay.is_zero() {
             Ok(self.port())
         } else {
-            Ok(distance::apart(self.port(), delay)?)
+            Ok(distance::delayed_port(self.port(), delay)?)
         }
     }
 
-    pub(super) async fn open(&self, who: Who, port: u16, settings: PoolSettings) -> Result<Site> {
+    pub(super) async fn open(
+        &self,
+        library: Library,
+        port: u16,
+        settings: PoolSettings,
+    ) -> Result<Site> {
         let redis = format!("redis://127.0.0.1:{port}");
         let postgres = format!("postgres://postgres@127.0.0.1:{port}/postgres");
-        match (self, who) {
-            (Self::Redis(_), Who::Silverback) => silverback::redis(&redis).await,
-            (Self::Redis(_), Who::TowerSessions) => tower_sessions::redis(&redis).await,
-            (Self::Postgres(_), Who::Silverback) => silverback::postgres(&postgres, settings).await,
-            (Self::Postgres(_), Who::TowerSessions) => {
+        match (self, library) {
+            (Self::Redis(_), Library::Silverback) => silverback::redis(&redis).await,
+            (Self::Redis(_), Library::TowerSessions) => tower_sessions::redis(&redis).await,
+            (Self::Postgres(_), Library::Silverback) => {
+                silverback::postgres(&postgres, settings).await
+            }
+            (Self::Postgres(_), Library::TowerSessions) => {
                 tower_sessions::postgres(&postgres, settings).await
             }
         }
