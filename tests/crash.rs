@@ -158,7 +158,7 @@ fn no_increment_of_four_processes_is_lost() {
 /// This process keeps the record's file open. After the file was replaced or removed, it is neither
 /// read nor written.
 #[test]
-fn a_file_that_another_process_ends_or_replaces_is_not_used() {
+fn a_file_that_another_process_deletes_or_replaces_is_not_used() {
     for (operation, left) in [
         ("delete", None),
         ("grow", Some(vec![5; 9_000])),
@@ -365,7 +365,7 @@ fn errors_of(children: Vec<Child>) -> String {
 }
 
 #[test]
-fn four_writers_that_are_killed_lose_nothing() {
+fn four_killed_writers_lose_nothing() {
     let dir = TempDir::new().unwrap();
     // Every stray is old enough to be swept, however long this takes.
     let in_a_day = Clock::system().now().saturating_add(24 * HOUR);
@@ -719,7 +719,7 @@ fn an_error_of_any_system_call_leaves_the_old_record() {
 }
 
 #[test]
-fn an_interrupted_system_call_is_made_again() {
+fn an_interrupted_system_call_is_repeated() {
     if !has_strace() {
         return;
     }

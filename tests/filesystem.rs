@@ -201,7 +201,7 @@ async fn a_cancelled_update_is_done_completely() {
         assert!(updated.is_pending());
         locked.unlock().unwrap();
         let next = tokio::time::timeout(HANG, next_version(&store, version));
-        version = next.await.expect("the work comes to its end");
+        version = next.await.expect("the work is completed");
     }
 }
 
@@ -624,7 +624,7 @@ async fn a_removed_directory_is_an_error_and_not_an_empty_store() {
 }
 
 #[tokio::test]
-async fn a_directory_that_is_moved_and_replaced_stays_the_stores() {
+async fn a_store_follows_its_moved_directory() {
     let parent = TempDir::new().unwrap();
     let (path, moved, trap) = (
         parent.path().join("sessions"),

@@ -112,9 +112,9 @@ fn layers(pages: Router, keys: &[u8], folder: Option<&Path>, way: Way) -> Router
 }
 
 #[test]
-fn values_go_to_and_fro() {
+fn values_go_both_ways() {
     for shared in Shared::each(SHARES) {
-        both::values_go_to_and_fro(&shared.both);
+        both::values_go_both_ways(&shared.both);
     }
 }
 
@@ -140,9 +140,9 @@ fn an_old_cookie_revives_nothing() {
 }
 
 #[test]
-fn nothing_of_a_faster_request_is_lost() {
+fn a_faster_request_loses_nothing() {
     if let Some(shared) = Shared::in_files() {
-        both::nothing_of_a_faster_request_is_lost(&shared.both, || shared.names().len());
+        both::a_faster_request_loses_nothing(&shared.both, || shared.names().len());
     }
 }
 
@@ -257,7 +257,7 @@ fn go_never_finds_half_of_a_file() {
 }
 
 #[test]
-fn files_have_the_names_of_go() {
+fn files_have_gos_names() {
     let Some(shared) = Shared::in_files() else {
         return;
     };
@@ -294,7 +294,7 @@ fn a_file_that_cannot_be_opened_is_a_new_session() {
 }
 
 #[test]
-fn a_disk_that_fails_is_no_empty_session() {
+fn a_failing_disk_is_not_an_empty_session() {
     let Some(shared) = Shared::in_files() else {
         return;
     };

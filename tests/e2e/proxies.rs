@@ -115,7 +115,7 @@ fn no_page_outlives_its_session(proxy: &Proxy) {
     assert_eq!(
         get("/public", &[]),
         get("/public", &[]),
-        "it caches nothing at all"
+        "it caches nothing"
     );
     assert_eq!(get("/page", &[]), "nobody");
     let ada = proxy.ask("POST", "/log-in", &[]).cookies;

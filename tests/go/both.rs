@@ -185,7 +185,7 @@ async fn slow(State(meanwhile): State<Meanwhile>, session: Session) -> Result<()
 
 // Tests for every place in which Go keeps sessions.
 
-pub(crate) fn values_go_to_and_fro(both: &Both) {
+pub(crate) fn values_go_both_ways(both: &Both) {
     for (key, kind, value) in [
         ("n", "int64", "5"),
         ("small", "uint8", "200"),
@@ -273,7 +273,7 @@ pub(crate) fn an_old_cookie_revives_nothing(both: &Both, count: impl Fn() -> usi
 }
 
 /// A request in Rust loads the session before one in Go, and saves it after that.
-pub(crate) fn nothing_of_a_faster_request_is_lost(both: &Both, count: impl Fn() -> usize) {
+pub(crate) fn a_faster_request_loses_nothing(both: &Both, count: impl Fn() -> usize) {
     assert_eq!(both.rust("/insert/n/1"), "");
     assert_eq!(both.slow("/set?key=n&type=int&value=2"), "200");
     let late = "late string set?key=n&type=int&value=2\nn int 2\n";

@@ -87,7 +87,7 @@ fn none() -> String {
     "–".to_owned()
 }
 
-/// The filesystem store's system calls in a cycle, on a record of their own.
+/// The filesystem store's system calls in a cycle, on a separate record.
 struct SystemCalls {
     calls: Calls,
     key: RecordKey,

@@ -15,10 +15,10 @@ pub(super) const CROWD: usize = 16;
 pub(super) async fn table(servers: &[Server], effort: Effort) -> Result<Vec<Vec<String>>> {
     let mut head = vec![String::new()];
     let mut keys = vec![format!(
-        "of {CROWD} requests at once that each put a key of their own: keys kept"
+        "of {CROWD} simultaneous requests that each put a new key: keys kept"
     )];
-    let mut slow = vec!["a write that a logout has overtaken is answered with".to_owned()];
-    let mut lives = vec!["and the session that was logged out".to_owned()];
+    let mut slow = vec!["answer to a write that a logout has overtaken".to_owned()];
+    let mut lives = vec!["and the logged-out session".to_owned()];
     for server in servers {
         for library in Library::ALL {
             let site = server

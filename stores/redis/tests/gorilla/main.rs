@@ -111,9 +111,9 @@ fn left(redis: &Redis, key: &str) -> i64 {
 }
 
 #[test]
-fn values_go_to_and_fro() {
+fn values_go_both_ways() {
     for bench in Bench::each() {
-        both::values_go_to_and_fro(&bench.both);
+        both::values_go_both_ways(&bench.both);
     }
 }
 
@@ -140,9 +140,9 @@ fn an_old_cookie_revives_nothing() {
 }
 
 #[test]
-fn nothing_of_a_faster_request_is_lost() {
+fn a_faster_request_loses_nothing() {
     for bench in Bench::each() {
-        both::nothing_of_a_faster_request_is_lost(&bench.both, || bench.count());
+        both::a_faster_request_loses_nothing(&bench.both, || bench.count());
     }
 }
 

@@ -73,11 +73,11 @@ fn records(pool: &PgPool) -> GorillaPostgres {
 }
 
 #[test]
-fn values_go_to_and_fro() {
+fn values_go_both_ways() {
     let Some(bench) = Bench::start("values") else {
         return;
     };
-    both::values_go_to_and_fro(&bench.both);
+    both::values_go_both_ways(&bench.both);
 }
 
 #[test]
@@ -106,11 +106,11 @@ fn an_old_cookie_revives_nothing() {
 }
 
 #[test]
-fn nothing_of_a_faster_request_is_lost() {
+fn a_faster_request_loses_nothing() {
     let Some(bench) = Bench::start("conflicts") else {
         return;
     };
-    both::nothing_of_a_faster_request_is_lost(&bench.both, || bench.count());
+    both::a_faster_request_loses_nothing(&bench.both, || bench.count());
 }
 
 #[test]
