@@ -27,7 +27,7 @@ use crate::systems::{FLOORS, Kind, SYSTEMS, System};
 pub(crate) enum Application {
     /// axum alone.
     Bare,
-    /// axum with a layer that does nothing, which has the cost of any layer.
+    /// axum with a layer that does nothing, for the cost of a layer alone.
     Idle,
     /// A system of [`FLOORS`] or [`SYSTEMS`] that works with axum.
     System(&'static System),

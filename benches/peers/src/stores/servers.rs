@@ -51,7 +51,7 @@ pub(super) enum Server {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PoolSettings {
     pub(super) connections: u32,
-    /// Whether the pool tests each connection before use.
+    /// Whether the pool checks that a connection is alive before each use.
     pub(super) asks: bool,
 }
 
