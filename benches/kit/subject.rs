@@ -41,8 +41,8 @@ impl Subject {
         })
     }
 
-    /// A subject whose cookies are set by the same implementation, in an endpoint that prepares the
-    /// session.
+    /// A subject of an implementation. `make` also makes the endpoint that prepares its session and
+    /// sets its cookies.
     pub fn new(scenario: &Scenario, make: impl Fn(Action) -> Box<dyn Endpoint>) -> Self {
         let cookies = scenario.preparation().map(|action| {
             let mut browser = Browser::default();
