@@ -1,7 +1,7 @@
-//! Base64 in the alphabet for URLs, with padding, as Go reads it.
+//! Base64 in the URL alphabet, with padding, as Go reads it.
 //!
-//! Go passes over line breaks and does not look at the bits of the last character that no byte has
-//! (`encoding/base64`, without `Strict`). Everything else it refuses.
+//! Go skips line breaks and ignores the unused bits of the last character (`encoding/base64`,
+//! without `Strict`). It refuses everything else.
 
 use base64_simd::URL_SAFE;
 
@@ -11,7 +11,7 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     URL_SAFE.encode_to_string(bytes)
 }
 
-/// How many characters so many bytes take.
+/// The number of characters that this many bytes take.
 pub(super) const fn encoded_len(bytes: usize) -> usize {
     bytes.div_ceil(3) * 4
 }
@@ -43,9 +43,9 @@ mod tests {
 
     use super::*;
 
-    /// As Go 1.19 and 1.27 have it.
+    /// The results are those of Go 1.19 and 1.27.
     #[test]
-    fn what_go_reads_is_read() {
+    fn everything_that_go_reads_is_read() {
         let rows: &[(&str, Option<&[u8]>)] = &[
             ("", Some(b"")),
             ("\r\n", Some(b"")),
@@ -78,7 +78,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(bytes: Vec<u8>) {
+        fn encoded_bytes_are_decoded(bytes: Vec<u8>) {
             let text = encode(&bytes);
             prop_assert_eq!(text.len(), encoded_len(bytes.len()));
             prop_assert_eq!(decode(text.as_bytes()), Some(bytes));

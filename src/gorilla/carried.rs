@@ -1,11 +1,10 @@
-//! A session on its way between the session layer and a layer around that, which keeps it on a
-//! server.
+//! A session on its way between the session layer and an outer layer that keeps it on a server.
 //!
-//! It stands in the place of the session's cookie: a text of gorilla/securecookie with
-//! `id (32) | payload`, under a name that no cookie can have. Without a payload, the server has no
-//! such session: it may have moved to where the session layer keeps its own. Its date is when the session was saved
-//! or, where nothing tells that, when it is over. So no cookie is taken for it, it opens
-//! nowhere else, and a program that forgot the layer outside gives nothing away.
+//! It replaces the session's cookie: a securecookie value of `id (32) | payload`, signed for a name
+//! that no cookie can have. So no cookie is taken for a carried session, it opens nowhere else, and
+//! a program that forgets the outer layer leaks nothing. Without a payload, the server has no such
+//! session: it may have moved to where the session layer keeps its own. The date is the time of the
+//! last save or, if that is unknown, the session's end.
 
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use crate::{clock::Timestamp, id::TokenId};
 
 const ID_LEN: usize = 32;
 
-/// What tells sessions apart on their way.
+/// Tells carried sessions apart.
 pub(crate) type CarriedId = [u8; ID_LEN];
 
 #[derive(Debug)]
@@ -28,7 +27,7 @@ pub(crate) struct Carried {
     pub(crate) payload: Vec<u8>,
 }
 
-/// The name that is signed. A cookie's name has no such byte.
+/// The name that is signed. A cookie's name cannot contain a zero byte.
 fn carried_name(name: &str) -> String {
     format!("{name}\0carried")
 }
@@ -42,8 +41,8 @@ fn split(payload: &[u8]) -> Option<Carried> {
 }
 
 impl Carried {
-    /// Whether the session has kept the name that it came with: otherwise it was renewed, or ended
-    /// and another one begun.
+    /// Returns whether the session still has the name it came with. Otherwise it was renewed, or it
+    /// ended and another one began.
     pub(crate) fn is_still(&self, other: &CarriedId) -> bool {
         let name = size_of::<TokenId>();
         self.id.get(..name) == other.get(..name)
@@ -51,25 +50,25 @@ impl Carried {
 }
 
 impl Gorilla {
-    /// The same format for sessions of which a layer outside has the cookie.
+    /// The same format for sessions whose cookie belongs to an outer layer.
     pub(crate) fn kept_in(mut self, layout: GoLayout) -> Self {
         self.layout = Some(layout);
         self
     }
 
-    /// Whether a layer outside has the cookie.
+    /// Returns whether the cookie belongs to an outer layer.
     pub(crate) fn is_kept(&self) -> bool {
         self.layout.is_some()
     }
 
-    /// Whether what is carried says when a session is over, and not when it was saved.
+    /// Returns whether the date of a carried session is its end rather than its last save.
     pub(crate) fn carries_end(&self) -> bool {
         let is_bare =
             |layout: &GoLayout| (layout.ids, layout.data) == (GoIds::Bare, GoData::Payload);
         self.layout.as_ref().is_some_and(is_bare)
     }
 
-    /// Its length and its age are no concern of a cookie's.
+    /// The limits of a cookie's length and age do not apply to a carried session.
     fn carrier(&self) -> SecureCookie {
         let cookies = self.cookies.clone().max_length(None);
         cookies.max_age(None).min_age(Duration::ZERO)
@@ -99,7 +98,7 @@ impl Gorilla {
         Ok(opened.payload)
     }
 
-    /// Opens a session's cookie, or what a layer outside has put in its place.
+    /// Opens a session's cookie, or the carried session that an outer layer put in its place.
     pub(crate) fn open<P>(
         &self,
         name: &str,
@@ -127,7 +126,7 @@ impl Gorilla {
         })
     }
 
-    /// Makes a session's cookie, or what a layer outside puts one in the place of.
+    /// Makes a session's cookie, or a carried session that an outer layer replaces with a cookie.
     pub(crate) fn seal(
         &self,
         name: &str,
@@ -144,14 +143,14 @@ impl Gorilla {
         self.carry(name, &carried, payload, saved)
     }
 
-    /// The length of what is kept of a payload of this length, and the most that may be.
+    /// The length in which a payload of this length is kept, and the longest allowed.
     pub(crate) fn kept_len(&self, payload: usize) -> (usize, usize) {
         match self.layout {
             Some(layout) if layout.data == GoData::Payload => {
                 (payload, layout.max_bytes.unwrap_or(usize::MAX))
             }
             _ => {
-                // The last time that has so many digits.
+                // The latest date has the most digits.
                 let len = self.cookies.encoded_len(payload, Timestamp::LATEST);
                 (len, self.cookies.longest().unwrap_or(usize::MAX))
             }
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_carried_is_no_cookie_and_no_cookie_is_carried() {
+    fn a_carried_session_and_a_cookie_do_not_open_as_each_other() {
         let now = Timestamp::from_secs(1_800_000_000);
         let payload = [7; 5_000];
         let carried = kept().carry("sid", &[3; 32], &payload, now).unwrap();

@@ -7,31 +7,31 @@
 //! | `float32`, `float64` | a number; NaN and the infinities are `null` |
 //! | `complex64`, `complex128` | a list of two numbers |
 //! | `nil` | `null` |
-//! | `[]byte` | bytes; within another value a text in base64, as in Go's JSON |
-//! | `time.Time` | a text (RFC 3339) |
+//! | `[]byte` | bytes; within another value a base64 string, as in Go's JSON |
+//! | `time.Time` | a string (RFC 3339) |
 //! | slices, arrays | lists |
 //! | maps | objects, whose keys are those of [`key_text`] |
 //! | structs | objects with all exported fields, in Go's spelling |
-//! | others that write their own bytes | a text: their own, or in base64 |
+//! | others that write their own bytes | a string: their own text, or base64 |
 //!
-//! On the way back a value that is still the same stays as it was, to the byte. One that has
-//! changed gets the Go type that was there, if it fits, and else the one that Go's JSON would give
-//! it: `bool`, `int`, `float64`, `string`, `[]interface {}`, `map[string]interface {}`.
+//! On the way back an unchanged value stays as it was, to the byte. A changed value gets the old
+//! value's Go type if it fits, and otherwise the one that Go's JSON would give it: `bool`, `int`,
+//! `float64`, `string`, `[]interface {}`, `map[string]interface {}`.
 
 use base64_simd::STANDARD;
 use serde_json::{Map, Number, Value as Json};
 
 use super::gob::{Definition, Marshaler, Time, TypeId, Types, Value};
 
-/// What a value begins with that is bytes and no JSON: see `session/json.rs`.
+/// Marks a stored value as bytes instead of JSON: see `session/json.rs`.
 const BYTES: u8 = 0;
-/// What the text of a key begins with that is no plain `string`.
+/// Marks the text of a key that is not a plain `string`.
 const OTHER_KEY: char = '\0';
 
-/// How deep struct types are within others that have no value: in Go they may have no end.
+/// How deep zero values are expanded, since Go's struct types may be recursive.
 const MAX_ZEROS: usize = 8;
 
-/// What a session has of a value: JSON or, behind a zero, bytes.
+/// Returns the value as a session stores it: JSON or, behind a zero, bytes.
 pub(crate) fn stored(value: &Value, types: &Types) -> Vec<u8> {
     match value.concrete() {
         Value::Bytes(bytes) => [&[BYTES], bytes.as_slice()].concat(),
@@ -78,7 +78,8 @@ fn struct_json(ty: TypeId, fields: &[(usize, Value)], types: &Types) -> Map<Stri
     all.iter().enumerate().map(field).collect()
 }
 
-/// What Go leaves out of a struct. A struct or an array that is not there is behind a pointer.
+/// Returns the JSON of a field that Go left out. A missing struct or array was behind a nil
+/// pointer.
 fn zero_json(ty: TypeId, types: &Types, depth: usize) -> Json {
     match ty {
         TypeId::BOOL => false.into(),
@@ -117,8 +118,8 @@ fn opaque_json(ty: TypeId, bytes: &[u8], types: &Types) -> String {
     }
 }
 
-/// The text of a key: a `string` is its own. Any other is a zero, the name of its Go type, a colon
-/// and its JSON, so that no two keys of a map have the same.
+/// Returns the text of a key. A `string` is its own text. For any other key the text is a zero, the
+/// name of its Go type, a colon and its JSON, so no two keys of a map share one.
 pub(crate) fn key_text(key: &Value, types: &Types) -> String {
     let name = key.name().unwrap_or(match key.concrete() {
         Value::String(_) => "string",
@@ -128,7 +129,7 @@ pub(crate) fn key_text(key: &Value, types: &Types) -> String {
         Value::Float(_) => "float64",
         _ => "",
     });
-    // A map whose keys are texts has no others.
+    // A map that is declared with `string` keys has no others.
     let is_plain = |text: &str| key.name().is_none() || !text.starts_with(OTHER_KEY);
     match (key.as_str(), key.concrete()) {
         (Some(text), _) if name == "string" && is_plain(text) => text.to_owned(),
@@ -143,7 +144,7 @@ pub(crate) fn other_key(name: &str, json: &Json) -> String {
     format!("{OTHER_KEY}{name}:{json}")
 }
 
-/// A value cannot be written as what Go expects in its place.
+/// A value cannot be written as the type that Go expects in its place.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Unfit {
     pub(crate) what: String,
@@ -154,20 +155,20 @@ impl Unfit {
         Self { what: what.into() }
     }
 
-    /// Says whose value it is.
+    /// Adds the key of the value.
     pub(crate) fn of(self, key: &str) -> Self {
         let key = key.trim_start_matches(OTHER_KEY);
         Self::new(format!("{key:?}: {}", self.what))
     }
 }
 
-/// Makes Go's values of what a session has.
+/// Turns a session's values into Go's.
 pub(crate) struct Fitter<'t> {
     pub(crate) types: &'t mut Types,
 }
 
 impl Fitter<'_> {
-    /// A key of this type from its text.
+    /// Parses the text of a key into a key of this type.
     pub(crate) fn key(&mut self, text: &str, ty: TypeId) -> Result<Value, Unfit> {
         let other = text.strip_prefix(OTHER_KEY);
         let other = other.and_then(|other| other.split_once(':'));
@@ -192,7 +193,7 @@ impl Fitter<'_> {
             "int" | "int8" | "int16" | "int32" | "int64" => TypeId::INT,
             "uint" | "uint8" | "uint16" | "uint32" | "uint64" | "uintptr" => TypeId::UINT,
             "float32" | "float64" => TypeId::FLOAT,
-            // A type of the application, which says nothing of how it is written.
+            // A type of the application: its name does not say how gob writes it.
             _ => match &json {
                 Json::String(_) => TypeId::STRING,
                 Json::Bool(_) => TypeId::BOOL,
@@ -207,7 +208,7 @@ impl Fitter<'_> {
         }
     }
 
-    /// What a session has, in the place of `old`, where a value of this type is.
+    /// Turns a stored value into a Go value of this type, in the place of `old`.
     pub(crate) fn value(
         &mut self,
         value: &[u8],
@@ -252,7 +253,7 @@ impl Fitter<'_> {
         self.natural(json)
     }
 
-    /// What Go's JSON would make of it, but for whole numbers.
+    /// Returns what Go's JSON would decode, except that whole numbers stay integers.
     fn natural(&mut self, json: &Json) -> Result<Value, Unfit> {
         Ok(match json {
             Json::Null => Value::Nil,
@@ -412,14 +413,15 @@ fn whole(json: &Json) -> Option<i128> {
     signed.or_else(|| json.as_u64().map(i128::from))
 }
 
-/// None for a whole number that a float64 has not all digits of.
+/// Returns `None` for a whole number that loses digits in a float64.
 fn float(json: &Json) -> Option<f64> {
     let float = json.as_f64()?;
     let keeps_it = whole(json).is_none_or(|whole| format!("{float:.0}") == whole.to_string());
     keeps_it.then_some(float)
 }
 
-/// Whether a type with fewer digits than gob writes has all those of a whole number.
+/// Returns whether a whole number keeps all its digits in the type of this name. Gob writes a
+/// float32 with the digits of a float64.
 fn keeps_digits(json: &Json, name: &str) -> bool {
     match (json, name) {
         (Json::Number(_), "float32") => {
@@ -442,7 +444,7 @@ fn unfit(wanted: &str, json: &Json) -> Unfit {
     Unfit::new(format!("Go expects {wanted}, and this is {found}"))
 }
 
-/// Whether Go leaves such a field out.
+/// Returns whether Go leaves out a field with this value.
 fn is_zero(value: &Value) -> bool {
     match value {
         Value::Bool(is) => !is,
@@ -467,7 +469,7 @@ fn opaque(json: &Json, ty: TypeId, definition: &Definition) -> Result<Value, Unf
             by: Marshaler::Text,
             ..
         } => text.as_bytes().to_vec(),
-        // Nobody but Go knows which bytes are right.
+        // Only the Go type itself knows which bytes are right.
         _ => return Err(unfit("the bytes of its own type", json)),
     };
     Ok(Value::Opaque { ty, bytes })

@@ -9,7 +9,7 @@
 //! cookie = base64url(date "|" inner "|" mac), with padding
 //! ```
 //!
-//! The keys are used as they are. The name is authenticated, and not in the cookie.
+//! The keys are used as they are. The MAC covers the name, which is not in the cookie.
 
 use std::{fmt, time::Duration};
 
@@ -41,7 +41,7 @@ pub struct KeyPair {
 }
 
 impl KeyPair {
-    /// Makes a pair for cookies that anyone can read, and nobody can change.
+    /// Makes a pair for cookies that anyone can read but nobody can change.
     ///
     /// # Errors
     ///
@@ -65,13 +65,13 @@ impl KeyPair {
         })
     }
 
-    /// Makes a pair for cookies that are encrypted as well, with AES-128, AES-192 or AES-256: a
-    /// block key has 16, 24 or 32 bytes.
+    /// Makes a pair for cookies that are also encrypted. A block key of 16, 24 or 32 bytes selects
+    /// AES-128, AES-192 or AES-256.
     ///
     /// # Errors
     ///
     /// [`SecureCookieError::EmptyHashKey`], [`SecureCookieError::BlockKeyLength`]. Go accepts such
-    /// keys, and fails at the first save or uses the next pair.
+    /// keys, then fails at the first save or uses the next pair.
     ///
     /// ```
     /// use silverback::gorilla::{KeyPair, SecureCookieError};
@@ -102,12 +102,12 @@ impl KeyPair {
         Self { mac, ..self }
     }
 
-    /// What is encrypted, and what is not, is the same operation.
+    /// Encrypts or decrypts: in counter mode both are the same operation.
     fn apply(&self, iv: &[u8], text: &mut [u8]) {
         let Some(key) = self.block_key.as_deref() else {
             return;
         };
-        // Key and IV have the lengths of the cipher: the former is checked when the pair is made.
+        // Key and IV fit the cipher: `encrypting` has checked the key's length.
         match key.len() {
             16 => {
                 let cipher = Ctr128BE::<Aes128>::new_from_slices(key, iv);
@@ -178,7 +178,7 @@ impl fmt::Debug for KeyPair {
 
 /// The parts of a cookie.
 struct Parts<'a> {
-    /// Date and inner text, as they are signed behind the name.
+    /// Date and inner text, as they are signed after the name.
     signed: &'a [u8],
     date: &'a [u8],
     inner: &'a [u8],
@@ -186,7 +186,7 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// The MAC may have the separator in it.
+    /// Splits at the first two separators only, since the MAC may contain one.
     fn of(cookie: &'a [u8]) -> Option<Self> {
         let mut bars = memchr::memchr_iter(b'|', cookie);
         let (first, second) = (bars.next()?, bars.next()?);
@@ -198,7 +198,7 @@ impl<'a> Parts<'a> {
         })
     }
 
-    /// As Go's `strconv.ParseInt` reads it, and Rust's `parse`: a sign and leading zeros are fine.
+    /// Go's `strconv.ParseInt` and Rust's `parse` both accept a sign and leading zeros.
     fn seconds(&self) -> Option<i64> {
         std::str::from_utf8(self.date).ok()?.parse().ok()
     }
@@ -207,8 +207,8 @@ impl<'a> Parts<'a> {
 /// Makes and opens cookies as gorilla/securecookie does, with one or more pairs of keys.
 ///
 /// The first pair makes cookies, and every pair opens them, in order: `EncodeMulti` and
-/// `DecodeMulti`. To rotate keys, put a new pair in front on all machines, and take the old one out
-/// when the last cookie that it made is over.
+/// `DecodeMulti`. To rotate keys, put a new pair in front on all machines, and remove the old one
+/// when its last cookie has expired.
 ///
 /// | Setting | Default |
 /// |---|---|
@@ -233,8 +233,8 @@ impl<'a> Parts<'a> {
 ///
 /// # What it cannot do
 ///
-/// The format has no key id, so each pair is tried. A cookie's time is that of its last save: how
-/// old a session is, nobody can tell. AES-CTR hides what a cookie says and not how long it is.
+/// The format has no key id, so each pair is tried. A cookie holds the time of its last save, not
+/// the age of its session. AES-CTR hides a cookie's content but not its length.
 #[derive(Clone, Debug)]
 pub struct SecureCookie {
     pairs: Vec<KeyPair>,
@@ -243,19 +243,19 @@ pub struct SecureCookie {
     max_length: Option<usize>,
 }
 
-/// What a cookie of gorilla/securecookie holds.
+/// An opened cookie of gorilla/securecookie.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct OpenedCookie<P = Vec<u8>> {
-    /// What was put in: gob, JSON, or anything else.
+    /// The payload: gob, JSON, or anything else.
     pub payload: P,
     /// When the cookie was made. A time before 1970 becomes 1970.
     pub saved: Timestamp,
-    /// Whether the first pair of keys has made it. Otherwise it is time for a new one.
+    /// Whether the first pair of keys made it. Otherwise it is time for a new one.
     pub is_current: bool,
-    /// Tells the cookie from others, however it is spelled.
+    /// Identifies the cookie, however its base64 is spelled.
     pub(crate) digest: [u8; 32],
-    /// No other visitor has one that is equal to it: it has a random IV.
+    /// Whether no other visitor can have an equal cookie, because it has a random IV.
     pub(crate) is_unique: bool,
 }
 
@@ -288,7 +288,7 @@ impl SecureCookie {
         })
     }
 
-    /// Sets the hash of the HMAC, as Go's `HashFunc` does. It is that of all pairs.
+    /// Sets the HMAC's hash for all pairs, as Go's `HashFunc` does.
     ///
     /// ```
     /// use silverback::gorilla::{HashFunction, KeyPair, SecureCookie};
@@ -303,8 +303,8 @@ impl SecureCookie {
         self
     }
 
-    /// Refuses cookies that were saved longer ago, as Go's `MaxAge` does. `None` is Go's 0: they
-    /// never expire. A cookie of just this age is accepted.
+    /// Refuses cookies older than `age`, as Go's `MaxAge` does. `None` is Go's 0: cookies never
+    /// expire. A cookie of exactly this age is accepted.
     ///
     /// ```
     /// use std::time::Duration;
@@ -320,7 +320,7 @@ impl SecureCookie {
         self
     }
 
-    /// Refuses cookies that were saved less long ago, as Go's `MinAge` does. Zero is off.
+    /// Refuses cookies younger than `age`, as Go's `MinAge` does. Zero turns the check off.
     ///
     /// ```
     /// use std::time::Duration;
@@ -336,8 +336,9 @@ impl SecureCookie {
         self
     }
 
-    /// Bounds a cookie's value, both ways, as Go's `MaxLength` does. `None` is Go's 0: no bound.
-    /// The cookie of a session is bounded by what browsers take, whatever is set here.
+    /// Limits the length of the values that are made and opened, as Go's `MaxLength` does. `None`
+    /// is Go's 0: no limit. A session's cookie never exceeds what browsers accept, whatever you
+    /// set.
     ///
     /// ```
     /// use silverback::gorilla::{KeyPair, SecureCookie};
@@ -359,7 +360,7 @@ impl SecureCookie {
         self.max_length
     }
 
-    /// Makes a cookie's value of `payload`, with the first pair of keys.
+    /// Makes a cookie's value from `payload`, with the first pair of keys.
     ///
     /// # Errors
     ///
@@ -409,13 +410,13 @@ impl SecureCookie {
 
     /// Opens a cookie's value, whichever pair of keys made it.
     ///
-    /// The order is that of gorilla/securecookie: length, base64, MAC, time, and only then the
-    /// rest. MACs are compared in constant time. Of the errors of several pairs it is the one that
-    /// got furthest.
+    /// The checks run in the order of gorilla/securecookie: length, base64, MAC, time, and only
+    /// then the rest. MACs are compared in constant time. If every pair fails, you get the error of
+    /// the pair that got furthest.
     ///
     /// # Errors
     ///
-    /// Any of which [`is_decode`](SecureCookieError::is_decode) is true.
+    /// Any error for which [`is_decode`](SecureCookieError::is_decode) is true.
     ///
     /// ```
     /// use silverback::{Timestamp, gorilla::{KeyPair, SecureCookie, SecureCookieError}};
@@ -436,8 +437,8 @@ impl SecureCookie {
         self.decode_with(name, value, now, Some)
     }
 
-    /// As [`decode`](Self::decode), and reads the payload. As in Go, a pair of keys counts only if
-    /// what it opens can be read: one without a block key may be in front of the one with it.
+    /// Like [`decode`](Self::decode), and reads the payload. As in Go, a pair of keys counts only
+    /// if its payload is readable: a pair without a block key may precede one that has it.
     pub(crate) fn decode_with<P>(
         &self,
         name: &str,

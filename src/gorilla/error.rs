@@ -4,7 +4,7 @@ use std::{error, fmt};
 
 /// Why a cookie of gorilla/securecookie was refused, or could not be made.
 ///
-/// It has the texts of gorilla/securecookie, and its three classes: [`is_usage`](Self::is_usage),
+/// It has the messages of gorilla/securecookie and its three classes: [`is_usage`](Self::is_usage),
 /// [`is_decode`](Self::is_decode), [`is_internal`](Self::is_internal).
 ///
 /// ```
@@ -19,34 +19,34 @@ use std::{error, fmt};
 pub enum SecureCookieError {
     /// There is no pair of keys.
     NoKeyPairs,
-    /// The hash key is empty, as that of an environment variable which is not set.
+    /// The hash key is empty, as if its environment variable were not set.
     EmptyHashKey,
-    /// The block key has so many bytes, and AES takes 16, 24 or 32.
+    /// The block key has this many bytes, but AES takes 16, 24 or 32.
     BlockKeyLength(usize),
-    /// The cookie that would be made has so many bytes, which are too many.
+    /// The new cookie would have this many bytes, which is too many.
     TooLongToEncode(usize),
-    /// The cookie that came has so many bytes, which are too many.
+    /// The received cookie has this many bytes, which is too many.
     TooLong(usize),
-    /// It is no base64 in the alphabet for URLs, with padding (RFC 4648, section 5).
+    /// The cookie is not base64 in the URL alphabet, with padding (RFC 4648, section 5).
     InvalidBase64,
-    /// Its MAC does not fit: it was changed, or made with other keys or for another name.
+    /// The MAC is wrong: the cookie was changed, or made with other keys or for another name.
     InvalidMac,
-    /// Its time is no number.
+    /// The cookie's time is not a number.
     InvalidTimestamp,
-    /// It is younger than the least age.
+    /// The cookie is younger than [`min_age`](super::SecureCookie::min_age).
     TooNew,
-    /// It is older than the greatest age.
+    /// The cookie is older than [`max_age`](super::SecureCookie::max_age).
     Expired,
-    /// It is too short for one that is encrypted.
+    /// The cookie is too short to be encrypted.
     Undecryptable,
-    /// What is in it is not what was expected.
+    /// The payload could not be read.
     Unreadable,
     /// The operating system gave no random bytes.
     RandomFailed,
 }
 
 impl SecureCookieError {
-    /// Whether the program is wrong: its keys, or what it puts into a cookie.
+    /// Returns whether the program is at fault: its keys, or what it puts into a cookie.
     #[must_use]
     pub const fn is_usage(self) -> bool {
         matches!(
@@ -58,13 +58,13 @@ impl SecureCookieError {
         )
     }
 
-    /// Whether the cookie is wrong.
+    /// Returns whether the cookie is at fault.
     #[must_use]
     pub const fn is_decode(self) -> bool {
         !self.is_usage() && !self.is_internal()
     }
 
-    /// Whether the machine is wrong.
+    /// Returns whether the machine is at fault.
     #[must_use]
     pub const fn is_internal(self) -> bool {
         matches!(self, Self::RandomFailed)

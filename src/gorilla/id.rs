@@ -1,24 +1,24 @@
-//! The IDs of sessions in gorilla's stores, which are random bytes in base32.
+//! The IDs of sessions in gorilla's stores: random bytes in base32.
 
 use std::fmt;
 
 use super::gob::{Gob, GobError, Types, Value};
 use crate::crypto::{self, RandomError};
 
-/// The name of a session in a store of gorilla's. Who has it, has the session: where it is not
-/// signed it is the cookie itself.
+/// The ID of a session in one of gorilla's stores. It is a secret: an unsigned ID is the cookie
+/// itself.
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) struct GoId(String);
 
 const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 impl GoId {
-    /// How many bytes one is made of that is in a signed cookie.
+    /// The random bytes of an ID in a signed cookie.
     pub(crate) const SIGNED: usize = 32;
-    /// The same of one that is a cookie as it is.
+    /// The random bytes of an ID that is the cookie itself.
     pub(crate) const BARE: usize = 64;
 
-    /// `None` for anything but the digits of so many bytes.
+    /// Parses the digits of this many bytes. Returns `None` for anything else.
     pub(crate) fn parse(text: &str, bytes: usize) -> Option<Self> {
         let is_id = text.len() == digits(bytes) && text.bytes().all(|byte| DIGITS.contains(&byte));
         is_id.then(|| Self(text.to_owned()))
@@ -28,7 +28,7 @@ impl GoId {
         Ok(Self(base32(&crypto::random::<BYTES>()?)))
     }
 
-    /// As `EncodeMulti` puts an ID into a cookie.
+    /// Returns the ID as `EncodeMulti` serializes it.
     pub(crate) fn to_gob(&self) -> Result<Vec<u8>, GobError> {
         Gob::new(Types::new(), Value::string(&*self.0)).encode()
     }

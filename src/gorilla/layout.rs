@@ -1,19 +1,19 @@
-//! How gorilla's stores on servers lay out their sessions.
+//! How gorilla's server-side stores lay out their sessions.
 
 use std::time::Duration;
 
-/// How a store of gorilla's on a server lays out its sessions: what is in the cookie, and what on
-/// the server.
+/// How one of gorilla's server-side stores lays out its sessions: what is in the cookie, and what
+/// is on the server.
 ///
-/// | Store of Go's | Cookie | On the server |
+/// | Go store | Cookie | On the server |
 /// |---|---|---|
 /// | boj/redistore | a [signed](Self::signed_ids) ID | a [payload](GoData::Payload) |
 /// | rbcervilla/redisstore | a [bare](Self::bare_ids) ID | a [payload](GoData::Payload) |
 /// | antonlindstrom/pgstore | a [signed](Self::signed_ids) ID | a [text](GoData::Text) |
 /// | gorilla's `FilesystemStore` | a [signed](Self::signed_ids) ID | a [text](GoData::Text), [written in place](Self::written_in_place) |
 ///
-/// The stores of silverback have these layouts ready. You need one to write a
-/// [`GoRecords`](crate::GoRecords) of your own.
+/// silverback's stores have these layouts built in. You need one only to write your own
+/// [`GoRecords`](crate::GoRecords).
 #[derive(Clone, Copy, Debug)]
 pub struct GoLayout {
     pub(crate) ids: GoIds,
@@ -23,14 +23,14 @@ pub struct GoLayout {
     pub(crate) is_written_in_place: bool,
 }
 
-/// What of a session is on the server.
+/// What the server keeps of a session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum GoData {
     /// Text of gorilla/securecookie, as in a cookie of `CookieStore`: signed, and encrypted if
     /// there is a block key.
     Text,
-    /// A gob or JSON, as [`GoPayload`](super::GoPayload) says, and nothing around it.
+    /// A bare gob or JSON, as [`GoPayload`](super::GoPayload) says.
     Payload,
 }
 
@@ -38,12 +38,12 @@ pub enum GoData {
 pub(crate) enum GoIds {
     /// A text of gorilla/securecookie with an ID of 32 bytes.
     Signed,
-    /// An ID of 64 bytes as it is.
+    /// A bare ID of 64 bytes.
     Bare,
 }
 
 impl GoLayout {
-    /// Makes a layout whose cookies have an ID of 32 bytes, signed by gorilla/securecookie.
+    /// Makes a layout whose cookies hold an ID of 32 bytes, signed by gorilla/securecookie.
     ///
     /// ```
     /// use silverback::gorilla::{GoData, GoLayout};
@@ -55,8 +55,8 @@ impl GoLayout {
         Self::of(GoIds::Signed, data)
     }
 
-    /// Makes a layout whose cookies have an ID of 64 bytes as it is. Nobody can guess one, and
-    /// anyone can choose one: a session is opened only if the server has it.
+    /// Makes a layout whose cookies hold a bare ID of 64 bytes. Nobody can guess an ID, but anyone
+    /// can make one up, so a session opens only if the server has it.
     ///
     /// ```
     /// use silverback::gorilla::{GoData, GoLayout};
@@ -78,9 +78,9 @@ impl GoLayout {
         }
     }
 
-    /// Bounds the bytes of a [payload](GoData::Payload). The default is no bound but that of the
-    /// [gob](super::gob#limits). For a [text](GoData::Text) there is
-    /// [`SecureCookie::max_length`](super::SecureCookie::max_length).
+    /// Limits the bytes of a [payload](GoData::Payload). By default only the limit of
+    /// [gobs](super::gob#limits) applies.
+    /// [`SecureCookie::max_length`](super::SecureCookie::max_length) limits a [text](GoData::Text).
     ///
     /// ```
     /// use silverback::gorilla::{GoData, GoLayout};
@@ -93,8 +93,8 @@ impl GoLayout {
         self
     }
 
-    /// Sets how long the server keeps a session whose cookie ends with the browser, as Go's `MaxAge`
-    /// of 0 makes it. The default is [`SecureCookie::max_age`](super::SecureCookie::max_age).
+    /// Sets how long the server keeps a session whose cookie ends with the browser, which is Go's
+    /// `MaxAge` of 0. The default is [`SecureCookie::max_age`](super::SecureCookie::max_age).
     ///
     /// ```
     /// use std::time::Duration;
@@ -109,8 +109,8 @@ impl GoLayout {
         self
     }
 
-    /// Says that Go writes a record in place, so that a load may find half of it. A
-    /// [text](GoData::Text) that cannot be opened is then loaded again, for some milliseconds.
+    /// States that Go writes records in place, so a load may find half of one. A
+    /// [text](GoData::Text) that does not open is then loaded again, for a few milliseconds.
     ///
     /// ```
     /// use silverback::gorilla::{GoData, GoLayout};

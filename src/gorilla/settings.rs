@@ -1,4 +1,4 @@
-//! What a store of Go's puts into its cookies.
+//! The format of the sessions that a Go program shares.
 
 use std::{fmt, ops::Deref};
 
@@ -21,7 +21,7 @@ use super::{
 /// | [`payload`](Self::payload) | [`GoPayload::Sessions`]: gorilla's `CookieStore` |
 /// | [`flash_queue`](Self::flash_queue) | `_flash` alone, as the queue of [`Session::flash`](crate::Session::flash) |
 ///
-/// [`SecureCookie`] has keys, ages and lengths.
+/// Keys, ages and lengths are set on the [`SecureCookie`].
 ///
 /// ```
 /// use silverback::{
@@ -43,21 +43,21 @@ pub struct Gorilla {
     pub(crate) cookies: SecureCookie,
     pub(crate) payload: GoPayload,
     queues: Vec<String>,
-    /// Of a store on a server, if a layer outside keeps the sessions there.
+    /// The layout of a server-side store, if an outer layer keeps the sessions there.
     pub(super) layout: Option<GoLayout>,
 }
 
-/// What is in a cookie of Go's.
+/// The payload of a Go cookie.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum GoPayload {
-    /// A gob of `map[interface{}]interface{}`, as gorilla/sessions has it in its `CookieStore`.
+    /// A gob of `map[interface{}]interface{}`, as in the `CookieStore` of gorilla/sessions.
     #[default]
     Sessions,
-    /// A gob of `map[string]T`, as dghubble/sessions has it. A value that is no `T` is an
-    /// [`ErrorKind::SerializeFailed`](crate::ErrorKind::SerializeFailed) when it is inserted.
+    /// A gob of `map[string]T`, as in dghubble/sessions. Inserting a value that is not a `T` fails
+    /// with [`ErrorKind::SerializeFailed`](crate::ErrorKind::SerializeFailed).
     MapOf(GoType),
-    /// A JSON object, as securecookie's `JSONEncoder` has it.
+    /// A JSON object, as securecookie's `JSONEncoder` writes it.
     Json,
 }
 
@@ -95,11 +95,11 @@ impl GoType {
     }
 }
 
-/// gorilla's default queue, and ours.
+/// The names of the default queue: gorilla's, and ours.
 const FLASH: (&str, &str) = ("_flash", "");
 
 impl Gorilla {
-    /// Takes keys, ages and lengths.
+    /// Makes the format of gorilla's `CookieStore`, with these keys, ages and lengths.
     ///
     /// ```
     /// use silverback::gorilla::{Gorilla, KeyPair, SecureCookie};
@@ -118,7 +118,7 @@ impl Gorilla {
         }
     }
 
-    /// Sets what is in the cookies.
+    /// Sets the payload of the cookies.
     ///
     /// ```
     /// use silverback::gorilla::{GoPayload, GoType, Gorilla, KeyPair, SecureCookie};
@@ -135,12 +135,12 @@ impl Gorilla {
         self
     }
 
-    /// Names a queue of flash messages beside gorilla's default one: the key that the Go program
-    /// gives to `AddFlash` and `Flashes`. Here it is
+    /// Adds a queue of flash messages beside gorilla's default one. `key` is the key that the Go
+    /// program passes to `AddFlash` and `Flashes`, and the queue of
     /// [`Session::flash_in`](crate::Session::flash_in).
     ///
-    /// gorilla keeps messages among the values, and nothing tells them apart. Under a key that is
-    /// not named, a list is a value, and `flash_in` is an
+    /// gorilla keeps messages among the values, and nothing tells them apart. Under any other key,
+    /// a list is a value, and `flash_in` fails with
     /// [`ErrorKind::SerializeFailed`](crate::ErrorKind::SerializeFailed).
     ///
     /// ```
@@ -156,7 +156,7 @@ impl Gorilla {
         self
     }
 
-    /// Whether a Go program with such a map would read it.
+    /// Returns whether a Go program that expects this payload would read the gob.
     pub(crate) fn takes(&self, gob: &Gob) -> bool {
         let expected = match self.payload {
             GoPayload::MapOf(ty) => (TypeId::STRING, ty.id()),
@@ -168,7 +168,7 @@ impl Gorilla {
         }
     }
 
-    /// The queue whose messages are under a key.
+    /// Returns the queue whose messages are under a key.
     pub(crate) fn queue_of<'a>(&self, key: &'a str) -> Option<&'a str> {
         let is_named = || self.queues.iter().any(|queue| queue == key);
         match key {
@@ -177,7 +177,7 @@ impl Gorilla {
         }
     }
 
-    /// The key under which the messages of a queue are.
+    /// Returns the key that holds the messages of a queue.
     pub(crate) fn key_of<'a>(&self, queue: &'a str) -> Option<&'a str> {
         match queue {
             queue if queue == FLASH.1 => Some(FLASH.0),
@@ -196,7 +196,7 @@ impl Gorilla {
     }
 }
 
-/// A key of a Go session that is no `string`: it stands where a session takes a key.
+/// A key of a Go session that is not a `string`. Use it wherever a session takes a key.
 ///
 /// ```
 /// # use silverback::{Error, Session};
@@ -213,8 +213,8 @@ impl Gorilla {
 /// }
 /// ```
 ///
-/// A key of a type of the application can be read and replaced, and written anew if it is a
-/// `string`, a `bool` or a signed integer in Go.
+/// A key of an application's type can be read and replaced. A new one can be inserted if its type
+/// is a `string`, a `bool` or a signed integer in Go.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct GoKey(String);
 
@@ -226,7 +226,7 @@ impl GoKey {
     }
 
     /// Makes a key of the type that Go has registered under `name`: a basic type such as `uint8`,
-    /// or `main.ctxKey`. What has no JSON is as `null`.
+    /// or `main.ctxKey`. A `key` that cannot be serialized counts as `null`.
     #[must_use]
     pub fn new(name: &str, key: impl Serialize) -> Self {
         let key = serde_json::to_value(key).unwrap_or(Json::Null);
@@ -248,7 +248,7 @@ impl AsRef<str> for GoKey {
     }
 }
 
-/// Shows type and key.
+/// Shows the type and the key.
 impl fmt::Display for GoKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.trim_start_matches('\0'))

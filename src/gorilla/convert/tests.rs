@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-/// The types that the tests use, and the ids of some.
+/// The types that the tests use, and the ids of some of them.
 struct Go {
     types: Types,
     list: TypeId,
@@ -148,10 +148,10 @@ fn go_values_have_their_json() {
     );
 }
 
-/// A struct that has itself behind a pointer.
+/// The struct points to its own type.
 #[test]
-fn types_without_an_end_have_one() {
-    // The first id of any table.
+fn a_recursive_type_has_finite_json() {
+    // The first id of every table.
     let next = Types::new().slice_of(TypeId::INT);
     let mut types = Types::new();
     let fields = vec![
@@ -313,7 +313,7 @@ fn a_value_that_changes_keeps_its_type_if_it_fits() {
 }
 
 #[test]
-fn what_stays_the_same_stays_to_the_byte() {
+fn an_unchanged_value_stays_to_the_byte() {
     let mut go = go();
     let text = Value::String(vec![b'a', 0xff]).named("string");
     let nan = Value::Float(f64::NEG_INFINITY).named("float64");
@@ -332,7 +332,7 @@ fn what_stays_the_same_stays_to_the_byte() {
 }
 
 #[test]
-fn new_values_have_types_that_go_expects() {
+fn new_values_get_the_types_that_go_expects() {
     let mut go = go();
     let (list, map) = (go.list, go.any_map);
     let nested = Value::Map {
@@ -388,7 +388,7 @@ fn typed_places_take_nothing_else() {
 }
 
 #[test]
-fn every_key_has_a_text_of_its_own() {
+fn every_key_has_its_own_text() {
     let mut go = go();
     let rows = [
         (Value::string("user").named("string"), "user"),

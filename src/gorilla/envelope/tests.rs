@@ -1,4 +1,4 @@
-//! Cookies beside those that gorilla/securecookie made, and what it accepts and refuses.
+//! Cookies are made, accepted and refused as by gorilla/securecookie.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -44,7 +44,7 @@ fn text<'a>(vector: &'a Value, field: &str) -> &'a str {
 }
 
 #[test]
-fn cookies_of_go_are_opened_and_made_alike() {
+fn cookies_are_opened_and_made_as_in_go() {
     assert_eq!(vectors().len(), 12);
     for vector in vectors() {
         let (id, name, value) = (
@@ -64,7 +64,7 @@ fn cookies_of_go_are_opened_and_made_alike() {
 }
 
 #[test]
-fn every_hash_makes_cookies_of_its_own() {
+fn every_hash_makes_its_own_cookies() {
     use HashFunction::{Sha1, Sha256, Sha384, Sha512};
     let hashes = [(Sha1, 20), (Sha256, 32), (Sha384, 48), (Sha512, 64)];
     let with = |hash| SecureCookie::new([signing(1)]).unwrap().hash(hash);
@@ -94,7 +94,7 @@ fn cookies(pairs: impl IntoIterator<Item = KeyPair>) -> SecureCookie {
     SecureCookie::new(pairs).unwrap()
 }
 
-/// A cookie whose MAC fits, whatever its parts are.
+/// A cookie with a valid MAC over arbitrary parts.
 fn forged(date: &str, inner: &str) -> String {
     let message = format!("n|{date}|{inner}");
     let mac = signing(1).mac.sign(message.as_bytes());
@@ -102,7 +102,7 @@ fn forged(date: &str, inner: &str) -> String {
 }
 
 #[test]
-fn what_go_refuses_is_refused() {
+fn cookies_are_accepted_and_refused_as_in_go() {
     use SecureCookieError::{Expired, InvalidBase64, InvalidMac, InvalidTimestamp, TooLong};
     let good = forged("1700000000", "YQ==");
     let open = |value: &str| {
@@ -173,7 +173,7 @@ fn no_bit_can_be_changed() {
 }
 
 #[test]
-fn what_is_encrypted_is_longer_than_its_iv() {
+fn an_encrypted_body_is_longer_than_its_iv() {
     let cookies = cookies([encrypting(1, 2)]);
     let message = format!("1700000000|{}|", base64::encode(&[0; 16]));
     let mac = cookies.pairs[0]
@@ -228,9 +228,9 @@ fn keys_rotate() {
     assert_eq!(refused, Err(SecureCookieError::InvalidMac));
 }
 
-/// `DecodeMulti` goes on to the next pair also if what the first one opens is not readable.
+/// `DecodeMulti` also tries the next pair if the first one opens an unreadable payload.
 #[test]
-fn a_pair_counts_only_if_what_it_opens_can_be_read() {
+fn a_pair_counts_only_if_its_payload_can_be_read() {
     let value = cookies([encrypting(1, 2)])
         .encode("n", b"secret", NOW)
         .unwrap();
@@ -243,7 +243,7 @@ fn a_pair_counts_only_if_what_it_opens_can_be_read() {
 }
 
 #[test]
-fn the_error_that_got_furthest_is_told() {
+fn the_error_of_the_furthest_pair_is_returned() {
     let value = cookies([signing(1)]).encode("n", b"a", NOW).unwrap();
     for pairs in [[signing(1), signing(2)], [signing(2), signing(1)]] {
         let opened = cookies(pairs).decode("n", value.as_bytes(), later(31 * 86_400));
@@ -251,10 +251,10 @@ fn the_error_that_got_furthest_is_told() {
     }
 }
 
-/// Of the largest session that gorilla/sessions keeps, `{"v": string}`, 2,223 bytes signed and
-/// 2,207 encrypted: the gob has 38 bytes more.
+/// In its largest session `{"v": string}`, gorilla/sessions keeps a string of 2,223 bytes if the
+/// cookie is signed, and 2,207 if it is encrypted. The gob adds 38 bytes.
 #[test]
-fn the_longest_value_is_that_of_gorilla() {
+fn the_longest_value_is_as_long_as_in_gorilla() {
     for (pair, longest) in [(signing(1), 2_261), (encrypting(1, 2), 2_245)] {
         let cookies = cookies([pair]);
         let most = (0..4_000)
@@ -320,10 +320,10 @@ fn errors_have_the_classes_and_texts_of_go() {
 
 proptest! {
     #[test]
-    fn what_is_made_is_opened(name in "[a-z_|-]{1,20}", payload: Vec<u8>, encrypts: bool) {
+    fn cookies_made_here_open_here(name in "[a-z_|-]{1,20}", payload: Vec<u8>, encrypts: bool) {
         let cookies = cookies([if encrypts { encrypting(1, 2) } else { signing(1) }]);
         let cookies = cookies.max_length(None);
-        // An empty payload cannot be encrypted: gorilla refuses to read it back.
+        // gorilla refuses to read back an empty payload that is encrypted.
         prop_assume!(!encrypts || !payload.is_empty());
         let value = cookies.encode(&name, &payload, NOW).unwrap();
         prop_assert_eq!(value.len(), cookies.encoded_len(payload.len(), NOW));
@@ -338,7 +338,7 @@ proptest! {
         prop_assert!(cookies.decode("n", text.as_bytes(), NOW).is_err());
     }
 
-    /// However its text is spelled, a cookie is one.
+    /// A cookie is the same in every spelling of its base64.
     #[test]
     fn spellings_of_a_cookie_are_one_cookie(payload in proptest::collection::vec(any::<u8>(), 1..40)) {
         let cookies = cookies([signing(1)]);

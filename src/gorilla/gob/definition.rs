@@ -1,4 +1,4 @@
-//! The definitions of types, which gob writes as a struct `wireType`.
+//! Type definitions, which gob writes as a struct `wireType`.
 
 use super::{
     error::{GobError, GobErrorKind},
@@ -7,7 +7,7 @@ use super::{
     types::{Definition, Field, Marshaler, TypeId},
 };
 
-/// The fields of `wireType`, from one.
+/// The numbers of the fields of `wireType`.
 const ARRAY: usize = 1;
 const SLICE: usize = 2;
 const STRUCT: usize = 3;
@@ -38,7 +38,7 @@ pub(super) fn read(input: &mut Input<'_>) -> Result<Definition, GobError> {
     }
 }
 
-/// Reads a struct whose fields are each read by their number, from one.
+/// Reads a struct: calls `read` with the number of each field that is present, counted from one.
 fn fields<'b>(
     input: &mut Input<'b>,
     mut read: impl FnMut(&mut Input<'b>, usize) -> Result<(), GobError>,
@@ -54,7 +54,7 @@ const fn unknown(input: &Input<'_>) -> GobError {
     input.error(GobErrorKind::Definition)
 }
 
-/// `CommonType`. Its id is the one that stands before the definition.
+/// Reads a `CommonType` and returns its name. Its id repeats the one before the definition.
 fn common(input: &mut Input<'_>) -> Result<String, GobError> {
     let mut name = String::new();
     fields(input, |input, field| {
@@ -166,7 +166,7 @@ fn opaque(input: &mut Input<'_>, by: Marshaler) -> Result<Definition, GobError> 
     Ok(Definition::Opaque { name, by })
 }
 
-/// Writes a definition, with the id before it.
+/// Writes a definition, preceded by its id.
 pub(super) fn write(out: &mut Output, id: TypeId, definition: &Definition) {
     out.int(-i64::from(id.get()));
     let (which, name) = match definition {
@@ -198,12 +198,12 @@ pub(super) fn write(out: &mut Output, id: TypeId, definition: &Definition) {
         Definition::Struct { fields, .. } => write_fields(out, fields),
         Definition::Opaque { .. } => {}
     }
-    // The end of the definition, and that of `wireType`.
+    // The ends of the definition and of `wireType`.
     out.uint(0);
     out.uint(0);
 }
 
-/// Each zero field of a struct is left out, which an empty name is.
+/// Writes a `CommonType`. Gob omits zero fields, so an empty name is left out.
 fn write_common(out: &mut Output, id: TypeId, name: &str) {
     out.uint(1);
     match name {

@@ -1,10 +1,10 @@
-//! What is wrong with a gob.
+//! Why a gob cannot be read or written.
 
 use std::{error, fmt};
 
 use super::types::TypeId;
 
-/// Bytes are no gob, or a value cannot be written as one.
+/// The bytes are not a gob, or a value cannot be written as one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct GobError {
     kind: GobErrorKind,
@@ -17,7 +17,7 @@ pub struct GobError {
 pub enum GobErrorKind {
     /// The bytes end in the middle of a value, or of a message.
     Truncated,
-    /// A message that defines a type holds more than that.
+    /// A message that defines a type holds more than the definition.
     Excess,
     /// There are more bytes or more values than [the limits](super#limits) allow.
     TooLarge,
@@ -25,21 +25,21 @@ pub enum GobErrorKind {
     TooDeep,
     /// A number has more than 64 bits.
     Number,
-    /// A slice, map, text or array has more elements than there are bytes, or an array has not as
-    /// many as its type says.
+    /// A slice, map, string or array has more elements than there are bytes, or an array does not
+    /// have as many as its type says.
     Count,
     /// The name of a type or a field is not UTF-8, or a registered name is empty or longer than
     /// 1,024 bytes, which Go refuses.
     Name,
     /// The definition of a type is wrong.
     Definition,
-    /// A type is defined twice, or under an id that is Go's own.
+    /// A type is defined twice, or under an id that Go reserves.
     DuplicateType(TypeId),
-    /// A type is used and not defined.
+    /// A type is used but not defined.
     UnknownType(TypeId),
     /// A struct has a field that its type does not have.
     Field,
-    /// A value is not of the type of its place. Only writing can fail with this.
+    /// A value does not have the type that its place requires. Only writing can fail with this.
     Mismatch,
 }
 
@@ -54,7 +54,7 @@ impl GobError {
         self.kind
     }
 
-    /// Returns how many bytes had been read, or written, when it was noticed.
+    /// Returns how many bytes had been read or written when the error was found.
     #[must_use]
     pub const fn offset(&self) -> usize {
         self.offset
@@ -75,7 +75,7 @@ impl fmt::Display for GobErrorKind {
             Self::DuplicateType(id) => return write!(f, "type {} is defined twice", id.get()),
             Self::UnknownType(id) => return write!(f, "type {} is not defined", id.get()),
             Self::Field => "a struct has a field that its type does not have",
-            Self::Mismatch => "a value is not of the type of its place",
+            Self::Mismatch => "a value does not have the type that its place requires",
         };
         f.write_str(what)
     }

@@ -2,7 +2,7 @@
 
 use super::error::{GobError, GobErrorKind};
 
-/// Reads within one message at a time, as a definition inside of a value ends the message there.
+/// Reads one message at a time, since a definition inside a value ends the current message.
 pub(super) struct Input<'b> {
     bytes: &'b [u8],
     at: usize,
@@ -11,7 +11,7 @@ pub(super) struct Input<'b> {
 }
 
 impl<'b> Input<'b> {
-    /// Stands before the first message.
+    /// Starts before the first message.
     pub(super) const fn new(bytes: &'b [u8]) -> Self {
         Self {
             bytes,
@@ -24,7 +24,7 @@ impl<'b> Input<'b> {
         GobError::new(kind, self.at)
     }
 
-    /// Whether the message has been read.
+    /// Returns whether the whole message has been read.
     pub(super) const fn is_at_end(&self) -> bool {
         self.at >= self.end
     }
@@ -44,7 +44,8 @@ impl<'b> Input<'b> {
         Ok(taken)
     }
 
-    /// A byte up to 127 is the number; a larger one is the negated count of the bytes that follow.
+    /// A first byte up to 127 is the number itself. A larger one is the negated count of the bytes
+    /// that follow.
     pub(super) fn uint(&mut self) -> Result<u64, GobError> {
         let first = self.take(1)?.first().copied().unwrap_or_default();
         if first <= 0x7f {
@@ -67,18 +68,18 @@ impl<'b> Input<'b> {
         Ok(if number & 1 == 0 { half } else { !half })
     }
 
-    /// The bytes are reversed, as those of a short number end with zeros.
+    /// The bytes are reversed, because the low bytes of common floats are zeros.
     pub(super) fn float(&mut self) -> Result<f64, GobError> {
         Ok(f64::from_bits(self.uint()?.swap_bytes()))
     }
 
-    /// How many bytes of this message follow.
+    /// Reads a length in bytes, all of them in this message.
     pub(super) fn len(&mut self) -> Result<usize, GobError> {
         let left = |input: &Self| input.end - input.at;
         self.at_most(left)
     }
 
-    /// How many elements follow, each of a byte at least, in this message or in later ones.
+    /// Reads a count of elements. Each takes at least one byte, in this message or a later one.
     pub(super) fn count(&mut self) -> Result<usize, GobError> {
         let left = |input: &Self| input.bytes.len() - input.at;
         self.at_most(left)
@@ -95,14 +96,14 @@ impl<'b> Input<'b> {
         self.take(len)
     }
 
-    /// The name of a type or a field.
+    /// Reads the name of a type or a field.
     pub(super) fn name(&mut self) -> Result<&'b str, GobError> {
         let bytes = self.byte_string()?;
         std::str::from_utf8(bytes).map_err(|_| self.error(GobErrorKind::Name))
     }
 
-    /// Moves to the next field of a struct that is there. The last is followed by a zero, or by the
-    /// end of the message.
+    /// Moves to the next field of a struct that is present. Returns `false` after the last, at a
+    /// zero or at the end of the message.
     pub(super) fn next_field(&mut self, field: &mut usize) -> Result<bool, GobError> {
         if self.is_at_end() {
             return Ok(false);

@@ -1,13 +1,13 @@
-//! What is read and written at most.
+//! The limits of what is read and written.
 
-/// Bytes of a gob.
+/// The bytes of a gob.
 pub(super) const MAX_LEN: usize = 4 << 20;
 
-/// Values, those within others included. Each takes more room in memory than in the gob.
+/// The number of values, nested ones included. A value takes more room in memory than in the gob.
 pub(super) const MAX_VALUES: usize = 1 << 18;
 
-/// How deep values are within others. An interface counts as one.
+/// The depth of nested values. An interface counts as a level.
 pub(super) const MAX_DEPTH: usize = 100;
 
-/// Bytes of a registered name, as in Go.
+/// The bytes of a registered name, as in Go.
 pub(super) const MAX_NAME: usize = 1024;

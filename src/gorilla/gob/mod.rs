@@ -1,7 +1,7 @@
-//! Go's gob format: what gorilla/sessions puts into a session.
+//! Go's gob format, in which gorilla/sessions serializes a session.
 //!
-//! A [`Gob`] is a [`Value`] and the [`Types`] that it uses. Every kind of Go value is kept: an
-//! `int64` stays one, and a struct whose Go source is not at hand is written back as it was read.
+//! A [`Gob`] is a [`Value`] and the [`Types`] that it uses. Every kind of Go value is preserved: an
+//! `int64` stays one, and a struct is written back as it was read, without its Go source.
 //!
 //! ```
 //! use silverback::gorilla::gob::{Gob, Value};
@@ -20,19 +20,18 @@
 //! # Ok::<_, silverback::gorilla::gob::GobError>(())
 //! ```
 //!
-//! # What Go wants
+//! # What Go requires
 //!
 //! - Go finds the type of a value in an interface by its registered name. `gob` registers the basic
-//!   types and their slices, gorilla/sessions registers `[]interface {}`; an application has to
+//!   types and their slices, gorilla/sessions registers `[]interface {}`, and the application must
 //!   register all others, such as `map[string]interface {}`, by `gob.Register`.
-//! - The name and the type have to agree: `int8` is the name of a [`Value::Int`] that
-//!   [fits](Value::fits).
+//! - The name must match the value: `int8` names a [`Value::Int`] that [fits](Value::fits).
 //!
 //! # Limits
 //!
-//! A gob has at most 4 MiB and 262,144 values, which are nested at most 100 deep; an interface counts
-//! as one. Reading takes no more memory than some hundred times the bytes, whatever these are.
-//! What follows the first value is ignored, as Go does.
+//! A gob has at most 4 MiB and 262,144 values, nested at most 100 deep; an interface counts as a
+//! level. Reading takes at most about a hundred times as much memory as the gob has bytes, even if
+//! the bytes are hostile. Everything after the first value is ignored, as in Go.
 
 mod definition;
 mod error;
@@ -59,14 +58,14 @@ pub use self::{
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Gob {
-    /// The types that the value uses. More of them do no harm: they are not written.
+    /// The types that the value uses. Unused types are not written.
     pub types: Types,
     /// The value.
     pub value: Value,
 }
 
 impl Gob {
-    /// Puts a value and its types together.
+    /// Combines a value with its types.
     ///
     /// ```
     /// use silverback::gorilla::gob::{Gob, Types, Value};
@@ -80,7 +79,7 @@ impl Gob {
         Self { types, value }
     }
 
-    /// Makes an empty `map[interface {}]interface {}`, as gorilla's sessions have it.
+    /// Makes an empty `map[interface {}]interface {}`, the type of gorilla's sessions.
     ///
     /// ```
     /// use silverback::gorilla::gob::{Gob, Value};
@@ -102,7 +101,7 @@ impl Gob {
     ///
     /// # Errors
     ///
-    /// Fails if the bytes are no gob, or more than [the limits](self#limits) allow.
+    /// Fails if the bytes are not a gob, or exceed [the limits](self#limits).
     ///
     /// ```
     /// use silverback::gorilla::gob::{Gob, GobErrorKind};
@@ -120,8 +119,8 @@ impl Gob {
     ///
     /// # Errors
     ///
-    /// Fails if a value is not of the type of its place, if a name is one that Go refuses, or if
-    /// values are nested more deeply than [the limits](self#limits) allow.
+    /// Fails if a value does not have the type that its place requires, if Go would refuse a name,
+    /// or if values are nested more deeply than [the limits](self#limits) allow.
     ///
     /// ```
     /// use silverback::gorilla::gob::{Gob, GobErrorKind, Types, Value};
@@ -133,7 +132,7 @@ impl Gob {
         writer::write(&self.types, &self.value)
     }
 
-    /// Returns the entries of a map, and none of anything else.
+    /// Returns the entries of a map. Anything else has none.
     ///
     /// ```
     /// use silverback::gorilla::gob::Gob;
@@ -148,7 +147,7 @@ impl Gob {
         }
     }
 
-    /// Returns what a map has under a text.
+    /// Returns a map's value under a string key.
     ///
     /// ```
     /// use silverback::gorilla::gob::Gob;
@@ -162,8 +161,8 @@ impl Gob {
         entry.map(|(_, value)| value)
     }
 
-    /// Puts a value under a text in a map: in the place of the value that is there, or at the end.
-    /// Anything but a map is left alone.
+    /// Puts a value into a map under a string key. It replaces an existing value, or goes to the
+    /// end. If this is not a map, nothing happens.
     ///
     /// ```
     /// use silverback::gorilla::gob::{Gob, Value};
@@ -190,7 +189,7 @@ impl Gob {
         entries.push((name, value));
     }
 
-    /// Removes what a map has under a text.
+    /// Removes a map's value under a string key.
     ///
     /// ```
     /// use silverback::gorilla::gob::{Gob, Value};

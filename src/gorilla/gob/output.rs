@@ -1,4 +1,4 @@
-//! The bytes of a gob that is written.
+//! The bytes of a gob that is being written.
 
 use super::error::{GobError, GobErrorKind};
 

@@ -25,7 +25,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Types, Value), GobError> {
     Ok((reader.types, value))
 }
 
-/// Where a value is with whose type definitions may come.
+/// The place of a value whose type may be preceded by definitions.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Place {
     Top,
@@ -35,8 +35,9 @@ enum Place {
 struct Reader<'b> {
     input: Input<'b>,
     types: Types,
-    /// How many have been read, and how deep within others this one is.
+    /// The number of values read so far.
     values: usize,
+    /// The nesting of the current value.
     depth: usize,
 }
 
@@ -47,8 +48,8 @@ impl Reader<'_> {
 
     /// Reads definitions up to the type of a value.
     ///
-    /// Each definition ends its message. In an interface it may also be the message within another
-    /// whose length Go calls the length of a value: that is passed over.
+    /// At the top, each definition ends its message. In an interface the message may go on with a
+    /// length that Go counts as that of the value: it is skipped.
     fn type_sequence(&mut self, place: Place) -> Result<TypeId, GobError> {
         loop {
             if self.input.is_at_end() {
@@ -76,8 +77,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads a value that is in nothing but an interface. One that is no struct is like a field
-    /// there, but without a number.
+    /// Reads a value at the top or directly in an interface. Gob writes one that is not a struct
+    /// like a field whose number is zero.
     fn single(&mut self, ty: TypeId) -> Result<Value, GobError> {
         let is_struct = matches!(self.types.get(ty), Some(Definition::Struct { .. }));
         if !is_struct && self.input.uint()? != 0 {
@@ -127,8 +128,8 @@ impl Reader<'_> {
             return Err(self.error(GobErrorKind::Name));
         }
         let ty = self.type_sequence(Place::Interface)?;
-        // The length, for a reader that passes over the value. If types are defined within, it is
-        // that of the part before them.
+        // The length, for readers that skip the value. If the value defines types, it covers only
+        // the part before them.
         self.input.uint()?;
         let value = Box::new(self.single(ty)?);
         Ok(Value::Named { name, value })
@@ -166,8 +167,8 @@ impl Reader<'_> {
         })
     }
 
-    /// Reads an element. A struct without fields that are not zero may have no bytes at the end of
-    /// a message, so a few bytes could ask for any number of them.
+    /// Reads an element. At the end of a message, a struct of zeros may have no bytes, so a few
+    /// bytes could ask for any number of elements: an element without bytes is refused.
     fn element(&mut self, ty: TypeId) -> Result<Value, GobError> {
         match self.input.is_at_end() {
             true => Err(self.error(GobErrorKind::Truncated)),
@@ -175,7 +176,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Makes no room for the count ahead of the elements, which need not be there.
+    /// Reserves no room for `count` elements, since they need not exist.
     fn items(&mut self, elem: TypeId, count: usize) -> Result<Vec<Value>, GobError> {
         let mut items = Vec::new();
         for _ in 0..count {

@@ -11,19 +11,19 @@ use crate::{
 
 use super::types::{Definition, Marshaler, TypeId, Types};
 
-/// From the start of the year 1 to that of 1970. Go counts from the former.
+/// The seconds from the start of the year 1, Go's epoch, to that of 1970.
 const TO_UNIX: i64 = 62_135_596_800;
 
-/// The second version has a byte for the seconds of the time zone.
+/// The versions of the format. The second has a byte for the seconds of the time zone.
 const MINUTES: u8 = 1;
 const SECONDS: u8 = 2;
 
-/// What Go has instead of minutes for `time.UTC`.
+/// Go's value for `time.UTC`, in place of the zone's minutes.
 const UTC: i16 = -1;
 
-/// A time of Go's `time.Time`, with its zone.
+/// Go's `time.Time`: a time with its zone.
 ///
-/// As text it is RFC 3339 with a fraction, as Go writes it in JSON.
+/// Its text is RFC 3339 with a fraction, as in Go's JSON.
 ///
 /// ```
 /// use silverback::gorilla::gob::Time;
@@ -36,7 +36,7 @@ const UTC: i16 = -1;
 pub struct Time {
     unix: i64,
     nanos: u32,
-    /// Seconds east of UTC; none is `time.UTC` itself.
+    /// Seconds east of UTC. `None` is `time.UTC` itself.
     zone: Option<i32>,
 }
 
@@ -44,7 +44,7 @@ impl Time {
     /// The name under which `gob.Register(time.Time{})` registers the type.
     pub const NAME: &'static str = "time.Time";
 
-    /// Reads what `time.Time` has written. `None` if it is something else.
+    /// Reads the bytes that `time.Time` writes. Returns `None` for anything else.
     ///
     /// ```
     /// use silverback::gorilla::gob::Time;
@@ -129,8 +129,8 @@ impl From<Timestamp> for Time {
     }
 }
 
-/// What RFC 3339 cannot write, such as a year of five digits or a zone with seconds, is written as
-/// seconds since 1970.
+/// A time that RFC 3339 cannot express, such as a year of five digits or a zone with seconds, is
+/// written as seconds since 1970.
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.to_rfc3339() {

@@ -1,11 +1,11 @@
-//! The types of a gob: Go's own, and those that the gob defines.
+//! The types of a gob: Go's basic types, and those that the gob defines.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Names a type within a gob.
+/// Identifies a type within a gob.
 ///
 /// The ids of Go's basic types are constants. All others differ from program to program: a gob
-/// defines each that it uses, and [`Types`] knows what it means there.
+/// defines those that it uses, and its [`Types`] hold the definitions.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TypeId(i32);
 
@@ -34,7 +34,7 @@ impl TypeId {
         Self(id)
     }
 
-    /// Returns the id as the gob has it.
+    /// Returns the number that the gob uses.
     #[must_use]
     pub const fn get(self) -> i32 {
         self.0
@@ -45,7 +45,7 @@ impl TypeId {
     }
 }
 
-/// What a gob says about a type.
+/// A gob's definition of a type.
 ///
 /// The names of slices, arrays and maps are empty, unless Go's source names the type.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -57,7 +57,7 @@ pub enum Definition {
         name: String,
         /// The type of its elements.
         elem: TypeId,
-        /// How many it has.
+        /// The number of its elements.
         len: usize,
     },
     /// A slice of anything but bytes.
@@ -87,7 +87,7 @@ pub enum Definition {
     Opaque {
         /// What Go's source calls it, without the package.
         name: String,
-        /// By which of Go's interfaces.
+        /// The Go interface that writes them.
         by: Marshaler,
     },
 }
@@ -136,13 +136,13 @@ pub enum Marshaler {
 pub struct Types(BTreeMap<TypeId, Arc<Definition>>);
 
 impl Types {
-    /// Makes a table without types.
+    /// Makes an empty table.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Returns what `id` means. Go's basic types have no definition.
+    /// Returns the definition of a type. Go's basic types have none.
     #[must_use]
     pub fn get(&self, id: TypeId) -> Option<&Definition> {
         self.0.get(&id).map(|definition| &**definition)
@@ -152,7 +152,7 @@ impl Types {
         self.0.get(&id).cloned()
     }
 
-    /// Returns the id of a type with this definition, and defines it if there is none.
+    /// Returns the id of the type with this definition, and defines the type if it is new.
     ///
     /// ```
     /// use silverback::gorilla::gob::{Definition, Field, TypeId, Types};
@@ -188,7 +188,7 @@ impl Types {
         self.define(Definition::Map { name, key, elem })
     }
 
-    /// Enters what a gob defines. `false` if the id is not free.
+    /// Adds a gob's definition of a type. Returns `false` if the id is not free.
     pub(super) fn enter(&mut self, id: TypeId, definition: Definition) -> bool {
         let is_free = id >= TypeId::FIRST && !self.0.contains_key(&id);
         if is_free {
@@ -199,7 +199,7 @@ impl Types {
 }
 
 impl Definition {
-    /// Returns the types that this one is made of.
+    /// Returns the types of which this one consists.
     pub(super) fn parts(&self) -> Vec<TypeId> {
         match self {
             Self::Array { elem, .. } | Self::Slice { elem, .. } => vec![*elem],

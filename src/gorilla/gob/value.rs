@@ -4,10 +4,10 @@ use super::types::TypeId;
 
 /// A Go value, as gob writes it.
 ///
-/// Gob writes all of Go's signed integers alike, and so it does with unsigned ones, floats and
-/// complex numbers. Which one it was, the registered name says if the value is in an interface, as
-/// everything in a session is: `int8` there is [`Named`](Self::Named) with the name `int8` and an
-/// [`Int`](Self::Int). Pointers are written as what they point to.
+/// Gob writes all sizes of signed integers alike, and likewise those of unsigned integers, floats
+/// and complex numbers. A value in an interface, as all values of a session are, carries the
+/// registered name of its exact type: an `int8` is an [`Int`](Self::Int) in a
+/// [`Named`](Self::Named) `int8`. A pointer is written as the value that it points to.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
@@ -21,7 +21,7 @@ pub enum Value {
     Float(f64),
     /// A complex number of any size: its real and its imaginary part.
     Complex(f64, f64),
-    /// A `string`, which need not be UTF-8 in Go.
+    /// A `string`. In Go it need not be UTF-8.
     String(Vec<u8>),
     /// A `[]byte`.
     Bytes(Vec<u8>),
@@ -29,7 +29,7 @@ pub enum Value {
     Nil,
     /// An interface that holds a value.
     Named {
-        /// The name under which Go has registered the value's type, as `int64`,
+        /// The name under which Go has registered the value's type, such as `int64`,
         /// `[]interface {}` or `main.Person`.
         name: String,
         /// The value.
@@ -42,7 +42,7 @@ pub enum Value {
         /// The elements.
         items: Vec<Self>,
     },
-    /// A map. Go writes it in a random order; here it keeps its order.
+    /// A map. Go writes maps in random order; here a map keeps its order.
     Map {
         /// The type of the map.
         ty: TypeId,
@@ -53,15 +53,15 @@ pub enum Value {
     Struct {
         /// The type of the struct.
         ty: TypeId,
-        /// The fields that are not zero, in order: their index in
-        /// [`Definition::Struct`](super::Definition::Struct), and their value.
+        /// The nonzero fields, in order: the index in
+        /// [`Definition::Struct`](super::Definition::Struct), and the value.
         fields: Vec<(usize, Self)>,
     },
-    /// A value that Go has written by a method of its own, as `time.Time`.
+    /// A value whose type writes its own bytes, such as `time.Time`.
     Opaque {
         /// The type of the value.
         ty: TypeId,
-        /// What the method wrote.
+        /// The bytes.
         bytes: Vec<u8>,
     },
 }
@@ -79,7 +79,7 @@ impl Value {
         Self::String(text.into().into_bytes())
     }
 
-    /// Puts the value into an interface, under the name by which Go has registered its type.
+    /// Puts the value into an interface, under the name that Go has registered for its type.
     ///
     /// ```
     /// use silverback::gorilla::gob::Value;
@@ -94,8 +94,8 @@ impl Value {
         Self::Named { name, value }
     }
 
-    /// Returns the text of a `string`, in an interface or not. `None` for anything else, and for a
-    /// text that is not UTF-8.
+    /// Returns the text of a `string`, in an interface or not. Returns `None` for anything else,
+    /// and for a `string` that is not UTF-8.
     ///
     /// ```
     /// use silverback::gorilla::gob::Value;
@@ -111,7 +111,7 @@ impl Value {
         }
     }
 
-    /// Returns the registered name, if this is an interface that holds something.
+    /// Returns the registered name of the value in an interface.
     ///
     /// ```
     /// use silverback::gorilla::gob::Value;
@@ -127,7 +127,7 @@ impl Value {
         }
     }
 
-    /// Returns what the interface holds, or the value itself if it is in none.
+    /// Returns the value in an interface, or the value itself if it is not in one.
     ///
     /// ```
     /// use silverback::gorilla::gob::Value;
@@ -169,10 +169,10 @@ impl Value {
         }
     }
 
-    /// Says whether Go's type of this name holds the number: Go refuses 300 for an `int8`.
+    /// Returns whether Go's type of this name can hold the value: Go refuses 300 for an `int8`.
     ///
-    /// Go's `int`, `uint` and `uintptr` count as 64 bits wide. A name that is none of Go's basic
-    /// types is a type of the application, which may be of any size.
+    /// Go's `int`, `uint` and `uintptr` count as 64 bits wide. Any other name is a type of the
+    /// application, which may have any size.
     ///
     /// ```
     /// use silverback::gorilla::gob::Value;
@@ -199,12 +199,12 @@ impl Value {
     }
 }
 
-/// Go compares the size alone: digits that a `float32` has not are lost.
+/// Like Go, compares only the magnitude: excess digits are lost.
 fn fits_float32(number: f64) -> bool {
     !number.is_finite() || number.abs() <= f64::from(f32::MAX)
 }
 
-/// How gob writes Go's basic types.
+/// Returns the gob type of a basic Go type.
 fn basic(name: &str) -> Option<TypeId> {
     Some(match name {
         "bool" => TypeId::BOOL,

@@ -11,7 +11,7 @@ use super::{
     value::Value,
 };
 
-/// Writes the types that the value needs, each in a message of its own, then the value.
+/// Writes the types that the value needs, each in its own message, then the value.
 pub(super) fn write(types: &Types, value: &Value) -> Result<Vec<u8>, GobError> {
     let mut writer = Writer {
         types,
@@ -33,7 +33,7 @@ pub(super) fn write(types: &Types, value: &Value) -> Result<Vec<u8>, GobError> {
     Ok(bytes)
 }
 
-/// The types that are used, and those that these are made of.
+/// Adds the types of which the used ones consist, at any depth.
 fn closure(types: &Types, mut used: BTreeSet<TypeId>) -> BTreeSet<TypeId> {
     let mut open: Vec<_> = used.iter().copied().collect();
     while let Some(id) = open.pop() {
@@ -178,7 +178,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Each field's number is written as the distance from the one before it.
+    /// Writes each field's number as the distance from the previous one.
     fn fields(&mut self, all: &[Field], fields: &[(usize, Value)]) -> Result<(), GobError> {
         let mut last = 0;
         for (index, value) in fields {

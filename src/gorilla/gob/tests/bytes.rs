@@ -1,8 +1,9 @@
-//! Numbers and texts, as the documentation of Go's package gives them or Go writes them.
+//! Numbers and strings, as in the documentation of Go's package or as Go writes them.
 
 use super::{super::*, from_hex, to_hex};
 
-/// Without the length of the message, the type, and the zero before a value that is no struct.
+/// Returns the bytes after the message's length, the type, and the zero before a value that is not
+/// a struct.
 fn written(value: &Value) -> String {
     let bytes = Gob::new(Types::new(), value.clone()).encode().unwrap();
     assert_eq!(Gob::decode(&bytes).unwrap().value, *value);
@@ -54,7 +55,7 @@ fn floats() {
 }
 
 #[test]
-fn bits_of_no_number_are_kept() {
+fn the_bits_of_a_nan_are_kept() {
     let bytes = Gob::new(
         Types::new(),
         Value::Float(f64::from_bits(0x7ff8_0000_0000_0123)),
@@ -66,7 +67,7 @@ fn bits_of_no_number_are_kept() {
 }
 
 #[test]
-fn texts_and_bytes() {
+fn strings_and_bytes() {
     assert_eq!(written(&Value::string("")), "00");
     assert_eq!(written(&Value::String(vec![0xff, 0])), "02ff00");
     assert_eq!(written(&Value::Bytes(vec![0, 1])), "020001");
@@ -74,15 +75,15 @@ fn texts_and_bytes() {
     assert_eq!(written(&Value::Nil), "00");
 }
 
-/// Go does not ask for the shortest spelling.
+/// Go does not require the shortest encoding.
 #[test]
-fn numbers_with_zeros_in_front_are_read() {
+fn numbers_with_leading_zeros_are_read() {
     let gob = Gob::decode(&from_hex("ff06 06 00 fd000007")).unwrap();
     assert_eq!(gob.value, Value::Uint(7));
 }
 
 #[test]
-fn a_struct_keeps_the_fields_that_are_there() {
+fn a_struct_keeps_the_fields_that_are_present() {
     let mut types = Types::new();
     let names = ["A", "B", "C"];
     let fields = names.map(|name| Field::new(name, TypeId::INT)).to_vec();
@@ -118,7 +119,7 @@ fn an_array_has_the_length_of_its_type() {
 }
 
 #[test]
-fn what_is_not_of_its_type_is_not_written() {
+fn a_value_of_another_type_is_not_written() {
     let refused = |types: &Types, value| {
         let error = Gob::new(types.clone(), value).encode().unwrap_err();
         error.kind()

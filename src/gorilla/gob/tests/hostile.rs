@@ -1,4 +1,4 @@
-//! Bytes that are no gob.
+//! Bytes that are not a gob.
 
 use super::{super::*, from_hex, to_hex, vectors::gobs};
 
@@ -8,7 +8,7 @@ fn refused(hex: &str) -> (GobErrorKind, usize) {
 }
 
 #[test]
-fn what_is_no_gob_is_refused() {
+fn other_bytes_are_refused() {
     let unknown = |id| GobErrorKind::UnknownType(TypeId::new(id));
     for (hex, kind, offset) in [
         ("", GobErrorKind::Truncated, 0),
@@ -19,12 +19,13 @@ fn what_is_no_gob_is_refused() {
         ("03 06 00 80", GobErrorKind::Number, 4),
         ("0b 06 00 f7 010203040506070809", GobErrorKind::Number, 4),
         ("f7010203040506070809", GobErrorKind::Number, 1),
-        // Not the zero before a value that is no struct.
+        // Another number in place of the zero before a value that is not a struct.
         ("03 0c 01 00", GobErrorKind::Field, 3),
         ("04 ff80 00 00", unknown(64), 4),
         ("02 12 00", unknown(9), 3),
         ("02 00 00", unknown(0), 3),
-        // Types: none, an unknown kind, two at once, bytes behind, a basic one, one of nothing.
+        // Definitions: none, of an unknown kind, two at once, with bytes after it, of a basic type,
+        // without an element type.
         ("03 7f 00 00", GobErrorKind::Definition, 3),
         ("03 7f 08 00", GobErrorKind::Definition, 3),
         ("0c 7f 020102ff80000110000100", GobErrorKind::Definition, 12),
@@ -35,7 +36,7 @@ fn what_is_no_gob_is_refused() {
             11,
         ),
         ("09 7f 020102ff80000000", GobErrorKind::Definition, 9),
-        // A name that is not UTF-8, and one that Go finds too long.
+        // A name that is not UTF-8.
         ("04 10 00 01 ff", GobErrorKind::Name, 5),
     ] {
         assert_eq!(refused(hex), (kind, offset), "{hex}");
@@ -45,11 +46,12 @@ fn what_is_no_gob_is_refused() {
         refused(&format!("{slice} {slice}")).0,
         GobErrorKind::DuplicateType(TypeId::new(64))
     );
+    // A name that is too long for Go.
     let long = format!("fe040a 10 00 fe0401 {} 0402 0000", "61".repeat(0x401));
     assert_eq!(refused(&long).0, GobErrorKind::Name);
 }
 
-/// `[]T` of a struct without fields, at the end of a message, where each has no bytes.
+/// A `[]T` of a struct without fields at the end of a message, where its elements have no bytes.
 #[test]
 fn elements_without_bytes_are_refused() {
     let types = "0c 7f 020102ff8000 01 ff82 0000 0d ff81 030101 0154 01 ff82 000000";
@@ -59,7 +61,7 @@ fn elements_without_bytes_are_refused() {
     Gob::decode(&from_hex(&format!("{types} 06 ff80 00 02 00 00"))).unwrap();
 }
 
-/// Nested interfaces: `[]interface{}` in `[]interface{}`, each with one element.
+/// Nested interfaces: an `[]interface{}` in an `[]interface{}`, each with one element.
 fn nested(depth: usize) -> Gob {
     let mut types = Types::new();
     let ty = types.slice_of(TypeId::INTERFACE);
@@ -107,15 +109,15 @@ fn values_and_bytes_are_bounded() {
     assert_eq!(error.kind(), GobErrorKind::TooLarge);
 }
 
-/// As Go does, and so both read the same sessions.
+/// Go ignores it too, so both read the same sessions.
 #[test]
-fn what_follows_the_value_is_ignored() {
+fn everything_after_the_value_is_ignored() {
     let gob = Gob::decode(&from_hex("05 0c 00 01 61 07 03 06 00 01")).unwrap();
     assert_eq!(gob.value, Value::string("a"));
 }
 
 #[test]
-fn a_gob_that_is_cut_off_is_refused() {
+fn a_truncated_gob_is_refused() {
     for bytes in gobs() {
         for len in 0..bytes.len() {
             assert!(
@@ -127,7 +129,7 @@ fn a_gob_that_is_cut_off_is_refused() {
     }
 }
 
-/// Whatever is read can be written, and reads the same then.
+/// A changed gob that can be read can also be written, and then reads the same.
 #[test]
 fn changed_bytes_are_read_or_refused() {
     let rounds = match std::env::var_os("SILVERBACK_SOAK") {

@@ -1,4 +1,4 @@
-//! A session of each kind of value, as Go 1.19 writes it, beside what it has to be.
+//! A session with each kind of value, as Go 1.19 writes it, beside the expected value.
 
 use serde_json::Value as Json;
 
@@ -6,7 +6,7 @@ use super::{super::*, from_hex, to_hex};
 
 const VECTORS: &str = include_str!("../../../../tests/vectors/gob_go1.19.json");
 
-/// The types of Go, and what is in an interface of them. Those of structs are below.
+/// Go's types, and the expected value in an interface. The tests of structs are below.
 fn expected(types: &mut Types) -> Vec<(&'static str, Value)> {
     let mut slice = |name, elem, items| {
         let ty = types.slice_of(elem);
@@ -70,7 +70,7 @@ fn vectors() -> Vec<(String, Gob)> {
     vectors.collect()
 }
 
-/// The same value with the ids of a table.
+/// Replaces the ids of one table by those of another.
 fn translated(value: &Value, from: &Types, to: &mut Types) -> Value {
     match value {
         Value::List { ty, items } => {
@@ -105,7 +105,7 @@ fn of_type(ty: &str) -> (Gob, Value) {
 }
 
 #[test]
-fn fields_of_a_struct_have_names_and_zeros_are_left_out() {
+fn fields_have_names_and_zeros_are_left_out() {
     let (gob, person) = of_type("main.Person");
     let Value::Struct { ty, fields } = person else {
         panic!("{person:?}");
@@ -134,7 +134,7 @@ fn fields_of_a_struct_have_names_and_zeros_are_left_out() {
 }
 
 #[test]
-fn types_that_contain_themselves_are_read() {
+fn recursive_types_are_read() {
     let (gob, node) = of_type("main.Node");
     let Value::Struct { ty, fields } = node else {
         panic!("{node:?}");
@@ -160,7 +160,7 @@ fn times_of_go_are_read() {
 }
 
 #[test]
-fn types_with_methods_of_their_own_are_opaque() {
+fn types_that_write_their_own_bytes_are_opaque() {
     for (ty, marshaler, written) in [
         ("main.Celsius", Marshaler::Gob, &b"21.5"[..]),
         ("main.Point", Marshaler::Binary, &[1, 2]),

@@ -1,10 +1,10 @@
-//! Any value, written and read.
+//! Random values, written and read back.
 
 use proptest::prelude::*;
 
 use super::super::*;
 
-/// Makes types and values of a seed.
+/// Makes types and values from a seed.
 struct Maker {
     seed: u64,
     types: Types,
@@ -122,7 +122,7 @@ impl Maker {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(seed: u64) {
+    fn a_written_gob_is_read(seed: u64) {
         let types = Types::new();
         let mut maker = Maker { seed, types };
         let ty = maker.ty(4);

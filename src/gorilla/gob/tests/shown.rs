@@ -1,4 +1,4 @@
-//! A value as the vectors describe it: `{"t": type, "v": value}`, with the keys of a map in order.
+//! A value as the vectors describe it: `{"t": type, "v": value}`, with the keys of a map sorted.
 
 use serde_json::{Value as Json, json};
 

@@ -5,7 +5,7 @@ use super::{super::*, from_hex, to_hex};
 #[test]
 fn times_are_read_and_written() {
     for (hex, text) in [
-        // `time.UTC`, and a zone of no minutes.
+        // `time.UTC`, and a zone of zero minutes.
         ("010000000edd7270f02f072f40ffff", "2024-02-29T12:34:56.789Z"),
         ("010000000edd7270f0000000000000", "2024-02-29T12:34:56Z"),
         (
@@ -38,13 +38,13 @@ fn zones_with_seconds_are_kept() {
 }
 
 #[test]
-fn other_bytes_are_no_time() {
+fn other_bytes_are_not_a_time() {
     for hex in [
         "",
         "010000000edd7270f02f072f40ff",
         "010000000edd7270f02f072f40ffff00",
         "030000000edd7270f02f072f40ffff",
-        // A second of nanoseconds, and a time before what 64 bits hold.
+        // A full second of nanoseconds, and a time that 64 bits cannot hold.
         "010000000edd7270f03b9aca00ffff",
         "01800000000000000000000000ffff",
     ] {

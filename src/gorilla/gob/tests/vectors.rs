@@ -1,4 +1,4 @@
-//! What Go has written.
+//! Gobs that Go has written.
 
 use serde_json::Value as Json;
 
@@ -34,7 +34,7 @@ fn vectors_are_read() {
 }
 
 #[test]
-fn what_is_read_is_written_again() {
+fn vectors_survive_a_round_trip() {
     for bytes in gobs() {
         let gob = Gob::decode(&bytes).unwrap();
         let written = gob.encode().unwrap();
@@ -42,7 +42,7 @@ fn what_is_read_is_written_again() {
     }
 }
 
-/// Go defines the types of values in interfaces within these, and we ahead of them.
+/// Go defines the types of values in interfaces inside these. The writer defines them in front.
 #[test]
 fn a_gob_of_one_type_is_written_as_go_writes_it() {
     let all = gobs();
@@ -69,7 +69,7 @@ fn types_come_ahead_of_the_value() {
 }
 
 #[test]
-fn types_that_nothing_uses_are_not_written() {
+fn unused_types_are_not_written() {
     let mut gob = Gob::session();
     let ty = gob.types.slice_of(TypeId::INTERFACE);
     let empty = gob.encode().unwrap();
