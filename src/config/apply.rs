@@ -28,7 +28,7 @@ impl SessionConfig {
     #[must_use]
     pub fn settings(mut self, settings: SessionSettings) -> Self {
         self = self.attributes(|cookie| settings.attributes(cookie));
-        // Taken apart, so that no field is forgotten.
+        // Destructured, so that no field is forgotten.
         let SessionSettings {
             cookie_name,
             path: _,
@@ -71,7 +71,7 @@ impl SessionConfig {
         self
     }
 
-    /// Sets what only cookies have, or notes that there are none.
+    /// Sets what only sessions in cookies have, or notes the setting as one without effect.
     fn set_of_cookies(&mut self, up_to: Option<usize>, clock_skew: Option<Duration>) {
         if let Some(cookies) = self.backend.cookies_mut() {
             cookies.up_to = up_to.or(cookies.up_to);

@@ -1,4 +1,4 @@
-//! From the settings that were asked for to those that requests use.
+//! Turns the configuration into the settings that requests use.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use crate::{
     store::{DynStore, Reserve, Store as _},
 };
 
-/// How long a visitor can be remembered, unless other settings last longer or say otherwise.
+/// The default bound of `persist_for`, unless other settings last longer.
 const PERSIST_UP_TO: Duration = Duration::from_secs(30 * 86_400);
 
-/// How long a request waits for stores unless the settings say otherwise.
+/// How long a request waits for stores by default.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Clocks that differ by more are wrong, and each second of it lets sessions live longer.
+/// Clocks that differ by more are broken, and each second of skew lets sessions live longer.
 const MAX_SKEW: Duration = Duration::from_secs(3_600);
 
 impl SessionConfig {
-    /// Checks everything that does not depend on a request, and prepares what can be prepared.
+    /// Checks and prepares everything that does not depend on a request.
     pub(crate) fn build(&self) -> Result<Settings, ConfigError> {
         let cookie_name = self.check_names()?;
         let absolute = self.check_times()?;
@@ -141,7 +141,7 @@ impl SessionConfig {
         if skew.is_some_and(|skew| skew > MAX_SKEW) {
             return Err(ConfigError::ClockSkewTooLong);
         }
-        // A browser keeps no cookie for longer, however often it is sent again.
+        // With `max_age`, a session may last as long as a browser keeps a cookie.
         let longest = self.max_age.map(|_| wire::MAX_AGE);
         let absolute = self.absolute.or(longest);
         let absolute = absolute.unwrap_or(Timeouts::DEFAULT.absolute);
@@ -160,7 +160,7 @@ impl SessionConfig {
         }
     }
 
-    /// Refuses settings that would have no effect: anyone who asks for them relies on them.
+    /// Refuses settings that would have no effect, since whoever sets them relies on them.
     #[rustfmt::skip]
     fn check_effects(&self) -> Result<(), ConfigError> {
         const IN_COOKIE: &str = "a session that is always in its cookie";
@@ -194,7 +194,7 @@ impl SessionConfig {
         }
     }
 
-    /// Refuses what the cookies of a session that is shared with Go cannot do.
+    /// Refuses settings that the cookies of a session shared with Go cannot carry.
     #[rustfmt::skip]
     fn check_shared(&self) -> Result<(), ConfigError> {
         let Some(go) = &self.go else {
@@ -224,7 +224,7 @@ impl SessionConfig {
         }
     }
 
-    /// Whether this store is not to be relied on for what has ended.
+    /// Returns whether this store cannot be relied on to remember ended sessions.
     fn forgets(&self, store: &DynStore) -> bool {
         store.limits().may_forget && !self.allows_forgetting
     }
@@ -242,7 +242,7 @@ impl SessionConfig {
         Codec::new(self.keys.clone(), mode, purpose, name, &self.audience)
     }
 
-    /// The session as it is with the other names of its cookie.
+    /// Builds the settings of the session under each former name of its cookie.
     fn build_former(&self) -> Result<Box<[Settings]>, ConfigError> {
         let former = |(name, attributes): &(String, CookieAttributes)| {
             let config = Self {
@@ -266,7 +266,7 @@ impl SessionConfig {
         })
     }
 
-    /// `memory` is how long the longest of a subject's sessions can live.
+    /// `memory` is the longest that any of a subject's sessions can live.
     fn build_rosters(&self, memory: Duration) -> Option<Rosters> {
         let store = match self.backend.server() {
             Ok(store) => Some(store),

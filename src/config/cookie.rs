@@ -11,10 +11,11 @@ impl SessionConfig {
     /// The prefix makes browsers enforce that only this host, over HTTPS, has set the cookie. A
     /// sibling domain cannot plant one. A cookie of another name is another cookie, so a change of
     /// the name logs everybody out. So does a change of attributes that changes the default. To
-    /// prevent that, set the name that the cookies have had so far, or name the
+    /// prevent that, set the name that the cookies have had so far, or add a
     /// [`former_cookie`](Self::former_cookie).
     ///
-    /// The name is a token of at most 256 bytes. The layer refuses two sessions of one cookie name.
+    /// The name is a token of at most 256 bytes. The layer refuses two sessions with the same
+    /// cookie name.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -33,8 +34,8 @@ impl SessionConfig {
     /// [`CookieAttributes`]. One session changes its own at run time with
     /// [`set_attributes`](crate::Session::set_attributes).
     ///
-    /// A browser sends a cookie of the path `/app` to `/app` and `/app/x`. It sends one of `/app/`
-    /// to `/app/x` alone (RFC 6265, section 5.1.4); the layer logs a warning about such a path.
+    /// A browser sends a cookie with the path `/app` to `/app` and `/app/x`, but one with `/app/`
+    /// only to `/app/x` (RFC 6265, section 5.1.4). The layer logs a warning about such a path.
     ///
     /// ```
     /// # use silverback::{Keys, SameSite, SessionConfig};
@@ -52,15 +53,15 @@ impl SessionConfig {
     /// has such a cookie is told to drop it when it gets the next one. Call this once for each set
     /// of attributes. By default there is none.
     ///
-    /// To a browser, cookies of another path, domain or partition are other cookies (RFC 6265,
-    /// section 5.3), and it sends both. Where a store knows which sessions live, a cookie of a dead
-    /// session does not count, and this setting only tidies up. A session in a cookie alone needs
-    /// it: nobody can tell which of the two is newer, so neither counts
+    /// To a browser, a cookie with another path, domain or partition is another cookie (RFC 6265,
+    /// section 5.3), and it sends both. Where a store knows which sessions are alive, a cookie of a
+    /// dead session does not count, and this setting only tidies up. A session in a cookie alone
+    /// needs it: nobody can tell which of the two is newer, so neither counts
     /// ([`Rejection::Ambiguous`](crate::Rejection::Ambiguous)) until the older one has expired.
     /// Leave the setting in for as long as the longest session lasts.
     ///
-    /// Each one adds a `Set-Cookie` header to each response that sets the session's cookie, and to
-    /// no other.
+    /// Each former set of attributes adds a `Set-Cookie` header to each response that sets the
+    /// session's cookie, and to no other.
     ///
     /// ```
     /// # use silverback::{CookieAttributes, Keys, SessionConfig};

@@ -1,12 +1,12 @@
 //! Lengths of time as people write them.
 //!
-//! The crate `humantime` takes them too. It writes 400 days as `1year 1month 4days 7h 26m 24s`, as
-//! its months and years are mean ones, and takes `M` for a month beside `m` for a minute. Limits of
-//! sessions are in days.
+//! The crate `humantime` is unsuitable. It writes 400 days as `1year 1month 4days 7h 26m 24s`, in
+//! mean months and years, while limits of sessions are in days. It also takes `M` for a month
+//! beside `m` for a minute.
 
 use std::{fmt::Write as _, time::Duration};
 
-/// The largest first; the first name is the one that is written.
+/// The units, largest first. The first name of each is used for writing.
 const UNITS: [(u64, &[&str]); 5] = [
     (604_800, &["w", "week", "weeks"]),
     (86_400, &["d", "day", "days"]),
@@ -26,7 +26,7 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
         let after = after.trim_start();
         let letters = after.find(|c: char| !c.is_ascii_alphabetic());
         let (unit, after) = after.split_at(letters.unwrap_or(after.len()));
-        // Those that it passes over are larger, so they may not come any more.
+        // Units that this skips are larger, so they may not follow.
         let (secs, _) = units.find(|(_, names)| names.contains(&unit))?;
         let part = number.parse::<u64>().ok()?.checked_mul(*secs)?;
         total = total.checked_add(part)?;
@@ -37,7 +37,7 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
     }
 }
 
-/// Writes `14d`, `1h 30m` or `0s`; a fraction of a second is dropped.
+/// Writes `14d`, `1h 30m` or `0s`. Fractions of a second are dropped.
 pub(super) fn write(duration: Duration) -> String {
     let mut rest = duration.as_secs();
     let mut text = String::new();
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     #[rustfmt::skip]
-    fn people_write_lengths_of_time() {
+    fn lengths_of_time_are_read_and_written() {
         let rows = [
             ("30m",                   1_800,               "30m"),
             ("14 days",               1_209_600,           "14d"),
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_one() {
+    fn other_texts_are_refused() {
         for text in [
             "",
             " ",

@@ -1,4 +1,4 @@
-//! The settings of one session as a file has them: every field, in one place.
+//! The settings of one session in a file: every field, in one place.
 
 use std::time::Duration;
 
@@ -66,9 +66,9 @@ use crate::{clock::Timestamp, cookie::CookieAttributes};
 ///
 /// Parsing fails for an unknown field, a field that comes twice, and a value of the wrong kind. The
 /// error names the field: `` `idle_timeout`: expected a length of time such as .., got "30x" ``.
-/// The layer checks what the values mean when you build it, as it does for settings made in the
-/// program. A struct of yours that has `#[serde(flatten)]` on this one hides unknown fields, as
-/// serde passes on the known ones alone: give it a table of its own.
+/// When you build the layer, it checks the values like those of settings made in the program. If
+/// your struct has `#[serde(flatten)]` on this one, unknown fields are ignored, because serde
+/// passes on only the known ones. Give the settings their own table instead.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct SessionSettings {
@@ -130,7 +130,7 @@ pub struct SessionSettings {
     pub former_attributes: Vec<CookieAttributes>,
 }
 
-/// In the order in which they are written. Tables come last, as TOML wants it.
+/// The fields, in the order in which they are written. TOML requires tables to come last.
 pub(super) const FIELDS: &[&str] = &[
     "cookie_name",
     "path",
@@ -157,7 +157,7 @@ pub(super) const FIELDS: &[&str] = &[
 ];
 
 impl SessionSettings {
-    /// What a table of a former cookie has: the cookie as it was.
+    /// Makes the table of a former cookie.
     pub(super) fn of_cookie(name: Option<String>, attributes: CookieAttributes) -> Self {
         Self {
             cookie_name: name,
@@ -171,7 +171,7 @@ impl SessionSettings {
         }
     }
 
-    /// Changes the attributes that the file has.
+    /// Changes the attributes that the file sets.
     pub(super) fn attributes(&self, mut cookie: CookieAttributes) -> CookieAttributes {
         cookie.path = self.path.clone().unwrap_or(cookie.path);
         cookie.secure = self.secure.unwrap_or(cookie.secure);
@@ -184,7 +184,7 @@ impl SessionSettings {
         }
     }
 
-    /// The fields of each table in this field, where it is one of tables.
+    /// Returns the fields of each table in this field, if it is a list of tables.
     pub(super) fn fields_within(field: &str) -> Option<&'static [&'static str]> {
         // The cookie's name and its six attributes come first.
         let (with_name, _) = FIELDS.split_at(7);
@@ -195,7 +195,7 @@ impl SessionSettings {
         }
     }
 
-    /// Adds a table to one of these fields.
+    /// Adds a table to a list of tables.
     pub(super) fn add(&mut self, field: &str, cookie: &Self) -> Result<(), &'static str> {
         let attributes = cookie.attributes(CookieAttributes::default());
         match (field, &cookie.cookie_name) {
@@ -233,14 +233,14 @@ impl SessionSettings {
         Ok(())
     }
 
-    /// What is set, with the names of the fields.
+    /// Returns the settings that are present, with the names of their fields.
     pub(super) fn written(&self) -> Vec<(&'static str, Written)> {
         let all = FIELDS.iter().zip(self.values());
         all.filter_map(|(field, value)| Some((*field, value?)))
             .collect()
     }
 
-    /// In the order of [`FIELDS`].
+    /// Returns the values in the order of [`FIELDS`].
     fn values(&self) -> [Option<Written>; FIELDS.len()] {
         let switch = |is: Option<bool>| is.map(Written::Bool);
         let count = |count: Option<usize>| count.map(Written::Count);

@@ -1,4 +1,4 @@
-//! Reading and writing a settings file.
+//! Reads and writes a settings file.
 
 use std::fmt;
 
@@ -19,8 +19,8 @@ impl Serialize for SessionSettings {
     }
 }
 
-// By hand: serde's own macro would make every application build `syn`, and its errors say in
-// TOML alone which field it is.
+// Written by hand: serde's macro would make every application build `syn`, and its errors name the
+// field in TOML only.
 impl<'de> Deserialize<'de> for SessionSettings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let all = Table {
@@ -31,7 +31,7 @@ impl<'de> Deserialize<'de> for SessionSettings {
     }
 }
 
-/// A table of settings, or one within.
+/// A table of settings, or a nested one.
 #[derive(Clone, Copy)]
 struct Table {
     within: Option<&'static str>,
@@ -74,7 +74,7 @@ impl<'de> Visitor<'de> for Table {
     }
 }
 
-/// The name of one of these fields.
+/// Reads the name of one of these fields.
 struct Field(&'static [&'static str]);
 
 impl<'de> DeserializeSeed<'de> for Field {
@@ -98,7 +98,7 @@ impl Visitor<'_> for Field {
     }
 }
 
-/// The value of one field, which its errors name: JSON's tell only the line.
+/// Reads the value of one field. Its errors name the field, since those of JSON give only the line.
 struct Setting<'s> {
     within: Option<&'static str>,
     field: &'static str,

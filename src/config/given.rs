@@ -1,4 +1,4 @@
-//! One setting as a file has it: a word, a number, a text.
+//! One setting of a file, as it is read and written: a switch, a number, a text.
 
 use std::{fmt, time::Duration};
 
@@ -11,19 +11,19 @@ use crate::{
     text::{ParseError, Text as _},
 };
 
-/// What a file says of a setting, and the other way round.
+/// A value that was read from a file.
 ///
-/// What has only text, as the environment has, may say numbers and `true` in it too.
+/// Numbers and switches may come as text, since environment variables hold nothing else.
 #[derive(Debug)]
 pub(super) enum Given<'v> {
     Bool(bool),
     Number(u64),
     Text(&'v str),
-    /// What no setting is, such as a list.
+    /// A kind of value that no setting has, such as a list.
     Other(&'static str),
 }
 
-/// What should have been given, for the sentence of an error.
+/// What a setting expects, as part of an error's sentence.
 pub(super) type Expected = &'static str;
 
 const LENGTH_OF_TIME: Expected =
@@ -69,7 +69,7 @@ impl Given<'_> {
         }
     }
 
-    /// Without regard to case, as browsers read it (RFC 6265bis, section 5.6.7).
+    /// Ignores case, as browsers do (RFC 6265bis, section 5.6.7).
     pub(super) fn same_site(&self) -> Result<SameSite, Expected> {
         let all = [SameSite::Strict, SameSite::Lax, SameSite::None];
         let Self::Text(text) = self else {
@@ -91,7 +91,7 @@ impl Given<'_> {
 
 const SAME_SITE: Expected = "\"Strict\", \"Lax\" or \"None\"";
 
-/// As an error quotes it.
+/// Shows the value as an error quotes it.
 impl fmt::Display for Given<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -103,7 +103,7 @@ impl fmt::Display for Given<'_> {
     }
 }
 
-/// A setting to be written.
+/// A value to be written to a file.
 #[derive(Debug)]
 pub(super) enum Written {
     Bool(bool),
@@ -113,7 +113,7 @@ pub(super) enum Written {
 }
 
 impl Written {
-    /// None where there is no table.
+    /// Returns `None` if there is no table.
     pub(super) fn tables(tables: impl Iterator<Item = Vec<(&'static str, Self)>>) -> Option<Self> {
         let tables: Vec<_> = tables.collect();
         (!tables.is_empty()).then_some(Self::Tables(tables))

@@ -13,27 +13,28 @@ use crate::{
     id::SessionId,
 };
 
-/// What a cookie of another maker has of a session.
+/// A session in a cookie that another library made.
 #[derive(Debug)]
 pub(crate) struct Foreign {
     pub(crate) content: Content,
-    /// Its values came. Otherwise only a record has them.
+    /// Whether the content has the values. Otherwise only a record has them.
     pub(crate) is_whole: bool,
-    /// What the session is called in a cookie, if it may be in one: made of this one, as such a
-    /// format has no IDs.
+    /// The session's ID, if it may be in a cookie. The ID is derived from this cookie, since the
+    /// format has none.
     pub(crate) id: Option<SessionId>,
     pub(crate) origin: Origin,
-    /// No other visitor has a cookie that is equal to it.
+    /// Whether no other visitor can have an equal cookie.
     pub(crate) is_unique: bool,
-    /// When it was saved.
+    /// The time of the last save.
     pub(crate) saved: Timestamp,
-    /// When its maker refuses it, whatever the settings are.
+    /// When the other library refuses the cookie, whatever the settings are.
     pub(crate) expires: Timestamp,
     pub(crate) current: bool,
 }
 
 impl Foreign {
-    /// It was given so long when it was saved, at the latest now: that is when that was.
+    /// Derives the time of the last save from the end: the save gave the session this long, and is
+    /// not in the future.
     pub(crate) fn was_saved(&mut self, now: Timestamp, given: Duration) {
         let saved = self.expires.as_secs().saturating_sub(given.as_secs());
         self.saved = Timestamp::from_secs(saved).min(now);
@@ -41,7 +42,7 @@ impl Foreign {
     }
 }
 
-/// Without the feature there is none.
+/// Without the feature there is no such format.
 #[cfg(not(feature = "gorilla"))]
 #[derive(Clone, Debug)]
 pub(crate) enum Go {}
@@ -104,10 +105,10 @@ mod format {
         gorilla::{GoId, Gorilla, OpenedCookie, SecureCookieError, Unfit},
     };
 
-    /// What a cookie says, or what a layer outside has put in its place.
-    enum Said {
+    /// The payload of a cookie, or of the carried session that an outer layer put in its place.
+    enum GoCookie {
         Session(Content),
-        /// Its ID alone.
+        /// The session's ID alone.
         Elsewhere,
     }
 
@@ -115,7 +116,7 @@ mod format {
     #[derive(Clone, Debug)]
     pub(crate) struct Go {
         pub(in crate::config) format: Gorilla,
-        /// New cookies are of Go's format. Otherwise only those that come may be.
+        /// Whether new cookies have Go's format. Otherwise only received cookies may have it.
         pub(in crate::config) writes: bool,
     }
 
@@ -124,7 +125,7 @@ mod format {
             self.writes
         }
 
-        /// How long a cookie lasts: Go accepts one of just the greatest age.
+        /// How long a cookie lasts. Go still accepts one of exactly the greatest age.
         pub(crate) fn lasts(&self) -> Duration {
             let age = self.format.cookies.lasts();
             age.map_or(Duration::MAX, |age| {
@@ -132,7 +133,7 @@ mod format {
             })
         }
 
-        /// Opens a cookie. `in_record` if its session is to be in a record.
+        /// Opens a cookie. `in_record` says whether its session belongs in a record.
         pub(crate) fn open(
             &self,
             name: &str,
@@ -145,9 +146,9 @@ mod format {
             // The clocks of Go's servers may be ahead.
             let saved = opened.saved.min(now);
             let (mut content, is_whole) = match opened.payload {
-                Said::Session(content) => (content, true),
-                Said::Elsewhere if !in_record => return Err(Rejection::NotFound),
-                Said::Elsewhere => (Content::new(saved), false),
+                GoCookie::Session(content) => (content, true),
+                GoCookie::Elsewhere if !in_record => return Err(Rejection::NotFound),
+                GoCookie::Elsewhere => (Content::new(saved), false),
             };
             content.created = saved;
             if !self.writes {
@@ -173,16 +174,16 @@ mod format {
             name: &str,
             value: &[u8],
             now: Timestamp,
-        ) -> Result<OpenedCookie<Said>, Rejection> {
-            // A content is given its time when that is known.
+        ) -> Result<OpenedCookie<GoCookie>, Rejection> {
+            // `open` replaces the time of the content once it is known.
             let read = |payload: Vec<u8>| match Content::of_go(&payload, &self.format, now) {
-                Some(content) => Some(Said::Session(content)),
-                None => self.is_id(&payload).then_some(Said::Elsewhere),
+                Some(content) => Some(GoCookie::Session(content)),
+                None => self.is_id(&payload).then_some(GoCookie::Elsewhere),
             };
             self.format.open(name, value, now, read).map_err(refused)
         }
 
-        /// Whether the cookie of a session has this, and its values are elsewhere.
+        /// Returns whether this is the payload of a session whose values are elsewhere.
         fn is_id(&self, payload: &[u8]) -> bool {
             match self.is_kept() {
                 true => payload.is_empty(),
@@ -212,18 +213,18 @@ mod format {
             })
         }
 
-        /// Whether nothing tells when a session was saved.
+        /// Returns whether cookies hold the session's end rather than its last save.
         pub(crate) fn carries_end(&self) -> bool {
             self.format.carries_end()
         }
 
-        /// Whether a layer outside has the cookie.
+        /// Returns whether the cookie belongs to an outer layer.
         pub(crate) fn is_kept(&self) -> bool {
             self.format.is_kept()
         }
 
-        /// How long the cookie's value is, or what is kept in its place, and the most that it may
-        /// be.
+        /// Returns the length of the cookie's value, or of what an outer layer keeps instead, and
+        /// the longest allowed.
         pub(crate) fn kept_len(&self, content: &Content) -> Result<(usize, usize), Error> {
             let payload = content.to_go(&self.format).map_err(unfit)?;
             Ok(self.format.kept_len(payload.len()))

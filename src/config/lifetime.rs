@@ -121,14 +121,13 @@ impl SessionConfig {
             .absolute_timeout(timeouts.absolute)
     }
 
-    /// Bounds [`persist_for`](crate::Session::persist_for). The default is the longest of 30 days,
-    /// [`max_age`](Self::max_age) and [`absolute_timeout`](Self::absolute_timeout), and the upper
-    /// limit is 400 days.
+    /// Limits [`persist_for`](crate::Session::persist_for). The default is the longest of 30 days,
+    /// [`max_age`](Self::max_age) and [`absolute_timeout`](Self::absolute_timeout), and the maximum
+    /// is 400 days.
     ///
-    /// A longer wish is cut to it. So is what sessions were granted before you lower it. With
+    /// A longer time is cut to the limit, even one that was granted before you lowered it. With
     /// [`revocation`](CookieStore::revocation) or a [subject](crate::Session::set_subject), a store
-    /// remembers for this long that a session has ended, so a bound that you do not need costs
-    /// room.
+    /// remembers for this long that a session has ended, so an unnecessarily high limit costs room.
     ///
     /// ```
     /// # use std::time::Duration;

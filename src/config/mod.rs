@@ -83,7 +83,7 @@ pub struct SessionConfig {
     sessions_per_subject: Option<usize>,
     subject_key: Option<Key>,
     go: Option<Go>,
-    /// What a file asked of cookies, of which there are none that hold the session.
+    /// A setting for sessions in cookies that a file has set for a session in a store.
     without_effect: Option<&'static str>,
 }
 
@@ -187,8 +187,8 @@ impl SessionConfig {
     /// keyed hash (HMAC-SHA256, RFC 2104) of the subject.
     ///
     /// Without this the hash has no key, so anyone who reads the store can test whether a name or
-    /// an e-mail address that they guess has sessions. The key is apart from the session's
-    /// [`Keys`], since lists have to be found after a rotation. Use one that is in no ring, and the
+    /// an e-mail address that they guess has sessions. The key is separate from the session's
+    /// [`Keys`], since lists must be found after a rotation. Use one that is in no ring, and the
     /// same one on all machines. Another key finds none of the existing lists, so set it before the
     /// first login, or end all sessions.
     ///
@@ -240,7 +240,7 @@ impl SessionConfig {
         &self.name
     }
 
-    /// What a cookie of these attributes is called.
+    /// Returns the name of a cookie with these attributes.
     fn cookie_name_of(&self, attributes: &CookieAttributes) -> Cow<'_, str> {
         match &self.cookie_name {
             Some(name) => name.into(),
@@ -252,8 +252,8 @@ impl SessionConfig {
         }
     }
 
-    /// Whether these settings and those prepared before are of one session: of the same cookie,
-    /// store, keys and audience.
+    /// Returns whether these settings and the prepared ones describe the same session: the same
+    /// cookie, store, keys and audience.
     pub(crate) fn is_of(&self, settings: &Settings) -> bool {
         *self.cookie_name_of(&self.attributes) == *settings.cookie_name
             && settings.backend.is_same(&self.backend)

@@ -18,90 +18,90 @@ use crate::{
     store::{Backend, Reserve},
 };
 
-/// Made by [`SessionConfig`](crate::SessionConfig).
+/// The settings of one session, made by [`SessionConfig`](crate::SessionConfig).
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) name: Box<str>,
     pub(crate) metrics: SessionMetrics,
     pub(crate) cookie_name: Box<str>,
     pub(crate) finder: Finder,
-    /// What tells the store from others; to call it, there is `records`.
+    /// Identifies the store. Calls go through `records`.
     pub(super) backend: Backend,
-    /// Where the session's records are, if it has any.
+    /// The store of the session's records, if it has any.
     pub(super) records: Option<Reserve>,
     pub(crate) codec: Codec,
     /// How the session's cookies are shared with Go, if they are.
     pub(super) go: Option<Go>,
     pub(crate) attributes: CookieAttributes,
-    /// The attributes as they stand at the end of every cookie.
+    /// The attributes as text, the end of every cookie.
     pub(crate) rendered: String,
     pub(crate) tag: AttributesTag,
-    /// The attributes of cookies from before, whose removal goes out with the next one.
+    /// The attributes of former cookies, which the next cookie removes.
     pub(crate) former: Vec<String>,
-    /// The same session with other names of its cookie, which is read under these too.
+    /// The settings for each other name under which the cookie is read.
     pub(crate) formerly: Box<[Self]>,
     pub(crate) max_age: Option<Duration>,
     pub(crate) idle: Duration,
     /// The idle timeout of a session that only one request has used.
     pub(crate) first_idle: Option<Duration>,
     pub(crate) absolute: Duration,
-    /// The longest that a session can be asked to last.
+    /// The longest time that `persist_for` grants.
     pub(crate) persist_up_to: Duration,
     /// Sessions made before this are over.
     pub(crate) not_before: Timestamp,
     pub(crate) encrypts_records: bool,
-    /// Where ended sessions in a cookie are remembered.
+    /// The store that remembers ended sessions in cookies.
     pub(crate) revocations: Option<Reserve>,
-    /// Where sessions go that outgrow their cookie, if they may.
+    /// How sessions outgrow their cookie, if they may.
     pub(crate) overflow: Option<Overflow>,
-    /// Where the sessions of subjects are listed; none if nothing remembers which have ended.
+    /// The rosters of subjects. `None` if no store remembers which sessions have ended.
     pub(crate) rosters: Option<Rosters>,
     pub(crate) sessions_per_subject: usize,
-    /// Requests that only read may see what the store had a moment ago.
+    /// Whether requests that only read may see a recent state of the store.
     pub(crate) reads_recent: bool,
     /// How long a request waits for stores.
     pub(crate) store_timeout: Duration,
-    /// Everything this session needs is done when it is first polled.
+    /// Whether every operation of this session is done at its first poll.
     pub(crate) never_waits: bool,
     pub(crate) max_bytes: usize,
 }
 
-/// The store of sessions that have outgrown their cookie.
+/// The settings of sessions that may outgrow their cookie.
 #[derive(Debug)]
 pub(crate) struct Overflow {
-    /// For the cookies that refer to a record.
+    /// The codec of cookies that refer to a record.
     pub(crate) codec: Codec,
     /// The most bytes in a cookie.
     pub(crate) bytes: usize,
 }
 
-/// Tells cookies of other attributes from those that are made now.
+/// Distinguishes cookies by their attributes.
 pub(crate) type AttributesTag = [u8; 2];
 
-/// A cookie that was accepted, of whatever format.
+/// An accepted cookie of any format.
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) payload: Payload,
-    /// Made with the active key; otherwise it is time for a new one.
+    /// Whether the active key made it. Otherwise it is time for a new one.
     pub(crate) current: bool,
-    /// The key that made it, if its format says which.
+    /// The key that made it, if its format names the key.
     pub(crate) key: Option<KeyId>,
-    /// New cookies are of another format: when the session is used, it moves there.
+    /// Whether new cookies have another format, to which the session moves when it is used.
     pub(crate) moves: bool,
 }
 
-/// What a cookie has of a session.
+/// The payload of a session's cookie.
 #[derive(Debug)]
 pub(crate) enum Payload {
     /// The session itself, in a token.
     Values(Stamp, Tail),
-    /// The ID of one in a store, and the attributes of this cookie.
+    /// The ID of a session in a store, and the tag of this cookie's attributes.
     Reference(Stamp, SessionId, AttributesTag),
-    /// The session itself, as another maker has it.
+    /// The session in another library's format.
     Foreign(Box<Foreign>),
 }
 
-/// A cookie's value that was made.
+/// The value of a new cookie.
 pub(crate) enum CookieValue {
     Token(Token),
     Text(String),
@@ -140,8 +140,8 @@ impl Settings {
         [one, other]
     }
 
-    /// The payload of a cookie that refers to a record: the ID, and a tag of the cookie's
-    /// attributes, which no request tells.
+    /// Writes the payload of a cookie that refers to a record: the ID, and a tag of the cookie's
+    /// attributes, which browsers do not send back.
     pub(crate) fn put_reference(id: &SessionId, tag: AttributesTag, out: &mut Vec<u8>) {
         out.extend_from_slice(id.as_bytes());
         out.extend_from_slice(&tag);
@@ -153,40 +153,40 @@ impl Settings {
         Ok((id, *tag))
     }
 
-    /// Whether a name would not tell the two apart, in a handler or in the browser.
+    /// Returns whether the two sessions share a name, in handlers or in browsers.
     pub(crate) fn is_called_as(&self, other: &Self) -> bool {
         let is_cookie_of = |name: &str| other.names().any(|named| *named.cookie_name == *name);
         self.name == other.name || self.names().any(|named| is_cookie_of(&named.cookie_name))
     }
 
-    /// These settings, and those for each other name of the cookie.
+    /// Returns these settings, and those for each other name of the cookie.
     pub(crate) fn names(&self) -> impl Iterator<Item = &Self> {
         iter::once(self).chain(&self.formerly)
     }
 
-    /// Whether browsers may have the session's cookie with other attributes or under another name.
+    /// Returns whether browsers may have the cookie with other attributes or under another name.
     pub(crate) fn has_former_cookies(&self) -> bool {
         !(self.former.is_empty() && self.formerly.is_empty())
     }
 
-    /// The store of the session's records, if it has any.
+    /// Returns the store of the session's records, if it has any.
     pub(crate) fn records(&self) -> Option<&Reserve> {
         self.records.as_ref()
     }
 
-    /// The store of what is remembered of ended sessions in cookies, if they are remembered.
+    /// Returns the store that remembers ended sessions in cookies, if there is one.
     pub(crate) fn ends(&self) -> Option<&Reserve> {
         self.revocations
             .as_ref()
             .filter(|_| self.may_be_in_cookie())
     }
 
-    /// Whether the session is, or can be, in its cookie.
+    /// Returns whether the session is, or can be, in its cookie.
     pub(crate) fn may_be_in_cookie(&self) -> bool {
         self.backend.server().is_err()
     }
 
-    /// Learns of its stores whether they wait, and how much they take.
+    /// Asks the stores whether they wait and how large a record may be.
     pub(crate) fn checked(mut self) -> Self {
         let mut stores = self.records().into_iter().chain(self.ends());
         self.never_waits = stores.all(Reserve::never_waits);
@@ -198,21 +198,21 @@ impl Settings {
         self
     }
 
-    /// Whether any store must be asked before this session can be trusted: others may have changed,
-    /// listed or ended it meanwhile.
+    /// Returns whether a store must be asked before this session can be trusted, since other
+    /// requests may have changed, enrolled or ended it.
     pub(crate) fn has_store(&self) -> bool {
         self.records().is_some() || self.rosters.is_some()
     }
 
-    /// The latest end that any token of a session that lives now can have, if the session was made
-    /// at `created`: its absolute one, or that of the longest wish that it may have been granted.
+    /// Returns the latest end of any token of a live session that was made at `created`: the
+    /// absolute timeout, or the longest time that `persist_for` may have granted.
     pub(crate) fn latest_end(&self, created: Timestamp, now: Timestamp) -> Timestamp {
         let of_wish = now.saturating_add(self.persist_up_to);
         created.saturating_add(self.absolute).max(of_wish)
     }
 
-    /// Whether a session of this many bytes, with these attributes if it has its own, goes into the
-    /// cookie.
+    /// Returns whether a session of this many bytes fits its cookie. `own` is its own attributes,
+    /// if it has any.
     pub(crate) fn fits_cookie(&self, payload: usize, own: Option<&CookieAttributes>) -> bool {
         match &self.overflow {
             Some(overflow) => {
@@ -222,15 +222,15 @@ impl Settings {
         }
     }
 
-    /// For cookies that refer to a record.
+    /// Returns the codec of cookies that refer to a record.
     pub(crate) fn reference_codec(&self) -> &Codec {
         self.overflow
             .as_ref()
             .map_or(&self.codec, |overflow| &overflow.codec)
     }
 
-    /// The most bytes of the `Set-Cookie` header's value, so that what was accepted once is always
-    /// sent.
+    /// Returns the most bytes that the `Set-Cookie` header's value can have, so that an accepted
+    /// session can always be sent.
     fn cookie_len(&self, payload: usize, own: Option<&CookieAttributes>) -> usize {
         let revision = size_of::<u32>();
         self.cookie_name.len() + self.codec.token_len(payload + revision) + self.rest_len(own)
@@ -243,7 +243,7 @@ impl Settings {
         }
     }
 
-    /// Opens a cookie's value, of whichever format.
+    /// Opens a cookie's value of any format.
     pub(crate) fn open_cookie(&self, value: &[u8], now: Timestamp) -> Result<Accepted, Refused> {
         let opened = self.open_token(value, now);
         match &self.go {
@@ -252,7 +252,7 @@ impl Settings {
         }
     }
 
-    /// Opens a cookie's value of a session that is shared with Go, unless it is one of ours.
+    /// Opens a cookie's value in Go's format, unless it opened as one of ours.
     #[cold]
     fn open_shared(
         &self,
@@ -284,7 +284,7 @@ impl Settings {
         }
     }
 
-    /// Opens a token; one that can be of two kinds as either.
+    /// Opens a token. If the session can overflow, it may hold the session or refer to a record.
     fn open_token(&self, value: &[u8], now: Timestamp) -> Result<Accepted, Refused> {
         let reference = |codec: &Codec| {
             let opened = codec.open_short(value, now, Self::open_reference)?;
@@ -310,7 +310,7 @@ impl Settings {
         }
     }
 
-    /// Whether sessions of another maker's that a layer outside brings are put into records.
+    /// Returns whether sessions that an outer layer carries here move into records.
     #[cfg(all(feature = "gorilla", feature = "filesystem", unix))]
     pub(crate) fn takes_in(&self) -> bool {
         self.go.as_ref().is_some_and(Go::is_kept) && !self.may_be_in_cookie()
@@ -332,22 +332,22 @@ impl Settings {
         Ok(CookieValue::Token(token?))
     }
 
-    /// Whether the session is shared with Go just so.
+    /// Returns whether the session is shared with Go in the same way.
     pub(super) fn is_shared_as(&self, go: Option<&Go>) -> bool {
         self.go.as_ref().map(Go::writes) == go.map(Go::writes)
     }
 
-    /// The format of new cookies, if it is Go's.
+    /// Returns the format of new cookies if it is Go's.
     fn of_go(&self) -> Option<&Go> {
         self.go.as_ref().filter(|go| go.writes())
     }
 
-    /// Whether new cookies are of Go's format.
+    /// Returns whether new cookies have Go's format.
     pub(crate) fn is_of_go(&self) -> bool {
         self.of_go().is_some()
     }
 
-    /// Lets sessions last as long as their format says, where nothing else can.
+    /// Lets sessions in Go's format last as long as Go's cookies, which hold no other times.
     pub(super) fn last_as_in_go(mut self) -> Self {
         if let Some(go) = self.of_go() {
             (self.idle, self.absolute) = (go.lasts(), Duration::MAX);
@@ -355,21 +355,21 @@ impl Settings {
         self
     }
 
-    /// What a cookie's value says, however old it is: see [`Codec::read`].
+    /// Reads a cookie's value, however old it is: see [`Codec::read`].
     pub(crate) fn read_cookie(&self, value: &[u8]) -> Option<(Stamp, Tail)> {
         let overflow = self.overflow.as_ref();
         let read = || overflow.and_then(|overflow| overflow.codec.read(value));
         self.codec.read(value).or_else(read)
     }
 
-    /// Whether a session can be kept that has so many more bytes of values.
+    /// Checks that the session can still be kept if its values grow by this many bytes.
     pub(crate) fn check_growth(&self, content: &Content, growth: usize) -> Result<(), ErrorKind> {
         let own = content.attributes.as_deref();
         self.check_size(content.payload_len() + growth, own)
     }
 
-    /// Whether a session can be kept as it is, in a cookie of Go's format: how long that gets, and
-    /// whether Go has such values, shows when it is written.
+    /// Checks that the session can be kept in a cookie of Go's format, by writing it: only this
+    /// shows how long it gets, and whether Go has types for its values.
     ///
     /// # Errors
     ///
@@ -389,7 +389,8 @@ impl Settings {
         })
     }
 
-    /// Whether a session of this many bytes, with these attributes if it has its own, can be kept.
+    /// Checks that a session of this many bytes can be kept. `own` is its own attributes, if it has
+    /// any.
     pub(crate) fn check_size(
         &self,
         payload: usize,

@@ -7,15 +7,15 @@ use super::SessionConfig;
 use crate::CookieStore;
 
 impl SessionConfig {
-    /// Bounds how long a request waits for stores. The default is 5 seconds and the minimum one. It
-    /// counts all calls for the request's sessions together, with the queues and pauses between
-    /// them, and not the time of the handler. A handle that outlives its request,
+    /// Limits how long a request waits for stores. The default is 5 seconds and the minimum one.
+    /// The limit covers all calls for the request's sessions together, with the queues and pauses
+    /// between them, but not the handler's own time. A handle that outlives its request,
     /// [`Subjects`](crate::Subjects) and [`SessionRecords`](crate::SessionRecords) may wait this
     /// long for each operation.
     ///
-    /// After that the operation is an [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed),
-    /// whose [answer](crate::Answer) is 503. What the store was doing at that moment may have
-    /// happened or not.
+    /// After that the operation fails with
+    /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed), whose [answer](crate::Answer) is
+    /// 503. The store may or may not have done what it was asked.
     ///
     /// A store reports [`Unavailable`](crate::store::StoreError::Unavailable) after a failed
     /// connection or a lost answer. It is then asked once more if half of this time is left. Keep
@@ -41,12 +41,13 @@ impl SessionConfig {
         self
     }
 
-    /// Bounds the bytes of a session in a store, and of one that can
-    /// [`overflow`](CookieStore::overflow) into one. The default is 1 MiB and the maximum 128 MiB.
+    /// Limits the bytes of a session in a store, or of one that can
+    /// [`overflow`](CookieStore::overflow) into a store. The default is 1 MiB and the maximum 128
+    /// MiB.
     ///
-    /// The store bounds it too: its [`record_bytes`](crate::store::Limits::record_bytes) has to
-    /// hold the session, 115 bytes beside it, and 41 more for the seal of
-    /// [`encrypt_records`](Self::encrypt_records). A change beyond the limit is
+    /// The store has its own limit: its [`record_bytes`](crate::store::Limits::record_bytes) must
+    /// hold the session, another 115 bytes, and 41 more for the seal of
+    /// [`encrypt_records`](Self::encrypt_records). A change beyond the limit fails with
     /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge). Any other session in a cookie has the
     /// cookie's limit; this setting is an error there.
     ///
@@ -68,8 +69,8 @@ impl SessionConfig {
     /// record in it unnoticed.
     ///
     /// Anyone who can write to the store can still replace a record by an older one of the same
-    /// session: only a counter outside of the store could tell. Keep what must not come back, such
-    /// as a balance, elsewhere.
+    /// session: only a counter outside the store could detect it. Keep values that must not revert,
+    /// such as a balance, elsewhere.
     ///
     /// Unencrypted records from before are refused. Sessions in a cookie are encrypted by their
     /// token; this setting is an error if they never get a record.

@@ -16,8 +16,8 @@ use std::time::Duration;
 /// OWASP's figures are the upper ones of its Session Management Cheat Sheet, NIST's those of SP
 /// 800-63B-4 (2025) for its authentication assurance levels.
 ///
-/// NIST counts the time in all from the login (section 5.2), this crate from when the session was
-/// made. So a visitor who logs in late has less of it, never more. To grant all of it,
+/// NIST counts the total time from the login (section 5.2), this crate from when the session was
+/// made. So a visitor who logs in late has less time, never more. To grant all of it,
 /// [destroy](crate::Session::destroy) the session at the login and begin another.
 /// [`persist_for`](crate::Session::persist_for) goes beyond the pair: bound it with
 /// [`persist_up_to`](crate::SessionConfig::persist_up_to), or do not call it.

@@ -1,4 +1,4 @@
-//! Sessions in the place of their IDs: on the way in, and on the way out.
+//! Replaces IDs by sessions in requests, and sessions by IDs in responses.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use crate::{
     store::StoreError,
 };
 
-/// How many cookies of one name are looked for on the server.
+/// The most cookies of one name that are looked up on the server.
 const MOST: usize = 4;
 
 impl<R: GoRecords> GorillaRecords<R> {
-    /// Puts a session in the place of its ID.
+    /// Replaces the ID in a request's cookie by its session.
     pub(super) async fn enter(
         &self,
         headers: &mut HeaderMap,
@@ -32,7 +32,7 @@ impl<R: GoRecords> GorillaRecords<R> {
                 living.extend(self.open(claim).await?);
             }
         }
-        // Of two that live, nobody can tell which one is the visitor's.
+        // If two are alive, nobody can tell which one is the visitor's.
         let is_clear = living.len() < 2;
         let opened = living.pop().filter(|_| is_clear);
         let text = match (&opened, &*claims) {
@@ -46,7 +46,7 @@ impl<R: GoRecords> GorillaRecords<R> {
         Ok(opened)
     }
 
-    /// The IDs in a request's cookies. `None` if there is no cookie of Go's.
+    /// Returns the IDs in a request's cookies, or `None` if no cookie is Go's.
     fn claims(&self, headers: &HeaderMap) -> Option<Vec<Claim>> {
         let (mut claims, mut is_of_go) = (Vec::<Claim>::new(), false);
         for cookie in go_cookies::presented(headers, &self.name) {
@@ -65,7 +65,7 @@ impl<R: GoRecords> GorillaRecords<R> {
         is_of_go.then_some(claims)
     }
 
-    /// Keeps the session that the response sends, and puts its ID in its place.
+    /// Saves the session that the response sets, and replaces it by its ID.
     pub(super) async fn leave(
         &self,
         opened: Option<&Opened>,
@@ -77,7 +77,7 @@ impl<R: GoRecords> GorillaRecords<R> {
             let Some((value, attributes)) = go_cookies::sent(header, &self.name) else {
                 continue;
             };
-            // Beside a new cookie, the removal of one with other attributes.
+            // A new cookie may come with the removal of one with other attributes.
             ends |= value.is_empty();
             lives |= !value.is_empty();
             let Ok(carried) = self.format.carried(&self.name, value, self.now()) else {
@@ -96,7 +96,7 @@ impl<R: GoRecords> GorillaRecords<R> {
     }
 }
 
-/// The `Max-Age` among a cookie's attributes.
+/// Returns the `Max-Age` among a cookie's attributes.
 fn max_age(attributes: &[u8]) -> Option<Duration> {
     let attributes = std::str::from_utf8(attributes).ok()?;
     let age = attributes
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_age_is_found_among_attributes() {
+    fn max_age_is_found_among_attributes() {
         for (attributes, age) in [
             ("; Max-Age=1200; Expires=x; Path=/", Some(1_200)),
             ("; Path=/; Max-Age=1", Some(1)),

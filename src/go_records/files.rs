@@ -18,17 +18,17 @@ use crate::{
     store::StoreError,
 };
 
-/// What is read of a file at most: more than a gob can be.
+/// The most that is read of a file. No gob is as long.
 const MAX_LEN: u64 = 16 << 20;
 
-/// How often a lock is asked for, and after which pause. It is held for microseconds.
-const ASKS: u32 = 2_000;
+/// How often a lock is tried, and the pause in between. A lock is held for microseconds.
+const TRIES: u32 = 2_000;
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// The files of gorilla's `FilesystemStore`, for [`GorillaRecords`](crate::GorillaRecords).
 ///
-/// gorilla keeps a session in the file `session_<ID>`, whose text is that of a cookie of its
-/// `CookieStore`. The browser has a cookie with the ID.
+/// gorilla keeps a session in the file `session_<ID>`, in the format of a `CookieStore` cookie. The
+/// browser has a cookie with the ID.
 ///
 /// ```no_run
 /// use axum::{Router, routing::get};
@@ -54,22 +54,21 @@ const PAUSE: Duration = Duration::from_millis(1);
 ///
 /// # Beside Go
 ///
-/// gorilla's files have no lock that Go looks at. Beside what
-/// [`GorillaRecords`](crate::GorillaRecords#beside-go) does about Go's stores:
+/// Go ignores locks on its files. In addition to the [rules for all of Go's
+/// stores](crate::GorillaRecords#beside-go):
 ///
 /// | | gorilla | This crate |
 /// |---|---|---|
 /// | writes a file | in place: a reader may find it empty | by a rename: a reader finds the old text or the new one |
-/// | finds a file that cannot be opened | the session is new, with an error | reads it again for some milliseconds, in case Go is writing it |
+/// | finds a file that cannot be opened | the session is new, with an error | reads it again for a few milliseconds, in case Go is writing it |
 /// | two programs in Rust save one session | | one after the other, by `flock`, so both changes are kept |
-/// | Go saves while Rust does | the later one wins, with all its values | Rust finds what Go has written up to its own rename, and merges with it |
+/// | Go saves while Rust does | the later one wins, with all its values | Rust finds whatever Go wrote before the rename, and merges with it |
 /// | gets an ID of another form | joins it to the path, before v1.3.0 | refuses it: an ID is 52 letters and digits of base32 |
 ///
-/// A session that has ended does not come back on Linux. Elsewhere, a logout at the very moment of a
-/// save may be lost.
+/// On Linux, an ended session does not come back. Elsewhere, a logout at the very moment of a save
+/// may be lost.
 ///
-/// Files are not synced to the disk, as in Go. gorilla removes no file of a session that is over;
-/// neither does this.
+/// As in Go, files are not synced to the disk, and the files of expired sessions are not removed.
 #[derive(Clone, Debug)]
 pub struct GorillaFiles {
     folder: Arc<Folder>,
@@ -81,7 +80,7 @@ pub(super) struct Folder {
 }
 
 impl GorillaFiles {
-    /// Takes the folder of Go's store, which has to exist.
+    /// Uses the folder of Go's store, which must exist.
     ///
     /// ```
     /// use silverback::GorillaFiles;
@@ -150,11 +149,12 @@ impl Folder {
         self.path.join(format!("session_{id}"))
     }
 
-    /// A file beside the sessions, with this text. It is locked, for when it is in its place.
+    /// Makes a file with this text beside the sessions. It is locked already, for the moment when
+    /// it becomes a session's file.
     fn draft(&self, text: &[u8]) -> io::Result<Draft> {
         let name = GoId::random::<16>().map_err(|_| io::Error::other("no random bytes"))?;
         let path = self.path.join(format!(".{}", name.as_str()));
-        // As gorilla's files are: for nobody else.
+        // Readable by this user alone, like gorilla's files.
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
         let mut draft = Draft {
@@ -166,7 +166,7 @@ impl Folder {
         Ok(draft)
     }
 
-    /// The folder, to go through.
+    /// Opens the folder, to list its files.
     pub(super) fn open(&self) -> io::Result<ReadDir> {
         fs::read_dir(&self.path)
     }
@@ -195,7 +195,7 @@ impl Folder {
         Ok(removed.is_some())
     }
 
-    /// Removes the file of a session, unless its text is another one.
+    /// Removes the file of a session if it still has this text.
     pub(super) fn remove_read(&self, id: &str, text: &[u8]) -> io::Result<()> {
         let locked = found(Locked::of(&self.path_of(id)))?.flatten();
         match locked {
@@ -205,7 +205,7 @@ impl Folder {
     }
 }
 
-/// The IDs of the next sessions in the folder.
+/// Returns the IDs of the remaining sessions in the folder.
 pub(super) fn ids(folder: &mut ReadDir) -> impl Iterator<Item = io::Result<GoId>> {
     folder.filter_map(|entry| {
         let name = match entry {
@@ -217,7 +217,7 @@ pub(super) fn ids(folder: &mut ReadDir) -> impl Iterator<Item = io::Result<GoId>
     })
 }
 
-/// What is to be a session's file or, once they are exchanged, was one.
+/// The future file of a session or, after the exchange, its former file.
 struct Draft {
     path: PathBuf,
     file: File,
@@ -225,22 +225,22 @@ struct Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // If it was renamed, there is none.
+        // After a rename there is no file.
         drop(fs::remove_file(&self.path));
     }
 }
 
-/// The file of a session that no other program with this crate replaces meanwhile.
+/// A locked file of a session, which no other program that uses this crate replaces.
 struct Locked(File);
 
 impl Locked {
-    /// `None` if it was replaced, or is gone.
+    /// Returns `None` if the file was replaced before the lock was acquired.
     fn of(path: &Path) -> io::Result<Option<Self>> {
         Self::at(path, Self::open(path)?)
     }
 
     fn open(path: &Path) -> io::Result<File> {
-        // Some network filesystems lock only what can be written.
+        // Some network filesystems lock only files that are open for writing.
         OpenOptions::new().read(true).write(true).open(path)
     }
 
@@ -256,9 +256,9 @@ impl Locked {
     }
 }
 
-/// Not for ever: who has it may be stopped.
+/// Waits for the lock, but not forever: its holder may be stopped.
 fn lock(file: &File) -> io::Result<()> {
-    for _ in 1..ASKS {
+    for _ in 1..TRIES {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
             done => return Ok(done?),
@@ -267,7 +267,7 @@ fn lock(file: &File) -> io::Result<()> {
     Ok(file.try_lock()?)
 }
 
-/// `None` if there is no such file.
+/// Turns "not found" into `None`.
 fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -286,8 +286,8 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     read(&File::open(path)?)
 }
 
-/// Exchanges the draft with a file that had the text `old`. `false` if that is gone, or Go has
-/// written it since.
+/// Exchanges the draft with a file that had the text `old`. Returns `false` if the file is gone, or
+/// if Go has written it since.
 #[cfg(target_os = "linux")]
 fn put_in_place(draft: &Path, path: &Path, old: &[u8]) -> io::Result<bool> {
     use rustix::io::Errno;
@@ -295,7 +295,7 @@ fn put_in_place(draft: &Path, path: &Path, old: &[u8]) -> io::Result<bool> {
     match exchange(draft, path) {
         Ok(()) => {}
         Err(Errno::NOENT) => return Ok(false),
-        // The filesystem cannot do that.
+        // The filesystem cannot exchange files.
         Err(Errno::INVAL | Errno::NOSYS) => return rename_over(draft, path),
         Err(error) => return Err(error.into()),
     }
@@ -308,7 +308,7 @@ fn put_in_place(draft: &Path, path: &Path, old: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// Takes that both are there.
+/// Exchanges two files, which must both exist.
 #[cfg(target_os = "linux")]
 fn exchange(one: &Path, other: &Path) -> rustix::io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_replaced_by_who_knows_it() {
+    fn a_text_is_replaced_only_by_those_who_know_it() {
         let place = Place::with(b"one");
         assert!(!place.folder.replace(ID, b"zero", b"two").unwrap());
         assert_eq!(place.text().unwrap(), b"one");
@@ -371,9 +371,9 @@ mod tests {
         assert_eq!((place.text(), place.files()), (None, 0));
     }
 
-    /// Go has the file open, and writes after this crate has compared.
+    /// Go has the file open, and writes after this crate has compared the text.
     #[test]
-    fn what_go_writes_meanwhile_stays() {
+    fn a_concurrent_write_of_go_stays() {
         let place = Place::with(b"one");
         let path = place.folder.path_of(ID);
         fs::write(&path, b"of Go").unwrap();
@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_replaces_a_file_that_was_replaced() {
+    fn a_replaced_file_cannot_be_locked() {
         let place = Place::with(b"one");
         let (path, open) = (place.folder.path_of(ID), || {
             Locked::open(&place.folder.path_of(ID)).unwrap()
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_removed_by_who_knows_it() {
+    fn a_text_is_removed_only_by_those_who_know_it() {
         let place = Place::with(b"one");
         place.folder.remove_read(ID, b"zero").unwrap();
         assert_eq!(place.files(), 1);

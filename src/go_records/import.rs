@@ -1,4 +1,4 @@
-//! Moving gorilla's files into a store, without their visitors.
+//! Moves gorilla's files into a store, without waiting for their visitors.
 
 use std::{fs::ReadDir, sync::Arc};
 
@@ -17,16 +17,16 @@ use crate::{
     store::StoreError,
 };
 
-/// Moves the sessions of a folder of gorilla's `FilesystemStore` into the store of a session, for
-/// visitors who have not come yet: [`GorillaRecords::import`].
+/// Moves the sessions in a folder of gorilla's `FilesystemStore` into a store of silverback, before
+/// their visitors come: [`GorillaRecords::import`].
 ///
-/// It is the visit of each session's owner, without the owner: the session gets a record, and the
-/// cookie that Go has given its owner finds that record from then on, by [`GorillaRecords`] around a
-/// layer with the same settings. So the application may run meanwhile. A session that its owner has
-/// brought already is left as it is, and one that has ended does not come back.
+/// An import visits each session in place of its owner. The session gets a record, which the
+/// owner's Go cookie finds from then on, through [`GorillaRecords`] around a layer with the same
+/// settings. So the application may run meanwhile. A session whose owner came first is left as it
+/// is, and an ended session does not come back.
 ///
-/// You may stop at any point, also by killing the process: the next import passes over what the
-/// store has. Files stay, unless you ask to [remove](Self::remove_files) them.
+/// You may stop at any point, even by killing the process: the next import skips sessions that are
+/// in the store. Files stay, unless you ask to [remove](Self::remove_files) them.
 ///
 /// ```
 /// use silverback::{GorillaFiles, GorillaRecords, SessionConfig};
@@ -47,20 +47,20 @@ use crate::{
 /// }
 /// ```
 ///
-/// # What becomes of a session
+/// # Times
 ///
-/// It counts as made when Go saved it last, and as used when it is imported: with an idle timeout of
-/// a day, its owner has a day to come.
+/// A session counts as created when Go last saved it, and as used when it is imported: with an idle
+/// timeout of a day, its owner has a day to come back.
 #[derive(Debug)]
 pub struct GorillaImport {
     records: GorillaRecords<GorillaFiles>,
     shared: Arc<Shared>,
-    /// Where in the folder it is.
+    /// The position in the folder.
     folder: Option<ReadDir>,
     removes: bool,
 }
 
-/// What a [step](GorillaImport::step) has done.
+/// The result of a [step](GorillaImport::step).
 #[derive(Debug, Default)]
 pub struct GorillaImported {
     moved: u64,
@@ -71,7 +71,7 @@ pub struct GorillaImported {
     is_finished: bool,
 }
 
-/// What a file was.
+/// The outcome of a file.
 enum Taken {
     Moved,
     Over,
@@ -79,7 +79,7 @@ enum Taken {
 }
 
 impl GorillaRecords<GorillaFiles> {
-    /// Starts an import of these files into the store of a session.
+    /// Starts an import of these files into the store of `config`.
     ///
     /// # Errors
     ///
@@ -120,8 +120,8 @@ impl GorillaRecords<GorillaFiles> {
 }
 
 impl GorillaImport {
-    /// Removes each file once its session is in the store, or over. Only a Go program reads it then,
-    /// so switch that off first.
+    /// Removes each file once its session is in the store, or over. From then on only a Go program
+    /// would read the file, so switch that program off first.
     ///
     /// ```
     /// # use silverback::GorillaImport;
@@ -135,12 +135,12 @@ impl GorillaImport {
         self
     }
 
-    /// Imports up to so many files. After the last one, the next step starts anew.
+    /// Imports up to `count` files. After the last one, the next step starts over.
     ///
     /// # Errors
     ///
-    /// Fails if the folder cannot be read. A file that cannot, or a store that fails, is
-    /// [counted](GorillaImported::failed), and its file stays.
+    /// Fails if the folder cannot be read. A file that cannot be read or stored is
+    /// [counted](GorillaImported::failed), and stays.
     ///
     /// ```
     /// # use silverback::GorillaImport;
@@ -195,7 +195,7 @@ impl GorillaImport {
         Ok(taken)
     }
 
-    /// Opens the session as a request would that has its owner's cookie.
+    /// Opens the session as a request with its owner's cookie would.
     async fn visit(&self, opened: &Opened) -> Result<Taken, Error> {
         let carried = self.records.carry(opened)?;
         let header = [&*self.records.name, "=", &carried].concat();
@@ -212,44 +212,45 @@ impl GorillaImport {
 }
 
 impl GorillaImported {
-    /// How many sessions are in the store now, and were in it before if an import passed over them.
+    /// Returns how many sessions are in the store now, including those that were in it before.
     #[must_use]
     pub const fn moved(&self) -> u64 {
         self.moved
     }
 
-    /// How many sessions had been moved before, and have ended since.
+    /// Returns how many sessions were moved earlier and have ended since.
     #[must_use]
     pub const fn over(&self) -> u64 {
         self.over
     }
 
-    /// How many files hold no session that Go would open: they are too old, damaged, or of other
-    /// keys.
+    /// Returns how many files hold no session that Go would open: they are too old, damaged, or
+    /// made with other keys.
     #[must_use]
     pub const fn refused(&self) -> u64 {
         self.refused
     }
 
-    /// How many files could not be read, or sessions saved. Another import tries them again.
+    /// Returns how many files could not be read, or their sessions saved. Another import tries them
+    /// again.
     #[must_use]
     pub const fn failed(&self) -> u64 {
         self.failed
     }
 
-    /// Returns the first of the errors of those that failed.
+    /// Returns the error of the first failure.
     #[must_use]
     pub const fn error(&self) -> Option<&Error> {
         self.error.as_ref()
     }
 
-    /// Whether this was the last step.
+    /// Returns whether this was the last step.
     #[must_use]
     pub const fn is_finished(&self) -> bool {
         self.is_finished
     }
 
-    /// Adds up two steps, of which `other` is the later one.
+    /// Adds the counts of `other`, a later step.
     ///
     /// ```
     /// use silverback::GorillaImported;

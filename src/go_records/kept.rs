@@ -1,4 +1,4 @@
-//! The layer, and what it makes of records.
+//! The layer, and how it reads records.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -15,13 +15,13 @@ use crate::{
     store::{StoreError, check_runtime},
 };
 
-/// The sessions of one of gorilla's stores on a server, shared with Go or taken over: a layer around
-/// the [`SessionLayer`](crate::SessionLayer).
+/// The sessions of one of gorilla's server-side stores, shared with Go or taken over: a layer
+/// around the [`SessionLayer`](crate::SessionLayer).
 ///
-/// Such a store has the session on a server, and its ID in the browser's cookie. This layer puts the
-/// session in the place of the ID in each request, and takes it out of each response. The session
-/// within is one [with a format of Go's](crate::SessionConfig::write_gorilla), which you get from
-/// [`session_format`](Self::session_format).
+/// Such a store keeps the session on a server, and its ID in the browser's cookie. This layer
+/// replaces the ID by the session in each request, and the session by the ID in each response. The
+/// inner layer uses a session in [Go's format](crate::SessionConfig::write_gorilla), which you get
+/// from [`session_format`](Self::session_format).
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -31,7 +31,7 @@ use crate::{
 /// };
 ///
 /// fn app(
-///     records: impl GoRecords, // `GorillaFiles`, or of `silverback-redis` or `silverback-sqlx`
+///     records: impl GoRecords, // `GorillaFiles`, or from `silverback-redis` or `silverback-sqlx`
 ///     (hash_key, block_key): (&[u8], &[u8]),
 ///     keys: Keys,
 /// ) -> Result<Router, Box<dyn std::error::Error>> {
@@ -47,39 +47,40 @@ use crate::{
 ///
 /// # Beside Go
 ///
-/// No store of gorilla's compares before it writes. What this layer does about it:
+/// None of gorilla's stores compares before it writes. This layer does:
 ///
 /// | | gorilla | This layer |
 /// |---|---|---|
-/// | saves a session that another request has changed meanwhile | over it: the other changes are lost | compares and swaps, and puts its own changes into what is there; a value that both have changed is its own. After eight rounds: 409 |
-/// | saves a session whose record is gone, as after a logout | makes the record anew, under the old ID | answers 409 and sets no cookie; nothing comes back |
-/// | gets an ID without a record | keeps it for the next save | a new session has a new ID |
+/// | saves a session that another request has changed meanwhile | overwrites it: the other changes are lost | compares and swaps, and applies its own changes to the new state; of a value that both have changed, its own wins. After eight rounds: 409 |
+/// | saves a session whose record is gone, as after a logout | creates the record again, under the old ID | answers 409 and sets no cookie; nothing comes back |
+/// | gets an ID without a record | keeps it for the next save | gives a new session a new ID |
 /// | [renews](crate::Session::renew) a session | cannot | gives it a new ID and removes the old record; of two renewals one gets 409, and what another request changes in between stays behind |
 /// | ends a session | removes the record | the same |
 /// | gets several cookies of the name | takes the first | takes the one whose session lives; if two live, none |
 ///
-/// A save of Go's still goes over what came after its load, changes of yours included, and brings
-/// back a session that you have ended in between.
+/// A save by Go still overwrites everything that came after its load, your changes included, and
+/// brings back a session that you ended in between.
 ///
 /// # What it costs
 ///
-/// A request with a cookie of the session loads its record, whether the handler uses the session or
-/// not. So put the layer around the routes that do. A request without a cookie costs nothing.
+/// A request with the session's cookie loads its record, whether the handler uses the session or
+/// not. So put the layer only around routes that use it. A request without the cookie costs
+/// nothing.
 ///
 /// # Errors
 ///
-/// A record that cannot be loaded is answered with 503 and `Retry-After`, before the handler runs. A
-/// session that cannot be saved is answered with 409 if it has ended meanwhile, and otherwise with
-/// 503, as [`DefaultResponder`](crate::DefaultResponder) does.
+/// If a record cannot be loaded, the response is 503 with `Retry-After`, and the handler does not
+/// run. If a session cannot be saved, the response is 409 if the session has ended meanwhile, and
+/// otherwise 503, as from [`DefaultResponder`](crate::DefaultResponder).
 ///
 /// # Taking sessions over
 ///
 /// With [`read_gorilla`](crate::SessionConfig::read_gorilla) instead, the first use of a session
-/// moves it into this crate's format. Its record is left where it is, since other requests of the
-/// same page may be under way with the old cookie.
+/// moves it into this crate's format. Its record stays, since other requests of the same page may
+/// be under way with the old cookie.
 ///
-/// In a store, the session goes by the ID in Go's cookie: the cookie finds it also when the record
-/// is gone, and once the session has ended, neither cookie nor record brings it back.
+/// A session that moves into a store is found by the ID in Go's cookie, even when Go's record is
+/// gone. Once the session has ended, neither the cookie nor the record brings it back.
 #[derive(Clone)]
 pub struct GorillaRecords<R> {
     pub(super) records: R,
@@ -89,16 +90,16 @@ pub struct GorillaRecords<R> {
     pub(super) clock: Clock,
 }
 
-/// What a cookie of a request says.
+/// The content of a request's cookie.
 pub(super) enum Presented {
     Id(Claim),
-    /// It was never one of a browser's, or is too old.
+    /// It is too old, or was never meant for a browser.
     Refused,
-    /// It is of another format.
+    /// It has another format.
     Other,
 }
 
-/// An ID that a cookie has.
+/// The ID in a cookie.
 pub(super) struct Claim {
     pub(super) id: GoId,
     /// When the cookie was made, if it says so.
@@ -109,14 +110,14 @@ pub(super) struct Claim {
 pub(super) struct Opened {
     pub(super) id: GoId,
     pub(super) name: CarriedId,
-    /// As it is on the server.
+    /// The record as it is on the server.
     pub(super) data: Vec<u8>,
     pub(super) payload: Vec<u8>,
-    /// When it was saved or, if nothing says so, when it is over.
+    /// The time of the last save or, if that is unknown, the session's end.
     pub(super) time: Timestamp,
 }
 
-/// What is under an ID.
+/// A record that was loaded and opened.
 pub(super) struct Loaded {
     pub(super) data: Vec<u8>,
     pub(super) payload: Vec<u8>,
@@ -128,13 +129,13 @@ fn carried_id(id: &GoId) -> CarriedId {
     crypto::sha256(id.as_str().as_bytes())
 }
 
-/// How often a record is loaded that Go may be writing, and after which pause.
+/// How often a record that Go may be writing is loaded, and the pause in between.
 const LOADS: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(1);
 
 impl<R: GoRecords> GorillaRecords<R> {
-    /// Takes the records, the name of the session in Go, and its format: the keys of Go's store,
-    /// and what Go's serializer writes.
+    /// Makes the layer from the records, the name of the session in Go, and its format: the keys of
+    /// Go's store and the payload that Go's serializer writes.
     ///
     /// ```
     /// use silverback::{
@@ -159,10 +160,10 @@ impl<R: GoRecords> GorillaRecords<R> {
         }
     }
 
-    /// Returns the format of the session within, for
+    /// Returns the format of the inner session, for
     /// [`write_gorilla`](crate::SessionConfig::write_gorilla) or
-    /// [`read_gorilla`](crate::SessionConfig::read_gorilla). It differs from the one that
-    /// [`new`](Self::new) takes: a session has as much room as it has on the server.
+    /// [`read_gorilla`](crate::SessionConfig::read_gorilla). Unlike the format that
+    /// [`new`](Self::new) takes, it allows as much as fits on the server.
     ///
     /// ```
     /// # use silverback::{GoRecords, GorillaRecords, Keys, SessionConfig};
@@ -189,12 +190,12 @@ impl<R: GoRecords> GorillaRecords<R> {
         self
     }
 
-    /// Returns the gob or JSON of the session that a cookie's value names, for a program that takes
-    /// sessions over in its own way. `None` if there is none.
+    /// Returns the gob or JSON of the session that a cookie's value refers to, for a program that
+    /// takes sessions over in its own way. Returns `None` if there is no such session.
     ///
     /// # Errors
     ///
-    /// Fails if the server does, so that nobody knows whether there is one.
+    /// Fails if the server does, which leaves open whether the session exists.
     ///
     /// ```
     /// # use silverback::{GoRecords, GorillaRecords, gorilla::gob::Gob, store::StoreError};
@@ -223,7 +224,7 @@ impl<R: GoRecords> GorillaRecords<R> {
         &self.format.cookies
     }
 
-    /// Says what a cookie is. The text of a record is no cookie: it would outlive the record.
+    /// Reads a cookie. The text of a record is not accepted as one: it would outlive the record.
     pub(super) fn presented(&self, cookie: &[u8]) -> Presented {
         let now = self.now();
         let is_carried = || self.format.carried(&self.name, cookie, now).is_ok();
@@ -254,7 +255,7 @@ impl<R: GoRecords> GorillaRecords<R> {
         }
     }
 
-    /// Loads a session. One that cannot be read is none, as in Go.
+    /// Loads a session. As in Go, an unreadable record counts as none.
     pub(super) async fn open(&self, claim: &Claim) -> Result<Option<Opened>, StoreError> {
         let Claim { id, made } = claim;
         let Some(Loaded {
@@ -275,20 +276,20 @@ impl<R: GoRecords> GorillaRecords<R> {
         }))
     }
 
-    /// When a session was saved, if that is known, or else when it is over.
+    /// The time of a session's last save or, if that is unknown, its end.
     fn time(&self, saved: Option<Timestamp>, remains: Option<Duration>) -> Timestamp {
         saved.unwrap_or_else(|| self.now().saturating_add(self.lasts(remains)))
     }
 
-    /// What the session layer gets in the place of a session.
+    /// Makes the carried session that the session layer gets.
     pub(super) fn carry(&self, opened: &Opened) -> Result<String, StoreError> {
         let Opened { name, payload, .. } = opened;
         let carried = self.format.carry(&self.name, name, payload, opened.time);
         carried.map_err(StoreError::refused)
     }
 
-    /// What the session layer gets in the place of an ID that is nobody's here. A session that has
-    /// moved goes by it.
+    /// Makes the carried session for an ID without a record. A session that has moved is found by
+    /// it.
     pub(super) fn carry_name(&self, claim: &Claim) -> Result<String, StoreError> {
         let (name, time) = (carried_id(&claim.id), self.time(claim.made, None));
         let carried = self.format.carry(&self.name, &name, &[], time);
@@ -322,7 +323,7 @@ impl<R: GoRecords> GorillaRecords<R> {
         }
     }
 
-    /// The payload of what is on the server, and when it was saved if that is in there.
+    /// Returns the payload of a record, and the time of its last save if the record holds it.
     fn unpack(&self, data: &[u8]) -> Result<(Vec<u8>, Option<Timestamp>), SecureCookieError> {
         let read = |payload: Vec<u8>| {
             let content = Content::of_go(&payload, &self.format, Timestamp::default());
@@ -342,7 +343,7 @@ impl<R: GoRecords> GorillaRecords<R> {
         }
     }
 
-    /// What is on the server for a payload.
+    /// Makes a record of a payload.
     pub(super) fn pack(&self, payload: &[u8]) -> Result<Vec<u8>, Error> {
         let (size, limit) = self.format.kept_len(payload.len());
         if size > limit {
@@ -378,7 +379,8 @@ impl<R: GoRecords> GorillaRecords<R> {
         }
     }
 
-    /// How long a record lasts of which this is known, as by the `Max-Age` of its cookie.
+    /// How long a record lasts: the known time, as from the `Max-Age` of its cookie, or the
+    /// default.
     pub(super) fn lasts(&self, known: Option<Duration>) -> Duration {
         let by_default = self.layout.lasts.or(self.cookies().lasts());
         known.or(by_default).unwrap_or(cookie::MAX_AGE)

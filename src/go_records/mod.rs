@@ -1,4 +1,4 @@
-//! Sessions that gorilla's stores keep on servers, shared with Go or taken over from it.
+//! Sessions in gorilla's server-side stores, shared with Go or taken over from it.
 
 mod exchange;
 #[cfg(all(feature = "filesystem", unix))]

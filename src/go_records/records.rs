@@ -1,18 +1,19 @@
-//! What a server keeps for a store of gorilla's.
+//! The records that a server keeps for one of gorilla's stores.
 
 use std::time::Duration;
 
 use crate::{gorilla::GoLayout, store::StoreError};
 
-/// The sessions of one of gorilla's stores on a server, for
+/// The records of one of gorilla's server-side stores, for
 /// [`GorillaRecords`](crate::GorillaRecords).
 ///
-/// silverback's stores have these for the stores of Go's that the guide
-/// [Moving from gorilla/sessions](crate::guide::gorilla) names. With one of your own, you reach any
-/// other that keeps a gob, JSON or a text of gorilla/securecookie under an ID: answer as its
-/// methods say, by the keys, columns and times to live that the Go program has.
+/// The crates of silverback's stores implement this trait for the Go stores that the guide [Moving
+/// from gorilla/sessions](crate::guide::gorilla) lists. With your own implementation you can use
+/// any other store that keeps a gob, JSON or securecookie text under an ID. Use the same keys,
+/// columns and times to live as the Go program.
 ///
-/// No method may make a record anew that is gone: that is how a logout wins against a slow request.
+/// No method may bring back a record that is gone. This is how a logout wins against a slow
+/// request.
 ///
 /// ```
 /// use std::{
@@ -63,13 +64,13 @@ use crate::{gorilla::GoLayout, store::StoreError};
 /// }
 /// ```
 pub trait GoRecords: Clone + Send + Sync + 'static {
-    /// Returns how the sessions are laid out.
+    /// Returns the layout of the sessions.
     fn layout(&self) -> GoLayout;
 
-    /// Returns what is under an ID and is not over.
+    /// Returns the record under an ID, unless it has expired.
     fn load(&self, id: &str) -> impl Future<Output = Result<Option<GoRecord>, StoreError>> + Send;
 
-    /// Puts a record under an ID that is new. It is over after this time.
+    /// Puts a record under a new ID. It expires after `lasts`.
     fn create(
         &self,
         id: &str,
@@ -77,8 +78,8 @@ pub trait GoRecords: Clone + Send + Sync + 'static {
         lasts: Duration,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Puts `new` in the place of `old`, in one step, and starts its time anew. Returns `false`, and
-    /// changes nothing, if anything else is there, or nothing.
+    /// Replaces `old` by `new` in one step, to expire after `lasts`. If the record is missing or is
+    /// not `old`, changes nothing and returns `false`.
     fn replace(
         &self,
         id: &str,
@@ -87,11 +88,11 @@ pub trait GoRecords: Clone + Send + Sync + 'static {
         lasts: Duration,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Removes what is under an ID. Returns whether there was something.
+    /// Removes the record under an ID. Returns whether there was one.
     fn remove(&self, id: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
 }
 
-/// What a server has of a session of Go's.
+/// A server's record of a Go session.
 #[derive(Clone, Eq, PartialEq)]
 pub struct GoRecord {
     pub(super) data: Vec<u8>,
@@ -99,7 +100,7 @@ pub struct GoRecord {
 }
 
 impl GoRecord {
-    /// Takes the bytes as they are.
+    /// Makes a record of the bytes as they are on the server.
     ///
     /// ```
     /// use silverback::GoRecord;
@@ -114,8 +115,8 @@ impl GoRecord {
         }
     }
 
-    /// Says how long the record still lasts, if nothing in it says so: a
-    /// [payload](crate::gorilla::GoData::Payload) has no time.
+    /// Sets how long the record still lasts. A [payload](crate::gorilla::GoData::Payload) needs
+    /// this, since it holds no time.
     ///
     /// ```
     /// use std::time::Duration;
@@ -130,7 +131,7 @@ impl GoRecord {
     }
 }
 
-/// Shows no value of the session.
+/// Shows none of the session's values.
 impl std::fmt::Debug for GoRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("GoRecord")

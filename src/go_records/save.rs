@@ -1,4 +1,4 @@
-//! What a request saves: into the record that it has opened, or into a new one.
+//! Saves a request's session, into the record that it opened or into a new one.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::{
     gorilla::{Carried, GoId},
 };
 
-/// How often a change is put into what others have saved.
+/// How often a save merges its changes with those of others before it gives up.
 const ROUNDS: usize = 8;
 
 impl<R: GoRecords> GorillaRecords<R> {
-    /// Saves what comes out of the session layer, and returns the ID that it has from now on.
+    /// Saves the session that comes out of the session layer, and returns its ID.
     pub(super) async fn save(
         &self,
         opened: Option<&Opened>,
@@ -32,7 +32,7 @@ impl<R: GoRecords> GorillaRecords<R> {
         }
     }
 
-    /// Puts the changes of a request into the record.
+    /// Writes the changes of a request into the record.
     async fn change(&self, opened: &Opened, mine: &[u8], lasts: Duration) -> Result<(), Error> {
         let (id, mut old, mut new) = (opened.id.as_str(), opened.data.clone(), mine.to_vec());
         for _ in 0..ROUNDS {
@@ -50,8 +50,8 @@ impl<R: GoRecords> GorillaRecords<R> {
         Err(Error::new(ErrorKind::Conflict))
     }
 
-    /// Keeps a session under a new ID. One that was renewed, or ended, leaves its old one. Of two
-    /// requests that do that, only the one that removes the old record keeps its values.
+    /// Keeps a session under a new ID, and removes the record under the old one if the session was
+    /// renewed or ended. Of two such requests, only the one that removes the old record succeeds.
     async fn begin(
         &self,
         opened: Option<&Opened>,

@@ -1,4 +1,4 @@
-//! The service: what happens to a request.
+//! The service, and the way of a request through it.
 
 use std::{
     fmt,
@@ -64,7 +64,7 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let records = self.records.clone();
-        // The one that is ready, not its clone.
+        // The service that is ready is the original, not its clone.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         Box::pin(async move {
@@ -73,7 +73,7 @@ where
                 Ok(opened) => opened,
                 Err(error) => {
                     let error = trace::load_failed(Error::from(error).of_load());
-                    // The handler has not run, so whatever it does is done once.
+                    // The handler has not run, so a retry is as harmless as that of a GET.
                     let method = Method::GET;
                     return Ok(refuse(error, Response::default(), Head { method, ..head }));
                 }

@@ -1,4 +1,4 @@
-//! What follows from how a session is configured.
+//! How a session's configuration decides where it is kept, how large it gets and what it accepts.
 
 use super::*;
 use crate::{
@@ -41,7 +41,7 @@ fn is_token(opened: &Accepted) -> bool {
 
 #[test]
 #[rustfmt::skip]
-fn stores_follow_from_where_a_session_is() {
+fn the_kind_of_session_decides_its_stores() {
     let remember = MemoryStore::new;
     //                                              in a    has     has a   lists
     //                                              cookie  records store   subjects
@@ -60,9 +60,8 @@ fn stores_follow_from_where_a_session_is() {
     }
 }
 
-/// What fits exactly, and what is one byte more.
 #[test]
-fn a_session_fits_its_cookie_up_to_a_byte() {
+fn a_session_fits_its_cookie_to_the_byte() {
     let most = |settings: &Settings| {
         let fits = |len: &usize| settings.fits_cookie(*len, None);
         (0..5_000).rev().find(fits)
@@ -87,8 +86,8 @@ fn a_session_fits_its_cookie_up_to_a_byte() {
     }
 }
 
-/// In bytes of the session for a store, and of the whole cookie without one: name, token, and the
-/// four bytes of the revision, which comes with the first change.
+/// The limit counts the bytes of the session in a store, and of the whole cookie without one: name,
+/// token, and the four bytes of the revision, which comes with the first change.
 #[test]
 fn a_session_is_kept_up_to_its_limit() {
     let alone = cookies().build().unwrap();
@@ -139,7 +138,7 @@ fn a_session_is_kept_up_to_its_limit() {
 }
 
 #[test]
-fn a_wish_and_an_end_have_bounds() {
+fn persist_for_and_ends_are_bounded() {
     const DAY: u64 = 86_400;
     let days = |days: u64| Duration::from_secs(days * DAY);
     let apart = |days: u64| NOW.saturating_add(Duration::from_secs(days * DAY));
@@ -155,7 +154,7 @@ fn a_wish_and_an_end_have_bounds() {
         (absolute(100),                      100, [100, 100, 100]),
         (absolute(100).persist_up_to(days(85)), 85, [100, 91, 85]),
         (absolute(9_000),                    400, [9_000, 8_991, 8_980]),
-        // 400 days only where `max_age` stands without an absolute timeout.
+        // 400 days only if `max_age` is set without an absolute timeout.
         (max_age(30),                        400, [400, 400, 400]),
         (max_age(30).absolute_timeout(days(60)), 60, [60, 60, 60]),
         (max_age(50).absolute_timeout(days(50)), 50, [50, 50, 50]),
@@ -172,7 +171,7 @@ fn a_wish_and_an_end_have_bounds() {
     }
 }
 
-/// A cookie of one codec, by number of its key.
+/// Makes a cookie with this codec.
 fn value(codec: &Codec, issued: u64, is_token: bool) -> String {
     let stamp = Stamp {
         issued: Timestamp::from_secs(issued),
@@ -227,7 +226,7 @@ fn a_cookie_of_two_kinds_is_opened_as_either() {
     );
 }
 
-/// Signed cookies have one version, so that a reference is a token whose tag does not fit.
+/// All signed cookies have one version, so a reference looks like a token with the wrong tag.
 #[test]
 fn a_signed_cookie_of_two_kinds_is_opened_as_either() {
     let settings = within(to_memory().signed()).build().unwrap();
@@ -239,7 +238,7 @@ fn a_signed_cookie_of_two_kinds_is_opened_as_either() {
     assert!(is_token(&opened));
 }
 
-/// The ID of either length, and behind it the attributes.
+/// An ID of either length is followed by the tag of the attributes.
 #[test]
 fn a_reference_reads_back_as_it_was() {
     let long = SessionId::generate().unwrap();
@@ -256,7 +255,7 @@ fn a_reference_reads_back_as_it_was() {
     }
 }
 
-/// Whatever can be told from outside: a cookie of other attributes is to be sent again.
+/// The tag shows that a cookie has other attributes and must be sent again.
 #[test]
 fn other_attributes_have_another_tag() {
     let configs = [
