@@ -2,11 +2,11 @@
 
 use std::io;
 
-/// The bytes of a value while nobody holds the lock. A small one takes no allocation.
+/// A copy of a value's bytes, for use without the lock. Small values need no allocation.
 pub(super) struct ValueBuffer {
     small: [u8; SMALL],
     len: usize,
-    /// All of it, once it is larger.
+    /// The whole value, once it is larger.
     large: Vec<u8>,
 }
 
@@ -77,7 +77,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_comes_in_parts_is_whole(parts: Vec<Vec<u8>>, long in 0..300_usize) {
+        fn parts_add_up_to_the_whole_value(parts: Vec<Vec<u8>>, long in 0..300_usize) {
             let mut buffer = ValueBuffer::new();
             let mut all = Vec::new();
             for part in parts.iter().cloned().chain([vec![7; long], vec![1]]) {

@@ -1,4 +1,4 @@
-//! A session of no request.
+//! A session without a request.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ impl Session {
     /// Makes a new, empty session outside of any layer and request: for unit tests of handlers, and
     /// of functions that take a `&Session`.
     ///
-    /// It is loaded, wherever it is kept, and does all that a new session does in a request.
-    /// [`save`](Self::save) puts one that is kept in a store there, under a
+    /// It is loaded, wherever it is kept, and behaves like a new session in a request.
+    /// [`save`](Self::save) writes a session of a store there, under a
     /// [`record_key`](Self::record_key). [`destroy`](Self::destroy) ends it. There is no response,
     /// so there is no cookie; [`testing::commit`](crate::testing::commit) does what a response
     /// would do.

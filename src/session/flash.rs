@@ -21,7 +21,7 @@ const DEFAULT_QUEUE: &str = "";
 impl Session {
     /// Leaves a message for the next page.
     ///
-    /// Messages have a place beside the values, so no key can get in their way.
+    /// Messages are kept apart from the values, so they cannot clash with a key.
     ///
     /// ```
     /// # use silverback::{Key, Session, SessionConfig};
@@ -222,14 +222,14 @@ impl Session {
             let queued = view.content.frames.flashes(queue);
             Ok(queued.map(|(_, value)| value.to_vec()).collect())
         })?;
-        // Without the lock: to deserialize a `T` is code of the application.
+        // Without the lock: deserializing a `T` runs code of the application.
         let messages = raw
             .iter()
             .filter_map(|value| from_json(value).ok().flatten());
         Ok(messages.collect())
     }
 
-    /// Puts the messages back that this request has taken, so that the next page gets them, before
+    /// Puts back the messages that this request has taken, so that the next page gets them, before
     /// newer ones. Use it in a handler that redirects once more after taking its messages. Rails
     /// has `flash.keep`.
     ///
@@ -243,7 +243,7 @@ impl Session {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// Messages that are not taken stay anyway, for any number of pages.
+    /// Messages that nobody takes stay anyway, for any number of pages.
     ///
     /// # Errors
     ///
@@ -253,7 +253,7 @@ impl Session {
         self.keep_flashes_in(DEFAULT_QUEUE)
     }
 
-    /// Puts the messages of one queue back that this request has taken.
+    /// Puts back the messages of one queue that this request has taken.
     ///
     /// ```
     /// # use silverback::{Key, Session, SessionConfig};
@@ -282,7 +282,7 @@ impl Session {
         })
     }
 
-    /// Nobody has seen these messages: the next page gets them.
+    /// Puts back messages that nobody has seen, so that the next page gets them.
     fn put_back(&self, taken: &Taken) -> Result<(), Error> {
         let entered = self.write(|content| {
             taken.put_back(content);
@@ -298,14 +298,14 @@ impl Session {
             let raw = queued.map(|(id, value)| (id, value.to_vec())).collect();
             Ok((Effect::<fn() -> Change>::Nothing, raw))
         })?;
-        // Without the lock: to deserialize a `T` is code of the application.
+        // Without the lock: deserializing a `T` runs code of the application.
         let messages: Vec<Option<T>> = raw
             .iter()
             .map(|(_, value)| from_json(value).ok().flatten())
             .collect();
         let read: Vec<FlashId> = raw.iter().map(|(id, _)| *id).collect();
         let (ids, taken) = self.write_logged(true, |content| {
-            // Another thread may have taken some since they were read.
+            // Another thread may have taken some of them in between.
             raw.retain(|(id, _)| content.frames.remove_flash(*id));
             let taken = Taken::new(TakenFlashes::new(queue, raw));
             let (ids, log) = (taken.ids().clone(), Arc::clone(&taken));
@@ -334,9 +334,10 @@ impl Session {
 
 /// Messages that a request has taken.
 struct Taking<T> {
-    /// Those that are of the type asked for.
+    /// The messages of the requested type.
     messages: Vec<(FlashId, T)>,
     ids: Vec<FlashId>,
-    /// Those of them that nobody else has taken before, after a save.
+    /// The change in the log. After a save it holds only the messages that no other request took
+    /// first.
     taken: Taken,
 }

@@ -1,4 +1,4 @@
-//! The handle [`Flashes`]: what a handler that only shows or leaves messages asks for.
+//! The handle [`Flashes`], for handlers that only show or leave messages.
 
 use std::{fmt, marker::PhantomData};
 
@@ -11,19 +11,19 @@ use super::{
 };
 use crate::{error::Error, name::SessionName};
 
-/// The flash messages of a session, for handlers that need nothing else of it.
+/// The flash messages of a session, for handlers that need nothing else.
 ///
 /// With axum it is an extractor. `Flashes` are those of the session that a plain [`Session`] is,
 /// and `Flashes<Account>` those of the [`SessionName`](crate::SessionName) `Account`.
 ///
-/// | You want to | Call | Of a queue of its own |
+/// | You want to | Call | In a named queue |
 /// |---|---|---|
 /// | leave a message for the next page | [`push`](Self::push), [`Session::flash`] | [`Session::flash_in`] |
 /// | leave one with a level | [`success`](Self::success), [`info`](Self::info), [`warning`](Self::warning), [`error`](Self::error) | `flash_in` of a [`FlashMessage`](crate::FlashMessage) |
 /// | show them | [`take`](Self::take), [`Session::flashes`] | [`Session::flashes_in`] |
 /// | show them in exactly one of several requests | [`claim`](Self::claim), [`Session::claim_flashes`] | [`Session::claim_flashes_in`] |
-/// | look whether there are any | [`peek`](Self::peek), [`Session::peek_flashes`] | [`Session::peek_flashes_in`] |
-/// | put back those that were taken | [`keep`](Self::keep), [`Session::keep_flashes`] | [`Session::keep_flashes_in`] |
+/// | look at them and leave them there | [`peek`](Self::peek), [`Session::peek_flashes`] | [`Session::peek_flashes_in`] |
+/// | put back the ones you took | [`keep`](Self::keep), [`Session::keep_flashes`] | [`Session::keep_flashes_in`] |
 ///
 /// A message for the page that is being answered needs no flash: show it.
 ///
@@ -124,7 +124,7 @@ impl<N: Selector> Flashes<N> {
         self.session.peek_flashes()
     }
 
-    /// Puts the messages back that this request has taken; see [`Session::keep_flashes`].
+    /// Puts back the messages that this request has taken; see [`Session::keep_flashes`].
     ///
     /// ```
     /// # use silverback::{Key, Session, SessionConfig};
@@ -169,7 +169,7 @@ impl<N: Selector> Flashes<N> {
 
 /// Messages with a level; see [`FlashMessage`].
 impl<N: Selector> Flashes<N> {
-    /// Leaves a message of the level [`Success`](crate::FlashLevel::Success).
+    /// Leaves a message with the level [`Success`](crate::FlashLevel::Success).
     ///
     /// ```
     /// # use silverback::{FlashMessage, Flashes, Key, Session, SessionConfig};
@@ -187,7 +187,7 @@ impl<N: Selector> Flashes<N> {
         self.push(FlashMessage::success(text))
     }
 
-    /// Leaves a message of the level [`Info`](crate::FlashLevel::Info).
+    /// Leaves a message with the level [`Info`](crate::FlashLevel::Info).
     ///
     /// ```
     /// # use silverback::{FlashMessage, Flashes, Key, Session, SessionConfig};
@@ -205,7 +205,7 @@ impl<N: Selector> Flashes<N> {
         self.push(FlashMessage::info(text))
     }
 
-    /// Leaves a message of the level [`Warning`](crate::FlashLevel::Warning).
+    /// Leaves a message with the level [`Warning`](crate::FlashLevel::Warning).
     ///
     /// ```
     /// # use silverback::{FlashMessage, Flashes, Key, Session, SessionConfig};
@@ -223,7 +223,7 @@ impl<N: Selector> Flashes<N> {
         self.push(FlashMessage::warning(text))
     }
 
-    /// Leaves a message of the level [`Error`](crate::FlashLevel::Error).
+    /// Leaves a message with the level [`Error`](crate::FlashLevel::Error).
     ///
     /// ```
     /// # use silverback::{FlashMessage, Flashes, Key, Session, SessionConfig};

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::json::{from_json, is_json};
 
-/// What becomes of a stored value that no longer is of its [`SessionData`](crate::SessionData)
+/// What to do with a stored value that no longer matches its [`SessionData`](crate::SessionData)
 /// type: [`SessionData::FORMER`](crate::SessionData::FORMER).
 ///
 /// ```
@@ -36,25 +36,26 @@ use super::json::{from_json, is_json};
 /// }
 /// ```
 ///
-/// [`Ignore`](Self::Ignore) and a migration leave an event in the log. Both leave the stored value
+/// [`Ignore`](Self::Ignore) and a migration leave an event in the log. Both keep the stored value
 /// as it is until you write.
 #[non_exhaustive]
 pub enum Former<T> {
-    /// The value counts as none, so that no visitor is stuck with an error until the session ends.
+    /// The value counts as missing, so that no visitor is stuck with an error until the session
+    /// ends.
     Ignore,
-    /// Reading it is [`ErrorKind::DeserializeFailed`](crate::ErrorKind::DeserializeFailed). For
-    /// values that must not be lost.
+    /// Reading the value fails with
+    /// [`ErrorKind::DeserializeFailed`](crate::ErrorKind::DeserializeFailed). Use this for values
+    /// that must not be lost.
     Fail,
-    /// This function makes a new value of the old JSON. Where it returns `None`, reading the value
-    /// is an error as with [`Fail`](Self::Fail). To ignore a value instead, return `Some` of a
-    /// default.
+    /// This function makes a new value from the old JSON. If it returns `None`, reading the value
+    /// fails as with [`Fail`](Self::Fail). To ignore a value instead, return `Some` of a default.
     ///
     /// No lock is held while it runs. It runs again if another request saves first.
     Migrate(fn(json: &str) -> Option<T>),
 }
 
 impl<T> Former<T> {
-    /// Migrates what was stored as an `Old`. Anything else is an error.
+    /// Migrates values that were stored as an `Old`. Anything else is an error.
     ///
     /// ```
     /// # use silverback::{Former, SessionData};
@@ -77,7 +78,8 @@ impl<T> Former<T> {
         Self::Migrate(migrate::<Old, T>)
     }
 
-    /// What stands for a stored value that is no `T`: another one, none, or an error.
+    /// Replaces a stored value that is not a `T`. Returns `None` if reading it must fail, and
+    /// `Some(None)` if it counts as missing.
     pub(super) fn replace(self, stored: &[u8]) -> Option<Option<T>> {
         match self {
             Self::Ignore => Some(None),

@@ -1,5 +1,5 @@
-//! What frames have of a value, and back: JSON, without the losses that serde_json lets pass, or
-//! bytes.
+//! Turns values into the bytes in frames, and back: JSON, without the losses that serde_json lets
+//! pass, or raw bytes.
 //!
 //! ```text
 //! value: JSON, or 0 u8 | bytes
@@ -16,11 +16,14 @@ use crate::error::{Error, ErrorKind};
 /// serde_json refuses to read anything nested deeper.
 const MAX_DEPTH: usize = 127;
 
+/// Appends a value as JSON.
+///
 /// # Errors
 ///
-/// [`ErrorKind::SerializeFailed`] for what JSON has no word for, and for what would read back as
-/// something else: NaN and infinity (written as `null`), `Some` of what is written as `null`,
-/// integers beyond 64 bits (read as floats by most readers), and values nested more than 127 deep.
+/// [`ErrorKind::SerializeFailed`] for values that JSON cannot express or that would read back
+/// differently: NaN and infinity (written as `null`), `Some` of a value that is written as `null`,
+/// integers beyond 64 bits (most readers read them as floats), and values nested more than 127
+/// deep.
 pub(super) fn append_json<T: Serialize + ?Sized>(
     out: &mut impl io::Write,
     value: &T,
@@ -30,18 +33,18 @@ pub(super) fn append_json<T: Serialize + ?Sized>(
     serde_json::to_writer(out, value).map_err(refuse)
 }
 
-/// As [`append_json`], into a buffer of its own.
+/// Returns a value as JSON, like [`append_json`].
 pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
     let mut out = Vec::with_capacity(128);
     append_json(&mut out, value)?;
     Ok(out)
 }
 
-/// Why a value could not be read, without the value: serde's sentences quote it.
+/// Why a value could not be read. It does not show the value, as serde's messages do.
 #[derive(Debug)]
 struct Mismatch {
     wanted: &'static str,
-    /// What stands in the type's definition, and no value.
+    /// A field that the type requires and the value lacks.
     missing: Option<String>,
     column: usize,
 }
@@ -71,7 +74,7 @@ impl fmt::Display for Mismatch {
 
 impl std::error::Error for Mismatch {}
 
-/// Reads a value. `null` is none for a type that is never written as that.
+/// Reads a value. For a type that is never written as `null`, `null` is `None`.
 pub(super) fn from_json<T: DeserializeOwned>(json: &[u8]) -> Result<Option<T>, Error> {
     serde_json::from_slice(json).map(Some).or_else(|error| {
         let kind = ErrorKind::DeserializeFailed;
@@ -86,7 +89,7 @@ pub(super) fn from_json<T: DeserializeOwned>(json: &[u8]) -> Result<Option<T>, E
     })
 }
 
-/// What a value begins with that is no JSON.
+/// The first byte of a value that is bytes.
 const BYTES: u8 = 0;
 
 pub(super) fn is_json(value: &[u8]) -> bool {
@@ -110,7 +113,7 @@ pub(super) fn unwrap_bytes(value: &[u8]) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// Walks over a value and writes nothing. Says whether JSON writes it as `null`.
+/// Walks over a value without writing it. Returns whether JSON writes it as `null`.
 #[derive(Clone, Copy)]
 struct Probe {
     depth: usize,
@@ -330,14 +333,17 @@ mod tests {
     }
 
     #[test]
-    fn what_json_would_change_is_refused() {
+    fn values_that_json_would_change_are_refused() {
         assert!(
             refused(f64::NAN) && refused(f32::INFINITY) && refused(vec![Some(f64::NEG_INFINITY)])
         );
         assert!(refused(u128::from(u64::MAX) + 1) && refused(i128::from(i64::MIN) - 1));
         assert!(refused(Shape::Circle(f64::NAN)) && refused(Shape::Square { side: f64::NAN }));
         assert!(refused(Shape::Line(0.0, f64::NAN)) && refused(BTreeMap::from([("k", f64::NAN)])));
-        assert!(refused(BTreeMap::from([(vec![1], 1)])), "a list is no key");
+        assert!(
+            refused(BTreeMap::from([(vec![1], 1)])),
+            "a list cannot be a key"
+        );
     }
 
     #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
@@ -347,7 +353,7 @@ mod tests {
     struct Wrapped<T>(T);
 
     #[test]
-    fn some_of_a_null_is_refused_wherever_it_is() {
+    fn some_of_a_null_is_refused_everywhere() {
         let null = serde_json::Value::Null;
         assert!(refused(Some(())) && refused(Some(None::<u8>)) && refused(Some(Unit)));
         assert!(refused(Some(&null)) && refused(Some(Wrapped(()))) && refused(Wrapped(Some(()))));
@@ -367,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn what_json_keeps_is_kept() {
+    fn values_that_json_keeps_are_written() {
         assert_eq!(to_json(&Shape::Nothing).unwrap(), b"\"Nothing\"");
         assert_eq!(
             to_json(&u128::from(u64::MAX)).unwrap(),
@@ -381,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_can_be_read_however_deep() {
+    fn nested_values_are_read_or_refused() {
         let nested = |depth| {
             let mut value = serde_json::Value::Null;
             for _ in 0..depth {

@@ -44,8 +44,8 @@ impl Session {
         self.load_with(None).await
     }
 
-    /// Loads the session if its store waits. Otherwise the first method that asks for it opens it,
-    /// and a session that nobody asks for costs nothing.
+    /// Loads the session if its store waits. Otherwise the first method that needs the session
+    /// opens it, so an unused session costs nothing.
     pub(crate) async fn fetch(&self) -> Result<(), Error> {
         if self.settings().never_waits && !self.handle.exchange().is_over() {
             return self.handle.check_name().map_err(|error| self.fail(error));
@@ -70,7 +70,7 @@ impl Session {
         };
         load.await.map_err(|error: Error| {
             let error = error.of(self.name());
-            // The response is about this visitor.
+            // The response is now about this visitor.
             self.handle.cell().with(|state| state.is_used = true);
             trace::load_failed(error)
         })
@@ -80,8 +80,8 @@ impl Session {
     ///
     /// Call it before something that must not happen unless the session is saved. If another
     /// request has saved meanwhile, this request's changes are applied to the newer session; see
-    /// [Who wins](crate#who-wins). A session in a cookie is saved by the response itself; for such
-    /// a one, this checks that it will fit.
+    /// [Who wins](crate#who-wins). A session in a cookie is saved by the response itself; for one,
+    /// this only checks that it will fit.
     ///
     /// ```
     /// # use silverback::{Error, Session};
@@ -120,7 +120,7 @@ impl Session {
         save.await.map_err(|error| self.fail(error))
     }
 
-    /// Whether something was changed and not saved, or is being saved.
+    /// Returns whether the session has unsaved changes, or is being saved.
     pub(crate) fn has_unsaved(&self) -> bool {
         let never_waits = self.settings().never_waits;
         let cell = self.handle.cell();
@@ -132,10 +132,10 @@ impl Session {
     /// Restarts the session's [idle timeout](crate::SessionConfig::idle_timeout) now, as a request
     /// that uses the session does, and saves its changes. The absolute timeout stays.
     ///
-    /// A request needs no such call. It is for what lives longer than a request: a WebSocket that
-    /// calls it a few times per idle timeout keeps its visitor logged in, and learns when the
-    /// session has ended. Each call is one write. A session in a cookie needs a response for this.
-    /// See [After the response](Self#after-the-response).
+    /// A request needs no such call. A WebSocket outlives its request: if it calls this a few times
+    /// per idle timeout, it keeps its visitor logged in, and learns when the session has ended.
+    /// Each call is one write. A session in a cookie needs a response instead. See [After the
+    /// response](Self#after-the-response).
     ///
     /// ```
     /// # use silverback::{Key, MemoryStore, Session, SessionConfig};
@@ -184,31 +184,31 @@ impl Session {
     /// For 60 seconds the server remembers that the old ID was renewed, in the session's store or
     /// in that of [`revocation`](crate::CookieStore::revocation). A request that comes with it
     /// until then sees an empty session and [`Rejection::Renewed`](crate::Rejection::Renewed).
-    /// Reading sets no cookie. Writing is [`ErrorKind::Gone`], because the request may have been
-    /// sent before the login's response arrived. After that the ID is unknown. A session in a
+    /// Reading sets no cookie. Writing fails with [`ErrorKind::Gone`], because the request may have
+    /// been sent before the login's response arrived. After that the ID is unknown. A session in a
     /// cookie alone leaves nothing behind: a copy of the old cookie stays valid until its timeouts
     /// end it.
     ///
-    /// A running request that writes under the old ID is [`ErrorKind::Gone`]; one that only reads
-    /// is not disturbed. A logout follows the session to its new ID.
+    /// A running request that writes under the old ID fails with [`ErrorKind::Gone`]; one that only
+    /// reads is not disturbed. A logout follows the session to its new ID.
     ///
     /// # Two renewals
     ///
     /// Of two requests that renew one session at the same time, one gets the session's values. The
-    /// other gets a new session with what it put in itself, and nothing that it read. If it put
-    /// nothing in, it is [`ErrorKind::Gone`] and sets no cookie. So after a double click on "log
-    /// in", either response logs the visitor in, and a cart may stay behind in one of the two
-    /// sessions. A renewal that is not a login can displace a login in the same way. So put nothing
-    /// in with such a renewal, not even a flash message.
+    /// other gets a new session with the values it wrote itself, and none that it read. If it wrote
+    /// nothing, it fails with [`ErrorKind::Gone`] and sets no cookie. So after a double click on
+    /// "log in", either response logs the visitor in, and a cart may stay behind in one of the two
+    /// sessions. A renewal that is not a login can displace a login in the same way. So write
+    /// nothing in such a request, not even a flash message.
     ///
     /// # Limits
     ///
     /// The new ID goes with the response, as [`persist_for`](Self::persist_for) and
     /// [`until_browser_closes`](Self::until_browser_closes) do. After the response this does
-    /// nothing, and the next [`save`](Self::save) is [`ErrorKind::AlreadyCommitted`]. A browser
-    /// that never gets the response writes nothing for a minute, but can log in. If the store does
-    /// not answer in time, the renewal may have happened all the same. [Who wins](crate#who-wins)
-    /// has the other cases.
+    /// nothing, and the next [`save`](Self::save) fails with [`ErrorKind::AlreadyCommitted`]. A
+    /// browser that never gets the response cannot write for a minute, but can log in. If the store
+    /// does not answer in time, the renewal may still have happened. [Who wins](crate#who-wins) has
+    /// the other cases.
     #[doc(alias = "cycle_id")]
     #[doc(alias = "regenerate")]
     pub fn renew(&self) {
@@ -220,7 +220,8 @@ impl Session {
     /// nowhere else, visitors last proved who they are at that time. `None` before the first
     /// renewal.
     ///
-    /// Ask for the password again before something grave if this is long ago (OWASP ASVS 7.5.3).
+    /// Before a sensitive action, ask for the password again if this is long ago (OWASP ASVS
+    /// 7.5.3).
     ///
     /// ```
     /// # use std::time::Duration;
@@ -248,31 +249,31 @@ impl Session {
     /// }
     /// ```
     ///
-    /// The logout wins against requests that overlap it. A write of a running request is
-    /// [`ErrorKind::Gone`], and so is one that comes with the old cookie in the next 60 seconds.
-    /// Such a request sees an empty session and [`Rejection::Ended`](crate::Rejection::Ended). If
-    /// the session is being renewed, or was renewed less than a minute ago, the logout follows it
-    /// to its new ID, up to eight times. So anyone who knew the ID from before a login can end that
-    /// login for a minute.
-    /// [Who wins](crate#who-wins) has the other cases.
+    /// The logout wins against requests that overlap it. A write of a running request fails with
+    /// [`ErrorKind::Gone`], and so does one of a request that brings the old cookie in the next 60
+    /// seconds. Such a request sees an empty session and
+    /// [`Rejection::Ended`](crate::Rejection::Ended). If the session is being renewed, or was
+    /// renewed less than a minute ago, the logout follows it to its new ID, up to eight times. So
+    /// for a minute after a login, anyone who knew the earlier ID can end that login. [Who
+    /// wins](crate#who-wins) has the other cases.
     ///
     /// If several cookies of the session's name came, this ends the session of each valid one, at
     /// most 64. With more, the log has an event.
     ///
-    /// What you insert or flash afterwards starts a new session. A goodbye that should not start
-    /// one belongs in the URL that you redirect to. A session in a cookie without
+    /// If you insert or flash something afterwards, a new session starts. To say goodbye without
+    /// one, put the message into the URL that you redirect to. A session in a cookie without
     /// [`revocation`](crate::CookieStore::revocation) ends in this browser only. A copy of the
     /// cookie stays valid: see [`CookieStore`](crate::CookieStore).
     ///
     /// # Errors
     ///
     /// [`ErrorKind::StoreFailed`] if the store failed, or did not answer within
-    /// [`store_timeout`](crate::SessionConfig::store_timeout): the session may have ended or not,
-    /// and this request still has it. [`ErrorKind::Gone`] if the session's record has vanished and
-    /// left no trace, so that the session may live under another ID; the response removes the
-    /// cookie. [`ErrorKind::Conflict`] if the session was renewed more than eight times within a
-    /// minute, or others kept writing. [`ErrorKind::AlreadyCommitted`] for a session in a cookie
-    /// after the response, without [`revocation`](crate::CookieStore::revocation).
+    /// [`store_timeout`](crate::SessionConfig::store_timeout): the session may or may not have
+    /// ended, and this request still has it. [`ErrorKind::Gone`] if the session's record has
+    /// vanished without a trace, so that the session may live under another ID; the response
+    /// removes the cookie. [`ErrorKind::Conflict`] if the session was renewed more than eight times
+    /// within a minute, or others kept writing. [`ErrorKind::AlreadyCommitted`] for a session in a
+    /// cookie after the response, without [`revocation`](crate::CookieStore::revocation).
     /// [`ErrorKind::LaterFormat`], and those of [`load`](Self::load).
     #[doc(alias = "delete")]
     #[doc(alias = "invalidate")]
@@ -312,8 +313,8 @@ impl Session {
     /// ```
     ///
     /// It goes with the response. After the response this does nothing, and the next
-    /// [`save`](Self::save) is [`ErrorKind::AlreadyCommitted`]. Beside `Max-Age` the cookie says
-    /// `Expires` (RFC 6265, section 4.1.2).
+    /// [`save`](Self::save) fails with [`ErrorKind::AlreadyCommitted`]. The cookie has `Expires`
+    /// beside `Max-Age` (RFC 6265, section 4.1.2).
     #[doc(alias = "MaxAge")]
     pub fn persist_for(&self, length: Duration) {
         let longest = self.settings().persist_up_to;
@@ -401,7 +402,7 @@ impl Session {
         Ok(())
     }
 
-    /// Notes what the response shall do; a session need not be loaded for that.
+    /// Notes what the response must do. The session need not be loaded.
     fn wish(&self, what: &'static str, wish: impl FnOnce(&mut State)) {
         let exchange = self.handle.exchange();
         exchange.touch();

@@ -36,12 +36,12 @@ pub struct FlashMessage {
     pub text: String,
 }
 
-/// The level of a [`FlashMessage`]. It displays as its name, such as `success`, which does for a
-/// CSS class.
+/// The level of a [`FlashMessage`]. It displays as its name, such as `success`, which can serve as
+/// a CSS class.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum FlashLevel {
-    /// `success`: what the visitor asked for is done.
+    /// `success`: the request is done.
     Success,
     /// `info`: something worth knowing.
     Info,
@@ -52,7 +52,7 @@ pub enum FlashLevel {
 }
 
 impl FlashMessage {
-    /// Makes a message of this level.
+    /// Makes a message with this level.
     ///
     /// ```
     /// use silverback::{FlashLevel, FlashMessage};
@@ -66,7 +66,7 @@ impl FlashMessage {
         Self { level, text }
     }
 
-    /// Makes a message of what is done.
+    /// Makes a message about a success.
     ///
     /// ```
     /// use silverback::{FlashLevel, FlashMessage};
@@ -77,7 +77,7 @@ impl FlashMessage {
         Self::new(FlashLevel::Success, text)
     }
 
-    /// Makes a message of something worth knowing.
+    /// Makes a message about something worth knowing.
     ///
     /// ```
     /// use silverback::{FlashLevel, FlashMessage};
@@ -88,7 +88,7 @@ impl FlashMessage {
         Self::new(FlashLevel::Info, text)
     }
 
-    /// Makes a message of what is done, but worth a look.
+    /// Makes a message about a success that is worth a look.
     ///
     /// ```
     /// use silverback::{FlashLevel, FlashMessage};
@@ -99,7 +99,7 @@ impl FlashMessage {
         Self::new(FlashLevel::Warning, text)
     }
 
-    /// Makes a message of what is not done.
+    /// Makes a message about a failure.
     ///
     /// ```
     /// use silverback::{FlashLevel, FlashMessage};
@@ -145,7 +145,7 @@ impl fmt::Display for FlashLevel {
     }
 }
 
-/// As `["success", "Saved"]`: cookies are short.
+/// Written as `["success", "Saved"]`, since room in cookies is scarce.
 impl Serialize for FlashMessage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (self.level, &self.text).serialize(serializer)
@@ -215,13 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_text_is_an_information() {
+    fn a_plain_text_has_the_level_info() {
         let message: FlashMessage = serde_json::from_str("\"hi\"").unwrap();
         assert_eq!(message, FlashMessage::info("hi"));
     }
 
     #[test]
-    fn anything_else_is_no_message() {
+    fn anything_else_is_not_a_message() {
         for json in [
             "7",
             "[]",

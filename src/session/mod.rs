@@ -60,7 +60,7 @@ use crate::{
 /// # Several layers
 ///
 /// A plain `Session` is the first one of the innermost layer around the handler. So it becomes
-/// another session if somebody puts a layer between. Here `page` gets the cart, although it was
+/// another session if somebody adds a layer in between. Here `page` gets the cart, although it was
 /// written for the account.
 ///
 /// ```text
@@ -85,7 +85,7 @@ use crate::{
 /// | returns `Err` from the service | not saved | not done | was done |
 /// | panics, or is cancelled | not saved | not done | was done |
 ///
-/// What an explicit [`save`](Self::save) has put into a store stays there in all cases.
+/// Whatever happens afterwards, an explicit [`save`](Self::save) into a store stays.
 ///
 /// An inner timeout layer cuts the handler off and answers 408 (in tonic, gRPC status 1), so a
 /// session is not saved half-changed. The gRPC statuses that mean the same are 1 `CANCELLED`, 2
@@ -111,8 +111,8 @@ use crate::{
 /// keeps what it has read. To see what has happened since, and to change a session in a store, call
 /// [`load`](Self::load) again, change the session, and call [`save`](Self::save). Some changes need
 /// the cookie, so they are possible only before the response: starting a session, changing one in a
-/// cookie, `renew`, `persist_for` and attributes. The stream of a body need not save:
-/// [`save_at_end`](Self::save_at_end) does, and tells the client of a failure.
+/// cookie, `renew`, `persist_for` and attributes. The stream of a body need not save: use
+/// [`save_at_end`](Self::save_at_end), which also tells the client about a failure.
 ///
 /// A WebSocket calls [`touch`](Self::touch) a few times per idle timeout. That keeps a session in a
 /// store alive, and is [`ErrorKind::Gone`] once it has ended. Then [`load`](Self::load) it, and
@@ -127,7 +127,7 @@ use crate::{
 ///
 /// ```
 /// # use silverback::{Error, ErrorKind, Rejection, Session};
-/// /// Says why to close the socket, if there is a reason.
+/// /// Returns the reason to close the socket, if there is one.
 /// async fn look_after(session: &Session) -> Result<Option<Rejection>, Error> {
 ///     match session.touch().await {
 ///         Err(error) if error.kind() == ErrorKind::Gone => {
@@ -147,7 +147,7 @@ use crate::{
 ///
 /// | There is | [`created_at`](Self::created_at) | [`expires_at`](Self::expires_at) | [`last_used`](Self::last_used) |
 /// |---|---|---|---|
-/// | no session: none came, it was destroyed, or this request has emptied it | `None` | `None` | `None` |
+/// | no session: no cookie came, it was destroyed, or this request has emptied it | `None` | `None` | `None` |
 /// | a new session with something in it, not saved yet | when this request opened it | its end once the response has saved it | `None` |
 /// | a session in a cookie or a record | when it was made | its end after this response | the last recorded use |
 ///
@@ -187,7 +187,7 @@ impl Session {
         &self.settings().name
     }
 
-    /// Says whether this request has no session yet: no cookie came, or none was accepted.
+    /// Returns whether this request has no session yet: no cookie came, or none was accepted.
     ///
     /// gorilla has `Session.IsNew` for this.
     ///
@@ -233,7 +233,7 @@ impl Session {
         self.look(|view| Ok(view.home.key())).ok().flatten()
     }
 
-    /// Says whether this request has [used](Self#loading) the session. To ask is no use.
+    /// Returns whether this request has [used](Self#loading) the session. This call is not use.
     ///
     /// ```
     /// # use silverback::Session;
@@ -247,8 +247,8 @@ impl Session {
         self.handle.cell().with(|state| state.is_used)
     }
 
-    /// Says whether the request has a cookie of the session's name, valid or not. That is no use of
-    /// the session, and asks no store.
+    /// Returns whether the request has a cookie of the session's name, valid or not. This call is
+    /// not use of the session, and asks no store.
     ///
     /// ```
     /// # use silverback::Session;
@@ -264,10 +264,9 @@ impl Session {
     }
 
     /// Returns the [`record_key`](Self::record_key) of the session that the request's cookie names.
-    /// That is no use of the session, and asks no store: the session may have ended.
+    /// This call is not use of the session, and asks no store: the session may have ended.
     ///
-    /// `None` if no cookie came, or none that is valid. Of several valid cookies it is the first
-    /// one's.
+    /// `None` if no valid cookie came. Of several valid cookies, the first counts.
     ///
     /// ```
     /// # use silverback::Session;
@@ -286,9 +285,9 @@ impl Session {
     /// `None` if the cookie was accepted, if none came, or if the session is not loaded.
     ///
     /// For 60 seconds after a renewal or a logout, the session's old cookie is rejected as
-    /// [`Rejection::Renewed`] or [`Rejection::Ended`]. What such a request writes is
-    /// [`ErrorKind::Gone`], unless it [renews](Self::renew). Check for these two before you write
-    /// to a session that every page writes to, such as one with a counter.
+    /// [`Rejection::Renewed`] or [`Rejection::Ended`]. A write of such a request fails with
+    /// [`ErrorKind::Gone`], unless the request [renews](Self::renew). Check for these two before
+    /// you write to a session that every page writes to, such as one with a counter.
     ///
     /// Tell visitors that they were logged out. Keep the other reasons for your log: they would
     /// help an attacker.
@@ -321,7 +320,7 @@ impl Session {
         self.handle.settings()
     }
 
-    /// Names the session that failed, and tells the log of what can never work.
+    /// Names the session that failed, and writes a misuse to the log.
     fn fail(&self, error: Error) -> Error {
         trace::misused(error.of(self.name()))
     }
@@ -330,7 +329,8 @@ impl Session {
         self.look(read).map_err(trace::misused)
     }
 
-    /// As [`read`](Self::read), for what says `None` of a session that is not loaded.
+    /// Like [`read`](Self::read), for methods that return `None` if the session is not loaded: it
+    /// logs no misuse.
     fn look<R>(&self, read: impl FnOnce(&View) -> Result<R, Error>) -> Result<R, Error> {
         let read = || {
             self.handle.check_name()?;
@@ -342,7 +342,7 @@ impl Session {
         read().map_err(|error: Error| error.of(self.name()))
     }
 
-    /// Runs a change of the content and keeps note of it.
+    /// Runs a change of the content and notes it in the log of changes.
     fn write<R, C: FnOnce() -> Change>(
         &self,
         change: impl FnOnce(&mut Content) -> Result<(Effect<C>, R), Error>,
@@ -350,7 +350,8 @@ impl Session {
         self.write_logged(self.settings().has_store(), change)
     }
 
-    /// As [`write`](Self::write), with a note that is kept although nothing is ever merged.
+    /// Like [`write`](Self::write). With `keeps_log` it notes the change even if the session never
+    /// merges anything.
     fn write_logged<R, C: FnOnce() -> Change>(
         &self,
         keeps_log: bool,
@@ -374,7 +375,7 @@ impl Session {
     ) -> Result<R, Error> {
         let exchange = self.handle.exchange();
         let change = |state: &mut State| {
-            // Only a response could bring what is in a cookie.
+            // Only a response could set a cookie.
             if exchange.is_closed() && (!state.is_reopened || state.is_in_cookie()) {
                 return Err(Error::new(ErrorKind::AlreadyCommitted));
             }
@@ -392,8 +393,8 @@ impl Session {
         write().map_err(|error| self.fail(error))
     }
 
-    /// Works on the session's state, opened if it was not; a session whose store waits has to be
-    /// loaded first.
+    /// Works on the session's state and opens the session first if necessary. A session whose store
+    /// waits must have been loaded.
     fn opened<R>(&self, work: impl FnOnce(&mut State) -> Result<R, Error>) -> Result<R, Error> {
         let (cell, settings) = (self.handle.cell(), self.settings());
         let opens = !settings.has_store();
@@ -424,8 +425,8 @@ impl Session {
         }
     }
 
-    /// Undoes a change that cookies of Go's format cannot carry. What makes the session smaller is
-    /// always done.
+    /// Runs a change, and undoes it if a cookie in Go's format cannot carry the result. A session
+    /// that is too large may always get smaller.
     #[cold]
     fn change_in_go<R>(
         &self,

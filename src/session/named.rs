@@ -1,4 +1,4 @@
-//! Which session of a request is meant, said by a type.
+//! Types that select a session of a request.
 
 use std::{fmt, marker::PhantomData, ops::Deref};
 
@@ -10,8 +10,7 @@ use crate::{
 
 /// The session of this [name](SessionName), in whichever layer it is: an extractor for axum.
 ///
-/// You use it as the [`Session`] that it is. `Option<SessionOf<N>>` is `None` if the visitor has
-/// none yet.
+/// It dereferences to [`Session`]. `Option<SessionOf<N>>` is `None` if the visitor has none yet.
 ///
 /// ```
 /// # use silverback::{Error, SessionName, SessionOf};
@@ -36,8 +35,8 @@ impl<N: SessionName> SessionOf<N> {
         }
     }
 
-    /// Takes a session as the one of this name: for a unit test of a handler, whose session is
-    /// [detached](Session::detached).
+    /// Wraps a session of this name, such as a [detached](Session::detached) one in a unit test of
+    /// a handler.
     ///
     /// ```
     /// # use silverback::{Error, Key, Session, SessionConfig, SessionName, SessionOf};
@@ -107,16 +106,15 @@ impl<N: SessionName> fmt::Debug for SessionOf<N> {
     }
 }
 
-/// The session that a plain [`Session`] is: the first one of the innermost layer around the
+/// Selects the session that a plain [`Session`] is: the first one of the innermost layer around the
 /// handler.
 ///
-/// Where layers are nested, give a [`SessionName`] instead: see
-/// [`Session`](Session#several-layers).
+/// If layers are nested, use a [`SessionName`] instead: see [`Session`](Session#several-layers).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Innermost;
 
-/// Which session an extractor takes: that of a [`SessionName`], or the [`Innermost`] one.
+/// Selects the session of an extractor: that of a [`SessionName`], or the [`Innermost`] one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not name a session",
     label = "not a `SessionName`",

@@ -1,4 +1,4 @@
-//! Whose session it is, and what that person's other sessions are.
+//! A session's subject, and the subject's other sessions.
 
 use super::Session;
 use crate::{
@@ -13,12 +13,12 @@ use crate::{
     vault::Enrolled,
 };
 
-/// The most bytes a subject or a note has.
+/// The most bytes of a subject or a note.
 const MAX_LEN: usize = 256;
 
 /// The sessions of one user.
 impl Session {
-    /// Says whose session this is. From then on the subject's sessions can be listed and ended,
+    /// Sets whose session this is. From then on the subject's sessions can be listed and ended,
     /// here and by [`Subjects`](crate::Subjects). A subject is your application's name for a user,
     /// such as an ID from your database.
     ///
@@ -133,8 +133,8 @@ impl Session {
         self.read(|view| Ok(view.content.subject.as_deref().map(name)))
     }
 
-    /// Returns the subject's sessions: this one first, then the one used last, and so on. The list
-    /// is empty if the session has no subject. A session that is not saved yet is not in it.
+    /// Returns the subject's sessions: this one first, then the most recently used. The list is
+    /// empty if the session has no subject. A session that is not saved yet is not in it.
     ///
     /// ```
     /// # use silverback::{Error, Session};
@@ -217,13 +217,13 @@ impl Session {
     /// login that enters the list later lives; see [Who wins](crate#who-wins).
     ///
     /// A copy of this session's own cookie stays valid, so [`renew`](Self::renew) the session as
-    /// well if somebody may have one. Of two such requests at the same time, one fails if it puts
-    /// nothing in.
+    /// well if somebody may have one. Of two such requests at the same time, one fails if it writes
+    /// nothing.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Gone`] if this session has itself been ended. [`ErrorKind::NotLoaded`].
-    /// [`ErrorKind::StoreFailed`] if some may still be there.
+    /// [`ErrorKind::StoreFailed`] if some sessions may still be there.
     pub async fn destroy_others(&self) -> Result<usize, Error> {
         let destroy = async {
             let Some((subject, key)) = self.whose()? else {
@@ -232,7 +232,7 @@ impl Session {
             let vault = self.handle.vault();
             let enrolment =
                 self.read(|view| Ok(Enrolment::of(&view.content, vault.settings, vault.now())))?;
-            // One that is about to be put into the roster is not missing there yet.
+            // A session that is about to be enrolled is not missing from the roster.
             let is_new = enrolment.as_ref().is_some_and(Enrolment::is_new);
             if let Some(key) = key.filter(|_| !is_new) {
                 return vault.end_others(&subject, key, enrolment.as_ref()).await;
@@ -259,7 +259,7 @@ impl Session {
         Ok(Some((subject.name, key)))
     }
 
-    /// Why there are no lists of subjects.
+    /// Returns why the session has no rosters.
     fn why_unlisted(&self) -> ErrorKind {
         if self.settings().may_be_in_cookie() {
             ErrorKind::NeedsRevocation
@@ -269,5 +269,5 @@ impl Session {
     }
 }
 
-/// A session's subject, and what the session is called.
+/// A session's subject, and the session's own key.
 type Whose = (Box<str>, Option<RecordKey>);

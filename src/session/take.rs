@@ -13,8 +13,8 @@ impl Session {
     /// Removes the value under `key` and saves the session at once, so that exactly one of any
     /// number of concurrent requests gets it. The others get `None`.
     ///
-    /// Use it for what may be used once: a form's token, the state of an OAuth login, a confirmed
-    /// order.
+    /// Use it for values that may be used only once: a form's token, the state of an OAuth login, a
+    /// confirmed order.
     ///
     /// ```
     /// # use silverback::{Error, Session};
@@ -36,9 +36,9 @@ impl Session {
     /// # Sessions in a cookie
     ///
     /// A browser or a thief can send an old cookie again, with the value in it. A token that can be
-    /// used twice without notice would be worse than none. So this is an error for every session
-    /// that can be in a cookie, even with [`revocation`](crate::store::CookieStore::revocation) or
-    /// an [overflow](crate::store::CookieStore::overflow) store. Keep one-time tokens in a second
+    /// used twice unnoticed would be worse than none. So this is an error for every session that
+    /// can be in a cookie, even with [`revocation`](crate::store::CookieStore::revocation) or an
+    /// [overflow](crate::store::CookieStore::overflow) store. Keep one-time tokens in a second
     /// session that is always in a store. Where using a value twice does no harm,
     /// [`get`](Self::get) it and [`remove`](Self::remove) it.
     ///
@@ -77,8 +77,8 @@ impl Session {
             .await
     }
 
-    /// As [`take`](Self::take), with this way to make a `T` of what is stored; `fits` says whether
-    /// there is one.
+    /// Like [`take`](Self::take), with a parser of the stored value. `fits` returns whether `parse`
+    /// will succeed.
     pub(super) async fn take_by<T>(
         &self,
         key: &str,
@@ -88,7 +88,7 @@ impl Session {
         if self.settings().may_be_in_cookie() {
             return Err(Error::new(ErrorKind::NeedsStore).of(self.name()));
         }
-        // One of another type stays.
+        // A value of another type stays.
         if self.get_by(key, &parse)?.is_none() {
             return Ok(None);
         }

@@ -50,9 +50,9 @@ impl Session {
     ///
     /// Send the page the seconds that are left, not the time, since the browser's clock may be
     /// wrong. The page counts down, and asks again before it warns: another tab may have used the
-    /// session. What it asks must not itself keep the session alive, so the handler calls
-    /// [`skip_touch`](Self::skip_touch). A button "stay logged in" asks for any page that uses the
-    /// session and does not skip.
+    /// session. The polling itself must not keep the session alive, so its handler calls
+    /// [`skip_touch`](Self::skip_touch). A button "stay logged in" requests any page that uses the
+    /// session without skipping.
     ///
     /// ```
     /// # use silverback::{Clock, Error, Session};
@@ -120,7 +120,7 @@ impl Session {
         Ok(self.life()?.and_then(|life| life.last_used))
     }
 
-    /// Says whether the session's cookie outlasts the browser. It does if it has a `Max-Age`, by
+    /// Returns whether the session's cookie outlasts the browser. It does if it has a `Max-Age`, by
     /// [`max_age`](crate::SessionConfig::max_age) or [`persist_for`](Self::persist_for).
     ///
     /// Without a session, and after its end, this is what a new one would have.
@@ -148,8 +148,7 @@ impl Session {
     }
 
     /// Keeps this request from counting as use. It restarts no idle timeout, sends no cookie again
-    /// just because it is due, and tells no [list of sessions](Self::subject_sessions) that the
-    /// session is in use.
+    /// just because it is due, and does not update the [list of sessions](Self::subject_sessions).
     ///
     /// Call it where a page asks by itself, such as for new mail each minute. Otherwise a forgotten
     /// tab keeps its visitor logged in forever, which an idle timeout is there to prevent (OWASP
@@ -169,10 +168,10 @@ impl Session {
     /// `Vary`. What such a request changes is saved, and the end stays where it was. A new session
     /// gets its usual end.
     ///
-    /// Calls that are about the session's lifetime count all the same: [`renew`](Self::renew),
+    /// Calls that change the session's lifetime still count: [`renew`](Self::renew),
     /// [`set_subject`](Self::set_subject), [`persist_for`](Self::persist_for),
-    /// [`until_browser_closes`](Self::until_browser_closes) and [`touch`](Self::touch) do what they
-    /// say, and restart the idle timeout.
+    /// [`until_browser_closes`](Self::until_browser_closes) and [`touch`](Self::touch) work as
+    /// usual, and restart the idle timeout.
     #[doc(alias = "poll")]
     pub fn skip_touch(&self) {
         self.handle.cell().with(|state| state.skips_touch = true);

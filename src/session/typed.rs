@@ -31,16 +31,16 @@ use crate::{error::Error, name::SessionName, trace};
 ///
 /// # When a type changes
 ///
-/// Sessions outlive a deploy, so a stored value may be of the former type. Unless
-/// [`FORMER`](Self::FORMER) says otherwise it counts as none, with an event in the log.
+/// Sessions outlive a deploy, so a stored value may have the former type. Unless
+/// [`FORMER`](Self::FORMER) says otherwise, it counts as missing, with an event in the log.
 ///
 /// | The change | What to do |
 /// |---|---|
 /// | a new field | `#[serde(default)]` on it |
 /// | a removed field | nothing: serde ignores it |
 /// | a renamed field | `#[serde(alias = "old")]` |
-/// | anything else | [`Former::from_type`], which makes a new value of the old type; [`Former::Migrate`], of the old JSON |
-/// | the old value is worthless | nothing: it counts as none |
+/// | anything else | [`Former::from_type`], which converts a value of the old type; [`Former::Migrate`], which converts the old JSON |
+/// | the old value is worthless | nothing: it counts as missing |
 /// | the old value must not be lost | [`Former::Fail`]: reading it is an error |
 ///
 /// While two releases run side by side, the older one reads what the newer one has written. First
@@ -57,14 +57,14 @@ pub trait SessionData: DeserializeOwned + Serialize + 'static {
     /// The key of the value in the session.
     const KEY: &'static str;
 
-    /// What becomes of a stored value that no longer is a `Self`.
+    /// What to do with a stored value that is no longer a `Self`.
     ///
     /// [`Typed::read`] leaves the stored value as it is. [`Typed::update`] and [`Typed::replace`]
     /// replace it by the new form.
     const FORMER: Former<Self> = Former::Ignore;
 }
 
-/// Reads a value, which may be one of a former type.
+/// Reads a value of the present or the former type.
 fn parse<T: SessionData>(stored: &[u8]) -> Result<Option<T>, Error> {
     from_json(stored).or_else(|error| {
         let replaced = T::FORMER.replace(stored);
@@ -79,9 +79,9 @@ fn parse<T: SessionData>(stored: &[u8]) -> Result<Option<T>, Error> {
 ///
 /// With axum it is an extractor. `Option<Typed<T>>` is `None` if nothing is stored there.
 ///
-/// `Typed<Cart>` is in the session that a plain [`Session`] is, and `Typed<Cart, Account>` in that
-/// of the [`SessionName`](crate::SessionName) `Account`. Say it once with an alias: `type MyCart =
-/// Typed<Cart, Account>`.
+/// `Typed<Cart>` is in the session that a plain [`Session`] is, and `Typed<Cart, Account>` in the
+/// one with the [`SessionName`](crate::SessionName) `Account`. Define an alias for it:
+/// `type MyCart = Typed<Cart, Account>`.
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};
@@ -131,8 +131,8 @@ impl<T: SessionData, N: Selector> Typed<T, N> {
         }
     }
 
-    /// Returns the value, or `None` if there is none. [`SessionData::FORMER`] decides about a value
-    /// of a former type.
+    /// Returns the value, or `None` if there is none. [`SessionData::FORMER`] decides what happens
+    /// to a value of a former type.
     ///
     /// ```
     /// # use serde::{Deserialize, Serialize};
@@ -155,7 +155,8 @@ impl<T: SessionData, N: Selector> Typed<T, N> {
         self.session.get_by(T::KEY, parse)
     }
 
-    /// Returns the value, or the type's default if there is none. Otherwise as [`get`](Self::get).
+    /// Returns the value, or the type's default if there is none. Otherwise like
+    /// [`get`](Self::get).
     ///
     /// ```
     /// # use serde::{Deserialize, Serialize};
@@ -207,7 +208,7 @@ impl<T: SessionData, N: Selector> Typed<T, N> {
             .await
     }
 
-    /// Stores `value`, in place of the one before.
+    /// Stores `value` in place of the previous one.
     ///
     /// ```
     /// # use serde::{Deserialize, Serialize};
@@ -324,7 +325,7 @@ impl<T: SessionData, N: Selector> Typed<T, N> {
         self.session.remove(T::KEY)
     }
 
-    /// Returns the session that the value is in.
+    /// Returns the session that holds the value.
     ///
     /// ```
     /// # use serde::{Deserialize, Serialize};

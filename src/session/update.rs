@@ -39,11 +39,11 @@ impl Session {
     /// argument and nothing else. It owns what it uses and names the type of its argument.
     ///
     /// No lock is held while it runs, so it may read the session. It must not wait for a thread or
-    /// a session that waits for this one. You get what it returns in this request. If another
+    /// a session that waits for this one. You get the result of its run in this request. If another
     /// request saves first, [`get`](Self::get) has the merged value after [`save`](Self::save). A
     /// session in a cookie merges nothing: of two requests, the last response wins.
     ///
-    /// For a type without a default, update an `Option` of it. `None` is the start, and what
+    /// For a type without a default, update an `Option` of it. It starts as `None`, which
     /// [`get`](Self::get) reads as no value.
     ///
     /// # Errors
@@ -92,8 +92,8 @@ impl Session {
     ///
     /// # If another request saves first
     ///
-    /// The closure runs again on the newer value, as for [`update`](Self::update), and may fail
-    /// then. Your handler has seen it succeed, so now the save fails, once, with
+    /// The closure runs again on the newer value, as for [`update`](Self::update), and may then
+    /// fail. Your handler has seen it succeed, so now the save fails, once, with
     /// [`ErrorKind::UpdateRefused`]. Its [source](std::error::Error::source) is the closure's
     /// error. Nothing is saved, and the response is [409](crate::Answer). To answer in your own
     /// way, call [`save`](Self::save) in the handler and look at its error. The response then saves
@@ -116,15 +116,16 @@ impl Session {
         Failed::part(updated)
     }
 
-    /// As [`update`](Self::update), with a closure that makes the new value of what is stored.
+    /// Like [`update`](Self::update), with a closure that makes the new value from the stored
+    /// bytes.
     pub(super) fn update_by<T, R, E, F>(&self, key: &str, apply: F) -> Result<R, Failed<E>>
     where
         T: Serialize,
         E: Into<BoxError>,
         F: FnMut(Option<&[u8]>) -> Result<(T, R), Failed<E>> + Send + 'static,
     {
-        // It runs and is dropped without a lock, so it may use the session; then somebody may have
-        // been faster.
+        // The closure runs and is dropped without a lock, so it may use the session. Meanwhile the
+        // value may change, and the loop tries again.
         let mut apply = Some(apply);
         for _ in 0..ROUNDS {
             let (mut old, mut new) = (ValueBuffer::new(), ValueBuffer::new());
@@ -175,7 +176,7 @@ pub(super) fn parse_or_default<T: Default + DeserializeOwned>(
     Ok(old.unwrap_or_default())
 }
 
-/// What runs on the values of other requests.
+/// Makes the update that runs again on values that other requests have saved.
 fn again<T, R, E, F>(mut apply: F) -> Update
 where
     T: Serialize,
@@ -192,7 +193,7 @@ where
 /// Why a value was not updated.
 pub(super) enum Failed<E> {
     Session(Error),
-    /// The application's closure says so.
+    /// The application's closure failed.
     Closure(E),
 }
 
@@ -204,7 +205,7 @@ impl<E> Failed<E> {
         }
     }
 
-    /// The session's error outside, the closure's inside.
+    /// Separates the session's error, outside, from the closure's, inside.
     pub(super) fn part<R>(updated: Result<R, Self>) -> Result<Result<R, E>, Error> {
         match updated {
             Ok(result) => Ok(Ok(result)),

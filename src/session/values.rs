@@ -56,13 +56,13 @@ impl Session {
         Ok(self.get(key)?.unwrap_or_default())
     }
 
-    /// As [`get`](Self::get), with this way to make a `T` of what is stored.
+    /// Like [`get`](Self::get), with a parser of the stored value.
     pub(super) fn get_by<T>(
         &self,
         key: &str,
         parse: impl FnOnce(&[u8]) -> Result<Option<T>, Error>,
     ) -> Result<Option<T>, Error> {
-        // Parsed without the lock: to deserialize a `T` is code of the application.
+        // Parsed without the lock: deserializing a `T` runs code of the application.
         let mut copy = ValueBuffer::new();
         let found = self.read(|view| {
             let found = view.content.frames.get(key);
@@ -86,10 +86,10 @@ impl Session {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// What JSON cannot hold is refused. A few types write JSON that they cannot read themselves,
-    /// and nothing shows that from outside: a `#[serde(flatten)]` field whose map has keys other
-    /// than strings, or a field with `serialize_with` and no matching `deserialize_with`. Read such
-    /// a value back once in a test.
+    /// Values that JSON cannot hold are refused. A few types write JSON that they cannot read
+    /// themselves, and `insert` cannot detect it: a `#[serde(flatten)]` field whose map has keys
+    /// other than strings, or a field with `serialize_with` and no matching `deserialize_with`.
+    /// Read such a value back once in a test.
     ///
     /// `None` and `()` are stored as `null`. [`get`](Self::get) reads `null` as the value it was,
     /// or as no value for a type that is never `null`: after `insert("user", None::<User>)`,
@@ -100,11 +100,12 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::SerializeFailed`] if the value has no JSON, or would read back as something
-    /// else: NaN, integers beyond 64 bits, and `Some` of what is written as `null`. `Some(())` and
-    /// `Some(None)` would become `None`. The error's source says which. [`ErrorKind::TooLarge`] if
-    /// the session would outgrow its cookie or [`max_bytes`](crate::SessionConfig::max_bytes); it
-    /// stays as it was. [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
+    /// [`ErrorKind::SerializeFailed`] if the value cannot be written as JSON, or would read back
+    /// differently: NaN, integers beyond 64 bits, and `Some` of a value that is written as `null`.
+    /// `Some(())` and `Some(None)` would become `None`. The error's source names the cause.
+    /// [`ErrorKind::TooLarge`] if the session would outgrow its cookie or
+    /// [`max_bytes`](crate::SessionConfig::max_bytes); it stays as it was.
+    /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     #[doc(alias = "set")]
     pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), Error> {
         let json = to_json(&value).map_err(|error| error.of(self.name()).of_value(key))?;
@@ -113,7 +114,7 @@ impl Session {
 
     /// Stores bytes under `key` as they are. Storing equal bytes is not a change.
     ///
-    /// They take one byte more than their length, where [`insert`](Self::insert) would write a list
+    /// They take one byte more than their length, while [`insert`](Self::insert) would write a list
     /// of numbers.
     ///
     /// ```
@@ -177,7 +178,7 @@ impl Session {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// Of several requests at the same time, each may get `true`. Where only one may succeed, use
+    /// Each of several concurrent requests may get `true`. If only one may succeed, use
     /// [`take`](Self::take).
     ///
     /// # Errors
@@ -218,7 +219,7 @@ impl Session {
             content.frames.clear();
             Ok((Effect::some(any.then_some(|| Change::Clear)), ()))
         })?;
-        // It would have removed the messages that were taken as well.
+        // This covers messages and values that were taken: they must not be put back.
         self.handle.cell().with(|state| {
             state.taken.clear();
             state.keep_taken(None);
@@ -226,7 +227,7 @@ impl Session {
         Ok(())
     }
 
-    /// Says whether there is a value under `key`.
+    /// Returns whether there is a value under `key`.
     ///
     /// ```
     /// # use silverback::{Key, Session, SessionConfig};
@@ -243,7 +244,7 @@ impl Session {
         self.read(|view| Ok(view.content.frames.get(key).is_some()))
     }
 
-    /// Returns the keys. Those changed last are at the end.
+    /// Returns the keys. The most recently changed ones are at the end.
     ///
     /// ```
     /// # use silverback::{Key, Session, SessionConfig};
@@ -279,7 +280,7 @@ impl Session {
         self.read(|view| Ok(view.content.frames.keys().count()))
     }
 
-    /// Says whether there are no values. Flash messages are not counted.
+    /// Returns whether there are no values. Flash messages are not counted.
     ///
     /// ```
     /// # use silverback::{Key, Session, SessionConfig};
